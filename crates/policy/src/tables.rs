@@ -1,0 +1,5 @@
+//! Blocs, purposes and presets: data that ships with the program, each row with its source.
+
+/// The tables that a verdict is computed against.
+#[derive(Debug, Clone)]
+pub struct Tables {}

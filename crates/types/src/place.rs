@@ -1,0 +1,107 @@
+//! Places by ISO 3166, and places or blocs.
+
+use crate::text::checked_text;
+
+/// ISO 3166-1 alpha-2 codes that are officially assigned. "UK" and "EL" are not among them, nor is "XK".
+const COUNTRIES: &str = "AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY BZ CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI FJ FK FM FO FR GA GB GD GE GF GG GH GI GL GM GN GP GQ GR GS GT GU GW GY HK HM HN HR HT HU ID IE IL IM IN IO IQ IR IS IT JE JM JO JP KE KG KH KI KM KN KP KR KW KY KZ LA LB LC LI LK LR LS LT LU LV LY MA MC MD ME MF MG MH MK ML MM MN MO MP MQ MR MS MT MU MV MW MX MY MZ NA NC NE NF NG NI NL NO NP NR NU NZ OM PA PE PF PG PH PK PL PM PN PR PS PT PW PY QA RE RO RS RU RW SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ TC TD TF TG TH TJ TK TL TM TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS YE YT ZA ZM ZW";
+
+/// Longest name of a bloc, in bytes.
+const MAX_BLOC_BYTES: usize = 32;
+
+checked_text!(
+    /// A country (ISO 3166-1 alpha-2, "GB") or a subdivision (ISO 3166-2, "UA-43").
+    Place,
+    is_place,
+    "an ISO 3166 place such as DE or UA-43 (the United Kingdom is GB, Greece is GR)"
+);
+
+checked_text!(
+    /// A [`Place`], or the name of a bloc such as "EU", "EEA" or "GDPR-ADEQUATE".
+    ///
+    /// Two letters are always a country, but for "EU"; whether a bloc exists is for the policy's tables to say.
+    PlaceOrBloc,
+    |text| is_place(text) || is_bloc(text),
+    "an ISO 3166 place such as DE (the United Kingdom is GB, Greece is GR), or a bloc such as EU, EEA, GDPR-ADEQUATE"
+);
+
+impl Place {
+    /// The country that the place is or lies in.
+    #[must_use]
+    pub fn country(&self) -> &str {
+        self.as_str().get(..2).unwrap_or_default()
+    }
+
+    /// True if the place is `other` or a subdivision of it.
+    #[must_use]
+    pub fn is_within(&self, other: &str) -> bool {
+        self.as_str() == other || self.country() == other
+    }
+}
+
+impl From<Place> for PlaceOrBloc {
+    fn from(place: Place) -> Self {
+        Self(place.0)
+    }
+}
+
+impl PlaceOrBloc {
+    /// The place, if it is no bloc.
+    #[must_use]
+    pub fn place(&self) -> Option<Place> {
+        is_place(&self.0).then(|| Place(self.0.clone()))
+    }
+}
+
+fn is_place(text: &str) -> bool {
+    match text.split_once('-') {
+        None => is_country(text),
+        Some((country, part)) => is_country(country) && (1..=3).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit()),
+    }
+}
+
+fn is_country(text: &str) -> bool {
+    text.len() == 2 && COUNTRIES.split(' ').any(|code| code == text)
+}
+
+fn is_bloc(text: &str) -> bool {
+    let grammar = text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'-');
+    text == "EU" || ((3..=MAX_BLOC_BYTES).contains(&text.len()) && grammar && text.as_bytes().first().is_some_and(u8::is_ascii_uppercase))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_iso_codes_and_nothing_else() {
+        for text in ["DE", "GB", "UA-43", "DE-HE", "US-CA"] {
+            assert!(text.parse::<Place>().is_ok(), "{text} was refused");
+        }
+        for text in ["UK", "EL", "XK", "EU", "de", "DEU", "", "DE-", "DE-ABCD", "UK-1", "DE-he", "DE HE"] {
+            assert!(text.parse::<Place>().is_err(), "{text} was accepted");
+        }
+    }
+
+    #[test]
+    fn the_message_for_uk_says_gb() {
+        assert!("UK".parse::<Place>().unwrap_err().to_string().contains("the United Kingdom is GB"));
+    }
+
+    #[test]
+    fn two_letters_are_never_a_bloc_but_for_eu() {
+        for text in ["EU", "EEA", "GDPR-ADEQUATE", "NATO", "G7-X", "FR"] {
+            assert!(text.parse::<PlaceOrBloc>().is_ok(), "{text} was refused");
+        }
+        for text in ["UK", "XX", "eu", "", "9AB"] {
+            assert!(text.parse::<PlaceOrBloc>().is_err(), "{text} was accepted");
+        }
+    }
+
+    #[test]
+    fn a_subdivision_is_within_its_country_and_not_the_reverse() {
+        let hesse: Place = "DE-HE".parse().unwrap();
+        let germany: Place = "DE".parse().unwrap();
+        assert!(hesse.is_within("DE") && hesse.is_within("DE-HE"));
+        assert!(!germany.is_within("DE-HE"));
+    }
+}
