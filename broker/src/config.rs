@@ -1,0 +1,356 @@
+//! `broker.toml`: read as written, then checked as a whole, so that all mistakes are reported at once.
+//! Every field is described in `deploy/broker.example.toml`.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use comity_runtime::telemetry::LogFormat;
+use comity_types::{Name, Place};
+use serde::Deserialize;
+
+/// Shortest life of a certificate: below, a renewal that is tried a few times would come too late.
+const MIN_LEAF: Duration = Duration::from_secs(10 * 60);
+/// Longest life of a certificate: what a stolen key is worth, where nobody notices.
+const MAX_LEAF: Duration = Duration::from_secs(90 * 24 * 3600);
+/// Longest drain: service managers kill after about this long.
+const MAX_DRAIN: Duration = Duration::from_secs(15 * 60);
+/// Most calls that may be configured to run at once: each holds buffers of about its window.
+const MAX_IN_FLIGHT: usize = 100_000;
+/// Smallest and largest request that may be configured, in bytes: a prompt of a few lines, and gRPC's practical end.
+const REQUEST_BYTES: std::ops::RangeInclusive<usize> = 64 * 1024..=64 * 1024 * 1024;
+
+/// What a broker is told, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// How members reach it, `host:port`, best first.
+    pub advertise: Vec<Address>,
+    /// What it keeps.
+    pub data_dir: PathBuf,
+    /// Its name among the federation's brokers.
+    pub replica: Name,
+    /// Every place where its machine stands: prompts pass through them.
+    pub places: BTreeSet<Place>,
+    /// How it logs.
+    pub log: Log,
+    /// What it takes on at once.
+    pub limits: Limits,
+    /// How long certificates live.
+    pub leaf: Leaf,
+    /// How long calls may finish after a signal to stop.
+    pub drain: Duration,
+}
+
+/// How the broker logs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// For people or for programs.
+    pub format: LogFormat,
+    /// What is logged, in the syntax of tracing's `EnvFilter`.
+    pub filter: String,
+}
+
+/// What the broker takes on at once; beyond, it sheds with `RESOURCE_EXHAUSTED`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Calls in flight, of everyone.
+    pub in_flight: usize,
+    /// Calls in flight, of one organisation.
+    pub in_flight_per_organisation: usize,
+    /// Largest request, in bytes.
+    pub request_bytes: usize,
+}
+
+/// How long certificates live, by whom they are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Leaf {
+    /// The broker's own.
+    pub broker: Duration,
+    /// A node's.
+    pub node: Duration,
+    /// An app's.
+    pub app: Duration,
+    /// An operator's.
+    pub operator: Duration,
+}
+
+/// `host:port`; the host is a DNS name or an IP address (`[::1]:7443` for version 6).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Address {
+    text: String,
+    host_end: usize,
+}
+
+impl Address {
+    /// The host, without brackets.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.text.get(..self.host_end).unwrap_or_default().trim_start_matches('[').trim_end_matches(']')
+    }
+
+    /// As it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.text)
+    }
+}
+
+/// Longest address, in bytes: a DNS name has at most 253, and a port with its colon 6.
+const MAX_ADDRESS_BYTES: usize = 259;
+
+impl FromStr for Address {
+    type Err = comity_types::Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let host_end = || {
+            let (host, port) = text.rsplit_once(':').filter(|_| text.len() <= MAX_ADDRESS_BYTES)?;
+            let port = port.bytes().all(|b| b.is_ascii_digit()).then(|| port.parse::<u16>().ok())??;
+            let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+            let host_is_good = match bracketed {
+                Some(inner) => inner.parse::<std::net::Ipv6Addr>().is_ok(),
+                None => is_host(host),
+            };
+            (port != 0 && host_is_good).then_some(host.len())
+        };
+        let host_end = host_end().ok_or_else(|| comity_types::Invalid::new(text, "an address \"host:port\", such as node1.org-a.example:7444 or [::1]:7444"))?;
+        Ok(Self { text: text.to_owned(), host_end })
+    }
+}
+
+/// Longest label of a DNS name, in bytes (RFC 1035, section 2.3.4).
+const MAX_LABEL_BYTES: usize = 63;
+
+fn is_host(host: &str) -> bool {
+    let label = |label: &str| {
+        !label.is_empty()
+            && label.len() <= MAX_LABEL_BYTES
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    };
+    host.split('.').all(label)
+}
+
+/// A configuration that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read, or is not of the form; says where.
+    #[error(transparent)]
+    Read(#[from] comity_runtime::config::ConfigError),
+    /// Values that cannot be used: all of them.
+    #[error("{} cannot be used:\n{}", path.display(), problems.iter().map(|p| format!("  {p}")).collect::<Vec<_>>().join("\n"))]
+    Values {
+        /// The file.
+        path: PathBuf,
+        /// Each, with its field.
+        problems: Vec<Problem>,
+    },
+}
+
+/// One field that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The field's path, such as `limits.in_flight`.
+    pub field: String,
+    /// What is wrong with it, and what would be right.
+    pub problem: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.field, self.problem)
+    }
+}
+
+/// Reads and checks a file. Relative paths in it start at its own folder.
+///
+/// # Errors
+/// The file cannot be read, has an unknown key or a value of another type (with the line), or has
+/// values that cannot be used (all of them at once).
+pub fn load(path: &Path) -> Result<Config, ConfigError> {
+    let raw: Raw = comity_runtime::config::load(path)?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    check(raw, folder).map_err(|problems| ConfigError::Values { path: path.to_owned(), problems })
+}
+
+/// The file as it is written: only texts and numbers, so that every wrong value is found in one pass.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    listen: String,
+    advertise: Vec<String>,
+    data_dir: PathBuf,
+    places: Vec<String>,
+    #[serde(default = "replica")]
+    replica: String,
+    #[serde(default = "drain")]
+    drain: String,
+    #[serde(default)]
+    log: RawLog,
+    #[serde(default)]
+    limits: RawLimits,
+    #[serde(default)]
+    leaf: RawLeaf,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawLog {
+    format: String,
+    filter: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawLimits {
+    in_flight: usize,
+    in_flight_per_organisation: usize,
+    request_bytes: usize,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawLeaf {
+    broker: String,
+    node: String,
+    app: String,
+    operator: String,
+}
+
+fn replica() -> String {
+    "b1".into()
+}
+
+fn drain() -> String {
+    "30s".into()
+}
+
+impl Default for RawLog {
+    fn default() -> Self {
+        Self { format: "text".into(), filter: "info".into() }
+    }
+}
+
+impl Default for RawLimits {
+    fn default() -> Self {
+        Self { in_flight: 4_096, in_flight_per_organisation: 1_024, request_bytes: 16 * 1024 * 1024 }
+    }
+}
+
+impl Default for RawLeaf {
+    fn default() -> Self {
+        Self { broker: "24h".into(), node: "24h".into(), app: "30d".into(), operator: "30d".into() }
+    }
+}
+
+fn check(raw: Raw, folder: &Path) -> Result<Config, Vec<Problem>> {
+    let mut checks = Checks::default();
+    let config = Some(()).and_then(|()| {
+        let listen = checks.parse("listen", &raw.listen, "an IP address and a port, such as 0.0.0.0:7443; port 0 takes a free one");
+        let advertise = checks.list("advertise", &raw.advertise, "list how members reach this broker, such as [\"broker.fed.example:7443\"]");
+        let places = checks.list("places", &raw.places, "list where this broker's machine stands, such as [\"DE\"]: an unknown place would be a leak");
+        let replica = checks.from_str("replica", &raw.replica);
+        let log = checks.log(raw.log);
+        let limits = checks.limits(&raw.limits);
+        let leaf = checks.leaf(&raw.leaf);
+        let drain = checks.duration("drain", &raw.drain, Duration::ZERO..=MAX_DRAIN);
+        Some(Config {
+            listen: listen?,
+            advertise: advertise?,
+            data_dir: folder.join(&raw.data_dir),
+            replica: replica?,
+            places: places?.into_iter().collect(),
+            log: log?,
+            limits: limits?,
+            leaf: leaf?,
+            drain: drain?,
+        })
+    });
+    config.filter(|_| checks.problems.is_empty()).ok_or(checks.problems)
+}
+
+/// Collects problems; each check answers `None` when it added one.
+#[derive(Debug, Default)]
+struct Checks {
+    problems: Vec<Problem>,
+}
+
+impl Checks {
+    fn problem<T>(&mut self, field: &str, problem: impl fmt::Display) -> Option<T> {
+        self.problems.push(Problem { field: field.to_owned(), problem: problem.to_string() });
+        None
+    }
+
+    fn parse<T: FromStr>(&mut self, field: &str, text: &str, expected: &'static str) -> Option<T> {
+        text.parse().ok().or_else(|| self.problem(field, comity_types::Invalid::new(text, expected)))
+    }
+
+    fn from_str<T: FromStr<Err = comity_types::Invalid>>(&mut self, field: &str, text: &str) -> Option<T> {
+        text.parse().map_or_else(|invalid| self.problem(field, invalid), Some)
+    }
+
+    fn list<T: FromStr<Err = comity_types::Invalid>>(&mut self, field: &str, texts: &[String], empty: &str) -> Option<Vec<T>> {
+        if texts.is_empty() {
+            return self.problem(field, format_args!("is empty; {empty}"));
+        }
+        // Not short-circuited: every wrong item is reported.
+        let items: Vec<_> = texts.iter().enumerate().map(|(i, text)| self.from_str(&format!("{field}[{i}]"), text)).collect();
+        items.into_iter().collect()
+    }
+
+    fn duration(&mut self, field: &str, text: &str, range: std::ops::RangeInclusive<Duration>) -> Option<Duration> {
+        let Ok(duration) = humantime::parse_duration(text) else {
+            return self.problem(field, comity_types::Invalid::new(text, "a duration with its unit, such as 30s, 24h or 30d"));
+        };
+        if range.contains(&duration) {
+            return Some(duration);
+        }
+        let (from, to) = (humantime::format_duration(*range.start()), humantime::format_duration(*range.end()));
+        self.problem(field, format_args!("{text} is outside {from} to {to}"))
+    }
+
+    fn number(&mut self, field: &str, number: usize, range: std::ops::RangeInclusive<usize>) -> Option<usize> {
+        if range.contains(&number) {
+            return Some(number);
+        }
+        self.problem(field, format_args!("{number} is outside {} to {}", range.start(), range.end()))
+    }
+
+    fn log(&mut self, raw: RawLog) -> Option<Log> {
+        let format = match raw.format.as_str() {
+            "text" => Some(LogFormat::Text),
+            "json" => Some(LogFormat::Json),
+            other => self.problem("log.format", comity_types::Invalid::new(other, "\"text\" or \"json\"")),
+        };
+        Some(Log { format: format?, filter: raw.filter })
+    }
+
+    fn limits(&mut self, raw: &RawLimits) -> Option<Limits> {
+        let in_flight = self.number("limits.in_flight", raw.in_flight, 1..=MAX_IN_FLIGHT);
+        let per_organisation = self.number("limits.in_flight_per_organisation", raw.in_flight_per_organisation, 1..=MAX_IN_FLIGHT);
+        let request_bytes = self.number("limits.request_bytes", raw.request_bytes, REQUEST_BYTES);
+        Some(Limits { in_flight: in_flight?, in_flight_per_organisation: per_organisation?, request_bytes: request_bytes? })
+    }
+
+    fn leaf(&mut self, raw: &RawLeaf) -> Option<Leaf> {
+        let broker = self.duration("leaf.broker", &raw.broker, MIN_LEAF..=MAX_LEAF);
+        let node = self.duration("leaf.node", &raw.node, MIN_LEAF..=MAX_LEAF);
+        let app = self.duration("leaf.app", &raw.app, MIN_LEAF..=MAX_LEAF);
+        let operator = self.duration("leaf.operator", &raw.operator, MIN_LEAF..=MAX_LEAF);
+        Some(Leaf { broker: broker?, node: node?, app: app?, operator: operator? })
+    }
+}

@@ -1,0 +1,84 @@
+//! One thin file per service (parse, call, render). Wire types stop here, and here alone errors
+//! become a status: callers get the reason and what mends it, the log gets what is ours to mend.
+
+pub mod catalog;
+pub mod enrolment;
+pub mod inference;
+pub mod membership;
+
+use comity_proto::error::Failure;
+use comity_types::Invalid;
+use tonic::{Code, Status};
+
+use crate::registry::RegistryError;
+use crate::registry::admission::AdmissionError;
+use crate::registry::enrolments::Refused as EnrolmentRefused;
+
+/// A field of a request that cannot be used.
+pub(crate) fn invalid(field: &str, problem: impl std::fmt::Display) -> Status {
+    failure(Code::InvalidArgument, "INVALID_FIELD", format!("{field}: {problem}"), vec![("field".into(), field.into())])
+}
+
+/// Reads a text field into its type.
+pub(crate) fn parse<T: std::str::FromStr<Err = Invalid>>(field: &str, text: &str) -> Result<T, Status> {
+    text.parse().map_err(|error| invalid(field, error))
+}
+
+/// The status of an admission that failed.
+pub(crate) fn admission(error: AdmissionError) -> Status {
+    let message = error.to_string();
+    match error {
+        AdmissionError::Enrolment(refused) => enrolment(&refused),
+        AdmissionError::Exists { member } => failure(Code::AlreadyExists, "MEMBER_EXISTS", message, vec![("member".into(), member.to_string())]),
+        AdmissionError::Invalid { field, .. } => failure(Code::InvalidArgument, "INVALID_FIELD", message, vec![("field".into(), field.into())]),
+        AdmissionError::NotActive { .. } => failure(Code::PermissionDenied, "NOT_ACTIVE", message, vec![]),
+        AdmissionError::Registry(error) => registry(&error),
+        AdmissionError::Store(_) | AdmissionError::Authority(_) | AdmissionError::Internal { .. } => ours(&error),
+    }
+}
+
+/// The status of a change to the registry that failed.
+pub(crate) fn registry(error: &RegistryError) -> Status {
+    match error {
+        RegistryError::Refused(refused) => failure(Code::FailedPrecondition, "STATEMENT_REFUSED", refused.to_string(), vec![]),
+        RegistryError::Stopping => failure(Code::Unavailable, "STOPPING", error.to_string(), vec![]),
+        RegistryError::Journal(_)
+        | RegistryError::Damaged { .. }
+        | RegistryError::OtherRoot { .. }
+        | RegistryError::NotFounded { .. }
+        | RegistryError::Encode(_)
+        | RegistryError::Anchor { .. } => ours(error),
+    }
+}
+
+fn enrolment(refused: &EnrolmentRefused) -> Status {
+    let (code, reason) = match refused {
+        EnrolmentRefused::Unknown => (Code::PermissionDenied, "INVITE_UNKNOWN"),
+        EnrolmentRefused::Expired { .. } => (Code::FailedPrecondition, "INVITE_EXPIRED"),
+        EnrolmentRefused::AnotherKey { .. } => (Code::PermissionDenied, "INVITE_BOUND_TO_ANOTHER_KEY"),
+        EnrolmentRefused::WrongState { .. } => (Code::FailedPrecondition, "ENROLMENT_STATE"),
+        EnrolmentRefused::NoEnrolment { .. } => (Code::NotFound, "ENROLMENT_NOT_FOUND"),
+        EnrolmentRefused::AlreadyInvited { .. } => (Code::AlreadyExists, "MEMBER_INVITED"),
+        EnrolmentRefused::TooMany => (Code::ResourceExhausted, "TOO_MANY_INVITES"),
+    };
+    failure(code, reason, refused.to_string(), vec![])
+}
+
+/// Something that the caller cannot mend: the log gets the whole chain, the caller that it was not them.
+fn ours(error: &(dyn std::error::Error + 'static)) -> Status {
+    let chain: Vec<_> = std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect();
+    tracing::error!(error = chain.join(": "), "the broker failed a call");
+    failure(Code::Internal, "BROKER_FAILED", "the broker failed; its log says why".into(), vec![])
+}
+
+/// A status with its reason.
+pub(crate) fn failure(code: Code, reason: &'static str, message: String, metadata: Vec<(String, String)>) -> Status {
+    Failure { code, reason, message, metadata, refusal: None }.into()
+}
+
+/// An instant as the wire has it.
+pub(crate) fn timestamp(at: comity_types::Timestamp) -> prost_types::Timestamp {
+    let millis = at.as_millis();
+    let nanos = i32::try_from(millis.rem_euclid(1000)).unwrap_or(0) * 1_000_000;
+    prost_types::Timestamp { seconds: millis.div_euclid(1000), nanos }
+}
