@@ -1,1 +1,86 @@
-fn main() {}
+//! The project's own commands, as `cargo xtask <command>`.
+//!
+//! | command | what it does |
+//! |---|---|
+//! | `test` | prepares the foreign clients and servers, builds, runs every test |
+//! | `ci` | formatting, lints, docs, `gen --check`, `layers`, `buf lint`, then `test` |
+//! | `gen` | Rust from the `.proto` files |
+//! | `layers` | who may import whom |
+//! | `bench` | measures the built programs |
+//!
+//! Nothing but the Rust toolchain, Python 3 and Node.js has to be there; what else
+//! is needed is installed below `target/xtask-tools` (see [`tools`]).
+#![expect(clippy::print_stderr, clippy::print_stdout, reason = "a developer's program talks to a terminal")]
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod bench;
+mod ci;
+mod r#gen;
+mod layers;
+mod process;
+mod test;
+mod tools;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Comity's own commands")]
+struct Args {
+    /// The folder that foreign clients, servers and models are installed into.
+    #[arg(long, global = true, env = "COMITY_XTASK_CACHE", value_name = "DIR")]
+    cache: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run every test, with real clients and servers of other makers.
+    Test(test::Args),
+    /// Run what CI runs.
+    Ci {
+        /// Leave out the tests.
+        #[arg(long)]
+        skip_test: bool,
+    },
+    /// Generate Rust from the .proto files.
+    Gen {
+        /// Change nothing; fail if what is checked in is stale.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Check who imports whom.
+    Layers,
+    /// Measure the built programs.
+    Bench {
+        #[command(subcommand)]
+        bench: bench::Bench,
+    },
+}
+
+fn main() -> ExitCode {
+    let root = workspace_root();
+    let args = Args::parse();
+    let cache = args.cache.unwrap_or_else(|| root.join("target/xtask-tools"));
+    let result = match args.command {
+        Command::Test(options) => test::run(&root, &cache, &options),
+        Command::Ci { skip_test } => ci::run_all(&root, &cache, skip_test),
+        Command::Gen { check } => r#gen::run(&root, check),
+        Command::Layers => layers::run(&root),
+        Command::Bench { bench } => bench::run(&root, &bench),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The workspace's root: two folders above this package.
+fn workspace_root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).map(PathBuf::from).unwrap_or_default()
+}

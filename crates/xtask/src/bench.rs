@@ -1,0 +1,134 @@
+//! `cargo xtask bench`: measurements that say what they measured and on what.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::process::{cargo, run as run_command, step};
+
+/// How long the programs are left alone before their memory is read.
+const SETTLE: Duration = Duration::from_secs(10);
+/// What `comity demo` prints once its story is told and it only waits.
+const STAYS_UP: &str = "Ctrl-C";
+/// The programs.
+const PROGRAMS: &[&str] = &["comity", "comity-broker", "comity-node"];
+
+/// What to measure.
+#[derive(clap::Subcommand, Debug)]
+pub(crate) enum Bench {
+    /// The sizes of the programs, and the memory of a broker and its nodes when nothing happens.
+    Idle {
+        /// Measure the development build, which is not what anyone installs.
+        #[arg(long)]
+        debug: bool,
+    },
+}
+
+/// Builds, measures, prints a table.
+///
+/// # Errors
+/// If the programs do not build or do not start.
+pub(crate) fn run(root: &Path, bench: &Bench) -> Result<()> {
+    let Bench::Idle { debug } = bench;
+    let profile = if *debug { "debug" } else { "release" };
+    step("build the programs", || {
+        let mut build = cargo(root);
+        build.args(["build", "--locked", "--bins"]);
+        if !debug {
+            build.arg("--release");
+        }
+        run_command(&mut build)
+    })?;
+    let folder = root.join("target").join(profile);
+    println!("| what ({profile} build) | MB |\n|---|---|");
+    for program in PROGRAMS {
+        let bytes = std::fs::metadata(folder.join(program)).with_context(|| format!("{program} was not built"))?.len();
+        println!("| size of `{program}` | {} |", megabytes(bytes));
+    }
+    let mut demo = start(&folder)?;
+    let measured = wait_for_the_end_of_the_story(&mut demo).and_then(|()| {
+        std::thread::sleep(SETTLE);
+        resident_children(demo.id())
+    });
+    run_command(Command::new("kill").args(["-INT", &demo.id().to_string()]))?;
+    demo.wait()?;
+    for (name, bytes) in measured? {
+        println!("| resident memory of an idle `{name}`, after the demonstration's story | {} |", megabytes(bytes));
+    }
+    Ok(())
+}
+
+/// Starts the demonstration: a broker and three nodes as real processes.
+fn start(folder: &Path) -> Result<Child> {
+    let mut demo = Command::new(folder.join("comity"));
+    demo.arg("demo").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    demo.spawn().context("cannot start the demonstration")
+}
+
+/// Reads what the demonstration says until it only waits.
+fn wait_for_the_end_of_the_story(demo: &mut Child) -> Result<()> {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let streams: [Option<Box<dyn std::io::Read + Send>>; 2] = [
+        demo.stdout.take().map(|stream| Box::new(stream) as Box<dyn std::io::Read + Send>),
+        demo.stderr.take().map(|stream| Box::new(stream) as Box<dyn std::io::Read + Send>),
+    ];
+    for stream in streams.into_iter().flatten() {
+        let sender = sender.clone();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stream).lines().map_while(std::io::Result::ok) {
+                let _ended = sender.send(line).is_err();
+            }
+        });
+    }
+    drop(sender);
+    loop {
+        match receiver.recv() {
+            Ok(line) if line.contains(STAYS_UP) => return Ok(()),
+            Ok(_) => {}
+            Err(_) => bail!("the demonstration ended before it could be measured: run `comity demo` to see why"),
+        }
+    }
+}
+
+/// The names and resident bytes of a process's children.
+fn resident_children(parent: u32) -> Result<Vec<(String, u64)>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").context("memory is read from /proc, which only Linux has")? {
+        let Ok(status) = std::fs::read_to_string(entry?.path().join("status")) else { continue };
+        if field(&status, "PPid").and_then(|pid| pid.parse().ok()) == Some(parent) {
+            let name = field(&status, "Name").unwrap_or_default().to_owned();
+            let kibibytes: u64 =
+                field(&status, "VmRSS").and_then(|size| size.trim_end_matches(" kB").parse().ok()).unwrap_or(0);
+            found.push((name, kibibytes * 1024));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// A field of `/proc/<pid>/status`.
+fn field<'a>(status: &'a str, name: &str) -> Option<&'a str> {
+    status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
+}
+
+/// Bytes as megabytes, with one decimal.
+fn megabytes(bytes: u64) -> String {
+    format!("{}.{}", bytes / 1_000_000, bytes % 1_000_000 / 100_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_is_found_by_its_whole_name() {
+        let status = "Name:\tcomity-node\nPPid:\t17\nVmRSS:\t  2048 kB\n";
+        assert_eq!(field(status, "PPid"), Some("17"));
+        assert_eq!(field(status, "VmRSS"), Some("2048 kB"));
+        assert_eq!(field(status, "Vm"), None);
+        assert_eq!(megabytes(12_345_678), "12.3");
+    }
+}

@@ -1,0 +1,36 @@
+//! `cargo xtask ci`: what CI runs, cheapest first.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::process::{cargo, run, step};
+use crate::tools::{self, Tools};
+use crate::{r#gen, layers, test};
+
+/// Runs every check, and the tests unless they are left out.
+///
+/// # Errors
+/// The first check that fails, with how to mend it where a command can.
+pub(crate) fn run_all(root: &Path, cache: &Path, skip_test: bool) -> Result<()> {
+    step("formatting", || run(cargo(root).args(["fmt", "--all", "--check"])).context("run `cargo fmt --all`"))?;
+    step("generated code", || r#gen::run(root, true))?;
+    step("layers", || layers::run(root))?;
+    step("lints", || {
+        run(cargo(root).args(["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+    })?;
+    step("docs", || {
+        run(cargo(root).args(["doc", "--locked", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
+    })?;
+    contract(root, cache)?;
+    if skip_test { Ok(()) } else { test::run(root, cache, &test::Args::default()) }
+}
+
+/// Lints the contract by `buf`.
+fn contract(root: &Path, cache: &Path) -> Result<()> {
+    let tools = Tools::at(cache);
+    tools::prerequisites()?;
+    tools.node(root)?;
+    step("contract", || run(Command::new(tools.buf()).arg("lint").current_dir(root.join("proto/schema"))))
+}

@@ -1,0 +1,43 @@
+//! `cargo xtask test`: installs the tools, builds the programs, runs every test.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use crate::process::{self, cargo, step};
+use crate::tools::{self, Tools};
+
+/// How to run the tests.
+#[derive(clap::Args, Debug, Default)]
+pub(crate) struct Args {
+    /// Only install the tools and build; then `cargo test` can be called by hand.
+    #[arg(long)]
+    prepare: bool,
+    /// What to hand on to `cargo test` instead of `--workspace`, such as `-p comity-policy`.
+    #[arg(last = true)]
+    rest: Vec<String>,
+}
+
+/// Installs, builds and tests.
+///
+/// # Errors
+/// If a tool cannot be installed, something does not build, or a test fails.
+pub(crate) fn run(root: &Path, cache: &Path, args: &Args) -> Result<()> {
+    let tools = Tools::at(cache);
+    tools::prerequisites()?;
+    tools.python(root)?;
+    tools.node(root)?;
+    step("build the programs", || process::run(cargo(root).args(["build", "--locked", "--bins"])))?;
+    tools.model(root)?;
+    if args.prepare {
+        return Ok(());
+    }
+    step("run the tests", || {
+        let mut tests = cargo(root);
+        tests.args(["test", "--locked"]).env("COMITY_XTASK_CACHE", tools.cache());
+        if args.rest.is_empty() {
+            tests.args(["--workspace", "--no-fail-fast"]);
+        }
+        process::run(tests.args(&args.rest))
+    })
+}
