@@ -1,0 +1,13 @@
+//! The names of what travels beside messages, as gRPC metadata.
+
+/// Response, first: the decision, 32 hexadecimal digits.
+pub const DECISION_ID: &str = "comity-decision-id";
+/// Response, first: the offer that serves the request, `<organisation>/<node>/<offer>`.
+pub const OFFER: &str = "comity-offer";
+/// Response, last: what the request used, an encoded [`crate::inference::Usage`].
+pub const USAGE: &str = "comity-usage-bin";
+/// Broker to node: an encoded [`crate::permit::Permit`].
+pub const PERMIT: &str = "comity-permit-bin";
+
+/// The domain of every `google.rpc.ErrorInfo` that Comity sends.
+pub const ERROR_DOMAIN: &str = "comity.dev";

@@ -1,0 +1,111 @@
+//! ONE table: which kind of peer may call which RPC, and whether the payload counts
+//! as inference. A method without a row is refused, and a test fails for an RPC of
+//! the contract that has none.
+//!
+//! Adding an RPC: 1. the schema, 2. `cargo xtask gen`, 3. a row here, 4. a scenario.
+
+use comity_types::ids::Kind;
+
+/// Who calls, as far as authorisation is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Caller {
+    /// Nobody showed a certificate: only on the enrolment protocol.
+    Anonymous,
+    /// A verified member of this kind.
+    Member(Kind),
+}
+
+/// What a method is, to the layers at the edge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Method {
+    /// The path, `/<package>.<Service>/<Method>`.
+    pub path: &'static str,
+    /// Who may call it on a broker.
+    pub callers: &'static [Caller],
+}
+
+const ANYONE: &[Caller] = &[Caller::Anonymous, APP, NODE, OPERATOR];
+const MEMBERS: &[Caller] = &[APP, NODE, OPERATOR];
+const OPERATORS: &[Caller] = &[OPERATOR];
+const APP: Caller = Caller::Member(Kind::App);
+const NODE: Caller = Caller::Member(Kind::Node);
+const OPERATOR: Caller = Caller::Member(Kind::Operator);
+
+/// Every RPC that a broker serves.
+pub const METHODS: &[Method] = &[
+    row("/comity.inference.v1.Inference/Chat", &[APP]),
+    row("/comity.inference.v1.Inference/ChatStream", &[APP]),
+    row("/comity.inference.v1.Inference/Embed", &[APP]),
+    row("/comity.inference.v1.Inference/Forward", &[APP]),
+    row("/comity.catalog.v1.Catalog/ListModels", MEMBERS),
+    row("/comity.catalog.v1.Catalog/ListOffers", MEMBERS),
+    row("/comity.catalog.v1.Catalog/Explain", &[APP]),
+    row("/comity.enrolment.v1.Enrolment/GetRoot", ANYONE),
+    row("/comity.enrolment.v1.Enrolment/Join", &[Caller::Anonymous]),
+    row("/comity.enrolment.v1.Enrolment/Renew", MEMBERS),
+    row("/comity.membership.v1.Membership/Invite", OPERATORS),
+    row("/comity.membership.v1.Membership/ListEnrolments", OPERATORS),
+    row("/comity.membership.v1.Membership/Approve", OPERATORS),
+    row("/comity.membership.v1.Membership/Reject", OPERATORS),
+    row("/comity.membership.v1.Membership/Suspend", OPERATORS),
+    row("/comity.membership.v1.Membership/Lift", OPERATORS),
+    row("/comity.membership.v1.Membership/ListOrganisations", MEMBERS),
+    row("/comity.membership.v1.Membership/ListNodes", MEMBERS),
+    row("/comity.membership.v1.Membership/ListApps", MEMBERS),
+    row("/comity.membership.v1.Membership/PublishOffers", &[NODE]),
+    row("/comity.membership.v1.Membership/Watch", &[NODE, OPERATOR]),
+    row("/grpc.health.v1.Health/Check", MEMBERS),
+    row("/grpc.health.v1.Health/Watch", MEMBERS),
+    row("/grpc.health.v1.Health/List", MEMBERS),
+    row("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", MEMBERS),
+    row("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", MEMBERS),
+];
+
+const fn row(path: &'static str, callers: &'static [Caller]) -> Method {
+    Method { path, callers }
+}
+
+/// The row of a path, or `None` for a method that does not exist and is refused.
+#[must_use]
+pub fn find(path: &str) -> Option<&'static Method> {
+    METHODS.iter().find(|method| method.path == path)
+}
+
+impl Method {
+    /// True if the table lets `caller` call it.
+    #[must_use]
+    pub fn admits(&self, caller: Caller) -> bool {
+        self.callers.contains(&caller)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::Message;
+
+    use super::*;
+
+    #[test]
+    fn every_rpc_of_the_contract_has_a_row_and_every_row_an_rpc() {
+        let set = prost_types::FileDescriptorSet::decode(crate::DESCRIPTORS).unwrap();
+        let mut contract: Vec<_> = set
+            .file
+            .iter()
+            .flat_map(|file| file.service.iter().map(move |service| (file.package(), service)))
+            .flat_map(|(package, service)| service.method.iter().map(move |m| format!("/{package}.{}/{}", service.name(), m.name())))
+            .collect();
+        let mut rows: Vec<_> = METHODS.iter().map(|m| m.path.to_owned()).filter(|path| path.starts_with("/comity.")).collect();
+        contract.sort();
+        rows.sort();
+        assert_eq!(contract, rows, "add the missing rows to METHODS, or take the dead ones out");
+    }
+
+    #[test]
+    fn only_apps_infer_and_only_operators_govern() {
+        let chat = find("/comity.inference.v1.Inference/Chat").unwrap();
+        assert!(chat.admits(APP) && !chat.admits(NODE) && !chat.admits(OPERATOR) && !chat.admits(Caller::Anonymous));
+        let suspend = find("/comity.membership.v1.Membership/Suspend").unwrap();
+        assert!(suspend.admits(OPERATOR) && !suspend.admits(APP) && !suspend.admits(NODE));
+        assert!(find("/comity.membership.v1.Membership/Unknown").is_none());
+    }
+}

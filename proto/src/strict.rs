@@ -1,0 +1,182 @@
+//! Refuses fields that this version does not know.
+//!
+//! A parser that skips unknown fields would drop a constraint that a newer caller
+//! states, and route the request as if it had not been stated. So what the broker
+//! reads is walked against the descriptors first: a field without an entry is an
+//! error that names the message, the field and this version.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use prost::Message;
+use prost_types::field_descriptor_proto::Type;
+use prost_types::{DescriptorProto, FileDescriptorSet};
+
+use crate::DESCRIPTORS;
+
+/// Deepest nesting of messages that is read: the contract's own is 4, prost's limit is 100.
+const MAX_DEPTH: usize = 16;
+
+/// Bytes that are not a message of this version of the contract.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StrictError {
+    /// A field that this version does not have.
+    #[error("{message} has no field {number} in this version of the contract")]
+    UnknownField {
+        /// The message's full name.
+        message: String,
+        /// The field's number.
+        number: u32,
+    },
+    /// Not protobuf, or cut.
+    #[error("{message} is not well-formed protobuf")]
+    Malformed {
+        /// The message's full name.
+        message: String,
+    },
+    /// Nested deeper than the contract is.
+    #[error("messages are nested deeper than {MAX_DEPTH}")]
+    TooDeep,
+}
+
+/// Checks that `bytes` hold only fields that `message` (such as `comity.inference.v1.Envelope`) has, all the way down.
+///
+/// # Errors
+/// Names the first field that is unknown, or says that the bytes are malformed.
+pub fn check(message: &str, bytes: &[u8]) -> Result<(), StrictError> {
+    walk(message, bytes, 0)
+}
+
+/// What is known of each field: its wire type, and the message inside it if it holds one.
+struct Field {
+    kind: Type,
+    message: Option<String>,
+}
+
+static FIELDS: LazyLock<HashMap<String, HashMap<u32, Field>>> = LazyLock::new(|| {
+    let mut fields = HashMap::new();
+    // The descriptors are compiled in; a set that does not decode leaves the map empty, and every message is refused.
+    let set = FileDescriptorSet::decode(DESCRIPTORS).unwrap_or_default();
+    for file in &set.file {
+        for message in &file.message_type {
+            index(file.package(), message, &mut fields);
+        }
+    }
+    fields
+});
+
+fn index(prefix: &str, message: &DescriptorProto, fields: &mut HashMap<String, HashMap<u32, Field>>) {
+    let name = format!("{prefix}.{}", message.name());
+    let of = |field: &prost_types::FieldDescriptorProto| {
+        let inner = (field.r#type() == Type::Message).then(|| field.type_name().trim_start_matches('.').to_owned());
+        (u32::try_from(field.number()).unwrap_or(0), Field { kind: field.r#type(), message: inner })
+    };
+    fields.insert(name.clone(), message.field.iter().map(of).collect());
+    for nested in &message.nested_type {
+        index(&name, nested, fields);
+    }
+}
+
+fn walk(message: &str, mut bytes: &[u8], depth: usize) -> Result<(), StrictError> {
+    let malformed = || StrictError::Malformed { message: message.to_owned() };
+    if depth > MAX_DEPTH {
+        return Err(StrictError::TooDeep);
+    }
+    let known = FIELDS.get(message).ok_or_else(malformed)?;
+    while !bytes.is_empty() {
+        let key = varint(&mut bytes).ok_or_else(malformed)?;
+        let number = u32::try_from(key >> 3).map_err(|_| malformed())?;
+        let unknown = || StrictError::UnknownField { message: message.to_owned(), number };
+        let field = known.get(&number).ok_or_else(unknown)?;
+        let value = value(key & 7, &mut bytes).ok_or_else(malformed)?;
+        if let Some(inner) = &field.message {
+            walk(inner, value.ok_or_else(malformed)?, depth + 1)?;
+        } else if matches!(field.kind, Type::String | Type::Bytes) && value.is_none() {
+            return Err(malformed());
+        }
+    }
+    Ok(())
+}
+
+/// Takes one value of wire type `wire` off `bytes`; `Some(Some(..))` is a length-delimited one.
+#[expect(clippy::option_option, reason = "outer: was it well-formed; inner: was it length-delimited")]
+fn value<'a>(wire: u64, bytes: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
+    match wire {
+        0 => varint(bytes).map(|_| None),
+        1 => take(bytes, 8).map(|_| None),
+        2 => {
+            let length = usize::try_from(varint(bytes)?).ok()?;
+            take(bytes, length).map(Some)
+        }
+        5 => take(bytes, 4).map(|_| None),
+        _ => None,
+    }
+}
+
+fn take<'a>(bytes: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
+    let (taken, rest) = bytes.split_at_checked(length)?;
+    *bytes = rest;
+    Some(taken)
+}
+
+fn varint(bytes: &mut &[u8]) -> Option<u64> {
+    let mut value = 0_u64;
+    for shift in (0..70).step_by(7) {
+        let (&byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        value |= u64::from(byte & 0x7f).checked_shl(shift).unwrap_or(0);
+        if byte < 0x80 {
+            return Some(value);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::inference::Envelope;
+    use crate::policy::{PlaceSet, Requirements};
+
+    const ENVELOPE: &str = "comity.inference.v1.Envelope";
+
+    fn envelope() -> Envelope {
+        let places = PlaceSet { places: vec!["EU".into()] };
+        let requirements = Requirements { allowed_processing_locations: vec![places], no_training: true, ..Default::default() };
+        Envelope { model: "m".into(), requirements: Some(requirements), purposes: vec!["dpv:CustomerCare".into()], access_origins: vec![] }
+    }
+
+    #[test]
+    fn what_this_version_writes_is_accepted() {
+        assert_eq!(check(ENVELOPE, &envelope().encode_to_vec()), Ok(()));
+        assert_eq!(check(ENVELOPE, &[]), Ok(()));
+    }
+
+    #[test]
+    fn a_constraint_of_a_newer_version_is_refused_and_not_skipped() {
+        let mut bytes = envelope().encode_to_vec();
+        // Field 2 (requirements) with an inner field 57 = 1.
+        bytes.extend([0x12, 0x03, 0xc8, 0x03, 0x01]);
+        let error = check(ENVELOPE, &bytes).unwrap_err();
+        assert_eq!(error.to_string(), "comity.policy.v1.Requirements has no field 57 in this version of the contract");
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic_and_what_it_accepts_decodes(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+            let _ = check(ENVELOPE, &bytes);
+        }
+
+        #[test]
+        fn a_cut_message_is_never_longer_than_it_was(cut in 0_usize..40) {
+            let bytes = envelope().encode_to_vec();
+            let cut = cut.min(bytes.len());
+            // Either the cut falls between fields and the rest decodes, or the check says malformed.
+            if check(ENVELOPE, &bytes[..cut]).is_ok() {
+                prop_assert!(Envelope::decode(&bytes[..cut]).is_ok());
+            }
+        }
+    }
+}
