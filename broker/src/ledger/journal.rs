@@ -1,0 +1,181 @@
+//! An append-only file of frames, each durable before its append resolves.
+//!
+//! A frame is `{ length u32 le, crc32c of the bytes u32 le, bytes }`. One OS thread writes
+//! and calls `fdatasync`; whatever was queued while it synced is the next batch, so there
+//! is no linger timer. What the frames mean is left to whoever opens the journal.
+
+mod frame;
+mod writer;
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+pub use frame::MAX_FRAME_BYTES;
+use writer::{Append, Storage};
+
+/// Appends that may wait at once; beyond, `append` waits for room, which is the backpressure.
+const QUEUE_FRAMES: usize = 4_096;
+
+/// A journal that cannot be opened, or that can take no more.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum JournalError {
+    /// The file cannot be opened, read or cut.
+    #[error("cannot use the journal {}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: Arc<io::Error>,
+    },
+    /// Another process holds the file.
+    #[error("the journal {} is in use by another process (hint: stop the other broker, or give this one its own data_dir)", path.display())]
+    Locked {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Bytes that were once durable are not what was written.
+    #[error("the journal {} is damaged at byte {offset} (hint: restore it from a copy; nothing after this byte can be trusted)", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Where the first frame begins that cannot be read.
+        offset: u64,
+    },
+    /// The frame is empty, or longer than [`MAX_FRAME_BYTES`].
+    #[error("a frame of {bytes} bytes: expected 1 to {MAX_FRAME_BYTES}")]
+    FrameSize {
+        /// Its length.
+        bytes: usize,
+    },
+    /// A write or a sync failed before; what is durable is unknown, so nothing more is accepted.
+    #[error("the journal has failed and takes no more: {cause}")]
+    Poisoned {
+        /// The first failure.
+        cause: Arc<str>,
+    },
+}
+
+/// A handle on an open journal; the file is released when the last one is dropped.
+#[derive(Debug, Clone)]
+pub struct Journal(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    queue: Option<mpsc::Sender<Append>>,
+    failure: watch::Receiver<Option<Arc<str>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Journal {
+    /// Opens or makes the file, and returns every frame in it. A torn tail, which a crash leaves, is cut off.
+    ///
+    /// # Errors
+    /// Another process holds the file, a frame in the middle is damaged, or the file cannot be used.
+    pub fn open(path: &Path) -> Result<(Self, Vec<Vec<u8>>), JournalError> {
+        let mut frames = Vec::new();
+        let journal = Self::open_with(path, |frame| frames.push(frame))?;
+        Ok((journal, frames))
+    }
+
+    /// As [`Journal::open`], but hands each frame to `visit`, for a file that may not fit in memory.
+    ///
+    /// # Errors
+    /// Those of [`Journal::open`].
+    pub fn open_with(path: &Path, mut visit: impl FnMut(Vec<u8>)) -> Result<Self, JournalError> {
+        let failed = |source: io::Error| JournalError::Io { path: path.to_owned(), source: Arc::new(source) };
+        let file = open_file(path).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(JournalError::Locked { path: path.to_owned() }),
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        }
+        let scan = frame::scan(&file, &mut visit).map_err(failed)?;
+        if let Some(offset) = scan.damaged_at {
+            return Err(JournalError::Damaged { path: path.to_owned(), offset });
+        }
+        cut(&file, scan.end).map_err(failed)?;
+        Self::start(file, scan.frames).map_err(failed)
+    }
+
+    /// Starts the writer on a file whose position is at its end and that holds `frames` frames.
+    fn start(storage: impl Storage, frames: u64) -> io::Result<Self> {
+        let (queue, appends) = mpsc::channel(QUEUE_FRAMES);
+        let (broken, failure) = watch::channel(None);
+        let work = move || writer::run(storage, frames, appends, &broken);
+        let thread = std::thread::Builder::new().name("journal".into()).spawn(work)?;
+        Ok(Self(Arc::new(Inner { queue: Some(queue), failure, thread: Some(thread) })))
+    }
+
+    /// Appends a frame and resolves when it is durable, to its position: the first frame of the file is 0.
+    /// Frames stand in the order in which their appends were first polled.
+    ///
+    /// # Errors
+    /// The frame is empty or too long, or the journal has failed: then every later append fails as well.
+    pub async fn append(&self, frame: Vec<u8>) -> Result<u64, JournalError> {
+        if frame.is_empty() || frame.len() > MAX_FRAME_BYTES {
+            return Err(JournalError::FrameSize { bytes: frame.len() });
+        }
+        let (done, position) = oneshot::channel();
+        let queue = self.0.queue.as_ref().ok_or_else(|| self.poisoned())?;
+        queue.send(Append { frame, done }).await.map_err(|_| self.poisoned())?;
+        position.await.map_err(|_| self.poisoned())?
+    }
+
+    /// Resolves, to the cause, when the journal has failed: the program must end, since what is durable is unknown.
+    pub async fn failed(&self) -> Arc<str> {
+        let mut failure = self.0.failure.clone();
+        let cause = failure.wait_for(Option::is_some).await.ok().and_then(|cause| cause.clone());
+        cause.unwrap_or_else(|| WRITER_ENDED.into())
+    }
+
+    fn poisoned(&self) -> JournalError {
+        let cause = self.0.failure.borrow().clone();
+        JournalError::Poisoned { cause: cause.unwrap_or_else(|| WRITER_ENDED.into()) }
+    }
+}
+
+/// The cause where the writer is gone and has left none.
+const WRITER_ENDED: &str = "its writer has ended";
+
+impl Drop for Inner {
+    /// Waits for the last batch, so that the file is free when the last handle is gone.
+    fn drop(&mut self) {
+        drop(self.queue.take());
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the journal's writer panicked");
+        }
+    }
+}
+
+fn open_file(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(path)?;
+    // The directory entry of a new file has to be durable as well.
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        File::open(parent)?.sync_all()?;
+    }
+    Ok(file)
+}
+
+fn cut(file: &File, end: u64) -> io::Result<()> {
+    let length = file.metadata()?.len();
+    if length > end {
+        tracing::warn!(bytes = length - end, "cut a torn tail off a journal");
+        file.set_len(end)?;
+        file.sync_all()?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,83 @@
+//! Frames in bytes: how one is written, and how a file of them is read back.
+
+use std::io::{self, BufReader, Read};
+
+/// Longest frame, in bytes: 1 MiB. Many times the largest record; a longer length in a file is damage.
+pub const MAX_FRAME_BYTES: usize = 1 << 20;
+/// Length and checksum, four bytes each.
+pub(super) const HEADER_BYTES: usize = 8;
+
+/// What reading a file found.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Scan {
+    /// How many whole frames there are.
+    pub(super) frames: u64,
+    /// Where the last whole frame ends; what follows was never acknowledged.
+    pub(super) end: u64,
+    /// Where a damaged frame begins that is not just a torn tail.
+    pub(super) damaged_at: Option<u64>,
+}
+
+/// Adds `frame` with its header to `batch`.
+pub(super) fn encode(frame: &[u8], batch: &mut Vec<u8>) {
+    // `Journal::append` bounds the length far below u32::MAX.
+    let length = u32::try_from(frame.len()).unwrap_or(u32::MAX);
+    batch.extend_from_slice(&length.to_le_bytes());
+    batch.extend_from_slice(&crc32c::crc32c(frame).to_le_bytes());
+    batch.extend_from_slice(frame);
+}
+
+/// Reads frames until the end, or until one that is not whole.
+pub(super) fn scan(file: impl Read, visit: &mut impl FnMut(Vec<u8>)) -> io::Result<Scan> {
+    let mut reader = BufReader::new(file);
+    let mut scan = Scan { frames: 0, end: 0, damaged_at: None };
+    loop {
+        // One frame at a time: what was read of a frame that is not whole is looked at once more.
+        let mut bytes = Vec::new();
+        let header = take(&mut reader, &mut bytes, HEADER_BYTES)?;
+        let length = header.and_then(|()| length(&bytes));
+        let whole = match length {
+            Some(length) => take(&mut reader, &mut bytes, length)?.is_some(),
+            None => false,
+        };
+        match whole.then(|| decode(&bytes)).flatten() {
+            Some(frame) => {
+                scan.end += bytes.len() as u64;
+                scan.frames += 1;
+                visit(frame.to_vec());
+            }
+            None if bytes.is_empty() => return Ok(scan),
+            None => {
+                reader.read_to_end(&mut bytes)?;
+                scan.damaged_at = holds_a_frame(&bytes).then_some(scan.end);
+                return Ok(scan);
+            }
+        }
+    }
+}
+
+/// Reads `count` more bytes into `bytes`; `None` if the file ends before.
+fn take(reader: &mut impl Read, bytes: &mut Vec<u8>, count: usize) -> io::Result<Option<()>> {
+    let read = reader.by_ref().take(count as u64).read_to_end(bytes)?;
+    Ok((read == count).then_some(()))
+}
+
+/// The length that a header states, if it is one that is ever written.
+fn length(header: &[u8]) -> Option<usize> {
+    let length = u32::from_le_bytes(*header.first_chunk()?) as usize;
+    (1..=MAX_FRAME_BYTES).contains(&length).then_some(length)
+}
+
+/// The frame that `bytes` begin with, if it is whole.
+fn decode(bytes: &[u8]) -> Option<&[u8]> {
+    let length = length(bytes)?;
+    let crc = u32::from_le_bytes(*bytes.get(4..)?.first_chunk()?);
+    let frame = bytes.get(HEADER_BYTES..HEADER_BYTES + length)?;
+    (crc32c::crc32c(frame) == crc).then_some(frame)
+}
+
+/// True if a whole frame begins anywhere after the first byte: then what precedes it was durable once,
+/// and is damaged. A tail that was torn while it was written holds none.
+fn holds_a_frame(tail: &[u8]) -> bool {
+    (1..tail.len()).any(|start| tail.get(start..).and_then(decode).is_some())
+}
