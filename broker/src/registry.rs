@@ -11,8 +11,6 @@
 pub mod admission;
 pub mod authorities;
 pub mod enrolments;
-#[cfg(test)]
-mod tests;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};

@@ -6,6 +6,7 @@ pub mod enrolment;
 pub mod inference;
 pub mod membership;
 
+use comity_membership::Refused as StatementRefused;
 use comity_proto::error::Failure;
 use comity_types::Invalid;
 use tonic::{Code, Status};
@@ -40,7 +41,7 @@ pub(crate) fn admission(error: AdmissionError) -> Status {
 /// The status of a change to the registry that failed.
 pub(crate) fn registry(error: &RegistryError) -> Status {
     match error {
-        RegistryError::Refused(refused) => failure(Code::FailedPrecondition, "STATEMENT_REFUSED", refused.to_string(), vec![]),
+        RegistryError::Refused(refused) => statement(refused),
         RegistryError::Stopping => failure(Code::Unavailable, "STOPPING", error.to_string(), vec![]),
         RegistryError::Journal(_)
         | RegistryError::Damaged { .. }
@@ -49,6 +50,21 @@ pub(crate) fn registry(error: &RegistryError) -> Status {
         | RegistryError::Encode(_)
         | RegistryError::Anchor { .. } => ours(error),
     }
+}
+
+fn statement(refused: &StatementRefused) -> Status {
+    let (code, reason) = match refused {
+        StatementRefused::NotAMember(_) => (Code::NotFound, "NOT_A_MEMBER"),
+        StatementRefused::AlreadyAMember(_) => (Code::AlreadyExists, "MEMBER_EXISTS"),
+        StatementRefused::Reason { .. } | StatementRefused::WrongDomain { .. } | StatementRefused::TooManyOffers { .. } | StatementRefused::Offer { .. } => {
+            (Code::InvalidArgument, "INVALID_FIELD")
+        }
+        StatementRefused::AlreadySuspended(_) | StatementRefused::NotSuspended(_) | StatementRefused::LastOperator(_) => {
+            (Code::FailedPrecondition, "STATEMENT_REFUSED")
+        }
+        StatementRefused::OutOfOrder { .. } | StatementRefused::Founding => return ours(refused),
+    };
+    failure(code, reason, refused.to_string(), vec![])
 }
 
 fn enrolment(refused: &EnrolmentRefused) -> Status {

@@ -299,7 +299,7 @@ impl Inner {
                     statements.push(Statement::OrganisationAdmitted { organisation, anchors: vec![anchor] });
                 }
                 match federation.member(&member) {
-                    Some(existing) if existing.key_sha256 == request.key_sha256 => {}
+                    Some(existing) if existing.key_sha256 == Some(request.key_sha256) => {}
                     Some(_) => return Err(AdmissionError::Exists { member }),
                     None => statements.push(Statement::MemberAdmitted { id: member, key_sha256: request.key_sha256 }),
                 }

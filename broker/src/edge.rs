@@ -1,0 +1,145 @@
+//! Who may call what: everything that is decided before a message is read.
+//!
+//! ```text
+//! identify ─▶ standing ─▶ method ─▶ capacity ─▶ service
+//! ```
+//! Each step is a plain function whose result the next one needs; [`Edge::admit`] puts them in order.
+//! What needs the message is left to the services.
+
+pub mod capacity;
+pub mod layer;
+
+use std::net::SocketAddr;
+
+use comity_identity::VerifiedPeer;
+use comity_membership::{Standing, Subject};
+use comity_proto::methods::{self, Caller, Method};
+use comity_runtime::accept::PeerInfo;
+use comity_types::{SpiffeId, TrustDomain};
+use tonic::{Code, Status};
+
+use crate::registry::Registry;
+use crate::rpc::failure;
+use capacity::{Capacity, Place};
+
+/// A verified member that took part when the request came in. Found in a request's extensions.
+#[derive(Debug, Clone)]
+pub struct CallerIdentity {
+    /// The proof that TLS verified it.
+    pub peer: VerifiedPeer,
+    /// Where it calls from.
+    pub remote: SocketAddr,
+    /// The epoch at which it was found to take part.
+    pub epoch: u64,
+}
+
+impl CallerIdentity {
+    /// The caller of a request that passed the edge.
+    ///
+    /// # Errors
+    /// There is none: the request came over the enrolment protocol.
+    pub fn of<T>(request: &tonic::Request<T>) -> Result<&Self, Status> {
+        request.extensions().get().ok_or_else(no_certificate)
+    }
+
+    /// Its SPIFFE ID.
+    #[must_use]
+    pub fn id(&self) -> &SpiffeId {
+        self.peer.id()
+    }
+
+    /// Its organisation.
+    #[must_use]
+    pub fn organisation(&self) -> &TrustDomain {
+        self.peer.id().trust_domain()
+    }
+}
+
+/// Decides on requests before they are read.
+#[derive(Debug, Clone)]
+pub struct Edge {
+    registry: Registry,
+    capacity: Capacity,
+}
+
+/// A request that may go on; holds its place until it is dropped.
+#[derive(Debug)]
+pub struct Admitted {
+    /// The caller; `None` on the enrolment protocol.
+    pub caller: Option<CallerIdentity>,
+    /// Its place among the calls in flight.
+    pub place: Place,
+}
+
+impl Edge {
+    /// Puts it together.
+    #[must_use]
+    pub const fn new(registry: Registry, capacity: Capacity) -> Self {
+        Self { registry, capacity }
+    }
+
+    /// The whole edge, in order.
+    ///
+    /// # Errors
+    /// The status that the caller gets.
+    pub fn admit(&self, info: &PeerInfo, path: &str) -> Result<Admitted, Status> {
+        // Who first: strangers learn nothing, not even which methods there are.
+        let caller = self.identify(info)?;
+        // Before capacity: a call that is refused must not take a place from one that is not.
+        authorise(path, caller.as_ref())?;
+        let place = self.capacity.take(caller.as_ref().map(CallerIdentity::organisation))?;
+        Ok(Admitted { caller, place })
+    }
+
+    /// Looked up on every request, not once a connection: a suspension must not wait for a reconnect.
+    fn identify(&self, info: &PeerInfo) -> Result<Option<CallerIdentity>, Status> {
+        let Some(peer) = &info.peer else { return Ok(None) };
+        let snapshot = self.registry.snapshot();
+        let epoch = snapshot.federation.epoch();
+        match snapshot.federation.standing(peer.id()) {
+            Standing::Active => Ok(Some(CallerIdentity { peer: peer.clone(), remote: info.remote, epoch })),
+            Standing::Suspended { subject, reason, epoch } => Err(suspended(&subject, &reason, epoch)),
+            Standing::Unknown => Err(unknown(peer.id(), epoch)),
+        }
+    }
+}
+
+/// The methods table's word.
+fn authorise(path: &str, caller: Option<&CallerIdentity>) -> Result<(), Status> {
+    let kind = caller.map_or(Caller::Anonymous, |caller| Caller::Member(caller.id().kind()));
+    let method = methods::find(path).ok_or_else(|| Status::unimplemented("no such method"))?;
+    if method.admits(kind) {
+        return Ok(());
+    }
+    // Without a certificate the mistake is the connection's, not the member's.
+    Err(if kind == Caller::Anonymous { no_certificate() } else { not_permitted(method) })
+}
+
+fn suspended(subject: &Subject, reason: &str, epoch: u64) -> Status {
+    let code = match subject {
+        Subject::Organisation(_) => "ORGANISATION_SUSPENDED",
+        Subject::Member(_) => "MEMBER_SUSPENDED",
+    };
+    let message = format!("{subject} is suspended since epoch {epoch}: {reason} (hint: ask an operator of the federation)");
+    failure(Code::PermissionDenied, code, message, vec![("subject".into(), subject.to_string()), ("epoch".into(), epoch.to_string())])
+}
+
+fn unknown(id: &SpiffeId, epoch: u64) -> Status {
+    let message = format!("{id} is not a member (hint: join with an invite)");
+    failure(Code::PermissionDenied, "UNKNOWN_MEMBER", message, vec![("epoch".into(), epoch.to_string())])
+}
+
+fn no_certificate() -> Status {
+    let message = "this method needs a member's certificate (hint: connect with one; ALPN comity-enrol/1 is for joining alone)".into();
+    failure(Code::Unauthenticated, "NO_CERTIFICATE", message, vec![])
+}
+
+fn not_permitted(method: &Method) -> Status {
+    let name = |caller: &Caller| match caller {
+        Caller::Anonymous => "nobody yet",
+        Caller::Member(kind) => kind.segment(),
+    };
+    let kinds = method.callers.iter().map(name).collect::<Vec<_>>().join(", ");
+    let message = format!("{} is not for this kind of member, but for: {kinds}", method.path);
+    failure(Code::PermissionDenied, "METHOD_NOT_PERMITTED", message, vec![("method".into(), method.path.into()), ("permitted".into(), kinds)])
+}

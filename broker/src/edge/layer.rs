@@ -1,0 +1,103 @@
+//! The edge as a tower layer: admits a request or answers it, and holds its place until the
+//! response's body has ended.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use comity_runtime::accept::PeerInfo;
+use http::{Request, Response};
+use http_body::{Body as _, Frame, SizeHint};
+use tonic::Status;
+use tonic::body::Body;
+use tower::{Layer, Service};
+use tracing::Instrument as _;
+
+use super::Edge;
+use super::capacity::Place;
+
+/// Puts the edge before a service.
+#[derive(Debug, Clone)]
+pub struct EdgeLayer(Edge);
+
+impl EdgeLayer {
+    /// With this edge.
+    #[must_use]
+    pub const fn new(edge: Edge) -> Self {
+        Self(edge)
+    }
+}
+
+impl<S> Layer<S> for EdgeLayer {
+    type Service = EdgeService<S>;
+
+    fn layer(&self, inner: S) -> EdgeService<S> {
+        EdgeService { edge: self.0.clone(), inner }
+    }
+}
+
+/// A service behind the edge.
+#[derive(Debug, Clone)]
+pub struct EdgeService<S> {
+    edge: Edge,
+    inner: S,
+}
+
+impl<S> Service<Request<Body>> for EdgeService<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error: Send> + Send + 'static,
+    S::Future: Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        // A connection that did not come through our listener has no peer, and no business here.
+        let Some(info) = request.extensions().get::<PeerInfo>().cloned() else {
+            return answer(Status::internal("the connection carries no peer"));
+        };
+        let admitted = match self.edge.admit(&info, request.uri().path()) {
+            Ok(admitted) => admitted,
+            Err(status) => return answer(status),
+        };
+        let organisation = admitted.caller.as_ref().map_or("-", |caller| caller.organisation().as_str());
+        let span = tracing::info_span!("edge", peer.org = organisation, grpc.method = request.uri().path());
+        if let Some(caller) = admitted.caller {
+            request.extensions_mut().insert(caller);
+        }
+        let response = self.inner.call(request);
+        let place = admitted.place;
+        Box::pin(async move { Ok(response.await?.map(|body| Body::new(Held { body, _place: place }))) }.instrument(span))
+    }
+}
+
+fn answer<E: Send + 'static>(status: Status) -> Pin<Box<dyn Future<Output = Result<Response<Body>, E>> + Send>> {
+    Box::pin(std::future::ready(Ok(status.into_http())))
+}
+
+/// A body that keeps its call's place.
+struct Held {
+    body: Body,
+    _place: Place,
+}
+
+impl http_body::Body for Held {
+    type Data = bytes::Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<bytes::Bytes>, Status>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,77 @@
+//! The registry's state as the wire has it.
+
+use comity_membership::{Federation, OrganisationState, Standing};
+use comity_proto::membership as wire;
+use comity_types::ids::Kind;
+use comity_types::{SpiffeId, TrustDomain};
+
+use crate::registry::enrolments::{Invite, Request};
+use crate::rpc::timestamp;
+
+/// An enrolment that waits.
+pub(super) fn enrolment(invite: &Invite, request: &Request) -> wire::Enrolment {
+    wire::Enrolment {
+        id: invite.id.to_string(),
+        spiffe_id: invite.member.to_string(),
+        fingerprint: request.key_sha256.fingerprint(),
+        organisation: request.organisation.as_ref().map(Into::into),
+        requested_at: Some(timestamp(request.at)),
+    }
+}
+
+/// Every organisation; the fold keeps them sorted.
+pub(super) fn organisations(federation: &Federation) -> wire::ListOrganisationsResponse {
+    let organisations = federation.organisations().map(|state| organisation(federation, state)).collect();
+    wire::ListOrganisationsResponse { organisations, epoch: federation.epoch() }
+}
+
+fn organisation(federation: &Federation, state: &OrganisationState) -> wire::OrganisationEntry {
+    let domain = &state.organisation.trust_domain;
+    let count = |kind| federation.members().filter(|(id, _)| id.kind() == kind && id.trust_domain() == domain).count();
+    let (standing, suspension_reason) = match &state.suspension {
+        None => (wire::Standing::Active, String::new()),
+        Some(suspension) => (wire::Standing::Suspended, suspension.reason.clone()),
+    };
+    wire::OrganisationEntry {
+        organisation: Some((&state.organisation).into()),
+        standing: standing.into(),
+        suspension_reason,
+        nodes: u32::try_from(count(Kind::Node)).unwrap_or(u32::MAX),
+        apps: u32::try_from(count(Kind::App)).unwrap_or(u32::MAX),
+    }
+}
+
+/// Every node; `link` tells the state of the broker's connection to it.
+pub(super) fn nodes(federation: &Federation) -> wire::ListNodesResponse {
+    let node = |(id, state): (&SpiffeId, &comity_membership::NodeState)| {
+        let (standing, suspension_reason) = standing(federation, id);
+        wire::NodeEntry {
+            spiffe_id: id.to_string(),
+            address: state.address.clone().unwrap_or_default(),
+            standing,
+            suspension_reason,
+            offers: u32::try_from(state.offers.len()).unwrap_or(u32::MAX),
+            link: "idle".into(),
+        }
+    };
+    wire::ListNodesResponse { nodes: federation.nodes().map(node).collect(), epoch: federation.epoch() }
+}
+
+/// Every app, or those of one organisation.
+pub(super) fn apps(federation: &Federation, only: Option<&TrustDomain>) -> wire::ListAppsResponse {
+    let shown = |id: &SpiffeId| id.kind() == Kind::App && only.is_none_or(|domain| id.trust_domain() == domain);
+    let app = |id: &SpiffeId| {
+        let (standing, suspension_reason) = standing(federation, id);
+        wire::AppEntry { spiffe_id: id.to_string(), standing, suspension_reason }
+    };
+    let apps = federation.members().map(|(id, _)| id).filter(|id| shown(id)).map(app).collect();
+    wire::ListAppsResponse { apps, epoch: federation.epoch() }
+}
+
+fn standing(federation: &Federation, id: &SpiffeId) -> (i32, String) {
+    match federation.standing(id) {
+        Standing::Active => (wire::Standing::Active.into(), String::new()),
+        Standing::Suspended { reason, .. } => (wire::Standing::Suspended.into(), reason),
+        Standing::Unknown => (wire::Standing::Unspecified.into(), String::new()),
+    }
+}
