@@ -1,1 +1,2 @@
+//! comity-node
 fn main() {}

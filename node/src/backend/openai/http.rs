@@ -1,0 +1,219 @@
+//! HTTP to a model server: TLS, key, deadlines, bounded bodies, and what each status means.
+
+use std::error::Error as _;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use comity_types::Secret;
+use futures::{Stream, StreamExt};
+use reqwest::header::{AUTHORIZATION, HeaderValue, RETRY_AFTER};
+use reqwest::{Client, Method, Response, StatusCode};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use url::Url;
+
+use crate::backend::Fault;
+
+/// Bytes of a whole answer: a conversation of the longest context, with
+/// log-probabilities, is well below it.
+pub(super) const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
+/// To connect, TLS included: a server that is there answers far sooner.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why a body ended early.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum TransferError {
+    /// The connection was cut.
+    #[error("the body was cut")]
+    Cut,
+    /// It is larger than a bound.
+    #[error("the body is larger than {limit_bytes} bytes")]
+    TooLarge { limit_bytes: usize },
+}
+
+/// Why a client could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// The file of certificates cannot be read.
+    #[error("cannot read certificates from {path}")]
+    Certificates {
+        /// The file.
+        path: String,
+        /// Why.
+        source: rustls::pki_types::pem::Error,
+    },
+    /// TLS cannot be set up.
+    #[error("cannot set up TLS")]
+    Tls(#[source] rustls::Error),
+    /// The HTTP client cannot be set up.
+    #[error("cannot set up the HTTP client")]
+    Http(#[source] reqwest::Error),
+    /// The key is not a header value.
+    #[error("the API key holds characters that an HTTP header cannot carry")]
+    Key,
+    /// The URL cannot hold a path.
+    #[error("the URL {url} is not http:// or https://")]
+    Url {
+        /// The URL.
+        url: String,
+    },
+}
+
+/// A model server's address, key and limits.
+pub(super) struct Http {
+    client: Client,
+    base: Url,
+    key: Option<HeaderValue>,
+    /// To the first byte of an answer's body.
+    pub(super) first: Duration,
+    /// Between two pieces of an answer.
+    pub(super) idle: Duration,
+}
+
+impl Http {
+    pub(super) fn new(
+        base: Url,
+        key: Option<&Secret<String>>,
+        ca_file: Option<&Path>,
+        first: Duration,
+        idle: Duration,
+    ) -> Result<Self, SetupError> {
+        if !matches!(base.scheme(), "http" | "https") {
+            return Err(SetupError::Url { url: base.to_string() });
+        }
+        let client = Client::builder()
+            .tls_backend_preconfigured(tls(ca_file)?)
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .tcp_nodelay(true)
+            .build()
+            .map_err(SetupError::Http)?;
+        let key = key.map(|key| header(key.reveal())).transpose()?;
+        Ok(Self { client, base, key, first, idle })
+    }
+
+    /// Sends, and answers only for a status of success.
+    pub(super) async fn send(&self, method: Method, path: &str, body: Option<Bytes>) -> Result<Response, Fault> {
+        let response = self.send_raw(method, path, body).await?;
+        match response.status() {
+            status if status.is_success() => Ok(response),
+            status => Err(status_fault(status, &response)),
+        }
+    }
+
+    /// Sends, whatever the status.
+    pub(super) async fn send_raw(&self, method: Method, path: &str, body: Option<Bytes>) -> Result<Response, Fault> {
+        let mut request = self.client.request(method, self.url(path));
+        if let Some(key) = &self.key {
+            request = request.header(AUTHORIZATION, key.clone());
+        }
+        if let Some(body) = body {
+            request = request.header("content-type", "application/json").body(body);
+        }
+        let sent = tokio::time::timeout(self.first, request.send()).await;
+        sent.map_err(|_| Fault::Stalled { after: self.first })?.map_err(|error| send_fault(&error))
+    }
+
+    /// A whole body, within the bounds of size and silence.
+    pub(super) async fn read(&self, response: Response) -> Result<Bytes, Fault> {
+        let mut body = std::pin::pin!(chunks(response));
+        let mut whole = BytesMut::new();
+        while let Some(chunk) = self.next(&mut body).await? {
+            whole.extend_from_slice(&chunk);
+        }
+        Ok(whole.freeze())
+    }
+
+    /// The next piece of a body, within the bound of silence.
+    pub(super) async fn next<S>(&self, body: &mut S) -> Result<Option<Bytes>, Fault>
+    where
+        S: Stream<Item = Result<Bytes, TransferError>> + Unpin,
+    {
+        next(body, self.idle).await
+    }
+
+    /// The server's paths stand below the base, with or without its `/v1`.
+    fn url(&self, path: &str) -> Url {
+        let mut url = self.base.clone();
+        let base = url.path().trim_end_matches('/').trim_end_matches("/v1").to_owned();
+        url.set_path(&format!("{base}/v1/{path}"));
+        url
+    }
+}
+
+/// The next piece of a body, or a fault after `idle` of silence.
+pub(super) async fn next<S>(body: &mut S, idle: Duration) -> Result<Option<Bytes>, Fault>
+where
+    S: Stream<Item = Result<Bytes, TransferError>> + Unpin,
+{
+    let chunk = tokio::time::timeout(idle, body.next()).await.map_err(|_| Fault::Stalled { after: idle })?;
+    chunk.transpose().map_err(|error| match error {
+        TransferError::Cut => Fault::Truncated,
+        TransferError::TooLarge { limit_bytes } => Fault::TooLarge { limit_bytes },
+    })
+}
+
+/// The body in pieces, up to [`MAX_ANSWER_BYTES`].
+pub(super) fn chunks(response: Response) -> impl Stream<Item = Result<Bytes, TransferError>> + Send {
+    let mut read = 0;
+    response.bytes_stream().map(move |chunk| {
+        let chunk = chunk.map_err(|_| TransferError::Cut)?;
+        read += chunk.len();
+        if read > MAX_ANSWER_BYTES { Err(TransferError::TooLarge { limit_bytes: MAX_ANSWER_BYTES }) } else { Ok(chunk) }
+    })
+}
+
+fn send_fault(error: &reqwest::Error) -> Fault {
+    let io = std::iter::successors(error.source(), |source| source.source()).find_map(|e| e.downcast_ref::<io::Error>());
+    let refused = io.is_some_and(|io| io.kind() == io::ErrorKind::ConnectionRefused);
+    if error.is_connect() || refused || error.is_timeout() {
+        Fault::Unreachable
+    } else {
+        // The server took the connection and closed it, or spoke something else than HTTP.
+        Fault::Malformed { expected: "an HTTP response" }
+    }
+}
+
+fn status_fault(status: StatusCode, response: &Response) -> Fault {
+    let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    match status.as_u16() {
+        429 => Fault::RateLimited { retry_after_seconds: retry_after },
+        status @ (401 | 403) => Fault::Unauthorised { status },
+        status @ 400..=499 => Fault::Refused { status },
+        status => Fault::Failed { status },
+    }
+}
+
+fn header(key: &str) -> Result<HeaderValue, SetupError> {
+    let mut value = HeaderValue::from_str(&format!("Bearer {key}")).map_err(|_| SetupError::Key)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// The system's certificates, or the file's alone where there is one.
+fn tls(ca_file: Option<&Path>) -> Result<rustls::ClientConfig, SetupError> {
+    let mut roots = rustls::RootCertStore::empty();
+    match ca_file {
+        Some(path) => {
+            let failed = |source| SetupError::Certificates { path: path.display().to_string(), source };
+            for certificate in CertificateDer::pem_file_iter(path).map_err(failed)? {
+                roots.add(certificate.map_err(failed)?).map_err(SetupError::Tls)?;
+            }
+        }
+        None => {
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        }
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    // Model servers are not members: many of them speak TLS 1.2 at most.
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(rustls::DEFAULT_VERSIONS)
+        .map_err(SetupError::Tls)?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(config)
+}

@@ -1,0 +1,126 @@
+//! `node.toml`: what the node is, the backends behind it, and what it offers.
+//!
+//! Reading checks names and shapes; [`Config::plan`] checks that the parts fit each
+//! other and reports every fault at once. Whether backends answer is [`crate::check`]'s.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use comity_policy::Terms;
+use comity_types::{Name, SpiffeId};
+use serde::Deserialize;
+
+mod backend;
+mod offer;
+#[cfg(test)]
+mod tests;
+
+pub use backend::{BackendConfig, BackendError, Kind};
+pub use offer::{OfferConfig, Planned};
+
+/// The whole file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The node itself.
+    pub node: Node,
+    /// Model servers and embedded models, by name.
+    #[serde(default)]
+    pub backends: BTreeMap<Name, BackendConfig>,
+    /// Terms that offers refer to, by name.
+    #[serde(default)]
+    pub terms: BTreeMap<Name, Terms>,
+    /// What the node offers.
+    #[serde(default)]
+    pub offers: Vec<OfferConfig>,
+}
+
+/// The node itself.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Node {
+    /// Where it listens: "address:port"; port 0 takes a free one.
+    pub listen: String,
+    /// Where the broker reaches it, if not at `listen`.
+    pub advertise: Option<String>,
+    /// Where it keeps its state. Relative to this file.
+    pub data_dir: PathBuf,
+    /// Where `join` put its key and certificate; `identity` below `data_dir` if absent. Relative to this file.
+    pub identity_dir: Option<PathBuf>,
+}
+
+/// A part of the file that does not fit the others.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{path}: {problem}")]
+pub struct Misfit {
+    /// Where, such as `offers.chat.backend`.
+    pub path: String,
+    /// What is wrong, and how to mend it.
+    pub problem: String,
+}
+
+/// A file that cannot be read as a `node.toml`.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// It cannot be opened.
+    #[error("cannot read {path}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Its text is wrong; the message shows line, column and field.
+    #[error("{path} is not a node.toml\n{problem}")]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Line, column, the line itself and what was expected.
+        problem: String,
+    },
+}
+
+impl Config {
+    /// Reads a file; paths in it become relative to its folder.
+    ///
+    /// # Errors
+    /// If it cannot be read; says the line, the column and the field.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text =
+            std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let mut config = Self::parse(&text)
+            .map_err(|error| ConfigError::Parse { path: path.to_owned(), problem: error.to_string() })?;
+        config.anchor(path.parent().unwrap_or(Path::new("")));
+        Ok(config)
+    }
+
+    /// Reads a text, with its paths as they are.
+    ///
+    /// # Errors
+    /// If it is not a `node.toml`.
+    pub fn parse(text: &str) -> Result<Self, toml::de::Error> {
+        toml::from_str(text)
+    }
+
+    /// Where the key and the certificate are.
+    #[must_use]
+    pub fn identity_dir(&self) -> PathBuf {
+        self.node.identity_dir.clone().unwrap_or_else(|| self.node.data_dir.join("identity"))
+    }
+
+    /// What the node with this identity offers, or every part that does not fit.
+    ///
+    /// # Errors
+    /// All misfits, not the first.
+    pub fn plan(&self, node: &SpiffeId) -> Result<Vec<Planned>, Vec<Misfit>> {
+        offer::plan(self, node)
+    }
+
+    fn anchor(&mut self, base: &Path) {
+        self.node.data_dir = base.join(&self.node.data_dir);
+        self.node.identity_dir = self.node.identity_dir.take().map(|dir| base.join(dir));
+        for backend in self.backends.values_mut() {
+            backend.anchor(base);
+        }
+    }
+}

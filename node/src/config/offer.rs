@@ -1,0 +1,134 @@
+//! `[[offers]]`: what the node offers, and how it fits backends and terms.
+
+use std::collections::BTreeSet;
+
+use comity_policy::{Capability, Claim, Offer};
+use comity_types::{Interval, ModelName, Name, Place, Price, SpiffeId};
+use serde::Deserialize;
+
+use super::{Config, Misfit};
+
+/// Offers that a node may publish, as `PublishOffersRequest.offers` states.
+const MAX_OFFERS: usize = 256;
+
+/// An offer, as the file states it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OfferConfig {
+    /// Unique on this node.
+    pub id: Name,
+    /// The model's public name: what a caller asks for.
+    pub model: ModelName,
+    /// The backend, by its name in this file.
+    pub backend: Name,
+    /// The backend's own name for the model; the public name if absent.
+    pub backend_model: Option<String>,
+    /// What the model can do.
+    pub capabilities: BTreeSet<Capability>,
+    /// Where requests are processed.
+    pub processing_locations: Option<Claim<Vec<Place>>>,
+    /// Where data is stored.
+    pub storage_locations: Option<Claim<Vec<Place>>>,
+    /// From where people can reach the machine.
+    pub access_locations: Option<Claim<Vec<Place>>>,
+    /// The model's licence.
+    pub licence: Option<Claim<String>>,
+    /// What it costs.
+    pub price: Option<Price>,
+    /// The terms, by their name in this file.
+    pub terms: Name,
+    /// When the offer is in force.
+    #[serde(default)]
+    pub in_force: Interval,
+    /// The longest context, in tokens.
+    pub context_tokens: Option<u32>,
+}
+
+/// An offer that fits, with the way to its model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Planned {
+    /// The offer; the model's digest is filled in when the backend is open.
+    pub offer: Offer,
+    /// The backend, by its name in the file.
+    pub backend: Name,
+    /// The backend's own name for the model.
+    pub backend_model: String,
+}
+
+/// Every offer, or every misfit.
+pub(super) fn plan(config: &Config, node: &SpiffeId) -> Result<Vec<Planned>, Vec<Misfit>> {
+    let misfits = misfits(config);
+    if !misfits.is_empty() {
+        return Err(misfits);
+    }
+    Ok(config.offers.iter().map(|offer| planned(config, offer, node)).collect())
+}
+
+fn planned(config: &Config, offer: &OfferConfig, node: &SpiffeId) -> Planned {
+    let OfferConfig { id, model, backend, backend_model, capabilities, .. } = offer.clone();
+    Planned {
+        backend,
+        backend_model: backend_model.unwrap_or_else(|| model.to_string()),
+        offer: Offer {
+            id,
+            node: node.clone(),
+            model,
+            model_sha256: None,
+            capabilities,
+            processing_locations: offer.processing_locations.clone(),
+            storage_locations: offer.storage_locations.clone(),
+            access_locations: offer.access_locations.clone(),
+            licence: offer.licence.clone(),
+            price: offer.price.clone(),
+            terms: config.terms.get(&offer.terms).cloned(),
+            in_force: offer.in_force,
+            context_tokens: offer.context_tokens,
+        },
+    }
+}
+
+fn misfits(config: &Config) -> Vec<Misfit> {
+    let mut misfits = Vec::new();
+    for (name, backend) in &config.backends {
+        misfits.extend(backend.misfits().into_iter().map(|p| misfit(format!("backends.{name}"), p)));
+    }
+    if config.offers.is_empty() || config.offers.len() > MAX_OFFERS {
+        misfits.push(misfit("offers", format!("a node has 1 to {MAX_OFFERS} offers, this one has {}", config.offers.len())));
+    }
+    let mut seen = BTreeSet::new();
+    for offer in &config.offers {
+        let path = |field: &str| format!("offers.{}.{field}", offer.id);
+        if !seen.insert(&offer.id) {
+            misfits.push(misfit(path("id"), "another offer has this id: rename one"));
+        }
+        if !config.backends.contains_key(&offer.backend) {
+            misfits.push(misfit(path("backend"), format!("there is no [backends.{}]: add it", offer.backend)));
+        }
+        if !config.terms.contains_key(&offer.terms) {
+            misfits.push(misfit(path("terms"), format!("there is no [terms.{}]: add it", offer.terms)));
+        }
+        misfits.extend(incomplete(config, offer).into_iter().map(|(field, problem)| misfit(path(field), problem)));
+    }
+    misfits
+}
+
+/// What is missing would make the offer refuse every caller: better said now.
+fn incomplete(config: &Config, offer: &OfferConfig) -> Vec<(&'static str, &'static str)> {
+    let terms = config.terms.get(&offer.terms);
+    let lacks = |there: Option<bool>| there == Some(false);
+    let checks = [
+        (offer.capabilities.is_empty(), "capabilities", "is empty: no call needs this offer"),
+        (offer.in_force.is_empty(), "in_force", "`from` must be before `until`"),
+        (offer.processing_locations.is_none(), "processing_locations", "is missing: callers that restrict places refuse unknown ones"),
+        (offer.licence.is_none(), "licence", "is missing: an unknown licence is refused"),
+        (lacks(terms.map(|t| t.caller_rules.is_some())), "terms", "has no caller_rules: nobody would be served"),
+        (lacks(terms.map(|t| t.retention.is_some())), "terms", "has no retention: callers that limit it refuse"),
+        (lacks(terms.map(|t| t.training_use.is_some())), "terms", "has no training_use: callers that limit it refuse"),
+        (lacks(terms.map(|t| !t.allowed_purposes.is_empty())), "terms", "has no allowed_purposes: nothing would be allowed"),
+    ];
+    checks.into_iter().filter(|(wrong, ..)| *wrong).map(|(_, field, problem)| (field, problem)).collect()
+}
+
+fn misfit(path: impl Into<String>, problem: impl Into<String>) -> Misfit {
+    Misfit { path: path.into(), problem: problem.into() }
+}

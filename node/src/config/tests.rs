@@ -1,0 +1,68 @@
+//! The example loads and names every key; what is broken is named.
+
+use std::collections::BTreeSet;
+
+use super::*;
+
+const EXAMPLE: &str = include_str!("../../../deploy/node.example.toml");
+
+fn node() -> SpiffeId {
+    "spiffe://org-a.example/node/n1".parse().unwrap()
+}
+
+#[test]
+fn the_example_loads_and_fits() {
+    let plan = Config::parse(EXAMPLE).unwrap().plan(&node()).unwrap();
+    let names: Vec<_> = plan.iter().map(|planned| planned.offer.name().to_string()).collect();
+    assert_eq!(names, ["org-a.example/n1/chat", "org-a.example/n1/embed"]);
+    assert_eq!(plan[1].backend_model, "paraphrase-minilm-l3-v2");
+}
+
+#[test]
+fn the_example_names_every_key() {
+    // serde lists the fields that it expects when it meets one that it does not know.
+    for table in ["node", "backends.x", "terms.x", "terms.x.caller_rules"] {
+        let head = if table == "backends.x" { "kind = \"openai\"\n" } else { "" };
+        let text = format!("[{table}]\n{head}zzz = 1\n");
+        let error = Config::parse(&text).unwrap_err().to_string();
+        for key in expected(&error) {
+            let set = EXAMPLE.lines().any(|line| {
+                let line = line.trim_start_matches("# ");
+                line.starts_with(&format!("{key} =")) || line.starts_with(&format!("[terms.standard.{key}]"))
+            });
+            assert!(set, "deploy/node.example.toml does not show `{key}` of [{table}]");
+        }
+    }
+}
+
+fn expected(error: &str) -> BTreeSet<String> {
+    let (_, list) = error.split_once("expected").unwrap_or_else(|| panic!("{error}"));
+    list.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+#[test]
+fn a_typo_is_shown_with_its_line_and_its_field() {
+    let text = EXAMPLE.replace("training_use =", "traning_use =");
+    let error = Config::parse(&text).unwrap_err().to_string();
+    let line = text.lines().position(|line| line.starts_with("traning_use")).unwrap() + 1;
+    assert!(error.contains("traning_use") && error.contains(&format!("line {line}")), "{error}");
+}
+
+#[test]
+fn every_misfit_is_reported_at_once() {
+    let text = EXAMPLE
+        .replace("backend = \"local-text\"", "backend = \"gone\"")
+        .replace("id = \"embed\"", "id = \"chat\"")
+        .replace("path = \"models", "url = \"http://x\"\npath = \"models");
+    let misfits = Config::parse(&text).unwrap().plan(&node()).unwrap_err();
+    let paths: Vec<_> = misfits.iter().map(|misfit| misfit.path.as_str()).collect();
+    assert_eq!(paths, ["backends.local-text", "offers.chat.backend", "offers.chat.id"]);
+}
+
+#[test]
+fn terms_that_would_serve_nobody_are_reported() {
+    let text = "[node]\nlisten='127.0.0.1:0'\ndata_dir='d'\n[backends.b]\nkind='embedded-embeddings'\n[terms.t]\n\
+        [[offers]]\nid='e'\nmodel='m'\nbackend='b'\ncapabilities=['embed']\nterms='t'\n";
+    let misfits = Config::parse(text).unwrap().plan(&node()).unwrap_err();
+    assert!(misfits.iter().any(|misfit| misfit.problem.contains("caller_rules")), "{misfits:?}");
+}
