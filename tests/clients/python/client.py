@@ -1,0 +1,193 @@
+"""One call against a broker or a node over mutual TLS, as JSON on stdout.
+
+Stubs are made by grpcio-tools from the contract. Each case prints what it saw;
+the scenario that runs it says what it should have seen.
+
+    python client.py CASE --address HOST:PORT --identity DIR --schema DIR --stubs DIR [--model NAME]
+"""
+
+import argparse
+import json
+import pathlib
+import sys
+import threading
+
+import grpc
+import grpc_tools
+from google.protobuf import json_format
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+from grpc_status import rpc_status
+from grpc_tools import protoc
+
+# Longest that any case may take, in seconds: a scenario that hangs is a failure.
+DEADLINE = 60
+CASES = {}
+
+
+def case(function):
+    """Adds a case under its function's name."""
+    CASES[function.__name__] = function
+    return function
+
+
+def make_stubs(schema, stubs):
+    """Generates the stubs, once a folder."""
+    stubs.mkdir(parents=True, exist_ok=True)
+    standard = pathlib.Path(grpc_tools.__file__).parent / "_proto"
+    sources = [str(path) for path in sorted(schema.rglob("*.proto"))]
+    if protoc.main(["protoc", f"-I{schema}", f"-I{standard}", f"--python_out={stubs}", f"--grpc_python_out={stubs}", *sources]):
+        sys.exit("grpcio-tools could not compile the contract")
+    sys.path.insert(0, str(stubs))
+
+
+def connect(address, identity):
+    """A channel as the identity in this folder."""
+    read = lambda name: (identity / name).read_bytes()
+    credentials = grpc.ssl_channel_credentials(read("federation.pem"), read("key.pem"), read("chain.pem"))
+    return grpc.secure_channel(address, credentials)
+
+
+def outcome(error):
+    """An error as what a program would act on: its code, and the refusal if it carries one."""
+    from comity.policy.v1 import policy_pb2
+
+    seen = {"code": error.code().name, "message": error.details()}
+    status = rpc_status.from_call(error) if isinstance(error, grpc.Call) else None
+    for detail in status.details if status else []:
+        refusal = policy_pb2.Refusal()
+        if detail.Is(refusal.DESCRIPTOR) and detail.Unpack(refusal):
+            seen["refusal"] = json_format.MessageToDict(refusal)
+        elif detail.type_url.endswith("google.rpc.ErrorInfo"):
+            from google.rpc import error_details_pb2
+
+            info = error_details_pb2.ErrorInfo()
+            detail.Unpack(info)
+            seen["reason"] = info.reason
+    return seen
+
+
+def question(kind, model, **requirements):
+    """A chat request, of ChatRequest or ChatStreamRequest."""
+    from comity.inference.v1 import inference_pb2 as wire
+    from comity.policy.v1 import policy_pb2 as policy
+
+    return kind(
+        envelope=wire.Envelope(
+            model=model, requirements=policy.Requirements(**requirements), purposes=["dpv:CustomerCare"]
+        ),
+        payload=wire.ChatPayload(
+            messages=[wire.Message(role=wire.ROLE_USER, content=[wire.ContentPart(text="What is the capital of France?")])],
+            max_output_tokens=24,
+            sampling=wire.Sampling(temperature=0),
+        ),
+    )
+
+
+@case
+def unary(channel, model):
+    """One answer, with what the broker says about it in the metadata."""
+    from comity.inference.v1 import inference_pb2 as wire, inference_pb2_grpc as stubs
+
+    answer, call = stubs.InferenceStub(channel).Chat.with_call(question(wire.ChatRequest, model), timeout=DEADLINE)
+    first = dict(call.initial_metadata())
+    usage = wire.Usage.FromString(dict(call.trailing_metadata()).get("comity-usage-bin", b""))
+    return {
+        "text": "".join(part.text for part in answer.message.content),
+        "decision": first.get("comity-decision-id"),
+        "offer": first.get("comity-offer"),
+        "output_tokens": usage.output_tokens,
+    }
+
+
+@case
+def streaming(channel, model):
+    """An answer as it is made."""
+    from comity.inference.v1 import inference_pb2 as wire, inference_pb2_grpc as stubs
+
+    pieces = list(stubs.InferenceStub(channel).ChatStream(question(wire.ChatStreamRequest, model), timeout=DEADLINE))
+    return {"text": "".join(piece.text for piece in pieces), "pieces": len(pieces), "finish": pieces[-1].finish_reason}
+
+
+@case
+def embed(channel, model):
+    """Vectors."""
+    from comity.inference.v1 import inference_pb2 as wire, inference_pb2_grpc as stubs
+
+    request = wire.EmbedRequest(
+        envelope=wire.Envelope(model=model, purposes=["dpv:CustomerCare"]), payload=wire.EmbedPayload(texts=["a cat", "a dog"])
+    )
+    answer = stubs.InferenceStub(channel).Embed(request, timeout=DEADLINE)
+    return {"dimensions": [len(vector.values) for vector in answer.embeddings]}
+
+
+@case
+def refused(channel, model):
+    """A request that no offer satisfies: processed in Antarctica."""
+    from comity.inference.v1 import inference_pb2 as wire, inference_pb2_grpc as stubs
+    from comity.policy.v1 import policy_pb2 as policy
+
+    request = question(wire.ChatRequest, model, allowed_processing_locations=[policy.PlaceSet(places=["AQ"])])
+    stubs.InferenceStub(channel).Chat(request, timeout=DEADLINE)
+
+
+@case
+def deadline(channel, model):
+    """A call that gets less time than the backend takes."""
+    from comity.inference.v1 import inference_pb2 as wire, inference_pb2_grpc as stubs
+
+    stubs.InferenceStub(channel).Chat(question(wire.ChatRequest, model), timeout=1)
+
+
+@case
+def cancelled(channel, model):
+    """A stream that its caller leaves after the first piece."""
+    from comity.inference.v1 import inference_pb2 as wire, inference_pb2_grpc as stubs
+
+    call = stubs.InferenceStub(channel).ChatStream(question(wire.ChatStreamRequest, model), timeout=DEADLINE)
+    next(iter(call))
+    ended = threading.Event()
+    call.add_callback(ended.set)
+    call.cancel()
+    if not ended.wait(DEADLINE):
+        sys.exit("the call did not end")
+    return {"code": call.code().name}
+
+
+@case
+def health(channel, _model):
+    """The broker's health, by the standard service."""
+    answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=DEADLINE)
+    return {"status": health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)}
+
+
+@case
+def reflection(channel, _model):
+    """The services, as server reflection lists them, and a method found through it."""
+    database = ProtoReflectionDescriptorDatabase(channel)
+    from google.protobuf.descriptor_pool import DescriptorPool
+
+    service = DescriptorPool(database).FindServiceByName("comity.inference.v1.Inference")
+    return {"services": sorted(database.get_services()), "methods": sorted(method.name for method in service.methods)}
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("case", choices=sorted(CASES))
+    parser.add_argument("--address", required=True)
+    parser.add_argument("--identity", required=True, type=pathlib.Path)
+    parser.add_argument("--schema", required=True, type=pathlib.Path)
+    parser.add_argument("--stubs", required=True, type=pathlib.Path)
+    parser.add_argument("--model", default="")
+    args = parser.parse_args()
+    make_stubs(args.schema, args.stubs)
+    with connect(args.address, args.identity) as channel:
+        try:
+            seen = CASES[args.case](channel, args.model)
+        except grpc.RpcError as error:
+            seen = outcome(error)
+    print(json.dumps(seen))
+
+
+if __name__ == "__main__":
+    main()
