@@ -11,9 +11,11 @@
 //! | [`convert`] | wire types to domain types, once, and back |
 //! | [`methods`] | ONE table: which peer may call which RPC |
 //! | [`strict`] | refuses fields that this version does not know |
+//! | [`error`] | failures as `google.rpc.Status`, and back |
 //! | [`metadata`] | the names of what travels beside messages |
 
 pub mod convert;
+pub mod error;
 pub mod metadata;
 pub mod methods;
 pub mod strict;

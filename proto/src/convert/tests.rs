@@ -1,0 +1,85 @@
+//! What arrives is refused with its path, and what is accepted survives the way there and back.
+
+use comity_policy::{Offer, Organisation, Requirements};
+
+use super::*;
+
+fn offer() -> Offer {
+    let json = r#"{"id":"chat","node":"spiffe://org-a.example/node/n1","model":"m","capabilities":["chat","tools"],
+        "processing_locations":{"value":["DE","FR"],"until":"2027-01-01"},"storage_locations":[],"licence":"Apache-2.0",
+        "price":{"currency":"EUR","input_micros_per_million_tokens":1,"output_micros_per_million_tokens":2},
+        "terms":{"retention":[{"data":"content","trigger":"legal-obligation","max_days":30}],"training_use":"never",
+          "allowed_purposes":["dpv:Purpose"],"prohibited_purposes":["fed:MilitaryUse"],
+          "caller_rules":{"served":["EU"],"served_except":["UA-43"],"ownership":[{"id":"V50","target":"places-not-served"}]}},
+        "in_force":{"from":"2026-01-01"},"context_tokens":2048}"#;
+    serde_json::from_str(json).unwrap()
+}
+
+#[test]
+fn an_offer_survives_the_wire() {
+    let wire = wire::Offer::from(&offer());
+    assert_eq!(Offer::try_from(wire).unwrap(), offer());
+}
+
+#[test]
+fn an_organisation_survives_the_wire() {
+    let json = r#"{"trust_domain":"org-a.example","name":"A","seat":{"value":"DE","until":"2027-01-01"},
+        "ultimate_controllers":[{"name":"B","seat":"US"}]}"#;
+    let organisation: Organisation = serde_json::from_str(json).unwrap();
+    assert_eq!(Organisation::try_from(wire::Organisation::from(&organisation)).unwrap(), organisation);
+}
+
+#[test]
+fn requirements_survive_the_wire_and_an_empty_list_stays_apart_from_none() {
+    let wire = wire::Requirements {
+        allowed_processing_locations: vec![wire::PlaceSet { places: vec!["EU".into()] }, wire::PlaceSet { places: vec![] }],
+        forbidden_controller_seats: Some(wire::PlaceSet { places: vec!["US".into()] }),
+        retention_limits: vec![wire::RetentionLimit { max_content_retention_days: 0, accept_retention_triggers: vec![5] }],
+        no_training: true,
+        allowed_licences: vec![wire::LicenceSet { licences: vec!["MIT".into()] }],
+        max_prices: vec![wire::Price { currency: "EUR".into(), ..Default::default() }],
+        required_capabilities: vec![4],
+        ..Default::default()
+    };
+    let domain = Requirements::try_from(wire).unwrap();
+    assert_eq!(domain.allowed_processing_locations.0.len(), 2);
+    assert!(domain.allowed_storage_locations.is_unrestricted());
+    assert_eq!(Requirements::try_from(wire::Requirements::from(&domain)).unwrap(), domain);
+}
+
+/// The error of an offer that was changed by `change`.
+fn refused(change: impl FnOnce(&mut wire::Offer)) -> String {
+    let mut wire = wire::Offer::from(&offer());
+    change(&mut wire);
+    Offer::try_from(wire).unwrap_err().to_string()
+}
+
+#[test]
+fn each_mistake_in_an_offer_names_its_field() {
+    assert!(refused(|o| o.id = "A".into()).starts_with("id: "));
+    assert!(refused(|o| o.capabilities = vec![0]).starts_with("capabilities[0]: must be set"));
+    assert!(refused(|o| o.capabilities = vec![99]).starts_with("capabilities[0]: 99 is no Capability"));
+    assert!(refused(|o| o.capabilities.clear()).starts_with("capabilities: "));
+    assert!(refused(|o| o.model_sha256 = vec![1].into()).starts_with("model_sha256: "));
+    let uk = |o: &mut wire::Offer| o.processing_locations.as_mut().unwrap().places = vec!["UK".into()];
+    assert!(refused(uk).starts_with("processing_locations.places[0]: \"UK\" is not an ISO 3166 place"));
+    assert!(refused(|o| o.price.as_mut().unwrap().currency = "EURO".into()).starts_with("price.currency: "));
+    let served = |o: &mut wire::Offer| o.terms.as_mut().unwrap().caller_rules.as_mut().unwrap().served = None;
+    assert!(refused(served).starts_with("terms.caller_rules.served: must be"));
+    let reversed = |o: &mut wire::Offer| o.in_force.as_mut().unwrap().until = Some(prost_types::Timestamp::default());
+    assert_eq!(refused(reversed), "in_force: `from` must be before `until`");
+}
+
+#[test]
+fn each_mistake_in_an_envelope_names_its_field() {
+    let refused = |envelope: inference::Envelope| Envelope::try_from(envelope).unwrap_err().to_string();
+    let good = inference::Envelope { model: "m".into(), ..Default::default() };
+    assert!(Envelope::try_from(good.clone()).is_ok());
+    assert!(refused(inference::Envelope::default()).starts_with("model: "));
+    assert!(refused(inference::Envelope { purposes: vec![String::new()], ..good.clone() }).starts_with("purposes[0]: "));
+    assert!(refused(inference::Envelope { purposes: vec!["p".into(); 17], ..good.clone() }).starts_with("purposes: at most 16"));
+    let places = wire::PlaceSet { places: vec!["UK".into()] };
+    let requirements = Some(wire::Requirements { allowed_storage_locations: vec![places], ..Default::default() });
+    let path = "requirements.allowed_storage_locations[0].places[0]: ";
+    assert!(refused(inference::Envelope { requirements, ..good }).starts_with(path));
+}

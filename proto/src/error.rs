@@ -1,0 +1,141 @@
+//! Failures as `google.rpc.Status`: one place that writes the details, and reads them.
+//!
+//! Every failure carries an `ErrorInfo` with a reason of its own (AIP-193) in the
+//! domain [`ERROR_DOMAIN`]; a refusal carries a [`Refusal`] beside it.
+
+use std::collections::HashMap;
+
+use prost::Message;
+use tonic::{Code, Status};
+use tonic_types::pb;
+
+use crate::metadata::ERROR_DOMAIN;
+use crate::policy::Refusal;
+
+/// Most bytes of details. They travel base64-coded in one header, and clients accept 8 KiB of headers by
+/// default; what is cut from a refusal can be had from `Catalog.Explain`.
+pub const MAX_DETAIL_BYTES: usize = 4 * 1024;
+/// The full name of a refusal, by which its detail is found.
+const REFUSAL: &str = "comity.policy.v1.Refusal";
+
+/// Why a call failed, ready to be sent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Failure {
+    /// The gRPC code.
+    pub code: Code,
+    /// What went wrong, for programs: `UPPER_SNAKE_CASE`.
+    pub reason: &'static str,
+    /// What went wrong, for people.
+    pub message: String,
+    /// More for programs.
+    pub metadata: Vec<(String, String)>,
+    /// Why no offer was eligible, if that is what went wrong.
+    pub refusal: Option<Refusal>,
+}
+
+impl Failure {
+    /// A failure without metadata.
+    pub fn new(code: Code, reason: &'static str, message: impl Into<String>) -> Self {
+        Self { code, reason, message: message.into(), metadata: Vec::new(), refusal: None }
+    }
+
+    /// Adds a pair of metadata.
+    #[must_use]
+    pub fn with(mut self, key: &str, value: impl ToString) -> Self {
+        self.metadata.push((key.to_owned(), value.to_string()));
+        self
+    }
+
+    /// Adds the reasons of a refusal.
+    #[must_use]
+    pub fn refusing(mut self, refusal: Refusal) -> Self {
+        self.refusal = Some(refusal);
+        self
+    }
+}
+
+impl From<Failure> for Status {
+    fn from(failure: Failure) -> Self {
+        let info = pb::ErrorInfo {
+            reason: failure.reason.to_owned(),
+            domain: ERROR_DOMAIN.to_owned(),
+            metadata: failure.metadata.into_iter().collect(),
+        };
+        let mut details = vec![any("google.rpc.ErrorInfo", &info)];
+        details.extend(failure.refusal.map(|refusal| any(REFUSAL, &bounded(refusal))));
+        let status = pb::Status { code: failure.code.into(), message: failure.message.clone(), details };
+        Self::with_details(failure.code, failure.message, status.encode_to_vec().into())
+    }
+}
+
+fn any(name: &str, message: &impl Message) -> prost_types::Any {
+    prost_types::Any { type_url: format!("type.googleapis.com/{name}"), value: message.encode_to_vec() }
+}
+
+/// Cuts a refusal to [`MAX_DETAIL_BYTES`]: hints first, which the code implies, then whole verdicts.
+fn bounded(mut refusal: Refusal) -> Refusal {
+    if refusal.encoded_len() > MAX_DETAIL_BYTES {
+        let reasons = refusal.verdicts.iter_mut().flat_map(|verdict| &mut verdict.reasons);
+        reasons.for_each(|reason| reason.hint.clear());
+    }
+    while refusal.encoded_len() > MAX_DETAIL_BYTES && refusal.verdicts.pop().is_some() {}
+    refusal
+}
+
+/// What a status of Comity's says beyond its code and message.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Detail {
+    /// What went wrong, for programs.
+    pub reason: String,
+    /// More for programs.
+    pub metadata: HashMap<String, String>,
+    /// Why no offer was eligible, if that is what went wrong.
+    pub refusal: Option<Refusal>,
+}
+
+impl Detail {
+    /// Reads the details of `status`; `None` if it is not one of Comity's.
+    #[must_use]
+    pub fn of(status: &Status) -> Option<Self> {
+        let details = pb::Status::decode(status.details()).ok()?.details;
+        let find = |name: &str| details.iter().find(|any| any.type_url.ends_with(&format!("/{name}")));
+        let info = pb::ErrorInfo::decode(find("google.rpc.ErrorInfo")?.value.as_slice()).ok()?;
+        let refusal = find(REFUSAL).and_then(|any| Refusal::decode(any.value.as_slice()).ok());
+        (info.domain == ERROR_DOMAIN).then_some(Self { reason: info.reason, metadata: info.metadata, refusal })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{Reason, Verdict};
+
+    fn refusal(verdicts: usize) -> Refusal {
+        let reason = Reason { code: "PRICE_ABOVE_MAX".into(), hint: "raise the ceiling".repeat(4), ..Default::default() };
+        let verdict = Verdict { offer: "org-a.example/n1/chat".into(), reasons: vec![reason; 3], ..Default::default() };
+        Refusal { decision_id: "0".repeat(32), considered: 300, verdicts: vec![verdict; verdicts] }
+    }
+
+    #[test]
+    fn a_failure_survives_its_status() {
+        let failure = Failure::new(Code::FailedPrecondition, "NO_ELIGIBLE_OFFER", "no offer is eligible");
+        let status = Status::from(failure.with("epoch", 7).refusing(refusal(1)));
+        let detail = Detail::of(&status).unwrap();
+        assert_eq!((detail.reason.as_str(), detail.metadata["epoch"].as_str()), ("NO_ELIGIBLE_OFFER", "7"));
+        assert_eq!(detail.refusal, Some(refusal(1)));
+    }
+
+    #[test]
+    fn a_long_refusal_is_cut_to_what_headers_carry_and_still_says_how_many_were_considered() {
+        let status = Status::from(Failure::new(Code::FailedPrecondition, "R", "m").refusing(refusal(200)));
+        assert!(status.details().len() < MAX_DETAIL_BYTES + 256);
+        let cut = Detail::of(&status).unwrap().refusal.unwrap();
+        assert!(!cut.verdicts.is_empty() && cut.verdicts.len() < 200);
+        assert_eq!(cut.considered, 300);
+    }
+
+    #[test]
+    fn a_status_of_somebody_else_has_no_detail() {
+        assert_eq!(Detail::of(&Status::internal("x")), None);
+    }
+}
