@@ -1,1 +1,35 @@
-//! comity-tests
+//! What the scenarios are written with: real programs in their own folders, real
+//! clients of other makers, and a model server that does as it is told.
+//!
+//! ```text
+//! scenarios/ ──▶ Federation ──▶ comity-broker, comity-node (processes, port 0) ──▶ Backend (a fake) or llama.cpp
+//!            └─▶ clients (Python, Node.js, buf, openssl) ─── mutual TLS ───▶ broker
+//! ```
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`federation`] | a federation on this machine, governed through the `comity` program |
+//! | [`node`] | what a node of a scenario is, as a `node.toml` |
+//! | [`backend`] | a model server that is slow, stalls, lies or breaks, and remembers what it saw |
+//! | [`clients`] | the clients of other makers |
+//! | [`program`] | a child process, its log, and its end |
+//! | [`wait`] | waiting for a state with a deadline |
+//! | [`readme`] | the commands that the README shows |
+//!
+//! The programs must have been built and the clients installed: `cargo xtask test`
+//! does both, `cargo xtask test --prepare` only that.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "this is test code: it fails by panicking"
+)]
+
+pub mod backend;
+pub mod clients;
+pub mod federation;
+pub mod node;
+pub mod program;
+pub mod readme;
+pub mod wait;

@@ -1,0 +1,12 @@
+//! The promises, a file each, on real processes.
+#![expect(clippy::indexing_slicing, reason = "this is test code: it fails by panicking")]
+
+mod backends_that_fail;
+mod bad_input;
+mod deploy;
+mod identity_on_the_wire;
+mod no_leak;
+mod other_makers;
+mod readme;
+mod story;
+mod survival;

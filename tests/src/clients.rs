@@ -1,0 +1,155 @@
+//! Clients and servers of other makers, as `cargo xtask test` installs them.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+
+use crate::program::{built, run, said, workspace};
+
+/// The folder that the tools were installed into.
+///
+/// # Panics
+/// If nothing was installed there.
+#[must_use]
+pub fn tools() -> PathBuf {
+    let set = std::env::var_os("COMITY_XTASK_CACHE").map(PathBuf::from);
+    let folder = set.unwrap_or_else(|| workspace().join("target/xtask-tools"));
+    assert!(folder.exists(), "{} is missing: run `cargo xtask test --prepare` first", folder.display());
+    folder
+}
+
+/// Python with grpcio.
+#[must_use]
+pub fn python() -> PathBuf {
+    tools().join("clients/bin/python")
+}
+
+/// The folder with Node.js's packages.
+#[must_use]
+pub fn npm() -> PathBuf {
+    tools().join("npm")
+}
+
+/// SmolLM2-135M-Instruct.
+///
+/// # Panics
+/// If it was not fetched.
+#[must_use]
+pub fn model() -> PathBuf {
+    find(&tools().join("models"), "gguf").expect("the model was not fetched: run `cargo xtask test --prepare` first")
+}
+
+/// The first file below a folder with this extension.
+fn find(folder: &Path, extension: &str) -> Option<PathBuf> {
+    let mut entries: Vec<PathBuf> =
+        std::fs::read_dir(folder).ok()?.map_while(Result::ok).map(|entry| entry.path()).collect();
+    entries.sort();
+    entries.iter().find_map(|path| match path.is_dir() {
+        true => find(path, extension),
+        false => path.extension().is_some_and(|found| found == extension).then(|| path.clone()),
+    })
+}
+
+/// Somebody who calls: an address, and the folder of the identity that calls.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// Whom to call.
+    pub address: String,
+    /// As whom.
+    pub identity: PathBuf,
+}
+
+impl Caller {
+    /// Makes a call with Python's grpcio; gives what it saw.
+    ///
+    /// # Panics
+    /// If the client itself fails.
+    #[must_use]
+    pub fn python(&self, case: &str, model: &str) -> Value {
+        let stubs = tempfile::tempdir().unwrap();
+        let mut command = Command::new(python());
+        command.arg(workspace().join("tests/clients/python/client.py"));
+        command.args([case, "--address", &self.address, "--model", model]);
+        command.arg("--identity").arg(&self.identity).arg("--stubs").arg(stubs.path());
+        command.arg("--schema").arg(workspace().join("proto/schema"));
+        seen(&run(&mut command))
+    }
+
+    /// Makes a call with Node.js's grpc-js; gives what it saw.
+    ///
+    /// # Panics
+    /// If the client itself fails.
+    #[must_use]
+    pub fn node(&self, case: &str, model: &str) -> Value {
+        let mut command = Command::new("node");
+        command.arg("--no-deprecation").arg(workspace().join("tests/clients/node/client.mjs"));
+        command.args([case, &self.address]).arg(&self.identity).arg(workspace().join("proto/schema")).arg(model);
+        seen(&run(command.env("COMITY_NODE_MODULES", npm())))
+    }
+
+    /// Runs `buf curl` against the address, with the reflection of the server.
+    #[must_use]
+    pub fn buf_curl(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(npm().join("node_modules/.bin/buf"));
+        command.args(["curl", "--protocol", "grpc"]);
+        for (option, file) in [("--cacert", "federation.pem"), ("--cert", "chain.pem"), ("--key", "key.pem")] {
+            command.arg(option).arg(self.identity.join(file));
+        }
+        command.args(arguments).arg(format!("https://{}", self.address));
+        run(&mut command)
+    }
+}
+
+/// The JSON that a client printed.
+fn seen(output: &Output) -> Value {
+    assert!(output.status.success(), "the client failed: {}", said(output));
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("no JSON ({error}): {}", said(output)))
+}
+
+/// llama.cpp's own server with SmolLM2, until it is dropped.
+#[derive(Debug)]
+pub struct LlamaServer {
+    child: Child,
+    url: String,
+}
+
+/// The API key that [`LlamaServer`] asks for.
+pub const LLAMA_KEY: &str = "key-of-the-scenario";
+
+impl LlamaServer {
+    /// Starts it; it serves the model under this name.
+    ///
+    /// # Panics
+    /// If it does not start.
+    #[must_use]
+    pub fn start(alias: &str) -> Self {
+        let mut command = Command::new(tools().join("llama/bin/python"));
+        command.arg(workspace().join("tests/clients/llama/serve.py")).arg(model()).args([alias, LLAMA_KEY]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
+        let url = lines.find_map(|line| Some(line.ok()?.strip_prefix("listening ")?.to_owned()));
+        let url = url.expect("llama.cpp's server did not start");
+        Self { child, url }
+    }
+
+    /// Its base URL.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("{}/v1", self.url)
+    }
+}
+
+impl Drop for LlamaServer {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        let _killed = self.child.kill();
+        let _status = self.child.wait();
+    }
+}
+
+/// The operator's program.
+#[must_use]
+pub fn comity() -> Command {
+    Command::new(built("comity"))
+}

@@ -1,0 +1,234 @@
+//! A federation on this machine: founded, joined and governed through the programs,
+//! as people would. How the programs are called stands here and nowhere else.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::clients::{Caller, comity};
+use crate::node::NodeSpec;
+use crate::program::{Program, built, run, succeed};
+use crate::wait;
+
+/// The federation's trust domain.
+pub const FEDERATION: &str = "federation.example";
+/// The operator that founds it.
+const OPERATOR: &str = "alice";
+
+/// An organisation of a scenario.
+#[derive(Debug, Clone, Copy)]
+pub struct OrganisationSpec {
+    /// Its trust domain.
+    pub domain: &'static str,
+    /// Where it has its seat.
+    pub seat: &'static str,
+    /// Where who controls it has its seat, if somebody does.
+    pub controller: Option<&'static str>,
+}
+
+/// A public body of the EU.
+pub const EU_BODY: OrganisationSpec = OrganisationSpec { domain: "eu-body.example", seat: "DE", controller: None };
+/// A company of the EU that is owned from the US.
+pub const EU_OWNED: OrganisationSpec =
+    OrganisationSpec { domain: "eu-owned.example", seat: "IE", controller: Some("US") };
+/// A vendor of the US.
+pub const US_VENDOR: OrganisationSpec = OrganisationSpec { domain: "us-vendor.example", seat: "US", controller: None };
+
+/// A federation with its broker.
+#[derive(Debug)]
+pub struct Federation {
+    folder: TempDir,
+    address: String,
+    /// The broker's process; `None` while it is down.
+    pub broker: Option<Program>,
+}
+
+/// A node that has joined and runs.
+#[derive(Debug)]
+pub struct Node {
+    /// Its SPIFFE ID.
+    pub id: String,
+    /// Its folder, with its `node.toml`.
+    pub folder: PathBuf,
+    /// Its process.
+    pub program: Program,
+}
+
+impl Node {
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> String {
+        wait::for_file(&self.folder.join("data/address"))
+    }
+
+    /// Waits until its offers are published.
+    pub fn wait_until_ready(&self) {
+        let _ready = wait::for_file(&self.folder.join("data/ready"));
+    }
+}
+
+impl Federation {
+    /// Founds a federation and starts its broker.
+    ///
+    /// # Panics
+    /// If it cannot be founded.
+    #[must_use]
+    pub fn start() -> Self {
+        let folder = tempfile::Builder::new().prefix("comity-scenario-").tempdir().unwrap();
+        let address = free_address();
+        let mut init = comity();
+        init.args(["federation", "init", "--name", FEDERATION, "--operator", OPERATOR]);
+        init.args(["--listen", &address, "--advertise", &address, "--place", "DE"]);
+        let _said = succeed(init.arg("--dir").arg(folder.path()));
+        let mut federation = Self { folder, address, broker: None };
+        federation.start_broker();
+        federation
+    }
+
+    /// Where the broker listens.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The scenario's folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Starts the broker and waits until it serves.
+    pub fn start_broker(&mut self) {
+        let config = self.folder().join("broker/broker.toml");
+        let mut command = Command::new(built("comity-broker"));
+        let ready = self.broker_data().join("address");
+        let _gone = std::fs::remove_file(&ready);
+        self.broker = Some(Program::start("broker", command.args(["run", "--config"]).arg(config), self.folder()));
+        let _address = wait::for_file(&ready);
+    }
+
+    /// Ends the broker as a power cut would, and starts it again.
+    ///
+    /// # Panics
+    /// If it is down already.
+    pub fn cut_broker_and_restart(&mut self) {
+        self.broker.take().expect("the broker is down already").cut();
+        self.start_broker();
+    }
+
+    fn broker_data(&self) -> PathBuf {
+        self.folder().join("broker")
+    }
+
+    /// The operator that founded the federation.
+    #[must_use]
+    pub fn operator(&self) -> Caller {
+        Caller { address: self.address.clone(), identity: self.folder().join("operator").join(OPERATOR) }
+    }
+
+    /// Runs `comity` as the operator; gives its standard output.
+    #[must_use]
+    pub fn govern(&self, arguments: &[&str]) -> String {
+        succeed(comity().arg("--identity").arg(self.operator().identity).args(arguments))
+    }
+
+    /// The same, as JSON.
+    ///
+    /// # Panics
+    /// If it is not JSON.
+    #[must_use]
+    pub fn govern_json(&self, arguments: &[&str]) -> Value {
+        serde_json::from_str(&self.govern(&[arguments, &["-o", "json"]].concat())).unwrap()
+    }
+
+    /// Runs `comity` as an app, to whatever end.
+    #[must_use]
+    pub fn ask(&self, app: &Caller, arguments: &[&str]) -> Output {
+        run(comity().arg("--identity").arg(&app.identity).args(arguments))
+    }
+
+    /// Lets a node of an organisation join, and starts it.
+    #[must_use]
+    pub fn node(&self, organisation: OrganisationSpec, spec: &NodeSpec) -> Node {
+        let node = self.start_node(organisation, spec);
+        node.wait_until_ready();
+        node
+    }
+
+    /// The same, without waiting until its offers are published.
+    ///
+    /// # Panics
+    /// If it cannot join.
+    #[must_use]
+    pub fn start_node(&self, organisation: OrganisationSpec, spec: &NodeSpec) -> Node {
+        let folder = self.folder().join(organisation.domain).join(&spec.name);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("node.toml"), spec.toml()).unwrap();
+        let facts = facts(&folder, organisation);
+        let invite = self.invite(organisation, "node", &spec.name);
+        self.join(|| {
+            let mut join = Command::new(built("comity-node"));
+            join.args(["join", &invite, "--config"]).arg(folder.join("node.toml")).arg("--organisation").arg(&facts);
+            join
+        });
+        let mut command = Command::new(built("comity-node"));
+        let program = Program::start("node", command.args(["run", "--config"]).arg(folder.join("node.toml")), &folder);
+        Node { id: format!("spiffe://{}/node/{}", organisation.domain, spec.name), folder, program }
+    }
+
+    /// Lets an app of an organisation join.
+    ///
+    /// # Panics
+    /// If it cannot join.
+    #[must_use]
+    pub fn app(&self, organisation: OrganisationSpec, name: &str) -> Caller {
+        let identity = self.folder().join(organisation.domain).join(name);
+        std::fs::create_dir_all(&identity).unwrap();
+        let facts = facts(self.folder(), organisation);
+        let invite = self.invite(organisation, "app", name);
+        self.join(|| {
+            let mut join = comity();
+            join.args(["join", &invite, "--dir"]).arg(&identity).arg("--organisation").arg(&facts);
+            join
+        });
+        Caller { address: self.address.clone(), identity }
+    }
+
+    fn invite(&self, organisation: OrganisationSpec, kind: &str, name: &str) -> String {
+        let invite = self.govern_json(&["invite", organisation.domain, "--kind", kind, "--name", name]);
+        invite["invite"].as_str().unwrap().to_owned()
+    }
+
+    /// Joins; where the organisation is new, approves it and joins again.
+    fn join(&self, join: impl Fn() -> Command) {
+        let first = run(&mut join());
+        let waiting = self.govern_json(&["enrolment", "list"]);
+        for enrolment in waiting["enrolments"].as_array().into_iter().flatten() {
+            let _approved = self.govern(&["approve", enrolment["id"].as_str().unwrap()]);
+        }
+        if !first.status.success() {
+            let _joined = succeed(&mut join());
+        }
+    }
+}
+
+/// An organisation's facts, as the file that it would write.
+fn facts(folder: &Path, organisation: OrganisationSpec) -> PathBuf {
+    let OrganisationSpec { domain, seat, controller } = organisation;
+    let controllers = controller.map(|seat| format!("{{ name = \"Owner of {domain}\", seat = \"{seat}\" }}"));
+    let text = format!(
+        "trust_domain = \"{domain}\"\nname = \"{domain}\"\nseat = \"{seat}\"\nultimate_controllers = [{}]\n",
+        controllers.unwrap_or_default()
+    );
+    let path = folder.join(format!("{domain}.toml"));
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+/// An address of this machine whose port is free: a broker that restarts has to come back to it.
+fn free_address() -> String {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
