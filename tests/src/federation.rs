@@ -197,13 +197,29 @@ impl Federation {
         Caller { address: self.address.clone(), identity }
     }
 
-    fn invite(&self, organisation: OrganisationSpec, kind: &str, name: &str) -> String {
+    /// An invite, as the operator would hand it over.
+    ///
+    /// # Panics
+    /// If none is given.
+    #[must_use]
+    pub fn invite(&self, organisation: OrganisationSpec, kind: &str, name: &str) -> String {
         let invite = self.govern_json(&["invite", organisation.domain, "--kind", kind, "--name", name]);
         invite["invite"].as_str().unwrap().to_owned()
     }
 
+    /// Writes an organisation's facts, as the file that it would write.
+    ///
+    /// # Panics
+    /// If it cannot be written.
+    pub fn write_facts(&self, organisation: OrganisationSpec, path: &Path) {
+        std::fs::write(path, facts_text(organisation)).unwrap();
+    }
+
     /// Joins; where the organisation is new, approves it and joins again.
-    fn join(&self, join: impl Fn() -> Command) {
+    ///
+    /// # Panics
+    /// If it cannot join.
+    pub fn join(&self, join: impl Fn() -> Command) {
         let first = run(&mut join());
         let waiting = self.govern_json(&["enrolment", "list"]);
         for enrolment in waiting["enrolments"].as_array().into_iter().flatten() {
@@ -215,20 +231,28 @@ impl Federation {
     }
 }
 
-/// An organisation's facts, as the file that it would write.
+/// Writes an organisation's facts below a folder.
 fn facts(folder: &Path, organisation: OrganisationSpec) -> PathBuf {
-    let OrganisationSpec { domain, seat, controller } = organisation;
-    let controllers = controller.map(|seat| format!("{{ name = \"Owner of {domain}\", seat = \"{seat}\" }}"));
-    let text = format!(
-        "trust_domain = \"{domain}\"\nname = \"{domain}\"\nseat = \"{seat}\"\nultimate_controllers = [{}]\n",
-        controllers.unwrap_or_default()
-    );
-    let path = folder.join(format!("{domain}.toml"));
-    std::fs::write(&path, text).unwrap();
+    let path = folder.join(format!("{}.toml", organisation.domain));
+    std::fs::write(&path, facts_text(organisation)).unwrap();
     path
 }
 
+/// An organisation's facts.
+fn facts_text(organisation: OrganisationSpec) -> String {
+    let OrganisationSpec { domain, seat, controller } = organisation;
+    let controllers = controller.map(|seat| format!("{{ name = \"Owner of {domain}\", seat = \"{seat}\" }}"));
+    format!(
+        "trust_domain = \"{domain}\"\nname = \"{domain}\"\nseat = \"{seat}\"\nultimate_controllers = [{}]\n",
+        controllers.unwrap_or_default()
+    )
+}
+
 /// An address of this machine whose port is free: a broker that restarts has to come back to it.
-fn free_address() -> String {
+///
+/// # Panics
+/// If there is none.
+#[must_use]
+pub fn free_address() -> String {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }
