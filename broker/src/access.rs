@@ -1,1 +1,123 @@
-//! (being written)
+//! The main flow of the broker: the life of one request, top to bottom in [`Access::serve`].
+//!
+//! ```text
+//! admit ─▶ Admitted ─▶ decide ─▶ Decision ─▶ commit ─▶ Permit ─▶ relay ─▶ settle
+//! ```
+//! The order is the types': [`relay`] takes a [`Permit`], which is made from a durable [`Decision`] alone, which
+//! is made by [`decide`] alone.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`request`] | the one message of a request, its envelope and its deadline |
+//! | [`decide`] | every offer's verdict, and the decision that follows |
+//! | [`choose`] | in which order eligible offers are tried |
+//! | [`commit`] | the permit |
+//! | [`relay`] | tries, inside the eligible set |
+//! | [`body`] | the answer as it passes |
+//! | [`settle`] | the outcome, once |
+
+pub mod body;
+pub mod choose;
+pub mod commit;
+pub mod decide;
+pub mod relay;
+pub mod request;
+pub mod settle;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use comity_identity::PermitKey;
+use comity_policy::Tables;
+use comity_proto::error::Failure;
+use comity_runtime::tasks::Tasks;
+use comity_types::{Clock, Place};
+use http::{Request, Response};
+use tonic::body::Body;
+use tonic::{Code, Status};
+
+use crate::edge::CallerIdentity;
+use crate::ledger::decisions::Ledger;
+use crate::links::Links;
+use crate::registry::Registry;
+
+use commit::Permit;
+use decide::Decision;
+use relay::Relayed;
+use request::{Admitted, Method};
+use settle::Settlement;
+
+/// How often a request may be decided anew, because its decision ended before a node answered: once is
+/// enough for a claim that ends in the meantime, and an endless loop helps nobody.
+const MAX_DECISIONS: usize = 3;
+
+/// What the flow works with.
+#[derive(Debug)]
+pub struct Parts {
+    /// The federation.
+    pub registry: Registry,
+    /// Where decisions and outcomes are kept.
+    pub ledger: Ledger,
+    /// The connections to nodes.
+    pub links: Links,
+    /// Blocs and purposes.
+    pub tables: Arc<Tables>,
+    /// Where this broker runs.
+    pub places: BTreeSet<Place>,
+    /// Largest request, in bytes.
+    pub request_bytes: usize,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Signs permits.
+    pub permit_key: PermitKey,
+    /// Where outcomes are written.
+    pub tasks: Tasks,
+}
+
+/// Decides on requests and relays them. Clones are handles to the same.
+#[derive(Debug, Clone)]
+pub struct Access(Arc<Parts>);
+
+impl Access {
+    /// Puts the flow together.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    /// Answers one call of `Inference`.
+    pub async fn handle(&self, caller: &CallerIdentity, method: Method, request: Request<Body>) -> Response<Body> {
+        let answer = self.serve(caller, method, request).await;
+        answer.unwrap_or_else(|failure| Status::from(failure).into_http())
+    }
+
+    /// What the flow works with, for those who answer questions about it.
+    #[must_use]
+    pub fn parts(&self) -> &Parts {
+        &self.0
+    }
+
+    /// The life of one request.
+    async fn serve(&self, caller: &CallerIdentity, method: Method, request: Request<Body>) -> Result<Response<Body>, Failure> {
+        let admitted = request::admit(caller, method, request, self.0.request_bytes).await?;
+        for _ in 0..MAX_DECISIONS {
+            let decision: Decision = decide::decide(&self.0, &admitted)?;
+            let permit: Permit = commit::commit(&self.0, &admitted, decision).await?;
+            let settlement = Settlement::open(&self.0, &admitted, &permit);
+            match relay::relay(&self.0, &admitted, &permit, settlement).await? {
+                Relayed::Answer(response) => return Ok(response),
+                // What made an offer eligible has ended meanwhile: what held then may not hold now.
+                Relayed::Expired => {}
+            }
+        }
+        Err(expired(&admitted))
+    }
+}
+
+fn expired(admitted: &Admitted) -> Failure {
+    let message = "no node answered before the decision ended (hint: try again)";
+    Failure::new(Code::Unavailable, "DECISION_EXPIRED", message).with("model", &admitted.envelope.model)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,139 @@
+//! Reads what the broker reads of a request: the one message's frame, the envelope in it, the deadline.
+//! The payload beside the envelope is not looked at.
+
+mod frame;
+mod timeout;
+
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use comity_policy::Capability;
+use comity_proto::convert::{Envelope, WireError};
+use comity_proto::error::Failure;
+use comity_proto::{inference, strict};
+use comity_types::{Digest, SpiffeId};
+use http::Request;
+use prost::Message;
+use tokio::time::Instant;
+use tonic::Code;
+use tonic::body::Body;
+
+use crate::edge::CallerIdentity;
+
+pub(crate) use timeout::value as timeout_value;
+
+/// How long a call may take at most, whether or not it states a deadline of its own: an answer that is made
+/// for an hour is one that nobody waits for.
+pub const MAX_CALL: Duration = Duration::from_secs(3600);
+/// How long the one message of a request may take to arrive, at most: so that callers who send nothing hold no place.
+pub const MAX_ARRIVAL: Duration = Duration::from_secs(60);
+
+/// The methods of `Inference`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// One answer.
+    Chat,
+    /// An answer as it is made.
+    ChatStream,
+    /// Vectors.
+    Embed,
+    /// A body in a backend's format.
+    Forward,
+}
+
+impl Method {
+    /// The method that a path such as `/comity.inference.v1.Inference/Chat` names.
+    #[must_use]
+    pub fn of_path(path: &str) -> Option<Self> {
+        let all = [Self::Chat, Self::ChatStream, Self::Embed, Self::Forward];
+        all.into_iter().find(|method| method.path() == path)
+    }
+
+    /// Its path.
+    #[must_use]
+    pub const fn path(self) -> &'static str {
+        match self {
+            Self::Chat => "/comity.inference.v1.Inference/Chat",
+            Self::ChatStream => "/comity.inference.v1.Inference/ChatStream",
+            Self::Embed => "/comity.inference.v1.Inference/Embed",
+            Self::Forward => "/comity.inference.v1.Inference/Forward",
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Chat => "Chat",
+            Self::ChatStream => "ChatStream",
+            Self::Embed => "Embed",
+            Self::Forward => "Forward",
+        }
+    }
+
+    /// What a model has to be able to do.
+    #[must_use]
+    pub const fn capability(self) -> Capability {
+        match self {
+            Self::Chat | Self::ChatStream => Capability::Chat,
+            Self::Embed => Capability::Embed,
+            Self::Forward => Capability::Forward,
+        }
+    }
+}
+
+/// A request that was read and can be decided on.
+#[derive(Debug)]
+pub struct Admitted {
+    /// The app that calls.
+    pub caller: SpiffeId,
+    /// What it calls.
+    pub method: Method,
+    /// What it demands.
+    pub envelope: Envelope,
+    /// The digest that the permit names the envelope by.
+    pub envelope_sha256: Digest,
+    /// The message in its frame, exactly as it came.
+    pub body: Bytes,
+    /// When it came.
+    pub arrived: Instant,
+    /// When the caller wants it to have ended.
+    pub deadline: Instant,
+}
+
+/// Reads a request of `caller`.
+///
+/// # Errors
+/// It is too large, compressed, cut, more than one message, or its envelope is not one.
+pub async fn admit(caller: &CallerIdentity, method: Method, request: Request<Body>, most_bytes: usize) -> Result<Admitted, Failure> {
+    let arrived = Instant::now();
+    let deadline = arrived + timeout::of(request.headers())?.unwrap_or(MAX_CALL).min(MAX_CALL);
+    let last_byte = deadline.min(arrived + MAX_ARRIVAL);
+    let reading = frame::read(request.into_body(), most_bytes);
+    let body = tokio::time::timeout_at(last_byte, reading).await.map_err(|_| too_slow())??;
+    let (envelope, envelope_sha256) = envelope(&body)?;
+    Ok(Admitted { caller: caller.id().clone(), method, envelope, envelope_sha256, body, arrived, deadline })
+}
+
+/// The envelope in a frame, checked for fields that this version does not know.
+fn envelope(framed: &Bytes) -> Result<(Envelope, Digest), Failure> {
+    let message = framed.slice(frame::PREFIX_BYTES..);
+    let raw = frame::envelope(&message).map_err(invalid)?;
+    strict::check("comity.inference.v1.Envelope", &raw).map_err(|error| invalid(WireError::new("envelope", error.to_string())))?;
+    let wire = inference::Envelope::decode(raw).map_err(|error| invalid(WireError::new("envelope", error.to_string())))?;
+    let digest = Digest::of(&wire.encode_to_vec());
+    let envelope = Envelope::try_from(wire).map_err(|error| invalid(error.within("envelope")))?;
+    Ok((envelope, digest))
+}
+
+fn invalid(error: WireError) -> Failure {
+    Failure::new(Code::InvalidArgument, "INVALID_FIELD", error.to_string()).with("field", error.path)
+}
+
+fn too_slow() -> Failure {
+    let message = "the request's message did not arrive in time (hint: send it at once, and leave time for the answer)";
+    Failure::new(Code::DeadlineExceeded, "REQUEST_TOO_SLOW", message)
+}
