@@ -130,8 +130,11 @@ impl Engine {
             }
             let piece = text.step(token).map_err(|_| Fault::Model { step: "detokenize" })?.unwrap_or_default();
             match stops.push(&piece) {
-                Step::Go(text) if !send_text(&mut send, text) => return Ok(()),
-                Step::Go(_) => {}
+                Step::Go(text) => {
+                    if !send_text(&mut send, text) {
+                        return Ok(());
+                    }
+                }
                 Step::Stop(text) => {
                     send_text(&mut send, text);
                     stops = Stops::new(&[]);

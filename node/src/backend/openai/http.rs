@@ -1,7 +1,5 @@
 //! HTTP to a model server: TLS, key, deadlines, bounded bodies, and what each status means.
 
-use std::error::Error as _;
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -168,9 +166,7 @@ pub(super) fn chunks(response: Response) -> impl Stream<Item = Result<Bytes, Tra
 }
 
 fn send_fault(error: &reqwest::Error) -> Fault {
-    let io = std::iter::successors(error.source(), |source| source.source()).find_map(|e| e.downcast_ref::<io::Error>());
-    let refused = io.is_some_and(|io| io.kind() == io::ErrorKind::ConnectionRefused);
-    if error.is_connect() || refused || error.is_timeout() {
+    if error.is_connect() || error.is_timeout() {
         Fault::Unreachable
     } else {
         // The server took the connection and closed it, or spoke something else than HTTP.
