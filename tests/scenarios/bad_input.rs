@@ -67,3 +67,33 @@ fn an_unknown_place_is_refused_with_its_name() {
     assert!(said(&output).contains("Atlantis"), "{}", said(&output));
     assert!(backend.asked().is_empty());
 }
+
+#[test]
+fn requests_that_say_something_impossible_are_refused_by_name_and_reach_no_node() {
+    let backend = Backend::start(Behaviour::Answer);
+    let federation = Federation::start();
+    let _node = federation.node(EU_BODY, &NodeSpec::openai("n1", &backend.url(), "DE"));
+    let app = federation.app(EU_BODY, "assistant");
+    for (case, code, word) in [
+        ("empty_list", "FAILED_PRECONDITION", "PROCESSING_LOCATION_NOT_ALLOWED"),
+        ("unknown_place", "INVALID_ARGUMENT", "Atlantis"),
+        ("unspecified_enum", "INVALID_ARGUMENT", "required_capabilities"),
+    ] {
+        let seen = app.python(case, "test-model");
+        assert_eq!(seen["code"], code, "{case}: {seen}");
+        assert!(seen.to_string().contains(word), "{case}: no {word} in {seen}");
+    }
+    let seen = app.python("too_large", "test-model");
+    let code = seen["code"].as_str();
+    assert!(matches!(code, Some("OUT_OF_RANGE" | "RESOURCE_EXHAUSTED")), "too_large: {seen}");
+    assert!(backend.asked().is_empty());
+}
+
+#[test]
+fn a_second_node_under_a_name_that_is_taken_is_not_let_in() {
+    let backend = Backend::start(Behaviour::Answer);
+    let federation = Federation::start();
+    let _node = federation.node(EU_BODY, &NodeSpec::openai("n1", &backend.url(), "DE"));
+    let invited = federation.ask(&federation.operator(), &["invite", EU_BODY.domain, "--kind", "node", "--name", "n1"]);
+    assert!(!invited.status.success(), "a name was given twice: {}", said(&invited));
+}

@@ -131,6 +131,52 @@ def refused(channel, model):
     stubs.InferenceStub(channel).Chat(request, timeout=DEADLINE)
 
 
+def ask(channel, request):
+    """Sends a request that should be refused."""
+    from comity.inference.v1 import inference_pb2_grpc as stubs
+
+    stubs.InferenceStub(channel).Chat(request, timeout=DEADLINE)
+    return {"text": "it was answered"}
+
+
+@case
+def empty_list(channel, model):
+    """A list of allowed places without a place: it allows nothing."""
+    from comity.inference.v1 import inference_pb2 as wire
+    from comity.policy.v1 import policy_pb2 as policy
+
+    return ask(channel, question(wire.ChatRequest, model, allowed_processing_locations=[policy.PlaceSet()]))
+
+
+@case
+def unknown_place(channel, model):
+    """A place that no table knows."""
+    from comity.inference.v1 import inference_pb2 as wire
+    from comity.policy.v1 import policy_pb2 as policy
+
+    places = policy.PlaceSet(places=["Atlantis"])
+    return ask(channel, question(wire.ChatRequest, model, allowed_processing_locations=[places]))
+
+
+@case
+def unspecified_enum(channel, model):
+    """A capability that was not named."""
+    from comity.inference.v1 import inference_pb2 as wire
+    from comity.policy.v1 import policy_pb2 as policy
+
+    return ask(channel, question(wire.ChatRequest, model, required_capabilities=[policy.CAPABILITY_UNSPECIFIED]))
+
+
+@case
+def too_large(channel, model):
+    """A prompt of 80 MiB, beyond every limit that can be configured."""
+    from comity.inference.v1 import inference_pb2 as wire
+
+    request = question(wire.ChatRequest, model)
+    request.payload.messages[0].content[0].text = "x" * (80 << 20)
+    return ask(channel, request)
+
+
 @case
 def deadline(channel, model):
     """A call that gets less time than the backend takes."""
