@@ -1,0 +1,173 @@
+//! What can go wrong in a command, and what would mend it.
+
+use std::io;
+use std::path::PathBuf;
+
+use comity_proto::error::Detail;
+use comity_proto::policy::Refusal;
+use tonic::{Code, Status};
+
+/// A failure of a command.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CliError {
+    /// No offer may serve the request.
+    #[error("no offer may serve this request ({considered} considered)")]
+    Refused {
+        /// The verdicts, as far as they travelled.
+        refusal: Refusal,
+        /// How many offers were considered.
+        considered: u32,
+    },
+    /// The broker or a node said no, or could not.
+    #[error("{doing}: {}", one_line(.status))]
+    Status {
+        /// What was tried.
+        doing: &'static str,
+        /// What came back.
+        status: Box<Status>,
+    },
+    /// There is no such thing.
+    #[error("there is no {kind} {name:?}")]
+    NotFound {
+        /// What kind of thing.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+        /// The command that lists what there is.
+        list: &'static str,
+    },
+    /// A file could not be used.
+    #[error("cannot {doing} {}", .path.display())]
+    File {
+        /// What was tried.
+        doing: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A file does not say what it should.
+    #[error("{} is not {expected}", .path.display())]
+    BadFile {
+        /// The file.
+        path: PathBuf,
+        /// What it should be.
+        expected: &'static str,
+        /// Where and why it is not.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The command needs something that was not given.
+    #[error("{problem}")]
+    Usage {
+        /// What is wrong.
+        problem: String,
+        /// How to mend it.
+        hint: String,
+    },
+    /// The invite was turned down.
+    #[error("the federation's operators turned the enrolment down: {reason}")]
+    Rejected {
+        /// What they said.
+        reason: String,
+    },
+    /// The identity or the connection failed.
+    #[error("cannot {doing}")]
+    Client {
+        /// What was tried.
+        doing: &'static str,
+        /// Why not.
+        source: Box<dyn std::error::Error + Send + Sync>,
+        /// How to mend it.
+        hint: Option<String>,
+    },
+    /// The operating system said no.
+    #[error("cannot {doing}")]
+    System {
+        /// What was tried.
+        doing: &'static str,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A person stopped it.
+    #[error("interrupted")]
+    Interrupted {
+        /// How to go on.
+        hint: String,
+    },
+    /// An answer ended before it was complete.
+    #[error("the answer of {offer} was cut off before its end")]
+    CutOff {
+        /// Whose answer.
+        offer: String,
+    },
+    /// Steps of the demo went another way than they should.
+    #[error("the demo went wrong at: {}", .steps.join("; "))]
+    Demo {
+        /// Which steps.
+        steps: Vec<String>,
+    },
+}
+
+impl CliError {
+    /// True where nothing failed, but the answer is no, or there is no such thing.
+    pub(crate) fn is_refusal(&self) -> bool {
+        match self {
+            Self::Refused { .. } | Self::NotFound { .. } | Self::Rejected { .. } | Self::Demo { .. } => true,
+            Self::Status { status, .. } => matches!(
+                status.code(),
+                Code::FailedPrecondition | Code::PermissionDenied | Code::NotFound | Code::AlreadyExists | Code::Unauthenticated
+            ),
+            Self::File { .. }
+            | Self::BadFile { .. }
+            | Self::Usage { .. }
+            | Self::Client { .. }
+            | Self::System { .. }
+            | Self::Interrupted { .. }
+            | Self::CutOff { .. } => false,
+        }
+    }
+
+    /// What would mend it, where that is known.
+    pub(crate) fn hint(&self) -> Option<String> {
+        match self {
+            Self::Refused { .. } => Some("`comity explain` with the same requirements says what any change would do".to_owned()),
+            Self::NotFound { list, .. } => Some(format!("`{list}` shows what there is")),
+            Self::Usage { hint, .. } | Self::Interrupted { hint } => Some(hint.clone()),
+            Self::Client { hint, .. } => hint.clone(),
+            Self::Status { status, .. } => status_hint(status),
+            Self::CutOff { .. } => Some("ask again: what arrived is not the whole answer".to_owned()),
+            Self::Demo { .. } => Some("`comity demo --dir DIR` keeps the logs of every program".to_owned()),
+            Self::File { .. } | Self::BadFile { .. } | Self::System { .. } | Self::Rejected { .. } => None,
+        }
+    }
+
+    /// A failed call: a refusal where its detail says so.
+    pub(crate) fn call(doing: &'static str, status: Status) -> Self {
+        match Detail::of(&status).and_then(|detail| detail.refusal) {
+            Some(refusal) => Self::Refused { considered: refusal.considered, refusal },
+            None => Self::Status { doing, status: Box::new(status) },
+        }
+    }
+}
+
+/// The status's message and, where there is one, its reason.
+fn one_line(status: &Status) -> String {
+    let reason = Detail::of(status).map(|detail| detail.reason);
+    let message = if status.message().is_empty() { status.code().description() } else { status.message() };
+    match reason {
+        Some(reason) => format!("{message} [{reason}]"),
+        None => message.to_owned(),
+    }
+}
+
+fn status_hint(status: &Status) -> Option<String> {
+    let hint = match status.code() {
+        Code::PermissionDenied => "this identity may not do that; operators use the identity that `comity federation init` made",
+        Code::Unauthenticated => "the broker does not let this identity in; it may be suspended or past its end",
+        Code::Unavailable => "see that the broker runs and can be reached, then try again",
+        Code::ResourceExhausted => "try again a little later",
+        Code::DeadlineExceeded => "try again, or ask for a shorter answer",
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}
