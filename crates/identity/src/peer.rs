@@ -1,0 +1,79 @@
+//! The proof that the peer of a connection was verified.
+
+use comity_types::{Digest, SpiffeId, Timestamp};
+use rustls::{ClientConnection, CommonState, ServerConnection};
+
+use crate::spiffe::{LeafIdentity, SvidError, leaf_identity};
+use crate::tls::ALPN_H2;
+
+/// A peer that one of our verifiers let through.
+///
+/// There is no other way to one than a finished handshake on a configuration of [`crate::tls`] that
+/// asks for certificates on both sides; those, and only those, agree on [`ALPN_H2`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifiedPeer(LeafIdentity);
+
+/// Why a connection proves nothing about its peer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PeerError {
+    /// The handshake is not over.
+    #[error("the handshake is not finished")]
+    Handshaking,
+    /// The connection is one for enrolment, or of no protocol at all.
+    #[error("the connection did not agree on h2 (hint: the client has to offer h2 by ALPN)")]
+    Protocol,
+    /// The peer showed no certificate.
+    #[error("the peer showed no certificate")]
+    NoCertificate,
+    /// The certificate is not one of a federation.
+    #[error("the peer's certificate is not an X.509-SVID")]
+    Svid(#[source] SvidError),
+}
+
+impl VerifiedPeer {
+    /// The caller of a connection on [`crate::tls::server_config`].
+    ///
+    /// # Errors
+    /// The connection proves nothing about it.
+    pub fn assertion_of_caller(connection: &ServerConnection) -> Result<Self, PeerError> {
+        Self::from_state(connection)
+    }
+
+    /// The server of a connection on [`crate::tls::client_config`].
+    ///
+    /// # Errors
+    /// The connection proves nothing about it.
+    pub fn assertion_of_server(connection: &ClientConnection) -> Result<Self, PeerError> {
+        Self::from_state(connection)
+    }
+
+    fn from_state(state: &CommonState) -> Result<Self, PeerError> {
+        if state.is_handshaking() {
+            return Err(PeerError::Handshaking);
+        }
+        if state.alpn_protocol() != Some(ALPN_H2) {
+            return Err(PeerError::Protocol);
+        }
+        let leaf = state.peer_certificates().and_then(<[_]>::first).ok_or(PeerError::NoCertificate)?;
+        leaf_identity(leaf).map(Self).map_err(PeerError::Svid)
+    }
+
+    /// Who it is.
+    #[must_use]
+    pub const fn id(&self) -> &SpiffeId {
+        &self.0.id
+    }
+
+    /// Last instant at which its certificate holds; the connection must not outlive it.
+    #[must_use]
+    pub const fn not_after(&self) -> Timestamp {
+        self.0.not_after
+    }
+
+    /// SHA-256 of its certificate.
+    #[must_use]
+    pub const fn certificate(&self) -> Digest {
+        self.0.certificate
+    }
+}

@@ -1,0 +1,262 @@
+//! The federation's root document: whom to trust, pinned by the SHA-256 of its exact bytes.
+
+use comity_types::{Digest, Invalid, SpiffeId, Timestamp, TrustDomain, ids::Kind};
+use rustls_pki_types::CertificateDer;
+use serde::{Deserialize, Serialize};
+
+use crate::anchors::{AnchorError, OrganisationAnchors};
+use crate::host::HostName;
+use crate::permit::PermitVerifier;
+
+/// The form of root document that this program writes and reads.
+pub const ROOT_VERSION: u32 = 1;
+/// Largest root document, in bytes: room for many operators, far below a gRPC message.
+pub const MAX_ROOT_BYTES: usize = 64 * 1024;
+
+/// What a federation was founded with. JSON; nothing unknown is accepted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Root {
+    /// [`ROOT_VERSION`].
+    pub version: u32,
+    /// The federation's own trust domain.
+    pub federation: TrustDomain,
+    /// Whom to expect at the addresses.
+    pub broker: SpiffeId,
+    /// Where brokers listen, `host:port`.
+    pub addresses: Vec<String>,
+    /// The authorities of the federation's own trust domain; base64 of DER.
+    #[serde(with = "base64_anchors")]
+    pub anchors: Vec<CertificateDer<'static>>,
+    /// The Ed25519 public key that permits are signed by; base64 of 32 bytes.
+    #[serde(with = "base64_key")]
+    pub permit_key: [u8; 32],
+    /// Who votes on membership.
+    pub operators: Vec<SpiffeId>,
+    /// When the federation was founded.
+    pub founded_at: Timestamp,
+}
+
+/// Why a root document is refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RootError {
+    /// Not the document that the invite or the identity pins.
+    #[error("the root document's digest is {found} where {expected} is pinned")]
+    Digest {
+        /// What is pinned.
+        expected: Digest,
+        /// What was received.
+        found: Digest,
+    },
+    /// Larger than [`MAX_ROOT_BYTES`].
+    #[error("the root document has {bytes} bytes where at most {MAX_ROOT_BYTES} are allowed")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+    },
+    /// Not the JSON of a root document.
+    #[error("the root document cannot be read")]
+    Json(#[from] serde_json::Error),
+    /// Made by a newer program.
+    #[error("the root document has version {found} where {ROOT_VERSION} is understood (hint: update this program)")]
+    Version {
+        /// Its version.
+        found: u32,
+    },
+    /// The broker's ID is not a broker of the federation.
+    #[error("field broker: {broker} is not a broker of {federation}")]
+    Broker {
+        /// The ID.
+        broker: SpiffeId,
+        /// The federation's domain.
+        federation: TrustDomain,
+    },
+    /// An address is none, or there is none.
+    #[error("field addresses")]
+    Addresses(#[source] Invalid),
+    /// The anchors are not the federation's.
+    #[error("field anchors")]
+    Anchors(#[from] AnchorError),
+    /// Somebody who votes is no operator, or nobody votes.
+    #[error("field operators: {found:?} is not an operator's ID")]
+    Operators {
+        /// The ID, or nothing where the list is empty.
+        found: Option<SpiffeId>,
+    },
+}
+
+impl Root {
+    /// Reads and checks a document.
+    ///
+    /// # Errors
+    /// The first field that is wrong.
+    pub fn from_json(bytes: &[u8]) -> Result<Self, RootError> {
+        if bytes.len() > MAX_ROOT_BYTES {
+            return Err(RootError::TooLarge { bytes: bytes.len() });
+        }
+        let root: Self = serde_json::from_slice(bytes)?;
+        root.check()?;
+        Ok(root)
+    }
+
+    /// Reads a document only if it is the one that is pinned.
+    ///
+    /// # Errors
+    /// It is another one, or wrong.
+    pub fn pinned(bytes: &[u8], expected: Digest) -> Result<Self, RootError> {
+        let found = Self::digest(bytes);
+        if found == expected { Self::from_json(bytes) } else { Err(RootError::Digest { expected, found }) }
+    }
+
+    /// Checks and writes the document. Whoever founds a federation keeps these bytes: they are what is pinned.
+    ///
+    /// # Errors
+    /// A field is wrong.
+    pub fn to_json(&self) -> Result<Vec<u8>, RootError> {
+        self.check()?;
+        let mut bytes = serde_json::to_vec_pretty(self)?;
+        bytes.push(b'\n');
+        Ok(bytes)
+    }
+
+    /// What invites and identities pin: SHA-256 of the exact bytes.
+    #[must_use]
+    pub fn digest(bytes: &[u8]) -> Digest {
+        Digest::of(bytes)
+    }
+
+    /// The anchors to verify brokers with.
+    ///
+    /// # Errors
+    /// One of them is not an anchor of the federation.
+    pub fn organisation_anchors(&self) -> Result<OrganisationAnchors, AnchorError> {
+        OrganisationAnchors::new(self.federation.clone(), &self.anchors)
+    }
+
+    /// What checks permits.
+    #[must_use]
+    pub const fn permit_verifier(&self) -> PermitVerifier {
+        PermitVerifier::new(self.permit_key)
+    }
+
+    fn check(&self) -> Result<(), RootError> {
+        if self.version != ROOT_VERSION {
+            return Err(RootError::Version { found: self.version });
+        }
+        if self.broker.kind() != Kind::Broker || *self.broker.trust_domain() != self.federation {
+            return Err(RootError::Broker { broker: self.broker.clone(), federation: self.federation.clone() });
+        }
+        if self.addresses.is_empty() {
+            return Err(RootError::Addresses(Invalid::new("[]", "at least one address, host:port")));
+        }
+        for address in &self.addresses {
+            HostName::of_address(address).map_err(RootError::Addresses)?;
+        }
+        self.organisation_anchors()?;
+        match self.operators.iter().find(|id| id.kind() != Kind::Operator) {
+            None if !self.operators.is_empty() => Ok(()),
+            found => Err(RootError::Operators { found: found.cloned() }),
+        }
+    }
+}
+
+/// Certificates as base64 of DER.
+mod base64_anchors {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use rustls_pki_types::CertificateDer;
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    pub(super) fn serialize<S: Serializer>(anchors: &[CertificateDer<'static>], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(anchors.iter().map(|der| STANDARD.encode(der)))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<CertificateDer<'static>>, D::Error> {
+        let decode = |text: String| STANDARD.decode(text).map(CertificateDer::from).map_err(|_| D::Error::custom("anchors must be base64"));
+        Vec::<String>::deserialize(deserializer)?.into_iter().map(decode).collect()
+    }
+}
+
+/// An Ed25519 public key as base64.
+mod base64_key {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    pub(super) fn serialize<S: Serializer>(key: &[u8; 32], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&STANDARD.encode(key))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; 32], D::Error> {
+        let bytes = STANDARD.decode(String::deserialize(deserializer)?).ok();
+        let key = bytes.and_then(|bytes| bytes.try_into().ok());
+        key.ok_or_else(|| D::Error::custom("permit_key must be base64 of 32 bytes"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Organisation, now};
+
+    fn root() -> Root {
+        let federation = Organisation::new("federation.example");
+        Root {
+            version: ROOT_VERSION,
+            federation: federation.authority.domain().clone(),
+            broker: federation.id("broker", "b1"),
+            addresses: vec![String::from("broker.example:7443")],
+            anchors: vec![federation.authority.anchor()],
+            permit_key: [7; 32],
+            operators: vec!["spiffe://org-a.example/operator/ada".parse().unwrap()],
+            founded_at: now(),
+        }
+    }
+
+    #[test]
+    fn a_root_survives_its_json() {
+        let root = root();
+        let bytes = root.to_json().unwrap();
+        assert_eq!(Root::from_json(&bytes).unwrap(), root);
+        assert_eq!(Root::pinned(&bytes, Digest::of(&bytes)).unwrap(), root);
+    }
+
+    #[test]
+    fn one_changed_byte_is_another_root() {
+        let bytes = root().to_json().unwrap();
+        let mut other = bytes.clone();
+        other.push(b' ');
+        assert!(matches!(Root::pinned(&other, Root::digest(&bytes)), Err(RootError::Digest { .. })));
+    }
+
+    #[test]
+    fn unknown_fields_are_refused() {
+        let mut json: serde_json::Value = serde_json::from_slice(&root().to_json().unwrap()).unwrap();
+        json["threshold"] = 2.into();
+        let refused = Root::from_json(json.to_string().as_bytes()).unwrap_err();
+        assert!(matches!(&refused, RootError::Json(error) if error.to_string().contains("threshold")), "{refused:?}");
+    }
+
+    #[test]
+    fn a_wrong_field_is_refused_by_its_name() {
+        let table: [(fn(&mut Root), &str); 8] = [
+            (|root| root.version = 2, "version 2"),
+            (|root| root.broker = "spiffe://org-a.example/broker/b1".parse().unwrap(), "field broker"),
+            (|root| root.broker = "spiffe://federation.example/node/b1".parse().unwrap(), "field broker"),
+            (|root| root.addresses.clear(), "field addresses"),
+            (|root| root.addresses.push(String::from("broker.example")), "field addresses"),
+            (|root| root.anchors = vec![Organisation::new("org-a.example").authority.anchor()], "field anchors"),
+            (|root| root.operators.clear(), "field operators"),
+            (|root| root.operators.push("spiffe://org-a.example/node/n1".parse().unwrap()), "field operators"),
+        ];
+        for (change, expected) in table {
+            let mut root = root();
+            change(&mut root);
+            let written = root.to_json().unwrap_err().to_string();
+            assert!(written.contains(expected), "{written}");
+            let read = Root::from_json(&serde_json::to_vec(&root).unwrap()).unwrap_err().to_string();
+            assert_eq!(read, written);
+        }
+    }
+}

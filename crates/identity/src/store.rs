@@ -1,0 +1,276 @@
+//! An identity on disk: one directory with the key, the certificate and the federation that they belong to.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `key.pem` | the private key, readable by its owner alone; made once, and never leaves |
+//! | `cert.pem` | the certificate chain, leaf first |
+//! | `federation-ca.pem` | the federation's authorities, for clients that are not ours |
+//! | `root.json` | the root document, byte for byte |
+//! | `identity.json` | who this is, which root it pins, where the brokers are; written last, so it marks a whole identity |
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use comity_types::{Digest, Secret, SpiffeId};
+use rustls_pki_types::CertificateDer;
+use serde::{Deserialize, Serialize};
+
+use crate::pem;
+use crate::request::{KeyError, KeyPair};
+use crate::root::{Root, RootError};
+use crate::tls::{Credentials, CredentialsError};
+
+mod files;
+
+/// The private key.
+pub const KEY_FILE: &str = "key.pem";
+/// The certificate chain.
+pub const CERTIFICATE_FILE: &str = "cert.pem";
+/// The federation's authorities.
+pub const FEDERATION_CA_FILE: &str = "federation-ca.pem";
+/// The root document.
+pub const ROOT_FILE: &str = "root.json";
+/// Who this is.
+pub const IDENTITY_FILE: &str = "identity.json";
+
+/// A directory that holds, or will hold, one identity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdentityDir {
+    path: PathBuf,
+}
+
+/// What `identity.json` says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Identity {
+    /// Who this is.
+    pub spiffe_id: SpiffeId,
+    /// The digest of the root document that this identity believes.
+    pub federation_root: Digest,
+    /// Where the federation's brokers are, `host:port`.
+    pub brokers: Vec<String>,
+}
+
+/// Why an identity on disk cannot be used or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The directory or one of its files is not there.
+    #[error("{} does not exist (hint: join the federation first, or name the directory of an identity)", path.display())]
+    Missing {
+        /// What was looked for.
+        path: PathBuf,
+    },
+    /// Others may read the private key.
+    #[error("{} can be read by others, its mode is {mode:03o} (hint: chmod 600 {})", path.display(), path.display())]
+    Exposed {
+        /// The key.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// A file is larger than anything that belongs there.
+    #[error("{} has more than {limit} bytes", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// What is allowed.
+        limit: u64,
+    },
+    /// The operating system refused.
+    #[error("{} cannot be read or written", path.display())]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file's content is not what its name says.
+    #[error("{} does not hold {expected}", path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What it should hold.
+        expected: &'static str,
+    },
+    /// The key cannot be made or read.
+    #[error("{}", path.display())]
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: KeyError,
+    },
+    /// Key and certificate do not make credentials, or are somebody else's.
+    #[error("{}", path.display())]
+    Credentials {
+        /// The certificate's file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Box<CredentialsError>,
+    },
+    /// The root document is not the one that the identity pins, or is wrong.
+    #[error("{}", path.display())]
+    Root {
+        /// The root document's file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Box<RootError>,
+    },
+}
+
+impl IdentityDir {
+    /// Takes a directory that holds a whole identity, and checks that all of it can be used.
+    ///
+    /// # Errors
+    /// Something is missing, broken, or the key can be read by others.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
+        let dir = Self { path: path.into() };
+        dir.identity()?;
+        dir.load_root()?;
+        dir.credentials()?;
+        Ok(dir)
+    }
+
+    /// Takes a directory for an identity to come, and makes it if need be, for its owner alone.
+    ///
+    /// # Errors
+    /// The operating system refuses.
+    pub fn create(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
+        let dir = Self { path: path.into() };
+        files::make_directory(&dir.path)?;
+        Ok(dir)
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// True if an identity was saved here.
+    #[must_use]
+    pub fn is_joined(&self) -> bool {
+        self.file(IDENTITY_FILE).exists()
+    }
+
+    /// The key to ask for a certificate with: the one that is here, or a new one.
+    ///
+    /// It is on disk before anybody is asked, so that after a lost reply the same key asks again.
+    ///
+    /// # Errors
+    /// The key cannot be made, stored or read, or others may read it.
+    pub fn pending_key(&self) -> Result<KeyPair, StoreError> {
+        match self.key() {
+            Err(StoreError::Missing { path }) => {
+                let made = KeyPair::generate().map_err(|source| StoreError::Key { path: path.clone(), source })?;
+                files::write_new_secret(&path, made.to_pem().reveal().as_bytes())?;
+                // Whoever came first has won; both go on with the key on disk.
+                self.key()
+            }
+            found => found,
+        }
+    }
+
+    /// Stores what enrolment brought: the answer to the [pending key](Self::pending_key), and the root document that the invite pins.
+    ///
+    /// # Errors
+    /// The certificate is not for this key, the root document is wrong, or it cannot be written.
+    pub fn save(&self, chain: &[CertificateDer<'static>], root_json: &[u8]) -> Result<Identity, StoreError> {
+        let root = Root::from_json(root_json).map_err(|source| self.root_error(source))?;
+        let credentials = Credentials::new(chain.to_vec(), &self.key()?).map_err(|source| self.credentials_error(source))?;
+        let identity = Identity { spiffe_id: credentials.leaf().id, federation_root: Root::digest(root_json), brokers: root.addresses };
+        let json = serde_json::to_vec_pretty(&identity).map_err(|_| self.content_error(IDENTITY_FILE, "an identity"))?;
+        files::write(&self.file(ROOT_FILE), root_json)?;
+        files::write(&self.file(FEDERATION_CA_FILE), pem::encode(&root.anchors).as_bytes())?;
+        files::write(&self.file(CERTIFICATE_FILE), pem::encode(chain).as_bytes())?;
+        files::write(&self.file(IDENTITY_FILE), &json)?;
+        Ok(identity)
+    }
+
+    /// Stores a fresh certificate for the same key and the same ID.
+    ///
+    /// # Errors
+    /// It is for another key or ID, or cannot be written; the old one stays.
+    pub fn save_certificate(&self, chain: &[CertificateDer<'static>]) -> Result<(), StoreError> {
+        let fresh = Credentials::new(chain.to_vec(), &self.key()?).map_err(|source| self.credentials_error(source))?;
+        self.check_owner(&fresh)?;
+        files::write(&self.file(CERTIFICATE_FILE), pem::encode(chain).as_bytes())
+    }
+
+    /// Who this is.
+    ///
+    /// # Errors
+    /// The file is missing or broken.
+    pub fn identity(&self) -> Result<Identity, StoreError> {
+        let bytes = files::read(&self.file(IDENTITY_FILE))?;
+        serde_json::from_slice(&bytes).map_err(|_| self.content_error(IDENTITY_FILE, "an identity (hint: join again in an empty directory)"))
+    }
+
+    /// The certificate chain, leaf first.
+    ///
+    /// # Errors
+    /// The file is missing or broken.
+    pub fn chain(&self) -> Result<Vec<CertificateDer<'static>>, StoreError> {
+        let bytes = files::read(&self.file(CERTIFICATE_FILE))?;
+        pem::decode(&bytes).ok_or_else(|| self.content_error(CERTIFICATE_FILE, "certificates in PEM"))
+    }
+
+    /// The key, if there is one.
+    ///
+    /// # Errors
+    /// It is missing, broken, or others may read it.
+    pub fn key(&self) -> Result<KeyPair, StoreError> {
+        let path = self.file(KEY_FILE);
+        let bytes = Secret::new(files::read_secret(&path)?);
+        let text = std::str::from_utf8(bytes.reveal()).map_err(|_| self.content_error(KEY_FILE, "a private key in PEM"))?;
+        KeyPair::from_pem(&Secret::new(text.to_owned())).map_err(|source| StoreError::Key { path, source })
+    }
+
+    /// Certificate and key, ready for TLS.
+    ///
+    /// # Errors
+    /// One of them is missing or broken, or they do not belong together.
+    pub fn credentials(&self) -> Result<Arc<Credentials>, StoreError> {
+        let credentials = Credentials::new(self.chain()?, &self.key()?).map_err(|source| self.credentials_error(source))?;
+        self.check_owner(&credentials)?;
+        Ok(Arc::new(credentials))
+    }
+
+    /// The root document, checked against the digest that the identity pins.
+    ///
+    /// # Errors
+    /// It is missing, broken or another one.
+    pub fn load_root(&self) -> Result<Root, StoreError> {
+        let bytes = files::read(&self.file(ROOT_FILE))?;
+        Root::pinned(&bytes, self.identity()?.federation_root).map_err(|source| self.root_error(source))
+    }
+
+    fn check_owner(&self, credentials: &Credentials) -> Result<(), StoreError> {
+        let (expected, found) = (self.identity()?.spiffe_id, credentials.leaf().id);
+        if found == expected { Ok(()) } else { Err(self.credentials_error(CredentialsError::OtherId { expected, found })) }
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    fn content_error(&self, name: &str, expected: &'static str) -> StoreError {
+        StoreError::Content { path: self.file(name), expected }
+    }
+
+    fn credentials_error(&self, source: CredentialsError) -> StoreError {
+        StoreError::Credentials { path: self.file(CERTIFICATE_FILE), source: Box::new(source) }
+    }
+
+    fn root_error(&self, source: RootError) -> StoreError {
+        StoreError::Root { path: self.file(ROOT_FILE), source: Box::new(source) }
+    }
+}
+
+#[cfg(test)]
+mod tests;

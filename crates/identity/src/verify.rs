@@ -1,0 +1,146 @@
+//! The two rustls verifiers: whoever calls us, and the server that we mean to call.
+//!
+//! Both read the leaf's SPIFFE ID first and then check the chain against that organisation's roots alone.
+
+use std::sync::Arc;
+
+use comity_types::{SpiffeId, TrustDomain};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::verify_server_cert_signed_by_trust_anchor;
+use rustls::crypto::verify_tls13_signature;
+use rustls::server::ParsedCertificate;
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, PeerIncompatible, SignatureScheme};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+
+use crate::anchors::{AnchorSource, OrganisationAnchors};
+use crate::spiffe::{LeafIdentity, SvidError, leaf_identity};
+use crate::tls::provider;
+
+/// Why a peer's certificate is refused before its chain is looked at.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PeerRefused {
+    /// The certificate is not one of a federation.
+    #[error("the peer's certificate is not an X.509-SVID")]
+    Svid(#[source] SvidError),
+    /// No member in good standing has this domain.
+    #[error("{domain} is not a member in good standing")]
+    UnknownOrganisation {
+        /// The domain in the certificate.
+        domain: TrustDomain,
+    },
+    /// Somebody else answers.
+    #[error("expected {expected}, but {presented} answers")]
+    WrongServer {
+        /// Whom we mean to call.
+        expected: SpiffeId,
+        /// Who answers.
+        presented: SpiffeId,
+    },
+}
+
+/// Verifies callers: each by the roots of the organisation that its certificate names.
+#[derive(Debug)]
+pub struct PeerVerifier {
+    anchors: Arc<dyn AnchorSource>,
+}
+
+impl PeerVerifier {
+    /// Takes the anchors from `anchors`, anew at every handshake.
+    #[must_use]
+    pub const fn new(anchors: Arc<dyn AnchorSource>) -> Self {
+        Self { anchors }
+    }
+}
+
+impl ClientCertVerifier for PeerVerifier {
+    /// Empty: hints would not help clients choose, and would show the member list to strangers.
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn client_auth_mandatory(&self) -> bool {
+        true
+    }
+
+    fn verify_client_cert(&self, leaf: &CertificateDer<'_>, intermediates: &[CertificateDer<'_>], now: UnixTime) -> Result<ClientCertVerified, Error> {
+        let domain = svid(leaf)?.id.trust_domain().clone();
+        let anchors = self.anchors.anchors(&domain).filter(|anchors| *anchors.domain() == domain);
+        let anchors = anchors.ok_or_else(|| refuse(PeerRefused::UnknownOrganisation { domain }))?;
+        anchors.clients().verify_client_cert(leaf, intermediates, now)
+    }
+
+    fn verify_tls12_signature(&self, _: &[u8], _: &CertificateDer<'_>, _: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, Error> {
+        Err(no_tls12())
+    }
+
+    fn verify_tls13_signature(&self, message: &[u8], leaf: &CertificateDer<'_>, signature: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, leaf, signature, &provider().signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        provider().signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// Verifies that the server is exactly the one that we mean to call. Host names play no part.
+#[derive(Debug)]
+pub struct ExpectedServer {
+    expected: SpiffeId,
+    anchors: Arc<OrganisationAnchors>,
+}
+
+impl ExpectedServer {
+    /// Expects `expected`, by the roots of its own organisation.
+    #[must_use]
+    pub const fn new(expected: SpiffeId, anchors: Arc<OrganisationAnchors>) -> Self {
+        Self { expected, anchors }
+    }
+
+    fn check(&self, presented: SpiffeId) -> Result<(), PeerRefused> {
+        if presented != self.expected {
+            return Err(PeerRefused::WrongServer { expected: self.expected.clone(), presented });
+        }
+        if presented.trust_domain() != self.anchors.domain() {
+            return Err(PeerRefused::UnknownOrganisation { domain: presented.trust_domain().clone() });
+        }
+        Ok(())
+    }
+}
+
+impl ServerCertVerifier for ExpectedServer {
+    fn verify_server_cert(
+        &self, leaf: &CertificateDer<'_>, intermediates: &[CertificateDer<'_>], _: &ServerName<'_>, _: &[u8], now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        self.check(svid(leaf)?.id).map_err(refuse)?;
+        let parsed = ParsedCertificate::try_from(leaf)?;
+        let algorithms = provider().signature_verification_algorithms.all;
+        verify_server_cert_signed_by_trust_anchor(&parsed, self.anchors.roots(), intermediates, now, algorithms)?;
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(&self, _: &[u8], _: &CertificateDer<'_>, _: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, Error> {
+        Err(no_tls12())
+    }
+
+    fn verify_tls13_signature(&self, message: &[u8], leaf: &CertificateDer<'_>, signature: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, leaf, signature, &provider().signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        provider().signature_verification_algorithms.supported_schemes()
+    }
+}
+
+fn svid(leaf: &CertificateDer<'_>) -> Result<LeafIdentity, Error> {
+    leaf_identity(leaf).map_err(|error| refuse(PeerRefused::Svid(error)))
+}
+
+fn refuse(reason: PeerRefused) -> Error {
+    CertificateError::Other(OtherError(Arc::new(reason))).into()
+}
+
+pub(crate) fn no_tls12() -> Error {
+    PeerIncompatible::Tls12NotOffered.into()
+}
