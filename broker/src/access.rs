@@ -31,7 +31,7 @@ use comity_identity::PermitKey;
 use comity_policy::Tables;
 use comity_proto::error::Failure;
 use comity_runtime::tasks::Tasks;
-use comity_types::{Clock, Place};
+use comity_types::{Clock, Place, SpiffeId};
 use http::{Request, Response};
 use tonic::body::Body;
 use tonic::{Code, Status};
@@ -87,7 +87,7 @@ impl Access {
 
     /// Answers one call of `Inference`.
     pub async fn handle(&self, caller: &CallerIdentity, method: Method, request: Request<Body>) -> Response<Body> {
-        let answer = self.serve(caller, method, request).await;
+        let answer = self.serve(caller.id(), method, request).await;
         answer.unwrap_or_else(|failure| Status::from(failure).into_http())
     }
 
@@ -98,7 +98,7 @@ impl Access {
     }
 
     /// The life of one request.
-    async fn serve(&self, caller: &CallerIdentity, method: Method, request: Request<Body>) -> Result<Response<Body>, Failure> {
+    async fn serve(&self, caller: &SpiffeId, method: Method, request: Request<Body>) -> Result<Response<Body>, Failure> {
         let admitted = request::admit(caller, method, request, self.0.request_bytes).await?;
         for _ in 0..MAX_DECISIONS {
             let decision: Decision = decide::decide(&self.0, &admitted)?;

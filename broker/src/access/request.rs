@@ -21,8 +21,6 @@ use tokio::time::Instant;
 use tonic::Code;
 use tonic::body::Body;
 
-use crate::edge::CallerIdentity;
-
 pub(crate) use timeout::value as timeout_value;
 
 /// How long a call may take at most, whether or not it states a deadline of its own: an answer that is made
@@ -108,14 +106,14 @@ pub struct Admitted {
 ///
 /// # Errors
 /// It is too large, compressed, cut, more than one message, or its envelope is not one.
-pub async fn admit(caller: &CallerIdentity, method: Method, request: Request<Body>, most_bytes: usize) -> Result<Admitted, Failure> {
+pub async fn admit(caller: &SpiffeId, method: Method, request: Request<Body>, most_bytes: usize) -> Result<Admitted, Failure> {
     let arrived = Instant::now();
     let deadline = arrived + timeout::of(request.headers())?.unwrap_or(MAX_CALL).min(MAX_CALL);
     let last_byte = deadline.min(arrived + MAX_ARRIVAL);
     let reading = frame::read(request.into_body(), most_bytes);
     let body = tokio::time::timeout_at(last_byte, reading).await.map_err(|_| too_slow())??;
     let (envelope, envelope_sha256) = envelope(&body)?;
-    Ok(Admitted { caller: caller.id().clone(), method, envelope, envelope_sha256, body, arrived, deadline })
+    Ok(Admitted { caller: caller.clone(), method, envelope, envelope_sha256, body, arrived, deadline })
 }
 
 /// The envelope in a frame, checked for fields that this version does not know.

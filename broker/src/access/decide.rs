@@ -1,0 +1,162 @@
+//! Every offer's verdict, and the decision that follows from them.
+//!
+//! [`decide`] is the one maker of a [`Decision`]. The same [`judge`] answers `Catalog.Explain`.
+
+use std::sync::Arc;
+
+use comity_membership::{Federation, Standing};
+use comity_policy::{Offer, Reason, ReasonCode, Request, Verdict, evaluate};
+use comity_proto::error::Failure;
+use comity_types::{DecisionId, OfferName, Price, SpiffeId, Timestamp};
+use tonic::Code;
+
+use super::request::Admitted;
+use super::{Parts, choose};
+use crate::registry::Snapshot;
+
+/// An offer and the verdict on it.
+#[derive(Debug)]
+pub struct Judged<'a> {
+    /// Its name.
+    pub name: OfferName,
+    /// The offer.
+    pub offer: &'a Offer,
+    /// The verdict.
+    pub verdict: Verdict,
+}
+
+/// Which offers may have a request, at one instant and one epoch.
+#[derive(Debug)]
+pub struct Decision {
+    pub(super) id: DecisionId,
+    pub(super) at: Timestamp,
+    pub(super) snapshot: Arc<Snapshot>,
+    /// The eligible set, in the order of preference.
+    pub(super) eligible: Vec<Candidate>,
+    pub(super) rejected: Vec<Rejected>,
+}
+
+/// An eligible offer.
+#[derive(Debug, Clone)]
+pub struct Candidate {
+    /// Its name.
+    pub name: OfferName,
+    /// What it costs, where that is known.
+    pub price: Option<Price>,
+    /// When what made it eligible ends, if it does.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// An offer that may not have the request.
+#[derive(Debug, Clone)]
+pub struct Rejected {
+    /// Its name.
+    pub name: OfferName,
+    /// Why.
+    pub reasons: Vec<Reason>,
+}
+
+/// Judges every offer of the request's model, and puts those that are eligible in order.
+///
+/// # Errors
+/// Nobody offers the model. That nothing is eligible is a decision too, and becomes a refusal once it is kept.
+pub fn decide(parts: &Parts, admitted: &Admitted) -> Result<Decision, Failure> {
+    let snapshot = parts.registry.snapshot();
+    let at = parts.clock.now();
+    let caller = snapshot.federation.organisation(admitted.caller.trust_domain());
+    let caller = &caller.ok_or_else(|| unknown_caller(&admitted.caller))?.organisation;
+    let request = Request {
+        caller,
+        access_origins: &admitted.envelope.access_origins,
+        model: Some(&admitted.envelope.model),
+        capability: admitted.method.capability(),
+        purposes: &admitted.envelope.purposes,
+        requirements: &admitted.envelope.requirements,
+        broker_places: &parts.places,
+        as_of: at,
+    };
+    // Offers of other models would be refused for that alone; they are left out, so that a refusal stays readable.
+    let offered = |offer: &Offer| offer.model == admitted.envelope.model;
+    let judged = judge(parts, &snapshot.federation, &request, offered);
+    if judged.is_empty() {
+        return Err(model_not_offered(admitted));
+    }
+    let (mut eligible, mut rejected) = (Vec::new(), Vec::new());
+    for Judged { name, offer, verdict } in judged {
+        match verdict {
+            Verdict::Eligible { expires_at } => eligible.push(Candidate { name, price: offer.price.clone(), expires_at }),
+            Verdict::Rejected { reasons } => rejected.push(Rejected { name, reasons }),
+        }
+    }
+    choose::order(&mut eligible, &parts.links);
+    // The fewest reasons first: those are the easiest to mend.
+    rejected.sort_by(|a, b| (a.reasons.len(), &a.name).cmp(&(b.reasons.len(), &b.name)));
+    Ok(Decision { id: new_id()?, at, snapshot, eligible, rejected })
+}
+
+/// The verdict on every offer that `wanted` picks, sorted by name.
+pub fn judge<'a>(
+    parts: &Parts,
+    federation: &'a Federation,
+    request: &Request<'_>,
+    wanted: impl Fn(&Offer) -> bool,
+) -> Vec<Judged<'a>> {
+    let offers = federation.nodes().flat_map(|(node, state)| state.offers.iter().map(move |offer| (node, offer)));
+    let judged = offers.filter(|(_, offer)| wanted(offer)).map(|(node, offer)| Judged {
+        name: OfferName::new(node, &offer.id),
+        offer,
+        verdict: verdict(parts, federation, request, node, offer),
+    });
+    let mut judged: Vec<_> = judged.collect();
+    judged.sort_by(|a, b| a.name.cmp(&b.name));
+    judged
+}
+
+/// The policy's verdict, and the federation's: whoever is suspended serves nobody.
+fn verdict(parts: &Parts, federation: &Federation, request: &Request<'_>, node: &SpiffeId, offer: &Offer) -> Verdict {
+    let Some(operator) = federation.organisation(node.trust_domain()) else {
+        return Verdict::Rejected { reasons: vec![out_of_standing(node.as_str(), "unknown")] };
+    };
+    let verdict = evaluate(offer, &operator.organisation, request, &parts.tables);
+    let standing = match federation.standing(node) {
+        Standing::Active => return verdict,
+        Standing::Suspended { subject, .. } => out_of_standing(&subject.to_string(), "suspended"),
+        Standing::Unknown => out_of_standing(node.as_str(), "unknown"),
+    };
+    let mut reasons = match verdict {
+        Verdict::Eligible { .. } => Vec::new(),
+        Verdict::Rejected { reasons } => reasons,
+    };
+    reasons.push(standing);
+    reasons.sort();
+    Verdict::Rejected { reasons }
+}
+
+fn out_of_standing(subject: &str, actual: &str) -> Reason {
+    Reason {
+        code: ReasonCode::FederationPolicy,
+        subject: subject.to_owned(),
+        path: "standing",
+        expected: "active".to_owned(),
+        actual: actual.to_owned(),
+    }
+}
+
+/// 128 random bits.
+fn new_id() -> Result<DecisionId, Failure> {
+    let mut bytes = [0; 16];
+    let filled = aws_lc_rs::rand::fill(&mut bytes);
+    filled.map_err(|_| Failure::new(Code::Internal, "BROKER_FAILED", "the broker has no randomness"))?;
+    Ok(DecisionId::from_bytes(bytes))
+}
+
+fn unknown_caller(caller: &SpiffeId) -> Failure {
+    let message = format!("{caller} is of no organisation of this federation");
+    Failure::new(Code::PermissionDenied, "UNKNOWN_MEMBER", message)
+}
+
+fn model_not_offered(admitted: &Admitted) -> Failure {
+    let model = &admitted.envelope.model;
+    let message = format!("no node offers the model {model} (hint: `comity model list` shows those that are offered)");
+    Failure::new(Code::NotFound, "MODEL_NOT_OFFERED", message).with("model", model)
+}
