@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use comity_types::{Digest, Secret, SpiffeId, Timestamp, TrustDomain};
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyUsagePurpose, PublicKeyData as _,
-    SanType, SerialNumber, SubjectPublicKeyInfo,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyUsagePurpose, PublicKeyData as _, SanType, SerialNumber, SubjectPublicKeyInfo,
 };
 use rustls_pki_types::CertificateDer;
 
@@ -135,7 +135,12 @@ impl Authority {
     /// # Errors
     /// The ID is of another domain, the lifetime is out of bounds, or the authority has ended.
     pub fn issue(
-        &self, request: &SigningRequest, id: &SpiffeId, hosts: &[HostName], lifetime: Duration, now: Timestamp,
+        &self,
+        request: &SigningRequest,
+        id: &SpiffeId,
+        hosts: &[HostName],
+        lifetime: Duration,
+        now: Timestamp,
     ) -> Result<IssuedCertificate, AuthorityError> {
         if *id.trust_domain() != self.domain {
             return Err(AuthorityError::ForeignId { id: id.clone(), domain: self.domain.clone() });
@@ -147,7 +152,8 @@ impl Authority {
             return Err(AuthorityError::Ended { domain: self.domain.clone(), not_after: self.not_after });
         }
         let not_after = whole_second(now.plus(lifetime).min(self.not_after))?;
-        let public_key = SubjectPublicKeyInfo::from_der(request.public_key_info()).map_err(|_| AuthorityError::Unusable)?;
+        let public_key =
+            SubjectPublicKeyInfo::from_der(request.public_key_info()).map_err(|_| AuthorityError::Unusable)?;
         let params = leaf_params(id, hosts, now, not_after)?;
         let leaf = params.signed_by(&public_key, &self.issuer).map_err(|_| AuthorityError::Unusable)?;
         Ok(IssuedCertificate { chain: vec![leaf.der().clone()], not_after })
@@ -168,7 +174,12 @@ fn anchor_params(domain: &TrustDomain, key: Digest, now: Timestamp) -> Result<Ce
     Ok(params)
 }
 
-fn leaf_params(id: &SpiffeId, hosts: &[HostName], now: Timestamp, not_after: Timestamp) -> Result<CertificateParams, AuthorityError> {
+fn leaf_params(
+    id: &SpiffeId,
+    hosts: &[HostName],
+    now: Timestamp,
+    not_after: Timestamp,
+) -> Result<CertificateParams, AuthorityError> {
     let mut params = params(id.name().to_string(), now, not_after)?;
     params.subject_alt_names = vec![uri(id.as_str())?];
     for host in hosts {
@@ -212,7 +223,8 @@ fn host_name(host: &HostName) -> Result<SanType, AuthorityError> {
 }
 
 fn calendar(instant: Timestamp) -> Result<time::OffsetDateTime, AuthorityError> {
-    time::OffsetDateTime::from_unix_timestamp(instant.as_millis().div_euclid(1000)).map_err(|_| AuthorityError::Unusable)
+    time::OffsetDateTime::from_unix_timestamp(instant.as_millis().div_euclid(1000))
+        .map_err(|_| AuthorityError::Unusable)
 }
 
 /// Certificates count whole seconds; so does what is said about them.
@@ -265,7 +277,8 @@ mod tests {
     #[test]
     fn hosts_are_for_clients_that_check_them() {
         let hosts = ["broker.example", "127.0.0.1", "::1"].map(|host| host.parse::<HostName>().unwrap());
-        let issued = authority().issue(&request(), &id("spiffe://org-a.example/broker/b"), &hosts, HOUR, now()).unwrap();
+        let issued =
+            authority().issue(&request(), &id("spiffe://org-a.example/broker/b"), &hosts, HOUR, now()).unwrap();
         let parsed = rustls::server::ParsedCertificate::try_from(&issued.chain[0]).unwrap();
         for host in &hosts {
             assert_eq!(rustls::client::verify_server_name(&parsed, host.server_name()), Ok(()), "{host}");

@@ -68,10 +68,25 @@ mod tests {
 
     #[test]
     fn an_address_is_a_host_and_a_port() {
-        for (address, host) in [("broker.example:7443", "broker.example"), ("127.0.0.1:1", "127.0.0.1"), ("[::1]:65535", "::1")] {
+        for (address, host) in
+            [("broker.example:7443", "broker.example"), ("127.0.0.1:1", "127.0.0.1"), ("[::1]:65535", "::1")]
+        {
             assert_eq!(HostName::of_address(address).unwrap().to_string(), host);
         }
-        for address in ["", "broker.example", "broker.example:", ":7443", "a:0", "a:65536", "a:+1", "::1:7443", "[::1]", "[a]:1", "a b:1", "https://a:1"] {
+        for address in [
+            "",
+            "broker.example",
+            "broker.example:",
+            ":7443",
+            "a:0",
+            "a:65536",
+            "a:+1",
+            "::1:7443",
+            "[::1]",
+            "[a]:1",
+            "a b:1",
+            "https://a:1",
+        ] {
             assert!(HostName::of_address(address).is_err(), "{address} was accepted");
         }
     }

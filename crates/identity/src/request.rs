@@ -1,8 +1,8 @@
 //! Key pairs, which stay where they are made, and signing requests, which travel.
 
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA384_ASN1, ECDSA_P384_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, ED25519, UnparsedPublicKey,
-    VerificationAlgorithm,
+    ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA384_ASN1, ECDSA_P384_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, ED25519,
+    UnparsedPublicKey, VerificationAlgorithm,
 };
 use comity_types::{Digest, Secret, SpiffeId};
 use rcgen::PublicKeyData as _;
@@ -112,7 +112,9 @@ pub enum RequestError {
     #[error("the signing request is not PKCS #10 in DER")]
     Malformed,
     /// Another kind of key or signature.
-    #[error("the signing request's key or signature is not allowed (hint: make an ECDSA P-256 or P-384 key with SHA-256 or SHA-384, or an Ed25519 key)")]
+    #[error(
+        "the signing request's key or signature is not allowed (hint: make an ECDSA P-256 or P-384 key with SHA-256 or SHA-384, or an Ed25519 key)"
+    )]
     Algorithm,
     /// Whoever made the request does not have the private key.
     #[error("the signing request's signature is not by its own key")]
@@ -133,7 +135,8 @@ impl SigningRequest {
             return Err(RequestError::Malformed);
         }
         let info = &request.certification_request_info;
-        let algorithm = algorithm(&info.subject_pki.algorithm, &request.signature_algorithm).ok_or(RequestError::Algorithm)?;
+        let algorithm =
+            algorithm(&info.subject_pki.algorithm, &request.signature_algorithm).ok_or(RequestError::Algorithm)?;
         UnparsedPublicKey::new(algorithm, &info.subject_pki.subject_public_key.data)
             .verify(info.raw, &request.signature_value.data)
             .map_err(|_| RequestError::Signature)?;
@@ -153,7 +156,10 @@ impl SigningRequest {
 }
 
 /// How to check a signature of that kind by a key of that kind, if both are allowed and fit.
-fn algorithm(key: &AlgorithmIdentifier<'_>, signature: &AlgorithmIdentifier<'_>) -> Option<&'static dyn VerificationAlgorithm> {
+fn algorithm(
+    key: &AlgorithmIdentifier<'_>,
+    signature: &AlgorithmIdentifier<'_>,
+) -> Option<&'static dyn VerificationAlgorithm> {
     let signature = &signature.algorithm;
     if key.algorithm == oid::OID_SIG_ED25519 {
         return (*signature == oid::OID_SIG_ED25519).then_some(&ED25519);

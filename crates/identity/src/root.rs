@@ -168,12 +168,19 @@ mod base64_anchors {
     use rustls_pki_types::CertificateDer;
     use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 
-    pub(super) fn serialize<S: Serializer>(anchors: &[CertificateDer<'static>], serializer: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(
+        anchors: &[CertificateDer<'static>],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(anchors.iter().map(|der| STANDARD.encode(der)))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<CertificateDer<'static>>, D::Error> {
-        let decode = |text: String| STANDARD.decode(text).map(CertificateDer::from).map_err(|_| D::Error::custom("anchors must be base64"));
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<CertificateDer<'static>>, D::Error> {
+        let decode = |text: String| {
+            STANDARD.decode(text).map(CertificateDer::from).map_err(|_| D::Error::custom("anchors must be base64"))
+        };
         Vec::<String>::deserialize(deserializer)?.into_iter().map(decode).collect()
     }
 }
@@ -240,7 +247,8 @@ mod tests {
 
     #[test]
     fn a_wrong_field_is_refused_by_its_name() {
-        let table: [(fn(&mut Root), &str); 8] = [
+        type Change = fn(&mut Root);
+        let table: [(Change, &str); 8] = [
             (|root| root.version = 2, "version 2"),
             (|root| root.broker = "spiffe://org-a.example/broker/b1".parse().unwrap(), "field broker"),
             (|root| root.broker = "spiffe://federation.example/node/b1".parse().unwrap(), "field broker"),

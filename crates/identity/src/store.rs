@@ -182,9 +182,15 @@ impl IdentityDir {
     /// The certificate is not for this key, the root document is wrong, or it cannot be written.
     pub fn save(&self, chain: &[CertificateDer<'static>], root_json: &[u8]) -> Result<Identity, StoreError> {
         let root = Root::from_json(root_json).map_err(|source| self.root_error(source))?;
-        let credentials = Credentials::new(chain.to_vec(), &self.key()?).map_err(|source| self.credentials_error(source))?;
-        let identity = Identity { spiffe_id: credentials.leaf().id, federation_root: Root::digest(root_json), brokers: root.addresses };
-        let json = serde_json::to_vec_pretty(&identity).map_err(|_| self.content_error(IDENTITY_FILE, "an identity"))?;
+        let credentials =
+            Credentials::new(chain.to_vec(), &self.key()?).map_err(|source| self.credentials_error(source))?;
+        let identity = Identity {
+            spiffe_id: credentials.leaf().id,
+            federation_root: Root::digest(root_json),
+            brokers: root.addresses,
+        };
+        let json =
+            serde_json::to_vec_pretty(&identity).map_err(|_| self.content_error(IDENTITY_FILE, "an identity"))?;
         files::write(&self.file(ROOT_FILE), root_json)?;
         files::write(&self.file(FEDERATION_CA_FILE), pem::encode(&root.anchors).as_bytes())?;
         files::write(&self.file(CERTIFICATE_FILE), pem::encode(chain).as_bytes())?;
@@ -208,7 +214,8 @@ impl IdentityDir {
     /// The file is missing or broken.
     pub fn identity(&self) -> Result<Identity, StoreError> {
         let bytes = files::read(&self.file(IDENTITY_FILE))?;
-        serde_json::from_slice(&bytes).map_err(|_| self.content_error(IDENTITY_FILE, "an identity (hint: join again in an empty directory)"))
+        serde_json::from_slice(&bytes)
+            .map_err(|_| self.content_error(IDENTITY_FILE, "an identity (hint: join again in an empty directory)"))
     }
 
     /// The certificate chain, leaf first.
@@ -227,7 +234,8 @@ impl IdentityDir {
     pub fn key(&self) -> Result<KeyPair, StoreError> {
         let path = self.file(KEY_FILE);
         let bytes = Secret::new(files::read_secret(&path)?);
-        let text = std::str::from_utf8(bytes.reveal()).map_err(|_| self.content_error(KEY_FILE, "a private key in PEM"))?;
+        let text =
+            std::str::from_utf8(bytes.reveal()).map_err(|_| self.content_error(KEY_FILE, "a private key in PEM"))?;
         KeyPair::from_pem(&Secret::new(text.to_owned())).map_err(|source| StoreError::Key { path, source })
     }
 
@@ -236,7 +244,8 @@ impl IdentityDir {
     /// # Errors
     /// One of them is missing or broken, or they do not belong together.
     pub fn credentials(&self) -> Result<Arc<Credentials>, StoreError> {
-        let credentials = Credentials::new(self.chain()?, &self.key()?).map_err(|source| self.credentials_error(source))?;
+        let credentials =
+            Credentials::new(self.chain()?, &self.key()?).map_err(|source| self.credentials_error(source))?;
         self.check_owner(&credentials)?;
         Ok(Arc::new(credentials))
     }
@@ -252,7 +261,11 @@ impl IdentityDir {
 
     fn check_owner(&self, credentials: &Credentials) -> Result<(), StoreError> {
         let (expected, found) = (self.identity()?.spiffe_id, credentials.leaf().id);
-        if found == expected { Ok(()) } else { Err(self.credentials_error(CredentialsError::OtherId { expected, found })) }
+        if found == expected {
+            Ok(())
+        } else {
+            Err(self.credentials_error(CredentialsError::OtherId { expected, found }))
+        }
     }
 
     fn file(&self, name: &str) -> PathBuf {

@@ -1,7 +1,7 @@
 //! What this crate's tests share: a clock to set, organisations, and handshakes in memory.
 
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use comity_types::{Clock, SpiffeId, Timestamp};
@@ -42,7 +42,9 @@ pub(crate) struct Organisation {
 
 impl Organisation {
     pub(crate) fn new(domain: &str) -> Self {
-        Self { authority: Authority::generate(domain.parse().unwrap(), now().minus(Duration::from_secs(86_400))).unwrap() }
+        Self {
+            authority: Authority::generate(domain.parse().unwrap(), now().minus(Duration::from_secs(86_400))).unwrap(),
+        }
     }
 
     pub(crate) fn id(&self, kind: &str, name: &str) -> SpiffeId {

@@ -48,7 +48,11 @@ pub fn provider() -> Arc<CryptoProvider> {
 ///
 /// # Errors
 /// The cryptographic provider does not do TLS 1.3.
-pub fn server_config(credentials: Arc<Credentials>, anchors: Arc<dyn AnchorSource>, clock: Arc<dyn Clock>) -> Result<Arc<ServerConfig>, rustls::Error> {
+pub fn server_config(
+    credentials: Arc<Credentials>,
+    anchors: Arc<dyn AnchorSource>,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<ServerConfig>, rustls::Error> {
     let builder = server_builder(clock)?.with_client_cert_verifier(Arc::new(PeerVerifier::new(anchors)));
     Ok(finish_server(builder, credentials, ALPN_H2))
 }
@@ -57,7 +61,10 @@ pub fn server_config(credentials: Arc<Credentials>, anchors: Arc<dyn AnchorSourc
 ///
 /// # Errors
 /// The cryptographic provider does not do TLS 1.3.
-pub fn enrolment_server_config(credentials: Arc<Credentials>, clock: Arc<dyn Clock>) -> Result<Arc<ServerConfig>, rustls::Error> {
+pub fn enrolment_server_config(
+    credentials: Arc<Credentials>,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<ServerConfig>, rustls::Error> {
     Ok(finish_server(server_builder(clock)?.with_no_client_auth(), credentials, ALPN_ENROLMENT))
 }
 
@@ -66,7 +73,10 @@ pub fn enrolment_server_config(credentials: Arc<Credentials>, clock: Arc<dyn Clo
 /// # Errors
 /// The cryptographic provider does not do TLS 1.3.
 pub fn client_config(
-    credentials: Arc<Credentials>, expected: SpiffeId, anchors: Arc<OrganisationAnchors>, clock: Arc<dyn Clock>,
+    credentials: Arc<Credentials>,
+    expected: SpiffeId,
+    anchors: Arc<OrganisationAnchors>,
+    clock: Arc<dyn Clock>,
 ) -> Result<Arc<ClientConfig>, rustls::Error> {
     let builder = client_builder(Arc::new(ExpectedServer::new(expected, anchors)), clock)?;
     Ok(finish_client(builder.with_client_cert_resolver(credentials), ALPN_H2))
@@ -76,7 +86,11 @@ pub fn client_config(
 ///
 /// # Errors
 /// The cryptographic provider does not do TLS 1.3.
-pub fn enrolment_client_config(expected: SpiffeId, anchors: Arc<OrganisationAnchors>, clock: Arc<dyn Clock>) -> Result<Arc<ClientConfig>, rustls::Error> {
+pub fn enrolment_client_config(
+    expected: SpiffeId,
+    anchors: Arc<OrganisationAnchors>,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<ClientConfig>, rustls::Error> {
     let builder = client_builder(Arc::new(ExpectedServer::new(expected, anchors)), clock)?;
     Ok(finish_client(builder.with_no_client_auth(), ALPN_ENROLMENT))
 }
@@ -85,7 +99,11 @@ fn server_builder(clock: Arc<dyn Clock>) -> Result<ConfigBuilder<ServerConfig, W
     ServerConfig::builder_with_details(provider(), Arc::new(TlsTime(clock))).with_protocol_versions(&[&TLS13])
 }
 
-fn finish_server(builder: ConfigBuilder<ServerConfig, WantsServerCert>, credentials: Arc<Credentials>, alpn: &[u8]) -> Arc<ServerConfig> {
+fn finish_server(
+    builder: ConfigBuilder<ServerConfig, WantsServerCert>,
+    credentials: Arc<Credentials>,
+    alpn: &[u8],
+) -> Arc<ServerConfig> {
     let mut config = builder.with_cert_resolver(credentials);
     config.alpn_protocols = vec![alpn.to_vec()];
     // A resumed session skips the verifier: a suspended organisation would be let in again.
@@ -96,7 +114,10 @@ fn finish_server(builder: ConfigBuilder<ServerConfig, WantsServerCert>, credenti
 
 type ClientBuilder = ConfigBuilder<ClientConfig, rustls::client::WantsClientCert>;
 
-fn client_builder(verifier: Arc<dyn ServerCertVerifier>, clock: Arc<dyn Clock>) -> Result<ClientBuilder, rustls::Error> {
+fn client_builder(
+    verifier: Arc<dyn ServerCertVerifier>,
+    clock: Arc<dyn Clock>,
+) -> Result<ClientBuilder, rustls::Error> {
     let builder = ClientConfig::builder_with_details(provider(), Arc::new(TlsTime(clock)));
     Ok(builder.with_protocol_versions(&[&TLS13])?.dangerous().with_custom_certificate_verifier(verifier))
 }

@@ -1,6 +1,8 @@
 //! A table of certificates, each wrong in one way.
 
-use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose as Eku, IsCa, KeyUsagePurpose as Usage, SanType};
+use rcgen::{
+    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose as Eku, IsCa, KeyUsagePurpose as Usage, SanType,
+};
 
 use super::*;
 
@@ -21,6 +23,13 @@ fn certificate(change: impl FnOnce(&mut CertificateParams)) -> CertificateDer<'s
     params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().der().clone()
 }
 
+/// The alternative names of [`ID`], written by hand, for rcgen marks them as critical where the subject is empty.
+fn names_that_are_not_critical() -> rcgen::CustomExtension {
+    let length = u8::try_from(ID.len()).unwrap();
+    let names = [&[0x30, length + 2, 0x86, length], ID.as_bytes()].concat();
+    rcgen::CustomExtension::from_oid_content(&[2, 5, 29, 17], names)
+}
+
 #[test]
 fn a_conformant_leaf_is_read() {
     let der = certificate(|params| params.subject_alt_names.push(SanType::DnsName("n1.example".try_into().unwrap())));
@@ -34,6 +43,11 @@ fn a_conformant_leaf_is_read() {
 #[test]
 fn extended_key_usage_may_be_absent() {
     assert!(leaf_identity(&certificate(|params| params.extended_key_usages.clear())).is_ok());
+}
+
+#[test]
+fn the_subject_may_be_empty_if_the_names_are_critical() {
+    assert!(leaf_identity(&certificate(|params| params.distinguished_name = rcgen::DistinguishedName::new())).is_ok());
 }
 
 #[test]
@@ -58,7 +72,11 @@ fn a_leaf_that_breaks_a_rule_is_refused_for_that_rule() {
         ("ends before it begins", |p| p.not_after = p.not_before - time::Duration::days(1), SvidError::Validity),
         (
             "an empty subject",
-            |p| p.distinguished_name = rcgen::DistinguishedName::new(),
+            |p| {
+                p.distinguished_name = rcgen::DistinguishedName::new();
+                p.subject_alt_names.clear();
+                p.custom_extensions = vec![names_that_are_not_critical()];
+            },
             SvidError::NamesNotCritical,
         ),
     ];
@@ -69,7 +87,12 @@ fn a_leaf_that_breaks_a_rule_is_refused_for_that_rule() {
 
 #[test]
 fn a_uri_outside_the_grammar_is_refused() {
-    for text in ["https://org-a.example/node/n1", "spiffe://org-a.example", "spiffe://org-a.example/node/n1/x", "spiffe://org-a.example/thing/n1"] {
+    for text in [
+        "https://org-a.example/node/n1",
+        "spiffe://org-a.example",
+        "spiffe://org-a.example/node/n1/x",
+        "spiffe://org-a.example/thing/n1",
+    ] {
         let refused = leaf_identity(&certificate(|params| params.subject_alt_names = vec![uri(text)]));
         assert!(matches!(refused, Err(SvidError::Id(_))), "{text}: {refused:?}");
     }

@@ -48,10 +48,8 @@ pub(super) fn write(path: &Path, content: &[u8]) -> Result<(), StoreError> {
 pub(super) fn write_new_secret(path: &Path, content: &[u8]) -> Result<(), StoreError> {
     let beside = write_beside(path, content, PRIVATE_FILE)?;
     // A hard link fails where a rename would replace: no key is ever overwritten.
-    let linked = match fs::hard_link(&beside, path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        other => other,
-    };
+    let linked = fs::hard_link(&beside, path);
+    let linked = linked.or_else(|error| if error.kind() == io::ErrorKind::AlreadyExists { Ok(()) } else { Err(error) });
     fs::remove_file(&beside).map_err(at(&beside))?;
     linked.and_then(|()| sync_directory(path)).map_err(at(path))
 }
@@ -105,8 +103,8 @@ fn read_open(file: &File, path: &Path) -> Result<Vec<u8>, StoreError> {
 /// Adds the path; what is not there has a message of its own.
 fn at(path: &Path) -> impl FnOnce(io::Error) -> StoreError {
     let path = path.to_owned();
-    move |source| match source.kind() {
-        io::ErrorKind::NotFound => StoreError::Missing { path },
-        _ => StoreError::Io { path, source },
+    move |source| {
+        let missing = source.kind() == io::ErrorKind::NotFound;
+        if missing { StoreError::Missing { path } } else { StoreError::Io { path, source } }
     }
 }

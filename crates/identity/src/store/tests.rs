@@ -20,7 +20,11 @@ struct Scene {
 impl Scene {
     fn new() -> Self {
         let temporary = tempfile::tempdir().unwrap();
-        Self { temporary, federation: Organisation::new("federation.example"), org_a: Organisation::new("org-a.example") }
+        Self {
+            temporary,
+            federation: Organisation::new("federation.example"),
+            org_a: Organisation::new("org-a.example"),
+        }
     }
 
     fn path(&self) -> PathBuf {
@@ -139,7 +143,9 @@ fn a_root_document_that_was_changed_is_refused() {
     let mut json = scene.root_json();
     json.push(b'\n');
     fs::write(scene.path().join(ROOT_FILE), json).unwrap();
-    assert!(matches!(dir.load_root(), Err(StoreError::Root { source, .. }) if matches!(*source, RootError::Digest { .. })));
+    assert!(
+        matches!(dir.load_root(), Err(StoreError::Root { source, .. }) if matches!(*source, RootError::Digest { .. }))
+    );
 }
 
 #[test]
@@ -149,7 +155,10 @@ fn a_certificate_for_another_key_is_not_saved() {
     dir.pending_key().unwrap();
     let (chain, _) = scene.org_a.issue("node", "n1", now());
     let refused = dir.save(&chain, &scene.root_json()).unwrap_err();
-    assert!(matches!(&refused, StoreError::Credentials { source, .. } if **source == CredentialsError::Mismatch), "{refused:?}");
+    assert!(
+        matches!(&refused, StoreError::Credentials { source, .. } if **source == CredentialsError::Mismatch),
+        "{refused:?}"
+    );
     assert!(!dir.is_joined());
 }
 
@@ -159,7 +168,10 @@ fn a_renewed_certificate_is_saved_for_the_same_id_alone() {
     let dir = scene.joined();
     let before = dir.credentials().unwrap().leaf();
     let refused = dir.save_certificate(&scene.chain_for(&dir, "n2", now())).unwrap_err();
-    assert!(matches!(&refused, StoreError::Credentials { source, .. } if matches!(**source, CredentialsError::OtherId { .. })), "{refused:?}");
+    assert!(
+        matches!(&refused, StoreError::Credentials { source, .. } if matches!(**source, CredentialsError::OtherId { .. })),
+        "{refused:?}"
+    );
     assert_eq!(dir.credentials().unwrap().leaf(), before);
     dir.save_certificate(&scene.chain_for(&dir, "n1", now().plus(Duration::from_secs(60)))).unwrap();
     assert_eq!(dir.credentials().unwrap().leaf().not_after, before.not_after.plus(Duration::from_secs(60)));

@@ -82,7 +82,8 @@ impl Credentials {
 impl Held {
     fn new(chain: Vec<CertificateDer<'static>>, key: &KeyPair) -> Result<Self, CredentialsError> {
         let leaf = leaf_identity(chain.first().ok_or(CredentialsError::Empty)?).map_err(CredentialsError::Svid)?;
-        let key = provider().key_provider.load_private_key(key.private_der()).map_err(|_| CredentialsError::Mismatch)?;
+        let key =
+            provider().key_provider.load_private_key(key.private_der()).map_err(|_| CredentialsError::Mismatch)?;
         let certified = CertifiedKey::new(chain, key);
         certified.keys_match().map_err(|_| CredentialsError::Mismatch)?;
         Ok(Self { leaf, certified: Arc::new(certified) })

@@ -73,9 +73,11 @@ fn clients_without_the_hybrid_still_get_in_by_x25519() {
     let scene = Scene::new();
     let mut provider = (*provider()).clone();
     provider.kx_groups.retain(|group| group.name() != NamedGroup::X25519MLKEM768);
-    let expected = Arc::new(ExpectedServer::new(scene.federation.id("broker", "b1"), Arc::new(scene.federation.anchors())));
+    let expected =
+        Arc::new(ExpectedServer::new(scene.federation.id("broker", "b1"), Arc::new(scene.federation.anchors())));
     let builder = ClientConfig::builder_with_details(Arc::new(provider), Arc::new(TlsTime(scene.clock.clone())));
-    let builder = builder.with_protocol_versions(&[&TLS13]).unwrap().dangerous().with_custom_certificate_verifier(expected);
+    let builder =
+        builder.with_protocol_versions(&[&TLS13]).unwrap().dangerous().with_custom_certificate_verifier(expected);
     let client = finish_client(builder.with_client_cert_resolver(scene.node.clone()), ALPN_H2);
     let connected = connect(&client, &scene.server()).unwrap();
     assert_eq!(connected.server.negotiated_key_exchange_group().unwrap().name(), NamedGroup::X25519);
@@ -93,11 +95,11 @@ fn a_tls_1_2_client_is_refused() {
 /// A ClientHello of RFC 5246 as OpenSSL sends it with TLS 1.2 only, in one record.
 fn tls12_client_hello() -> Vec<u8> {
     let extensions: &[&[u8]] = &[
-        &[0x00, 0x0a, 0x00, 0x04, 0x00, 0x02, 0x00, 0x1d],             // supported_groups: x25519
-        &[0x00, 0x0b, 0x00, 0x02, 0x01, 0x00],                         // ec_point_formats: uncompressed
-        &[0x00, 0x0d, 0x00, 0x04, 0x00, 0x02, 0x04, 0x03],             // signature_algorithms: ecdsa_secp256r1_sha256
-        &[0x00, 0x17, 0x00, 0x00],                                     // extended_master_secret
-        &[0x00, 0x10, 0x00, 0x05, 0x00, 0x03, 0x02, b'h', b'2'],       // application protocol: h2
+        &[0x00, 0x0a, 0x00, 0x04, 0x00, 0x02, 0x00, 0x1d], // supported_groups: x25519
+        &[0x00, 0x0b, 0x00, 0x02, 0x01, 0x00],             // ec_point_formats: uncompressed
+        &[0x00, 0x0d, 0x00, 0x04, 0x00, 0x02, 0x04, 0x03], // signature_algorithms: ecdsa_secp256r1_sha256
+        &[0x00, 0x17, 0x00, 0x00],                         // extended_master_secret
+        &[0x00, 0x10, 0x00, 0x05, 0x00, 0x03, 0x02, b'h', b'2'], // application protocol: h2
     ];
     let extensions = extensions.concat();
     let mut body = vec![0x03, 0x03];
@@ -118,7 +120,9 @@ fn tls12_client_hello() -> Vec<u8> {
 fn a_caller_without_a_certificate_is_refused() {
     let scene = Scene::new();
     let expected = scene.federation.id("broker", "b1");
-    let mut client = (*enrolment_client_config(expected, Arc::new(scene.federation.anchors()), scene.clock.clone()).unwrap()).clone();
+    let mut client = (*enrolment_client_config(expected, Arc::new(scene.federation.anchors()), scene.clock.clone())
+        .unwrap())
+    .clone();
     client.alpn_protocols = vec![ALPN_H2.to_vec()];
     let refused = connect(&Arc::new(client), &scene.server()).unwrap_err();
     assert!(matches!(refused, Failed::Server(rustls::Error::NoCertificatesPresented)), "{refused:?}");
@@ -167,7 +171,9 @@ fn assert_two_full_handshakes(client: &Arc<ClientConfig>, server: &Arc<ServerCon
 fn a_server_that_is_not_the_expected_one_is_refused() {
     let scene = Scene::new();
     let expected = scene.federation.id("broker", "b2");
-    let client = client_config(Arc::clone(&scene.node), expected, Arc::new(scene.federation.anchors()), scene.clock.clone()).unwrap();
+    let client =
+        client_config(Arc::clone(&scene.node), expected, Arc::new(scene.federation.anchors()), scene.clock.clone())
+            .unwrap();
     let refused = connect(&client, &scene.server()).unwrap_err();
     assert!(matches!(refused, Failed::Client(_)), "{refused:?}");
     assert!(refused.text().contains("WrongServer"), "{}", refused.text());
@@ -177,7 +183,8 @@ fn a_server_that_is_not_the_expected_one_is_refused() {
 fn a_server_is_not_verified_by_another_organisations_roots() {
     let scene = Scene::new();
     let expected = scene.federation.id("broker", "b1");
-    let client = client_config(Arc::clone(&scene.node), expected, Arc::new(scene.org_b.anchors()), scene.clock.clone()).unwrap();
+    let client =
+        client_config(Arc::clone(&scene.node), expected, Arc::new(scene.org_b.anchors()), scene.clock.clone()).unwrap();
     assert!(matches!(connect(&client, &scene.server()), Err(Failed::Client(_))));
 }
 
@@ -185,7 +192,8 @@ fn a_server_is_not_verified_by_another_organisations_roots() {
 fn a_forged_server_with_the_right_name_is_refused() {
     let scene = Scene::new();
     let impostor = Organisation::new("federation.example");
-    let server = server_config(impostor.credentials("broker", "b1"), scene.anchors.clone(), scene.clock.clone()).unwrap();
+    let server =
+        server_config(impostor.credentials("broker", "b1"), scene.anchors.clone(), scene.clock.clone()).unwrap();
     assert_unknown_issuer(connect(&scene.client(), &server));
 }
 
@@ -213,7 +221,10 @@ fn forged_by(organisation: &Organisation, id: &str) -> Arc<Credentials> {
 fn the_forger_does_get_in_under_its_own_name() {
     let scene = Scene::new();
     let own = forged_by(&scene.org_b, "spiffe://org-b.example/node/n1");
-    assert!(connect(&scene.client_with(own), &scene.server()).is_ok(), "so it is the name alone that the test before fails by");
+    assert!(
+        connect(&scene.client_with(own), &scene.server()).is_ok(),
+        "so it is the name alone that the test before fails by"
+    );
 }
 
 fn assert_unknown_issuer(result: Result<Connected, Failed>) {
@@ -265,7 +276,8 @@ fn the_server_checks_the_callers_time_too() {
     for (issued, text) in [(now().minus(2 * HOUR), "Expired"), (now().plus(HOUR), "NotValidYet")] {
         let scene = Scene::new();
         let (chain, key) = scene.org_a.issue("node", "n1", issued);
-        let refused = connect(&scene.client_with(Arc::new(Credentials::new(chain, &key).unwrap())), &scene.server()).unwrap_err();
+        let refused =
+            connect(&scene.client_with(Arc::new(Credentials::new(chain, &key).unwrap())), &scene.server()).unwrap_err();
         assert!(matches!(refused, Failed::Server(_)), "{refused:?}");
         assert!(refused.text().contains(text), "{}", refused.text());
     }
@@ -295,7 +307,14 @@ fn replaced_credentials_are_in_use_at_the_next_handshake_on_both_sides() {
 fn enrolment_verifies_the_server_and_needs_no_certificate() {
     let scene = Scene::new();
     let server = enrolment_server_config(Arc::clone(&scene.broker), scene.clock.clone()).unwrap();
-    let config = |name| enrolment_client_config(scene.federation.id("broker", name), Arc::new(scene.federation.anchors()), scene.clock.clone()).unwrap();
+    let config = |name| {
+        enrolment_client_config(
+            scene.federation.id("broker", name),
+            Arc::new(scene.federation.anchors()),
+            scene.clock.clone(),
+        )
+        .unwrap()
+    };
     let connected = connect(&config("b1"), &server).unwrap();
     assert_eq!(connected.server.alpn_protocol(), Some(ALPN_ENROLMENT));
     assert!(connect(&config("b2"), &server).is_err());
@@ -305,7 +324,7 @@ fn enrolment_verifies_the_server_and_needs_no_certificate() {
 fn an_enrolment_connection_proves_no_peer() {
     let scene = Scene::new();
     let server = enrolment_server_config(Arc::clone(&scene.broker), scene.clock.clone()).unwrap();
-    let connected = connect(&danger::unverified_enrolment_client_config(scene.clock.clone()).unwrap(), &server).unwrap();
+    let connected = connect(&danger::unverified_enrolment_client_config(scene.clock).unwrap(), &server).unwrap();
     assert_eq!(VerifiedPeer::assertion_of_server(&connected.client), Err(crate::peer::PeerError::Protocol));
     assert!(VerifiedPeer::assertion_of_caller(&connected.server).is_err());
 }
