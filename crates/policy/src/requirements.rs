@@ -6,10 +6,14 @@
 //! has to satisfy each of them. Expanding blocs is left to the evaluation, which
 //! knows the day.
 
+mod file;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use comity_types::{Currency, PlaceOrBloc};
 use serde::{Deserialize, Serialize};
+
+pub use file::{RequirementsError, RequirementsFile, RequirementsTable};
 
 use crate::offer::{Capability, RetentionTrigger};
 
@@ -87,4 +91,30 @@ pub struct Requirements {
     pub max_prices: BTreeMap<Currency, PriceCeiling>,
     /// Beyond the one that the method needs.
     pub required_capabilities: BTreeSet<Capability>,
+}
+
+impl Requirements {
+    /// What both demand: the result is never looser than either (VOCABULARY D4).
+    #[must_use]
+    pub fn meet(mut self, other: Self) -> Self {
+        self.allowed_processing_locations.0.extend(other.allowed_processing_locations.0);
+        self.forbidden_processing_locations.extend(other.forbidden_processing_locations);
+        self.allowed_storage_locations.0.extend(other.allowed_storage_locations.0);
+        self.forbidden_storage_locations.extend(other.forbidden_storage_locations);
+        self.allowed_access_locations.0.extend(other.allowed_access_locations.0);
+        self.forbidden_access_locations.extend(other.forbidden_access_locations);
+        self.allowed_operator_seats.0.extend(other.allowed_operator_seats.0);
+        self.allowed_controller_seats.0.extend(other.allowed_controller_seats.0);
+        self.forbidden_controller_seats.extend(other.forbidden_controller_seats);
+        self.retention_limits.extend(other.retention_limits);
+        self.no_training |= other.no_training;
+        self.allowed_licences.0.extend(other.allowed_licences.0);
+        for (currency, ceiling) in other.max_prices {
+            let own = self.max_prices.entry(currency).or_insert(ceiling);
+            own.input_micros = own.input_micros.min(ceiling.input_micros);
+            own.output_micros = own.output_micros.min(ceiling.output_micros);
+        }
+        self.required_capabilities.extend(other.required_capabilities);
+        self
+    }
 }
