@@ -1,136 +1,154 @@
-//! Listening, the TLS handshake, and the connections that come of it.
+//! Connections that are taken, over TLS.
 //!
-//! A handshake runs in its own task under a deadline, so that a peer that stalls
-//! holds up nobody; how many there are at once is bounded. The protocol that a peer
-//! asks for (ALPN) picks the configuration: `h2` needs a client certificate,
-//! `comity-enrol/1` is for those that do not have one yet.
+//! ```text
+//! accept loop ──▶ one task a handshake ──▶ Incoming ──▶ the program's server
+//!      └ waits for a free place: MAX_CONNECTIONS, MAX_HANDSHAKES
+//! ```
+//! Handshakes run beside one another, so one that stalls holds up nobody else. Which protocol a peer speaks, and
+//! so which TLS configuration it gets, is read from the ALPN names in its first message.
 
 mod connection;
+mod handshake;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use comity_identity::VerifiedPeer;
-use comity_identity::tls::ALPN_ENROLMENT;
-use comity_types::Clock;
-use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio_rustls::LazyConfigAcceptor;
-use tokio_rustls::server::TlsStream;
-use tokio_stream::wrappers::ReceiverStream;
-
-pub use connection::{Connection, PeerInfo};
+use tokio_stream::Stream;
+use tokio_util::sync::CancellationToken;
 
 use crate::tasks::Tasks;
 
-/// How long a peer has for its handshake. A healthy one takes two round trips.
+pub use connection::{Connection, PeerInfo};
+pub use handshake::{Acceptor, ENROLMENT_ALPN};
+
+/// Longest handshake: a phone's radio wakes up within it, a stalled peer is gone soon.
 pub const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
-/// Most handshakes at once: each costs CPU before the peer is known.
-pub const MAX_HANDSHAKES: usize = 256;
-/// Most connections at once: each holds buffers of up to some hundred KiB.
+/// Most handshakes at once: each holds about 40 KiB and one asymmetric operation's worth of a core.
+pub const MAX_HANDSHAKES: usize = 512;
+/// Most connections at once: below the usual limit of open files once raised as our systemd units do.
 pub const MAX_CONNECTIONS: usize = 8192;
-/// How long to wait when the system cannot accept, for instance because no file descriptors are left.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Longest life of a connection without a certificate: a join takes one call.
+pub const ENROLMENT_LIFETIME: Duration = Duration::from_secs(120);
+/// Handshakes that wait for the server to take them over; it does so at once.
+const READY: usize = 64;
+/// Pause after the system refused to accept, which it does when files run out.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(50);
 
-/// A bound socket that nobody is served on yet.
+/// A bound socket that does not accept yet.
 #[derive(Debug)]
-pub struct Listener(TcpListener);
-
-/// How handshakes are answered.
-#[derive(Debug, Clone)]
-pub struct Acceptor {
-    mutual: Arc<ServerConfig>,
-    enrolment: Option<Arc<ServerConfig>>,
-    clock: Arc<dyn Clock>,
-}
-
-impl Acceptor {
-    /// `mutual` is for members, `enrolment` for those that are not yet; without the latter they are refused.
-    pub fn new(mutual: Arc<ServerConfig>, enrolment: Option<Arc<ServerConfig>>, clock: Arc<dyn Clock>) -> Self {
-        Self { mutual, enrolment, clock }
-    }
+pub struct Listener {
+    tcp: TcpListener,
+    address: SocketAddr,
 }
 
 impl Listener {
-    /// Binds `address` (`host:port`; port 0 takes a free one).
+    /// Binds `address` (`host:port`; port 0 means any).
     ///
     /// # Errors
-    /// If the address is taken, or not this machine's.
+    /// The address is none of this machine's, is taken, or may not be used.
     pub async fn bind(address: &str) -> io::Result<Self> {
-        TcpListener::bind(address).await.map(Self)
+        let tcp = TcpListener::bind(address).await?;
+        let address = tcp.local_addr()?;
+        Ok(Self { tcp, address })
     }
 
-    /// The address that was bound.
-    ///
-    /// # Errors
-    /// If the system does not say.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr()
+    /// Where it listens, with the port that it got.
+    #[must_use]
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.address
     }
 
-    /// The connections whose handshake succeeded, until `tasks` is told to end.
-    pub fn incoming(self, acceptor: Acceptor, tasks: &Tasks) -> ReceiverStream<io::Result<Connection>> {
-        let (ready, connections) = mpsc::channel(MAX_HANDSHAKES);
-        let handshakes = tasks.clone();
-        tasks.spawn("accept", async move {
-            tokio::select! {
-                () = handshakes.token().cancelled() => {}
-                () = accept(self.0, acceptor, ready, &handshakes) => {}
-            }
-        });
-        ReceiverStream::new(connections)
-    }
-}
-
-async fn accept(listener: TcpListener, acceptor: Acceptor, ready: mpsc::Sender<io::Result<Connection>>, tasks: &Tasks) {
-    let (handshakes, connections) = (Arc::new(Semaphore::new(MAX_HANDSHAKES)), Arc::new(Semaphore::new(MAX_CONNECTIONS)));
-    loop {
-        let Ok(connection) = Arc::clone(&connections).acquire_owned().await else { return };
-        let Ok(handshake) = Arc::clone(&handshakes).acquire_owned().await else { return };
-        let (stream, remote) = match listener.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
-            }
+    /// Accepts until `tasks` are to end. Connections that were taken are not ended by that.
+    pub fn incoming(self, acceptor: Acceptor, tasks: &Tasks) -> Incoming {
+        let (ready, connections) = mpsc::channel(READY);
+        let loop_ = AcceptLoop {
+            tcp: self.tcp,
+            acceptor: Arc::new(acceptor),
+            tasks: tasks.clone(),
+            stop: tasks.token(),
+            handshakes: Arc::new(Semaphore::new(MAX_HANDSHAKES)),
+            connections: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
+            ready,
         };
-        let (acceptor, ready, token) = (acceptor.clone(), ready.clone(), tasks.token().clone());
-        tasks.spawn("handshake", async move {
-            let shaken = tokio::select! {
-                () = token.cancelled() => return,
-                shaken = tokio::time::timeout(HANDSHAKE_DEADLINE, shake(stream, remote, &acceptor, connection)) => shaken,
-            };
+        tasks.spawn("accept", loop_.run());
+        Incoming { connections }
+    }
+}
+
+/// Connections whose handshake is done. Ends when the listener does; its items are never errors.
+#[derive(Debug)]
+pub struct Incoming {
+    connections: mpsc::Receiver<Connection>,
+}
+
+impl Stream for Incoming {
+    type Item = io::Result<Connection>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.connections.poll_recv(context).map(|connection| connection.map(Ok))
+    }
+}
+
+struct AcceptLoop {
+    tcp: TcpListener,
+    acceptor: Arc<Acceptor>,
+    tasks: Tasks,
+    stop: CancellationToken,
+    handshakes: Arc<Semaphore>,
+    connections: Arc<Semaphore>,
+    ready: mpsc::Sender<Connection>,
+}
+
+impl AcceptLoop {
+    async fn run(self) {
+        let stop = self.stop.clone();
+        stop.run_until_cancelled(self.accept_for_ever()).await.unwrap_or(());
+    }
+
+    /// The places are taken before the connection is: while there is none, peers wait in the system's queue.
+    async fn accept_for_ever(self) {
+        loop {
+            let Ok(places) = self.places().await else { return };
+            match self.tcp.accept().await {
+                Ok((tcp, remote)) => self.shake_hands(tcp, remote, places),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(PAUSE_AFTER_FAILURE).await;
+                }
+            }
+        }
+    }
+
+    async fn places(&self) -> Result<Places, tokio::sync::AcquireError> {
+        let connection = Arc::clone(&self.connections).acquire_owned().await?;
+        let handshake = Arc::clone(&self.handshakes).acquire_owned().await?;
+        Ok(Places { connection, handshake })
+    }
+
+    fn shake_hands(&self, tcp: TcpStream, remote: SocketAddr, places: Places) {
+        let (acceptor, ready, stop) = (Arc::clone(&self.acceptor), self.ready.clone(), self.stop.clone());
+        let Places { connection: place, handshake } = places;
+        self.tasks.spawn("handshake", async move {
+            let accepted = stop.run_until_cancelled(acceptor.accept(tcp, remote)).await.flatten();
             drop(handshake);
-            match shaken.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
-                Ok(connection) => drop(ready.send(Ok(connection)).await),
-                Err(error) => tracing::info!(peer.address = %remote, %error, "handshake refused"),
+            if let Some(accepted) = accepted {
+                // The server is gone: so is the connection.
+                drop(ready.send(accepted.holding(place)).await);
             }
         });
     }
 }
 
-async fn shake(
-    stream: TcpStream,
-    remote: SocketAddr,
-    acceptor: &Acceptor,
-    slot: OwnedSemaphorePermit,
-) -> io::Result<Connection> {
-    stream.set_nodelay(true)?;
-    let hello = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream).await?;
-    let enrolling = hello.client_hello().alpn().is_some_and(|mut offered| offered.any(|alpn| alpn == ALPN_ENROLMENT));
-    let config = match (&acceptor.enrolment, enrolling) {
-        (Some(enrolment), true) => enrolment,
-        (None, true) | (_, false) => &acceptor.mutual,
-    };
-    let stream = hello.into_stream(Arc::clone(config)).await?;
-    let peer = if enrolling { None } else { Some(verified(&stream)?) };
-    Ok(Connection::new(stream, PeerInfo { peer, remote }, acceptor.clock.now(), slot))
-}
-
-fn verified(stream: &TlsStream<TcpStream>) -> io::Result<VerifiedPeer> {
-    VerifiedPeer::assertion(stream.get_ref().1).ok_or_else(|| io::Error::other("the peer showed no certificate"))
+/// One connection's share of the limits.
+struct Places {
+    connection: OwnedSemaphorePermit,
+    handshake: OwnedSemaphorePermit,
 }

@@ -1,22 +1,27 @@
-//! The system's clock.
+//! The system's clock: the one place that reads it.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use comity_types::{Clock, Timestamp};
 
-/// Tells the time of the machine.
-#[derive(Debug, Clone, Copy, Default)]
+/// What the operating system says that the time is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SystemClock;
 
 impl Clock for SystemClock {
+    /// A clock that stands before 1970 or after 9999 is read as 1970: every certificate is then refused.
     fn now(&self) -> Timestamp {
-        #[expect(clippy::disallowed_methods, reason = "this is the Clock that everything else asks")]
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        // A machine whose clock lies outside the range has no usable time: 1970 makes every certificate not yet valid.
-        let epoch = Timestamp::from_millis(0);
-        let now = i64::try_from(since_epoch.as_millis()).ok().and_then(|millis| Timestamp::from_millis(millis).ok());
-        now.or_else(|| epoch.ok()).unwrap_or_else(|| unreachable!("1970 is an instant"))
+        let epoch = || Timestamp::from_millis(0).ok();
+        let millis = since_epoch().and_then(|millis| Timestamp::from_millis(millis).ok());
+        #[expect(clippy::expect_used, reason = "0 ms is 1970-01-01, which is an instant")]
+        millis.or_else(epoch).expect("1970 is an instant")
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the clock")]
+fn since_epoch() -> Option<i64> {
+    let elapsed = std::time::SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+    i64::try_from(elapsed.as_millis()).ok()
 }
 
 #[cfg(test)]
@@ -24,7 +29,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_clock_is_past_the_day_that_this_was_written() {
-        assert!(SystemClock.now() > "2025-01-01".parse().unwrap());
+    fn the_clock_stands_after_this_was_written_and_does_not_go_back() {
+        let first = SystemClock.now();
+        assert!(first > "2025-01-01".parse().unwrap());
+        assert!(SystemClock.now() >= first);
     }
 }

@@ -1,91 +1,89 @@
-//! TOML files with errors that name the file, the line and the field.
+//! TOML files, read into types that refuse what they do not know, with errors that show the place.
 
+mod locate;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 
-/// Largest configuration file: a thousand offers fit many times.
-pub const MAX_CONFIG_BYTES: u64 = 4 * 1024 * 1024;
+/// Largest configuration file, in bytes: far above any that a person writes.
+pub const MAX_CONFIG_BYTES: u64 = 1024 * 1024;
 
-/// A file that cannot be used.
+/// Why a configuration file is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// It cannot be read.
-    #[error("cannot read {}", path.display())]
-    Read {
+    #[error("cannot read {}", .file.display())]
+    Unreadable {
         /// The file.
-        path: PathBuf,
+        file: PathBuf,
         /// Why.
-        source: std::io::Error,
+        #[source]
+        source: io::Error,
     },
-    /// It is larger than a configuration can be.
-    #[error("{} has {bytes} bytes, a configuration has at most {MAX_CONFIG_BYTES}", path.display())]
+    /// It is larger than [`MAX_CONFIG_BYTES`].
+    #[error("{} has {bytes} bytes where at most {MAX_CONFIG_BYTES} are allowed", .file.display())]
     TooLarge {
         /// The file.
-        path: PathBuf,
+        file: PathBuf,
         /// Its size.
         bytes: u64,
     },
-    /// It is not TOML, or not what the program expects; `source` shows the line.
-    #[error("{}:{line}: cannot be understood", path.display())]
-    Parse {
-        /// The file.
-        path: PathBuf,
-        /// The line, from 1.
-        line: usize,
-        /// What and where, with the line itself.
-        source: Box<toml::de::Error>,
-    },
+    /// Something in it is wrong.
+    #[error(transparent)]
+    Mistake(Box<Mistake>),
 }
 
-/// Reads `path` as TOML.
+/// What is wrong in a configuration file, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistake {
+    /// The file.
+    pub file: PathBuf,
+    /// Counted from 1.
+    pub line: usize,
+    /// In characters, counted from 1.
+    pub column: usize,
+    /// The path of the key, such as `backend[0].url`; empty at the top of the file.
+    pub key: String,
+    /// What is wrong and what was expected.
+    pub problem: String,
+    /// The line itself, with a mark below, to be printed as it is.
+    pub frame: String,
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}: ", self.file.display(), self.line, self.column)?;
+        if !self.key.is_empty() {
+            write!(f, "{}: ", self.key)?;
+        }
+        write!(f, "{}\n{}", self.problem, self.frame)
+    }
+}
+
+impl std::error::Error for Mistake {}
+
+/// Reads `path`.
 ///
 /// # Errors
-/// Says which file, which line and which field, and what was expected.
+/// It cannot be read, is not TOML, or is not a `T`.
 pub fn load<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {
-    let read = |source| ConfigError::Read { path: path.to_owned(), source };
-    let bytes = std::fs::metadata(path).map_err(read)?.len();
+    let unreadable = |source| ConfigError::Unreadable { file: path.to_owned(), source };
+    let bytes = std::fs::metadata(path).map_err(unreadable)?.len();
     if bytes > MAX_CONFIG_BYTES {
-        return Err(ConfigError::TooLarge { path: path.to_owned(), bytes });
+        return Err(ConfigError::TooLarge { file: path.to_owned(), bytes });
     }
-    let text = std::fs::read_to_string(path).map_err(read)?;
-    toml::from_str(&text).map_err(|source| {
-        let before = source.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-        let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
-        ConfigError::Parse { path: path.to_owned(), line, source: Box::new(source) }
-    })
+    parse(path, &std::fs::read_to_string(path).map_err(unreadable)?)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[derive(Debug, serde::Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct File {
-        #[serde(rename = "port")]
-        _port: u16,
-    }
-
-    fn error(text: &str) -> ConfigError {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), text).unwrap();
-        load::<File>(file.path()).unwrap_err()
-    }
-
-    #[test]
-    fn an_error_names_the_line_and_the_field() {
-        let ConfigError::Parse { line, source, .. } = error("port = 1\nprot = 2\n") else { panic!("wrong kind") };
-        assert_eq!(line, 2);
-        assert!(source.to_string().contains("prot"), "{source}");
-        let ConfigError::Parse { line, source, .. } = error("\n\nport = 'x'\n") else { panic!("wrong kind") };
-        assert_eq!(line, 3);
-        assert!(source.to_string().contains("port = 'x'"), "{source}");
-    }
-
-    #[test]
-    fn a_missing_file_is_named() {
-        let missing = load::<File>(Path::new("no-such-file.toml")).unwrap_err();
-        assert_eq!(missing.to_string(), "cannot read no-such-file.toml");
-    }
+/// Reads `text`, which stands in `file`.
+///
+/// # Errors
+/// It is not TOML, or is not a `T`.
+pub fn parse<T: DeserializeOwned>(file: &Path, text: &str) -> Result<T, ConfigError> {
+    toml::from_str(text).map_err(|error| ConfigError::Mistake(Box::new(locate::mistake(file, text, &error))))
 }

@@ -1,15 +1,19 @@
-//! The skeleton that Comity's programs share: what surrounds their main flow.
+//! The skeleton that the broker and the node share: how a program starts, logs, listens, dials and stops.
+//!
+//! ```text
+//! config::load ─▶ telemetry::init ─▶ accept::Listener ─▶ (the program's own service) ─▶ shutdown::requested ─▶ Tasks::close
+//! ```
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`accept`] | listening, the TLS handshake, and the connections that come of it |
-//! | [`clock`] | the system's clock, the only place that reads it |
-//! | [`config`] | TOML files with errors that name line and field |
-//! | [`dial`] | connections to others |
-//! | [`shutdown`] | the wish of an operator that the program end |
-//! | [`tasks`] | the only spawn, so that shutdown can wait |
-//! | [`telemetry`] | logs |
-//! | [`trailers`] | metadata after the last message |
+//! | [`clock`] | the system's time |
+//! | [`config`] | TOML files, with errors that show the line |
+//! | [`telemetry`] | logging to stderr |
+//! | [`tasks`] | the only place where tasks are spawned |
+//! | [`shutdown`] | the signals that end a program |
+//! | [`accept`] | connections that are taken, over TLS |
+//! | [`dial`] | connections that are made, over TLS |
+//! | [`trailers`] | trailing metadata that a handler adds |
 
 pub mod accept;
 pub mod clock;

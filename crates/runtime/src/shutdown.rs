@@ -1,19 +1,25 @@
-//! The wish of an operator that the program end.
+//! The signals that ask a program to stop.
 
 use std::io;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Ends when the process is sent SIGINT or SIGTERM.
+/// Ends when SIGINT (Ctrl-C) or SIGTERM (a service manager) arrives.
 ///
-/// # Errors
-/// If signals cannot be listened to.
-pub async fn requested() -> io::Result<()> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+/// A program that cannot hear the signals could only be killed, so that is an end, too: it is logged and
+/// this returns at once.
+pub async fn requested() {
+    match first_signal().await {
+        Ok(name) => tracing::info!(signal = name, "stopping"),
+        Err(error) => tracing::error!(%error, "signals cannot be heard, stopping"),
     }
-    Ok(())
+}
+
+async fn first_signal() -> io::Result<&'static str> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let name = tokio::select! {
+        _ = interrupt.recv() => "SIGINT",
+        _ = terminate.recv() => "SIGTERM",
+    };
+    Ok(name)
 }

@@ -1,49 +1,79 @@
-//! The only spawn, so that shutdown can wait for what is under way.
+//! The only place where tasks are spawned, so that a program can wait for all of them before it ends.
 
-use std::future::Future;
 use std::time::Duration;
 
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::Instrument;
 
-/// The tasks of a program. Clones are handles to the same.
+/// The tasks of one program. Clones are the same group.
 #[derive(Debug, Clone, Default)]
 pub struct Tasks {
     tracker: TaskTracker,
-    token: CancellationToken,
+    stop: CancellationToken,
 }
 
-/// Whether all tasks ended in time.
+/// How a group of tasks ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Drained {
-    /// They did.
-    All,
-    /// So many were still running.
-    Left(usize),
+#[must_use = "tasks that did not end may have left work undone"]
+pub enum Closed {
+    /// All tasks ended by themselves.
+    Drained,
+    /// The deadline came first.
+    Abandoned {
+        /// How many tasks still ran.
+        tasks: usize,
+    },
 }
 
 impl Tasks {
-    /// Runs `future` beside everything else. `name` appears in its log lines.
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that spawns")]
-    pub fn spawn(&self, name: &'static str, future: impl Future<Output = ()> + Send + 'static) {
-        let task = self.tracker.track_future(future.instrument(tracing::info_span!("task", name)));
-        drop(tokio::spawn(task));
-    }
-
-    /// Is cancelled when the program is to end.
+    /// An empty group.
     #[must_use]
-    pub const fn token(&self) -> &CancellationToken {
-        &self.token
+    pub fn new() -> Self {
+        Self::default()
     }
 
-    /// Tells all tasks to end and waits for them, at most until `deadline` has passed.
-    pub async fn close(&self, deadline: Duration) -> Drained {
-        self.token.cancel();
+    /// Runs `work` beside everything else. `name` is for the log, should it panic.
+    ///
+    /// Work that may last has to watch [`Tasks::token`]; work that is spawned after it was cancelled still runs.
+    pub fn spawn(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+        drop(self.tracker.spawn(async move {
+            let watch = PanicWatch(name);
+            work.await;
+            drop(watch);
+        }));
+    }
+
+    /// Cancelled as soon as the group is to end.
+    #[must_use]
+    pub fn token(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
+    /// How many tasks run.
+    #[must_use]
+    pub fn running(&self) -> usize {
+        self.tracker.len()
+    }
+
+    /// Cancels the token and waits until every task has ended, for no longer than `deadline`.
+    pub async fn close(&self, deadline: Duration) -> Closed {
+        self.stop.cancel();
         self.tracker.close();
-        match tokio::time::timeout(deadline, self.tracker.wait()).await {
-            Ok(()) => Drained::All,
-            Err(_) => Drained::Left(self.tracker.len()),
+        match timeout(deadline, self.tracker.wait()).await {
+            Ok(()) => Closed::Drained,
+            Err(_) => Closed::Abandoned { tasks: self.tracker.len() },
+        }
+    }
+}
+
+/// Says which task panicked; the panic itself stays with the runtime.
+struct PanicWatch(&'static str);
+
+impl Drop for PanicWatch {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!(task = self.0, "task panicked");
         }
     }
 }
@@ -53,17 +83,27 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn closing_waits_for_what_is_under_way() {
-        let tasks = Tasks::default();
-        let token = tasks.token().clone();
-        tasks.spawn("waits", async move { token.cancelled().await });
-        assert_eq!(tasks.close(Duration::from_secs(5)).await, Drained::All);
+    async fn closing_asks_tasks_to_stop_and_waits_for_them() {
+        let tasks = Tasks::new();
+        let token = tasks.token();
+        tasks.spawn("patient", async move { token.cancelled().await });
+        assert_eq!(tasks.running(), 1);
+        assert_eq!(tasks.close(Duration::from_secs(10)).await, Closed::Drained);
+        assert_eq!(tasks.running(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_that_does_not_stop_is_abandoned_at_the_deadline() {
+        let tasks = Tasks::new();
+        tasks.spawn("stubborn", std::future::pending());
+        assert_eq!(tasks.close(Duration::from_secs(10)).await, Closed::Abandoned { tasks: 1 });
     }
 
     #[tokio::test]
-    async fn closing_does_not_wait_beyond_its_deadline() {
-        let tasks = Tasks::default();
-        tasks.spawn("never ends", std::future::pending());
-        assert_eq!(tasks.close(Duration::from_millis(1)).await, Drained::Left(1));
+    async fn a_panic_ends_its_own_task_and_no_other() {
+        let tasks = Tasks::new();
+        tasks.spawn("clumsy", async { panic!("on purpose") });
+        tasks.spawn("calm", async {});
+        assert_eq!(tasks.close(Duration::from_secs(10)).await, Closed::Drained);
     }
 }

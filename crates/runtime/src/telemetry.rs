@@ -1,44 +1,59 @@
-//! Logs, on standard error: standard output is for data.
+//! Logging to stderr, for people or for programs.
 
-use std::str::FromStr;
-
-use comity_types::Invalid;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{EnvFilter, ParseError};
+use tracing_subscriber::fmt;
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum LogFormat {
-    /// For people.
+    /// One line for people.
     #[default]
     Text,
-    /// For programs.
+    /// One JSON object a line.
     Json,
 }
 
-impl FromStr for LogFormat {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        match text {
-            "text" => Ok(Self::Text),
-            "json" => Ok(Self::Json),
-            _ => Err(Invalid::new(text, "a log format: text or json")),
-        }
-    }
+/// Why logging cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// The filter is not in the syntax of tracing's `EnvFilter`.
+    #[error("{filter:?} is not a log filter (hint: write a level such as \"info\", or \"info,comity_broker=debug\")")]
+    Filter {
+        /// What was given.
+        filter: String,
+        /// What is wrong with it.
+        #[source]
+        source: ParseError,
+    },
+    /// Something in the process logs already.
+    #[error("logging was set up already")]
+    Twice(#[from] TryInitError),
 }
 
-/// Starts logging; a second call changes nothing. `filter` is as of the `RUST_LOG` convention, such as `info`.
+/// Sends what passes `filter` to stderr, from here to the end of the process.
 ///
 /// # Errors
-/// If the filter cannot be read.
-pub fn init(format: LogFormat, filter: &str) -> Result<(), Invalid> {
-    let filter = EnvFilter::try_new(filter).map_err(|_| Invalid::new(filter, "a log filter such as info or comity_broker=debug"))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-    let already_logging = match format {
-        LogFormat::Text => builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
-    };
-    drop(already_logging);
+/// The filter cannot be read, or logging was set up before.
+pub fn init(format: LogFormat, filter: &str) -> Result<(), TelemetryError> {
+    let parsed = filter.parse::<EnvFilter>();
+    let parsed = parsed.map_err(|source| TelemetryError::Filter { filter: filter.to_owned(), source })?;
+    let lines = fmt().with_env_filter(parsed).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => lines.with_ansi(false).finish().try_init()?,
+        LogFormat::Json => lines.json().flatten_event(true).finish().try_init()?,
+    }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_that_cannot_be_read_is_named() {
+        let refused = init(LogFormat::Text, "info,[broken").unwrap_err();
+        assert!(refused.to_string().starts_with("\"info,[broken\" is not a log filter"), "{refused}");
+    }
 }

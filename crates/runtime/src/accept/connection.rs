@@ -1,49 +1,85 @@
-//! A connection whose peer is known.
+//! A connection whose peer is known, until its certificate ends or somebody cuts it.
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use comity_identity::VerifiedPeer;
-use comity_types::Timestamp;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_rustls::server::TlsStream;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::transport::server::Connected;
 
-/// Who is at the other end.
+/// Who is at the other end. tonic puts it into the extensions of every request.
 #[derive(Debug, Clone)]
 pub struct PeerInfo {
-    /// The member; `None` on the enrolment protocol.
+    /// The member; `None` on the enrolment protocol, which has no certificate.
     pub peer: Option<VerifiedPeer>,
     /// Where it calls from.
     pub remote: SocketAddr,
+    /// Cuts the connection at once, with all its streams: what a suspension in flight needs.
+    pub cut: CancellationToken,
 }
 
-/// A connection. It ends when its peer's certificate does, so that nobody outlives an identity.
-#[derive(Debug)]
+impl PeerInfo {
+    /// A peer whose connection nobody has cut.
+    #[must_use]
+    pub fn new(peer: Option<VerifiedPeer>, remote: SocketAddr) -> Self {
+        Self { peer, remote, cut: CancellationToken::new() }
+    }
+}
+
+/// Bytes over TLS, from and to a known peer.
 pub struct Connection {
-    stream: TlsStream<TcpStream>,
+    tls: TlsStream<TcpStream>,
     info: PeerInfo,
-    end: Option<Pin<Box<Sleep>>>,
-    _slot: OwnedSemaphorePermit,
+    expiry: Pin<Box<Sleep>>,
+    cut: Pin<Box<WaitForCancellationFutureOwned>>,
+    place: Option<OwnedSemaphorePermit>,
+}
+
+/// Why a connection ended before its peers wanted it to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+enum Ended {
+    #[error("the peer's certificate has ended")]
+    Expired,
+    #[error("the connection was cut")]
+    Cut,
 }
 
 impl Connection {
-    pub(super) fn new(stream: TlsStream<TcpStream>, info: PeerInfo, now: Timestamp, slot: OwnedSemaphorePermit) -> Self {
-        let end = info.peer.as_ref().map(|peer| Box::pin(tokio::time::sleep(peer.not_after().since(now))));
-        Self { stream, info, end, _slot: slot }
+    pub(super) fn new(tls: TlsStream<TcpStream>, info: PeerInfo, expiry: Instant) -> Self {
+        let cut = Box::pin(info.cut.clone().cancelled_owned());
+        Self { tls, info, expiry: Box::pin(sleep_until(expiry)), cut, place: None }
     }
 
-    /// Fails once the certificate has ended.
-    fn poll_end(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        match self.end.as_mut().map(|end| end.as_mut().poll(cx)) {
-            Some(Poll::Ready(())) => Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the peer's certificate has ended")),
-            Some(Poll::Pending) | None => Ok(()),
-        }
+    /// Keeps the connection's share of the limits until the connection is dropped.
+    pub(super) fn holding(mut self, place: OwnedSemaphorePermit) -> Self {
+        self.place = Some(place);
+        self
+    }
+
+    /// Whoever reads is woken when the time has come: HTTP/2 always reads.
+    fn check(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        let ended = if self.cut.as_mut().poll(context).is_ready() {
+            Ended::Cut
+        } else if self.expiry.as_mut().poll(context).is_ready() {
+            Ended::Expired
+        } else {
+            return Ok(());
+        };
+        Err(io::Error::new(io::ErrorKind::ConnectionAborted, ended))
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("info", &self.info).finish_non_exhaustive()
     }
 }
 
@@ -56,34 +92,36 @@ impl Connected for Connection {
 }
 
 impl AsyncRead for Connection {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.poll_end(cx)?;
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.check(context)?;
+        Pin::new(&mut self.tls).poll_read(context, buffer)
     }
 }
 
 impl AsyncWrite for Connection {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.check(context)?;
+        Pin::new(&mut self.tls).poll_write(context, bytes)
     }
 
     fn poll_write_vectored(
         mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
+        context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+        self.check(context)?;
+        Pin::new(&mut self.tls).poll_write_vectored(context, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        self.tls.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tls).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tls).poll_shutdown(context)
     }
 }

@@ -1,0 +1,152 @@
+//! The TLS handshake of one connection: which protocol, who, until when.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use comity_identity::VerifiedPeer;
+use comity_identity::peer::PeerError;
+use comity_types::Clock;
+use rustls::ServerConfig;
+use rustls::server::ClientHello;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::connection::{Connection, PeerInfo};
+use super::{ENROLMENT_LIFETIME, HANDSHAKE_DEADLINE};
+use crate::clock::SystemClock;
+
+pub use comity_identity::tls::ALPN_ENROLMENT as ENROLMENT_ALPN;
+
+/// How long a refused peer has to read why. A socket that is closed with bytes unread takes the alert with it.
+const LINGER: Duration = Duration::from_secs(1);
+/// What is read of a refused peer meanwhile, at most.
+const LINGER_BYTES: u64 = 64 * 1024;
+
+/// The TLS configurations of a listener.
+pub struct Acceptor {
+    mutual: Arc<ServerConfig>,
+    enrolment: Option<Arc<ServerConfig>>,
+    clock: Arc<dyn Clock>,
+}
+
+impl fmt::Debug for Acceptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Acceptor").field("enrolment", &self.enrolment.is_some()).finish_non_exhaustive()
+    }
+}
+
+/// Why a handshake did not lead to a connection.
+#[derive(Debug, thiserror::Error)]
+enum Refused {
+    #[error("the handshake took longer than {} s", HANDSHAKE_DEADLINE.as_secs())]
+    Slow,
+    #[error("the handshake failed")]
+    Handshake(#[source] io::Error),
+    #[error("the connection proves nothing about its peer")]
+    Unproven(#[from] PeerError),
+}
+
+/// The two protocols of a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Protocol {
+    Members,
+    Enrolment,
+}
+
+impl Acceptor {
+    /// Members on `mutual`; whoever has no certificate yet on `enrolment`, if there is one.
+    #[must_use]
+    pub fn new(mutual: Arc<ServerConfig>, enrolment: Option<Arc<ServerConfig>>) -> Self {
+        Self { mutual, enrolment, clock: Arc::new(SystemClock) }
+    }
+
+    /// Has the time that certificates are held against from `clock`.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Takes a connection, or logs why not.
+    pub(super) async fn accept(&self, tcp: TcpStream, remote: SocketAddr) -> Option<Connection> {
+        match self.try_accept(tcp, remote).await {
+            Ok(connection) => Some(connection),
+            Err(refused) => {
+                log(&refused, remote);
+                None
+            }
+        }
+    }
+
+    async fn try_accept(&self, tcp: TcpStream, remote: SocketAddr) -> Result<Connection, Refused> {
+        // One deadline for both halves of the handshake.
+        let deadline = Instant::now() + HANDSHAKE_DEADLINE;
+        let (protocol, tls) = timeout_at(deadline, self.handshake(tcp)).await.map_err(|_| Refused::Slow)??;
+        let (peer, lifetime) = match protocol {
+            Protocol::Enrolment => (None, ENROLMENT_LIFETIME),
+            Protocol::Members => {
+                let peer = VerifiedPeer::assertion_of_caller(tls.get_ref().1)?;
+                let lifetime = peer.not_after().since(self.clock.now());
+                (Some(peer), lifetime)
+            }
+        };
+        Ok(Connection::new(tls, PeerInfo::new(peer, remote), Instant::now() + lifetime))
+    }
+
+    async fn handshake(&self, tcp: TcpStream) -> Result<(Protocol, TlsStream<TcpStream>), Refused> {
+        tcp.set_nodelay(true).map_err(Refused::Handshake)?;
+        let hello = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), tcp);
+        let hello = hello.await.map_err(Refused::Handshake)?;
+        let (protocol, config) = self.choose(&hello.client_hello());
+        match hello.into_stream(config).into_fallible().await {
+            Ok(tls) => Ok((protocol, tls)),
+            Err((error, tcp)) => {
+                linger(tcp).await;
+                Err(Refused::Handshake(error))
+            }
+        }
+    }
+
+    fn choose(&self, hello: &ClientHello<'_>) -> (Protocol, Arc<ServerConfig>) {
+        let enrols = hello.alpn().is_some_and(|mut names| names.any(|name| name == ENROLMENT_ALPN));
+        match &self.enrolment {
+            Some(enrolment) if enrols => (Protocol::Enrolment, Arc::clone(enrolment)),
+            Some(_) | None => (Protocol::Members, Arc::clone(&self.mutual)),
+        }
+    }
+}
+
+/// The alert has been sent; gives the peer time to read it.
+async fn linger(mut tcp: TcpStream) {
+    let drain = async {
+        tcp.shutdown().await?;
+        tokio::io::copy(&mut tcp.take(LINGER_BYTES), &mut tokio::io::sink()).await
+    };
+    // Whatever comes of it, the peer was refused.
+    drop(timeout(LINGER, drain).await);
+}
+
+/// A peer that TLS refused is worth a warning; one that hung up (a port scan, a health check) is not.
+fn log(refused: &Refused, remote: SocketAddr) {
+    let reason = chain(refused);
+    match refused {
+        Refused::Handshake(error) if error.kind() != io::ErrorKind::InvalidData => {
+            tracing::debug!(%remote, reason, "peer hung up");
+        }
+        Refused::Handshake(_) | Refused::Slow | Refused::Unproven(_) => {
+            tracing::warn!(%remote, reason, "peer refused");
+        }
+    }
+}
+
+/// An error and its sources in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let sources = std::iter::successors(error.source(), |error| error.source());
+    sources.fold(error.to_string(), |text, source| format!("{text}: {source}"))
+}

@@ -1,0 +1,107 @@
+use std::io::Write as _;
+
+use serde::Deserialize;
+
+use super::*;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Sample {
+    #[expect(dead_code, reason = "read by serde alone")]
+    listen: std::net::SocketAddr,
+    #[serde(default)]
+    backend: Vec<Backend>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Backend {
+    url: String,
+    #[serde(default)]
+    limits: Limits,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Limits {
+    #[serde(default)]
+    calls: u8,
+}
+
+fn mistake(text: &str) -> Mistake {
+    match parse::<Sample>(Path::new("node.toml"), text).unwrap_err() {
+        ConfigError::Mistake(mistake) => *mistake,
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn a_good_file_is_read() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(b"listen = \"127.0.0.1:0\"\n[[backend]]\nurl = \"http://x\"\nlimits.calls = 3\n").unwrap();
+    let sample: Sample = load(file.path()).unwrap();
+    assert_eq!((sample.backend[0].url.as_str(), sample.backend[0].limits.calls), ("http://x", 3));
+}
+
+#[test]
+fn a_value_of_the_wrong_type_is_shown_with_its_key_and_line() {
+    let found = mistake("listen = \"127.0.0.1:0\"\n\n[[backend]]\nurl = \"a\"\n[[backend]]\nurl = 7\n");
+    assert_eq!((found.line, found.column, found.key.as_str()), (6, 7, "backend[1].url"));
+    assert_eq!(found.frame, "  |\n6 | url = 7\n  |       ^");
+    let text = found.to_string();
+    assert!(text.starts_with("node.toml:6:7: backend[1].url: invalid type: integer `7`, expected a string"), "{text}");
+}
+
+#[test]
+fn a_value_that_its_type_refuses_is_shown() {
+    let found = mistake("listen = \"here\"\n");
+    assert_eq!((found.line, found.column, found.key.as_str()), (1, 10, "listen"));
+    let found = mistake("listen = \"127.0.0.1:0\"\n[[backend]]\nurl = \"a\"\nlimits = { calls = 256 }\n");
+    assert_eq!((found.line, found.key.as_str()), (4, "backend[0].limits.calls"));
+}
+
+#[test]
+fn an_unknown_key_is_shown_with_those_there_are() {
+    let found = mistake("listen = \"127.0.0.1:0\"\n[[backend]]\nurl = \"a\"\nurk = 1\n");
+    assert_eq!((found.line, found.column, found.key.as_str()), (4, 1, "backend[0].urk"));
+    assert!(found.problem.contains("`url` or `limits`"), "{}", found.problem);
+}
+
+#[test]
+fn a_missing_key_is_named_and_its_table_shown() {
+    let found = mistake("listen = \"127.0.0.1:0\"\n[[backend]]\nlimits = {}\n");
+    assert_eq!((found.line, found.key.as_str()), (2, "backend[0]"));
+    assert_eq!(found.problem, "missing field `url`");
+}
+
+#[test]
+fn what_is_not_toml_is_shown() {
+    let found = mistake("listen = \"127.0.0.1:0\"\nbackend = [\n");
+    assert!(found.line >= 2, "{found}");
+    assert!(!found.frame.is_empty());
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let refused = load::<Sample>(Path::new("/nowhere/node.toml")).unwrap_err();
+    assert_eq!(refused.to_string(), "cannot read /nowhere/node.toml");
+}
+
+#[test]
+fn a_file_above_the_limit_is_refused() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(&vec![b'#'; usize::try_from(MAX_CONFIG_BYTES).unwrap() + 1]).unwrap();
+    assert!(matches!(load::<Sample>(file.path()), Err(ConfigError::TooLarge { .. })));
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_it_panic(text in "[a-z=\\[\\]{}\"\n.é#' 0-9]{0,80}") {
+        drop(parse::<Sample>(Path::new("x.toml"), &text));
+    }
+
+    #[test]
+    fn no_value_of_a_known_key_makes_it_panic(value in "\\PC{0,40}", pad in "[\n ]{0,5}") {
+        drop(parse::<Sample>(Path::new("x.toml"), &format!("{pad}listen = {value}")));
+    }
+}
