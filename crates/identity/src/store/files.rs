@@ -108,3 +108,28 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> StoreError {
         if missing { StoreError::Missing { path } } else { StoreError::Io { path, source } }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_never_overwritten() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("key.pem");
+        write_new_secret(&path, b"first").unwrap();
+        write_new_secret(&path, b"second").unwrap();
+        assert_eq!(read_secret(&path).unwrap(), b"first");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "nothing else is left behind");
+    }
+
+    #[test]
+    fn other_files_are_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("cert.pem");
+        write(&path, b"first").unwrap();
+        write(&path, b"second").unwrap();
+        assert_eq!(read(&path).unwrap(), b"second");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "nothing else is left behind");
+    }
+}

@@ -55,6 +55,7 @@ fn both_sides_know_whom_they_talk_to() {
     let caller = VerifiedPeer::assertion_of_caller(&connected.server).unwrap();
     assert_eq!(*caller.id(), scene.org_a.id("node", "n1"));
     assert_eq!((caller.not_after(), caller.certificate()), (now().plus(HOUR), scene.node.leaf().certificate));
+    assert_eq!(caller.public_key(), scene.node.leaf().public_key);
     let server = VerifiedPeer::assertion_of_server(&connected.client).unwrap();
     assert_eq!(*server.id(), scene.federation.id("broker", "b1"));
 }
@@ -341,4 +342,24 @@ fn nobody_is_known_where_there_are_no_anchors() {
     let scene = Scene::new();
     scene.anchors.replace(StaticAnchors::default());
     assert!(matches!(scene.connect(), Err(Failed::Server(_))));
+}
+
+/// A registry with a fault: whoever is asked for, it answers with the anchors of one organisation.
+#[derive(Debug)]
+struct OneForAll(Arc<OrganisationAnchors>);
+
+impl AnchorSource for OneForAll {
+    fn anchors(&self, _: &comity_types::TrustDomain) -> Option<Arc<OrganisationAnchors>> {
+        Some(Arc::clone(&self.0))
+    }
+}
+
+#[test]
+fn a_registry_that_mixes_up_organisations_lets_nobody_forge() {
+    let scene = Scene::new();
+    let mixed_up = Arc::new(OneForAll(Arc::new(scene.org_b.anchors())));
+    let server = server_config(Arc::clone(&scene.broker), mixed_up, scene.clock.clone()).unwrap();
+    let forged = forged_by(&scene.org_b, "spiffe://org-a.example/node/n1");
+    let refused = connect(&scene.client_with(forged), &server).unwrap_err();
+    assert!(refused.text().contains("UnknownOrganisation"), "{}", refused.text());
 }
