@@ -14,6 +14,7 @@
 //! | [`commit`] | the permit |
 //! | [`relay`] | tries, inside the eligible set |
 //! | [`body`] | the answer as it passes |
+//! | [`suspension`] | what ends a call before its time |
 //! | [`settle`] | the outcome, once |
 
 pub mod body;
@@ -23,6 +24,7 @@ pub mod decide;
 pub mod relay;
 pub mod request;
 pub mod settle;
+pub mod suspension;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -1,19 +1,19 @@
 //! In which order eligible offers are tried: the cheapest first, then the least busy node, then by name; those
 //! whose nodes could not be reached lately come last, whatever they cost.
 
-use comity_types::Price;
+use comity_types::{Price, SpiffeId};
 
 use super::decide::Candidate;
-use crate::links::{LinkState, Links};
+use crate::links::{LinkState, Load};
 
-/// Puts the candidates in order.
-pub fn order(candidates: &mut [Candidate], links: &Links) {
+/// Puts the candidates in order. `load` tells how a node's link is.
+pub fn order(candidates: &mut [Candidate], load: impl Fn(&SpiffeId) -> Load) {
     let comparable = one_currency(candidates);
     candidates.sort_by_cached_key(|candidate| {
-        let node = candidate.name.node();
-        let unreachable = links.state(node) == LinkState::Unreachable;
+        let load = load(candidate.name.node());
+        let unreachable = load.state == LinkState::Unreachable;
         let price = if comparable { cost(candidate.price.as_ref()) } else { 0 };
-        (unreachable, price, links.in_flight(node), candidate.name.clone())
+        (unreachable, price, load.in_flight, candidate.name.clone())
     });
 }
 
@@ -42,29 +42,39 @@ mod tests {
         Candidate { name: name.parse().unwrap(), price, expires_at: None }
     }
 
-    fn ordered(mut candidates: Vec<Candidate>) -> Vec<String> {
-        order(&mut candidates, &Links::unconnected());
+    fn load(state: LinkState, in_flight: usize) -> Load {
+        Load { state, in_flight }
+    }
+
+    fn ordered(mut candidates: Vec<Candidate>, load: impl Fn(&SpiffeId) -> Load) -> Vec<String> {
+        order(&mut candidates, load);
         candidates.iter().map(|candidate| candidate.name.to_string()).collect()
+    }
+
+    fn idle(_: &SpiffeId) -> Load {
+        load(LinkState::Idle, 0)
     }
 
     #[test]
     fn the_cheapest_comes_first_the_unpriced_last_and_names_break_ties() {
-        let offers = vec![candidate("d.example/n/o", None), candidate("c.example/n/o", Some(("EUR", 1))), candidate("b.example/n/o", Some(("EUR", 2))), candidate("a.example/n/o", Some(("EUR", 2)))];
-        assert_eq!(ordered(offers), ["c.example/n/o", "a.example/n/o", "b.example/n/o", "d.example/n/o"]);
+        let (one, two) = (Some(("EUR", 1)), Some(("EUR", 2)));
+        let names = ["d.example/n/o", "c.example/n/o", "b.example/n/o", "a.example/n/o"];
+        let offers = names.into_iter().zip([None, one, two, two]).map(|(name, price)| candidate(name, price)).collect();
+        assert_eq!(ordered(offers, idle), ["c.example/n/o", "a.example/n/o", "b.example/n/o", "d.example/n/o"]);
     }
 
     #[test]
     fn amounts_of_different_currencies_are_not_compared() {
         let offers = vec![candidate("b.example/n/o", Some(("JPY", 1))), candidate("a.example/n/o", Some(("EUR", 2)))];
-        assert_eq!(ordered(offers), ["a.example/n/o", "b.example/n/o"]);
+        assert_eq!(ordered(offers, idle), ["a.example/n/o", "b.example/n/o"]);
     }
 
     #[test]
-    fn a_node_with_fewer_calls_in_flight_comes_first_at_the_same_price() {
-        let links = Links::unconnected();
-        let _busy = links.begin(&"spiffe://a.example/node/n".parse().unwrap());
-        let mut candidates = vec![candidate("a.example/n/o", None), candidate("b.example/n/o", None)];
-        order(&mut candidates, &links);
-        assert_eq!(candidates.first().unwrap().name.as_str(), "b.example/n/o");
+    fn the_less_busy_node_comes_first_at_the_same_price_and_an_unreachable_one_last() {
+        let offers = || vec![candidate("a.example/n/o", None), candidate("b.example/n/o", None)];
+        let of_a = |state, in_flight| move |node: &SpiffeId| if node.trust_domain().as_str() == "a.example" { load(state, in_flight) } else { idle(node) };
+        assert_eq!(ordered(offers(), of_a(LinkState::Connected, 1)), ["b.example/n/o", "a.example/n/o"]);
+        let cheap = vec![candidate("a.example/n/o", Some(("EUR", 1))), candidate("b.example/n/o", Some(("EUR", 9)))];
+        assert_eq!(ordered(cheap, of_a(LinkState::Unreachable, 0)), ["b.example/n/o", "a.example/n/o"]);
     }
 }

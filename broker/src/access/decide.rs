@@ -88,7 +88,7 @@ pub fn decide(parts: &Parts, admitted: &Admitted) -> Result<Decision, Failure> {
             Verdict::Rejected { reasons } => rejected.push(Rejected { name, reasons }),
         }
     }
-    choose::order(&mut eligible, &parts.links);
+    choose::order(&mut eligible, |node| parts.links.load(node));
     // The fewest reasons first: those are the easiest to mend.
     rejected.sort_by(|a, b| (a.reasons.len(), &a.name).cmp(&(b.reasons.len(), &b.name)));
     Ok(Decision { id: new_id()?, at, snapshot, eligible, rejected })

@@ -1,0 +1,158 @@
+//! The answer as it passes: frames as they come, ended by a status whatever the node does.
+//!
+//! A node that breaks off, or ends without a status, is an error to the caller, never a success. A caller that
+//! leaves takes the node's call with it, since dropping the body resets the stream.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use comity_proto::error::Failure;
+use comity_proto::metadata;
+use comity_types::SpiffeId;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, Response};
+use http_body::Frame;
+use tokio::time::Instant;
+use tonic::body::Body;
+use tonic::{Code, Status};
+
+use super::commit::Permit;
+use super::relay::Answer;
+use super::request::Admitted;
+use super::settle::Settlement;
+use super::{Parts, suspension};
+use crate::registry::Registry;
+
+/// What of a node's trailers goes on to the caller.
+const TRAILERS: [&str; 4] = [Status::GRPC_STATUS, Status::GRPC_MESSAGE, Status::GRPC_STATUS_DETAILS, metadata::USAGE];
+/// The encoding of messages, if the node names one.
+const ENCODING: &str = "grpc-encoding";
+
+/// The response that carries `answer` to the caller.
+pub(super) fn respond(parts: &Parts, admitted: &Admitted, permit: &Permit, answer: Answer, settlement: Settlement) -> Response<Body> {
+    let node = answer.candidate.name.node().clone();
+    let cut = cut(parts.registry.clone(), admitted.caller.clone(), node, admitted.deadline);
+    let passing = Passing { first: Some(answer.first), rest: answer.rest, cut: Box::pin(cut), settlement, ended: false };
+    let mut response = Response::new(Body::new(passing));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    if let Some(encoding) = answer.head.get(ENCODING) {
+        headers.insert(ENCODING, encoding.clone());
+    }
+    // Both are made of characters that headers hold.
+    let own = [(metadata::DECISION_ID, permit.id().to_string()), (metadata::OFFER, answer.candidate.name.to_string())];
+    headers.extend(own.into_iter().filter_map(|(name, value)| Some((http::HeaderName::from_static(name), value.try_into().ok()?))));
+    response
+}
+
+/// What a caller gets whose deadline has passed.
+pub(super) fn deadline_passed() -> Failure {
+    Failure::new(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", "the request's deadline has passed")
+}
+
+/// Resolves when the call has to end before its answer does.
+async fn cut(registry: Registry, caller: SpiffeId, node: SpiffeId, deadline: Instant) -> Failure {
+    tokio::select! {
+        failure = suspension::of(&registry, &caller) => failure,
+        failure = suspension::of(&registry, &node) => failure,
+        () = tokio::time::sleep_until(deadline) => deadline_passed(),
+    }
+}
+
+/// A node's answer on its way to the caller.
+struct Passing {
+    /// The frame that was read to know that the node answers.
+    first: Option<Frame<Bytes>>,
+    /// Dropped at the end, which resets a stream that has not ended.
+    rest: Option<super::relay::Upstream>,
+    cut: Pin<Box<dyn Future<Output = Failure> + Send>>,
+    settlement: Settlement,
+    ended: bool,
+}
+
+impl Passing {
+    /// The last frame: the node's own status, and what it used.
+    fn end(&mut self, mut trailers: HeaderMap) -> Frame<Bytes> {
+        let Some(code) = trailers.get(Status::GRPC_STATUS).map(|value| Code::from_bytes(value.as_bytes())) else {
+            return self.end_with(truncated("the node ended its answer without a status"));
+        };
+        self.settlement.end(code, Some(&trailers));
+        self.close();
+        let dropped: Vec<_> = trailers.keys().filter(|name| !TRAILERS.contains(&name.as_str())).cloned().collect();
+        for name in dropped {
+            trailers.remove(name);
+        }
+        Frame::trailers(trailers)
+    }
+
+    /// The last frame: our own status.
+    fn end_with(&mut self, failure: Failure) -> Frame<Bytes> {
+        self.settlement.end(failure.code, None);
+        self.close();
+        let mut trailers = HeaderMap::new();
+        if Status::from(failure).add_header(&mut trailers).is_err() {
+            trailers.clear();
+            trailers.insert(Status::GRPC_STATUS, HeaderValue::from(i32::from(Code::Internal)));
+        }
+        Frame::trailers(trailers)
+    }
+
+    fn close(&mut self) {
+        self.ended = true;
+        self.rest = None;
+    }
+
+    fn pass(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {
+        match frame.into_trailers() {
+            Ok(trailers) => self.end(trailers),
+            Err(data) => {
+                self.settlement.passed(data.data_ref().map_or(0, Bytes::len));
+                data
+            }
+        }
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Frame<Bytes>> {
+        // Before the node's next frame: not one more goes to or from a member that is suspended.
+        if let Poll::Ready(failure) = self.cut.as_mut().poll(cx) {
+            return Poll::Ready(self.end_with(failure));
+        }
+        if let Some(first) = self.first.take() {
+            return Poll::Ready(self.pass(first));
+        }
+        let Some(rest) = &mut self.rest else {
+            return Poll::Ready(self.end_with(truncated("the node ended its answer without a status")));
+        };
+        Poll::Ready(match ready!(http_body::Body::poll_frame(Pin::new(&mut rest.body), cx)) {
+            Some(Ok(frame)) => self.pass(frame),
+            Some(Err(error)) => {
+                tracing::warn!(error = %error, "an answer broke off");
+                self.end_with(truncated("the connection to the node broke"))
+            }
+            None => self.end_with(truncated("the node ended its answer without a status")),
+        })
+    }
+}
+
+impl http_body::Body for Passing {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        self.poll_next(cx).map(|frame| Some(Ok(frame)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ended
+    }
+}
+
+fn truncated(how: &str) -> Failure {
+    let message = format!("the answer is not whole: {how} (hint: what arrived is not all; ask again)");
+    Failure::new(Code::Unavailable, "STREAM_TRUNCATED", message)
+}

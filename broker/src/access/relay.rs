@@ -1,0 +1,91 @@
+//! Tries the nodes of the eligible set, and of no other, until one begins to answer.
+//!
+//! A try may be followed by another only while not one byte of an answer has gone to the caller. The
+//! request's bytes go nowhere without a [`Permit`].
+
+mod attempt;
+
+use std::collections::VecDeque;
+
+use comity_proto::error::Failure;
+use http::Response;
+use tonic::Code;
+use tonic::body::Body;
+
+use self::attempt::{Outcome, Rejection};
+pub(super) use self::attempt::{Answer, Upstream};
+use super::commit::Permit;
+use super::decide::Candidate;
+use super::request::Admitted;
+use super::settle::Settlement;
+use super::{Parts, body, suspension};
+
+/// Most tries of one decision: the first, and two more; beyond, a caller is better served by an error.
+pub const MAX_ATTEMPTS: u32 = 3;
+
+/// How relaying went.
+#[derive(Debug)]
+pub enum Relayed {
+    /// A node answers.
+    Answer(Response<Body>),
+    /// The permit ended before one did.
+    Expired,
+}
+
+/// Relays the request to the first node of the eligible set that answers it.
+///
+/// # Errors
+/// None does, the deadline has passed, or the caller no longer takes part.
+pub async fn relay(parts: &Parts, admitted: &Admitted, permit: &Permit, mut settlement: Settlement) -> Result<Relayed, Failure> {
+    let ended = tokio::select! {
+        biased;
+        suspended = suspension::of(&parts.registry, &admitted.caller) => Err(suspended),
+        () = tokio::time::sleep_until(admitted.deadline) => Err(body::deadline_passed()),
+        tried = tries(parts, admitted, permit, &mut settlement) => tried,
+    };
+    match ended {
+        Ok(Some(answer)) => Ok(Relayed::Answer(body::respond(parts, admitted, permit, answer, settlement))),
+        Ok(None) => {
+            settlement.end(Code::Unavailable, None);
+            Ok(Relayed::Expired)
+        }
+        Err(failure) => {
+            settlement.end(failure.code, None);
+            Err(failure.with("decision_id", permit.id()))
+        }
+    }
+}
+
+/// One try after another; `None` if the permit ended.
+async fn tries(parts: &Parts, admitted: &Admitted, permit: &Permit, settlement: &mut Settlement) -> Result<Option<Answer>, Failure> {
+    let mut waiting: VecDeque<&Candidate> = permit.eligible().iter().collect();
+    let mut last = None;
+    for attempt in 1..=MAX_ATTEMPTS {
+        let Some(candidate) = waiting.pop_front() else { break };
+        if parts.clock.now() >= permit.expires_at(candidate) {
+            return Ok(None);
+        }
+        settlement.trying(&candidate.name, attempt);
+        let outcome = tokio::select! {
+            biased;
+            suspended = suspension::of(&parts.registry, candidate.name.node()) => Outcome::Rejected(Rejection::Suspended(suspended)),
+            outcome = attempt::attempt(parts, admitted, permit, candidate, attempt) => outcome?,
+        };
+        match outcome {
+            Outcome::Answered(answer) => return Ok(Some(answer)),
+            Outcome::Rejected(rejection) => {
+                tracing::warn!(decision.id = %permit.id(), offer.id = %candidate.name, attempt, reason = %rejection, "a try failed");
+                // A connection that broke says little about the node; it may have another chance, after the others.
+                if rejection.is_accident() {
+                    waiting.push_back(candidate);
+                }
+                last = Some((candidate, rejection));
+            }
+        }
+    }
+    match last {
+        Some((candidate, rejection)) => rejection.conclude(candidate).map(Some),
+        // A permit's eligible set is never empty.
+        None => Ok(None),
+    }
+}

@@ -1,0 +1,161 @@
+//! One try: the request to one node, up to the first byte of its answer.
+
+use bytes::Bytes;
+use comity_proto::error::{Detail, Failure};
+use comity_proto::metadata;
+use http::header::{CONTENT_TYPE, TE};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http_body::Frame;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use tokio::time::Instant;
+use tonic::{Code, Status};
+
+use crate::access::Parts;
+use crate::access::commit::Permit;
+use crate::access::decide::Candidate;
+use crate::access::request::{Admitted, timeout_value};
+use crate::links::{InFlight, LinkError};
+
+/// What every message of gRPC says that it is.
+const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
+
+/// An answer that has begun.
+#[derive(Debug)]
+pub(in crate::access) struct Answer {
+    /// Who answers.
+    pub(in crate::access) candidate: Candidate,
+    /// The node's head.
+    pub(in crate::access) head: HeaderMap,
+    /// The first frame: bytes, or trailers if there are none.
+    pub(in crate::access) first: Frame<Bytes>,
+    /// What follows.
+    pub(in crate::access) rest: Option<Upstream>,
+}
+
+/// The rest of an answer, on its way.
+#[derive(Debug)]
+pub(in crate::access) struct Upstream {
+    pub(in crate::access) body: Incoming,
+    /// Counts as a call of the node until the answer has ended.
+    pub(in crate::access) _in_flight: InFlight,
+}
+
+/// How a try ended.
+pub(super) enum Outcome {
+    Answered(Answer),
+    Rejected(Rejection),
+}
+
+/// Why a try failed in a way that leaves others to be made.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Rejection {
+    /// The node cannot be reached, or its connection broke before it answered.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// It began to answer, and broke off before the first byte.
+    #[error("the answer broke off before its first byte")]
+    Cut,
+    /// It does not speak gRPC.
+    #[error("the node answered with HTTP status {0}")]
+    NotGrpc(StatusCode),
+    /// It declined, and somebody else may not.
+    #[error("the node declined with gRPC status {}", code(.0).unwrap_or(Code::Unknown))]
+    Declined(Box<HeaderMap>),
+    /// It no longer takes part.
+    #[error("{}", .0.message)]
+    Suspended(Failure),
+}
+
+impl Rejection {
+    /// True if the same node may well answer another try.
+    pub(super) const fn is_accident(&self) -> bool {
+        matches!(self, Self::Cut | Self::Link(LinkError::Broken { .. }))
+    }
+
+    /// What the caller gets, if this was the last try.
+    pub(super) fn conclude(self, candidate: &Candidate) -> Result<Answer, Failure> {
+        match self {
+            // The node's own words are the best account of why.
+            Self::Declined(trailers) => Ok(Answer {
+                candidate: candidate.clone(),
+                head: HeaderMap::new(),
+                first: Frame::trailers(*trailers),
+                rest: None,
+            }),
+            Self::Link(_) | Self::Cut | Self::NotGrpc(_) | Self::Suspended(_) => {
+                let message = format!("no eligible node answered; the last one tried, {}, said: {self} (hint: try again)", candidate.name);
+                Err(Failure::new(Code::Unavailable, "NODES_UNAVAILABLE", message).with("offer", &candidate.name))
+            }
+        }
+    }
+}
+
+/// Sends the request to the node of `candidate`, and waits for the first frame of the answer.
+///
+/// # Errors
+/// The broker itself is at fault; another try would not help.
+pub(super) async fn attempt(parts: &Parts, admitted: &Admitted, permit: &Permit, candidate: &Candidate, attempt: u32) -> Result<Outcome, Failure> {
+    let grant = permit.grant(parts, admitted, candidate, attempt)?;
+    let request = request(admitted, grant);
+    Ok(match parts.links.send(candidate.name.node(), request).await {
+        Ok((response, in_flight)) => classify(candidate, response, in_flight).await,
+        Err(error) => Outcome::Rejected(error.into()),
+    })
+}
+
+/// The caller's message as it came, with the permit. Nothing else of what the caller sent goes on.
+fn request(admitted: &Admitted, grant: HeaderValue) -> Request<Full<Bytes>> {
+    let mut request = Request::new(Full::new(admitted.body.clone()));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = http::Uri::from_static(admitted.method.path());
+    let headers = request.headers_mut();
+    headers.insert(CONTENT_TYPE, GRPC);
+    headers.insert(TE, HeaderValue::from_static("trailers"));
+    headers.insert("grpc-timeout", timeout_value(admitted.deadline.saturating_duration_since(Instant::now())));
+    headers.insert(metadata::PERMIT, grant);
+    request
+}
+
+async fn classify(candidate: &Candidate, response: Response<Incoming>, in_flight: InFlight) -> Outcome {
+    let (head, mut body) = response.into_parts();
+    if head.status != StatusCode::OK {
+        return Outcome::Rejected(Rejection::NotGrpc(head.status));
+    }
+    // An answer without messages may have its status in its head.
+    let first = if head.headers.contains_key(Status::GRPC_STATUS) {
+        Frame::trailers(head.headers.clone())
+    } else {
+        match first_frame(&mut body).await {
+            Some(frame) => frame,
+            None => return Outcome::Rejected(Rejection::Cut),
+        }
+    };
+    if let Some(trailers) = first.trailers_ref().filter(|trailers| may_be_tried_elsewhere(trailers)) {
+        return Outcome::Rejected(Rejection::Declined(Box::new(trailers.clone())));
+    }
+    let rest = first.is_data().then_some(Upstream { body, _in_flight: in_flight });
+    Outcome::Answered(Answer { candidate: candidate.clone(), head: head.headers, first, rest })
+}
+
+/// The first frame that says something; `None` if the answer ended or broke before one.
+async fn first_frame(body: &mut Incoming) -> Option<Frame<Bytes>> {
+    loop {
+        let frame = body.frame().await?.ok()?;
+        if frame.data_ref().is_none_or(|data| !data.is_empty()) {
+            return Some(frame);
+        }
+    }
+}
+
+fn code(trailers: &HeaderMap) -> Option<Code> {
+    trailers.get(Status::GRPC_STATUS).map(|value| Code::from_bytes(value.as_bytes()))
+}
+
+/// Whether another node may well do what this one would not: it is overloaded, cannot work now, or its own rules
+/// or its own view of the federation forbid it.
+fn may_be_tried_elsewhere(trailers: &HeaderMap) -> bool {
+    let reason = || Status::from_header_map(trailers).and_then(|status| Detail::of(&status)).map(|detail| detail.reason);
+    let is_veto = |reason: String| reason == "NODE_VETO" || reason.starts_with("PERMIT_");
+    matches!(code(trailers), Some(Code::Unavailable | Code::ResourceExhausted)) || reason().is_some_and(is_veto)
+}
