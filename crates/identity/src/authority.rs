@@ -18,8 +18,9 @@ use crate::request::{KeyPair, SigningRequest};
 
 /// How long an authority lasts: long enough to outlive any plan, and it is replaced long before.
 pub const AUTHORITY_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
-/// How long a leaf lasts unless asked otherwise, and at most.
-pub const MAX_LEAF_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long a leaf lasts at most. Programs that run get a day and renew by themselves; people's and apps'
+/// certificates are renewed when they are used, and a month bridges a holiday.
+pub const MAX_LEAF_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// How far before its issue a certificate begins, for verifiers whose clocks are slow.
 pub const CLOCK_SKEW: Duration = Duration::from_secs(5 * 60);
 
@@ -257,11 +258,13 @@ mod tests {
     #[test]
     fn the_authority_decides_the_name_and_not_the_request() {
         let id = id("spiffe://org-a.example/node/n1");
-        let issued = authority().issue(&request(), &id, &[], HOUR, now()).unwrap();
+        let key = request();
+        let issued = authority().issue(&key, &id, &[], HOUR, now()).unwrap();
         let leaf = leaf_identity(&issued.chain[0]).unwrap();
         assert_eq!(leaf.id, id);
         assert_eq!((leaf.not_before, leaf.not_after), (now().minus(CLOCK_SKEW), now().plus(HOUR)));
         assert_eq!(issued.not_after, leaf.not_after);
+        assert_eq!(leaf.public_key, key.public_key_digest());
     }
 
     #[test]

@@ -76,4 +76,10 @@ impl VerifiedPeer {
     pub const fn certificate(&self) -> Digest {
         self.0.certificate
     }
+
+    /// SHA-256 of its public key, as the registry records it.
+    #[must_use]
+    pub const fn public_key(&self) -> Digest {
+        self.0.public_key
+    }
 }

@@ -21,6 +21,8 @@ pub struct LeafIdentity {
     pub not_after: Timestamp,
     /// SHA-256 of the certificate's DER.
     pub certificate: Digest,
+    /// SHA-256 of its public key (SubjectPublicKeyInfo).
+    pub public_key: Digest,
 }
 
 /// Why a leaf certificate is not an X.509-SVID that a federation accepts.
@@ -76,7 +78,8 @@ pub fn leaf_identity(leaf: &CertificateDer<'_>) -> Result<LeafIdentity, SvidErro
     check_key_usage(&parsed)?;
     check_extended_key_usage(&parsed)?;
     let (not_before, not_after) = validity(&parsed)?;
-    Ok(LeafIdentity { id, not_before, not_after, certificate: Digest::of(leaf) })
+    let public_key = Digest::of(parsed.public_key().raw);
+    Ok(LeafIdentity { id, not_before, not_after, certificate: Digest::of(leaf), public_key })
 }
 
 fn spiffe_id(parsed: &X509Certificate<'_>) -> Result<SpiffeId, SvidError> {
