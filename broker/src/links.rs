@@ -1,1 +1,195 @@
-//! (being written)
+//! The broker's connections to nodes: one a node, made when it is needed, kept while both take part.
+//!
+//! A link ends with the certificate that the node showed, with the node's suspension, and with a change of its
+//! address. What travels over it is left to [`crate::access`].
+
+mod connect;
+mod in_flight;
+mod link;
+
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use comity_identity::Credentials;
+use comity_membership::{Federation, Standing};
+use comity_runtime::tasks::Tasks;
+use comity_types::{Clock, SpiffeId};
+use dashmap::DashMap;
+use http::uri::{Authority, Scheme};
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+
+use crate::registry::Registry;
+
+use self::connect::Dialler;
+pub use self::in_flight::InFlight;
+use self::in_flight::Counts;
+use self::link::Link;
+
+/// Most requests on one link at once. The windows are sized for it, and a node that is given more has stopped to answer.
+pub const MAX_STREAMS: usize = 1024;
+
+/// How a node's link is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkState {
+    /// There is none; none is needed, or none was tried.
+    Idle,
+    /// It stands.
+    Connected,
+    /// It could not be made a moment ago.
+    Unreachable,
+}
+
+impl LinkState {
+    /// The word for it on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Connected => "connected",
+            Self::Unreachable => "unreachable",
+        }
+    }
+}
+
+/// What routing asks about a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Load {
+    /// How its link is.
+    pub state: LinkState,
+    /// How many requests it is working on for this broker.
+    pub in_flight: usize,
+}
+
+/// Why a request did not get to a node, or no answer back.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum LinkError {
+    /// The node is not one that takes part and has an address.
+    #[error("{node} has no address, or does not take part")]
+    NotServing {
+        /// The node.
+        node: SpiffeId,
+    },
+    /// It cannot be reached, or somebody else answers there.
+    #[error("{node} at {address} cannot be reached: {source}")]
+    Unreachable {
+        /// The node.
+        node: SpiffeId,
+        /// Where it should be.
+        address: String,
+        /// Why.
+        source: Arc<io::Error>,
+    },
+    /// As many requests are on the link as may be.
+    #[error("{node} has {MAX_STREAMS} requests in flight")]
+    Full {
+        /// The node.
+        node: SpiffeId,
+    },
+    /// The link broke, or the node reset the request, before an answer began.
+    #[error("the connection to {node} broke: {source}")]
+    Broken {
+        /// The node.
+        node: SpiffeId,
+        /// Why.
+        source: Arc<hyper::Error>,
+    },
+}
+
+/// The links to all nodes. Clones are handles to the same.
+#[derive(Debug, Clone)]
+pub struct Links(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    registry: Registry,
+    dialler: Dialler,
+    links: DashMap<SpiffeId, Arc<Link>>,
+    counts: Counts,
+}
+
+impl Links {
+    /// No link yet. Starts a task that drops those that are not to be, as the registry changes.
+    #[must_use]
+    pub fn new(registry: Registry, credentials: Arc<Credentials>, clock: Arc<dyn Clock>, tasks: Tasks) -> Self {
+        let dialler = Dialler::new(credentials, registry.anchors(), clock, tasks.clone());
+        let links = Self(Arc::new(Inner { registry, dialler, links: DashMap::new(), counts: Counts::default() }));
+        tasks.spawn("links", links.clone().follow_registry(tasks.token().clone()));
+        links
+    }
+
+    /// Sends a request to `node`, whose path alone is set, and waits for the head of its answer. The count is
+    /// to be held until the answer's body has ended.
+    ///
+    /// # Errors
+    /// The node cannot be reached, or no answer came back.
+    pub async fn send(&self, node: &SpiffeId, mut request: Request<Full<Bytes>>) -> Result<(Response<Incoming>, InFlight), LinkError> {
+        let link = self.link(node)?;
+        let in_flight = self.0.counts.begin(node);
+        if in_flight.count() > MAX_STREAMS {
+            return Err(LinkError::Full { node: node.clone() });
+        }
+        complete_uri(&mut request, link.address()).map_err(|source| link.unreachable(source))?;
+        let mut sender = link.sender(&self.0.dialler).await?;
+        let answer = sender.send_request(request).await;
+        let answer = answer.map_err(|source| LinkError::Broken { node: node.clone(), source: Arc::new(source) })?;
+        Ok((answer, in_flight))
+    }
+
+    /// How the link to `node` is.
+    #[must_use]
+    pub fn state(&self, node: &SpiffeId) -> LinkState {
+        self.0.links.get(node).map_or(LinkState::Idle, |link| link.state())
+    }
+
+    /// What routing asks about `node`.
+    #[must_use]
+    pub fn load(&self, node: &SpiffeId) -> Load {
+        Load { state: self.state(node), in_flight: self.0.counts.of(node) }
+    }
+
+    /// The link to `node` at its present address.
+    fn link(&self, node: &SpiffeId) -> Result<Arc<Link>, LinkError> {
+        let snapshot = self.0.registry.snapshot();
+        let address = serving_address(&snapshot.federation, node).ok_or_else(|| LinkError::NotServing { node: node.clone() })?;
+        if let Some(link) = self.0.links.get(node).filter(|link| link.address() == address) {
+            return Ok(Arc::clone(&link));
+        }
+        let fresh = || Arc::new(Link::new(node.clone(), address.to_owned()));
+        let mut link = self.0.links.entry(node.clone()).or_insert_with(fresh);
+        if link.address() != address {
+            *link = fresh();
+        }
+        Ok(Arc::clone(&link))
+    }
+
+    async fn follow_registry(self, ending: tokio_util::sync::CancellationToken) {
+        let mut changed = self.0.registry.changed();
+        while let Some(Ok(())) = ending.run_until_cancelled(changed.changed()).await {
+            let snapshot = self.0.registry.snapshot();
+            self.0.links.retain(|node, link| serving_address(&snapshot.federation, node) == Some(link.address()));
+        }
+        // Connections end when nobody can use them any more.
+        self.0.links.clear();
+    }
+}
+
+/// Where a node that takes part is reached.
+fn serving_address<'a>(federation: &'a Federation, node: &SpiffeId) -> Option<&'a str> {
+    let active = federation.standing(node) == Standing::Active;
+    federation.node(node).filter(|_| active)?.address.as_deref()
+}
+
+/// HTTP/2 wants the scheme and the authority beside the path.
+fn complete_uri(request: &mut Request<Full<Bytes>>, address: &str) -> io::Result<()> {
+    let mut parts = std::mem::take(request.uri_mut()).into_parts();
+    parts.scheme = Some(Scheme::HTTPS);
+    parts.authority = Some(address.parse::<Authority>().map_err(io::Error::other)?);
+    *request.uri_mut() = http::Uri::from_parts(parts).map_err(io::Error::other)?;
+    Ok(())
+}

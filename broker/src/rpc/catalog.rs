@@ -1,1 +1,143 @@
-//! (being written)
+//! `comity.catalog.v1.Catalog`: what there is to ask for, and what the flow would decide. Judges with the very
+//! function that the flow does, so that what is explained is what happens.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use comity_membership::{Federation, Standing};
+use comity_policy::{Capability, Offer, Request as Question, Verdict};
+use comity_proto::catalog::catalog_server::Catalog as Service;
+use comity_proto::catalog::{ExplainRequest, ExplainResponse, ListModelsRequest, ListModelsResponse, ListOffersRequest, ListOffersResponse, Model, OfferEntry};
+use comity_proto::convert::{self, Envelope};
+use comity_types::{ModelName, OfferName, Place, SpiffeId};
+use tonic::{Code, Request, Response, Status};
+
+use super::{failure, invalid, parse};
+use crate::access::Access;
+use crate::access::choose;
+use crate::access::decide::{self, Candidate, Judged};
+use crate::edge::CallerIdentity;
+use crate::links::LinkState;
+
+/// The service.
+#[derive(Debug, Clone)]
+pub struct Catalog {
+    access: Access,
+}
+
+impl Catalog {
+    /// Over this flow.
+    #[must_use]
+    pub const fn new(access: Access) -> Self {
+        Self { access }
+    }
+
+    fn state(&self, federation: &Federation, node: &SpiffeId) -> &'static str {
+        match federation.standing(node) {
+            Standing::Active if self.access.parts().links.state(node) == LinkState::Unreachable => "unreachable",
+            Standing::Active => "serving",
+            Standing::Suspended { .. } | Standing::Unknown => "suspended",
+        }
+    }
+
+    fn explain(&self, caller: &CallerIdentity, request: ExplainRequest) -> Result<ExplainResponse, Status> {
+        let capability = capability(request.capability)?;
+        let envelope = request.envelope.ok_or_else(|| invalid("envelope", "must be set"))?;
+        let envelope = Envelope::try_from(envelope).map_err(|error| error.within("envelope")).map_err(|error| invalid(&error.path, &error.problem))?;
+        let parts = self.access.parts();
+        let snapshot = parts.registry.snapshot();
+        let organisation = snapshot.federation.organisation(caller.organisation()).ok_or_else(no_organisation)?;
+        let question = Question {
+            caller: &organisation.organisation,
+            access_origins: &envelope.access_origins,
+            model: Some(&envelope.model),
+            capability,
+            purposes: &envelope.purposes,
+            requirements: &envelope.requirements,
+            broker_places: &parts.places,
+            as_of: parts.clock.now(),
+        };
+        let judged = decide::judge(parts, &snapshot.federation, &question, |_| true);
+        Ok(ExplainResponse { verdicts: self.in_order(judged), epoch: snapshot.federation.epoch() })
+    }
+
+    /// Eligible offers first, in the order in which they would be tried; then those with the fewest reasons.
+    fn in_order(&self, judged: Vec<Judged<'_>>) -> Vec<comity_proto::policy::Verdict> {
+        let candidate = |judged: &Judged<'_>| match judged.verdict {
+            Verdict::Eligible { expires_at } => Some(Candidate { name: judged.name.clone(), price: judged.offer.price.clone(), expires_at }),
+            Verdict::Rejected { .. } => None,
+        };
+        let mut eligible: Vec<_> = judged.iter().filter_map(candidate).collect();
+        choose::order(&mut eligible, |node| self.access.parts().links.load(node));
+        let place: BTreeMap<_, _> = eligible.into_iter().enumerate().map(|(place, candidate)| (candidate.name, place)).collect();
+        let mut judged = judged;
+        judged.sort_by_cached_key(|judged| {
+            let reasons = match &judged.verdict {
+                Verdict::Eligible { .. } => 0,
+                Verdict::Rejected { reasons } => reasons.len(),
+            };
+            (place.get(&judged.name).copied().unwrap_or(usize::MAX), reasons, judged.name.clone())
+        });
+        judged.iter().map(|judged| convert::verdict(&judged.name, &judged.offer.model, &judged.verdict)).collect()
+    }
+}
+
+#[tonic::async_trait]
+impl Service for Catalog {
+    async fn list_models(&self, _: Request<ListModelsRequest>) -> Result<Response<ListModelsResponse>, Status> {
+        let snapshot = self.access.parts().registry.snapshot();
+        let mut models: BTreeMap<&ModelName, Vec<&Offer>> = BTreeMap::new();
+        for offer in snapshot.federation.nodes().flat_map(|(_, state)| &state.offers) {
+            models.entry(&offer.model).or_default().push(offer);
+        }
+        let models = models.into_iter().map(|(name, offers)| model(name, &offers)).collect();
+        Ok(Response::new(ListModelsResponse { models }))
+    }
+
+    async fn list_offers(&self, request: Request<ListOffersRequest>) -> Result<Response<ListOffersResponse>, Status> {
+        let wanted = request.into_inner().model;
+        let wanted: Option<ModelName> = if wanted.is_empty() { None } else { Some(parse("model", &wanted)?) };
+        let snapshot = self.access.parts().registry.snapshot();
+        let federation = &snapshot.federation;
+        let offers = federation.nodes().flat_map(|(node, state)| state.offers.iter().map(move |offer| (node, offer)));
+        let offers = offers.filter(|(_, offer)| wanted.as_ref().is_none_or(|model| offer.model == *model));
+        let entry = |(node, offer): (&SpiffeId, &Offer)| OfferEntry {
+            name: OfferName::new(node, &offer.id).to_string(),
+            offer: Some(offer.into()),
+            operator: federation.organisation(node.trust_domain()).map(|state| (&state.organisation).into()),
+            state: self.state(federation, node).to_owned(),
+        };
+        let mut offers: Vec<_> = offers.map(entry).collect();
+        offers.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(Response::new(ListOffersResponse { offers }))
+    }
+
+    async fn explain(&self, request: Request<ExplainRequest>) -> Result<Response<ExplainResponse>, Status> {
+        let caller = CallerIdentity::of(&request)?.clone();
+        self.explain(&caller, request.into_inner()).map(Response::new)
+    }
+}
+
+/// What a method needs; the other capabilities are required in the envelope.
+fn capability(number: i32) -> Result<Capability, Status> {
+    match convert::capability_of(number) {
+        Ok(capability @ (Capability::Chat | Capability::Embed | Capability::Forward)) => Ok(capability),
+        Ok(_) => Err(invalid("capability", "CAPABILITY_CHAT, CAPABILITY_EMBED or CAPABILITY_FORWARD is accepted")),
+        Err(error) => Err(invalid("capability", error.problem)),
+    }
+}
+
+fn model(name: &ModelName, offers: &[&Offer]) -> Model {
+    let capabilities: BTreeSet<_> = offers.iter().flat_map(|offer| &offer.capabilities).copied().collect();
+    let places = offers.iter().filter_map(|offer| offer.processing_locations.as_ref()).flat_map(|claim| &claim.value);
+    let places: BTreeSet<&Place> = places.collect();
+    Model {
+        name: name.to_string(),
+        capabilities: capabilities.into_iter().map(convert::capability_number).collect(),
+        offers: u32::try_from(offers.len()).unwrap_or(u32::MAX),
+        processing_locations: places.into_iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn no_organisation() -> Status {
+    failure(Code::PermissionDenied, "UNKNOWN_MEMBER", "the caller is of no organisation of this federation".into(), vec![])
+}

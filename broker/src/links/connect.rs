@@ -1,0 +1,112 @@
+//! Makes one connection: TLS to exactly the node that is expected, then HTTP/2.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use comity_identity::{AnchorSource as _, Credentials, SharedAnchors, VerifiedPeer, tls};
+use comity_runtime::dial;
+use comity_runtime::tasks::Tasks;
+use comity_types::{Clock, SpiffeId, Timestamp};
+use http_body_util::Full;
+use hyper::client::conn::http2;
+use hyper::rt::Executor;
+use hyper_util::rt::{TokioIo, TokioTimer};
+
+use super::MAX_STREAMS;
+
+/// How often a silent connection is asked whether it still stands.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+/// How long the answer may take: then the connection is dead, and its requests are told so.
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// What a node may send of one answer before the caller has read it, in bytes: an answer of some thousand
+/// tokens, and far more than a connection of 10 ms round trip needs.
+const STREAM_WINDOW: u32 = 128 * 1024;
+/// As many stream windows as there may be streams: so that callers who do not read cannot take the connection
+/// from those who do.
+#[expect(clippy::cast_possible_truncation, reason = "1024 streams")]
+const CONNECTION_WINDOW: u32 = STREAM_WINDOW * MAX_STREAMS as u32;
+/// How long the HTTP/2 handshake may take after that of TLS, which has a deadline of its own.
+const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
+
+/// What requests go into.
+pub(super) type Sender = http2::SendRequest<Full<Bytes>>;
+
+/// A connection that stands.
+#[derive(Debug)]
+pub(super) struct Connected {
+    pub(super) sender: Sender,
+    /// The node's certificate ends then, and the connection with it.
+    pub(super) not_after: Timestamp,
+}
+
+/// Knows how to connect to any node.
+#[derive(Debug)]
+pub(super) struct Dialler {
+    credentials: Arc<Credentials>,
+    anchors: Arc<SharedAnchors>,
+    clock: Arc<dyn Clock>,
+    tasks: Tasks,
+}
+
+impl Dialler {
+    pub(super) fn new(credentials: Arc<Credentials>, anchors: Arc<SharedAnchors>, clock: Arc<dyn Clock>, tasks: Tasks) -> Self {
+        Self { credentials, anchors, clock, tasks }
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Connects to `node` at `address`. Nobody but `node`, vouched for by its own organisation, is accepted.
+    pub(super) async fn connect(&self, node: &SpiffeId, address: &str) -> io::Result<Connected> {
+        let anchors = self.anchors.anchors(node.trust_domain());
+        let anchors = anchors.ok_or_else(|| io::Error::other("its organisation has no anchors"))?;
+        let config = tls::client_config(Arc::clone(&self.credentials), node.clone(), anchors, Arc::clone(&self.clock));
+        let stream = dial::connect(address, config.map_err(io::Error::other)?).await?;
+        let peer = VerifiedPeer::assertion_of_server(stream.get_ref().1).map_err(io::Error::other)?;
+        let handshake = self.http2().handshake(TokioIo::new(stream));
+        let late = |_| io::Error::new(io::ErrorKind::TimedOut, "no HTTP/2 handshake in time");
+        let (sender, connection) = tokio::time::timeout(HANDSHAKE_DEADLINE, handshake).await.map_err(late)?.map_err(io::Error::other)?;
+        self.run(node.clone(), peer.not_after(), connection);
+        Ok(Connected { sender, not_after: peer.not_after() })
+    }
+
+    fn http2(&self) -> http2::Builder<OnTasks> {
+        let mut builder = http2::Builder::new(OnTasks(self.tasks.clone()));
+        builder
+            .timer(TokioTimer::new())
+            .adaptive_window(false)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .keep_alive_interval(KEEP_ALIVE)
+            .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
+            .keep_alive_while_idle(true);
+        builder
+    }
+
+    /// Drives the connection until it breaks, nobody needs it any more, or the node's certificate ends.
+    fn run(&self, node: SpiffeId, not_after: Timestamp, connection: impl Future<Output = hyper::Result<()>> + Send + 'static) {
+        let certificate_left = not_after.since(self.clock.now());
+        self.tasks.spawn("link", async move {
+            match tokio::time::timeout(certificate_left, connection).await {
+                Ok(Ok(())) => tracing::debug!(node.id = %node, "a link was closed"),
+                Ok(Err(error)) => tracing::warn!(node.id = %node, error = %error, "a link broke"),
+                Err(_) => tracing::warn!(node.id = %node, "a link ended with the node's certificate"),
+            }
+        });
+    }
+}
+
+/// Lets hyper spawn where everything else does.
+#[derive(Debug, Clone)]
+struct OnTasks(Tasks);
+
+impl<F: Future<Output: Send> + Send + 'static> Executor<F> for OnTasks {
+    fn execute(&self, future: F) {
+        self.0.spawn("link stream", async move {
+            drop(future.await);
+        });
+    }
+}
