@@ -60,7 +60,7 @@ impl OpenAi {
         ca_file: Option<&Path>,
         patience: Patience,
     ) -> Result<Self, SetupError> {
-        Ok(Self { http: Http::new(url, key, ca_file, patience.first, patience.idle)? })
+        Ok(Self { http: Http::new(url, key, ca_file, patience)? })
     }
 
     async fn post(&self, path: &str, body: &Value) -> Result<reqwest::Response, Fault> {
@@ -77,7 +77,7 @@ impl Backend for OpenAi {
 
     async fn chat_stream(&self, model: &str, payload: ChatPayload) -> Result<Pieces<ChatStreamResponse>, Fault> {
         let answer = self.post("chat/completions", &request::chat(model, &payload, Mode::Stream)?).await?;
-        Ok(stream::pieces(http::chunks(answer), self.http.idle))
+        Ok(stream::pieces(http::chunks(answer), self.http.patience))
     }
 
     async fn embed(&self, model: &str, payload: EmbedPayload) -> Result<EmbedResponse, Fault> {
@@ -98,7 +98,7 @@ impl Backend for OpenAi {
         };
         let body = with_model(model, &payload.body)?;
         let answer = self.http.send_raw(Method::POST, path, Some(body)).await?;
-        Ok(forwarded(answer, self.http.idle))
+        Ok(forwarded(answer, self.http.patience))
     }
 
     async fn models(&self) -> Result<Vec<Model>, Fault> {
@@ -122,13 +122,15 @@ fn with_model(model: &str, body: &[u8]) -> Result<Bytes, Fault> {
     Ok(Bytes::from(body.to_string()))
 }
 
-fn forwarded(answer: reqwest::Response, idle: Duration) -> Pieces<ForwardResponse> {
+fn forwarded(answer: reqwest::Response, patience: Patience) -> Pieces<ForwardResponse> {
     let status = u32::from(answer.status().as_u16());
     let media = answer.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
     Box::pin(async_stream::try_stream! {
         yield ForwardResponse { status, content_type: media, body: Vec::new().into() };
         let mut body = std::pin::pin!(http::chunks(answer));
-        while let Some(chunk) = http::next(&mut body, idle).await? {
+        let mut limit = patience.first;
+        while let Some(chunk) = http::next(&mut body, limit).await? {
+            limit = patience.idle;
             yield ForwardResponse { body: chunk.into(), ..ForwardResponse::default() };
         }
     })

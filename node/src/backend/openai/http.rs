@@ -13,6 +13,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use url::Url;
 
+use super::Patience;
 use crate::backend::Fault;
 
 /// Bytes of a whole answer: a conversation of the longest context, with
@@ -65,10 +66,8 @@ pub(super) struct Http {
     client: Client,
     base: Url,
     key: Option<HeaderValue>,
-    /// To the first byte of an answer's body.
-    pub(super) first: Duration,
-    /// Between two pieces of an answer.
-    pub(super) idle: Duration,
+    /// How long it may keep silent.
+    pub(super) patience: Patience,
 }
 
 impl Http {
@@ -76,8 +75,7 @@ impl Http {
         base: Url,
         key: Option<&Secret<String>>,
         ca_file: Option<&Path>,
-        first: Duration,
-        idle: Duration,
+        patience: Patience,
     ) -> Result<Self, SetupError> {
         if !matches!(base.scheme(), "http" | "https") {
             return Err(SetupError::Url { url: base.to_string() });
@@ -91,7 +89,7 @@ impl Http {
             .build()
             .map_err(SetupError::Http)?;
         let key = key.map(|key| header(key.reveal())).transpose()?;
-        Ok(Self { client, base, key, first, idle })
+        Ok(Self { client, base, key, patience })
     }
 
     /// Sends, and answers only for a status of success.
@@ -112,26 +110,20 @@ impl Http {
         if let Some(body) = body {
             request = request.header("content-type", "application/json").body(body);
         }
-        let sent = tokio::time::timeout(self.first, request.send()).await;
-        sent.map_err(|_| Fault::Stalled { after: self.first })?.map_err(|error| send_fault(&error))
+        let sent = tokio::time::timeout(self.patience.first, request.send()).await;
+        sent.map_err(|_| Fault::Stalled { after: self.patience.first })?.map_err(|error| send_fault(&error))
     }
 
     /// A whole body, within the bounds of size and silence.
     pub(super) async fn read(&self, response: Response) -> Result<Bytes, Fault> {
         let mut body = std::pin::pin!(chunks(response));
         let mut whole = BytesMut::new();
-        while let Some(chunk) = self.next(&mut body).await? {
+        let mut limit = self.patience.first;
+        while let Some(chunk) = next(&mut body, limit).await? {
+            limit = self.patience.idle;
             whole.extend_from_slice(&chunk);
         }
         Ok(whole.freeze())
-    }
-
-    /// The next piece of a body, within the bound of silence.
-    pub(super) async fn next<S>(&self, body: &mut S) -> Result<Option<Bytes>, Fault>
-    where
-        S: Stream<Item = Result<Bytes, TransferError>> + Unpin,
-    {
-        next(body, self.idle).await
     }
 
     /// The server's paths stand below the base, with or without its `/v1`.

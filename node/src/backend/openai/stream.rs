@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use bytes::Bytes;
 use comity_proto::inference::{ChatStreamResponse, FinishReason, Usage};
@@ -13,6 +12,7 @@ use futures::{Stream, StreamExt};
 use sse_stream::SseByteStream;
 
 use super::http::TransferError;
+use super::Patience;
 use super::response::{Completion, finish_reason, log_probabilities, tool_call_delta};
 use crate::backend::{Fault, Pieces};
 
@@ -25,16 +25,20 @@ const DONE: &str = "[DONE]";
 const STATUS_OF_AN_ERROR_EVENT: u16 = 500;
 
 /// The pieces of an answer, out of a body of server-sent events.
+///
+/// Many servers send their headers, and even an event that says nothing, before they read the prompt: the answer
+/// begins with the first piece of it.
 pub(super) fn pieces(
     body: impl Stream<Item = Result<Bytes, TransferError>> + Send + 'static,
-    idle: Duration,
+    patience: Patience,
 ) -> Pieces<ChatStreamResponse> {
     Box::pin(async_stream::try_stream! {
         let unread = Arc::new(AtomicUsize::new(0));
         let mut events = std::pin::pin!(SseByteStream::new(bounded(body, Arc::clone(&unread))));
         let mut end = End::default();
+        let mut limit = patience.first;
         loop {
-            let next = tokio::time::timeout(idle, events.next()).await.map_err(|_| Fault::Stalled { after: idle })?;
+            let next = tokio::time::timeout(limit, events.next()).await.map_err(|_| Fault::Stalled { after: limit })?;
             let Some(event) = next else { break };
             unread.store(0, Ordering::Relaxed);
             let Some(data) = event.map_err(event_fault)?.data else { continue };
@@ -43,6 +47,7 @@ pub(super) fn pieces(
             }
             if let Some(piece) = end.read(&data)? {
                 yield piece;
+                limit = patience.idle;
             }
         }
         yield end.finish()?;

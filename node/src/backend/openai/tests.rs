@@ -126,6 +126,14 @@ async fn a_stream_that_stalls_is_ended() {
 }
 
 #[tokio::test]
+async fn a_stream_whose_headers_came_has_until_the_first_byte_deadline_to_begin() {
+    for silence in ["", ": waiting\n\n", "data: {\"choices\":[{\"delta\":{\"role\":\"assistant\"}}]}\n\n"] {
+        let (text, end) = stream(format!("{SSE}{silence}"), Then::Hold).await;
+        assert_eq!((text.as_str(), end), ("", Err(Fault::Stalled { after: IDLE * 3 })), "{silence}");
+    }
+}
+
+#[tokio::test]
 async fn a_server_that_never_answers_is_given_up() {
     let server = server("", Then::Hold).await;
     assert!(matches!(backend(&server.url).chat("m", hello()).await, Err(Fault::Stalled { .. })));
