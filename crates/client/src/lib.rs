@@ -1,1 +1,26 @@
-//! comity-client
+//! The Rust SDK of Comity: an identity, a connection to the federation's broker, and errors that people can read.
+//!
+//! ```text
+//! invite ──enrol::join──▶ directory ──Identity::open──▶ Connection::open ──▶ channel() ──▶ any generated stub
+//! ```
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`identity`] | who this program is, read from a directory |
+//! | [`connection`] | the way to the broker, as generated stubs take it |
+//! | [`enrol`] | taking up an invite, and fresh certificates |
+//! | [`error`] | what a status means, and how to mend it |
+//! | [`founding`] | the files of a new federation |
+
+pub mod connection;
+pub mod enrol;
+pub mod error;
+pub mod founding;
+pub mod identity;
+
+#[cfg(test)]
+mod testing;
+
+pub use connection::Connection;
+pub use error::{Cause, Explanation, explain};
+pub use identity::Identity;

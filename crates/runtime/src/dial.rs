@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+use tokio::io::AsyncBufReadExt as _;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -15,7 +16,10 @@ use tokio_rustls::client::TlsStream;
 /// Longest wait for name lookup, TCP and TLS together: three tries of a lost SYN fit in.
 pub const DEADLINE: Duration = Duration::from_secs(10);
 
-/// Connects to `address` (`host:port`) and shakes hands as `tls` says.
+/// Connects to `address` (`host:port`), shakes hands as `tls` says, and waits until the peer has taken us.
+///
+/// In TLS 1.3 a client is done before the server has seen its certificate. So that a refusal fails here, and not
+/// in the first request, this waits for the server's first bytes: an HTTP/2 server begins with its settings.
 ///
 /// Whom `tls` expects is its verifier's business: a SPIFFE ID, not a host name, so the name that TLS asks for is
 /// a placeholder.
@@ -30,7 +34,12 @@ pub async fn connect(address: &str, tls: Arc<ClientConfig>) -> io::Result<TlsStr
 async fn connect_without_deadline(address: &str, tls: Arc<ClientConfig>) -> io::Result<TlsStream<TcpStream>> {
     let tcp = TcpStream::connect(address).await?;
     tcp.set_nodelay(true)?;
-    TlsConnector::from(tls).connect(placeholder(), tcp).await
+    let mut tls = TlsConnector::from(tls).connect(placeholder(), tcp).await?;
+    // Looked at, not consumed: they stay in the stream for whoever speaks HTTP/2.
+    if tls.fill_buf().await?.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::ConnectionAborted, HungUp { address: address.to_owned() }));
+    }
+    Ok(tls)
 }
 
 /// An IP address, because TLS sends no server name for one.
@@ -38,6 +47,14 @@ fn placeholder() -> ServerName<'static> {
     ServerName::from(Ipv4Addr::UNSPECIFIED)
 }
 
+/// The peer closed the connection without a word.
+#[derive(Debug, thiserror::Error)]
+#[error("{address} hung up after the handshake")]
+struct HungUp {
+    address: String,
+}
+
+/// [`DEADLINE`] has passed.
 #[derive(Debug, thiserror::Error)]
 #[error("no connection to {address} within {} s", DEADLINE.as_secs())]
 struct Slow {

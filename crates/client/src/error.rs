@@ -1,0 +1,135 @@
+//! What a status means: who said it, what went wrong, how to mend it.
+
+#[cfg(test)]
+mod tests;
+
+use std::error::Error;
+use std::io;
+
+use comity_proto::error::Detail;
+use rustls::{AlertDescription, CertificateError};
+use tonic::{Code, Status};
+
+use crate::connection::{CertificateEnded, NotReached};
+
+/// A status, explained.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Explanation {
+    /// What kind of failure it is.
+    pub cause: Cause,
+    /// What went wrong, for people.
+    pub message: String,
+    /// How to mend it, where that is known.
+    pub hint: Option<String>,
+    /// What the broker or node said beyond that: its reason, and the verdicts of a refusal.
+    pub detail: Option<Detail>,
+}
+
+/// What kind of failure a status is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// Comity answered, and the answer was no: see the detail.
+    Answered,
+    /// Nobody answered at the broker's addresses.
+    Unreachable,
+    /// Somebody else answered.
+    WrongBroker,
+    /// The broker does not accept our certificate.
+    CertificateRefused,
+    /// Our certificate has ended.
+    CertificateEnded,
+    /// The time that the caller gave was over.
+    DeadlineExceeded,
+    /// The caller gave up.
+    Cancelled,
+    /// Anything else, such as a connection that broke in the middle of an answer.
+    Other,
+}
+
+/// Explains a status.
+#[must_use]
+pub fn explain(status: &Status) -> Explanation {
+    if let Some(detail) = Detail::of(status) {
+        let (message, hint) = split_hint(status.message());
+        return Explanation { cause: Cause::Answered, message, hint, detail: Some(detail) };
+    }
+    let cause = cause(status);
+    let message = status.source().map_or_else(|| status.message().to_owned(), |source| chain(source));
+    let (message, own_hint) = split_hint(&message);
+    Explanation { cause, message, hint: own_hint.or_else(|| hint(cause).map(str::to_owned)), detail: None }
+}
+
+fn cause(status: &Status) -> Cause {
+    links(status).find_map(cause_of_link).unwrap_or_else(|| match status.code() {
+        Code::DeadlineExceeded => Cause::DeadlineExceeded,
+        Code::Cancelled => Cause::Cancelled,
+        _ => Cause::Other,
+    })
+}
+
+/// The innermost error that tells: a [`NotReached`] says less than the TLS error within it.
+fn cause_of_link(error: &(dyn Error + 'static)) -> Option<Cause> {
+    if error.is::<CertificateEnded>() {
+        return Some(Cause::CertificateEnded);
+    }
+    if let Some(error) = error.downcast_ref::<rustls::Error>() {
+        return tls_cause(error);
+    }
+    let not_reached = error.downcast_ref::<NotReached>()?;
+    Some(links(&not_reached.source).find_map(cause_of_link).unwrap_or(Cause::Unreachable))
+}
+
+fn tls_cause(error: &rustls::Error) -> Option<Cause> {
+    match error {
+        rustls::Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => Some(Cause::WrongBroker),
+        rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented => Some(Cause::WrongBroker),
+        rustls::Error::AlertReceived(AlertDescription::CertificateExpired) => Some(Cause::CertificateEnded),
+        rustls::Error::AlertReceived(
+            AlertDescription::UnknownCA
+            | AlertDescription::BadCertificate
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateRequired
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::AccessDenied
+            | AlertDescription::DecryptError,
+        ) => Some(Cause::CertificateRefused),
+        _ => None,
+    }
+}
+
+const fn hint(cause: Cause) -> Option<&'static str> {
+    match cause {
+        Cause::Unreachable => Some("check that the broker runs and that its address and port can be reached from here"),
+        Cause::WrongBroker => Some("check the broker's address and both clocks; if the federation was founded anew, join it again"),
+        Cause::CertificateRefused => Some("ask an operator whether this member or its organisation is suspended; otherwise join again"),
+        Cause::CertificateEnded => Some("check the clock; if the certificate has ended, join again with a new invite"),
+        Cause::DeadlineExceeded => Some("try again with more time, or ask for less"),
+        Cause::Answered | Cause::Cancelled | Cause::Other => None,
+    }
+}
+
+/// Messages may end in `(hint: ...)`, which is shown on a line of its own.
+fn split_hint(message: &str) -> (String, Option<String>) {
+    let parts = message.trim_end().strip_suffix(')').and_then(|text| text.rsplit_once(" (hint: "));
+    parts.map_or_else(|| (message.to_owned(), None), |(text, hint)| (text.to_owned(), Some(hint.to_owned())))
+}
+
+/// An error and what caused it. An [`io::Error`] passes over the error that it wraps, so that is asked for.
+fn links<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        Some(wrapped) => Some(wrapped as &(dyn Error + 'static)),
+        None => error.source(),
+    })
+}
+
+/// The messages of a chain in one line, without those that repeat the one before.
+fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut texts: Vec<String> = Vec::new();
+    for text in links(error).map(ToString::to_string) {
+        if texts.last().is_none_or(|last| !last.contains(&text)) {
+            texts.push(text);
+        }
+    }
+    texts.join(": ")
+}
