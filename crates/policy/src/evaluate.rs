@@ -1,8 +1,18 @@
 //! The function: an offer, a request and the facts of both sides in, a verdict out.
 
+mod commercial;
+mod control;
+mod data;
+mod findings;
+mod node;
+mod operational;
+mod places;
+
 use std::collections::BTreeSet;
 
 use comity_types::{ModelName, Place, Timestamp};
+
+use findings::Findings;
 
 use crate::{Capability, Offer, Organisation, Reason, Requirements, Tables};
 
@@ -43,8 +53,31 @@ pub enum Verdict {
 }
 
 /// Says whether `offer` of `operator` may serve `request`, with every reason if not.
+///
+/// Every side is asked, whatever another one said (VOCABULARY D1, D20).
 #[must_use]
 pub fn evaluate(offer: &Offer, operator: &Organisation, request: &Request<'_>, tables: &Tables) -> Verdict {
-    let _ = (offer, operator, request, tables);
-    Verdict::Eligible { expires_at: None }
+    let mut findings = Findings::new(tables, request.as_of);
+    operational::check(offer, request, &mut findings);
+    node::check(offer, request, &mut findings);
+    places::check(offer, request, &mut findings);
+    control::check(operator, request.requirements, &mut findings);
+    data::check(offer, request.requirements, &mut findings);
+    commercial::check(offer, request.requirements, &mut findings);
+    findings.verdict()
 }
+
+/// The node's veto: only what its own offer demands of `request`. The caller's requirements are the
+/// broker's to hold against all offers; the node's terms are the node's to hold against every caller.
+#[must_use]
+pub fn evaluate_node_side(offer: &Offer, request: &Request<'_>, tables: &Tables) -> Verdict {
+    let mut findings = Findings::new(tables, request.as_of);
+    operational::check(offer, request, &mut findings);
+    node::check(offer, request, &mut findings);
+    findings.verdict()
+}
+
+#[cfg(test)]
+mod laws;
+#[cfg(test)]
+mod worked_cases;

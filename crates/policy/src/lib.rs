@@ -31,7 +31,7 @@ pub mod requirements;
 pub mod tables;
 
 pub use claim::Claim;
-pub use evaluate::{Request, Verdict, evaluate};
+pub use evaluate::{Request, Verdict, evaluate, evaluate_node_side};
 pub use offer::{Capability, Offer, Terms};
 pub use organisation::{Controller, Organisation};
 pub use reason::{Reason, ReasonCode, Side};

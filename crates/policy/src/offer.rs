@@ -76,6 +76,22 @@ pub enum Capability {
     LogProbabilities,
 }
 
+impl Capability {
+    /// Its name in files and reasons.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Chat => "chat",
+            Self::Embed => "embed",
+            Self::Forward => "forward",
+            Self::Tools => "tools",
+            Self::ImageInput => "image-input",
+            Self::JsonSchema => "json-schema",
+            Self::LogProbabilities => "log-probabilities",
+        }
+    }
+}
+
 /// What an offer promises and what it demands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -137,6 +153,20 @@ pub enum RetentionTrigger {
     LegalObligation,
 }
 
+impl RetentionTrigger {
+    /// Its name in reasons.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Routine => "ROUTINE",
+            Self::AbuseMonitoring => "ABUSE_MONITORING",
+            Self::ApplicationState => "APPLICATION_STATE",
+            Self::SafetyFlagged => "SAFETY_FLAGGED",
+            Self::LegalObligation => "LEGAL_OBLIGATION",
+        }
+    }
+}
+
 /// Whether inputs are trained on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -194,7 +224,11 @@ impl<'de> Deserialize<'de> for Served {
             }
 
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Served, E> {
-                if text == "everyone" { Ok(Served::Everyone) } else { Err(E::invalid_value(serde::de::Unexpected::Str(text), &self)) }
+                if text == "everyone" {
+                    Ok(Served::Everyone)
+                } else {
+                    Err(E::invalid_value(serde::de::Unexpected::Str(text), &self))
+                }
             }
 
             fn visit_seq<A: serde::de::SeqAccess<'de>>(self, seq: A) -> Result<Served, A::Error> {

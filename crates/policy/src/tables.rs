@@ -81,19 +81,23 @@ pub struct Preset {
 
 /// Whether a place is in a set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Membership {
+pub(crate) enum Membership<'t> {
     /// It is, until the row ends.
     Yes(Option<Timestamp>),
     /// It is not, until a row begins.
-    No,
-    /// A row says so for some only, and nothing states that it holds here.
-    Scoped,
+    No(Option<Timestamp>),
+    /// A row says so for those of this scope only, and nothing states that it holds here.
+    Scoped(&'t str),
     /// The set names a bloc that no table has.
     UnknownBloc,
 }
 
 static BUILTIN: LazyLock<Result<Tables, TableError>> = LazyLock::new(|| {
-    Tables::parse(include_str!("../tables/blocs.toml"), include_str!("../tables/purposes.toml"), include_str!("../tables/presets.toml"))
+    Tables::parse(
+        include_str!("../tables/blocs.toml"),
+        include_str!("../tables/purposes.toml"),
+        include_str!("../tables/presets.toml"),
+    )
 });
 
 impl Tables {
@@ -128,7 +132,8 @@ impl Tables {
             preset: Vec<Preset>,
         }
         let blocs = read::<Blocs>("blocs", blocs)?.bloc;
-        let purposes = read::<Purposes>("purposes", purposes)?.purpose.into_iter().map(|row| (row.id, row.broader)).collect();
+        let purposes =
+            read::<Purposes>("purposes", purposes)?.purpose.into_iter().map(|row| (row.id, row.broader)).collect();
         let presets = read::<Presets>("presets", presets)?.preset;
         check_purposes(&purposes)?;
         Ok(Self { blocs: group(blocs)?, purposes, presets })
@@ -153,18 +158,19 @@ impl Tables {
     }
 
     /// Whether `place` is in `set` at `as_of`.
-    pub(crate) fn membership(&self, place: &Place, set: &PlaceOrBloc, as_of: Timestamp) -> Membership {
+    pub(crate) fn membership(&self, place: &Place, set: &PlaceOrBloc, as_of: Timestamp) -> Membership<'_> {
         if let Some(other) = set.place() {
-            return if place.is_within(other.as_str()) { Membership::Yes(None) } else { Membership::No };
+            return if place.is_within(other.as_str()) { Membership::Yes(None) } else { Membership::No(None) };
         }
         let Some(rows) = self.blocs.get(set.as_str()) else { return Membership::UnknownBloc };
-        let interval = |row: &BlocRow| Interval { from: row.from, until: row.to };
-        let mut holding = rows.iter().filter(|row| place.is_within(row.member.as_str()) && interval(row).phase(as_of) == Phase::Within);
-        let scoped = holding.clone().next().is_some();
-        match holding.find(|row| row.scope.is_none()) {
-            Some(row) => Membership::Yes(row.to),
-            None if scoped => Membership::Scoped,
-            None => Membership::No,
+        let rows = rows.iter().filter(|row| place.is_within(row.member.as_str()));
+        let mut holding =
+            rows.clone().filter(|row| Interval { from: row.from, until: row.to }.phase(as_of) == Phase::Within);
+        let scope = holding.clone().find_map(|row| row.scope.as_deref());
+        match (holding.find(|row| row.scope.is_none()), scope) {
+            (Some(row), _) => Membership::Yes(row.to),
+            (None, Some(scope)) => Membership::Scoped(scope),
+            (None, None) => Membership::No(rows.filter_map(|row| row.from).filter(|from| *from > as_of).min()),
         }
     }
 
@@ -176,7 +182,10 @@ impl Tables {
     /// True if `purpose` is `ancestor` or below it, on any way up.
     pub(crate) fn purpose_is_within(&self, purpose: &str, ancestor: &str) -> bool {
         purpose == ancestor
-            || self.purposes.get(purpose).is_some_and(|broader| broader.iter().any(|one| self.purpose_is_within(one, ancestor)))
+            || self
+                .purposes
+                .get(purpose)
+                .is_some_and(|broader| broader.iter().any(|one| self.purpose_is_within(one, ancestor)))
     }
 }
 
@@ -188,7 +197,8 @@ fn group(rows: Vec<BlocRow>) -> Result<BTreeMap<String, Vec<BlocRow>>, TableErro
     let mut blocs: BTreeMap<String, Vec<BlocRow>> = BTreeMap::new();
     for row in rows {
         let name = format!("{} {}", row.bloc, row.member);
-        let refuse = |problem: &str| Err(TableError::Row { table: "blocs", row: name.clone(), problem: problem.to_owned() });
+        let refuse =
+            |problem: &str| Err(TableError::Row { table: "blocs", row: name.clone(), problem: problem.to_owned() });
         if (Interval { from: row.from, until: row.to }).is_empty() {
             return refuse("`from` must be before `to`");
         }
@@ -257,8 +267,9 @@ mod tests {
     #[test]
     fn a_row_for_some_is_neither_yes_nor_no() {
         let tables = Tables::builtin().unwrap();
-        let us = tables.membership(&"US".parse().unwrap(), &"GDPR-ADEQUATE".parse().unwrap(), "2026-11-22".parse().unwrap());
-        assert_eq!(us, Membership::Scoped);
+        let us =
+            tables.membership(&"US".parse().unwrap(), &"GDPR-ADEQUATE".parse().unwrap(), "2026-11-22".parse().unwrap());
+        assert_eq!(us, Membership::Scoped("dpf_participation"));
     }
 
     #[test]
@@ -268,8 +279,15 @@ mod tests {
         let error = Tables::parse("bloc = []", purposes, preset).unwrap_err();
         assert_eq!(error.to_string(), "the table of purposes: a: it is its own ancestor");
         let orphan = "[[purpose]]\nid = 'a'\nbroader = ['b']";
-        assert!(Tables::parse("bloc = []", orphan, preset).unwrap_err().to_string().contains("its parent b has no row"));
+        assert!(
+            Tables::parse("bloc = []", orphan, preset).unwrap_err().to_string().contains("its parent b has no row")
+        );
         let reversed = "[[bloc]]\nbloc = 'EU'\nmember = 'DE'\nfrom = 2020-01-01\nto = 2019-01-01\ninstrument = ''\nsource = ''\nrecorded_at = 2026-01-01\nverified = false";
-        assert!(Tables::parse(reversed, "purpose = []", preset).unwrap_err().to_string().contains("EU DE: `from` must be before `to`"));
+        assert!(
+            Tables::parse(reversed, "purpose = []", preset)
+                .unwrap_err()
+                .to_string()
+                .contains("EU DE: `from` must be before `to`")
+        );
     }
 }

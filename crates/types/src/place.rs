@@ -65,7 +65,8 @@ fn is_country(text: &str) -> bool {
 
 fn is_bloc(text: &str) -> bool {
     let grammar = text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'-');
-    text == "EU" || ((3..=MAX_BLOC_BYTES).contains(&text.len()) && grammar && text.as_bytes().first().is_some_and(u8::is_ascii_uppercase))
+    let letter_and_digit = matches!(text.as_bytes(), [b'A'..=b'Z', b'0'..=b'9']);
+    text == "EU" || letter_and_digit || ((3..=MAX_BLOC_BYTES).contains(&text.len()) && grammar && text.as_bytes().first().is_some_and(u8::is_ascii_uppercase))
 }
 
 #[cfg(test)]
@@ -89,7 +90,7 @@ mod tests {
 
     #[test]
     fn two_letters_are_never_a_bloc_but_for_eu() {
-        for text in ["EU", "EEA", "GDPR-ADEQUATE", "NATO", "G7-X", "FR"] {
+        for text in ["EU", "EEA", "G7", "GDPR-ADEQUATE", "NATO", "G7", "FR"] {
             assert!(text.parse::<PlaceOrBloc>().is_ok(), "{text} was refused");
         }
         for text in ["UK", "XX", "eu", "", "9AB"] {

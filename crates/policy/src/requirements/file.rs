@@ -102,7 +102,8 @@ impl RequirementsFile {
     /// # Errors
     /// Names the line and the key, the preset, or the purpose.
     pub fn from_toml(text: &str, tables: &Tables) -> Result<Self, RequirementsError> {
-        let table: RequirementsTable = toml::from_str(text).map_err(|error| RequirementsError::Malformed(Box::new(error)))?;
+        let table: RequirementsTable =
+            toml::from_str(text).map_err(|error| RequirementsError::Malformed(Box::new(error)))?;
         table.expand(tables)
     }
 
@@ -177,9 +178,9 @@ mod tests {
     fn read(text: &str) -> Result<RequirementsFile, String> {
         let error = |error: RequirementsError| match &error {
             RequirementsError::Malformed(source) => source.to_string(),
-            RequirementsError::UnknownPreset { .. } | RequirementsError::TriggersWithoutLimit | RequirementsError::UnknownPurpose(_) => {
-                error.to_string()
-            }
+            RequirementsError::UnknownPreset { .. }
+            | RequirementsError::TriggersWithoutLimit
+            | RequirementsError::UnknownPurpose(_) => error.to_string(),
         };
         RequirementsFile::from_toml(text, Tables::builtin().unwrap()).map_err(error)
     }
