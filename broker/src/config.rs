@@ -18,7 +18,7 @@ use serde::Deserialize;
 /// Shortest life of a certificate: below, a renewal that is tried a few times would come too late.
 const MIN_LEAF: Duration = Duration::from_secs(10 * 60);
 /// Longest life of a certificate: what a stolen key is worth, where nobody notices.
-const MAX_LEAF: Duration = Duration::from_secs(90 * 24 * 3600);
+const MAX_LEAF: Duration = comity_identity::authority::MAX_LEAF_LIFETIME;
 /// Longest drain: service managers kill after about this long.
 const MAX_DRAIN: Duration = Duration::from_secs(15 * 60);
 /// Most calls that may be configured to run at once: each holds buffers of about its window.

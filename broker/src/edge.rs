@@ -1,7 +1,7 @@
 //! Who may call what: everything that is decided before a message is read.
 //!
 //! ```text
-//! identify ─▶ standing ─▶ method ─▶ capacity ─▶ service
+//! identify ─▶ standing ─▶ key ─▶ method ─▶ capacity ─▶ service
 //! ```
 //! Each step is a plain function whose result the next one needs; [`Edge::admit`] puts them in order.
 //! What needs the message is left to the services.
@@ -12,7 +12,7 @@ pub mod layer;
 use std::net::SocketAddr;
 
 use comity_identity::VerifiedPeer;
-use comity_membership::{Standing, Subject};
+use comity_membership::{Federation, Standing, Subject};
 use comity_proto::methods::{self, Caller, Method};
 use comity_runtime::accept::PeerInfo;
 use comity_types::{SpiffeId, TrustDomain};
@@ -95,13 +95,36 @@ impl Edge {
     fn identify(&self, info: &PeerInfo) -> Result<Option<CallerIdentity>, Status> {
         let Some(peer) = &info.peer else { return Ok(None) };
         let snapshot = self.registry.snapshot();
-        let epoch = snapshot.federation.epoch();
-        match snapshot.federation.standing(peer.id()) {
-            Standing::Active => Ok(Some(CallerIdentity { peer: peer.clone(), remote: info.remote, epoch })),
-            Standing::Suspended { subject, reason, epoch } => Err(suspended(&subject, &reason, epoch)),
-            Standing::Unknown => Err(unknown(peer.id(), epoch)),
-        }
+        let federation = &snapshot.federation;
+        check_standing(federation, peer.id())?;
+        check_key(federation, peer)?;
+        Ok(Some(CallerIdentity { peer: peer.clone(), remote: info.remote, epoch: federation.epoch() }))
     }
+}
+
+/// The registry's word on a member.
+///
+/// # Errors
+/// It is unknown, or it or its organisation is suspended.
+pub fn check_standing(federation: &Federation, id: &SpiffeId) -> Result<(), Status> {
+    match federation.standing(id) {
+        Standing::Active => Ok(()),
+        Standing::Suspended { subject, reason, epoch } => Err(suspended(&subject, &reason, epoch)),
+        Standing::Unknown => Err(unknown(id, federation.epoch())),
+    }
+}
+
+/// The certificate has to be for the key that was admitted: an organisation's authority may sign what it
+/// likes, and operators approved this key. The root names the founding operators without their keys, so for
+/// them the federation's own authority is proof enough.
+fn check_key(federation: &Federation, peer: &VerifiedPeer) -> Result<(), Status> {
+    let recorded = federation.member(peer.id()).and_then(|member| member.key_sha256);
+    if recorded.is_none_or(|recorded| recorded == peer.public_key()) {
+        return Ok(());
+    }
+    tracing::warn!(peer.id = %peer.id(), peer.key = peer.public_key().fingerprint(), "a member's certificate is for a key that was not admitted");
+    let message = format!("{} was admitted with another key (hint: use the key that joined; if it is lost, join under another name)", peer.id());
+    Err(failure(Code::PermissionDenied, "KEY_NOT_ADMITTED", message, vec![]))
 }
 
 /// The methods table's word.

@@ -1,10 +1,44 @@
 //! The broker of a Comity federation: it decides which node may have a request, and relays it there.
+//!
+//! ```text
+//! accept (TLS) ─▶ edge ─▶ rpc ─┬─▶ access ─▶ links ─▶ nodes      a request for inference
+//!                              └─▶ registry                      everything about members
+//! ```
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`broker`] | the broker as a whole: built, run, drained |
+//! | [`config`] | `broker.toml` |
+//! | [`founding`] | what the data directory was founded with |
+//! | [`certificate`] | the broker's own certificate |
+//! | [`edge`] | who may call what, before a message is read |
+//! | [`rpc`] | one thin file per service |
+//! | [`registry`] | members, enrolments, hosted authorities |
+//! | [`access`] | the life of one request |
+//! | [`ledger`] | what is kept for good |
+//! | [`links`] | the connections to nodes |
+//! | [`metrics`] | the names of what is counted and logged |
 
 pub mod access;
+pub mod broker;
+pub mod certificate;
 pub mod config;
 pub mod edge;
+mod files;
+pub mod founding;
 pub mod ledger;
 pub mod links;
 pub mod metrics;
 pub mod registry;
+mod routes;
 pub mod rpc;
+
+pub use broker::{Broker, BrokerError};
+pub use config::Config;
+
+/// An error with its causes, for one line of a log.
+#[must_use]
+pub fn error_chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let chain: Vec<_> = std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect();
+    chain.join(": ")
+}

@@ -1,1 +1,66 @@
-fn main() {}
+//! The broker's program: `run` and `check-config`.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+use comity_broker::{Broker, Config, config};
+use comity_runtime::{shutdown, telemetry};
+
+/// The broker of a Comity federation.
+#[derive(Debug, Parser)]
+#[command(name = "comity-broker", version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve until SIGTERM or SIGINT, then let calls finish.
+    Run {
+        /// The configuration; deploy/broker.example.toml describes every field.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Say all that is wrong with a configuration, or that nothing is.
+    CheckConfig {
+        /// The configuration.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
+        Command::Run { config } => run(&config),
+        Command::CheckConfig { config } => check(&config),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Without stderr there is nobody left to tell.
+            let _told = writeln!(std::io::stderr(), "error: {}", comity_broker::error_chain(error.as_ref())).is_ok();
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn check(path: &Path) -> anyhow::Result<()> {
+    config::load(path)?;
+    writeln!(std::io::stdout(), "{} is in order", path.display()).context("cannot write to stdout")
+}
+
+fn run(path: &Path) -> anyhow::Result<()> {
+    let config = config::load(path)?;
+    telemetry::init(config.log.format, &config.log.filter)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the async runtime")?;
+    runtime.block_on(serve(config))
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
+    let broker = Box::pin(Broker::build(config)).await?;
+    Ok(broker.run(shutdown::requested()).await?)
+}

@@ -82,8 +82,7 @@ fn enrolment(refused: &EnrolmentRefused) -> Status {
 
 /// Something that the caller cannot mend: the log gets the whole chain, the caller that it was not them.
 fn ours(error: &(dyn std::error::Error + 'static)) -> Status {
-    let chain: Vec<_> = std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect();
-    tracing::error!(error = chain.join(": "), "the broker failed a call");
+    tracing::error!(error = crate::error_chain(error), "the broker failed a call");
     failure(Code::Internal, "BROKER_FAILED", "the broker failed; its log says why".into(), vec![])
 }
 

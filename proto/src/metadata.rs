@@ -2,6 +2,9 @@
 
 /// Response, first: the decision, 32 hexadecimal digits.
 pub const DECISION_ID: &str = "comity-decision-id";
+/// Response, first: what the broker's log calls the request, 16 hexadecimal digits. On every answer of a broker
+/// to a caller that it admitted.
+pub const REQUEST_ID: &str = "comity-request-id";
 /// Response, first: the offer that serves the request, `<organisation>/<node>/<offer>`.
 pub const OFFER: &str = "comity-offer";
 /// Response, last: what the request used, an encoded [`crate::inference::Usage`].

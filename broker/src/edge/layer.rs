@@ -1,12 +1,16 @@
 //! The edge as a tower layer: admits a request or answers it, and holds its place until the
 //! response's body has ended.
 
+use std::fmt;
 use std::pin::Pin;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
+use comity_proto::metadata::REQUEST_ID;
 use comity_runtime::accept::PeerInfo;
-use http::{Request, Response};
-use http_body::{Body as _, Frame, SizeHint};
+use http::{HeaderValue, Request, Response};
+use http_body::{Frame, SizeHint};
 use tonic::Status;
 use tonic::body::Body;
 use tower::{Layer, Service};
@@ -65,13 +69,47 @@ where
             Err(status) => return answer(status),
         };
         let organisation = admitted.caller.as_ref().map_or("-", |caller| caller.organisation().as_str());
-        let span = tracing::info_span!("edge", peer.org = organisation, grpc.method = request.uri().path());
+        let id = RequestId::new();
+        let span = tracing::info_span!("edge", request.id = %id, peer.org = organisation, grpc.method = request.uri().path());
         if let Some(caller) = admitted.caller {
             request.extensions_mut().insert(caller);
         }
         let response = self.inner.call(request);
         let place = admitted.place;
-        Box::pin(async move { Ok(response.await?.map(|body| Body::new(Held { body, _place: place }))) }.instrument(span))
+        let answer = async move {
+            let mut response = response.await?.map(|body| Body::new(Held { body, _place: place }));
+            response.headers_mut().insert(REQUEST_ID, id.header());
+            Ok(response)
+        };
+        Box::pin(answer.instrument(span))
+    }
+}
+
+/// Names one request in the log and to its caller. Says nothing about either.
+#[derive(Debug, Clone, Copy)]
+struct RequestId(u64);
+
+impl RequestId {
+    /// Counted from a random start: unlike the ids of the run before, and no lock.
+    fn new() -> Self {
+        static NEXT: LazyLock<AtomicU64> = LazyLock::new(|| {
+            let mut start = [0; 8];
+            // Without randomness the ids start at 0: still distinct within this run.
+            let _random = aws_lc_rs::rand::fill(&mut start).is_ok();
+            AtomicU64::new(u64::from_be_bytes(start))
+        });
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn header(self) -> HeaderValue {
+        // Hexadecimal digits are always a header's value.
+        HeaderValue::from_str(&self.to_string()).unwrap_or_else(|_| HeaderValue::from_static("-"))
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
     }
 }
 

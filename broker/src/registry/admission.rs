@@ -6,18 +6,18 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use comity_identity::SigningRequest;
+use comity_identity::{SigningRequest, VerifiedPeer};
 use comity_membership::{Federation, Standing, Statement};
 use comity_policy::Organisation;
 use comity_runtime::tasks::Tasks;
 use comity_types::ids::Kind;
-use comity_types::{Clock, Digest, Name, Secret, SpiffeId, Timestamp, TrustDomain};
+use comity_types::{Clock, Digest, Name, SpiffeId, Timestamp, TrustDomain};
 
 use super::authorities::{Authorities, AuthorityError};
 use super::enrolments::store::{Store, StoreError};
 use super::enrolments::{Certificate, Claim, Event, Invite, InviteId, Refused, Request, State};
 use super::{Registry, RegistryError, run_to_end};
-use crate::config::Leaf;
+use crate::config::{Address, Leaf};
 
 /// Shortest and longest life of an invite.
 pub const INVITE_TTL: std::ops::RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(30 * 24 * 3600);
@@ -79,10 +79,8 @@ impl From<StoreError> for AdmissionError {
 /// A fresh invite.
 #[derive(Debug)]
 pub struct Invited {
-    /// Its id.
-    pub id: InviteId,
-    /// What proves it.
-    pub secret: Secret<Vec<u8>>,
+    /// What the member gets.
+    pub invite: comity_identity::Invite,
     /// When it ends.
     pub expires_at: Timestamp,
 }
@@ -136,13 +134,23 @@ struct Inner {
     leaf: Leaf,
     clock: Arc<dyn Clock>,
     tasks: Tasks,
+    door: Door,
+}
+
+/// What every invite carries.
+#[derive(Debug, Clone)]
+pub struct Door {
+    /// The digest that pins the root.
+    pub root_sha256: Digest,
+    /// Where the broker is.
+    pub address: Address,
 }
 
 impl Admission {
     /// Puts it together.
     #[must_use]
-    pub fn new(registry: Registry, enrolments: Store, authorities: Arc<Authorities>, leaf: Leaf, clock: Arc<dyn Clock>, tasks: Tasks) -> Self {
-        Self(Arc::new(Inner { registry, enrolments, authorities, leaf, clock, tasks }))
+    pub fn new(registry: Registry, enrolments: Store, authorities: Arc<Authorities>, leaf: Leaf, door: Door, clock: Arc<dyn Clock>, tasks: Tasks) -> Self {
+        Self(Arc::new(Inner { registry, enrolments, authorities, leaf, clock, tasks, door }))
     }
 
     /// The enrolments.
@@ -158,13 +166,14 @@ impl Admission {
     pub async fn invite(&self, by: SpiffeId, domain: TrustDomain, kind: Kind, name: Name, ttl: Duration) -> Result<Invited, AdmissionError> {
         let member = SpiffeId::new(domain, kind, name);
         check_invitable(&self.0.registry.snapshot().federation, &member)?;
-        let id = InviteId::from_bytes(random()?);
-        let secret: [u8; 32] = random()?;
+        let handed = comity_identity::Invite::generate(self.0.door.root_sha256, self.0.door.address.as_str());
+        let handed = handed.map_err(|error| AdmissionError::Internal { problem: error.to_string() })?;
         let at = self.0.clock.now();
-        let invite = Invite { id: id.clone(), secret_sha256: Digest::of(&secret), member, by, expires_at: at.plus(ttl) };
+        let id = InviteId::from_bytes(handed.id);
+        let invite = Invite { id, secret_sha256: handed.secret_digest(), member, by, expires_at: at.plus(ttl) };
         let expires_at = invite.expires_at;
         self.run(move |inner| async move { inner.record(Event::Invited { invite, at }).await }).await?;
-        Ok(Invited { id, secret: Secret::new(secret.to_vec()), expires_at })
+        Ok(Invited { invite: handed, expires_at })
     }
 
     /// Takes up an invite, or asks again how it stands.
@@ -202,15 +211,21 @@ impl Admission {
         self.run(move |inner| async move { inner.record(Event::Rejected { id, by, reason, at: inner.clock.now() }).await }).await
     }
 
-    /// A fresh certificate for a member that takes part, for its own ID alone.
+    /// A fresh certificate for a member that takes part, for its own ID and the key it calls with alone:
+    /// the edge knows members by their keys, so another key would be turned away there.
     ///
     /// # Errors
-    /// It is suspended or unknown, or its authority cannot sign.
-    pub fn renew(&self, member: &SpiffeId, csr: &SigningRequest) -> Result<Certificate, AdmissionError> {
-        match self.0.registry.snapshot().federation.standing(member) {
-            Standing::Active => self.0.issue(member, csr),
-            Standing::Suspended { .. } | Standing::Unknown => Err(AdmissionError::NotActive { member: member.clone() }),
+    /// It is suspended or unknown, asks for another key, or its authority cannot sign.
+    pub fn renew(&self, peer: &VerifiedPeer, csr: &SigningRequest) -> Result<Certificate, AdmissionError> {
+        let member = peer.id();
+        if self.0.registry.snapshot().federation.standing(member) != Standing::Active {
+            return Err(AdmissionError::NotActive { member: member.clone() });
         }
+        if csr.public_key_digest() != peer.public_key() {
+            let problem = "is for another key than the one that calls (hint: renew with the same key; a new key needs a new invite)".into();
+            return Err(AdmissionError::Invalid { field: "csr_der", problem });
+        }
+        self.0.issue(member, csr)
     }
 
     /// The anchors of a member's organisation, DER.
@@ -365,8 +380,3 @@ fn alarm(id: &InviteId, refused: &Refused) {
     }
 }
 
-fn random<const N: usize>() -> Result<[u8; N], AdmissionError> {
-    let mut bytes = [0; N];
-    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| AdmissionError::Internal { problem: "the system gives no randomness".into() })?;
-    Ok(bytes)
-}

@@ -2,8 +2,7 @@
 //! Keys lie under `<data_dir>/ca/`, readable by the broker's user alone.
 
 use std::collections::HashMap;
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,6 +11,8 @@ use base64::engine::general_purpose::STANDARD;
 use comity_identity::{Authority, CertificateDer};
 use comity_types::{Secret, Timestamp, TrustDomain};
 use rustls::pki_types::pem::PemObject as _;
+
+use crate::files::write_durably;
 
 /// Why an authority cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -142,14 +143,4 @@ fn pem(der: &[u8]) -> String {
     let text = STANDARD.encode(der);
     let lines: String = text.as_bytes().chunks(64).map(|line| String::from_utf8_lossy(line).into_owned() + "\n").collect();
     format!("-----BEGIN CERTIFICATE-----\n{lines}-----END CERTIFICATE-----\n")
-}
-
-/// Written beside, synced, and moved over: after a crash the file is whole or absent.
-fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let beside = path.with_extension("new");
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    std::fs::rename(&beside, path)?;
-    path.parent().map_or(Ok(()), |dir| std::fs::File::open(dir)?.sync_all())
 }

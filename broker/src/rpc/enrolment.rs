@@ -1,9 +1,8 @@
 //! The Enrolment service: the root document, joining with an invite, fresh certificates.
 
-use std::sync::Arc;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use comity_identity::SigningRequest;
 use comity_proto::enrolment as wire;
 use comity_proto::enrolment::enrolment_server::Enrolment;
@@ -23,23 +22,24 @@ const SECRET_BYTES: usize = 32;
 #[derive(Debug, Clone)]
 pub struct Service {
     admission: Admission,
-    root: Arc<[u8]>,
+    root: Bytes,
 }
 
 impl Service {
     /// Puts it together; `root` is root.json as it was founded.
     #[must_use]
-    pub const fn new(admission: Admission, root: Arc<[u8]>) -> Self {
+    pub const fn new(admission: Admission, root: Bytes) -> Self {
         Self { admission, root }
     }
 
     fn issued(&self, member: &SpiffeId, certificate: &Certificate) -> Result<wire::Issued, Status> {
-        let chain = certificate.chain.iter().map(|text| STANDARD.decode(text)).collect::<Result<_, _>>();
-        let chain = chain.map_err(|error| super::ours(&error))?;
+        let decoded = certificate.chain.iter().map(|text| STANDARD.decode(text).map(Bytes::from)).collect::<Result<_, _>>();
+        let chain = decoded.map_err(|error| super::ours(&error))?;
+        let anchors = self.admission.anchors(member.trust_domain()).map_err(admission)?;
         Ok(wire::Issued {
             certificate_chain_der: chain,
             spiffe_id: member.to_string(),
-            organisation_anchors_der: self.admission.anchors(member.trust_domain()).map_err(admission)?,
+            organisation_anchors_der: anchors.into_iter().map(Bytes::from).collect(),
             not_after: Some(super::timestamp(certificate.not_after)),
         })
     }
@@ -48,7 +48,7 @@ impl Service {
 #[tonic::async_trait]
 impl Enrolment for Service {
     async fn get_root(&self, _: Request<wire::GetRootRequest>) -> Result<Response<wire::GetRootResponse>, Status> {
-        Ok(Response::new(wire::GetRootResponse { root: self.root.to_vec() }))
+        Ok(Response::new(wire::GetRootResponse { root: self.root.clone() }))
     }
 
     async fn join(&self, request: Request<wire::JoinRequest>) -> Result<Response<wire::JoinResponse>, Status> {
@@ -72,9 +72,9 @@ impl Enrolment for Service {
     }
 
     async fn renew(&self, request: Request<wire::RenewRequest>) -> Result<Response<wire::RenewResponse>, Status> {
-        let member = CallerIdentity::of(&request)?.id().clone();
+        let peer = &CallerIdentity::of(&request)?.peer;
         let csr = SigningRequest::parse(&request.get_ref().csr_der).map_err(|error| invalid("csr_der", error))?;
-        let certificate = self.admission.renew(&member, &csr).map_err(admission)?;
-        Ok(Response::new(wire::RenewResponse { issued: Some(self.issued(&member, &certificate)?) }))
+        let certificate = self.admission.renew(peer, &csr).map_err(admission)?;
+        Ok(Response::new(wire::RenewResponse { issued: Some(self.issued(peer.id(), &certificate)?) }))
     }
 }

@@ -11,12 +11,14 @@ use comity_policy::Offer;
 use comity_proto::membership as wire;
 use comity_proto::membership::membership_server::Membership;
 use comity_types::ids::Kind;
-use comity_types::{Digest, SpiffeId};
+use comity_types::SpiffeId;
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use super::{admission, invalid, parse, registry};
 use crate::config::Address;
 use crate::edge::CallerIdentity;
+use crate::links::Links;
 use crate::registry::admission::{Admission, INVITE_TTL};
 use crate::registry::{Registry, RegistryError};
 
@@ -30,23 +32,15 @@ const MAX_REASON_BYTES: usize = 1024;
 pub struct Service {
     registry: Registry,
     admission: Admission,
-    federation: InviteFacts,
-}
-
-/// What every invite carries.
-#[derive(Debug, Clone)]
-pub struct InviteFacts {
-    /// The digest that pins the root.
-    pub root_sha256: Digest,
-    /// Where the broker is.
-    pub broker: Address,
+    links: Links,
+    stop: CancellationToken,
 }
 
 impl Service {
-    /// Puts it together.
+    /// Puts it together; streams end when `stop` is cancelled.
     #[must_use]
-    pub const fn new(registry: Registry, admission: Admission, federation: InviteFacts) -> Self {
-        Self { registry, admission, federation }
+    pub const fn new(registry: Registry, admission: Admission, links: Links, stop: CancellationToken) -> Self {
+        Self { registry, admission, links, stop }
     }
 
     async fn append(&self, by: SpiffeId, statement: Statement) -> Result<u64, Status> {
@@ -67,7 +61,7 @@ impl Membership for Service {
             return Err(invalid("ttl_seconds", format_args!("{} is outside 60 to 2592000", request.ttl_seconds)));
         }
         let invited = self.admission.invite(by, domain, kind(request.kind)?, name, ttl).await.map_err(admission)?;
-        Ok(Response::new(render::invite(&invited, &self.federation)?))
+        Ok(Response::new(render::invite(&invited)?))
     }
 
     async fn list_enrolments(&self, _: Request<wire::ListEnrolmentsRequest>) -> Result<Response<wire::ListEnrolmentsResponse>, Status> {
@@ -111,7 +105,7 @@ impl Membership for Service {
     }
 
     async fn list_nodes(&self, _: Request<wire::ListNodesRequest>) -> Result<Response<wire::ListNodesResponse>, Status> {
-        Ok(Response::new(render::nodes(&self.registry.snapshot().federation)))
+        Ok(Response::new(render::nodes(&self.registry.snapshot().federation, |node| self.links.load(node).state)))
     }
 
     async fn list_apps(&self, request: Request<wire::ListAppsRequest>) -> Result<Response<wire::ListAppsResponse>, Status> {
@@ -133,7 +127,7 @@ impl Membership for Service {
 
     async fn watch(&self, request: Request<wire::WatchRequest>) -> Result<Response<watch::Entries>, Status> {
         let caller = CallerIdentity::of(&request)?.id().clone();
-        Ok(Response::new(watch::entries(self.registry.clone(), caller, request.get_ref().after_epoch)))
+        Ok(Response::new(watch::entries(self.registry.clone(), caller, request.get_ref().after_epoch, self.stop.clone())))
     }
 }
 

@@ -4,9 +4,18 @@ use comity_membership::{Federation, OrganisationState, Standing};
 use comity_proto::membership as wire;
 use comity_types::ids::Kind;
 use comity_types::{SpiffeId, TrustDomain};
+use tonic::Status;
 
+use crate::links::LinkState;
+use crate::registry::admission::Invited;
 use crate::registry::enrolments::{Invite, Request};
 use crate::rpc::timestamp;
+
+/// A fresh invite, with the one string that the member gets. It is secret: it goes to the operator and nowhere else.
+pub(super) fn invite(invited: &Invited) -> Result<wire::InviteResponse, Status> {
+    let text = invited.invite.encode().map_err(|error| super::super::ours(&error))?;
+    Ok(wire::InviteResponse { invite: text.reveal().clone(), invite_id: invited.invite.id_text(), expires_at: Some(timestamp(invited.expires_at)) })
+}
 
 /// An enrolment that waits.
 pub(super) fn enrolment(invite: &Invite, request: &Request) -> wire::Enrolment {
@@ -42,7 +51,7 @@ fn organisation(federation: &Federation, state: &OrganisationState) -> wire::Org
 }
 
 /// Every node; `link` tells the state of the broker's connection to it.
-pub(super) fn nodes(federation: &Federation) -> wire::ListNodesResponse {
+pub(super) fn nodes(federation: &Federation, link: impl Fn(&SpiffeId) -> LinkState) -> wire::ListNodesResponse {
     let node = |(id, state): (&SpiffeId, &comity_membership::NodeState)| {
         let (standing, suspension_reason) = standing(federation, id);
         wire::NodeEntry {
@@ -51,7 +60,7 @@ pub(super) fn nodes(federation: &Federation) -> wire::ListNodesResponse {
             standing,
             suspension_reason,
             offers: u32::try_from(state.offers.len()).unwrap_or(u32::MAX),
-            link: "idle".into(),
+            link: link(id).as_str().into(),
         }
     };
     wire::ListNodesResponse { nodes: federation.nodes().map(node).collect(), epoch: federation.epoch() }

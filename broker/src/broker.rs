@@ -1,0 +1,324 @@
+//! The broker as a whole: everything is opened and bound before anything is served, then it runs until it
+//! is told to stop, or until it can no longer keep what it promises.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use comity_identity::tls::{enrolment_server_config, server_config};
+use comity_identity::{AnchorSource, HostName, PermitKey, SharedAnchors};
+use comity_policy::Tables;
+use comity_runtime::accept::{Acceptor, Listener};
+use comity_runtime::clock::SystemClock;
+use comity_runtime::tasks::{Closed, Tasks};
+use comity_runtime::trailers::TrailerLayer;
+use comity_types::ids::Kind;
+use comity_types::{Clock, SpiffeId};
+use tonic::service::Routes;
+use tonic::transport::Server;
+use tonic_health::server::HealthReporter;
+use tower::layer::util::{Identity, Stack};
+
+use crate::access::{Access, Parts};
+use crate::certificate::{CertificateError, Issuer, OwnCertificate};
+use crate::config::Config;
+use crate::edge::Edge;
+use crate::edge::capacity::Capacity;
+use crate::edge::layer::EdgeLayer;
+use crate::files::write_durably;
+use crate::founding::{Founding, FoundingError};
+use crate::ledger::decisions::Ledger;
+use crate::ledger::journal::JournalError;
+use crate::links::Links;
+use crate::registry::admission::{Admission, Door};
+use crate::registry::authorities::{Authorities, AuthorityError};
+use crate::registry::enrolments::store::{Store, StoreError};
+use crate::registry::{Opening, Registry, RegistryError};
+use crate::routes::{Services, announce, retire, routes};
+use crate::rpc::{catalog, enrolment, inference, membership};
+
+/// Calls that one connection may have in flight: an app's pool of connections is small, and its calls are many.
+const MAX_STREAMS: u32 = 1_024;
+/// How often an idle connection is asked whether its peer is still there: below the minutes after which
+/// firewalls forget connections.
+const KEEPALIVE_EVERY: Duration = Duration::from_secs(30);
+/// How long the peer has for its answer.
+const KEEPALIVE_ANSWER: Duration = Duration::from_secs(20);
+/// How long the last work may take after the last call has ended: some writes to a journal.
+const LAST_WORK: Duration = Duration::from_secs(5);
+/// Where the broker writes the address that it listens on, once it does.
+pub const ADDRESS_FILE: &str = "address";
+/// Beside what is advertised, so that clients on the same machine that check host names get in.
+const LOCAL_HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
+
+/// Why the broker cannot start, or had to stop.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BrokerError {
+    /// The data directory is not what was founded.
+    #[error(transparent)]
+    Founding(#[from] FoundingError),
+    /// The registry cannot be opened.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The enrolments cannot be opened.
+    #[error(transparent)]
+    Enrolments(#[from] StoreError),
+    /// The decision journal cannot be opened.
+    #[error(transparent)]
+    Ledger(#[from] JournalError),
+    /// The federation's authority cannot be used.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+    /// The broker gets no certificate.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// The root's anchors cannot be used.
+    #[error("root.json: field anchors")]
+    Anchors(#[from] comity_identity::anchors::AnchorError),
+    /// A host that is advertised cannot stand in a certificate.
+    #[error("field advertise of the configuration")]
+    Advertise(#[source] comity_types::Invalid),
+    /// No address is advertised, which the configuration's checks refuse.
+    #[error("field advertise of the configuration is empty")]
+    NotAdvertised,
+    /// TLS cannot be set up.
+    #[error("cannot set up TLS")]
+    Tls(#[from] rustls::Error),
+    /// The tables of blocs and purposes cannot be read.
+    #[error("the built-in policy tables cannot be read")]
+    Tables(#[source] &'static comity_policy::tables::TableError),
+    /// Reflection cannot be set up.
+    #[error("cannot set up reflection")]
+    Reflection(#[from] tonic_reflection::server::Error),
+    /// The address cannot be bound.
+    #[error("cannot listen on {address} (hint: field listen of the configuration)")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The address cannot be told.
+    #[error("cannot write {}", path.display())]
+    Address {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Serving ended by itself.
+    #[error("the server failed")]
+    Serve(#[from] tonic::transport::Error),
+    /// A journal has failed: what it holds is unknown, so nothing more may be promised.
+    #[error("a journal has failed, and the broker stops: {cause}")]
+    JournalFailed {
+        /// Why.
+        cause: Arc<str>,
+    },
+}
+
+/// A broker that is bound and not yet served.
+#[derive(Debug)]
+pub struct Broker {
+    config: Config,
+    listener: Listener,
+    acceptor: Acceptor,
+    certificate: OwnCertificate,
+    edge: Edge,
+    routes: Routes,
+    health: HealthReporter,
+    journals: Journals,
+    front: Tasks,
+    tasks: Tasks,
+}
+
+impl Broker {
+    /// Opens everything and binds the socket. Nothing is served yet.
+    ///
+    /// # Errors
+    /// A file of the data directory is missing, damaged, in use or of another federation, or the address
+    /// cannot be bound.
+    pub async fn build(config: Config) -> Result<Self, BrokerError> {
+        Self::build_with_clock(config, Arc::new(SystemClock)).await
+    }
+
+    /// As [`Broker::build`], with a time of one's own.
+    ///
+    /// # Errors
+    /// Those of [`Broker::build`].
+    pub async fn build_with_clock(config: Config, clock: Arc<dyn Clock>) -> Result<Self, BrokerError> {
+        let founding = Founding::read(&config.data_dir)?;
+        let own_id = SpiffeId::new(founding.root.federation.clone(), Kind::Broker, config.replica.clone());
+        founding.check_broker(&own_id)?;
+        let (tasks, front) = (Tasks::new(), Tasks::new());
+        let authorities = Arc::new(Authorities::new(&config.data_dir.join("ca")));
+        let authority = authorities.find(&founding.root.federation)?;
+        let hosts = hosts(&config)?;
+        let certificate = OwnCertificate::new(Issuer { authority, id: own_id, hosts, life: config.leaf.broker, clock: Arc::clone(&clock) })?;
+        let registry = open_registry(&config, &founding, &clock, &tasks).await?;
+        let enrolments = Store::open(&config.data_dir.join("enrolments.journal"))?;
+        let ledger = Ledger::open(&config.data_dir.join("decisions.journal"))?;
+        let journals = Journals { registry: registry.clone(), enrolments: enrolments.clone(), ledger: ledger.clone() };
+        let acceptor = acceptor(&certificate, &registry, &clock)?;
+        let edge = Edge::new(registry.clone(), Capacity::new(config.limits));
+        let door = Door { root_sha256: founding.root_sha256, address: config.advertise.first().cloned().ok_or(BrokerError::NotAdvertised)? };
+        let admission = Admission::new(registry.clone(), enrolments, authorities, config.leaf, door, Arc::clone(&clock), tasks.clone());
+        let links = Links::new(registry.clone(), certificate.credentials(), Arc::clone(&clock), tasks.clone());
+        let root_json = founding.root_json.clone();
+        let access = access(&config, founding.permit_key, &registry, ledger, links.clone(), &clock, &tasks)?;
+        let services = Services {
+            enrolment: enrolment::Service::new(admission.clone(), root_json),
+            membership: membership::Service::new(registry, admission, links, front.token()),
+            catalog: catalog::Catalog::new(access.clone()),
+            inference: inference::Inference::new(access),
+        };
+        let health = HealthReporter::new();
+        let routes = routes(services, &health)?;
+        let listener = Listener::bind(&config.listen.to_string()).await.map_err(|source| BrokerError::Listen { address: config.listen, source })?;
+        Ok(Self { config, listener, acceptor, certificate, edge, routes, health, journals, front, tasks })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.listener.local_addr()
+    }
+
+    /// Serves until `shutdown` ends, then drains for as long as the configuration says.
+    ///
+    /// # Errors
+    /// A journal fails, or the server does.
+    pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), BrokerError> {
+        let Self { config, listener, acceptor, certificate, edge, routes, mut health, journals, front, tasks } = self;
+        let (address, stop) = (listener.local_addr(), front.token());
+        let incoming = listener.incoming(acceptor, &front);
+        front.spawn("certificate", certificate.keep_fresh(stop.clone()));
+        announce(&health).await;
+        let address_file = AddressFile::write(&config.data_dir, address)?;
+        tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
+        let served = server(edge).add_routes(routes).serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
+        let mut served = Box::pin(served);
+        tokio::select! {
+            () = shutdown => {}
+            cause = journals.failed() => return Err(BrokerError::JournalFailed { cause }),
+            ended = &mut served => return Ok(ended?),
+        }
+        drop(address_file);
+        retire(&mut health).await;
+        stop.cancel();
+        match tokio::time::timeout(config.drain, served).await {
+            Ok(ended) => ended?,
+            Err(_) => tracing::warn!(drain = ?config.drain, "calls still ran when the drain ended; they are cut"),
+        }
+        end([&front, &tasks]).await;
+        Ok(())
+    }
+}
+
+/// Everything that has to stay durable for the broker to go on.
+#[derive(Debug)]
+struct Journals {
+    registry: Registry,
+    enrolments: Store,
+    ledger: Ledger,
+}
+
+impl Journals {
+    /// Resolves, to the cause, when the first of them has failed.
+    async fn failed(&self) -> Arc<str> {
+        tokio::select! {
+            cause = self.registry.failed() => cause,
+            cause = self.enrolments.failed() => cause,
+            cause = self.ledger.failed() => cause,
+        }
+    }
+}
+
+async fn open_registry(config: &Config, founding: &Founding, clock: &Arc<dyn Clock>, tasks: &Tasks) -> Result<Registry, BrokerError> {
+    let opening = Opening {
+        founding: founding.statement(),
+        root_sha256: founding.root_sha256,
+        federation_anchors: founding.root.organisation_anchors()?,
+        anchors: Arc::new(SharedAnchors::default()),
+        clock: Arc::clone(clock),
+        tasks: tasks.clone(),
+    };
+    Ok(Registry::open(&config.data_dir.join("registry.journal"), opening).await?)
+}
+
+fn acceptor(certificate: &OwnCertificate, registry: &Registry, clock: &Arc<dyn Clock>) -> Result<Acceptor, BrokerError> {
+    let anchors: Arc<dyn AnchorSource> = registry.anchors();
+    let mutual = server_config(certificate.credentials(), anchors, Arc::clone(clock))?;
+    let enrolment = enrolment_server_config(certificate.credentials(), Arc::clone(clock))?;
+    Ok(Acceptor::new(mutual, Some(enrolment)).with_clock(Arc::clone(clock)))
+}
+
+fn access(
+    config: &Config, permit_key: PermitKey, registry: &Registry, ledger: Ledger, links: Links, clock: &Arc<dyn Clock>, tasks: &Tasks,
+) -> Result<Access, BrokerError> {
+    let tables = Tables::builtin().map_err(BrokerError::Tables)?;
+    Ok(Access::new(Parts {
+        registry: registry.clone(),
+        ledger,
+        links,
+        tables: Arc::new(tables.clone()),
+        places: config.places.clone(),
+        request_bytes: config.limits.request_bytes,
+        clock: Arc::clone(clock),
+        permit_key,
+        tasks: tasks.clone(),
+    }))
+}
+
+fn server(edge: Edge) -> Server<Layers> {
+    Server::builder()
+        .max_concurrent_streams(MAX_STREAMS)
+        .http2_keepalive_interval(Some(KEEPALIVE_EVERY))
+        .http2_keepalive_timeout(Some(KEEPALIVE_ANSWER))
+        .layer(TrailerLayer)
+        .layer(EdgeLayer::new(edge))
+}
+
+/// What stands before the services, innermost first.
+type Layers = Stack<EdgeLayer, Stack<TrailerLayer, Identity>>;
+
+/// The host names in the broker's certificate.
+fn hosts(config: &Config) -> Result<Vec<HostName>, BrokerError> {
+    let advertised = config.advertise.iter().map(|address| address.host()).collect::<BTreeSet<_>>();
+    let local = LOCAL_HOSTS.into_iter().filter(|host| !advertised.contains(host));
+    let hosts = advertised.iter().copied().chain(local).map(str::parse);
+    hosts.collect::<Result<_, _>>().map_err(BrokerError::Advertise)
+}
+
+/// Waits for tasks that write what was promised; nobody waits for them in vain, so they are short.
+async fn end(groups: [&Tasks; 2]) {
+    for group in groups {
+        if let Closed::Abandoned { tasks } = group.close(LAST_WORK).await {
+            tracing::warn!(tasks, "work was left undone");
+        }
+    }
+}
+
+/// The address that is listened on, for whoever started the broker; gone when the broker is.
+struct AddressFile(PathBuf);
+
+impl AddressFile {
+    fn write(data_dir: &Path, address: SocketAddr) -> Result<Self, BrokerError> {
+        let path = data_dir.join(ADDRESS_FILE);
+        match write_durably(&path, address.to_string().as_bytes()) {
+            Ok(()) => Ok(Self(path)),
+            Err(source) => Err(BrokerError::Address { path, source }),
+        }
+    }
+}
+
+impl Drop for AddressFile {
+    fn drop(&mut self) {
+        // Left behind, it is out of date and nothing worse: the next start replaces it.
+        let _removed = std::fs::remove_file(&self.0).is_ok();
+    }
+}

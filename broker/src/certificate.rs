@@ -1,0 +1,153 @@
+//! The broker's own certificate: made from the federation's authority, whose key the broker holds, and
+//! replaced at half its life. Its key is made anew each time and never leaves memory.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use comity_identity::authority::AuthorityError;
+use comity_identity::request::{KeyError, RequestError};
+use comity_identity::tls::CredentialsError;
+use comity_identity::{Authority, CertificateDer, Credentials, HostName, KeyPair, SigningRequest};
+use comity_types::{Clock, SpiffeId, Timestamp};
+use tokio_util::sync::CancellationToken;
+
+/// How often to look whether it is time: also how soon a renewal that failed is tried again. Short against
+/// the half of the shortest life that may be configured, 5 minutes.
+const CHECK_EVERY: Duration = Duration::from_secs(30);
+
+/// Why the broker has no certificate.
+#[derive(Debug, thiserror::Error)]
+pub enum CertificateError {
+    /// The key cannot be made.
+    #[error("cannot make the broker's key")]
+    Key(#[from] KeyError),
+    /// The request is refused.
+    #[error("cannot ask for the broker's certificate")]
+    Request(#[from] RequestError),
+    /// The federation's authority does not sign.
+    #[error("the federation's authority does not sign the broker's certificate")]
+    Authority(#[from] AuthorityError),
+    /// What was signed cannot be used.
+    #[error("the broker's certificate cannot be used")]
+    Credentials(#[from] Box<CredentialsError>),
+}
+
+/// Makes the broker's certificates.
+#[derive(Debug)]
+pub struct Issuer {
+    /// The federation's authority.
+    pub authority: Arc<Authority>,
+    /// Whom they name.
+    pub id: SpiffeId,
+    /// The hosts in them, for clients that check those.
+    pub hosts: Vec<HostName>,
+    /// How long each lives.
+    pub life: Duration,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// The certificate in use, and what makes the next one.
+#[derive(Debug)]
+pub struct OwnCertificate {
+    issuer: Issuer,
+    credentials: Arc<Credentials>,
+}
+
+impl OwnCertificate {
+    /// Makes the first one.
+    ///
+    /// # Errors
+    /// The authority does not sign, or no key can be made.
+    pub fn new(issuer: Issuer) -> Result<Self, CertificateError> {
+        let (chain, key) = issuer.issue()?;
+        let credentials = Arc::new(Credentials::new(chain, &key).map_err(boxed)?);
+        Ok(Self { issuer, credentials })
+    }
+
+    /// What TLS uses: always the newest.
+    #[must_use]
+    pub fn credentials(&self) -> Arc<Credentials> {
+        Arc::clone(&self.credentials)
+    }
+
+    /// Renews at half-life, until `stop`.
+    pub async fn keep_fresh(self, stop: CancellationToken) {
+        let mut tick = tokio::time::interval(CHECK_EVERY);
+        while stop.run_until_cancelled(tick.tick()).await.is_some() {
+            if self.is_due(self.issuer.clock.now()) {
+                self.renew();
+            }
+        }
+    }
+
+    /// True from the middle of the certificate's life on.
+    fn is_due(&self, now: Timestamp) -> bool {
+        let leaf = self.credentials.leaf();
+        now >= leaf.not_before.plus(leaf.not_after.since(leaf.not_before) / 2)
+    }
+
+    /// A failure leaves the old certificate in use, and half its life to try again.
+    fn renew(&self) {
+        let renewed = self.issuer.issue().and_then(|(chain, key)| Ok(self.credentials.replace(chain, &key).map_err(boxed)?));
+        match renewed {
+            Ok(()) => tracing::info!(not_after = %self.credentials.leaf().not_after, "renewed the broker's certificate"),
+            Err(error) => tracing::error!(error = crate::error_chain(&error), "cannot renew the broker's certificate"),
+        }
+    }
+}
+
+impl Issuer {
+    fn issue(&self) -> Result<(Vec<CertificateDer<'static>>, KeyPair), CertificateError> {
+        let key = KeyPair::generate()?;
+        let request = SigningRequest::parse(&key.signing_request(&self.id)?)?;
+        let issued = self.authority.issue(&request, &self.id, &self.hosts, self.life, self.clock.now())?;
+        Ok((issued.chain, key))
+    }
+}
+
+fn boxed(error: CredentialsError) -> Box<CredentialsError> {
+    Box::new(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// A clock that stands still until it is set.
+    #[derive(Debug)]
+    struct SetClock(Mutex<Timestamp>);
+
+    impl Clock for SetClock {
+        fn now(&self) -> Timestamp {
+            *self.0.lock().unwrap()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_certificate_is_replaced_at_half_its_life_and_not_before() {
+        let start: Timestamp = "2026-11-23T10:00:00Z".parse().unwrap();
+        let clock = Arc::new(SetClock(Mutex::new(start)));
+        let authority = Arc::new(Authority::generate("fed.example".parse().unwrap(), start).unwrap());
+        let (id, life) = ("spiffe://fed.example/broker/b1".parse().unwrap(), Duration::from_secs(24 * 3600));
+        let own = OwnCertificate::new(Issuer { authority, id, hosts: vec![], life, clock: clock.clone() }).unwrap();
+        let (credentials, stop) = (own.credentials(), CancellationToken::new());
+        let first = credentials.leaf();
+        let keeper = tokio::spawn(own.keep_fresh(stop.clone()));
+
+        *clock.0.lock().unwrap() = start.plus(life / 3);
+        tokio::time::sleep(CHECK_EVERY * 2).await;
+        assert_eq!(credentials.leaf(), first);
+
+        *clock.0.lock().unwrap() = start.plus(life / 2);
+        tokio::time::sleep(CHECK_EVERY * 2).await;
+        let second = credentials.leaf();
+        assert_eq!((&second.id, second.not_after), (&first.id, start.plus(life / 2).plus(life)));
+        assert_ne!(second.public_key, first.public_key);
+
+        stop.cancel();
+        keeper.await.unwrap();
+    }
+}

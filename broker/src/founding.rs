@@ -1,0 +1,116 @@
+//! What the data directory was founded with: the root document and the key that permits are signed with.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use comity_identity::permit::PermitError;
+use comity_identity::root::RootError;
+use comity_identity::{PermitKey, Root};
+use comity_membership::Statement;
+use comity_types::{Digest, Secret, SpiffeId};
+
+/// The root document in the data directory.
+const ROOT_FILE: &str = "root.json";
+/// The key that permits are signed with: Ed25519 as PKCS #8 in DER.
+const PERMIT_KEY_FILE: &str = "permit.key";
+
+/// Why the data directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum FoundingError {
+    /// A file is missing or cannot be read.
+    #[error("cannot read {} (hint: \"comity federation init\" makes it, and data_dir in broker.toml says where it is)", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// root.json is wrong.
+    #[error("{} cannot be used (hint: restore it from a copy)", path.display())]
+    Root {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: Box<RootError>,
+    },
+    /// permit.key is wrong.
+    #[error("{} cannot be used (hint: restore it from a copy)", path.display())]
+    PermitKey {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: PermitError,
+    },
+    /// permit.key is not the key that the root names, so every node would refuse.
+    #[error("{} is not the permit key of root.json (hint: restore both from one copy)", path.display())]
+    OtherPermitKey {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The root names another broker.
+    #[error("root.json names the broker {root}, and the configuration {configured} (hint: set replica to \"{}\")", root.name())]
+    OtherBroker {
+        /// What the root says.
+        root: SpiffeId,
+        /// What the configuration says.
+        configured: SpiffeId,
+    },
+}
+
+/// What was founded, checked.
+#[derive(Debug)]
+pub struct Founding {
+    /// The root document.
+    pub root: Root,
+    /// Its exact bytes, which members pin.
+    pub root_json: Bytes,
+    /// Their digest.
+    pub root_sha256: Digest,
+    /// Signs permits.
+    pub permit_key: PermitKey,
+}
+
+impl Founding {
+    /// Reads `data_dir`.
+    ///
+    /// # Errors
+    /// A file is missing or wrong, or the two do not belong together.
+    pub fn read(data_dir: &Path) -> Result<Self, FoundingError> {
+        let (path, bytes) = read(data_dir, ROOT_FILE)?;
+        let root = Root::from_json(&bytes).map_err(|source| FoundingError::Root { path, source: Box::new(source) })?;
+        let (path, key) = read(data_dir, PERMIT_KEY_FILE)?;
+        let unusable = |source| FoundingError::PermitKey { path: path.clone(), source };
+        let permit_key = PermitKey::from_pkcs8(&Secret::new(key)).map_err(unusable)?;
+        if permit_key.public().map_err(unusable)? != root.permit_key {
+            return Err(FoundingError::OtherPermitKey { path });
+        }
+        Ok(Self { root, root_sha256: Root::digest(&bytes), root_json: bytes.into(), permit_key })
+    }
+
+    /// Checks that the root means this broker: everyone else would refuse its certificate.
+    ///
+    /// # Errors
+    /// It names another one.
+    pub fn check_broker(&self, configured: &SpiffeId) -> Result<(), FoundingError> {
+        if self.root.broker == *configured {
+            return Ok(());
+        }
+        Err(FoundingError::OtherBroker { root: self.root.broker.clone(), configured: configured.clone() })
+    }
+
+    /// The registry's first statement.
+    #[must_use]
+    pub fn statement(&self) -> Statement {
+        let operators = self.root.operators.iter().cloned().collect();
+        Statement::Founded { federation: self.root.federation.clone(), root_sha256: self.root_sha256, operators }
+    }
+}
+
+fn read(data_dir: &Path, name: &str) -> Result<(PathBuf, Vec<u8>), FoundingError> {
+    let path = data_dir.join(name);
+    match std::fs::read(&path) {
+        Ok(bytes) => Ok((path, bytes)),
+        Err(source) => Err(FoundingError::Unreadable { path, source }),
+    }
+}

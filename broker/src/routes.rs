@@ -1,0 +1,68 @@
+//! Every service that the broker serves, put together.
+
+use comity_proto::catalog::catalog_server::CatalogServer;
+use comity_proto::enrolment::enrolment_server::EnrolmentServer;
+use comity_proto::membership::membership_server::MembershipServer;
+use tonic::server::NamedService;
+use tonic::service::{Routes, RoutesBuilder};
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+
+use crate::rpc::{catalog, enrolment, inference, membership};
+
+/// Largest request on enrolment, in bytes: a signing request and an organisation's facts have under 16 KiB.
+const MAX_ENROLMENT_BYTES: usize = 64 * 1024;
+/// Largest request on membership and catalog, in bytes: 256 offers with their terms have under 1 MiB.
+const MAX_MEMBERSHIP_BYTES: usize = 4 * 1024 * 1024;
+
+/// The services, each ready to be asked.
+pub(crate) struct Services {
+    pub(crate) enrolment: enrolment::Service,
+    pub(crate) membership: membership::Service,
+    pub(crate) catalog: catalog::Catalog,
+    pub(crate) inference: inference::Inference,
+}
+
+/// The services that health tells of, and the broker as a whole.
+const HEALTH_NAMES: &[&str] = &[
+    "",
+    <EnrolmentServer<enrolment::Service> as NamedService>::NAME,
+    <MembershipServer<membership::Service> as NamedService>::NAME,
+    <CatalogServer<catalog::Catalog> as NamedService>::NAME,
+    <inference::Inference as NamedService>::NAME,
+];
+
+/// All routes, with health and reflection beside the services.
+pub(crate) fn routes(services: Services, health: &HealthReporter) -> Result<Routes, tonic_reflection::server::Error> {
+    let mut routes = RoutesBuilder::default();
+    routes
+        .add_service(EnrolmentServer::new(services.enrolment).max_decoding_message_size(MAX_ENROLMENT_BYTES))
+        .add_service(MembershipServer::new(services.membership).max_decoding_message_size(MAX_MEMBERSHIP_BYTES))
+        .add_service(CatalogServer::new(services.catalog).max_decoding_message_size(MAX_MEMBERSHIP_BYTES))
+        .add_service(services.inference)
+        .add_service(tonic_health::pb::health_server::HealthServer::new(tonic_health::server::HealthService::from_health_reporter(health.clone())))
+        .add_service(reflection().build_v1()?)
+        .add_service(reflection().build_v1alpha()?);
+    Ok(routes.routes())
+}
+
+fn reflection() -> tonic_reflection::server::Builder<'static> {
+    tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(comity_proto::DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+}
+
+/// Tells health that everything is served.
+pub(crate) async fn announce(health: &HealthReporter) {
+    for name in HEALTH_NAMES {
+        health.set_service_status(*name, ServingStatus::Serving).await;
+    }
+}
+
+/// Tells health that nothing is served any more, and ends the streams of those who watch it.
+pub(crate) async fn retire(health: &mut HealthReporter) {
+    for name in HEALTH_NAMES {
+        health.set_service_status(*name, ServingStatus::NotServing).await;
+        health.clear_service_status(name).await;
+    }
+}
