@@ -136,7 +136,7 @@ macro_rules! enums {
     };
 }
 
-enums!(capability, wire_capability, Capability, comity_policy::Capability,
+enums!(capability, wire_capability, Capability, Capability,
     [Chat, Embed, Forward, Tools, ImageInput, JsonSchema, LogProbabilities]);
 enums!(training_use, wire_training_use, TrainingUse, comity_policy::offer::TrainingUse, [Never, OptIn, OptOut, Always]);
 enums!(retention_data, wire_retention_data, RetentionData, comity_policy::offer::RetentionData,

@@ -41,8 +41,8 @@ impl Failure {
 
     /// Adds a pair of metadata.
     #[must_use]
-    pub fn with(mut self, key: &str, value: impl ToString) -> Self {
-        self.metadata.push((key.to_owned(), value.to_string()));
+    pub fn with(mut self, key: &str, value: impl std::fmt::Display) -> Self {
+        self.metadata.push((key.to_owned(), format!("{value}")));
         self
     }
 

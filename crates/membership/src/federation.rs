@@ -145,7 +145,7 @@ pub enum Refused {
         /// The node.
         node: SpiffeId,
         /// The offer.
-        offer: OfferName,
+        offer: Box<OfferName>,
         /// Why not.
         why: &'static str,
     },
@@ -261,7 +261,7 @@ impl Federation {
         }
         let mut ids = BTreeSet::new();
         for offer in offers {
-            let refuse = |why| Err(Refused::Offer { node: node.clone(), offer: offer.name(), why });
+            let refuse = |why| Err(Refused::Offer { node: node.clone(), offer: Box::new(offer.name()), why });
             if offer.node != *node {
                 return refuse("the offer names another node");
             }

@@ -80,7 +80,7 @@ impl TryFrom<wire::Terms> for Terms {
             Ok(Claim { value, validity: interval("training_use.validity", claim.validity)? })
         };
         Ok(Self {
-            retention: terms.retention.map(retention).transpose()?,
+            retention: terms.retention.as_ref().map(retention).transpose()?,
             training_use: terms.training_use.map(training).transpose()?,
             allowed_purposes: purposes("allowed_purposes", terms.allowed_purposes)?,
             prohibited_purposes: purposes("prohibited_purposes", terms.prohibited_purposes)?,
@@ -89,7 +89,7 @@ impl TryFrom<wire::Terms> for Terms {
     }
 }
 
-fn retention(claim: wire::RetentionClaim) -> Result<Claim<Vec<RetentionRule>>, WireError> {
+fn retention(claim: &wire::RetentionClaim) -> Result<Claim<Vec<RetentionRule>>, WireError> {
     bounded("retention.rules", claim.rules.len(), MAX_RULES)?;
     let rule = |(index, rule): (usize, &wire::RetentionRule)| {
         let path = format!("retention.rules[{index}]");
