@@ -122,4 +122,4 @@ fn expired(admitted: &Admitted) -> Failure {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

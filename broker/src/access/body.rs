@@ -26,7 +26,7 @@ use super::{Parts, suspension};
 use crate::registry::Registry;
 
 /// What of a node's trailers goes on to the caller.
-const TRAILERS: [&str; 4] = [Status::GRPC_STATUS, Status::GRPC_MESSAGE, Status::GRPC_STATUS_DETAILS, metadata::USAGE];
+const TRAILERS: [&str; 4] = ["grpc-status", "grpc-message", "grpc-status-details-bin", metadata::USAGE];
 /// The encoding of messages, if the node names one.
 const ENCODING: &str = "grpc-encoding";
 

@@ -4,9 +4,6 @@
 mod frame;
 mod timeout;
 
-#[cfg(test)]
-mod tests;
-
 use std::time::Duration;
 
 use bytes::Bytes;

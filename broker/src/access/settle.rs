@@ -91,6 +91,7 @@ impl Settlement {
             bytes = record.bytes_out,
             duration_ms = record.duration_ms,
             cancelled = record.cancelled,
+            "{}",
             metrics::EVENT_SETTLED,
         );
         // A body that is dropped after the runtime has ended has nowhere to write to.

@@ -1,1 +1,144 @@
-//! placeholder
+//! What the flow promises, shown on a broker's flow and scripted nodes over real TLS.
+
+use std::time::Duration;
+
+use comity_identity::{Credentials, PermitVerifier};
+use http_body_util::BodyExt as _;
+use tokio::time::Instant;
+
+use self::node::{answers, data, declines, ok, reset, says, waits};
+use self::world::{MODEL, PAYLOAD, REQUEST_BYTES, SOON, World, ended, framed, in_germany, message, read, soon};
+use super::*;
+use crate::ledger::journal::Journal;
+
+pub(crate) mod node;
+mod refusals;
+mod streams;
+pub(crate) mod world;
+
+fn overloaded() -> Failure {
+    Failure::new(Code::ResourceExhausted, "BACKEND_OVERLOADED", "come back later")
+}
+
+#[tokio::test]
+async fn a_request_passes_as_it_came_and_its_answer_with_usage_decision_and_offer() {
+    let world = World::new().await;
+    let node = world.node("a.example", "DE", 1, answers("hello")).await;
+    let request = framed(&message(in_germany()));
+    let response = world.call(Method::Chat, request.clone(), &[("x-secret", "of the caller")]).await;
+    let decision = response.headers()["comity-decision-id"].to_str().unwrap().to_owned();
+    assert_eq!(response.headers()["comity-offer"], "a.example/n1/o1");
+    let (bytes, trailers) = read(response).await;
+    assert_eq!((bytes.as_slice(), ended(&trailers).0), (&b"hello"[..], Code::Ok));
+    assert_eq!(trailers["comity-usage-bin"], "CAMQBA");
+    assert!(!trailers.contains_key("x-internal"));
+    let seen = node.seen();
+    assert_eq!((seen[0].path.as_str(), &seen[0].body[..]), ("/comity.inference.v1.Inference/Chat", request.as_slice()));
+    assert!(seen[0].body.ends_with(PAYLOAD));
+    assert!(!seen[0].headers.contains_key("x-secret"));
+    let (decisions, outcomes) = world.journal(1).await;
+    assert_eq!((decisions[0].id.to_string(), decisions[0].considered), (decision, 1));
+    assert_eq!((outcomes[0].id, outcomes[0].grpc_code, outcomes[0].bytes_out, outcomes[0].cancelled), (decisions[0].id, 0, 5, false));
+    assert_eq!(outcomes[0].usage.map(|usage| (usage.input_tokens, usage.output_tokens)), Some((3, 4)));
+}
+
+#[tokio::test]
+async fn each_try_carries_a_permit_of_its_own_that_the_roots_key_verifies() {
+    let world = World::new().await;
+    let first = world.node("a.example", "DE", 1, declines(overloaded())).await;
+    let second = world.node("b.example", "DE", 2, answers("hello")).await;
+    let (_, trailers) = read(world.ask(in_germany()).await).await;
+    assert_eq!(ended(&trailers).0, Code::Ok);
+    let verifier = PermitVerifier::new(world.permit_key);
+    for (attempt, node) in [(1, &first), (2, &second)] {
+        let seen = node.seen();
+        let (permit, grant) = (seen[0].permit(), seen[0].grant());
+        assert_eq!(verifier.verify(&permit.grant, &permit.signature), Ok(()));
+        assert_eq!((grant.node.as_str(), grant.attempt), (node.id.as_str(), attempt));
+        assert_eq!((grant.caller, grant.method.as_str()), (World::app().to_string(), "ChatStream"));
+        let snapshot = world.registry.snapshot();
+        let offer = snapshot.federation.offer(&grant.offer.parse().unwrap()).unwrap();
+        assert_eq!(grant.offer_sha256, comity_membership::offer_digest(offer).as_bytes()[..]);
+    }
+    assert_eq!(first.seen()[0].grant().decision_id, second.seen()[0].grant().decision_id);
+}
+
+#[tokio::test]
+async fn failover_stays_inside_the_eligible_set_and_no_other_node_sees_a_byte() {
+    let world = World::new().await;
+    let declining = world.node("a.example", "DE", 2, declines(overloaded())).await;
+    let cheaper_abroad = world.node("b.example", "US", 1, answers("from abroad")).await;
+    let suspended = world.node("c.example", "DE", 1, answers("from a suspended one")).await;
+    world.suspend("c.example").await;
+    let eligible = world.node("d.example", "DE", 3, answers("hello")).await;
+    let (bytes, trailers) = read(world.ask(in_germany()).await).await;
+    assert_eq!((bytes.as_slice(), ended(&trailers).0), (&b"hello"[..], Code::Ok));
+    assert_eq!((declining.seen().len(), eligible.seen().len()), (1, 1));
+    for node in [&cheaper_abroad, &suspended] {
+        assert_eq!((node.connections(), node.seen().len()), (0, 0), "{}", node.id);
+    }
+    let (decisions, outcomes) = world.journal(1).await;
+    assert_eq!(decisions[0].eligible.iter().map(ToString::to_string).collect::<Vec<_>>(), ["a.example/n1/o1", "d.example/n1/o1"]);
+    assert_eq!((decisions[0].considered, decisions[0].rejected, outcomes[0].attempt), (4, 2, 2));
+}
+
+#[tokio::test]
+async fn when_every_eligible_node_declines_no_other_is_asked_and_the_last_ones_words_are_told() {
+    let world = World::new().await;
+    let declining = world.node("a.example", "DE", 2, declines(overloaded())).await;
+    let abroad = world.node("b.example", "US", 1, answers("from abroad")).await;
+    let (_, trailers) = read(world.ask(in_germany()).await).await;
+    assert_eq!(ended(&trailers), (Code::ResourceExhausted, "BACKEND_OVERLOADED".into()));
+    assert_eq!((declining.seen().len(), abroad.connections()), (1, 0));
+    assert_eq!(world.journal(1).await.1[0].grpc_code, i32::from(Code::ResourceExhausted));
+}
+
+#[tokio::test]
+async fn a_nodes_veto_goes_to_the_next_node_and_another_error_does_not() {
+    let world = World::new().await;
+    let veto = Failure::new(Code::FailedPrecondition, "NODE_VETO", "my own terms say no");
+    let _vetoing = world.node("a.example", "DE", 1, declines(veto)).await;
+    let wrong = Failure::new(Code::InvalidArgument, "INVALID_FIELD", "no such tool");
+    let _refusing = world.node("b.example", "DE", 2, declines(wrong)).await;
+    let never = world.node("c.example", "DE", 3, answers("hello")).await;
+    let (_, trailers) = read(world.ask(in_germany()).await).await;
+    assert_eq!(ended(&trailers), (Code::InvalidArgument, "INVALID_FIELD".into()));
+    assert_eq!(never.connections(), 0);
+}
+
+#[tokio::test]
+async fn no_more_than_three_tries_are_made() {
+    let world = World::new().await;
+    let mut nodes = Vec::new();
+    for (price, domain) in (1..).zip(["a.example", "b.example", "c.example", "d.example"]) {
+        nodes.push(world.node(domain, "DE", price, declines(overloaded())).await);
+    }
+    let (_, trailers) = read(world.ask(in_germany()).await).await;
+    assert_eq!(ended(&trailers).0, Code::ResourceExhausted);
+    assert_eq!(nodes.iter().map(|node| node.seen().len()).collect::<Vec<_>>(), [1, 1, 1, 0]);
+}
+
+#[tokio::test]
+async fn an_unreachable_node_is_passed_over() {
+    let world = World::new().await;
+    let gone = world.node("a.example", "DE", 1, answers("never")).await;
+    // Nothing listens on the discard port of the loopback.
+    world.publish(&gone, "127.0.0.1:9", "DE", 1).await;
+    let _there = world.node("b.example", "DE", 2, answers("hello")).await;
+    for attempt in [2, 1] {
+        let (bytes, _) = read(world.ask(in_germany()).await).await;
+        assert_eq!(bytes, b"hello");
+        let outcomes = world.journal(3 - attempt).await.1;
+        // The second request knows, and tries the node that is there first.
+        assert_eq!(outcomes.last().unwrap().attempt, u32::try_from(attempt).unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_decision_that_cannot_be_kept_sends_nothing() {
+    let world = World::with_ledger(|_| Ledger::over(Journal::broken())).await;
+    let node = world.node("a.example", "DE", 1, answers("never")).await;
+    let (_, trailers) = read(world.ask(in_germany()).await).await;
+    assert_eq!(ended(&trailers), (Code::Unavailable, "LEDGER_FAILED".into()));
+    assert_eq!((node.connections(), node.seen().len()), (0, 0));
+}

@@ -153,6 +153,12 @@ impl Ledger {
         Ok(Self { journal: Journal::open_with(path, drop)? })
     }
 
+    /// A ledger over any journal.
+    #[cfg(test)]
+    pub(crate) const fn over(journal: Journal) -> Self {
+        Self { journal }
+    }
+
     /// Keeps a decision. When this returns, it is durable.
     ///
     /// # Errors

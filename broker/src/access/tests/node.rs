@@ -1,0 +1,173 @@
+//! A node that does what a script says, and remembers every byte that it got.
+
+use std::sync::Mutex;
+
+use bytes::Bytes;
+use comity_identity::{StaticAnchors, tls};
+use comity_proto::permit as wire;
+use comity_runtime::clock::SystemClock;
+use http::HeaderMap;
+use http_body::Frame;
+use http_body_util::{BodyExt as _, StreamBody};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use prost::Message as _;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio_rustls::TlsAcceptor;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+
+use super::world::caller_of;
+use super::*;
+
+/// Where a script writes the frames of its answer; an error resets the stream.
+pub(crate) type Answering = mpsc::Sender<Result<Frame<Bytes>, std::io::Error>>;
+/// What to answer to each request.
+pub(crate) type Script = Arc<dyn Fn(Answering) + Send + Sync>;
+
+/// A request as it arrived.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen {
+    pub(crate) path: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Seen {
+    pub(crate) fn permit(&self) -> wire::Permit {
+        let value = self.headers.get("comity-permit-bin").expect("there is no permit");
+        let bytes = base64::Engine::decode(&base64::engine::general_purpose::STANDARD_NO_PAD, value).unwrap();
+        wire::Permit::decode(bytes.as_slice()).unwrap()
+    }
+
+    pub(crate) fn grant(&self) -> wire::Grant {
+        wire::Grant::decode(self.permit().grant).unwrap()
+    }
+}
+
+pub(crate) struct Node {
+    pub(crate) id: SpiffeId,
+    pub(crate) address: String,
+    seen: Arc<Mutex<Vec<Seen>>>,
+    connections: Arc<Mutex<Vec<CancellationToken>>>,
+    stopping: CancellationToken,
+}
+
+impl Node {
+    pub(crate) async fn start(id: SpiffeId, credentials: Arc<Credentials>, trusted: StaticAnchors, script: Script) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let config = tls::server_config(credentials, Arc::new(trusted), Arc::new(SystemClock)).unwrap();
+        let node = Self { id, address, seen: Arc::default(), connections: Arc::default(), stopping: CancellationToken::new() };
+        let (seen, connections, stopping) = (Arc::clone(&node.seen), Arc::clone(&node.connections), node.stopping.clone());
+        spawn(async move {
+            while let Some(Ok((stream, _))) = stopping.run_until_cancelled(listener.accept()).await {
+                let ending = stopping.child_token();
+                connections.lock().unwrap().push(ending.clone());
+                let (acceptor, seen, script) = (TlsAcceptor::from(Arc::clone(&config)), Arc::clone(&seen), Arc::clone(&script));
+                spawn(async move {
+                    let _ended = ending.run_until_cancelled(serve(acceptor, stream, seen, script)).await;
+                });
+            }
+        });
+        node
+    }
+
+    /// Every request that arrived.
+    pub(crate) fn seen(&self) -> Vec<Seen> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    /// How many connections were made.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.lock().unwrap().len()
+    }
+
+    /// Breaks every connection, as a crash would; new ones are accepted.
+    pub(crate) fn break_connections(&self) {
+        self.connections.lock().unwrap().iter().for_each(CancellationToken::cancel);
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.stopping.cancel();
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a scripted node is no part of the broker")]
+fn spawn(future: impl Future<Output = ()> + Send + 'static) {
+    drop(tokio::spawn(future));
+}
+
+async fn serve(acceptor: TlsAcceptor, stream: TcpStream, seen: Arc<Mutex<Vec<Seen>>>, script: Script) {
+    let Ok(stream) = acceptor.accept(stream).await else { return };
+    assert_eq!(caller_of(stream.get_ref().1).to_string(), "spiffe://fed.example/broker/b1");
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (seen, script) = (Arc::clone(&seen), Arc::clone(&script));
+        async move {
+            let (head, body) = request.into_parts();
+            let body = body.collect().await?.to_bytes();
+            seen.lock().unwrap().push(Seen { path: head.uri.path().to_owned(), headers: head.headers, body });
+            let (answering, frames) = mpsc::channel(16);
+            script(answering);
+            Ok::<_, hyper::Error>(Response::new(StreamBody::new(ReceiverStream::new(frames))))
+        }
+    });
+    let builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+    let _broken = builder.serve_connection(TokioIo::new(stream), service).await;
+}
+
+/// Frames, one after another, that were ready beforehand.
+pub(crate) fn says(frames: Vec<Result<Frame<Bytes>, std::io::Error>>) -> Script {
+    let frames = Mutex::new(frames);
+    Arc::new(move |answering| {
+        for frame in std::mem::take(&mut *frames.lock().unwrap()) {
+            answering.try_send(frame).unwrap();
+        }
+    })
+}
+
+/// The same status for every request, without a message.
+pub(crate) fn declines(failure: Failure) -> Script {
+    Arc::new(move |answering| answering.try_send(Ok(status(failure.clone()))).unwrap())
+}
+
+/// One message and OK, for every request.
+pub(crate) fn answers(text: &'static str) -> Script {
+    Arc::new(move |answering| {
+        answering.try_send(Ok(data(text))).unwrap();
+        answering.try_send(Ok(ok())).unwrap();
+    })
+}
+
+/// Hands each answer to the test.
+pub(crate) fn waits() -> (Script, mpsc::Receiver<Answering>) {
+    let (given, taken) = mpsc::channel(16);
+    (Arc::new(move |answering| given.try_send(answering).unwrap()), taken)
+}
+
+pub(crate) fn data(text: &'static str) -> Frame<Bytes> {
+    Frame::data(Bytes::from_static(text.as_bytes()))
+}
+
+pub(crate) fn ok() -> Frame<Bytes> {
+    let mut trailers = HeaderMap::new();
+    trailers.insert("grpc-status", "0".parse().unwrap());
+    // Usage { input_tokens: 3, output_tokens: 4 }
+    trailers.insert("comity-usage-bin", "CAMQBA".parse().unwrap());
+    trailers.insert("x-internal", "not for callers".parse().unwrap());
+    Frame::trailers(trailers)
+}
+
+pub(crate) fn status(failure: Failure) -> Frame<Bytes> {
+    let mut trailers = HeaderMap::new();
+    Status::from(failure).add_header(&mut trailers).unwrap();
+    Frame::trailers(trailers)
+}
+
+pub(crate) fn reset() -> Result<Frame<Bytes>, std::io::Error> {
+    Err(std::io::ErrorKind::BrokenPipe.into())
+}

@@ -1,0 +1,80 @@
+//! Requests that are refused: each with its reason, and no byte of them at any node.
+
+use comity_proto::error::Detail;
+use comity_proto::policy;
+
+use super::*;
+
+/// Refuses `body`, and checks that the node got nothing.
+async fn refused(world: &World, body: Vec<u8>) -> (Code, String) {
+    let (_, trailers) = read(world.call(Method::Chat, body, &[]).await).await;
+    ended(&trailers)
+}
+
+#[tokio::test]
+async fn what_is_not_one_whole_plain_message_is_refused_and_reaches_no_node() {
+    let world = World::new().await;
+    let node = world.node("a.example", "DE", 1, answers("never")).await;
+    let whole = framed(&message(in_germany()));
+    let expect = |code, reason: &str| (code, reason.to_owned());
+
+    assert_eq!(refused(&world, Vec::new()).await, expect(Code::InvalidArgument, "REQUEST_CUT"));
+    assert_eq!(refused(&world, whole[..whole.len() - 1].to_vec()).await, expect(Code::InvalidArgument, "REQUEST_CUT"));
+    assert_eq!(refused(&world, whole.repeat(2)).await, expect(Code::InvalidArgument, "MORE_THAN_ONE_MESSAGE"));
+    let mut compressed = whole.clone();
+    compressed[0] = 1;
+    assert_eq!(refused(&world, compressed).await, expect(Code::Unimplemented, "COMPRESSED"));
+    assert_eq!(refused(&world, framed(&vec![0; REQUEST_BYTES + 1])).await, expect(Code::ResourceExhausted, "REQUEST_TOO_LARGE"));
+
+    assert_eq!(node.connections(), 0);
+}
+
+#[tokio::test]
+async fn an_envelope_that_is_not_of_this_version_is_refused_with_the_fields_path() {
+    let world = World::new().await;
+    let node = world.node("a.example", "DE", 1, answers("never")).await;
+    // An envelope with the model, and a field 99 that a newer version may have as a constraint.
+    let envelope = [&[0x0a, 10][..], MODEL.as_bytes(), &[0x98, 0x06, 1]].concat();
+    let unknown = [&[0x0a, u8::try_from(envelope.len()).unwrap()][..], &envelope].concat();
+    let twice = message(in_germany()).repeat(2);
+    let cases = [(unknown, "envelope"), (twice, "envelope"), (Vec::new(), "envelope"), (vec![0x1a, 0], "")];
+    for (bytes, field) in cases {
+        let (_, trailers) = read(world.call(Method::Chat, framed(&bytes), &[]).await).await;
+        let detail = Detail::of(&Status::from_header_map(&trailers).unwrap()).unwrap();
+        assert_eq!((ended(&trailers).0, detail.metadata["field"].as_str()), (Code::InvalidArgument, field));
+    }
+    let wrong_place = policy::PlaceSet { places: vec!["UK".into()] };
+    let requirements = policy::Requirements { allowed_processing_locations: vec![wrong_place], ..Default::default() };
+    let (_, trailers) = read(world.ask(requirements).await).await;
+    let detail = Detail::of(&Status::from_header_map(&trailers).unwrap()).unwrap();
+    assert_eq!(detail.metadata["field"], "envelope.requirements.allowed_processing_locations[0].places[0]");
+    assert_eq!(node.connections(), 0);
+}
+
+#[tokio::test]
+async fn a_malformed_deadline_is_refused() {
+    let world = World::new().await;
+    let (_, trailers) = read(world.call(Method::Chat, framed(&message(in_germany())), &[("grpc-timeout", "soon")]).await).await;
+    assert_eq!(ended(&trailers), (Code::InvalidArgument, "INVALID_TIMEOUT".into()));
+}
+
+#[tokio::test]
+async fn without_an_eligible_offer_the_refusal_names_every_reason_and_is_kept() {
+    let world = World::new().await;
+    let abroad = world.node("a.example", "US", 1, answers("never")).await;
+    let (_, trailers) = read(world.ask(in_germany()).await).await;
+    assert_eq!(ended(&trailers), (Code::FailedPrecondition, "NO_ELIGIBLE_OFFER".into()));
+    let refusal = Detail::of(&Status::from_header_map(&trailers).unwrap()).unwrap().refusal.unwrap();
+    assert_eq!((refusal.considered, refusal.verdicts[0].offer.as_str()), (1, "a.example/n1/o1"));
+    assert!(refusal.verdicts[0].reasons.iter().any(|reason| reason.code == "PROCESSING_LOCATION_NOT_ALLOWED"));
+    let (decisions, outcomes) = world.journal(0).await;
+    assert_eq!((decisions[0].id.to_string(), outcomes.len(), abroad.connections()), (refusal.decision_id, 0, 0));
+    assert!(decisions[0].refused[0].reasons[0].starts_with("PROCESSING_LOCATION_NOT_ALLOWED"));
+}
+
+#[tokio::test]
+async fn a_model_that_nobody_offers_is_not_found() {
+    let world = World::new().await;
+    let (_, trailers) = read(world.ask(in_germany()).await).await;
+    assert_eq!(ended(&trailers), (Code::NotFound, "MODEL_NOT_OFFERED".into()));
+}

@@ -1,0 +1,272 @@
+//! A federation in one process: a registry, a broker's flow, and nodes that do what a script says, over real TLS.
+
+use std::path::Path;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::{BufMut, BytesMut};
+use comity_identity::{Authority, KeyPair, OrganisationAnchors, SharedAnchors, SigningRequest, StaticAnchors, VerifiedPeer};
+use comity_membership::{Statement, Subject};
+use comity_policy::{Offer, Organisation as Facts};
+use comity_proto::error::Detail;
+use comity_proto::{inference, policy};
+use comity_runtime::clock::SystemClock;
+use comity_types::{Digest, TrustDomain};
+use http::HeaderMap;
+use http_body_util::BodyExt as _;
+use prost::Message as _;
+
+use super::node::{Node, Script};
+use super::*;
+use crate::ledger::decisions::{DecisionRecord, OutcomeRecord, Record};
+use crate::registry::Opening;
+
+/// How long anything may take that should happen at once.
+pub(crate) const SOON: Duration = Duration::from_secs(10);
+/// The model that every node offers.
+pub(crate) const MODEL: &str = "test-model";
+/// The largest request that is accepted.
+pub(crate) const REQUEST_BYTES: usize = 64 * 1024;
+/// The payload of every request: not well-formed protobuf, since the broker must not look.
+pub(crate) const PAYLOAD: &[u8] = b"\xff\xff the prompt, which the broker does not read";
+
+pub(crate) struct World {
+    pub(crate) access: Access,
+    pub(crate) registry: Registry,
+    pub(crate) links: Links,
+    pub(crate) tasks: Tasks,
+    pub(crate) permit_key: [u8; 32],
+    federation: Organisation,
+    dir: tempfile::TempDir,
+}
+
+/// An organisation with its authority.
+pub(crate) struct Organisation(Authority);
+
+impl Organisation {
+    pub(crate) fn new(domain: &str) -> Self {
+        let yesterday = SystemClock.now().minus(Duration::from_secs(86_400));
+        Self(Authority::generate(domain.parse().unwrap(), yesterday).unwrap())
+    }
+
+    pub(crate) fn domain(&self) -> &TrustDomain {
+        self.0.domain()
+    }
+
+    pub(crate) fn id(&self, kind: &str, name: &str) -> SpiffeId {
+        format!("spiffe://{}/{kind}/{name}", self.domain()).parse().unwrap()
+    }
+
+    pub(crate) fn credentials(&self, id: &SpiffeId) -> Arc<Credentials> {
+        let key = KeyPair::generate().unwrap();
+        let request = SigningRequest::parse(&key.signing_request(id).unwrap()).unwrap();
+        let issued = self.0.issue(&request, id, &[], Duration::from_secs(3600), SystemClock.now()).unwrap();
+        Arc::new(Credentials::new(issued.chain, &key).unwrap())
+    }
+
+    pub(crate) fn anchors(&self) -> OrganisationAnchors {
+        OrganisationAnchors::new(self.domain().clone(), &[self.0.anchor()]).unwrap()
+    }
+
+    fn admitted(&self) -> Statement {
+        let organisation: Facts = toml::from_str(&format!(
+            "trust_domain = '{0}'\nname = '{0}'\nseat = 'DE'\nultimate_controllers = []",
+            self.domain()
+        ))
+        .unwrap();
+        Statement::OrganisationAdmitted { organisation, anchors: vec![STANDARD.encode(self.0.anchor())] }
+    }
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        Self::with_ledger(|path| Ledger::open(&path.join("decisions.journal")).unwrap()).await
+    }
+
+    pub(crate) async fn with_ledger(ledger: impl FnOnce(&Path) -> Ledger) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let (federation, tasks) = (Organisation::new("fed.example"), Tasks::default());
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let founding = Statement::Founded {
+            federation: federation.domain().clone(),
+            root_sha256: Digest::of(b"root"),
+            operators: [federation.id("operator", "o1")].into(),
+        };
+        let opening = Opening {
+            founding,
+            root_sha256: Digest::of(b"root"),
+            federation_anchors: federation.anchors(),
+            anchors: Arc::new(SharedAnchors::default()),
+            clock: Arc::clone(&clock),
+            tasks: tasks.clone(),
+        };
+        let registry = Registry::open(&dir.path().join("registry.journal"), opening).await.unwrap();
+        let broker = federation.credentials(&federation.id("broker", "b1"));
+        let links = Links::new(registry.clone(), broker, Arc::clone(&clock), tasks.clone());
+        let permit_key = PermitKey::generate().unwrap();
+        let public = permit_key.public().unwrap();
+        let access = Access::new(Parts {
+            registry: registry.clone(),
+            ledger: ledger(dir.path()),
+            links: links.clone(),
+            tables: Arc::new(Tables::builtin().unwrap().clone()),
+            places: ["DE".parse().unwrap()].into(),
+            request_bytes: REQUEST_BYTES,
+            clock,
+            permit_key,
+            tasks: tasks.clone(),
+        });
+        let world = Self { access, registry, links, tasks, permit_key: public, federation, dir };
+        world.join(&Organisation::new("app.example"), "app", "a1").await;
+        world
+    }
+
+    /// The app that calls.
+    pub(crate) fn app() -> SpiffeId {
+        "spiffe://app.example/app/a1".parse().unwrap()
+    }
+
+    pub(crate) async fn append(&self, statement: Statement) {
+        self.registry.append(Some(self.federation.id("operator", "o1")), statement).await.unwrap();
+    }
+
+    async fn join(&self, organisation: &Organisation, kind: &str, name: &str) -> SpiffeId {
+        let id = organisation.id(kind, name);
+        self.append(organisation.admitted()).await;
+        self.append(Statement::MemberAdmitted { id: id.clone(), key_sha256: Digest::of(name.as_bytes()) }).await;
+        id
+    }
+
+    pub(crate) async fn suspend(&self, subject: &str) {
+        self.append(Statement::Suspended { subject: Subject::Organisation(subject.parse().unwrap()), reason: "a test".into() }).await;
+    }
+
+    /// A node `n1` of a new organisation, that processes in `place`, for `price`, and does what `script` says.
+    pub(crate) async fn node(&self, domain: &str, place: &str, price: u64, script: Script) -> Node {
+        let organisation = Organisation::new(domain);
+        let id = self.join(&organisation, "node", "n1").await;
+        let trusted: StaticAnchors = [self.federation.anchors()].into_iter().collect();
+        let node = Node::start(id.clone(), organisation.credentials(&id), trusted, script).await;
+        self.publish(&node, &node.address, place, price).await;
+        node
+    }
+
+    pub(crate) async fn publish(&self, node: &Node, address: &str, place: &str, price: u64) {
+        let offers = vec![offer(&node.id, place, price)];
+        self.append(Statement::OffersPublished { node: node.id.clone(), address: address.to_owned(), offers }).await;
+    }
+
+    /// What the app gets for a request with these requirements.
+    pub(crate) async fn ask(&self, requirements: policy::Requirements) -> Response<Body> {
+        self.call(Method::ChatStream, framed(&message(requirements)), &[]).await
+    }
+
+    pub(crate) async fn call(&self, method: Method, body: impl Into<bytes::Bytes>, headers: &[(&'static str, &str)]) -> Response<Body> {
+        let mut request = Request::new(Body::new(http_body_util::Full::new(body.into())));
+        request.headers_mut().extend(headers.iter().map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap())));
+        let answer = self.access.serve(&Self::app(), method, request).await;
+        answer.unwrap_or_else(|failure| Status::from(failure).into_http())
+    }
+
+    /// What the decision journal holds, once it has `outcomes` outcomes.
+    pub(crate) async fn journal(&self, outcomes: usize) -> (Vec<DecisionRecord>, Vec<OutcomeRecord>) {
+        let path = self.dir.path().join("decisions.journal");
+        soon("the outcomes are kept", || {
+            let (mut decisions, mut kept) = (Vec::new(), Vec::new());
+            for record in records(&std::fs::read(&path).unwrap()) {
+                match record {
+                    Record::Decision(decision) => decisions.push(decision),
+                    Record::Outcome(outcome) => kept.push(outcome),
+                }
+            }
+            (kept.len() >= outcomes).then_some((decisions, kept))
+        })
+        .await
+    }
+}
+
+fn records(mut bytes: &[u8]) -> Vec<Record> {
+    let mut records = Vec::new();
+    while let Some((header, rest)) = bytes.split_at_checked(8) {
+        let length = u32::from_le_bytes(header[..4].try_into().unwrap()) as usize;
+        let Some((frame, rest)) = rest.split_at_checked(length) else { break };
+        records.push(serde_json::from_slice(frame).unwrap());
+        bytes = rest;
+    }
+    records
+}
+
+/// Waits until `state` is reached.
+pub(crate) async fn soon<T>(what: &str, mut state: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + SOON;
+    loop {
+        if let Some(value) = state() {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "not in time: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+fn offer(node: &SpiffeId, place: &str, price: u64) -> Offer {
+    toml::from_str(&format!(
+        "id = 'o1'
+        node = '{node}'
+        model = '{MODEL}'
+        capabilities = ['chat', 'embed', 'forward']
+        processing_locations = ['{place}']
+        storage_locations = ['{place}']
+        access_locations = ['{place}']
+        licence = 'Apache-2.0'
+        price = {{ currency = 'EUR', input_micros_per_million_tokens = {price}, output_micros_per_million_tokens = {price} }}
+        terms = {{ retention = [], training_use = 'never', caller_rules = {{ served = 'everyone' }} }}"
+    ))
+    .unwrap()
+}
+
+/// Demands processing in Germany.
+pub(crate) fn in_germany() -> policy::Requirements {
+    let germany = policy::PlaceSet { places: vec!["DE".into()] };
+    policy::Requirements { allowed_processing_locations: vec![germany], ..Default::default() }
+}
+
+/// The message of a request, its payload beside the envelope.
+pub(crate) fn message(requirements: policy::Requirements) -> Vec<u8> {
+    let envelope = inference::Envelope { model: MODEL.into(), requirements: Some(requirements), ..Default::default() };
+    let envelope = envelope.encode_to_vec();
+    let mut message = BytesMut::new();
+    for (key, value) in [(0x0a, envelope.as_slice()), (0x12, PAYLOAD)] {
+        message.put_u8(key);
+        prost::encoding::encode_varint(value.len() as u64, &mut message);
+        message.put_slice(value);
+    }
+    message.to_vec()
+}
+
+/// A message in gRPC's frame.
+pub(crate) fn framed(message: &[u8]) -> Vec<u8> {
+    let mut frame = vec![0];
+    frame.extend_from_slice(&u32::try_from(message.len()).unwrap().to_be_bytes());
+    frame.extend_from_slice(message);
+    frame
+}
+
+/// All of an answer: its bytes and its trailers.
+pub(crate) async fn read(response: Response<Body>) -> (Vec<u8>, HeaderMap) {
+    let head = response.headers().clone();
+    let whole = tokio::time::timeout(SOON, response.into_body().collect()).await.unwrap().unwrap();
+    let trailers = whole.trailers().cloned().unwrap_or(head);
+    (whole.to_bytes().to_vec(), trailers)
+}
+
+/// The code and the reason of an answer's end.
+pub(crate) fn ended(trailers: &HeaderMap) -> (Code, String) {
+    let status = Status::from_header_map(trailers).expect("the answer has no status");
+    (status.code(), Detail::of(&status).map(|detail| detail.reason).unwrap_or_default())
+}
+
+/// The server's view of who calls, for nodes that check.
+pub(crate) fn caller_of(connection: &rustls::ServerConnection) -> SpiffeId {
+    VerifiedPeer::assertion_of_caller(connection).unwrap().id().clone()
+}
