@@ -72,7 +72,9 @@ pub enum EnrolError {
         field: &'static str,
     },
     /// The directory holds an identity in another federation.
-    #[error("the directory holds an identity of the federation {found}, and the invite is to {invited} (hint: join in an empty directory)")]
+    #[error(
+        "the directory holds an identity of the federation {found}, and the invite is to {invited} (hint: join in an empty directory)"
+    )]
     OtherFederation {
         /// The digest of the root document in the directory.
         found: Digest,
@@ -137,7 +139,9 @@ pub async fn join_with_clock(
     let connection = Connection::for_enrolment(&invite.address, tls);
     let answer = EnrolmentClient::new(connection.channel()).join(request).await?.into_inner();
     match answer.state.ok_or(EnrolError::Incomplete { field: "state" })? {
-        State::Pending(wire::Pending { enrolment_id, fingerprint }) => Ok(JoinState::Pending { enrolment_id, fingerprint }),
+        State::Pending(wire::Pending { enrolment_id, fingerprint }) => {
+            Ok(JoinState::Pending { enrolment_id, fingerprint })
+        }
         State::Rejected(wire::Rejected { reason }) => Ok(JoinState::Rejected { reason }),
         State::Issued(issued) => {
             dir.save(&chain(issued), &root_json)?;
@@ -148,7 +152,11 @@ pub async fn join_with_clock(
 
 fn joined_before(invite: &Invite, dir: IdentityDir) -> Result<JoinState, EnrolError> {
     let found = dir.identity()?.federation_root;
-    if found == invite.root { Ok(JoinState::Issued(dir)) } else { Err(EnrolError::OtherFederation { found, invited: invite.root }) }
+    if found == invite.root {
+        Ok(JoinState::Issued(dir))
+    } else {
+        Err(EnrolError::OtherFederation { found, invited: invite.root })
+    }
 }
 
 /// Whom we ask is not verified: the digest in the invite decides whether the answer is believed.

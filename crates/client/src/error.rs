@@ -4,9 +4,9 @@
 mod tests;
 
 use std::error::Error;
-use std::io;
 
 use comity_proto::error::Detail;
+use comity_runtime::chain::{links, text};
 use rustls::{AlertDescription, CertificateError};
 use tonic::{Code, Status};
 
@@ -54,7 +54,7 @@ pub fn explain(status: &Status) -> Explanation {
         return Explanation { cause: Cause::Answered, message, hint, detail: Some(detail) };
     }
     let cause = cause(status);
-    let message = status.source().map_or_else(|| status.message().to_owned(), |source| chain(source));
+    let message = status.source().map_or_else(|| status.message().to_owned(), text);
     let (message, own_hint) = split_hint(&message);
     Explanation { cause, message, hint: own_hint.or_else(|| hint(cause).map(str::to_owned)), detail: None }
 }
@@ -81,7 +81,9 @@ fn cause_of_link(error: &(dyn Error + 'static)) -> Option<Cause> {
 
 fn tls_cause(error: &rustls::Error) -> Option<Cause> {
     match error {
-        rustls::Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => Some(Cause::WrongBroker),
+        rustls::Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
+            Some(Cause::WrongBroker)
+        }
         rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented => Some(Cause::WrongBroker),
         rustls::Error::AlertReceived(AlertDescription::CertificateExpired) => Some(Cause::CertificateEnded),
         rustls::Error::AlertReceived(
@@ -101,8 +103,12 @@ fn tls_cause(error: &rustls::Error) -> Option<Cause> {
 const fn hint(cause: Cause) -> Option<&'static str> {
     match cause {
         Cause::Unreachable => Some("check that the broker runs and that its address and port can be reached from here"),
-        Cause::WrongBroker => Some("check the broker's address and both clocks; if the federation was founded anew, join it again"),
-        Cause::CertificateRefused => Some("ask an operator whether this member or its organisation is suspended; otherwise join again"),
+        Cause::WrongBroker => {
+            Some("check the broker's address and both clocks; if the federation was founded anew, join it again")
+        }
+        Cause::CertificateRefused => {
+            Some("ask an operator whether this member or its organisation is suspended; otherwise join again")
+        }
         Cause::CertificateEnded => Some("check the clock; if the certificate has ended, join again with a new invite"),
         Cause::DeadlineExceeded => Some("try again with more time, or ask for less"),
         Cause::Answered | Cause::Cancelled | Cause::Other => None,
@@ -113,23 +119,4 @@ const fn hint(cause: Cause) -> Option<&'static str> {
 fn split_hint(message: &str) -> (String, Option<String>) {
     let parts = message.trim_end().strip_suffix(')').and_then(|text| text.rsplit_once(" (hint: "));
     parts.map_or_else(|| (message.to_owned(), None), |(text, hint)| (text.to_owned(), Some(hint.to_owned())))
-}
-
-/// An error and what caused it. An [`io::Error`] passes over the error that it wraps, so that is asked for.
-fn links<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |&error| match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
-        Some(wrapped) => Some(wrapped as &(dyn Error + 'static)),
-        None => error.source(),
-    })
-}
-
-/// The messages of a chain in one line, without those that repeat the one before.
-fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut texts: Vec<String> = Vec::new();
-    for text in links(error).map(ToString::to_string) {
-        if texts.last().is_none_or(|last| !last.contains(&text)) {
-            texts.push(text);
-        }
-    }
-    texts.join(": ")
 }

@@ -134,7 +134,12 @@ pub fn found(plan: &FoundingPlan, now: Timestamp) -> Result<Founded, FoundingErr
     Ok(Founded { root_digest: Root::digest(&root_json), root, config, data_dir, operator, operator_dir })
 }
 
-fn root(plan: &FoundingPlan, authority: &Authority, permit_key: &PermitKey, now: Timestamp) -> Result<Root, FoundingError> {
+fn root(
+    plan: &FoundingPlan,
+    authority: &Authority,
+    permit_key: &PermitKey,
+    now: Timestamp,
+) -> Result<Root, FoundingError> {
     if plan.places.is_empty() {
         return Err(FoundingError::NoPlace);
     }
@@ -170,7 +175,12 @@ fn operator_path(plan: &FoundingPlan) -> PathBuf {
     plan.dir.join("operator").join(plan.operator.as_str())
 }
 
-fn write_data(data: &Path, authority: &Authority, permit_key: &PermitKey, root_json: &[u8]) -> Result<(), FoundingError> {
+fn write_data(
+    data: &Path,
+    authority: &Authority,
+    permit_key: &PermitKey,
+    root_json: &[u8],
+) -> Result<(), FoundingError> {
     let ca = data.join("ca");
     files::make_directories(&ca)?;
     let domain = authority.domain();

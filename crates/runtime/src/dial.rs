@@ -1,5 +1,8 @@
 //! Connections that are made, over TLS.
 
+#[cfg(test)]
+mod tests;
+
 use std::io;
 use std::net::Ipv4Addr;
 use std::sync::Arc;

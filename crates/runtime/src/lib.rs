@@ -14,8 +14,10 @@
 //! | [`accept`] | connections that are taken, over TLS |
 //! | [`dial`] | connections that are made, over TLS |
 //! | [`trailers`] | trailing metadata that a handler adds |
+//! | [`chain`] | an error and all that caused it, as text |
 
 pub mod accept;
+pub mod chain;
 pub mod clock;
 pub mod config;
 pub mod dial;
@@ -23,3 +25,6 @@ pub mod shutdown;
 pub mod tasks;
 pub mod telemetry;
 pub mod trailers;
+
+#[cfg(test)]
+mod testing;

@@ -62,6 +62,7 @@ mod tests {
             not_before: "2026-11-22T00:00:00Z".parse().unwrap(),
             not_after: "2026-11-23T00:00:00Z".parse().unwrap(),
             certificate: comity_types::Digest::of(certificate),
+            public_key: comity_types::Digest::of(b"key"),
         }
     }
 

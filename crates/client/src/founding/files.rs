@@ -45,7 +45,11 @@ fn write(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
 
 fn refused(path: &Path, source: io::Error) -> FoundingError {
     let path = path.to_owned();
-    if source.kind() == io::ErrorKind::AlreadyExists { FoundingError::Exists { path } } else { FoundingError::Io { path, source } }
+    if source.kind() == io::ErrorKind::AlreadyExists {
+        FoundingError::Exists { path }
+    } else {
+        FoundingError::Io { path, source }
+    }
 }
 
 /// A certificate as text.

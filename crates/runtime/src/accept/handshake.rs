@@ -19,6 +19,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::connection::{Connection, PeerInfo};
 use super::{ENROLMENT_LIFETIME, HANDSHAKE_DEADLINE};
+use crate::chain;
 use crate::clock::SystemClock;
 
 pub use comity_identity::tls::ALPN_ENROLMENT as ENROLMENT_ALPN;
@@ -134,7 +135,7 @@ async fn linger(mut tcp: TcpStream) {
 
 /// A peer that TLS refused is worth a warning; one that hung up (a port scan, a health check) is not.
 fn log(refused: &Refused, remote: SocketAddr) {
-    let reason = chain(refused);
+    let reason = chain::text(refused);
     match refused {
         Refused::Handshake(error) if error.kind() != io::ErrorKind::InvalidData => {
             tracing::debug!(%remote, reason, "peer hung up");
@@ -143,10 +144,4 @@ fn log(refused: &Refused, remote: SocketAddr) {
             tracing::warn!(%remote, reason, "peer refused");
         }
     }
-}
-
-/// An error and its sources in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let sources = std::iter::successors(error.source(), |error| error.source());
-    sources.fold(error.to_string(), |text, source| format!("{text}: {source}"))
 }

@@ -1,0 +1,158 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use comity_types::{Clock, Timestamp};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::client::TlsStream;
+use tokio_stream::StreamExt as _;
+use tonic::transport::server::Connected as _;
+
+use super::{Connection, HANDSHAKE_DEADLINE, Incoming};
+use crate::dial;
+use crate::tasks::{Closed, Tasks};
+use crate::testing::{LIFETIME, Log, Organisation, PATIENCE, World, eventually, listen};
+
+async fn next(incoming: &mut Incoming) -> Connection {
+    timeout(PATIENCE, incoming.next()).await.expect("a connection").unwrap().unwrap()
+}
+
+/// The server's first word, without which a dialler does not know that it was taken.
+async fn greet(connection: &mut Connection) {
+    connection.write_all(b"hello").await.unwrap();
+    connection.flush().await.unwrap();
+}
+
+/// A connection from both sides.
+async fn pair(world: &World, address: &str, incoming: &mut Incoming) -> (Connection, TlsStream<TcpStream>) {
+    let client = dial::connect(address, world.client(&world.member, "app/x"));
+    let server = async {
+        let mut server = next(incoming).await;
+        greet(&mut server).await;
+        server
+    };
+    let (client, server) = tokio::join!(client, server);
+    (server, client.unwrap())
+}
+
+#[tokio::test]
+async fn a_member_is_known_by_its_certificate() {
+    let (world, tasks) = (World::new(), Tasks::new());
+    let (address, mut incoming) = listen(world.acceptor(), &tasks).await;
+    let (server, mut client) = pair(&world, &address.to_string(), &mut incoming).await;
+    let mut word = [0; 5];
+    client.read_exact(&mut word).await.unwrap();
+    assert_eq!(&word, b"hello");
+    assert_eq!(*server.connect_info().peer.unwrap().id(), world.member.id("app/x"));
+}
+
+#[tokio::test]
+async fn a_stalled_handshake_does_not_hold_up_another() {
+    let (world, tasks) = (World::new(), Tasks::new());
+    let (address, mut incoming) = listen(world.acceptor(), &tasks).await;
+    let silent = TcpStream::connect(address).await.unwrap();
+    let mut half = TcpStream::connect(address).await.unwrap();
+    half.write_all(&[0x16, 3, 1]).await.unwrap();
+    drop(pair(&world, &address.to_string(), &mut incoming).await);
+    drop((silent, half));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stalled_handshake_ends_at_its_deadline() {
+    let (world, tasks) = (World::new(), Tasks::new());
+    let (address, _incoming) = listen(world.acceptor(), &tasks).await;
+    let mut silent = TcpStream::connect(address).await.unwrap();
+    let ended = timeout(HANDSHAKE_DEADLINE * 2, silent.read_u8()).await.expect("the server hangs up");
+    assert!(ended.is_err());
+}
+
+#[tokio::test]
+async fn a_stranger_is_refused_with_an_alert_and_logged_once_and_the_listener_goes_on() {
+    let log = Log::default();
+    let _collecting = log.collect();
+    let (world, tasks) = (World::new(), Tasks::new());
+    let (address, mut incoming) = listen(world.acceptor(), &tasks).await;
+    let address = address.to_string();
+    let stranger = Organisation::new("stranger.example");
+    let refused = dial::connect(&address, world.client(&stranger, "app/x")).await.unwrap_err();
+    assert!(refused.to_string().contains("received fatal alert"), "{refused}");
+    eventually(|| !log.lines_with("peer refused").is_empty()).await;
+    drop(pair(&world, &address, &mut incoming).await);
+    let lines = log.lines_with("peer refused");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].contains("stranger.example is not a member in good standing"), "{lines:?}");
+    assert!(log.lines_with("panicked").is_empty());
+}
+
+#[tokio::test]
+async fn a_peer_without_a_certificate_is_refused_with_an_alert() {
+    let (world, tasks) = (World::new(), Tasks::new());
+    let (address, _incoming) = listen(world.acceptor(), &tasks).await;
+    // Enrolment's configuration shows no certificate; with h2, that is an ordinary client without one.
+    let mut config = (*world.enrolling()).clone();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let refused = dial::connect(&address.to_string(), Arc::new(config)).await.unwrap_err();
+    assert!(refused.to_string().contains("CertificateRequired"), "{refused}");
+}
+
+#[tokio::test]
+async fn enrolment_has_no_peer() {
+    let (world, tasks) = (World::new(), Tasks::new());
+    let (address, mut incoming) = listen(world.acceptor(), &tasks).await;
+    let address = address.to_string();
+    let server = async {
+        let mut server = next(&mut incoming).await;
+        greet(&mut server).await;
+        server
+    };
+    let (client, server) = tokio::join!(dial::connect(&address, world.enrolling()), server);
+    assert_eq!(client.unwrap().get_ref().1.alpn_protocol(), Some(super::ENROLMENT_ALPN));
+    assert!(server.connect_info().peer.is_none());
+}
+
+/// The acceptor's clock, just before the certificates of tests end.
+#[derive(Debug)]
+struct ShortlyBefore(Timestamp);
+
+impl Clock for ShortlyBefore {
+    fn now(&self) -> Timestamp {
+        self.0
+    }
+}
+
+#[tokio::test]
+async fn a_connection_ends_with_its_certificate() {
+    let (world, tasks) = (World::new(), Tasks::new());
+    let end = crate::clock::SystemClock.now().plus(LIFETIME).minus(Duration::from_secs(1));
+    let acceptor = world.acceptor().with_clock(Arc::new(ShortlyBefore(end)));
+    let (address, mut incoming) = listen(acceptor, &tasks).await;
+    let (mut server, _client) = pair(&world, &address.to_string(), &mut incoming).await;
+    let ended = timeout(PATIENCE, server.read_u8()).await.expect("the connection ends").unwrap_err();
+    assert_eq!(ended.to_string(), "the peer's certificate has ended");
+    assert!(server.write_u8(1).await.is_err());
+}
+
+#[tokio::test]
+async fn a_connection_is_cut_while_its_server_waits() {
+    let (world, tasks) = (World::new(), Tasks::new());
+    let (address, mut incoming) = listen(world.acceptor(), &tasks).await;
+    let (mut server, _client) = pair(&world, &address.to_string(), &mut incoming).await;
+    let info = server.connect_info();
+    let (read, ()) = tokio::join!(timeout(PATIENCE, server.read_u8()), async { info.cut.cancel() });
+    assert_eq!(read.expect("the connection ends").unwrap_err().to_string(), "the connection was cut");
+}
+
+#[tokio::test]
+async fn the_listener_ends_with_the_tasks_and_its_connections_do_not() {
+    let (world, tasks) = (World::new(), Tasks::new());
+    let (address, mut incoming) = listen(world.acceptor(), &tasks).await;
+    let (mut server, mut client) = pair(&world, &address.to_string(), &mut incoming).await;
+    let _stalled = TcpStream::connect(address).await.unwrap();
+    assert_eq!(tasks.close(PATIENCE).await, Closed::Drained);
+    assert!(incoming.next().await.is_none());
+    assert!(TcpStream::connect(address).await.is_err());
+    client.write_all(b"x").await.unwrap();
+    client.flush().await.unwrap();
+    assert_eq!(timeout(PATIENCE, server.read_u8()).await.unwrap().unwrap(), b'x');
+}

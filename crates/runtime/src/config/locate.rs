@@ -89,9 +89,11 @@ fn holds(value: &Spanned<DeValue<'_>>, span: &Range<usize>) -> bool {
         || match value.get_ref() {
             DeValue::Table(table) => table.iter().any(|(key, value)| contains(&key.span(), span) || holds(value, span)),
             DeValue::Array(array) => array.iter().any(|item| holds(item, span)),
-            DeValue::String(_) | DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) => {
-                false
-            }
+            DeValue::String(_)
+            | DeValue::Integer(_)
+            | DeValue::Float(_)
+            | DeValue::Boolean(_)
+            | DeValue::Datetime(_) => false,
         }
 }
 

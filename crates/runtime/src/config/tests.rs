@@ -29,10 +29,9 @@ struct Limits {
 }
 
 fn mistake(text: &str) -> Mistake {
-    match parse::<Sample>(Path::new("node.toml"), text).unwrap_err() {
-        ConfigError::Mistake(mistake) => *mistake,
-        other => panic!("{other}"),
-    }
+    let refused = parse::<Sample>(Path::new("node.toml"), text).unwrap_err();
+    let ConfigError::Mistake(mistake) = refused else { panic!("{refused}") };
+    *mistake
 }
 
 #[test]

@@ -1,0 +1,128 @@
+//! What this crate's tests share: organisations, TLS configurations, listeners, and what was logged.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use comity_identity::{Authority, Credentials, KeyPair, OrganisationAnchors, SharedAnchors, SigningRequest, tls};
+use comity_types::{Clock, SpiffeId};
+use rustls::{ClientConfig, ServerConfig};
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::accept::{Acceptor, Incoming, Listener};
+use crate::clock::SystemClock;
+use crate::tasks::Tasks;
+
+/// Enough for any state that a test waits for, on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// How long the certificates of tests hold.
+pub(crate) const LIFETIME: Duration = Duration::from_secs(3600);
+
+/// An organisation with an authority of its own.
+pub(crate) struct Organisation {
+    authority: Authority,
+}
+
+impl Organisation {
+    pub(crate) fn new(domain: &str) -> Self {
+        Self { authority: Authority::generate(domain.parse().unwrap(), SystemClock.now()).unwrap() }
+    }
+
+    pub(crate) fn id(&self, path: &str) -> SpiffeId {
+        format!("spiffe://{}/{path}", self.authority.domain()).parse().unwrap()
+    }
+
+    pub(crate) fn anchors(&self) -> OrganisationAnchors {
+        OrganisationAnchors::new(self.authority.domain().clone(), &[self.authority.anchor()]).unwrap()
+    }
+
+    pub(crate) fn credentials(&self, path: &str) -> Arc<Credentials> {
+        let (id, key) = (self.id(path), KeyPair::generate().unwrap());
+        let request = SigningRequest::parse(&key.signing_request(&id).unwrap()).unwrap();
+        let issued = self.authority.issue(&request, &id, &[], LIFETIME, SystemClock.now()).unwrap();
+        Arc::new(Credentials::new(issued.chain, &key).unwrap())
+    }
+}
+
+/// A federation whose broker takes the members of one organisation.
+pub(crate) struct World {
+    pub(crate) federation: Organisation,
+    pub(crate) member: Organisation,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self { federation: Organisation::new("fed.example"), member: Organisation::new("org-a.example") }
+    }
+
+    pub(crate) fn acceptor(&self) -> Acceptor {
+        let (clock, credentials) = (Arc::new(SystemClock), self.federation.credentials("broker/b1"));
+        let anchors = Arc::new(SharedAnchors::new([self.member.anchors()].into_iter().collect()));
+        let mutual: Arc<ServerConfig> = tls::server_config(Arc::clone(&credentials), anchors, clock.clone()).unwrap();
+        Acceptor::new(mutual, Some(tls::enrolment_server_config(credentials, clock).unwrap()))
+    }
+
+    /// What `caller`, a member of `organisation`, calls the broker with.
+    pub(crate) fn client(&self, organisation: &Organisation, caller: &str) -> Arc<ClientConfig> {
+        let broker = self.federation.id("broker/b1");
+        let anchors = Arc::new(self.federation.anchors());
+        tls::client_config(organisation.credentials(caller), broker, anchors, Arc::new(SystemClock)).unwrap()
+    }
+
+    pub(crate) fn enrolling(&self) -> Arc<ClientConfig> {
+        let anchors = Arc::new(self.federation.anchors());
+        tls::enrolment_client_config(self.federation.id("broker/b1"), anchors, Arc::new(SystemClock)).unwrap()
+    }
+}
+
+/// Listens on a free port.
+pub(crate) async fn listen(acceptor: Acceptor, tasks: &Tasks) -> (SocketAddr, Incoming) {
+    let listener = Listener::bind("127.0.0.1:0").await.unwrap();
+    (listener.local_addr(), listener.incoming(acceptor, tasks))
+}
+
+/// What was logged by the thread of one test.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    /// Collects until the guard is dropped.
+    pub(crate) fn collect(&self) -> tracing::subscriber::DefaultGuard {
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(self.clone()).finish();
+        tracing::subscriber::set_default(subscriber)
+    }
+
+    pub(crate) fn lines_with(&self, text: &str) -> Vec<String> {
+        let log = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+        log.lines().filter(|line| line.contains(text)).map(str::to_owned).collect()
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Log {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
+}
+
+/// Waits until `state` holds.
+pub(crate) async fn eventually(state: impl Fn() -> bool) {
+    let waited = tokio::time::timeout(PATIENCE, async {
+        while !state() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    waited.await.expect("the state did not come");
+}
