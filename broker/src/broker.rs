@@ -1,6 +1,9 @@
 //! The broker as a whole: everything is opened and bound before anything is served, then it runs until it
 //! is told to stop, or until it can no longer keep what it promises.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;

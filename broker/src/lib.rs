@@ -32,6 +32,8 @@ pub mod metrics;
 pub mod registry;
 mod routes;
 pub mod rpc;
+#[cfg(test)]
+mod testing;
 
 pub use broker::{Broker, BrokerError};
 pub use config::Config;

@@ -139,7 +139,7 @@ fn unusable(organisation: &TrustDomain, source: comity_identity::authority::Auth
 }
 
 /// A certificate as text (RFC 7468): base64 in lines of 64.
-fn pem(der: &[u8]) -> String {
+pub(crate) fn pem(der: &[u8]) -> String {
     let text = STANDARD.encode(der);
     let lines: String = text.as_bytes().chunks(64).map(|line| String::from_utf8_lossy(line).into_owned() + "\n").collect();
     format!("-----BEGIN CERTIFICATE-----\n{lines}-----END CERTIFICATE-----\n")

@@ -1,0 +1,114 @@
+//! Every row of the methods table, by every kind of peer, over the wire.
+
+use comity_proto::membership::membership_client::MembershipClient;
+use comity_proto::membership::{Kind, ListNodesRequest, PublishOffersRequest};
+use comity_proto::metadata::REQUEST_ID;
+use comity_proto::methods::{Caller, METHODS};
+use comity_types::ids::Kind as MemberKind;
+use http::uri::PathAndQuery;
+use tonic::client::Grpc;
+use tonic::transport::Channel;
+use tonic::{Code, Request, Status};
+use tonic_prost::ProstCodec;
+
+use crate::testing::{DEADLINE, Scene, reason};
+
+const ORG: &str = "org-a.example";
+
+/// Calls any method with an empty message, and waits for the head of its answer or for its refusal.
+async fn call(channel: &Channel, path: &'static str) -> Result<(), Status> {
+    let mut grpc = Grpc::new(channel.clone());
+    grpc.ready().await.unwrap();
+    let codec = ProstCodec::<(), ()>::default();
+    let answer = grpc.server_streaming(Request::new(()), PathAndQuery::from_static(path), codec);
+    tokio::time::timeout(DEADLINE, answer).await.expect("an answer begins").map(drop)
+}
+
+#[tokio::test]
+async fn every_method_admits_those_whom_the_table_names_and_no_others() {
+    let scene = Scene::new().await;
+    let node = scene.admit(ORG, Kind::Node, "n1").await;
+    let app = scene.admit(ORG, Kind::App, "chat").await;
+    let peers = [
+        (Caller::Anonymous, scene.connect_to_enrol().await),
+        (Caller::Member(MemberKind::Node), scene.connect(&node).await.unwrap()),
+        (Caller::Member(MemberKind::App), scene.connect(&app).await.unwrap()),
+        (Caller::Member(MemberKind::Operator), scene.connect(&scene.operator).await.unwrap()),
+    ];
+    for method in METHODS {
+        for (caller, channel) in &peers {
+            let refusal = call(channel, method.path).await.err().and_then(|status| refusal_of_the_edge(&status));
+            let expected = match (method.admits(*caller), caller) {
+                (true, _) => None,
+                (false, Caller::Anonymous) => Some("NO_CERTIFICATE".to_owned()),
+                (false, Caller::Member(_)) => Some("METHOD_NOT_PERMITTED".to_owned()),
+            };
+            assert_eq!(refusal, expected, "{} by {caller:?}", method.path);
+        }
+    }
+}
+
+/// What the edge says, if it was the edge that refused; a service may well refuse an empty message.
+fn refusal_of_the_edge(status: &Status) -> Option<String> {
+    assert_ne!(status.code(), Code::Unimplemented, "a row of the table that nobody serves: {status}");
+    let reason = comity_proto::error::Detail::of(status)?.reason;
+    ["NO_CERTIFICATE", "METHOD_NOT_PERMITTED"].contains(&reason.as_str()).then_some(reason)
+}
+
+#[tokio::test]
+async fn a_method_without_a_row_is_refused() {
+    let scene = Scene::new().await;
+    let channel = scene.connect(&scene.operator).await.unwrap();
+    let refused = call(&channel, "/comity.membership.v1.Membership/Dissolve").await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unimplemented);
+}
+
+#[tokio::test]
+async fn a_node_publishes_for_itself_alone_and_again_is_the_same_as_once() {
+    let scene = Scene::new().await;
+    let node = scene.admit(ORG, Kind::Node, "n1").await;
+    let mut client = MembershipClient::new(scene.connect(&node).await.unwrap());
+    let own = PublishOffersRequest { address: "n1.org-a.example:7444".into(), offers: vec![] };
+    let epoch = client.publish_offers(own.clone()).await.unwrap().into_inner().epoch;
+    assert_eq!(client.publish_offers(own.clone()).await.unwrap().into_inner().epoch, epoch);
+    let nodes = client.list_nodes(ListNodesRequest {}).await.unwrap().into_inner().nodes;
+    assert_eq!(nodes[0].address, own.address);
+
+    let nowhere = PublishOffersRequest { address: "here".into(), offers: vec![] };
+    let foreign = comity_proto::policy::Offer { node: "spiffe://org-a.example/node/n2".into(), ..Default::default() };
+    let foreign = PublishOffersRequest { offers: vec![foreign], ..own };
+    for (request, field) in [(nowhere, "address"), (foreign, "offers[0]")] {
+        let refused = client.publish_offers(request).await.unwrap_err();
+        assert_eq!((refused.code(), refused.message().starts_with(field)), (Code::InvalidArgument, true), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn every_answer_names_its_request() {
+    let scene = Scene::new().await;
+    let mut operator = scene.operator().await;
+    let mut id = async || operator.list_nodes(ListNodesRequest {}).await.unwrap().metadata().get(REQUEST_ID).unwrap().clone();
+    let (first, second) = (id().await, id().await);
+    assert_eq!(first.len(), 16);
+    assert_ne!(first, second);
+}
+
+#[tokio::test]
+async fn beyond_its_organisations_places_a_call_is_shed() {
+    let scene = Scene::founded();
+    let mut config = scene.config();
+    config.limits.in_flight_per_organisation = 1;
+    scene.start_with(config).await.unwrap();
+    let channel = scene.connect(&scene.operator).await.unwrap();
+    let mut client = MembershipClient::new(channel);
+    let watching = client.watch(comity_proto::membership::WatchRequest { after_epoch: 0 }).await.unwrap();
+    let shed = client.list_nodes(ListNodesRequest {}).await.unwrap_err();
+    assert_eq!((shed.code(), reason(&shed).as_str()), (Code::ResourceExhausted, "ORGANISATION_BUSY"));
+    drop(watching);
+    let freed = async {
+        while client.list_nodes(ListNodesRequest {}).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, freed).await.expect("the place comes back when the stream is dropped");
+}

@@ -1,0 +1,194 @@
+//! From an invite to a certificate.
+
+use comity_identity::KeyPair;
+use comity_proto::enrolment::enrolment_client::EnrolmentClient;
+use comity_proto::enrolment::join_response::State;
+use comity_proto::enrolment::{GetRootRequest, RenewRequest};
+use comity_proto::membership::membership_client::MembershipClient;
+use comity_proto::membership::{
+    ApproveRequest, InviteRequest, Kind, ListAppsRequest, ListEnrolmentsRequest, ListNodesRequest, ListOrganisationsRequest, RejectRequest,
+};
+use comity_types::Digest;
+use tonic::Code;
+
+use crate::testing::{HOUR, Scene, csr, member, organisation, reason};
+
+const ORG: &str = "org-a.example";
+
+#[tokio::test]
+async fn a_new_organisation_waits_until_operators_approve_and_its_node_gets_in() {
+    let scene = Scene::new().await;
+    let (invite, key) = (scene.invite(ORG, Kind::Node, "n1").await, KeyPair::generate().unwrap());
+
+    let State::Pending(pending) = scene.join(&invite, &key, Some(&organisation(ORG))).await.unwrap() else { panic!("not pending") };
+    assert_eq!(pending.fingerprint, key.public_key_digest().fingerprint());
+    let mut operator = scene.operator().await;
+    let waiting = operator.list_enrolments(ListEnrolmentsRequest {}).await.unwrap().into_inner().enrolments;
+    assert_eq!((waiting.len(), &waiting[0].fingerprint, waiting[0].spiffe_id.as_str()), (1, &pending.fingerprint, "spiffe://org-a.example/node/n1"));
+    assert!(operator.list_organisations(ListOrganisationsRequest {}).await.unwrap().into_inner().organisations.is_empty());
+
+    let approve = ApproveRequest { enrolment_id: pending.enrolment_id };
+    let epoch = operator.approve(approve.clone()).await.unwrap().into_inner().epoch;
+    assert_eq!(epoch, 3, "the founding, the organisation, the node");
+    assert_eq!(operator.approve(approve).await.unwrap().into_inner().epoch, 3, "again is the same as once");
+
+    let State::Issued(issued) = scene.join(&invite, &key, Some(&organisation(ORG))).await.unwrap() else { panic!("not issued") };
+    let node = member(issued, key);
+    let mut members = MembershipClient::new(scene.connect(&node).await.unwrap());
+    let nodes = members.list_nodes(ListNodesRequest {}).await.unwrap().into_inner();
+    assert_eq!((nodes.nodes[0].spiffe_id.as_str(), nodes.nodes[0].link.as_str(), nodes.epoch), ("spiffe://org-a.example/node/n1", "idle", 3));
+    let organisations = members.list_organisations(ListOrganisationsRequest {}).await.unwrap().into_inner().organisations;
+    assert_eq!((organisations[0].nodes, organisations[0].apps), (1, 0));
+}
+
+#[tokio::test]
+async fn members_of_an_organisation_that_takes_part_need_no_second_approval() {
+    let scene = Scene::new().await;
+    scene.admit(ORG, Kind::Node, "n1").await;
+    let (invite, key) = (scene.invite(ORG, Kind::App, "chat").await, KeyPair::generate().unwrap());
+    let State::Issued(issued) = scene.join(&invite, &key, None).await.unwrap() else { panic!("not issued") };
+    let mut app = MembershipClient::new(scene.connect(&member(issued, key)).await.unwrap());
+    let apps = app.list_apps(ListAppsRequest {}).await.unwrap().into_inner().apps;
+    assert_eq!(apps.iter().map(|app| app.spiffe_id.as_str()).collect::<Vec<_>>(), ["spiffe://org-a.example/app/chat"]);
+}
+
+#[tokio::test]
+async fn a_second_operator_governs_as_the_first_does() {
+    let scene = Scene::new().await;
+    let second = scene.admit("fed.example", Kind::Operator, "bob").await;
+    let mut second = MembershipClient::new(scene.connect(&second).await.unwrap());
+    assert!(second.list_enrolments(ListEnrolmentsRequest {}).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_reply_that_was_lost_is_had_again_even_after_a_restart() {
+    let scene = Scene::new().await;
+    scene.admit(ORG, Kind::Node, "n1").await;
+    let (invite, key) = (scene.invite(ORG, Kind::Node, "n2").await, KeyPair::generate().unwrap());
+    let first = scene.join(&invite, &key, None).await.unwrap();
+    assert!(matches!(first, State::Issued(_)));
+    assert_eq!(scene.join(&invite, &key, None).await.unwrap(), first);
+    scene.stop().await;
+    scene.start().await.unwrap();
+    assert_eq!(scene.join(&invite, &key, None).await.unwrap(), first);
+}
+
+#[tokio::test]
+async fn an_invite_belongs_to_the_first_key_that_presents_it() {
+    let scene = Scene::new().await;
+    let invite = scene.invite(ORG, Kind::Node, "n1").await;
+    let (first, second) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+    scene.join(&invite, &first, Some(&organisation(ORG))).await.unwrap();
+    let refused = scene.join(&invite, &second, Some(&organisation(ORG))).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::PermissionDenied, "INVITE_BOUND_TO_ANOTHER_KEY"));
+    assert!(refused.message().contains(&first.public_key_digest().fingerprint()), "{refused}");
+}
+
+#[tokio::test]
+async fn an_invite_that_has_ended_is_refused() {
+    let scene = Scene::new().await;
+    let (invite, key) = (scene.invite(ORG, Kind::Node, "n1").await, KeyPair::generate().unwrap());
+    scene.clock.advance(HOUR);
+    let refused = scene.join(&invite, &key, Some(&organisation(ORG))).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::FailedPrecondition, "INVITE_EXPIRED"));
+}
+
+#[tokio::test]
+async fn a_wrong_secret_and_an_unknown_invite_look_alike() {
+    let scene = Scene::new().await;
+    let (mut invite, key) = (scene.invite(ORG, Kind::Node, "n1").await, KeyPair::generate().unwrap());
+    invite.secret = comity_types::Secret::new([0; 32]);
+    let wrong_secret = scene.join(&invite, &key, None).await.unwrap_err();
+    invite.id = [0; 16];
+    let unknown = scene.join(&invite, &key, None).await.unwrap_err();
+    assert_eq!((wrong_secret.code(), wrong_secret.message()), (unknown.code(), unknown.message()));
+    assert_eq!(reason(&unknown), "INVITE_UNKNOWN");
+}
+
+#[tokio::test]
+async fn a_rejected_member_learns_why() {
+    let scene = Scene::new().await;
+    let (invite, key) = (scene.invite(ORG, Kind::Node, "n1").await, KeyPair::generate().unwrap());
+    scene.join(&invite, &key, Some(&organisation(ORG))).await.unwrap();
+    let reject = RejectRequest { enrolment_id: invite.id_text(), reason: "not this year".into() };
+    scene.operator().await.reject(reject).await.unwrap();
+    let State::Rejected(rejected) = scene.join(&invite, &key, Some(&organisation(ORG))).await.unwrap() else { panic!("not rejected") };
+    assert_eq!(rejected.reason, "not this year");
+}
+
+#[tokio::test]
+async fn a_new_organisation_has_to_state_its_own_facts() {
+    let scene = Scene::new().await;
+    let (invite, key) = (scene.invite(ORG, Kind::Node, "n1").await, KeyPair::generate().unwrap());
+    for (facts, expected) in [(None, "organisation: missing"), (Some(organisation("org-b.example")), "the invite is for org-a.example")] {
+        let refused = scene.join(&invite, &key, facts.as_ref()).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument);
+        assert!(refused.message().contains(expected), "{refused}");
+    }
+    assert!(scene.join(&invite, &key, Some(&organisation(ORG))).await.is_ok(), "a mistake does not use the invite up");
+}
+
+#[tokio::test]
+async fn invites_that_make_no_sense_are_refused_by_the_field() {
+    let scene = Scene::new().await;
+    scene.admit(ORG, Kind::Node, "n1").await;
+    let mut operator = scene.operator().await;
+    let good = InviteRequest { trust_domain: ORG.into(), kind: Kind::Node.into(), name: "n2".into(), ttl_seconds: 3600 };
+    let table = [
+        (InviteRequest { trust_domain: "Org A".into(), ..good.clone() }, Code::InvalidArgument, "trust_domain"),
+        (InviteRequest { trust_domain: "fed.example".into(), ..good.clone() }, Code::InvalidArgument, "trust_domain"),
+        (InviteRequest { kind: Kind::Operator.into(), ..good.clone() }, Code::InvalidArgument, "trust_domain"),
+        (InviteRequest { kind: 0, ..good.clone() }, Code::InvalidArgument, "kind"),
+        (InviteRequest { kind: 77, ..good.clone() }, Code::InvalidArgument, "kind"),
+        (InviteRequest { name: "N 2".into(), ..good.clone() }, Code::InvalidArgument, "name"),
+        (InviteRequest { ttl_seconds: 59, ..good.clone() }, Code::InvalidArgument, "ttl_seconds"),
+        (InviteRequest { name: "n1".into(), ..good.clone() }, Code::AlreadyExists, "is a member already"),
+    ];
+    for (request, code, text) in table {
+        let refused = operator.invite(request).await.unwrap_err();
+        assert_eq!(refused.code(), code, "{refused}");
+        assert!(refused.message().contains(text), "{refused}");
+    }
+    operator.invite(good.clone()).await.unwrap();
+    assert_eq!(reason(&operator.invite(good).await.unwrap_err()), "MEMBER_INVITED", "two nodes with one name");
+}
+
+#[tokio::test]
+async fn the_root_is_the_one_that_the_invite_pins() {
+    let scene = Scene::new().await;
+    let invite = scene.invite(ORG, Kind::Node, "n1").await;
+    let mut client = EnrolmentClient::new(scene.connect_to_enrol().await);
+    let root = client.get_root(GetRootRequest {}).await.unwrap().into_inner().root;
+    assert_eq!((Digest::of(&root), invite.address.as_str()), (invite.root, "broker.fed.example:7443"));
+}
+
+#[tokio::test]
+async fn a_certificate_is_renewed_for_the_key_that_calls_and_no_other() {
+    let scene = Scene::new().await;
+    let node = scene.admit(ORG, Kind::Node, "n1").await;
+    scene.clock.advance(12 * HOUR);
+    let mut client = EnrolmentClient::new(scene.connect(&node).await.unwrap());
+    let request = RenewRequest { csr_der: csr(&node.key).into() };
+    let issued = client.renew(request).await.unwrap().into_inner().issued.unwrap();
+    let renewed = member(issued, KeyPair::from_pem(&node.key.to_pem()).unwrap());
+    assert_eq!(renewed.id, node.id);
+    scene.clock.advance(18 * HOUR);
+    assert!(scene.connect(&renewed).await.is_ok(), "the first certificate has ended, the second has not");
+
+    let mut client = EnrolmentClient::new(scene.connect(&renewed).await.unwrap());
+    for (csr_der, text) in [(csr(&KeyPair::generate().unwrap()), "for another key"), (vec![1, 2, 3], "PKCS #10")] {
+        let refused = client.renew(RenewRequest { csr_der: csr_der.into() }).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument);
+        assert!(refused.message().contains("csr_der") && refused.message().contains(text), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_over_the_limit_is_refused() {
+    let scene = Scene::new().await;
+    let invite = scene.invite(ORG, Kind::Node, "n1").await;
+    let mut facts = organisation(ORG);
+    facts.name = "x".repeat(100 * 1024);
+    let refused = scene.join(&invite, &KeyPair::generate().unwrap(), Some(&facts)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::OutOfRange, "{refused}");
+}

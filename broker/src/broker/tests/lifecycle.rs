@@ -1,0 +1,113 @@
+//! Starting, stopping, and starting again.
+
+use comity_proto::membership::membership_client::MembershipClient;
+use comity_proto::membership::{Kind, ListNodesRequest, WatchRequest};
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
+use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
+use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
+use tonic_reflection::pb::v1::{ServerReflectionRequest, ServerReflectionResponse};
+
+use crate::broker::ADDRESS_FILE;
+use crate::founding::FoundingError;
+use crate::ledger::journal::JournalError;
+use crate::registry::RegistryError;
+use crate::testing::{DEADLINE, Scene};
+use crate::{Broker, BrokerError};
+
+const ORG: &str = "org-a.example";
+
+#[tokio::test]
+async fn what_was_admitted_is_there_after_a_restart() {
+    let scene = Scene::new().await;
+    let node = scene.admit(ORG, Kind::Node, "n1").await;
+    scene.stop().await;
+    scene.start().await.unwrap();
+    let mut client = MembershipClient::new(scene.connect(&node).await.unwrap());
+    let nodes = client.list_nodes(ListNodesRequest {}).await.unwrap().into_inner();
+    assert_eq!((nodes.nodes.len(), nodes.epoch), (1, 3));
+}
+
+#[tokio::test]
+async fn a_registry_with_one_wrong_byte_is_not_started_from() {
+    let scene = Scene::new().await;
+    scene.admit(ORG, Kind::Node, "n1").await;
+    scene.stop().await;
+    let path = scene.file("registry.journal");
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[20] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let refused = scene.start().await.unwrap_err();
+    assert!(matches!(refused, BrokerError::Registry(RegistryError::Journal(JournalError::Damaged { offset: 0, .. }))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_registry_of_another_federation_is_not_started_from() {
+    let (scene, other) = (Scene::new().await, Scene::new().await);
+    scene.stop().await;
+    other.stop().await;
+    std::fs::copy(other.file("registry.journal"), scene.file("registry.journal")).unwrap();
+    let refused = scene.start().await.unwrap_err();
+    assert!(matches!(refused, BrokerError::Registry(RegistryError::OtherRoot { .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_data_directory_that_was_not_founded_says_so() {
+    let (scene, other) = (Scene::founded(), Scene::founded());
+    std::fs::copy(other.file("permit.key"), scene.file("permit.key")).unwrap();
+    assert!(matches!(scene.start().await, Err(BrokerError::Founding(FoundingError::OtherPermitKey { .. }))));
+    let mut config = other.config();
+    config.replica = "b2".parse().unwrap();
+    assert!(matches!(other.start_with(config).await, Err(BrokerError::Founding(FoundingError::OtherBroker { .. }))));
+    std::fs::remove_file(scene.file("root.json")).unwrap();
+    let refused = scene.start().await.unwrap_err();
+    assert!(refused.to_string().contains("root.json") && refused.to_string().contains("federation init"), "{refused}");
+}
+
+#[tokio::test]
+async fn two_brokers_do_not_share_a_data_directory() {
+    let scene = Scene::new().await;
+    let refused = Broker::build(scene.config()).await.unwrap_err();
+    assert!(matches!(refused, BrokerError::Registry(RegistryError::Journal(JournalError::Locked { .. }))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn the_address_is_told_while_the_broker_listens() {
+    let scene = Scene::new().await;
+    scene.operator().await;
+    assert_eq!(std::fs::read_to_string(scene.file(ADDRESS_FILE)).unwrap(), scene.address().to_string());
+    scene.stop().await;
+    assert!(!scene.file(ADDRESS_FILE).exists());
+}
+
+#[tokio::test]
+async fn stopping_ends_streams_that_would_never_end_by_themselves() {
+    let scene = Scene::new().await;
+    let channel = scene.connect(&scene.operator).await.unwrap();
+    let mut watched = MembershipClient::new(channel.clone()).watch(WatchRequest { after_epoch: 1 }).await.unwrap().into_inner();
+    let mut health = HealthClient::new(channel).watch(HealthCheckRequest::default()).await.unwrap().into_inner();
+    let status = |response: HealthCheckResponse| response.status();
+    assert_eq!(health.message().await.unwrap().map(status), Some(ServingStatus::Serving));
+
+    let (stopped, ()) = tokio::join!(tokio::time::timeout(DEADLINE / 2, scene.stop()), async {
+        assert!(watched.message().await.unwrap().is_none());
+        assert_eq!(health.message().await.unwrap().map(status), Some(ServingStatus::NotServing));
+    });
+    stopped.expect("well before the drain ends");
+}
+
+#[tokio::test]
+async fn reflection_tells_the_whole_contract() {
+    let scene = Scene::new().await;
+    let mut client = ServerReflectionClient::new(scene.connect(&scene.operator).await.unwrap());
+    let list = ServerReflectionRequest { host: String::new(), message_request: Some(MessageRequest::ListServices(String::new())) };
+    let mut answers = client.server_reflection_info(tokio_stream::once(list)).await.unwrap().into_inner();
+    let answer: ServerReflectionResponse = answers.message().await.unwrap().unwrap();
+    let Some(MessageResponse::ListServicesResponse(listed)) = answer.message_response else { panic!("{answer:?}") };
+    let names: Vec<_> = listed.service.iter().map(|service| service.name.as_str()).collect();
+    for service in ["inference.v1.Inference", "catalog.v1.Catalog", "enrolment.v1.Enrolment", "membership.v1.Membership"] {
+        assert!(names.contains(&format!("comity.{service}").as_str()), "{service} is missing in {names:?}");
+    }
+}

@@ -1,0 +1,254 @@
+//! What this crate's tests share: a federation founded in a temporary folder, a broker that serves it over
+//! real TLS on a loopback port, and members who call it.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use comity_identity::tls::{client_config, enrolment_client_config};
+use comity_identity::{Authority, CertificateDer, Credentials, Invite, KeyPair, OrganisationAnchors, PermitKey, Root, SigningRequest};
+use comity_policy::Organisation;
+use comity_proto::enrolment::enrolment_client::EnrolmentClient;
+use comity_proto::enrolment::join_response::State;
+use comity_proto::enrolment::{Issued, JoinRequest};
+use comity_proto::error::Detail;
+use comity_proto::membership::membership_client::MembershipClient;
+use comity_proto::membership::{ApproveRequest, InviteRequest, Kind};
+use comity_types::{Clock, SpiffeId, Timestamp};
+use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tonic::Status;
+use tonic::transport::{Channel, Endpoint};
+
+use crate::config::{Config, Leaf, Limits, Log};
+use crate::{Broker, BrokerError};
+
+pub(crate) const HOUR: Duration = Duration::from_secs(3600);
+/// Longest that a test waits for anything.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A clock that stands still until it is set.
+#[derive(Debug)]
+pub(crate) struct SetClock(AtomicI64);
+
+impl SetClock {
+    pub(crate) fn advance(&self, by: Duration) {
+        self.0.store(self.now().plus(by).as_millis(), Ordering::SeqCst);
+    }
+}
+
+impl Clock for SetClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.0.load(Ordering::SeqCst)).unwrap()
+    }
+}
+
+/// A federation on disk with one operator, and its broker while that runs.
+pub(crate) struct Scene {
+    dir: tempfile::TempDir,
+    pub(crate) clock: Arc<SetClock>,
+    pub(crate) root: Root,
+    pub(crate) operator: Member,
+    running: Mutex<Option<Running>>,
+}
+
+struct Running {
+    address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    ended: JoinHandle<Result<(), BrokerError>>,
+}
+
+/// A key and the certificate for it.
+#[derive(Debug)]
+pub(crate) struct Member {
+    pub(crate) id: SpiffeId,
+    pub(crate) key: KeyPair,
+    pub(crate) chain: Vec<CertificateDer<'static>>,
+}
+
+impl Member {
+    pub(crate) fn credentials(&self) -> Arc<Credentials> {
+        Arc::new(Credentials::new(self.chain.clone(), &self.key).unwrap())
+    }
+}
+
+impl Scene {
+    /// Founds a federation and starts its broker.
+    pub(crate) async fn new() -> Self {
+        let scene = Self::founded();
+        scene.start().await.unwrap();
+        scene
+    }
+
+    /// Founds a federation whose broker does not run.
+    pub(crate) fn founded() -> Self {
+        let clock = Arc::new(SetClock(AtomicI64::new("2026-11-23T10:00:00Z".parse::<Timestamp>().unwrap().as_millis())));
+        let dir = tempfile::tempdir().unwrap();
+        let now = clock.now();
+        let authority = Authority::generate("fed.example".parse().unwrap(), now).unwrap();
+        let permit_key = PermitKey::generate().unwrap();
+        let operator = issued_by(&authority, "spiffe://fed.example/operator/ada", &KeyPair::generate().unwrap(), now);
+        let root = Root {
+            version: comity_identity::root::ROOT_VERSION,
+            federation: authority.domain().clone(),
+            broker: "spiffe://fed.example/broker/b1".parse().unwrap(),
+            addresses: vec!["broker.fed.example:7443".into()],
+            anchors: vec![authority.anchor()],
+            permit_key: permit_key.public().unwrap(),
+            operators: vec![operator.id.clone()],
+            founded_at: now,
+        };
+        let ca = dir.path().join("ca");
+        std::fs::create_dir(&ca).unwrap();
+        std::fs::write(dir.path().join("root.json"), root.to_json().unwrap()).unwrap();
+        std::fs::write(dir.path().join("permit.key"), permit_key.to_pkcs8().unwrap().reveal()).unwrap();
+        std::fs::write(ca.join("fed.example.key.pem"), authority.key_pem().reveal()).unwrap();
+        std::fs::write(ca.join("fed.example.pem"), crate::registry::authorities::pem(&authority.anchor())).unwrap();
+        Self { dir, clock, root, operator, running: Mutex::default() }
+    }
+
+    pub(crate) fn data_dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub(crate) fn config(&self) -> Config {
+        let day = 24 * HOUR;
+        Config {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            advertise: vec!["broker.fed.example:7443".parse().unwrap()],
+            data_dir: self.data_dir().to_owned(),
+            replica: "b1".parse().unwrap(),
+            places: ["DE".parse().unwrap()].into(),
+            log: Log { format: comity_runtime::telemetry::LogFormat::Text, filter: "info".into() },
+            limits: Limits { in_flight: 64, in_flight_per_organisation: 32, request_bytes: 1024 * 1024 },
+            leaf: Leaf { broker: 30 * day, node: day, app: 30 * day, operator: 30 * day },
+            drain: DEADLINE,
+        }
+    }
+
+    pub(crate) async fn start(&self) -> Result<(), BrokerError> {
+        self.start_with(self.config()).await
+    }
+
+    pub(crate) async fn start_with(&self, config: Config) -> Result<(), BrokerError> {
+        let broker = Broker::build_with_clock(config, self.clock.clone()).await?;
+        let (stop, stopped) = oneshot::channel();
+        let address = broker.local_addr();
+        let ended = tokio::spawn(broker.run(async move { drop(stopped.await) }));
+        *self.running.lock().unwrap() = Some(Running { address, stop, ended });
+        Ok(())
+    }
+
+    /// Stops the broker and waits until it has ended.
+    pub(crate) async fn stop(&self) {
+        let running = self.running.lock().unwrap().take().unwrap();
+        drop(running.stop);
+        tokio::time::timeout(DEADLINE, running.ended).await.expect("the broker ends").unwrap().unwrap();
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.running.lock().unwrap().as_ref().unwrap().address
+    }
+
+    /// The authority that the broker hosts for an organisation.
+    pub(crate) fn authority(&self, organisation: &str) -> Authority {
+        use rustls::pki_types::pem::PemObject as _;
+        let ca = self.file("ca");
+        let key = std::fs::read_to_string(ca.join(format!("{organisation}.key.pem"))).unwrap();
+        let anchor = CertificateDer::from_pem_file(ca.join(format!("{organisation}.pem"))).unwrap();
+        Authority::from_pem(&comity_types::Secret::new(key), &anchor).unwrap()
+    }
+
+    fn anchors(&self) -> Arc<OrganisationAnchors> {
+        Arc::new(self.root.organisation_anchors().unwrap())
+    }
+
+    /// A connection with a member's certificate.
+    pub(crate) async fn connect(&self, member: &Member) -> Result<Channel, tonic::transport::Error> {
+        let tls = client_config(member.credentials(), self.root.broker.clone(), self.anchors(), self.clock.clone()).unwrap();
+        self.dial(tls).await
+    }
+
+    /// A connection without a certificate, as joining uses it.
+    pub(crate) async fn connect_to_enrol(&self) -> Channel {
+        let tls = enrolment_client_config(self.root.broker.clone(), self.anchors(), self.clock.clone()).unwrap();
+        self.dial(tls).await.unwrap()
+    }
+
+    pub(crate) async fn dial(&self, tls: Arc<ClientConfig>) -> Result<Channel, tonic::transport::Error> {
+        let address = self.address().to_string();
+        let connector = tower::service_fn(move |_| {
+            let (address, tls) = (address.clone(), Arc::clone(&tls));
+            async move { comity_runtime::dial::connect(&address, tls).await.map(TokioIo::new) }
+        });
+        Endpoint::from_static("http://broker").connect_with_connector(connector).await
+    }
+
+    pub(crate) async fn operator(&self) -> MembershipClient<Channel> {
+        MembershipClient::new(self.connect(&self.operator).await.unwrap())
+    }
+
+    pub(crate) async fn invite(&self, domain: &str, kind: Kind, name: &str) -> Invite {
+        let request = InviteRequest { trust_domain: domain.into(), kind: kind.into(), name: name.into(), ttl_seconds: 3600 };
+        self.operator().await.invite(request).await.unwrap().into_inner().invite.parse().unwrap()
+    }
+
+    /// Presents an invite, as a program that joins does.
+    pub(crate) async fn join(&self, invite: &Invite, key: &KeyPair, organisation: Option<&Organisation>) -> Result<State, Status> {
+        let request = JoinRequest {
+            invite_id: invite.id_text(),
+            secret: invite.secret.reveal().to_vec().into(),
+            csr_der: csr(key).into(),
+            organisation: organisation.map(Into::into),
+        };
+        let mut client = EnrolmentClient::new(self.connect_to_enrol().await);
+        client.join(request).await.map(|response| response.into_inner().state.unwrap())
+    }
+
+    /// Brings a member in, with its organisation where that is new.
+    pub(crate) async fn admit(&self, domain: &str, kind: Kind, name: &str) -> Member {
+        let (invite, key) = (self.invite(domain, kind, name).await, KeyPair::generate().unwrap());
+        let facts = organisation(domain);
+        let mut state = self.join(&invite, &key, Some(&facts)).await.unwrap();
+        if let State::Pending(pending) = &state {
+            self.operator().await.approve(ApproveRequest { enrolment_id: pending.enrolment_id.clone() }).await.unwrap();
+            state = self.join(&invite, &key, Some(&facts)).await.unwrap();
+        }
+        let State::Issued(issued) = state else { panic!("{domain} {name} got no certificate: {state:?}") };
+        member(issued, key)
+    }
+}
+
+pub(crate) fn member(issued: Issued, key: KeyPair) -> Member {
+    let chain = issued.certificate_chain_der.iter().map(|der| CertificateDer::from(der.to_vec())).collect();
+    Member { id: issued.spiffe_id.parse().unwrap(), key, chain }
+}
+
+pub(crate) fn csr(key: &KeyPair) -> Vec<u8> {
+    key.signing_request(&"spiffe://any.example/node/any".parse().unwrap()).unwrap()
+}
+
+/// What an authority signs when nobody asks the broker.
+pub(crate) fn issued_by(authority: &Authority, id: &str, key: &KeyPair, now: Timestamp) -> Member {
+    let id: SpiffeId = id.parse().unwrap();
+    let request = SigningRequest::parse(&key.signing_request(&id).unwrap()).unwrap();
+    let chain = authority.issue(&request, &id, &[], HOUR, now).unwrap().chain;
+    Member { id, key: KeyPair::from_pem(&key.to_pem()).unwrap(), chain }
+}
+
+pub(crate) fn organisation(domain: &str) -> Organisation {
+    Organisation { trust_domain: domain.parse().unwrap(), name: domain.into(), seat: None, ultimate_controllers: None }
+}
+
+/// The reason in a refusal of Comity's.
+pub(crate) fn reason(status: &Status) -> String {
+    Detail::of(status).unwrap_or_else(|| panic!("not one of Comity's: {status:?}")).reason
+}
