@@ -2,16 +2,39 @@
 //!
 //! ```text
 //! broker ──mTLS──▶ serve: guard (permit, own terms) ─▶ backend ─▶ meter ──▶ broker
+//!    ▲ └──statements──▶ replica
+//!    └──offers, renewal── link
 //! ```
 //!
 //! | module | holds |
 //! |---|---|
+//! | [`node`] | the node as a whole: built, run, drained |
+//! | [`serve`] | the main flow of a request |
+//! | [`guard`] | whether a request comes with a permit for exactly it |
+//! | [`replica`] | the node's own copy of the federation's state |
+//! | [`link`] | publishing offers, renewing the certificate |
 //! | [`backend`] | model servers and embedded models behind one trait |
 //! | [`config`] | `node.toml` |
-//! | [`guard`] | whether a request comes with a permit for exactly it |
 //! | [`model`] | fetching and keeping GGUF files |
+//! | [`backoff`] | waits between tries |
 
 pub mod backend;
+pub mod backoff;
 pub mod config;
+mod files;
 pub mod guard;
+pub mod link;
 pub mod model;
+pub mod node;
+pub mod replica;
+pub mod serve;
+
+pub use config::Config;
+pub use node::{Node, NodeError};
+
+/// An error with its causes, in one line.
+#[must_use]
+pub fn error_chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let chain: Vec<_> = std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect();
+    chain.join(": ")
+}

@@ -1,0 +1,233 @@
+//! The node as a whole: built (everything checked, the socket bound), run, drained.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use comity_client::connection::ConnectionError;
+use comity_client::{Connection, Identity};
+use comity_identity::anchors::AnchorError;
+use comity_identity::root::RootError;
+use comity_identity::store::{ROOT_FILE, StoreError};
+use comity_identity::{Root, StaticAnchors, tls};
+use comity_membership::offer_digest;
+use comity_policy::{Offer, Tables};
+use comity_runtime::accept::{Acceptor, Listener};
+use comity_runtime::tasks::{Closed, Tasks};
+
+use crate::config::{BackendError, Config, Misfit};
+use crate::guard::Guard;
+use crate::replica::Replica;
+use crate::serve::{Server, broker_only};
+use crate::{files, link};
+
+mod offers;
+mod services;
+
+/// How long calls may go on after the node was asked to stop: most answers are done by then.
+pub const DRAIN: Duration = Duration::from_secs(10);
+/// Where the node listens; in the data directory, once it does.
+pub const ADDRESS_FILE: &str = "address";
+/// The epoch at which the offers are published; in the data directory, once they are.
+pub const READY_FILE: &str = "ready";
+
+/// A node that is ready to run.
+#[derive(Debug)]
+pub struct Node {
+    identity: Identity,
+    connection: Connection,
+    replica: Replica,
+    server: Server,
+    offers: Vec<Offer>,
+    listener: Listener,
+    acceptor: Acceptor,
+    address: String,
+    data_dir: PathBuf,
+}
+
+/// Why a node cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// Parts of the configuration do not fit each other.
+    #[error("{}", misfits.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Misfits {
+        /// Every one.
+        misfits: Vec<Misfit>,
+    },
+    /// The identity cannot be used.
+    #[error("this node has no identity that it can use (hint: `comity-node join INVITE --config FILE` gets one)")]
+    Identity(#[from] StoreError),
+    /// The root document cannot be used.
+    #[error("the federation's root document cannot be used")]
+    Root(#[from] RootError),
+    /// The root's certificates are no anchors.
+    #[error("the federation's authorities cannot be used")]
+    Anchors(#[from] AnchorError),
+    /// TLS cannot be set up.
+    #[error("TLS cannot be set up")]
+    Tls(#[from] rustls::Error),
+    /// The broker cannot be called.
+    #[error("the broker cannot be called")]
+    Connection(#[from] ConnectionError),
+    /// A backend cannot be set up.
+    #[error("backends.{name}")]
+    Backend {
+        /// Its name in the file.
+        name: String,
+        /// Why.
+        #[source]
+        source: BackendError,
+    },
+    /// The tables of this program cannot be read.
+    #[error("the tables of blocs and purposes cannot be used")]
+    Tables(#[source] &'static comity_policy::tables::TableError),
+    /// The address cannot be bound.
+    #[error("node.listen: cannot listen at {address}")]
+    Listen {
+        /// The address.
+        address: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A file cannot be written or read.
+    #[error("{} cannot be read or written", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The server ended with an error.
+    #[error("the server failed")]
+    Server(#[from] tonic::transport::Error),
+}
+
+impl Node {
+    /// Checks everything, opens the backends and binds the socket; serves nothing yet.
+    ///
+    /// # Errors
+    /// The configuration, the identity or a backend cannot be used, or the address is taken.
+    pub async fn build(config: &Config) -> Result<Self, NodeError> {
+        let identity = Identity::open(config.identity_dir())?;
+        let planned = config.plan(identity.id()).map_err(|misfits| NodeError::Misfits { misfits })?;
+        let backends = offers::open(config).await?;
+        let routes = offers::routes(planned, &backends);
+        let offers: Vec<Offer> = routes.offers().cloned().collect();
+        let replica = Replica::new(root_digest(&identity)?);
+        let tables = Tables::builtin().map_err(NodeError::Tables)?;
+        let server = Server::new(guard(&identity, &offers), replica.clone(), routes, tables);
+        files::make_directory(&config.node.data_dir)?;
+        let listener = bind(&config.node.listen).await?;
+        let address = advertised(config, listener.local_addr())?;
+        let (connection, acceptor) = (Connection::open(&identity)?, acceptor(&identity)?);
+        let data_dir = config.node.data_dir.clone();
+        Ok(Self { identity, connection, replica, server, offers, listener, acceptor, address, data_dir })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.listener.local_addr()
+    }
+
+    /// Serves until `shutdown` ends, then lets calls finish for at most [`DRAIN`].
+    ///
+    /// # Errors
+    /// A file in the data directory cannot be written, or the server fails.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), NodeError> {
+        let Self { identity, connection, replica, server, offers, listener, acceptor, address, data_dir } = self;
+        let ready = data_dir.join(READY_FILE);
+        files::remove(&ready)?;
+        files::write(&data_dir.join(ADDRESS_FILE), &listener.local_addr().to_string())?;
+        tracing::info!(node = %identity.id(), address = %listener.local_addr(), "listening");
+        let tasks = Tasks::new();
+        let stop = tasks.token();
+        let federation = identity.root().federation.clone();
+        let incoming = listener.incoming(acceptor, &tasks);
+        tasks.spawn("replica", replica.follow(connection.channel(), stop.clone()));
+        tasks.spawn("renewal", until(&stop, async move { link::renew(&identity).await }));
+        tasks.spawn("offers", until(&stop, async move { publish(&connection, &address, &offers, &ready).await }));
+        let served = services::serve(server, broker_only(federation), incoming, stop.clone());
+        tokio::pin!(served);
+        tokio::select! {
+            ended = &mut served => ended?,
+            () = shutdown => drain(&tasks, served).await?,
+        }
+        finish(&tasks).await;
+        Ok(())
+    }
+}
+
+/// Takes no more calls, and waits for those that are there.
+async fn drain(tasks: &Tasks, served: impl Future<Output = Result<(), tonic::transport::Error>>) -> Result<(), NodeError> {
+    tasks.token().cancel();
+    match tokio::time::timeout(DRAIN, served).await {
+        Ok(ended) => Ok(ended?),
+        Err(_) => {
+            tracing::info!(seconds = DRAIN.as_secs(), "calls were still running, they are cut");
+            Ok(())
+        }
+    }
+}
+
+async fn finish(tasks: &Tasks) {
+    match tasks.close(DRAIN).await {
+        Closed::Drained => tracing::info!("stopped"),
+        Closed::Abandoned { tasks } => tracing::warn!(tasks, "stopped, tasks were still running"),
+    }
+}
+
+/// Runs `work` until the node is to stop.
+fn until(stop: &tokio_util::sync::CancellationToken, work: impl Future<Output = ()> + Send + 'static) -> impl Future<Output = ()> + Send + 'static {
+    let stop = stop.clone();
+    async move { stop.run_until_cancelled(work).await.unwrap_or(()) }
+}
+
+async fn publish(connection: &Connection, address: &str, offers: &[Offer], ready: &Path) {
+    let epoch = link::publish(connection, address, offers).await;
+    tracing::info!(epoch, offers = offers.len(), address, "published");
+    if let Err(error) = files::write(ready, &epoch.to_string()) {
+        tracing::error!(error = crate::error_chain(&error), "cannot say that the node is ready");
+    }
+}
+
+fn root_digest(identity: &Identity) -> Result<comity_types::Digest, NodeError> {
+    let path = identity.dir().path().join(ROOT_FILE);
+    let bytes = std::fs::read(&path).map_err(|source| NodeError::File { path, source })?;
+    Ok(Root::digest(&bytes))
+}
+
+fn guard(identity: &Identity, offers: &[Offer]) -> Guard {
+    let digests: HashMap<_, _> = offers.iter().map(|offer| (offer.name(), offer_digest(offer))).collect();
+    Guard::new(identity.id().clone(), identity.root().permit_key.to_vec(), digests, Arc::clone(identity.clock()))
+}
+
+fn acceptor(identity: &Identity) -> Result<Acceptor, NodeError> {
+    // The federation's own authorities and no others: an organisation's certificate does not even shake hands.
+    let anchors = Arc::new(std::iter::once(identity.root().organisation_anchors()?).collect::<StaticAnchors>());
+    let (credentials, clock) = (Arc::clone(identity.credentials()), Arc::clone(identity.clock()));
+    Ok(Acceptor::new(tls::server_config(credentials, anchors, Arc::clone(&clock))?, None).with_clock(clock))
+}
+
+async fn bind(address: &str) -> Result<Listener, NodeError> {
+    Listener::bind(address).await.map_err(|source| NodeError::Listen { address: address.to_owned(), source })
+}
+
+/// Where the broker is told to find the node.
+fn advertised(config: &Config, bound: SocketAddr) -> Result<String, NodeError> {
+    match &config.node.advertise {
+        Some(address) => Ok(address.clone()),
+        None if bound.ip().is_unspecified() => Err(NodeError::Misfits {
+            misfits: vec![Misfit {
+                path: "node.advertise".to_owned(),
+                problem: format!("is missing, and the broker cannot find a node at {bound}: add the address that it can reach"),
+            }],
+        }),
+        None => Ok(bound.to_string()),
+    }
+}

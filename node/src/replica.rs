@@ -1,0 +1,165 @@
+//! The node's own copy of the federation's state, folded from the broker's statements.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use comity_membership::federation::Refused;
+use comity_membership::{Entry, Federation};
+use comity_proto::membership::WatchRequest;
+use comity_proto::membership::membership_client::MembershipClient;
+use comity_types::Digest;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+use tonic::transport::Channel;
+
+use crate::backoff::Backoff;
+
+#[cfg(test)]
+mod tests;
+
+/// A copy of the state. Clones are the same copy.
+#[derive(Debug, Clone)]
+pub struct Replica {
+    state: watch::Sender<Arc<Federation>>,
+    root_sha256: Digest,
+}
+
+/// The copy has not come as far as a request needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("this node knows the federation up to epoch {known}, the request was decided at epoch {needed}")]
+pub struct Behind {
+    /// How far it is.
+    pub known: u64,
+    /// How far it should be.
+    pub needed: u64,
+}
+
+/// Why the state does not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplicaError {
+    /// The broker ended the stream, or cannot be reached.
+    #[error("the broker's statements cannot be read")]
+    Lost(#[from] Box<Status>),
+    /// A statement is none of this version.
+    #[error("statement {epoch} cannot be read (hint: this node may need an update)")]
+    Malformed {
+        /// Its position.
+        epoch: u64,
+        /// What is wrong.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A statement does not stand where the broker says.
+    #[error("statement {found} was sent as statement {sent}")]
+    Misplaced {
+        /// Where the broker says it stands.
+        sent: u64,
+        /// Where it says itself.
+        found: u64,
+    },
+    /// A statement does not fit the state.
+    #[error("statement {epoch} does not fit what was said before")]
+    Refused {
+        /// Its position.
+        epoch: u64,
+        /// Why.
+        #[source]
+        source: Refused,
+    },
+    /// The statements are another federation's.
+    #[error("the broker's statements are founded on another root document")]
+    OtherRoot,
+}
+
+impl Replica {
+    /// An empty copy of the federation whose root document has this digest.
+    #[must_use]
+    pub fn new(root_sha256: Digest) -> Self {
+        Self { state: watch::Sender::new(Arc::default()), root_sha256 }
+    }
+
+    /// The state as far as it is known.
+    #[must_use]
+    pub fn federation(&self) -> Arc<Federation> {
+        Arc::clone(&self.state.borrow())
+    }
+
+    /// The state at `epoch` or later.
+    ///
+    /// # Errors
+    /// If it does not come before `deadline` has passed.
+    pub async fn wait_for(&self, epoch: u64, deadline: Duration) -> Result<Arc<Federation>, Behind> {
+        let mut state = self.state.subscribe();
+        let arrived = tokio::time::timeout(deadline, state.wait_for(|state| state.epoch() >= epoch)).await;
+        match arrived {
+            Ok(Ok(state)) => Ok(Arc::clone(&state)),
+            Ok(Err(_)) | Err(_) => Err(Behind { known: self.federation().epoch(), needed: epoch }),
+        }
+    }
+
+    /// Takes in the statement that the broker sent as number `sent`.
+    ///
+    /// # Errors
+    /// It is malformed, misplaced or does not fit; nothing has changed then.
+    pub fn take(&self, sent: u64, json: &[u8]) -> Result<(), ReplicaError> {
+        let entry = Entry::from_json(json).map_err(|source| ReplicaError::Malformed { epoch: sent, source })?;
+        if entry.epoch != sent {
+            return Err(ReplicaError::Misplaced { sent, found: entry.epoch });
+        }
+        let mut next = Federation::clone(&self.state.borrow());
+        next.apply(&entry).map_err(|source| ReplicaError::Refused { epoch: sent, source })?;
+        if next.root_sha256() != Some(self.root_sha256) {
+            return Err(ReplicaError::OtherRoot);
+        }
+        self.state.send_replace(Arc::new(next));
+        Ok(())
+    }
+
+    /// Follows the broker until `stop`; comes back after every loss.
+    pub async fn follow(self, broker: Channel, stop: CancellationToken) {
+        stop.run_until_cancelled(self.follow_for_ever(broker)).await.unwrap_or(());
+    }
+
+    async fn follow_for_ever(self, broker: Channel) {
+        let mut backoff = Backoff::default();
+        loop {
+            let before = self.federation().epoch();
+            let lost = self.follow_once(broker.clone()).await;
+            if self.federation().epoch() > before {
+                backoff = Backoff::default();
+            }
+            log(&lost);
+            tokio::time::sleep(backoff.next_pause()).await;
+        }
+    }
+
+    async fn follow_once(&self, broker: Channel) -> ReplicaError {
+        match self.try_follow(broker).await {
+            Ok(()) => ReplicaError::Lost(Box::new(Status::unavailable("the stream ended"))),
+            Err(error) => error,
+        }
+    }
+
+    async fn try_follow(&self, broker: Channel) -> Result<(), ReplicaError> {
+        let request = WatchRequest { after_epoch: self.federation().epoch() };
+        let mut statements = MembershipClient::new(broker).watch(request).await.map_err(Box::new)?.into_inner();
+        while let Some(statement) = statements.message().await.map_err(Box::new)? {
+            self.take(statement.epoch, &statement.entry)?;
+        }
+        Ok(())
+    }
+}
+
+/// A broker that restarts is daily business; one that says what does not fit is not.
+fn log(lost: &ReplicaError) {
+    match lost {
+        ReplicaError::Lost(status) => {
+            tracing::info!(code = ?status.code(), reason = status.message(), "lost the broker, following it again");
+        }
+        other => {
+            let source = std::error::Error::source(other).map(ToString::to_string).unwrap_or_default();
+            tracing::error!(error = %other, source, "the broker's statements are not believed");
+        }
+    }
+}

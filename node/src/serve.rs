@@ -1,0 +1,128 @@
+//! The main flow: one request of the broker, from its permit to its usage.
+//!
+//! ```text
+//! broker only ─▶ admit: permit, own terms ─▶ run: the offer's backend ─▶ meter: what it used
+//! ```
+//!
+//! [`admit`](Server::admit) gives the one [`Admitted`], and only it leads to a backend.
+//! Whoever drops the call drops the backend's work with it.
+
+use std::sync::Arc;
+
+use comity_policy::Capability;
+use comity_proto::inference as wire;
+use comity_proto::inference::inference_server::Inference;
+use futures::stream::BoxStream;
+use tonic::{Request, Response, Status};
+
+use crate::backend::payload;
+use crate::guard::Guard;
+use crate::replica::Replica;
+
+mod admit;
+mod caller;
+mod deadline;
+mod failure;
+mod meter;
+mod routes;
+
+pub use admit::Admitted;
+pub use caller::broker_only;
+pub use routes::{Route, Routes};
+
+use admit::Call;
+
+/// Largest request in bytes: a long conversation with a few images. The broker's limit is not above it.
+pub const MAX_REQUEST_BYTES: usize = 32 * 1024 * 1024;
+/// Largest message of an answer in bytes: a whole answer of a model server, as the backends bound it.
+pub const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
+
+/// Serves the broker's requests with this node's offers.
+#[derive(Debug, Clone)]
+pub struct Server {
+    parts: Arc<Parts>,
+}
+
+#[derive(Debug)]
+struct Parts {
+    guard: Guard,
+    replica: Replica,
+    routes: Routes,
+    rules: admit::Rules,
+}
+
+/// A method of the service, as permits name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Method {
+    Chat,
+    ChatStream,
+    Embed,
+    Forward,
+}
+
+impl Method {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Chat => "Chat",
+            Self::ChatStream => "ChatStream",
+            Self::Embed => "Embed",
+            Self::Forward => "Forward",
+        }
+    }
+
+    const fn capability(self) -> Capability {
+        match self {
+            Self::Chat | Self::ChatStream => Capability::Chat,
+            Self::Embed => Capability::Embed,
+            Self::Forward => Capability::Forward,
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl Inference for Server {
+    async fn chat(&self, request: Request<wire::ChatRequest>) -> Result<Response<wire::ChatResponse>, Status> {
+        let call = Call::of(Method::Chat, &request);
+        let wire::ChatRequest { envelope, payload } = request.into_inner();
+        let admitted = self.admit(call, envelope).await?;
+        let payload = payload.unwrap_or_default();
+        payload::check_chat(&payload).map_err(|fault| admitted.failed(&fault))?;
+        let answer = admitted.run(admitted.backend().chat(admitted.model(), payload)).await?;
+        Ok(meter::whole(answer.usage, answer))
+    }
+
+    type ChatStreamStream = BoxStream<'static, Result<wire::ChatStreamResponse, Status>>;
+
+    async fn chat_stream(&self, request: Request<wire::ChatStreamRequest>) -> Result<Response<Self::ChatStreamStream>, Status> {
+        let call = Call::of(Method::ChatStream, &request);
+        let wire::ChatStreamRequest { envelope, payload } = request.into_inner();
+        let admitted = self.admit(call, envelope).await?;
+        let payload = payload.unwrap_or_default();
+        payload::check_chat(&payload).map_err(|fault| admitted.failed(&fault))?;
+        let pieces = admitted.run(admitted.backend().chat_stream(admitted.model(), payload)).await?;
+        Ok(meter::pieces(admitted, pieces, |piece| piece.usage))
+    }
+
+    async fn embed(&self, request: Request<wire::EmbedRequest>) -> Result<Response<wire::EmbedResponse>, Status> {
+        let call = Call::of(Method::Embed, &request);
+        let wire::EmbedRequest { envelope, payload } = request.into_inner();
+        let admitted = self.admit(call, envelope).await?;
+        let payload = payload.unwrap_or_default();
+        payload::check_embed(&payload).map_err(|fault| admitted.failed(&fault))?;
+        let answer = admitted.run(admitted.backend().embed(admitted.model(), payload)).await?;
+        Ok(meter::whole(answer.usage, answer))
+    }
+
+    type ForwardStream = BoxStream<'static, Result<wire::ForwardResponse, Status>>;
+
+    async fn forward(&self, request: Request<wire::ForwardRequest>) -> Result<Response<Self::ForwardStream>, Status> {
+        let call = Call::of(Method::Forward, &request);
+        let wire::ForwardRequest { envelope, payload } = request.into_inner();
+        let admitted = self.admit(call, envelope).await?;
+        let payload = payload.unwrap_or_default();
+        payload::check_forward(&payload).map_err(|fault| admitted.failed(&fault))?;
+        let pieces = admitted.run(admitted.backend().forward(admitted.model(), payload)).await?;
+        // The body passes through unread, so that what it used is not known.
+        Ok(meter::pieces(admitted, pieces, |_| None))
+    }
+}

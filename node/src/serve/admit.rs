@@ -1,0 +1,156 @@
+//! Lets a request in: a permit for exactly it, this node's own terms, and a place.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use comity_membership::{Federation, Standing};
+use comity_policy::{Request as Question, Tables, Verdict, evaluate_node_side};
+use comity_proto::convert::{Envelope, WireError};
+use comity_proto::error::Failure;
+use comity_proto::{inference as wire, metadata};
+use comity_types::Digest;
+use prost::Message;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout_at};
+use tonic::{Code, Request, Status};
+
+use super::{Method, Parts, Route, Routes, Server, deadline, failure};
+use crate::backend::{Backend, Fault};
+use crate::guard::{Guard, VerifiedPermit};
+use crate::replica::Replica;
+
+/// Most requests at once: each holds its payload, some tens of KiB as a rule.
+pub(super) const MAX_IN_FLIGHT: usize = 1024;
+/// How long a request waits for the statement that it was decided on. It usually is a round trip behind.
+const PATIENCE_WITH_REPLICA: Duration = Duration::from_secs(2);
+
+/// What requests are held against besides their permits.
+#[derive(Debug)]
+pub(super) struct Rules {
+    tables: &'static Tables,
+    places: Arc<Semaphore>,
+}
+
+/// What the metadata of a call says.
+#[derive(Debug)]
+pub(super) struct Call {
+    method: Method,
+    permit: Option<Vec<u8>>,
+    deadline: Instant,
+}
+
+/// Proof that a request may run: it has a permit, the node's own terms allow it, and there is a place for it.
+#[derive(Debug)]
+pub struct Admitted {
+    permit: VerifiedPermit,
+    route: Arc<Route>,
+    deadline: Instant,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Call {
+    pub(super) fn of<T>(method: Method, request: &Request<T>) -> Self {
+        let permit = request.metadata().get_bin(metadata::PERMIT).and_then(|value| value.to_bytes().ok());
+        Self { method, permit: permit.map(|bytes| bytes.to_vec()), deadline: deadline::of(request.metadata()) }
+    }
+}
+
+impl Server {
+    /// A server of `routes`, by the rules of `tables`.
+    #[must_use]
+    pub fn new(guard: Guard, replica: Replica, routes: Routes, tables: &'static Tables) -> Self {
+        let rules = Rules { tables, places: Arc::new(Semaphore::new(MAX_IN_FLIGHT)) };
+        Self { parts: Arc::new(Parts { guard, replica, routes, rules }) }
+    }
+
+    /// Lets a request in, or says why not.
+    pub(super) async fn admit(&self, call: Call, envelope: Option<wire::Envelope>) -> Result<Admitted, Status> {
+        let method = call.method.name();
+        self.try_admit(call, envelope.unwrap_or_default()).await.map_err(|failure| {
+            tracing::info!(method, reason = failure.reason, "refused a request");
+            failure.into()
+        })
+    }
+
+    async fn try_admit(&self, call: Call, envelope: wire::Envelope) -> Result<Admitted, Failure> {
+        let Parts { guard, replica, routes, rules } = &*self.parts;
+        let place = Arc::clone(&rules.places).try_acquire_owned().map_err(|_| failure::full(MAX_IN_FLIGHT))?;
+        let digest = Digest::of(&envelope.encode_to_vec());
+        let permit = guard.verify(call.permit.as_deref(), digest, call.method.name())?;
+        let route = routes.of(&permit).ok_or(crate::guard::Lie::UnknownOffer)?;
+        let envelope = Envelope::try_from(envelope).map_err(|WireError { path, problem }| failure::invalid(&format!("envelope.{path}"), &problem))?;
+        let left = call.deadline.saturating_duration_since(Instant::now());
+        let federation = replica.wait_for(permit.epoch(), PATIENCE_WITH_REPLICA.min(left)).await?;
+        check_terms(rules.tables, &federation, &permit, &route, call.method, &envelope)?;
+        Ok(Admitted { permit, route, deadline: call.deadline, _place: place })
+    }
+}
+
+/// The node's own word on the request: whatever the broker decided, its terms hold.
+fn check_terms(
+    tables: &Tables,
+    federation: &Federation,
+    permit: &VerifiedPermit,
+    route: &Route,
+    method: Method,
+    envelope: &Envelope,
+) -> Result<(), Failure> {
+    let caller = permit.caller();
+    match federation.standing(caller) {
+        Standing::Active => {}
+        Standing::Suspended { .. } => return Err(failure::stranger(caller, "is suspended")),
+        Standing::Unknown => return Err(failure::stranger(caller, "is not a member")),
+    }
+    let organisation = federation.organisation(caller.trust_domain());
+    let organisation = organisation.ok_or_else(|| failure::stranger(caller, "belongs to no member"))?;
+    let question = Question {
+        caller: &organisation.organisation,
+        access_origins: &envelope.access_origins,
+        model: Some(&envelope.model),
+        capability: method.capability(),
+        purposes: &envelope.purposes,
+        requirements: &envelope.requirements,
+        // Read only on the caller's side, which is the broker's to check.
+        broker_places: &BTreeSet::new(),
+        as_of: permit.issued_at(),
+    };
+    match evaluate_node_side(&route.offer, &question, tables) {
+        Verdict::Eligible { .. } => Ok(()),
+        Verdict::Rejected { reasons } => Err(failure::veto(permit.offer(), &envelope.model, permit.decision(), reasons)),
+    }
+}
+
+impl Admitted {
+    /// The backend that the permit opens.
+    pub(super) fn backend(&self) -> &dyn Backend {
+        &*self.route.backend
+    }
+
+    /// The backend's own name for the offer's model.
+    pub(super) fn model(&self) -> &str {
+        &self.route.backend_model
+    }
+
+    /// Waits for the backend, until the call's deadline.
+    pub(super) async fn run<T>(&self, work: impl Future<Output = Result<T, Fault>>) -> Result<T, Status> {
+        let done = timeout_at(self.deadline, work).await.map_err(|_| Status::from(failure::late()))?;
+        done.map_err(|fault| self.failed(&fault))
+    }
+
+    /// Waits for the next piece, until the call's deadline.
+    pub(super) async fn next<T>(&self, piece: impl Future<Output = Option<Result<T, Fault>>>) -> Result<Option<T>, Status> {
+        self.run(async { piece.await.transpose() }).await
+    }
+
+    /// What the caller gets for a fault; what is wrong with the backend is the log's as well.
+    pub(super) fn failed(&self, fault: &Fault) -> Status {
+        let (offer, decision, reason) = (self.permit.offer(), self.permit.decision(), fault.reason());
+        if matches!(fault.code(), Code::InvalidArgument | Code::Unimplemented) && !matches!(fault, Fault::Refused { .. }) {
+            tracing::debug!(%offer, %decision, reason, "refused a payload");
+        } else {
+            tracing::warn!(%offer, %decision, reason, error = %fault, "the backend failed");
+        }
+        Failure::from(fault).into()
+    }
+}
