@@ -56,7 +56,6 @@ pub const METHODS: &[Method] = &[
     row("/comity.membership.v1.Membership/Watch", &[NODE, OPERATOR]),
     row("/grpc.health.v1.Health/Check", MEMBERS),
     row("/grpc.health.v1.Health/Watch", MEMBERS),
-    row("/grpc.health.v1.Health/List", MEMBERS),
     row("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", MEMBERS),
     row("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", MEMBERS),
 ];
