@@ -7,7 +7,7 @@ use http_body_util::BodyExt as _;
 use tokio::time::Instant;
 
 use self::node::{answers, data, declines, ok, reset, says, waits};
-use self::world::{MODEL, PAYLOAD, REQUEST_BYTES, SOON, World, ended, framed, in_germany, message, read, soon};
+use self::world::{MODEL, PAYLOAD, REQUEST_BYTES, SOON, World, ended, framed, in_germany, message, read};
 use super::*;
 use crate::ledger::journal::Journal;
 

@@ -1,19 +1,23 @@
 //! Answers on their way: as they come, ended by a status, cut when they have to be.
 
+use tokio::sync::mpsc::Receiver;
+
+use super::node::Answering;
 use super::*;
+
+/// The next answer, with its first bytes said.
+async fn begun(answers: &mut Receiver<Answering>) -> Answering {
+    let answering = answers.recv().await.unwrap();
+    answering.send(Ok(data("one"))).await.unwrap();
+    answering
+}
 
 #[tokio::test]
 async fn each_frame_passes_when_it_comes() {
     let world = World::new().await;
     let (script, mut answers) = waits();
     let _node = world.node("a.example", "DE", 1, script).await;
-    let asking = world.ask(in_germany());
-    let answering = async {
-        let answering = answers.recv().await.unwrap();
-        answering.send(Ok(data("one"))).await.unwrap();
-        answering
-    };
-    let (response, answering) = tokio::join!(asking, answering);
+    let (response, answering) = tokio::join!(world.ask(in_germany()), begun(&mut answers));
     let mut body = response.into_body();
     let frame = body.frame().await.unwrap().unwrap();
     assert_eq!(frame.into_data().unwrap(), "one");
@@ -31,9 +35,12 @@ async fn each_frame_passes_when_it_comes() {
 #[tokio::test]
 async fn after_the_first_byte_a_cut_is_an_error_and_nothing_is_tried_again() {
     let world = World::new().await;
-    let _cutting = world.node("a.example", "DE", 1, says(vec![Ok(data("half")), reset()])).await;
+    let (script, mut cut) = waits();
+    let _cutting = world.node("a.example", "DE", 1, script).await;
     let other = world.node("b.example", "DE", 2, answers("again")).await;
-    let (_, trailers) = read(world.ask(in_germany()).await).await;
+    let (response, cutting) = tokio::join!(world.ask(in_germany()), begun(&mut cut));
+    cutting.send(reset()).await.unwrap();
+    let (_, trailers) = read(response).await;
     assert_eq!(ended(&trailers), (Code::Unavailable, "STREAM_TRUNCATED".into()));
     assert_eq!(other.connections(), 0);
     let outcomes = world.journal(1).await.1;
@@ -73,11 +80,7 @@ async fn a_caller_that_leaves_takes_the_nodes_call_with_it() {
     let world = World::new().await;
     let (script, mut answers) = waits();
     let _node = world.node("a.example", "DE", 1, script).await;
-    let (response, answering) = tokio::join!(world.ask(in_germany()), async {
-        let answering = answers.recv().await.unwrap();
-        answering.send(Ok(data("one"))).await.unwrap();
-        answering
-    });
+    let (response, answering) = tokio::join!(world.ask(in_germany()), begun(&mut answers));
     drop(response);
     tokio::time::timeout(SOON, answering.closed()).await.expect("the node's call goes on");
     let outcomes = world.journal(1).await.1;
@@ -109,11 +112,7 @@ async fn a_deadline_is_passed_on_and_kept_before_and_after_the_first_byte() {
     let millis: u64 = timeout.strip_suffix('m').unwrap().parse().unwrap();
     assert!(millis <= 300, "{timeout}");
     drop(answers.recv().await);
-    let (response, _answering) = tokio::join!(world.call(Method::ChatStream, request, &[("grpc-timeout", "500m")]), async {
-        let answering = answers.recv().await.unwrap();
-        answering.send(Ok(data("one"))).await.unwrap();
-        answering
-    });
+    let (response, _answering) = tokio::join!(world.call(Method::ChatStream, request, &[("grpc-timeout", "500m")]), begun(&mut answers));
     let (bytes, trailers) = read(response).await;
     assert_eq!((bytes.as_slice(), ended(&trailers).0), (&b"one"[..], Code::DeadlineExceeded));
     assert_eq!(world.journal(2).await.1.len(), 2);
@@ -125,11 +124,7 @@ async fn a_suspension_of_either_side_ends_a_running_stream() {
         let world = World::new().await;
         let (script, mut answers) = waits();
         let _node = world.node("a.example", "DE", 1, script).await;
-        let (response, answering) = tokio::join!(world.ask(in_germany()), async {
-            let answering = answers.recv().await.unwrap();
-            answering.send(Ok(data("one"))).await.unwrap();
-            answering
-        });
+        let (response, answering) = tokio::join!(world.ask(in_germany()), begun(&mut answers));
         let mut body = response.into_body();
         assert!(body.frame().await.unwrap().unwrap().is_data());
         world.suspend(suspended).await;

@@ -35,7 +35,6 @@ pub(crate) struct World {
     pub(crate) access: Access,
     pub(crate) registry: Registry,
     pub(crate) links: Links,
-    pub(crate) tasks: Tasks,
     pub(crate) permit_key: [u8; 32],
     federation: Organisation,
     dir: tempfile::TempDir,
@@ -115,9 +114,9 @@ impl World {
             request_bytes: REQUEST_BYTES,
             clock,
             permit_key,
-            tasks: tasks.clone(),
+            tasks,
         });
-        let world = Self { access, registry, links, tasks, permit_key: public, federation, dir };
+        let world = Self { access, registry, links, permit_key: public, federation, dir };
         world.join(&Organisation::new("app.example"), "app", "a1").await;
         world
     }
