@@ -114,6 +114,8 @@ fn boxed(error: CredentialsError) -> Box<CredentialsError> {
 mod tests {
     use std::sync::Mutex;
 
+    use comity_runtime::tasks::{Closed, Tasks};
+
     use super::*;
 
     /// A clock that stands still until it is set.
@@ -133,9 +135,10 @@ mod tests {
         let authority = Arc::new(Authority::generate("fed.example".parse().unwrap(), start).unwrap());
         let (id, life) = ("spiffe://fed.example/broker/b1".parse().unwrap(), Duration::from_secs(24 * 3600));
         let own = OwnCertificate::new(Issuer { authority, id, hosts: vec![], life, clock: clock.clone() }).unwrap();
-        let (credentials, stop) = (own.credentials(), CancellationToken::new());
+        let credentials = own.credentials();
         let first = credentials.leaf();
-        let keeper = tokio::spawn(own.keep_fresh(stop.clone()));
+        let tasks = Tasks::new();
+        tasks.spawn("certificate", own.keep_fresh(tasks.token()));
 
         *clock.0.lock().unwrap() = start.plus(life / 3);
         tokio::time::sleep(CHECK_EVERY * 2).await;
@@ -147,7 +150,6 @@ mod tests {
         assert_eq!((&second.id, second.not_after), (&first.id, start.plus(life / 2).plus(life)));
         assert_ne!(second.public_key, first.public_key);
 
-        stop.cancel();
-        keeper.await.unwrap();
+        assert_eq!(tasks.close(CHECK_EVERY).await, Closed::Drained);
     }
 }

@@ -183,7 +183,7 @@ impl fmt::Display for Problem {
 /// values that cannot be used (all of them at once).
 pub fn load(path: &Path) -> Result<Config, ConfigError> {
     let raw: Raw = comity_runtime::config::load(path)?;
-    let folder = path.parent().unwrap_or(Path::new(""));
+    let folder = path.parent().unwrap_or_else(|| Path::new(""));
     check(raw, folder).map_err(|problems| ConfigError::Values { path: path.to_owned(), problems })
 }
 
@@ -263,7 +263,7 @@ fn check(raw: Raw, folder: &Path) -> Result<Config, Vec<Problem>> {
         let listen = checks.parse("listen", &raw.listen, "an IP address and a port, such as 0.0.0.0:7443; port 0 takes a free one");
         let advertise = checks.list("advertise", &raw.advertise, "list how members reach this broker, such as [\"broker.fed.example:7443\"]");
         let places = checks.list("places", &raw.places, "list where this broker's machine stands, such as [\"DE\"]: an unknown place would be a leak");
-        let replica = checks.from_str("replica", &raw.replica);
+        let replica = checks.valid("replica", &raw.replica);
         let log = checks.log(raw.log);
         let limits = checks.limits(&raw.limits);
         let leaf = checks.leaf(&raw.leaf);
@@ -299,7 +299,7 @@ impl Checks {
         text.parse().ok().or_else(|| self.problem(field, comity_types::Invalid::new(text, expected)))
     }
 
-    fn from_str<T: FromStr<Err = comity_types::Invalid>>(&mut self, field: &str, text: &str) -> Option<T> {
+    fn valid<T: FromStr<Err = comity_types::Invalid>>(&mut self, field: &str, text: &str) -> Option<T> {
         text.parse().map_or_else(|invalid| self.problem(field, invalid), Some)
     }
 
@@ -308,7 +308,7 @@ impl Checks {
             return self.problem(field, format_args!("is empty; {empty}"));
         }
         // Not short-circuited: every wrong item is reported.
-        let items: Vec<_> = texts.iter().enumerate().map(|(i, text)| self.from_str(&format!("{field}[{i}]"), text)).collect();
+        let items: Vec<_> = texts.iter().enumerate().map(|(i, text)| self.valid(&format!("{field}[{i}]"), text)).collect();
         items.into_iter().collect()
     }
 

@@ -67,7 +67,7 @@ pub enum RegistryError {
     },
     /// The statement does not follow from the state.
     #[error(transparent)]
-    Refused(#[from] Refused),
+    Refused(#[from] Box<Refused>),
     /// The entry cannot be encoded.
     #[error("cannot encode an entry")]
     Encode(#[source] serde_json::Error),
@@ -225,7 +225,7 @@ impl Inner {
     async fn append(&self, by: Option<SpiffeId>, statement: Statement) -> Result<(), RegistryError> {
         let mut federation = self.snapshot.load().federation.clone();
         let entry = Entry { epoch: federation.epoch().saturating_add(1), at: self.clock.now(), by, statement };
-        federation.apply(&entry)?;
+        federation.apply(&entry).map_err(Box::new)?;
         // Before it is durable: an anchor that cannot be used would keep the broker from starting.
         federation.organisations().try_for_each(|state| organisation_anchors(state).map(drop))?;
         let frame = entry.to_json().map_err(RegistryError::Encode)?;

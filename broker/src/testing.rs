@@ -16,11 +16,11 @@ use comity_proto::enrolment::{Issued, JoinRequest};
 use comity_proto::error::Detail;
 use comity_proto::membership::membership_client::MembershipClient;
 use comity_proto::membership::{ApproveRequest, InviteRequest, Kind};
+use comity_runtime::tasks::Tasks;
 use comity_types::{Clock, SpiffeId, Timestamp};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 
@@ -59,7 +59,7 @@ pub(crate) struct Scene {
 struct Running {
     address: SocketAddr,
     stop: oneshot::Sender<()>,
-    ended: JoinHandle<Result<(), BrokerError>>,
+    ended: oneshot::Receiver<Result<(), BrokerError>>,
 }
 
 /// A key and the certificate for it.
@@ -142,7 +142,9 @@ impl Scene {
         let broker = Broker::build_with_clock(config, self.clock.clone()).await?;
         let (stop, stopped) = oneshot::channel();
         let address = broker.local_addr();
-        let ended = tokio::spawn(broker.run(async move { drop(stopped.await) }));
+        let (end, ended) = oneshot::channel();
+        // The test may be over before the broker is.
+        Tasks::new().spawn("broker", async move { drop(end.send(broker.run(async move { drop(stopped.await) }).await)) });
         *self.running.lock().unwrap() = Some(Running { address, stop, ended });
         Ok(())
     }
@@ -223,11 +225,11 @@ impl Scene {
             state = self.join(&invite, &key, Some(&facts)).await.unwrap();
         }
         let State::Issued(issued) = state else { panic!("{domain} {name} got no certificate: {state:?}") };
-        member(issued, key)
+        member(&issued, key)
     }
 }
 
-pub(crate) fn member(issued: Issued, key: KeyPair) -> Member {
+pub(crate) fn member(issued: &Issued, key: KeyPair) -> Member {
     let chain = issued.certificate_chain_der.iter().map(|der| CertificateDer::from(der.to_vec())).collect();
     Member { id: issued.spiffe_id.parse().unwrap(), key, chain }
 }

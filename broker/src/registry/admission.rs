@@ -310,7 +310,7 @@ impl Inner {
             .update(Some(by), move |federation| {
                 let mut statements = Vec::new();
                 if !is_at_home(federation, &domain) {
-                    let organisation = request.organisation.ok_or(AdmissionError::Invalid { field: "organisation", problem: MISSING_FACTS.into() })?;
+                    let organisation = request.organisation.ok_or_else(|| AdmissionError::Invalid { field: "organisation", problem: MISSING_FACTS.into() })?;
                     statements.push(Statement::OrganisationAdmitted { organisation, anchors: vec![anchor] });
                 }
                 match federation.member(&member) {

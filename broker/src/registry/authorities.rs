@@ -76,7 +76,7 @@ impl Authorities {
     /// # Errors
     /// Its files are missing or cannot be used.
     pub fn find(&self, organisation: &TrustDomain) -> Result<Arc<Authority>, AuthorityError> {
-        self.get(organisation, |missing| Err(missing))
+        self.get(organisation, Err)
     }
 
     /// The authority of `organisation`, made if there is none.

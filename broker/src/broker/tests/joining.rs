@@ -33,7 +33,7 @@ async fn a_new_organisation_waits_until_operators_approve_and_its_node_gets_in()
     assert_eq!(operator.approve(approve).await.unwrap().into_inner().epoch, 3, "again is the same as once");
 
     let State::Issued(issued) = scene.join(&invite, &key, Some(&organisation(ORG))).await.unwrap() else { panic!("not issued") };
-    let node = member(issued, key);
+    let node = member(&issued, key);
     let mut members = MembershipClient::new(scene.connect(&node).await.unwrap());
     let nodes = members.list_nodes(ListNodesRequest {}).await.unwrap().into_inner();
     assert_eq!((nodes.nodes[0].spiffe_id.as_str(), nodes.nodes[0].link.as_str(), nodes.epoch), ("spiffe://org-a.example/node/n1", "idle", 3));
@@ -47,7 +47,7 @@ async fn members_of_an_organisation_that_takes_part_need_no_second_approval() {
     scene.admit(ORG, Kind::Node, "n1").await;
     let (invite, key) = (scene.invite(ORG, Kind::App, "chat").await, KeyPair::generate().unwrap());
     let State::Issued(issued) = scene.join(&invite, &key, None).await.unwrap() else { panic!("not issued") };
-    let mut app = MembershipClient::new(scene.connect(&member(issued, key)).await.unwrap());
+    let mut app = MembershipClient::new(scene.connect(&member(&issued, key)).await.unwrap());
     let apps = app.list_apps(ListAppsRequest {}).await.unwrap().into_inner().apps;
     assert_eq!(apps.iter().map(|app| app.spiffe_id.as_str()).collect::<Vec<_>>(), ["spiffe://org-a.example/app/chat"]);
 }
@@ -170,7 +170,7 @@ async fn a_certificate_is_renewed_for_the_key_that_calls_and_no_other() {
     let mut client = EnrolmentClient::new(scene.connect(&node).await.unwrap());
     let request = RenewRequest { csr_der: csr(&node.key).into() };
     let issued = client.renew(request).await.unwrap().into_inner().issued.unwrap();
-    let renewed = member(issued, KeyPair::from_pem(&node.key.to_pem()).unwrap());
+    let renewed = member(&issued, KeyPair::from_pem(&node.key.to_pem()).unwrap());
     assert_eq!(renewed.id, node.id);
     scene.clock.advance(18 * HOUR);
     assert!(scene.connect(&renewed).await.is_ok(), "the first certificate has ended, the second has not");
