@@ -15,14 +15,18 @@
 //! | [`link`] | publishing offers, renewing the certificate |
 //! | [`backend`] | model servers and embedded models behind one trait |
 //! | [`config`] | `node.toml` |
+//! | [`join`] | taking up an invite |
+//! | [`check`] | what is wrong, before anybody else sees it |
 //! | [`model`] | fetching and keeping GGUF files |
 //! | [`backoff`] | waits between tries |
 
 pub mod backend;
 pub mod backoff;
+pub mod check;
 pub mod config;
 mod files;
 pub mod guard;
+pub mod join;
 pub mod link;
 pub mod model;
 pub mod node;

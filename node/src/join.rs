@@ -1,0 +1,80 @@
+//! Takes up an invite: after it, the node has an identity.
+
+use std::path::Path;
+
+use comity_client::enrol::{self, EnrolError, JoinState};
+use comity_identity::invite::InviteError;
+use comity_identity::store::StoreError;
+use comity_identity::{IdentityDir, Invite};
+use comity_policy::Organisation;
+use comity_runtime::config::ConfigError;
+use comity_types::SpiffeId;
+use comity_types::ids::Kind;
+
+use crate::config::Config;
+
+/// Where an enrolment stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Joined {
+    /// The node has this identity.
+    Issued(SpiffeId),
+    /// Operators have to approve first.
+    Pending {
+        /// What operators approve.
+        enrolment_id: String,
+        /// A short form of the key's digest.
+        fingerprint: String,
+    },
+}
+
+/// Why a node cannot join.
+#[derive(Debug, thiserror::Error)]
+pub enum JoinError {
+    /// The invite is none.
+    #[error("the invite cannot be read")]
+    Invite(#[from] InviteError),
+    /// The organisation's facts cannot be read.
+    #[error("the organisation's facts cannot be read")]
+    Organisation(#[from] Box<ConfigError>),
+    /// Enrolment failed.
+    #[error(transparent)]
+    Enrol(#[from] EnrolError),
+    /// What was issued cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Operators said no.
+    #[error("the federation's operators turned the enrolment down: {reason}")]
+    Rejected {
+        /// Their reason.
+        reason: String,
+    },
+    /// The invite was for something else.
+    #[error("{} holds the identity {found}, which is not a node's (hint: ask the operators for an invite of kind node, and join with another identity_dir)", dir.display())]
+    NotANode {
+        /// Where it is.
+        dir: std::path::PathBuf,
+        /// What it is.
+        found: SpiffeId,
+    },
+}
+
+/// Takes up `invite`, with the facts in the file `organisation` where the invite is for a new one.
+///
+/// Safe to call again with the same invite: the same key asks, and gets the same answer.
+///
+/// # Errors
+/// The invite, the facts or the directory cannot be used, or the broker refuses.
+pub async fn join(config: &Config, invite: &str, organisation: Option<&Path>) -> Result<Joined, JoinError> {
+    let invite: Invite = invite.parse()?;
+    let organisation = organisation.map(comity_runtime::config::load::<Organisation>).transpose().map_err(Box::new)?;
+    match enrol::join(&invite, organisation.as_ref(), &config.identity_dir()).await? {
+        JoinState::Issued(dir) => issued(&dir).map(Joined::Issued),
+        JoinState::Pending { enrolment_id, fingerprint } => Ok(Joined::Pending { enrolment_id, fingerprint }),
+        JoinState::Rejected { reason } => Err(JoinError::Rejected { reason }),
+    }
+}
+
+fn issued(dir: &IdentityDir) -> Result<SpiffeId, JoinError> {
+    let found = dir.identity()?.spiffe_id;
+    if found.kind() == Kind::Node { Ok(found) } else { Err(JoinError::NotANode { dir: dir.path().to_owned(), found }) }
+}
