@@ -7,7 +7,7 @@ use std::error::Error;
 
 use comity_proto::error::Detail;
 use comity_runtime::chain::{links, text};
-use rustls::{AlertDescription, CertificateError};
+use rustls::AlertDescription;
 use tonic::{Code, Status};
 
 use crate::connection::{CertificateEnded, NotReached};
@@ -60,11 +60,9 @@ pub fn explain(status: &Status) -> Explanation {
 }
 
 fn cause(status: &Status) -> Cause {
-    links(status).find_map(cause_of_link).unwrap_or_else(|| match status.code() {
-        Code::DeadlineExceeded => Cause::DeadlineExceeded,
-        Code::Cancelled => Cause::Cancelled,
-        _ => Cause::Other,
-    })
+    let by_code = || if status.code() == Code::DeadlineExceeded { Cause::DeadlineExceeded } else { Cause::Other };
+    let by_code = || if status.code() == Code::Cancelled { Cause::Cancelled } else { by_code() };
+    links(status).find_map(cause_of_link).unwrap_or_else(by_code)
 }
 
 /// The innermost error that tells: a [`NotReached`] says less than the TLS error within it.
@@ -80,24 +78,29 @@ fn cause_of_link(error: &(dyn Error + 'static)) -> Option<Cause> {
 }
 
 fn tls_cause(error: &rustls::Error) -> Option<Cause> {
-    match error {
-        rustls::Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
-            Some(Cause::WrongBroker)
-        }
-        rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented => Some(Cause::WrongBroker),
-        rustls::Error::AlertReceived(AlertDescription::CertificateExpired) => Some(Cause::CertificateEnded),
-        rustls::Error::AlertReceived(
-            AlertDescription::UnknownCA
-            | AlertDescription::BadCertificate
-            | AlertDescription::CertificateUnknown
-            | AlertDescription::CertificateRevoked
-            | AlertDescription::CertificateRequired
-            | AlertDescription::UnsupportedCertificate
-            | AlertDescription::AccessDenied
-            | AlertDescription::DecryptError,
-        ) => Some(Cause::CertificateRefused),
-        _ => None,
+    if let rustls::Error::AlertReceived(alert) = error {
+        return alert_cause(*alert);
     }
+    matches!(error, rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented)
+        .then_some(Cause::WrongBroker)
+}
+
+/// What the broker's TLS says about our certificate (RFC 8446, section 6.2).
+fn alert_cause(alert: AlertDescription) -> Option<Cause> {
+    const REFUSED: &[AlertDescription] = &[
+        AlertDescription::UnknownCA,
+        AlertDescription::BadCertificate,
+        AlertDescription::CertificateUnknown,
+        AlertDescription::CertificateRevoked,
+        AlertDescription::CertificateRequired,
+        AlertDescription::UnsupportedCertificate,
+        AlertDescription::AccessDenied,
+        AlertDescription::DecryptError,
+    ];
+    if alert == AlertDescription::CertificateExpired {
+        return Some(Cause::CertificateEnded);
+    }
+    REFUSED.contains(&alert).then_some(Cause::CertificateRefused)
 }
 
 const fn hint(cause: Cause) -> Option<&'static str> {

@@ -1,1 +1,218 @@
+//! What this crate's tests share: a founded federation in a directory of its own, and a broker that only enrols.
 
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use comity_identity::{
+    Authority, Credentials, Invite, KeyPair, OrganisationAnchors, SharedAnchors, SigningRequest, tls,
+};
+use comity_proto::enrolment as wire;
+use comity_proto::enrolment::enrolment_server::{Enrolment, EnrolmentServer};
+use comity_proto::enrolment::join_response::State;
+use comity_runtime::accept::{Acceptor, Listener, PeerInfo};
+use comity_runtime::clock::SystemClock;
+use comity_runtime::tasks::Tasks;
+use comity_types::{Clock, Digest, Secret, SpiffeId, Timestamp};
+use tempfile::TempDir;
+use tokio_stream::StreamExt as _;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Server;
+use tonic::transport::server::Connected as _;
+use tonic::{Request, Response, Status};
+
+use crate::founding::{Founded, FoundingPlan, found};
+
+/// How long members' certificates hold.
+pub(crate) const LIFETIME: Duration = Duration::from_secs(24 * 3600);
+/// Whom the broker takes every applicant for.
+pub(crate) const MEMBER: &str = "spiffe://org-a.example/app/x";
+
+/// A clock that shows the system's time, moved by what a test sets.
+#[derive(Debug, Default)]
+pub(crate) struct MovedClock(AtomicI64);
+
+impl MovedClock {
+    pub(crate) fn by(duration: Duration) -> Arc<Self> {
+        Arc::new(Self(AtomicI64::new(duration.as_millis().try_into().unwrap())))
+    }
+}
+
+impl Clock for MovedClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(SystemClock.now().as_millis() + self.0.load(Ordering::SeqCst)).unwrap()
+    }
+}
+
+pub(crate) fn plan(dir: &Path, address: &str) -> FoundingPlan {
+    FoundingPlan {
+        federation: "fed.example".parse().unwrap(),
+        dir: dir.to_owned(),
+        operator: "ada".parse().unwrap(),
+        listen: "127.0.0.1:0".parse().unwrap(),
+        addresses: vec![address.to_owned()],
+        places: ["DE".parse().unwrap()].into(),
+    }
+}
+
+/// A founded federation with a broker that only enrols.
+pub(crate) struct World {
+    pub(crate) dir: TempDir,
+    pub(crate) founded: Founded,
+    pub(crate) address: SocketAddr,
+    pub(crate) desk: Desk,
+    anchors: Arc<SharedAnchors>,
+    cuts: Arc<Mutex<Vec<CancellationToken>>>,
+    _tasks: Tasks,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        Self::with_clock(Arc::new(SystemClock)).await
+    }
+
+    /// The broker's clock is `clock`.
+    pub(crate) async fn with_clock(clock: Arc<dyn Clock>) -> Self {
+        let (dir, tasks) = (tempfile::tempdir().unwrap(), Tasks::new());
+        let listener = Listener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr();
+        let founded = found(&plan(dir.path(), &address.to_string()), SystemClock.now()).unwrap();
+        let desk = Desk::new(std::fs::read(founded.data_dir.join("root.json")).unwrap());
+        let anchors = [founded.root.organisation_anchors().unwrap(), desk.anchors()].into_iter().collect();
+        let anchors = Arc::new(SharedAnchors::new(anchors));
+        let credentials = broker_credentials(&founded);
+        let mutual =
+            tls::server_config(Arc::clone(&credentials), Arc::clone(&anchors) as _, Arc::clone(&clock)).unwrap();
+        let enrolment = tls::enrolment_server_config(credentials, clock).unwrap();
+        let incoming = listener.incoming(Acceptor::new(mutual, Some(enrolment)), &tasks);
+        let cuts = Arc::<Mutex<Vec<CancellationToken>>>::default();
+        let taken = Arc::clone(&cuts);
+        let incoming = incoming.map(move |connection| {
+            let info = connection.as_ref().unwrap().connect_info();
+            taken.lock().unwrap().extend(info.peer.is_some().then_some(info.cut));
+            connection
+        });
+        let server = Server::builder().add_service(EnrolmentServer::new(desk.clone()));
+        tasks.spawn("server", async move { server.serve_with_incoming(incoming).await.unwrap() });
+        Self { dir, founded, address, desk, anchors, cuts, _tasks: tasks }
+    }
+
+    pub(crate) fn invite(&self) -> Invite {
+        Invite::generate(self.founded.root_digest, &self.address.to_string()).unwrap()
+    }
+
+    /// From now on, only the federation's own members are known.
+    pub(crate) fn forget_members(&self) {
+        self.anchors.replace([self.founded.root.organisation_anchors().unwrap()].into_iter().collect());
+    }
+
+    /// How many connections of members there were.
+    pub(crate) fn connections(&self) -> usize {
+        self.cuts.lock().unwrap().len()
+    }
+
+    pub(crate) fn cut_connections(&self) {
+        self.cuts.lock().unwrap().iter().for_each(CancellationToken::cancel);
+    }
+
+    pub(crate) fn member_dir(&self) -> PathBuf {
+        self.dir.path().join("member")
+    }
+}
+
+fn broker_credentials(founded: &Founded) -> Arc<Credentials> {
+    let key = std::fs::read_to_string(founded.data_dir.join("ca/fed.example.key.pem")).unwrap();
+    let authority = Authority::from_pem(&Secret::new(key), &founded.root.anchors[0]).unwrap();
+    Arc::new(credentials(&authority, &founded.root.broker))
+}
+
+fn credentials(authority: &Authority, id: &SpiffeId) -> Credentials {
+    let key = KeyPair::generate().unwrap();
+    let request = SigningRequest::parse(&key.signing_request(id).unwrap()).unwrap();
+    let issued = authority.issue(&request, id, &[], LIFETIME, SystemClock.now()).unwrap();
+    Credentials::new(issued.chain, &key).unwrap()
+}
+
+/// Enrols whoever comes as [`MEMBER`], once it is told to.
+#[derive(Clone)]
+pub(crate) struct Desk(Arc<Inner>);
+
+struct Inner {
+    root: Mutex<Vec<u8>>,
+    authority: Authority,
+    approved: AtomicBool,
+    loses_reply: AtomicBool,
+    asked: Mutex<Vec<(Vec<u8>, Digest)>>,
+}
+
+impl Desk {
+    fn new(root: Vec<u8>) -> Self {
+        let authority = Authority::generate("org-a.example".parse().unwrap(), SystemClock.now()).unwrap();
+        let (approved, loses_reply, asked) = (AtomicBool::new(false), AtomicBool::new(false), Mutex::default());
+        Self(Arc::new(Inner { root: Mutex::new(root), authority, approved, loses_reply, asked }))
+    }
+
+    fn anchors(&self) -> OrganisationAnchors {
+        OrganisationAnchors::new(self.0.authority.domain().clone(), &[self.0.authority.anchor()]).unwrap()
+    }
+
+    pub(crate) fn root(&self) -> Vec<u8> {
+        self.0.root.lock().unwrap().clone()
+    }
+
+    pub(crate) fn show_root(&self, root: Vec<u8>) {
+        *self.0.root.lock().unwrap() = root;
+    }
+
+    pub(crate) fn approve(&self) {
+        self.0.approved.store(true, Ordering::SeqCst);
+    }
+
+    /// The next reply is lost, after what it says was done.
+    pub(crate) fn lose_next_reply(&self) {
+        self.0.loses_reply.store(true, Ordering::SeqCst);
+    }
+
+    /// The secret and the key of everyone who asked.
+    pub(crate) fn asked(&self) -> Vec<(Vec<u8>, Digest)> {
+        self.0.asked.lock().unwrap().clone()
+    }
+
+    fn issue(&self, csr: &[u8], lifetime: Duration) -> wire::Issued {
+        let (id, request) = (MEMBER.parse().unwrap(), SigningRequest::parse(csr).unwrap());
+        let issued = self.0.authority.issue(&request, &id, &[], lifetime, SystemClock.now()).unwrap();
+        let chain = issued.chain.iter().map(|der| der.to_vec().into()).collect();
+        wire::Issued { certificate_chain_der: chain, spiffe_id: id.to_string(), ..Default::default() }
+    }
+}
+
+#[tonic::async_trait]
+impl Enrolment for Desk {
+    async fn get_root(&self, _: Request<wire::GetRootRequest>) -> Result<Response<wire::GetRootResponse>, Status> {
+        Ok(Response::new(wire::GetRootResponse { root: self.root().into() }))
+    }
+
+    async fn join(&self, request: Request<wire::JoinRequest>) -> Result<Response<wire::JoinResponse>, Status> {
+        let request = request.into_inner();
+        let key = SigningRequest::parse(&request.csr_der).unwrap().public_key_digest();
+        self.0.asked.lock().unwrap().push((request.secret.to_vec(), key));
+        if self.0.loses_reply.swap(false, Ordering::SeqCst) {
+            return Err(Status::unavailable("lost"));
+        }
+        let state = if self.0.approved.load(Ordering::SeqCst) {
+            State::Issued(self.issue(&request.csr_der, LIFETIME))
+        } else {
+            State::Pending(wire::Pending { enrolment_id: request.invite_id, fingerprint: key.fingerprint() })
+        };
+        Ok(Response::new(wire::JoinResponse { state: Some(state) }))
+    }
+
+    async fn renew(&self, request: Request<wire::RenewRequest>) -> Result<Response<wire::RenewResponse>, Status> {
+        let info: &PeerInfo = request.extensions().get().unwrap();
+        assert_eq!(info.peer.as_ref().unwrap().id().as_str(), MEMBER);
+        let issued = self.issue(&request.get_ref().csr_der, LIFETIME * 2);
+        Ok(Response::new(wire::RenewResponse { issued: Some(issued) }))
+    }
+}

@@ -1,1 +1,97 @@
+//! What calls say when there is no way to the broker.
 
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use comity_proto::enrolment::GetRootRequest;
+use comity_proto::enrolment::enrolment_client::EnrolmentClient;
+use comity_types::Clock;
+
+use super::Connection;
+use crate::testing::{LIFETIME, MovedClock, World, plan};
+use crate::{Cause, Explanation, Identity, explain};
+
+async fn joined(world: &World) -> Identity {
+    world.desk.approve();
+    crate::enrol::join(&world.invite(), None, &world.member_dir()).await.unwrap();
+    Identity::open(world.member_dir()).unwrap()
+}
+
+async fn call(identity: &Identity) -> Result<(), Explanation> {
+    let connection = Connection::open(identity).unwrap();
+    let answer = EnrolmentClient::new(connection.channel()).get_root(GetRootRequest {}).await;
+    answer.map(drop).map_err(|status| explain(&status))
+}
+
+#[tokio::test]
+async fn a_member_reaches_the_broker() {
+    let world = World::new().await;
+    call(&joined(&world).await).await.unwrap();
+    call(&Identity::open(world.founded.operator_dir.path()).unwrap()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_broker_that_is_not_there_is_unreachable() {
+    let dir = tempfile::tempdir().unwrap();
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let now = comity_runtime::clock::SystemClock.now();
+    let founded = crate::founding::found(&plan(dir.path(), &address), now).unwrap();
+    let explained = call(&Identity::open(founded.operator_dir.path()).unwrap()).await.unwrap_err();
+    assert_eq!(explained.cause, Cause::Unreachable, "{explained:?}");
+    assert!(explained.message.contains(&format!("no connection to the broker at {address}")), "{explained:?}");
+    assert!(explained.hint.is_some());
+}
+
+#[tokio::test]
+async fn another_federations_broker_is_the_wrong_one() {
+    let (world, other) = (World::new().await, World::new().await);
+    let identity = joined(&world).await;
+    let json = world.member_dir().join("identity.json");
+    let moved = std::fs::read_to_string(&json).unwrap().replace(&world.address.to_string(), &other.address.to_string());
+    std::fs::write(&json, moved).unwrap();
+    drop(identity);
+    let explained = call(&Identity::open(world.member_dir()).unwrap()).await.unwrap_err();
+    assert_eq!(explained.cause, Cause::WrongBroker, "{explained:?}");
+}
+
+#[tokio::test]
+async fn a_member_that_the_broker_does_not_know_is_told_that_its_certificate_is_refused() {
+    let world = World::new().await;
+    let identity = joined(&world).await;
+    world.forget_members();
+    let explained = call(&identity).await.unwrap_err();
+    assert_eq!(explained.cause, Cause::CertificateRefused, "{explained:?}");
+}
+
+#[tokio::test]
+async fn an_expired_certificate_is_noticed_before_anybody_is_called() {
+    let world = World::new().await;
+    joined(&world).await;
+    let clock = MovedClock::by(LIFETIME + Duration::from_secs(60));
+    let explained = call(&Identity::open_with_clock(world.member_dir(), clock).unwrap()).await.unwrap_err();
+    assert_eq!(explained.cause, Cause::CertificateEnded, "{explained:?}");
+    assert!(explained.message.contains("our certificate ended at"), "{explained:?}");
+}
+
+#[tokio::test]
+async fn a_certificate_that_the_broker_finds_expired_is_told_from_one_that_it_refuses() {
+    let clock: Arc<dyn Clock> = MovedClock::by(LIFETIME + Duration::from_secs(60));
+    let world = World::with_clock(clock).await;
+    let explained = call(&joined(&world).await).await.unwrap_err();
+    assert_eq!(explained.cause, Cause::CertificateEnded, "{explained:?}");
+}
+
+#[tokio::test]
+async fn a_call_after_the_connection_broke_connects_again() {
+    let world = World::new().await;
+    let connection = Connection::open(&joined(&world).await).unwrap();
+    let mut client = EnrolmentClient::new(connection.channel());
+    client.get_root(GetRootRequest {}).await.unwrap();
+    world.cut_connections();
+    let retried = tokio::time::timeout(Duration::from_secs(20), async {
+        while client.get_root(GetRootRequest {}).await.is_err() {}
+    });
+    retried.await.expect("the connection comes back");
+    assert_eq!(world.connections(), 2);
+}

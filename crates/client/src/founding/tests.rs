@@ -1,1 +1,70 @@
+use std::os::unix::fs::PermissionsExt as _;
 
+use comity_types::{Clock as _, Secret};
+
+use super::*;
+use crate::Identity;
+use crate::testing::plan;
+
+fn now() -> Timestamp {
+    comity_runtime::clock::SystemClock.now()
+}
+
+#[test]
+fn a_founded_federation_has_a_root_that_the_operator_pins() {
+    let dir = tempfile::tempdir().unwrap();
+    let founded = found(&plan(dir.path(), "broker.example:7443"), now()).unwrap();
+    let bytes = std::fs::read(founded.data_dir.join("root.json")).unwrap();
+    assert_eq!(Root::pinned(&bytes, founded.root_digest).unwrap(), founded.root);
+    let identity = Identity::open(founded.operator_dir.path()).unwrap();
+    assert_eq!((identity.id(), identity.root()), (&founded.operator, &founded.root));
+    assert_eq!(identity.brokers(), ["broker.example:7443"]);
+    assert_eq!(founded.root.operators, [founded.operator]);
+}
+
+#[test]
+fn the_brokers_keys_belong_to_the_root_and_are_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let founded = found(&plan(dir.path(), "broker.example:7443"), now()).unwrap();
+    let (ca, permit) = (founded.data_dir.join("ca/fed.example.key.pem"), founded.data_dir.join("permit.key"));
+    let key = Secret::new(std::fs::read_to_string(&ca).unwrap());
+    let authority = Authority::from_pem(&key, &founded.root.anchors[0]).unwrap();
+    let written = std::fs::read_to_string(founded.data_dir.join("ca/fed.example.pem")).unwrap();
+    assert_eq!(written, files::pem(&authority.anchor()));
+    let permit_key = PermitKey::from_pkcs8(&Secret::new(std::fs::read(&permit).unwrap())).unwrap();
+    assert_eq!(permit_key.public().unwrap(), founded.root.permit_key);
+    for path in [ca, permit] {
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600, "{}", path.display());
+    }
+}
+
+#[test]
+fn the_configuration_says_what_was_planned() {
+    let dir = tempfile::tempdir().unwrap();
+    let founded = found(&plan(dir.path(), "broker.example:7443"), now()).unwrap();
+    let config: toml::Table = std::fs::read_to_string(&founded.config).unwrap().parse().unwrap();
+    let expected = "listen = '127.0.0.1:0'\nadvertise = ['broker.example:7443']\ndata_dir = 'data'\nplaces = ['DE']\nreplica = 'b1'";
+    assert_eq!(config, expected.parse().unwrap());
+    assert_eq!(founded.config.parent().unwrap().join(DATA_DIR), founded.data_dir);
+}
+
+#[test]
+fn a_federation_is_not_founded_over_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = found(&plan(dir.path(), "broker.example:7443"), now()).unwrap();
+    let refused = found(&plan(dir.path(), "broker.example:7443"), now()).unwrap_err();
+    assert!(matches!(refused, FoundingError::Exists { .. }), "{refused:?}");
+    let other = FoundingPlan { operator: "bob".parse().unwrap(), ..plan(dir.path(), "broker.example:7443") };
+    assert!(matches!(found(&other, now()).unwrap_err(), FoundingError::Exists { .. }));
+    assert!(Identity::open(first.operator_dir.path()).is_ok());
+}
+
+#[test]
+fn a_wrong_plan_leaves_nothing_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let nowhere = FoundingPlan { places: BTreeSet::new(), ..plan(dir.path(), "broker.example:7443") };
+    assert!(matches!(found(&nowhere, now()).unwrap_err(), FoundingError::NoPlace));
+    let refused = found(&plan(dir.path(), "https://broker.example"), now()).unwrap_err();
+    assert!(matches!(refused, FoundingError::Root(_)), "{refused:?}");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}
