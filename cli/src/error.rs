@@ -3,9 +3,12 @@
 use std::io;
 use std::path::PathBuf;
 
+use comity_client::{Explanation, explain};
 use comity_proto::error::Detail;
 use comity_proto::policy::Refusal;
 use tonic::{Code, Status};
+
+use crate::refusal::fill_hints;
 
 /// A failure of a command.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +73,14 @@ pub(crate) enum CliError {
         /// What they said.
         reason: String,
     },
+    /// Operators have to approve first.
+    #[error("the enrolment waits for an operator's approval")]
+    Pending {
+        /// What operators approve.
+        enrolment_id: String,
+        /// What to compare with them.
+        fingerprint: String,
+    },
     /// The identity or the connection failed.
     #[error("cannot {doing}")]
     Client {
@@ -112,10 +123,18 @@ impl CliError {
     /// True where nothing failed, but the answer is no, or there is no such thing.
     pub(crate) fn is_refusal(&self) -> bool {
         match self {
-            Self::Refused { .. } | Self::NotFound { .. } | Self::Rejected { .. } | Self::Demo { .. } => true,
+            Self::Refused { .. }
+            | Self::NotFound { .. }
+            | Self::Rejected { .. }
+            | Self::Pending { .. }
+            | Self::Demo { .. } => true,
             Self::Status { status, .. } => matches!(
                 status.code(),
-                Code::FailedPrecondition | Code::PermissionDenied | Code::NotFound | Code::AlreadyExists | Code::Unauthenticated
+                Code::FailedPrecondition
+                    | Code::PermissionDenied
+                    | Code::NotFound
+                    | Code::AlreadyExists
+                    | Code::Unauthenticated
             ),
             Self::File { .. }
             | Self::BadFile { .. }
@@ -130,12 +149,17 @@ impl CliError {
     /// What would mend it, where that is known.
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
-            Self::Refused { .. } => Some("`comity explain` with the same requirements says what any change would do".to_owned()),
+            Self::Refused { .. } => {
+                Some("`comity explain` with the same requirements says what any change would do".to_owned())
+            }
             Self::NotFound { list, .. } => Some(format!("`{list}` shows what there is")),
             Self::Usage { hint, .. } | Self::Interrupted { hint } => Some(hint.clone()),
             Self::Client { hint, .. } => hint.clone(),
             Self::Status { status, .. } => status_hint(status),
             Self::CutOff { .. } => Some("ask again: what arrived is not the whole answer".to_owned()),
+            Self::Pending { enrolment_id, fingerprint } => Some(format!(
+                "an operator says `comity approve {enrolment_id}` after comparing the fingerprint {fingerprint} with you; then run this again"
+            )),
             Self::Demo { .. } => Some("`comity demo --dir DIR` keeps the logs of every program".to_owned()),
             Self::File { .. } | Self::BadFile { .. } | Self::System { .. } | Self::Rejected { .. } => None,
         }
@@ -144,7 +168,10 @@ impl CliError {
     /// A failed call: a refusal where its detail says so.
     pub(crate) fn call(doing: &'static str, status: Status) -> Self {
         match Detail::of(&status).and_then(|detail| detail.refusal) {
-            Some(refusal) => Self::Refused { considered: refusal.considered, refusal },
+            Some(mut refusal) => {
+                fill_hints(&mut refusal.verdicts);
+                Self::Refused { considered: refusal.considered, refusal }
+            }
             None => Self::Status { doing, status: Box::new(status) },
         }
     }
@@ -152,22 +179,29 @@ impl CliError {
 
 /// The status's message and, where there is one, its reason.
 fn one_line(status: &Status) -> String {
-    let reason = Detail::of(status).map(|detail| detail.reason);
-    let message = if status.message().is_empty() { status.code().description() } else { status.message() };
-    match reason {
-        Some(reason) => format!("{message} [{reason}]"),
-        None => message.to_owned(),
+    let Explanation { message, detail, .. } = explain(status);
+    let message = if message.is_empty() { status.code().description().to_owned() } else { message };
+    match detail {
+        Some(detail) => format!("{message} [{}]", detail.reason),
+        None => message,
     }
 }
 
 fn status_hint(status: &Status) -> Option<String> {
-    let hint = match status.code() {
-        Code::PermissionDenied => "this identity may not do that; operators use the identity that `comity federation init` made",
-        Code::Unauthenticated => "the broker does not let this identity in; it may be suspended or past its end",
-        Code::Unavailable => "see that the broker runs and can be reached, then try again",
-        Code::ResourceExhausted => "try again a little later",
-        Code::DeadlineExceeded => "try again, or ask for a shorter answer",
-        _ => return None,
-    };
-    Some(hint.to_owned())
+    explain(status).hint.or_else(|| code_hint(status.code()).map(str::to_owned))
+}
+
+/// What mends most failures of a code, where nobody knows better.
+#[expect(clippy::wildcard_enum_match_arm, reason = "most codes have no such thing, and gRPC's list of them is closed")]
+fn code_hint(code: Code) -> Option<&'static str> {
+    match code {
+        Code::PermissionDenied => {
+            Some("this identity may not do that; operators use the identity that `comity federation init` made")
+        }
+        Code::Unauthenticated => Some("the broker does not let this identity in; it may be suspended or past its end"),
+        Code::Unavailable => Some("see that the broker runs and can be reached, then try again"),
+        Code::ResourceExhausted => Some("try again a little later"),
+        Code::DeadlineExceeded => Some("try again with more time, or ask for a shorter answer"),
+        _ => None,
+    }
 }

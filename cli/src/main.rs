@@ -1,17 +1,69 @@
-//! `comity`: the command line for operators, organisations and apps. Only the
-//! rooms below stand yet; the commands come next, so the program says so and ends with 2.
-#![expect(dead_code, reason = "the commands that use these rooms are not written yet")]
+//! `comity`: the command line for operators, organisations and apps.
+//!
+//! Data goes to stdout, talk to stderr. Exit status: 0 done, 1 refused or not
+//! found, 2 usage or fault.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `args` | what may be written on the command line |
+//! | `commands` | one file a command, `<noun>/<verb>.rs` |
+//! | `session` | an identity, opened and renewed, and a connection to its broker |
+//! | `requirements` | files, presets and flags, merged by tightening |
+//! | `refusal` | what a bounded refusal left out, asked for again |
+//! | `view` | organisations and offers, as they are printed |
+//! | `output` | tables and JSON |
+//! | `render_error` | what a failure looks like |
 
+mod args;
+mod commands;
 mod error;
 mod output;
+mod refusal;
 mod render_error;
+mod requirements;
+mod session;
+mod view;
 
 use std::process::ExitCode;
 
+use clap::Parser;
+
+use crate::args::Cli;
+use crate::error::CliError;
+
+/// Nothing was wrong with the command, but the answer is no, or there is no such thing.
+const REFUSED: u8 = 1;
 /// The command was wrong, or something failed.
 const FAULT: u8 = 2;
 
 fn main() -> ExitCode {
-    output::say("error: this build of comity has no commands yet");
-    ExitCode::from(FAULT)
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            render_error::print(&error);
+            ExitCode::from(if error.is_refusal() { REFUSED } else { FAULT })
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<(), CliError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|source| CliError::System { doing: "start", source })?;
+    let result = runtime.block_on(Box::pin(commands::run(cli)));
+    // A read of the terminal cannot be cancelled, so the runtime is not waited for.
+    runtime.shutdown_background();
+    result
+}
+
+/// Prints clap's message; help and version are data, anything else is a usage error.
+fn usage(error: &clap::Error) -> ExitCode {
+    let printed = error.print();
+    match (printed, error.use_stderr()) {
+        (Ok(()), false) => ExitCode::SUCCESS,
+        _ => ExitCode::from(FAULT),
+    }
 }

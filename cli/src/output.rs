@@ -43,7 +43,8 @@ impl Format {
 
 /// Prints `json` as indented JSON and a line end.
 pub(crate) fn print_json<T: Serialize>(json: &T) -> Result<(), CliError> {
-    let text = serde_json::to_string_pretty(json).map_err(|source| CliError::System { doing: "write JSON", source: source.into() })?;
+    let text = serde_json::to_string_pretty(json)
+        .map_err(|source| CliError::System { doing: "write JSON", source: source.into() })?;
     print_line(&text)
 }
 
@@ -56,7 +57,9 @@ pub(crate) fn print_line(text: &str) -> Result<(), CliError> {
 pub(crate) fn print(text: &str) -> Result<(), CliError> {
     let mut stdout = anstream::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(source) if source.kind() != io::ErrorKind::BrokenPipe => Err(CliError::System { doing: "write to stdout", source }),
+        Err(source) if source.kind() != io::ErrorKind::BrokenPipe => {
+            Err(CliError::System { doing: "write to stdout", source })
+        }
         Ok(()) | Err(_) => Ok(()),
     }
 }
@@ -117,7 +120,10 @@ mod tests {
 
     #[test]
     fn a_table_has_a_row_a_line_and_no_blanks_at_its_ends() {
-        let table = plain_table(&["name", "places"], vec![vec!["a".into(), "DE FR".into()], vec!["long-name".into(), "-".into()]]);
+        let table = plain_table(
+            &["name", "places"],
+            vec![vec!["a".into(), "DE FR".into()], vec!["long-name".into(), "-".into()]],
+        );
         assert_eq!(table, " NAME       PLACES\n a          DE FR\n long-name  -");
     }
 

@@ -56,7 +56,11 @@ fn verdict_rows(verdict: &Verdict) -> Vec<Vec<String>> {
     }
     let row = |(index, reason): (usize, &comity_proto::policy::Reason)| {
         let offer = if index == 0 { verdict.offer.clone() } else { String::new() };
-        let code = if reason.subject.is_empty() { reason.code.clone() } else { format!("{}({})", reason.code, reason.subject) };
+        let code = if reason.subject.is_empty() {
+            reason.code.clone()
+        } else {
+            format!("{}({})", reason.code, reason.subject)
+        };
         vec![offer, code, reason.actual.clone(), reason.expected.clone(), reason.hint.clone()]
     };
     verdict.reasons.iter().enumerate().map(row).collect()
@@ -79,7 +83,10 @@ mod tests {
         };
         let verdict = Verdict {
             offer: "org-a.example/n1/chat".into(),
-            reasons: vec![reason("PROCESSING_LOCATION_NOT_ALLOWED", "US", "allow the place"), reason("TRAINING_ON_INPUTS", "", "choose another")],
+            reasons: vec![
+                reason("PROCESSING_LOCATION_NOT_ALLOWED", "US", "allow the place"),
+                reason("TRAINING_ON_INPUTS", "", "choose another"),
+            ],
             ..Verdict::default()
         };
         Refusal { decision_id: "ab".repeat(16), verdicts: vec![verdict], considered: 3 }
@@ -92,7 +99,14 @@ mod tests {
     #[test]
     fn a_refusal_is_a_table_of_offers_reasons_and_how_to_mend_them() {
         let text = rendered(&CliError::Refused { refusal: refusal(), considered: 3 });
-        let lines = ["PROCESSING_LOCATION_NOT_ALLOWED(US)", "TRAINING_ON_INPUTS", "allow the place", "choose another", "2 more offers are not shown", "hint: `comity explain`"];
+        let lines = [
+            "PROCESSING_LOCATION_NOT_ALLOWED(US)",
+            "TRAINING_ON_INPUTS",
+            "allow the place",
+            "choose another",
+            "2 more offers are not shown",
+            "hint: `comity explain`",
+        ];
         assert!(lines.iter().all(|line| text.contains(line)), "{text}");
     }
 

@@ -1,0 +1,85 @@
+//! What may be written on the command line. The arguments of a command stand beside it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::commands::{
+    app, chat, completions, demo, embed, enrolment, explain, federation, invite, join, man, member, model, node, offer,
+    organisation, preset,
+};
+use crate::output::Format;
+
+/// Ask models of other organisations, on your terms and theirs.
+#[derive(Debug, Parser)]
+#[command(name = "comity", version, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Global {
+    /// Directory of the identity to act as, as `comity join` or `comity federation init` made it
+    #[arg(long, global = true, value_name = "DIR", env = "COMITY_IDENTITY")]
+    pub(crate) identity: Option<PathBuf>,
+    /// How to print data
+    #[arg(short, long, global = true, value_enum, default_value_t = Format::Table)]
+    pub(crate) output: Format,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show a whole federation on this machine: a broker, three nodes, two apps, and a story
+    Demo(demo::DemoArgs),
+    /// Found a federation
+    #[command(subcommand)]
+    Federation(federation::Federation),
+    /// Invite an organisation's node, app or operator (operators)
+    Invite(invite::InviteArgs),
+    /// Take up an invite for an app or an operator (nodes use `comity-node join`)
+    Join(join::JoinArgs),
+    /// Enrolments that wait for approval
+    #[command(subcommand)]
+    Enrolment(enrolment::Enrolment),
+    /// Let an enrolment in (operators)
+    Approve(enrolment::approve::ApproveArgs),
+    /// Turn an enrolment down (operators)
+    Reject(enrolment::reject::RejectArgs),
+    /// The organisations of the federation
+    #[command(subcommand)]
+    Organisation(organisation::Organisation),
+    /// The nodes of the federation
+    #[command(subcommand)]
+    Node(node::Node),
+    /// The apps of the federation
+    #[command(subcommand)]
+    App(app::App),
+    /// Stop an organisation, a node or an app at once (operators)
+    Suspend(member::suspend::SuspendArgs),
+    /// End a suspension (operators)
+    Lift(member::lift::LiftArgs),
+    /// The models of the federation
+    #[command(subcommand)]
+    Model(model::Model),
+    /// The offers of the federation
+    #[command(subcommand)]
+    Offer(offer::Offer),
+    /// Say for every offer whether it may serve a request, and why not; sends nothing to a node
+    Explain(explain::ExplainArgs),
+    /// Talk to a model
+    Chat(chat::ChatArgs),
+    /// Embed the texts of a JSONL file
+    Embed(embed::EmbedArgs),
+    /// Requirements that have a name
+    #[command(subcommand)]
+    Preset(preset::Preset),
+    /// Print the completions of a shell
+    Completions(completions::CompletionsArgs),
+    /// Print the manual page
+    Man(man::ManArgs),
+}

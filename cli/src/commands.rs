@@ -1,0 +1,49 @@
+//! The commands: one file each, `<noun>/<verb>.rs`.
+
+pub(crate) mod app;
+pub(crate) mod chat;
+pub(crate) mod completions;
+pub(crate) mod demo;
+pub(crate) mod embed;
+pub(crate) mod enrolment;
+pub(crate) mod explain;
+pub(crate) mod federation;
+pub(crate) mod invite;
+pub(crate) mod join;
+pub(crate) mod man;
+pub(crate) mod member;
+pub(crate) mod model;
+pub(crate) mod node;
+pub(crate) mod offer;
+pub(crate) mod organisation;
+pub(crate) mod preset;
+
+use crate::args::{Cli, Command};
+use crate::error::CliError;
+
+/// Does what the command line says.
+pub(crate) async fn run(cli: Cli) -> Result<(), CliError> {
+    let Cli { global, command } = cli;
+    match command {
+        Command::Demo(args) => Box::pin(demo::run(args)).await,
+        Command::Federation(federation::Federation::Init(args)) => federation::init::run(&args, global.output),
+        Command::Invite(args) => invite::run(args, &global).await,
+        Command::Join(args) => join::run(&args, &global).await,
+        Command::Enrolment(enrolment::Enrolment::List) => enrolment::list::run(&global).await,
+        Command::Approve(args) => enrolment::approve::run(args, &global).await,
+        Command::Reject(args) => enrolment::reject::run(args, &global).await,
+        Command::Organisation(organisation) => organisation::run(organisation, &global).await,
+        Command::Node(node) => node::run(node, &global).await,
+        Command::App(app) => app::run(app, &global).await,
+        Command::Suspend(args) => member::suspend::run(args, &global).await,
+        Command::Lift(args) => member::lift::run(args, &global).await,
+        Command::Model(model::Model::List) => model::list::run(&global).await,
+        Command::Offer(offer) => offer::run(offer, &global).await,
+        Command::Explain(args) => explain::run(&args, &global).await,
+        Command::Chat(args) => Box::pin(chat::run(args, &global)).await,
+        Command::Embed(args) => Box::pin(embed::run(args, &global)).await,
+        Command::Preset(preset) => preset::run(&preset, global.output),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
+    }
+}

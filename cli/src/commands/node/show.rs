@@ -1,0 +1,25 @@
+//! `comity node show`.
+
+use comity_types::SpiffeId;
+
+use super::list;
+use crate::args::Global;
+use crate::error::CliError;
+use crate::session::Session;
+use crate::view;
+
+/// Shows one node.
+pub(super) async fn run(id: &SpiffeId, global: &Global) -> Result<(), CliError> {
+    let session = Session::open(global).await?;
+    let found = list::all(&session).await?.into_iter().find(|row| row.spiffe_id == id.as_str());
+    let row =
+        found.ok_or_else(|| CliError::NotFound { kind: "node", name: id.to_string(), list: "comity node list" })?;
+    let fields = vec![
+        ("id", row.spiffe_id.clone()),
+        ("address", view::address(&row.address)),
+        ("standing", view::standing_and_reason(row.standing, &row.suspension_reason)),
+        ("offers", row.offers.to_string()),
+        ("link", row.link.clone()),
+    ];
+    global.output.record(fields, &row)
+}

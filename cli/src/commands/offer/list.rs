@@ -1,0 +1,62 @@
+//! `comity offer list`.
+
+use comity_policy::{Offer, Organisation};
+use comity_proto::catalog::{ListOffersRequest, OfferEntry};
+use comity_types::ModelName;
+use serde::Serialize;
+
+use crate::args::Global;
+use crate::error::CliError;
+use crate::output::{joined, known};
+use crate::session::Session;
+use crate::view;
+
+#[derive(Serialize)]
+struct Listing {
+    offers: Vec<Row>,
+}
+
+/// An offer and who makes it, as they are printed.
+#[derive(Serialize)]
+pub(super) struct Row {
+    pub(super) name: String,
+    pub(super) state: String,
+    pub(super) operator: Organisation,
+    pub(super) offer: Offer,
+}
+
+/// Lists the offers.
+pub(super) async fn run(model: Option<&ModelName>, global: &Global) -> Result<(), CliError> {
+    let offers = all(model, global).await?;
+    let rows = offers.iter().map(cells).collect();
+    let header = ["offer", "model", "can", "processed in", "seat", "training", "state"];
+    global.output.list(&header, rows, &Listing { offers })
+}
+
+/// All of them, or those of one model.
+pub(super) async fn all(model: Option<&ModelName>, global: &Global) -> Result<Vec<Row>, CliError> {
+    let session = Session::open(global).await?;
+    let request = ListOffersRequest { model: model.map(ToString::to_string).unwrap_or_default() };
+    let answer = session.catalog().list_offers(request).await;
+    let answer = answer.map_err(|status| CliError::call("list the offers", status))?.into_inner();
+    answer.offers.into_iter().map(row).collect()
+}
+
+fn row(entry: OfferEntry) -> Result<Row, CliError> {
+    let OfferEntry { name, offer, operator, state } = entry;
+    Ok(Row { name, state, operator: view::organisation(operator)?, offer: view::offer(offer)? })
+}
+
+fn cells(row: &Row) -> Vec<String> {
+    let Row { name, state, operator, offer } = row;
+    let training = offer.terms.as_ref().and_then(|terms| terms.training_use.as_ref());
+    vec![
+        name.clone(),
+        offer.model.to_string(),
+        joined(offer.capabilities.iter().map(view::word)),
+        view::places(offer.processing_locations.as_ref()),
+        known(operator.seat.as_ref().map(|seat| &seat.value)),
+        known(training.map(|training| view::word(&training.value))),
+        state.clone(),
+    ]
+}

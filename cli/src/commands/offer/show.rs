@@ -1,0 +1,110 @@
+//! `comity offer show`.
+
+use comity_policy::offer::{CallerRules, OwnershipTarget, RetentionRule, Served};
+use comity_policy::{Offer, Terms};
+use comity_types::{OfferName, Price};
+
+use super::list::{self, Row};
+use crate::args::Global;
+use crate::error::CliError;
+use crate::output::{joined, known};
+use crate::view;
+
+/// Shows one offer.
+pub(super) async fn run(name: &OfferName, global: &Global) -> Result<(), CliError> {
+    let found = list::all(None, global).await?.into_iter().find(|row| row.name == name.as_str());
+    let row =
+        found.ok_or_else(|| CliError::NotFound { kind: "offer", name: name.to_string(), list: "comity offer list" })?;
+    global.output.record(fields(&row), &row)
+}
+
+fn fields(row: &Row) -> Vec<(&'static str, String)> {
+    let Row { name, state, operator, offer } = row;
+    let mut fields = vec![("offer", name.clone()), ("state", state.clone())];
+    fields.extend(model_fields(offer));
+    fields.extend([
+        ("processed in", view::places(offer.processing_locations.as_ref())),
+        ("stored in", view::places(offer.storage_locations.as_ref())),
+        ("reached from", view::places(offer.access_locations.as_ref())),
+        ("operator", operator.trust_domain.to_string()),
+        ("operator's seat", view::claim(operator.seat.as_ref(), ToString::to_string)),
+        ("operator's controllers", view::controllers(operator)),
+    ]);
+    match &offer.terms {
+        Some(terms) => fields.extend(term_fields(terms)),
+        None => fields.push(("terms", "unknown: nobody is served".to_owned())),
+    }
+    fields
+}
+
+fn model_fields(offer: &Offer) -> Vec<(&'static str, String)> {
+    let in_force = view::validity(&offer.in_force);
+    vec![
+        ("model", offer.model.to_string()),
+        ("model's SHA-256", known(offer.model_sha256.as_ref())),
+        ("can", joined(offer.capabilities.iter().map(view::word))),
+        ("context tokens", known(offer.context_tokens)),
+        ("licence", view::claim(offer.licence.as_ref(), Clone::clone)),
+        ("price", known(offer.price.as_ref().map(price))),
+        ("in force", if in_force.is_empty() { "always".to_owned() } else { in_force.trim().to_owned() }),
+    ]
+}
+
+fn price(price: &Price) -> String {
+    let Price { currency, input_micros_per_million_tokens: input, output_micros_per_million_tokens: output } = price;
+    format!("{currency} {} in, {} out, for a million tokens", units(*input), units(*output))
+}
+
+/// Micro-units as units, exactly.
+fn units(micros: u64) -> String {
+    const MICROS: u64 = 1_000_000;
+    format!("{}.{:06}", micros / MICROS, micros % MICROS)
+}
+
+fn term_fields(terms: &Terms) -> Vec<(&'static str, String)> {
+    let mut fields = vec![
+        ("kept", view::claim(terms.retention.as_ref(), |rules| retention(rules))),
+        ("trained on", view::claim(terms.training_use.as_ref(), view::word)),
+        ("allowed purposes", joined(&terms.allowed_purposes)),
+        ("prohibited purposes", joined(&terms.prohibited_purposes)),
+    ];
+    match &terms.caller_rules {
+        Some(rules) => fields.extend(rule_fields(rules)),
+        None => fields.push(("serves", "unknown: nobody is served".to_owned())),
+    }
+    fields
+}
+
+fn retention(rules: &[RetentionRule]) -> String {
+    if rules.is_empty() {
+        return "nothing".to_owned();
+    }
+    let one = |rule: &RetentionRule| {
+        format!("{} for {} days ({})", view::word(&rule.data), rule.max_days, view::word(&rule.trigger))
+    };
+    rules.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+fn rule_fields(rules: &CallerRules) -> Vec<(&'static str, String)> {
+    let served = match &rules.served {
+        Served::Everyone => "everyone".to_owned(),
+        Served::Places(places) => joined(places),
+    };
+    let target = |target: &OwnershipTarget| match target {
+        OwnershipTarget::PlacesNotServed => "places not served".to_owned(),
+        OwnershipTarget::Places(places) => joined(places),
+    };
+    let ownership = rules.ownership.iter().map(|rule| format!("{}: {}", rule.id, target(&rule.target)));
+    vec![("serves", served), ("but not", joined(&rules.served_except)), ("not controlled from", joined(ownership))]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prices_and_retention_are_written_for_people() {
+        assert_eq!(units(1_500_000), "1.500000");
+        assert_eq!(retention(&[]), "nothing");
+    }
+}

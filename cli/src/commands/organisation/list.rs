@@ -1,0 +1,65 @@
+//! `comity organisation list`.
+
+use comity_policy::Organisation;
+use comity_proto::membership::{ListOrganisationsRequest, OrganisationEntry};
+use serde::Serialize;
+
+use crate::args::Global;
+use crate::error::CliError;
+use crate::session::Session;
+use crate::view;
+
+#[derive(Serialize)]
+struct Listing {
+    organisations: Vec<Row>,
+}
+
+/// An organisation, as it is printed.
+#[derive(Serialize)]
+pub(super) struct Row {
+    #[serde(flatten)]
+    pub(super) facts: Organisation,
+    pub(super) standing: &'static str,
+    pub(super) suspension_reason: String,
+    pub(super) nodes: u32,
+    pub(super) apps: u32,
+}
+
+/// Lists the organisations.
+pub(super) async fn run(global: &Global) -> Result<(), CliError> {
+    let organisations = all(global).await?;
+    let rows = organisations.iter().map(cells).collect();
+    let header = ["trust domain", "name", "seat", "controllers", "standing", "nodes", "apps"];
+    global.output.list(&header, rows, &Listing { organisations })
+}
+
+/// All of them.
+pub(super) async fn all(global: &Global) -> Result<Vec<Row>, CliError> {
+    let session = Session::open(global).await?;
+    let answer = session.membership().list_organisations(ListOrganisationsRequest {}).await;
+    let answer = answer.map_err(|status| CliError::call("list the organisations", status))?.into_inner();
+    answer.organisations.into_iter().map(row).collect()
+}
+
+fn row(entry: OrganisationEntry) -> Result<Row, CliError> {
+    let OrganisationEntry { organisation, standing, suspension_reason, nodes, apps } = entry;
+    Ok(Row {
+        facts: view::organisation(organisation)?,
+        standing: view::standing(standing),
+        suspension_reason,
+        nodes,
+        apps,
+    })
+}
+
+fn cells(row: &Row) -> Vec<String> {
+    vec![
+        row.facts.trust_domain.to_string(),
+        row.facts.name.clone(),
+        view::claim(row.facts.seat.as_ref(), ToString::to_string),
+        view::controllers(&row.facts),
+        row.standing.to_owned(),
+        row.nodes.to_string(),
+        row.apps.to_string(),
+    ]
+}

@@ -1,0 +1,80 @@
+//! An identity, opened and renewed when half its time is over, and a connection to its broker.
+
+use std::path::Path;
+
+use comity_client::{Connection, Identity, enrol};
+use comity_proto::catalog::catalog_client::CatalogClient;
+use comity_proto::inference::inference_client::InferenceClient;
+use comity_proto::membership::membership_client::MembershipClient;
+use comity_types::Timestamp;
+use tonic::transport::Channel;
+
+use crate::args::Global;
+use crate::error::CliError;
+use crate::output::say;
+
+/// Most bytes of an answer: the vectors of a full call of a large model, or a federation's whole catalogue.
+const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
+
+/// A connection to the broker as one identity.
+#[derive(Debug)]
+pub(crate) struct Session {
+    connection: Connection,
+}
+
+impl Session {
+    /// Opens the identity that the command line names, renews it if that is due, and prepares a connection.
+    pub(crate) async fn open(global: &Global) -> Result<Self, CliError> {
+        let dir = global.identity.as_deref().ok_or_else(no_identity)?;
+        let identity = Identity::open(dir).map_err(|error| unusable(dir, error))?;
+        if enrol::renew_due(&identity, now(&identity)) {
+            renew(&identity).await?;
+        }
+        let connection = Connection::open(&identity).map_err(|error| unusable(dir, error))?;
+        Ok(Self { connection })
+    }
+
+    /// The models and offers.
+    pub(crate) fn catalog(&self) -> CatalogClient<Channel> {
+        CatalogClient::new(self.connection.channel()).max_decoding_message_size(MAX_ANSWER_BYTES)
+    }
+
+    /// The registry.
+    pub(crate) fn membership(&self) -> MembershipClient<Channel> {
+        MembershipClient::new(self.connection.channel()).max_decoding_message_size(MAX_ANSWER_BYTES)
+    }
+
+    /// The models themselves.
+    pub(crate) fn inference(&self) -> InferenceClient<Channel> {
+        InferenceClient::new(self.connection.channel()).max_decoding_message_size(MAX_ANSWER_BYTES)
+    }
+}
+
+/// A renewal that fails while the certificate still holds is worth a word, not an end: the next call tries again.
+async fn renew(identity: &Identity) -> Result<(), CliError> {
+    let Err(error) = Box::pin(enrol::renew(identity)).await else { return Ok(()) };
+    if now(identity) >= identity.leaf().not_after {
+        let hint =
+            "its time is over: ask an operator for another invite, and `comity join` in an empty directory".to_owned();
+        return Err(CliError::Client { doing: "renew the identity", source: Box::new(error), hint: Some(hint) });
+    }
+    say(&format!("warning: {} could not be renewed, and will be tried again: {error}", identity.id()));
+    Ok(())
+}
+
+fn now(identity: &Identity) -> Timestamp {
+    identity.clock().now()
+}
+
+fn no_identity() -> CliError {
+    CliError::Usage {
+        problem: "this command acts as somebody, and no identity is named".to_owned(),
+        hint: "name its directory with --identity DIR or COMITY_IDENTITY; `comity join` makes one from an invite"
+            .to_owned(),
+    }
+}
+
+fn unusable(dir: &Path, error: impl std::error::Error + Send + Sync + 'static) -> CliError {
+    let hint = format!("`comity join INVITE --dir {}` makes an identity there", dir.display());
+    CliError::Client { doing: "use the identity", source: Box::new(error), hint: Some(hint) }
+}

@@ -1,0 +1,126 @@
+//! Things of several commands, as they are printed.
+
+use comity_policy::{Claim, Offer, Organisation};
+use comity_proto::convert::WireError;
+use comity_proto::{membership, policy};
+use comity_types::Interval;
+
+use crate::error::CliError;
+use crate::output::{joined, known};
+
+/// An organisation's facts, of the form that its file has.
+pub(crate) fn organisation(wire: Option<policy::Organisation>) -> Result<Organisation, CliError> {
+    wire.unwrap_or_default().try_into().map_err(unreadable)
+}
+
+/// An offer, of the form that the registry has.
+pub(crate) fn offer(wire: Option<policy::Offer>) -> Result<Offer, CliError> {
+    wire.unwrap_or_default().try_into().map_err(unreadable)
+}
+
+/// The broker's answer has something that this version does not know.
+fn unreadable(error: WireError) -> CliError {
+    let hint = Some("this version of comity may be older than the broker: bring it up to date".to_owned());
+    CliError::Client { doing: "understand the broker's answer", source: Box::new(error), hint }
+}
+
+/// An instant of the wire, as RFC 3339.
+pub(crate) fn instant(wire: Option<&prost_types::Timestamp>) -> String {
+    const NANOS_A_MILLI: i64 = 1_000_000;
+    let instant = wire.and_then(|wire| {
+        let millis = wire.seconds.checked_mul(1000)?.checked_add(i64::from(wire.nanos) / NANOS_A_MILLI)?;
+        comity_types::Timestamp::from_millis(millis).ok()
+    });
+    known(instant)
+}
+
+/// Whether a member is let in.
+pub(crate) fn standing(number: i32) -> &'static str {
+    match membership::Standing::try_from(number) {
+        Ok(membership::Standing::Active) => "active",
+        Ok(membership::Standing::Suspended) => "suspended",
+        Ok(membership::Standing::Unspecified) | Err(_) => "unknown",
+    }
+}
+
+/// Whether a member is let in, and why not.
+pub(crate) fn standing_and_reason(standing: &str, reason: &str) -> String {
+    if reason.is_empty() { standing.to_owned() } else { format!("{standing}: {reason}") }
+}
+
+/// Where a node is reached; a node that has never run is nowhere.
+pub(crate) fn address(address: &str) -> String {
+    if address.is_empty() { "-".to_owned() } else { address.to_owned() }
+}
+
+/// An organisation's facts, a field each.
+pub(crate) fn organisation_fields(facts: &Organisation) -> Vec<(&'static str, String)> {
+    vec![
+        ("trust domain", facts.trust_domain.to_string()),
+        ("name", facts.name.clone()),
+        ("seat", claim(facts.seat.as_ref(), ToString::to_string)),
+        ("ultimate controllers", controllers(facts)),
+    ]
+}
+
+/// Who controls an organisation.
+pub(crate) fn controllers(facts: &Organisation) -> String {
+    claim(facts.ultimate_controllers.as_ref(), |controllers| {
+        if controllers.is_empty() {
+            return "none".to_owned();
+        }
+        let one = |controller: &comity_policy::Controller| format!("{} ({})", controller.name, controller.seat);
+        controllers.iter().map(one).collect::<Vec<_>>().join(", ")
+    })
+}
+
+/// A claim's value and how long it holds.
+pub(crate) fn claim<T>(claim: Option<&Claim<T>>, value: impl FnOnce(&T) -> String) -> String {
+    known(claim.map(|claim| format!("{}{}", value(&claim.value), validity(&claim.validity))))
+}
+
+/// A claim of several places.
+pub(crate) fn places<T: ToString>(places: Option<&Claim<Vec<T>>>) -> String {
+    claim(places, |places| joined(places.iter().map(ToString::to_string)))
+}
+
+/// When something holds, where that is bounded.
+pub(crate) fn validity(interval: &Interval) -> String {
+    let from = interval.from.map(|from| format!(" from {from}")).unwrap_or_default();
+    let until = interval.until.map(|until| format!(" until {until}")).unwrap_or_default();
+    format!("{from}{until}")
+}
+
+/// A value as the files write it, such as `legal-obligation`.
+pub(crate) fn word<T: serde::Serialize>(value: &T) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(text)) => text,
+        Ok(other) => other.to_string(),
+        Err(_) => "unknown".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fact_that_nobody_states_is_unknown_and_a_controller_that_is_not_there_is_none() {
+        let mut facts = Organisation {
+            trust_domain: "a.example".parse().unwrap(),
+            name: "A".into(),
+            seat: None,
+            ultimate_controllers: None,
+        };
+        assert_eq!(controllers(&facts), "unknown");
+        facts.ultimate_controllers = Some(Claim::always(Vec::new()));
+        assert_eq!(controllers(&facts), "none");
+    }
+
+    #[test]
+    fn a_claim_says_until_when_it_holds() {
+        let mut seat = Claim::always("DE".to_owned());
+        seat.validity.until = Some("2027-01-01".parse().unwrap());
+        assert_eq!(claim(Some(&seat), Clone::clone), "DE until 2027-01-01T00:00:00Z");
+    }
+}

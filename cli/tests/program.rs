@@ -1,0 +1,161 @@
+//! What a person sees of the real program: help, mistakes, files, exit status.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// Data was printed.
+const DONE: i32 = 0;
+/// The answer is no, or there is no such thing.
+const REFUSED: i32 = 1;
+/// The command was wrong, or something failed.
+const FAULT: i32 = 2;
+
+fn comity(words: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_comity"));
+    command.env_remove("COMITY_IDENTITY").args(words).output().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// Fails with `status`, prints no data, and says every one of `words`.
+fn fails(command: &[&str], status: i32, words: &[&str]) {
+    let output = comity(command);
+    let said = String::from_utf8(output.stderr.clone()).unwrap();
+    assert_eq!(output.status.code(), Some(status), "{command:?}: {said}");
+    assert_eq!(stdout(&output), "", "{command:?} printed data");
+    for word in words {
+        assert!(said.contains(word), "{command:?}: no {word:?} in {said}");
+    }
+}
+
+/// Succeeds; gives what was printed.
+fn done(command: &[&str]) -> String {
+    let output = comity(command);
+    assert_eq!(output.status.code(), Some(DONE), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    stdout(&output)
+}
+
+fn found(dir: &Path) -> String {
+    let dir = dir.to_str().unwrap();
+    let listen = "127.0.0.1:7443";
+    let facts = ["--name", "federation.example", "--operator", "alice", "--listen", listen, "--place", "DE"];
+    done(&[&["federation", "init", "-o", "json", "--dir", dir], &facts[..]].concat())
+}
+
+#[test]
+fn help_is_data_and_names_every_command() {
+    let help = done(&["--help"]);
+    let commands = "demo federation invite join enrolment approve reject organisation node app suspend lift model offer \
+                    explain chat embed preset completions man";
+    for command in commands.split_whitespace() {
+        assert!(help.contains(&format!("  {command}")), "{command} is missing in {help}");
+        assert!(done(&["help", command]).contains("Usage: comity"), "{command}");
+    }
+}
+
+#[test]
+fn mistakes_on_the_command_line_are_named() {
+    fails(&[], FAULT, &["Usage"]);
+    fails(&["chatt"], FAULT, &["chatt", "chat"]);
+    fails(&["chat", "hello"], FAULT, &["--model"]);
+    fails(&["chat", "--model", "m", "--processing", "Atlantis", "hello"], FAULT, &["Atlantis", "ISO 3166"]);
+    fails(&["invite", "org.example", "--kind", "king", "--name", "n"], FAULT, &["king", "operator"]);
+    fails(&["invite", "org.example", "--kind", "app", "--name", "n", "--ttl", "31d"], FAULT, &["1m to 30d"]);
+    fails(&["suspend", "not a member", "--reason", "r"], FAULT, &["not a member"]);
+}
+
+#[test]
+fn a_command_without_an_identity_says_where_one_comes_from() {
+    fails(&["model", "list"], FAULT, &["--identity", "COMITY_IDENTITY", "comity join"]);
+    fails(&["--identity", "nowhere", "model", "list"], FAULT, &["nowhere", "comity join"]);
+}
+
+#[test]
+fn requirements_are_refused_before_anybody_is_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("strict.toml");
+    std::fs::write(&path, "no_training = true\nno_trainig = true\n").unwrap();
+    let path = path.to_str().unwrap();
+    let chat = ["chat", "--model", "m", "hello"];
+    let chat = |flags: &[&'static str]| [&chat[..], flags].concat();
+    fails(
+        &[&["chat", "--model", "m", "hello", "--require"][..], &[path]].concat(),
+        FAULT,
+        &["strict.toml", "line 2", "no_trainig"],
+    );
+    fails(&chat(&["--require", "missing.toml"]), FAULT, &["missing.toml"]);
+    fails(&chat(&["--preset", "eu-sovreign"]), FAULT, &["eu-sovreign", "comity preset list"]);
+}
+
+#[test]
+fn presets_are_listed_and_shown_as_a_file_that_may_be_required() {
+    let presets: serde_json::Value = serde_json::from_str(&done(&["preset", "list", "-o", "json"])).unwrap();
+    let names: Vec<&str> =
+        presets["presets"].as_array().unwrap().iter().map(|row| row["name"].as_str().unwrap()).collect();
+    assert!(names.contains(&"eu-sovereign"), "{names:?}");
+    for name in names {
+        let _table: toml::Table = toml::from_str(&done(&["preset", "show", name])).unwrap();
+    }
+    fails(&["preset", "show", "nothing"], REFUSED, &["nothing", "comity preset list"]);
+}
+
+#[test]
+fn a_federation_is_founded_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("federation");
+    let said: serde_json::Value = serde_json::from_str(&found(&dir)).unwrap();
+    assert_eq!(said["operator"], "spiffe://federation.example/operator/alice");
+    for file in ["broker/broker.toml", "operator/alice/key.pem", "operator/alice/identity.json"] {
+        assert!(dir.join(file).is_file(), "{file} is missing");
+    }
+    let again =
+        ["federation", "init", "--dir", dir.to_str().unwrap(), "--name", "federation.example", "--operator", "alice"];
+    let again = [&again[..], &["--listen", "127.0.0.1:7443", "--place", "DE"]].concat();
+    fails(&again, FAULT, &["already"]);
+}
+
+#[test]
+fn a_federation_that_nobody_could_reach_is_not_founded() {
+    let words = "federation init --dir unreachable --name f.example --operator alice --listen 0.0.0.0:7443 --place DE";
+    fails(&words.split(' ').collect::<Vec<_>>(), FAULT, &["0.0.0.0:7443", "--advertise"]);
+    assert!(!Path::new("unreachable").exists());
+}
+
+#[test]
+fn a_broker_that_is_down_is_an_error_that_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    // Port 1 of this machine: nobody listens there.
+    let dir = folder.path().to_str().unwrap();
+    let words = ["federation", "init", "--dir", dir, "--name", "f.example", "--operator", "alice"];
+    let _founded = done(&[&words[..], &["--listen", "127.0.0.1:1", "--place", "DE"]].concat());
+    let identity = folder.path().join("operator/alice");
+    fails(&["--identity", identity.to_str().unwrap(), "organisation", "list"], FAULT, &["127.0.0.1:1", "hint"]);
+}
+
+#[test]
+fn what_is_no_invite_is_said_to_be_none() {
+    fails(&["join", "hello", "--dir", "never-made"], FAULT, &["invite"]);
+    assert!(!Path::new("never-made").exists());
+}
+
+#[test]
+fn an_input_that_is_no_jsonl_is_named_with_its_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let [input, output] = ["in.jsonl", "out.jsonl"].map(|name| folder.path().join(name));
+    std::fs::write(&input, "\"good\"\n{\"txt\": 1}\n").unwrap();
+    let paths = [input.to_str().unwrap(), output.to_str().unwrap()];
+    fails(&[&["embed", "--model", "m"][..], &paths].concat(), FAULT, &["in.jsonl", "line 2", "text"]);
+    assert!(!output.exists());
+}
+
+#[test]
+fn completions_and_manual_pages_are_made_of_the_commands() {
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(done(&["completions", shell]).contains("enrolment"), "{shell}");
+    }
+    assert!(done(&["man"]).contains(".TH comity"));
+    assert!(done(&["man", "offer", "list"]).contains("model"));
+    fails(&["man", "nothing"], REFUSED, &["nothing"]);
+}
