@@ -23,3 +23,29 @@ async fn first_signal() -> io::Result<&'static str> {
     };
     Ok(name)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use tokio::process::Command;
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::testing::PATIENCE;
+
+    #[tokio::test]
+    async fn either_signal_is_heard_and_neither_kills() {
+        for signal in ["-TERM", "-INT"] {
+            let mut requested = pin!(requested());
+            tokio::select! {
+                biased;
+                () = &mut requested => panic!("nobody asked"),
+                () = std::future::ready(()) => {}
+            }
+            let kill = Command::new("kill").arg(signal).arg(std::process::id().to_string()).status().await.unwrap();
+            assert!(kill.success());
+            timeout(PATIENCE, requested).await.expect("the signal is heard");
+        }
+    }
+}
