@@ -25,6 +25,8 @@ mod deadline;
 mod failure;
 mod meter;
 mod routes;
+#[cfg(test)]
+mod tests;
 
 pub use admit::Admitted;
 pub use caller::broker_only;

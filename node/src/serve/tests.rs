@@ -1,0 +1,363 @@
+//! Nothing reaches a backend without a permit and the node's own consent, and what it used is told.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
+use comity_membership::{Entry, Statement, Subject, offer_digest};
+use comity_policy::{Offer, Organisation, Tables};
+use comity_proto::error::Detail;
+use comity_proto::inference::content_part::Part;
+use comity_proto::{metadata, permit as permit_wire};
+use comity_runtime::trailers::{LateTrailers, Trailers};
+use comity_types::{Clock, Digest, SpiffeId, Timestamp};
+use futures::StreamExt as _;
+use prost::Message as _;
+use tokio::sync::oneshot;
+use tonic::Code;
+use tonic::metadata::MetadataValue;
+
+use super::*;
+use crate::backend::{Backend, Fault, Model, Pieces};
+use crate::config::Config;
+use crate::guard::SIGNED_PREFIX;
+
+const NODE: &str = "spiffe://org-a.example/node/n1";
+const APP: &str = "spiffe://org-b.example/app/a1";
+const USAGE: wire::Usage = wire::Usage { input_tokens: 3, output_tokens: 2 };
+const NODE_TOML: &str = r#"
+[node]
+listen = "127.0.0.1:0"
+data_dir = "data"
+[backends.server]
+kind = "openai"
+url = "http://127.0.0.1:9"
+[terms.standard]
+retention = []
+training_use = "never"
+allowed_purposes = ["dpv:Purpose"]
+caller_rules = { served = ["DE"] }
+[[offers]]
+id = "chat"
+model = "test-model"
+backend = "server"
+capabilities = ["chat", "embed"]
+processing_locations = ["DE"]
+licence = "Apache-2.0"
+terms = "standard"
+"#;
+
+fn now() -> Timestamp {
+    "2026-11-22T09:00:00Z".parse().unwrap()
+}
+
+#[derive(Debug)]
+struct Still;
+
+impl Clock for Still {
+    fn now(&self) -> Timestamp {
+        now()
+    }
+}
+
+/// Counts what it is asked, and answers as it is told to; a call that is dropped is told of.
+#[derive(Debug, Default)]
+struct Fake {
+    asked: Mutex<Vec<String>>,
+    fault: Mutex<Option<Fault>>,
+    dropped: Mutex<Option<oneshot::Sender<()>>>,
+}
+
+struct Told(Option<oneshot::Sender<()>>);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        if let Some(told) = self.0.take() {
+            told.send(()).unwrap();
+        }
+    }
+}
+
+impl Fake {
+    fn take(&self, model: &str) -> Result<(), Fault> {
+        self.asked.lock().unwrap().push(model.to_owned());
+        self.fault.lock().unwrap().take().map_or(Ok(()), Err)
+    }
+}
+
+#[async_trait]
+impl Backend for Fake {
+    async fn chat(&self, model: &str, _: wire::ChatPayload) -> Result<wire::ChatResponse, Fault> {
+        self.take(model)?;
+        let dropped = self.dropped.lock().unwrap().take();
+        if dropped.is_some() {
+            let _told = Told(dropped);
+            std::future::pending::<()>().await;
+        }
+        Ok(wire::ChatResponse { usage: Some(USAGE), ..Default::default() })
+    }
+
+    async fn chat_stream(&self, model: &str, _: wire::ChatPayload) -> Result<Pieces<wire::ChatStreamResponse>, Fault> {
+        self.take(model)?;
+        let dropped = self.dropped.lock().unwrap().take();
+        let first = wire::ChatStreamResponse { text: "Hel".into(), ..Default::default() };
+        let last = wire::ChatStreamResponse { usage: Some(USAGE), ..Default::default() };
+        Ok(async_stream::stream! {
+            yield Ok(first);
+            if dropped.is_some() {
+                let _told = Told(dropped);
+                std::future::pending::<()>().await;
+            }
+            yield Ok(last);
+        }
+        .boxed())
+    }
+
+    async fn embed(&self, model: &str, _: wire::EmbedPayload) -> Result<wire::EmbedResponse, Fault> {
+        self.take(model).map(|()| wire::EmbedResponse::default())
+    }
+
+    async fn forward(&self, model: &str, _: wire::ForwardPayload) -> Result<Pieces<wire::ForwardResponse>, Fault> {
+        self.take(model).map(|()| futures::stream::empty().boxed())
+    }
+
+    async fn models(&self) -> Result<Vec<Model>, Fault> {
+        Ok(Vec::new())
+    }
+
+    fn capabilities(&self) -> BTreeSet<Capability> {
+        BTreeSet::from([Capability::Chat])
+    }
+}
+
+struct World {
+    key: Ed25519KeyPair,
+    replica: Replica,
+    fake: Arc<Fake>,
+    offer: Offer,
+    server: Server,
+}
+
+fn world() -> World {
+    let key = Ed25519KeyPair::generate().unwrap();
+    let node: SpiffeId = NODE.parse().unwrap();
+    let planned = Config::parse(NODE_TOML).unwrap().plan(&node).unwrap().remove(0);
+    let (fake, offer) = (Arc::new(Fake::default()), planned.offer);
+    let digests = HashMap::from([(offer.name(), offer_digest(&offer))]);
+    let guard = Guard::new(node, key.public_key().as_ref().to_vec(), digests, Arc::new(Still));
+    let route = Route { offer: offer.clone(), backend: fake.clone(), backend_model: "own-name".to_owned() };
+    let replica = Replica::new(Digest::of(b"root"));
+    let server = Server::new(guard, replica.clone(), std::iter::once(route).collect(), Tables::builtin().unwrap());
+    World { key, replica, fake, offer, server }
+}
+
+fn organisation(seat: &str) -> Organisation {
+    let text = format!("trust_domain = \"org-b.example\"\nname = \"B\"\nseat = \"{seat}\"\nultimate_controllers = []\n");
+    toml::from_str(&text).unwrap()
+}
+
+fn statements(seat: &str) -> Vec<Statement> {
+    vec![
+        Statement::Founded {
+            federation: "federation.example".parse().unwrap(),
+            root_sha256: Digest::of(b"root"),
+            operators: ["spiffe://federation.example/operator/alice".parse().unwrap()].into(),
+        },
+        Statement::OrganisationAdmitted { organisation: organisation(seat), anchors: vec![] },
+        Statement::MemberAdmitted { id: APP.parse().unwrap(), key_sha256: Digest::of(b"key") },
+    ]
+}
+
+fn envelope() -> wire::Envelope {
+    wire::Envelope { model: "test-model".into(), purposes: vec!["dpv:CustomerCare".into()], ..Default::default() }
+}
+
+fn payload() -> wire::ChatPayload {
+    let content = vec![wire::ContentPart { part: Some(Part::Text("a secret prompt".into())) }];
+    let message = wire::Message { role: wire::Role::User.into(), content, ..Default::default() };
+    wire::ChatPayload { messages: vec![message], ..Default::default() }
+}
+
+impl World {
+    /// The node has heard all this.
+    fn knowing(self, statements: Vec<Statement>) -> Self {
+        for (statement, epoch) in statements.into_iter().zip(1..) {
+            let entry = Entry { epoch, at: now(), by: None, statement };
+            self.replica.take(epoch, &entry.to_json().unwrap()).unwrap();
+        }
+        self
+    }
+
+    fn request<T>(&self, method: Method, message: T) -> Request<T> {
+        let wire_time = |at: Timestamp| Some(prost_types::Timestamp { seconds: at.as_millis() / 1000, nanos: 0 });
+        let grant = permit_wire::Grant {
+            decision_id: b"0123456789abcdef".to_vec().into(),
+            node: NODE.into(),
+            offer: self.offer.name().to_string(),
+            offer_sha256: offer_digest(&self.offer).as_bytes().to_vec().into(),
+            caller: APP.into(),
+            envelope_sha256: Digest::of(&envelope().encode_to_vec()).as_bytes().to_vec().into(),
+            method: method.name().into(),
+            epoch: 3,
+            issued_at: wire_time(now()),
+            expires_at: wire_time(now().plus(Duration::from_secs(60))),
+            attempt: 1,
+        }
+        .encode_to_vec();
+        let signature = self.key.sign(&[SIGNED_PREFIX, &grant].concat()).as_ref().to_vec();
+        let permit = permit_wire::Permit { grant: grant.into(), signature: signature.into() }.encode_to_vec();
+        let mut request = Request::new(message);
+        request.metadata_mut().insert_bin(metadata::PERMIT, MetadataValue::from_bytes(&permit));
+        request
+    }
+
+    fn chat_request(&self) -> Request<wire::ChatRequest> {
+        self.request(Method::Chat, wire::ChatRequest { envelope: Some(envelope()), payload: Some(payload()) })
+    }
+
+    fn stream_request(&self) -> Request<wire::ChatStreamRequest> {
+        self.request(Method::ChatStream, wire::ChatStreamRequest { envelope: Some(envelope()), payload: Some(payload()) })
+    }
+
+    async fn refused(&self, request: Request<wire::ChatRequest>) -> (Code, String) {
+        let status = self.server.chat(request).await.unwrap_err();
+        assert!(self.fake.asked.lock().unwrap().is_empty(), "the backend was asked all the same: {status:?}");
+        (status.code(), Detail::of(&status).unwrap().reason)
+    }
+}
+
+fn reason(code: Code, reason: &str) -> (Code, String) {
+    (code, reason.to_owned())
+}
+
+#[tokio::test]
+async fn a_permitted_request_runs_on_the_offers_own_model_and_says_what_it_used() {
+    let world = world().knowing(statements("DE"));
+    let mut answer = world.server.chat(world.chat_request()).await.unwrap();
+    assert_eq!(*world.fake.asked.lock().unwrap(), ["own-name"]);
+    let trailers = answer.extensions_mut().remove::<Trailers>().unwrap().0;
+    let metadata = tonic::metadata::MetadataMap::from_headers(trailers);
+    let usage = metadata.get_bin(metadata::USAGE).unwrap().to_bytes().unwrap();
+    assert_eq!(wire::Usage::decode(usage).unwrap(), USAGE);
+}
+
+#[tokio::test]
+async fn a_stream_says_what_it_used_once_it_has_ended() {
+    let world = world().knowing(statements("DE"));
+    let mut answer = world.server.chat_stream(world.stream_request()).await.unwrap();
+    assert!(answer.extensions_mut().remove::<LateTrailers>().is_some());
+    let pieces: Vec<_> = answer.into_inner().map(Result::unwrap).collect().await;
+    assert_eq!((pieces[0].text.as_str(), pieces[1].usage), ("Hel", Some(USAGE)));
+}
+
+#[tokio::test]
+async fn without_a_permit_for_exactly_it_nothing_runs() {
+    let world = world().knowing(statements("DE"));
+    let bare = Request::new(wire::ChatRequest { envelope: Some(envelope()), payload: Some(payload()) });
+    assert_eq!(world.refused(bare).await, reason(Code::PermissionDenied, "PERMIT_MISSING"));
+    let mut other = world.chat_request();
+    other.get_mut().envelope = Some(wire::Envelope { model: "another".into(), ..envelope() });
+    assert_eq!(world.refused(other).await, reason(Code::PermissionDenied, "PERMIT_OTHER_ENVELOPE"));
+    let other = world.request(Method::Embed, world.chat_request().into_inner());
+    assert_eq!(world.refused(other).await, reason(Code::PermissionDenied, "PERMIT_OTHER_METHOD"));
+}
+
+#[tokio::test]
+async fn a_permit_runs_once() {
+    let world = world().knowing(statements("DE"));
+    world.server.chat(world.chat_request()).await.unwrap();
+    let again = world.server.chat(world.chat_request()).await.unwrap_err();
+    assert_eq!(Detail::of(&again).unwrap().reason, "PERMIT_REPLAYED");
+    assert_eq!(world.fake.asked.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn the_nodes_own_terms_hold_whatever_the_broker_signed() {
+    let world = world().knowing(statements("US"));
+    let status = world.server.chat(world.chat_request()).await.unwrap_err();
+    let detail = Detail::of(&status).unwrap();
+    assert_eq!((status.code(), detail.reason.as_str()), (Code::PermissionDenied, "NODE_VETO"));
+    let reasons: Vec<_> = detail.refusal.unwrap().verdicts.remove(0).reasons.into_iter().map(|reason| reason.code).collect();
+    assert_eq!(reasons, ["CALLER_PLACE_NOT_SERVED"]);
+    assert!(world.fake.asked.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_suspended_caller_is_refused_even_with_a_permit_from_before() {
+    let suspended = Statement::Suspended { subject: Subject::Member(APP.parse().unwrap()), reason: "a test".into() };
+    let world = world().knowing([statements("DE"), vec![suspended]].concat());
+    assert_eq!(world.refused(world.chat_request()).await, reason(Code::PermissionDenied, "NODE_VETO"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_does_not_know_the_epoch_of_the_decision_is_unavailable() {
+    let world = world().knowing(statements("DE").into_iter().take(2).collect());
+    assert_eq!(world.refused(world.chat_request()).await, reason(Code::Unavailable, "REPLICA_BEHIND"));
+}
+
+#[tokio::test]
+async fn a_payload_out_of_bounds_never_reaches_the_backend() {
+    let world = world().knowing(statements("DE"));
+    let mut empty = world.chat_request();
+    empty.get_mut().payload = None;
+    assert_eq!(world.refused(empty).await, reason(Code::InvalidArgument, "PAYLOAD_INVALID"));
+}
+
+#[tokio::test]
+async fn a_fault_of_the_backend_is_a_typed_error() {
+    let world = world().knowing(statements("DE"));
+    *world.fake.fault.lock().unwrap() = Some(Fault::RateLimited { retry_after_seconds: Some(7) });
+    let status = world.server.chat(world.chat_request()).await.unwrap_err();
+    let detail = Detail::of(&status).unwrap();
+    assert_eq!((status.code(), detail.reason.as_str()), (Code::ResourceExhausted, "BACKEND_RATE_LIMITED"));
+    assert_eq!(detail.metadata["retry_after_seconds"], "7");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_ends_the_call_and_the_backends_work() {
+    let world = world().knowing(statements("DE"));
+    let (told, dropped) = oneshot::channel();
+    *world.fake.dropped.lock().unwrap() = Some(told);
+    let mut request = world.chat_request();
+    request.set_timeout(Duration::from_secs(5));
+    assert_eq!(world.server.chat(request).await.unwrap_err().code(), Code::DeadlineExceeded);
+    dropped.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_ends_a_stream_in_the_middle() {
+    let world = world().knowing(statements("DE"));
+    let (told, dropped) = oneshot::channel();
+    *world.fake.dropped.lock().unwrap() = Some(told);
+    let mut request = world.stream_request();
+    request.set_timeout(Duration::from_secs(5));
+    let mut pieces = world.server.chat_stream(request).await.unwrap().into_inner();
+    assert_eq!(pieces.next().await.unwrap().unwrap().text, "Hel");
+    assert_eq!(pieces.next().await.unwrap().unwrap_err().code(), Code::DeadlineExceeded);
+    drop(pieces);
+    dropped.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_caller_that_leaves_a_stream_ends_the_backends_work() {
+    let world = world().knowing(statements("DE"));
+    let (told, dropped) = oneshot::channel();
+    *world.fake.dropped.lock().unwrap() = Some(told);
+    let mut pieces = world.server.chat_stream(world.stream_request()).await.unwrap().into_inner();
+    assert_eq!(pieces.next().await.unwrap().unwrap().text, "Hel");
+    {
+        let mut second = std::pin::pin!(pieces.next());
+        assert!(futures::poll!(&mut second).is_pending());
+    }
+    drop(pieces);
+    dropped.await.unwrap();
+}
+
+#[test]
+fn a_request_without_a_verified_peer_is_no_brokers() {
+    let gate = broker_only("federation.example".parse().unwrap());
+    let status = gate(Request::new(())).unwrap_err();
+    assert_eq!(Detail::of(&status).unwrap().reason, "NOT_A_BROKER");
+}
