@@ -8,6 +8,7 @@ use comity_identity::authority::AuthorityError;
 use comity_identity::request::{KeyError, RequestError};
 use comity_identity::tls::CredentialsError;
 use comity_identity::{Authority, CertificateDer, Credentials, HostName, KeyPair, SigningRequest};
+use comity_runtime::chain;
 use comity_types::{Clock, SpiffeId, Timestamp};
 use tokio_util::sync::CancellationToken;
 
@@ -92,7 +93,7 @@ impl OwnCertificate {
         let renewed = self.issuer.issue().and_then(|(chain, key)| Ok(self.credentials.replace(chain, &key).map_err(boxed)?));
         match renewed {
             Ok(()) => tracing::info!(not_after = %self.credentials.leaf().not_after, "renewed the broker's certificate"),
-            Err(error) => tracing::error!(error = crate::error_chain(&error), "cannot renew the broker's certificate"),
+            Err(error) => tracing::error!(error = chain::text(&error), "cannot renew the broker's certificate"),
         }
     }
 }

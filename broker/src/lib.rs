@@ -37,10 +37,3 @@ mod testing;
 
 pub use broker::{Broker, BrokerError};
 pub use config::Config;
-
-/// An error with its causes, for one line of a log.
-#[must_use]
-pub fn error_chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let chain: Vec<_> = std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect();
-    chain.join(": ")
-}

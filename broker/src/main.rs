@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use comity_broker::{Broker, Config, config};
-use comity_runtime::{shutdown, telemetry};
+use comity_runtime::{chain, shutdown, telemetry};
 
 /// The broker of a Comity federation.
 #[derive(Debug, Parser)]
@@ -42,7 +42,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Without stderr there is nobody left to tell.
-            let _told = writeln!(std::io::stderr(), "error: {}", comity_broker::error_chain(error.as_ref())).is_ok();
+            let _told = writeln!(std::io::stderr(), "error: {}", chain::text(error.as_ref())).is_ok();
             ExitCode::FAILURE
         }
     }
@@ -61,6 +61,11 @@ fn run(path: &Path) -> anyhow::Result<()> {
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {
+    let mut stop = Box::pin(shutdown::requested());
+    // Asked once, it hears signals from here on, also those that come before anything is served.
+    if futures::poll!(&mut stop).is_ready() {
+        return Ok(());
+    }
     let broker = Box::pin(Broker::build(config)).await?;
-    Ok(broker.run(shutdown::requested()).await?)
+    Ok(broker.run(stop).await?)
 }

@@ -8,6 +8,7 @@ pub mod membership;
 
 use comity_membership::Refused as StatementRefused;
 use comity_proto::error::Failure;
+use comity_runtime::chain;
 use comity_types::Invalid;
 use tonic::{Code, Status};
 
@@ -82,7 +83,7 @@ fn enrolment(refused: &EnrolmentRefused) -> Status {
 
 /// Something that the caller cannot mend: the log gets the whole chain, the caller that it was not them.
 fn ours(error: &(dyn std::error::Error + 'static)) -> Status {
-    tracing::error!(error = crate::error_chain(error), "the broker failed a call");
+    tracing::error!(error = chain::text(error), "the broker failed a call");
     failure(Code::Internal, "BROKER_FAILED", "the broker failed; its log says why".into(), vec![])
 }
 
