@@ -55,7 +55,7 @@ pub(crate) fn print_line(text: &str) -> Result<(), CliError> {
 
 /// Prints data as it is, at once. A reader that went away is no error.
 pub(crate) fn print(text: &str) -> Result<(), CliError> {
-    let mut stdout = anstream::stdout().lock();
+    let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(source) if source.kind() != io::ErrorKind::BrokenPipe => {
             Err(CliError::System { doing: "write to stdout", source })

@@ -17,7 +17,7 @@ pub(crate) async fn whole(error: CliError, session: &Session, envelope: &Envelop
     }
     let request = ExplainRequest { envelope: Some(envelope.clone()), capability: capability.into() };
     match session.catalog().explain(request).await {
-        Ok(answer) => completed(refusal, answer.into_inner().verdicts),
+        Ok(answer) => completed(refusal, answer.into_inner().verdicts, &envelope.model),
         Err(_) => CliError::Refused { refusal, considered },
     }
 }
@@ -27,7 +27,9 @@ fn is_cut(refusal: &Refusal) -> bool {
     u32::try_from(refusal.verdicts.len()).is_ok_and(|arrived| arrived < refusal.considered)
 }
 
-fn completed(refusal: Refusal, mut verdicts: Vec<Verdict>) -> CliError {
+/// The refusal with every verdict on an offer of the model that was asked for; others were not considered.
+fn completed(refusal: Refusal, mut verdicts: Vec<Verdict>, model: &str) -> CliError {
+    verdicts.retain(|verdict| verdict.model == model);
     fill_hints(&mut verdicts);
     let considered = u32::try_from(verdicts.len()).unwrap_or(u32::MAX);
     CliError::Refused { refusal: Refusal { verdicts, considered, ..refusal }, considered }
@@ -78,9 +80,10 @@ mod tests {
     }
 
     #[test]
-    fn the_whole_keeps_the_decision_and_counts_what_it_shows() {
-        let cut = Refusal { decision_id: "ab".into(), verdicts: Vec::new(), considered: 9 };
-        let error = completed(cut, vec![verdict("PURPOSE_UNDECLARED", ""), verdict("PURPOSE_UNDECLARED", "")]);
+    fn the_whole_keeps_the_decision_and_has_the_offers_of_the_model_alone() {
+        let cut = Refusal { decision_id: "ab".into(), verdicts: Vec::new(), considered: 2 };
+        let of = |model: &str| Verdict { model: model.into(), ..verdict("PURPOSE_UNDECLARED", "") };
+        let error = completed(cut, vec![of("m"), of("another"), of("m")], "m");
         let CliError::Refused { refusal, considered } = error else { panic!("no refusal") };
         assert_eq!((refusal.decision_id.as_str(), refusal.verdicts.len(), considered), ("ab", 2, 2));
     }

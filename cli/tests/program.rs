@@ -1,4 +1,5 @@
 //! What a person sees of the real program: help, mistakes, files, exit status.
+#![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -148,6 +149,14 @@ fn an_input_that_is_no_jsonl_is_named_with_its_line() {
     let paths = [input.to_str().unwrap(), output.to_str().unwrap()];
     fails(&[&["embed", "--model", "m"][..], &paths].concat(), FAULT, &["in.jsonl", "line 2", "text"]);
     assert!(!output.exists());
+}
+
+#[test]
+fn a_prompt_on_stdin_has_to_say_something() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_comity"));
+    let output = command.args(["chat", "--model", "m"]).stdin(std::process::Stdio::null()).output().unwrap();
+    assert_eq!(output.status.code(), Some(FAULT));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("nothing to ask"));
 }
 
 #[test]

@@ -119,8 +119,14 @@ fn message(role: Role, text: String) -> Message {
 
 fn read_stdin() -> Result<String, CliError> {
     let mut prompt = String::new();
-    let read = std::io::stdin().lock().take(MAX_PROMPT_BYTES).read_to_string(&mut prompt);
+    let read = std::io::stdin().lock().take(MAX_PROMPT_BYTES + 1).read_to_string(&mut prompt);
     read.map_err(|source| CliError::System { doing: "read the prompt from stdin", source })?;
+    if u64::try_from(prompt.len()).is_ok_and(|bytes| bytes > MAX_PROMPT_BYTES) {
+        return Err(CliError::Usage {
+            problem: format!("the prompt on stdin has more than {MAX_PROMPT_BYTES} bytes"),
+            hint: "send less of it".to_owned(),
+        });
+    }
     if prompt.trim().is_empty() {
         return Err(CliError::Usage {
             problem: "there is nothing to ask".to_owned(),

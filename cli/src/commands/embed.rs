@@ -5,18 +5,21 @@ mod input;
 mod job;
 mod record;
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 use comity_proto::inference::{EmbedPayload, EmbedRequest, Envelope};
+use comity_proto::metadata;
 use comity_proto::policy::Capability;
 use comity_types::ModelName;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::args::Global;
 use crate::error::CliError;
-use crate::output::{Format, print_json, say};
+use crate::output::{Format, joined, print_json, say};
 use crate::refusal;
 use crate::requirements::RequirementArgs;
 use crate::session::Session;
@@ -58,21 +61,23 @@ pub(crate) async fn run(args: EmbedArgs, global: &Global) -> Result<(), CliError
     let plan = job.plan()?;
     let session = Session::open(global).await?;
     let bar = bar(plan.texts, plan.done);
-    let embed = |texts| call(&session, &envelope, texts, args.timeout);
+    let offers = RefCell::default();
+    let embed = |texts| call(&session, &envelope, texts, args.timeout, &offers);
     let outcome = job.run(&plan, embed, |texts| bar.inc(texts)).await;
     bar.finish_and_clear();
     match outcome {
-        Ok(outcome) => report(&outcome, global.output),
+        Ok(outcome) => report(&outcome, &offers.into_inner(), global.output),
         Err(error) => Err(refusal::whole(error, &session, &envelope, Capability::Embed).await),
     }
 }
 
-/// One call; one that the broker or node had no room for is tried again.
+/// One call, and in `offers` who answered it; one that the broker or node had no room for is tried again.
 async fn call(
     session: &Session,
     envelope: &Envelope,
     texts: Vec<String>,
     timeout: Duration,
+    offers: &RefCell<BTreeSet<String>>,
 ) -> Result<Vec<Vec<f32>>, CliError> {
     /// More than a node's short peak takes, less than a person waits.
     const TRIES: u32 = 6;
@@ -84,9 +89,13 @@ async fn call(
         let mut request = tonic::Request::new(EmbedRequest { envelope: Some(envelope.clone()), payload });
         request.set_timeout(timeout);
         match session.inference().embed(request).await {
-            Ok(answer) => return Ok(answer.into_inner().embeddings.into_iter().map(|vector| vector.values).collect()),
+            Ok(answer) => {
+                let offer = answer.metadata().get(metadata::OFFER).and_then(|offer| offer.to_str().ok());
+                offers.borrow_mut().extend(offer.map(str::to_owned));
+                return Ok(answer.into_inner().embeddings.into_iter().map(|vector| vector.values).collect());
+            }
             Err(status) if tried < TRIES && is_busy(&status) => {
-                tokio::time::sleep(FIRST_WAIT * 2_u32.pow(tried - 1)).await
+                tokio::time::sleep(FIRST_WAIT * 2_u32.pow(tried - 1)).await;
             }
             Err(status) => return Err(CliError::call("embed", status)),
         }
@@ -107,12 +116,13 @@ fn bar(texts: u64, done: u64) -> ProgressBar {
     bar
 }
 
-fn report(outcome: &Outcome, output: Format) -> Result<(), CliError> {
+fn report(outcome: &Outcome, offers: &BTreeSet<String>, output: Format) -> Result<(), CliError> {
     let Outcome { embedded, were_done } = outcome;
     if output == Format::Json {
-        return print_json(&serde_json::json!({ "embedded": embedded, "were_done": were_done }));
+        return print_json(&serde_json::json!({ "embedded": embedded, "were_done": were_done, "offers": offers }));
     }
+    let by = if offers.is_empty() { String::new() } else { format!(" by {}", joined(offers)) };
     let before = if *were_done == 0 { String::new() } else { format!(", {were_done} were done before") };
-    say(&format!("{embedded} texts embedded{before}"));
+    say(&format!("{embedded} texts embedded{by}{before}"));
     Ok(())
 }

@@ -36,7 +36,7 @@ enum Method {
     Forward,
 }
 
-/// Asks, prints the verdicts; refused if there is no offer.
+/// Asks and prints the verdicts. That no offer is eligible is an answer, not a refusal.
 pub(crate) async fn run(args: &ExplainArgs, global: &Global) -> Result<(), CliError> {
     let envelope = args.requirements.envelope(&args.model)?;
     let session = Session::open(global).await?;

@@ -67,7 +67,7 @@ pub(crate) async fn run(args: InviteArgs, global: &Global) -> Result<(), CliErro
     }
     let program = if matches!(args.kind, InviteKind::Node) { "comity-node join" } else { "comity join" };
     say(&format!(
-        "Hand this to {}/{} on a safe way; `{program}` takes it, once, until {expires_at}:",
+        "Hand this to {}/{} over a channel that you trust; `{program}` takes it, once, until {expires_at}:",
         args.organisation, args.name
     ));
     print_line(&answer.invite)

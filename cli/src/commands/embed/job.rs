@@ -129,10 +129,11 @@ impl Job {
         Err(bad(Box::new(OfAnotherJob { line: done.line })))
     }
 
-    /// The output, cut to its whole lines, at its end.
+    /// The output, cut to its whole lines, at its end. Another run that writes to it is not disturbed.
     fn cut_output(&self, plan: &Plan) -> Result<File, CliError> {
         let file = OpenOptions::new().create(true).append(true).open(&self.output);
         let file = file.map_err(|source| self.unusable("write", source))?;
+        file.try_lock().map_err(|error| self.unusable("lock", error.into()))?;
         file.set_len(plan.whole_bytes).map_err(|source| self.unusable("write", source))?;
         Ok(file)
     }

@@ -134,3 +134,13 @@ async fn an_answer_with_too_few_vectors_is_an_error() {
     assert!(outcome.is_err());
     assert_eq!(files.output(), "");
 }
+
+#[tokio::test]
+async fn two_runs_do_not_write_to_one_output() {
+    let files = files(3);
+    let held = OpenOptions::new().create(true).append(true).open(&files.job.output).unwrap();
+    held.lock().unwrap();
+    assert!(matches!(files.run().await, Err(CliError::File { doing: "lock", .. })));
+    drop(held);
+    assert!(files.run().await.is_ok());
+}
