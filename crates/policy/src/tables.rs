@@ -38,6 +38,7 @@ pub struct Tables {
     blocs: BTreeMap<String, Vec<BlocRow>>,
     purposes: BTreeMap<String, BTreeSet<String>>,
     presets: Vec<Preset>,
+    aliases: BTreeMap<Place, Place>,
 }
 
 /// One membership of one place, for one time.
@@ -92,6 +93,15 @@ pub(crate) enum Membership<'t> {
     UnknownBloc,
 }
 
+/// How much of a place has to be in a set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// All of it: what an allow-list asks.
+    Within,
+    /// Any of it: what a prohibition asks. A claim of "UA" covers "UA-43".
+    Overlap,
+}
+
 static BUILTIN: LazyLock<Result<Tables, TableError>> = LazyLock::new(|| {
     Tables::parse(
         include_str!("../tables/blocs.toml"),
@@ -136,7 +146,7 @@ impl Tables {
             read::<Purposes>("purposes", purposes)?.purpose.into_iter().map(|row| (row.id, row.broader)).collect();
         let presets = read::<Presets>("presets", presets)?.preset;
         check_purposes(&purposes)?;
-        Ok(Self { blocs: group(blocs)?, purposes, presets })
+        Ok(Self { blocs: group(blocs)?, purposes, presets, aliases: aliases()? })
     }
 
     /// The rows of the blocs, by bloc.
@@ -158,9 +168,22 @@ impl Tables {
     }
 
     /// Whether `place` is in `set` at `as_of`.
-    pub(crate) fn membership(&self, place: &Place, set: &PlaceOrBloc, as_of: Timestamp) -> Membership<'_> {
+    pub(crate) fn membership(
+        &self,
+        place: &Place,
+        set: &PlaceOrBloc,
+        reach: Reach,
+        as_of: Timestamp,
+    ) -> Membership<'_> {
+        let place = self.canonical(place);
         if let Some(other) = set.place() {
-            return if place.is_within(other.as_str()) { Membership::Yes(None) } else { Membership::No(None) };
+            let other = self.canonical(&other);
+            let covered = reach == Reach::Overlap && other.is_within(place.as_str());
+            return if place.is_within(other.as_str()) || covered {
+                Membership::Yes(None)
+            } else {
+                Membership::No(None)
+            };
         }
         let Some(rows) = self.blocs.get(set.as_str()) else { return Membership::UnknownBloc };
         let rows = rows.iter().filter(|row| place.is_within(row.member.as_str()));
@@ -172,6 +195,11 @@ impl Tables {
             (None, Some(scope)) => Membership::Scoped(scope),
             (None, None) => Membership::No(rows.filter_map(|row| row.from).filter(|from| *from > as_of).min()),
         }
+    }
+
+    /// The country's own code of a place that ISO 3166-2 lists as a subdivision of another one.
+    fn canonical(&self, place: &Place) -> Place {
+        self.aliases.get(place).cloned().unwrap_or_else(|| place.clone())
     }
 
     /// True if the table has the purpose.
@@ -187,6 +215,16 @@ impl Tables {
                 .get(purpose)
                 .is_some_and(|broader| broader.iter().any(|one| self.purpose_is_within(one, ancestor)))
     }
+}
+
+/// Subdivisions that have a country code of their own: a claim may use either.
+fn aliases() -> Result<BTreeMap<Place, Place>, TableError> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Aliases {
+        alias: BTreeMap<Place, Place>,
+    }
+    Ok(read::<Aliases>("aliases", include_str!("../tables/aliases.toml"))?.alias)
 }
 
 fn read<T: for<'de> Deserialize<'de>>(table: &'static str, text: &str) -> Result<T, TableError> {
@@ -239,7 +277,8 @@ mod tests {
 
     fn is_in(place: &str, set: &str, day: &str) -> bool {
         let tables = Tables::builtin().unwrap();
-        let membership = tables.membership(&place.parse().unwrap(), &set.parse().unwrap(), day.parse().unwrap());
+        let membership =
+            tables.membership(&place.parse().unwrap(), &set.parse().unwrap(), Reach::Within, day.parse().unwrap());
         matches!(membership, Membership::Yes(_))
     }
 
@@ -267,8 +306,12 @@ mod tests {
     #[test]
     fn a_row_for_some_is_neither_yes_nor_no() {
         let tables = Tables::builtin().unwrap();
-        let us =
-            tables.membership(&"US".parse().unwrap(), &"GDPR-ADEQUATE".parse().unwrap(), "2026-11-22".parse().unwrap());
+        let us = tables.membership(
+            &"US".parse().unwrap(),
+            &"GDPR-ADEQUATE".parse().unwrap(),
+            Reach::Within,
+            "2026-11-22".parse().unwrap(),
+        );
         assert_eq!(us, Membership::Scoped("dpf_participation"));
     }
 

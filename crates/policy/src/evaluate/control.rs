@@ -1,5 +1,7 @@
 //! Who operates the node, and who controls the operator (VOCABULARY D9).
 
+use comity_types::Place;
+
 use super::findings::Findings;
 use crate::{Organisation, ReasonCode, Requirements};
 
@@ -12,20 +14,20 @@ pub(super) fn check(operator: &Organisation, demanded: &Requirements, findings: 
     }
     if !demanded.allowed_controller_seats.is_unrestricted() || !demanded.forbidden_controller_seats.is_empty() {
         const PATH: &str = "operator.ultimate_controllers";
-        let controllers = findings.value(PATH, operator.ultimate_controllers.as_ref());
-        for controller in controllers.into_iter().flatten() {
-            findings.allowed(
-                ReasonCode::ControllerNotAllowed,
-                PATH,
-                &controller.seat,
-                &demanded.allowed_controller_seats,
-            );
-            findings.forbidden(
-                ReasonCode::ControllerNotAllowed,
-                PATH,
-                &controller.seat,
-                &demanded.forbidden_controller_seats,
-            );
+        let Some(controllers) = findings.value(PATH, operator.ultimate_controllers.as_ref()) else { return };
+        for controller in controllers {
+            check_seat(&controller.seat, PATH, demanded, findings);
+        }
+        // Nobody controls it, so that it is ruled from its own seat.
+        if controllers.is_empty()
+            && let Some(seat) = findings.value("operator.seat", operator.seat.as_ref())
+        {
+            check_seat(seat, "operator.seat", demanded, findings);
         }
     }
+}
+
+fn check_seat(seat: &Place, path: &'static str, demanded: &Requirements, findings: &mut Findings<'_>) {
+    findings.allowed(ReasonCode::ControllerNotAllowed, path, seat, &demanded.allowed_controller_seats);
+    findings.forbidden(ReasonCode::ControllerNotAllowed, path, seat, &demanded.forbidden_controller_seats);
 }

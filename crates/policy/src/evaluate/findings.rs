@@ -7,7 +7,7 @@ use comity_types::{Interval, Place, PlaceOrBloc, Timestamp};
 
 use super::Verdict;
 use crate::requirements::AllowLists;
-use crate::tables::Membership;
+use crate::tables::{Membership, Reach};
 use crate::{Claim, Reason, ReasonCode, Tables};
 
 /// Collects reasons; sorted and without duplicates by its nature.
@@ -82,7 +82,23 @@ impl<'t> Findings<'t> {
 
     /// Whether `place` is in one of `sets`. `None` if that cannot be said; the reason is noted then.
     pub(super) fn is_in(&mut self, path: &'static str, place: &Place, sets: &BTreeSet<PlaceOrBloc>) -> Option<bool> {
-        let found: Vec<_> = sets.iter().map(|set| (set, self.tables.membership(place, set, self.as_of))).collect();
+        self.look_up(path, place, sets, Reach::Within)
+    }
+
+    /// Whether `place` and one of `sets` have anything in common: a country has its subdivisions.
+    pub(super) fn touches(&mut self, path: &'static str, place: &Place, sets: &BTreeSet<PlaceOrBloc>) -> Option<bool> {
+        self.look_up(path, place, sets, Reach::Overlap)
+    }
+
+    fn look_up(
+        &mut self,
+        path: &'static str,
+        place: &Place,
+        sets: &BTreeSet<PlaceOrBloc>,
+        reach: Reach,
+    ) -> Option<bool> {
+        let found: Vec<_> =
+            sets.iter().map(|set| (set, self.tables.membership(place, set, reach, self.as_of))).collect();
         for (set, membership) in &found {
             if *membership == Membership::UnknownBloc {
                 let expected = "a bloc of the federation's table";
@@ -136,7 +152,7 @@ impl<'t> Findings<'t> {
         place: &Place,
         set: &BTreeSet<PlaceOrBloc>,
     ) {
-        if self.is_in(path, place, set) == Some(true) {
+        if self.touches(path, place, set) == Some(true) {
             let expected = format!("not {}", joined(set));
             self.reject(code, place.as_str(), Field { path, expected: &expected, actual: place.as_str() });
         }

@@ -9,17 +9,25 @@ use crate::offer::{CallerRules, OwnershipRule, OwnershipTarget, Served};
 use crate::{Claim, Controller, Offer, ReasonCode, Terms};
 
 pub(super) fn check(offer: &Offer, request: &Request<'_>, findings: &mut Findings<'_>) {
-    let Some((terms, rules)) = offer.terms.as_ref().and_then(|terms| Some((terms, terms.caller_rules.as_ref()?)))
-    else {
-        let field =
-            Field { path: "offer.terms.caller_rules", expected: "terms that say who is served", actual: "none" };
-        return findings.reject(ReasonCode::NodeTermsIncomplete, "", field);
-    };
+    let rules = offer.terms.as_ref().and_then(|terms| terms.caller_rules.as_ref());
+    match rules {
+        Some(rules) => check_rules(rules, request, findings),
+        None => {
+            let path = "offer.terms.caller_rules";
+            let field = Field { path, expected: "terms that say who is served", actual: "none" };
+            findings.reject(ReasonCode::NodeTermsIncomplete, "", field);
+        }
+    }
+    if let Some(terms) = &offer.terms {
+        check_purposes(terms, request, findings);
+    }
+}
+
+fn check_rules(rules: &CallerRules, request: &Request<'_>, findings: &mut Findings<'_>) {
     check_places(rules, request, findings);
     for rule in &rules.ownership {
         check_ownership(rule, rules, request, findings);
     }
-    check_purposes(terms, request, findings);
 }
 
 /// The caller's seat, and every place that it calls from, has to be served.
@@ -49,7 +57,7 @@ fn is_served(rules: &CallerRules, place: &Place, findings: &mut Findings<'_>) ->
         Served::Everyone => Some(true),
         Served::Places(places) => findings.is_in(PATH, place, places),
     };
-    let excepted = findings.is_in("offer.terms.caller_rules.served_except", place, &rules.served_except);
+    let excepted = findings.touches("offer.terms.caller_rules.served_except", place, &rules.served_except);
     match (listed, excepted) {
         (Some(false), _) | (_, Some(true)) => Some(false),
         (Some(true), Some(false)) => Some(true),
@@ -70,9 +78,14 @@ fn check_ownership(rule: &OwnershipRule, rules: &CallerRules, request: &Request<
         let tainted = match &rule.target {
             OwnershipTarget::PlacesNotServed => is_served(rules, &controller.seat, findings).map(|served| !served),
             OwnershipTarget::Places(places) => {
-                findings.is_in("offer.terms.caller_rules.ownership", &controller.seat, places)
+                findings.touches("offer.terms.caller_rules.ownership", &controller.seat, places)
             }
         };
+        if tainted.is_none() {
+            let field =
+                Field { path: PATH, expected: "a seat that the rule can judge", actual: controller.seat.as_str() };
+            findings.reject(ReasonCode::CallerOwnershipUndetermined, &rule.id, field);
+        }
         if tainted == Some(true) {
             let actual = format!("{} ({})", controller.name, controller.seat);
             let field = Field { path: PATH, expected: "no controller seated where the rule says", actual: &actual };
@@ -108,7 +121,14 @@ fn check_purposes(terms: &Terms, request: &Request<'_>, findings: &mut Findings<
         let field = Field { path: PATH, expected: &prohibited, actual: purpose };
         if terms.prohibited_purposes.iter().any(|ancestor| tables.purpose_is_within(purpose, ancestor)) {
             findings.reject(ReasonCode::PurposeProhibited, purpose, field);
-        } else if terms.prohibited_purposes.iter().any(|narrower| tables.purpose_is_within(narrower, purpose)) {
+        }
+        let strictly_below = |narrower: &&String| *narrower != purpose;
+        if terms
+            .prohibited_purposes
+            .iter()
+            .filter(strictly_below)
+            .any(|narrower| tables.purpose_is_within(narrower, purpose))
+        {
             findings.reject(ReasonCode::PurposeTooBroad, purpose, field);
         }
     }

@@ -317,3 +317,35 @@ fn all_reasons_are_given_at_once() {
         "CAPABILITY_MISSING(tools)",
     ]);
 }
+
+#[test]
+fn a_place_with_a_country_code_of_its_own_is_not_inside_its_parent() {
+    fixture().processing(&["FR-NC"]).require(EU).broker("FR").gives(&["PROCESSING_LOCATION_NOT_ALLOWED(FR-NC)"]);
+    fixture().processing(&["FR-RE"]).require(EU).broker("FR").gives(&[]);
+    vendor("CN-TW", r#"[{"name":"P","seat":"SG"}]"#).gives(&[]);
+    vendor("CN-HK", r#"[{"name":"P","seat":"SG"}]"#).gives(&["CALLER_PLACE_NOT_SERVED(CN-HK)"]);
+}
+
+#[test]
+fn a_country_may_be_the_part_of_it_that_is_forbidden() {
+    let case = fixture().processing(&["UA"]).require("forbidden_processing_locations = ['UA-43']").broker("FR");
+    case.gives(&["PROCESSING_LOCATION_NOT_ALLOWED(UA)"]);
+    vendor("UA", r#"[{"name":"P","seat":"SG"}]"#).gives(&["CALLER_PLACE_NOT_SERVED(UA)"]);
+}
+
+#[test]
+fn an_organisation_that_nobody_controls_is_ruled_from_its_own_seat() {
+    let case = fixture().change(|case| case.operator = organisation("op.example", "US", "[]"));
+    case.require("preset = ['no-us-control']").gives(&["CONTROLLER_NOT_ALLOWED(US)"]);
+    let public = fixture().change(|case| case.operator = organisation("op.example", "DE", "[]"));
+    public.require("preset = ['eu-sovereign']").gives(&[]);
+}
+
+#[test]
+fn purposes_are_judged_although_the_callers_are_not() {
+    let case = fixture().change(|case| {
+        case.offer.terms.as_mut().unwrap().caller_rules = None;
+        case.purposes.clear();
+    });
+    case.gives(&["NODE_TERMS_INCOMPLETE", "PURPOSE_UNDECLARED"]);
+}

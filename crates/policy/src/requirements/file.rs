@@ -9,6 +9,9 @@ use super::{AllowLists, PriceCeiling, Requirements, RetentionLimit};
 use crate::Tables;
 use crate::offer::{Capability, RetentionTrigger};
 
+/// Longest list of a requirements file: what the contract lets a request carry.
+pub const MAX_ENTRIES: usize = 256;
+
 /// What a requirements file says, expanded.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RequirementsFile {
@@ -35,6 +38,14 @@ pub enum RequirementsError {
     /// Triggers are accepted, but no limit says from what.
     #[error("accept_retention_triggers needs max_content_retention_days beside it")]
     TriggersWithoutLimit,
+    /// A list that is longer than a request can carry.
+    #[error("{key} has {found} entries, at most {MAX_ENTRIES} are accepted")]
+    TooMany {
+        /// The key.
+        key: &'static str,
+        /// How many.
+        found: usize,
+    },
     /// A purpose that no table has.
     #[error("{0:?} is no purpose of this federation's table")]
     UnknownPurpose(String),
@@ -122,6 +133,7 @@ impl RequirementsTable {
     /// # Errors
     /// Names the preset, the purpose, or the key that is missing.
     pub fn expand(self, tables: &Tables) -> Result<RequirementsFile, RequirementsError> {
+        self.check_sizes()?;
         if let Some(unknown) = self.purposes.iter().find(|purpose| !tables.knows_purpose(purpose)) {
             return Err(RequirementsError::UnknownPurpose(unknown.clone()));
         }
@@ -133,6 +145,28 @@ impl RequirementsTable {
         }
         file.requirements = file.requirements.meet(self.own()?);
         Ok(file)
+    }
+
+    /// Refuses lists that no request can carry.
+    fn check_sizes(&self) -> Result<(), RequirementsError> {
+        let places = |list: &Option<BTreeSet<PlaceOrBloc>>| list.as_ref().map_or(0, BTreeSet::len);
+        let sizes = [
+            ("purposes", self.purposes.len()),
+            ("allowed_processing_locations", places(&self.allowed_processing_locations)),
+            ("forbidden_processing_locations", self.forbidden_processing_locations.len()),
+            ("allowed_storage_locations", places(&self.allowed_storage_locations)),
+            ("forbidden_storage_locations", self.forbidden_storage_locations.len()),
+            ("allowed_access_locations", places(&self.allowed_access_locations)),
+            ("forbidden_access_locations", self.forbidden_access_locations.len()),
+            ("allowed_operator_seats", places(&self.allowed_operator_seats)),
+            ("allowed_controller_seats", places(&self.allowed_controller_seats)),
+            ("forbidden_controller_seats", self.forbidden_controller_seats.len()),
+            ("allowed_licences", self.allowed_licences.as_ref().map_or(0, BTreeSet::len)),
+        ];
+        match sizes.into_iter().find(|(_, found)| *found > MAX_ENTRIES) {
+            Some((key, found)) => Err(RequirementsError::TooMany { key, found }),
+            None => Ok(()),
+        }
     }
 
     fn own(self) -> Result<Requirements, RequirementsError> {
@@ -179,6 +213,7 @@ mod tests {
         let error = |error: RequirementsError| match &error {
             RequirementsError::Malformed(source) => source.to_string(),
             RequirementsError::UnknownPreset { .. }
+            | RequirementsError::TooMany { .. }
             | RequirementsError::TriggersWithoutLimit
             | RequirementsError::UnknownPurpose(_) => error.to_string(),
         };
