@@ -152,13 +152,11 @@ impl DemoError {
 
 impl From<DemoError> for CliError {
     fn from(error: DemoError) -> Self {
-        match error {
-            DemoError::Output(error) => error,
-            error => {
-                let hint = Some(error.hint().to_owned());
-                Self::Client { doing: "play the demo", source: Box::new(error), hint }
-            }
+        let hint = Some(error.hint().to_owned());
+        if let DemoError::Output(error) = error {
+            return error;
         }
+        Self::Client { doing: "play the demo", source: Box::new(error), hint }
     }
 }
 

@@ -33,7 +33,7 @@ impl Federation {
     /// Founds it, starts its broker, lets everyone join and starts the nodes.
     pub(super) async fn start(programs: Programs, folder: &Folder, processes: &mut Processes, ask: &Ask) -> Result<Self, DemoError> {
         let dir = folder.path().to_owned();
-        tell_line(&format!("A federation on this machine, below {}:", dir.display()))?;
+        tell_line(&format!("A federation on this machine, below D={}:", dir.display()))?;
         for organisation in ORGANISATIONS {
             tell_line(&format!("  {:<16} {}", organisation.domain, organisation.about))?;
         }

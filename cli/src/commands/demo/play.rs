@@ -1,14 +1,12 @@
 //! Telling the story: every step is a command that is shown, run and held against what it should lead to.
 
 use std::path::Path;
-use std::process::Stdio;
 
 use serde_json::Value;
-use tokio::process::Command;
 
 use super::federation::{Federation, json, write};
 use super::models::Ask;
-use super::processes::finish;
+use super::processes::finish_aloud;
 use super::story::{Expected, STORY, Step};
 use super::{DemoError, tell_line};
 
@@ -69,7 +67,7 @@ impl Telling<'_> {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         self.show(&identity, &words)?;
         let mut command = self.federation.comity_as(&identity);
-        let output = finish(command.args(&words).stderr(Stdio::inherit())).await?;
+        let output = finish_aloud(command.args(&words)).await?;
         let answer = serde_json::from_slice(&output.stdout).unwrap_or_default();
         let asked = Asked { code: output.status.code(), answer };
         if let Some(text) = asked.answer.get("text").and_then(Value::as_str) {
@@ -97,23 +95,18 @@ impl Telling<'_> {
     async fn explain(&self, step: &Step) -> Result<Value, DemoError> {
         let mut command = self.federation.comity_as(&self.federation.app_dir(step.app));
         command.args(["explain", "--model", self.ask.model(), "--for", self.ask.method()]);
-        json(explained(&mut command, step)).await
+        json(command.args(step.requirements).args(["-o", "json"])).await
     }
 
     /// Shows a command as one would type it.
     fn show(&self, identity: &Path, words: &[&str]) -> Result<(), DemoError> {
-        let mut line = format!("comity --identity {}", identity.display());
-        for word in words {
-            line.push(' ');
-            line.push_str(&quoted(word));
-        }
-        let line = line.replace(&self.federation.dir().display().to_string(), "$D");
-        tell_line(&format!("{faint}  $ {line}{faint:#}", faint = colour(anstyle::AnsiColor::Cyan)))
+        let identity = identity.display().to_string();
+        let dir = self.federation.dir().display().to_string();
+        let words = ["comity", "--identity", &identity].into_iter().chain(words.iter().copied());
+        let words = words.map(|word| quoted(word).replace(&dir, "$D"));
+        let line = lines(words).join(" \\\n      ");
+        tell_line(&format!("{cyan}  $ {line}{cyan:#}", cyan = colour(anstyle::AnsiColor::Cyan)))
     }
-}
-
-fn explained<'a>(command: &'a mut Command, step: &Step) -> &'a mut Command {
-    command.args(step.requirements).args(["-o", "json"])
 }
 
 /// What a request came to.
@@ -166,18 +159,24 @@ fn quoted(word: &str) -> String {
     if plain && !word.is_empty() { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
-/// A text in lines that a terminal of eighty columns shows whole.
+/// A text, filled.
 fn filled(text: &str) -> String {
-    const WIDTH: usize = 78;
+    let lines = lines(text.split_whitespace().map(str::to_owned));
+    lines.iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
+}
+
+/// Words in lines that a terminal of eighty columns shows whole, if no word is longer.
+fn lines(words: impl Iterator<Item = String>) -> Vec<String> {
+    const WIDTH: usize = 72;
     let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
+    for word in words {
         match lines.last_mut() {
-            Some(line) if line.is_empty() => line.push_str(word),
-            Some(line) if line.len() + 1 + word.len() <= WIDTH => line.extend([" ", word]),
-            _ => lines.push(word.to_owned()),
+            Some(line) if line.is_empty() => line.push_str(&word),
+            Some(line) if line.len() + 1 + word.len() <= WIDTH => line.extend([" ", &word]),
+            _ => lines.push(word),
         }
     }
-    lines.iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
+    lines
 }
 
 fn colour(colour: anstyle::AnsiColor) -> anstyle::Style {
@@ -218,6 +217,12 @@ mod tests {
             let asked = Asked { code, answer: Value::Null };
             assert!(refused(&asked, &verdicts("X"), "chat", [("a.example", "X")].into_iter()).is_err());
         }
+    }
+
+    #[test]
+    fn lines_are_as_long_as_they_may_be() {
+        let words = ["a".repeat(40), "b".repeat(31), "c".to_owned(), "d".repeat(90)];
+        assert_eq!(lines(words.clone().into_iter()), [words[..2].join(" "), words[2].clone(), words[3].clone()]);
     }
 
     #[test]

@@ -103,12 +103,22 @@ async fn end(mut child: Child) {
     }
 }
 
-/// Runs a command to its end.
+/// Runs a command to its end, and keeps what it says.
 pub(super) async fn finish(command: &mut Command) -> Result<Output, DemoError> {
+    wait(command.stderr(Stdio::piped())).await
+}
+
+/// Runs a command to its end; what it complains about goes to the terminal as it is.
+pub(super) async fn finish_aloud(command: &mut Command) -> Result<Output, DemoError> {
+    wait(command.stderr(Stdio::inherit())).await
+}
+
+async fn wait(command: &mut Command) -> Result<Output, DemoError> {
     let line = line(command);
-    command.stdin(Stdio::null()).kill_on_drop(true);
-    let output = timeout(COMMAND_TIME, command.output()).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-    output.map_err(DemoError::system(format!("run `{line}`")))
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true).spawn();
+    let child = child.map_err(DemoError::system(format!("run `{line}`")))?;
+    let output = timeout(COMMAND_TIME, child.wait_with_output()).await;
+    output.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(DemoError::system(format!("wait for `{line}`")))
 }
 
 /// Runs a command that has to succeed, and gives what it printed.

@@ -52,7 +52,7 @@ impl Programs {
 
     /// The folder that they stand in.
     pub(super) fn folder(&self) -> &Path {
-        self.comity.parent().unwrap_or(Path::new("."))
+        self.comity.parent().unwrap_or_else(|| Path::new("."))
     }
 
     fn missing(&self) -> Option<PathBuf> {
