@@ -141,11 +141,10 @@ fn read(path: &Path, tables: &Tables) -> Result<RequirementsFile, CliError> {
 }
 
 fn usage(error: &RequirementsError) -> CliError {
-    let hint = match error {
-        RequirementsError::UnknownPreset { .. } => "`comity preset list` shows what there is",
-        RequirementsError::Malformed(_)
-        | RequirementsError::TriggersWithoutLimit
-        | RequirementsError::UnknownPurpose(_) => "`comity chat --help` says what may be required",
+    let hint = if matches!(error, RequirementsError::UnknownPreset { .. }) {
+        "`comity preset list` shows what there is"
+    } else {
+        "`comity chat --help` says what may be required"
     };
     CliError::Usage { problem: error.to_string(), hint: hint.to_owned() }
 }
