@@ -65,7 +65,8 @@ pub fn table(misfits: &[Misfit]) -> String {
 }
 
 fn identity(config: &Config) -> SpiffeId {
-    let joined = IdentityDir::open(config.identity_dir()).and_then(|dir| dir.identity()).map(|identity| identity.spiffe_id);
+    let joined =
+        IdentityDir::open(config.identity_dir()).and_then(|dir| dir.identity()).map(|identity| identity.spiffe_id);
     #[expect(clippy::expect_used, reason = "a test reads the constant")]
     joined.unwrap_or_else(|_| NOT_JOINED.parse().expect("NOT_JOINED is a SPIFFE ID"))
 }
@@ -82,28 +83,36 @@ async fn try_backend(config: &BackendConfig) -> Result<Tried, String> {
 
 fn describe(config: &BackendConfig, fault: &Fault) -> String {
     let place = config.url.as_ref().map(|url| format!(" at {url}")).unwrap_or_default();
-    let hint = match fault {
-        Fault::Unreachable => "start the server, or correct `url`",
-        Fault::Unauthorised { .. } => "correct `api_key_file` or `api_key_env`",
-        _ => "look at the server's log",
+    let hint = if *fault == Fault::Unreachable {
+        "start the server, or correct `url`"
+    } else if matches!(fault, Fault::Unauthorised { .. }) {
+        "correct `api_key_file` or `api_key_env`"
+    } else {
+        "look at the server's log"
     };
     format!("{fault}{place}\nhint: {hint}")
 }
 
 fn check_offer(planned: &Planned, tried: &BTreeMap<Name, Tried>) -> Vec<Misfit> {
     let Some(Tried { backend, models }) = tried.get(&planned.backend) else { return Vec::new() };
-    let misfit = |field: &str, problem: String| Misfit { path: format!("offers.{}.{field}", planned.offer.id), problem };
+    let misfit =
+        |field: &str, problem: String| Misfit { path: format!("offers.{}.{field}", planned.offer.id), problem };
     let mut misfits = Vec::new();
     let possible = backend.capabilities();
     for capability in planned.offer.capabilities.difference(&possible) {
         let problem = format!("a backend of this kind does not have {capability:?}: remove it");
         misfits.push(misfit("capabilities", problem));
     }
-    if let Some(names) = models.as_ref().map(|models| models.iter().map(|model| model.name.as_str()).collect::<Vec<_>>())
+    if let Some(names) =
+        models.as_ref().map(|models| models.iter().map(|model| model.name.as_str()).collect::<Vec<_>>())
         && !names.contains(&planned.backend_model.as_str())
         && !is_embedded(models.as_deref())
     {
-        let problem = format!("the backend has no model {:?}, it has {}: correct `backend_model`", planned.backend_model, names.join(", "));
+        let problem = format!(
+            "the backend has no model {:?}, it has {}: correct `backend_model`",
+            planned.backend_model,
+            names.join(", ")
+        );
         misfits.push(misfit("backend_model", problem));
     }
     misfits

@@ -90,7 +90,7 @@ impl Config {
             std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
         let mut config = Self::parse(&text)
             .map_err(|error| ConfigError::Parse { path: path.to_owned(), problem: error.to_string() })?;
-        config.anchor(path.parent().unwrap_or(Path::new("")));
+        config.anchor(path.parent().unwrap_or_else(|| Path::new("")));
         Ok(config)
     }
 

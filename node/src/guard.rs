@@ -145,12 +145,7 @@ pub struct Guard {
 
 impl Guard {
     /// A guard of this node's offers. `permit_key` is the raw Ed25519 key of the federation's root.
-    pub fn new(
-        node: SpiffeId,
-        permit_key: Vec<u8>,
-        offers: HashMap<OfferName, Digest>,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
+    pub fn new(node: SpiffeId, permit_key: Vec<u8>, offers: HashMap<OfferName, Digest>, clock: Arc<dyn Clock>) -> Self {
         Self { node, permit_key, offers, seen: Seen::default(), clock }
     }
 

@@ -40,11 +40,11 @@ async fn try_publish(connection: &Connection, address: &str, offers: &[Offer]) -
 /// A broker that is not there yet is daily business; one that refuses is not.
 fn log(status: &Status) {
     let reason = Detail::of(status).map(|detail| detail.reason).unwrap_or_default();
-    match status.code() {
-        Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => {
-            tracing::info!(code = ?status.code(), said = status.message(), "the broker cannot be reached, offers are not published yet");
-        }
-        code => tracing::warn!(?code, reason, said = status.message(), "the broker refuses the offers, trying again"),
+    let (code, said) = (status.code(), status.message());
+    if matches!(code, Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled) {
+        tracing::info!(?code, said, "the broker cannot be reached, offers are not published yet");
+    } else {
+        tracing::warn!(?code, reason, said, "the broker refuses the offers, trying again");
     }
 }
 
@@ -62,7 +62,10 @@ pub async fn renew(identity: &Identity) {
                 tracing::info!(%not_after, "renewed the certificate");
             }
             Err(error) => {
-                tracing::warn!(error = crate::error_chain(&error), "the certificate could not be renewed, trying again");
+                tracing::warn!(
+                    error = crate::error_chain(&error),
+                    "the certificate could not be renewed, trying again"
+                );
                 sleep(backoff.next_pause()).await;
             }
         }

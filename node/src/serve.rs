@@ -95,7 +95,10 @@ impl Inference for Server {
 
     type ChatStreamStream = BoxStream<'static, Result<wire::ChatStreamResponse, Status>>;
 
-    async fn chat_stream(&self, request: Request<wire::ChatStreamRequest>) -> Result<Response<Self::ChatStreamStream>, Status> {
+    async fn chat_stream(
+        &self,
+        request: Request<wire::ChatStreamRequest>,
+    ) -> Result<Response<Self::ChatStreamStream>, Status> {
         let call = Call::of(Method::ChatStream, &request);
         let wire::ChatStreamRequest { envelope, payload } = request.into_inner();
         let admitted = self.admit(call, envelope).await?;

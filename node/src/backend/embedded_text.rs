@@ -19,9 +19,9 @@ use futures::StreamExt;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 
-use self::engine::{Engine, Settings};
 pub use self::engine::LoadError;
 pub(crate) use self::engine::digest;
+use self::engine::{Engine, Settings};
 use super::{Backend, Fault, Model, Pieces};
 
 mod engine;

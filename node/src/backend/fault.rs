@@ -106,7 +106,9 @@ impl Fault {
         match self {
             Self::Unreachable | Self::Failed { .. } | Self::Truncated | Self::Stalled { .. } => Code::Unavailable,
             Self::RateLimited { .. } | Self::Busy { .. } => Code::ResourceExhausted,
-            Self::Unauthorised { .. } | Self::Malformed { .. } | Self::TooLarge { .. } | Self::Model { .. } => Code::Internal,
+            Self::Unauthorised { .. } | Self::Malformed { .. } | Self::TooLarge { .. } | Self::Model { .. } => {
+                Code::Internal
+            }
             Self::Refused { .. } | Self::Invalid { .. } | Self::PromptTooLong { .. } => Code::InvalidArgument,
             Self::Unsupported { .. } => Code::Unimplemented,
         }
@@ -138,7 +140,9 @@ impl Fault {
     pub fn metadata(&self) -> Vec<(String, String)> {
         let pair = |key: &str, value: String| vec![(key.to_owned(), value)];
         match self {
-            Self::RateLimited { retry_after_seconds: Some(seconds) } => pair("retry_after_seconds", seconds.to_string()),
+            Self::RateLimited { retry_after_seconds: Some(seconds) } => {
+                pair("retry_after_seconds", seconds.to_string())
+            }
             Self::Failed { status } | Self::Refused { status } | Self::Unauthorised { status } => {
                 pair("http_status", status.to_string())
             }

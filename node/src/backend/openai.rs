@@ -131,7 +131,7 @@ fn forwarded(answer: reqwest::Response, patience: Patience) -> Pieces<ForwardRes
         let mut limit = patience.first;
         while let Some(chunk) = http::next(&mut body, limit).await? {
             limit = patience.idle;
-            yield ForwardResponse { body: chunk.into(), ..ForwardResponse::default() };
+            yield ForwardResponse { body: chunk, ..ForwardResponse::default() };
         }
     })
 }

@@ -65,7 +65,10 @@ pub fn check_forward(payload: &ForwardPayload) -> Result<(), Fault> {
 
 fn check_message(path: &str, message: &Message) -> Result<(), Fault> {
     if matches!(Role::try_from(message.role), Err(_) | Ok(Role::Unspecified)) {
-        return Err(Fault::invalid(format!("{path}.role"), "must be one of the roles of this version, not unspecified"));
+        return Err(Fault::invalid(
+            format!("{path}.role"),
+            "must be one of the roles of this version, not unspecified",
+        ));
     }
     count(&format!("{path}.content"), message.content.len(), 0, MAX_PARTS)?;
     for (index, part) in message.content.iter().enumerate() {
@@ -108,7 +111,11 @@ fn range(field: &str, value: Option<f32>, low: f32, high: f32) -> Result<(), Fau
 }
 
 fn count(field: &str, count: usize, low: usize, high: usize) -> Result<(), Fault> {
-    if (low..=high).contains(&count) { Ok(()) } else { Err(Fault::invalid(field, format!("has {count} entries, must have {low} to {high}"))) }
+    if (low..=high).contains(&count) {
+        Ok(())
+    } else {
+        Err(Fault::invalid(field, format!("has {count} entries, must have {low} to {high}")))
+    }
 }
 
 #[cfg(test)]
@@ -152,7 +159,8 @@ mod tests {
         let mut payload = hello();
         payload.messages[0].content[0].part = None;
         assert_eq!(field(&payload), "payload.messages[0].content[0]");
-        let payload = ChatPayload { sampling: Some(Sampling { temperature: Some(f32::NAN), ..Sampling::default() }), ..hello() };
+        let payload =
+            ChatPayload { sampling: Some(Sampling { temperature: Some(f32::NAN), ..Sampling::default() }), ..hello() };
         assert_eq!(field(&payload), "payload.sampling.temperature");
         let payload = ChatPayload { max_output_tokens: Some(0), ..hello() };
         assert_eq!(field(&payload), "payload.max_output_tokens");

@@ -93,7 +93,10 @@ fn misfits(config: &Config) -> Vec<Misfit> {
         misfits.extend(backend.misfits().into_iter().map(|p| misfit(format!("backends.{name}"), p)));
     }
     if config.offers.is_empty() || config.offers.len() > MAX_OFFERS {
-        misfits.push(misfit("offers", format!("a node has 1 to {MAX_OFFERS} offers, this one has {}", config.offers.len())));
+        misfits.push(misfit(
+            "offers",
+            format!("a node has 1 to {MAX_OFFERS} offers, this one has {}", config.offers.len()),
+        ));
     }
     let mut seen = BTreeSet::new();
     for offer in &config.offers {
@@ -119,12 +122,20 @@ fn incomplete(config: &Config, offer: &OfferConfig) -> Vec<(&'static str, &'stat
     let checks = [
         (offer.capabilities.is_empty(), "capabilities", "is empty: no call needs this offer"),
         (offer.in_force.is_empty(), "in_force", "`from` must be before `until`"),
-        (offer.processing_locations.is_none(), "processing_locations", "is missing: callers that restrict places refuse unknown ones"),
+        (
+            offer.processing_locations.is_none(),
+            "processing_locations",
+            "is missing: callers that restrict places refuse unknown ones",
+        ),
         (offer.licence.is_none(), "licence", "is missing: an unknown licence is refused"),
         (lacks(terms.map(|t| t.caller_rules.is_some())), "terms", "has no caller_rules: nobody would be served"),
         (lacks(terms.map(|t| t.retention.is_some())), "terms", "has no retention: callers that limit it refuse"),
         (lacks(terms.map(|t| t.training_use.is_some())), "terms", "has no training_use: callers that limit it refuse"),
-        (lacks(terms.map(|t| !t.allowed_purposes.is_empty())), "terms", "has no allowed_purposes: nothing would be allowed"),
+        (
+            lacks(terms.map(|t| !t.allowed_purposes.is_empty())),
+            "terms",
+            "has no allowed_purposes: nothing would be allowed",
+        ),
     ];
     checks.into_iter().filter(|(wrong, ..)| *wrong).map(|(_, field, problem)| (field, problem)).collect()
 }

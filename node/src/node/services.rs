@@ -35,7 +35,11 @@ where
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_serving::<InferenceServer<Server>>().await;
     // The descriptors are this program's own; a test reads them.
-    let reflection = || Builder::configure().register_encoded_file_descriptor_set(DESCRIPTORS).register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
+    let reflection = || {
+        Builder::configure()
+            .register_encoded_file_descriptor_set(DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
     tonic::transport::Server::builder()
         .http2_keepalive_interval(Some(KEEP_ALIVE))
         .http2_keepalive_timeout(Some(KEEP_ALIVE_TIMEOUT))

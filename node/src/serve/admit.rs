@@ -79,10 +79,11 @@ impl Server {
         let digest = Digest::of(&envelope.encode_to_vec());
         let permit = guard.verify(call.permit.as_deref(), digest, call.method.name())?;
         let route = routes.of(&permit).ok_or(crate::guard::Lie::UnknownOffer)?;
-        let envelope = Envelope::try_from(envelope).map_err(|WireError { path, problem }| failure::invalid(&format!("envelope.{path}"), &problem))?;
+        let envelope = Envelope::try_from(envelope)
+            .map_err(|WireError { path, problem }| failure::invalid(&format!("envelope.{path}"), &problem))?;
         let left = call.deadline.saturating_duration_since(Instant::now());
         let federation = replica.wait_for(permit.epoch(), PATIENCE_WITH_REPLICA.min(left)).await?;
-        check_terms(rules.tables, &federation, &permit, &route, call.method, &envelope)?;
+        check_terms(rules.tables, &federation, &permit, &route, call.method, &envelope).map_err(|failure| *failure)?;
         Ok(Admitted { permit, route, deadline: call.deadline, _place: place })
     }
 }
@@ -95,12 +96,12 @@ fn check_terms(
     route: &Route,
     method: Method,
     envelope: &Envelope,
-) -> Result<(), Failure> {
+) -> Result<(), Box<Failure>> {
     let caller = permit.caller();
     match federation.standing(caller) {
         Standing::Active => {}
-        Standing::Suspended { .. } => return Err(failure::stranger(caller, "is suspended")),
-        Standing::Unknown => return Err(failure::stranger(caller, "is not a member")),
+        Standing::Suspended { .. } => return Err(failure::stranger(caller, "is suspended").into()),
+        Standing::Unknown => return Err(failure::stranger(caller, "is not a member").into()),
     }
     let organisation = federation.organisation(caller.trust_domain());
     let organisation = organisation.ok_or_else(|| failure::stranger(caller, "belongs to no member"))?;
@@ -117,7 +118,9 @@ fn check_terms(
     };
     match evaluate_node_side(&route.offer, &question, tables) {
         Verdict::Eligible { .. } => Ok(()),
-        Verdict::Rejected { reasons } => Err(failure::veto(permit.offer(), &envelope.model, permit.decision(), reasons)),
+        Verdict::Rejected { reasons } => {
+            Err(failure::veto(permit.offer(), &envelope.model, permit.decision(), reasons).into())
+        }
     }
 }
 
@@ -139,14 +142,19 @@ impl Admitted {
     }
 
     /// Waits for the next piece, until the call's deadline.
-    pub(super) async fn next<T>(&self, piece: impl Future<Output = Option<Result<T, Fault>>>) -> Result<Option<T>, Status> {
+    pub(super) async fn next<T>(
+        &self,
+        piece: impl Future<Output = Option<Result<T, Fault>>>,
+    ) -> Result<Option<T>, Status> {
         self.run(async { piece.await.transpose() }).await
     }
 
     /// What the caller gets for a fault; what is wrong with the backend is the log's as well.
     pub(super) fn failed(&self, fault: &Fault) -> Status {
         let (offer, decision, reason) = (self.permit.offer(), self.permit.decision(), fault.reason());
-        if matches!(fault.code(), Code::InvalidArgument | Code::Unimplemented) && !matches!(fault, Fault::Refused { .. }) {
+        if matches!(fault.code(), Code::InvalidArgument | Code::Unimplemented)
+            && !matches!(fault, Fault::Refused { .. })
+        {
             tracing::debug!(%offer, %decision, reason, "refused a payload");
         } else {
             tracing::warn!(%offer, %decision, reason, error = %fault, "the backend failed");

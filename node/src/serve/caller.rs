@@ -7,10 +7,13 @@ use comity_types::ids::Kind;
 use tonic::{Code, Request, Status};
 
 /// Lets requests through that come over a connection of a broker of `federation`.
-pub fn broker_only(federation: TrustDomain) -> impl Fn(Request<()>) -> Result<Request<()>, Status> + Clone + Send + Sync + 'static {
+pub fn broker_only(
+    federation: TrustDomain,
+) -> impl Fn(Request<()>) -> Result<Request<()>, Status> + Clone + Send + Sync + 'static {
     move |request| {
         let peer = request.extensions().get::<PeerInfo>().and_then(|info| info.peer.as_ref());
-        let is_broker = peer.is_some_and(|peer| peer.id().kind() == Kind::Broker && *peer.id().trust_domain() == federation);
+        let is_broker =
+            peer.is_some_and(|peer| peer.id().kind() == Kind::Broker && *peer.id().trust_domain() == federation);
         if is_broker { Ok(request) } else { Err(not_a_broker()) }
     }
 }

@@ -154,7 +154,8 @@ fn world() -> World {
 }
 
 fn organisation(seat: &str) -> Organisation {
-    let text = format!("trust_domain = \"org-b.example\"\nname = \"B\"\nseat = \"{seat}\"\nultimate_controllers = []\n");
+    let text =
+        format!("trust_domain = \"org-b.example\"\nname = \"B\"\nseat = \"{seat}\"\nultimate_controllers = []\n");
     toml::from_str(&text).unwrap()
 }
 
@@ -218,7 +219,10 @@ impl World {
     }
 
     fn stream_request(&self) -> Request<wire::ChatStreamRequest> {
-        self.request(Method::ChatStream, wire::ChatStreamRequest { envelope: Some(envelope()), payload: Some(payload()) })
+        self.request(
+            Method::ChatStream,
+            wire::ChatStreamRequest { envelope: Some(envelope()), payload: Some(payload()) },
+        )
     }
 
     async fn refused(&self, request: Request<wire::ChatRequest>) -> (Code, String) {
@@ -279,7 +283,8 @@ async fn the_nodes_own_terms_hold_whatever_the_broker_signed() {
     let status = world.server.chat(world.chat_request()).await.unwrap_err();
     let detail = Detail::of(&status).unwrap();
     assert_eq!((status.code(), detail.reason.as_str()), (Code::PermissionDenied, "NODE_VETO"));
-    let reasons: Vec<_> = detail.refusal.unwrap().verdicts.remove(0).reasons.into_iter().map(|reason| reason.code).collect();
+    let reasons: Vec<_> =
+        detail.refusal.unwrap().verdicts.remove(0).reasons.into_iter().map(|reason| reason.code).collect();
     assert_eq!(reasons, ["CALLER_PLACE_NOT_SERVED"]);
     assert!(world.fake.asked.lock().unwrap().is_empty());
 }

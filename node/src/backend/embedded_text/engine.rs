@@ -116,7 +116,8 @@ impl Engine {
         mut send: impl FnMut(ChatStreamResponse) -> bool,
     ) -> Result<(), Fault> {
         let mut weights = self.weights.clone();
-        let mut sampler = LogitsProcessor::new(settings.seed.unwrap_or(DEFAULT_SEED), settings.temperature, settings.top_p);
+        let mut sampler =
+            LogitsProcessor::new(settings.seed.unwrap_or(DEFAULT_SEED), settings.temperature, settings.top_p);
         let mut stops = Stops::new(&settings.stop);
         let mut text = self.tokenizer.decode_stream(true);
         let limit = settings.max_tokens.unwrap_or(usize::MAX).min(self.context - prompt.len());

@@ -67,9 +67,7 @@ fn message(message: &Message) -> Value {
     };
     let mut value = Map::from_iter([("role".to_owned(), role.into()), ("content".to_owned(), content(message))]);
     if !message.tool_calls.is_empty() {
-        let call = |call: &comity_proto::inference::ToolCall| {
-            json!({ "id": call.id, "type": "function", "function": { "name": call.name, "arguments": call.arguments_json } })
-        };
+        let call = |call: &comity_proto::inference::ToolCall| json!({ "id": call.id, "type": "function", "function": { "name": call.name, "arguments": call.arguments_json } });
         value.insert("tool_calls".into(), message.tool_calls.iter().map(call).collect());
     }
     if !message.tool_call_id.is_empty() {

@@ -11,8 +11,8 @@ use comity_proto::inference::{ChatStreamResponse, FinishReason, Usage};
 use futures::{Stream, StreamExt};
 use sse_stream::SseByteStream;
 
-use super::http::TransferError;
 use super::Patience;
+use super::http::TransferError;
 use super::response::{Completion, finish_reason, log_probabilities, tool_call_delta};
 use crate::backend::{Fault, Pieces};
 
@@ -68,7 +68,7 @@ impl End {
         if chunk.error.is_some() {
             return Err(Fault::Failed { status: STATUS_OF_AN_ERROR_EVENT });
         }
-        self.usage = chunk.usage.map(Usage::from).or(self.usage.take());
+        self.usage = chunk.usage.map(Usage::from).or_else(|| self.usage.take());
         let Some(choice) = chunk.choices.into_iter().next() else { return Ok(None) };
         if let Some(reason) = choice.finish_reason.as_deref() {
             self.finish = Some(finish_reason(reason)?);
@@ -105,11 +105,11 @@ fn bounded(
 }
 
 fn event_fault(error: sse_stream::Error) -> Fault {
-    match error {
-        sse_stream::Error::Body(source) => match source.downcast_ref::<TransferError>() {
-            Some(TransferError::TooLarge { limit_bytes }) => Fault::TooLarge { limit_bytes: *limit_bytes },
-            Some(TransferError::Cut) | None => Fault::Truncated,
-        },
-        _ => Fault::Malformed { expected: "server-sent events in UTF-8" },
+    let sse_stream::Error::Body(source) = error else {
+        return Fault::Malformed { expected: "server-sent events in UTF-8" };
+    };
+    match source.downcast_ref::<TransferError>() {
+        Some(TransferError::TooLarge { limit_bytes }) => Fault::TooLarge { limit_bytes: *limit_bytes },
+        Some(TransferError::Cut) | None => Fault::Truncated,
     }
 }

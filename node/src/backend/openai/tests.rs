@@ -37,7 +37,7 @@ async fn server(answer: impl Into<Vec<u8>>, then: Then) -> Server {
         socket.write_all(&answer).await.ok();
         if then == Then::Hold {
             // Until the other side has gone: that is how a cancelled call shows.
-            socket.read(&mut [0; 1]).await.ok();
+            let _read = socket.read(&mut [0; 1]).await;
         }
         request
     });
@@ -51,7 +51,8 @@ async fn read_request(socket: &mut tokio::net::TcpStream) -> String {
         let read = socket.read(&mut buffer).await.unwrap();
         request.push_str(&String::from_utf8_lossy(&buffer[..read]));
         if let Some((head, body)) = request.split_once("\r\n\r\n") {
-            let length = head.lines().find_map(|l| l.strip_prefix("content-length: ")).map_or(0, |l| l.parse().unwrap());
+            let length =
+                head.lines().find_map(|l| l.strip_prefix("content-length: ")).map_or(0, |l| l.parse().unwrap());
             if body.len() >= length {
                 return request;
             }
@@ -103,7 +104,8 @@ const USAGE: &str = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"comp
 
 #[tokio::test]
 async fn a_stream_is_read_to_its_end_with_usage() {
-    let (text, end) = stream(format!("{SSE}{}{}{FINISH}{USAGE}data: [DONE]\n\n", delta("Hel"), delta("lo")), Then::Close).await;
+    let (text, end) =
+        stream(format!("{SSE}{}{}{FINISH}{USAGE}data: [DONE]\n\n", delta("Hel"), delta("lo")), Then::Close).await;
     let end = end.unwrap();
     assert_eq!((text.as_str(), end.finish_reason()), ("Hello", FinishReason::Stop));
     assert_eq!(end.usage.map(|usage| (usage.input_tokens, usage.output_tokens)), Some((3, 2)));
@@ -191,10 +193,8 @@ async fn dropping_the_answer_closes_the_connection_to_the_server() {
 #[tokio::test]
 async fn a_forwarded_body_gets_the_offers_model() {
     let server = server(whole("200 OK", "content-type: application/json\r\n", "{\"ok\":1}"), Then::Close).await;
-    let payload = ForwardPayload {
-        format: "openai/completions".into(),
-        body: r#"{"model":"another","prompt":"x"}"#.into(),
-    };
+    let payload =
+        ForwardPayload { format: "openai/completions".into(), body: r#"{"model":"another","prompt":"x"}"#.into() };
     let mut pieces = backend(&server.url).forward("mine", payload).await.unwrap();
     let first = pieces.next().await.unwrap().unwrap();
     assert_eq!((first.status, first.content_type.as_str()), (200, "application/json"));
