@@ -10,6 +10,7 @@
 //! | `session` | an identity, opened and renewed, and a connection to its broker |
 //! | `requirements` | files, presets and flags, merged by tightening |
 //! | `refusal` | what a bounded refusal left out, asked for again |
+//! | `verdict` | verdicts and refusals, as programs read them |
 //! | `view` | organisations and offers, as they are printed |
 //! | `output` | tables and JSON |
 //! | `render_error` | what a failure looks like |
@@ -22,6 +23,7 @@ mod refusal;
 mod render_error;
 mod requirements;
 mod session;
+mod verdict;
 mod view;
 
 use std::process::ExitCode;
@@ -41,10 +43,11 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
+    let output = cli.global.output;
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            render_error::print(&error);
+            render_error::print(&error, output);
             ExitCode::from(if error.is_refusal() { REFUSED } else { FAULT })
         }
     }

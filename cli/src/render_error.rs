@@ -5,10 +5,16 @@ use std::error::Error;
 use comity_proto::policy::{Refusal, Verdict};
 
 use crate::error::CliError;
-use crate::output::{lined_table, say};
+use crate::output::{Format, lined_table, print_json, say};
+use crate::verdict;
 
-/// Prints `error` to stderr.
-pub(crate) fn print(error: &CliError) {
+/// Prints `error` to stderr; a refusal of a program that wants JSON is data, and goes to stdout.
+pub(crate) fn print(error: &CliError, output: Format) {
+    if let (Format::Json, CliError::Refused { refusal, considered }) = (output, error)
+        && print_json(&verdict::refusal(refusal, *considered)).is_ok()
+    {
+        return say(&format!("error: {error}"));
+    }
     say(&render(error));
 }
 

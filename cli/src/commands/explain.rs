@@ -2,16 +2,16 @@
 
 use clap::{Args, ValueEnum};
 use comity_proto::catalog::{ExplainRequest, ExplainResponse};
-use comity_proto::policy::{Capability, Reason, Verdict};
+use comity_proto::policy::Capability;
 use comity_types::ModelName;
-use serde::Serialize;
+use serde_json::json;
 
 use crate::args::Global;
 use crate::error::CliError;
 use crate::output::{Format, print_json, print_line, say};
 use crate::requirements::RequirementArgs;
 use crate::session::Session;
-use crate::{refusal, render_error, view};
+use crate::{refusal, render_error, verdict};
 
 /// Say for every offer whether it may serve a request, and why not.
 #[derive(Debug, Args)]
@@ -46,7 +46,7 @@ pub(crate) async fn run(args: &ExplainArgs, global: &Global) -> Result<(), CliEr
     refusal::fill_hints(&mut verdicts);
     let eligible = verdicts.iter().filter(|verdict| verdict.eligible).count();
     match global.output {
-        Format::Json => print_json(&explanation(verdicts, epoch)),
+        Format::Json => print_json(&json!({ "epoch": epoch, "verdicts": verdict::views(verdicts) })),
         Format::Table if verdicts.is_empty() => {
             say("there is no offer");
             Ok(())
@@ -65,45 +65,4 @@ fn capability(method: Method) -> Capability {
         Method::Embed => Capability::Embed,
         Method::Forward => Capability::Forward,
     }
-}
-
-/// The verdicts, as programs read them.
-#[derive(Serialize)]
-struct Explanation {
-    epoch: u64,
-    verdicts: Vec<VerdictView>,
-}
-
-#[derive(Serialize)]
-struct VerdictView {
-    offer: String,
-    model: String,
-    eligible: bool,
-    expires_at: Option<String>,
-    reasons: Vec<ReasonView>,
-}
-
-#[derive(Serialize)]
-struct ReasonView {
-    code: String,
-    subject: String,
-    path: String,
-    expected: String,
-    actual: String,
-    hint: String,
-}
-
-fn explanation(verdicts: Vec<Verdict>, epoch: u64) -> Explanation {
-    let reason = |reason: Reason| {
-        let Reason { code, subject, side: _, path, expected, actual, hint } = reason;
-        ReasonView { code, subject, path, expected, actual, hint }
-    };
-    let verdict = |verdict: Verdict| VerdictView {
-        expires_at: verdict.expires_at.as_ref().map(|instant| view::instant(Some(instant))),
-        offer: verdict.offer,
-        model: verdict.model,
-        eligible: verdict.eligible,
-        reasons: verdict.reasons.into_iter().map(reason).collect(),
-    };
-    Explanation { epoch, verdicts: verdicts.into_iter().map(verdict).collect() }
 }

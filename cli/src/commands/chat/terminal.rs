@@ -14,7 +14,7 @@ pub(super) async fn talk(conversation: &mut Conversation) -> Result<(), CliError
         }
         let known = conversation.payload.messages.len();
         tokio::select! {
-            answered = conversation.ask(question) => if let Err(error) = answered { render_error::print(&error) },
+            answered = conversation.ask(question) => if let Err(error) = answered { render_error::print(&error, conversation.output) },
             interrupted = tokio::signal::ctrl_c() => {
                 interrupted.map_err(|source| CliError::System { doing: "wait for Ctrl-C", source })?;
                 say("\n-- stopped");
