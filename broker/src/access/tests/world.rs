@@ -26,6 +26,8 @@ use crate::registry::Opening;
 pub(crate) const SOON: Duration = Duration::from_secs(10);
 /// The model that every node offers.
 pub(crate) const MODEL: &str = "test-model";
+/// What every request is for, and every offer allows.
+const PURPOSE: &str = "dpv:CustomerCare";
 /// The largest request that is accepted.
 pub(crate) const REQUEST_BYTES: usize = 64 * 1024;
 /// The payload of every request: not well-formed protobuf, since the broker must not look.
@@ -219,7 +221,7 @@ fn offer(node: &SpiffeId, place: &str, price: u64) -> Offer {
         access_locations = ['{place}']
         licence = 'Apache-2.0'
         price = {{ currency = 'EUR', input_micros_per_million_tokens = {price}, output_micros_per_million_tokens = {price} }}
-        terms = {{ retention = [], training_use = 'never', caller_rules = {{ served = 'everyone' }} }}"
+        terms = {{ retention = [], training_use = 'never', allowed_purposes = ['{PURPOSE}'], caller_rules = {{ served = 'everyone' }} }}"
     ))
     .unwrap()
 }
@@ -232,7 +234,8 @@ pub(crate) fn in_germany() -> policy::Requirements {
 
 /// The message of a request, its payload beside the envelope.
 pub(crate) fn message(requirements: policy::Requirements) -> Vec<u8> {
-    let envelope = inference::Envelope { model: MODEL.into(), requirements: Some(requirements), ..Default::default() };
+    let purposes = vec![PURPOSE.into()];
+    let envelope = inference::Envelope { model: MODEL.into(), requirements: Some(requirements), purposes, ..Default::default() };
     let envelope = envelope.encode_to_vec();
     let mut message = BytesMut::new();
     for (key, value) in [(0x0a, envelope.as_slice()), (0x12, PAYLOAD)] {
