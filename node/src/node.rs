@@ -26,6 +26,8 @@ use crate::{files, link};
 
 mod offers;
 mod services;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use offers::load as load_backend;
 

@@ -1,0 +1,193 @@
+//! A node on its own socket: whom it talks to, what it says of itself, and how it ends.
+
+use comity_identity::{Authority, Credentials, IdentityDir, KeyPair, OrganisationAnchors, PermitKey, SigningRequest};
+use comity_proto::error::Detail;
+use comity_proto::inference::ChatRequest;
+use comity_proto::inference::inference_client::InferenceClient;
+use comity_runtime::clock::SystemClock;
+use comity_runtime::dial;
+use comity_types::{Clock as _, SpiffeId};
+use hyper_util::rt::TokioIo;
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_reflection::pb::v1::ServerReflectionRequest;
+use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
+use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
+
+use super::*;
+
+const NODE: &str = "spiffe://org-a.example/node/n1";
+const BROKER: &str = "spiffe://fed.example/broker/b1";
+const LIFETIME: Duration = Duration::from_secs(3600);
+const TOML: &str = r#"
+[node]
+listen = "127.0.0.1:0"
+data_dir = "data"
+[backends.small]
+kind = "embedded-embeddings"
+[terms.standard]
+retention = []
+training_use = "never"
+allowed_purposes = ["dpv:Purpose"]
+caller_rules = { served = "everyone" }
+[[offers]]
+id = "embed"
+model = "small"
+backend = "small"
+capabilities = ["embed"]
+processing_locations = ["DE"]
+licence = "Apache-2.0"
+terms = "standard"
+"#;
+
+/// A federation whose broker is down, and a member of it.
+struct World {
+    folder: TempDir,
+    federation: Authority,
+    organisation: Authority,
+    config: Config,
+}
+
+fn authority(domain: &str) -> Authority {
+    Authority::generate(domain.parse().unwrap(), SystemClock.now()).unwrap()
+}
+
+fn chain(authority: &Authority, id: &str, key: &KeyPair) -> Vec<comity_identity::CertificateDer<'static>> {
+    let id: SpiffeId = id.parse().unwrap();
+    let request = SigningRequest::parse(&key.signing_request(&id).unwrap()).unwrap();
+    authority.issue(&request, &id, &[], LIFETIME, SystemClock.now()).unwrap().chain
+}
+
+fn world() -> World {
+    let folder = tempfile::tempdir().unwrap();
+    let (federation, organisation) = (authority("fed.example"), authority("org-a.example"));
+    let root = Root {
+        version: comity_identity::root::ROOT_VERSION,
+        federation: "fed.example".parse().unwrap(),
+        broker: BROKER.parse().unwrap(),
+        addresses: vec!["127.0.0.1:9".to_owned()],
+        anchors: vec![federation.anchor()],
+        permit_key: PermitKey::generate().unwrap().public().unwrap(),
+        operators: vec!["spiffe://fed.example/operator/alice".parse().unwrap()],
+        founded_at: SystemClock.now(),
+    };
+    std::fs::write(folder.path().join("node.toml"), TOML).unwrap();
+    let config = Config::load(&folder.path().join("node.toml")).unwrap();
+    let dir = IdentityDir::create(config.identity_dir()).unwrap();
+    let key = dir.pending_key().unwrap();
+    dir.save(&chain(&organisation, NODE, &key), &root.to_json().unwrap()).unwrap();
+    World { folder, federation, organisation, config }
+}
+
+struct Running {
+    world: World,
+    address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    ended: tokio::task::JoinHandle<Result<(), NodeError>>,
+}
+
+#[expect(clippy::disallowed_methods, reason = "the node under test")]
+async fn run() -> Running {
+    let world = world();
+    let node = Node::build(&world.config).await.unwrap();
+    let (address, (stop, stopped)) = (node.local_addr(), oneshot::channel::<()>());
+    let ended = tokio::spawn(node.run(async move { stopped.await.unwrap() }));
+    Running { world, address, stop, ended }
+}
+
+impl Running {
+    /// A channel as `id`, whose certificate `authority` issued.
+    async fn dial(&self, authority: &Authority, id: &str) -> Result<Channel, tonic::transport::Error> {
+        let key = KeyPair::generate().unwrap();
+        let credentials = Arc::new(Credentials::new(chain(authority, id, &key), &key).unwrap());
+        let organisation = &self.world.organisation;
+        let anchors = OrganisationAnchors::new(organisation.domain().clone(), &[organisation.anchor()]).unwrap();
+        let tls =
+            tls::client_config(credentials, NODE.parse().unwrap(), Arc::new(anchors), Arc::new(SystemClock)).unwrap();
+        let address = self.address.to_string();
+        let connector = tower::service_fn(move |_: http::Uri| {
+            let (address, tls) = (address.clone(), Arc::clone(&tls));
+            async move { dial::connect(&address, tls).await.map(TokioIo::new) }
+        });
+        Endpoint::from_static("http://node").connect_with_connector(connector).await
+    }
+
+    async fn broker(&self) -> Channel {
+        self.dial(&self.world.federation, BROKER).await.unwrap()
+    }
+
+    fn data(&self, file: &str) -> Option<String> {
+        std::fs::read_to_string(self.world.folder.path().join("data").join(file)).ok()
+    }
+}
+
+fn reason(status: &Status) -> String {
+    Detail::of(status).unwrap().reason
+}
+
+#[tokio::test]
+async fn a_broker_gets_as_far_as_the_permit_and_another_member_of_its_domain_does_not() {
+    let node = run().await;
+    let refused = InferenceClient::new(node.broker().await).chat(ChatRequest::default()).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::PermissionDenied, "PERMIT_MISSING"));
+    let operator = node.dial(&node.world.federation, "spiffe://fed.example/operator/alice").await.unwrap();
+    let refused = InferenceClient::new(operator).chat(ChatRequest::default()).await.unwrap_err();
+    assert_eq!(reason(&refused), "NOT_A_BROKER");
+}
+
+#[tokio::test]
+async fn an_organisations_certificate_does_not_reach_a_node() {
+    let node = run().await;
+    // TLS 1.3 lets the client finish first, so that the refusal may come with the first call.
+    let refused = match node.dial(&node.world.organisation, "spiffe://org-a.example/app/a1").await {
+        Ok(channel) => InferenceClient::new(channel)
+            .chat(ChatRequest::default())
+            .await
+            .is_err_and(|status| Detail::of(&status).is_none()),
+        Err(_) => true,
+    };
+    assert!(refused);
+}
+
+#[tokio::test]
+async fn health_and_reflection_answer_the_broker() {
+    let node = run().await;
+    let mut health = HealthClient::new(node.broker().await);
+    let service = "comity.inference.v1.Inference".to_owned();
+    assert_eq!(health.check(HealthCheckRequest { service }).await.unwrap().into_inner().status, 1);
+    let list = MessageRequest::ListServices(String::new());
+    let request = ServerReflectionRequest { host: String::new(), message_request: Some(list) };
+    let mut reflection = ServerReflectionClient::new(node.broker().await);
+    let answers = reflection.server_reflection_info(futures::stream::iter([request])).await.unwrap();
+    let answer = answers.into_inner().message().await.unwrap().unwrap();
+    let Some(MessageResponse::ListServicesResponse(list)) = answer.message_response else { panic!("{answer:?}") };
+    assert!(list.service.iter().any(|service| service.name == "comity.inference.v1.Inference"), "{list:?}");
+}
+
+#[tokio::test]
+async fn a_node_says_where_it_listens_is_not_ready_before_its_offers_are_published_and_ends_when_asked() {
+    let node = run().await;
+    let _served = node.broker().await;
+    assert_eq!((node.data(ADDRESS_FILE), node.data(READY_FILE)), (Some(node.address.to_string()), None));
+    node.stop.send(()).unwrap();
+    node.ended.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn an_offer_says_the_digest_of_its_embedded_model() {
+    let node = Node::build(&world().config).await.unwrap();
+    assert!(node.offers.iter().all(|offer| offer.model_sha256.is_some()), "{:?}", node.offers);
+}
+
+#[tokio::test]
+async fn without_an_identity_the_message_says_how_to_get_one() {
+    let world = world();
+    std::fs::remove_dir_all(world.config.identity_dir()).unwrap();
+    let error = Node::build(&world.config).await.unwrap_err();
+    assert!(error.to_string().contains("comity-node join"), "{error}");
+}
