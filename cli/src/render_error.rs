@@ -8,14 +8,13 @@ use crate::error::CliError;
 use crate::output::{Format, lined_table, print_json, say};
 use crate::verdict;
 
-/// Prints `error` to stderr; a refusal of a program that wants JSON is data, and goes to stdout.
+/// Prints `error` to stderr. Where JSON is asked for, a refusal's reasons are data as well, and go to stdout.
 pub(crate) fn print(error: &CliError, output: Format) {
-    if let (Format::Json, CliError::Refused { refusal, considered }) = (output, error)
-        && print_json(&verdict::refusal(refusal, *considered)).is_ok()
-    {
-        return say(&format!("error: {error}"));
-    }
     say(&render(error));
+    if let (Format::Json, CliError::Refused { refusal, considered }) = (output, error) {
+        // A stdout that cannot be written to changes nothing about the refusal, which has been said.
+        drop(print_json(&verdict::refusal(refusal, *considered)));
+    }
 }
 
 /// The whole message, with colours that the stream drops where there is no terminal.
