@@ -25,6 +25,7 @@ mod processes;
 mod programs;
 mod story;
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::pin::pin;
 
@@ -32,7 +33,6 @@ use clap::Args;
 use comity_runtime::shutdown;
 
 use crate::error::CliError;
-use crate::output::print_line;
 use federation::Federation;
 use folder::Folder;
 use processes::Processes;
@@ -126,15 +126,12 @@ enum DemoError {
         /// What was tried.
         doing: String,
         /// Why not.
-        source: std::io::Error,
+        source: io::Error,
     },
-    /// The terminal cannot be written to.
-    #[error(transparent)]
-    Output(#[from] CliError),
 }
 
 impl DemoError {
-    fn system(doing: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+    fn system(doing: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::System { doing: doing.into(), source }
     }
 
@@ -143,7 +140,7 @@ impl DemoError {
             Self::Missing { .. } => {
                 "put comity-broker and comity-node beside comity, or run `cargo run --release --bin comity -- demo` in the source tree"
             }
-            Self::Failed { .. } | Self::NotReady { .. } | Self::Answer { .. } | Self::System { .. } | Self::Output(_) => {
+            Self::Failed { .. } | Self::NotReady { .. } | Self::Answer { .. } | Self::System { .. } => {
                 "`comity demo --dir DIR` keeps every file and log for a look"
             }
         }
@@ -153,14 +150,14 @@ impl DemoError {
 impl From<DemoError> for CliError {
     fn from(error: DemoError) -> Self {
         let hint = Some(error.hint().to_owned());
-        if let DemoError::Output(error) = error {
-            return error;
-        }
         Self::Client { doing: "play the demo", source: Box::new(error), hint }
     }
 }
 
-/// Prints a line of the story.
+/// Prints a line of the story, with colours where a terminal shows them. A reader that went away is no error.
 fn tell_line(text: &str) -> Result<(), DemoError> {
-    Ok(print_line(text)?)
+    match writeln!(anstream::stdout().lock(), "{text}") {
+        Err(source) if source.kind() != io::ErrorKind::BrokenPipe => Err(DemoError::system("write to stdout")(source)),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }

@@ -115,8 +115,11 @@ impl Organisation {
     /// Its `organisation.toml`.
     pub(super) fn toml(&self) -> String {
         let Self { domain, name, seat, controller, .. } = self;
-        let controllers = controller.map(|(name, seat)| format!("{{ name = \"{name}\", seat = \"{seat}\" }}")).unwrap_or_default();
-        format!("trust_domain = \"{domain}\"\nname = \"{name}\"\nseat = \"{seat}\"\nultimate_controllers = [{controllers}]\n")
+        let controllers =
+            controller.map(|(name, seat)| format!("{{ name = \"{name}\", seat = \"{seat}\" }}")).unwrap_or_default();
+        format!(
+            "trust_domain = \"{domain}\"\nname = \"{name}\"\nseat = \"{seat}\"\nultimate_controllers = [{controllers}]\n"
+        )
     }
 }
 
@@ -127,7 +130,10 @@ impl Node {
         let (backend, offer) = match ask {
             Ask::Chat { gguf } => {
                 let path = toml::Value::String(gguf.to_string_lossy().into_owned());
-                (format!("[backends.text]\nkind = \"embedded-text\"\npath = {path}\n\n"), self.offer("chat", CHAT_MODEL, "text"))
+                (
+                    format!("[backends.text]\nkind = \"embedded-text\"\npath = {path}\n\n"),
+                    self.offer("chat", CHAT_MODEL, "text"),
+                )
             }
             Ask::Embed => (String::new(), String::new()),
         };

@@ -24,7 +24,9 @@ fn commands(federation: &Federation, ask: &Ask) -> String {
     let operator = identity(federation.operator_dir());
     let (model, method, cloud) = (ask.model(), ask.method(), CLOUD.domain);
     let talk = match ask {
-        Ask::Chat { .. } => format!("# talk to a model of the EU, line by line\ncomity --identity {assistant} chat --model {model} --preset eu-processing --purpose dpv:CustomerCare\n"),
+        Ask::Chat { .. } => format!(
+            "# talk to a model of the EU, line by line\ncomity --identity {assistant} chat --model {model} --preset eu-processing --purpose dpv:CustomerCare\n"
+        ),
         Ask::Embed => String::new(),
     };
     format!(

@@ -31,7 +31,12 @@ pub(super) struct Federation {
 
 impl Federation {
     /// Founds it, starts its broker, lets everyone join and starts the nodes.
-    pub(super) async fn start(programs: Programs, folder: &Folder, processes: &mut Processes, ask: &Ask) -> Result<Self, DemoError> {
+    pub(super) async fn start(
+        programs: Programs,
+        folder: &Folder,
+        processes: &mut Processes,
+        ask: &Ask,
+    ) -> Result<Self, DemoError> {
         let dir = folder.path().to_owned();
         tell_line(&format!("A federation on this machine, below D={}:", dir.display()))?;
         for organisation in ORGANISATIONS {
@@ -116,7 +121,10 @@ impl Federation {
         let invite = self.invite(node.organisation, "node", NODE_NAME).await?;
         self.join(|| {
             let mut join = self.programs.node();
-            join.args(["join", &invite, "--config"]).arg(&config).arg("--organisation").arg(self.facts(node.organisation));
+            join.args(["join", &invite, "--config"])
+                .arg(&config)
+                .arg("--organisation")
+                .arg(self.facts(node.organisation));
             join
         })
         .await?;
@@ -128,7 +136,10 @@ impl Federation {
         let invite = self.invite(app.organisation, "app", app.name).await?;
         self.join(|| {
             let mut join = self.programs.comity();
-            join.args(["join", &invite, "--dir"]).arg(self.app_dir(app)).arg("--organisation").arg(self.facts(app.organisation));
+            join.args(["join", &invite, "--dir"])
+                .arg(self.app_dir(app))
+                .arg("--organisation")
+                .arg(self.facts(app.organisation));
             join
         })
         .await
@@ -138,7 +149,9 @@ impl Federation {
         let words = ["invite", organisation.domain, "--kind", kind, "--name", name];
         let answer = self.govern(&words).await?;
         let invite = answer.get("invite").and_then(Value::as_str);
-        invite.map(str::to_owned).ok_or_else(|| DemoError::Answer { command: "comity invite".to_owned(), said: "no invite".to_owned() })
+        invite
+            .map(str::to_owned)
+            .ok_or_else(|| DemoError::Answer { command: "comity invite".to_owned(), said: "no invite".to_owned() })
     }
 
     /// Joins; a new organisation waits for its approval and asks again, with the same invite.
@@ -146,7 +159,8 @@ impl Federation {
         let mut first = join();
         let asked = finish(&mut first).await?;
         let waiting = self.govern(&["enrolment", "list"]).await?;
-        let ids: Vec<&str> = waiting.get("enrolments").and_then(Value::as_array).into_iter().flatten().filter_map(id).collect();
+        let ids: Vec<&str> =
+            waiting.get("enrolments").and_then(Value::as_array).into_iter().flatten().filter_map(id).collect();
         for id in &ids {
             self.govern(&["approve", id]).await?;
         }

@@ -23,7 +23,10 @@ impl Folder {
         fs::create_dir_all(&named).map_err(failed)?;
         if fs::read_dir(&named).map_err(failed)?.next().is_some() {
             let problem = format!("{} is not empty", named.display());
-            return Err(CliError::Usage { problem, hint: "name a new directory: the demo founds a federation in it".to_owned() });
+            return Err(CliError::Usage {
+                problem,
+                hint: "name a new directory: the demo founds a federation in it".to_owned(),
+            });
         }
         let path = fs::canonicalize(&named).map_err(failed)?;
         Ok(Self { path, temporary: None })
@@ -49,7 +52,8 @@ impl Folder {
     fn temporary() -> Result<Self, CliError> {
         let made = tempfile::Builder::new().prefix("comity-demo-").tempdir();
         let made = made.and_then(|dir| fs::canonicalize(dir.path()).map(|path| (path, dir)));
-        let (path, dir) = made.map_err(|source: io::Error| CliError::System { doing: "make a temporary directory", source })?;
+        let (path, dir) =
+            made.map_err(|source: io::Error| CliError::System { doing: "make a temporary directory", source })?;
         Ok(Self { path, temporary: Some(dir) })
     }
 }

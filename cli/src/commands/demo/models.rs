@@ -59,7 +59,9 @@ pub(super) async fn choose(programs: &Programs) -> Result<Ask, DemoError> {
     match timeout(FETCH_TIME, path_of(fetch)).await {
         Ok(Ok(Some(gguf))) => Ok(Ask::Chat { gguf }),
         Ok(Ok(None)) | Err(_) => {
-            say("The chat model SmolLM2 is not to be had here, so the story is told with embeddings; the message above says why.");
+            say(
+                "The chat model SmolLM2 is not to be had here, so the story is told with embeddings; the message above says why.",
+            );
             Ok(Ask::Embed)
         }
         Ok(Err(error)) => Err(error),

@@ -6,9 +6,8 @@ use serde_json::Value;
 
 use super::federation::{Federation, json, write};
 use super::models::Ask;
-use super::processes::finish_aloud;
 use super::story::{Expected, STORY, Step};
-use super::{DemoError, tell_line};
+use super::{DemoError, processes, tell_line};
 
 /// What is asked.
 const QUESTION: &str = "In one sentence: what is a public library for?";
@@ -26,9 +25,15 @@ pub(super) async fn story(federation: &Federation, ask: &Ask) -> Result<Vec<Stri
         tell_line(&format!("\n{bold}{number}. {}{bold:#}\n{}", step.title, filled(step.told)))?;
         let outcome = Telling { federation, ask, number }.tell(step).await?;
         match outcome {
-            Ok(as_told) => tell_line(&format!("{good}  as it should be:{good:#} {as_told}", good = colour(anstyle::AnsiColor::Green)))?,
+            Ok(as_told) => tell_line(&format!(
+                "{good}  as it should be:{good:#} {as_told}",
+                good = colour(anstyle::AnsiColor::Green)
+            ))?,
             Err(instead) => {
-                tell_line(&format!("{bad}  NOT as it should be:{bad:#} {instead}", bad = colour(anstyle::AnsiColor::Red)))?;
+                tell_line(&format!(
+                    "{bad}  NOT as it should be:{bad:#} {instead}",
+                    bad = colour(anstyle::AnsiColor::Red)
+                ))?;
                 wrong.push(format!("{number}. {}", step.title));
             }
         }
@@ -55,40 +60,52 @@ impl Telling<'_> {
             Expected::AnsweredBy(organisation) => Ok(answered_by(&asked, organisation.domain)),
             Expected::Refused(reasons) => {
                 let verdicts = self.explain(step).await?;
-                Ok(refused(&asked, &verdicts, self.ask.method(), reasons.iter().map(|(organisation, code)| (organisation.domain, *code))))
+                Ok(refused(
+                    &asked,
+                    &verdicts,
+                    self.ask.method(),
+                    reasons.iter().map(|(organisation, code)| (organisation.domain, *code)),
+                ))
             }
         }
     }
 
-    /// Sends the step's request; what the program complains about goes to the terminal as it is.
+    /// Sends the step's request: as a program where the answer is read, as a person where a refusal is shown.
     async fn request(&self, step: &Step) -> Result<Asked, DemoError> {
         let identity = self.federation.app_dir(step.app);
         let words = self.words(step)?;
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         self.show(&identity, &words)?;
         let mut command = self.federation.comity_as(&identity);
-        let output = finish_aloud(command.args(&words)).await?;
-        let answer = serde_json::from_slice(&output.stdout).unwrap_or_default();
-        let asked = Asked { code: output.status.code(), answer };
+        command.args(&words);
+        let output = match step.expected {
+            Expected::AnsweredBy(_) => processes::finish_aloud(&mut command).await?,
+            Expected::Refused(_) => processes::show(&mut command).await?,
+        };
+        let asked =
+            Asked { code: output.status.code(), answer: serde_json::from_slice(&output.stdout).unwrap_or_default() };
         if let Some(text) = asked.answer.get("text").and_then(Value::as_str) {
-            tell_line(&format!("  \"{}\"", text.trim().replace('\n', "\n   ")))?;
+            tell_line(&filled(&format!("\"{}\"", text.trim())))?;
         }
         Ok(asked)
     }
 
     fn words(&self, step: &Step) -> Result<Vec<String>, DemoError> {
-        let files = |name: &str| self.federation.dir().join(name).display().to_string();
-        let mut words = vec![self.ask.method().to_owned(), "--model".to_owned(), self.ask.model().to_owned()];
-        words.extend(step.requirements.iter().map(ToString::to_string));
-        match self.ask {
-            Ask::Chat { .. } => words.extend(["--temperature", "0", "--max-tokens", MAX_TOKENS, QUESTION].map(str::to_owned)),
-            Ask::Embed => {
-                let question = files("question.jsonl");
-                write(Path::new(&question), &format!("{}\n", Value::from(QUESTION)))?;
-                words.extend([question, files(&format!("vectors-{}.jsonl", self.number))]);
-            }
+        let mut words = vec![self.ask.method(), "--model", self.ask.model()];
+        words.extend(step.requirements);
+        if matches!(step.expected, Expected::AnsweredBy(_)) {
+            words.extend(["-o", "json"]);
         }
-        words.extend(["-o", "json"].map(str::to_owned));
+        if let Ask::Chat { .. } = self.ask {
+            words.extend(["--temperature", "0", "--max-tokens", MAX_TOKENS, QUESTION]);
+        }
+        let mut words: Vec<String> = words.into_iter().map(str::to_owned).collect();
+        if matches!(self.ask, Ask::Embed) {
+            let file = |name: &str| self.federation.dir().join(name).display().to_string();
+            let question = file("question.jsonl");
+            write(Path::new(&question), &format!("{}\n", Value::from(QUESTION)))?;
+            words.extend([question, file(&format!("vectors-{}.jsonl", self.number))]);
+        }
         Ok(words)
     }
 
@@ -104,7 +121,7 @@ impl Telling<'_> {
         let dir = self.federation.dir().display().to_string();
         let words = ["comity", "--identity", &identity].into_iter().chain(words.iter().copied());
         let words = words.map(|word| quoted(word).replace(&dir, "$D"));
-        let line = lines(words).join(" \\\n      ");
+        let line = lines(flags_with_values(words).into_iter()).join(" \\\n      ");
         tell_line(&format!("{cyan}  $ {line}{cyan:#}", cyan = colour(anstyle::AnsiColor::Cyan)))
     }
 }
@@ -127,7 +144,12 @@ fn answered_by(asked: &Asked, domain: &str) -> Result<String, String> {
 }
 
 /// Whether the request was refused, and by each of the organisations for the code beside it.
-fn refused<'a>(asked: &Asked, verdicts: &Value, offer: &str, reasons: impl Iterator<Item = (&'a str, &'a str)>) -> Result<String, String> {
+fn refused<'a>(
+    asked: &Asked,
+    verdicts: &Value,
+    offer: &str,
+    reasons: impl Iterator<Item = (&'a str, &'a str)>,
+) -> Result<String, String> {
     if asked.code != Some(REFUSED) {
         return Err("the request was not refused".to_owned());
     }
@@ -144,9 +166,12 @@ fn refused<'a>(asked: &Asked, verdicts: &Value, offer: &str, reasons: impl Itera
 fn has_reason(verdicts: &Value, domain: &str, offer: &str, code: &str) -> bool {
     let verdicts = verdicts.get("verdicts").and_then(Value::as_array).into_iter().flatten();
     let name = |verdict: &Value| verdict.get("offer").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let mut of_offer = verdicts.filter(|verdict| organisation_of(&name(verdict)) == domain && name(verdict).ends_with(&format!("/{offer}")));
+    let mut of_offer = verdicts
+        .filter(|verdict| organisation_of(&name(verdict)) == domain && name(verdict).ends_with(&format!("/{offer}")));
     let is_code = |reason: &Value| reason.get("code").and_then(Value::as_str) == Some(code);
-    of_offer.any(|verdict| verdict.get("reasons").and_then(Value::as_array).is_some_and(|reasons| reasons.iter().any(is_code)))
+    of_offer.any(|verdict| {
+        verdict.get("reasons").and_then(Value::as_array).is_some_and(|reasons| reasons.iter().any(is_code))
+    })
 }
 
 fn organisation_of(offer: &str) -> &str {
@@ -157,6 +182,20 @@ fn organisation_of(offer: &str) -> &str {
 fn quoted(word: &str) -> String {
     let plain = word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_./:,=@".contains(&byte));
     if plain && !word.is_empty() { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
+/// A command's words, with the flags' values beside the flags.
+fn flags_with_values(words: impl Iterator<Item = String>) -> Vec<String> {
+    let mut units: Vec<String> = Vec::new();
+    for word in words {
+        match units.last_mut() {
+            Some(flag) if flag.starts_with('-') && !flag.contains(' ') && !word.starts_with('-') => {
+                flag.extend([" ", &word])
+            }
+            _ => units.push(word),
+        }
+    }
+    units
 }
 
 /// A text, filled.
@@ -223,6 +262,12 @@ mod tests {
     fn lines_are_as_long_as_they_may_be() {
         let words = ["a".repeat(40), "b".repeat(31), "c".to_owned(), "d".repeat(90)];
         assert_eq!(lines(words.clone().into_iter()), [words[..2].join(" "), words[2].clone(), words[3].clone()]);
+    }
+
+    #[test]
+    fn a_flag_stands_beside_its_value() {
+        let words = ["embed", "--no-training", "-o", "json", "file"].into_iter().map(str::to_owned);
+        assert_eq!(flags_with_values(words), ["embed", "--no-training", "-o json", "file"]);
     }
 
     #[test]

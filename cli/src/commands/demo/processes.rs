@@ -94,7 +94,10 @@ fn spawn(command: &mut Command, log: &Path) -> io::Result<Child> {
 async fn end(mut child: Child) {
     let Some(id) = child.id() else { return };
     let mut ask = Command::new("sh");
-    ask.args(["-c", "kill -TERM \"$1\"", "sh", &id.to_string()]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    ask.args(["-c", "kill -TERM \"$1\"", "sh", &id.to_string()])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     let asked = ask.status().await.is_ok_and(|status| status.success());
     let ended = asked && timeout(END_TIME, child.wait()).await.is_ok();
     if !ended {
@@ -105,20 +108,27 @@ async fn end(mut child: Child) {
 
 /// Runs a command to its end, and keeps what it says.
 pub(super) async fn finish(command: &mut Command) -> Result<Output, DemoError> {
-    wait(command.stderr(Stdio::piped())).await
+    wait(command.stdout(Stdio::piped()).stderr(Stdio::piped())).await
 }
 
-/// Runs a command to its end; what it complains about goes to the terminal as it is.
+/// Runs a command to its end and keeps its data; what it complains about goes to the terminal as it is.
 pub(super) async fn finish_aloud(command: &mut Command) -> Result<Output, DemoError> {
-    wait(command.stderr(Stdio::inherit())).await
+    wait(command.stdout(Stdio::piped()).stderr(Stdio::inherit())).await
+}
+
+/// Runs a command to its end; all that it says goes to the terminal as it is.
+pub(super) async fn show(command: &mut Command) -> Result<Output, DemoError> {
+    wait(command.stdout(Stdio::inherit()).stderr(Stdio::inherit())).await
 }
 
 async fn wait(command: &mut Command) -> Result<Output, DemoError> {
     let line = line(command);
-    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true).spawn();
+    let child = command.stdin(Stdio::null()).kill_on_drop(true).spawn();
     let child = child.map_err(DemoError::system(format!("run `{line}`")))?;
     let output = timeout(COMMAND_TIME, child.wait_with_output()).await;
-    output.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(DemoError::system(format!("wait for `{line}`")))
+    output
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        .map_err(DemoError::system(format!("wait for `{line}`")))
 }
 
 /// Runs a command that has to succeed, and gives what it printed.
@@ -168,7 +178,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let pid = folder.path().join("pid");
         let mut processes = Processes::new(folder.path().to_owned());
-        processes.start("node", &mut shell(&format!("echo $$ > {0}.tmp; mv {0}.tmp {0}; exec sleep 600", pid.display()))).unwrap();
+        processes
+            .start("node", &mut shell(&format!("echo $$ > {0}.tmp; mv {0}.tmp {0}; exec sleep 600", pid.display())))
+            .unwrap();
         let id = processes.ready("node", &pid).await.unwrap();
         processes.stop().await;
         assert!(!Path::new("/proc").join(id).exists());

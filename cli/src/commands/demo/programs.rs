@@ -26,7 +26,9 @@ impl Programs {
         let comity = current_exe().map_err(DemoError::system("tell where this program is"))?;
         let beside = |name: &str| comity.with_file_name(format!("{name}{}", std::env::consts::EXE_SUFFIX));
         let found = Self { broker: beside("comity-broker"), node: beside("comity-node"), comity };
-        if let Some(cargo) = Cargo::of_this_run(&found.comity).filter(|cargo| cargo.runs_this || found.missing().is_some()) {
+        if let Some(cargo) =
+            Cargo::of_this_run(&found.comity).filter(|cargo| cargo.runs_this || found.missing().is_some())
+        {
             cargo.build().await?;
         }
         match found.missing() {
