@@ -4,8 +4,10 @@
 //! other and reports every fault at once. Whether backends answer is [`crate::check`]'s.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use comity_identity::HostName;
 use comity_policy::Terms;
 use comity_types::{Name, SpiffeId};
 use serde::Deserialize;
@@ -78,6 +80,25 @@ pub enum ConfigError {
         /// Line, column, the line itself and what was expected.
         problem: String,
     },
+}
+
+impl Node {
+    /// What is wrong with the addresses.
+    fn misfits(&self) -> Vec<Misfit> {
+        let misfit = |field: &str, problem: String| Misfit { path: format!("node.{field}"), problem };
+        let addresses = [("listen", Some(&self.listen)), ("advertise", self.advertise.as_ref())];
+        let mut misfits: Vec<_> = addresses
+            .into_iter()
+            .filter_map(|(field, address)| Some(misfit(field, HostName::of_address(address?).err()?.to_string())))
+            .collect();
+        let everywhere = self.listen.parse::<SocketAddr>().is_ok_and(|address| address.ip().is_unspecified());
+        if everywhere && self.advertise.is_none() {
+            let problem =
+                format!("is missing, and no broker finds a node at {}: add the address that it can reach", self.listen);
+            misfits.push(misfit("advertise", problem));
+        }
+        misfits
+    }
 }
 
 impl Config {

@@ -121,10 +121,14 @@ fn run(config: &Path, format: Format, filter: &str) -> anyhow::Result<ExitCode> 
     };
     telemetry::init(format, filter)?;
     let config = Config::load(config)?;
-    runtime()?.block_on(async {
+    let runtime = runtime()?;
+    let ended = runtime.block_on(async {
         let node = Box::pin(Node::build(&config)).await?;
         node.run(shutdown::requested()).await
-    })?;
+    });
+    // The calls were drained: an embedded model in the middle of a step has nobody left to answer.
+    runtime.shutdown_background();
+    ended?;
     Ok(ExitCode::SUCCESS)
 }
 

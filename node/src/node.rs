@@ -127,7 +127,7 @@ impl Node {
         let server = Server::new(guard(&identity, &offers), replica.clone(), routes, tables);
         files::make_directory(&config.node.data_dir)?;
         let listener = bind(&config.node.listen).await?;
-        let address = advertised(config, listener.local_addr())?;
+        let address = advertised(config, listener.local_addr());
         let (connection, acceptor) = (Connection::open(&identity)?, acceptor(&identity)?);
         let data_dir = config.node.data_dir.clone();
         Ok(Self { identity, connection, replica, server, offers, listener, acceptor, address, data_dir })
@@ -229,17 +229,6 @@ async fn bind(address: &str) -> Result<Listener, NodeError> {
 }
 
 /// Where the broker is told to find the node.
-fn advertised(config: &Config, bound: SocketAddr) -> Result<String, NodeError> {
-    match &config.node.advertise {
-        Some(address) => Ok(address.clone()),
-        None if bound.ip().is_unspecified() => Err(NodeError::Misfits {
-            misfits: vec![Misfit {
-                path: "node.advertise".to_owned(),
-                problem: format!(
-                    "is missing, and the broker cannot find a node at {bound}: add the address that it can reach"
-                ),
-            }],
-        }),
-        None => Ok(bound.to_string()),
-    }
+fn advertised(config: &Config, bound: SocketAddr) -> String {
+    config.node.advertise.clone().unwrap_or_else(|| bound.to_string())
 }

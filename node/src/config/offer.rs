@@ -88,7 +88,7 @@ fn planned(config: &Config, offer: &OfferConfig, node: &SpiffeId) -> Planned {
 }
 
 fn misfits(config: &Config) -> Vec<Misfit> {
-    let mut misfits = Vec::new();
+    let mut misfits = config.node.misfits();
     for (name, backend) in &config.backends {
         misfits.extend(backend.misfits().into_iter().map(|p| misfit(format!("backends.{name}"), p)));
     }

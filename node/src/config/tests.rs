@@ -66,3 +66,18 @@ fn terms_that_would_serve_nobody_are_reported() {
     let misfits = Config::parse(text).unwrap().plan(&node()).unwrap_err();
     assert!(misfits.iter().any(|misfit| misfit.problem.contains("caller_rules")), "{misfits:?}");
 }
+
+#[test]
+fn addresses_that_no_broker_could_reach_are_reported() {
+    let misfits = |listen: &str, advertise: &str| {
+        let text = EXAMPLE.replace("listen = \"127.0.0.1:7443\"", listen);
+        let text = text.replace("advertise = \"node1.example.org:7443\"", advertise);
+        let misfits = Config::parse(&text).unwrap().plan(&node()).err().unwrap_or_default();
+        misfits.into_iter().map(|misfit| misfit.path).collect::<Vec<_>>()
+    };
+    assert_eq!(misfits("listen = \"0.0.0.0:7443\"", ""), ["node.advertise"]);
+    assert_eq!(misfits("listen = \"[::]:7443\"", ""), ["node.advertise"]);
+    assert_eq!(misfits("listen = \"0.0.0.0:7443\"", "advertise = \"https://node.example\""), ["node.advertise"]);
+    assert_eq!(misfits("listen = \"nowhere\"", ""), ["node.listen"]);
+    assert!(misfits("listen = \"0.0.0.0:0\"", "advertise = \"node.example:7443\"").is_empty());
+}
