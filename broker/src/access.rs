@@ -100,7 +100,12 @@ impl Access {
     }
 
     /// The life of one request.
-    async fn serve(&self, caller: &SpiffeId, method: Method, request: Request<Body>) -> Result<Response<Body>, Failure> {
+    async fn serve(
+        &self,
+        caller: &SpiffeId,
+        method: Method,
+        request: Request<Body>,
+    ) -> Result<Response<Body>, Failure> {
         let admitted = request::admit(caller, method, request, self.0.request_bytes).await?;
         for _ in 0..MAX_DECISIONS {
             let decision: Decision = decide::decide(&self.0, &admitted)?;

@@ -27,8 +27,8 @@ use hyper::body::Incoming;
 use crate::registry::Registry;
 
 use self::connect::Dialler;
-pub use self::in_flight::InFlight;
 use self::in_flight::Counts;
+pub use self::in_flight::InFlight;
 use self::link::Link;
 
 /// Most requests on one link at once. The windows are sized for it, and a node that is given more has stopped to answer.
@@ -117,9 +117,9 @@ impl Links {
     /// No link yet. Starts a task that drops those that are not to be, as the registry changes.
     #[must_use]
     pub fn new(registry: Registry, credentials: Arc<Credentials>, clock: Arc<dyn Clock>, tasks: Tasks) -> Self {
-        let dialler = Dialler::new(credentials, registry.anchors(), clock, tasks.clone());
+        let dialler = Dialler::new(credentials, registry.anchors(), clock, tasks);
         let links = Self(Arc::new(Inner { registry, dialler, links: DashMap::new(), counts: Counts::default() }));
-        tasks.spawn("links", links.clone().follow_registry(tasks.token().clone()));
+        links.0.dialler.tasks().spawn("links", links.clone().follow_registry());
         links
     }
 
@@ -128,7 +128,11 @@ impl Links {
     ///
     /// # Errors
     /// The node cannot be reached, or no answer came back.
-    pub async fn send(&self, node: &SpiffeId, mut request: Request<Full<Bytes>>) -> Result<(Response<Incoming>, InFlight), LinkError> {
+    pub async fn send(
+        &self,
+        node: &SpiffeId,
+        mut request: Request<Full<Bytes>>,
+    ) -> Result<(Response<Incoming>, InFlight), LinkError> {
         let link = self.link(node)?;
         let in_flight = self.0.counts.begin(node);
         if in_flight.count() > MAX_STREAMS {
@@ -156,7 +160,8 @@ impl Links {
     /// The link to `node` at its present address.
     fn link(&self, node: &SpiffeId) -> Result<Arc<Link>, LinkError> {
         let snapshot = self.0.registry.snapshot();
-        let address = serving_address(&snapshot.federation, node).ok_or_else(|| LinkError::NotServing { node: node.clone() })?;
+        let address =
+            serving_address(&snapshot.federation, node).ok_or_else(|| LinkError::NotServing { node: node.clone() })?;
         if let Some(link) = self.0.links.get(node).filter(|link| link.address() == address) {
             return Ok(Arc::clone(&link));
         }
@@ -168,7 +173,8 @@ impl Links {
         Ok(Arc::clone(&link))
     }
 
-    async fn follow_registry(self, ending: tokio_util::sync::CancellationToken) {
+    async fn follow_registry(self) {
+        let ending = self.0.dialler.tasks().token();
         let mut changed = self.0.registry.changed();
         while let Some(Ok(())) = ending.run_until_cancelled(changed.changed()).await {
             let snapshot = self.0.registry.snapshot();

@@ -31,10 +31,17 @@ const TRAILERS: [&str; 4] = ["grpc-status", "grpc-message", "grpc-status-details
 const ENCODING: &str = "grpc-encoding";
 
 /// The response that carries `answer` to the caller.
-pub(super) fn respond(parts: &Parts, admitted: &Admitted, permit: &Permit, answer: Answer, settlement: Settlement) -> Response<Body> {
+pub(super) fn respond(
+    parts: &Parts,
+    admitted: &Admitted,
+    permit: &Permit,
+    answer: Answer,
+    settlement: Settlement,
+) -> Response<Body> {
     let node = answer.candidate.name.node().clone();
     let cut = cut(parts.registry.clone(), admitted.caller.clone(), node, admitted.deadline);
-    let passing = Passing { first: Some(answer.first), rest: answer.rest, cut: Box::pin(cut), settlement, ended: false };
+    let passing =
+        Passing { first: Some(answer.first), rest: answer.rest, cut: Box::pin(cut), settlement, ended: false };
     let mut response = Response::new(Body::new(passing));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
@@ -43,7 +50,9 @@ pub(super) fn respond(parts: &Parts, admitted: &Admitted, permit: &Permit, answe
     }
     // Both are made of characters that headers hold.
     let own = [(metadata::DECISION_ID, permit.id().to_string()), (metadata::OFFER, answer.candidate.name.to_string())];
-    headers.extend(own.into_iter().filter_map(|(name, value)| Some((http::HeaderName::from_static(name), value.try_into().ok()?))));
+    headers.extend(
+        own.into_iter().filter_map(|(name, value)| Some((http::HeaderName::from_static(name), value.try_into().ok()?))),
+    );
     response
 }
 

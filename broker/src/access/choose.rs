@@ -19,14 +19,17 @@ pub fn order(candidates: &mut [Candidate], load: impl Fn(&SpiffeId) -> Load) {
 
 /// Whether prices can be compared: amounts of different currencies cannot, so that they then do not count.
 fn one_currency(candidates: &[Candidate]) -> bool {
-    let mut currencies = candidates.iter().filter_map(|candidate| candidate.price.as_ref().map(|price| &price.currency));
+    let mut currencies =
+        candidates.iter().filter_map(|candidate| candidate.price.as_ref().map(|price| &price.currency));
     let first = currencies.next();
     currencies.all(|currency| Some(currency) == first)
 }
 
 /// What a million tokens of each kind cost. An unknown price is not a low one.
 fn cost(price: Option<&Price>) -> u128 {
-    price.map_or(u128::MAX, |price| u128::from(price.input_micros_per_million_tokens) + u128::from(price.output_micros_per_million_tokens))
+    price.map_or(u128::MAX, |price| {
+        u128::from(price.input_micros_per_million_tokens) + u128::from(price.output_micros_per_million_tokens)
+    })
 }
 
 #[cfg(test)]
@@ -72,7 +75,11 @@ mod tests {
     #[test]
     fn the_less_busy_node_comes_first_at_the_same_price_and_an_unreachable_one_last() {
         let offers = || vec![candidate("a.example/n/o", None), candidate("b.example/n/o", None)];
-        let of_a = |state, in_flight| move |node: &SpiffeId| if node.trust_domain().as_str() == "a.example" { load(state, in_flight) } else { idle(node) };
+        let of_a = |state, in_flight| {
+            move |node: &SpiffeId| {
+                if node.trust_domain().as_str() == "a.example" { load(state, in_flight) } else { idle(node) }
+            }
+        };
         assert_eq!(ordered(offers(), of_a(LinkState::Connected, 1)), ["b.example/n/o", "a.example/n/o"]);
         let cheap = vec![candidate("a.example/n/o", Some(("EUR", 1))), candidate("b.example/n/o", Some(("EUR", 9)))];
         assert_eq!(ordered(cheap, of_a(LinkState::Unreachable, 0)), ["b.example/n/o", "a.example/n/o"]);

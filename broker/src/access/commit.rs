@@ -57,7 +57,13 @@ impl Permit {
     ///
     /// # Errors
     /// The permit key cannot be used.
-    pub fn grant(&self, parts: &Parts, admitted: &Admitted, candidate: &Candidate, attempt: u32) -> Result<HeaderValue, Failure> {
+    pub fn grant(
+        &self,
+        parts: &Parts,
+        admitted: &Admitted,
+        candidate: &Candidate,
+        attempt: u32,
+    ) -> Result<HeaderValue, Failure> {
         let federation = &self.decision.snapshot.federation;
         let offer = federation.offer(&candidate.name).ok_or_else(broker_failed)?;
         let grant = wire::Grant {
@@ -88,7 +94,11 @@ pub async fn commit(parts: &Parts, admitted: &Admitted, decision: Decision) -> R
     let kept = parts.ledger.commit(record(admitted, &decision)).await;
     let committed = kept.map_err(|error| {
         tracing::error!(error = %error, "a decision could not be kept");
-        Failure::new(Code::Unavailable, "LEDGER_FAILED", "the broker cannot keep its decisions, so that it relays nothing")
+        Failure::new(
+            Code::Unavailable,
+            "LEDGER_FAILED",
+            "the broker cannot keep its decisions, so that it relays nothing",
+        )
     })?;
     if decision.eligible.is_empty() {
         return Err(refusal(&admitted.envelope.model, &decision));
@@ -138,7 +148,10 @@ fn refusal(model: &ModelName, decision: &Decision) -> Failure {
         verdicts: shown.map(|rejected| verdict(&rejected.name, &rejected.reasons)).collect(),
         considered: u32::try_from(decision.rejected.len()).unwrap_or(u32::MAX),
     };
-    let message = format!("none of the {} offers of {model} is eligible for this request (hint: the details say why, for each)", refusal.considered);
+    let message = format!(
+        "none of the {} offers of {model} is eligible for this request (hint: the details say why, for each)",
+        refusal.considered
+    );
     let failure = Failure::new(Code::FailedPrecondition, "NO_ELIGIBLE_OFFER", message).with("decision_id", decision.id);
     failure.with("epoch", decision.snapshot.federation.epoch()).refusing(refusal)
 }

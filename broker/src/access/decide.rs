@@ -84,7 +84,9 @@ pub fn decide(parts: &Parts, admitted: &Admitted) -> Result<Decision, Failure> {
     let (mut eligible, mut rejected) = (Vec::new(), Vec::new());
     for Judged { name, offer, verdict } in judged {
         match verdict {
-            Verdict::Eligible { expires_at } => eligible.push(Candidate { name, price: offer.price.clone(), expires_at }),
+            Verdict::Eligible { expires_at } => {
+                eligible.push(Candidate { name, price: offer.price.clone(), expires_at });
+            }
             Verdict::Rejected { reasons } => rejected.push(Rejected { name, reasons }),
         }
     }

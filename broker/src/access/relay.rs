@@ -12,8 +12,8 @@ use http::Response;
 use tonic::Code;
 use tonic::body::Body;
 
-use self::attempt::{Outcome, Rejection};
 pub(super) use self::attempt::{Answer, Upstream};
+use self::attempt::{Outcome, Rejection};
 use super::commit::Permit;
 use super::decide::Candidate;
 use super::request::Admitted;
@@ -36,7 +36,12 @@ pub enum Relayed {
 ///
 /// # Errors
 /// None does, the deadline has passed, or the caller no longer takes part.
-pub async fn relay(parts: &Parts, admitted: &Admitted, permit: &Permit, mut settlement: Settlement) -> Result<Relayed, Failure> {
+pub async fn relay(
+    parts: &Parts,
+    admitted: &Admitted,
+    permit: &Permit,
+    mut settlement: Settlement,
+) -> Result<Relayed, Failure> {
     let ended = tokio::select! {
         biased;
         suspended = suspension::of(&parts.registry, &admitted.caller) => Err(suspended),
@@ -57,7 +62,12 @@ pub async fn relay(parts: &Parts, admitted: &Admitted, permit: &Permit, mut sett
 }
 
 /// One try after another; `None` if the permit ended.
-async fn tries(parts: &Parts, admitted: &Admitted, permit: &Permit, settlement: &mut Settlement) -> Result<Option<Answer>, Failure> {
+async fn tries(
+    parts: &Parts,
+    admitted: &Admitted,
+    permit: &Permit,
+    settlement: &mut Settlement,
+) -> Result<Option<Answer>, Failure> {
     let mut waiting: VecDeque<&Candidate> = permit.eligible().iter().collect();
     let mut last = None;
     for attempt in 1..=MAX_ATTEMPTS {
@@ -72,7 +82,7 @@ async fn tries(parts: &Parts, admitted: &Admitted, permit: &Permit, settlement: 
             outcome = attempt::attempt(parts, admitted, permit, candidate, attempt) => outcome?,
         };
         match outcome {
-            Outcome::Answered(answer) => return Ok(Some(answer)),
+            Outcome::Answered(answer) => return Ok(Some(*answer)),
             Outcome::Rejected(rejection) => {
                 tracing::warn!(decision.id = %permit.id(), offer.id = %candidate.name, attempt, reason = %rejection, "a try failed");
                 // A connection that broke says little about the node; it may have another chance, after the others.

@@ -103,7 +103,12 @@ pub struct Admitted {
 ///
 /// # Errors
 /// It is too large, compressed, cut, more than one message, or its envelope is not one.
-pub async fn admit(caller: &SpiffeId, method: Method, request: Request<Body>, most_bytes: usize) -> Result<Admitted, Failure> {
+pub async fn admit(
+    caller: &SpiffeId,
+    method: Method,
+    request: Request<Body>,
+    most_bytes: usize,
+) -> Result<Admitted, Failure> {
     let arrived = Instant::now();
     let deadline = arrived + timeout::of(request.headers())?.unwrap_or(MAX_CALL).min(MAX_CALL);
     let last_byte = deadline.min(arrived + MAX_ARRIVAL);
@@ -117,8 +122,10 @@ pub async fn admit(caller: &SpiffeId, method: Method, request: Request<Body>, mo
 fn envelope(framed: &Bytes) -> Result<(Envelope, Digest), Failure> {
     let message = framed.slice(frame::PREFIX_BYTES..);
     let raw = frame::envelope(&message).map_err(invalid)?;
-    strict::check("comity.inference.v1.Envelope", &raw).map_err(|error| invalid(WireError::new("envelope", error.to_string())))?;
-    let wire = inference::Envelope::decode(raw).map_err(|error| invalid(WireError::new("envelope", error.to_string())))?;
+    strict::check("comity.inference.v1.Envelope", &raw)
+        .map_err(|error| invalid(WireError::new("envelope", error.to_string())))?;
+    let wire =
+        inference::Envelope::decode(raw).map_err(|error| invalid(WireError::new("envelope", error.to_string())))?;
     let digest = Digest::of(&wire.encode_to_vec());
     let envelope = Envelope::try_from(wire).map_err(|error| invalid(error.within("envelope")))?;
     Ok((envelope, digest))

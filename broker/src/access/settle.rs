@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use comity_proto::{inference, metadata};
 use comity_runtime::tasks::Tasks;
 use comity_types::{Clock, OfferName};

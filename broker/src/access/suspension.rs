@@ -25,7 +25,9 @@ pub async fn of(registry: &Registry, member: &SpiffeId) -> Failure {
 }
 
 fn failure(member: &SpiffeId, standing: Standing, now: u64) -> Option<Failure> {
-    let denied = |reason, message: String, epoch: u64| Failure::new(Code::PermissionDenied, reason, message).with("member", member).with("epoch", epoch);
+    let denied = |reason, message: String, epoch: u64| {
+        Failure::new(Code::PermissionDenied, reason, message).with("member", member).with("epoch", epoch)
+    };
     match standing {
         Standing::Active => None,
         Standing::Unknown => Some(denied("UNKNOWN_MEMBER", format!("{member} is not a member"), now)),
@@ -34,7 +36,11 @@ fn failure(member: &SpiffeId, standing: Standing, now: u64) -> Option<Failure> {
                 Subject::Organisation(_) => "ORGANISATION_SUSPENDED",
                 Subject::Member(_) => "MEMBER_SUSPENDED",
             };
-            Some(denied(reason, format!("{subject} is suspended since epoch {epoch} (hint: ask an operator of the federation)"), epoch))
+            Some(denied(
+                reason,
+                format!("{subject} is suspended since epoch {epoch} (hint: ask an operator of the federation)"),
+                epoch,
+            ))
         }
     }
 }

@@ -38,7 +38,10 @@ async fn a_request_passes_as_it_came_and_its_answer_with_usage_decision_and_offe
     assert!(!seen[0].headers.contains_key("x-secret"));
     let (decisions, outcomes) = world.journal(1).await;
     assert_eq!((decisions[0].id.to_string(), decisions[0].considered), (decision, 1));
-    assert_eq!((outcomes[0].id, outcomes[0].grpc_code, outcomes[0].bytes_out, outcomes[0].cancelled), (decisions[0].id, 0, 5, false));
+    assert_eq!(
+        (outcomes[0].id, outcomes[0].grpc_code, outcomes[0].bytes_out, outcomes[0].cancelled),
+        (decisions[0].id, 0, 5, false)
+    );
     assert_eq!(outcomes[0].usage.map(|usage| (usage.input_tokens, usage.output_tokens)), Some((3, 4)));
 }
 
@@ -78,7 +81,10 @@ async fn failover_stays_inside_the_eligible_set_and_no_other_node_sees_a_byte() 
         assert_eq!((node.connections(), node.seen().len()), (0, 0), "{}", node.id);
     }
     let (decisions, outcomes) = world.journal(1).await;
-    assert_eq!(decisions[0].eligible.iter().map(ToString::to_string).collect::<Vec<_>>(), ["a.example/n1/o1", "d.example/n1/o1"]);
+    assert_eq!(
+        decisions[0].eligible.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["a.example/n1/o1", "d.example/n1/o1"]
+    );
     assert_eq!((decisions[0].considered, decisions[0].rejected, outcomes[0].attempt), (4, 2, 2));
 }
 

@@ -51,8 +51,17 @@ pub(super) struct Dialler {
 }
 
 impl Dialler {
-    pub(super) fn new(credentials: Arc<Credentials>, anchors: Arc<SharedAnchors>, clock: Arc<dyn Clock>, tasks: Tasks) -> Self {
+    pub(super) fn new(
+        credentials: Arc<Credentials>,
+        anchors: Arc<SharedAnchors>,
+        clock: Arc<dyn Clock>,
+        tasks: Tasks,
+    ) -> Self {
         Self { credentials, anchors, clock, tasks }
+    }
+
+    pub(super) const fn tasks(&self) -> &Tasks {
+        &self.tasks
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -68,7 +77,8 @@ impl Dialler {
         let peer = VerifiedPeer::assertion_of_server(stream.get_ref().1).map_err(io::Error::other)?;
         let handshake = self.http2().handshake(TokioIo::new(stream));
         let late = |_| io::Error::new(io::ErrorKind::TimedOut, "no HTTP/2 handshake in time");
-        let (sender, connection) = tokio::time::timeout(HANDSHAKE_DEADLINE, handshake).await.map_err(late)?.map_err(io::Error::other)?;
+        let (sender, connection) =
+            tokio::time::timeout(HANDSHAKE_DEADLINE, handshake).await.map_err(late)?.map_err(io::Error::other)?;
         self.run(node.clone(), peer.not_after(), connection);
         Ok(Connected { sender, not_after: peer.not_after() })
     }
@@ -87,7 +97,12 @@ impl Dialler {
     }
 
     /// Drives the connection until it breaks, nobody needs it any more, or the node's certificate ends.
-    fn run(&self, node: SpiffeId, not_after: Timestamp, connection: impl Future<Output = hyper::Result<()>> + Send + 'static) {
+    fn run(
+        &self,
+        node: SpiffeId,
+        not_after: Timestamp,
+        connection: impl Future<Output = hyper::Result<()>> + Send + 'static,
+    ) {
         let certificate_left = not_after.since(self.clock.now());
         self.tasks.spawn("link", async move {
             match tokio::time::timeout(certificate_left, connection).await {

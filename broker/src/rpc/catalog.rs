@@ -6,7 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use comity_membership::{Federation, Standing};
 use comity_policy::{Capability, Offer, Request as Question, Verdict};
 use comity_proto::catalog::catalog_server::Catalog as Service;
-use comity_proto::catalog::{ExplainRequest, ExplainResponse, ListModelsRequest, ListModelsResponse, ListOffersRequest, ListOffersResponse, Model, OfferEntry};
+use comity_proto::catalog::{
+    ExplainRequest, ExplainResponse, ListModelsRequest, ListModelsResponse, ListOffersRequest, ListOffersResponse,
+    Model, OfferEntry,
+};
 use comity_proto::convert::{self, Envelope};
 use comity_types::{ModelName, OfferName, Place, SpiffeId};
 use tonic::{Code, Request, Response, Status};
@@ -42,7 +45,9 @@ impl Catalog {
     fn explain(&self, caller: &CallerIdentity, request: ExplainRequest) -> Result<ExplainResponse, Status> {
         let capability = capability(request.capability)?;
         let envelope = request.envelope.ok_or_else(|| invalid("envelope", "must be set"))?;
-        let envelope = Envelope::try_from(envelope).map_err(|error| error.within("envelope")).map_err(|error| invalid(&error.path, &error.problem))?;
+        let envelope = Envelope::try_from(envelope)
+            .map_err(|error| error.within("envelope"))
+            .map_err(|error| invalid(&error.path, &error.problem))?;
         let parts = self.access.parts();
         let snapshot = parts.registry.snapshot();
         let organisation = snapshot.federation.organisation(caller.organisation()).ok_or_else(no_organisation)?;
@@ -63,12 +68,15 @@ impl Catalog {
     /// Eligible offers first, in the order in which they would be tried; then those with the fewest reasons.
     fn in_order(&self, judged: Vec<Judged<'_>>) -> Vec<comity_proto::policy::Verdict> {
         let candidate = |judged: &Judged<'_>| match judged.verdict {
-            Verdict::Eligible { expires_at } => Some(Candidate { name: judged.name.clone(), price: judged.offer.price.clone(), expires_at }),
+            Verdict::Eligible { expires_at } => {
+                Some(Candidate { name: judged.name.clone(), price: judged.offer.price.clone(), expires_at })
+            }
             Verdict::Rejected { .. } => None,
         };
         let mut eligible: Vec<_> = judged.iter().filter_map(candidate).collect();
         choose::order(&mut eligible, |node| self.access.parts().links.load(node));
-        let place: BTreeMap<_, _> = eligible.into_iter().enumerate().map(|(place, candidate)| (candidate.name, place)).collect();
+        let place: BTreeMap<_, _> =
+            eligible.into_iter().enumerate().map(|(place, candidate)| (candidate.name, place)).collect();
         let mut judged = judged;
         judged.sort_by_cached_key(|judged| {
             let reasons = match &judged.verdict {
@@ -139,5 +147,10 @@ fn model(name: &ModelName, offers: &[&Offer]) -> Model {
 }
 
 fn no_organisation() -> Status {
-    failure(Code::PermissionDenied, "UNKNOWN_MEMBER", "the caller is of no organisation of this federation".into(), vec![])
+    failure(
+        Code::PermissionDenied,
+        "UNKNOWN_MEMBER",
+        "the caller is of no organisation of this federation".into(),
+        vec![],
+    )
 }

@@ -52,7 +52,13 @@ impl Service<Request<Body>> for Inference {
                 (Some(method), Some(caller)) => access.handle(&caller, method, request).await,
                 (None, _) => Status::unimplemented("no such method").into_http(),
                 // The edge lets nobody in without one; without the edge, nobody is let in.
-                (_, None) => failure(Code::Unauthenticated, "NO_CERTIFICATE", "this method needs a member's certificate".into(), vec![]).into_http(),
+                (_, None) => failure(
+                    Code::Unauthenticated,
+                    "NO_CERTIFICATE",
+                    "this method needs a member's certificate".into(),
+                    vec![],
+                )
+                .into_http(),
             })
         })
     }

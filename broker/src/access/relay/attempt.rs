@@ -43,7 +43,7 @@ pub(in crate::access) struct Upstream {
 
 /// How a try ended.
 pub(super) enum Outcome {
-    Answered(Answer),
+    Answered(Box<Answer>),
     Rejected(Rejection),
 }
 
@@ -84,7 +84,10 @@ impl Rejection {
                 rest: None,
             }),
             Self::Link(_) | Self::Cut | Self::NotGrpc(_) | Self::Suspended(_) => {
-                let message = format!("no eligible node answered; the last one tried, {}, said: {self} (hint: try again)", candidate.name);
+                let message = format!(
+                    "no eligible node answered; the last one tried, {}, said: {self} (hint: try again)",
+                    candidate.name
+                );
                 Err(Failure::new(Code::Unavailable, "NODES_UNAVAILABLE", message).with("offer", &candidate.name))
             }
         }
@@ -95,7 +98,13 @@ impl Rejection {
 ///
 /// # Errors
 /// The broker itself is at fault; another try would not help.
-pub(super) async fn attempt(parts: &Parts, admitted: &Admitted, permit: &Permit, candidate: &Candidate, attempt: u32) -> Result<Outcome, Failure> {
+pub(super) async fn attempt(
+    parts: &Parts,
+    admitted: &Admitted,
+    permit: &Permit,
+    candidate: &Candidate,
+    attempt: u32,
+) -> Result<Outcome, Failure> {
     let grant = permit.grant(parts, admitted, candidate, attempt)?;
     let request = request(admitted, grant);
     Ok(match parts.links.send(candidate.name.node(), request).await {
@@ -135,7 +144,7 @@ async fn classify(candidate: &Candidate, response: Response<Incoming>, in_flight
         return Outcome::Rejected(Rejection::Declined(Box::new(trailers.clone())));
     }
     let rest = first.is_data().then_some(Upstream { body, _in_flight: in_flight });
-    Outcome::Answered(Answer { candidate: candidate.clone(), head: head.headers, first, rest })
+    Outcome::Answered(Box::new(Answer { candidate: candidate.clone(), head: head.headers, first, rest }))
 }
 
 /// The first frame that says something; `None` if the answer ended or broke before one.
@@ -155,7 +164,8 @@ fn code(trailers: &HeaderMap) -> Option<Code> {
 /// Whether another node may well do what this one would not: it is overloaded, cannot work now, or its own rules
 /// or its own view of the federation forbid it.
 fn may_be_tried_elsewhere(trailers: &HeaderMap) -> bool {
-    let reason = || Status::from_header_map(trailers).and_then(|status| Detail::of(&status)).map(|detail| detail.reason);
+    let reason =
+        || Status::from_header_map(trailers).and_then(|status| Detail::of(&status)).map(|detail| detail.reason);
     let is_veto = |reason: String| reason == "NODE_VETO" || reason.starts_with("PERMIT_");
     matches!(code(trailers), Some(Code::Unavailable | Code::ResourceExhausted)) || reason().is_some_and(is_veto)
 }

@@ -41,7 +41,13 @@ fn length(bytes: &[u8], most: usize) -> Result<Option<usize>, Failure> {
     let Some([compressed, length @ ..]) = bytes.first_chunk::<PREFIX_BYTES>() else { return Ok(None) };
     match compressed {
         0 => {}
-        1 => return Err(Failure::new(Code::Unimplemented, "COMPRESSED", "compressed messages are not accepted (hint: send identity)")),
+        1 => {
+            return Err(Failure::new(
+                Code::Unimplemented,
+                "COMPRESSED",
+                "compressed messages are not accepted (hint: send identity)",
+            ));
+        }
         _ => return Err(invalid("MALFORMED", "the message's frame has an unknown flag")),
     }
     let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);

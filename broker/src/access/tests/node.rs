@@ -56,17 +56,25 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    pub(crate) async fn start(id: SpiffeId, credentials: Arc<Credentials>, trusted: StaticAnchors, script: Script) -> Self {
+    pub(crate) async fn start(
+        id: SpiffeId,
+        credentials: Arc<Credentials>,
+        trusted: StaticAnchors,
+        script: Script,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let config = tls::server_config(credentials, Arc::new(trusted), Arc::new(SystemClock)).unwrap();
-        let node = Self { id, address, seen: Arc::default(), connections: Arc::default(), stopping: CancellationToken::new() };
-        let (seen, connections, stopping) = (Arc::clone(&node.seen), Arc::clone(&node.connections), node.stopping.clone());
+        let node =
+            Self { id, address, seen: Arc::default(), connections: Arc::default(), stopping: CancellationToken::new() };
+        let (seen, connections, stopping) =
+            (Arc::clone(&node.seen), Arc::clone(&node.connections), node.stopping.clone());
         spawn(async move {
             while let Some(Ok((stream, _))) = stopping.run_until_cancelled(listener.accept()).await {
                 let ending = stopping.child_token();
                 connections.lock().unwrap().push(ending.clone());
-                let (acceptor, seen, script) = (TlsAcceptor::from(Arc::clone(&config)), Arc::clone(&seen), Arc::clone(&script));
+                let (acceptor, seen, script) =
+                    (TlsAcceptor::from(Arc::clone(&config)), Arc::clone(&seen), Arc::clone(&script));
                 spawn(async move {
                     let _ended = ending.run_until_cancelled(serve(acceptor, stream, seen, script)).await;
                 });

@@ -24,7 +24,10 @@ async fn what_is_not_one_whole_plain_message_is_refused_and_reaches_no_node() {
     let mut compressed = whole.clone();
     compressed[0] = 1;
     assert_eq!(refused(&world, compressed).await, expect(Code::Unimplemented, "COMPRESSED"));
-    assert_eq!(refused(&world, framed(&vec![0; REQUEST_BYTES + 1])).await, expect(Code::ResourceExhausted, "REQUEST_TOO_LARGE"));
+    assert_eq!(
+        refused(&world, framed(&vec![0; REQUEST_BYTES + 1])).await,
+        expect(Code::ResourceExhausted, "REQUEST_TOO_LARGE")
+    );
 
     assert_eq!(node.connections(), 0);
 }
@@ -54,7 +57,8 @@ async fn an_envelope_that_is_not_of_this_version_is_refused_with_the_fields_path
 #[tokio::test]
 async fn a_malformed_deadline_is_refused() {
     let world = World::new().await;
-    let (_, trailers) = read(world.call(Method::Chat, framed(&message(in_germany())), &[("grpc-timeout", "soon")]).await).await;
+    let (_, trailers) =
+        read(world.call(Method::Chat, framed(&message(in_germany())), &[("grpc-timeout", "soon")]).await).await;
     assert_eq!(ended(&trailers), (Code::InvalidArgument, "INVALID_TIMEOUT".into()));
 }
 

@@ -44,7 +44,10 @@ async fn after_the_first_byte_a_cut_is_an_error_and_nothing_is_tried_again() {
     assert_eq!(ended(&trailers), (Code::Unavailable, "STREAM_TRUNCATED".into()));
     assert_eq!(other.connections(), 0);
     let outcomes = world.journal(1).await.1;
-    assert_eq!((outcomes.len(), outcomes[0].grpc_code, outcomes[0].cancelled), (1, i32::from(Code::Unavailable), false));
+    assert_eq!(
+        (outcomes.len(), outcomes[0].grpc_code, outcomes[0].cancelled),
+        (1, i32::from(Code::Unavailable), false)
+    );
 }
 
 #[tokio::test]
@@ -112,7 +115,8 @@ async fn a_deadline_is_passed_on_and_kept_before_and_after_the_first_byte() {
     let millis: u64 = timeout.strip_suffix('m').unwrap().parse().unwrap();
     assert!(millis <= 300, "{timeout}");
     drop(answers.try_recv());
-    let (response, _answering) = tokio::join!(world.call(Method::ChatStream, request, &[("grpc-timeout", "500m")]), begun(&mut answers));
+    let (response, _answering) =
+        tokio::join!(world.call(Method::ChatStream, request, &[("grpc-timeout", "500m")]), begun(&mut answers));
     let (bytes, trailers) = read(response).await;
     assert_eq!((bytes.as_slice(), ended(&trailers).0), (&b"one"[..], Code::DeadlineExceeded));
     assert_eq!(world.journal(2).await.1.len(), 2);

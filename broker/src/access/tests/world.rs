@@ -6,7 +6,9 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::{BufMut, BytesMut};
-use comity_identity::{Authority, KeyPair, OrganisationAnchors, SharedAnchors, SigningRequest, StaticAnchors, VerifiedPeer};
+use comity_identity::{
+    Authority, KeyPair, OrganisationAnchors, SharedAnchors, SigningRequest, StaticAnchors, VerifiedPeer,
+};
 use comity_membership::{Statement, Subject};
 use comity_policy::{Offer, Organisation as Facts};
 use comity_proto::error::Detail;
@@ -140,7 +142,11 @@ impl World {
     }
 
     pub(crate) async fn suspend(&self, subject: &str) {
-        self.append(Statement::Suspended { subject: Subject::Organisation(subject.parse().unwrap()), reason: "a test".into() }).await;
+        self.append(Statement::Suspended {
+            subject: Subject::Organisation(subject.parse().unwrap()),
+            reason: "a test".into(),
+        })
+        .await;
     }
 
     /// A node `n1` of a new organisation, that processes in `place`, for `price`, and does what `script` says.
@@ -163,9 +169,16 @@ impl World {
         self.call(Method::ChatStream, framed(&message(requirements)), &[]).await
     }
 
-    pub(crate) async fn call(&self, method: Method, body: impl Into<bytes::Bytes>, headers: &[(&'static str, &str)]) -> Response<Body> {
+    pub(crate) async fn call(
+        &self,
+        method: Method,
+        body: impl Into<bytes::Bytes>,
+        headers: &[(&'static str, &str)],
+    ) -> Response<Body> {
         let mut request = Request::new(Body::new(http_body_util::Full::new(body.into())));
-        request.headers_mut().extend(headers.iter().map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap())));
+        request
+            .headers_mut()
+            .extend(headers.iter().map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap())));
         let answer = self.access.serve(&Self::app(), method, request).await;
         answer.unwrap_or_else(|failure| Status::from(failure).into_http())
     }
@@ -235,7 +248,8 @@ pub(crate) fn in_germany() -> policy::Requirements {
 /// The message of a request, its payload beside the envelope.
 pub(crate) fn message(requirements: policy::Requirements) -> Vec<u8> {
     let purposes = vec![PURPOSE.into()];
-    let envelope = inference::Envelope { model: MODEL.into(), requirements: Some(requirements), purposes, ..Default::default() };
+    let envelope =
+        inference::Envelope { model: MODEL.into(), requirements: Some(requirements), purposes, ..Default::default() };
     let envelope = envelope.encode_to_vec();
     let mut message = BytesMut::new();
     for (key, value) in [(0x0a, envelope.as_slice()), (0x12, PAYLOAD)] {

@@ -66,7 +66,10 @@ async fn a_damaged_frame_in_the_middle_is_refused_with_its_offset() {
         damaged[byte] ^= 0x55;
         std::fs::write(&path, &damaged).unwrap();
         let error = read(&path).unwrap_err();
-        assert!(matches!(error, JournalError::Damaged { offset, .. } if offset == second as u64), "byte {byte}: {error}");
+        assert!(
+            matches!(error, JournalError::Damaged { offset, .. } if offset == second as u64),
+            "byte {byte}: {error}"
+        );
         assert_eq!(std::fs::read(&path).unwrap(), damaged, "a refused file is left as it is");
     }
 }

@@ -73,7 +73,12 @@ fn acknowledge(batch: &mut Vec<Append>, mut position: u64) -> u64 {
 
 /// After a failed write or sync the kernel may have dropped the bytes, so trying again could report
 /// durable what is not: everyone who waits, and everyone who comes, is refused.
-fn poison(error: &io::Error, batch: Vec<Append>, mut appends: mpsc::Receiver<Append>, broken: &watch::Sender<Option<Arc<str>>>) {
+fn poison(
+    error: &io::Error,
+    batch: Vec<Append>,
+    mut appends: mpsc::Receiver<Append>,
+    broken: &watch::Sender<Option<Arc<str>>>,
+) {
     let cause: Arc<str> = error.to_string().into();
     tracing::error!(cause = &*cause, "a journal has failed");
     broken.send_replace(Some(Arc::clone(&cause)));
