@@ -30,7 +30,7 @@ pub struct Failure {
     /// More for programs.
     pub metadata: Vec<(String, String)>,
     /// Why no offer was eligible, if that is what went wrong.
-    pub refusal: Option<Refusal>,
+    pub refusal: Option<Box<Refusal>>,
 }
 
 impl Failure {
@@ -49,7 +49,7 @@ impl Failure {
     /// Adds the reasons of a refusal.
     #[must_use]
     pub fn refusing(mut self, refusal: Refusal) -> Self {
-        self.refusal = Some(refusal);
+        self.refusal = Some(Box::new(refusal));
         self
     }
 }
@@ -62,7 +62,7 @@ impl From<Failure> for Status {
             metadata: failure.metadata.into_iter().collect(),
         };
         let mut details = vec![any("google.rpc.ErrorInfo", &info)];
-        details.extend(failure.refusal.map(|refusal| any(REFUSAL, &bounded(refusal))));
+        details.extend(failure.refusal.map(|refusal| any(REFUSAL, &bounded(*refusal))));
         let status = pb::Status { code: failure.code.into(), message: failure.message.clone(), details };
         Self::with_details(failure.code, failure.message, status.encode_to_vec().into())
     }
@@ -111,7 +111,8 @@ mod tests {
     use crate::policy::{Reason, Verdict};
 
     fn refusal(verdicts: usize) -> Refusal {
-        let reason = Reason { code: "PRICE_ABOVE_MAX".into(), hint: "raise the ceiling".repeat(4), ..Default::default() };
+        let reason =
+            Reason { code: "PRICE_ABOVE_MAX".into(), hint: "raise the ceiling".repeat(4), ..Default::default() };
         let verdict = Verdict { offer: "org-a.example/n1/chat".into(), reasons: vec![reason; 3], ..Default::default() };
         Refusal { decision_id: "0".repeat(32), considered: 300, verdicts: vec![verdict; verdicts] }
     }
