@@ -90,7 +90,11 @@ fn parse_all<T: FromStr<Err: ToString>>(path: &str, texts: &[String]) -> Result<
 
 /// Refuses a list that is longer than `most`.
 fn bounded(path: &str, found: usize, most: usize) -> Result<(), WireError> {
-    if found > most { Err(WireError::new(path, format!("at most {most} are accepted, {found} were sent"))) } else { Ok(()) }
+    if found > most {
+        Err(WireError::new(path, format!("at most {most} are accepted, {found} were sent")))
+    } else {
+        Ok(())
+    }
 }
 
 /// Refuses an empty or an over-long text.
@@ -136,13 +140,28 @@ macro_rules! enums {
     };
 }
 
-enums!(capability, wire_capability, Capability, Capability,
-    [Chat, Embed, Forward, Tools, ImageInput, JsonSchema, LogProbabilities]);
+enums!(
+    capability,
+    wire_capability,
+    Capability,
+    Capability,
+    [Chat, Embed, Forward, Tools, ImageInput, JsonSchema, LogProbabilities]
+);
 enums!(training_use, wire_training_use, TrainingUse, comity_policy::offer::TrainingUse, [Never, OptIn, OptOut, Always]);
-enums!(retention_data, wire_retention_data, RetentionData, comity_policy::offer::RetentionData,
-    [Content, Metadata, ClassifierOutput]);
-enums!(retention_trigger, wire_retention_trigger, RetentionTrigger, comity_policy::offer::RetentionTrigger,
-    [Routine, AbuseMonitoring, ApplicationState, SafetyFlagged, LegalObligation]);
+enums!(
+    retention_data,
+    wire_retention_data,
+    RetentionData,
+    comity_policy::offer::RetentionData,
+    [Content, Metadata, ClassifierOutput]
+);
+enums!(
+    retention_trigger,
+    wire_retention_trigger,
+    RetentionTrigger,
+    comity_policy::offer::RetentionTrigger,
+    [Routine, AbuseMonitoring, ApplicationState, SafetyFlagged, LegalObligation]
+);
 
 /// The capability behind a number of the wire.
 ///

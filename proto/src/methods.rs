@@ -91,9 +91,12 @@ mod tests {
             .file
             .iter()
             .flat_map(|file| file.service.iter().map(move |service| (file.package(), service)))
-            .flat_map(|(package, service)| service.method.iter().map(move |m| format!("/{package}.{}/{}", service.name(), m.name())))
+            .flat_map(|(package, service)| {
+                service.method.iter().map(move |m| format!("/{package}.{}/{}", service.name(), m.name()))
+            })
             .collect();
-        let mut rows: Vec<_> = METHODS.iter().map(|m| m.path.to_owned()).filter(|path| path.starts_with("/comity.")).collect();
+        let mut rows: Vec<_> =
+            METHODS.iter().map(|m| m.path.to_owned()).filter(|path| path.starts_with("/comity.")).collect();
         contract.sort();
         rows.sort();
         assert_eq!(contract, rows, "add the missing rows to METHODS, or take the dead ones out");

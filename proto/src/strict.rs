@@ -144,8 +144,14 @@ mod tests {
 
     fn envelope() -> Envelope {
         let places = PlaceSet { places: vec!["EU".into()] };
-        let requirements = Requirements { allowed_processing_locations: vec![places], no_training: true, ..Default::default() };
-        Envelope { model: "m".into(), requirements: Some(requirements), purposes: vec!["dpv:CustomerCare".into()], access_origins: vec![] }
+        let requirements =
+            Requirements { allowed_processing_locations: vec![places], no_training: true, ..Default::default() };
+        Envelope {
+            model: "m".into(),
+            requirements: Some(requirements),
+            purposes: vec!["dpv:CustomerCare".into()],
+            access_origins: vec![],
+        }
     }
 
     #[test]

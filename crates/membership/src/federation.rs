@@ -165,8 +165,12 @@ impl Federation {
             return Err(Refused::Founding);
         }
         match &entry.statement {
-            Statement::Founded { federation, root_sha256, operators } => self.found(federation, *root_sha256, operators)?,
-            Statement::OrganisationAdmitted { organisation, anchors } => self.admit_organisation(organisation, anchors)?,
+            Statement::Founded { federation, root_sha256, operators } => {
+                self.found(federation, *root_sha256, operators)?
+            }
+            Statement::OrganisationAdmitted { organisation, anchors } => {
+                self.admit_organisation(organisation, anchors)?
+            }
             Statement::MemberAdmitted { id, key_sha256 } => self.admit_member(id, *key_sha256)?,
             Statement::Suspended { subject, reason } => self.suspend(subject, reason, entry)?,
             Statement::Lifted { subject } => self.lift(subject)?,
@@ -176,13 +180,22 @@ impl Federation {
         Ok(())
     }
 
-    fn found(&mut self, federation: &TrustDomain, root_sha256: Digest, operators: &BTreeSet<SpiffeId>) -> Result<(), Refused> {
+    fn found(
+        &mut self,
+        federation: &TrustDomain,
+        root_sha256: Digest,
+        operators: &BTreeSet<SpiffeId>,
+    ) -> Result<(), Refused> {
         for id in operators {
             if id.kind() != Kind::Operator || id.trust_domain() != federation {
-                return Err(Refused::WrongDomain { id: id.clone(), why: "operators stand in the federation's own trust domain" });
+                return Err(Refused::WrongDomain {
+                    id: id.clone(),
+                    why: "operators stand in the federation's own trust domain",
+                });
             }
         }
-        self.members = operators.iter().map(|id| (id.clone(), MemberState { key_sha256: None, suspension: None })).collect();
+        self.members =
+            operators.iter().map(|id| (id.clone(), MemberState { key_sha256: None, suspension: None })).collect();
         self.founding = Some(Founding { federation: federation.clone(), root_sha256, operators: operators.clone() });
         Ok(())
     }
@@ -192,7 +205,8 @@ impl Federation {
         if self.organisations.contains_key(domain) || self.name() == Some(domain) {
             return Err(Refused::AlreadyAMember(Subject::Organisation(domain.clone())));
         }
-        let state = OrganisationState { organisation: organisation.clone(), anchors: anchors.to_vec(), suspension: None };
+        let state =
+            OrganisationState { organisation: organisation.clone(), anchors: anchors.to_vec(), suspension: None };
         self.organisations.insert(domain.clone(), state);
         Ok(())
     }
@@ -205,10 +219,16 @@ impl Federation {
         match id.kind() {
             Kind::Broker => return Err(Refused::WrongDomain { id: id.clone(), why: "brokers are named by the root" }),
             Kind::Operator if !own => {
-                return Err(Refused::WrongDomain { id: id.clone(), why: "operators stand in the federation's own trust domain" });
+                return Err(Refused::WrongDomain {
+                    id: id.clone(),
+                    why: "operators stand in the federation's own trust domain",
+                });
             }
             Kind::Node | Kind::App if own => {
-                return Err(Refused::WrongDomain { id: id.clone(), why: "nodes and apps belong to organisations, not to the federation" });
+                return Err(Refused::WrongDomain {
+                    id: id.clone(),
+                    why: "nodes and apps belong to organisations, not to the federation",
+                });
             }
             Kind::Node | Kind::App if !self.organisations.contains_key(id.trust_domain()) => {
                 return Err(Refused::NotAMember(Subject::Organisation(id.trust_domain().clone())));
@@ -250,7 +270,8 @@ impl Federation {
     }
 
     fn is_last_operator(&self, subject: &Subject) -> bool {
-        let mut active = self.members.iter().filter(|(id, state)| id.kind() == Kind::Operator && state.suspension.is_none());
+        let mut active =
+            self.members.iter().filter(|(id, state)| id.kind() == Kind::Operator && state.suspension.is_none());
         matches!((active.next(), active.next()), (Some((only, _)), None) if *subject == Subject::Member(only.clone()))
     }
 

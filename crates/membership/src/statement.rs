@@ -97,8 +97,9 @@ impl FromStr for Subject {
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let member = || text.parse().map(Self::Member);
         let organisation = || text.parse().map(Self::Organisation);
-        if text.starts_with("spiffe:") { member() } else { organisation() }
-            .map_err(|_| Invalid::new(text, "an organisation (org-a.example) or a member (spiffe://org-a.example/node/n1)"))
+        if text.starts_with("spiffe:") { member() } else { organisation() }.map_err(|_| {
+            Invalid::new(text, "an organisation (org-a.example) or a member (spiffe://org-a.example/node/n1)")
+        })
     }
 }
 

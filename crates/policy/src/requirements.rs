@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use comity_types::{Currency, PlaceOrBloc};
 use serde::{Deserialize, Serialize};
 
-pub use file::{RequirementsError, RequirementsFile, RequirementsTable};
+pub use file::{MAX_ENTRIES, RequirementsError, RequirementsFile, RequirementsTable};
 
 use crate::offer::{Capability, RetentionTrigger};
 

@@ -141,7 +141,9 @@ impl FromStr for SpiffeId {
             let end = parts.next().is_none();
             end.then_some(Self::new(domain.parse().ok()?, kind, name.parse().ok()?))
         };
-        parts().ok_or_else(|| Invalid::new(text, "a SPIFFE ID such as spiffe://org-a.example/node/n1 (broker, node, app or operator)"))
+        parts().ok_or_else(|| {
+            Invalid::new(text, "a SPIFFE ID such as spiffe://org-a.example/node/n1 (broker, node, app or operator)")
+        })
     }
 }
 
@@ -233,7 +235,9 @@ impl FromStr for DecisionId {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        crate::digest::bytes_from_hex(text).map(Self).ok_or_else(|| Invalid::new(text, "a decision id: 32 hexadecimal digits"))
+        crate::digest::bytes_from_hex(text)
+            .map(Self)
+            .ok_or_else(|| Invalid::new(text, "a decision id: 32 hexadecimal digits"))
     }
 }
 
@@ -264,9 +268,23 @@ mod tests {
     #[test]
     fn ids_outside_the_grammar_are_refused() {
         for text in [
-            "", "spiffe://", "spiffe://org", "spiffe://org/", "spiffe://org/node", "spiffe://org/node/", "spiffe://org/node/a/b",
-            "spiffe://Org/node/a", "spiffe://org:1/node/a", "spiffe://u@org/node/a", "spiffe://org/node/a%20b", "spiffe://org/node/..",
-            "spiffe://org/node/a?q", "spiffe://org/node/a#f", "spiffe://org/thing/a", "https://org/node/a", "spiffe://org//a",
+            "",
+            "spiffe://",
+            "spiffe://org",
+            "spiffe://org/",
+            "spiffe://org/node",
+            "spiffe://org/node/",
+            "spiffe://org/node/a/b",
+            "spiffe://Org/node/a",
+            "spiffe://org:1/node/a",
+            "spiffe://u@org/node/a",
+            "spiffe://org/node/a%20b",
+            "spiffe://org/node/..",
+            "spiffe://org/node/a?q",
+            "spiffe://org/node/a#f",
+            "spiffe://org/thing/a",
+            "https://org/node/a",
+            "spiffe://org//a",
         ] {
             assert!(text.parse::<SpiffeId>().is_err(), "{text} was accepted");
         }

@@ -55,7 +55,11 @@ impl PlaceOrBloc {
 fn is_place(text: &str) -> bool {
     match text.split_once('-') {
         None => is_country(text),
-        Some((country, part)) => is_country(country) && (1..=3).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit()),
+        Some((country, part)) => {
+            is_country(country)
+                && (1..=3).contains(&part.len())
+                && part.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
+        }
     }
 }
 
@@ -66,7 +70,11 @@ fn is_country(text: &str) -> bool {
 fn is_bloc(text: &str) -> bool {
     let grammar = text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'-');
     let letter_and_digit = matches!(text.as_bytes(), [b'A'..=b'Z', b'0'..=b'9']);
-    text == "EU" || letter_and_digit || ((3..=MAX_BLOC_BYTES).contains(&text.len()) && grammar && text.as_bytes().first().is_some_and(u8::is_ascii_uppercase))
+    text == "EU"
+        || letter_and_digit
+        || ((3..=MAX_BLOC_BYTES).contains(&text.len())
+            && grammar
+            && text.as_bytes().first().is_some_and(u8::is_ascii_uppercase))
 }
 
 #[cfg(test)]

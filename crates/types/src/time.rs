@@ -15,7 +15,9 @@ impl Timestamp {
     /// # Errors
     /// Outside the years -9999 to 9999.
     pub fn from_millis(millis: i64) -> Result<Self, Invalid> {
-        jiff::Timestamp::from_millisecond(millis).map(Self).map_err(|_| Invalid::new(&millis.to_string(), "milliseconds of an instant before the year 10000"))
+        jiff::Timestamp::from_millisecond(millis)
+            .map(Self)
+            .map_err(|_| Invalid::new(&millis.to_string(), "milliseconds of an instant before the year 10000"))
     }
 
     /// Milliseconds since 1970-01-01T00:00:00Z.
@@ -39,7 +41,8 @@ impl Timestamp {
     /// How long after `earlier` this is; zero if it is before.
     #[must_use]
     pub fn since(self, earlier: Self) -> std::time::Duration {
-        u64::try_from(self.as_millis() - earlier.as_millis()).map_or(std::time::Duration::ZERO, std::time::Duration::from_millis)
+        u64::try_from(self.as_millis() - earlier.as_millis())
+            .map_or(std::time::Duration::ZERO, std::time::Duration::from_millis)
     }
 }
 

@@ -51,7 +51,10 @@ pub(crate) fn places(path: &str, claim: Option<wire::PlacesClaim>) -> Result<Opt
 }
 
 pub(crate) fn wire_places(claim: &Claim<Vec<Place>>) -> wire::PlacesClaim {
-    wire::PlacesClaim { places: claim.value.iter().map(ToString::to_string).collect(), validity: wire_interval(claim.validity) }
+    wire::PlacesClaim {
+        places: claim.value.iter().map(ToString::to_string).collect(),
+        validity: wire_interval(claim.validity),
+    }
 }
 
 impl TryFrom<wire::Organisation> for Organisation {
@@ -85,7 +88,10 @@ fn controllers(claim: wire::ControllersClaim) -> Result<Claim<Vec<Controller>>, 
 
 impl From<&Organisation> for wire::Organisation {
     fn from(organisation: &Organisation) -> Self {
-        let seat = |claim: &Claim<Place>| wire::PlaceClaim { place: claim.value.to_string(), validity: wire_interval(claim.validity) };
+        let seat = |claim: &Claim<Place>| wire::PlaceClaim {
+            place: claim.value.to_string(),
+            validity: wire_interval(claim.validity),
+        };
         let controller = |one: &Controller| wire::Controller { name: one.name.clone(), seat: one.seat.to_string() };
         let controllers = |claim: &Claim<Vec<Controller>>| wire::ControllersClaim {
             controllers: claim.value.iter().map(controller).collect(),

@@ -6,8 +6,9 @@ use comity_types::{Digest, Price};
 
 use super::claims::{interval, places, wire_interval, wire_places};
 use super::{
-    MAX_TEXT_BYTES, WireError, bounded, capability, parse, place_set, purposes, retention_data, retention_trigger, text,
-    training_use, wire_capability, wire_place_set, wire_retention_data, wire_retention_trigger, wire_training_use,
+    MAX_TEXT_BYTES, WireError, bounded, capability, parse, place_set, purposes, retention_data, retention_trigger,
+    text, training_use, wire_capability, wire_place_set, wire_retention_data, wire_retention_trigger,
+    wire_training_use,
 };
 use crate::policy as wire;
 
@@ -38,8 +39,14 @@ impl TryFrom<wire::Offer> for Offer {
             storage_locations: places("storage_locations", offer.storage_locations)?,
             access_locations: places("access_locations", offer.access_locations)?,
             licence: offer.licence.map(licence).transpose()?,
-            price: offer.price.map(|price| price.try_into().map_err(|error: WireError| error.within("price"))).transpose()?,
-            terms: offer.terms.map(|terms| terms.try_into().map_err(|error: WireError| error.within("terms"))).transpose()?,
+            price: offer
+                .price
+                .map(|price| price.try_into().map_err(|error: WireError| error.within("price")))
+                .transpose()?,
+            terms: offer
+                .terms
+                .map(|terms| terms.try_into().map_err(|error: WireError| error.within("terms")))
+                .transpose()?,
             in_force: interval("in_force", offer.in_force)?,
             context_tokens: (offer.context_tokens > 0).then_some(offer.context_tokens),
         })
@@ -51,7 +58,9 @@ fn sha256(bytes: &[u8]) -> Result<Option<Digest>, WireError> {
         return Ok(None);
     }
     let digest = bytes.try_into().map(Digest::from_bytes);
-    digest.map(Some).map_err(|_| WireError::new("model_sha256", format!("32 bytes are accepted, {} were sent", bytes.len())))
+    digest
+        .map(Some)
+        .map_err(|_| WireError::new("model_sha256", format!("32 bytes are accepted, {} were sent", bytes.len())))
 }
 
 fn licence(claim: wire::LicenceClaim) -> Result<Claim<String>, WireError> {
@@ -125,7 +134,10 @@ fn ownership_rule(path: &str, rule: wire::OwnershipRule) -> Result<OwnershipRule
         Some(Wire::PlacesNotServed(true)) => OwnershipTarget::PlacesNotServed,
         Some(Wire::Places(set)) => OwnershipTarget::Places(place_set(&format!("{path}.places"), &set)?),
         Some(Wire::PlacesNotServed(false)) | None => {
-            return Err(WireError::new(format!("{path}.target"), "must be `places_not_served: true` or a set of places"));
+            return Err(WireError::new(
+                format!("{path}.target"),
+                "must be `places_not_served: true` or a set of places",
+            ));
         }
     };
     Ok(OwnershipRule { id: text(&format!("{path}.id"), rule.id, MAX_RULE_ID_BYTES.min(MAX_TEXT_BYTES))?, target })
@@ -133,8 +145,10 @@ fn ownership_rule(path: &str, rule: wire::OwnershipRule) -> Result<OwnershipRule
 
 impl From<&Offer> for wire::Offer {
     fn from(offer: &Offer) -> Self {
-        let licence =
-            |claim: &Claim<String>| wire::LicenceClaim { licence: claim.value.clone(), validity: wire_interval(claim.validity) };
+        let licence = |claim: &Claim<String>| wire::LicenceClaim {
+            licence: claim.value.clone(),
+            validity: wire_interval(claim.validity),
+        };
         Self {
             id: offer.id.to_string(),
             node: offer.node.to_string(),

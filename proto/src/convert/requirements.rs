@@ -7,8 +7,8 @@ use comity_policy::requirements::{AllowLists, PriceCeiling, RetentionLimit};
 use comity_types::{Currency, PlaceOrBloc, Price};
 
 use super::{
-    MAX_REQUEST_LIST, MAX_TEXT_BYTES, WireError, bounded, capability, place_set, retention_trigger, text, wire_capability,
-    wire_place_set, wire_retention_trigger,
+    MAX_REQUEST_LIST, MAX_TEXT_BYTES, WireError, bounded, capability, place_set, retention_trigger, text,
+    wire_capability, wire_place_set, wire_retention_trigger,
 };
 use crate::policy as wire;
 
@@ -20,10 +20,14 @@ impl TryFrom<wire::Requirements> for Requirements {
 
     fn try_from(wire: wire::Requirements) -> Result<Self, WireError> {
         let capabilities = wire.required_capabilities.iter().enumerate();
-        let capabilities = capabilities.map(|(index, number)| capability(&format!("required_capabilities[{index}]"), *number));
+        let capabilities =
+            capabilities.map(|(index, number)| capability(&format!("required_capabilities[{index}]"), *number));
         Ok(Self {
             allowed_processing_locations: allowed("allowed_processing_locations", &wire.allowed_processing_locations)?,
-            forbidden_processing_locations: forbidden("forbidden_processing_locations", wire.forbidden_processing_locations)?,
+            forbidden_processing_locations: forbidden(
+                "forbidden_processing_locations",
+                wire.forbidden_processing_locations,
+            )?,
             allowed_storage_locations: allowed("allowed_storage_locations", &wire.allowed_storage_locations)?,
             forbidden_storage_locations: forbidden("forbidden_storage_locations", wire.forbidden_storage_locations)?,
             allowed_access_locations: allowed("allowed_access_locations", &wire.allowed_access_locations)?,
@@ -94,7 +98,11 @@ impl From<&Requirements> for wire::Requirements {
         let forbidden = |set: &BTreeSet<PlaceOrBloc>| (!set.is_empty()).then(|| wire_place_set(set));
         let limit = |limit: &RetentionLimit| wire::RetentionLimit {
             max_content_retention_days: limit.max_days,
-            accept_retention_triggers: limit.accept_triggers.iter().map(|one| wire_retention_trigger(*one).into()).collect(),
+            accept_retention_triggers: limit
+                .accept_triggers
+                .iter()
+                .map(|one| wire_retention_trigger(*one).into())
+                .collect(),
         };
         let price = |(currency, ceiling): (&Currency, &PriceCeiling)| wire::Price {
             currency: currency.to_string(),
@@ -114,9 +122,15 @@ impl From<&Requirements> for wire::Requirements {
             forbidden_controller_seats: forbidden(&domain.forbidden_controller_seats),
             retention_limits: domain.retention_limits.iter().map(limit).collect(),
             no_training: domain.no_training,
-            allowed_licences: licences.map(|set| wire::LicenceSet { licences: set.iter().cloned().collect() }).collect(),
+            allowed_licences: licences
+                .map(|set| wire::LicenceSet { licences: set.iter().cloned().collect() })
+                .collect(),
             max_prices: domain.max_prices.iter().map(price).collect(),
-            required_capabilities: domain.required_capabilities.iter().map(|one| wire_capability(*one).into()).collect(),
+            required_capabilities: domain
+                .required_capabilities
+                .iter()
+                .map(|one| wire_capability(*one).into())
+                .collect(),
         }
     }
 }

@@ -32,9 +32,15 @@ fn an_organisation_survives_the_wire() {
 #[test]
 fn requirements_survive_the_wire_and_an_empty_list_stays_apart_from_none() {
     let wire = wire::Requirements {
-        allowed_processing_locations: vec![wire::PlaceSet { places: vec!["EU".into()] }, wire::PlaceSet { places: vec![] }],
+        allowed_processing_locations: vec![
+            wire::PlaceSet { places: vec!["EU".into()] },
+            wire::PlaceSet { places: vec![] },
+        ],
         forbidden_controller_seats: Some(wire::PlaceSet { places: vec!["US".into()] }),
-        retention_limits: vec![wire::RetentionLimit { max_content_retention_days: 0, accept_retention_triggers: vec![5] }],
+        retention_limits: vec![wire::RetentionLimit {
+            max_content_retention_days: 0,
+            accept_retention_triggers: vec![5],
+        }],
         no_training: true,
         allowed_licences: vec![wire::LicenceSet { licences: vec!["MIT".into()] }],
         max_prices: vec![wire::Price { currency: "EUR".into(), ..Default::default() }],
@@ -76,8 +82,13 @@ fn each_mistake_in_an_envelope_names_its_field() {
     let good = inference::Envelope { model: "m".into(), ..Default::default() };
     assert!(Envelope::try_from(good.clone()).is_ok());
     assert!(refused(inference::Envelope::default()).starts_with("model: "));
-    assert!(refused(inference::Envelope { purposes: vec![String::new()], ..good.clone() }).starts_with("purposes[0]: "));
-    assert!(refused(inference::Envelope { purposes: vec!["p".into(); 17], ..good.clone() }).starts_with("purposes: at most 16"));
+    assert!(
+        refused(inference::Envelope { purposes: vec![String::new()], ..good.clone() }).starts_with("purposes[0]: ")
+    );
+    assert!(
+        refused(inference::Envelope { purposes: vec!["p".into(); 17], ..good.clone() })
+            .starts_with("purposes: at most 16")
+    );
     let places = wire::PlaceSet { places: vec!["UK".into()] };
     let requirements = Some(wire::Requirements { allowed_storage_locations: vec![places], ..Default::default() });
     let path = "requirements.allowed_storage_locations[0].places[0]: ";

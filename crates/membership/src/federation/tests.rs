@@ -159,7 +159,8 @@ fn a_node_publishes_its_own_offers_each_once() {
 
 #[test]
 fn an_entry_survives_its_bytes_and_unknown_fields_are_refused() {
-    let entry = entry(2, Statement::OffersPublished { node: id(NODE), address: "h:1".into(), offers: vec![offer(NODE, "a")] });
+    let entry =
+        entry(2, Statement::OffersPublished { node: id(NODE), address: "h:1".into(), offers: vec![offer(NODE, "a")] });
     let bytes = entry.to_json().unwrap();
     assert_eq!(Entry::from_json(&bytes).unwrap(), entry);
     let text = String::from_utf8(bytes).unwrap();
