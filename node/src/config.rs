@@ -86,12 +86,15 @@ impl Node {
     /// What is wrong with the addresses.
     fn misfits(&self) -> Vec<Misfit> {
         let misfit = |field: &str, problem: String| Misfit { path: format!("node.{field}"), problem };
-        let addresses = [("listen", Some(&self.listen)), ("advertise", self.advertise.as_ref())];
-        let mut misfits: Vec<_> = addresses
+        // An IP address may have port 0, which a name to dial may not.
+        let socket = self.listen.parse::<SocketAddr>().ok();
+        let names =
+            [("listen", Some(&self.listen).filter(|_| socket.is_none())), ("advertise", self.advertise.as_ref())];
+        let mut misfits: Vec<_> = names
             .into_iter()
             .filter_map(|(field, address)| Some(misfit(field, HostName::of_address(address?).err()?.to_string())))
             .collect();
-        let everywhere = self.listen.parse::<SocketAddr>().is_ok_and(|address| address.ip().is_unspecified());
+        let everywhere = socket.is_some_and(|address| address.ip().is_unspecified());
         if everywhere && self.advertise.is_none() {
             let problem =
                 format!("is missing, and no broker finds a node at {}: add the address that it can reach", self.listen);
