@@ -93,7 +93,7 @@ impl Caller {
     pub fn buf_curl(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new(npm().join("node_modules/.bin/buf"));
         command.args(["curl", "--protocol", "grpc"]);
-        for (option, file) in [("--cacert", "federation.pem"), ("--cert", "chain.pem"), ("--key", "key.pem")] {
+        for (option, file) in [("--cacert", "federation-ca.pem"), ("--cert", "cert.pem"), ("--key", "key.pem")] {
             command.arg(option).arg(self.identity.join(file));
         }
         command.args(arguments).arg(format!("https://{}", self.address));

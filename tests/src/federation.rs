@@ -120,7 +120,7 @@ impl Federation {
     }
 
     fn broker_data(&self) -> PathBuf {
-        self.folder().join("broker")
+        self.folder().join("broker/data")
     }
 
     /// The operator that founded the federation.

@@ -21,7 +21,7 @@ const contract = grpc.loadPackageDefinition(
   loader.loadSync(['comity/inference/v1/inference.proto', 'comity/policy/v1/policy.proto'], options),
 );
 const read = (file) => readFileSync(join(identity, file));
-const credentials = grpc.credentials.createSsl(read('federation.pem'), read('key.pem'), read('chain.pem'));
+const credentials = grpc.credentials.createSsl(read('federation-ca.pem'), read('key.pem'), read('cert.pem'));
 const inference = new contract.comity.inference.v1.Inference(address, credentials);
 
 // google.rpc.Status, which carries the typed details of an error.

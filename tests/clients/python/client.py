@@ -44,7 +44,7 @@ def make_stubs(schema, stubs):
 def connect(address, identity):
     """A channel as the identity in this folder."""
     read = lambda name: (identity / name).read_bytes()
-    credentials = grpc.ssl_channel_credentials(read("federation.pem"), read("key.pem"), read("chain.pem"))
+    credentials = grpc.ssl_channel_credentials(read("federation-ca.pem"), read("key.pem"), read("cert.pem"))
     return grpc.secure_channel(address, credentials)
 
 
