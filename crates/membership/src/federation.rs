@@ -164,20 +164,22 @@ impl Federation {
         if founding != self.founding.is_none() {
             return Err(Refused::Founding);
         }
-        match &entry.statement {
-            Statement::Founded { federation, root_sha256, operators } => {
-                self.found(federation, *root_sha256, operators)?
-            }
-            Statement::OrganisationAdmitted { organisation, anchors } => {
-                self.admit_organisation(organisation, anchors)?
-            }
-            Statement::MemberAdmitted { id, key_sha256 } => self.admit_member(id, *key_sha256)?,
-            Statement::Suspended { subject, reason } => self.suspend(subject, reason, entry)?,
-            Statement::Lifted { subject } => self.lift(subject)?,
-            Statement::OffersPublished { node, address, offers } => self.publish(node, address, offers)?,
-        }
+        self.take_in(entry)?;
         self.epoch = entry.epoch;
         Ok(())
+    }
+
+    fn take_in(&mut self, entry: &Entry) -> Result<(), Refused> {
+        match &entry.statement {
+            Statement::Founded { federation, root_sha256, operators } => {
+                self.found(federation, *root_sha256, operators)
+            }
+            Statement::OrganisationAdmitted { organisation, anchors } => self.admit_organisation(organisation, anchors),
+            Statement::MemberAdmitted { id, key_sha256 } => self.admit_member(id, *key_sha256),
+            Statement::Suspended { subject, reason } => self.suspend(subject, reason, entry),
+            Statement::Lifted { subject } => self.lift(subject),
+            Statement::OffersPublished { node, address, offers } => self.publish(node, address, offers),
+        }
     }
 
     fn found(

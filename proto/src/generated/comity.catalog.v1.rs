@@ -42,7 +42,7 @@ pub struct ListOffersResponse {
 /// An offer and who makes it.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct OfferEntry {
-    /// "<organisation>/<node>/<offer>".
+    /// `<organisation>/<node>/<offer>`.
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
     /// The offer, as its node published it.

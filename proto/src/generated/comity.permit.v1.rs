@@ -19,7 +19,7 @@ pub struct Grant {
     /// SPIFFE ID of the node that may run the request.
     #[prost(string, tag = "2")]
     pub node: ::prost::alloc::string::String,
-    /// The offer, as "<organisation>/<node>/<offer>".
+    /// The offer, as `<organisation>/<node>/<offer>`.
     #[prost(string, tag = "3")]
     pub offer: ::prost::alloc::string::String,
     /// SHA-256 of the offer's stored form, 32 bytes.

@@ -338,7 +338,7 @@ pub struct Reason {
 /// The result for one offer.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Verdict {
-    /// The offer, as "<organisation>/<node>/<offer>".
+    /// The offer, as `<organisation>/<node>/<offer>`.
     #[prost(string, tag = "1")]
     pub offer: ::prost::alloc::string::String,
     /// The offer's model.
