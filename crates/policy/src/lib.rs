@@ -1,6 +1,6 @@
 //! Whether an offer may serve a request, and every reason why not.
 //!
-//! One pure function, [`evaluate`], used by the broker to decide, by the node to
+//! One pure function, [`evaluate()`], used by the broker to decide, by the node to
 //! veto and by the CLI to explain: no clock, no I/O, no async. Same inputs, same
 //! verdict. An unknown fact is never a yes.
 //!

@@ -63,7 +63,7 @@ impl Case {
     /// "proc X" of the table: all three lists. The broker of the fixture stands where the offer does.
     fn processing(mut self, places: &[&str]) -> Self {
         let places: Vec<Place> = places.iter().map(|place| place.parse().unwrap()).collect();
-        self.broker = places.iter().filter(|place| place.country() != "US").cloned().take(1).collect();
+        self.broker = places.iter().filter(|place| place.country() != "US").take(1).cloned().collect();
         if self.broker.is_empty() {
             self.broker = BTreeSet::from(["FR".parse().unwrap()]);
         }
