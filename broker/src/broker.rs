@@ -161,15 +161,32 @@ impl Broker {
         let authorities = Arc::new(Authorities::new(&config.data_dir.join("ca")));
         let authority = authorities.find(&founding.root.federation)?;
         let hosts = hosts(&config)?;
-        let certificate = OwnCertificate::new(Issuer { authority, id: own_id, hosts, life: config.leaf.broker, clock: Arc::clone(&clock) })?;
+        let certificate = OwnCertificate::new(Issuer {
+            authority,
+            id: own_id,
+            hosts,
+            life: config.leaf.broker,
+            clock: Arc::clone(&clock),
+        })?;
         let registry = open_registry(&config, &founding, &clock, &tasks).await?;
         let enrolments = Store::open(&config.data_dir.join("enrolments.journal"))?;
         let ledger = Ledger::open(&config.data_dir.join("decisions.journal"))?;
         let journals = Journals { registry: registry.clone(), enrolments: enrolments.clone(), ledger: ledger.clone() };
         let acceptor = acceptor(&certificate, &registry, &clock)?;
         let edge = Edge::new(registry.clone(), Capacity::new(config.limits));
-        let door = Door { root_sha256: founding.root_sha256, address: config.advertise.first().cloned().ok_or(BrokerError::NotAdvertised)? };
-        let admission = Admission::new(registry.clone(), enrolments, authorities, config.leaf, door, Arc::clone(&clock), tasks.clone());
+        let door = Door {
+            root_sha256: founding.root_sha256,
+            address: config.advertise.first().cloned().ok_or(BrokerError::NotAdvertised)?,
+        };
+        let admission = Admission::new(
+            registry.clone(),
+            enrolments,
+            authorities,
+            config.leaf,
+            door,
+            Arc::clone(&clock),
+            tasks.clone(),
+        );
         let links = Links::new(registry.clone(), certificate.credentials(), Arc::clone(&clock), tasks.clone());
         let root_json = founding.root_json.clone();
         let access = access(&config, founding.permit_key, &registry, ledger, links.clone(), &clock, &tasks)?;
@@ -181,7 +198,9 @@ impl Broker {
         };
         let health = HealthReporter::new();
         let routes = routes(services, &health)?;
-        let listener = Listener::bind(&config.listen.to_string()).await.map_err(|source| BrokerError::Listen { address: config.listen, source })?;
+        let listener = Listener::bind(&config.listen.to_string())
+            .await
+            .map_err(|source| BrokerError::Listen { address: config.listen, source })?;
         Ok(Self { config, listener, acceptor, certificate, edge, routes, health, journals, front, tasks })
     }
 
@@ -203,7 +222,8 @@ impl Broker {
         announce(&health).await;
         let address_file = AddressFile::write(&config.data_dir, address)?;
         tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
-        let served = server(edge).add_routes(routes).serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
+        let served =
+            server(edge).add_routes(routes).serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
         let mut served = Box::pin(served);
         tokio::select! {
             () = shutdown => {}
@@ -241,7 +261,12 @@ impl Journals {
     }
 }
 
-async fn open_registry(config: &Config, founding: &Founding, clock: &Arc<dyn Clock>, tasks: &Tasks) -> Result<Registry, BrokerError> {
+async fn open_registry(
+    config: &Config,
+    founding: &Founding,
+    clock: &Arc<dyn Clock>,
+    tasks: &Tasks,
+) -> Result<Registry, BrokerError> {
     let opening = Opening {
         founding: founding.statement(),
         root_sha256: founding.root_sha256,
@@ -253,7 +278,11 @@ async fn open_registry(config: &Config, founding: &Founding, clock: &Arc<dyn Clo
     Ok(Registry::open(&config.data_dir.join("registry.journal"), opening).await?)
 }
 
-fn acceptor(certificate: &OwnCertificate, registry: &Registry, clock: &Arc<dyn Clock>) -> Result<Acceptor, BrokerError> {
+fn acceptor(
+    certificate: &OwnCertificate,
+    registry: &Registry,
+    clock: &Arc<dyn Clock>,
+) -> Result<Acceptor, BrokerError> {
     let anchors: Arc<dyn AnchorSource> = registry.anchors();
     let mutual = server_config(certificate.credentials(), anchors, Arc::clone(clock))?;
     let enrolment = enrolment_server_config(certificate.credentials(), Arc::clone(clock))?;
@@ -261,7 +290,13 @@ fn acceptor(certificate: &OwnCertificate, registry: &Registry, clock: &Arc<dyn C
 }
 
 fn access(
-    config: &Config, permit_key: PermitKey, registry: &Registry, ledger: Ledger, links: Links, clock: &Arc<dyn Clock>, tasks: &Tasks,
+    config: &Config,
+    permit_key: PermitKey,
+    registry: &Registry,
+    ledger: Ledger,
+    links: Links,
+    clock: &Arc<dyn Clock>,
+    tasks: &Tasks,
 ) -> Result<Access, BrokerError> {
     let tables = Tables::builtin().map_err(BrokerError::Tables)?;
     Ok(Access::new(Parts {

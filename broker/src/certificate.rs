@@ -90,9 +90,12 @@ impl OwnCertificate {
 
     /// A failure leaves the old certificate in use, and half its life to try again.
     fn renew(&self) {
-        let renewed = self.issuer.issue().and_then(|(chain, key)| Ok(self.credentials.replace(chain, &key).map_err(boxed)?));
+        let renewed =
+            self.issuer.issue().and_then(|(chain, key)| Ok(self.credentials.replace(chain, &key).map_err(boxed)?));
         match renewed {
-            Ok(()) => tracing::info!(not_after = %self.credentials.leaf().not_after, "renewed the broker's certificate"),
+            Ok(()) => {
+                tracing::info!(not_after = %self.credentials.leaf().not_after, "renewed the broker's certificate")
+            }
             Err(error) => tracing::error!(error = chain::text(&error), "cannot renew the broker's certificate"),
         }
     }

@@ -126,7 +126,9 @@ impl FromStr for Address {
             };
             (port != 0 && host_is_good).then_some(host.len())
         };
-        let host_end = host_end().ok_or_else(|| comity_types::Invalid::new(text, "an address \"host:port\", such as node1.org-a.example:7444 or [::1]:7444"))?;
+        let host_end = host_end().ok_or_else(|| {
+            comity_types::Invalid::new(text, "an address \"host:port\", such as node1.org-a.example:7444 or [::1]:7444")
+        })?;
         Ok(Self { text: text.to_owned(), host_end })
     }
 }
@@ -260,9 +262,21 @@ impl Default for RawLeaf {
 fn check(raw: Raw, folder: &Path) -> Result<Config, Vec<Problem>> {
     let mut checks = Checks::default();
     let config = Some(()).and_then(|()| {
-        let listen = checks.parse("listen", &raw.listen, "an IP address and a port, such as 0.0.0.0:7443; port 0 takes a free one");
-        let advertise = checks.list("advertise", &raw.advertise, "list how members reach this broker, such as [\"broker.fed.example:7443\"]");
-        let places = checks.list("places", &raw.places, "list where this broker's machine stands, such as [\"DE\"]: an unknown place would be a leak");
+        let listen = checks.parse(
+            "listen",
+            &raw.listen,
+            "an IP address and a port, such as 0.0.0.0:7443; port 0 takes a free one",
+        );
+        let advertise = checks.list(
+            "advertise",
+            &raw.advertise,
+            "list how members reach this broker, such as [\"broker.fed.example:7443\"]",
+        );
+        let places = checks.list(
+            "places",
+            &raw.places,
+            "list where this broker's machine stands, such as [\"DE\"]: an unknown place would be a leak",
+        );
         let replica = checks.valid("replica", &raw.replica);
         let log = checks.log(raw.log);
         let limits = checks.limits(&raw.limits);
@@ -303,18 +317,25 @@ impl Checks {
         text.parse().map_or_else(|invalid| self.problem(field, invalid), Some)
     }
 
-    fn list<T: FromStr<Err = comity_types::Invalid>>(&mut self, field: &str, texts: &[String], empty: &str) -> Option<Vec<T>> {
+    fn list<T: FromStr<Err = comity_types::Invalid>>(
+        &mut self,
+        field: &str,
+        texts: &[String],
+        empty: &str,
+    ) -> Option<Vec<T>> {
         if texts.is_empty() {
             return self.problem(field, format_args!("is empty; {empty}"));
         }
         // Not short-circuited: every wrong item is reported.
-        let items: Vec<_> = texts.iter().enumerate().map(|(i, text)| self.valid(&format!("{field}[{i}]"), text)).collect();
+        let items: Vec<_> =
+            texts.iter().enumerate().map(|(i, text)| self.valid(&format!("{field}[{i}]"), text)).collect();
         items.into_iter().collect()
     }
 
     fn duration(&mut self, field: &str, text: &str, range: std::ops::RangeInclusive<Duration>) -> Option<Duration> {
         let Ok(duration) = humantime::parse_duration(text) else {
-            return self.problem(field, comity_types::Invalid::new(text, "a duration with its unit, such as 30s, 24h or 30d"));
+            return self
+                .problem(field, comity_types::Invalid::new(text, "a duration with its unit, such as 30s, 24h or 30d"));
         };
         if range.contains(&duration) {
             return Some(duration);
@@ -341,9 +362,14 @@ impl Checks {
 
     fn limits(&mut self, raw: &RawLimits) -> Option<Limits> {
         let in_flight = self.number("limits.in_flight", raw.in_flight, 1..=MAX_IN_FLIGHT);
-        let per_organisation = self.number("limits.in_flight_per_organisation", raw.in_flight_per_organisation, 1..=MAX_IN_FLIGHT);
+        let per_organisation =
+            self.number("limits.in_flight_per_organisation", raw.in_flight_per_organisation, 1..=MAX_IN_FLIGHT);
         let request_bytes = self.number("limits.request_bytes", raw.request_bytes, REQUEST_BYTES);
-        Some(Limits { in_flight: in_flight?, in_flight_per_organisation: per_organisation?, request_bytes: request_bytes? })
+        Some(Limits {
+            in_flight: in_flight?,
+            in_flight_per_organisation: per_organisation?,
+            request_bytes: request_bytes?,
+        })
     }
 
     fn leaf(&mut self, raw: &RawLeaf) -> Option<Leaf> {

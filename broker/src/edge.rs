@@ -123,7 +123,10 @@ fn check_key(federation: &Federation, peer: &VerifiedPeer) -> Result<(), Status>
         return Ok(());
     }
     tracing::warn!(peer.id = %peer.id(), peer.key = peer.public_key().fingerprint(), "a member's certificate is for a key that was not admitted");
-    let message = format!("{} was admitted with another key (hint: use the key that joined; if it is lost, join under another name)", peer.id());
+    let message = format!(
+        "{} was admitted with another key (hint: use the key that joined; if it is lost, join under another name)",
+        peer.id()
+    );
     Err(failure(Code::PermissionDenied, "KEY_NOT_ADMITTED", message, vec![]))
 }
 
@@ -143,8 +146,14 @@ fn suspended(subject: &Subject, reason: &str, epoch: u64) -> Status {
         Subject::Organisation(_) => "ORGANISATION_SUSPENDED",
         Subject::Member(_) => "MEMBER_SUSPENDED",
     };
-    let message = format!("{subject} is suspended since epoch {epoch}: {reason} (hint: ask an operator of the federation)");
-    failure(Code::PermissionDenied, code, message, vec![("subject".into(), subject.to_string()), ("epoch".into(), epoch.to_string())])
+    let message =
+        format!("{subject} is suspended since epoch {epoch}: {reason} (hint: ask an operator of the federation)");
+    failure(
+        Code::PermissionDenied,
+        code,
+        message,
+        vec![("subject".into(), subject.to_string()), ("epoch".into(), epoch.to_string())],
+    )
 }
 
 fn unknown(id: &SpiffeId, epoch: u64) -> Status {
@@ -153,7 +162,9 @@ fn unknown(id: &SpiffeId, epoch: u64) -> Status {
 }
 
 fn no_certificate() -> Status {
-    let message = "this method needs a member's certificate (hint: connect with one; ALPN comity-enrol/1 is for joining alone)".into();
+    let message =
+        "this method needs a member's certificate (hint: connect with one; ALPN comity-enrol/1 is for joining alone)"
+            .into();
     failure(Code::Unauthenticated, "NO_CERTIFICATE", message, vec![])
 }
 
@@ -164,5 +175,10 @@ fn not_permitted(method: &Method) -> Status {
     };
     let kinds = method.callers.iter().map(name).collect::<Vec<_>>().join(", ");
     let message = format!("{} is not for this kind of member, but for: {kinds}", method.path);
-    failure(Code::PermissionDenied, "METHOD_NOT_PERMITTED", message, vec![("method".into(), method.path.into()), ("permitted".into(), kinds)])
+    failure(
+        Code::PermissionDenied,
+        "METHOD_NOT_PERMITTED",
+        message,
+        vec![("method".into(), method.path.into()), ("permitted".into(), kinds)],
+    )
 }

@@ -191,7 +191,9 @@ impl Registry {
         P: FnOnce(&Federation) -> Result<Vec<Statement>, E> + Send + 'static,
     {
         let inner = Arc::clone(&self.0);
-        run_to_end(&self.0.tasks, "registry update", async move { inner.update(by, plan).await }).await.unwrap_or_else(|| Err(RegistryError::Stopping.into()))
+        run_to_end(&self.0.tasks, "registry update", async move { inner.update(by, plan).await })
+            .await
+            .unwrap_or_else(|| Err(RegistryError::Stopping.into()))
     }
 
     /// Resolves, to the cause, when the journal has failed and the broker has to end.
@@ -202,7 +204,11 @@ impl Registry {
 
 /// Runs `work` in a task of its own, so that it is not cut where its caller is: half of a change is worse than none.
 /// `None` if the program is stopping and takes no more tasks.
-pub async fn run_to_end<T: Send + 'static>(tasks: &Tasks, name: &'static str, work: impl Future<Output = T> + Send + 'static) -> Option<T> {
+pub async fn run_to_end<T: Send + 'static>(
+    tasks: &Tasks,
+    name: &'static str,
+    work: impl Future<Output = T> + Send + 'static,
+) -> Option<T> {
     let (done, result) = oneshot::channel();
     tasks.spawn(name, async move {
         // The caller may have left; the work is done all the same.
@@ -212,7 +218,11 @@ pub async fn run_to_end<T: Send + 'static>(tasks: &Tasks, name: &'static str, wo
 }
 
 impl Inner {
-    async fn update<E: From<RegistryError>>(&self, by: Option<SpiffeId>, plan: impl FnOnce(&Federation) -> Result<Vec<Statement>, E>) -> Result<u64, E> {
+    async fn update<E: From<RegistryError>>(
+        &self,
+        by: Option<SpiffeId>,
+        plan: impl FnOnce(&Federation) -> Result<Vec<Statement>, E>,
+    ) -> Result<u64, E> {
         let _turn = self.writer.lock().await;
         let statements = plan(&self.snapshot.load().federation)?;
         for statement in statements {
@@ -250,7 +260,8 @@ impl Inner {
 fn organisation_anchors(state: &OrganisationState) -> Result<OrganisationAnchors, RegistryError> {
     let domain = &state.organisation.trust_domain;
     let invalid = |problem: String| RegistryError::Anchor { organisation: domain.clone(), problem };
-    let decode = |text: &String| STANDARD.decode(text).map(CertificateDer::from).map_err(|error| invalid(error.to_string()));
+    let decode =
+        |text: &String| STANDARD.decode(text).map(CertificateDer::from).map_err(|error| invalid(error.to_string()));
     let roots = state.anchors.iter().map(decode).collect::<Result<Vec<_>, _>>()?;
     OrganisationAnchors::new(domain.clone(), &roots).map_err(|error| invalid(error.to_string()))
 }
@@ -269,7 +280,9 @@ fn check_root(path: &Path, frames: &[Vec<u8>], expected: Digest) -> Result<(), R
     let Some(first) = frames.first() else { return Ok(()) };
     match Entry::from_json(first).map(|entry| entry.statement) {
         Ok(Statement::Founded { root_sha256, .. }) if root_sha256 == expected => Ok(()),
-        Ok(Statement::Founded { root_sha256: found, .. }) => Err(RegistryError::OtherRoot { path: path.to_owned(), expected, found }),
+        Ok(Statement::Founded { root_sha256: found, .. }) => {
+            Err(RegistryError::OtherRoot { path: path.to_owned(), expected, found })
+        }
         Ok(_) | Err(_) => Err(RegistryError::NotFounded { path: path.to_owned() }),
     }
 }

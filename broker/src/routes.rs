@@ -40,7 +40,9 @@ pub(crate) fn routes(services: Services, health: &HealthReporter) -> Result<Rout
         .add_service(MembershipServer::new(services.membership).max_decoding_message_size(MAX_MEMBERSHIP_BYTES))
         .add_service(CatalogServer::new(services.catalog).max_decoding_message_size(MAX_MEMBERSHIP_BYTES))
         .add_service(services.inference)
-        .add_service(tonic_health::pb::health_server::HealthServer::new(tonic_health::server::HealthService::from_health_reporter(health.clone())))
+        .add_service(tonic_health::pb::health_server::HealthServer::new(
+            tonic_health::server::HealthService::from_health_reporter(health.clone()),
+        ))
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?);
     Ok(routes.routes())

@@ -31,8 +31,12 @@ pub(crate) fn admission(error: AdmissionError) -> Status {
     let message = error.to_string();
     match error {
         AdmissionError::Enrolment(refused) => enrolment(&refused),
-        AdmissionError::Exists { member } => failure(Code::AlreadyExists, "MEMBER_EXISTS", message, vec![("member".into(), member.to_string())]),
-        AdmissionError::Invalid { field, .. } => failure(Code::InvalidArgument, "INVALID_FIELD", message, vec![("field".into(), field.into())]),
+        AdmissionError::Exists { member } => {
+            failure(Code::AlreadyExists, "MEMBER_EXISTS", message, vec![("member".into(), member.to_string())])
+        }
+        AdmissionError::Invalid { field, .. } => {
+            failure(Code::InvalidArgument, "INVALID_FIELD", message, vec![("field".into(), field.into())])
+        }
         AdmissionError::NotActive { .. } => failure(Code::PermissionDenied, "NOT_ACTIVE", message, vec![]),
         AdmissionError::Registry(error) => registry(&error),
         AdmissionError::Store(_) | AdmissionError::Authority(_) | AdmissionError::Internal { .. } => ours(&error),
@@ -57,12 +61,13 @@ fn statement(refused: &StatementRefused) -> Status {
     let (code, reason) = match refused {
         StatementRefused::NotAMember(_) => (Code::NotFound, "NOT_A_MEMBER"),
         StatementRefused::AlreadyAMember(_) => (Code::AlreadyExists, "MEMBER_EXISTS"),
-        StatementRefused::Reason { .. } | StatementRefused::WrongDomain { .. } | StatementRefused::TooManyOffers { .. } | StatementRefused::Offer { .. } => {
-            (Code::InvalidArgument, "INVALID_FIELD")
-        }
-        StatementRefused::AlreadySuspended(_) | StatementRefused::NotSuspended(_) | StatementRefused::LastOperator(_) => {
-            (Code::FailedPrecondition, "STATEMENT_REFUSED")
-        }
+        StatementRefused::Reason { .. }
+        | StatementRefused::WrongDomain { .. }
+        | StatementRefused::TooManyOffers { .. }
+        | StatementRefused::Offer { .. } => (Code::InvalidArgument, "INVALID_FIELD"),
+        StatementRefused::AlreadySuspended(_)
+        | StatementRefused::NotSuspended(_)
+        | StatementRefused::LastOperator(_) => (Code::FailedPrecondition, "STATEMENT_REFUSED"),
         StatementRefused::OutOfOrder { .. } | StatementRefused::Founding => return ours(refused),
     };
     failure(code, reason, refused.to_string(), vec![])

@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use comity_identity::tls::{client_config, enrolment_client_config};
-use comity_identity::{Authority, CertificateDer, Credentials, Invite, KeyPair, OrganisationAnchors, PermitKey, Root, SigningRequest};
+use comity_identity::{
+    Authority, CertificateDer, Credentials, Invite, KeyPair, OrganisationAnchors, PermitKey, Root, SigningRequest,
+};
 use comity_policy::Organisation;
 use comity_proto::enrolment::enrolment_client::EnrolmentClient;
 use comity_proto::enrolment::join_response::State;
@@ -86,7 +88,8 @@ impl Scene {
 
     /// Founds a federation whose broker does not run.
     pub(crate) fn founded() -> Self {
-        let clock = Arc::new(SetClock(AtomicI64::new("2026-11-23T10:00:00Z".parse::<Timestamp>().unwrap().as_millis())));
+        let clock =
+            Arc::new(SetClock(AtomicI64::new("2026-11-23T10:00:00Z".parse::<Timestamp>().unwrap().as_millis())));
         let dir = tempfile::tempdir().unwrap();
         let now = clock.now();
         let authority = Authority::generate("fed.example".parse().unwrap(), now).unwrap();
@@ -144,7 +147,8 @@ impl Scene {
         let address = broker.local_addr();
         let (end, ended) = oneshot::channel();
         // The test may be over before the broker is.
-        Tasks::new().spawn("broker", async move { drop(end.send(broker.run(async move { drop(stopped.await) }).await)) });
+        Tasks::new()
+            .spawn("broker", async move { drop(end.send(broker.run(async move { drop(stopped.await) }).await)) });
         *self.running.lock().unwrap() = Some(Running { address, stop, ended });
         Ok(())
     }
@@ -175,7 +179,8 @@ impl Scene {
 
     /// A connection with a member's certificate.
     pub(crate) async fn connect(&self, member: &Member) -> Result<Channel, tonic::transport::Error> {
-        let tls = client_config(member.credentials(), self.root.broker.clone(), self.anchors(), self.clock.clone()).unwrap();
+        let tls =
+            client_config(member.credentials(), self.root.broker.clone(), self.anchors(), self.clock.clone()).unwrap();
         self.dial(tls).await
     }
 
@@ -199,12 +204,18 @@ impl Scene {
     }
 
     pub(crate) async fn invite(&self, domain: &str, kind: Kind, name: &str) -> Invite {
-        let request = InviteRequest { trust_domain: domain.into(), kind: kind.into(), name: name.into(), ttl_seconds: 3600 };
+        let request =
+            InviteRequest { trust_domain: domain.into(), kind: kind.into(), name: name.into(), ttl_seconds: 3600 };
         self.operator().await.invite(request).await.unwrap().into_inner().invite.parse().unwrap()
     }
 
     /// Presents an invite, as a program that joins does.
-    pub(crate) async fn join(&self, invite: &Invite, key: &KeyPair, organisation: Option<&Organisation>) -> Result<State, Status> {
+    pub(crate) async fn join(
+        &self,
+        invite: &Invite,
+        key: &KeyPair,
+        organisation: Option<&Organisation>,
+    ) -> Result<State, Status> {
         let request = JoinRequest {
             invite_id: invite.id_text(),
             secret: invite.secret.reveal().to_vec().into(),

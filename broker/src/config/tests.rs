@@ -23,7 +23,9 @@ fn all_wrong_values_are_reported_at_once() {
     let text = "listen = 'here'\nadvertise = ['broker', 'ok.example:1']\ndata_dir = 'd'\nplaces = ['UK']\ndrain = '30'\n\
                 [limits]\nin_flight = 0\n[leaf]\nnode = '1s'\n[log]\nformat = 'xml'\n";
     let error = load_text(text).unwrap_err();
-    for field in ["listen: ", "advertise[0]: ", "places[0]: ", "drain: ", "limits.in_flight: ", "leaf.node: ", "log.format: "] {
+    for field in
+        ["listen: ", "advertise[0]: ", "places[0]: ", "drain: ", "limits.in_flight: ", "leaf.node: ", "log.format: "]
+    {
         assert!(error.contains(field), "{field} is missing in: {error}");
     }
     assert!(!error.contains("advertise[1]"), "{error}");
@@ -49,10 +51,26 @@ fn relative_paths_start_at_the_file() {
 
 #[test]
 fn addresses_are_a_host_and_a_port() {
-    for (text, host) in [("n1.org-a.example:7444", "n1.org-a.example"), ("127.0.0.1:1", "127.0.0.1"), ("[::1]:7444", "::1")] {
+    for (text, host) in
+        [("n1.org-a.example:7444", "n1.org-a.example"), ("127.0.0.1:1", "127.0.0.1"), ("[::1]:7444", "::1")]
+    {
         assert_eq!(text.parse::<Address>().unwrap().host(), host);
     }
-    for text in ["", "host", "host:", ":1", "host:0", "host:99999", "ho st:1", "::1:7444", "a..b:1", "-a:1", "http://a:1", "host:+1", "[1.2.3.4]:1"] {
+    for text in [
+        "",
+        "host",
+        "host:",
+        ":1",
+        "host:0",
+        "host:99999",
+        "ho st:1",
+        "::1:7444",
+        "a..b:1",
+        "-a:1",
+        "http://a:1",
+        "host:+1",
+        "[1.2.3.4]:1",
+    ] {
         assert!(text.parse::<Address>().is_err(), "{text} was accepted");
     }
 }

@@ -74,7 +74,8 @@ impl Drop for Place {
 }
 
 fn exhausted(reason: &'static str, who: &str, limit: usize) -> Status {
-    let message = format!("{who} has {limit} calls in flight, which is its limit (hint: wait for some to end, and try again)");
+    let message =
+        format!("{who} has {limit} calls in flight, which is its limit (hint: wait for some to end, and try again)");
     failure(Code::ResourceExhausted, reason, message, vec![("limit".into(), limit.to_string())])
 }
 

@@ -70,7 +70,8 @@ where
         };
         let organisation = admitted.caller.as_ref().map_or("-", |caller| caller.organisation().as_str());
         let id = RequestId::new();
-        let span = tracing::info_span!("edge", request.id = %id, peer.org = organisation, grpc.method = request.uri().path());
+        let span =
+            tracing::info_span!("edge", request.id = %id, peer.org = organisation, grpc.method = request.uri().path());
         if let Some(caller) = admitted.caller {
             request.extensions_mut().insert(caller);
         }

@@ -20,7 +20,8 @@ use super::{Registry, RegistryError, run_to_end};
 use crate::config::{Address, Leaf};
 
 /// Shortest and longest life of an invite.
-pub const INVITE_TTL: std::ops::RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(30 * 24 * 3600);
+pub const INVITE_TTL: std::ops::RangeInclusive<Duration> =
+    Duration::from_secs(60)..=Duration::from_secs(30 * 24 * 3600);
 /// Times that a join looks again after it met another call for the same invite: each look advances by a state, and there are three.
 const JOIN_ROUNDS: usize = 4;
 
@@ -149,7 +150,15 @@ pub struct Door {
 impl Admission {
     /// Puts it together.
     #[must_use]
-    pub fn new(registry: Registry, enrolments: Store, authorities: Arc<Authorities>, leaf: Leaf, door: Door, clock: Arc<dyn Clock>, tasks: Tasks) -> Self {
+    pub fn new(
+        registry: Registry,
+        enrolments: Store,
+        authorities: Arc<Authorities>,
+        leaf: Leaf,
+        door: Door,
+        clock: Arc<dyn Clock>,
+        tasks: Tasks,
+    ) -> Self {
         Self(Arc::new(Inner { registry, enrolments, authorities, leaf, clock, tasks, door }))
     }
 
@@ -163,7 +172,14 @@ impl Admission {
     ///
     /// # Errors
     /// It exists, is invited already, or cannot be in that trust domain.
-    pub async fn invite(&self, by: SpiffeId, domain: TrustDomain, kind: Kind, name: Name, ttl: Duration) -> Result<Invited, AdmissionError> {
+    pub async fn invite(
+        &self,
+        by: SpiffeId,
+        domain: TrustDomain,
+        kind: Kind,
+        name: Name,
+        ttl: Duration,
+    ) -> Result<Invited, AdmissionError> {
         let member = SpiffeId::new(domain, kind, name);
         check_invitable(&self.0.registry.snapshot().federation, &member)?;
         let handed = comity_identity::Invite::generate(self.0.door.root_sha256, self.0.door.address.as_str());
@@ -208,7 +224,10 @@ impl Admission {
     /// # Errors
     /// There is no such enrolment, or it does not wait.
     pub async fn reject(&self, by: SpiffeId, id: InviteId, reason: String) -> Result<(), AdmissionError> {
-        self.run(move |inner| async move { inner.record(Event::Rejected { id, by, reason, at: inner.clock.now() }).await }).await
+        self.run(
+            move |inner| async move { inner.record(Event::Rejected { id, by, reason, at: inner.clock.now() }).await },
+        )
+        .await
     }
 
     /// A fresh certificate for a member that takes part, for its own ID and the key it calls with alone:
@@ -258,13 +277,22 @@ impl Inner {
         let (id, key) = (&application.id, application.request.public_key_digest());
         for _ in 0..JOIN_ROUNDS {
             let enrolments = self.enrolments.current();
-            let claim = enrolments.claim(id, &application.secret_sha256, &key, self.clock.now()).inspect_err(|refused| alarm(id, refused))?;
+            let claim = enrolments
+                .claim(id, &application.secret_sha256, &key, self.clock.now())
+                .inspect_err(|refused| alarm(id, refused))?;
             let next = match claim {
-                Claim::First(invite) => Event::Requested { id: id.clone(), request: self.request(invite, application)? },
+                Claim::First(invite) => {
+                    Event::Requested { id: id.clone(), request: self.request(invite, application)? }
+                }
                 Claim::Again(enrolment) => match &enrolment.state {
                     State::Requested(request) => match self.approved_by_invite(&enrolment.invite) {
                         Some(by) => Event::Approved { id: id.clone(), by, at: self.clock.now() },
-                        None => return Ok(Joined::Pending { id: id.clone(), fingerprint: request.key_sha256.fingerprint() }),
+                        None => {
+                            return Ok(Joined::Pending {
+                                id: id.clone(),
+                                fingerprint: request.key_sha256.fingerprint(),
+                            });
+                        }
                     },
                     State::Approved { request, by } => {
                         let member = &enrolment.invite.member;
@@ -272,7 +300,10 @@ impl Inner {
                         Event::Issued { id: id.clone(), certificate: self.issue(member, &application.request)? }
                     }
                     State::Issued { certificate, .. } => {
-                        return Ok(Joined::Issued { member: enrolment.invite.member.clone(), certificate: certificate.clone() });
+                        return Ok(Joined::Issued {
+                            member: enrolment.invite.member.clone(),
+                            certificate: certificate.clone(),
+                        });
                     }
                     State::Rejected { reason, .. } => return Ok(Joined::Rejected { reason: reason.clone() }),
                     State::Open => return Err(Refused::Unknown.into()),
@@ -292,7 +323,11 @@ impl Inner {
         let snapshot = self.registry.snapshot();
         check_invitable(&snapshot.federation, &invite.member)?;
         let domain = invite.member.trust_domain();
-        let organisation = if is_at_home(&snapshot.federation, domain) { None } else { Some(facts(domain, application.organisation.as_ref())?) };
+        let organisation = if is_at_home(&snapshot.federation, domain) {
+            None
+        } else {
+            Some(facts(domain, application.organisation.as_ref())?)
+        };
         Ok(Request { key_sha256: application.request.public_key_digest(), organisation, at: self.clock.now() })
     }
 
@@ -310,7 +345,10 @@ impl Inner {
             .update(Some(by), move |federation| {
                 let mut statements = Vec::new();
                 if !is_at_home(federation, &domain) {
-                    let organisation = request.organisation.ok_or_else(|| AdmissionError::Invalid { field: "organisation", problem: MISSING_FACTS.into() })?;
+                    let organisation = request.organisation.ok_or_else(|| AdmissionError::Invalid {
+                        field: "organisation",
+                        problem: MISSING_FACTS.into(),
+                    })?;
                     statements.push(Statement::OrganisationAdmitted { organisation, anchors: vec![anchor] });
                 }
                 match federation.member(&member) {
@@ -333,11 +371,15 @@ impl Inner {
         };
         let internal = |error: &dyn std::fmt::Display| AdmissionError::Internal { problem: error.to_string() };
         let issued = authority.issue(csr, member, &[], life, self.clock.now()).map_err(|error| internal(&error))?;
-        Ok(Certificate { chain: issued.chain.iter().map(|der| STANDARD.encode(der)).collect(), not_after: issued.not_after })
+        Ok(Certificate {
+            chain: issued.chain.iter().map(|der| STANDARD.encode(der)).collect(),
+            not_after: issued.not_after,
+        })
     }
 }
 
-const MISSING_FACTS: &str = "missing; the organisation is new to the federation (hint: give its organisation.toml to join)";
+const MISSING_FACTS: &str =
+    "missing; the organisation is new to the federation (hint: give its organisation.toml to join)";
 
 /// True if members of the domain need no organisation to be admitted first.
 fn is_at_home(federation: &Federation, domain: &TrustDomain) -> bool {
@@ -357,14 +399,19 @@ fn check_invitable(federation: &Federation, member: &SpiffeId) -> Result<(), Adm
     let at_federation = federation.name() == Some(member.trust_domain());
     match member.kind() {
         Kind::Operator if !at_federation => {
-            let problem = format!("operators are members of the federation itself, {}", federation.name().map_or("", TrustDomain::as_str));
+            let problem = format!(
+                "operators are members of the federation itself, {}",
+                federation.name().map_or("", TrustDomain::as_str)
+            );
             return Err(AdmissionError::Invalid { field: "trust_domain", problem });
         }
         Kind::Node | Kind::App if at_federation => {
             let problem = "nodes and apps belong to an organisation, not to the federation itself".into();
             return Err(AdmissionError::Invalid { field: "trust_domain", problem });
         }
-        Kind::Broker => return Err(AdmissionError::Invalid { field: "kind", problem: "brokers are not invited".into() }),
+        Kind::Broker => {
+            return Err(AdmissionError::Invalid { field: "kind", problem: "brokers are not invited".into() });
+        }
         Kind::Operator | Kind::Node | Kind::App => {}
     }
     if federation.member(member).is_some() {
@@ -379,4 +426,3 @@ fn alarm(id: &InviteId, refused: &Refused) {
         tracing::warn!(enrolment.id = %id, bound, "an invite was presented by a second key");
     }
 }
-

@@ -88,7 +88,11 @@ impl Authorities {
     }
 
     /// Holds the lock while it reads or makes one: two callers must not both make a key.
-    fn get(&self, organisation: &TrustDomain, missing: impl FnOnce(AuthorityError) -> Result<Authority, AuthorityError>) -> Result<Arc<Authority>, AuthorityError> {
+    fn get(
+        &self,
+        organisation: &TrustDomain,
+        missing: impl FnOnce(AuthorityError) -> Result<Authority, AuthorityError>,
+    ) -> Result<Arc<Authority>, AuthorityError> {
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(authority) = loaded.get(organisation) {
             return Ok(Arc::clone(authority));
@@ -112,7 +116,8 @@ impl Authorities {
         };
         let anchor = CertificateDer::from_pem_slice(&pem).map_err(|_| AuthorityError::Malformed { path })?;
         let key = std::fs::read_to_string(&key_path).map_err(|source| AuthorityError::Io { path: key_path, source })?;
-        let authority = Authority::from_pem(&Secret::new(key), &anchor).map_err(|source| unusable(organisation, source))?;
+        let authority =
+            Authority::from_pem(&Secret::new(key), &anchor).map_err(|source| unusable(organisation, source))?;
         if authority.domain() == organisation {
             return Ok(authority);
         }
@@ -121,11 +126,14 @@ impl Authorities {
 
     /// The key first: a certificate is only ever there with its key, and without one the authority is missing.
     fn create(&self, organisation: &TrustDomain, now: Timestamp) -> Result<Authority, AuthorityError> {
-        let authority = Authority::generate(organisation.clone(), now).map_err(|source| unusable(organisation, source))?;
+        let authority =
+            Authority::generate(organisation.clone(), now).map_err(|source| unusable(organisation, source))?;
         let (key_path, path) = self.paths(organisation);
         std::fs::create_dir_all(&self.dir).map_err(|source| AuthorityError::Io { path: self.dir.clone(), source })?;
-        write_durably(&key_path, authority.key_pem().reveal().as_bytes()).map_err(|source| AuthorityError::Io { path: key_path, source })?;
-        write_durably(&path, pem(&authority.anchor()).as_bytes()).map_err(|source| AuthorityError::Io { path, source })?;
+        write_durably(&key_path, authority.key_pem().reveal().as_bytes())
+            .map_err(|source| AuthorityError::Io { path: key_path, source })?;
+        write_durably(&path, pem(&authority.anchor()).as_bytes())
+            .map_err(|source| AuthorityError::Io { path, source })?;
         Ok(authority)
     }
 
@@ -141,6 +149,7 @@ fn unusable(organisation: &TrustDomain, source: comity_identity::authority::Auth
 /// A certificate as text (RFC 7468): base64 in lines of 64.
 pub(crate) fn pem(der: &[u8]) -> String {
     let text = STANDARD.encode(der);
-    let lines: String = text.as_bytes().chunks(64).map(|line| String::from_utf8_lossy(line).into_owned() + "\n").collect();
+    let lines: String =
+        text.as_bytes().chunks(64).map(|line| String::from_utf8_lossy(line).into_owned() + "\n").collect();
     format!("-----BEGIN CERTIFICATE-----\n{lines}-----END CERTIFICATE-----\n")
 }

@@ -46,7 +46,11 @@ impl FromStr for InviteId {
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let valid = text.len() == 32 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        if valid { Ok(Self(text.to_owned())) } else { Err(Invalid::new(text, "an enrolment id: 32 hexadecimal digits, lower case")) }
+        if valid {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(Invalid::new(text, "an enrolment id: 32 hexadecimal digits, lower case"))
+        }
     }
 }
 
@@ -192,7 +196,10 @@ impl State {
     pub fn request(&self) -> Option<&Request> {
         match self {
             Self::Open => None,
-            Self::Requested(request) | Self::Approved { request, .. } | Self::Issued { request, .. } | Self::Rejected { request, .. } => Some(request),
+            Self::Requested(request)
+            | Self::Approved { request, .. }
+            | Self::Issued { request, .. }
+            | Self::Rejected { request, .. } => Some(request),
         }
     }
 }
@@ -219,7 +226,9 @@ pub enum Refused {
         at: Timestamp,
     },
     /// Another key presented the secret first.
-    #[error("the invite was taken up by another key, {bound} (hint: if that was not you, tell an operator, and ask for a new invite)")]
+    #[error(
+        "the invite was taken up by another key, {bound} (hint: if that was not you, tell an operator, and ask for a new invite)"
+    )]
     AnotherKey {
         /// The fingerprint of the first key.
         bound: String,
@@ -280,8 +289,11 @@ impl Enrolments {
                 State::Open => Some(State::Requested(request)),
                 State::Requested(_) | State::Approved { .. } | State::Issued { .. } | State::Rejected { .. } => None,
             }),
-            Event::Approved { id, by, .. } => self.advance(&id, "waiting", |state| requested(state).map(|request| State::Approved { request, by })),
-            Event::Rejected { id, reason, .. } => self.advance(&id, "waiting", |state| requested(state).map(|request| State::Rejected { request, reason })),
+            Event::Approved { id, by, .. } => {
+                self.advance(&id, "waiting", |state| requested(state).map(|request| State::Approved { request, by }))
+            }
+            Event::Rejected { id, reason, .. } => self
+                .advance(&id, "waiting", |state| requested(state).map(|request| State::Rejected { request, reason })),
             Event::Issued { id, certificate } => self.advance(&id, "approved", |state| match state {
                 State::Approved { request, .. } => Some(State::Issued { request: request.clone(), certificate }),
                 State::Open | State::Requested(_) | State::Issued { .. } | State::Rejected { .. } => None,
@@ -294,7 +306,8 @@ impl Enrolments {
     /// # Errors
     /// The invite does not exist, is over, has another secret, or belongs to another key.
     pub fn claim(&self, id: &InviteId, secret: &Digest, key: &Digest, now: Timestamp) -> Result<Claim<'_>, Refused> {
-        let enrolment = self.by_id.get(id).filter(|enrolment| enrolment.invite.secret_sha256 == *secret).ok_or(Refused::Unknown)?;
+        let enrolment =
+            self.by_id.get(id).filter(|enrolment| enrolment.invite.secret_sha256 == *secret).ok_or(Refused::Unknown)?;
         let bound = enrolment.state.request().map(|request| request.key_sha256);
         if let Some(bound) = bound.filter(|bound| bound != key) {
             return Err(Refused::AnotherKey { bound: bound.fingerprint() });
@@ -328,7 +341,8 @@ impl Enrolments {
             State::Open | State::Requested(_) | State::Approved { .. } => enrolment.invite.expires_at > at,
             State::Issued { .. } | State::Rejected { .. } => false,
         };
-        if let Some(other) = self.by_id.values().filter(live).find(|enrolment| enrolment.invite.member == invite.member) {
+        if let Some(other) = self.by_id.values().filter(live).find(|enrolment| enrolment.invite.member == invite.member)
+        {
             return Err(Refused::AlreadyInvited { member: invite.member, until: other.invite.expires_at });
         }
         if self.by_id.values().filter(live).count() >= MAX_LIVE {
@@ -338,7 +352,12 @@ impl Enrolments {
         Ok(())
     }
 
-    fn advance(&mut self, id: &InviteId, expected: &'static str, next: impl FnOnce(&State) -> Option<State>) -> Result<(), Refused> {
+    fn advance(
+        &mut self,
+        id: &InviteId,
+        expected: &'static str,
+        next: impl FnOnce(&State) -> Option<State>,
+    ) -> Result<(), Refused> {
         let enrolment = self.by_id.get_mut(id).ok_or_else(|| Refused::NoEnrolment { id: id.clone() })?;
         let wrong = Refused::WrongState { id: id.clone(), state: name(&enrolment.state), expected };
         enrolment.state = next(&enrolment.state).ok_or(wrong)?;

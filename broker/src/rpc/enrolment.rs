@@ -33,7 +33,8 @@ impl Service {
     }
 
     fn issued(&self, member: &SpiffeId, certificate: &Certificate) -> Result<wire::Issued, Status> {
-        let decoded = certificate.chain.iter().map(|text| STANDARD.decode(text).map(Bytes::from)).collect::<Result<_, _>>();
+        let decoded =
+            certificate.chain.iter().map(|text| STANDARD.decode(text).map(Bytes::from)).collect::<Result<_, _>>();
         let chain = decoded.map_err(|error| super::ours(&error))?;
         let anchors = self.admission.anchors(member.trust_domain()).map_err(admission)?;
         Ok(wire::Issued {
@@ -61,10 +62,13 @@ impl Enrolment for Service {
             id: parse("invite_id", &request.invite_id)?,
             secret_sha256: Digest::of(&request.secret),
             request: SigningRequest::parse(&request.csr_der).map_err(|error| invalid("csr_der", error))?,
-            organisation: organisation.map_err(|error: comity_proto::convert::WireError| invalid("organisation", error))?,
+            organisation: organisation
+                .map_err(|error: comity_proto::convert::WireError| invalid("organisation", error))?,
         };
         let state = match self.admission.join(application).await.map_err(admission)? {
-            Joined::Pending { id, fingerprint } => State::Pending(wire::Pending { enrolment_id: id.to_string(), fingerprint }),
+            Joined::Pending { id, fingerprint } => {
+                State::Pending(wire::Pending { enrolment_id: id.to_string(), fingerprint })
+            }
             Joined::Issued { member, certificate } => State::Issued(self.issued(&member, &certificate)?),
             Joined::Rejected { reason } => State::Rejected(wire::Rejected { reason }),
         };

@@ -10,8 +10,8 @@ use comity_membership::{Federation, Statement, Subject};
 use comity_policy::Offer;
 use comity_proto::membership as wire;
 use comity_proto::membership::membership_server::Membership;
-use comity_types::ids::Kind;
 use comity_types::SpiffeId;
+use comity_types::ids::Kind;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
@@ -64,9 +64,13 @@ impl Membership for Service {
         Ok(Response::new(render::invite(&invited)?))
     }
 
-    async fn list_enrolments(&self, _: Request<wire::ListEnrolmentsRequest>) -> Result<Response<wire::ListEnrolmentsResponse>, Status> {
+    async fn list_enrolments(
+        &self,
+        _: Request<wire::ListEnrolmentsRequest>,
+    ) -> Result<Response<wire::ListEnrolmentsResponse>, Status> {
         let enrolments = self.admission.enrolments().current();
-        let enrolments = enrolments.waiting().into_iter().map(|(invite, request)| render::enrolment(invite, request)).collect();
+        let enrolments =
+            enrolments.waiting().into_iter().map(|(invite, request)| render::enrolment(invite, request)).collect();
         Ok(Response::new(wire::ListEnrolmentsResponse { enrolments }))
     }
 
@@ -100,34 +104,53 @@ impl Membership for Service {
         Ok(Response::new(wire::LiftResponse { epoch }))
     }
 
-    async fn list_organisations(&self, _: Request<wire::ListOrganisationsRequest>) -> Result<Response<wire::ListOrganisationsResponse>, Status> {
+    async fn list_organisations(
+        &self,
+        _: Request<wire::ListOrganisationsRequest>,
+    ) -> Result<Response<wire::ListOrganisationsResponse>, Status> {
         Ok(Response::new(render::organisations(&self.registry.snapshot().federation)))
     }
 
-    async fn list_nodes(&self, _: Request<wire::ListNodesRequest>) -> Result<Response<wire::ListNodesResponse>, Status> {
+    async fn list_nodes(
+        &self,
+        _: Request<wire::ListNodesRequest>,
+    ) -> Result<Response<wire::ListNodesResponse>, Status> {
         Ok(Response::new(render::nodes(&self.registry.snapshot().federation, |node| self.links.load(node).state)))
     }
 
-    async fn list_apps(&self, request: Request<wire::ListAppsRequest>) -> Result<Response<wire::ListAppsResponse>, Status> {
+    async fn list_apps(
+        &self,
+        request: Request<wire::ListAppsRequest>,
+    ) -> Result<Response<wire::ListAppsResponse>, Status> {
         let caller = CallerIdentity::of(&request)?.id();
         let only = (caller.kind() != Kind::Operator).then(|| caller.trust_domain());
         Ok(Response::new(render::apps(&self.registry.snapshot().federation, only)))
     }
 
-    async fn publish_offers(&self, request: Request<wire::PublishOffersRequest>) -> Result<Response<wire::PublishOffersResponse>, Status> {
+    async fn publish_offers(
+        &self,
+        request: Request<wire::PublishOffersRequest>,
+    ) -> Result<Response<wire::PublishOffersResponse>, Status> {
         let node = CallerIdentity::of(&request)?.id().clone();
         let request = request.into_inner();
         let address: Address = parse("address", &request.address)?;
         let offers = offers(&node, request.offers)?;
         let statement = Statement::OffersPublished { node: node.clone(), address: address.to_string(), offers };
-        let plan = |federation: &Federation| Ok::<_, RegistryError>(if is_published(federation, &statement) { vec![] } else { vec![statement] });
+        let plan = |federation: &Federation| {
+            Ok::<_, RegistryError>(if is_published(federation, &statement) { vec![] } else { vec![statement] })
+        };
         let epoch = self.registry.update(Some(node), plan).await.map_err(|error| registry(&error))?;
         Ok(Response::new(wire::PublishOffersResponse { epoch }))
     }
 
     async fn watch(&self, request: Request<wire::WatchRequest>) -> Result<Response<watch::Entries>, Status> {
         let caller = CallerIdentity::of(&request)?.id().clone();
-        Ok(Response::new(watch::entries(self.registry.clone(), caller, request.get_ref().after_epoch, self.stop.clone())))
+        Ok(Response::new(watch::entries(
+            self.registry.clone(),
+            caller,
+            request.get_ref().after_epoch,
+            self.stop.clone(),
+        )))
     }
 }
 
@@ -136,13 +159,18 @@ fn kind(number: i32) -> Result<Kind, Status> {
         Ok(wire::Kind::Node) => Ok(Kind::Node),
         Ok(wire::Kind::App) => Ok(Kind::App),
         Ok(wire::Kind::Operator) => Ok(Kind::Operator),
-        Ok(wire::Kind::Unspecified) | Err(_) => Err(invalid("kind", format_args!("{number} is not KIND_NODE, KIND_APP or KIND_OPERATOR"))),
+        Ok(wire::Kind::Unspecified) | Err(_) => {
+            Err(invalid("kind", format_args!("{number} is not KIND_NODE, KIND_APP or KIND_OPERATOR")))
+        }
     }
 }
 
 fn reason(reason: String) -> Result<String, Status> {
     if reason.is_empty() || reason.len() > MAX_REASON_BYTES {
-        return Err(invalid("reason", format_args!("has {} bytes, not 1 to {MAX_REASON_BYTES}: the member sees it", reason.len())));
+        return Err(invalid(
+            "reason",
+            format_args!("has {} bytes, not 1 to {MAX_REASON_BYTES}: the member sees it", reason.len()),
+        ));
     }
     Ok(reason)
 }

@@ -87,7 +87,8 @@ async fn a_node_publishes_for_itself_alone_and_again_is_the_same_as_once() {
 async fn every_answer_names_its_request() {
     let scene = Scene::new().await;
     let mut operator = scene.operator().await;
-    let mut id = async || operator.list_nodes(ListNodesRequest {}).await.unwrap().metadata().get(REQUEST_ID).unwrap().clone();
+    let mut id =
+        async || operator.list_nodes(ListNodesRequest {}).await.unwrap().metadata().get(REQUEST_ID).unwrap().clone();
     let (first, second) = (id().await, id().await);
     assert_eq!(first.len(), 16);
     assert_ne!(first, second);

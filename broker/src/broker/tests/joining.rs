@@ -6,7 +6,8 @@ use comity_proto::enrolment::join_response::State;
 use comity_proto::enrolment::{GetRootRequest, RenewRequest};
 use comity_proto::membership::membership_client::MembershipClient;
 use comity_proto::membership::{
-    ApproveRequest, InviteRequest, Kind, ListAppsRequest, ListEnrolmentsRequest, ListNodesRequest, ListOrganisationsRequest, RejectRequest,
+    ApproveRequest, InviteRequest, Kind, ListAppsRequest, ListEnrolmentsRequest, ListNodesRequest,
+    ListOrganisationsRequest, RejectRequest,
 };
 use comity_types::Digest;
 use tonic::Code;
@@ -20,24 +21,37 @@ async fn a_new_organisation_waits_until_operators_approve_and_its_node_gets_in()
     let scene = Scene::new().await;
     let (invite, key) = (scene.invite(ORG, Kind::Node, "n1").await, KeyPair::generate().unwrap());
 
-    let State::Pending(pending) = scene.join(&invite, &key, Some(&organisation(ORG))).await.unwrap() else { panic!("not pending") };
+    let State::Pending(pending) = scene.join(&invite, &key, Some(&organisation(ORG))).await.unwrap() else {
+        panic!("not pending")
+    };
     assert_eq!(pending.fingerprint, key.public_key_digest().fingerprint());
     let mut operator = scene.operator().await;
     let waiting = operator.list_enrolments(ListEnrolmentsRequest {}).await.unwrap().into_inner().enrolments;
-    assert_eq!((waiting.len(), &waiting[0].fingerprint, waiting[0].spiffe_id.as_str()), (1, &pending.fingerprint, "spiffe://org-a.example/node/n1"));
-    assert!(operator.list_organisations(ListOrganisationsRequest {}).await.unwrap().into_inner().organisations.is_empty());
+    assert_eq!(
+        (waiting.len(), &waiting[0].fingerprint, waiting[0].spiffe_id.as_str()),
+        (1, &pending.fingerprint, "spiffe://org-a.example/node/n1")
+    );
+    assert!(
+        operator.list_organisations(ListOrganisationsRequest {}).await.unwrap().into_inner().organisations.is_empty()
+    );
 
     let approve = ApproveRequest { enrolment_id: pending.enrolment_id };
     let epoch = operator.approve(approve.clone()).await.unwrap().into_inner().epoch;
     assert_eq!(epoch, 3, "the founding, the organisation, the node");
     assert_eq!(operator.approve(approve).await.unwrap().into_inner().epoch, 3, "again is the same as once");
 
-    let State::Issued(issued) = scene.join(&invite, &key, Some(&organisation(ORG))).await.unwrap() else { panic!("not issued") };
+    let State::Issued(issued) = scene.join(&invite, &key, Some(&organisation(ORG))).await.unwrap() else {
+        panic!("not issued")
+    };
     let node = member(&issued, key);
     let mut members = MembershipClient::new(scene.connect(&node).await.unwrap());
     let nodes = members.list_nodes(ListNodesRequest {}).await.unwrap().into_inner();
-    assert_eq!((nodes.nodes[0].spiffe_id.as_str(), nodes.nodes[0].link.as_str(), nodes.epoch), ("spiffe://org-a.example/node/n1", "idle", 3));
-    let organisations = members.list_organisations(ListOrganisationsRequest {}).await.unwrap().into_inner().organisations;
+    assert_eq!(
+        (nodes.nodes[0].spiffe_id.as_str(), nodes.nodes[0].link.as_str(), nodes.epoch),
+        ("spiffe://org-a.example/node/n1", "idle", 3)
+    );
+    let organisations =
+        members.list_organisations(ListOrganisationsRequest {}).await.unwrap().into_inner().organisations;
     assert_eq!((organisations[0].nodes, organisations[0].apps), (1, 0));
 }
 
@@ -112,7 +126,9 @@ async fn a_rejected_member_learns_why() {
     scene.join(&invite, &key, Some(&organisation(ORG))).await.unwrap();
     let reject = RejectRequest { enrolment_id: invite.id_text(), reason: "not this year".into() };
     scene.operator().await.reject(reject).await.unwrap();
-    let State::Rejected(rejected) = scene.join(&invite, &key, Some(&organisation(ORG))).await.unwrap() else { panic!("not rejected") };
+    let State::Rejected(rejected) = scene.join(&invite, &key, Some(&organisation(ORG))).await.unwrap() else {
+        panic!("not rejected")
+    };
     assert_eq!(rejected.reason, "not this year");
 }
 
@@ -120,7 +136,9 @@ async fn a_rejected_member_learns_why() {
 async fn a_new_organisation_has_to_state_its_own_facts() {
     let scene = Scene::new().await;
     let (invite, key) = (scene.invite(ORG, Kind::Node, "n1").await, KeyPair::generate().unwrap());
-    for (facts, expected) in [(None, "organisation: missing"), (Some(organisation("org-b.example")), "the invite is for org-a.example")] {
+    for (facts, expected) in
+        [(None, "organisation: missing"), (Some(organisation("org-b.example")), "the invite is for org-a.example")]
+    {
         let refused = scene.join(&invite, &key, facts.as_ref()).await.unwrap_err();
         assert_eq!(refused.code(), Code::InvalidArgument);
         assert!(refused.message().contains(expected), "{refused}");
@@ -133,7 +151,8 @@ async fn invites_that_make_no_sense_are_refused_by_the_field() {
     let scene = Scene::new().await;
     scene.admit(ORG, Kind::Node, "n1").await;
     let mut operator = scene.operator().await;
-    let good = InviteRequest { trust_domain: ORG.into(), kind: Kind::Node.into(), name: "n2".into(), ttl_seconds: 3600 };
+    let good =
+        InviteRequest { trust_domain: ORG.into(), kind: Kind::Node.into(), name: "n2".into(), ttl_seconds: 3600 };
     let table = [
         (InviteRequest { trust_domain: "Org A".into(), ..good.clone() }, Code::InvalidArgument, "trust_domain"),
         (InviteRequest { trust_domain: "fed.example".into(), ..good.clone() }, Code::InvalidArgument, "trust_domain"),

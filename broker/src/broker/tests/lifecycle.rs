@@ -1,5 +1,7 @@
 //! Starting, stopping, and starting again.
 
+use std::time::Duration;
+
 use comity_proto::membership::membership_client::MembershipClient;
 use comity_proto::membership::{Kind, ListNodesRequest, WatchRequest};
 use tonic_health::pb::health_check_response::ServingStatus;
@@ -40,7 +42,10 @@ async fn a_registry_with_one_wrong_byte_is_not_started_from() {
     bytes[20] ^= 1;
     std::fs::write(&path, bytes).unwrap();
     let refused = scene.start().await.unwrap_err();
-    assert!(matches!(refused, BrokerError::Registry(RegistryError::Journal(JournalError::Damaged { offset: 0, .. }))), "{refused:?}");
+    assert!(
+        matches!(refused, BrokerError::Registry(RegistryError::Journal(JournalError::Damaged { offset: 0, .. }))),
+        "{refused:?}"
+    );
 }
 
 #[tokio::test]
@@ -70,7 +75,10 @@ async fn a_data_directory_that_was_not_founded_says_so() {
 async fn two_brokers_do_not_share_a_data_directory() {
     let scene = Scene::new().await;
     let refused = Broker::build(scene.config()).await.unwrap_err();
-    assert!(matches!(refused, BrokerError::Registry(RegistryError::Journal(JournalError::Locked { .. }))), "{refused:?}");
+    assert!(
+        matches!(refused, BrokerError::Registry(RegistryError::Journal(JournalError::Locked { .. }))),
+        "{refused:?}"
+    );
 }
 
 #[tokio::test]
@@ -86,7 +94,8 @@ async fn the_address_is_told_while_the_broker_listens() {
 async fn stopping_ends_streams_that_would_never_end_by_themselves() {
     let scene = Scene::new().await;
     let channel = scene.connect(&scene.operator).await.unwrap();
-    let mut watched = MembershipClient::new(channel.clone()).watch(WatchRequest { after_epoch: 1 }).await.unwrap().into_inner();
+    let mut watched =
+        MembershipClient::new(channel.clone()).watch(WatchRequest { after_epoch: 1 }).await.unwrap().into_inner();
     let mut health = HealthClient::new(channel).watch(HealthCheckRequest::default()).await.unwrap().into_inner();
     let status = |response: HealthCheckResponse| response.status();
     assert_eq!(health.message().await.unwrap().map(status), Some(ServingStatus::Serving));
@@ -99,15 +108,32 @@ async fn stopping_ends_streams_that_would_never_end_by_themselves() {
 }
 
 #[tokio::test]
+async fn a_call_that_does_not_end_holds_the_broker_no_longer_than_the_drain() {
+    let scene = Scene::founded();
+    let mut config = scene.config();
+    config.drain = Duration::from_millis(50);
+    scene.start_with(config).await.unwrap();
+    let mut client = ServerReflectionClient::new(scene.connect(&scene.operator).await.unwrap());
+    let endless = client.server_reflection_info(tokio_stream::pending::<ServerReflectionRequest>()).await.unwrap();
+    scene.stop().await;
+    drop(endless);
+}
+
+#[tokio::test]
 async fn reflection_tells_the_whole_contract() {
     let scene = Scene::new().await;
     let mut client = ServerReflectionClient::new(scene.connect(&scene.operator).await.unwrap());
-    let list = ServerReflectionRequest { host: String::new(), message_request: Some(MessageRequest::ListServices(String::new())) };
+    let list = ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(MessageRequest::ListServices(String::new())),
+    };
     let mut answers = client.server_reflection_info(tokio_stream::once(list)).await.unwrap().into_inner();
     let answer: ServerReflectionResponse = answers.message().await.unwrap().unwrap();
     let Some(MessageResponse::ListServicesResponse(listed)) = answer.message_response else { panic!("{answer:?}") };
     let names: Vec<_> = listed.service.iter().map(|service| service.name.as_str()).collect();
-    for service in ["inference.v1.Inference", "catalog.v1.Catalog", "enrolment.v1.Enrolment", "membership.v1.Membership"] {
+    for service in
+        ["inference.v1.Inference", "catalog.v1.Catalog", "enrolment.v1.Enrolment", "membership.v1.Membership"]
+    {
         assert!(names.contains(&format!("comity.{service}").as_str()), "{service} is missing in {names:?}");
     }
 }

@@ -3,7 +3,9 @@
 use comity_identity::tls::{client_config, enrolment_client_config};
 use comity_identity::{Authority, KeyPair};
 use comity_proto::membership::membership_client::MembershipClient;
-use comity_proto::membership::{Kind, LiftRequest, ListNodesRequest, ListOrganisationsRequest, SuspendRequest, WatchRequest};
+use comity_proto::membership::{
+    Kind, LiftRequest, ListNodesRequest, ListOrganisationsRequest, SuspendRequest, WatchRequest,
+};
 use comity_types::Clock as _;
 use tonic::{Code, Status};
 
@@ -20,7 +22,8 @@ async fn list_nodes(scene: &Scene, member: &Member) -> Result<usize, Status> {
 async fn a_strangers_certificate_is_refused_in_the_handshake() {
     let scene = Scene::new().await;
     let stranger = Authority::generate("stranger.example".parse().unwrap(), scene.clock.now()).unwrap();
-    let stranger = issued_by(&stranger, "spiffe://stranger.example/node/n1", &KeyPair::generate().unwrap(), scene.clock.now());
+    let stranger =
+        issued_by(&stranger, "spiffe://stranger.example/node/n1", &KeyPair::generate().unwrap(), scene.clock.now());
     assert_is_refused(&scene, &stranger).await;
 }
 
@@ -37,14 +40,22 @@ async fn assert_is_refused(scene: &Scene, member: &Member) {
     let Ok(channel) = scene.connect(member).await else { return };
     let refused = MembershipClient::new(channel).list_nodes(ListNodesRequest {}).await.unwrap_err();
     assert!(matches!(refused.code(), Code::Unavailable | Code::Unknown | Code::Internal), "{refused:?}");
-    assert!(comity_proto::error::Detail::of(&refused).is_none(), "the refusal is not the edge's but the handshake's: {refused:?}");
+    assert!(
+        comity_proto::error::Detail::of(&refused).is_none(),
+        "the refusal is not the edge's but the handshake's: {refused:?}"
+    );
 }
 
 #[tokio::test]
 async fn whoever_was_never_admitted_is_refused_though_its_organisation_vouches_for_it() {
     let scene = Scene::new().await;
     scene.admit(ORG, Kind::Node, "n1").await;
-    let unknown = issued_by(&scene.authority(ORG), "spiffe://org-a.example/node/n2", &KeyPair::generate().unwrap(), scene.clock.now());
+    let unknown = issued_by(
+        &scene.authority(ORG),
+        "spiffe://org-a.example/node/n2",
+        &KeyPair::generate().unwrap(),
+        scene.clock.now(),
+    );
     let refused = list_nodes(&scene, &unknown).await.unwrap_err();
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::PermissionDenied, "UNKNOWN_MEMBER"));
 }
@@ -53,7 +64,8 @@ async fn whoever_was_never_admitted_is_refused_though_its_organisation_vouches_f
 async fn a_certificate_for_a_key_that_was_not_admitted_is_refused() {
     let scene = Scene::new().await;
     let node = scene.admit(ORG, Kind::Node, "n1").await;
-    let other_key = issued_by(&scene.authority(ORG), node.id.as_str(), &KeyPair::generate().unwrap(), scene.clock.now());
+    let other_key =
+        issued_by(&scene.authority(ORG), node.id.as_str(), &KeyPair::generate().unwrap(), scene.clock.now());
     let refused = list_nodes(&scene, &other_key).await.unwrap_err();
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::PermissionDenied, "KEY_NOT_ADMITTED"));
     let same_key = issued_by(&scene.authority(ORG), node.id.as_str(), &node.key, scene.clock.now());
@@ -72,8 +84,13 @@ async fn the_enrolment_protocol_is_for_enrolment_alone() {
 async fn without_a_certificate_the_protocol_of_members_is_refused_in_the_handshake() {
     let scene = Scene::new().await;
     let anchors = || std::sync::Arc::new(scene.root.organisation_anchors().unwrap());
-    let mut tls = (*enrolment_client_config(scene.root.broker.clone(), anchors(), scene.clock.clone()).unwrap()).clone();
-    tls.alpn_protocols = client_config(scene.operator.credentials(), scene.root.broker.clone(), anchors(), scene.clock.clone()).unwrap().alpn_protocols.clone();
+    let mut tls =
+        (*enrolment_client_config(scene.root.broker.clone(), anchors(), scene.clock.clone()).unwrap()).clone();
+    tls.alpn_protocols =
+        client_config(scene.operator.credentials(), scene.root.broker.clone(), anchors(), scene.clock.clone())
+            .unwrap()
+            .alpn_protocols
+            .clone();
     let Ok(channel) = scene.dial(tls.into()).await else { return };
     let refused = MembershipClient::new(channel).list_nodes(ListNodesRequest {}).await.unwrap_err();
     assert!(comity_proto::error::Detail::of(&refused).is_none(), "{refused:?}");
@@ -91,8 +108,15 @@ async fn a_suspension_reaches_connections_that_are_open_and_ends_when_it_is_lift
         let epoch = operator.suspend(suspend.clone()).await.unwrap().into_inner().epoch;
         let refused = open.list_nodes(ListNodesRequest {}).await.unwrap_err();
         assert_eq!((refused.code(), reason(&refused).as_str()), (Code::PermissionDenied, code));
-        assert!(refused.message().contains("an incident") && refused.message().contains(&epoch.to_string()), "{refused}");
-        assert_eq!(reason(&list_nodes(&scene, &node).await.unwrap_err()), code, "on a new connection as on the old one");
+        assert!(
+            refused.message().contains("an incident") && refused.message().contains(&epoch.to_string()),
+            "{refused}"
+        );
+        assert_eq!(
+            reason(&list_nodes(&scene, &node).await.unwrap_err()),
+            code,
+            "on a new connection as on the old one"
+        );
         assert_eq!(reason(&operator.suspend(suspend).await.unwrap_err()), "STATEMENT_REFUSED");
         operator.lift(LiftRequest { member: subject.into() }).await.unwrap();
     }
@@ -128,10 +152,12 @@ async fn suspending_whoever_is_no_member_is_refused_and_so_is_the_last_operator(
         ("Org Z", Code::InvalidArgument, "INVALID_FIELD"),
         (scene.operator.id.as_str(), Code::FailedPrecondition, "STATEMENT_REFUSED"),
     ] {
-        let refused = operator.suspend(SuspendRequest { member: member.into(), reason: "why not".into() }).await.unwrap_err();
+        let refused =
+            operator.suspend(SuspendRequest { member: member.into(), reason: "why not".into() }).await.unwrap_err();
         assert_eq!((refused.code(), reason(&refused).as_str()), (code, expected), "{refused}");
     }
-    let refused = operator.suspend(SuspendRequest { member: "org-z.example".into(), reason: String::new() }).await.unwrap_err();
+    let refused =
+        operator.suspend(SuspendRequest { member: "org-z.example".into(), reason: String::new() }).await.unwrap_err();
     assert_eq!((refused.code(), refused.message().contains("reason")), (Code::InvalidArgument, true), "{refused}");
     assert!(operator.list_organisations(ListOrganisationsRequest {}).await.is_ok());
 }

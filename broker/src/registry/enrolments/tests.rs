@@ -106,7 +106,8 @@ fn a_name_is_invited_once_while_its_invite_holds() {
 
 #[test]
 fn those_that_wait_are_listed_and_no_others() {
-    let enrolments = after([invited(1), invited(2), invited(3), requested(2, key(2)), requested(3, key(3)), approved(3)]);
+    let enrolments =
+        after([invited(1), invited(2), invited(3), requested(2, key(2)), requested(3, key(3)), approved(3)]);
     let waiting: Vec<_> = enrolments.waiting().iter().map(|(invite, _)| invite.id.clone()).collect();
     assert_eq!(waiting, [id(2)]);
 }

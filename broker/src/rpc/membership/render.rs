@@ -14,7 +14,11 @@ use crate::rpc::timestamp;
 /// A fresh invite, with the one string that the member gets. It is secret: it goes to the operator and nowhere else.
 pub(super) fn invite(invited: &Invited) -> Result<wire::InviteResponse, Status> {
     let text = invited.invite.encode().map_err(|error| super::super::ours(&error))?;
-    Ok(wire::InviteResponse { invite: text.reveal().clone(), invite_id: invited.invite.id_text(), expires_at: Some(timestamp(invited.expires_at)) })
+    Ok(wire::InviteResponse {
+        invite: text.reveal().clone(),
+        invite_id: invited.invite.id_text(),
+        expires_at: Some(timestamp(invited.expires_at)),
+    })
 }
 
 /// An enrolment that waits.

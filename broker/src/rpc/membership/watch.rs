@@ -23,13 +23,17 @@ pub(super) type Entries = Pin<Box<dyn Stream<Item = Result<WatchResponse, Status
 pub(super) fn entries(registry: Registry, caller: SpiffeId, after: u64, stop: CancellationToken) -> Entries {
     let batches = stream::try_unfold((registry, caller, after), |(registry, caller, after)| async move {
         let mut changed = registry.changed();
-        let Ok(_) = changed.wait_for(|epoch| *epoch > after).await.map(|epoch| *epoch) else { return Ok::<_, Status>(None) };
+        let Ok(_) = changed.wait_for(|epoch| *epoch > after).await.map(|epoch| *epoch) else {
+            return Ok::<_, Status>(None);
+        };
         // Between the request and now, the caller may have been suspended.
         edge::check_standing(&registry.snapshot().federation, &caller)?;
         let batch = registry.entries_after(after, BATCH_ENTRIES);
         let last = batch.last().map_or(after, |(epoch, _)| *epoch);
         Ok(Some((batch, (registry, caller, last))))
     });
-    let flat = batches.map_ok(|batch| stream::iter(batch).map(|(epoch, entry)| Ok(WatchResponse { epoch, entry: Bytes::from_owner(entry) })));
+    let flat = batches.map_ok(|batch| {
+        stream::iter(batch).map(|(epoch, entry)| Ok(WatchResponse { epoch, entry: Bytes::from_owner(entry) }))
+    });
     Box::pin(flat.try_flatten().take_until(stop.cancelled_owned()))
 }
