@@ -190,7 +190,7 @@ fn flags_with_values(words: impl Iterator<Item = String>) -> Vec<String> {
     for word in words {
         match units.last_mut() {
             Some(flag) if flag.starts_with('-') && !flag.contains(' ') && !word.starts_with('-') => {
-                flag.extend([" ", &word])
+                flag.extend([" ", &word]);
             }
             _ => units.push(word),
         }
