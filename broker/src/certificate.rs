@@ -94,7 +94,7 @@ impl OwnCertificate {
             self.issuer.issue().and_then(|(chain, key)| Ok(self.credentials.replace(chain, &key).map_err(boxed)?));
         match renewed {
             Ok(()) => {
-                tracing::info!(not_after = %self.credentials.leaf().not_after, "renewed the broker's certificate")
+                tracing::info!(not_after = %self.credentials.leaf().not_after, "renewed the broker's certificate");
             }
             Err(error) => tracing::error!(error = chain::text(&error), "cannot renew the broker's certificate"),
         }
