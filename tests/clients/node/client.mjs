@@ -54,7 +54,7 @@ function question(requirements = {}) {
   return {
     envelope: { model, requirements, purposes: ['dpv:CustomerCare'] },
     payload: {
-      messages: [{ role: 'ROLE_USER', content: [{ text: 'What is the capital of France?' }] }],
+      messages: [{ role: 'ROLE_USER', content: [{ text: 'What is the capital city of France? Answer in one sentence.' }] }],
       max_output_tokens: 24,
       sampling: { temperature: 0 },
     },

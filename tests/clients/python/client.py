@@ -77,7 +77,7 @@ def question(kind, model, **requirements):
             model=model, requirements=policy.Requirements(**requirements), purposes=["dpv:CustomerCare"]
         ),
         payload=wire.ChatPayload(
-            messages=[wire.Message(role=wire.ROLE_USER, content=[wire.ContentPart(text="What is the capital of France?")])],
+            messages=[wire.Message(role=wire.ROLE_USER, content=[wire.ContentPart(text="What is the capital city of France? Answer in one sentence.")])],
             max_output_tokens=24,
             sampling=wire.Sampling(temperature=0),
         ),
