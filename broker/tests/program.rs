@@ -1,5 +1,7 @@
 //! The program as whoever starts it sees it: what it prints, and how it ends.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test says what is wrong by ending")]
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
