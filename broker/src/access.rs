@@ -1,4 +1,4 @@
-//! The main flow of the broker: the life of one request, top to bottom in [`Access::serve`].
+//! The main flow of the broker: the life of one request, top to bottom in `Access::serve`.
 //!
 //! ```text
 //! admit ─▶ Admitted ─▶ decide ─▶ Decision ─▶ commit ─▶ Permit ─▶ relay ─▶ settle

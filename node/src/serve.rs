@@ -4,7 +4,7 @@
 //! broker only ─▶ admit: permit, own terms ─▶ run: the offer's backend ─▶ meter: what it used
 //! ```
 //!
-//! [`admit`](Server::admit) gives the one [`Admitted`], and only it leads to a backend.
+//! `admit` gives the one [`Admitted`], and only it leads to a backend.
 //! Whoever drops the call drops the backend's work with it.
 
 use std::sync::Arc;
