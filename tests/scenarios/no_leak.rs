@@ -1,6 +1,7 @@
 //! P1: not one byte of a request reaches a node outside its eligible set. P2: both sides consent.
 
 use comity_tests::backend::{Backend, Behaviour};
+use comity_tests::clients::Caller;
 use comity_tests::federation::{EU_BODY, EU_OWNED, Federation, US_VENDOR};
 use comity_tests::node::NodeSpec;
 use comity_tests::program::said;
@@ -57,13 +58,17 @@ fn a_vendor_that_does_not_serve_the_callers_seat_is_not_asked_and_the_refusal_sa
 }
 
 #[test]
-fn a_call_to_a_node_without_a_permit_runs_nothing() {
+fn a_node_serves_nobody_but_the_broker_not_even_an_app_of_its_own_organisation() {
     let backend = Backend::start(Behaviour::Answer);
     let federation = Federation::start();
-    let node = federation.node(EU_BODY, &NodeSpec::openai("n1", &backend.url(), "DE"));
-    let mut app = federation.app(EU_BODY, "assistant");
-    app.address = node.address();
-    let seen = app.python("unary", "test-model");
-    assert!(seen["code"].is_string(), "a node answered a caller that is not the broker: {seen}");
+    let mut node = federation.node(EU_BODY, &NodeSpec::openai("n1", &backend.url(), "DE"));
+    node.program.expect_log("peer refused");
+    let app = federation.app(EU_BODY, "assistant");
+    // An app fails at the handshake; an operator, whose authority the node knows as the broker's, at the call.
+    for (caller, words) in [(app.clone(), "unknown certificate"), (federation.operator(), "a node serves only")] {
+        let refusal = Caller { address: node.address(), ..caller }.buf_chat("test-model");
+        assert!(said(&refusal).contains(words), "{}", said(&refusal));
+    }
     assert!(backend.asked().is_empty());
+    assert!(said(&app.buf_chat("test-model")).contains("Paris"), "the same call to the broker is answered");
 }

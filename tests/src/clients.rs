@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::program::{built, run, said, workspace};
 
@@ -97,6 +97,22 @@ impl Caller {
             command.arg(option).arg(self.identity.join(file));
         }
         command.args(arguments).arg(format!("https://{}", self.address));
+        run(&mut command)
+    }
+
+    /// Asks for an answer by `buf curl`, whoever it is that listens at the address.
+    #[must_use]
+    pub fn buf_chat(&self, model: &str) -> Output {
+        let mut command = Command::new(npm().join("node_modules/.bin/buf"));
+        command.args(["curl", "--insecure", "--protocol", "grpc"]);
+        command.arg("--schema").arg(workspace().join("proto/schema"));
+        for (option, file) in [("--cert", "cert.pem"), ("--key", "key.pem")] {
+            command.arg(option).arg(self.identity.join(file));
+        }
+        let envelope = json!({ "model": model, "purposes": ["dpv:CustomerCare"] });
+        let payload = json!({ "messages": [{ "role": "ROLE_USER", "content": [{ "text": "What is it?" }] }] });
+        command.arg("--data").arg(json!({ "envelope": envelope, "payload": payload }).to_string());
+        command.arg(format!("https://{}/comity.inference.v1.Inference/Chat", self.address));
         run(&mut command)
     }
 }
