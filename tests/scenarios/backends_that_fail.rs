@@ -17,13 +17,15 @@ fn seen(behaviour: Behaviour, case: &str) -> Value {
 #[test]
 fn garbage_is_an_error() {
     let seen = seen(Behaviour::Garbage, "unary");
-    assert!(seen["text"].is_null() && seen["code"].is_string(), "{seen}");
+    assert!(seen["text"].is_null(), "{seen}");
+    assert_eq!(seen["reason"], "BACKEND_MALFORMED", "{seen}");
 }
 
 #[test]
 fn a_stream_that_is_cut_is_an_error() {
     let seen = seen(Behaviour::Cut, "streaming");
-    assert!(seen["text"].is_null() && seen["code"].is_string(), "{seen}");
+    assert!(seen["text"].is_null(), "{seen}");
+    assert_eq!(seen["reason"], "BACKEND_STREAM_TRUNCATED", "{seen}");
 }
 
 #[test]
