@@ -285,7 +285,7 @@ impl Inner {
                     Event::Requested { id: id.clone(), request: self.request(invite, application)? }
                 }
                 Claim::Again(enrolment) => match &enrolment.state {
-                    State::Requested(request) => match self.approved_by_invite(&enrolment.invite) {
+                    State::Requested(request) => match self.approved_by_invite(&enrolment.invite, request) {
                         Some(by) => Event::Approved { id: id.clone(), by, at: self.clock.now() },
                         None => {
                             return Ok(Joined::Pending {
@@ -331,9 +331,17 @@ impl Inner {
         Ok(Request { key_sha256: application.request.public_key_digest(), organisation, at: self.clock.now() })
     }
 
-    /// The operator whose invite is approval enough: for an organisation that takes part already.
-    fn approved_by_invite(&self, invite: &Invite) -> Option<SpiffeId> {
-        is_at_home(&self.registry.snapshot().federation, invite.member.trust_domain()).then(|| invite.by.clone())
+    /// The operator whose invite is approval enough: for an organisation that took part, and whose facts
+    /// were approved, when the request was made. A request that states facts waits for somebody to read
+    /// them; an invite is worth what its operator and its organisation are worth now.
+    fn approved_by_invite(&self, invite: &Invite, request: &Request) -> Option<SpiffeId> {
+        let snapshot = self.registry.snapshot();
+        let (federation, domain) = (&snapshot.federation, invite.member.trust_domain());
+        let enough = request.organisation.is_none()
+            && is_at_home(federation, domain)
+            && !is_suspended(federation, domain)
+            && federation.standing(&invite.by) == Standing::Active;
+        enough.then(|| invite.by.clone())
     }
 
     /// Appends what is missing: the organisation, the member.
@@ -350,6 +358,8 @@ impl Inner {
                         problem: MISSING_FACTS.into(),
                     })?;
                     statements.push(Statement::OrganisationAdmitted { organisation, anchors: vec![anchor] });
+                } else if request.organisation.is_some_and(|stated| !is_registered(federation, &stated)) {
+                    return Err(AdmissionError::Invalid { field: "organisation", problem: OTHER_FACTS.into() });
                 }
                 match federation.member(&member) {
                     Some(existing) if existing.key_sha256 == Some(request.key_sha256) => {}
@@ -386,6 +396,18 @@ fn is_at_home(federation: &Federation, domain: &TrustDomain) -> bool {
     federation.name() == Some(domain) || federation.organisation(domain).is_some()
 }
 
+fn is_suspended(federation: &Federation, domain: &TrustDomain) -> bool {
+    federation.organisation(domain).is_some_and(|state| state.suspension.is_some())
+}
+
+fn is_registered(federation: &Federation, stated: &Organisation) -> bool {
+    federation.organisation(&stated.trust_domain).is_some_and(|state| state.organisation == *stated)
+}
+
+/// What an operator reads who approves a second request of a new organisation with other facts.
+const OTHER_FACTS: &str =
+    "the organisation was admitted meanwhile with other facts; reject this request and invite again";
+
 fn facts(domain: &TrustDomain, organisation: Option<&Organisation>) -> Result<Organisation, AdmissionError> {
     let invalid = |problem: String| AdmissionError::Invalid { field: "organisation", problem };
     let organisation = organisation.ok_or_else(|| invalid(MISSING_FACTS.into()))?;
@@ -413,6 +435,10 @@ fn check_invitable(federation: &Federation, member: &SpiffeId) -> Result<(), Adm
             return Err(AdmissionError::Invalid { field: "kind", problem: "brokers are not invited".into() });
         }
         Kind::Operator | Kind::Node | Kind::App => {}
+    }
+    if is_suspended(federation, member.trust_domain()) {
+        let problem = format!("{} is suspended; lift the suspension first", member.trust_domain());
+        return Err(AdmissionError::Invalid { field: "trust_domain", problem });
     }
     if federation.member(member).is_some() {
         return Err(AdmissionError::Exists { member: member.clone() });

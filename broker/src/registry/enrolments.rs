@@ -312,7 +312,9 @@ impl Enrolments {
         if let Some(bound) = bound.filter(|bound| bound != key) {
             return Err(Refused::AnotherKey { bound: bound.fingerprint() });
         }
-        if enrolment.invite.expires_at <= now {
+        // What operators approved was acknowledged to them, and is not lost because its holder comes late.
+        let approved = matches!(enrolment.state, State::Approved { .. });
+        if !approved && enrolment.invite.expires_at <= now {
             return Err(Refused::Expired { at: enrolment.invite.expires_at });
         }
         Ok(if bound.is_some() { Claim::Again(enrolment) } else { Claim::First(&enrolment.invite) })

@@ -78,6 +78,16 @@ fn the_same_key_gets_the_same_certificate_until_the_invite_ends() {
 }
 
 #[test]
+fn what_was_approved_is_issued_although_the_invite_has_ended() {
+    let secret = Digest::of(b"secret");
+    let late = now().plus(HOUR);
+    let approved = after([invited(1), requested(1, key(1)), approved(1)]);
+    assert!(matches!(approved.claim(&id(1), &secret, &key(1), late), Ok(Claim::Again(_))));
+    let waiting = after([invited(1), requested(1, key(1))]);
+    assert!(matches!(waiting.claim(&id(1), &secret, &key(1), late), Err(Refused::Expired { .. })));
+}
+
+#[test]
 fn a_wrong_secret_and_an_unknown_id_look_alike() {
     let enrolments = after([invited(1)]);
     assert_eq!(enrolments.claim(&id(1), &Digest::of(b"guess"), &key(1), now()), Err(Refused::Unknown));
