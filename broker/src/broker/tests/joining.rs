@@ -7,7 +7,7 @@ use comity_proto::enrolment::{GetRootRequest, RenewRequest};
 use comity_proto::membership::membership_client::MembershipClient;
 use comity_proto::membership::{
     ApproveRequest, InviteRequest, Kind, ListAppsRequest, ListEnrolmentsRequest, ListNodesRequest,
-    ListOrganisationsRequest, RejectRequest,
+    ListOrganisationsRequest, RejectRequest, SuspendRequest,
 };
 use comity_types::Digest;
 use tonic::Code;
@@ -64,6 +64,41 @@ async fn members_of_an_organisation_that_takes_part_need_no_second_approval() {
     let mut app = MembershipClient::new(scene.connect(&member(&issued, key)).await.unwrap());
     let apps = app.list_apps(ListAppsRequest {}).await.unwrap().into_inner().apps;
     assert_eq!(apps.iter().map(|app| app.spiffe_id.as_str()).collect::<Vec<_>>(), ["spiffe://org-a.example/app/chat"]);
+}
+
+#[tokio::test]
+async fn a_second_request_of_a_new_organisation_waits_for_an_approval_of_its_own() {
+    let scene = Scene::new().await;
+    let (first, key) = (scene.invite(ORG, Kind::App, "x").await, KeyPair::generate().unwrap());
+    let (second, other_key) = (scene.invite(ORG, Kind::App, "y").await, KeyPair::generate().unwrap());
+    let mut other_facts = organisation(ORG);
+    other_facts.name = "somebody else".into();
+    let State::Pending(pending) = scene.join(&first, &key, Some(&organisation(ORG))).await.unwrap() else {
+        panic!("not pending")
+    };
+    let State::Pending(other) = scene.join(&second, &other_key, Some(&other_facts)).await.unwrap() else {
+        panic!("not pending")
+    };
+    let mut operator = scene.operator().await;
+    operator.approve(ApproveRequest { enrolment_id: pending.enrolment_id }).await.unwrap();
+    let again = scene.join(&second, &other_key, Some(&other_facts)).await.unwrap();
+    assert!(matches!(again, State::Pending(_)), "it got in by the approval of another request");
+    let refused = operator.approve(ApproveRequest { enrolment_id: other.enrolment_id }).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument, "facts that differ from the registered ones were approved");
+}
+
+#[tokio::test]
+async fn a_suspended_organisation_is_not_invited_and_its_open_invites_let_nobody_in() {
+    let scene = Scene::new().await;
+    scene.admit(ORG, Kind::Node, "n1").await;
+    let (open, key) = (scene.invite(ORG, Kind::App, "mole").await, KeyPair::generate().unwrap());
+    let mut operator = scene.operator().await;
+    let suspend = SuspendRequest { member: ORG.into(), reason: "audit".into() };
+    operator.suspend(suspend).await.unwrap();
+    assert_eq!(scene.join(&open, &key, None).await.unwrap_err().code(), Code::InvalidArgument);
+    let request =
+        InviteRequest { trust_domain: ORG.into(), kind: Kind::App.into(), name: "b".into(), ttl_seconds: 3600 };
+    assert_eq!(operator.invite(request).await.unwrap_err().code(), Code::InvalidArgument);
 }
 
 #[tokio::test]
