@@ -84,10 +84,11 @@ impl Rejection {
                 rest: None,
             }),
             Self::Link(_) | Self::Cut | Self::NotGrpc(_) | Self::Suspended(_) => {
-                let message = format!(
-                    "no eligible node answered; the last one tried, {}, said: {self} (hint: try again)",
-                    candidate.name
-                );
+                // What the connection met there is the operators' business: a member could publish any address
+                // and read from the error what listens on it.
+                tracing::info!(offer.id = %candidate.name, error = %self, "no eligible node answered");
+                let message =
+                    format!("no eligible node answered; the last one tried was {} (hint: try again)", candidate.name);
                 Err(Failure::new(Code::Unavailable, "NODES_UNAVAILABLE", message).with("offer", &candidate.name))
             }
         }
