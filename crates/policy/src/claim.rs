@@ -1,118 +1,182 @@
-//! A claim: a value that somebody states, for a time. An absent claim is unknown,
-//! and whatever reads it refuses (VOCABULARY D3).
+//! A claim: what somebody states, for a time, on some evidence. An absent claim is unknown, and whatever reads it
+//! refuses (VOCABULARY D3).
+//!
+//! Several parties may state the same field. What counts is what the live statements say together, read in the
+//! least favourable way (D16): an audit adds weight to what an operator declares, and never takes back something
+//! worse that the operator said itself.
 
-use std::fmt;
-use std::marker::PhantomData;
+mod file;
+pub(crate) mod merge;
+mod resolve;
 
-use comity_types::Interval;
-use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
-use serde::de::{Deserialize, Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Visitor};
+use comity_types::{Digest, Interval, Timestamp};
+use serde::{Deserialize, Serialize};
 
-/// A stated value.
+pub use merge::Merge;
+pub(crate) use resolve::Fault;
+
+/// Most statements of one claim: the operator's own, and some auditors'.
+pub const MAX_STATEMENTS: usize = 8;
+
+/// How far somebody other than the operator stands behind a statement.
 ///
-/// In files it is the bare value (`"DE"`), or a table with a validity:
-/// `{ value = "DE", from = 2026-01-01, until = 2027-01-01 }`.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Claim<T> {
+/// Ordered: each level includes those before it. The order is this project's choice; no standard gives one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Assurance {
+    /// The operator says so (CADA level 1).
+    #[default]
+    SelfDeclared,
+    /// A public register agrees, such as GLEIF for a legal seat.
+    RegistryCorroborated,
+    /// An auditor has looked (CADA levels 2 to 4).
+    Audited,
+    /// Hardware has measured it (RFC 9334). Counts as self-declared where a measurement cannot show the fact.
+    Attested,
+}
+
+impl Assurance {
+    /// Its name in files and reasons.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SelfDeclared => "self-declared",
+            Self::RegistryCorroborated => "registry-corroborated",
+            Self::Audited => "audited",
+            Self::Attested => "attested",
+        }
+    }
+}
+
+/// What a verifier made of an attestation (EAR, draft-ietf-rats-ear-04, trustworthiness tiers).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Appraisal {
+    /// The verifier says nothing.
+    None,
+    /// The measured state is the one that was promised. The only tier that counts.
+    Affirming,
+    /// Something is off.
+    Warning,
+    /// The state is not what was promised.
+    Contraindicated,
+}
+
+/// Where the evidence of a statement can be read, and its digest, so that it cannot be exchanged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Evidence {
+    /// Where it is.
+    pub uri: String,
+    /// SHA-256 of what is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<Digest>,
+}
+
+/// What one party states.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Statement<T> {
     /// What is stated.
     pub value: T,
     /// When it holds.
     #[serde(flatten)]
     pub validity: Interval,
+    /// How far others stand behind it.
+    #[serde(skip_serializing_if = "is_self_declared")]
+    pub assurance: Assurance,
+    /// Who states it, by a name of the table of issuers; absent: the operator itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
+    /// What it rests on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Evidence>,
+    /// When it was made; before that it does not hold.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issued_at: Option<Timestamp>,
+    /// When its issuer took it back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revoked_at: Option<Timestamp>,
+    /// For an attested statement: what its verifier said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub appraisal: Option<Appraisal>,
 }
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
+fn is_self_declared(assurance: &Assurance) -> bool {
+    *assurance == Assurance::SelfDeclared
+}
+
+impl<T> Statement<T> {
+    /// What the operator declares for all time.
+    pub const fn declared(value: T) -> Self {
+        Self {
+            value,
+            validity: Interval { from: None, until: None },
+            assurance: Assurance::SelfDeclared,
+            issuer: None,
+            evidence: None,
+            issued_at: None,
+            revoked_at: None,
+            appraisal: None,
+        }
+    }
+}
+
+/// What is stated of one field: never empty.
+///
+/// In files it is the bare value (`"DE"`), a table (`{ value = "DE", until = 2027-01-01, assurance = "audited",
+/// issuer = "..." }`), or `{ statements = [...] }` with several of those.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim<T>(Vec<Statement<T>>);
 
 impl<T> Claim<T> {
-    /// A claim that always holds.
-    pub const fn always(value: T) -> Self {
-        Self { value, validity: Interval { from: None, until: None } }
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Claim<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ClaimVisitor(PhantomData))
-    }
-}
-
-struct ClaimVisitor<T>(PhantomData<T>);
-
-impl<'de, T: Deserialize<'de>> Visitor<'de> for ClaimVisitor<T> {
-    type Value = Claim<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value, or a table of `value`, `from` and `until`")
+    /// What the operator declares for all time.
+    pub fn always(value: T) -> Self {
+        Self::of(Statement::declared(value))
     }
 
-    fn visit_str<E: Error>(self, text: &str) -> Result<Claim<T>, E> {
-        T::deserialize(text.into_deserializer()).map(Claim::always)
+    /// What one party states.
+    pub fn of(statement: Statement<T>) -> Self {
+        Self(vec![statement])
     }
 
-    fn visit_bool<E: Error>(self, flag: bool) -> Result<Claim<T>, E> {
-        T::deserialize(flag.into_deserializer()).map(Claim::always)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Claim<T>, A::Error> {
-        T::deserialize(SeqAccessDeserializer::new(seq)).map(Claim::always)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Claim<T>, A::Error> {
-        #[derive(serde::Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Table<T> {
-            value: T,
-            #[serde(default)]
-            from: Option<comity_types::Timestamp>,
-            #[serde(default)]
-            until: Option<comity_types::Timestamp>,
+    /// What several parties state.
+    ///
+    /// # Errors
+    /// None, more than [`MAX_STATEMENTS`], one that never holds, or two of one issuer for the same time.
+    pub fn new(statements: Vec<Statement<T>>) -> Result<Self, BadClaim> {
+        if statements.is_empty() || statements.len() > MAX_STATEMENTS {
+            return Err(BadClaim::Count(statements.len()));
         }
-        let Table { value, from, until } = Table::deserialize(MapAccessDeserializer::new(map))?;
-        let validity = Interval { from, until };
-        if validity.is_empty() {
-            return Err(A::Error::custom("`from` must be before `until`"));
+        for (index, one) in statements.iter().enumerate() {
+            if one.validity.is_empty() {
+                return Err(BadClaim::Reversed);
+            }
+            let rivals = statements.iter().skip(index.saturating_add(1));
+            if rivals.filter(|other| other.issuer == one.issuer).any(|other| one.validity.overlaps(&other.validity)) {
+                return Err(BadClaim::Duplicate(one.issuer.clone().unwrap_or_else(|| "the operator".into())));
+            }
         }
-        Ok(Claim { value, validity })
+        Ok(Self(statements))
+    }
+
+    /// Every statement, live or not.
+    #[must_use]
+    pub fn statements(&self) -> &[Statement<T>] {
+        &self.0
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use comity_types::Place;
-
-    use super::*;
-
-    #[derive(Debug, serde::Deserialize)]
-    struct File {
-        places: Claim<Vec<Place>>,
-    }
-
-    fn places(text: &str) -> Result<Claim<Vec<Place>>, toml::de::Error> {
-        toml::from_str::<File>(text).map(|file| file.places)
-    }
-
-    #[test]
-    fn a_bare_value_always_holds() {
-        assert_eq!(places("places = ['DE']").unwrap(), Claim::always(vec!["DE".parse().unwrap()]));
-    }
-
-    #[test]
-    fn a_table_adds_the_validity() {
-        let claim = places("places = { value = ['DE'], until = 2027-01-01 }").unwrap();
-        assert_eq!(claim.validity.until, Some("2027-01-01".parse().unwrap()));
-    }
-
-    #[test]
-    fn mistakes_are_named() {
-        let error = |text| places(text).unwrap_err().to_string();
-        assert!(error("places = ['UK']").contains("the United Kingdom is GB"));
-        assert!(error("places = { value = ['DE'], untl = 2027-01-01 }").contains("untl"));
-        assert!(error("places = { value = ['DE'], from = 2027-01-01, until = 2026-01-01 }").contains("before"));
-    }
-
-    #[test]
-    fn json_round_trips() {
-        let claim = places("places = { value = ['DE'], until = 2027-01-01 }").unwrap();
-        let json = serde_json::to_string(&claim).unwrap();
-        assert_eq!(json, r#"{"value":["DE"],"until":"2027-01-01T00:00:00Z"}"#);
-        assert_eq!(serde_json::from_str::<Claim<Vec<Place>>>(&json).unwrap(), claim);
-    }
+/// Statements that cannot be a claim.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadClaim {
+    /// None, or too many.
+    #[error("a claim has 1 to {MAX_STATEMENTS} statements, this one has {0}")]
+    Count(usize),
+    /// It would never hold.
+    #[error("`from` must be before `until`")]
+    Reversed,
+    /// One issuer says two things for the same time.
+    #[error("{0} states it twice for the same time (hint: give each statement its own `from` and `until`)")]
+    Duplicate(String),
 }

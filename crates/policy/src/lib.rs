@@ -5,35 +5,44 @@
 //! verdict. An unknown fact is never a yes.
 //!
 //! ```text
-//! offer + operator's facts ─┐
-//! caller's facts ───────────┤
-//! request (requirements,    ├─▶ evaluate ─▶ Eligible { expires_at } | Rejected { reasons }
-//!   purposes, as_of) ───────┤
-//! tables (blocs, purposes) ─┘
+//! offer + operator's facts ──┐
+//! caller's facts ────────────┤
+//! request (requirements,     ├─▶ evaluate ─▶ Eligible { expires_at } | Rejected { reasons }
+//!   what is declared, as_of) ┤
+//! tables (law, as data) ─────┘
 //! ```
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`claim`] | a value that somebody states, for a time |
-//! | [`offer`] | offers and their terms |
-//! | [`organisation`] | an organisation's facts |
-//! | [`requirements`] | what a caller demands, and how layers of it merge |
+//! | [`claim`] | what somebody states, for a time, on some evidence |
+//! | [`organisation`], [`ownership`] | an organisation's facts |
+//! | [`offer`], [`terms`], [`caller_rules`] | what a node offers, promises and demands |
+//! | [`request`], [`requirements`] | what a caller declares and demands, and how layers of it merge |
 //! | [`reason`] | the closed list of reasons |
-//! | [`tables`] | blocs, purposes and presets, as data |
+//! | [`tables`] | blocs, regimes, statutes, licences and so on, as data |
 //! | [`evaluate`](mod@evaluate) | the function |
+//! | [`relax`], [`rank`] | what would help, and what is better among what is eligible |
 
+pub mod caller_rules;
 pub mod claim;
 pub mod evaluate;
 pub mod offer;
 pub mod organisation;
+pub mod ownership;
+pub mod rank;
 pub mod reason;
+pub mod relax;
+pub mod request;
 pub mod requirements;
 pub mod tables;
+pub mod terms;
 
 pub use claim::Claim;
-pub use evaluate::{Request, Verdict, evaluate, evaluate_node_side};
-pub use offer::{Capability, Offer, Terms};
+pub use evaluate::{Verdict, evaluate, evaluate_node_side};
+pub use offer::{Capability, Offer};
 pub use organisation::{Controller, Organisation};
 pub use reason::{Reason, ReasonCode, Side};
+pub use request::{Declared, Request};
 pub use requirements::Requirements;
 pub use tables::Tables;
+pub use terms::Terms;

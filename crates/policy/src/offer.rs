@@ -1,11 +1,13 @@
-//! Offers and their terms: what a node promises, and what it demands of callers.
+//! Offers: one model, on one node, in one place, under one set of terms.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use comity_types::{Digest, Interval, ModelName, Name, OfferName, Place, PlaceOrBloc, Price, SpiffeId};
+use comity_types::{Digest, Interval, ModelName, Name, OfferName, Place, Price, SpiffeId};
 use serde::{Deserialize, Serialize};
 
-use crate::Claim;
+use crate::claim::Merge;
+use crate::organisation::Controller;
+use crate::{Claim, Terms};
 
 /// One model, on one node, in one place, under one set of terms: the unit that is matched.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,24 +15,48 @@ use crate::Claim;
 pub struct Offer {
     /// Unique on its node.
     pub id: Name,
-    /// The node that serves it.
+    /// The node that serves it; its organisation operates the offer.
     pub node: SpiffeId,
     /// What a caller asks for.
     pub model: ModelName,
     /// SHA-256 of the weights, where the node has the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub model_sha256: Option<Digest>,
+    pub model_digest: Option<Claim<Digest>>,
+    /// Who made the model. No data party unless it receives content.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_provider: Option<String>,
+    /// What the model reads and writes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub modalities: Option<Claim<BTreeSet<Modality>>>,
     /// What the model can do.
     pub capabilities: BTreeSet<Capability>,
     /// Every place where requests may be processed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub processing_locations: Option<Claim<Vec<Place>>>,
+    pub processing_locations: Option<Claim<BTreeSet<Place>>>,
     /// Every place where data may be stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub storage_locations: Option<Claim<Vec<Place>>>,
+    pub storage_locations: Option<Claim<BTreeSet<Place>>>,
     /// Every place from which people may reach the machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub access_locations: Option<Claim<Vec<Place>>>,
+    pub access_locations: Option<Claim<BTreeSet<Place>>>,
+    /// Everybody else who takes part; empty: nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sub_processors: Option<Claim<BTreeSet<SubProcessor>>>,
+    /// Sovereignty ratings, 0 to 4, by objective (Cloud Sovereignty Framework 1.2.1, SEAL).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seal: Option<Claim<BTreeMap<Objective, u8>>>,
+    /// The sovereignty level, 1 to 4, of the proposed Cloud and AI Development Act (COM(2026) 502).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cada_level: Option<Claim<u8>>,
+    /// The Gaia-X label, 1 to 3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gaiax_label: Option<Claim<u8>>,
+    /// The grade of a safety benchmark (MLCommons AILuminate).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub safety_grade: Option<Claim<SafetyGrade>>,
+    /// What it runs in, such as a confidential virtual machine: a name that an attestation can bear.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<Claim<String>>,
     /// The model's licence: an SPDX identifier or `LicenseRef-...`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub licence: Option<Claim<String>>,
@@ -40,12 +66,18 @@ pub struct Offer {
     /// The terms; absent refuses every caller.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub terms: Option<Terms>,
+    /// Whether it takes calls.
+    #[serde(default)]
+    pub state: OfferState,
     /// When the offer is in force.
     #[serde(default)]
     pub in_force: Interval,
     /// The longest context in tokens, where it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context_tokens: Option<u32>,
+    /// Grams of CO2 equivalent for a million tokens, for ranking alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carbon_grams_per_million_tokens: Option<u64>,
 }
 
 impl Offer {
@@ -56,239 +88,164 @@ impl Offer {
     }
 }
 
-/// What a model can do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Capability {
-    /// Answers Chat and ChatStream.
-    Chat,
-    /// Answers Embed.
-    Embed,
-    /// Answers Forward.
-    Forward,
-    /// Accepts tools and returns tool calls.
-    Tools,
-    /// Accepts images.
-    ImageInput,
-    /// Holds to a JSON schema.
-    JsonSchema,
-    /// Returns log-probabilities.
-    LogProbabilities,
-}
+/// Makes an enum whose members have one name each, in files, reasons and on the command line.
+macro_rules! named {
+    ($(#[$doc:meta])* $name:ident { $($(#[$member_doc:meta])* $member:ident = $text:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum $name { $($(#[$member_doc])* #[serde(rename = $text)] $member,)* }
 
-impl Capability {
-    /// Its name in files and reasons.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Chat => "chat",
-            Self::Embed => "embed",
-            Self::Forward => "forward",
-            Self::Tools => "tools",
-            Self::ImageInput => "image-input",
-            Self::JsonSchema => "json-schema",
-            Self::LogProbabilities => "log-probabilities",
-        }
-    }
-}
+        impl $name {
+            /// Every member.
+            pub const ALL: &[Self] = &[$(Self::$member,)*];
 
-/// What an offer promises and what it demands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Terms {
-    /// What is kept; empty: nothing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub retention: Option<Claim<Vec<RetentionRule>>>,
-    /// Whether inputs are trained on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub training_use: Option<Claim<TrainingUse>>,
-    /// Purposes that are allowed, with everything below them.
-    #[serde(default)]
-    pub allowed_purposes: BTreeSet<String>,
-    /// Purposes that are prohibited, with everything below them.
-    #[serde(default)]
-    pub prohibited_purposes: BTreeSet<String>,
-    /// Which callers are accepted; absent refuses every caller.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub caller_rules: Option<CallerRules>,
-}
-
-/// How long one kind of data is kept, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RetentionRule {
-    /// Which data.
-    pub data: RetentionData,
-    /// What causes it to be kept.
-    pub trigger: RetentionTrigger,
-    /// For how long at most, in days; 0 means gone when the answer is.
-    pub max_days: u32,
-}
-
-/// Which data a retention rule is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RetentionData {
-    /// Prompts and completions.
-    Content,
-    /// Sizes, times, identifiers.
-    Metadata,
-    /// What a classifier said of the content.
-    ClassifierOutput,
-}
-
-/// What causes data to be kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RetentionTrigger {
-    /// Every request.
-    Routine,
-    /// The search for abuse.
-    AbuseMonitoring,
-    /// A feature that needs it.
-    ApplicationState,
-    /// A safety system's flag.
-    SafetyFlagged,
-    /// A law or a court.
-    LegalObligation,
-}
-
-impl RetentionTrigger {
-    /// Its name in reasons.
-    #[must_use]
-    pub const fn code(self) -> &'static str {
-        match self {
-            Self::Routine => "ROUTINE",
-            Self::AbuseMonitoring => "ABUSE_MONITORING",
-            Self::ApplicationState => "APPLICATION_STATE",
-            Self::SafetyFlagged => "SAFETY_FLAGGED",
-            Self::LegalObligation => "LEGAL_OBLIGATION",
-        }
-    }
-}
-
-/// Whether inputs are trained on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum TrainingUse {
-    /// Never.
-    Never,
-    /// Only for callers that agreed.
-    OptIn,
-    /// Unless the caller objected.
-    OptOut,
-    /// Always.
-    Always,
-}
-
-/// What a node demands of callers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CallerRules {
-    /// Which callers are served, by seat.
-    pub served: Served,
-    /// Places that are not served all the same; may name subdivisions.
-    #[serde(default)]
-    pub served_except: BTreeSet<PlaceOrBloc>,
-    /// Rules on who controls a caller.
-    #[serde(default)]
-    pub ownership: Vec<OwnershipRule>,
-}
-
-/// Everyone (`"everyone"` in files), or a list of places and blocs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Served {
-    /// Callers from everywhere.
-    Everyone,
-    /// Callers seated in one of these.
-    Places(BTreeSet<PlaceOrBloc>),
-}
-
-impl Serialize for Served {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Everyone => serializer.serialize_str("everyone"),
-            Self::Places(places) => places.serialize(serializer),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Served {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl<'de> serde::de::Visitor<'de> for Visitor {
-            type Value = Served;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("\"everyone\", or a list of places and blocs such as [\"EU\", \"CH\"]")
-            }
-
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Served, E> {
-                if text == "everyone" {
-                    Ok(Served::Everyone)
-                } else {
-                    Err(E::invalid_value(serde::de::Unexpected::Str(text), &self))
-                }
-            }
-
-            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, seq: A) -> Result<Served, A::Error> {
-                BTreeSet::deserialize(serde::de::value::SeqAccessDeserializer::new(seq)).map(Served::Places)
+            /// Its name in files and reasons.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$member => $text,)* }
             }
         }
-        deserializer.deserialize_any(Visitor)
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+    };
+}
+pub(crate) use named;
+
+named! {
+    /// What a model can do.
+    Capability {
+        /// Answers Chat and `ChatStream`.
+        Chat = "chat",
+        /// Answers Embed.
+        Embed = "embed",
+        /// Answers Forward.
+        Forward = "forward",
+        /// Accepts tools and returns tool calls.
+        Tools = "tools",
+        /// Accepts images.
+        ImageInput = "image-input",
+        /// Holds to a JSON schema.
+        JsonSchema = "json-schema",
+        /// Returns log-probabilities.
+        LogProbabilities = "log-probabilities",
     }
 }
 
-/// A rule on who ultimately controls a caller.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+named! {
+    /// What a model reads or writes (CycloneDX model card).
+    Modality {
+        /// Text.
+        Text = "text",
+        /// Pictures.
+        Image = "image",
+        /// Sound.
+        Audio = "audio",
+        /// Moving pictures.
+        Video = "video",
+    }
+}
+
+named! {
+    /// Sovereignty objectives of the Cloud Sovereignty Framework 1.2.1 (European Commission, October 2025).
+    Objective {
+        /// Strategic sovereignty.
+        Sov1 = "SOV-1",
+        /// Legal and jurisdictional sovereignty.
+        Sov2 = "SOV-2",
+        /// Data and AI sovereignty.
+        Sov3 = "SOV-3",
+        /// Operational sovereignty.
+        Sov4 = "SOV-4",
+        /// Supply chain sovereignty.
+        Sov5 = "SOV-5",
+        /// Technology sovereignty.
+        Sov6 = "SOV-6",
+        /// Security and compliance sovereignty.
+        Sov7 = "SOV-7",
+        /// Environmental sustainability.
+        Sov8 = "SOV-8",
+    }
+}
+
+named! {
+    /// Grades of MLCommons AILuminate, worst first.
+    SafetyGrade {
+        /// Far behind what is usual.
+        Poor = "poor",
+        /// Behind what is usual.
+        Fair = "fair",
+        /// As is usual.
+        Good = "good",
+        /// Ahead of what is usual.
+        VeryGood = "very-good",
+        /// Almost without violations.
+        Excellent = "excellent",
+    }
+}
+
+impl Merge for SafetyGrade {
+    fn merge(&self, other: &Self) -> Option<Self> {
+        Some(*self.min(other))
+    }
+}
+
+/// Whether an offer takes calls.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OfferState {
+    /// It does.
+    #[default]
+    Active,
+    /// It ends what runs, and takes nothing new.
+    Draining,
+    /// It was withdrawn.
+    Withdrawn,
+}
+
+/// Somebody whom the operator lets take part (`dpv:DataSubProcessor`).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct OwnershipRule {
-    /// Its name in reasons.
+pub struct SubProcessor {
+    /// Its name in reasons: a legal entity identifier, or a short name.
     pub id: String,
-    /// Which controllers' seats taint a caller.
-    pub target: OwnershipTarget,
+    /// What it does.
+    pub role: SubProcessorRole,
+    /// Every place where it may do so.
+    pub places: BTreeSet<Place>,
+    /// Whether it can read prompts or completions.
+    pub content_access: bool,
+    /// Its legal seat; absent is unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seat: Option<Place>,
+    /// Where most of its business is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub principal_place_of_business: Option<Place>,
+    /// Its branches and offices; absent is unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub establishments: Option<BTreeSet<Place>>,
+    /// Who ultimately controls it; absent is unknown, empty is nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ultimate_controllers: Option<BTreeSet<Controller>>,
 }
 
-/// Which controllers' seats taint a caller: `"places-not-served"` or a list in files.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum OwnershipTarget {
-    /// Every place that `served` and `served_except` leave out.
-    PlacesNotServed,
-    /// These places and blocs.
-    Places(BTreeSet<PlaceOrBloc>),
-}
-
-impl Serialize for OwnershipTarget {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::PlacesNotServed => serializer.serialize_str("places-not-served"),
-            Self::Places(places) => places.serialize(serializer),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for OwnershipTarget {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl<'de> serde::de::Visitor<'de> for Visitor {
-            type Value = OwnershipTarget;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("\"places-not-served\", or a list of places and blocs such as [\"CN\", \"RU\"]")
-            }
-
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<OwnershipTarget, E> {
-                if text == "places-not-served" {
-                    Ok(OwnershipTarget::PlacesNotServed)
-                } else {
-                    Err(E::invalid_value(serde::de::Unexpected::Str(text), &self))
-                }
-            }
-
-            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, seq: A) -> Result<OwnershipTarget, A::Error> {
-                BTreeSet::deserialize(serde::de::value::SeqAccessDeserializer::new(seq)).map(OwnershipTarget::Places)
-            }
-        }
-        deserializer.deserialize_any(Visitor)
-    }
+/// What a sub-processor does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SubProcessorRole {
+    /// Hosts the machine.
+    CloudHost,
+    /// Supports it.
+    Support,
+    /// Classifies content for safety.
+    Safety,
+    /// Bills.
+    Billing,
+    /// Keeps keys.
+    KeyCustodian,
+    /// Made the model, and receives content.
+    ModelProvider,
 }

@@ -4,18 +4,25 @@
 //! absent allows everything, one that is present and empty allows nothing, and
 //! [`Requirements::meet`] keeps every layer's lists side by side, so that an offer
 //! has to satisfy each of them. Expanding blocs is left to the evaluation, which
-//! knows the day.
+//! knows the day (decision 2).
 
+mod check;
 mod file;
+mod meet;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use comity_types::{Currency, PlaceOrBloc};
 use serde::{Deserialize, Serialize};
 
-pub use file::{MAX_ENTRIES, RequirementsError, RequirementsFile, RequirementsTable};
+pub use check::{MAX_ENTRIES, check};
+pub use file::{RequirementsError, RequirementsFile, RequirementsTable};
 
-use crate::offer::{Capability, RetentionTrigger};
+use crate::claim::Assurance;
+use crate::offer::{Capability, Objective, SafetyGrade};
+use crate::ownership::Interest;
+use crate::caller_rules::Indirect;
+use crate::terms::{RetentionTrigger, Support};
 
 /// Sets of which every one must contain a thing for it to be allowed. No sets: all is allowed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +67,52 @@ pub struct PriceCeiling {
     pub output_micros: u64,
 }
 
+/// Freedom from a law that compels access: nobody who can read content may be within its reach.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoExposure {
+    /// A regime of the table, such as `US-CLOUD-ACT`.
+    pub regime: String,
+    /// Runtimes that keep content from their operator, if hardware attests them; empty: none is trusted to.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub accept_attested_runtimes: BTreeSet<String>,
+}
+
+/// How much of an operator may belong to others (SecNumCloud 3.2, 19.6: 24 % alone, 39 % together).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ForeignOwnership {
+    /// Who is not foreign: places and blocs.
+    pub home: BTreeSet<PlaceOrBloc>,
+    /// The most that one foreign holder may have, in hundredths of a percent.
+    pub individual_bp: u32,
+    /// The most that all foreign holders may have together, in hundredths of a percent.
+    pub aggregate_bp: u32,
+    /// How stakes count that are held through others.
+    #[serde(default)]
+    pub indirect: Indirect,
+    /// Which holdings are counted, each kind for itself; empty: capital and votes.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub interests: BTreeSet<Interest>,
+}
+
+/// A certificate that has to be held.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RequiredCertification {
+    /// A scheme of the table.
+    pub scheme: String,
+    /// The lowest level; absent: any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<String>,
+    /// Editions that count; empty: any that is not withdrawn.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub editions: BTreeSet<String>,
+    /// For a report on a period: the most days since its end; absent: what the table says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_age_days: Option<u32>,
+}
+
 /// What a caller demands: a conjunction.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Requirements {
@@ -77,44 +130,50 @@ pub struct Requirements {
     pub forbidden_access_locations: BTreeSet<PlaceOrBloc>,
     /// The operator's seat must be in each.
     pub allowed_operator_seats: AllowLists<PlaceOrBloc>,
-    /// The seats of all the operator's controllers must be in each.
+    /// The seats of all who control the operator must be in each.
     pub allowed_controller_seats: AllowLists<PlaceOrBloc>,
-    /// No controller of the operator may be seated in it.
+    /// Nobody who controls the operator may be seated in it.
     pub forbidden_controller_seats: BTreeSet<PlaceOrBloc>,
+    /// Laws that may not reach anybody who can read content.
+    pub no_exposure: BTreeSet<NoExposure>,
+    /// How much of the operator may belong to others; every one must hold.
+    pub foreign_ownership: BTreeSet<ForeignOwnership>,
+    /// Sub-processors that may not take part, by id.
+    pub forbidden_sub_processors: BTreeSet<String>,
+    /// Where content leaves one of these, a ground of GDPR's chapter V is needed.
+    pub transfer_basis_outside: AllowLists<PlaceOrBloc>,
     /// Every limit must hold.
     pub retention_limits: BTreeSet<RetentionLimit>,
     /// Inputs must not be trained on.
     pub no_training: bool,
+    /// Nobody may read content.
+    pub no_human_review: bool,
+    /// Content must not be logged.
+    pub no_content_logging: bool,
+    /// Every one must be held.
+    pub required_certifications: BTreeSet<RequiredCertification>,
+    /// The lowest sovereignty rating, by objective.
+    pub min_seal: BTreeMap<Objective, u8>,
+    /// The lowest CADA level.
+    pub min_cada_level: Option<u8>,
+    /// The lowest Gaia-X label.
+    pub min_gaiax_label: Option<u8>,
+    /// The lowest safety grade.
+    pub min_safety_grade: Option<SafetyGrade>,
+    /// How far somebody has to stand behind a claim, by its path.
+    pub min_assurance: BTreeMap<String, Assurance>,
     /// The licence must be in each.
     pub allowed_licences: AllowLists<String>,
+    /// The law of the contract must be in each.
+    pub allowed_governing_laws: AllowLists<PlaceOrBloc>,
+    /// The operator must be liable for this much, by currency, in micro-units.
+    pub min_liability_caps: BTreeMap<Currency, u64>,
+    /// The least support.
+    pub min_support: Option<Support>,
+    /// The lowest availability, in hundredths of a percent of a month.
+    pub min_availability_bp: Option<u32>,
     /// Every ceiling must hold, so an offer in another currency is refused.
     pub max_prices: BTreeMap<Currency, PriceCeiling>,
     /// Beyond the one that the method needs.
     pub required_capabilities: BTreeSet<Capability>,
-}
-
-impl Requirements {
-    /// What both demand: the result is never looser than either (VOCABULARY D4).
-    #[must_use]
-    pub fn meet(mut self, other: Self) -> Self {
-        self.allowed_processing_locations.0.extend(other.allowed_processing_locations.0);
-        self.forbidden_processing_locations.extend(other.forbidden_processing_locations);
-        self.allowed_storage_locations.0.extend(other.allowed_storage_locations.0);
-        self.forbidden_storage_locations.extend(other.forbidden_storage_locations);
-        self.allowed_access_locations.0.extend(other.allowed_access_locations.0);
-        self.forbidden_access_locations.extend(other.forbidden_access_locations);
-        self.allowed_operator_seats.0.extend(other.allowed_operator_seats.0);
-        self.allowed_controller_seats.0.extend(other.allowed_controller_seats.0);
-        self.forbidden_controller_seats.extend(other.forbidden_controller_seats);
-        self.retention_limits.extend(other.retention_limits);
-        self.no_training |= other.no_training;
-        self.allowed_licences.0.extend(other.allowed_licences.0);
-        for (currency, ceiling) in other.max_prices {
-            let own = self.max_prices.entry(currency).or_insert(ceiling);
-            own.input_micros = own.input_micros.min(ceiling.input_micros);
-            own.output_micros = own.output_micros.min(ceiling.output_micros);
-        }
-        self.required_capabilities.extend(other.required_capabilities);
-        self
-    }
 }

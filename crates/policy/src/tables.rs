@@ -1,114 +1,124 @@
-//! Blocs, purposes and presets: data that ships with the program, each row with its source.
+//! The tables that a verdict is computed against: data that ships with the program, each row with its source.
+//!
+//! Law moves faster than releases (VOCABULARY F4), so every rule has its dates, and what is contestable is a field of
+//! a row. Nothing here is legal advice.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`places`] | codes that are assigned |
+//! | [`blocs`] | which place belongs to what, and since when |
+//! | [`purposes`] | why somebody asks, broader above narrower |
+//! | [`regimes`] | laws that compel access, and whom they reach |
+//! | [`statutes`] | uses that a law forbids, or calls high-risk |
+//! | [`licences`] | what the licences of models demand |
+//! | [`certifications`] | schemes, their levels and editions |
+//! | [`classifications`] | schemes of classified content |
+//! | [`issuers`] | whose word counts for more than a declaration |
+//! | [`presets`] | named requirements |
 
-use std::collections::{BTreeMap, BTreeSet};
+pub mod blocs;
+pub mod certifications;
+pub mod classifications;
+pub mod issuers;
+pub mod licences;
+pub mod places;
+pub mod presets;
+pub mod purposes;
+pub mod regimes;
+mod sheet;
+pub mod statutes;
+
 use std::sync::LazyLock;
 
-use comity_types::time::Phase;
-use comity_types::{Interval, Place, PlaceOrBloc, Timestamp};
-use serde::Deserialize;
+use comity_types::Digest;
 
-use crate::requirements::{RequirementsFile, RequirementsTable};
+pub use sheet::{Provenance, TableError};
 
-/// A table that cannot be used: which one, and which row.
-#[derive(Debug, thiserror::Error)]
-pub enum TableError {
-    /// Not TOML of the table's form; the source names line and field.
-    #[error("the table of {table} cannot be read")]
-    Malformed {
-        /// Which table.
-        table: &'static str,
-        /// What is wrong, and where.
-        source: Box<toml::de::Error>,
-    },
-    /// A row contradicts itself or another one.
-    #[error("the table of {table}: {row}: {problem}")]
-    Row {
-        /// Which table.
-        table: &'static str,
-        /// The row's name.
-        row: String,
-        /// What is wrong.
-        problem: String,
-    },
+use blocs::Blocs;
+use certifications::Certifications;
+use classifications::Classifications;
+use issuers::Issuers;
+use licences::Licences;
+use places::Places;
+use presets::Preset;
+use purposes::Purposes;
+use regimes::Regimes;
+use statutes::Statutes;
+
+use crate::requirements::RequirementsFile;
+
+/// Makes the list of tables: their names, and the files that ship.
+macro_rules! tables {
+    ($($variant:ident = $name:literal, $about:literal;)*) => {
+        /// A table, by name.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum TableName { $(#[doc = $about] $variant,)* }
+
+        impl TableName {
+            /// Every table.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// Its name.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// What it holds, in a phrase.
+            #[must_use]
+            pub const fn about(self) -> &'static str {
+                match self { $(Self::$variant => $about,)* }
+            }
+
+            /// The table that ships, as TOML.
+            #[must_use]
+            pub const fn builtin(self) -> &'static str {
+                match self { $(Self::$variant => include_str!(concat!("../tables/", $name, ".toml")),)* }
+            }
+        }
+    };
+}
+
+tables! {
+    Places = "places", "codes of countries and subdivisions that are assigned";
+    Blocs = "blocs", "which place belongs to what, and since when";
+    Purposes = "purposes", "why somebody asks, broader above narrower";
+    Regimes = "regimes", "laws that compel access, and whom they reach";
+    Statutes = "statutes", "uses that a law forbids, or calls high-risk";
+    Licences = "licences", "what the licences of models demand";
+    Certifications = "certifications", "certification schemes, their levels and editions";
+    Classifications = "classifications", "schemes of classified content, and their levels";
+    Issuers = "issuers", "whose word counts for more than a declaration";
+    Presets = "presets", "named requirements";
 }
 
 /// The tables that a verdict is computed against.
 #[derive(Debug, Clone)]
 pub struct Tables {
-    blocs: BTreeMap<String, Vec<BlocRow>>,
-    purposes: BTreeMap<String, BTreeSet<String>>,
-    presets: Vec<Preset>,
-    aliases: BTreeMap<Place, Place>,
+    /// Codes that are assigned.
+    pub places: Places,
+    /// Which place belongs to what.
+    pub blocs: Blocs,
+    /// Why somebody asks.
+    pub purposes: Purposes,
+    /// Laws that compel access.
+    pub regimes: Regimes,
+    /// Uses that a law forbids.
+    pub statutes: Statutes,
+    /// What licences demand.
+    pub licences: Licences,
+    /// Certification schemes.
+    pub certifications: Certifications,
+    /// Schemes of classified content.
+    pub classifications: Classifications,
+    /// Whose word counts.
+    pub issuers: Issuers,
+    /// Named requirements.
+    pub presets: Vec<Preset>,
+    digest: Digest,
 }
 
-/// One membership of one place, for one time.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct BlocRow {
-    /// The bloc.
-    pub bloc: PlaceOrBloc,
-    /// The place.
-    pub member: Place,
-    /// First day.
-    #[serde(default)]
-    pub from: Option<Timestamp>,
-    /// First day after.
-    #[serde(default)]
-    pub to: Option<Timestamp>,
-    /// For whom it holds, if not for all.
-    #[serde(default)]
-    pub scope: Option<String>,
-    /// The legal instrument.
-    pub instrument: String,
-    /// Where the row was taken from.
-    pub source: String,
-    /// When it was recorded.
-    pub recorded_at: Timestamp,
-    /// Whether the dates were held against the instrument.
-    pub verified: bool,
-}
-
-/// A named set of requirements.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Preset {
-    /// Its name.
-    pub name: String,
-    /// What it is for, in a sentence.
-    pub about: String,
-    /// What it expands to.
-    pub requirements: RequirementsTable,
-}
-
-/// Whether a place is in a set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Membership<'t> {
-    /// It is, until the row ends.
-    Yes(Option<Timestamp>),
-    /// It is not, until a row begins.
-    No(Option<Timestamp>),
-    /// A row says so for those of this scope only, and nothing states that it holds here.
-    Scoped(&'t str),
-    /// The set names a bloc that no table has.
-    UnknownBloc,
-}
-
-/// How much of a place has to be in a set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reach {
-    /// All of it: what an allow-list asks.
-    Within,
-    /// Any of it: what a prohibition asks. A claim of "UA" covers "UA-43".
-    Overlap,
-}
-
-static BUILTIN: LazyLock<Result<Tables, TableError>> = LazyLock::new(|| {
-    Tables::parse(
-        include_str!("../tables/blocs.toml"),
-        include_str!("../tables/purposes.toml"),
-        include_str!("../tables/presets.toml"),
-    )
-});
+static BUILTIN: LazyLock<Result<Tables, TableError>> = LazyLock::new(|| Tables::parse(TableName::builtin));
 
 impl Tables {
     /// The tables that ship with this version.
@@ -119,45 +129,31 @@ impl Tables {
         BUILTIN.as_ref()
     }
 
-    fn parse(blocs: &str, purposes: &str, presets: &str) -> Result<Self, TableError> {
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Blocs {
-            bloc: Vec<BlocRow>,
-        }
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Purposes {
-            purpose: Vec<Purpose>,
-        }
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Purpose {
-            id: String,
-            broader: BTreeSet<String>,
-        }
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Presets {
-            preset: Vec<Preset>,
-        }
-        let blocs = read::<Blocs>("blocs", blocs)?.bloc;
-        let purposes =
-            read::<Purposes>("purposes", purposes)?.purpose.into_iter().map(|row| (row.id, row.broader)).collect();
-        let presets = read::<Presets>("presets", presets)?.preset;
-        check_purposes(&purposes)?;
-        Ok(Self { blocs: group(blocs)?, purposes, presets, aliases: aliases()? })
+    /// Reads tables from their TOML.
+    ///
+    /// # Errors
+    /// Names the table, the row and the field.
+    pub fn parse<'a>(text: impl Fn(TableName) -> &'a str) -> Result<Self, TableError> {
+        let all: String = TableName::ALL.iter().map(|name| format!("# {}\n{}", name.as_str(), text(*name))).collect();
+        Ok(Self {
+            places: Places::parse(text(TableName::Places))?,
+            blocs: Blocs::parse(text(TableName::Blocs))?,
+            purposes: Purposes::parse(text(TableName::Purposes))?,
+            regimes: Regimes::parse(text(TableName::Regimes))?,
+            statutes: Statutes::parse(text(TableName::Statutes))?,
+            licences: Licences::parse(text(TableName::Licences))?,
+            certifications: Certifications::parse(text(TableName::Certifications))?,
+            classifications: Classifications::parse(text(TableName::Classifications))?,
+            issuers: Issuers::parse(text(TableName::Issuers))?,
+            presets: presets::parse(text(TableName::Presets))?,
+            digest: Digest::of(all.as_bytes()),
+        })
     }
 
-    /// The rows of the blocs, by bloc.
-    pub fn blocs(&self) -> impl Iterator<Item = (&str, &[BlocRow])> {
-        self.blocs.iter().map(|(name, rows)| (name.as_str(), rows.as_slice()))
-    }
-
-    /// The presets, in the order of the table.
+    /// SHA-256 of all tables: what a decision pins.
     #[must_use]
-    pub fn presets(&self) -> &[Preset] {
-        &self.presets
+    pub const fn digest(&self) -> Digest {
+        self.digest
     }
 
     /// One preset, as a requirements file would have it.
@@ -165,172 +161,5 @@ impl Tables {
     pub fn preset(&self, name: &str) -> Option<RequirementsFile> {
         let preset = self.presets.iter().find(|preset| preset.name == name)?;
         preset.requirements.clone().expand(self).ok()
-    }
-
-    /// Whether `place` is in `set` at `as_of`.
-    pub(crate) fn membership(
-        &self,
-        place: &Place,
-        set: &PlaceOrBloc,
-        reach: Reach,
-        as_of: Timestamp,
-    ) -> Membership<'_> {
-        let place = self.canonical(place);
-        if let Some(other) = set.place() {
-            let other = self.canonical(&other);
-            let covered = reach == Reach::Overlap && other.is_within(place.as_str());
-            return if place.is_within(other.as_str()) || covered {
-                Membership::Yes(None)
-            } else {
-                Membership::No(None)
-            };
-        }
-        let Some(rows) = self.blocs.get(set.as_str()) else { return Membership::UnknownBloc };
-        let rows = rows.iter().filter(|row| place.is_within(row.member.as_str()));
-        let mut holding =
-            rows.clone().filter(|row| Interval { from: row.from, until: row.to }.phase(as_of) == Phase::Within);
-        let scope = holding.clone().find_map(|row| row.scope.as_deref());
-        match (holding.find(|row| row.scope.is_none()), scope) {
-            (Some(row), _) => Membership::Yes(row.to),
-            (None, Some(scope)) => Membership::Scoped(scope),
-            (None, None) => Membership::No(rows.filter_map(|row| row.from).filter(|from| *from > as_of).min()),
-        }
-    }
-
-    /// The country's own code of a place that ISO 3166-2 lists as a subdivision of another one.
-    fn canonical(&self, place: &Place) -> Place {
-        self.aliases.get(place).cloned().unwrap_or_else(|| place.clone())
-    }
-
-    /// True if the table has the purpose.
-    pub(crate) fn knows_purpose(&self, purpose: &str) -> bool {
-        self.purposes.contains_key(purpose)
-    }
-
-    /// True if `purpose` is `ancestor` or below it, on any way up.
-    pub(crate) fn purpose_is_within(&self, purpose: &str, ancestor: &str) -> bool {
-        purpose == ancestor
-            || self
-                .purposes
-                .get(purpose)
-                .is_some_and(|broader| broader.iter().any(|one| self.purpose_is_within(one, ancestor)))
-    }
-}
-
-/// Subdivisions that have a country code of their own: a claim may use either.
-fn aliases() -> Result<BTreeMap<Place, Place>, TableError> {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Aliases {
-        alias: BTreeMap<Place, Place>,
-    }
-    Ok(read::<Aliases>("aliases", include_str!("../tables/aliases.toml"))?.alias)
-}
-
-fn read<T: for<'de> Deserialize<'de>>(table: &'static str, text: &str) -> Result<T, TableError> {
-    toml::from_str(text).map_err(|source| TableError::Malformed { table, source: Box::new(source) })
-}
-
-fn group(rows: Vec<BlocRow>) -> Result<BTreeMap<String, Vec<BlocRow>>, TableError> {
-    let mut blocs: BTreeMap<String, Vec<BlocRow>> = BTreeMap::new();
-    for row in rows {
-        let name = format!("{} {}", row.bloc, row.member);
-        let refuse =
-            |problem: &str| Err(TableError::Row { table: "blocs", row: name.clone(), problem: problem.to_owned() });
-        if (Interval { from: row.from, until: row.to }).is_empty() {
-            return refuse("`from` must be before `to`");
-        }
-        if row.bloc.place().is_some() {
-            return refuse("a bloc cannot have a place's name");
-        }
-        blocs.entry(row.bloc.to_string()).or_default().push(row);
-    }
-    Ok(blocs)
-}
-
-/// Every parent exists, and nothing is its own ancestor.
-fn check_purposes(purposes: &BTreeMap<String, BTreeSet<String>>) -> Result<(), TableError> {
-    let refuse = |row: &str, problem: String| Err(TableError::Row { table: "purposes", row: row.to_owned(), problem });
-    for (id, broader) in purposes {
-        if let Some(unknown) = broader.iter().find(|parent| !purposes.contains_key(*parent)) {
-            return refuse(id, format!("its parent {unknown} has no row"));
-        }
-        let mut above = broader.clone();
-        loop {
-            let more: BTreeSet<_> = above.iter().filter_map(|one| purposes.get(one)).flatten().cloned().collect();
-            let size = above.len();
-            above.extend(more);
-            if above.contains(id) {
-                return refuse(id, "it is its own ancestor".to_owned());
-            }
-            if above.len() == size {
-                break;
-            }
-        }
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn is_in(place: &str, set: &str, day: &str) -> bool {
-        let tables = Tables::builtin().unwrap();
-        let membership =
-            tables.membership(&place.parse().unwrap(), &set.parse().unwrap(), Reach::Within, day.parse().unwrap());
-        matches!(membership, Membership::Yes(_))
-    }
-
-    #[test]
-    fn the_tables_that_ship_can_be_read() {
-        let tables = Tables::builtin().unwrap();
-        assert_eq!(tables.blocs["EU"].iter().filter(|row| row.to.is_none()).count(), 34);
-        assert!(tables.presets.iter().all(|preset| tables.preset(&preset.name).is_some()));
-    }
-
-    #[test]
-    fn the_united_kingdom_left_the_union_on_the_first_of_february_2020() {
-        assert!(is_in("GB", "EU", "2020-01-31") && !is_in("GB", "EU", "2020-02-01"));
-        assert!(is_in("GB", "GDPR-ADEQUATE", "2031-12-27") && !is_in("GB", "GDPR-ADEQUATE", "2031-12-28"));
-    }
-
-    #[test]
-    fn sizes_of_blocs_are_what_everybody_counts() {
-        let tables = Tables::builtin().unwrap();
-        let count = |bloc: &str| tables.blocs[bloc].iter().filter(|row| row.to.is_none()).count();
-        assert_eq!((count("NATO"), count("CPTPP"), count("ASEAN"), count("G7"), count("FVEY")), (32, 12, 11, 7, 5));
-        assert_eq!((count("EEA"), count("EFTA")), (37, 4));
-    }
-
-    #[test]
-    fn a_row_for_some_is_neither_yes_nor_no() {
-        let tables = Tables::builtin().unwrap();
-        let us = tables.membership(
-            &"US".parse().unwrap(),
-            &"GDPR-ADEQUATE".parse().unwrap(),
-            Reach::Within,
-            "2026-11-22".parse().unwrap(),
-        );
-        assert_eq!(us, Membership::Scoped("dpf_participation"));
-    }
-
-    #[test]
-    fn a_broken_table_names_the_row() {
-        let preset = "preset = []";
-        let purposes = "[[purpose]]\nid = 'a'\nbroader = ['b']\n[[purpose]]\nid = 'b'\nbroader = ['a']";
-        let error = Tables::parse("bloc = []", purposes, preset).unwrap_err();
-        assert_eq!(error.to_string(), "the table of purposes: a: it is its own ancestor");
-        let orphan = "[[purpose]]\nid = 'a'\nbroader = ['b']";
-        assert!(
-            Tables::parse("bloc = []", orphan, preset).unwrap_err().to_string().contains("its parent b has no row")
-        );
-        let reversed = "[[bloc]]\nbloc = 'EU'\nmember = 'DE'\nfrom = 2020-01-01\nto = 2019-01-01\ninstrument = ''\nsource = ''\nrecorded_at = 2026-01-01\nverified = false";
-        assert!(
-            Tables::parse(reversed, "purpose = []", preset)
-                .unwrap_err()
-                .to_string()
-                .contains("EU DE: `from` must be before `to`")
-        );
     }
 }

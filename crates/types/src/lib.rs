@@ -7,6 +7,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`ids`] | trust domains, SPIFFE IDs, names of nodes, offers and models |
+//! | [`lei`] | legal entity identifiers |
 //! | [`place`] | ISO 3166 places, and places or blocs |
 //! | [`money`] | currencies and prices |
 //! | [`time`] | timestamps, intervals, the clock trait |
@@ -15,6 +16,7 @@
 
 pub mod digest;
 pub mod ids;
+pub mod lei;
 pub mod money;
 pub mod place;
 pub mod secret;
@@ -23,7 +25,8 @@ pub mod time;
 
 pub use digest::Digest;
 pub use ids::{DecisionId, ModelName, Name, OfferName, SpiffeId, TrustDomain};
-pub use money::{Currency, Price};
+pub use lei::Lei;
+pub use money::{Currency, Money, Price};
 pub use place::{Place, PlaceOrBloc};
 pub use secret::Secret;
 pub use time::{Clock, Interval, Timestamp};

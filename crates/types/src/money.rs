@@ -24,6 +24,16 @@ pub struct Price {
     pub output_micros_per_million_tokens: u64,
 }
 
+/// An amount of money, in millionths of the currency's unit.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Money {
+    /// The currency.
+    pub currency: Currency,
+    /// Micro-units.
+    pub micros: u64,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,14 +2,14 @@
 
 use crate::text::checked_text;
 
-/// ISO 3166-1 alpha-2 codes that are officially assigned. "UK" and "EL" are not among them, nor is "XK".
-const COUNTRIES: &str = "AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY BZ CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI FJ FK FM FO FR GA GB GD GE GF GG GH GI GL GM GN GP GQ GR GS GT GU GW GY HK HM HN HR HT HU ID IE IL IM IN IO IQ IR IS IT JE JM JO JP KE KG KH KI KM KN KP KR KW KY KZ LA LB LC LI LK LR LS LT LU LV LY MA MC MD ME MF MG MH MK ML MM MN MO MP MQ MR MS MT MU MV MW MX MY MZ NA NC NE NF NG NI NL NO NP NR NU NZ OM PA PE PF PG PH PK PL PM PN PR PS PT PW PY QA RE RO RS RU RW SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ TC TD TF TG TH TJ TK TL TM TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS YE YT ZA ZM ZW";
-
 /// Longest name of a bloc, in bytes.
 const MAX_BLOC_BYTES: usize = 32;
 
 checked_text!(
-    /// A country (ISO 3166-1 alpha-2, "GB") or a subdivision (ISO 3166-2, "UA-43").
+    /// A code in the form of a country's (ISO 3166-1 alpha-2, "GB") or a subdivision's (ISO 3166-2, "UA-43").
+    ///
+    /// Whether the code is assigned is for the policy's table of places to say: tables change faster than programs,
+    /// and a broker has to carry what another one knows. An unassigned code allows nothing.
     Place,
     is_place,
     "an ISO 3166 place such as DE or UA-43 (the United Kingdom is GB, Greece is GR)"
@@ -18,7 +18,7 @@ checked_text!(
 checked_text!(
     /// A [`Place`], or the name of a bloc such as "EU", "EEA" or "GDPR-ADEQUATE".
     ///
-    /// Two letters are always a country, but for "EU"; whether a bloc exists is for the policy's tables to say.
+    /// Two letters are always a country, but for "EU"; which codes and blocs exist is for the policy's tables to say.
     PlaceOrBloc,
     |text| is_place(text) || is_bloc(text),
     "an ISO 3166 place such as DE (the United Kingdom is GB, Greece is GR), or a bloc such as EU, EEA, GDPR-ADEQUATE"
@@ -64,7 +64,7 @@ fn is_place(text: &str) -> bool {
 }
 
 fn is_country(text: &str) -> bool {
-    text.len() == 2 && COUNTRIES.split(' ').any(|code| code == text)
+    text.len() == 2 && text != "EU" && text.bytes().all(|b| b.is_ascii_uppercase())
 }
 
 fn is_bloc(text: &str) -> bool {
@@ -82,26 +82,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_are_iso_codes_and_nothing_else() {
+    fn places_have_the_form_of_iso_codes() {
         for text in ["DE", "GB", "UA-43", "DE-HE", "US-CA"] {
             assert!(text.parse::<Place>().is_ok(), "{text} was refused");
         }
-        for text in ["UK", "EL", "XK", "EU", "de", "DEU", "", "DE-", "DE-ABCD", "UK-1", "DE-he", "DE HE"] {
+        for text in ["EU", "de", "DEU", "", "DE-", "DE-ABCD", "EU-1", "DE-he", "DE HE"] {
             assert!(text.parse::<Place>().is_err(), "{text} was accepted");
         }
     }
 
-    #[test]
-    fn the_message_for_uk_says_gb() {
-        assert!("UK".parse::<Place>().unwrap_err().to_string().contains("the United Kingdom is GB"));
-    }
 
     #[test]
     fn two_letters_are_never_a_bloc_but_for_eu() {
         for text in ["EU", "EEA", "G7", "GDPR-ADEQUATE", "NATO", "G7", "FR"] {
             assert!(text.parse::<PlaceOrBloc>().is_ok(), "{text} was refused");
         }
-        for text in ["UK", "XX", "eu", "", "9AB"] {
+        for text in ["eu", "", "9AB"] {
             assert!(text.parse::<PlaceOrBloc>().is_err(), "{text} was accepted");
         }
     }

@@ -141,6 +141,16 @@ impl Interval {
         }
     }
 
+    /// True if an instant lies within both.
+    #[must_use]
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let before = |from: Option<Timestamp>, until: Option<Timestamp>| match (from, until) {
+            (Some(from), Some(until)) => from < until,
+            (None, _) | (_, None) => true,
+        };
+        before(self.from, other.until) && before(other.from, self.until)
+    }
+
     /// True if no instant lies within.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -187,5 +197,13 @@ mod tests {
         assert_eq!(interval.phase(at("2027-01-01")), Phase::After);
         assert_eq!(Interval::default().phase(at("2027-01-01")), Phase::Within);
         assert!(Interval { from: interval.until, until: interval.from }.is_empty());
+    }
+
+    #[test]
+    fn intervals_that_meet_do_not_overlap() {
+        let until = Interval { from: None, until: Some(at("2026-01-01")) };
+        let from = Interval { from: Some(at("2026-01-01")), until: None };
+        assert!(!until.overlaps(&from) && !from.overlaps(&until));
+        assert!(until.overlaps(&until) && until.overlaps(&Interval::default()));
     }
 }

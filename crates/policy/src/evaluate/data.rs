@@ -1,46 +1,72 @@
-//! What happens to prompts and completions (VOCABULARY D17).
+//! What happens to prompts and completions (VOCABULARY D17, D18).
 
+use comity_types::TrustDomain;
+
+use super::Question;
 use super::findings::{Field, Findings};
-use crate::offer::{RetentionData, RetentionRule, TrainingUse};
+use crate::organisation::TrainingChoice;
 use crate::requirements::RetentionLimit;
-use crate::{Offer, ReasonCode, Requirements};
+use crate::terms::{RetentionData, RetentionRule, ReviewMode, TrainingUse};
+use crate::{ReasonCode, Side};
 
-pub(super) fn check(offer: &Offer, demanded: &Requirements, findings: &mut Findings<'_>) {
-    let terms = offer.terms.as_ref();
+pub(super) fn check(question: &Question<'_>, findings: &mut Findings<'_>) {
+    findings.speak_for(Side::Caller);
+    let (terms, demanded) = (question.offer.terms.as_ref(), question.request.requirements);
     if !demanded.retention_limits.is_empty() {
-        let rules = findings.value("retention", terms.and_then(|terms| terms.retention.as_ref()));
-        for limit in &demanded.retention_limits {
-            check_retention(rules.into_iter().flatten(), limit, findings);
+        let claim = terms.and_then(|terms| terms.retention.as_ref());
+        if let Some(retention) = findings.value("retention", claim) {
+            for limit in &demanded.retention_limits {
+                check_retention(&retention.0, limit, findings);
+            }
         }
     }
     if demanded.no_training {
-        let found = findings.value("training_use", terms.and_then(|terms| terms.training_use.as_ref()));
-        check_training(found.copied(), findings);
+        let claim = terms.and_then(|terms| terms.training_use.as_ref());
+        if let Some(found) = findings.value("training_use", claim) {
+            check_training(*found, question, findings);
+        }
+    }
+    if demanded.no_human_review {
+        let claim = terms.and_then(|terms| terms.human_review.as_ref());
+        if let Some(review) = findings.value("human_review", claim).filter(|review| review.mode != ReviewMode::Never) {
+            let field = Field { path: "terms.human_review", expected: "never", actual: review.mode.as_str() };
+            findings.reject(ReasonCode::HumanReviewNotAllowed, "", field);
+        }
+    }
+    if demanded.no_content_logging {
+        let claim = terms.and_then(|terms| terms.content_logging.as_ref());
+        if findings.value("content_logging", claim).is_some_and(|logging| logging.0) {
+            let field = Field { path: "terms.content_logging", expected: "no", actual: "yes" };
+            findings.reject(ReasonCode::ContentLoggingNotAllowed, "", field);
+        }
     }
 }
 
-fn check_retention<'a>(
-    rules: impl Iterator<Item = &'a RetentionRule>,
-    limit: &RetentionLimit,
-    findings: &mut Findings<'_>,
-) {
-    let of_content = rules.filter(|rule| rule.data == RetentionData::Content);
+fn check_retention(rules: &[RetentionRule], limit: &RetentionLimit, findings: &mut Findings<'_>) {
+    let of_content = rules.iter().filter(|rule| rule.data == RetentionData::Content);
     let exceeding =
         of_content.filter(|rule| !limit.accept_triggers.contains(&rule.trigger) && rule.max_days > limit.max_days);
     for rule in exceeding {
         let (expected, actual) = (format!("at most {} days", limit.max_days), format!("{} days", rule.max_days));
-        let field = Field { path: "offer.terms.retention", expected: &expected, actual: &actual };
+        let field = Field { path: "terms.retention", expected: &expected, actual: &actual };
         findings.reject(ReasonCode::RetentionExceedsMax, rule.trigger.code(), field);
     }
 }
 
-/// Opting in is the caller's to do, and nobody did; opting out would have to be on record, and no record is kept yet.
-fn check_training(found: Option<TrainingUse>, findings: &mut Findings<'_>) {
-    let actual = match found {
-        None | Some(TrainingUse::Never | TrainingUse::OptIn) => return,
-        Some(TrainingUse::OptOut) => "unless the caller objected, and no objection is on record",
-        Some(TrainingUse::Always) => "always",
+/// Both choices are the caller's, and count only where they are on record for this operator.
+fn check_training(found: TrainingUse, question: &Question<'_>, findings: &mut Findings<'_>) {
+    let operator: &TrustDomain = &question.operator.trust_domain;
+    let choice = question.request.caller.training_choices.get(operator);
+    let actual = match (found, choice) {
+        (TrainingUse::Never, _)
+        | (TrainingUse::OptIn, None | Some(TrainingChoice::OptedOut))
+        | (TrainingUse::OptOut, Some(TrainingChoice::OptedOut)) => return,
+        (TrainingUse::OptIn, Some(TrainingChoice::OptedIn)) => "the caller agreed",
+        (TrainingUse::OptOut, None | Some(TrainingChoice::OptedIn)) => {
+            "unless the caller objected, and no objection is on record"
+        }
+        (TrainingUse::Always, _) => "always",
     };
-    let field = Field { path: "offer.terms.training_use", expected: "never, or only for callers that agreed", actual };
+    let field = Field { path: "terms.training_use", expected: "no training on what the caller sends", actual };
     findings.reject(ReasonCode::TrainingOnInputs, "", field);
 }

@@ -2,23 +2,29 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use comity_types::{PlaceOrBloc, Price};
+use comity_types::{Money, Place, PlaceOrBloc, Price};
 use serde::{Deserialize, Serialize};
 
-use super::{AllowLists, PriceCeiling, Requirements, RetentionLimit};
+use super::check::check;
+use super::{
+    AllowLists, ForeignOwnership, NoExposure, PriceCeiling, RequiredCertification, Requirements, RetentionLimit,
+};
 use crate::Tables;
-use crate::offer::{Capability, RetentionTrigger};
-
-/// Longest list of a requirements file: what the contract lets a request carry.
-pub const MAX_ENTRIES: usize = 256;
+use crate::claim::Assurance;
+use crate::offer::{Capability, Objective, SafetyGrade};
+use crate::rank::Preferences;
+use crate::request::{Classification, Declared};
+use crate::terms::{RetentionTrigger, Support};
 
 /// What a requirements file says, expanded.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RequirementsFile {
     /// What is demanded.
     pub requirements: Requirements,
-    /// Why the caller asks.
-    pub purposes: BTreeSet<String>,
+    /// What is declared of the requests.
+    pub declared: Declared,
+    /// What is better among offers that are eligible.
+    pub prefer: Preferences,
 }
 
 /// A requirements file that cannot be used.
@@ -35,20 +41,22 @@ pub enum RequirementsError {
         /// The presets that there are.
         known: String,
     },
-    /// Triggers are accepted, but no limit says from what.
-    #[error("accept_retention_triggers needs max_content_retention_days beside it")]
-    TriggersWithoutLimit,
-    /// A list that is longer than a request can carry.
-    #[error("{key} has {found} entries, at most {MAX_ENTRIES} are accepted")]
-    TooMany {
+    /// Two keys that need each other.
+    #[error("{key} needs {other} beside it")]
+    Needs {
         /// The key.
         key: &'static str,
-        /// How many.
-        found: usize,
+        /// What is missing.
+        other: &'static str,
     },
-    /// A purpose that no table has.
-    #[error("{0:?} is no purpose of this federation's table")]
-    UnknownPurpose(String),
+    /// Something that cannot be held against an offer.
+    #[error("{path}: {problem}")]
+    Field {
+        /// The key, and the entry.
+        path: String,
+        /// What is wrong, and what would be right.
+        problem: String,
+    },
 }
 
 /// The keys of a requirements file. An allow-list that is present and empty allows nothing.
@@ -58,9 +66,30 @@ pub struct RequirementsTable {
     /// Presets that are merged in, by name.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub preset: Vec<String>,
-    /// Why the caller asks.
+    /// Why the caller asks: purposes of the table.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub purposes: BTreeSet<String>,
+    /// Uses that the AI Act names: tags of the table of statutes.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub ai_act_tags: BTreeSet<String>,
+    /// Exceptions of a statute that are claimed.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub exceptions: BTreeSet<String>,
+    /// Where calls come from, besides the caller's seat.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub access_origins: BTreeSet<Place>,
+    /// Where answers are used.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub output_used_in: BTreeSet<Place>,
+    /// How the content is classified.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub classifications: BTreeSet<Classification>,
+    /// Categories of personal data in it (DPV `pd`).
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub data_categories: BTreeSet<String>,
+    /// What is better among offers that are eligible; never decides whether one is.
+    #[serde(skip_serializing_if = "Preferences::is_default")]
+    pub prefer: Preferences,
     /// Where requests may be processed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allowed_processing_locations: Option<BTreeSet<PlaceOrBloc>>,
@@ -82,12 +111,27 @@ pub struct RequirementsTable {
     /// Where the operator may be seated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allowed_operator_seats: Option<BTreeSet<PlaceOrBloc>>,
-    /// Where the operator's controllers may be seated.
+    /// Where those may be seated who control the operator.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allowed_controller_seats: Option<BTreeSet<PlaceOrBloc>>,
     /// Where they may not.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub forbidden_controller_seats: BTreeSet<PlaceOrBloc>,
+    /// Laws that may not reach anybody who can read content: regimes of the table.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub no_exposure: BTreeSet<String>,
+    /// Runtimes that keep content from everybody, if hardware attests them.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub accept_attested_runtimes: BTreeSet<String>,
+    /// How much of the operator may belong to others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub foreign_ownership: Option<ForeignOwnership>,
+    /// Sub-processors that may not take part, by id.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub forbidden_sub_processors: BTreeSet<String>,
+    /// Where content leaves these, a ground of GDPR's chapter V is needed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transfer_basis_outside: Option<BTreeSet<PlaceOrBloc>>,
     /// How long prompts and completions may be kept, in days.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_content_retention_days: Option<u32>,
@@ -95,10 +139,47 @@ pub struct RequirementsTable {
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub accept_retention_triggers: BTreeSet<RetentionTrigger>,
     /// Inputs must not be trained on.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub no_training: bool,
+    /// Nobody may read content.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub no_human_review: bool,
+    /// Content must not be logged.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub no_content_logging: bool,
+    /// Certificates that have to be held.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub required_certifications: Vec<RequiredCertification>,
+    /// The lowest sovereignty rating, 0 to 4, by objective.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub min_seal: BTreeMap<Objective, u8>,
+    /// The lowest CADA level, 1 to 4.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_cada_level: Option<u8>,
+    /// The lowest Gaia-X label, 1 to 3.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_gaiax_label: Option<u8>,
+    /// The lowest safety grade.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_safety_grade: Option<SafetyGrade>,
+    /// How far somebody has to stand behind a claim, by its path.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub min_assurance: BTreeMap<String, Assurance>,
     /// Licences that are allowed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allowed_licences: Option<BTreeSet<String>>,
+    /// Whose law may be the contract's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allowed_governing_laws: Option<BTreeSet<PlaceOrBloc>>,
+    /// The least that the operator has to be liable for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_liability_cap: Option<Money>,
+    /// The least support.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_support: Option<Support>,
+    /// The lowest availability, in hundredths of a percent of a month.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_availability_bp: Option<u32>,
     /// The most that a million tokens may cost.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_price: Option<Price>,
@@ -118,11 +199,12 @@ impl RequirementsFile {
         table.expand(tables)
     }
 
-    /// Both: what either demands, for the purposes of either.
+    /// Both: what either demands, with what either declares.
     #[must_use]
     pub fn meet(mut self, other: Self) -> Self {
         self.requirements = self.requirements.meet(other.requirements);
-        self.purposes.extend(other.purposes);
+        self.declared = self.declared.and(other.declared);
+        self.prefer = self.prefer.or(other.prefer);
         self
     }
 }
@@ -131,50 +213,33 @@ impl RequirementsTable {
     /// Puts the presets in, and checks what the keys say together.
     ///
     /// # Errors
-    /// Names the preset, the purpose, or the key that is missing.
+    /// Names the preset, the code that no table has, or the key that is missing.
     pub fn expand(self, tables: &Tables) -> Result<RequirementsFile, RequirementsError> {
-        self.check_sizes()?;
-        if let Some(unknown) = self.purposes.iter().find(|purpose| !tables.knows_purpose(purpose)) {
-            return Err(RequirementsError::UnknownPurpose(unknown.clone()));
-        }
-        let mut file = RequirementsFile { purposes: self.purposes.clone(), ..Default::default() };
+        let mut file = RequirementsFile::default();
         for name in &self.preset {
-            let known = || tables.presets().iter().map(|preset| preset.name.as_str()).collect::<Vec<_>>().join(", ");
+            let known = || tables.presets.iter().map(|preset| preset.name.as_str()).collect::<Vec<_>>().join(", ");
             let unknown = || RequirementsError::UnknownPreset { name: name.clone(), known: known() };
             file = file.meet(tables.preset(name).ok_or_else(unknown)?);
         }
-        file.requirements = file.requirements.meet(self.own()?);
-        Ok(file)
+        let own = self.own()?;
+        check(&own, tables).map_err(|(path, problem)| RequirementsError::Field { path, problem })?;
+        Ok(file.meet(own))
     }
 
-    /// Refuses lists that no request can carry.
-    fn check_sizes(&self) -> Result<(), RequirementsError> {
-        let places = |list: &Option<BTreeSet<PlaceOrBloc>>| list.as_ref().map_or(0, BTreeSet::len);
-        let sizes = [
-            ("purposes", self.purposes.len()),
-            ("allowed_processing_locations", places(&self.allowed_processing_locations)),
-            ("forbidden_processing_locations", self.forbidden_processing_locations.len()),
-            ("allowed_storage_locations", places(&self.allowed_storage_locations)),
-            ("forbidden_storage_locations", self.forbidden_storage_locations.len()),
-            ("allowed_access_locations", places(&self.allowed_access_locations)),
-            ("forbidden_access_locations", self.forbidden_access_locations.len()),
-            ("allowed_operator_seats", places(&self.allowed_operator_seats)),
-            ("allowed_controller_seats", places(&self.allowed_controller_seats)),
-            ("forbidden_controller_seats", self.forbidden_controller_seats.len()),
-            ("allowed_licences", self.allowed_licences.as_ref().map_or(0, BTreeSet::len)),
-        ];
-        match sizes.into_iter().find(|(_, found)| *found > MAX_ENTRIES) {
-            Some((key, found)) => Err(RequirementsError::TooMany { key, found }),
-            None => Ok(()),
-        }
-    }
-
-    fn own(self) -> Result<Requirements, RequirementsError> {
+    fn own(self) -> Result<RequirementsFile, RequirementsError> {
         let limit = match (self.max_content_retention_days, self.accept_retention_triggers) {
             (Some(max_days), accept_triggers) => Some(RetentionLimit { max_days, accept_triggers }),
             (None, triggers) if triggers.is_empty() => None,
-            (None, _) => return Err(RequirementsError::TriggersWithoutLimit),
+            (None, _) => {
+                let (key, other) = ("accept_retention_triggers", "max_content_retention_days");
+                return Err(RequirementsError::Needs { key, other });
+            }
         };
+        if self.no_exposure.is_empty() && !self.accept_attested_runtimes.is_empty() {
+            return Err(RequirementsError::Needs { key: "accept_attested_runtimes", other: "no_exposure" });
+        }
+        let runtimes = self.accept_attested_runtimes;
+        let freedom = |regime| NoExposure { regime, accept_attested_runtimes: runtimes.clone() };
         let price = |price: Price| {
             let ceiling = PriceCeiling {
                 input_micros: price.input_micros_per_million_tokens,
@@ -182,7 +247,7 @@ impl RequirementsTable {
             };
             BTreeMap::from([(price.currency, ceiling)])
         };
-        Ok(Requirements {
+        let requirements = Requirements {
             allowed_processing_locations: lists(self.allowed_processing_locations),
             forbidden_processing_locations: self.forbidden_processing_locations,
             allowed_storage_locations: lists(self.allowed_storage_locations),
@@ -192,12 +257,38 @@ impl RequirementsTable {
             allowed_operator_seats: lists(self.allowed_operator_seats),
             allowed_controller_seats: lists(self.allowed_controller_seats),
             forbidden_controller_seats: self.forbidden_controller_seats,
+            no_exposure: self.no_exposure.into_iter().map(freedom).collect(),
+            foreign_ownership: self.foreign_ownership.into_iter().collect(),
+            forbidden_sub_processors: self.forbidden_sub_processors,
+            transfer_basis_outside: lists(self.transfer_basis_outside),
             retention_limits: limit.into_iter().collect(),
             no_training: self.no_training,
+            no_human_review: self.no_human_review,
+            no_content_logging: self.no_content_logging,
+            required_certifications: self.required_certifications.into_iter().collect(),
+            min_seal: self.min_seal,
+            min_cada_level: self.min_cada_level,
+            min_gaiax_label: self.min_gaiax_label,
+            min_safety_grade: self.min_safety_grade,
+            min_assurance: self.min_assurance,
             allowed_licences: lists(self.allowed_licences),
+            allowed_governing_laws: lists(self.allowed_governing_laws),
+            min_liability_caps: self.min_liability_cap.map(|cap| (cap.currency, cap.micros)).into_iter().collect(),
+            min_support: self.min_support,
+            min_availability_bp: self.min_availability_bp,
             max_prices: self.max_price.map(price).unwrap_or_default(),
             required_capabilities: self.required_capabilities,
-        })
+        };
+        let declared = Declared {
+            purposes: self.purposes,
+            ai_act_tags: self.ai_act_tags,
+            exceptions: self.exceptions,
+            access_origins: self.access_origins,
+            output_used_in: self.output_used_in,
+            classifications: self.classifications,
+            data_categories: self.data_categories,
+        };
+        Ok(RequirementsFile { requirements, declared, prefer: self.prefer })
     }
 }
 
@@ -213,9 +304,8 @@ mod tests {
         let error = |error: RequirementsError| match &error {
             RequirementsError::Malformed(source) => source.to_string(),
             RequirementsError::UnknownPreset { .. }
-            | RequirementsError::TooMany { .. }
-            | RequirementsError::TriggersWithoutLimit
-            | RequirementsError::UnknownPurpose(_) => error.to_string(),
+            | RequirementsError::Needs { .. }
+            | RequirementsError::Field { .. } => error.to_string(),
         };
         RequirementsFile::from_toml(text, Tables::builtin().unwrap()).map_err(error)
     }
@@ -237,8 +327,10 @@ mod tests {
     fn mistakes_name_the_line_the_key_and_what_would_be_right() {
         let error = read("no_training = true\nallowed_procesing_locations = ['EU']").unwrap_err();
         assert!(error.contains("line 2") && error.contains("allowed_procesing_locations"), "{error}");
-        let error = read("allowed_processing_locations = ['UK']").unwrap_err();
+        let error = read("allowed_processing_locations = ['uk']").unwrap_err();
         assert!(error.contains("line 1") && error.contains("the United Kingdom is GB"), "{error}");
+        let error = read("allowed_processing_locations = ['DE', 'UK']").unwrap_err();
+        assert!(error.contains("allowed_processing_locations: \"UK\"") && error.contains("GB"), "{error}");
         assert!(read("preset = ['eu-sovreign']").unwrap_err().contains("eu-sovereign"));
         assert!(read("accept_retention_triggers = ['routine']").unwrap_err().contains("max_content_retention_days"));
         assert!(read("purposes = ['dpv:Custommer']").unwrap_err().contains("dpv:Custommer"));

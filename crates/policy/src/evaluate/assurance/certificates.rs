@@ -1,0 +1,213 @@
+//! Certificates that a caller asks for: any one that passes is enough; if none does, the one with the fewest faults
+//! is shown (VOCABULARY D15).
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use comity_types::{Place, Timestamp};
+
+use crate::evaluate::Question;
+use crate::evaluate::findings::{Doubt, Field, Findings, Truth, joined};
+use crate::requirements::RequiredCertification;
+use crate::tables::blocs::Reach;
+use crate::tables::certifications::CertificationScheme;
+use crate::terms::Certification;
+use crate::{Offer, ReasonCode};
+
+const PATH: &str = "terms.certifications";
+const DAY: Duration = Duration::from_hours(24);
+
+pub(super) fn check(question: &Question<'_>, findings: &mut Findings<'_>) {
+    let demanded = &question.request.requirements.required_certifications;
+    if demanded.is_empty() {
+        return;
+    }
+    let claim = question.offer.terms.as_ref().and_then(|terms| terms.certifications.as_ref());
+    let Some(held) = findings.value("certifications", claim) else { return };
+    for required in demanded {
+        check_one(required, &held.0, question.offer, findings);
+    }
+}
+
+/// Something that is wrong with a certificate.
+enum Fault {
+    Wrong(ReasonCode, String),
+    Open(Doubt),
+}
+
+/// What was made of a certificate: its faults, and until when the answer holds.
+struct Opinion {
+    faults: Vec<Fault>,
+    until: Option<Timestamp>,
+}
+
+fn check_one(
+    required: &RequiredCertification,
+    held: &BTreeSet<Certification>,
+    offer: &Offer,
+    findings: &mut Findings<'_>,
+) {
+    let Some(scheme) = findings.tables.certifications.get(&required.scheme) else {
+        return findings.doubt(PATH, Doubt::unrecognised(&required.scheme));
+    };
+    if let Some(level) = required.level.as_ref().filter(|level| scheme.rank(level).is_none()) {
+        return findings.doubt(PATH, Doubt::unrecognised(level));
+    }
+    let of_scheme = held.iter().filter(|one| one.scheme == required.scheme);
+    let opinions: Vec<_> = of_scheme.map(|one| opinion(one, required, scheme, offer, findings)).collect();
+    // The one that holds longest, so that the verdict does.
+    let millis = |at: Option<Timestamp>| at.map_or(i64::MAX, Timestamp::as_millis);
+    let passing = opinions.iter().filter(|opinion| opinion.faults.is_empty());
+    if let Some(best) = passing.max_by_key(|opinion| millis(opinion.until)) {
+        return findings.expires(best.until);
+    }
+    let expected = describe(required);
+    match opinions.into_iter().min_by_key(|opinion| opinion.faults.len()) {
+        None => {
+            let field = Field { path: PATH, expected: &expected, actual: "none" };
+            findings.reject(ReasonCode::CertificationMissing, &required.scheme, field);
+        }
+        Some(nearest) => {
+            for fault in nearest.faults {
+                match fault {
+                    Fault::Open(doubt) => findings.doubt(PATH, doubt),
+                    Fault::Wrong(code, actual) => {
+                        let field = Field { path: PATH, expected: &expected, actual: &actual };
+                        findings.reject(code, &required.scheme, field);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn opinion(
+    one: &Certification,
+    required: &RequiredCertification,
+    scheme: &CertificationScheme,
+    offer: &Offer,
+    findings: &mut Findings<'_>,
+) -> Opinion {
+    let mut opinion = Opinion { faults: Vec::new(), until: None };
+    check_time(one, required, scheme, findings.as_of, &mut opinion);
+    check_edition(one, required, scheme, findings.as_of, &mut opinion);
+    check_level(one, required, scheme, &mut opinion);
+    check_scope(one, offer, findings, &mut opinion);
+    opinion
+}
+
+impl Opinion {
+    fn wrong(&mut self, code: ReasonCode, actual: impl Into<String>) {
+        self.faults.push(Fault::Wrong(code, actual.into()));
+    }
+
+    fn holds_until(&mut self, at: Option<Timestamp>) {
+        self.until = [self.until, at].into_iter().flatten().min();
+    }
+}
+
+/// Issued and not expired; a report on a period has no end, and must not be too old.
+fn check_time(
+    one: &Certification,
+    required: &RequiredCertification,
+    scheme: &CertificationScheme,
+    as_of: Timestamp,
+    opinion: &mut Opinion,
+) {
+    if let Some(issued) = one.issued.filter(|issued| *issued > as_of) {
+        opinion.wrong(ReasonCode::CertificationMissing, format!("issued {issued}"));
+    }
+    if let Some(expires) = one.expires {
+        if expires <= as_of {
+            opinion.wrong(ReasonCode::CertificationExpired, format!("expired {expires}"));
+        }
+        opinion.holds_until(Some(expires));
+    }
+    if let Some(end) = one.period_end {
+        let most = required.max_age_days.unwrap_or(scheme.max_age_days);
+        let too_old = end.plus(DAY.saturating_mul(most)).plus(DAY);
+        if as_of >= too_old {
+            opinion.wrong(ReasonCode::CertificationExpired, format!("its period ended {end}"));
+        }
+        opinion.holds_until(Some(too_old));
+    }
+    if one.expires.is_none() && one.period_end.is_none() {
+        opinion.faults.push(Fault::Open(Doubt::missing(format!("certifications.{}.expires", one.scheme))));
+    }
+}
+
+fn check_edition(
+    one: &Certification,
+    required: &RequiredCertification,
+    scheme: &CertificationScheme,
+    as_of: Timestamp,
+    opinion: &mut Opinion,
+) {
+    let name = one.edition.as_deref();
+    if !required.editions.is_empty() {
+        match name {
+            None => opinion.faults.push(Fault::Open(Doubt::missing(format!("certifications.{}.edition", one.scheme)))),
+            Some(name) if !required.editions.contains(name) => {
+                opinion.wrong(ReasonCode::CertificationEditionWithdrawn, format!("edition {name}"));
+            }
+            Some(_) => {}
+        }
+    }
+    let Some(row) = name.and_then(|name| scheme.edition(name)) else { return };
+    if let Some(from) = row.withdrawn_from {
+        if from <= as_of {
+            opinion.wrong(ReasonCode::CertificationEditionWithdrawn, format!("edition {} ended {from}", row.edition));
+        }
+        opinion.holds_until(Some(from));
+    }
+    if let Some(before) = row.periods_before
+        && one.period_start.or(one.period_end).is_some_and(|start| start >= before)
+    {
+        opinion.wrong(ReasonCode::CertificationEditionWithdrawn, format!("edition {} for a period after {before}", row.edition));
+    }
+}
+
+fn check_level(
+    one: &Certification,
+    required: &RequiredCertification,
+    scheme: &CertificationScheme,
+    opinion: &mut Opinion,
+) {
+    let Some(least) = required.level.as_ref().and_then(|level| scheme.rank(level)) else { return };
+    match one.level.as_ref().map(|level| (level, scheme.rank(level))) {
+        None => opinion.faults.push(Fault::Open(Doubt::missing(format!("certifications.{}.level", one.scheme)))),
+        Some((level, None)) => opinion.faults.push(Fault::Open(Doubt::unrecognised(level))),
+        Some((level, Some(found))) if found < least => {
+            opinion.wrong(ReasonCode::CertificationLevelTooLow, level.as_str());
+        }
+        Some(_) => {}
+    }
+}
+
+/// Covers the model, and every place where it may run.
+fn check_scope(one: &Certification, offer: &Offer, findings: &mut Findings<'_>, opinion: &mut Opinion) {
+    if !one.scope_services.is_empty() && !one.scope_services.contains(offer.model.as_str()) {
+        opinion.wrong(ReasonCode::CertificationScopeMismatch, format!("covers {}", joined(&one.scope_services)));
+    }
+    if one.scope_sites.is_empty() {
+        return;
+    }
+    let sites = one.scope_sites.iter().cloned().map(Into::into).collect();
+    match findings.look("processing_locations", offer.processing_locations.as_ref()) {
+        Err(doubt) => opinion.faults.push(Fault::Open(doubt)),
+        Ok(places) => {
+            let uncovered = |place: &&Place| findings.is_in(place, &sites, Reach::Within, None) != Truth::Yes;
+            let uncovered: Vec<_> = places.iter().filter(uncovered).cloned().collect();
+            if let Some(place) = uncovered.first() {
+                opinion.wrong(ReasonCode::CertificationScopeMismatch, format!("does not cover {place}"));
+            }
+        }
+    }
+}
+
+fn describe(required: &RequiredCertification) -> String {
+    match &required.level {
+        Some(level) => format!("{}, {level} or higher", required.scheme),
+        None => required.scheme.clone(),
+    }
+}

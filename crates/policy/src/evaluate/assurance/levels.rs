@@ -1,0 +1,129 @@
+//! How far somebody has to stand behind a claim, by its path (VOCABULARY D16).
+
+use crate::claim::{Appraisal, Assurance, Claim, Merge};
+use crate::evaluate::Question;
+use crate::evaluate::findings::{Doubt, Field, Findings};
+use crate::{Offer, Organisation, ReasonCode};
+
+/// Claims that hardware can attest. No quote shows a seat, an owner, a place or a contract.
+const ATTESTABLE: [&str; 3] = ["model_digest", "runtime", "content_logging"];
+
+pub(super) fn check(question: &Question<'_>, findings: &mut Findings<'_>) {
+    for (path, least) in &question.request.requirements.min_assurance {
+        let level = Level { path, least: *least };
+        match path.strip_prefix("operator.") {
+            Some(field) => level.of_organisation(field, question.operator, findings),
+            None => level.of_offer(question.offer, findings),
+        }
+    }
+}
+
+/// The paths that a requirement may name, as `min_assurance` has them.
+pub(crate) const PATHS: [&str; 30] = [
+    "model_digest",
+    "modalities",
+    "processing_locations",
+    "storage_locations",
+    "access_locations",
+    "sub_processors",
+    "seal",
+    "cada_level",
+    "gaiax_label",
+    "safety_grade",
+    "runtime",
+    "licence",
+    "retention",
+    "training_use",
+    "human_review",
+    "content_logging",
+    "transfer_basis",
+    "certifications",
+    "operator.seat",
+    "operator.headquarters",
+    "operator.principal_place_of_business",
+    "operator.establishments",
+    "operator.ownership",
+    "operator.ultimate_controllers",
+    "operator.organisation_type",
+    "operator.sector",
+    "operator.restricted_party_lists",
+    "operator.monthly_active_users",
+    "operator.dpf_participation",
+    "operator.commercial_organisation",
+];
+
+struct Level<'a> {
+    path: &'a str,
+    least: Assurance,
+}
+
+impl Level<'_> {
+    fn of_offer(&self, offer: &Offer, findings: &mut Findings<'_>) {
+        let terms = offer.terms.as_ref();
+        match self.path {
+            "model_digest" => self.claim(offer.model_digest.as_ref(), findings),
+            "modalities" => self.claim(offer.modalities.as_ref(), findings),
+            "processing_locations" => self.claim(offer.processing_locations.as_ref(), findings),
+            "storage_locations" => self.claim(offer.storage_locations.as_ref(), findings),
+            "access_locations" => self.claim(offer.access_locations.as_ref(), findings),
+            "sub_processors" => self.claim(offer.sub_processors.as_ref(), findings),
+            "seal" => self.claim(offer.seal.as_ref(), findings),
+            "cada_level" => self.claim(offer.cada_level.as_ref(), findings),
+            "gaiax_label" => self.claim(offer.gaiax_label.as_ref(), findings),
+            "safety_grade" => self.claim(offer.safety_grade.as_ref(), findings),
+            "runtime" => self.claim(offer.runtime.as_ref(), findings),
+            "licence" => self.claim(offer.licence.as_ref(), findings),
+            "retention" => self.claim(terms.and_then(|terms| terms.retention.as_ref()), findings),
+            "training_use" => self.claim(terms.and_then(|terms| terms.training_use.as_ref()), findings),
+            "human_review" => self.claim(terms.and_then(|terms| terms.human_review.as_ref()), findings),
+            "content_logging" => self.claim(terms.and_then(|terms| terms.content_logging.as_ref()), findings),
+            "transfer_basis" => self.claim(terms.and_then(|terms| terms.transfer_basis.as_ref()), findings),
+            "certifications" => self.claim(terms.and_then(|terms| terms.certifications.as_ref()), findings),
+            _ => findings.doubt("min_assurance", Doubt::unrecognised(self.path)),
+        }
+    }
+
+    fn of_organisation(&self, field: &str, facts: &Organisation, findings: &mut Findings<'_>) {
+        match field {
+            "seat" => self.claim(facts.seat.as_ref(), findings),
+            "headquarters" => self.claim(facts.headquarters.as_ref(), findings),
+            "principal_place_of_business" => self.claim(facts.principal_place_of_business.as_ref(), findings),
+            "establishments" => self.claim(facts.establishments.as_ref(), findings),
+            "ownership" => self.claim(facts.ownership.as_ref(), findings),
+            "ultimate_controllers" => self.claim(facts.ultimate_controllers.as_ref(), findings),
+            "organisation_type" => self.claim(facts.organisation_type.as_ref(), findings),
+            "sector" => self.claim(facts.sector.as_ref(), findings),
+            "restricted_party_lists" => self.claim(facts.restricted_party_lists.as_ref(), findings),
+            "monthly_active_users" => self.claim(facts.monthly_active_users.as_ref(), findings),
+            "dpf_participation" => self.claim(facts.dpf_participation.as_ref(), findings),
+            "commercial_organisation" => self.claim(facts.commercial_organisation.as_ref(), findings),
+            _ => findings.doubt("min_assurance", Doubt::unrecognised(self.path)),
+        }
+    }
+
+    /// The level of a value is the highest among the live statements that say just that. A value that nobody states
+    /// as it stands, because it was put together from several, has the lowest.
+    fn claim<T: Merge>(&self, claim: Option<&Claim<T>>, findings: &mut Findings<'_>) {
+        let Some(value) = findings.value(self.path, claim) else { return };
+        let Some(claim) = claim else { return };
+        let (tables, as_of) = (findings.tables, findings.as_of);
+        let attestable = ATTESTABLE.contains(&self.path);
+        let trusts = |issuer: &str, level| tables.issuers.trusts(issuer, level);
+        let found = claim.saying(&value, as_of).map(|statement| statement.level(attestable, trusts)).max();
+        let found = found.unwrap_or_default();
+        if found >= self.least {
+            return;
+        }
+        let mut claims = claim.saying(&value, as_of).filter(|statement| statement.assurance >= self.least);
+        let field = Field { path: self.path, expected: self.least.as_str(), actual: found.as_str() };
+        let code = match claims.next() {
+            None => ReasonCode::AssuranceTooLow,
+            Some(one) if one.assurance == Assurance::Attested && !attestable => ReasonCode::AssuranceTooLow,
+            Some(one) if one.assurance == Assurance::Attested && one.appraisal != Some(Appraisal::Affirming) => {
+                ReasonCode::AttestationInvalid
+            }
+            Some(_) => ReasonCode::IssuerNotTrusted,
+        };
+        findings.reject(code, self.path, field);
+    }
+}

@@ -1,0 +1,156 @@
+//! Rules on who owns or controls a caller (VOCABULARY D10).
+
+use std::collections::BTreeMap;
+
+use comity_types::Place;
+use comity_types::time::Phase;
+
+use super::callers::is_served;
+use crate::ReasonCode;
+use crate::caller_rules::{CallerRules, OwnershipRule, OwnershipTarget, OwnershipTest};
+use crate::evaluate::Question;
+use crate::evaluate::control::{control_of, percent};
+use crate::evaluate::findings::{Field, Findings, Party, Truth};
+use crate::evaluate::stakes::{self, Measure, Taint};
+use crate::ownership::{Ownership, Party as Owner};
+use crate::tables::blocs::Reach;
+
+pub(super) fn check(rule: &OwnershipRule, rules: &CallerRules, question: &Question<'_>, findings: &mut Findings<'_>) {
+    if !is_in_force(rule, findings) {
+        return;
+    }
+    let tests: &[_] = match rule.test {
+        OwnershipTest::Ownership => &[OwnershipTest::Ownership],
+        OwnershipTest::Control => &[OwnershipTest::Control],
+        OwnershipTest::Either => &[OwnershipTest::Ownership, OwnershipTest::Control],
+    };
+    let caller = question.caller();
+    let outcome = tests.iter().map(|test| match test {
+        OwnershipTest::Control => by_control(rule, rules, caller, findings),
+        OwnershipTest::Ownership | OwnershipTest::Either => by_ownership(rule, rules, caller, findings),
+    });
+    // One test that is failed settles the rule, whatever the other leaves open.
+    let worst = outcome.fold((Taint::No, String::new()), |worst, one| if one.0 > worst.0 { one } else { worst });
+    let path = caller.path("ownership");
+    let expected = format!("no more than {} % of what the rule counts", percent(rule.threshold_bp));
+    let field = Field { path: &path, expected: &expected, actual: &worst.1 };
+    match worst.0 {
+        Taint::No => {}
+        Taint::Yes => findings.reject_by(ReasonCode::CallerOwnershipRestricted, &rule.id, field, &rule.id),
+        Taint::Maybe => findings.reject_by(ReasonCode::CallerOwnershipUndetermined, &rule.id, field, &rule.id),
+    }
+}
+
+fn is_in_force(rule: &OwnershipRule, findings: &mut Findings<'_>) -> bool {
+    if rule.in_force.is_empty() {
+        return true;
+    }
+    let now = rule.in_force.iter().any(|interval| interval.phase(findings.as_of) == Phase::Within);
+    if !now {
+        let begins = rule.in_force.iter().filter(|interval| interval.phase(findings.as_of) == Phase::Before);
+        findings.expires(begins.filter_map(|interval| interval.from).min());
+    }
+    now
+}
+
+/// Held against the shares of those whom the rule taints.
+fn by_ownership(
+    rule: &OwnershipRule,
+    rules: &CallerRules,
+    caller: Party<'_>,
+    findings: &mut Findings<'_>,
+) -> (Taint, String) {
+    let claim = caller.organisation.ownership.as_ref();
+    let Ok(ownership) = findings.look(&caller.path("ownership"), claim) else {
+        // Who controls it is all that is stated; that settles a rule that looks at either.
+        let declared = caller.organisation.ultimate_controllers.is_some() && rule.test == OwnershipTest::Either;
+        return if declared { (Taint::No, String::new()) } else { (Taint::Maybe, "owners that nobody states".into()) };
+    };
+    let taints = taints(&ownership, rule, rules, findings);
+    let measure = Measure {
+        interests: &rule.interests,
+        comparison: rule.comparison,
+        threshold_bp: rule.threshold_bp,
+        aggregate: rule.aggregate,
+        indirect: rule.indirect,
+        decisive: false,
+    };
+    let taint = stakes::judge(&ownership, &measure, |name, _| taints.get(name).copied().unwrap_or(Taint::Maybe));
+    (taint, "owners that cross it, or may".into())
+}
+
+fn taints(
+    ownership: &Ownership,
+    rule: &OwnershipRule,
+    rules: &CallerRules,
+    findings: &mut Findings<'_>,
+) -> BTreeMap<String, Taint> {
+    let mut of = |owner: &Owner| match &rule.target {
+        OwnershipTarget::Lists(lists) => {
+            if lists.is_disjoint(&owner.restricted_party_lists) { Taint::No } else { Taint::Yes }
+        }
+        OwnershipTarget::PlacesNotServed | OwnershipTarget::Places(_) => {
+            let places = owner.seat.iter().chain(&owner.headquarters);
+            let worst = places.map(|place| by_place(place, rule, rules, findings)).max();
+            // Headquarters without a seat, or nothing at all, leave it open where the owner sits.
+            let open = if owner.seat.is_none() { Taint::Maybe } else { Taint::No };
+            worst.unwrap_or(Taint::Maybe).max(open)
+        }
+    };
+    ownership.parties.iter().map(|(name, owner)| (name.clone(), of(owner))).collect()
+}
+
+fn by_place(place: &Place, rule: &OwnershipRule, rules: &CallerRules, findings: &mut Findings<'_>) -> Taint {
+    let truth = match &rule.target {
+        OwnershipTarget::PlacesNotServed => match is_served(rules, place, None, findings) {
+            Truth::Yes => Truth::No,
+            Truth::No => Truth::Yes,
+            unknown @ Truth::Unknown(_) => unknown,
+        },
+        OwnershipTarget::Places(places) => findings.is_in(place, places, Reach::Overlap, None),
+        OwnershipTarget::Lists(_) => Truth::No,
+    };
+    match truth {
+        Truth::Yes => Taint::Yes,
+        Truth::No => Taint::No,
+        Truth::Unknown(_) => Taint::Maybe,
+    }
+}
+
+/// Held against those who control the caller, by shares or by decisive influence.
+fn by_control(
+    rule: &OwnershipRule,
+    rules: &CallerRules,
+    caller: Party<'_>,
+    findings: &mut Findings<'_>,
+) -> (Taint, String) {
+    if let OwnershipTarget::Lists(lists) = &rule.target {
+        return by_control_of_listed(lists, caller, findings);
+    }
+    let control = control_of(caller, ReasonCode::CallerOwnershipUndetermined, findings);
+    let open = if control.open.is_empty() { Taint::No } else { Taint::Maybe };
+    let mut worst = (open, "control that nobody states".to_owned());
+    for (place, name) in &control.places {
+        let taint = by_place(place, rule, rules, findings);
+        if taint > worst.0 {
+            worst = (taint, format!("{name} ({place})"));
+        }
+    }
+    worst
+}
+
+fn by_control_of_listed(
+    lists: &std::collections::BTreeSet<String>,
+    caller: Party<'_>,
+    findings: &mut Findings<'_>,
+) -> (Taint, String) {
+    let claim = caller.organisation.ownership.as_ref();
+    let Ok(ownership) = findings.look(&caller.path("ownership"), claim) else {
+        return (Taint::Maybe, "owners that nobody states".into());
+    };
+    let (controllers, unknown) = stakes::controllers(&ownership);
+    let listed = controllers.iter().filter(|(_, owner, _)| !lists.is_disjoint(&owner.restricted_party_lists));
+    let worst = listed.map(|(name, _, taint)| (*taint, (*name).to_owned())).max();
+    let open = if unknown { Taint::Maybe } else { Taint::No };
+    worst.filter(|(taint, _)| *taint > open).unwrap_or((open, "control that nobody states".into()))
+}

@@ -1,0 +1,301 @@
+//! The arithmetic of ownership: how much of an organisation belongs to tainted parties, at least and at most
+//! (VOCABULARY D9, D10).
+//!
+//! Registers publish ranges and leave things out, so every answer is an interval: the lower end counts what is known
+//! to be tainted, the upper end everything that is not known to be clean. A party whose owners nobody states is
+//! judged by its own places alone; one whose owners are stated in part may belong to anybody with the rest.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::caller_rules::{Comparison, Indirect};
+use crate::ownership::{Interest, Ownership, Party, PartyKind, SELF, WHOLE};
+
+#[cfg(test)]
+mod tests;
+
+/// Rounds of multiplying shares along cycles, beyond one for each party: each round at least halves what is left
+/// of the interval in the cases that are not degenerate, and stopping early errs to the careful side.
+const CYCLE_ROUNDS: usize = 24;
+/// Millionths in a hundredth of a percent.
+const PER_BASIS_POINT: u32 = WHOLE / 10_000;
+
+/// How tainted shares are held against a threshold.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Measure<'a> {
+    /// Kinds of holding, each for itself; empty: those that are counted in shares.
+    pub(super) interests: &'a BTreeSet<Interest>,
+    pub(super) comparison: Comparison,
+    pub(super) threshold_bp: u32,
+    pub(super) aggregate: bool,
+    pub(super) indirect: Indirect,
+    /// Whether a decisive holding counts as the whole.
+    pub(super) decisive: bool,
+}
+
+/// Control: more than half of the capital or the votes, or decisive influence at any share.
+const CONTROL: Measure<'static> = Measure {
+    interests: &BTreeSet::new(),
+    comparison: Comparison::MoreThan,
+    threshold_bp: 5_000,
+    aggregate: true,
+    indirect: Indirect::Cascade,
+    decisive: true,
+};
+
+/// Whether something is tainted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Taint {
+    No,
+    Maybe,
+    Yes,
+}
+
+impl Measure<'_> {
+    fn is_crossed_by(&self, share: u32) -> bool {
+        let threshold = self.threshold_bp.saturating_mul(PER_BASIS_POINT);
+        match self.comparison {
+            Comparison::MoreThan => share > threshold,
+            Comparison::AtLeast => share >= threshold,
+        }
+    }
+
+    fn kinds(&self) -> Vec<Interest> {
+        if self.interests.is_empty() {
+            return Interest::COUNTED.to_vec();
+        }
+        self.interests.iter().copied().filter(|kind| !kind.is_decisive()).collect()
+    }
+
+    /// Holdings that taint whatever their share.
+    fn decides(&self, interest: Interest) -> bool {
+        interest.is_decisive() && (self.decisive || self.interests.contains(&interest))
+    }
+}
+
+/// Whether the organisation is tainted by `measure`, given which parties are tainted themselves.
+pub(super) fn judge(ownership: &Ownership, measure: &Measure<'_>, taint: impl Fn(&str, &Party) -> Taint) -> Taint {
+    let graph = Graph::new(ownership);
+    let direct: Vec<Taint> = ownership.parties.iter().map(|(name, party)| own_taint(party, taint(name, party))).collect();
+    graph.judge(measure, &direct)
+}
+
+/// Free float belongs to nobody in particular.
+fn own_taint(party: &Party, taint: Taint) -> Taint {
+    if party.kind == PartyKind::Dispersed { Taint::No } else { taint }
+}
+
+/// Who controls the organisation: each party that does or may, and whether somebody unknown may.
+pub(super) fn controllers(ownership: &Ownership) -> (Vec<(&str, &Party, Taint)>, bool) {
+    let graph = Graph::new(ownership);
+    let mut found = Vec::new();
+    for (index, (name, party)) in ownership.parties.iter().enumerate() {
+        let alone: Vec<Taint> =
+            (0..ownership.parties.len()).map(|other| if other == index { Taint::Yes } else { Taint::No }).collect();
+        let control = if party.kind == PartyKind::Dispersed { Taint::No } else { graph.judge(&CONTROL, &alone) };
+        if control != Taint::No {
+            found.push((name.as_str(), party, control));
+        }
+    }
+    let nobody = vec![Taint::No; ownership.parties.len()];
+    (found, graph.judge(&CONTROL, &nobody) != Taint::No)
+}
+
+/// One holding, with parties by index; the organisation itself has the index after the last party.
+struct Edge {
+    holder: usize,
+    interest: Interest,
+    least: u32,
+    most: u32,
+}
+
+/// The holdings of each party, and of the organisation itself.
+struct Graph {
+    held: Vec<Vec<Edge>>,
+}
+
+impl Graph {
+    fn new(ownership: &Ownership) -> Self {
+        let own = ownership.parties.len();
+        let names: BTreeMap<&str, usize> =
+            ownership.parties.keys().enumerate().map(|(index, name)| (name.as_str(), index)).collect();
+        let index = |name: &str| if name == SELF { own } else { names.get(name).copied().unwrap_or(own) };
+        let mut held: Vec<Vec<Edge>> = (0..=own).map(|_| Vec::new()).collect();
+        for stake in &ownership.stakes {
+            let edge = Edge {
+                holder: index(&stake.holder),
+                interest: stake.interest,
+                least: stake.share.least(),
+                most: stake.share.most(),
+            };
+            if let Some(edges) = held.get_mut(index(&stake.subject)) {
+                edges.push(edge);
+            }
+        }
+        Self { held }
+    }
+
+    fn judge(&self, measure: &Measure<'_>, direct: &[Taint]) -> Taint {
+        let Some((own, parties)) = self.held.split_last() else { return Taint::No };
+        // Nothing is held at all: a public body. A graph in which only others are held says nothing of this one.
+        if own.is_empty() {
+            return if parties.iter().all(Vec::is_empty) { Taint::No } else { Taint::Maybe };
+        }
+        match (measure.indirect, measure.aggregate) {
+            (Indirect::Cascade, _) => self.cascade(measure, direct),
+            (Indirect::LookThrough, true) => self.look_through(measure, direct),
+            (Indirect::LookThrough, false) => self.look_through_one_by_one(measure, direct),
+        }
+    }
+
+    /// A holder that is tainted itself counts with its full stake, any other with nothing.
+    fn cascade(&self, measure: &Measure<'_>, direct: &[Taint]) -> Taint {
+        let mut taints = direct.to_vec();
+        // Each round raises at least one taint by at least one step, and there are two steps.
+        for _ in 0..=direct.len().saturating_mul(2) {
+            let raise = |(index, taint): (usize, &Taint)| {
+                let by_owners = self.held.get(index).map_or(Taint::No, |edges| tainted_by(edges, measure, &taints));
+                by_owners.max(*taint)
+            };
+            let next: Vec<Taint> = taints.iter().enumerate().map(raise).collect();
+            if next == taints {
+                break;
+            }
+            taints = next;
+        }
+        self.held.last().map_or(Taint::No, |edges| tainted_by(edges, measure, &taints))
+    }
+
+    /// Shares are multiplied along the way, from both ends of the interval.
+    fn look_through(&self, measure: &Measure<'_>, direct: &[Taint]) -> Taint {
+        if self.held.last().is_some_and(|edges| decided(edges, measure, direct) == Taint::Yes) {
+            return Taint::Yes;
+        }
+        let worst = measure.kinds().into_iter().filter_map(|kind| {
+            let (least, most) = self.multiplied(kind, direct)?;
+            Some(between(measure, least, most))
+        });
+        worst.max().unwrap_or(Taint::Maybe).max(self.held.last().map_or(Taint::No, |e| decided(e, measure, direct)))
+    }
+
+    /// The largest share of a single tainted party, known or not.
+    fn look_through_one_by_one(&self, measure: &Measure<'_>, direct: &[Taint]) -> Taint {
+        let alone = |index: usize| {
+            direct.iter().enumerate().map(move |(other, taint)| if other == index { *taint } else { Taint::No })
+        };
+        let tainted = (0..direct.len()).filter(|index| direct.get(*index).is_some_and(|taint| *taint != Taint::No));
+        let each = tainted.map(|index| self.look_through(measure, &alone(index).collect::<Vec<_>>()));
+        let unknown = self.look_through(measure, &vec![Taint::No; direct.len()]);
+        each.max().unwrap_or(Taint::No).max(unknown)
+    }
+
+    /// The tainted share of the organisation's holdings of one kind: at least, at most. `None` if nothing of the
+    /// kind is stated of it.
+    fn multiplied(&self, kind: Interest, direct: &[Taint]) -> Option<(u32, u32)> {
+        let own: Vec<&Edge> = of_kind(self.held.last()?, kind).collect();
+        if own.is_empty() {
+            return None;
+        }
+        let stated = |index: usize| self.held.get(index).is_some_and(|edges| of_kind(edges, kind).next().is_some());
+        let start = |known: u32, unknown: u32| {
+            let share = move |(index, taint): (usize, &Taint)| match taint {
+                Taint::Yes => WHOLE,
+                Taint::Maybe if unknown == WHOLE => WHOLE,
+                Taint::Maybe | Taint::No if stated(index) => unknown,
+                Taint::Maybe | Taint::No => known,
+            };
+            direct.iter().enumerate().map(share).collect::<Vec<u32>>()
+        };
+        let (mut least, mut most) = (start(0, 0), start(0, WHOLE));
+        for _ in 0..direct.len().saturating_add(CYCLE_ROUNDS) {
+            for index in 0..direct.len() {
+                let Some(edges) = self.held.get(index).filter(|_| stated(index)) else { continue };
+                let taint = direct.get(index).copied().unwrap_or(Taint::No);
+                if taint == Taint::Yes {
+                    continue;
+                }
+                let (low, high) = (known_share(of_kind(edges, kind), &least), possible_share(of_kind(edges, kind), &most));
+                set(&mut least, index, low);
+                if taint == Taint::No {
+                    set(&mut most, index, high);
+                }
+            }
+        }
+        Some((known_share(own.iter().copied(), &least), possible_share(own.iter().copied(), &most)))
+    }
+}
+
+fn set(shares: &mut [u32], index: usize, share: u32) {
+    if let Some(old) = shares.get_mut(index) {
+        *old = share;
+    }
+}
+
+fn of_kind(edges: &[Edge], kind: Interest) -> impl Iterator<Item = &Edge> + Clone {
+    edges.iter().filter(move |edge| edge.interest == kind)
+}
+
+/// What is known to be tainted: the least of each stake, times what is tainted of its holder.
+fn known_share<'e>(edges: impl Iterator<Item = &'e Edge>, tainted: &[u32]) -> u32 {
+    let of = |edge: &Edge| times(edge.least, tainted.get(edge.holder).copied().unwrap_or(0));
+    edges.map(of).fold(0_u32, u32::saturating_add).min(WHOLE)
+}
+
+/// What may be tainted: all but the least of each stake, times what is clean of its holder.
+fn possible_share<'e>(edges: impl Iterator<Item = &'e Edge>, tainted: &[u32]) -> u32 {
+    let clean = |edge: &Edge| WHOLE.saturating_sub(tainted.get(edge.holder).copied().unwrap_or(WHOLE));
+    let of = |edge: &Edge| times(edge.least, clean(edge));
+    WHOLE.saturating_sub(edges.map(of).fold(0, u32::saturating_add))
+}
+
+/// A part of a part, rounded down.
+fn times(one: u32, other: u32) -> u32 {
+    let product = u64::from(one).saturating_mul(u64::from(other)) / u64::from(WHOLE);
+    u32::try_from(product).unwrap_or(WHOLE)
+}
+
+/// Whether holders taint what they hold, by any of the kinds that count.
+fn tainted_by(edges: &[Edge], measure: &Measure<'_>, taints: &[Taint]) -> Taint {
+    if edges.is_empty() {
+        return Taint::No;
+    }
+    let kinds = measure.kinds();
+    let stated = kinds.iter().filter(|kind| of_kind(edges, **kind).next().is_some());
+    let by_share = stated.map(|kind| {
+        let (least, most) = range(of_kind(edges, *kind), measure, taints);
+        between(measure, least, most)
+    });
+    // Something is stated, and nothing of what counts: what counts may belong to anybody.
+    let unstated = if kinds.is_empty() { Taint::No } else { Taint::Maybe };
+    by_share.max().unwrap_or(unstated).max(decided(edges, measure, taints))
+}
+
+/// Whether a tainted holder decides, whatever its share.
+fn decided(edges: &[Edge], measure: &Measure<'_>, taints: &[Taint]) -> Taint {
+    let deciding = edges.iter().filter(|edge| measure.decides(edge.interest));
+    deciding.filter_map(|edge| taints.get(edge.holder).copied()).max().unwrap_or(Taint::No)
+}
+
+fn between(measure: &Measure<'_>, least: u32, most: u32) -> Taint {
+    match (measure.is_crossed_by(least), measure.is_crossed_by(most)) {
+        (true, _) => Taint::Yes,
+        (false, true) => Taint::Maybe,
+        (false, false) => Taint::No,
+    }
+}
+
+/// The tainted share, full stakes of tainted holders: at least and at most, all together or the largest one.
+fn range<'e>(edges: impl Iterator<Item = &'e Edge> + Clone, measure: &Measure<'_>, taints: &[Taint]) -> (u32, u32) {
+    let taint = |edge: &Edge| taints.get(edge.holder).copied().unwrap_or(Taint::Maybe);
+    let sum = |edges: &mut dyn Iterator<Item = &'e Edge>| edges.map(|edge| edge.least).fold(0_u32, u32::saturating_add);
+    let known = edges.clone().filter(|edge| taint(edge) == Taint::Yes);
+    if measure.aggregate {
+        let clean = sum(&mut edges.filter(|edge| taint(edge) == Taint::No));
+        let least = known.map(|edge| edge.least).fold(0, u32::saturating_add).min(WHOLE);
+        return (least, WHOLE.saturating_sub(clean));
+    }
+    let all = sum(&mut edges.clone());
+    let undisclosed = WHOLE.saturating_sub(all);
+    let of = |edge: &Edge| edge.most.min(undisclosed.saturating_add(edge.least));
+    let possible = edges.filter(|edge| taint(edge) != Taint::No).map(of).max().unwrap_or(0);
+    (known.map(|edge| edge.least).max().unwrap_or(0), possible.max(undisclosed))
+}

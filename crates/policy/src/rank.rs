@@ -1,0 +1,124 @@
+//! The order among offers that are eligible. Preferences never decide whether an offer is (VOCABULARY L4).
+//!
+//! Each preference scores an offer from 0 to 1,000, its weight multiplies the score, what is unknown scores worst, and
+//! ties go by price and then by the offer's name: same inputs, same order.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+use comity_types::{OfferName, PlaceOrBloc, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::offer::Objective;
+use crate::tables::blocs::{Membership, Reach};
+use crate::{Offer, Tables};
+
+/// The score of the best.
+const BEST: u64 = 1_000;
+/// The highest sovereignty rating.
+const HIGHEST_SEAL: u64 = 4;
+
+/// What is better, each with a weight; 0 does not count.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Preferences {
+    /// Offers that process only in these places, by their weight.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub locations: BTreeMap<PlaceOrBloc, u8>,
+    /// Higher sovereignty ratings, by objective.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub seal: BTreeMap<Objective, u8>,
+    /// Lower price.
+    pub price: u8,
+    /// Shorter wait for the first byte, as the broker has seen it.
+    pub latency: u8,
+    /// Less carbon.
+    pub carbon: u8,
+}
+
+impl Preferences {
+    /// True if nothing is preferred.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// These, or the others where these say nothing.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        if self.is_default() { other } else { self }
+    }
+}
+
+/// An offer to be ranked.
+#[derive(Debug, Clone, Copy)]
+pub struct Ranked<'a> {
+    /// The offer.
+    pub offer: &'a Offer,
+    /// Milliseconds to its first byte, as the broker has seen it.
+    pub latency_ms: Option<u64>,
+}
+
+/// The names of `offers`, best first.
+#[must_use]
+pub fn rank(offers: &[Ranked<'_>], prefer: &Preferences, tables: &Tables, as_of: Timestamp) -> Vec<OfferName> {
+    let prices: Vec<_> = offers.iter().map(|one| price(one.offer)).collect();
+    let latencies: Vec<_> = offers.iter().map(|one| one.latency_ms).collect();
+    let carbon: Vec<_> = offers.iter().map(|one| one.offer.carbon_grams_per_million_tokens).collect();
+    let mut ranked: Vec<_> = offers
+        .iter()
+        .enumerate()
+        .map(|(index, one)| {
+            let mut score = of_offer(one.offer, prefer, tables, as_of);
+            for (weight, values) in [(prefer.price, &prices), (prefer.latency, &latencies), (prefer.carbon, &carbon)] {
+                score = score.saturating_add(u64::from(weight).saturating_mul(lower_is_better(values, index)));
+            }
+            let price = prices.get(index).copied().flatten();
+            (Reverse(score), price.is_none(), price, one.offer.name())
+        })
+        .collect();
+    ranked.sort();
+    ranked.into_iter().map(|(.., name)| name).collect()
+}
+
+/// What an offer's own facts score.
+fn of_offer(offer: &Offer, prefer: &Preferences, tables: &Tables, as_of: Timestamp) -> u64 {
+    let mut score = 0_u64;
+    let places = offer.processing_locations.as_ref().and_then(|claim| claim.resolve(as_of).ok());
+    for (set, weight) in &prefer.locations {
+        let within = places.as_ref().is_some_and(|places| {
+            let one = BTreeSet::from([set]);
+            let inside = |place| one.iter().all(|set| is_within(place, set, tables, as_of));
+            !places.value.is_empty() && places.value.iter().all(inside)
+        });
+        score = score.saturating_add(if within { u64::from(*weight).saturating_mul(BEST) } else { 0 });
+    }
+    let ratings = offer.seal.as_ref().and_then(|claim| claim.resolve(as_of).ok());
+    for (objective, weight) in &prefer.seal {
+        let rating = ratings.as_ref().and_then(|ratings| ratings.value.get(objective)).copied().unwrap_or(0);
+        let of_rating = u64::from(rating).min(HIGHEST_SEAL).saturating_mul(BEST) / HIGHEST_SEAL;
+        score = score.saturating_add(u64::from(*weight).saturating_mul(of_rating));
+    }
+    score
+}
+
+fn is_within(place: &comity_types::Place, set: &PlaceOrBloc, tables: &Tables, as_of: Timestamp) -> bool {
+    matches!(tables.blocs.membership(&tables.places, place, set, Reach::Within, as_of), Membership::Yes(_))
+}
+
+/// What a call of as many input as output tokens costs; another currency cannot be compared, so that it ranks by itself.
+fn price(offer: &Offer) -> Option<u64> {
+    let price = offer.price.as_ref()?;
+    Some(price.input_micros_per_million_tokens.saturating_add(price.output_micros_per_million_tokens))
+}
+
+/// The best of the known ones scores most, the worst and the unknown ones nothing.
+fn lower_is_better(values: &[Option<u64>], index: usize) -> u64 {
+    let Some(own) = values.get(index).copied().flatten() else { return 0 };
+    let known = || values.iter().flatten().copied();
+    let (Some(least), Some(most)) = (known().min(), known().max()) else { return 0 };
+    if most == least {
+        return BEST;
+    }
+    most.saturating_sub(own).saturating_mul(BEST) / most.saturating_sub(least)
+}

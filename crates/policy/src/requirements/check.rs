@@ -1,0 +1,164 @@
+//! Whether requirements speak of things that the tables have, in lists that a request can carry.
+//!
+//! What is not known would refuse every offer, so that saying it at the door is kinder than saying it offer by offer.
+
+use std::collections::BTreeSet;
+
+use comity_types::{Place, PlaceOrBloc};
+
+use super::{AllowLists, RequirementsFile};
+use crate::Tables;
+use crate::evaluate::ASSURANCE_PATHS;
+use crate::tables::statutes::Effect;
+
+/// Longest list of requirements, in entries.
+pub const MAX_ENTRIES: usize = 256;
+/// The most that a share is, in hundredths of a percent.
+const WHOLE_BP: u32 = 10_000;
+
+/// Checks every code, every level and every list.
+///
+/// # Errors
+/// The path of the first field that is wrong, and what would be right.
+pub fn check(file: &RequirementsFile, tables: &Tables) -> Result<(), (String, String)> {
+    places(file, tables)?;
+    codes(file, tables)?;
+    levels(file)
+}
+
+fn wrong<T>(path: impl Into<String>, problem: impl Into<String>) -> Result<T, (String, String)> {
+    Err((path.into(), problem.into()))
+}
+
+/// An entry that no table has.
+fn unknown<T>(path: &str, entry: &str, table: &str) -> Result<T, (String, String)> {
+    wrong(path, format!("{entry:?} is not in this federation's table of {table} (hint: `comity table show {table}`)"))
+}
+
+fn bounded(path: &str, found: usize) -> Result<(), (String, String)> {
+    if found > MAX_ENTRIES {
+        return wrong(path, format!("has {found} entries, at most {MAX_ENTRIES} are accepted"));
+    }
+    Ok(())
+}
+
+fn places(file: &RequirementsFile, tables: &Tables) -> Result<(), (String, String)> {
+    let demanded = &file.requirements;
+    let allowed: [(&str, &AllowLists<PlaceOrBloc>); 7] = [
+        ("allowed_processing_locations", &demanded.allowed_processing_locations),
+        ("allowed_storage_locations", &demanded.allowed_storage_locations),
+        ("allowed_access_locations", &demanded.allowed_access_locations),
+        ("allowed_operator_seats", &demanded.allowed_operator_seats),
+        ("allowed_controller_seats", &demanded.allowed_controller_seats),
+        ("transfer_basis_outside", &demanded.transfer_basis_outside),
+        ("allowed_governing_laws", &demanded.allowed_governing_laws),
+    ];
+    let forbidden = [
+        ("forbidden_processing_locations", &demanded.forbidden_processing_locations),
+        ("forbidden_storage_locations", &demanded.forbidden_storage_locations),
+        ("forbidden_access_locations", &demanded.forbidden_access_locations),
+        ("forbidden_controller_seats", &demanded.forbidden_controller_seats),
+    ];
+    let homes = demanded.foreign_ownership.iter().map(|rule| ("foreign_ownership.home", &rule.home));
+    let lists = allowed.into_iter().flat_map(|(path, lists)| lists.0.iter().map(move |list| (path, list)));
+    for (path, list) in lists.chain(forbidden).chain(homes) {
+        bounded(path, list.len())?;
+        list.iter().try_for_each(|entry| place_or_bloc(path, entry, tables))?;
+    }
+    let declared =
+        [("access_origins", &file.declared.access_origins), ("output_used_in", &file.declared.output_used_in)];
+    for (path, list) in declared {
+        bounded(path, list.len())?;
+        list.iter().try_for_each(|entry| place(path, entry, tables))?;
+    }
+    Ok(())
+}
+
+fn place(path: &str, entry: &Place, tables: &Tables) -> Result<(), (String, String)> {
+    if tables.places.knows(entry) {
+        return Ok(());
+    }
+    wrong(path, format!("\"{entry}\" is no place of ISO 3166 (hint: the United Kingdom is GB, Greece is GR)"))
+}
+
+fn place_or_bloc(path: &str, entry: &PlaceOrBloc, tables: &Tables) -> Result<(), (String, String)> {
+    match entry.place() {
+        Some(one) => place(path, &one, tables),
+        None if tables.blocs.knows(entry.as_str()) => Ok(()),
+        None => unknown(path, entry.as_str(), "blocs"),
+    }
+}
+
+fn codes(file: &RequirementsFile, tables: &Tables) -> Result<(), (String, String)> {
+    let (demanded, declared) = (&file.requirements, &file.declared);
+    let known = |path: &str, list: &BTreeSet<String>, table: &str, has: &dyn Fn(&str) -> bool| {
+        bounded(path, list.len())?;
+        match list.iter().find(|entry| !has(entry)) {
+            Some(entry) => unknown(path, entry, table),
+            None => Ok(()),
+        }
+    };
+    known("purposes", &declared.purposes, "purposes", &|one| tables.purposes.knows(one))?;
+    known("ai_act_tags", &declared.ai_act_tags, "statutes", &|one| tables.statutes.get(one).is_some())?;
+    let exceptions: BTreeSet<&String> = tables
+        .statutes
+        .iter()
+        .filter(|row| row.effect == Effect::Prohibited)
+        .flat_map(|row| &row.exceptions)
+        .collect();
+    known("exceptions", &declared.exceptions, "statutes", &|one| exceptions.iter().any(|known| *known == one))?;
+    let regimes = demanded.no_exposure.iter().map(|freedom| freedom.regime.clone()).collect();
+    known("no_exposure", &regimes, "regimes", &|one| tables.regimes.get(one).is_some())?;
+    for content in &declared.classifications {
+        let Some(scheme) = tables.classifications.get(&content.scheme) else {
+            return unknown("classifications.scheme", &content.scheme, "classifications");
+        };
+        if scheme.rank(&content.level).is_none() {
+            let problem = format!("{:?} is none of {}", content.level, scheme.levels.join(", "));
+            return wrong("classifications.level", problem);
+        }
+    }
+    for required in &demanded.required_certifications {
+        let Some(scheme) = tables.certifications.get(&required.scheme) else {
+            return unknown("required_certifications.scheme", &required.scheme, "certifications");
+        };
+        if let Some(level) = required.level.as_ref().filter(|level| scheme.rank(level).is_none()) {
+            let problem = format!("{level:?} is none of {}", scheme.levels.join(", "));
+            return wrong("required_certifications.level", problem);
+        }
+    }
+    let sizes = [
+        ("data_categories", declared.data_categories.len()),
+        ("classifications", declared.classifications.len()),
+        ("forbidden_sub_processors", demanded.forbidden_sub_processors.len()),
+        ("required_certifications", demanded.required_certifications.len()),
+        ("allowed_licences", demanded.allowed_licences.0.iter().map(BTreeSet::len).max().unwrap_or(0)),
+    ];
+    sizes.into_iter().try_for_each(|(path, found)| bounded(path, found))
+}
+
+fn levels(file: &RequirementsFile) -> Result<(), (String, String)> {
+    let demanded = &file.requirements;
+    if let Some((objective, level)) = demanded.min_seal.iter().find(|(_, level)| **level > 4) {
+        return wrong(format!("min_seal.{objective}"), format!("{level} is outside 0 to 4"));
+    }
+    let labels = [("min_cada_level", demanded.min_cada_level, 4), ("min_gaiax_label", demanded.min_gaiax_label, 3)];
+    for (path, level, most) in labels {
+        if let Some(level) = level.filter(|level| !(1..=most).contains(level)) {
+            return wrong(path, format!("{level} is outside 1 to {most}"));
+        }
+    }
+    if let Some(path) = demanded.min_assurance.keys().find(|path| !ASSURANCE_PATHS.contains(&path.as_str())) {
+        return wrong("min_assurance", format!("{path:?} is no claim (there are: {})", ASSURANCE_PATHS.join(", ")));
+    }
+    let shares = demanded.foreign_ownership.iter().flat_map(|rule| {
+        [("foreign_ownership.individual_bp", rule.individual_bp), ("foreign_ownership.aggregate_bp", rule.aggregate_bp)]
+    });
+    let availability = demanded.min_availability_bp.map(|share| ("min_availability_bp", share));
+    for (path, share) in shares.chain(availability) {
+        if share > WHOLE_BP {
+            return wrong(path, format!("{share} is more than {WHOLE_BP}, which is 100 %"));
+        }
+    }
+    Ok(())
+}

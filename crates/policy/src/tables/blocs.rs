@@ -1,0 +1,156 @@
+//! Which place belongs to what, and since when. Bitemporal: a row says when it holds and when it was recorded.
+
+use std::collections::BTreeMap;
+
+use comity_types::time::Phase;
+use comity_types::{Interval, Place, PlaceOrBloc, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::Places;
+use super::sheet::{TableError, read};
+
+const TABLE: &str = "blocs";
+
+/// The blocs, by name.
+#[derive(Debug, Clone)]
+pub struct Blocs(BTreeMap<String, Vec<BlocRow>>);
+
+/// One membership of one place, for one time: `from <= t < to`, by days at 00:00 UTC.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BlocRow {
+    /// The bloc.
+    pub bloc: PlaceOrBloc,
+    /// The place.
+    pub member: Place,
+    /// First day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Timestamp>,
+    /// First day after.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<Timestamp>,
+    /// For whom it holds, if not for all: a claim of the organisation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<Scope>,
+    /// The legal instrument.
+    pub instrument: String,
+    /// Where the row was taken from.
+    pub source: String,
+    /// When it was recorded.
+    pub recorded_at: Timestamp,
+    /// Whether the dates were held against the instrument.
+    pub verified: bool,
+}
+
+/// For whom a membership holds: those who claim it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// Who takes part in the EU-US Data Privacy Framework.
+    DpfParticipation,
+    /// Commercial organisations in the sense of Canada's decision.
+    CommercialOrganisation,
+}
+
+impl Scope {
+    /// The organisation's claim that it asks for.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::DpfParticipation => "dpf_participation",
+            Self::CommercialOrganisation => "commercial_organisation",
+        }
+    }
+}
+
+/// Whether a place is in a set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Membership {
+    /// It is, until the row ends.
+    Yes(Option<Timestamp>),
+    /// It is not, until a row begins.
+    No(Option<Timestamp>),
+    /// It is, for those of this scope, until the row ends.
+    Scoped(Scope, Option<Timestamp>),
+    /// The set names a bloc that no table has.
+    UnknownBloc,
+}
+
+/// How much of a place has to be in a set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// All of it: what an allow-list asks.
+    Within,
+    /// Any of it: what a prohibition asks. A claim of "UA" covers "UA-43".
+    Overlap,
+}
+
+impl Blocs {
+    pub(super) fn parse(text: &str) -> Result<Self, TableError> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct File {
+            bloc: Vec<BlocRow>,
+        }
+        let mut blocs: BTreeMap<String, Vec<BlocRow>> = BTreeMap::new();
+        for row in read::<File>(TABLE, text)?.bloc {
+            let refuse = |problem| Err(TableError::row(TABLE, format!("{} {}", row.bloc, row.member), problem));
+            if (Interval { from: row.from, until: row.to }).is_empty() {
+                return refuse("`from` must be before `to`");
+            }
+            if row.bloc.place().is_some() {
+                return refuse("`bloc` cannot have a place's name");
+            }
+            blocs.entry(row.bloc.to_string()).or_default().push(row);
+        }
+        Ok(Self(blocs))
+    }
+
+    /// The rows by bloc.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[BlocRow])> {
+        self.0.iter().map(|(name, rows)| (name.as_str(), rows.as_slice()))
+    }
+
+    /// True if there is such a bloc.
+    #[must_use]
+    pub fn knows(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    /// Whether `place` is in `set` at `as_of`.
+    #[must_use]
+    pub fn membership(
+        &self,
+        places: &Places,
+        place: &Place,
+        set: &PlaceOrBloc,
+        reach: Reach,
+        as_of: Timestamp,
+    ) -> Membership {
+        let place = places.canonical(place);
+        if let Some(other) = set.place() {
+            let other = places.canonical(&other);
+            let covered = reach == Reach::Overlap && other.is_within(place.as_str());
+            let inside = place.is_within(other.as_str()) || covered;
+            return if inside { Membership::Yes(None) } else { Membership::No(None) };
+        }
+        let Some(rows) = self.0.get(set.as_str()) else { return Membership::UnknownBloc };
+        let touches = |row: &&BlocRow| {
+            let covered = reach == Reach::Overlap && row.member.is_within(place.as_str());
+            place.is_within(row.member.as_str()) || covered
+        };
+        let rows = rows.iter().filter(touches);
+        let holding =
+            rows.clone().filter(|row| Interval { from: row.from, until: row.to }.phase(as_of) == Phase::Within);
+        let last = |rows: &mut dyn Iterator<Item = &BlocRow>| {
+            rows.map(|row| (row.scope, row.to)).max_by_key(|(_, to)| to.map_or(i64::MAX, Timestamp::as_millis))
+        };
+        if let Some((_, to)) = last(&mut holding.clone().filter(|row| row.scope.is_none())) {
+            return Membership::Yes(to);
+        }
+        if let Some((Some(scope), to)) = last(&mut holding.clone().filter(|row| row.scope.is_some())) {
+            return Membership::Scoped(scope, to);
+        }
+        Membership::No(rows.filter_map(|row| row.from).filter(|from| *from > as_of).min())
+    }
+}

@@ -1,0 +1,76 @@
+//! Codes of places that are assigned (ISO 3166), and subdivisions that have a country's code of their own.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use comity_types::Place;
+use serde::Deserialize;
+
+use super::sheet::{Provenance, TableError, read};
+
+const TABLE: &str = "places";
+
+/// Codes of places that are assigned.
+#[derive(Debug, Clone)]
+pub struct Places {
+    /// Where the codes come from.
+    pub provenance: Provenance,
+    countries: BTreeSet<Place>,
+    subdivisions: BTreeMap<Place, BTreeSet<String>>,
+    aliases: BTreeMap<Place, Place>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    provenance: Provenance,
+    countries: String,
+    #[serde(default)]
+    subdivisions: BTreeMap<Place, String>,
+    alias: BTreeMap<Place, Place>,
+}
+
+impl Places {
+    pub(super) fn parse(text: &str) -> Result<Self, TableError> {
+        let File { provenance, countries, subdivisions, alias: aliases } = read(TABLE, text)?;
+        let parse = |code: &str| code.parse::<Place>().map_err(|error| TableError::row(TABLE, code, error.to_string()));
+        let countries = countries.split_whitespace().map(parse).collect::<Result<BTreeSet<_>, _>>()?;
+        let split = |(country, codes): (Place, String)| {
+            (country, codes.split_whitespace().map(str::to_owned).collect::<BTreeSet<_>>())
+        };
+        let subdivisions: BTreeMap<_, _> = subdivisions.into_iter().map(split).collect();
+        let places = Self { provenance, countries, subdivisions, aliases };
+        if let Some(country) = places.subdivisions.keys().find(|country| !places.countries.contains(*country)) {
+            return Err(TableError::row(TABLE, country.as_str(), "subdivisions of a country that is not listed"));
+        }
+        match places.aliases.values().find(|country| !places.countries.contains(*country)) {
+            Some(country) => Err(TableError::row(TABLE, country.as_str(), "an alias of a country that is not listed")),
+            None => Ok(places),
+        }
+    }
+
+    /// True if the code is assigned. A country without rows for its subdivisions has every one of them.
+    #[must_use]
+    pub fn knows(&self, place: &Place) -> bool {
+        match place.as_str().split_once('-') {
+            None => self.countries.contains(place),
+            Some((country, part)) => {
+                let of = |(known, _): &(&Place, &BTreeSet<String>)| known.as_str() == country;
+                match self.subdivisions.iter().find(of) {
+                    Some((_, parts)) => parts.contains(part) || self.aliases.contains_key(place),
+                    None => self.countries.iter().any(|known| known.as_str() == country),
+                }
+            }
+        }
+    }
+
+    /// The country's own code of a place that ISO 3166-2 lists as a subdivision of another one.
+    #[must_use]
+    pub fn canonical<'p>(&'p self, place: &'p Place) -> &'p Place {
+        self.aliases.get(place).unwrap_or(place)
+    }
+
+    /// Every country's code.
+    pub fn countries(&self) -> impl Iterator<Item = &Place> {
+        self.countries.iter()
+    }
+}
