@@ -21,9 +21,11 @@
 //! | [`reason`] | the closed list of reasons |
 //! | [`tables`] | blocs, regimes, statutes, licences and so on, as data |
 //! | [`evaluate`](mod@evaluate) | the function |
+//! | [`cases`] | case files: fixtures, changes, and what is expected |
 //! | [`relax`], [`rank`] | what would help, and what is better among what is eligible |
 
 pub mod caller_rules;
+pub mod cases;
 pub mod claim;
 pub mod evaluate;
 pub mod offer;

@@ -1,0 +1,274 @@
+//! Case files: a fixture, changes of it, and the complete reasons that are expected of each.
+//!
+//! ```toml
+//! about = "what the file shows"
+//!
+//! [fixture]
+//! as_of = 2026-11-22            # the instant of the decision
+//! broker_places = ["DE"]        # leave out: the broker sees no content
+//! capability = "chat"           # what the method needs; the default
+//! [fixture.offer]               # an offer, as node.toml has it, with its `node` and its `terms`
+//! [fixture.operator]            # an organisation, as organisation.toml has it
+//! [fixture.caller]              # the same of the caller
+//! [fixture.require]             # a requirements file: what is demanded, what is declared
+//!
+//! [[case]]
+//! id = "1"
+//! about = "the United Kingdom left"
+//! set = { "offer.{processing,storage,access}_locations" = ["GB"], "require.allowed_processing_locations" = ["EU"] }
+//! unset = ["offer.price"]
+//! expect = ["PROCESSING_LOCATION_NOT_ALLOWED(GB)"]   # complete; [] is eligible
+//! [[case.sub]]                  # what is changed on top
+//! id = "b"
+//! set = { as_of = 2020-01-31 }
+//! expect = []
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use comity_types::{ModelName, Place, Timestamp};
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+use crate::requirements::RequirementsTable;
+use crate::{Capability, Offer, Organisation, Reason, ReasonCode, Request, Tables, Verdict, evaluate};
+
+/// Most cases of one file, with their sub-cases: what a person can still read.
+pub const MAX_CASES: usize = 4_096;
+
+/// A case file that cannot be used: which case, which field.
+#[derive(Debug, thiserror::Error)]
+pub enum CaseError {
+    /// Not TOML of this form; the source names line and key.
+    #[error("the case file cannot be understood")]
+    Malformed(#[source] Box<toml::de::Error>),
+    /// A case that cannot be put together.
+    #[error("case {case}: {problem}")]
+    Case {
+        /// The case, with its sub-case.
+        case: String,
+        /// What is wrong, with the field.
+        problem: String,
+    },
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    #[expect(dead_code, reason = "for whoever reads the file")]
+    about: String,
+    fixture: Table,
+    #[serde(default)]
+    case: Vec<Case>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    id: String,
+    #[serde(default)]
+    about: String,
+    #[serde(default)]
+    set: BTreeMap<String, Value>,
+    #[serde(default)]
+    unset: Vec<String>,
+    #[serde(default)]
+    expect: Option<BTreeSet<String>>,
+    #[serde(default)]
+    expires_at: Option<Timestamp>,
+    #[serde(default)]
+    sub: Vec<Case>,
+}
+
+/// A fixture with its changes, read.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct World {
+    /// The offer.
+    pub offer: Offer,
+    /// Who operates it.
+    pub operator: Organisation,
+    /// Who asks.
+    pub caller: Organisation,
+    /// What is demanded and declared.
+    #[serde(default)]
+    pub require: RequirementsTable,
+    /// The instant.
+    pub as_of: Timestamp,
+    /// Where the broker is; absent: it sees no content.
+    #[serde(default)]
+    pub broker_places: Option<BTreeSet<Place>>,
+    /// What the method needs.
+    #[serde(default = "chat")]
+    pub capability: Capability,
+    /// The model that is asked for; absent: any.
+    #[serde(default)]
+    pub model: Option<ModelName>,
+}
+
+const fn chat() -> Capability {
+    Capability::Chat
+}
+
+/// What a case expects.
+#[derive(Debug)]
+pub struct Expectation {
+    /// The case, with its sub-case: `18/a`.
+    pub id: String,
+    /// What it shows.
+    pub about: String,
+    /// What is asked.
+    pub world: World,
+    /// The complete reasons; none is eligible.
+    pub reasons: BTreeSet<String>,
+    /// When an eligible verdict ends, if that is expected as well.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// What became of a case.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Reasons that were expected and not found.
+    pub missing: BTreeSet<String>,
+    /// Reasons that were found and not expected.
+    pub unexpected: Vec<Reason>,
+    /// When the verdict ends, where that was expected to be another instant.
+    pub other_end: Option<Option<Timestamp>>,
+}
+
+impl Outcome {
+    /// True if all is as expected.
+    #[must_use]
+    pub fn is_as_expected(&self) -> bool {
+        self.missing.is_empty() && self.unexpected.is_empty() && self.other_end.is_none()
+    }
+}
+
+/// Reads a case file.
+///
+/// # Errors
+/// Names the line, or the case and the field.
+pub fn parse(text: &str) -> Result<Vec<Expectation>, CaseError> {
+    let file: File = toml::from_str(text).map_err(|error| CaseError::Malformed(Box::new(error)))?;
+    let mut all = Vec::new();
+    for case in &file.case {
+        expand(&file.fixture, case, None, &mut all)?;
+    }
+    match all.len() {
+        1..=MAX_CASES => Ok(all),
+        found => Err(fail("of the file", format!("there are {found} expectations, and 1 to {MAX_CASES} are accepted"))),
+    }
+}
+
+fn fail(case: &str, problem: impl Into<String>) -> CaseError {
+    CaseError::Case { case: case.to_owned(), problem: problem.into() }
+}
+
+fn expand(fixture: &Table, case: &Case, parent: Option<&Case>, all: &mut Vec<Expectation>) -> Result<(), CaseError> {
+    let id = parent.map_or_else(|| case.id.clone(), |parent| format!("{}/{}", parent.id, case.id));
+    if all.iter().any(|other| other.id == id) {
+        return Err(fail(&id, "another case has this id: rename one"));
+    }
+    let mut table = fixture.clone();
+    change(&mut table, case).map_err(|problem| fail(&id, problem))?;
+    if case.expect.is_none() && case.sub.is_empty() {
+        return Err(fail(&id, "`expect` is missing: [] expects that the offer is eligible"));
+    }
+    if parent.is_some() && !case.sub.is_empty() {
+        return Err(fail(&id, "`sub`: a sub-case has none of its own"));
+    }
+    if let Some(reasons) = &case.expect {
+        let unknown = |text: &&String| text.split('(').next().unwrap_or_default().parse::<ReasonCode>().is_err();
+        if let Some(unknown) = reasons.iter().find(unknown) {
+            return Err(fail(&id, format!("`expect`: {unknown} begins with no code of docs/reasons.md")));
+        }
+        let world = World::deserialize(Value::Table(table.clone())).map_err(|error| fail(&id, error.to_string()))?;
+        let about = if case.about.is_empty() { parent.map(|p| p.about.clone()).unwrap_or_default() } else { case.about.clone() };
+        all.push(Expectation { id, about, world, reasons: reasons.clone(), expires_at: case.expires_at });
+    }
+    case.sub.iter().try_for_each(|sub| expand(&table, sub, Some(case), all))
+}
+
+/// Puts the changes of a case in: what is taken away first, then what is set.
+fn change(table: &mut Table, case: &Case) -> Result<(), String> {
+    for path in case.unset.iter().flat_map(|path| alternatives(path)) {
+        remove(table, &path).ok_or_else(|| format!("`unset`: the fixture has no {path}"))?;
+    }
+    for (path, value) in &case.set {
+        for path in alternatives(path) {
+            insert(table, &path, value.clone()).ok_or_else(|| format!("`set`: {path} leads through something that is no table"))?;
+        }
+    }
+    Ok(())
+}
+
+/// `a.{b,c}_d` is `a.b_d` and `a.c_d`.
+fn alternatives(path: &str) -> Vec<String> {
+    let parts = path.split_once('{').and_then(|(before, rest)| Some((before, rest.split_once('}')?)));
+    match parts {
+        Some((before, (inside, after))) => inside.split(',').map(|one| format!("{before}{one}{after}")).collect(),
+        None => vec![path.to_owned()],
+    }
+}
+
+fn remove(table: &mut Table, path: &str) -> Option<Value> {
+    match path.split_once('.') {
+        None => table.remove(path),
+        Some((first, rest)) => remove(table.get_mut(first)?.as_table_mut()?, rest),
+    }
+}
+
+fn insert(table: &mut Table, path: &str, value: Value) -> Option<()> {
+    match path.split_once('.') {
+        None => {
+            table.insert(path.to_owned(), value);
+            Some(())
+        }
+        Some((first, rest)) => {
+            let inner = table.entry(first).or_insert_with(|| Value::Table(Table::new()));
+            insert(inner.as_table_mut()?, rest, value)
+        }
+    }
+}
+
+impl Expectation {
+    /// Evaluates the case.
+    ///
+    /// # Errors
+    /// Its requirements cannot be used.
+    pub fn verdict(&self, tables: &Tables) -> Result<Verdict, CaseError> {
+        let world = &self.world;
+        let file = world.require.clone().expand(tables).map_err(|error| fail(&self.id, format!("require: {error}")))?;
+        let request = Request {
+            caller: &world.caller,
+            model: world.model.as_ref(),
+            capability: world.capability,
+            declared: &file.declared,
+            requirements: &file.requirements,
+            broker_places: world.broker_places.as_ref(),
+            as_of: world.as_of,
+        };
+        Ok(evaluate(&world.offer, &world.operator, &request, tables))
+    }
+
+    /// Holds a verdict against what is expected.
+    #[must_use]
+    pub fn compare(&self, verdict: &Verdict) -> Outcome {
+        let found: BTreeSet<String> = verdict.reasons().iter().map(ToString::to_string).collect();
+        let unexpected = verdict.reasons().iter().filter(|reason| !self.reasons.contains(&reason.to_string()));
+        let end = match verdict {
+            Verdict::Eligible { expires_at } => *expires_at,
+            Verdict::Rejected { .. } => None,
+        };
+        let other_end = self.expires_at.filter(|expected| end != Some(*expected)).map(|_| end);
+        Outcome {
+            missing: self.reasons.difference(&found).cloned().collect(),
+            unexpected: unexpected.cloned().collect(),
+            other_end,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

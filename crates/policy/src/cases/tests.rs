@@ -1,0 +1,75 @@
+use super::*;
+
+const FIXTURE: &str = "
+[fixture]
+as_of = 2026-11-22
+[fixture.offer]
+id = 'chat'
+node = 'spiffe://op.example/node/n1'
+model = 'm'
+capabilities = ['chat']
+[fixture.operator]
+trust_domain = 'op.example'
+name = 'OP'
+[fixture.caller]
+trust_domain = 'ca.example'
+name = 'CA'
+";
+
+fn read(cases: &str) -> Result<Vec<Expectation>, String> {
+    parse(&format!("{FIXTURE}{cases}")).map_err(|error| match error {
+        CaseError::Malformed(source) => source.to_string(),
+        CaseError::Case { .. } => error.to_string(),
+    })
+}
+
+#[test]
+fn the_worked_cases_of_the_vocabulary_hold() {
+    let tables = Tables::builtin().unwrap();
+    let cases = parse(include_str!("../../../../tests/cases/vocabulary.toml")).unwrap();
+    assert!(cases.len() > 60, "{}", cases.len());
+    let mut wrong = Vec::new();
+    for case in cases {
+        let outcome = case.compare(&case.verdict(tables).unwrap());
+        if !outcome.is_as_expected() {
+            wrong.push(format!("{}: {outcome:?}", case.id));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn changes_reach_every_field_and_sub_cases_change_on_top() {
+    let cases = read(
+        "[[case]]\nid = '1'\nset = { 'offer.{processing,storage}_locations' = ['DE'] }\nunset = ['offer.capabilities']
+         [[case.sub]]\nid = 'a'\nset = { 'offer.capabilities' = ['embed'], 'offer.storage_locations' = [] }
+         expect = ['CAPABILITY_MISSING(chat)', 'NODE_TERMS_INCOMPLETE']",
+    )
+    .unwrap();
+    let [case] = cases.as_slice() else { panic!("{cases:?}") };
+    assert_eq!(case.id, "1/a");
+    assert!(case.compare(&case.verdict(Tables::builtin().unwrap()).unwrap()).is_as_expected());
+    let storage = case.world.offer.storage_locations.as_ref().unwrap();
+    assert!(storage.statements()[0].value.is_empty());
+}
+
+#[test]
+fn an_outcome_names_what_is_missing_and_what_is_too_much() {
+    let cases = read("[[case]]\nid = '1'\nexpect = ['PRICE_ABOVE_MAX(input)']").unwrap();
+    let outcome = cases[0].compare(&cases[0].verdict(Tables::builtin().unwrap()).unwrap());
+    assert_eq!(outcome.missing, BTreeSet::from(["PRICE_ABOVE_MAX(input)".to_owned()]));
+    assert_eq!(outcome.unexpected.iter().map(ToString::to_string).collect::<Vec<_>>(), ["NODE_TERMS_INCOMPLETE"]);
+}
+
+#[test]
+fn mistakes_name_the_case_and_the_field() {
+    let error = |cases: &str| read(cases).unwrap_err();
+    assert!(error("[[case]]\nid = '1'\nexpect = ['NO_SUCH']").contains("case 1: `expect`: NO_SUCH"));
+    assert!(error("[[case]]\nid = '1'").contains("`expect` is missing"));
+    assert!(error("[[case]]\nid = '1'\nexpekt = []").contains("expekt"));
+    assert!(error("[[case]]\nid = '1'\nexpect = []\nunset = ['offer.nothing']").contains("has no offer.nothing"));
+    assert!(error("[[case]]\nid = '1'\nexpect = []\nset = { 'offer.id.x' = 1 }").contains("offer.id.x"));
+    assert!(error("[[case]]\nid = '1'\nexpect = []\nset = { 'offer.lisence' = 'MIT' }").contains("lisence"));
+    assert!(error("[[case]]\nid = '1'\nexpect = []\n[[case]]\nid = '1'\nexpect = []").contains("rename one"));
+    assert!(error("").contains("0 expectations"));
+}
