@@ -5,6 +5,8 @@ pub mod catalog;
 pub mod enrolment;
 pub mod inference;
 pub mod membership;
+#[cfg(test)]
+mod tests;
 
 use comity_membership::Refused as StatementRefused;
 use comity_proto::error::Failure;
