@@ -31,6 +31,7 @@ use crate::config::Config;
 use crate::edge::Edge;
 use crate::edge::capacity::Capacity;
 use crate::edge::layer::EdgeLayer;
+use crate::edge::stop::Stop;
 use crate::files::write_durably;
 use crate::founding::{Founding, FoundingError};
 use crate::ledger::decisions::Ledger;
@@ -52,6 +53,8 @@ const KEEPALIVE_EVERY: Duration = Duration::from_secs(30);
 const KEEPALIVE_ANSWER: Duration = Duration::from_secs(20);
 /// How long the last work may take after the last call has ended: some writes to a journal.
 const LAST_WORK: Duration = Duration::from_secs(5);
+/// How long callers have to read why their calls were cut; whoever does not read is not waited for.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Where the broker writes the address that it listens on, once it does.
 pub const ADDRESS_FILE: &str = "address";
 /// Beside what is advertised, so that clients on the same machine that check host names get in.
@@ -171,9 +174,10 @@ impl Broker {
         let registry = open_registry(&config, &founding, &clock, &tasks).await?;
         let enrolments = Store::open(&config.data_dir.join("enrolments.journal"))?;
         let ledger = Ledger::open(&config.data_dir.join("decisions.journal"))?;
-        let journals = Journals { registry: registry.clone(), enrolments: enrolments.clone(), ledger: ledger.clone() };
+        let journals = Journals { registry: registry.clone(), enrolments: enrolments.clone(), ledger };
         let acceptor = acceptor(&certificate, &registry, &clock)?;
-        let edge = Edge::new(registry.clone(), Capacity::new(config.limits));
+        let stop = Stop::default();
+        let edge = Edge::new(registry.clone(), Capacity::new(config.limits), stop.clone());
         let door = Door {
             root_sha256: founding.root_sha256,
             address: config.advertise.first().cloned().ok_or(BrokerError::NotAdvertised)?,
@@ -189,7 +193,7 @@ impl Broker {
         );
         let links = Links::new(registry.clone(), certificate.credentials(), Arc::clone(&clock), tasks.clone());
         let root_json = founding.root_json.clone();
-        let access = access(&config, founding.permit_key, &registry, ledger, links.clone(), &clock, &tasks)?;
+        let access = access(&config, founding.permit_key, &journals, links.clone(), &clock, &tasks, stop)?;
         let services = Services {
             enrolment: enrolment::Service::new(admission.clone(), root_json),
             membership: membership::Service::new(registry, admission, links, front.token()),
@@ -216,7 +220,7 @@ impl Broker {
     /// A journal fails, or the server does.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), BrokerError> {
         let Self { config, listener, acceptor, certificate, edge, routes, mut health, journals, front, tasks } = self;
-        let (address, stop) = (listener.local_addr(), front.token());
+        let (address, stop, calls) = (listener.local_addr(), front.token(), edge.stop());
         let incoming = listener.incoming(acceptor, &front);
         front.spawn("certificate", certificate.keep_fresh(stop.clone()));
         announce(&health).await;
@@ -233,9 +237,15 @@ impl Broker {
         drop(address_file);
         retire(&mut health).await;
         stop.cancel();
-        match tokio::time::timeout(config.drain, served).await {
+        match tokio::time::timeout(config.drain, &mut served).await {
             Ok(ended) => ended?,
-            Err(_) => tracing::warn!(drain = ?config.drain, "calls still ran when the drain ended; they are cut"),
+            Err(_) => {
+                tracing::warn!(drain = ?config.drain, "calls still ran when the drain ended; they are cut");
+                calls.end_calls();
+                if tokio::time::timeout(LAST_WORDS, served).await.is_err() {
+                    tracing::warn!("some callers did not read why their calls were cut");
+                }
+            }
         }
         end([&front, &tasks]).await;
         Ok(())
@@ -292,16 +302,16 @@ fn acceptor(
 fn access(
     config: &Config,
     permit_key: PermitKey,
-    registry: &Registry,
-    ledger: Ledger,
+    journals: &Journals,
     links: Links,
     clock: &Arc<dyn Clock>,
     tasks: &Tasks,
+    stop: Stop,
 ) -> Result<Access, BrokerError> {
     let tables = Tables::builtin().map_err(BrokerError::Tables)?;
     Ok(Access::new(Parts {
-        registry: registry.clone(),
-        ledger,
+        registry: journals.registry.clone(),
+        ledger: journals.ledger.clone(),
         links,
         tables: Arc::new(tables.clone()),
         places: config.places.clone(),
@@ -309,6 +319,7 @@ fn access(
         clock: Arc::clone(clock),
         permit_key,
         tasks: tasks.clone(),
+        stop,
     }))
 }
 

@@ -13,6 +13,7 @@ use crate::ledger::journal::Journal;
 
 pub(crate) mod node;
 mod refusals;
+pub(crate) mod stage;
 mod streams;
 pub(crate) mod world;
 
