@@ -154,3 +154,6 @@ fn no_organisation() -> Status {
         vec![],
     )
 }
+
+#[cfg(test)]
+mod tests;
