@@ -1,11 +1,10 @@
 //! The broker as a whole: everything is opened and bound before anything is served, then it runs until it
 //! is told to stop, or until it can no longer keep what it promises.
 
+mod error;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
-use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,22 +24,23 @@ use tonic::transport::Server;
 use tonic_health::server::HealthReporter;
 use tower::layer::util::{Identity, Stack};
 
+pub use self::error::BrokerError;
 use crate::access::{Access, Parts};
-use crate::certificate::{CertificateError, Issuer, OwnCertificate};
+use crate::certificate::{Issuer, OwnCertificate};
 use crate::config::Config;
 use crate::edge::Edge;
 use crate::edge::capacity::Capacity;
 use crate::edge::layer::EdgeLayer;
 use crate::edge::stop::Stop;
 use crate::files::write_durably;
-use crate::founding::{Founding, FoundingError};
+use crate::founding::Founding;
 use crate::ledger::decisions::Ledger;
-use crate::ledger::journal::JournalError;
 use crate::links::Links;
 use crate::registry::admission::{Admission, Door};
-use crate::registry::authorities::{Authorities, AuthorityError};
-use crate::registry::enrolments::store::{Store, StoreError};
-use crate::registry::{Opening, Registry, RegistryError};
+use crate::registry::authorities::Authorities;
+use crate::registry::enrolments::store::Store;
+use crate::registry::publishing::Publishing;
+use crate::registry::{Opening, Registry};
 use crate::routes::{Services, announce, retire, routes};
 use crate::rpc::{catalog, enrolment, inference, membership};
 
@@ -59,73 +59,6 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 pub const ADDRESS_FILE: &str = "address";
 /// Beside what is advertised, so that clients on the same machine that check host names get in.
 const LOCAL_HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
-
-/// Why the broker cannot start, or had to stop.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum BrokerError {
-    /// The data directory is not what was founded.
-    #[error(transparent)]
-    Founding(#[from] FoundingError),
-    /// The registry cannot be opened.
-    #[error(transparent)]
-    Registry(#[from] RegistryError),
-    /// The enrolments cannot be opened.
-    #[error(transparent)]
-    Enrolments(#[from] StoreError),
-    /// The decision journal cannot be opened.
-    #[error(transparent)]
-    Ledger(#[from] JournalError),
-    /// The federation's authority cannot be used.
-    #[error(transparent)]
-    Authority(#[from] AuthorityError),
-    /// The broker gets no certificate.
-    #[error(transparent)]
-    Certificate(#[from] CertificateError),
-    /// The root's anchors cannot be used.
-    #[error("root.json: field anchors")]
-    Anchors(#[from] comity_identity::anchors::AnchorError),
-    /// A host that is advertised cannot stand in a certificate.
-    #[error("field advertise of the configuration")]
-    Advertise(#[source] comity_types::Invalid),
-    /// No address is advertised, which the configuration's checks refuse.
-    #[error("field advertise of the configuration is empty")]
-    NotAdvertised,
-    /// TLS cannot be set up.
-    #[error("cannot set up TLS")]
-    Tls(#[from] rustls::Error),
-    /// The tables of blocs and purposes cannot be read.
-    #[error("the built-in policy tables cannot be read")]
-    Tables(#[source] &'static comity_policy::tables::TableError),
-    /// Reflection cannot be set up.
-    #[error("cannot set up reflection")]
-    Reflection(#[from] tonic_reflection::server::Error),
-    /// The address cannot be bound.
-    #[error("cannot listen on {address} (hint: field listen of the configuration)")]
-    Listen {
-        /// Which.
-        address: SocketAddr,
-        /// Why.
-        source: io::Error,
-    },
-    /// The address cannot be told.
-    #[error("cannot write {}", path.display())]
-    Address {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// Serving ended by itself.
-    #[error("the server failed")]
-    Serve(#[from] tonic::transport::Error),
-    /// A journal has failed: what it holds is unknown, so nothing more may be promised.
-    #[error("a journal has failed, and the broker stops: {cause}")]
-    JournalFailed {
-        /// Why.
-        cause: Arc<str>,
-    },
-}
 
 /// A broker that is bound and not yet served.
 #[derive(Debug)]
@@ -163,11 +96,10 @@ impl Broker {
         let (tasks, front) = (Tasks::new(), Tasks::new());
         let authorities = Arc::new(Authorities::new(&config.data_dir.join("ca")));
         let authority = authorities.find(&founding.root.federation)?;
-        let hosts = hosts(&config)?;
         let certificate = OwnCertificate::new(Issuer {
             authority,
             id: own_id,
-            hosts,
+            hosts: hosts(&config),
             life: config.leaf.broker,
             clock: Arc::clone(&clock),
         })?;
@@ -191,12 +123,13 @@ impl Broker {
             Arc::clone(&clock),
             tasks.clone(),
         );
+        let publishing = Publishing::new(registry.clone(), Arc::clone(&clock));
         let links = Links::new(registry.clone(), certificate.credentials(), Arc::clone(&clock), tasks.clone());
         let root_json = founding.root_json.clone();
         let access = access(&config, founding.permit_key, &journals, links.clone(), &clock, &tasks, stop)?;
         let services = Services {
             enrolment: enrolment::Service::new(admission.clone(), root_json),
-            membership: membership::Service::new(registry, admission, links, front.token()),
+            membership: membership::Service::new(registry, admission, publishing, links, front.token()),
             catalog: catalog::Catalog::new(access.clone()),
             inference: inference::Inference::new(access),
         };
@@ -335,12 +268,18 @@ fn server(edge: Edge) -> Server<Layers> {
 /// What stands before the services, innermost first.
 type Layers = Stack<EdgeLayer, Stack<TrailerLayer, Identity>>;
 
-/// The host names in the broker's certificate.
-fn hosts(config: &Config) -> Result<Vec<HostName>, BrokerError> {
-    let advertised = config.advertise.iter().map(|address| address.host()).collect::<BTreeSet<_>>();
-    let local = LOCAL_HOSTS.into_iter().filter(|host| !advertised.contains(host));
-    let hosts = advertised.iter().copied().chain(local).map(str::parse);
-    hosts.collect::<Result<_, _>>().map_err(BrokerError::Advertise)
+/// The host names in the broker's certificate, each once.
+fn hosts(config: &Config) -> Vec<HostName> {
+    let advertised = config.advertise.iter().map(|address| address.host().clone());
+    // Each of them is a host name, which a client on this machine would notice first.
+    let local = LOCAL_HOSTS.iter().filter_map(|host| host.parse().ok());
+    let mut hosts = Vec::new();
+    for host in advertised.chain(local) {
+        if !hosts.contains(&host) {
+            hosts.push(host);
+        }
+    }
+    hosts
 }
 
 /// Waits for tasks that write what was promised; nobody waits for them in vain, so they are short.
