@@ -77,14 +77,12 @@ fn no_invite(error: InviteError) -> CliError {
 }
 
 fn failed(error: EnrolError) -> CliError {
-    match error {
-        EnrolError::Call(status) => CliError::call("join", *status),
-        EnrolError::AlreadyJoined { .. } | EnrolError::AlreadyAsked { .. } => {
-            let hint = Some("choose another --dir: a directory holds one identity, from one invite".to_owned());
-            CliError::Client { doing: "join", source: Box::new(error), hint }
-        }
-        other => CliError::Client { doing: "join", source: Box::new(other), hint: None },
+    let taken = matches!(error, EnrolError::AlreadyJoined { .. } | EnrolError::AlreadyAsked { .. });
+    if let EnrolError::Call(status) = error {
+        return CliError::call("join", *status);
     }
+    let hint = taken.then(|| "choose another --dir: a directory holds one identity, from one invite".to_owned());
+    CliError::Client { doing: "join", source: Box::new(error), hint }
 }
 
 #[cfg(test)]

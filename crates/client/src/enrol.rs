@@ -96,7 +96,7 @@ pub async fn join_with_clock(
     let tls = tls::enrolment_client_config(root.broker, anchors, clock)?;
     let connection = Connection::for_enrolment(&invite.address, tls);
     let answer = EnrolmentClient::new(connection.unary()).join(request).await;
-    let answer = answer.or_else(|status| Err(taken::refused(&dir, invite, status)))?.into_inner();
+    let answer = answer.map_err(|status| taken::refused(&dir, invite, status))?.into_inner();
     match answer.state.ok_or(EnrolError::Incomplete { field: "state" })? {
         State::Pending(wire::Pending { enrolment_id, fingerprint }) => {
             Ok(JoinState::Pending { enrolment_id, fingerprint })
