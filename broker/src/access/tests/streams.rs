@@ -31,8 +31,7 @@ async fn next(body: &mut Body) -> Option<Frame<Bytes>> {
 
 /// What the app gets, and the node's side of it, with the first bytes said.
 async fn streaming(world: &World, answers: &mut Receiver<Answering>) -> (Body, Answering) {
-    let both = async { tokio::join!(world.ask(in_germany()), begun(answers)) };
-    let (response, answering) = at_once("an answer begins", both).await;
+    let (response, answering) = tokio::join!(Box::pin(world.ask(in_germany())), begun(answers));
     (response.into_body(), answering)
 }
 
