@@ -7,7 +7,8 @@ use serde_json::Value;
 
 /// What an app sees of a call to a node with this backend.
 fn seen_of(spec: &NodeSpec, case: &str) -> Value {
-    let federation = Federation::start();
+    let mut federation = Federation::start();
+    federation.expect_log("a try failed");
     let mut node = federation.node(EU_BODY, spec);
     node.program.expect_log("backend");
     federation.app(EU_BODY, "assistant").python(case, "test-model")

@@ -33,7 +33,8 @@ fn the_key_exchange_is_the_post_quantum_hybrid() {
 
 #[test]
 fn tls_1_2_is_refused() {
-    let federation = Federation::start();
+    let mut federation = Federation::start();
+    federation.expect_log("peer refused");
     let seen = federation.operator().tls("1.2", Certificate::Shown);
     assert_eq!(seen["alert"], "TLSV1_ALERT_PROTOCOL_VERSION", "{seen}");
     let seen = federation.operator().tls("1.3", Certificate::Shown);
@@ -42,14 +43,16 @@ fn tls_1_2_is_refused() {
 
 #[test]
 fn nobody_speaks_to_the_broker_without_a_certificate() {
-    let federation = Federation::start();
+    let mut federation = Federation::start();
+    federation.expect_log("peer refused");
     let seen = federation.operator().tls("1.3", Certificate::Withheld);
     assert_eq!(seen["alert"], "TLSV13_ALERT_CERTIFICATE_REQUIRED", "{seen}");
 }
 
 #[test]
 fn a_stranger_with_the_name_of_a_member_is_refused() {
-    let [federation, elsewhere] = [(); 2].map(|()| Federation::start());
+    let [mut federation, elsewhere] = [(); 2].map(|()| Federation::start());
+    federation.expect_log("peer refused");
     let member = federation.app(EU_BODY, "assistant");
     // The same names in another federation: only the authority that signed tells them apart.
     let stranger = Caller { address: member.address.clone(), ..elsewhere.app(EU_BODY, "assistant") };

@@ -101,7 +101,8 @@ fn a_deadline_reaches_the_backend() {
 #[test]
 fn a_node_that_cannot_be_reached_is_an_error_that_says_so() {
     let backend = Backend::start(Behaviour::Answer);
-    let federation = Federation::start();
+    let mut federation = Federation::start();
+    federation.expect_log("a try failed");
     let mut node = federation.node(EU_BODY, &NodeSpec::openai("n1", &backend.url(), "DE"));
     let app = federation.app(EU_BODY, "assistant");
     let _status = node.program.stop();
