@@ -11,8 +11,10 @@ use comity_tests::reader::Reader;
 use comity_tests::readme::Readme;
 use comity_tests::wait;
 
-/// What readers do, each from the start.
-const WAYS: &[(&str, fn(&Readme))] = &[
+/// What a reader does: runs blocks, and looks where they lead.
+type Way = fn(&Readme);
+/// What readers are told, and the way there, each from the start.
+const WAYS: &[(&str, Way)] = &[
     ("the two commands show a federation and are there to test it", the_two_commands),
     ("an organisation joins its model server", an_organisation_joins),
     ("an app asks, from the command line, Python and TypeScript", an_app_asks),

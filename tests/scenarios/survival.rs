@@ -12,7 +12,7 @@ fn acknowledged(federation: &Federation) -> Vec<Value> {
     let lists = ["organisation", "node", "app", "offer", "enrolment"].map(|noun| {
         let mut list = federation.govern_json(&[noun, "list"]);
         // How the broker is connected is no fact that it acknowledged: it begins anew with each start.
-        for node in list["nodes"].as_array_mut().into_iter().flatten() {
+        for node in list.get_mut("nodes").and_then(Value::as_array_mut).into_iter().flatten() {
             node.as_object_mut().unwrap().remove("link").unwrap();
         }
         list
