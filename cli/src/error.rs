@@ -178,7 +178,11 @@ pub(crate) fn one_line(status: &Status) -> String {
 
 /// What would mend a failed call, where that is known.
 pub(crate) fn status_hint(status: &Status) -> Option<String> {
-    explain(status).hint.or_else(|| code_hint(status.code()).map(str::to_owned))
+    let Explanation { hint, detail, .. } = explain(status);
+    // Who gives a reason was reached and knows the caller: nothing is to be mended on the way there.
+    let on_the_way = matches!(status.code(), Code::Unavailable | Code::Unauthenticated);
+    let guess = || code_hint(status.code()).filter(|_| detail.is_none() || !on_the_way);
+    hint.or_else(|| guess().map(str::to_owned))
 }
 
 /// What mends most failures of a code, where nobody knows better.

@@ -163,6 +163,14 @@ mod tests {
     }
 
     #[test]
+    fn what_a_node_could_not_do_is_not_blamed_on_the_broker() {
+        let hint = |status: Status| crate::error::status_hint(&status);
+        let of_node = Failure::new(Code::Unavailable, "BACKEND_FAILED", "the backend failed");
+        assert_eq!(hint(of_node.into()), None);
+        assert!(hint(Status::unavailable("connection refused")).unwrap().contains("the broker runs"));
+    }
+
+    #[test]
     fn a_status_among_the_causes_is_explained_and_its_hint_is_shown() {
         let status = Failure::new(Code::PermissionDenied, "NOT_ACTIVE", "x is suspended (hint: ask an operator)");
         let source = Box::new(EnrolError::from(Status::from(status)));
