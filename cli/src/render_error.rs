@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn what_a_node_could_not_do_is_not_blamed_on_the_broker() {
-        let hint = |status: Status| crate::error::status_hint(&status);
+        let hint = |status: Status| status_hint(&status);
         let of_node = Failure::new(Code::Unavailable, "BACKEND_FAILED", "the backend failed");
         assert_eq!(hint(of_node.into()), None);
         assert!(hint(Status::unavailable("connection refused")).unwrap().contains("the broker runs"));
