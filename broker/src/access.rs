@@ -39,6 +39,7 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 
 use crate::edge::CallerIdentity;
+use crate::edge::stop::Stop;
 use crate::ledger::decisions::Ledger;
 use crate::links::Links;
 use crate::registry::Registry;
@@ -74,6 +75,8 @@ pub struct Parts {
     pub permit_key: PermitKey,
     /// Where outcomes are written.
     pub tasks: Tasks,
+    /// Ends the requests that still run.
+    pub stop: Stop,
 }
 
 /// Decides on requests and relays them. Clones are handles to the same.

@@ -1,11 +1,10 @@
 //! The broker as a whole: everything is opened and bound before anything is served, then it runs until it
 //! is told to stop, or until it can no longer keep what it promises.
 
+mod error;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
-use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,21 +24,23 @@ use tonic::transport::Server;
 use tonic_health::server::HealthReporter;
 use tower::layer::util::{Identity, Stack};
 
+pub use self::error::BrokerError;
 use crate::access::{Access, Parts};
-use crate::certificate::{CertificateError, Issuer, OwnCertificate};
+use crate::certificate::{Issuer, OwnCertificate};
 use crate::config::Config;
 use crate::edge::Edge;
 use crate::edge::capacity::Capacity;
 use crate::edge::layer::EdgeLayer;
+use crate::edge::stop::Stop;
 use crate::files::write_durably;
-use crate::founding::{Founding, FoundingError};
+use crate::founding::Founding;
 use crate::ledger::decisions::Ledger;
-use crate::ledger::journal::JournalError;
 use crate::links::Links;
 use crate::registry::admission::{Admission, Door};
-use crate::registry::authorities::{Authorities, AuthorityError};
-use crate::registry::enrolments::store::{Store, StoreError};
-use crate::registry::{Opening, Registry, RegistryError};
+use crate::registry::authorities::Authorities;
+use crate::registry::enrolments::store::Store;
+use crate::registry::publishing::Publishing;
+use crate::registry::{Opening, Registry};
 use crate::routes::{Services, announce, retire, routes};
 use crate::rpc::{catalog, enrolment, inference, membership};
 
@@ -52,77 +53,12 @@ const KEEPALIVE_EVERY: Duration = Duration::from_secs(30);
 const KEEPALIVE_ANSWER: Duration = Duration::from_secs(20);
 /// How long the last work may take after the last call has ended: some writes to a journal.
 const LAST_WORK: Duration = Duration::from_secs(5);
+/// How long callers have to read why their calls were cut; whoever does not read is not waited for.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Where the broker writes the address that it listens on, once it does.
 pub const ADDRESS_FILE: &str = "address";
 /// Beside what is advertised, so that clients on the same machine that check host names get in.
 const LOCAL_HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
-
-/// Why the broker cannot start, or had to stop.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum BrokerError {
-    /// The data directory is not what was founded.
-    #[error(transparent)]
-    Founding(#[from] FoundingError),
-    /// The registry cannot be opened.
-    #[error(transparent)]
-    Registry(#[from] RegistryError),
-    /// The enrolments cannot be opened.
-    #[error(transparent)]
-    Enrolments(#[from] StoreError),
-    /// The decision journal cannot be opened.
-    #[error(transparent)]
-    Ledger(#[from] JournalError),
-    /// The federation's authority cannot be used.
-    #[error(transparent)]
-    Authority(#[from] AuthorityError),
-    /// The broker gets no certificate.
-    #[error(transparent)]
-    Certificate(#[from] CertificateError),
-    /// The root's anchors cannot be used.
-    #[error("root.json: field anchors")]
-    Anchors(#[from] comity_identity::anchors::AnchorError),
-    /// A host that is advertised cannot stand in a certificate.
-    #[error("field advertise of the configuration")]
-    Advertise(#[source] comity_types::Invalid),
-    /// No address is advertised, which the configuration's checks refuse.
-    #[error("field advertise of the configuration is empty")]
-    NotAdvertised,
-    /// TLS cannot be set up.
-    #[error("cannot set up TLS")]
-    Tls(#[from] rustls::Error),
-    /// The tables of blocs and purposes cannot be read.
-    #[error("the built-in policy tables cannot be read")]
-    Tables(#[source] &'static comity_policy::tables::TableError),
-    /// Reflection cannot be set up.
-    #[error("cannot set up reflection")]
-    Reflection(#[from] tonic_reflection::server::Error),
-    /// The address cannot be bound.
-    #[error("cannot listen on {address} (hint: field listen of the configuration)")]
-    Listen {
-        /// Which.
-        address: SocketAddr,
-        /// Why.
-        source: io::Error,
-    },
-    /// The address cannot be told.
-    #[error("cannot write {}", path.display())]
-    Address {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// Serving ended by itself.
-    #[error("the server failed")]
-    Serve(#[from] tonic::transport::Error),
-    /// A journal has failed: what it holds is unknown, so nothing more may be promised.
-    #[error("a journal has failed, and the broker stops: {cause}")]
-    JournalFailed {
-        /// Why.
-        cause: Arc<str>,
-    },
-}
 
 /// A broker that is bound and not yet served.
 #[derive(Debug)]
@@ -160,20 +96,20 @@ impl Broker {
         let (tasks, front) = (Tasks::new(), Tasks::new());
         let authorities = Arc::new(Authorities::new(&config.data_dir.join("ca")));
         let authority = authorities.find(&founding.root.federation)?;
-        let hosts = hosts(&config)?;
         let certificate = OwnCertificate::new(Issuer {
             authority,
             id: own_id,
-            hosts,
+            hosts: hosts(&config),
             life: config.leaf.broker,
             clock: Arc::clone(&clock),
         })?;
         let registry = open_registry(&config, &founding, &clock, &tasks).await?;
         let enrolments = Store::open(&config.data_dir.join("enrolments.journal"))?;
         let ledger = Ledger::open(&config.data_dir.join("decisions.journal"))?;
-        let journals = Journals { registry: registry.clone(), enrolments: enrolments.clone(), ledger: ledger.clone() };
+        let journals = Journals { registry: registry.clone(), enrolments: enrolments.clone(), ledger };
         let acceptor = acceptor(&certificate, &registry, &clock)?;
-        let edge = Edge::new(registry.clone(), Capacity::new(config.limits));
+        let stop = Stop::default();
+        let edge = Edge::new(registry.clone(), Capacity::new(config.limits), stop.clone());
         let door = Door {
             root_sha256: founding.root_sha256,
             address: config.advertise.first().cloned().ok_or(BrokerError::NotAdvertised)?,
@@ -187,12 +123,13 @@ impl Broker {
             Arc::clone(&clock),
             tasks.clone(),
         );
+        let publishing = Publishing::new(registry.clone(), Arc::clone(&clock));
         let links = Links::new(registry.clone(), certificate.credentials(), Arc::clone(&clock), tasks.clone());
         let root_json = founding.root_json.clone();
-        let access = access(&config, founding.permit_key, &registry, ledger, links.clone(), &clock, &tasks)?;
+        let access = access(&config, founding.permit_key, &journals, links.clone(), &clock, &tasks, stop)?;
         let services = Services {
             enrolment: enrolment::Service::new(admission.clone(), root_json),
-            membership: membership::Service::new(registry, admission, links, front.token()),
+            membership: membership::Service::new(registry, admission, publishing, links, front.token()),
             catalog: catalog::Catalog::new(access.clone()),
             inference: inference::Inference::new(access),
         };
@@ -216,7 +153,7 @@ impl Broker {
     /// A journal fails, or the server does.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), BrokerError> {
         let Self { config, listener, acceptor, certificate, edge, routes, mut health, journals, front, tasks } = self;
-        let (address, stop) = (listener.local_addr(), front.token());
+        let (address, stop, calls) = (listener.local_addr(), front.token(), edge.stop());
         let incoming = listener.incoming(acceptor, &front);
         front.spawn("certificate", certificate.keep_fresh(stop.clone()));
         announce(&health).await;
@@ -233,9 +170,15 @@ impl Broker {
         drop(address_file);
         retire(&mut health).await;
         stop.cancel();
-        match tokio::time::timeout(config.drain, served).await {
+        match tokio::time::timeout(config.drain, &mut served).await {
             Ok(ended) => ended?,
-            Err(_) => tracing::warn!(drain = ?config.drain, "calls still ran when the drain ended; they are cut"),
+            Err(_) => {
+                tracing::warn!(drain = ?config.drain, "calls still ran when the drain ended; they are cut");
+                calls.end_calls();
+                if tokio::time::timeout(LAST_WORDS, served).await.is_err() {
+                    tracing::warn!("some callers did not read why their calls were cut");
+                }
+            }
         }
         end([&front, &tasks]).await;
         Ok(())
@@ -292,16 +235,16 @@ fn acceptor(
 fn access(
     config: &Config,
     permit_key: PermitKey,
-    registry: &Registry,
-    ledger: Ledger,
+    journals: &Journals,
     links: Links,
     clock: &Arc<dyn Clock>,
     tasks: &Tasks,
+    stop: Stop,
 ) -> Result<Access, BrokerError> {
     let tables = Tables::builtin().map_err(BrokerError::Tables)?;
     Ok(Access::new(Parts {
-        registry: registry.clone(),
-        ledger,
+        registry: journals.registry.clone(),
+        ledger: journals.ledger.clone(),
         links,
         tables: Arc::new(tables.clone()),
         places: config.places.clone(),
@@ -309,6 +252,7 @@ fn access(
         clock: Arc::clone(clock),
         permit_key,
         tasks: tasks.clone(),
+        stop,
     }))
 }
 
@@ -324,12 +268,18 @@ fn server(edge: Edge) -> Server<Layers> {
 /// What stands before the services, innermost first.
 type Layers = Stack<EdgeLayer, Stack<TrailerLayer, Identity>>;
 
-/// The host names in the broker's certificate.
-fn hosts(config: &Config) -> Result<Vec<HostName>, BrokerError> {
-    let advertised = config.advertise.iter().map(|address| address.host()).collect::<BTreeSet<_>>();
-    let local = LOCAL_HOSTS.into_iter().filter(|host| !advertised.contains(host));
-    let hosts = advertised.iter().copied().chain(local).map(str::parse);
-    hosts.collect::<Result<_, _>>().map_err(BrokerError::Advertise)
+/// The host names in the broker's certificate, each once.
+fn hosts(config: &Config) -> Vec<HostName> {
+    let advertised = config.advertise.iter().map(|address| address.host().clone());
+    // Each of them is a host name, which a client on this machine would notice first.
+    let local = LOCAL_HOSTS.iter().filter_map(|host| host.parse().ok());
+    let mut hosts = Vec::new();
+    for host in advertised.chain(local) {
+        if !hosts.contains(&host) {
+            hosts.push(host);
+        }
+    }
+    hosts
 }
 
 /// Waits for tasks that write what was promised; nobody waits for them in vain, so they are short.

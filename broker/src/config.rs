@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use comity_identity::Address;
 use comity_runtime::telemetry::LogFormat;
 use comity_types::{Name, Place};
 use serde::Deserialize;
@@ -80,71 +81,6 @@ pub struct Leaf {
     pub app: Duration,
     /// An operator's.
     pub operator: Duration,
-}
-
-/// `host:port`; the host is a DNS name or an IP address (`[::1]:7443` for version 6).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Address {
-    text: String,
-    host_end: usize,
-}
-
-impl Address {
-    /// The host, without brackets.
-    #[must_use]
-    pub fn host(&self) -> &str {
-        self.text.get(..self.host_end).unwrap_or_default().trim_start_matches('[').trim_end_matches(']')
-    }
-
-    /// As it was written.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.text
-    }
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.text)
-    }
-}
-
-/// Longest address, in bytes: a DNS name has at most 253, and a port with its colon 6.
-const MAX_ADDRESS_BYTES: usize = 259;
-
-impl FromStr for Address {
-    type Err = comity_types::Invalid;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let host_end = || {
-            let (host, port) = text.rsplit_once(':').filter(|_| text.len() <= MAX_ADDRESS_BYTES)?;
-            let port = port.bytes().all(|b| b.is_ascii_digit()).then(|| port.parse::<u16>().ok())??;
-            let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-            let host_is_good = match bracketed {
-                Some(inner) => inner.parse::<std::net::Ipv6Addr>().is_ok(),
-                None => is_host(host),
-            };
-            (port != 0 && host_is_good).then_some(host.len())
-        };
-        let host_end = host_end().ok_or_else(|| {
-            comity_types::Invalid::new(text, "an address \"host:port\", such as node1.org-a.example:7444 or [::1]:7444")
-        })?;
-        Ok(Self { text: text.to_owned(), host_end })
-    }
-}
-
-/// Longest label of a DNS name, in bytes (RFC 1035, section 2.3.4).
-const MAX_LABEL_BYTES: usize = 63;
-
-fn is_host(host: &str) -> bool {
-    let label = |label: &str| {
-        !label.is_empty()
-            && label.len() <= MAX_LABEL_BYTES
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-    };
-    host.split('.').all(label)
 }
 
 /// A configuration that cannot be used.

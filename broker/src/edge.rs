@@ -8,6 +8,7 @@
 
 pub mod capacity;
 pub mod layer;
+pub mod stop;
 
 use std::net::SocketAddr;
 
@@ -21,6 +22,7 @@ use tonic::{Code, Status};
 use crate::registry::Registry;
 use crate::rpc::failure;
 use capacity::{Capacity, Place};
+use stop::Stop;
 
 /// A verified member that took part when the request came in. Found in a request's extensions.
 #[derive(Debug, Clone)]
@@ -60,6 +62,7 @@ impl CallerIdentity {
 pub struct Edge {
     registry: Registry,
     capacity: Capacity,
+    stop: Stop,
 }
 
 /// A request that may go on; holds its place until it is dropped.
@@ -72,10 +75,10 @@ pub struct Admitted {
 }
 
 impl Edge {
-    /// Puts it together.
+    /// Puts it together; calls that still run end when `stop` says so.
     #[must_use]
-    pub const fn new(registry: Registry, capacity: Capacity) -> Self {
-        Self { registry, capacity }
+    pub const fn new(registry: Registry, capacity: Capacity, stop: Stop) -> Self {
+        Self { registry, capacity, stop }
     }
 
     /// The whole edge, in order.
@@ -89,6 +92,11 @@ impl Edge {
         authorise(path, caller.as_ref())?;
         let place = self.capacity.take(caller.as_ref().map(CallerIdentity::organisation))?;
         Ok(Admitted { caller, place })
+    }
+
+    /// What ends calls that still run.
+    pub(crate) fn stop(&self) -> Stop {
+        self.stop.clone()
     }
 
     /// Looked up on every request, not once a connection: a suspension must not wait for a reconnect.

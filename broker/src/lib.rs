@@ -17,7 +17,6 @@
 //! | [`access`] | the life of one request |
 //! | [`ledger`] | what is kept for good |
 //! | [`links`] | the connections to nodes |
-//! | [`metrics`] | the names of what is counted and logged |
 
 pub mod access;
 pub mod broker;
@@ -28,7 +27,6 @@ mod files;
 pub mod founding;
 pub mod ledger;
 pub mod links;
-pub mod metrics;
 pub mod registry;
 mod routes;
 pub mod rpc;

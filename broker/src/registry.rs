@@ -7,10 +7,12 @@
 //! | [`enrolments`] | invites and what became of them |
 //! | [`authorities`] | the hosted certificate authorities, one an organisation |
 //! | [`admission`] | the way from an invite to a member with a certificate |
+//! | [`publishing`] | what nodes offer, within a budget of changes |
 
 pub mod admission;
 pub mod authorities;
 pub mod enrolments;
+pub mod publishing;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};

@@ -5,11 +5,14 @@ pub mod catalog;
 pub mod enrolment;
 pub mod inference;
 pub mod membership;
+#[cfg(test)]
+mod tests;
 
 use comity_membership::Refused as StatementRefused;
 use comity_proto::error::Failure;
 use comity_runtime::chain;
 use comity_types::Invalid;
+use http::{HeaderMap, HeaderValue};
 use tonic::{Code, Status};
 
 use crate::registry::RegistryError;
@@ -95,6 +98,16 @@ fn ours(error: &(dyn std::error::Error + 'static)) -> Status {
 /// A status with its reason.
 pub(crate) fn failure(code: Code, reason: &'static str, message: String, metadata: Vec<(String, String)>) -> Status {
     Failure { code, reason, message, metadata, refusal: None }.into()
+}
+
+/// The trailers that end an answer which has begun.
+pub(crate) fn trailers(failure: Failure) -> HeaderMap {
+    let mut trailers = HeaderMap::new();
+    if Status::from(failure).add_header(&mut trailers).is_err() {
+        trailers.clear();
+        trailers.insert(Status::GRPC_STATUS, HeaderValue::from(i32::from(Code::Internal)));
+    }
+    trailers
 }
 
 /// An instant as the wire has it.

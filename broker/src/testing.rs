@@ -1,6 +1,8 @@
 //! What this crate's tests share: a federation founded in a temporary folder, a broker that serves it over
 //! real TLS on a loopback port, and members who call it.
 
+use std::fs::OpenOptions;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -11,7 +13,7 @@ use comity_identity::tls::{client_config, enrolment_client_config};
 use comity_identity::{
     Authority, CertificateDer, Credentials, Invite, KeyPair, OrganisationAnchors, PermitKey, Root, SigningRequest,
 };
-use comity_policy::Organisation;
+use comity_policy::{Offer, Organisation};
 use comity_proto::enrolment::enrolment_client::EnrolmentClient;
 use comity_proto::enrolment::join_response::State;
 use comity_proto::enrolment::{Issued, JoinRequest};
@@ -110,8 +112,23 @@ impl Scene {
         std::fs::write(dir.path().join("root.json"), root.to_json().unwrap()).unwrap();
         std::fs::write(dir.path().join("permit.key"), permit_key.to_pkcs8().unwrap().reveal()).unwrap();
         std::fs::write(ca.join("fed.example.key.pem"), authority.key_pem().reveal()).unwrap();
-        std::fs::write(ca.join("fed.example.pem"), crate::registry::authorities::pem(&authority.anchor())).unwrap();
+        std::fs::write(ca.join("fed.example.pem"), comity_identity::pem::encode(&[authority.anchor()])).unwrap();
         Self { dir, clock, root, operator, running: Mutex::default() }
+    }
+
+    /// What is on disk at this instant, as a kill leaves it, with `tail` at the end of every journal. Its broker
+    /// does not run yet.
+    pub(crate) fn killed(&self, tail: &[u8]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        copy(self.data_dir(), dir.path());
+        for journal in std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path()) {
+            if journal.extension().is_some_and(|extension| extension == "journal") {
+                OpenOptions::new().append(true).open(journal).unwrap().write_all(tail).unwrap();
+            }
+        }
+        let key = KeyPair::from_pem(&self.operator.key.to_pem()).unwrap();
+        let operator = Member { id: self.operator.id.clone(), key, chain: self.operator.chain.clone() };
+        Self { dir, clock: Arc::clone(&self.clock), root: self.root.clone(), operator, running: Mutex::default() }
     }
 
     pub(crate) fn data_dir(&self) -> &Path {
@@ -216,11 +233,23 @@ impl Scene {
         key: &KeyPair,
         organisation: Option<&Organisation>,
     ) -> Result<State, Status> {
+        self.join_as(&[Kind::Node, Kind::App, Kind::Operator], invite, key, organisation).await
+    }
+
+    /// Like [`Scene::join`], as a program that can become one of `kinds` alone.
+    pub(crate) async fn join_as(
+        &self,
+        kinds: &[Kind],
+        invite: &Invite,
+        key: &KeyPair,
+        organisation: Option<&Organisation>,
+    ) -> Result<State, Status> {
         let request = JoinRequest {
             invite_id: invite.id_text(),
             secret: invite.secret.reveal().to_vec().into(),
             csr_der: csr(key).into(),
             organisation: organisation.map(Into::into),
+            kinds: kinds.iter().map(|kind| (*kind).into()).collect(),
         };
         let mut client = EnrolmentClient::new(self.connect_to_enrol().await);
         client.join(request).await.map(|response| response.into_inner().state.unwrap())
@@ -243,6 +272,35 @@ impl Scene {
 pub(crate) fn member(issued: &Issued, key: KeyPair) -> Member {
     let chain = issued.certificate_chain_der.iter().map(|der| CertificateDer::from(der.to_vec())).collect();
     Member { id: issued.spiffe_id.parse().unwrap(), key, chain }
+}
+
+fn copy(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            std::fs::create_dir(&to).unwrap();
+            copy(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
+/// An offer of a member, with one text that may differ from the next one's.
+pub(crate) fn offer(node: &SpiffeId, id: &str, licence: &str) -> Offer {
+    let text = format!(
+        "id = '{id}'
+        node = '{node}'
+        model = 'm'
+        capabilities = ['chat']
+        processing_locations = ['DE']
+        storage_locations = []
+        access_locations = ['DE']
+        licence = '{licence}'
+        price = {{ currency = 'EUR', input_micros_per_million_tokens = 1, output_micros_per_million_tokens = 1 }}
+        terms = {{ retention = [], training_use = 'never', allowed_purposes = ['dpv:Purpose'], caller_rules = {{ served = 'everyone' }} }}"
+    );
+    toml::from_str(&text).unwrap()
 }
 
 pub(crate) fn csr(key: &KeyPair) -> Vec<u8> {

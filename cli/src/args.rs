@@ -1,6 +1,7 @@
 //! What may be written on the command line. The arguments of a command stand beside it.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -8,11 +9,12 @@ use crate::commands::{
     app, chat, completions, demo, embed, enrolment, explain, federation, invite, join, man, member, model, node, offer,
     organisation, preset,
 };
+use crate::exit;
 use crate::output::Format;
 
 /// Ask models of other organisations, on your terms and theirs.
 #[derive(Debug, Parser)]
-#[command(name = "comity", version, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
+#[command(name = "comity", version, max_term_width = 100, subcommand_required = true, arg_required_else_help = true, after_help = exit::HELP)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -43,7 +45,7 @@ pub(crate) enum Command {
     Invite(invite::InviteArgs),
     /// Take up an invite for an app or an operator (nodes use `comity-node join`)
     Join(join::JoinArgs),
-    /// Enrolments that wait for approval
+    /// Enrolments that wait for approval, and invites that nobody has taken up
     #[command(subcommand)]
     Enrolment(enrolment::Enrolment),
     /// Let an enrolment in (operators)
@@ -82,4 +84,16 @@ pub(crate) enum Command {
     Completions(completions::CompletionsArgs),
     /// Print the manual page
     Man(man::ManArgs),
+}
+
+/// Shortest time for a call of a model: less only makes refusals of what would have been answered.
+const MIN_TIMEOUT: Duration = Duration::from_secs(1);
+/// Longest time for a call of a model: what holds a place longer than a day was forgotten.
+const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How long a call of a model may take.
+pub(crate) fn timeout(text: &str) -> Result<Duration, String> {
+    let timeout = humantime::parse_duration(text).map_err(|error| format!("{error}; write 30s, 2m or 1h"))?;
+    let allowed = (MIN_TIMEOUT..=MAX_TIMEOUT).contains(&timeout);
+    if allowed { Ok(timeout) } else { Err("a call may take 1s to 24h".to_owned()) }
 }

@@ -120,32 +120,6 @@ pub(crate) enum CliError {
 }
 
 impl CliError {
-    /// True where nothing failed, but the answer is no, or there is no such thing.
-    pub(crate) fn is_refusal(&self) -> bool {
-        match self {
-            Self::Refused { .. }
-            | Self::NotFound { .. }
-            | Self::Rejected { .. }
-            | Self::Pending { .. }
-            | Self::Demo { .. } => true,
-            Self::Status { status, .. } => matches!(
-                status.code(),
-                Code::FailedPrecondition
-                    | Code::PermissionDenied
-                    | Code::NotFound
-                    | Code::AlreadyExists
-                    | Code::Unauthenticated
-            ),
-            Self::File { .. }
-            | Self::BadFile { .. }
-            | Self::Usage { .. }
-            | Self::Client { .. }
-            | Self::System { .. }
-            | Self::Interrupted { .. }
-            | Self::CutOff { .. } => false,
-        }
-    }
-
     /// What would mend it, where that is known.
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
@@ -158,10 +132,12 @@ impl CliError {
             Self::Status { status, .. } => status_hint(status),
             Self::CutOff { .. } => Some("ask again: what arrived is not the whole answer".to_owned()),
             Self::Pending { enrolment_id, fingerprint } => Some(format!(
-                "an operator says `comity approve {enrolment_id}` after comparing the fingerprint {fingerprint} with you; then run this again"
+                "an operator says `comity approve {enrolment_id}` after comparing the fingerprint {fingerprint} with you; then run this again, with the same invite"
             )),
             Self::Demo { .. } => Some("`comity demo --dir DIR` keeps the logs of every program".to_owned()),
-            Self::File { .. } | Self::BadFile { .. } | Self::System { .. } | Self::Rejected { .. } => None,
+            Self::Rejected { .. } => Some("settle it with them; what comes of it is another invite".to_owned()),
+            Self::File { source, .. } => file_hint(source).map(str::to_owned),
+            Self::BadFile { .. } | Self::System { .. } => None,
         }
     }
 
@@ -177,8 +153,21 @@ impl CliError {
     }
 }
 
+/// What mends most failures of a file.
+fn file_hint(error: &io::Error) -> Option<&'static str> {
+    const HINTS: &[(io::ErrorKind, &str)] = &[
+        (io::ErrorKind::NotFound, "check the path; a file to write needs a folder that exists"),
+        (io::ErrorKind::PermissionDenied, "check whose it is and its mode, or name another one"),
+        (io::ErrorKind::IsADirectory, "that is a folder: name a file"),
+        (io::ErrorKind::WouldBlock, "another program is writing it: wait for its end, or name another output"),
+        (io::ErrorKind::StorageFull, "make room, then run the same command again"),
+        (io::ErrorKind::InvalidData, "it has to be text in UTF-8"),
+    ];
+    HINTS.iter().find(|(kind, _)| *kind == error.kind()).map(|(_, hint)| *hint)
+}
+
 /// The status's message and, where there is one, its reason.
-fn one_line(status: &Status) -> String {
+pub(crate) fn one_line(status: &Status) -> String {
     let Explanation { message, detail, .. } = explain(status);
     let message = if message.is_empty() { status.code().description().to_owned() } else { message };
     match detail {
@@ -187,8 +176,13 @@ fn one_line(status: &Status) -> String {
     }
 }
 
-fn status_hint(status: &Status) -> Option<String> {
-    explain(status).hint.or_else(|| code_hint(status.code()).map(str::to_owned))
+/// What would mend a failed call, where that is known.
+pub(crate) fn status_hint(status: &Status) -> Option<String> {
+    let Explanation { hint, detail, .. } = explain(status);
+    // Who gives a reason was reached and knows the caller: nothing is to be mended on the way there.
+    let on_the_way = matches!(status.code(), Code::Unavailable | Code::Unauthenticated);
+    let guess = || code_hint(status.code()).filter(|_| detail.is_none() || !on_the_way);
+    hint.or_else(|| guess().map(str::to_owned))
 }
 
 /// What mends most failures of a code, where nobody knows better.

@@ -1,12 +1,12 @@
 //! `comity`: the command line for operators, organisations and apps.
 //!
-//! Data goes to stdout, talk to stderr. Exit status: 0 done, 1 refused or not
-//! found, 2 usage or fault.
+//! Data goes to stdout, talk to stderr. `exit` says what the program ends with.
 //!
 //! | module | holds |
 //! |---|---|
 //! | `args` | what may be written on the command line |
 //! | `commands` | one file a command, `<noun>/<verb>.rs` |
+//! | `exit` | what the program ends with |
 //! | `session` | an identity, opened and renewed, and a connection to its broker |
 //! | `requirements` | files, presets and flags, merged by tightening |
 //! | `refusal` | what a bounded refusal left out, asked for again |
@@ -18,6 +18,7 @@
 mod args;
 mod commands;
 mod error;
+mod exit;
 mod output;
 mod refusal;
 mod render_error;
@@ -33,11 +34,6 @@ use clap::Parser;
 use crate::args::Cli;
 use crate::error::CliError;
 
-/// Nothing was wrong with the command, but the answer is no, or there is no such thing.
-const REFUSED: u8 = 1;
-/// The command was wrong, or something failed.
-const FAULT: u8 = 2;
-
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -48,7 +44,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             render_error::print(&error, output);
-            ExitCode::from(if error.is_refusal() { REFUSED } else { FAULT })
+            ExitCode::from(exit::status(&error))
         }
     }
 }
@@ -67,6 +63,6 @@ fn usage(error: &clap::Error) -> ExitCode {
     let printed = error.print();
     match (printed, error.use_stderr()) {
         (Ok(()), false) => ExitCode::SUCCESS,
-        _ => ExitCode::from(FAULT),
+        _ => ExitCode::from(exit::FAULT),
     }
 }

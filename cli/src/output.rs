@@ -41,6 +41,26 @@ impl Format {
     }
 }
 
+/// Where a table is printed to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stream {
+    /// Data.
+    Stdout,
+    /// Talk.
+    Stderr,
+}
+
+impl Stream {
+    /// How many characters a line has there; none where it is no terminal, and lines may have any length.
+    pub(crate) fn width(self) -> Option<u16> {
+        let mut table = Table::new();
+        if self == Self::Stderr {
+            table.use_stderr();
+        }
+        table.width()
+    }
+}
+
 /// Prints `json` as indented JSON and a line end.
 pub(crate) fn print_json<T: Serialize>(json: &T) -> Result<(), CliError> {
     let text = serde_json::to_string_pretty(json)
@@ -86,9 +106,14 @@ fn plain_table(header: &[&str], rows: Vec<Vec<String>>) -> String {
     trimmed(&table)
 }
 
-/// A table with lines, for cells of several lines.
-pub(crate) fn lined_table(header: &[&str], rows: Vec<Vec<String>>) -> String {
+/// A table with lines, for cells of several lines, that is as wide as `width` or its content.
+pub(crate) fn lined_table(header: &[&str], rows: Vec<Vec<String>>, width: Option<u16>) -> String {
     let mut table = Table::new();
+    // Its caller knows which stream it goes to; left alone, the table would ask stdout.
+    table.force_no_tty();
+    if let Some(width) = width {
+        table.set_width(width);
+    }
     table.load_style(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(header).add_rows(rows);
     for column in table.column_iter_mut() {

@@ -2,15 +2,17 @@
 
 use std::error::Error;
 
+use comity_client::split_hint;
 use comity_proto::policy::{Refusal, Verdict};
+use tonic::Status;
 
-use crate::error::CliError;
-use crate::output::{Format, lined_table, print_json, say};
+use crate::error::{CliError, one_line, status_hint};
+use crate::output::{Format, Stream, lined_table, print_json, say};
 use crate::verdict;
 
 /// Prints `error` to stderr. Where JSON is asked for, a refusal's reasons are data as well, and go to stdout.
 pub(crate) fn print(error: &CliError, output: Format) {
-    say(&render(error));
+    say(&render(error, Stream::Stderr.width()));
     if let (Format::Json, CliError::Refused { refusal, considered }) = (output, error) {
         // A stdout that cannot be written to changes nothing about the refusal, which has been said.
         drop(print_json(&verdict::refusal(refusal, *considered)));
@@ -18,27 +20,59 @@ pub(crate) fn print(error: &CliError, output: Format) {
 }
 
 /// The whole message, with colours that the stream drops where there is no terminal.
-fn render(error: &CliError) -> String {
+fn render(error: &CliError, width: Option<u16>) -> String {
     let red = anstyle::AnsiColor::Red.on_default().bold();
     let cyan = anstyle::AnsiColor::Cyan.on_default().bold();
     let mut text = format!("{red}error{red:#}: {error}");
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(&format!("\n  because: {}", cause.to_string().trim_end().replace('\n', "\n    ")));
-        source = cause.source();
+    let (causes, innermost_hint) = causes(error);
+    for cause in causes {
+        text.push_str(&format!("\n  because: {}", cause.replace('\n', "\n    ")));
     }
     if let CliError::Refused { refusal, considered } = error {
-        text.push_str(&format!("\n{}", refusal_text(refusal, *considered)));
+        text.push_str(&format!("\n{}", refusal_text(refusal, *considered, width)));
     }
-    if let Some(hint) = error.hint() {
+    if let Some(hint) = error.hint().or(innermost_hint) {
         text.push_str(&format!("\n{cyan}hint{cyan:#}: {hint}"));
     }
     text
 }
 
+/// What an error came from, without the error itself, in one line: for warnings.
+pub(crate) fn in_one_line(error: &(dyn Error + 'static)) -> String {
+    let (causes, _) = causes(error);
+    std::iter::once(error.to_string()).chain(causes).collect::<Vec<_>>().join(": ")
+}
+
+/// The causes of an error, outermost first, and the hint that the innermost of them gives.
+fn causes(error: &(dyn Error + 'static)) -> (Vec<String>, Option<String>) {
+    let (mut causes, mut hint) = (Vec::new(), None);
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let (text, own_hint) = explained(cause);
+        causes.push(text);
+        hint = own_hint.or(hint);
+        // A status is explained with all that it came from.
+        source = if status_of(cause).is_some() { None } else { cause.source() };
+    }
+    (causes, hint)
+}
+
+/// What a cause says, and the hint in it.
+fn explained(cause: &(dyn Error + 'static)) -> (String, Option<String>) {
+    match status_of(cause) {
+        Some(status) => (one_line(status), status_hint(status)),
+        None => split_hint(cause.to_string().trim_end()),
+    }
+}
+
+/// The status that an error is, boxed or not: a box of an error is another type to whoever asks.
+fn status_of<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Status> {
+    error.downcast_ref().or_else(|| error.downcast_ref::<Box<Status>>().map(AsRef::as_ref))
+}
+
 /// A refusal's table, what is left out of it, and the decision's id.
-fn refusal_text(refusal: &Refusal, considered: u32) -> String {
-    let mut text = verdict_table(&refusal.verdicts);
+fn refusal_text(refusal: &Refusal, considered: u32, width: Option<u16>) -> String {
+    let mut text = verdict_table(&refusal.verdicts, width);
     let shown = u32::try_from(refusal.verdicts.len()).unwrap_or(u32::MAX);
     if shown < considered {
         text.push_str(&format!("\n{} more offers are not shown", considered - shown));
@@ -49,10 +83,10 @@ fn refusal_text(refusal: &Refusal, considered: u32) -> String {
     text
 }
 
-/// Each offer, each reason, how to mend it.
-pub(crate) fn verdict_table(verdicts: &[Verdict]) -> String {
+/// Each offer, each reason, how to mend it, in lines of at most `width` characters where that is given.
+pub(crate) fn verdict_table(verdicts: &[Verdict], width: Option<u16>) -> String {
     let rows = verdicts.iter().flat_map(verdict_rows).collect();
-    lined_table(&["offer", "reason", "found", "accepted", "how to mend it"], rows)
+    lined_table(&["offer", "reason", "found", "accepted", "how to mend it"], rows, width)
 }
 
 fn verdict_rows(verdict: &Verdict) -> Vec<Vec<String>> {
@@ -73,7 +107,10 @@ fn verdict_rows(verdict: &Verdict) -> Vec<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
+    use comity_client::enrol::EnrolError;
+    use comity_proto::error::Failure;
     use comity_proto::policy::Reason;
+    use tonic::Code;
 
     use super::*;
 
@@ -98,7 +135,7 @@ mod tests {
     }
 
     fn rendered(error: &CliError) -> String {
-        anstream::adapter::strip_str(&render(error)).to_string()
+        anstream::adapter::strip_str(&render(error, None)).to_string()
     }
 
     #[test]
@@ -113,6 +150,45 @@ mod tests {
             "hint: `comity explain`",
         ];
         assert!(lines.iter().all(|line| text.contains(line)), "{text}");
+    }
+
+    #[test]
+    fn a_refusal_is_as_wide_as_the_stream_that_it_is_printed_to() {
+        let widest = |width| {
+            let text = refusal_text(&refusal(), 3, width);
+            text.lines().map(|line| line.chars().count()).max().unwrap()
+        };
+        assert!(widest(Some(60)) <= 60, "{}", refusal_text(&refusal(), 3, Some(60)));
+        assert!(widest(None) > 60, "without a terminal, nothing is broken into lines");
+    }
+
+    #[test]
+    fn what_a_node_could_not_do_is_not_blamed_on_the_broker() {
+        let hint = |status: Status| status_hint(&status);
+        let of_node = Failure::new(Code::Unavailable, "BACKEND_FAILED", "the backend failed");
+        assert_eq!(hint(of_node.into()), None);
+        assert!(hint(Status::unavailable("connection refused")).unwrap().contains("the broker runs"));
+    }
+
+    #[test]
+    fn a_status_among_the_causes_is_explained_and_its_hint_is_shown() {
+        let status = Failure::new(Code::PermissionDenied, "NOT_ACTIVE", "x is suspended (hint: ask an operator)");
+        let source = Box::new(EnrolError::from(Status::from(status)));
+        let text = rendered(&CliError::Client { doing: "renew the identity", source, hint: None });
+        let lines = [
+            "error: cannot renew the identity",
+            "  because: the broker gave no certificate",
+            "  because: x is suspended [NOT_ACTIVE]",
+            "hint: ask an operator",
+        ];
+        assert_eq!(text.lines().collect::<Vec<_>>(), lines);
+    }
+
+    #[test]
+    fn a_hint_within_a_cause_is_shown_once_at_the_end() {
+        let source = std::io::Error::other("k can be read by others (hint: chmod 600 k)");
+        let text = rendered(&CliError::Client { doing: "use the identity", source: Box::new(source), hint: None });
+        assert_eq!(text, "error: cannot use the identity\n  because: k can be read by others\nhint: chmod 600 k");
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
+use comity_client::connection::{ConnectionError, Unary};
 use comity_client::{Connection, Identity, enrol};
+use comity_identity::store::StoreError;
 use comity_proto::catalog::catalog_client::CatalogClient;
 use comity_proto::inference::inference_client::InferenceClient;
 use comity_proto::membership::membership_client::MembershipClient;
@@ -12,6 +14,7 @@ use tonic::transport::Channel;
 use crate::args::Global;
 use crate::error::CliError;
 use crate::output::say;
+use crate::render_error::in_one_line;
 
 /// Most bytes of an answer: the vectors of a full call of a large model, or a federation's whole catalogue.
 const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
@@ -30,18 +33,18 @@ impl Session {
         if enrol::renew_due(&identity, now(&identity)) {
             renew(&identity).await?;
         }
-        let connection = Connection::open(&identity).map_err(|error| unusable(dir, error))?;
+        let connection = Connection::open(&identity).map_err(unconnected)?;
         Ok(Self { connection })
     }
 
     /// The models and offers.
-    pub(crate) fn catalog(&self) -> CatalogClient<Channel> {
-        CatalogClient::new(self.connection.channel()).max_decoding_message_size(MAX_ANSWER_BYTES)
+    pub(crate) fn catalog(&self) -> CatalogClient<Unary> {
+        CatalogClient::new(self.connection.unary()).max_decoding_message_size(MAX_ANSWER_BYTES)
     }
 
     /// The registry.
-    pub(crate) fn membership(&self) -> MembershipClient<Channel> {
-        MembershipClient::new(self.connection.channel()).max_decoding_message_size(MAX_ANSWER_BYTES)
+    pub(crate) fn membership(&self) -> MembershipClient<Unary> {
+        MembershipClient::new(self.connection.unary()).max_decoding_message_size(MAX_ANSWER_BYTES)
     }
 
     /// The models themselves.
@@ -58,7 +61,7 @@ async fn renew(identity: &Identity) -> Result<(), CliError> {
             "its time is over: ask an operator for another invite, and `comity join` in an empty directory".to_owned();
         return Err(CliError::Client { doing: "renew the identity", source: Box::new(error), hint: Some(hint) });
     }
-    say(&format!("warning: {} could not be renewed, and will be tried again: {error}", identity.id()));
+    say(&format!("warning: {} could not be renewed, and will be tried again: {}", identity.id(), in_one_line(&error)));
     Ok(())
 }
 
@@ -74,7 +77,18 @@ fn no_identity() -> CliError {
     }
 }
 
-fn unusable(dir: &Path, error: impl std::error::Error + Send + Sync + 'static) -> CliError {
-    let hint = format!("`comity join INVITE --dir {}` makes an identity there", dir.display());
-    CliError::Client { doing: "use the identity", source: Box::new(error), hint: Some(hint) }
+/// Why there is no identity; what is wrong with one that is there says its own hint.
+fn unusable(dir: &Path, error: StoreError) -> CliError {
+    let missing = matches!(error, StoreError::Missing { .. });
+    let hint = missing.then(|| {
+        format!(
+            "name the directory of an identity with --identity DIR or COMITY_IDENTITY; `comity join INVITE --dir {}` makes one there",
+            dir.display()
+        )
+    });
+    CliError::Client { doing: "use the identity", source: Box::new(error), hint }
+}
+
+fn unconnected(error: ConnectionError) -> CliError {
+    CliError::Client { doing: "use the identity", source: Box::new(error), hint: None }
 }

@@ -43,6 +43,15 @@ pub(crate) fn standing(number: i32) -> &'static str {
     }
 }
 
+/// Where an enrolment stands.
+pub(crate) fn enrolment_state(number: i32) -> &'static str {
+    match membership::EnrolmentState::try_from(number) {
+        Ok(membership::EnrolmentState::Open) => "open",
+        Ok(membership::EnrolmentState::Waiting) => "waiting",
+        Ok(membership::EnrolmentState::Unspecified) | Err(_) => "unknown",
+    }
+}
+
 /// Whether a member is let in, and why not.
 pub(crate) fn standing_and_reason(standing: &str, reason: &str) -> String {
     if reason.is_empty() { standing.to_owned() } else { format!("{standing}: {reason}") }

@@ -1,6 +1,7 @@
 //! What a person sees of the real program: help, mistakes, files, exit status.
 #![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -71,6 +72,80 @@ fn mistakes_on_the_command_line_are_named() {
 fn a_command_without_an_identity_says_where_one_comes_from() {
     fails(&["model", "list"], FAULT, &["--identity", "COMITY_IDENTITY", "comity join"]);
     fails(&["--identity", "nowhere", "model", "list"], FAULT, &["nowhere", "comity join"]);
+}
+
+#[test]
+fn exit_statuses_are_documented() {
+    let help = done(&["--help"]);
+    for line in ["0   Done", "1   Refused or not found", "2   A mistake", "75  `join` waits"] {
+        assert!(help.contains(line), "no {line:?} in {help}");
+    }
+    assert!(done(&["join", "--help"]).contains("75 while operators have not decided"));
+}
+
+#[test]
+fn an_identity_that_is_not_where_the_environment_says_is_named() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_comity"));
+    let output = command.env("COMITY_IDENTITY", "wrong/path").args(["model", "list"]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(FAULT), "{said}");
+    for word in ["wrong/path/identity.json does not exist", "COMITY_IDENTITY", "comity join INVITE --dir wrong/path"] {
+        assert!(said.contains(word), "no {word:?} in {said}");
+    }
+    assert_eq!(said.matches("hint").count(), 1, "{said}");
+}
+
+#[test]
+fn a_key_that_others_may_read_is_refused_with_the_command_that_mends_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let _founded = found(folder.path());
+    let identity = folder.path().join("operator/alice");
+    std::fs::set_permissions(identity.join("key.pem"), std::fs::Permissions::from_mode(0o644)).unwrap();
+    let identity = identity.to_str().unwrap();
+    let output = comity(&["--identity", identity, "model", "list"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains(&format!("hint: chmod 600 {identity}/key.pem")), "{said}");
+    assert!(!said.contains("comity join"), "there is an identity: {said}");
+}
+
+#[test]
+fn colours_are_for_terminals_and_for_those_who_want_them() {
+    let said = |name: &str, value: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_comity"));
+        let output = command.args(["model", "list"]).env_remove("COMITY_IDENTITY").env(name, value).output().unwrap();
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(!said("NO_COLOR", "1").contains('\u{1b}'));
+    assert!(!said("TERM", "xterm").contains('\u{1b}'), "stderr is no terminal here");
+    assert!(said("CLICOLOR_FORCE", "1").contains('\u{1b}'));
+}
+
+#[test]
+fn names_and_times_that_cannot_be_are_refused_with_what_can() {
+    fails(&["chat", "--model", "no such model!", "hello"], FAULT, &["no such model!", "--model"]);
+    for timeout in ["0s", "25h", "soon"] {
+        fails(&["chat", "--model", "m", "--timeout", timeout, "hello"], FAULT, &[timeout, "--timeout"]);
+    }
+    fails(&["chat", "--model", "m", "--timeout", "0s", "hello"], FAULT, &["1s to 24h"]);
+}
+
+#[test]
+fn values_in_a_file_of_requirements_are_named_with_their_line_and_field() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("strict.toml");
+    for (text, words) in [
+        ("no_training = true\nallowed_processing_locations = ['UK']\n", ["line 2", "allowed_processing_locations"]),
+        ("no_training = 'yes'\n", ["line 1", "no_training"]),
+        ("max_content_retention_days = -1\n", ["line 1", "max_content_retention_days"]),
+        ("preset = ['eu-sovreign']\n", ["eu-sovreign", "eu-sovereign"]),
+        ("no_training = \n", ["line 1", "no_training"]),
+    ] {
+        std::fs::write(&path, text).unwrap();
+        let words = [&["strict.toml"][..], &words].concat();
+        fails(&["chat", "--model", "m", "hello", "--require", path.to_str().unwrap()], FAULT, &words);
+    }
+    std::fs::write(&path, b"\xff").unwrap();
+    fails(&["chat", "--model", "m", "hello", "--require", path.to_str().unwrap()], FAULT, &["strict.toml", "UTF-8"]);
 }
 
 #[test]
@@ -149,6 +224,38 @@ fn an_input_that_is_no_jsonl_is_named_with_its_line() {
     let paths = [input.to_str().unwrap(), output.to_str().unwrap()];
     fails(&[&["embed", "--model", "m"][..], &paths].concat(), FAULT, &["in.jsonl", "line 2", "text"]);
     assert!(!output.exists());
+}
+
+#[test]
+fn an_input_that_cannot_be_embedded_is_refused_before_anybody_is_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let [input, output] = ["in.jsonl", "out.jsonl"].map(|name| folder.path().join(name));
+    let embed =
+        |input: &Path| ["embed", "--model", "m", input.to_str().unwrap(), output.to_str().unwrap()].map(String::from);
+    let fails = |input: &Path, words: &[&str]| fails(&embed(input).each_ref().map(String::as_str), FAULT, words);
+    fails(&input, &["in.jsonl", "No such file", "hint: check the path"]);
+    std::fs::write(&input, "").unwrap();
+    fails(&input, &["nothing to embed", "in.jsonl is empty", "hint"]);
+    std::fs::write(&input, b"\"a\"\n\xff\n").unwrap();
+    fails(&input, &["in.jsonl", "line 2", "UTF-8"]);
+    fails(folder.path(), &["is not a file", "hint"]);
+    // A pipe is empty when it is read for the second time.
+    fails(Path::new("/dev/stdin"), &["/dev/stdin is not a file", "hint"]);
+    assert!(!output.exists());
+}
+
+#[test]
+fn an_output_that_cannot_be_written_is_said_before_anybody_is_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let _founded = found(folder.path());
+    let (identity, input) = (folder.path().join("operator/alice"), folder.path().join("in.jsonl"));
+    std::fs::write(&input, "\"a\"\n").unwrap();
+    for (output, word) in [("missing/out.jsonl", "a folder that exists"), ("broker", "name a file")] {
+        let output = folder.path().join(output);
+        let words = ["--identity", identity.to_str().unwrap(), "embed", "--model", "m"];
+        let paths = [input.to_str().unwrap(), output.to_str().unwrap()];
+        fails(&[&words[..], &paths].concat(), FAULT, &[paths[1], word]);
+    }
 }
 
 #[test]

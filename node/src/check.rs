@@ -143,6 +143,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_model_file_that_is_missing_is_named_once_with_what_to_do() {
+        let toml = r#"
+            [node]
+            listen = "127.0.0.1:0"
+            data_dir = "no-such-folder"
+            [backends.text]
+            kind = "embedded-text"
+            path = "no-such.gguf"
+        "#;
+        let misfits = check(&Config::parse(toml).unwrap()).await;
+        let problem = &misfits.iter().find(|misfit| misfit.path == "backends.text").unwrap().problem;
+        assert_eq!(problem.matches("cannot read the model no-such.gguf").count(), 1, "{problem}");
+        assert!(problem.contains("No such file") && problem.contains("\nhint: `comity-node model fetch"), "{problem}");
+    }
+
+    #[tokio::test]
     async fn an_embedded_model_that_should_chat_and_a_server_that_is_down_are_found() {
         let toml = r#"
             [node]

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use comity_identity::HostName;
+use comity_identity::Address;
 use comity_policy::Terms;
 use comity_types::{Name, SpiffeId};
 use serde::Deserialize;
@@ -92,7 +92,7 @@ impl Node {
             [("listen", Some(&self.listen).filter(|_| socket.is_none())), ("advertise", self.advertise.as_ref())];
         let mut misfits: Vec<_> = names
             .into_iter()
-            .filter_map(|(field, address)| Some(misfit(field, HostName::of_address(address?).err()?.to_string())))
+            .filter_map(|(field, address)| Some(misfit(field, address?.parse::<Address>().err()?.to_string())))
             .collect();
         let everywhere = socket.is_some_and(|address| address.ip().is_unspecified());
         if everywhere && self.advertise.is_none() {

@@ -3,15 +3,18 @@
 use std::path::Path;
 
 use comity_client::enrol::{self, EnrolError, JoinState};
+use comity_identity::Invite;
 use comity_identity::invite::InviteError;
 use comity_identity::store::StoreError;
-use comity_identity::{IdentityDir, Invite};
 use comity_policy::Organisation;
 use comity_runtime::config::ConfigError;
 use comity_types::SpiffeId;
 use comity_types::ids::Kind;
 
 use crate::config::Config;
+
+#[cfg(test)]
+mod tests;
 
 /// Where an enrolment stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,14 +51,6 @@ pub enum JoinError {
         /// Their reason.
         reason: String,
     },
-    /// The invite was for something else.
-    #[error("{} holds the identity {found}, which is not a node's (hint: ask the operators for an invite of kind node, and join with another identity_dir)", dir.display())]
-    NotANode {
-        /// Where it is.
-        dir: std::path::PathBuf,
-        /// What it is.
-        found: SpiffeId,
-    },
 }
 
 /// Takes up `invite`, with the facts in the file `organisation` where the invite is for a new one.
@@ -67,14 +62,9 @@ pub enum JoinError {
 pub async fn join(config: &Config, invite: &str, organisation: Option<&Path>) -> Result<Joined, JoinError> {
     let invite: Invite = invite.parse()?;
     let organisation = organisation.map(comity_runtime::config::load::<Organisation>).transpose().map_err(Box::new)?;
-    match enrol::join(&invite, organisation.as_ref(), &config.identity_dir()).await? {
-        JoinState::Issued(dir) => issued(&dir).map(Joined::Issued),
+    match enrol::join(&invite, &[Kind::Node], organisation.as_ref(), &config.identity_dir()).await? {
+        JoinState::Issued(dir) => Ok(Joined::Issued(dir.identity()?.spiffe_id)),
         JoinState::Pending { enrolment_id, fingerprint } => Ok(Joined::Pending { enrolment_id, fingerprint }),
         JoinState::Rejected { reason } => Err(JoinError::Rejected { reason }),
     }
-}
-
-fn issued(dir: &IdentityDir) -> Result<SpiffeId, JoinError> {
-    let found = dir.identity()?.spiffe_id;
-    if found.kind() == Kind::Node { Ok(found) } else { Err(JoinError::NotANode { dir: dir.path().to_owned(), found }) }
 }

@@ -3,7 +3,7 @@
 //! ```text
 //! broker ──mTLS──▶ serve: guard (permit, own terms) ─▶ backend ─▶ meter ──▶ broker
 //!    ▲ └──statements──▶ replica
-//!    └──offers, renewal── link
+//!    └──offers── link, renewal
 //! ```
 //!
 //! | module | holds |
@@ -12,16 +12,16 @@
 //! | [`serve`] | the main flow of a request |
 //! | [`guard`] | whether a request comes with a permit for exactly it |
 //! | [`replica`] | the node's own copy of the federation's state |
-//! | [`link`] | publishing offers, renewing the certificate |
+//! | [`link`] | publishing offers |
+//! | [`renewal`] | fresh certificates, in time |
 //! | [`backend`] | model servers and embedded models behind one trait |
 //! | [`config`] | `node.toml` |
 //! | [`join`] | taking up an invite |
 //! | [`check`] | what is wrong, before anybody else sees it |
 //! | [`model`] | fetching and keeping GGUF files |
-//! | [`backoff`] | waits between tries |
+//! | [`retry`] | when to ask the broker again, and whether to speak of it |
 
 pub mod backend;
-pub mod backoff;
 pub mod check;
 pub mod config;
 mod files;
@@ -30,8 +30,12 @@ pub mod join;
 pub mod link;
 pub mod model;
 pub mod node;
+pub mod renewal;
 pub mod replica;
+pub mod retry;
 pub mod serve;
+#[cfg(test)]
+mod testing;
 
 pub use config::Config;
 pub use node::{Node, NodeError};

@@ -16,13 +16,16 @@ use comity_identity::{Root, StaticAnchors, tls};
 use comity_membership::offer_digest;
 use comity_policy::{Offer, Tables};
 use comity_runtime::accept::{Acceptor, Listener};
+use comity_runtime::clock::SystemClock;
 use comity_runtime::tasks::{Closed, Tasks};
+use comity_types::Clock;
 
 use crate::config::{BackendError, Config, Misfit};
 use crate::guard::Guard;
 use crate::replica::Replica;
+use crate::retry::Pace;
 use crate::serve::{Server, broker_only};
-use crate::{files, link};
+use crate::{files, link, renewal};
 
 mod offers;
 mod services;
@@ -50,6 +53,7 @@ pub struct Node {
     acceptor: Acceptor,
     address: String,
     data_dir: PathBuf,
+    pace: Pace,
 }
 
 /// Why a node cannot run.
@@ -117,7 +121,15 @@ impl Node {
     /// # Errors
     /// The configuration, the identity or a backend cannot be used, or the address is taken.
     pub async fn build(config: &Config) -> Result<Self, NodeError> {
-        let identity = Identity::open(config.identity_dir())?;
+        Self::build_with_clock(config, Arc::new(SystemClock)).await
+    }
+
+    /// Like [`Node::build`], by another clock: it says which certificates and permits hold, and when to renew.
+    ///
+    /// # Errors
+    /// As for [`Node::build`].
+    pub async fn build_with_clock(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, NodeError> {
+        let identity = Identity::open_with_clock(config.identity_dir(), clock)?;
         let planned = config.plan(identity.id()).map_err(|misfits| NodeError::Misfits { misfits })?;
         let backends = offers::open(config).await?;
         let routes = offers::routes(planned, &backends);
@@ -130,7 +142,8 @@ impl Node {
         let address = advertised(config, listener.local_addr());
         let (connection, acceptor) = (Connection::open(&identity)?, acceptor(&identity)?);
         let data_dir = config.node.data_dir.clone();
-        Ok(Self { identity, connection, replica, server, offers, listener, acceptor, address, data_dir })
+        let pace = Pace::default();
+        Ok(Self { identity, connection, replica, server, offers, listener, acceptor, address, data_dir, pace })
     }
 
     /// Where it listens.
@@ -144,7 +157,7 @@ impl Node {
     /// # Errors
     /// A file in the data directory cannot be written, or the server fails.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), NodeError> {
-        let Self { identity, connection, replica, server, offers, listener, acceptor, address, data_dir } = self;
+        let Self { identity, connection, replica, server, offers, listener, acceptor, address, data_dir, pace } = self;
         let ready = data_dir.join(READY_FILE);
         files::remove(&ready)?;
         files::write(&data_dir.join(ADDRESS_FILE), &listener.local_addr().to_string())?;
@@ -153,9 +166,10 @@ impl Node {
         let stop = tasks.token();
         let federation = identity.root().federation.clone();
         let incoming = listener.incoming(acceptor, &tasks);
-        tasks.spawn("replica", replica.follow(connection.channel(), stop.clone()));
-        tasks.spawn("renewal", until(&stop, async move { link::renew(&identity).await }));
-        tasks.spawn("offers", until(&stop, async move { publish(&connection, &address, &offers, &ready).await }));
+        tasks.spawn("replica", replica.follow(connection.channel(), pace, stop.clone()));
+        tasks.spawn("renewal", until(&stop, async move { renewal::renew(&identity, pace).await }));
+        let published = async move { publish(&connection, &address, &offers, pace, &ready).await };
+        tasks.spawn("offers", until(&stop, published));
         let served = services::serve(server, broker_only(federation), incoming, stop.clone());
         tokio::pin!(served);
         tokio::select! {
@@ -198,8 +212,8 @@ fn until(
     async move { stop.run_until_cancelled(work).await.unwrap_or(()) }
 }
 
-async fn publish(connection: &Connection, address: &str, offers: &[Offer], ready: &Path) {
-    let epoch = link::publish(connection, address, offers).await;
+async fn publish(connection: &Connection, address: &str, offers: &[Offer], pace: Pace, ready: &Path) {
+    let epoch = link::publish(connection, address, offers, pace).await;
     tracing::info!(epoch, offers = offers.len(), address, "published");
     if let Err(error) = files::write(ready, &epoch.to_string()) {
         tracing::error!(error = crate::error_chain(&error), "cannot say that the node is ready");

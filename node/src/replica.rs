@@ -9,11 +9,12 @@ use comity_proto::membership::WatchRequest;
 use comity_proto::membership::membership_client::MembershipClient;
 use comity_types::Digest;
 use tokio::sync::{Notify, watch};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::transport::Channel;
 
-use crate::backoff::Backoff;
+use crate::retry::{Pace, Retry, Trouble};
 
 #[cfg(test)]
 mod tests;
@@ -96,7 +97,7 @@ impl Replica {
         if state.borrow().epoch() < epoch {
             self.wanted.notify_one();
         }
-        let arrived = tokio::time::timeout(deadline, state.wait_for(|state| state.epoch() >= epoch)).await;
+        let arrived = timeout(deadline, state.wait_for(|state| state.epoch() >= epoch)).await;
         match arrived {
             Ok(Ok(state)) => Ok(Arc::clone(&state)),
             Ok(Err(_)) | Err(_) => Err(Behind { known: self.federation().epoch(), needed: epoch }),
@@ -122,34 +123,38 @@ impl Replica {
     }
 
     /// Follows the broker until `stop`; comes back after every loss.
-    pub async fn follow(self, broker: Channel, stop: CancellationToken) {
-        stop.run_until_cancelled(self.follow_for_ever(broker)).await.unwrap_or(());
+    pub async fn follow(self, broker: Channel, pace: Pace, stop: CancellationToken) {
+        stop.run_until_cancelled(self.follow_for_ever(broker, pace)).await.unwrap_or(());
     }
 
-    async fn follow_for_ever(self, broker: Channel) {
-        let mut backoff = Backoff::default();
+    async fn follow_for_ever(self, broker: Channel, pace: Pace) {
+        let mut retry = Retry::new(pace);
         loop {
-            let before = self.federation().epoch();
-            let lost = self.follow_once(broker.clone()).await;
-            if self.federation().epoch() > before {
-                backoff = Backoff::default();
+            let lost = match self.follow_once(broker.clone(), pace, &mut retry).await {
+                Ok(()) => ReplicaError::Lost(Box::new(Status::unavailable("the stream ended"))),
+                Err(lost) => lost,
+            };
+            let trouble = trouble(&lost);
+            if retry.is_news(&trouble) {
+                log(&lost, &trouble);
             }
-            log(&lost);
             // Ended early by a request that waits: whoever sent it is there.
-            let _early = tokio::time::timeout(backoff.next_pause(), self.wanted.notified()).await.is_ok();
+            let _early = timeout(retry.pause(&trouble), self.wanted.notified()).await.is_ok();
         }
     }
 
-    async fn follow_once(&self, broker: Channel) -> ReplicaError {
-        match self.try_follow(broker).await {
-            Ok(()) => ReplicaError::Lost(Box::new(Status::unavailable("the stream ended"))),
-            Err(error) => error,
-        }
-    }
-
-    async fn try_follow(&self, broker: Channel) -> Result<(), ReplicaError> {
+    /// One stream, to its end. It works once it has brought a statement that fits, or has lasted: a broker that
+    /// takes the call and ends it at once is as good as away.
+    async fn follow_once(&self, broker: Channel, pace: Pace, retry: &mut Retry) -> Result<(), ReplicaError> {
         let request = WatchRequest { after_epoch: self.federation().epoch() };
         let mut statements = MembershipClient::new(broker).watch(request).await.map_err(Box::new)?.into_inner();
+        if let Ok(first) = timeout(pace.settle, statements.message()).await {
+            let Some(statement) = first.map_err(Box::new)? else { return Ok(()) };
+            self.take(statement.epoch, &statement.entry)?;
+        }
+        if retry.worked() {
+            tracing::info!(epoch = self.federation().epoch(), "following the broker again");
+        }
         while let Some(statement) = statements.message().await.map_err(Box::new)? {
             self.take(statement.epoch, &statement.entry)?;
         }
@@ -157,11 +162,18 @@ impl Replica {
     }
 }
 
-/// A broker that restarts is daily business; one that says what does not fit is not.
-fn log(lost: &ReplicaError) {
-    if let ReplicaError::Lost(status) = lost {
-        tracing::info!(code = ?status.code(), reason = status.message(), "lost the broker, following it again");
+fn trouble(lost: &ReplicaError) -> Trouble {
+    if let ReplicaError::Lost(status) = lost { Trouble::of(status) } else { Trouble::unusable(lost) }
+}
+
+/// A broker that restarts is daily business; one that refuses this node or says what does not fit is not.
+fn log(lost: &ReplicaError, trouble: &Trouble) {
+    let (reason, said) = (trouble.topic(), trouble.said());
+    if !matches!(lost, ReplicaError::Lost(_)) {
+        tracing::error!(error = said, "the broker's statements are not believed");
+    } else if trouble.is_away() {
+        tracing::info!(reason, said, "lost the broker, following it again");
     } else {
-        tracing::error!(error = crate::error_chain(lost), "the broker's statements are not believed");
+        tracing::warn!(reason, said, "the broker does not let this node follow, trying again");
     }
 }

@@ -1,7 +1,7 @@
 //! The main flow: one request of the broker, from its permit to its usage.
 //!
 //! ```text
-//! broker only ─▶ admit: permit, own terms ─▶ run: the offer's backend ─▶ meter: what it used
+//! broker only ─▶ admit: permit, own terms ─▶ offers: what the payload needs ─▶ run: the backend ─▶ meter: what it used
 //! ```
 //!
 //! `admit` gives the one [`Admitted`], and only it leads to a backend.
@@ -15,7 +15,8 @@ use comity_proto::inference::inference_server::Inference;
 use futures::stream::BoxStream;
 use tonic::{Request, Response, Status};
 
-use crate::backend::payload;
+use crate::backend::openai::UsageReader;
+use crate::backend::payload::{self, needs};
 use crate::guard::Guard;
 use crate::replica::Replica;
 
@@ -89,6 +90,7 @@ impl Inference for Server {
         let admitted = self.admit(call, envelope).await?;
         let payload = payload.unwrap_or_default();
         payload::check_chat(&payload).map_err(|fault| admitted.failed(&fault))?;
+        admitted.offers(&needs::of_chat(&payload))?;
         let answer = admitted.run(admitted.backend().chat(admitted.model(), payload)).await?;
         Ok(meter::whole(answer.usage, answer))
     }
@@ -104,6 +106,7 @@ impl Inference for Server {
         let admitted = self.admit(call, envelope).await?;
         let payload = payload.unwrap_or_default();
         payload::check_chat(&payload).map_err(|fault| admitted.failed(&fault))?;
+        admitted.offers(&needs::of_chat(&payload))?;
         let pieces = admitted.run(admitted.backend().chat_stream(admitted.model(), payload)).await?;
         Ok(meter::pieces(admitted, pieces, |piece| piece.usage))
     }
@@ -126,8 +129,12 @@ impl Inference for Server {
         let admitted = self.admit(call, envelope).await?;
         let payload = payload.unwrap_or_default();
         payload::check_forward(&payload).map_err(|fault| admitted.failed(&fault))?;
+        admitted.offers(&needs::of_forward(&payload))?;
         let pieces = admitted.run(admitted.backend().forward(admitted.model(), payload)).await?;
-        // The body passes through unread, so that what it used is not known.
-        Ok(meter::pieces(admitted, pieces, |_| None))
+        let mut reader = UsageReader::default();
+        Ok(meter::pieces(admitted, pieces, move |piece: &wire::ForwardResponse| {
+            reader.read(&piece.body);
+            reader.found()
+        }))
     }
 }

@@ -1,18 +1,25 @@
 //! Refuses fields that this version does not know.
 //!
 //! A parser that skips unknown fields would drop a constraint that a newer caller
-//! states, and route the request as if it had not been stated. So what the broker
-//! reads is walked against the descriptors first: a field without an entry is an
-//! error that names the message, the field and this version.
+//! states, and route the request as if it had not been stated. So a request's bytes
+//! are walked against the descriptors first: a field without an entry is an error
+//! that names the message and the field. Every generated server does so, by [`Codec`];
+//! whoever reads requests by hand calls [`decode`].
+
+mod codec;
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use prost::Message;
+use bytes::Bytes;
+use prost::{Message, Name};
 use prost_types::field_descriptor_proto::Type;
 use prost_types::{DescriptorProto, FileDescriptorSet};
+use tonic::Code;
 
+pub use self::codec::{Codec, Requests};
 use crate::DESCRIPTORS;
+use crate::error::Failure;
 
 /// Deepest nesting of messages that is read: the contract's own is 4, prost's limit is 100.
 const MAX_DEPTH: usize = 16;
@@ -21,7 +28,10 @@ const MAX_DEPTH: usize = 16;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StrictError {
     /// A field that this version does not have.
-    #[error("{message} has no field {number} in this version of the contract")]
+    #[error(
+        "{message} has no field {number} in this version of the contract (hint: the caller's contract is newer; \
+         leave the field out, or have the other side upgraded)"
+    )]
     UnknownField {
         /// The message's full name.
         message: String,
@@ -39,11 +49,24 @@ pub enum StrictError {
     TooDeep,
 }
 
-/// Checks that `bytes` hold only fields that `message` (such as `comity.inference.v1.Envelope`) has, all the way down.
+impl From<StrictError> for Failure {
+    fn from(error: StrictError) -> Self {
+        Self::new(Code::InvalidArgument, "INVALID_FIELD", error.to_string())
+    }
+}
+
+/// Reads a request's message, all of whose fields this version knows, all the way down.
 ///
 /// # Errors
 /// Names the first field that is unknown, or says that the bytes are malformed.
-pub fn check(message: &str, bytes: &[u8]) -> Result<(), StrictError> {
+pub fn decode<M: Message + Name + Default>(bytes: Bytes) -> Result<M, StrictError> {
+    let message = M::full_name();
+    check(&message, &bytes)?;
+    M::decode(bytes).map_err(|_| StrictError::Malformed { message })
+}
+
+/// Checks the bytes of a `message` such as `comity.inference.v1.Envelope`.
+fn check(message: &str, bytes: &[u8]) -> Result<(), StrictError> {
     walk(message, bytes, 0)
 }
 
@@ -166,7 +189,17 @@ mod tests {
         // Field 2 (requirements) with an inner field 57 = 1.
         bytes.extend([0x12, 0x03, 0xc8, 0x03, 0x01]);
         let error = check(ENVELOPE, &bytes).unwrap_err();
-        assert_eq!(error.to_string(), "comity.policy.v1.Requirements has no field 57 in this version of the contract");
+        let unknown = StrictError::UnknownField { message: "comity.policy.v1.Requirements".into(), number: 57 };
+        assert_eq!(error, unknown);
+        let said = error.to_string();
+        assert!(said.starts_with("comity.policy.v1.Requirements has no field 57 in this version of"), "{said}");
+    }
+
+    #[test]
+    fn what_is_no_message_at_all_is_malformed() {
+        // Field 1 (the model) with a byte that is not UTF-8.
+        let error = decode::<Envelope>(Bytes::from_static(&[0x0a, 0x01, 0xff])).unwrap_err();
+        assert_eq!(error, StrictError::Malformed { message: ENVELOPE.into() });
     }
 
     proptest! {

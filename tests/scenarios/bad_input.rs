@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use comity_tests::backend::{Backend, Behaviour};
+use comity_tests::backend::{Backend, Behaviour, NOBODY};
 use comity_tests::federation::{EU_BODY, Federation};
 use comity_tests::node::NodeSpec;
 use comity_tests::program::{built, run, said};
@@ -18,7 +18,7 @@ const BROKEN: &[(&str, &str, &[&str])] = &[
 
 #[test]
 fn a_broken_node_toml_is_refused_with_its_line_and_its_field() {
-    let good = NodeSpec::openai("n1", "http://127.0.0.1:9/v1", "DE").toml();
+    let good = NodeSpec::openai("n1", NOBODY, "DE").toml();
     for (right, wrong, words) in BROKEN {
         assert!(good.contains(right), "{right} is not in the file");
         let folder = tempfile::tempdir().unwrap();
@@ -36,7 +36,7 @@ fn a_broken_node_toml_is_refused_with_its_line_and_its_field() {
 fn a_backend_that_is_down_is_found_by_check() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("node.toml");
-    std::fs::write(&path, NodeSpec::openai("n1", "http://127.0.0.1:9/v1", "DE").toml()).unwrap();
+    std::fs::write(&path, NodeSpec::openai("n1", NOBODY, "DE").toml()).unwrap();
     let output = run(Command::new(built("comity-node")).args(["check", "--config"]).arg(&path));
     assert!(!output.status.success(), "{}", said(&output));
     assert!(said(&output).contains("server"), "{}", said(&output));

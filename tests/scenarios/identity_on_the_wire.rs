@@ -1,12 +1,11 @@
 //! TLS 1.3 only, the post-quantum hybrid first, nobody without a certificate of a member.
 
 use std::net::TcpStream;
-use std::path::Path;
-use std::process::{Command, Output};
 use std::sync::Arc;
 
-use comity_tests::federation::Federation;
-use comity_tests::program::{run, said};
+use comity_tests::clients::{Caller, Certificate};
+use comity_tests::federation::{EU_BODY, Federation};
+use comity_tests::wait;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, NamedGroup, SignatureScheme};
@@ -24,6 +23,7 @@ fn the_key_exchange_is_the_post_quantum_hybrid() {
     config.alpn_protocols = vec![b"comity-enrol/1".to_vec()];
     let mut tls = ClientConnection::new(Arc::new(config), ServerName::try_from("broker.example").unwrap()).unwrap();
     let mut stream = TcpStream::connect(federation.address()).unwrap();
+    stream.set_read_timeout(Some(wait::PATIENCE)).unwrap();
     while tls.is_handshaking() {
         tls.complete_io(&mut stream).unwrap();
     }
@@ -33,53 +33,34 @@ fn the_key_exchange_is_the_post_quantum_hybrid() {
 
 #[test]
 fn tls_1_2_is_refused() {
-    let federation = Federation::start();
-    let output = openssl(&["-tls1_2", "-connect", federation.address()]);
-    assert!(said(&output).contains("alert protocol version"), "{}", said(&output));
+    let mut federation = Federation::start();
+    federation.expect_log("peer refused");
+    let seen = federation.operator().tls("1.2", Certificate::Shown);
+    assert_eq!(seen["alert"], "TLSV1_ALERT_PROTOCOL_VERSION", "{seen}");
+    let seen = federation.operator().tls("1.3", Certificate::Shown);
+    assert_eq!((&seen["version"], seen["heard"].is_u64()), (&"TLSv1.3".into(), true), "{seen}");
 }
 
 #[test]
 fn nobody_speaks_to_the_broker_without_a_certificate() {
-    let federation = Federation::start();
-    let output = openssl(&["-tls1_3", "-alpn", "h2", "-connect", federation.address()]);
-    assert!(said(&output).contains("certificate required"), "{}", said(&output));
+    let mut federation = Federation::start();
+    federation.expect_log("peer refused");
+    let seen = federation.operator().tls("1.3", Certificate::Withheld);
+    assert_eq!(seen["alert"], "TLSV13_ALERT_CERTIFICATE_REQUIRED", "{seen}");
 }
 
 #[test]
-fn a_strangers_certificate_is_refused() {
-    let federation = Federation::start();
-    let (key, certificate) = stranger(federation.folder());
-    let as_stranger = ["-cert", &certificate, "-key", &key];
-    let output = openssl(&[&["-tls1_3", "-alpn", "h2", "-connect", federation.address()], &as_stranger[..]].concat());
-    assert!(said(&output).contains("alert"), "{}", said(&output));
-}
-
-/// Speaks TLS to a server and waits for what it says first.
-fn openssl(arguments: &[&str]) -> Output {
-    run(Command::new("timeout").args(["10", "openssl", "s_client", "-ign_eof"]).args(arguments))
-}
-
-/// The key and the certificate of somebody who signs for an organisation without being it.
-fn stranger(folder: &Path) -> (String, String) {
-    let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
-    let (key, certificate) = (path("stranger.key"), path("stranger.pem"));
-    let made = run(Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"])
-        .args([
-            "-nodes",
-            "-days",
-            "2",
-            "-subj",
-            "/CN=stranger",
-            "-addext",
-            "subjectAltName=URI:spiffe://eu-body.example/app/assistant",
-            "-keyout",
-            &key,
-            "-out",
-            &certificate,
-        ]));
-    assert!(made.status.success(), "{}", said(&made));
-    (key, certificate)
+fn a_stranger_with_the_name_of_a_member_is_refused() {
+    let [mut federation, elsewhere] = [(); 2].map(|()| Federation::start());
+    federation.expect_log("peer refused");
+    let member = federation.app(EU_BODY, "assistant");
+    // The same names in another federation: only the authority that signed tells them apart.
+    let stranger = Caller { address: member.address.clone(), ..elsewhere.app(EU_BODY, "assistant") };
+    assert!(member.tls("1.3", Certificate::Shown)["heard"].is_u64());
+    let seen = stranger.tls("1.3", Certificate::Shown);
+    assert!(seen["alert"].as_str().is_some_and(|alert| alert.contains("_ALERT_")), "{seen}");
+    // Its certificate is what broke, not its connection: it fails as a client of gRPC too.
+    assert_eq!(stranger.python("health", "")["code"], "UNAVAILABLE");
 }
 
 /// Accepts every server: what is tested is the key exchange, not who answers.

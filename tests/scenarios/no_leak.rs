@@ -17,7 +17,8 @@ fn chat<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
 #[test]
 fn a_request_that_must_stay_in_germany_reaches_no_other_node_even_when_the_only_eligible_one_fails() {
     let [inside, outside] = [Behaviour::Status(500), Behaviour::Answer].map(Backend::start);
-    let federation = Federation::start();
+    let mut federation = Federation::start();
+    federation.expect_log("a try failed");
     let mut eligible = federation.node(EU_BODY, &NodeSpec::openai("n1", &inside.url(), "DE"));
     let _other = federation.node(US_VENDOR, &NodeSpec::openai("n1", &outside.url(), "US"));
     let app = federation.app(EU_BODY, "assistant");
@@ -32,7 +33,8 @@ fn a_request_that_must_stay_in_germany_reaches_no_other_node_even_when_the_only_
 fn a_failed_try_goes_on_to_another_eligible_node_and_to_no_other() {
     let [failing, eligible, outside] =
         [Behaviour::Status(500), Behaviour::Answer, Behaviour::Answer].map(Backend::start);
-    let federation = Federation::start();
+    let mut federation = Federation::start();
+    federation.expect_log("a try failed");
     let mut first = federation.node(EU_BODY, &NodeSpec::openai("n1", &failing.url(), "DE"));
     let _second = federation.node(EU_OWNED, &NodeSpec::openai("n1", &eligible.url(), "DE"));
     let _third = federation.node(US_VENDOR, &NodeSpec::openai("n1", &outside.url(), "US"));

@@ -83,12 +83,12 @@ fn reflection_and_health_are_served_to_python_and_to_buf() {
 fn llama_cpp_behind_a_node_answers_with_smollm2() {
     let server = LlamaServer::start("smollm2");
     let federation = Federation::start();
-    let mut spec = NodeSpec::openai("n1", &server.url(), "DE").model("smollm2");
+    let mut spec =
+        NodeSpec::openai("n1", &server.url(), "DE").model("smollm2").with_backend("api_key_file = \"api-key\"");
     spec.capabilities = r#"["chat"]"#.to_owned();
     let folder = federation.folder().join(EU_BODY.domain).join("n1");
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("api-key"), LLAMA_KEY).unwrap();
-    spec.backend.push_str("\napi_key_file = \"api-key\"");
     let _node = federation.node(EU_BODY, &spec);
     let app = federation.app(EU_BODY, "assistant");
     for (maker, call) in MAKERS {

@@ -17,6 +17,8 @@ use crate::wait;
 pub enum Behaviour {
     /// Answers in pieces, as it should.
     Answer,
+    /// Answers in pieces, with [`PAUSE`] before each of them.
+    Slow,
     /// Says nothing until its caller leaves.
     Silent,
     /// Sends two pieces of a stream, then nothing until its caller leaves.
@@ -31,6 +33,16 @@ pub enum Behaviour {
 
 /// The pieces of every good answer.
 pub const PIECES: [&str; 4] = ["The capital ", "of France ", "is ", "Paris."];
+
+/// How long a slow server takes for each of the pieces: the whole answer takes longer than [`SLOW_LIMIT_SECONDS`],
+/// no piece does.
+pub const PAUSE: Duration = Duration::from_millis(900);
+
+/// Seconds of silence that a node grants a slow server.
+pub const SLOW_LIMIT_SECONDS: u32 = 3;
+
+/// Nobody listens there: port 9 is kept for a service that throws away what it gets, and that nobody runs.
+pub const NOBODY: &str = "http://127.0.0.1:9/v1";
 
 /// The server; it serves until it is dropped.
 #[derive(Debug)]
@@ -124,18 +136,26 @@ fn serve(mut stream: &TcpStream, state: &State) -> Option<()> {
         Behaviour::Answer if wanted.get("stream") != Some(&Value::Bool(true)) => {
             respond(stream, 200, "application/json", &answer())
         }
-        Behaviour::Answer | Behaviour::Stall | Behaviour::Cut => {
+        Behaviour::Slow | Behaviour::Answer | Behaviour::Stall | Behaviour::Cut => {
             stream
                 .write_all(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n")
                 .ok()?;
-            let sent = if behaviour == Behaviour::Answer { PIECES.len() } else { 2 };
-            for piece in PIECES.iter().take(sent) {
-                send_event(stream, &json!({ "choices": [{ "index": 0, "delta": { "content": piece } }] }))?;
+            let whole = matches!(behaviour, Behaviour::Answer | Behaviour::Slow);
+            for piece in PIECES.iter().take(if whole { PIECES.len() } else { 2 }) {
+                if behaviour == Behaviour::Slow {
+                    std::thread::sleep(PAUSE);
+                }
+                let event = json!({ "choices": [{ "index": 0, "delta": { "content": piece } }] });
+                if send_event(stream, &event).is_none() {
+                    // Who closes the connection while there is more to come has left, however early.
+                    state.left.fetch_add(1, Ordering::SeqCst);
+                    return None;
+                }
             }
             if behaviour == Behaviour::Stall {
                 return leave(stream, state);
             }
-            if behaviour == Behaviour::Answer {
+            if whole {
                 send_event(stream, &json!({ "choices": [{ "index": 0, "delta": {}, "finish_reason": "stop" }] }))?;
                 send_event(stream, &json!({ "choices": [], "usage": { "prompt_tokens": 9, "completion_tokens": 4 } }))?;
                 stream.write_all(b"data: [DONE]\n\n").ok()?;
@@ -204,6 +224,7 @@ mod tests {
 
     fn ask(backend: &Backend) -> String {
         let mut stream = TcpStream::connect(backend.address).unwrap();
+        stream.set_read_timeout(Some(wait::PATIENCE)).unwrap();
         let body = r#"{"stream":true}"#;
         write!(stream, "POST /v1/chat/completions HTTP/1.1\r\ncontent-length: {}\r\n\r\n{body}", body.len()).unwrap();
         let mut answer = vec![0; 4096];

@@ -6,6 +6,7 @@ use std::process::{Child, Command, Output, Stdio};
 use serde_json::{Value, json};
 
 use crate::program::{built, run, said, workspace};
+use crate::wait;
 
 /// The folder that the tools were installed into.
 ///
@@ -40,6 +41,18 @@ pub fn model() -> PathBuf {
     find(&tools().join("models"), "gguf").expect("the model was not fetched: run `cargo xtask test --prepare` first")
 }
 
+/// A cache folder, made below `folder`, as a user has one who fetched the model.
+///
+/// # Panics
+/// If it cannot be made.
+#[must_use]
+pub fn models_as_a_user_has_them(folder: &Path) -> PathBuf {
+    let cache = folder.join("cache");
+    std::fs::create_dir_all(cache.join("comity")).unwrap();
+    std::os::unix::fs::symlink(tools().join("models"), cache.join("comity/models")).unwrap();
+    cache
+}
+
 /// The first file below a folder with this extension.
 fn find(folder: &Path, extension: &str) -> Option<PathBuf> {
     let mut entries: Vec<PathBuf> =
@@ -49,6 +62,15 @@ fn find(folder: &Path, extension: &str) -> Option<PathBuf> {
         true => find(path, extension),
         false => path.extension().is_some_and(|found| found == extension).then(|| path.clone()),
     })
+}
+
+/// Whether a caller shows its certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Certificate {
+    /// It does.
+    Shown,
+    /// It has none.
+    Withheld,
 }
 
 /// Somebody who calls: an address, and the folder of the identity that calls.
@@ -73,6 +95,21 @@ impl Caller {
         command.args([case, "--address", &self.address, "--model", model]);
         command.arg("--identity").arg(&self.identity).arg("--stubs").arg(stubs.path());
         command.arg("--schema").arg(workspace().join("proto/schema"));
+        seen(&run(&mut command))
+    }
+
+    /// Shakes hands with the address by Python's `ssl`, in this version of TLS alone (`1.2`, `1.3`), with the
+    /// caller's certificate or without one; gives the alert that it got, or what it heard.
+    ///
+    /// # Panics
+    /// If the client itself fails.
+    #[must_use]
+    pub fn tls(&self, version: &str, certificate: Certificate) -> Value {
+        let mut command = Command::new(python());
+        command.arg(workspace().join("tests/clients/python/tls.py")).args([&self.address, version]);
+        if certificate == Certificate::Shown {
+            command.arg(&self.identity);
+        }
         seen(&run(&mut command))
     }
 
@@ -142,11 +179,17 @@ impl LlamaServer {
     pub fn start(alias: &str) -> Self {
         let mut command = Command::new(tools().join("llama/bin/python"));
         command.arg(workspace().join("tests/clients/llama/serve.py")).arg(model()).args([alias, LLAMA_KEY]);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
-        let url = lines.find_map(|line| Some(line.ok()?.strip_prefix("listening ")?.to_owned()));
-        let url = url.expect("llama.cpp's server did not start");
-        Self { child, url }
+        let said = tempfile::NamedTempFile::new().unwrap();
+        let out = said.reopen().unwrap();
+        let child = command.stdin(Stdio::piped()).stdout(out).stderr(Stdio::null()).spawn().unwrap();
+        let mut server = Self { child, url: String::new() };
+        server.url = wait::until("llama.cpp's server listens", || {
+            let said = std::fs::read_to_string(said.path()).unwrap();
+            // Whole lines only: the address must not be read while it is written.
+            let (lines, _rest) = said.rsplit_once('\n')?;
+            lines.lines().find_map(|line| Some(line.strip_prefix("listening ")?.to_owned()))
+        });
+        server
     }
 
     /// Its base URL.

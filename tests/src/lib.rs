@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! scenarios/ ──▶ Federation ──▶ comity-broker, comity-node (processes, port 0) ──▶ Backend (a fake) or llama.cpp
-//!            └─▶ clients (Python, Node.js, buf, openssl) ─── mutual TLS ───▶ broker
+//!            └─▶ clients (Python, Node.js, buf) ──────────── mutual TLS ───▶ broker
 //! ```
 //!
 //! | module | holds |
@@ -14,7 +14,8 @@
 //! | [`clients`] | the clients of other makers |
 //! | [`program`] | a child process, its log, and its end |
 //! | [`wait`] | waiting for a state with a deadline |
-//! | [`readme`] | the commands that the README shows |
+//! | [`readme`] | the blocks of the README, and which were run |
+//! | [`reader`] | somebody who runs them |
 //!
 //! The programs must have been built and the clients installed: `cargo xtask test`
 //! does both, `cargo xtask test --prepare` only that.
@@ -32,5 +33,6 @@ pub mod clients;
 pub mod federation;
 pub mod node;
 pub mod program;
+pub mod reader;
 pub mod readme;
 pub mod wait;

@@ -50,6 +50,14 @@ impl NodeSpec {
         self
     }
 
+    /// The same, with one more line in its backend's table.
+    #[must_use]
+    pub fn with_backend(mut self, line: &str) -> Self {
+        self.backend.push('\n');
+        self.backend.push_str(line);
+        self
+    }
+
     /// The same, serving only callers seated in these places, as TOML.
     #[must_use]
     pub fn serving(mut self, places: &str) -> Self {

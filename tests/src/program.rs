@@ -2,6 +2,7 @@
 //! or an error in its log that the scenario did not expect fails the scenario.
 
 use std::fs::File;
+use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
@@ -10,6 +11,9 @@ use crate::wait;
 
 /// How long a program gets to end after it was asked to.
 const ENDING: Duration = Duration::from_secs(15);
+/// Longest that a program which ends by itself may take: the demonstration, with two cores that are shared. A
+/// scenario that hangs is a failure, not a CI job that never ends.
+const LONGEST: Duration = Duration::from_secs(300);
 /// How many lines of a log a failure shows.
 const SHOWN_LINES: usize = 60;
 
@@ -102,7 +106,8 @@ impl Program {
 
     /// Lines that report a warning or an error which nobody expected.
     fn complaints(&self) -> Vec<String> {
-        let log = self.log();
+        // A log that is gone would have nothing to complain about.
+        let log = std::fs::read_to_string(&self.log).unwrap();
         let odd = |line: &&str| line.contains(" WARN ") || line.contains("ERROR") || line.contains("panicked at");
         let known = |line: &&str| self.expected.iter().any(|text| line.contains(text));
         log.lines().filter(odd).filter(|line| !known(line)).map(str::to_owned).collect()
@@ -128,9 +133,28 @@ impl Drop for Program {
 /// Runs a program to its end.
 ///
 /// # Panics
-/// If it does not start.
+/// If it does not start, or has not ended after [`LONGEST`]: with all that it said.
 pub fn run(command: &mut Command) -> Output {
-    command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"))
+    // Into files, not pipes: whoever it left behind may hold a pipe open, and reading it would not end.
+    let [mut stdout, mut stderr] = [(); 2].map(|()| tempfile::tempfile().unwrap());
+    command.stdin(Stdio::null()).stdout(stdout.try_clone().unwrap()).stderr(stderr.try_clone().unwrap());
+    let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+    let ended = wait::within(LONGEST, || child.try_wait().unwrap());
+    if ended.is_none() {
+        child.kill().unwrap();
+    }
+    let status = child.wait().unwrap();
+    let output = Output { status, stdout: written(&mut stdout), stderr: written(&mut stderr) };
+    assert!(ended.is_some(), "{command:?} had not ended after {LONGEST:?}: {}", said(&output));
+    output
+}
+
+/// All that was written to a file that is open.
+fn written(file: &mut File) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    file.rewind().unwrap();
+    file.read_to_end(&mut bytes).unwrap();
+    bytes
 }
 
 /// What a program wrote to its standard output, if it succeeded.
@@ -167,6 +191,14 @@ mod tests {
         assert_eq!(program.complaints().len(), 1);
         program.expect_log("odd thing");
         assert!(program.complaints().is_empty());
+    }
+
+    #[test]
+    fn a_log_that_is_gone_fails_the_scenario() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = Program::start("quiet", &mut Command::new("true"), folder.path());
+        drop(folder);
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(program))).is_err());
     }
 
     #[test]

@@ -1,44 +1,87 @@
-//! The fenced blocks of a Markdown file, so that every command the README shows can
-//! be run, and a block that nothing runs can be found.
+//! The fenced blocks of the README, each with its name, and a record of those that somebody took to run.
+
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+
+use crate::program::workspace;
 
 /// A fenced block of code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Block {
     /// What stands behind the fence: `sh`, `python`, `ts`, or nothing.
     pub language: String,
-    /// The test that runs it: the word behind `test:` in the HTML comment on the line above.
-    pub test: Option<String>,
+    /// Its name: the word behind `block:` in the HTML comment on the line above.
+    pub name: Option<String>,
     /// The code.
     pub code: String,
     /// The line of the fence, from 1.
     pub line: usize,
 }
 
-/// Languages whose blocks a reader would run.
-const RUNNABLE: &[&str] = &["sh", "python", "ts", "toml"];
+/// The one block that nobody runs: a picture has no language.
+const PICTURE: &str = "";
 
-impl Block {
-    /// True if a reader would run it.
+/// A file with blocks, and which of them were taken.
+#[derive(Debug)]
+pub struct Readme {
+    blocks: Vec<Block>,
+    taken: Mutex<BTreeSet<usize>>,
+}
+
+impl Readme {
+    /// The README of the workspace.
+    ///
+    /// # Panics
+    /// If it cannot be read.
     #[must_use]
-    pub fn is_runnable(&self) -> bool {
-        RUNNABLE.contains(&self.language.as_str())
+    pub fn open() -> Self {
+        Self::of(&std::fs::read_to_string(workspace().join("README.md")).unwrap())
+    }
+
+    fn of(markdown: &str) -> Self {
+        Self { blocks: blocks(markdown), taken: Mutex::default() }
+    }
+
+    /// The block with this name, to be run: it counts as run from here on, so that only
+    /// [`Reader`](crate::reader::Reader), which runs it, takes one.
+    ///
+    /// # Panics
+    /// If there is none, or more than one.
+    pub(crate) fn take(&self, name: &str) -> &Block {
+        let found: Vec<&Block> = self.blocks.iter().filter(|block| block.name.as_deref() == Some(name)).collect();
+        let [block] = found[..] else { panic!("README.md has {} blocks named {name:?}, not one", found.len()) };
+        self.taken.lock().unwrap().insert(block.line);
+        block
+    }
+
+    /// The blocks that nobody ran, as `README.md:LINE`.
+    ///
+    /// # Panics
+    /// If who took a block panicked at that.
+    #[must_use]
+    pub fn not_run(&self) -> Vec<String> {
+        let taken = self.taken.lock().unwrap();
+        let left = self.blocks.iter().filter(|block| block.language != PICTURE && !taken.contains(&block.line));
+        left.map(|block| format!("README.md:{}", block.line)).collect()
     }
 }
 
 /// All fenced blocks of a text.
-#[must_use]
-pub fn blocks(markdown: &str) -> Vec<Block> {
+fn blocks(markdown: &str) -> Vec<Block> {
     let mut found = Vec::new();
     let mut above = "";
     let mut open: Option<Block> = None;
     for (index, line) in markdown.lines().enumerate() {
-        match (&mut open, line.strip_prefix("```")) {
+        match (&mut open, line.trim_start().strip_prefix("```")) {
             (None, Some(language)) => {
-                let test = above.strip_prefix("<!-- test:").and_then(|rest| rest.strip_suffix("-->"));
-                let test = test.map(|name| name.trim().to_owned());
-                open = Some(Block { language: language.trim().to_owned(), test, code: String::new(), line: index + 1 });
+                let name = above.strip_prefix("<!-- block:").and_then(|rest| rest.strip_suffix("-->"));
+                let name = name.map(|name| name.trim().to_owned());
+                open = Some(Block { language: language.trim().to_owned(), name, code: String::new(), line: index + 1 });
             }
-            (Some(_), Some(_)) => found.extend(open.take()),
+            (Some(_), Some(_)) => {
+                found.extend(open.take());
+                above = "";
+            }
             (Some(block), None) => {
                 block.code.push_str(line);
                 block.code.push('\n');
@@ -53,15 +96,25 @@ pub fn blocks(markdown: &str) -> Vec<Block> {
 mod tests {
     use super::*;
 
+    const TEXT: &str =
+        "words\n<!-- block: joins -->\n```sh\ncomity demo\n```\n\n```\npicture\n```\n```yaml\na: b\n```\n";
+
     #[test]
-    fn blocks_are_found_with_their_language_and_their_test() {
-        let text = "words\n<!-- test: joins -->\n```sh\ncomity demo\n```\n\n```\npicture\n```\n";
-        let found = blocks(text);
-        assert_eq!(found.len(), 2);
+    fn blocks_are_found_with_their_language_and_their_name() {
+        let found = blocks(TEXT);
+        assert_eq!(found.len(), 3);
         assert_eq!(
-            (found[0].test.as_deref(), found[0].code.as_str(), found[0].line),
+            (found[0].name.as_deref(), found[0].code.as_str(), found[0].line),
             (Some("joins"), "comity demo\n", 3)
         );
-        assert!(found[0].is_runnable() && !found[1].is_runnable());
+        assert_eq!(found[1].name, None);
+    }
+
+    #[test]
+    fn a_block_that_nobody_took_is_left_whatever_its_language_and_a_picture_is_not() {
+        let readme = Readme::of(TEXT);
+        assert_eq!(readme.not_run(), ["README.md:3", "README.md:10"]);
+        assert_eq!(readme.take("joins").code, "comity demo\n");
+        assert_eq!(readme.not_run(), ["README.md:10"]);
     }
 }

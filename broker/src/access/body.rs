@@ -23,7 +23,9 @@ use super::relay::Answer;
 use super::request::Admitted;
 use super::settle::Settlement;
 use super::{Parts, suspension};
+use crate::edge::stop::Stop;
 use crate::registry::Registry;
+use crate::rpc::trailers;
 
 /// What of a node's trailers goes on to the caller.
 const TRAILERS: [&str; 4] = ["grpc-status", "grpc-message", "grpc-status-details-bin", metadata::USAGE];
@@ -39,7 +41,7 @@ pub(super) fn respond(
     settlement: Settlement,
 ) -> Response<Body> {
     let node = answer.candidate.name.node().clone();
-    let cut = cut(parts.registry.clone(), admitted.caller.clone(), node, admitted.deadline);
+    let cut = cut(parts.registry.clone(), admitted.caller.clone(), node, admitted.deadline, parts.stop.clone());
     let passing =
         Passing { first: Some(answer.first), rest: answer.rest, cut: Box::pin(cut), settlement, ended: false };
     let mut response = Response::new(Body::new(passing));
@@ -62,11 +64,12 @@ pub(super) fn deadline_passed() -> Failure {
 }
 
 /// Resolves when the call has to end before its answer does.
-async fn cut(registry: Registry, caller: SpiffeId, node: SpiffeId, deadline: Instant) -> Failure {
+async fn cut(registry: Registry, caller: SpiffeId, node: SpiffeId, deadline: Instant, stop: Stop) -> Failure {
     tokio::select! {
         failure = suspension::of(&registry, &caller) => failure,
         failure = suspension::of(&registry, &node) => failure,
         () = tokio::time::sleep_until(deadline) => deadline_passed(),
+        failure = stop.reached() => failure,
     }
 }
 
@@ -100,12 +103,7 @@ impl Passing {
     fn end_with(&mut self, failure: Failure) -> Frame<Bytes> {
         self.settlement.end(failure.code, None);
         self.close();
-        let mut trailers = HeaderMap::new();
-        if Status::from(failure).add_header(&mut trailers).is_err() {
-            trailers.clear();
-            trailers.insert(Status::GRPC_STATUS, HeaderValue::from(i32::from(Code::Internal)));
-        }
-        Frame::trailers(trailers)
+        Frame::trailers(trailers(failure))
     }
 
     fn close(&mut self) {

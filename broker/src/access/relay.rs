@@ -35,7 +35,7 @@ pub enum Relayed {
 /// Relays the request to the first node of the eligible set that answers it.
 ///
 /// # Errors
-/// None does, the deadline has passed, or the caller no longer takes part.
+/// None does, the deadline has passed, the caller no longer takes part, or the broker stops.
 pub async fn relay(
     parts: &Parts,
     admitted: &Admitted,
@@ -46,6 +46,7 @@ pub async fn relay(
         biased;
         suspended = suspension::of(&parts.registry, &admitted.caller) => Err(suspended),
         () = tokio::time::sleep_until(admitted.deadline) => Err(body::deadline_passed()),
+        stopped = parts.stop.clone().reached() => Err(stopped),
         tried = tries(parts, admitted, permit, &mut settlement) => tried,
     };
     match ended {

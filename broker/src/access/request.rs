@@ -122,10 +122,8 @@ pub async fn admit(
 fn envelope(framed: &Bytes) -> Result<(Envelope, Digest), Failure> {
     let message = framed.slice(frame::PREFIX_BYTES..);
     let raw = frame::envelope(&message).map_err(invalid)?;
-    strict::check("comity.inference.v1.Envelope", &raw)
-        .map_err(|error| invalid(WireError::new("envelope", error.to_string())))?;
-    let wire =
-        inference::Envelope::decode(raw).map_err(|error| invalid(WireError::new("envelope", error.to_string())))?;
+    let wire: inference::Envelope =
+        strict::decode(raw).map_err(|error| invalid(WireError::new("envelope", error.to_string())))?;
     let digest = Digest::of(&wire.encode_to_vec());
     let envelope = Envelope::try_from(wire).map_err(|error| invalid(error.within("envelope")))?;
     Ok((envelope, digest))

@@ -17,7 +17,6 @@ use super::Parts;
 use super::commit::Permit;
 use super::request::Admitted;
 use crate::ledger::decisions::{Ledger, OutcomeRecord, UsageRecord};
-use crate::metrics;
 
 /// gRPC allows binary metadata with and without padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -91,8 +90,7 @@ impl Settlement {
             bytes = record.bytes_out,
             duration_ms = record.duration_ms,
             cancelled = record.cancelled,
-            "{}",
-            metrics::EVENT_SETTLED,
+            "settled"
         );
         // A body that is dropped after the runtime has ended has nowhere to write to.
         if tokio::runtime::Handle::try_current().is_err() {

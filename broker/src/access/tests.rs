@@ -1,7 +1,5 @@
 //! What the flow promises, shown on a broker's flow and scripted nodes over real TLS.
 
-use std::time::Duration;
-
 use comity_identity::{Credentials, PermitVerifier};
 use http_body_util::BodyExt as _;
 use tokio::time::Instant;
@@ -11,8 +9,10 @@ use self::world::{MODEL, PAYLOAD, REQUEST_BYTES, SOON, World, ended, framed, in_
 use super::*;
 use crate::ledger::journal::Journal;
 
+mod expiry;
 pub(crate) mod node;
 mod refusals;
+pub(crate) mod stage;
 mod streams;
 pub(crate) mod world;
 

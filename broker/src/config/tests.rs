@@ -48,29 +48,3 @@ fn relative_paths_start_at_the_file() {
     let config = load_text(LEAST).unwrap();
     assert!(config.data_dir.is_absolute() && config.data_dir.ends_with("data"));
 }
-
-#[test]
-fn addresses_are_a_host_and_a_port() {
-    for (text, host) in
-        [("n1.org-a.example:7444", "n1.org-a.example"), ("127.0.0.1:1", "127.0.0.1"), ("[::1]:7444", "::1")]
-    {
-        assert_eq!(text.parse::<Address>().unwrap().host(), host);
-    }
-    for text in [
-        "",
-        "host",
-        "host:",
-        ":1",
-        "host:0",
-        "host:99999",
-        "ho st:1",
-        "::1:7444",
-        "a..b:1",
-        "-a:1",
-        "http://a:1",
-        "host:+1",
-        "[1.2.3.4]:1",
-    ] {
-        assert!(text.parse::<Address>().is_err(), "{text} was accepted");
-    }
-}

@@ -1,12 +1,13 @@
 //! The edge as a tower layer: admits a request or answers it, and holds its place until the
-//! response's body has ended.
+//! response's body has ended, or the broker ends it.
 
 use std::fmt;
 use std::pin::Pin;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
+use comity_proto::error::Failure;
 use comity_proto::metadata::REQUEST_ID;
 use comity_runtime::accept::PeerInfo;
 use http::{HeaderValue, Request, Response};
@@ -18,6 +19,8 @@ use tracing::Instrument as _;
 
 use super::Edge;
 use super::capacity::Place;
+use super::stop::Stop;
+use crate::rpc::trailers;
 
 /// Puts the edge before a service.
 #[derive(Debug, Clone)]
@@ -76,9 +79,15 @@ where
             request.extensions_mut().insert(caller);
         }
         let response = self.inner.call(request);
-        let place = admitted.place;
+        let (place, stop) = (admitted.place, self.edge.stop());
         let answer = async move {
-            let mut response = response.await?.map(|body| Body::new(Held { body, _place: place }));
+            let response = tokio::select! {
+                // A service that knows why its calls end has the first word.
+                biased;
+                response = response => response?,
+                failure = stop.clone().reached() => Status::from(failure).into_http(),
+            };
+            let mut response = response.map(|body| Body::new(Held::new(body, place, stop)));
             response.headers_mut().insert(REQUEST_ID, id.header());
             Ok(response)
         };
@@ -118,10 +127,18 @@ fn answer<E: Send + 'static>(status: Status) -> Pin<Box<dyn Future<Output = Resu
     Box::pin(std::future::ready(Ok(status.into_http())))
 }
 
-/// A body that keeps its call's place.
+/// A body that keeps its call's place, and ends when the broker does.
 struct Held {
-    body: Body,
+    /// `None` when the broker has ended it.
+    body: Option<Body>,
+    stopped: Pin<Box<dyn Future<Output = Failure> + Send>>,
     _place: Place,
+}
+
+impl Held {
+    fn new(body: Body, place: Place, stop: Stop) -> Self {
+        Self { body: Some(body), stopped: Box::pin(stop.reached()), _place: place }
+    }
 }
 
 impl http_body::Body for Held {
@@ -129,14 +146,20 @@ impl http_body::Body for Held {
     type Error = Status;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<bytes::Bytes>, Status>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        if let Poll::Ready(frame) = Pin::new(body).poll_frame(cx) {
+            return Poll::Ready(frame);
+        }
+        let failure = ready!(self.stopped.as_mut().poll(cx));
+        self.body = None;
+        Poll::Ready(Some(Ok(Frame::trailers(trailers(failure)))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
     }
 }

@@ -6,9 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use comity_identity::{Authority, CertificateDer};
+use comity_identity::{Authority, CertificateDer, pem};
 use comity_types::{Secret, Timestamp, TrustDomain};
 use rustls::pki_types::pem::PemObject as _;
 
@@ -132,7 +130,7 @@ impl Authorities {
         std::fs::create_dir_all(&self.dir).map_err(|source| AuthorityError::Io { path: self.dir.clone(), source })?;
         write_durably(&key_path, authority.key_pem().reveal().as_bytes())
             .map_err(|source| AuthorityError::Io { path: key_path, source })?;
-        write_durably(&path, pem(&authority.anchor()).as_bytes())
+        write_durably(&path, pem::encode(&[authority.anchor()]).as_bytes())
             .map_err(|source| AuthorityError::Io { path, source })?;
         Ok(authority)
     }
@@ -144,12 +142,4 @@ impl Authorities {
 
 fn unusable(organisation: &TrustDomain, source: comity_identity::authority::AuthorityError) -> AuthorityError {
     AuthorityError::Unusable { organisation: organisation.clone(), source }
-}
-
-/// A certificate as text (RFC 7468): base64 in lines of 64.
-pub(crate) fn pem(der: &[u8]) -> String {
-    let text = STANDARD.encode(der);
-    let lines: String =
-        text.as_bytes().chunks(64).map(|line| String::from_utf8_lossy(line).into_owned() + "\n").collect();
-    format!("-----BEGIN CERTIFICATE-----\n{lines}-----END CERTIFICATE-----\n")
 }

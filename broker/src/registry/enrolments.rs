@@ -2,77 +2,29 @@
 //!
 //! ```text
 //! Open ──request──▶ Requested ──approve──▶ Approved ──issue──▶ Issued
-//!                       └──────reject────▶ Rejected
+//!   └─────reject────────┴──────reject────▶ Rejected
 //! ```
+//! To reject an open invite is to revoke it: whoever presents it then learns why.
 //! An invite for an organisation that takes part already skips the approval: its request is
 //! approved by the invite. An invite belongs to the first key that presents its secret.
 
+mod id;
+mod refused;
 pub mod store;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::str::FromStr;
 
 use comity_policy::Organisation;
-use comity_types::{Digest, Invalid, SpiffeId, Timestamp};
+use comity_types::{Digest, SpiffeId, Timestamp};
 use serde::{Deserialize, Serialize};
+
+pub use self::id::InviteId;
+pub use self::refused::Refused;
 
 /// Invites that may be unanswered or wait at once: bounds memory and what operators can overlook.
 pub const MAX_LIVE: usize = 10_000;
-
-/// The id of an invite and of the enrolment that it becomes: 128 random bits, 32 hexadecimal digits.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct InviteId(String);
-
-impl InviteId {
-    /// Takes the 128 bits from whoever has randomness.
-    #[must_use]
-    pub fn from_bytes(bytes: [u8; 16]) -> Self {
-        Self(format!("{:032x}", u128::from_be_bytes(bytes)))
-    }
-
-    /// The 32 digits.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for InviteId {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        let valid = text.len() == 32 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        if valid {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(Invalid::new(text, "an enrolment id: 32 hexadecimal digits, lower case"))
-        }
-    }
-}
-
-impl TryFrom<String> for InviteId {
-    type Error = Invalid;
-
-    fn try_from(text: String) -> Result<Self, Invalid> {
-        text.parse()
-    }
-}
-
-impl From<InviteId> for String {
-    fn from(id: InviteId) -> Self {
-        id.0
-    }
-}
-
-impl fmt::Display for InviteId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
-    }
-}
 
 /// What an operator offered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -140,7 +92,7 @@ pub enum Event {
         /// When.
         at: Timestamp,
     },
-    /// An operator turned it down.
+    /// An operator turned it down, or revoked it while it was open.
     Rejected {
         /// Which enrolment.
         id: InviteId,
@@ -181,10 +133,10 @@ pub enum State {
         /// What it got.
         certificate: Certificate,
     },
-    /// It was turned down.
+    /// It was turned down, or revoked before anybody had asked.
     Rejected {
-        /// What was asked for.
-        request: Request,
+        /// What was asked for; nothing where the invite was open.
+        request: Option<Request>,
         /// Why.
         reason: String,
     },
@@ -196,10 +148,8 @@ impl State {
     pub fn request(&self) -> Option<&Request> {
         match self {
             Self::Open => None,
-            Self::Requested(request)
-            | Self::Approved { request, .. }
-            | Self::Issued { request, .. }
-            | Self::Rejected { request, .. } => Some(request),
+            Self::Requested(request) | Self::Approved { request, .. } | Self::Issued { request, .. } => Some(request),
+            Self::Rejected { request, .. } => request.as_ref(),
         }
     }
 }
@@ -213,61 +163,12 @@ pub struct Enrolment {
     pub state: State,
 }
 
-/// Why something cannot be done with an invite.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
-    /// No such invite, or not its secret: the two look alike, so that ids cannot be probed.
-    #[error("no such invite, or not its secret (hint: copy the whole invite, or ask an operator for a new one)")]
-    Unknown,
-    /// It ended.
-    #[error("the invite expired at {at} (hint: ask an operator for a new one)")]
-    Expired {
-        /// When.
-        at: Timestamp,
-    },
-    /// Another key presented the secret first.
-    #[error(
-        "the invite was taken up by another key, {bound} (hint: if that was not you, tell an operator, and ask for a new invite)"
-    )]
-    AnotherKey {
-        /// The fingerprint of the first key.
-        bound: String,
-    },
-    /// Not in a state where this can happen.
-    #[error("enrolment {id} is {state}, not {expected}")]
-    WrongState {
-        /// The enrolment.
-        id: InviteId,
-        /// What it is.
-        state: &'static str,
-        /// What it would have to be.
-        expected: &'static str,
-    },
-    /// No enrolment has the id.
-    #[error("no enrolment {id} (hint: list those that wait)")]
-    NoEnrolment {
-        /// The id.
-        id: InviteId,
-    },
-    /// The member is invited already, and the invite still holds.
-    #[error("{member} is invited already, until {until} (hint: choose another name, or wait until the invite ends)")]
-    AlreadyInvited {
-        /// Who.
-        member: SpiffeId,
-        /// Until when.
-        until: Timestamp,
-    },
-    /// Too many invites are unanswered.
-    #[error("{MAX_LIVE} invites are unanswered (hint: let some be taken up or end)")]
-    TooMany,
-}
-
 /// What presenting an invite's secret comes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Claim<'a> {
     /// The first time: the invite is now to be bound to the key.
     First(&'a Invite),
-    /// The same key again.
+    /// The same key again, or any key where the invite was revoked before one had come.
     Again(&'a Enrolment),
 }
 
@@ -292,8 +193,11 @@ impl Enrolments {
             Event::Approved { id, by, .. } => {
                 self.advance(&id, "waiting", |state| requested(state).map(|request| State::Approved { request, by }))
             }
-            Event::Rejected { id, reason, .. } => self
-                .advance(&id, "waiting", |state| requested(state).map(|request| State::Rejected { request, reason })),
+            Event::Rejected { id, reason, .. } => self.advance(&id, "open or waiting", |state| match state {
+                State::Open => Some(State::Rejected { request: None, reason }),
+                State::Requested(request) => Some(State::Rejected { request: Some(request.clone()), reason }),
+                State::Approved { .. } | State::Issued { .. } | State::Rejected { .. } => None,
+            }),
             Event::Issued { id, certificate } => self.advance(&id, "approved", |state| match state {
                 State::Approved { request, .. } => Some(State::Issued { request: request.clone(), certificate }),
                 State::Open | State::Requested(_) | State::Issued { .. } | State::Rejected { .. } => None,
@@ -317,7 +221,8 @@ impl Enrolments {
         if !approved && enrolment.invite.expires_at <= now {
             return Err(Refused::Expired { at: enrolment.invite.expires_at });
         }
-        Ok(if bound.is_some() { Claim::Again(enrolment) } else { Claim::First(&enrolment.invite) })
+        let open = matches!(enrolment.state, State::Open);
+        Ok(if open { Claim::First(&enrolment.invite) } else { Claim::Again(enrolment) })
     }
 
     /// One enrolment.
@@ -328,14 +233,18 @@ impl Enrolments {
         self.by_id.get(id).ok_or_else(|| Refused::NoEnrolment { id: id.clone() })
     }
 
-    /// Those that wait for operators, oldest first.
+    /// Those that operators can still answer: first those that wait for them, the oldest at the head, then the
+    /// invites that are open at `now`, the one that ends first at the head.
     #[must_use]
-    pub fn waiting(&self) -> Vec<(&Invite, &Request)> {
-        let waits = |enrolment: &'_ Enrolment| matches!(enrolment.state, State::Requested(_));
-        let mut waiting: Vec<_> =
-            self.by_id.values().filter(|e| waits(e)).filter_map(|e| Some((&e.invite, e.state.request()?))).collect();
-        waiting.sort_by_key(|(_, request)| request.at);
-        waiting
+    pub fn unanswered(&self, now: Timestamp) -> Vec<&Enrolment> {
+        let place = |enrolment: &Enrolment| match &enrolment.state {
+            State::Requested(request) => Some((false, request.at)),
+            State::Open => Some((true, enrolment.invite.expires_at)).filter(|(_, end)| *end > now),
+            State::Approved { .. } | State::Issued { .. } | State::Rejected { .. } => None,
+        };
+        let mut unanswered: Vec<_> = self.by_id.values().filter_map(|e| Some((place(e)?, e))).collect();
+        unanswered.sort_by_key(|(place, _)| *place);
+        unanswered.into_iter().map(|(_, enrolment)| enrolment).collect()
     }
 
     fn invite(&mut self, invite: Invite, at: Timestamp) -> Result<(), Refused> {
@@ -345,7 +254,8 @@ impl Enrolments {
         };
         if let Some(other) = self.by_id.values().filter(live).find(|enrolment| enrolment.invite.member == invite.member)
         {
-            return Err(Refused::AlreadyInvited { member: invite.member, until: other.invite.expires_at });
+            let (id, until) = (other.invite.id.clone(), other.invite.expires_at);
+            return Err(Refused::AlreadyInvited { member: invite.member, id, until });
         }
         if self.by_id.values().filter(live).count() >= MAX_LIVE {
             return Err(Refused::TooMany);

@@ -1,6 +1,5 @@
 //! `comity.catalog.v1.Catalog`: what there is to ask for, and what the flow would decide. Judges with the very
-//! function that the flow does. One difference is left: a field of the envelope that this version does not know is
-//! refused by the flow and skipped here, so that a constraint of a newer contract is not explained.
+//! function that the flow does.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -155,3 +154,6 @@ fn no_organisation() -> Status {
         vec![],
     )
 }
+
+#[cfg(test)]
+mod tests;

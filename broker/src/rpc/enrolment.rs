@@ -7,16 +7,20 @@ use comity_identity::SigningRequest;
 use comity_proto::enrolment as wire;
 use comity_proto::enrolment::enrolment_server::Enrolment;
 use comity_proto::enrolment::join_response::State;
+use comity_proto::membership::Kind as WireKind;
+use comity_types::ids::Kind;
 use comity_types::{Digest, SpiffeId};
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 
-use super::{admission, invalid, parse};
+use super::{admission, failure, invalid, parse};
 use crate::edge::CallerIdentity;
 use crate::registry::admission::{Admission, Application, Joined};
 use crate::registry::enrolments::Certificate;
 
 /// Bytes of an invite's secret.
 const SECRET_BYTES: usize = 32;
+/// Most kinds that a caller may name: there are as many that can be invited.
+const MAX_KINDS: usize = 3;
 
 /// Serves enrolment.
 #[derive(Debug, Clone)]
@@ -44,6 +48,41 @@ impl Service {
             not_after: Some(super::timestamp(certificate.not_after)),
         })
     }
+
+    /// Refuses an invite for something that the caller cannot become, before the invite is bound to its key.
+    /// Whoever has not the secret learns nothing: to them, the invite is as unknown as admission says.
+    fn check_kind(&self, application: &Application, kinds: &[Kind]) -> Result<(), Status> {
+        let enrolments = self.admission.enrolments().current();
+        let Ok(enrolment) = enrolments.find(&application.id) else { return Ok(()) };
+        let (invite, member) = (&enrolment.invite, &enrolment.invite.member);
+        if invite.secret_sha256 != application.secret_sha256 || kinds.contains(&member.kind()) {
+            return Ok(());
+        }
+        let message = format!(
+            "the invite is for {member}, which this program cannot become (hint: nodes join with `comity-node join`, apps and operators with `comity join`; the invite is not used up)"
+        );
+        let metadata = vec![("kind".into(), member.kind().to_string())];
+        Err(failure(Code::FailedPrecondition, "INVITE_OF_ANOTHER_KIND", message, metadata))
+    }
+}
+
+/// What a caller says that it can become.
+fn kinds(numbers: &[i32]) -> Result<Vec<Kind>, Status> {
+    if !(1..=MAX_KINDS).contains(&numbers.len()) {
+        return Err(invalid("kinds", format_args!("has {} kinds, not 1 to {MAX_KINDS}", numbers.len())));
+    }
+    numbers.iter().map(|number| kind(*number)).collect()
+}
+
+fn kind(number: i32) -> Result<Kind, Status> {
+    match WireKind::try_from(number) {
+        Ok(WireKind::Node) => Ok(Kind::Node),
+        Ok(WireKind::App) => Ok(Kind::App),
+        Ok(WireKind::Operator) => Ok(Kind::Operator),
+        Ok(WireKind::Unspecified) | Err(_) => {
+            Err(invalid("kinds", format_args!("{number} is not KIND_NODE, KIND_APP or KIND_OPERATOR")))
+        }
+    }
 }
 
 #[tonic::async_trait]
@@ -57,6 +96,7 @@ impl Enrolment for Service {
         if request.secret.len() != SECRET_BYTES {
             return Err(invalid("secret", format_args!("has {} bytes, not {SECRET_BYTES}", request.secret.len())));
         }
+        let kinds = kinds(&request.kinds)?;
         let organisation = request.organisation.map(TryInto::try_into).transpose();
         let application = Application {
             id: parse("invite_id", &request.invite_id)?,
@@ -65,6 +105,7 @@ impl Enrolment for Service {
             organisation: organisation
                 .map_err(|error: comity_proto::convert::WireError| invalid("organisation", error))?,
         };
+        self.check_kind(&application, &kinds)?;
         let state = match self.admission.join(application).await.map_err(admission)? {
             Joined::Pending { id, fingerprint } => {
                 State::Pending(wire::Pending { enrolment_id: id.to_string(), fingerprint })

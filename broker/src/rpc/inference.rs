@@ -63,3 +63,32 @@ impl Service<Request<Body>> for Inference {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::tests::node::answers;
+    use crate::access::tests::world::{World, ended, framed, in_germany, message, read};
+
+    /// A good request, at the service itself: the edge before it is left out.
+    async fn call(path: &str) -> ((Code, String), usize) {
+        let world = World::new().await;
+        let node = world.node("a.example", "DE", 1, answers("never")).await;
+        let mut request = Request::new(Body::new(http_body_util::Full::new(framed(&message(in_germany())).into())));
+        *request.uri_mut() = path.parse().unwrap();
+        let response = Inference::new(world.access.clone()).call(request).await.unwrap();
+        (ended(&read(response).await.1), node.connections())
+    }
+
+    #[tokio::test]
+    async fn a_method_that_does_not_exist_is_not_implemented() {
+        let answer = call("/comity.inference.v1.Inference/Guess").await;
+        assert_eq!(answer, ((Code::Unimplemented, String::new()), 0));
+    }
+
+    #[tokio::test]
+    async fn nobody_infers_without_the_identity_that_the_edge_gives() {
+        let answer = call("/comity.inference.v1.Inference/Chat").await;
+        assert_eq!(answer, ((Code::Unauthenticated, "NO_CERTIFICATE".into()), 0));
+    }
+}

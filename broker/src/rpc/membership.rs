@@ -6,21 +6,22 @@ mod watch;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use comity_membership::{Federation, Statement, Subject};
+use comity_identity::Address;
+use comity_membership::{Statement, Subject};
 use comity_policy::Offer;
 use comity_proto::membership as wire;
 use comity_proto::membership::membership_server::Membership;
 use comity_types::SpiffeId;
 use comity_types::ids::Kind;
 use tokio_util::sync::CancellationToken;
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 
-use super::{admission, invalid, parse, registry};
-use crate::config::Address;
+use super::{admission, failure, invalid, parse, registry};
 use crate::edge::CallerIdentity;
 use crate::links::Links;
+use crate::registry::Registry;
 use crate::registry::admission::{Admission, INVITE_TTL};
-use crate::registry::{Registry, RegistryError};
+use crate::registry::publishing::{PublishError, Publishing};
 
 /// Most offers of one node: a table that a person can still read, and a snapshot that stays small.
 pub const MAX_OFFERS: usize = 256;
@@ -32,6 +33,7 @@ const MAX_REASON_BYTES: usize = 1024;
 pub struct Service {
     registry: Registry,
     admission: Admission,
+    publishing: Publishing,
     links: Links,
     stop: CancellationToken,
 }
@@ -39,8 +41,14 @@ pub struct Service {
 impl Service {
     /// Puts it together; streams end when `stop` is cancelled.
     #[must_use]
-    pub const fn new(registry: Registry, admission: Admission, links: Links, stop: CancellationToken) -> Self {
-        Self { registry, admission, links, stop }
+    pub const fn new(
+        registry: Registry,
+        admission: Admission,
+        publishing: Publishing,
+        links: Links,
+        stop: CancellationToken,
+    ) -> Self {
+        Self { registry, admission, publishing, links, stop }
     }
 
     async fn append(&self, by: SpiffeId, statement: Statement) -> Result<u64, Status> {
@@ -68,9 +76,8 @@ impl Membership for Service {
         &self,
         _: Request<wire::ListEnrolmentsRequest>,
     ) -> Result<Response<wire::ListEnrolmentsResponse>, Status> {
-        let enrolments = self.admission.enrolments().current();
-        let enrolments =
-            enrolments.waiting().into_iter().map(|(invite, request)| render::enrolment(invite, request)).collect();
+        let unanswered = self.admission.unanswered();
+        let enrolments = unanswered.iter().filter_map(render::enrolment).collect();
         Ok(Response::new(wire::ListEnrolmentsResponse { enrolments }))
     }
 
@@ -135,11 +142,7 @@ impl Membership for Service {
         let request = request.into_inner();
         let address: Address = parse("address", &request.address)?;
         let offers = offers(&node, request.offers)?;
-        let statement = Statement::OffersPublished { node: node.clone(), address: address.to_string(), offers };
-        let plan = |federation: &Federation| {
-            Ok::<_, RegistryError>(if is_published(federation, &statement) { vec![] } else { vec![statement] })
-        };
-        let epoch = self.registry.update(Some(node), plan).await.map_err(|error| registry(&error))?;
+        let epoch = self.publishing.publish(node, &address, offers).await.map_err(|error| publication(&error))?;
         Ok(Response::new(wire::PublishOffersResponse { epoch }))
     }
 
@@ -195,8 +198,14 @@ fn offers(node: &SpiffeId, wire: Vec<comity_proto::policy::Offer>) -> Result<Vec
     wire.into_iter().enumerate().map(read).collect()
 }
 
-/// True if the state is what the statement would make it, so that a node may publish at each start.
-fn is_published(federation: &Federation, statement: &Statement) -> bool {
-    let Statement::OffersPublished { node, address, offers } = statement else { return false };
-    federation.node(node).is_some_and(|state| state.address.as_ref() == Some(address) && state.offers == *offers)
+/// The status of a publication that failed.
+fn publication(error: &PublishError) -> Status {
+    match error {
+        PublishError::TooLarge { .. } => invalid("offers", error),
+        PublishError::TooOften { retry_after, .. } => {
+            let retry_after = ("retry_after_seconds".into(), retry_after.as_secs().to_string());
+            failure(Code::ResourceExhausted, "PUBLISH_RATE", error.to_string(), vec![retry_after])
+        }
+        PublishError::Registry(error) => registry(error),
+    }
 }

@@ -12,7 +12,7 @@ use comity_proto::inference::{ChatPayload, ChatStreamRequest, ContentPart, Envel
 use comity_proto::policy::Capability;
 use comity_types::ModelName;
 
-use crate::args::Global;
+use crate::args::{Global, timeout};
 use crate::error::CliError;
 use crate::output::Format;
 use crate::refusal;
@@ -43,8 +43,8 @@ pub(crate) struct ChatArgs {
     /// Same seed, same request, same answer, where the backend can
     #[arg(long)]
     seed: Option<u64>,
-    /// How long an answer may take
-    #[arg(long, default_value = "10m", value_parser = humantime::parse_duration)]
+    /// How long an answer may take: 1s to 24h
+    #[arg(long, default_value = "10m", value_parser = timeout)]
     timeout: Duration,
     #[command(flatten)]
     requirements: RequirementArgs,

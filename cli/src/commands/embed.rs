@@ -17,7 +17,7 @@ use comity_proto::policy::Capability;
 use comity_types::ModelName;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::args::Global;
+use crate::args::{Global, timeout};
 use crate::error::CliError;
 use crate::output::{Format, joined, print_json, say};
 use crate::refusal;
@@ -31,7 +31,7 @@ pub(crate) struct EmbedArgs {
     /// The model, see `comity model list`
     #[arg(long)]
     model: ModelName,
-    /// JSONL: on each line a string, or an object with `text` and perhaps an `id`
+    /// JSONL, a file and no pipe: on each line a string, or an object with `text` and perhaps an `id`
     input: PathBuf,
     /// JSONL: on each line `line`, `id`, `model`, `text_sha256` and `embedding`
     output_file: PathBuf,
@@ -41,8 +41,8 @@ pub(crate) struct EmbedArgs {
     /// How many calls are in flight
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
     in_flight: u16,
-    /// How long a call may take
-    #[arg(long, default_value = "2m", value_parser = humantime::parse_duration)]
+    /// How long a call may take: 1s to 24h
+    #[arg(long, default_value = "2m", value_parser = timeout)]
     timeout: Duration,
     #[command(flatten)]
     requirements: RequirementArgs,
@@ -67,7 +67,16 @@ pub(crate) async fn run(args: EmbedArgs, global: &Global) -> Result<(), CliError
     bar.finish_and_clear();
     match outcome {
         Ok(outcome) => report(&outcome, &offers.into_inner(), global.output),
-        Err(error) => Err(refusal::whole(error, &session, &envelope, Capability::Embed).await),
+        Err(error) => {
+            if bar.position() > 0 {
+                say(&format!(
+                    "{} of {} texts are embedded; the same command goes on after them",
+                    bar.position(),
+                    plan.texts
+                ));
+            }
+            Err(refusal::whole(error, &session, &envelope, Capability::Embed).await)
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Enrolments that wait for operators.
+//! Enrolments that wait for operators, and open invites.
 
 pub(crate) mod approve;
 pub(crate) mod list;
@@ -6,9 +6,9 @@ pub(crate) mod reject;
 
 use clap::Subcommand;
 
-/// Enrolments that wait for approval.
+/// Enrolments that wait for approval, and invites that nobody has taken up.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Enrolment {
-    /// List them, oldest first (operators)
+    /// List them: those that wait first, the oldest at the head (operators)
     List,
 }

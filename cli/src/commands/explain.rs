@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::args::Global;
 use crate::error::CliError;
-use crate::output::{Format, print_json, print_line, say};
+use crate::output::{Format, Stream, print_json, print_line, say};
 use crate::requirements::RequirementArgs;
 use crate::session::Session;
 use crate::{refusal, render_error, verdict};
@@ -52,7 +52,7 @@ pub(crate) async fn run(args: &ExplainArgs, global: &Global) -> Result<(), CliEr
             Ok(())
         }
         Format::Table => {
-            print_line(&render_error::verdict_table(&verdicts))?;
+            print_line(&render_error::verdict_table(&verdicts, Stream::Stdout.width()))?;
             say(&format!("{eligible} of {} offers may serve this request (epoch {epoch})", verdicts.len()));
             Ok(())
         }

@@ -67,8 +67,9 @@ pub(crate) async fn run(args: InviteArgs, global: &Global) -> Result<(), CliErro
     }
     let program = if matches!(args.kind, InviteKind::Node) { "comity-node join" } else { "comity join" };
     say(&format!(
-        "Hand this to {}/{} over a channel that you trust; `{program}` takes it, once, until {expires_at}:",
-        args.organisation, args.name
+        "Hand this to {}/{} over a channel that you trust; `{program}` takes it, once, until {expires_at}.\n\
+         `comity reject {} --reason WHY` revokes it until then:",
+        args.organisation, args.name, answer.invite_id
     ));
     print_line(&answer.invite)
 }

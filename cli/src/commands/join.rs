@@ -3,17 +3,32 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use comity_client::enrol::{self, JoinState};
+use comity_client::enrol::{self, EnrolError, JoinState};
+use comity_client::split_hint;
+use comity_identity::invite::InviteError;
 use comity_identity::{IdentityDir, Invite};
 use comity_policy::Organisation;
 use comity_runtime::config;
+use comity_types::ids::Kind;
 use serde_json::json;
 
 use crate::args::Global;
 use crate::error::CliError;
 
-/// Take up an invite. Safe to call again: the same key asks, and gets the same answer.
+/// What this program acts as: nodes have a program of their own.
+const KINDS: &[Kind] = &[Kind::App, Kind::Operator];
+
+/// What `--help` says about calling it again.
+const AGAIN: &str = "\
+Safe to call again with the same invite and directory: the same key asks, and gets the same answer. Another \
+invite needs another directory.
+
+Exit status: 0 joined; 1 refused; 2 a mistake or a fault; 75 while operators have not decided, so that a \
+script can ask again until it ends with another status.";
+
+/// Take up an invite.
 #[derive(Debug, Args)]
+#[command(after_help = AGAIN)]
 pub(crate) struct JoinArgs {
     /// The invite, as an operator handed it over
     invite: String,
@@ -27,11 +42,10 @@ pub(crate) struct JoinArgs {
 
 /// Joins, or says what it waits for.
 pub(crate) async fn run(args: &JoinArgs, global: &Global) -> Result<(), CliError> {
-    let invite: Invite = args.invite.parse().map_err(|error: comity_identity::invite::InviteError| {
-        CliError::Usage { problem: error.to_string(), hint: "operators make invites with `comity invite`".to_owned() }
-    })?;
+    let invite: Invite = args.invite.parse().map_err(no_invite)?;
     let organisation = args.organisation.as_deref().map(read_organisation).transpose()?;
-    match Box::pin(enrol::join(&invite, organisation.as_ref(), &args.dir)).await.map_err(failed)? {
+    let joining = enrol::join(&invite, KINDS, organisation.as_ref(), &args.dir);
+    match Box::pin(joining).await.map_err(failed)? {
         JoinState::Issued(dir) => issued(&dir, global),
         JoinState::Pending { enrolment_id, fingerprint } => Err(CliError::Pending { enrolment_id, fingerprint }),
         JoinState::Rejected { reason } => Err(CliError::Rejected { reason }),
@@ -46,14 +60,29 @@ fn read_organisation(path: &Path) -> Result<Organisation, CliError> {
 }
 
 fn issued(dir: &IdentityDir, global: &Global) -> Result<(), CliError> {
-    let identity = dir.identity().map_err(failed)?;
+    let identity = dir.identity().map_err(EnrolError::from).map_err(failed)?;
     let path = dir.path().display().to_string();
     let fields = vec![("joined as", identity.spiffe_id.to_string()), ("identity", path.clone())];
     global.output.record(fields, &json!({ "spiffe_id": identity.spiffe_id, "dir": path }))
 }
 
-fn failed(error: impl std::error::Error + Send + Sync + 'static) -> CliError {
-    CliError::Client { doing: "join", source: Box::new(error), hint: None }
+/// Not an invite, or only a part of one: the error says which, and what to do.
+fn no_invite(error: InviteError) -> CliError {
+    let (problem, hint) = split_hint(&error.to_string());
+    let source = Box::new(error);
+    match hint {
+        Some(hint) => CliError::Usage { problem, hint: format!("{hint}; operators make invites with `comity invite`") },
+        None => CliError::Client { doing: "use the invite", source, hint: None },
+    }
+}
+
+fn failed(error: EnrolError) -> CliError {
+    let taken = matches!(error, EnrolError::AlreadyJoined { .. } | EnrolError::AlreadyAsked { .. });
+    if let EnrolError::Call(status) = error {
+        return CliError::call("join", *status);
+    }
+    let hint = taken.then(|| "choose another --dir: a directory holds one identity, from one invite".to_owned());
+    CliError::Client { doing: "join", source: Box::new(error), hint }
 }
 
 #[cfg(test)]

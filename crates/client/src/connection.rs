@@ -6,6 +6,7 @@
 mod dialler;
 #[cfg(test)]
 mod tests;
+mod unary;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,9 +21,13 @@ use crate::identity::Identity;
 
 pub(crate) use dialler::Dialler;
 pub use dialler::{CertificateEnded, NotReached};
+pub use unary::{NoAnswer, Unary};
 
 /// Longest wait for a connection to any of the brokers: every address has its own, shorter deadline.
 pub const CONNECT_DEADLINE: Duration = Duration::from_secs(20);
+/// Longest wait for an answer that asks no model, the connection included: a broker under full load answers in a
+/// few seconds, and a person does not wait much longer.
+pub const ANSWER_DEADLINE: Duration = Duration::from_secs(30);
 /// How often a connection is tried out, also while it is idle: firewalls forget idle ones after a minute or more.
 pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 /// How long the answer to such a trial may take.
@@ -68,10 +73,16 @@ impl Connection {
         Self { channel: channel(Dialler::anonymous(address, tls)) }
     }
 
-    /// What generated stubs are made of.
+    /// What generated stubs are made of. Calls of models take their own time: give them a deadline.
     #[must_use]
     pub fn channel(&self) -> Channel {
         self.channel.clone()
+    }
+
+    /// What generated stubs are made of whose calls ask no model: they fail after [`ANSWER_DEADLINE`].
+    #[must_use]
+    pub fn unary(&self) -> Unary {
+        Unary::new(self.channel.clone(), ANSWER_DEADLINE)
     }
 }
 

@@ -3,29 +3,29 @@
 //! The key is made in the member's own directory and stays there. The invite pins the federation's root document,
 //! and the secret of the invite is sent to no one but the broker that the document names.
 
+mod error;
 mod renewal;
+mod taken;
 #[cfg(test)]
 mod tests;
 
 use std::path::Path;
 use std::sync::Arc;
 
-use comity_identity::anchors::AnchorError;
 use comity_identity::request::KeyError;
-use comity_identity::root::RootError;
-use comity_identity::store::StoreError;
-use comity_identity::{CertificateDer, IdentityDir, Invite, Root, tls};
+use comity_identity::{CertificateDer, IdentityDir, Invite, Root, leaf_identity, tls};
 use comity_policy::Organisation;
 use comity_proto::enrolment as wire;
 use comity_proto::enrolment::enrolment_client::EnrolmentClient;
 use comity_proto::enrolment::join_response::State;
+use comity_proto::membership::Kind as WireKind;
 use comity_runtime::clock::SystemClock;
 use comity_types::ids::Kind;
-use comity_types::{Clock, Digest, Name, SpiffeId, TrustDomain};
-use tonic::Status;
+use comity_types::{Clock, Name, SpiffeId, TrustDomain};
 
-use crate::connection::{Connection, ConnectionError};
+use crate::connection::Connection;
 
+pub use error::EnrolError;
 pub use renewal::{renew, renew_due};
 
 /// Where an enrolment stands.
@@ -47,68 +47,22 @@ pub enum JoinState {
     },
 }
 
-/// Why an enrolment or a renewal failed.
-#[derive(Debug, thiserror::Error)]
-pub enum EnrolError {
-    /// The directory cannot be used.
-    #[error("the identity's directory cannot be used")]
-    Store(#[from] StoreError),
-    /// The key cannot sign.
-    #[error("no signing request can be made")]
-    Key(#[from] KeyError),
-    /// The broker showed another root document than the invite pins.
-    #[error("the federation's root document is refused")]
-    Root(#[from] RootError),
-    /// TLS cannot be set up.
-    #[error("no connection can be made")]
-    Connection(#[from] ConnectionError),
-    /// The broker refused, or cannot be reached.
-    #[error("the broker did not enrol us")]
-    Call(#[source] Box<Status>),
-    /// The broker's answer lacks something.
-    #[error("the broker's answer has no {field} (hint: update this program)")]
-    Incomplete {
-        /// What is missing.
-        field: &'static str,
-    },
-    /// The directory holds an identity in another federation.
-    #[error(
-        "the directory holds an identity of the federation {found}, and the invite is to {invited} (hint: join in an empty directory)"
-    )]
-    OtherFederation {
-        /// The digest of the root document in the directory.
-        found: Digest,
-        /// The digest in the invite.
-        invited: Digest,
-    },
-}
-
-impl From<Status> for EnrolError {
-    fn from(status: Status) -> Self {
-        Self::Call(Box::new(status))
-    }
-}
-
-impl From<rustls::Error> for EnrolError {
-    fn from(error: rustls::Error) -> Self {
-        Self::Connection(error.into())
-    }
-}
-
-impl From<AnchorError> for EnrolError {
-    fn from(error: AnchorError) -> Self {
-        Self::Connection(error.into())
-    }
-}
-
-/// Takes up `invite` with a key in `dir`. `organisation` has its facts, where the invite is for a new one.
+/// Takes up `invite` with a key in `dir`, as a program that can become one of `kinds`. `organisation` has its
+/// facts, where the invite is for a new one.
 ///
-/// Safe to call again at any time: the same key asks, and gets the same answer.
+/// Safe to call again at any time with the same invite: the same key asks, and gets the same answer. Another
+/// invite is refused, so that no directory ever holds more than one identity.
 ///
 /// # Errors
-/// The broker cannot be reached, is not the one invited to, or refuses; or the directory cannot be used.
-pub async fn join(invite: &Invite, organisation: Option<&Organisation>, dir: &Path) -> Result<JoinState, EnrolError> {
-    join_with_clock(invite, organisation, dir, Arc::new(SystemClock)).await
+/// The broker cannot be reached, is not the one invited to, or refuses; the invite is for none of `kinds`; or the
+/// directory cannot be used, or belongs to another invite.
+pub async fn join(
+    invite: &Invite,
+    kinds: &[Kind],
+    organisation: Option<&Organisation>,
+    dir: &Path,
+) -> Result<JoinState, EnrolError> {
+    join_with_clock(invite, kinds, organisation, dir, Arc::new(SystemClock)).await
 }
 
 /// Like [`join`], by another clock.
@@ -117,45 +71,62 @@ pub async fn join(invite: &Invite, organisation: Option<&Organisation>, dir: &Pa
 /// As for [`join`].
 pub async fn join_with_clock(
     invite: &Invite,
+    kinds: &[Kind],
     organisation: Option<&Organisation>,
     dir: &Path,
     clock: Arc<dyn Clock>,
 ) -> Result<JoinState, EnrolError> {
     let dir = IdentityDir::create(dir)?;
+    taken::check(&dir, invite)?;
     if dir.is_joined() {
-        return joined_before(invite, dir);
+        taken::check_kind(&dir.identity()?.spiffe_id, kinds)?;
+        return Ok(JoinState::Issued(dir));
     }
-    let key = dir.pending_key()?;
     let root_json = fetch_root(invite, &clock).await?;
     let root = Root::pinned(&root_json, invite.root)?;
+    taken::take_up(&dir, invite)?;
     let request = wire::JoinRequest {
         invite_id: invite.id_text(),
         secret: invite.secret.reveal().to_vec().into(),
-        csr_der: key.signing_request(&nobody(&root.federation)?)?.into(),
+        csr_der: dir.pending_key()?.signing_request(&nobody(&root.federation)?)?.into(),
         organisation: organisation.map(Into::into),
+        kinds: kinds.iter().filter_map(|kind| wire_kind(*kind)).map(Into::into).collect(),
     };
     let anchors = Arc::new(root.organisation_anchors()?);
     let tls = tls::enrolment_client_config(root.broker, anchors, clock)?;
     let connection = Connection::for_enrolment(&invite.address, tls);
-    let answer = EnrolmentClient::new(connection.channel()).join(request).await?.into_inner();
+    let answer = EnrolmentClient::new(connection.unary()).join(request).await;
+    let answer = answer.map_err(|status| taken::refused(&dir, invite, status))?.into_inner();
     match answer.state.ok_or(EnrolError::Incomplete { field: "state" })? {
         State::Pending(wire::Pending { enrolment_id, fingerprint }) => {
             Ok(JoinState::Pending { enrolment_id, fingerprint })
         }
-        State::Rejected(wire::Rejected { reason }) => Ok(JoinState::Rejected { reason }),
+        State::Rejected(wire::Rejected { reason }) => {
+            dir.put_down(invite)?;
+            Ok(JoinState::Rejected { reason })
+        }
         State::Issued(issued) => {
-            dir.save(&chain(issued), &root_json)?;
+            let chain = chain(issued);
+            taken::check_kind(&leaf_id(&chain)?, kinds)?;
+            dir.save(&chain, &root_json)?;
             Ok(JoinState::Issued(dir))
         }
     }
 }
 
-fn joined_before(invite: &Invite, dir: IdentityDir) -> Result<JoinState, EnrolError> {
-    let found = dir.identity()?.federation_root;
-    if found == invite.root {
-        Ok(JoinState::Issued(dir))
-    } else {
-        Err(EnrolError::OtherFederation { found, invited: invite.root })
+/// Whom a certificate names, before it is stored.
+fn leaf_id(chain: &[CertificateDer<'static>]) -> Result<SpiffeId, EnrolError> {
+    let leaf = chain.first().ok_or(EnrolError::Incomplete { field: "certificate_chain_der" })?;
+    Ok(leaf_identity(leaf)?.id)
+}
+
+/// A kind as the wire has it; brokers are not invited.
+const fn wire_kind(kind: Kind) -> Option<WireKind> {
+    match kind {
+        Kind::Node => Some(WireKind::Node),
+        Kind::App => Some(WireKind::App),
+        Kind::Operator => Some(WireKind::Operator),
+        Kind::Broker => None,
     }
 }
 
@@ -163,7 +134,7 @@ fn joined_before(invite: &Invite, dir: IdentityDir) -> Result<JoinState, EnrolEr
 async fn fetch_root(invite: &Invite, clock: &Arc<dyn Clock>) -> Result<Vec<u8>, EnrolError> {
     let tls = tls::danger::unverified_enrolment_client_config(Arc::clone(clock))?;
     let connection = Connection::for_enrolment(&invite.address, tls);
-    let answer = EnrolmentClient::new(connection.channel()).get_root(wire::GetRootRequest {}).await?;
+    let answer = EnrolmentClient::new(connection.unary()).get_root(wire::GetRootRequest {}).await?;
     Ok(answer.into_inner().root.into())
 }
 

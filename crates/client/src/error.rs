@@ -8,9 +8,9 @@ use std::error::Error;
 use comity_proto::error::Detail;
 use comity_runtime::chain::{links, text};
 use rustls::AlertDescription;
-use tonic::{Code, Status};
+use tonic::{Code, Status, TimeoutExpired};
 
-use crate::connection::{CertificateEnded, NotReached};
+use crate::connection::{CertificateEnded, NoAnswer, NotReached};
 
 /// A status, explained.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,6 +70,9 @@ fn cause_of_link(error: &(dyn Error + 'static)) -> Option<Cause> {
     if error.is::<CertificateEnded>() {
         return Some(Cause::CertificateEnded);
     }
+    if error.is::<NoAnswer>() || error.is::<TimeoutExpired>() {
+        return Some(Cause::DeadlineExceeded);
+    }
     if let Some(error) = error.downcast_ref::<rustls::Error>() {
         return tls_cause(error);
     }
@@ -118,8 +121,9 @@ const fn hint(cause: Cause) -> Option<&'static str> {
     }
 }
 
-/// Messages may end in `(hint: ...)`, which is shown on a line of its own.
-fn split_hint(message: &str) -> (String, Option<String>) {
+/// Messages may end in `(hint: ...)`, which is shown on a line of its own: the message without it, and the hint.
+#[must_use]
+pub fn split_hint(message: &str) -> (String, Option<String>) {
     let parts = message.trim_end().strip_suffix(')').and_then(|text| text.rsplit_once(" (hint: "));
     parts.map_or_else(|| (message.to_owned(), None), |(text, hint)| (text.to_owned(), Some(hint.to_owned())))
 }

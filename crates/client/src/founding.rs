@@ -25,7 +25,7 @@ use comity_identity::permit::PermitError;
 use comity_identity::request::{KeyError, RequestError};
 use comity_identity::root::{ROOT_VERSION, RootError};
 use comity_identity::store::StoreError;
-use comity_identity::{Authority, IdentityDir, PermitKey, Root, SigningRequest};
+use comity_identity::{Authority, IdentityDir, PermitKey, Root, SigningRequest, pem};
 use comity_types::ids::Kind;
 use comity_types::{Digest, Invalid, Name, Place, SpiffeId, Timestamp, TrustDomain};
 
@@ -185,7 +185,7 @@ fn write_data(
     files::make_directories(&ca)?;
     let domain = authority.domain();
     files::write_secret(&ca.join(format!("{domain}.key.pem")), authority.key_pem().reveal().as_bytes())?;
-    files::write_public(&ca.join(format!("{domain}.pem")), files::pem(&authority.anchor()).as_bytes())?;
+    files::write_public(&ca.join(format!("{domain}.pem")), pem::encode(&[authority.anchor()]).as_bytes())?;
     files::write_secret(&data.join("permit.key"), permit_key.to_pkcs8()?.reveal())?;
     files::write_public(&data.join("root.json"), root_json)
 }

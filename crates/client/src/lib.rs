@@ -22,5 +22,5 @@ pub mod identity;
 mod testing;
 
 pub use connection::Connection;
-pub use error::{Cause, Explanation, explain};
+pub use error::{Cause, Explanation, explain, split_hint};
 pub use identity::Identity;

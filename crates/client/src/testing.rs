@@ -12,6 +12,7 @@ use comity_identity::{
 use comity_proto::enrolment as wire;
 use comity_proto::enrolment::enrolment_server::{Enrolment, EnrolmentServer};
 use comity_proto::enrolment::join_response::State;
+use comity_proto::error::Failure;
 use comity_runtime::accept::{Acceptor, Listener, PeerInfo};
 use comity_runtime::clock::SystemClock;
 use comity_runtime::tasks::Tasks;
@@ -144,14 +145,23 @@ struct Inner {
     authority: Authority,
     approved: AtomicBool,
     loses_reply: AtomicBool,
+    silent: AtomicBool,
+    refusal: Mutex<Option<Failure>>,
     asked: Mutex<Vec<(Vec<u8>, Digest)>>,
 }
 
 impl Desk {
     fn new(root: Vec<u8>) -> Self {
         let authority = Authority::generate("org-a.example".parse().unwrap(), SystemClock.now()).unwrap();
-        let (approved, loses_reply, asked) = (AtomicBool::new(false), AtomicBool::new(false), Mutex::default());
-        Self(Arc::new(Inner { root: Mutex::new(root), authority, approved, loses_reply, asked }))
+        Self(Arc::new(Inner {
+            root: Mutex::new(root),
+            authority,
+            approved: AtomicBool::default(),
+            loses_reply: AtomicBool::default(),
+            silent: AtomicBool::default(),
+            refusal: Mutex::default(),
+            asked: Mutex::default(),
+        }))
     }
 
     fn anchors(&self) -> OrganisationAnchors {
@@ -175,6 +185,16 @@ impl Desk {
         self.0.loses_reply.store(true, Ordering::SeqCst);
     }
 
+    /// From now on, calls are taken and not answered.
+    pub(crate) fn fall_silent(&self) {
+        self.0.silent.store(true, Ordering::SeqCst);
+    }
+
+    /// The next applicant is refused.
+    pub(crate) fn refuse_next(&self, refusal: Failure) {
+        *self.0.refusal.lock().unwrap() = Some(refusal);
+    }
+
     /// The secret and the key of everyone who asked.
     pub(crate) fn asked(&self) -> Vec<(Vec<u8>, Digest)> {
         self.0.asked.lock().unwrap().clone()
@@ -191,6 +211,9 @@ impl Desk {
 #[tonic::async_trait]
 impl Enrolment for Desk {
     async fn get_root(&self, _: Request<wire::GetRootRequest>) -> Result<Response<wire::GetRootResponse>, Status> {
+        if self.0.silent.load(Ordering::SeqCst) {
+            return std::future::pending().await;
+        }
         Ok(Response::new(wire::GetRootResponse { root: self.root().into() }))
     }
 
@@ -200,6 +223,9 @@ impl Enrolment for Desk {
         self.0.asked.lock().unwrap().push((request.secret.to_vec(), key));
         if self.0.loses_reply.swap(false, Ordering::SeqCst) {
             return Err(Status::unavailable("lost"));
+        }
+        if let Some(refusal) = self.0.refusal.lock().unwrap().take() {
+            return Err(refusal.into());
         }
         let state = if self.0.approved.load(Ordering::SeqCst) {
             State::Issued(self.issue(&request.csr_der, LIFETIME))

@@ -1,4 +1,4 @@
-//! Host names that certificates carry for ordinary clients, and `host:port` addresses.
+//! Host names that certificates carry for ordinary clients, and the `host:port` addresses that members dial.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -8,7 +8,11 @@ use comity_types::Invalid;
 use rustls_pki_types::ServerName;
 
 /// What an address is, in words.
-const ADDRESS: &str = "an address such as broker.example:7443, 192.0.2.7:7443 or [2001:db8::7]:7443";
+const ADDRESS: &str =
+    "an address \"host:port\", such as broker.example:7443, 192.0.2.7:7443 or [2001:db8::7]:7443, in 255 bytes at most";
+/// Longest address, in bytes: its length stands in one byte of an invite. A DNS name with a port has 259 at
+/// most, and none that is in use comes near.
+pub const MAX_ADDRESS_BYTES: usize = 255;
 
 /// A DNS name or an IP address, for clients that check host names (Python, Node.js).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -25,14 +29,6 @@ impl HostName {
     #[must_use]
     pub fn ip(&self) -> Option<IpAddr> {
         if let ServerName::IpAddress(ip) = &self.0 { Some((*ip).into()) } else { None }
-    }
-
-    /// The host of a `host:port` address.
-    ///
-    /// # Errors
-    /// It is no such address.
-    pub fn of_address(address: &str) -> Result<Self, Invalid> {
-        split(address).ok_or_else(|| Invalid::new(address, ADDRESS))
     }
 }
 
@@ -51,8 +47,46 @@ impl FromStr for HostName {
     }
 }
 
-/// The host, if `address` is `host:port` with a port other than 0; IPv6 stands in brackets.
-fn split(address: &str) -> Option<HostName> {
+/// Where a broker or a node says that it can be reached: `host:port`, IPv6 in brackets, a port other than 0,
+/// [`MAX_ADDRESS_BYTES`] at most. Its host can stand in a certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Address {
+    text: String,
+    host: HostName,
+}
+
+impl Address {
+    /// The host, without brackets.
+    #[must_use]
+    pub const fn host(&self) -> &HostName {
+        &self.host
+    }
+
+    /// As it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.text)
+    }
+}
+
+impl FromStr for Address {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let host = Some(text).filter(|text| text.len() <= MAX_ADDRESS_BYTES).and_then(host_of);
+        let host = host.ok_or_else(|| Invalid::new(text, ADDRESS))?;
+        Ok(Self { text: text.to_owned(), host })
+    }
+}
+
+/// The host, if `address` is `host:port` with a port other than 0; IPv6 stands in brackets, and nothing else does.
+fn host_of(address: &str) -> Option<HostName> {
     let (host, port) = address.rsplit_once(':')?;
     let port_is_one = port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port != 0);
     let host = match host.strip_prefix('[') {
@@ -68,12 +102,16 @@ mod tests {
 
     #[test]
     fn an_address_is_a_host_and_a_port() {
-        for (address, host) in
-            [("broker.example:7443", "broker.example"), ("127.0.0.1:1", "127.0.0.1"), ("[::1]:65535", "::1")]
-        {
-            assert_eq!(HostName::of_address(address).unwrap().to_string(), host);
+        for (text, host) in [
+            ("broker.example:7443", "broker.example"),
+            ("n1_a.org-a.example:1", "n1_a.org-a.example"),
+            ("127.0.0.1:1", "127.0.0.1"),
+            ("[::1]:65535", "::1"),
+        ] {
+            let address: Address = text.parse().unwrap();
+            assert_eq!((address.as_str(), address.host().to_string().as_str()), (text, host));
         }
-        for address in [
+        for text in [
             "",
             "broker.example",
             "broker.example:",
@@ -84,10 +122,22 @@ mod tests {
             "::1:7443",
             "[::1]",
             "[a]:1",
+            "[1.2.3.4]:1",
+            "1.2.3.400:1",
             "a b:1",
+            "a..b:1",
+            "-a:1",
             "https://a:1",
         ] {
-            assert!(HostName::of_address(address).is_err(), "{address} was accepted");
+            assert!(text.parse::<Address>().is_err(), "{text} was accepted");
         }
+    }
+
+    #[test]
+    fn an_address_fits_in_an_invite() {
+        let address = |host_bytes: usize| format!("{}b:12345", "a.".repeat(host_bytes / 2));
+        let (fits, too_long) = (address(248), address(250));
+        assert_eq!((fits.len(), too_long.len()), (MAX_ADDRESS_BYTES, MAX_ADDRESS_BYTES + 2));
+        assert!(fits.parse::<Address>().is_ok() && too_long.parse::<Address>().is_err());
     }
 }

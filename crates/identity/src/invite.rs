@@ -10,14 +10,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::{DecodeError, Engine as _};
 use comity_types::{Digest, Invalid, Secret};
 
-use crate::host::HostName;
+use crate::host::Address;
 
 /// What every invite of this form begins with.
 pub const INVITE_PREFIX: &str = "comity-invite-1.";
 /// What invites of every form begin with.
 const ANY_PREFIX: &str = "comity-invite-";
-/// Longest address in an invite, in bytes: its length has to fit in one.
-pub const MAX_ADDRESS_BYTES: usize = 255;
 /// Bytes of the checksum: one slip in four thousand million goes unseen here, and fails at the broker.
 const CHECKSUM_BYTES: usize = 4;
 /// Bytes before the address: id, secret, root, length.
@@ -52,7 +50,7 @@ pub enum InviteError {
     /// A character is wrong.
     #[error("the invite is mistyped (hint: copy it instead of typing it)")]
     Mistyped,
-    /// The address is none, or longer than [`MAX_ADDRESS_BYTES`].
+    /// The address is none.
     #[error("the address in the invite is refused")]
     Address(#[source] Invalid),
     /// There is no randomness.
@@ -66,24 +64,25 @@ impl Invite {
     /// # Errors
     /// The address is not `host:port`, or there is no randomness.
     pub fn generate(root: Digest, address: &str) -> Result<Self, InviteError> {
-        check_address(address)?;
+        let address = check_address(address)?;
         let (id, secret) = (random()?, Secret::new(random()?));
-        Ok(Self { id, secret, root, address: address.to_owned() })
+        Ok(Self { id, secret, root, address })
     }
 
     /// The one string.
     ///
     /// # Errors
-    /// The address was made too long after the invite was made.
+    /// The address was made none after the invite was made.
     pub fn encode(&self) -> Result<Secret<String>, InviteError> {
-        check_address(&self.address)?;
-        let length = u8::try_from(self.address.len()).map_err(|_| too_long(&self.address))?;
-        let mut bytes = Vec::with_capacity(HEAD_BYTES + self.address.len() + CHECKSUM_BYTES);
+        let address = check_address(&self.address)?;
+        // An address has `host::MAX_ADDRESS_BYTES` at most, which is the largest length that one byte holds.
+        let length = u8::try_from(address.len()).unwrap_or(u8::MAX);
+        let mut bytes = Vec::with_capacity(HEAD_BYTES + address.len() + CHECKSUM_BYTES);
         bytes.extend(self.id);
         bytes.extend(self.secret.reveal());
         bytes.extend(self.root.as_bytes());
         bytes.push(length);
-        bytes.extend(self.address.as_bytes());
+        bytes.extend(address.as_bytes());
         bytes.extend(checksum(&bytes));
         let bytes = Secret::new(bytes);
         let mut text = String::with_capacity(INVITE_PREFIX.len() + bytes.reveal().len().div_ceil(3) * 4);
@@ -131,8 +130,7 @@ fn parse(bytes: &[u8]) -> Result<Invite, InviteError> {
         return Err(InviteError::Mistyped);
     }
     let address = std::str::from_utf8(address).map_err(|_| InviteError::Mistyped)?;
-    check_address(address)?;
-    Ok(Invite { id, secret, root, address: address.to_owned() })
+    Ok(Invite { id, secret, root, address: check_address(address)? })
 }
 
 fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], InviteError> {
@@ -163,13 +161,8 @@ fn slip(error: &DecodeError) -> InviteError {
     }
 }
 
-fn check_address(address: &str) -> Result<(), InviteError> {
-    HostName::of_address(address).map_err(InviteError::Address)?;
-    if address.len() > MAX_ADDRESS_BYTES { Err(too_long(address)) } else { Ok(()) }
-}
-
-fn too_long(address: &str) -> InviteError {
-    InviteError::Address(Invalid::new(address, "an address of at most 255 bytes"))
+fn check_address(text: &str) -> Result<String, InviteError> {
+    text.parse::<Address>().map(|address| address.to_string()).map_err(InviteError::Address)
 }
 
 fn random<const N: usize>() -> Result<[u8; N], InviteError> {

@@ -20,7 +20,8 @@
 //! | [`invite`] | the one string that an operator hands to a member |
 //! | [`permit`] | signing and checking permits |
 //! | [`store`] | an identity on disk |
-//! | [`host`] | host names and addresses |
+//! | [`host`] | host names, and the addresses that are advertised |
+//! | [`pem`] | certificates as text |
 //!
 //! Two rules hold everywhere: an organisation's roots vouch for that organisation alone, and no TLS
 //! session is ever resumed, because a resumed session skips the verifier.
@@ -30,7 +31,7 @@ pub mod authority;
 pub mod host;
 pub mod invite;
 pub mod peer;
-mod pem;
+pub mod pem;
 pub mod permit;
 pub mod request;
 pub mod root;
@@ -44,7 +45,7 @@ mod testing;
 
 pub use anchors::{AnchorSource, OrganisationAnchors, SharedAnchors, StaticAnchors};
 pub use authority::{Authority, IssuedCertificate};
-pub use host::HostName;
+pub use host::{Address, HostName};
 pub use invite::Invite;
 pub use peer::VerifiedPeer;
 pub use permit::{PermitKey, PermitVerifier};

@@ -9,7 +9,8 @@ use rustls_pki_types::pem::PemObject as _;
 const LINE_CHARS: usize = 64;
 
 /// The certificates one after the other, in the order given.
-pub(crate) fn encode(certificates: &[CertificateDer<'_>]) -> String {
+#[must_use]
+pub fn encode(certificates: &[CertificateDer<'_>]) -> String {
     certificates.iter().map(|der| block(der)).collect()
 }
 
@@ -21,7 +22,8 @@ fn block(der: &[u8]) -> String {
 }
 
 /// The certificates in a text; none if there is none or one cannot be read.
-pub(crate) fn decode(text: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
+#[must_use]
+pub fn decode(text: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
     let certificates: Vec<_> = CertificateDer::pem_slice_iter(text).collect::<Result<_, _>>().ok()?;
     Some(certificates).filter(|certificates| !certificates.is_empty())
 }

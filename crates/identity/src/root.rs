@@ -5,7 +5,7 @@ use rustls_pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
 
 use crate::anchors::{AnchorError, OrganisationAnchors};
-use crate::host::HostName;
+use crate::host::Address;
 use crate::permit::PermitVerifier;
 
 /// The form of root document that this program writes and reads.
@@ -31,7 +31,7 @@ pub struct Root {
     /// The Ed25519 public key that permits are signed by; base64 of 32 bytes.
     #[serde(with = "base64_key")]
     pub permit_key: [u8; 32],
-    /// Who votes on membership.
+    /// Who governs membership at first: operators of the federation's own trust domain.
     pub operators: Vec<SpiffeId>,
     /// When the federation was founded.
     pub founded_at: Timestamp,
@@ -78,11 +78,16 @@ pub enum RootError {
     /// The anchors are not the federation's.
     #[error("field anchors")]
     Anchors(#[from] AnchorError),
-    /// Somebody who votes is no operator, or nobody votes.
-    #[error("field operators: {found:?} is not an operator's ID")]
-    Operators {
-        /// The ID, or nothing where the list is empty.
-        found: Option<SpiffeId>,
+    /// Nobody governs.
+    #[error("field operators is empty where at least one operator of the federation is needed")]
+    NoOperators,
+    /// Somebody who would govern is no operator of the federation.
+    #[error("field operators: {operator} is not an operator of {federation}")]
+    Operator {
+        /// The ID.
+        operator: SpiffeId,
+        /// The federation's domain.
+        federation: TrustDomain,
     },
 }
 
@@ -151,12 +156,17 @@ impl Root {
             return Err(RootError::Addresses(Invalid::new("[]", "at least one address, host:port")));
         }
         for address in &self.addresses {
-            HostName::of_address(address).map_err(RootError::Addresses)?;
+            address.parse::<Address>().map_err(RootError::Addresses)?;
         }
         self.organisation_anchors()?;
-        match self.operators.iter().find(|id| id.kind() != Kind::Operator) {
-            None if !self.operators.is_empty() => Ok(()),
-            found => Err(RootError::Operators { found: found.cloned() }),
+        if self.operators.is_empty() {
+            return Err(RootError::NoOperators);
+        }
+        match self.operators.iter().find(|id| id.kind() != Kind::Operator || *id.trust_domain() != self.federation) {
+            None => Ok(()),
+            Some(operator) => {
+                Err(RootError::Operator { operator: operator.clone(), federation: self.federation.clone() })
+            }
         }
     }
 }
@@ -216,7 +226,7 @@ mod tests {
             addresses: vec![String::from("broker.example:7443")],
             anchors: vec![federation.authority.anchor()],
             permit_key: [7; 32],
-            operators: vec!["spiffe://org-a.example/operator/ada".parse().unwrap()],
+            operators: vec![federation.id("operator", "ada")],
             founded_at: now(),
         }
     }
@@ -248,7 +258,7 @@ mod tests {
     #[test]
     fn a_wrong_field_is_refused_by_its_name() {
         type Change = fn(&mut Root);
-        let table: [(Change, &str); 8] = [
+        let table: [(Change, &str); 10] = [
             (|root| root.version = 2, "version 2"),
             (|root| root.broker = "spiffe://org-a.example/broker/b1".parse().unwrap(), "field broker"),
             (|root| root.broker = "spiffe://federation.example/node/b1".parse().unwrap(), "field broker"),
@@ -257,6 +267,8 @@ mod tests {
             (|root| root.anchors = vec![Organisation::new("org-a.example").authority.anchor()], "field anchors"),
             (|root| root.operators.clear(), "field operators"),
             (|root| root.operators.push("spiffe://org-a.example/node/n1".parse().unwrap()), "field operators"),
+            (|root| root.operators.push("spiffe://federation.example/node/n1".parse().unwrap()), "field operators"),
+            (|root| root.operators.push("spiffe://org-a.example/operator/eve".parse().unwrap()), "field operators"),
         ];
         for (change, expected) in table {
             let mut root = root();

@@ -5,6 +5,7 @@
 //! | `key.pem` | the private key, readable by its owner alone; made once, and never leaves |
 //! | `cert.pem` | the certificate chain, leaf first |
 //! | `federation-ca.pem` | the federation's authorities, for clients that are not ours |
+//! | `invite.json` | which invite the key asks with, from before it asks |
 //! | `root.json` | the root document, byte for byte |
 //! | `identity.json` | who this is, which root it pins, where the brokers are; written last, so it marks a whole identity |
 
@@ -21,6 +22,9 @@ use crate::root::{Root, RootError};
 use crate::tls::{Credentials, CredentialsError};
 
 mod files;
+mod invite;
+
+pub use invite::INVITE_FILE;
 
 /// The private key.
 pub const KEY_FILE: &str = "key.pem";

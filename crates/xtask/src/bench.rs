@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -11,6 +12,10 @@ use crate::process::{cargo, run as run_command, step};
 
 /// How long the programs are left alone before their memory is read.
 const SETTLE: Duration = Duration::from_secs(10);
+/// Longest that the demonstration may take to tell its story, or to end: it may fetch its model first.
+const LONGEST: Duration = Duration::from_secs(600);
+/// How often it is looked at.
+const GLANCE: Duration = Duration::from_millis(100);
 /// What `comity demo` prints once its story is told and it only waits.
 const STAYS_UP: &str = "Ctrl-C";
 /// The programs.
@@ -53,8 +58,7 @@ pub(crate) fn run(root: &Path, bench: &Bench) -> Result<()> {
         std::thread::sleep(SETTLE);
         resident_children(demo.id())
     });
-    run_command(Command::new("kill").args(["-INT", &demo.id().to_string()]))?;
-    demo.wait()?;
+    end(&mut demo)?;
     for (name, bytes) in measured? {
         println!("| resident memory of an idle `{name}`, after the demonstration's story | {} |", megabytes(bytes));
     }
@@ -66,6 +70,18 @@ fn start(folder: &Path) -> Result<Child> {
     let mut demo = Command::new(folder.join("comity"));
     demo.arg("demo").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     demo.spawn().context("cannot start the demonstration")
+}
+
+/// Ends the demonstration as a person would, so that it takes its programs with it.
+fn end(demo: &mut Child) -> Result<()> {
+    run_command(Command::new("kill").args(["-INT", &demo.id().to_string()]))?;
+    for _ in 0..LONGEST.as_millis() / GLANCE.as_millis() {
+        if demo.try_wait()?.is_some() {
+            return Ok(());
+        }
+        std::thread::sleep(GLANCE);
+    }
+    bail!("the demonstration, process {}, does not end", demo.id())
 }
 
 /// Reads what the demonstration says until it only waits.
@@ -85,10 +101,13 @@ fn wait_for_the_end_of_the_story(demo: &mut Child) -> Result<()> {
     }
     drop(sender);
     loop {
-        match receiver.recv() {
+        match receiver.recv_timeout(LONGEST) {
             Ok(line) if line.contains(STAYS_UP) => return Ok(()),
             Ok(_) => {}
-            Err(_) => bail!("the demonstration ended before it could be measured: run `comity demo` to see why"),
+            Err(RecvTimeoutError::Timeout) => bail!("the demonstration has said nothing for {LONGEST:?}"),
+            Err(RecvTimeoutError::Disconnected) => {
+                bail!("the demonstration ended before it could be measured: run `comity demo` to see why")
+            }
         }
     }
 }

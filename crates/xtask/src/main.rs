@@ -63,7 +63,10 @@ enum Command {
 fn main() -> ExitCode {
     let root = workspace_root();
     let args = Args::parse();
-    let cache = args.cache.unwrap_or_else(|| root.join("target/xtask-tools"));
+    // Absolute, because tests and tools stand in other folders than whoever named it. Of a path that is
+    // empty there is no absolute one; using it says so.
+    let cache = args.cache.map(|cache| std::path::absolute(&cache).unwrap_or(cache));
+    let cache = cache.unwrap_or_else(|| root.join("target/xtask-tools"));
     let result = match args.command {
         Command::Test(options) => test::run(&root, &cache, &options),
         Command::Ci { skip_test } => ci::run_all(&root, &cache, skip_test),

@@ -7,6 +7,9 @@ use anyhow::Result;
 use crate::process::{self, cargo, step};
 use crate::tools::{self, Tools};
 
+/// The model, below the cache, as `comity-node model fetch` names its file.
+const MODEL_FILE: &str = "models/smollm2-135m-instruct.gguf";
+
 /// How to run the tests.
 #[derive(clap::Args, Debug, Default)]
 pub(crate) struct Args {
@@ -38,6 +41,9 @@ pub(crate) fn run(root: &Path, cache: &Path, args: &Args) -> Result<()> {
         if args.rest.is_empty() {
             tests.args(["--workspace", "--no-fail-fast"]);
         }
-        process::run(tests.args(&args.rest))
+        // Tests that need what was installed above are ignored by a plain `cargo test`.
+        tests.env("COMITY_TEST_GGUF", tools.cache().join(MODEL_FILE));
+        let separator = (!args.rest.iter().any(|argument| argument == "--")).then_some("--");
+        process::run(tests.args(&args.rest).args(separator).arg("--include-ignored"))
     })
 }

@@ -49,14 +49,14 @@ impl Tools {
     /// Installs the Python clients and llama.cpp's server.
     ///
     /// # Errors
-    /// If Python 3 with venv is missing or its package installer fails.
+    /// If a virtual environment cannot be made or its package installer fails.
     pub(crate) fn python(&self, root: &Path) -> Result<()> {
         for (name, pins) in [("clients", CLIENT_PINS), ("llama", LLAMA_PINS)] {
             let pins = root.join(pins);
             self.ensure(name, &read(&[&pins])?, |folder| {
                 let interpreter = folder.join("bin/python");
                 run(Command::new("python3").args(["-m", "venv"]).arg(folder))
-                    .context("Python 3 with its venv module is needed (on Debian: apt install python3-venv)")?;
+                    .context("Python could not make a virtual environment: see above")?;
                 run(Command::new(interpreter).args(["-m", "pip", "install", "--quiet", "--requirement"]).arg(&pins))
                     .context("pip could not install the pinned packages: check the network or pip's configuration, then run this again")
             })?;
@@ -67,7 +67,7 @@ impl Tools {
     /// Installs the Node.js clients and `buf`.
     ///
     /// # Errors
-    /// If Node.js is missing or its package installer fails.
+    /// If the package installer fails.
     pub(crate) fn node(&self, root: &Path) -> Result<()> {
         let pins: Vec<PathBuf> = NPM_PINS.iter().map(|pin| root.join(pin)).collect();
         let paths: Vec<&PathBuf> = pins.iter().collect();
@@ -80,7 +80,7 @@ impl Tools {
             // What the lock does name is installed as it says, checked against its digests.
             let quietly = ["install", "--no-save", "--no-audit", "--no-fund", "--loglevel=error"];
             run(Command::new("npm").args(quietly).current_dir(folder))
-                .context("Node.js 20 or newer with npm is needed, and npm must reach its registry; then run this again")
+                .context("npm could not install the pinned packages: check the network or npm's configuration, then run this again")
         })
     }
 
@@ -105,9 +105,9 @@ impl Tools {
             return Ok(());
         }
         step(&format!("install {name} into {}", folder.display()), || {
-            if folder.exists() {
-                std::fs::remove_dir_all(&folder)?;
-            }
+            // The stamp first: whatever is interrupted from here on must not look installed.
+            remove(std::fs::remove_file(&stamp)).with_context(|| format!("cannot remove {}", stamp.display()))?;
+            remove(std::fs::remove_dir_all(&folder)).with_context(|| format!("cannot remove {}", folder.display()))?;
             std::fs::create_dir_all(&self.cache).with_context(|| format!("cannot make {}", self.cache.display()))?;
             install(&folder)?;
             std::fs::write(&stamp, pins).context("cannot write the stamp")
@@ -120,14 +120,56 @@ impl Tools {
 /// # Errors
 /// If one is missing or too old, with what to do.
 pub(crate) fn prerequisites() -> Result<()> {
-    for (program, why) in
-        [("python3", "the Python clients"), ("node", "the Node.js clients"), ("npm", "the Node.js clients")]
-    {
-        if let Err(error) = output(Command::new(program).arg("--version")) {
-            bail!("`{program}` is needed for {why} and does not run ({error:#}): install it, then run this again");
-        }
+    for (program, arguments, needed) in NEEDED {
+        let found = output(Command::new(program).args(*arguments));
+        let found = found.with_context(|| format!("{needed} is needed: install it, then run this again"))?;
+        check_version(&String::from_utf8_lossy(&found), needed)?;
     }
     Ok(())
+}
+
+/// The programs, what makes them print their version, and the oldest that will do. Python's own packages for virtual
+/// environments are asked for as well: Debian leaves them out.
+const NEEDED: &[(&str, &[&str], Needed)] = &[
+    (
+        "python3",
+        &["-c", "import ensurepip, venv, platform; print(platform.python_version())"],
+        Needed { what: "Python with its venv module (on Debian: apt install python3-venv)", oldest: (3, 10) },
+    ),
+    ("node", &["--version"], Needed { what: "Node.js", oldest: (20, 0) }),
+    ("npm", &["--version"], Needed { what: "npm, which comes with Node.js,", oldest: (9, 0) }),
+];
+
+/// A program that the tests need.
+#[derive(Debug, Clone, Copy)]
+struct Needed {
+    what: &'static str,
+    /// Major and minor version.
+    oldest: (u32, u32),
+}
+
+impl std::fmt::Display for Needed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}.{} or newer", self.what, self.oldest.0, self.oldest.1)
+    }
+}
+
+/// Checks a version that a program printed, such as `v20.20.2`.
+fn check_version(printed: &str, needed: &Needed) -> Result<()> {
+    let printed = printed.trim();
+    let mut numbers = printed.trim_start_matches('v').split('.').map(str::parse::<u32>);
+    let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next()) else {
+        bail!("{needed} is needed, and what is installed calls its version {printed:?}")
+    };
+    if (major, minor) < needed.oldest {
+        bail!("{needed} is needed, and {printed} is installed: install a newer one, then run this again");
+    }
+    Ok(())
+}
+
+/// What is not there needs no removing.
+fn remove(removed: std::io::Result<()>) -> std::io::Result<()> {
+    removed.or_else(|error| if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
 }
 
 /// Some files, joined: they are what a tool's folder was made from.
@@ -162,6 +204,32 @@ mod tests {
                 .unwrap();
         }
         assert_eq!(installs, 2);
+        std::fs::remove_dir_all(cache).unwrap();
+    }
+
+    #[test]
+    fn a_version_that_is_too_old_or_none_is_refused_with_what_is_needed() {
+        let node = NEEDED[1].2;
+        assert!(check_version("v20.0.0\n", &node).is_ok() && check_version("v22.1.0", &node).is_ok());
+        for (printed, word) in [("v18.19.0", "Node.js 20.0 or newer is needed, and v18.19.0"), ("nonsense", "nonsense")]
+        {
+            let error = check_version(printed, &node).unwrap_err().to_string();
+            assert!(error.contains(word), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_installation_that_fails_after_its_folder_was_removed_does_not_count_as_the_one_before() {
+        let cache = scratch("interrupted");
+        let tools = Tools::at(&cache);
+        tools.ensure("tool", "a==1", |folder| Ok(std::fs::create_dir_all(folder)?)).unwrap();
+        std::fs::remove_dir_all(cache.join("tool")).unwrap();
+        let half = |folder: &Path| {
+            std::fs::create_dir_all(folder)?;
+            bail!("no network")
+        };
+        tools.ensure("tool", "a==1", half).unwrap_err();
+        assert!(tools.ensure("tool", "a==1", half).is_err(), "half a tool was taken for a whole one");
         std::fs::remove_dir_all(cache).unwrap();
     }
 

@@ -20,6 +20,7 @@ use url::Url;
 use self::http::Http;
 pub use self::http::SetupError;
 use self::request::Mode;
+pub use self::usage::UsageReader;
 use super::{Backend, Fault, Model, Pieces};
 
 mod http;
@@ -28,6 +29,7 @@ mod response;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod usage;
 
 /// A model server that speaks OpenAI's API.
 pub struct OpenAi {
@@ -85,7 +87,8 @@ impl Backend for OpenAi {
         response::embed(&self.http.read(answer).await?, payload.texts.len())
     }
 
-    /// Bytes pass through; a status of failure passes too, because the caller speaks this format.
+    /// Bytes pass through; a status of failure passes too, because the caller speaks this format. What is wrong
+    /// between this node and its server does not: the server's words on the node's key are not the caller's.
     async fn forward(&self, model: &str, payload: ForwardPayload) -> Result<Pieces<ForwardResponse>, Fault> {
         let path = match payload.format.as_str() {
             "openai/chat.completions" => "chat/completions",
@@ -98,6 +101,9 @@ impl Backend for OpenAi {
         };
         let body = with_model(model, &payload.body)?;
         let answer = self.http.send_raw(Method::POST, path, Some(body)).await?;
+        if let Some(fault) = http::own_fault(&answer) {
+            return Err(fault);
+        }
         Ok(forwarded(answer, self.http.patience))
     }
 

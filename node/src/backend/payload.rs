@@ -4,6 +4,8 @@ use comity_proto::inference::{ChatPayload, EmbedPayload, ForwardPayload, Message
 
 use super::Fault;
 
+pub mod needs;
+
 /// Messages in a conversation, as `ChatPayload.messages` states.
 const MAX_MESSAGES: usize = 4096;
 /// Parts in a message, as `Message.content` states.

@@ -72,8 +72,9 @@ pub enum BackendError {
     #[error(transparent)]
     Setup(#[from] SetupError),
     /// The GGUF file cannot be loaded.
-    #[error("{0}\nhint: `comity-node model fetch smollm2` gets a model and prints its path")]
-    Load(#[from] LoadError),
+    // Says its cause itself, so that the hint stands last.
+    #[error("{}\nhint: `comity-node model fetch smollm2` gets a model and prints its path", crate::error_chain(.0))]
+    Load(LoadError),
     /// The embedded model does not start.
     #[error(transparent)]
     Fault(#[from] Fault),
@@ -122,7 +123,10 @@ impl BackendConfig {
                 let url = self.url.clone().ok_or_else(|| needs("url"))?;
                 Arc::new(OpenAi::new(url, self.key()?.as_ref(), self.ca_file.as_deref(), self.patience())?)
             }
-            Kind::EmbeddedText => Arc::new(EmbeddedText::load(self.path.as_deref().ok_or_else(|| needs("path"))?)?),
+            Kind::EmbeddedText => {
+                let path = self.path.as_deref().ok_or_else(|| needs("path"))?;
+                Arc::new(EmbeddedText::load(path).map_err(BackendError::Load)?)
+            }
             Kind::EmbeddedEmbeddings => Arc::new(EmbeddedEmbeddings::load()?),
         })
     }

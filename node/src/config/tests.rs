@@ -14,8 +14,8 @@ fn node() -> SpiffeId {
 fn the_example_loads_and_fits() {
     let plan = Config::parse(EXAMPLE).unwrap().plan(&node()).unwrap();
     let names: Vec<_> = plan.iter().map(|planned| planned.offer.name().to_string()).collect();
-    assert_eq!(names, ["org-a.example/n1/chat", "org-a.example/n1/embed"]);
-    assert_eq!(plan[1].backend_model, "paraphrase-minilm-l3-v2");
+    assert_eq!(names, ["org-a.example/n1/chat", "org-a.example/n1/local-chat", "org-a.example/n1/embed"]);
+    assert_eq!(plan[2].backend_model, "paraphrase-minilm-l3-v2");
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn every_misfit_is_reported_at_once() {
         .replace("path = \"models", "url = \"http://x\"\npath = \"models");
     let misfits = Config::parse(&text).unwrap().plan(&node()).unwrap_err();
     let paths: Vec<_> = misfits.iter().map(|misfit| misfit.path.as_str()).collect();
-    assert_eq!(paths, ["backends.local-text", "offers.chat.backend", "offers.chat.id"]);
+    assert_eq!(paths, ["backends.local-text", "offers.local-chat.backend", "offers.chat.id"]);
 }
 
 #[test]

@@ -1,14 +1,11 @@
 //! A node on its own socket: whom it talks to, what it says of itself, and how it ends.
 
-use comity_identity::{Authority, Credentials, IdentityDir, KeyPair, OrganisationAnchors, PermitKey, SigningRequest};
+use comity_identity::{Authority, Credentials, KeyPair, OrganisationAnchors};
 use comity_proto::error::Detail;
 use comity_proto::inference::ChatRequest;
 use comity_proto::inference::inference_client::InferenceClient;
-use comity_runtime::clock::SystemClock;
 use comity_runtime::dial;
-use comity_types::{Clock as _, SpiffeId};
 use hyper_util::rt::TokioIo;
-use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
@@ -20,69 +17,12 @@ use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 
 use super::*;
+use crate::testing::{BROKER, NODE, World, chain};
 
-const NODE: &str = "spiffe://org-a.example/node/n1";
-const BROKER: &str = "spiffe://fed.example/broker/b1";
-const LIFETIME: Duration = Duration::from_secs(3600);
-const TOML: &str = r#"
-[node]
-listen = "127.0.0.1:0"
-data_dir = "data"
-[backends.small]
-kind = "embedded-embeddings"
-[terms.standard]
-retention = []
-training_use = "never"
-allowed_purposes = ["dpv:Purpose"]
-caller_rules = { served = "everyone" }
-[[offers]]
-id = "embed"
-model = "small"
-backend = "small"
-capabilities = ["embed"]
-processing_locations = ["DE"]
-licence = "Apache-2.0"
-terms = "standard"
-"#;
+mod renewal;
 
-/// A federation whose broker is down, and a member of it.
-struct World {
-    folder: TempDir,
-    federation: Authority,
-    organisation: Authority,
-    config: Config,
-}
-
-fn authority(domain: &str) -> Authority {
-    Authority::generate(domain.parse().unwrap(), SystemClock.now()).unwrap()
-}
-
-fn chain(authority: &Authority, id: &str, key: &KeyPair) -> Vec<comity_identity::CertificateDer<'static>> {
-    let id: SpiffeId = id.parse().unwrap();
-    let request = SigningRequest::parse(&key.signing_request(&id).unwrap()).unwrap();
-    authority.issue(&request, &id, &[], LIFETIME, SystemClock.now()).unwrap().chain
-}
-
-fn world() -> World {
-    let folder = tempfile::tempdir().unwrap();
-    let (federation, organisation) = (authority("fed.example"), authority("org-a.example"));
-    let root = Root {
-        version: comity_identity::root::ROOT_VERSION,
-        federation: "fed.example".parse().unwrap(),
-        broker: BROKER.parse().unwrap(),
-        addresses: vec!["127.0.0.1:9".to_owned()],
-        anchors: vec![federation.anchor()],
-        permit_key: PermitKey::generate().unwrap().public().unwrap(),
-        operators: vec!["spiffe://fed.example/operator/alice".parse().unwrap()],
-        founded_at: SystemClock.now(),
-    };
-    std::fs::write(folder.path().join("node.toml"), TOML).unwrap();
-    let config = Config::load(&folder.path().join("node.toml")).unwrap();
-    let dir = IdentityDir::create(config.identity_dir()).unwrap();
-    let key = dir.pending_key().unwrap();
-    dir.save(&chain(&organisation, NODE, &key), &root.to_json().unwrap()).unwrap();
-    World { folder, federation, organisation, config }
-}
+/// The address of a broker that is down.
+const NOBODY: &str = "127.0.0.1:9";
 
 struct Running {
     world: World,
@@ -91,10 +31,14 @@ struct Running {
     ended: tokio::task::JoinHandle<Result<(), NodeError>>,
 }
 
-#[expect(clippy::disallowed_methods, reason = "the node under test")]
 async fn run() -> Running {
-    let world = world();
+    let world = World::at(NOBODY);
     let node = Node::build(&world.config).await.unwrap();
+    run_in(world, node)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the node under test")]
+fn run_in(world: World, node: Node) -> Running {
     let (address, (stop, stopped)) = (node.local_addr(), oneshot::channel::<()>());
     let ended = tokio::spawn(node.run(async move { stopped.await.unwrap() }));
     Running { world, address, stop, ended }
@@ -103,12 +47,7 @@ async fn run() -> Running {
 impl Running {
     /// A channel as `id`, whose certificate `authority` issued.
     async fn dial(&self, authority: &Authority, id: &str) -> Result<Channel, tonic::transport::Error> {
-        let key = KeyPair::generate().unwrap();
-        let credentials = Arc::new(Credentials::new(chain(authority, id, &key), &key).unwrap());
-        let organisation = &self.world.organisation;
-        let anchors = OrganisationAnchors::new(organisation.domain().clone(), &[organisation.anchor()]).unwrap();
-        let tls =
-            tls::client_config(credentials, NODE.parse().unwrap(), Arc::new(anchors), Arc::new(SystemClock)).unwrap();
+        let tls = self.client(authority, id, Arc::new(SystemClock));
         let address = self.address.to_string();
         let connector = tower::service_fn(move |_: http::Uri| {
             let (address, tls) = (address.clone(), Arc::clone(&tls));
@@ -117,12 +56,21 @@ impl Running {
         Endpoint::from_static("http://node").connect_with_connector(connector).await
     }
 
+    /// What `id` calls the node with.
+    fn client(&self, authority: &Authority, id: &str, clock: Arc<dyn Clock>) -> Arc<rustls::ClientConfig> {
+        let key = KeyPair::generate().unwrap();
+        let credentials = Arc::new(Credentials::new(chain(authority, id, &key), &key).unwrap());
+        let organisation = &self.world.organisation;
+        let anchors = OrganisationAnchors::new(organisation.domain().clone(), &[organisation.anchor()]).unwrap();
+        tls::client_config(credentials, NODE.parse().unwrap(), Arc::new(anchors), clock).unwrap()
+    }
+
     async fn broker(&self) -> Channel {
         self.dial(&self.world.federation, BROKER).await.unwrap()
     }
 
     fn data(&self, file: &str) -> Option<String> {
-        std::fs::read_to_string(self.world.folder.path().join("data").join(file)).ok()
+        std::fs::read_to_string(self.world.data(file)).ok()
     }
 }
 
@@ -180,13 +128,13 @@ async fn a_node_says_where_it_listens_is_not_ready_before_its_offers_are_publish
 
 #[tokio::test]
 async fn an_offer_says_the_digest_of_its_embedded_model() {
-    let node = Node::build(&world().config).await.unwrap();
+    let node = Node::build(&World::at(NOBODY).config).await.unwrap();
     assert!(node.offers.iter().all(|offer| offer.model_sha256.is_some()), "{:?}", node.offers);
 }
 
 #[tokio::test]
 async fn without_an_identity_the_message_says_how_to_get_one() {
-    let world = world();
+    let world = World::at(NOBODY);
     std::fs::remove_dir_all(world.config.identity_dir()).unwrap();
     let error = Node::build(&world.config).await.unwrap_err();
     assert!(error.to_string().contains("comity-node join"), "{error}");

@@ -5,6 +5,8 @@ use comity_types::Timestamp;
 
 use super::*;
 
+mod following;
+
 fn root() -> Digest {
     Digest::of(b"root")
 }

@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout_at};
 use tonic::{Code, Request, Status};
 
 use super::{Method, Parts, Route, Routes, Server, deadline, failure};
+use crate::backend::payload::needs::Needs;
 use crate::backend::{Backend, Fault};
 use crate::guard::{Guard, VerifiedPermit};
 use crate::replica::Replica;
@@ -135,6 +136,17 @@ impl Admitted {
         &self.route.backend_model
     }
 
+    /// Holds what a payload needs against what the offer says that the model can do: the broker, which does not read
+    /// payloads, cannot.
+    pub(super) fn offers(&self, needs: &Needs) -> Result<(), Status> {
+        let (offer, permit) = (&self.route.offer, &self.permit);
+        let lacking: Vec<_> = needs.iter().filter(|(needed, _)| !offer.capabilities.contains(needed)).collect();
+        let Some((missing, field)) = lacking.first() else { return Ok(()) };
+        tracing::debug!(offer = %permit.offer(), decision = %permit.decision(), %field, "the offer lacks a capability");
+        let reasons = lacking.iter().map(|(missing, _)| failure::missing(**missing)).collect();
+        Err(failure::incapable(permit.offer(), &offer.model, permit.decision(), (**missing, field), reasons).into())
+    }
+
     /// Waits for the backend, until the call's deadline.
     pub(super) async fn run<T>(&self, work: impl Future<Output = Result<T, Fault>>) -> Result<T, Status> {
         let done = timeout_at(self.deadline, work).await.map_err(|_| Status::from(failure::late()))?;
@@ -159,6 +171,6 @@ impl Admitted {
         } else {
             tracing::warn!(%offer, %decision, reason, error = %fault, "the backend failed");
         }
-        Failure::from(fault).into()
+        failure::of_fault(fault, offer).into()
     }
 }

@@ -29,7 +29,7 @@ pub(super) fn whole<T>(usage: Option<Usage>, answer: T) -> Response<T> {
 pub(super) fn pieces<T: Send + 'static>(
     admitted: Admitted,
     mut pieces: Pieces<T>,
-    usage: impl Fn(&T) -> Option<Usage> + Send + 'static,
+    mut usage: impl FnMut(&T) -> Option<Usage> + Send + 'static,
 ) -> Response<BoxStream<'static, Result<T, Status>>> {
     let late = LateTrailers::default();
     let filled = late.clone();

@@ -24,9 +24,13 @@ use crate::backend::{Backend, Fault, Model, Pieces};
 use crate::config::Config;
 use crate::guard::SIGNED_PREFIX;
 
+mod payloads;
+
 const NODE: &str = "spiffe://org-a.example/node/n1";
 const APP: &str = "spiffe://org-b.example/app/a1";
 const USAGE: wire::Usage = wire::Usage { input_tokens: 3, output_tokens: 2 };
+/// A forwarded answer, in pieces.
+const FORWARDED: [&str; 3] = [r#"{"choices":[],"usa"#, r#"ge":{"prompt_tokens":3,"#, r#""completion_tokens":2}}"#];
 const NODE_TOML: &str = r#"
 [node]
 listen = "127.0.0.1:0"
@@ -43,7 +47,7 @@ caller_rules = { served = ["DE"] }
 id = "chat"
 model = "test-model"
 backend = "server"
-capabilities = ["chat", "embed"]
+capabilities = ["chat", "embed", "forward"]
 processing_locations = ["DE"]
 licence = "Apache-2.0"
 terms = "standard"
@@ -120,7 +124,8 @@ impl Backend for Fake {
     }
 
     async fn forward(&self, model: &str, _: wire::ForwardPayload) -> Result<Pieces<wire::ForwardResponse>, Fault> {
-        self.take(model).map(|()| futures::stream::empty().boxed())
+        let piece = |body: &&'static str| Ok(wire::ForwardResponse { body: (*body).into(), ..Default::default() });
+        self.take(model).map(|()| futures::stream::iter(FORWARDED.iter().map(piece).collect::<Vec<_>>()).boxed())
     }
 
     async fn models(&self) -> Result<Vec<Model>, Fault> {
@@ -308,6 +313,16 @@ async fn a_payload_out_of_bounds_never_reaches_the_backend() {
     let mut empty = world.chat_request();
     empty.get_mut().payload = None;
     assert_eq!(world.refused(empty).await, reason(Code::InvalidArgument, "PAYLOAD_INVALID"));
+}
+
+#[tokio::test]
+async fn what_a_broker_says_that_does_not_fit_is_not_served_upon() {
+    let world = world().knowing(statements("DE").into_iter().take(2).collect());
+    let skipped = Entry { epoch: 4, at: now(), by: None, statement: statements("DE").remove(2) };
+    world.replica.take(4, &skipped.to_json().unwrap()).unwrap_err();
+    let mut request = world.chat_request();
+    request.set_timeout(Duration::from_millis(50));
+    assert_eq!(world.refused(request).await, reason(Code::Unavailable, "REPLICA_BEHIND"));
 }
 
 #[tokio::test]

@@ -2,12 +2,32 @@
 /// Ask for the models.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListModelsRequest {}
+impl ::prost::Name for ListModelsRequest {
+    const NAME: &'static str = "ListModelsRequest";
+    const PACKAGE: &'static str = "comity.catalog.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.catalog.v1.ListModelsRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.catalog.v1.ListModelsRequest".into()
+    }
+}
 /// The models.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListModelsResponse {
     /// Sorted by name.
     #[prost(message, repeated, tag = "1")]
     pub models: ::prost::alloc::vec::Vec<Model>,
+}
+impl ::prost::Name for ListModelsResponse {
+    const NAME: &'static str = "ListModelsResponse";
+    const PACKAGE: &'static str = "comity.catalog.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.catalog.v1.ListModelsResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.catalog.v1.ListModelsResponse".into()
+    }
 }
 /// A model that at least one node offers.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -25,6 +45,16 @@ pub struct Model {
     #[prost(string, repeated, tag = "4")]
     pub processing_locations: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
+impl ::prost::Name for Model {
+    const NAME: &'static str = "Model";
+    const PACKAGE: &'static str = "comity.catalog.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.catalog.v1.Model".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.catalog.v1.Model".into()
+    }
+}
 /// Ask for the offers.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListOffersRequest {
@@ -32,12 +62,32 @@ pub struct ListOffersRequest {
     #[prost(string, tag = "1")]
     pub model: ::prost::alloc::string::String,
 }
+impl ::prost::Name for ListOffersRequest {
+    const NAME: &'static str = "ListOffersRequest";
+    const PACKAGE: &'static str = "comity.catalog.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.catalog.v1.ListOffersRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.catalog.v1.ListOffersRequest".into()
+    }
+}
 /// The offers.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListOffersResponse {
     /// Sorted by organisation, node and id.
     #[prost(message, repeated, tag = "1")]
     pub offers: ::prost::alloc::vec::Vec<OfferEntry>,
+}
+impl ::prost::Name for ListOffersResponse {
+    const NAME: &'static str = "ListOffersResponse";
+    const PACKAGE: &'static str = "comity.catalog.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.catalog.v1.ListOffersResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.catalog.v1.ListOffersResponse".into()
+    }
 }
 /// An offer and who makes it.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -55,6 +105,16 @@ pub struct OfferEntry {
     #[prost(string, tag = "4")]
     pub state: ::prost::alloc::string::String,
 }
+impl ::prost::Name for OfferEntry {
+    const NAME: &'static str = "OfferEntry";
+    const PACKAGE: &'static str = "comity.catalog.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.catalog.v1.OfferEntry".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.catalog.v1.OfferEntry".into()
+    }
+}
 /// Ask what would happen.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ExplainRequest {
@@ -65,6 +125,16 @@ pub struct ExplainRequest {
     #[prost(enumeration = "super::super::policy::v1::Capability", tag = "2")]
     pub capability: i32,
 }
+impl ::prost::Name for ExplainRequest {
+    const NAME: &'static str = "ExplainRequest";
+    const PACKAGE: &'static str = "comity.catalog.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.catalog.v1.ExplainRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.catalog.v1.ExplainRequest".into()
+    }
+}
 /// What would happen.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ExplainResponse {
@@ -74,6 +144,16 @@ pub struct ExplainResponse {
     /// The epoch of the registry that it was computed against.
     #[prost(uint64, tag = "2")]
     pub epoch: u64,
+}
+impl ::prost::Name for ExplainResponse {
+    const NAME: &'static str = "ExplainResponse";
+    const PACKAGE: &'static str = "comity.catalog.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.catalog.v1.ExplainResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.catalog.v1.ExplainResponse".into()
+    }
 }
 /// Generated client implementations.
 pub mod catalog_client {
@@ -375,7 +455,7 @@ pub mod catalog_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListModelsSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
+                        let codec = crate::strict::Codec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,
@@ -420,7 +500,7 @@ pub mod catalog_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListOffersSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
+                        let codec = crate::strict::Codec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,
@@ -463,7 +543,7 @@ pub mod catalog_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ExplainSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
+                        let codec = crate::strict::Codec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,

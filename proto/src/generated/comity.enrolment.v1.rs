@@ -2,12 +2,32 @@
 /// Ask for the root document.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetRootRequest {}
+impl ::prost::Name for GetRootRequest {
+    const NAME: &'static str = "GetRootRequest";
+    const PACKAGE: &'static str = "comity.enrolment.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.enrolment.v1.GetRootRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.enrolment.v1.GetRootRequest".into()
+    }
+}
 /// The root document.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetRootResponse {
     /// JSON, as it was founded: its SHA-256 is the federation's root digest.
     #[prost(bytes = "bytes", tag = "1")]
     pub root: ::prost::bytes::Bytes,
+}
+impl ::prost::Name for GetRootResponse {
+    const NAME: &'static str = "GetRootResponse";
+    const PACKAGE: &'static str = "comity.enrolment.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.enrolment.v1.GetRootResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.enrolment.v1.GetRootResponse".into()
+    }
 }
 /// Take up an invite.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -24,6 +44,20 @@ pub struct JoinRequest {
     /// The facts of the organisation, where the invite is for a new one.
     #[prost(message, optional, tag = "4")]
     pub organisation: ::core::option::Option<super::super::policy::v1::Organisation>,
+    /// What the caller can become: 1 to 3 kinds, none of them unspecified. An invite for another kind is
+    /// refused (INVITE_OF_ANOTHER_KIND) before it is bound to the key, and can still be taken up elsewhere.
+    #[prost(enumeration = "super::super::membership::v1::Kind", repeated, tag = "5")]
+    pub kinds: ::prost::alloc::vec::Vec<i32>,
+}
+impl ::prost::Name for JoinRequest {
+    const NAME: &'static str = "JoinRequest";
+    const PACKAGE: &'static str = "comity.enrolment.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.enrolment.v1.JoinRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.enrolment.v1.JoinRequest".into()
+    }
 }
 /// Where the enrolment stands.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -48,6 +82,16 @@ pub mod join_response {
         Rejected(super::Rejected),
     }
 }
+impl ::prost::Name for JoinResponse {
+    const NAME: &'static str = "JoinResponse";
+    const PACKAGE: &'static str = "comity.enrolment.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.enrolment.v1.JoinResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.enrolment.v1.JoinResponse".into()
+    }
+}
 /// Operators have to approve first.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Pending {
@@ -57,6 +101,16 @@ pub struct Pending {
     /// A short form of the key's SHA-256, to compare over the telephone.
     #[prost(string, tag = "2")]
     pub fingerprint: ::prost::alloc::string::String,
+}
+impl ::prost::Name for Pending {
+    const NAME: &'static str = "Pending";
+    const PACKAGE: &'static str = "comity.enrolment.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.enrolment.v1.Pending".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.enrolment.v1.Pending".into()
+    }
 }
 /// An identity.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -74,12 +128,32 @@ pub struct Issued {
     #[prost(message, optional, tag = "4")]
     pub not_after: ::core::option::Option<::prost_types::Timestamp>,
 }
+impl ::prost::Name for Issued {
+    const NAME: &'static str = "Issued";
+    const PACKAGE: &'static str = "comity.enrolment.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.enrolment.v1.Issued".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.enrolment.v1.Issued".into()
+    }
+}
 /// Operators said no.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Rejected {
     /// Why.
     #[prost(string, tag = "1")]
     pub reason: ::prost::alloc::string::String,
+}
+impl ::prost::Name for Rejected {
+    const NAME: &'static str = "Rejected";
+    const PACKAGE: &'static str = "comity.enrolment.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.enrolment.v1.Rejected".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.enrolment.v1.Rejected".into()
+    }
 }
 /// Get a fresh certificate.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -88,12 +162,32 @@ pub struct RenewRequest {
     #[prost(bytes = "bytes", tag = "1")]
     pub csr_der: ::prost::bytes::Bytes,
 }
+impl ::prost::Name for RenewRequest {
+    const NAME: &'static str = "RenewRequest";
+    const PACKAGE: &'static str = "comity.enrolment.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.enrolment.v1.RenewRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.enrolment.v1.RenewRequest".into()
+    }
+}
 /// A fresh certificate.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RenewResponse {
     /// The identity.
     #[prost(message, optional, tag = "1")]
     pub issued: ::core::option::Option<Issued>,
+}
+impl ::prost::Name for RenewResponse {
+    const NAME: &'static str = "RenewResponse";
+    const PACKAGE: &'static str = "comity.enrolment.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.enrolment.v1.RenewResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.enrolment.v1.RenewResponse".into()
+    }
 }
 /// Generated client implementations.
 pub mod enrolment_client {
@@ -383,7 +477,7 @@ pub mod enrolment_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = GetRootSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
+                        let codec = crate::strict::Codec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,
@@ -426,7 +520,7 @@ pub mod enrolment_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = JoinSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
+                        let codec = crate::strict::Codec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,
@@ -469,7 +563,7 @@ pub mod enrolment_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = RenewSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
+                        let codec = crate::strict::Codec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,

@@ -15,6 +15,16 @@ pub struct Envelope {
     #[prost(string, repeated, tag = "4")]
     pub access_origins: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
+impl ::prost::Name for Envelope {
+    const NAME: &'static str = "Envelope";
+    const PACKAGE: &'static str = "comity.inference.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.inference.v1.Envelope".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.inference.v1.Envelope".into()
+    }
+}
 /// Ask for one answer.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ChatRequest {
@@ -25,6 +35,16 @@ pub struct ChatRequest {
     #[prost(message, optional, tag = "2")]
     pub payload: ::core::option::Option<ChatPayload>,
 }
+impl ::prost::Name for ChatRequest {
+    const NAME: &'static str = "ChatRequest";
+    const PACKAGE: &'static str = "comity.inference.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.inference.v1.ChatRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.inference.v1.ChatRequest".into()
+    }
+}
 /// Ask for an answer as it is made.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ChatStreamRequest {
@@ -34,6 +54,16 @@ pub struct ChatStreamRequest {
     /// For the node.
     #[prost(message, optional, tag = "2")]
     pub payload: ::core::option::Option<ChatPayload>,
+}
+impl ::prost::Name for ChatStreamRequest {
+    const NAME: &'static str = "ChatStreamRequest";
+    const PACKAGE: &'static str = "comity.inference.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.inference.v1.ChatStreamRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.inference.v1.ChatStreamRequest".into()
+    }
 }
 /// A conversation and how to go on with it.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -63,6 +93,16 @@ pub struct ChatPayload {
     #[prost(uint32, optional, tag = "8")]
     pub top_log_probabilities: ::core::option::Option<u32>,
 }
+impl ::prost::Name for ChatPayload {
+    const NAME: &'static str = "ChatPayload";
+    const PACKAGE: &'static str = "comity.inference.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.inference.v1.ChatPayload".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.inference.v1.ChatPayload".into()
+    }
+}
 /// How tokens are chosen. Absent fields are the backend's defaults.
 #[derive(Clone, Copy, PartialEq, ::prost::Message)]
 pub struct Sampling {
@@ -82,6 +122,16 @@ pub struct Sampling {
     #[prost(float, optional, tag = "5")]
     pub presence_penalty: ::core::option::Option<f32>,
 }
+impl ::prost::Name for Sampling {
+    const NAME: &'static str = "Sampling";
+    const PACKAGE: &'static str = "comity.inference.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.inference.v1.Sampling".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.inference.v1.Sampling".into()
+    }
+}
 /// One message of a conversation.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Message {
@@ -97,6 +147,16 @@ pub struct Message {
     /// The call that this message answers, on messages of a tool.
     #[prost(string, tag = "4")]
     pub tool_call_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for Message {
+    const NAME: &'static str = "Message";
+    const PACKAGE: &'static str = "comity.inference.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.inference.v1.Message".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.inference.v1.Message".into()
+    }
 }
 /// Text or an image.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -118,6 +178,16 @@ pub mod content_part {
         Image(super::Image),
     }
 }
+impl ::prost::Name for ContentPart {
+    const NAME: &'static str = "ContentPart";
+    const PACKAGE: &'static str = "comity.inference.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.inference.v1.ContentPart".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.inference.v1.ContentPart".into()
+    }
+}
 /// An image inside a message.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Image {
@@ -127,6 +197,16 @@ pub struct Image {
     /// Its bytes.
     #[prost(bytes = "bytes", tag = "2")]
     pub data: ::prost::bytes::Bytes,
+}
+impl ::prost::Name for Image {
+    const NAME: &'static str = "Image";
+    const PACKAGE: &'static str = "comity.inference.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.inference.v1.Image".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.inference.v1.Image".into()
+    }
 }
 /// A function that the model may call.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -140,6 +220,16 @@ pub struct Tool {
     /// Its parameters as a JSON Schema document.
     #[prost(string, tag = "3")]
     pub parameters_json_schema: ::prost::alloc::string::String,
+}
+impl ::prost::Name for Tool {
+    const NAME: &'static str = "Tool";
+    const PACKAGE: &'static str = "comity.inference.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.inference.v1.Tool".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.inference.v1.Tool".into()
+    }
 }
 /// Whether the model must call a tool.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -167,6 +257,16 @@ pub mod tool_choice {
         Tool(::prost::alloc::string::String),
     }
 }
+impl ::prost::Name for ToolChoice {
+    const NAME: &'static str = "ToolChoice";
+    const PACKAGE: &'static str = "comity.inference.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.inference.v1.ToolChoice".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.inference.v1.ToolChoice".into()
+    }
+}
 /// A call that the model made.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ToolCall {
@@ -179,6 +279,16 @@ pub struct ToolCall {
     /// The arguments, as the model wrote them: JSON, not checked.
     #[prost(string, tag = "3")]
     pub arguments_json: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ToolCall {
+    const NAME: &'static str = "ToolCall";
+    const PACKAGE: &'static str = "comity.inference.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.inference.v1.ToolCall".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.inference.v1.ToolCall".into()
+    }
 }
 /// The shape of an answer.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -200,6 +310,16 @@ pub mod response_format {
         JsonSchema(::prost::alloc::string::String),
     }
 }
+impl ::prost::Name for ResponseFormat {
+    const NAME: &'static str = "ResponseFormat";
+    const PACKAGE: &'static str = "comity.inference.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.inference.v1.ResponseFormat".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.inference.v1.ResponseFormat".into()
+    }
+}
 /// Tokens that a request used, as the backend counted them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Usage {
@@ -209,6 +329,16 @@ pub struct Usage {
     /// Tokens written.
     #[prost(uint64, tag = "2")]
     pub output_tokens: u64,
+}
+impl ::prost::Name for Usage {
+    const NAME: &'static str = "Usage";
+    const PACKAGE: &'static str = "comity.inference.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.inference.v1.Usage".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.inference.v1.Usage".into()
+    }
 }
 /// One answer.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -225,6 +355,16 @@ pub struct ChatResponse {
     /// The log-probabilities, where they were asked for.
     #[prost(message, repeated, tag = "4")]
     pub log_probabilities: ::prost::alloc::vec::Vec<TokenLogProbability>,
+}
+impl ::prost::Name for ChatResponse {
+    const NAME: &'static str = "ChatResponse";
+    const PACKAGE: &'static str = "comity.inference.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.inference.v1.ChatResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.inference.v1.ChatResponse".into()
+    }
 }
 /// A piece of an answer.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -245,6 +385,16 @@ pub struct ChatStreamResponse {
     #[prost(message, repeated, tag = "5")]
     pub log_probabilities: ::prost::alloc::vec::Vec<TokenLogProbability>,
 }
+impl ::prost::Name for ChatStreamResponse {
+    const NAME: &'static str = "ChatStreamResponse";
+    const PACKAGE: &'static str = "comity.inference.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.inference.v1.ChatStreamResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.inference.v1.ChatStreamResponse".into()
+    }
+}
 /// A piece of a tool call.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ToolCallDelta {
@@ -261,6 +411,16 @@ pub struct ToolCallDelta {
     #[prost(string, tag = "4")]
     pub arguments_json: ::prost::alloc::string::String,
 }
+impl ::prost::Name for ToolCallDelta {
+    const NAME: &'static str = "ToolCallDelta";
+    const PACKAGE: &'static str = "comity.inference.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.inference.v1.ToolCallDelta".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.inference.v1.ToolCallDelta".into()
+    }
+}
 /// How likely a token was.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct TokenLogProbability {
@@ -274,6 +434,16 @@ pub struct TokenLogProbability {
     #[prost(message, repeated, tag = "3")]
     pub top: ::prost::alloc::vec::Vec<TopToken>,
 }
+impl ::prost::Name for TokenLogProbability {
+    const NAME: &'static str = "TokenLogProbability";
+    const PACKAGE: &'static str = "comity.inference.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.inference.v1.TokenLogProbability".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.inference.v1.TokenLogProbability".into()
+    }
+}
 /// A token that was likely.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct TopToken {
@@ -283,6 +453,16 @@ pub struct TopToken {
     /// Its natural logarithm of probability.
     #[prost(float, tag = "2")]
     pub log_probability: f32,
+}
+impl ::prost::Name for TopToken {
+    const NAME: &'static str = "TopToken";
+    const PACKAGE: &'static str = "comity.inference.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.inference.v1.TopToken".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.inference.v1.TopToken".into()
+    }
 }
 /// Ask for vectors.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -294,12 +474,32 @@ pub struct EmbedRequest {
     #[prost(message, optional, tag = "2")]
     pub payload: ::core::option::Option<EmbedPayload>,
 }
+impl ::prost::Name for EmbedRequest {
+    const NAME: &'static str = "EmbedRequest";
+    const PACKAGE: &'static str = "comity.inference.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.inference.v1.EmbedRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.inference.v1.EmbedRequest".into()
+    }
+}
 /// Texts to embed.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct EmbedPayload {
     /// 1 to 2048 texts.
     #[prost(string, repeated, tag = "1")]
     pub texts: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+impl ::prost::Name for EmbedPayload {
+    const NAME: &'static str = "EmbedPayload";
+    const PACKAGE: &'static str = "comity.inference.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.inference.v1.EmbedPayload".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.inference.v1.EmbedPayload".into()
+    }
 }
 /// Vectors in the order of the texts.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -311,12 +511,32 @@ pub struct EmbedResponse {
     #[prost(message, optional, tag = "2")]
     pub usage: ::core::option::Option<Usage>,
 }
+impl ::prost::Name for EmbedResponse {
+    const NAME: &'static str = "EmbedResponse";
+    const PACKAGE: &'static str = "comity.inference.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.inference.v1.EmbedResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.inference.v1.EmbedResponse".into()
+    }
+}
 /// One vector.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Embedding {
     /// Its components; their number is the model's dimension.
     #[prost(float, repeated, tag = "1")]
     pub values: ::prost::alloc::vec::Vec<f32>,
+}
+impl ::prost::Name for Embedding {
+    const NAME: &'static str = "Embedding";
+    const PACKAGE: &'static str = "comity.inference.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.inference.v1.Embedding".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.inference.v1.Embedding".into()
+    }
 }
 /// A body for a backend.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -328,6 +548,16 @@ pub struct ForwardRequest {
     #[prost(message, optional, tag = "2")]
     pub payload: ::core::option::Option<ForwardPayload>,
 }
+impl ::prost::Name for ForwardRequest {
+    const NAME: &'static str = "ForwardRequest";
+    const PACKAGE: &'static str = "comity.inference.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.inference.v1.ForwardRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.inference.v1.ForwardRequest".into()
+    }
+}
 /// A body in a backend's wire format.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ForwardPayload {
@@ -337,6 +567,16 @@ pub struct ForwardPayload {
     /// The body. The node sets its model to the offer's.
     #[prost(bytes = "bytes", tag = "2")]
     pub body: ::prost::bytes::Bytes,
+}
+impl ::prost::Name for ForwardPayload {
+    const NAME: &'static str = "ForwardPayload";
+    const PACKAGE: &'static str = "comity.inference.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.inference.v1.ForwardPayload".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.inference.v1.ForwardPayload".into()
+    }
 }
 /// A piece of a backend's answer.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -350,6 +590,16 @@ pub struct ForwardResponse {
     /// The next bytes of the body.
     #[prost(bytes = "bytes", tag = "3")]
     pub body: ::prost::bytes::Bytes,
+}
+impl ::prost::Name for ForwardResponse {
+    const NAME: &'static str = "ForwardResponse";
+    const PACKAGE: &'static str = "comity.inference.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.inference.v1.ForwardResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.inference.v1.ForwardResponse".into()
+    }
 }
 /// Who wrote a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -761,7 +1011,7 @@ pub mod inference_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ChatSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
+                        let codec = crate::strict::Codec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,
@@ -807,7 +1057,7 @@ pub mod inference_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ChatStreamSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
+                        let codec = crate::strict::Codec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,
@@ -850,7 +1100,7 @@ pub mod inference_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = EmbedSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
+                        let codec = crate::strict::Codec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,
@@ -896,7 +1146,7 @@ pub mod inference_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ForwardSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
+                        let codec = crate::strict::Codec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,

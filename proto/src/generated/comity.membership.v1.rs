@@ -15,47 +15,107 @@ pub struct InviteRequest {
     #[prost(uint32, tag = "4")]
     pub ttl_seconds: u32,
 }
+impl ::prost::Name for InviteRequest {
+    const NAME: &'static str = "InviteRequest";
+    const PACKAGE: &'static str = "comity.membership.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.membership.v1.InviteRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.membership.v1.InviteRequest".into()
+    }
+}
 /// The invite.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct InviteResponse {
     /// One string that the member gives to `join`: id, secret, root digest, broker address.
     #[prost(string, tag = "1")]
     pub invite: ::prost::alloc::string::String,
-    /// The invite's id.
+    /// The invite's id, by which `reject` revokes it.
     #[prost(string, tag = "2")]
     pub invite_id: ::prost::alloc::string::String,
     /// When it ends.
     #[prost(message, optional, tag = "3")]
     pub expires_at: ::core::option::Option<::prost_types::Timestamp>,
 }
+impl ::prost::Name for InviteResponse {
+    const NAME: &'static str = "InviteResponse";
+    const PACKAGE: &'static str = "comity.membership.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.membership.v1.InviteResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.membership.v1.InviteResponse".into()
+    }
+}
 /// Ask for enrolments.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListEnrolmentsRequest {}
-/// Enrolments that wait.
+impl ::prost::Name for ListEnrolmentsRequest {
+    const NAME: &'static str = "ListEnrolmentsRequest";
+    const PACKAGE: &'static str = "comity.membership.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.membership.v1.ListEnrolmentsRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.membership.v1.ListEnrolmentsRequest".into()
+    }
+}
+/// Enrolments that operators can still answer.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListEnrolmentsResponse {
-    /// Oldest first.
+    /// Those that wait, oldest first; then the open invites, the one that ends first at the head.
     #[prost(message, repeated, tag = "1")]
     pub enrolments: ::prost::alloc::vec::Vec<Enrolment>,
 }
-/// An enrolment that waits.
+impl ::prost::Name for ListEnrolmentsResponse {
+    const NAME: &'static str = "ListEnrolmentsResponse";
+    const PACKAGE: &'static str = "comity.membership.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.membership.v1.ListEnrolmentsResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.membership.v1.ListEnrolmentsResponse".into()
+    }
+}
+/// An invite, and what was asked for with it.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Enrolment {
     /// What `approve` and `reject` take.
     #[prost(string, tag = "1")]
     pub id: ::prost::alloc::string::String,
-    /// The SPIFFE ID that it asks for.
+    /// The SPIFFE ID that it is for.
     #[prost(string, tag = "2")]
     pub spiffe_id: ::prost::alloc::string::String,
-    /// A short form of the key's SHA-256.
+    /// A short form of the key's SHA-256; empty while the invite is open.
     #[prost(string, tag = "3")]
     pub fingerprint: ::prost::alloc::string::String,
-    /// The facts that the organisation states of itself.
+    /// The facts that the organisation states of itself; absent while the invite is open, and where the
+    /// organisation takes part already.
     #[prost(message, optional, tag = "4")]
     pub organisation: ::core::option::Option<super::super::policy::v1::Organisation>,
-    /// When it was asked for.
+    /// When it was asked for; absent while the invite is open.
     #[prost(message, optional, tag = "5")]
     pub requested_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Where it stands.
+    #[prost(enumeration = "EnrolmentState", tag = "6")]
+    pub state: i32,
+    /// The SPIFFE ID of the operator who invited.
+    #[prost(string, tag = "7")]
+    pub invited_by: ::prost::alloc::string::String,
+    /// When the invite ends.
+    #[prost(message, optional, tag = "8")]
+    pub expires_at: ::core::option::Option<::prost_types::Timestamp>,
+}
+impl ::prost::Name for Enrolment {
+    const NAME: &'static str = "Enrolment";
+    const PACKAGE: &'static str = "comity.membership.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.membership.v1.Enrolment".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.membership.v1.Enrolment".into()
+    }
 }
 /// Let an enrolment in.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -64,6 +124,16 @@ pub struct ApproveRequest {
     #[prost(string, tag = "1")]
     pub enrolment_id: ::prost::alloc::string::String,
 }
+impl ::prost::Name for ApproveRequest {
+    const NAME: &'static str = "ApproveRequest";
+    const PACKAGE: &'static str = "comity.membership.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.membership.v1.ApproveRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.membership.v1.ApproveRequest".into()
+    }
+}
 /// It is in.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ApproveResponse {
@@ -71,19 +141,49 @@ pub struct ApproveResponse {
     #[prost(uint64, tag = "1")]
     pub epoch: u64,
 }
-/// Turn an enrolment down.
+impl ::prost::Name for ApproveResponse {
+    const NAME: &'static str = "ApproveResponse";
+    const PACKAGE: &'static str = "comity.membership.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.membership.v1.ApproveResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.membership.v1.ApproveResponse".into()
+    }
+}
+/// Turn an enrolment down, or revoke an open invite.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RejectRequest {
-    /// The enrolment.
+    /// The enrolment, or the invite.
     #[prost(string, tag = "1")]
     pub enrolment_id: ::prost::alloc::string::String,
     /// Why. 1 to 1024 bytes.
     #[prost(string, tag = "2")]
     pub reason: ::prost::alloc::string::String,
 }
-/// It is turned down.
+impl ::prost::Name for RejectRequest {
+    const NAME: &'static str = "RejectRequest";
+    const PACKAGE: &'static str = "comity.membership.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.membership.v1.RejectRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.membership.v1.RejectRequest".into()
+    }
+}
+/// It is turned down or revoked.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RejectResponse {}
+impl ::prost::Name for RejectResponse {
+    const NAME: &'static str = "RejectResponse";
+    const PACKAGE: &'static str = "comity.membership.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.membership.v1.RejectResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.membership.v1.RejectResponse".into()
+    }
+}
 /// Stop a member.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SuspendRequest {
@@ -94,12 +194,32 @@ pub struct SuspendRequest {
     #[prost(string, tag = "2")]
     pub reason: ::prost::alloc::string::String,
 }
+impl ::prost::Name for SuspendRequest {
+    const NAME: &'static str = "SuspendRequest";
+    const PACKAGE: &'static str = "comity.membership.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.membership.v1.SuspendRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.membership.v1.SuspendRequest".into()
+    }
+}
 /// It is stopped.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SuspendResponse {
     /// The epoch at which it is.
     #[prost(uint64, tag = "1")]
     pub epoch: u64,
+}
+impl ::prost::Name for SuspendResponse {
+    const NAME: &'static str = "SuspendResponse";
+    const PACKAGE: &'static str = "comity.membership.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.membership.v1.SuspendResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.membership.v1.SuspendResponse".into()
+    }
 }
 /// End a suspension.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -108,6 +228,16 @@ pub struct LiftRequest {
     #[prost(string, tag = "1")]
     pub member: ::prost::alloc::string::String,
 }
+impl ::prost::Name for LiftRequest {
+    const NAME: &'static str = "LiftRequest";
+    const PACKAGE: &'static str = "comity.membership.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.membership.v1.LiftRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.membership.v1.LiftRequest".into()
+    }
+}
 /// It is lifted.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct LiftResponse {
@@ -115,9 +245,29 @@ pub struct LiftResponse {
     #[prost(uint64, tag = "1")]
     pub epoch: u64,
 }
+impl ::prost::Name for LiftResponse {
+    const NAME: &'static str = "LiftResponse";
+    const PACKAGE: &'static str = "comity.membership.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.membership.v1.LiftResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.membership.v1.LiftResponse".into()
+    }
+}
 /// Ask for organisations.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListOrganisationsRequest {}
+impl ::prost::Name for ListOrganisationsRequest {
+    const NAME: &'static str = "ListOrganisationsRequest";
+    const PACKAGE: &'static str = "comity.membership.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.membership.v1.ListOrganisationsRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.membership.v1.ListOrganisationsRequest".into()
+    }
+}
 /// The organisations.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListOrganisationsResponse {
@@ -127,6 +277,16 @@ pub struct ListOrganisationsResponse {
     /// The epoch of this answer.
     #[prost(uint64, tag = "2")]
     pub epoch: u64,
+}
+impl ::prost::Name for ListOrganisationsResponse {
+    const NAME: &'static str = "ListOrganisationsResponse";
+    const PACKAGE: &'static str = "comity.membership.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.membership.v1.ListOrganisationsResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.membership.v1.ListOrganisationsResponse".into()
+    }
 }
 /// An organisation.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -147,9 +307,29 @@ pub struct OrganisationEntry {
     #[prost(uint32, tag = "5")]
     pub apps: u32,
 }
+impl ::prost::Name for OrganisationEntry {
+    const NAME: &'static str = "OrganisationEntry";
+    const PACKAGE: &'static str = "comity.membership.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.membership.v1.OrganisationEntry".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.membership.v1.OrganisationEntry".into()
+    }
+}
 /// Ask for nodes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListNodesRequest {}
+impl ::prost::Name for ListNodesRequest {
+    const NAME: &'static str = "ListNodesRequest";
+    const PACKAGE: &'static str = "comity.membership.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.membership.v1.ListNodesRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.membership.v1.ListNodesRequest".into()
+    }
+}
 /// The nodes.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListNodesResponse {
@@ -159,6 +339,16 @@ pub struct ListNodesResponse {
     /// The epoch of this answer.
     #[prost(uint64, tag = "2")]
     pub epoch: u64,
+}
+impl ::prost::Name for ListNodesResponse {
+    const NAME: &'static str = "ListNodesResponse";
+    const PACKAGE: &'static str = "comity.membership.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.membership.v1.ListNodesResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.membership.v1.ListNodesResponse".into()
+    }
 }
 /// A node.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -182,9 +372,29 @@ pub struct NodeEntry {
     #[prost(string, tag = "6")]
     pub link: ::prost::alloc::string::String,
 }
+impl ::prost::Name for NodeEntry {
+    const NAME: &'static str = "NodeEntry";
+    const PACKAGE: &'static str = "comity.membership.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.membership.v1.NodeEntry".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.membership.v1.NodeEntry".into()
+    }
+}
 /// Ask for apps.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListAppsRequest {}
+impl ::prost::Name for ListAppsRequest {
+    const NAME: &'static str = "ListAppsRequest";
+    const PACKAGE: &'static str = "comity.membership.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.membership.v1.ListAppsRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.membership.v1.ListAppsRequest".into()
+    }
+}
 /// The apps.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListAppsResponse {
@@ -194,6 +404,16 @@ pub struct ListAppsResponse {
     /// The epoch of this answer.
     #[prost(uint64, tag = "2")]
     pub epoch: u64,
+}
+impl ::prost::Name for ListAppsResponse {
+    const NAME: &'static str = "ListAppsResponse";
+    const PACKAGE: &'static str = "comity.membership.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.membership.v1.ListAppsResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.membership.v1.ListAppsResponse".into()
+    }
 }
 /// An app.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -208,6 +428,16 @@ pub struct AppEntry {
     #[prost(string, tag = "3")]
     pub suspension_reason: ::prost::alloc::string::String,
 }
+impl ::prost::Name for AppEntry {
+    const NAME: &'static str = "AppEntry";
+    const PACKAGE: &'static str = "comity.membership.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.membership.v1.AppEntry".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.membership.v1.AppEntry".into()
+    }
+}
 /// Replace what the calling node offers.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct PublishOffersRequest {
@@ -218,6 +448,16 @@ pub struct PublishOffersRequest {
     #[prost(message, repeated, tag = "2")]
     pub offers: ::prost::alloc::vec::Vec<super::super::policy::v1::Offer>,
 }
+impl ::prost::Name for PublishOffersRequest {
+    const NAME: &'static str = "PublishOffersRequest";
+    const PACKAGE: &'static str = "comity.membership.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.membership.v1.PublishOffersRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.membership.v1.PublishOffersRequest".into()
+    }
+}
 /// The offers are published.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PublishOffersResponse {
@@ -225,12 +465,32 @@ pub struct PublishOffersResponse {
     #[prost(uint64, tag = "1")]
     pub epoch: u64,
 }
+impl ::prost::Name for PublishOffersResponse {
+    const NAME: &'static str = "PublishOffersResponse";
+    const PACKAGE: &'static str = "comity.membership.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.membership.v1.PublishOffersResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.membership.v1.PublishOffersResponse".into()
+    }
+}
 /// Follow the registry.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WatchRequest {
     /// Send statements after this epoch; 0 for all.
     #[prost(uint64, tag = "1")]
     pub after_epoch: u64,
+}
+impl ::prost::Name for WatchRequest {
+    const NAME: &'static str = "WatchRequest";
+    const PACKAGE: &'static str = "comity.membership.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.membership.v1.WatchRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.membership.v1.WatchRequest".into()
+    }
 }
 /// One statement.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -241,6 +501,16 @@ pub struct WatchResponse {
     /// The statement's bytes: JSON, as it was stored.
     #[prost(bytes = "bytes", tag = "2")]
     pub entry: ::prost::bytes::Bytes,
+}
+impl ::prost::Name for WatchResponse {
+    const NAME: &'static str = "WatchResponse";
+    const PACKAGE: &'static str = "comity.membership.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.membership.v1.WatchResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.membership.v1.WatchResponse".into()
+    }
 }
 /// What an invite is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -308,6 +578,39 @@ impl Standing {
             "STANDING_UNSPECIFIED" => Some(Self::Unspecified),
             "STANDING_ACTIVE" => Some(Self::Active),
             "STANDING_SUSPENDED" => Some(Self::Suspended),
+            _ => None,
+        }
+    }
+}
+/// Where an enrolment stands that operators can still answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum EnrolmentState {
+    /// Never sent.
+    Unspecified = 0,
+    /// Nobody has taken up the invite: `reject` revokes it.
+    Open = 1,
+    /// A key has: operators approve or reject.
+    Waiting = 2,
+}
+impl EnrolmentState {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "ENROLMENT_STATE_UNSPECIFIED",
+            Self::Open => "ENROLMENT_STATE_OPEN",
+            Self::Waiting => "ENROLMENT_STATE_WAITING",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "ENROLMENT_STATE_UNSPECIFIED" => Some(Self::Unspecified),
+            "ENROLMENT_STATE_OPEN" => Some(Self::Open),
+            "ENROLMENT_STATE_WAITING" => Some(Self::Waiting),
             _ => None,
         }
     }
@@ -415,7 +718,7 @@ pub mod membership_client {
                 .insert(GrpcMethod::new("comity.membership.v1.Membership", "Invite"));
             self.inner.unary(req, path, codec).await
         }
-        /// Enrolments that wait for operators. Operators.
+        /// Enrolments that wait for operators, and invites that nobody has taken up. Operators.
         pub async fn list_enrolments(
             &mut self,
             request: impl tonic::IntoRequest<super::ListEnrolmentsRequest>,
@@ -467,7 +770,7 @@ pub mod membership_client {
                 .insert(GrpcMethod::new("comity.membership.v1.Membership", "Approve"));
             self.inner.unary(req, path, codec).await
         }
-        /// Turn an enrolment down, with a reason that the member sees. Operators.
+        /// Turn an enrolment down, or revoke an open invite, with a reason that the member sees. Operators.
         pub async fn reject(
             &mut self,
             request: impl tonic::IntoRequest<super::RejectRequest>,
@@ -616,7 +919,8 @@ pub mod membership_client {
                 .insert(GrpcMethod::new("comity.membership.v1.Membership", "ListApps"));
             self.inner.unary(req, path, codec).await
         }
-        /// Replace what the calling node offers. Nodes.
+        /// Replace what the calling node offers. Nodes. One that changes its offers too often is refused with
+        /// RESOURCE_EXHAUSTED and the reason PUBLISH_RATE, whose retry_after_seconds says when to try again.
         pub async fn publish_offers(
             &mut self,
             request: impl tonic::IntoRequest<super::PublishOffersRequest>,
@@ -688,7 +992,7 @@ pub mod membership_server {
             &self,
             request: tonic::Request<super::InviteRequest>,
         ) -> std::result::Result<tonic::Response<super::InviteResponse>, tonic::Status>;
-        /// Enrolments that wait for operators. Operators.
+        /// Enrolments that wait for operators, and invites that nobody has taken up. Operators.
         async fn list_enrolments(
             &self,
             request: tonic::Request<super::ListEnrolmentsRequest>,
@@ -701,7 +1005,7 @@ pub mod membership_server {
             &self,
             request: tonic::Request<super::ApproveRequest>,
         ) -> std::result::Result<tonic::Response<super::ApproveResponse>, tonic::Status>;
-        /// Turn an enrolment down, with a reason that the member sees. Operators.
+        /// Turn an enrolment down, or revoke an open invite, with a reason that the member sees. Operators.
         async fn reject(
             &self,
             request: tonic::Request<super::RejectRequest>,
@@ -740,7 +1044,8 @@ pub mod membership_server {
             tonic::Response<super::ListAppsResponse>,
             tonic::Status,
         >;
-        /// Replace what the calling node offers. Nodes.
+        /// Replace what the calling node offers. Nodes. One that changes its offers too often is refused with
+        /// RESOURCE_EXHAUSTED and the reason PUBLISH_RATE, whose retry_after_seconds says when to try again.
         async fn publish_offers(
             &self,
             request: tonic::Request<super::PublishOffersRequest>,
@@ -865,7 +1170,7 @@ pub mod membership_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = InviteSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
+                        let codec = crate::strict::Codec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,
@@ -910,7 +1215,7 @@ pub mod membership_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListEnrolmentsSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
+                        let codec = crate::strict::Codec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,
@@ -955,7 +1260,7 @@ pub mod membership_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ApproveSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
+                        let codec = crate::strict::Codec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,
@@ -998,7 +1303,7 @@ pub mod membership_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = RejectSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
+                        let codec = crate::strict::Codec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,
@@ -1043,7 +1348,7 @@ pub mod membership_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = SuspendSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
+                        let codec = crate::strict::Codec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,
@@ -1086,7 +1391,7 @@ pub mod membership_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = LiftSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
+                        let codec = crate::strict::Codec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,
@@ -1131,7 +1436,7 @@ pub mod membership_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListOrganisationsSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
+                        let codec = crate::strict::Codec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,
@@ -1176,7 +1481,7 @@ pub mod membership_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListNodesSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
+                        let codec = crate::strict::Codec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,
@@ -1221,7 +1526,7 @@ pub mod membership_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListAppsSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
+                        let codec = crate::strict::Codec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,
@@ -1266,7 +1571,7 @@ pub mod membership_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = PublishOffersSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
+                        let codec = crate::strict::Codec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,
@@ -1312,7 +1617,7 @@ pub mod membership_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = WatchSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
+                        let codec = crate::strict::Codec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,

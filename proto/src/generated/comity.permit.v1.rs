@@ -10,6 +10,16 @@ pub struct Permit {
     #[prost(bytes = "bytes", tag = "2")]
     pub signature: ::prost::bytes::Bytes,
 }
+impl ::prost::Name for Permit {
+    const NAME: &'static str = "Permit";
+    const PACKAGE: &'static str = "comity.permit.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.permit.v1.Permit".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.permit.v1.Permit".into()
+    }
+}
 /// What was decided, for one request and one node.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Grant {
@@ -46,4 +56,14 @@ pub struct Grant {
     /// Which try of the request this is, from 1. A node runs each try once.
     #[prost(uint32, tag = "11")]
     pub attempt: u32,
+}
+impl ::prost::Name for Grant {
+    const NAME: &'static str = "Grant";
+    const PACKAGE: &'static str = "comity.permit.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.permit.v1.Grant".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.permit.v1.Grant".into()
+    }
 }

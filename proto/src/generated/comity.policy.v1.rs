@@ -9,6 +9,16 @@ pub struct Validity {
     #[prost(message, optional, tag = "2")]
     pub until: ::core::option::Option<::prost_types::Timestamp>,
 }
+impl ::prost::Name for Validity {
+    const NAME: &'static str = "Validity";
+    const PACKAGE: &'static str = "comity.policy.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.policy.v1.Validity".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.policy.v1.Validity".into()
+    }
+}
 /// One place, claimed: ISO 3166-1 alpha-2 ("GB") or ISO 3166-2 ("UA-43").
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PlaceClaim {
@@ -18,6 +28,16 @@ pub struct PlaceClaim {
     /// When the claim holds.
     #[prost(message, optional, tag = "2")]
     pub validity: ::core::option::Option<Validity>,
+}
+impl ::prost::Name for PlaceClaim {
+    const NAME: &'static str = "PlaceClaim";
+    const PACKAGE: &'static str = "comity.policy.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.policy.v1.PlaceClaim".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.policy.v1.PlaceClaim".into()
+    }
 }
 /// Places, claimed: ALL that may be used, not the usual one. At most 256.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -29,12 +49,32 @@ pub struct PlacesClaim {
     #[prost(message, optional, tag = "2")]
     pub validity: ::core::option::Option<Validity>,
 }
+impl ::prost::Name for PlacesClaim {
+    const NAME: &'static str = "PlacesClaim";
+    const PACKAGE: &'static str = "comity.policy.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.policy.v1.PlacesClaim".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.policy.v1.PlacesClaim".into()
+    }
+}
 /// A set of places and blocs ("EU", "EEA", "GDPR-ADEQUATE"). At most 256.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PlaceSet {
     /// ISO 3166-1 alpha-2, ISO 3166-2, or the name of a bloc of the federation's table.
     #[prost(string, repeated, tag = "1")]
     pub places: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+impl ::prost::Name for PlaceSet {
+    const NAME: &'static str = "PlaceSet";
+    const PACKAGE: &'static str = "comity.policy.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.policy.v1.PlaceSet".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.policy.v1.PlaceSet".into()
+    }
 }
 /// A person or organisation that ultimately controls another one.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -46,6 +86,16 @@ pub struct Controller {
     #[prost(string, tag = "2")]
     pub seat: ::prost::alloc::string::String,
 }
+impl ::prost::Name for Controller {
+    const NAME: &'static str = "Controller";
+    const PACKAGE: &'static str = "comity.policy.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.policy.v1.Controller".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.policy.v1.Controller".into()
+    }
+}
 /// Who ultimately controls an organisation, claimed. Empty means that nobody does
 /// (a public body, or free float without a holder of decisive influence).
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -56,6 +106,16 @@ pub struct ControllersClaim {
     /// When the claim holds.
     #[prost(message, optional, tag = "2")]
     pub validity: ::core::option::Option<Validity>,
+}
+impl ::prost::Name for ControllersClaim {
+    const NAME: &'static str = "ControllersClaim";
+    const PACKAGE: &'static str = "comity.policy.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.policy.v1.ControllersClaim".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.policy.v1.ControllersClaim".into()
+    }
 }
 /// An organisation's facts.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -73,6 +133,16 @@ pub struct Organisation {
     #[prost(message, optional, tag = "4")]
     pub ultimate_controllers: ::core::option::Option<ControllersClaim>,
 }
+impl ::prost::Name for Organisation {
+    const NAME: &'static str = "Organisation";
+    const PACKAGE: &'static str = "comity.policy.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.policy.v1.Organisation".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.policy.v1.Organisation".into()
+    }
+}
 /// How long one kind of data is kept, and why.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RetentionRule {
@@ -86,6 +156,16 @@ pub struct RetentionRule {
     #[prost(uint32, tag = "3")]
     pub max_days: u32,
 }
+impl ::prost::Name for RetentionRule {
+    const NAME: &'static str = "RetentionRule";
+    const PACKAGE: &'static str = "comity.policy.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.policy.v1.RetentionRule".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.policy.v1.RetentionRule".into()
+    }
+}
 /// Retention rules, claimed. Empty means that nothing is kept. At most 32.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct RetentionClaim {
@@ -95,6 +175,16 @@ pub struct RetentionClaim {
     /// When the claim holds.
     #[prost(message, optional, tag = "2")]
     pub validity: ::core::option::Option<Validity>,
+}
+impl ::prost::Name for RetentionClaim {
+    const NAME: &'static str = "RetentionClaim";
+    const PACKAGE: &'static str = "comity.policy.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.policy.v1.RetentionClaim".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.policy.v1.RetentionClaim".into()
+    }
 }
 /// Training use, claimed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -106,6 +196,16 @@ pub struct TrainingUseClaim {
     #[prost(message, optional, tag = "2")]
     pub validity: ::core::option::Option<Validity>,
 }
+impl ::prost::Name for TrainingUseClaim {
+    const NAME: &'static str = "TrainingUseClaim";
+    const PACKAGE: &'static str = "comity.policy.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.policy.v1.TrainingUseClaim".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.policy.v1.TrainingUseClaim".into()
+    }
+}
 /// A licence, claimed: an SPDX identifier, or LicenseRef-... where SPDX has none.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct LicenceClaim {
@@ -115,6 +215,16 @@ pub struct LicenceClaim {
     /// When the claim holds.
     #[prost(message, optional, tag = "2")]
     pub validity: ::core::option::Option<Validity>,
+}
+impl ::prost::Name for LicenceClaim {
+    const NAME: &'static str = "LicenceClaim";
+    const PACKAGE: &'static str = "comity.policy.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.policy.v1.LicenceClaim".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.policy.v1.LicenceClaim".into()
+    }
 }
 /// Everyone, or a list.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -134,6 +244,16 @@ pub mod served {
         /// Callers seated in one of these places.
         #[prost(message, tag = "2")]
         Places(super::PlaceSet),
+    }
+}
+impl ::prost::Name for Served {
+    const NAME: &'static str = "Served";
+    const PACKAGE: &'static str = "comity.policy.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.policy.v1.Served".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.policy.v1.Served".into()
     }
 }
 /// A rule on who ultimately controls a caller.
@@ -159,6 +279,16 @@ pub mod ownership_rule {
         Places(super::PlaceSet),
     }
 }
+impl ::prost::Name for OwnershipRule {
+    const NAME: &'static str = "OwnershipRule";
+    const PACKAGE: &'static str = "comity.policy.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.policy.v1.OwnershipRule".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.policy.v1.OwnershipRule".into()
+    }
+}
 /// What a node demands of callers.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CallerRules {
@@ -171,6 +301,16 @@ pub struct CallerRules {
     /// Rules on who controls a caller. At most 32.
     #[prost(message, repeated, tag = "3")]
     pub ownership: ::prost::alloc::vec::Vec<OwnershipRule>,
+}
+impl ::prost::Name for CallerRules {
+    const NAME: &'static str = "CallerRules";
+    const PACKAGE: &'static str = "comity.policy.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.policy.v1.CallerRules".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.policy.v1.CallerRules".into()
+    }
 }
 /// What an offer promises and what it demands.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -191,6 +331,16 @@ pub struct Terms {
     #[prost(message, optional, tag = "5")]
     pub caller_rules: ::core::option::Option<CallerRules>,
 }
+impl ::prost::Name for Terms {
+    const NAME: &'static str = "Terms";
+    const PACKAGE: &'static str = "comity.policy.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.policy.v1.Terms".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.policy.v1.Terms".into()
+    }
+}
 /// A price for a million tokens, in millionths of the currency's unit.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Price {
@@ -203,6 +353,16 @@ pub struct Price {
     /// Micro-units for a million output tokens.
     #[prost(uint64, tag = "3")]
     pub output_micros_per_million_tokens: u64,
+}
+impl ::prost::Name for Price {
+    const NAME: &'static str = "Price";
+    const PACKAGE: &'static str = "comity.policy.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.policy.v1.Price".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.policy.v1.Price".into()
+    }
 }
 /// One model, on one node, in one place, under one set of terms: the unit that is matched.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -247,6 +407,16 @@ pub struct Offer {
     #[prost(uint32, tag = "13")]
     pub context_tokens: u32,
 }
+impl ::prost::Name for Offer {
+    const NAME: &'static str = "Offer";
+    const PACKAGE: &'static str = "comity.policy.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.policy.v1.Offer".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.policy.v1.Offer".into()
+    }
+}
 /// A ceiling on how long prompts and completions are kept.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RetentionLimit {
@@ -256,6 +426,16 @@ pub struct RetentionLimit {
     /// Triggers that are accepted whatever their days.
     #[prost(enumeration = "RetentionTrigger", repeated, tag = "2")]
     pub accept_retention_triggers: ::prost::alloc::vec::Vec<i32>,
+}
+impl ::prost::Name for RetentionLimit {
+    const NAME: &'static str = "RetentionLimit";
+    const PACKAGE: &'static str = "comity.policy.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.policy.v1.RetentionLimit".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.policy.v1.RetentionLimit".into()
+    }
 }
 /// What a caller demands: a conjunction. Adding anything never adds an offer.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -303,12 +483,32 @@ pub struct Requirements {
     #[prost(enumeration = "Capability", repeated, tag = "14")]
     pub required_capabilities: ::prost::alloc::vec::Vec<i32>,
 }
+impl ::prost::Name for Requirements {
+    const NAME: &'static str = "Requirements";
+    const PACKAGE: &'static str = "comity.policy.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.policy.v1.Requirements".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.policy.v1.Requirements".into()
+    }
+}
 /// A set of licences.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct LicenceSet {
     /// SPDX identifiers or LicenseRef-... At most 256.
     #[prost(string, repeated, tag = "1")]
     pub licences: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+impl ::prost::Name for LicenceSet {
+    const NAME: &'static str = "LicenceSet";
+    const PACKAGE: &'static str = "comity.policy.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.policy.v1.LicenceSet".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.policy.v1.LicenceSet".into()
+    }
 }
 /// One reason why an offer was not eligible.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -335,6 +535,16 @@ pub struct Reason {
     #[prost(string, tag = "7")]
     pub hint: ::prost::alloc::string::String,
 }
+impl ::prost::Name for Reason {
+    const NAME: &'static str = "Reason";
+    const PACKAGE: &'static str = "comity.policy.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.policy.v1.Reason".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.policy.v1.Reason".into()
+    }
+}
 /// The result for one offer.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Verdict {
@@ -354,6 +564,16 @@ pub struct Verdict {
     #[prost(message, optional, tag = "5")]
     pub expires_at: ::core::option::Option<::prost_types::Timestamp>,
 }
+impl ::prost::Name for Verdict {
+    const NAME: &'static str = "Verdict";
+    const PACKAGE: &'static str = "comity.policy.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.policy.v1.Verdict".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.policy.v1.Verdict".into()
+    }
+}
 /// The typed detail of a refusal: why no offer was eligible.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Refusal {
@@ -366,6 +586,16 @@ pub struct Refusal {
     /// How many offers were considered.
     #[prost(uint32, tag = "3")]
     pub considered: u32,
+}
+impl ::prost::Name for Refusal {
+    const NAME: &'static str = "Refusal";
+    const PACKAGE: &'static str = "comity.policy.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.policy.v1.Refusal".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.policy.v1.Refusal".into()
+    }
 }
 /// What a model on a node can do. A request needs the capability of its method
 /// and those that it lists.

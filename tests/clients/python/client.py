@@ -200,6 +200,42 @@ def cancelled(channel, model):
     return {"code": call.code().name}
 
 
+def published(channel, model):
+    """What the broker has of the one node with this model: its address, and its offer."""
+    from comity.catalog.v1 import catalog_pb2 as catalog, catalog_pb2_grpc as catalogs
+    from comity.membership.v1 import membership_pb2 as membership, membership_pb2_grpc as members
+
+    offers = catalogs.CatalogStub(channel).ListOffers(catalog.ListOffersRequest(), timeout=DEADLINE).offers
+    nodes = members.MembershipStub(channel).ListNodes(membership.ListNodesRequest(), timeout=DEADLINE).nodes
+    own = next(entry.offer for entry in offers if entry.offer.model == model)
+    address = next(node.address for node in nodes if node.spiffe_id == own.node)
+    return address, own
+
+
+def publish(channel, address, offer):
+    """Publishes an offer as the node that calls, in the place of what it published itself."""
+    from comity.membership.v1 import membership_pb2 as membership, membership_pb2_grpc as members
+
+    request = membership.PublishOffersRequest(address=address, offers=[offer])
+    return {"epoch": members.MembershipStub(channel).PublishOffers(request, timeout=DEADLINE).epoch}
+
+
+@case
+def publish_anothers(channel, model):
+    """A node publishes an offer that names another node of its organisation."""
+    address, offer = published(channel, model)
+    offer.node = offer.node + "-of-another"
+    return publish(channel, address, offer)
+
+
+@case
+def publish_laxer(channel, model):
+    """A node publishes that it serves everyone, which its own terms do not say."""
+    address, offer = published(channel, model)
+    offer.terms.caller_rules.served.everyone = True
+    return publish(channel, address, offer)
+
+
 @case
 def health(channel, _model):
     """The broker's health, by the standard service."""

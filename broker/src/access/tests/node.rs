@@ -62,9 +62,19 @@ impl Node {
         trusted: StaticAnchors,
         script: Script,
     ) -> Self {
+        Self::start_with_clock(id, credentials, trusted, script, Arc::new(SystemClock)).await
+    }
+
+    pub(crate) async fn start_with_clock(
+        id: SpiffeId,
+        credentials: Arc<Credentials>,
+        trusted: StaticAnchors,
+        script: Script,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let config = tls::server_config(credentials, Arc::new(trusted), Arc::new(SystemClock)).unwrap();
+        let config = tls::server_config(credentials, Arc::new(trusted), clock).unwrap();
         let node =
             Self { id, address, seen: Arc::default(), connections: Arc::default(), stopping: CancellationToken::new() };
         let (seen, connections, stopping) =
@@ -126,6 +136,18 @@ async fn serve(acceptor: TlsAcceptor, stream: TcpStream, seen: Arc<Mutex<Vec<See
     });
     let builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
     let _broken = builder.serve_connection(TokioIo::new(stream), service).await;
+}
+
+/// The address of somebody who says `greeting` to whoever connects, whatever that was to be.
+pub(crate) async fn somebody_says(greeting: &'static [u8]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _broken = tokio::io::AsyncWriteExt::write_all(&mut stream, greeting).await;
+        }
+    });
+    address
 }
 
 /// Frames, one after another, that were ready beforehand.

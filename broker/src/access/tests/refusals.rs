@@ -1,8 +1,11 @@
 //! Requests that are refused: each with its reason, and no byte of them at any node.
 
+use comity_identity::StaticAnchors;
 use comity_proto::error::Detail;
 use comity_proto::policy;
 
+use super::node::{Node, somebody_says};
+use super::world::Organisation;
 use super::*;
 
 /// Refuses `body`, and checks that the node got nothing.
@@ -81,4 +84,31 @@ async fn a_model_that_nobody_offers_is_not_found() {
     let world = World::new().await;
     let (_, trailers) = read(world.ask(in_germany()).await).await;
     assert_eq!(ended(&trailers), (Code::NotFound, "MODEL_NOT_OFFERED".into()));
+}
+
+#[tokio::test]
+async fn what_listens_at_an_address_is_not_told_to_those_who_ask() {
+    let world = World::new().await;
+    let node = world.node("a.example", "DE", 1, answers("never")).await;
+    let impostor = Organisation::new("a.example");
+    let impostor = impostor.credentials(&node.id);
+    let impostor = Node::start(node.id.clone(), impostor, StaticAnchors::default(), answers("never")).await;
+    // Nothing listens on the discard port of the loopback.
+    let addresses = [
+        "127.0.0.1:9".to_owned(),
+        impostor.address.clone(),
+        somebody_says(b"HTTP/1.1 400 Bad Request\r\n\r\n").await,
+        somebody_says(b"220 mail.a.example ESMTP\r\n").await,
+    ];
+    let mut told = Vec::new();
+    for address in &addresses {
+        world.publish(&node, address, "DE", 1).await;
+        let (_, trailers) = read(world.ask(in_germany()).await).await;
+        let status = Status::from_header_map(&trailers).unwrap();
+        let mut metadata = Detail::of(&status).unwrap().metadata;
+        assert!(metadata.remove("decision_id").is_some());
+        assert_eq!(ended(&trailers), (Code::Unavailable, "NODES_UNAVAILABLE".into()));
+        told.push((status.message().to_owned(), metadata));
+    }
+    assert!(told.iter().all(|each| *each == told[0]), "{told:#?}");
 }

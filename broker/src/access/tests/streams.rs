@@ -1,15 +1,43 @@
 //! Answers on their way: as they come, ended by a status, cut when they have to be.
 
+use bytes::Bytes;
+use http_body::Frame;
 use tokio::sync::mpsc::Receiver;
 
 use super::node::Answering;
 use super::*;
 
+/// Waits for what should happen at once, and fails the test if it does not.
+async fn at_once<F: Future>(what: &str, happens: F) -> F::Output {
+    let happened = tokio::time::timeout(SOON, happens).await;
+    happened.unwrap_or_else(|_| panic!("not in time: {what}"))
+}
+
 /// The next answer, with its first bytes said.
 async fn begun(answers: &mut Receiver<Answering>) -> Answering {
-    let answering = tokio::time::timeout(SOON, answers.recv()).await.expect("no request arrived").unwrap();
-    answering.send(Ok(data("one"))).await.unwrap();
+    let answering = at_once("a request arrives", answers.recv()).await.unwrap();
+    say(&answering, Ok(data("one"))).await;
     answering
+}
+
+async fn say(answering: &Answering, frame: Result<Frame<Bytes>, std::io::Error>) {
+    at_once("the node says a frame", answering.send(frame)).await.unwrap();
+}
+
+/// The next frame that the caller gets; `None` at the end.
+async fn next(body: &mut Body) -> Option<Frame<Bytes>> {
+    at_once("a frame comes", body.frame()).await.map(Result::unwrap)
+}
+
+/// What the app gets, and the node's side of it, with the first bytes said.
+async fn streaming(world: &World, answers: &mut Receiver<Answering>) -> (Body, Answering) {
+    let (response, answering) = tokio::join!(Box::pin(world.ask(in_germany())), begun(answers));
+    (response.into_body(), answering)
+}
+
+/// The node's call has ended, whoever ended it.
+async fn closed(answering: &Answering) {
+    at_once("the node's call ends", answering.closed()).await;
 }
 
 #[tokio::test]
@@ -17,17 +45,14 @@ async fn each_frame_passes_when_it_comes() {
     let world = World::new().await;
     let (script, mut answers) = waits();
     let _node = world.node("a.example", "DE", 1, script).await;
-    let (response, answering) = tokio::join!(world.ask(in_germany()), begun(&mut answers));
-    let mut body = response.into_body();
-    let frame = body.frame().await.unwrap().unwrap();
-    assert_eq!(frame.into_data().unwrap(), "one");
+    let (mut body, answering) = streaming(&world, &mut answers).await;
+    assert_eq!(next(&mut body).await.unwrap().into_data().unwrap(), "one");
     // The second is written after the first was read: nothing waits for the end.
-    answering.send(Ok(data("two"))).await.unwrap();
-    let frame = tokio::time::timeout(SOON, body.frame()).await.unwrap().unwrap().unwrap();
-    assert_eq!(frame.into_data().unwrap(), "two");
-    answering.send(Ok(ok())).await.unwrap();
-    assert!(body.frame().await.unwrap().unwrap().is_trailers());
-    assert!(body.frame().await.is_none());
+    say(&answering, Ok(data("two"))).await;
+    assert_eq!(next(&mut body).await.unwrap().into_data().unwrap(), "two");
+    say(&answering, Ok(ok())).await;
+    assert!(next(&mut body).await.unwrap().is_trailers());
+    assert!(next(&mut body).await.is_none());
     drop(body);
     assert_eq!(world.journal(1).await.1.len(), 1);
 }
@@ -38,9 +63,9 @@ async fn after_the_first_byte_a_cut_is_an_error_and_nothing_is_tried_again() {
     let (script, mut cut) = waits();
     let _cutting = world.node("a.example", "DE", 1, script).await;
     let other = world.node("b.example", "DE", 2, answers("again")).await;
-    let (response, cutting) = tokio::join!(world.ask(in_germany()), begun(&mut cut));
-    cutting.send(reset()).await.unwrap();
-    let (_, trailers) = read(response).await;
+    let (body, cutting) = streaming(&world, &mut cut).await;
+    say(&cutting, reset()).await;
+    let (_, trailers) = read(Response::new(body)).await;
     assert_eq!(ended(&trailers), (Code::Unavailable, "STREAM_TRUNCATED".into()));
     assert_eq!(other.connections(), 0);
     let outcomes = world.journal(1).await.1;
@@ -83,9 +108,9 @@ async fn a_caller_that_leaves_takes_the_nodes_call_with_it() {
     let world = World::new().await;
     let (script, mut answers) = waits();
     let _node = world.node("a.example", "DE", 1, script).await;
-    let (response, answering) = tokio::join!(world.ask(in_germany()), begun(&mut answers));
-    drop(response);
-    tokio::time::timeout(SOON, answering.closed()).await.expect("the node's call goes on");
+    let (body, answering) = streaming(&world, &mut answers).await;
+    drop(body);
+    closed(&answering).await;
     let outcomes = world.journal(1).await.1;
     assert_eq!((outcomes[0].grpc_code, outcomes[0].cancelled), (i32::from(Code::Cancelled), true));
 }
@@ -97,9 +122,9 @@ async fn a_caller_that_leaves_before_the_first_byte_is_settled_as_cancelled() {
     let _node = world.node("a.example", "DE", 1, script).await;
     let answering = tokio::select! {
         _ = world.ask(in_germany()) => panic!("nobody answers"),
-        answering = answers.recv() => answering.unwrap(),
+        answering = at_once("a request arrives", answers.recv()) => answering.unwrap(),
     };
-    tokio::time::timeout(SOON, answering.closed()).await.expect("the node's call goes on");
+    closed(&answering).await;
     assert!(world.journal(1).await.1[0].cancelled);
 }
 
@@ -128,14 +153,12 @@ async fn a_suspension_of_either_side_ends_a_running_stream() {
         let world = World::new().await;
         let (script, mut answers) = waits();
         let _node = world.node("a.example", "DE", 1, script).await;
-        let (response, answering) = tokio::join!(world.ask(in_germany()), begun(&mut answers));
-        let mut body = response.into_body();
-        assert!(body.frame().await.unwrap().unwrap().is_data());
+        let (mut body, answering) = streaming(&world, &mut answers).await;
+        assert!(next(&mut body).await.unwrap().is_data());
         world.suspend(suspended).await;
-        let last = tokio::time::timeout(Duration::from_secs(1), body.frame()).await.expect("within a second");
-        let trailers = last.unwrap().unwrap().into_trailers().unwrap();
+        let trailers = next(&mut body).await.unwrap().into_trailers().unwrap();
         assert_eq!(ended(&trailers), (Code::PermissionDenied, "ORGANISATION_SUSPENDED".into()));
-        tokio::time::timeout(SOON, answering.closed()).await.expect("the node's call goes on");
+        closed(&answering).await;
         assert_eq!(world.journal(1).await.1[0].grpc_code, i32::from(Code::PermissionDenied));
     }
 }

@@ -1,6 +1,7 @@
 //! A federation in one process: a registry, a broker's flow, and nodes that do what a script says, over real TLS.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -14,13 +15,14 @@ use comity_policy::{Offer, Organisation as Facts};
 use comity_proto::error::Detail;
 use comity_proto::{inference, policy};
 use comity_runtime::clock::SystemClock;
-use comity_types::{Digest, TrustDomain};
+use comity_types::{Digest, Timestamp, TrustDomain};
 use http::HeaderMap;
 use http_body_util::BodyExt as _;
 use prost::Message as _;
 
 use super::node::{Node, Script};
 use super::*;
+use crate::edge::stop::Stop;
 use crate::ledger::decisions::{DecisionRecord, OutcomeRecord, Record};
 use crate::registry::Opening;
 
@@ -29,7 +31,7 @@ pub(crate) const SOON: Duration = Duration::from_secs(10);
 /// The model that every node offers.
 pub(crate) const MODEL: &str = "test-model";
 /// What every request is for, and every offer allows.
-const PURPOSE: &str = "dpv:CustomerCare";
+pub(crate) const PURPOSE: &str = "dpv:CustomerCare";
 /// The largest request that is accepted.
 pub(crate) const REQUEST_BYTES: usize = 64 * 1024;
 /// The payload of every request: not well-formed protobuf, since the broker must not look.
@@ -37,11 +39,28 @@ pub(crate) const PAYLOAD: &[u8] = b"\xff\xff the prompt, which the broker does n
 
 pub(crate) struct World {
     pub(crate) access: Access,
+    pub(crate) clock: Arc<AheadClock>,
     pub(crate) registry: Registry,
     pub(crate) links: Links,
     pub(crate) permit_key: [u8; 32],
     federation: Organisation,
     dir: tempfile::TempDir,
+}
+
+/// The system's clock, put forward by the test: certificates are made by the system's time.
+#[derive(Debug, Default)]
+pub(crate) struct AheadClock(AtomicU64);
+
+impl AheadClock {
+    pub(crate) fn advance(&self, by: Duration) {
+        self.0.fetch_add(u64::try_from(by.as_millis()).unwrap(), Ordering::SeqCst);
+    }
+}
+
+impl Clock for AheadClock {
+    fn now(&self) -> Timestamp {
+        SystemClock.now().plus(Duration::from_millis(self.0.load(Ordering::SeqCst)))
+    }
 }
 
 /// An organisation with its authority.
@@ -90,7 +109,8 @@ impl World {
     pub(crate) async fn with_ledger(ledger: impl FnOnce(&Path) -> Ledger) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let (federation, tasks) = (Organisation::new("fed.example"), Tasks::default());
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let ahead = Arc::new(AheadClock::default());
+        let clock: Arc<dyn Clock> = Arc::<AheadClock>::clone(&ahead);
         let founding = Statement::Founded {
             federation: federation.domain().clone(),
             root_sha256: Digest::of(b"root"),
@@ -119,8 +139,9 @@ impl World {
             clock,
             permit_key,
             tasks,
+            stop: Stop::default(),
         });
-        let world = Self { access, registry, links, permit_key: public, federation, dir };
+        let world = Self { access, clock: ahead, registry, links, permit_key: public, federation, dir };
         world.join(&Organisation::new("app.example"), "app", "a1").await;
         world
     }
@@ -179,7 +200,8 @@ impl World {
         request
             .headers_mut()
             .extend(headers.iter().map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap())));
-        let answer = self.access.serve(&Self::app(), method, request).await;
+        let answer = tokio::time::timeout(SOON, self.access.serve(&Self::app(), method, request)).await;
+        let answer = answer.expect("no answer began in time");
         answer.unwrap_or_else(|failure| Status::from(failure).into_http())
     }
 
@@ -200,7 +222,8 @@ impl World {
     }
 }
 
-fn records(mut bytes: &[u8]) -> Vec<Record> {
+/// What a decision journal holds.
+pub(crate) fn records(mut bytes: &[u8]) -> Vec<Record> {
     let mut records = Vec::new();
     while let Some((header, rest)) = bytes.split_at_checked(8) {
         let length = u32::from_le_bytes(header[..4].try_into().unwrap()) as usize;
@@ -223,7 +246,8 @@ pub(crate) async fn soon<T>(what: &str, mut state: impl FnMut() -> Option<T>) ->
     }
 }
 
-fn offer(node: &SpiffeId, place: &str, price: u64) -> Offer {
+/// The offer `o1` of `node`, which everyone may use.
+pub(crate) fn offer(node: &SpiffeId, place: &str, price: u64) -> Offer {
     toml::from_str(&format!(
         "id = 'o1'
         node = '{node}'

@@ -67,6 +67,39 @@ async fn members_of_an_organisation_that_takes_part_need_no_second_approval() {
 }
 
 #[tokio::test]
+async fn an_invite_for_another_kind_of_program_is_refused_and_can_still_be_taken_up_elsewhere() {
+    let scene = Scene::new().await;
+    let invite = scene.invite(ORG, Kind::Node, "n1").await;
+    let (app, node) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+    let facts = organisation(ORG);
+    let refused = scene.join_as(&[Kind::App, Kind::Operator], &invite, &app, Some(&facts)).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::FailedPrecondition, "INVITE_OF_ANOTHER_KIND"));
+    assert!(refused.message().contains("spiffe://org-a.example/node/n1"), "{refused}");
+    let taken = scene.join_as(&[Kind::Node], &invite, &node, Some(&facts)).await.unwrap();
+    assert!(matches!(taken, State::Pending(_)), "{taken:?}");
+}
+
+#[tokio::test]
+async fn what_an_invite_is_for_is_told_to_nobody_without_its_secret() {
+    let scene = Scene::new().await;
+    let mut invite = scene.invite(ORG, Kind::Node, "n1").await;
+    invite.secret = comity_types::Secret::new([0; 32]);
+    let refused = scene.join_as(&[Kind::App], &invite, &KeyPair::generate().unwrap(), None).await.unwrap_err();
+    assert_eq!(reason(&refused), "INVITE_UNKNOWN");
+}
+
+#[tokio::test]
+async fn a_program_that_does_not_say_what_it_can_become_is_refused() {
+    let scene = Scene::new().await;
+    let (invite, key) = (scene.invite(ORG, Kind::Node, "n1").await, KeyPair::generate().unwrap());
+    for kinds in [&[][..], &[Kind::Unspecified], &[Kind::Node; 4]] {
+        let refused = scene.join_as(kinds, &invite, &key, None).await.unwrap_err();
+        assert_eq!((refused.code(), reason(&refused).as_str()), (Code::InvalidArgument, "INVALID_FIELD"), "{kinds:?}");
+        assert!(refused.message().starts_with("kinds: "), "{refused}");
+    }
+}
+
+#[tokio::test]
 async fn a_second_request_of_a_new_organisation_waits_for_an_approval_of_its_own() {
     let scene = Scene::new().await;
     let (first, key) = (scene.invite(ORG, Kind::App, "x").await, KeyPair::generate().unwrap());

@@ -110,16 +110,43 @@ fn a_name_is_invited_once_while_its_invite_holds() {
     let mut enrolments = after([invited(1)]);
     let second = Invite { id: id(2), ..invite(1) };
     let refused = enrolments.apply(Event::Invited { invite: second.clone(), at: now() }).unwrap_err();
-    assert!(matches!(refused, Refused::AlreadyInvited { .. }));
+    assert!(matches!(&refused, Refused::AlreadyInvited { id: open, .. } if *open == id(1)));
+    assert!(refused.to_string().contains(&format!("comity reject {} --reason", id(1))), "{refused}");
     enrolments.apply(Event::Invited { invite: second, at: now().plus(HOUR) }).unwrap();
 }
 
+fn rejected(n: u8) -> Event {
+    Event::Rejected { id: id(n), by: operator(), reason: "lost".into(), at: now() }
+}
+
 #[test]
-fn those_that_wait_are_listed_and_no_others() {
-    let enrolments =
-        after([invited(1), invited(2), invited(3), requested(2, key(2)), requested(3, key(3)), approved(3)]);
-    let waiting: Vec<_> = enrolments.waiting().iter().map(|(invite, _)| invite.id.clone()).collect();
-    assert_eq!(waiting, [id(2)]);
+fn those_that_wait_are_listed_before_those_that_are_open_and_no_others() {
+    let enrolments = after([
+        invited(1),
+        invited(2),
+        invited(3),
+        invited(4),
+        requested(2, key(2)),
+        requested(3, key(3)),
+        approved(3),
+        rejected(4),
+    ]);
+    let listed =
+        |now| enrolments.unanswered(now).iter().map(|enrolment| enrolment.invite.id.clone()).collect::<Vec<_>>();
+    assert_eq!(listed(now()), [id(2), id(1)]);
+    assert_eq!(listed(now().plus(HOUR)), [id(2)], "an invite that has ended is open no more");
+}
+
+#[test]
+fn an_open_invite_can_be_revoked_and_whoever_presents_it_then_sees_that() {
+    let mut enrolments = after([invited(1), rejected(1)]);
+    let claim = enrolments.claim(&id(1), &Digest::of(b"secret"), &key(1), now()).unwrap();
+    let Claim::Again(revoked) = claim else { panic!("it can be taken up") };
+    assert_eq!(revoked.state, State::Rejected { request: None, reason: "lost".into() });
+    for event in [requested(1, key(1)), approved(1), rejected(1)] {
+        assert!(matches!(enrolments.apply(event), Err(Refused::WrongState { state: "rejected", .. })));
+    }
+    enrolments.apply(Event::Invited { invite: Invite { id: id(2), ..invite(1) }, at: now() }).unwrap();
 }
 
 #[test]

@@ -8,7 +8,7 @@ use tonic::Status;
 
 use crate::links::LinkState;
 use crate::registry::admission::Invited;
-use crate::registry::enrolments::{Invite, Request};
+use crate::registry::enrolments::{Enrolment, State};
 use crate::rpc::timestamp;
 
 /// A fresh invite, with the one string that the member gets. It is secret: it goes to the operator and nowhere else.
@@ -21,15 +21,24 @@ pub(super) fn invite(invited: &Invited) -> Result<wire::InviteResponse, Status> 
     })
 }
 
-/// An enrolment that waits.
-pub(super) fn enrolment(invite: &Invite, request: &Request) -> wire::Enrolment {
-    wire::Enrolment {
+/// An enrolment that waits or an invite that is open; nothing for any other.
+pub(super) fn enrolment(enrolment: &Enrolment) -> Option<wire::Enrolment> {
+    let Enrolment { invite, state } = enrolment;
+    let (state, request) = match state {
+        State::Open => (wire::EnrolmentState::Open, None),
+        State::Requested(request) => (wire::EnrolmentState::Waiting, Some(request)),
+        State::Approved { .. } | State::Issued { .. } | State::Rejected { .. } => return None,
+    };
+    Some(wire::Enrolment {
         id: invite.id.to_string(),
         spiffe_id: invite.member.to_string(),
-        fingerprint: request.key_sha256.fingerprint(),
-        organisation: request.organisation.as_ref().map(Into::into),
-        requested_at: Some(timestamp(request.at)),
-    }
+        fingerprint: request.map(|request| request.key_sha256.fingerprint()).unwrap_or_default(),
+        organisation: request.and_then(|request| request.organisation.as_ref()).map(Into::into),
+        requested_at: request.map(|request| timestamp(request.at)),
+        state: state.into(),
+        invited_by: invite.by.to_string(),
+        expires_at: Some(timestamp(invite.expires_at)),
+    })
 }
 
 /// Every organisation; the fold keeps them sorted.

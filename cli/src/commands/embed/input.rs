@@ -1,7 +1,7 @@
 //! The input, a line at a time: a file may be larger than the memory.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Lines};
+use std::io::{BufRead, BufReader, ErrorKind, Lines};
 use std::path::{Path, PathBuf};
 
 use super::record::Text;
@@ -23,13 +23,20 @@ pub(super) struct Texts {
 #[error("line {line}: {source}; expected a string, or an object with `text`")]
 struct NoText {
     line: u64,
-    source: serde_json::Error,
+    source: Box<dyn std::error::Error + Send + Sync>,
 }
 
 impl Texts {
+    /// Opens a file. It is read twice, to see that all of it is in order before anything is sent, so a pipe will not do.
     pub(super) fn open(path: &Path) -> Result<Self, CliError> {
-        let file =
-            File::open(path).map_err(|source| CliError::File { doing: "read", path: path.to_owned(), source })?;
+        let unreadable = |source| CliError::File { doing: "read", path: path.to_owned(), source };
+        let file = File::open(path).map_err(unreadable)?;
+        if !file.metadata().map_err(unreadable)?.is_file() {
+            return Err(CliError::Usage {
+                problem: format!("{} is not a file", path.display()),
+                hint: "the input is read twice: write it to a file, and name that".to_owned(),
+            });
+        }
         Ok(Self { path: path.to_owned(), lines: BufReader::new(file).lines(), line: 0 })
     }
 }
@@ -41,13 +48,16 @@ impl Iterator for Texts {
     fn next(&mut self) -> Option<Self::Item> {
         let line = self.lines.next()?;
         self.line += 1;
-        let unreadable = |source| CliError::File { doing: "read", path: self.path.clone(), source };
-        let no_text = |source| CliError::BadFile {
+        let no_text = |source: Box<dyn std::error::Error + Send + Sync>| CliError::BadFile {
             path: self.path.clone(),
             expected: "JSONL of texts",
             source: Box::new(NoText { line: self.line, source }),
         };
-        Some(line.map_err(unreadable).and_then(|line| Ok((self.line, Text::parse(&line).map_err(no_text)?))))
+        Some(match line {
+            Ok(line) => Text::parse(&line).map(|text| (self.line, text)).map_err(|error| no_text(error.into())),
+            Err(error) if error.kind() == ErrorKind::InvalidData => Err(no_text(error.into())),
+            Err(source) => Err(CliError::File { doing: "read", path: self.path.clone(), source }),
+        })
     }
 }
 

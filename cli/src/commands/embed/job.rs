@@ -72,6 +72,9 @@ impl Job {
             }
         }
         let rest = texts.try_fold(0_u64, |count, text| text.map(|_| count + 1))?;
+        if done + rest == 0 {
+            return Err(self.nothing_to_embed());
+        }
         Ok(Plan { texts: done + rest, done, whole_bytes })
     }
 
@@ -150,6 +153,13 @@ impl Job {
             writer.write_all(b"\n").map_err(|source| self.unusable("write", source))?;
         }
         writer.flush().map_err(|source| self.unusable("write", source))
+    }
+
+    fn nothing_to_embed(&self) -> CliError {
+        CliError::Usage {
+            problem: format!("there is nothing to embed: {} is empty", self.input.display()),
+            hint: "on each line, the input has a string, or an object with `text` and perhaps an `id`".to_owned(),
+        }
     }
 
     fn unusable(&self, doing: &'static str, source: std::io::Error) -> CliError {

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use comity_proto::enrolment::GetRootRequest;
 use comity_proto::enrolment::enrolment_client::EnrolmentClient;
+use comity_runtime::clock::SystemClock;
 use comity_types::Clock;
+use comity_types::ids::Kind;
 
 use super::Connection;
 use crate::testing::{LIFETIME, MovedClock, World, plan};
@@ -14,7 +16,7 @@ use crate::{Cause, Explanation, Identity, explain};
 
 async fn joined(world: &World) -> Identity {
     world.desk.approve();
-    crate::enrol::join(&world.invite(), None, &world.member_dir()).await.unwrap();
+    crate::enrol::join(&world.invite(), &[Kind::App], None, &world.member_dir()).await.unwrap();
     Identity::open(world.member_dir()).unwrap()
 }
 
@@ -35,11 +37,40 @@ async fn a_member_reaches_the_broker() {
 async fn a_broker_that_is_not_there_is_unreachable() {
     let dir = tempfile::tempdir().unwrap();
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let now = comity_runtime::clock::SystemClock.now();
-    let founded = crate::founding::found(&plan(dir.path(), &address), now).unwrap();
+    let founded = crate::founding::found(&plan(dir.path(), &address), SystemClock.now()).unwrap();
     let explained = call(&Identity::open(founded.operator_dir.path()).unwrap()).await.unwrap_err();
     assert_eq!(explained.cause, Cause::Unreachable, "{explained:?}");
     assert!(explained.message.contains(&format!("no connection to the broker at {address}")), "{explained:?}");
+    assert!(explained.hint.is_some());
+}
+
+#[tokio::test]
+async fn a_broker_that_takes_connections_and_says_nothing_is_given_up_after_a_limit_that_is_named() {
+    let (dir, listener) = (tempfile::tempdir().unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
+    let address = listener.local_addr().unwrap().to_string();
+    let founded = crate::founding::found(&plan(dir.path(), &address), SystemClock.now()).unwrap();
+    let identity = Identity::open(founded.operator_dir.path()).unwrap();
+    // The wait is not waited for: with nothing else to do, the clock jumps to the limit.
+    tokio::time::pause();
+    let explained = call(&identity).await.unwrap_err();
+    assert_eq!(explained.cause, Cause::Unreachable, "{explained:?}");
+    let limit = format!("within {} s", comity_runtime::dial::DEADLINE.as_secs());
+    assert!(explained.message.contains(&address) && explained.message.contains(&limit), "{explained:?}");
+    assert!(explained.hint.is_some());
+}
+
+#[tokio::test]
+async fn a_broker_that_takes_a_call_and_never_answers_is_given_up_after_a_limit_that_is_named() {
+    let world = World::new().await;
+    let identity = joined(&world).await;
+    let connection = Connection::open(&identity).unwrap();
+    let mut client = EnrolmentClient::new(connection.unary());
+    client.get_root(GetRootRequest {}).await.unwrap();
+    world.desk.fall_silent();
+    tokio::time::pause();
+    let explained = explain(&client.get_root(GetRootRequest {}).await.unwrap_err());
+    assert_eq!(explained.cause, Cause::DeadlineExceeded, "{explained:?}");
+    assert!(explained.message.contains(&format!("within {} s", super::ANSWER_DEADLINE.as_secs())), "{explained:?}");
     assert!(explained.hint.is_some());
 }
 

@@ -24,7 +24,7 @@ pub async fn renew(identity: &Identity) -> Result<Timestamp, EnrolError> {
     let key = identity.dir().key()?;
     let request = wire::RenewRequest { csr_der: key.signing_request(identity.id())?.into() };
     let connection = Connection::open(identity)?;
-    let answer = EnrolmentClient::new(connection.channel()).renew(request).await?.into_inner();
+    let answer = EnrolmentClient::new(connection.unary()).renew(request).await?.into_inner();
     let chain = chain(answer.issued.ok_or(EnrolError::Incomplete { field: "issued" })?);
     identity.dir().save_certificate(&chain)?;
     let refused = |source| comity_identity::store::StoreError::Credentials {

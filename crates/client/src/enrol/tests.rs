@@ -1,11 +1,14 @@
+use comity_identity::root::RootError;
 use comity_types::Digest;
 
 use super::*;
 use crate::identity::Identity;
 use crate::testing::{LIFETIME, MEMBER, World};
 
+mod directories;
+
 async fn join_now(world: &World, invite: &Invite) -> Result<JoinState, EnrolError> {
-    join(invite, None, &world.member_dir()).await
+    join(invite, &[Kind::App, Kind::Operator], None, &world.member_dir()).await
 }
 
 #[tokio::test]
@@ -53,15 +56,6 @@ async fn the_secret_is_not_sent_to_whoever_only_has_a_copy_of_the_root() {
     let EnrolError::Call(status) = join_now(&world, &invite).await.unwrap_err() else { panic!() };
     assert_eq!(crate::explain(&status).cause, crate::Cause::WrongBroker);
     assert!(impostor.desk.asked().is_empty());
-}
-
-#[tokio::test]
-async fn a_directory_of_another_federation_is_refused() {
-    let (world, other) = (World::new().await, World::new().await);
-    world.desk.approve();
-    join_now(&world, &world.invite()).await.unwrap();
-    let refused = join_now(&world, &other.invite()).await.unwrap_err();
-    assert!(matches!(refused, EnrolError::OtherFederation { .. }), "{refused:?}");
 }
 
 #[tokio::test]

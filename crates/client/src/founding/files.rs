@@ -5,10 +5,6 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use comity_identity::CertificateDer;
-
 use super::FoundingError;
 
 /// A directory that its owner alone may enter.
@@ -17,8 +13,6 @@ const PRIVATE_DIRECTORY: u32 = 0o700;
 const PRIVATE_FILE: u32 = 0o600;
 /// A file that everybody may read.
 const PUBLIC_FILE: u32 = 0o644;
-/// Characters on a line of PEM (RFC 7468, section 2).
-const PEM_LINE_CHARS: usize = 64;
 
 pub(super) fn make_directories(path: &Path) -> Result<(), FoundingError> {
     DirBuilder::new().recursive(true).mode(PRIVATE_DIRECTORY).create(path).map_err(|error| refused(path, error))
@@ -50,11 +44,4 @@ fn refused(path: &Path, source: io::Error) -> FoundingError {
     } else {
         FoundingError::Io { path, source }
     }
-}
-
-/// A certificate as text.
-pub(super) fn pem(certificate: &CertificateDer<'_>) -> String {
-    let text = STANDARD.encode(certificate);
-    let lines = text.as_bytes().chunks(PEM_LINE_CHARS).map(|line| format!("{}\n", String::from_utf8_lossy(line)));
-    format!("-----BEGIN CERTIFICATE-----\n{}-----END CERTIFICATE-----\n", lines.collect::<String>())
 }

@@ -30,7 +30,7 @@ fn the_brokers_keys_belong_to_the_root_and_are_its_own() {
     let key = Secret::new(std::fs::read_to_string(&ca).unwrap());
     let authority = Authority::from_pem(&key, &founded.root.anchors[0]).unwrap();
     let written = std::fs::read_to_string(founded.data_dir.join("ca/fed.example.pem")).unwrap();
-    assert_eq!(written, files::pem(&authority.anchor()));
+    assert_eq!(written, pem::encode(&[authority.anchor()]));
     let permit_key = PermitKey::from_pkcs8(&Secret::new(std::fs::read(&permit).unwrap())).unwrap();
     assert_eq!(permit_key.public().unwrap(), founded.root.permit_key);
     for path in [ca, permit] {

@@ -46,7 +46,21 @@ pub(super) fn write(path: &Path, content: &[u8]) -> Result<(), StoreError> {
 
 /// Puts a file in place that its owner alone may read, unless there is one already, which then stays.
 pub(super) fn write_new_secret(path: &Path, content: &[u8]) -> Result<(), StoreError> {
-    let beside = write_beside(path, content, PRIVATE_FILE)?;
+    link_new(path, content, PRIVATE_FILE)
+}
+
+/// Puts a file in place, unless there is one already, which then stays.
+pub(super) fn write_new(path: &Path, content: &[u8]) -> Result<(), StoreError> {
+    link_new(path, content, PUBLIC_FILE)
+}
+
+/// Takes a file away for good.
+pub(super) fn remove(path: &Path) -> Result<(), StoreError> {
+    fs::remove_file(path).and_then(|()| sync_directory(path)).map_err(at(path))
+}
+
+fn link_new(path: &Path, content: &[u8], mode: u32) -> Result<(), StoreError> {
+    let beside = write_beside(path, content, mode)?;
     // A hard link fails where a rename would replace: no key is ever overwritten.
     let linked = fs::hard_link(&beside, path);
     let linked = linked.or_else(|error| if error.kind() == io::ErrorKind::AlreadyExists { Ok(()) } else { Err(error) });

@@ -39,7 +39,7 @@ impl Scene {
             addresses: vec![String::from("127.0.0.1:7443")],
             anchors: vec![self.federation.authority.anchor()],
             permit_key: [7; 32],
-            operators: vec![self.org_a.id("operator", "ada")],
+            operators: vec![self.federation.id("operator", "ada")],
             founded_at: now(),
         };
         root.to_json().unwrap()

@@ -166,6 +166,13 @@ fn send_fault(error: &reqwest::Error) -> Fault {
     }
 }
 
+/// What is wrong between this node and its server, whatever the request: the key, or an address that has moved.
+pub(super) fn own_fault(response: &Response) -> Option<Fault> {
+    let status = response.status();
+    let ours = status.is_redirection() || matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+    ours.then(|| status_fault(status, response))
+}
+
 fn status_fault(status: StatusCode, response: &Response) -> Fault {
     let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
     match status.as_u16() {

@@ -1,0 +1,37 @@
+//! A whole broker, as its members call it, with nodes that do what a script says.
+
+use comity_identity::StaticAnchors;
+use comity_proto::inference::{ChatPayload, ChatRequest, ChatStreamRequest};
+use comity_proto::membership::membership_client::MembershipClient;
+use comity_proto::membership::{Kind, PublishOffersRequest};
+use comity_proto::{inference, policy};
+
+use super::node::{Node, Script};
+use super::world::{MODEL, PURPOSE, offer};
+use crate::testing::Scene;
+
+/// Brings a node `n1` of a new organisation in, which processes in `place`, for `price`.
+pub(crate) async fn node(scene: &Scene, domain: &str, place: &str, price: u64, script: Script) -> Node {
+    let member = scene.admit(domain, Kind::Node, "n1").await;
+    let trusted: StaticAnchors = [scene.root.organisation_anchors().unwrap()].into_iter().collect();
+    let node =
+        Node::start_with_clock(member.id.clone(), member.credentials(), trusted, script, scene.clock.clone()).await;
+    let mut membership = MembershipClient::new(scene.connect(&member).await.unwrap());
+    let offers = vec![(&offer(&node.id, place, price)).into()];
+    membership.publish_offers(PublishOffersRequest { address: node.address.clone(), offers }).await.unwrap();
+    node
+}
+
+/// An envelope that the offers of [`node`] are eligible for, if they process where `requirements` say.
+pub(crate) fn envelope(requirements: policy::Requirements) -> inference::Envelope {
+    let requirements = Some(requirements);
+    inference::Envelope { model: MODEL.into(), requirements, purposes: vec![PURPOSE.into()], ..Default::default() }
+}
+
+pub(crate) fn chat(requirements: policy::Requirements) -> ChatRequest {
+    ChatRequest { envelope: Some(envelope(requirements)), payload: Some(ChatPayload::default()) }
+}
+
+pub(crate) fn chat_stream(requirements: policy::Requirements) -> ChatStreamRequest {
+    ChatStreamRequest { envelope: Some(envelope(requirements)), payload: Some(ChatPayload::default()) }
+}

@@ -1,0 +1,77 @@
+//! Why the broker cannot start, or had to stop.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::certificate::CertificateError;
+use crate::founding::FoundingError;
+use crate::ledger::journal::JournalError;
+use crate::registry::RegistryError;
+use crate::registry::authorities::AuthorityError;
+use crate::registry::enrolments::store::StoreError;
+
+/// Why the broker cannot start, or had to stop.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BrokerError {
+    /// The data directory is not what was founded.
+    #[error(transparent)]
+    Founding(#[from] FoundingError),
+    /// The registry cannot be opened.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The enrolments cannot be opened.
+    #[error(transparent)]
+    Enrolments(#[from] StoreError),
+    /// The decision journal cannot be opened.
+    #[error(transparent)]
+    Ledger(#[from] JournalError),
+    /// The federation's authority cannot be used.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+    /// The broker gets no certificate.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// The root's anchors cannot be used.
+    #[error("root.json: field anchors")]
+    Anchors(#[from] comity_identity::anchors::AnchorError),
+    /// No address is advertised, which the configuration's checks refuse.
+    #[error("field advertise of the configuration is empty")]
+    NotAdvertised,
+    /// TLS cannot be set up.
+    #[error("cannot set up TLS")]
+    Tls(#[from] rustls::Error),
+    /// The tables of blocs and purposes cannot be read.
+    #[error("the built-in policy tables cannot be read")]
+    Tables(#[source] &'static comity_policy::tables::TableError),
+    /// Reflection cannot be set up.
+    #[error("cannot set up reflection")]
+    Reflection(#[from] tonic_reflection::server::Error),
+    /// The address cannot be bound.
+    #[error("cannot listen on {address} (hint: field listen of the configuration)")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The address cannot be told.
+    #[error("cannot write {}", path.display())]
+    Address {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Serving ended by itself.
+    #[error("the server failed")]
+    Serve(#[from] tonic::transport::Error),
+    /// A journal has failed: what it holds is unknown, so nothing more may be promised.
+    #[error("a journal has failed, and the broker stops: {cause}")]
+    JournalFailed {
+        /// Why.
+        cause: Arc<str>,
+    },
+}

@@ -1,0 +1,99 @@
+//! How fast what nodes publish may change.
+
+use std::time::Duration;
+
+use comity_policy::Claim;
+use comity_proto::error::Detail;
+use comity_proto::membership::membership_client::MembershipClient;
+use comity_proto::membership::{Kind, PublishOffersRequest};
+use comity_types::SpiffeId;
+use futures::stream::{self, StreamExt as _};
+use tonic::transport::Channel;
+use tonic::{Code, Status};
+
+use crate::registry::publishing::MAX_PUBLICATION_BYTES;
+use crate::testing::{Scene, offer, reason};
+
+const ORG: &str = "org-a.example";
+/// Publications that a node could be set up to repeat, each another than the one before it.
+const CHANGES: usize = 60;
+/// How many of them are sent at once: fewer than an organisation may have in flight.
+const AT_ONCE: usize = 16;
+
+/// As many offers as a node may have, each a little other than in every other `version`.
+fn many_offers(node: &SpiffeId, version: usize) -> PublishOffersRequest {
+    let licence = format!("LicenceRef-{version}");
+    let offers = (0..256).map(|n| (&offer(node, &format!("o{n}"), &licence)).into()).collect();
+    PublishOffersRequest { address: "n1.org-a.example:7444".into(), offers }
+}
+
+async fn publish(client: &MembershipClient<Channel>, request: PublishOffersRequest) -> Result<u64, Status> {
+    client.clone().publish_offers(request).await.map(|response| response.into_inner().epoch)
+}
+
+#[tokio::test]
+async fn a_node_that_keeps_changing_its_offers_cannot_fill_the_disk() {
+    let scene = Scene::new().await;
+    let (node, other) = (scene.admit(ORG, Kind::Node, "n1").await, scene.admit(ORG, Kind::Node, "n2").await);
+    let client = MembershipClient::new(scene.connect(&node).await.unwrap());
+    let length = || std::fs::metadata(scene.file("registry.journal")).unwrap().len();
+    let before = length();
+
+    // At once: what is checked and what is appended must not come apart.
+    let calls = (0..CHANGES).map(|version| publish(&client, many_offers(&node.id, version)));
+    let answers: Vec<_> = stream::iter(calls).buffer_unordered(AT_ONCE).collect().await;
+    let refused: Vec<_> = answers.iter().filter_map(|answer| answer.as_ref().err()).collect();
+    assert!(refused.len() > CHANGES / 2 && refused.len() < CHANGES, "{} of {CHANGES} were refused", refused.len());
+    for refused in &refused {
+        assert_eq!((refused.code(), reason(refused).as_str()), (Code::ResourceExhausted, "PUBLISH_RATE"), "{refused}");
+    }
+    let grown = usize::try_from(length() - before).unwrap();
+    assert!(grown <= 2 * (MAX_PUBLICATION_BYTES + 4096), "the registry grew by {grown} bytes");
+
+    let client = MembershipClient::new(scene.connect(&other).await.unwrap());
+    publish(&client, many_offers(&other.id, 0)).await.expect("another node has a budget of its own");
+}
+
+#[tokio::test]
+async fn whoever_changed_too_often_is_told_when_to_come_back_and_may_publish_what_is_published() {
+    let scene = Scene::new().await;
+    let node = scene.admit(ORG, Kind::Node, "n1").await;
+    let client = MembershipClient::new(scene.connect(&node).await.unwrap());
+    let mut version = 0;
+    let refused = loop {
+        match publish(&client, many_offers(&node.id, version)).await {
+            Ok(_) => version += 1,
+            Err(refused) => break refused,
+        }
+    };
+    let wait: u64 = Detail::of(&refused).unwrap().metadata["retry_after_seconds"].parse().unwrap();
+    assert!(refused.message().contains(&format!("try again in {wait} s")), "{refused}");
+
+    let unchanged = many_offers(&node.id, version - 1);
+    for _ in 0..3 {
+        assert!(publish(&client, unchanged.clone()).await.is_ok());
+    }
+    scene.clock.advance(Duration::from_secs(wait));
+    assert!(publish(&client, many_offers(&node.id, version)).await.is_ok());
+}
+
+#[tokio::test]
+async fn offers_that_no_frame_of_the_journal_holds_are_refused_by_their_field() {
+    let scene = Scene::new().await;
+    let node = scene.admit(ORG, Kind::Node, "n1").await;
+    let client = MembershipClient::new(scene.connect(&node).await.unwrap());
+    let places: Vec<_> = (0..256).map(|n| format!("DE-{n:03}").parse().unwrap()).collect();
+    let large = |n| {
+        let mut offer = offer(&node.id, &format!("o{n}"), "MIT");
+        let lists = [&mut offer.processing_locations, &mut offer.storage_locations, &mut offer.access_locations];
+        for list in lists {
+            *list = Some(Claim::always(places.clone()));
+        }
+        (&offer).into()
+    };
+    let offers = (0..256).map(large).collect();
+    let request = PublishOffersRequest { address: "n1.org-a.example:7444".into(), offers };
+    let refused = publish(&client, request).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::InvalidArgument, "INVALID_FIELD"), "{refused}");
+    assert!(refused.message().starts_with("offers"), "{refused}");
+}

@@ -1,0 +1,171 @@
+//! What was acknowledged is there after the broker was killed.
+
+use comity_identity::{Invite, KeyPair};
+use comity_proto::catalog::ListOffersRequest;
+use comity_proto::catalog::catalog_client::CatalogClient;
+use comity_proto::enrolment::join_response::State;
+use comity_proto::error::Detail;
+use comity_proto::inference::inference_client::InferenceClient;
+use comity_proto::inference::{ChatRequest, Envelope};
+use comity_proto::membership::membership_client::MembershipClient;
+use comity_proto::membership::{
+    Kind, LiftRequest, ListAppsRequest, ListEnrolmentsRequest, ListNodesRequest, ListOrganisationsRequest,
+    PublishOffersRequest, RejectRequest, SuspendRequest, WatchRequest,
+};
+use comity_proto::policy::{PlaceSet, Requirements};
+
+use crate::ledger::decisions::Record;
+use crate::ledger::journal::Journal;
+use crate::testing::{Member, Scene, offer, organisation};
+
+const ORG: &str = "org-a.example";
+/// The beginning of a frame of 100 bytes, which was not written to its end.
+const TORN: &[u8] = b"\x64\0\0\0\x01\x02\x03\x04{\"event\":\"inv";
+
+#[tokio::test]
+async fn nothing_that_was_acknowledged_is_lost_when_the_broker_is_killed() {
+    survives(b"").await;
+}
+
+#[tokio::test]
+async fn nothing_that_was_acknowledged_is_lost_when_the_broker_is_killed_while_it_writes() {
+    survives(TORN).await;
+}
+
+async fn survives(tail: &[u8]) {
+    let scene = Scene::new().await;
+    let handed_out = govern(&scene).await;
+    let decisions = handed_out.ask(&scene).await;
+    let before = Told::of(&scene).await;
+
+    let again = scene.killed(tail);
+    scene.stop().await;
+    again.start().await.unwrap();
+    assert_eq!(Told::of(&again).await, before);
+    handed_out.still_count(&again).await;
+
+    again.stop().await;
+    let (_journal, frames) = Journal::open(&again.file("decisions.journal")).unwrap();
+    let kept: Vec<_> = frames.iter().filter_map(|frame| decision(frame)).collect();
+    assert_eq!(kept, decisions);
+}
+
+/// What the members hold in their hands.
+struct HandedOut {
+    app: Member,
+    open: Invite,
+    waiting: (Invite, KeyPair),
+    rejected: (Invite, KeyPair),
+    revoked: Invite,
+}
+
+/// Two organisations, one of them suspended; a node with offers; invites in every state.
+async fn govern(scene: &Scene) -> HandedOut {
+    let node = scene.admit(ORG, Kind::Node, "n1").await;
+    let app = scene.admit(ORG, Kind::App, "chat").await;
+    let lifted = scene.admit(ORG, Kind::App, "lifted").await;
+    scene.admit("org-b.example", Kind::Node, "n1").await;
+
+    let offers = ["o1", "o2"].map(|id| (&offer(&node.id, id, "MIT")).into()).to_vec();
+    let publication = PublishOffersRequest { address: "n1.org-a.example:7444".into(), offers };
+    MembershipClient::new(scene.connect(&node).await.unwrap()).publish_offers(publication).await.unwrap();
+
+    let mut operator = scene.operator().await;
+    for member in ["org-b.example", lifted.id.as_str()] {
+        operator.suspend(SuspendRequest { member: member.into(), reason: "audit".into() }).await.unwrap();
+    }
+    operator.lift(LiftRequest { member: lifted.id.to_string() }).await.unwrap();
+
+    let open = scene.invite(ORG, Kind::App, "open").await;
+    let [waiting, rejected] = [asked(scene, "org-c.example").await, asked(scene, "org-d.example").await];
+    let revoked = scene.invite(ORG, Kind::App, "revoked").await;
+    for invite in [&rejected.0, &revoked] {
+        let reject = RejectRequest { enrolment_id: invite.id_text(), reason: "not this year".into() };
+        operator.reject(reject).await.unwrap();
+    }
+    HandedOut { app, open, waiting, rejected, revoked }
+}
+
+/// An invite of a new organisation that was taken up.
+async fn asked(scene: &Scene, domain: &str) -> (Invite, KeyPair) {
+    let (invite, key) = (scene.invite(domain, Kind::Node, "n1").await, KeyPair::generate().unwrap());
+    let state = scene.join(&invite, &key, Some(&organisation(domain))).await.unwrap();
+    assert!(matches!(state, State::Pending(_)), "{state:?}");
+    (invite, key)
+}
+
+impl HandedOut {
+    /// The decisions about some requests of the app, as it was told them.
+    async fn ask(&self, scene: &Scene) -> Vec<String> {
+        let mut client = InferenceClient::new(scene.connect(&self.app).await.unwrap());
+        let abroad = vec![PlaceSet { places: vec!["US".into()] }];
+        let requirements = Some(Requirements { allowed_processing_locations: abroad, ..Default::default() });
+        let purposes = vec!["dpv:CustomerCare".into()];
+        let envelope = Some(Envelope { model: "m".into(), requirements, purposes, ..Default::default() });
+        let mut decisions = Vec::new();
+        for _ in 0..3 {
+            let request = ChatRequest { envelope: envelope.clone(), ..Default::default() };
+            let refused = client.chat(request).await.unwrap_err();
+            decisions.push(Detail::of(&refused).and_then(|detail| detail.refusal).expect("a refusal").decision_id);
+        }
+        decisions
+    }
+
+    /// Invites are worth after the kill what they were worth before.
+    async fn still_count(&self, scene: &Scene) {
+        let fresh = KeyPair::generate().unwrap();
+        let joined = scene.join(&self.open, &fresh, None).await.unwrap();
+        assert!(matches!(joined, State::Issued(_)), "{joined:?}");
+        let pending = scene.join(&self.waiting.0, &self.waiting.1, Some(&organisation("org-c.example"))).await.unwrap();
+        assert!(matches!(pending, State::Pending(_)), "{pending:?}");
+        for (invite, key) in [(&self.rejected.0, &self.rejected.1), (&self.revoked, &fresh)] {
+            let State::Rejected(rejected) = scene.join(invite, key, None).await.unwrap() else {
+                panic!("not rejected")
+            };
+            assert_eq!(rejected.reason, "not this year");
+        }
+    }
+}
+
+/// Everything that an operator is told: what the lists say, and every statement of the registry.
+#[derive(Debug, PartialEq)]
+struct Told {
+    lists: [String; 5],
+    statements: Vec<Vec<u8>>,
+}
+
+impl Told {
+    async fn of(scene: &Scene) -> Self {
+        let channel = scene.connect(&scene.operator).await.unwrap();
+        let (mut membership, mut catalog) = (MembershipClient::new(channel.clone()), CatalogClient::new(channel));
+        let organisations = membership.list_organisations(ListOrganisationsRequest {}).await.unwrap().into_inner();
+        let nodes = membership.list_nodes(ListNodesRequest {}).await.unwrap().into_inner();
+        let apps = membership.list_apps(ListAppsRequest {}).await.unwrap().into_inner();
+        let offers = catalog.list_offers(ListOffersRequest::default()).await.unwrap().into_inner();
+        let enrolments = membership.list_enrolments(ListEnrolmentsRequest {}).await.unwrap().into_inner();
+        // A list that is empty would be the same before and after, whatever was lost.
+        let counts = (organisations.organisations.len(), nodes.nodes.len(), apps.apps.len(), offers.offers.len());
+        assert_eq!((counts, enrolments.enrolments.len()), ((2, 2, 2, 2), 2));
+
+        let mut watched = membership.watch(WatchRequest { after_epoch: 0 }).await.unwrap().into_inner();
+        let mut statements = Vec::new();
+        for _ in 0..organisations.epoch {
+            statements.push(watched.message().await.unwrap().unwrap().entry.to_vec());
+        }
+        let lists = [
+            format!("{organisations:?}"),
+            format!("{nodes:?}"),
+            format!("{apps:?}"),
+            format!("{offers:?}"),
+            format!("{enrolments:?}"),
+        ];
+        Self { lists, statements }
+    }
+}
+
+fn decision(frame: &[u8]) -> Option<String> {
+    match serde_json::from_slice(frame).unwrap() {
+        Record::Decision(decision) => Some(decision.id.to_string()),
+        Record::Outcome(_) => None,
+    }
+}

@@ -1,0 +1,60 @@
+//! Why somebody cannot be let in.
+
+use comity_types::SpiffeId;
+
+use crate::registry::RegistryError;
+use crate::registry::authorities::AuthorityError;
+use crate::registry::enrolments::Refused;
+use crate::registry::enrolments::store::StoreError;
+
+/// Why somebody cannot be let in.
+#[derive(Debug, thiserror::Error)]
+pub enum AdmissionError {
+    /// The enrolment does not allow it.
+    #[error(transparent)]
+    Enrolment(#[from] Refused),
+    /// The member exists.
+    #[error("{member} is a member already (hint: choose another name; a member gets a fresh certificate by renewing)")]
+    Exists {
+        /// Who.
+        member: SpiffeId,
+    },
+    /// A field cannot be used.
+    #[error("{field}: {problem}")]
+    Invalid {
+        /// Which.
+        field: &'static str,
+        /// Why, and how to mend it.
+        problem: String,
+    },
+    /// The caller, or its organisation, is suspended or unknown.
+    #[error("{member} does not take part")]
+    NotActive {
+        /// Who.
+        member: SpiffeId,
+    },
+    /// The events cannot be kept.
+    #[error(transparent)]
+    Store(StoreError),
+    /// The registry does not take it.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The authority cannot sign.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+    /// Randomness failed, or a certificate cannot be made.
+    #[error("cannot make a certificate: {problem}")]
+    Internal {
+        /// Why.
+        problem: String,
+    },
+}
+
+impl From<StoreError> for AdmissionError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Refused(refused) => Self::Enrolment(refused),
+            other @ (StoreError::Journal(_) | StoreError::Damaged { .. } | StoreError::Encode(_)) => Self::Store(other),
+        }
+    }
+}

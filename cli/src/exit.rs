@@ -1,0 +1,51 @@
+//! What the program ends with, so that scripts can tell a no from a fault, and both from "not yet".
+
+use tonic::Code;
+
+use crate::error::CliError;
+
+/// What `--help` says about it.
+pub(crate) const HELP: &str = "\
+Exit status:
+  0   Done
+  1   Refused or not found: the command was right, and the answer is no
+  2   A mistake in the command or a file, or a fault; the message says what mends it
+  75  `join` waits for an operator's approval: run the same command again later";
+
+/// Nothing was wrong with the command, but the answer is no, or there is no such thing.
+const REFUSED: u8 = 1;
+/// The command was wrong, or something failed. What clap calls a usage error ends with it as well.
+pub(crate) const FAULT: u8 = 2;
+/// Operators have not decided: `EX_TEMPFAIL` of sysexits.h, as `comity-node join` has it.
+const PENDING: u8 = 75;
+
+/// The exit status for a failure.
+pub(crate) fn status(error: &CliError) -> u8 {
+    match error {
+        CliError::Pending { .. } => PENDING,
+        CliError::Refused { .. } | CliError::NotFound { .. } | CliError::Rejected { .. } | CliError::Demo { .. } => {
+            REFUSED
+        }
+        CliError::Status { status, .. } if is_no(status.code()) => REFUSED,
+        CliError::Status { .. }
+        | CliError::File { .. }
+        | CliError::BadFile { .. }
+        | CliError::Usage { .. }
+        | CliError::Client { .. }
+        | CliError::System { .. }
+        | CliError::Interrupted { .. }
+        | CliError::CutOff { .. } => FAULT,
+    }
+}
+
+/// True where somebody understood the call and said no.
+fn is_no(code: Code) -> bool {
+    matches!(
+        code,
+        Code::FailedPrecondition
+            | Code::PermissionDenied
+            | Code::NotFound
+            | Code::AlreadyExists
+            | Code::Unauthenticated
+    )
+}

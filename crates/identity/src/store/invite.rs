@@ -1,0 +1,107 @@
+//! Which invite a directory belongs to: one directory asks with one invite, and holds one identity.
+
+use comity_types::Digest;
+use serde::{Deserialize, Serialize};
+
+use super::{IdentityDir, StoreError, files};
+use crate::invite::Invite;
+
+/// Which invite the key asks with.
+pub const INVITE_FILE: &str = "invite.json";
+
+/// What `invite.json` says. The secret of the invite is not kept.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Taken {
+    /// The invite's id, 32 hexadecimal digits.
+    id: String,
+    /// The digest of the root document that it pins.
+    federation_root: Digest,
+}
+
+impl IdentityDir {
+    /// The id of the invite that this directory asks with, or joined by; none where nobody asked yet, or
+    /// where the identity did not come by an invite.
+    ///
+    /// # Errors
+    /// The file is broken.
+    pub fn invite_id(&self) -> Result<Option<String>, StoreError> {
+        match files::read(&self.file(INVITE_FILE)) {
+            Err(StoreError::Missing { .. }) => Ok(None),
+            Err(other) => Err(other),
+            Ok(bytes) => {
+                let taken: Result<Taken, _> = serde_json::from_slice(&bytes);
+                let broken = |_| self.content_error(INVITE_FILE, "an invite's id (hint: join in another directory)");
+                taken.map(|taken| Some(taken.id)).map_err(broken)
+            }
+        }
+    }
+
+    /// Has the directory ask with `invite`, unless it asks with another one already, which then stays.
+    /// Gives the id of the invite that it asks with.
+    ///
+    /// It is on disk before anybody is asked, so that after a lost reply no other invite takes the place.
+    ///
+    /// # Errors
+    /// It cannot be written or read.
+    pub fn take_up(&self, invite: &Invite) -> Result<String, StoreError> {
+        let taken = Taken { id: invite.id_text(), federation_root: invite.root };
+        let json = serde_json::to_vec_pretty(&taken).map_err(|_| self.content_error(INVITE_FILE, "an invite's id"))?;
+        files::write_new(&self.file(INVITE_FILE), &json)?;
+        Ok(self.invite_id()?.unwrap_or_default())
+    }
+
+    /// Makes room for another invite, once it is certain that `invite` will never bring a certificate. The key stays.
+    ///
+    /// # Errors
+    /// The file cannot be read or removed.
+    pub fn put_down(&self, invite: &Invite) -> Result<(), StoreError> {
+        if self.is_joined() || self.invite_id()? != Some(invite.id_text()) {
+            return Ok(());
+        }
+        files::remove(&self.file(INVITE_FILE))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn invite() -> Invite {
+        Invite::generate(Digest::of(b"root"), "broker.example:7443").unwrap()
+    }
+
+    #[test]
+    fn the_first_invite_stays_until_it_is_put_down() {
+        let temporary = tempfile::tempdir().unwrap();
+        let dir = IdentityDir::create(temporary.path()).unwrap();
+        let (first, second) = (invite(), invite());
+        assert_eq!(dir.invite_id().unwrap(), None);
+        for invite in [&first, &second, &first] {
+            assert_eq!(dir.take_up(invite).unwrap(), first.id_text());
+        }
+        dir.put_down(&second).unwrap();
+        assert_eq!(dir.invite_id().unwrap(), Some(first.id_text()), "only its own holder puts an invite down");
+        dir.put_down(&first).unwrap();
+        assert_eq!(dir.take_up(&second).unwrap(), second.id_text());
+    }
+
+    #[test]
+    fn the_secret_of_the_invite_is_not_kept() {
+        let temporary = tempfile::tempdir().unwrap();
+        let dir = IdentityDir::create(temporary.path()).unwrap();
+        dir.take_up(&invite()).unwrap();
+        let text = std::fs::read_to_string(temporary.path().join(INVITE_FILE)).unwrap();
+        let taken: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(taken.as_object().unwrap().keys().collect::<Vec<_>>(), ["federation_root", "id"]);
+    }
+
+    #[test]
+    fn a_broken_file_is_refused_and_named() {
+        let temporary = tempfile::tempdir().unwrap();
+        let dir = IdentityDir::create(temporary.path()).unwrap();
+        std::fs::write(temporary.path().join(INVITE_FILE), "{}").unwrap();
+        let refused = dir.take_up(&invite()).unwrap_err().to_string();
+        assert!(refused.contains(INVITE_FILE) && refused.contains("hint"), "{refused}");
+    }
+}

@@ -1,0 +1,261 @@
+//! A broker over mutual TLS that answers a node as a test's script says.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+
+use comity_identity::{Credentials, KeyPair, OrganisationAnchors, SigningRequest, StaticAnchors, tls};
+use comity_proto::enrolment as enrol;
+use comity_proto::enrolment::enrolment_server::{Enrolment, EnrolmentServer};
+use comity_proto::membership as wire;
+use comity_proto::membership::membership_server::{Membership, MembershipServer};
+use comity_runtime::accept::{Acceptor, Listener};
+use comity_runtime::tasks::Tasks;
+use comity_types::Clock;
+use futures::{Stream, StreamExt as _, stream};
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Server;
+use tonic::transport::server::Connected as _;
+use tonic::{Request, Response, Status};
+
+use super::{BROKER, LIFETIME, MovedClock, NODE, World, chain};
+
+type Statements = Pin<Box<dyn Stream<Item = Result<wire::WatchResponse, Status>> + Send>>;
+
+/// One answer to `Watch`.
+#[derive(Debug, Clone)]
+pub(crate) enum Said {
+    /// The call is refused.
+    Refused(Status),
+    /// These statements, and then the stream ends.
+    Ending(Vec<wire::WatchResponse>),
+    /// These statements, and then nothing more.
+    Lasting(Vec<wire::WatchResponse>),
+}
+
+/// What the broker answers: the next of each list, and where it is empty, yes.
+#[derive(Debug, Default)]
+pub(crate) struct Script {
+    pub(crate) renewals: Mutex<VecDeque<Option<Status>>>,
+    pub(crate) publishing: Mutex<VecDeque<Status>>,
+    pub(crate) watching: Mutex<VecDeque<Said>>,
+    pub(crate) joining: Mutex<VecDeque<Result<enrol::JoinResponse, Status>>>,
+    /// Whom certificates name, if not the node.
+    pub(crate) named: Mutex<Option<String>>,
+    /// The epochs after which statements were asked for.
+    pub(crate) watched: Mutex<Vec<u64>>,
+    pub(crate) renewed: Mutex<usize>,
+    pub(crate) published: Mutex<Vec<wire::PublishOffersRequest>>,
+    pub(crate) joined: Mutex<Vec<enrol::JoinRequest>>,
+}
+
+/// A broker that serves until it is stopped or dropped.
+pub(crate) struct Broker {
+    pub(crate) address: SocketAddr,
+    pub(crate) script: Arc<Script>,
+    running: CancellationToken,
+    _tasks: Tasks,
+}
+
+impl Broker {
+    /// A broker at a free port, and its federation.
+    pub(crate) async fn start(clock: &Arc<MovedClock>) -> (World, Self) {
+        let listener = Listener::bind("127.0.0.1:0").await.unwrap();
+        let world = World::at(&listener.local_addr().to_string());
+        let broker = Self::serve(listener, &world, clock, Arc::default());
+        (world, broker)
+    }
+
+    /// The broker of `world` again, after it was stopped, at the same address.
+    pub(crate) async fn restart(self, world: &World, clock: &Arc<MovedClock>) -> Self {
+        let listener = Listener::bind(&self.address.to_string()).await.unwrap();
+        Self::serve(listener, world, clock, Arc::clone(&self.script))
+    }
+
+    /// Nobody answers any more, and no connection stands.
+    pub(crate) async fn stop(&self) {
+        self.running.cancel();
+        while TcpStream::connect(self.address).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn serve(listener: Listener, world: &World, clock: &Arc<MovedClock>, script: Arc<Script>) -> Self {
+        let (address, tasks, running) = (listener.local_addr(), Tasks::new(), CancellationToken::new());
+        let desk = Desk { script: Arc::clone(&script), world: Shared::of(world), clock: Arc::clone(clock) };
+        let acceptor = acceptor(world, Arc::clone(clock) as _);
+        let (stop, accepting) = (running.clone(), tasks.clone());
+        let incoming = listener.incoming(acceptor, &accepting).map(move |connection| {
+            let (connection, stop) = (connection?, stop.clone());
+            let cut = connection.connect_info().cut;
+            accepting.spawn("cut", async move {
+                stop.cancelled().await;
+                cut.cancel();
+            });
+            Ok::<_, std::io::Error>(connection)
+        });
+        let server = Server::builder()
+            .add_service(EnrolmentServer::new(desk.clone()))
+            .add_service(MembershipServer::new(desk))
+            .serve_with_incoming(incoming);
+        let (stop, all) = (running.clone(), tasks.token());
+        tasks.spawn("server", async move {
+            let ended = stop.run_until_cancelled(server).await;
+            all.cancel();
+            ended.transpose().unwrap().unwrap_or(());
+        });
+        Self { address, script, running, _tasks: tasks }
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.running.cancel();
+    }
+}
+
+fn acceptor(world: &World, clock: Arc<dyn Clock>) -> Acceptor {
+    let key = KeyPair::generate().unwrap();
+    let credentials = Arc::new(Credentials::new(chain(&world.federation, BROKER, &key), &key).unwrap());
+    let anchors = [&world.federation, &world.organisation]
+        .map(|authority| OrganisationAnchors::new(authority.domain().clone(), &[authority.anchor()]).unwrap());
+    let anchors = Arc::new(anchors.into_iter().collect::<StaticAnchors>());
+    let mutual = tls::server_config(Arc::clone(&credentials), anchors, Arc::clone(&clock)).unwrap();
+    let enrolment = tls::enrolment_server_config(credentials, Arc::clone(&clock)).unwrap();
+    Acceptor::new(mutual, Some(enrolment)).with_clock(clock)
+}
+
+/// What the broker knows of the world.
+#[derive(Clone)]
+struct Shared {
+    organisation: Arc<comity_identity::Authority>,
+    root_json: Vec<u8>,
+}
+
+impl Shared {
+    fn of(world: &World) -> Self {
+        let organisation =
+            comity_identity::Authority::from_pem(&world.organisation.key_pem(), &world.organisation.anchor()).unwrap();
+        Self { organisation: Arc::new(organisation), root_json: world.root_json.clone() }
+    }
+}
+
+#[derive(Clone)]
+struct Desk {
+    script: Arc<Script>,
+    world: Shared,
+    clock: Arc<MovedClock>,
+}
+
+impl Desk {
+    fn issue(&self, csr: &[u8]) -> enrol::Issued {
+        let named = self.script.named.lock().unwrap().clone().unwrap_or_else(|| NODE.to_owned());
+        let (id, request) = (named.parse().unwrap(), SigningRequest::parse(csr).unwrap());
+        let issued = self.world.organisation.issue(&request, &id, &[], LIFETIME, self.clock.now()).unwrap();
+        let chain = issued.chain.iter().map(|der| der.to_vec().into()).collect();
+        enrol::Issued { certificate_chain_der: chain, spiffe_id: id.to_string(), ..Default::default() }
+    }
+}
+
+fn next<T>(list: &Mutex<VecDeque<T>>) -> Option<T> {
+    list.lock().unwrap().pop_front()
+}
+
+#[tonic::async_trait]
+impl Enrolment for Desk {
+    async fn get_root(&self, _: Request<enrol::GetRootRequest>) -> Result<Response<enrol::GetRootResponse>, Status> {
+        Ok(Response::new(enrol::GetRootResponse { root: self.world.root_json.clone().into() }))
+    }
+
+    async fn join(&self, request: Request<enrol::JoinRequest>) -> Result<Response<enrol::JoinResponse>, Status> {
+        let request = request.into_inner();
+        let issued = enrol::join_response::State::Issued(self.issue(&request.csr_der));
+        self.script.joined.lock().unwrap().push(request);
+        let yes = || Ok(enrol::JoinResponse { state: Some(issued) });
+        next(&self.script.joining).unwrap_or_else(yes).map(Response::new)
+    }
+
+    /// A script's `None` is an answer that never comes.
+    async fn renew(&self, request: Request<enrol::RenewRequest>) -> Result<Response<enrol::RenewResponse>, Status> {
+        *self.script.renewed.lock().unwrap() += 1;
+        match next(&self.script.renewals) {
+            Some(Some(status)) => Err(status),
+            Some(None) => std::future::pending().await,
+            None => Ok(Response::new(enrol::RenewResponse { issued: Some(self.issue(&request.get_ref().csr_der)) })),
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl Membership for Desk {
+    type WatchStream = Statements;
+
+    async fn watch(&self, request: Request<wire::WatchRequest>) -> Result<Response<Statements>, Status> {
+        self.script.watched.lock().unwrap().push(request.get_ref().after_epoch);
+        let said = |statements: Vec<_>| stream::iter(statements).map(Ok);
+        match next(&self.script.watching).unwrap_or(Said::Lasting(vec![])) {
+            Said::Refused(status) => Err(status),
+            Said::Ending(statements) => Ok(Response::new(said(statements).boxed())),
+            Said::Lasting(statements) => Ok(Response::new(said(statements).chain(stream::pending()).boxed())),
+        }
+    }
+
+    async fn publish_offers(
+        &self,
+        request: Request<wire::PublishOffersRequest>,
+    ) -> Result<Response<wire::PublishOffersResponse>, Status> {
+        self.script.published.lock().unwrap().push(request.into_inner());
+        next(&self.script.publishing).map_or(Ok(Response::new(wire::PublishOffersResponse { epoch: 7 })), Err)
+    }
+
+    async fn invite(&self, _: Request<wire::InviteRequest>) -> Result<Response<wire::InviteResponse>, Status> {
+        Err(not_for_nodes())
+    }
+
+    async fn list_enrolments(
+        &self,
+        _: Request<wire::ListEnrolmentsRequest>,
+    ) -> Result<Response<wire::ListEnrolmentsResponse>, Status> {
+        Err(not_for_nodes())
+    }
+
+    async fn approve(&self, _: Request<wire::ApproveRequest>) -> Result<Response<wire::ApproveResponse>, Status> {
+        Err(not_for_nodes())
+    }
+
+    async fn reject(&self, _: Request<wire::RejectRequest>) -> Result<Response<wire::RejectResponse>, Status> {
+        Err(not_for_nodes())
+    }
+
+    async fn suspend(&self, _: Request<wire::SuspendRequest>) -> Result<Response<wire::SuspendResponse>, Status> {
+        Err(not_for_nodes())
+    }
+
+    async fn lift(&self, _: Request<wire::LiftRequest>) -> Result<Response<wire::LiftResponse>, Status> {
+        Err(not_for_nodes())
+    }
+
+    async fn list_organisations(
+        &self,
+        _: Request<wire::ListOrganisationsRequest>,
+    ) -> Result<Response<wire::ListOrganisationsResponse>, Status> {
+        Err(not_for_nodes())
+    }
+
+    async fn list_nodes(
+        &self,
+        _: Request<wire::ListNodesRequest>,
+    ) -> Result<Response<wire::ListNodesResponse>, Status> {
+        Err(not_for_nodes())
+    }
+
+    async fn list_apps(&self, _: Request<wire::ListAppsRequest>) -> Result<Response<wire::ListAppsResponse>, Status> {
+        Err(not_for_nodes())
+    }
+}
+
+fn not_for_nodes() -> Status {
+    Status::unimplemented("a node does not call this")
+}
