@@ -2,24 +2,30 @@
 //! domain types; what arrives and is not one is refused here, with the field's path.
 
 mod claims;
+mod envelope;
 mod offer;
+mod organisation;
 mod requirements;
+mod terms;
 mod verdict;
 
 use std::collections::BTreeSet;
 use std::str::FromStr;
 
 use comity_policy::Capability;
-use comity_types::{Place, PlaceOrBloc};
+use comity_types::PlaceOrBloc;
 
+pub use envelope::Envelope;
 pub use verdict::verdict;
 
-use crate::{inference, policy as wire};
+use crate::policy as wire;
 
 /// Longest list of a message, where the schema does not say less: far above real use, far below harm.
 pub const MAX_LIST: usize = 256;
 /// Most purposes or access origins of a request.
 pub const MAX_REQUEST_LIST: usize = 16;
+/// The whole of something, in hundredths of a percent.
+const WHOLE_BP: u32 = 10_000;
 /// Longest name for people and longest purpose, in bytes.
 pub const MAX_TEXT_BYTES: usize = 256;
 
@@ -45,35 +51,6 @@ impl WireError {
         let join = if self.path.is_empty() || self.path.starts_with('[') { "" } else { "." };
         self.path = format!("{field}{join}{}", self.path);
         self
-    }
-}
-
-/// The envelope of a request, in domain types.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Envelope {
-    /// The model that is asked for.
-    pub model: comity_types::ModelName,
-    /// What the caller demands.
-    pub requirements: comity_policy::Requirements,
-    /// Why the caller asks.
-    pub purposes: BTreeSet<String>,
-    /// Where the request comes from, besides the caller's seat.
-    pub access_origins: BTreeSet<Place>,
-}
-
-impl TryFrom<inference::Envelope> for Envelope {
-    type Error = WireError;
-
-    fn try_from(envelope: inference::Envelope) -> Result<Self, WireError> {
-        let requirements = envelope.requirements.unwrap_or_default().try_into();
-        bounded("purposes", envelope.purposes.len(), MAX_REQUEST_LIST)?;
-        bounded("access_origins", envelope.access_origins.len(), MAX_REQUEST_LIST)?;
-        Ok(Self {
-            model: parse("model", &envelope.model)?,
-            requirements: requirements.map_err(|error: WireError| error.within("requirements"))?,
-            purposes: purposes("purposes", envelope.purposes)?,
-            access_origins: parse_all("access_origins", &envelope.access_origins)?.into_iter().collect(),
-        })
     }
 }
 
@@ -105,11 +82,39 @@ fn text(path: &str, value: String, most: usize) -> Result<String, WireError> {
     Ok(value)
 }
 
-/// Purposes, each a short text without duplicates.
-fn purposes(path: &str, values: Vec<String>) -> Result<BTreeSet<String>, WireError> {
-    bounded(path, values.len(), MAX_LIST)?;
+/// A text that may be absent, which an empty one is.
+fn optional_text(path: &str, value: String, most: usize) -> Result<Option<String>, WireError> {
+    if value.is_empty() { Ok(None) } else { text(path, value, most).map(Some) }
+}
+
+/// A parsed text that may be absent.
+fn optional<T: FromStr<Err: ToString>>(path: &str, text: &str) -> Result<Option<T>, WireError> {
+    if text.is_empty() { Ok(None) } else { parse(path, text).map(Some) }
+}
+
+/// Short texts.
+fn texts(path: &str, values: Vec<String>, most: usize) -> Result<BTreeSet<String>, WireError> {
+    bounded(path, values.len(), most)?;
     let checked = values.into_iter().enumerate();
     checked.map(|(index, value)| text(&format!("{path}[{index}]"), value, MAX_TEXT_BYTES)).collect()
+}
+
+/// A share in hundredths of a percent.
+fn share(path: &str, basis_points: u32) -> Result<u32, WireError> {
+    if basis_points > WHOLE_BP {
+        return Err(WireError::new(path, format!("{basis_points} is more than {WHOLE_BP}, which is 100 %")));
+    }
+    Ok(basis_points)
+}
+
+/// The value of a number, or the default where it is unspecified.
+fn or_default<T: Default>(number: i32, read: impl Fn(i32) -> Result<T, WireError>) -> Result<T, WireError> {
+    if number == 0 { Ok(T::default()) } else { read(number) }
+}
+
+/// Every capability of a list.
+fn capabilities(path: &str, numbers: &[i32]) -> Result<BTreeSet<Capability>, WireError> {
+    numbers.iter().enumerate().map(|(index, number)| capability(&format!("{path}[{index}]"), *number)).collect()
 }
 
 /// A set of places and blocs.
@@ -124,7 +129,7 @@ fn wire_place_set<'a>(places: impl IntoIterator<Item = &'a PlaceOrBloc>) -> wire
 /// Makes both directions of an enum from one list; a number that is not in it, or zero, is refused.
 macro_rules! enums {
     ($to:ident, $from:ident, $wire:ident, $domain:path, [$($variant:ident),*]) => {
-        pub(crate) fn $to(path: &str, number: i32) -> Result<$domain, WireError> {
+        pub(super) fn $to(path: &str, number: i32) -> Result<$domain, WireError> {
             use $domain as Domain;
             match wire::$wire::try_from(number) {
                 $(Ok(wire::$wire::$variant) => Ok(Domain::$variant),)*
@@ -133,12 +138,14 @@ macro_rules! enums {
             }
         }
 
-        pub(crate) fn $from(value: $domain) -> wire::$wire {
+        pub(super) fn $from(value: $domain) -> wire::$wire {
             use $domain as Domain;
             match value { $(Domain::$variant => wire::$wire::$variant,)* }
         }
     };
 }
+
+use enums;
 
 enums!(
     capability,
@@ -147,22 +154,6 @@ enums!(
     Capability,
     [Chat, Embed, Forward, Tools, ImageInput, JsonSchema, LogProbabilities]
 );
-enums!(training_use, wire_training_use, TrainingUse, comity_policy::offer::TrainingUse, [Never, OptIn, OptOut, Always]);
-enums!(
-    retention_data,
-    wire_retention_data,
-    RetentionData,
-    comity_policy::offer::RetentionData,
-    [Content, Metadata, ClassifierOutput]
-);
-enums!(
-    retention_trigger,
-    wire_retention_trigger,
-    RetentionTrigger,
-    comity_policy::offer::RetentionTrigger,
-    [Routine, AbuseMonitoring, ApplicationState, SafetyFlagged, LegalObligation]
-);
-
 /// The capability behind a number of the wire.
 ///
 /// # Errors

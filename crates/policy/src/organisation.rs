@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use comity_types::{Lei, Place, TrustDomain};
+use comity_types::{Invalid, Lei, Place, TrustDomain};
 use serde::{Deserialize, Serialize};
 
 use crate::Claim;
@@ -148,7 +148,31 @@ pub struct ActiveUsers {
     /// People.
     pub count: u64,
     /// The month, as `YYYY-MM`.
+    #[serde(deserialize_with = "month")]
     pub month: String,
+}
+
+impl ActiveUsers {
+    /// Checks a calendar month.
+    ///
+    /// # Errors
+    /// It is not `YYYY-MM`.
+    pub fn month(text: &str) -> Result<String, Invalid> {
+        let digits = |part: &str, length| part.len() == length && part.bytes().all(|b| b.is_ascii_digit());
+        let is_month = |(year, month): (&str, &str)| {
+            digits(year, 4) && digits(month, 2) && (1..=12).contains(&month.parse::<u8>().unwrap_or(0))
+        };
+        if text.split_once('-').is_some_and(is_month) {
+            Ok(text.to_owned())
+        } else {
+            Err(Invalid::new(text, "a calendar month such as 2025-03"))
+        }
+    }
+}
+
+fn month<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    ActiveUsers::month(&text).map_err(serde::de::Error::custom)
 }
 
 /// Whether an organisation is inside a scheme: a bool whose worse reading is "no".

@@ -1,13 +1,25 @@
-//! Claims, intervals and the facts of organisations.
+//! Claims: statements with their circumstances, instants and intervals.
 
-use comity_policy::{Claim, Controller, Organisation};
-use comity_types::{Interval, Place, Timestamp};
+use std::collections::BTreeSet;
 
-use super::{MAX_TEXT_BYTES, WireError, bounded, parse, parse_all, text};
+use comity_policy::Claim;
+use comity_policy::claim::{Appraisal, Assurance, Evidence, MAX_STATEMENTS, Statement};
+use comity_types::{Digest, Interval, Place, Timestamp};
+
+use super::{MAX_TEXT_BYTES, WireError, bounded, enums, optional_text, parse_all, text};
 use crate::policy as wire;
 
-/// Most controllers of an organisation.
-const MAX_CONTROLLERS: usize = 64;
+/// Longest address of evidence, in bytes.
+const MAX_URI_BYTES: usize = 2048;
+
+enums!(
+    assurance,
+    wire_assurance,
+    Assurance,
+    Assurance,
+    [SelfDeclared, RegistryCorroborated, Audited, Attested]
+);
+enums!(appraisal, wire_appraisal, Appraisal, Appraisal, [None, Affirming, Warning, Contraindicated]);
 
 /// An instant on the wire, in milliseconds at most precise.
 pub(crate) fn instant(path: &str, stamp: prost_types::Timestamp) -> Result<Timestamp, WireError> {
@@ -17,6 +29,11 @@ pub(crate) fn instant(path: &str, stamp: prost_types::Timestamp) -> Result<Times
     }
     let millis = stamp.seconds.checked_mul(1000).and_then(|ms| ms.checked_add(i64::from(stamp.nanos / 1_000_000)));
     millis.and_then(|millis| Timestamp::from_millis(millis).ok()).ok_or_else(invalid)
+}
+
+/// An instant that may be absent.
+pub(super) fn instant_at(path: &str, stamp: Option<prost_types::Timestamp>) -> Result<Option<Timestamp>, WireError> {
+    stamp.map(|stamp| instant(path, stamp)).transpose()
 }
 
 /// The wire's form of an instant.
@@ -29,7 +46,7 @@ pub(crate) fn wire_instant(at: Timestamp) -> prost_types::Timestamp {
 
 pub(crate) fn interval(path: &str, validity: Option<wire::Validity>) -> Result<Interval, WireError> {
     let validity = validity.unwrap_or_default();
-    let bound = |name: &str, stamp: Option<_>| stamp.map(|stamp| instant(&format!("{path}.{name}"), stamp)).transpose();
+    let bound = |name: &str, stamp: Option<_>| instant_at(&format!("{path}.{name}"), stamp);
     let interval = Interval { from: bound("from", validity.from)?, until: bound("until", validity.until)? };
     if interval.is_empty() {
         return Err(WireError::new(path, "`from` must be before `until`"));
@@ -42,66 +59,100 @@ pub(crate) fn wire_interval(interval: Interval) -> Option<wire::Validity> {
         .then(|| wire::Validity { from: interval.from.map(wire_instant), until: interval.until.map(wire_instant) })
 }
 
-pub(crate) fn places(path: &str, claim: Option<wire::PlacesClaim>) -> Result<Option<Claim<Vec<Place>>>, WireError> {
-    let convert = |claim: wire::PlacesClaim| {
-        let value = parse_all(&format!("{path}.places"), &claim.places)?;
-        Ok(Claim { value, validity: interval(&format!("{path}.validity"), claim.validity)? })
+/// Reads every statement of a claim; `read` takes one apart. No statement is no claim.
+pub(super) fn claim<W, T>(
+    path: &str,
+    wire: Vec<W>,
+    read: impl Fn(&str, W) -> Result<(T, Option<wire::Provenance>), WireError>,
+) -> Result<Option<Claim<T>>, WireError> {
+    if wire.is_empty() {
+        return Ok(None);
+    }
+    bounded(path, wire.len(), MAX_STATEMENTS)?;
+    let one = |(index, wire): (usize, W)| {
+        let path = format!("{path}[{index}]");
+        let (value, provenance) = read(&path, wire)?;
+        statement(&format!("{path}.provenance"), value, provenance.unwrap_or_default())
     };
-    claim.map(convert).transpose()
+    let statements = wire.into_iter().enumerate().map(one).collect::<Result<Vec<_>, _>>()?;
+    Claim::new(statements).map(Some).map_err(|error| WireError::new(path, error.to_string()))
 }
 
-pub(crate) fn wire_places(claim: &Claim<Vec<Place>>) -> wire::PlacesClaim {
-    wire::PlacesClaim {
-        places: claim.value.iter().map(ToString::to_string).collect(),
-        validity: wire_interval(claim.validity),
-    }
+fn statement<T>(path: &str, value: T, wire: wire::Provenance) -> Result<Statement<T>, WireError> {
+    let level = |number| assurance(&format!("{path}.assurance"), number);
+    let tier = |number| appraisal(&format!("{path}.appraisal"), number);
+    Ok(Statement {
+        value,
+        validity: interval(&format!("{path}.validity"), wire.validity)?,
+        assurance: if wire.assurance == 0 { Assurance::SelfDeclared } else { level(wire.assurance)? },
+        issuer: optional_text(&format!("{path}.issuer"), wire.issuer, MAX_TEXT_BYTES)?,
+        evidence: wire.evidence.map(|evidence| read_evidence(&format!("{path}.evidence"), evidence)).transpose()?,
+        issued_at: instant_at(&format!("{path}.issued_at"), wire.issued_at)?,
+        revoked_at: instant_at(&format!("{path}.revoked_at"), wire.revoked_at)?,
+        appraisal: if wire.appraisal == 0 { None } else { Some(tier(wire.appraisal)?) },
+    })
 }
 
-impl TryFrom<wire::Organisation> for Organisation {
-    type Error = WireError;
-
-    fn try_from(organisation: wire::Organisation) -> Result<Self, WireError> {
-        let seat = |claim: wire::PlaceClaim| {
-            let value = parse("seat.place", &claim.place)?;
-            Ok(Claim { value, validity: interval("seat.validity", claim.validity)? })
-        };
-        Ok(Self {
-            trust_domain: parse("trust_domain", &organisation.trust_domain)?,
-            name: text("name", organisation.name, MAX_TEXT_BYTES)?,
-            seat: organisation.seat.map(seat).transpose()?,
-            ultimate_controllers: organisation.ultimate_controllers.map(controllers).transpose()?,
-        })
-    }
+fn read_evidence(path: &str, wire: wire::Evidence) -> Result<Evidence, WireError> {
+    let uri = text(&format!("{path}.uri"), wire.uri, MAX_URI_BYTES)?;
+    let sha256 = if wire.sha256.is_empty() { None } else { Some(digest(&format!("{path}.sha256"), &wire.sha256)?) };
+    Ok(Evidence { uri, sha256 })
 }
 
-fn controllers(claim: wire::ControllersClaim) -> Result<Claim<Vec<Controller>>, WireError> {
-    let path = "ultimate_controllers";
-    bounded(path, claim.controllers.len(), MAX_CONTROLLERS)?;
-    let convert = |(index, controller): (usize, wire::Controller)| {
-        let path = format!("{path}.controllers[{index}]");
-        let name = text(&format!("{path}.name"), controller.name, MAX_TEXT_BYTES)?;
-        Ok(Controller { name, seat: parse(format!("{path}.seat"), &controller.seat)? })
+pub(super) fn digest(path: &str, bytes: &[u8]) -> Result<Digest, WireError> {
+    let digest = bytes.try_into().map(Digest::from_bytes);
+    digest.map_err(|_| WireError::new(path, format!("32 bytes are accepted, {} were sent", bytes.len())))
+}
+
+/// Writes every statement of a claim; `write` puts one together.
+pub(super) fn wire_claim<T, W>(
+    claim: Option<&Claim<T>>,
+    write: impl Fn(&T, Option<wire::Provenance>) -> W,
+) -> Vec<W> {
+    let statements = claim.map(Claim::statements).unwrap_or_default();
+    statements.iter().map(|statement| write(&statement.value, provenance(statement))).collect()
+}
+
+/// The circumstances of a statement; none if the operator declares it for all time.
+fn provenance<T>(statement: &Statement<T>) -> Option<wire::Provenance> {
+    let evidence = |evidence: &Evidence| wire::Evidence {
+        uri: evidence.uri.clone(),
+        sha256: evidence.sha256.map(|digest| digest.as_bytes().to_vec().into()).unwrap_or_default(),
     };
-    let value = claim.controllers.into_iter().enumerate().map(convert).collect::<Result<_, WireError>>()?;
-    Ok(Claim { value, validity: interval(&format!("{path}.validity"), claim.validity)? })
+    let declared = statement.assurance == Assurance::SelfDeclared;
+    let wire = wire::Provenance {
+        validity: wire_interval(statement.validity),
+        assurance: if declared { 0 } else { wire_assurance(statement.assurance).into() },
+        issuer: statement.issuer.clone().unwrap_or_default(),
+        evidence: statement.evidence.as_ref().map(evidence),
+        issued_at: statement.issued_at.map(wire_instant),
+        revoked_at: statement.revoked_at.map(wire_instant),
+        appraisal: statement.appraisal.map(|tier| wire_appraisal(tier).into()).unwrap_or_default(),
+    };
+    (wire != wire::Provenance::default()).then_some(wire)
 }
 
-impl From<&Organisation> for wire::Organisation {
-    fn from(organisation: &Organisation) -> Self {
-        let seat = |claim: &Claim<Place>| wire::PlaceClaim {
-            place: claim.value.to_string(),
-            validity: wire_interval(claim.validity),
-        };
-        let controller = |one: &Controller| wire::Controller { name: one.name.clone(), seat: one.seat.to_string() };
-        let controllers = |claim: &Claim<Vec<Controller>>| wire::ControllersClaim {
-            controllers: claim.value.iter().map(controller).collect(),
-            validity: wire_interval(claim.validity),
-        };
-        Self {
-            trust_domain: organisation.trust_domain.to_string(),
-            name: organisation.name.clone(),
-            seat: organisation.seat.as_ref().map(seat),
-            ultimate_controllers: organisation.ultimate_controllers.as_ref().map(controllers),
-        }
-    }
+pub(super) fn places(path: &str, wire: Vec<wire::PlacesClaim>) -> Result<Option<Claim<BTreeSet<Place>>>, WireError> {
+    claim(path, wire, |path, wire| Ok((place_list(&format!("{path}.places"), &wire.places)?, wire.provenance)))
+}
+
+pub(super) fn wire_places(claim: Option<&Claim<BTreeSet<Place>>>) -> Vec<wire::PlacesClaim> {
+    wire_claim(claim, |places, provenance| wire::PlacesClaim { places: strings(places), provenance })
+}
+
+pub(super) fn place_list(path: &str, places: &[String]) -> Result<BTreeSet<Place>, WireError> {
+    Ok(parse_all(path, places)?.into_iter().collect())
+}
+
+/// The texts of a set.
+pub(super) fn strings<'a, T: ToString + 'a>(set: impl IntoIterator<Item = &'a T>) -> Vec<String> {
+    set.into_iter().map(ToString::to_string).collect()
+}
+
+pub(super) fn text_claim(path: &str, wire: Vec<wire::TextClaim>) -> Result<Option<Claim<String>>, WireError> {
+    claim(path, wire, |path, wire| Ok((text(&format!("{path}.text"), wire.text, MAX_TEXT_BYTES)?, wire.provenance)))
+}
+
+pub(super) fn wire_text(claim: Option<&Claim<String>>) -> Vec<wire::TextClaim> {
+    wire_claim(claim, |text, provenance| wire::TextClaim { text: text.clone(), provenance })
 }

@@ -1,71 +1,150 @@
-//! Offers and their terms.
+//! Offers.
 
-use comity_policy::offer::{CallerRules, OwnershipRule, OwnershipTarget, RetentionRule, Served};
-use comity_policy::{Claim, Offer, Terms};
-use comity_types::{Digest, Price};
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::claims::{interval, places, wire_interval, wire_places};
-use super::{
-    MAX_TEXT_BYTES, WireError, bounded, capability, parse, place_set, purposes, retention_data, retention_trigger,
-    text, training_use, wire_capability, wire_place_set, wire_retention_data, wire_retention_trigger,
-    wire_training_use,
+use comity_policy::offer::{Modality, Objective, OfferState, SafetyGrade, SubProcessor, SubProcessorRole};
+use comity_policy::{Claim, Offer};
+use comity_types::{Place, Price};
+
+use super::claims::{
+    claim, digest, interval, place_list, places, strings, text_claim, wire_claim, wire_interval, wire_places, wire_text,
 };
+use super::organisation::{controllers, wire_controllers};
+use super::{MAX_TEXT_BYTES, WireError, bounded, capabilities, enums, optional, optional_text, or_default, parse, text, wire_capability};
 use crate::policy as wire;
 
-/// Most retention rules, and most ownership rules, of one offer.
-const MAX_RULES: usize = 32;
-/// Longest licence identifier, in bytes.
-const MAX_LICENCE_BYTES: usize = 128;
-/// Longest name of an ownership rule, in bytes.
-const MAX_RULE_ID_BYTES: usize = 64;
+/// Most sub-processors of one offer.
+const MAX_SUB_PROCESSORS: usize = 64;
+/// Longest name of a sub-processor, in bytes.
+const MAX_ID_BYTES: usize = 64;
+/// The highest sovereignty rating.
+const MAX_RATING: u32 = 4;
+
+enums!(modality, wire_modality, Modality, Modality, [Text, Image, Audio, Video]);
+enums!(objective, wire_objective, Objective, Objective, [Sov1, Sov2, Sov3, Sov4, Sov5, Sov6, Sov7, Sov8]);
+enums!(safety_grade, wire_safety_grade, SafetyGrade, SafetyGrade, [Poor, Fair, Good, VeryGood, Excellent]);
+enums!(offer_state, wire_offer_state, OfferState, OfferState, [Active, Draining, Withdrawn]);
+enums!(
+    role,
+    wire_role,
+    SubProcessorRole,
+    SubProcessorRole,
+    [CloudHost, Support, Safety, Billing, KeyCustodian, ModelProvider]
+);
 
 impl TryFrom<wire::Offer> for Offer {
     type Error = WireError;
 
-    fn try_from(offer: wire::Offer) -> Result<Self, WireError> {
-        let capabilities = offer.capabilities.iter().enumerate();
-        let capabilities = capabilities.map(|(index, number)| capability(&format!("capabilities[{index}]"), *number));
-        let capabilities = capabilities.collect::<Result<std::collections::BTreeSet<_>, _>>()?;
-        if capabilities.is_empty() {
+    fn try_from(wire: wire::Offer) -> Result<Self, WireError> {
+        let able = capabilities("capabilities", &wire.capabilities)?;
+        if able.is_empty() {
             return Err(WireError::new("capabilities", "an offer has at least one"));
         }
+        let within = |field: &'static str| move |error: WireError| error.within(field);
         Ok(Self {
-            id: parse("id", &offer.id)?,
-            node: parse("node", &offer.node)?,
-            model: parse("model", &offer.model)?,
-            model_sha256: sha256(&offer.model_sha256)?,
-            capabilities,
-            processing_locations: places("processing_locations", offer.processing_locations)?,
-            storage_locations: places("storage_locations", offer.storage_locations)?,
-            access_locations: places("access_locations", offer.access_locations)?,
-            licence: offer.licence.map(licence).transpose()?,
-            price: offer
-                .price
-                .map(|price| price.try_into().map_err(|error: WireError| error.within("price")))
-                .transpose()?,
-            terms: offer
-                .terms
-                .map(|terms| terms.try_into().map_err(|error: WireError| error.within("terms")))
-                .transpose()?,
-            in_force: interval("in_force", offer.in_force)?,
-            context_tokens: (offer.context_tokens > 0).then_some(offer.context_tokens),
+            id: parse("id", &wire.id)?,
+            node: parse("node", &wire.node)?,
+            model: parse("model", &wire.model)?,
+            model_digest: claim("model_digest", wire.model_digest, |path, wire| {
+                Ok((digest(&format!("{path}.sha256"), &wire.sha256)?, wire.provenance))
+            })?,
+            model_provider: optional_text("model_provider", wire.model_provider, MAX_TEXT_BYTES)?,
+            modalities: claim("modalities", wire.modalities, modalities)?,
+            capabilities: able,
+            processing_locations: places("processing_locations", wire.processing_locations)?,
+            storage_locations: places("storage_locations", wire.storage_locations)?,
+            access_locations: places("access_locations", wire.access_locations)?,
+            sub_processors: claim("sub_processors", wire.sub_processors, sub_processors)?,
+            seal: claim("seal", wire.seal, |path, wire| {
+                Ok((ratings(&format!("{path}.ratings"), wire.ratings, MAX_RATING)?, wire.provenance))
+            })?,
+            cada_level: level("cada_level", wire.cada_level)?,
+            gaiax_label: level("gaiax_label", wire.gaiax_label)?,
+            safety_grade: claim("safety_grade", wire.safety_grade, |path, wire| {
+                Ok((safety_grade(&format!("{path}.grade"), wire.grade)?, wire.provenance))
+            })?,
+            runtime: text_claim("runtime", wire.runtime)?,
+            licence: text_claim("licence", wire.licence)?,
+            price: wire.price.map(|price| price.try_into().map_err(within("price"))).transpose()?,
+            terms: wire.terms.map(|terms| terms.try_into().map_err(within("terms"))).transpose()?,
+            state: or_default(wire.state, |number| offer_state("state", number))?,
+            in_force: interval("in_force", wire.in_force)?,
+            context_tokens: (wire.context_tokens > 0).then_some(wire.context_tokens),
+            carbon_grams_per_million_tokens: wire.carbon_grams_per_million_tokens,
         })
     }
 }
 
-fn sha256(bytes: &[u8]) -> Result<Option<Digest>, WireError> {
-    if bytes.is_empty() {
-        return Ok(None);
-    }
-    let digest = bytes.try_into().map(Digest::from_bytes);
-    digest
-        .map(Some)
-        .map_err(|_| WireError::new("model_sha256", format!("32 bytes are accepted, {} were sent", bytes.len())))
+fn modalities(
+    path: &str,
+    wire: wire::ModalitiesClaim,
+) -> Result<(BTreeSet<Modality>, Option<wire::Provenance>), WireError> {
+    let one = |(index, number): (usize, &i32)| modality(&format!("{path}.modalities[{index}]"), *number);
+    Ok((wire.modalities.iter().enumerate().map(one).collect::<Result<_, _>>()?, wire.provenance))
 }
 
-fn licence(claim: wire::LicenceClaim) -> Result<Claim<String>, WireError> {
-    let value = text("licence.licence", claim.licence, MAX_LICENCE_BYTES)?;
-    Ok(Claim { value, validity: interval("licence.validity", claim.validity)? })
+fn level(path: &str, wire: Vec<wire::LevelClaim>) -> Result<Option<Claim<u8>>, WireError> {
+    claim(path, wire, |path, wire| {
+        let level = u8::try_from(wire.level);
+        let level = level.map_err(|_| WireError::new(format!("{path}.level"), "at most 255 is accepted"))?;
+        Ok((level, wire.provenance))
+    })
+}
+
+/// Ratings, or weights, of objectives: each at most once.
+pub(super) fn ratings(path: &str, wire: Vec<wire::Seal>, most: u32) -> Result<BTreeMap<Objective, u8>, WireError> {
+    let mut all = BTreeMap::new();
+    for (index, wire) in wire.into_iter().enumerate() {
+        let path = format!("{path}[{index}]");
+        let of = objective(&format!("{path}.objective"), wire.objective)?;
+        let rating = u8::try_from(wire.level).ok().filter(|_| wire.level <= most);
+        let rating = rating.ok_or_else(|| WireError::new(format!("{path}.level"), format!("at most {most} is accepted")))?;
+        if all.insert(of, rating).is_some() {
+            return Err(WireError::new(format!("{path}.objective"), "another entry has this objective"));
+        }
+    }
+    Ok(all)
+}
+
+pub(super) fn wire_ratings(ratings: &BTreeMap<Objective, u8>) -> Vec<wire::Seal> {
+    let one = |(of, level): (&Objective, &u8)| wire::Seal { objective: wire_objective(*of).into(), level: (*level).into() };
+    ratings.iter().map(one).collect()
+}
+
+fn sub_processors(
+    path: &str,
+    wire: wire::SubProcessorsClaim,
+) -> Result<(BTreeSet<SubProcessor>, Option<wire::Provenance>), WireError> {
+    let path = format!("{path}.sub_processors");
+    bounded(&path, wire.sub_processors.len(), MAX_SUB_PROCESSORS)?;
+    let mut all = BTreeSet::new();
+    for (index, wire) in wire.sub_processors.into_iter().enumerate() {
+        let one = sub_processor(&format!("{path}[{index}]"), wire)?;
+        if all.iter().any(|other: &SubProcessor| other.id == one.id) {
+            return Err(WireError::new(format!("{path}[{index}].id"), "another sub-processor has this id"));
+        }
+        all.insert(one);
+    }
+    Ok((all, wire.provenance))
+}
+
+fn sub_processor(path: &str, wire: wire::SubProcessor) -> Result<SubProcessor, WireError> {
+    let establishments = |list: wire::PlaceList| place_list(&format!("{path}.establishments.places"), &list.places);
+    let control =
+        |list: wire::ControllerList| controllers(&format!("{path}.ultimate_controllers.controllers"), list.controllers);
+    Ok(SubProcessor {
+        id: text(&format!("{path}.id"), wire.id, MAX_ID_BYTES)?,
+        role: role(&format!("{path}.role"), wire.role)?,
+        places: place_list(&format!("{path}.places"), &wire.places)?,
+        content_access: wire.content_access,
+        seat: optional(&format!("{path}.seat"), &wire.seat)?,
+        principal_place_of_business: optional(
+            &format!("{path}.principal_place_of_business"),
+            &wire.principal_place_of_business,
+        )?,
+        establishments: wire.establishments.map(establishments).transpose()?,
+        ultimate_controllers: wire.ultimate_controllers.map(control).transpose()?,
+    })
 }
 
 impl TryFrom<wire::Price> for Price {
@@ -80,93 +159,6 @@ impl TryFrom<wire::Price> for Price {
     }
 }
 
-impl TryFrom<wire::Terms> for Terms {
-    type Error = WireError;
-
-    fn try_from(terms: wire::Terms) -> Result<Self, WireError> {
-        let training = |claim: wire::TrainingUseClaim| {
-            let value = training_use("training_use.training_use", claim.training_use)?;
-            Ok(Claim { value, validity: interval("training_use.validity", claim.validity)? })
-        };
-        Ok(Self {
-            retention: terms.retention.as_ref().map(retention).transpose()?,
-            training_use: terms.training_use.map(training).transpose()?,
-            allowed_purposes: purposes("allowed_purposes", terms.allowed_purposes)?,
-            prohibited_purposes: purposes("prohibited_purposes", terms.prohibited_purposes)?,
-            caller_rules: terms.caller_rules.map(caller_rules).transpose()?,
-        })
-    }
-}
-
-fn retention(claim: &wire::RetentionClaim) -> Result<Claim<Vec<RetentionRule>>, WireError> {
-    bounded("retention.rules", claim.rules.len(), MAX_RULES)?;
-    let rule = |(index, rule): (usize, &wire::RetentionRule)| {
-        let path = format!("retention.rules[{index}]");
-        Ok(RetentionRule {
-            data: retention_data(&format!("{path}.data"), rule.data)?,
-            trigger: retention_trigger(&format!("{path}.trigger"), rule.trigger)?,
-            max_days: rule.max_days,
-        })
-    };
-    let value = claim.rules.iter().enumerate().map(rule).collect::<Result<_, WireError>>()?;
-    Ok(Claim { value, validity: interval("retention.validity", claim.validity)? })
-}
-
-fn caller_rules(rules: wire::CallerRules) -> Result<CallerRules, WireError> {
-    use wire::served::Served as Wire;
-    bounded("caller_rules.ownership", rules.ownership.len(), MAX_RULES)?;
-    let served = match rules.served.and_then(|served| served.served) {
-        Some(Wire::Everyone(true)) => Served::Everyone,
-        Some(Wire::Places(set)) => Served::Places(place_set("caller_rules.served.places", &set)?),
-        Some(Wire::Everyone(false)) | None => {
-            return Err(WireError::new("caller_rules.served", "must be `everyone: true` or a set of places"));
-        }
-    };
-    let served_except = place_set("caller_rules.served_except", &rules.served_except.unwrap_or_default())?;
-    let ownership = rules.ownership.into_iter().enumerate();
-    let ownership = ownership.map(|(index, rule)| ownership_rule(&format!("caller_rules.ownership[{index}]"), rule));
-    Ok(CallerRules { served, served_except, ownership: ownership.collect::<Result<_, _>>()? })
-}
-
-fn ownership_rule(path: &str, rule: wire::OwnershipRule) -> Result<OwnershipRule, WireError> {
-    use wire::ownership_rule::Target as Wire;
-    let target = match rule.target {
-        Some(Wire::PlacesNotServed(true)) => OwnershipTarget::PlacesNotServed,
-        Some(Wire::Places(set)) => OwnershipTarget::Places(place_set(&format!("{path}.places"), &set)?),
-        Some(Wire::PlacesNotServed(false)) | None => {
-            return Err(WireError::new(
-                format!("{path}.target"),
-                "must be `places_not_served: true` or a set of places",
-            ));
-        }
-    };
-    Ok(OwnershipRule { id: text(&format!("{path}.id"), rule.id, MAX_RULE_ID_BYTES.min(MAX_TEXT_BYTES))?, target })
-}
-
-impl From<&Offer> for wire::Offer {
-    fn from(offer: &Offer) -> Self {
-        let licence = |claim: &Claim<String>| wire::LicenceClaim {
-            licence: claim.value.clone(),
-            validity: wire_interval(claim.validity),
-        };
-        Self {
-            id: offer.id.to_string(),
-            node: offer.node.to_string(),
-            model: offer.model.to_string(),
-            model_sha256: offer.model_sha256.map(|digest| digest.as_bytes().to_vec().into()).unwrap_or_default(),
-            capabilities: offer.capabilities.iter().map(|one| wire_capability(*one).into()).collect(),
-            processing_locations: offer.processing_locations.as_ref().map(wire_places),
-            storage_locations: offer.storage_locations.as_ref().map(wire_places),
-            access_locations: offer.access_locations.as_ref().map(wire_places),
-            licence: offer.licence.as_ref().map(licence),
-            price: offer.price.as_ref().map(Into::into),
-            terms: offer.terms.as_ref().map(Into::into),
-            in_force: wire_interval(offer.in_force),
-            context_tokens: offer.context_tokens.unwrap_or(0),
-        }
-    }
-}
-
 impl From<&Price> for wire::Price {
     fn from(price: &Price) -> Self {
         Self {
@@ -177,47 +169,67 @@ impl From<&Price> for wire::Price {
     }
 }
 
-impl From<&Terms> for wire::Terms {
-    fn from(terms: &Terms) -> Self {
-        let rule = |rule: &RetentionRule| wire::RetentionRule {
-            data: wire_retention_data(rule.data).into(),
-            trigger: wire_retention_trigger(rule.trigger).into(),
-            max_days: rule.max_days,
+impl From<&Offer> for wire::Offer {
+    fn from(offer: &Offer) -> Self {
+        let level = |claim: &Option<Claim<u8>>| {
+            wire_claim(claim.as_ref(), |level, provenance| wire::LevelClaim { level: (*level).into(), provenance })
         };
         Self {
-            retention: terms.retention.as_ref().map(|claim| wire::RetentionClaim {
-                rules: claim.value.iter().map(rule).collect(),
-                validity: wire_interval(claim.validity),
+            id: offer.id.to_string(),
+            node: offer.node.to_string(),
+            model: offer.model.to_string(),
+            model_digest: wire_claim(offer.model_digest.as_ref(), |digest, provenance| wire::DigestClaim {
+                sha256: digest.as_bytes().to_vec().into(),
+                provenance,
             }),
-            training_use: terms.training_use.as_ref().map(|claim| wire::TrainingUseClaim {
-                training_use: wire_training_use(claim.value).into(),
-                validity: wire_interval(claim.validity),
+            model_provider: offer.model_provider.clone().unwrap_or_default(),
+            modalities: wire_claim(offer.modalities.as_ref(), |all, provenance| wire::ModalitiesClaim {
+                modalities: all.iter().map(|one| wire_modality(*one).into()).collect(),
+                provenance,
             }),
-            allowed_purposes: terms.allowed_purposes.iter().cloned().collect(),
-            prohibited_purposes: terms.prohibited_purposes.iter().cloned().collect(),
-            caller_rules: terms.caller_rules.as_ref().map(Into::into),
+            capabilities: offer.capabilities.iter().map(|one| wire_capability(*one).into()).collect(),
+            processing_locations: wire_places(offer.processing_locations.as_ref()),
+            storage_locations: wire_places(offer.storage_locations.as_ref()),
+            access_locations: wire_places(offer.access_locations.as_ref()),
+            sub_processors: wire_claim(offer.sub_processors.as_ref(), |all, provenance| wire::SubProcessorsClaim {
+                sub_processors: all.iter().map(wire_sub_processor).collect(),
+                provenance,
+            }),
+            seal: wire_claim(offer.seal.as_ref(), |all, provenance| wire::SealClaim {
+                ratings: wire_ratings(all),
+                provenance,
+            }),
+            cada_level: level(&offer.cada_level),
+            gaiax_label: level(&offer.gaiax_label),
+            safety_grade: wire_claim(offer.safety_grade.as_ref(), |grade, provenance| wire::SafetyGradeClaim {
+                grade: wire_safety_grade(*grade).into(),
+                provenance,
+            }),
+            runtime: wire_text(offer.runtime.as_ref()),
+            licence: wire_text(offer.licence.as_ref()),
+            price: offer.price.as_ref().map(Into::into),
+            terms: offer.terms.as_ref().map(Into::into),
+            state: wire_offer_state(offer.state).into(),
+            in_force: wire_interval(offer.in_force),
+            context_tokens: offer.context_tokens.unwrap_or(0),
+            carbon_grams_per_million_tokens: offer.carbon_grams_per_million_tokens,
         }
     }
 }
 
-impl From<&CallerRules> for wire::CallerRules {
-    fn from(rules: &CallerRules) -> Self {
-        use wire::{ownership_rule::Target, served::Served as Wire};
-        let served = match &rules.served {
-            Served::Everyone => Wire::Everyone(true),
-            Served::Places(places) => Wire::Places(wire_place_set(places)),
-        };
-        let rule = |rule: &OwnershipRule| wire::OwnershipRule {
-            id: rule.id.clone(),
-            target: Some(match &rule.target {
-                OwnershipTarget::PlacesNotServed => Target::PlacesNotServed(true),
-                OwnershipTarget::Places(places) => Target::Places(wire_place_set(places)),
-            }),
-        };
-        Self {
-            served: Some(wire::Served { served: Some(served) }),
-            served_except: (!rules.served_except.is_empty()).then(|| wire_place_set(&rules.served_except)),
-            ownership: rules.ownership.iter().map(rule).collect(),
-        }
+fn wire_sub_processor(one: &SubProcessor) -> wire::SubProcessor {
+    let text = |place: &Option<Place>| place.as_ref().map(ToString::to_string).unwrap_or_default();
+    wire::SubProcessor {
+        id: one.id.clone(),
+        role: wire_role(one.role).into(),
+        places: strings(&one.places),
+        content_access: one.content_access,
+        seat: text(&one.seat),
+        principal_place_of_business: text(&one.principal_place_of_business),
+        establishments: one.establishments.as_ref().map(|places| wire::PlaceList { places: strings(places) }),
+        ultimate_controllers: one
+            .ultimate_controllers
+            .as_ref()
+            .map(|all| wire::ControllerList { controllers: wire_controllers(all) }),
     }
 }

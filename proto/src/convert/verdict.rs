@@ -19,19 +19,23 @@ pub fn verdict(offer: &OfferName, model: &ModelName, verdict: &Verdict) -> wire:
 
 impl From<&Reason> for wire::Reason {
     fn from(reason: &Reason) -> Self {
-        let side = match reason.code.side() {
+        let side = match reason.side {
             Side::Caller => wire::Side::Caller,
             Side::Node => wire::Side::Node,
+            Side::Licence => wire::Side::Licence,
+            Side::Statute => wire::Side::Statute,
             Side::Federation => wire::Side::Federation,
         };
         Self {
             code: reason.code.to_string(),
             subject: reason.subject.clone(),
             side: side.into(),
-            path: reason.path.to_owned(),
+            path: reason.path.clone(),
             expected: reason.expected.clone(),
             actual: reason.actual.clone(),
             hint: reason.code.hint().to_owned(),
+            party: reason.party.clone(),
+            rule: reason.rule.clone(),
         }
     }
 }

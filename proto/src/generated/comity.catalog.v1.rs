@@ -144,6 +144,15 @@ pub struct ExplainResponse {
     /// The epoch of the registry that it was computed against.
     #[prost(uint64, tag = "2")]
     pub epoch: u64,
+    /// For each requirement: the offers that come back if it alone is dropped. Most first.
+    #[prost(message, repeated, tag = "3")]
+    pub relaxations: ::prost::alloc::vec::Vec<super::super::policy::v1::Relaxation>,
+    /// SHA-256 of the tables of blocs, statutes and so on that it was computed against, 32 bytes.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub tables_sha256: ::prost::bytes::Bytes,
+    /// The instant that it was computed for.
+    #[prost(message, optional, tag = "5")]
+    pub as_of: ::core::option::Option<::prost_types::Timestamp>,
 }
 impl ::prost::Name for ExplainResponse {
     const NAME: &'static str = "ExplainResponse";

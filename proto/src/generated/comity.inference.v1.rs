@@ -8,12 +8,32 @@ pub struct Envelope {
     /// What the caller demands of the offer.
     #[prost(message, optional, tag = "2")]
     pub requirements: ::core::option::Option<super::super::policy::v1::Requirements>,
-    /// Why the caller asks: DPV ids such as "dpv:CustomerCare". At most 16.
+    /// Why the caller asks: DPV ids such as "dpv:CustomerCare". At most 16, here and below.
     #[prost(string, repeated, tag = "3")]
     pub purposes: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// Where the request comes from, if not from the organisation's seat: ISO 3166 codes. At most 16.
+    /// Where the request comes from, if not from the organisation's seat: ISO 3166 codes.
     #[prost(string, repeated, tag = "4")]
     pub access_origins: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Uses that the AI Act names, such as "eu-aiact:AnnexIII-4-a".
+    #[prost(string, repeated, tag = "5")]
+    pub ai_act_tags: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Exceptions of a statute that are claimed.
+    #[prost(string, repeated, tag = "6")]
+    pub exceptions: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Where the answer is used: ISO 3166 codes.
+    #[prost(string, repeated, tag = "7")]
+    pub output_used_in: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// How the content is classified.
+    #[prost(message, repeated, tag = "8")]
+    pub classifications: ::prost::alloc::vec::Vec<
+        super::super::policy::v1::Classification,
+    >,
+    /// Categories of personal data in it (DPV pd).
+    #[prost(string, repeated, tag = "9")]
+    pub data_categories: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// What is better among offers that are eligible.
+    #[prost(message, optional, tag = "10")]
+    pub preferences: ::core::option::Option<super::super::policy::v1::Preferences>,
 }
 impl ::prost::Name for Envelope {
     const NAME: &'static str = "Envelope";

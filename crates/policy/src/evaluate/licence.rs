@@ -6,9 +6,9 @@
 use comity_types::time::Phase;
 
 use super::Question;
-use super::findings::{Field, Findings, Truth, joined};
+use super::findings::{Field, Findings, Party, Truth, joined};
 use crate::tables::blocs::Reach;
-use crate::tables::licences::{Grant, LicenceRule, Scale, Territory, Unstated};
+use crate::tables::licences::{Binds, Grant, LicenceRule, Scale, Territory, Unstated};
 use crate::{ReasonCode, Side};
 
 pub(super) fn check(question: &Question<'_>, findings: &mut Findings<'_>) {
@@ -17,7 +17,11 @@ pub(super) fn check(question: &Question<'_>, findings: &mut Findings<'_>) {
     let Some(licence) = findings.value("licence", Some(claim)) else { return };
     let Some(rule) = findings.tables.licences.get(&licence) else { return };
     if let Some(territory) = &rule.territory {
-        check_territory(territory, rule, question, findings);
+        check_territory(territory, rule, question.operator(), question, findings);
+        // Where the rules flow down, the caller is bound like a licensee.
+        if rule.binds == Binds::OperatorAndCaller {
+            check_territory(territory, rule, question.caller(), question, findings);
+        }
     }
     if let Some(scale) = &rule.scale {
         check_scale(scale, rule, question, findings);
@@ -25,9 +29,14 @@ pub(super) fn check(question: &Question<'_>, findings: &mut Findings<'_>) {
     check_field_of_use(rule, question, findings);
 }
 
-/// The licensee is the operator, and where it does most of its business is what the clause asks.
-fn check_territory(territory: &Territory, rule: &LicenceRule, question: &Question<'_>, findings: &mut Findings<'_>) {
-    let operator = question.operator();
+/// Where a licensee does most of its business is what the clause asks.
+fn check_territory(
+    territory: &Territory,
+    rule: &LicenceRule,
+    bound: Party<'_>,
+    question: &Question<'_>,
+    findings: &mut Findings<'_>,
+) {
     if !territory.modalities.is_empty() {
         let Some(modalities) = findings.value("modalities", question.offer.modalities.as_ref()) else { return };
         // The clause is about models of several modalities, of which one is among those it names.
@@ -35,9 +44,9 @@ fn check_territory(territory: &Territory, rule: &LicenceRule, question: &Questio
             return;
         }
     }
-    let path = operator.path("principal_place_of_business");
-    let Some(place) = findings.value(&path, operator.organisation.principal_place_of_business.as_ref()) else { return };
-    match findings.is_in(&place, &territory.excluded, Reach::Overlap, Some(operator)) {
+    let path = bound.path("principal_place_of_business");
+    let Some(place) = findings.value(&path, bound.organisation.principal_place_of_business.as_ref()) else { return };
+    match findings.is_in(&place, &territory.excluded, Reach::Overlap, Some(bound)) {
         Truth::No => {}
         Truth::Unknown(doubts) => findings.doubts(&path, doubts),
         Truth::Yes => {

@@ -1,0 +1,90 @@
+//! The envelope of a request.
+
+use comity_policy::rank::Preferences;
+use comity_policy::request::Classification;
+use comity_policy::{Declared, Requirements};
+use comity_types::{ModelName, Place};
+
+use super::claims::strings;
+use super::{MAX_REQUEST_LIST, MAX_TEXT_BYTES, WireError, bounded, parse, parse_all, text, texts};
+use crate::{inference, policy as wire};
+
+/// Most caveats of a classification.
+const MAX_CAVEATS: usize = 64;
+
+/// The envelope of a request, in domain types.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Envelope {
+    /// The model that is asked for.
+    pub model: ModelName,
+    /// What the caller demands.
+    pub requirements: Requirements,
+    /// What the caller declares.
+    pub declared: Declared,
+    /// What is better among offers that are eligible.
+    pub prefer: Preferences,
+}
+
+impl TryFrom<inference::Envelope> for Envelope {
+    type Error = WireError;
+
+    fn try_from(wire: inference::Envelope) -> Result<Self, WireError> {
+        let requirements = wire.requirements.unwrap_or_default().try_into();
+        let prefer = wire.preferences.unwrap_or_default().try_into();
+        Ok(Self {
+            model: parse("model", &wire.model)?,
+            requirements: requirements.map_err(|error: WireError| error.within("requirements"))?,
+            declared: Declared {
+                purposes: texts("purposes", wire.purposes, MAX_REQUEST_LIST)?,
+                ai_act_tags: texts("ai_act_tags", wire.ai_act_tags, MAX_REQUEST_LIST)?,
+                exceptions: texts("exceptions", wire.exceptions, MAX_REQUEST_LIST)?,
+                access_origins: places("access_origins", &wire.access_origins)?,
+                output_used_in: places("output_used_in", &wire.output_used_in)?,
+                classifications: classifications(wire.classifications)?,
+                data_categories: texts("data_categories", wire.data_categories, MAX_REQUEST_LIST)?,
+            },
+            prefer: prefer.map_err(|error: WireError| error.within("preferences"))?,
+        })
+    }
+}
+
+fn places(path: &str, wire: &[String]) -> Result<std::collections::BTreeSet<Place>, WireError> {
+    bounded(path, wire.len(), MAX_REQUEST_LIST)?;
+    Ok(parse_all(path, wire)?.into_iter().collect())
+}
+
+fn classifications(wire: Vec<wire::Classification>) -> Result<std::collections::BTreeSet<Classification>, WireError> {
+    bounded("classifications", wire.len(), MAX_REQUEST_LIST)?;
+    let one = |(index, wire): (usize, wire::Classification)| {
+        let path = format!("classifications[{index}]");
+        Ok(Classification {
+            scheme: text(&format!("{path}.scheme"), wire.scheme, MAX_TEXT_BYTES)?,
+            level: text(&format!("{path}.level"), wire.level, MAX_TEXT_BYTES)?,
+            caveats: texts(&format!("{path}.caveats"), wire.caveats, MAX_CAVEATS)?,
+        })
+    };
+    wire.into_iter().enumerate().map(one).collect()
+}
+
+impl From<&Envelope> for inference::Envelope {
+    fn from(envelope: &Envelope) -> Self {
+        let declared = &envelope.declared;
+        let classification = |one: &Classification| wire::Classification {
+            scheme: one.scheme.clone(),
+            level: one.level.clone(),
+            caveats: strings(&one.caveats),
+        };
+        Self {
+            model: envelope.model.to_string(),
+            requirements: Some((&envelope.requirements).into()),
+            purposes: strings(&declared.purposes),
+            access_origins: strings(&declared.access_origins),
+            ai_act_tags: strings(&declared.ai_act_tags),
+            exceptions: strings(&declared.exceptions),
+            output_used_in: strings(&declared.output_used_in),
+            classifications: declared.classifications.iter().map(classification).collect(),
+            data_categories: strings(&declared.data_categories),
+            preferences: (!envelope.prefer.is_default()).then(|| (&envelope.prefer).into()),
+        }
+    }
+}
