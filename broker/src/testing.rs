@@ -316,7 +316,7 @@ pub(crate) fn issued_by(authority: &Authority, id: &str, key: &KeyPair, now: Tim
 }
 
 pub(crate) fn organisation(domain: &str) -> Organisation {
-    Organisation { trust_domain: domain.parse().unwrap(), name: domain.into(), seat: None, ultimate_controllers: None }
+    serde_json::from_str(&format!(r#"{{"trust_domain":"{domain}","name":"{domain}"}}"#)).unwrap()
 }
 
 /// The reason in a refusal of Comity's.

@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use comity_policy::Tables;
-use comity_policy::offer::{Capability, RetentionTrigger};
+use comity_policy::offer::Capability;
 use comity_policy::requirements::{RequirementsError, RequirementsFile, RequirementsTable};
+use comity_policy::terms::RetentionTrigger;
+use comity_proto::convert;
 use comity_proto::inference::Envelope;
 use comity_types::{Currency, ModelName, Place, PlaceOrBloc, Price};
 use serde::Deserialize;
@@ -62,6 +64,15 @@ pub(crate) struct RequirementArgs {
     /// Inputs must not be trained on
     #[arg(long)]
     no_training: bool,
+    /// Nobody may read prompts or completions
+    #[arg(long)]
+    no_human_review: bool,
+    /// Prompts and completions must not be logged
+    #[arg(long)]
+    no_content_logging: bool,
+    /// Laws that may not reach anybody who can read content: US-CLOUD-ACT, ... (`comity table show regimes`)
+    #[arg(long, value_name = "REGIME", value_delimiter = ',')]
+    no_exposure: Vec<String>,
     /// Licences that the model may have: Apache-2.0, ...
     #[arg(long, value_name = "SPDX", value_delimiter = ',')]
     licence: Vec<String>,
@@ -79,13 +90,8 @@ pub(crate) struct RequirementArgs {
 impl RequirementArgs {
     /// The envelope of a request for `model`.
     pub(crate) fn envelope(&self, model: &ModelName) -> Result<Envelope, CliError> {
-        let RequirementsFile { requirements, purposes } = self.merged()?;
-        Ok(Envelope {
-            model: model.to_string(),
-            requirements: Some((&requirements).into()),
-            purposes: purposes.into_iter().collect(),
-            access_origins: self.access_origin.iter().map(ToString::to_string).collect(),
-        })
+        let RequirementsFile { requirements, declared, prefer } = self.merged()?;
+        Ok((&convert::Envelope { model: model.clone(), requirements, declared, prefer }).into())
     }
 
     /// Everything that was given, merged: never looser than any part of it.
@@ -101,6 +107,7 @@ impl RequirementArgs {
         RequirementsTable {
             preset: self.preset.clone(),
             purposes: self.purposes.iter().cloned().collect(),
+            access_origins: self.access_origin.iter().cloned().collect(),
             allowed_processing_locations: given(&self.processing),
             forbidden_processing_locations: self.not_processing.iter().cloned().collect(),
             allowed_storage_locations: given(&self.storage),
@@ -116,6 +123,10 @@ impl RequirementArgs {
             allowed_licences: (!self.licence.is_empty()).then(|| self.licence.iter().cloned().collect()),
             max_price: self.max_price.clone(),
             required_capabilities: self.capability.iter().copied().collect(),
+            no_exposure: self.no_exposure.iter().cloned().collect(),
+            no_human_review: self.no_human_review,
+            no_content_logging: self.no_content_logging,
+            ..RequirementsTable::default()
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Verdicts and refusals, as programs read them.
 
-use comity_proto::policy::{Reason, Refusal, Verdict};
+use comity_proto::policy::{Reason, Refusal, Side, Verdict};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -18,6 +18,10 @@ pub(crate) struct VerdictView {
 
 #[derive(Debug, Serialize)]
 struct ReasonView {
+    side: &'static str,
+    party: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    rule: String,
     code: String,
     subject: String,
     path: String,
@@ -42,10 +46,22 @@ pub(crate) fn refusal(refusal: &Refusal, considered: u32) -> Value {
     })
 }
 
+/// On whose behalf a reason was given.
+pub(crate) fn side_name(number: i32) -> &'static str {
+    match Side::try_from(number) {
+        Ok(Side::Caller) => "caller",
+        Ok(Side::Node) => "node",
+        Ok(Side::Licence) => "licence",
+        Ok(Side::Statute) => "statute",
+        Ok(Side::Federation) => "federation",
+        Ok(Side::Unspecified) | Err(_) => "unknown",
+    }
+}
+
 fn view_of(verdict: Verdict) -> VerdictView {
     let reason = |reason: Reason| {
-        let Reason { code, subject, side: _, path, expected, actual, hint } = reason;
-        ReasonView { code, subject, path, expected, actual, hint }
+        let Reason { code, subject, side, path, expected, actual, hint, party, rule } = reason;
+        ReasonView { side: side_name(side), party, rule, code, subject, path, expected, actual, hint }
     };
     VerdictView {
         expires_at: verdict.expires_at.as_ref().map(|instant| view::instant(Some(instant))),

@@ -1,5 +1,9 @@
 //! Things of several commands, as they are printed.
 
+use std::collections::BTreeSet;
+
+use comity_policy::claim::Statement;
+use comity_policy::ownership::{SELF, Stake};
 use comity_policy::{Claim, Offer, Organisation};
 use comity_proto::convert::WireError;
 use comity_proto::{membership, policy};
@@ -69,6 +73,8 @@ pub(crate) fn organisation_fields(facts: &Organisation) -> Vec<(&'static str, St
         ("name", facts.name.clone()),
         ("seat", claim(facts.seat.as_ref(), ToString::to_string)),
         ("ultimate controllers", controllers(facts)),
+        ("owners", owners(facts)),
+        ("establishments", places(facts.establishments.as_ref())),
     ]
 }
 
@@ -83,13 +89,40 @@ pub(crate) fn controllers(facts: &Organisation) -> String {
     })
 }
 
-/// A claim's value and how long it holds.
-pub(crate) fn claim<T>(claim: Option<&Claim<T>>, value: impl FnOnce(&T) -> String) -> String {
-    known(claim.map(|claim| format!("{}{}", value(&claim.value), validity(&claim.validity))))
+/// A claim: what each party states, how long it holds, and how far others stand behind it.
+pub(crate) fn claim<T>(claim: Option<&Claim<T>>, value: impl Fn(&T) -> String) -> String {
+    let one = |statement: &Statement<T>| {
+        let by = match &statement.issuer {
+            Some(issuer) => format!(" ({} by {issuer})", statement.assurance.as_str()),
+            None => String::new(),
+        };
+        format!("{}{}{by}", value(&statement.value), validity(&statement.validity))
+    };
+    known(claim.map(|claim| claim.statements().iter().map(one).collect::<Vec<_>>().join("; ")))
+}
+
+/// Who owns an organisation.
+pub(crate) fn owners(facts: &Organisation) -> String {
+    claim(facts.ownership.as_ref(), |ownership| {
+        let percent = |millionths: u32| f64::from(millionths) / 10_000.0;
+        let one = |stake: &Stake| {
+            let (least, most) = (percent(stake.share.least()), percent(stake.share.most()));
+            let share = if stake.share.least() == stake.share.most() {
+                format!("{least} %")
+            } else {
+                format!("{least} to {most} %")
+            };
+            let of = if stake.subject == SELF { String::new() } else { format!(" of {}", stake.subject) };
+            let seat = ownership.parties.get(&stake.holder).and_then(|party| party.seat.as_ref());
+            let seat = seat.map(|seat| format!(" ({seat})")).unwrap_or_default();
+            format!("{}{seat} {share}{of}", stake.holder)
+        };
+        if ownership.stakes.is_empty() { "none".to_owned() } else { joined(ownership.stakes.iter().map(one)) }
+    })
 }
 
 /// A claim of several places.
-pub(crate) fn places<T: ToString>(places: Option<&Claim<Vec<T>>>) -> String {
+pub(crate) fn places<T: ToString>(places: Option<&Claim<BTreeSet<T>>>) -> String {
     claim(places, |places| joined(places.iter().map(ToString::to_string)))
 }
 
@@ -115,21 +148,17 @@ mod tests {
 
     #[test]
     fn a_fact_that_nobody_states_is_unknown_and_a_controller_that_is_not_there_is_none() {
-        let mut facts = Organisation {
-            trust_domain: "a.example".parse().unwrap(),
-            name: "A".into(),
-            seat: None,
-            ultimate_controllers: None,
-        };
+        let mut facts: Organisation = serde_json::from_str(r#"{"trust_domain":"a.example","name":"A"}"#).unwrap();
         assert_eq!(controllers(&facts), "unknown");
-        facts.ultimate_controllers = Some(Claim::always(Vec::new()));
+        facts.ultimate_controllers = Some(Claim::always(BTreeSet::new()));
         assert_eq!(controllers(&facts), "none");
     }
 
     #[test]
     fn a_claim_says_until_when_it_holds() {
-        let mut seat = Claim::always("DE".to_owned());
+        let mut seat = Statement::declared("DE".to_owned());
         seat.validity.until = Some("2027-01-01".parse().unwrap());
+        let seat = Claim::of(seat);
         assert_eq!(claim(Some(&seat), Clone::clone), "DE until 2027-01-01T00:00:00Z");
     }
 }

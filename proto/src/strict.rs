@@ -173,7 +173,7 @@ mod tests {
             model: "m".into(),
             requirements: Some(requirements),
             purposes: vec!["dpv:CustomerCare".into()],
-            access_origins: vec![],
+            ..Default::default()
         }
     }
 

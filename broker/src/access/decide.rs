@@ -5,7 +5,8 @@
 use std::sync::Arc;
 
 use comity_membership::{Federation, Standing};
-use comity_policy::{Offer, Reason, ReasonCode, Request, Verdict, evaluate};
+use comity_policy::{Offer, Reason, ReasonCode, Request, Side, Verdict, evaluate};
+use comity_proto::convert::WireError;
 use comity_proto::error::Failure;
 use comity_types::{DecisionId, OfferName, Price, SpiffeId, Timestamp};
 use tonic::Code;
@@ -59,20 +60,20 @@ pub struct Rejected {
 /// Judges every offer of the request's model, and puts those that are eligible in order.
 ///
 /// # Errors
-/// Nobody offers the model. That nothing is eligible is a decision too, and becomes a refusal once it is kept.
+/// The envelope speaks of something that no table has, or nobody offers the model. That nothing is eligible is a decision too, and becomes a refusal once it is kept.
 pub fn decide(parts: &Parts, admitted: &Admitted) -> Result<Decision, Failure> {
+    admitted.envelope.check(&parts.tables).map_err(|error| invalid(&error.within("envelope")))?;
     let snapshot = parts.registry.snapshot();
     let at = parts.clock.now();
     let caller = snapshot.federation.organisation(admitted.caller.trust_domain());
     let caller = &caller.ok_or_else(|| unknown_caller(&admitted.caller))?.organisation;
     let request = Request {
         caller,
-        access_origins: &admitted.envelope.access_origins,
         model: Some(&admitted.envelope.model),
         capability: admitted.method.capability(),
-        purposes: &admitted.envelope.purposes,
+        declared: &admitted.envelope.declared,
         requirements: &admitted.envelope.requirements,
-        broker_places: &parts.places,
+        broker_places: Some(&parts.places),
         as_of: at,
     };
     // Offers of other models would be refused for that alone; they are left out, so that a refusal stays readable.
@@ -138,10 +139,18 @@ fn out_of_standing(subject: &str, actual: &str) -> Reason {
     Reason {
         code: ReasonCode::FederationPolicy,
         subject: subject.to_owned(),
-        path: "standing",
+        side: Side::Federation,
+        path: "operator.standing".to_owned(),
+        party: "operator".to_owned(),
         expected: "active".to_owned(),
         actual: actual.to_owned(),
+        rule: String::new(),
     }
+}
+
+/// A field that speaks of something that no table has.
+fn invalid(error: &WireError) -> Failure {
+    Failure::new(Code::InvalidArgument, "INVALID_FIELD", error.to_string()).with("field", &error.path)
 }
 
 /// 128 random bits.

@@ -4,20 +4,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use comity_membership::{Federation, Standing};
-use comity_policy::{Capability, Offer, Request as Question, Verdict};
+use comity_policy::{Capability, Claim, Offer, Request as Question, Verdict};
 use comity_proto::catalog::catalog_server::Catalog as Service;
 use comity_proto::catalog::{
     ExplainRequest, ExplainResponse, ListModelsRequest, ListModelsResponse, ListOffersRequest, ListOffersResponse,
     Model, OfferEntry,
 };
 use comity_proto::convert::{self, Envelope};
+use comity_proto::policy::Relaxation;
 use comity_types::{ModelName, OfferName, Place, SpiffeId};
 use tonic::{Code, Request, Response, Status};
 
-use super::{failure, invalid, parse};
-use crate::access::Access;
+use super::{failure, invalid, parse, timestamp};
 use crate::access::choose;
 use crate::access::decide::{self, Candidate, Judged};
+use crate::access::{Access, Parts};
 use crate::edge::CallerIdentity;
 use crate::links::LinkState;
 
@@ -49,20 +50,27 @@ impl Catalog {
             .map_err(|error| error.within("envelope"))
             .map_err(|error| invalid(&error.path, &error.problem))?;
         let parts = self.access.parts();
+        let checked = envelope.check(&parts.tables).map_err(|error| error.within("envelope"));
+        checked.map_err(|error| invalid(&error.path, &error.problem))?;
         let snapshot = parts.registry.snapshot();
         let organisation = snapshot.federation.organisation(caller.organisation()).ok_or_else(no_organisation)?;
         let question = Question {
             caller: &organisation.organisation,
-            access_origins: &envelope.access_origins,
             model: Some(&envelope.model),
             capability,
-            purposes: &envelope.purposes,
+            declared: &envelope.declared,
             requirements: &envelope.requirements,
-            broker_places: &parts.places,
+            broker_places: Some(&parts.places),
             as_of: parts.clock.now(),
         };
         let judged = decide::judge(parts, &snapshot.federation, &question, |_| true);
-        Ok(ExplainResponse { verdicts: self.in_order(judged), epoch: snapshot.federation.epoch() })
+        Ok(ExplainResponse {
+            relaxations: relaxations(parts, &snapshot.federation, &question),
+            verdicts: self.in_order(judged),
+            epoch: snapshot.federation.epoch(),
+            tables_sha256: parts.tables.digest().as_bytes().to_vec().into(),
+            as_of: Some(timestamp(question.as_of)),
+        })
     }
 
     /// Eligible offers first, in the order in which they would be tried; then those with the fewest reasons.
@@ -125,6 +133,27 @@ impl Service for Catalog {
     }
 }
 
+/// Most offers that a relaxation names.
+const MAX_REGAINED: usize = 256;
+
+/// What dropping one requirement alone would bring back, of the model's offers whose node takes part.
+fn relaxations(parts: &Parts, federation: &Federation, question: &Question<'_>) -> Vec<Relaxation> {
+    let of_model = |offer: &&Offer| question.model.is_none_or(|model| offer.model == *model);
+    let offers: Vec<_> = federation
+        .nodes()
+        .filter(|(node, _)| federation.standing(node) == Standing::Active)
+        .filter_map(|(node, state)| Some((state, &federation.organisation(node.trust_domain())?.organisation)))
+        .flat_map(|(state, operator)| state.offers.iter().filter(of_model).map(move |offer| (offer, operator)))
+        .collect();
+    let name = |index: &usize| offers.get(*index).map(|(offer, _)| offer.name().to_string());
+    let relaxed = comity_policy::relax::relaxations(&offers, question, &parts.tables);
+    let wire = relaxed.into_iter().map(|one| Relaxation {
+        constraint: one.constraint.to_owned(),
+        offers: one.regained.iter().filter_map(name).take(MAX_REGAINED).collect(),
+    });
+    wire.collect()
+}
+
 /// What a method needs; the other capabilities are required in the envelope.
 fn capability(number: i32) -> Result<Capability, Status> {
     match convert::capability_of(number) {
@@ -136,7 +165,11 @@ fn capability(number: i32) -> Result<Capability, Status> {
 
 fn model(name: &ModelName, offers: &[&Offer]) -> Model {
     let capabilities: BTreeSet<_> = offers.iter().flat_map(|offer| &offer.capabilities).copied().collect();
-    let places = offers.iter().filter_map(|offer| offer.processing_locations.as_ref()).flat_map(|claim| &claim.value);
+    let places = offers
+        .iter()
+        .filter_map(|offer| offer.processing_locations.as_ref())
+        .flat_map(Claim::statements)
+        .flat_map(|statement| &statement.value);
     let places: BTreeSet<&Place> = places.collect();
     Model {
         name: name.to_string(),

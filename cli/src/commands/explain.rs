@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 use comity_proto::catalog::{ExplainRequest, ExplainResponse};
-use comity_proto::policy::Capability;
+use comity_proto::policy::{Capability, Relaxation};
 use comity_types::ModelName;
 use serde_json::json;
 
@@ -11,7 +11,7 @@ use crate::error::CliError;
 use crate::output::{Format, Stream, print_json, print_line, say};
 use crate::requirements::RequirementArgs;
 use crate::session::Session;
-use crate::{refusal, render_error, verdict};
+use crate::{refusal, render_error, verdict, view};
 
 /// Say for every offer whether it may serve a request, and why not.
 #[derive(Debug, Args)]
@@ -42,11 +42,17 @@ pub(crate) async fn run(args: &ExplainArgs, global: &Global) -> Result<(), CliEr
     let session = Session::open(global).await?;
     let request = ExplainRequest { envelope: Some(envelope), capability: capability(args.method).into() };
     let answer = session.catalog().explain(request).await.map_err(|status| CliError::call("explain", status))?;
-    let ExplainResponse { mut verdicts, epoch } = answer.into_inner();
+    let ExplainResponse { mut verdicts, epoch, relaxations, tables_sha256, as_of } = answer.into_inner();
     refusal::fill_hints(&mut verdicts);
     let eligible = verdicts.iter().filter(|verdict| verdict.eligible).count();
     match global.output {
-        Format::Json => print_json(&json!({ "epoch": epoch, "verdicts": verdict::views(verdicts) })),
+        Format::Json => print_json(&json!({
+            "epoch": epoch,
+            "as_of": view::instant(as_of.as_ref()),
+            "tables_sha256": hex(&tables_sha256),
+            "relaxations": relaxations.iter().map(relaxed).collect::<Vec<_>>(),
+            "verdicts": verdict::views(verdicts),
+        })),
         Format::Table if verdicts.is_empty() => {
             say("there is no offer");
             Ok(())
@@ -54,9 +60,26 @@ pub(crate) async fn run(args: &ExplainArgs, global: &Global) -> Result<(), CliEr
         Format::Table => {
             print_line(&render_error::verdict_table(&verdicts, Stream::Stdout.width()))?;
             say(&format!("{eligible} of {} offers may serve this request (epoch {epoch})", verdicts.len()));
+            for line in relaxations.iter().map(relaxed_line) {
+                say(&line);
+            }
             Ok(())
         }
     }
+}
+
+fn relaxed(relaxation: &Relaxation) -> serde_json::Value {
+    json!({ "constraint": relaxation.constraint, "offers": relaxation.offers })
+}
+
+/// What one requirement costs: offers that would be back without it.
+fn relaxed_line(relaxation: &Relaxation) -> String {
+    let found = relaxation.offers.len();
+    format!("without {}: {found} more ({})", relaxation.constraint, relaxation.offers.join(", "))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn capability(method: Method) -> Capability {

@@ -112,7 +112,7 @@ fn prices_are_exact() {
 fn the_example_of_requirements_is_accepted_and_demands_something_with_every_key() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/requirements.example.toml");
     let file = read(&path, tables().unwrap()).unwrap();
-    assert!(!file.purposes.is_empty());
+    assert!(!file.declared.purposes.is_empty());
     let example: toml::Table = toml::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
     for key in ["allowed_controller_seats", "max_price", "required_capabilities", "accept_retention_triggers", "preset"]
     {

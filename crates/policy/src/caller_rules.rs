@@ -213,7 +213,9 @@ impl<'de> Deserialize<'de> for OwnershipTarget {
             type Value = OwnershipTarget;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("\"places-not-served\", places and blocs such as [\"CN\", \"RU\"], or { lists = [\"OFAC-SDN\"] }")
+                f.write_str(
+                    "\"places-not-served\", places and blocs such as [\"CN\", \"RU\"], or { lists = [\"OFAC-SDN\"] }",
+                )
             }
 
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<OwnershipTarget, E> {

@@ -184,7 +184,11 @@ fn expand(fixture: &Table, case: &Case, parent: Option<&Case>, all: &mut Vec<Exp
             return Err(fail(&id, format!("`expect`: {unknown} begins with no code of docs/reasons.md")));
         }
         let world = World::deserialize(Value::Table(table.clone())).map_err(|error| fail(&id, error.to_string()))?;
-        let about = if case.about.is_empty() { parent.map(|p| p.about.clone()).unwrap_or_default() } else { case.about.clone() };
+        let about = if case.about.is_empty() {
+            parent.map(|p| p.about.clone()).unwrap_or_default()
+        } else {
+            case.about.clone()
+        };
         all.push(Expectation { id, about, world, reasons: reasons.clone(), expires_at: case.expires_at });
     }
     case.sub.iter().try_for_each(|sub| expand(&table, sub, Some(case), all))
@@ -197,7 +201,8 @@ fn change(table: &mut Table, case: &Case) -> Result<(), String> {
     }
     for (path, value) in &case.set {
         for path in alternatives(path) {
-            insert(table, &path, value.clone()).ok_or_else(|| format!("`set`: {path} leads through something that is no table"))?;
+            insert(table, &path, value.clone())
+                .ok_or_else(|| format!("`set`: {path} leads through something that is no table"))?;
         }
     }
     Ok(())

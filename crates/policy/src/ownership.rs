@@ -215,7 +215,8 @@ impl Ownership {
     /// # Errors
     /// Names the part that contradicts itself. Cycles are accepted: companies do hold each other.
     pub fn new(parties: BTreeMap<String, Party>, stakes: Vec<Stake>) -> Result<Self, BadOwnership> {
-        let too_many = |field, found, most| if found > most { Err(BadOwnership::TooMany { field, found, most }) } else { Ok(()) };
+        let too_many =
+            |field, found, most| if found > most { Err(BadOwnership::TooMany { field, found, most }) } else { Ok(()) };
         too_many("parties", parties.len(), MAX_PARTIES)?;
         too_many("stakes", stakes.len(), MAX_STAKES)?;
         if parties.contains_key(SELF) {

@@ -18,10 +18,10 @@ use serde::{Deserialize, Serialize};
 pub use check::{MAX_ENTRIES, check};
 pub use file::{RequirementsError, RequirementsFile, RequirementsTable};
 
+use crate::caller_rules::Indirect;
 use crate::claim::Assurance;
 use crate::offer::{Capability, Objective, SafetyGrade};
 use crate::ownership::Interest;
-use crate::caller_rules::Indirect;
 use crate::terms::{RetentionTrigger, Support};
 
 /// Sets of which every one must contain a thing for it to be allowed. No sets: all is allowed.

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use comity_types::{Money, Place, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::Claim;
 use crate::caller_rules::CallerRules;
 use crate::claim::Merge;
 use crate::claim::merge::same_or_conflict;
 use crate::offer::named;
-use crate::Claim;
 
 /// What an offer promises and what it demands.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -328,4 +328,3 @@ impl Merge for Logging {
 }
 
 same_or_conflict!(TransferBasis);
-

@@ -32,7 +32,8 @@ mod tests {
         for text in ["5493001KJTIIGC8Y1R12", "529900T8BM49AURSDO55"] {
             assert!(text.parse::<Lei>().is_ok(), "{text} was refused");
         }
-        for text in ["5493001KJTIIGC8Y1R13", "5493001kjtiigc8y1r12", "5493001KJTIIGC8Y1R1", "", "5493001KJTIIGC8Y1RAB"] {
+        for text in ["5493001KJTIIGC8Y1R13", "5493001kjtiigc8y1r12", "5493001KJTIIGC8Y1R1", "", "5493001KJTIIGC8Y1RAB"]
+        {
             assert!(text.parse::<Lei>().is_err(), "{text} was accepted");
         }
     }

@@ -91,7 +91,6 @@ mod tests {
         }
     }
 
-
     #[test]
     fn two_letters_are_never_a_bloc_but_for_eu() {
         for text in ["EU", "EEA", "G7", "GDPR-ADEQUATE", "NATO", "G7", "FR"] {

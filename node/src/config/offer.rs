@@ -1,9 +1,10 @@
 //! `[[offers]]`: what the node offers, and how it fits backends and terms.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use comity_policy::offer::{Modality, Objective, OfferState, SafetyGrade, SubProcessor};
 use comity_policy::{Capability, Claim, Offer};
-use comity_types::{Interval, ModelName, Name, Place, Price, SpiffeId};
+use comity_types::{Digest, Interval, ModelName, Name, Place, Price, SpiffeId};
 use serde::Deserialize;
 
 use super::{Config, Misfit};
@@ -23,16 +24,39 @@ pub struct OfferConfig {
     pub backend: Name,
     /// The backend's own name for the model; the public name if absent.
     pub backend_model: Option<String>,
+    /// SHA-256 of the weights; the node fills it in where it has the file.
+    pub model_digest: Option<Claim<Digest>>,
+    /// Who made the model.
+    pub model_provider: Option<String>,
+    /// What the model reads and writes.
+    pub modalities: Option<Claim<BTreeSet<Modality>>>,
     /// What the model can do.
     pub capabilities: BTreeSet<Capability>,
     /// Where requests are processed.
-    pub processing_locations: Option<Claim<Vec<Place>>>,
+    pub processing_locations: Option<Claim<BTreeSet<Place>>>,
     /// Where data is stored.
-    pub storage_locations: Option<Claim<Vec<Place>>>,
+    pub storage_locations: Option<Claim<BTreeSet<Place>>>,
     /// From where people can reach the machine.
-    pub access_locations: Option<Claim<Vec<Place>>>,
+    pub access_locations: Option<Claim<BTreeSet<Place>>>,
+    /// Everybody else who takes part.
+    pub sub_processors: Option<Claim<BTreeSet<SubProcessor>>>,
+    /// Sovereignty ratings by objective.
+    pub seal: Option<Claim<BTreeMap<Objective, u8>>>,
+    /// The CADA level, 1 to 4.
+    pub cada_level: Option<Claim<u8>>,
+    /// The Gaia-X label, 1 to 3.
+    pub gaiax_label: Option<Claim<u8>>,
+    /// The grade of a safety benchmark.
+    pub safety_grade: Option<Claim<SafetyGrade>>,
+    /// What it runs in.
+    pub runtime: Option<Claim<String>>,
     /// The model's licence.
     pub licence: Option<Claim<String>>,
+    /// Grams of CO2 equivalent for a million tokens.
+    pub carbon_grams_per_million_tokens: Option<u64>,
+    /// Whether it takes calls.
+    #[serde(default)]
+    pub state: OfferState,
     /// What it costs.
     pub price: Option<Price>,
     /// The terms, by their name in this file.
@@ -73,13 +97,23 @@ fn planned(config: &Config, offer: &OfferConfig, node: &SpiffeId) -> Planned {
             id,
             node: node.clone(),
             model,
-            model_sha256: None,
+            model_digest: offer.model_digest.clone(),
+            model_provider: offer.model_provider.clone(),
+            modalities: offer.modalities.clone(),
             capabilities,
             processing_locations: offer.processing_locations.clone(),
             storage_locations: offer.storage_locations.clone(),
             access_locations: offer.access_locations.clone(),
+            sub_processors: offer.sub_processors.clone(),
+            seal: offer.seal.clone(),
+            cada_level: offer.cada_level.clone(),
+            gaiax_label: offer.gaiax_label.clone(),
+            safety_grade: offer.safety_grade.clone(),
+            runtime: offer.runtime.clone(),
             licence: offer.licence.clone(),
             price: offer.price.clone(),
+            carbon_grams_per_million_tokens: offer.carbon_grams_per_million_tokens,
+            state: offer.state,
             terms: config.terms.get(&offer.terms).cloned(),
             in_force: offer.in_force,
             context_tokens: offer.context_tokens,

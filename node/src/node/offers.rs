@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use comity_policy::Claim;
 use comity_types::{Digest, Name};
 
 use super::NodeError;
@@ -51,7 +52,9 @@ pub(crate) async fn load(config: BackendConfig) -> Result<Arc<dyn Backend>, Back
 pub(super) fn routes(planned: Vec<Planned>, backends: &BTreeMap<Name, Opened>) -> Routes {
     let route = |Planned { mut offer, backend, backend_model }: Planned| {
         let opened = backends.get(&backend)?;
-        offer.model_sha256 = digest(&opened.models, &backend_model);
+        if let Some(digest) = digest(&opened.models, &backend_model) {
+            offer.model_digest = Some(Claim::always(digest));
+        }
         Some(Route { offer, backend: Arc::clone(&opened.backend), backend_model })
     };
     planned.into_iter().filter_map(route).collect()

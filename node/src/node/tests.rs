@@ -129,7 +129,7 @@ async fn a_node_says_where_it_listens_is_not_ready_before_its_offers_are_publish
 #[tokio::test]
 async fn an_offer_says_the_digest_of_its_embedded_model() {
     let node = Node::build(&World::at(NOBODY).config).await.unwrap();
-    assert!(node.offers.iter().all(|offer| offer.model_sha256.is_some()), "{:?}", node.offers);
+    assert!(node.offers.iter().all(|offer| offer.model_digest.is_some()), "{:?}", node.offers);
 }
 
 #[tokio::test]

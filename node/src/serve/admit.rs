@@ -1,6 +1,5 @@
 //! Lets a request in: a permit for exactly it, this node's own terms, and a place.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -108,16 +107,17 @@ fn check_terms(
     let organisation = organisation.ok_or_else(|| failure::stranger(caller, "belongs to no member"))?;
     let question = Question {
         caller: &organisation.organisation,
-        access_origins: &envelope.access_origins,
         model: Some(&envelope.model),
         capability: method.capability(),
-        purposes: &envelope.purposes,
+        declared: &envelope.declared,
         requirements: &envelope.requirements,
         // Read only on the caller's side, which is the broker's to check.
-        broker_places: &BTreeSet::new(),
+        broker_places: None,
         as_of: permit.issued_at(),
     };
-    match evaluate_node_side(&route.offer, &question, tables) {
+    let operator = federation.organisation(route.offer.node.trust_domain());
+    let operator = operator.ok_or_else(|| failure::stranger(&route.offer.node, "belongs to no member"))?;
+    match evaluate_node_side(&route.offer, &operator.organisation, &question, tables) {
         Verdict::Eligible { .. } => Ok(()),
         Verdict::Rejected { reasons } => {
             Err(failure::veto(permit.offer(), &envelope.model, permit.decision(), reasons).into())

@@ -1,6 +1,6 @@
 //! What goes wrong on a node, as the caller sees it.
 
-use comity_policy::{Capability, Reason, ReasonCode};
+use comity_policy::{Capability, Reason, ReasonCode, Side};
 use comity_proto::convert;
 use comity_proto::error::Failure;
 use comity_proto::policy::Refusal;
@@ -85,9 +85,12 @@ pub(super) fn missing(capability: Capability) -> Reason {
     Reason {
         code: ReasonCode::CapabilityMissing,
         subject: capability.as_str().to_owned(),
-        path: "offer.capabilities",
+        side: Side::Federation,
+        path: "capabilities".to_owned(),
+        party: "offer".to_owned(),
         expected: capability.as_str().to_owned(),
         actual: "not offered".to_owned(),
+        rule: String::new(),
     }
 }
 

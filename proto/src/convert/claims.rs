@@ -12,13 +12,7 @@ use crate::policy as wire;
 /// Longest address of evidence, in bytes.
 const MAX_URI_BYTES: usize = 2048;
 
-enums!(
-    assurance,
-    wire_assurance,
-    Assurance,
-    Assurance,
-    [SelfDeclared, RegistryCorroborated, Audited, Attested]
-);
+enums!(assurance, wire_assurance, Assurance, Assurance, [SelfDeclared, RegistryCorroborated, Audited, Attested]);
 enums!(appraisal, wire_appraisal, Appraisal, Appraisal, [None, Affirming, Warning, Contraindicated]);
 
 /// An instant on the wire, in milliseconds at most precise.
@@ -105,10 +99,7 @@ pub(super) fn digest(path: &str, bytes: &[u8]) -> Result<Digest, WireError> {
 }
 
 /// Writes every statement of a claim; `write` puts one together.
-pub(super) fn wire_claim<T, W>(
-    claim: Option<&Claim<T>>,
-    write: impl Fn(&T, Option<wire::Provenance>) -> W,
-) -> Vec<W> {
+pub(super) fn wire_claim<T, W>(claim: Option<&Claim<T>>, write: impl Fn(&T, Option<wire::Provenance>) -> W) -> Vec<W> {
     let statements = claim.map(Claim::statements).unwrap_or_default();
     statements.iter().map(|statement| write(&statement.value, provenance(statement))).collect()
 }

@@ -2,7 +2,8 @@
 
 use comity_policy::rank::Preferences;
 use comity_policy::request::Classification;
-use comity_policy::{Declared, Requirements};
+use comity_policy::requirements::{RequirementsFile, check};
+use comity_policy::{Declared, Requirements, Tables};
 use comity_types::{ModelName, Place};
 
 use super::claims::strings;
@@ -47,6 +48,33 @@ impl TryFrom<inference::Envelope> for Envelope {
         })
     }
 }
+
+impl Envelope {
+    /// Holds every code and level against the tables: what none of them has would only be refused offer by offer.
+    ///
+    /// # Errors
+    /// The path of the first field that speaks of something unknown.
+    pub fn check(&self, tables: &Tables) -> Result<(), WireError> {
+        let file = RequirementsFile {
+            requirements: self.requirements.clone(),
+            declared: self.declared.clone(),
+            prefer: Preferences::default(),
+        };
+        let demanded =
+            |path: &str| !DECLARED.iter().any(|field| path == *field || path.starts_with(&format!("{field}.")));
+        check(&file, tables).map_err(|(path, problem)| {
+            if demanded(&path) {
+                WireError::new(path, problem).within("requirements")
+            } else {
+                WireError::new(path, problem)
+            }
+        })
+    }
+}
+
+/// The fields that are declared, and stand beside the requirements.
+const DECLARED: [&str; 7] =
+    ["purposes", "ai_act_tags", "exceptions", "access_origins", "output_used_in", "classifications", "data_categories"];
 
 fn places(path: &str, wire: &[String]) -> Result<std::collections::BTreeSet<Place>, WireError> {
     bounded(path, wire.len(), MAX_REQUEST_LIST)?;

@@ -10,7 +10,10 @@ use super::claims::{
     claim, digest, interval, place_list, places, strings, text_claim, wire_claim, wire_interval, wire_places, wire_text,
 };
 use super::organisation::{controllers, wire_controllers};
-use super::{MAX_TEXT_BYTES, WireError, bounded, capabilities, enums, optional, optional_text, or_default, parse, text, wire_capability};
+use super::{
+    MAX_TEXT_BYTES, WireError, bounded, capabilities, enums, optional, optional_text, or_default, parse, text,
+    wire_capability,
+};
 use crate::policy as wire;
 
 /// Most sub-processors of one offer.
@@ -98,7 +101,8 @@ pub(super) fn ratings(path: &str, wire: Vec<wire::Seal>, most: u32) -> Result<BT
         let path = format!("{path}[{index}]");
         let of = objective(&format!("{path}.objective"), wire.objective)?;
         let rating = u8::try_from(wire.level).ok().filter(|_| wire.level <= most);
-        let rating = rating.ok_or_else(|| WireError::new(format!("{path}.level"), format!("at most {most} is accepted")))?;
+        let rating =
+            rating.ok_or_else(|| WireError::new(format!("{path}.level"), format!("at most {most} is accepted")))?;
         if all.insert(of, rating).is_some() {
             return Err(WireError::new(format!("{path}.objective"), "another entry has this objective"));
         }
@@ -107,7 +111,8 @@ pub(super) fn ratings(path: &str, wire: Vec<wire::Seal>, most: u32) -> Result<BT
 }
 
 pub(super) fn wire_ratings(ratings: &BTreeMap<Objective, u8>) -> Vec<wire::Seal> {
-    let one = |(of, level): (&Objective, &u8)| wire::Seal { objective: wire_objective(*of).into(), level: (*level).into() };
+    let one =
+        |(of, level): (&Objective, &u8)| wire::Seal { objective: wire_objective(*of).into(), level: (*level).into() };
     ratings.iter().map(one).collect()
 }
 

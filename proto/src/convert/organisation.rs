@@ -10,7 +10,9 @@ use comity_policy::{Claim, Controller, Organisation};
 use comity_types::{Place, TrustDomain};
 
 use super::claims::{claim, places, strings, text_claim, wire_claim, wire_places, wire_text};
-use super::{MAX_LIST, MAX_TEXT_BYTES, WireError, bounded, enums, optional, optional_text, or_default, parse, text, texts};
+use super::{
+    MAX_LIST, MAX_TEXT_BYTES, WireError, bounded, enums, optional, optional_text, or_default, parse, text, texts,
+};
 use crate::policy as wire;
 
 /// Most controllers of an organisation.
@@ -119,7 +121,8 @@ fn active_users(
     path: &str,
     wire: wire::ActiveUsersClaim,
 ) -> Result<(ActiveUsers, Option<wire::Provenance>), WireError> {
-    let month = ActiveUsers::month(&wire.month).map_err(|error| WireError::new(format!("{path}.month"), error.to_string()))?;
+    let month =
+        ActiveUsers::month(&wire.month).map_err(|error| WireError::new(format!("{path}.month"), error.to_string()))?;
     Ok((ActiveUsers { count: wire.count, month }, wire.provenance))
 }
 
@@ -155,7 +158,8 @@ fn party(path: &str, wire: wire::Party) -> Result<(String, Party), WireError> {
 fn stake(path: &str, wire: wire::Stake) -> Result<Stake, WireError> {
     let share = Share::new(wire.least_millionths, wire.most_millionths.unwrap_or(WHOLE));
     Ok(Stake {
-        subject: optional_text(&format!("{path}.subject"), wire.subject, MAX_TEXT_BYTES)?.unwrap_or_else(|| SELF.into()),
+        subject: optional_text(&format!("{path}.subject"), wire.subject, MAX_TEXT_BYTES)?
+            .unwrap_or_else(|| SELF.into()),
         holder: text(&format!("{path}.holder"), wire.holder, MAX_TEXT_BYTES)?,
         interest: or_default(wire.interest, |number| interest(&format!("{path}.interest"), number))?,
         share: share.map_err(|error| WireError::new(format!("{path}.least_millionths"), error.to_string()))?,

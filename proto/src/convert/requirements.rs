@@ -12,7 +12,9 @@ use comity_types::{Currency, PlaceOrBloc, Price};
 use super::claims::{assurance, strings, wire_assurance};
 use super::offer::{ratings, safety_grade, wire_ratings, wire_safety_grade};
 use super::organisation::wire_interest;
-use super::terms::{indirect, interests, money, retention_trigger, some, support, wire_indirect, wire_retention_trigger, wire_support};
+use super::terms::{
+    indirect, interests, money, retention_trigger, some, support, wire_indirect, wire_retention_trigger, wire_support,
+};
 use super::{
     MAX_LIST, MAX_REQUEST_LIST, MAX_TEXT_BYTES, WireError, bounded, capabilities, optional_text, or_default, parse,
     place_set, share, text, texts, wire_capability, wire_place_set,
@@ -117,7 +119,10 @@ fn foreign_ownership(path: &str, wire: wire::ForeignOwnership) -> Result<Foreign
 fn retention_limit(path: &str, wire: wire::RetentionLimit) -> Result<RetentionLimit, WireError> {
     let path = format!("{path}.accept_retention_triggers");
     let triggers = wire.accept_retention_triggers.iter().map(|number| retention_trigger(&path, *number));
-    Ok(RetentionLimit { max_days: wire.max_content_retention_days, accept_triggers: triggers.collect::<Result<_, _>>()? })
+    Ok(RetentionLimit {
+        max_days: wire.max_content_retention_days,
+        accept_triggers: triggers.collect::<Result<_, _>>()?,
+    })
 }
 
 fn certification(path: &str, wire: wire::RequiredCertification) -> Result<RequiredCertification, WireError> {
@@ -196,7 +201,8 @@ impl From<&Requirements> for wire::Requirements {
             input_micros_per_million_tokens: ceiling.input_micros,
             output_micros_per_million_tokens: ceiling.output_micros,
         };
-        let cap = |(currency, micros): (&Currency, &u64)| wire::Money { currency: currency.to_string(), micros: *micros };
+        let cap =
+            |(currency, micros): (&Currency, &u64)| wire::Money { currency: currency.to_string(), micros: *micros };
         let licences = domain.allowed_licences.0.iter();
         Self {
             allowed_processing_locations: allowed(&domain.allowed_processing_locations),
@@ -235,7 +241,11 @@ impl From<&Requirements> for wire::Requirements {
             min_support: domain.min_support.map(|least| wire_support(least).into()).unwrap_or_default(),
             min_availability_bp: domain.min_availability_bp,
             max_prices: domain.max_prices.iter().map(price).collect(),
-            required_capabilities: domain.required_capabilities.iter().map(|one| wire_capability(*one).into()).collect(),
+            required_capabilities: domain
+                .required_capabilities
+                .iter()
+                .map(|one| wire_capability(*one).into())
+                .collect(),
         }
     }
 }
@@ -257,7 +267,11 @@ fn wire_foreign_ownership(rule: &ForeignOwnership) -> wire::ForeignOwnership {
 fn wire_retention_limit(limit: &RetentionLimit) -> wire::RetentionLimit {
     wire::RetentionLimit {
         max_content_retention_days: limit.max_days,
-        accept_retention_triggers: limit.accept_triggers.iter().map(|one| wire_retention_trigger(*one).into()).collect(),
+        accept_retention_triggers: limit
+            .accept_triggers
+            .iter()
+            .map(|one| wire_retention_trigger(*one).into())
+            .collect(),
     }
 }
 

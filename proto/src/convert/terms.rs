@@ -43,13 +43,7 @@ enums!(
 enums!(high_risk, wire_high_risk, HighRisk, HighRisk, [Allowed, Prohibited]);
 enums!(disclosure, wire_disclosure, Disclosure, Disclosure, [Full, CodeOnly]);
 enums!(support, wire_support, Support, Support, [BestEffort, BusinessHours, AroundTheClock]);
-enums!(
-    retention_data,
-    wire_retention_data,
-    RetentionData,
-    RetentionData,
-    [Content, Metadata, ClassifierOutput]
-);
+enums!(retention_data, wire_retention_data, RetentionData, RetentionData, [Content, Metadata, ClassifierOutput]);
 enums!(
     retention_trigger,
     wire_retention_trigger,
@@ -166,9 +160,8 @@ fn caller_rules(wire: wire::CallerRules) -> Result<CallerRules, WireError> {
     let ownership = wire.ownership.into_iter().enumerate();
     let ownership = ownership.map(|(index, rule)| ownership_rule(&format!("{PATH}.ownership[{index}]"), rule));
     let denied = wire.denied_organisation_types.iter().enumerate();
-    let denied = denied.map(|(index, number)| {
-        organisation_type(&format!("{PATH}.denied_organisation_types[{index}]"), *number)
-    });
+    let denied =
+        denied.map(|(index, number)| organisation_type(&format!("{PATH}.denied_organisation_types[{index}]"), *number));
     Ok(CallerRules {
         served,
         served_except: place_set("caller_rules.served_except", &wire.served_except.unwrap_or_default())?,
@@ -212,10 +205,7 @@ fn ownership_rule(path: &str, wire: wire::OwnershipRule) -> Result<OwnershipRule
     })
 }
 
-pub(super) fn interests(
-    path: &str,
-    wire: &[i32],
-) -> Result<BTreeSet<comity_policy::ownership::Interest>, WireError> {
+pub(super) fn interests(path: &str, wire: &[i32]) -> Result<BTreeSet<comity_policy::ownership::Interest>, WireError> {
     wire.iter().enumerate().map(|(index, number)| interest(&format!("{path}[{index}]"), *number)).collect()
 }
 

@@ -3,6 +3,7 @@
 use comity_policy::{Offer, Organisation, Requirements};
 
 use super::*;
+use crate::inference;
 
 fn offer() -> Offer {
     let json = r#"{"id":"chat","node":"spiffe://org-a.example/node/n1","model":"m","capabilities":["chat","tools"],
@@ -66,9 +67,12 @@ fn each_mistake_in_an_offer_names_its_field() {
     assert!(refused(|o| o.capabilities = vec![0]).starts_with("capabilities[0]: must be set"));
     assert!(refused(|o| o.capabilities = vec![99]).starts_with("capabilities[0]: 99 is no Capability"));
     assert!(refused(|o| o.capabilities.clear()).starts_with("capabilities: "));
-    assert!(refused(|o| o.model_sha256 = vec![1].into()).starts_with("model_sha256: "));
-    let uk = |o: &mut wire::Offer| o.processing_locations.as_mut().unwrap().places = vec!["UK".into()];
-    assert!(refused(uk).starts_with("processing_locations.places[0]: \"UK\" is not an ISO 3166 place"));
+    let short = wire::DigestClaim { sha256: vec![1].into(), ..Default::default() };
+    assert!(refused(|o| o.model_digest = vec![short.clone()]).starts_with("model_digest[0].sha256: "));
+    let uk = |o: &mut wire::Offer| o.processing_locations[0].places = vec!["uk".into()];
+    assert!(refused(uk).starts_with("processing_locations[0].places[0]: \"uk\" is not an ISO 3166 place"));
+    let twice = |o: &mut wire::Offer| o.licence.push(o.licence[0].clone());
+    assert!(refused(twice).starts_with("licence: the operator states it twice"));
     assert!(refused(|o| o.price.as_mut().unwrap().currency = "EURO".into()).starts_with("price.currency: "));
     let served = |o: &mut wire::Offer| o.terms.as_mut().unwrap().caller_rules.as_mut().unwrap().served = None;
     assert!(refused(served).starts_with("terms.caller_rules.served: must be"));
@@ -89,7 +93,7 @@ fn each_mistake_in_an_envelope_names_its_field() {
         refused(inference::Envelope { purposes: vec!["p".into(); 17], ..good.clone() })
             .starts_with("purposes: at most 16")
     );
-    let places = wire::PlaceSet { places: vec!["UK".into()] };
+    let places = wire::PlaceSet { places: vec!["uk".into()] };
     let requirements = Some(wire::Requirements { allowed_storage_locations: vec![places], ..Default::default() });
     let path = "requirements.allowed_storage_locations[0].places[0]: ";
     assert!(refused(inference::Envelope { requirements, ..good }).starts_with(path));

@@ -1,5 +1,6 @@
 //! How fast what nodes publish may change.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use comity_policy::Claim;
@@ -82,7 +83,7 @@ async fn offers_that_no_frame_of_the_journal_holds_are_refused_by_their_field() 
     let scene = Scene::new().await;
     let node = scene.admit(ORG, Kind::Node, "n1").await;
     let client = MembershipClient::new(scene.connect(&node).await.unwrap());
-    let places: Vec<_> = (0..256).map(|n| format!("DE-{n:03}").parse().unwrap()).collect();
+    let places: BTreeSet<_> = (0..256).map(|n| format!("DE-{n:03}").parse().unwrap()).collect();
     let large = |n| {
         let mut offer = offer(&node.id, &format!("o{n}"), "MIT");
         let lists = [&mut offer.processing_locations, &mut offer.storage_locations, &mut offer.access_locations];

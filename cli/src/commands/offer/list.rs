@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::args::Global;
 use crate::error::CliError;
-use crate::output::{joined, known};
+use crate::output::joined;
 use crate::session::Session;
 use crate::view;
 
@@ -55,8 +55,8 @@ fn cells(row: &Row) -> Vec<String> {
         offer.model.to_string(),
         joined(offer.capabilities.iter().map(view::word)),
         view::places(offer.processing_locations.as_ref()),
-        known(operator.seat.as_ref().map(|seat| &seat.value)),
-        known(training.map(|training| view::word(&training.value))),
+        view::claim(operator.seat.as_ref(), ToString::to_string),
+        view::claim(training, view::word),
         state.clone(),
     ]
 }

@@ -1,6 +1,10 @@
 //! `comity offer show`.
 
-use comity_policy::offer::{CallerRules, OwnershipTarget, RetentionRule, Served};
+use std::collections::BTreeSet;
+
+use comity_policy::caller_rules::{CallerRules, OwnershipTarget, Served};
+use comity_policy::offer::SubProcessor;
+use comity_policy::terms::{Certification, Retention, RetentionRule};
 use comity_policy::{Offer, Terms};
 use comity_types::{OfferName, Price};
 
@@ -29,6 +33,8 @@ fn fields(row: &Row) -> Vec<(&'static str, String)> {
         ("operator", operator.trust_domain.to_string()),
         ("operator's seat", view::claim(operator.seat.as_ref(), ToString::to_string)),
         ("operator's controllers", view::controllers(operator)),
+        ("operator's owners", view::owners(operator)),
+        ("sub-processors", view::claim(offer.sub_processors.as_ref(), |all| sub_processors(all))),
     ]);
     match &offer.terms {
         Some(terms) => fields.extend(term_fields(terms)),
@@ -41,7 +47,7 @@ fn model_fields(offer: &Offer) -> Vec<(&'static str, String)> {
     let in_force = view::validity(&offer.in_force);
     vec![
         ("model", offer.model.to_string()),
-        ("model's SHA-256", known(offer.model_sha256.as_ref())),
+        ("model's SHA-256", view::claim(offer.model_digest.as_ref(), ToString::to_string)),
         ("can", joined(offer.capabilities.iter().map(view::word))),
         ("context tokens", known(offer.context_tokens)),
         ("licence", view::claim(offer.licence.as_ref(), Clone::clone)),
@@ -63,8 +69,12 @@ fn units(micros: u64) -> String {
 
 fn term_fields(terms: &Terms) -> Vec<(&'static str, String)> {
     let mut fields = vec![
-        ("kept", view::claim(terms.retention.as_ref(), |rules| retention(rules))),
+        ("kept", view::claim(terms.retention.as_ref(), |Retention(rules)| retention(rules))),
         ("trained on", view::claim(terms.training_use.as_ref(), view::word)),
+        ("read by people", view::claim(terms.human_review.as_ref(), |review| review.mode.to_string())),
+        ("content logged", view::claim(terms.content_logging.as_ref(), |logging| yes_or_no(logging.0))),
+        ("certificates", view::claim(terms.certifications.as_ref(), |all| certificates(&all.0))),
+        ("governing law", known(terms.governing_law.as_ref())),
         ("allowed purposes", joined(&terms.allowed_purposes)),
         ("prohibited purposes", joined(&terms.prohibited_purposes)),
     ];
@@ -85,6 +95,26 @@ fn retention(rules: &[RetentionRule]) -> String {
     rules.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
+fn yes_or_no(flag: bool) -> String {
+    if flag { "yes".to_owned() } else { "no".to_owned() }
+}
+
+fn certificates(all: &BTreeSet<Certification>) -> String {
+    let one = |one: &Certification| match &one.level {
+        Some(level) => format!("{} ({level})", one.scheme),
+        None => one.scheme.clone(),
+    };
+    if all.is_empty() { "none".to_owned() } else { all.iter().map(one).collect::<Vec<_>>().join(", ") }
+}
+
+fn sub_processors(all: &BTreeSet<SubProcessor>) -> String {
+    let one = |one: &SubProcessor| {
+        let content = if one.content_access { "reads content" } else { "reads no content" };
+        format!("{} in {} ({content})", one.id, joined(&one.places))
+    };
+    if all.is_empty() { "none".to_owned() } else { all.iter().map(one).collect::<Vec<_>>().join(", ") }
+}
+
 fn rule_fields(rules: &CallerRules) -> Vec<(&'static str, String)> {
     let served = match &rules.served {
         Served::Everyone => "everyone".to_owned(),
@@ -93,9 +123,14 @@ fn rule_fields(rules: &CallerRules) -> Vec<(&'static str, String)> {
     let target = |target: &OwnershipTarget| match target {
         OwnershipTarget::PlacesNotServed => "places not served".to_owned(),
         OwnershipTarget::Places(places) => joined(places),
+        OwnershipTarget::Lists(lists) => format!("lists {}", joined(lists)),
     };
     let ownership = rules.ownership.iter().map(|rule| format!("{}: {}", rule.id, target(&rule.target)));
-    vec![("serves", served), ("but not", joined(&rules.served_except)), ("not controlled from", joined(ownership))]
+    vec![
+        ("serves", served),
+        ("but not", joined(&rules.served_except)),
+        ("not owned or controlled from", joined(ownership)),
+    ]
 }
 
 #[cfg(test)]

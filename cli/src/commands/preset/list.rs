@@ -8,7 +8,7 @@ use crate::requirements::tables;
 
 /// Lists the presets.
 pub(super) fn run(output: Format) -> Result<(), CliError> {
-    let presets = tables()?.presets();
+    let presets = &tables()?.presets;
     let rows = presets.iter().map(|preset| vec![preset.name.clone(), preset.about.clone()]).collect();
     let json = presets.iter().map(|preset| json!({ "name": preset.name, "about": preset.about })).collect::<Vec<_>>();
     output.list(&["preset", "about"], rows, &json!({ "presets": json }))

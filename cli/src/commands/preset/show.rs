@@ -6,7 +6,7 @@ use crate::requirements::tables;
 
 /// Shows one preset.
 pub(super) fn run(name: &str, output: Format) -> Result<(), CliError> {
-    let found = tables()?.presets().iter().find(|preset| preset.name == name);
+    let found = tables()?.presets.iter().find(|preset| preset.name == name);
     let missing = || CliError::NotFound { kind: "preset", name: name.to_owned(), list: "comity preset list" };
     let preset = found.ok_or_else(missing)?;
     if output == Format::Json {

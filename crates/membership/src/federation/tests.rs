@@ -1,8 +1,5 @@
 //! What the fold promises.
 
-use comity_policy::Claim;
-use comity_types::Name;
-
 use super::*;
 
 fn entry(epoch: u64, statement: Statement) -> Entry {
@@ -22,9 +19,8 @@ fn founded() -> Statement {
 }
 
 fn organisation(domain: &str) -> Statement {
-    let seat = Some(Claim::always("DE".parse().unwrap()));
-    let organisation =
-        Organisation { trust_domain: domain.parse().unwrap(), name: domain.into(), seat, ultimate_controllers: None };
+    let json = format!(r#"{{"trust_domain":"{domain}","name":"{domain}","seat":"DE"}}"#);
+    let organisation = serde_json::from_str(&json).unwrap();
     Statement::OrganisationAdmitted { organisation, anchors: vec![] }
 }
 
@@ -41,21 +37,8 @@ fn lifted(subject: &str) -> Statement {
 }
 
 fn offer(node: &str, name: &str) -> Offer {
-    Offer {
-        id: name.parse::<Name>().unwrap(),
-        node: id(node),
-        model: "m".parse().unwrap(),
-        model_sha256: None,
-        capabilities: BTreeSet::new(),
-        processing_locations: None,
-        storage_locations: None,
-        access_locations: None,
-        licence: None,
-        price: None,
-        terms: None,
-        in_force: comity_types::Interval::default(),
-        context_tokens: None,
-    }
+    let json = format!(r#"{{"id":"{name}","node":"{node}","model":"m","capabilities":[]}}"#);
+    serde_json::from_str(&json).unwrap()
 }
 
 const NODE: &str = "spiffe://org-a.example/node/n1";

@@ -11,18 +11,8 @@ use serde::{Serialize, Serializer};
 use super::{Appraisal, Assurance, Claim, Evidence, Statement};
 
 /// The keys of a claim's table. A value that is a table itself may not begin with one of them.
-const KEYS: [&str; 10] = [
-    "value",
-    "statements",
-    "from",
-    "until",
-    "assurance",
-    "issuer",
-    "evidence",
-    "issued_at",
-    "revoked_at",
-    "appraisal",
-];
+const KEYS: [&str; 10] =
+    ["value", "statements", "from", "until", "assurance", "issuer", "evidence", "issued_at", "revoked_at", "appraisal"];
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -192,12 +182,15 @@ mod tests {
     #[test]
     fn several_parties_may_state_one_field_and_no_party_twice_at_once() {
         let two = |issuer: &str| {
-            places(&format!("field = {{ statements = [{{ value = ['DE'] }}, {{ value = ['FR'], issuer = '{issuer}' }}] }}"))
+            places(&format!(
+                "field = {{ statements = [{{ value = ['DE'] }}, {{ value = ['FR'], issuer = '{issuer}' }}] }}"
+            ))
         };
         assert_eq!(two("auditor").unwrap().statements().len(), 2);
         let twice = places("field = { statements = [{ value = ['DE'] }, { value = ['FR'] }] }").unwrap_err();
         assert!(twice.to_string().contains("states it twice"), "{twice}");
-        let in_turn = "field = { statements = [{ value = ['DE'], until = 2026-01-01 }, { value = ['FR'], from = 2026-01-01 }] }";
+        let in_turn =
+            "field = { statements = [{ value = ['DE'], until = 2026-01-01 }, { value = ['FR'], from = 2026-01-01 }] }";
         assert_eq!(places(in_turn).unwrap().statements().len(), 2);
         assert!(places("field = { statements = [] }").unwrap_err().to_string().contains("1 to 8"));
     }

@@ -50,7 +50,8 @@ fn check_liability(terms: Option<&Terms>, demanded: &Requirements, findings: &mu
         match cap {
             None => findings.doubt(PATH, Doubt::missing(format!("liability_cap.{currency}"))),
             Some(cap) if cap.micros < *least => {
-                let (expected, actual) = (format!("at least {least} micro-{currency}"), format!("{} micro-{currency}", cap.micros));
+                let (expected, actual) =
+                    (format!("at least {least} micro-{currency}"), format!("{} micro-{currency}", cap.micros));
                 let field = Field { path: PATH, expected: &expected, actual: &actual };
                 findings.reject(ReasonCode::LiabilityCapBelowMin, currency.as_str(), field);
             }

@@ -145,7 +145,9 @@ impl<'t> Findings<'t> {
             Fault::NotYet(from) => (ReasonCode::ClaimNotYetValid, "valid now", format!("valid from {}", instant(from))),
             Fault::Expired(until) => (ReasonCode::ClaimExpired, "valid now", format!("valid until {}", instant(until))),
             Fault::Revoked => (ReasonCode::ClaimRevoked, "a live statement", "taken back".into()),
-            Fault::Conflict => (ReasonCode::ClaimConflict, "statements that agree", "they contradict each other".into()),
+            Fault::Conflict => {
+                (ReasonCode::ClaimConflict, "statements that agree", "they contradict each other".into())
+            }
         };
         Err(Doubt { code, subject: path.to_owned(), expected, actual })
     }

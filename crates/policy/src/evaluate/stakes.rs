@@ -75,7 +75,8 @@ impl Measure<'_> {
 /// Whether the organisation is tainted by `measure`, given which parties are tainted themselves.
 pub(super) fn judge(ownership: &Ownership, measure: &Measure<'_>, taint: impl Fn(&str, &Party) -> Taint) -> Taint {
     let graph = Graph::new(ownership);
-    let direct: Vec<Taint> = ownership.parties.iter().map(|(name, party)| own_taint(party, taint(name, party))).collect();
+    let direct: Vec<Taint> =
+        ownership.parties.iter().map(|(name, party)| own_taint(party, taint(name, party))).collect();
     graph.judge(measure, &direct)
 }
 
@@ -213,7 +214,8 @@ impl Graph {
                 if taint == Taint::Yes {
                     continue;
                 }
-                let (low, high) = (known_share(of_kind(edges, kind), &least), possible_share(of_kind(edges, kind), &most));
+                let (low, high) =
+                    (known_share(of_kind(edges, kind), &least), possible_share(of_kind(edges, kind), &most));
                 set(&mut least, index, low);
                 if taint == Taint::No {
                     set(&mut most, index, high);

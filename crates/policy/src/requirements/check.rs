@@ -100,12 +100,8 @@ fn codes(file: &RequirementsFile, tables: &Tables) -> Result<(), (String, String
     };
     known("purposes", &declared.purposes, "purposes", &|one| tables.purposes.knows(one))?;
     known("ai_act_tags", &declared.ai_act_tags, "statutes", &|one| tables.statutes.get(one).is_some())?;
-    let exceptions: BTreeSet<&String> = tables
-        .statutes
-        .iter()
-        .filter(|row| row.effect == Effect::Prohibited)
-        .flat_map(|row| &row.exceptions)
-        .collect();
+    let exceptions: BTreeSet<&String> =
+        tables.statutes.iter().filter(|row| row.effect == Effect::Prohibited).flat_map(|row| &row.exceptions).collect();
     known("exceptions", &declared.exceptions, "statutes", &|one| exceptions.iter().any(|known| *known == one))?;
     let regimes = demanded.no_exposure.iter().map(|freedom| freedom.regime.clone()).collect();
     known("no_exposure", &regimes, "regimes", &|one| tables.regimes.get(one).is_some())?;

@@ -71,7 +71,11 @@ impl Classifications {
             let name = row.scheme.clone();
             let restricted = row.own_organisation_only.iter().flatten();
             if let Some(level) = restricted.clone().find(|level| row.rank(level).is_none()) {
-                return Err(TableError::row(TABLE, name, format!("`own_organisation_only`: there is no level {level}")));
+                return Err(TableError::row(
+                    TABLE,
+                    name,
+                    format!("`own_organisation_only`: there is no level {level}"),
+                ));
             }
             if schemes.insert(name.clone(), row).is_some() {
                 return Err(TableError::row(TABLE, name, "`scheme` stands twice"));
@@ -82,7 +86,11 @@ impl Classifications {
             let ends = [(&row.scheme, &row.level), (&row.same_as_scheme, &row.same_as_level)];
             let known = |(scheme, level): (&String, &String)| all.get(scheme).is_some_and(|s| s.rank(level).is_some());
             if let Some((scheme, level)) = ends.into_iter().find(|end| !known(*end)) {
-                return Err(TableError::row(TABLE, scheme, format!("an equivalence names the level {level}, which is none")));
+                return Err(TableError::row(
+                    TABLE,
+                    scheme,
+                    format!("an equivalence names the level {level}, which is none"),
+                ));
             }
         }
         Ok(all)

@@ -163,7 +163,10 @@ fn check_edition(
     if let Some(before) = row.periods_before
         && one.period_start.or(one.period_end).is_some_and(|start| start >= before)
     {
-        opinion.wrong(ReasonCode::CertificationEditionWithdrawn, format!("edition {} for a period after {before}", row.edition));
+        opinion.wrong(
+            ReasonCode::CertificationEditionWithdrawn,
+            format!("edition {} for a period after {before}", row.edition),
+        );
     }
 }
 

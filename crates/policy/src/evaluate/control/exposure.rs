@@ -35,7 +35,8 @@ fn is_in_force(regime: &Regime, findings: &mut Findings<'_>) -> bool {
     let now = phases.iter().any(|(_, phase)| *phase == Phase::Within);
     if !now {
         // A yes today ends when the law begins.
-        let begins = phases.iter().filter(|(_, phase)| *phase == Phase::Before).filter_map(|(interval, _)| interval.from);
+        let begins =
+            phases.iter().filter(|(_, phase)| *phase == Phase::Before).filter_map(|(interval, _)| interval.from);
         findings.expires(begins.min());
     }
     now
@@ -78,7 +79,8 @@ impl Reached<'_> {
             findings.reject_by(ReasonCode::CompelledAccessExposure, subject, field, &regime.id);
         } else {
             for doubt in self.open {
-                let path = if doubt.subject.is_empty() { format!("{}.ownership", self.role) } else { doubt.subject.clone() };
+                let path =
+                    if doubt.subject.is_empty() { format!("{}.ownership", self.role) } else { doubt.subject.clone() };
                 findings.doubt(&path, doubt);
             }
         }

@@ -128,6 +128,10 @@ fn check_terms(rules: &CallerRules, terms: &Terms, question: &Question<'_>, find
     if accepted < least {
         let expected = format!("version {least} or newer of {operator}'s terms (they are at {})", terms.version);
         let actual = if accepted == 0 { "none".to_owned() } else { format!("version {accepted}") };
-        findings.reject(ReasonCode::CallerTermsNotAccepted, "", Field { path: PATH, expected: &expected, actual: &actual });
+        findings.reject(
+            ReasonCode::CallerTermsNotAccepted,
+            "",
+            Field { path: PATH, expected: &expected, actual: &actual },
+        );
     }
 }

@@ -22,12 +22,7 @@ pub(super) fn check(terms: &Terms, question: &Question<'_>, findings: &mut Findi
     }
 }
 
-fn check_classification(
-    content: &Classification,
-    terms: &Terms,
-    question: &Question<'_>,
-    findings: &mut Findings<'_>,
-) {
+fn check_classification(content: &Classification, terms: &Terms, question: &Question<'_>, findings: &mut Findings<'_>) {
     let tables = findings.tables;
     let Some(scheme) = tables.classifications.get(&content.scheme) else {
         return findings.doubt("request.classifications", Doubt::unrecognised(&content.scheme));

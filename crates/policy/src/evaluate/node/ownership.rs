@@ -87,7 +87,11 @@ fn taints(
 ) -> BTreeMap<String, Taint> {
     let mut of = |owner: &Owner| match &rule.target {
         OwnershipTarget::Lists(lists) => {
-            if lists.is_disjoint(&owner.restricted_party_lists) { Taint::No } else { Taint::Yes }
+            if lists.is_disjoint(&owner.restricted_party_lists) {
+                Taint::No
+            } else {
+                Taint::Yes
+            }
         }
         OwnershipTarget::PlacesNotServed | OwnershipTarget::Places(_) => {
             let places = owner.seat.iter().chain(&owner.headquarters);
