@@ -246,6 +246,12 @@ impl Ownership {
             let interest = if *interest == Interest::Shareholding { "shareholding" } else { "voting-rights" };
             return Err(BadOwnership::MoreThanWhole { subject: (*subject).clone(), interest });
         }
+        // One order, so that two statements of the same holdings are the same.
+        let mut stakes = stakes;
+        stakes.sort_by(|one, other| {
+            let key = |stake: &Stake| (stake.subject.clone(), stake.holder.clone(), stake.interest);
+            key(one).cmp(&key(other))
+        });
         Ok(Self { parties, stakes })
     }
 }

@@ -138,21 +138,37 @@ pub struct RetentionRule {
     pub max_days: u32,
 }
 
-/// Everything that is kept.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Everything that is kept. Two are the same if they keep the same for as long, in whatever order they say so.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Retention(pub Vec<RetentionRule>);
+
+impl Retention {
+    /// The longest that each kind of data is kept for each cause.
+    pub(crate) fn longest(&self) -> BTreeMap<(RetentionData, RetentionTrigger), u32> {
+        let mut longest = BTreeMap::new();
+        for rule in &self.0 {
+            let days = longest.entry((rule.data, rule.trigger)).or_insert(rule.max_days);
+            *days = (*days).max(rule.max_days);
+        }
+        longest
+    }
+}
+
+impl PartialEq for Retention {
+    fn eq(&self, other: &Self) -> bool {
+        self.longest() == other.longest()
+    }
+}
+
+impl Eq for Retention {}
 
 /// The longer one of each kind.
 impl Merge for Retention {
     fn merge(&self, other: &Self) -> Option<Self> {
-        let mut longest = BTreeMap::new();
-        for rule in self.0.iter().chain(&other.0) {
-            let days = longest.entry((rule.data, rule.trigger)).or_insert(rule.max_days);
-            *days = (*days).max(rule.max_days);
-        }
+        let both = Self(self.0.iter().chain(&other.0).copied().collect());
         let rule = |((data, trigger), max_days)| RetentionRule { data, trigger, max_days };
-        Some(Self(longest.into_iter().map(rule).collect()))
+        Some(Self(both.longest().into_iter().map(rule).collect()))
     }
 }
 

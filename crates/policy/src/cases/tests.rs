@@ -8,6 +8,7 @@ id = 'chat'
 node = 'spiffe://op.example/node/n1'
 model = 'm'
 capabilities = ['chat']
+licence = 'MIT'
 [fixture.operator]
 trust_domain = 'op.example'
 name = 'OP'

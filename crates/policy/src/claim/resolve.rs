@@ -60,16 +60,18 @@ impl<T> Statement<T> {
     }
 
     /// The level that it counts with: hardware cannot show what it does not measure, and a level above a
-    /// declaration is worth what its issuer is worth.
+    /// declaration is worth what its issuer is worth: who claims more than its word has counts with what it has.
     pub(crate) fn level(&self, attestable: bool, trusts: impl Fn(&str, Assurance) -> bool) -> Assurance {
-        let trusted = || self.issuer.as_deref().is_some_and(|issuer| trusts(issuer, self.assurance));
+        let trusted = |level: &Assurance| self.issuer.as_deref().is_some_and(|issuer| trusts(issuer, *level));
         match self.assurance {
             Assurance::SelfDeclared => Assurance::SelfDeclared,
             Assurance::Attested if !attestable || self.appraisal != Some(Appraisal::Affirming) => {
                 Assurance::SelfDeclared
             }
-            other if trusted() => other,
-            _ => Assurance::SelfDeclared,
+            claimed => {
+                let below = [Assurance::Attested, Assurance::Audited, Assurance::RegistryCorroborated];
+                below.into_iter().filter(|level| *level <= claimed).find(trusted).unwrap_or_default()
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use super::Question;
 use super::findings::{Field, Findings};
 use crate::organisation::TrainingChoice;
 use crate::requirements::RetentionLimit;
-use crate::terms::{RetentionData, RetentionRule, ReviewMode, TrainingUse};
+use crate::terms::{Retention, RetentionData, ReviewMode, TrainingUse};
 use crate::{ReasonCode, Side};
 
 pub(super) fn check(question: &Question<'_>, findings: &mut Findings<'_>) {
@@ -16,7 +16,7 @@ pub(super) fn check(question: &Question<'_>, findings: &mut Findings<'_>) {
         let claim = terms.and_then(|terms| terms.retention.as_ref());
         if let Some(retention) = findings.value("retention", claim) {
             for limit in &demanded.retention_limits {
-                check_retention(&retention.0, limit, findings);
+                check_retention(&retention, limit, findings);
             }
         }
     }
@@ -42,14 +42,14 @@ pub(super) fn check(question: &Question<'_>, findings: &mut Findings<'_>) {
     }
 }
 
-fn check_retention(rules: &[RetentionRule], limit: &RetentionLimit, findings: &mut Findings<'_>) {
-    let of_content = rules.iter().filter(|rule| rule.data == RetentionData::Content);
-    let exceeding =
-        of_content.filter(|rule| !limit.accept_triggers.contains(&rule.trigger) && rule.max_days > limit.max_days);
-    for rule in exceeding {
-        let (expected, actual) = (format!("at most {} days", limit.max_days), format!("{} days", rule.max_days));
+fn check_retention(retention: &Retention, limit: &RetentionLimit, findings: &mut Findings<'_>) {
+    for ((data, trigger), days) in retention.longest() {
+        if data != RetentionData::Content || limit.accept_triggers.contains(&trigger) || days <= limit.max_days {
+            continue;
+        }
+        let (expected, actual) = (format!("at most {} days", limit.max_days), format!("{days} days"));
         let field = Field { path: "terms.retention", expected: &expected, actual: &actual };
-        findings.reject(ReasonCode::RetentionExceedsMax, rule.trigger.code(), field);
+        findings.reject(ReasonCode::RetentionExceedsMax, trigger.code(), field);
     }
 }
 

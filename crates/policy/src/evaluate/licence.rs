@@ -1,7 +1,7 @@
 //! What the model's licence demands of the operator and, where its rules flow down, of the caller (VOCABULARY D14).
 //!
-//! A licence that is not stated demands nothing that could be asked here; a caller that cares names the licences
-//! that it allows.
+//! A licence that is not stated may demand anything, so it refuses (L2: saying less never helps). One that has no row
+//! demands nothing that could be asked here; a caller that cares names the licences that it allows.
 
 use comity_types::time::Phase;
 
@@ -13,8 +13,7 @@ use crate::{ReasonCode, Side};
 
 pub(super) fn check(question: &Question<'_>, findings: &mut Findings<'_>) {
     findings.speak_for(Side::Licence);
-    let Some(claim) = &question.offer.licence else { return };
-    let Some(licence) = findings.value("licence", Some(claim)) else { return };
+    let Some(licence) = findings.value("licence", question.offer.licence.as_ref()) else { return };
     let Some(rule) = findings.tables.licences.get(&licence) else { return };
     if let Some(territory) = &rule.territory {
         check_territory(territory, rule, question.operator(), question, findings);

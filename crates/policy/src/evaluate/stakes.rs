@@ -150,6 +150,12 @@ impl Graph {
 
     /// A holder that is tainted itself counts with its full stake, any other with nothing.
     fn cascade(&self, measure: &Measure<'_>, direct: &[Taint]) -> Taint {
+        let taints = self.cascaded(measure, direct);
+        self.held.last().map_or(Taint::No, |edges| tainted_by(edges, measure, &taints))
+    }
+
+    /// What each party is, once those that own it have had their say.
+    fn cascaded(&self, measure: &Measure<'_>, direct: &[Taint]) -> Vec<Taint> {
         let mut taints = direct.to_vec();
         // Each round raises at least one taint by at least one step, and there are two steps.
         for _ in 0..=direct.len().saturating_mul(2) {
@@ -163,19 +169,25 @@ impl Graph {
             }
             taints = next;
         }
-        self.held.last().map_or(Taint::No, |edges| tainted_by(edges, measure, &taints))
+        taints
     }
 
-    /// Shares are multiplied along the way, from both ends of the interval.
+    /// Shares are multiplied along the way, from both ends of the interval. Decisive influence has no share that could
+    /// be multiplied: it passes through holders as it does in a cascade.
     fn look_through(&self, measure: &Measure<'_>, direct: &[Taint]) -> Taint {
-        if self.held.last().is_some_and(|edges| decided(edges, measure, direct) == Taint::Yes) {
-            return Taint::Yes;
-        }
-        let worst = measure.kinds().into_iter().filter_map(|kind| {
-            let (least, most) = self.multiplied(kind, direct)?;
+        let decided =
+            self.held.last().map_or(Taint::No, |own| match own.iter().any(|edge| measure.decides(edge.interest)) {
+                true => decided(own, measure, &self.cascaded(measure, direct)),
+                false => Taint::No,
+            });
+        let kinds = measure.kinds();
+        let worst = kinds.iter().filter_map(|kind| {
+            let (least, most) = self.multiplied(*kind, direct)?;
             Some(between(measure, least, most))
         });
-        worst.max().unwrap_or(Taint::Maybe).max(self.held.last().map_or(Taint::No, |e| decided(e, measure, direct)))
+        // Something is stated, and nothing of what counts: what counts may belong to anybody.
+        let unstated = if kinds.is_empty() { Taint::No } else { Taint::Maybe };
+        worst.max().unwrap_or(unstated).max(decided)
     }
 
     /// The largest share of a single tainted party, known or not.
@@ -197,11 +209,13 @@ impl Graph {
             return None;
         }
         let stated = |index: usize| self.held.get(index).is_some_and(|edges| of_kind(edges, kind).next().is_some());
+        // Whose owners are stated, of this kind or of another: what is not said of them may belong to anybody.
+        let is_owned = |index: usize| self.held.get(index).is_some_and(|edges| !edges.is_empty());
         let start = |known: u32, unknown: u32| {
             let share = move |(index, taint): (usize, &Taint)| match taint {
                 Taint::Yes => WHOLE,
                 Taint::Maybe if unknown == WHOLE => WHOLE,
-                Taint::Maybe | Taint::No if stated(index) => unknown,
+                Taint::Maybe | Taint::No if is_owned(index) => unknown,
                 Taint::Maybe | Taint::No => known,
             };
             direct.iter().enumerate().map(share).collect::<Vec<u32>>()

@@ -23,6 +23,16 @@ fn each<K: Ord, V>(own: &mut BTreeMap<K, V>, other: BTreeMap<K, V>, tighter: imp
     }
 }
 
+/// The key of a requirements file for a field of [`Requirements`].
+const fn key(field: &'static str) -> &'static str {
+    match field.as_bytes() {
+        b"retention_limits" => "max_content_retention_days",
+        b"min_liability_caps" => "min_liability_cap",
+        b"max_prices" => "max_price",
+        _ => field,
+    }
+}
+
 impl<T: Ord> AllowLists<T> {
     fn meet(&mut self, other: Self) {
         self.0.extend(other.0);
@@ -78,7 +88,7 @@ impl Requirements {
         macro_rules! drop_each {
             ($($field:ident),* $(,)?) => {$(
                 if self.$field != none.$field {
-                    all.push((stringify!($field), Self { $field: none.$field.clone(), ..self.clone() }));
+                    all.push((key(stringify!($field)), Self { $field: none.$field.clone(), ..self.clone() }));
                 }
             )*};
         }

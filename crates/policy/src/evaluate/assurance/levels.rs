@@ -114,16 +114,20 @@ impl Level<'_> {
         if found >= self.least {
             return;
         }
-        let mut claims = claim.saying(&value, as_of).filter(|statement| statement.assurance >= self.least);
+        let claims = claim.saying(&value, as_of).filter(|statement| statement.assurance >= self.least);
         let field = Field { path: self.path, expected: self.least.as_str(), actual: found.as_str() };
-        let code = match claims.next() {
-            None => ReasonCode::AssuranceTooLow,
-            Some(one) if one.assurance == Assurance::Attested && !attestable => ReasonCode::AssuranceTooLow,
-            Some(one) if one.assurance == Assurance::Attested && one.appraisal != Some(Appraisal::Affirming) => {
-                ReasonCode::AttestationInvalid
-            }
-            Some(_) => ReasonCode::IssuerNotTrusted,
-        };
+        let codes: Vec<_> = claims
+            .map(|one| match (one.assurance, one.appraisal) {
+                (Assurance::Attested, _) if !attestable => ReasonCode::AssuranceTooLow,
+                (Assurance::Attested, appraisal) if appraisal != Some(Appraisal::Affirming) => {
+                    ReasonCode::AttestationInvalid
+                }
+                _ => ReasonCode::IssuerNotTrusted,
+            })
+            .collect();
+        // Of several statements that fall short, the one that says most, whatever their order.
+        let telling = [ReasonCode::AttestationInvalid, ReasonCode::IssuerNotTrusted];
+        let code = telling.into_iter().find(|code| codes.contains(code)).unwrap_or(ReasonCode::AssuranceTooLow);
         findings.reject(code, self.path, field);
     }
 }

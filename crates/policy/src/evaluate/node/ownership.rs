@@ -62,9 +62,14 @@ fn by_ownership(
 ) -> (Taint, String) {
     let claim = caller.organisation.ownership.as_ref();
     let Ok(ownership) = findings.look(&caller.path("ownership"), claim) else {
-        // Who controls it is all that is stated; that settles a rule that looks at either.
-        let declared = caller.organisation.ultimate_controllers.is_some() && rule.test == OwnershipTest::Either;
-        return if declared { (Taint::No, String::new()) } else { (Taint::Maybe, "owners that nobody states".into()) };
+        // Who controls it is all that is stated; that settles a rule that looks at either. Owners that were stated,
+        // and of whom nothing holds now, do not.
+        let declared = claim.is_none() && caller.organisation.ultimate_controllers.is_some();
+        return if declared && rule.test == OwnershipTest::Either {
+            (Taint::No, String::new())
+        } else {
+            (Taint::Maybe, "owners that nobody states".into())
+        };
     };
     let taints = taints(&ownership, rule, rules, findings);
     let measure = Measure {
