@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
     app, chat, completions, demo, embed, enrolment, explain, federation, invite, join, man, member, model, node, offer,
-    organisation, preset,
+    organisation, policy, preset, table,
 };
 use crate::exit;
 use crate::output::Format;
@@ -77,6 +77,12 @@ pub(crate) enum Command {
     Chat(chat::ChatArgs),
     /// Embed the texts of a JSONL file
     Embed(embed::EmbedArgs),
+    /// The decision, offline: files in, verdicts out
+    #[command(subcommand)]
+    Policy(policy::Policy),
+    /// The tables that verdicts are computed against: law and lists, as data
+    #[command(subcommand)]
+    Table(table::Table),
     /// Requirements that have a name
     #[command(subcommand)]
     Preset(preset::Preset),

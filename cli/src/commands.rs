@@ -16,7 +16,9 @@ pub(crate) mod model;
 pub(crate) mod node;
 pub(crate) mod offer;
 pub(crate) mod organisation;
+pub(crate) mod policy;
 pub(crate) mod preset;
+pub(crate) mod table;
 
 use crate::args::{Cli, Command};
 use crate::error::CliError;
@@ -42,6 +44,8 @@ pub(crate) async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Explain(args) => explain::run(&args, &global).await,
         Command::Chat(args) => Box::pin(chat::run(args, &global)).await,
         Command::Embed(args) => Box::pin(embed::run(args, &global)).await,
+        Command::Table(table) => table::run(&table, global.output),
+        Command::Policy(policy) => policy::run(&policy, global.output),
         Command::Preset(preset) => preset::run(&preset, global.output),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),

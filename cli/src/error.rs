@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use comity_client::{Explanation, explain};
 use comity_proto::error::Detail;
 use comity_proto::policy::Refusal;
+use comity_types::display::harmless;
 use tonic::{Code, Status};
 
 use crate::refusal::fill_hints;
@@ -38,6 +39,22 @@ pub(crate) enum CliError {
         name: String,
         /// The command that lists what there is.
         list: &'static str,
+    },
+    /// A table has no such row.
+    #[error("the table of {table} has no row {row:?}")]
+    NoRow {
+        /// Which table.
+        table: &'static str,
+        /// The row's name.
+        row: String,
+    },
+    /// What was checked is not as it should be.
+    #[error("{problem}")]
+    Failed {
+        /// What was found.
+        problem: String,
+        /// How to mend it.
+        hint: String,
     },
     /// A file could not be used.
     #[error("cannot {doing} {}", .path.display())]
@@ -127,7 +144,8 @@ impl CliError {
                 Some("`comity explain` with the same requirements says what any change would do".to_owned())
             }
             Self::NotFound { list, .. } => Some(format!("`{list}` shows what there is")),
-            Self::Usage { hint, .. } | Self::Interrupted { hint } => Some(hint.clone()),
+            Self::NoRow { table, .. } => Some(format!("`comity table show {table}` shows what there is")),
+            Self::Usage { hint, .. } | Self::Interrupted { hint } | Self::Failed { hint, .. } => Some(hint.clone()),
             Self::Client { hint, .. } => hint.clone(),
             Self::Status { status, .. } => status_hint(status),
             Self::CutOff { .. } => Some("ask again: what arrived is not the whole answer".to_owned()),
@@ -170,8 +188,10 @@ fn file_hint(error: &io::Error) -> Option<&'static str> {
 pub(crate) fn one_line(status: &Status) -> String {
     let Explanation { message, detail, .. } = explain(status);
     let message = if message.is_empty() { status.code().description().to_owned() } else { message };
+    // The words may be a node's.
+    let message = harmless(&message);
     match detail {
-        Some(detail) => format!("{message} [{}]", detail.reason),
+        Some(detail) => format!("{message} [{}]", harmless(&detail.reason)),
         None => message,
     }
 }
@@ -182,7 +202,7 @@ pub(crate) fn status_hint(status: &Status) -> Option<String> {
     // Who gives a reason was reached and knows the caller: nothing is to be mended on the way there.
     let on_the_way = matches!(status.code(), Code::Unavailable | Code::Unauthenticated);
     let guess = || code_hint(status.code()).filter(|_| detail.is_none() || !on_the_way);
-    hint.or_else(|| guess().map(str::to_owned))
+    hint.map(|hint| harmless(&hint)).or_else(|| guess().map(str::to_owned))
 }
 
 /// What mends most failures of a code, where nobody knows better.

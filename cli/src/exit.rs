@@ -8,7 +8,7 @@ use crate::error::CliError;
 pub(crate) const HELP: &str = "\
 Exit status:
   0   Done
-  1   Refused or not found: the command was right, and the answer is no
+  1   Refused, not found, or not as expected: the command was right, and the answer is no
   2   A mistake in the command or a file, or a fault; the message says what mends it
   75  `join` waits for an operator's approval: run the same command again later";
 
@@ -23,9 +23,12 @@ const PENDING: u8 = 75;
 pub(crate) fn status(error: &CliError) -> u8 {
     match error {
         CliError::Pending { .. } => PENDING,
-        CliError::Refused { .. } | CliError::NotFound { .. } | CliError::Rejected { .. } | CliError::Demo { .. } => {
-            REFUSED
-        }
+        CliError::Refused { .. }
+        | CliError::NotFound { .. }
+        | CliError::NoRow { .. }
+        | CliError::Failed { .. }
+        | CliError::Rejected { .. }
+        | CliError::Demo { .. } => REFUSED,
         CliError::Status { status, .. } if is_no(status.code()) => REFUSED,
         CliError::Status { .. }
         | CliError::File { .. }

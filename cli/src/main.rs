@@ -10,7 +10,7 @@
 //! | `session` | an identity, opened and renewed, and a connection to its broker |
 //! | `requirements` | files, presets and flags, merged by tightening |
 //! | `refusal` | what a bounded refusal left out, asked for again |
-//! | `verdict` | verdicts and refusals, as programs read them |
+//! | `verdict` | verdicts and refusals, as programs and people read them |
 //! | `view` | organisations and offers, as they are printed |
 //! | `output` | tables and JSON |
 //! | `render_error` | what a failure looks like |

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use comfy_table::{ContentArrangement, Table, presets};
+use comity_types::display::harmless;
 use serde::Serialize;
 
 use crate::error::CliError;
@@ -102,8 +103,13 @@ fn plain_table(header: &[&str], rows: Vec<Vec<String>>) -> String {
     if !header.is_empty() {
         table.set_header(header.iter().map(|name| name.to_uppercase()));
     }
-    table.add_rows(rows);
+    table.add_rows(harmless_cells(rows));
     trimmed(&table)
+}
+
+/// Cells without what steers a terminal: much of what stands in them was written by others.
+fn harmless_cells(rows: Vec<Vec<String>>) -> Vec<Vec<String>> {
+    rows.into_iter().map(|row| row.iter().map(|cell| harmless(cell)).collect()).collect()
 }
 
 /// A table with lines, for cells of several lines, that is as wide as `width` or its content.
@@ -115,7 +121,7 @@ pub(crate) fn lined_table(header: &[&str], rows: Vec<Vec<String>>, width: Option
         table.set_width(width);
     }
     table.load_style(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(header).add_rows(rows);
+    table.set_header(header).add_rows(harmless_cells(rows));
     for column in table.column_iter_mut() {
         column.set_padding((1, 1));
     }
@@ -150,6 +156,13 @@ mod tests {
             vec![vec!["a".into(), "DE FR".into()], vec!["long-name".into(), "-".into()]],
         );
         assert_eq!(table, " NAME       PLACES\n a          DE FR\n long-name  -");
+    }
+
+    #[test]
+    fn a_cell_cannot_steer_the_terminal() {
+        let rows = || vec![vec!["\u{1b}[2J\u{7}a".to_owned(), "b".to_owned()]];
+        assert_eq!(plain_table(&["x", "y"], rows()).lines().last().unwrap().split_whitespace().collect::<Vec<_>>(), ["[2Ja", "b"]);
+        assert!(!lined_table(&["x", "y"], rows(), None).contains('\u{1b}'));
     }
 
     #[test]

@@ -3,11 +3,11 @@
 use std::error::Error;
 
 use comity_client::split_hint;
-use comity_proto::policy::{Refusal, Verdict};
+use comity_proto::policy::Refusal;
 use tonic::Status;
 
 use crate::error::{CliError, one_line, status_hint};
-use crate::output::{Format, Stream, lined_table, print_json, say};
+use crate::output::{Format, Stream, print_json, say};
 use crate::verdict;
 
 /// Prints `error` to stderr. Where JSON is asked for, a refusal's reasons are data as well, and go to stdout.
@@ -72,7 +72,7 @@ fn status_of<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Status> {
 
 /// A refusal's table, what is left out of it, and the decision's id.
 fn refusal_text(refusal: &Refusal, considered: u32, width: Option<u16>) -> String {
-    let mut text = verdict_table(&refusal.verdicts, width);
+    let mut text = verdict::table(&refusal.verdicts, width);
     let shown = u32::try_from(refusal.verdicts.len()).unwrap_or(u32::MAX);
     if shown < considered {
         text.push_str(&format!("\n{} more offers are not shown", considered - shown));
@@ -83,33 +83,11 @@ fn refusal_text(refusal: &Refusal, considered: u32, width: Option<u16>) -> Strin
     text
 }
 
-/// Each offer, each reason, how to mend it, in lines of at most `width` characters where that is given.
-pub(crate) fn verdict_table(verdicts: &[Verdict], width: Option<u16>) -> String {
-    let rows = verdicts.iter().flat_map(verdict_rows).collect();
-    lined_table(&["offer", "reason", "found", "accepted", "how to mend it"], rows, width)
-}
-
-fn verdict_rows(verdict: &Verdict) -> Vec<Vec<String>> {
-    if verdict.eligible {
-        return vec![vec![verdict.offer.clone(), "eligible".to_owned(), String::new(), String::new(), String::new()]];
-    }
-    let row = |(index, reason): (usize, &comity_proto::policy::Reason)| {
-        let offer = if index == 0 { verdict.offer.clone() } else { String::new() };
-        let code = if reason.subject.is_empty() {
-            reason.code.clone()
-        } else {
-            format!("{}({})", reason.code, reason.subject)
-        };
-        vec![offer, code, reason.actual.clone(), reason.expected.clone(), reason.hint.clone()]
-    };
-    verdict.reasons.iter().enumerate().map(row).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use comity_client::enrol::EnrolError;
     use comity_proto::error::Failure;
-    use comity_proto::policy::Reason;
+    use comity_proto::policy::{Reason, Verdict};
     use tonic::Code;
 
     use super::*;

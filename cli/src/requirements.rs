@@ -138,13 +138,14 @@ pub(crate) fn tables() -> Result<&'static Tables, CliError> {
     Tables::builtin().map_err(broken)
 }
 
-fn read(path: &Path, tables: &Tables) -> Result<RequirementsFile, CliError> {
-    let text = std::fs::read_to_string(path).map_err(|source| CliError::File {
-        doing: "read",
-        path: path.to_owned(),
-        source,
-    })?;
-    RequirementsFile::from_toml(&text, tables).map_err(|error| CliError::BadFile {
+/// A file's text.
+pub(crate) fn read_text(path: &Path) -> Result<String, CliError> {
+    std::fs::read_to_string(path).map_err(|source| CliError::File { doing: "read", path: path.to_owned(), source })
+}
+
+/// A requirements file.
+pub(crate) fn read(path: &Path, tables: &Tables) -> Result<RequirementsFile, CliError> {
+    RequirementsFile::from_toml(&read_text(path)?, tables).map_err(|error| CliError::BadFile {
         path: path.to_owned(),
         expected: "a file of requirements",
         source: Box::new(error),

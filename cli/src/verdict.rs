@@ -1,10 +1,14 @@
-//! Verdicts and refusals, as programs read them.
+//! Verdicts and refusals, as programs read them; `table` is for people.
 
-use comity_proto::policy::{Reason, Refusal, Side, Verdict};
+mod table;
+
+use comity_proto::policy::{Reason, Refusal, Relaxation, Side, Verdict};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::view;
+
+pub(crate) use table::{relaxed_lines, table};
 
 /// A verdict.
 #[derive(Debug, Serialize)]
@@ -33,6 +37,11 @@ struct ReasonView {
 /// All of them, in their order.
 pub(crate) fn views(verdicts: Vec<Verdict>) -> Vec<VerdictView> {
     verdicts.into_iter().map(view_of).collect()
+}
+
+/// What dropping one requirement would bring back.
+pub(crate) fn relaxations(all: &[Relaxation]) -> Value {
+    all.iter().map(|one| json!({ "constraint": one.constraint, "offers": one.offers })).collect()
 }
 
 /// A refusal: what a program gets on stdout where it asked for JSON and was refused.

@@ -50,7 +50,7 @@ fn found(dir: &Path) -> String {
 fn help_is_data_and_names_every_command() {
     let help = done(&["--help"]);
     let commands = "demo federation invite join enrolment approve reject organisation node app suspend lift model offer \
-                    explain chat embed preset completions man";
+                    explain chat embed policy table preset completions man";
     for command in commands.split_whitespace() {
         assert!(help.contains(&format!("  {command}")), "{command} is missing in {help}");
         assert!(done(&["help", command]).contains("Usage: comity"), "{command}");
@@ -77,7 +77,7 @@ fn a_command_without_an_identity_says_where_one_comes_from() {
 #[test]
 fn exit_statuses_are_documented() {
     let help = done(&["--help"]);
-    for line in ["0   Done", "1   Refused or not found", "2   A mistake", "75  `join` waits"] {
+    for line in ["0   Done", "1   Refused, not found", "2   A mistake", "75  `join` waits"] {
         assert!(help.contains(line), "no {line:?} in {help}");
     }
     assert!(done(&["join", "--help"]).contains("75 while operators have not decided"));

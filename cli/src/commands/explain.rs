@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 use comity_proto::catalog::{ExplainRequest, ExplainResponse};
-use comity_proto::policy::{Capability, Relaxation};
+use comity_proto::policy::Capability;
 use comity_types::ModelName;
 use serde_json::json;
 
@@ -11,7 +11,7 @@ use crate::error::CliError;
 use crate::output::{Format, Stream, print_json, print_line, say};
 use crate::requirements::RequirementArgs;
 use crate::session::Session;
-use crate::{refusal, render_error, verdict, view};
+use crate::{refusal, verdict, view};
 
 /// Say for every offer whether it may serve a request, and why not.
 #[derive(Debug, Args)]
@@ -27,7 +27,7 @@ pub(crate) struct ExplainArgs {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Method {
+pub(crate) enum Method {
     /// An answer to a conversation
     Chat,
     /// Vectors for texts
@@ -50,7 +50,7 @@ pub(crate) async fn run(args: &ExplainArgs, global: &Global) -> Result<(), CliEr
             "epoch": epoch,
             "as_of": view::instant(as_of.as_ref()),
             "tables_sha256": hex(&tables_sha256),
-            "relaxations": relaxations.iter().map(relaxed).collect::<Vec<_>>(),
+            "relaxations": verdict::relaxations(&relaxations),
             "verdicts": verdict::views(verdicts),
         })),
         Format::Table if verdicts.is_empty() => {
@@ -58,28 +58,29 @@ pub(crate) async fn run(args: &ExplainArgs, global: &Global) -> Result<(), CliEr
             Ok(())
         }
         Format::Table => {
-            print_line(&render_error::verdict_table(&verdicts, Stream::Stdout.width()))?;
-            say(&format!("{eligible} of {} offers may serve this request (epoch {epoch})", verdicts.len()));
-            for line in relaxations.iter().map(relaxed_line) {
-                say(&line);
+            print_line(&verdict::table(&verdicts, Stream::Stdout.width()))?;
+            for line in verdict::relaxed_lines(&relaxations) {
+                print_line(&line)?;
             }
+            say(&format!("{eligible} of {} offers may serve this request (epoch {epoch})", verdicts.len()));
             Ok(())
         }
     }
 }
 
-fn relaxed(relaxation: &Relaxation) -> serde_json::Value {
-    json!({ "constraint": relaxation.constraint, "offers": relaxation.offers })
-}
-
-/// What one requirement costs: offers that would be back without it.
-fn relaxed_line(relaxation: &Relaxation) -> String {
-    let found = relaxation.offers.len();
-    format!("without {}: {found} more ({})", relaxation.constraint, relaxation.offers.join(", "))
-}
-
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl Method {
+    /// What the engine asks of an offer.
+    pub(crate) const fn capability(self) -> comity_policy::Capability {
+        match self {
+            Self::Chat => comity_policy::Capability::Chat,
+            Self::Embed => comity_policy::Capability::Embed,
+            Self::Forward => comity_policy::Capability::Forward,
+        }
+    }
 }
 
 fn capability(method: Method) -> Capability {

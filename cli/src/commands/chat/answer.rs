@@ -49,7 +49,7 @@ impl Answer {
         let terminal = std::io::stdout().is_terminal();
         while let Some(piece) = stream.message().await.map_err(|status| CliError::call("chat", status))? {
             if output == Format::Table && !piece.text.is_empty() {
-                print(&if terminal { harmless(&piece.text) } else { piece.text.clone() })?;
+                print(&if terminal { comity_types::display::harmless(&piece.text) } else { piece.text.clone() })?;
             }
             self.add(&piece);
         }
@@ -83,18 +83,13 @@ impl Answer {
     }
 }
 
-/// A model's text without what would steer the terminal.
-fn harmless(text: &str) -> String {
-    text.chars().filter(|character| !character.is_control() || matches!(character, '\n' | '\t')).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_model_cannot_steer_the_terminal() {
-        assert_eq!(harmless("a\u{1b}[2Jb\r\u{9b}c\n\td"), "a[2Jbc\n\td");
+        assert_eq!(comity_types::display::harmless("a\u{1b}[2Jb\r\u{9b}c\n\td"), "a[2Jbc\n\td");
     }
 
     #[test]

@@ -1,18 +1,37 @@
 //! `comity preset show`.
 
+use comity_policy::tables::presets::Preset;
+
 use crate::error::CliError;
 use crate::output::{Format, print, print_json};
 use crate::requirements::tables;
 
-/// Shows one preset.
+/// Shows one preset: what it expands to, as a requirements file, and where it comes from.
 pub(super) fn run(name: &str, output: Format) -> Result<(), CliError> {
-    let found = tables()?.presets.iter().find(|preset| preset.name == name);
-    let missing = || CliError::NotFound { kind: "preset", name: name.to_owned(), list: "comity preset list" };
-    let preset = found.ok_or_else(missing)?;
+    let presets = &tables()?.presets;
+    let preset = presets.iter().find(|preset| preset.name == name).ok_or_else(|| unknown(name, presets))?;
     if output == Format::Json {
-        return print_json(&preset.requirements);
+        return print_json(preset);
     }
     let unwritable = |error| CliError::Client { doing: "write TOML", source: Box::new(error), hint: None };
     let toml = toml::to_string_pretty(&preset.requirements).map_err(|error: toml::ser::Error| unwritable(error))?;
-    print(&format!("# {}\n{toml}", preset.about))
+    print(&format!("{}{toml}", heading(preset)))
+}
+
+/// What the preset is for, and where it comes from, as comments of the file.
+fn heading(preset: &Preset) -> String {
+    let of = &preset.provenance;
+    let verified = if of.verified { "held against its source" } else { "not held against its source" };
+    format!(
+        "# {}: {}\n# instrument: {}\n# source: {}\n# recorded {}, {verified}\n\n",
+        preset.name, preset.about, of.instrument, of.source, of.recorded_at
+    )
+}
+
+fn unknown(name: &str, presets: &[Preset]) -> CliError {
+    let known = presets.iter().map(|preset| preset.name.as_str()).collect::<Vec<_>>().join(", ");
+    CliError::Failed {
+        problem: format!("there is no preset {name:?} (there are: {known})"),
+        hint: "`comity preset list` says what each is for".to_owned(),
+    }
 }

@@ -1,0 +1,159 @@
+//! `comity table check`.
+
+use std::path::{Path, PathBuf};
+
+use comity_policy::Tables;
+use comity_policy::requirements::RequirementsError;
+use comity_policy::tables::{TableError, TableName};
+use serde_json::json;
+use toml::Value;
+
+use super::{name, rows};
+use crate::error::CliError;
+use crate::output::{Format, print_json, print_line};
+use crate::requirements::read_text;
+
+/// What is wrong with a table: the row and the field, where they are known, and what would be right.
+#[derive(Debug, PartialEq)]
+pub(super) struct Mistake {
+    row: Option<String>,
+    field: Option<String>,
+    problem: String,
+}
+
+impl std::fmt::Display for Mistake {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for part in [&self.row, &self.field].into_iter().flatten() {
+            write!(f, "{part}: ")?;
+        }
+        f.write_str(&self.problem)
+    }
+}
+
+/// Checks every file; all of their mistakes are said.
+pub(super) fn run(files: &[PathBuf], said: Option<TableName>, output: Format) -> Result<(), CliError> {
+    let (mut views, mut wrong) = (Vec::new(), 0_usize);
+    for path in files {
+        let (table, text) = (name::of_file(path, said)?, read_text(path)?);
+        let mistake = mistake(table, &text);
+        let count = rows::of(table, &text).map(|rows| rows.len()).unwrap_or_default();
+        if output == Format::Table {
+            match &mistake {
+                Some(mistake) => print_line(&format!("{}: {mistake}", path.display()))?,
+                None => print_line(&format!("{}: {count} rows of {} are well-formed", path.display(), table.as_str()))?,
+            }
+        }
+        wrong = wrong.saturating_add(usize::from(mistake.is_some()));
+        let error =
+            mistake.map(|Mistake { row, field, problem }| json!({ "row": row, "field": field, "problem": problem }));
+        views.push(json!({ "file": path, "table": table.as_str(), "rows": count, "error": error }));
+    }
+    if output == Format::Json {
+        print_json(&json!({ "files": views }))?;
+    }
+    if wrong == 0 { Ok(()) } else { Err(failed(wrong, files.len())) }
+}
+
+fn failed(wrong: usize, of: usize) -> CliError {
+    CliError::Failed {
+        problem: format!("{wrong} of {of} files cannot be used as tables"),
+        hint: "mend the row and the field that are named; `comity table show NAME ROW` shows rows that are right"
+            .to_owned(),
+    }
+}
+
+/// A file that has to be a table, as text.
+pub(super) fn required(path: &Path, table: TableName) -> Result<String, CliError> {
+    let text = read_text(path)?;
+    match mistake(table, &text) {
+        None => Ok(text),
+        Some(mistake) => Err(CliError::Failed {
+            problem: format!("{} is not a table of {}: {mistake}", path.display(), table.as_str()),
+            hint: "`comity table check FILE...` checks a file after you mended it".to_owned(),
+        }),
+    }
+}
+
+/// The first thing that is wrong with the text of a table, held against the other tables as they ship.
+pub(super) fn mistake(table: TableName, text: &str) -> Option<Mistake> {
+    let all = Tables::parse(|name| if name == table { text } else { name.builtin() });
+    match all {
+        Ok(all) => dangling(table, text, &all),
+        Err(TableError::Row { row, problem, .. }) => {
+            let field = problem.split('`').nth(1).map(str::to_owned);
+            Some(Mistake { row: Some(row), field, problem })
+        }
+        Err(TableError::Malformed { source, .. }) => Some(located(table, text, &source)),
+    }
+}
+
+/// Puts the row and the field beside what the TOML parser says, which knows lines alone.
+fn located(table: TableName, text: &str, error: &toml::de::Error) -> Mistake {
+    let start = error.span().map_or(0, |span| span.start);
+    let before = text.get(..start).unwrap_or_default();
+    let line = text.get(before.rfind('\n').map_or(0, |end| end.saturating_add(1))..).unwrap_or_default();
+    let line = line.lines().next().unwrap_or_default();
+    let in_line = line.split_once('=').map(|(key, _)| key.trim().to_owned());
+    let named = error.message().split('`').nth(1).filter(|_| error.message().contains("field `"));
+    // A row's header stands before what is wrong with it, or is what lacks a field.
+    let up_to = text.get(..start.saturating_add(line.len())).unwrap_or(text);
+    let row = rows::kinds(table).iter().find_map(|(kind, key)| {
+        let header = format!("[[{kind}]]");
+        let index = up_to.lines().filter(|line| line.trim() == header).count().checked_sub(1)?;
+        let file: toml::Table = toml::from_str(text).ok()?;
+        let entry = file.get(*kind).and_then(Value::as_array)?.get(index)?.as_table()?;
+        Some(rows::name(entry, key))
+    });
+    let problem = error.to_string().trim_end().to_owned();
+    Mistake { row, field: named.map(str::to_owned).or(in_line), problem }
+}
+
+/// Rows that speak of something that no table has: they would be read, and never hold.
+fn dangling(table: TableName, text: &str, tables: &Tables) -> Option<Mistake> {
+    let rows = rows::of(table, text).ok()?;
+    let unknown = |row: &str, field: &str, code: &str, of: &str| Mistake {
+        row: Some(row.to_owned()),
+        field: Some(field.to_owned()),
+        problem: format!("{code:?} is in no table of {of} (hint: `comity table show {of}`)"),
+    };
+    match table {
+        TableName::Presets => tables.presets.iter().find_map(|preset| {
+            let error = preset.requirements.clone().expand(tables).err()?;
+            let row = Some(preset.name.clone());
+            Some(match error {
+                RequirementsError::Field { path, problem } => Mistake { row, field: Some(path), problem },
+                RequirementsError::Needs { key, .. } => {
+                    Mistake { row, field: Some(key.to_owned()), problem: error.to_string() }
+                }
+                RequirementsError::Malformed(_) | RequirementsError::UnknownPreset { .. } => {
+                    Mistake { row, field: None, problem: error.to_string() }
+                }
+            })
+        }),
+        TableName::Licences => tables.licences.iter().find_map(|rule| {
+            let lost = rule.excluded_purposes.iter().find(|purpose| !tables.purposes.knows(purpose))?;
+            Some(unknown(&rule.licence, "excluded_purposes", lost, "purposes"))
+        }),
+        _ => ["member", "places", "territory"].iter().find_map(|field| {
+            rows.iter().find_map(|row| {
+                let lost = codes(row.fields.get(*field)?).into_iter().find(|code| !is_place(code, tables))?;
+                Some(unknown(&row.name, field, &lost, "places"))
+            })
+        }),
+    }
+}
+
+fn codes(value: &Value) -> Vec<String> {
+    match value.as_array() {
+        Some(values) => values.iter().map(rows::text).collect(),
+        None => vec![rows::text(value)],
+    }
+}
+
+/// True if it is an assigned place, or a bloc.
+fn is_place(code: &str, tables: &Tables) -> bool {
+    tables.blocs.knows(code) || code.parse().is_ok_and(|place| tables.places.knows(&place))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,120 @@
+//! Verdicts for people: each offer, its reasons by the side that gave them, and how to mend each. Readable at 80 columns.
+
+use comity_proto::policy::{Reason, Relaxation, Verdict};
+
+use super::side_name;
+use crate::output::lined_table;
+use crate::view;
+
+/// The sides in the order in which reasons are shown; the last is for those of a later version.
+const SIDES: [&str; 6] = ["caller", "node", "licence", "statute", "federation", "unknown"];
+/// Offers that a line on a requirement names, at most.
+const NAMED: usize = 3;
+
+/// Each offer, each side that refused, each of its reasons, in lines of at most `width` characters where it is given.
+pub(crate) fn table(verdicts: &[Verdict], width: Option<u16>) -> String {
+    let rows = verdicts.iter().flat_map(|verdict| rows(verdict, width.is_some())).collect();
+    lined_table(&["offer", "side", "reason, and how to mend it"], rows, width)
+}
+
+/// What one requirement costs, a line each: offers that would be back if it alone were dropped.
+pub(crate) fn relaxed_lines(relaxations: &[Relaxation]) -> Vec<String> {
+    relaxations.iter().map(relaxed_line).collect()
+}
+
+fn relaxed_line(relaxation: &Relaxation) -> String {
+    let Relaxation { constraint, offers } = relaxation;
+    let left = offers.len().saturating_sub(NAMED);
+    let named = offers.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let others = if left == 0 { String::new() } else { format!(" and {left} others") };
+    format!("without {constraint}: {} more\n  {named}{others}", offers.len())
+}
+
+/// A row for each side; the offer is named in the first. Where lines are short, its name may break after a slash.
+fn rows(verdict: &Verdict, narrow: bool) -> Vec<Vec<String>> {
+    let offer = if narrow { verdict.offer.replace('/', "/\n") } else { verdict.offer.clone() };
+    if verdict.eligible {
+        let until = verdict.expires_at.as_ref().map(|instant| format!(" until {}", view::instant(Some(instant))));
+        return vec![vec![offer, "-".to_owned(), format!("eligible{}", until.unwrap_or_default())]];
+    }
+    let of_side = |side: &&str| verdict.reasons.iter().filter(|reason| side_name(reason.side) == *side).collect();
+    let sides =
+        SIDES.iter().map(|side| (*side, of_side(&side))).filter(|(_, reasons): &(_, Vec<_>)| !reasons.is_empty());
+    let row = |(index, (side, reasons)): (usize, (&str, Vec<&Reason>))| {
+        let offer = if index == 0 { offer.clone() } else { String::new() };
+        vec![offer, side.to_owned(), reasons.into_iter().map(text).collect::<Vec<_>>().join("\n")]
+    };
+    sides.enumerate().map(row).collect()
+}
+
+/// A reason: its code, what was found where, and how to mend it.
+fn text(reason: &Reason) -> String {
+    let Reason { code, subject, path, expected, actual, hint, .. } = reason;
+    let mut lines = vec![if subject.is_empty() { code.clone() } else { format!("{code}({subject})") }];
+    if !actual.is_empty() || !expected.is_empty() {
+        let field = if path.is_empty() { "found" } else { path };
+        lines.push(format!("  {field}: {actual}; accepted: {expected}"));
+    }
+    if !hint.is_empty() {
+        lines.push(format!("  > {hint}"));
+    }
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use comity_proto::policy::Side;
+
+    use super::*;
+
+    fn reason(code: &str, side: Side) -> Reason {
+        Reason {
+            code: code.into(),
+            subject: "US".into(),
+            side: side.into(),
+            path: "processing_locations".into(),
+            expected: "EU, and places that the Commission found adequate".into(),
+            actual: "US".into(),
+            hint: "allow the place, or choose an offer elsewhere".into(),
+            ..Reason::default()
+        }
+    }
+
+    fn refused() -> Verdict {
+        Verdict {
+            offer: "research-institute.example/first-node/chat".into(),
+            reasons: vec![
+                reason("PURPOSE_NOT_ALLOWED", Side::Node),
+                reason("CERTIFICATION_EDITION_WITHDRAWN", Side::Caller),
+                reason("PROCESSING_LOCATION_NOT_ALLOWED", Side::Caller),
+            ],
+            ..Verdict::default()
+        }
+    }
+
+    #[test]
+    fn reasons_stand_by_side_and_the_caller_comes_first() {
+        let text = table(&[refused()], None);
+        let at = |word: &str| text.find(word).unwrap_or_else(|| panic!("no {word} in {text}"));
+        assert!(at("caller") < at("PROCESSING_LOCATION") && at("PROCESSING_LOCATION") < at("PURPOSE_NOT"), "{text}");
+        assert_eq!(text.matches(" caller ").count(), 1, "{text}");
+    }
+
+    #[test]
+    fn eighty_columns_are_enough_for_a_code_and_an_offer() {
+        let eligible = Verdict { offer: "a.example/n1/chat".into(), eligible: true, ..Verdict::default() };
+        let text = table(&[refused(), eligible], Some(80));
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        for word in ["CERTIFICATION_EDITION_WITHDRAWN(US)", "research-institute.example/", "eligible", "> allow"] {
+            assert!(text.contains(word), "no {word} in {text}");
+        }
+    }
+
+    #[test]
+    fn a_requirement_that_stands_in_the_way_alone_is_a_line_with_some_of_the_offers() {
+        let offers = ["a", "b", "c", "d", "e"].map(|id| format!("o.example/n/{id}")).to_vec();
+        let lines = relaxed_lines(&[Relaxation { constraint: "no_training".into(), offers }]);
+        let expected = "without no_training: 5 more\n  o.example/n/a, o.example/n/b, o.example/n/c and 2 others";
+        assert_eq!(lines, [expected]);
+    }
+}
