@@ -26,6 +26,8 @@ pub const MAX_LIST: usize = 256;
 pub const MAX_REQUEST_LIST: usize = 16;
 /// The whole of something, in hundredths of a percent.
 const WHOLE_BP: u32 = 10_000;
+/// Longest list of capabilities: more than there are.
+const MAX_CAPABILITIES: usize = 32;
 /// Longest name for people and longest purpose, in bytes.
 pub const MAX_TEXT_BYTES: usize = 256;
 
@@ -74,10 +76,13 @@ fn bounded(path: &str, found: usize, most: usize) -> Result<(), WireError> {
     }
 }
 
-/// Refuses an empty or an over-long text.
+/// Refuses a text that is empty, over-long, or that steers what shows it: people decide by what they see.
 fn text(path: &str, value: String, most: usize) -> Result<String, WireError> {
     if value.is_empty() || value.len() > most {
         return Err(WireError::new(path, format!("1 to {most} bytes are accepted, {} were sent", value.len())));
+    }
+    if value.chars().any(comity_types::display::steers) {
+        return Err(WireError::new(path, "control characters and marks of writing direction are not accepted"));
     }
     Ok(value)
 }
@@ -114,6 +119,7 @@ fn or_default<T: Default>(number: i32, read: impl Fn(i32) -> Result<T, WireError
 
 /// Every capability of a list.
 fn capabilities(path: &str, numbers: &[i32]) -> Result<BTreeSet<Capability>, WireError> {
+    bounded(path, numbers.len(), MAX_CAPABILITIES)?;
     numbers.iter().enumerate().map(|(index, number)| capability(&format!("{path}[{index}]"), *number)).collect()
 }
 

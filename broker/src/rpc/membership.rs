@@ -175,6 +175,9 @@ fn reason(reason: String) -> Result<String, Status> {
             format_args!("has {} bytes, not 1 to {MAX_REASON_BYTES}: the member sees it", reason.len()),
         ));
     }
+    if reason.chars().any(comity_types::display::steers) {
+        return Err(invalid("reason", "control characters and marks of writing direction are not accepted"));
+    }
     Ok(reason)
 }
 

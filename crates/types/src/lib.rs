@@ -12,9 +12,11 @@
 //! | [`money`] | currencies and prices |
 //! | [`time`] | timestamps, intervals, the clock trait |
 //! | [`digest`] | SHA-256 |
+//! | [`display`] | text of others that people read |
 //! | [`secret`] | values that must not be printed |
 
 pub mod digest;
+pub mod display;
 pub mod ids;
 pub mod lei;
 pub mod money;

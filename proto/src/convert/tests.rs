@@ -98,3 +98,19 @@ fn each_mistake_in_an_envelope_names_its_field() {
     let path = "requirements.allowed_storage_locations[0].places[0]: ";
     assert!(refused(inference::Envelope { requirements, ..good }).starts_with(path));
 }
+
+#[test]
+fn names_that_would_steer_an_operators_terminal_are_refused() {
+    let json = r#"{"trust_domain":"org-a.example","name":"A","ultimate_controllers":[{"name":"B","seat":"US"}]}"#;
+    let organisation: Organisation = serde_json::from_str(json).unwrap();
+    let mut wire = wire::Organisation::from(&organisation);
+    wire.ultimate_controllers[0].controllers[0].name = "\u{1b}[4D Nobody".into();
+    let error = Organisation::try_from(wire).unwrap_err().to_string();
+    assert!(error.starts_with("ultimate_controllers[0].controllers[0].name: control characters"), "{error}");
+    assert!(refused(|o| o.licence[0].text = "MIT\u{202e}".into()).starts_with("licence[0].text: control characters"));
+}
+
+#[test]
+fn lists_of_numbers_are_bounded_too() {
+    assert!(refused(|o| o.capabilities = vec![1; 33]).starts_with("capabilities: at most 32"));
+}

@@ -141,7 +141,7 @@ impl ::prost::Name for Issued {
 /// Operators said no.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Rejected {
-    /// Why.
+    /// Why, in an operator's words: 1 to 1024 bytes.
     #[prost(string, tag = "1")]
     pub reason: ::prost::alloc::string::String,
 }

@@ -161,10 +161,10 @@ pub struct Message {
     /// What it says. At most 256 parts.
     #[prost(message, repeated, tag = "2")]
     pub content: ::prost::alloc::vec::Vec<ContentPart>,
-    /// Calls that the model made, on messages of the assistant.
+    /// Calls that the model made, on messages of the assistant. Bounded by the size of the request.
     #[prost(message, repeated, tag = "3")]
     pub tool_calls: ::prost::alloc::vec::Vec<ToolCall>,
-    /// The call that this message answers, on messages of a tool.
+    /// The call that this message answers, on messages of a tool. Bounded by the size of the request.
     #[prost(string, tag = "4")]
     pub tool_call_id: ::prost::alloc::string::String,
 }
@@ -190,7 +190,7 @@ pub mod content_part {
     /// The part. Unset is refused.
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
     pub enum Part {
-        /// Text.
+        /// Text: UTF-8, bounded by the size of the request.
         #[prost(string, tag = "1")]
         Text(::prost::alloc::string::String),
         /// An image.
@@ -211,10 +211,10 @@ impl ::prost::Name for ContentPart {
 /// An image inside a message.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Image {
-    /// Its media type, such as "image/png".
+    /// Its media type, such as "image/png". Bounded by the size of the request.
     #[prost(string, tag = "1")]
     pub media_type: ::prost::alloc::string::String,
-    /// Its bytes.
+    /// Its bytes, encoded as the media type says. Bounded by the size of the request.
     #[prost(bytes = "bytes", tag = "2")]
     pub data: ::prost::bytes::Bytes,
 }
@@ -234,10 +234,10 @@ pub struct Tool {
     /// Its name: 1 to 64 bytes of a-z A-Z 0-9 '_' '-'.
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
-    /// What it does.
+    /// What it does, for the model. Bounded by the size of the request.
     #[prost(string, tag = "2")]
     pub description: ::prost::alloc::string::String,
-    /// Its parameters as a JSON Schema document.
+    /// Its parameters as a JSON Schema document, in UTF-8. Bounded by the size of the request.
     #[prost(string, tag = "3")]
     pub parameters_json_schema: ::prost::alloc::string::String,
 }
@@ -272,7 +272,7 @@ pub mod tool_choice {
         /// Some call. Only true is accepted.
         #[prost(bool, tag = "3")]
         Required(bool),
-        /// A call of the tool with this name.
+        /// A call of the tool with this name: 1 to 64 bytes.
         #[prost(string, tag = "4")]
         Tool(::prost::alloc::string::String),
     }
@@ -293,10 +293,10 @@ pub struct ToolCall {
     /// The call's id, given back in the message that answers it.
     #[prost(string, tag = "1")]
     pub id: ::prost::alloc::string::String,
-    /// The tool.
+    /// The tool: 1 to 64 bytes.
     #[prost(string, tag = "2")]
     pub name: ::prost::alloc::string::String,
-    /// The arguments, as the model wrote them: JSON, not checked.
+    /// The arguments, as the model wrote them: JSON, not checked, bounded by the size of the message.
     #[prost(string, tag = "3")]
     pub arguments_json: ::prost::alloc::string::String,
 }
@@ -325,7 +325,7 @@ pub mod response_format {
         /// Any JSON object. Only true is accepted.
         #[prost(bool, tag = "1")]
         JsonObject(bool),
-        /// JSON that fits this JSON Schema document.
+        /// JSON that fits this JSON Schema document. Bounded by the size of the request.
         #[prost(string, tag = "2")]
         JsonSchema(::prost::alloc::string::String),
     }
@@ -360,7 +360,7 @@ impl ::prost::Name for Usage {
         "/comity.inference.v1.Usage".into()
     }
 }
-/// One answer.
+/// One answer. A message has at most 16 MiB unless a broker or a node is set up for less.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ChatResponse {
     /// The answer.
@@ -389,7 +389,7 @@ impl ::prost::Name for ChatResponse {
 /// A piece of an answer.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ChatStreamResponse {
-    /// The text to append.
+    /// The text to append: UTF-8, whole characters.
     #[prost(string, tag = "1")]
     pub text: ::prost::alloc::string::String,
     /// Pieces of tool calls, to append by index.
@@ -447,10 +447,10 @@ pub struct TokenLogProbability {
     /// The token.
     #[prost(string, tag = "1")]
     pub token: ::prost::alloc::string::String,
-    /// Its natural logarithm of probability.
+    /// Its natural logarithm of probability, 0 or less.
     #[prost(float, tag = "2")]
     pub log_probability: f32,
-    /// The likeliest tokens at this place.
+    /// The likeliest tokens at this place. At most 20.
     #[prost(message, repeated, tag = "3")]
     pub top: ::prost::alloc::vec::Vec<TopToken>,
 }
@@ -470,7 +470,7 @@ pub struct TopToken {
     /// The token.
     #[prost(string, tag = "1")]
     pub token: ::prost::alloc::string::String,
-    /// Its natural logarithm of probability.
+    /// Its natural logarithm of probability, 0 or less.
     #[prost(float, tag = "2")]
     pub log_probability: f32,
 }
@@ -507,7 +507,7 @@ impl ::prost::Name for EmbedRequest {
 /// Texts to embed.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct EmbedPayload {
-    /// 1 to 2048 texts.
+    /// 1 to 2048 texts, each in UTF-8 and bounded by the size of the request.
     #[prost(string, repeated, tag = "1")]
     pub texts: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
@@ -584,7 +584,7 @@ pub struct ForwardPayload {
     /// The format: "openai/chat.completions", "openai/completions" or "openai/embeddings".
     #[prost(string, tag = "1")]
     pub format: ::prost::alloc::string::String,
-    /// The body. The node sets its model to the offer's.
+    /// The body, as the format says. The node sets its model to the offer's. Bounded by the size of the request.
     #[prost(bytes = "bytes", tag = "2")]
     pub body: ::prost::bytes::Bytes,
 }
@@ -607,7 +607,7 @@ pub struct ForwardResponse {
     /// The media type of the body, on the first message.
     #[prost(string, tag = "2")]
     pub content_type: ::prost::alloc::string::String,
-    /// The next bytes of the body.
+    /// The next bytes of the body, at most 64 MiB in all.
     #[prost(bytes = "bytes", tag = "3")]
     pub body: ::prost::bytes::Bytes,
 }

@@ -2,7 +2,7 @@
 /// Invite somebody.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct InviteRequest {
-    /// The organisation's trust domain. A new one makes the enrolment wait for approval.
+    /// The organisation's trust domain, at most 255 bytes. A new one makes the enrolment wait for approval.
     #[prost(string, tag = "1")]
     pub trust_domain: ::prost::alloc::string::String,
     /// What for.
@@ -31,7 +31,7 @@ pub struct InviteResponse {
     /// One string that the member gives to `join`: id, secret, root digest, broker address.
     #[prost(string, tag = "1")]
     pub invite: ::prost::alloc::string::String,
-    /// The invite's id, by which `reject` revokes it.
+    /// The invite's id, by which `reject` revokes it: 32 hexadecimal digits.
     #[prost(string, tag = "2")]
     pub invite_id: ::prost::alloc::string::String,
     /// When it ends.
@@ -81,10 +81,10 @@ impl ::prost::Name for ListEnrolmentsResponse {
 /// An invite, and what was asked for with it.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Enrolment {
-    /// What `approve` and `reject` take.
+    /// What `approve` and `reject` take: 32 hexadecimal digits.
     #[prost(string, tag = "1")]
     pub id: ::prost::alloc::string::String,
-    /// The SPIFFE ID that it is for.
+    /// The SPIFFE ID that it is for: at most 2048 bytes.
     #[prost(string, tag = "2")]
     pub spiffe_id: ::prost::alloc::string::String,
     /// A short form of the key's SHA-256; empty while the invite is open.
@@ -120,7 +120,7 @@ impl ::prost::Name for Enrolment {
 /// Let an enrolment in.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ApproveRequest {
-    /// The enrolment.
+    /// The enrolment: 32 hexadecimal digits.
     #[prost(string, tag = "1")]
     pub enrolment_id: ::prost::alloc::string::String,
 }
@@ -154,7 +154,7 @@ impl ::prost::Name for ApproveResponse {
 /// Turn an enrolment down, or revoke an open invite.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RejectRequest {
-    /// The enrolment, or the invite.
+    /// The enrolment, or the invite: 32 hexadecimal digits.
     #[prost(string, tag = "1")]
     pub enrolment_id: ::prost::alloc::string::String,
     /// Why. 1 to 1024 bytes.
@@ -187,7 +187,7 @@ impl ::prost::Name for RejectResponse {
 /// Stop a member.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SuspendRequest {
-    /// An organisation's trust domain, or a SPIFFE ID of a node or an app.
+    /// An organisation's trust domain, or a SPIFFE ID of a node or an app. At most 2048 bytes.
     #[prost(string, tag = "1")]
     pub member: ::prost::alloc::string::String,
     /// Why. 1 to 1024 bytes.
@@ -224,7 +224,7 @@ impl ::prost::Name for SuspendResponse {
 /// End a suspension.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct LiftRequest {
-    /// An organisation's trust domain, or a SPIFFE ID of a node or an app.
+    /// An organisation's trust domain, or a SPIFFE ID of a node or an app. At most 2048 bytes.
     #[prost(string, tag = "1")]
     pub member: ::prost::alloc::string::String,
 }
@@ -441,7 +441,7 @@ impl ::prost::Name for AppEntry {
 /// Replace what the calling node offers.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct PublishOffersRequest {
-    /// Where the broker reaches the node: "host:port".
+    /// Where the broker reaches the node: "host:port", at most 255 bytes.
     #[prost(string, tag = "1")]
     pub address: ::prost::alloc::string::String,
     /// All its offers. At most 256.
