@@ -18,6 +18,8 @@ mod commercial;
 mod control;
 mod data;
 mod findings;
+#[cfg(test)]
+mod laws;
 mod licence;
 mod node;
 mod operational;

@@ -1,0 +1,258 @@
+//! Worlds: a good one in JSON, with a few things in it changed at random.
+
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+use comity_types::{ModelName, Place, Timestamp};
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::demands::{declared, demand};
+use super::facts::{GOOD, OF_OFFERS, OF_ORGANISATIONS, PLAIN};
+use crate::evaluate::Verdict;
+use crate::requirements::{RequirementsFile, RequirementsTable};
+use crate::tables::TableName;
+use crate::{Capability, Offer, Organisation, Request, Requirements, Tables};
+
+/// Days around which something changes: of blocs, of laws, of certificates, of the claims here.
+pub(super) const DAYS: [&str; 9] = [
+    "2020-01-31", "2020-02-01", "2026-11-21", "2026-11-22", "2026-11-23", "2026-12-01", "2026-12-02", "2031-12-27",
+    "2031-12-28",
+];
+
+/// The tables that ship, with an auditor, a verifier, a licence whose territory binds callers too, and licences that
+/// ask for a number of users: `unstated = "below"` is a row's choice that lets silence pass, so that L2 is none of its
+/// business.
+pub(super) fn tables() -> &'static Tables {
+    static TABLES: LazyLock<Tables> = LazyLock::new(|| {
+        let more = "about = ''\ninstrument = ''\nsource = ''\nrecorded_at = 2026-11-23\nverified = true\n";
+        let issuers = TableName::Issuers.builtin().to_owned()
+            + &format!("\n[[issuer]]\nid = 'AUDITOR'\nup_to = 'audited'\n{more}\n[[issuer]]\nid = 'VERIFIER'\nup_to = 'attested'\n{more}");
+        let both = "\n[[rule]]\nlicence = 'LicenseRef-Both'\nbinds = 'operator-and-caller'\nterritory = { excluded = ['EEA'] }\ninstrument = ''\nsource = ''\nrecorded_at = 2026-11-23\nverified = true\n";
+        let licences = TableName::Licences.builtin().replace("unstated = \"below\"", "unstated = \"unknown\"") + both;
+        let text = |name| match name {
+            TableName::Issuers => issuers.as_str(),
+            TableName::Licences => licences.as_str(),
+            other => TableName::builtin(other),
+        };
+        Tables::parse(text).unwrap()
+    });
+    &TABLES
+}
+
+/// Everything that a verdict is computed from, as JSON, so that it can be changed field by field.
+#[derive(Debug, Clone)]
+pub(super) struct World(pub(super) Value);
+
+/// The same, read.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Read {
+    pub(super) as_of: Timestamp,
+    broker_places: Option<BTreeSet<Place>>,
+    model: Option<ModelName>,
+    pub(super) offer: Offer,
+    pub(super) operator: Organisation,
+    pub(super) caller: Organisation,
+    require: RequirementsTable,
+    #[serde(skip)]
+    pub(super) file: RequirementsFile,
+}
+
+impl World {
+    pub(super) fn read(&self) -> Read {
+        let mut read: Read = serde_json::from_value(self.0.clone()).unwrap_or_else(|error| panic!("{error}: {self:?}"));
+        read.file = read.require.clone().expand(tables()).unwrap();
+        read
+    }
+
+    /// What is stated at a path; `None` if nothing is, or what would hold it is not there.
+    pub(super) fn at(&mut self, path: &str) -> Option<&mut Value> {
+        let at = path.split('.').try_fold(&mut self.0, |value, key| value.get_mut(key))?;
+        (!at.is_null()).then_some(at)
+    }
+
+    /// States something at a path, if what holds it is there.
+    pub(super) fn set(&mut self, path: &str, value: Value) {
+        let (holder, key) = path.rsplit_once('.').unwrap_or(("", path));
+        let holder = if holder.is_empty() { Some(&mut self.0) } else { self.at(holder) };
+        if let Some(Value::Object(fields)) = holder {
+            fields.insert(key.to_owned(), value);
+        }
+    }
+
+    /// Everything but the requirements.
+    pub(super) fn at_instant(&self, as_of: Timestamp) -> Self {
+        let mut world = self.clone();
+        world.set("as_of", json!(as_of.to_string()));
+        world
+    }
+}
+
+impl Read {
+    pub(super) fn request<'a>(&'a self, requirements: &'a Requirements) -> Request<'a> {
+        Request {
+            caller: &self.caller,
+            model: self.model.as_ref(),
+            capability: Capability::Chat,
+            declared: &self.file.declared,
+            requirements,
+            broker_places: self.broker_places.as_ref(),
+            as_of: self.as_of,
+        }
+    }
+
+    pub(super) fn verdict(&self, requirements: &Requirements) -> Verdict {
+        crate::evaluate(&self.offer, &self.operator, &self.request(requirements), tables())
+    }
+
+    pub(super) fn node_verdict(&self, requirements: &Requirements) -> Verdict {
+        crate::evaluate_node_side(&self.offer, &self.operator, &self.request(requirements), tables())
+    }
+
+    /// By its own requirements.
+    pub(super) fn own(&self) -> Verdict {
+        self.verdict(&self.file.requirements)
+    }
+
+    pub(super) fn is_eligible(&self, requirements: &Requirements) -> bool {
+        matches!(self.verdict(requirements), Verdict::Eligible { .. })
+    }
+}
+
+/// The paths of all claims.
+pub(super) fn claims() -> Vec<(String, &'static [&'static str])> {
+    let of_offers = OF_OFFERS.iter().map(|(_, path, values)| ((*path).to_owned(), *values));
+    let of = |who: &'static str| OF_ORGANISATIONS.iter().map(move |(path, values)| (format!("{who}.{path}"), *values));
+    of_offers.chain(of("operator")).chain(of("caller")).collect()
+}
+
+/// Something that is changed in a world.
+type Change = (String, Value);
+
+fn read(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+fn claim() -> impl Strategy<Value = Change> {
+    (select(claims()), any::<Index>(), any::<Index>(), circumstances()).prop_map(|((path, values), one, two, stated)| {
+        let value = |index: &Index| read(index.get::<&str>(values));
+        let stated = match stated {
+            None => Value::Null,
+            Some(mut statements) => {
+                let last = statements.len() - 1;
+                for (number, statement) in statements.iter_mut().enumerate() {
+                    statement["value"] = value(if number == last { &one } else { &two });
+                }
+                if last == 0 && statements[0].as_object().is_some_and(|fields| fields.len() == 1) {
+                    statements.remove(0)["value"].take()
+                } else if last == 0 {
+                    statements.remove(0)
+                } else {
+                    json!({ "statements": statements })
+                }
+            }
+        };
+        (path, stated)
+    })
+}
+
+/// How a claim is stated: not at all, or by one or two statements, each with or without dates, assurance and so on.
+fn circumstances() -> impl Strategy<Value = Option<Vec<Value>>> {
+    let dates = proptest::sample::subsequence(DAYS.to_vec(), 2);
+    let assured = (
+        select(vec!["self-declared", "registry-corroborated", "audited", "attested"]),
+        select(vec!["GLEIF", "AUDITOR", "VERIFIER", "somebody"]),
+        select(vec!["affirming", "warning", "none", "contraindicated"]),
+    );
+    let dated = |dates: &[&str], which: usize| match which {
+        0 => json!({ "from": dates[0] }),
+        1 => json!({ "until": dates[1] }),
+        2 => json!({ "from": dates[0], "until": dates[1] }),
+        3 => json!({ "issued_at": dates[0] }),
+        4 => json!({ "revoked_at": dates[0] }),
+        _ => json!({}),
+    };
+    let own = (dates.clone(), 0..10_usize).prop_map(move |(dates, which)| dated(&dates, which));
+    let of_another = (dates, 0..12_usize, assured).prop_map(move |(dates, which, (level, issuer, appraisal))| {
+        let mut statement = dated(&dates, which);
+        statement["assurance"] = level.into();
+        statement["issuer"] = issuer.into();
+        statement["appraisal"] = appraisal.into();
+        statement
+    });
+    prop_oneof![
+        1 => Just(None),
+        5 => own.clone().prop_map(|one| Some(vec![one])),
+        3 => of_another.clone().prop_map(|one| Some(vec![one])),
+        3 => (own, of_another).prop_map(|(one, other)| Some(vec![one, other])),
+    ]
+}
+
+fn plain() -> impl Strategy<Value = Change> {
+    (select(PLAIN), any::<Index>()).prop_map(|((path, values), which)| ((*path).to_owned(), read(which.get::<&str>(values))))
+}
+
+/// A rule on ownership, with all that it may say.
+fn ownership_rules() -> impl Strategy<Value = Change> {
+    let target = select(vec![r#""places-not-served""#, r#"["US","CN"]"#, r#"["EU"]"#, r#"{"lists":["SDN"]}"#]);
+    let interests = select(vec!["[]", r#"["shareholding"]"#, r#"["voting-rights","golden-share"]"#]);
+    let in_force = select(vec!["[]", r#"[{"until":"2026-11-22"},{"from":"2026-12-01"}]"#, r#"[{"from":"2026-11-22"}]"#]);
+    let rule = (
+        (target, select(vec!["ownership", "control", "either"]), interests, in_force),
+        (select(vec!["more-than", "at-least"]), select(vec![2_500, 5_000]), any::<bool>(), select(vec!["cascade", "look-through"])),
+    );
+    proptest::collection::vec(rule, 1..3).prop_map(|rules| {
+        let rules = rules.into_iter().enumerate().map(|(index, ((target, test, interests, in_force), (comparison, bp, aggregate, indirect)))| {
+            json!({
+                "id": format!("R{index}"), "target": read(target), "test": test, "interests": read(interests),
+                "in_force": read(in_force), "comparison": comparison, "threshold_bp": bp, "aggregate": aggregate,
+                "indirect": indirect,
+            })
+        });
+        ("offer.terms.caller_rules.ownership".to_owned(), rules.collect())
+    })
+}
+
+/// The good world with a few changes, and with some demands of its own.
+pub(super) fn world() -> impl Strategy<Value = World> {
+    let change = prop_oneof![6 => claim(), 2 => plain(), 1 => ownership_rules()];
+    let changes = proptest::collection::vec(change, 0..5);
+    let says = (proptest::collection::vec(demand(), 0..5), proptest::collection::vec(declared(), 0..2));
+    let as_of = prop_oneof![3 => Just("2026-11-22"), 1 => select(DAYS.to_vec())];
+    (changes, says, as_of).prop_map(|(changes, (demands, declared), as_of)| {
+        let mut world = World(read(GOOD));
+        for (path, value) in changes {
+            world.set(&path, value);
+        }
+        for says in demands.into_iter().chain(declared) {
+            for (key, value) in says.as_object().unwrap() {
+                world.set(&format!("require.{key}"), value.clone());
+            }
+        }
+        world.set("as_of", as_of.into());
+        world
+    })
+}
+
+#[test]
+fn every_claim_is_among_the_facts() {
+    let offers = OF_OFFERS.iter().map(|(path, ..)| (*path).to_owned());
+    let organisations = OF_ORGANISATIONS.iter().map(|(path, _)| format!("operator.{path}"));
+    let known: BTreeSet<String> = offers.chain(organisations).collect();
+    assert_eq!(known, crate::evaluate::ASSURANCE_PATHS.iter().map(|path| (*path).to_owned()).collect());
+}
+
+#[test]
+fn nothing_speaks_against_the_good_world() {
+    let good = World(read(GOOD)).read();
+    assert_eq!(good.own().reasons(), []);
+    for (path, values) in claims() {
+        for value in values {
+            let mut world = World(read(GOOD));
+            world.set(&path, read(value));
+            world.read();
+        }
+    }
+}
