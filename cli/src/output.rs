@@ -161,7 +161,10 @@ mod tests {
     #[test]
     fn a_cell_cannot_steer_the_terminal() {
         let rows = || vec![vec!["\u{1b}[2J\u{7}a".to_owned(), "b".to_owned()]];
-        assert_eq!(plain_table(&["x", "y"], rows()).lines().last().unwrap().split_whitespace().collect::<Vec<_>>(), ["[2Ja", "b"]);
+        assert_eq!(
+            plain_table(&["x", "y"], rows()).lines().last().unwrap().split_whitespace().collect::<Vec<_>>(),
+            ["[2Ja", "b"]
+        );
         assert!(!lined_table(&["x", "y"], rows(), None).contains('\u{1b}'));
     }
 

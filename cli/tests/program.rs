@@ -134,7 +134,8 @@ fn values_in_a_file_of_requirements_are_named_with_their_line_and_field() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("strict.toml");
     for (text, words) in [
-        ("no_training = true\nallowed_processing_locations = ['UK']\n", ["line 2", "allowed_processing_locations"]),
+        ("no_training = true\nallowed_processing_locations = ['uk']\n", ["line 2", "allowed_processing_locations"]),
+        ("allowed_processing_locations = ['DE', 'UK']\n", ["\"UK\"", "allowed_processing_locations"]),
         ("no_training = 'yes'\n", ["line 1", "no_training"]),
         ("max_content_retention_days = -1\n", ["line 1", "max_content_retention_days"]),
         ("preset = ['eu-sovreign']\n", ["eu-sovreign", "eu-sovereign"]),

@@ -77,7 +77,7 @@ fn purposes_and_origins_travel_in_the_envelope() {
 #[test]
 fn mistakes_are_named() {
     for (flags, word) in [
-        (["--processing", "UK"], "the United Kingdom is GB"),
+        (["--processing", "uk"], "the United Kingdom is GB"),
         (["--processing", "Atlantis"], "Atlantis"),
         (["--max-price", "EUR:1.2345678:1"], "EUR:0.50:1.50"),
         (["--max-price", "EURO:1:1"], "ISO 4217"),
@@ -87,6 +87,8 @@ fn mistakes_are_named() {
         let error = parsed(&flags).unwrap_err();
         assert!(error.contains(word), "{flags:?}: no {word} in {error}");
     }
+    let unassigned = parsed(&["--processing", "UK"]).unwrap().merged().unwrap_err();
+    assert!(unassigned.to_string().contains("allowed_processing_locations") && unassigned.to_string().contains("GB"));
     let unknown = parsed(&["--preset", "eu-sovreign"]).unwrap().merged().unwrap_err();
     assert!(unknown.to_string().contains("eu-sovereign"), "{unknown}");
 }

@@ -8,13 +8,46 @@ use crate::view;
 
 /// The sides in the order in which reasons are shown; the last is for those of a later version.
 const SIDES: [&str; 6] = ["caller", "node", "licence", "statute", "federation", "unknown"];
+/// Characters of a line that are the table's own: four bars, and a blank on both sides of three cells.
+const FRAME: usize = 10;
+/// Reasons get no less than this, whatever the offers are called.
+const NARROWEST: usize = 30;
 /// Offers that a line on a requirement names, at most.
 const NAMED: usize = 3;
 
 /// Each offer, each side that refused, each of its reasons, in lines of at most `width` characters where it is given.
 pub(crate) fn table(verdicts: &[Verdict], width: Option<u16>) -> String {
-    let rows = verdicts.iter().flat_map(|verdict| rows(verdict, width.is_some())).collect();
+    let mut rows: Vec<_> = verdicts.iter().flat_map(|verdict| rows(verdict, width.is_some())).collect();
+    if let Some(width) = width {
+        let widest = |column: usize| {
+            let cells = rows.iter().filter_map(|row| row.get(column)).flat_map(|cell| cell.lines());
+            cells.map(|line| line.chars().count()).max().unwrap_or_default()
+        };
+        let left = usize::from(width).saturating_sub(FRAME + widest(0) + widest(1)).max(NARROWEST);
+        rows.iter_mut().filter_map(|row| row.last_mut()).for_each(|cell| *cell = wrapped(cell, left));
+    }
     lined_table(&["offer", "side", "reason, and how to mend it"], rows, width)
+}
+
+/// The text in lines of at most `width` characters, as far as its words allow. What follows a line that is indented
+/// is indented as well, which the table by itself would not do.
+fn wrapped(text: &str, width: usize) -> String {
+    let mut lines = Vec::new();
+    for line in text.lines() {
+        let indent = " ".repeat(line.len().saturating_sub(line.trim_start().len()));
+        let mut current = indent.clone();
+        for word in line.split_whitespace() {
+            let is_first = current.len() == indent.len();
+            if !is_first && current.chars().count() + 1 + word.chars().count() > width {
+                lines.push(std::mem::replace(&mut current, indent.clone()));
+            } else if !is_first {
+                current.push(' ');
+            }
+            current.push_str(word);
+        }
+        lines.push(current);
+    }
+    lines.join("\n")
 }
 
 /// What one requirement costs, a line each: offers that would be back if it alone were dropped.
@@ -105,6 +138,7 @@ mod tests {
         let eligible = Verdict { offer: "a.example/n1/chat".into(), eligible: true, ..Verdict::default() };
         let text = table(&[refused(), eligible], Some(80));
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        assert!(text.contains("┆   found adequate"), "what goes on in another line is indented: {text}");
         for word in ["CERTIFICATION_EDITION_WITHDRAWN(US)", "research-institute.example/", "eligible", "> allow"] {
             assert!(text.contains(word), "no {word} in {text}");
         }

@@ -172,6 +172,7 @@ model = "{model}"
 backend = "{backend}"
 capabilities = ["{id}"]
 processing_locations = ["{place}"]
+sub_processors = []
 storage_locations = ["{place}"]
 access_locations = ["{place}"]
 licence = "Apache-2.0"

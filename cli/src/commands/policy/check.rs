@@ -93,6 +93,7 @@ pub(super) fn run(args: &CheckArgs, output: Format) -> Result<(), CliError> {
             "verdicts": verdict::views(verdicts),
         }))?,
         Format::Table => {
+            say_unknown(args);
             print_line(&verdict::table(&verdicts, Stream::Stdout.width()))?;
             for line in verdict::relaxed_lines(&relaxations) {
                 print_line(&line)?;
@@ -101,6 +102,17 @@ pub(super) fn run(args: &CheckArgs, output: Format) -> Result<(), CliError> {
         }
     }
     if eligible > 0 { Ok(()) } else { Err(nobody(pairs.len())) }
+}
+
+/// Says whose facts are not given: most of what is asked of them refuses.
+fn say_unknown(args: &CheckArgs) {
+    let listings = args.offers.iter().all(|path| path.extension().is_some_and(|extension| extension == "json"));
+    if args.operator.is_none() && !listings {
+        say("nothing is known of who operates the offers: give --operator organisation.toml");
+    }
+    if args.caller.is_none() {
+        say("nothing is known of who asks: give --caller organisation.toml");
+    }
 }
 
 fn nobody(considered: usize) -> CliError {

@@ -97,15 +97,27 @@ fn located(table: TableName, text: &str, error: &toml::de::Error) -> Mistake {
     let named = error.message().split('`').nth(1).filter(|_| error.message().contains("field `"));
     // A row's header stands before what is wrong with it, or is what lacks a field.
     let up_to = text.get(..start.saturating_add(line.len())).unwrap_or(text);
-    let row = rows::kinds(table).iter().find_map(|(kind, key)| {
+    let entry = rows::kinds(table).iter().find_map(|(kind, key)| {
         let header = format!("[[{kind}]]");
         let index = up_to.lines().filter(|line| line.trim() == header).count().checked_sub(1)?;
         let file: toml::Table = toml::from_str(text).ok()?;
-        let entry = file.get(*kind).and_then(Value::as_array)?.get(index)?.as_table()?;
-        Some(rows::name(entry, key))
+        let entry = file.get(*kind).and_then(Value::as_array)?.get(index)?.as_table()?.clone();
+        Some((rows::name(&entry, key), entry))
     });
-    let problem = error.to_string().trim_end().to_owned();
-    Mistake { row, field: named.map(str::to_owned).or(in_line), problem }
+    let of_type = || entry.as_ref().and_then(|(_, entry)| of_another_type(table, entry));
+    let field = named.map(str::to_owned).or(in_line).or_else(of_type);
+    Mistake { row: entry.as_ref().map(|(row, _)| row.clone()), field, problem: error.to_string().trim_end().to_owned() }
+}
+
+/// The first field of an entry whose type no row has that ships: the parser forgets where such a mistake stands.
+fn of_another_type(table: TableName, entry: &toml::Table) -> Option<String> {
+    let ours = rows::of(table, table.builtin()).ok()?;
+    let is_usual = |field: &str, value: &Value| {
+        let mut types = ours.iter().filter_map(|row| row.fields.get(field)).map(Value::type_str).peekable();
+        let is_date = value.is_str() || value.is_datetime();
+        types.peek().is_none() || types.any(|one| one == value.type_str() || (one == "datetime" && is_date))
+    };
+    entry.iter().find(|(field, value)| !is_usual(field, value)).map(|(field, _)| field.clone())
 }
 
 /// Rows that speak of something that no table has: they would be read, and never hold.

@@ -7,7 +7,7 @@ use serde_json::json;
 use toml::Value;
 
 use super::list::built_in;
-use super::rows::{PROVENANCE, Row};
+use super::rows::{PROVENANCE, Row, kinds, text};
 use crate::error::CliError;
 use crate::output::{Format, say};
 use crate::requirements::tables;
@@ -44,9 +44,7 @@ pub(super) fn run(
     match (wanted, rows.as_slice()) {
         (Some(_), [row]) if table != TableName::Blocs => output.record(record(row), &view),
         _ if table == TableName::Blocs => output.list(&BLOC_HEADER, rows.iter().map(bloc_cells).collect(), &view),
-        _ => {
-            output.list(&["row", "says", "instrument", "recorded", "verified"], rows.iter().map(cells).collect(), &view)
-        }
+        _ => output.list(&["row", "says"], rows.iter().map(|row| cells(table, row)).collect(), &view),
     }
 }
 
@@ -84,7 +82,7 @@ fn missing(table: TableName, wanted: &str) -> CliError {
 /// Whether a row holds at an instant: by its own bounds, or within one of its intervals.
 fn holds(row: &Row, as_of: Timestamp) -> bool {
     let within = |from: Option<&Value>, until: Option<&Value>| {
-        let instant = |value: Option<&Value>| value.and_then(|value| super::rows::text(value).parse().ok());
+        let instant = |value: Option<&Value>| value.and_then(|value| text(value).parse().ok());
         Interval { from: instant(from), until: instant(until) }.phase(as_of) == Phase::Within
     };
     let interval = |value: &Value| within(value.get("from"), value.get("until"));
@@ -101,13 +99,16 @@ fn bloc_cells(row: &Row) -> Vec<String> {
     BLOC_HEADER.iter().map(|field| row.text(field)).collect()
 }
 
-/// A row in one line: its name, what it says beside that, and where it comes from.
-fn cells(row: &Row) -> Vec<String> {
-    let of_name = |value: &Value| row.name.contains(&super::rows::text(value));
-    let says = row.fields.iter().filter(|(key, value)| !PROVENANCE.contains(&key.as_str()) && !of_name(value));
-    let says: Vec<_> = says.map(|(key, value)| format!("{key}: {}", super::rows::text(value))).collect();
-    let says = if says.is_empty() { "-".to_owned() } else { says.join("; ") };
-    vec![row.name.clone(), says, row.text("instrument"), row.text("recorded_at"), row.text("verified")]
+/// A row: its name; beside it what it says besides, and where it comes from.
+fn cells(table: TableName, row: &Row) -> Vec<String> {
+    let kind = kinds(table).iter().find(|(kind, _)| *kind == row.kind);
+    let in_name = |field: &str| kind.map_or(field == "code", |(_, key)| key.contains(&field));
+    let own = row.fields.iter().filter(|(key, _)| !PROVENANCE.contains(&key.as_str()) && !in_name(key));
+    let mut lines: Vec<_> = own.map(|(key, value)| format!("{key}: {}", text(value))).collect();
+    let verified = if row.is_verified() { "verified" } else { "not verified" };
+    let [instrument, source, recorded] = ["instrument", "source", "recorded_at"].map(|field| row.text(field));
+    lines.push(format!("{instrument} (from {source}; recorded {recorded}, {verified})"));
+    vec![row.name.clone(), lines.join("\n")]
 }
 
 /// A row, a field a line; where it comes from stands last.

@@ -1,0 +1,192 @@
+//! `comity policy`.
+
+use super::{DONE, FAULT, Files, NO, ends, json, shipped};
+
+const OFFER: &str = r#"
+id = "chat"
+node = "spiffe://op.example/node/n1"
+model = "m"
+capabilities = ["chat"]
+processing_locations = ["US"]
+licence = "Apache-2.0"
+sub_processors = []
+[terms]
+retention = []
+training_use = "never"
+allowed_purposes = ["dpv:Purpose"]
+caller_rules = { served = ["EU"] }
+"#;
+const OPERATOR: &str = "trust_domain = 'op.example'\nname = 'OP'\nseat = 'FR'\n";
+const CALLER: &str = "trust_domain = 'ca.example'\nname = 'CA'\nseat = 'DE'\n";
+const REQUEST: &str = "purposes = ['dpv:CustomerCare']\nallowed_processing_locations = ['EU']\n";
+
+fn files() -> Files {
+    Files::new(&[
+        ("offer.toml", OFFER),
+        ("operator.toml", OPERATOR),
+        ("caller.toml", CALLER),
+        ("request.toml", REQUEST),
+        ("open.toml", "purposes = ['dpv:CustomerCare']\n"),
+    ])
+}
+
+/// `comity policy check` of these files, with what is asked besides.
+fn check<'a>(files: &'a [String; 4], rest: &[&'a str]) -> Vec<&'a str> {
+    let [offer, operator, caller, request] = files.each_ref().map(String::as_str);
+    let given = ["policy", "check", "--offer", offer, "--operator", operator, "--caller", caller, "--request", request];
+    [&given[..], &["--as-of", "2026-11-22"], rest].concat()
+}
+
+fn paths(files: &Files, request: &str) -> [String; 4] {
+    ["offer.toml", "operator.toml", "caller.toml", request].map(|name| files.path(name))
+}
+
+#[test]
+fn an_offer_that_nothing_speaks_against_is_eligible() {
+    let files = files();
+    let paths = paths(&files, "open.toml");
+    let _checked = ends(&check(&paths, &[]), DONE, &["op.example/n1/chat", "eligible", "1 of 1 offers"]);
+}
+
+#[test]
+fn an_offer_is_refused_with_its_reasons_by_side_and_what_alone_would_help() {
+    let files = files();
+    let paths = paths(&files, "request.toml");
+    let words = [
+        "caller",
+        "PROCESSING_LOCATION_NOT_ALLOWED(US)",
+        "> allow the place",
+        "without allowed_processing_locations: 1 more",
+        "error: no offer may serve this request (1 considered)",
+    ];
+    let _no = ends(&check(&paths, &[]), NO, &words);
+    let view = json(&check(&paths, &[]), NO);
+    assert_eq!(view["verdicts"][0]["reasons"][0]["side"], "caller", "{view}");
+    assert_eq!(view["relaxations"][0]["constraint"], "allowed_processing_locations", "{view}");
+    assert_eq!((&view["eligible"], &view["as_of"]), (&0.into(), &"2026-11-22T00:00:00Z".into()));
+}
+
+#[test]
+fn the_same_files_give_the_same_bytes() {
+    let files = files();
+    let paths = paths(&files, "request.toml");
+    for format in ["table", "json"] {
+        let of = || ends(&check(&paths, &["-o", format]), NO, &[]).data;
+        assert_eq!(of(), of());
+    }
+}
+
+#[test]
+fn the_brokers_place_counts_if_it_is_given() {
+    let files = files();
+    let paths = paths(&files, "request.toml");
+    let _no = ends(&check(&paths, &["--broker-place", "DE", "US"]), NO, &["BROKER_PATH_NOT_ALLOWED(US)"]);
+}
+
+#[test]
+fn the_model_and_the_method_are_asked_for() {
+    let files = files();
+    let paths = paths(&files, "open.toml");
+    let _no = ends(
+        &check(&paths, &["--model", "another", "--for", "embed"]),
+        NO,
+        &["MODEL_NOT_OFFERED", "CAPABILITY_MISSING"],
+    );
+}
+
+#[test]
+fn every_offer_of_a_node_is_judged_with_the_terms_that_it_names() {
+    let files = Files::new(&[("request.toml", "purposes = ['dpv:Marketing']\n")]);
+    let node = shipped("deploy/node.example.toml");
+    let request = files.path("request.toml");
+    let command =
+        ["policy", "check", "--offer", node.to_str().unwrap(), "--request", &request, "--as-of", "2026-11-22"];
+    let words = ["/chat", "/local-chat", "/embed", "PURPOSE_PROHIBITED(dpv:Marketing)", "give --operator"];
+    let _no = ends(&command, NO, &words);
+}
+
+#[test]
+fn json_is_read_as_well() {
+    let files = files();
+    let table: toml::Table = toml::from_str(OFFER).unwrap();
+    let operator: toml::Table = toml::from_str(OPERATOR).unwrap();
+    let offers =
+        serde_json::json!({ "offers": [{ "name": "x", "state": "active", "offer": table, "operator": operator }] });
+    std::fs::write(files.path("offers.json"), offers.to_string()).unwrap();
+    std::fs::write(files.path("offer.json"), serde_json::to_string(&table).unwrap()).unwrap();
+    for name in ["offers.json", "offer.json"] {
+        let (offers, request, caller) = (files.path(name), files.path("open.toml"), files.path("caller.toml"));
+        let _yes = ends(
+            &["policy", "check", "--offer", &offers, "--request", &request, "--caller", &caller],
+            DONE,
+            &["eligible"],
+        );
+    }
+}
+
+#[test]
+fn files_that_cannot_be_used_are_named_with_what_is_wrong() {
+    let files = files();
+    let of = |offer: &str, request: &str, words: &[&str]| {
+        std::fs::write(files.path("offer.toml"), offer).unwrap();
+        std::fs::write(files.path("request.toml"), request).unwrap();
+        let paths = paths(&files, "request.toml");
+        let _no = ends(&check(&paths, &[]), FAULT, words);
+    };
+    of(&OFFER.replace("model = ", "modell = "), REQUEST, &["offer.toml", "line 4", "modell"]);
+    of(&OFFER.replace("op.example", "b.example"), REQUEST, &["b.example", "op.example", "hint"]);
+    of(OFFER, "allowed_processing_locations = ['UK']\n", &["request.toml", "allowed_processing_locations", "GB"]);
+    of(
+        "[[offers]]\nid = 'a'\nterms = 'gone'\nmodel = 'm'\ncapabilities = ['chat']\n",
+        REQUEST,
+        &["offers.a", "[terms.gone]"],
+    );
+    of("[[offers]]\nid = 'a'\nterms = 'gone'\nmodell = 'm'\n", REQUEST, &["offers.a", "modell"]);
+}
+
+#[test]
+fn our_own_cases_are_as_expected() {
+    let folder = shipped("tests/cases");
+    let _passed = ends(&["policy", "test", folder.to_str().unwrap()], DONE, &["all as expected"]);
+    let view = json(&["policy", "test", folder.join("vocabulary.toml").to_str().unwrap()], DONE);
+    assert!(view["checks"].as_u64().unwrap() > 60 && view["failed"] == 0, "{view}");
+}
+
+#[test]
+fn an_expectation_that_is_wrong_fails_with_what_differs() {
+    let text = std::fs::read_to_string(shipped("tests/cases/vocabulary.toml")).unwrap();
+    let text = text.replacen("PROCESSING_LOCATION_NOT_ALLOWED(GB)", "PROCESSING_LOCATION_NOT_ALLOWED(FR)", 1);
+    let text = text.replacen("expires_at = 2020-02-01", "expires_at = 2020-02-02", 1);
+    let files = Files::new(&[("cases.toml", &text), ("broken.toml", "[fixture]\n"), ("notes.txt", "")]);
+    let words = [
+        "FAILED",
+        "cases.toml: case 1/a (EU; the United Kingdom, by date)",
+        "  - PROCESSING_LOCATION_NOT_ALLOWED(FR)",
+        "  + PROCESSING_LOCATION_NOT_ALLOWED(GB)",
+        "processing_locations is GB, accepted: EU",
+        "expires_at: expected 2020-02-02T00:00:00Z, found 2020-02-01T00:00:00Z",
+        "in 1 file: 2 failed",
+        "error: 2 of",
+    ];
+    let _no = ends(&["policy", "test", &files.path("cases.toml")], NO, &words);
+    let view = json(&["policy", "test", &files.path("cases.toml")], NO);
+    let first = &view["files"][0]["checks"][0];
+    assert_eq!(first["missing"][0], "PROCESSING_LOCATION_NOT_ALLOWED(FR)", "{first}");
+    assert_eq!(first["unexpected"][0]["actual"], "GB", "{first}");
+    let _no = ends(&["policy", "test", &files.path(".")], FAULT, &["broken.toml", "case file"]);
+    let _no = ends(&["policy", "test", shipped("docs").to_str().unwrap()], FAULT, &["no case file", "*.toml"]);
+}
+
+#[test]
+fn a_preset_expands_visibly_and_an_unknown_one_names_those_there_are() {
+    let words = ["# eu-sovereign: ", "# instrument: ", "# source: ", "allowed_operator_seats", "US-CLOUD-ACT"];
+    let shown = ends(&["preset", "show", "eu-sovereign"], DONE, &words);
+    let files = Files::new(&[("request.toml", &shown.data), ("offer.toml", OFFER)]);
+    let (offer, request) = (files.path("offer.toml"), files.path("request.toml"));
+    let _no = ends(
+        &["policy", "check", "--offer", &offer, "--request", &request],
+        NO,
+        &["COMPELLED_ACCESS", "CLAIM_MISSING"][1..].as_ref(),
+    );
+    let _no = ends(&["preset", "show", "eu-sovreign"], NO, &["eu-sovreign", "eu-sovereign, ", "comity preset list"]);
+}

@@ -1,0 +1,107 @@
+//! `comity table`.
+
+use super::{DONE, FAULT, Files, NO, ends, json, shipped};
+
+/// The members of a bloc that are printed.
+fn members(command: &[&str]) -> Vec<String> {
+    let view = json(command, DONE);
+    let rows = view["rows"].as_array().unwrap().iter();
+    rows.map(|row| row["fields"]["member"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn every_table_is_listed_with_how_much_of_it_was_verified() {
+    let view = json(&["table", "list"], DONE);
+    let tables = view["tables"].as_array().unwrap();
+    assert_eq!(tables.len(), 10);
+    assert_eq!(view["tables_sha256"].as_str().unwrap().len(), 64);
+    for table in tables {
+        let count = |field: &str| table[field].as_u64().unwrap();
+        assert!(count("rows") > 0, "{table}");
+        assert_eq!(count("rows"), count("verified") + count("unverified"), "{table}");
+        let shown = ends(&["table", "show", table["table"].as_str().unwrap()], DONE, &[]);
+        assert!(shown.data.to_lowercase().contains("verified"), "{table}: {}", shown.data);
+    }
+}
+
+#[test]
+fn a_bloc_has_the_members_of_the_day() {
+    let on = |day| members(&["table", "show", "bloc", "EU", "--as-of", day]);
+    assert!(on("2020-01-31").contains(&"GB".to_owned()));
+    assert!(!on("2020-02-01").contains(&"GB".to_owned()));
+    assert!(!on("1990-01-01").contains(&"AT".to_owned()));
+    assert!(members(&["table", "show", "blocs", "EU"]).contains(&"GB".to_owned()), "of all times");
+    let words = ["GB", "2020-02-01", "INSTRUMENT", "VERIFIED"];
+    let _shown = ends(&["table", "show", "bloc", "EU", "--as-of", "2020-01-31"], DONE, &words);
+}
+
+#[test]
+fn a_place_shows_what_it_belongs_to() {
+    let view = json(&["table", "show", "blocs", "CH"], DONE);
+    let blocs: Vec<_> = view["rows"].as_array().unwrap().iter().map(|row| &row["fields"]["bloc"]).collect();
+    assert!(blocs.contains(&&"EFTA".into()) && !blocs.contains(&&"EU".into()), "{blocs:?}");
+}
+
+#[test]
+fn a_row_is_shown_with_its_fields_and_where_it_comes_from() {
+    let words = ["nexus", "establishment", "instrument", "source", "recorded_at", "verified"];
+    let _shown = ends(&["table", "show", "regime", "US-CLOUD-ACT"], DONE, &words);
+    let _shown = ends(&["table", "show", "place", "UA-43"], DONE, &["within", "UA", "ISO 3166"]);
+}
+
+#[test]
+fn a_regime_holds_from_its_first_day() {
+    let on = |day| json(&["table", "show", "regime", "US-CLOUD-ACT", "--as-of", day], DONE)["rows"].clone();
+    assert_eq!(on("2018-03-22"), serde_json::json!([]));
+    assert_eq!(on("2018-03-23").as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn what_no_table_has_is_refused_with_what_there_is() {
+    let _no = ends(&["table", "show", "regime", "NOTHING"], NO, &["regimes", "NOTHING", "comity table show regimes"]);
+    let _no = ends(&["table", "show", "place", "UA-99"], NO, &["UA-99"]);
+    let _no = ends(&["table", "show", "blox"], FAULT, &["blox", "blocs"]);
+    let _no = ends(&["table", "show", "bloc", "EU", "--as-of", "soon"], FAULT, &["soon", "--as-of", "2026-11-22"]);
+    let _no = ends(&["table", "show", "issuers", "--as-of", "2020-01-01"], FAULT, &["issuers", "leave --as-of out"]);
+}
+
+#[test]
+fn the_tables_that_ship_are_well_formed_and_differ_in_nothing() {
+    for table in ["blocs", "places", "presets", "licences"] {
+        let file = shipped(&format!("crates/policy/tables/{table}.toml"));
+        let file = file.to_str().unwrap();
+        let _checked = ends(&["table", "check", file], DONE, &["well-formed", table]);
+        let diff = json(&["table", "diff", file], DONE);
+        for kind in ["added", "removed", "changed"] {
+            assert_eq!(diff[kind], serde_json::json!([]), "{table}");
+        }
+    }
+}
+
+#[test]
+fn a_malformed_table_names_the_row_and_the_field() {
+    let good = std::fs::read_to_string(shipped("crates/policy/tables/regimes.toml")).unwrap();
+    let bad = good.replace("places = [\"GB\"]", "places = [\"UK\"]");
+    let files = Files::new(&[("regimes.toml", &bad), ("mine.toml", &good), ("broken.toml", "[[regime]\n")]);
+    let file = files.path("regimes.toml");
+    let _no = ends(&["table", "check", &file], NO, &["regimes.toml", "UK-IPA", "places", "\"UK\"", "1 of 1 files"]);
+    let error = json(&["table", "check", &file], NO)["files"][0]["error"].clone();
+    assert_eq!((&error["row"], &error["field"]), (&"UK-IPA".into(), &"places".into()));
+    let _no = ends(&["table", "diff", &file], NO, &["UK-IPA", "places"]);
+    let _no = ends(&["table", "check", &files.path("mine.toml")], FAULT, &["mine.toml", "--table"]);
+    let _checked = ends(&["table", "check", &files.path("mine.toml"), "--table", "regime"], DONE, &["8 rows"]);
+    let _no = ends(&["table", "check", &files.path("broken.toml"), "--table", "regimes"], NO, &["line 1"]);
+    let _no = ends(&["table", "check", &files.path("missing.toml"), "--table", "regimes"], FAULT, &["missing.toml"]);
+}
+
+#[test]
+fn a_diff_names_rows_that_came_went_and_changed() {
+    let good = std::fs::read_to_string(shipped("crates/policy/tables/issuers.toml")).unwrap();
+    let other = good.replace("id = \"EU-BRIS\"", "id = \"OTHER\"").replace("\"ISO 17442\"", "\"ISO 17442-1\"");
+    let files = Files::new(&[("issuers.toml", &other)]);
+    let words =
+        ["- EU-BRIS", "+ OTHER", "~ GLEIF", "instrument: ISO 17442 -> ISO 17442-1", "1 added, 1 removed, 1 changed"];
+    let _diff = ends(&["table", "diff", &files.path("issuers.toml")], DONE, &words);
+    let view = json(&["table", "diff", &files.path("issuers.toml")], DONE);
+    assert_eq!(view["changed"][0]["fields"][0]["field"], "instrument", "{view}");
+}
