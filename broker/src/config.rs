@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use comity_identity::Address;
 use comity_runtime::telemetry::LogFormat;
+use comity_policy::Tables;
 use comity_types::{Name, Place};
 use serde::Deserialize;
 
@@ -208,11 +209,7 @@ fn check(raw: Raw, folder: &Path) -> Result<Config, Vec<Problem>> {
             &raw.advertise,
             "list how members reach this broker, such as [\"broker.fed.example:7443\"]",
         );
-        let places = checks.list(
-            "places",
-            &raw.places,
-            "list where this broker's machine stands, such as [\"DE\"]: an unknown place would be a leak",
-        );
+        let places = checks.places(&raw.places);
         let replica = checks.valid("replica", &raw.replica);
         let log = checks.log(raw.log);
         let limits = checks.limits(&raw.limits);
@@ -266,6 +263,24 @@ impl Checks {
         let items: Vec<_> =
             texts.iter().enumerate().map(|(i, text)| self.valid(&format!("{field}[{i}]"), text)).collect();
         items.into_iter().collect()
+    }
+
+    /// Where the broker runs: codes that are assigned.
+    fn places(&mut self, texts: &[String]) -> Option<Vec<Place>> {
+        let places: Option<Vec<Place>> = self.list(
+            "places",
+            texts,
+            "list where this broker's machine stands, such as [\"DE\"]: an unknown place would be a leak",
+        );
+        let tables = Tables::builtin().ok()?;
+        for (index, text) in texts.iter().enumerate() {
+            if text.parse::<Place>().is_ok()
+                && let Err(invalid) = tables.places.parse_known(text)
+            {
+                return self.problem(&format!("places[{index}]"), invalid);
+            }
+        }
+        places
     }
 
     fn duration(&mut self, field: &str, text: &str, range: std::ops::RangeInclusive<Duration>) -> Option<Duration> {

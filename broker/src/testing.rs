@@ -294,6 +294,7 @@ pub(crate) fn offer(node: &SpiffeId, id: &str, licence: &str) -> Offer {
         model = 'm'
         capabilities = ['chat']
         processing_locations = ['DE']
+        sub_processors = []
         storage_locations = []
         access_locations = ['DE']
         licence = '{licence}'

@@ -180,6 +180,7 @@ mod tests {
             backend = "small"
             capabilities = ["embed", "chat"]
             processing_locations = ["DE"]
+            sub_processors = []
             licence = "Apache-2.0"
             terms = "standard"
         "#;

@@ -56,6 +56,7 @@ model = "small"
 backend = "small"
 capabilities = ["embed"]
 processing_locations = ["DE"]
+sub_processors = []
 licence = "Apache-2.0"
 terms = "standard"
 "#;

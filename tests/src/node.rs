@@ -92,6 +92,7 @@ backend = "server"
 backend_model = "{backend_model}"
 capabilities = {capabilities}
 processing_locations = ["{place}"]
+sub_processors = []
 storage_locations = ["{place}"]
 access_locations = ["{place}"]
 licence = "Apache-2.0"

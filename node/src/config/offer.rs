@@ -161,6 +161,11 @@ fn incomplete(config: &Config, offer: &OfferConfig) -> Vec<(&'static str, &'stat
             "processing_locations",
             "is missing: callers that restrict places refuse unknown ones",
         ),
+        (
+            offer.sub_processors.is_none(),
+            "sub_processors",
+            "is missing: [] states that there are none; callers that restrict places refuse unknown ones",
+        ),
         (offer.licence.is_none(), "licence", "is missing: an unknown licence is refused"),
         (lacks(terms.map(|t| t.caller_rules.is_some())), "terms", "has no caller_rules: nobody would be served"),
         (lacks(terms.map(|t| t.retention.is_some())), "terms", "has no retention: callers that limit it refuse"),

@@ -49,6 +49,7 @@ model = "test-model"
 backend = "server"
 capabilities = ["chat", "embed", "forward"]
 processing_locations = ["DE"]
+sub_processors = []
 licence = "Apache-2.0"
 terms = "standard"
 "#;

@@ -254,6 +254,7 @@ pub(crate) fn offer(node: &SpiffeId, place: &str, price: u64) -> Offer {
         model = '{MODEL}'
         capabilities = ['chat', 'embed', 'forward']
         processing_locations = ['{place}']
+        sub_processors = []
         storage_locations = ['{place}']
         access_locations = ['{place}']
         licence = 'Apache-2.0'

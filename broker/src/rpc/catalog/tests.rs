@@ -142,7 +142,7 @@ async fn a_question_that_is_none_is_refused_with_its_field() {
         (ExplainRequest { capability: policy::Capability::Tools as i32, ..good.clone() }, "capability"),
         (
             ExplainRequest { envelope: wrong_place, ..good },
-            "envelope.requirements.allowed_processing_locations[0].places[0]",
+            "envelope.requirements.allowed_processing_locations",
         ),
     ];
     for (request, field) in table {

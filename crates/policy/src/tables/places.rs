@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use comity_types::Place;
+use comity_types::{Invalid, Place};
 use serde::Deserialize;
 
 use super::sheet::{Provenance, TableError, read};
 
 const TABLE: &str = "places";
+/// What a code has to be.
+const EXPECTED: &str = "a place of ISO 3166 such as DE or UA-43 (the United Kingdom is GB, Greece is GR)";
 
 /// Codes of places that are assigned.
 #[derive(Debug, Clone)]
@@ -61,6 +63,15 @@ impl Places {
                 }
             }
         }
+    }
+
+    /// A place from its code.
+    ///
+    /// # Errors
+    /// The text has not the form of a code, or the code is not assigned.
+    pub fn parse_known(&self, text: &str) -> Result<Place, Invalid> {
+        let place: Place = text.parse()?;
+        if self.knows(&place) { Ok(place) } else { Err(Invalid::new(text, EXPECTED)) }
     }
 
     /// The country's own code of a place that ISO 3166-2 lists as a subdivision of another one.
