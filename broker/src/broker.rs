@@ -28,6 +28,7 @@ pub use self::error::BrokerError;
 use crate::access::{Access, Parts};
 use crate::certificate::{Issuer, OwnCertificate};
 use crate::config::Config;
+use crate::data_dir;
 use crate::edge::Edge;
 use crate::edge::capacity::Capacity;
 use crate::edge::layer::EdgeLayer;
@@ -94,7 +95,7 @@ impl Broker {
         let own_id = SpiffeId::new(founding.root.federation.clone(), Kind::Broker, config.replica.clone());
         founding.check_broker(&own_id)?;
         let (tasks, front) = (Tasks::new(), Tasks::new());
-        let authorities = Arc::new(Authorities::new(&config.data_dir.join("ca")));
+        let authorities = Arc::new(Authorities::new(&data_dir::authorities(&config.data_dir)));
         let authority = authorities.find(&founding.root.federation)?;
         let certificate = OwnCertificate::new(Issuer {
             authority,
@@ -104,8 +105,8 @@ impl Broker {
             clock: Arc::clone(&clock),
         })?;
         let registry = open_registry(&config, &founding, &clock, &tasks).await?;
-        let enrolments = Store::open(&config.data_dir.join("enrolments.journal"))?;
-        let ledger = Ledger::open(&config.data_dir.join("decisions.journal"))?;
+        let enrolments = Store::open(&data_dir::enrolments(&config.data_dir))?;
+        let ledger = Ledger::open(&data_dir::decisions(&config.data_dir))?;
         let journals = Journals { registry: registry.clone(), enrolments: enrolments.clone(), ledger };
         let acceptor = acceptor(&certificate, &registry, &clock)?;
         let stop = Stop::default();
@@ -213,12 +214,13 @@ async fn open_registry(
     let opening = Opening {
         founding: founding.statement(),
         root_sha256: founding.root_sha256,
+        trace: data_dir::trace(&config.data_dir, &founding.root.federation),
         federation_anchors: founding.root.organisation_anchors()?,
         anchors: Arc::new(SharedAnchors::default()),
         clock: Arc::clone(clock),
         tasks: tasks.clone(),
     };
-    Ok(Registry::open(&config.data_dir.join("registry.journal"), opening).await?)
+    Ok(Registry::open(&data_dir::registry(&config.data_dir), opening).await?)
 }
 
 fn acceptor(

@@ -9,6 +9,7 @@
 //! |---|---|
 //! | [`broker`] | the broker as a whole: built, run, drained |
 //! | [`config`] | `broker.toml` |
+//! | [`data_dir`] | its files, and whether a broker can be started from them |
 //! | [`founding`] | what the data directory was founded with |
 //! | [`certificate`] | the broker's own certificate |
 //! | [`edge`] | who may call what, before a message is read |
@@ -22,6 +23,7 @@ pub mod access;
 pub mod broker;
 pub mod certificate;
 pub mod config;
+pub mod data_dir;
 pub mod edge;
 mod files;
 pub mod founding;

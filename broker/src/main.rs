@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use comity_broker::{Broker, Config, config};
+use comity_broker::{Broker, Config, config, data_dir};
 use comity_runtime::{chain, shutdown, telemetry};
 
 /// The broker of a Comity federation.
@@ -25,7 +25,7 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
-    /// Say all that is wrong with a configuration, or that nothing is.
+    /// Say all that is wrong with a configuration and what is wrong with its data directory, or that nothing is.
     CheckConfig {
         /// The configuration.
         #[arg(long, value_name = "FILE")]
@@ -49,7 +49,7 @@ fn main() -> ExitCode {
 }
 
 fn check(path: &Path) -> anyhow::Result<()> {
-    config::load(path)?;
+    data_dir::check(&config::load(path)?)?;
     writeln!(std::io::stdout(), "{} is in order", path.display()).context("cannot write to stdout")
 }
 

@@ -61,6 +61,14 @@ pub enum RegistryError {
         /// The digest in the journal.
         found: Digest,
     },
+    /// The journal holds nothing, in a data directory that was started from before.
+    #[error("{} is missing or empty, but {} shows that the federation was started before (hint: restore the data directory whole from a copy; a registry made anew would know no member and no suspension)", path.display(), trace.display())]
+    Lost {
+        /// The journal.
+        path: PathBuf,
+        /// What only an earlier start leaves.
+        trace: PathBuf,
+    },
     /// The journal does not begin with the founding.
     #[error("{} does not begin with the founding (hint: restore the file from a copy)", path.display())]
     NotFounded {
@@ -110,6 +118,8 @@ pub struct Opening {
     pub founding: Statement,
     /// The digest of root.json.
     pub root_sha256: Digest,
+    /// What shows that this is not the first start, if anything does: then a journal without entries is a lost one.
+    pub trace: Option<PathBuf>,
     /// The federation's own anchors.
     pub federation_anchors: OrganisationAnchors,
     /// What TLS trusts; kept in step.
@@ -124,11 +134,10 @@ impl Registry {
     /// Opens the journal at `path`, or founds it.
     ///
     /// # Errors
-    /// The journal is damaged, in use, or of another federation.
+    /// The journal is damaged, lost, in use, or of another federation.
     pub async fn open(path: &Path, opening: Opening) -> Result<Self, RegistryError> {
         let (journal, frames) = Journal::open(path)?;
-        let federation = fold(path, &frames)?;
-        check_root(path, &frames, opening.root_sha256)?;
+        let federation = replay(path, &frames, opening.root_sha256, opening.trace)?;
         let (changed, _) = watch::channel(federation.epoch());
         let registry = Self(Arc::new(Inner {
             journal,
@@ -146,6 +155,16 @@ impl Registry {
             registry.append(None, opening.founding).await?;
         }
         Ok(registry)
+    }
+
+    /// Reads the journal at `path` as a start would, and changes nothing.
+    ///
+    /// # Errors
+    /// The journal is damaged, lost, or of another federation.
+    pub fn check(path: &Path, root_sha256: Digest, trace: Option<PathBuf>) -> Result<(), RegistryError> {
+        let mut frames = Vec::new();
+        Journal::read(path, |frame| frames.push(frame))?;
+        replay(path, &frames, root_sha256, trace).map(drop)
     }
 
     /// The federation as it stands.
@@ -266,6 +285,20 @@ fn organisation_anchors(state: &OrganisationState) -> Result<OrganisationAnchors
         |text: &String| STANDARD.decode(text).map(CertificateDer::from).map_err(|error| invalid(error.to_string()));
     let roots = state.anchors.iter().map(decode).collect::<Result<Vec<_>, _>>()?;
     OrganisationAnchors::new(domain.clone(), &roots).map_err(|error| invalid(error.to_string()))
+}
+
+fn replay(
+    path: &Path,
+    frames: &[Vec<u8>],
+    root_sha256: Digest,
+    trace: Option<PathBuf>,
+) -> Result<Federation, RegistryError> {
+    if let Some(trace) = trace.filter(|_| frames.is_empty()) {
+        return Err(RegistryError::Lost { path: path.to_owned(), trace });
+    }
+    let federation = fold(path, frames)?;
+    check_root(path, frames, root_sha256)?;
+    Ok(federation)
 }
 
 fn fold(path: &Path, frames: &[Vec<u8>]) -> Result<Federation, RegistryError> {

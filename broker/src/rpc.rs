@@ -55,6 +55,7 @@ pub(crate) fn registry(error: &RegistryError) -> Status {
         | RegistryError::Damaged { .. }
         | RegistryError::OtherRoot { .. }
         | RegistryError::NotFounded { .. }
+        | RegistryError::Lost { .. }
         | RegistryError::Encode(_)
         | RegistryError::Anchor { .. } => ours(error),
     }

@@ -1,14 +1,32 @@
 //! Small files of the data directory, written whole or not at all.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::Path;
 
 use crate::node::NodeError;
 
+/// Locked while a node runs; in the data directory. It stays there, empty.
+const LOCK_FILE: &str = "lock";
+
 /// Makes a directory and those above it.
 pub(crate) fn make_directory(path: &Path) -> Result<(), NodeError> {
     fs::create_dir_all(path).map_err(|source| failed(path, source))
+}
+
+/// Makes the data directory this process's own, until the file is dropped.
+///
+/// # Errors
+/// Another process has it, or the file cannot be made.
+pub(crate) fn lock(data_dir: &Path) -> Result<File, NodeError> {
+    let path = data_dir.join(LOCK_FILE);
+    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = file.map_err(|source| failed(&path, source))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(NodeError::InUse { data_dir: data_dir.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(failed(&path, source)),
+    }
 }
 
 /// Writes a text beside `path` and moves it there, so that whoever reads sees all of it.

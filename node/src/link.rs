@@ -13,8 +13,11 @@ use tonic::{Code, Status};
 
 use crate::retry::{Pace, Retry, Trouble};
 
+mod contest;
 #[cfg(test)]
 mod tests;
+
+pub use contest::Publication;
 
 /// Publishes `offers` of the node at `address`, however many tries it takes; gives the epoch at which they are.
 pub async fn publish(connection: &Connection, address: &str, offers: &[Offer], pace: Pace) -> u64 {

@@ -1,9 +1,10 @@
 //! The node as a whole: built (everything checked, the socket bound), run, drained.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,10 +23,11 @@ use comity_types::Clock;
 
 use crate::config::{BackendError, Config, Misfit};
 use crate::guard::Guard;
+use crate::link::Publication;
 use crate::replica::Replica;
 use crate::retry::Pace;
 use crate::serve::{Server, broker_only};
-use crate::{files, link, renewal};
+use crate::{files, renewal};
 
 mod offers;
 mod services;
@@ -54,6 +56,7 @@ pub struct Node {
     address: String,
     data_dir: PathBuf,
     pace: Pace,
+    lock: File,
 }
 
 /// Why a node cannot run.
@@ -110,6 +113,14 @@ pub enum NodeError {
         #[source]
         source: io::Error,
     },
+    /// Another process runs with the same data directory.
+    #[error(
+        "node.data_dir: another comity-node runs with {} (hint: stop that one first; a second node needs a data_dir and an invite of its own)", data_dir.display()
+    )]
+    InUse {
+        /// The directory.
+        data_dir: PathBuf,
+    },
     /// The server ended with an error.
     #[error("the server failed")]
     Server(#[from] tonic::transport::Error),
@@ -131,19 +142,20 @@ impl Node {
     pub async fn build_with_clock(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, NodeError> {
         let identity = Identity::open_with_clock(config.identity_dir(), clock)?;
         let planned = config.plan(identity.id()).map_err(|misfits| NodeError::Misfits { misfits })?;
+        files::make_directory(&config.node.data_dir)?;
+        let lock = files::lock(&config.node.data_dir)?;
         let backends = offers::open(config).await?;
         let routes = offers::routes(planned, &backends);
         let offers: Vec<Offer> = routes.offers().cloned().collect();
         let replica = Replica::new(root_digest(&identity)?);
         let tables = Tables::builtin().map_err(NodeError::Tables)?;
         let server = Server::new(guard(&identity, &offers), replica.clone(), routes, tables);
-        files::make_directory(&config.node.data_dir)?;
         let listener = bind(&config.node.listen).await?;
         let address = advertised(config, listener.local_addr());
         let (connection, acceptor) = (Connection::open(&identity)?, acceptor(&identity)?);
         let data_dir = config.node.data_dir.clone();
         let pace = Pace::default();
-        Ok(Self { identity, connection, replica, server, offers, listener, acceptor, address, data_dir, pace })
+        Ok(Self { identity, connection, replica, server, offers, listener, acceptor, address, data_dir, pace, lock })
     }
 
     /// Where it listens.
@@ -157,7 +169,8 @@ impl Node {
     /// # Errors
     /// A file in the data directory cannot be written, or the server fails.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), NodeError> {
-        let Self { identity, connection, replica, server, offers, listener, acceptor, address, data_dir, pace } = self;
+        let Self { identity, connection, replica, server, offers, listener, acceptor, address, data_dir, pace, lock } =
+            self;
         let ready = data_dir.join(READY_FILE);
         files::remove(&ready)?;
         files::write(&data_dir.join(ADDRESS_FILE), &listener.local_addr().to_string())?;
@@ -166,9 +179,10 @@ impl Node {
         let stop = tasks.token();
         let federation = identity.root().federation.clone();
         let incoming = listener.incoming(acceptor, &tasks);
+        let publication = Publication { node: identity.id().clone(), address, offers };
+        let published = publish(connection.clone(), publication, replica.clone(), pace, ready);
         tasks.spawn("replica", replica.follow(connection.channel(), pace, stop.clone()));
         tasks.spawn("renewal", until(&stop, async move { renewal::renew(&identity, pace).await }));
-        let published = async move { publish(&connection, &address, &offers, pace, &ready).await };
         tasks.spawn("offers", until(&stop, published));
         let served = services::serve(server, broker_only(federation), incoming, stop.clone());
         tokio::pin!(served);
@@ -177,6 +191,8 @@ impl Node {
             () = shutdown => drain(&tasks, served).await?,
         }
         finish(&tasks).await;
+        // Until nothing of this node is left, the directory is nobody else's.
+        drop(lock);
         Ok(())
     }
 }
@@ -212,12 +228,15 @@ fn until(
     async move { stop.run_until_cancelled(work).await.unwrap_or(()) }
 }
 
-async fn publish(connection: &Connection, address: &str, offers: &[Offer], pace: Pace, ready: &Path) {
-    let epoch = link::publish(connection, address, offers, pace).await;
-    tracing::info!(epoch, offers = offers.len(), address, "published");
-    if let Err(error) = files::write(ready, &epoch.to_string()) {
-        tracing::error!(error = crate::error_chain(&error), "cannot say that the node is ready");
-    }
+async fn publish(connection: Connection, publication: Publication, replica: Replica, pace: Pace, ready: PathBuf) {
+    let (offers, address) = (publication.offers.len(), publication.address.clone());
+    let published = |epoch: u64| {
+        tracing::info!(epoch, offers, address, "published");
+        if let Err(error) = files::write(&ready, &epoch.to_string()) {
+            tracing::error!(error = crate::error_chain(&error), "cannot say that the node is ready");
+        }
+    };
+    publication.keep(&connection, &replica, pace, published).await;
 }
 
 fn root_digest(identity: &Identity) -> Result<comity_types::Digest, NodeError> {

@@ -104,6 +104,18 @@ impl Replica {
         }
     }
 
+    /// Waits until something is found in the state, however long that takes.
+    pub async fn find<T>(&self, found: impl Fn(&Federation) -> Option<T>) -> T {
+        let mut state = self.state.subscribe();
+        loop {
+            if let Some(found) = found(&state.borrow_and_update()) {
+                return found;
+            }
+            // This copy keeps the sender: the state does not end.
+            let _changed = state.changed().await.is_ok();
+        }
+    }
+
     /// Takes in the statement that the broker sent as number `sent`.
     ///
     /// # Errors

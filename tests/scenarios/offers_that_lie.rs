@@ -5,6 +5,8 @@ use comity_tests::clients::Caller;
 use comity_tests::federation::{EU_BODY, EU_OWNED, Federation, Node, US_VENDOR};
 use comity_tests::node::NodeSpec;
 use comity_tests::program::said;
+use comity_tests::wait;
+use serde_json::Value;
 
 /// Somebody with the node's key: what it publishes, the node publishes.
 fn with_the_key_of(node: &Node, federation: &Federation) -> Caller {
@@ -24,12 +26,15 @@ fn an_offer_that_names_another_node_is_refused_by_its_field_and_the_nodes_own_st
 }
 
 #[test]
-fn a_node_that_published_more_than_its_terms_allow_refuses_and_only_eligible_nodes_are_tried_instead() {
+fn what_somebody_else_publishes_under_a_nodes_name_is_told_and_taken_back_and_serves_nobody() {
     let [inside, outside, other] = [(); 3].map(|()| Backend::start(Behaviour::Answer));
     let mut federation = Federation::start();
+    // What reaches the node before it has noticed has a permit for an offer that it does not make.
     federation.expect_log("a try failed");
-    // Its terms serve callers of the US alone, and it publishes that it serves everyone.
-    let node = federation.node(EU_BODY, &NodeSpec::openai("n1", &inside.url(), "DE").serving(r#"["US"]"#));
+    // Its terms serve callers of the US alone, and somebody publishes that it serves everyone.
+    let mut node = federation.node(EU_BODY, &NodeSpec::openai("n1", &inside.url(), "DE").serving(r#"["US"]"#));
+    node.program.expect_log("this node's offers are not its own");
+    let before = federation.govern_json(&["offer", "list"]);
     let lie = with_the_key_of(&node, &federation).python("publish_laxer", "test-model");
     assert!(lie["epoch"].is_u64(), "{lie}");
     let _outside = federation.node(US_VENDOR, &NodeSpec::openai("n1", &outside.url(), "US"));
@@ -37,7 +42,10 @@ fn a_node_that_published_more_than_its_terms_allow_refuses_and_only_eligible_nod
     let question = ["chat", "--model", "test-model", "--purpose", "dpv:CustomerCare", "--processing", "DE", "hello"];
     let refused = federation.ask(&app, &question);
     assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
-    assert!(said(&refused).contains("PERMIT_OTHER_OFFER"), "{}", said(&refused));
+    wait::until("the node's offer is its own again", || {
+        let [now, before] = [federation.govern_json(&["offer", "list"]), before.clone()].map(|list| of(&node, &list));
+        (now == before).then_some(())
+    });
     let _honest = federation.node(EU_OWNED, &NodeSpec::openai("n1", &other.url(), "DE"));
     for _ in 0..4 {
         let answer = federation.ask(&app, &question);
@@ -45,4 +53,11 @@ fn a_node_that_published_more_than_its_terms_allow_refuses_and_only_eligible_nod
     }
     assert!(inside.asked().is_empty(), "the node served whom its terms do not");
     assert!(outside.asked().is_empty(), "the ineligible node's backend was asked");
+}
+
+/// A node's offers in a list of all.
+fn of(node: &Node, list: &Value) -> Vec<Value> {
+    let name = node.id.trim_start_matches("spiffe://").replace("/node/", "/");
+    let offers = list["offers"].as_array().into_iter().flatten();
+    offers.filter(|row| row["name"].to_string().contains(&name)).map(|row| row["offer"].clone()).collect()
 }

@@ -153,6 +153,14 @@ impl Ledger {
         Ok(Self { journal: Journal::open_with(path, drop)? })
     }
 
+    /// Reads the journal at `path` as a start would, and changes nothing.
+    ///
+    /// # Errors
+    /// It is damaged, or cannot be read.
+    pub fn check(path: &Path) -> Result<(), JournalError> {
+        Journal::read(path, drop)
+    }
+
     /// A ledger over any journal.
     #[cfg(test)]
     pub(crate) const fn over(journal: Journal) -> Self {

@@ -39,7 +39,7 @@ pub enum JournalError {
         path: PathBuf,
     },
     /// Bytes that were once durable are not what was written.
-    #[error("the journal {} is damaged at byte {offset} (hint: restore it from a copy; nothing after this byte can be trusted)", path.display())]
+    #[error("the journal {0} is damaged at byte {offset} (hint: keep the file and restore it from a copy; without one, `truncate --size={offset} {0}` gives up all that follows this byte, suspensions as well, and it has to be governed again)", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -75,7 +75,7 @@ impl Journal {
     /// Opens or makes the file, and returns every frame in it. A torn tail, which a crash leaves, is cut off.
     ///
     /// # Errors
-    /// Another process holds the file, a frame in the middle is damaged, or the file cannot be used.
+    /// Another process holds the file, a frame that was whole is damaged, or the file cannot be used.
     pub fn open(path: &Path) -> Result<(Self, Vec<Vec<u8>>), JournalError> {
         let mut frames = Vec::new();
         let journal = Self::open_with(path, |frame| frames.push(frame))?;
@@ -94,12 +94,24 @@ impl Journal {
             Err(TryLockError::WouldBlock) => return Err(JournalError::Locked { path: path.to_owned() }),
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
-        let scan = frame::scan(&file, &mut visit).map_err(failed)?;
-        if let Some(offset) = scan.damaged_at {
-            return Err(JournalError::Damaged { path: path.to_owned(), offset });
-        }
+        let scan = scan(&file, path, &mut visit)?;
         cut(&file, scan.end).map_err(failed)?;
         Self::start(file, scan.frames).map_err(failed)
+    }
+
+    /// Hands each frame of the file to `visit`, and leaves the file as it is: nobody has to stop who writes it.
+    /// A file that is not there has no frames.
+    ///
+    /// # Errors
+    /// A frame is damaged, or the file cannot be read.
+    pub fn read(path: &Path, mut visit: impl FnMut(Vec<u8>)) -> Result<(), JournalError> {
+        let failed = |source: io::Error| JournalError::Io { path: path.to_owned(), source: Arc::new(source) };
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(failed(error)),
+        };
+        scan(&file, path, &mut visit).map(drop)
     }
 
     /// Starts the writer on a file whose position is at its end and that holds `frames` frames.
@@ -166,6 +178,15 @@ impl Drop for Inner {
         {
             tracing::error!("the journal's writer panicked");
         }
+    }
+}
+
+fn scan(file: &File, path: &Path, visit: &mut impl FnMut(Vec<u8>)) -> Result<frame::Scan, JournalError> {
+    let failed = |source: io::Error| JournalError::Io { path: path.to_owned(), source: Arc::new(source) };
+    let scan = frame::scan(file, visit).map_err(failed)?;
+    match scan.damaged_at {
+        Some(offset) => Err(JournalError::Damaged { path: path.to_owned(), offset }),
+        None => Ok(scan),
     }
 }
 

@@ -38,12 +38,12 @@ pub(crate) enum Bench {
 /// If the programs do not build or do not start.
 pub(crate) fn run(root: &Path, bench: &Bench) -> Result<()> {
     let Bench::Idle { debug } = bench;
-    let profile = if *debug { "debug" } else { "release" };
+    let profile = if *debug { "debug" } else { "dist" };
     step("build the programs", || {
         let mut build = cargo(root);
         build.args(["build", "--locked", "--bins"]);
         if !debug {
-            build.arg("--release");
+            build.args(["--profile", "dist"]);
         }
         run_command(&mut build)
     })?;

@@ -20,6 +20,8 @@ pub(crate) fn run_all(root: &Path, cache: &Path, skip_test: bool) -> Result<()> 
     step("lints", || {
         run(cargo(root).args(["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]))
     })?;
+    // With the features that a user gets: the lints above have those of the tests as well.
+    step("programs", || run(cargo(root).args(["check", "--locked", "--bins"])))?;
     step("docs", || {
         run(cargo(root).args(["doc", "--locked", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
     })?;

@@ -8,6 +8,8 @@ use comity_proto::error::Failure;
 use super::*;
 use crate::testing::{Broker, FAST, Log, World, eventually};
 
+mod contest;
+
 const ADDRESS: &str = "127.0.0.1:7444";
 const EPOCH: u64 = 7;
 

@@ -139,3 +139,20 @@ async fn without_an_identity_the_message_says_how_to_get_one() {
     let error = Node::build(&world.config).await.unwrap_err();
     assert!(error.to_string().contains("comity-node join"), "{error}");
 }
+
+#[tokio::test]
+async fn a_second_node_with_the_same_data_directory_does_not_start_while_the_first_runs() {
+    let world = World::at(NOBODY);
+    let first = Node::build(&world.config).await.unwrap();
+    let refused = Node::build(&world.config).await.unwrap_err();
+    assert!(matches!(refused, NodeError::InUse { .. }), "{refused:?}");
+    for part in ["node.data_dir", "another comity-node", "hint"] {
+        assert!(refused.to_string().contains(part), "{refused}");
+    }
+    let node = run_in(world, first);
+    let refused = Node::build(&node.world.config).await.unwrap_err();
+    assert!(matches!(refused, NodeError::InUse { .. }), "{refused:?}");
+    node.stop.send(()).unwrap();
+    node.ended.await.unwrap().unwrap();
+    drop(Node::build(&node.world.config).await.unwrap());
+}

@@ -119,6 +119,7 @@ impl World {
         let opening = Opening {
             founding,
             root_sha256: Digest::of(b"root"),
+            trace: None,
             federation_anchors: federation.anchors(),
             anchors: Arc::new(SharedAnchors::default()),
             clock: Arc::clone(&clock),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use comity_proto::membership::membership_client::MembershipClient;
-use comity_proto::membership::{Kind, ListNodesRequest, WatchRequest};
+use comity_proto::membership::{Kind, ListNodesRequest, SuspendRequest, WatchRequest};
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
@@ -13,6 +13,7 @@ use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 use tonic_reflection::pb::v1::{ServerReflectionRequest, ServerReflectionResponse};
 
 use crate::broker::ADDRESS_FILE;
+use crate::data_dir;
 use crate::founding::FoundingError;
 use crate::ledger::journal::JournalError;
 use crate::registry::RegistryError;
@@ -46,6 +47,56 @@ async fn a_registry_with_one_wrong_byte_is_not_started_from() {
         matches!(refused, BrokerError::Registry(RegistryError::Journal(JournalError::Damaged { offset: 0, .. }))),
         "{refused:?}"
     );
+}
+
+#[tokio::test]
+async fn a_registry_that_was_lost_is_not_founded_anew() {
+    let scene = Scene::new().await;
+    scene.admit(ORG, Kind::Node, "n1").await;
+    scene.stop().await;
+    let (journal, kept) = (scene.file("registry.journal"), ["enrolments.journal", "decisions.journal", "ca"]);
+    std::fs::remove_file(&journal).unwrap();
+    // Whichever of them is left: each shows that there was a registry.
+    for lost in kept {
+        for content in [None, Some(&b""[..]), Some(&[0; 64][..])] {
+            content.inspect(|bytes| std::fs::write(&journal, bytes).unwrap());
+            let checked = data_dir::check(&scene.config()).unwrap_err();
+            let refused = scene.start().await.unwrap_err();
+            for error in [&checked, &refused] {
+                assert!(matches!(error, BrokerError::Registry(RegistryError::Lost { .. })), "{lost}: {error:?}");
+            }
+            std::fs::remove_file(&journal).unwrap();
+        }
+        if lost != "ca" {
+            std::fs::remove_file(scene.file(lost)).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_suspension_whose_frame_lost_a_bit_is_neither_lifted_nor_called_in_order() {
+    let scene = Scene::new().await;
+    scene.admit(ORG, Kind::Node, "n1").await;
+    let suspend = SuspendRequest { member: ORG.into(), reason: "audit".into() };
+    scene.operator().await.suspend(suspend).await.unwrap();
+    scene.stop().await;
+    data_dir::check(&scene.config()).unwrap();
+    let path = scene.file("registry.journal");
+    let mut bytes = std::fs::read(&path).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    for refused in [data_dir::check(&scene.config()).unwrap_err(), scene.start().await.unwrap_err()] {
+        let damaged = matches!(refused, BrokerError::Registry(RegistryError::Journal(JournalError::Damaged { .. })));
+        assert!(damaged, "{refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_running_brokers_data_directory_can_be_checked() {
+    let scene = Scene::founded();
+    data_dir::check(&scene.config()).unwrap();
+    scene.start().await.unwrap();
+    data_dir::check(&scene.config()).unwrap();
 }
 
 #[tokio::test]

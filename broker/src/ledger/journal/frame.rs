@@ -12,9 +12,9 @@ pub(super) const HEADER_BYTES: usize = 8;
 pub(super) struct Scan {
     /// How many whole frames there are.
     pub(super) frames: u64,
-    /// Where the last whole frame ends; what follows was never acknowledged.
+    /// Where the last whole frame ends; what follows is torn or damaged.
     pub(super) end: u64,
-    /// Where a damaged frame begins that is not just a torn tail.
+    /// Where a damaged frame begins: one that was whole once, and so may have been acknowledged.
     pub(super) damaged_at: Option<u64>,
 }
 
@@ -49,7 +49,7 @@ pub(super) fn scan(file: impl Read, visit: &mut impl FnMut(Vec<u8>)) -> io::Resu
             None if bytes.is_empty() => return Ok(scan),
             None => {
                 reader.read_to_end(&mut bytes)?;
-                scan.damaged_at = holds_a_frame(&bytes).then_some(scan.end);
+                scan.damaged_at = (!is_torn(&bytes)).then_some(scan.end);
                 return Ok(scan);
             }
         }
@@ -68,12 +68,28 @@ fn length(header: &[u8]) -> Option<usize> {
     (1..=MAX_FRAME_BYTES).contains(&length).then_some(length)
 }
 
+/// The checksum that a header states.
+fn checksum(header: &[u8]) -> Option<u32> {
+    Some(u32::from_le_bytes(*header.get(4..)?.first_chunk()?))
+}
+
 /// The frame that `bytes` begin with, if it is whole.
 fn decode(bytes: &[u8]) -> Option<&[u8]> {
-    let length = length(bytes)?;
-    let crc = u32::from_le_bytes(*bytes.get(4..)?.first_chunk()?);
-    let frame = bytes.get(HEADER_BYTES..HEADER_BYTES + length)?;
-    (crc32c::crc32c(frame) == crc).then_some(frame)
+    let frame = bytes.get(HEADER_BYTES..HEADER_BYTES + length(bytes)?)?;
+    (checksum(bytes)? == crc32c::crc32c(frame)).then_some(frame)
+}
+
+/// True if `tail` is what a write leaves that did not end: zeros where no byte arrived, or the beginning of
+/// a frame. Whatever else it is was written to its end once, and may have been acknowledged.
+fn is_torn(tail: &[u8]) -> bool {
+    tail.iter().all(|byte| *byte == 0) || (is_short(tail) && !holds_a_frame(tail))
+}
+
+/// True if there are fewer bytes than the header says, or than a header has.
+fn is_short(tail: &[u8]) -> bool {
+    let Some((header, rest)) = tail.split_at_checked(HEADER_BYTES) else { return true };
+    // A frame that is whole but for its length looks short as well; its checksum tells.
+    length(header).is_some_and(|length| rest.len() < length && checksum(header) != Some(crc32c::crc32c(rest)))
 }
 
 /// True if a whole frame begins anywhere after the first byte: then what precedes it was durable once,

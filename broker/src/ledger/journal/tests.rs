@@ -74,6 +74,24 @@ async fn a_damaged_frame_in_the_middle_is_refused_with_its_offset() {
     }
 }
 
+/// It was acknowledged, so what it says may be a suspension.
+#[tokio::test]
+async fn any_flipped_bit_of_the_last_frame_is_damage_and_nothing_is_cut() {
+    let (_dir, path) = file();
+    write(&path, &[b"first", b"the last"]).await;
+    let whole = std::fs::read(&path).unwrap();
+    let last = frame::HEADER_BYTES + b"first".len();
+    for bit in last * 8..whole.len() * 8 {
+        let mut damaged = whole.clone();
+        damaged[bit / 8] ^= 1 << (bit % 8);
+        std::fs::write(&path, &damaged).unwrap();
+        let error = read(&path).err().unwrap_or_else(|| panic!("bit {bit} passed for torn"));
+        assert!(matches!(error, JournalError::Damaged { offset, .. } if offset == last as u64), "bit {bit}: {error}");
+        assert!(error.to_string().contains(&format!("at byte {last}")), "{error}");
+        assert_eq!(std::fs::read(&path).unwrap(), damaged, "a refused file is left as it is");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn concurrent_appends_are_all_durable_and_stand_where_they_were_told() {
     let (_dir, path) = file();

@@ -49,14 +49,18 @@ impl Store {
     /// The journal is damaged or in use, or an event in it cannot be read.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let (journal, frames) = Journal::open(path)?;
-        let mut enrolments = Enrolments::default();
-        for (position, frame) in frames.iter().enumerate() {
-            let damaged = |problem: String| StoreError::Damaged { position, problem };
-            let event = serde_json::from_slice(frame).map_err(|error| damaged(error.to_string()))?;
-            enrolments.apply(event).map_err(|error| damaged(error.to_string()))?;
-        }
-        let current = ArcSwap::from_pointee(enrolments);
+        let current = ArcSwap::from_pointee(fold(&frames)?);
         Ok(Self(Arc::new(Inner { journal, current, writer: Mutex::new(()) })))
+    }
+
+    /// Reads the journal at `path` as a start would, and changes nothing.
+    ///
+    /// # Errors
+    /// The journal is damaged, or an event in it cannot be read.
+    pub fn check(path: &Path) -> Result<(), StoreError> {
+        let mut frames = Vec::new();
+        Journal::read(path, |frame| frames.push(frame))?;
+        fold(&frames).map(drop)
     }
 
     /// The enrolments as they stand.
@@ -84,4 +88,14 @@ impl Store {
     pub async fn failed(&self) -> Arc<str> {
         self.0.journal.failed().await
     }
+}
+
+fn fold(frames: &[Vec<u8>]) -> Result<Enrolments, StoreError> {
+    let mut enrolments = Enrolments::default();
+    for (position, frame) in frames.iter().enumerate() {
+        let damaged = |problem: String| StoreError::Damaged { position, problem };
+        let event = serde_json::from_slice(frame).map_err(|error| damaged(error.to_string()))?;
+        enrolments.apply(event).map_err(|error| damaged(error.to_string()))?;
+    }
+    Ok(enrolments)
 }
