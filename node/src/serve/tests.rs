@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use comity_membership::{Entry, Statement, Subject, offer_digest};
-use comity_policy::{Offer, Organisation, Tables};
+use comity_policy::{Offer, Tables};
 use comity_proto::error::Detail;
 use comity_proto::inference::content_part::Part;
 use comity_proto::{metadata, permit as permit_wire};
@@ -159,10 +159,9 @@ fn world() -> World {
     World { key, replica, fake, offer, server }
 }
 
-fn organisation(seat: &str) -> Organisation {
-    let text =
-        format!("trust_domain = \"org-b.example\"\nname = \"B\"\nseat = \"{seat}\"\nultimate_controllers = []\n");
-    toml::from_str(&text).unwrap()
+fn organisation(domain: &str, seat: &str) -> Statement {
+    let text = format!("trust_domain = '{domain}'\nname = '{domain}'\nseat = '{seat}'\nultimate_controllers = []\n");
+    Statement::OrganisationAdmitted { organisation: toml::from_str(&text).unwrap(), anchors: vec![] }
 }
 
 fn statements(seat: &str) -> Vec<Statement> {
@@ -172,7 +171,8 @@ fn statements(seat: &str) -> Vec<Statement> {
             root_sha256: Digest::of(b"root"),
             operators: ["spiffe://federation.example/operator/alice".parse().unwrap()].into(),
         },
-        Statement::OrganisationAdmitted { organisation: organisation(seat), anchors: vec![] },
+        organisation("org-b.example", seat),
+        organisation("org-a.example", "DE"),
         Statement::MemberAdmitted { id: APP.parse().unwrap(), key_sha256: Digest::of(b"key") },
     ]
 }
