@@ -186,12 +186,13 @@ fn file_hint(error: &io::Error) -> Option<&'static str> {
 
 /// The status's message and, where there is one, its reason.
 pub(crate) fn one_line(status: &Status) -> String {
-    let Explanation { message, detail, .. } = explain(status);
+    let Explanation { cause, message, detail, .. } = explain(status);
     let message = if message.is_empty() { status.code().description().to_owned() } else { message };
     // The words may be a node's.
     let message = harmless(&message);
-    match detail {
-        Some(detail) => format!("{message} [{}]", harmless(&detail.reason)),
+    let reason = detail.map(|detail| harmless(&detail.reason)).or_else(|| cause.reason().map(str::to_owned));
+    match reason {
+        Some(reason) => format!("{message} [{reason}]"),
         None => message,
     }
 }
@@ -217,5 +218,23 @@ fn code_hint(code: Code) -> Option<&'static str> {
         Code::ResourceExhausted => Some("try again a little later"),
         Code::DeadlineExceeded => Some("try again with more time, or ask for a shorter answer"),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broker_that_breaks_off_in_mid_stream_has_a_reason_and_a_hint_and_no_words_of_tls() {
+        let tls =
+            io::Error::new(io::ErrorKind::UnexpectedEof, "peer closed connection without sending TLS close_notify");
+        let error = CliError::call("chat", Status::from_error(Box::new(tls)));
+        let said = error.to_string();
+        assert!(said.contains("the broker broke off") && said.contains("[BROKER_BROKE_OFF]"), "{said}");
+        assert!(
+            !said.contains("close_notify") && error.hint().is_some_and(|hint| hint.contains("ask again")),
+            "{said}"
+        );
     }
 }

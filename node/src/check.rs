@@ -2,16 +2,23 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use comity_identity::IdentityDir;
+use comity_policy::Capability;
 use comity_types::{Name, SpiffeId};
 use tokio::time::timeout;
 
+use crate::backend::openai::shown;
 use crate::backend::{Backend, Fault, Model};
 use crate::config::{BackendConfig, Config, Misfit, Planned};
 use crate::node::load_backend;
+
+mod probe;
+#[cfg(test)]
+mod tests;
 
 /// How long a backend may take to list its models.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -29,7 +36,7 @@ struct Tried {
 
 /// Everything that is wrong; nothing if the node could run.
 pub async fn check(config: &Config) -> Vec<Misfit> {
-    let mut misfits = Vec::new();
+    let mut misfits: Vec<_> = writable(&config.node.data_dir).err().into_iter().collect();
     let planned = config.plan(&identity(config)).unwrap_or_else(|found| {
         misfits.extend(found);
         Vec::new()
@@ -43,25 +50,41 @@ pub async fn check(config: &Config) -> Vec<Misfit> {
             Ok(answer) => {
                 tried.insert(name.clone(), answer);
             }
-            Err(problem) => misfits.push(Misfit { path: format!("backends.{name}"), problem }),
+            Err(problem) => misfits.push(Misfit::new(format!("backends.{name}"), problem)),
         }
     }
-    misfits.extend(planned.iter().flat_map(|offer| check_offer(offer, &tried)));
-    misfits
+    for offer in &planned {
+        misfits.extend(try_offer(offer, config, &tried).await);
+    }
+    config.placed(misfits)
 }
 
 /// The misfits as a table for people.
 #[must_use]
 pub fn table(misfits: &[Misfit]) -> String {
-    let head = "WHERE";
-    let width = misfits.iter().map(|misfit| misfit.path.len()).chain([head.len()]).max().unwrap_or_default();
-    let mut text = format!("{head:width$}  WHAT IS WRONG\n");
-    for Misfit { path, problem } in misfits {
-        let problem = problem.replace('\n', &format!("\n{:width$}  ", ""));
+    let line = |misfit: &Misfit| misfit.line.map(|line| line.to_string()).unwrap_or_default();
+    let width =
+        |head: &str, cell: &dyn Fn(&Misfit) -> usize| misfits.iter().map(cell).max().max(Some(head.len())).unwrap_or(0);
+    let (lines, paths) = (width("LINE", &|misfit| line(misfit).len()), width("WHERE", &|misfit| misfit.path.len()));
+    let mut text = format!("{:lines$}  {:paths$}  WHAT IS WRONG\n", "LINE", "WHERE");
+    for misfit in misfits {
+        let problem = misfit.problem.replace('\n', &format!("\n{:lines$}  {:paths$}  ", "", ""));
         // Writing to a string does not fail.
-        let _written = writeln!(text, "{path:width$}  {problem}").is_ok();
+        let _written = writeln!(text, "{:>lines$}  {:paths$}  {problem}", line(misfit), misfit.path).is_ok();
     }
     text
+}
+
+/// Writes a file where the data directory is, or would be made, and removes it.
+fn writable(data_dir: &Path) -> Result<(), Misfit> {
+    let there = data_dir.ancestors().find(|folder| folder.as_os_str().is_empty() || folder.exists());
+    let folder = there.filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    let file = folder.join(format!(".comity-check-{}", std::process::id()));
+    std::fs::write(&file, "").and_then(|()| std::fs::remove_file(&file)).map_err(|error| {
+        let hint = "name a folder that the node's user may write";
+        let problem = format!("nothing can be written in {}: {error}\nhint: {hint}", folder.display());
+        Misfit::new("node.data_dir", problem)
+    })
 }
 
 fn identity(config: &Config) -> SpiffeId {
@@ -82,26 +105,44 @@ async fn try_backend(config: &BackendConfig) -> Result<Tried, String> {
 }
 
 fn describe(config: &BackendConfig, fault: &Fault) -> String {
-    let place = config.url.as_ref().map(|url| format!(" at {url}")).unwrap_or_default();
-    let hint = if *fault == Fault::Unreachable {
-        "start the server, or correct `url`"
-    } else if matches!(fault, Fault::Unauthorised { .. }) {
-        "correct `api_key_file` or `api_key_env`"
-    } else {
-        "look at the server's log"
-    };
-    format!("{fault}{place}\nhint: {hint}")
+    format!("{fault}{}\nhint: {}", place(config), hint(fault))
+}
+
+/// Where the backend is, without what is secret in its URL.
+fn place(config: &BackendConfig) -> String {
+    config.url.as_ref().map(|url| format!(" at {}", shown(url))).unwrap_or_default()
+}
+
+const fn hint(fault: &Fault) -> &'static str {
+    match fault {
+        Fault::Unreachable => "start the server, or correct `url`",
+        Fault::Unauthorised { .. } => "correct `api_key_file` or `api_key_env`",
+        Fault::Malformed { .. } => "correct `url`: what is there does not speak OpenAI's API",
+        _ => "look at the server's log",
+    }
+}
+
+/// What does not fit, and where everything does, whether the backend answers.
+async fn try_offer(planned: &Planned, config: &Config, tried: &BTreeMap<Name, Tried>) -> Vec<Misfit> {
+    let misfits = check_offer(planned, tried);
+    let known = tried.get(&planned.backend).zip(config.backends.get(&planned.backend));
+    let Some((tried, backend)) = known.filter(|_| misfits.is_empty()) else { return misfits };
+    let path = format!("offers.{}", planned.offer.id);
+    let problems = probe::probe(planned, &*tried.backend, backend).await;
+    problems.into_iter().map(|problem| Misfit::new(path.clone(), problem)).collect()
 }
 
 fn check_offer(planned: &Planned, tried: &BTreeMap<Name, Tried>) -> Vec<Misfit> {
     let Some(Tried { backend, models }) = tried.get(&planned.backend) else { return Vec::new() };
-    let misfit =
-        |field: &str, problem: String| Misfit { path: format!("offers.{}.{field}", planned.offer.id), problem };
+    let misfit = |field: &str, problem: String| Misfit::new(format!("offers.{}.{field}", planned.offer.id), problem);
     let mut misfits = Vec::new();
     let possible = backend.capabilities();
     for capability in planned.offer.capabilities.difference(&possible) {
         let problem = format!("a backend of this kind does not have {capability:?}: remove it");
         misfits.push(misfit("capabilities", problem));
+    }
+    if let Some(way) = way_without_chat(planned) {
+        misfits.push(misfit("capabilities", format!("{way:?} is a way to chat: add \"chat\", or remove it")));
     }
     if let Some(names) =
         models.as_ref().map(|models| models.iter().map(|model| model.name.as_str()).collect::<Vec<_>>())
@@ -118,75 +159,15 @@ fn check_offer(planned: &Planned, tried: &BTreeMap<Name, Tried>) -> Vec<Misfit> 
     misfits
 }
 
+/// A capability that means nothing where a model neither chats nor is forwarded to.
+fn way_without_chat(planned: &Planned) -> Option<Capability> {
+    use Capability::{Chat, Embed, Forward};
+    let capabilities = &planned.offer.capabilities;
+    let talks = capabilities.contains(&Chat) || capabilities.contains(&Forward);
+    capabilities.iter().copied().find(|way| !talks && !matches!(way, Chat | Embed | Forward))
+}
+
 /// A model inside this process is the only one of its backend, whatever the offer calls it.
 fn is_embedded(models: Option<&[Model]>) -> bool {
     matches!(models, Some([Model { sha256: Some(_), .. }]))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_stand_in_is_a_node() {
-        assert_eq!(NOT_JOINED.parse::<SpiffeId>().unwrap().kind(), comity_types::ids::Kind::Node);
-    }
-
-    #[test]
-    fn the_table_aligns_places_and_the_lines_of_problems() {
-        let misfits = [
-            Misfit { path: "offers.a.terms".into(), problem: "missing".into() },
-            Misfit { path: "b".into(), problem: "down\nhint: start it".into() },
-        ];
-        let expected = "WHERE           WHAT IS WRONG\noffers.a.terms  missing\nb               down\n                hint: start it\n";
-        assert_eq!(table(&misfits), expected);
-    }
-
-    #[tokio::test]
-    async fn a_model_file_that_is_missing_is_named_once_with_what_to_do() {
-        let toml = r#"
-            [node]
-            listen = "127.0.0.1:0"
-            data_dir = "no-such-folder"
-            [backends.text]
-            kind = "embedded-text"
-            path = "no-such.gguf"
-        "#;
-        let misfits = check(&Config::parse(toml).unwrap()).await;
-        let problem = &misfits.iter().find(|misfit| misfit.path == "backends.text").unwrap().problem;
-        assert_eq!(problem.matches("cannot read the model no-such.gguf").count(), 1, "{problem}");
-        assert!(problem.contains("No such file") && problem.contains("\nhint: `comity-node model fetch"), "{problem}");
-    }
-
-    #[tokio::test]
-    async fn an_embedded_model_that_should_chat_and_a_server_that_is_down_are_found() {
-        let toml = r#"
-            [node]
-            listen = "127.0.0.1:0"
-            data_dir = "no-such-folder"
-            [backends.small]
-            kind = "embedded-embeddings"
-            [backends.server]
-            kind = "openai"
-            url = "http://127.0.0.1:9/v1"
-            [terms.standard]
-            retention = []
-            training_use = "never"
-            allowed_purposes = ["dpv:Purpose"]
-            caller_rules = { served = "everyone" }
-            [[offers]]
-            id = "embed"
-            model = "small"
-            backend = "small"
-            capabilities = ["embed", "chat"]
-            processing_locations = ["DE"]
-            sub_processors = []
-            licence = "Apache-2.0"
-            terms = "standard"
-        "#;
-        let misfits = check(&Config::parse(toml).unwrap()).await;
-        let paths: Vec<_> = misfits.iter().map(|misfit| misfit.path.as_str()).collect();
-        assert_eq!(paths, ["backends.server", "offers.embed.capabilities"], "{misfits:?}");
-        assert!(misfits[0].problem.contains("127.0.0.1:9"), "{}", misfits[0].problem);
-    }
 }

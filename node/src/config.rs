@@ -8,11 +8,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use comity_identity::Address;
-use comity_policy::Terms;
+use comity_policy::{Tables, Terms};
+use comity_runtime::config::{line_of, unreadable_hint};
 use comity_types::{Name, SpiffeId};
 use serde::Deserialize;
 
 mod backend;
+mod codes;
 mod offer;
 #[cfg(test)]
 mod tests;
@@ -35,6 +37,9 @@ pub struct Config {
     /// What the node offers.
     #[serde(default)]
     pub offers: Vec<OfferConfig>,
+    /// The text that this was read from, to say in which line a misfit stands.
+    #[serde(skip)]
+    text: String,
 }
 
 /// The node itself.
@@ -53,19 +58,29 @@ pub struct Node {
 
 /// A part of the file that does not fit the others.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{path}: {problem}")]
+#[error("{}{path}: {problem}", .line.map(|line| format!("line {line}: ")).unwrap_or_default())]
 pub struct Misfit {
+    /// The line of the file, counted from 1, where it is known.
+    pub line: Option<usize>,
     /// Where, such as `offers.chat.backend`.
     pub path: String,
     /// What is wrong, and how to mend it.
     pub problem: String,
 }
 
+impl Misfit {
+    /// One whose line is yet to be found.
+    #[must_use]
+    pub fn new(path: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self { line: None, path: path.into(), problem: problem.into() }
+    }
+}
+
 /// A file that cannot be read as a `node.toml`.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// It cannot be opened.
-    #[error("cannot read {path}")]
+    #[error("cannot read {path} (hint: {})", unreadable_hint(.source.kind()))]
     Read {
         /// The file.
         path: PathBuf,
@@ -85,7 +100,7 @@ pub enum ConfigError {
 impl Node {
     /// What is wrong with the addresses.
     fn misfits(&self) -> Vec<Misfit> {
-        let misfit = |field: &str, problem: String| Misfit { path: format!("node.{field}"), problem };
+        let misfit = |field: &str, problem: String| Misfit::new(format!("node.{field}"), problem);
         // An IP address may have port 0, which a name to dial may not.
         let socket = self.listen.parse::<SocketAddr>().ok();
         let names =
@@ -123,7 +138,8 @@ impl Config {
     /// # Errors
     /// If it is not a `node.toml`.
     pub fn parse(text: &str) -> Result<Self, toml::de::Error> {
-        toml::from_str(text)
+        let config = toml::from_str::<Self>(text)?;
+        Ok(Self { text: text.to_owned(), ..config })
     }
 
     /// Where the key and the certificate are.
@@ -137,7 +153,35 @@ impl Config {
     /// # Errors
     /// All misfits, not the first.
     pub fn plan(&self, node: &SpiffeId) -> Result<Vec<Planned>, Vec<Misfit>> {
-        offer::plan(self, node)
+        let codes = match Tables::builtin() {
+            Ok(tables) => codes::unknown(self, tables),
+            Err(error) => vec![Misfit::new("terms", format!("the tables of codes cannot be used: {error}"))],
+        };
+        let planned = offer::plan(self, node);
+        if codes.is_empty() && planned.is_ok() {
+            return planned;
+        }
+        Err(self.placed([planned.err().unwrap_or_default(), codes].concat()))
+    }
+
+    /// The misfits with their lines, as far as the file is known.
+    #[must_use]
+    pub fn placed(&self, misfits: Vec<Misfit>) -> Vec<Misfit> {
+        let place = |misfit: Misfit| Misfit { line: misfit.line.or_else(|| self.line_of(&misfit.path)), ..misfit };
+        misfits.into_iter().map(place).collect()
+    }
+
+    /// The line of a path such as `offers.chat.backend`; of two offers with one id, the later is meant.
+    fn line_of(&self, path: &str) -> Option<usize> {
+        let mut keys: Vec<&str> = path.split('.').collect();
+        let index = match keys.as_slice() {
+            ["offers", id, ..] => Some(self.offers.iter().rposition(|offer| offer.id.as_str() == *id)?.to_string()),
+            _ => None,
+        };
+        if let (Some(index), Some(key)) = (&index, keys.get_mut(1)) {
+            *key = index;
+        }
+        line_of(&self.text, &keys)
     }
 
     fn anchor(&mut self, base: &Path) {

@@ -40,9 +40,4 @@ mod testing;
 pub use config::Config;
 pub use node::{Node, NodeError};
 
-/// An error with its causes, in one line.
-#[must_use]
-pub fn error_chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let chain: Vec<_> = std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect();
-    chain.join(": ")
-}
+pub(crate) use comity_runtime::chain::text as error_chain;

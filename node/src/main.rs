@@ -11,7 +11,7 @@ use comity_client::enrol::EnrolError;
 use comity_node::join::{JoinError, Joined};
 use comity_node::{Config, Node, check, join, model};
 use comity_runtime::telemetry::LogFormat;
-use comity_runtime::{shutdown, telemetry};
+use comity_runtime::{chain, shutdown, telemetry};
 
 /// Exit status of `join` while operators have not decided: as sysexits.h says for "try again later".
 const PENDING: u8 = 75;
@@ -109,7 +109,7 @@ fn main() -> ExitCode {
     };
     done.unwrap_or_else(|error| {
         // Without stderr there is nobody left to tell.
-        let _told = writeln!(std::io::stderr(), "error: {}", comity_node::error_chain(error.as_ref())).is_ok();
+        let _told = writeln!(std::io::stderr(), "error: {}", chain::text(error.as_ref())).is_ok();
         ExitCode::FAILURE
     })
 }

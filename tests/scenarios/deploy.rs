@@ -2,6 +2,7 @@
 //! and paths in them.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -61,6 +62,7 @@ fn a_federation_runs_on_the_examples() {
     write(&folder, "node.toml", node_toml);
     write(&folder, "organisation.toml", examples.take("organisation", &[]));
     write(&folder, "api-key", "a key");
+    std::fs::set_permissions(folder.join("api-key"), std::fs::Permissions::from_mode(0o600)).unwrap();
     write(&folder, "models-ca.pem", std::fs::read(federation.operator().identity.join("federation-ca.pem")).unwrap());
     std::fs::create_dir_all(folder.join("models")).unwrap();
     std::os::unix::fs::symlink(model(), folder.join("models/smollm2-135m-instruct.gguf")).unwrap();

@@ -1,5 +1,8 @@
 //! Clients and servers that we did not write.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+
 use comity_tests::backend::{Backend, Behaviour};
 use comity_tests::clients::{Caller, LLAMA_KEY, LlamaServer};
 use comity_tests::federation::{EU_BODY, Federation, Node};
@@ -89,6 +92,7 @@ fn llama_cpp_behind_a_node_answers_with_smollm2() {
     let folder = federation.folder().join(EU_BODY.domain).join("n1");
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("api-key"), LLAMA_KEY).unwrap();
+    std::fs::set_permissions(folder.join("api-key"), Permissions::from_mode(0o600)).unwrap();
     let _node = federation.node(EU_BODY, &spec);
     let app = federation.app(EU_BODY, "assistant");
     for (maker, call) in MAKERS {

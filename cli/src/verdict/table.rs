@@ -72,7 +72,7 @@ fn rows(verdict: &Verdict, narrow: bool) -> Vec<Vec<String>> {
     }
     let of_side = |side: &&str| verdict.reasons.iter().filter(|reason| side_name(reason.side) == *side).collect();
     let sides =
-        SIDES.iter().map(|side| (*side, of_side(&side))).filter(|(_, reasons): &(_, Vec<_>)| !reasons.is_empty());
+        SIDES.iter().map(|side| (*side, of_side(side))).filter(|(_, reasons): &(_, Vec<_>)| !reasons.is_empty());
     let row = |(index, (side, reasons)): (usize, (&str, Vec<&Reason>))| {
         let offer = if index == 0 { offer.clone() } else { String::new() };
         vec![offer, side.to_owned(), reasons.into_iter().map(text).collect::<Vec<_>>().join("\n")]

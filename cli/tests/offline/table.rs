@@ -5,8 +5,8 @@ use super::{DONE, FAULT, Files, NO, ends, json, shipped};
 /// The members of a bloc that are printed.
 fn members(command: &[&str]) -> Vec<String> {
     let view = json(command, DONE);
-    let rows = view["rows"].as_array().unwrap().iter();
-    rows.map(|row| row["fields"]["member"].as_str().unwrap().to_owned()).collect()
+    let member = |row: &serde_json::Value| row.pointer("/fields/member")?.as_str().map(str::to_owned);
+    view.get("rows").unwrap().as_array().unwrap().iter().map(|row| member(row).unwrap()).collect()
 }
 
 #[test]

@@ -12,6 +12,9 @@ use tonic::{Code, Status, TimeoutExpired};
 
 use crate::connection::{CertificateEnded, NoAnswer, NotReached};
 
+/// What a connection that broke in the middle of a call means.
+const BROKEN_OFF: &str = "the broker broke off: the connection to it ended in the middle of the call";
+
 /// A status, explained.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Explanation {
@@ -42,8 +45,28 @@ pub enum Cause {
     DeadlineExceeded,
     /// The caller gave up.
     Cancelled,
-    /// Anything else, such as a connection that broke in the middle of an answer.
+    /// The connection to the broker broke in the middle of a call: what arrived is not the whole answer.
+    BrokenOff,
+    /// Anything else.
     Other,
+}
+
+impl Cause {
+    /// What a program may look for, where nobody was left to give a reason.
+    #[must_use]
+    pub const fn reason(self) -> Option<&'static str> {
+        match self {
+            Self::BrokenOff => Some("BROKER_BROKE_OFF"),
+            Self::Answered
+            | Self::Unreachable
+            | Self::WrongBroker
+            | Self::CertificateRefused
+            | Self::CertificateEnded
+            | Self::DeadlineExceeded
+            | Self::Cancelled
+            | Self::Other => None,
+        }
+    }
 }
 
 /// Explains a status.
@@ -54,7 +77,9 @@ pub fn explain(status: &Status) -> Explanation {
         return Explanation { cause: Cause::Answered, message, hint, detail: Some(detail) };
     }
     let cause = cause(status);
-    let message = status.source().map_or_else(|| status.message().to_owned(), text);
+    let said = || status.source().map_or_else(|| status.message().to_owned(), text);
+    // What a broken connection says of itself is TLS's and HTTP/2's own words, which mend nothing.
+    let message = if cause == Cause::BrokenOff { BROKEN_OFF.to_owned() } else { said() };
     let (message, own_hint) = split_hint(&message);
     Explanation { cause, message, hint: own_hint.or_else(|| hint(cause).map(str::to_owned)), detail: None }
 }
@@ -62,7 +87,14 @@ pub fn explain(status: &Status) -> Explanation {
 fn cause(status: &Status) -> Cause {
     let by_code = || if status.code() == Code::DeadlineExceeded { Cause::DeadlineExceeded } else { Cause::Other };
     let by_code = || if status.code() == Code::Cancelled { Cause::Cancelled } else { by_code() };
+    let by_code = || Some(by_code()).filter(|cause| *cause != Cause::Other || !is_transport(status));
+    let by_code = || by_code().unwrap_or(Cause::BrokenOff);
     links(status).find_map(cause_of_link).unwrap_or_else(by_code)
+}
+
+/// Only what this side's transport has met has a source: what the broker said came over the wire, without one.
+fn is_transport(status: &Status) -> bool {
+    status.source().is_some()
 }
 
 /// The innermost error that tells: a [`NotReached`] says less than the TLS error within it.
@@ -117,6 +149,9 @@ const fn hint(cause: Cause) -> Option<&'static str> {
         }
         Cause::CertificateEnded => Some("check the clock; if the certificate has ended, join again with a new invite"),
         Cause::DeadlineExceeded => Some("try again with more time, or ask for less"),
+        Cause::BrokenOff => {
+            Some("ask again: what arrived is not the whole answer; if it happens again, look at the broker's log")
+        }
         Cause::Answered | Cause::Cancelled | Cause::Other => None,
     }
 }

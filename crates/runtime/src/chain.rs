@@ -5,6 +5,9 @@ use std::io;
 
 use rustls::CertificateError;
 
+/// What a hint begins with, at the end of a message.
+const HINT: &str = " (hint: ";
+
 /// An error and its causes, outermost first.
 ///
 /// [`io::Error`] and rustls's certificate errors pass over the error that they wrap, so those are asked for it.
@@ -12,16 +15,24 @@ pub fn links<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (
     std::iter::successors(Some(error), |&error| cause(error))
 }
 
-/// The messages of [`links`] in one line, without those that only repeat the one before.
+/// The messages of [`links`] in one line, without those that are empty or only repeat the one before. What mends it
+/// stands last: a `(hint: ...)` at the end of a message goes behind the causes.
 #[must_use]
 pub fn text(error: &(dyn Error + 'static)) -> String {
-    let mut texts: Vec<String> = Vec::new();
-    for text in links(error).filter_map(message) {
-        if texts.last().is_none_or(|last| !last.contains(&text)) {
-            texts.push(text);
+    let (mut texts, mut hints): (Vec<String>, String) = (Vec::new(), String::new());
+    for message in links(error).filter_map(message) {
+        let (text, hint) = message
+            .rfind(HINT)
+            .filter(|_| message.ends_with(')'))
+            .map_or_else(|| (message.as_str(), ""), |start| message.split_at(start));
+        if !text.is_empty() && texts.last().is_none_or(|last| !last.contains(text)) {
+            texts.push(text.to_owned());
+        }
+        if !hints.contains(hint) {
+            hints.push_str(hint);
         }
     }
-    texts.join(": ")
+    texts.join(": ") + &hints
 }
 
 fn cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
@@ -67,5 +78,21 @@ mod tests {
         let error = Cancelled(io::Error::other(rustls::Error::from(refused)));
         assert!(links(&error).any(|link| link.is::<Rain>()));
         assert_eq!(text(&error), "the match was cancelled: invalid peer certificate: it rained");
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{0}")]
+    struct Said(&'static str, #[source] Option<Box<Said>>);
+
+    #[test]
+    fn what_mends_an_error_stands_behind_its_causes() {
+        let cause = Said("no such file", None);
+        let error = Said("cannot read x (hint: check the path)", Some(Box::new(cause)));
+        assert_eq!(text(&error), "cannot read x: no such file (hint: check the path)");
+    }
+
+    #[test]
+    fn a_message_that_says_nothing_leaves_no_mark() {
+        assert_eq!(text(&Said("", Some(Box::new(Said("no such file", None))))), "no such file");
     }
 }

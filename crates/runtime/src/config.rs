@@ -17,7 +17,7 @@ pub const MAX_CONFIG_BYTES: u64 = 1024 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// It cannot be read.
-    #[error("cannot read {}", .file.display())]
+    #[error("cannot read {} (hint: {})", .file.display(), unreadable_hint(.source.kind()))]
     Unreadable {
         /// The file.
         file: PathBuf,
@@ -66,6 +66,24 @@ impl fmt::Display for Mistake {
 }
 
 impl std::error::Error for Mistake {}
+
+/// What mends most failures to read a file that a person wrote.
+#[must_use]
+pub const fn unreadable_hint(kind: io::ErrorKind) -> &'static str {
+    match kind {
+        io::ErrorKind::PermissionDenied => "check whose it is, and its mode",
+        io::ErrorKind::IsADirectory => "that is a folder: name the file in it",
+        io::ErrorKind::InvalidData => "it has to be text in UTF-8",
+        _ => "check the path: it is relative to the folder that the program was started in",
+    }
+}
+
+/// The line of a value in `text`, counted from 1. `keys` leads to it; of an array of tables, the key is the index.
+/// Where the last of the keys are not there, the line of the table that lacks them; `None` where nothing is.
+#[must_use]
+pub fn line_of(text: &str, keys: &[&str]) -> Option<usize> {
+    locate::line_of(text, keys)
+}
 
 /// Reads `path`.
 ///

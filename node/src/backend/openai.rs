@@ -19,6 +19,7 @@ use url::Url;
 
 use self::http::Http;
 pub use self::http::SetupError;
+pub(crate) use self::http::shown;
 use self::request::Mode;
 pub use self::usage::UsageReader;
 use super::{Backend, Fault, Model, Pieces};

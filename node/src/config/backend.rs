@@ -1,5 +1,6 @@
 //! `[backends.<name>]`: where a model is, and how long to wait for it.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,8 +63,18 @@ pub enum BackendError {
         /// Which, and what to do.
         problem: String,
     },
+    /// Everybody on this machine can read the API key.
+    #[error("api_key_file: {} can be read by everybody, its mode is {mode:03o}\nhint: chmod 600 {}", path.display(), path.display())]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
     /// The API key cannot be had.
-    #[error("cannot read the API key from {place}")]
+    #[error(
+        "cannot read the API key from {place}\nhint: correct `api_key_file` or `api_key_env`, and see that the key is not empty"
+    )]
     Key {
         /// The file or the variable.
         place: String,
@@ -141,6 +152,9 @@ impl BackendConfig {
 
     #[expect(clippy::disallowed_methods, reason = "the variable's name is documented as `api_key_env`")]
     fn key(&self) -> Result<Option<Secret<String>>, BackendError> {
+        if let Some((path, mode)) = self.api_key_file.as_ref().and_then(|path| Some((path, exposed(path)?))) {
+            return Err(BackendError::Exposed { path: path.clone(), mode });
+        }
         let (place, key) = match (&self.api_key_file, &self.api_key_env) {
             (Some(path), _) => (path.display().to_string(), std::fs::read_to_string(path).ok()),
             (None, Some(variable)) => (format!("the environment variable {variable}"), std::env::var(variable).ok()),
@@ -155,4 +169,10 @@ impl BackendConfig {
             *path = path.take().map(|path| base.join(path));
         }
     }
+}
+
+/// The mode of a file that everybody on this machine can read. Its owner's group may: services share keys that way.
+fn exposed(path: &Path) -> Option<u32> {
+    let mode = std::fs::metadata(path).ok()?.permissions().mode() & 0o777;
+    (mode & 0o004 != 0).then_some(mode)
 }

@@ -157,9 +157,9 @@ fn incomplete(config: &Config, offer: &OfferConfig) -> Vec<(&'static str, &'stat
         (offer.capabilities.is_empty(), "capabilities", "is empty: no call needs this offer"),
         (offer.in_force.is_empty(), "in_force", "`from` must be before `until`"),
         (
-            offer.processing_locations.is_none(),
+            offer.processing_locations.as_ref().is_none_or(|claim| claim.value.is_empty()),
             "processing_locations",
-            "is missing: callers that restrict places refuse unknown ones",
+            "is missing or empty: callers that restrict places refuse unknown ones",
         ),
         (
             offer.sub_processors.is_none(),
@@ -180,5 +180,5 @@ fn incomplete(config: &Config, offer: &OfferConfig) -> Vec<(&'static str, &'stat
 }
 
 fn misfit(path: impl Into<String>, problem: impl Into<String>) -> Misfit {
-    Misfit { path: path.into(), problem: problem.into() }
+    Misfit::new(path, problem)
 }

@@ -81,3 +81,30 @@ fn addresses_that_no_broker_could_reach_are_reported() {
     assert_eq!(misfits("listen = \"nowhere\"", ""), ["node.listen"]);
     assert!(misfits("listen = \"0.0.0.0:0\"", "advertise = \"node.example:7443\"").is_empty());
 }
+
+#[test]
+fn every_misfit_says_its_line() {
+    let text = EXAMPLE
+        .replace("backend = \"local-text\"", "backend = \"gone\"")
+        .replace("id = \"embed\"", "id = \"chat\"")
+        .replace("backend_model = \"Qwen/Qwen3-8B\"\n", "")
+        .replace("until = 2099-12-31 }\n# The longest", "until = 2025-12-31 }\n# The longest")
+        .replace("capabilities = [\"embed\"]", "capabilities = []")
+        .replace("terms = \"standard\"\ncontext_tokens", "terms = \"gone\"\ncontext_tokens")
+        .replace("listen = \"127.0.0.1:7443\"", "listen = \"nowhere\"")
+        .replace(
+            "licence = \"Apache-2.0\"\nprice = { currency = \"EUR\", input_micros_per_million_tokens = 0",
+            "price = { currency = \"EUR\", input_micros_per_million_tokens = 0",
+        )
+        .replace("path = \"models", "url = \"http://x\"\npath = \"models");
+    let misfits = Config::parse(&text).unwrap().plan(&node()).unwrap_err();
+    assert!(misfits.len() >= 8, "{misfits:?}");
+    let lines: Vec<_> = text.lines().collect();
+    for misfit in misfits {
+        let line = lines[misfit.line.unwrap_or_else(|| panic!("{misfit:?}")) - 1];
+        let field = misfit.path.rsplit('.').next().unwrap();
+        let shown = line.starts_with(&format!("{field} =")) || line.starts_with('[');
+        assert!(shown, "{misfit}: {line}");
+        assert!(misfit.to_string().starts_with("line "), "{misfit}");
+    }
+}

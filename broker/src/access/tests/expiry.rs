@@ -1,18 +1,22 @@
 //! Decisions end: what was decided holds for the life of a permit, and no longer.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use comity_membership::Statement;
+use comity_types::Timestamp;
 
 use super::commit::PERMIT_LIFE;
-use super::node::{Script, status};
-use super::world::AheadClock;
+use super::node::{Node, Script, status};
+use super::world::{AheadClock, offer};
 use super::*;
 
-/// Takes as long as a permit counts to decline, every time or the first time alone; then it answers.
-fn slow(clock: &Arc<AheadClock>, every_time: bool) -> Script {
+/// Takes `time` to decline, every time or the first time alone; then it answers.
+fn slow(clock: &Arc<AheadClock>, time: Duration, every_time: bool) -> Script {
     let (clock, slow) = (Arc::clone(clock), AtomicBool::new(true));
     Arc::new(move |answering| {
         if slow.swap(every_time, Ordering::SeqCst) {
-            clock.advance(PERMIT_LIFE);
+            clock.advance(time);
             answering.try_send(Ok(status(overloaded()))).unwrap();
         } else {
             answers("hello")(answering);
@@ -23,7 +27,7 @@ fn slow(clock: &Arc<AheadClock>, every_time: bool) -> Script {
 #[tokio::test]
 async fn a_decision_that_ends_before_a_node_answers_is_made_anew() {
     let world = World::new().await;
-    let node = world.node("a.example", "DE", 1, slow(&world.clock, false)).await;
+    let node = world.node("a.example", "DE", 1, slow(&world.clock, PERMIT_LIFE, false)).await;
     let next = world.node("b.example", "DE", 2, answers("by a permit that has ended")).await;
     let (bytes, trailers) = read(world.ask(in_germany()).await).await;
     assert_eq!((bytes.as_slice(), ended(&trailers).0), (&b"hello"[..], Code::Ok));
@@ -38,11 +42,40 @@ async fn a_decision_that_ends_before_a_node_answers_is_made_anew() {
 #[tokio::test]
 async fn a_request_is_not_decided_on_for_ever() {
     let world = World::new().await;
-    let node = world.node("a.example", "DE", 1, slow(&world.clock, true)).await;
+    let node = world.node("a.example", "DE", 1, slow(&world.clock, PERMIT_LIFE, true)).await;
     let next = world.node("b.example", "DE", 2, answers("by a permit that has ended")).await;
     let (_, trailers) = read(world.ask(in_germany()).await).await;
     assert_eq!(ended(&trailers), (Code::Unavailable, "DECISION_EXPIRED".into()));
     let (decisions, outcomes) = world.journal(MAX_DECISIONS).await;
     assert_eq!((decisions.len(), outcomes.len(), node.seen().len()), (MAX_DECISIONS, MAX_DECISIONS, MAX_DECISIONS));
     assert_eq!(next.connections(), 0);
+}
+
+/// The offer of `node`, for `price`, until `until`.
+async fn publish_until(world: &World, node: &Node, price: u64, until: Timestamp) {
+    let mut offer = offer(&node.id, "DE", price);
+    offer.in_force.until = Some(until);
+    let (node, address) = (node.id.clone(), node.address.clone());
+    world.append(Statement::OffersPublished { node, address, offers: vec![offer] }).await;
+}
+
+#[tokio::test]
+async fn a_permit_ends_with_the_offer_that_it_is_for() {
+    let world = World::new().await;
+    let node = world.node("a.example", "DE", 1, answers("hello")).await;
+    let until = world.clock.now().plus(PERMIT_LIFE / 3);
+    publish_until(&world, &node, 1, until).await;
+    assert_eq!(read(world.ask(in_germany()).await).await.0, b"hello");
+    assert_eq!(node.seen()[0].grant().expires_at, Some(crate::rpc::timestamp(until)));
+}
+
+#[tokio::test]
+async fn an_offer_that_ended_while_another_was_tried_gets_nothing() {
+    let world = World::new().await;
+    let _slow = world.node("a.example", "DE", 1, slow(&world.clock, PERMIT_LIFE / 3, false)).await;
+    let ended_meanwhile = world.node("b.example", "DE", 2, answers("by an offer that has ended")).await;
+    publish_until(&world, &ended_meanwhile, 2, world.clock.now().plus(PERMIT_LIFE / 3)).await;
+    assert_eq!(read(world.ask(in_germany()).await).await.0, b"hello");
+    assert_eq!(ended_meanwhile.connections(), 0);
+    assert_eq!(world.journal(2).await.0.len(), 2, "what holds now was decided anew");
 }

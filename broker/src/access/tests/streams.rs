@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http_body::Frame;
 use tokio::sync::mpsc::Receiver;
 
-use super::node::Answering;
+use super::node::{Answering, Script};
 use super::*;
 
 /// Waits for what should happen at once, and fails the test if it does not.
@@ -94,6 +94,23 @@ async fn a_cut_before_the_first_byte_is_tried_elsewhere() {
 }
 
 #[tokio::test]
+async fn a_cut_before_the_first_byte_is_tried_once_more_where_there_is_no_other() {
+    let world = World::new().await;
+    let first = std::sync::atomic::AtomicBool::new(true);
+    let script: Script = Arc::new(move |answering| {
+        if first.swap(false, std::sync::atomic::Ordering::SeqCst) {
+            answering.try_send(reset()).unwrap();
+        } else {
+            answers("hello")(answering);
+        }
+    });
+    let node = world.node("a.example", "DE", 1, script).await;
+    assert_eq!(read(world.ask(in_germany()).await).await.0, b"hello");
+    let (decisions, outcomes) = world.journal(1).await;
+    assert_eq!((node.seen().len(), decisions.len(), outcomes[0].attempt), (2, 1, 2));
+}
+
+#[tokio::test]
 async fn a_broken_connection_is_made_anew() {
     let world = World::new().await;
     let node = world.node("a.example", "DE", 1, answers("hello")).await;
@@ -161,4 +178,35 @@ async fn a_suspension_of_either_side_ends_a_running_stream() {
         closed(&answering).await;
         assert_eq!(world.journal(1).await.1[0].grpc_code, i32::from(Code::PermissionDenied));
     }
+}
+
+#[tokio::test]
+async fn a_node_that_is_suspended_before_its_first_byte_is_left_for_the_next() {
+    let world = World::new().await;
+    let (script, mut taken) = waits();
+    let _suspended = world.node("a.example", "DE", 1, script).await;
+    let _next = world.node("b.example", "DE", 2, answers("hello")).await;
+    let (response, answering) = tokio::join!(Box::pin(world.ask(in_germany())), async {
+        let answering = at_once("a request arrives", taken.recv()).await.unwrap();
+        world.suspend("a.example").await;
+        answering
+    });
+    assert_eq!(read(response).await.0, b"hello");
+    closed(&answering).await;
+}
+
+#[tokio::test]
+async fn a_caller_that_is_suspended_before_the_first_byte_is_told_so_and_the_nodes_call_ends() {
+    let world = World::new().await;
+    let (script, mut taken) = waits();
+    let _node = world.node("a.example", "DE", 1, script).await;
+    let (response, answering) = tokio::join!(Box::pin(world.ask(in_germany())), async {
+        let answering = at_once("a request arrives", taken.recv()).await.unwrap();
+        world.suspend("app.example").await;
+        answering
+    });
+    let (_, trailers) = read(response).await;
+    assert_eq!(ended(&trailers), (Code::PermissionDenied, "ORGANISATION_SUSPENDED".into()));
+    closed(&answering).await;
+    assert_eq!(world.journal(1).await.1[0].grpc_code, i32::from(Code::PermissionDenied));
 }

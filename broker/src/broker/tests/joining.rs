@@ -1,12 +1,12 @@
 //! From an invite to a certificate.
 
-use comity_identity::KeyPair;
+use comity_identity::{Invite, KeyPair};
 use comity_proto::enrolment::enrolment_client::EnrolmentClient;
 use comity_proto::enrolment::join_response::State;
 use comity_proto::enrolment::{GetRootRequest, RenewRequest};
 use comity_proto::membership::membership_client::MembershipClient;
 use comity_proto::membership::{
-    ApproveRequest, InviteRequest, Kind, ListAppsRequest, ListEnrolmentsRequest, ListNodesRequest,
+    ApproveRequest, InviteRequest, Kind, LiftRequest, ListAppsRequest, ListEnrolmentsRequest, ListNodesRequest,
     ListOrganisationsRequest, RejectRequest, SuspendRequest,
 };
 use comity_types::Digest;
@@ -132,6 +132,31 @@ async fn a_suspended_organisation_is_not_invited_and_its_open_invites_let_nobody
     let request =
         InviteRequest { trust_domain: ORG.into(), kind: Kind::App.into(), name: "b".into(), ttl_seconds: 3600 };
     assert_eq!(operator.invite(request).await.unwrap_err().code(), Code::InvalidArgument);
+}
+
+#[tokio::test]
+async fn an_invite_approves_nothing_while_its_operator_or_its_organisation_is_suspended() {
+    let scene = Scene::new().await;
+    scene.admit(ORG, Kind::Node, "n1").await;
+    let bob = scene.admit("fed.example", Kind::Operator, "bob").await;
+    let invite =
+        InviteRequest { trust_domain: ORG.into(), kind: Kind::App.into(), name: "mole".into(), ttl_seconds: 3600 };
+    let mut bobs = MembershipClient::new(scene.connect(&bob).await.unwrap());
+    let invite: Invite = bobs.invite(invite).await.unwrap().into_inner().invite.parse().unwrap();
+    let (key, mut ada) = (KeyPair::generate().unwrap(), scene.operator().await);
+    let suspend = |member: &str| SuspendRequest { member: member.into(), reason: "audit".into() };
+    let lift = |member: &str| LiftRequest { member: member.into() };
+
+    ada.suspend(suspend(bob.id.as_str())).await.unwrap();
+    let waits = scene.join(&invite, &key, None).await.unwrap();
+    assert!(matches!(waits, State::Pending(_)), "by a suspended operator: {waits:?}");
+    ada.suspend(suspend(ORG)).await.unwrap();
+    ada.lift(lift(bob.id.as_str())).await.unwrap();
+    let waits = scene.join(&invite, &key, None).await.unwrap();
+    assert!(matches!(waits, State::Pending(_)), "into a suspended organisation: {waits:?}");
+    ada.lift(lift(ORG)).await.unwrap();
+    let joined = scene.join(&invite, &key, None).await.unwrap();
+    assert!(matches!(joined, State::Issued(_)), "{joined:?}");
 }
 
 #[tokio::test]

@@ -34,7 +34,7 @@ fn fields(row: &Row) -> Vec<(&'static str, String)> {
         ("operator's seat", view::claim(operator.seat.as_ref(), ToString::to_string)),
         ("operator's controllers", view::controllers(operator)),
         ("operator's owners", view::owners(operator)),
-        ("sub-processors", view::claim(offer.sub_processors.as_ref(), |all| sub_processors(all))),
+        ("sub-processors", view::claim(offer.sub_processors.as_ref(), sub_processors)),
     ]);
     match &offer.terms {
         Some(terms) => fields.extend(term_fields(terms)),

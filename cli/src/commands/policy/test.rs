@@ -154,16 +154,20 @@ fn case_json(checked: &Checked) -> Value {
             "rule": reason.rule,
         })
     };
-    let mut view = json!({ "id": case.id, "about": case.about, "passed": passed(checked) });
-    match outcome {
-        Err(problem) => view["error"] = json!(problem),
-        Ok(outcome) => {
-            view["missing"] = json!(outcome.missing);
-            view["unexpected"] = outcome.unexpected.iter().map(reason).collect();
-            if let Some(end) = outcome.other_end {
-                view["expires_at"] = json!({ "expected": case.expires_at, "found": end });
-            }
+    let (error, missing, unexpected, end) = match outcome {
+        Err(problem) => (Some(problem), Vec::new(), Vec::new(), None),
+        Ok(Outcome { missing, unexpected, other_end }) => {
+            let end = other_end.map(|end| json!({ "expected": case.expires_at, "found": end }));
+            (None, missing.iter().collect(), unexpected.iter().map(reason).collect(), end)
         }
-    }
-    view
+    };
+    json!({
+        "id": case.id,
+        "about": case.about,
+        "passed": passed(checked),
+        "error": error,
+        "missing": missing,
+        "unexpected": unexpected,
+        "expires_at": end,
+    })
 }

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use comity_policy::Tables;
 use comity_policy::requirements::RequirementsError;
+use comity_policy::tables::licences::LicenceRule;
+use comity_policy::tables::presets::Preset;
 use comity_policy::tables::{TableError, TableName};
 use serde_json::json;
 use toml::Value;
@@ -12,6 +14,9 @@ use super::{name, rows};
 use crate::error::CliError;
 use crate::output::{Format, print_json, print_line};
 use crate::requirements::read_text;
+
+/// The fields of rows that hold places or blocs.
+const PLACES: [&str; 3] = ["member", "places", "territory"];
 
 /// What is wrong with a table: the row and the field, where they are known, and what would be right.
 #[derive(Debug, PartialEq)]
@@ -128,31 +133,34 @@ fn dangling(table: TableName, text: &str, tables: &Tables) -> Option<Mistake> {
         field: Some(field.to_owned()),
         problem: format!("{code:?} is in no table of {of} (hint: `comity table show {of}`)"),
     };
-    match table {
-        TableName::Presets => tables.presets.iter().find_map(|preset| {
-            let error = preset.requirements.clone().expand(tables).err()?;
-            let row = Some(preset.name.clone());
-            Some(match error {
-                RequirementsError::Field { path, problem } => Mistake { row, field: Some(path), problem },
-                RequirementsError::Needs { key, .. } => {
-                    Mistake { row, field: Some(key.to_owned()), problem: error.to_string() }
-                }
-                RequirementsError::Malformed(_) | RequirementsError::UnknownPreset { .. } => {
-                    Mistake { row, field: None, problem: error.to_string() }
-                }
-            })
-        }),
-        TableName::Licences => tables.licences.iter().find_map(|rule| {
-            let lost = rule.excluded_purposes.iter().find(|purpose| !tables.purposes.knows(purpose))?;
-            Some(unknown(&rule.licence, "excluded_purposes", lost, "purposes"))
-        }),
-        _ => ["member", "places", "territory"].iter().find_map(|field| {
-            rows.iter().find_map(|row| {
-                let lost = codes(row.fields.get(*field)?).into_iter().find(|code| !is_place(code, tables))?;
-                Some(unknown(&row.name, field, &lost, "places"))
-            })
-        }),
+    if let Some(mistake) =
+        tables.presets.iter().filter(|_| table == TableName::Presets).find_map(|it| unusable(it, tables))
+    {
+        return Some(mistake);
     }
+    let excluded = |rule: &LicenceRule| {
+        let lost = rule.excluded_purposes.iter().find(|purpose| !tables.purposes.knows(purpose))?;
+        Some(unknown(&rule.licence, "excluded_purposes", lost, "purposes"))
+    };
+    if let Some(mistake) = tables.licences.iter().filter(|_| table == TableName::Licences).find_map(excluded) {
+        return Some(mistake);
+    }
+    let of_row = |row: &rows::Row, field: &str| {
+        let lost = codes(row.fields.get(field)?).into_iter().find(|code| !is_place(code, tables))?;
+        Some(unknown(&row.name, field, &lost, "places"))
+    };
+    PLACES.iter().find_map(|field| rows.iter().find_map(|row| of_row(row, field)))
+}
+
+/// A preset that no requirements file could name.
+fn unusable(preset: &Preset, tables: &Tables) -> Option<Mistake> {
+    let error = preset.requirements.clone().expand(tables).err()?;
+    let (field, problem) = match error {
+        RequirementsError::Field { path, problem } => (Some(path), problem),
+        RequirementsError::Needs { key, .. } => (Some(key.to_owned()), error.to_string()),
+        RequirementsError::Malformed(_) | RequirementsError::UnknownPreset { .. } => (None, error.to_string()),
+    };
+    Some(Mistake { row: Some(preset.name.clone()), field, problem })
 }
 
 fn codes(value: &Value) -> Vec<String> {

@@ -57,12 +57,9 @@ fn chosen(table: TableName, rows: Vec<Row>, wanted: &str) -> Result<Vec<Row>, Cl
         let row = rows.into_iter().find(|row| known && row.name == country);
         return row.map(|row| vec![subdivision(row, wanted)]).ok_or_else(|| missing(table, wanted));
     }
-    let is_meant = |row: &&Row| match table {
-        TableName::Blocs => ["bloc", "member"].iter().any(|field| row.text(field) == wanted),
-        TableName::Classifications => row.text("scheme") == wanted,
-        _ => row.name == wanted,
-    };
-    let found: Vec<_> = rows.iter().filter(is_meant).cloned().collect();
+    let by: &[&str] = if table == TableName::Blocs { &["bloc", "member"] } else { &["scheme"] };
+    let is_meant = |row: &Row| row.name == wanted || by.iter().any(|field| row.text(field) == wanted);
+    let found: Vec<_> = rows.into_iter().filter(is_meant).collect();
     if found.is_empty() { Err(missing(table, wanted)) } else { Ok(found) }
 }
 

@@ -126,3 +126,27 @@ async fn a_call_after_the_connection_broke_connects_again() {
     retried.await.expect("the connection comes back");
     assert_eq!(world.connections(), 2);
 }
+
+#[tokio::test]
+async fn a_broker_that_breaks_off_in_the_middle_of_a_call_is_told_in_words_that_mend_it() {
+    let world = World::new().await;
+    let connection = Connection::open(&joined(&world).await).unwrap();
+    let mut client = EnrolmentClient::new(connection.channel());
+    client.get_root(GetRootRequest {}).await.unwrap();
+    world.desk.fall_silent();
+    let cut = async {
+        // Cut again and again: the call may not be on its way at once.
+        loop {
+            tokio::task::yield_now().await;
+            world.cut_connections();
+        }
+    };
+    let status = tokio::select! {
+        answer = client.get_root(GetRootRequest {}) => answer.unwrap_err(),
+        () = cut => unreachable!(),
+    };
+    let explained = explain(&status);
+    assert_eq!((explained.cause, explained.cause.reason()), (Cause::BrokenOff, Some("BROKER_BROKE_OFF")), "{status:?}");
+    assert!(explained.message.contains("the broker broke off"), "{explained:?}");
+    assert!(explained.hint.is_some_and(|hint| hint.contains("ask again")));
+}

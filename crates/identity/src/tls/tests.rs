@@ -190,6 +190,18 @@ fn a_server_is_not_verified_by_another_organisations_roots() {
 }
 
 #[test]
+fn a_server_that_another_organisation_forged_is_refused_by_a_client_that_holds_its_roots() {
+    let scene = Scene::new();
+    let forged = forged_by(&scene.org_b, "spiffe://federation.example/broker/b1");
+    let server = server_config(forged, scene.anchors.clone(), scene.clock.clone()).unwrap();
+    let expected = scene.federation.id("broker", "b1");
+    let client =
+        client_config(Arc::clone(&scene.node), expected, Arc::new(scene.org_b.anchors()), scene.clock.clone()).unwrap();
+    let refused = connect(&client, &server).unwrap_err();
+    assert!(refused.text().contains("UnknownOrganisation"), "{}", refused.text());
+}
+
+#[test]
 fn a_forged_server_with_the_right_name_is_refused() {
     let scene = Scene::new();
     let impostor = Organisation::new("federation.example");

@@ -24,6 +24,38 @@ pub(super) fn mistake(file: &Path, text: &str, error: &toml::de::Error) -> Mista
     }
 }
 
+pub(super) fn line_of(text: &str, keys: &[&str]) -> Option<usize> {
+    let (table, _) = DeTable::parse_recoverable(text);
+    let mut spans = Vec::new();
+    if let Some((first, rest)) = keys.split_first() {
+        follow_key(table.get_ref(), first, rest, &mut spans);
+    }
+    spans.last().map(|span| Place::of(text, span.start).line)
+}
+
+/// The spans of the values on the way along `keys`, as far as they are there.
+fn follow(value: &Spanned<DeValue<'_>>, keys: &[&str], spans: &mut Vec<Range<usize>>) {
+    let Some((first, rest)) = keys.split_first() else { return };
+    match value.get_ref() {
+        DeValue::Table(table) => follow_key(table, first, rest, spans),
+        DeValue::Array(array) => {
+            let found = first.parse().ok().and_then(|index: usize| array.get(index));
+            if let Some(item) = found {
+                spans.push(item.span());
+                follow(item, rest, spans);
+            }
+        }
+        DeValue::String(_) | DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) => {}
+    }
+}
+
+fn follow_key(table: &DeTable<'_>, key: &str, rest: &[&str], spans: &mut Vec<Range<usize>>) {
+    let found = table.iter().find(|(name, _)| name.get_ref() == key);
+    let Some((name, value)) = found else { return };
+    spans.push(name.span());
+    follow(value, rest, spans);
+}
+
 /// A place in a text.
 struct Place<'a> {
     line: usize,

@@ -83,7 +83,25 @@ fn what_is_not_toml_is_shown() {
 #[test]
 fn a_file_that_is_not_there_is_named() {
     let refused = load::<Sample>(Path::new("/nowhere/node.toml")).unwrap_err();
-    assert_eq!(refused.to_string(), "cannot read /nowhere/node.toml");
+    let text = crate::chain::text(&refused);
+    assert!(text.starts_with("cannot read /nowhere/node.toml: ") && text.contains("(hint: check the path"), "{text}");
+}
+
+#[test]
+fn a_folder_in_the_place_of_a_file_is_told_from_one_that_is_not_there() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(load::<Sample>(folder.path()).unwrap_err().to_string().contains("that is a folder"));
+}
+
+#[test]
+fn a_value_is_found_by_its_keys_and_what_is_missing_by_its_table() {
+    let text =
+        "listen = \"a\"\n[b.one]\nurl = \"x\"\n[[offers]]\nid = \"p\"\n[[offers]]\nid = \"q\"\nr.s = { t = 1 }\n";
+    let line = |keys: &str| line_of(text, &keys.split('.').collect::<Vec<_>>());
+    assert_eq!((line("listen"), line("b.one"), line("b.one.url")), (Some(1), Some(2), Some(3)));
+    assert_eq!((line("offers.0.id"), line("offers.1.id"), line("offers.1.r.s.t")), (Some(5), Some(7), Some(8)));
+    assert_eq!((line("b.one.key"), line("offers.1.gone"), line("offers.9")), (Some(2), Some(6), Some(4)));
+    assert_eq!((line("gone"), line_of("= [", &["x"])), (None, None));
 }
 
 #[test]
@@ -97,6 +115,11 @@ proptest::proptest! {
     #[test]
     fn no_text_makes_it_panic(text in "[a-z=\\[\\]{}\"\n.é#' 0-9]{0,80}") {
         drop(parse::<Sample>(Path::new("x.toml"), &text));
+    }
+
+    #[test]
+    fn no_text_makes_the_search_for_a_line_panic(text in "[a-c=\\[\\]{}\"\n. 0-9]{0,80}", keys in "[a-c0-9.]{0,8}") {
+        let _line = line_of(&text, &keys.split('.').collect::<Vec<_>>());
     }
 
     #[test]

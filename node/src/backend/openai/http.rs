@@ -54,7 +54,7 @@ pub enum SetupError {
     #[error("the API key holds characters that an HTTP header cannot carry")]
     Key,
     /// The URL cannot hold a path.
-    #[error("the URL {url} is not http:// or https://")]
+    #[error("the URL {url} is not http:// or https://\nhint: correct `url`")]
     Url {
         /// The URL.
         url: String,
@@ -78,7 +78,7 @@ impl Http {
         patience: Patience,
     ) -> Result<Self, SetupError> {
         if !matches!(base.scheme(), "http" | "https") {
-            return Err(SetupError::Url { url: base.to_string() });
+            return Err(SetupError::Url { url: shown(&base) });
         }
         let client = Client::builder()
             .tls_backend_preconfigured(tls(ca_file)?)
@@ -133,6 +133,18 @@ impl Http {
         url.set_path(&format!("{base}/v1/{path}"));
         url
     }
+}
+
+/// A URL as people may see it: without the credentials that some put into it.
+pub(crate) fn shown(url: &Url) -> String {
+    let mut text = url.clone();
+    let had_secret = !url.username().is_empty() || url.password().is_some();
+    // A URL that cannot hold a name and a password has none.
+    let _without = text.set_username("").and_then(|()| text.set_password(None));
+    text.set_query(None);
+    text.set_fragment(None);
+    let query = if url.query().is_some() { "?…" } else { "" };
+    if had_secret { text.as_str().replacen("://", "://…@", 1) + query } else { text.to_string() + query }
 }
 
 /// The next piece of a body, or a fault after `idle` of silence.
