@@ -163,10 +163,14 @@ fn unusable(preset: &Preset, tables: &Tables) -> Option<Mistake> {
     Some(Mistake { row: Some(preset.name.clone()), field, problem })
 }
 
+/// The codes of a field: one, several, or those that a licence's territory excludes.
 fn codes(value: &Value) -> Vec<String> {
-    match value.as_array() {
-        Some(values) => values.iter().map(rows::text).collect(),
-        None => vec![rows::text(value)],
+    match value {
+        Value::Array(values) => values.iter().map(rows::text).collect(),
+        Value::Table(territory) => territory.get("excluded").map(codes).unwrap_or_default(),
+        Value::String(_) | Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Datetime(_) => {
+            vec![rows::text(value)]
+        }
     }
 }
 
