@@ -186,3 +186,52 @@ fn a_preset_expands_visibly_and_an_unknown_one_names_those_there_are() {
     let _no = ends(&["policy", "check", "--offer", &offer, "--request", &request], NO, &["CLAIM_MISSING"]);
     let _no = ends(&["preset", "show", "eu-sovreign"], NO, &["eu-sovreign", "eu-sovereign, ", "comity preset list"]);
 }
+
+/// An example, once for each key that it shows commented out, with that key in the place of its own.
+fn uncommented(example: &str) -> Vec<(String, String)> {
+    let text = std::fs::read_to_string(shipped(example)).unwrap();
+    let key_of = |line: &str| {
+        let (key, _) = line.split_once(" = ")?;
+        key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_').then(|| key.to_owned())
+    };
+    let lines: Vec<&str> = text.lines().collect();
+    let commented = lines.iter().enumerate().filter_map(|(at, line)| Some((at, key_of(line.strip_prefix("# ")?)?)));
+    let with = |(at, key): (usize, String)| {
+        let own = lines.iter().take(at).rposition(|line| key_of(line).as_deref() == Some(&key));
+        let table = lines.iter().take(at).rposition(|line| line.starts_with('['));
+        let mut lines = lines.clone();
+        lines.splice(at..=at, lines[at].strip_prefix("# "));
+        if let Some(own) = own.filter(|own| Some(*own) > table) {
+            lines.remove(own);
+        }
+        (key, lines.join("\n"))
+    };
+    commented.map(with).collect()
+}
+
+#[test]
+fn what_the_examples_show_commented_out_is_accepted() {
+    let files = files();
+    let of = |example: &str, name: &str, place: usize| {
+        let all = uncommented(example);
+        assert!(all.len() > 5, "{example} shows {}", all.len());
+        for (key, text) in all {
+            // Either would be refused alone.
+            let text = if key == "accept_attested_runtimes" {
+                format!("no_exposure = ['US-CLOUD-ACT']\n{text}")
+            } else {
+                text
+            };
+            std::fs::write(files.path(name), text).unwrap();
+            let mut paths = paths(&files, "request.toml");
+            paths[place] = files.path(name);
+            let paths = paths.each_ref().map(String::as_str);
+            let answer =
+                super::comity(&["policy", "check", "--offer", paths[0], "--caller", paths[2], "--request", paths[3]]);
+            assert_ne!(answer.status, Some(FAULT), "{example}, {key}: {}", answer.talk);
+        }
+    };
+    of("deploy/node.example.toml", "node.toml", 0);
+    of("deploy/organisation.example.toml", "organisation.toml", 2);
+    of("deploy/requirements.example.toml", "requirements.toml", 3);
+}

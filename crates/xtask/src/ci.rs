@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 
 use crate::process::{cargo, run, step};
 use crate::tools::{self, Tools};
-use crate::{r#gen, layers, test};
+use crate::{r#gen, layers, reasons, test};
 
 /// Runs every check, and the tests unless they are left out.
 ///
@@ -16,6 +16,7 @@ use crate::{r#gen, layers, test};
 pub(crate) fn run_all(root: &Path, cache: &Path, skip_test: bool) -> Result<()> {
     step("formatting", || run(cargo(root).args(["fmt", "--all", "--check"])).context("run `cargo fmt --all`"))?;
     step("generated code", || r#gen::run(root, true))?;
+    step("reference of reasons", || reasons::run(root, true))?;
     step("layers", || layers::run(root))?;
     step("lints", || {
         run(cargo(root).args(["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]))

@@ -23,7 +23,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("comity-node", PROGRAM),
     ("comity-cli", PROGRAM),
     ("comity-tests", PROGRAM),
-    ("xtask", &[]),
+    ("xtask", &["comity-policy"]),
 ];
 /// What the SDK may import.
 const BELOW_CLIENT: &[&str] =

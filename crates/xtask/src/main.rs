@@ -3,8 +3,9 @@
 //! | command | what it does |
 //! |---|---|
 //! | `test` | prepares the foreign clients and servers, builds, runs every test |
-//! | `ci` | formatting, lints, docs, `gen --check`, `layers`, `buf lint`, then `test` |
+//! | `ci` | formatting, lints, docs, `gen --check`, `reasons --check`, `layers`, `buf lint`, then `test` |
 //! | `gen` | Rust from the `.proto` files |
+//! | `reasons` | docs/reasons.md from the list of reasons |
 //! | `layers` | who may import whom |
 //! | `bench` | measures the built programs |
 //!
@@ -22,6 +23,7 @@ mod ci;
 mod r#gen;
 mod layers;
 mod process;
+mod reasons;
 mod test;
 mod tools;
 
@@ -51,6 +53,12 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Write docs/reasons.md from the list of reasons and their cases.
+    Reasons {
+        /// Change nothing; fail if what is checked in is stale.
+        #[arg(long)]
+        check: bool,
+    },
     /// Check who imports whom.
     Layers,
     /// Measure the built programs.
@@ -71,6 +79,7 @@ fn main() -> ExitCode {
         Command::Test(options) => test::run(&root, &cache, &options),
         Command::Ci { skip_test } => ci::run_all(&root, &cache, skip_test),
         Command::Gen { check } => r#gen::run(&root, check),
+        Command::Reasons { check } => reasons::run(&root, check),
         Command::Layers => layers::run(&root),
         Command::Bench { bench } => bench::run(&root, &bench),
     };
