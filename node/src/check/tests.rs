@@ -60,6 +60,7 @@ async fn an_embedded_model_that_should_chat_and_a_server_that_is_down_are_found(
         backend = "small"
         capabilities = ["embed", "chat"]
         processing_locations = ["DE"]
+        sub_processors = []
         licence = "Apache-2.0"
         terms = "standard"
     "#;
@@ -104,6 +105,7 @@ model = "m"
 backend = "server"
 capabilities = ["chat"]
 processing_locations = ["DE"]
+sub_processors = []
 licence = "Apache-2.0"
 terms = "standard"
 "#;
