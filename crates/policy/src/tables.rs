@@ -163,3 +163,6 @@ impl Tables {
         preset.requirements.clone().expand(self).ok()
     }
 }
+
+#[cfg(test)]
+mod tests;

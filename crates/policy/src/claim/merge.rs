@@ -46,3 +46,6 @@ impl Merge for u8 {
         Some(*self.min(other))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -111,3 +111,6 @@ impl<T: Merge> Claim<T> {
         Fault::Revoked
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -128,6 +128,14 @@ fn codes(file: &RequirementsFile, tables: &Tables) -> Result<(), (String, String
         ("classifications", declared.classifications.len()),
         ("forbidden_sub_processors", demanded.forbidden_sub_processors.len()),
         ("required_certifications", demanded.required_certifications.len()),
+        (
+            "required_certifications.editions",
+            demanded.required_certifications.iter().map(|required| required.editions.len()).max().unwrap_or(0),
+        ),
+        (
+            "accept_attested_runtimes",
+            demanded.no_exposure.iter().map(|freedom| freedom.accept_attested_runtimes.len()).max().unwrap_or(0),
+        ),
         ("allowed_licences", demanded.allowed_licences.0.iter().map(BTreeSet::len).max().unwrap_or(0)),
     ];
     sizes.into_iter().try_for_each(|(path, found)| bounded(path, found))
@@ -158,3 +166,6 @@ fn levels(file: &RequirementsFile) -> Result<(), (String, String)> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

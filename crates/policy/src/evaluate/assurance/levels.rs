@@ -131,3 +131,6 @@ impl Level<'_> {
         findings.reject(code, self.path, field);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::Value;
 
+use super::facts::OF_OFFERS;
 use super::world::tables;
 use crate::Requirements;
 use crate::requirements::RequirementsTable;
@@ -72,6 +73,97 @@ const DECLARED: &[&str] = &[
     r#"{"classifications":[{"scheme":"NATO","level":"NATO RESTRICTED"}]}"#,
     r#"{"data_categories":["pd:Name"]}"#,
 ];
+
+/// What a demand or a declaration is held against, by its key: so that worlds change what is asked about.
+const READ_BY: &[(&str, &[&str])] = &[
+    (
+        "_processing_locations",
+        &["offer.processing_locations", "offer.sub_processors", "broker_places", "operator.dpf_participation"],
+    ),
+    ("_storage_locations", &["offer.storage_locations"]),
+    ("_access_locations", &["offer.access_locations", "operator.commercial_organisation"]),
+    ("_operator_seats", &["operator.seat", "operator.dpf_participation"]),
+    ("_controller_seats", &["operator.ownership", "operator.ultimate_controllers", "operator.seat"]),
+    (
+        "no_exposure",
+        &[
+            "offer.runtime",
+            "offer.sub_processors",
+            "operator.seat",
+            "operator.principal_place_of_business",
+            "operator.establishments",
+            "operator.ownership",
+            "operator.ultimate_controllers",
+        ],
+    ),
+    ("foreign_ownership", &["operator.ownership"]),
+    ("forbidden_sub_processors", &["offer.sub_processors"]),
+    ("transfer_basis_outside", &["offer.terms.transfer_basis", "offer.access_locations", "operator.dpf_participation"]),
+    ("max_content_retention_days", &["offer.terms.retention"]),
+    ("no_training", &["offer.terms.training_use", "caller.training_choices"]),
+    ("no_human_review", &["offer.terms.human_review"]),
+    ("no_content_logging", &["offer.terms.content_logging"]),
+    ("required_certifications", &["offer.terms.certifications", "offer.processing_locations"]),
+    ("min_seal", &["offer.seal"]),
+    ("min_cada_level", &["offer.cada_level"]),
+    ("min_gaiax_label", &["offer.gaiax_label"]),
+    ("min_safety_grade", &["offer.safety_grade"]),
+    ("allowed_licences", &["offer.licence"]),
+    ("allowed_governing_laws", &["offer.terms.governing_law"]),
+    ("min_liability_cap", &["offer.terms.liability_cap"]),
+    ("min_support", &["offer.terms.support"]),
+    ("min_availability_bp", &["offer.terms.availability_bp"]),
+    ("max_price", &["offer.price"]),
+    ("required_capabilities", &["offer.capabilities"]),
+    (
+        "purposes",
+        &[
+            "offer.terms.allowed_purposes",
+            "offer.terms.prohibited_purposes",
+            "offer.licence",
+            "caller.organisation_type",
+            "caller.seat",
+        ],
+    ),
+    (
+        "ai_act_tags",
+        &[
+            "caller.seat",
+            "caller.headquarters",
+            "caller.principal_place_of_business",
+            "offer.terms.high_risk",
+            "require.output_used_in",
+        ],
+    ),
+    (
+        "access_origins",
+        &[
+            "offer.terms.caller_rules.served",
+            "offer.terms.caller_rules.served_except",
+            "offer.terms.caller_rules.check",
+        ],
+    ),
+    ("classifications", &["offer.terms.classification_ceilings", "caller.trust_domain"]),
+    ("data_categories", &["offer.terms.accepted_data_categories"]),
+];
+
+/// The paths that a demand or a declaration is held against.
+pub(super) fn read_by(asked: &Value) -> Vec<String> {
+    if let Some(assured) = asked.get("min_assurance") {
+        let of_offer =
+            |path: &str| OF_OFFERS.iter().find(|(short, ..)| *short == path).map(|(_, path, _)| (*path).to_owned());
+        return assured
+            .as_object()
+            .unwrap()
+            .keys()
+            .map(|path| of_offer(path).unwrap_or_else(|| path.clone()))
+            .collect();
+    }
+    let keys = asked.as_object().unwrap().keys();
+    let of =
+        |key: &String| READ_BY.iter().find(|(end, _)| key.ends_with(end)).map(|(_, paths)| *paths).unwrap_or_default();
+    keys.flat_map(of).map(|path| (*path).to_owned()).collect()
+}
 
 /// One demand: a key with what belongs to it, or a level of assurance for one of the claims.
 pub(super) fn demand() -> impl Strategy<Value = Value> {

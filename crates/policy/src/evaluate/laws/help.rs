@@ -16,9 +16,8 @@ use crate::{Offer, Organisation};
 const TOGETHER: [(&str, &str); 2] =
     [("accept_retention_triggers", "max_content_retention_days"), ("accept_attested_runtimes", "no_exposure")];
 /// Keys that declare, and demand nothing.
-const DECLARED: [&str; 7] = [
-    "purposes", "ai_act_tags", "exceptions", "access_origins", "output_used_in", "classifications", "data_categories",
-];
+const DECLARED: [&str; 7] =
+    ["purposes", "ai_act_tags", "exceptions", "access_origins", "output_used_in", "classifications", "data_categories"];
 
 /// The offers of several worlds under the names of different nodes.
 fn named(worlds: &[World]) -> Vec<(Offer, Organisation)> {
@@ -32,7 +31,9 @@ fn named(worlds: &[World]) -> Vec<(Offer, Organisation)> {
 
 fn preferences() -> impl Strategy<Value = Preferences> {
     let places = proptest::collection::btree_map(
-        select(vec!["EU", "US", "GDPR-ADEQUATE", "FR"]).prop_map(|set| set.parse().unwrap()), 0..3_u8, 0..3,
+        select(vec!["EU", "US", "GDPR-ADEQUATE", "FR"]).prop_map(|set| set.parse().unwrap()),
+        0..3_u8,
+        0..3,
     );
     let seal = proptest::collection::btree_map(select(vec![Objective::Sov1, Objective::Sov2]), 0..3_u8, 0..3);
     (places, seal, 0..3_u8, 0..3_u8, 0..3_u8).prop_map(|(locations, seal, price, latency, carbon)| Preferences {

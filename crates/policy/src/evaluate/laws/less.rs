@@ -83,7 +83,8 @@ fn statements(claim: Value) -> Vec<Value> {
 ///   for a statute where they are stated.
 pub(super) fn is_beyond_l2(before: &Read, after: &Read) -> bool {
     let lost_one = |before: &crate::Organisation, after: &crate::Organisation| {
-        before.ownership.is_some() && before.ultimate_controllers.is_some()
+        before.ownership.is_some()
+            && before.ultimate_controllers.is_some()
             && after.ownership.is_some() != after.ultimate_controllers.is_some()
     };
     let lost_place = before.caller.headquarters.is_some() && after.caller.headquarters.is_none()

@@ -9,8 +9,8 @@ use proptest::sample::{Index, select};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::demands::{declared, demand};
-use super::facts::{GOOD, OF_OFFERS, OF_ORGANISATIONS, PLAIN};
+use super::demands::{declared, demand, read_by};
+use super::facts::{GOOD, OF_OFFERS, OF_ORGANISATIONS, PLAIN, TOGETHER};
 use crate::evaluate::Verdict;
 use crate::requirements::{RequirementsFile, RequirementsTable};
 use crate::tables::TableName;
@@ -18,18 +18,27 @@ use crate::{Capability, Offer, Organisation, Request, Requirements, Tables};
 
 /// Days around which something changes: of blocs, of laws, of certificates, of the claims here.
 pub(super) const DAYS: [&str; 9] = [
-    "2020-01-31", "2020-02-01", "2026-11-21", "2026-11-22", "2026-11-23", "2026-12-01", "2026-12-02", "2031-12-27",
+    "2020-01-31",
+    "2020-02-01",
+    "2026-11-21",
+    "2026-11-22",
+    "2026-11-23",
+    "2026-12-01",
+    "2026-12-02",
+    "2031-12-27",
     "2031-12-28",
 ];
 
 /// The tables that ship, with an auditor, a verifier, a licence whose territory binds callers too, and licences that
 /// ask for a number of users: `unstated = "below"` is a row's choice that lets silence pass, so that L2 is none of its
 /// business.
-pub(super) fn tables() -> &'static Tables {
+pub(in crate::evaluate) fn tables() -> &'static Tables {
     static TABLES: LazyLock<Tables> = LazyLock::new(|| {
         let more = "about = ''\ninstrument = ''\nsource = ''\nrecorded_at = 2026-11-23\nverified = true\n";
         let issuers = TableName::Issuers.builtin().to_owned()
-            + &format!("\n[[issuer]]\nid = 'AUDITOR'\nup_to = 'audited'\n{more}\n[[issuer]]\nid = 'VERIFIER'\nup_to = 'attested'\n{more}");
+            + &format!(
+                "\n[[issuer]]\nid = 'AUDITOR'\nup_to = 'audited'\n{more}\n[[issuer]]\nid = 'VERIFIER'\nup_to = 'attested'\n{more}"
+            );
         let both = "\n[[rule]]\nlicence = 'LicenseRef-Both'\nbinds = 'operator-and-caller'\nterritory = { excluded = ['EEA'] }\ninstrument = ''\nsource = ''\nrecorded_at = 2026-11-23\nverified = true\n";
         let licences = TableName::Licences.builtin().replace("unstated = \"below\"", "unstated = \"unknown\"") + both;
         let text = |name| match name {
@@ -82,7 +91,14 @@ impl World {
         }
     }
 
-    /// Everything but the requirements.
+    /// The paths of the claims that are not as in the good world.
+    pub(super) fn changed_claims(&self) -> Vec<String> {
+        let (mut good, mut own) = (Self(read(GOOD)), self.clone());
+        let paths = claims().into_iter().map(|(path, _)| path);
+        paths.filter(|path| own.at(path).is_some() && own.at(path) != good.at(path)).collect()
+    }
+
+    /// The same at another instant.
     pub(super) fn at_instant(&self, as_of: Timestamp) -> Self {
         let mut world = self.clone();
         world.set("as_of", json!(as_of.to_string()));
@@ -131,31 +147,77 @@ pub(super) fn claims() -> Vec<(String, &'static [&'static str])> {
 /// Something that is changed in a world.
 type Change = (String, Value);
 
+/// What decides which change it is, whatever the path.
+#[derive(Debug, Clone)]
+struct Dice {
+    value: Index,
+    other: Index,
+    statements: Option<Vec<Value>>,
+    rules: Value,
+}
+
 fn read(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
-fn claim() -> impl Strategy<Value = Change> {
-    (select(claims()), any::<Index>(), any::<Index>(), circumstances()).prop_map(|((path, values), one, two, stated)| {
-        let value = |index: &Index| read(index.get::<&str>(values));
-        let stated = match stated {
-            None => Value::Null,
-            Some(mut statements) => {
-                let last = statements.len() - 1;
-                for (number, statement) in statements.iter_mut().enumerate() {
-                    statement["value"] = value(if number == last { &one } else { &two });
-                }
-                if last == 0 && statements[0].as_object().is_some_and(|fields| fields.len() == 1) {
-                    statements.remove(0)["value"].take()
-                } else if last == 0 {
-                    statements.remove(0)
-                } else {
-                    json!({ "statements": statements })
-                }
-            }
+fn dice() -> impl Strategy<Value = Dice> {
+    (any::<Index>(), any::<Index>(), circumstances(), ownership_rules())
+        .prop_map(|(value, other, statements, rules)| Dice { value, other, statements, rules })
+}
+
+impl Dice {
+    fn change(self, path: &str) -> Change {
+        let claims = claims();
+        let claim = claims.iter().find(|(claim, _)| claim == path).map(|(_, values)| *values);
+        let plain = PLAIN.iter().find(|(plain, _)| *plain == path).map(|(_, values)| *values);
+        let value = match (claim, plain) {
+            (Some(values), _) => self.claim(values),
+            (None, Some(values)) => read(self.value.get::<&str>(values)),
+            (None, None) if path == RULES => self.rules,
+            (None, None) => panic!("nothing is known of {path}"),
         };
-        (path, stated)
+        (path.to_owned(), value)
+    }
+
+    fn claim(self, values: &[&str]) -> Value {
+        let Some(mut statements) = self.statements else { return Value::Null };
+        let last = statements.len() - 1;
+        for (number, statement) in statements.iter_mut().enumerate() {
+            let which = if number == last { &self.value } else { &self.other };
+            statement["value"] = read(which.get::<&str>(values));
+        }
+        match statements.as_mut_slice() {
+            [Value::Object(fields)] if fields.len() == 1 => fields["value"].take(),
+            [one] => one.take(),
+            _ => json!({ "statements": statements }),
+        }
+    }
+}
+
+const RULES: &str = "offer.terms.caller_rules.ownership";
+
+/// A change of anything.
+fn anything() -> impl Strategy<Value = Vec<Change>> {
+    let paths = claims().into_iter().map(|(path, _)| path);
+    let all: Vec<_> = paths.chain(PLAIN.iter().map(|(path, _)| (*path).to_owned())).chain([RULES.to_owned()]).collect();
+    (select(all), dice()).prop_map(|(path, dice)| vec![dice.change(&path)])
+}
+
+/// Something that is asked, and a change of what it is held against.
+fn asked() -> impl Strategy<Value = Vec<Change>> {
+    let asked = prop_oneof![4 => demand().boxed(), 1 => declared().boxed()];
+    (asked, proptest::collection::vec((any::<Index>(), dice()), 0..4)).prop_map(|(asked, picks)| {
+        let paths = read_by(&asked);
+        let keys = asked.as_object().unwrap().iter().map(|(key, value)| (format!("require.{key}"), value.clone()));
+        let picks = picks.into_iter().filter(|_| !paths.is_empty());
+        keys.chain(picks.map(|(which, dice)| dice.change(which.get::<String>(&paths)))).collect()
     })
+}
+
+/// Changes of things that are held against one another.
+fn together() -> impl Strategy<Value = Vec<Change>> {
+    (select(TOGETHER), proptest::collection::vec(dice(), 3))
+        .prop_map(|(paths, dice)| paths.iter().zip(dice).map(|(path, dice)| dice.change(path)).collect())
 }
 
 /// How a claim is stated: not at all, or by one or two statements, each with or without dates, assurance and so on.
@@ -190,46 +252,44 @@ fn circumstances() -> impl Strategy<Value = Option<Vec<Value>>> {
     ]
 }
 
-fn plain() -> impl Strategy<Value = Change> {
-    (select(PLAIN), any::<Index>()).prop_map(|((path, values), which)| ((*path).to_owned(), read(which.get::<&str>(values))))
-}
-
 /// A rule on ownership, with all that it may say.
-fn ownership_rules() -> impl Strategy<Value = Change> {
+fn ownership_rules() -> impl Strategy<Value = Value> {
     let target = select(vec![r#""places-not-served""#, r#"["US","CN"]"#, r#"["EU"]"#, r#"{"lists":["SDN"]}"#]);
     let interests = select(vec!["[]", r#"["shareholding"]"#, r#"["voting-rights","golden-share"]"#]);
-    let in_force = select(vec!["[]", r#"[{"until":"2026-11-22"},{"from":"2026-12-01"}]"#, r#"[{"from":"2026-11-22"}]"#]);
+    let in_force =
+        select(vec!["[]", r#"[{"until":"2026-11-22"},{"from":"2026-12-01"}]"#, r#"[{"from":"2026-11-22"}]"#]);
     let rule = (
         (target, select(vec!["ownership", "control", "either"]), interests, in_force),
-        (select(vec!["more-than", "at-least"]), select(vec![2_500, 5_000]), any::<bool>(), select(vec!["cascade", "look-through"])),
+        (
+            select(vec!["more-than", "at-least"]),
+            select(vec![2_500, 5_000]),
+            any::<bool>(),
+            select(vec!["cascade", "look-through"]),
+        ),
     );
     proptest::collection::vec(rule, 1..3).prop_map(|rules| {
-        let rules = rules.into_iter().enumerate().map(|(index, ((target, test, interests, in_force), (comparison, bp, aggregate, indirect)))| {
-            json!({
-                "id": format!("R{index}"), "target": read(target), "test": test, "interests": read(interests),
-                "in_force": read(in_force), "comparison": comparison, "threshold_bp": bp, "aggregate": aggregate,
-                "indirect": indirect,
+        rules
+            .into_iter()
+            .enumerate()
+            .map(|(index, ((target, test, interests, in_force), (comparison, bp, aggregate, indirect)))| {
+                json!({
+                    "id": format!("R{index}"), "target": read(target), "test": test, "interests": read(interests),
+                    "in_force": read(in_force), "comparison": comparison, "threshold_bp": bp, "aggregate": aggregate,
+                    "indirect": indirect,
+                })
             })
-        });
-        ("offer.terms.caller_rules.ownership".to_owned(), rules.collect())
+            .collect()
     })
 }
 
 /// The good world with a few changes, and with some demands of its own.
 pub(super) fn world() -> impl Strategy<Value = World> {
-    let change = prop_oneof![6 => claim(), 2 => plain(), 1 => ownership_rules()];
-    let changes = proptest::collection::vec(change, 0..5);
-    let says = (proptest::collection::vec(demand(), 0..5), proptest::collection::vec(declared(), 0..2));
+    let change = prop_oneof![4 => asked(), 2 => together(), 1 => anything()];
     let as_of = prop_oneof![3 => Just("2026-11-22"), 1 => select(DAYS.to_vec())];
-    (changes, says, as_of).prop_map(|(changes, (demands, declared), as_of)| {
+    (proptest::collection::vec(change, 0..4), as_of).prop_map(|(changes, as_of)| {
         let mut world = World(read(GOOD));
-        for (path, value) in changes {
+        for (path, value) in changes.into_iter().flatten() {
             world.set(&path, value);
-        }
-        for says in demands.into_iter().chain(declared) {
-            for (key, value) in says.as_object().unwrap() {
-                world.set(&format!("require.{key}"), value.clone());
-            }
         }
         world.set("as_of", as_of.into());
         world

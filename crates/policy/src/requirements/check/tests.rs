@@ -1,0 +1,130 @@
+use super::*;
+use crate::requirements::RequirementsError;
+
+/// The field that is wrong, and the problem.
+fn error(text: &str) -> String {
+    match RequirementsFile::from_toml(text, Tables::builtin().unwrap()).expect_err(text) {
+        RequirementsError::Field { path, problem } => format!("{path}: {problem}"),
+        other => panic!("{other:?}: {text}"),
+    }
+}
+
+#[test]
+fn every_list_of_places_is_read_against_the_tables() {
+    let keys = [
+        "allowed_processing_locations",
+        "allowed_storage_locations",
+        "allowed_access_locations",
+        "allowed_operator_seats",
+        "allowed_controller_seats",
+        "transfer_basis_outside",
+        "allowed_governing_laws",
+        "forbidden_processing_locations",
+        "forbidden_storage_locations",
+        "forbidden_access_locations",
+        "forbidden_controller_seats",
+    ];
+    for key in keys {
+        assert!(error(&format!("{key} = ['EU', 'UK']")).starts_with(&format!("{key}: \"UK\" is no place")), "{key}");
+        let bloc = error(&format!("{key} = ['EU-LAWS']"));
+        assert!(bloc.contains("table of blocs") && bloc.contains("EU-LAWS"), "{bloc}");
+    }
+    assert!(
+        error("foreign_ownership = { home = ['UK'], individual_bp = 1, aggregate_bp = 1 }").contains("home: \"UK\"")
+    );
+    for key in ["access_origins", "output_used_in"] {
+        assert!(error(&format!("{key} = ['DE-XX']")).contains("DE-XX"), "{key}");
+    }
+}
+
+#[test]
+fn codes_are_those_of_the_tables() {
+    let wrong = [
+        ("purposes = ['dpv:Nothing']", "purposes: \"dpv:Nothing\"", "purposes"),
+        ("ai_act_tags = ['eu-aiact:A6']", "ai_act_tags: \"eu-aiact:A6\"", "statutes"),
+        ("exceptions = ['because']", "exceptions: \"because\"", "statutes"),
+        ("no_exposure = ['US-LAW']", "no_exposure: \"US-LAW\"", "regimes"),
+        ("classifications = [{ scheme = 'X', level = 'Y' }]", "classifications.scheme: \"X\"", "classifications"),
+        ("classifications = [{ scheme = 'UK-GSC', level = 'Y' }]", "classifications.level: \"Y\"", "OFFICIAL"),
+        ("required_certifications = [{ scheme = 'X' }]", "required_certifications.scheme: \"X\"", "certifications"),
+        ("required_certifications = [{ scheme = 'SOC2', level = 'type-3' }]", "level: \"type-3\"", "type-2"),
+        ("min_assurance = { seats = 'audited' }", "min_assurance: \"seats\"", "operator.seat"),
+    ];
+    for (text, field, right) in wrong {
+        let error = error(text);
+        assert!(error.contains(field) && error.contains(right), "{error}");
+    }
+}
+
+#[test]
+fn levels_and_shares_are_within_their_scales() {
+    let wrong = [
+        ("min_seal = { SOV-3 = 5 }", "min_seal.SOV-3: 5"),
+        ("min_cada_level = 0", "min_cada_level: 0"),
+        ("min_cada_level = 5", "outside 1 to 4"),
+        ("min_gaiax_label = 4", "outside 1 to 3"),
+        ("min_availability_bp = 10001", "min_availability_bp: 10001"),
+        ("foreign_ownership = { home = ['EU'], individual_bp = 10001, aggregate_bp = 1 }", "individual_bp: 10001"),
+        ("foreign_ownership = { home = ['EU'], individual_bp = 1, aggregate_bp = 10001 }", "aggregate_bp: 10001"),
+    ];
+    for (text, field) in wrong {
+        assert!(error(text).contains(field), "{}", error(text));
+    }
+}
+
+#[test]
+fn lists_have_a_bound() {
+    let many = |entry: &dyn Fn(usize) -> String| (0..=MAX_ENTRIES).map(entry).collect::<Vec<_>>().join(", ");
+    let quoted = many(&|index| format!("'{index}'"));
+    let lists = [
+        ("data_categories", format!("data_categories = [{quoted}]")),
+        ("forbidden_sub_processors", format!("forbidden_sub_processors = [{quoted}]")),
+        ("allowed_licences", format!("allowed_licences = [{quoted}]")),
+        ("accept_attested_runtimes", format!("no_exposure = ['US-CLOUD-ACT']\naccept_attested_runtimes = [{quoted}]")),
+        (
+            "required_certifications.editions",
+            format!("required_certifications = [{{ scheme = 'SOC2', editions = [{quoted}] }}]"),
+        ),
+        ("purposes", format!("purposes = [{quoted}]")),
+        (
+            "required_certifications",
+            format!(
+                "required_certifications = [{}]",
+                many(&|days| format!("{{ scheme = 'SOC2', max_age_days = {days} }}"))
+            ),
+        ),
+        (
+            "classifications",
+            format!(
+                "classifications = [{}]",
+                many(&|index| format!("{{ scheme = 'UK-GSC', level = 'SECRET', caveats = ['{index}'] }}"))
+            ),
+        ),
+        (
+            "forbidden_access_locations",
+            format!("forbidden_access_locations = [{}]", many(&|index| format!("'X-{}'", index))),
+        ),
+    ];
+    for (key, text) in lists {
+        assert!(error(&text).starts_with(&format!("{key}: has 257 entries, at most 256")), "{}", error(&text));
+    }
+}
+
+#[test]
+fn files_demand_and_declare_what_either_of_them_does() {
+    let read = |text| RequirementsFile::from_toml(text, Tables::builtin().unwrap()).unwrap();
+    let one = read(
+        "purposes = ['dpv:CustomerCare']\nno_training = true\nmin_seal = { SOV-1 = 2, SOV-2 = 4 }\nprefer = { price = 1 }",
+    );
+    let other = read(
+        "purposes = ['dpv:Purpose']\noutput_used_in = ['DE']\nno_human_review = true\nmin_seal = { SOV-1 = 3 }\nmax_content_retention_days = 3\nprefer = { latency = 2 }",
+    );
+    let both = one.clone().meet(other.clone());
+    assert_eq!((both.declared.purposes.len(), both.declared.output_used_in.len()), (2, 1));
+    assert!(both.requirements.no_training && both.requirements.no_human_review);
+    assert_eq!(both.requirements.min_seal.values().copied().collect::<Vec<_>>(), [3, 4]);
+    assert_eq!(both.prefer, one.prefer, "what is preferred is the first one's that prefers anything");
+    assert_eq!(read("").meet(other.clone()).prefer, other.prefer);
+    let keys: Vec<_> = both.requirements.without_each().into_iter().map(|(key, _)| key).collect();
+    assert_eq!(keys, ["max_content_retention_days", "no_training", "no_human_review", "min_seal"]);
+}

@@ -1,0 +1,193 @@
+use comity_types::Timestamp;
+
+use super::blocs::{Membership, Reach, Scope};
+use super::*;
+
+fn membership(place: &str, set: &str, day: &str) -> Membership {
+    let tables = Tables::builtin().unwrap();
+    let day: Timestamp = day.parse().unwrap();
+    tables.blocs.membership(&tables.places, &place.parse().unwrap(), &set.parse().unwrap(), Reach::Within, day)
+}
+
+fn is_in(place: &str, set: &str, day: &str) -> bool {
+    matches!(membership(place, set, day), Membership::Yes(_))
+}
+
+#[test]
+fn the_tables_that_ship_can_be_read() {
+    let tables = Tables::builtin().unwrap();
+    for preset in &tables.presets {
+        let error = preset.requirements.clone().expand(tables).err();
+        assert!(error.is_none(), "{}: {error:?}", preset.name);
+    }
+    let purposes = tables
+        .licences
+        .iter()
+        .flat_map(|rule| rule.excluded_purposes.iter().chain(rule.grants.iter().flat_map(|grant| &grant.purposes)));
+    assert_eq!(purposes.filter(|purpose| !tables.purposes.knows(purpose)).count(), 0);
+    let sets = tables.licences.iter().flat_map(|rule| rule.territory.iter().flat_map(|one| &one.excluded));
+    let sets = sets.chain(tables.statutes.iter().flat_map(|row| &row.territory));
+    for set in sets {
+        assert!(
+            set.place().map_or_else(|| tables.blocs.knows(set.as_str()), |place| tables.places.knows(&place)),
+            "{set}"
+        );
+    }
+    for (_, rows) in tables.blocs.iter() {
+        assert_eq!(rows.iter().find(|row| !tables.places.knows(&row.member)), None);
+    }
+    for regime in tables.regimes.iter() {
+        assert!(regime.places.iter().all(|place| tables.places.knows(place)), "{}", regime.id);
+    }
+}
+
+#[test]
+fn sizes_of_blocs_are_what_everybody_counts() {
+    let tables = Tables::builtin().unwrap();
+    let count = |bloc: &str| {
+        let rows = tables.blocs.iter().find(|(name, _)| *name == bloc).unwrap().1;
+        rows.iter().filter(|row| row.to.is_none()).count()
+    };
+    assert_eq!((count("EU"), count("EEA"), count("EFTA")), (34, 37, 4));
+    assert_eq!((count("NATO"), count("CPTPP"), count("ASEAN"), count("G7"), count("FVEY")), (32, 12, 11, 7, 5));
+}
+
+#[test]
+fn memberships_begin_and_end_on_their_days() {
+    assert!(is_in("GB", "EU", "2020-01-31") && !is_in("GB", "EU", "2020-02-01"));
+    assert!(is_in("GB", "GDPR-ADEQUATE", "2031-12-27") && !is_in("GB", "GDPR-ADEQUATE", "2031-12-28"));
+    assert!(!is_in("BR", "GDPR-ADEQUATE", "2026-01-26") && is_in("BR", "GDPR-ADEQUATE", "2026-01-27"));
+    assert!(!is_in("SE", "NATO", "2024-03-06") && is_in("SE", "NATO", "2024-03-07"));
+    assert!(!is_in("GB", "CPTPP", "2024-12-14") && is_in("GB", "CPTPP", "2024-12-15"));
+    assert!(!is_in("TL", "ASEAN", "2025-10-25") && is_in("TL", "ASEAN", "2025-10-26"));
+    assert!(!is_in("SA", "BRICS", "2026-11-22"));
+}
+
+#[test]
+fn adequacy_is_not_membership_and_a_row_for_some_is_neither_yes_nor_no() {
+    let today = "2026-11-22";
+    assert!(!is_in("NO", "EU", today) && !is_in("CH", "EU", today) && !is_in("CH", "EEA", today));
+    assert!(matches!(membership("US", "GDPR-ADEQUATE", today), Membership::Scoped(Scope::DpfParticipation, _)));
+    assert!(matches!(membership("CA", "GDPR-ADEQUATE", today), Membership::Scoped(Scope::CommercialOrganisation, _)));
+    assert_eq!(membership("DE", "NO-SUCH", today), Membership::UnknownBloc);
+    assert!(is_in("DE-HE", "DE", today) && is_in("DE-HE", "EU", today) && !is_in("DE", "DE-HE", today));
+}
+
+/// What is wrong with the tables if one of them is this text; the whole chain.
+fn error(table: TableName, text: &str) -> String {
+    let error = Tables::parse(|name| if name == table { text } else { name.builtin() }).expect_err(text);
+    let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+    format!("{error}: {source}")
+}
+
+#[test]
+fn a_table_that_cannot_be_read_is_named_with_the_line_and_the_key() {
+    for table in TableName::ALL {
+        let error = error(*table, "\n\nnonsense = 1");
+        assert!(error.starts_with(&format!("the table of {} cannot be read", table.as_str())), "{error}");
+        assert!(error.contains("line 3") && error.contains("nonsense"), "{error}");
+    }
+}
+
+const FROM: &str = "instrument = ''\nsource = ''\nrecorded_at = 2026-01-01\nverified = false\n";
+
+#[test]
+fn a_broken_row_is_named_with_the_table_and_the_field() {
+    let provenance = "provenance = { instrument = '', source = '', recorded_at = 2026-01-01, verified = false }\n";
+    let bloc = "[[bloc]]\nbloc = 'EU'\nmember = 'DE'\n";
+    let regime = "[[regime]]\nid = 'R'\n";
+    let tag = "[[use]]\ntag = 'T'\nabout = ''\neffect = 'prohibited'\n";
+    let rule = "[[rule]]\nlicence = 'L'\nbinds = 'operator'\n";
+    let scheme = "[[scheme]]\nscheme = 'S'\n";
+    let preset = "[[preset]]\nname = 'P'\nabout = ''\n";
+    let backwards = "{ from = 2020-01-01, until = 2019-01-01 }";
+    let grant =
+        format!("[[rule.grants]]\nid = ''\nseats = []\norganisation_types = []\npurposes = []\nin_force = {backwards}");
+    let purpose = |id: &str, broader: &str| format!("[[purpose]]\nid = '{id}'\nbroader = [{broader}]\n");
+    let twice = |row: &str| format!("{row}{row}");
+    use TableName::{
+        Blocs, Certifications, Classifications, Issuers, Licences, Places, Presets, Purposes, Regimes, Statutes,
+    };
+    let rows = [
+        (Places, format!("countries = 'DE Xx'\nalias = {{}}\n{provenance}"), "Xx: "),
+        (
+            Places,
+            format!("countries = 'DE'\nalias = {{}}\nsubdivisions = {{ FR = 'IDF' }}\n{provenance}"),
+            "FR: subdivisions of a country",
+        ),
+        (Places, format!("countries = 'DE'\nalias = {{ FR-GF = 'GF' }}\n{provenance}"), "GF: an alias of a country"),
+        (Blocs, format!("{bloc}from = 2020-01-01\nto = 2019-01-01\n{FROM}"), "EU DE: `from` must be before `to`"),
+        (Blocs, format!("[[bloc]]\nbloc = 'FR'\nmember = 'DE'\n{FROM}"), "FR DE: `bloc` cannot have a place's name"),
+        (
+            Purposes,
+            format!("{provenance}{}{}", purpose("a", "'b'"), purpose("b", "'a'")),
+            "a: `broader`: it is its own ancestor",
+        ),
+        (Purposes, format!("{provenance}{}", purpose("a", "'b'")), "a: `broader`: b has no row"),
+        (Purposes, format!("{provenance}{}", twice(&purpose("a", ""))), "a: `id` stands twice"),
+        (
+            Regimes,
+            format!("{regime}in_force = [{{}}]\nplaces = []\nnexus = ['seat']\n{FROM}"),
+            "R: `places` and `nexus`",
+        ),
+        (
+            Regimes,
+            format!("{regime}in_force = []\nplaces = ['US']\nnexus = ['seat']\n{FROM}"),
+            "R: `in_force` must hold",
+        ),
+        (
+            Regimes,
+            twice(&format!("{regime}in_force = [{{}}]\nplaces = ['US']\nnexus = ['seat']\n{FROM}")),
+            "R: `id` stands twice",
+        ),
+        (
+            Statutes,
+            format!("{tag}territory = ['EU']\nin_force = {backwards}\n{FROM}"),
+            "T: `in_force`: `from` must be before",
+        ),
+        (Statutes, format!("{tag}territory = []\nin_force = {{}}\n{FROM}"), "T: `territory` must not be empty"),
+        (Statutes, twice(&format!("{tag}territory = ['EU']\nin_force = {{}}\n{FROM}")), "T: `tag` stands twice"),
+        (Licences, format!("{rule}{FROM}{grant}"), "L: `grants.in_force`: `from` must be before"),
+        (Licences, twice(&format!("{rule}{FROM}")), "L: `licence` stands twice"),
+        (Certifications, twice(&format!("{scheme}max_age_days = 365\n{FROM}")), "S: `scheme` stands twice"),
+        (
+            Classifications,
+            format!("{scheme}levels = ['A']\nown_organisation_only = ['B']\n{FROM}"),
+            "S: `own_organisation_only`: there is no level B",
+        ),
+        (Classifications, twice(&format!("{scheme}levels = ['A']\n{FROM}")), "S: `scheme` stands twice"),
+        (
+            Classifications,
+            format!(
+                "{scheme}levels = ['A']\n{FROM}[[equivalence]]\nscheme = 'S'\nlevel = 'A'\nsame_as_scheme = 'S'\nsame_as_level = 'C'\n{FROM}"
+            ),
+            "S: an equivalence names the level C",
+        ),
+        (
+            Issuers,
+            twice(&format!("[[issuer]]\nid = 'I'\nabout = ''\nup_to = 'audited'\n{FROM}")),
+            "I: `id` stands twice",
+        ),
+        (Presets, twice(&format!("{preset}requirements = {{}}\n{FROM}")), "P: `name` stands twice"),
+        (
+            Presets,
+            format!("{preset}requirements = {{ preset = ['Q'] }}\n{FROM}"),
+            "P: `requirements.preset`: a preset names no preset",
+        ),
+    ];
+    for (table, text, problem) in rows {
+        let error = error(table, &text);
+        assert!(error.starts_with(&format!("the table of {}: {problem}", table.as_str())), "{error}\n{problem}");
+    }
+}
+
+#[test]
+fn the_digest_is_that_of_all_tables() {
+    let builtin = Tables::builtin().unwrap().digest();
+    assert_eq!(builtin, Tables::parse(TableName::builtin).unwrap().digest());
+    for table in TableName::ALL {
+        let changed = format!("{}\n# changed\n", table.builtin());
+        let other = Tables::parse(|name| if name == *table { &changed } else { name.builtin() }).unwrap();
+        assert_ne!(other.digest(), builtin, "{table:?}");
+    }
+}
