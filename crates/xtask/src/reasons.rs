@@ -1,6 +1,8 @@
 //! `cargo xtask reasons`: docs/reasons.md, from the list of codes in `comity-policy` and the case of each in
 //! tests/cases/reasons.toml. The cases are evaluated, so that no example is an invention.
 
+mod node;
+
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -28,7 +30,7 @@ const HEAD: &str = "\
 Every reason for which an offer may be refused. The list is closed: another code is another version of the schema. A
 refusal shows all of them, never the first alone, as `CODE(subject)` with the field that was read, what was found there
 and what would have been accepted. The side says on whose behalf: a code that is about a fact is given by whichever
-side reads the fact.
+side reads the fact. What mends it stands for both: what the caller can do, and what the node's operator can.
 
 Each example is a case of [tests/cases/reasons.toml](../tests/cases/reasons.toml); `comity policy test` runs it.
 ";
@@ -81,22 +83,10 @@ fn index(codes: &[ReasonCode]) -> String {
 }
 
 fn entry(code: ReasonCode, example: &str) -> String {
-    let (side, meaning, hint) = (code.side().as_str(), code.meaning(), code.hint());
+    let (side, meaning, hint, node) = (code.side().as_str(), code.meaning(), code.hint(), node::for_node(code));
     format!(
-        "### {code}\n\n{meaning}\n\n- Side: {side}\n- Example: {example}\n- To mend it: {hint}.\n- {}\n\n",
-        mending(code)
+        "### {code}\n\n{meaning}\n\n- Side: {side}.\n- Example: {example}\n- The caller: {hint}.\n- The node: {node}.\n\n"
     )
-}
-
-/// Whose move it is: what the caller can do, and what the node's operator can.
-const fn mending(code: ReasonCode) -> &'static str {
-    match code.side() {
-        Side::Caller => "Who: the caller owns the requirement; the operator owns the fact, and may state another one.",
-        Side::Node => "Who: the operator owns the term; the caller owns what it declares and states of itself.",
-        Side::Licence => "Who: neither may waive a licence; another model or another operator may do.",
-        Side::Statute => "Who: neither may waive a law; the caller owns what it declares of the use.",
-        Side::Federation => "Who: the operator publishes offers; the federation's operators decide on members.",
-    }
 }
 
 /// What the code's case says, and the reason that comes of it.
