@@ -84,11 +84,12 @@ const fn name(capability: Capability) -> &'static str {
 }
 
 fn hint(fault: &Fault, capability: Capability) -> String {
-    match fault {
-        Fault::Refused { .. } | Fault::Malformed { .. } | Fault::Unsupported { .. } => format!(
+    let unfit = matches!(fault, Fault::Refused { .. } | Fault::Malformed { .. } | Fault::Unsupported { .. });
+    if unfit {
+        return format!(
             "the server may have no such model or path, or the model may not {}: correct `url`, `backend_model` or `capabilities`",
             name(capability)
-        ),
-        _ => super::hint(fault).to_owned(),
+        );
     }
+    super::hint(fault).to_owned()
 }
