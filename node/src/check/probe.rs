@@ -60,7 +60,7 @@ fn greeting() -> ChatPayload {
 
 /// A status of failure passes through a backend as an answer; here it is none.
 async fn forward(backend: &dyn Backend, model: &str) -> Result<(), Fault> {
-    let payload = ForwardPayload { format: FORWARDED_FORMAT.to_owned(), body: FORWARDED.into(), ..Default::default() };
+    let payload = ForwardPayload { format: FORWARDED_FORMAT.to_owned(), body: FORWARDED.into() };
     let mut pieces = backend.forward(model, payload).await?;
     let first = pieces.next().await.transpose()?.ok_or(Fault::Truncated)?;
     match u16::try_from(first.status) {
