@@ -9,7 +9,12 @@ use clap::{Parser, Subcommand};
 use comity_broker::{Broker, Config, config, data_dir};
 use comity_runtime::{chain, shutdown, telemetry};
 
+/// Exit status where the command line or the configuration is wrong.
+const USAGE: u8 = 2;
+
 /// The broker of a Comity federation.
+///
+/// Exits with 0 when it is done, 1 when it cannot start or go on, 2 when the command line or the configuration is wrong.
 #[derive(Debug, Parser)]
 #[command(name = "comity-broker", version, about)]
 struct Arguments {
@@ -43,9 +48,14 @@ fn main() -> ExitCode {
         Err(error) => {
             // Without stderr there is nobody left to tell.
             let _told = writeln!(std::io::stderr(), "error: {}", chain::text(error.as_ref())).is_ok();
-            ExitCode::FAILURE
+            status(&error)
         }
     }
+}
+
+/// As clap ends on wrong usage: what a wrong configuration says is mended by a person, not by a new start.
+fn status(error: &anyhow::Error) -> ExitCode {
+    if error.is::<config::ConfigError>() { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
 }
 
 fn check(path: &Path) -> anyhow::Result<()> {

@@ -21,7 +21,12 @@ use crate::registry::enrolments::Refused as EnrolmentRefused;
 
 /// A field of a request that cannot be used.
 pub(crate) fn invalid(field: &str, problem: impl std::fmt::Display) -> Status {
-    failure(Code::InvalidArgument, "INVALID_FIELD", format!("{field}: {problem}"), vec![("field".into(), field.into())])
+    failure(Code::InvalidArgument, "INVALID_FIELD", located(field, problem), vec![("field".into(), field.into())])
+}
+
+/// A problem after its field; the message as a whole has none.
+pub(crate) fn located(field: &str, problem: impl std::fmt::Display) -> String {
+    if field.is_empty() { problem.to_string() } else { format!("{field}: {problem}") }
 }
 
 /// Reads a text field into its type.

@@ -35,12 +35,18 @@ fn check_config_says_all_that_is_wrong_and_fails() {
     let wrong = LEAST.replace("'DE'", "'Germany'").replace("127.0.0.1:0", "here");
     let checked = broker("check-config", &config(&dir, &wrong));
     let told = String::from_utf8_lossy(&checked.stderr);
-    assert_eq!(checked.status.code(), Some(1));
+    assert_eq!(checked.status.code(), Some(2));
     assert!(told.contains("listen: ") && told.contains("places[0]: "), "{told}");
 
     let unknown = broker("check-config", &config(&dir, &format!("{LEAST}colour = 'red'\n")));
     let told = String::from_utf8_lossy(&unknown.stderr);
     assert!(told.contains("broker.toml:5:1") && told.contains("colour"), "{told}");
+    assert_eq!(unknown.status.code(), Some(2));
+
+    let missing = broker("run", &dir.path().join("nothere.toml"));
+    let told = String::from_utf8_lossy(&missing.stderr);
+    assert!(told.contains("nothere.toml") && told.trim_end().ends_with(')') && told.contains("(hint: "), "{told}");
+    assert_eq!(missing.status.code(), Some(2));
 }
 
 #[test]

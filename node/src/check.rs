@@ -118,7 +118,17 @@ const fn hint(fault: &Fault) -> &'static str {
         Fault::Unreachable => "start the server, or correct `url`",
         Fault::Unauthorised { .. } => "correct `api_key_file` or `api_key_env`",
         Fault::Malformed { .. } => "correct `url`: what is there does not speak OpenAI's API",
-        _ => "look at the server's log",
+        Fault::RateLimited { .. }
+        | Fault::Failed { .. }
+        | Fault::Refused { .. }
+        | Fault::Truncated
+        | Fault::TooLarge { .. }
+        | Fault::Stalled { .. }
+        | Fault::Invalid { .. }
+        | Fault::Unsupported { .. }
+        | Fault::Busy { .. }
+        | Fault::PromptTooLong { .. }
+        | Fault::Model { .. } => "look at the server's log",
     }
 }
 

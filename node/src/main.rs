@@ -6,19 +6,31 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use clap::{Parser, Subcommand, ValueEnum};
-use comity_client::Explanation;
 use comity_client::enrol::EnrolError;
+use comity_client::{Cause, Explanation};
 use comity_node::join::{JoinError, Joined};
+use comity_node::model::ModelError;
 use comity_node::{Config, Node, check, join, model};
 use comity_runtime::telemetry::LogFormat;
 use comity_runtime::{chain, shutdown, telemetry};
 
+/// What `--help` says about how the program ends.
+const EXITS: &str = "\
+Exit status:
+  0   Done
+  1   Refused or not found: the command was right, and the answer is no
+  2   A mistake in the command or a file, or a fault; the message says what mends it
+  75  `join` waits for an operator's approval: run the same command again later";
+/// The command was right, and the answer is no.
+const REFUSED: u8 = 1;
+/// A mistake in the command or a file, or a fault. What clap calls a usage error ends with it as well.
+const FAULT: u8 = 2;
 /// Exit status of `join` while operators have not decided: as sysexits.h says for "try again later".
 const PENDING: u8 = 75;
 
 /// A node of a Comity federation.
 #[derive(Debug, Parser)]
-#[command(name = "comity-node", version, about)]
+#[command(name = "comity-node", version, about, after_help = EXITS)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -49,7 +61,7 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         organisation: Option<PathBuf>,
     },
-    /// Try backends and offers, and say all that is wrong.
+    /// Try backends and offers with a tiny request each, and say all that is wrong.
     Check {
         /// The configuration.
         #[arg(long, value_name = "FILE")]
@@ -110,7 +122,7 @@ fn main() -> ExitCode {
     done.unwrap_or_else(|error| {
         // Without stderr there is nobody left to tell.
         let _told = writeln!(std::io::stderr(), "error: {}", chain::text(error.as_ref())).is_ok();
-        ExitCode::FAILURE
+        ExitCode::from(if is_refusal(&error) { REFUSED } else { FAULT })
     })
 }
 
@@ -147,14 +159,25 @@ fn take_up(config: &Path, invite: &str, organisation: Option<&Path>) -> anyhow::
             Ok(ExitCode::from(PENDING))
         }
         Err(JoinError::Enrol(EnrolError::Call(status))) => {
-            let Explanation { message, hint, .. } = comity_client::explain(&status);
-            bail!(
-                "the broker did not enrol this node: {message}{}",
-                hint.map(|hint| format!("\nhint: {hint}")).unwrap_or_default()
-            )
+            let Explanation { cause, message, hint, .. } = comity_client::explain(&status);
+            let hint = hint.map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
+            let said = format!("the broker did not enrol this node: {message}{hint}");
+            if cause == Cause::Answered { Err(NotEnrolled(said).into()) } else { bail!(said) }
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// The broker answered, and the answer is no.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct NotEnrolled(String);
+
+/// True where somebody understood what was asked and said no, or there is no such thing.
+fn is_refusal(error: &anyhow::Error) -> bool {
+    error.is::<NotEnrolled>()
+        || matches!(error.downcast_ref(), Some(JoinError::Rejected { .. }))
+        || matches!(error.downcast_ref(), Some(ModelError::Unknown { .. }))
 }
 
 fn try_out(path: &Path) -> anyhow::Result<ExitCode> {
@@ -170,7 +193,7 @@ fn try_out(path: &Path) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     write!(std::io::stderr(), "{}", check::table(&misfits))?;
-    Ok(ExitCode::FAILURE)
+    Ok(ExitCode::from(FAULT))
 }
 
 fn fetch(name: &str, cache: Cache, python: &str) -> anyhow::Result<ExitCode> {

@@ -12,7 +12,7 @@ use comity_client::connection::ConnectionError;
 use comity_client::{Connection, Identity};
 use comity_identity::anchors::AnchorError;
 use comity_identity::root::RootError;
-use comity_identity::store::{ROOT_FILE, StoreError};
+use comity_identity::store::{IDENTITY_FILE, INVITE_FILE, ROOT_FILE, StoreError};
 use comity_identity::{Root, StaticAnchors, tls};
 use comity_membership::offer_digest;
 use comity_policy::{Offer, Tables};
@@ -71,6 +71,11 @@ pub enum NodeError {
     /// The identity cannot be used.
     #[error("this node has no identity that it can use (hint: `comity-node join INVITE --config FILE` gets one)")]
     Identity(#[from] StoreError),
+    /// The invite was taken up, and nothing has come of it yet.
+    #[error(
+        "this node has taken up an invite and waits for an operator's approval (hint: when they have approved it, call `comity-node join` with the same invite once more, then run the node)"
+    )]
+    Waiting,
     /// The root document cannot be used.
     #[error("the federation's root document cannot be used")]
     Root(#[from] RootError),
@@ -140,7 +145,7 @@ impl Node {
     /// # Errors
     /// As for [`Node::build`].
     pub async fn build_with_clock(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, NodeError> {
-        let identity = Identity::open_with_clock(config.identity_dir(), clock)?;
+        let identity = identity(config, clock)?;
         let planned = config.plan(identity.id()).map_err(|misfits| NodeError::Misfits { misfits })?;
         files::make_directory(&config.node.data_dir)?;
         let lock = files::lock(&config.node.data_dir)?;
@@ -237,6 +242,14 @@ async fn publish(connection: Connection, publication: Publication, replica: Repl
         }
     };
     publication.keep(&connection, &replica, pace, published).await;
+}
+
+fn identity(config: &Config, clock: Arc<dyn Clock>) -> Result<Identity, NodeError> {
+    let dir = config.identity_dir();
+    Identity::open_with_clock(&dir, clock).map_err(|error| {
+        let waits = !dir.join(IDENTITY_FILE).exists() && dir.join(INVITE_FILE).exists();
+        if waits { NodeError::Waiting } else { NodeError::Identity(error) }
+    })
 }
 
 fn root_digest(identity: &Identity) -> Result<comity_types::Digest, NodeError> {

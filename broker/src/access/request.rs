@@ -130,7 +130,8 @@ fn envelope(framed: &Bytes) -> Result<(Envelope, Digest), Failure> {
 }
 
 fn invalid(error: WireError) -> Failure {
-    Failure::new(Code::InvalidArgument, "INVALID_FIELD", error.to_string()).with("field", error.path)
+    let message = crate::rpc::located(&error.path, &error.problem);
+    Failure::new(Code::InvalidArgument, "INVALID_FIELD", message).with("field", error.path)
 }
 
 fn too_slow() -> Failure {

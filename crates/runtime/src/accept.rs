@@ -2,13 +2,15 @@
 //!
 //! ```text
 //! accept loop ──▶ one task a handshake ──▶ Incoming ──▶ the program's server
-//!      └ waits for a free place: MAX_CONNECTIONS, MAX_HANDSHAKES
+//!      ├ waits for a free place: MAX_CONNECTIONS, MAX_HANDSHAKES
+//!      └ hangs up on an address that has its share: MAX_HANDSHAKES_PER_ADDRESS
 //! ```
 //! Handshakes run beside one another, so one that stalls holds up nobody else. Which protocol a peer speaks, and
 //! so which TLS configuration it gets, is read from the ALPN names in its first message.
 
 mod connection;
 mod handshake;
+mod share;
 #[cfg(test)]
 mod tests;
 
@@ -28,6 +30,8 @@ use crate::tasks::Tasks;
 
 pub use connection::{Connection, PeerInfo};
 pub use handshake::{Acceptor, ENROLMENT_ALPN};
+pub use share::MAX_HANDSHAKES_PER_ADDRESS;
+use share::{Share, Shares};
 
 /// Longest handshake: a phone's radio wakes up within it, a stalled peer is gone soon.
 pub const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
@@ -76,6 +80,7 @@ impl Listener {
             stop: tasks.token(),
             handshakes: Arc::new(Semaphore::new(MAX_HANDSHAKES)),
             connections: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
+            shares: Shares::default(),
             ready,
         };
         tasks.spawn("accept", loop_.run());
@@ -104,6 +109,7 @@ struct AcceptLoop {
     stop: CancellationToken,
     handshakes: Arc<Semaphore>,
     connections: Arc<Semaphore>,
+    shares: Shares,
     ready: mpsc::Sender<Connection>,
 }
 
@@ -118,7 +124,10 @@ impl AcceptLoop {
         loop {
             let Ok(places) = self.places().await else { return };
             match self.tcp.accept().await {
-                Ok((tcp, remote)) => self.shake_hands(tcp, remote, places),
+                Ok((tcp, remote)) => match self.shares.take(remote.ip()) {
+                    Some(share) => self.shake_hands(tcp, remote, places, share),
+                    None => tracing::debug!(%remote, "hung up on an address that has its share of handshakes"),
+                },
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
                     tokio::time::sleep(PAUSE_AFTER_FAILURE).await;
@@ -133,12 +142,12 @@ impl AcceptLoop {
         Ok(Places { connection, handshake })
     }
 
-    fn shake_hands(&self, tcp: TcpStream, remote: SocketAddr, places: Places) {
+    fn shake_hands(&self, tcp: TcpStream, remote: SocketAddr, places: Places, share: Share) {
         let (acceptor, ready, stop) = (Arc::clone(&self.acceptor), self.ready.clone(), self.stop.clone());
         let Places { connection: place, handshake } = places;
         self.tasks.spawn("handshake", async move {
             let accepted = stop.run_until_cancelled(acceptor.accept(tcp, remote)).await.flatten();
-            drop(handshake);
+            drop((handshake, share));
             if let Some(accepted) = accepted {
                 // The server is gone: so is the connection.
                 drop(ready.send(accepted.holding(place)).await);

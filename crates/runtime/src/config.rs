@@ -69,13 +69,14 @@ impl std::error::Error for Mistake {}
 
 /// What mends most failures to read a file that a person wrote.
 #[must_use]
-pub const fn unreadable_hint(kind: io::ErrorKind) -> &'static str {
-    match kind {
-        io::ErrorKind::PermissionDenied => "check whose it is, and its mode",
-        io::ErrorKind::IsADirectory => "that is a folder: name the file in it",
-        io::ErrorKind::InvalidData => "it has to be text in UTF-8",
-        _ => "check the path: it is relative to the folder that the program was started in",
-    }
+pub fn unreadable_hint(kind: io::ErrorKind) -> &'static str {
+    const HINTS: &[(io::ErrorKind, &str)] = &[
+        (io::ErrorKind::PermissionDenied, "check whose it is, and its mode"),
+        (io::ErrorKind::IsADirectory, "that is a folder: name the file in it"),
+        (io::ErrorKind::InvalidData, "it has to be text in UTF-8"),
+    ];
+    let known = HINTS.iter().find(|(known, _)| *known == kind);
+    known.map_or("check the path: it is relative to the folder that the program was started in", |(_, hint)| hint)
 }
 
 /// The line of a value in `text`, counted from 1. `keys` leads to it; of an array of tables, the key is the index.

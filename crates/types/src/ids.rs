@@ -18,12 +18,13 @@ pub const MAX_NAME_BYTES: usize = 64;
 pub const MAX_MODEL_NAME_BYTES: usize = 128;
 
 checked_text!(
-    /// A SPIFFE trust domain, which is the identifier of an organisation.
+    /// A SPIFFE trust domain, which is the identifier of an organisation. Narrower than SPIFFE, which
+    /// allows empty labels: `..` is a name of files, and `org.` is no other organisation than `org`.
     TrustDomain,
-    |text| !text.is_empty()
-        && text.len() <= MAX_TRUST_DOMAIN_BYTES
+    |text| text.len() <= MAX_TRUST_DOMAIN_BYTES
+        && text.split('.').all(|label| !label.is_empty())
         && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_')),
-    "a trust domain: 1 to 255 bytes of a-z 0-9 . - _, such as org-a.example"
+    "a trust domain: 1 to 255 bytes of a-z 0-9 . - _, no label empty, such as org-a.example"
 );
 
 checked_text!(
@@ -290,6 +291,16 @@ mod tests {
         }
         let long = format!("spiffe://{}/node/a", "a".repeat(MAX_TRUST_DOMAIN_BYTES + 1));
         assert!(long.parse::<SpiffeId>().is_err());
+    }
+
+    #[test]
+    fn what_is_no_domain_is_no_trust_domain() {
+        for text in ["org", "org-a.example", "a_b.example", "10.0.0.1", "1.x--y"] {
+            assert!(text.parse::<TrustDomain>().is_ok(), "{text} was refused");
+        }
+        for text in ["", ".", "..", "...", ".org", "org.", "org..example", "Org.example", "org/a", "\u{f6}rg.example"] {
+            assert!(text.parse::<TrustDomain>().is_err(), "{text} was accepted");
+        }
     }
 
     #[test]

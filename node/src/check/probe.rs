@@ -60,7 +60,7 @@ fn greeting() -> ChatPayload {
 
 /// A status of failure passes through a backend as an answer; here it is none.
 async fn forward(backend: &dyn Backend, model: &str) -> Result<(), Fault> {
-    let payload = ForwardPayload { format: FORWARDED_FORMAT.to_owned(), body: FORWARDED.into(), ..Default::default() };
+    let payload = ForwardPayload { format: FORWARDED_FORMAT.to_owned(), body: FORWARDED.into() };
     let mut pieces = backend.forward(model, payload).await?;
     let first = pieces.next().await.transpose()?.ok_or(Fault::Truncated)?;
     match u16::try_from(first.status) {
@@ -84,11 +84,12 @@ const fn name(capability: Capability) -> &'static str {
 }
 
 fn hint(fault: &Fault, capability: Capability) -> String {
-    match fault {
-        Fault::Refused { .. } | Fault::Malformed { .. } | Fault::Unsupported { .. } => format!(
+    let unfit = matches!(fault, Fault::Refused { .. } | Fault::Malformed { .. } | Fault::Unsupported { .. });
+    if unfit {
+        return format!(
             "the server may have no such model or path, or the model may not {}: correct `url`, `backend_model` or `capabilities`",
             name(capability)
-        ),
-        _ => super::hint(fault).to_owned(),
+        );
     }
+    super::hint(fault).to_owned()
 }

@@ -135,3 +135,15 @@ fn each_try_is_let_in_once() {
     assert_eq!(broker.lie(|_| ()), Lie::Replayed);
     broker.present(&Grant { attempt: 2, ..grant() }).unwrap();
 }
+
+#[test]
+fn a_try_is_remembered_for_as_long_as_its_permit_is_accepted_and_the_clocks_may_differ_that_much() {
+    let broker = broker();
+    broker.present(&grant()).unwrap();
+    let last = Duration::from_secs(60) + CLOCK_TOLERANCE - Duration::from_millis(1);
+    *broker.clock.0.lock().unwrap() = start().plus(last);
+    assert_eq!(broker.lie(|_| ()), Lie::Replayed);
+    broker.present(&Grant { attempt: 2, ..grant() }).unwrap();
+    *broker.clock.0.lock().unwrap() = start().minus(CLOCK_TOLERANCE);
+    broker.present(&Grant { attempt: 3, ..grant() }).unwrap();
+}

@@ -48,6 +48,8 @@ async fn a_node_waits_for_operators_and_asks_again_with_the_same_key_until_it_ha
     let waiting = Joined::Pending { enrolment_id: "e1".into(), fingerprint: "ab-cd".into() };
     assert_eq!(node.join().await.unwrap(), waiting);
     assert!(!node.has_joined());
+    let error = crate::Node::build(&node.config).await.unwrap_err();
+    assert!(error.to_string().contains("waits for an operator's approval"), "{error}");
     assert_eq!(node.join().await.unwrap(), Joined::Issued(NODE.parse().unwrap()));
     assert!(node.has_joined());
     let asked = node.broker.script.joined.lock().unwrap().clone();

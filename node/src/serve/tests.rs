@@ -54,6 +54,13 @@ licence = "Apache-2.0"
 terms = "standard"
 "#;
 
+/// Longer than any deadline of these tests: what has not ended then would never end.
+const TOO_LONG: Duration = Duration::from_secs(60);
+
+async fn in_time<T>(work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(TOO_LONG, work).await.expect("it would not have ended")
+}
+
 fn now() -> Timestamp {
     "2026-11-22T09:00:00Z".parse().unwrap()
 }
@@ -343,8 +350,9 @@ async fn a_deadline_ends_the_call_and_the_backends_work() {
     *world.fake.dropped.lock().unwrap() = Some(told);
     let mut request = world.chat_request();
     request.set_timeout(Duration::from_secs(5));
-    assert_eq!(world.server.chat(request).await.unwrap_err().code(), Code::DeadlineExceeded);
-    dropped.await.unwrap();
+    let answer = in_time(world.server.chat(request)).await;
+    assert_eq!(answer.unwrap_err().code(), Code::DeadlineExceeded);
+    in_time(dropped).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -356,9 +364,10 @@ async fn a_deadline_ends_a_stream_in_the_middle() {
     request.set_timeout(Duration::from_secs(5));
     let mut pieces = world.server.chat_stream(request).await.unwrap().into_inner();
     assert_eq!(pieces.next().await.unwrap().unwrap().text, "Hel");
-    assert_eq!(pieces.next().await.unwrap().unwrap_err().code(), Code::DeadlineExceeded);
+    let last = in_time(pieces.next()).await.unwrap();
+    assert_eq!(last.unwrap_err().code(), Code::DeadlineExceeded);
     drop(pieces);
-    dropped.await.unwrap();
+    in_time(dropped).await.unwrap();
 }
 
 #[tokio::test]
@@ -373,7 +382,7 @@ async fn a_caller_that_leaves_a_stream_ends_the_backends_work() {
         assert!(futures::poll!(&mut second).is_pending());
     }
     drop(pieces);
-    dropped.await.unwrap();
+    in_time(dropped).await.unwrap();
 }
 
 #[test]

@@ -46,8 +46,10 @@ async fn an_envelope_that_is_not_of_this_version_is_refused_with_the_fields_path
     let cases = [(unknown, "envelope"), (twice, "envelope"), (Vec::new(), "envelope"), (vec![0x1a, 0], "")];
     for (bytes, field) in cases {
         let (_, trailers) = read(world.call(Method::Chat, framed(&bytes), &[]).await).await;
-        let detail = Detail::of(&Status::from_header_map(&trailers).unwrap()).unwrap();
+        let status = Status::from_header_map(&trailers).unwrap();
+        let detail = Detail::of(&status).unwrap();
         assert_eq!((ended(&trailers).0, detail.metadata["field"].as_str()), (Code::InvalidArgument, field));
+        assert!(!status.message().starts_with(':'), "{status}");
     }
     let wrong_place = policy::PlaceSet { places: vec!["UK".into()] };
     let requirements = policy::Requirements { allowed_processing_locations: vec![wrong_place], ..Default::default() };

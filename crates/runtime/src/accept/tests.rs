@@ -58,6 +58,26 @@ async fn a_stalled_handshake_does_not_hold_up_another() {
     drop((silent, half));
 }
 
+#[tokio::test]
+async fn an_address_that_stalls_all_its_handshakes_leaves_room_for_others() {
+    let (world, tasks) = (World::new(), Tasks::new());
+    let (address, mut incoming) = listen(world.acceptor(), &tasks).await;
+    let mut silent = Vec::new();
+    for _ in 0..super::MAX_HANDSHAKES_PER_ADDRESS {
+        silent.push(TcpStream::connect(address).await.unwrap());
+    }
+    let mut one_too_many = TcpStream::connect(address).await.unwrap();
+    let ended = timeout(HANDSHAKE_DEADLINE / 2, one_too_many.read_u8()).await.expect("the server hangs up at once");
+    assert!(ended.is_err());
+    // Any address of 127.0.0.0/8 is this machine's.
+    let other = tokio::net::TcpSocket::new_v4().unwrap();
+    other.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    let other = other.connect(address).await.unwrap();
+    let connector = tokio_rustls::TlsConnector::from(world.client(&world.member, "app/x"));
+    let (client, _server) = tokio::join!(connector.connect("broker".try_into().unwrap(), other), next(&mut incoming));
+    client.unwrap();
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_stalled_handshake_ends_at_its_deadline() {
     let (world, tasks) = (World::new(), Tasks::new());
