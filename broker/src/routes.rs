@@ -23,6 +23,14 @@ pub(crate) struct Services {
     pub(crate) inference: inference::Inference,
 }
 
+/// Largest request that the service of `path` reads, in bytes. Inference reads its own and says so itself; what
+/// stands beside our services has tonic's own limit, which is that of membership.
+pub(crate) fn most_bytes(path: &str) -> usize {
+    let enrolment = <EnrolmentServer<enrolment::Service> as NamedService>::NAME;
+    let service = path.strip_prefix('/').and_then(|path| path.split('/').next());
+    if service == Some(enrolment) { MAX_ENROLMENT_BYTES } else { MAX_MEMBERSHIP_BYTES }
+}
+
 /// The services that health tells of, and the broker as a whole.
 const HEALTH_NAMES: &[&str] = &[
     "",

@@ -12,14 +12,15 @@ use comity_proto::metadata::REQUEST_ID;
 use comity_runtime::accept::PeerInfo;
 use http::{HeaderValue, Request, Response};
 use http_body::{Frame, SizeHint};
-use tonic::Status;
 use tonic::body::Body;
+use tonic::{Code, Status};
 use tower::{Layer, Service};
 use tracing::Instrument as _;
 
 use super::Edge;
 use super::capacity::Place;
 use super::stop::Stop;
+use crate::routes::most_bytes;
 use crate::rpc::trailers;
 
 /// Puts the edge before a service.
@@ -78,13 +79,14 @@ where
         if let Some(caller) = admitted.caller {
             request.extensions_mut().insert(caller);
         }
+        let most_bytes = most_bytes(request.uri().path());
         let response = self.inner.call(request);
         let (place, stop) = (admitted.place, self.edge.stop());
         let answer = async move {
             let response = tokio::select! {
                 // A service that knows why its calls end has the first word.
                 biased;
-                response = response => response?,
+                response = response => with_reason(response?, most_bytes),
                 failure = stop.clone().reached() => Status::from(failure).into_http(),
             };
             let mut response = response.map(|body| Body::new(Held::new(body, place, stop)));
@@ -93,6 +95,17 @@ where
         };
         Box::pin(answer.instrument(span))
     }
+}
+
+/// The response; a message over the limit, which tonic refuses before a service sees it, gets a reason as all else has.
+fn with_reason(response: Response<Body>, most_bytes: usize) -> Response<Body> {
+    let is_bare = |status: &Status| status.code() == Code::OutOfRange && status.details().is_empty();
+    if !Status::from_header_map(response.headers()).is_some_and(|status| is_bare(&status)) {
+        return response;
+    }
+    let message = format!("the message is larger than this method takes: {most_bytes} bytes (hint: send less at once)");
+    Status::from(Failure::new(Code::OutOfRange, "MESSAGE_TOO_LARGE", message).with("limit_bytes", most_bytes))
+        .into_http()
 }
 
 /// Names one request in the log and to its caller. Says nothing about either.

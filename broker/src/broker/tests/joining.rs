@@ -4,6 +4,7 @@ use comity_identity::{Invite, KeyPair};
 use comity_proto::enrolment::enrolment_client::EnrolmentClient;
 use comity_proto::enrolment::join_response::State;
 use comity_proto::enrolment::{GetRootRequest, RenewRequest};
+use comity_proto::error::Detail;
 use comity_proto::membership::membership_client::MembershipClient;
 use comity_proto::membership::{
     ApproveRequest, InviteRequest, Kind, LiftRequest, ListAppsRequest, ListEnrolmentsRequest, ListNodesRequest,
@@ -302,5 +303,15 @@ async fn a_request_over_the_limit_is_refused() {
     let mut facts = organisation(ORG);
     facts.name = "x".repeat(100 * 1024);
     let refused = scene.join(&invite, &KeyPair::generate().unwrap(), Some(&facts)).await.unwrap_err();
-    assert_eq!(refused.code(), Code::OutOfRange, "{refused}");
+    let told = Detail::of(&refused).unwrap_or_else(|| panic!("without a reason: {refused}"));
+    assert_eq!((refused.code(), told.reason.as_str()), (Code::OutOfRange, "MESSAGE_TOO_LARGE"), "{refused}");
+    assert_eq!(told.metadata["limit_bytes"], (64 * 1024).to_string());
+
+    let node = scene.admit(ORG, Kind::Node, "n2").await;
+    let mut client = MembershipClient::new(scene.connect(&node).await.unwrap());
+    let suspend = SuspendRequest { member: ORG.into(), reason: "x".repeat(5 * 1024 * 1024) };
+    let refused = client.suspend(suspend.clone()).await.unwrap_err();
+    assert_eq!(reason(&refused), "METHOD_NOT_PERMITTED", "who may not call learns no limit");
+    let refused = scene.operator().await.suspend(suspend).await.unwrap_err();
+    assert_eq!(Detail::of(&refused).unwrap().metadata["limit_bytes"], (4 * 1024 * 1024).to_string());
 }
