@@ -78,7 +78,7 @@ struct Case {
     #[serde(default)]
     expires_at: Option<Timestamp>,
     #[serde(default)]
-    sub: Vec<Case>,
+    sub: Vec<Self>,
 }
 
 /// A fixture with its changes, read.

@@ -68,7 +68,7 @@ impl<T> Statement<T> {
             Assurance::Attested if !attestable || self.appraisal != Some(Appraisal::Affirming) => {
                 Assurance::SelfDeclared
             }
-            claimed => {
+            claimed @ (Assurance::RegistryCorroborated | Assurance::Audited | Assurance::Attested) => {
                 let below = [Assurance::Attested, Assurance::Audited, Assurance::RegistryCorroborated];
                 below.into_iter().filter(|level| *level <= claimed).find(trusted).unwrap_or_default()
             }

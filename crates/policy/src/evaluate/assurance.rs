@@ -5,7 +5,7 @@ pub(crate) mod levels;
 
 use super::Question;
 use super::findings::{Doubt, Field, Findings};
-use crate::{Claim, ReasonCode, Side};
+use crate::{ReasonCode, Side};
 
 pub(super) fn check(question: &Question<'_>, findings: &mut Findings<'_>) {
     findings.speak_for(Side::Caller);
@@ -43,13 +43,13 @@ fn check_seal(question: &Question<'_>, findings: &mut Findings<'_>) {
 
 fn check_labels(question: &Question<'_>, findings: &mut Findings<'_>) {
     let (offer, demanded) = (question.offer, question.request.requirements);
-    let labels: [(&str, Option<&Claim<u8>>, Option<u8>); 2] = [
-        ("cada_level", offer.cada_level.as_ref(), demanded.min_cada_level),
-        ("gaiax_label", offer.gaiax_label.as_ref(), demanded.min_gaiax_label),
+    let labels = [
+        ("cada_level", &offer.cada_level, demanded.min_cada_level),
+        ("gaiax_label", &offer.gaiax_label, demanded.min_gaiax_label),
     ];
     for (path, claim, least) in labels {
         let Some(least) = least else { continue };
-        let Some(found) = findings.value(path, claim) else { continue };
+        let Some(found) = findings.value(path, claim.as_ref()) else { continue };
         if *found < least {
             let (expected, actual) = (format!("at least {least}"), found.to_string());
             let field = Field { path, expected: &expected, actual: &actual };

@@ -74,7 +74,7 @@ fn share(table: &Percent) -> Result<Share, BadOwnership> {
         return Err(BadOwnership::Share);
     }
     // An open bound is a millionth off: finer than any register.
-    let least = at_least.or(above.map(|above| above.saturating_add(1))).unwrap_or(0);
+    let least = at_least.or_else(|| above.map(|above| above.saturating_add(1))).unwrap_or(0);
     let most = match (at_most, below) {
         (Some(most), _) => most,
         (None, Some(below)) => below.checked_sub(1).ok_or(BadOwnership::Share)?,

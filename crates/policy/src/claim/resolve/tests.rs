@@ -14,7 +14,7 @@ fn said(value: &str) -> Statement<BTreeSet<String>> {
 }
 
 fn by(issuer: &str, value: &str) -> Statement<BTreeSet<String>> {
-    Statement { issuer: Some(issuer.into()), assurance: Assurance::Audited, ..said(value) }
+    Statement { issuer: Some(issuer.into()), assurance: Audited, ..said(value) }
 }
 
 fn from_until(from: Option<&str>, until: Option<&str>) -> Interval {

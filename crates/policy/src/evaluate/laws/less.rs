@@ -71,7 +71,12 @@ fn statements(claim: Value) -> Vec<Value> {
             fields.remove("statements").unwrap().as_array().unwrap().clone()
         }
         Value::Object(fields) if fields.contains_key("value") => vec![fields.into()],
-        bare => vec![json!({ "value": bare })],
+        bare @ (Value::Object(_)
+        | Value::Array(_)
+        | Value::String(_)
+        | Value::Number(_)
+        | Value::Bool(_)
+        | Value::Null) => vec![json!({ "value": bare })],
     }
 }
 

@@ -41,10 +41,10 @@ pub(in crate::evaluate) fn tables() -> &'static Tables {
             );
         let both = "\n[[rule]]\nlicence = 'LicenseRef-Both'\nbinds = 'operator-and-caller'\nterritory = { excluded = ['EEA'] }\ninstrument = ''\nsource = ''\nrecorded_at = 2026-11-23\nverified = true\n";
         let licences = TableName::Licences.builtin().replace("unstated = \"below\"", "unstated = \"unknown\"") + both;
-        let text = |name| match name {
-            TableName::Issuers => issuers.as_str(),
-            TableName::Licences => licences.as_str(),
-            other => TableName::builtin(other),
+        let changed = [(TableName::Issuers, issuers), (TableName::Licences, licences)];
+        let text = |name| match changed.iter().find(|(changed, _)| *changed == name) {
+            Some((_, text)) => text.as_str(),
+            None => name.builtin(),
         };
         Tables::parse(text).unwrap()
     });

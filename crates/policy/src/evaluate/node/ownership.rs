@@ -161,5 +161,5 @@ fn by_control_of_listed(
     let listed = controllers.iter().filter(|(_, owner, _)| !lists.is_disjoint(&owner.restricted_party_lists));
     let worst = listed.map(|(name, _, taint)| (*taint, (*name).to_owned())).max();
     let open = if unknown { Taint::Maybe } else { Taint::No };
-    worst.filter(|(taint, _)| *taint > open).unwrap_or((open, "control that nobody states".into()))
+    worst.filter(|(taint, _)| *taint > open).unwrap_or_else(|| (open, "control that nobody states".into()))
 }

@@ -14,7 +14,7 @@ pub(super) fn graph(text: &str) -> Ownership {
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let words: Vec<_> = line.split_whitespace().collect();
         let [subject, "<", holder, share, rest @ ..] = words.as_slice() else { panic!("{line}") };
-        let of = |text: &str| (text.parse::<f64>().unwrap() * 10_000.0).round() as u32;
+        let of = |text: &str| graphs::of_whole(text.parse::<f64>().unwrap() / 100.0);
         let (least, most) = match share.split_once("..") {
             Some((least, most)) => (of(least), of(most)),
             None if *share == "?" => (0, WHOLE),

@@ -5,7 +5,9 @@ use crate::requirements::RequirementsError;
 fn error(text: &str) -> String {
     match RequirementsFile::from_toml(text, Tables::builtin().unwrap()).expect_err(text) {
         RequirementsError::Field { path, problem } => format!("{path}: {problem}"),
-        other => panic!("{other:?}: {text}"),
+        other @ (RequirementsError::Malformed(_)
+        | RequirementsError::UnknownPreset { .. }
+        | RequirementsError::Needs { .. }) => panic!("{other:?}: {text}"),
     }
 }
 
@@ -102,7 +104,7 @@ fn lists_have_a_bound() {
         ),
         (
             "forbidden_access_locations",
-            format!("forbidden_access_locations = [{}]", many(&|index| format!("'X-{}'", index))),
+            format!("forbidden_access_locations = [{}]", many(&|index| format!("'X-{index}'"))),
         ),
     ];
     for (key, text) in lists {

@@ -139,6 +139,7 @@ proptest! {
     }
 }
 
-fn of_whole(share: f64) -> u32 {
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a whole number from 0 to 1,000,000")]
+pub(super) fn of_whole(share: f64) -> u32 {
     (share * f64::from(WHOLE)).round() as u32
 }
