@@ -200,7 +200,7 @@ fn uncommented(example: &str) -> Vec<(String, String)> {
         let own = lines.iter().take(at).rposition(|line| key_of(line).as_deref() == Some(&key));
         let table = lines.iter().take(at).rposition(|line| line.starts_with('['));
         let mut lines = lines.clone();
-        let one_line = !lines[at].ends_with('[');
+        let one_line = lines.get(at).is_some_and(|line| !line.ends_with('['));
         let is_last = |line: &&str| one_line || line.starts_with("# ]");
         let end = at + lines.iter().skip(at).position(is_last).unwrap();
         lines.iter_mut().take(end + 1).skip(at).for_each(|line| *line = line.trim_start_matches("# "));
