@@ -118,7 +118,9 @@ impl Organisation {
         let controllers =
             controller.map(|(name, seat)| format!("{{ name = \"{name}\", seat = \"{seat}\" }}")).unwrap_or_default();
         format!(
-            "trust_domain = \"{domain}\"\nname = \"{name}\"\nseat = \"{seat}\"\nultimate_controllers = [{controllers}]\n"
+            "trust_domain = \"{domain}\"\nname = \"{name}\"\nseat = \"{seat}\"\n\
+             principal_place_of_business = \"{seat}\"\nestablishments = [\"{seat}\"]\n\
+             ultimate_controllers = [{controllers}]\n"
         )
     }
 }
