@@ -25,7 +25,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use proptest::strategy::ValueTree;
 use serde_json::Value;
-use world::{DAYS, World, world};
+use world::{DAYS, World, theme, world};
 
 use super::Verdict;
 
@@ -40,6 +40,12 @@ proptest! {
         for world in worlds.iter().map(World::read) {
             prop_assert_eq!(world.is_eligible(&both), world.is_eligible(&a) && world.is_eligible(&b));
         }
+    }
+
+    #[test]
+    fn l1_holds_where_layers_demand_the_same_in_different_ways((world, a, b) in theme()) {
+        let (world, both) = (world.read(), a.clone().meet(b.clone()));
+        prop_assert_eq!(world.is_eligible(&both), world.is_eligible(&a) && world.is_eligible(&b), "{:?}", world.own());
     }
 
     #[test]

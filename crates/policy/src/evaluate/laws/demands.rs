@@ -17,6 +17,7 @@ const DEMANDS: &[&str] = &[
     r#"{"allowed_processing_locations":[]}"#,
     r#"{"forbidden_processing_locations":["US","UA-43"]}"#,
     r#"{"forbidden_processing_locations":["NATO"]}"#,
+    r#"{"forbidden_processing_locations":["CPTPP"]}"#,
     r#"{"allowed_storage_locations":["EU","CH"]}"#,
     r#"{"forbidden_storage_locations":["FVEY"]}"#,
     r#"{"allowed_access_locations":["EEA","GB"]}"#,
@@ -146,6 +147,20 @@ const READ_BY: &[(&str, &[&str])] = &[
     ("classifications", &["offer.terms.classification_ceilings", "caller.trust_domain"]),
     ("data_categories", &["offer.terms.accepted_data_categories"]),
 ];
+
+/// Demands that read the same, so that layers of them tighten one another.
+pub(super) fn families() -> Vec<Vec<Value>> {
+    let of_key = |key: &&str| {
+        let all = DEMANDS.iter().map(|text| serde_json::from_str::<Value>(text).unwrap());
+        all.filter(|demand| demand.as_object().unwrap().keys().any(|one| one.ends_with(key))).collect::<Vec<_>>()
+    };
+    let by_key = READ_BY.iter().map(|(key, _)| of_key(key)).filter(|family| !family.is_empty());
+    let levels = ["registry-corroborated", "audited", "attested"];
+    let assured = crate::evaluate::ASSURANCE_PATHS
+        .iter()
+        .map(|path| levels.iter().map(|level| serde_json::json!({ "min_assurance": { *path: level } })).collect());
+    by_key.chain(assured).collect()
+}
 
 /// The paths that a demand or a declaration is held against.
 pub(super) fn read_by(asked: &Value) -> Vec<String> {

@@ -9,7 +9,7 @@ use proptest::sample::{Index, select};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::demands::{declared, demand, read_by};
+use super::demands::{self, declared, demand, families, read_by};
 use super::facts::{GOOD, OF_OFFERS, OF_ORGANISATIONS, PLAIN, TOGETHER};
 use crate::evaluate::Verdict;
 use crate::requirements::{RequirementsFile, RequirementsTable};
@@ -282,8 +282,36 @@ fn ownership_rules() -> impl Strategy<Value = Value> {
     })
 }
 
+/// Two layers that demand the same in different ways, and a world with the first of them and with changes of what they
+/// read: mere chance would seldom bring these together.
+pub(super) fn theme() -> impl Strategy<Value = (World, Requirements, Requirements)> {
+    let picks = || proptest::collection::vec(any::<Index>(), 1..3);
+    let changes = proptest::collection::vec((any::<Index>(), dice()), 1..3);
+    let as_of = prop_oneof![2 => Just("2026-11-22"), 1 => select(DAYS.to_vec())];
+    (select(families()), changes, picks(), picks(), as_of).prop_map(|(family, changes, one, other, as_of)| {
+        let layer = |picks: &[Index]| {
+            let all = picks.iter().map(|pick| demands::of(pick.get::<Value>(&family).clone()));
+            all.fold(Requirements::default(), Requirements::meet)
+        };
+        let (first, mut world) = (one[0].get::<Value>(&family), World(read(GOOD)));
+        let paths = read_by(first);
+        for (path, value) in changes.into_iter().map(|(which, dice)| dice.change(which.get::<String>(&paths))) {
+            world.set(&path, value);
+        }
+        for (key, value) in first.as_object().unwrap() {
+            world.set(&format!("require.{key}"), value.clone());
+        }
+        world.set("as_of", as_of.into());
+        (world, layer(&one), layer(&other))
+    })
+}
+
 /// The good world with a few changes, and with some demands of its own.
 pub(super) fn world() -> impl Strategy<Value = World> {
+    prop_oneof![2 => mixed(), 1 => theme().prop_map(|(world, ..)| world)]
+}
+
+fn mixed() -> impl Strategy<Value = World> {
     let change = prop_oneof![4 => asked(), 2 => together(), 1 => anything()];
     let as_of = prop_oneof![3 => Just("2026-11-22"), 1 => select(DAYS.to_vec())];
     (proptest::collection::vec(change, 0..4), as_of).prop_map(|(changes, as_of)| {
