@@ -121,3 +121,36 @@ fn the_example_of_requirements_is_accepted_and_demands_something_with_every_key(
         assert!(example.contains_key(key), "{key} is not shown");
     }
 }
+
+#[test]
+fn the_documents_name_every_key_that_may_be_written() {
+    use comity_policy::caller_rules::{CallerRules, OwnershipRule};
+    use comity_policy::cases::World;
+    use comity_policy::offer::SubProcessor;
+    use comity_policy::ownership::{Party, Stake};
+    use comity_policy::terms::Certification;
+    use comity_policy::{Offer, Organisation, Terms};
+
+    /// serde lists the fields that it expects when it meets one that it does not know.
+    fn keys<T: for<'de> Deserialize<'de>>() -> Vec<String> {
+        let error = toml::from_str::<toml::Table>("zzz = 1").unwrap().try_into::<T>().err().unwrap().to_string();
+        error.split('`').skip(3).step_by(2).map(str::to_owned).collect()
+    }
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/policy.md")).unwrap();
+    let all = [
+        keys::<RequirementsTable>(),
+        keys::<Organisation>(),
+        keys::<Offer>(),
+        keys::<Terms>(),
+        keys::<CallerRules>(),
+        keys::<OwnershipRule>(),
+        keys::<SubProcessor>(),
+        keys::<Certification>(),
+        keys::<Party>(),
+        keys::<Stake>(),
+        keys::<World>(),
+    ];
+    for key in all.iter().inspect(|keys| assert!(keys.len() > 4, "{keys:?}")).flatten() {
+        assert!(page.contains(key), "docs/policy.md does not name `{key}`");
+    }
+}
