@@ -36,8 +36,8 @@ pub(super) static STORY: [Step; 7] = [
     Step {
         title: "A request that only one node may have",
         told: "The city's assistant asks for a sovereign answer: processed, stored and reached only inside the EU, \
-               by an operator that is seated there and controlled from nowhere else. That leaves the city's own node, \
-               although it is the dearest.",
+               by an operator that is seated there, controlled from nowhere else, and out of reach of the CLOUD Act of the \
+               United States. That leaves the city's own node, although it is the dearest.",
         governed: None,
         app: &ASSISTANT,
         requirements: &["--preset", "eu-sovereign", "--purpose", PUBLIC_SERVICES],
