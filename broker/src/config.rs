@@ -12,8 +12,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use comity_identity::Address;
-use comity_runtime::telemetry::LogFormat;
 use comity_policy::Tables;
+use comity_runtime::telemetry::LogFormat;
 use comity_types::{Name, Place};
 use serde::Deserialize;
 

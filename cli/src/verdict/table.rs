@@ -1,6 +1,7 @@
 //! Verdicts for people: each offer, its reasons by the side that gave them, and how to mend each. Readable at 80 columns.
 
 use comity_proto::policy::{Reason, Relaxation, Verdict};
+use comity_types::display::harmless;
 
 use super::side_name;
 use crate::output::lined_table;
@@ -60,7 +61,8 @@ fn relaxed_line(relaxation: &Relaxation) -> String {
     let left = offers.len().saturating_sub(NAMED);
     let named = offers.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
     let others = if left == 0 { String::new() } else { format!(" and {left} others") };
-    format!("without {constraint}: {} more\n  {named}{others}", offers.len())
+    // Both were written by others, and no table cleans them here.
+    harmless(&format!("without {constraint}: {} more\n  {named}{others}", offers.len())).into()
 }
 
 /// A row for each side; the offer is named in the first. Where lines are short, its name may break after a slash.

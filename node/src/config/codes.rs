@@ -15,7 +15,8 @@ pub(super) fn unknown(config: &Config, tables: &Tables) -> Vec<Misfit> {
         unknown.map(move |(field, problem)| Misfit::new(format!("terms.{name}.{field}"), problem))
     });
     let licences = config.offers.iter().filter_map(|offer| {
-        let licence = offer.licence.iter().flat_map(Claim::statements).map(|one| &one.value).find(|one| !is_licence(one))?;
+        let licence =
+            offer.licence.iter().flat_map(Claim::statements).map(|one| &one.value).find(|one| !is_licence(one))?;
         let problem = format!("{licence:?} is no SPDX identifier such as Apache-2.0, nor LicenseRef-...: correct it");
         Some(Misfit::new(format!("offers.{}.licence", offer.id), problem))
     });
@@ -31,7 +32,8 @@ pub(super) fn unknown(config: &Config, tables: &Tables) -> Vec<Misfit> {
         });
         let unknown = stated.filter(|(_, place)| !tables.places.knows(place));
         unknown.map(|(field, place)| {
-            let problem = format!("{place} is no place of ISO 3166: correct it (the United Kingdom is GB, Greece is GR)");
+            let problem =
+                format!("{place} is no place of ISO 3166: correct it (the United Kingdom is GB, Greece is GR)");
             Misfit::new(format!("offers.{}.{field}", offer.id), problem)
         })
     });

@@ -157,7 +157,10 @@ fn incomplete(config: &Config, offer: &OfferConfig) -> Vec<(&'static str, &'stat
         (offer.capabilities.is_empty(), "capabilities", "is empty: no call needs this offer"),
         (offer.in_force.is_empty(), "in_force", "`from` must be before `until`"),
         (
-            offer.processing_locations.as_ref().is_none_or(|claim| claim.statements().iter().all(|one| one.value.is_empty())),
+            offer
+                .processing_locations
+                .as_ref()
+                .is_none_or(|claim| claim.statements().iter().all(|one| one.value.is_empty())),
             "processing_locations",
             "is missing or empty: callers that restrict places refuse unknown ones",
         ),

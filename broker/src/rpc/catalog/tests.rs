@@ -140,10 +140,7 @@ async fn a_question_that_is_none_is_refused_with_its_field() {
         (ExplainRequest { capability: 0, ..good.clone() }, "capability"),
         (ExplainRequest { capability: 77, ..good.clone() }, "capability"),
         (ExplainRequest { capability: policy::Capability::Tools as i32, ..good.clone() }, "capability"),
-        (
-            ExplainRequest { envelope: wrong_place, ..good },
-            "envelope.requirements.allowed_processing_locations",
-        ),
+        (ExplainRequest { envelope: wrong_place, ..good }, "envelope.requirements.allowed_processing_locations"),
     ];
     for (request, field) in table {
         let refused = stage.explained(request).await;

@@ -6,12 +6,14 @@
 //! | [`demands`] | what callers may demand and declare |
 //! | [`world`] | a good world, and random changes of it |
 //! | [`less`] | the same with less said |
+//! | [`grid`] | what chance would seldom bring together, one by one |
 //! | [`help`] | what would help, and what is better |
 //!
 //! L7 is about the broker's index, and held there.
 
 mod demands;
 mod facts;
+mod grid;
 mod help;
 mod less;
 pub(super) mod world;
