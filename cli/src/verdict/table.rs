@@ -62,7 +62,7 @@ fn relaxed_line(relaxation: &Relaxation) -> String {
     let named = offers.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
     let others = if left == 0 { String::new() } else { format!(" and {left} others") };
     // Both were written by others, and no table cleans them here.
-    harmless(&format!("without {constraint}: {} more\n  {named}{others}", offers.len())).into()
+    harmless(&format!("without {constraint}: {} more\n  {named}{others}", offers.len()))
 }
 
 /// A row for each side; the offer is named in the first. Where lines are short, its name may break after a slash.
