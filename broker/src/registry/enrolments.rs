@@ -50,7 +50,7 @@ pub struct Request {
     pub key_sha256: Digest,
     /// The facts of a new organisation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub organisation: Option<Organisation>,
+    pub organisation: Option<Box<Organisation>>,
     /// When it was asked for.
     pub at: Timestamp,
 }

@@ -118,7 +118,7 @@ fn foreign_ownership(path: &str, wire: wire::ForeignOwnership) -> Result<Foreign
 
 fn retention_limit(path: &str, wire: wire::RetentionLimit) -> Result<RetentionLimit, WireError> {
     let path = format!("{path}.accept_retention_triggers");
-    let triggers = wire.accept_retention_triggers.iter().map(|number| retention_trigger(&path, *number));
+    let triggers = wire.accept_retention_triggers.into_iter().map(|number| retention_trigger(&path, number));
     Ok(RetentionLimit {
         max_days: wire.max_content_retention_days,
         accept_triggers: triggers.collect::<Result<_, _>>()?,

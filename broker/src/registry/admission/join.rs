@@ -85,6 +85,7 @@ impl Inner {
         } else {
             Some(facts(domain, application.organisation.as_ref())?)
         };
+        let organisation = organisation.map(Box::new);
         Ok(Request { key_sha256: application.request.public_key_digest(), organisation, at: self.clock.now() })
     }
 
@@ -114,7 +115,7 @@ impl Inner {
                         field: "organisation",
                         problem: MISSING_FACTS.into(),
                     })?;
-                    statements.push(Statement::OrganisationAdmitted { organisation, anchors: vec![anchor] });
+                    statements.push(Statement::OrganisationAdmitted { organisation: *organisation, anchors: vec![anchor] });
                 } else if request.organisation.is_some_and(|stated| !is_registered(federation, &stated)) {
                     return Err(AdmissionError::Invalid { field: "organisation", problem: OTHER_FACTS.into() });
                 }

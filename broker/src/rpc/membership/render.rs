@@ -33,7 +33,7 @@ pub(super) fn enrolment(enrolment: &Enrolment) -> Option<wire::Enrolment> {
         id: invite.id.to_string(),
         spiffe_id: invite.member.to_string(),
         fingerprint: request.map(|request| request.key_sha256.fingerprint()).unwrap_or_default(),
-        organisation: request.and_then(|request| request.organisation.as_ref()).map(Into::into),
+        organisation: request.and_then(|request| request.organisation.as_deref()).map(Into::into),
         requested_at: request.map(|request| timestamp(request.at)),
         state: state.into(),
         invited_by: invite.by.to_string(),
