@@ -115,7 +115,8 @@ impl Inner {
                         field: "organisation",
                         problem: MISSING_FACTS.into(),
                     })?;
-                    statements.push(Statement::OrganisationAdmitted { organisation: *organisation, anchors: vec![anchor] });
+                    statements
+                        .push(Statement::OrganisationAdmitted { organisation: *organisation, anchors: vec![anchor] });
                 } else if request.organisation.is_some_and(|stated| !is_registered(federation, &stated)) {
                     return Err(AdmissionError::Invalid { field: "organisation", problem: OTHER_FACTS.into() });
                 }
