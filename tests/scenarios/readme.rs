@@ -2,11 +2,13 @@
 //!
 //! Adding a block: name it in a comment above it, `<!-- block: name -->`, and follow it in one of the [`WAYS`].
 
+use std::process::Command;
+
 use comity_tests::backend::{Backend, Behaviour};
 use comity_tests::clients::models_as_a_user_has_them;
 use comity_tests::federation::{EU_BODY, EU_OWNED, Federation, PENDING, free_address};
 use comity_tests::node::NodeSpec;
-use comity_tests::program::said;
+use comity_tests::program::{built, run, said};
 use comity_tests::reader::Reader;
 use comity_tests::readme::Readme;
 use comity_tests::wait;
@@ -79,6 +81,7 @@ fn an_app_asks(readme: &Readme) {
     assert!(reader.follow("app_joins").contains("test-model"));
     reader.fill_in("MODEL", "test-model");
     assert!(reader.follow("app_asks").contains("Paris"));
+    assert!(reader.follow("app_explains").contains(EU_BODY.domain));
     let _installed = reader.follow("python_packages");
     assert!(reader.follow("python_app").contains("Paris"));
     let _installed = reader.follow("typescript_packages");
@@ -94,4 +97,23 @@ fn an_operator_governs(readme: &Readme) {
     let _broker = reader.stay("brokering");
     let _ready = wait::for_file(&reader.folder().join("federation/broker/data/address"));
     assert!(reader.follow("governing").lines().count() > 0);
+
+    // Somebody of a new organisation takes up an invite, so that there is something to decide.
+    let folder = reader.folder().to_owned();
+    let comity = |arguments: &[&str]| {
+        let mut command = Command::new(built("comity"));
+        run(command.args(arguments).current_dir(&folder).env("COMITY_IDENTITY", "federation/operator/alice"))
+    };
+    let invited = comity(&["invite", "org-b.example", "--kind", "app", "--name", "a1", "-o", "json"]);
+    let invited: serde_json::Value = serde_json::from_slice(&invited.stdout).unwrap();
+    let facts = "trust_domain = \"org-b.example\"\nname = \"B\"\nseat = \"FR\"\nultimate_controllers = []\n";
+    std::fs::write(folder.join("organisation.toml"), facts).unwrap();
+    let invite = invited["invite"].as_str().unwrap();
+    let asked = comity(&["join", invite, "--dir", "a1", "--organisation", "organisation.toml"]);
+    assert_eq!(asked.status.code(), Some(PENDING), "{}", said(&asked));
+    reader.fill_in("ENROLMENT", invited["invite_id"].as_str().unwrap());
+    let _decided = reader.follow("deciding");
+    let organisations = comity(&["organisation", "list", "-o", "json"]);
+    let organisations: serde_json::Value = serde_json::from_slice(&organisations.stdout).unwrap();
+    assert_eq!(organisations["organisations"][0]["standing"], "active", "{organisations}");
 }
