@@ -1,10 +1,33 @@
-//! In which order eligible offers are tried: the cheapest first, then the least busy node, then by name; those
-//! whose nodes could not be reached lately come last, whatever they cost.
+//! In which order eligible offers are tried: what the caller prefers first, then the cheapest, then the least busy
+//! node, then by name; those whose nodes could not be reached lately come last, whatever they cost.
 
-use comity_types::{Price, SpiffeId};
+use std::cmp::Reverse;
 
-use super::decide::Candidate;
+use comity_policy::rank::{Preferences, Ranked, scores};
+use comity_policy::{Tables, Verdict};
+use comity_types::{Price, SpiffeId, Timestamp};
+
+use super::decide::{Candidate, Judged};
 use crate::links::{LinkState, Load};
+
+/// The offers that are eligible, each with its score by `prefer`. Latency is not measured yet, so that it scores nothing.
+pub fn candidates(judged: &[Judged<'_>], prefer: &Preferences, tables: &Tables, as_of: Timestamp) -> Vec<Candidate> {
+    let eligible = || {
+        judged.iter().filter_map(|judged| match judged.verdict {
+            Verdict::Eligible { expires_at } => Some((judged, expires_at)),
+            Verdict::Rejected { .. } => None,
+        })
+    };
+    let ranked: Vec<_> = eligible().map(|(judged, _)| Ranked { offer: judged.offer, latency_ms: None }).collect();
+    let scored = eligible().zip(scores(&ranked, prefer, tables, as_of));
+    let candidate = |((judged, expires_at), score): ((&Judged<'_>, _), _)| Candidate {
+        name: judged.name.clone(),
+        price: judged.offer.price.clone(),
+        score,
+        expires_at,
+    };
+    scored.map(candidate).collect()
+}
 
 /// Puts the candidates in order. `load` tells how a node's link is.
 pub fn order(candidates: &mut [Candidate], load: impl Fn(&SpiffeId) -> Load) {
@@ -13,7 +36,7 @@ pub fn order(candidates: &mut [Candidate], load: impl Fn(&SpiffeId) -> Load) {
         let load = load(candidate.name.node());
         let unreachable = load.state == LinkState::Unreachable;
         let price = if comparable { cost(candidate.price.as_ref()) } else { 0 };
-        (unreachable, price, load.in_flight, candidate.name.clone())
+        (unreachable, Reverse(candidate.score), price, load.in_flight, candidate.name.clone())
     });
 }
 
@@ -42,7 +65,7 @@ mod tests {
             input_micros_per_million_tokens: micros,
             output_micros_per_million_tokens: micros,
         });
-        Candidate { name: name.parse().unwrap(), price, expires_at: None }
+        Candidate { name: name.parse().unwrap(), price, score: 0, expires_at: None }
     }
 
     fn load(state: LinkState, in_flight: usize) -> Load {
@@ -64,6 +87,15 @@ mod tests {
         let names = ["d.example/n/o", "c.example/n/o", "b.example/n/o", "a.example/n/o"];
         let offers = names.into_iter().zip([None, one, two, two]).map(|(name, price)| candidate(name, price)).collect();
         assert_eq!(ordered(offers, idle), ["c.example/n/o", "a.example/n/o", "b.example/n/o", "d.example/n/o"]);
+    }
+
+    #[test]
+    fn what_the_caller_prefers_comes_before_what_is_cheap() {
+        let dear = Candidate { score: 1, ..candidate("b.example/n/o", Some(("EUR", 9))) };
+        assert_eq!(
+            ordered(vec![candidate("a.example/n/o", Some(("EUR", 1))), dear], idle),
+            ["b.example/n/o", "a.example/n/o"]
+        );
     }
 
     #[test]

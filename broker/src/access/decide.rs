@@ -44,6 +44,8 @@ pub struct Candidate {
     pub name: OfferName,
     /// What it costs, where that is known.
     pub price: Option<Price>,
+    /// How far it is what the caller prefers; 0 where nothing is preferred.
+    pub score: u64,
     /// When what made it eligible ends, if it does.
     pub expires_at: Option<Timestamp>,
 }
@@ -82,15 +84,12 @@ pub fn decide(parts: &Parts, admitted: &Admitted) -> Result<Decision, Failure> {
     if judged.is_empty() {
         return Err(model_not_offered(admitted));
     }
-    let (mut eligible, mut rejected) = (Vec::new(), Vec::new());
-    for Judged { name, offer, verdict } in judged {
-        match verdict {
-            Verdict::Eligible { expires_at } => {
-                eligible.push(Candidate { name, price: offer.price.clone(), expires_at });
-            }
-            Verdict::Rejected { reasons } => rejected.push(Rejected { name, reasons }),
-        }
-    }
+    let mut eligible = choose::candidates(&judged, &admitted.envelope.prefer, &parts.tables, at);
+    let refused = judged.into_iter().filter_map(|Judged { name, verdict, .. }| match verdict {
+        Verdict::Eligible { .. } => None,
+        Verdict::Rejected { reasons } => Some(Rejected { name, reasons }),
+    });
+    let mut rejected: Vec<_> = refused.collect();
     choose::order(&mut eligible, |node| parts.links.load(node));
     // The fewest reasons first: those are the easiest to mend.
     rejected.sort_by(|a, b| (a.reasons.len(), &a.name).cmp(&(b.reasons.len(), &b.name)));

@@ -1,11 +1,14 @@
 //! What the flow promises, shown on a broker's flow and scripted nodes over real TLS.
 
 use comity_identity::{Credentials, PermitVerifier};
+use comity_proto::policy;
 use http_body_util::BodyExt as _;
 use tokio::time::Instant;
 
 use self::node::{answers, data, declines, ok, reset, says, waits};
-use self::world::{MODEL, PAYLOAD, REQUEST_BYTES, SOON, World, ended, framed, in_germany, message, read};
+use self::world::{
+    MODEL, PAYLOAD, REQUEST_BYTES, SOON, World, ended, framed, in_germany, message, message_preferring, read,
+};
 use super::*;
 use crate::ledger::journal::Journal;
 
@@ -86,6 +89,29 @@ async fn failover_stays_inside_the_eligible_set_and_no_other_node_sees_a_byte() 
         ["a.example/n1/o1", "d.example/n1/o1"]
     );
     assert_eq!((decisions[0].considered, decisions[0].rejected, outcomes[0].attempt), (4, 2, 2));
+}
+
+#[tokio::test]
+async fn what_the_caller_prefers_is_tried_before_what_is_cheaper_and_makes_nothing_eligible() {
+    let world = World::new().await;
+    let cheap = world.node("a.example", "DE", 1, answers("cheap")).await;
+    let preferred = world.node("b.example", "FR", 3, answers("preferred")).await;
+    let abroad = world.node("c.example", "US", 2, answers("from abroad")).await;
+    let prefer = |place: &str| {
+        let locations = vec![policy::LocationPreference { place: place.into(), weight: 9 }];
+        Some(policy::Preferences { locations, ..Default::default() })
+    };
+    let in_europe = || {
+        let europe = policy::PlaceSet { places: vec!["DE".into(), "FR".into()] };
+        policy::Requirements { allowed_processing_locations: vec![europe], ..Default::default() }
+    };
+    let asked = async |place| {
+        let message = message_preferring(in_europe(), prefer(place));
+        read(world.call(Method::ChatStream, framed(&message), &[]).await).await.0
+    };
+    assert_eq!(asked("FR").await, b"preferred");
+    assert_eq!(asked("US").await, b"cheap");
+    assert_eq!((cheap.seen().len(), preferred.seen().len(), abroad.connections()), (1, 1, 0));
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use comity_membership::{Federation, Standing};
+use comity_policy::rank::Preferences;
 use comity_policy::{Capability, Claim, Offer, Request as Question, Verdict};
 use comity_proto::catalog::catalog_server::Catalog as Service;
 use comity_proto::catalog::{
@@ -12,12 +13,12 @@ use comity_proto::catalog::{
 };
 use comity_proto::convert::{self, Envelope};
 use comity_proto::policy::Relaxation;
-use comity_types::{ModelName, OfferName, Place, SpiffeId};
+use comity_types::{ModelName, OfferName, Place, SpiffeId, Timestamp};
 use tonic::{Code, Request, Response, Status};
 
 use super::{failure, invalid, parse, timestamp};
 use crate::access::choose;
-use crate::access::decide::{self, Candidate, Judged};
+use crate::access::decide::{self, Judged};
 use crate::access::{Access, Parts};
 use crate::edge::CallerIdentity;
 use crate::links::LinkState;
@@ -66,7 +67,7 @@ impl Catalog {
         let judged = decide::judge(parts, &snapshot.federation, &question, |_| true);
         Ok(ExplainResponse {
             relaxations: relaxations(parts, &snapshot.federation, &question),
-            verdicts: self.in_order(judged),
+            verdicts: self.in_order(judged, &envelope.prefer, question.as_of),
             epoch: snapshot.federation.epoch(),
             tables_sha256: parts.tables.digest().as_bytes().to_vec().into(),
             as_of: Some(timestamp(question.as_of)),
@@ -74,14 +75,13 @@ impl Catalog {
     }
 
     /// Eligible offers first, in the order in which they would be tried; then those with the fewest reasons.
-    fn in_order(&self, judged: Vec<Judged<'_>>) -> Vec<comity_proto::policy::Verdict> {
-        let candidate = |judged: &Judged<'_>| match judged.verdict {
-            Verdict::Eligible { expires_at } => {
-                Some(Candidate { name: judged.name.clone(), price: judged.offer.price.clone(), expires_at })
-            }
-            Verdict::Rejected { .. } => None,
-        };
-        let mut eligible: Vec<_> = judged.iter().filter_map(candidate).collect();
+    fn in_order(
+        &self,
+        judged: Vec<Judged<'_>>,
+        prefer: &Preferences,
+        as_of: Timestamp,
+    ) -> Vec<comity_proto::policy::Verdict> {
+        let mut eligible = choose::candidates(&judged, prefer, &self.access.parts().tables, as_of);
         choose::order(&mut eligible, |node| self.access.parts().links.load(node));
         let place: BTreeMap<_, _> =
             eligible.into_iter().enumerate().map(|(place, candidate)| (candidate.name, place)).collect();

@@ -62,23 +62,40 @@ pub struct Ranked<'a> {
 /// The names of `offers`, best first.
 #[must_use]
 pub fn rank(offers: &[Ranked<'_>], prefer: &Preferences, tables: &Tables, as_of: Timestamp) -> Vec<OfferName> {
-    let prices: Vec<_> = offers.iter().map(|one| price(one.offer)).collect();
-    let latencies: Vec<_> = offers.iter().map(|one| one.latency_ms).collect();
-    let carbon: Vec<_> = offers.iter().map(|one| one.offer.carbon_grams_per_million_tokens).collect();
+    let scores = scores(offers, prefer, tables, as_of);
+    let prices = prices(offers);
     let mut ranked: Vec<_> = offers
         .iter()
-        .enumerate()
-        .map(|(index, one)| {
-            let mut score = of_offer(one.offer, prefer, tables, as_of);
-            for (weight, values) in [(prefer.price, &prices), (prefer.latency, &latencies), (prefer.carbon, &carbon)] {
-                score = score.saturating_add(u64::from(weight).saturating_mul(lower_is_better(values, index)));
-            }
-            let price = prices.get(index).copied().flatten();
-            (Reverse(score), price.is_none(), price, one.offer.name())
-        })
+        .zip(scores)
+        .zip(prices)
+        .map(|((one, score), price)| (Reverse(score), price.is_none(), price, one.offer.name()))
         .collect();
     ranked.sort();
     ranked.into_iter().map(|(.., name)| name).collect()
+}
+
+/// The score of each of `offers`, in their order; higher is better, and all are 0 where nothing is preferred.
+#[must_use]
+pub fn scores(offers: &[Ranked<'_>], prefer: &Preferences, tables: &Tables, as_of: Timestamp) -> Vec<u64> {
+    let latencies: Vec<_> = offers.iter().map(|one| one.latency_ms).collect();
+    let carbon: Vec<_> = offers.iter().map(|one| one.offer.carbon_grams_per_million_tokens).collect();
+    let measured = [(prefer.price, prices(offers)), (prefer.latency, latencies), (prefer.carbon, carbon)];
+    let score = |(index, one): (usize, &Ranked<'_>)| {
+        let of_measured =
+            |(weight, values): &(u8, Vec<_>)| u64::from(*weight).saturating_mul(lower_is_better(values, index));
+        let measured = measured.iter().map(of_measured).fold(0, u64::saturating_add);
+        of_offer(one.offer, prefer, tables, as_of).saturating_add(measured)
+    };
+    offers.iter().enumerate().map(score).collect()
+}
+
+/// What a call of as many input as output tokens costs; amounts of different currencies cannot be compared, so that
+/// none is then known.
+fn prices(offers: &[Ranked<'_>]) -> Vec<Option<u64>> {
+    let mut currencies = offers.iter().filter_map(|one| one.offer.price.as_ref()).map(|price| &price.currency);
+    let first = currencies.next();
+    let comparable = currencies.all(|currency| Some(currency) == first);
+    offers.iter().map(|one| price(one.offer).filter(|_| comparable)).collect()
 }
 
 /// What an offer's own facts score.
@@ -106,7 +123,7 @@ fn is_within(place: &comity_types::Place, set: &PlaceOrBloc, tables: &Tables, as
     matches!(tables.blocs.membership(&tables.places, place, set, Reach::Within, as_of), Membership::Yes(_))
 }
 
-/// What a call of as many input as output tokens costs; another currency cannot be compared, so that it ranks by itself.
+/// What a million tokens of each kind cost together.
 fn price(offer: &Offer) -> Option<u64> {
     let price = offer.price.as_ref()?;
     Some(price.input_micros_per_million_tokens.saturating_add(price.output_micros_per_million_tokens))

@@ -273,9 +273,21 @@ pub(crate) fn in_germany() -> policy::Requirements {
 
 /// The message of a request, its payload beside the envelope.
 pub(crate) fn message(requirements: policy::Requirements) -> Vec<u8> {
-    let purposes = vec![PURPOSE.into()];
-    let envelope =
-        inference::Envelope { model: MODEL.into(), requirements: Some(requirements), purposes, ..Default::default() };
+    message_preferring(requirements, None)
+}
+
+/// As [`message`], with what the caller would rather have.
+pub(crate) fn message_preferring(
+    requirements: policy::Requirements,
+    preferences: Option<policy::Preferences>,
+) -> Vec<u8> {
+    let envelope = inference::Envelope {
+        model: MODEL.into(),
+        requirements: Some(requirements),
+        purposes: vec![PURPOSE.into()],
+        preferences,
+        ..Default::default()
+    };
     let envelope = envelope.encode_to_vec();
     let mut message = BytesMut::new();
     for (key, value) in [(0x0a, envelope.as_slice()), (0x12, PAYLOAD)] {
