@@ -133,7 +133,7 @@ impl Drop for Program {
 /// Runs a program to its end.
 ///
 /// # Panics
-/// If it does not start, or has not ended after [`LONGEST`]: with all that it said.
+/// If it does not start, or has not ended after `LONGEST`: with all that it said.
 pub fn run(command: &mut Command) -> Output {
     // Into files, not pipes: whoever it left behind may hold a pipe open, and reading it would not end.
     let [mut stdout, mut stderr] = [(); 2].map(|()| tempfile::tempfile().unwrap());
