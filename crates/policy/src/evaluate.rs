@@ -2,16 +2,16 @@
 //!
 //! | module | asks |
 //! |---|---|
-//! | [`operational`] | is the offer for this model, able, in force |
-//! | [`places`] | where content is processed, stored, reached, and passes through |
-//! | [`control`] | who operates, who controls, whose law reaches them |
-//! | [`data`] | what happens to content |
-//! | [`assurance`] | who stands behind it |
-//! | [`commercial`] | licence, law, liability, price |
-//! | [`node`] | the node's own terms, held against the caller |
-//! | [`licence`] | what the model's licence demands of operator and caller |
-//! | [`statute`] | what a law forbids |
-//! | [`stakes`] | the arithmetic of ownership that several of them use |
+//! | `operational` | is the offer for this model, able, in force |
+//! | `places` | where content is processed, stored, reached, and passes through |
+//! | `control` | who operates, who controls, whose law reaches them |
+//! | `data` | what happens to content |
+//! | `assurance` | who stands behind it |
+//! | `commercial` | licence, law, liability, price |
+//! | `node` | the node's own terms, held against the caller |
+//! | `licence` | what the model's licence demands of operator and caller |
+//! | `statute` | what a law forbids |
+//! | `stakes` | the arithmetic of ownership that several of them use |
 
 mod assurance;
 mod commercial;
