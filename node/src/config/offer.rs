@@ -85,7 +85,15 @@ pub(super) fn plan(config: &Config, node: &SpiffeId) -> Result<Vec<Planned>, Vec
     if !misfits.is_empty() {
         return Err(misfits);
     }
-    Ok(config.offers.iter().map(|offer| planned(config, offer, node)).collect())
+    let planned: Vec<_> = config.offers.iter().map(|offer| planned(config, offer, node)).collect();
+    let misfits: Vec<_> = planned.iter().filter_map(unpublishable).collect();
+    if misfits.is_empty() { Ok(planned) } else { Err(misfits) }
+}
+
+/// What the broker would refuse of an offer, said before anybody is asked.
+fn unpublishable(planned: &Planned) -> Option<Misfit> {
+    let error = Offer::try_from(comity_proto::policy::Offer::from(&planned.offer)).err()?;
+    Some(misfit(format!("offers.{}.{}", planned.offer.id, error.path), error.problem))
 }
 
 fn planned(config: &Config, offer: &OfferConfig, node: &SpiffeId) -> Planned {

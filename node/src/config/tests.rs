@@ -68,6 +68,15 @@ fn terms_that_would_serve_nobody_are_reported() {
 }
 
 #[test]
+fn a_word_of_somebody_else_is_reported_before_a_broker_refuses_it() {
+    let vouched = "processing_locations = { value = [\"DE\"], issuer = \"GLEIF\", assurance = \"audited\" }";
+    let text = EXAMPLE.replacen("processing_locations = [\"DE\"]", vouched, 1);
+    let misfits = Config::parse(&text).unwrap().plan(&node()).unwrap_err();
+    let paths: Vec<_> = misfits.iter().map(|misfit| misfit.path.as_str()).collect();
+    assert_eq!(paths, ["offers.chat.processing_locations[0].provenance.issuer"]);
+}
+
+#[test]
 fn addresses_that_no_broker_could_reach_are_reported() {
     let misfits = |listen: &str, advertise: &str| {
         let text = EXAMPLE.replace("listen = \"127.0.0.1:7443\"", listen);

@@ -6,14 +6,22 @@ use comity_policy::Claim;
 use comity_policy::claim::{Appraisal, Assurance, Evidence, MAX_STATEMENTS, Statement};
 use comity_types::{Digest, Interval, Place, Timestamp};
 
-use super::{MAX_TEXT_BYTES, WireError, bounded, enums, optional_text, parse_all, text};
+use super::{MAX_TEXT_BYTES, WireError, bounded, enums, parse_all, text};
 use crate::policy as wire;
 
 /// Longest address of evidence, in bytes.
 const MAX_URI_BYTES: usize = 2048;
 
 enums!(assurance, wire_assurance, Assurance, Assurance, [SelfDeclared, RegistryCorroborated, Audited, Attested]);
-enums!(appraisal, wire_appraisal, Appraisal, Appraisal, [None, Affirming, Warning, Contraindicated]);
+
+fn wire_appraisal(tier: Appraisal) -> wire::Appraisal {
+    match tier {
+        Appraisal::None => wire::Appraisal::None,
+        Appraisal::Affirming => wire::Appraisal::Affirming,
+        Appraisal::Warning => wire::Appraisal::Warning,
+        Appraisal::Contraindicated => wire::Appraisal::Contraindicated,
+    }
+}
 
 /// An instant on the wire, in milliseconds at most precise.
 pub(crate) fn instant(path: &str, stamp: prost_types::Timestamp) -> Result<Timestamp, WireError> {
@@ -73,18 +81,36 @@ pub(super) fn claim<W, T>(
 }
 
 fn statement<T>(path: &str, value: T, wire: wire::Provenance) -> Result<Statement<T>, WireError> {
-    let level = |number| assurance(&format!("{path}.assurance"), number);
-    let tier = |number| appraisal(&format!("{path}.appraisal"), number);
+    own_word(path, &wire)?;
     Ok(Statement {
         value,
         validity: interval(&format!("{path}.validity"), wire.validity)?,
-        assurance: if wire.assurance == 0 { Assurance::SelfDeclared } else { level(wire.assurance)? },
-        issuer: optional_text(&format!("{path}.issuer"), wire.issuer, MAX_TEXT_BYTES)?,
+        assurance: Assurance::SelfDeclared,
+        issuer: None,
         evidence: wire.evidence.map(|evidence| read_evidence(&format!("{path}.evidence"), evidence)).transpose()?,
         issued_at: instant_at(&format!("{path}.issued_at"), wire.issued_at)?,
         revoked_at: instant_at(&format!("{path}.revoked_at"), wire.revoked_at)?,
-        appraisal: if wire.appraisal == 0 { None } else { Some(tier(wire.appraisal)?) },
+        appraisal: None,
     })
+}
+
+/// Refuses what somebody else is said to have stated: no statement carries its issuer's signature yet, so that every
+/// member could claim any register's word for its own. Case files and `comity policy check`, which trust nobody's
+/// wire, know all levels.
+fn own_word(path: &str, wire: &wire::Provenance) -> Result<(), WireError> {
+    let declared = i32::from(wire_assurance(Assurance::SelfDeclared));
+    let others = [
+        ("issuer", !wire.issuer.is_empty()),
+        ("assurance", wire.assurance != 0 && wire.assurance != declared),
+        ("appraisal", wire.appraisal != 0),
+    ];
+    match others.into_iter().find(|(_, stated)| *stated) {
+        None => Ok(()),
+        Some((field, _)) => Err(WireError::new(
+            format!("{path}.{field}"),
+            "no signature of an issuer can be checked yet: state what the operator itself declares",
+        )),
+    }
 }
 
 fn read_evidence(path: &str, wire: wire::Evidence) -> Result<Evidence, WireError> {

@@ -114,3 +114,17 @@ fn names_that_would_steer_an_operators_terminal_are_refused() {
 fn lists_of_numbers_are_bounded_too() {
     assert!(refused(|o| o.capabilities = vec![1; 33]).starts_with("capabilities: at most 32"));
 }
+
+#[test]
+fn nobody_may_put_words_into_an_issuers_mouth() {
+    let claimed = [
+        wire::Provenance { issuer: "GLEIF".into(), ..Default::default() },
+        wire::Provenance { assurance: 2, ..Default::default() },
+        wire::Provenance { appraisal: 2, ..Default::default() },
+    ];
+    for (provenance, field) in claimed.into_iter().zip(["issuer", "assurance", "appraisal"]) {
+        let error = refused(|o| o.licence[0].provenance = Some(provenance));
+        assert!(error.starts_with(&format!("licence[0].provenance.{field}: ")), "{error}");
+        assert!(error.contains("signature"), "{error}");
+    }
+}

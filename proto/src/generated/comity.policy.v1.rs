@@ -40,6 +40,8 @@ impl ::prost::Name for Evidence {
     }
 }
 /// The circumstances of a statement. Absent: the operator declares it for all time.
+/// What somebody else is said to have stated (assurance, issuer, appraisal) is refused as long as statements
+/// carry no signature of their issuer.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Provenance {
     /// When it holds.
