@@ -101,11 +101,14 @@ proptest! {
             ranked.rotate_left(by);
             prop_assert_eq!(rank(&ranked, &prefer, tables(), as_of), order, "the order of offers decides nothing");
         }
-        // Without a preference: by price, those without one last, then by name.
+        // Without a preference: by price, those without one last, then by name; where currencies differ, by name alone.
+        let currencies: BTreeSet<_> =
+            offers.iter().filter_map(|(offer, _)| offer.price.as_ref()).map(|price| price.currency.clone()).collect();
         let plain = rank(&ranked, &Preferences::default(), tables(), as_of);
         let key = |name: &comity_types::OfferName| {
             let price = &offers.iter().find(|(offer, _)| offer.name() == *name).unwrap().0.price;
-            let sum = price.as_ref().map(|one| one.input_micros_per_million_tokens + one.output_micros_per_million_tokens);
+            let price = price.as_ref().filter(|_| currencies.len() < 2);
+            let sum = price.map(|one| one.input_micros_per_million_tokens + one.output_micros_per_million_tokens);
             (sum.is_none(), sum, name.clone())
         };
         prop_assert!(plain.is_sorted_by_key(key));
