@@ -63,7 +63,7 @@ pub enum Appraisal {
 }
 
 /// Where the evidence of a statement can be read, and its digest, so that it cannot be exchanged.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Evidence {
     /// Where it is.
@@ -74,7 +74,7 @@ pub struct Evidence {
 }
 
 /// What one party states.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct Statement<T> {
     /// What is stated.
     pub value: T,
@@ -126,7 +126,7 @@ impl<T> Statement<T> {
 ///
 /// In files it is the bare value (`"DE"`), a table (`{ value = "DE", until = 2027-01-01, assurance = "audited",
 /// issuer = "..." }`), or `{ statements = [...] }` with several of those.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Claim<T>(Vec<Statement<T>>);
 
 impl<T> Claim<T> {

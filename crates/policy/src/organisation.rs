@@ -11,7 +11,7 @@ use crate::claim::merge::same_or_conflict;
 use crate::ownership::Ownership;
 
 /// A member of the federation, as far as policy reads it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Organisation {
     /// Its SPIFFE trust domain, which identifies it.
@@ -69,7 +69,7 @@ pub struct Organisation {
 }
 
 /// A number in a register (Gaia-X `registrationNumber`).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RegistrationNumber {
     /// Which register.
@@ -79,7 +79,7 @@ pub struct RegistrationNumber {
 }
 
 /// Registers that number organisations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RegistrationScheme {
     /// A national or local register.
@@ -93,7 +93,7 @@ pub enum RegistrationScheme {
 }
 
 /// A person or organisation with decisive influence on another one (Regulation (EU) 2021/697, Art. 2(6)).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Controller {
     /// Its name.
@@ -142,7 +142,7 @@ impl OrganisationType {
 }
 
 /// Active users of a calendar month.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ActiveUsers {
     /// People.
@@ -176,12 +176,12 @@ fn month<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D:
 }
 
 /// Whether an organisation is inside a scheme: a bool whose worse reading is "no".
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Membership(pub bool);
 
 /// What an organisation told an operator about training on its inputs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TrainingChoice {
     /// It agreed.

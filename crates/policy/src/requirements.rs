@@ -25,7 +25,7 @@ use crate::ownership::Interest;
 use crate::terms::{RetentionTrigger, Support};
 
 /// Sets of which every one must contain a thing for it to be allowed. No sets: all is allowed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct AllowLists<T: Ord>(pub BTreeSet<BTreeSet<T>>);
 
 impl<T: Ord> Default for AllowLists<T> {
@@ -48,7 +48,7 @@ impl<T: Ord> AllowLists<T> {
 }
 
 /// A ceiling on how long prompts and completions are kept.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RetentionLimit {
     /// At most this many days, by every rule whose trigger is not accepted.
@@ -59,7 +59,7 @@ pub struct RetentionLimit {
 }
 
 /// A price ceiling in one currency, in millionths of its unit for a million tokens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PriceCeiling {
     /// For input tokens.
     pub input_micros: u64,
@@ -68,7 +68,7 @@ pub struct PriceCeiling {
 }
 
 /// Freedom from a law that compels access: nobody who can read content may be within its reach.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NoExposure {
     /// A regime of the table, such as `US-CLOUD-ACT`.
@@ -79,7 +79,7 @@ pub struct NoExposure {
 }
 
 /// How much of an operator may belong to others (SecNumCloud 3.2, 19.6: 24 % alone, 39 % together).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ForeignOwnership {
     /// Who is not foreign: places and blocs.
@@ -97,7 +97,7 @@ pub struct ForeignOwnership {
 }
 
 /// A certificate that has to be held.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RequiredCertification {
     /// A scheme of the table.
@@ -114,7 +114,7 @@ pub struct RequiredCertification {
 }
 
 /// What a caller demands: a conjunction.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Requirements {
     /// All processing places must be in each.
     pub allowed_processing_locations: AllowLists<PlaceOrBloc>,

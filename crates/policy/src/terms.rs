@@ -12,7 +12,7 @@ use crate::claim::merge::same_or_conflict;
 use crate::offer::named;
 
 /// What an offer promises and what it demands.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Terms {
     /// The version of these terms; callers may have to accept one.
@@ -127,7 +127,7 @@ impl RetentionTrigger {
 }
 
 /// How long one kind of data is kept, and why.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RetentionRule {
     /// Which data.
@@ -162,6 +162,12 @@ impl PartialEq for Retention {
 }
 
 impl Eq for Retention {}
+
+impl std::hash::Hash for Retention {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.longest().hash(state);
+    }
+}
 
 /// The longer one of each kind.
 impl Merge for Retention {
@@ -199,7 +205,7 @@ named! {
 }
 
 /// Whether people read content, and where they sit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HumanReview {
     /// Whether.
@@ -210,7 +216,7 @@ pub struct HumanReview {
 }
 
 /// Whether content is logged: a bool whose worse reading is "yes".
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Logging(pub bool);
 
@@ -268,7 +274,7 @@ named! {
 }
 
 /// The highest classification that is accepted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ceiling {
     /// A level of the scheme.
@@ -279,7 +285,7 @@ pub struct Ceiling {
 }
 
 /// A certificate of an organisation or a service.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Certification {
     /// A scheme of the table, such as `ISO27001` or `BSI-C5`.
@@ -314,7 +320,7 @@ pub struct Certification {
 }
 
 /// Certificates that are held. Joined by intersection: what only one party says is held is not sure.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Certifications(pub BTreeSet<Certification>);
 

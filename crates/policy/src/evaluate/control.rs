@@ -7,32 +7,56 @@ use std::collections::BTreeSet;
 
 use comity_types::{Place, PlaceOrBloc};
 
-use super::Question;
-use super::findings::{Doubt, Field, Findings, Party, Truth};
+pub(super) use self::exposure::{OperatorExposure, SubProcessorExposure};
+use super::facet::{Demand, Facet, OfDemand, Whole};
+use super::findings::{Field, Findings};
 use super::stakes::{self, Measure, Taint};
+use super::truth::{Doubt, Party, PartyPath, Truth};
 use crate::caller_rules::Comparison;
 use crate::ownership::{Ownership, Party as Owner};
 use crate::requirements::ForeignOwnership;
 use crate::tables::blocs::Reach;
-use crate::{ReasonCode, Requirements, Side};
+use crate::{Offer, Organisation, ReasonCode, Requirements, Side};
 
-pub(super) fn check(question: &Question<'_>, findings: &mut Findings<'_>) {
-    findings.speak_for(Side::Caller);
-    let (operator, demanded) = (question.operator(), question.request.requirements);
-    if !demanded.allowed_operator_seats.is_unrestricted() {
-        let path = operator.path("seat");
-        if let Some(seat) = findings.value(&path, operator.organisation.seat.as_ref()) {
-            let (code, lists) = (ReasonCode::OperatorSeatNotAllowed, &demanded.allowed_operator_seats);
-            findings.allowed(code, &path, &seat, lists, Some(operator));
+/// Who operates the node, and who controls the operator.
+pub(super) struct Operator;
+
+impl Facet for Operator {
+    const SIDE: Side = Side::Caller;
+    type Facts<'a> = Whole<'a>;
+    type Part = OfDemand;
+
+    fn facts<'a>(_: &'a Offer, operator: &'a Organisation) -> Self::Facts<'a> {
+        Whole(operator)
+    }
+
+    fn is_asked(asked: &Demand<'_>) -> bool {
+        let demanded = asked.requirements;
+        !demanded.allowed_operator_seats.is_unrestricted()
+            || asks_for_controllers(demanded)
+            || !demanded.foreign_ownership.is_empty()
+    }
+
+    fn check(facts: &Self::Facts<'_>, asked: &Demand<'_>, findings: &mut Findings<'_>) {
+        let (operator, demanded) = (Party::operator(facts.0), asked.requirements);
+        if !demanded.allowed_operator_seats.is_unrestricted() {
+            let path = operator.path("seat");
+            if let Some(seat) = findings.value(&path, operator.organisation.seat.as_ref()) {
+                let (code, lists) = (ReasonCode::OperatorSeatNotAllowed, &demanded.allowed_operator_seats);
+                findings.allowed(code, &path, &seat, lists, Some(operator.participant()));
+            }
+        }
+        if asks_for_controllers(demanded) {
+            check_controllers(operator, demanded, findings);
+        }
+        for rule in &demanded.foreign_ownership {
+            check_foreign_ownership(rule, operator, findings);
         }
     }
-    if !demanded.allowed_controller_seats.is_unrestricted() || !demanded.forbidden_controller_seats.is_empty() {
-        check_controllers(operator, demanded, findings);
-    }
-    for rule in &demanded.foreign_ownership {
-        check_foreign_ownership(rule, operator, findings);
-    }
-    exposure::check(question, findings);
+}
+
+fn asks_for_controllers(demanded: &Requirements) -> bool {
+    !demanded.allowed_controller_seats.is_unrestricted() || !demanded.forbidden_controller_seats.is_empty()
 }
 
 /// Where those are seated who control an organisation: by more than half of it, or by decisive influence.
@@ -69,7 +93,7 @@ pub(super) fn control_of(party: Party<'_>, code: ReasonCode, findings: &mut Find
 
 fn from_ownership(
     ownership: &Ownership,
-    path: &str,
+    path: &PartyPath<'_>,
     code: ReasonCode,
     places: &mut BTreeSet<(Place, String)>,
     open: &mut Vec<Doubt>,
@@ -78,7 +102,7 @@ fn from_ownership(
     for (name, owner, taint) in controllers {
         let of_owner: Vec<_> = owner.seat.iter().chain(&owner.headquarters).cloned().collect();
         match taint {
-            Taint::Yes if of_owner.is_empty() => open.push(Doubt::missing(format!("{path}.parties.{name}.seat"))),
+            Taint::Yes if of_owner.is_empty() => open.push(Doubt::missing(format_args!("{path}.parties.{name}.seat"))),
             Taint::Yes => places.extend(of_owner.into_iter().map(|place| (place, name.to_owned()))),
             // Whether it controls is open only as long as somebody unknown may hold the rest, which is said once.
             Taint::Maybe | Taint::No => {}
@@ -107,10 +131,16 @@ fn check_controllers(operator: Party<'_>, demanded: &Requirements, findings: &mu
     }
 }
 
-fn check_seat(seat: &Place, path: &str, operator: Party<'_>, demanded: &Requirements, findings: &mut Findings<'_>) {
+fn check_seat(
+    seat: &Place,
+    path: &PartyPath<'_>,
+    operator: Party<'_>,
+    demanded: &Requirements,
+    findings: &mut Findings<'_>,
+) {
     let code = ReasonCode::ControllerNotAllowed;
-    findings.allowed(code, path, seat, &demanded.allowed_controller_seats, Some(operator));
-    findings.forbidden(code, path, seat, &demanded.forbidden_controller_seats, Some(operator));
+    findings.allowed(code, path, seat, &demanded.allowed_controller_seats, Some(operator.participant()));
+    findings.forbidden(code, path, seat, &demanded.forbidden_controller_seats, Some(operator.participant()));
 }
 
 /// No holder from elsewhere may have too much, alone or together (SecNumCloud 3.2, 19.6).
@@ -128,15 +158,15 @@ fn check_foreign_ownership(rule: &ForeignOwnership, operator: Party<'_>, finding
             indirect: rule.indirect,
             decisive: false,
         };
-        let expected = format!("at most {} % from elsewhere", percent(threshold_bp));
+        let expected = format_args!("at most {} % from elsewhere", Percent(threshold_bp));
         match stakes::judge(&ownership, &measure, |name, _| foreign(name)) {
             Taint::No => {}
             Taint::Yes => {
-                let field = Field { path: &path, expected: &expected, actual: "more" };
+                let field = Field { path: &path, expected: &expected, actual: &"more" };
                 findings.reject(ReasonCode::ForeignOwnershipThresholdExceeded, which, field);
             }
             Taint::Maybe => {
-                let field = Field { path: &path, expected: &expected, actual: "perhaps more" };
+                let field = Field { path: &path, expected: &expected, actual: &"perhaps more" };
                 findings.reject(ReasonCode::OwnershipUndetermined, which, field);
                 findings.doubts(&path, doubts.clone());
             }
@@ -172,6 +202,10 @@ fn taints(
 }
 
 /// Hundredths of a percent, for people.
-pub(super) fn percent(basis_points: u32) -> String {
-    format!("{}.{:02}", basis_points / 100, basis_points % 100)
+pub(super) struct Percent(pub(super) u32);
+
+impl std::fmt::Display for Percent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{:02}", self.0 / 100, self.0 % 100)
+    }
 }

@@ -6,7 +6,10 @@ use super::*;
 fn membership(place: &str, set: &str, day: &str) -> Membership {
     let tables = Tables::builtin().unwrap();
     let day: Timestamp = day.parse().unwrap();
-    tables.blocs.membership(&tables.places, &place.parse().unwrap(), &set.parse().unwrap(), Reach::Within, day)
+    tables
+        .blocs
+        .membership(&tables.places, &place.parse().unwrap(), &set.parse().unwrap(), Reach::Within, day)
+        .membership
 }
 
 fn is_in(place: &str, set: &str, day: &str) -> bool {
