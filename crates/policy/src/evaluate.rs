@@ -22,7 +22,7 @@ mod data;
 pub(crate) mod facet;
 pub(crate) mod findings;
 #[cfg(test)]
-mod laws;
+pub(crate) mod laws;
 mod licence;
 mod node;
 mod operational;
@@ -60,6 +60,15 @@ impl Verdict {
     pub fn reasons(&self) -> &[Reason] {
         match self {
             Self::Eligible { .. } => &[],
+            Self::Rejected { reasons } => reasons,
+        }
+    }
+
+    /// As [`Verdict::reasons`], to keep.
+    #[must_use]
+    pub fn into_reasons(self) -> Vec<Reason> {
+        match self {
+            Self::Eligible { .. } => Vec::new(),
             Self::Rejected { reasons } => reasons,
         }
     }

@@ -22,12 +22,14 @@
 //! | [`tables`] | blocs, regimes, statutes, licences and so on, as data |
 //! | [`evaluate`](mod@evaluate) | the function |
 //! | [`cases`] | case files: fixtures, changes, and what is expected |
+//! | [`index`] | the same function, for all offers of a federation at once |
 //! | [`relax`], [`rank`] | what would help, and what is better among what is eligible |
 
 pub mod caller_rules;
 pub mod cases;
 pub mod claim;
 pub mod evaluate;
+pub mod index;
 pub mod offer;
 pub mod organisation;
 pub mod ownership;
@@ -41,9 +43,10 @@ pub mod terms;
 
 pub use claim::Claim;
 pub use evaluate::{Verdict, evaluate, evaluate_node_side};
+pub use index::Index;
 pub use offer::{Capability, Offer};
 pub use organisation::{Controller, Organisation};
-pub use reason::{Reason, ReasonCode, Side};
+pub use reason::{Reason, ReasonCode, ReasonCodes, Side};
 pub use request::{Declared, Request};
 pub use requirements::Requirements;
 pub use tables::Tables;

@@ -49,7 +49,7 @@ pub(super) struct Field<'a> {
 
 impl<'t> Findings<'t> {
     /// For somebody who reads the reasons.
-    pub(super) fn in_words(tables: &'t Tables, as_of: Timestamp) -> Self {
+    pub(crate) fn in_words(tables: &'t Tables, as_of: Timestamp) -> Self {
         Self { reasons: Some(BTreeSet::new()), ..Self::in_codes(tables, as_of) }
     }
 
@@ -65,7 +65,7 @@ impl<'t> Findings<'t> {
     }
 
     /// Of findings in words.
-    pub(super) fn verdict(self) -> Verdict {
+    pub(crate) fn verdict(self) -> Verdict {
         match self.reasons {
             Some(reasons) if !reasons.is_empty() => Verdict::Rejected { reasons: reasons.into_iter().collect() },
             Some(_) | None => Verdict::Eligible { expires_at: self.expires_at },

@@ -9,14 +9,14 @@
 //! | [`grid`] | what chance would seldom bring together, one by one |
 //! | [`help`] | what would help, and what is better |
 //!
-//! L7 is about the broker's index, and held there.
+//! L7 is about the index, and held there.
 
 mod demands;
 mod facts;
 mod grid;
 mod help;
 mod less;
-pub(super) mod world;
+pub(crate) mod world;
 
 use std::time::Duration;
 

@@ -177,7 +177,7 @@ fn check_edition(
     if !required.editions.is_empty() {
         match name {
             None => {
-                opinion.faults.push(Fault::Open(Doubt::missing(format_args!("certifications.{}.edition", one.scheme))))
+                opinion.faults.push(Fault::Open(Doubt::missing(format_args!("certifications.{}.edition", one.scheme))));
             }
             Some(name) if !required.editions.contains(name) => {
                 opinion.wrong(ReasonCode::CertificationEditionWithdrawn, format!("edition {name}"));
