@@ -141,8 +141,11 @@ pub struct Answer<'i> {
     parts: [Arc<PartAnswer>; 4],
     eligible: Bits,
     /// Reasons in words, by facet and class: written once for all offers of the class, and gone with the answer.
-    words: RefCell<BTreeMap<(usize, usize), Rc<[Reason]>>>,
+    words: RefCell<Words>,
 }
+
+/// Reasons by facet and class.
+type Words = BTreeMap<(usize, usize), Rc<[Reason]>>;
 
 impl Answer<'_> {
     /// The places of the offers that are eligible.

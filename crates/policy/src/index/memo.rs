@@ -43,8 +43,8 @@ struct Remembered {
 enum Key {
     Instant,
     Model(Option<ModelName>),
-    Use(TrustDomain, Declared),
-    Demand(TrustDomain, Capability, Requirements, Option<BTreeSet<Place>>),
+    Use(TrustDomain, Box<Declared>),
+    Demand(TrustDomain, Capability, Box<Requirements>, Option<BTreeSet<Place>>),
 }
 
 impl Key {
@@ -53,10 +53,10 @@ impl Key {
         match part {
             PartName::Instant => Self::Instant,
             PartName::Model => Self::Model(request.model.cloned()),
-            PartName::Use => Self::Use(caller(), request.declared.clone()),
+            PartName::Use => Self::Use(caller(), Box::new(request.declared.clone())),
             PartName::Demand => {
                 let places = request.broker_places.cloned();
-                Self::Demand(caller(), request.capability, request.requirements.clone(), places)
+                Self::Demand(caller(), request.capability, Box::new(request.requirements.clone()), places)
             }
         }
     }
@@ -66,12 +66,12 @@ impl Key {
             (Self::Instant, PartName::Instant) => true,
             (Self::Model(model), PartName::Model) => model.as_ref() == request.model,
             (Self::Use(caller, declared), PartName::Use) => {
-                *caller == request.caller.trust_domain && declared == request.declared
+                *caller == request.caller.trust_domain && **declared == *request.declared
             }
             (Self::Demand(caller, capability, requirements, places), PartName::Demand) => {
                 *caller == request.caller.trust_domain
                     && *capability == request.capability
-                    && requirements == request.requirements
+                    && **requirements == *request.requirements
                     && places.as_ref() == request.broker_places
             }
             _ => false,
