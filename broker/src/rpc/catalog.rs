@@ -18,10 +18,11 @@ use tonic::{Code, Request, Response, Status};
 
 use super::{failure, invalid, parse, timestamp};
 use crate::access::choose;
-use crate::access::decide::{self, Judged};
-use crate::access::{Access, Parts};
+use crate::access::Access;
+use crate::access::decide::{self, Judged, Scope};
 use crate::edge::CallerIdentity;
 use crate::links::LinkState;
+use crate::registry::Snapshot;
 
 /// The service.
 #[derive(Debug, Clone)]
@@ -51,12 +52,11 @@ impl Catalog {
             .map_err(|error| error.within("envelope"))
             .map_err(|error| invalid(&error.path, &error.problem))?;
         let parts = self.access.parts();
-        let checked = envelope.check(&parts.tables).map_err(|error| error.within("envelope"));
+        let checked = envelope.check(parts.registry.tables()).map_err(|error| error.within("envelope"));
         checked.map_err(|error| invalid(&error.path, &error.problem))?;
         let snapshot = parts.registry.snapshot();
-        let organisation = snapshot.federation.organisation(caller.organisation()).ok_or_else(no_organisation)?;
         let question = Question {
-            caller: &organisation.organisation,
+            caller: snapshot.index.organisation(caller.organisation()).ok_or_else(no_organisation)?,
             model: Some(&envelope.model),
             capability,
             declared: &envelope.declared,
@@ -64,12 +64,12 @@ impl Catalog {
             broker_places: Some(&parts.places),
             as_of: parts.clock.now(),
         };
-        let judged = decide::judge(parts, &snapshot.federation, &question, |_| true);
+        let judged = decide::judge(&snapshot, &question, Scope::Everything);
         Ok(ExplainResponse {
-            relaxations: relaxations(parts, &snapshot.federation, &question),
+            relaxations: relaxations(&snapshot, &question),
             verdicts: self.in_order(judged, &envelope.prefer, question.as_of),
             epoch: snapshot.federation.epoch(),
-            tables_sha256: parts.tables.digest().as_bytes().to_vec().into(),
+            tables_sha256: parts.registry.tables().digest().as_bytes().to_vec().into(),
             as_of: Some(timestamp(question.as_of)),
         })
     }
@@ -81,7 +81,7 @@ impl Catalog {
         prefer: &Preferences,
         as_of: Timestamp,
     ) -> Vec<comity_proto::policy::Verdict> {
-        let mut eligible = choose::candidates(&judged, prefer, &self.access.parts().tables, as_of);
+        let mut eligible = choose::candidates(&judged, prefer, self.access.parts().registry.tables(), as_of);
         choose::order(&mut eligible, |node| self.access.parts().links.load(node));
         let place: BTreeMap<_, _> =
             eligible.into_iter().enumerate().map(|(place, candidate)| (candidate.name, place)).collect();
@@ -136,22 +136,18 @@ impl Service for Catalog {
 /// Most offers that a relaxation names.
 const MAX_REGAINED: usize = 256;
 
-/// What dropping one requirement alone would bring back, of the model's offers whose node takes part.
-fn relaxations(parts: &Parts, federation: &Federation, question: &Question<'_>) -> Vec<Relaxation> {
-    let of_model = |offer: &&Offer| question.model.is_none_or(|model| offer.model == *model);
-    let offers: Vec<_> = federation
-        .nodes()
-        .filter(|(node, _)| federation.standing(node) == Standing::Active)
-        .filter_map(|(node, state)| Some((state, &federation.organisation(node.trust_domain())?.organisation)))
-        .flat_map(|(state, operator)| state.offers.iter().filter(of_model).map(move |offer| (offer, operator)))
-        .collect();
-    let name = |index: &usize| offers.get(*index).map(|(offer, _)| offer.name().to_string());
-    let relaxed = comity_policy::relax::relaxations(&offers, question, &parts.tables);
-    let wire = relaxed.into_iter().map(|one| Relaxation {
-        constraint: one.constraint.to_owned(),
-        offers: one.regained.iter().filter_map(name).take(MAX_REGAINED).collect(),
+/// What dropping one requirement alone would bring back, of the offers whose node takes part.
+fn relaxations(snapshot: &Snapshot, question: &Question<'_>) -> Vec<Relaxation> {
+    let takes_part = |offer: &&Offer| snapshot.federation.standing(&offer.node) == Standing::Active;
+    let relaxed = comity_policy::relax::relaxations(&snapshot.index, question).into_iter();
+    let wire = relaxed.map(|one| {
+        let regained = one.regained.into_iter().filter_map(|place| snapshot.index.offer(place)).filter(takes_part);
+        let offers: Vec<_> = regained.map(|offer| offer.name().to_string()).take(MAX_REGAINED).collect();
+        Relaxation { constraint: one.constraint.to_owned(), offers }
     });
-    wire.collect()
+    let mut wire: Vec<_> = wire.filter(|one| !one.offers.is_empty()).collect();
+    wire.sort_by_key(|one| std::cmp::Reverse(one.offers.len()));
+    wire
 }
 
 /// What a method needs; the other capabilities are required in the envelope.

@@ -23,6 +23,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("comity-node", PROGRAM),
     ("comity-cli", PROGRAM),
     ("comity-tests", PROGRAM),
+    ("comity-bench", &["comity-types", "comity-policy"]),
     ("xtask", &["comity-policy"]),
 ];
 /// What the SDK may import.

@@ -122,6 +122,7 @@ impl World {
             trace: None,
             federation_anchors: federation.anchors(),
             anchors: Arc::new(SharedAnchors::default()),
+            tables: Arc::new(Tables::builtin().unwrap().clone()),
             clock: Arc::clone(&clock),
             tasks: tasks.clone(),
         };
@@ -134,7 +135,6 @@ impl World {
             registry: registry.clone(),
             ledger: ledger(dir.path()),
             links: links.clone(),
-            tables: Arc::new(Tables::builtin().unwrap().clone()),
             places: ["DE".parse().unwrap()].into(),
             request_bytes: REQUEST_BYTES,
             clock,

@@ -4,11 +4,12 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 use comity_policy::relax::relaxations;
 use comity_policy::requirements::RequirementsFile;
-use comity_policy::{Offer, Organisation, Request, Verdict, evaluate};
+use comity_policy::{Index, Request};
 use comity_proto::convert;
 use comity_proto::policy::Relaxation;
 use comity_runtime::clock::SystemClock;
@@ -75,15 +76,15 @@ pub(super) fn run(args: &CheckArgs, output: Format) -> Result<(), CliError> {
         broker_places: Some(&broker_places).filter(|places| !places.is_empty()),
         as_of: args.as_of.unwrap_or_else(|| SystemClock.now()),
     };
-    let pairs: Vec<(&Offer, &Organisation)> = offers.iter().map(|(offer, operator)| (offer, operator)).collect();
-    let verdicts: Vec<Verdict> =
-        pairs.iter().map(|(offer, operator)| evaluate(offer, operator, &request, tables)).collect();
-    let eligible = verdicts.iter().filter(|verdict| matches!(verdict, Verdict::Eligible { .. })).count();
-    let of_offer = |((offer, _), verdict): (&(&Offer, &Organisation), &Verdict)| {
-        convert::verdict(&offer.name(), &offer.model, verdict)
+    let index = Index::of_pairs(offers, Arc::new(tables.clone()));
+    let answer = index.ask(&request);
+    let eligible = answer.eligible_count();
+    let of_offer = |place| {
+        let offer = index.offer(place)?;
+        Some(convert::verdict(&offer.name(), &offer.model, &answer.verdict(place, &request)))
     };
-    let verdicts: Vec<_> = pairs.iter().zip(&verdicts).map(of_offer).collect();
-    let relaxations: Vec<_> = relaxations(&pairs, &request, tables).into_iter().map(|one| wire(one, &pairs)).collect();
+    let verdicts: Vec<_> = (0..index.len()).filter_map(of_offer).collect();
+    let relaxations: Vec<_> = relaxations(&index, &request).into_iter().map(|one| wire(one, &index)).collect();
     match output {
         Format::Json => print_json(&json!({
             "as_of": request.as_of,
@@ -98,10 +99,10 @@ pub(super) fn run(args: &CheckArgs, output: Format) -> Result<(), CliError> {
             for line in verdict::relaxed_lines(&relaxations) {
                 print_line(&line)?;
             }
-            say(&format!("{eligible} of {} offers may serve this request at {}", pairs.len(), request.as_of));
+            say(&format!("{eligible} of {} offers may serve this request at {}", index.len(), request.as_of));
         }
     }
-    if eligible > 0 { Ok(()) } else { Err(nobody(pairs.len())) }
+    if eligible > 0 { Ok(()) } else { Err(nobody(index.len())) }
 }
 
 /// Says whose facts are not given: most of what is asked of them refuses.
@@ -125,7 +126,7 @@ fn nobody(considered: usize) -> CliError {
 }
 
 /// A relaxation with the names of the offers.
-fn wire(one: comity_policy::relax::Relaxation, pairs: &[(&Offer, &Organisation)]) -> Relaxation {
-    let name = |index: usize| pairs.get(index).map(|(offer, _)| offer.name().to_string());
+fn wire(one: comity_policy::relax::Relaxation, index: &Index) -> Relaxation {
+    let name = |place: usize| index.offer(place).map(|offer| offer.name().to_string());
     Relaxation { constraint: one.constraint.to_owned(), offers: one.regained.into_iter().filter_map(name).collect() }
 }

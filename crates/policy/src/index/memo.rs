@@ -105,6 +105,11 @@ impl Memo {
         answer
     }
 
+    /// Forgets every answer.
+    pub(super) fn forget(&self) {
+        *self.generations.write().unwrap_or_else(PoisonError::into_inner) = Generations::default();
+    }
+
     fn hash(&self, part: PartName, request: &Request<'_>) -> u64 {
         let Request { caller, model, capability, declared, requirements, broker_places, .. } = request;
         let caller = &caller.trust_domain;
