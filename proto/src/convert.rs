@@ -3,8 +3,10 @@
 
 mod claims;
 mod envelope;
+pub mod files;
 mod offer;
 mod organisation;
+mod own_word;
 mod requirements;
 mod terms;
 mod verdict;
@@ -15,6 +17,7 @@ use std::str::FromStr;
 use comity_policy::Capability;
 use comity_types::PlaceOrBloc;
 
+pub use claims::wire_instant;
 pub use envelope::Envelope;
 pub use verdict::verdict;
 
@@ -54,6 +57,12 @@ impl WireError {
         self.path = format!("{field}{join}{}", self.path);
         self
     }
+}
+
+/// Reads a message with whatever anybody states in it. What arrives from others goes through `TryFrom`, which refuses
+/// words that are not their own.
+trait Read<W>: Sized {
+    fn read(wire: W) -> Result<Self, WireError>;
 }
 
 /// Parses the text of the field at `path`.

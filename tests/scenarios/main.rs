@@ -5,6 +5,7 @@ mod backends_that_fail;
 mod bad_input;
 mod deploy;
 mod identity_on_the_wire;
+mod json_form;
 mod no_leak;
 mod offers_that_lie;
 mod other_makers;

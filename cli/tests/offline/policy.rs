@@ -1,5 +1,7 @@
 //! `comity policy`.
 
+use serde_json::Value;
+
 use super::{DONE, FAULT, Files, NO, ends, json, shipped};
 
 const OFFER: &str = r#"
@@ -61,9 +63,9 @@ fn an_offer_is_refused_with_its_reasons_by_side_and_what_alone_would_help() {
     ];
     let _no = ends(&check(&paths, &[]), NO, &words);
     let view = json(&check(&paths, &[]), NO);
-    assert_eq!(view["verdicts"][0]["reasons"][0]["side"], "caller", "{view}");
+    assert_eq!(view["verdicts"][0]["reasons"][0]["side"], "SIDE_CALLER", "{view}");
     assert_eq!(view["relaxations"][0]["constraint"], "allowed_processing_locations", "{view}");
-    assert_eq!((&view["eligible"], &view["as_of"]), (&0.into(), &"2026-11-22T00:00:00Z".into()));
+    assert_eq!((&view["verdicts"][0]["eligible"], &view["asOf"]), (&Value::Null, &"2026-11-22T00:00:00Z".into()));
 }
 
 #[test]
@@ -103,25 +105,6 @@ fn every_offer_of_a_node_is_judged_with_the_terms_that_it_names() {
         ["policy", "check", "--offer", node.to_str().unwrap(), "--request", &request, "--as-of", "2026-11-22"];
     let words = ["/chat", "/local-chat", "/embed", "PURPOSE_PROHIBITED(dpv:Marketing)", "give --operator"];
     let _no = ends(&command, NO, &words);
-}
-
-#[test]
-fn json_is_read_as_well() {
-    let files = files();
-    let table: toml::Table = toml::from_str(OFFER).unwrap();
-    let operator: toml::Table = toml::from_str(OPERATOR).unwrap();
-    let offers =
-        serde_json::json!({ "offers": [{ "name": "x", "state": "active", "offer": table, "operator": operator }] });
-    std::fs::write(files.path("offers.json"), offers.to_string()).unwrap();
-    std::fs::write(files.path("offer.json"), serde_json::to_string(&table).unwrap()).unwrap();
-    for name in ["offers.json", "offer.json"] {
-        let (offers, request, caller) = (files.path(name), files.path("open.toml"), files.path("caller.toml"));
-        let _yes = ends(
-            &["policy", "check", "--offer", &offers, "--request", &request, "--caller", &caller],
-            DONE,
-            &["eligible"],
-        );
-    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use comity_policy::offer::{Modality, Objective, OfferState, SafetyGrade, SubProcessor, SubProcessorRole};
-use comity_policy::{Claim, Offer};
+use comity_policy::{Claim, Offer, Terms};
 use comity_types::{Place, Price};
 
 use super::claims::{
@@ -11,8 +11,8 @@ use super::claims::{
 };
 use super::organisation::{controllers, wire_controllers};
 use super::{
-    MAX_TEXT_BYTES, WireError, bounded, capabilities, enums, optional, optional_text, or_default, parse, text,
-    wire_capability,
+    MAX_TEXT_BYTES, Read, WireError, bounded, capabilities, enums, optional, optional_text, or_default, own_word,
+    parse, text, wire_capability,
 };
 use crate::policy as wire;
 
@@ -39,6 +39,13 @@ impl TryFrom<wire::Offer> for Offer {
     type Error = WireError;
 
     fn try_from(wire: wire::Offer) -> Result<Self, WireError> {
+        own_word::check(&wire)?;
+        Self::read(wire)
+    }
+}
+
+impl Read<wire::Offer> for Offer {
+    fn read(wire: wire::Offer) -> Result<Self, WireError> {
         let able = capabilities("capabilities", &wire.capabilities)?;
         if able.is_empty() {
             return Err(WireError::new("capabilities", "an offer has at least one"));
@@ -69,7 +76,7 @@ impl TryFrom<wire::Offer> for Offer {
             runtime: text_claim("runtime", wire.runtime)?,
             licence: text_claim("licence", wire.licence)?,
             price: wire.price.map(|price| price.try_into().map_err(within("price"))).transpose()?,
-            terms: wire.terms.map(|terms| terms.try_into().map_err(within("terms"))).transpose()?,
+            terms: wire.terms.map(|terms| Terms::read(terms).map_err(within("terms"))).transpose()?,
             state: or_default(wire.state, |number| offer_state("state", number))?,
             in_force: interval("in_force", wire.in_force)?,
             context_tokens: (wire.context_tokens > 0).then_some(wire.context_tokens),

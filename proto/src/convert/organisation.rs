@@ -11,7 +11,8 @@ use comity_types::{Place, TrustDomain};
 
 use super::claims::{claim, places, strings, text_claim, wire_claim, wire_places, wire_text};
 use super::{
-    MAX_LIST, MAX_TEXT_BYTES, WireError, bounded, enums, optional, optional_text, or_default, parse, text, texts,
+    MAX_LIST, MAX_TEXT_BYTES, Read, WireError, bounded, enums, optional, optional_text, or_default, own_word, parse,
+    text, texts,
 };
 use crate::policy as wire;
 
@@ -53,6 +54,13 @@ impl TryFrom<wire::Organisation> for Organisation {
     type Error = WireError;
 
     fn try_from(wire: wire::Organisation) -> Result<Self, WireError> {
+        own_word::check(&wire)?;
+        Self::read(wire)
+    }
+}
+
+impl Read<wire::Organisation> for Organisation {
+    fn read(wire: wire::Organisation) -> Result<Self, WireError> {
         let kind = |path: &str, wire: wire::OrganisationTypeClaim| {
             let value = organisation_type(&format!("{path}.organisation_type"), wire.organisation_type)?;
             Ok((value, wire.provenance))

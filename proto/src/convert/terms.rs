@@ -15,8 +15,8 @@ use comity_types::{Currency, Money};
 use super::claims::{claim, instant_at, interval, place_list, strings, wire_claim, wire_instant, wire_interval};
 use super::organisation::{interest, organisation_type, wire_interest, wire_organisation_type};
 use super::{
-    MAX_LIST, MAX_TEXT_BYTES, WireError, bounded, enums, optional, optional_text, or_default, parse, place_set, share,
-    text, texts, wire_place_set,
+    MAX_LIST, MAX_TEXT_BYTES, Read, WireError, bounded, enums, optional, optional_text, or_default, own_word, parse,
+    place_set, share, text, texts, wire_place_set,
 };
 use crate::policy as wire;
 
@@ -59,6 +59,13 @@ impl TryFrom<wire::Terms> for Terms {
     type Error = WireError;
 
     fn try_from(wire: wire::Terms) -> Result<Self, WireError> {
+        own_word::check(&wire)?;
+        Self::read(wire)
+    }
+}
+
+impl Read<wire::Terms> for Terms {
+    fn read(wire: wire::Terms) -> Result<Self, WireError> {
         let categories = |wire: wire::Texts| texts("accepted_data_categories.texts", wire.texts, MAX_LIST);
         Ok(Self {
             version: wire.version,

@@ -128,3 +128,29 @@ fn nobody_may_put_words_into_an_issuers_mouth() {
         assert!(error.contains("signature"), "{error}");
     }
 }
+
+#[test]
+fn every_claim_of_a_message_is_looked_at_however_deep_it_stands() {
+    let by_gleif = || Some(wire::Provenance { issuer: "GLEIF".into(), ..Default::default() });
+    let error = refused(|o| o.terms.as_mut().unwrap().retention[0].provenance = by_gleif());
+    assert!(error.starts_with("terms.retention[0].provenance.issuer: "), "{error}");
+    let seats = vec![wire::PlaceClaim { place: "DE".into(), provenance: by_gleif() }];
+    let organisation = wire::Organisation {
+        trust_domain: "org-a.example".into(),
+        name: "A".into(),
+        seat: seats,
+        ..wire::Organisation::default()
+    };
+    let error = Organisation::try_from(organisation.clone()).unwrap_err().to_string();
+    assert!(error.starts_with("seat[0].provenance.issuer: "), "{error}");
+    let facts = files::organisation(organisation).unwrap();
+    assert_eq!(facts.seat.unwrap().statements()[0].issuer.as_deref(), Some("GLEIF"), "a file may say so");
+}
+
+#[test]
+fn what_somebody_else_states_in_a_file_survives_the_way_there_and_back() {
+    let json = r#"{"value":"MIT","assurance":"attested","issuer":"verifier","appraisal":"affirming",
+        "evidence":{"uri":"https://a.example"},"issued_at":"2026-01-01","revoked_at":"2027-01-01"}"#;
+    let stated = Offer { licence: Some(serde_json::from_str(json).unwrap()), ..offer() };
+    assert_eq!(files::offer(wire::Offer::from(&stated)).unwrap(), stated);
+}

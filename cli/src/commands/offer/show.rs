@@ -6,6 +6,7 @@ use comity_policy::caller_rules::{CallerRules, OwnershipTarget, Served};
 use comity_policy::offer::SubProcessor;
 use comity_policy::terms::{Certification, Retention, RetentionRule};
 use comity_policy::{Offer, Terms};
+use comity_proto::json::Canonical;
 use comity_types::{OfferName, Price};
 
 use super::list::{self, Row};
@@ -16,10 +17,10 @@ use crate::view;
 
 /// Shows one offer.
 pub(super) async fn run(name: &OfferName, global: &Global) -> Result<(), CliError> {
-    let found = list::all(None, global).await?.into_iter().find(|row| row.name == name.as_str());
-    let row =
+    let found = list::all(None, global).await?.offers.into_iter().find(|entry| entry.name == name.as_str());
+    let entry =
         found.ok_or_else(|| CliError::NotFound { kind: "offer", name: name.to_string(), list: "comity offer list" })?;
-    global.output.record(fields(&row), &row)
+    global.output.record(fields(&list::row(&entry)?), &Canonical(&entry))
 }
 
 fn fields(row: &Row) -> Vec<(&'static str, String)> {

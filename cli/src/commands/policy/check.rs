@@ -8,19 +8,19 @@ use std::sync::Arc;
 
 use clap::Args;
 use comity_policy::relax::relaxations;
-use comity_policy::requirements::RequirementsFile;
 use comity_policy::{Index, Request};
+use comity_proto::catalog::ExplainResponse;
 use comity_proto::convert;
+use comity_proto::json::Canonical;
 use comity_proto::policy::Relaxation;
 use comity_runtime::clock::SystemClock;
 use comity_types::{Clock as _, ModelName, Place, Timestamp};
-use serde_json::json;
 
 use super::inputs;
 use crate::commands::explain::Method;
 use crate::error::CliError;
 use crate::output::{Format, Stream, print_json, print_line, say};
-use crate::requirements::{self, tables};
+use crate::requirements::{self, Asked, tables};
 use crate::verdict;
 
 /// Say of offers in files whether they may serve a request, and why not; ends with 1 if none may.
@@ -29,13 +29,13 @@ pub(crate) struct CheckArgs {
     /// Offers: one as TOML or JSON, a node.toml, or what `comity offer list -o json` prints; may be repeated
     #[arg(long = "offer", value_name = "FILE", required = true)]
     offers: Vec<PathBuf>,
-    /// What is demanded and declared, as a requirements file; may be repeated, and each tightens
+    /// What is demanded and declared: a requirements file, or an Envelope as JSON; may be repeated, and each tightens
     #[arg(long = "request", value_name = "FILE", required = true)]
     requests: Vec<PathBuf>,
-    /// Who operates the offers, as an organisation.toml; without it nothing is known of them
+    /// Who operates the offers: an organisation.toml, or an Organisation as JSON; without it nothing is known of them
     #[arg(long, value_name = "FILE")]
     operator: Option<PathBuf>,
-    /// Who asks, as an organisation.toml; without it nothing is known of them
+    /// Who asks: an organisation.toml, or an Organisation as JSON; without it nothing is known of them
     #[arg(long, value_name = "FILE")]
     caller: Option<PathBuf>,
     /// The instant or day of the decision [default: now]
@@ -44,7 +44,7 @@ pub(crate) struct CheckArgs {
     /// Where the broker is that ends the caller's TLS; without it the broker sees no content
     #[arg(long = "broker-place", value_name = "PLACE", value_delimiter = ',', num_args = 1..)]
     broker_places: Vec<Place>,
-    /// The model that is asked for [default: any]
+    /// The model that is asked for [default: the one that a request names, or any]
     #[arg(long)]
     model: Option<ModelName>,
     /// What it would be asked for
@@ -62,17 +62,17 @@ pub(super) fn run(args: &CheckArgs, output: Format) -> Result<(), CliError> {
     for path in &args.offers {
         offers.extend(inputs::offers(path, operator.as_ref())?);
     }
-    let mut asked = RequirementsFile::default();
+    let mut asked = Asked { model: args.model.clone(), ..Asked::default() };
     for path in &args.requests {
-        asked = asked.meet(requirements::read(path, tables)?);
+        asked = asked.and(path, requirements::read(path, tables)?)?;
     }
     let broker_places: BTreeSet<Place> = args.broker_places.iter().cloned().collect();
     let request = Request {
         caller: &caller,
-        model: args.model.as_ref(),
+        model: asked.model.as_ref(),
         capability: args.method.capability(),
-        declared: &asked.declared,
-        requirements: &asked.requirements,
+        declared: &asked.file.declared,
+        requirements: &asked.file.requirements,
         broker_places: Some(&broker_places).filter(|places| !places.is_empty()),
         as_of: args.as_of.unwrap_or_else(|| SystemClock.now()),
     };
@@ -86,12 +86,12 @@ pub(super) fn run(args: &CheckArgs, output: Format) -> Result<(), CliError> {
     let verdicts: Vec<_> = (0..index.len()).filter_map(of_offer).collect();
     let relaxations: Vec<_> = relaxations(&index, &request).into_iter().map(|one| wire(one, &index)).collect();
     match output {
-        Format::Json => print_json(&json!({
-            "as_of": request.as_of,
-            "tables_sha256": tables.digest().to_string(),
-            "eligible": eligible,
-            "relaxations": verdict::relaxations(&relaxations),
-            "verdicts": verdict::views(verdicts),
+        Format::Json => print_json(&Canonical(&ExplainResponse {
+            verdicts,
+            relaxations,
+            tables_sha256: tables.digest().as_bytes().to_vec().into(),
+            as_of: Some(convert::wire_instant(request.as_of)),
+            epoch: 0,
         }))?,
         Format::Table => {
             say_unknown(args);

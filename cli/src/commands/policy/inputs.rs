@@ -1,16 +1,19 @@
-//! Offers and organisations from files, TOML or JSON, in the forms that nodes, members and this program write.
+//! Offers and organisations from files: TOML as nodes and members write it, JSON as this program prints it.
 
 use std::collections::BTreeMap;
-use std::error::Error;
 use std::path::Path;
 
 use comity_policy::{Offer, Organisation, Terms};
+use comity_proto::catalog::{ListOffersResponse, OfferEntry};
+use comity_proto::convert::{self, WireError};
+use comity_proto::membership::OrganisationEntry;
 use comity_types::{Name, TrustDomain};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use toml::{Table, Value};
 
 use crate::error::CliError;
+use crate::files::{converted, is_json, message, wrong};
 use crate::requirements::read_text;
 
 /// The organisation of offers that say nothing of their node, where no operator is given.
@@ -18,9 +21,20 @@ const NOBODY: &str = "operator.example";
 /// A node whose name no file says.
 const SOME_NODE: &str = "node";
 
-/// An organisation's file.
+/// An organisation's file: its facts, or what `comity organisation show -o json` prints.
 pub(super) fn organisation(path: &Path) -> Result<Organisation, CliError> {
-    parse(path, &read_text(path)?, "the facts of an organisation")
+    const EXPECTED: &str = "the facts of an organisation";
+    let text = read_text(path)?;
+    if !is_json(path, &text) {
+        return parse(path, &text, EXPECTED);
+    }
+    if has_key(&text, "organisation") {
+        return converted(path, EXPECTED, &text, |entry: OrganisationEntry| {
+            let facts = convert::files::organisation(entry.organisation.unwrap_or_default());
+            facts.map_err(|error| error.within("organisation"))
+        });
+    }
+    converted(path, EXPECTED, &text, convert::files::organisation)
 }
 
 /// An organisation of which nothing is known but its name.
@@ -67,24 +81,31 @@ type Found = Vec<(Offer, Option<Organisation>)>;
 
 /// What `comity offer list` and `comity offer show` print, or an offer alone.
 fn of_json(path: &Path, text: &str) -> Result<Found, CliError> {
-    #[derive(Deserialize)]
-    struct Row {
-        offer: Offer,
-        operator: Organisation,
+    // A list of no offers is printed without the field, as every list of nothing is.
+    if has_key(text, "offers") || text.split_whitespace().collect::<String>() == "{}" {
+        const EXPECTED: &str = "a list of offers";
+        let listing: ListOffersResponse = message(path, EXPECTED, text)?;
+        let one =
+            |(index, entry)| entry_of(entry).map_err(|error: WireError| error.within(&format!("offers[{index}]")));
+        let all = listing.offers.into_iter().enumerate().map(one).collect::<Result<_, _>>();
+        return all.map_err(|error| wrong(path, EXPECTED, error));
     }
-    #[derive(Deserialize)]
-    struct Listing {
-        offers: Vec<Row>,
+    if has_key(text, "offer") {
+        return Ok(vec![converted(path, "an offer with its operator", text, entry_of)?]);
     }
-    let pair = |row: Row| (row.offer, Some(row.operator));
-    let shape: BTreeMap<String, IgnoredAny> = parse(path, text, "an offer")?;
-    if shape.contains_key("offers") {
-        return Ok(parse::<Listing>(path, text, "a list of offers")?.offers.into_iter().map(pair).collect());
-    }
-    if shape.contains_key("offer") {
-        return Ok(vec![pair(parse(path, text, "an offer with its operator")?)]);
-    }
-    Ok(vec![(parse(path, text, "an offer")?, None)])
+    Ok(vec![(converted(path, "an offer", text, convert::files::offer)?, None)])
+}
+
+/// An offer and its operator, where that is said.
+fn entry_of(entry: OfferEntry) -> Result<(Offer, Option<Organisation>), WireError> {
+    let offer = convert::files::offer(entry.offer.unwrap_or_default()).map_err(|error| error.within("offer"))?;
+    let operator = entry.operator.map(convert::files::organisation).transpose();
+    Ok((offer, operator.map_err(|error| error.within("operator"))?))
+}
+
+/// Whether the text is an object with this key.
+fn has_key(text: &str, key: &str) -> bool {
+    serde_json::from_str::<BTreeMap<String, IgnoredAny>>(text).is_ok_and(|object| object.contains_key(key))
 }
 
 fn of_toml(path: &Path, text: &str, operator: Option<&Organisation>) -> Result<Found, CliError> {
@@ -148,18 +169,7 @@ fn node(path: &Path, operator: Option<&Organisation>) -> String {
     format!("spiffe://{domain}/node/{}", stem.unwrap_or(SOME_NODE))
 }
 
-fn is_json(path: &Path, text: &str) -> bool {
-    path.extension().is_some_and(|extension| extension == "json") || text.trim_start().starts_with('{')
-}
-
+/// A file of TOML.
 fn parse<T: DeserializeOwned>(path: &Path, text: &str, expected: &'static str) -> Result<T, CliError> {
-    if is_json(path, text) {
-        serde_json::from_str(text).map_err(|error| wrong(path, expected, error))
-    } else {
-        toml::from_str(text).map_err(|error| wrong(path, expected, error))
-    }
-}
-
-fn wrong(path: &Path, expected: &'static str, error: impl Error + Send + Sync + 'static) -> CliError {
-    CliError::BadFile { path: path.to_owned(), expected, source: Box::new(error) }
+    toml::from_str(text).map_err(|error| wrong(path, expected, error))
 }
