@@ -22,11 +22,13 @@
 //! | [`tables`] | blocs, regimes, statutes, licences and so on, as data |
 //! | [`evaluate`](mod@evaluate) | the function |
 //! | [`cases`] | case files: fixtures, changes, and what is expected |
+//! | [`disclosure`] | what of it a side keeps to itself |
 //! | [`relax`], [`rank`] | what would help, and what is better among what is eligible |
 
 pub mod caller_rules;
 pub mod cases;
 pub mod claim;
+pub mod disclosure;
 pub mod evaluate;
 pub mod offer;
 pub mod organisation;
