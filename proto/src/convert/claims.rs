@@ -24,7 +24,10 @@ fn wire_appraisal(tier: Appraisal) -> wire::Appraisal {
 }
 
 /// An instant on the wire, in milliseconds at most precise.
-pub(crate) fn instant(path: &str, stamp: prost_types::Timestamp) -> Result<Timestamp, WireError> {
+///
+/// # Errors
+/// It is none, or not before the year 10000; names the field at `path`.
+pub fn instant(path: &str, stamp: prost_types::Timestamp) -> Result<Timestamp, WireError> {
     let invalid = || WireError::new(path, "must be an instant before the year 10000");
     if !(0..1_000_000_000).contains(&stamp.nanos) {
         return Err(invalid());
@@ -39,7 +42,8 @@ pub(super) fn instant_at(path: &str, stamp: Option<prost_types::Timestamp>) -> R
 }
 
 /// The wire's form of an instant.
-pub(crate) fn wire_instant(at: Timestamp) -> prost_types::Timestamp {
+#[must_use]
+pub fn wire_instant(at: Timestamp) -> prost_types::Timestamp {
     let millis = at.as_millis();
     // Below 1000 by construction, so that the product stays below 10^9.
     let nanos = i32::try_from(millis.rem_euclid(1000)).unwrap_or(0) * 1_000_000;

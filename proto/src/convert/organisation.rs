@@ -10,6 +10,7 @@ use comity_policy::{Claim, Controller, Organisation};
 use comity_types::{Place, TrustDomain};
 
 use super::claims::{claim, places, strings, text_claim, wire_claim, wire_places, wire_text};
+use super::terms::{disclosure, wire_full_or};
 use super::{
     MAX_LIST, MAX_TEXT_BYTES, WireError, bounded, enums, optional, optional_text, or_default, parse, text, texts,
 };
@@ -81,6 +82,7 @@ impl TryFrom<wire::Organisation> for Organisation {
             commercial_organisation: flag("commercial_organisation", wire.commercial_organisation)?,
             accepted_terms: accepted_terms(wire.accepted_terms)?,
             training_choices: training_choices(wire.training_choices)?,
+            disclosure: or_default(wire.disclosure, |number| disclosure("disclosure", number))?,
         })
     }
 }
@@ -235,6 +237,7 @@ impl From<&Organisation> for wire::Organisation {
                     choice: wire_training_choice(*choice).into(),
                 })
                 .collect(),
+            disclosure: wire_full_or(facts.disclosure),
         }
     }
 }
