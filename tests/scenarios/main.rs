@@ -11,3 +11,4 @@ mod other_makers;
 mod readme;
 mod survival;
 mod units;
+mod worked_cases;
