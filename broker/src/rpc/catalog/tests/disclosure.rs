@@ -148,7 +148,7 @@ async fn another_caller_gets_every_code_and_the_reasons_of_its_own_demands_whole
 }
 
 #[tokio::test]
-async fn a_caller_s_own_owners_are_shown_to_it_and_to_no_other_member() {
+async fn a_callers_own_owners_are_shown_to_it_and_to_no_other_member() {
     let stage = Private::new().await;
     let own = stage.all_that_is_told(&stage.other).await;
     assert!(own.contains("Silent Partner"), "{own}");
