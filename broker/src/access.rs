@@ -21,6 +21,7 @@ pub mod body;
 pub mod choose;
 pub mod commit;
 pub mod decide;
+pub mod disclose;
 pub mod relay;
 pub mod request;
 pub mod settle;

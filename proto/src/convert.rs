@@ -17,7 +17,7 @@ use std::str::FromStr;
 use comity_policy::Capability;
 use comity_types::PlaceOrBloc;
 
-pub use claims::wire_instant;
+pub use claims::{instant, wire_instant};
 pub use envelope::Envelope;
 pub use verdict::verdict;
 

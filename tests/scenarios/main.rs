@@ -1,5 +1,10 @@
 //! The promises, a file each, on real processes.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "this is test code: it fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "this is test code: it fails by panicking"
+)]
 
 mod backends_that_fail;
 mod bad_input;
@@ -12,3 +17,4 @@ mod other_makers;
 mod readme;
 mod survival;
 mod units;
+mod worked_cases;

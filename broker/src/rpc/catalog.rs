@@ -2,8 +2,10 @@
 //! function that the flow does.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use comity_membership::{Federation, Standing};
+use comity_policy::disclosure;
 use comity_policy::rank::Preferences;
 use comity_policy::{Capability, Claim, Offer, Request as Question, Verdict};
 use comity_proto::catalog::catalog_server::Catalog as Service;
@@ -16,10 +18,9 @@ use comity_proto::policy::Relaxation;
 use comity_types::{ModelName, OfferName, Place, SpiffeId, Timestamp};
 use tonic::{Code, Request, Response, Status};
 
-use super::{failure, invalid, parse, timestamp};
-use crate::access::choose;
-use crate::access::Access;
+use super::{failure, invalid, parse, timestamp, viewer};
 use crate::access::decide::{self, Judged, Scope};
+use crate::access::{Access, choose, disclose};
 use crate::edge::CallerIdentity;
 use crate::links::LinkState;
 use crate::registry::Snapshot;
@@ -52,6 +53,7 @@ impl Catalog {
             .map_err(|error| error.within("envelope"))
             .map_err(|error| invalid(&error.path, &error.problem))?;
         let parts = self.access.parts();
+        let as_of = as_of(request.as_of, parts.clock.now())?;
         let checked = envelope.check(parts.registry.tables()).map_err(|error| error.within("envelope"));
         checked.map_err(|error| invalid(&error.path, &error.problem))?;
         let snapshot = parts.registry.snapshot();
@@ -62,15 +64,16 @@ impl Catalog {
             declared: &envelope.declared,
             requirements: &envelope.requirements,
             broker_places: Some(&parts.places),
-            as_of: parts.clock.now(),
+            as_of,
         };
         let judged = decide::judge(&snapshot, &question, Scope::Everything);
+        let judged = disclose::verdicts(caller.organisation(), &snapshot.federation, judged);
         Ok(ExplainResponse {
             relaxations: relaxations(&snapshot, &question),
-            verdicts: self.in_order(judged, &envelope.prefer, question.as_of),
+            verdicts: self.in_order(judged, &envelope.prefer, as_of),
             epoch: snapshot.federation.epoch(),
             tables_sha256: parts.registry.tables().digest().as_bytes().to_vec().into(),
-            as_of: Some(timestamp(question.as_of)),
+            as_of: Some(timestamp(as_of)),
         })
     }
 
@@ -110,6 +113,8 @@ impl Service for Catalog {
     }
 
     async fn list_offers(&self, request: Request<ListOffersRequest>) -> Result<Response<ListOffersResponse>, Status> {
+        let caller = CallerIdentity::of(&request)?.id().clone();
+        let viewer = viewer(&caller);
         let wanted = request.into_inner().model;
         let wanted: Option<ModelName> = if wanted.is_empty() { None } else { Some(parse("model", &wanted)?) };
         let snapshot = self.access.parts().registry.snapshot();
@@ -118,8 +123,10 @@ impl Service for Catalog {
         let offers = offers.filter(|(_, offer)| wanted.as_ref().is_none_or(|model| offer.model == *model));
         let entry = |(node, offer): (&SpiffeId, &Offer)| OfferEntry {
             name: OfferName::new(node, &offer.id).to_string(),
-            offer: Some(offer.into()),
-            operator: federation.organisation(node.trust_domain()).map(|state| (&state.organisation).into()),
+            offer: Some((&*disclosure::offer(offer, viewer)).into()),
+            operator: federation
+                .organisation(node.trust_domain())
+                .map(|state| (&*disclosure::organisation(&state.organisation, viewer)).into()),
             state: self.state(federation, node).to_owned(),
         };
         let mut offers: Vec<_> = offers.map(entry).collect();
@@ -130,6 +137,21 @@ impl Service for Catalog {
     async fn explain(&self, request: Request<ExplainRequest>) -> Result<Response<ExplainResponse>, Status> {
         let caller = CallerIdentity::of(&request)?.clone();
         self.explain(&caller, request.into_inner()).map(Response::new)
+    }
+}
+
+/// The instants for which a verdict may be asked, in milliseconds since 1970: from the year 2000, before which the
+/// tables know of nothing, to before 2100, of which nobody can say what the law will be.
+const AS_OF_MILLIS: Range<i64> = 946_684_800_000..4_102_444_800_000;
+
+/// The instant to decide for: the one that is asked for, or now.
+fn as_of(wire: Option<prost_types::Timestamp>, now: Timestamp) -> Result<Timestamp, Status> {
+    let Some(wire) = wire else { return Ok(now) };
+    let instant = convert::instant("as_of", wire).map_err(|error| invalid(&error.path, &error.problem))?;
+    if AS_OF_MILLIS.contains(&instant.as_millis()) {
+        Ok(instant)
+    } else {
+        Err(invalid("as_of", format_args!("{instant} is not from the year 2000 to before 2100")))
     }
 }
 

@@ -2,9 +2,10 @@
 
 use clap::{Args, ValueEnum};
 use comity_proto::catalog::{ExplainRequest, ExplainResponse};
+use comity_proto::convert;
 use comity_proto::json::Canonical;
 use comity_proto::policy::Capability;
-use comity_types::ModelName;
+use comity_types::{ModelName, Timestamp};
 
 use crate::args::Global;
 use crate::error::CliError;
@@ -22,6 +23,10 @@ pub(crate) struct ExplainArgs {
     /// What it would be asked for
     #[arg(long = "for", value_enum, default_value_t = Method::Chat, value_name = "METHOD")]
     method: Method,
+    /// The instant or day to decide for: the law and the claims of another time, over today's offers. A dry run: a
+    /// call is always decided now [default: now]
+    #[arg(long, value_name = "T")]
+    as_of: Option<Timestamp>,
     #[command(flatten)]
     requirements: RequirementArgs,
 }
@@ -40,7 +45,11 @@ pub(crate) enum Method {
 pub(crate) async fn run(args: &ExplainArgs, global: &Global) -> Result<(), CliError> {
     let envelope = args.requirements.envelope(&args.model)?;
     let session = Session::open(global).await?;
-    let request = ExplainRequest { envelope: Some(envelope), capability: capability(args.method).into() };
+    let request = ExplainRequest {
+        envelope: Some(envelope),
+        capability: capability(args.method).into(),
+        as_of: args.as_of.map(convert::wire_instant),
+    };
     let answer = session.catalog().explain(request).await.map_err(|status| CliError::call("explain", status))?;
     let mut answer = answer.into_inner();
     refusal::fill_hints(&mut answer.verdicts);
@@ -57,7 +66,8 @@ pub(crate) async fn run(args: &ExplainArgs, global: &Global) -> Result<(), CliEr
     for line in verdict::relaxed_lines(&relaxations) {
         print_line(&line)?;
     }
-    say(&format!("{eligible} of {} offers may serve this request (epoch {epoch})", verdicts.len()));
+    let at = args.as_of.map(|instant| format!(" at {instant}")).unwrap_or_default();
+    say(&format!("{eligible} of {} offers may serve this request{at} (epoch {epoch})", verdicts.len()));
     Ok(())
 }
 

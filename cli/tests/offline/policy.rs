@@ -69,6 +69,20 @@ fn an_offer_is_refused_with_its_reasons_by_side_and_what_alone_would_help() {
 }
 
 #[test]
+fn an_offer_of_which_a_listing_keeps_the_demands_is_said_to_be_judged_by_the_broker_alone() {
+    let kept = OFFER.replace("caller_rules = { served = [\"EU\"] }", "disclosure = \"code-only\"");
+    let kept = kept.replace("allowed_purposes = [\"dpv:Purpose\"]\n", "");
+    let files = Files::new(&[
+        ("offer.toml", kept.as_str()),
+        ("operator.toml", OPERATOR),
+        ("caller.toml", CALLER),
+        ("request.toml", "purposes = ['dpv:CustomerCare']\n"),
+    ]);
+    let words = ["op.example/n1/chat keeps to itself what it demands", "`comity explain`", "NODE_TERMS_INCOMPLETE"];
+    let _no = ends(&check(&paths(&files, "request.toml"), &[]), NO, &words);
+}
+
+#[test]
 fn the_same_files_give_the_same_bytes() {
     let files = files();
     let paths = paths(&files, "request.toml");

@@ -23,11 +23,13 @@
 //! | [`evaluate`](mod@evaluate) | the function |
 //! | [`cases`] | case files: fixtures, changes, and what is expected |
 //! | [`index`] | the same function, for all offers of a federation at once |
+//! | [`disclosure`] | what of it a side keeps to itself |
 //! | [`relax`], [`rank`] | what would help, and what is better among what is eligible |
 
 pub mod caller_rules;
 pub mod cases;
 pub mod claim;
+pub mod disclosure;
 pub mod evaluate;
 pub mod index;
 pub mod offer;

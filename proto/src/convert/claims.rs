@@ -17,7 +17,10 @@ enums!(assurance, wire_assurance, Assurance, Assurance, [SelfDeclared, RegistryC
 enums!(appraisal, wire_appraisal, Appraisal, Appraisal, [None, Affirming, Warning, Contraindicated]);
 
 /// An instant on the wire, in milliseconds at most precise.
-pub(crate) fn instant(path: &str, stamp: prost_types::Timestamp) -> Result<Timestamp, WireError> {
+///
+/// # Errors
+/// It is none, or not before the year 10000; names the field at `path`.
+pub fn instant(path: &str, stamp: prost_types::Timestamp) -> Result<Timestamp, WireError> {
     let invalid = || WireError::new(path, "must be an instant before the year 10000");
     if !(0..1_000_000_000).contains(&stamp.nanos) {
         return Err(invalid());
@@ -32,6 +35,7 @@ pub(super) fn instant_at(path: &str, stamp: Option<prost_types::Timestamp>) -> R
 }
 
 /// The wire's form of an instant.
+#[must_use]
 pub fn wire_instant(at: Timestamp) -> prost_types::Timestamp {
     let millis = at.as_millis();
     // Below 1000 by construction, so that the product stays below 10^9.

@@ -10,6 +10,7 @@ use comity_policy::{Claim, Controller, Organisation};
 use comity_types::{Place, TrustDomain};
 
 use super::claims::{claim, places, strings, text_claim, wire_claim, wire_places, wire_text};
+use super::terms::{disclosure, wire_full_or};
 use super::{
     MAX_LIST, MAX_TEXT_BYTES, Read, WireError, bounded, enums, optional, optional_text, or_default, own_word, parse,
     text, texts,
@@ -89,6 +90,7 @@ impl Read<wire::Organisation> for Organisation {
             commercial_organisation: flag("commercial_organisation", wire.commercial_organisation)?,
             accepted_terms: accepted_terms(wire.accepted_terms)?,
             training_choices: training_choices(wire.training_choices)?,
+            disclosure: or_default(wire.disclosure, |number| disclosure("disclosure", number))?,
         })
     }
 }
@@ -243,6 +245,7 @@ impl From<&Organisation> for wire::Organisation {
                     choice: wire_training_choice(*choice).into(),
                 })
                 .collect(),
+            disclosure: wire_full_or(facts.disclosure),
         }
     }
 }

@@ -293,11 +293,16 @@ impl From<&Terms> for wire::Terms {
                 .map(|cap| wire::Money { currency: cap.currency.to_string(), micros: cap.micros }),
             support: terms.support.map(|found| wire_support(found).into()).unwrap_or_default(),
             availability_bp: terms.availability_bp,
-            disclosure: match terms.disclosure {
-                Disclosure::Full => 0,
-                other @ Disclosure::CodeOnly => wire_disclosure(other).into(),
-            },
+            disclosure: wire_full_or(terms.disclosure),
         }
+    }
+}
+
+/// Full is what is meant where nothing is said.
+pub(super) fn wire_full_or(disclosure: Disclosure) -> i32 {
+    match disclosure {
+        Disclosure::Full => 0,
+        other @ Disclosure::CodeOnly => wire_disclosure(other).into(),
     }
 }
 

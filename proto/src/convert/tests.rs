@@ -25,8 +25,9 @@ fn an_offer_survives_the_wire() {
 #[test]
 fn an_organisation_survives_the_wire() {
     let json = r#"{"trust_domain":"org-a.example","name":"A","seat":{"value":"DE","until":"2027-01-01"},
-        "ultimate_controllers":[{"name":"B","seat":"US"}]}"#;
+        "ultimate_controllers":[{"name":"B","seat":"US"}],"disclosure":"code-only"}"#;
     let organisation: Organisation = serde_json::from_str(json).unwrap();
+    assert_eq!(wire::Organisation::from(&organisation).disclosure, i32::from(wire::Disclosure::CodeOnly));
     assert_eq!(Organisation::try_from(wire::Organisation::from(&organisation)).unwrap(), organisation);
 }
 

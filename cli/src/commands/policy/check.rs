@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use comity_policy::relax::relaxations;
+use comity_policy::terms::Disclosure;
 use comity_policy::{Index, Request};
 use comity_proto::catalog::ExplainResponse;
 use comity_proto::convert;
@@ -95,6 +96,7 @@ pub(super) fn run(args: &CheckArgs, output: Format) -> Result<(), CliError> {
         }))?,
         Format::Table => {
             say_unknown(args);
+            say_kept(&offers);
             print_line(&verdict::table(&verdicts, Stream::Stdout.width()))?;
             for line in verdict::relaxed_lines(&relaxations) {
                 print_line(&line)?;
@@ -113,6 +115,19 @@ fn say_unknown(args: &CheckArgs) {
     }
     if args.caller.is_none() {
         say("nothing is known of who asks: give --caller organisation.toml");
+    }
+}
+
+/// Says which offers cannot be judged here, because a listing has their terms without what they demand.
+fn say_kept(offers: &[(Offer, Organisation)]) {
+    for (offer, _) in offers {
+        let terms = offer.terms.as_ref();
+        if terms.is_some_and(|terms| terms.disclosure == Disclosure::CodeOnly && terms.caller_rules.is_none()) {
+            let name = offer.name();
+            say(&format!(
+                "{name} keeps to itself what it demands, so that it refuses here: `comity explain` asks the broker, which knows"
+            ));
+        }
     }
 }
 
