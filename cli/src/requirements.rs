@@ -1,14 +1,17 @@
 //! What a request demands: files, presets and flags, merged so that each can only tighten.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use comity_policy::Tables;
+use comity_policy::limits::MAX_FILE_BYTES;
 use comity_policy::offer::Capability;
 use comity_policy::requirements::{RequirementsError, RequirementsFile, RequirementsTable};
 use comity_policy::terms::RetentionTrigger;
 use comity_proto::convert;
 use comity_proto::inference::Envelope;
+use comity_runtime::config;
 use comity_types::{Currency, ModelName, Place, PlaceOrBloc, Price};
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
@@ -143,7 +146,16 @@ pub(crate) fn tables() -> Result<&'static Tables, CliError> {
 
 /// A file's text.
 pub(crate) fn read_text(path: &Path) -> Result<String, CliError> {
-    std::fs::read_to_string(path).map_err(|source| CliError::File { doing: "read", path: path.to_owned(), source })
+    let unreadable = |source| CliError::File { doing: "read", path: path.to_owned(), source };
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    // One byte more than is accepted, so that what is too long is seen; a pipe tells no length before.
+    file.take(MAX_FILE_BYTES.saturating_add(1)).read_to_string(&mut text).map_err(unreadable)?;
+    if u64::try_from(text.len()).unwrap_or(u64::MAX) > MAX_FILE_BYTES {
+        let problem = format!("has more than {MAX_FILE_BYTES} bytes, which is the most that is accepted");
+        return Err(unreadable(std::io::Error::new(std::io::ErrorKind::FileTooLarge, problem)));
+    }
+    Ok(text)
 }
 
 /// What is asked for, and of which model where that is said.
@@ -179,7 +191,8 @@ pub(crate) fn read(path: &Path, tables: &Tables) -> Result<Asked, CliError> {
         let (model, file) = files::converted(path, EXPECTED, &text, |wire| convert::files::request(wire, tables))?;
         return Ok(Asked { model, file });
     }
-    let file = RequirementsFile::from_toml(&text, tables).map_err(|error| files::wrong(path, EXPECTED, error))?;
+    let table: RequirementsTable = config::parse(path, &text).map_err(|error| files::wrong(path, EXPECTED, error))?;
+    let file = table.expand(tables).map_err(|error| files::wrong(path, EXPECTED, error))?;
     Ok(Asked { model: None, file })
 }
 

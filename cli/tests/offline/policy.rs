@@ -130,15 +130,41 @@ fn files_that_cannot_be_used_are_named_with_what_is_wrong() {
         let paths = paths(&files, "request.toml");
         let _no = ends(&check(&paths, &[]), FAULT, words);
     };
-    of(&OFFER.replace("model = ", "modell = "), REQUEST, &["offer.toml", "line 4", "modell"]);
+    of(&OFFER.replace("model = ", "modell = "), REQUEST, &["offer.toml:4:", "modell"]);
     of(&OFFER.replace("op.example", "b.example"), REQUEST, &["b.example", "op.example", "hint"]);
     of(OFFER, "allowed_processing_locations = ['UK']\n", &["request.toml", "allowed_processing_locations", "GB"]);
-    of(
-        "[[offers]]\nid = 'a'\nterms = 'gone'\nmodel = 'm'\ncapabilities = ['chat']\n",
-        REQUEST,
-        &["offers.a", "[terms.gone]"],
-    );
-    of("[[offers]]\nid = 'a'\nterms = 'gone'\nmodell = 'm'\n", REQUEST, &["offers.a", "modell"]);
+    of(OFFER, "no_training = true\nmin_support = 'some'\n", &["request.toml:2:", "min_support", "best-effort"]);
+    let entry = "[[offers]]\nid = 'a'\nterms = 'gone'\nbackend = 'b'\nmodel = 'm'\ncapabilities = ['chat']\n";
+    of(entry, REQUEST, &["offers.a", "[terms.gone]"]);
+    of(&entry.replace("model =", "modell ="), REQUEST, &["offer.toml:5:", "offers[0].modell", "`model`"]);
+}
+
+#[test]
+fn a_code_that_is_written_wrongly_is_answered_with_what_was_meant() {
+    let files = files();
+    let given = |name: &str, text: &str, words: &[&str]| {
+        let before = std::fs::read_to_string(files.path(name)).unwrap();
+        std::fs::write(files.path(name), text).unwrap();
+        let paths = paths(&files, "request.toml");
+        let _no = ends(&check(&paths, &[]), FAULT, &[words, &[name]].concat());
+        std::fs::write(files.path(name), before).unwrap();
+    };
+    given("offer.toml", &OFFER.replace("[\"US\"]", "[\"UK\"]"), &["processing_locations", "did you mean \"GB\"?"]);
+    given("offer.toml", &OFFER.replace("[\"EU\"]", "[\"EL\"]"), &["terms.caller_rules.served", "mean \"GR\"?"]);
+    given("caller.toml", &CALLER.replace("'DE'", "'UK'"), &["seat", "did you mean \"GB\"?"]);
+    given("operator.toml", &OPERATOR.replace("'FR'", "'EL'"), &["seat", "did you mean \"GR\"?"]);
+    let node = std::fs::read_to_string(shipped("deploy/node.example.toml")).unwrap();
+    let node = node.replace("processing_locations = [\"DE\"]", "processing_locations = [\"UK\"]");
+    let words = ["offers.chat.processing_locations", "offers.embed.processing_locations", "did you mean \"GB\"?"];
+    given("offer.toml", &node, &words);
+}
+
+#[test]
+fn a_file_that_is_longer_than_any_is_refused() {
+    let files = files();
+    std::fs::write(files.path("request.toml"), vec![b'#'; 9 * 1024 * 1024]).unwrap();
+    let paths = paths(&files, "request.toml");
+    let _no = ends(&check(&paths, &[]), FAULT, &["request.toml", "8388608 bytes"]);
 }
 
 #[test]

@@ -30,11 +30,17 @@ use comity_types::{ModelName, Place, Timestamp};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+use crate::check::{self, Fault, unfit};
+use crate::limits::{MAX_LIST, MAX_TEXT_BYTES};
 use crate::requirements::RequirementsTable;
 use crate::{Capability, Offer, Organisation, Reason, ReasonCode, Request, Tables, Verdict, evaluate};
 
 /// Most cases of one file, with their sub-cases: what a person can still read.
 pub const MAX_CASES: usize = 4_096;
+/// Longest case file, in bytes: every case is a fixture of its own once it is read.
+pub const MAX_CASE_FILE_BYTES: usize = 1024 * 1024;
+/// Most changes, and most paths that are taken away, of one case.
+pub const MAX_CHANGES: usize = 256;
 
 /// A case file that cannot be used: which case, which field.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +48,9 @@ pub enum CaseError {
     /// Not TOML of this form; the source names line and key.
     #[error("the case file cannot be understood")]
     Malformed(#[source] Box<toml::de::Error>),
+    /// Longer than [`MAX_CASE_FILE_BYTES`].
+    #[error("the case file has {0} bytes, at most {MAX_CASE_FILE_BYTES} are accepted (hint: make two files of it)")]
+    TooLong(usize),
     /// A case that cannot be put together.
     #[error("case {case}: {problem}")]
     Case {
@@ -150,15 +159,18 @@ impl Outcome {
 /// # Errors
 /// Names the line, or the case and the field.
 pub fn parse(text: &str) -> Result<Vec<Expectation>, CaseError> {
+    if text.len() > MAX_CASE_FILE_BYTES {
+        return Err(CaseError::TooLong(text.len()));
+    }
     let file: File = toml::from_str(text).map_err(|error| CaseError::Malformed(Box::new(error)))?;
     let mut all = Vec::new();
     for case in &file.case {
         expand(&file.fixture, case, None, &mut all)?;
     }
-    match all.len() {
-        1..=MAX_CASES => Ok(all),
-        found => Err(fail("of the file", format!("there are {found} expectations, and 1 to {MAX_CASES} are accepted"))),
+    if all.is_empty() {
+        return Err(fail("of the file", "there are none, and at least 1 is accepted (hint: add a [[case]])"));
     }
+    Ok(all)
 }
 
 fn fail(case: &str, problem: impl Into<String>) -> CaseError {
@@ -169,6 +181,11 @@ fn expand(fixture: &Table, case: &Case, parent: Option<&Case>, all: &mut Vec<Exp
     let id = parent.map_or_else(|| case.id.clone(), |parent| format!("{}/{}", parent.id, case.id));
     if all.iter().any(|other| other.id == id) {
         return Err(fail(&id, "another case has this id: rename one"));
+    }
+    for (field, text) in [("id", &case.id), ("about", &case.about)] {
+        if let Some(problem) = unfit(text, MAX_TEXT_BYTES).filter(|_| field == "id" || !text.is_empty()) {
+            return Err(fail(&id, format!("`{field}`: {problem}")));
+        }
     }
     let mut table = fixture.clone();
     change(&mut table, case).map_err(|problem| fail(&id, problem))?;
@@ -183,7 +200,10 @@ fn expand(fixture: &Table, case: &Case, parent: Option<&Case>, all: &mut Vec<Exp
         if let Some(unknown) = reasons.iter().find(unknown) {
             return Err(fail(&id, format!("`expect`: {unknown} begins with no code of docs/reasons.md")));
         }
-        let world = World::deserialize(Value::Table(table.clone())).map_err(|error| fail(&id, error.to_string()))?;
+        if all.len() >= MAX_CASES {
+            return Err(fail(&id, format!("at most {MAX_CASES} cases are accepted (hint: make two files of it)")));
+        }
+        let world = world(table.clone()).map_err(|problem| fail(&id, problem))?;
         let about = if case.about.is_empty() {
             parent.map(|p| p.about.clone()).unwrap_or_default()
         } else {
@@ -194,8 +214,26 @@ fn expand(fixture: &Table, case: &Case, parent: Option<&Case>, all: &mut Vec<Exp
     case.sub.iter().try_for_each(|sub| expand(&table, sub, Some(case), all))
 }
 
+/// The world of a case, in which nothing is longer, larger or reversed that a broker would refuse.
+fn world(table: Table) -> Result<World, String> {
+    let world = World::deserialize(Value::Table(table)).map_err(|error| error.to_string())?;
+    let mut faults: Vec<Fault> = check::offer(&world.offer).into_iter().map(|fault| fault.within("offer")).collect();
+    for (name, facts) in [("operator", &world.operator), ("caller", &world.caller)] {
+        faults.extend(check::organisation(facts).into_iter().map(|fault| fault.within(name)));
+    }
+    let broker_places = world.broker_places.as_ref().map_or(0, BTreeSet::len);
+    faults.extend(check::too_many(broker_places, MAX_LIST).map(|problem| Fault::new("broker_places", problem)));
+    check::accept(faults).map_err(|unfit| unfit.to_string())?;
+    Ok(world)
+}
+
 /// Puts the changes of a case in: what is taken away first, then what is set.
 fn change(table: &mut Table, case: &Case) -> Result<(), String> {
+    for (field, found) in [("set", case.set.len()), ("unset", case.unset.len())] {
+        if let Some(problem) = check::too_many(found, MAX_CHANGES) {
+            return Err(format!("`{field}` {problem}"));
+        }
+    }
     for path in case.unset.iter().flat_map(|path| alternatives(path)) {
         remove(table, &path).ok_or_else(|| format!("`unset`: the fixture has no {path}"))?;
     }

@@ -3,14 +3,15 @@
 //! | command | what it does |
 //! |---|---|
 //! | `test` | prepares the foreign clients and servers, builds, runs every test |
-//! | `ci` | formatting, lints, docs, `gen --check`, `reasons --check`, `layers`, `buf lint`, then `test` |
+//! | `ci` | formatting, lints, docs, `gen --check`, `reasons --check`, `layers`, `buf lint`, a little `fuzz`, then `test` |
 //! | `gen` | Rust from the `.proto` files |
 //! | `reasons` | docs/reasons.md from the list of reasons |
 //! | `layers` | who may import whom |
+//! | `fuzz` | looks for files of policy that break a promise |
 //! | `bench` | measures the built programs |
 //!
-//! Nothing but the Rust toolchain, Python 3 and Node.js has to be there; what else
-//! is needed is installed below `target/xtask-tools` (see [`tools`]).
+//! Nothing but the Rust toolchain, Python 3 and Node.js has to be there, and for `fuzz`
+//! a C++ compiler; what else is needed is installed below `target/xtask-tools` (see [`tools`]).
 #![expect(clippy::print_stderr, clippy::print_stdout, reason = "a developer's program talks to a terminal")]
 
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ use clap::{Parser, Subcommand};
 
 mod bench;
 mod ci;
+mod fuzz;
 mod r#gen;
 mod layers;
 mod process;
@@ -61,6 +63,8 @@ enum Command {
     },
     /// Check who imports whom.
     Layers,
+    /// Look for files of policy that break what they promise, by libFuzzer.
+    Fuzz(fuzz::Args),
     /// Measure the built programs.
     Bench {
         #[command(subcommand)]
@@ -81,6 +85,7 @@ fn main() -> ExitCode {
         Command::Gen { check } => r#gen::run(&root, check),
         Command::Reasons { check } => reasons::run(&root, check),
         Command::Layers => layers::run(&root),
+        Command::Fuzz(args) => fuzz::run(&root, &args),
         Command::Bench { bench } => bench::run(&root, &bench),
     };
     match result {

@@ -4,14 +4,12 @@ use std::collections::BTreeSet;
 
 use comity_policy::Claim;
 use comity_policy::claim::{Appraisal, Assurance, Evidence, MAX_STATEMENTS, Statement};
+use comity_policy::limits::MAX_URI_BYTES;
 use comity_types::{Digest, Interval, Place, Timestamp};
 
 use super::terms::some;
 use super::{MAX_TEXT_BYTES, WireError, bounded, enums, optional_text, or_default, parse_all, text};
 use crate::policy as wire;
-
-/// Longest address of evidence, in bytes.
-const MAX_URI_BYTES: usize = 2048;
 
 enums!(assurance, wire_assurance, Assurance, Assurance, [SelfDeclared, RegistryCorroborated, Audited, Attested]);
 enums!(appraisal, wire_appraisal, Appraisal, Appraisal, [None, Affirming, Warning, Contraindicated]);

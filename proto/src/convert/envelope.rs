@@ -1,5 +1,6 @@
 //! The envelope of a request.
 
+use comity_policy::limits::MAX_ENTRIES;
 use comity_policy::rank::Preferences;
 use comity_policy::request::Classification;
 use comity_policy::requirements::{RequirementsFile, check};
@@ -9,9 +10,6 @@ use comity_types::{ModelName, Place};
 use super::claims::strings;
 use super::{MAX_REQUEST_LIST, MAX_TEXT_BYTES, WireError, bounded, parse, parse_all, text, texts};
 use crate::{inference, policy as wire};
-
-/// Most caveats of a classification.
-const MAX_CAVEATS: usize = 64;
 
 /// The envelope of a request, in domain types.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +62,7 @@ impl Envelope {
         let file = RequirementsFile {
             requirements: self.requirements.clone(),
             declared: self.declared.clone(),
-            prefer: Preferences::default(),
+            prefer: self.prefer.clone(),
         };
         check_file(&file, tables)
     }
@@ -74,7 +72,9 @@ impl Envelope {
 pub(super) fn check_file(file: &RequirementsFile, tables: &Tables) -> Result<(), WireError> {
     let demanded = |path: &str| !DECLARED.iter().any(|field| path == *field || path.starts_with(&format!("{field}.")));
     check(file, tables).map_err(|(path, problem)| {
-        if demanded(&path) {
+        if let Some(preferred) = path.strip_prefix("prefer.") {
+            WireError::new(preferred, problem).within("preferences")
+        } else if demanded(&path) {
             WireError::new(path, problem).within("requirements")
         } else {
             WireError::new(path, problem)
@@ -98,7 +98,7 @@ fn classifications(wire: Vec<wire::Classification>) -> Result<std::collections::
         Ok(Classification {
             scheme: text(&format!("{path}.scheme"), wire.scheme, MAX_TEXT_BYTES)?,
             level: text(&format!("{path}.level"), wire.level, MAX_TEXT_BYTES)?,
-            caveats: texts(&format!("{path}.caveats"), wire.caveats, MAX_CAVEATS)?,
+            caveats: texts(&format!("{path}.caveats"), wire.caveats, MAX_ENTRIES)?,
         })
     };
     wire.into_iter().enumerate().map(one).collect()

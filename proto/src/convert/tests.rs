@@ -5,6 +5,8 @@ use comity_policy::{Offer, Organisation, Requirements};
 use super::*;
 use crate::inference;
 
+mod bad_input;
+
 fn offer() -> Offer {
     let json = r#"{"id":"chat","node":"spiffe://org-a.example/node/n1","model":"m","capabilities":["chat","tools"],
         "processing_locations":{"value":["DE","FR"],"until":"2027-01-01"},"storage_locations":[],"licence":"Apache-2.0",

@@ -10,7 +10,9 @@ use super::{
     AllowLists, ForeignOwnership, NoExposure, PriceCeiling, RequiredCertification, Requirements, RetentionLimit,
 };
 use crate::Tables;
+use crate::check::too_many;
 use crate::claim::Assurance;
+use crate::limits::MAX_PRESETS;
 use crate::offer::{Capability, Objective, SafetyGrade};
 use crate::rank::Preferences;
 use crate::request::{Classification, Declared};
@@ -215,15 +217,20 @@ impl RequirementsTable {
     /// # Errors
     /// Names the preset, the code that no table has, or the key that is missing.
     pub fn expand(self, tables: &Tables) -> Result<RequirementsFile, RequirementsError> {
+        let field = |(path, problem)| RequirementsError::Field { path, problem };
+        if let Some(problem) = too_many(self.preset.len(), MAX_PRESETS) {
+            return Err(field(("preset".to_owned(), problem)));
+        }
         let mut file = RequirementsFile::default();
         for name in &self.preset {
             let known = || tables.presets.iter().map(|preset| preset.name.as_str()).collect::<Vec<_>>().join(", ");
             let unknown = || RequirementsError::UnknownPreset { name: name.clone(), known: known() };
             file = file.meet(tables.preset(name).ok_or_else(unknown)?);
         }
-        let own = self.own()?;
-        check(&own, tables).map_err(|(path, problem)| RequirementsError::Field { path, problem })?;
-        Ok(file.meet(own))
+        // Together, because a broker gets them together.
+        let file = file.meet(self.own()?);
+        check(&file, tables).map_err(field)?;
+        Ok(file)
     }
 
     fn own(self) -> Result<RequirementsFile, RequirementsError> {
