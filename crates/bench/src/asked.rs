@@ -24,7 +24,10 @@ const FILES: &[(&str, &str)] = &[
         "certificates, a price and tools",
         "required_certifications = [{ scheme = 'ISO27001' }]\nrequired_capabilities = ['tools']\nmax_price = { currency = 'EUR', input_micros_per_million_tokens = 2500000, output_micros_per_million_tokens = 8000000 }",
     ),
-    ("no compelled access by the US", "preset = ['no-us-compelled-access']\nforbidden_processing_locations = ['US', 'CN']"),
+    (
+        "no compelled access by the US",
+        "preset = ['no-us-compelled-access']\nforbidden_processing_locations = ['US', 'CN']",
+    ),
 ];
 
 /// A request without its model.

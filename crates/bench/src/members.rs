@@ -71,7 +71,8 @@ fn facts(kind: &str, index: usize, seat: &str, dice: &mut Dice) -> Value {
 
 /// Who owns it: mostly somebody at home, sometimes a foreign parent, several, free float, or nobody says.
 fn ownership(seat: &str, elsewhere: &str, dice: &mut Dice) -> Option<Value> {
-    let whole = |party: Value| json!({ "parties": { "P": party }, "stakes": [{ "holder": "P", "share": { "percent": 100 } }] });
+    let whole =
+        |party: Value| json!({ "parties": { "P": party }, "stakes": [{ "holder": "P", "share": { "percent": 100 } }] });
     Some(match dice.below(100) {
         0..55 => whole(json!({ "seat": seat })),
         55..70 => whole(json!({ "seat": elsewhere })),

@@ -127,7 +127,8 @@ fn terms(seat: &str, dice: &mut Dice) -> Value {
 }
 
 fn retention(dice: &mut Dice) -> Value {
-    let rule = |data: &str, trigger: &str, max_days: usize| json!({ "data": data, "trigger": trigger, "max_days": max_days });
+    let rule =
+        |data: &str, trigger: &str, max_days: usize| json!({ "data": data, "trigger": trigger, "max_days": max_days });
     match dice.below(5) {
         0 => json!([]),
         1 => json!([rule("metadata", "routine", 365)]),

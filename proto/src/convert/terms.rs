@@ -16,8 +16,8 @@ use comity_types::{Currency, Money};
 use super::claims::{claim, instant_at, interval, place_list, strings, wire_claim, wire_instant, wire_interval};
 use super::organisation::{interest, organisation_type, wire_interest, wire_organisation_type};
 use super::{
-    MAX_LIST, MAX_TEXT_BYTES, MAX_VALUES, WireError, bounded, enums, optional, optional_text, or_default, own_word, parse,
-    place_set, share, text, texts, wire_place_set,
+    MAX_LIST, MAX_TEXT_BYTES, MAX_VALUES, Read, WireError, bounded, enums, optional, optional_text, or_default,
+    own_word, parse, place_set, share, text, texts, wire_place_set,
 };
 use crate::policy as wire;
 

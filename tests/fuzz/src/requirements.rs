@@ -4,7 +4,7 @@ use comity_policy::rank::{Ranked, rank};
 use comity_policy::relax::relaxations;
 use comity_policy::requirements::{RequirementsFile, RequirementsTable, check};
 
-use crate::world::{CALLER, OFFER, OPERATOR, evaluated, request, said, survives, tables};
+use crate::world::{CALLER, INDEX, OFFER, OPERATOR, evaluated, request, said, survives, tables};
 
 pub(crate) fn hold(text: &str) {
     let file = match RequirementsFile::from_toml(text, tables()) {
@@ -18,8 +18,9 @@ pub(crate) fn hold(text: &str) {
     assert_eq!(file.clone().meet(file.clone()), file, "what is demanded twice is another demand (L1)");
 
     let request = request(&CALLER, &file);
-    let _verdict = evaluated(&OFFER, &OPERATOR, &request);
-    for relaxed in relaxations(&[(&OFFER, &OPERATOR)], &request, tables()) {
+    let verdict = evaluated(&OFFER, &OPERATOR, &request);
+    assert_eq!(INDEX.ask(&request).verdict(0, &request), verdict, "the index answers otherwise (L7)");
+    for relaxed in relaxations(&INDEX, &request) {
         said(relaxed.constraint);
     }
     let ranked = Ranked { offer: &OFFER, latency_ms: Some(u64::MAX) };

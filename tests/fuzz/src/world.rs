@@ -1,10 +1,10 @@
 //! What never changes: the other side of every evaluation, and what must hold of a verdict.
 
 use std::fmt::{Debug, Display};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use comity_policy::requirements::RequirementsFile;
-use comity_policy::{Capability, Offer, Organisation, Request, Tables, Verdict, evaluate};
+use comity_policy::{Capability, Index, Offer, Organisation, Request, Tables, Verdict, evaluate};
 use comity_types::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -15,6 +15,9 @@ use crate::seeds;
 pub(crate) static OFFER: LazyLock<Offer> = LazyLock::new(|| must(toml::from_str(seeds::OFFER)));
 /// Who operates it.
 pub(crate) static OPERATOR: LazyLock<Organisation> = LazyLock::new(|| must(toml::from_str(seeds::OPERATOR)));
+/// The same offer, as a broker finds it.
+pub(crate) static INDEX: LazyLock<Index> =
+    LazyLock::new(|| Index::of_pairs([(OFFER.clone(), OPERATOR.clone())], Arc::new(tables().clone())));
 /// Who asks.
 pub(crate) static CALLER: LazyLock<Organisation> = LazyLock::new(|| must(toml::from_str(seeds::CALLER)));
 /// What is demanded of fuzzed offers: every key of a requirements file, and nothing but a purpose.

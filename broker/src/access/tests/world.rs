@@ -11,7 +11,7 @@ use comity_identity::{
     Authority, KeyPair, OrganisationAnchors, SharedAnchors, SigningRequest, StaticAnchors, VerifiedPeer,
 };
 use comity_membership::{Statement, Subject};
-use comity_policy::{Offer, Organisation as Facts};
+use comity_policy::{Offer, Organisation as Facts, Tables};
 use comity_proto::error::Detail;
 use comity_proto::{inference, policy};
 use comity_runtime::clock::SystemClock;

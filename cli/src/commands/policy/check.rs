@@ -96,7 +96,7 @@ pub(super) fn run(args: &CheckArgs, output: Format) -> Result<(), CliError> {
         }))?,
         Format::Table => {
             say_unknown(args);
-            say_kept(&offers);
+            say_kept(&index);
             print_line(&verdict::table(&verdicts, Stream::Stdout.width()))?;
             for line in verdict::relaxed_lines(&relaxations) {
                 print_line(&line)?;
@@ -119,8 +119,8 @@ fn say_unknown(args: &CheckArgs) {
 }
 
 /// Says which offers cannot be judged here, because a listing has their terms without what they demand.
-fn say_kept(offers: &[(Offer, Organisation)]) {
-    for (offer, _) in offers {
+fn say_kept(index: &Index) {
+    for offer in (0..index.len()).filter_map(|place| index.offer(place)) {
         let terms = offer.terms.as_ref();
         if terms.is_some_and(|terms| terms.disclosure == Disclosure::CodeOnly && terms.caller_rules.is_none()) {
             let name = offer.name();

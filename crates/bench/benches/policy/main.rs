@@ -146,11 +146,26 @@ fn compare_with_peer(asked: &[Asked]) {
             black_box(subject.index.ask(&request).all_codes())
         });
     }
-    println!("One decision over {PEER_SIZE} offers ({}), {} eligible, both agree on every one:", one.about, answer.eligible_count());
+    println!(
+        "One decision over {PEER_SIZE} offers ({}), {} eligible, both agree on every one:",
+        one.about,
+        answer.eligible_count()
+    );
     println!();
     println!("| | µs | ratio to Cedar, median of paired rounds |");
     println!("|---|--:|--:|");
-    println!("| Cedar 4, `is_authorized` for each offer, entities made beforehand, no reasons | {:.0} | 1 |", theirs.median_micros());
-    println!("| index, all reasons, never seen | {:.1} | 1 / {:.0} |", first.median_micros(), theirs.paired_ratio(&first));
-    println!("| index, all reasons, seen before | {:.1} | 1 / {:.0} |", again.median_micros(), theirs.paired_ratio(&again));
+    println!(
+        "| Cedar 4, `is_authorized` for each offer, entities made beforehand, no reasons | {:.0} | 1 |",
+        theirs.median_micros()
+    );
+    println!(
+        "| index, all reasons, never seen | {:.1} | 1 / {:.0} |",
+        first.median_micros(),
+        theirs.paired_ratio(&first)
+    );
+    println!(
+        "| index, all reasons, seen before | {:.1} | 1 / {:.0} |",
+        again.median_micros(),
+        theirs.paired_ratio(&again)
+    );
 }

@@ -56,6 +56,10 @@ impl Machine {
 
 impl fmt::Display for Machine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "On {}, {} cores, load {} at the start; release build, one thread.", self.processor, self.cores, self.load)
+        write!(
+            f,
+            "On {}, {} cores, load {} at the start; release build, one thread.",
+            self.processor, self.cores, self.load
+        )
     }
 }

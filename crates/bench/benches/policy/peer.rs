@@ -119,7 +119,10 @@ fn attributes(
         ("training".to_owned(), RestrictedExpression::new_string(training.to_string())),
         ("content_retention_days".to_owned(), RestrictedExpression::new_long(days.into())),
         ("capabilities".to_owned(), strings(offer.capabilities.iter().map(|one: &Capability| one.as_str()))),
-        ("in_force".to_owned(), RestrictedExpression::new_bool(offer.in_force.until.is_none_or(|end| end > request.as_of))),
+        (
+            "in_force".to_owned(),
+            RestrictedExpression::new_bool(offer.in_force.until.is_none_or(|end| end > request.as_of)),
+        ),
         ("serves_everyone".to_owned(), RestrictedExpression::new_bool(everyone)),
         ("served".to_owned(), strings(served)),
         ("served_except".to_owned(), strings(&rules.served_except)),
