@@ -55,9 +55,9 @@ impl Cast {
         let text = std::fs::read_to_string(workspace().join("tests/cases/vocabulary.toml")).unwrap();
         let (mut operators, mut callers) = (Names::default(), Names::default());
         let cast = |expectation: Expectation| {
-            let before = verdict(&expectation, expectation.world.broker_places.as_ref());
+            let before = verdict(&expectation, world(&expectation).broker_places.as_ref());
             let expectation = renamed(expectation, &mut operators, &mut callers);
-            let after = verdict(&expectation, expectation.world.broker_places.as_ref());
+            let after = verdict(&expectation, world(&expectation).broker_places.as_ref());
             assert_eq!(before, after, "case {}: other names change the verdict", expectation.id);
             let broker = broker(&expectation, places);
             Case { expectation, broker }
@@ -74,7 +74,7 @@ impl Cast {
     #[must_use]
     pub fn operators<'a>(&'a self, place: &Place) -> Vec<(&'a Organisation, Vec<Offer>)> {
         let mut all: BTreeMap<&str, (&Organisation, Vec<Offer>)> = BTreeMap::new();
-        for World { operator, offer, .. } in self.at(place).map(|case| &case.expectation.world) {
+        for World { operator, offer, .. } in self.at(place).map(|case| world(&case.expectation)) {
             let entry = all.entry(operator.trust_domain.as_str()).or_insert_with(|| (operator, Vec::new()));
             entry.1.push(offer.clone());
         }
@@ -84,7 +84,7 @@ impl Cast {
     /// The organisations that call a broker.
     #[must_use]
     pub fn callers<'a>(&'a self, place: &Place) -> Vec<&'a Organisation> {
-        let callers = self.at(place).map(|case| &case.expectation.world.caller);
+        let callers = self.at(place).map(|case| &world(&case.expectation).caller);
         callers.map(|caller| (caller.trust_domain.as_str(), caller)).collect::<BTreeMap<_, _>>().into_values().collect()
     }
 }
@@ -93,18 +93,28 @@ impl Case {
     /// The offer that it is about.
     #[must_use]
     pub fn offer(&self) -> OfferName {
-        self.expectation.world.offer.name()
+        world(&self.expectation).offer.name()
     }
 }
 
 fn renamed(mut expectation: Expectation, operators: &mut Names, callers: &mut Names) -> Expectation {
-    let operator = operators.of(&expectation.world.operator, "op");
+    let operator = operators.of(&world(&expectation).operator, "op");
     // Callers state things about operators by name, so that their facts are told apart under the new one.
-    let world = with_domain(&expectation.world, OPERATOR, &operator);
-    let caller = callers.of(&world.caller, "ca");
-    expectation.world = with_domain(&world, CALLER, &caller);
-    expectation.world.offer.id = format!("c{}", expectation.id.replace('/', "")).parse().unwrap();
+    let of_operator = with_domain(world(&expectation), OPERATOR, &operator);
+    let caller = callers.of(&of_operator.caller, "ca");
+    let mut renamed = with_domain(&of_operator, CALLER, &caller);
+    renamed.offer.id = format!("c{}", expectation.id.replace('/', "")).parse().unwrap();
+    expectation.world = Ok(renamed);
     expectation
+}
+
+/// What a case is about; each of this file can be put together.
+///
+/// # Panics
+/// If one cannot.
+#[must_use]
+pub fn world(expectation: &Expectation) -> &World {
+    expectation.world.as_ref().unwrap_or_else(|problem| panic!("case {}: {problem}", expectation.id))
 }
 
 /// The world with another trust domain, wherever it stands: a name of the case file is nowhere a part of another.
@@ -113,7 +123,7 @@ fn with_domain(world: &World, old: &str, new: &str) -> World {
 }
 
 fn broker(expectation: &Expectation, places: &[Place]) -> Place {
-    let given = expectation.world.broker_places.as_ref();
+    let given = world(expectation).broker_places.as_ref();
     let expected = verdict(expectation, given);
     let fits = |place: &&Place| match given {
         Some(given) => given.iter().eq([*place]),
@@ -125,7 +135,7 @@ fn broker(expectation: &Expectation, places: &[Place]) -> Place {
 
 /// What the engine says of a case, for a broker at these places.
 fn verdict(expectation: &Expectation, places: Option<&std::collections::BTreeSet<Place>>) -> Verdict {
-    let world = &expectation.world;
+    let world = world(expectation);
     let tables = Tables::builtin().unwrap();
     let file = world.require.clone().expand(tables).unwrap();
     let request = comity_policy::Request {

@@ -46,7 +46,7 @@ pub struct Organisation {
     /// What kind of organisation it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub organisation_type: Option<Claim<OrganisationType>>,
-    /// Its sector: a section of NACE Rev. 2.1 such as "O", or a division such as "84".
+    /// Its sector: a section of NACE Rev. 2.1 such as "P", a division such as "84", or what is below.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sector: Option<Claim<String>>,
     /// The lists of restricted parties that it stands on; empty: none.

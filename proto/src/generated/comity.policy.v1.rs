@@ -500,7 +500,7 @@ pub struct Organisation {
     /// What kind of organisation it is.
     #[prost(message, repeated, tag = "11")]
     pub organisation_type: ::prost::alloc::vec::Vec<OrganisationTypeClaim>,
-    /// Its sector: a section of NACE Rev. 2.1 such as "O", or a division such as "84".
+    /// Its sector: a section of NACE Rev. 2.1 such as "P", a division such as "84", or what is below.
     #[prost(message, repeated, tag = "12")]
     pub sector: ::prost::alloc::vec::Vec<TextClaim>,
     /// The lists of restricted parties that it stands on.

@@ -19,7 +19,10 @@ pub(crate) fn hold(text: &str) {
 }
 
 fn case(case: &Expectation) {
-    let world = &case.world;
+    let world = match &case.world {
+        Ok(world) => world,
+        Err(problem) => return said(problem),
+    };
     let faults = [check::offer(&world.offer), check::organisation(&world.operator), check::organisation(&world.caller)];
     assert_eq!(faults.concat(), [], "a case that is accepted");
     // A world has parts that cannot be compared: what is written twice is.

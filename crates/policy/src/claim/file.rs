@@ -215,6 +215,21 @@ mod tests {
     }
 
     #[test]
+    fn a_statement_that_was_taken_back_may_be_replaced_by_another_of_its_issuer() {
+        let old =
+            |more: &str| format!("field = {{ statements = [{{ value = ['DE'], revoked_at = 2026-01-01 }}, {more}] }}");
+        assert_eq!(places(&old("{ value = ['FR'], from = 2026-01-01 }")).unwrap().statements().len(), 2);
+        assert_eq!(places(&old("{ value = ['FR'], issued_at = 2026-01-01 }")).unwrap().statements().len(), 2);
+        for early in [
+            "{ value = ['FR'] }",
+            "{ value = ['FR'], from = 2025-12-31 }",
+            "{ value = ['FR'], issued_at = 2025-12-31 }",
+        ] {
+            assert!(places(&old(early)).unwrap_err().to_string().contains("states it twice"), "{early}");
+        }
+    }
+
+    #[test]
     fn mistakes_are_named() {
         let error = |text| places(text).unwrap_err().to_string();
         assert!(error("field = ['dE']").contains("ISO 3166"));

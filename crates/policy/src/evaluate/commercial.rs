@@ -89,12 +89,16 @@ fn check_law(law: Option<&Place>, demanded: &Requirements, findings: &mut Findin
     }
 }
 
-/// A cap in another currency is unknown in this one: rates are nobody's to guess.
+/// What is stated in another currency is unknown in this one: rates are nobody's to guess.
+fn missing(path: &str, is_stated: bool, currency: &Currency) -> Doubt {
+    if is_stated { Doubt::missing(format_args!("{path}.{currency}")) } else { Doubt::missing(path) }
+}
+
 fn check_liability(cap: Option<&Money>, demanded: &Requirements, findings: &mut Findings<'_>) {
     const PATH: &str = "terms.liability_cap";
     for (currency, least) in &demanded.min_liability_caps {
         match cap.filter(|cap| cap.currency == *currency) {
-            None => findings.doubt(&PATH, Doubt::missing(format_args!("liability_cap.{currency}"))),
+            None => findings.doubt(&PATH, missing("liability_cap", cap.is_some(), currency)),
             Some(cap) if cap.micros < *least => {
                 let expected = format_args!("at least {least} micro-{currency}");
                 let actual = format_args!("{} micro-{currency}", cap.micros);
@@ -155,10 +159,10 @@ impl Facet for MaxPrice {
     }
 }
 
-/// A price in another currency is unknown in this one.
 fn check_price(price: Option<&Price>, currency: &Currency, ceiling: PriceCeiling, findings: &mut Findings<'_>) {
+    let is_stated = price.is_some();
     let Some(price) = price.filter(|price| price.currency == *currency) else {
-        return findings.doubt(&"price", Doubt::missing(format_args!("price.{currency}")));
+        return findings.doubt(&"price", missing("price", is_stated, currency));
     };
     let sides = [
         ("input", price.input_micros_per_million_tokens, ceiling.input_micros),

@@ -165,6 +165,18 @@ impl<'t> Findings<'t> {
         }
     }
 
+    /// Whether `check` finds something, without its reasons; how long that holds is noted.
+    pub(super) fn would_reject(&mut self, check: impl FnOnce(&mut Self)) -> bool {
+        let mut probe = Self::in_codes(self.tables, self.as_of);
+        check(&mut probe);
+        let Outcome { codes, expires_at, changes_at } = probe.outcome();
+        self.changes(changes_at);
+        if codes == ReasonCodes::NONE {
+            self.expires(expires_at);
+        }
+        codes != ReasonCodes::NONE
+    }
+
     /// Whether `place` is in one of `sets`, for `whom`: some memberships hold only for those who claim a scope.
     pub(super) fn is_in(
         &mut self,
@@ -188,7 +200,7 @@ impl<'t> Findings<'t> {
             match answer.membership {
                 Membership::Yes(until) => yes(until),
                 Membership::No(at) => no(at),
-                Membership::UnknownBloc => doubts.push(Doubt::unrecognised(set.as_str())),
+                Membership::UnknownSet => doubts.push(Doubt::unrecognised(set.as_str())),
                 Membership::Scoped(scope, until) => match self.participates(scope, whom) {
                     Ok((true, of_claim)) => yes([until, of_claim].into_iter().flatten().min()),
                     Ok((false, of_claim)) => no(of_claim),
@@ -282,10 +294,12 @@ fn silent(path: &dyn Display, fault: Fault) -> Doubt {
     Doubt { code, subject: path.to_string(), expected, actual }
 }
 
-/// Whose field a path names.
+/// Whose field a path names: a party's, a sub-processor's (whose name may have dots), or the offer's.
 fn party_of(path: &str) -> &str {
-    match path.split_once('.') {
-        Some((party @ ("operator" | "caller" | "request" | "broker"), _)) => party,
+    if let Some((party @ ("operator" | "caller" | "request" | "broker"), _)) = path.split_once('.') {
+        return party;
+    }
+    match path.rsplit_once('.') {
         Some((party, "seat" | "principal_place_of_business" | "establishments" | "ultimate_controllers")) => party,
         _ => "offer",
     }

@@ -56,7 +56,8 @@ impl Facet for Licence {
     }
 }
 
-/// Where a licensee does most of its business is what the clause asks.
+/// The clause holds for a model of the modalities that it names and a licensee with most of its business where it says.
+/// Where one of the two does not hold, the other need not be known.
 fn check_territory(
     territory: &Territory,
     rule: &LicenceRule,
@@ -64,23 +65,39 @@ fn check_territory(
     facts: &Licensed<'_>,
     findings: &mut Findings<'_>,
 ) {
-    if !territory.modalities.is_empty() {
-        let Some(modalities) = findings.value(&"modalities", facts.modalities) else { return };
-        // The clause is about models of several modalities, of which one is among those it names.
-        if modalities.is_disjoint(&territory.modalities) {
-            return;
-        }
+    let multimodal = is_multimodal(territory, facts, findings);
+    if multimodal == Truth::No {
+        return;
     }
     let path = bound.path("principal_place_of_business");
-    let Some(place) = findings.value(&path, bound.organisation.principal_place_of_business.as_ref()) else { return };
-    match findings.is_in(&place, &territory.excluded, Reach::Overlap, Some(bound.participant())) {
-        Truth::No => {}
-        Truth::Unknown(doubts) => findings.doubts(&path, doubts),
-        Truth::Yes => {
+    let place = findings.look(&path, bound.organisation.principal_place_of_business.as_ref());
+    let inside = match &place {
+        Ok(place) => findings.is_in(place, &territory.excluded, Reach::Overlap, Some(bound.participant())),
+        Err(doubt) => Truth::Unknown(vec![doubt.clone()]),
+    };
+    match (multimodal, inside, place) {
+        (_, Truth::No, _) => {}
+        (Truth::Yes, Truth::Yes, Ok(place)) => {
             let expected = format_args!("not {}", Joined(&territory.excluded));
             let field = Field { path: &path, expected: &expected, actual: &place };
             findings.reject_by(ReasonCode::LicenceTerritoryExcluded, &place, field, &rule.licence);
         }
+        (multimodal, inside, _) => {
+            findings.doubts(&"modalities", multimodal.doubts());
+            findings.doubts(&path, inside.doubts());
+        }
+    }
+}
+
+/// Whether the clause is about such a model: one of several modalities, of which one is among those that it names.
+fn is_multimodal(territory: &Territory, facts: &Licensed<'_>, findings: &mut Findings<'_>) -> Truth {
+    if territory.modalities.is_empty() {
+        return Truth::Yes;
+    }
+    match findings.look(&"modalities", facts.modalities) {
+        Err(doubt) => Truth::Unknown(vec![doubt]),
+        Ok(modalities) if modalities.is_disjoint(&territory.modalities) => Truth::No,
+        Ok(_) => Truth::Yes,
     }
 }
 
@@ -107,13 +124,17 @@ fn check_field_of_use(rule: &LicenceRule, asked: &Use<'_>, findings: &mut Findin
         return;
     }
     let purposes = &findings.tables.purposes;
-    let declared = &asked.declared.purposes;
-    let excluded = |purpose: &&String| rule.excluded_purposes.iter().any(|one| purposes.is_within(purpose, one));
-    for purpose in declared.iter().filter(excluded) {
-        if !is_granted(purpose, rule, asked, findings) {
-            let expected = format_args!("not {}", Joined(&rule.excluded_purposes));
-            let field = Field { path: &"request.purposes", expected: &expected, actual: purpose };
+    let expected = format_args!("not {}", Joined(&rule.excluded_purposes));
+    for purpose in &asked.declared.purposes {
+        let field = Field { path: &"request.purposes", expected: &expected, actual: purpose };
+        let excluded = rule.excluded_purposes.iter().any(|one| purposes.is_within(purpose, one));
+        if excluded && !is_granted(purpose, rule, asked, findings) {
             findings.reject_by(ReasonCode::LicenceFieldOfUseExcluded, purpose, field, &rule.licence);
+        }
+        // A purpose that includes an excluded one does not evade the clause by being broad.
+        let narrower = |one: &&String| *one != purpose && purposes.is_within(one, purpose);
+        if rule.excluded_purposes.iter().filter(narrower).any(|one| !is_granted(one, rule, asked, findings)) {
+            findings.reject_by(ReasonCode::PurposeTooBroad, purpose, field, &rule.licence);
         }
     }
 }

@@ -76,6 +76,13 @@ fn is_in_territory(row: &ForbiddenUse, asked: &Use<'_>, findings: &mut Findings<
             Err(doubt) => doubts.push(doubt),
         }
     }
+    // A branch is a place of the caller, too.
+    if let Some(claim) = &caller.organisation.establishments {
+        match findings.look(&caller.path("establishments"), Some(claim)) {
+            Ok(all) => places.extend(all.iter().cloned()),
+            Err(doubt) => doubts.push(doubt),
+        }
+    }
     if declared.output_used_in.is_empty() {
         doubts.push(Doubt::missing("request.output_used_in"));
     }

@@ -13,6 +13,16 @@ pub(super) enum Truth {
     Unknown(Vec<Doubt>),
 }
 
+impl Truth {
+    /// What makes it unknown; nothing if it is known.
+    pub(super) fn doubts(self) -> Vec<Doubt> {
+        match self {
+            Self::Yes | Self::No => Vec::new(),
+            Self::Unknown(doubts) => doubts,
+        }
+    }
+}
+
 /// Why a question has no answer: the reason to give if the answer is needed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Doubt {

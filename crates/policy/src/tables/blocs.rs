@@ -100,8 +100,8 @@ pub enum Membership {
     No(Option<Timestamp>),
     /// It is, for those of this scope, until the row ends.
     Scoped(Scope, Option<Timestamp>),
-    /// The set names a bloc that no table has.
-    UnknownBloc,
+    /// The set has a name that no table has: of a bloc, or a place that is not assigned.
+    UnknownSet,
 }
 
 /// How much of a place has to be in a set.
@@ -109,7 +109,7 @@ pub enum Membership {
 pub enum Reach {
     /// All of it: what an allow-list asks.
     Within,
-    /// Any of it: what a prohibition asks. A claim of "UA" covers "UA-43".
+    /// Any of it: what a prohibition asks. A claim of "UA" covers "UA-43", one of "CN-HK" is a part of "CN" as well.
     Overlap,
 }
 
@@ -155,21 +155,31 @@ impl Blocs {
         reach: Reach,
         as_of: Timestamp,
     ) -> MembershipAt {
-        let place = places.canonical(place);
         let for_ever = |membership| MembershipAt { membership, changes_at: None };
+        let names = names(places, place, reach);
+        let touches = |of_set: &Place| {
+            let covered = |name: &Place| reach == Reach::Overlap && of_set.is_within(name.as_str());
+            names.clone().any(|name| name.is_within(of_set.as_str()) || covered(name))
+        };
         if let Some(other) = set.place() {
-            let other = places.canonical(&other);
-            let covered = reach == Reach::Overlap && other.is_within(place.as_str());
-            let inside = place.is_within(other.as_str()) || covered;
+            if !places.knows(&other) {
+                return for_ever(Membership::UnknownSet);
+            }
+            let inside = self::names(places, &other, reach).any(touches);
             return for_ever(if inside { Membership::Yes(None) } else { Membership::No(None) });
         }
-        let Some(bloc) = self.0.get(set.as_str()) else { return for_ever(Membership::UnknownBloc) };
-        let touches = |row: &&BlocRow| {
-            let covered = reach == Reach::Overlap && row.member.is_within(place.as_str());
-            place.is_within(row.member.as_str()) || covered
-        };
-        of_rows(bloc.of_country(place.country()).filter(touches), as_of)
+        let Some(bloc) = self.0.get(set.as_str()) else { return for_ever(Membership::UnknownSet) };
+        let rows = names.clone().flat_map(|name| bloc.of_country(name.country()));
+        of_rows(rows.filter(|row| touches(&row.member)), as_of)
     }
+}
+
+/// The codes of a place: its country's own code where it has one, and for a prohibition the code as it is written, too.
+/// What is stated as "CN-HK" is Hong Kong, and a part of China to whoever forbids that.
+fn names<'p>(places: &'p Places, place: &'p Place, reach: Reach) -> impl Iterator<Item = &'p Place> + Clone + use<'p> {
+    let own = places.canonical(place);
+    let written = (reach == Reach::Overlap && own != place).then_some(place);
+    std::iter::once(own).chain(written)
 }
 
 /// What rows say that touch a place: a row for all counts before one for some, and the one that holds longest first.

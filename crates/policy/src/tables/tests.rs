@@ -72,7 +72,7 @@ fn adequacy_is_not_membership_and_a_row_for_some_is_neither_yes_nor_no() {
     assert!(!is_in("NO", "EU", today) && !is_in("CH", "EU", today) && !is_in("CH", "EEA", today));
     assert!(matches!(membership("US", "GDPR-ADEQUATE", today), Membership::Scoped(Scope::DpfParticipation, _)));
     assert!(matches!(membership("CA", "GDPR-ADEQUATE", today), Membership::Scoped(Scope::CommercialOrganisation, _)));
-    assert_eq!(membership("DE", "NO-SUCH", today), Membership::UnknownBloc);
+    assert_eq!(membership("DE", "NO-SUCH", today), Membership::UnknownSet);
     assert!(is_in("DE-HE", "DE", today) && is_in("DE-HE", "EU", today) && !is_in("DE", "DE-HE", today));
 }
 
@@ -107,9 +107,12 @@ fn a_broken_row_is_named_with_the_table_and_the_field() {
     let grant =
         format!("[[rule.grants]]\nid = ''\nseats = []\norganisation_types = []\npurposes = []\nin_force = {backwards}");
     let purpose = |id: &str, broader: &str| format!("[[purpose]]\nid = '{id}'\nbroader = [{broader}]\n");
+    let section =
+        |id: &str, divisions: &str| format!("[[section]]\nid = '{id}'\nabout = ''\ndivisions = '{divisions}'\n");
     let twice = |row: &str| format!("{row}{row}");
     use TableName::{
-        Blocs, Certifications, Classifications, Issuers, Licences, Places, Presets, Purposes, Regimes, Statutes,
+        Blocs, Certifications, Classifications, Issuers, Licences, Places, Presets, Purposes, Regimes, Sectors,
+        Statutes,
     };
     let rows = [
         (Places, format!("countries = 'DE Xx'\nalias = {{}}\n{provenance}"), "Xx: "),
@@ -128,6 +131,9 @@ fn a_broken_row_is_named_with_the_table_and_the_field() {
         ),
         (Purposes, format!("{provenance}{}", purpose("a", "'b'")), "a: `broader`: b has no row"),
         (Purposes, format!("{provenance}{}", twice(&purpose("a", ""))), "a: `id` stands twice"),
+        (Sectors, format!("{provenance}{}", twice(&section("P", "84"))), "P: `divisions`: 84 is in another section"),
+        (Sectors, format!("{provenance}{}", twice(&section("P", ""))), "P: `id` stands twice"),
+        (Sectors, format!("{provenance}{}", section("P", "8")), "P: `divisions`: 8 has not two digits"),
         (
             Regimes,
             format!("{regime}in_force = [{{}}]\nplaces = []\nnexus = ['seat']\n{FROM}"),

@@ -12,7 +12,7 @@ use crate::evaluate::findings::{Field, Findings, Joined};
 use crate::evaluate::truth::{Doubt, Truth};
 use crate::requirements::RequiredCertification;
 use crate::tables::blocs::Reach;
-use crate::tables::certifications::CertificationScheme;
+use crate::tables::certifications::{CertificationScheme, Edition};
 use crate::terms::{Certification, Certifications};
 use crate::{Claim, Offer, Organisation, ReasonCode, Side};
 
@@ -93,17 +93,7 @@ fn check_one(
             let field = Field { path: &PATH, expected: &expected, actual: &"none" };
             findings.reject(ReasonCode::CertificationMissing, &required.scheme, field);
         }
-        Some(nearest) => {
-            for fault in nearest.faults {
-                match fault {
-                    Fault::Open(doubt) => findings.doubt(&PATH, doubt),
-                    Fault::Wrong(code, actual) => {
-                        let field = Field { path: &PATH, expected: &expected, actual: &actual };
-                        findings.reject(code, &required.scheme, field);
-                    }
-                }
-            }
-        }
+        Some(nearest) => nearest.explain(required, &expected, findings),
     }
 }
 
@@ -125,6 +115,24 @@ fn opinion(
 impl Opinion {
     fn wrong(&mut self, code: ReasonCode, actual: impl Into<String>) {
         self.faults.push(Fault::Wrong(code, actual.into()));
+    }
+
+    fn open(&mut self, doubt: Doubt) {
+        self.faults.push(Fault::Open(doubt));
+    }
+
+    /// What is wrong with it; what is open besides need not be stated, since that would not help.
+    fn explain(self, required: &RequiredCertification, expected: &dyn Display, findings: &mut Findings<'_>) {
+        let is_wrong = self.faults.iter().any(|fault| matches!(fault, Fault::Wrong(..)));
+        for fault in self.faults {
+            match fault {
+                Fault::Open(_) if is_wrong => {}
+                Fault::Open(doubt) => findings.doubt(&PATH, doubt),
+                Fault::Wrong(code, actual) => {
+                    findings.reject(code, &required.scheme, Field { path: &PATH, expected, actual: &actual });
+                }
+            }
+        }
     }
 
     fn holds_until(&mut self, at: Option<Timestamp>) {
@@ -162,10 +170,11 @@ fn check_time(
         opinion.holds_until(Some(too_old));
     }
     if one.expires.is_none() && one.period_end.is_none() {
-        opinion.faults.push(Fault::Open(Doubt::missing(format_args!("certifications.{}.expires", one.scheme))));
+        opinion.open(Doubt::missing(format_args!("certifications.{}.expires", one.scheme)));
     }
 }
 
+/// Of an edition that the requirement accepts, and that is not withdrawn for it. One that is not stated may be any.
 fn check_edition(
     one: &Certification,
     required: &RequiredCertification,
@@ -173,33 +182,53 @@ fn check_edition(
     findings: &mut Findings<'_>,
     opinion: &mut Opinion,
 ) {
-    let name = one.edition.as_deref();
-    if !required.editions.is_empty() {
-        match name {
-            None => {
-                opinion.faults.push(Fault::Open(Doubt::missing(format_args!("certifications.{}.edition", one.scheme))));
-            }
-            Some(name) if !required.editions.contains(name) => {
-                opinion.wrong(ReasonCode::CertificationEditionWithdrawn, format!("edition {name}"));
-            }
-            Some(_) => {}
+    let missing = || Doubt::missing(format_args!("certifications.{}.edition", one.scheme));
+    let Some(name) = one.edition.as_deref() else {
+        let mut fates: Vec<_> = scheme.editions.iter().map(|row| fate(row, one, findings, opinion)).collect();
+        fates.retain(|fate| *fate != Fate::Counts);
+        if !required.editions.is_empty() || !fates.is_empty() {
+            opinion.open(missing());
+        }
+        return;
+    };
+    if !required.editions.is_empty() && !required.editions.contains(name) {
+        opinion.wrong(ReasonCode::CertificationEditionWithdrawn, format!("edition {name}"));
+    }
+    match scheme.edition(name).map_or(Fate::Counts, |row| fate(row, one, findings, opinion)) {
+        Fate::Counts => {}
+        Fate::Withdrawn(why) => {
+            opinion.wrong(ReasonCode::CertificationEditionWithdrawn, format!("edition {name} {why}"));
+        }
+        Fate::DependsOnStart => {
+            opinion.open(Doubt::missing(format_args!("certifications.{}.period_start", one.scheme)));
         }
     }
-    let Some(row) = name.and_then(|name| scheme.edition(name)) else { return };
+}
+
+/// What became of a certificate, if it is of an edition.
+#[derive(PartialEq, Eq)]
+enum Fate {
+    Counts,
+    Withdrawn(String),
+    /// On when the period of the report began, which is not stated.
+    DependsOnStart,
+}
+
+fn fate(row: &Edition, one: &Certification, findings: &mut Findings<'_>, opinion: &mut Opinion) -> Fate {
     if let Some(from) = row.withdrawn_from {
         findings.changes(Some(from));
         if from <= findings.as_of {
-            opinion.wrong(ReasonCode::CertificationEditionWithdrawn, format!("edition {} ended {from}", row.edition));
+            return Fate::Withdrawn(format!("ended {from}"));
         }
         opinion.holds_until(Some(from));
     }
-    if let Some(before) = row.periods_before
-        && one.period_start.or(one.period_end).is_some_and(|start| start >= before)
-    {
-        opinion.wrong(
-            ReasonCode::CertificationEditionWithdrawn,
-            format!("edition {} for a period after {before}", row.edition),
-        );
+    let Some(before) = row.periods_before else { return Fate::Counts };
+    match one.period_start {
+        Some(start) if start >= before => Fate::Withdrawn(format!("for a period after {before}")),
+        Some(_) => Fate::Counts,
+        // It began before it ended, and before anybody could report on it.
+        None if [one.period_end, one.issued].into_iter().flatten().any(|later| later < before) => Fate::Counts,
+        None => Fate::DependsOnStart,
     }
 }
 
@@ -211,8 +240,8 @@ fn check_level(
 ) {
     let Some(least) = required.level.as_ref().and_then(|level| scheme.rank(level)) else { return };
     match one.level.as_ref().map(|level| (level, scheme.rank(level))) {
-        None => opinion.faults.push(Fault::Open(Doubt::missing(format_args!("certifications.{}.level", one.scheme)))),
-        Some((level, None)) => opinion.faults.push(Fault::Open(Doubt::unrecognised(level))),
+        None => opinion.open(Doubt::missing(format_args!("certifications.{}.level", one.scheme))),
+        Some((level, None)) => opinion.open(Doubt::unrecognised(level)),
         Some((level, Some(found))) if found < least => {
             opinion.wrong(ReasonCode::CertificationLevelTooLow, level.as_str());
         }
@@ -229,12 +258,20 @@ fn check_scope(one: &Certification, facts: &Held<'_>, findings: &mut Findings<'_
         return;
     }
     let sites = one.scope_sites.iter().cloned().map(Into::into).collect();
-    match findings.look(&"processing_locations", facts.processing_locations) {
-        Err(doubt) => opinion.faults.push(Fault::Open(doubt)),
+    const PATH: &str = "processing_locations";
+    match findings.look(&PATH, facts.processing_locations) {
+        Err(doubt) => opinion.open(doubt),
+        Ok(places) if places.is_empty() => opinion.open(Doubt::missing(PATH)),
         Ok(places) => {
-            let uncovered = |place: &&Place| findings.is_in(place, &sites, Reach::Within, None) != Truth::Yes;
-            let uncovered: Vec<_> = places.iter().filter(uncovered).cloned().collect();
-            if let Some(place) = uncovered.first() {
+            let mut uncovered = None;
+            for place in places.iter() {
+                match findings.is_in(place, &sites, Reach::Within, None) {
+                    Truth::Yes => {}
+                    Truth::No => uncovered = uncovered.or(Some(place)),
+                    Truth::Unknown(doubts) => doubts.into_iter().for_each(|doubt| opinion.open(doubt)),
+                }
+            }
+            if let Some(place) = uncovered {
                 opinion.wrong(ReasonCode::CertificationScopeMismatch, format!("does not cover {place}"));
             }
         }

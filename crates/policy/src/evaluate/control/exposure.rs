@@ -5,16 +5,17 @@
 
 use std::collections::BTreeSet;
 
-use comity_types::Place;
 use comity_types::time::Phase;
+use comity_types::{Place, PlaceOrBloc};
 
-use super::control_of;
+use super::{Control, control_of, undetermined};
 use crate::claim::Assurance;
 use crate::evaluate::facet::{Demand, Facet, OfDemand, Whole};
 use crate::evaluate::findings::{Field, Findings};
-use crate::evaluate::truth::{Doubt, Party};
+use crate::evaluate::truth::{Doubt, Party, Truth};
 use crate::offer::SubProcessor;
 use crate::requirements::NoExposure;
+use crate::tables::blocs::Reach;
 use crate::tables::regimes::{Nexus, Regime};
 use crate::{Claim, Offer, Organisation, ReasonCode, Side};
 
@@ -111,61 +112,74 @@ fn is_shielded(freedom: &NoExposure, claim: Option<&Claim<String>>, findings: &m
     claim.saying(&runtime, findings.as_of).any(|statement| statement.level(true, trusts) == Assurance::Attested)
 }
 
-/// What is asked of one party: a place of it, or why there is none.
+/// What is asked of one party: the places by which a law may reach it.
 struct Reached<'a> {
     role: &'a str,
-    places: BTreeSet<Place>,
-    open: Vec<Doubt>,
+    /// Each with the fact that states it.
+    places: Vec<(&'static str, Place)>,
+    /// Of those who may control it, and may not.
+    possible: Vec<Place>,
+    open: Vec<(&'static str, Doubt)>,
 }
 
-impl Reached<'_> {
+impl<'a> Reached<'a> {
+    const fn new(role: &'a str) -> Self {
+        Self { role, places: Vec::new(), possible: Vec::new(), open: Vec::new() }
+    }
+
     /// One place within the regime settles it; without one, every fact that is not stated leaves it open.
-    fn conclude(self, regime: &Regime, findings: &mut Findings<'_>) {
-        let hit = |place: &&Place| {
-            let place = findings.tables.places.canonical(place);
-            regime.places.iter().any(|of_law| place.is_within(of_law.as_str()) || of_law.is_within(place.as_str()))
-        };
-        if let Some(place) = self.places.iter().find(hit) {
-            let (path, expected) =
-                (format_args!("{}.seat", self.role), format_args!("nobody within reach of {}", regime.id));
-            let field = Field { path: &path, expected: &expected, actual: place };
-            let subject = format_args!("{},{}", regime.id, self.role);
-            findings.reject_by(ReasonCode::CompelledAccessExposure, subject, field, &regime.id);
-        } else {
-            for doubt in self.open {
-                let path =
-                    if doubt.subject.is_empty() { format!("{}.ownership", self.role) } else { doubt.subject.clone() };
-                findings.doubt(&path, doubt);
+    fn conclude(mut self, regime: &Regime, findings: &mut Findings<'_>) {
+        let law: BTreeSet<PlaceOrBloc> = regime.places.iter().cloned().map(Into::into).collect();
+        for (fact, place) in std::mem::take(&mut self.places) {
+            match findings.is_in(&place, &law, Reach::Overlap, None) {
+                Truth::Yes => return self.reject(fact, &place, regime, findings),
+                Truth::No => {}
+                Truth::Unknown(doubts) => self.open.extend(doubts.into_iter().map(|doubt| (fact, doubt))),
             }
         }
+        let is_outside = |place: &Place| findings.is_in(place, &law, Reach::Overlap, None) == Truth::No;
+        if !self.possible.iter().all(is_outside) {
+            self.open.push(("ownership", undetermined(ReasonCode::OwnershipUndetermined)));
+        }
+        for (fact, doubt) in self.open {
+            findings.doubt(&format_args!("{}.{fact}", self.role), doubt);
+        }
+    }
+
+    fn reject(&self, fact: &str, place: &Place, regime: &Regime, findings: &mut Findings<'_>) {
+        let (path, expected) =
+            (format_args!("{}.{fact}", self.role), format_args!("nobody within reach of {}", regime.id));
+        let field = Field { path: &path, expected: &expected, actual: place };
+        let subject = format_args!("{},{}", regime.id, self.role);
+        findings.reject_by(ReasonCode::CompelledAccessExposure, subject, field, &regime.id);
     }
 }
 
 fn check_operator(regime: &Regime, operator: Party<'_>, findings: &mut Findings<'_>) {
     let facts = operator.organisation;
-    let mut reached = Reached { role: operator.role, places: BTreeSet::new(), open: Vec::new() };
+    let mut reached = Reached::new(operator.role);
     let singles = [
         (Nexus::Seat, "seat", &facts.seat),
         (Nexus::PrincipalPlaceOfBusiness, "principal_place_of_business", &facts.principal_place_of_business),
     ];
-    for (nexus, field, claim) in singles {
-        if regime.nexus.contains(&nexus) {
-            match findings.look(&operator.path(field), claim.as_ref()) {
-                Ok(place) => drop(reached.places.insert(place.into_owned())),
-                Err(doubt) => reached.open.push(doubt),
-            }
+    for (_, fact, claim) in singles.into_iter().filter(|(nexus, ..)| regime.nexus.contains(nexus)) {
+        match findings.look(&operator.path(fact), claim.as_ref()) {
+            Ok(place) => reached.places.push((fact, place.into_owned())),
+            Err(doubt) => reached.open.push((fact, doubt)),
         }
     }
     if regime.nexus.contains(&Nexus::Establishment) {
-        match findings.look(&operator.path("establishments"), facts.establishments.as_ref()) {
-            Ok(places) => reached.places.extend(places.iter().cloned()),
-            Err(doubt) => reached.open.push(doubt),
+        const FACT: &str = "establishments";
+        match findings.look(&operator.path(FACT), facts.establishments.as_ref()) {
+            Ok(places) => reached.places.extend(places.iter().cloned().map(|place| (FACT, place))),
+            Err(doubt) => reached.open.push((FACT, doubt)),
         }
     }
     if regime.nexus.contains(&Nexus::Controller) {
-        let control = control_of(operator, ReasonCode::OwnershipUndetermined, findings);
-        reached.places.extend(control.places.into_iter().map(|(place, _)| place));
-        reached.open.extend(control.open);
+        let Control { certain, possible, open } = control_of(operator, ReasonCode::OwnershipUndetermined, findings);
+        reached.places.extend(certain.into_iter().map(|seat| (seat.field, seat.place)));
+        reached.possible.extend(possible.into_iter().map(|seat| seat.place));
+        reached.open.extend(open);
     }
     reached.conclude(regime, findings);
 }
@@ -178,11 +192,11 @@ fn check_sub_processors(regime: &Regime, claim: Option<&Claim<BTreeSet<SubProces
 }
 
 fn of_sub_processor<'a>(one: &'a SubProcessor, regime: &Regime) -> Reached<'a> {
-    let mut reached = Reached { role: &one.id, places: BTreeSet::new(), open: Vec::new() };
+    let mut reached = Reached::new(&one.id);
     let asks = |nexus| regime.nexus.contains(&nexus);
-    let mut note = |field: &str, places: Option<Vec<Place>>| match places {
-        Some(places) => reached.places.extend(places),
-        None => reached.open.push(Doubt::missing(format_args!("{}.{field}", one.id))),
+    let mut note = |fact: &'static str, places: Option<Vec<Place>>| match places {
+        Some(places) => reached.places.extend(places.into_iter().map(|place| (fact, place))),
+        None => reached.open.push((fact, Doubt::missing(format_args!("{}.{fact}", one.id)))),
     };
     if asks(Nexus::Seat) {
         note("seat", one.seat.clone().map(|place| vec![place]));

@@ -6,7 +6,7 @@ use super::incomplete;
 use crate::caller_rules::{CallerRules, Served};
 use crate::evaluate::facet::{Facet, OfUse, Use};
 use crate::evaluate::findings::{Field, Findings, Joined};
-use crate::evaluate::truth::{Participant, Party, Truth};
+use crate::evaluate::truth::{Doubt, Participant, Party, Truth};
 use crate::tables::blocs::Reach;
 use crate::{Offer, Organisation, ReasonCode, Side};
 
@@ -154,19 +154,24 @@ fn check_kind(rules: &CallerRules, caller: Party<'_>, findings: &mut Findings<'_
     }
 }
 
-/// A section of NACE, such as "O", has its divisions by their own numbers, so that both are compared as they stand;
-/// a class such as "84.22" is within its division "84".
+/// Who is in a sector that is denied, or may be, since what it states is wider. A code that no table has may mean either.
 fn check_sector(rules: &CallerRules, caller: Party<'_>, findings: &mut Findings<'_>) {
     if rules.denied_sectors.is_empty() {
         return;
     }
     let path = caller.path("sector");
     let Some(sector) = findings.value(&path, caller.organisation.sector.as_ref()) else { return };
-    let within = |denied: &&String| sector.as_str() == denied.as_str() || sector.starts_with(&format!("{denied}."));
-    if let Some(denied) = rules.denied_sectors.iter().find(within) {
+    let sectors = &findings.tables.sectors;
+    if let Some(denied) = rules.denied_sectors.iter().find(|denied| sectors.overlap(denied, &sector)) {
         let expected = format_args!("not {}", Joined(&rules.denied_sectors));
         let field = Field { path: &path, expected: &expected, actual: &sector };
-        findings.reject(ReasonCode::CallerSectorNotServed, denied, field);
+        return findings.reject(ReasonCode::CallerSectorNotServed, denied, field);
+    }
+    if !sectors.knows(&sector) {
+        findings.doubt(&path, Doubt::unrecognised(&sector));
+    }
+    for denied in rules.denied_sectors.iter().filter(|denied| !sectors.knows(denied)) {
+        findings.doubt(&"terms.caller_rules.denied_sectors", Doubt::unrecognised(denied));
     }
 }
 

@@ -168,12 +168,14 @@ fn by_control(
         return by_control_of_listed(lists, caller, findings);
     }
     let control = control_of(caller, ReasonCode::CallerOwnershipUndetermined, findings);
-    let open = if control.open.is_empty() { Taint::No } else { Taint::Maybe };
-    let mut worst = (open, "control that nobody states".to_owned());
-    for (place, name) in &control.places {
-        let taint = by_place(place, rule, rules, findings);
+    let nothing = if control.open.is_empty() { Taint::No } else { Taint::Maybe };
+    let mut worst = (nothing, "control that nobody states".to_owned());
+    // Who may control it, and may not, leaves open at most what it would do.
+    let seats = control.certain.iter().map(|seat| (seat, Taint::Yes));
+    for (seat, most) in seats.chain(control.possible.iter().map(|seat| (seat, Taint::Maybe))) {
+        let taint = by_place(&seat.place, rule, rules, findings).min(most);
         if taint > worst.0 {
-            worst = (taint, format!("{name} ({place})"));
+            worst = (taint, format!("{} ({})", seat.name, seat.place));
         }
     }
     worst

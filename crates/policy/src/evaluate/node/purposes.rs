@@ -39,23 +39,30 @@ impl Facet for Purposes {
     }
 
     /// Each purpose needs an allowed ancestor-or-self and no prohibited one, and must not include a prohibited one.
-    /// Terms that are not there at all are said to be missing once, with the callers that they would serve.
+    /// Terms that are not there at all are said to be missing once, with the callers that they would serve; what is
+    /// asked of the request alone is asked all the same.
     fn check(facts: &Self::Facts<'_>, asked: &Use<'_>, findings: &mut Findings<'_>) {
-        let Some(terms) = facts else { return };
         let (declared, tables) = (&asked.declared.purposes, findings.tables);
-        for unknown in [declared, terms.allowed, terms.prohibited].into_iter().flatten() {
-            if !tables.purposes.knows(unknown) {
-                findings.doubt(&PATH, Doubt::unrecognised(unknown));
-            }
-        }
+        check_known(PATH, declared, findings);
         if declared.is_empty() {
             let field = Field { path: &PATH, expected: &"at least one purpose", actual: &"none" };
             findings.reject(ReasonCode::PurposeUndeclared, "", field);
         }
+        let Some(terms) = facts else { return };
+        check_known("terms.allowed_purposes", terms.allowed, findings);
+        check_known("terms.prohibited_purposes", terms.prohibited, findings);
         for purpose in declared.iter().filter(|purpose| tables.purposes.knows(purpose)) {
             check_one(purpose, terms, findings);
         }
         check_high_risk(terms, asked, findings);
+    }
+}
+
+fn check_known(path: &str, purposes: &BTreeSet<String>, findings: &mut Findings<'_>) {
+    for purpose in purposes {
+        if !findings.tables.purposes.knows(purpose) {
+            findings.doubt(&path, Doubt::unrecognised(purpose));
+        }
     }
 }
 

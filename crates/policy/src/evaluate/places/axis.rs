@@ -21,7 +21,8 @@ impl Axis<'_> {
         !self.allowed.is_unrestricted() || !self.forbidden.is_empty()
     }
 
-    /// An offer that states no place at all says nothing: storage may be nowhere, processing and access are somewhere.
+    /// What is processed is processed somewhere, so that an offer without such a place says nothing. Nothing may be stored
+    /// and nobody may reach the machine: an empty list is "known none".
     pub(super) fn check_claim(
         &self,
         code: ReasonCode,
@@ -30,7 +31,7 @@ impl Axis<'_> {
         findings: &mut Findings<'_>,
     ) {
         let Some(places) = findings.value(&self.path, claim) else { return };
-        if places.is_empty() && code != ReasonCode::StorageLocationNotAllowed {
+        if places.is_empty() && code == ReasonCode::ProcessingLocationNotAllowed {
             findings.doubt(&self.path, Doubt::missing(self.path));
         }
         for place in places.iter() {

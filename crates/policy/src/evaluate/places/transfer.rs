@@ -6,7 +6,7 @@ use comity_types::{Place, PlaceOrBloc};
 
 use crate::evaluate::facet::{Demand, Facet, OfDemand};
 use crate::evaluate::findings::{Field, Findings};
-use crate::evaluate::truth::{Participant, Truth};
+use crate::evaluate::truth::{Doubt, Participant, Truth};
 use crate::tables::blocs::Reach;
 use crate::terms::TransferBasis;
 use crate::{Claim, Offer, Organisation, ReasonCode, Side};
@@ -70,14 +70,16 @@ fn check_from(home: &BTreeSet<PlaceOrBloc>, facts: &Transfers<'_>, findings: &mu
 
 /// The places outside of `home` that content may reach.
 fn outside(home: &BTreeSet<PlaceOrBloc>, facts: &Transfers<'_>, findings: &mut Findings<'_>) -> BTreeSet<Place> {
-    let axes = [
-        ("processing_locations", facts.processing),
-        ("storage_locations", facts.storage),
-        ("access_locations", facts.access),
-    ];
+    // What is processed is processed somewhere; nothing may be stored, and nobody may reach the machine.
+    const PROCESSING: &str = "processing_locations";
+    let axes =
+        [(PROCESSING, facts.processing), ("storage_locations", facts.storage), ("access_locations", facts.access)];
     let mut outside = BTreeSet::new();
     for (path, claim) in axes {
         let Some(places) = findings.value(&path, claim) else { continue };
+        if places.is_empty() && path == PROCESSING {
+            findings.doubt(&path, Doubt::missing(path));
+        }
         for place in places.iter() {
             match findings.is_in(place, home, Reach::Within, Some(facts.operator)) {
                 Truth::Yes => {}
