@@ -8,6 +8,7 @@
 //! | `reasons` | docs/reasons.md from the list of reasons |
 //! | `layers` | who may import whom |
 //! | `bench` | measures the built programs |
+//! | `mutants` | whether the policy engine's tests notice that its code was changed |
 //!
 //! Nothing but the Rust toolchain, Python 3 and Node.js has to be there; what else
 //! is needed is installed below `target/xtask-tools` (see [`tools`]).
@@ -22,6 +23,7 @@ mod bench;
 mod ci;
 mod r#gen;
 mod layers;
+mod mutants;
 mod process;
 mod reasons;
 mod test;
@@ -66,6 +68,8 @@ enum Command {
         #[command(subcommand)]
         bench: bench::Bench,
     },
+    /// Change the policy engine in one place at a time, and see whether its tests notice; takes about an hour.
+    Mutants(mutants::Args),
 }
 
 fn main() -> ExitCode {
@@ -82,6 +86,7 @@ fn main() -> ExitCode {
         Command::Reasons { check } => reasons::run(&root, check),
         Command::Layers => layers::run(&root),
         Command::Bench { bench } => bench::run(&root, &bench),
+        Command::Mutants(options) => mutants::run(&root, &options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
