@@ -32,3 +32,6 @@ pub fn relaxations(offers: &[(&Offer, &Organisation)], request: &Request<'_>, ta
     all.sort_by_key(|relaxation| std::cmp::Reverse(relaxation.regained.len()));
     all
 }
+
+#[cfg(test)]
+mod tests;

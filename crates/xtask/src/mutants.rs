@@ -149,10 +149,18 @@ impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let viable = self.viable();
         let rate = (self.caught + self.timeouts) * 1_000 / viable.max(1);
-        writeln!(f, "| mutants | viable | caught | timed out | missed | unviable | rate |\n|---|---|---|---|---|---|---|")?;
+        writeln!(
+            f,
+            "| mutants | viable | caught | timed out | missed | unviable | rate |\n|---|---|---|---|---|---|---|"
+        )?;
         let (all, caught, timeouts) = (viable + self.unviable, self.caught, self.timeouts);
         let (missed, unviable) = (self.survivors(), self.unviable);
-        write!(f, "| {all} | {viable} | {caught} | {timeouts} | {missed} | {unviable} | {}.{} % |", rate / 10, rate % 10)
+        write!(
+            f,
+            "| {all} | {viable} | {caught} | {timeouts} | {missed} | {unviable} | {}.{} % |",
+            rate / 10,
+            rate % 10
+        )
     }
 }
 

@@ -3,7 +3,8 @@ use serde_json::{Value, json};
 use super::*;
 
 fn outcome(line: u32, change: &str, summary: &str) -> Value {
-    let mutant = json!({ "name": format!("crates/a.rs:{line}:5: {change}"), "file": "crates/a.rs", "genre": "FnValue" });
+    let mutant =
+        json!({ "name": format!("crates/a.rs:{line}:5: {change}"), "file": "crates/a.rs", "genre": "FnValue" });
     json!({ "scenario": { "Mutant": mutant }, "summary": summary, "phase_results": [] })
 }
 
@@ -12,15 +13,23 @@ fn tally(outcomes: &[Value]) -> Result<Tally> {
 }
 
 fn survivors(all: &[(&str, usize)]) -> Survivors {
-    all.iter().map(|(change, times)| (Mutant { file: "crates/a.rs".into(), change: (*change).into() }, *times)).collect()
+    all.iter()
+        .map(|(change, times)| (Mutant { file: "crates/a.rs".into(), change: (*change).into() }, *times))
+        .collect()
 }
 
 #[test]
 fn a_result_is_counted_and_its_survivors_are_named_without_their_lines() {
     let baseline = json!({ "scenario": "Baseline", "summary": "Success" });
     let of = |line, summary| outcome(line, "replace < with == in T::f", summary);
-    let outcomes =
-        [baseline, of(1, "CaughtMutant"), of(2, "Timeout"), of(3, "Unviable"), of(4, "MissedMutant"), of(9, "MissedMutant")];
+    let outcomes = [
+        baseline,
+        of(1, "CaughtMutant"),
+        of(2, "Timeout"),
+        of(3, "Unviable"),
+        of(4, "MissedMutant"),
+        of(9, "MissedMutant"),
+    ];
     let tally = tally(&outcomes).unwrap();
     assert_eq!(tally.missed, survivors(&[("replace < with == in T::f", 2)]));
     assert!(tally.to_string().ends_with("| 5 | 4 | 1 | 1 | 2 | 1 | 50.0 % |"), "{tally}");
@@ -44,7 +53,8 @@ fn a_run_whose_tests_fail_by_themselves_says_nothing() {
 
 #[test]
 fn the_list_has_a_file_a_change_and_a_reason_in_each_entry() {
-    let list = "# Mutants\n\n- [another](list.md)\n- `crates/a.rs`: `replace || with && in f`. Both are the same there.\n";
+    let list =
+        "# Mutants\n\n- [another](list.md)\n- `crates/a.rs`: `replace || with && in f`. Both are the same there.\n";
     assert_eq!(listed(list).unwrap(), survivors(&[("replace || with && in f", 1)]));
     for wrong in ["- `crates/a.rs`: `f`.", "- `crates/a.rs`: f survives", "- `crates/a.rs` `f`. It is the same."] {
         assert!(listed(wrong).is_err(), "{wrong}");
@@ -53,7 +63,8 @@ fn the_list_has_a_file_a_change_and_a_reason_in_each_entry() {
 
 #[test]
 fn a_survivor_that_is_not_listed_and_an_entry_that_does_not_survive_are_named() {
-    let (found, list) = (survivors(&[("both", 1), ("new", 1), ("twice", 2)]), survivors(&[("both", 1), ("old", 1), ("twice", 1)]));
+    let (found, list) =
+        (survivors(&[("both", 1), ("new", 1), ("twice", 2)]), survivors(&[("both", 1), ("old", 1), ("twice", 1)]));
     let differences = differences(&found, &list);
     let [new, old, twice] = differences.as_slice() else { panic!("{differences:?}") };
     assert!(new.contains("`new`, and it is not listed") && twice.contains("`twice`, and it is not listed"));

@@ -75,6 +75,30 @@ fn levels_and_shares_are_within_their_scales() {
 }
 
 #[test]
+fn the_ends_of_a_scale_are_within_it() {
+    let right = [
+        "min_seal = { SOV-3 = 4 }",
+        "min_cada_level = 1",
+        "min_cada_level = 4",
+        "min_gaiax_label = 3",
+        "min_availability_bp = 10000",
+        "foreign_ownership = { home = ['EU'], individual_bp = 10000, aggregate_bp = 10000 }",
+        "min_assurance = { 'operator.seat' = 'audited' }",
+        "exceptions = ['eu-aiact:A5-1-f-medical']",
+    ];
+    for text in right {
+        assert!(RequirementsFile::from_toml(text, Tables::builtin().unwrap()).is_ok(), "{text}");
+    }
+}
+
+#[test]
+fn a_list_may_be_as_long_as_its_bound() {
+    let most = (0..MAX_ENTRIES).map(|index| format!("'{index}'")).collect::<Vec<_>>().join(", ");
+    let text = format!("data_categories = [{most}]");
+    assert!(RequirementsFile::from_toml(&text, Tables::builtin().unwrap()).is_ok());
+}
+
+#[test]
 fn lists_have_a_bound() {
     let many = |entry: &dyn Fn(usize) -> String| (0..=MAX_ENTRIES).map(entry).collect::<Vec<_>>().join(", ");
     let quoted = many(&|index| format!("'{index}'"));
