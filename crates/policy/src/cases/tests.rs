@@ -1,5 +1,8 @@
 use super::*;
 
+mod days;
+mod words;
+
 const FIXTURE: &str = "
 [fixture]
 as_of = 2026-11-22
