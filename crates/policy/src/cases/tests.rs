@@ -1,6 +1,6 @@
 use super::*;
 
-mod days;
+mod tables;
 mod words;
 
 const FIXTURE: &str = "

@@ -50,6 +50,33 @@ const WORDS: &[(&str, [&str; 6])] = &[
         "ownership-tests/controller",
         ["node", "caller", "caller.ownership", "no more than 50.00 % of what the rule counts", "P (CN)", "R"],
     ),
+    // Of several things that are as bad, the first is named.
+    (
+        "ownership-tests/two-controllers",
+        ["node", "caller", "caller.ownership", "no more than 50.00 % of what the rule counts", "P (CN)", "R"],
+    ),
+    (
+        "ownership-tests/nothing-stated",
+        [
+            "node",
+            "caller",
+            "caller.ownership",
+            "no more than 50.00 % of what the rule counts",
+            "owners that nobody states",
+            "R",
+        ],
+    ),
+    (
+        "ownership-targets/list-perhaps",
+        [
+            "node",
+            "caller",
+            "caller.ownership",
+            "no more than 50.00 % of what the rule counts",
+            "control that nobody states",
+            "R",
+        ],
+    ),
     (
         "CALLER_TERMS_NOT_ACCEPTED",
         [
