@@ -208,3 +208,6 @@ impl Merge for ActiveUsers {
         (self.month == other.month).then(|| Self { count: larger, month: self.month.clone() })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,3 +27,6 @@ pub fn relaxations(index: &Index, request: &Request<'_>) -> Vec<Relaxation> {
     all.sort_by_key(|relaxation| std::cmp::Reverse(relaxation.regained.len()));
     all
 }
+
+#[cfg(test)]
+mod tests;

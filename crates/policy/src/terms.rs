@@ -352,3 +352,6 @@ impl Merge for Logging {
 }
 
 same_or_conflict!(TransferBasis);
+
+#[cfg(test)]
+mod tests;

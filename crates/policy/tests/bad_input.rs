@@ -62,8 +62,12 @@ fn case(offer: &str) -> Result<(), String> {
     whole_case(&text)
 }
 
+/// A file whose cases all can be put together, and evaluated.
 fn whole_case(text: &str) -> Result<(), String> {
-    cases::parse(text).map(drop).map_err(|error| match error {
+    let evaluated = |all: Vec<cases::Expectation>| {
+        all.iter().try_for_each(|case| case.verdict(Tables::builtin().unwrap()).map(drop))
+    };
+    cases::parse(text).and_then(evaluated).map_err(|error| match error {
         cases::CaseError::Malformed(source) => source.to_string(),
         error @ (cases::CaseError::TooLong(_) | cases::CaseError::Case { .. }) => error.to_string(),
     })

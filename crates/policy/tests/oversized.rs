@@ -335,7 +335,11 @@ fn case_files_have_limits() {
     let fixture = "[fixture]\nas_of = 2026-11-22\nbroker_places = ['DE']\n[fixture.operator]\ntrust_domain = 'a.example'\nname = 'A'\n\
         [fixture.caller]\ntrust_domain = 'c.example'\nname = 'C'\n[fixture.offer]\n";
     let of = |cases: String| format!("{fixture}{OFFER}{cases}");
-    let read = |text: &str| cases::parse(text).map(drop).map_err(|error| error.to_string());
+    let put_together = |all: Vec<cases::Expectation>| {
+        all.into_iter()
+            .try_for_each(|case| case.world.map(drop).map_err(|problem| format!("case {}: {problem}", case.id)))
+    };
+    let read = |text: &str| cases::parse(text).map_err(|error| error.to_string()).and_then(put_together);
     hold(
         read,
         &[

@@ -9,6 +9,7 @@
 //! | `layers` | who may import whom |
 //! | `fuzz` | looks for files of policy that break a promise |
 //! | `bench` | measures the built programs |
+//! | `mutants` | whether the policy engine's tests notice that its code was changed |
 //!
 //! Nothing but the Rust toolchain, Python 3 and Node.js has to be there, and for `fuzz`
 //! a C++ compiler; what else is needed is installed below `target/xtask-tools` (see [`tools`]).
@@ -24,6 +25,7 @@ mod ci;
 mod fuzz;
 mod r#gen;
 mod layers;
+mod mutants;
 mod process;
 mod reasons;
 mod test;
@@ -70,6 +72,8 @@ enum Command {
         #[command(subcommand)]
         bench: bench::Bench,
     },
+    /// Change the policy engine in one place at a time, and see whether its tests notice; takes about an hour.
+    Mutants(mutants::Args),
 }
 
 fn main() -> ExitCode {
@@ -87,6 +91,7 @@ fn main() -> ExitCode {
         Command::Layers => layers::run(&root),
         Command::Fuzz(args) => fuzz::run(&root, &args),
         Command::Bench { bench } => bench::run(&root, &bench),
+        Command::Mutants(options) => mutants::run(&root, &options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -230,8 +230,17 @@ mod tests {
     }
 
     #[test]
+    fn a_level_has_one_name_in_files_and_in_reasons() {
+        use Assurance::{Attested, Audited, RegistryCorroborated, SelfDeclared};
+        for level in [SelfDeclared, RegistryCorroborated, Audited, Attested] {
+            assert_eq!(serde_json::to_value(level).unwrap(), level.as_str());
+        }
+    }
+
+    #[test]
     fn mistakes_are_named() {
         let error = |text| places(text).unwrap_err().to_string();
+        assert!(error("field = 1.5").contains("expected a value, or a table of `value`"));
         assert!(error("field = ['dE']").contains("ISO 3166"));
         assert!(error("field = { value = ['DE'], untl = 2027-01-01 }").contains("untl"));
         let first = error("field = { untl = 2027-01-01, value = ['DE'] }");
@@ -244,6 +253,11 @@ mod tests {
         let claim = places("field = { value = ['DE'], until = 2027-01-01 }").unwrap();
         let json = serde_json::to_string(&claim).unwrap();
         assert_eq!(json, r#"{"value":["DE"],"until":"2027-01-01T00:00:00Z"}"#);
+        assert_eq!(serde_json::from_str::<Claim<Vec<Place>>>(&json).unwrap(), claim);
+        let audited = "{ value = ['DE'], assurance = 'audited', issuer = 'a' }";
+        let claim = places(&format!("field = {{ statements = [{{ value = ['FR'] }}, {audited}] }}")).unwrap();
+        let json = serde_json::to_string(&claim).unwrap();
+        assert_eq!(json, r#"{"statements":[{"value":["FR"]},{"value":["DE"],"assurance":"audited","issuer":"a"}]}"#);
         assert_eq!(serde_json::from_str::<Claim<Vec<Place>>>(&json).unwrap(), claim);
     }
 }

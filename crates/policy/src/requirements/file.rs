@@ -331,6 +331,14 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_said_is_not_written() {
+        assert_eq!(toml::to_string(&RequirementsTable::default()).unwrap(), "");
+        let prefer = Preferences { price: 1, ..Preferences::default() };
+        let written = toml::to_string(&RequirementsTable { prefer: prefer.clone(), ..Default::default() }).unwrap();
+        assert_eq!(toml::from_str::<RequirementsTable>(&written).unwrap().prefer, prefer);
+    }
+
+    #[test]
     fn mistakes_name_the_line_the_key_and_what_would_be_right() {
         let error = read("no_training = true\nallowed_procesing_locations = ['EU']").unwrap_err();
         assert!(error.contains("line 2") && error.contains("allowed_procesing_locations"), "{error}");
@@ -340,6 +348,7 @@ mod tests {
         assert!(error.contains("allowed_processing_locations: \"UK\"") && error.contains("GB"), "{error}");
         assert!(read("preset = ['eu-sovreign']").unwrap_err().contains("eu-sovereign"));
         assert!(read("accept_retention_triggers = ['routine']").unwrap_err().contains("max_content_retention_days"));
+        assert!(read("accept_attested_runtimes = ['tdx']").unwrap_err().contains("needs no_exposure beside it"));
         assert!(read("purposes = ['dpv:Custommer']").unwrap_err().contains("dpv:Custommer"));
     }
 }

@@ -75,6 +75,22 @@ fn levels_and_shares_are_within_their_scales() {
 }
 
 #[test]
+fn the_ends_of_a_scale_are_within_it() {
+    let right = [
+        "min_seal = { SOV-3 = 4 }",
+        "min_cada_level = 1",
+        "min_cada_level = 4",
+        "min_gaiax_label = 3",
+        "min_availability_bp = 10000",
+        "foreign_ownership = { home = ['EU'], individual_bp = 10000, aggregate_bp = 10000 }",
+        "min_assurance = { 'operator.seat' = 'audited' }",
+        "exceptions = ['eu-aiact:A5-1-f-medical']",
+    ];
+    for text in right {
+        assert!(RequirementsFile::from_toml(text, Tables::builtin().unwrap()).is_ok(), "{text}");
+    }
+}
+
 fn files_demand_and_declare_what_either_of_them_does() {
     let read = |text| RequirementsFile::from_toml(text, Tables::builtin().unwrap()).unwrap();
     let one = read(
