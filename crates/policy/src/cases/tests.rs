@@ -104,15 +104,16 @@ fn a_file_may_say_whose_word_counts_and_no_other_file_believes_it() {
     assert_eq!(reasons(set), ["ISSUER_NOT_TRUSTED(licence)", "NODE_TERMS_INCOMPLETE"]);
 }
 
+#[test]
 fn a_case_is_as_expected_if_its_reasons_are_and_its_end_is() {
     let outcome = |terms: &str, more: &str| {
         let cases = read(&format!("[[case]]\nid = '1'\nset = {{ 'offer.terms' = {terms} }}\n{more}")).unwrap();
         cases[0].compare(&cases[0].verdict(Tables::builtin().unwrap()).unwrap())
     };
-    let open = "{ allowed_purposes = ['dpv:Purpose'], caller_rules = { served = 'everyone' } }";
-    let end = "expect = ['PURPOSE_UNDECLARED']\nexpires_at = 2027-01-01";
-    assert!(outcome(open, "expect = ['PURPOSE_UNDECLARED']").is_as_expected());
-    let missing = outcome(open, "expect = ['PURPOSE_UNDECLARED', 'PRICE_ABOVE_MAX(input)']");
+    let open = "{ caller_rules = { served = 'everyone' } }";
+    let end = "expect = ['PURPOSE_NOT_ALLOWED(dpv:CustomerCare)']\nexpires_at = 2027-01-01";
+    assert!(outcome(open, "expect = ['PURPOSE_NOT_ALLOWED(dpv:CustomerCare)']").is_as_expected());
+    let missing = outcome(open, "expect = ['PURPOSE_NOT_ALLOWED(dpv:CustomerCare)', 'PRICE_ABOVE_MAX(input)']");
     assert!(missing.unexpected.is_empty() && !missing.is_as_expected());
     let unexpected = outcome(open, "expect = []");
     assert!(unexpected.missing.is_empty() && !unexpected.is_as_expected());

@@ -211,6 +211,11 @@ mod tests {
         let in_turn =
             "field = { statements = [{ value = ['DE'], until = 2026-01-01 }, { value = ['FR'], from = 2026-01-01 }] }";
         assert_eq!(places(in_turn).unwrap().statements().len(), 2);
+        // What was taken back before it held at all stands in nobody's way.
+        let [never, now] = ["{ value = ['DE'], from = 2026-01-01, revoked_at = 2025-01-01 }", "{ value = ['FR'] }"];
+        for both in [format!("{never}, {now}"), format!("{now}, {never}")] {
+            assert_eq!(places(&format!("field = {{ statements = [{both}] }}")).unwrap().statements().len(), 2);
+        }
         assert!(places("field = { statements = [] }").unwrap_err().to_string().contains("1 to 8"));
     }
 

@@ -241,3 +241,20 @@ fn a_listing_has_no_owners_of_an_organisation_that_keeps_them() {
     assert_eq!(*organisation(&world.operator, Viewer::Member(&world.operator.trust_domain)), world.operator);
     assert_eq!(*organisation(&world.operator, Viewer::Governor), world.operator);
 }
+
+#[test]
+fn a_reason_is_about_owners_by_its_code_and_party_or_by_its_path_or_by_its_subject() {
+    let about = |code, party: &str, path: &str, subject: &str| {
+        let (expected, actual, rule) = (String::new(), String::new(), String::new());
+        let (subject, path, party) = (subject.to_owned(), path.to_owned(), party.to_owned());
+        let reason = Reason { code, subject, side: Side::Caller, path, party, expected, actual, rule };
+        is_about_owners(&reason, "operator")
+    };
+    let (exposed, missing) = (ReasonCode::CompelledAccessExposure, ReasonCode::ClaimMissing);
+    assert!(about(exposed, "operator", "operator.seat", "US"));
+    assert!(about(missing, "operator", "operator.ownership", "UK"));
+    assert!(about(missing, "offer", "sub_processors", "operator.ultimate_controllers"));
+    assert!(!about(exposed, "caller", "caller.seat", "US"));
+    assert!(!about(missing, "operator", "operator.seat", "operator.seat"));
+    assert!(!about(missing, "caller", "caller.ownership", "caller.ownership"));
+}

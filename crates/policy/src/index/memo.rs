@@ -136,3 +136,6 @@ impl Generations {
         self.young_bytes = self.young_bytes.saturating_add(bytes);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -81,6 +81,12 @@ impl PartAnswer {
         self.as_of <= as_of && self.changes_at.is_none_or(|changes| as_of < changes)
     }
 
+    /// One that says nothing of these offers.
+    #[cfg(test)]
+    pub(super) const fn of_nothing(as_of: Timestamp, eligible: Bits) -> Self {
+        Self { as_of, changes_at: None, eligible, facets: Vec::new() }
+    }
+
     /// The first instant from which it may be another one.
     #[cfg(test)]
     pub(super) const fn changes_at(&self) -> Option<Timestamp> {

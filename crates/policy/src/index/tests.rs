@@ -1,5 +1,7 @@
 //! Law L7: the index answers as the full scan does, for any federation, any request and any day, and again.
 
+mod plain;
+
 use std::sync::Arc;
 
 use comity_types::Timestamp;

@@ -40,3 +40,20 @@ fn each_side_has_its_name() {
     let names: Vec<_> = Side::ALL.iter().map(|side| side.as_str()).collect();
     assert_eq!(names, ["caller", "node", "licence", "statute", "federation"]);
 }
+
+#[test]
+fn codes_are_a_set() {
+    let of = |codes: &[ReasonCode]| codes.iter().copied().collect::<ReasonCodes>();
+    for code in ReasonCode::ALL.iter().copied() {
+        let alone = of(&[code]);
+        assert!(!alone.is_empty() && alone.contains(code), "{code}");
+        assert_eq!(alone.iter().collect::<Vec<_>>(), [code]);
+        assert_eq!(alone.union(alone), alone, "{code}");
+        let others = ReasonCode::ALL.iter().copied().filter(|other| *other != code).collect::<ReasonCodes>();
+        assert!(!others.contains(code), "{code}");
+        assert_eq!(others.union(alone), of(ReasonCode::ALL), "{code}");
+    }
+    assert!(ReasonCodes::NONE.is_empty() && ReasonCodes::NONE.iter().next().is_none());
+    let (two, three) = (ReasonCode::ALL[2], ReasonCode::ALL[3]);
+    assert_eq!(of(&[three, two, three]).iter().collect::<Vec<_>>(), [two, three], "in their order, each once");
+}

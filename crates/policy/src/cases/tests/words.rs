@@ -130,5 +130,6 @@ fn a_reason_says_on_whose_behalf_it_is_what_was_read_what_was_expected_and_what_
         let verdict = case.verdict(Tables::builtin().unwrap()).unwrap();
         let Reason { side, party, path, expected, actual, rule, .. } = &verdict.reasons()[0];
         assert_eq!([side.as_str(), party, path, expected, actual, rule], *words, "{id}");
+        assert_eq!(verdict.clone().into_reasons(), verdict.reasons(), "{id}");
     }
 }

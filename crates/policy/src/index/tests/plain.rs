@@ -1,0 +1,192 @@
+//! What an index has and what it remembers, on offers that a person can count.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use comity_types::ModelName;
+
+use super::super::{Answer, Index};
+use crate::evaluate::facet::FACETS;
+use crate::evaluate::laws::world::tables;
+use crate::requirements::RequirementsFile;
+use crate::{Capability, Declared, Offer, Organisation, ReasonCode, Request, Requirements};
+
+fn offer(operator: &str, node: &str, model: &str, more: &str) -> Offer {
+    let text = format!(
+        "id = 'o'\nnode = 'spiffe://{operator}/node/{node}'\nmodel = '{model}'\ncapabilities = ['chat']\n{more}"
+    );
+    toml::from_str(&text).unwrap()
+}
+
+fn organisation(name: &str) -> Organisation {
+    toml::from_str(&format!("trust_domain = '{name}'\nname = 'ORG'\nseat = 'FR'")).unwrap()
+}
+
+/// Two offers of model `a`, one of model `b`, and one whose operator nobody knows.
+fn index() -> Index {
+    let offers = [
+        offer("op.example", "n1", "a", ""),
+        offer("op.example", "n2", "b", ""),
+        offer("nobody.example", "n3", "b", ""),
+        offer("op.example", "n4", "a", "in_force = { until = 2027-01-01 }"),
+    ];
+    let organisations = ["op.example", "ca.example", "cb.example"].map(organisation);
+    Index::new(organisations, offers, Arc::new(tables().clone()))
+}
+
+fn model(name: &str) -> ModelName {
+    name.parse().unwrap()
+}
+
+#[test]
+fn an_index_has_the_offers_whose_operator_it_knows_in_their_order() {
+    let index = index();
+    assert_eq!((index.len(), index.is_empty()), (3, false));
+    assert_eq!((index.of_model(&model("a")), index.of_model(&model("b"))), ([0, 2].as_slice(), [1].as_slice()));
+    assert!(index.of_model(&model("c")).is_empty());
+    assert_eq!((index.offer(1).unwrap().model.clone(), index.offer(3)), (model("b"), None));
+    assert_eq!(index.operator(1), index.organisation(&"op.example".parse().unwrap()));
+    let none = Index::new([], [offer("op.example", "n1", "a", "")], Arc::new(tables().clone()));
+    assert_eq!((none.len(), none.is_empty(), none.classes()), (0, true, 0));
+}
+
+#[test]
+fn offers_are_in_one_class_until_a_facet_tells_them_apart() {
+    let of =
+        |offers: Vec<Offer>| Index::new([organisation("op.example")], offers, Arc::new(tables().clone())).classes();
+    let one = || offer("op.example", "n1", "a", "");
+    assert_eq!(of(vec![one()]), FACETS.len());
+    // How far somebody stands behind claims is asked of each offer by itself.
+    assert_eq!(of(vec![one(), offer("op.example", "n2", "a", "")]), FACETS.len() + 1);
+    // Another model is one for the facets of the model and of certificates, which may cover some models alone.
+    assert_eq!(of(vec![one(), offer("op.example", "n2", "b", "")]), FACETS.len() + 3);
+}
+
+#[test]
+fn two_statements_of_one_operator_are_held_apart() {
+    let allowed = RequirementsFile::from_toml("allowed_operator_seats = ['FR']", tables()).unwrap();
+    let moved = Organisation { seat: Some(crate::Claim::always("US".parse().unwrap())), ..organisation("op.example") };
+    let pairs = [organisation("op.example"), moved].map(|operator| (offer("op.example", "n", "a", ""), operator));
+    let index = Index::of_pairs(pairs, Arc::new(tables().clone()));
+    let request = Request {
+        caller: &organisation("ca.example"),
+        model: None,
+        capability: Capability::Chat,
+        declared: &allowed.declared,
+        requirements: &allowed.requirements,
+        broker_places: None,
+        as_of: "2026-11-22".parse().unwrap(),
+    };
+    let refused = |place| index.ask(&request).codes(place).contains(ReasonCode::OperatorSeatNotAllowed);
+    assert_eq!([refused(0), refused(1)], [false, true]);
+}
+
+/// What may be asked for, and how many facets more than those of every request it takes to answer.
+const ASKS: &[(&str, usize)] = &[
+    ("ai_act_tags = ['eu-aiact:A5-1-c']", 1),
+    ("classifications = [{ scheme = 'UK-GSC', level = 'SECRET' }]", 1),
+    ("data_categories = ['pd:Name']", 1),
+    ("required_capabilities = ['tools']", 0),
+    ("allowed_processing_locations = ['EU']", 2),
+    ("forbidden_processing_locations = ['US']", 2),
+    ("allowed_storage_locations = ['EU']", 1),
+    ("forbidden_storage_locations = ['US']", 1),
+    ("allowed_access_locations = ['EU']", 1),
+    ("forbidden_access_locations = ['US']", 1),
+    ("forbidden_sub_processors = ['S']", 1),
+    ("transfer_basis_outside = ['EEA']", 1),
+    ("allowed_operator_seats = ['EU']", 1),
+    ("allowed_controller_seats = ['EU']", 1),
+    ("forbidden_controller_seats = ['US']", 1),
+    ("foreign_ownership = { home = ['EU'], individual_bp = 1, aggregate_bp = 1 }", 1),
+    ("no_exposure = ['US-CLOUD-ACT']", 2),
+    ("max_content_retention_days = 0", 1),
+    ("no_human_review = true", 1),
+    ("no_content_logging = true", 1),
+    ("no_training = true", 1),
+    ("required_certifications = [{ scheme = 'SOC2' }]", 1),
+    ("min_seal = { SOV-1 = 1 }", 1),
+    ("min_cada_level = 1", 1),
+    ("min_gaiax_label = 1", 1),
+    ("min_safety_grade = 'fair'", 1),
+    ("min_assurance = { seal = 'audited' }", 1),
+    ("allowed_licences = ['MIT']", 1),
+    ("allowed_governing_laws = ['EU']", 1),
+    ("min_liability_cap = { currency = 'EUR', micros = 1 }", 1),
+    ("min_support = 'business-hours'", 1),
+    ("min_availability_bp = 9000", 1),
+    ("max_price = { currency = 'EUR', input_micros_per_million_tokens = 1, output_micros_per_million_tokens = 1 }", 1),
+];
+
+#[test]
+fn only_the_facets_are_asked_that_a_request_is_about() {
+    let caller = organisation("ca.example");
+    let asked = |text: &str, model: Option<&ModelName>, broker_places: Option<&BTreeSet<_>>| {
+        let file = RequirementsFile::from_toml(text, tables()).unwrap();
+        let request = Request {
+            caller: &caller,
+            model,
+            capability: Capability::Chat,
+            declared: &file.declared,
+            requirements: &file.requirements,
+            broker_places,
+            as_of: "2026-11-22".parse().unwrap(),
+        };
+        FACETS.iter().filter(|facet| facet.is_asked(&request)).count()
+    };
+    // In force, its capabilities, its licence, its callers and their owners, the terms they accepted, their purposes.
+    let always = asked("", None, None);
+    assert_eq!(always, 7);
+    for (text, more) in ASKS {
+        assert_eq!(asked(text, None, None), always + more, "{text}");
+    }
+    assert_eq!(asked("", Some(&model("a")), None), always + 1);
+    let places = BTreeSet::from(["DE".parse().unwrap()]);
+    assert_eq!(asked("", None, Some(&places)), always);
+    assert_eq!(asked("allowed_processing_locations = ['EU']", None, Some(&places)), always + 3);
+}
+
+/// Which parts of two answers are one answer: that of the instant, the model, the use and the demands.
+fn same(one: &Answer<'_>, other: &Answer<'_>) -> [bool; 4] {
+    std::array::from_fn(|part| Arc::ptr_eq(&one.parts[part], &other.parts[part]))
+}
+
+#[test]
+fn an_answer_is_remembered_by_what_it_was_given_to_and_for_as_long_as_it_stands() {
+    let index = index();
+    let (declared, requirements) = (Declared::default(), Requirements::default());
+    let (a, b) = (model("a"), model("b"));
+    let request = Request {
+        caller: index.organisation(&"ca.example".parse().unwrap()).unwrap(),
+        model: Some(&a),
+        capability: Capability::Chat,
+        declared: &declared,
+        requirements: &requirements,
+        broker_places: None,
+        as_of: "2026-11-22".parse().unwrap(),
+    };
+    let first = index.ask(&request);
+    let again = |request: &Request<'_>| same(&first, &index.ask(request));
+    let at = |day: &str| Request { as_of: day.parse().unwrap(), ..request.clone() };
+    assert_eq!(again(&request), [true; 4]);
+    assert_eq!(again(&at("2026-12-31")), [true; 4]);
+    let other = index.organisation(&"cb.example".parse().unwrap()).unwrap();
+    assert_eq!(again(&Request { caller: other, ..request.clone() }), [true, true, false, false]);
+    assert_eq!(again(&Request { model: Some(&b), ..request.clone() }), [true, false, true, true]);
+    assert_eq!(again(&Request { capability: Capability::Embed, ..request.clone() }), [true, true, true, false]);
+    let purposes = Declared { purposes: BTreeSet::from(["dpv:Purpose".to_owned()]), ..Declared::default() };
+    assert_eq!(again(&Request { declared: &purposes, ..request.clone() }), [true, true, false, true]);
+    let tighter = Requirements { no_training: true, ..Requirements::default() };
+    assert_eq!(again(&Request { requirements: &tighter, ..request.clone() }), [true, true, true, false]);
+    let places = BTreeSet::from(["DE".parse().unwrap()]);
+    assert_eq!(again(&Request { broker_places: Some(&places), ..request.clone() }), [true, true, true, false]);
+    let stranger = request.caller.clone();
+    assert_eq!(again(&Request { caller: &stranger, ..request.clone() }), [false; 4]);
+    // All of these later, the first ones are remembered still.
+    assert_eq!(again(&request), [true; 4]);
+    // An offer ends, and what was said of the day before is said of that day alone.
+    assert_eq!(again(&at("2027-01-01")), [false, true, true, true]);
+    assert_eq!(same(&index.ask(&at("2027-01-01")), &index.ask(&at("2027-01-01"))), [true; 4]);
+    index.forget();
+    assert_eq!(again(&request), [false; 4]);
+}
