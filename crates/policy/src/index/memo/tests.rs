@@ -1,4 +1,5 @@
 use super::*;
+use crate::Organisation;
 use crate::index::bits::Bits;
 
 /// Bits of which 8 MiB are made: two such answers fill a generation to the last byte.
@@ -44,4 +45,49 @@ fn an_answer_takes_the_place_of_the_one_before_to_the_same() {
     // Another question that happens to have the same hash.
     generations.remember(1, answer(3), |_| false);
     assert_eq!(generations.young[&1].len(), 2);
+}
+
+#[test]
+fn a_key_is_for_the_part_and_the_request_that_it_was_made_of_and_for_no_other() {
+    let caller = |name: &str| toml::from_str(&format!("trust_domain = '{name}'\nname = 'CA'")).unwrap();
+    let (ca, cb): (Organisation, Organisation) = (caller("ca.example"), caller("cb.example"));
+    let (a, b): (ModelName, ModelName) = ("a".parse().unwrap(), "b".parse().unwrap());
+    let (nothing, purposes) =
+        (Declared::default(), Declared { purposes: BTreeSet::from(["dpv:Purpose".to_owned()]), ..Declared::default() });
+    let (loose, tight) = (Requirements::default(), Requirements { no_training: true, ..Requirements::default() });
+    let places = BTreeSet::from(["DE".parse().unwrap()]);
+    let request = Request {
+        caller: &ca,
+        model: Some(&a),
+        capability: Capability::Chat,
+        declared: &nothing,
+        requirements: &loose,
+        broker_places: None,
+        as_of: "2026-11-22".parse().unwrap(),
+    };
+    // Each with the parts that it differs in: of the instant, the model, the use, the demand.
+    let requests = [
+        (request.clone(), [false; 4]),
+        (Request { as_of: "2027-01-01".parse().unwrap(), ..request.clone() }, [false; 4]),
+        (Request { model: Some(&b), ..request.clone() }, [false, true, false, false]),
+        (Request { model: None, ..request.clone() }, [false, true, false, false]),
+        (Request { caller: &cb, ..request.clone() }, [false, false, true, true]),
+        (Request { declared: &purposes, ..request.clone() }, [false, false, true, false]),
+        (Request { capability: Capability::Embed, ..request.clone() }, [false, false, false, true]),
+        (Request { requirements: &tight, ..request.clone() }, [false, false, false, true]),
+        (Request { broker_places: Some(&places), ..request.clone() }, [false, false, false, true]),
+    ];
+    const PARTS: [PartName; 4] = [PartName::Instant, PartName::Model, PartName::Use, PartName::Demand];
+    let memo = Memo::default();
+    for (other, differs) in &requests {
+        for (part, differs) in PARTS.into_iter().zip(differs) {
+            let key = Key::of(part, &request);
+            assert_eq!(key.is(part, other), !differs, "{key:?} {other:?}");
+            assert_eq!(memo.hash(part, &request) == memo.hash(part, other), !differs, "{key:?} {other:?}");
+            for another in PARTS.into_iter().filter(|another| *another != part) {
+                assert!(!key.is(another, other), "{key:?}");
+                assert_ne!(memo.hash(part, &request), memo.hash(another, other));
+            }
+        }
+    }
 }
