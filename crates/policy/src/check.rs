@@ -221,3 +221,6 @@ pub(crate) fn unfit(text: &str, most: usize) -> Option<String> {
 pub(crate) fn more_than_whole(basis_points: u32) -> Option<String> {
     (basis_points > WHOLE_BP).then(|| format!("{basis_points} is more than {WHOLE_BP}, which is 100 %"))
 }
+
+#[cfg(test)]
+mod tests;

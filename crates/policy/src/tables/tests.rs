@@ -125,6 +125,19 @@ fn a_prohibition_reaches_a_place_of_which_a_part_is_in_the_set() {
 }
 
 #[test]
+fn a_membership_says_when_it_may_be_another_one() {
+    let tables = Tables::builtin().unwrap();
+    let changes = |day: &str| {
+        let (place, set) = ("GB".parse().unwrap(), "EU".parse().unwrap());
+        tables.blocs.membership(&tables.places, &place, &set, Reach::Within, day.parse().unwrap()).changes_at
+    };
+    let (joined, left) = ("1973-01-01", "2020-02-01");
+    assert_eq!(changes("1972-12-31"), Some(joined.parse().unwrap()));
+    assert_eq!((changes(joined), changes("2020-01-31")), (Some(left.parse().unwrap()), Some(left.parse().unwrap())));
+    assert_eq!(changes(left), None);
+}
+
+#[test]
 fn a_level_is_the_same_as_another_where_a_row_says_so() {
     let tables = Tables::builtin().unwrap();
     let row = &tables.classifications.equivalences()[0];
@@ -209,6 +222,11 @@ fn a_broken_row_is_named_with_the_table_and_the_field() {
             Places,
             format!("countries = 'DE'\nalias = {{}}\nsubdivisions = {{ FR = 'IDF' }}\n{provenance}"),
             "FR: subdivisions of a country",
+        ),
+        (
+            Places,
+            format!("countries = 'DE FR'\nalias = {{ DE = 'FR' }}\n{provenance}"),
+            "DE: only a subdivision has an alias",
         ),
         (Places, format!("countries = 'DE'\nalias = {{ FR-GF = 'GF' }}\n{provenance}"), "GF: an alias of a country"),
         (Blocs, format!("{bloc}from = 2020-01-01\nto = 2019-01-01\n{FROM}"), "EU DE: `from` must be before `to`"),

@@ -58,6 +58,13 @@ fn offers_are_in_one_class_until_a_facet_tells_them_apart() {
     assert_eq!(of(vec![one()]), FACETS.len());
     // How far somebody stands behind claims is asked of each offer by itself.
     assert_eq!(of(vec![one(), offer("op.example", "n2", "a", "")]), FACETS.len() + 1);
+    // The version of terms that nobody has to accept tells nobody apart.
+    let versions = ["1", "2"].map(|version| offer("op.example", version, "a", &format!("terms.version = {version}")));
+    let served = versions.map(|mut offer| {
+        offer.terms.as_mut().unwrap().caller_rules = toml::from_str("served = 'everyone'").unwrap();
+        offer
+    });
+    assert_eq!(of(served.into()), FACETS.len() + 1);
     // Another model is one for the facets of the model and of certificates, which may cover some models alone.
     assert_eq!(of(vec![one(), offer("op.example", "n2", "b", "")]), FACETS.len() + 3);
 }
@@ -79,6 +86,25 @@ fn two_statements_of_one_operator_are_held_apart() {
     };
     let refused = |place| index.ask(&request).codes(place).contains(ReasonCode::OperatorSeatNotAllowed);
     assert_eq!([refused(0), refused(1)], [false, true]);
+}
+
+#[test]
+fn two_offers_of_one_name_are_held_apart() {
+    let audited = RequirementsFile::from_toml("min_assurance = { licence = 'audited' }", tables()).unwrap();
+    let offers = ["'MIT'", "{ value = 'MIT', assurance = 'audited', issuer = 'AUDITOR' }"]
+        .map(|licence| offer("op.example", "n", "a", &format!("licence = {licence}")));
+    let index = Index::new([organisation("op.example")], offers, Arc::new(tables().clone()));
+    let request = Request {
+        caller: &organisation("ca.example"),
+        model: None,
+        capability: Capability::Chat,
+        declared: &audited.declared,
+        requirements: &audited.requirements,
+        broker_places: None,
+        as_of: "2026-11-22".parse().unwrap(),
+    };
+    let refused = |place| index.ask(&request).codes(place).contains(ReasonCode::AssuranceTooLow);
+    assert_eq!([refused(0), refused(1)], [true, false]);
 }
 
 /// What may be asked for, and how many facets more than those of every request it takes to answer.
