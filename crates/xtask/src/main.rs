@@ -72,7 +72,7 @@ enum Command {
         #[command(subcommand)]
         bench: bench::Bench,
     },
-    /// Change the policy engine in one place at a time, and see whether its tests notice; takes about an hour.
+    /// Change the policy engine in one place at a time, and see whether its tests notice; takes an hour or two.
     Mutants(mutants::Args),
 }
 

@@ -179,13 +179,13 @@ fn differences(survivors: &Survivors, listed: &Survivors) -> Vec<String> {
     differing.filter_map(of_one).collect()
 }
 
-/// The survivors of the list: entries such as "- `file`: `change`. Why nobody can notice."
+/// The survivors of the list: entries such as "- `file`: `change`. Why nobody can notice.", in as many lines as it takes.
 fn listed(text: &str) -> Result<Survivors> {
     let mut all = Survivors::new();
-    for line in text.lines().filter_map(|line| line.strip_prefix("- `crates/")) {
-        let parts: Vec<_> = line.splitn(4, '`').collect();
+    for entry in text.replace("\n  ", " ").lines().filter_map(|line| line.strip_prefix("- `crates/")) {
+        let parts: Vec<_> = entry.splitn(4, '`').collect();
         let [file, ": ", change, reason] = parts.as_slice() else {
-            bail!("{LIST}: this is not \"- `file`: `change`. Reason.\": {line}")
+            bail!("{LIST}: this is not \"- `file`: `change`. Reason.\": {entry}")
         };
         ensure!(reason.trim_start_matches('.').trim().contains(' '), "{LIST}: no reason is given for {change}");
         *all.entry(Mutant { file: format!("crates/{file}"), change: (*change).to_owned() }).or_default() += 1;

@@ -258,3 +258,15 @@ fn a_reason_is_about_owners_by_its_code_and_party_or_by_its_path_or_by_its_subje
     assert!(!about(missing, "operator", "operator.seat", "operator.seat"));
     assert!(!about(missing, "caller", "caller.ownership", "caller.ownership"));
 }
+
+#[test]
+fn a_listing_has_every_promise_of_private_terms() {
+    let (mut world, other) = (World::new(), "ca.example".parse().unwrap());
+    let promises = toml::from_str(
+        "version = 3\nretention = []\ntraining_use = 'never'\nhuman_review = { mode = 'never' }\ncontent_logging = false
+         transfer_basis = 'scc'\ncertifications = []\ngoverning_law = 'FR'\ncourts = 'FR'\nsupport = 'best-effort'
+         liability_cap = { currency = 'EUR', micros = 1 }\navailability_bp = 9990\ndisclosure = 'code-only'",
+    );
+    world.offer.terms = Some(promises.unwrap());
+    assert_eq!(offer(&world.offer, Viewer::Member(&other)).terms, world.offer.terms);
+}

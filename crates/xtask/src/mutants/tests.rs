@@ -53,8 +53,7 @@ fn a_run_whose_tests_fail_by_themselves_says_nothing() {
 
 #[test]
 fn the_list_has_a_file_a_change_and_a_reason_in_each_entry() {
-    let list =
-        "# Mutants\n\n- [another](list.md)\n- `crates/a.rs`: `replace || with && in f`. Both are the same there.\n";
+    let list = "# Mutants\n\n- [another](list.md)\n- `crates/a.rs`: `replace || with && in f`. Both are\n  the same.\n";
     assert_eq!(listed(list).unwrap(), survivors(&[("replace || with && in f", 1)]));
     for wrong in ["- `crates/a.rs`: `f`.", "- `crates/a.rs`: f survives", "- `crates/a.rs` `f`. It is the same."] {
         assert!(listed(wrong).is_err(), "{wrong}");
