@@ -9,7 +9,7 @@ use super::super::{Answer, Index};
 use crate::evaluate::facet::FACETS;
 use crate::evaluate::laws::world::tables;
 use crate::requirements::RequirementsFile;
-use crate::{Capability, Declared, Offer, Organisation, ReasonCode, Request, Requirements};
+use crate::{Capability, Declared, Offer, Organisation, ReasonCode, Request, Requirements, evaluate};
 
 fn offer(operator: &str, node: &str, model: &str, more: &str) -> Offer {
     let text = format!(
@@ -86,6 +86,10 @@ fn two_statements_of_one_operator_are_held_apart() {
     };
     let refused = |place| index.ask(&request).codes(place).contains(ReasonCode::OperatorSeatNotAllowed);
     assert_eq!([refused(0), refused(1)], [false, true]);
+    for place in [0, 1] {
+        let expected = evaluate(index.offer(place).unwrap(), index.operator(place).unwrap(), &request, tables());
+        assert_eq!(index.ask(&request).verdict(place, &request), expected);
+    }
 }
 
 #[test]
