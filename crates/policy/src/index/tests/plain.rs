@@ -111,6 +111,43 @@ fn two_offers_of_one_name_are_held_apart() {
     assert_eq!([refused(0), refused(1)], [true, false]);
 }
 
+#[test]
+fn an_answer_is_of_every_offer_each_for_itself_and_all_together() {
+    let served = "terms = { allowed_purposes = ['dpv:Purpose'], caller_rules = { served = 'everyone' } }";
+    // More than a word of bits, and every third of them serves nobody.
+    let of = |place: usize| {
+        let more = if place % 3 == 0 { "" } else { served };
+        offer(
+            "op.example",
+            &format!("n{place}"),
+            "a",
+            &format!("licence = 'MIT'\nin_force = {{ until = 2027-01-01 }}\n{more}"),
+        )
+    };
+    let index = Index::new([organisation("op.example")], (0..100).map(of), Arc::new(tables().clone()));
+    let file = RequirementsFile::from_toml("purposes = ['dpv:Purpose']", tables()).unwrap();
+    let request = Request {
+        caller: &organisation("ca.example"),
+        model: None,
+        capability: Capability::Chat,
+        declared: &file.declared,
+        requirements: &file.requirements,
+        broker_places: None,
+        as_of: "2026-11-22".parse().unwrap(),
+    };
+    let answer = index.ask(&request);
+    let eligible: Vec<_> = (0..100).filter(|place| place % 3 != 0).collect();
+    assert_eq!(answer.eligible().collect::<Vec<_>>(), eligible);
+    assert_eq!(answer.eligible_count(), eligible.len());
+    let all = answer.all_codes();
+    assert_eq!(all.len(), 100);
+    for place in 0..100 {
+        let is = place % 3 != 0;
+        assert_eq!((answer.is_eligible(place), answer.codes(place).is_empty(), all[place].is_empty()), (is, is, is));
+        assert_eq!(answer.expires_at(place), Some("2027-01-01".parse().unwrap()));
+    }
+}
+
 /// What may be asked for, and how many facets more than those of every request it takes to answer.
 const ASKS: &[(&str, usize)] = &[
     ("ai_act_tags = ['eu-aiact:A5-1-c']", 1),
