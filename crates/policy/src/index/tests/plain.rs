@@ -116,7 +116,7 @@ fn an_answer_is_of_every_offer_each_for_itself_and_all_together() {
     let served = "terms = { allowed_purposes = ['dpv:Purpose'], caller_rules = { served = 'everyone' } }";
     // More than a word of bits, and every third of them serves nobody.
     let of = |place: usize| {
-        let more = if place % 3 == 0 { "" } else { served };
+        let more = if place.is_multiple_of(3) { "" } else { served };
         offer(
             "op.example",
             &format!("n{place}"),
@@ -136,14 +136,14 @@ fn an_answer_is_of_every_offer_each_for_itself_and_all_together() {
         as_of: "2026-11-22".parse().unwrap(),
     };
     let answer = index.ask(&request);
-    let eligible: Vec<_> = (0..100).filter(|place| place % 3 != 0).collect();
+    let eligible: Vec<_> = (0..100).filter(|place: &usize| !place.is_multiple_of(3)).collect();
     assert_eq!(answer.eligible().collect::<Vec<_>>(), eligible);
     assert_eq!(answer.eligible_count(), eligible.len());
     let all = answer.all_codes();
     assert_eq!(all.len(), 100);
-    for place in 0..100 {
-        let is = place % 3 != 0;
-        assert_eq!((answer.is_eligible(place), answer.codes(place).is_empty(), all[place].is_empty()), (is, is, is));
+    for (place, codes) in all.into_iter().enumerate() {
+        let is = !place.is_multiple_of(3);
+        assert_eq!((answer.is_eligible(place), answer.codes(place).is_empty(), codes.is_empty()), (is, is, is));
         assert_eq!(answer.expires_at(place), Some("2027-01-01".parse().unwrap()));
     }
 }
