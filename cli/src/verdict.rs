@@ -6,7 +6,7 @@ use comity_proto::policy::{Reason, Refusal, Relaxation, Side, Verdict};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::view;
+use crate::{layers, view};
 
 pub(crate) use table::{relaxed_lines, table};
 
@@ -41,7 +41,13 @@ pub(crate) fn views(verdicts: Vec<Verdict>) -> Vec<VerdictView> {
 
 /// What dropping one requirement would bring back.
 pub(crate) fn relaxations(all: &[Relaxation]) -> Value {
-    all.iter().map(|one| json!({ "constraint": one.constraint, "offers": one.offers })).collect()
+    all.iter()
+        .map(|one| json!({ "constraint": one.constraint, "offers": one.offers, "layers": layers_of(one) }))
+        .collect()
+}
+
+fn layers_of(relaxation: &Relaxation) -> Vec<&'static str> {
+    relaxation.layers.iter().map(|layer| layers::name(*layer)).collect()
 }
 
 /// A refusal: what a program gets on stdout where it asked for JSON and was refused.
@@ -50,6 +56,7 @@ pub(crate) fn refusal(refusal: &Refusal, considered: u32) -> Value {
         "refused": {
             "decision_id": refusal.decision_id,
             "considered": considered,
+            "layer_demands": layers::demands(&refusal.layer_demands),
             "verdicts": views(refusal.verdicts.clone()),
         }
     })
@@ -89,7 +96,10 @@ mod tests {
     fn a_refusal_tells_a_program_every_reason() {
         let reason = Reason { code: "PURPOSE_UNDECLARED".into(), hint: "declare it".into(), ..Reason::default() };
         let verdict = Verdict { offer: "a.example/n1/chat".into(), reasons: vec![reason], ..Verdict::default() };
-        let json = refusal(&Refusal { decision_id: "ab".into(), verdicts: vec![verdict], considered: 1 }, 1);
+        let json = refusal(
+            &Refusal { decision_id: "ab".into(), verdicts: vec![verdict], considered: 1, ..Refusal::default() },
+            1,
+        );
         let refused = &json["refused"];
         assert_eq!((&refused["decision_id"], &refused["considered"]), (&"ab".into(), &1.into()));
         assert_eq!(refused["verdicts"][0]["reasons"][0]["code"], "PURPOSE_UNDECLARED");

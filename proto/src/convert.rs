@@ -3,6 +3,7 @@
 
 mod claims;
 mod envelope;
+mod layers;
 mod offer;
 mod organisation;
 mod requirements;
@@ -16,6 +17,7 @@ use comity_policy::Capability;
 use comity_types::PlaceOrBloc;
 
 pub use envelope::Envelope;
+pub use layers::{MAX_LAYERS_BYTES, checked_layers, layer_demands, wire_layer};
 pub use verdict::verdict;
 
 use crate::policy as wire;

@@ -7,6 +7,7 @@ mod deploy;
 mod identity_on_the_wire;
 mod no_leak;
 mod offers_that_lie;
+mod organisation_demands;
 mod other_makers;
 mod readme;
 mod survival;

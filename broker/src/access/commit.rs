@@ -8,13 +8,13 @@ use comity_membership::offer_digest;
 use comity_policy::Requirements;
 use comity_proto::error::Failure;
 use comity_proto::{permit as wire, policy};
-use comity_types::{DecisionId, ModelName, OfferName, Timestamp};
+use comity_types::{DecisionId, OfferName, Timestamp};
 use http::HeaderValue;
 use prost::Message;
 use tonic::Code;
 
 use super::Parts;
-use super::decide::{Candidate, Decision, Rejected};
+use super::decide::{Candidate, Decision, Rejected, layer_demands};
 use super::request::Admitted;
 use crate::ledger::decisions::{Committed, DecisionRecord, RefusedOffer};
 use crate::rpc::timestamp;
@@ -101,7 +101,7 @@ pub async fn commit(parts: &Parts, admitted: &Admitted, decision: Decision) -> R
         )
     })?;
     if decision.eligible.is_empty() {
-        return Err(refusal(&admitted.envelope.model, &decision));
+        return Err(refusal(admitted, &decision));
     }
     Ok(Permit { decision, committed })
 }
@@ -117,7 +117,7 @@ fn record(admitted: &Admitted, decision: &Decision) -> DecisionRecord {
         engine: env!("CARGO_PKG_VERSION").to_owned(),
         envelope_sha256: admitted.envelope_sha256,
         model: admitted.envelope.model.clone(),
-        requirements: summary(&admitted.envelope.requirements),
+        requirements: summary(&decision.demanded.requirements),
         considered: decision.eligible.len() + decision.rejected.len(),
         rejected: decision.rejected.len(),
         eligible: decision.eligible.iter().map(|candidate| candidate.name.clone()).collect(),
@@ -137,7 +137,8 @@ fn summary(requirements: &Requirements) -> String {
     text
 }
 
-fn refusal(model: &ModelName, decision: &Decision) -> Failure {
+fn refusal(admitted: &Admitted, decision: &Decision) -> Failure {
+    let model = &admitted.envelope.model;
     let verdict = |name: &OfferName, reasons: &[comity_policy::Reason]| {
         let verdict = comity_policy::Verdict::Rejected { reasons: reasons.to_vec() };
         comity_proto::convert::verdict(name, model, &verdict)
@@ -147,6 +148,7 @@ fn refusal(model: &ModelName, decision: &Decision) -> Failure {
         decision_id: decision.id.to_string(),
         verdicts: shown.map(|rejected| verdict(&rejected.name, &rejected.reasons)).collect(),
         considered: u32::try_from(decision.rejected.len()).unwrap_or(u32::MAX),
+        layer_demands: layer_demands(&admitted.caller, &decision.demanded),
     };
     let message = format!(
         "none of the {} offers of {model} is eligible for this request (hint: the details say why, for each)",

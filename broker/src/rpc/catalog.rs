@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use comity_membership::{Federation, Standing};
 use comity_policy::rank::Preferences;
-use comity_policy::{Capability, Claim, Offer, Request as Question, Verdict};
+use comity_policy::{Capability, Claim, Demanded, Offer, Request as Question, Verdict};
 use comity_proto::catalog::catalog_server::Catalog as Service;
 use comity_proto::catalog::{
     ExplainRequest, ExplainResponse, ListModelsRequest, ListModelsResponse, ListOffersRequest, ListOffersResponse,
@@ -14,9 +14,9 @@ use comity_proto::catalog::{
 use comity_proto::convert::{self, Envelope};
 use comity_proto::policy::Relaxation;
 use comity_types::{ModelName, OfferName, Place, SpiffeId, Timestamp};
-use tonic::{Code, Request, Response, Status};
+use tonic::{Request, Response, Status};
 
-use super::{failure, invalid, parse, timestamp};
+use super::{invalid, parse, timestamp};
 use crate::access::choose;
 use crate::access::decide::{self, Judged};
 use crate::access::{Access, Parts};
@@ -54,23 +54,24 @@ impl Catalog {
         let checked = envelope.check(&parts.tables).map_err(|error| error.within("envelope"));
         checked.map_err(|error| invalid(&error.path, &error.problem))?;
         let snapshot = parts.registry.snapshot();
-        let organisation = snapshot.federation.organisation(caller.organisation()).ok_or_else(no_organisation)?;
+        let (organisation, demanded) = decide::demanded(&snapshot.federation, caller.id(), &envelope.requirements)?;
         let question = Question {
-            caller: &organisation.organisation,
+            caller: organisation,
             model: Some(&envelope.model),
             capability,
             declared: &envelope.declared,
-            requirements: &envelope.requirements,
+            requirements: &demanded.requirements,
             broker_places: Some(&parts.places),
             as_of: parts.clock.now(),
         };
         let judged = decide::judge(parts, &snapshot.federation, &question, |_| true);
         Ok(ExplainResponse {
-            relaxations: relaxations(parts, &snapshot.federation, &question),
+            relaxations: relaxations(parts, &snapshot.federation, &question, &demanded),
             verdicts: self.in_order(judged, &envelope.prefer, question.as_of),
             epoch: snapshot.federation.epoch(),
             tables_sha256: parts.tables.digest().as_bytes().to_vec().into(),
             as_of: Some(timestamp(question.as_of)),
+            layer_demands: decide::layer_demands(caller.id(), &demanded),
         })
     }
 
@@ -137,7 +138,12 @@ impl Service for Catalog {
 const MAX_REGAINED: usize = 256;
 
 /// What dropping one requirement alone would bring back, of the model's offers whose node takes part.
-fn relaxations(parts: &Parts, federation: &Federation, question: &Question<'_>) -> Vec<Relaxation> {
+fn relaxations(
+    parts: &Parts,
+    federation: &Federation,
+    question: &Question<'_>,
+    demanded: &Demanded,
+) -> Vec<Relaxation> {
     let of_model = |offer: &&Offer| question.model.is_none_or(|model| offer.model == *model);
     let offers: Vec<_> = federation
         .nodes()
@@ -150,6 +156,7 @@ fn relaxations(parts: &Parts, federation: &Federation, question: &Question<'_>) 
     let wire = relaxed.into_iter().map(|one| Relaxation {
         constraint: one.constraint.to_owned(),
         offers: one.regained.iter().filter_map(name).take(MAX_REGAINED).collect(),
+        layers: demanded.layers_of(one.constraint).into_iter().map(|layer| convert::wire_layer(layer).into()).collect(),
     });
     wire.collect()
 }
@@ -177,15 +184,6 @@ fn model(name: &ModelName, offers: &[&Offer]) -> Model {
         offers: u32::try_from(offers.len()).unwrap_or(u32::MAX),
         processing_locations: places.into_iter().map(ToString::to_string).collect(),
     }
-}
-
-fn no_organisation() -> Status {
-    failure(
-        Code::PermissionDenied,
-        "UNKNOWN_MEMBER",
-        "the caller is of no organisation of this federation".into(),
-        vec![],
-    )
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::error::CliError;
 use crate::output::{Format, Stream, print_json, print_line, say};
 use crate::requirements::RequirementArgs;
 use crate::session::Session;
-use crate::{refusal, verdict, view};
+use crate::{layers, refusal, verdict, view};
 
 /// Say for every offer whether it may serve a request, and why not.
 #[derive(Debug, Args)]
@@ -42,7 +42,7 @@ pub(crate) async fn run(args: &ExplainArgs, global: &Global) -> Result<(), CliEr
     let session = Session::open(global).await?;
     let request = ExplainRequest { envelope: Some(envelope), capability: capability(args.method).into() };
     let answer = session.catalog().explain(request).await.map_err(|status| CliError::call("explain", status))?;
-    let ExplainResponse { mut verdicts, epoch, relaxations, tables_sha256, as_of } = answer.into_inner();
+    let ExplainResponse { mut verdicts, epoch, relaxations, tables_sha256, as_of, layer_demands } = answer.into_inner();
     refusal::fill_hints(&mut verdicts);
     let eligible = verdicts.iter().filter(|verdict| verdict.eligible).count();
     match global.output {
@@ -50,6 +50,7 @@ pub(crate) async fn run(args: &ExplainArgs, global: &Global) -> Result<(), CliEr
             "epoch": epoch,
             "as_of": view::instant(as_of.as_ref()),
             "tables_sha256": hex(&tables_sha256),
+            "layer_demands": layers::demands(&layer_demands),
             "relaxations": verdict::relaxations(&relaxations),
             "verdicts": verdict::views(verdicts),
         })),
@@ -59,7 +60,10 @@ pub(crate) async fn run(args: &ExplainArgs, global: &Global) -> Result<(), CliEr
         }
         Format::Table => {
             print_line(&verdict::table(&verdicts, Stream::Stdout.width()))?;
-            for line in verdict::relaxed_lines(&relaxations) {
+            for line in layers::demand_lines(&layer_demands) {
+                print_line(&line)?;
+            }
+            for line in verdict::relaxed_lines(&relaxations, &layer_demands) {
                 print_line(&line)?;
             }
             say(&format!("{eligible} of {} offers may serve this request (epoch {epoch})", verdicts.len()));

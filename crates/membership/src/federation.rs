@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use comity_policy::{Offer, Organisation};
+use comity_policy::{Layers, Offer, Organisation};
 use comity_types::ids::Kind;
 use comity_types::{Digest, OfferName, SpiffeId, Timestamp, TrustDomain};
 
@@ -35,6 +35,8 @@ struct Founding {
 pub struct OrganisationState {
     /// Its facts.
     pub organisation: Organisation,
+    /// What it demands of its own requests.
+    pub layers: Layers,
     /// Its certificate authorities: DER in base64.
     pub anchors: Vec<String>,
     /// Why it is refused, if it is.
@@ -174,7 +176,10 @@ impl Federation {
             Statement::Founded { federation, root_sha256, operators } => {
                 self.found(federation, *root_sha256, operators)
             }
-            Statement::OrganisationAdmitted { organisation, anchors } => self.admit_organisation(organisation, anchors),
+            Statement::OrganisationAdmitted { organisation, layers, anchors } => {
+                self.admit_organisation(organisation, layers, anchors)
+            }
+            Statement::OrganisationUpdated { organisation, layers } => self.update_organisation(organisation, layers),
             Statement::MemberAdmitted { id, key_sha256 } => self.admit_member(id, *key_sha256),
             Statement::Suspended { subject, reason } => self.suspend(subject, reason, entry),
             Statement::Lifted { subject } => self.lift(subject),
@@ -202,14 +207,31 @@ impl Federation {
         Ok(())
     }
 
-    fn admit_organisation(&mut self, organisation: &Organisation, anchors: &[String]) -> Result<(), Refused> {
+    fn admit_organisation(
+        &mut self,
+        organisation: &Organisation,
+        layers: &Layers,
+        anchors: &[String],
+    ) -> Result<(), Refused> {
         let domain = &organisation.trust_domain;
         if self.organisations.contains_key(domain) || self.name() == Some(domain) {
             return Err(Refused::AlreadyAMember(Subject::Organisation(domain.clone())));
         }
-        let state =
-            OrganisationState { organisation: organisation.clone(), anchors: anchors.to_vec(), suspension: None };
+        let state = OrganisationState {
+            organisation: organisation.clone(),
+            layers: layers.clone(),
+            anchors: anchors.to_vec(),
+            suspension: None,
+        };
         self.organisations.insert(domain.clone(), state);
+        Ok(())
+    }
+
+    fn update_organisation(&mut self, organisation: &Organisation, layers: &Layers) -> Result<(), Refused> {
+        let domain = &organisation.trust_domain;
+        let unknown = || Refused::NotAMember(Subject::Organisation(domain.clone()));
+        let state = self.organisations.get_mut(domain).ok_or_else(unknown)?;
+        (state.organisation, state.layers) = (organisation.clone(), layers.clone());
         Ok(())
     }
 

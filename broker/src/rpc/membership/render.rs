@@ -38,16 +38,21 @@ pub(super) fn enrolment(enrolment: &Enrolment) -> Option<wire::Enrolment> {
         state: state.into(),
         invited_by: invite.by.to_string(),
         expires_at: Some(timestamp(invite.expires_at)),
+        layers: request.filter(|request| request.organisation.is_some()).map(|request| (&request.layers).into()),
     })
 }
 
-/// Every organisation; the fold keeps them sorted.
-pub(super) fn organisations(federation: &Federation) -> wire::ListOrganisationsResponse {
-    let organisations = federation.organisations().map(|state| organisation(federation, state)).collect();
+/// Every organisation, with the layers of all or of one; the fold keeps them sorted.
+pub(super) fn organisations(federation: &Federation, whose: Option<&TrustDomain>) -> wire::ListOrganisationsResponse {
+    let organisations = federation.organisations().map(|state| organisation(federation, state, whose)).collect();
     wire::ListOrganisationsResponse { organisations, epoch: federation.epoch() }
 }
 
-fn organisation(federation: &Federation, state: &OrganisationState) -> wire::OrganisationEntry {
+fn organisation(
+    federation: &Federation,
+    state: &OrganisationState,
+    whose: Option<&TrustDomain>,
+) -> wire::OrganisationEntry {
     let domain = &state.organisation.trust_domain;
     let count = |kind| federation.members().filter(|(id, _)| id.kind() == kind && id.trust_domain() == domain).count();
     let (standing, suspension_reason) = match &state.suspension {
@@ -60,6 +65,7 @@ fn organisation(federation: &Federation, state: &OrganisationState) -> wire::Org
         suspension_reason,
         nodes: u32::try_from(count(Kind::Node)).unwrap_or(u32::MAX),
         apps: u32::try_from(count(Kind::App)).unwrap_or(u32::MAX),
+        layers: whose.is_none_or(|domain| domain == &state.organisation.trust_domain).then(|| (&state.layers).into()),
     }
 }
 

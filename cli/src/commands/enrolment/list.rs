@@ -1,13 +1,13 @@
 //! `comity enrolment list`.
 
-use comity_policy::Organisation;
+use comity_policy::{Layers, Organisation};
 use comity_proto::membership::{self, ListEnrolmentsRequest};
 use serde::Serialize;
 
 use crate::args::Global;
 use crate::error::CliError;
 use crate::session::Session;
-use crate::{output, view};
+use crate::{layers, output, view};
 
 #[derive(Serialize)]
 struct Listing {
@@ -24,6 +24,8 @@ struct Enrolment {
     expires_at: String,
     fingerprint: Option<String>,
     organisation: Option<Organisation>,
+    /// What the organisation would demand of its own requests.
+    layers: Option<Layers>,
     requested_at: Option<String>,
 }
 
@@ -34,7 +36,7 @@ pub(crate) async fn run(global: &Global) -> Result<(), CliError> {
     let answer = answer.map_err(|status| CliError::call("list the enrolments", status))?.into_inner();
     let enrolments = answer.enrolments.into_iter().map(enrolment).collect::<Result<Vec<_>, _>>()?;
     let rows = enrolments.iter().map(row).collect();
-    let header = ["id", "state", "for", "invited by", "ends", "fingerprint", "seat", "controllers", "since"];
+    let header = ["id", "state", "for", "invited by", "ends", "fingerprint", "seat", "controllers", "demands", "since"];
     global.output.list(&header, rows, &Listing { enrolments })
 }
 
@@ -44,6 +46,7 @@ fn enrolment(wire: membership::Enrolment) -> Result<Enrolment, CliError> {
         expires_at: view::instant(wire.expires_at.as_ref()),
         requested_at: wire.requested_at.map(|at| view::instant(Some(&at))),
         organisation: wire.organisation.map(|facts| view::organisation(Some(facts))).transpose()?,
+        layers: wire.layers.map(|layers| view::layers(Some(layers))).transpose()?,
         fingerprint: Some(wire.fingerprint).filter(|fingerprint| !fingerprint.is_empty()),
         id: wire.id,
         spiffe_id: wire.spiffe_id,
@@ -62,6 +65,9 @@ fn row(enrolment: &Enrolment) -> Vec<String> {
         output::joined(enrolment.fingerprint.as_ref()),
         facts.map_or_else(|| "-".to_owned(), |facts| view::claim(facts.seat.as_ref(), ToString::to_string)),
         output::joined(facts.map(view::controllers)),
+        output::joined(
+            enrolment.layers.as_ref().map(layers::fields).unwrap_or_default().into_iter().map(|(key, _)| key),
+        ),
         output::joined(enrolment.requested_at.as_ref()),
     ]
 }
@@ -82,8 +88,18 @@ mod tests {
         };
         let row = row(&enrolment(wire).unwrap_or_else(|_| panic!("the enrolment is whole")));
         let until = "1970-01-01T00:00:00Z";
-        let expected =
-            ["1", "open", "spiffe://a.example/node/n1", "spiffe://f.example/operator/o1", until, "-", "-", "-", "-"];
+        let expected = [
+            "1",
+            "open",
+            "spiffe://a.example/node/n1",
+            "spiffe://f.example/operator/o1",
+            until,
+            "-",
+            "-",
+            "-",
+            "-",
+            "-",
+        ];
         assert_eq!(row, expected);
     }
 }

@@ -1,7 +1,8 @@
 //! `comity organisation list`.
 
-use comity_policy::Organisation;
+use comity_policy::{Layers, Organisation};
 use comity_proto::membership::{ListOrganisationsRequest, OrganisationEntry};
+use comity_types::TrustDomain;
 use serde::Serialize;
 
 use crate::args::Global;
@@ -23,32 +24,45 @@ pub(super) struct Row {
     pub(super) suspension_reason: String,
     pub(super) nodes: u32,
     pub(super) apps: u32,
+    /// For operators and the organisation's own members.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) layers: Option<Layers>,
 }
 
 /// Lists the organisations.
 pub(super) async fn run(global: &Global) -> Result<(), CliError> {
-    let organisations = all(global).await?;
+    let organisations = all(&Session::open(global).await?).await?;
     let rows = organisations.iter().map(cells).collect();
     let header = ["trust domain", "name", "seat", "controllers", "standing", "nodes", "apps"];
     global.output.list(&header, rows, &Listing { organisations })
 }
 
 /// All of them.
-pub(super) async fn all(global: &Global) -> Result<Vec<Row>, CliError> {
-    let session = Session::open(global).await?;
+pub(super) async fn all(session: &Session) -> Result<Vec<Row>, CliError> {
     let answer = session.membership().list_organisations(ListOrganisationsRequest {}).await;
     let answer = answer.map_err(|status| CliError::call("list the organisations", status))?.into_inner();
     answer.organisations.into_iter().map(row).collect()
 }
 
+/// One of them.
+pub(super) async fn one(session: &Session, id: &TrustDomain) -> Result<Row, CliError> {
+    let found = all(session).await?.into_iter().find(|row| row.facts.trust_domain == *id);
+    found.ok_or_else(|| CliError::NotFound {
+        kind: "organisation",
+        name: id.to_string(),
+        list: "comity organisation list",
+    })
+}
+
 fn row(entry: OrganisationEntry) -> Result<Row, CliError> {
-    let OrganisationEntry { organisation, standing, suspension_reason, nodes, apps } = entry;
+    let OrganisationEntry { organisation, standing, suspension_reason, nodes, apps, layers } = entry;
     Ok(Row {
         facts: view::organisation(organisation)?,
         standing: view::standing(standing),
         suspension_reason,
         nodes,
         apps,
+        layers: layers.map(|layers| view::layers(Some(layers))).transpose()?,
     })
 }
 

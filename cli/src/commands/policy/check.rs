@@ -8,11 +8,11 @@ use std::path::PathBuf;
 use clap::Args;
 use comity_policy::relax::relaxations;
 use comity_policy::requirements::RequirementsFile;
-use comity_policy::{Offer, Organisation, Request, Verdict, evaluate};
+use comity_policy::{Demanded, Layers, Offer, Organisation, OrganisationFile, Request, Verdict, evaluate};
 use comity_proto::convert;
 use comity_proto::policy::Relaxation;
 use comity_runtime::clock::SystemClock;
-use comity_types::{Clock as _, ModelName, Place, Timestamp};
+use comity_types::{Clock as _, ModelName, Name, Place, Timestamp};
 use serde_json::json;
 
 use super::inputs;
@@ -20,7 +20,7 @@ use crate::commands::explain::Method;
 use crate::error::CliError;
 use crate::output::{Format, Stream, print_json, print_line, say};
 use crate::requirements::{self, tables};
-use crate::verdict;
+use crate::{layers, verdict};
 
 /// Say of offers in files whether they may serve a request, and why not; ends with 1 if none may.
 #[derive(Debug, Args)]
@@ -34,9 +34,12 @@ pub(crate) struct CheckArgs {
     /// Who operates the offers, as an organisation.toml; without it nothing is known of them
     #[arg(long, value_name = "FILE")]
     operator: Option<PathBuf>,
-    /// Who asks, as an organisation.toml; without it nothing is known of them
+    /// Who asks, as an organisation.toml, whose [require] counts as well; without it nothing is known of them
     #[arg(long, value_name = "FILE")]
     caller: Option<PathBuf>,
+    /// The app that asks, whose [apps.NAME.require] in that file counts as well
+    #[arg(long, value_name = "NAME", requires = "caller")]
+    app: Option<Name>,
     /// The instant or day of the decision [default: now]
     #[arg(long, value_name = "T")]
     as_of: Option<Timestamp>,
@@ -54,9 +57,9 @@ pub(crate) struct CheckArgs {
 /// Evaluates and prints the verdicts.
 pub(super) fn run(args: &CheckArgs, output: Format) -> Result<(), CliError> {
     let tables = tables()?;
-    let operator = args.operator.as_deref().map(inputs::organisation).transpose()?;
+    let operator = args.operator.as_deref().map(inputs::organisation).transpose()?.map(|file| file.facts);
     let caller = args.caller.as_deref().map(inputs::organisation).transpose()?;
-    let caller = caller.map_or_else(|| inputs::unknown("caller.example"), Ok)?;
+    let caller = caller.map_or_else(nobody_known, Ok)?;
     let mut offers = Vec::new();
     for path in &args.offers {
         offers.extend(inputs::offers(path, operator.as_ref())?);
@@ -65,13 +68,14 @@ pub(super) fn run(args: &CheckArgs, output: Format) -> Result<(), CliError> {
     for path in &args.requests {
         asked = asked.meet(requirements::read(path, tables)?);
     }
+    let demanded = caller.layers.demanded(args.app.as_ref(), &asked.requirements);
     let broker_places: BTreeSet<Place> = args.broker_places.iter().cloned().collect();
     let request = Request {
-        caller: &caller,
+        caller: &caller.facts,
         model: args.model.as_ref(),
         capability: args.method.capability(),
         declared: &asked.declared,
-        requirements: &asked.requirements,
+        requirements: &demanded.requirements,
         broker_places: Some(&broker_places).filter(|places| !places.is_empty()),
         as_of: args.as_of.unwrap_or_else(|| SystemClock.now()),
     };
@@ -83,25 +87,36 @@ pub(super) fn run(args: &CheckArgs, output: Format) -> Result<(), CliError> {
         convert::verdict(&offer.name(), &offer.model, verdict)
     };
     let verdicts: Vec<_> = pairs.iter().zip(&verdicts).map(of_offer).collect();
-    let relaxations: Vec<_> = relaxations(&pairs, &request, tables).into_iter().map(|one| wire(one, &pairs)).collect();
+    let relaxations = relaxations(&pairs, &request, tables).into_iter().map(|one| wire(one, &pairs, &demanded));
+    let relaxations: Vec<_> = relaxations.collect();
+    let layer_demands = convert::layer_demands(&caller.facts.trust_domain, args.app.as_ref(), &demanded);
     match output {
         Format::Json => print_json(&json!({
             "as_of": request.as_of,
             "tables_sha256": tables.digest().to_string(),
             "eligible": eligible,
+            "layer_demands": layers::demands(&layer_demands),
             "relaxations": verdict::relaxations(&relaxations),
             "verdicts": verdict::views(verdicts),
         }))?,
         Format::Table => {
             say_unknown(args);
             print_line(&verdict::table(&verdicts, Stream::Stdout.width()))?;
-            for line in verdict::relaxed_lines(&relaxations) {
+            for line in layers::demand_lines(&layer_demands) {
+                print_line(&line)?;
+            }
+            for line in verdict::relaxed_lines(&relaxations, &layer_demands) {
                 print_line(&line)?;
             }
             say(&format!("{eligible} of {} offers may serve this request at {}", pairs.len(), request.as_of));
         }
     }
     if eligible > 0 { Ok(()) } else { Err(nobody(pairs.len())) }
+}
+
+/// A caller of whom no file is given: it demands what it sends.
+fn nobody_known() -> Result<OrganisationFile, CliError> {
+    Ok(OrganisationFile { facts: inputs::unknown("caller.example")?, layers: Layers::default() })
 }
 
 /// Says whose facts are not given: most of what is asked of them refuses.
@@ -125,7 +140,12 @@ fn nobody(considered: usize) -> CliError {
 }
 
 /// A relaxation with the names of the offers.
-fn wire(one: comity_policy::relax::Relaxation, pairs: &[(&Offer, &Organisation)]) -> Relaxation {
+fn wire(one: comity_policy::relax::Relaxation, pairs: &[(&Offer, &Organisation)], demanded: &Demanded) -> Relaxation {
     let name = |index: usize| pairs.get(index).map(|(offer, _)| offer.name().to_string());
-    Relaxation { constraint: one.constraint.to_owned(), offers: one.regained.into_iter().filter_map(name).collect() }
+    let layers = demanded.layers_of(one.constraint).into_iter();
+    Relaxation {
+        constraint: one.constraint.to_owned(),
+        offers: one.regained.into_iter().filter_map(name).collect(),
+        layers: layers.map(|layer| convert::wire_layer(layer).into()).collect(),
+    }
 }

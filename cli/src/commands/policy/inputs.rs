@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::Path;
 
-use comity_policy::{Offer, Organisation, Terms};
+use comity_policy::{Offer, Organisation, OrganisationFile, Terms};
 use comity_types::{Name, TrustDomain};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use toml::{Table, Value};
 
 use crate::error::CliError;
+use crate::organisation_file;
 use crate::requirements::read_text;
 
 /// The organisation of offers that say nothing of their node, where no operator is given.
@@ -19,8 +20,8 @@ const NOBODY: &str = "operator.example";
 const SOME_NODE: &str = "node";
 
 /// An organisation's file.
-pub(super) fn organisation(path: &Path) -> Result<Organisation, CliError> {
-    parse(path, &read_text(path)?, "the facts of an organisation")
+pub(super) fn organisation(path: &Path) -> Result<OrganisationFile, CliError> {
+    organisation_file::expanded(path, parse(path, &read_text(path)?, "the facts of an organisation")?)
 }
 
 /// An organisation of which nothing is known but its name.

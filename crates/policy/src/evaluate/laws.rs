@@ -7,6 +7,7 @@
 //! | [`world`] | a good world, and random changes of it |
 //! | [`less`] | the same with less said |
 //! | [`grid`] | what chance would seldom bring together, one by one |
+//! | [`layers`] | what an organisation demands of its own requests |
 //! | [`help`] | what would help, and what is better |
 //!
 //! L7 is about the broker's index, and held there.
@@ -15,6 +16,7 @@ mod demands;
 mod facts;
 mod grid;
 mod help;
+mod layers;
 mod less;
 pub(super) mod world;
 
