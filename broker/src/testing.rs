@@ -277,7 +277,7 @@ impl Scene {
     pub(crate) async fn admit_demanding(&self, domain: &str, kind: Kind, name: &str, layers: Option<Layers>) -> Member {
         let (invite, key) = (self.invite(domain, kind, name).await, KeyPair::generate().unwrap());
         let facts = organisation(domain);
-        let join = || self.join_stating(&[kind], &invite, &key, Some(&facts), layers.clone());
+        let join = async || self.join_stating(&[kind], &invite, &key, Some(&facts), layers.clone()).await;
         let mut state = join().await.unwrap();
         if let State::Pending(pending) = &state {
             self.operator().await.approve(ApproveRequest { enrolment_id: pending.enrolment_id.clone() }).await.unwrap();

@@ -3,9 +3,11 @@
 
 use comity_policy::requirements::key;
 use comity_policy::{Layers, Requirements};
-use comity_proto::policy::{self, Layer, LayerDemands};
+use comity_proto::policy::{Layer, LayerDemands};
 use comity_types::display::harmless;
 use serde_json::{Value, json};
+
+use crate::verdict::wrapped;
 
 /// Every requirement of every layer, such as `require.no_training`, and what it says.
 pub(crate) fn fields(layers: &Layers) -> Vec<(String, Value)> {
@@ -40,9 +42,12 @@ fn text_in_brackets(list: &Value) -> String {
     format!("[{}]", text(list))
 }
 
-/// What the caller's organisation demanded beyond what was sent, a line for each layer.
-pub(crate) fn demand_lines(demands: &[LayerDemands]) -> Vec<String> {
-    demands.iter().map(|one| harmless(&format!("set {}: {}", who(one), one.constraints.join(", ")))).collect()
+/// What the caller's organisation demanded beyond what was sent, for each layer, in lines of at most `width` characters
+/// where it is given.
+pub(crate) fn demand_lines(demands: &[LayerDemands], width: Option<u16>) -> Vec<String> {
+    let line = |one| harmless(&format!("set {}: {}", who(one), one.constraints.join(", ")));
+    let in_width = |text: String| width.map_or(text.clone(), |width| wrapped(&text, width.into()));
+    demands.iter().map(|one| in_width(line(one))).collect()
 }
 
 /// The same for programs.
@@ -72,10 +77,10 @@ fn who(one: &LayerDemands) -> String {
 /// A layer's name for programs.
 pub(crate) fn name(number: i32) -> &'static str {
     match Layer::try_from(number) {
-        Ok(policy::Layer::Organisation) => "organisation",
-        Ok(policy::Layer::App) => "app",
-        Ok(policy::Layer::Request) => "request",
-        Ok(policy::Layer::Unspecified) | Err(_) => "unknown",
+        Ok(Layer::Organisation) => "organisation",
+        Ok(Layer::App) => "app",
+        Ok(Layer::Request) => "request",
+        Ok(Layer::Unspecified) | Err(_) => "unknown",
     }
 }
 
@@ -117,6 +122,6 @@ mod tests {
         assert_eq!(set_by(&numbers(&[Layer::Organisation]), &demands).unwrap(), "set by a.example");
         let both = set_by(&numbers(&[Layer::App, Layer::Request]), &demands).unwrap();
         assert_eq!(both, "set for spiffe://a.example/app/a1 and by the request");
-        assert_eq!(demand_lines(&demands)[0], "set by a.example: no_training");
+        assert_eq!(demand_lines(&demands, None)[0], "set by a.example: no_training");
     }
 }

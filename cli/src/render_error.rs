@@ -74,7 +74,7 @@ fn status_of<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Status> {
 fn refusal_text(refusal: &Refusal, considered: u32, width: Option<u16>) -> String {
     let mut text = verdict::table(&refusal.verdicts, width);
     let shown = u32::try_from(refusal.verdicts.len()).unwrap_or(u32::MAX);
-    for line in layers::demand_lines(&refusal.layer_demands) {
+    for line in layers::demand_lines(&refusal.layer_demands, width) {
         text.push_str(&format!("\n{line}"));
     }
     if shown < considered {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{layers, view};
 
-pub(crate) use table::{relaxed_lines, table};
+pub(crate) use table::{relaxed_lines, table, wrapped};
 
 /// A verdict.
 #[derive(Debug, Serialize)]

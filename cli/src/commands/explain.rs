@@ -60,7 +60,7 @@ pub(crate) async fn run(args: &ExplainArgs, global: &Global) -> Result<(), CliEr
         }
         Format::Table => {
             print_line(&verdict::table(&verdicts, Stream::Stdout.width()))?;
-            for line in layers::demand_lines(&layer_demands) {
+            for line in layers::demand_lines(&layer_demands, Stream::Stdout.width()) {
                 print_line(&line)?;
             }
             for line in verdict::relaxed_lines(&relaxations, &layer_demands) {

@@ -32,7 +32,7 @@ pub(crate) fn table(verdicts: &[Verdict], width: Option<u16>) -> String {
 
 /// The text in lines of at most `width` characters, as far as its words allow. What follows a line that is indented
 /// is indented as well, which the table by itself would not do.
-fn wrapped(text: &str, width: usize) -> String {
+pub(crate) fn wrapped(text: &str, width: usize) -> String {
     let mut lines = Vec::new();
     for line in text.lines() {
         let indent = " ".repeat(line.len().saturating_sub(line.trim_start().len()));

@@ -5,6 +5,7 @@ use comity_proto::error::Detail;
 use comity_proto::inference::inference_client::InferenceClient;
 use comity_proto::membership::{Kind, SuspendRequest};
 use comity_proto::policy;
+use tonic::Code;
 use tonic::transport::Channel;
 
 use super::*;

@@ -102,7 +102,7 @@ pub(super) fn run(args: &CheckArgs, output: Format) -> Result<(), CliError> {
         Format::Table => {
             say_unknown(args);
             print_line(&verdict::table(&verdicts, Stream::Stdout.width()))?;
-            for line in layers::demand_lines(&layer_demands) {
+            for line in layers::demand_lines(&layer_demands, Stream::Stdout.width()) {
                 print_line(&line)?;
             }
             for line in verdict::relaxed_lines(&relaxations, &layer_demands) {
