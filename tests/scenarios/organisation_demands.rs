@@ -25,7 +25,7 @@ fn update(federation: &Federation, demands: &str) -> String {
 }
 
 fn ask_abroad(federation: &Federation, app: &Caller) -> (bool, String) {
-    let question = ["chat", "--model", "test-model", "--purpose", "dpv:CustomerCare", "--processing", "US", "hello"];
+    let question = ["chat", "--model", "test-model", "--purpose", "dpv:CustomerCare", "--operator-seat", "US", "hello"];
     let answer = federation.ask(app, &question);
     (answer.status.success(), said(&answer))
 }
