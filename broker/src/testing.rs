@@ -248,7 +248,8 @@ impl Scene {
         self.join_stating(kinds, invite, key, organisation, None).await
     }
 
-    async fn join_stating(
+    /// Like [`Scene::join_as`], with what a new organisation demands of its own requests.
+    pub(crate) async fn join_stating(
         &self,
         kinds: &[Kind],
         invite: &Invite,

@@ -22,7 +22,7 @@ pub(crate) enum Organisation {
         /// Its trust domain
         id: TrustDomain,
     },
-    /// Replace the facts of one and what it demands of its own requests, as an operator
+    /// Replace all facts of one, and what it demands of its own requests; for operators
     #[command(after_help = update::AFTER)]
     Update {
         /// Its organisation.toml, whole: what the file does not state is unknown from then on

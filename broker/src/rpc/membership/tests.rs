@@ -1,11 +1,15 @@
 //! What an organisation demands of its own requests binds its apps, whatever they send: asked of a whole broker.
 
+use comity_identity::KeyPair;
 use comity_proto::catalog::catalog_client::CatalogClient;
 use comity_proto::catalog::{ExplainRequest, ExplainResponse};
+use comity_proto::enrolment::join_response::State;
 use comity_proto::error::Detail;
 use comity_proto::inference::inference_client::InferenceClient;
 use comity_proto::membership::membership_client::MembershipClient;
-use comity_proto::membership::{Kind, ListOrganisationsRequest, UpdateOrganisationRequest};
+use comity_proto::membership::{
+    ApproveRequest, Kind, ListEnrolmentsRequest, ListOrganisationsRequest, UpdateOrganisationRequest,
+};
 use comity_proto::policy::{AppLayer, Capability, Layer, Layers, LicenceSet, PlaceSet, Requirements};
 use tonic::{Code, Status};
 
@@ -174,6 +178,26 @@ async fn an_update_that_is_none_changes_nothing_and_one_that_is_wrong_names_its_
     let refused = stage.scene.operator().await.update_organisation(nothing).await.unwrap_err();
     assert_eq!(Detail::of(&refused).unwrap().metadata["field"], "organisation");
     assert_bound(&stage, &stage.app).await;
+}
+
+#[tokio::test]
+async fn operators_see_what_is_demanded_before_they_approve_and_it_cannot_be_another_afterwards() {
+    let scene = Scene::new().await;
+    let (invites, keys) = (
+        [scene.invite(ORG, Kind::App, "a1").await, scene.invite(ORG, Kind::App, "a2").await],
+        [KeyPair::generate().unwrap(), KeyPair::generate().unwrap()],
+    );
+    let facts = organisation(ORG);
+    for (index, layers) in [of_all(within(&["EU"])), of_all(within(&["US"]))].into_iter().enumerate() {
+        let asked = scene.join_stating(&[Kind::App], &invites[index], &keys[index], Some(&facts), layers).await;
+        assert!(matches!(asked, Ok(State::Pending(_))), "{asked:?}");
+    }
+    let mut operator = scene.operator().await;
+    let waiting = operator.list_enrolments(ListEnrolmentsRequest {}).await.unwrap().into_inner().enrolments;
+    assert_eq!(waiting[0].layers, of_all(within(&["EU"])));
+    operator.approve(ApproveRequest { enrolment_id: waiting[0].id.clone() }).await.unwrap();
+    let refused = operator.approve(ApproveRequest { enrolment_id: waiting[1].id.clone() }).await.unwrap_err();
+    assert!(refused.message().contains("other facts or requirements"), "{refused}");
 }
 
 #[tokio::test]
