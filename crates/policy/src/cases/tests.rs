@@ -104,6 +104,7 @@ fn a_file_may_say_whose_word_counts_and_no_other_file_believes_it() {
     assert_eq!(reasons(set), ["ISSUER_NOT_TRUSTED(licence)", "NODE_TERMS_INCOMPLETE"]);
 }
 
+#[test]
 fn a_case_is_as_expected_if_its_reasons_are_and_its_end_is() {
     let outcome = |terms: &str, more: &str| {
         let cases = read(&format!("[[case]]\nid = '1'\nset = {{ 'offer.terms' = {terms} }}\n{more}")).unwrap();

@@ -91,6 +91,7 @@ fn the_ends_of_a_scale_are_within_it() {
     }
 }
 
+#[test]
 fn files_demand_and_declare_what_either_of_them_does() {
     let read = |text| RequirementsFile::from_toml(text, Tables::builtin().unwrap()).unwrap();
     let one = read(
