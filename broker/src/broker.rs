@@ -128,7 +128,7 @@ impl Broker {
         let links = Links::new(registry.clone(), certificate.credentials(), Arc::clone(&clock), tasks.clone());
         let root_json = founding.root_json.clone();
         let access = access(&config, founding.permit_key, &journals, links.clone(), &clock, &tasks, stop)?;
-        let tables = Arc::clone(&access.parts().tables);
+        let tables = Arc::clone(registry.tables());
         let services = Services {
             enrolment: enrolment::Service::new(admission.clone(), root_json, Arc::clone(&tables)),
             membership: membership::Service::new(registry, admission, publishing, links, tables, front.token()),
@@ -218,6 +218,7 @@ async fn open_registry(
         trace: data_dir::trace(&config.data_dir, &founding.root.federation),
         federation_anchors: founding.root.organisation_anchors()?,
         anchors: Arc::new(SharedAnchors::default()),
+        tables: Arc::new(Tables::builtin().map_err(BrokerError::Tables)?.clone()),
         clock: Arc::clone(clock),
         tasks: tasks.clone(),
     };
@@ -244,12 +245,10 @@ fn access(
     tasks: &Tasks,
     stop: Stop,
 ) -> Result<Access, BrokerError> {
-    let tables = Tables::builtin().map_err(BrokerError::Tables)?;
     Ok(Access::new(Parts {
         registry: journals.registry.clone(),
         ledger: journals.ledger.clone(),
         links,
-        tables: Arc::new(tables.clone()),
         places: config.places.clone(),
         request_bytes: config.limits.request_bytes,
         clock: Arc::clone(clock),

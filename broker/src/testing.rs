@@ -271,13 +271,24 @@ impl Scene {
 
     /// Brings a member in, with its organisation where that is new.
     pub(crate) async fn admit(&self, domain: &str, kind: Kind, name: &str) -> Member {
-        self.admit_demanding(domain, kind, name, None).await
+        self.admit_demanding(organisation(domain), kind, name, None).await
     }
 
-    /// Like [`Scene::admit`], with what a new organisation demands of its own requests.
-    pub(crate) async fn admit_demanding(&self, domain: &str, kind: Kind, name: &str, layers: Option<Layers>) -> Member {
+    /// Like [`Scene::admit`], with the organisation's facts.
+    pub(crate) async fn admit_of(&self, facts: Organisation, kind: Kind, name: &str) -> Member {
+        self.admit_demanding(facts, kind, name, None).await
+    }
+
+    /// Like [`Scene::admit_of`], with what a new organisation demands of its own requests.
+    pub(crate) async fn admit_demanding(
+        &self,
+        facts: Organisation,
+        kind: Kind,
+        name: &str,
+        layers: Option<Layers>,
+    ) -> Member {
+        let domain = facts.trust_domain.as_str();
         let (invite, key) = (self.invite(domain, kind, name).await, KeyPair::generate().unwrap());
-        let facts = organisation(domain);
         let join = async || self.join_stating(&[kind], &invite, &key, Some(&facts), layers.clone()).await;
         let mut state = join().await.unwrap();
         if let State::Pending(pending) = &state {

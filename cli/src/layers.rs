@@ -5,7 +5,7 @@ use comity_policy::requirements::key;
 use comity_policy::{Layers, Requirements};
 use comity_proto::policy::{Layer, LayerDemands};
 use comity_types::display::harmless;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::verdict::wrapped;
 
@@ -50,12 +50,6 @@ pub(crate) fn demand_lines(demands: &[LayerDemands], width: Option<u16>) -> Vec<
     demands.iter().map(|one| in_width(line(one))).collect()
 }
 
-/// The same for programs.
-pub(crate) fn demands(all: &[LayerDemands]) -> Value {
-    let one = |one: &LayerDemands| json!({ "layer": name(one.layer), "subject": one.subject, "constraints": one.constraints });
-    all.iter().map(one).collect()
-}
-
 /// Who makes a requirement, as `set by org-a.example`; nothing where the request alone does, which can drop it.
 pub(crate) fn set_by(layers: &[i32], demands: &[LayerDemands]) -> Option<String> {
     let beyond = demands.iter().filter(|one| layers.contains(&one.layer)).map(who);
@@ -72,16 +66,6 @@ pub(crate) fn set_by(layers: &[i32], demands: &[LayerDemands]) -> Option<String>
 fn who(one: &LayerDemands) -> String {
     let word = if one.layer == i32::from(Layer::App) { "for" } else { "by" };
     format!("{word} {}", one.subject)
-}
-
-/// A layer's name for programs.
-pub(crate) fn name(number: i32) -> &'static str {
-    match Layer::try_from(number) {
-        Ok(Layer::Organisation) => "organisation",
-        Ok(Layer::App) => "app",
-        Ok(Layer::Request) => "request",
-        Ok(Layer::Unspecified) | Err(_) => "unknown",
-    }
 }
 
 #[cfg(test)]

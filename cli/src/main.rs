@@ -21,6 +21,7 @@ mod args;
 mod commands;
 mod error;
 mod exit;
+mod files;
 mod layers;
 mod organisation_file;
 mod output;

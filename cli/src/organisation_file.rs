@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use comity_policy::OrganisationFile;
 use comity_policy::organisation::OrganisationTable;
+use comity_policy::{OrganisationFile, check};
 use comity_runtime::config;
 
 use crate::error::CliError;
+use crate::files::wrong;
 use crate::requirements::tables;
 
 /// Reads the file.
@@ -18,11 +19,10 @@ pub(crate) fn read(path: &Path) -> Result<OrganisationFile, CliError> {
 
 /// Puts the presets in, and checks what the layers in the file say.
 pub(crate) fn expanded(path: &Path, table: OrganisationTable) -> Result<OrganisationFile, CliError> {
-    table.expand(tables()?).map_err(|error| CliError::BadFile {
-        path: path.to_owned(),
-        expected: "the facts of an organisation",
-        source: Box::new(error),
-    })
+    const EXPECTED: &str = "the facts of an organisation";
+    let file = table.expand(tables()?).map_err(|error| wrong(path, EXPECTED, error))?;
+    check::organisation_file(&file.facts).map_err(|error| wrong(path, EXPECTED, error))?;
+    Ok(file)
 }
 
 #[cfg(test)]

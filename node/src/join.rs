@@ -6,6 +6,7 @@ use comity_client::enrol::{self, EnrolError, JoinState};
 use comity_identity::Invite;
 use comity_identity::invite::InviteError;
 use comity_identity::store::StoreError;
+use comity_policy::check::{self, Unfit};
 use comity_policy::organisation::{LayerError, OrganisationTable};
 use comity_policy::tables::TableError;
 use comity_policy::{OrganisationFile, Tables};
@@ -47,6 +48,9 @@ pub enum JoinError {
     /// The tables of blocs and purposes cannot be read.
     #[error("the built-in policy tables cannot be read")]
     Tables(#[source] &'static TableError),
+    /// A fact of the organisation cannot be as it stands.
+    #[error("the organisation's facts cannot be used")]
+    Facts(#[from] Unfit),
     /// Enrolment failed.
     #[error(transparent)]
     Enrol(#[from] EnrolError),
@@ -77,7 +81,10 @@ pub async fn join(config: &Config, invite: &str, organisation: Option<&Path>) ->
     }
 }
 
+/// The facts in a file, none of which the operators would have to ask about, and what its owner demands of itself.
 fn read(path: &Path) -> Result<OrganisationFile, JoinError> {
     let table: OrganisationTable = comity_runtime::config::load(path).map_err(Box::new)?;
-    Ok(table.expand(Tables::builtin().map_err(JoinError::Tables)?).map_err(Box::new)?)
+    let file = table.expand(Tables::builtin().map_err(JoinError::Tables)?).map_err(Box::new)?;
+    check::organisation_file(&file.facts)?;
+    Ok(file)
 }

@@ -5,9 +5,7 @@
 use std::sync::Arc;
 
 use comity_membership::{Federation, Standing};
-use comity_policy::{
-    Demanded, Offer, Organisation, Reason, ReasonCode, Request, Requirements, Side, Verdict, evaluate,
-};
+use comity_policy::{Demanded, Offer, Organisation, Reason, ReasonCode, Request, Requirements, Side, Verdict};
 use comity_proto::convert::{self, WireError};
 use comity_proto::error::Failure;
 use comity_proto::policy::LayerDemands;
@@ -69,10 +67,11 @@ pub struct Rejected {
 /// # Errors
 /// The envelope speaks of something that no table has, or nobody offers the model. That nothing is eligible is a decision too, and becomes a refusal once it is kept.
 pub fn decide(parts: &Parts, admitted: &Admitted) -> Result<Decision, Failure> {
-    admitted.envelope.check(&parts.tables).map_err(|error| invalid(&error.within("envelope")))?;
+    let tables = parts.registry.tables();
+    admitted.envelope.check(tables).map_err(|error| invalid(&error.within("envelope")))?;
     let snapshot = parts.registry.snapshot();
     let at = parts.clock.now();
-    let (caller, demanded) = demanded(&snapshot.federation, &admitted.caller, &admitted.envelope.requirements)?;
+    let (caller, demanded) = demanded(&snapshot, &admitted.caller, &admitted.envelope.requirements)?;
     let request = Request {
         caller,
         model: Some(&admitted.envelope.model),
@@ -83,12 +82,11 @@ pub fn decide(parts: &Parts, admitted: &Admitted) -> Result<Decision, Failure> {
         as_of: at,
     };
     // Offers of other models would be refused for that alone; they are left out, so that a refusal stays readable.
-    let offered = |offer: &Offer| offer.model == admitted.envelope.model;
-    let judged = judge(parts, &snapshot.federation, &request, offered);
+    let judged = judge(&snapshot, &request, Scope::OfItsModel);
     if judged.is_empty() {
         return Err(model_not_offered(admitted));
     }
-    let mut eligible = choose::candidates(&judged, &admitted.envelope.prefer, &parts.tables, at);
+    let mut eligible = choose::candidates(&judged, &admitted.envelope.prefer, tables, at);
     let refused = judged.into_iter().filter_map(|Judged { name, verdict, .. }| match verdict {
         Verdict::Eligible { .. } => None,
         Verdict::Rejected { reasons } => Some(Rejected { name, reasons }),
@@ -101,17 +99,20 @@ pub fn decide(parts: &Parts, admitted: &Admitted) -> Result<Decision, Failure> {
 }
 
 /// The organisation of `caller`, and what has to hold for a request of it: what its organisation demands of all its
-/// requests, and of this app, with what the request itself demands. The one place where they come together.
+/// requests, and of this app, with what the request itself demands. The one place where they come together. The facts
+/// are the index's own record, of which it remembers what it answered.
 ///
 /// # Errors
 /// The caller is of no organisation.
 pub fn demanded<'a>(
-    federation: &'a Federation,
+    snapshot: &'a Snapshot,
     caller: &SpiffeId,
     request: &Requirements,
 ) -> Result<(&'a Organisation, Demanded), Failure> {
-    let state = federation.organisation(caller.trust_domain()).ok_or_else(|| unknown_caller(caller))?;
-    Ok((&state.organisation, state.layers.demanded(Some(caller.name()), request)))
+    let domain = caller.trust_domain();
+    let known = snapshot.federation.organisation(domain).zip(snapshot.index.organisation(domain));
+    let (state, facts) = known.ok_or_else(|| unknown_caller(caller))?;
+    Ok((facts, state.layers.demanded(Some(caller.name()), request)))
 }
 
 /// What the organisation's layers add to a request of `caller`, on its way out.
@@ -119,39 +120,42 @@ pub fn layer_demands(caller: &SpiffeId, demanded: &Demanded) -> Vec<LayerDemands
     convert::layer_demands(caller.trust_domain(), Some(caller.name()), demanded)
 }
 
-/// The verdict on every offer that `wanted` picks, sorted by name.
-pub fn judge<'a>(
-    parts: &Parts,
-    federation: &'a Federation,
-    request: &Request<'_>,
-    wanted: impl Fn(&Offer) -> bool,
-) -> Vec<Judged<'a>> {
-    let offers = federation.nodes().flat_map(|(node, state)| state.offers.iter().map(move |offer| (node, offer)));
-    let judged = offers.filter(|(_, offer)| wanted(offer)).map(|(node, offer)| Judged {
-        name: OfferName::new(node, &offer.id),
-        offer,
-        verdict: verdict(parts, federation, request, node, offer),
-    });
-    let mut judged: Vec<_> = judged.collect();
+/// Which offers are judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Those of the model that is asked for.
+    OfItsModel,
+    /// All of them.
+    Everything,
+}
+
+/// The verdict on every offer within `scope`, sorted by name.
+#[must_use]
+pub fn judge<'a>(snapshot: &'a Snapshot, request: &Request<'_>, scope: Scope) -> Vec<Judged<'a>> {
+    let answer = snapshot.index.ask(request);
+    let judged = |place: usize| {
+        let offer = snapshot.index.offer(place)?;
+        let verdict = with_standing(answer.verdict(place, request), &snapshot.federation, &offer.node);
+        Some(Judged { name: offer.name(), offer, verdict })
+    };
+    let mut judged: Vec<_> = match (scope, request.model) {
+        (Scope::OfItsModel, Some(model)) => {
+            snapshot.index.of_model(model).iter().filter_map(|place| judged(*place)).collect()
+        }
+        (Scope::OfItsModel, None) | (Scope::Everything, _) => (0..snapshot.index.len()).filter_map(judged).collect(),
+    };
     judged.sort_by(|a, b| a.name.cmp(&b.name));
     judged
 }
 
 /// The policy's verdict, and the federation's: whoever is suspended serves nobody.
-fn verdict(parts: &Parts, federation: &Federation, request: &Request<'_>, node: &SpiffeId, offer: &Offer) -> Verdict {
-    let Some(operator) = federation.organisation(node.trust_domain()) else {
-        return Verdict::Rejected { reasons: vec![out_of_standing(node.as_str(), "unknown")] };
-    };
-    let verdict = evaluate(offer, &operator.organisation, request, &parts.tables);
+fn with_standing(verdict: Verdict, federation: &Federation, node: &SpiffeId) -> Verdict {
     let standing = match federation.standing(node) {
         Standing::Active => return verdict,
         Standing::Suspended { subject, .. } => out_of_standing(&subject.to_string(), "suspended"),
         Standing::Unknown => out_of_standing(node.as_str(), "unknown"),
     };
-    let mut reasons = match verdict {
-        Verdict::Eligible { .. } => Vec::new(),
-        Verdict::Rejected { reasons } => reasons,
-    };
+    let mut reasons = verdict.into_reasons();
     reasons.push(standing);
     reasons.sort();
     Verdict::Rejected { reasons }

@@ -20,7 +20,7 @@ use comity_types::ids::Kind;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Response, Status};
 
-use super::{admission, failure, invalid, parse, registry};
+use super::{admission, failure, invalid, parse, registry, viewer};
 use crate::edge::CallerIdentity;
 use crate::links::Links;
 use crate::registry::admission::{Admission, INVITE_TTL};
@@ -131,10 +131,8 @@ impl Membership for Service {
         &self,
         request: Request<wire::ListOrganisationsRequest>,
     ) -> Result<Response<wire::ListOrganisationsResponse>, Status> {
-        let caller = CallerIdentity::of(&request)?.id();
-        // What an organisation demands of its own requests is not for others.
-        let whose = if caller.kind() == Kind::Operator { None } else { Some(caller.trust_domain()) };
-        Ok(Response::new(render::organisations(&self.registry.snapshot().federation, whose)))
+        let viewer = viewer(CallerIdentity::of(&request)?.id());
+        Ok(Response::new(render::organisations(&self.registry.snapshot().federation, viewer)))
     }
 
     async fn list_nodes(

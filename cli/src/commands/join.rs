@@ -55,7 +55,7 @@ fn issued(dir: &IdentityDir, global: &Global) -> Result<(), CliError> {
     let identity = dir.identity().map_err(EnrolError::from).map_err(failed)?;
     let path = dir.path().display().to_string();
     let fields = vec![("joined as", identity.spiffe_id.to_string()), ("identity", path.clone())];
-    global.output.record(fields, &json!({ "spiffe_id": identity.spiffe_id, "dir": path }))
+    global.output.record(fields, &json!({ "spiffeId": identity.spiffe_id, "dir": path }))
 }
 
 /// Not an invite, or only a part of one: the error says which, and what to do.

@@ -9,7 +9,7 @@ use crate::organisation::OrganisationType;
 use crate::ownership::Interest;
 
 /// What a node demands of callers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CallerRules {
     /// Which callers are served, by place.
@@ -43,7 +43,7 @@ fn is_zero(version: &u32) -> bool {
 }
 
 /// Which of the caller's places have to be served. One that is checked and not known refuses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PlaceChecks {
     /// Its legal seat.
@@ -61,7 +61,7 @@ impl Default for PlaceChecks {
 }
 
 /// A rule on who owns or controls a caller.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OwnershipRule {
     /// Its name in reasons.
@@ -100,7 +100,7 @@ const fn yes() -> bool {
 }
 
 /// By what a party taints a caller.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OwnershipTest {
     /// By its share.
@@ -113,7 +113,7 @@ pub enum OwnershipTest {
 }
 
 /// How a share is held against a threshold.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Comparison {
     /// More than the threshold: the usual words of vendors.
@@ -124,7 +124,7 @@ pub enum Comparison {
 }
 
 /// How stakes count that are held through others.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Indirect {
     /// A holder that is tainted itself counts with its full stake, any other with nothing.
@@ -135,7 +135,7 @@ pub enum Indirect {
 }
 
 /// Everyone (`"everyone"` in files), or a list of places and blocs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Served {
     /// Callers from everywhere.
     Everyone,
@@ -179,7 +179,7 @@ impl<'de> Deserialize<'de> for Served {
 }
 
 /// Which parties taint a caller: `"places-not-served"`, places, or `{ lists = [...] }` in files.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum OwnershipTarget {
     /// Every place that `served` and `served_except` leave out.
     PlacesNotServed,
@@ -238,3 +238,6 @@ impl<'de> Deserialize<'de> for OwnershipTarget {
         deserializer.deserialize_any(Visitor)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@
 //! as_of = 2026-11-22            # the instant of the decision
 //! broker_places = ["DE"]        # leave out: the broker sees no content
 //! capability = "chat"           # what the method needs; the default
+//! issuers = [{ id = "audit", up_to = "audited" }]   # whose word counts here, beside those of the table
 //! [fixture.offer]               # an offer, as node.toml has it, with its `node` and its `terms`
 //! [fixture.operator]            # an organisation, as organisation.toml has it
 //! [fixture.caller]              # the same of the caller
@@ -23,18 +24,28 @@
 //! set = { as_of = 2020-01-31 }
 //! expect = []
 //! ```
+//!
+//! A case that cannot be put together fails by itself, with what is wrong with it; the others of its file are run.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use comity_types::{ModelName, Place, Timestamp};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+use crate::check::{self, Fault, unfit};
+use crate::claim::Assurance;
+use crate::limits::{MAX_LIST, MAX_TEXT_BYTES};
 use crate::requirements::RequirementsTable;
 use crate::{Capability, Offer, Organisation, Reason, ReasonCode, Request, Tables, Verdict, evaluate};
 
 /// Most cases of one file, with their sub-cases: what a person can still read.
 pub const MAX_CASES: usize = 4_096;
+/// Longest case file, in bytes: every case is a fixture of its own once it is read.
+pub const MAX_CASE_FILE_BYTES: usize = 1024 * 1024;
+/// Most changes, and most paths that are taken away, of one case.
+pub const MAX_CHANGES: usize = 256;
 
 /// A case file that cannot be used: which case, which field.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +53,9 @@ pub enum CaseError {
     /// Not TOML of this form; the source names line and key.
     #[error("the case file cannot be understood")]
     Malformed(#[source] Box<toml::de::Error>),
+    /// Longer than [`MAX_CASE_FILE_BYTES`].
+    #[error("the case file has {0} bytes, at most {MAX_CASE_FILE_BYTES} are accepted (hint: make two files of it)")]
+    TooLong(usize),
     /// A case that cannot be put together.
     #[error("case {case}: {problem}")]
     Case {
@@ -105,6 +119,19 @@ pub struct World {
     /// The model that is asked for; absent: any.
     #[serde(default)]
     pub model: Option<ModelName>,
+    /// Whose word counts, beside the issuers of the table.
+    #[serde(default)]
+    pub issuers: Vec<TrustedIssuer>,
+}
+
+/// Somebody whose word counts in a case, and how far.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrustedIssuer {
+    /// Its name in statements.
+    pub id: String,
+    /// The highest level that its word has.
+    pub up_to: Assurance,
 }
 
 const fn chat() -> Capability {
@@ -118,8 +145,8 @@ pub struct Expectation {
     pub id: String,
     /// What it shows.
     pub about: String,
-    /// What is asked.
-    pub world: World,
+    /// What is asked, or why nothing can be: the field, and what is wrong with it.
+    pub world: Result<World, String>,
     /// The complete reasons; none is eligible.
     pub reasons: BTreeSet<String>,
     /// When an eligible verdict ends, if that is expected as well.
@@ -145,45 +172,56 @@ impl Outcome {
     }
 }
 
-/// Reads a case file.
+/// Reads a case file. A case that cannot be put together is among the expectations, and has no verdict.
 ///
 /// # Errors
-/// Names the line, or the case and the field.
+/// Names the line, or the case that makes the file as a whole unusable.
 pub fn parse(text: &str) -> Result<Vec<Expectation>, CaseError> {
+    if text.len() > MAX_CASE_FILE_BYTES {
+        return Err(CaseError::TooLong(text.len()));
+    }
     let file: File = toml::from_str(text).map_err(|error| CaseError::Malformed(Box::new(error)))?;
     let mut all = Vec::new();
     for case in &file.case {
-        expand(&file.fixture, case, None, &mut all)?;
+        expand(Ok(file.fixture.clone()), case, None, &mut all)?;
     }
-    match all.len() {
-        1..=MAX_CASES => Ok(all),
-        found => Err(fail("of the file", format!("there are {found} expectations, and 1 to {MAX_CASES} are accepted"))),
+    if all.is_empty() {
+        return Err(fail("of the file", "there are none, and at least 1 is accepted (hint: add a [[case]])"));
     }
+    Ok(all)
 }
 
 fn fail(case: &str, problem: impl Into<String>) -> CaseError {
     CaseError::Case { case: case.to_owned(), problem: problem.into() }
 }
 
-fn expand(fixture: &Table, case: &Case, parent: Option<&Case>, all: &mut Vec<Expectation>) -> Result<(), CaseError> {
+fn expand(
+    fixture: Result<Table, String>,
+    case: &Case,
+    parent: Option<&Case>,
+    all: &mut Vec<Expectation>,
+) -> Result<(), CaseError> {
     let id = parent.map_or_else(|| case.id.clone(), |parent| format!("{}/{}", parent.id, case.id));
     if all.iter().any(|other| other.id == id) {
         return Err(fail(&id, "another case has this id: rename one"));
     }
-    let mut table = fixture.clone();
-    change(&mut table, case).map_err(|problem| fail(&id, problem))?;
+    for (field, text) in [("id", &case.id), ("about", &case.about)] {
+        if let Some(problem) = unfit(text, MAX_TEXT_BYTES).filter(|_| field == "id" || !text.is_empty()) {
+            return Err(fail(&id, format!("`{field}`: {problem}")));
+        }
+    }
     if case.expect.is_none() && case.sub.is_empty() {
         return Err(fail(&id, "`expect` is missing: [] expects that the offer is eligible"));
     }
     if parent.is_some() && !case.sub.is_empty() {
         return Err(fail(&id, "`sub`: a sub-case has none of its own"));
     }
+    let table = fixture.and_then(|table| changed(table, case));
     if let Some(reasons) = &case.expect {
-        let unknown = |text: &&String| text.split('(').next().unwrap_or_default().parse::<ReasonCode>().is_err();
-        if let Some(unknown) = reasons.iter().find(unknown) {
-            return Err(fail(&id, format!("`expect`: {unknown} begins with no code of docs/reasons.md")));
+        if all.len() >= MAX_CASES {
+            return Err(fail(&id, format!("at most {MAX_CASES} cases are accepted (hint: make two files of it)")));
         }
-        let world = World::deserialize(Value::Table(table.clone())).map_err(|error| fail(&id, error.to_string()))?;
+        let world = known(reasons).and_then(|()| table.clone()).and_then(world);
         let about = if case.about.is_empty() {
             parent.map(|p| p.about.clone()).unwrap_or_default()
         } else {
@@ -191,21 +229,51 @@ fn expand(fixture: &Table, case: &Case, parent: Option<&Case>, all: &mut Vec<Exp
         };
         all.push(Expectation { id, about, world, reasons: reasons.clone(), expires_at: case.expires_at });
     }
-    case.sub.iter().try_for_each(|sub| expand(&table, sub, Some(case), all))
+    case.sub.iter().try_for_each(|sub| expand(table.clone(), sub, Some(case), all))
 }
 
-/// Puts the changes of a case in: what is taken away first, then what is set.
-fn change(table: &mut Table, case: &Case) -> Result<(), String> {
-    for path in case.unset.iter().flat_map(|path| alternatives(path)) {
-        remove(table, &path).ok_or_else(|| format!("`unset`: the fixture has no {path}"))?;
+/// The world of a case, in which nothing is longer, larger or reversed that a broker would refuse.
+fn world(table: Table) -> Result<World, String> {
+    let world = World::deserialize(Value::Table(table)).map_err(|error| error.to_string().trim_end().to_owned())?;
+    let mut faults: Vec<Fault> = check::offer(&world.offer).into_iter().map(|fault| fault.within("offer")).collect();
+    for (name, facts) in [("operator", &world.operator), ("caller", &world.caller)] {
+        faults.extend(check::organisation(facts).into_iter().map(|fault| fault.within(name)));
     }
-    for (path, value) in &case.set {
+    let broker_places = world.broker_places.as_ref().map_or(0, BTreeSet::len);
+    faults.extend(check::too_many(broker_places, MAX_LIST).map(|problem| Fault::new("broker_places", problem)));
+    faults.extend(check::too_many(world.issuers.len(), MAX_LIST).map(|problem| Fault::new("issuers", problem)));
+    check::accept(faults).map_err(|unfit| unfit.to_string())?;
+    Ok(world)
+}
+
+/// Whether every reason that is expected begins with a code.
+fn known(reasons: &BTreeSet<String>) -> Result<(), String> {
+    let unknown = |text: &&String| text.split('(').next().unwrap_or_default().parse::<ReasonCode>().is_err();
+    match reasons.iter().find(unknown) {
+        Some(unknown) => Err(format!("`expect`: {unknown} begins with no code of docs/reasons.md")),
+        None => Ok(()),
+    }
+}
+
+/// Puts the changes of a case in: what is taken away first, then what is set. Of what is set, paths with braces come
+/// first, so that a path without them says what one of several is instead.
+fn changed(mut table: Table, case: &Case) -> Result<Table, String> {
+    for (field, found) in [("set", case.set.len()), ("unset", case.unset.len())] {
+        if let Some(problem) = check::too_many(found, MAX_CHANGES) {
+            return Err(format!("`{field}` {problem}"));
+        }
+    }
+    for path in case.unset.iter().flat_map(|path| alternatives(path)) {
+        remove(&mut table, &path).ok_or_else(|| format!("`unset`: the fixture has no {path}"))?;
+    }
+    let (several, one): (Vec<_>, Vec<_>) = case.set.iter().partition(|(path, _)| path.contains('{'));
+    for (path, value) in several.into_iter().chain(one) {
         for path in alternatives(path) {
-            insert(table, &path, value.clone())
+            insert(&mut table, &path, value.clone())
                 .ok_or_else(|| format!("`set`: {path} leads through something that is no table"))?;
         }
     }
-    Ok(())
+    Ok(table)
 }
 
 /// `a.{b,c}_d` is `a.b_d` and `a.c_d`.
@@ -241,9 +309,14 @@ impl Expectation {
     /// Evaluates the case.
     ///
     /// # Errors
-    /// Its requirements cannot be used.
+    /// It cannot be put together, or its requirements cannot be used.
     pub fn verdict(&self, tables: &Tables) -> Result<Verdict, CaseError> {
-        let world = &self.world;
+        let world = self.world.as_ref().map_err(|problem| fail(&self.id, problem))?;
+        let mut own = Cow::Borrowed(tables);
+        for issuer in &world.issuers {
+            own.to_mut().issuers.trust(&issuer.id, issuer.up_to, world.as_of);
+        }
+        let tables = own.as_ref();
         let file = world.require.clone().expand(tables).map_err(|error| fail(&self.id, format!("require: {error}")))?;
         let request = Request {
             caller: &world.caller,

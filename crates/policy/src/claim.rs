@@ -63,7 +63,7 @@ pub enum Appraisal {
 }
 
 /// Where the evidence of a statement can be read, and its digest, so that it cannot be exchanged.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Evidence {
     /// Where it is.
@@ -74,7 +74,7 @@ pub struct Evidence {
 }
 
 /// What one party states.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct Statement<T> {
     /// What is stated.
     pub value: T,
@@ -120,13 +120,26 @@ impl<T> Statement<T> {
             appraisal: None,
         }
     }
+
+    /// True if there is an instant at which both count.
+    fn rivals(&self, other: &Self) -> bool {
+        let (own, others) = (self.life(), other.life());
+        !own.is_empty() && !others.is_empty() && own.overlaps(&others)
+    }
+
+    /// When it counts: within its validity, not before it was made, and until its issuer took it back.
+    fn life(&self) -> Interval {
+        let from = self.validity.from.into_iter().chain(self.issued_at).max();
+        let until = self.validity.until.into_iter().chain(self.revoked_at).min();
+        Interval { from, until }
+    }
 }
 
 /// What is stated of one field: never empty.
 ///
 /// In files it is the bare value (`"DE"`), a table (`{ value = "DE", until = 2027-01-01, assurance = "audited",
 /// issuer = "..." }`), or `{ statements = [...] }` with several of those.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Claim<T>(Vec<Statement<T>>);
 
 impl<T> Claim<T> {
@@ -152,8 +165,8 @@ impl<T> Claim<T> {
             if one.validity.is_empty() {
                 return Err(BadClaim::Reversed);
             }
-            let rivals = statements.iter().skip(index.saturating_add(1));
-            if rivals.filter(|other| other.issuer == one.issuer).any(|other| one.validity.overlaps(&other.validity)) {
+            let mut rivals = statements.iter().skip(index.saturating_add(1)).filter(|other| other.issuer == one.issuer);
+            if rivals.any(|other| one.rivals(other)) {
                 return Err(BadClaim::Duplicate(one.issuer.clone().unwrap_or_else(|| "the operator".into())));
             }
         }
@@ -177,6 +190,8 @@ pub enum BadClaim {
     #[error("`from` must be before `until`")]
     Reversed,
     /// One issuer says two things for the same time.
-    #[error("{0} states it twice for the same time (hint: give each statement its own `from` and `until`)")]
+    #[error(
+        "{0} states it twice for the same time (hint: give each statement its own `from` and `until`, or take the old one back with `revoked_at`)"
+    )]
     Duplicate(String),
 }

@@ -12,27 +12,32 @@
 //! | `licence` | what the model's licence demands of operator and caller |
 //! | `statute` | what a law forbids |
 //! | `stakes` | the arithmetic of ownership that several of them use |
+//! | `facet` | the list of all questions, and what each of them reads |
+//! | `findings`, `truth` | what was found so far, and how a question about facts is answered |
 
 mod assurance;
 mod commercial;
 mod control;
 mod data;
-mod findings;
+pub(crate) mod facet;
+pub(crate) mod findings;
 #[cfg(test)]
-mod laws;
+pub(crate) mod laws;
 mod licence;
 mod node;
 mod operational;
 mod places;
 mod stakes;
 mod statute;
+mod truth;
 
 use comity_types::Timestamp;
 
 pub(crate) use assurance::levels::PATHS as ASSURANCE_PATHS;
-use findings::{Findings, Party};
+use facet::{AnyFacet, FACETS};
+use findings::Findings;
 
-use crate::{Offer, Organisation, Reason, Request, Tables};
+use crate::{Offer, Organisation, Reason, Request, Side, Tables};
 
 /// The result for one offer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,23 +63,14 @@ impl Verdict {
             Self::Rejected { reasons } => reasons,
         }
     }
-}
 
-/// One offer, held against one request.
-#[derive(Clone, Copy)]
-struct Question<'a> {
-    offer: &'a Offer,
-    operator: &'a Organisation,
-    request: &'a Request<'a>,
-}
-
-impl<'a> Question<'a> {
-    const fn operator(&self) -> Party<'a> {
-        Party { role: "operator", organisation: self.operator }
-    }
-
-    const fn caller(&self) -> Party<'a> {
-        Party { role: "caller", organisation: self.request.caller }
+    /// As [`Verdict::reasons`], to keep.
+    #[must_use]
+    pub fn into_reasons(self) -> Vec<Reason> {
+        match self {
+            Self::Eligible { .. } => Vec::new(),
+            Self::Rejected { reasons } => reasons,
+        }
     }
 }
 
@@ -83,29 +79,26 @@ impl<'a> Question<'a> {
 /// Every side is asked, whatever another one said (VOCABULARY D1, D20).
 #[must_use]
 pub fn evaluate(offer: &Offer, operator: &Organisation, request: &Request<'_>, tables: &Tables) -> Verdict {
-    let question = Question { offer, operator, request };
-    let mut findings = Findings::new(tables, request.as_of);
-    operational::check(&question, &mut findings);
-    node::check(&question, &mut findings);
-    licence::check(&question, &mut findings);
-    statute::check(&question, &mut findings);
-    places::check(&question, &mut findings);
-    control::check(&question, &mut findings);
-    data::check(&question, &mut findings);
-    assurance::check(&question, &mut findings);
-    commercial::check(&question, &mut findings);
-    findings.verdict()
+    ask(FACETS.iter(), offer, operator, request, tables)
 }
 
 /// The node's veto: its own terms, its model's licence and the law. The caller's requirements are the broker's to
 /// hold against all offers; the node's terms are the node's to hold against every caller.
 #[must_use]
 pub fn evaluate_node_side(offer: &Offer, operator: &Organisation, request: &Request<'_>, tables: &Tables) -> Verdict {
-    let question = Question { offer, operator, request };
-    let mut findings = Findings::new(tables, request.as_of);
-    operational::check(&question, &mut findings);
-    node::check(&question, &mut findings);
-    licence::check(&question, &mut findings);
-    statute::check(&question, &mut findings);
+    ask(FACETS.iter().filter(|facet| facet.side != Side::Caller), offer, operator, request, tables)
+}
+
+fn ask<'f>(
+    facets: impl Iterator<Item = &'f AnyFacet>,
+    offer: &Offer,
+    operator: &Organisation,
+    request: &Request<'_>,
+    tables: &Tables,
+) -> Verdict {
+    let mut findings = Findings::in_words(tables, request.as_of);
+    for facet in facets.filter(|facet| facet.is_asked(request)) {
+        facet.check(offer, operator, request, &mut findings);
+    }
     findings.verdict()
 }

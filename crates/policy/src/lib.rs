@@ -23,13 +23,22 @@
 //! | [`tables`] | blocs, regimes, statutes, licences and so on, as data |
 //! | [`evaluate`](mod@evaluate) | the function |
 //! | [`cases`] | case files: fixtures, changes, and what is expected |
+//! | [`index`] | the same function, for all offers of a federation at once |
+//! | [`disclosure`] | what of it a side keeps to itself |
+//! | [`check`], [`limits`] | whether all of these can be as they stand: lengths, ranges, codes |
+//! | [`node_file`] | `node.toml`, as far as it is about offers |
 //! | [`relax`], [`rank`] | what would help, and what is better among what is eligible |
 
 pub mod caller_rules;
 pub mod cases;
+pub mod check;
 pub mod claim;
+pub mod disclosure;
 pub mod evaluate;
+pub mod index;
 pub mod layers;
+pub mod limits;
+pub mod node_file;
 pub mod offer;
 pub mod organisation;
 pub mod ownership;
@@ -43,10 +52,11 @@ pub mod terms;
 
 pub use claim::Claim;
 pub use evaluate::{Verdict, evaluate, evaluate_node_side};
+pub use index::Index;
 pub use layers::{Demanded, Layer, Layers};
 pub use offer::{Capability, Offer};
 pub use organisation::{Controller, Organisation, OrganisationFile};
-pub use reason::{Reason, ReasonCode, Side};
+pub use reason::{Reason, ReasonCode, ReasonCodes, Side};
 pub use request::{Declared, Request};
 pub use requirements::Requirements;
 pub use tables::Tables;

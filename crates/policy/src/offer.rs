@@ -10,7 +10,7 @@ use crate::organisation::Controller;
 use crate::{Claim, Terms};
 
 /// One model, on one node, in one place, under one set of terms: the unit that is matched.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Offer {
     /// Unique on its node.
@@ -207,7 +207,7 @@ pub enum OfferState {
 }
 
 /// Somebody whom the operator lets take part (`dpv:DataSubProcessor`).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SubProcessor {
     /// Its name in reasons: a legal entity identifier, or a short name.
@@ -233,7 +233,7 @@ pub struct SubProcessor {
 }
 
 /// What a sub-processor does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SubProcessorRole {
     /// Hosts the machine.

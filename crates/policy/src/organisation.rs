@@ -13,9 +13,10 @@ use crate::Claim;
 use crate::claim::Merge;
 use crate::claim::merge::same_or_conflict;
 use crate::ownership::Ownership;
+use crate::terms::Disclosure;
 
 /// A member of the federation, as far as policy reads it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Organisation {
     /// Its SPIFFE trust domain, which identifies it.
@@ -49,7 +50,7 @@ pub struct Organisation {
     /// What kind of organisation it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub organisation_type: Option<Claim<OrganisationType>>,
-    /// Its sector: a section of NACE Rev. 2.1 such as "O", or a division such as "84".
+    /// Its sector: a section of NACE Rev. 2.1 such as "P", a division such as "84", or what is below.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sector: Option<Claim<String>>,
     /// The lists of restricted parties that it stands on; empty: none.
@@ -70,10 +71,13 @@ pub struct Organisation {
     /// What it told other organisations about training on its inputs.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub training_choices: BTreeMap<TrustDomain, TrainingChoice>,
+    /// Whether other organisations are shown who owns and controls it.
+    #[serde(default, skip_serializing_if = "Disclosure::is_full")]
+    pub disclosure: Disclosure,
 }
 
 /// A number in a register (Gaia-X `registrationNumber`).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RegistrationNumber {
     /// Which register.
@@ -83,7 +87,7 @@ pub struct RegistrationNumber {
 }
 
 /// Registers that number organisations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RegistrationScheme {
     /// A national or local register.
@@ -97,7 +101,7 @@ pub enum RegistrationScheme {
 }
 
 /// A person or organisation with decisive influence on another one (Regulation (EU) 2021/697, Art. 2(6)).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Controller {
     /// Its name.
@@ -146,7 +150,7 @@ impl OrganisationType {
 }
 
 /// Active users of a calendar month.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ActiveUsers {
     /// People.
@@ -180,12 +184,12 @@ fn month<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D:
 }
 
 /// Whether an organisation is inside a scheme: a bool whose worse reading is "no".
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Membership(pub bool);
 
 /// What an organisation told an operator about training on its inputs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TrainingChoice {
     /// It agreed.
@@ -208,3 +212,6 @@ impl Merge for ActiveUsers {
         (self.month == other.month).then(|| Self { count: larger, month: self.month.clone() })
     }
 }
+
+#[cfg(test)]
+mod tests;

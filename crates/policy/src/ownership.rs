@@ -19,7 +19,7 @@ pub const WHOLE: u32 = 1_000_000;
 pub const SELF: &str = "self";
 
 /// Who owns the organisation. Without stakes: nobody does, as for a public body.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize)]
 pub struct Ownership {
     /// The parties that stakes speak of, by name.
     pub parties: BTreeMap<String, Party>,
@@ -28,7 +28,7 @@ pub struct Ownership {
 }
 
 /// Somebody who owns, or is owned.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Party {
     /// What it is.
@@ -48,7 +48,7 @@ pub struct Party {
 }
 
 /// What a party is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PartyKind {
     /// A company, a fund, an association.
@@ -63,7 +63,7 @@ pub enum PartyKind {
 }
 
 /// One holding.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Stake {
     /// What is held: a party, or [`SELF`].
@@ -115,7 +115,7 @@ impl Interest {
 }
 
 /// Whether a stake is held directly (BODS `directOrIndirect`).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Directness {
     /// Directly.
@@ -130,7 +130,7 @@ pub enum Directness {
 /// How much, from the least to the most that it may be, in millionths of the whole.
 ///
 /// In files: `{ percent = 50.01 }`, or `{ at_least = 25, below = 50 }`, with `at_least`, `above`, `at_most`, `below`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Share {
     least: u32,
     most: u32,

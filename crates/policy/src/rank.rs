@@ -106,13 +106,13 @@ fn of_offer(offer: &Offer, prefer: &Preferences, tables: &Tables, as_of: Timesta
         let within = places.as_ref().is_some_and(|places| {
             let one = BTreeSet::from([set]);
             let inside = |place| one.iter().all(|set| is_within(place, set, tables, as_of));
-            !places.value.is_empty() && places.value.iter().all(inside)
+            !places.is_empty() && places.iter().all(inside)
         });
         score = score.saturating_add(if within { u64::from(*weight).saturating_mul(BEST) } else { 0 });
     }
     let ratings = offer.seal.as_ref().and_then(|claim| claim.resolve(as_of).ok());
     for (objective, weight) in &prefer.seal {
-        let rating = ratings.as_ref().and_then(|ratings| ratings.value.get(objective)).copied().unwrap_or(0);
+        let rating = ratings.as_ref().and_then(|ratings| ratings.get(objective)).copied().unwrap_or(0);
         let of_rating = u64::from(rating).min(HIGHEST_SEAL).saturating_mul(BEST) / HIGHEST_SEAL;
         score = score.saturating_add(u64::from(*weight).saturating_mul(of_rating));
     }
@@ -120,7 +120,8 @@ fn of_offer(offer: &Offer, prefer: &Preferences, tables: &Tables, as_of: Timesta
 }
 
 fn is_within(place: &comity_types::Place, set: &PlaceOrBloc, tables: &Tables, as_of: Timestamp) -> bool {
-    matches!(tables.blocs.membership(&tables.places, place, set, Reach::Within, as_of), Membership::Yes(_))
+    let answer = tables.blocs.membership(&tables.places, place, set, Reach::Within, as_of);
+    matches!(answer.membership, Membership::Yes(_))
 }
 
 /// What a million tokens of each kind cost together.
@@ -139,3 +140,6 @@ fn lower_is_better(values: &[Option<u64>], index: usize) -> u64 {
     }
     most.saturating_sub(own).saturating_mul(BEST) / most.saturating_sub(least)
 }
+
+#[cfg(test)]
+mod tests;

@@ -73,6 +73,54 @@ impl fmt::Display for Reason {
     }
 }
 
+/// A set of codes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct ReasonCodes(u64);
+
+/// A code's number is its bit.
+const _: () = assert!(ReasonCode::ALL.len() <= u64::BITS as usize);
+
+impl ReasonCodes {
+    /// None at all: eligible.
+    pub const NONE: Self = Self(0);
+
+    /// Adds a code.
+    pub const fn insert(&mut self, code: ReasonCode) {
+        self.0 |= 1 << (code as u32);
+    }
+
+    /// True if there is none.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Those of both.
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// True if the code is among them.
+    #[must_use]
+    pub const fn contains(self, code: ReasonCode) -> bool {
+        self.0 & (1 << (code as u32)) != 0
+    }
+
+    /// Each of them, in their order.
+    pub fn iter(self) -> impl Iterator<Item = ReasonCode> {
+        ReasonCode::ALL.iter().copied().filter(move |code| self.contains(*code))
+    }
+}
+
+impl FromIterator<ReasonCode> for ReasonCodes {
+    fn from_iter<I: IntoIterator<Item = ReasonCode>>(codes: I) -> Self {
+        let mut all = Self::NONE;
+        codes.into_iter().for_each(|code| all.insert(code));
+        all
+    }
+}
+
 /// Makes the enum, its texts, sides and hints from one table, so that no code lacks one.
 macro_rules! reason_codes {
     ($($variant:ident = $text:literal, $side:ident, $meaning:literal, $hint:literal;)*) => {
@@ -319,3 +367,6 @@ reason_codes! {
         "The operator, its node or the caller is suspended, or a rule of the federation forbids it.",
         "ask the federation's operators";
 }
+
+#[cfg(test)]
+mod tests;

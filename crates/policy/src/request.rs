@@ -27,7 +27,7 @@ pub struct Request<'a> {
 }
 
 /// What a caller declares of a request.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Declared {
     /// Why it asks: purposes of the table.
@@ -54,7 +54,7 @@ pub struct Declared {
 }
 
 /// A classification of content.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Classification {
     /// A scheme of the table, such as `UK-GSC`.

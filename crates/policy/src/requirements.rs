@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use comity_types::{Currency, PlaceOrBloc};
 use serde::{Deserialize, Serialize};
 
-pub use check::{MAX_ENTRIES, check};
+pub use check::check;
 pub use file::{RequirementsError, RequirementsFile, RequirementsTable};
 pub use meet::key;
 
@@ -26,7 +26,7 @@ use crate::ownership::Interest;
 use crate::terms::{RetentionTrigger, Support};
 
 /// Sets of which every one must contain a thing for it to be allowed. No sets: all is allowed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct AllowLists<T: Ord>(pub BTreeSet<BTreeSet<T>>);
 
@@ -50,7 +50,7 @@ impl<T: Ord> AllowLists<T> {
 }
 
 /// A ceiling on how long prompts and completions are kept.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RetentionLimit {
     /// At most this many days, by every rule whose trigger is not accepted.
@@ -61,7 +61,7 @@ pub struct RetentionLimit {
 }
 
 /// A price ceiling in one currency, in millionths of its unit for a million tokens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PriceCeiling {
     /// For input tokens.
@@ -71,7 +71,7 @@ pub struct PriceCeiling {
 }
 
 /// Freedom from a law that compels access: nobody who can read content may be within its reach.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NoExposure {
     /// A regime of the table, such as `US-CLOUD-ACT`.
@@ -82,7 +82,7 @@ pub struct NoExposure {
 }
 
 /// How much of an operator may belong to others (SecNumCloud 3.2, 19.6: 24 % alone, 39 % together).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ForeignOwnership {
     /// Who is not foreign: places and blocs.
@@ -100,7 +100,7 @@ pub struct ForeignOwnership {
 }
 
 /// A certificate that has to be held.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RequiredCertification {
     /// A scheme of the table.
@@ -117,7 +117,7 @@ pub struct RequiredCertification {
 }
 
 /// What a caller demands: a conjunction.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Requirements {
     /// All processing places must be in each.

@@ -8,6 +8,7 @@
 //! | [`places`] | codes that are assigned |
 //! | [`blocs`] | which place belongs to what, and since when |
 //! | [`purposes`] | why somebody asks, broader above narrower |
+//! | [`sectors`] | sections of the economy, and what is within them |
 //! | [`regimes`] | laws that compel access, and whom they reach |
 //! | [`statutes`] | uses that a law forbids, or calls high-risk |
 //! | [`licences`] | what the licences of models demand |
@@ -25,6 +26,7 @@ pub mod places;
 pub mod presets;
 pub mod purposes;
 pub mod regimes;
+pub mod sectors;
 mod sheet;
 pub mod statutes;
 
@@ -43,6 +45,7 @@ use places::Places;
 use presets::Preset;
 use purposes::Purposes;
 use regimes::Regimes;
+use sectors::Sectors;
 use statutes::Statutes;
 
 use crate::requirements::RequirementsFile;
@@ -83,6 +86,7 @@ tables! {
     Places = "places", "codes of countries and subdivisions that are assigned";
     Blocs = "blocs", "which place belongs to what, and since when";
     Purposes = "purposes", "why somebody asks, broader above narrower";
+    Sectors = "sectors", "sections of the economy, and what is within them";
     Regimes = "regimes", "laws that compel access, and whom they reach";
     Statutes = "statutes", "uses that a law forbids, or calls high-risk";
     Licences = "licences", "what the licences of models demand";
@@ -101,6 +105,8 @@ pub struct Tables {
     pub blocs: Blocs,
     /// Why somebody asks.
     pub purposes: Purposes,
+    /// Sections of the economy.
+    pub sectors: Sectors,
     /// Laws that compel access.
     pub regimes: Regimes,
     /// Uses that a law forbids.
@@ -139,6 +145,7 @@ impl Tables {
             places: Places::parse(text(TableName::Places))?,
             blocs: Blocs::parse(text(TableName::Blocs))?,
             purposes: Purposes::parse(text(TableName::Purposes))?,
+            sectors: Sectors::parse(text(TableName::Sectors))?,
             regimes: Regimes::parse(text(TableName::Regimes))?,
             statutes: Statutes::parse(text(TableName::Statutes))?,
             licences: Licences::parse(text(TableName::Licences))?,

@@ -12,7 +12,7 @@ use crate::claim::merge::same_or_conflict;
 use crate::offer::named;
 
 /// What an offer promises and what it demands.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Terms {
     /// The version of these terms; callers may have to accept one.
@@ -70,18 +70,13 @@ pub struct Terms {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub availability_bp: Option<u32>,
     /// How much of the reasons of these terms a caller is shown.
-    #[serde(skip_serializing_if = "is_full")]
+    #[serde(skip_serializing_if = "Disclosure::is_full")]
     pub disclosure: Disclosure,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
 fn is_zero(version: &u32) -> bool {
     *version == 0
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
-fn is_full(disclosure: &Disclosure) -> bool {
-    *disclosure == Disclosure::Full
 }
 
 named! {
@@ -127,7 +122,7 @@ impl RetentionTrigger {
 }
 
 /// How long one kind of data is kept, and why.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RetentionRule {
     /// Which data.
@@ -162,6 +157,12 @@ impl PartialEq for Retention {
 }
 
 impl Eq for Retention {}
+
+impl std::hash::Hash for Retention {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.longest().hash(state);
+    }
+}
 
 /// The longer one of each kind.
 impl Merge for Retention {
@@ -199,7 +200,7 @@ named! {
 }
 
 /// Whether people read content, and where they sit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HumanReview {
     /// Whether.
@@ -210,7 +211,7 @@ pub struct HumanReview {
 }
 
 /// Whether content is logged: a bool whose worse reading is "yes".
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Logging(pub bool);
 
@@ -248,6 +249,13 @@ named! {
     }
 }
 
+impl Disclosure {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
+    pub(crate) fn is_full(&self) -> bool {
+        *self == Self::Full
+    }
+}
+
 #[expect(clippy::derivable_impls, reason = "the macro that makes the enum marks no default")]
 impl Default for Disclosure {
     fn default() -> Self {
@@ -268,7 +276,7 @@ named! {
 }
 
 /// The highest classification that is accepted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ceiling {
     /// A level of the scheme.
@@ -279,7 +287,7 @@ pub struct Ceiling {
 }
 
 /// A certificate of an organisation or a service.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Certification {
     /// A scheme of the table, such as `ISO27001` or `BSI-C5`.
@@ -314,7 +322,7 @@ pub struct Certification {
 }
 
 /// Certificates that are held. Joined by intersection: what only one party says is held is not sure.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Certifications(pub BTreeSet<Certification>);
 
@@ -344,3 +352,6 @@ impl Merge for Logging {
 }
 
 same_or_conflict!(TransferBasis);
+
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,7 @@ checked_text!(
 );
 
 /// What a million tokens cost, in millionths of the currency's unit.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Price {
     /// The currency.
@@ -25,7 +25,7 @@ pub struct Price {
 }
 
 /// An amount of money, in millionths of the currency's unit.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Money {
     /// The currency.

@@ -1,6 +1,7 @@
 //! The registry's state as the wire has it.
 
 use comity_membership::{Federation, OrganisationState, Standing};
+use comity_policy::disclosure::{self, Viewer};
 use comity_proto::membership as wire;
 use comity_types::ids::Kind;
 use comity_types::{SpiffeId, TrustDomain};
@@ -42,30 +43,31 @@ pub(super) fn enrolment(enrolment: &Enrolment) -> Option<wire::Enrolment> {
     })
 }
 
-/// Every organisation, with the layers of all or of one; the fold keeps them sorted.
-pub(super) fn organisations(federation: &Federation, whose: Option<&TrustDomain>) -> wire::ListOrganisationsResponse {
-    let organisations = federation.organisations().map(|state| organisation(federation, state, whose)).collect();
+/// Every organisation, as `viewer` may see it; the fold keeps them sorted.
+pub(super) fn organisations(federation: &Federation, viewer: Viewer<'_>) -> wire::ListOrganisationsResponse {
+    let organisations = federation.organisations().map(|state| organisation(federation, state, viewer)).collect();
     wire::ListOrganisationsResponse { organisations, epoch: federation.epoch() }
 }
 
-fn organisation(
-    federation: &Federation,
-    state: &OrganisationState,
-    whose: Option<&TrustDomain>,
-) -> wire::OrganisationEntry {
+fn organisation(federation: &Federation, state: &OrganisationState, viewer: Viewer<'_>) -> wire::OrganisationEntry {
     let domain = &state.organisation.trust_domain;
     let count = |kind| federation.members().filter(|(id, _)| id.kind() == kind && id.trust_domain() == domain).count();
     let (standing, suspension_reason) = match &state.suspension {
         None => (wire::Standing::Active, String::new()),
         Some(suspension) => (wire::Standing::Suspended, suspension.reason.clone()),
     };
+    // What an organisation demands of its own requests is not for others.
+    let sees_layers = match viewer {
+        Viewer::Governor => true,
+        Viewer::Member(of) => of == domain,
+    };
     wire::OrganisationEntry {
-        organisation: Some((&state.organisation).into()),
+        organisation: Some((&*disclosure::organisation(&state.organisation, viewer)).into()),
         standing: standing.into(),
         suspension_reason,
         nodes: u32::try_from(count(Kind::Node)).unwrap_or(u32::MAX),
         apps: u32::try_from(count(Kind::App)).unwrap_or(u32::MAX),
-        layers: whose.is_none_or(|domain| domain == &state.organisation.trust_domain).then(|| (&state.layers).into()),
+        layers: sees_layers.then(|| (&state.layers).into()),
     }
 }
 

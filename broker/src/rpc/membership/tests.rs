@@ -29,7 +29,7 @@ struct Stage {
 impl Stage {
     async fn new(layers: Option<Layers>) -> Self {
         let scene = Scene::new().await;
-        let app = scene.admit_demanding(ORG, Kind::App, "a1", layers).await;
+        let app = scene.admit_demanding(organisation(ORG), Kind::App, "a1", layers).await;
         let abroad = node(&scene, "us.example", "US", 1, answers("from abroad")).await;
         Self { scene, app, abroad }
     }

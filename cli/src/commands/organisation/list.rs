@@ -1,61 +1,55 @@
 //! `comity organisation list`.
 
 use comity_policy::{Layers, Organisation};
-use comity_proto::membership::{ListOrganisationsRequest, OrganisationEntry};
+use comity_proto::json::Canonical;
+use comity_proto::membership::{ListOrganisationsRequest, ListOrganisationsResponse, OrganisationEntry};
 use comity_types::TrustDomain;
-use serde::Serialize;
 
 use crate::args::Global;
 use crate::error::CliError;
 use crate::session::Session;
 use crate::view;
 
-#[derive(Serialize)]
-struct Listing {
-    organisations: Vec<Row>,
-}
-
-/// An organisation, as it is printed.
-#[derive(Serialize)]
+/// An organisation, as tables show it.
 pub(super) struct Row {
-    #[serde(flatten)]
     pub(super) facts: Organisation,
     pub(super) standing: &'static str,
     pub(super) suspension_reason: String,
     pub(super) nodes: u32,
     pub(super) apps: u32,
     /// For operators and the organisation's own members.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) layers: Option<Layers>,
 }
 
 /// Lists the organisations.
 pub(super) async fn run(global: &Global) -> Result<(), CliError> {
-    let organisations = all(&Session::open(global).await?).await?;
-    let rows = organisations.iter().map(cells).collect();
+    let listing = all(&Session::open(global).await?).await?;
+    let rows = listing.organisations.iter().map(|entry| row(entry).map(|row| cells(&row))).collect::<Result<_, _>>()?;
     let header = ["trust domain", "name", "seat", "controllers", "standing", "nodes", "apps"];
-    global.output.list(&header, rows, &Listing { organisations })
+    global.output.list(&header, rows, &Canonical(&listing))
 }
 
 /// All of them.
-pub(super) async fn all(session: &Session) -> Result<Vec<Row>, CliError> {
+async fn all(session: &Session) -> Result<ListOrganisationsResponse, CliError> {
     let answer = session.membership().list_organisations(ListOrganisationsRequest {}).await;
-    let answer = answer.map_err(|status| CliError::call("list the organisations", status))?.into_inner();
-    answer.organisations.into_iter().map(row).collect()
+    Ok(answer.map_err(|status| CliError::call("list the organisations", status))?.into_inner())
 }
 
 /// One of them.
-pub(super) async fn one(session: &Session, id: &TrustDomain) -> Result<Row, CliError> {
-    let found = all(session).await?.into_iter().find(|row| row.facts.trust_domain == *id);
-    found.ok_or_else(|| CliError::NotFound {
+pub(super) async fn one(session: &Session, id: &TrustDomain) -> Result<OrganisationEntry, CliError> {
+    let mut all = all(session).await?.organisations.into_iter();
+    let is_meant =
+        |entry: &OrganisationEntry| entry.organisation.as_ref().is_some_and(|facts| facts.trust_domain == id.as_str());
+    all.find(is_meant).ok_or_else(|| CliError::NotFound {
         kind: "organisation",
         name: id.to_string(),
         list: "comity organisation list",
     })
 }
 
-fn row(entry: OrganisationEntry) -> Result<Row, CliError> {
-    let OrganisationEntry { organisation, standing, suspension_reason, nodes, apps, layers } = entry;
+/// What tables show of an entry.
+pub(super) fn row(entry: &OrganisationEntry) -> Result<Row, CliError> {
+    let OrganisationEntry { organisation, standing, suspension_reason, nodes, apps, layers } = entry.clone();
     Ok(Row {
         facts: view::organisation(organisation)?,
         standing: view::standing(standing),

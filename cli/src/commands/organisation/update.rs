@@ -34,7 +34,7 @@ pub(super) async fn run(path: &Path, dry_run: bool, global: &Global) -> Result<(
     let file = organisation_file::read(path)?;
     let domain = file.facts.trust_domain.clone();
     let session = Session::open(global).await?;
-    let now = list::one(&session, &domain).await?;
+    let now = list::row(&list::one(&session, &domain).await?)?;
     let changes = changes(&fields(&now.facts, &now.layers.unwrap_or_default()), &fields(&file.facts, &file.layers));
     if global.output == Format::Table {
         let rows = changes.iter().map(|one| vec![one.field.clone(), text(one.now.as_ref()), text(one.then.as_ref())]);
@@ -42,7 +42,7 @@ pub(super) async fn run(path: &Path, dry_run: bool, global: &Global) -> Result<(
     }
     let epoch = if dry_run || changes.is_empty() { None } else { Some(update(&session, &file).await?) };
     if global.output == Format::Json {
-        return print_json(&json!({ "trust_domain": domain, "changes": changes, "epoch": epoch }));
+        return print_json(&json!({ "trustDomain": domain, "changes": changes, "epoch": epoch }));
     }
     match epoch {
         Some(epoch) => say(&format!("{domain} is updated (epoch {epoch})")),

@@ -45,6 +45,7 @@ pub(super) fn kinds(table: TableName) -> &'static [(&'static str, &'static [&'st
         TableName::Places => &[],
         TableName::Blocs => &[("bloc", &["bloc", "member"])],
         TableName::Purposes => &[("purpose", &["id"])],
+        TableName::Sectors => &[("section", &["id"])],
         TableName::Regimes => &[("regime", &["id"])],
         TableName::Statutes => &[("use", &["tag"])],
         TableName::Licences => &[("rule", &["licence"])],

@@ -1,5 +1,8 @@
 use super::*;
 
+mod tables;
+mod words;
+
 const FIXTURE: &str = "
 [fixture]
 as_of = 2026-11-22
@@ -15,28 +18,44 @@ name = 'OP'
 [fixture.caller]
 trust_domain = 'ca.example'
 name = 'CA'
+[fixture.require]
+purposes = ['dpv:CustomerCare']
 ";
 
 fn read(cases: &str) -> Result<Vec<Expectation>, String> {
     parse(&format!("{FIXTURE}{cases}")).map_err(|error| match error {
         CaseError::Malformed(source) => source.to_string(),
-        CaseError::Case { .. } => error.to_string(),
+        CaseError::TooLong(_) | CaseError::Case { .. } => error.to_string(),
     })
 }
 
+/// The files of tests/cases, by name, with their text.
+fn shipped() -> BTreeMap<String, String> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/cases");
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let name = |path: &std::path::Path| path.file_name().unwrap().to_str().unwrap().to_owned();
+    files.map(|path| (name(&path), std::fs::read_to_string(&path).unwrap())).collect()
+}
+
 #[test]
-fn the_worked_cases_of_the_vocabulary_hold() {
+fn every_case_that_ships_is_as_expected() {
     let tables = Tables::builtin().unwrap();
-    let cases = parse(include_str!("../../../../tests/cases/vocabulary.toml")).unwrap();
-    assert!(cases.len() > 60, "{}", cases.len());
     let mut wrong = Vec::new();
-    for case in cases {
-        let outcome = case.compare(&case.verdict(tables).unwrap());
-        if !outcome.is_as_expected() {
-            wrong.push(format!("{}: {outcome:?}", case.id));
+    for (file, text) in shipped() {
+        for case in parse(&text).unwrap_or_else(|error| panic!("{file}: {error}")) {
+            match case.verdict(tables).map(|verdict| case.compare(&verdict)) {
+                Ok(outcome) if outcome.is_as_expected() => {}
+                outcome => wrong.push(format!("{file} {}: {outcome:?}", case.id)),
+            }
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_cases_that_ship_are_those_of_the_vocabulary_and_more() {
+    let count = |file: &str| parse(&shipped()[file]).unwrap().len();
+    assert!(count("vocabulary.toml") > 60 && count("semantics.toml") > 500);
 }
 
 #[test]
@@ -48,9 +67,9 @@ fn changes_reach_every_field_and_sub_cases_change_on_top() {
     )
     .unwrap();
     let [case] = cases.as_slice() else { panic!("{cases:?}") };
-    assert_eq!(case.id, "1/a");
+    assert_eq!((case.id.as_str(), case.world.as_ref().unwrap().capability), ("1/a", Capability::Chat));
     assert!(case.compare(&case.verdict(Tables::builtin().unwrap()).unwrap()).is_as_expected());
-    let storage = case.world.offer.storage_locations.as_ref().unwrap();
+    let storage = case.world.as_ref().unwrap().offer.storage_locations.as_ref().unwrap();
     assert!(storage.statements()[0].value.is_empty());
 }
 
@@ -63,14 +82,79 @@ fn an_outcome_names_what_is_missing_and_what_is_too_much() {
 }
 
 #[test]
-fn mistakes_name_the_case_and_the_field() {
+fn a_path_without_braces_says_what_one_of_several_is_instead() {
+    let set = "'offer.access_locations' = ['FR'], 'offer.{access,storage,processing}_locations' = ['DE']";
+    let cases = read(&format!("[[case]]\nid = '1'\nset = {{ {set} }}\nexpect = []")).unwrap();
+    let offer = &cases[0].world.as_ref().unwrap().offer;
+    let of = |claim: &Option<crate::Claim<BTreeSet<Place>>>| claim.as_ref().unwrap().statements()[0].value.clone();
+    assert_eq!(of(&offer.access_locations), BTreeSet::from(["FR".parse().unwrap()]));
+    assert_eq!(of(&offer.storage_locations), BTreeSet::from(["DE".parse().unwrap()]));
+}
+
+#[test]
+fn a_file_may_say_whose_word_counts_and_no_other_file_believes_it() {
+    let set = "'offer.licence' = { value = 'MIT', assurance = 'audited', issuer = 'AUDIT' }, 'require.min_assurance' = { licence = 'audited' }";
+    let trusted = format!("issuers = [{{ id = 'AUDIT', up_to = 'audited' }}], {set}");
+    let reasons = |set: &str| {
+        let cases = read(&format!("[[case]]\nid = '1'\nset = {{ {set} }}\nexpect = []")).unwrap();
+        let verdict = cases[0].verdict(Tables::builtin().unwrap()).unwrap();
+        verdict.reasons().iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(reasons(&trusted), ["NODE_TERMS_INCOMPLETE"]);
+    assert_eq!(reasons(set), ["ISSUER_NOT_TRUSTED(licence)", "NODE_TERMS_INCOMPLETE"]);
+}
+
+#[test]
+fn a_case_is_as_expected_if_its_reasons_are_and_its_end_is() {
+    let outcome = |terms: &str, more: &str| {
+        let changes = format!("set = {{ 'offer.terms' = {terms} }}\nunset = ['require.purposes']");
+        let cases = read(&format!("[[case]]\nid = '1'\n{changes}\n{more}")).unwrap();
+        cases[0].compare(&cases[0].verdict(Tables::builtin().unwrap()).unwrap())
+    };
+    let open = "{ allowed_purposes = ['dpv:Purpose'], caller_rules = { served = 'everyone' } }";
+    let end = "expect = ['PURPOSE_UNDECLARED']\nexpires_at = 2027-01-01";
+    assert!(outcome(open, "expect = ['PURPOSE_UNDECLARED']").is_as_expected());
+    let missing = outcome(open, "expect = ['PURPOSE_UNDECLARED', 'PRICE_ABOVE_MAX(input)']");
+    assert!(missing.unexpected.is_empty() && !missing.is_as_expected());
+    let unexpected = outcome(open, "expect = []");
+    assert!(unexpected.missing.is_empty() && !unexpected.is_as_expected());
+    let other = outcome(open, end);
+    assert_eq!(other.other_end, Some(None));
+    assert!(other.missing.is_empty() && other.unexpected.is_empty() && !other.is_as_expected());
+}
+
+#[test]
+fn a_file_that_cannot_be_used_names_the_case_and_the_field() {
     let error = |cases: &str| read(cases).unwrap_err();
-    assert!(error("[[case]]\nid = '1'\nexpect = ['NO_SUCH']").contains("case 1: `expect`: NO_SUCH"));
     assert!(error("[[case]]\nid = '1'").contains("`expect` is missing"));
     assert!(error("[[case]]\nid = '1'\nexpekt = []").contains("expekt"));
-    assert!(error("[[case]]\nid = '1'\nexpect = []\nunset = ['offer.nothing']").contains("has no offer.nothing"));
-    assert!(error("[[case]]\nid = '1'\nexpect = []\nset = { 'offer.id.x' = 1 }").contains("offer.id.x"));
-    assert!(error("[[case]]\nid = '1'\nexpect = []\nset = { 'offer.lisence' = 'MIT' }").contains("lisence"));
     assert!(error("[[case]]\nid = '1'\nexpect = []\n[[case]]\nid = '1'\nexpect = []").contains("rename one"));
-    assert!(error("").contains("0 expectations"));
+    assert!(
+        error("[[case]]\nid = '1'\n[[case.sub]]\nid = 'a'\n[[case.sub.sub]]\nid = 'b'\nexpect = []")
+            .contains("none of its own")
+    );
+    assert!(error("").contains("there are none"));
+}
+
+#[test]
+fn a_case_that_cannot_be_put_together_fails_alone_and_names_the_field() {
+    let tables = Tables::builtin().unwrap();
+    let error = |case: &str| {
+        let cases =
+            read(&format!("[[case]]\nid = '1'\n{case}\n[[case]]\nid = '2'\nexpect = ['NODE_TERMS_INCOMPLETE']"));
+        let cases = cases.unwrap();
+        let (good, broken) = cases.split_last().unwrap();
+        assert!(good.compare(&good.verdict(tables).unwrap()).is_as_expected());
+        broken.iter().map(|case| case.verdict(tables).unwrap_err().to_string()).collect::<Vec<_>>().join("; ")
+    };
+    assert!(error("expect = ['NO_SUCH']").contains("case 1: `expect`: NO_SUCH"));
+    assert!(error("expect = []\nunset = ['offer.nothing']").contains("has no offer.nothing"));
+    assert!(error("expect = []\nset = { 'offer.id.x' = 1 }").contains("offer.id.x"));
+    assert!(error("expect = []\nset = { 'offer.lisence' = 'MIT' }").contains("lisence"));
+    assert!(error("expect = []\nset = { 'operator.seat' = 'Utopia' }").contains("ISO 3166"));
+    let twice = "{ statements = [{ value = 'DE' }, { value = 'FR' }] }";
+    assert!(error(&format!("expect = []\nset = {{ 'operator.seat' = {twice} }}")).contains("states it twice"));
+    let of_subs =
+        error("unset = ['offer.nothing']\n[[case.sub]]\nid = 'a'\nexpect = []\n[[case.sub]]\nid = 'b'\nexpect = []");
+    assert!(of_subs.contains("case 1/a: ") && of_subs.contains("case 1/b: "), "{of_subs}");
 }

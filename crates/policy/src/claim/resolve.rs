@@ -7,15 +7,6 @@ use comity_types::time::Phase;
 
 use super::{Appraisal, Assurance, Claim, Merge, Statement};
 
-/// What the live statements say together.
-#[derive(Debug)]
-pub(crate) struct Resolved<'c, T: Clone> {
-    /// The value, in the least favourable reading.
-    pub(crate) value: Cow<'c, T>,
-    /// The first instant at which a live statement ends, or another begins.
-    pub(crate) until: Option<Timestamp>,
-}
-
 /// Why a claim says nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -77,16 +68,20 @@ impl<T> Statement<T> {
 }
 
 impl<T: Merge> Claim<T> {
-    /// What the claim says at `as_of`.
-    pub(crate) fn resolve(&self, as_of: Timestamp) -> Result<Resolved<'_, T>, Fault> {
-        let until = self.0.iter().filter_map(|statement| statement.changes(as_of)).min();
+    /// What the live statements say together at `as_of`, in the least favourable reading.
+    pub(crate) fn resolve(&self, as_of: Timestamp) -> Result<Cow<'_, T>, Fault> {
         let mut live = self.live(as_of);
         let Some(first) = live.next() else { return Err(self.fault(as_of)) };
         let mut value = Cow::Borrowed(&first.value);
         for other in live.filter(|other| other.value != first.value) {
             value = Cow::Owned(value.merge(&other.value).ok_or(Fault::Conflict)?);
         }
-        Ok(Resolved { value, until })
+        Ok(value)
+    }
+
+    /// The first instant after `as_of` from which it may say something else.
+    pub(crate) fn changes(&self, as_of: Timestamp) -> Option<Timestamp> {
+        self.0.iter().filter_map(|statement| statement.changes(as_of)).min()
     }
 
     /// The live statements that say `value`.

@@ -3,66 +3,102 @@
 mod certificates;
 pub(crate) mod levels;
 
-use super::Question;
-use super::findings::{Doubt, Field, Findings};
-use crate::{ReasonCode, Side};
+use std::collections::BTreeMap;
 
-pub(super) fn check(question: &Question<'_>, findings: &mut Findings<'_>) {
-    findings.speak_for(Side::Caller);
-    certificates::check(question, findings);
-    check_seal(question, findings);
-    check_labels(question, findings);
-    check_safety(question, findings);
-    levels::check(question, findings);
+pub(super) use self::certificates::Certificates;
+pub(super) use self::levels::Levels;
+use super::facet::{Demand, Facet, OfDemand};
+use super::findings::{Field, Findings};
+use super::truth::Doubt;
+use crate::offer::{Objective, SafetyGrade};
+use crate::{Claim, Offer, Organisation, ReasonCode, Requirements, Side};
+
+/// Ratings by others, or by the operator itself.
+pub(super) struct Ratings;
+
+/// What is stated of them.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Rated<'a> {
+    seal: Option<&'a Claim<BTreeMap<Objective, u8>>>,
+    cada_level: Option<&'a Claim<u8>>,
+    gaiax_label: Option<&'a Claim<u8>>,
+    safety_grade: Option<&'a Claim<SafetyGrade>>,
+}
+
+impl Facet for Ratings {
+    const SIDE: Side = Side::Caller;
+    type Facts<'a> = Rated<'a>;
+    type Part = OfDemand;
+
+    fn facts<'a>(offer: &'a Offer, _: &'a Organisation) -> Self::Facts<'a> {
+        Rated {
+            seal: offer.seal.as_ref(),
+            cada_level: offer.cada_level.as_ref(),
+            gaiax_label: offer.gaiax_label.as_ref(),
+            safety_grade: offer.safety_grade.as_ref(),
+        }
+    }
+
+    fn is_asked(asked: &Demand<'_>) -> bool {
+        let demanded = asked.requirements;
+        !demanded.min_seal.is_empty()
+            || demanded.min_cada_level.is_some()
+            || demanded.min_gaiax_label.is_some()
+            || demanded.min_safety_grade.is_some()
+    }
+
+    fn check(facts: &Self::Facts<'_>, asked: &Demand<'_>, findings: &mut Findings<'_>) {
+        check_seal(facts, asked.requirements, findings);
+        check_labels(facts, asked.requirements, findings);
+        check_safety(facts, asked.requirements, findings);
+    }
 }
 
 /// Each objective for itself: an average would hide the one that matters.
-fn check_seal(question: &Question<'_>, findings: &mut Findings<'_>) {
-    let demanded = &question.request.requirements.min_seal;
-    if demanded.is_empty() {
+fn check_seal(facts: &Rated<'_>, demanded: &Requirements, findings: &mut Findings<'_>) {
+    if demanded.min_seal.is_empty() {
         return;
     }
-    let ratings = match findings.look("seal", question.offer.seal.as_ref()) {
+    let ratings = match findings.look(&"seal", facts.seal) {
         Ok(ratings) => Some(ratings),
         Err(doubt) if doubt.code == ReasonCode::ClaimMissing => None,
-        Err(doubt) => return findings.doubt("seal", doubt),
+        Err(doubt) => return findings.doubt(&"seal", doubt),
     };
-    for (objective, least) in demanded {
-        let path = format!("seal.{objective}");
+    for (objective, least) in &demanded.min_seal {
+        let path = format_args!("seal.{objective}");
         match ratings.as_ref().and_then(|ratings| ratings.get(objective)) {
-            None => findings.doubt(&path, Doubt::missing(path.as_str())),
+            None => findings.doubt(&path, Doubt::missing(path)),
             Some(found) if found < least => {
-                let (expected, actual) = (format!("at least {least}"), found.to_string());
-                let field = Field { path: &path, expected: &expected, actual: &actual };
-                findings.reject(ReasonCode::SealBelowMinimum, objective.as_str(), field);
+                let expected = format_args!("at least {least}");
+                let field = Field { path: &path, expected: &expected, actual: found };
+                findings.reject(ReasonCode::SealBelowMinimum, objective, field);
             }
             Some(_) => {}
         }
     }
 }
 
-fn check_labels(question: &Question<'_>, findings: &mut Findings<'_>) {
-    let (offer, demanded) = (question.offer, question.request.requirements);
+fn check_labels(facts: &Rated<'_>, demanded: &Requirements, findings: &mut Findings<'_>) {
     let labels = [
-        ("cada_level", &offer.cada_level, demanded.min_cada_level),
-        ("gaiax_label", &offer.gaiax_label, demanded.min_gaiax_label),
+        ("cada_level", facts.cada_level, demanded.min_cada_level),
+        ("gaiax_label", facts.gaiax_label, demanded.min_gaiax_label),
     ];
     for (path, claim, least) in labels {
         let Some(least) = least else { continue };
-        let Some(found) = findings.value(path, claim.as_ref()) else { continue };
+        let Some(found) = findings.value(&path, claim) else { continue };
         if *found < least {
-            let (expected, actual) = (format!("at least {least}"), found.to_string());
-            let field = Field { path, expected: &expected, actual: &actual };
+            let expected = format_args!("at least {least}");
+            let field = Field { path: &path, expected: &expected, actual: &*found };
             findings.reject(ReasonCode::SovereigntyLevelTooLow, path, field);
         }
     }
 }
 
-fn check_safety(question: &Question<'_>, findings: &mut Findings<'_>) {
-    let Some(least) = question.request.requirements.min_safety_grade else { return };
-    let Some(found) = findings.value("safety_grade", question.offer.safety_grade.as_ref()) else { return };
+fn check_safety(facts: &Rated<'_>, demanded: &Requirements, findings: &mut Findings<'_>) {
+    let Some(least) = demanded.min_safety_grade else { return };
+    let Some(found) = findings.value(&"safety_grade", facts.safety_grade) else { return };
     if *found < least {
-        let field = Field { path: "safety_grade", expected: least.as_str(), actual: found.as_str() };
-        findings.reject(ReasonCode::SafetyGradeTooLow, found.as_str(), field);
+        let field = Field { path: &"safety_grade", expected: &least, actual: &*found };
+        findings.reject(ReasonCode::SafetyGradeTooLow, *found, field);
     }
 }

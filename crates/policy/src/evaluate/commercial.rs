@@ -1,100 +1,180 @@
 //! The licence that a caller accepts, the contract's law, liability, support and price.
 
-use comity_types::Currency;
+use comity_types::{Currency, Money, Place, Price};
 
-use super::Question;
-use super::findings::{Doubt, Field, Findings, joined};
+use super::control::Percent;
+use super::facet::{Demand, Facet, OfDemand};
+use super::findings::{Field, Findings, Joined};
+use super::truth::Doubt;
 use crate::requirements::PriceCeiling;
-use crate::{ReasonCode, Requirements, Side, Terms};
+use crate::terms::Support;
+use crate::{Claim, Offer, Organisation, ReasonCode, Requirements, Side};
 
-pub(super) fn check(question: &Question<'_>, findings: &mut Findings<'_>) {
-    findings.speak_for(Side::Caller);
-    let demanded = question.request.requirements;
-    if !demanded.allowed_licences.is_unrestricted() {
-        check_licence(question, findings);
+/// The licence that a caller accepts.
+pub(super) struct AllowedLicence;
+
+impl Facet for AllowedLicence {
+    const SIDE: Side = Side::Caller;
+    type Facts<'a> = Option<&'a Claim<String>>;
+    type Part = OfDemand;
+
+    fn facts<'a>(offer: &'a Offer, _: &'a Organisation) -> Self::Facts<'a> {
+        offer.licence.as_ref()
     }
-    check_law(question, findings);
-    check_liability(question.offer.terms.as_ref(), demanded, findings);
-    check_support(question.offer.terms.as_ref(), demanded, findings);
-    for (currency, ceiling) in &demanded.max_prices {
-        check_price(question, currency, *ceiling, findings);
+
+    fn is_asked(asked: &Demand<'_>) -> bool {
+        !asked.requirements.allowed_licences.is_unrestricted()
+    }
+
+    fn check(claim: &Self::Facts<'_>, asked: &Demand<'_>, findings: &mut Findings<'_>) {
+        let Some(licence) = findings.value(&"licence", *claim) else { return };
+        let lists = &asked.requirements.allowed_licences.0;
+        for list in lists.iter().filter(|list| !list.contains(&*licence)) {
+            let field = Field { path: &"licence", expected: &Joined(list), actual: &licence };
+            findings.reject(ReasonCode::LicenceNotAcceptable, &licence, field);
+        }
     }
 }
 
-fn check_licence(question: &Question<'_>, findings: &mut Findings<'_>) {
-    let Some(licence) = findings.value("licence", question.offer.licence.as_ref()) else { return };
-    let lists = &question.request.requirements.allowed_licences.0;
-    for list in lists.iter().filter(|list| !list.contains(&*licence)) {
-        let field = Field { path: "licence", expected: &joined(list), actual: &licence };
-        findings.reject(ReasonCode::LicenceNotAcceptable, &*licence, field);
+/// The contract's law, liability, support and availability.
+pub(super) struct Contract;
+
+/// What is stated of them.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Contracted<'a> {
+    governing_law: Option<&'a Place>,
+    liability_cap: Option<&'a Money>,
+    support: Option<Support>,
+    availability_bp: Option<u32>,
+}
+
+impl Facet for Contract {
+    const SIDE: Side = Side::Caller;
+    type Facts<'a> = Contracted<'a>;
+    type Part = OfDemand;
+
+    fn facts<'a>(offer: &'a Offer, _: &'a Organisation) -> Self::Facts<'a> {
+        let terms = offer.terms.as_ref();
+        Contracted {
+            governing_law: terms.and_then(|terms| terms.governing_law.as_ref()),
+            liability_cap: terms.and_then(|terms| terms.liability_cap.as_ref()),
+            support: terms.and_then(|terms| terms.support),
+            availability_bp: terms.and_then(|terms| terms.availability_bp),
+        }
+    }
+
+    fn is_asked(asked: &Demand<'_>) -> bool {
+        let demanded = asked.requirements;
+        !demanded.allowed_governing_laws.is_unrestricted()
+            || !demanded.min_liability_caps.is_empty()
+            || demanded.min_support.is_some()
+            || demanded.min_availability_bp.is_some()
+    }
+
+    fn check(facts: &Self::Facts<'_>, asked: &Demand<'_>, findings: &mut Findings<'_>) {
+        check_law(facts.governing_law, asked.requirements, findings);
+        check_liability(facts.liability_cap, asked.requirements, findings);
+        check_support(facts.support, asked.requirements, findings);
+        check_availability(facts.availability_bp, asked.requirements, findings);
     }
 }
 
-fn check_law(question: &Question<'_>, findings: &mut Findings<'_>) {
+fn check_law(law: Option<&Place>, demanded: &Requirements, findings: &mut Findings<'_>) {
     const PATH: &str = "terms.governing_law";
-    let lists = &question.request.requirements.allowed_governing_laws;
-    if lists.is_unrestricted() {
-        return;
-    }
-    match question.offer.terms.as_ref().and_then(|terms| terms.governing_law.as_ref()) {
-        Some(law) => findings.allowed(ReasonCode::GoverningLawNotAllowed, PATH, law, lists, None),
-        None => findings.doubt(PATH, Doubt::missing("governing_law")),
+    let lists = &demanded.allowed_governing_laws;
+    match law {
+        _ if lists.is_unrestricted() => {}
+        Some(law) => findings.allowed(ReasonCode::GoverningLawNotAllowed, &PATH, law, lists, None),
+        None => findings.doubt(&PATH, Doubt::missing("governing_law")),
     }
 }
 
-/// A cap in another currency is unknown in this one: rates are nobody's to guess.
-fn check_liability(terms: Option<&Terms>, demanded: &Requirements, findings: &mut Findings<'_>) {
+/// What is stated in another currency is unknown in this one: rates are nobody's to guess.
+fn missing(path: &str, is_stated: bool, currency: &Currency) -> Doubt {
+    if is_stated { Doubt::missing(format_args!("{path}.{currency}")) } else { Doubt::missing(path) }
+}
+
+fn check_liability(cap: Option<&Money>, demanded: &Requirements, findings: &mut Findings<'_>) {
     const PATH: &str = "terms.liability_cap";
     for (currency, least) in &demanded.min_liability_caps {
-        let cap = terms.and_then(|terms| terms.liability_cap.as_ref()).filter(|cap| cap.currency == *currency);
-        match cap {
-            None => findings.doubt(PATH, Doubt::missing(format!("liability_cap.{currency}"))),
+        match cap.filter(|cap| cap.currency == *currency) {
+            None => findings.doubt(&PATH, missing("liability_cap", cap.is_some(), currency)),
             Some(cap) if cap.micros < *least => {
-                let (expected, actual) =
-                    (format!("at least {least} micro-{currency}"), format!("{} micro-{currency}", cap.micros));
-                let field = Field { path: PATH, expected: &expected, actual: &actual };
-                findings.reject(ReasonCode::LiabilityCapBelowMin, currency.as_str(), field);
+                let expected = format_args!("at least {least} micro-{currency}");
+                let actual = format_args!("{} micro-{currency}", cap.micros);
+                let field = Field { path: &PATH, expected: &expected, actual: &actual };
+                findings.reject(ReasonCode::LiabilityCapBelowMin, currency, field);
             }
             Some(_) => {}
         }
     }
 }
 
-fn check_support(terms: Option<&Terms>, demanded: &Requirements, findings: &mut Findings<'_>) {
-    if let Some(least) = demanded.min_support {
-        match terms.and_then(|terms| terms.support) {
-            None => findings.doubt("terms.support", Doubt::missing("support")),
-            Some(found) if found < least => {
-                let field = Field { path: "terms.support", expected: least.as_str(), actual: found.as_str() };
-                findings.reject(ReasonCode::SupportBelowMin, "support", field);
-            }
-            Some(_) => {}
+fn check_support(support: Option<Support>, demanded: &Requirements, findings: &mut Findings<'_>) {
+    const PATH: &str = "terms.support";
+    let Some(least) = demanded.min_support else { return };
+    match support {
+        None => findings.doubt(&PATH, Doubt::missing("support")),
+        Some(found) if found < least => {
+            let field = Field { path: &PATH, expected: &least, actual: &found };
+            findings.reject(ReasonCode::SupportBelowMin, "support", field);
         }
+        Some(_) => {}
     }
-    if let Some(least) = demanded.min_availability_bp {
-        match terms.and_then(|terms| terms.availability_bp) {
-            None => findings.doubt("terms.availability_bp", Doubt::missing("availability_bp")),
-            Some(found) if found < least => {
-                let (expected, actual) = (super::control::percent(least), super::control::percent(found));
-                let field = Field { path: "terms.availability_bp", expected: &expected, actual: &actual };
-                findings.reject(ReasonCode::SupportBelowMin, "availability", field);
-            }
-            Some(_) => {}
+}
+
+fn check_availability(availability_bp: Option<u32>, demanded: &Requirements, findings: &mut Findings<'_>) {
+    const PATH: &str = "terms.availability_bp";
+    let Some(least) = demanded.min_availability_bp else { return };
+    match availability_bp {
+        None => findings.doubt(&PATH, Doubt::missing("availability_bp")),
+        Some(found) if found < least => {
+            let field = Field { path: &PATH, expected: &Percent(least), actual: &Percent(found) };
+            findings.reject(ReasonCode::SupportBelowMin, "availability", field);
+        }
+        Some(_) => {}
+    }
+}
+
+/// What a caller pays at most.
+pub(super) struct MaxPrice;
+
+impl Facet for MaxPrice {
+    const SIDE: Side = Side::Caller;
+    type Facts<'a> = Option<&'a Price>;
+    type Part = OfDemand;
+
+    fn facts<'a>(offer: &'a Offer, _: &'a Organisation) -> Self::Facts<'a> {
+        offer.price.as_ref()
+    }
+
+    fn is_asked(asked: &Demand<'_>) -> bool {
+        !asked.requirements.max_prices.is_empty()
+    }
+
+    fn check(price: &Self::Facts<'_>, asked: &Demand<'_>, findings: &mut Findings<'_>) {
+        for (currency, ceiling) in &asked.requirements.max_prices {
+            check_price(*price, currency, *ceiling, findings);
         }
     }
 }
 
-/// A price in another currency is unknown in this one.
-fn check_price(question: &Question<'_>, currency: &Currency, ceiling: PriceCeiling, findings: &mut Findings<'_>) {
-    let Some(price) = question.offer.price.as_ref().filter(|price| price.currency == *currency) else {
-        return findings.doubt("price", Doubt::missing(format!("price.{currency}")));
+fn check_price(price: Option<&Price>, currency: &Currency, ceiling: PriceCeiling, findings: &mut Findings<'_>) {
+    let is_stated = price.is_some();
+    let Some(price) = price.filter(|price| price.currency == *currency) else {
+        return findings.doubt(&"price", missing("price", is_stated, currency));
     };
     let sides = [
         ("input", price.input_micros_per_million_tokens, ceiling.input_micros),
         ("output", price.output_micros_per_million_tokens, ceiling.output_micros),
     ];
     for (side, found, most) in sides.into_iter().filter(|(_, found, most)| found > most) {
-        let (expected, actual) = (format!("at most {most} micro-{currency}"), format!("{found} micro-{currency}"));
-        findings.reject(ReasonCode::PriceAboveMax, side, Field { path: "price", expected: &expected, actual: &actual });
+        let (expected, actual) =
+            (format_args!("at most {most} micro-{currency}"), format_args!("{found} micro-{currency}"));
+        findings.reject(
+            ReasonCode::PriceAboveMax,
+            side,
+            Field { path: &"price", expected: &expected, actual: &actual },
+        );
     }
 }

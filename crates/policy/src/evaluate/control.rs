@@ -3,114 +3,184 @@
 
 mod exposure;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use comity_types::{Place, PlaceOrBloc};
 
-use super::Question;
-use super::findings::{Doubt, Field, Findings, Party, Truth};
+pub(super) use self::exposure::{OperatorExposure, SubProcessorExposure};
+use super::facet::{Demand, Facet, OfDemand, Whole};
+use super::findings::{Field, Findings};
 use super::stakes::{self, Measure, Taint};
+use super::truth::{Doubt, Party, PartyPath, Truth};
 use crate::caller_rules::Comparison;
 use crate::ownership::{Ownership, Party as Owner};
 use crate::requirements::ForeignOwnership;
 use crate::tables::blocs::Reach;
-use crate::{ReasonCode, Requirements, Side};
+use crate::{Controller, Offer, Organisation, ReasonCode, Requirements, Side};
 
-pub(super) fn check(question: &Question<'_>, findings: &mut Findings<'_>) {
-    findings.speak_for(Side::Caller);
-    let (operator, demanded) = (question.operator(), question.request.requirements);
-    if !demanded.allowed_operator_seats.is_unrestricted() {
-        let path = operator.path("seat");
-        if let Some(seat) = findings.value(&path, operator.organisation.seat.as_ref()) {
-            let (code, lists) = (ReasonCode::OperatorSeatNotAllowed, &demanded.allowed_operator_seats);
-            findings.allowed(code, &path, &seat, lists, Some(operator));
+/// Who operates the node, and who controls the operator.
+pub(super) struct Operator;
+
+impl Facet for Operator {
+    const SIDE: Side = Side::Caller;
+    type Facts<'a> = Whole<'a>;
+    type Part = OfDemand;
+
+    fn facts<'a>(_: &'a Offer, operator: &'a Organisation) -> Self::Facts<'a> {
+        Whole(operator)
+    }
+
+    fn is_asked(asked: &Demand<'_>) -> bool {
+        let demanded = asked.requirements;
+        !demanded.allowed_operator_seats.is_unrestricted()
+            || asks_for_controllers(demanded)
+            || !demanded.foreign_ownership.is_empty()
+    }
+
+    fn check(facts: &Self::Facts<'_>, asked: &Demand<'_>, findings: &mut Findings<'_>) {
+        let (operator, demanded) = (Party::operator(facts.0), asked.requirements);
+        if !demanded.allowed_operator_seats.is_unrestricted() {
+            let path = operator.path("seat");
+            if let Some(seat) = findings.value(&path, operator.organisation.seat.as_ref()) {
+                let (code, lists) = (ReasonCode::OperatorSeatNotAllowed, &demanded.allowed_operator_seats);
+                findings.allowed(code, &path, &seat, lists, Some(operator.participant()));
+            }
+        }
+        if asks_for_controllers(demanded) {
+            check_controllers(operator, demanded, findings);
+        }
+        for rule in &demanded.foreign_ownership {
+            check_foreign_ownership(rule, operator, findings);
         }
     }
-    if !demanded.allowed_controller_seats.is_unrestricted() || !demanded.forbidden_controller_seats.is_empty() {
-        check_controllers(operator, demanded, findings);
-    }
-    for rule in &demanded.foreign_ownership {
-        check_foreign_ownership(rule, operator, findings);
-    }
-    exposure::check(question, findings);
+}
+
+fn asks_for_controllers(demanded: &Requirements) -> bool {
+    !demanded.allowed_controller_seats.is_unrestricted() || !demanded.forbidden_controller_seats.is_empty()
 }
 
 /// Where those are seated who control an organisation: by more than half of it, or by decisive influence.
 pub(super) struct Control {
-    /// The places of those who do, each with the name of whose it is.
-    pub(super) places: BTreeSet<(Place, String)>,
-    /// What leaves the question open: somebody may control it, or a place is not stated.
-    pub(super) open: Vec<Doubt>,
+    /// The seats of those who do.
+    pub(super) certain: BTreeSet<Seat>,
+    /// The seats of those who may: their shares are known within bounds, or what is not disclosed may be theirs.
+    pub(super) possible: BTreeSet<Seat>,
+    /// What leaves the question open, wherever those are seated, by the fact that does: somebody may control it, or a
+    /// place is not stated.
+    pub(super) open: Vec<(&'static str, Doubt)>,
 }
+
+/// A place of somebody who controls an organisation.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Seat {
+    pub(super) place: Place,
+    /// Whose it is.
+    pub(super) name: String,
+    /// The fact of the organisation that says so.
+    pub(super) field: &'static str,
+}
+
+const DECLARED: &str = "ultimate_controllers";
+const OWNERSHIP: &str = "ownership";
 
 /// Who controls `party`, by what it declares and by what its ownership says.
 pub(super) fn control_of(party: Party<'_>, code: ReasonCode, findings: &mut Findings<'_>) -> Control {
     let organisation = party.organisation;
-    let (mut places, mut open) = (BTreeSet::new(), Vec::new());
-    let declared_path = party.path("ultimate_controllers");
+    let mut control = Control { certain: BTreeSet::new(), possible: BTreeSet::new(), open: Vec::new() };
+    let declared_path = party.path(DECLARED);
     if organisation.ultimate_controllers.is_none() && organisation.ownership.is_none() {
-        return Control { places, open: vec![Doubt::missing(declared_path)] };
+        control.open.push((DECLARED, Doubt::missing(declared_path)));
+        return control;
     }
     if let Some(claim) = &organisation.ultimate_controllers {
+        let seat = |one: &Controller| Seat { place: one.seat.clone(), name: one.name.clone(), field: DECLARED };
         match findings.look(&declared_path, Some(claim)) {
-            Ok(all) => places.extend(all.iter().map(|one| (one.seat.clone(), one.name.clone()))),
-            Err(doubt) => open.push(doubt),
+            Ok(all) => control.certain.extend(all.iter().map(seat)),
+            Err(doubt) => control.open.push((DECLARED, doubt)),
         }
     }
     if let Some(claim) = &organisation.ownership {
-        let path = party.path("ownership");
+        let path = party.path(OWNERSHIP);
         match findings.look(&path, Some(claim)) {
-            Ok(ownership) => from_ownership(&ownership, &path, code, &mut places, &mut open),
-            Err(doubt) => open.push(doubt),
+            Ok(ownership) => control.add_owners(&ownership, &path, code),
+            Err(doubt) => control.open.push((OWNERSHIP, doubt)),
         }
     }
-    Control { places, open }
+    control
 }
 
-fn from_ownership(
-    ownership: &Ownership,
-    path: &str,
-    code: ReasonCode,
-    places: &mut BTreeSet<(Place, String)>,
-    open: &mut Vec<Doubt>,
-) {
-    let (controllers, unknown) = stakes::controllers(ownership);
-    for (name, owner, taint) in controllers {
-        let of_owner: Vec<_> = owner.seat.iter().chain(&owner.headquarters).cloned().collect();
-        match taint {
-            Taint::Yes if of_owner.is_empty() => open.push(Doubt::missing(format!("{path}.parties.{name}.seat"))),
-            Taint::Yes => places.extend(of_owner.into_iter().map(|place| (place, name.to_owned()))),
-            // Whether it controls is open only as long as somebody unknown may hold the rest, which is said once.
-            Taint::Maybe | Taint::No => {}
+impl Control {
+    fn add_owners(&mut self, ownership: &Ownership, path: &PartyPath<'_>, code: ReasonCode) {
+        let (controllers, mut unknown) = stakes::controllers(ownership);
+        for (name, owner, taint) in controllers {
+            let places = owner.seat.iter().chain(&owner.headquarters).cloned();
+            let seats = places.map(|place| Seat { place, name: name.to_owned(), field: OWNERSHIP });
+            match taint {
+                Taint::No => {}
+                Taint::Maybe => {
+                    self.possible.extend(seats);
+                    // It may be anywhere, as somebody may who is not stated at all.
+                    unknown |= owner.seat.is_none();
+                }
+                Taint::Yes => {
+                    self.certain.extend(seats);
+                    if owner.seat.is_none() {
+                        let seat = Doubt::missing(format_args!("{path}.parties.{name}.seat"));
+                        self.open.push((OWNERSHIP, seat));
+                    }
+                }
+            }
+        }
+        if unknown {
+            self.open.push((OWNERSHIP, undetermined(code)));
         }
     }
-    if unknown {
-        let (expected, actual) = ("owners that settle who controls", "more than half may belong to anybody".to_owned());
-        open.push(Doubt { code, subject: String::new(), expected, actual });
-    }
+}
+
+/// Who controls an organisation depends on shares that are not known well enough.
+pub(super) fn undetermined(code: ReasonCode) -> Doubt {
+    let (expected, actual) = ("owners that settle who controls", "somebody may control it, or not".to_owned());
+    Doubt { code, subject: String::new(), expected, actual }
 }
 
 fn check_controllers(operator: Party<'_>, demanded: &Requirements, findings: &mut Findings<'_>) {
-    let path = operator.path("ultimate_controllers");
     let control = control_of(operator, ReasonCode::OwnershipUndetermined, findings);
-    let nobody = control.places.is_empty() && control.open.is_empty();
-    for (seat, _) in &control.places {
-        check_seat(seat, &path, operator, demanded, findings);
+    let is_settled = control.open.is_empty();
+    for seat in &control.certain {
+        check_seat(&seat.place, &operator.path(seat.field), operator, demanded, findings);
     }
-    findings.doubts(&path, control.open);
-    // Nobody controls it, so that it is ruled from its own seat.
-    if nobody {
+    for (field, doubt) in control.open {
+        findings.doubt(&operator.path(field), doubt);
+    }
+    let mut possible: Vec<_> = control.possible.into_iter().map(|seat| seat.place).collect();
+    // Nobody controls it, so that it is ruled from its own seat; or perhaps nobody does.
+    if control.certain.is_empty() && is_settled {
         let path = operator.path("seat");
-        if let Some(seat) = findings.value(&path, operator.organisation.seat.as_ref()) {
-            check_seat(&seat, &path, operator, demanded, findings);
+        match findings.value(&path, operator.organisation.seat.as_ref()) {
+            Some(seat) if possible.is_empty() => check_seat(&seat, &path, operator, demanded, findings),
+            seat => possible.extend(seat.map(Cow::into_owned)),
         }
+    }
+    let path = operator.path(OWNERSHIP);
+    let offends = |place: &Place, findings: &mut Findings<'_>| {
+        findings.would_reject(|probe| check_seat(place, &path, operator, demanded, probe))
+    };
+    if possible.iter().any(|place| offends(place, findings)) {
+        findings.doubt(&path, undetermined(ReasonCode::OwnershipUndetermined));
     }
 }
 
-fn check_seat(seat: &Place, path: &str, operator: Party<'_>, demanded: &Requirements, findings: &mut Findings<'_>) {
+fn check_seat(
+    seat: &Place,
+    path: &PartyPath<'_>,
+    operator: Party<'_>,
+    demanded: &Requirements,
+    findings: &mut Findings<'_>,
+) {
     let code = ReasonCode::ControllerNotAllowed;
-    findings.allowed(code, path, seat, &demanded.allowed_controller_seats, Some(operator));
-    findings.forbidden(code, path, seat, &demanded.forbidden_controller_seats, Some(operator));
+    findings.allowed(code, path, seat, &demanded.allowed_controller_seats, Some(operator.participant()));
+    findings.forbidden(code, path, seat, &demanded.forbidden_controller_seats, Some(operator.participant()));
 }
 
 /// No holder from elsewhere may have too much, alone or together (SecNumCloud 3.2, 19.6).
@@ -128,15 +198,15 @@ fn check_foreign_ownership(rule: &ForeignOwnership, operator: Party<'_>, finding
             indirect: rule.indirect,
             decisive: false,
         };
-        let expected = format!("at most {} % from elsewhere", percent(threshold_bp));
+        let expected = format_args!("at most {} % from elsewhere", Percent(threshold_bp));
         match stakes::judge(&ownership, &measure, |name, _| foreign(name)) {
             Taint::No => {}
             Taint::Yes => {
-                let field = Field { path: &path, expected: &expected, actual: "more" };
+                let field = Field { path: &path, expected: &expected, actual: &"more" };
                 findings.reject(ReasonCode::ForeignOwnershipThresholdExceeded, which, field);
             }
             Taint::Maybe => {
-                let field = Field { path: &path, expected: &expected, actual: "perhaps more" };
+                let field = Field { path: &path, expected: &expected, actual: &"perhaps more" };
                 findings.reject(ReasonCode::OwnershipUndetermined, which, field);
                 findings.doubts(&path, doubts.clone());
             }
@@ -172,6 +242,10 @@ fn taints(
 }
 
 /// Hundredths of a percent, for people.
-pub(super) fn percent(basis_points: u32) -> String {
-    format!("{}.{:02}", basis_points / 100, basis_points % 100)
+pub(super) struct Percent(pub(super) u32);
+
+impl std::fmt::Display for Percent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{:02}", self.0 / 100, self.0 % 100)
+    }
 }

@@ -2,41 +2,63 @@
 
 use comity_types::TrustDomain;
 
-use super::Question;
+use super::facet::{Demand, Facet, OfDemand};
 use super::findings::{Field, Findings};
 use crate::organisation::TrainingChoice;
 use crate::requirements::RetentionLimit;
-use crate::terms::{Retention, RetentionData, ReviewMode, TrainingUse};
-use crate::{ReasonCode, Side};
+use crate::terms::{HumanReview, Logging, Retention, RetentionData, ReviewMode, TrainingUse};
+use crate::{Claim, Offer, Organisation, ReasonCode, Side};
 
-pub(super) fn check(question: &Question<'_>, findings: &mut Findings<'_>) {
-    findings.speak_for(Side::Caller);
-    let (terms, demanded) = (question.offer.terms.as_ref(), question.request.requirements);
-    if !demanded.retention_limits.is_empty() {
-        let claim = terms.and_then(|terms| terms.retention.as_ref());
-        if let Some(retention) = findings.value("retention", claim) {
+/// What is kept, read and logged.
+pub(super) struct Handling;
+
+/// What is stated of it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Handled<'a> {
+    retention: Option<&'a Claim<Retention>>,
+    human_review: Option<&'a Claim<HumanReview>>,
+    content_logging: Option<&'a Claim<Logging>>,
+}
+
+impl Facet for Handling {
+    const SIDE: Side = Side::Caller;
+    type Facts<'a> = Handled<'a>;
+    type Part = OfDemand;
+
+    fn facts<'a>(offer: &'a Offer, _: &'a Organisation) -> Self::Facts<'a> {
+        let terms = offer.terms.as_ref();
+        Handled {
+            retention: terms.and_then(|terms| terms.retention.as_ref()),
+            human_review: terms.and_then(|terms| terms.human_review.as_ref()),
+            content_logging: terms.and_then(|terms| terms.content_logging.as_ref()),
+        }
+    }
+
+    fn is_asked(asked: &Demand<'_>) -> bool {
+        let demanded = asked.requirements;
+        !demanded.retention_limits.is_empty() || demanded.no_human_review || demanded.no_content_logging
+    }
+
+    fn check(facts: &Self::Facts<'_>, asked: &Demand<'_>, findings: &mut Findings<'_>) {
+        let demanded = asked.requirements;
+        if !demanded.retention_limits.is_empty()
+            && let Some(retention) = findings.value(&"retention", facts.retention)
+        {
             for limit in &demanded.retention_limits {
                 check_retention(&retention, limit, findings);
             }
         }
-    }
-    if demanded.no_training {
-        let claim = terms.and_then(|terms| terms.training_use.as_ref());
-        if let Some(found) = findings.value("training_use", claim) {
-            check_training(*found, question, findings);
-        }
-    }
-    if demanded.no_human_review {
-        let claim = terms.and_then(|terms| terms.human_review.as_ref());
-        if let Some(review) = findings.value("human_review", claim).filter(|review| review.mode != ReviewMode::Never) {
-            let field = Field { path: "terms.human_review", expected: "never", actual: review.mode.as_str() };
+        if demanded.no_human_review
+            && let Some(review) = findings.value(&"human_review", facts.human_review)
+            && review.mode != ReviewMode::Never
+        {
+            let field = Field { path: &"terms.human_review", expected: &"never", actual: &review.mode };
             findings.reject(ReasonCode::HumanReviewNotAllowed, "", field);
         }
-    }
-    if demanded.no_content_logging {
-        let claim = terms.and_then(|terms| terms.content_logging.as_ref());
-        if findings.value("content_logging", claim).is_some_and(|logging| logging.0) {
-            let field = Field { path: "terms.content_logging", expected: "no", actual: "yes" };
+        if demanded.no_content_logging
+            && findings.value(&"content_logging", facts.content_logging).is_some_and(|logging| logging.0)
+        {
+            let field = Field { path: &"terms.content_logging", expected: &"no", actual: &"yes" };
             findings.reject(ReasonCode::ContentLoggingNotAllowed, "", field);
         }
     }
@@ -47,16 +69,37 @@ fn check_retention(retention: &Retention, limit: &RetentionLimit, findings: &mut
         if data != RetentionData::Content || limit.accept_triggers.contains(&trigger) || days <= limit.max_days {
             continue;
         }
-        let (expected, actual) = (format!("at most {} days", limit.max_days), format!("{days} days"));
-        let field = Field { path: "terms.retention", expected: &expected, actual: &actual };
+        let (expected, actual) = (format_args!("at most {} days", limit.max_days), format_args!("{days} days"));
+        let field = Field { path: &"terms.retention", expected: &expected, actual: &actual };
         findings.reject(ReasonCode::RetentionExceedsMax, trigger.code(), field);
     }
 }
 
+/// Whether what the caller sends is trained on.
+pub(super) struct Training;
+
+impl Facet for Training {
+    const SIDE: Side = Side::Caller;
+    type Facts<'a> = (Option<&'a Claim<TrainingUse>>, &'a TrustDomain);
+    type Part = OfDemand;
+
+    fn facts<'a>(offer: &'a Offer, operator: &'a Organisation) -> Self::Facts<'a> {
+        (offer.terms.as_ref().and_then(|terms| terms.training_use.as_ref()), &operator.trust_domain)
+    }
+
+    fn is_asked(asked: &Demand<'_>) -> bool {
+        asked.requirements.no_training
+    }
+
+    fn check((claim, operator): &Self::Facts<'_>, asked: &Demand<'_>, findings: &mut Findings<'_>) {
+        if let Some(found) = findings.value(&"training_use", *claim) {
+            check_training(*found, asked.caller.training_choices.get(*operator).copied(), findings);
+        }
+    }
+}
+
 /// Both choices are the caller's, and count only where they are on record for this operator.
-fn check_training(found: TrainingUse, question: &Question<'_>, findings: &mut Findings<'_>) {
-    let operator: &TrustDomain = &question.operator.trust_domain;
-    let choice = question.request.caller.training_choices.get(operator);
+fn check_training(found: TrainingUse, choice: Option<TrainingChoice>, findings: &mut Findings<'_>) {
     let actual = match (found, choice) {
         (TrainingUse::Never, _)
         | (TrainingUse::OptIn, None | Some(TrainingChoice::OptedOut))
@@ -67,6 +110,7 @@ fn check_training(found: TrainingUse, question: &Question<'_>, findings: &mut Fi
         }
         (TrainingUse::Always, _) => "always",
     };
-    let field = Field { path: "terms.training_use", expected: "no training on what the caller sends", actual };
+    let expected = &"no training on what the caller sends";
+    let field = Field { path: &"terms.training_use", expected, actual: &actual };
     findings.reject(ReasonCode::TrainingOnInputs, "", field);
 }

@@ -10,7 +10,7 @@
 //! | [`layers`] | what an organisation demands of its own requests |
 //! | [`help`] | what would help, and what is better |
 //!
-//! L7 is about the broker's index, and held there.
+//! L7 is about the index, and held there.
 
 mod demands;
 mod facts;
@@ -18,7 +18,7 @@ mod grid;
 mod help;
 mod layers;
 mod less;
-pub(super) mod world;
+pub(crate) mod world;
 
 use std::time::Duration;
 
@@ -146,8 +146,9 @@ fn the_worlds_reach_every_reason_and_many_are_eligible() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let (mut codes, mut eligible) = (std::collections::BTreeSet::new(), 0);
     const WORLDS: usize = 4_000;
+    let worlds = world();
     for _ in 0..WORLDS {
-        let world = world().new_tree(&mut runner).unwrap().current().read();
+        let world = worlds.new_tree(&mut runner).unwrap().current().read();
         let verdict = world.own();
         codes.extend(verdict.reasons().iter().map(|reason| reason.code));
         eligible += usize::from(verdict.reasons().is_empty());

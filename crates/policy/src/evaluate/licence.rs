@@ -3,103 +3,151 @@
 //! A licence that is not stated may demand anything, so it refuses (L2: saying less never helps). One that has no row
 //! demands nothing that could be asked here; a caller that cares names the licences that it allows.
 
+use std::collections::BTreeSet;
+
 use comity_types::time::Phase;
 
-use super::Question;
-use super::findings::{Field, Findings, Party, Truth, joined};
+use super::facet::{Facet, OfUse, Use, Whole};
+use super::findings::{Field, Findings, Joined};
+use super::truth::{Party, Truth};
+use crate::offer::Modality;
 use crate::tables::blocs::Reach;
 use crate::tables::licences::{Binds, Grant, LicenceRule, Scale, Territory, Unstated};
-use crate::{ReasonCode, Side};
+use crate::{Claim, Offer, Organisation, ReasonCode, Side};
 
-pub(super) fn check(question: &Question<'_>, findings: &mut Findings<'_>) {
-    findings.speak_for(Side::Licence);
-    let Some(licence) = findings.value("licence", question.offer.licence.as_ref()) else { return };
-    let Some(rule) = findings.tables.licences.get(&licence) else { return };
-    if let Some(territory) = &rule.territory {
-        check_territory(territory, rule, question.operator(), question, findings);
-        // Where the rules flow down, the caller is bound like a licensee.
-        if rule.binds == Binds::OperatorAndCaller {
-            check_territory(territory, rule, question.caller(), question, findings);
-        }
-    }
-    if let Some(scale) = &rule.scale {
-        check_scale(scale, rule, question, findings);
-    }
-    check_field_of_use(rule, question, findings);
+/// What the model's licence demands.
+pub(super) struct Licence;
+
+/// What is licensed, and to whom.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Licensed<'a> {
+    licence: Option<&'a Claim<String>>,
+    modalities: Option<&'a Claim<BTreeSet<Modality>>>,
+    operator: Whole<'a>,
 }
 
-/// Where a licensee does most of its business is what the clause asks.
+impl Facet for Licence {
+    const SIDE: Side = Side::Licence;
+    type Facts<'a> = Licensed<'a>;
+    type Part = OfUse;
+
+    fn facts<'a>(offer: &'a Offer, operator: &'a Organisation) -> Self::Facts<'a> {
+        Licensed { licence: offer.licence.as_ref(), modalities: offer.modalities.as_ref(), operator: Whole(operator) }
+    }
+
+    fn is_asked(_: &Use<'_>) -> bool {
+        true
+    }
+
+    fn check(facts: &Self::Facts<'_>, asked: &Use<'_>, findings: &mut Findings<'_>) {
+        let Some(licence) = findings.value(&"licence", facts.licence) else { return };
+        let Some(rule) = findings.tables.licences.get(&licence) else { return };
+        if let Some(territory) = &rule.territory {
+            check_territory(territory, rule, Party::operator(facts.operator.0), facts, findings);
+            // Where the rules flow down, the caller is bound like a licensee.
+            if rule.binds == Binds::OperatorAndCaller {
+                check_territory(territory, rule, Party::caller(asked.caller), facts, findings);
+            }
+        }
+        if let Some(scale) = &rule.scale {
+            check_scale(scale, rule, Party::operator(facts.operator.0), findings);
+        }
+        check_field_of_use(rule, asked, findings);
+    }
+}
+
+/// The clause holds for a model of the modalities that it names and a licensee with most of its business where it says.
+/// Where one of the two does not hold, the other need not be known.
 fn check_territory(
     territory: &Territory,
     rule: &LicenceRule,
     bound: Party<'_>,
-    question: &Question<'_>,
+    facts: &Licensed<'_>,
     findings: &mut Findings<'_>,
 ) {
-    if !territory.modalities.is_empty() {
-        let Some(modalities) = findings.value("modalities", question.offer.modalities.as_ref()) else { return };
-        // The clause is about models of several modalities, of which one is among those it names.
-        if modalities.is_disjoint(&territory.modalities) {
-            return;
-        }
+    let multimodal = is_multimodal(territory, facts, findings);
+    if multimodal == Truth::No {
+        return;
     }
     let path = bound.path("principal_place_of_business");
-    let Some(place) = findings.value(&path, bound.organisation.principal_place_of_business.as_ref()) else { return };
-    match findings.is_in(&place, &territory.excluded, Reach::Overlap, Some(bound)) {
-        Truth::No => {}
-        Truth::Unknown(doubts) => findings.doubts(&path, doubts),
-        Truth::Yes => {
-            let expected = format!("not {}", joined(&territory.excluded));
-            let field = Field { path: &path, expected: &expected, actual: place.as_str() };
-            findings.reject_by(ReasonCode::LicenceTerritoryExcluded, place.as_str(), field, &rule.licence);
+    let place = findings.look(&path, bound.organisation.principal_place_of_business.as_ref());
+    let inside = match &place {
+        Ok(place) => findings.is_in(place, &territory.excluded, Reach::Overlap, Some(bound.participant())),
+        Err(doubt) => Truth::Unknown(vec![doubt.clone()]),
+    };
+    match (multimodal, inside, place) {
+        (_, Truth::No, _) => {}
+        (Truth::Yes, Truth::Yes, Ok(place)) => {
+            let expected = format_args!("not {}", Joined(&territory.excluded));
+            let field = Field { path: &path, expected: &expected, actual: &place };
+            findings.reject_by(ReasonCode::LicenceTerritoryExcluded, &place, field, &rule.licence);
+        }
+        (multimodal, inside, _) => {
+            findings.doubts(&"modalities", multimodal.doubts());
+            findings.doubts(&path, inside.doubts());
         }
     }
 }
 
-fn check_scale(scale: &Scale, rule: &LicenceRule, question: &Question<'_>, findings: &mut Findings<'_>) {
-    let operator = question.operator();
+/// Whether the clause is about such a model: one of several modalities, of which one is among those that it names.
+fn is_multimodal(territory: &Territory, facts: &Licensed<'_>, findings: &mut Findings<'_>) -> Truth {
+    if territory.modalities.is_empty() {
+        return Truth::Yes;
+    }
+    match findings.look(&"modalities", facts.modalities) {
+        Err(doubt) => Truth::Unknown(vec![doubt]),
+        Ok(modalities) if modalities.is_disjoint(&territory.modalities) => Truth::No,
+        Ok(_) => Truth::Yes,
+    }
+}
+
+fn check_scale(scale: &Scale, rule: &LicenceRule, operator: Party<'_>, findings: &mut Findings<'_>) {
     let path = operator.path("monthly_active_users");
     let claim = operator.organisation.monthly_active_users.as_ref();
     if claim.is_none() && scale.unstated == Unstated::Below {
         return;
     }
     let Some(users) = findings.value(&path, claim) else { return };
-    let expected = format!("at most {} in {}", scale.more_than, scale.month);
-    let actual = format!("{} in {}", users.count, users.month);
+    let expected = format_args!("at most {} in {}", scale.more_than, scale.month);
+    let actual = format_args!("{} in {}", users.count, users.month);
     let field = Field { path: &path, expected: &expected, actual: &actual };
     // Another month says nothing of the one that counts.
     if users.month != scale.month {
-        findings.reject_by(ReasonCode::ClaimMissing, format!("{path}.{}", scale.month), field, &rule.licence);
+        findings.reject_by(ReasonCode::ClaimMissing, format_args!("{path}.{}", scale.month), field, &rule.licence);
     } else if users.count > scale.more_than {
         findings.reject_by(ReasonCode::LicenceScaleThresholdExceeded, "", field, &rule.licence);
     }
 }
 
-fn check_field_of_use(rule: &LicenceRule, question: &Question<'_>, findings: &mut Findings<'_>) {
+fn check_field_of_use(rule: &LicenceRule, asked: &Use<'_>, findings: &mut Findings<'_>) {
     if rule.excluded_purposes.is_empty() {
         return;
     }
     let purposes = &findings.tables.purposes;
-    let declared = &question.request.declared.purposes;
-    let excluded = |purpose: &&String| rule.excluded_purposes.iter().any(|one| purposes.is_within(purpose, one));
-    for purpose in declared.iter().filter(excluded) {
-        if !is_granted(purpose, rule, question, findings) {
-            let expected = format!("not {}", joined(&rule.excluded_purposes));
-            let field = Field { path: "request.purposes", expected: &expected, actual: purpose };
+    let expected = format_args!("not {}", Joined(&rule.excluded_purposes));
+    for purpose in &asked.declared.purposes {
+        let field = Field { path: &"request.purposes", expected: &expected, actual: purpose };
+        let excluded = rule.excluded_purposes.iter().any(|one| purposes.is_within(purpose, one));
+        if excluded && !is_granted(purpose, rule, asked, findings) {
             findings.reject_by(ReasonCode::LicenceFieldOfUseExcluded, purpose, field, &rule.licence);
+        }
+        // A purpose that includes an excluded one does not evade the clause by being broad.
+        let narrower = |one: &&String| *one != purpose && purposes.is_within(one, purpose);
+        if rule.excluded_purposes.iter().filter(narrower).any(|one| !is_granted(one, rule, asked, findings)) {
+            findings.reject_by(ReasonCode::PurposeTooBroad, purpose, field, &rule.licence);
         }
     }
 }
 
 /// Whether the licensor gave the purpose back to callers like this one. What is not stated of the caller grants nothing.
-fn is_granted(purpose: &str, rule: &LicenceRule, question: &Question<'_>, findings: &mut Findings<'_>) -> bool {
-    rule.grants.iter().any(|grant| applies(grant, purpose, question, findings))
+fn is_granted(purpose: &str, rule: &LicenceRule, asked: &Use<'_>, findings: &mut Findings<'_>) -> bool {
+    rule.grants.iter().any(|grant| applies(grant, purpose, asked, findings))
 }
 
-fn applies(grant: &Grant, purpose: &str, question: &Question<'_>, findings: &mut Findings<'_>) -> bool {
-    let caller = question.caller();
+fn applies(grant: &Grant, purpose: &str, asked: &Use<'_>, findings: &mut Findings<'_>) -> bool {
+    let caller = Party::caller(asked.caller);
     let given = grant.purposes.iter().any(|one| findings.tables.purposes.is_within(purpose, one));
-    if !given || grant.in_force.phase(findings.as_of) != Phase::Within {
+    if !given || findings.phase(&grant.in_force) != Phase::Within {
         return false;
     }
     let facts = caller.organisation;
@@ -107,7 +155,7 @@ fn applies(grant: &Grant, purpose: &str, question: &Question<'_>, findings: &mut
     let Ok(kind) = findings.look(&kind_path, facts.organisation_type.as_ref()) else { return false };
     let Ok(seat) = findings.look(&seat_path, facts.seat.as_ref()) else { return false };
     let holds = grant.organisation_types.contains(&kind)
-        && findings.is_in(&seat, &grant.seats, Reach::Within, Some(caller)) == Truth::Yes;
+        && findings.is_in(&seat, &grant.seats, Reach::Within, Some(caller.participant())) == Truth::Yes;
     if holds {
         findings.expires(grant.in_force.until);
     }

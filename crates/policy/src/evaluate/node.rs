@@ -5,28 +5,15 @@ mod content;
 mod ownership;
 mod purposes;
 
-use super::Question;
-use super::findings::{Field, Findings};
-use crate::{ReasonCode, Side};
+pub(super) use callers::{Agreement, Callers};
+pub(super) use content::Content;
+pub(super) use ownership::CallerOwnership;
+pub(super) use purposes::Purposes;
 
-pub(super) fn check(question: &Question<'_>, findings: &mut Findings<'_>) {
-    findings.speak_for(Side::Node);
-    let Some(terms) = &question.offer.terms else {
-        return incomplete("terms.caller_rules", "", "terms that say who is served", findings);
-    };
-    match &terms.caller_rules {
-        None => incomplete("terms.caller_rules", "", "terms that say who is served", findings),
-        Some(rules) => {
-            callers::check(rules, terms, question, findings);
-            for rule in &rules.ownership {
-                ownership::check(rule, rules, question, findings);
-            }
-        }
-    }
-    purposes::check(terms, question, findings);
-    content::check(terms, question, findings);
-}
+use super::findings::{Field, Findings};
+use crate::ReasonCode;
 
 fn incomplete(path: &str, subject: &str, expected: &str, findings: &mut Findings<'_>) {
-    findings.reject(ReasonCode::NodeTermsIncomplete, subject, Field { path, expected, actual: "nothing" });
+    let field = Field { path: &path, expected: &expected, actual: &"nothing" };
+    findings.reject(ReasonCode::NodeTermsIncomplete, subject, field);
 }

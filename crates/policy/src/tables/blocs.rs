@@ -13,7 +13,26 @@ const TABLE: &str = "blocs";
 
 /// The blocs, by name.
 #[derive(Debug, Clone)]
-pub struct Blocs(BTreeMap<String, Vec<BlocRow>>);
+pub struct Blocs(BTreeMap<String, Bloc>);
+
+/// The rows of one bloc.
+#[derive(Debug, Clone, Default)]
+struct Bloc {
+    rows: Vec<BlocRow>,
+    /// Where the rows on places of each country stand among them: only those can touch a place of it.
+    by_country: BTreeMap<String, Vec<usize>>,
+}
+
+impl Bloc {
+    fn add(&mut self, row: BlocRow) {
+        self.by_country.entry(row.member.country().to_owned()).or_default().push(self.rows.len());
+        self.rows.push(row);
+    }
+
+    fn of_country(&self, country: &str) -> impl Iterator<Item = &BlocRow> + Clone {
+        self.by_country.get(country).into_iter().flatten().filter_map(|index| self.rows.get(*index))
+    }
+}
 
 /// One membership of one place, for one time: `from <= t < to`, by days at 00:00 UTC.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,6 +82,15 @@ impl Scope {
     }
 }
 
+/// Whether a place is in a set, and until when the answer stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MembershipAt {
+    /// Whether it is.
+    pub membership: Membership,
+    /// The first instant from which the answer may be another one: a row begins or ends.
+    pub changes_at: Option<Timestamp>,
+}
+
 /// Whether a place is in a set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Membership {
@@ -72,8 +100,8 @@ pub enum Membership {
     No(Option<Timestamp>),
     /// It is, for those of this scope, until the row ends.
     Scoped(Scope, Option<Timestamp>),
-    /// The set names a bloc that no table has.
-    UnknownBloc,
+    /// The set has a name that no table has: of a bloc, or a place that is not assigned.
+    UnknownSet,
 }
 
 /// How much of a place has to be in a set.
@@ -81,7 +109,7 @@ pub enum Membership {
 pub enum Reach {
     /// All of it: what an allow-list asks.
     Within,
-    /// Any of it: what a prohibition asks. A claim of "UA" covers "UA-43".
+    /// Any of it: what a prohibition asks. A claim of "UA" covers "UA-43", one of "CN-HK" is a part of "CN" as well.
     Overlap,
 }
 
@@ -92,7 +120,7 @@ impl Blocs {
         struct File {
             bloc: Vec<BlocRow>,
         }
-        let mut blocs: BTreeMap<String, Vec<BlocRow>> = BTreeMap::new();
+        let mut blocs: BTreeMap<String, Bloc> = BTreeMap::new();
         for row in read::<File>(TABLE, text)?.bloc {
             let refuse = |problem| Err(TableError::row(TABLE, format!("{} {}", row.bloc, row.member), problem));
             if (Interval { from: row.from, until: row.to }).is_empty() {
@@ -101,14 +129,14 @@ impl Blocs {
             if row.bloc.place().is_some() {
                 return refuse("`bloc` cannot have a place's name");
             }
-            blocs.entry(row.bloc.to_string()).or_default().push(row);
+            blocs.entry(row.bloc.to_string()).or_default().add(row);
         }
         Ok(Self(blocs))
     }
 
     /// The rows by bloc.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[BlocRow])> {
-        self.0.iter().map(|(name, rows)| (name.as_str(), rows.as_slice()))
+        self.0.iter().map(|(name, rows)| (name.as_str(), rows.rows.as_slice()))
     }
 
     /// True if there is such a bloc.
@@ -126,31 +154,46 @@ impl Blocs {
         set: &PlaceOrBloc,
         reach: Reach,
         as_of: Timestamp,
-    ) -> Membership {
-        let place = places.canonical(place);
+    ) -> MembershipAt {
+        let for_ever = |membership| MembershipAt { membership, changes_at: None };
+        let names = names(places, place, reach);
+        let touches = |of_set: &Place| {
+            let covered = |name: &Place| reach == Reach::Overlap && of_set.is_within(name.as_str());
+            names.clone().any(|name| name.is_within(of_set.as_str()) || covered(name))
+        };
         if let Some(other) = set.place() {
-            let other = places.canonical(&other);
-            let covered = reach == Reach::Overlap && other.is_within(place.as_str());
-            let inside = place.is_within(other.as_str()) || covered;
-            return if inside { Membership::Yes(None) } else { Membership::No(None) };
+            if !places.knows(&other) {
+                return for_ever(Membership::UnknownSet);
+            }
+            let inside = self::names(places, &other, reach).any(touches);
+            return for_ever(if inside { Membership::Yes(None) } else { Membership::No(None) });
         }
-        let Some(rows) = self.0.get(set.as_str()) else { return Membership::UnknownBloc };
-        let touches = |row: &&BlocRow| {
-            let covered = reach == Reach::Overlap && row.member.is_within(place.as_str());
-            place.is_within(row.member.as_str()) || covered
-        };
-        let rows = rows.iter().filter(touches);
-        let holding =
-            rows.clone().filter(|row| Interval { from: row.from, until: row.to }.phase(as_of) == Phase::Within);
-        let last = |rows: &mut dyn Iterator<Item = &BlocRow>| {
-            rows.map(|row| (row.scope, row.to)).max_by_key(|(_, to)| to.map_or(i64::MAX, Timestamp::as_millis))
-        };
-        if let Some((_, to)) = last(&mut holding.clone().filter(|row| row.scope.is_none())) {
-            return Membership::Yes(to);
-        }
-        if let Some((Some(scope), to)) = last(&mut holding.clone().filter(|row| row.scope.is_some())) {
-            return Membership::Scoped(scope, to);
-        }
-        Membership::No(rows.filter_map(|row| row.from).filter(|from| *from > as_of).min())
+        let Some(bloc) = self.0.get(set.as_str()) else { return for_ever(Membership::UnknownSet) };
+        let rows = names.clone().flat_map(|name| bloc.of_country(name.country()));
+        of_rows(rows.filter(|row| touches(&row.member)), as_of)
     }
+}
+
+/// The codes of a place: its country's own code where it has one, and for a prohibition the code as it is written, too.
+/// What is stated as "CN-HK" is Hong Kong, and a part of China to whoever forbids that.
+fn names<'p>(places: &'p Places, place: &'p Place, reach: Reach) -> impl Iterator<Item = &'p Place> + Clone + use<'p> {
+    let own = places.canonical(place);
+    let written = (reach == Reach::Overlap && own != place).then_some(place);
+    std::iter::once(own).chain(written)
+}
+
+/// What rows say that touch a place: a row for all counts before one for some, and the one that holds longest first.
+fn of_rows<'r>(rows: impl Iterator<Item = &'r BlocRow> + Clone, as_of: Timestamp) -> MembershipAt {
+    let bounds = rows.clone().flat_map(|row| [row.from, row.to]).flatten();
+    let changes_at = bounds.filter(|at| *at > as_of).min();
+    let holding = rows.clone().filter(|row| Interval { from: row.from, until: row.to }.phase(as_of) == Phase::Within);
+    let ends = |row: &&BlocRow| row.to.map_or(i64::MAX, Timestamp::as_millis);
+    let for_all = holding.clone().filter(|row| row.scope.is_none()).max_by_key(ends);
+    let for_some = || holding.filter(|row| row.scope.is_some()).max_by_key(ends);
+    let membership = match for_all.or_else(for_some) {
+        Some(BlocRow { scope: None, to, .. }) => Membership::Yes(*to),
+        Some(BlocRow { scope: Some(scope), to, .. }) => Membership::Scoped(*scope, *to),
+        None => Membership::No(rows.filter_map(|row| row.from).filter(|from| *from > as_of).min()),
+    };
+    MembershipAt { membership, changes_at }
 }

@@ -10,6 +10,18 @@ use super::sheet::{Provenance, TableError, read};
 const TABLE: &str = "places";
 /// What a code has to be.
 const EXPECTED: &str = "a place of ISO 3166 such as DE or UA-43 (the United Kingdom is GB, Greece is GR)";
+/// Codes that people write, reserved in ISO 3166 and never assigned, and those that they mean.
+const MISTAKEN: [(&str, &str); 2] = [("UK", "GB"), ("EL", "GR")];
+
+/// What is wrong with a code that is not assigned, and what was probably meant.
+#[must_use]
+pub fn not_assigned(code: &str) -> String {
+    let (country, part) = code.split_at_checked(2).unwrap_or((code, ""));
+    match MISTAKEN.iter().find(|(mistaken, _)| *mistaken == country) {
+        Some((_, meant)) => format!("{code:?} is no place of ISO 3166 (hint: did you mean \"{meant}{part}\"?)"),
+        None => format!("{code:?} is no place of ISO 3166 (hint: a code such as DE or UA-43)"),
+    }
+}
 
 /// Codes of places that are assigned.
 #[derive(Debug, Clone)]
@@ -17,7 +29,8 @@ pub struct Places {
     /// Where the codes come from.
     pub provenance: Provenance,
     countries: BTreeSet<Place>,
-    subdivisions: BTreeMap<Place, BTreeSet<String>>,
+    /// By the country's code.
+    subdivisions: BTreeMap<String, BTreeSet<String>>,
     aliases: BTreeMap<Place, Place>,
 }
 
@@ -37,12 +50,15 @@ impl Places {
         let parse = |code: &str| code.parse::<Place>().map_err(|error| TableError::row(TABLE, code, error.to_string()));
         let countries = countries.split_whitespace().map(parse).collect::<Result<BTreeSet<_>, _>>()?;
         let split = |(country, codes): (Place, String)| {
-            (country, codes.split_whitespace().map(str::to_owned).collect::<BTreeSet<_>>())
+            (country.to_string(), codes.split_whitespace().map(str::to_owned).collect::<BTreeSet<_>>())
         };
+        if let Some(country) = subdivisions.keys().find(|country| !countries.contains(*country)) {
+            return Err(TableError::row(TABLE, country.as_str(), "subdivisions of a country that is not listed"));
+        }
         let subdivisions: BTreeMap<_, _> = subdivisions.into_iter().map(split).collect();
         let places = Self { provenance, countries, subdivisions, aliases };
-        if let Some(country) = places.subdivisions.keys().find(|country| !places.countries.contains(*country)) {
-            return Err(TableError::row(TABLE, country.as_str(), "subdivisions of a country that is not listed"));
+        if let Some(country) = places.aliases.keys().find(|place| !is_subdivision(place)) {
+            return Err(TableError::row(TABLE, country.as_str(), "only a subdivision has an alias"));
         }
         match places.aliases.values().find(|country| !places.countries.contains(*country)) {
             Some(country) => Err(TableError::row(TABLE, country.as_str(), "an alias of a country that is not listed")),
@@ -55,13 +71,10 @@ impl Places {
     pub fn knows(&self, place: &Place) -> bool {
         match place.as_str().split_once('-') {
             None => self.countries.contains(place),
-            Some((country, part)) => {
-                let of = |(known, _): &(&Place, &BTreeSet<String>)| known.as_str() == country;
-                match self.subdivisions.iter().find(of) {
-                    Some((_, parts)) => parts.contains(part) || self.aliases.contains_key(place),
-                    None => self.countries.iter().any(|known| known.as_str() == country),
-                }
-            }
+            Some((country, part)) => match self.subdivisions.get(country) {
+                Some(parts) => parts.contains(part) || self.aliases.contains_key(place),
+                None => self.countries.iter().any(|known| known.as_str() == country),
+            },
         }
     }
 
@@ -77,11 +90,15 @@ impl Places {
     /// The country's own code of a place that ISO 3166-2 lists as a subdivision of another one.
     #[must_use]
     pub fn canonical<'p>(&'p self, place: &'p Place) -> &'p Place {
-        self.aliases.get(place).unwrap_or(place)
+        if is_subdivision(place) { self.aliases.get(place).unwrap_or(place) } else { place }
     }
 
     /// Every country's code.
     pub fn countries(&self) -> impl Iterator<Item = &Place> {
         self.countries.iter()
     }
+}
+
+fn is_subdivision(place: &Place) -> bool {
+    place.as_str() != place.country()
 }

@@ -29,7 +29,7 @@ fn fault(statements: Vec<Statement<BTreeSet<String>>>) -> Fault {
 fn a_statement_holds_from_its_first_instant_until_before_its_last() {
     let validity = from_until(Some("2026-11-22"), Some("2026-11-23"));
     let claim = Claim::of(Statement { validity, ..said("DE") });
-    let of = |instant| claim.resolve(at(instant)).map(|resolved| resolved.until);
+    let of = |instant| claim.resolve(at(instant)).map(|_| claim.changes(at(instant)));
     assert_eq!(of("2026-11-21T23:59:59.999Z"), Err(Fault::NotYet(Some(at("2026-11-22")))));
     assert_eq!(of("2026-11-22"), Ok(Some(at("2026-11-23"))));
     assert_eq!(of("2026-11-22T23:59:59.999Z"), Ok(Some(at("2026-11-23"))));
@@ -42,7 +42,9 @@ fn a_statement_does_not_hold_before_it_was_made_nor_once_it_was_taken_back() {
     assert_eq!(made.resolve(at("2026-11-21")).unwrap_err(), Fault::NotYet(Some(at("2026-11-22"))));
     assert!(made.resolve(at("2026-11-22")).is_ok());
     let back = Claim::of(Statement { revoked_at: Some(at("2026-11-22")), ..said("DE") });
-    assert_eq!(back.resolve(at("2026-11-21")).unwrap().until, Some(at("2026-11-22")));
+    assert!(back.resolve(at("2026-11-21")).is_ok());
+    assert_eq!(back.changes(at("2026-11-21")), Some(at("2026-11-22")));
+    assert_eq!(back.changes(at("2026-11-22")), None);
     assert_eq!(back.resolve(at("2026-11-22")).unwrap_err(), Fault::Revoked);
 }
 
@@ -66,9 +68,9 @@ fn live_statements_count_together_and_the_answer_ends_when_one_of_them_changes()
     let begins = Statement { validity: from_until(Some("2026-12-01"), None), ..by("a", "FR") };
     let claim = Claim::new(vec![ends, begins, by("b", "US")]).unwrap();
     let now = claim.resolve(at("2026-11-22")).unwrap();
-    assert_eq!((now.value.len(), now.until), (2, Some(at("2026-12-01"))));
+    assert_eq!((now.len(), claim.changes(at("2026-11-22"))), (2, Some(at("2026-12-01"))));
     let later = claim.resolve(at("2026-12-01")).unwrap();
-    assert_eq!((later.value.len(), later.until), (3, Some(at("2027-01-01"))));
+    assert_eq!((later.len(), claim.changes(at("2026-12-01"))), (3, Some(at("2027-01-01"))));
 }
 
 #[test]
@@ -77,7 +79,7 @@ fn statements_that_cannot_be_joined_contradict_each_other_while_both_are_live() 
     let other = Statement { issuer: Some("a".into()), validity: from_until(None, Some("2027-01-01")), ..of("b") };
     let claim = Claim::new(vec![of("a"), other]).unwrap();
     assert_eq!(claim.resolve(at("2026-11-22")).unwrap_err(), Fault::Conflict);
-    assert_eq!(*claim.resolve(at("2027-01-01")).unwrap().value, "a");
+    assert_eq!(*claim.resolve(at("2027-01-01")).unwrap(), "a");
 }
 
 #[test]

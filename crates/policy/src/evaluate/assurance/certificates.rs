@@ -2,30 +2,56 @@
 //! is shown (VOCABULARY D15).
 
 use std::collections::BTreeSet;
+use std::fmt::{self, Display};
 use std::time::Duration;
 
-use comity_types::{Place, Timestamp};
+use comity_types::{ModelName, Place, Timestamp};
 
-use crate::evaluate::Question;
-use crate::evaluate::findings::{Doubt, Field, Findings, Truth, joined};
+use crate::evaluate::facet::{Demand, Facet, OfDemand};
+use crate::evaluate::findings::{Field, Findings, Joined};
+use crate::evaluate::truth::{Doubt, Truth};
 use crate::requirements::RequiredCertification;
 use crate::tables::blocs::Reach;
-use crate::tables::certifications::CertificationScheme;
-use crate::terms::Certification;
-use crate::{Offer, ReasonCode};
+use crate::tables::certifications::{CertificationScheme, Edition};
+use crate::terms::{Certification, Certifications};
+use crate::{Claim, Offer, Organisation, ReasonCode, Side};
 
 const PATH: &str = "terms.certifications";
 const DAY: Duration = Duration::from_hours(24);
 
-pub(super) fn check(question: &Question<'_>, findings: &mut Findings<'_>) {
-    let demanded = &question.request.requirements.required_certifications;
-    if demanded.is_empty() {
-        return;
+/// Certificates that a caller asks for.
+pub(crate) struct Certificates;
+
+/// What is held, and what it has to cover.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Held<'a> {
+    certifications: Option<&'a Claim<Certifications>>,
+    model: &'a ModelName,
+    processing_locations: Option<&'a Claim<BTreeSet<Place>>>,
+}
+
+impl Facet for Certificates {
+    const SIDE: Side = Side::Caller;
+    type Facts<'a> = Held<'a>;
+    type Part = OfDemand;
+
+    fn facts<'a>(offer: &'a Offer, _: &'a Organisation) -> Self::Facts<'a> {
+        Held {
+            certifications: offer.terms.as_ref().and_then(|terms| terms.certifications.as_ref()),
+            model: &offer.model,
+            processing_locations: offer.processing_locations.as_ref(),
+        }
     }
-    let claim = question.offer.terms.as_ref().and_then(|terms| terms.certifications.as_ref());
-    let Some(held) = findings.value("certifications", claim) else { return };
-    for required in demanded {
-        check_one(required, &held.0, question.offer, findings);
+
+    fn is_asked(asked: &Demand<'_>) -> bool {
+        !asked.requirements.required_certifications.is_empty()
+    }
+
+    fn check(facts: &Self::Facts<'_>, asked: &Demand<'_>, findings: &mut Findings<'_>) {
+        let Some(held) = findings.value(&"certifications", facts.certifications) else { return };
+        for required in &asked.requirements.required_certifications {
+            check_one(required, &held.0, facts, findings);
+        }
     }
 }
 
@@ -44,40 +70,30 @@ struct Opinion {
 fn check_one(
     required: &RequiredCertification,
     held: &BTreeSet<Certification>,
-    offer: &Offer,
+    facts: &Held<'_>,
     findings: &mut Findings<'_>,
 ) {
     let Some(scheme) = findings.tables.certifications.get(&required.scheme) else {
-        return findings.doubt(PATH, Doubt::unrecognised(&required.scheme));
+        return findings.doubt(&PATH, Doubt::unrecognised(&required.scheme));
     };
     if let Some(level) = required.level.as_ref().filter(|level| scheme.rank(level).is_none()) {
-        return findings.doubt(PATH, Doubt::unrecognised(level));
+        return findings.doubt(&PATH, Doubt::unrecognised(level));
     }
     let of_scheme = held.iter().filter(|one| one.scheme == required.scheme);
-    let opinions: Vec<_> = of_scheme.map(|one| opinion(one, required, scheme, offer, findings)).collect();
+    let opinions: Vec<_> = of_scheme.map(|one| opinion(one, required, scheme, facts, findings)).collect();
     // The one that holds longest, so that the verdict does.
     let millis = |at: Option<Timestamp>| at.map_or(i64::MAX, Timestamp::as_millis);
     let passing = opinions.iter().filter(|opinion| opinion.faults.is_empty());
     if let Some(best) = passing.max_by_key(|opinion| millis(opinion.until)) {
         return findings.expires(best.until);
     }
-    let expected = describe(required);
+    let expected = Described(required);
     match opinions.into_iter().min_by_key(|opinion| opinion.faults.len()) {
         None => {
-            let field = Field { path: PATH, expected: &expected, actual: "none" };
+            let field = Field { path: &PATH, expected: &expected, actual: &"none" };
             findings.reject(ReasonCode::CertificationMissing, &required.scheme, field);
         }
-        Some(nearest) => {
-            for fault in nearest.faults {
-                match fault {
-                    Fault::Open(doubt) => findings.doubt(PATH, doubt),
-                    Fault::Wrong(code, actual) => {
-                        let field = Field { path: PATH, expected: &expected, actual: &actual };
-                        findings.reject(code, &required.scheme, field);
-                    }
-                }
-            }
-        }
+        Some(nearest) => nearest.explain(required, &expected, findings),
     }
 }
 
@@ -85,20 +101,38 @@ fn opinion(
     one: &Certification,
     required: &RequiredCertification,
     scheme: &CertificationScheme,
-    offer: &Offer,
+    facts: &Held<'_>,
     findings: &mut Findings<'_>,
 ) -> Opinion {
     let mut opinion = Opinion { faults: Vec::new(), until: None };
-    check_time(one, required, scheme, findings.as_of, &mut opinion);
-    check_edition(one, required, scheme, findings.as_of, &mut opinion);
+    check_time(one, required, scheme, findings, &mut opinion);
+    check_edition(one, required, scheme, findings, &mut opinion);
     check_level(one, required, scheme, &mut opinion);
-    check_scope(one, offer, findings, &mut opinion);
+    check_scope(one, facts, findings, &mut opinion);
     opinion
 }
 
 impl Opinion {
     fn wrong(&mut self, code: ReasonCode, actual: impl Into<String>) {
         self.faults.push(Fault::Wrong(code, actual.into()));
+    }
+
+    fn open(&mut self, doubt: Doubt) {
+        self.faults.push(Fault::Open(doubt));
+    }
+
+    /// What is wrong with it; what is open besides need not be stated, since that would not help.
+    fn explain(self, required: &RequiredCertification, expected: &dyn Display, findings: &mut Findings<'_>) {
+        let is_wrong = self.faults.iter().any(|fault| matches!(fault, Fault::Wrong(..)));
+        for fault in self.faults {
+            match fault {
+                Fault::Open(_) if is_wrong => {}
+                Fault::Open(doubt) => findings.doubt(&PATH, doubt),
+                Fault::Wrong(code, actual) => {
+                    findings.reject(code, &required.scheme, Field { path: &PATH, expected, actual: &actual });
+                }
+            }
+        }
     }
 
     fn holds_until(&mut self, at: Option<Timestamp>) {
@@ -111,9 +145,12 @@ fn check_time(
     one: &Certification,
     required: &RequiredCertification,
     scheme: &CertificationScheme,
-    as_of: Timestamp,
+    findings: &mut Findings<'_>,
     opinion: &mut Opinion,
 ) {
+    let as_of = findings.as_of;
+    findings.changes(one.issued);
+    findings.changes(one.expires);
     if let Some(issued) = one.issued.filter(|issued| *issued > as_of) {
         opinion.wrong(ReasonCode::CertificationMissing, format!("issued {issued}"));
     }
@@ -126,47 +163,72 @@ fn check_time(
     if let Some(end) = one.period_end {
         let most = required.max_age_days.unwrap_or(scheme.max_age_days);
         let too_old = end.plus(DAY.saturating_mul(most)).plus(DAY);
+        findings.changes(Some(too_old));
         if as_of >= too_old {
             opinion.wrong(ReasonCode::CertificationExpired, format!("its period ended {end}"));
         }
         opinion.holds_until(Some(too_old));
     }
     if one.expires.is_none() && one.period_end.is_none() {
-        opinion.faults.push(Fault::Open(Doubt::missing(format!("certifications.{}.expires", one.scheme))));
+        opinion.open(Doubt::missing(format_args!("certifications.{}.expires", one.scheme)));
     }
 }
 
+/// Of an edition that the requirement accepts, and that is not withdrawn for it. One that is not stated may be any.
 fn check_edition(
     one: &Certification,
     required: &RequiredCertification,
     scheme: &CertificationScheme,
-    as_of: Timestamp,
+    findings: &mut Findings<'_>,
     opinion: &mut Opinion,
 ) {
-    let name = one.edition.as_deref();
-    if !required.editions.is_empty() {
-        match name {
-            None => opinion.faults.push(Fault::Open(Doubt::missing(format!("certifications.{}.edition", one.scheme)))),
-            Some(name) if !required.editions.contains(name) => {
-                opinion.wrong(ReasonCode::CertificationEditionWithdrawn, format!("edition {name}"));
-            }
-            Some(_) => {}
+    let missing = || Doubt::missing(format_args!("certifications.{}.edition", one.scheme));
+    let Some(name) = one.edition.as_deref() else {
+        let mut fates: Vec<_> = scheme.editions.iter().map(|row| fate(row, one, findings, opinion)).collect();
+        fates.retain(|fate| *fate != Fate::Counts);
+        if !required.editions.is_empty() || !fates.is_empty() {
+            opinion.open(missing());
+        }
+        return;
+    };
+    if !required.editions.is_empty() && !required.editions.contains(name) {
+        opinion.wrong(ReasonCode::CertificationEditionWithdrawn, format!("edition {name}"));
+    }
+    match scheme.edition(name).map_or(Fate::Counts, |row| fate(row, one, findings, opinion)) {
+        Fate::Counts => {}
+        Fate::Withdrawn(why) => {
+            opinion.wrong(ReasonCode::CertificationEditionWithdrawn, format!("edition {name} {why}"));
+        }
+        Fate::DependsOnStart => {
+            opinion.open(Doubt::missing(format_args!("certifications.{}.period_start", one.scheme)));
         }
     }
-    let Some(row) = name.and_then(|name| scheme.edition(name)) else { return };
+}
+
+/// What became of a certificate, if it is of an edition.
+#[derive(PartialEq, Eq)]
+enum Fate {
+    Counts,
+    Withdrawn(String),
+    /// On when the period of the report began, which is not stated.
+    DependsOnStart,
+}
+
+fn fate(row: &Edition, one: &Certification, findings: &mut Findings<'_>, opinion: &mut Opinion) -> Fate {
     if let Some(from) = row.withdrawn_from {
-        if from <= as_of {
-            opinion.wrong(ReasonCode::CertificationEditionWithdrawn, format!("edition {} ended {from}", row.edition));
+        findings.changes(Some(from));
+        if from <= findings.as_of {
+            return Fate::Withdrawn(format!("ended {from}"));
         }
         opinion.holds_until(Some(from));
     }
-    if let Some(before) = row.periods_before
-        && one.period_start.or(one.period_end).is_some_and(|start| start >= before)
-    {
-        opinion.wrong(
-            ReasonCode::CertificationEditionWithdrawn,
-            format!("edition {} for a period after {before}", row.edition),
-        );
+    let Some(before) = row.periods_before else { return Fate::Counts };
+    match one.period_start {
+        Some(start) if start >= before => Fate::Withdrawn(format!("for a period after {before}")),
+        Some(_) => Fate::Counts,
+        // It began before it ended, and before anybody could report on it.
+        None if [one.period_end, one.issued].into_iter().flatten().any(|later| later < before) => Fate::Counts,
+        None => Fate::DependsOnStart,
     }
 }
 
@@ -178,8 +240,8 @@ fn check_level(
 ) {
     let Some(least) = required.level.as_ref().and_then(|level| scheme.rank(level)) else { return };
     match one.level.as_ref().map(|level| (level, scheme.rank(level))) {
-        None => opinion.faults.push(Fault::Open(Doubt::missing(format!("certifications.{}.level", one.scheme)))),
-        Some((level, None)) => opinion.faults.push(Fault::Open(Doubt::unrecognised(level))),
+        None => opinion.open(Doubt::missing(format_args!("certifications.{}.level", one.scheme))),
+        Some((level, None)) => opinion.open(Doubt::unrecognised(level)),
         Some((level, Some(found))) if found < least => {
             opinion.wrong(ReasonCode::CertificationLevelTooLow, level.as_str());
         }
@@ -188,29 +250,42 @@ fn check_level(
 }
 
 /// Covers the model, and every place where it may run.
-fn check_scope(one: &Certification, offer: &Offer, findings: &mut Findings<'_>, opinion: &mut Opinion) {
-    if !one.scope_services.is_empty() && !one.scope_services.contains(offer.model.as_str()) {
-        opinion.wrong(ReasonCode::CertificationScopeMismatch, format!("covers {}", joined(&one.scope_services)));
+fn check_scope(one: &Certification, facts: &Held<'_>, findings: &mut Findings<'_>, opinion: &mut Opinion) {
+    if !one.scope_services.is_empty() && !one.scope_services.contains(facts.model.as_str()) {
+        opinion.wrong(ReasonCode::CertificationScopeMismatch, format!("covers {}", Joined(&one.scope_services)));
     }
     if one.scope_sites.is_empty() {
         return;
     }
     let sites = one.scope_sites.iter().cloned().map(Into::into).collect();
-    match findings.look("processing_locations", offer.processing_locations.as_ref()) {
-        Err(doubt) => opinion.faults.push(Fault::Open(doubt)),
+    const PATH: &str = "processing_locations";
+    match findings.look(&PATH, facts.processing_locations) {
+        Err(doubt) => opinion.open(doubt),
+        Ok(places) if places.is_empty() => opinion.open(Doubt::missing(PATH)),
         Ok(places) => {
-            let uncovered = |place: &&Place| findings.is_in(place, &sites, Reach::Within, None) != Truth::Yes;
-            let uncovered: Vec<_> = places.iter().filter(uncovered).cloned().collect();
-            if let Some(place) = uncovered.first() {
+            let mut uncovered = None;
+            for place in places.iter() {
+                match findings.is_in(place, &sites, Reach::Within, None) {
+                    Truth::Yes => {}
+                    Truth::No => uncovered = uncovered.or(Some(place)),
+                    Truth::Unknown(doubts) => doubts.into_iter().for_each(|doubt| opinion.open(doubt)),
+                }
+            }
+            if let Some(place) = uncovered {
                 opinion.wrong(ReasonCode::CertificationScopeMismatch, format!("does not cover {place}"));
             }
         }
     }
 }
 
-fn describe(required: &RequiredCertification) -> String {
-    match &required.level {
-        Some(level) => format!("{}, {level} or higher", required.scheme),
-        None => required.scheme.clone(),
+/// What is asked for, for people.
+struct Described<'a>(&'a RequiredCertification);
+
+impl Display for Described<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0.level {
+            Some(level) => write!(f, "{}, {level} or higher", self.0.scheme),
+            None => f.write_str(&self.0.scheme),
+        }
     }
 }

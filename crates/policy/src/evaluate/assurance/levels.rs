@@ -1,19 +1,60 @@
 //! How far somebody has to stand behind a claim, by its path (VOCABULARY D16).
 
+use std::hash::Hash;
+
 use crate::claim::{Appraisal, Assurance, Claim, Merge};
-use crate::evaluate::Question;
-use crate::evaluate::findings::{Doubt, Field, Findings};
-use crate::{Offer, Organisation, ReasonCode};
+use crate::evaluate::facet::{Demand, Facet, OfDemand};
+use crate::evaluate::findings::{Field, Findings};
+use crate::evaluate::truth::Doubt;
+use crate::{Offer, Organisation, ReasonCode, Side};
 
 /// Claims that hardware can attest. No quote shows a seat, an owner, a place or a contract.
 const ATTESTABLE: [&str; 3] = ["model_digest", "runtime", "content_logging"];
 
-pub(super) fn check(question: &Question<'_>, findings: &mut Findings<'_>) {
-    for (path, least) in &question.request.requirements.min_assurance {
-        let level = Level { path, least: *least };
-        match path.strip_prefix("operator.") {
-            Some(field) => level.of_organisation(field, question.operator, findings),
-            None => level.of_offer(question.offer, findings),
+/// How far somebody has to stand behind claims.
+pub(crate) struct Levels;
+
+/// Every claim may be asked about, so that no two offers are the same.
+#[derive(Clone, Copy)]
+pub(crate) struct Everything<'a> {
+    offer: &'a Offer,
+    operator: &'a Organisation,
+}
+
+impl PartialEq for Everything<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self.offer, other.offer) && std::ptr::eq(self.operator, other.operator)
+    }
+}
+
+impl Eq for Everything<'_> {}
+
+impl Hash for Everything<'_> {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        (&self.offer.node, &self.offer.id).hash(state);
+    }
+}
+
+impl Facet for Levels {
+    const SIDE: Side = Side::Caller;
+    type Facts<'a> = Everything<'a>;
+    type Part = OfDemand;
+
+    fn facts<'a>(offer: &'a Offer, operator: &'a Organisation) -> Self::Facts<'a> {
+        Everything { offer, operator }
+    }
+
+    fn is_asked(asked: &Demand<'_>) -> bool {
+        !asked.requirements.min_assurance.is_empty()
+    }
+
+    fn check(facts: &Self::Facts<'_>, asked: &Demand<'_>, findings: &mut Findings<'_>) {
+        for (path, least) in &asked.requirements.min_assurance {
+            let level = Level { path, least: *least };
+            match path.strip_prefix("operator.") {
+                Some(field) => level.of_organisation(field, facts.operator, findings),
+                None => level.of_offer(facts.offer, findings),
+            }
         }
     }
 }
@@ -79,7 +120,7 @@ impl Level<'_> {
             "content_logging" => self.claim(terms.and_then(|terms| terms.content_logging.as_ref()), findings),
             "transfer_basis" => self.claim(terms.and_then(|terms| terms.transfer_basis.as_ref()), findings),
             "certifications" => self.claim(terms.and_then(|terms| terms.certifications.as_ref()), findings),
-            _ => findings.doubt("min_assurance", Doubt::unrecognised(self.path)),
+            _ => findings.doubt(&"min_assurance", Doubt::unrecognised(self.path)),
         }
     }
 
@@ -97,14 +138,14 @@ impl Level<'_> {
             "monthly_active_users" => self.claim(facts.monthly_active_users.as_ref(), findings),
             "dpf_participation" => self.claim(facts.dpf_participation.as_ref(), findings),
             "commercial_organisation" => self.claim(facts.commercial_organisation.as_ref(), findings),
-            _ => findings.doubt("min_assurance", Doubt::unrecognised(self.path)),
+            _ => findings.doubt(&"min_assurance", Doubt::unrecognised(self.path)),
         }
     }
 
     /// The level of a value is the highest among the live statements that say just that. A value that nobody states
     /// as it stands, because it was put together from several, has the lowest.
     fn claim<T: Merge>(&self, claim: Option<&Claim<T>>, findings: &mut Findings<'_>) {
-        let Some(value) = findings.value(self.path, claim) else { return };
+        let Some(value) = findings.value(&self.path, claim) else { return };
         let Some(claim) = claim else { return };
         let (tables, as_of) = (findings.tables, findings.as_of);
         let attestable = ATTESTABLE.contains(&self.path);
@@ -115,7 +156,7 @@ impl Level<'_> {
             return;
         }
         let claims = claim.saying(&value, as_of).filter(|statement| statement.assurance >= self.least);
-        let field = Field { path: self.path, expected: self.least.as_str(), actual: found.as_str() };
+        let field = Field { path: &self.path, expected: &self.least.as_str(), actual: &found.as_str() };
         let codes: Vec<_> = claims
             .map(|one| match (one.assurance, one.appraisal) {
                 (Assurance::Attested, _) if !attestable => ReasonCode::AssuranceTooLow,

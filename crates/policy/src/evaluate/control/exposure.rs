@@ -5,130 +5,198 @@
 
 use std::collections::BTreeSet;
 
-use comity_types::Place;
 use comity_types::time::Phase;
+use comity_types::{Place, PlaceOrBloc};
 
-use super::control_of;
-use crate::ReasonCode;
+use super::{Control, control_of, undetermined};
 use crate::claim::Assurance;
-use crate::evaluate::Question;
-use crate::evaluate::findings::{Doubt, Field, Findings, Party};
+use crate::evaluate::facet::{Demand, Facet, OfDemand, Whole};
+use crate::evaluate::findings::{Field, Findings};
+use crate::evaluate::truth::{Doubt, Party, Truth};
 use crate::offer::SubProcessor;
 use crate::requirements::NoExposure;
+use crate::tables::blocs::Reach;
 use crate::tables::regimes::{Nexus, Regime};
+use crate::{Claim, Offer, Organisation, ReasonCode, Side};
 
-pub(super) fn check(question: &Question<'_>, findings: &mut Findings<'_>) {
-    for freedom in &question.request.requirements.no_exposure {
-        let Some(regime) = findings.tables.regimes.get(&freedom.regime) else {
-            findings.doubt("no_exposure", Doubt::unrecognised(&freedom.regime));
+/// Whether a law reaches the operator.
+pub(crate) struct OperatorExposure;
+
+impl Facet for OperatorExposure {
+    const SIDE: Side = Side::Caller;
+    type Facts<'a> = (Whole<'a>, Option<&'a Claim<String>>);
+    type Part = OfDemand;
+
+    fn facts<'a>(offer: &'a Offer, operator: &'a Organisation) -> Self::Facts<'a> {
+        (Whole(operator), offer.runtime.as_ref())
+    }
+
+    fn is_asked(asked: &Demand<'_>) -> bool {
+        !asked.requirements.no_exposure.is_empty()
+    }
+
+    fn check((operator, runtime): &Self::Facts<'_>, asked: &Demand<'_>, findings: &mut Findings<'_>) {
+        for_each_regime(asked, *runtime, findings, |regime, findings| {
+            check_operator(regime, Party::operator(operator.0), findings);
+        });
+    }
+}
+
+/// Whether a law reaches a sub-processor that can read content.
+pub(crate) struct SubProcessorExposure;
+
+impl Facet for SubProcessorExposure {
+    const SIDE: Side = Side::Caller;
+    type Facts<'a> = (Option<&'a Claim<BTreeSet<SubProcessor>>>, Option<&'a Claim<String>>);
+    type Part = OfDemand;
+
+    fn facts<'a>(offer: &'a Offer, _: &'a Organisation) -> Self::Facts<'a> {
+        (offer.sub_processors.as_ref(), offer.runtime.as_ref())
+    }
+
+    fn is_asked(asked: &Demand<'_>) -> bool {
+        !asked.requirements.no_exposure.is_empty()
+    }
+
+    fn check((sub_processors, runtime): &Self::Facts<'_>, asked: &Demand<'_>, findings: &mut Findings<'_>) {
+        for_each_regime(asked, *runtime, findings, |regime, findings| {
+            check_sub_processors(regime, *sub_processors, findings);
+        });
+    }
+}
+
+/// Every law that the caller wants to be free from, that is in force, and that no attested runtime keeps out.
+fn for_each_regime<'t>(
+    asked: &Demand<'_>,
+    runtime: Option<&Claim<String>>,
+    findings: &mut Findings<'t>,
+    mut check: impl FnMut(&Regime, &mut Findings<'t>),
+) {
+    let tables = findings.tables;
+    for freedom in &asked.requirements.no_exposure {
+        let Some(regime) = tables.regimes.get(&freedom.regime) else {
+            findings.doubt(&"no_exposure", Doubt::unrecognised(&freedom.regime));
             continue;
         };
-        if is_in_force(regime, findings) && !is_shielded(freedom, question, findings) {
-            check_operator(regime, question.operator(), findings);
-            check_sub_processors(regime, question, findings);
+        if is_in_force(regime, findings) && !is_shielded(freedom, runtime, findings) {
+            check(regime, findings);
         }
     }
 }
 
 fn is_in_force(regime: &Regime, findings: &mut Findings<'_>) -> bool {
-    let phases: Vec<_> = regime.in_force.iter().map(|interval| (interval, interval.phase(findings.as_of))).collect();
-    let now = phases.iter().any(|(_, phase)| *phase == Phase::Within);
+    let (mut now, mut begins) = (false, None);
+    for interval in &regime.in_force {
+        match findings.phase(interval) {
+            Phase::Within => now = true,
+            Phase::Before => begins = [begins, interval.from].into_iter().flatten().min(),
+            Phase::After => {}
+        }
+    }
     if !now {
         // A yes today ends when the law begins.
-        let begins =
-            phases.iter().filter(|(_, phase)| *phase == Phase::Before).filter_map(|(interval, _)| interval.from);
-        findings.expires(begins.min());
+        findings.expires(begins);
     }
     now
 }
 
 /// True if hardware attests, and its verifier affirms, a runtime that the caller trusts to keep everybody out.
-fn is_shielded(freedom: &NoExposure, question: &Question<'_>, findings: &mut Findings<'_>) -> bool {
+fn is_shielded(freedom: &NoExposure, claim: Option<&Claim<String>>, findings: &mut Findings<'_>) -> bool {
     if freedom.accept_attested_runtimes.is_empty() {
         return false;
     }
-    let Ok(runtime) = findings.look("runtime", question.offer.runtime.as_ref()) else { return false };
-    let Some(claim) = question.offer.runtime.as_ref().filter(|_| freedom.accept_attested_runtimes.contains(&*runtime))
-    else {
-        return false;
-    };
+    let Ok(runtime) = findings.look(&"runtime", claim) else { return false };
+    let Some(claim) = claim.filter(|_| freedom.accept_attested_runtimes.contains(&*runtime)) else { return false };
     let tables = findings.tables;
     let trusts = |issuer: &str, level| tables.issuers.trusts(issuer, level);
     claim.saying(&runtime, findings.as_of).any(|statement| statement.level(true, trusts) == Assurance::Attested)
 }
 
-/// What is asked of one party: a place of it, or why there is none.
+/// What is asked of one party: the places by which a law may reach it.
 struct Reached<'a> {
     role: &'a str,
-    places: BTreeSet<Place>,
-    open: Vec<Doubt>,
+    /// Each with the fact that states it.
+    places: Vec<(&'static str, Place)>,
+    /// Of those who may control it, and may not.
+    possible: Vec<Place>,
+    open: Vec<(&'static str, Doubt)>,
 }
 
-impl Reached<'_> {
+impl<'a> Reached<'a> {
+    const fn new(role: &'a str) -> Self {
+        Self { role, places: Vec::new(), possible: Vec::new(), open: Vec::new() }
+    }
+
     /// One place within the regime settles it; without one, every fact that is not stated leaves it open.
-    fn conclude(self, regime: &Regime, findings: &mut Findings<'_>) {
-        let hit = |place: &&Place| {
-            let place = findings.tables.places.canonical(place);
-            regime.places.iter().any(|of_law| place.is_within(of_law.as_str()) || of_law.is_within(place.as_str()))
-        };
-        let subject = format!("{},{}", regime.id, self.role);
-        if let Some(place) = self.places.iter().find(hit) {
-            let path = format!("{}.seat", self.role);
-            let expected = format!("nobody within reach of {}", regime.id);
-            let field = Field { path: &path, expected: &expected, actual: place.as_str() };
-            findings.reject_by(ReasonCode::CompelledAccessExposure, subject, field, &regime.id);
-        } else {
-            for doubt in self.open {
-                let path =
-                    if doubt.subject.is_empty() { format!("{}.ownership", self.role) } else { doubt.subject.clone() };
-                findings.doubt(&path, doubt);
+    fn conclude(mut self, regime: &Regime, findings: &mut Findings<'_>) {
+        let law: BTreeSet<PlaceOrBloc> = regime.places.iter().cloned().map(Into::into).collect();
+        for (fact, place) in std::mem::take(&mut self.places) {
+            match findings.is_in(&place, &law, Reach::Overlap, None) {
+                Truth::Yes => return self.reject(fact, &place, regime, findings),
+                Truth::No => {}
+                Truth::Unknown(doubts) => self.open.extend(doubts.into_iter().map(|doubt| (fact, doubt))),
             }
         }
+        let is_outside = |place: &Place| findings.is_in(place, &law, Reach::Overlap, None) == Truth::No;
+        if !self.possible.iter().all(is_outside) {
+            self.open.push(("ownership", undetermined(ReasonCode::OwnershipUndetermined)));
+        }
+        for (fact, doubt) in self.open {
+            findings.doubt(&format_args!("{}.{fact}", self.role), doubt);
+        }
+    }
+
+    fn reject(&self, fact: &str, place: &Place, regime: &Regime, findings: &mut Findings<'_>) {
+        let (path, expected) =
+            (format_args!("{}.{fact}", self.role), format_args!("nobody within reach of {}", regime.id));
+        let field = Field { path: &path, expected: &expected, actual: place };
+        let subject = format_args!("{},{}", regime.id, self.role);
+        findings.reject_by(ReasonCode::CompelledAccessExposure, subject, field, &regime.id);
     }
 }
 
 fn check_operator(regime: &Regime, operator: Party<'_>, findings: &mut Findings<'_>) {
     let facts = operator.organisation;
-    let mut reached = Reached { role: operator.role, places: BTreeSet::new(), open: Vec::new() };
+    let mut reached = Reached::new(operator.role);
     let singles = [
         (Nexus::Seat, "seat", &facts.seat),
         (Nexus::PrincipalPlaceOfBusiness, "principal_place_of_business", &facts.principal_place_of_business),
     ];
-    for (nexus, field, claim) in singles {
-        if regime.nexus.contains(&nexus) {
-            match findings.look(&operator.path(field), claim.as_ref()) {
-                Ok(place) => drop(reached.places.insert(place.into_owned())),
-                Err(doubt) => reached.open.push(doubt),
-            }
+    for (_, fact, claim) in singles.into_iter().filter(|(nexus, ..)| regime.nexus.contains(nexus)) {
+        match findings.look(&operator.path(fact), claim.as_ref()) {
+            Ok(place) => reached.places.push((fact, place.into_owned())),
+            Err(doubt) => reached.open.push((fact, doubt)),
         }
     }
     if regime.nexus.contains(&Nexus::Establishment) {
-        match findings.look(&operator.path("establishments"), facts.establishments.as_ref()) {
-            Ok(places) => reached.places.extend(places.iter().cloned()),
-            Err(doubt) => reached.open.push(doubt),
+        const FACT: &str = "establishments";
+        match findings.look(&operator.path(FACT), facts.establishments.as_ref()) {
+            Ok(places) => reached.places.extend(places.iter().cloned().map(|place| (FACT, place))),
+            Err(doubt) => reached.open.push((FACT, doubt)),
         }
     }
     if regime.nexus.contains(&Nexus::Controller) {
-        let control = control_of(operator, ReasonCode::OwnershipUndetermined, findings);
-        reached.places.extend(control.places.into_iter().map(|(place, _)| place));
-        reached.open.extend(control.open);
+        let Control { certain, possible, open } = control_of(operator, ReasonCode::OwnershipUndetermined, findings);
+        reached.places.extend(certain.into_iter().map(|seat| (seat.field, seat.place)));
+        reached.possible.extend(possible.into_iter().map(|seat| seat.place));
+        reached.open.extend(open);
     }
     reached.conclude(regime, findings);
 }
 
-fn check_sub_processors(regime: &Regime, question: &Question<'_>, findings: &mut Findings<'_>) {
-    let Some(all) = findings.value("sub_processors", question.offer.sub_processors.as_ref()) else { return };
+fn check_sub_processors(regime: &Regime, claim: Option<&Claim<BTreeSet<SubProcessor>>>, findings: &mut Findings<'_>) {
+    let Some(all) = findings.value(&"sub_processors", claim) else { return };
     for one in all.iter().filter(|one| one.content_access) {
         of_sub_processor(one, regime).conclude(regime, findings);
     }
 }
 
 fn of_sub_processor<'a>(one: &'a SubProcessor, regime: &Regime) -> Reached<'a> {
-    let mut reached = Reached { role: &one.id, places: BTreeSet::new(), open: Vec::new() };
+    let mut reached = Reached::new(&one.id);
     let asks = |nexus| regime.nexus.contains(&nexus);
-    let mut note = |field: &str, places: Option<Vec<Place>>| match places {
-        Some(places) => reached.places.extend(places),
-        None => reached.open.push(Doubt::missing(format!("{}.{field}", one.id))),
+    let mut note = |fact: &'static str, places: Option<Vec<Place>>| match places {
+        Some(places) => reached.places.extend(places.into_iter().map(|place| (fact, place))),
+        None => reached.open.push((fact, Doubt::missing(format_args!("{}.{fact}", one.id)))),
     };
     if asks(Nexus::Seat) {
         note("seat", one.seat.clone().map(|place| vec![place]));

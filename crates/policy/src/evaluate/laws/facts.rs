@@ -101,7 +101,7 @@ pub(super) const OF_ORGANISATIONS: &[(&str, &[&str])] = &[
         &["[]", r#"[{"name":"C","seat":"US"}]"#, r#"[{"name":"C","seat":"CN"},{"name":"D","seat":"FR"}]"#],
     ),
     ("organisation_type", &[r#""governmental""#, r#""military""#, r#""commercial""#]),
-    ("sector", &[r#""O""#, r#""84""#, r#""84.22""#, r#""62""#]),
+    ("sector", &[r#""P""#, r#""84""#, r#""84.22""#, r#""62""#, r#""K""#, r#""W""#]),
     ("restricted_party_lists", &["[]", r#"["SDN"]"#, r#"["MEU","SDN"]"#]),
     (
         "monthly_active_users",
@@ -171,7 +171,7 @@ pub(super) const PLAIN: &[(&str, &[&str])] = &[
         &[r#"{"headquarters":true}"#, r#"{"seat":false}"#, r#"{"access_origin":false}"#],
     ),
     ("offer.terms.caller_rules.denied_organisation_types", &[r#"["military","governmental"]"#]),
-    ("offer.terms.caller_rules.denied_sectors", &[r#"["84","O"]"#]),
+    ("offer.terms.caller_rules.denied_sectors", &[r#"["84.2","P"]"#, r#"["84"]"#, r#"["62.1"]"#, r#"["W"]"#]),
     ("offer.terms.caller_rules.denied_lists", &[r#"["SDN"]"#]),
     ("offer.terms.caller_rules.min_terms_version", &["1", "3"]),
     (

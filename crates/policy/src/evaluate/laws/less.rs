@@ -84,8 +84,8 @@ fn statements(claim: Value) -> Vec<Value> {
 ///
 /// - Case 14 is free of exposure on its owners alone, and organisations may state who controls them without their
 ///   owners: `ownership` and `ultimate_controllers` stand in for each other as long as one of them is stated.
-/// - Case 32 has a caller of which nothing but the seat is stated: headquarters and principal place of business count
-///   for a statute where they are stated.
+/// - Case 32 has a caller of which nothing but the seat is stated: headquarters, principal place of business and
+///   establishments count for a statute where they are stated.
 pub(super) fn is_beyond_l2(before: &Read, after: &Read) -> bool {
     let lost_one = |before: &crate::Organisation, after: &crate::Organisation| {
         before.ownership.is_some()
@@ -93,7 +93,8 @@ pub(super) fn is_beyond_l2(before: &Read, after: &Read) -> bool {
             && after.ownership.is_some() != after.ultimate_controllers.is_some()
     };
     let lost_place = before.caller.headquarters.is_some() && after.caller.headquarters.is_none()
-        || before.caller.principal_place_of_business.is_some() && after.caller.principal_place_of_business.is_none();
+        || before.caller.principal_place_of_business.is_some() && after.caller.principal_place_of_business.is_none()
+        || before.caller.establishments.is_some() && after.caller.establishments.is_none();
     lost_one(&before.operator, &after.operator)
         || lost_one(&before.caller, &after.caller)
         || (lost_place && before.file.declared.ai_act_tags.iter().any(|tag| tag.contains(":A5-")))

@@ -17,7 +17,7 @@ use crate::tables::TableName;
 use crate::{Capability, Offer, Organisation, Request, Requirements, Tables};
 
 /// Days around which something changes: of blocs, of laws, of certificates, of the claims here.
-pub(super) const DAYS: [&str; 9] = [
+pub(crate) const DAYS: [&str; 9] = [
     "2020-01-31",
     "2020-02-01",
     "2026-11-21",
@@ -32,7 +32,7 @@ pub(super) const DAYS: [&str; 9] = [
 /// The tables that ship, with an auditor, a verifier, a licence whose territory binds callers too, and licences that
 /// ask for a number of users: `unstated = "below"` is a row's choice that lets silence pass, so that L2 is none of its
 /// business.
-pub(in crate::evaluate) fn tables() -> &'static Tables {
+pub(crate) fn tables() -> &'static Tables {
     static TABLES: LazyLock<Tables> = LazyLock::new(|| {
         let more = "about = ''\ninstrument = ''\nsource = ''\nrecorded_at = 2026-11-23\nverified = true\n";
         let issuers = TableName::Issuers.builtin().to_owned()
@@ -53,37 +53,37 @@ pub(in crate::evaluate) fn tables() -> &'static Tables {
 
 /// Everything that a verdict is computed from, as JSON, so that it can be changed field by field.
 #[derive(Debug, Clone)]
-pub(super) struct World(pub(super) Value);
+pub(crate) struct World(pub(crate) Value);
 
 /// The same, read.
 #[derive(Debug, Clone, Deserialize)]
-pub(super) struct Read {
-    pub(super) as_of: Timestamp,
+pub(crate) struct Read {
+    pub(crate) as_of: Timestamp,
     broker_places: Option<BTreeSet<Place>>,
     model: Option<ModelName>,
-    pub(super) offer: Offer,
-    pub(super) operator: Organisation,
-    pub(super) caller: Organisation,
+    pub(crate) offer: Offer,
+    pub(crate) operator: Organisation,
+    pub(crate) caller: Organisation,
     require: RequirementsTable,
     #[serde(skip)]
-    pub(super) file: RequirementsFile,
+    pub(crate) file: RequirementsFile,
 }
 
 impl World {
-    pub(super) fn read(&self) -> Read {
+    pub(crate) fn read(&self) -> Read {
         let mut read: Read = serde_json::from_value(self.0.clone()).unwrap_or_else(|error| panic!("{error}: {self:?}"));
         read.file = read.require.clone().expand(tables()).unwrap();
         read
     }
 
     /// What is stated at a path; `None` if nothing is, or what would hold it is not there.
-    pub(super) fn at(&mut self, path: &str) -> Option<&mut Value> {
+    pub(crate) fn at(&mut self, path: &str) -> Option<&mut Value> {
         let at = path.split('.').try_fold(&mut self.0, |value, key| value.get_mut(key))?;
         (!at.is_null()).then_some(at)
     }
 
     /// States something at a path, if what holds it is there.
-    pub(super) fn set(&mut self, path: &str, value: Value) {
+    pub(crate) fn set(&mut self, path: &str, value: Value) {
         let (holder, key) = path.rsplit_once('.').unwrap_or(("", path));
         let holder = if holder.is_empty() { Some(&mut self.0) } else { self.at(holder) };
         if let Some(Value::Object(fields)) = holder {
@@ -92,14 +92,14 @@ impl World {
     }
 
     /// The paths of the claims that are not as in the good world.
-    pub(super) fn changed_claims(&self) -> Vec<String> {
+    pub(crate) fn changed_claims(&self) -> Vec<String> {
         let (mut good, mut own) = (Self(read(GOOD)), self.clone());
         let paths = claims().into_iter().map(|(path, _)| path);
         paths.filter(|path| own.at(path).is_some() && own.at(path) != good.at(path)).collect()
     }
 
     /// The same at another instant.
-    pub(super) fn at_instant(&self, as_of: Timestamp) -> Self {
+    pub(crate) fn at_instant(&self, as_of: Timestamp) -> Self {
         let mut world = self.clone();
         world.set("as_of", json!(as_of.to_string()));
         world
@@ -107,7 +107,7 @@ impl World {
 }
 
 impl Read {
-    pub(super) fn request<'a>(&'a self, requirements: &'a Requirements) -> Request<'a> {
+    pub(crate) fn request<'a>(&'a self, requirements: &'a Requirements) -> Request<'a> {
         Request {
             caller: &self.caller,
             model: self.model.as_ref(),
@@ -119,26 +119,26 @@ impl Read {
         }
     }
 
-    pub(super) fn verdict(&self, requirements: &Requirements) -> Verdict {
+    pub(crate) fn verdict(&self, requirements: &Requirements) -> Verdict {
         crate::evaluate(&self.offer, &self.operator, &self.request(requirements), tables())
     }
 
-    pub(super) fn node_verdict(&self, requirements: &Requirements) -> Verdict {
+    pub(crate) fn node_verdict(&self, requirements: &Requirements) -> Verdict {
         crate::evaluate_node_side(&self.offer, &self.operator, &self.request(requirements), tables())
     }
 
     /// By its own requirements.
-    pub(super) fn own(&self) -> Verdict {
+    pub(crate) fn own(&self) -> Verdict {
         self.verdict(&self.file.requirements)
     }
 
-    pub(super) fn is_eligible(&self, requirements: &Requirements) -> bool {
+    pub(crate) fn is_eligible(&self, requirements: &Requirements) -> bool {
         matches!(self.verdict(requirements), Verdict::Eligible { .. })
     }
 }
 
 /// The paths of all claims.
-pub(super) fn claims() -> Vec<(String, &'static [&'static str])> {
+pub(crate) fn claims() -> Vec<(String, &'static [&'static str])> {
     let of_offers = OF_OFFERS.iter().map(|(_, path, values)| ((*path).to_owned(), *values));
     let of = |who: &'static str| OF_ORGANISATIONS.iter().map(move |(path, values)| (format!("{who}.{path}"), *values));
     of_offers.chain(of("operator")).chain(of("caller")).collect()
@@ -284,7 +284,7 @@ fn ownership_rules() -> impl Strategy<Value = Value> {
 
 /// Two layers that demand the same in different ways, and a world with the first of them and with changes of what they
 /// read: mere chance would seldom bring these together.
-pub(super) fn theme() -> impl Strategy<Value = (World, Requirements, Requirements)> {
+pub(crate) fn theme() -> impl Strategy<Value = (World, Requirements, Requirements)> {
     let picks = || proptest::collection::vec(any::<Index>(), 1..3);
     let changes = proptest::collection::vec((any::<Index>(), dice()), 1..3);
     let as_of = prop_oneof![2 => Just("2026-11-22"), 1 => select(DAYS.to_vec())];
@@ -307,7 +307,7 @@ pub(super) fn theme() -> impl Strategy<Value = (World, Requirements, Requirement
 }
 
 /// The good world with a few changes, and with some demands of its own.
-pub(super) fn world() -> impl Strategy<Value = World> {
+pub(crate) fn world() -> impl Strategy<Value = World> {
     prop_oneof![2 => mixed(), 1 => theme().prop_map(|(world, ..)| world)]
 }
 

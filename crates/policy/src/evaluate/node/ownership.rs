@@ -1,21 +1,47 @@
 //! Rules on who owns or controls a caller (VOCABULARY D10).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use comity_types::Place;
 use comity_types::time::Phase;
 
 use super::callers::is_served;
-use crate::ReasonCode;
 use crate::caller_rules::{CallerRules, OwnershipRule, OwnershipTarget, OwnershipTest};
-use crate::evaluate::Question;
-use crate::evaluate::control::{control_of, percent};
-use crate::evaluate::findings::{Field, Findings, Party, Truth};
+use crate::evaluate::control::{Percent, control_of};
+use crate::evaluate::facet::{Facet, OfUse, Use};
+use crate::evaluate::findings::{Field, Findings};
 use crate::evaluate::stakes::{self, Measure, Taint};
+use crate::evaluate::truth::{Party, Truth};
 use crate::ownership::{Ownership, Party as Owner};
 use crate::tables::blocs::Reach;
+use crate::{Offer, Organisation, ReasonCode, Side};
 
-pub(super) fn check(rule: &OwnershipRule, rules: &CallerRules, question: &Question<'_>, findings: &mut Findings<'_>) {
+/// Who owns or controls the caller.
+pub(crate) struct CallerOwnership;
+
+impl Facet for CallerOwnership {
+    const SIDE: Side = Side::Node;
+    type Facts<'a> = Option<&'a CallerRules>;
+    type Part = OfUse;
+
+    fn facts<'a>(offer: &'a Offer, _: &'a Organisation) -> Self::Facts<'a> {
+        let rules = offer.terms.as_ref()?.caller_rules.as_ref()?;
+        (!rules.ownership.is_empty()).then_some(rules)
+    }
+
+    fn is_asked(_: &Use<'_>) -> bool {
+        true
+    }
+
+    fn check(rules: &Self::Facts<'_>, asked: &Use<'_>, findings: &mut Findings<'_>) {
+        let Some(rules) = rules else { return };
+        for rule in &rules.ownership {
+            check_rule(rule, rules, Party::caller(asked.caller), findings);
+        }
+    }
+}
+
+fn check_rule(rule: &OwnershipRule, rules: &CallerRules, caller: Party<'_>, findings: &mut Findings<'_>) {
     if !is_in_force(rule, findings) {
         return;
     }
@@ -24,7 +50,6 @@ pub(super) fn check(rule: &OwnershipRule, rules: &CallerRules, question: &Questi
         OwnershipTest::Control => &[OwnershipTest::Control],
         OwnershipTest::Either => &[OwnershipTest::Ownership, OwnershipTest::Control],
     };
-    let caller = question.caller();
     let outcome = tests.iter().map(|test| match test {
         OwnershipTest::Control => by_control(rule, rules, caller, findings),
         OwnershipTest::Ownership | OwnershipTest::Either => by_ownership(rule, rules, caller, findings),
@@ -32,7 +57,7 @@ pub(super) fn check(rule: &OwnershipRule, rules: &CallerRules, question: &Questi
     // One test that is failed settles the rule, whatever the other leaves open.
     let worst = outcome.fold((Taint::No, String::new()), |worst, one| if one.0 > worst.0 { one } else { worst });
     let path = caller.path("ownership");
-    let expected = format!("no more than {} % of what the rule counts", percent(rule.threshold_bp));
+    let expected = format_args!("no more than {} % of what the rule counts", Percent(rule.threshold_bp));
     let field = Field { path: &path, expected: &expected, actual: &worst.1 };
     match worst.0 {
         Taint::No => {}
@@ -45,10 +70,16 @@ fn is_in_force(rule: &OwnershipRule, findings: &mut Findings<'_>) -> bool {
     if rule.in_force.is_empty() {
         return true;
     }
-    let now = rule.in_force.iter().any(|interval| interval.phase(findings.as_of) == Phase::Within);
+    let (mut now, mut begins) = (false, None);
+    for interval in &rule.in_force {
+        match findings.phase(interval) {
+            Phase::Within => now = true,
+            Phase::Before => begins = [begins, interval.from].into_iter().flatten().min(),
+            Phase::After => {}
+        }
+    }
     if !now {
-        let begins = rule.in_force.iter().filter(|interval| interval.phase(findings.as_of) == Phase::Before);
-        findings.expires(begins.filter_map(|interval| interval.from).min());
+        findings.expires(begins);
     }
     now
 }
@@ -137,22 +168,20 @@ fn by_control(
         return by_control_of_listed(lists, caller, findings);
     }
     let control = control_of(caller, ReasonCode::CallerOwnershipUndetermined, findings);
-    let open = if control.open.is_empty() { Taint::No } else { Taint::Maybe };
-    let mut worst = (open, "control that nobody states".to_owned());
-    for (place, name) in &control.places {
-        let taint = by_place(place, rule, rules, findings);
+    let nothing = if control.open.is_empty() { Taint::No } else { Taint::Maybe };
+    let mut worst = (nothing, "control that nobody states".to_owned());
+    // Who may control it, and may not, leaves open at most what it would do.
+    let seats = control.certain.iter().map(|seat| (seat, Taint::Yes));
+    for (seat, most) in seats.chain(control.possible.iter().map(|seat| (seat, Taint::Maybe))) {
+        let taint = by_place(&seat.place, rule, rules, findings).min(most);
         if taint > worst.0 {
-            worst = (taint, format!("{name} ({place})"));
+            worst = (taint, format!("{} ({})", seat.name, seat.place));
         }
     }
     worst
 }
 
-fn by_control_of_listed(
-    lists: &std::collections::BTreeSet<String>,
-    caller: Party<'_>,
-    findings: &mut Findings<'_>,
-) -> (Taint, String) {
+fn by_control_of_listed(lists: &BTreeSet<String>, caller: Party<'_>, findings: &mut Findings<'_>) -> (Taint, String) {
     let claim = caller.organisation.ownership.as_ref();
     let Ok(ownership) = findings.look(&caller.path("ownership"), claim) else {
         return (Taint::Maybe, "owners that nobody states".into());

@@ -1,0 +1,161 @@
+//! Answers that were given before, by the part of the request that they read.
+//!
+//! Requests are many and what they demand is little varied: an organisation's rules, a few presets, a handful of
+//! purposes. So a part is held against all offers when it is first seen, and then until an instant comes from which
+//! the answer may be another one. Two generations, each bounded in bytes: what nobody asked for again goes.
+
+use std::collections::{BTreeSet, HashMap};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use comity_types::{ModelName, Place, TrustDomain};
+
+use super::part::PartAnswer;
+use crate::evaluate::facet::PartName;
+use crate::{Capability, Declared, Request, Requirements};
+
+/// Most bytes of a generation over few offers: some hundreds of answers over 10,000 of them.
+const GENERATION_BYTES: usize = 16 << 20;
+/// Most bytes of a generation for each offer, where there are more: an answer takes some bytes an offer.
+const BYTES_PER_OFFER: usize = 1 << 10;
+
+/// Answers that were given before.
+#[derive(Debug)]
+pub(super) struct Memo {
+    generations: RwLock<Generations>,
+    /// Most bytes of a generation.
+    most_bytes: usize,
+    hasher: RandomState,
+}
+
+#[derive(Debug, Default)]
+struct Generations {
+    young: HashMap<u64, Vec<Remembered>>,
+    young_bytes: usize,
+    old: HashMap<u64, Vec<Remembered>>,
+}
+
+/// An answer, and what it was given to.
+#[derive(Debug, Clone)]
+struct Remembered {
+    to: Arc<Key>,
+    answer: Arc<PartAnswer>,
+}
+
+/// A part of a request, kept.
+#[derive(Debug)]
+enum Key {
+    Instant,
+    Model(Option<ModelName>),
+    Use(TrustDomain, Box<Declared>),
+    Demand(TrustDomain, Capability, Box<Requirements>, Option<BTreeSet<Place>>),
+}
+
+impl Key {
+    fn of(part: PartName, request: &Request<'_>) -> Self {
+        let caller = || request.caller.trust_domain.clone();
+        match part {
+            PartName::Instant => Self::Instant,
+            PartName::Model => Self::Model(request.model.cloned()),
+            PartName::Use => Self::Use(caller(), Box::new(request.declared.clone())),
+            PartName::Demand => {
+                let places = request.broker_places.cloned();
+                Self::Demand(caller(), request.capability, Box::new(request.requirements.clone()), places)
+            }
+        }
+    }
+
+    const fn part(&self) -> PartName {
+        match self {
+            Self::Instant => PartName::Instant,
+            Self::Model(_) => PartName::Model,
+            Self::Use(..) => PartName::Use,
+            Self::Demand(..) => PartName::Demand,
+        }
+    }
+
+    fn is(&self, part: PartName, request: &Request<'_>) -> bool {
+        match (self, part) {
+            (Self::Instant, PartName::Instant) => true,
+            (Self::Model(model), PartName::Model) => model.as_ref() == request.model,
+            (Self::Use(caller, declared), PartName::Use) => {
+                *caller == request.caller.trust_domain && **declared == *request.declared
+            }
+            (Self::Demand(caller, capability, requirements, places), PartName::Demand) => {
+                *caller == request.caller.trust_domain
+                    && *capability == request.capability
+                    && **requirements == *request.requirements
+                    && places.as_ref() == request.broker_places
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Memo {
+    /// For answers over so many offers.
+    pub(super) fn over(offers: usize) -> Self {
+        let most_bytes = offers.saturating_mul(BYTES_PER_OFFER).max(GENERATION_BYTES);
+        Self { generations: RwLock::default(), most_bytes, hasher: RandomState::new() }
+    }
+
+    /// The answer to a part of a request: one that still stands, or what `ask` says now.
+    pub(super) fn get(
+        &self,
+        part: PartName,
+        request: &Request<'_>,
+        ask: impl FnOnce() -> PartAnswer,
+    ) -> Arc<PartAnswer> {
+        let hash = self.hash(part, request);
+        let is = |one: &Remembered| one.answer.stands_at(request.as_of) && one.to.is(part, request);
+        let young = |all: &Generations| all.young.get(&hash)?.iter().find(|one| is(one)).cloned();
+        let found = young(&self.generations.read().unwrap_or_else(PoisonError::into_inner));
+        if let Some(found) = found {
+            return found.answer;
+        }
+        let old = |all: &Generations| all.old.get(&hash)?.iter().find(|one| is(one)).cloned();
+        let found = old(&self.generations.read().unwrap_or_else(PoisonError::into_inner));
+        // Asked without a lock: whoever asks the same meanwhile asks twice, and nobody waits.
+        let remembered =
+            found.unwrap_or_else(|| Remembered { to: Arc::new(Key::of(part, request)), answer: Arc::new(ask()) });
+        let answer = Arc::clone(&remembered.answer);
+        let mut generations = self.generations.write().unwrap_or_else(PoisonError::into_inner);
+        generations.remember(hash, remembered, self.most_bytes, |one| one.to.is(part, request));
+        answer
+    }
+
+    /// Forgets the answers to some parts of requests.
+    pub(super) fn forget(&self, which: impl Fn(PartName) -> bool) {
+        let mut generations = self.generations.write().unwrap_or_else(PoisonError::into_inner);
+        let Generations { young, old, .. } = &mut *generations;
+        for alike in young.values_mut().chain(old.values_mut()) {
+            alike.retain(|one| !which(one.to.part()));
+        }
+    }
+
+    fn hash(&self, part: PartName, request: &Request<'_>) -> u64 {
+        let Request { caller, model, capability, declared, requirements, broker_places, .. } = request;
+        let caller = &caller.trust_domain;
+        match part {
+            PartName::Instant => self.hasher.hash_one(0),
+            PartName::Model => self.hasher.hash_one((1, model)),
+            PartName::Use => self.hasher.hash_one((2, caller, declared)),
+            PartName::Demand => self.hasher.hash_one((3, caller, capability, requirements, broker_places)),
+        }
+    }
+}
+
+impl Generations {
+    /// Keeps an answer, in the place of an older one to the same. A generation that is full becomes the old one.
+    fn remember(&mut self, hash: u64, remembered: Remembered, most_bytes: usize, same: impl Fn(&Remembered) -> bool) {
+        let bytes = remembered.answer.bytes();
+        if self.young_bytes.saturating_add(bytes) > most_bytes {
+            self.old = std::mem::take(&mut self.young);
+            self.young_bytes = 0;
+        }
+        let alike = self.young.entry(hash).or_default();
+        alike.retain(|one| !same(one));
+        alike.push(remembered);
+        self.young_bytes = self.young_bytes.saturating_add(bytes);
+    }
+}

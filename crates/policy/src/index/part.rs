@@ -1,0 +1,143 @@
+//! What the facets that read one part of a request say of every offer.
+
+use comity_types::Timestamp;
+
+use super::Index;
+use super::bits::Bits;
+use crate::evaluate::facet::{FACETS, PartName};
+use crate::evaluate::findings::Findings;
+use crate::reason::ReasonCodes;
+use crate::{Reason, Request};
+
+/// What the facets that read one part of a request say of every offer.
+#[derive(Debug)]
+pub(super) struct PartAnswer {
+    /// The instant that it was computed for.
+    as_of: Timestamp,
+    /// The first instant from which it may be another one.
+    changes_at: Option<Timestamp>,
+    /// Offers that no facet of the part speaks against.
+    pub(super) eligible: Bits,
+    /// Facets that speak against an offer, or for one only until some instant.
+    facets: Vec<FacetAnswer>,
+}
+
+/// What one facet says of each class of offers.
+#[derive(Debug)]
+struct FacetAnswer {
+    facet: usize,
+    /// By class: the codes of every reason against it.
+    codes: Vec<ReasonCodes>,
+    /// By class: when a favourable answer ends. Empty where none of them does.
+    ends: Vec<Option<Timestamp>>,
+}
+
+impl PartAnswer {
+    /// Asks every facet of a part, once for each class.
+    pub(super) fn new(index: &Index, part: PartName, request: &Request<'_>) -> Self {
+        let mut answer = Self {
+            as_of: request.as_of,
+            changes_at: None,
+            eligible: Bits::all(index.entries.len()),
+            facets: Vec::new(),
+        };
+        for (facet, asks) in FACETS.iter().enumerate().filter(|(_, facet)| facet.part == part) {
+            if asks.is_asked(request) {
+                answer.ask(facet, index, request);
+            }
+        }
+        answer
+    }
+
+    fn ask(&mut self, facet: usize, index: &Index, request: &Request<'_>) {
+        let (Some(asks), Some(classes)) = (FACETS.get(facet), index.facets.get(facet)) else { return };
+        let mut codes = Vec::with_capacity(classes.iter().len());
+        let mut ends = Vec::new();
+        let mut says_something = false;
+        for class in classes.iter() {
+            let mut findings = Findings::in_codes(&index.tables, request.as_of);
+            if let Some(entry) = index.entries.get(class.first) {
+                asks.check(&entry.offer, &entry.operator, request, &mut findings);
+            }
+            let outcome = findings.outcome();
+            if !outcome.codes.is_empty() {
+                class.members.leave(&mut self.eligible);
+            }
+            says_something |= !outcome.codes.is_empty() || outcome.expires_at.is_some();
+            self.changes_at = [self.changes_at, outcome.changes_at].into_iter().flatten().min();
+            if outcome.expires_at.is_some() {
+                ends.resize(codes.len(), None);
+                ends.push(outcome.expires_at);
+            }
+            codes.push(outcome.codes);
+        }
+        if says_something {
+            self.facets.push(FacetAnswer { facet, codes, ends });
+        }
+    }
+
+    /// True if it is the answer at `as_of` as well.
+    pub(super) fn stands_at(&self, as_of: Timestamp) -> bool {
+        self.as_of <= as_of && self.changes_at.is_none_or(|changes| as_of < changes)
+    }
+
+    /// The first instant from which it may be another one.
+    #[cfg(test)]
+    pub(super) const fn changes_at(&self) -> Option<Timestamp> {
+        self.changes_at
+    }
+
+    /// Bytes that it takes.
+    pub(super) fn bytes(&self) -> usize {
+        let of_facet = |facet: &FacetAnswer| {
+            let codes = facet.codes.len().saturating_mul(size_of::<ReasonCodes>());
+            codes.saturating_add(facet.ends.len().saturating_mul(size_of::<Option<Timestamp>>()))
+        };
+        self.facets.iter().map(of_facet).fold(self.eligible.bytes(), usize::saturating_add)
+    }
+
+    /// Adds the codes of every reason to those of each offer.
+    pub(super) fn add_codes(&self, index: &Index, all: &mut [ReasonCodes]) {
+        for answer in &self.facets {
+            let Some(classes) = index.facets.get(answer.facet) else { continue };
+            let against = classes.iter().zip(&answer.codes).filter(|(_, codes)| !codes.is_empty());
+            for (class, more) in against {
+                class.members.for_each(|offer| {
+                    if let Some(codes) = all.get_mut(offer) {
+                        *codes = codes.union(*more);
+                    }
+                });
+            }
+        }
+    }
+
+    /// What is said of one offer: the codes, and when a favourable answer ends.
+    pub(super) fn of(&self, index: &Index, offer: usize) -> (ReasonCodes, Option<Timestamp>) {
+        let mut said = (ReasonCodes::NONE, None);
+        for answer in &self.facets {
+            let class = index.facets.get(answer.facet).map_or(usize::MAX, |classes| classes.class(offer));
+            said.0 = said.0.union(answer.codes.get(class).copied().unwrap_or_default());
+            said.1 = [said.1, answer.ends.get(class).copied().flatten()].into_iter().flatten().min();
+        }
+        said
+    }
+
+    /// The facets that speak against an offer, each with the class that it sees.
+    pub(super) fn against(&self, index: &Index, offer: usize) -> impl Iterator<Item = (usize, usize)> {
+        self.facets.iter().filter_map(move |answer| {
+            let class = index.facets.get(answer.facet)?.class(offer);
+            let rejected = answer.codes.get(class).is_some_and(|codes| !codes.is_empty());
+            rejected.then_some((answer.facet, class))
+        })
+    }
+}
+
+/// Why a facet speaks against a class, in words.
+pub(super) fn words(index: &Index, facet: usize, class: usize, request: &Request<'_>) -> Vec<Reason> {
+    let first = index.facets.get(facet).and_then(|classes| classes.get(class));
+    let entry = first.and_then(|class| index.entries.get(class.first));
+    let (Some(facet), Some(entry)) = (FACETS.get(facet), entry) else { return Vec::new() };
+    let mut findings = Findings::in_words(&index.tables, request.as_of);
+    facet.check(&entry.offer, &entry.operator, request, &mut findings);
+    findings.verdict().into_reasons()
+}
