@@ -26,7 +26,6 @@ pub struct Entry {
 /// A change of the federation's state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
-#[expect(clippy::large_enum_variant, reason = "one is held at a time, on its way from the journal into the state")]
 pub enum Statement {
     /// The federation exists. Always the first statement, and only that.
     Founded {
