@@ -46,7 +46,10 @@ fn text_in_brackets(list: &Value) -> String {
 /// where it is given.
 pub(crate) fn demand_lines(demands: &[LayerDemands], width: Option<u16>) -> Vec<String> {
     let line = |one| harmless(&format!("set {}: {}", who(one), one.constraints.join(", ")));
-    let in_width = |text: String| width.map_or(text.clone(), |width| wrapped(&text, width.into()));
+    let in_width = |text: String| match width {
+        Some(width) => wrapped(&text, width.into()),
+        None => text,
+    };
     demands.iter().map(|one| in_width(line(one))).collect()
 }
 
@@ -70,6 +73,8 @@ fn who(one: &LayerDemands) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

@@ -53,7 +53,7 @@ pub struct Request {
     pub organisation: Option<Box<Organisation>>,
     /// What a new organisation demands of its own requests.
     #[serde(default, skip_serializing_if = "Layers::is_empty")]
-    pub layers: Layers,
+    pub layers: Box<Layers>,
     /// When it was asked for.
     pub at: Timestamp,
 }

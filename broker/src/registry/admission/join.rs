@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use comity_identity::SigningRequest;
 use comity_membership::{Standing, Statement};
-use comity_policy::{Layers, OrganisationFile};
+use comity_policy::OrganisationFile;
 use comity_types::SpiffeId;
 use comity_types::ids::Kind;
 
@@ -82,10 +82,10 @@ impl Inner {
         check_invitable(&snapshot.federation, &invite.member)?;
         let domain = invite.member.trust_domain();
         let (organisation, layers) = if is_at_home(&snapshot.federation, domain) {
-            (None, Layers::default())
+            (None, Box::default())
         } else {
             let OrganisationFile { facts, layers } = stated(domain, application.organisation.as_ref())?;
-            (Some(Box::new(facts)), layers)
+            (Some(Box::new(facts)), Box::new(layers))
         };
         Ok(Request { key_sha256: application.request.public_key_digest(), organisation, layers, at: self.clock.now() })
     }
@@ -118,7 +118,7 @@ impl Inner {
                     })?;
                     statements.push(Statement::OrganisationAdmitted {
                         organisation: *organisation,
-                        layers: request.layers,
+                        layers: *request.layers,
                         anchors: vec![anchor],
                     });
                 } else if request.organisation.is_some_and(|facts| !is_registered(federation, &facts, &request.layers))

@@ -39,7 +39,7 @@ pub(super) fn enrolment(enrolment: &Enrolment) -> Option<wire::Enrolment> {
         state: state.into(),
         invited_by: invite.by.to_string(),
         expires_at: Some(timestamp(invite.expires_at)),
-        layers: request.filter(|request| request.organisation.is_some()).map(|request| (&request.layers).into()),
+        layers: request.filter(|request| request.organisation.is_some()).map(|request| (&*request.layers).into()),
     })
 }
 
