@@ -1,6 +1,6 @@
 //! What an organisation demands of its own requests binds its apps, whatever they send: asked of a whole broker.
 
-use comity_identity::KeyPair;
+use comity_identity::{Invite, KeyPair};
 use comity_proto::catalog::catalog_client::CatalogClient;
 use comity_proto::catalog::{ExplainRequest, ExplainResponse};
 use comity_proto::enrolment::join_response::State;
@@ -194,9 +194,12 @@ async fn operators_see_what_is_demanded_before_they_approve_and_it_cannot_be_ano
     }
     let mut operator = scene.operator().await;
     let waiting = operator.list_enrolments(ListEnrolmentsRequest {}).await.unwrap().into_inner().enrolments;
-    assert_eq!(waiting[0].layers, of_all(within(&["EU"])));
-    operator.approve(ApproveRequest { enrolment_id: waiting[0].id.clone() }).await.unwrap();
-    let refused = operator.approve(ApproveRequest { enrolment_id: waiting[1].id.clone() }).await.unwrap_err();
+    // They are listed by IDs that are drawn.
+    let of = |invite: &Invite| waiting.iter().find(|one| one.id == invite.id_text()).unwrap();
+    assert_eq!(of(&invites[0]).layers, of_all(within(&["EU"])));
+    assert_eq!(of(&invites[1]).layers, of_all(within(&["US"])));
+    operator.approve(ApproveRequest { enrolment_id: invites[0].id_text() }).await.unwrap();
+    let refused = operator.approve(ApproveRequest { enrolment_id: invites[1].id_text() }).await.unwrap_err();
     assert!(refused.message().contains("other facts or requirements"), "{refused}");
 }
 

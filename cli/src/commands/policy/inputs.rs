@@ -5,7 +5,7 @@ use std::path::Path;
 
 use comity_policy::check::{self, Unfit, codes};
 use comity_policy::node_file::NodeFile;
-use comity_policy::{Layers, Offer, Organisation, OrganisationFile};
+use comity_policy::{Layers, Offer, Organisation, OrganisationFile, Tables};
 use comity_proto::catalog::{ListOffersResponse, OfferEntry};
 use comity_proto::convert::{self, WireError};
 use comity_proto::membership::OrganisationEntry;
@@ -33,7 +33,8 @@ pub(super) fn organisation(path: &Path) -> Result<OrganisationFile, CliError> {
         return organisation_file::expanded(path, parse(path, &text, EXPECTED)?);
     }
     let file = if has_key(&text, "organisation") {
-        converted(path, EXPECTED, &text, organisation_of)?
+        let tables = tables()?;
+        converted(path, EXPECTED, &text, |entry| organisation_of(entry, tables))?
     } else {
         let facts = converted(path, EXPECTED, &text, convert::files::organisation)?;
         OrganisationFile { facts, layers: Layers::default() }
@@ -43,12 +44,12 @@ pub(super) fn organisation(path: &Path) -> Result<OrganisationFile, CliError> {
 }
 
 /// The facts of an entry, and what it demands where that is shown.
-fn organisation_of(entry: OrganisationEntry) -> Result<OrganisationFile, WireError> {
+fn organisation_of(entry: OrganisationEntry, tables: &Tables) -> Result<OrganisationFile, WireError> {
     let facts = convert::files::organisation(entry.organisation.unwrap_or_default());
-    let layers = entry.layers.map(Layers::try_from).transpose();
+    let layers = convert::checked_layers(entry.layers, tables);
     Ok(OrganisationFile {
         facts: facts.map_err(|error| error.within("organisation"))?,
-        layers: layers.map_err(|error: WireError| error.within("layers"))?.unwrap_or_default(),
+        layers: layers.map_err(|error| error.within("layers"))?,
     })
 }
 
