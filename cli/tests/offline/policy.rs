@@ -102,8 +102,8 @@ fn what_the_callers_organisation_demands_counts_and_says_who_set_it() {
     let set_for = "without allowed_processing_locations (set for spiffe://ca.example/app/a1): 1 more";
     let _no = ends(&check(&paths, &["--app", "a1"]), NO, &[set_for]);
     let view = json(&check(&paths, &["--app", "a1"]), NO);
-    assert_eq!(view["layer_demands"][0]["layer"], "app", "{view}");
-    assert_eq!(view["relaxations"][0]["layers"][0], "app", "{view}");
+    assert_eq!(view["layerDemands"][0]["layer"], "LAYER_APP", "{view}");
+    assert_eq!(view["relaxations"][0]["layers"][0], "LAYER_APP", "{view}");
 }
 
 #[test]
