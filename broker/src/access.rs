@@ -21,6 +21,7 @@ pub mod body;
 pub mod choose;
 pub mod commit;
 pub mod decide;
+pub mod disclose;
 pub mod relay;
 pub mod request;
 pub mod settle;
@@ -30,7 +31,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use comity_identity::PermitKey;
-use comity_policy::Tables;
 use comity_proto::error::Failure;
 use comity_runtime::tasks::Tasks;
 use comity_types::{Clock, Place, SpiffeId};
@@ -63,8 +63,6 @@ pub struct Parts {
     pub ledger: Ledger,
     /// The connections to nodes.
     pub links: Links,
-    /// Blocs and purposes.
-    pub tables: Arc<Tables>,
     /// Where this broker runs.
     pub places: BTreeSet<Place>,
     /// Largest request, in bytes.

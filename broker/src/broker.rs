@@ -217,6 +217,7 @@ async fn open_registry(
         trace: data_dir::trace(&config.data_dir, &founding.root.federation),
         federation_anchors: founding.root.organisation_anchors()?,
         anchors: Arc::new(SharedAnchors::default()),
+        tables: Arc::new(Tables::builtin().map_err(BrokerError::Tables)?.clone()),
         clock: Arc::clone(clock),
         tasks: tasks.clone(),
     };
@@ -243,12 +244,10 @@ fn access(
     tasks: &Tasks,
     stop: Stop,
 ) -> Result<Access, BrokerError> {
-    let tables = Tables::builtin().map_err(BrokerError::Tables)?;
     Ok(Access::new(Parts {
         registry: journals.registry.clone(),
         ledger: journals.ledger.clone(),
         links,
-        tables: Arc::new(tables.clone()),
         places: config.places.clone(),
         request_bytes: config.limits.request_bytes,
         clock: Arc::clone(clock),

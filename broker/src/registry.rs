@@ -22,6 +22,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use comity_identity::{CertificateDer, OrganisationAnchors, SharedAnchors, StaticAnchors};
 use comity_membership::{Entry, Federation, OrganisationState, Refused, Statement};
+use comity_policy::{Index, Tables};
 use comity_runtime::tasks::Tasks;
 use comity_types::{Clock, Digest, SpiffeId};
 use tokio::sync::{Mutex, oneshot, watch};
@@ -29,10 +30,33 @@ use tokio::sync::{Mutex, oneshot, watch};
 use crate::ledger::journal::{Journal, JournalError};
 
 /// The federation at one epoch.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Snapshot {
     /// The state.
     pub federation: Federation,
+    /// Its offers, sorted so that a request is held against all of them at once. One for all epochs between which
+    /// no offer and no organisation changed, so that a suspension waits for none.
+    pub index: Arc<Index>,
+}
+
+impl Snapshot {
+    fn new(federation: Federation, tables: &Arc<Tables>) -> Self {
+        let organisations = federation.organisations().map(|state| state.organisation.clone());
+        let offers = federation.nodes().flat_map(|(_, state)| state.offers.iter().cloned());
+        let index = Arc::new(Index::new(organisations, offers, Arc::clone(tables)));
+        Self { federation, index }
+    }
+
+    /// The state after a statement.
+    fn after(&self, federation: Federation, statement: &Statement, tables: &Arc<Tables>) -> Self {
+        match statement {
+            Statement::Founded { .. }
+            | Statement::MemberAdmitted { .. }
+            | Statement::Suspended { .. }
+            | Statement::Lifted { .. } => Self { federation, index: Arc::clone(&self.index) },
+            Statement::OrganisationAdmitted { .. } | Statement::OffersPublished { .. } => Self::new(federation, tables),
+        }
+    }
 }
 
 /// Why the registry cannot be read or changed.
@@ -107,6 +131,7 @@ struct Inner {
     changed: watch::Sender<u64>,
     anchors: Arc<SharedAnchors>,
     federation_anchors: OrganisationAnchors,
+    tables: Arc<Tables>,
     clock: Arc<dyn Clock>,
     tasks: Tasks,
 }
@@ -124,6 +149,8 @@ pub struct Opening {
     pub federation_anchors: OrganisationAnchors,
     /// What TLS trusts; kept in step.
     pub anchors: Arc<SharedAnchors>,
+    /// What offers are held against.
+    pub tables: Arc<Tables>,
     /// The time of entries.
     pub clock: Arc<dyn Clock>,
     /// Where appends run, so that a caller who leaves does not cut one.
@@ -141,12 +168,13 @@ impl Registry {
         let (changed, _) = watch::channel(federation.epoch());
         let registry = Self(Arc::new(Inner {
             journal,
-            snapshot: ArcSwap::from_pointee(Snapshot { federation }),
+            snapshot: ArcSwap::from_pointee(Snapshot::new(federation, &opening.tables)),
             entries: RwLock::new(frames.into_iter().map(Arc::from).collect()),
             writer: Mutex::new(()),
             changed,
             anchors: opening.anchors,
             federation_anchors: opening.federation_anchors,
+            tables: opening.tables,
             clock: opening.clock,
             tasks: opening.tasks,
         }));
@@ -171,6 +199,12 @@ impl Registry {
     #[must_use]
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.0.snapshot.load_full()
+    }
+
+    /// What offers are held against.
+    #[must_use]
+    pub fn tables(&self) -> &Tables {
+        &self.0.tables
     }
 
     /// Tells the epoch whenever it has changed.
@@ -254,7 +288,8 @@ impl Inner {
 
     /// Validated on a copy, durable, trusted by TLS, then seen by everyone, in this order.
     async fn append(&self, by: Option<SpiffeId>, statement: Statement) -> Result<(), RegistryError> {
-        let mut federation = self.snapshot.load().federation.clone();
+        let before = self.snapshot.load_full();
+        let mut federation = before.federation.clone();
         let entry = Entry { epoch: federation.epoch().saturating_add(1), at: self.clock.now(), by, statement };
         federation.apply(&entry).map_err(Box::new)?;
         // Before it is durable: an anchor that cannot be used would keep the broker from starting.
@@ -263,7 +298,7 @@ impl Inner {
         self.journal.append(frame.clone()).await?;
         self.trust(&federation)?;
         self.entries.write().unwrap_or_else(PoisonError::into_inner).push(frame.into());
-        self.snapshot.store(Arc::new(Snapshot { federation }));
+        self.snapshot.store(Arc::new(before.after(federation, &entry.statement, &self.tables)));
         self.changed.send_replace(entry.epoch);
         Ok(())
     }

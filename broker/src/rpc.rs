@@ -9,9 +9,11 @@ pub mod membership;
 mod tests;
 
 use comity_membership::Refused as StatementRefused;
+use comity_policy::disclosure::Viewer;
 use comity_proto::error::Failure;
 use comity_runtime::chain;
-use comity_types::Invalid;
+use comity_types::ids::Kind;
+use comity_types::{Invalid, SpiffeId};
 use http::{HeaderMap, HeaderValue};
 use tonic::{Code, Status};
 
@@ -114,6 +116,14 @@ pub(crate) fn trailers(failure: Failure) -> HeaderMap {
         trailers.insert(Status::GRPC_STATUS, HeaderValue::from(i32::from(Code::Internal)));
     }
     trailers
+}
+
+/// As whom a caller looks at what organisations may keep to themselves.
+pub(crate) fn viewer(caller: &SpiffeId) -> Viewer<'_> {
+    match caller.kind() {
+        Kind::Operator => Viewer::Governor,
+        Kind::App | Kind::Node | Kind::Broker => Viewer::Member(caller.trust_domain()),
+    }
 }
 
 /// An instant as the wire has it.

@@ -257,8 +257,13 @@ impl Scene {
 
     /// Brings a member in, with its organisation where that is new.
     pub(crate) async fn admit(&self, domain: &str, kind: Kind, name: &str) -> Member {
+        self.admit_of(organisation(domain), kind, name).await
+    }
+
+    /// Like [`Scene::admit`], with the organisation's facts.
+    pub(crate) async fn admit_of(&self, facts: Organisation, kind: Kind, name: &str) -> Member {
+        let domain = facts.trust_domain.as_str();
         let (invite, key) = (self.invite(domain, kind, name).await, KeyPair::generate().unwrap());
-        let facts = organisation(domain);
         let mut state = self.join(&invite, &key, Some(&facts)).await.unwrap();
         if let State::Pending(pending) = &state {
             self.operator().await.approve(ApproveRequest { enrolment_id: pending.enrolment_id.clone() }).await.unwrap();

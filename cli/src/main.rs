@@ -19,6 +19,7 @@ mod args;
 mod commands;
 mod error;
 mod exit;
+mod files;
 mod output;
 mod refusal;
 mod render_error;

@@ -13,7 +13,7 @@ use crate::error::CliError;
 pub(crate) enum Format {
     /// For people
     Table,
-    /// For programs
+    /// For programs: messages of the contract in their protobuf JSON form
     Json,
 }
 

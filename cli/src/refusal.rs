@@ -15,7 +15,7 @@ pub(crate) async fn whole(error: CliError, session: &Session, envelope: &Envelop
     if !is_cut(&refusal) {
         return CliError::Refused { refusal, considered };
     }
-    let request = ExplainRequest { envelope: Some(envelope.clone()), capability: capability.into() };
+    let request = ExplainRequest { envelope: Some(envelope.clone()), capability: capability.into(), as_of: None };
     match session.catalog().explain(request).await {
         Ok(answer) => completed(refusal, answer.into_inner().verdicts, &envelope.model),
         Err(_) => CliError::Refused { refusal, considered },

@@ -8,14 +8,14 @@ use tonic::Status;
 
 use crate::error::{CliError, one_line, status_hint};
 use crate::output::{Format, Stream, print_json, say};
-use crate::verdict;
+use crate::verdict::{self, Refused};
 
 /// Prints `error` to stderr. Where JSON is asked for, a refusal's reasons are data as well, and go to stdout.
 pub(crate) fn print(error: &CliError, output: Format) {
     say(&render(error, Stream::Stderr.width()));
-    if let (Format::Json, CliError::Refused { refusal, considered }) = (output, error) {
+    if let (Format::Json, CliError::Refused { refusal, .. }) = (output, error) {
         // A stdout that cannot be written to changes nothing about the refusal, which has been said.
-        drop(print_json(&verdict::refusal(refusal, *considered)));
+        drop(print_json(&Refused::from(refusal)));
     }
 }
 

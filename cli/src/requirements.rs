@@ -1,25 +1,29 @@
 //! What a request demands: files, presets and flags, merged so that each can only tighten.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use comity_policy::Tables;
+use comity_policy::limits::MAX_FILE_BYTES;
 use comity_policy::offer::Capability;
 use comity_policy::requirements::{RequirementsError, RequirementsFile, RequirementsTable};
 use comity_policy::terms::RetentionTrigger;
 use comity_proto::convert;
 use comity_proto::inference::Envelope;
+use comity_runtime::config;
 use comity_types::{Currency, ModelName, Place, PlaceOrBloc, Price};
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
 
 use crate::error::CliError;
+use crate::files;
 
 /// The flags of every command that asks for a model.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Requirements (whatever is given must hold, all of it)")]
 pub(crate) struct RequirementArgs {
-    /// Requirements from a TOML file; may be repeated
+    /// Requirements from a file: TOML, or an Envelope as JSON; may be repeated
     #[arg(long, value_name = "FILE")]
     require: Vec<PathBuf>,
     /// Requirements by name, see `comity preset list`; may be repeated
@@ -90,15 +94,17 @@ pub(crate) struct RequirementArgs {
 impl RequirementArgs {
     /// The envelope of a request for `model`.
     pub(crate) fn envelope(&self, model: &ModelName) -> Result<Envelope, CliError> {
-        let RequirementsFile { requirements, declared, prefer } = self.merged()?;
+        let RequirementsFile { requirements, declared, prefer } = self.merged(model)?;
         Ok((&convert::Envelope { model: model.clone(), requirements, declared, prefer }).into())
     }
 
     /// Everything that was given, merged: never looser than any part of it.
-    fn merged(&self) -> Result<RequirementsFile, CliError> {
+    fn merged(&self, model: &ModelName) -> Result<RequirementsFile, CliError> {
         let tables = tables()?;
         let flags = self.flags().expand(tables).map_err(|error| usage(&error))?;
-        self.require.iter().try_fold(flags, |merged, path| Ok(merged.meet(read(path, tables)?)))
+        let asked = Asked { model: Some(model.clone()), file: flags };
+        let asked = self.require.iter().try_fold(asked, |asked, path| asked.and(path, read(path, tables)?))?;
+        Ok(asked.file)
     }
 
     /// The flags, as a file would say the same. A flag that was not given demands nothing.
@@ -140,16 +146,54 @@ pub(crate) fn tables() -> Result<&'static Tables, CliError> {
 
 /// A file's text.
 pub(crate) fn read_text(path: &Path) -> Result<String, CliError> {
-    std::fs::read_to_string(path).map_err(|source| CliError::File { doing: "read", path: path.to_owned(), source })
+    let unreadable = |source| CliError::File { doing: "read", path: path.to_owned(), source };
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    // One byte more than is accepted, so that what is too long is seen; a pipe tells no length before.
+    file.take(MAX_FILE_BYTES.saturating_add(1)).read_to_string(&mut text).map_err(unreadable)?;
+    if u64::try_from(text.len()).unwrap_or(u64::MAX) > MAX_FILE_BYTES {
+        let problem = format!("has more than {MAX_FILE_BYTES} bytes, which is the most that is accepted");
+        return Err(unreadable(std::io::Error::new(std::io::ErrorKind::FileTooLarge, problem)));
+    }
+    Ok(text)
 }
 
-/// A requirements file.
-pub(crate) fn read(path: &Path, tables: &Tables) -> Result<RequirementsFile, CliError> {
-    RequirementsFile::from_toml(&read_text(path)?, tables).map_err(|error| CliError::BadFile {
-        path: path.to_owned(),
-        expected: "a file of requirements",
-        source: Box::new(error),
-    })
+/// What is asked for, and of which model where that is said.
+#[derive(Debug, Default)]
+pub(crate) struct Asked {
+    /// The model.
+    pub(crate) model: Option<ModelName>,
+    /// What is demanded and declared.
+    pub(crate) file: RequirementsFile,
+}
+
+impl Asked {
+    /// Both: no looser than either, and of one model.
+    pub(crate) fn and(self, path: &Path, other: Self) -> Result<Self, CliError> {
+        let (ours, its) = (self.model, other.model);
+        if let (Some(ours), Some(its)) = (&ours, &its)
+            && ours != its
+        {
+            return Err(CliError::Usage {
+                problem: format!("{} asks for the model {its}, and {ours} is asked for beside it", path.display()),
+                hint: "a request is for one model: take `model` out of the file, or name the same".to_owned(),
+            });
+        }
+        Ok(Self { model: ours.or(its), file: self.file.meet(other.file) })
+    }
+}
+
+/// A file of requirements: TOML, or an `Envelope` as JSON.
+pub(crate) fn read(path: &Path, tables: &Tables) -> Result<Asked, CliError> {
+    const EXPECTED: &str = "a file of requirements";
+    let text = read_text(path)?;
+    if files::is_json(path, &text) {
+        let (model, file) = files::converted(path, EXPECTED, &text, |wire| convert::files::request(wire, tables))?;
+        return Ok(Asked { model, file });
+    }
+    let table: RequirementsTable = config::parse(path, &text).map_err(|error| files::wrong(path, EXPECTED, error))?;
+    let file = table.expand(tables).map_err(|error| files::wrong(path, EXPECTED, error))?;
+    Ok(Asked { model: None, file })
 }
 
 fn usage(error: &RequirementsError) -> CliError {

@@ -2,57 +2,22 @@
 
 mod table;
 
-use comity_proto::policy::{Reason, Refusal, Relaxation, Side, Verdict};
+use comity_proto::json::Canonical;
+use comity_proto::policy::{Refusal, Side};
 use serde::Serialize;
-use serde_json::{Value, json};
-
-use crate::view;
 
 pub(crate) use table::{relaxed_lines, table};
 
-/// A verdict.
+/// What a program gets on stdout where it asked for JSON and was refused.
 #[derive(Debug, Serialize)]
-pub(crate) struct VerdictView {
-    offer: String,
-    model: String,
-    eligible: bool,
-    expires_at: Option<String>,
-    reasons: Vec<ReasonView>,
+pub(crate) struct Refused<'a> {
+    refused: Canonical<'a, Refusal>,
 }
 
-#[derive(Debug, Serialize)]
-struct ReasonView {
-    side: &'static str,
-    party: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    rule: String,
-    code: String,
-    subject: String,
-    path: String,
-    expected: String,
-    actual: String,
-    hint: String,
-}
-
-/// All of them, in their order.
-pub(crate) fn views(verdicts: Vec<Verdict>) -> Vec<VerdictView> {
-    verdicts.into_iter().map(view_of).collect()
-}
-
-/// What dropping one requirement would bring back.
-pub(crate) fn relaxations(all: &[Relaxation]) -> Value {
-    all.iter().map(|one| json!({ "constraint": one.constraint, "offers": one.offers })).collect()
-}
-
-/// A refusal: what a program gets on stdout where it asked for JSON and was refused.
-pub(crate) fn refusal(refusal: &Refusal, considered: u32) -> Value {
-    json!({
-        "refused": {
-            "decision_id": refusal.decision_id,
-            "considered": considered,
-            "verdicts": views(refusal.verdicts.clone()),
-        }
-    })
+impl<'a> From<&'a Refusal> for Refused<'a> {
+    fn from(refusal: &'a Refusal) -> Self {
+        Self { refused: Canonical(refusal) }
+    }
 }
 
 /// On whose behalf a reason was given.
@@ -67,32 +32,20 @@ pub(crate) fn side_name(number: i32) -> &'static str {
     }
 }
 
-fn view_of(verdict: Verdict) -> VerdictView {
-    let reason = |reason: Reason| {
-        let Reason { code, subject, side, path, expected, actual, hint, party, rule } = reason;
-        ReasonView { side: side_name(side), party, rule, code, subject, path, expected, actual, hint }
-    };
-    VerdictView {
-        expires_at: verdict.expires_at.as_ref().map(|instant| view::instant(Some(instant))),
-        offer: verdict.offer,
-        model: verdict.model,
-        eligible: verdict.eligible,
-        reasons: verdict.reasons.into_iter().map(reason).collect(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use comity_proto::policy::{Reason, Verdict};
+
     use super::*;
 
     #[test]
     fn a_refusal_tells_a_program_every_reason() {
         let reason = Reason { code: "PURPOSE_UNDECLARED".into(), hint: "declare it".into(), ..Reason::default() };
         let verdict = Verdict { offer: "a.example/n1/chat".into(), reasons: vec![reason], ..Verdict::default() };
-        let json = refusal(&Refusal { decision_id: "ab".into(), verdicts: vec![verdict], considered: 1 }, 1);
+        let refusal = Refusal { decision_id: "ab".into(), verdicts: vec![verdict], considered: 1 };
+        let json = serde_json::to_value(Refused::from(&refusal)).unwrap();
         let refused = &json["refused"];
-        assert_eq!((&refused["decision_id"], &refused["considered"]), (&"ab".into(), &1.into()));
+        assert_eq!((&refused["decisionId"], &refused["considered"]), (&"ab".into(), &1.into()));
         assert_eq!(refused["verdicts"][0]["reasons"][0]["code"], "PURPOSE_UNDECLARED");
-        assert_eq!(refused["verdicts"][0]["eligible"], false);
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use comity_policy::claim::Statement;
 use comity_policy::ownership::{SELF, Stake};
+use comity_policy::terms::Disclosure;
 use comity_policy::{Claim, Offer, Organisation};
 use comity_proto::convert::WireError;
 use comity_proto::{membership, policy};
@@ -78,8 +79,19 @@ pub(crate) fn organisation_fields(facts: &Organisation) -> Vec<(&'static str, St
     ]
 }
 
+/// What stands for owners and controllers that are not there: listings leave them out where that is wanted.
+fn unstated(facts: &Organisation) -> &'static str {
+    match facts.disclosure {
+        Disclosure::Full => "unknown",
+        Disclosure::CodeOnly => "unknown, or not shown to other organisations",
+    }
+}
+
 /// Who controls an organisation.
 pub(crate) fn controllers(facts: &Organisation) -> String {
+    if facts.ultimate_controllers.is_none() {
+        return unstated(facts).to_owned();
+    }
     claim(facts.ultimate_controllers.as_ref(), |controllers| {
         if controllers.is_empty() {
             return "none".to_owned();
@@ -103,6 +115,9 @@ pub(crate) fn claim<T>(claim: Option<&Claim<T>>, value: impl Fn(&T) -> String) -
 
 /// Who owns an organisation.
 pub(crate) fn owners(facts: &Organisation) -> String {
+    if facts.ownership.is_none() {
+        return unstated(facts).to_owned();
+    }
     claim(facts.ownership.as_ref(), |ownership| {
         let percent = |millionths: u32| f64::from(millionths) / 10_000.0;
         let one = |stake: &Stake| {
@@ -149,7 +164,11 @@ mod tests {
     #[test]
     fn a_fact_that_nobody_states_is_unknown_and_a_controller_that_is_not_there_is_none() {
         let mut facts: Organisation = serde_json::from_str(r#"{"trust_domain":"a.example","name":"A"}"#).unwrap();
-        assert_eq!(controllers(&facts), "unknown");
+        assert_eq!((controllers(&facts), owners(&facts)), ("unknown".to_owned(), "unknown".to_owned()));
+        let kept = Organisation { disclosure: Disclosure::CodeOnly, ..facts.clone() };
+        assert!(
+            [controllers(&kept), owners(&kept)].iter().all(|text| text.ends_with("not shown to other organisations"))
+        );
         facts.ultimate_controllers = Some(Claim::always(BTreeSet::new()));
         assert_eq!(controllers(&facts), "none");
     }

@@ -8,19 +8,19 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use comity_identity::Address;
-use comity_policy::{Tables, Terms};
-use comity_runtime::config::{line_of, unreadable_hint};
+use comity_policy::Terms;
+use comity_policy::node_file::OfferEntry;
+use comity_runtime::config::{self, line_of, unreadable_hint};
 use comity_types::{Name, SpiffeId};
 use serde::Deserialize;
 
 mod backend;
-mod codes;
 mod offer;
 #[cfg(test)]
 mod tests;
 
 pub use backend::{BackendConfig, BackendError, Kind};
-pub use offer::{OfferConfig, Planned};
+pub use offer::Planned;
 
 /// The whole file.
 #[derive(Debug, Clone, Deserialize)]
@@ -36,7 +36,7 @@ pub struct Config {
     pub terms: BTreeMap<Name, Terms>,
     /// What the node offers.
     #[serde(default)]
-    pub offers: Vec<OfferConfig>,
+    pub offers: Vec<OfferEntry>,
     /// The text that this was read from, to say in which line a misfit stands.
     #[serde(skip)]
     text: String,
@@ -119,6 +119,17 @@ impl Node {
     }
 }
 
+/// Line, column, the path of the key, what was expected, and the line itself.
+fn placed(error: &config::ConfigError) -> String {
+    match error {
+        config::ConfigError::Mistake(mistake) => {
+            let config::Mistake { line, column, key, problem, frame, .. } = mistake.as_ref();
+            format!("line {line}, column {column}: {key}: {problem}\n{frame}")
+        }
+        error @ (config::ConfigError::Unreadable { .. } | config::ConfigError::TooLarge { .. }) => error.to_string(),
+    }
+}
+
 impl Config {
     /// Reads a file; paths in it become relative to its folder.
     ///
@@ -127,8 +138,9 @@ impl Config {
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let text =
             std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-        let mut config = Self::parse(&text)
-            .map_err(|error| ConfigError::Parse { path: path.to_owned(), problem: error.to_string() })?;
+        let config: Self = config::parse(path, &text)
+            .map_err(|error| ConfigError::Parse { path: path.to_owned(), problem: placed(&error) })?;
+        let mut config = Self { text, ..config };
         config.anchor(path.parent().unwrap_or_else(|| Path::new("")));
         Ok(config)
     }
@@ -153,27 +165,21 @@ impl Config {
     /// # Errors
     /// All misfits, not the first.
     pub fn plan(&self, node: &SpiffeId) -> Result<Vec<Planned>, Vec<Misfit>> {
-        let codes = match Tables::builtin() {
-            Ok(tables) => codes::unknown(self, tables),
-            Err(error) => vec![Misfit::new("terms", format!("the tables of codes cannot be used: {error}"))],
-        };
-        let planned = offer::plan(self, node);
-        if codes.is_empty() && planned.is_ok() {
-            return planned;
-        }
-        Err(self.placed([planned.err().unwrap_or_default(), codes].concat()))
+        offer::plan(self, node).map_err(|misfits| self.placed(misfits))
     }
 
-    /// The misfits with their lines, as far as the file is known.
+    /// The misfits with their lines, as far as the file is known, in the file's order.
     #[must_use]
     pub fn placed(&self, misfits: Vec<Misfit>) -> Vec<Misfit> {
         let place = |misfit: Misfit| Misfit { line: misfit.line.or_else(|| self.line_of(&misfit.path)), ..misfit };
-        misfits.into_iter().map(place).collect()
+        let mut placed: Vec<_> = misfits.into_iter().map(place).collect();
+        placed.sort_by_key(|misfit| misfit.line.unwrap_or(usize::MAX));
+        placed
     }
 
     /// The line of a path such as `offers.chat.backend`; of two offers with one id, the later is meant.
     fn line_of(&self, path: &str) -> Option<usize> {
-        let mut keys: Vec<&str> = path.split('.').collect();
+        let mut keys: Vec<&str> = path.split(['.', '[']).map(|key| key.trim_end_matches(']')).collect();
         let index = match keys.as_slice() {
             ["offers", id, ..] => Some(self.offers.iter().rposition(|offer| offer.id.as_str() == *id)?.to_string()),
             _ => None,

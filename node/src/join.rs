@@ -7,6 +7,7 @@ use comity_identity::Invite;
 use comity_identity::invite::InviteError;
 use comity_identity::store::StoreError;
 use comity_policy::Organisation;
+use comity_policy::check::{self, Unfit};
 use comity_runtime::config::ConfigError;
 use comity_types::SpiffeId;
 use comity_types::ids::Kind;
@@ -39,6 +40,9 @@ pub enum JoinError {
     /// The organisation's facts cannot be read.
     #[error("the organisation's facts cannot be read")]
     Organisation(#[from] Box<ConfigError>),
+    /// A fact of the organisation cannot be as it stands.
+    #[error("the organisation's facts cannot be used")]
+    Facts(#[from] Unfit),
     /// Enrolment failed.
     #[error(transparent)]
     Enrol(#[from] EnrolError),
@@ -61,10 +65,17 @@ pub enum JoinError {
 /// The invite, the facts or the directory cannot be used, or the broker refuses.
 pub async fn join(config: &Config, invite: &str, organisation: Option<&Path>) -> Result<Joined, JoinError> {
     let invite: Invite = invite.parse()?;
-    let organisation = organisation.map(comity_runtime::config::load::<Organisation>).transpose().map_err(Box::new)?;
+    let organisation = organisation.map(facts).transpose()?;
     match enrol::join(&invite, &[Kind::Node], organisation.as_ref(), &config.identity_dir()).await? {
         JoinState::Issued(dir) => Ok(Joined::Issued(dir.identity()?.spiffe_id)),
         JoinState::Pending { enrolment_id, fingerprint } => Ok(Joined::Pending { enrolment_id, fingerprint }),
         JoinState::Rejected { reason } => Err(JoinError::Rejected { reason }),
     }
+}
+
+/// The facts in a file, none of which the operators would have to ask about.
+fn facts(file: &Path) -> Result<Organisation, JoinError> {
+    let facts = comity_runtime::config::load(file).map_err(Box::new)?;
+    check::organisation_file(&facts)?;
+    Ok(facts)
 }

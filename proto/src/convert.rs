@@ -3,8 +3,10 @@
 
 mod claims;
 mod envelope;
+pub mod files;
 mod offer;
 mod organisation;
+mod own_word;
 mod requirements;
 mod terms;
 mod verdict;
@@ -13,23 +15,19 @@ use std::collections::BTreeSet;
 use std::str::FromStr;
 
 use comity_policy::Capability;
+use comity_policy::check::Fault;
+use comity_policy::limits::WHOLE_BP;
 use comity_types::PlaceOrBloc;
 
+pub use claims::{instant, wire_instant};
+pub use comity_policy::limits::{MAX_LIST, MAX_REQUEST_LIST, MAX_TEXT_BYTES};
 pub use envelope::Envelope;
 pub use verdict::verdict;
 
 use crate::policy as wire;
 
-/// Longest list of a message, where the schema does not say less: far above real use, far below harm.
-pub const MAX_LIST: usize = 256;
-/// Most purposes or access origins of a request.
-pub const MAX_REQUEST_LIST: usize = 16;
-/// The whole of something, in hundredths of a percent.
-const WHOLE_BP: u32 = 10_000;
-/// Longest list of capabilities: more than there are.
-const MAX_CAPABILITIES: usize = 32;
-/// Longest name for people and longest purpose, in bytes.
-pub const MAX_TEXT_BYTES: usize = 256;
+/// Longest list of values of a closed set: more than any set has.
+const MAX_VALUES: usize = 32;
 
 /// A message that is not what the contract says: which field, and what is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -56,6 +54,12 @@ impl WireError {
     }
 }
 
+/// Reads a message with whatever anybody states in it. What arrives from others goes through `TryFrom`, which refuses
+/// words that are not their own.
+trait Read<W>: Sized {
+    fn read(wire: W) -> Result<Self, WireError>;
+}
+
 /// Parses the text of the field at `path`.
 fn parse<T: FromStr<Err: ToString>>(path: impl Into<String>, text: &str) -> Result<T, WireError> {
     text.parse().map_err(|error: T::Err| WireError::new(path, error.to_string()))
@@ -74,6 +78,11 @@ fn bounded(path: &str, found: usize, most: usize) -> Result<(), WireError> {
     } else {
         Ok(())
     }
+}
+
+/// Refuses what is well-formed field by field, and cannot be as it stands all the same.
+fn without(faults: Vec<Fault>) -> Result<(), WireError> {
+    faults.into_iter().next().map_or(Ok(()), |fault| Err(WireError::new(fault.path, fault.problem)))
 }
 
 /// Refuses a text that is empty, over-long, or that steers what shows it: people decide by what they see.
@@ -119,7 +128,7 @@ fn or_default<T: Default>(number: i32, read: impl Fn(i32) -> Result<T, WireError
 
 /// Every capability of a list.
 fn capabilities(path: &str, numbers: &[i32]) -> Result<BTreeSet<Capability>, WireError> {
-    bounded(path, numbers.len(), MAX_CAPABILITIES)?;
+    bounded(path, numbers.len(), MAX_VALUES)?;
     numbers.iter().enumerate().map(|(index, number)| capability(&format!("{path}[{index}]"), *number)).collect()
 }
 

@@ -12,10 +12,12 @@
 //! | [`methods`] | ONE table: which peer may call which RPC |
 //! | [`strict`] | refuses fields that this version does not know |
 //! | [`error`] | failures as `google.rpc.Status`, and back |
+//! | [`json`] | messages as JSON, by the canonical mapping, and back |
 //! | [`metadata`] | the names of what travels beside messages |
 
 pub mod convert;
 pub mod error;
+pub mod json;
 pub mod metadata;
 pub mod methods;
 pub mod strict;

@@ -1,13 +1,20 @@
 //! The promises, a file each, on real processes.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "this is test code: it fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "this is test code: it fails by panicking"
+)]
 
 mod backends_that_fail;
 mod bad_input;
 mod deploy;
 mod identity_on_the_wire;
+mod json_form;
 mod no_leak;
 mod offers_that_lie;
 mod other_makers;
 mod readme;
 mod survival;
 mod units;
+mod worked_cases;

@@ -112,9 +112,13 @@ fn an_operator_governs(readme: &Readme) {
     std::fs::write(folder.join("organisation.toml"), facts).unwrap();
     let asked = comity(&["join", field("invite"), "--dir", "a1", "--organisation", "organisation.toml"]);
     assert_eq!(asked.status.code(), Some(PENDING), "{}", said(&asked));
-    reader.fill_in("ENROLMENT", field("invite_id"));
+    reader.fill_in("ENROLMENT", field("inviteId"));
     let _decided = reader.follow("deciding");
     let organisations = comity(&["organisation", "list", "-o", "json"]);
     let organisations: Value = serde_json::from_slice(&organisations.stdout).unwrap();
-    assert_eq!(organisations.pointer("/organisations/0/standing"), Some(&Value::from("active")), "{organisations}");
+    assert_eq!(
+        organisations.pointer("/organisations/0/standing"),
+        Some(&Value::from("STANDING_ACTIVE")),
+        "{organisations}"
+    );
 }

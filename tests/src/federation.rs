@@ -74,25 +74,37 @@ impl Node {
 }
 
 impl Federation {
-    /// Founds a federation and starts its broker.
+    /// Founds a federation and starts its broker, which is in Germany.
     #[must_use]
     pub fn start() -> Self {
-        let mut federation = Self::found();
+        Self::start_in("DE")
+    }
+
+    /// Founds a federation and starts its broker, which is in this place.
+    #[must_use]
+    pub fn start_in(place: &str) -> Self {
+        let mut federation = Self::found_in(place);
         federation.start_broker();
         federation
     }
 
-    /// Founds a federation; its broker is down.
+    /// Founds a federation whose broker is in Germany, and down.
+    #[must_use]
+    pub fn found() -> Self {
+        Self::found_in("DE")
+    }
+
+    /// Founds a federation whose broker is in this place, and down.
     ///
     /// # Panics
     /// If it cannot be founded.
     #[must_use]
-    pub fn found() -> Self {
+    pub fn found_in(place: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("comity-scenario-").tempdir().unwrap();
         let address = free_address();
         let mut init = comity();
         init.args(["federation", "init", "--name", FEDERATION, "--operator", OPERATOR]);
-        init.args(["--listen", &address, "--advertise", &address, "--place", "DE"]);
+        init.args(["--listen", &address, "--advertise", &address, "--place", place]);
         let _said = succeed(init.arg("--dir").arg(folder.path()));
         Self { broker: None, address, folder }
     }

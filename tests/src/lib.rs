@@ -9,10 +9,12 @@
 //! | module | holds |
 //! |---|---|
 //! | [`federation`] | a federation on this machine, governed through the `comity` program |
+//! | [`members`] | many members at once, which join and publish through the SDK |
 //! | [`node`] | what a node of a scenario is, as a `node.toml` |
 //! | [`backend`] | a model server that is slow, stalls, lies or breaks, and remembers what it saw |
 //! | [`clients`] | the clients of other makers |
 //! | [`program`] | a child process, its log, and its end |
+//! | [`worked_cases`] | the worked cases of the vocabulary, cast with members that a live federation can have |
 //! | [`wait`] | waiting for a state with a deadline |
 //! | [`readme`] | the blocks of the README, and which were run |
 //! | [`reader`] | somebody who runs them |
@@ -31,8 +33,10 @@
 pub mod backend;
 pub mod clients;
 pub mod federation;
+pub mod members;
 pub mod node;
 pub mod program;
 pub mod reader;
 pub mod readme;
 pub mod wait;
+pub mod worked_cases;

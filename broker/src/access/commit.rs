@@ -5,17 +5,17 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use comity_membership::offer_digest;
-use comity_policy::Requirements;
+use comity_policy::{Reason, Requirements, Verdict};
 use comity_proto::error::Failure;
 use comity_proto::{permit as wire, policy};
-use comity_types::{DecisionId, ModelName, OfferName, Timestamp};
+use comity_types::{DecisionId, OfferName, Timestamp};
 use http::HeaderValue;
 use prost::Message;
 use tonic::Code;
 
-use super::Parts;
 use super::decide::{Candidate, Decision, Rejected};
 use super::request::Admitted;
+use super::{Parts, disclose};
 use crate::ledger::decisions::{Committed, DecisionRecord, RefusedOffer};
 use crate::rpc::timestamp;
 
@@ -101,7 +101,7 @@ pub async fn commit(parts: &Parts, admitted: &Admitted, decision: Decision) -> R
         )
     })?;
     if decision.eligible.is_empty() {
-        return Err(refusal(&admitted.envelope.model, &decision));
+        return Err(refusal(admitted, &decision));
     }
     Ok(Permit { decision, committed })
 }
@@ -137,15 +137,20 @@ fn summary(requirements: &Requirements) -> String {
     text
 }
 
-fn refusal(model: &ModelName, decision: &Decision) -> Failure {
-    let verdict = |name: &OfferName, reasons: &[comity_policy::Reason]| {
-        let verdict = comity_policy::Verdict::Rejected { reasons: reasons.to_vec() };
-        comity_proto::convert::verdict(name, model, &verdict)
+fn refusal(admitted: &Admitted, decision: &Decision) -> Failure {
+    let (model, federation) = (&admitted.envelope.model, &decision.snapshot.federation);
+    let shown = |Rejected { name, reasons }: &Rejected| {
+        (disclose::reasons(admitted.caller.trust_domain(), federation, name, reasons), name.clone())
     };
-    let shown = decision.rejected.iter().take(MAX_REFUSAL_VERDICTS);
+    let mut shown: Vec<_> = decision.rejected.iter().map(shown).collect();
+    // By what is shown: the order must not tell how many reasons a side keeps to itself.
+    shown.sort_by(|(a, one), (b, other)| (a.len(), one).cmp(&(b.len(), other)));
+    let verdict = |(reasons, name): (Vec<Reason>, OfferName)| {
+        comity_proto::convert::verdict(&name, model, &Verdict::Rejected { reasons })
+    };
     let refusal = policy::Refusal {
         decision_id: decision.id.to_string(),
-        verdicts: shown.map(|rejected| verdict(&rejected.name, &rejected.reasons)).collect(),
+        verdicts: shown.into_iter().take(MAX_REFUSAL_VERDICTS).map(verdict).collect(),
         considered: u32::try_from(decision.rejected.len()).unwrap_or(u32::MAX),
     };
     let message = format!(
@@ -153,7 +158,7 @@ fn refusal(model: &ModelName, decision: &Decision) -> Failure {
         refusal.considered
     );
     let failure = Failure::new(Code::FailedPrecondition, "NO_ELIGIBLE_OFFER", message).with("decision_id", decision.id);
-    failure.with("epoch", decision.snapshot.federation.epoch()).refusing(refusal)
+    failure.with("epoch", federation.epoch()).refusing(refusal)
 }
 
 fn broker_failed() -> Failure {

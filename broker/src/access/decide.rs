@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use comity_membership::{Federation, Standing};
-use comity_policy::{Offer, Reason, ReasonCode, Request, Side, Verdict, evaluate};
+use comity_policy::{Offer, Reason, ReasonCode, Request, Side, Verdict};
 use comity_proto::convert::WireError;
 use comity_proto::error::Failure;
 use comity_types::{DecisionId, OfferName, Price, SpiffeId, Timestamp};
@@ -64,11 +64,12 @@ pub struct Rejected {
 /// # Errors
 /// The envelope speaks of something that no table has, or nobody offers the model. That nothing is eligible is a decision too, and becomes a refusal once it is kept.
 pub fn decide(parts: &Parts, admitted: &Admitted) -> Result<Decision, Failure> {
-    admitted.envelope.check(&parts.tables).map_err(|error| invalid(&error.within("envelope")))?;
+    let tables = parts.registry.tables();
+    admitted.envelope.check(tables).map_err(|error| invalid(&error.within("envelope")))?;
     let snapshot = parts.registry.snapshot();
     let at = parts.clock.now();
-    let caller = snapshot.federation.organisation(admitted.caller.trust_domain());
-    let caller = &caller.ok_or_else(|| unknown_caller(&admitted.caller))?.organisation;
+    let caller = snapshot.index.organisation(admitted.caller.trust_domain());
+    let caller = caller.ok_or_else(|| unknown_caller(&admitted.caller))?;
     let request = Request {
         caller,
         model: Some(&admitted.envelope.model),
@@ -79,12 +80,11 @@ pub fn decide(parts: &Parts, admitted: &Admitted) -> Result<Decision, Failure> {
         as_of: at,
     };
     // Offers of other models would be refused for that alone; they are left out, so that a refusal stays readable.
-    let offered = |offer: &Offer| offer.model == admitted.envelope.model;
-    let judged = judge(parts, &snapshot.federation, &request, offered);
+    let judged = judge(&snapshot, &request, Scope::OfItsModel);
     if judged.is_empty() {
         return Err(model_not_offered(admitted));
     }
-    let mut eligible = choose::candidates(&judged, &admitted.envelope.prefer, &parts.tables, at);
+    let mut eligible = choose::candidates(&judged, &admitted.envelope.prefer, tables, at);
     let refused = judged.into_iter().filter_map(|Judged { name, verdict, .. }| match verdict {
         Verdict::Eligible { .. } => None,
         Verdict::Rejected { reasons } => Some(Rejected { name, reasons }),
@@ -96,39 +96,42 @@ pub fn decide(parts: &Parts, admitted: &Admitted) -> Result<Decision, Failure> {
     Ok(Decision { id: new_id()?, at, snapshot, eligible, rejected })
 }
 
-/// The verdict on every offer that `wanted` picks, sorted by name.
-pub fn judge<'a>(
-    parts: &Parts,
-    federation: &'a Federation,
-    request: &Request<'_>,
-    wanted: impl Fn(&Offer) -> bool,
-) -> Vec<Judged<'a>> {
-    let offers = federation.nodes().flat_map(|(node, state)| state.offers.iter().map(move |offer| (node, offer)));
-    let judged = offers.filter(|(_, offer)| wanted(offer)).map(|(node, offer)| Judged {
-        name: OfferName::new(node, &offer.id),
-        offer,
-        verdict: verdict(parts, federation, request, node, offer),
-    });
-    let mut judged: Vec<_> = judged.collect();
+/// Which offers are judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Those of the model that is asked for.
+    OfItsModel,
+    /// All of them.
+    Everything,
+}
+
+/// The verdict on every offer within `scope`, sorted by name.
+#[must_use]
+pub fn judge<'a>(snapshot: &'a Snapshot, request: &Request<'_>, scope: Scope) -> Vec<Judged<'a>> {
+    let answer = snapshot.index.ask(request);
+    let judged = |place: usize| {
+        let offer = snapshot.index.offer(place)?;
+        let verdict = with_standing(answer.verdict(place, request), &snapshot.federation, &offer.node);
+        Some(Judged { name: offer.name(), offer, verdict })
+    };
+    let mut judged: Vec<_> = match (scope, request.model) {
+        (Scope::OfItsModel, Some(model)) => {
+            snapshot.index.of_model(model).iter().filter_map(|place| judged(*place)).collect()
+        }
+        (Scope::OfItsModel, None) | (Scope::Everything, _) => (0..snapshot.index.len()).filter_map(judged).collect(),
+    };
     judged.sort_by(|a, b| a.name.cmp(&b.name));
     judged
 }
 
 /// The policy's verdict, and the federation's: whoever is suspended serves nobody.
-fn verdict(parts: &Parts, federation: &Federation, request: &Request<'_>, node: &SpiffeId, offer: &Offer) -> Verdict {
-    let Some(operator) = federation.organisation(node.trust_domain()) else {
-        return Verdict::Rejected { reasons: vec![out_of_standing(node.as_str(), "unknown")] };
-    };
-    let verdict = evaluate(offer, &operator.organisation, request, &parts.tables);
+fn with_standing(verdict: Verdict, federation: &Federation, node: &SpiffeId) -> Verdict {
     let standing = match federation.standing(node) {
         Standing::Active => return verdict,
         Standing::Suspended { subject, .. } => out_of_standing(&subject.to_string(), "suspended"),
         Standing::Unknown => out_of_standing(node.as_str(), "unknown"),
     };
-    let mut reasons = match verdict {
-        Verdict::Eligible { .. } => Vec::new(),
-        Verdict::Rejected { reasons } => reasons,
-    };
+    let mut reasons = verdict.into_reasons();
     reasons.push(standing);
     reasons.sort();
     Verdict::Rejected { reasons }

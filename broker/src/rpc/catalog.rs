@@ -2,8 +2,10 @@
 //! function that the flow does.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use comity_membership::{Federation, Standing};
+use comity_policy::disclosure;
 use comity_policy::rank::Preferences;
 use comity_policy::{Capability, Claim, Offer, Request as Question, Verdict};
 use comity_proto::catalog::catalog_server::Catalog as Service;
@@ -16,12 +18,12 @@ use comity_proto::policy::Relaxation;
 use comity_types::{ModelName, OfferName, Place, SpiffeId, Timestamp};
 use tonic::{Code, Request, Response, Status};
 
-use super::{failure, invalid, parse, timestamp};
-use crate::access::choose;
-use crate::access::decide::{self, Judged};
-use crate::access::{Access, Parts};
+use super::{failure, invalid, parse, timestamp, viewer};
+use crate::access::decide::{self, Judged, Scope};
+use crate::access::{Access, choose, disclose};
 use crate::edge::CallerIdentity;
 use crate::links::LinkState;
+use crate::registry::Snapshot;
 
 /// The service.
 #[derive(Debug, Clone)]
@@ -51,26 +53,27 @@ impl Catalog {
             .map_err(|error| error.within("envelope"))
             .map_err(|error| invalid(&error.path, &error.problem))?;
         let parts = self.access.parts();
-        let checked = envelope.check(&parts.tables).map_err(|error| error.within("envelope"));
+        let as_of = as_of(request.as_of, parts.clock.now())?;
+        let checked = envelope.check(parts.registry.tables()).map_err(|error| error.within("envelope"));
         checked.map_err(|error| invalid(&error.path, &error.problem))?;
         let snapshot = parts.registry.snapshot();
-        let organisation = snapshot.federation.organisation(caller.organisation()).ok_or_else(no_organisation)?;
         let question = Question {
-            caller: &organisation.organisation,
+            caller: snapshot.index.organisation(caller.organisation()).ok_or_else(no_organisation)?,
             model: Some(&envelope.model),
             capability,
             declared: &envelope.declared,
             requirements: &envelope.requirements,
             broker_places: Some(&parts.places),
-            as_of: parts.clock.now(),
+            as_of,
         };
-        let judged = decide::judge(parts, &snapshot.federation, &question, |_| true);
+        let judged = decide::judge(&snapshot, &question, Scope::Everything);
+        let judged = disclose::verdicts(caller.organisation(), &snapshot.federation, judged);
         Ok(ExplainResponse {
-            relaxations: relaxations(parts, &snapshot.federation, &question),
-            verdicts: self.in_order(judged, &envelope.prefer, question.as_of),
+            relaxations: relaxations(&snapshot, &question),
+            verdicts: self.in_order(judged, &envelope.prefer, as_of),
             epoch: snapshot.federation.epoch(),
-            tables_sha256: parts.tables.digest().as_bytes().to_vec().into(),
-            as_of: Some(timestamp(question.as_of)),
+            tables_sha256: parts.registry.tables().digest().as_bytes().to_vec().into(),
+            as_of: Some(timestamp(as_of)),
         })
     }
 
@@ -81,7 +84,7 @@ impl Catalog {
         prefer: &Preferences,
         as_of: Timestamp,
     ) -> Vec<comity_proto::policy::Verdict> {
-        let mut eligible = choose::candidates(&judged, prefer, &self.access.parts().tables, as_of);
+        let mut eligible = choose::candidates(&judged, prefer, self.access.parts().registry.tables(), as_of);
         choose::order(&mut eligible, |node| self.access.parts().links.load(node));
         let place: BTreeMap<_, _> =
             eligible.into_iter().enumerate().map(|(place, candidate)| (candidate.name, place)).collect();
@@ -110,6 +113,8 @@ impl Service for Catalog {
     }
 
     async fn list_offers(&self, request: Request<ListOffersRequest>) -> Result<Response<ListOffersResponse>, Status> {
+        let caller = CallerIdentity::of(&request)?.id().clone();
+        let viewer = viewer(&caller);
         let wanted = request.into_inner().model;
         let wanted: Option<ModelName> = if wanted.is_empty() { None } else { Some(parse("model", &wanted)?) };
         let snapshot = self.access.parts().registry.snapshot();
@@ -118,8 +123,10 @@ impl Service for Catalog {
         let offers = offers.filter(|(_, offer)| wanted.as_ref().is_none_or(|model| offer.model == *model));
         let entry = |(node, offer): (&SpiffeId, &Offer)| OfferEntry {
             name: OfferName::new(node, &offer.id).to_string(),
-            offer: Some(offer.into()),
-            operator: federation.organisation(node.trust_domain()).map(|state| (&state.organisation).into()),
+            offer: Some((&*disclosure::offer(offer, viewer)).into()),
+            operator: federation
+                .organisation(node.trust_domain())
+                .map(|state| (&*disclosure::organisation(&state.organisation, viewer)).into()),
             state: self.state(federation, node).to_owned(),
         };
         let mut offers: Vec<_> = offers.map(entry).collect();
@@ -133,25 +140,36 @@ impl Service for Catalog {
     }
 }
 
+/// The instants for which a verdict may be asked, in milliseconds since 1970: from the year 2000, before which the
+/// tables know of nothing, to before 2100, of which nobody can say what the law will be.
+const AS_OF_MILLIS: Range<i64> = 946_684_800_000..4_102_444_800_000;
+
+/// The instant to decide for: the one that is asked for, or now.
+fn as_of(wire: Option<prost_types::Timestamp>, now: Timestamp) -> Result<Timestamp, Status> {
+    let Some(wire) = wire else { return Ok(now) };
+    let instant = convert::instant("as_of", wire).map_err(|error| invalid(&error.path, &error.problem))?;
+    if AS_OF_MILLIS.contains(&instant.as_millis()) {
+        Ok(instant)
+    } else {
+        Err(invalid("as_of", format_args!("{instant} is not from the year 2000 to before 2100")))
+    }
+}
+
 /// Most offers that a relaxation names.
 const MAX_REGAINED: usize = 256;
 
-/// What dropping one requirement alone would bring back, of the model's offers whose node takes part.
-fn relaxations(parts: &Parts, federation: &Federation, question: &Question<'_>) -> Vec<Relaxation> {
-    let of_model = |offer: &&Offer| question.model.is_none_or(|model| offer.model == *model);
-    let offers: Vec<_> = federation
-        .nodes()
-        .filter(|(node, _)| federation.standing(node) == Standing::Active)
-        .filter_map(|(node, state)| Some((state, &federation.organisation(node.trust_domain())?.organisation)))
-        .flat_map(|(state, operator)| state.offers.iter().filter(of_model).map(move |offer| (offer, operator)))
-        .collect();
-    let name = |index: &usize| offers.get(*index).map(|(offer, _)| offer.name().to_string());
-    let relaxed = comity_policy::relax::relaxations(&offers, question, &parts.tables);
-    let wire = relaxed.into_iter().map(|one| Relaxation {
-        constraint: one.constraint.to_owned(),
-        offers: one.regained.iter().filter_map(name).take(MAX_REGAINED).collect(),
+/// What dropping one requirement alone would bring back, of the offers whose node takes part.
+fn relaxations(snapshot: &Snapshot, question: &Question<'_>) -> Vec<Relaxation> {
+    let takes_part = |offer: &&Offer| snapshot.federation.standing(&offer.node) == Standing::Active;
+    let relaxed = comity_policy::relax::relaxations(&snapshot.index, question).into_iter();
+    let wire = relaxed.map(|one| {
+        let regained = one.regained.into_iter().filter_map(|place| snapshot.index.offer(place)).filter(takes_part);
+        let offers: Vec<_> = regained.map(|offer| offer.name().to_string()).take(MAX_REGAINED).collect();
+        Relaxation { constraint: one.constraint.to_owned(), offers }
     });
-    wire.collect()
+    let mut wire: Vec<_> = wire.filter(|one| !one.offers.is_empty()).collect();
+    wire.sort_by_key(|one| std::cmp::Reverse(one.offers.len()));
+    wire
 }
 
 /// What a method needs; the other capabilities are required in the envelope.

@@ -16,7 +16,7 @@ use comity_types::ids::Kind;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Response, Status};
 
-use super::{admission, failure, invalid, parse, registry};
+use super::{admission, failure, invalid, parse, registry, viewer};
 use crate::edge::CallerIdentity;
 use crate::links::Links;
 use crate::registry::Registry;
@@ -113,9 +113,10 @@ impl Membership for Service {
 
     async fn list_organisations(
         &self,
-        _: Request<wire::ListOrganisationsRequest>,
+        request: Request<wire::ListOrganisationsRequest>,
     ) -> Result<Response<wire::ListOrganisationsResponse>, Status> {
-        Ok(Response::new(render::organisations(&self.registry.snapshot().federation)))
+        let viewer = viewer(CallerIdentity::of(&request)?.id());
+        Ok(Response::new(render::organisations(&self.registry.snapshot().federation, viewer)))
     }
 
     async fn list_nodes(

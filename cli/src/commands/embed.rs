@@ -128,7 +128,7 @@ fn bar(texts: u64, done: u64) -> ProgressBar {
 fn report(outcome: &Outcome, offers: &BTreeSet<String>, output: Format) -> Result<(), CliError> {
     let Outcome { embedded, were_done } = outcome;
     if output == Format::Json {
-        return print_json(&serde_json::json!({ "embedded": embedded, "were_done": were_done, "offers": offers }));
+        return print_json(&serde_json::json!({ "embedded": embedded, "wereDone": were_done, "offers": offers }));
     }
     let by = if offers.is_empty() { String::new() } else { format!(" by {}", joined(offers)) };
     let before = if *were_done == 0 { String::new() } else { format!(", {were_done} were done before") };

@@ -2,16 +2,17 @@
 
 use clap::{Args, ValueEnum};
 use comity_proto::catalog::{ExplainRequest, ExplainResponse};
+use comity_proto::convert;
+use comity_proto::json::Canonical;
 use comity_proto::policy::Capability;
-use comity_types::ModelName;
-use serde_json::json;
+use comity_types::{ModelName, Timestamp};
 
 use crate::args::Global;
 use crate::error::CliError;
 use crate::output::{Format, Stream, print_json, print_line, say};
 use crate::requirements::RequirementArgs;
 use crate::session::Session;
-use crate::{refusal, verdict, view};
+use crate::{refusal, verdict};
 
 /// Say for every offer whether it may serve a request, and why not.
 #[derive(Debug, Args)]
@@ -22,6 +23,10 @@ pub(crate) struct ExplainArgs {
     /// What it would be asked for
     #[arg(long = "for", value_enum, default_value_t = Method::Chat, value_name = "METHOD")]
     method: Method,
+    /// The instant or day to decide for: the law and the claims of another time, over today's offers. A dry run: a
+    /// call is always decided now [default: now]
+    #[arg(long, value_name = "T")]
+    as_of: Option<Timestamp>,
     #[command(flatten)]
     requirements: RequirementArgs,
 }
@@ -40,36 +45,30 @@ pub(crate) enum Method {
 pub(crate) async fn run(args: &ExplainArgs, global: &Global) -> Result<(), CliError> {
     let envelope = args.requirements.envelope(&args.model)?;
     let session = Session::open(global).await?;
-    let request = ExplainRequest { envelope: Some(envelope), capability: capability(args.method).into() };
+    let request = ExplainRequest {
+        envelope: Some(envelope),
+        capability: capability(args.method).into(),
+        as_of: args.as_of.map(convert::wire_instant),
+    };
     let answer = session.catalog().explain(request).await.map_err(|status| CliError::call("explain", status))?;
-    let ExplainResponse { mut verdicts, epoch, relaxations, tables_sha256, as_of } = answer.into_inner();
-    refusal::fill_hints(&mut verdicts);
-    let eligible = verdicts.iter().filter(|verdict| verdict.eligible).count();
-    match global.output {
-        Format::Json => print_json(&json!({
-            "epoch": epoch,
-            "as_of": view::instant(as_of.as_ref()),
-            "tables_sha256": hex(&tables_sha256),
-            "relaxations": verdict::relaxations(&relaxations),
-            "verdicts": verdict::views(verdicts),
-        })),
-        Format::Table if verdicts.is_empty() => {
-            say("there is no offer");
-            Ok(())
-        }
-        Format::Table => {
-            print_line(&verdict::table(&verdicts, Stream::Stdout.width()))?;
-            for line in verdict::relaxed_lines(&relaxations) {
-                print_line(&line)?;
-            }
-            say(&format!("{eligible} of {} offers may serve this request (epoch {epoch})", verdicts.len()));
-            Ok(())
-        }
+    let mut answer = answer.into_inner();
+    refusal::fill_hints(&mut answer.verdicts);
+    if global.output == Format::Json {
+        return print_json(&Canonical(&answer));
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let ExplainResponse { verdicts, epoch, relaxations, .. } = answer;
+    let eligible = verdicts.iter().filter(|verdict| verdict.eligible).count();
+    if verdicts.is_empty() {
+        say("there is no offer");
+        return Ok(());
+    }
+    print_line(&verdict::table(&verdicts, Stream::Stdout.width()))?;
+    for line in verdict::relaxed_lines(&relaxations) {
+        print_line(&line)?;
+    }
+    let at = args.as_of.map(|instant| format!(" at {instant}")).unwrap_or_default();
+    say(&format!("{eligible} of {} offers may serve this request{at} (epoch {epoch})", verdicts.len()));
+    Ok(())
 }
 
 impl Method {

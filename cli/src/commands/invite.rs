@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use comity_proto::json::Canonical;
 use comity_proto::membership::{InviteRequest, Kind};
 use comity_types::{Name, TrustDomain};
-use serde::Serialize;
 
 use crate::args::Global;
 use crate::error::CliError;
@@ -46,12 +46,6 @@ enum InviteKind {
 
 /// Asks for the invite and prints it.
 pub(crate) async fn run(args: InviteArgs, global: &Global) -> Result<(), CliError> {
-    #[derive(Serialize)]
-    struct Invited {
-        invite: String,
-        invite_id: String,
-        expires_at: String,
-    }
     let request = InviteRequest {
         trust_domain: args.organisation.to_string(),
         kind: wire_kind(args.kind).into(),
@@ -61,10 +55,10 @@ pub(crate) async fn run(args: InviteArgs, global: &Global) -> Result<(), CliErro
     let session = Session::open(global).await?;
     let answer =
         session.membership().invite(request).await.map_err(|status| CliError::call("invite", status))?.into_inner();
-    let expires_at = view::instant(answer.expires_at.as_ref());
     if global.output == Format::Json {
-        return print_json(&Invited { invite: answer.invite, invite_id: answer.invite_id, expires_at });
+        return print_json(&Canonical(&answer));
     }
+    let expires_at = view::instant(answer.expires_at.as_ref());
     let program = if matches!(args.kind, InviteKind::Node) { "comity-node join" } else { "comity join" };
     say(&format!(
         "Hand this to {}/{} over a channel that you trust; `{program}` takes it, once, until {expires_at}.\n\

@@ -7,7 +7,7 @@ use comity_client::enrol::{self, EnrolError, JoinState};
 use comity_client::split_hint;
 use comity_identity::invite::InviteError;
 use comity_identity::{IdentityDir, Invite};
-use comity_policy::Organisation;
+use comity_policy::{Organisation, check};
 use comity_runtime::config;
 use comity_types::ids::Kind;
 use serde_json::json;
@@ -56,14 +56,18 @@ pub(crate) async fn run(args: &JoinArgs, global: &Global) -> Result<(), CliError
 fn read_organisation(path: &Path) -> Result<Organisation, CliError> {
     let broken =
         |error| CliError::Client { doing: "read the organisation's facts", source: Box::new(error), hint: None };
-    config::load(path).map_err(broken)
+    let facts = config::load(path).map_err(broken)?;
+    let unfit =
+        |error| CliError::BadFile { path: path.to_owned(), expected: "an organisation.toml", source: Box::new(error) };
+    check::organisation_file(&facts).map_err(unfit)?;
+    Ok(facts)
 }
 
 fn issued(dir: &IdentityDir, global: &Global) -> Result<(), CliError> {
     let identity = dir.identity().map_err(EnrolError::from).map_err(failed)?;
     let path = dir.path().display().to_string();
     let fields = vec![("joined as", identity.spiffe_id.to_string()), ("identity", path.clone())];
-    global.output.record(fields, &json!({ "spiffe_id": identity.spiffe_id, "dir": path }))
+    global.output.record(fields, &json!({ "spiffeId": identity.spiffe_id, "dir": path }))
 }
 
 /// Not an invite, or only a part of one: the error says which, and what to do.

@@ -13,7 +13,7 @@ use crate::output::Format;
 pub(crate) enum Preset {
     /// List them
     List,
-    /// Show what one demands, as a requirements file would say it
+    /// Show what one demands, as a file of requirements: TOML, or with `-o json` an Envelope
     Show {
         /// Its name
         name: String,

@@ -1,6 +1,7 @@
 //! Tables and policy without a server: the real program, files in, verdicts out.
 #![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 
+mod json_form;
 mod policy;
 mod table;
 

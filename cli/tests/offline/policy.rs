@@ -1,5 +1,7 @@
 //! `comity policy`.
 
+use serde_json::Value;
+
 use super::{DONE, FAULT, Files, NO, ends, json, shipped};
 
 const OFFER: &str = r#"
@@ -61,9 +63,23 @@ fn an_offer_is_refused_with_its_reasons_by_side_and_what_alone_would_help() {
     ];
     let _no = ends(&check(&paths, &[]), NO, &words);
     let view = json(&check(&paths, &[]), NO);
-    assert_eq!(view["verdicts"][0]["reasons"][0]["side"], "caller", "{view}");
+    assert_eq!(view["verdicts"][0]["reasons"][0]["side"], "SIDE_CALLER", "{view}");
     assert_eq!(view["relaxations"][0]["constraint"], "allowed_processing_locations", "{view}");
-    assert_eq!((&view["eligible"], &view["as_of"]), (&0.into(), &"2026-11-22T00:00:00Z".into()));
+    assert_eq!((&view["verdicts"][0]["eligible"], &view["asOf"]), (&Value::Null, &"2026-11-22T00:00:00Z".into()));
+}
+
+#[test]
+fn an_offer_of_which_a_listing_keeps_the_demands_is_said_to_be_judged_by_the_broker_alone() {
+    let kept = OFFER.replace("caller_rules = { served = [\"EU\"] }", "disclosure = \"code-only\"");
+    let kept = kept.replace("allowed_purposes = [\"dpv:Purpose\"]\n", "");
+    let files = Files::new(&[
+        ("offer.toml", kept.as_str()),
+        ("operator.toml", OPERATOR),
+        ("caller.toml", CALLER),
+        ("request.toml", "purposes = ['dpv:CustomerCare']\n"),
+    ]);
+    let words = ["op.example/n1/chat keeps to itself what it demands", "`comity explain`", "NODE_TERMS_INCOMPLETE"];
+    let _no = ends(&check(&paths(&files, "request.toml"), &[]), NO, &words);
 }
 
 #[test]
@@ -106,25 +122,6 @@ fn every_offer_of_a_node_is_judged_with_the_terms_that_it_names() {
 }
 
 #[test]
-fn json_is_read_as_well() {
-    let files = files();
-    let table: toml::Table = toml::from_str(OFFER).unwrap();
-    let operator: toml::Table = toml::from_str(OPERATOR).unwrap();
-    let offers =
-        serde_json::json!({ "offers": [{ "name": "x", "state": "active", "offer": table, "operator": operator }] });
-    std::fs::write(files.path("offers.json"), offers.to_string()).unwrap();
-    std::fs::write(files.path("offer.json"), serde_json::to_string(&table).unwrap()).unwrap();
-    for name in ["offers.json", "offer.json"] {
-        let (offers, request, caller) = (files.path(name), files.path("open.toml"), files.path("caller.toml"));
-        let _yes = ends(
-            &["policy", "check", "--offer", &offers, "--request", &request, "--caller", &caller],
-            DONE,
-            &["eligible"],
-        );
-    }
-}
-
-#[test]
 fn files_that_cannot_be_used_are_named_with_what_is_wrong() {
     let files = files();
     let of = |offer: &str, request: &str, words: &[&str]| {
@@ -133,15 +130,41 @@ fn files_that_cannot_be_used_are_named_with_what_is_wrong() {
         let paths = paths(&files, "request.toml");
         let _no = ends(&check(&paths, &[]), FAULT, words);
     };
-    of(&OFFER.replace("model = ", "modell = "), REQUEST, &["offer.toml", "line 4", "modell"]);
+    of(&OFFER.replace("model = ", "modell = "), REQUEST, &["offer.toml:4:", "modell"]);
     of(&OFFER.replace("op.example", "b.example"), REQUEST, &["b.example", "op.example", "hint"]);
     of(OFFER, "allowed_processing_locations = ['UK']\n", &["request.toml", "allowed_processing_locations", "GB"]);
-    of(
-        "[[offers]]\nid = 'a'\nterms = 'gone'\nmodel = 'm'\ncapabilities = ['chat']\n",
-        REQUEST,
-        &["offers.a", "[terms.gone]"],
-    );
-    of("[[offers]]\nid = 'a'\nterms = 'gone'\nmodell = 'm'\n", REQUEST, &["offers.a", "modell"]);
+    of(OFFER, "no_training = true\nmin_support = 'some'\n", &["request.toml:2:", "min_support", "best-effort"]);
+    let entry = "[[offers]]\nid = 'a'\nterms = 'gone'\nbackend = 'b'\nmodel = 'm'\ncapabilities = ['chat']\n";
+    of(entry, REQUEST, &["offers.a", "[terms.gone]"]);
+    of(&entry.replace("model =", "modell ="), REQUEST, &["offer.toml:5:", "offers[0].modell", "`model`"]);
+}
+
+#[test]
+fn a_code_that_is_written_wrongly_is_answered_with_what_was_meant() {
+    let files = files();
+    let given = |name: &str, text: &str, words: &[&str]| {
+        let before = std::fs::read_to_string(files.path(name)).unwrap();
+        std::fs::write(files.path(name), text).unwrap();
+        let paths = paths(&files, "request.toml");
+        let _no = ends(&check(&paths, &[]), FAULT, &[words, &[name]].concat());
+        std::fs::write(files.path(name), before).unwrap();
+    };
+    given("offer.toml", &OFFER.replace("[\"US\"]", "[\"UK\"]"), &["processing_locations", "did you mean \"GB\"?"]);
+    given("offer.toml", &OFFER.replace("[\"EU\"]", "[\"EL\"]"), &["terms.caller_rules.served", "mean \"GR\"?"]);
+    given("caller.toml", &CALLER.replace("'DE'", "'UK'"), &["seat", "did you mean \"GB\"?"]);
+    given("operator.toml", &OPERATOR.replace("'FR'", "'EL'"), &["seat", "did you mean \"GR\"?"]);
+    let node = std::fs::read_to_string(shipped("deploy/node.example.toml")).unwrap();
+    let node = node.replace("processing_locations = [\"DE\"]", "processing_locations = [\"UK\"]");
+    let words = ["offers.chat.processing_locations", "offers.embed.processing_locations", "did you mean \"GB\"?"];
+    given("offer.toml", &node, &words);
+}
+
+#[test]
+fn a_file_that_is_longer_than_any_is_refused() {
+    let files = files();
+    std::fs::write(files.path("request.toml"), vec![b'#'; 9 * 1024 * 1024]).unwrap();
+    let paths = paths(&files, "request.toml");
+    let _no = ends(&check(&paths, &[]), FAULT, &["request.toml", "8388608 bytes"]);
 }
 
 #[test]

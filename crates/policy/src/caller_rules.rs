@@ -238,3 +238,6 @@ impl<'de> Deserialize<'de> for OwnershipTarget {
         deserializer.deserialize_any(Visitor)
     }
 }
+
+#[cfg(test)]
+mod tests;

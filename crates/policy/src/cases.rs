@@ -34,12 +34,18 @@ use comity_types::{ModelName, Place, Timestamp};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+use crate::check::{self, Fault, unfit};
 use crate::claim::Assurance;
+use crate::limits::{MAX_LIST, MAX_TEXT_BYTES};
 use crate::requirements::RequirementsTable;
 use crate::{Capability, Offer, Organisation, Reason, ReasonCode, Request, Tables, Verdict, evaluate};
 
 /// Most cases of one file, with their sub-cases: what a person can still read.
 pub const MAX_CASES: usize = 4_096;
+/// Longest case file, in bytes: every case is a fixture of its own once it is read.
+pub const MAX_CASE_FILE_BYTES: usize = 1024 * 1024;
+/// Most changes, and most paths that are taken away, of one case.
+pub const MAX_CHANGES: usize = 256;
 
 /// A case file that cannot be used: which case, which field.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +53,9 @@ pub enum CaseError {
     /// Not TOML of this form; the source names line and key.
     #[error("the case file cannot be understood")]
     Malformed(#[source] Box<toml::de::Error>),
+    /// Longer than [`MAX_CASE_FILE_BYTES`].
+    #[error("the case file has {0} bytes, at most {MAX_CASE_FILE_BYTES} are accepted (hint: make two files of it)")]
+    TooLong(usize),
     /// A case that cannot be put together.
     #[error("case {case}: {problem}")]
     Case {
@@ -168,15 +177,18 @@ impl Outcome {
 /// # Errors
 /// Names the line, or the case that makes the file as a whole unusable.
 pub fn parse(text: &str) -> Result<Vec<Expectation>, CaseError> {
+    if text.len() > MAX_CASE_FILE_BYTES {
+        return Err(CaseError::TooLong(text.len()));
+    }
     let file: File = toml::from_str(text).map_err(|error| CaseError::Malformed(Box::new(error)))?;
     let mut all = Vec::new();
     for case in &file.case {
         expand(Ok(file.fixture.clone()), case, None, &mut all)?;
     }
-    match all.len() {
-        1..=MAX_CASES => Ok(all),
-        found => Err(fail("of the file", format!("there are {found} expectations, and 1 to {MAX_CASES} are accepted"))),
+    if all.is_empty() {
+        return Err(fail("of the file", "there are none, and at least 1 is accepted (hint: add a [[case]])"));
     }
+    Ok(all)
 }
 
 fn fail(case: &str, problem: impl Into<String>) -> CaseError {
@@ -193,6 +205,11 @@ fn expand(
     if all.iter().any(|other| other.id == id) {
         return Err(fail(&id, "another case has this id: rename one"));
     }
+    for (field, text) in [("id", &case.id), ("about", &case.about)] {
+        if let Some(problem) = unfit(text, MAX_TEXT_BYTES).filter(|_| field == "id" || !text.is_empty()) {
+            return Err(fail(&id, format!("`{field}`: {problem}")));
+        }
+    }
     if case.expect.is_none() && case.sub.is_empty() {
         return Err(fail(&id, "`expect` is missing: [] expects that the offer is eligible"));
     }
@@ -201,9 +218,10 @@ fn expand(
     }
     let table = fixture.and_then(|table| changed(table, case));
     if let Some(reasons) = &case.expect {
-        let world = known(reasons).and_then(|()| table.clone()).and_then(|table| {
-            World::deserialize(Value::Table(table)).map_err(|error| error.to_string().trim_end().to_owned())
-        });
+        if all.len() >= MAX_CASES {
+            return Err(fail(&id, format!("at most {MAX_CASES} cases are accepted (hint: make two files of it)")));
+        }
+        let world = known(reasons).and_then(|()| table.clone()).and_then(world);
         let about = if case.about.is_empty() {
             parent.map(|p| p.about.clone()).unwrap_or_default()
         } else {
@@ -212,6 +230,20 @@ fn expand(
         all.push(Expectation { id, about, world, reasons: reasons.clone(), expires_at: case.expires_at });
     }
     case.sub.iter().try_for_each(|sub| expand(table.clone(), sub, Some(case), all))
+}
+
+/// The world of a case, in which nothing is longer, larger or reversed that a broker would refuse.
+fn world(table: Table) -> Result<World, String> {
+    let world = World::deserialize(Value::Table(table)).map_err(|error| error.to_string().trim_end().to_owned())?;
+    let mut faults: Vec<Fault> = check::offer(&world.offer).into_iter().map(|fault| fault.within("offer")).collect();
+    for (name, facts) in [("operator", &world.operator), ("caller", &world.caller)] {
+        faults.extend(check::organisation(facts).into_iter().map(|fault| fault.within(name)));
+    }
+    let broker_places = world.broker_places.as_ref().map_or(0, BTreeSet::len);
+    faults.extend(check::too_many(broker_places, MAX_LIST).map(|problem| Fault::new("broker_places", problem)));
+    faults.extend(check::too_many(world.issuers.len(), MAX_LIST).map(|problem| Fault::new("issuers", problem)));
+    check::accept(faults).map_err(|unfit| unfit.to_string())?;
+    Ok(world)
 }
 
 /// Whether every reason that is expected begins with a code.
@@ -226,6 +258,11 @@ fn known(reasons: &BTreeSet<String>) -> Result<(), String> {
 /// Puts the changes of a case in: what is taken away first, then what is set. Of what is set, paths with braces come
 /// first, so that a path without them says what one of several is instead.
 fn changed(mut table: Table, case: &Case) -> Result<Table, String> {
+    for (field, found) in [("set", case.set.len()), ("unset", case.unset.len())] {
+        if let Some(problem) = check::too_many(found, MAX_CHANGES) {
+            return Err(format!("`{field}` {problem}"));
+        }
+    }
     for path in case.unset.iter().flat_map(|path| alternatives(path)) {
         remove(&mut table, &path).ok_or_else(|| format!("`unset`: the fixture has no {path}"))?;
     }

@@ -28,7 +28,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use comity_types::{Timestamp, TrustDomain};
+use comity_types::{ModelName, Timestamp, TrustDomain};
 
 use bits::Bits;
 use classes::Classes;
@@ -46,8 +46,11 @@ pub const MAX_OFFERS: usize = 1 << 24;
 #[derive(Debug)]
 pub struct Index {
     tables: Arc<Tables>,
+    /// Everybody's facts, where the index is a federation's.
     organisations: BTreeMap<TrustDomain, Arc<Organisation>>,
     entries: Vec<Entry>,
+    /// The places of each model's offers.
+    models: BTreeMap<ModelName, Vec<usize>>,
     /// By facet.
     facets: Vec<Classes>,
     memo: Memo,
@@ -83,9 +86,29 @@ impl Index {
             let operator = Arc::clone(organisations.get(offer.node.trust_domain())?);
             Some(Entry { offer, operator })
         };
-        let entries: Vec<_> = offers.into_iter().filter_map(entry).take(MAX_OFFERS).collect();
+        let entries = offers.into_iter().filter_map(entry).take(MAX_OFFERS).collect();
+        Self::sorted(organisations, entries, tables)
+    }
+
+    /// Of offers that come with their operators' facts, from files.
+    #[must_use]
+    pub fn of_pairs(pairs: impl IntoIterator<Item = (Offer, Organisation)>, tables: Arc<Tables>) -> Self {
+        let entry = |(offer, operator)| Entry { offer, operator: Arc::new(operator) };
+        Self::sorted(BTreeMap::new(), pairs.into_iter().map(entry).take(MAX_OFFERS).collect(), tables)
+    }
+
+    fn sorted(
+        organisations: BTreeMap<TrustDomain, Arc<Organisation>>,
+        entries: Vec<Entry>,
+        tables: Arc<Tables>,
+    ) -> Self {
         let facets = FACETS.iter().map(|facet| Classes::of(facet, &entries)).collect();
-        Self { tables, organisations, entries, facets, memo: Memo::default() }
+        let mut models = BTreeMap::<_, Vec<usize>>::new();
+        for (place, entry) in entries.iter().enumerate() {
+            models.entry(entry.offer.model.clone()).or_default().push(place);
+        }
+        let memo = Memo::over(entries.len());
+        Self { tables, organisations, entries, models, facets, memo }
     }
 
     /// The facts of an organisation. Requests whose caller they are, and no copy of them, are remembered.
@@ -106,6 +129,12 @@ impl Index {
         self.entries.is_empty()
     }
 
+    /// The places of a model's offers.
+    #[must_use]
+    pub fn of_model(&self, model: &ModelName) -> &[usize] {
+        self.models.get(model).map_or(&[], Vec::as_slice)
+    }
+
     /// An offer by its place, which is that in the list that the index was made of.
     #[must_use]
     pub fn offer(&self, place: usize) -> Option<&Offer> {
@@ -116,6 +145,22 @@ impl Index {
     #[must_use]
     pub fn operator(&self, place: usize) -> Option<&Organisation> {
         self.entries.get(place).map(|entry| entry.operator.as_ref())
+    }
+
+    /// How many classes there are, of all facets together.
+    #[must_use]
+    pub fn classes(&self) -> usize {
+        self.facets.iter().map(|classes| classes.iter().len()).sum()
+    }
+
+    /// Forgets every answer, so that the next ones are made anew: for measurements.
+    pub fn forget(&self) {
+        self.memo.forget(|_| true);
+    }
+
+    /// Forgets the answers to what was demanded, and keeps what nodes say of callers: for measurements.
+    pub fn forget_demands(&self) {
+        self.memo.forget(|part| part == PartName::Demand);
     }
 
     /// Holds a request against every offer.
@@ -141,8 +186,11 @@ pub struct Answer<'i> {
     parts: [Arc<PartAnswer>; 4],
     eligible: Bits,
     /// Reasons in words, by facet and class: written once for all offers of the class, and gone with the answer.
-    words: RefCell<BTreeMap<(usize, usize), Rc<[Reason]>>>,
+    words: RefCell<Words>,
 }
+
+/// Reasons by facet and class.
+type Words = BTreeMap<(usize, usize), Rc<[Reason]>>;
 
 impl Answer<'_> {
     /// The places of the offers that are eligible.

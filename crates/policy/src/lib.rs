@@ -23,13 +23,20 @@
 //! | [`evaluate`](mod@evaluate) | the function |
 //! | [`cases`] | case files: fixtures, changes, and what is expected |
 //! | [`index`] | the same function, for all offers of a federation at once |
+//! | [`disclosure`] | what of it a side keeps to itself |
+//! | [`check`], [`limits`] | whether all of these can be as they stand: lengths, ranges, codes |
+//! | [`node_file`] | `node.toml`, as far as it is about offers |
 //! | [`relax`], [`rank`] | what would help, and what is better among what is eligible |
 
 pub mod caller_rules;
 pub mod cases;
+pub mod check;
 pub mod claim;
+pub mod disclosure;
 pub mod evaluate;
 pub mod index;
+pub mod limits;
+pub mod node_file;
 pub mod offer;
 pub mod organisation;
 pub mod ownership;

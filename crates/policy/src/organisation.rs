@@ -9,6 +9,7 @@ use crate::Claim;
 use crate::claim::Merge;
 use crate::claim::merge::same_or_conflict;
 use crate::ownership::Ownership;
+use crate::terms::Disclosure;
 
 /// A member of the federation, as far as policy reads it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -66,6 +67,9 @@ pub struct Organisation {
     /// What it told other organisations about training on its inputs.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub training_choices: BTreeMap<TrustDomain, TrainingChoice>,
+    /// Whether other organisations are shown who owns and controls it.
+    #[serde(default, skip_serializing_if = "Disclosure::is_full")]
+    pub disclosure: Disclosure,
 }
 
 /// A number in a register (Gaia-X `registrationNumber`).
@@ -204,3 +208,6 @@ impl Merge for ActiveUsers {
         (self.month == other.month).then(|| Self { count: larger, month: self.month.clone() })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -140,3 +140,6 @@ fn lower_is_better(values: &[Option<u64>], index: usize) -> u64 {
     }
     most.saturating_sub(own).saturating_mul(BEST) / most.saturating_sub(least)
 }
+
+#[cfg(test)]
+mod tests;

@@ -367,3 +367,6 @@ reason_codes! {
         "The operator, its node or the caller is suspended, or a rule of the federation forbids it.",
         "ask the federation's operators";
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use comity_types::{Currency, PlaceOrBloc};
 use serde::{Deserialize, Serialize};
 
-pub use check::{MAX_ENTRIES, check};
+pub use check::check;
 pub use file::{RequirementsError, RequirementsFile, RequirementsTable};
 
 use crate::caller_rules::Indirect;

@@ -70,18 +70,13 @@ pub struct Terms {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub availability_bp: Option<u32>,
     /// How much of the reasons of these terms a caller is shown.
-    #[serde(skip_serializing_if = "is_full")]
+    #[serde(skip_serializing_if = "Disclosure::is_full")]
     pub disclosure: Disclosure,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
 fn is_zero(version: &u32) -> bool {
     *version == 0
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
-fn is_full(disclosure: &Disclosure) -> bool {
-    *disclosure == Disclosure::Full
 }
 
 named! {
@@ -254,6 +249,13 @@ named! {
     }
 }
 
+impl Disclosure {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
+    pub(crate) fn is_full(&self) -> bool {
+        *self == Self::Full
+    }
+}
+
 #[expect(clippy::derivable_impls, reason = "the macro that makes the enum marks no default")]
 impl Default for Disclosure {
     fn default() -> Self {
@@ -350,3 +352,6 @@ impl Merge for Logging {
 }
 
 same_or_conflict!(TransferBasis);
+
+#[cfg(test)]
+mod tests;

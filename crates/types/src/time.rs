@@ -84,6 +84,9 @@ impl<'de> serde::Deserialize<'de> for Timestamp {
     }
 }
 
+/// The key under which the crate `toml` hands on a date.
+const TOML_DATETIME: &str = "$__toml_private_datetime";
+
 /// Accepts a string, and TOML's own dates, which arrive as a map of one private key.
 struct TimestampVisitor;
 
@@ -99,9 +102,10 @@ impl<'de> serde::de::Visitor<'de> for TimestampVisitor {
     }
 
     fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Timestamp, A::Error> {
-        let entry = map.next_entry::<String, String>()?;
-        let text = entry.map(|(_, text)| text).unwrap_or_default();
-        text.parse().map_err(serde::de::Error::custom)
+        match map.next_entry::<String, String>()? {
+            Some((key, text)) if key == TOML_DATETIME => text.parse().map_err(serde::de::Error::custom),
+            Some(_) | None => Err(serde::de::Error::invalid_type(serde::de::Unexpected::Map, &self)),
+        }
     }
 }
 
@@ -186,6 +190,14 @@ mod tests {
         assert_eq!(interval, Interval { from: Some(at("2026-01-01")), until: Some(at("2027-01-01")) });
         let interval: Interval = toml::from_str("from = 2026-01-01T10:00:00Z").unwrap();
         assert_eq!(interval.from, Some(at("2026-01-01T10:00:00Z")));
+    }
+
+    #[test]
+    fn a_table_that_holds_a_date_is_no_date() {
+        for text in ["from = { day = '2026-01-01' }", "from = {}"] {
+            let error = toml::from_str::<Interval>(text).unwrap_err().to_string();
+            assert!(error.contains("expected a date such as 2026-11-22"), "{error}");
+        }
     }
 
     #[test]

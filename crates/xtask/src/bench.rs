@@ -30,15 +30,25 @@ pub(crate) enum Bench {
         #[arg(long)]
         debug: bool,
     },
+    /// How long a decision takes, over 1,000, 10,000 and 100,000 offers, beside a full scan and beside Cedar.
+    Policy,
 }
 
-/// Builds, measures, prints a table.
+/// Builds, measures, prints tables.
 ///
 /// # Errors
-/// If the programs do not build or do not start.
+/// If what is measured does not build, or does not do what it should.
 pub(crate) fn run(root: &Path, bench: &Bench) -> Result<()> {
-    let Bench::Idle { debug } = bench;
-    let profile = if *debug { "debug" } else { "dist" };
+    match bench {
+        Bench::Idle { debug } => idle(root, *debug),
+        Bench::Policy => step("measure decisions", || {
+            run_command(cargo(root).args(["bench", "--locked", "--package", "comity-bench", "--bench", "policy"]))
+        }),
+    }
+}
+
+fn idle(root: &Path, debug: bool) -> Result<()> {
+    let profile = if debug { "debug" } else { "dist" };
     step("build the programs", || {
         let mut build = cargo(root);
         build.args(["build", "--locked", "--bins"]);

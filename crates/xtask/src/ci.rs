@@ -7,7 +7,10 @@ use anyhow::{Context, Result};
 
 use crate::process::{cargo, run, step};
 use crate::tools::{self, Tools};
-use crate::{r#gen, layers, reasons, test};
+use crate::{fuzz, r#gen, layers, reasons, test};
+
+/// Seconds for each fuzz target: enough to pass all seeds and a few hundred thousand texts beside them.
+const FUZZ_SECONDS: u64 = 20;
 
 /// Runs every check, and the tests unless they are left out.
 ///
@@ -27,6 +30,7 @@ pub(crate) fn run_all(root: &Path, cache: &Path, skip_test: bool) -> Result<()> 
         run(cargo(root).args(["doc", "--locked", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
     })?;
     contract(root, cache)?;
+    fuzz::run(root, &fuzz::Args { seconds: FUZZ_SECONDS, targets: Vec::new() })?;
     if skip_test { Ok(()) } else { test::run(root, cache, &test::Args::default()) }
 }
 

@@ -23,7 +23,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("comity-node", PROGRAM),
     ("comity-cli", PROGRAM),
     ("comity-tests", PROGRAM),
-    ("xtask", &["comity-policy"]),
+    ("comity-bench", &["comity-types", "comity-policy"]),
+    ("comity-fuzz", &["comity-types", "comity-policy"]),
+    ("xtask", &["comity-policy", "comity-fuzz"]),
 ];
 /// What the SDK may import.
 const BELOW_CLIENT: &[&str] =
@@ -64,7 +66,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
 }
 
 /// The platform that we run on, so that packages of other platforms are not downloaded.
-fn host() -> Result<String> {
+pub(crate) fn host() -> Result<String> {
     let version = String::from_utf8(output(std::process::Command::new("rustc").arg("-vV"))?)?;
     version
         .lines()

@@ -3,14 +3,16 @@
 //! | command | what it does |
 //! |---|---|
 //! | `test` | prepares the foreign clients and servers, builds, runs every test |
-//! | `ci` | formatting, lints, docs, `gen --check`, `reasons --check`, `layers`, `buf lint`, then `test` |
+//! | `ci` | formatting, lints, docs, `gen --check`, `reasons --check`, `layers`, `buf lint`, a little `fuzz`, then `test` |
 //! | `gen` | Rust from the `.proto` files |
 //! | `reasons` | docs/reasons.md from the list of reasons |
 //! | `layers` | who may import whom |
+//! | `fuzz` | looks for files of policy that break a promise |
 //! | `bench` | measures the built programs |
+//! | `mutants` | whether the policy engine's tests notice that its code was changed |
 //!
-//! Nothing but the Rust toolchain, Python 3 and Node.js has to be there; what else
-//! is needed is installed below `target/xtask-tools` (see [`tools`]).
+//! Nothing but the Rust toolchain, Python 3 and Node.js has to be there, and for `fuzz`
+//! a C++ compiler; what else is needed is installed below `target/xtask-tools` (see [`tools`]).
 #![expect(clippy::print_stderr, clippy::print_stdout, reason = "a developer's program talks to a terminal")]
 
 use std::path::PathBuf;
@@ -20,8 +22,10 @@ use clap::{Parser, Subcommand};
 
 mod bench;
 mod ci;
+mod fuzz;
 mod r#gen;
 mod layers;
+mod mutants;
 mod process;
 mod reasons;
 mod test;
@@ -61,11 +65,15 @@ enum Command {
     },
     /// Check who imports whom.
     Layers,
+    /// Look for files of policy that break what they promise, by libFuzzer.
+    Fuzz(fuzz::Args),
     /// Measure the built programs.
     Bench {
         #[command(subcommand)]
         bench: bench::Bench,
     },
+    /// Change the policy engine in one place at a time, and see whether its tests notice; takes about an hour.
+    Mutants(mutants::Args),
 }
 
 fn main() -> ExitCode {
@@ -81,7 +89,9 @@ fn main() -> ExitCode {
         Command::Gen { check } => r#gen::run(&root, check),
         Command::Reasons { check } => reasons::run(&root, check),
         Command::Layers => layers::run(&root),
+        Command::Fuzz(args) => fuzz::run(&root, &args),
         Command::Bench { bench } => bench::run(&root, &bench),
+        Command::Mutants(options) => mutants::run(&root, &options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

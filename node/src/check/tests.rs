@@ -175,14 +175,14 @@ async fn codes_that_no_table_has_are_named_with_their_lines() {
     let rules = "terms.standard.caller_rules";
     let expected = [
         (3, "node.data_dir".to_owned()),
-        (21, "offers.chat.processing_locations".to_owned()),
+        (4, "backends.server".to_owned()),
         (10, "terms.standard.allowed_purposes".to_owned()),
         (11, "terms.standard.prohibited_purposes".to_owned()),
         (13, format!("{rules}.served")),
         (14, format!("{rules}.served_except")),
         (15, format!("{rules}.ownership")),
+        (21, "offers.chat.processing_locations".to_owned()),
         (23, "offers.chat.licence".to_owned()),
-        (4, "backends.server".to_owned()),
     ];
     assert_eq!(found, expected.each_ref().map(|(line, path)| (*line, path.as_str())), "{misfits:?}");
 }

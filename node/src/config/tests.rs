@@ -117,3 +117,34 @@ fn every_misfit_says_its_line() {
         assert!(misfit.to_string().starts_with("line "), "{misfit}");
     }
 }
+
+#[test]
+fn a_code_that_is_written_wrongly_is_answered_with_what_was_meant_and_its_line() {
+    let text = EXAMPLE
+        .replace("processing_locations = [\"DE\"]", "processing_locations = [\"UK\"]")
+        .replace("places = [\"DE\"]", "places = [\"EL\"]")
+        .replace("served = [\"EU\", \"CH\"]", "served = [\"EU\", \"UK\"]");
+    let misfits = Config::parse(&text).unwrap().plan(&node()).unwrap_err();
+    let said: Vec<_> = misfits.iter().map(ToString::to_string).collect();
+    for (path, meant) in [
+        ("offers.chat.processing_locations", "GB"),
+        ("offers.chat.sub_processors.hoster.places", "GR"),
+        ("offers.embed.processing_locations", "GB"),
+        ("terms.standard.caller_rules.served", "GB"),
+    ] {
+        let hint = format!("{path}: ");
+        let found = said.iter().find(|line| line.contains(&hint)).unwrap_or_else(|| panic!("{path} in {said:?}"));
+        assert!(found.contains(&format!("did you mean \"{meant}\"?")) && found.starts_with("line "), "{found}");
+    }
+}
+
+#[test]
+fn a_mistake_in_a_file_is_shown_with_the_path_of_its_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("node.toml");
+    std::fs::write(&path, EXAMPLE.replace("training_use = \"never\"", "training_use = \"sometimes\"")).unwrap();
+    let said = Config::load(&path).unwrap_err().to_string();
+    for word in ["line ", "terms.standard.training_use", "`sometimes`", "`opt-in`"] {
+        assert!(said.contains(word), "no {word:?} in {said}");
+    }
+}

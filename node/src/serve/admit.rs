@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use comity_membership::{Federation, Standing};
+use comity_policy::disclosure::{Sources, Viewer};
 use comity_policy::{Request as Question, Tables, Verdict, evaluate_node_side};
 use comity_proto::convert::{Envelope, WireError};
 use comity_proto::error::Failure;
@@ -120,6 +121,10 @@ fn check_terms(
     match evaluate_node_side(&route.offer, &operator.organisation, &question, tables) {
         Verdict::Eligible { .. } => Ok(()),
         Verdict::Rejected { reasons } => {
+            let sources =
+                Sources { offer: &route.offer, operator: &operator.organisation, caller: &organisation.organisation };
+            // The broker passes them on: what the terms keep to themselves must not leave the node.
+            let reasons = sources.shown_to(Viewer::Member(caller.trust_domain()), &reasons);
             Err(failure::veto(permit.offer(), &envelope.model, permit.decision(), reasons).into())
         }
     }

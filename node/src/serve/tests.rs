@@ -25,6 +25,7 @@ use crate::config::Config;
 use crate::guard::SIGNED_PREFIX;
 
 mod payloads;
+mod veto;
 
 const NODE: &str = "spiffe://org-a.example/node/n1";
 const APP: &str = "spiffe://org-b.example/app/a1";
@@ -154,9 +155,13 @@ struct World {
 }
 
 fn world() -> World {
+    world_of(NODE_TOML)
+}
+
+fn world_of(config: &str) -> World {
     let key = Ed25519KeyPair::generate().unwrap();
     let node: SpiffeId = NODE.parse().unwrap();
-    let planned = Config::parse(NODE_TOML).unwrap().plan(&node).unwrap().remove(0);
+    let planned = Config::parse(config).unwrap().plan(&node).unwrap().remove(0);
     let (fake, offer) = (Arc::new(Fake::default()), planned.offer);
     let digests = HashMap::from([(offer.name(), offer_digest(&offer))]);
     let guard = Guard::new(node, key.public_key().as_ref().to_vec(), digests, Arc::new(Still));
@@ -288,18 +293,6 @@ async fn a_permit_runs_once() {
     let again = world.server.chat(world.chat_request()).await.unwrap_err();
     assert_eq!(Detail::of(&again).unwrap().reason, "PERMIT_REPLAYED");
     assert_eq!(world.fake.asked.lock().unwrap().len(), 1);
-}
-
-#[tokio::test]
-async fn the_nodes_own_terms_hold_whatever_the_broker_signed() {
-    let world = world().knowing(statements("US"));
-    let status = world.server.chat(world.chat_request()).await.unwrap_err();
-    let detail = Detail::of(&status).unwrap();
-    assert_eq!((status.code(), detail.reason.as_str()), (Code::PermissionDenied, "NODE_VETO"));
-    let reasons: Vec<_> =
-        detail.refusal.unwrap().verdicts.remove(0).reasons.into_iter().map(|reason| reason.code).collect();
-    assert_eq!(reasons, ["CALLER_PLACE_NOT_SERVED"]);
-    assert!(world.fake.asked.lock().unwrap().is_empty());
 }
 
 #[tokio::test]

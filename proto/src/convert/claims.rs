@@ -4,27 +4,21 @@ use std::collections::BTreeSet;
 
 use comity_policy::Claim;
 use comity_policy::claim::{Appraisal, Assurance, Evidence, MAX_STATEMENTS, Statement};
+use comity_policy::limits::MAX_URI_BYTES;
 use comity_types::{Digest, Interval, Place, Timestamp};
 
-use super::{MAX_TEXT_BYTES, WireError, bounded, enums, parse_all, text};
+use super::terms::some;
+use super::{MAX_TEXT_BYTES, WireError, bounded, enums, optional_text, or_default, parse_all, text};
 use crate::policy as wire;
 
-/// Longest address of evidence, in bytes.
-const MAX_URI_BYTES: usize = 2048;
-
 enums!(assurance, wire_assurance, Assurance, Assurance, [SelfDeclared, RegistryCorroborated, Audited, Attested]);
-
-fn wire_appraisal(tier: Appraisal) -> wire::Appraisal {
-    match tier {
-        Appraisal::None => wire::Appraisal::None,
-        Appraisal::Affirming => wire::Appraisal::Affirming,
-        Appraisal::Warning => wire::Appraisal::Warning,
-        Appraisal::Contraindicated => wire::Appraisal::Contraindicated,
-    }
-}
+enums!(appraisal, wire_appraisal, Appraisal, Appraisal, [None, Affirming, Warning, Contraindicated]);
 
 /// An instant on the wire, in milliseconds at most precise.
-pub(crate) fn instant(path: &str, stamp: prost_types::Timestamp) -> Result<Timestamp, WireError> {
+///
+/// # Errors
+/// It is none, or not before the year 10000; names the field at `path`.
+pub fn instant(path: &str, stamp: prost_types::Timestamp) -> Result<Timestamp, WireError> {
     let invalid = || WireError::new(path, "must be an instant before the year 10000");
     if !(0..1_000_000_000).contains(&stamp.nanos) {
         return Err(invalid());
@@ -39,7 +33,8 @@ pub(super) fn instant_at(path: &str, stamp: Option<prost_types::Timestamp>) -> R
 }
 
 /// The wire's form of an instant.
-pub(crate) fn wire_instant(at: Timestamp) -> prost_types::Timestamp {
+#[must_use]
+pub fn wire_instant(at: Timestamp) -> prost_types::Timestamp {
     let millis = at.as_millis();
     // Below 1000 by construction, so that the product stays below 10^9.
     let nanos = i32::try_from(millis.rem_euclid(1000)).unwrap_or(0) * 1_000_000;
@@ -81,36 +76,17 @@ pub(super) fn claim<W, T>(
 }
 
 fn statement<T>(path: &str, value: T, wire: wire::Provenance) -> Result<Statement<T>, WireError> {
-    own_word(path, &wire)?;
+    let of = |field: &str| format!("{path}.{field}");
     Ok(Statement {
         value,
-        validity: interval(&format!("{path}.validity"), wire.validity)?,
-        assurance: Assurance::SelfDeclared,
-        issuer: None,
-        evidence: wire.evidence.map(|evidence| read_evidence(&format!("{path}.evidence"), evidence)).transpose()?,
-        issued_at: instant_at(&format!("{path}.issued_at"), wire.issued_at)?,
-        revoked_at: instant_at(&format!("{path}.revoked_at"), wire.revoked_at)?,
-        appraisal: None,
+        validity: interval(&of("validity"), wire.validity)?,
+        assurance: or_default(wire.assurance, |number| assurance(&of("assurance"), number))?,
+        issuer: optional_text(&of("issuer"), wire.issuer, MAX_TEXT_BYTES)?,
+        evidence: wire.evidence.map(|evidence| read_evidence(&of("evidence"), evidence)).transpose()?,
+        issued_at: instant_at(&of("issued_at"), wire.issued_at)?,
+        revoked_at: instant_at(&of("revoked_at"), wire.revoked_at)?,
+        appraisal: some(wire.appraisal, |number| appraisal(&of("appraisal"), number))?,
     })
-}
-
-/// Refuses what somebody else is said to have stated: no statement carries its issuer's signature yet, so that every
-/// member could claim any register's word for its own. Case files and `comity policy check`, which trust nobody's
-/// wire, know all levels.
-fn own_word(path: &str, wire: &wire::Provenance) -> Result<(), WireError> {
-    let declared = i32::from(wire_assurance(Assurance::SelfDeclared));
-    let others = [
-        ("issuer", !wire.issuer.is_empty()),
-        ("assurance", wire.assurance != 0 && wire.assurance != declared),
-        ("appraisal", wire.appraisal != 0),
-    ];
-    match others.into_iter().find(|(_, stated)| *stated) {
-        None => Ok(()),
-        Some((field, _)) => Err(WireError::new(
-            format!("{path}.{field}"),
-            "no signature of an issuer can be checked yet: state what the operator itself declares",
-        )),
-    }
 }
 
 fn read_evidence(path: &str, wire: wire::Evidence) -> Result<Evidence, WireError> {

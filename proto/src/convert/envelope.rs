@@ -1,5 +1,6 @@
 //! The envelope of a request.
 
+use comity_policy::limits::MAX_ENTRIES;
 use comity_policy::rank::Preferences;
 use comity_policy::request::Classification;
 use comity_policy::requirements::{RequirementsFile, check};
@@ -9,9 +10,6 @@ use comity_types::{ModelName, Place};
 use super::claims::strings;
 use super::{MAX_REQUEST_LIST, MAX_TEXT_BYTES, WireError, bounded, parse, parse_all, text, texts};
 use crate::{inference, policy as wire};
-
-/// Most caveats of a classification.
-const MAX_CAVEATS: usize = 64;
 
 /// The envelope of a request, in domain types.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,23 +28,29 @@ impl TryFrom<inference::Envelope> for Envelope {
     type Error = WireError;
 
     fn try_from(wire: inference::Envelope) -> Result<Self, WireError> {
-        let requirements = wire.requirements.unwrap_or_default().try_into();
-        let prefer = wire.preferences.unwrap_or_default().try_into();
-        Ok(Self {
-            model: parse("model", &wire.model)?,
-            requirements: requirements.map_err(|error: WireError| error.within("requirements"))?,
-            declared: Declared {
-                purposes: texts("purposes", wire.purposes, MAX_REQUEST_LIST)?,
-                ai_act_tags: texts("ai_act_tags", wire.ai_act_tags, MAX_REQUEST_LIST)?,
-                exceptions: texts("exceptions", wire.exceptions, MAX_REQUEST_LIST)?,
-                access_origins: places("access_origins", &wire.access_origins)?,
-                output_used_in: places("output_used_in", &wire.output_used_in)?,
-                classifications: classifications(wire.classifications)?,
-                data_categories: texts("data_categories", wire.data_categories, MAX_REQUEST_LIST)?,
-            },
-            prefer: prefer.map_err(|error: WireError| error.within("preferences"))?,
-        })
+        let model = parse("model", &wire.model)?;
+        let RequirementsFile { requirements, declared, prefer } = file(wire)?;
+        Ok(Self { model, requirements, declared, prefer })
     }
+}
+
+/// Everything but the model.
+pub(super) fn file(wire: inference::Envelope) -> Result<RequirementsFile, WireError> {
+    let requirements = wire.requirements.unwrap_or_default().try_into();
+    let prefer = wire.preferences.unwrap_or_default().try_into();
+    Ok(RequirementsFile {
+        requirements: requirements.map_err(|error: WireError| error.within("requirements"))?,
+        declared: Declared {
+            purposes: texts("purposes", wire.purposes, MAX_REQUEST_LIST)?,
+            ai_act_tags: texts("ai_act_tags", wire.ai_act_tags, MAX_REQUEST_LIST)?,
+            exceptions: texts("exceptions", wire.exceptions, MAX_REQUEST_LIST)?,
+            access_origins: places("access_origins", &wire.access_origins)?,
+            output_used_in: places("output_used_in", &wire.output_used_in)?,
+            classifications: classifications(wire.classifications)?,
+            data_categories: texts("data_categories", wire.data_categories, MAX_REQUEST_LIST)?,
+        },
+        prefer: prefer.map_err(|error: WireError| error.within("preferences"))?,
+    })
 }
 
 impl Envelope {
@@ -58,18 +62,24 @@ impl Envelope {
         let file = RequirementsFile {
             requirements: self.requirements.clone(),
             declared: self.declared.clone(),
-            prefer: Preferences::default(),
+            prefer: self.prefer.clone(),
         };
-        let demanded =
-            |path: &str| !DECLARED.iter().any(|field| path == *field || path.starts_with(&format!("{field}.")));
-        check(&file, tables).map_err(|(path, problem)| {
-            if demanded(&path) {
-                WireError::new(path, problem).within("requirements")
-            } else {
-                WireError::new(path, problem)
-            }
-        })
+        check_file(&file, tables)
     }
+}
+
+/// Holds everything but the model against the tables.
+pub(super) fn check_file(file: &RequirementsFile, tables: &Tables) -> Result<(), WireError> {
+    let demanded = |path: &str| !DECLARED.iter().any(|field| path == *field || path.starts_with(&format!("{field}.")));
+    check(file, tables).map_err(|(path, problem)| {
+        if let Some(preferred) = path.strip_prefix("prefer.") {
+            WireError::new(preferred, problem).within("preferences")
+        } else if demanded(&path) {
+            WireError::new(path, problem).within("requirements")
+        } else {
+            WireError::new(path, problem)
+        }
+    })
 }
 
 /// The fields that are declared, and stand beside the requirements.
@@ -88,7 +98,7 @@ fn classifications(wire: Vec<wire::Classification>) -> Result<std::collections::
         Ok(Classification {
             scheme: text(&format!("{path}.scheme"), wire.scheme, MAX_TEXT_BYTES)?,
             level: text(&format!("{path}.level"), wire.level, MAX_TEXT_BYTES)?,
-            caveats: texts(&format!("{path}.caveats"), wire.caveats, MAX_CAVEATS)?,
+            caveats: texts(&format!("{path}.caveats"), wire.caveats, MAX_ENTRIES)?,
         })
     };
     wire.into_iter().enumerate().map(one).collect()
@@ -96,23 +106,28 @@ fn classifications(wire: Vec<wire::Classification>) -> Result<std::collections::
 
 impl From<&Envelope> for inference::Envelope {
     fn from(envelope: &Envelope) -> Self {
-        let declared = &envelope.declared;
-        let classification = |one: &Classification| wire::Classification {
-            scheme: one.scheme.clone(),
-            level: one.level.clone(),
-            caveats: strings(&one.caveats),
-        };
-        Self {
-            model: envelope.model.to_string(),
-            requirements: Some((&envelope.requirements).into()),
-            purposes: strings(&declared.purposes),
-            access_origins: strings(&declared.access_origins),
-            ai_act_tags: strings(&declared.ai_act_tags),
-            exceptions: strings(&declared.exceptions),
-            output_used_in: strings(&declared.output_used_in),
-            classifications: declared.classifications.iter().map(classification).collect(),
-            data_categories: strings(&declared.data_categories),
-            preferences: (!envelope.prefer.is_default()).then(|| (&envelope.prefer).into()),
-        }
+        let Envelope { model, requirements, declared, prefer } = envelope;
+        Self { model: model.to_string(), ..wire(requirements, declared, prefer) }
+    }
+}
+
+/// The wire's form of everything but the model.
+pub(super) fn wire(requirements: &Requirements, declared: &Declared, prefer: &Preferences) -> inference::Envelope {
+    let classification = |one: &Classification| wire::Classification {
+        scheme: one.scheme.clone(),
+        level: one.level.clone(),
+        caveats: strings(&one.caveats),
+    };
+    inference::Envelope {
+        model: String::new(),
+        requirements: Some(requirements.into()),
+        purposes: strings(&declared.purposes),
+        access_origins: strings(&declared.access_origins),
+        ai_act_tags: strings(&declared.ai_act_tags),
+        exceptions: strings(&declared.exceptions),
+        output_used_in: strings(&declared.output_used_in),
+        classifications: declared.classifications.iter().map(classification).collect(),
+        data_categories: strings(&declared.data_categories),
+        preferences: (!prefer.is_default()).then(|| prefer.into()),
     }
 }

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use comity_policy::limits::{MAX_ID_BYTES, MAX_SEAL, MAX_SUB_PROCESSORS};
 use comity_policy::offer::{Modality, Objective, OfferState, SafetyGrade, SubProcessor, SubProcessorRole};
-use comity_policy::{Claim, Offer};
+use comity_policy::{Claim, Offer, Terms, check};
 use comity_types::{Place, Price};
 
 use super::claims::{
@@ -11,17 +12,13 @@ use super::claims::{
 };
 use super::organisation::{controllers, wire_controllers};
 use super::{
-    MAX_TEXT_BYTES, WireError, bounded, capabilities, enums, optional, optional_text, or_default, parse, text,
-    wire_capability,
+    MAX_TEXT_BYTES, MAX_VALUES, Read, WireError, bounded, capabilities, enums, optional, optional_text, or_default,
+    own_word, parse, text, wire_capability, without,
 };
 use crate::policy as wire;
 
-/// Most sub-processors of one offer.
-const MAX_SUB_PROCESSORS: usize = 64;
-/// Longest name of a sub-processor, in bytes.
-const MAX_ID_BYTES: usize = 64;
 /// The highest sovereignty rating.
-const MAX_RATING: u32 = 4;
+const MAX_RATING: u32 = MAX_SEAL as u32;
 
 enums!(modality, wire_modality, Modality, Modality, [Text, Image, Audio, Video]);
 enums!(objective, wire_objective, Objective, Objective, [Sov1, Sov2, Sov3, Sov4, Sov5, Sov6, Sov7, Sov8]);
@@ -39,12 +36,19 @@ impl TryFrom<wire::Offer> for Offer {
     type Error = WireError;
 
     fn try_from(wire: wire::Offer) -> Result<Self, WireError> {
+        own_word::check(&wire)?;
+        Self::read(wire)
+    }
+}
+
+impl Read<wire::Offer> for Offer {
+    fn read(wire: wire::Offer) -> Result<Self, WireError> {
         let able = capabilities("capabilities", &wire.capabilities)?;
         if able.is_empty() {
             return Err(WireError::new("capabilities", "an offer has at least one"));
         }
         let within = |field: &'static str| move |error: WireError| error.within(field);
-        Ok(Self {
+        let offer = Self {
             id: parse("id", &wire.id)?,
             node: parse("node", &wire.node)?,
             model: parse("model", &wire.model)?,
@@ -69,12 +73,14 @@ impl TryFrom<wire::Offer> for Offer {
             runtime: text_claim("runtime", wire.runtime)?,
             licence: text_claim("licence", wire.licence)?,
             price: wire.price.map(|price| price.try_into().map_err(within("price"))).transpose()?,
-            terms: wire.terms.map(|terms| terms.try_into().map_err(within("terms"))).transpose()?,
+            terms: wire.terms.map(|terms| Terms::read(terms).map_err(within("terms"))).transpose()?,
             state: or_default(wire.state, |number| offer_state("state", number))?,
             in_force: interval("in_force", wire.in_force)?,
             context_tokens: (wire.context_tokens > 0).then_some(wire.context_tokens),
             carbon_grams_per_million_tokens: wire.carbon_grams_per_million_tokens,
-        })
+        };
+        without(check::offer(&offer))?;
+        Ok(offer)
     }
 }
 
@@ -82,6 +88,7 @@ fn modalities(
     path: &str,
     wire: wire::ModalitiesClaim,
 ) -> Result<(BTreeSet<Modality>, Option<wire::Provenance>), WireError> {
+    bounded(&format!("{path}.modalities"), wire.modalities.len(), MAX_VALUES)?;
     let one = |(index, number): (usize, &i32)| modality(&format!("{path}.modalities[{index}]"), *number);
     Ok((wire.modalities.iter().enumerate().map(one).collect::<Result<_, _>>()?, wire.provenance))
 }

@@ -2,27 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use comity_policy::limits::{MAX_CONTROLLERS, MAX_ENTRIES, MAX_NUMBER_BYTES, MAX_NUMBERS};
 use comity_policy::organisation::{
     ActiveUsers, Membership, OrganisationType, RegistrationNumber, RegistrationScheme, TrainingChoice,
 };
 use comity_policy::ownership::{Directness, Interest, Ownership, Party, PartyKind, SELF, Share, Stake, WHOLE};
-use comity_policy::{Claim, Controller, Organisation};
+use comity_policy::{Claim, Controller, Organisation, check};
 use comity_types::{Place, TrustDomain};
 
 use super::claims::{claim, places, strings, text_claim, wire_claim, wire_places, wire_text};
+use super::terms::{disclosure, wire_full_or};
 use super::{
-    MAX_LIST, MAX_TEXT_BYTES, WireError, bounded, enums, optional, optional_text, or_default, parse, text, texts,
+    MAX_LIST, MAX_TEXT_BYTES, Read, WireError, bounded, enums, optional, optional_text, or_default, own_word, parse,
+    text, texts, without,
 };
 use crate::policy as wire;
-
-/// Most controllers of an organisation.
-const MAX_CONTROLLERS: usize = 64;
-/// Most registration numbers of an organisation.
-const MAX_NUMBERS: usize = 16;
-/// Longest registration number, in bytes.
-const MAX_NUMBER_BYTES: usize = 64;
-/// Most lists that one party stands on.
-const MAX_PARTY_LISTS: usize = 64;
 
 enums!(
     organisation_type,
@@ -53,6 +47,13 @@ impl TryFrom<wire::Organisation> for Organisation {
     type Error = WireError;
 
     fn try_from(wire: wire::Organisation) -> Result<Self, WireError> {
+        own_word::check(&wire)?;
+        Self::read(wire)
+    }
+}
+
+impl Read<wire::Organisation> for Organisation {
+    fn read(wire: wire::Organisation) -> Result<Self, WireError> {
         let kind = |path: &str, wire: wire::OrganisationTypeClaim| {
             let value = organisation_type(&format!("{path}.organisation_type"), wire.organisation_type)?;
             Ok((value, wire.provenance))
@@ -60,7 +61,7 @@ impl TryFrom<wire::Organisation> for Organisation {
         let lists = |path: &str, wire: wire::TextsClaim| {
             Ok((texts(&format!("{path}.texts"), wire.texts, MAX_LIST)?, wire.provenance))
         };
-        Ok(Self {
+        let facts = Self {
             trust_domain: parse("trust_domain", &wire.trust_domain)?,
             name: text("name", wire.name, MAX_TEXT_BYTES)?,
             lei: optional("lei", &wire.lei)?,
@@ -81,7 +82,10 @@ impl TryFrom<wire::Organisation> for Organisation {
             commercial_organisation: flag("commercial_organisation", wire.commercial_organisation)?,
             accepted_terms: accepted_terms(wire.accepted_terms)?,
             training_choices: training_choices(wire.training_choices)?,
-        })
+            disclosure: or_default(wire.disclosure, |number| disclosure("disclosure", number))?,
+        };
+        without(check::organisation(&facts))?;
+        Ok(facts)
     }
 }
 
@@ -150,7 +154,7 @@ fn party(path: &str, wire: wire::Party) -> Result<(String, Party), WireError> {
         lei: optional(&format!("{path}.lei"), &wire.lei)?,
         seat: optional(&format!("{path}.seat"), &wire.seat)?,
         headquarters: optional(&format!("{path}.headquarters"), &wire.headquarters)?,
-        restricted_party_lists: texts(&lists, wire.restricted_party_lists, MAX_PARTY_LISTS)?,
+        restricted_party_lists: texts(&lists, wire.restricted_party_lists, MAX_ENTRIES)?,
     };
     Ok((name, party))
 }
@@ -168,21 +172,33 @@ fn stake(path: &str, wire: wire::Stake) -> Result<Stake, WireError> {
 }
 
 fn accepted_terms(wire: Vec<wire::AcceptedTerms>) -> Result<BTreeMap<TrustDomain, u32>, WireError> {
-    bounded("accepted_terms", wire.len(), MAX_LIST)?;
-    let one = |(index, wire): (usize, wire::AcceptedTerms)| {
-        Ok((parse(format!("accepted_terms[{index}].trust_domain"), &wire.trust_domain)?, wire.version))
-    };
-    wire.into_iter().enumerate().map(one).collect()
+    let one = |_: &str, wire: wire::AcceptedTerms| Ok((wire.trust_domain, wire.version));
+    by_domain("accepted_terms", wire, one)
 }
 
 fn training_choices(wire: Vec<wire::TrainingDecision>) -> Result<BTreeMap<TrustDomain, TrainingChoice>, WireError> {
-    bounded("training_choices", wire.len(), MAX_LIST)?;
-    let one = |(index, wire): (usize, wire::TrainingDecision)| {
-        let path = format!("training_choices[{index}]");
-        let domain = parse(format!("{path}.trust_domain"), &wire.trust_domain)?;
-        Ok((domain, training_choice(&format!("{path}.choice"), wire.choice)?))
+    let one = |path: &str, wire: wire::TrainingDecision| {
+        Ok((wire.trust_domain, training_choice(&format!("{path}.choice"), wire.choice)?))
     };
-    wire.into_iter().enumerate().map(one).collect()
+    by_domain("training_choices", wire, one)
+}
+
+/// What is said to other organisations, to each once.
+fn by_domain<W, T>(
+    path: &str,
+    wire: Vec<W>,
+    read: impl Fn(&str, W) -> Result<(String, T), WireError>,
+) -> Result<BTreeMap<TrustDomain, T>, WireError> {
+    bounded(path, wire.len(), MAX_LIST)?;
+    let mut all = BTreeMap::new();
+    for (index, wire) in wire.into_iter().enumerate() {
+        let path = format!("{path}[{index}]");
+        let (domain, value) = read(&path, wire)?;
+        if all.insert(parse(format!("{path}.trust_domain"), &domain)?, value).is_some() {
+            return Err(WireError::new(format!("{path}.trust_domain"), "another entry has this trust domain"));
+        }
+    }
+    Ok(all)
 }
 
 impl From<&Organisation> for wire::Organisation {
@@ -235,6 +251,7 @@ impl From<&Organisation> for wire::Organisation {
                     choice: wire_training_choice(*choice).into(),
                 })
                 .collect(),
+            disclosure: wire_full_or(facts.disclosure),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use comity_policy::Requirements;
+use comity_policy::limits::{MAX_DEMANDS, MAX_SEAL};
 use comity_policy::rank::Preferences;
 use comity_policy::requirements::{
     AllowLists, ForeignOwnership, NoExposure, PriceCeiling, RequiredCertification, RetentionLimit,
@@ -16,17 +17,15 @@ use super::terms::{
     indirect, interests, money, retention_trigger, some, support, wire_indirect, wire_retention_trigger, wire_support,
 };
 use super::{
-    MAX_LIST, MAX_REQUEST_LIST, MAX_TEXT_BYTES, WireError, bounded, capabilities, optional_text, or_default, parse,
-    place_set, share, text, texts, wire_capability, wire_place_set,
+    MAX_LIST, MAX_REQUEST_LIST, MAX_TEXT_BYTES, MAX_VALUES, WireError, bounded, capabilities, optional_text,
+    or_default, parse, place_set, share, text, texts, wire_capability, wire_place_set,
 };
 use crate::policy as wire;
 
 /// Most price ceilings, and most liability caps, of a request.
 const MAX_PRICES: usize = 8;
-/// Most certificates, and most assurances, that a request demands.
-const MAX_DEMANDS: usize = 64;
 /// The highest sovereignty rating.
-const MAX_RATING: u32 = 4;
+const MAX_RATING: u32 = MAX_SEAL as u32;
 /// The highest weight of a preference.
 const MAX_WEIGHT: u32 = 255;
 
@@ -118,6 +117,7 @@ fn foreign_ownership(path: &str, wire: wire::ForeignOwnership) -> Result<Foreign
 
 fn retention_limit(path: &str, wire: wire::RetentionLimit) -> Result<RetentionLimit, WireError> {
     let path = format!("{path}.accept_retention_triggers");
+    bounded(&path, wire.accept_retention_triggers.len(), MAX_VALUES)?;
     let triggers = wire.accept_retention_triggers.into_iter().map(|number| retention_trigger(&path, number));
     Ok(RetentionLimit {
         max_days: wire.max_content_retention_days,

@@ -6,6 +6,7 @@ use comity_policy::Terms;
 use comity_policy::caller_rules::{
     CallerRules, Comparison, Indirect, OwnershipRule, OwnershipTarget, OwnershipTest, PlaceChecks, Served,
 };
+use comity_policy::limits::{MAX_ENTRIES, MAX_ID_BYTES, MAX_INTERVALS, MAX_RULES};
 use comity_policy::terms::{
     Ceiling, Certification, Certifications, Disclosure, HighRisk, HumanReview, Logging, Retention, RetentionData,
     RetentionRule, RetentionTrigger, ReviewMode, Support, TrainingUse, TransferBasis,
@@ -15,19 +16,11 @@ use comity_types::{Currency, Money};
 use super::claims::{claim, instant_at, interval, place_list, strings, wire_claim, wire_instant, wire_interval};
 use super::organisation::{interest, organisation_type, wire_interest, wire_organisation_type};
 use super::{
-    MAX_LIST, MAX_TEXT_BYTES, WireError, bounded, enums, optional, optional_text, or_default, parse, place_set, share,
-    text, texts, wire_place_set,
+    MAX_LIST, MAX_TEXT_BYTES, MAX_VALUES, Read, WireError, bounded, enums, optional, optional_text, or_default,
+    own_word, parse, place_set, share, text, texts, wire_place_set,
 };
 use crate::policy as wire;
 
-/// Most retention rules, and most ownership rules, of one offer.
-const MAX_RULES: usize = 32;
-/// Longest name of an ownership rule, in bytes.
-const MAX_RULE_ID_BYTES: usize = 64;
-/// Most certificates of one offer, and most lists or sectors of one rule.
-const MAX_ENTRIES: usize = 64;
-/// Most times at which a rule is in force.
-const MAX_INTERVALS: usize = 16;
 /// The threshold of an ownership rule that states none: half.
 const HALF_BP: u32 = 5_000;
 
@@ -59,6 +52,13 @@ impl TryFrom<wire::Terms> for Terms {
     type Error = WireError;
 
     fn try_from(wire: wire::Terms) -> Result<Self, WireError> {
+        own_word::check(&wire)?;
+        Self::read(wire)
+    }
+}
+
+impl Read<wire::Terms> for Terms {
+    fn read(wire: wire::Terms) -> Result<Self, WireError> {
         let categories = |wire: wire::Texts| texts("accepted_data_categories.texts", wire.texts, MAX_LIST);
         Ok(Self {
             version: wire.version,
@@ -159,6 +159,7 @@ fn caller_rules(wire: wire::CallerRules) -> Result<CallerRules, WireError> {
     };
     let ownership = wire.ownership.into_iter().enumerate();
     let ownership = ownership.map(|(index, rule)| ownership_rule(&format!("{PATH}.ownership[{index}]"), rule));
+    bounded("caller_rules.denied_organisation_types", wire.denied_organisation_types.len(), MAX_VALUES)?;
     let denied = wire.denied_organisation_types.iter().enumerate();
     let denied =
         denied.map(|(index, number)| organisation_type(&format!("{PATH}.denied_organisation_types[{index}]"), *number));
@@ -193,7 +194,7 @@ fn ownership_rule(path: &str, wire: wire::OwnershipRule) -> Result<OwnershipRule
     let in_force = wire.in_force.into_iter().enumerate();
     let in_force = in_force.map(|(index, wire)| interval(&format!("{path}.in_force[{index}]"), Some(wire)));
     Ok(OwnershipRule {
-        id: text(&format!("{path}.id"), wire.id, MAX_RULE_ID_BYTES)?,
+        id: text(&format!("{path}.id"), wire.id, MAX_ID_BYTES)?,
         target,
         test: or_default(wire.test, |number| ownership_test(&format!("{path}.test"), number))?,
         interests: interests(&format!("{path}.interests"), &wire.interests)?,
@@ -206,6 +207,7 @@ fn ownership_rule(path: &str, wire: wire::OwnershipRule) -> Result<OwnershipRule
 }
 
 pub(super) fn interests(path: &str, wire: &[i32]) -> Result<BTreeSet<comity_policy::ownership::Interest>, WireError> {
+    bounded(path, wire.len(), MAX_VALUES)?;
     wire.iter().enumerate().map(|(index, number)| interest(&format!("{path}[{index}]"), *number)).collect()
 }
 
@@ -286,11 +288,16 @@ impl From<&Terms> for wire::Terms {
                 .map(|cap| wire::Money { currency: cap.currency.to_string(), micros: cap.micros }),
             support: terms.support.map(|found| wire_support(found).into()).unwrap_or_default(),
             availability_bp: terms.availability_bp,
-            disclosure: match terms.disclosure {
-                Disclosure::Full => 0,
-                other @ Disclosure::CodeOnly => wire_disclosure(other).into(),
-            },
+            disclosure: wire_full_or(terms.disclosure),
         }
+    }
+}
+
+/// Full is what is meant where nothing is said.
+pub(super) fn wire_full_or(disclosure: Disclosure) -> i32 {
+    match disclosure {
+        Disclosure::Full => 0,
+        other @ Disclosure::CodeOnly => wire_disclosure(other).into(),
     }
 }
 

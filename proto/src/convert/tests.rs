@@ -5,6 +5,8 @@ use comity_policy::{Offer, Organisation, Requirements};
 use super::*;
 use crate::inference;
 
+mod bad_input;
+
 fn offer() -> Offer {
     let json = r#"{"id":"chat","node":"spiffe://org-a.example/node/n1","model":"m","capabilities":["chat","tools"],
         "processing_locations":{"value":["DE","FR"],"until":"2027-01-01"},"storage_locations":[],"licence":"Apache-2.0",
@@ -25,8 +27,9 @@ fn an_offer_survives_the_wire() {
 #[test]
 fn an_organisation_survives_the_wire() {
     let json = r#"{"trust_domain":"org-a.example","name":"A","seat":{"value":"DE","until":"2027-01-01"},
-        "ultimate_controllers":[{"name":"B","seat":"US"}]}"#;
+        "ultimate_controllers":[{"name":"B","seat":"US"}],"disclosure":"code-only"}"#;
     let organisation: Organisation = serde_json::from_str(json).unwrap();
+    assert_eq!(wire::Organisation::from(&organisation).disclosure, i32::from(wire::Disclosure::CodeOnly));
     assert_eq!(Organisation::try_from(wire::Organisation::from(&organisation)).unwrap(), organisation);
 }
 
@@ -127,4 +130,30 @@ fn nobody_may_put_words_into_an_issuers_mouth() {
         assert!(error.starts_with(&format!("licence[0].provenance.{field}: ")), "{error}");
         assert!(error.contains("signature"), "{error}");
     }
+}
+
+#[test]
+fn every_claim_of_a_message_is_looked_at_however_deep_it_stands() {
+    let by_gleif = || Some(wire::Provenance { issuer: "GLEIF".into(), ..Default::default() });
+    let error = refused(|o| o.terms.as_mut().unwrap().retention[0].provenance = by_gleif());
+    assert!(error.starts_with("terms.retention[0].provenance.issuer: "), "{error}");
+    let seats = vec![wire::PlaceClaim { place: "DE".into(), provenance: by_gleif() }];
+    let organisation = wire::Organisation {
+        trust_domain: "org-a.example".into(),
+        name: "A".into(),
+        seat: seats,
+        ..wire::Organisation::default()
+    };
+    let error = Organisation::try_from(organisation.clone()).unwrap_err().to_string();
+    assert!(error.starts_with("seat[0].provenance.issuer: "), "{error}");
+    let facts = files::organisation(organisation).unwrap();
+    assert_eq!(facts.seat.unwrap().statements()[0].issuer.as_deref(), Some("GLEIF"), "a file may say so");
+}
+
+#[test]
+fn what_somebody_else_states_in_a_file_survives_the_way_there_and_back() {
+    let json = r#"{"value":"MIT","assurance":"attested","issuer":"verifier","appraisal":"affirming",
+        "evidence":{"uri":"https://a.example"},"issued_at":"2026-01-01","revoked_at":"2027-01-01"}"#;
+    let stated = Offer { licence: Some(serde_json::from_str(json).unwrap()), ..offer() };
+    assert_eq!(files::offer(wire::Offer::from(&stated)).unwrap(), stated);
 }

@@ -95,10 +95,12 @@ pub struct OfferEntry {
     /// `<organisation>/<node>/<offer>`.
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
-    /// The offer, as its node published it.
+    /// The offer, as its node published it. Where its terms' disclosure is CODE_ONLY, they reach other organisations
+    /// without what they demand; `Explain` judges by all of them.
     #[prost(message, optional, tag = "2")]
     pub offer: ::core::option::Option<super::super::policy::v1::Offer>,
-    /// The facts of the organisation that operates the node.
+    /// The facts of the organisation that operates the node. Where its disclosure is CODE_ONLY, they reach other
+    /// organisations without who owns and controls it.
     #[prost(message, optional, tag = "3")]
     pub operator: ::core::option::Option<super::super::policy::v1::Organisation>,
     /// Whether the broker would use it: "serving", "unreachable" or "suspended".
@@ -124,6 +126,10 @@ pub struct ExplainRequest {
     /// What the method would be. CAPABILITY_CHAT, CAPABILITY_EMBED or CAPABILITY_FORWARD.
     #[prost(enumeration = "super::super::policy::v1::Capability", tag = "2")]
     pub capability: i32,
+    /// The instant to decide for: the law and the claims of another day, over today's members and offers. From the year
+    /// 2000 to before 2100; absent is now. A dry run: a live call is always decided now.
+    #[prost(message, optional, tag = "3")]
+    pub as_of: ::core::option::Option<::prost_types::Timestamp>,
 }
 impl ::prost::Name for ExplainRequest {
     const NAME: &'static str = "ExplainRequest";
@@ -138,7 +144,8 @@ impl ::prost::Name for ExplainRequest {
 /// What would happen.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ExplainResponse {
-    /// A verdict for every offer, eligible ones first and in the order of preference.
+    /// A verdict for every offer, eligible ones first and in the order of preference. Reasons that their side discloses by
+    /// the code alone have nothing else.
     #[prost(message, repeated, tag = "1")]
     pub verdicts: ::prost::alloc::vec::Vec<super::super::policy::v1::Verdict>,
     /// The epoch of the registry that it was computed against.

@@ -291,7 +291,8 @@ impl ::prost::Name for ListOrganisationsResponse {
 /// An organisation.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct OrganisationEntry {
-    /// Its facts.
+    /// Its facts. Where its disclosure is CODE_ONLY, members of other organisations get them without who owns and
+    /// controls it; operators of the federation get them whole.
     #[prost(message, optional, tag = "1")]
     pub organisation: ::core::option::Option<super::super::policy::v1::Organisation>,
     /// Whether it is let in.

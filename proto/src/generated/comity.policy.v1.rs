@@ -521,6 +521,10 @@ pub struct Organisation {
     /// What it told others about training on its inputs. At most 256.
     #[prost(message, repeated, tag = "18")]
     pub training_choices: ::prost::alloc::vec::Vec<TrainingDecision>,
+    /// Whether other organisations are shown who owns and controls it. Unspecified is all of it; with CODE_ONLY, listings
+    /// leave out `ownership` and `ultimate_controllers` for them, and reasons about either have the code alone.
+    #[prost(enumeration = "Disclosure", tag = "19")]
+    pub disclosure: i32,
 }
 impl ::prost::Name for Organisation {
     const NAME: &'static str = "Organisation";
@@ -967,7 +971,9 @@ pub struct Terms {
     /// The availability that is promised, in hundredths of a percent of a month. At most 10000.
     #[prost(uint32, optional, tag = "18")]
     pub availability_bp: ::core::option::Option<u32>,
-    /// How much of the reasons of these terms a caller is shown. Unspecified is all.
+    /// How much of these terms a caller of another organisation is shown. Unspecified is all; with CODE_ONLY, reasons on
+    /// the node's side have the code alone, and listings leave out what the terms demand: `allowed_purposes`,
+    /// `prohibited_purposes`, `high_risk`, `caller_rules`, `classification_ceilings` and `accepted_data_categories`.
     #[prost(enumeration = "Disclosure", tag = "19")]
     pub disclosure: i32,
 }
@@ -1572,7 +1578,8 @@ impl ::prost::Name for Preferences {
         "/comity.policy.v1.Preferences".into()
     }
 }
-/// One reason why an offer was not eligible.
+/// One reason why an offer was not eligible. Where its side discloses the code alone, subject, path, expected, actual
+/// and rule are empty.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Reason {
     /// A code of the closed list, such as "PROCESSING_LOCATION_NOT_ALLOWED".
@@ -2268,7 +2275,7 @@ impl HighRisk {
         }
     }
 }
-/// How much of a side's reasons the other side is shown.
+/// How much of what a side demands or is the other side is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum Disclosure {

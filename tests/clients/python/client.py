@@ -237,6 +237,24 @@ def publish_laxer(channel, model):
 
 
 @case
+def offers(channel, _model):
+    """The offers, as the broker answers and `json_format` writes them."""
+    from comity.catalog.v1 import catalog_pb2 as catalog, catalog_pb2_grpc as catalogs
+
+    answer = catalogs.CatalogStub(channel).ListOffers(catalog.ListOffersRequest(), timeout=DEADLINE)
+    return json_format.MessageToDict(answer)
+
+
+@case
+def organisations(channel, _model):
+    """The organisations, likewise."""
+    from comity.membership.v1 import membership_pb2 as membership, membership_pb2_grpc as members
+
+    answer = members.MembershipStub(channel).ListOrganisations(membership.ListOrganisationsRequest(), timeout=DEADLINE)
+    return json_format.MessageToDict(answer)
+
+
+@case
 def health(channel, _model):
     """The broker's health, by the standard service."""
     answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=DEADLINE)

@@ -11,7 +11,7 @@ use comity_identity::{
     Authority, KeyPair, OrganisationAnchors, SharedAnchors, SigningRequest, StaticAnchors, VerifiedPeer,
 };
 use comity_membership::{Statement, Subject};
-use comity_policy::{Offer, Organisation as Facts};
+use comity_policy::{Offer, Organisation as Facts, Tables};
 use comity_proto::error::Detail;
 use comity_proto::{inference, policy};
 use comity_runtime::clock::SystemClock;
@@ -122,6 +122,7 @@ impl World {
             trace: None,
             federation_anchors: federation.anchors(),
             anchors: Arc::new(SharedAnchors::default()),
+            tables: Arc::new(Tables::builtin().unwrap().clone()),
             clock: Arc::clone(&clock),
             tasks: tasks.clone(),
         };
@@ -134,7 +135,6 @@ impl World {
             registry: registry.clone(),
             ledger: ledger(dir.path()),
             links: links.clone(),
-            tables: Arc::new(Tables::builtin().unwrap().clone()),
             places: ["DE".parse().unwrap()].into(),
             request_bytes: REQUEST_BYTES,
             clock,

@@ -3,6 +3,7 @@
 use comity_proto::catalog::catalog_client::CatalogClient;
 use comity_proto::error::Detail;
 use comity_proto::inference::inference_client::InferenceClient;
+use comity_proto::membership::membership_client::MembershipClient;
 use comity_proto::membership::{Kind, SuspendRequest};
 use comity_proto::policy;
 use tonic::transport::Channel;
@@ -12,6 +13,9 @@ use crate::access::tests::node::{Node, answers};
 use crate::access::tests::stage::{self, chat, envelope};
 use crate::access::tests::world::{MODEL, in_germany};
 use crate::testing::{Member, Scene, reason};
+
+mod as_of;
+mod disclosure;
 
 /// A broker with an app, and two nodes: a cheap one in the United States, a dear one in Germany.
 struct Stage {
@@ -46,7 +50,7 @@ impl Stage {
     }
 
     async fn explain(&self, requirements: policy::Requirements) -> Vec<policy::Verdict> {
-        let request = ExplainRequest { envelope: Some(envelope(requirements)), capability: CHAT };
+        let request = explain(requirements);
         self.catalog().await.explain(request).await.unwrap().into_inner().verdicts
     }
 
@@ -61,6 +65,10 @@ impl Stage {
 }
 
 const CHAT: i32 = policy::Capability::Chat as i32;
+
+fn explain(requirements: policy::Requirements) -> ExplainRequest {
+    ExplainRequest { envelope: Some(envelope(requirements)), capability: CHAT, as_of: None }
+}
 
 fn listed(entries: &[(&str, &str)]) -> Vec<(String, String)> {
     entries.iter().map(|(name, state)| ((*name).to_owned(), (*state).to_owned())).collect()
@@ -133,7 +141,7 @@ async fn what_is_explained_is_what_the_flow_would_refuse() {
 #[tokio::test]
 async fn a_question_that_is_none_is_refused_with_its_field() {
     let stage = Stage::new().await;
-    let good = ExplainRequest { envelope: Some(envelope(in_germany())), capability: CHAT };
+    let good = explain(in_germany());
     let wrong_place = Some(envelope(in_places(&["UK"])));
     let table = [
         (ExplainRequest { envelope: None, ..good.clone() }, "envelope"),

@@ -1,6 +1,7 @@
 //! The registry's state as the wire has it.
 
 use comity_membership::{Federation, OrganisationState, Standing};
+use comity_policy::disclosure::{self, Viewer};
 use comity_proto::membership as wire;
 use comity_types::ids::Kind;
 use comity_types::{SpiffeId, TrustDomain};
@@ -41,13 +42,13 @@ pub(super) fn enrolment(enrolment: &Enrolment) -> Option<wire::Enrolment> {
     })
 }
 
-/// Every organisation; the fold keeps them sorted.
-pub(super) fn organisations(federation: &Federation) -> wire::ListOrganisationsResponse {
-    let organisations = federation.organisations().map(|state| organisation(federation, state)).collect();
+/// Every organisation, as `viewer` may see it; the fold keeps them sorted.
+pub(super) fn organisations(federation: &Federation, viewer: Viewer<'_>) -> wire::ListOrganisationsResponse {
+    let organisations = federation.organisations().map(|state| organisation(federation, state, viewer)).collect();
     wire::ListOrganisationsResponse { organisations, epoch: federation.epoch() }
 }
 
-fn organisation(federation: &Federation, state: &OrganisationState) -> wire::OrganisationEntry {
+fn organisation(federation: &Federation, state: &OrganisationState, viewer: Viewer<'_>) -> wire::OrganisationEntry {
     let domain = &state.organisation.trust_domain;
     let count = |kind| federation.members().filter(|(id, _)| id.kind() == kind && id.trust_domain() == domain).count();
     let (standing, suspension_reason) = match &state.suspension {
@@ -55,7 +56,7 @@ fn organisation(federation: &Federation, state: &OrganisationState) -> wire::Org
         Some(suspension) => (wire::Standing::Suspended, suspension.reason.clone()),
     };
     wire::OrganisationEntry {
-        organisation: Some((&state.organisation).into()),
+        organisation: Some((&*disclosure::organisation(&state.organisation, viewer)).into()),
         standing: standing.into(),
         suspension_reason,
         nodes: u32::try_from(count(Kind::Node)).unwrap_or(u32::MAX),

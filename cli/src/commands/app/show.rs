@@ -1,5 +1,6 @@
 //! `comity app show`.
 
+use comity_proto::json::Canonical;
 use comity_types::SpiffeId;
 
 use super::list;
@@ -11,8 +12,8 @@ use crate::view;
 /// Shows one app.
 pub(super) async fn run(id: &SpiffeId, global: &Global) -> Result<(), CliError> {
     let session = Session::open(global).await?;
-    let found = list::all(&session).await?.into_iter().find(|row| row.spiffe_id == id.as_str());
-    let row = found.ok_or_else(|| CliError::NotFound { kind: "app", name: id.to_string(), list: "comity app list" })?;
-    let standing = view::standing_and_reason(row.standing, &row.suspension_reason);
-    global.output.record(vec![("id", row.spiffe_id.clone()), ("standing", standing)], &row)
+    let found = list::all(&session).await?.apps.into_iter().find(|app| app.spiffe_id == id.as_str());
+    let app = found.ok_or_else(|| CliError::NotFound { kind: "app", name: id.to_string(), list: "comity app list" })?;
+    let standing = view::standing_and_reason(view::standing(app.standing), &app.suspension_reason);
+    global.output.record(vec![("id", app.spiffe_id.clone()), ("standing", standing)], &Canonical(&app))
 }

@@ -3,8 +3,9 @@
 use std::io::IsTerminal;
 
 use comity_proto::inference::{ChatStreamResponse, FinishReason, Usage};
+use comity_proto::json::Canonical;
 use comity_proto::metadata;
-use serde_json::json;
+use serde::Serialize;
 use tonic::metadata::MetadataMap;
 use tonic::{Response, Streaming};
 
@@ -19,6 +20,17 @@ pub(super) struct Answer {
     decision_id: String,
     finish: FinishReason,
     usage: Option<Usage>,
+}
+
+/// A whole answer, for programs.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Whole<'a> {
+    text: &'a str,
+    offer: &'a str,
+    decision_id: &'a str,
+    finish_reason: &'static str,
+    usage: Option<Canonical<'a, Usage>>,
 }
 
 /// Prints an answer's text as it comes, or the whole as JSON; fails unless it came to its end.
@@ -68,13 +80,13 @@ impl Answer {
     fn report(&self, output: Format) -> Result<(), CliError> {
         let (finish, usage) = (self.finish.as_str_name(), self.usage.unwrap_or_default());
         if output == Format::Json {
-            return print_json(&json!({
-                "text": self.text,
-                "offer": self.offer,
-                "decision_id": self.decision_id,
-                "finish_reason": finish,
-                "usage": self.usage.map(|usage| json!({ "input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens })),
-            }));
+            return print_json(&Whole {
+                text: &self.text,
+                offer: &self.offer,
+                decision_id: &self.decision_id,
+                finish_reason: finish,
+                usage: self.usage.as_ref().map(Canonical),
+            });
         }
         let tokens = self.usage.map(|_| format!(", {} tokens in, {} out", usage.input_tokens, usage.output_tokens));
         let cut = if self.finish == FinishReason::Stop { String::new() } else { format!(", ended by {finish}") };

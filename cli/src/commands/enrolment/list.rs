@@ -1,86 +1,56 @@
 //! `comity enrolment list`.
 
-use comity_policy::Organisation;
-use comity_proto::membership::{self, ListEnrolmentsRequest};
-use serde::Serialize;
+use comity_proto::json::Canonical;
+use comity_proto::membership::{Enrolment, ListEnrolmentsRequest};
 
 use crate::args::Global;
 use crate::error::CliError;
 use crate::session::Session;
 use crate::{output, view};
 
-#[derive(Serialize)]
-struct Listing {
-    enrolments: Vec<Enrolment>,
-}
-
-/// An enrolment that waits, or an invite that is open: then there is no key, and nothing was asked for.
-#[derive(Serialize)]
-struct Enrolment {
-    id: String,
-    state: &'static str,
-    spiffe_id: String,
-    invited_by: String,
-    expires_at: String,
-    fingerprint: Option<String>,
-    organisation: Option<Organisation>,
-    requested_at: Option<String>,
-}
-
 /// Lists what operators can still answer.
 pub(crate) async fn run(global: &Global) -> Result<(), CliError> {
     let session = Session::open(global).await?;
     let answer = session.membership().list_enrolments(ListEnrolmentsRequest {}).await;
     let answer = answer.map_err(|status| CliError::call("list the enrolments", status))?.into_inner();
-    let enrolments = answer.enrolments.into_iter().map(enrolment).collect::<Result<Vec<_>, _>>()?;
-    let rows = enrolments.iter().map(row).collect();
+    let rows = answer.enrolments.iter().map(row).collect::<Result<_, _>>()?;
     let header = ["id", "state", "for", "invited by", "ends", "fingerprint", "seat", "controllers", "since"];
-    global.output.list(&header, rows, &Listing { enrolments })
+    global.output.list(&header, rows, &Canonical(&answer))
 }
 
-fn enrolment(wire: membership::Enrolment) -> Result<Enrolment, CliError> {
-    Ok(Enrolment {
-        state: view::enrolment_state(wire.state),
-        expires_at: view::instant(wire.expires_at.as_ref()),
-        requested_at: wire.requested_at.map(|at| view::instant(Some(&at))),
-        organisation: wire.organisation.map(|facts| view::organisation(Some(facts))).transpose()?,
-        fingerprint: Some(wire.fingerprint).filter(|fingerprint| !fingerprint.is_empty()),
-        id: wire.id,
-        spiffe_id: wire.spiffe_id,
-        invited_by: wire.invited_by,
-    })
-}
-
-fn row(enrolment: &Enrolment) -> Vec<String> {
-    let facts = enrolment.organisation.as_ref();
-    vec![
+/// An enrolment that waits, or an invite that is open: then there is no key, and nothing was asked for.
+fn row(enrolment: &Enrolment) -> Result<Vec<String>, CliError> {
+    let facts = enrolment.organisation.clone().map(|facts| view::organisation(Some(facts))).transpose()?;
+    Ok(vec![
         enrolment.id.clone(),
-        enrolment.state.to_owned(),
+        view::enrolment_state(enrolment.state).to_owned(),
         enrolment.spiffe_id.clone(),
         enrolment.invited_by.clone(),
-        enrolment.expires_at.clone(),
-        output::joined(enrolment.fingerprint.as_ref()),
-        facts.map_or_else(|| "-".to_owned(), |facts| view::claim(facts.seat.as_ref(), ToString::to_string)),
-        output::joined(facts.map(view::controllers)),
-        output::joined(enrolment.requested_at.as_ref()),
-    ]
+        view::instant(enrolment.expires_at.as_ref()),
+        output::joined(Some(&enrolment.fingerprint).filter(|fingerprint| !fingerprint.is_empty())),
+        facts.as_ref().map_or_else(|| "-".to_owned(), |facts| view::claim(facts.seat.as_ref(), ToString::to_string)),
+        output::joined(facts.as_ref().map(view::controllers)),
+        output::joined(enrolment.requested_at.as_ref().map(|at| view::instant(Some(at)))),
+    ])
 }
 
 #[cfg(test)]
 mod tests {
+    use comity_proto::membership::EnrolmentState;
+
     use super::*;
 
     #[test]
     fn an_open_invite_shows_who_invited_and_until_when_and_no_key() {
-        let wire = membership::Enrolment {
+        let wire = Enrolment {
             id: "1".into(),
             spiffe_id: "spiffe://a.example/node/n1".into(),
-            state: membership::EnrolmentState::Open.into(),
+            state: EnrolmentState::Open.into(),
             invited_by: "spiffe://f.example/operator/o1".into(),
             expires_at: Some(prost_types::Timestamp::default()),
             ..Default::default()
         };
-        let row = row(&enrolment(wire).unwrap_or_else(|_| panic!("the enrolment is whole")));
+        let row = row(&wire).unwrap_or_else(|_| panic!("the enrolment is whole"));
         let until = "1970-01-01T00:00:00Z";
         let expected =
             ["1", "open", "spiffe://a.example/node/n1", "spiffe://f.example/operator/o1", until, "-", "-", "-", "-"];

@@ -78,10 +78,10 @@ fn print(founded: &Founded, output: Format) -> Result<(), CliError> {
     ];
     let json = json!({
         "federation": founded.root.federation,
-        "root_sha256": founded.root_digest.to_string(),
+        "rootSha256": founded.root_digest.to_string(),
         "operator": founded.operator,
-        "operator_dir": operator_dir,
-        "broker_config": config,
+        "operatorDir": operator_dir,
+        "brokerConfig": config,
     });
     output.record(fields, &json)?;
     say(&format!("next: comity-broker run --config {config}"));

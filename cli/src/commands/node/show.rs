@@ -1,5 +1,6 @@
 //! `comity node show`.
 
+use comity_proto::json::Canonical;
 use comity_types::SpiffeId;
 
 use super::list;
@@ -11,15 +12,15 @@ use crate::view;
 /// Shows one node.
 pub(super) async fn run(id: &SpiffeId, global: &Global) -> Result<(), CliError> {
     let session = Session::open(global).await?;
-    let found = list::all(&session).await?.into_iter().find(|row| row.spiffe_id == id.as_str());
-    let row =
+    let found = list::all(&session).await?.nodes.into_iter().find(|node| node.spiffe_id == id.as_str());
+    let node =
         found.ok_or_else(|| CliError::NotFound { kind: "node", name: id.to_string(), list: "comity node list" })?;
     let fields = vec![
-        ("id", row.spiffe_id.clone()),
-        ("address", view::address(&row.address)),
-        ("standing", view::standing_and_reason(row.standing, &row.suspension_reason)),
-        ("offers", row.offers.to_string()),
-        ("link", row.link.clone()),
+        ("id", node.spiffe_id.clone()),
+        ("address", view::address(&node.address)),
+        ("standing", view::standing_and_reason(view::standing(node.standing), &node.suspension_reason)),
+        ("offers", node.offers.to_string()),
+        ("link", node.link.clone()),
     ];
-    global.output.record(fields, &row)
+    global.output.record(fields, &Canonical(&node))
 }

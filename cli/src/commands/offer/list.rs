@@ -1,9 +1,9 @@
 //! `comity offer list`.
 
 use comity_policy::{Offer, Organisation};
-use comity_proto::catalog::{ListOffersRequest, OfferEntry};
+use comity_proto::catalog::{ListOffersRequest, ListOffersResponse, OfferEntry};
+use comity_proto::json::Canonical;
 use comity_types::ModelName;
-use serde::Serialize;
 
 use crate::args::Global;
 use crate::error::CliError;
@@ -11,13 +11,7 @@ use crate::output::joined;
 use crate::session::Session;
 use crate::view;
 
-#[derive(Serialize)]
-struct Listing {
-    offers: Vec<Row>,
-}
-
-/// An offer and who makes it, as they are printed.
-#[derive(Serialize)]
+/// An offer and who makes it, as tables show them.
 pub(super) struct Row {
     pub(super) name: String,
     pub(super) state: String,
@@ -27,23 +21,23 @@ pub(super) struct Row {
 
 /// Lists the offers.
 pub(super) async fn run(model: Option<&ModelName>, global: &Global) -> Result<(), CliError> {
-    let offers = all(model, global).await?;
-    let rows = offers.iter().map(cells).collect();
+    let listing = all(model, global).await?;
+    let rows = listing.offers.iter().map(|entry| row(entry).map(|row| cells(&row))).collect::<Result<_, _>>()?;
     let header = ["offer", "model", "can", "processed in", "seat", "training", "state"];
-    global.output.list(&header, rows, &Listing { offers })
+    global.output.list(&header, rows, &Canonical(&listing))
 }
 
 /// All of them, or those of one model.
-pub(super) async fn all(model: Option<&ModelName>, global: &Global) -> Result<Vec<Row>, CliError> {
+pub(super) async fn all(model: Option<&ModelName>, global: &Global) -> Result<ListOffersResponse, CliError> {
     let session = Session::open(global).await?;
     let request = ListOffersRequest { model: model.map(ToString::to_string).unwrap_or_default() };
     let answer = session.catalog().list_offers(request).await;
-    let answer = answer.map_err(|status| CliError::call("list the offers", status))?.into_inner();
-    answer.offers.into_iter().map(row).collect()
+    Ok(answer.map_err(|status| CliError::call("list the offers", status))?.into_inner())
 }
 
-fn row(entry: OfferEntry) -> Result<Row, CliError> {
-    let OfferEntry { name, offer, operator, state } = entry;
+/// What tables show of an entry.
+pub(super) fn row(entry: &OfferEntry) -> Result<Row, CliError> {
+    let OfferEntry { name, offer, operator, state } = entry.clone();
     Ok(Row { name, state, operator: view::organisation(operator)?, offer: view::offer(offer)? })
 }
 

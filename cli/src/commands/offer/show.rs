@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use comity_policy::caller_rules::{CallerRules, OwnershipTarget, Served};
 use comity_policy::offer::SubProcessor;
-use comity_policy::terms::{Certification, Retention, RetentionRule};
+use comity_policy::terms::{Certification, Disclosure, Retention, RetentionRule};
 use comity_policy::{Offer, Terms};
+use comity_proto::json::Canonical;
 use comity_types::{OfferName, Price};
 
 use super::list::{self, Row};
@@ -16,10 +17,10 @@ use crate::view;
 
 /// Shows one offer.
 pub(super) async fn run(name: &OfferName, global: &Global) -> Result<(), CliError> {
-    let found = list::all(None, global).await?.into_iter().find(|row| row.name == name.as_str());
-    let row =
+    let found = list::all(None, global).await?.offers.into_iter().find(|entry| entry.name == name.as_str());
+    let entry =
         found.ok_or_else(|| CliError::NotFound { kind: "offer", name: name.to_string(), list: "comity offer list" })?;
-    global.output.record(fields(&row), &row)
+    global.output.record(fields(&list::row(&entry)?), &Canonical(&entry))
 }
 
 fn fields(row: &Row) -> Vec<(&'static str, String)> {
@@ -75,6 +76,17 @@ fn term_fields(terms: &Terms) -> Vec<(&'static str, String)> {
         ("content logged", view::claim(terms.content_logging.as_ref(), |logging| yes_or_no(logging.0))),
         ("certificates", view::claim(terms.certifications.as_ref(), |all| certificates(&all.0))),
         ("governing law", known(terms.governing_law.as_ref())),
+    ];
+    fields.extend(demand_fields(terms));
+    fields
+}
+
+/// What the terms demand of callers, which a listing may leave out.
+fn demand_fields(terms: &Terms) -> Vec<(&'static str, String)> {
+    if terms.caller_rules.is_none() && terms.disclosure == Disclosure::CodeOnly {
+        return vec![("serves", "not shown to other organisations: `comity explain` says who is served".to_owned())];
+    }
+    let mut fields = vec![
         ("allowed purposes", joined(&terms.allowed_purposes)),
         ("prohibited purposes", joined(&terms.prohibited_purposes)),
     ];
@@ -141,5 +153,12 @@ mod tests {
     fn prices_and_retention_are_written_for_people() {
         assert_eq!(units(1_500_000), "1.500000");
         assert_eq!(retention(&[]), "nothing");
+    }
+
+    #[test]
+    fn demands_that_a_listing_leaves_out_are_not_told_to_refuse_everybody() {
+        let said = |disclosure| demand_fields(&Terms { disclosure, ..Terms::default() }).pop().unwrap().1;
+        assert_eq!(said(Disclosure::Full), "unknown: nobody is served");
+        assert!(said(Disclosure::CodeOnly).starts_with("not shown"));
     }
 }

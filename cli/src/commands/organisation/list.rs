@@ -1,23 +1,16 @@
 //! `comity organisation list`.
 
 use comity_policy::Organisation;
-use comity_proto::membership::{ListOrganisationsRequest, OrganisationEntry};
-use serde::Serialize;
+use comity_proto::json::Canonical;
+use comity_proto::membership::{ListOrganisationsRequest, ListOrganisationsResponse, OrganisationEntry};
 
 use crate::args::Global;
 use crate::error::CliError;
 use crate::session::Session;
 use crate::view;
 
-#[derive(Serialize)]
-struct Listing {
-    organisations: Vec<Row>,
-}
-
-/// An organisation, as it is printed.
-#[derive(Serialize)]
+/// An organisation, as tables show it.
 pub(super) struct Row {
-    #[serde(flatten)]
     pub(super) facts: Organisation,
     pub(super) standing: &'static str,
     pub(super) suspension_reason: String,
@@ -27,22 +20,22 @@ pub(super) struct Row {
 
 /// Lists the organisations.
 pub(super) async fn run(global: &Global) -> Result<(), CliError> {
-    let organisations = all(global).await?;
-    let rows = organisations.iter().map(cells).collect();
+    let listing = all(global).await?;
+    let rows = listing.organisations.iter().map(|entry| row(entry).map(|row| cells(&row))).collect::<Result<_, _>>()?;
     let header = ["trust domain", "name", "seat", "controllers", "standing", "nodes", "apps"];
-    global.output.list(&header, rows, &Listing { organisations })
+    global.output.list(&header, rows, &Canonical(&listing))
 }
 
 /// All of them.
-pub(super) async fn all(global: &Global) -> Result<Vec<Row>, CliError> {
+pub(super) async fn all(global: &Global) -> Result<ListOrganisationsResponse, CliError> {
     let session = Session::open(global).await?;
     let answer = session.membership().list_organisations(ListOrganisationsRequest {}).await;
-    let answer = answer.map_err(|status| CliError::call("list the organisations", status))?.into_inner();
-    answer.organisations.into_iter().map(row).collect()
+    Ok(answer.map_err(|status| CliError::call("list the organisations", status))?.into_inner())
 }
 
-fn row(entry: OrganisationEntry) -> Result<Row, CliError> {
-    let OrganisationEntry { organisation, standing, suspension_reason, nodes, apps } = entry;
+/// What tables show of an entry.
+pub(super) fn row(entry: &OrganisationEntry) -> Result<Row, CliError> {
+    let OrganisationEntry { organisation, standing, suspension_reason, nodes, apps } = entry.clone();
     Ok(Row {
         facts: view::organisation(organisation)?,
         standing: view::standing(standing),

@@ -4,22 +4,24 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 use comity_policy::relax::relaxations;
-use comity_policy::requirements::RequirementsFile;
-use comity_policy::{Offer, Organisation, Request, Verdict, evaluate};
+use comity_policy::terms::Disclosure;
+use comity_policy::{Index, Request};
+use comity_proto::catalog::ExplainResponse;
 use comity_proto::convert;
+use comity_proto::json::Canonical;
 use comity_proto::policy::Relaxation;
 use comity_runtime::clock::SystemClock;
 use comity_types::{Clock as _, ModelName, Place, Timestamp};
-use serde_json::json;
 
 use super::inputs;
 use crate::commands::explain::Method;
 use crate::error::CliError;
 use crate::output::{Format, Stream, print_json, print_line, say};
-use crate::requirements::{self, tables};
+use crate::requirements::{self, Asked, tables};
 use crate::verdict;
 
 /// Say of offers in files whether they may serve a request, and why not; ends with 1 if none may.
@@ -28,13 +30,13 @@ pub(crate) struct CheckArgs {
     /// Offers: one as TOML or JSON, a node.toml, or what `comity offer list -o json` prints; may be repeated
     #[arg(long = "offer", value_name = "FILE", required = true)]
     offers: Vec<PathBuf>,
-    /// What is demanded and declared, as a requirements file; may be repeated, and each tightens
+    /// What is demanded and declared: a requirements file, or an Envelope as JSON; may be repeated, and each tightens
     #[arg(long = "request", value_name = "FILE", required = true)]
     requests: Vec<PathBuf>,
-    /// Who operates the offers, as an organisation.toml; without it nothing is known of them
+    /// Who operates the offers: an organisation.toml, or an Organisation as JSON; without it nothing is known of them
     #[arg(long, value_name = "FILE")]
     operator: Option<PathBuf>,
-    /// Who asks, as an organisation.toml; without it nothing is known of them
+    /// Who asks: an organisation.toml, or an Organisation as JSON; without it nothing is known of them
     #[arg(long, value_name = "FILE")]
     caller: Option<PathBuf>,
     /// The instant or day of the decision [default: now]
@@ -43,7 +45,7 @@ pub(crate) struct CheckArgs {
     /// Where the broker is that ends the caller's TLS; without it the broker sees no content
     #[arg(long = "broker-place", value_name = "PLACE", value_delimiter = ',', num_args = 1..)]
     broker_places: Vec<Place>,
-    /// The model that is asked for [default: any]
+    /// The model that is asked for [default: the one that a request names, or any]
     #[arg(long)]
     model: Option<ModelName>,
     /// What it would be asked for
@@ -61,47 +63,48 @@ pub(super) fn run(args: &CheckArgs, output: Format) -> Result<(), CliError> {
     for path in &args.offers {
         offers.extend(inputs::offers(path, operator.as_ref())?);
     }
-    let mut asked = RequirementsFile::default();
+    let mut asked = Asked { model: args.model.clone(), ..Asked::default() };
     for path in &args.requests {
-        asked = asked.meet(requirements::read(path, tables)?);
+        asked = asked.and(path, requirements::read(path, tables)?)?;
     }
     let broker_places: BTreeSet<Place> = args.broker_places.iter().cloned().collect();
     let request = Request {
         caller: &caller,
-        model: args.model.as_ref(),
+        model: asked.model.as_ref(),
         capability: args.method.capability(),
-        declared: &asked.declared,
-        requirements: &asked.requirements,
+        declared: &asked.file.declared,
+        requirements: &asked.file.requirements,
         broker_places: Some(&broker_places).filter(|places| !places.is_empty()),
         as_of: args.as_of.unwrap_or_else(|| SystemClock.now()),
     };
-    let pairs: Vec<(&Offer, &Organisation)> = offers.iter().map(|(offer, operator)| (offer, operator)).collect();
-    let verdicts: Vec<Verdict> =
-        pairs.iter().map(|(offer, operator)| evaluate(offer, operator, &request, tables)).collect();
-    let eligible = verdicts.iter().filter(|verdict| matches!(verdict, Verdict::Eligible { .. })).count();
-    let of_offer = |((offer, _), verdict): (&(&Offer, &Organisation), &Verdict)| {
-        convert::verdict(&offer.name(), &offer.model, verdict)
+    let index = Index::of_pairs(offers, Arc::new(tables.clone()));
+    let answer = index.ask(&request);
+    let eligible = answer.eligible_count();
+    let of_offer = |place| {
+        let offer = index.offer(place)?;
+        Some(convert::verdict(&offer.name(), &offer.model, &answer.verdict(place, &request)))
     };
-    let verdicts: Vec<_> = pairs.iter().zip(&verdicts).map(of_offer).collect();
-    let relaxations: Vec<_> = relaxations(&pairs, &request, tables).into_iter().map(|one| wire(one, &pairs)).collect();
+    let verdicts: Vec<_> = (0..index.len()).filter_map(of_offer).collect();
+    let relaxations: Vec<_> = relaxations(&index, &request).into_iter().map(|one| wire(one, &index)).collect();
     match output {
-        Format::Json => print_json(&json!({
-            "as_of": request.as_of,
-            "tables_sha256": tables.digest().to_string(),
-            "eligible": eligible,
-            "relaxations": verdict::relaxations(&relaxations),
-            "verdicts": verdict::views(verdicts),
+        Format::Json => print_json(&Canonical(&ExplainResponse {
+            verdicts,
+            relaxations,
+            tables_sha256: tables.digest().as_bytes().to_vec().into(),
+            as_of: Some(convert::wire_instant(request.as_of)),
+            epoch: 0,
         }))?,
         Format::Table => {
             say_unknown(args);
+            say_kept(&index);
             print_line(&verdict::table(&verdicts, Stream::Stdout.width()))?;
             for line in verdict::relaxed_lines(&relaxations) {
                 print_line(&line)?;
             }
-            say(&format!("{eligible} of {} offers may serve this request at {}", pairs.len(), request.as_of));
+            say(&format!("{eligible} of {} offers may serve this request at {}", index.len(), request.as_of));
         }
     }
-    if eligible > 0 { Ok(()) } else { Err(nobody(pairs.len())) }
+    if eligible > 0 { Ok(()) } else { Err(nobody(index.len())) }
 }
 
 /// Says whose facts are not given: most of what is asked of them refuses.
@@ -115,6 +118,19 @@ fn say_unknown(args: &CheckArgs) {
     }
 }
 
+/// Says which offers cannot be judged here, because a listing has their terms without what they demand.
+fn say_kept(index: &Index) {
+    for offer in (0..index.len()).filter_map(|place| index.offer(place)) {
+        let terms = offer.terms.as_ref();
+        if terms.is_some_and(|terms| terms.disclosure == Disclosure::CodeOnly && terms.caller_rules.is_none()) {
+            let name = offer.name();
+            say(&format!(
+                "{name} keeps to itself what it demands, so that it refuses here: `comity explain` asks the broker, which knows"
+            ));
+        }
+    }
+}
+
 fn nobody(considered: usize) -> CliError {
     CliError::Failed {
         problem: format!("no offer may serve this request ({considered} considered)"),
@@ -125,7 +141,7 @@ fn nobody(considered: usize) -> CliError {
 }
 
 /// A relaxation with the names of the offers.
-fn wire(one: comity_policy::relax::Relaxation, pairs: &[(&Offer, &Organisation)]) -> Relaxation {
-    let name = |index: usize| pairs.get(index).map(|(offer, _)| offer.name().to_string());
+fn wire(one: comity_policy::relax::Relaxation, index: &Index) -> Relaxation {
+    let name = |place: usize| index.offer(place).map(|offer| offer.name().to_string());
     Relaxation { constraint: one.constraint.to_owned(), offers: one.regained.into_iter().filter_map(name).collect() }
 }

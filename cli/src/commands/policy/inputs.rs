@@ -1,26 +1,45 @@
-//! Offers and organisations from files, TOML or JSON, in the forms that nodes, members and this program write.
+//! Offers and organisations from files: TOML as nodes and members write it, JSON as this program prints it.
 
 use std::collections::BTreeMap;
-use std::error::Error;
 use std::path::Path;
 
-use comity_policy::{Offer, Organisation, Terms};
-use comity_types::{Name, TrustDomain};
+use comity_policy::check::{self, Unfit, codes};
+use comity_policy::node_file::NodeFile;
+use comity_policy::{Offer, Organisation};
+use comity_proto::catalog::{ListOffersResponse, OfferEntry};
+use comity_proto::convert::{self, WireError};
+use comity_proto::membership::OrganisationEntry;
+use comity_runtime::config;
+use comity_types::{Invalid, Name, TrustDomain};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use toml::{Table, Value};
 
 use crate::error::CliError;
-use crate::requirements::read_text;
+use crate::files::{converted, is_json, message, wrong};
+use crate::requirements::{read_text, tables};
 
 /// The organisation of offers that say nothing of their node, where no operator is given.
 const NOBODY: &str = "operator.example";
 /// A node whose name no file says.
 const SOME_NODE: &str = "node";
 
-/// An organisation's file.
+/// An organisation's file: its facts, or what `comity organisation show -o json` prints.
 pub(super) fn organisation(path: &Path) -> Result<Organisation, CliError> {
-    parse(path, &read_text(path)?, "the facts of an organisation")
+    const EXPECTED: &str = "the facts of an organisation";
+    let text = read_text(path)?;
+    let facts = if !is_json(path, &text) {
+        parse(path, &text, EXPECTED)?
+    } else if has_key(&text, "organisation") {
+        converted(path, EXPECTED, &text, |entry: OrganisationEntry| {
+            let facts = convert::files::organisation(entry.organisation.unwrap_or_default());
+            facts.map_err(|error| error.within("organisation"))
+        })?
+    } else {
+        converted(path, EXPECTED, &text, convert::files::organisation)?
+    };
+    check::organisation_file(&facts).map_err(|error| wrong(path, EXPECTED, error))?;
+    Ok(facts)
 }
 
 /// An organisation of which nothing is known but its name.
@@ -67,77 +86,64 @@ type Found = Vec<(Offer, Option<Organisation>)>;
 
 /// What `comity offer list` and `comity offer show` print, or an offer alone.
 fn of_json(path: &Path, text: &str) -> Result<Found, CliError> {
-    #[derive(Deserialize)]
-    struct Row {
-        offer: Offer,
-        operator: Organisation,
+    // A list of no offers is printed without the field, as every list of nothing is.
+    if has_key(text, "offers") || text.split_whitespace().collect::<String>() == "{}" {
+        const EXPECTED: &str = "a list of offers";
+        let listing: ListOffersResponse = message(path, EXPECTED, text)?;
+        let one =
+            |(index, entry)| entry_of(entry).map_err(|error: WireError| error.within(&format!("offers[{index}]")));
+        let all = listing.offers.into_iter().enumerate().map(one).collect::<Result<_, _>>();
+        return all.map_err(|error| wrong(path, EXPECTED, error));
     }
-    #[derive(Deserialize)]
-    struct Listing {
-        offers: Vec<Row>,
+    if has_key(text, "offer") {
+        return Ok(vec![converted(path, "an offer with its operator", text, entry_of)?]);
     }
-    let pair = |row: Row| (row.offer, Some(row.operator));
-    let shape: BTreeMap<String, IgnoredAny> = parse(path, text, "an offer")?;
-    if shape.contains_key("offers") {
-        return Ok(parse::<Listing>(path, text, "a list of offers")?.offers.into_iter().map(pair).collect());
-    }
-    if shape.contains_key("offer") {
-        return Ok(vec![pair(parse(path, text, "an offer with its operator")?)]);
-    }
-    Ok(vec![(parse(path, text, "an offer")?, None)])
+    Ok(vec![(fit(path, converted(path, "an offer", text, convert::files::offer)?)?, None)])
+}
+
+/// An offer and its operator, where that is said.
+fn entry_of(entry: OfferEntry) -> Result<(Offer, Option<Organisation>), WireError> {
+    let offer = convert::files::offer(entry.offer.unwrap_or_default()).map_err(|error| error.within("offer"))?;
+    let operator = entry.operator.map(convert::files::organisation).transpose();
+    Ok((offer, operator.map_err(|error| error.within("operator"))?))
+}
+
+/// Whether the text is an object with this key.
+fn has_key(text: &str, key: &str) -> bool {
+    serde_json::from_str::<BTreeMap<String, IgnoredAny>>(text).is_ok_and(|object| object.contains_key(key))
 }
 
 fn of_toml(path: &Path, text: &str, operator: Option<&Organisation>) -> Result<Found, CliError> {
     let mut table: Table = parse(path, text, "an offer")?;
+    let node = node(path, operator);
     if table.contains_key("offers") {
-        return of_node(path, text, operator);
+        return of_node(path, text, &node);
     }
-    let offer = if table.contains_key("node") {
+    let offer: Offer = if table.contains_key("node") {
         // Read from the text, so that a mistake is named with its line.
         parse(path, text, "an offer")?
     } else {
-        table.insert("node".to_owned(), node(path, operator).into());
+        table.insert("node".to_owned(), node.into());
         Offer::deserialize(Value::Table(table)).map_err(|error| wrong(path, "an offer", error))?
     };
-    Ok(vec![(offer, None)])
+    Ok(vec![(fit(path, offer)?, None)])
 }
 
 /// A `node.toml`, as far as it is about offers.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NodeFile {
-    #[serde(default, rename = "node")]
-    _node: IgnoredAny,
-    #[serde(default, rename = "backends")]
-    _backends: IgnoredAny,
-    #[serde(default)]
-    terms: BTreeMap<Name, Terms>,
-    offers: Vec<Table>,
+fn of_node(path: &Path, text: &str, node: &str) -> Result<Found, CliError> {
+    let expected = "a node.toml";
+    let file: NodeFile = parse(path, text, expected)?;
+    let node = node.parse().map_err(|error: Invalid| wrong(path, expected, error))?;
+    let offers = file.offers(&node, tables()?).map_err(|faults| wrong(path, expected, Unfit(faults)))?;
+    Ok(offers.into_iter().map(|offer| (offer, None)).collect())
 }
 
-fn of_node(path: &Path, text: &str, operator: Option<&Organisation>) -> Result<Found, CliError> {
-    let NodeFile { terms, offers, .. } = parse(path, text, "a node.toml")?;
-    let node = node(path, operator);
-    offers.into_iter().map(|offer| Ok((of_entry(path, offer, &node, &terms)?, None))).collect()
-}
-
-/// An entry of `[[offers]]`: without the way to its backend, with the terms that it names.
-fn of_entry(path: &Path, mut entry: Table, node: &str, terms: &BTreeMap<Name, Terms>) -> Result<Offer, CliError> {
-    let id = entry.get("id").and_then(Value::as_str).unwrap_or("?").to_owned();
-    let fault = |problem: String| wrong(path, "a node.toml", std::io::Error::other(format!("offers.{id}: {problem}")));
-    for key in ["backend", "backend_model"] {
-        entry.remove(key);
-    }
-    let named = entry.remove("terms");
-    entry.insert("node".to_owned(), node.into());
-    let mut offer = Offer::deserialize(Value::Table(entry)).map_err(|error| fault(error.to_string()))?;
-    offer.terms = match named.as_ref().and_then(Value::as_str) {
-        None => return Err(fault("`terms` has to name a table of [terms]".to_owned())),
-        Some(name) => {
-            let found = terms.iter().find(|(known, _)| known.as_str() == name).map(|(_, terms)| terms.clone());
-            Some(found.ok_or_else(|| fault(format!("`terms`: there is no [terms.{name}]: add it")))?)
-        }
-    };
+/// An offer that somebody writes, all of whose codes are those of the tables.
+fn fit(path: &Path, offer: Offer) -> Result<Offer, CliError> {
+    let tables = tables()?;
+    let terms = offer.terms.iter().flat_map(|terms| codes::terms(terms, tables)).map(|fault| fault.within("terms"));
+    let faults = check::offer(&offer).into_iter().chain(codes::offer(&offer, tables)).chain(terms);
+    check::accept(faults.collect()).map_err(|error| wrong(path, "an offer", error))?;
     Ok(offer)
 }
 
@@ -148,18 +154,7 @@ fn node(path: &Path, operator: Option<&Organisation>) -> String {
     format!("spiffe://{domain}/node/{}", stem.unwrap_or(SOME_NODE))
 }
 
-fn is_json(path: &Path, text: &str) -> bool {
-    path.extension().is_some_and(|extension| extension == "json") || text.trim_start().starts_with('{')
-}
-
+/// A file of TOML.
 fn parse<T: DeserializeOwned>(path: &Path, text: &str, expected: &'static str) -> Result<T, CliError> {
-    if is_json(path, text) {
-        serde_json::from_str(text).map_err(|error| wrong(path, expected, error))
-    } else {
-        toml::from_str(text).map_err(|error| wrong(path, expected, error))
-    }
-}
-
-fn wrong(path: &Path, expected: &'static str, error: impl Error + Send + Sync + 'static) -> CliError {
-    CliError::BadFile { path: path.to_owned(), expected, source: Box::new(error) }
+    config::parse(path, text).map_err(|error| wrong(path, expected, error))
 }

@@ -1,5 +1,8 @@
 use super::*;
 
+mod tables;
+mod words;
+
 const FIXTURE: &str = "
 [fixture]
 as_of = 2026-11-22
@@ -22,7 +25,7 @@ purposes = ['dpv:CustomerCare']
 fn read(cases: &str) -> Result<Vec<Expectation>, String> {
     parse(&format!("{FIXTURE}{cases}")).map_err(|error| match error {
         CaseError::Malformed(source) => source.to_string(),
-        CaseError::Case { .. } => error.to_string(),
+        CaseError::TooLong(_) | CaseError::Case { .. } => error.to_string(),
     })
 }
 
@@ -64,7 +67,7 @@ fn changes_reach_every_field_and_sub_cases_change_on_top() {
     )
     .unwrap();
     let [case] = cases.as_slice() else { panic!("{cases:?}") };
-    assert_eq!(case.id, "1/a");
+    assert_eq!((case.id.as_str(), case.world.as_ref().unwrap().capability), ("1/a", Capability::Chat));
     assert!(case.compare(&case.verdict(Tables::builtin().unwrap()).unwrap()).is_as_expected());
     let storage = case.world.as_ref().unwrap().offer.storage_locations.as_ref().unwrap();
     assert!(storage.statements()[0].value.is_empty());
@@ -102,12 +105,34 @@ fn a_file_may_say_whose_word_counts_and_no_other_file_believes_it() {
 }
 
 #[test]
+fn a_case_is_as_expected_if_its_reasons_are_and_its_end_is() {
+    let outcome = |terms: &str, more: &str| {
+        let cases = read(&format!("[[case]]\nid = '1'\nset = {{ 'offer.terms' = {terms} }}\n{more}")).unwrap();
+        cases[0].compare(&cases[0].verdict(Tables::builtin().unwrap()).unwrap())
+    };
+    let open = "{ allowed_purposes = ['dpv:Purpose'], caller_rules = { served = 'everyone' } }";
+    let end = "expect = ['PURPOSE_UNDECLARED']\nexpires_at = 2027-01-01";
+    assert!(outcome(open, "expect = ['PURPOSE_UNDECLARED']").is_as_expected());
+    let missing = outcome(open, "expect = ['PURPOSE_UNDECLARED', 'PRICE_ABOVE_MAX(input)']");
+    assert!(missing.unexpected.is_empty() && !missing.is_as_expected());
+    let unexpected = outcome(open, "expect = []");
+    assert!(unexpected.missing.is_empty() && !unexpected.is_as_expected());
+    let other = outcome(open, end);
+    assert_eq!(other.other_end, Some(None));
+    assert!(other.missing.is_empty() && other.unexpected.is_empty() && !other.is_as_expected());
+}
+
+#[test]
 fn a_file_that_cannot_be_used_names_the_case_and_the_field() {
     let error = |cases: &str| read(cases).unwrap_err();
     assert!(error("[[case]]\nid = '1'").contains("`expect` is missing"));
     assert!(error("[[case]]\nid = '1'\nexpekt = []").contains("expekt"));
     assert!(error("[[case]]\nid = '1'\nexpect = []\n[[case]]\nid = '1'\nexpect = []").contains("rename one"));
-    assert!(error("").contains("0 expectations"));
+    assert!(
+        error("[[case]]\nid = '1'\n[[case.sub]]\nid = 'a'\n[[case.sub.sub]]\nid = 'b'\nexpect = []")
+            .contains("none of its own")
+    );
+    assert!(error("").contains("there are none"));
 }
 
 #[test]

@@ -11,8 +11,18 @@ use serde::{Serialize, Serializer};
 use super::{Appraisal, Assurance, Claim, Evidence, Statement};
 
 /// The keys of a claim's table. A value that is a table itself may not begin with one of them.
-const KEYS: [&str; 10] =
-    ["value", "statements", "from", "until", "assurance", "issuer", "evidence", "issued_at", "revoked_at", "appraisal"];
+const KEYS: &[&str] = &[
+    "value",
+    "statements",
+    "from",
+    "until",
+    "assurance",
+    "issuer",
+    "evidence",
+    "issued_at",
+    "revoked_at",
+    "appraisal",
+];
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -101,13 +111,22 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ClaimVisitor<T> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Claim<T>, A::Error> {
         let first = map.next_key::<String>()?;
         let kind = first.as_deref().and_then(|first| KEYS.iter().find(|key| **key == first));
+        let typo = first.clone().filter(|_| kind.is_none());
         let all = MapAccessDeserializer::new(Resumed { first, map });
         let statements = match kind {
-            None => return T::deserialize(all).map(Claim::always),
+            None => return T::deserialize(all).map(Claim::always).map_err(|error| misspelt(typo.as_deref(), error)),
             Some(&"statements") => Tables::deserialize(all)?.statements.into_iter().map(Into::into).collect(),
             Some(_) => vec![Table::deserialize(all)?.into()],
         };
         Claim::new(statements).map_err(A::Error::custom)
+    }
+}
+
+/// Where a value that is no table got one, the first key was meant to be a claim's.
+fn misspelt<E: Error>(first: Option<&str>, error: E) -> E {
+    match first {
+        Some(first) if error.to_string().starts_with("invalid type: map") => E::unknown_field(first, KEYS),
+        Some(_) | None => error,
     }
 }
 
@@ -211,10 +230,21 @@ mod tests {
     }
 
     #[test]
+    fn a_level_has_one_name_in_files_and_in_reasons() {
+        use Assurance::{Attested, Audited, RegistryCorroborated, SelfDeclared};
+        for level in [SelfDeclared, RegistryCorroborated, Audited, Attested] {
+            assert_eq!(serde_json::to_value(level).unwrap(), level.as_str());
+        }
+    }
+
+    #[test]
     fn mistakes_are_named() {
         let error = |text| places(text).unwrap_err().to_string();
+        assert!(error("field = 1.5").contains("expected a value, or a table of `value`"));
         assert!(error("field = ['dE']").contains("ISO 3166"));
         assert!(error("field = { value = ['DE'], untl = 2027-01-01 }").contains("untl"));
+        let first = error("field = { untl = 2027-01-01, value = ['DE'] }");
+        assert!(first.contains("unknown field `untl`, expected one of `value`"), "{first}");
         assert!(error("field = { value = ['DE'], from = 2027-01-01, until = 2026-01-01 }").contains("before"));
     }
 
@@ -223,6 +253,11 @@ mod tests {
         let claim = places("field = { value = ['DE'], until = 2027-01-01 }").unwrap();
         let json = serde_json::to_string(&claim).unwrap();
         assert_eq!(json, r#"{"value":["DE"],"until":"2027-01-01T00:00:00Z"}"#);
+        assert_eq!(serde_json::from_str::<Claim<Vec<Place>>>(&json).unwrap(), claim);
+        let audited = "{ value = ['DE'], assurance = 'audited', issuer = 'a' }";
+        let claim = places(&format!("field = {{ statements = [{{ value = ['FR'] }}, {audited}] }}")).unwrap();
+        let json = serde_json::to_string(&claim).unwrap();
+        assert_eq!(json, r#"{"statements":[{"value":["FR"]},{"value":["DE"],"assurance":"audited","issuer":"a"}]}"#);
         assert_eq!(serde_json::from_str::<Claim<Vec<Place>>>(&json).unwrap(), claim);
     }
 }

@@ -153,8 +153,9 @@ fn the_worlds_reach_every_reason_and_many_are_eligible() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let (mut codes, mut eligible) = (std::collections::BTreeSet::new(), 0);
     const WORLDS: usize = 4_000;
+    let worlds = world();
     for _ in 0..WORLDS {
-        let world = world().new_tree(&mut runner).unwrap().current().read();
+        let world = worlds.new_tree(&mut runner).unwrap().current().read();
         let verdict = world.own();
         codes.extend(verdict.reasons().iter().map(|reason| reason.code));
         eligible += usize::from(verdict.reasons().is_empty());

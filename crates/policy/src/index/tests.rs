@@ -16,9 +16,11 @@ fn federation(worlds: &[World]) -> (Index, Vec<Read>) {
     let named = |(index, world): (usize, &World)| {
         let mut read = world.read();
         // Two worlds to an operator, so that classes have several members; the operator's facts are the first one's.
-        read.operator.trust_domain = format!("op{}.example", index / 2).parse().unwrap();
+        // The first keeps its name: callers state choices by it.
+        let operator = if index < 2 { "op.example".to_owned() } else { format!("op{}.example", index / 2) };
+        read.operator.trust_domain = operator.parse().unwrap();
         read.caller.trust_domain = format!("ca{index}.example").parse().unwrap();
-        read.offer.node = format!("spiffe://op{}.example/node/n{index}", index / 2).parse().unwrap();
+        read.offer.node = format!("spiffe://{operator}/node/n{index}").parse().unwrap();
         read
     };
     let reads: Vec<_> = worlds.iter().enumerate().map(named).collect();

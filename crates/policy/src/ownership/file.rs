@@ -122,6 +122,9 @@ mod tests {
             "{ percent = 100.01 }",
             "{ percent = -1 }",
             "{ percent = 33.33333 }",
+            "{ percent = 0.0000000001 }",
+            "{ at_least = 5, above = 5, below = 9 }",
+            "{ at_most = 9, below = 9 }",
             "{ percent = 10, at_least = 5 }",
             "{ at_least = 5, above = 5 }",
             "{ at_least = 60, at_most = 50 }",
@@ -150,6 +153,9 @@ mod tests {
     #[test]
     fn files_round_trip() {
         let text = "parties = { a = { seat = 'CN' } }\nstakes = [{ holder = 'a', share = { percent = 50.01 } }]";
+        let ownership = read(text).unwrap();
+        assert_eq!(read(&toml::to_string(&ownership).unwrap()).unwrap(), ownership);
+        let text = "parties = { a = {} }\nstakes = [{ holder = 'a', share = { at_least = 25, below = 50 } }]";
         let ownership = read(text).unwrap();
         assert_eq!(read(&toml::to_string(&ownership).unwrap()).unwrap(), ownership);
     }

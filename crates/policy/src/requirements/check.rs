@@ -8,13 +8,11 @@ use comity_types::{Place, PlaceOrBloc};
 
 use super::{AllowLists, RequirementsFile};
 use crate::Tables;
+use crate::check::{more_than_whole, too_many, unfit_texts};
 use crate::evaluate::ASSURANCE_PATHS;
+use crate::limits::{MAX_CADA_LEVEL, MAX_DEMANDS, MAX_ENTRIES, MAX_GAIAX_LABEL, MAX_LIST, MAX_REQUEST_LIST, MAX_SEAL};
+use crate::tables::places::not_assigned;
 use crate::tables::statutes::Effect;
-
-/// Longest list of requirements, in entries.
-pub const MAX_ENTRIES: usize = 256;
-/// The most that a share is, in hundredths of a percent.
-const WHOLE_BP: u32 = 10_000;
 
 /// Checks every code, every level and every list.
 ///
@@ -23,6 +21,7 @@ const WHOLE_BP: u32 = 10_000;
 pub fn check(file: &RequirementsFile, tables: &Tables) -> Result<(), (String, String)> {
     places(file, tables)?;
     codes(file, tables)?;
+    lists(file)?;
     levels(file)
 }
 
@@ -35,11 +34,13 @@ fn unknown<T>(path: &str, entry: &str, table: &str) -> Result<T, (String, String
     wrong(path, format!("{entry:?} is not in this federation's table of {table} (hint: `comity table show {table}`)"))
 }
 
-fn bounded(path: &str, found: usize) -> Result<(), (String, String)> {
-    if found > MAX_ENTRIES {
-        return wrong(path, format!("has {found} entries, at most {MAX_ENTRIES} are accepted"));
-    }
-    Ok(())
+fn bounded(path: &str, found: usize, most: usize) -> Result<(), (String, String)> {
+    too_many(found, most).map_or(Ok(()), |problem| wrong(path, problem))
+}
+
+/// Texts that no table has to know, each of a length that a message can carry.
+fn texts(path: &str, list: &BTreeSet<String>, most: usize) -> Result<(), (String, String)> {
+    unfit_texts(list, most).map_or(Ok(()), |problem| wrong(path, problem))
 }
 
 fn places(file: &RequirementsFile, tables: &Tables) -> Result<(), (String, String)> {
@@ -61,24 +62,28 @@ fn places(file: &RequirementsFile, tables: &Tables) -> Result<(), (String, Strin
     ];
     let homes = demanded.foreign_ownership.iter().map(|rule| ("foreign_ownership.home", &rule.home));
     let lists = allowed.into_iter().flat_map(|(path, lists)| lists.0.iter().map(move |list| (path, list)));
+    for (path, lists) in allowed {
+        bounded(path, lists.0.len(), MAX_REQUEST_LIST)?;
+    }
     for (path, list) in lists.chain(forbidden).chain(homes) {
-        bounded(path, list.len())?;
+        bounded(path, list.len(), MAX_LIST)?;
         list.iter().try_for_each(|entry| place_or_bloc(path, entry, tables))?;
     }
     let declared =
         [("access_origins", &file.declared.access_origins), ("output_used_in", &file.declared.output_used_in)];
     for (path, list) in declared {
-        bounded(path, list.len())?;
+        bounded(path, list.len(), MAX_REQUEST_LIST)?;
         list.iter().try_for_each(|entry| place(path, entry, tables))?;
     }
-    Ok(())
+    bounded("prefer.locations", file.prefer.locations.len(), MAX_REQUEST_LIST)?;
+    file.prefer.locations.keys().try_for_each(|entry| place_or_bloc("prefer.locations", entry, tables))
 }
 
 fn place(path: &str, entry: &Place, tables: &Tables) -> Result<(), (String, String)> {
     if tables.places.knows(entry) {
         return Ok(());
     }
-    wrong(path, format!("\"{entry}\" is no place of ISO 3166 (hint: the United Kingdom is GB, Greece is GR)"))
+    wrong(path, not_assigned(entry.as_str()))
 }
 
 fn place_or_bloc(path: &str, entry: &PlaceOrBloc, tables: &Tables) -> Result<(), (String, String)> {
@@ -92,7 +97,7 @@ fn place_or_bloc(path: &str, entry: &PlaceOrBloc, tables: &Tables) -> Result<(),
 fn codes(file: &RequirementsFile, tables: &Tables) -> Result<(), (String, String)> {
     let (demanded, declared) = (&file.requirements, &file.declared);
     let known = |path: &str, list: &BTreeSet<String>, table: &str, has: &dyn Fn(&str) -> bool| {
-        bounded(path, list.len())?;
+        bounded(path, list.len(), MAX_REQUEST_LIST)?;
         match list.iter().find(|entry| !has(entry)) {
             Some(entry) => unknown(path, entry, table),
             None => Ok(()),
@@ -123,30 +128,40 @@ fn codes(file: &RequirementsFile, tables: &Tables) -> Result<(), (String, String
             return wrong("required_certifications.level", problem);
         }
     }
-    let sizes = [
-        ("data_categories", declared.data_categories.len()),
-        ("classifications", declared.classifications.len()),
-        ("forbidden_sub_processors", demanded.forbidden_sub_processors.len()),
-        ("required_certifications", demanded.required_certifications.len()),
-        (
-            "required_certifications.editions",
-            demanded.required_certifications.iter().map(|required| required.editions.len()).max().unwrap_or(0),
-        ),
-        (
-            "accept_attested_runtimes",
-            demanded.no_exposure.iter().map(|freedom| freedom.accept_attested_runtimes.len()).max().unwrap_or(0),
-        ),
-        ("allowed_licences", demanded.allowed_licences.0.iter().map(BTreeSet::len).max().unwrap_or(0)),
-    ];
-    sizes.into_iter().try_for_each(|(path, found)| bounded(path, found))
+    Ok(())
+}
+
+/// Lists of what no table has to know.
+fn lists(file: &RequirementsFile) -> Result<(), (String, String)> {
+    let (demanded, declared) = (&file.requirements, &file.declared);
+    texts("data_categories", &declared.data_categories, MAX_REQUEST_LIST)?;
+    bounded("classifications", declared.classifications.len(), MAX_REQUEST_LIST)?;
+    for content in &declared.classifications {
+        texts("classifications.caveats", &content.caveats, MAX_ENTRIES)?;
+    }
+    texts("forbidden_sub_processors", &demanded.forbidden_sub_processors, MAX_LIST)?;
+    bounded("foreign_ownership", demanded.foreign_ownership.len(), MAX_REQUEST_LIST)?;
+    bounded("max_content_retention_days", demanded.retention_limits.len(), MAX_REQUEST_LIST)?;
+    bounded("required_certifications", demanded.required_certifications.len(), MAX_DEMANDS)?;
+    for required in &demanded.required_certifications {
+        texts("required_certifications.editions", &required.editions, MAX_REQUEST_LIST)?;
+    }
+    for freedom in &demanded.no_exposure {
+        texts("accept_attested_runtimes", &freedom.accept_attested_runtimes, MAX_REQUEST_LIST)?;
+    }
+    bounded("allowed_licences", demanded.allowed_licences.0.len(), MAX_REQUEST_LIST)?;
+    demanded.allowed_licences.0.iter().try_for_each(|list| texts("allowed_licences", list, MAX_LIST))
 }
 
 fn levels(file: &RequirementsFile) -> Result<(), (String, String)> {
     let demanded = &file.requirements;
-    if let Some((objective, level)) = demanded.min_seal.iter().find(|(_, level)| **level > 4) {
-        return wrong(format!("min_seal.{objective}"), format!("{level} is outside 0 to 4"));
+    if let Some((objective, level)) = demanded.min_seal.iter().find(|(_, level)| **level > MAX_SEAL) {
+        return wrong(format!("min_seal.{objective}"), format!("{level} is outside 0 to {MAX_SEAL}"));
     }
-    let labels = [("min_cada_level", demanded.min_cada_level, 4), ("min_gaiax_label", demanded.min_gaiax_label, 3)];
+    let labels = [
+        ("min_cada_level", demanded.min_cada_level, MAX_CADA_LEVEL),
+        ("min_gaiax_label", demanded.min_gaiax_label, MAX_GAIAX_LABEL),
+    ];
     for (path, level, most) in labels {
         if let Some(level) = level.filter(|level| !(1..=most).contains(level)) {
             return wrong(path, format!("{level} is outside 1 to {most}"));
@@ -160,8 +175,8 @@ fn levels(file: &RequirementsFile) -> Result<(), (String, String)> {
     });
     let availability = demanded.min_availability_bp.map(|share| ("min_availability_bp", share));
     for (path, share) in shares.chain(availability) {
-        if share > WHOLE_BP {
-            return wrong(path, format!("{share} is more than {WHOLE_BP}, which is 100 %"));
+        if let Some(problem) = more_than_whole(share) {
+            return wrong(path, problem);
         }
     }
     Ok(())

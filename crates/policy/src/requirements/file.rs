@@ -10,7 +10,9 @@ use super::{
     AllowLists, ForeignOwnership, NoExposure, PriceCeiling, RequiredCertification, Requirements, RetentionLimit,
 };
 use crate::Tables;
+use crate::check::too_many;
 use crate::claim::Assurance;
+use crate::limits::MAX_PRESETS;
 use crate::offer::{Capability, Objective, SafetyGrade};
 use crate::rank::Preferences;
 use crate::request::{Classification, Declared};
@@ -215,15 +217,20 @@ impl RequirementsTable {
     /// # Errors
     /// Names the preset, the code that no table has, or the key that is missing.
     pub fn expand(self, tables: &Tables) -> Result<RequirementsFile, RequirementsError> {
+        let field = |(path, problem)| RequirementsError::Field { path, problem };
+        if let Some(problem) = too_many(self.preset.len(), MAX_PRESETS) {
+            return Err(field(("preset".to_owned(), problem)));
+        }
         let mut file = RequirementsFile::default();
         for name in &self.preset {
             let known = || tables.presets.iter().map(|preset| preset.name.as_str()).collect::<Vec<_>>().join(", ");
             let unknown = || RequirementsError::UnknownPreset { name: name.clone(), known: known() };
             file = file.meet(tables.preset(name).ok_or_else(unknown)?);
         }
-        let own = self.own()?;
-        check(&own, tables).map_err(|(path, problem)| RequirementsError::Field { path, problem })?;
-        Ok(file.meet(own))
+        // Together, because a broker gets them together.
+        let file = file.meet(self.own()?);
+        check(&file, tables).map_err(field)?;
+        Ok(file)
     }
 
     fn own(self) -> Result<RequirementsFile, RequirementsError> {
@@ -324,6 +331,14 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_said_is_not_written() {
+        assert_eq!(toml::to_string(&RequirementsTable::default()).unwrap(), "");
+        let prefer = Preferences { price: 1, ..Preferences::default() };
+        let written = toml::to_string(&RequirementsTable { prefer: prefer.clone(), ..Default::default() }).unwrap();
+        assert_eq!(toml::from_str::<RequirementsTable>(&written).unwrap().prefer, prefer);
+    }
+
+    #[test]
     fn mistakes_name_the_line_the_key_and_what_would_be_right() {
         let error = read("no_training = true\nallowed_procesing_locations = ['EU']").unwrap_err();
         assert!(error.contains("line 2") && error.contains("allowed_procesing_locations"), "{error}");
@@ -333,6 +348,7 @@ mod tests {
         assert!(error.contains("allowed_processing_locations: \"UK\"") && error.contains("GB"), "{error}");
         assert!(read("preset = ['eu-sovreign']").unwrap_err().contains("eu-sovereign"));
         assert!(read("accept_retention_triggers = ['routine']").unwrap_err().contains("max_content_retention_days"));
+        assert!(read("accept_attested_runtimes = ['tdx']").unwrap_err().contains("needs no_exposure beside it"));
         assert!(read("purposes = ['dpv:Custommer']").unwrap_err().contains("dpv:Custommer"));
     }
 }

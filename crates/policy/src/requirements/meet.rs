@@ -9,17 +9,10 @@ fn higher<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
     one.into_iter().chain(other).max()
 }
 
-/// For each key the value that `tighter` picks.
-fn each<K: Ord, V>(own: &mut BTreeMap<K, V>, other: BTreeMap<K, V>, tighter: impl Fn(&V, &V) -> bool) {
+/// For each key the higher of both.
+fn highest<K: Ord, V: Ord + Copy>(own: &mut BTreeMap<K, V>, other: BTreeMap<K, V>) {
     for (key, value) in other {
-        match own.entry(key) {
-            std::collections::btree_map::Entry::Vacant(entry) => drop(entry.insert(value)),
-            std::collections::btree_map::Entry::Occupied(mut entry) => {
-                if tighter(&value, entry.get()) {
-                    drop(entry.insert(value));
-                }
-            }
-        }
+        own.entry(key).and_modify(|old| *old = value.max(*old)).or_insert(value);
     }
 }
 
@@ -61,14 +54,14 @@ impl Requirements {
         self.no_human_review |= other.no_human_review;
         self.no_content_logging |= other.no_content_logging;
         self.required_certifications.extend(other.required_certifications);
-        each(&mut self.min_seal, other.min_seal, |new, old| new > old);
+        highest(&mut self.min_seal, other.min_seal);
         self.min_cada_level = higher(self.min_cada_level, other.min_cada_level);
         self.min_gaiax_label = higher(self.min_gaiax_label, other.min_gaiax_label);
         self.min_safety_grade = higher(self.min_safety_grade, other.min_safety_grade);
-        each(&mut self.min_assurance, other.min_assurance, |new, old| new > old);
+        highest(&mut self.min_assurance, other.min_assurance);
         self.allowed_licences.meet(other.allowed_licences);
         self.allowed_governing_laws.meet(other.allowed_governing_laws);
-        each(&mut self.min_liability_caps, other.min_liability_caps, |new, old| new > old);
+        highest(&mut self.min_liability_caps, other.min_liability_caps);
         self.min_support = higher(self.min_support, other.min_support);
         self.min_availability_bp = higher(self.min_availability_bp, other.min_availability_bp);
         for (currency, ceiling) in other.max_prices {
@@ -127,3 +120,6 @@ impl Requirements {
         all
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,18 @@ use super::sheet::{Provenance, TableError, read};
 const TABLE: &str = "places";
 /// What a code has to be.
 const EXPECTED: &str = "a place of ISO 3166 such as DE or UA-43 (the United Kingdom is GB, Greece is GR)";
+/// Codes that people write, reserved in ISO 3166 and never assigned, and those that they mean.
+const MISTAKEN: [(&str, &str); 2] = [("UK", "GB"), ("EL", "GR")];
+
+/// What is wrong with a code that is not assigned, and what was probably meant.
+#[must_use]
+pub fn not_assigned(code: &str) -> String {
+    let (country, part) = code.split_at_checked(2).unwrap_or((code, ""));
+    match MISTAKEN.iter().find(|(mistaken, _)| *mistaken == country) {
+        Some((_, meant)) => format!("{code:?} is no place of ISO 3166 (hint: did you mean \"{meant}{part}\"?)"),
+        None => format!("{code:?} is no place of ISO 3166 (hint: a code such as DE or UA-43)"),
+    }
+}
 
 /// Codes of places that are assigned.
 #[derive(Debug, Clone)]

@@ -44,6 +44,95 @@ fn the_tables_that_ship_can_be_read() {
     }
 }
 
+/// The names of a table's rows, as its file has them.
+fn rows(table: TableName, row: &str, name: &str) -> Vec<String> {
+    let file: toml::Table = toml::from_str(table.builtin()).unwrap();
+    let mut names: Vec<_> =
+        file[row].as_array().unwrap().iter().map(|row| row[name].as_str().unwrap().to_owned()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn every_row_of_a_table_is_listed() {
+    let tables = Tables::builtin().unwrap();
+    let list = |names: &mut dyn Iterator<Item = &str>| names.map(str::to_owned).collect::<Vec<_>>();
+    use TableName::{Certifications, Classifications, Issuers, Licences, Purposes, Regimes, Statutes};
+    let all = [
+        (rows(Purposes, "purpose", "id"), list(&mut tables.purposes.iter().map(|(id, _)| id))),
+        (rows(Regimes, "regime", "id"), list(&mut tables.regimes.iter().map(|row| row.id.as_str()))),
+        (rows(Statutes, "use", "tag"), list(&mut tables.statutes.iter().map(|row| row.tag.as_str()))),
+        (rows(Licences, "rule", "licence"), list(&mut tables.licences.iter().map(|row| row.licence.as_str()))),
+        (
+            rows(Certifications, "scheme", "scheme"),
+            list(&mut tables.certifications.iter().map(|row| row.scheme.as_str())),
+        ),
+        (
+            rows(Classifications, "scheme", "scheme"),
+            list(&mut tables.classifications.iter().map(|row| row.scheme.as_str())),
+        ),
+        (rows(Issuers, "issuer", "id"), list(&mut tables.issuers.iter().map(|row| row.id.as_str()))),
+    ];
+    for (file, listed) in all {
+        assert_eq!(file, listed);
+    }
+    assert_eq!(tables.places.countries().count(), 249);
+    let equivalences = rows(Classifications, "equivalence", "scheme");
+    assert_eq!(tables.classifications.equivalences().len(), equivalences.len());
+    let (_, broader) = tables.purposes.iter().find(|(id, _)| *id == "dpv:CommercialResearch").unwrap();
+    assert!(broader.contains("dpv:ResearchAndDevelopment"), "{broader:?}");
+}
+
+#[test]
+fn a_table_has_the_name_of_its_file_and_says_what_it_holds() {
+    for table in TableName::ALL {
+        assert!(table.builtin().starts_with("# ") && !table.about().is_empty(), "{table:?}");
+    }
+}
+
+#[test]
+fn a_place_is_known_if_its_code_is_assigned() {
+    let places = &Tables::builtin().unwrap().places;
+    let knows = |text: &str| places.knows(&text.parse().unwrap());
+    assert!(knows("DE") && knows("DE-HE") && knows("FR-GF") && knows("VA-1"));
+    assert!(!knows("UK") && !knows("DE-XX") && !knows("UK-1") && !knows("DK-GL"));
+    assert_eq!(places.parse_known("DE-HE").unwrap().as_str(), "DE-HE");
+    assert!(places.parse_known("UK").unwrap_err().to_string().contains("GB"));
+    assert_eq!(places.canonical(&"FR-GF".parse().unwrap()).as_str(), "GF");
+    assert_eq!(places.canonical(&"FR-IDF".parse().unwrap()).as_str(), "FR-IDF");
+}
+
+#[test]
+fn a_prohibition_reaches_a_place_of_which_a_part_is_in_the_set() {
+    let row = "[[bloc]]\nbloc = 'CRIMEA'\nmember = 'UA-43'\nfrom = 2014-03-18\ninstrument = ''\nsource = ''\nrecorded_at = 2026-01-01\nverified = true\n";
+    let tables = Tables::parse(|name| if name == TableName::Blocs { row } else { name.builtin() }).unwrap();
+    let of = |place: &str, set: &str, reach, day: &str| {
+        let (place, set, day) = (place.parse().unwrap(), set.parse().unwrap(), day.parse().unwrap());
+        tables.blocs.membership(&tables.places, &place, &set, reach, day).membership
+    };
+    let begins = Membership::No(Some("2014-03-18".parse().unwrap()));
+    for (place, within, overlap) in
+        [("UA-43", true, true), ("UA", false, true), ("UA-30", false, false), ("DE", false, false)]
+    {
+        for (reach, inside) in [(Reach::Within, within), (Reach::Overlap, overlap)] {
+            let expected = if inside { Membership::Yes(None) } else { Membership::No(None) };
+            assert_eq!(of(place, "CRIMEA", reach, "2026-11-22"), expected, "{place} {reach:?}");
+            assert_eq!(of(place, "UA-43", reach, "2026-11-22"), expected, "{place} {reach:?}");
+            let before = if inside { begins } else { Membership::No(None) };
+            assert_eq!(of(place, "CRIMEA", reach, "2014-03-17"), before, "{place} {reach:?}");
+        }
+    }
+}
+
+#[test]
+fn a_level_is_the_same_as_another_where_a_row_says_so() {
+    let tables = Tables::builtin().unwrap();
+    let row = &tables.classifications.equivalences()[0];
+    let same = |level: &str, other: &str| tables.classifications.same_in(&row.scheme, level, other);
+    assert_eq!(same(&row.level, &row.same_as_scheme), Some(row.same_as_level.as_str()));
+    assert_eq!((same("none", &row.same_as_scheme), same(&row.level, "none")), (None, None));
+}
+
 #[test]
 fn sizes_of_blocs_are_what_everybody_counts() {
     let tables = Tables::builtin().unwrap();

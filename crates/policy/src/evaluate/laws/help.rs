@@ -1,16 +1,17 @@
 //! What would help, against brute force, and what is better.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use proptest::prelude::*;
-use proptest::sample::{Index, select};
+use proptest::sample::{Index as Pick, select};
 
 use super::world::{World, tables, world};
 use crate::offer::Objective;
 use crate::rank::{Preferences, Ranked, rank};
 use crate::relax::relaxations;
 use crate::requirements::RequirementsTable;
-use crate::{Offer, Organisation};
+use crate::{Index, Offer, Organisation};
 
 /// Keys of a requirements file that are one requirement together.
 const TOGETHER: [(&str, &str); 2] =
@@ -55,9 +56,9 @@ proptest! {
         let question = asks.read();
         // Its own offer among them: what it demands and what its offer states were made for each other.
         let offers = named(&others.into_iter().chain([asks.clone()]).collect::<Vec<_>>());
-        let offers: Vec<_> = offers.iter().map(|(offer, operator)| (offer, operator)).collect();
+        let index = Index::of_pairs(offers.iter().cloned(), Arc::new(tables().clone()));
         let request = question.request(&question.file.requirements);
-        let found = relaxations(&offers, &request, tables());
+        let found = relaxations(&index, &request);
         prop_assert!(found.iter().all(|one| !one.regained.is_empty()));
         prop_assert!(found.is_sorted_by_key(|one| std::cmp::Reverse(one.regained.len())));
         let keys: BTreeSet<String> = asks.0["require"].as_object().unwrap().keys().cloned().collect();
@@ -72,7 +73,7 @@ proptest! {
             let without = serde_json::from_value::<RequirementsTable>(table).unwrap().expand(tables()).unwrap();
             let eligible = |requirements: &crate::Requirements| -> BTreeSet<usize> {
                 let request = question.request(requirements);
-                let is = |(offer, operator): &(&Offer, &Organisation)| crate::evaluate(offer, operator, &request, tables()).reasons().is_empty();
+                let is = |(offer, operator): &(Offer, Organisation)| crate::evaluate(offer, operator, &request, tables()).reasons().is_empty();
                 (0..offers.len()).filter(|index| is(&offers[*index])).collect()
             };
             let before = eligible(&question.file.requirements);
@@ -86,7 +87,7 @@ proptest! {
     #[test]
     fn l4_preferences_order_offers_and_neither_add_nor_remove_one(
         worlds in proptest::collection::vec(world(), 0..6), prefer in preferences(),
-        waits in proptest::collection::vec(proptest::option::of(1..500_u64), 6), turn in any::<Index>()
+        waits in proptest::collection::vec(proptest::option::of(1..500_u64), 6), turn in any::<Pick>()
     ) {
         let offers = named(&worlds);
         let mut ranked: Vec<_> =
