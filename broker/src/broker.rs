@@ -128,9 +128,10 @@ impl Broker {
         let links = Links::new(registry.clone(), certificate.credentials(), Arc::clone(&clock), tasks.clone());
         let root_json = founding.root_json.clone();
         let access = access(&config, founding.permit_key, &journals, links.clone(), &clock, &tasks, stop)?;
+        let tables = Arc::clone(registry.tables());
         let services = Services {
-            enrolment: enrolment::Service::new(admission.clone(), root_json),
-            membership: membership::Service::new(registry, admission, publishing, links, front.token()),
+            enrolment: enrolment::Service::new(admission.clone(), root_json, Arc::clone(&tables)),
+            membership: membership::Service::new(registry, admission, publishing, links, tables, front.token()),
             catalog: catalog::Catalog::new(access.clone()),
             inference: inference::Inference::new(access),
         };

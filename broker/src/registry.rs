@@ -54,7 +54,9 @@ impl Snapshot {
             | Statement::MemberAdmitted { .. }
             | Statement::Suspended { .. }
             | Statement::Lifted { .. } => Self { federation, index: Arc::clone(&self.index) },
-            Statement::OrganisationAdmitted { .. } | Statement::OffersPublished { .. } => Self::new(federation, tables),
+            Statement::OrganisationAdmitted { .. }
+            | Statement::OrganisationUpdated { .. }
+            | Statement::OffersPublished { .. } => Self::new(federation, tables),
         }
     }
 }
@@ -203,7 +205,7 @@ impl Registry {
 
     /// What offers are held against.
     #[must_use]
-    pub fn tables(&self) -> &Tables {
+    pub fn tables(&self) -> &Arc<Tables> {
         &self.0.tables
     }
 

@@ -5,6 +5,7 @@ pub mod catalog;
 pub mod enrolment;
 pub mod inference;
 pub mod membership;
+mod stated;
 #[cfg(test)]
 mod tests;
 

@@ -20,6 +20,7 @@ use comity_proto::enrolment::{Issued, JoinRequest};
 use comity_proto::error::Detail;
 use comity_proto::membership::membership_client::MembershipClient;
 use comity_proto::membership::{ApproveRequest, InviteRequest, Kind};
+use comity_proto::policy::Layers;
 use comity_runtime::tasks::Tasks;
 use comity_types::{Clock, SpiffeId, Timestamp};
 use hyper_util::rt::TokioIo;
@@ -244,12 +245,25 @@ impl Scene {
         key: &KeyPair,
         organisation: Option<&Organisation>,
     ) -> Result<State, Status> {
+        self.join_stating(kinds, invite, key, organisation, None).await
+    }
+
+    /// Like [`Scene::join_as`], with what a new organisation demands of its own requests.
+    pub(crate) async fn join_stating(
+        &self,
+        kinds: &[Kind],
+        invite: &Invite,
+        key: &KeyPair,
+        organisation: Option<&Organisation>,
+        layers: Option<Layers>,
+    ) -> Result<State, Status> {
         let request = JoinRequest {
             invite_id: invite.id_text(),
             secret: invite.secret.reveal().to_vec().into(),
             csr_der: csr(key).into(),
             organisation: organisation.map(Into::into),
             kinds: kinds.iter().map(|kind| (*kind).into()).collect(),
+            layers,
         };
         let mut client = EnrolmentClient::new(self.connect_to_enrol().await);
         client.join(request).await.map(|response| response.into_inner().state.unwrap())
@@ -257,17 +271,29 @@ impl Scene {
 
     /// Brings a member in, with its organisation where that is new.
     pub(crate) async fn admit(&self, domain: &str, kind: Kind, name: &str) -> Member {
-        self.admit_of(organisation(domain), kind, name).await
+        self.admit_demanding(organisation(domain), kind, name, None).await
     }
 
     /// Like [`Scene::admit`], with the organisation's facts.
     pub(crate) async fn admit_of(&self, facts: Organisation, kind: Kind, name: &str) -> Member {
+        self.admit_demanding(facts, kind, name, None).await
+    }
+
+    /// Like [`Scene::admit_of`], with what a new organisation demands of its own requests.
+    pub(crate) async fn admit_demanding(
+        &self,
+        facts: Organisation,
+        kind: Kind,
+        name: &str,
+        layers: Option<Layers>,
+    ) -> Member {
         let domain = facts.trust_domain.as_str();
         let (invite, key) = (self.invite(domain, kind, name).await, KeyPair::generate().unwrap());
-        let mut state = self.join(&invite, &key, Some(&facts)).await.unwrap();
+        let join = async || self.join_stating(&[kind], &invite, &key, Some(&facts), layers.clone()).await;
+        let mut state = join().await.unwrap();
         if let State::Pending(pending) = &state {
             self.operator().await.approve(ApproveRequest { enrolment_id: pending.enrolment_id.clone() }).await.unwrap();
-            state = self.join(&invite, &key, Some(&facts)).await.unwrap();
+            state = join().await.unwrap();
         }
         let State::Issued(issued) = state else { panic!("{domain} {name} got no certificate: {state:?}") };
         member(&issued, key)

@@ -10,6 +10,8 @@
 //! | `session` | an identity, opened and renewed, and a connection to its broker |
 //! | `requirements` | files, presets and flags, merged by tightening |
 //! | `refusal` | what a bounded refusal left out, asked for again |
+//! | `organisation_file` | an `organisation.toml`, read |
+//! | `layers` | what an organisation demands of its own requests, as it is printed |
 //! | `verdict` | verdicts and refusals, as programs and people read them |
 //! | `view` | organisations and offers, as they are printed |
 //! | `output` | tables and JSON |
@@ -20,6 +22,8 @@ mod commands;
 mod error;
 mod exit;
 mod files;
+mod layers;
+mod organisation_file;
 mod output;
 mod refusal;
 mod render_error;

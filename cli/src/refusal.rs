@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn the_whole_keeps_the_decision_and_has_the_offers_of_the_model_alone() {
-        let cut = Refusal { decision_id: "ab".into(), verdicts: Vec::new(), considered: 2 };
+        let cut = Refusal { decision_id: "ab".into(), verdicts: Vec::new(), considered: 2, ..Refusal::default() };
         let of = |model: &str| Verdict { model: model.into(), ..verdict("PURPOSE_UNDECLARED", "") };
         let error = completed(cut, vec![of("m"), of("another"), of("m")], "m");
         let CliError::Refused { refusal, considered } = error else { panic!("no refusal") };

@@ -7,6 +7,7 @@ use comity_proto::policy::Refusal;
 use tonic::Status;
 
 use crate::error::{CliError, one_line, status_hint};
+use crate::layers;
 use crate::output::{Format, Stream, print_json, say};
 use crate::verdict::{self, Refused};
 
@@ -74,6 +75,9 @@ fn status_of<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Status> {
 fn refusal_text(refusal: &Refusal, considered: u32, width: Option<u16>) -> String {
     let mut text = verdict::table(&refusal.verdicts, width);
     let shown = u32::try_from(refusal.verdicts.len()).unwrap_or(u32::MAX);
+    for line in layers::demand_lines(&refusal.layer_demands, width) {
+        text.push_str(&format!("\n{line}"));
+    }
     if shown < considered {
         text.push_str(&format!("\n{} more offers are not shown", considered - shown));
     }
@@ -87,7 +91,7 @@ fn refusal_text(refusal: &Refusal, considered: u32, width: Option<u16>) -> Strin
 mod tests {
     use comity_client::enrol::EnrolError;
     use comity_proto::error::Failure;
-    use comity_proto::policy::{Reason, Verdict};
+    use comity_proto::policy::{Layer, LayerDemands, Reason, Verdict};
     use tonic::Code;
 
     use super::*;
@@ -109,7 +113,12 @@ mod tests {
             ],
             ..Verdict::default()
         };
-        Refusal { decision_id: "ab".repeat(16), verdicts: vec![verdict], considered: 3 }
+        let demand = LayerDemands {
+            layer: Layer::Organisation.into(),
+            subject: "org-b.example".into(),
+            constraints: vec!["allowed_processing_locations".into(), "no_training".into()],
+        };
+        Refusal { decision_id: "ab".repeat(16), verdicts: vec![verdict], considered: 3, layer_demands: vec![demand] }
     }
 
     fn rendered(error: &CliError) -> String {
@@ -124,6 +133,7 @@ mod tests {
             "TRAINING_ON_INPUTS",
             "allow the place",
             "choose another",
+            "set by org-b.example: allowed_processing_locations, no_training",
             "2 more offers are not shown",
             "hint: `comity explain`",
         ];

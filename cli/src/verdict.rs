@@ -6,7 +6,7 @@ use comity_proto::json::Canonical;
 use comity_proto::policy::{Refusal, Side};
 use serde::Serialize;
 
-pub(crate) use table::{relaxed_lines, table};
+pub(crate) use table::{relaxed_lines, table, wrapped};
 
 /// What a program gets on stdout where it asked for JSON and was refused.
 #[derive(Debug, Serialize)]
@@ -42,7 +42,8 @@ mod tests {
     fn a_refusal_tells_a_program_every_reason() {
         let reason = Reason { code: "PURPOSE_UNDECLARED".into(), hint: "declare it".into(), ..Reason::default() };
         let verdict = Verdict { offer: "a.example/n1/chat".into(), reasons: vec![reason], ..Verdict::default() };
-        let refusal = Refusal { decision_id: "ab".into(), verdicts: vec![verdict], considered: 1 };
+        let refusal =
+            Refusal { decision_id: "ab".into(), verdicts: vec![verdict], considered: 1, ..Refusal::default() };
         let json = serde_json::to_value(Refused::from(&refusal)).unwrap();
         let refused = &json["refused"];
         assert_eq!((&refused["decisionId"], &refused["considered"]), (&"ab".into(), &1.into()));

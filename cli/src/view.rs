@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use comity_policy::claim::Statement;
 use comity_policy::ownership::{SELF, Stake};
 use comity_policy::terms::Disclosure;
-use comity_policy::{Claim, Offer, Organisation};
+use comity_policy::{Claim, Layers, Offer, Organisation};
 use comity_proto::convert::WireError;
 use comity_proto::{membership, policy};
 use comity_types::Interval;
@@ -15,6 +15,11 @@ use crate::output::{joined, known};
 
 /// An organisation's facts, of the form that its file has.
 pub(crate) fn organisation(wire: Option<policy::Organisation>) -> Result<Organisation, CliError> {
+    wire.unwrap_or_default().try_into().map_err(unreadable)
+}
+
+/// What an organisation demands of its own requests, of the form that the registry has.
+pub(crate) fn layers(wire: Option<policy::Layers>) -> Result<Layers, CliError> {
     wire.unwrap_or_default().try_into().map_err(unreadable)
 }
 

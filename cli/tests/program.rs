@@ -134,12 +134,15 @@ fn values_in_a_file_of_requirements_are_named_with_their_line_and_field() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("strict.toml");
     for (text, words) in [
-        ("no_training = true\nallowed_processing_locations = ['uk']\n", ["line 2", "allowed_processing_locations"]),
+        (
+            "no_training = true\nallowed_processing_locations = ['uk']\n",
+            ["strict.toml:2:33", "allowed_processing_locations"],
+        ),
         ("allowed_processing_locations = ['DE', 'UK']\n", ["\"UK\"", "allowed_processing_locations"]),
-        ("no_training = 'yes'\n", ["line 1", "no_training"]),
-        ("max_content_retention_days = -1\n", ["line 1", "max_content_retention_days"]),
+        ("no_training = 'yes'\n", ["strict.toml:1:", "no_training"]),
+        ("max_content_retention_days = -1\n", ["strict.toml:1:", "max_content_retention_days"]),
         ("preset = ['eu-sovreign']\n", ["eu-sovreign", "eu-sovereign"]),
-        ("no_training = \n", ["line 1", "no_training"]),
+        ("no_training = \n", ["strict.toml:1:", "no_training"]),
     ] {
         std::fs::write(&path, text).unwrap();
         let words = [&["strict.toml"][..], &words].concat();
@@ -160,7 +163,7 @@ fn requirements_are_refused_before_anybody_is_asked() {
     fails(
         &[&["chat", "--model", "m", "hello", "--require"][..], &[path]].concat(),
         FAULT,
-        &["strict.toml", "line 2", "no_trainig"],
+        &["strict.toml", ":2:1", "no_trainig"],
     );
     fails(&chat(&["--require", "missing.toml"]), FAULT, &["missing.toml"]);
     fails(&chat(&["--preset", "eu-sovreign"]), FAULT, &["eu-sovreign", "comity preset list"]);

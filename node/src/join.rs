@@ -6,8 +6,10 @@ use comity_client::enrol::{self, EnrolError, JoinState};
 use comity_identity::Invite;
 use comity_identity::invite::InviteError;
 use comity_identity::store::StoreError;
-use comity_policy::Organisation;
 use comity_policy::check::{self, Unfit};
+use comity_policy::organisation::{LayerError, OrganisationTable};
+use comity_policy::tables::TableError;
+use comity_policy::{OrganisationFile, Tables};
 use comity_runtime::config::ConfigError;
 use comity_types::SpiffeId;
 use comity_types::ids::Kind;
@@ -40,6 +42,12 @@ pub enum JoinError {
     /// The organisation's facts cannot be read.
     #[error("the organisation's facts cannot be read")]
     Organisation(#[from] Box<ConfigError>),
+    /// What the organisation demands of its own requests cannot be used.
+    #[error("the organisation's requirements cannot be used")]
+    Layers(#[from] Box<LayerError>),
+    /// The tables of blocs and purposes cannot be read.
+    #[error("the built-in policy tables cannot be read")]
+    Tables(#[source] &'static TableError),
     /// A fact of the organisation cannot be as it stands.
     #[error("the organisation's facts cannot be used")]
     Facts(#[from] Unfit),
@@ -57,7 +65,7 @@ pub enum JoinError {
     },
 }
 
-/// Takes up `invite`, with the facts in the file `organisation` where the invite is for a new one.
+/// Takes up `invite`, with what is said in the file `organisation` where the invite is for a new one.
 ///
 /// Safe to call again with the same invite: the same key asks, and gets the same answer.
 ///
@@ -65,7 +73,7 @@ pub enum JoinError {
 /// The invite, the facts or the directory cannot be used, or the broker refuses.
 pub async fn join(config: &Config, invite: &str, organisation: Option<&Path>) -> Result<Joined, JoinError> {
     let invite: Invite = invite.parse()?;
-    let organisation = organisation.map(facts).transpose()?;
+    let organisation = organisation.map(read).transpose()?;
     match enrol::join(&invite, &[Kind::Node], organisation.as_ref(), &config.identity_dir()).await? {
         JoinState::Issued(dir) => Ok(Joined::Issued(dir.identity()?.spiffe_id)),
         JoinState::Pending { enrolment_id, fingerprint } => Ok(Joined::Pending { enrolment_id, fingerprint }),
@@ -73,9 +81,10 @@ pub async fn join(config: &Config, invite: &str, organisation: Option<&Path>) ->
     }
 }
 
-/// The facts in a file, none of which the operators would have to ask about.
-fn facts(file: &Path) -> Result<Organisation, JoinError> {
-    let facts = comity_runtime::config::load(file).map_err(Box::new)?;
-    check::organisation_file(&facts)?;
-    Ok(facts)
+/// The facts in a file, none of which the operators would have to ask about, and what its owner demands of itself.
+fn read(path: &Path) -> Result<OrganisationFile, JoinError> {
+    let table: OrganisationTable = comity_runtime::config::load(path).map_err(Box::new)?;
+    let file = table.expand(Tables::builtin().map_err(JoinError::Tables)?).map_err(Box::new)?;
+    check::organisation_file(&file.facts)?;
+    Ok(file)
 }

@@ -4,6 +4,7 @@
 mod claims;
 mod envelope;
 pub mod files;
+mod layers;
 mod offer;
 mod organisation;
 mod own_word;
@@ -22,6 +23,7 @@ use comity_types::PlaceOrBloc;
 pub use claims::{instant, wire_instant};
 pub use comity_policy::limits::{MAX_LIST, MAX_REQUEST_LIST, MAX_TEXT_BYTES};
 pub use envelope::Envelope;
+pub use layers::{MAX_LAYERS_BYTES, checked_layers, layer_demands, wire_layer};
 pub use verdict::verdict;
 
 use crate::policy as wire;

@@ -114,7 +114,12 @@ mod tests {
         let reason =
             Reason { code: "PRICE_ABOVE_MAX".into(), hint: "raise the ceiling".repeat(4), ..Default::default() };
         let verdict = Verdict { offer: "org-a.example/n1/chat".into(), reasons: vec![reason; 3], ..Default::default() };
-        Refusal { decision_id: "0".repeat(32), considered: 300, verdicts: vec![verdict; verdicts] }
+        Refusal {
+            decision_id: "0".repeat(32),
+            considered: 300,
+            verdicts: vec![verdict; verdicts],
+            layer_demands: vec![],
+        }
     }
 
     #[test]

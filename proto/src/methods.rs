@@ -49,6 +49,7 @@ pub const METHODS: &[Method] = &[
     row("/comity.membership.v1.Membership/Reject", OPERATORS),
     row("/comity.membership.v1.Membership/Suspend", OPERATORS),
     row("/comity.membership.v1.Membership/Lift", OPERATORS),
+    row("/comity.membership.v1.Membership/UpdateOrganisation", OPERATORS),
     row("/comity.membership.v1.Membership/ListOrganisations", MEMBERS),
     row("/comity.membership.v1.Membership/ListNodes", MEMBERS),
     row("/comity.membership.v1.Membership/ListApps", MEMBERS),

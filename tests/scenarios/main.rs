@@ -13,6 +13,7 @@ mod identity_on_the_wire;
 mod json_form;
 mod no_leak;
 mod offers_that_lie;
+mod organisation_demands;
 mod other_makers;
 mod readme;
 mod survival;

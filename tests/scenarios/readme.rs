@@ -114,6 +114,8 @@ fn an_operator_governs(readme: &Readme) {
     assert_eq!(asked.status.code(), Some(PENDING), "{}", said(&asked));
     reader.fill_in("ENROLMENT", field("inviteId"));
     let _decided = reader.follow("deciding");
+    std::fs::write(folder.join("organisation.toml"), format!("{facts}[require]\npreset = [\"zdr\"]\n")).unwrap();
+    assert!(reader.follow("updating").contains("require.no_training"));
     let organisations = comity(&["organisation", "list", "-o", "json"]);
     let organisations: Value = serde_json::from_slice(&organisations.stdout).unwrap();
     assert_eq!(

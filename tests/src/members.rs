@@ -7,7 +7,7 @@ use comity_client::connection::Unary;
 use comity_client::enrol::{self, JoinState};
 use comity_client::{Connection, Identity};
 use comity_identity::Invite;
-use comity_policy::{Offer, Organisation};
+use comity_policy::{Layers, Offer, Organisation, OrganisationFile};
 use comity_proto::membership::membership_client::MembershipClient;
 use comity_proto::membership::{ApproveRequest, InviteRequest, Kind, PublishOffersRequest};
 use comity_types::ids;
@@ -66,7 +66,8 @@ impl Admission {
             ttl_seconds: INVITE_SECONDS,
         };
         let invite: Invite = operator.invite(invite).await.unwrap().into_inner().invite.parse().unwrap();
-        let join = async || Box::pin(enrol::join(&invite, &[kind], Some(facts), &folder)).await.unwrap();
+        let file = OrganisationFile { facts: facts.clone(), layers: Layers::default() };
+        let join = async || Box::pin(enrol::join(&invite, &[kind], Some(&file), &folder)).await.unwrap();
         let mut state = join().await;
         if let JoinState::Pending { enrolment_id, .. } = state {
             operator.approve(ApproveRequest { enrolment_id }).await.unwrap();

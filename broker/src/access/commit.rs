@@ -13,7 +13,7 @@ use http::HeaderValue;
 use prost::Message;
 use tonic::Code;
 
-use super::decide::{Candidate, Decision, Rejected};
+use super::decide::{Candidate, Decision, Rejected, layer_demands};
 use super::request::Admitted;
 use super::{Parts, disclose};
 use crate::ledger::decisions::{Committed, DecisionRecord, RefusedOffer};
@@ -117,7 +117,7 @@ fn record(admitted: &Admitted, decision: &Decision) -> DecisionRecord {
         engine: env!("CARGO_PKG_VERSION").to_owned(),
         envelope_sha256: admitted.envelope_sha256,
         model: admitted.envelope.model.clone(),
-        requirements: summary(&admitted.envelope.requirements),
+        requirements: summary(&decision.demanded.requirements),
         considered: decision.eligible.len() + decision.rejected.len(),
         rejected: decision.rejected.len(),
         eligible: decision.eligible.iter().map(|candidate| candidate.name.clone()).collect(),
@@ -152,6 +152,7 @@ fn refusal(admitted: &Admitted, decision: &Decision) -> Failure {
         decision_id: decision.id.to_string(),
         verdicts: shown.into_iter().take(MAX_REFUSAL_VERDICTS).map(verdict).collect(),
         considered: u32::try_from(decision.rejected.len()).unwrap_or(u32::MAX),
+        layer_demands: layer_demands(&admitted.caller, &decision.demanded),
     };
     let message = format!(
         "none of the {} offers of {model} is eligible for this request (hint: the details say why, for each)",

@@ -1,13 +1,14 @@
 //! Every offer's verdict, and the decision that follows from them.
 //!
-//! [`decide`] is the one maker of a [`Decision`]. The same [`judge`] answers `Catalog.Explain`.
+//! [`decide`] is the one maker of a [`Decision`]. The same [`demanded`] and [`judge`] answer `Catalog.Explain`.
 
 use std::sync::Arc;
 
 use comity_membership::{Federation, Standing};
-use comity_policy::{Offer, Reason, ReasonCode, Request, Side, Verdict};
-use comity_proto::convert::WireError;
+use comity_policy::{Demanded, Offer, Organisation, Reason, ReasonCode, Request, Requirements, Side, Verdict};
+use comity_proto::convert::{self, WireError};
 use comity_proto::error::Failure;
+use comity_proto::policy::LayerDemands;
 use comity_types::{DecisionId, OfferName, Price, SpiffeId, Timestamp};
 use tonic::Code;
 
@@ -32,6 +33,8 @@ pub struct Decision {
     pub(super) id: DecisionId,
     pub(super) at: Timestamp,
     pub(super) snapshot: Arc<Snapshot>,
+    /// What had to hold, and who demanded it.
+    pub(super) demanded: Demanded,
     /// The eligible set, in the order of preference.
     pub(super) eligible: Vec<Candidate>,
     pub(super) rejected: Vec<Rejected>,
@@ -68,14 +71,13 @@ pub fn decide(parts: &Parts, admitted: &Admitted) -> Result<Decision, Failure> {
     admitted.envelope.check(tables).map_err(|error| invalid(&error.within("envelope")))?;
     let snapshot = parts.registry.snapshot();
     let at = parts.clock.now();
-    let caller = snapshot.index.organisation(admitted.caller.trust_domain());
-    let caller = caller.ok_or_else(|| unknown_caller(&admitted.caller))?;
+    let (caller, demanded) = demanded(&snapshot, &admitted.caller, &admitted.envelope.requirements)?;
     let request = Request {
         caller,
         model: Some(&admitted.envelope.model),
         capability: admitted.method.capability(),
         declared: &admitted.envelope.declared,
-        requirements: &admitted.envelope.requirements,
+        requirements: &demanded.requirements,
         broker_places: Some(&parts.places),
         as_of: at,
     };
@@ -93,7 +95,29 @@ pub fn decide(parts: &Parts, admitted: &Admitted) -> Result<Decision, Failure> {
     choose::order(&mut eligible, |node| parts.links.load(node));
     // The fewest reasons first: those are the easiest to mend.
     rejected.sort_by(|a, b| (a.reasons.len(), &a.name).cmp(&(b.reasons.len(), &b.name)));
-    Ok(Decision { id: new_id()?, at, snapshot, eligible, rejected })
+    Ok(Decision { id: new_id()?, at, demanded, eligible, rejected, snapshot: Arc::clone(&snapshot) })
+}
+
+/// The organisation of `caller`, and what has to hold for a request of it: what its organisation demands of all its
+/// requests, and of this app, with what the request itself demands. The one place where they come together. The facts
+/// are the index's own record, of which it remembers what it answered.
+///
+/// # Errors
+/// The caller is of no organisation.
+pub fn demanded<'a>(
+    snapshot: &'a Snapshot,
+    caller: &SpiffeId,
+    request: &Requirements,
+) -> Result<(&'a Organisation, Demanded), Failure> {
+    let domain = caller.trust_domain();
+    let known = snapshot.federation.organisation(domain).zip(snapshot.index.organisation(domain));
+    let (state, facts) = known.ok_or_else(|| unknown_caller(caller))?;
+    Ok((facts, state.layers.demanded(Some(caller.name()), request)))
+}
+
+/// What the organisation's layers add to a request of `caller`, on its way out.
+pub fn layer_demands(caller: &SpiffeId, demanded: &Demanded) -> Vec<LayerDemands> {
+    convert::layer_demands(caller.trust_domain(), Some(caller.name()), demanded)
 }
 
 /// Which offers are judged.

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use comity_identity::{Address, SigningRequest, VerifiedPeer};
 use comity_membership::Standing;
-use comity_policy::Organisation;
+use comity_policy::OrganisationFile;
 use comity_runtime::tasks::Tasks;
 use comity_types::ids::Kind;
 use comity_types::{Clock, Digest, Name, SpiffeId, Timestamp, TrustDomain};
@@ -75,8 +75,8 @@ pub struct Application {
     pub secret_sha256: Digest,
     /// The request, whose signature is checked.
     pub request: SigningRequest,
-    /// The facts of a new organisation.
-    pub organisation: Option<Organisation>,
+    /// What a new organisation says of itself.
+    pub organisation: Option<OrganisationFile>,
 }
 
 /// Lets members in.

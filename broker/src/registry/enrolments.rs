@@ -16,7 +16,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use comity_policy::Organisation;
+use comity_policy::{Layers, Organisation};
 use comity_types::{Digest, SpiffeId, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +51,9 @@ pub struct Request {
     /// The facts of a new organisation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub organisation: Option<Box<Organisation>>,
+    /// What a new organisation demands of its own requests.
+    #[serde(default, skip_serializing_if = "Layers::is_empty")]
+    pub layers: Box<Layers>,
     /// When it was asked for.
     pub at: Timestamp,
 }

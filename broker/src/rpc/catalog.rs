@@ -7,7 +7,7 @@ use std::ops::Range;
 use comity_membership::{Federation, Standing};
 use comity_policy::disclosure;
 use comity_policy::rank::Preferences;
-use comity_policy::{Capability, Claim, Offer, Request as Question, Verdict};
+use comity_policy::{Capability, Claim, Demanded, Offer, Request as Question, Verdict};
 use comity_proto::catalog::catalog_server::Catalog as Service;
 use comity_proto::catalog::{
     ExplainRequest, ExplainResponse, ListModelsRequest, ListModelsResponse, ListOffersRequest, ListOffersResponse,
@@ -16,9 +16,9 @@ use comity_proto::catalog::{
 use comity_proto::convert::{self, Envelope};
 use comity_proto::policy::Relaxation;
 use comity_types::{ModelName, OfferName, Place, SpiffeId, Timestamp};
-use tonic::{Code, Request, Response, Status};
+use tonic::{Request, Response, Status};
 
-use super::{failure, invalid, parse, timestamp, viewer};
+use super::{invalid, parse, timestamp, viewer};
 use crate::access::decide::{self, Judged, Scope};
 use crate::access::{Access, choose, disclose};
 use crate::edge::CallerIdentity;
@@ -57,23 +57,25 @@ impl Catalog {
         let checked = envelope.check(parts.registry.tables()).map_err(|error| error.within("envelope"));
         checked.map_err(|error| invalid(&error.path, &error.problem))?;
         let snapshot = parts.registry.snapshot();
+        let (organisation, demanded) = decide::demanded(&snapshot, caller.id(), &envelope.requirements)?;
         let question = Question {
-            caller: snapshot.index.organisation(caller.organisation()).ok_or_else(no_organisation)?,
+            caller: organisation,
             model: Some(&envelope.model),
             capability,
             declared: &envelope.declared,
-            requirements: &envelope.requirements,
+            requirements: &demanded.requirements,
             broker_places: Some(&parts.places),
             as_of,
         };
         let judged = decide::judge(&snapshot, &question, Scope::Everything);
         let judged = disclose::verdicts(caller.organisation(), &snapshot.federation, judged);
         Ok(ExplainResponse {
-            relaxations: relaxations(&snapshot, &question),
+            relaxations: relaxations(&snapshot, &question, &demanded),
             verdicts: self.in_order(judged, &envelope.prefer, as_of),
             epoch: snapshot.federation.epoch(),
             tables_sha256: parts.registry.tables().digest().as_bytes().to_vec().into(),
             as_of: Some(timestamp(as_of)),
+            layer_demands: decide::layer_demands(caller.id(), &demanded),
         })
     }
 
@@ -158,14 +160,15 @@ fn as_of(wire: Option<prost_types::Timestamp>, now: Timestamp) -> Result<Timesta
 /// Most offers that a relaxation names.
 const MAX_REGAINED: usize = 256;
 
-/// What dropping one requirement alone would bring back, of the offers whose node takes part.
-fn relaxations(snapshot: &Snapshot, question: &Question<'_>) -> Vec<Relaxation> {
+/// What dropping one requirement alone would bring back, of the offers whose node takes part, and who set it.
+fn relaxations(snapshot: &Snapshot, question: &Question<'_>, demanded: &Demanded) -> Vec<Relaxation> {
     let takes_part = |offer: &&Offer| snapshot.federation.standing(&offer.node) == Standing::Active;
     let relaxed = comity_policy::relax::relaxations(&snapshot.index, question).into_iter();
     let wire = relaxed.map(|one| {
         let regained = one.regained.into_iter().filter_map(|place| snapshot.index.offer(place)).filter(takes_part);
         let offers: Vec<_> = regained.map(|offer| offer.name().to_string()).take(MAX_REGAINED).collect();
-        Relaxation { constraint: one.constraint.to_owned(), offers }
+        let layers = demanded.layers_of(one.constraint).into_iter().map(|layer| convert::wire_layer(layer).into());
+        Relaxation { constraint: one.constraint.to_owned(), offers, layers: layers.collect() }
     });
     let mut wire: Vec<_> = wire.filter(|one| !one.offers.is_empty()).collect();
     wire.sort_by_key(|one| std::cmp::Reverse(one.offers.len()));
@@ -195,15 +198,6 @@ fn model(name: &ModelName, offers: &[&Offer]) -> Model {
         offers: u32::try_from(offers.len()).unwrap_or(u32::MAX),
         processing_locations: places.into_iter().map(ToString::to_string).collect(),
     }
-}
-
-fn no_organisation() -> Status {
-    failure(
-        Code::PermissionDenied,
-        "UNKNOWN_MEMBER",
-        "the caller is of no organisation of this federation".into(),
-        vec![],
-    )
 }
 
 #[cfg(test)]

@@ -1,9 +1,12 @@
 //! The Enrolment service: the root document, joining with an invite, fresh certificates.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use comity_identity::SigningRequest;
+use comity_policy::Tables;
 use comity_proto::enrolment as wire;
 use comity_proto::enrolment::enrolment_server::Enrolment;
 use comity_proto::enrolment::join_response::State;
@@ -12,6 +15,7 @@ use comity_types::ids::Kind;
 use comity_types::{Digest, SpiffeId};
 use tonic::{Code, Request, Response, Status};
 
+use super::stated::stated;
 use super::{admission, failure, invalid, parse};
 use crate::edge::CallerIdentity;
 use crate::registry::admission::{Admission, Application, Joined};
@@ -27,13 +31,14 @@ const MAX_KINDS: usize = 3;
 pub struct Service {
     admission: Admission,
     root: Bytes,
+    tables: Arc<Tables>,
 }
 
 impl Service {
     /// Puts it together; `root` is root.json as it was founded.
     #[must_use]
-    pub const fn new(admission: Admission, root: Bytes) -> Self {
-        Self { admission, root }
+    pub const fn new(admission: Admission, root: Bytes, tables: Arc<Tables>) -> Self {
+        Self { admission, root, tables }
     }
 
     fn issued(&self, member: &SpiffeId, certificate: &Certificate) -> Result<wire::Issued, Status> {
@@ -97,13 +102,11 @@ impl Enrolment for Service {
             return Err(invalid("secret", format_args!("has {} bytes, not {SECRET_BYTES}", request.secret.len())));
         }
         let kinds = kinds(&request.kinds)?;
-        let organisation = request.organisation.map(TryInto::try_into).transpose();
         let application = Application {
             id: parse("invite_id", &request.invite_id)?,
             secret_sha256: Digest::of(&request.secret),
             request: SigningRequest::parse(&request.csr_der).map_err(|error| invalid("csr_der", error))?,
-            organisation: organisation
-                .map_err(|error: comity_proto::convert::WireError| invalid("organisation", error))?,
+            organisation: stated(request.organisation, request.layers, &self.tables)?,
         };
         self.check_kind(&application, &kinds)?;
         let state = match self.admission.join(application).await.map_err(admission)? {

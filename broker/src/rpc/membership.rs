@@ -1,14 +1,18 @@
 //! The Membership service: operators change the registry, members read it, nodes publish offers.
 
 mod render;
+#[cfg(test)]
+mod tests;
+mod update;
 mod watch;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use comity_identity::Address;
 use comity_membership::{Statement, Subject};
-use comity_policy::Offer;
+use comity_policy::{Offer, Tables};
 use comity_proto::membership as wire;
 use comity_proto::membership::membership_server::Membership;
 use comity_types::SpiffeId;
@@ -19,9 +23,9 @@ use tonic::{Code, Request, Response, Status};
 use super::{admission, failure, invalid, parse, registry, viewer};
 use crate::edge::CallerIdentity;
 use crate::links::Links;
-use crate::registry::Registry;
 use crate::registry::admission::{Admission, INVITE_TTL};
 use crate::registry::publishing::{PublishError, Publishing};
+use crate::registry::{Registry, RegistryError};
 
 /// Most offers of one node: a table that a person can still read, and a snapshot that stays small.
 pub const MAX_OFFERS: usize = 256;
@@ -35,6 +39,7 @@ pub struct Service {
     admission: Admission,
     publishing: Publishing,
     links: Links,
+    tables: Arc<Tables>,
     stop: CancellationToken,
 }
 
@@ -46,9 +51,10 @@ impl Service {
         admission: Admission,
         publishing: Publishing,
         links: Links,
+        tables: Arc<Tables>,
         stop: CancellationToken,
     ) -> Self {
-        Self { registry, admission, publishing, links, stop }
+        Self { registry, admission, publishing, links, tables, stop }
     }
 
     async fn append(&self, by: SpiffeId, statement: Statement) -> Result<u64, Status> {
@@ -109,6 +115,16 @@ impl Membership for Service {
         let subject: Subject = parse("member", &request.get_ref().member)?;
         let epoch = self.append(by, Statement::Lifted { subject }).await?;
         Ok(Response::new(wire::LiftResponse { epoch }))
+    }
+
+    async fn update_organisation(
+        &self,
+        request: Request<wire::UpdateOrganisationRequest>,
+    ) -> Result<Response<wire::UpdateOrganisationResponse>, Status> {
+        let by = CallerIdentity::of(&request)?.id().clone();
+        let plan = update::plan(request.into_inner(), &self.tables)?;
+        let epoch = self.registry.update(Some(by), plan).await.map_err(|error: RegistryError| registry(&error))?;
+        Ok(Response::new(wire::UpdateOrganisationResponse { epoch }))
     }
 
     async fn list_organisations(

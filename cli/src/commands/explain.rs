@@ -12,7 +12,7 @@ use crate::error::CliError;
 use crate::output::{Format, Stream, print_json, print_line, say};
 use crate::requirements::RequirementArgs;
 use crate::session::Session;
-use crate::{refusal, verdict};
+use crate::{layers, refusal, verdict};
 
 /// Say for every offer whether it may serve a request, and why not.
 #[derive(Debug, Args)]
@@ -56,14 +56,17 @@ pub(crate) async fn run(args: &ExplainArgs, global: &Global) -> Result<(), CliEr
     if global.output == Format::Json {
         return print_json(&Canonical(&answer));
     }
-    let ExplainResponse { verdicts, epoch, relaxations, .. } = answer;
+    let ExplainResponse { verdicts, epoch, relaxations, layer_demands, .. } = answer;
     let eligible = verdicts.iter().filter(|verdict| verdict.eligible).count();
     if verdicts.is_empty() {
         say("there is no offer");
         return Ok(());
     }
     print_line(&verdict::table(&verdicts, Stream::Stdout.width()))?;
-    for line in verdict::relaxed_lines(&relaxations) {
+    for line in layers::demand_lines(&layer_demands, Stream::Stdout.width()) {
+        print_line(&line)?;
+    }
+    for line in verdict::relaxed_lines(&relaxations, &layer_demands) {
         print_line(&line)?;
     }
     let at = args.as_of.map(|instant| format!(" at {instant}")).unwrap_or_default();

@@ -1,19 +1,18 @@
 //! `comity join`: from an invite to an identity.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use comity_client::enrol::{self, EnrolError, JoinState};
 use comity_client::split_hint;
 use comity_identity::invite::InviteError;
 use comity_identity::{IdentityDir, Invite};
-use comity_policy::{Organisation, check};
-use comity_runtime::config;
 use comity_types::ids::Kind;
 use serde_json::json;
 
 use crate::args::Global;
 use crate::error::CliError;
+use crate::organisation_file;
 
 /// What this program acts as: nodes have a program of their own.
 const KINDS: &[Kind] = &[Kind::App, Kind::Operator];
@@ -35,7 +34,7 @@ pub(crate) struct JoinArgs {
     /// Where the identity goes; its key is made there and stays
     #[arg(long)]
     dir: PathBuf,
-    /// The facts of the organisation, where it is new to the federation (organisation.toml)
+    /// What the organisation is and demands, where it is new to the federation (organisation.toml)
     #[arg(long, value_name = "FILE")]
     organisation: Option<PathBuf>,
 }
@@ -43,24 +42,13 @@ pub(crate) struct JoinArgs {
 /// Joins, or says what it waits for.
 pub(crate) async fn run(args: &JoinArgs, global: &Global) -> Result<(), CliError> {
     let invite: Invite = args.invite.parse().map_err(no_invite)?;
-    let organisation = args.organisation.as_deref().map(read_organisation).transpose()?;
+    let organisation = args.organisation.as_deref().map(organisation_file::read).transpose()?;
     let joining = enrol::join(&invite, KINDS, organisation.as_ref(), &args.dir);
     match Box::pin(joining).await.map_err(failed)? {
         JoinState::Issued(dir) => issued(&dir, global),
         JoinState::Pending { enrolment_id, fingerprint } => Err(CliError::Pending { enrolment_id, fingerprint }),
         JoinState::Rejected { reason } => Err(CliError::Rejected { reason }),
     }
-}
-
-/// Reads an organisation's facts.
-fn read_organisation(path: &Path) -> Result<Organisation, CliError> {
-    let broken =
-        |error| CliError::Client { doing: "read the organisation's facts", source: Box::new(error), hint: None };
-    let facts = config::load(path).map_err(broken)?;
-    let unfit =
-        |error| CliError::BadFile { path: path.to_owned(), expected: "an organisation.toml", source: Box::new(error) };
-    check::organisation_file(&facts).map_err(unfit)?;
-    Ok(facts)
 }
 
 fn issued(dir: &IdentityDir, global: &Global) -> Result<(), CliError> {
@@ -87,17 +75,4 @@ fn failed(error: EnrolError) -> CliError {
     }
     let hint = taken.then(|| "choose another --dir: a directory holds one identity, from one invite".to_owned());
     CliError::Client { doing: "join", source: Box::new(error), hint }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_example_of_an_organisation_is_accepted_and_says_everything() {
-        let facts =
-            read_organisation(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/organisation.example.toml"))
-                .unwrap();
-        assert!(facts.seat.is_some() && facts.ultimate_controllers.is_some(), "{facts:?}");
-    }
 }

@@ -2,6 +2,9 @@
 
 mod list;
 mod show;
+mod update;
+
+use std::path::PathBuf;
 
 use clap::Subcommand;
 use comity_types::TrustDomain;
@@ -19,6 +22,15 @@ pub(crate) enum Organisation {
         /// Its trust domain
         id: TrustDomain,
     },
+    /// Replace all facts of one, and what it demands of its own requests; for operators
+    #[command(after_help = update::AFTER)]
+    Update {
+        /// Its organisation.toml, whole: what the file does not state is unknown from then on
+        file: PathBuf,
+        /// Show what would change, and change nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
 }
 
 /// Does what is asked.
@@ -26,5 +38,6 @@ pub(crate) async fn run(command: Organisation, global: &Global) -> Result<(), Cl
     match command {
         Organisation::List => list::run(global).await,
         Organisation::Show { id } => show::run(&id, global).await,
+        Organisation::Update { file, dry_run } => update::run(&file, dry_run, global).await,
     }
 }

@@ -157,4 +157,7 @@ fn the_documents_name_every_key_that_may_be_written() {
     for key in all.iter().inspect(|keys| assert!(keys.len() > 4, "{keys:?}")).flatten() {
         assert!(page.contains(key), "docs/policy.md does not name `{key}`");
     }
+    for key in ["`require`", "`apps.NAME.require`"] {
+        assert!(page.contains(key), "docs/policy.md does not name {key}");
+    }
 }

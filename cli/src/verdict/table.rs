@@ -1,11 +1,11 @@
 //! Verdicts for people: each offer, its reasons by the side that gave them, and how to mend each. Readable at 80 columns.
 
-use comity_proto::policy::{Reason, Relaxation, Verdict};
+use comity_proto::policy::{LayerDemands, Reason, Relaxation, Verdict};
 use comity_types::display::harmless;
 
 use super::side_name;
 use crate::output::lined_table;
-use crate::view;
+use crate::{layers, view};
 
 /// The sides in the order in which reasons are shown; the last is for those of a later version.
 const SIDES: [&str; 6] = ["caller", "node", "licence", "statute", "federation", "unknown"];
@@ -32,7 +32,7 @@ pub(crate) fn table(verdicts: &[Verdict], width: Option<u16>) -> String {
 
 /// The text in lines of at most `width` characters, as far as its words allow. What follows a line that is indented
 /// is indented as well, which the table by itself would not do.
-fn wrapped(text: &str, width: usize) -> String {
+pub(crate) fn wrapped(text: &str, width: usize) -> String {
     let mut lines = Vec::new();
     for line in text.lines() {
         let indent = " ".repeat(line.len().saturating_sub(line.trim_start().len()));
@@ -52,17 +52,19 @@ fn wrapped(text: &str, width: usize) -> String {
 }
 
 /// What one requirement costs, a line each: offers that would be back if it alone were dropped.
-pub(crate) fn relaxed_lines(relaxations: &[Relaxation]) -> Vec<String> {
-    relaxations.iter().map(relaxed_line).collect()
+/// What the organisation demands, a request cannot drop: it is said who set it.
+pub(crate) fn relaxed_lines(relaxations: &[Relaxation], demands: &[LayerDemands]) -> Vec<String> {
+    relaxations.iter().map(|relaxation| relaxed_line(relaxation, demands)).collect()
 }
 
-fn relaxed_line(relaxation: &Relaxation) -> String {
-    let Relaxation { constraint, offers } = relaxation;
+fn relaxed_line(relaxation: &Relaxation, demands: &[LayerDemands]) -> String {
+    let Relaxation { constraint, offers, layers } = relaxation;
+    let set_by = layers::set_by(layers, demands).map(|who| format!(" ({who})")).unwrap_or_default();
     let left = offers.len().saturating_sub(NAMED);
     let named = offers.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
     let others = if left == 0 { String::new() } else { format!(" and {left} others") };
     // Both were written by others, and no table cleans them here.
-    harmless(&format!("without {constraint}: {} more\n  {named}{others}", offers.len()))
+    harmless(&format!("without {constraint}{set_by}: {} more\n  {named}{others}", offers.len()))
 }
 
 /// A row for each side; the offer is named in the first. Where lines are short, its name may break after a slash.
@@ -98,7 +100,7 @@ fn text(reason: &Reason) -> String {
 
 #[cfg(test)]
 mod tests {
-    use comity_proto::policy::Side;
+    use comity_proto::policy::{Layer, Side};
 
     use super::*;
 
@@ -149,8 +151,23 @@ mod tests {
     #[test]
     fn a_requirement_that_stands_in_the_way_alone_is_a_line_with_some_of_the_offers() {
         let offers = ["a", "b", "c", "d", "e"].map(|id| format!("o.example/n/{id}")).to_vec();
-        let lines = relaxed_lines(&[Relaxation { constraint: "no_training".into(), offers }]);
+        let relaxation = Relaxation { constraint: "no_training".into(), offers, layers: vec![] };
+        let lines = relaxed_lines(&[relaxation], &[]);
         let expected = "without no_training: 5 more\n  o.example/n/a, o.example/n/b, o.example/n/c and 2 others";
         assert_eq!(lines, [expected]);
+    }
+
+    #[test]
+    fn a_requirement_that_the_organisation_set_says_so() {
+        let demand = LayerDemands {
+            layer: Layer::Organisation.into(),
+            subject: "org-a.example".into(),
+            constraints: vec!["no_training".into()],
+        };
+        let offers = vec!["o.example/n/a".into(), "o.example/n/b".into()];
+        let relaxation =
+            Relaxation { constraint: "no_training".into(), offers, layers: vec![Layer::Organisation.into()] };
+        let lines = relaxed_lines(&[relaxation], &[demand]);
+        assert!(lines[0].starts_with("without no_training (set by org-a.example): 2 more\n"), "{lines:?}");
     }
 }

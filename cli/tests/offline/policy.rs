@@ -83,6 +83,39 @@ fn an_offer_of_which_a_listing_keeps_the_demands_is_said_to_be_judged_by_the_bro
 }
 
 #[test]
+fn what_the_callers_organisation_demands_counts_and_says_who_set_it() {
+    let of = |demands: &str| {
+        let caller = format!("{CALLER}{demands}");
+        let files = [("offer.toml", OFFER), ("operator.toml", OPERATOR), ("caller.toml", &caller)];
+        Files::new(&[&files[..], &[("open.toml", "purposes = ['dpv:CustomerCare']\n")]].concat())
+    };
+    let files = of("[require]\npreset = ['eu-processing']\n");
+    let words = [
+        "set by ca.example: allowed_processing_locations, allowed_storage_locations, allowed_access_locations",
+        "PROCESSING_LOCATION_NOT_ALLOWED(US)",
+    ];
+    let _no = ends(&check(&paths(&files, "open.toml"), &[]), NO, &words);
+
+    let files = of("[apps.a1.require]\nallowed_processing_locations = ['EU']\n");
+    let paths = paths(&files, "open.toml");
+    let _another_app = ends(&check(&paths, &["--app", "a2"]), DONE, &["eligible"]);
+    let set_for = "without allowed_processing_locations (set for spiffe://ca.example/app/a1): 1 more";
+    let _no = ends(&check(&paths, &["--app", "a1"]), NO, &[set_for]);
+    let view = json(&check(&paths, &["--app", "a1"]), NO);
+    assert_eq!(view["layerDemands"][0]["layer"], "LAYER_APP", "{view}");
+    assert_eq!(view["relaxations"][0]["layers"][0], "LAYER_APP", "{view}");
+}
+
+#[test]
+fn what_a_layer_may_not_say_is_refused_with_its_table() {
+    let caller = format!("{CALLER}[require]\npurposes = ['dpv:CustomerCare']\n");
+    let files = [("offer.toml", OFFER), ("operator.toml", OPERATOR), ("caller.toml", &caller)];
+    let files = Files::new(&[&files[..], &[("open.toml", "")]].concat());
+    let words = ["[require] cannot be used", "purposes: an organisation demands"];
+    let _fault = ends(&check(&paths(&files, "open.toml"), &[]), FAULT, &words);
+}
+
+#[test]
 fn the_same_files_give_the_same_bytes() {
     let files = files();
     let paths = paths(&files, "request.toml");

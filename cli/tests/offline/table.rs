@@ -13,7 +13,7 @@ fn members(command: &[&str]) -> Vec<String> {
 fn every_table_is_listed_with_how_much_of_it_was_verified() {
     let view = json(&["table", "list"], DONE);
     let tables = view["tables"].as_array().unwrap();
-    assert_eq!(tables.len(), 10);
+    assert_eq!(tables.len(), 11);
     assert_eq!(view["tables_sha256"].as_str().unwrap().len(), 64);
     for table in tables {
         let count = |field: &str| table[field].as_u64().unwrap();

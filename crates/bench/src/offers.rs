@@ -31,7 +31,7 @@ pub(crate) fn offer(index: usize, operators: &[Organisation], dice: &mut Dice) -
     let seat = seat.unwrap_or_default();
     let (model, licence, modality) = *dice.weighted(MODELS);
     let places = places(&seat, dice);
-    let access = if dice.percent(15) { with(&places, *dice.weighted(SEATS)) } else { places.clone() };
+    let access = if dice.percent(15) { with_another(&places, dice) } else { places.clone() };
     let mut offer = json!({
         "id": format!("o{index}"),
         "node": format!("spiffe://{}/node/n{}", operator.trust_domain, index % 4),
@@ -66,16 +66,16 @@ fn places(seat: &str, dice: &mut Dice) -> Vec<String> {
     match dice.below(100) {
         0..65 => {}
         65..80 => places = vec![(*dice.weighted(SEATS)).to_owned()],
-        80..95 => places = with(&places, *dice.weighted(SEATS)),
-        _ => places = with(&with(&places, *dice.weighted(SEATS)), *dice.weighted(SEATS)),
+        80..95 => places = with_another(&places, dice),
+        _ => places = with_another(&with_another(&places, dice), dice),
     }
     places
 }
 
-fn with(places: &[String], more: &str) -> Vec<String> {
-    let mut places = places.to_vec();
-    if !places.iter().any(|place| place == more) {
-        places.push(more.to_owned());
+fn with_another(places: &[String], dice: &mut Dice) -> Vec<String> {
+    let (another, mut places) = (*dice.weighted(SEATS), places.to_vec());
+    if !places.iter().any(|place| place == another) {
+        places.push(another.to_owned());
     }
     places
 }

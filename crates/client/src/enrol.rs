@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use comity_identity::request::KeyError;
 use comity_identity::{CertificateDer, IdentityDir, Invite, Root, leaf_identity, tls};
-use comity_policy::Organisation;
+use comity_policy::OrganisationFile;
 use comity_proto::enrolment as wire;
 use comity_proto::enrolment::enrolment_client::EnrolmentClient;
 use comity_proto::enrolment::join_response::State;
@@ -47,8 +47,8 @@ pub enum JoinState {
     },
 }
 
-/// Takes up `invite` with a key in `dir`, as a program that can become one of `kinds`. `organisation` has its
-/// facts, where the invite is for a new one.
+/// Takes up `invite` with a key in `dir`, as a program that can become one of `kinds`. `organisation` has what
+/// its file says, where the invite is for a new one.
 ///
 /// Safe to call again at any time with the same invite: the same key asks, and gets the same answer. Another
 /// invite is refused, so that no directory ever holds more than one identity.
@@ -59,7 +59,7 @@ pub enum JoinState {
 pub async fn join(
     invite: &Invite,
     kinds: &[Kind],
-    organisation: Option<&Organisation>,
+    organisation: Option<&OrganisationFile>,
     dir: &Path,
 ) -> Result<JoinState, EnrolError> {
     join_with_clock(invite, kinds, organisation, dir, Arc::new(SystemClock)).await
@@ -72,7 +72,7 @@ pub async fn join(
 pub async fn join_with_clock(
     invite: &Invite,
     kinds: &[Kind],
-    organisation: Option<&Organisation>,
+    organisation: Option<&OrganisationFile>,
     dir: &Path,
     clock: Arc<dyn Clock>,
 ) -> Result<JoinState, EnrolError> {
@@ -89,7 +89,8 @@ pub async fn join_with_clock(
         invite_id: invite.id_text(),
         secret: invite.secret.reveal().to_vec().into(),
         csr_der: dir.pending_key()?.signing_request(&nobody(&root.federation)?)?.into(),
-        organisation: organisation.map(Into::into),
+        organisation: organisation.map(|file| (&file.facts).into()),
+        layers: organisation.map(|file| &file.layers).filter(|layers| !layers.is_empty()).map(Into::into),
         kinds: kinds.iter().filter_map(|kind| wire_kind(*kind)).map(Into::into).collect(),
     };
     let anchors = Arc::new(root.organisation_anchors()?);

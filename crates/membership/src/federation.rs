@@ -1,10 +1,14 @@
-//! The state of a federation: a fold over its statements.
+//! The state of a federation: a fold over its statements. `refused` says why one does not fit.
+
+mod refused;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use comity_policy::{Offer, Organisation};
+use comity_policy::{Layers, Offer, Organisation};
 use comity_types::ids::Kind;
 use comity_types::{Digest, OfferName, SpiffeId, Timestamp, TrustDomain};
+
+pub use refused::Refused;
 
 use crate::statement::{Entry, Statement, Subject};
 
@@ -35,6 +39,8 @@ struct Founding {
 pub struct OrganisationState {
     /// Its facts.
     pub organisation: Organisation,
+    /// What it demands of its own requests.
+    pub layers: Layers,
     /// Its certificate authorities: DER in base64.
     pub anchors: Vec<String>,
     /// Why it is refused, if it is.
@@ -88,69 +94,6 @@ pub enum Standing {
     Unknown,
 }
 
-/// A statement that does not fit the state it was made in.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
-    /// The list has a gap, or a statement twice.
-    #[error("statement {found} cannot follow statement {current}")]
-    OutOfOrder {
-        /// The state's epoch.
-        current: u64,
-        /// The statement's.
-        found: u64,
-    },
-    /// A first statement that is not the founding, or a founding that is not the first.
-    #[error("the founding is the first statement, and only that")]
-    Founding,
-    /// The subject is no member.
-    #[error("{0} is not a member")]
-    NotAMember(Subject),
-    /// The subject is a member already.
-    #[error("{0} is a member already")]
-    AlreadyAMember(Subject),
-    /// The member's kind cannot stand in its trust domain.
-    #[error("{id} cannot be a member: {why}")]
-    WrongDomain {
-        /// Who.
-        id: SpiffeId,
-        /// Why not.
-        why: &'static str,
-    },
-    /// The subject is suspended already.
-    #[error("{0} is suspended already")]
-    AlreadySuspended(Subject),
-    /// The subject is not suspended.
-    #[error("{0} is not suspended")]
-    NotSuspended(Subject),
-    /// The founding operators cannot all be suspended: nobody could lift it.
-    #[error("{0} is the last operator that is not suspended, and nobody could lift it")]
-    LastOperator(Subject),
-    /// The reason is empty or too long.
-    #[error("a reason has 1 to {MAX_REASON_BYTES} bytes, this one has {found}")]
-    Reason {
-        /// Its bytes.
-        found: usize,
-    },
-    /// Too many offers on a node.
-    #[error("a node has at most {MAX_OFFERS_PER_NODE} offers, {node} publishes {found}")]
-    TooManyOffers {
-        /// The node.
-        node: SpiffeId,
-        /// How many.
-        found: usize,
-    },
-    /// An offer that is another node's, or two of one id.
-    #[error("{node} cannot publish {offer}: {why}")]
-    Offer {
-        /// The node.
-        node: SpiffeId,
-        /// The offer.
-        offer: Box<OfferName>,
-        /// Why not.
-        why: &'static str,
-    },
-}
-
 impl Federation {
     /// Takes the next statement in.
     ///
@@ -174,7 +117,10 @@ impl Federation {
             Statement::Founded { federation, root_sha256, operators } => {
                 self.found(federation, *root_sha256, operators)
             }
-            Statement::OrganisationAdmitted { organisation, anchors } => self.admit_organisation(organisation, anchors),
+            Statement::OrganisationAdmitted { organisation, layers, anchors } => {
+                self.admit_organisation(organisation, layers, anchors)
+            }
+            Statement::OrganisationUpdated { organisation, layers } => self.update_organisation(organisation, layers),
             Statement::MemberAdmitted { id, key_sha256 } => self.admit_member(id, *key_sha256),
             Statement::Suspended { subject, reason } => self.suspend(subject, reason, entry),
             Statement::Lifted { subject } => self.lift(subject),
@@ -202,14 +148,31 @@ impl Federation {
         Ok(())
     }
 
-    fn admit_organisation(&mut self, organisation: &Organisation, anchors: &[String]) -> Result<(), Refused> {
+    fn admit_organisation(
+        &mut self,
+        organisation: &Organisation,
+        layers: &Layers,
+        anchors: &[String],
+    ) -> Result<(), Refused> {
         let domain = &organisation.trust_domain;
         if self.organisations.contains_key(domain) || self.name() == Some(domain) {
             return Err(Refused::AlreadyAMember(Subject::Organisation(domain.clone())));
         }
-        let state =
-            OrganisationState { organisation: organisation.clone(), anchors: anchors.to_vec(), suspension: None };
+        let state = OrganisationState {
+            organisation: organisation.clone(),
+            layers: layers.clone(),
+            anchors: anchors.to_vec(),
+            suspension: None,
+        };
         self.organisations.insert(domain.clone(), state);
+        Ok(())
+    }
+
+    fn update_organisation(&mut self, organisation: &Organisation, layers: &Layers) -> Result<(), Refused> {
+        let domain = &organisation.trust_domain;
+        let unknown = || Refused::NotAMember(Subject::Organisation(domain.clone()));
+        let state = self.organisations.get_mut(domain).ok_or_else(unknown)?;
+        (state.organisation, state.layers) = (organisation.clone(), layers.clone());
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
-use comity_policy::{Offer, Organisation};
+use comity_policy::{Layers, Offer, Organisation};
 use comity_types::{Digest, Invalid, SpiffeId, Timestamp, TrustDomain};
 use serde::{Deserialize, Serialize};
 
@@ -26,7 +26,6 @@ pub struct Entry {
 /// A change of the federation's state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
-#[expect(clippy::large_enum_variant, reason = "one is held at a time, on its way from the journal into the state")]
 pub enum Statement {
     /// The federation exists. Always the first statement, and only that.
     Founded {
@@ -41,8 +40,19 @@ pub enum Statement {
     OrganisationAdmitted {
         /// Its facts.
         organisation: Organisation,
+        /// What it demands of its own requests.
+        #[serde(default, skip_serializing_if = "Layers::is_empty")]
+        layers: Layers,
         /// Its certificate authorities: DER in base64. They are valid for its trust domain alone.
         anchors: Vec<String>,
+    },
+    /// An organisation's facts and layers are these, and nothing else any more. Its trust domain and its anchors stay.
+    OrganisationUpdated {
+        /// Its facts; the trust domain says whose.
+        organisation: Organisation,
+        /// What it demands of its own requests.
+        #[serde(default, skip_serializing_if = "Layers::is_empty")]
+        layers: Layers,
     },
     /// A node or an app of an admitted organisation, or an operator of the federation, is a member.
     MemberAdmitted {

@@ -26,7 +26,7 @@ pub struct CallerRules {
     /// Kinds of organisation that are not served.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub denied_organisation_types: BTreeSet<OrganisationType>,
-    /// Sectors that are not served: NACE sections or divisions.
+    /// Sectors that are not served, by codes of NACE: with all that is within, and callers that state something wider.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub denied_sectors: BTreeSet<String>,
     /// Lists of restricted parties on which a caller may not stand.

@@ -107,7 +107,8 @@ impl Index {
         for (place, entry) in entries.iter().enumerate() {
             models.entry(entry.offer.model.clone()).or_default().push(place);
         }
-        Self { tables, organisations, entries, models, facets, memo: Memo::default() }
+        let memo = Memo::over(entries.len());
+        Self { tables, organisations, entries, models, facets, memo }
     }
 
     /// The facts of an organisation. Requests whose caller they are, and no copy of them, are remembered.
@@ -154,7 +155,12 @@ impl Index {
 
     /// Forgets every answer, so that the next ones are made anew: for measurements.
     pub fn forget(&self) {
-        self.memo.forget();
+        self.memo.forget(|_| true);
+    }
+
+    /// Forgets the answers to what was demanded, and keeps what nodes say of callers: for measurements.
+    pub fn forget_demands(&self) {
+        self.memo.forget(|part| part == PartName::Demand);
     }
 
     /// Holds a request against every offer.

@@ -18,6 +18,7 @@
 //! | [`organisation`], [`ownership`] | an organisation's facts |
 //! | [`offer`], [`terms`], [`caller_rules`] | what a node offers, promises and demands |
 //! | [`request`], [`requirements`] | what a caller declares and demands, and how layers of it merge |
+//! | [`layers`] | what an organisation demands of its own requests, whatever its apps send |
 //! | [`reason`] | the closed list of reasons |
 //! | [`tables`] | blocs, regimes, statutes, licences and so on, as data |
 //! | [`evaluate`](mod@evaluate) | the function |
@@ -35,6 +36,7 @@ pub mod claim;
 pub mod disclosure;
 pub mod evaluate;
 pub mod index;
+pub mod layers;
 pub mod limits;
 pub mod node_file;
 pub mod offer;
@@ -51,8 +53,9 @@ pub mod terms;
 pub use claim::Claim;
 pub use evaluate::{Verdict, evaluate, evaluate_node_side};
 pub use index::Index;
+pub use layers::{Demanded, Layer, Layers};
 pub use offer::{Capability, Offer};
-pub use organisation::{Controller, Organisation};
+pub use organisation::{Controller, Organisation, OrganisationFile};
 pub use reason::{Reason, ReasonCode, ReasonCodes, Side};
 pub use request::{Declared, Request};
 pub use requirements::Requirements;

@@ -1,9 +1,13 @@
 //! An organisation's facts, as its `organisation.toml` states them: who it is, where it is, and who owns it.
 
+mod file;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use comity_types::{Invalid, Lei, Place, TrustDomain};
 use serde::{Deserialize, Serialize};
+
+pub use file::{LayerError, OrganisationFile, OrganisationTable};
 
 use crate::Claim;
 use crate::claim::Merge;

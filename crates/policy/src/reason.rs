@@ -322,7 +322,7 @@ reason_codes! {
         "The node's terms prohibit the purpose.",
         "choose an offer whose terms allow the purpose";
     PurposeTooBroad = "PURPOSE_TOO_BROAD", Node,
-        "The purpose includes one that the node prohibits.",
+        "The purpose includes one that the node or the model's licence prohibits.",
         "declare a narrower purpose";
     LicenceTerritoryExcluded = "LICENCE_TERRITORY_EXCLUDED", Licence,
         "The model's licence grants no rights to operators of this place.",

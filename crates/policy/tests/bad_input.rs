@@ -5,8 +5,9 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test says what is wrong by ending")]
 
 use comity_policy::node_file::NodeFile;
+use comity_policy::organisation::OrganisationTable;
 use comity_policy::requirements::{RequirementsError, RequirementsFile};
-use comity_policy::{Organisation, Tables, cases, check};
+use comity_policy::{Tables, cases, check};
 
 const REQUIREMENTS: &str = include_str!("../../../tests/fuzz/seeds/requirements.toml");
 const ORGANISATION: &str = include_str!("../../../tests/fuzz/seeds/operator.toml");
@@ -32,8 +33,9 @@ fn requirements(text: &str) -> Result<(), String> {
 }
 
 fn organisation(text: &str) -> Result<(), String> {
-    let facts: Organisation = toml::from_str(text).map_err(|error| error.to_string())?;
-    check::organisation_file(&facts).map_err(|unfit| unfit.to_string())
+    let table: OrganisationTable = toml::from_str(text).map_err(|error| error.to_string())?;
+    let file = table.expand(tables()).map_err(|error| error.to_string())?;
+    check::organisation_file(&file.facts).map_err(|unfit| unfit.to_string())
 }
 
 /// The offer as an entry of a node's file.

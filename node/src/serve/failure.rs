@@ -76,7 +76,8 @@ fn refusing(
     message: String,
 ) -> Failure {
     let verdict = convert::verdict(offer, model, &comity_policy::Verdict::Rejected { reasons });
-    let refusal = Refusal { decision_id: decision.to_string(), verdicts: vec![verdict], considered: 1 };
+    let refusal =
+        Refusal { decision_id: decision.to_string(), verdicts: vec![verdict], considered: 1, layer_demands: vec![] };
     Failure::new(Code::PermissionDenied, "NODE_VETO", message).with("decision_id", decision).refusing(refusal)
 }
 

@@ -173,7 +173,11 @@ fn world_of(config: &str) -> World {
 
 fn organisation(domain: &str, seat: &str) -> Statement {
     let text = format!("trust_domain = '{domain}'\nname = '{domain}'\nseat = '{seat}'\nultimate_controllers = []\n");
-    Statement::OrganisationAdmitted { organisation: toml::from_str(&text).unwrap(), anchors: vec![] }
+    Statement::OrganisationAdmitted {
+        organisation: toml::from_str(&text).unwrap(),
+        layers: Default::default(),
+        anchors: vec![],
+    }
 }
 
 fn statements(seat: &str) -> Vec<Statement> {

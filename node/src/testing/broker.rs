@@ -237,6 +237,13 @@ impl Membership for Desk {
         Err(not_for_nodes())
     }
 
+    async fn update_organisation(
+        &self,
+        _: Request<wire::UpdateOrganisationRequest>,
+    ) -> Result<Response<wire::UpdateOrganisationResponse>, Status> {
+        Err(not_for_nodes())
+    }
+
     async fn list_organisations(
         &self,
         _: Request<wire::ListOrganisationsRequest>,

@@ -160,6 +160,9 @@ pub struct ExplainResponse {
     /// The instant that it was computed for.
     #[prost(message, optional, tag = "5")]
     pub as_of: ::core::option::Option<::prost_types::Timestamp>,
+    /// What the caller's organisation demands beyond what was sent.
+    #[prost(message, repeated, tag = "10")]
+    pub layer_demands: ::prost::alloc::vec::Vec<super::super::policy::v1::LayerDemands>,
 }
 impl ::prost::Name for ExplainResponse {
     const NAME: &'static str = "ExplainResponse";

@@ -48,6 +48,9 @@ pub struct JoinRequest {
     /// refused (INVITE_OF_ANOTHER_KIND) before it is bound to the key, and can still be taken up elsewhere.
     #[prost(enumeration = "super::super::membership::v1::Kind", repeated, tag = "5")]
     pub kinds: ::prost::alloc::vec::Vec<i32>,
+    /// What a new organisation demands of its own requests.
+    #[prost(message, optional, tag = "6")]
+    pub layers: ::core::option::Option<super::super::policy::v1::Layers>,
 }
 impl ::prost::Name for JoinRequest {
     const NAME: &'static str = "JoinRequest";

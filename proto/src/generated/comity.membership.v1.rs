@@ -106,6 +106,9 @@ pub struct Enrolment {
     /// When the invite ends.
     #[prost(message, optional, tag = "8")]
     pub expires_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// What the organisation demands of its own requests; absent where its facts are.
+    #[prost(message, optional, tag = "9")]
+    pub layers: ::core::option::Option<super::super::policy::v1::Layers>,
 }
 impl ::prost::Name for Enrolment {
     const NAME: &'static str = "Enrolment";
@@ -255,6 +258,43 @@ impl ::prost::Name for LiftResponse {
         "/comity.membership.v1.LiftResponse".into()
     }
 }
+/// Replace what is known of an organisation.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct UpdateOrganisationRequest {
+    /// All its facts; the trust domain says whose.
+    #[prost(message, optional, tag = "1")]
+    pub organisation: ::core::option::Option<super::super::policy::v1::Organisation>,
+    /// All that it demands of its own requests; absent is nothing.
+    #[prost(message, optional, tag = "2")]
+    pub layers: ::core::option::Option<super::super::policy::v1::Layers>,
+}
+impl ::prost::Name for UpdateOrganisationRequest {
+    const NAME: &'static str = "UpdateOrganisationRequest";
+    const PACKAGE: &'static str = "comity.membership.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.membership.v1.UpdateOrganisationRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.membership.v1.UpdateOrganisationRequest".into()
+    }
+}
+/// It is replaced.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UpdateOrganisationResponse {
+    /// The epoch at which it is: that of the state, if nothing has changed.
+    #[prost(uint64, tag = "1")]
+    pub epoch: u64,
+}
+impl ::prost::Name for UpdateOrganisationResponse {
+    const NAME: &'static str = "UpdateOrganisationResponse";
+    const PACKAGE: &'static str = "comity.membership.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.membership.v1.UpdateOrganisationResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.membership.v1.UpdateOrganisationResponse".into()
+    }
+}
 /// Ask for organisations.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListOrganisationsRequest {}
@@ -307,6 +347,9 @@ pub struct OrganisationEntry {
     /// How many apps it has.
     #[prost(uint32, tag = "5")]
     pub apps: u32,
+    /// What it demands of its own requests: for operators and for its own members, and absent for others.
+    #[prost(message, optional, tag = "6")]
+    pub layers: ::core::option::Option<super::super::policy::v1::Layers>,
 }
 impl ::prost::Name for OrganisationEntry {
     const NAME: &'static str = "OrganisationEntry";
@@ -840,6 +883,37 @@ pub mod membership_client {
                 .insert(GrpcMethod::new("comity.membership.v1.Membership", "Lift"));
             self.inner.unary(req, path, codec).await
         }
+        /// Replace the facts of an organisation and what it demands of its own requests. Its trust domain and its anchors
+        /// stay. Operators, until organisations sign what is theirs.
+        pub async fn update_organisation(
+            &mut self,
+            request: impl tonic::IntoRequest<super::UpdateOrganisationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpdateOrganisationResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/comity.membership.v1.Membership/UpdateOrganisation",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "comity.membership.v1.Membership",
+                        "UpdateOrganisation",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// The organisations. Members.
         pub async fn list_organisations(
             &mut self,
@@ -1021,6 +1095,15 @@ pub mod membership_server {
             &self,
             request: tonic::Request<super::LiftRequest>,
         ) -> std::result::Result<tonic::Response<super::LiftResponse>, tonic::Status>;
+        /// Replace the facts of an organisation and what it demands of its own requests. Its trust domain and its anchors
+        /// stay. Operators, until organisations sign what is theirs.
+        async fn update_organisation(
+            &self,
+            request: tonic::Request<super::UpdateOrganisationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpdateOrganisationResponse>,
+            tonic::Status,
+        >;
         /// The organisations. Members.
         async fn list_organisations(
             &self,
@@ -1392,6 +1475,52 @@ pub mod membership_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = LiftSvc(inner);
+                        let codec = crate::strict::Codec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/comity.membership.v1.Membership/UpdateOrganisation" => {
+                    #[allow(non_camel_case_types)]
+                    struct UpdateOrganisationSvc<T: Membership>(pub Arc<T>);
+                    impl<
+                        T: Membership,
+                    > tonic::server::UnaryService<super::UpdateOrganisationRequest>
+                    for UpdateOrganisationSvc<T> {
+                        type Response = super::UpdateOrganisationResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::UpdateOrganisationRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Membership>::update_organisation(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = UpdateOrganisationSvc(inner);
                         let codec = crate::strict::Codec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

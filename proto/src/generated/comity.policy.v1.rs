@@ -1506,6 +1506,70 @@ impl ::prost::Name for Requirements {
         "/comity.policy.v1.Requirements".into()
     }
 }
+/// What an organisation demands of its own requests, whatever its apps send. It declares and prefers nothing.
+/// At most 32 KiB, encoded.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Layers {
+    /// Of every request.
+    #[prost(message, optional, tag = "1")]
+    pub organisation: ::core::option::Option<Requirements>,
+    /// Beyond that, of the requests of single apps. At most 256, each app once.
+    #[prost(message, repeated, tag = "2")]
+    pub apps: ::prost::alloc::vec::Vec<AppLayer>,
+}
+impl ::prost::Name for Layers {
+    const NAME: &'static str = "Layers";
+    const PACKAGE: &'static str = "comity.policy.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.policy.v1.Layers".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.policy.v1.Layers".into()
+    }
+}
+/// What an organisation demands of the requests of one of its apps.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AppLayer {
+    /// The app's name below the organisation: 1 to 64 bytes of a-z 0-9 '.' '-' '_'.
+    #[prost(string, tag = "1")]
+    pub app: ::prost::alloc::string::String,
+    /// What is demanded.
+    #[prost(message, optional, tag = "2")]
+    pub requirements: ::core::option::Option<Requirements>,
+}
+impl ::prost::Name for AppLayer {
+    const NAME: &'static str = "AppLayer";
+    const PACKAGE: &'static str = "comity.policy.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.policy.v1.AppLayer".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.policy.v1.AppLayer".into()
+    }
+}
+/// What a layer other than the request's adds to it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LayerDemands {
+    /// The layer.
+    #[prost(enumeration = "Layer", tag = "1")]
+    pub layer: i32,
+    /// The organisation's trust domain, or the app's SPIFFE ID.
+    #[prost(string, tag = "2")]
+    pub subject: ::prost::alloc::string::String,
+    /// The requirements that it makes, by the keys of a requirements file.
+    #[prost(string, repeated, tag = "3")]
+    pub constraints: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+impl ::prost::Name for LayerDemands {
+    const NAME: &'static str = "LayerDemands";
+    const PACKAGE: &'static str = "comity.policy.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.policy.v1.LayerDemands".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.policy.v1.LayerDemands".into()
+    }
+}
 /// A classification of content.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Classification {
@@ -1661,6 +1725,9 @@ pub struct Refusal {
     /// How many offers were considered.
     #[prost(uint32, tag = "3")]
     pub considered: u32,
+    /// What the caller's organisation demanded beyond what was sent.
+    #[prost(message, repeated, tag = "10")]
+    pub layer_demands: ::prost::alloc::vec::Vec<LayerDemands>,
 }
 impl ::prost::Name for Refusal {
     const NAME: &'static str = "Refusal";
@@ -1681,6 +1748,9 @@ pub struct Relaxation {
     /// The offers, as `<organisation>/<node>/<offer>`. At most 256.
     #[prost(string, repeated, tag = "2")]
     pub offers: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Who makes the requirement. A request can drop only what it makes alone.
+    #[prost(enumeration = "Layer", repeated, tag = "10")]
+    pub layers: ::prost::alloc::vec::Vec<i32>,
 }
 impl ::prost::Name for Relaxation {
     const NAME: &'static str = "Relaxation";
@@ -2714,6 +2784,43 @@ impl Indirect {
             "INDIRECT_UNSPECIFIED" => Some(Self::Unspecified),
             "INDIRECT_CASCADE" => Some(Self::Cascade),
             "INDIRECT_LOOK_THROUGH" => Some(Self::LookThrough),
+            _ => None,
+        }
+    }
+}
+/// Who demands something of a request. The layers merge: each can tighten, and none can loosen another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Layer {
+    /// Never sent.
+    Unspecified = 0,
+    /// The caller's organisation, of all its requests.
+    Organisation = 1,
+    /// The caller's organisation, of the app that calls.
+    App = 2,
+    /// The request itself.
+    Request = 3,
+}
+impl Layer {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "LAYER_UNSPECIFIED",
+            Self::Organisation => "LAYER_ORGANISATION",
+            Self::App => "LAYER_APP",
+            Self::Request => "LAYER_REQUEST",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "LAYER_UNSPECIFIED" => Some(Self::Unspecified),
+            "LAYER_ORGANISATION" => Some(Self::Organisation),
+            "LAYER_APP" => Some(Self::App),
+            "LAYER_REQUEST" => Some(Self::Request),
             _ => None,
         }
     }

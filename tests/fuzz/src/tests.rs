@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use comity_policy::node_file::NodeFile;
+use comity_policy::organisation::OrganisationTable;
 use comity_policy::requirements::RequirementsFile;
-use comity_policy::{Organisation, Tables, cases, check};
+use comity_policy::{Tables, cases, check};
 
 use super::*;
 
@@ -27,9 +28,8 @@ fn every_seed_is_accepted() {
                 Target::Requirements => RequirementsFile::from_toml(&text, tables).err().map(|e| e.to_string()),
                 Target::Node => NodeFile::parse(&text).unwrap().offers(&node, tables).err().map(|e| format!("{e:?}")),
                 Target::Organisation => {
-                    let facts: Organisation = toml::from_str(&text).unwrap();
-                    let faults = [check::organisation(&facts), check::codes::organisation(&facts, tables)].concat();
-                    check::accept(faults).err().map(|e| e.to_string())
+                    let file = toml::from_str::<OrganisationTable>(&text).unwrap().expand(tables).unwrap();
+                    check::organisation_file(&file.facts).err().map(|e| e.to_string())
                 }
                 Target::Cases => cases::parse(&text).err().map(|e| e.to_string()),
             };

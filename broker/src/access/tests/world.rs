@@ -97,7 +97,11 @@ impl Organisation {
             self.domain()
         ))
         .unwrap();
-        Statement::OrganisationAdmitted { organisation, anchors: vec![STANDARD.encode(self.0.anchor())] }
+        Statement::OrganisationAdmitted {
+            organisation,
+            layers: Default::default(),
+            anchors: vec![STANDARD.encode(self.0.anchor())],
+        }
     }
 }
 

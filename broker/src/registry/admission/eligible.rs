@@ -1,7 +1,7 @@
 //! Who may be invited and let in, as the federation stands. Pure.
 
-use comity_membership::Federation;
-use comity_policy::Organisation;
+use comity_membership::{Federation, OrganisationState};
+use comity_policy::{Layers, Organisation, OrganisationFile};
 use comity_types::ids::Kind;
 use comity_types::{SpiffeId, TrustDomain};
 
@@ -50,19 +50,24 @@ pub(super) fn is_suspended(federation: &Federation, domain: &TrustDomain) -> boo
     federation.organisation(domain).is_some_and(|state| state.suspension.is_some())
 }
 
-pub(super) fn is_registered(federation: &Federation, stated: &Organisation) -> bool {
-    federation.organisation(&stated.trust_domain).is_some_and(|state| state.organisation == *stated)
+pub(super) fn is_registered(federation: &Federation, facts: &Organisation, layers: &Layers) -> bool {
+    let same = |state: &OrganisationState| state.organisation == *facts && state.layers == *layers;
+    federation.organisation(&facts.trust_domain).is_some_and(same)
 }
 
 /// What an operator reads who approves a second request of a new organisation with other facts.
 pub(super) const OTHER_FACTS: &str =
-    "the organisation was admitted meanwhile with other facts; reject this request and invite again";
+    "the organisation was admitted meanwhile with other facts or requirements; reject this request and invite again";
 
-pub(super) fn facts(domain: &TrustDomain, organisation: Option<&Organisation>) -> Result<Organisation, AdmissionError> {
+pub(super) fn stated(
+    domain: &TrustDomain,
+    organisation: Option<&OrganisationFile>,
+) -> Result<OrganisationFile, AdmissionError> {
     let invalid = |problem: String| AdmissionError::Invalid { field: "organisation", problem };
     let organisation = organisation.ok_or_else(|| invalid(MISSING_FACTS.into()))?;
-    if organisation.trust_domain == *domain {
+    let own = &organisation.facts.trust_domain;
+    if own == domain {
         return Ok(organisation.clone());
     }
-    Err(invalid(format!("its trust domain is {}, and the invite is for {domain}", organisation.trust_domain)))
+    Err(invalid(format!("its trust domain is {own}, and the invite is for {domain}")))
 }

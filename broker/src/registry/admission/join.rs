@@ -4,10 +4,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use comity_identity::SigningRequest;
 use comity_membership::{Standing, Statement};
+use comity_policy::OrganisationFile;
 use comity_types::SpiffeId;
 use comity_types::ids::Kind;
 
-use super::eligible::{MISSING_FACTS, OTHER_FACTS, check_invitable, facts, is_at_home, is_registered, is_suspended};
+use super::eligible::{MISSING_FACTS, OTHER_FACTS, check_invitable, is_at_home, is_registered, is_suspended, stated};
 use super::{AdmissionError, Application, Inner, Joined};
 use crate::registry::enrolments::{Certificate, Claim, Enrolment, Event, Invite, InviteId, Refused, Request, State};
 
@@ -75,18 +76,18 @@ impl Inner {
         })
     }
 
-    /// What is bound to the invite: the key and, for a new organisation, its facts.
+    /// What is bound to the invite: the key and, for a new organisation, its facts and layers.
     fn request(&self, invite: &Invite, application: &Application) -> Result<Request, AdmissionError> {
         let snapshot = self.registry.snapshot();
         check_invitable(&snapshot.federation, &invite.member)?;
         let domain = invite.member.trust_domain();
-        let organisation = if is_at_home(&snapshot.federation, domain) {
-            None
+        let (organisation, layers) = if is_at_home(&snapshot.federation, domain) {
+            (None, Box::default())
         } else {
-            Some(facts(domain, application.organisation.as_ref())?)
+            let OrganisationFile { facts, layers } = stated(domain, application.organisation.as_ref())?;
+            (Some(Box::new(facts)), Box::new(layers))
         };
-        let organisation = organisation.map(Box::new);
-        Ok(Request { key_sha256: application.request.public_key_digest(), organisation, at: self.clock.now() })
+        Ok(Request { key_sha256: application.request.public_key_digest(), organisation, layers, at: self.clock.now() })
     }
 
     /// The operator whose invite is approval enough: for an organisation that took part, and whose facts
@@ -115,9 +116,13 @@ impl Inner {
                         field: "organisation",
                         problem: MISSING_FACTS.into(),
                     })?;
-                    statements
-                        .push(Statement::OrganisationAdmitted { organisation: *organisation, anchors: vec![anchor] });
-                } else if request.organisation.is_some_and(|stated| !is_registered(federation, &stated)) {
+                    statements.push(Statement::OrganisationAdmitted {
+                        organisation: *organisation,
+                        layers: *request.layers,
+                        anchors: vec![anchor],
+                    });
+                } else if request.organisation.is_some_and(|facts| !is_registered(federation, &facts, &request.layers))
+                {
                     return Err(AdmissionError::Invalid { field: "organisation", problem: OTHER_FACTS.into() });
                 }
                 match federation.member(&member) {

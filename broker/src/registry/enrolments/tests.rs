@@ -32,7 +32,10 @@ fn key(n: u8) -> Digest {
 }
 
 fn requested(n: u8, key: Digest) -> Event {
-    Event::Requested { id: id(n), request: Request { key_sha256: key, organisation: None, at: now() } }
+    Event::Requested {
+        id: id(n),
+        request: Request { key_sha256: key, organisation: None, layers: Box::default(), at: now() },
+    }
 }
 
 fn certificate() -> Certificate {

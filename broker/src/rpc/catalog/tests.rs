@@ -6,6 +6,7 @@ use comity_proto::inference::inference_client::InferenceClient;
 use comity_proto::membership::membership_client::MembershipClient;
 use comity_proto::membership::{Kind, SuspendRequest};
 use comity_proto::policy;
+use tonic::Code;
 use tonic::transport::Channel;
 
 use super::*;

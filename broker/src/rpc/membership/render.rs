@@ -39,6 +39,7 @@ pub(super) fn enrolment(enrolment: &Enrolment) -> Option<wire::Enrolment> {
         state: state.into(),
         invited_by: invite.by.to_string(),
         expires_at: Some(timestamp(invite.expires_at)),
+        layers: request.filter(|request| request.organisation.is_some()).map(|request| (&*request.layers).into()),
     })
 }
 
@@ -55,12 +56,18 @@ fn organisation(federation: &Federation, state: &OrganisationState, viewer: View
         None => (wire::Standing::Active, String::new()),
         Some(suspension) => (wire::Standing::Suspended, suspension.reason.clone()),
     };
+    // What an organisation demands of its own requests is not for others.
+    let sees_layers = match viewer {
+        Viewer::Governor => true,
+        Viewer::Member(of) => of == domain,
+    };
     wire::OrganisationEntry {
         organisation: Some((&*disclosure::organisation(&state.organisation, viewer)).into()),
         standing: standing.into(),
         suspension_reason,
         nodes: u32::try_from(count(Kind::Node)).unwrap_or(u32::MAX),
         apps: u32::try_from(count(Kind::App)).unwrap_or(u32::MAX),
+        layers: sees_layers.then(|| (&state.layers).into()),
     }
 }
 

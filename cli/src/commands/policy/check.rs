@@ -9,20 +9,20 @@ use std::sync::Arc;
 use clap::Args;
 use comity_policy::relax::relaxations;
 use comity_policy::terms::Disclosure;
-use comity_policy::{Index, Request};
+use comity_policy::{Demanded, Index, Layers, OrganisationFile, Request};
 use comity_proto::catalog::ExplainResponse;
 use comity_proto::convert;
 use comity_proto::json::Canonical;
 use comity_proto::policy::Relaxation;
 use comity_runtime::clock::SystemClock;
-use comity_types::{Clock as _, ModelName, Place, Timestamp};
+use comity_types::{Clock as _, ModelName, Name, Place, Timestamp};
 
 use super::inputs;
 use crate::commands::explain::Method;
 use crate::error::CliError;
 use crate::output::{Format, Stream, print_json, print_line, say};
 use crate::requirements::{self, Asked, tables};
-use crate::verdict;
+use crate::{layers, verdict};
 
 /// Say of offers in files whether they may serve a request, and why not; ends with 1 if none may.
 #[derive(Debug, Args)]
@@ -36,9 +36,13 @@ pub(crate) struct CheckArgs {
     /// Who operates the offers: an organisation.toml, or an Organisation as JSON; without it nothing is known of them
     #[arg(long, value_name = "FILE")]
     operator: Option<PathBuf>,
-    /// Who asks: an organisation.toml, or an Organisation as JSON; without it nothing is known of them
+    /// Who asks: an organisation.toml, whose [require] counts as well, or an Organisation as JSON; without it nothing is
+    /// known of them
     #[arg(long, value_name = "FILE")]
     caller: Option<PathBuf>,
+    /// The app that asks, whose [apps.NAME.require] in that file counts as well
+    #[arg(long, value_name = "NAME", requires = "caller")]
+    app: Option<Name>,
     /// The instant or day of the decision [default: now]
     #[arg(long, value_name = "T")]
     as_of: Option<Timestamp>,
@@ -56,9 +60,9 @@ pub(crate) struct CheckArgs {
 /// Evaluates and prints the verdicts.
 pub(super) fn run(args: &CheckArgs, output: Format) -> Result<(), CliError> {
     let tables = tables()?;
-    let operator = args.operator.as_deref().map(inputs::organisation).transpose()?;
+    let operator = args.operator.as_deref().map(inputs::organisation).transpose()?.map(|file| file.facts);
     let caller = args.caller.as_deref().map(inputs::organisation).transpose()?;
-    let caller = caller.map_or_else(|| inputs::unknown("caller.example"), Ok)?;
+    let caller = caller.map_or_else(nobody_known, Ok)?;
     let mut offers = Vec::new();
     for path in &args.offers {
         offers.extend(inputs::offers(path, operator.as_ref())?);
@@ -67,13 +71,14 @@ pub(super) fn run(args: &CheckArgs, output: Format) -> Result<(), CliError> {
     for path in &args.requests {
         asked = asked.and(path, requirements::read(path, tables)?)?;
     }
+    let demanded = caller.layers.demanded(args.app.as_ref(), &asked.file.requirements);
     let broker_places: BTreeSet<Place> = args.broker_places.iter().cloned().collect();
     let request = Request {
-        caller: &caller,
+        caller: &caller.facts,
         model: asked.model.as_ref(),
         capability: args.method.capability(),
         declared: &asked.file.declared,
-        requirements: &asked.file.requirements,
+        requirements: &demanded.requirements,
         broker_places: Some(&broker_places).filter(|places| !places.is_empty()),
         as_of: args.as_of.unwrap_or_else(|| SystemClock.now()),
     };
@@ -85,7 +90,9 @@ pub(super) fn run(args: &CheckArgs, output: Format) -> Result<(), CliError> {
         Some(convert::verdict(&offer.name(), &offer.model, &answer.verdict(place, &request)))
     };
     let verdicts: Vec<_> = (0..index.len()).filter_map(of_offer).collect();
-    let relaxations: Vec<_> = relaxations(&index, &request).into_iter().map(|one| wire(one, &index)).collect();
+    let relaxations = relaxations(&index, &request).into_iter().map(|one| wire(one, &index, &demanded));
+    let relaxations: Vec<_> = relaxations.collect();
+    let layer_demands = convert::layer_demands(&caller.facts.trust_domain, args.app.as_ref(), &demanded);
     match output {
         Format::Json => print_json(&Canonical(&ExplainResponse {
             verdicts,
@@ -93,18 +100,27 @@ pub(super) fn run(args: &CheckArgs, output: Format) -> Result<(), CliError> {
             tables_sha256: tables.digest().as_bytes().to_vec().into(),
             as_of: Some(convert::wire_instant(request.as_of)),
             epoch: 0,
+            layer_demands,
         }))?,
         Format::Table => {
             say_unknown(args);
             say_kept(&index);
             print_line(&verdict::table(&verdicts, Stream::Stdout.width()))?;
-            for line in verdict::relaxed_lines(&relaxations) {
+            for line in layers::demand_lines(&layer_demands, Stream::Stdout.width()) {
+                print_line(&line)?;
+            }
+            for line in verdict::relaxed_lines(&relaxations, &layer_demands) {
                 print_line(&line)?;
             }
             say(&format!("{eligible} of {} offers may serve this request at {}", index.len(), request.as_of));
         }
     }
     if eligible > 0 { Ok(()) } else { Err(nobody(index.len())) }
+}
+
+/// A caller of whom no file is given: it demands what it sends.
+fn nobody_known() -> Result<OrganisationFile, CliError> {
+    Ok(OrganisationFile { facts: inputs::unknown("caller.example")?, layers: Layers::default() })
 }
 
 /// Says whose facts are not given: most of what is asked of them refuses.
@@ -141,7 +157,12 @@ fn nobody(considered: usize) -> CliError {
 }
 
 /// A relaxation with the names of the offers.
-fn wire(one: comity_policy::relax::Relaxation, index: &Index) -> Relaxation {
+fn wire(one: comity_policy::relax::Relaxation, index: &Index, demanded: &Demanded) -> Relaxation {
     let name = |place: usize| index.offer(place).map(|offer| offer.name().to_string());
-    Relaxation { constraint: one.constraint.to_owned(), offers: one.regained.into_iter().filter_map(name).collect() }
+    let layers = demanded.layers_of(one.constraint).into_iter();
+    Relaxation {
+        constraint: one.constraint.to_owned(),
+        offers: one.regained.into_iter().filter_map(name).collect(),
+        layers: layers.map(|layer| convert::wire_layer(layer).into()).collect(),
+    }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use comity_policy::check::{self, Unfit, codes};
 use comity_policy::node_file::NodeFile;
-use comity_policy::{Offer, Organisation};
+use comity_policy::{Layers, Offer, Organisation, OrganisationFile, Tables};
 use comity_proto::catalog::{ListOffersResponse, OfferEntry};
 use comity_proto::convert::{self, WireError};
 use comity_proto::membership::OrganisationEntry;
@@ -17,6 +17,7 @@ use toml::{Table, Value};
 
 use crate::error::CliError;
 use crate::files::{converted, is_json, message, wrong};
+use crate::organisation_file;
 use crate::requirements::{read_text, tables};
 
 /// The organisation of offers that say nothing of their node, where no operator is given.
@@ -24,22 +25,32 @@ const NOBODY: &str = "operator.example";
 /// A node whose name no file says.
 const SOME_NODE: &str = "node";
 
-/// An organisation's file: its facts, or what `comity organisation show -o json` prints.
-pub(super) fn organisation(path: &Path) -> Result<Organisation, CliError> {
+/// An organisation's file: its facts and what it demands, or what `comity organisation show -o json` prints.
+pub(super) fn organisation(path: &Path) -> Result<OrganisationFile, CliError> {
     const EXPECTED: &str = "the facts of an organisation";
     let text = read_text(path)?;
-    let facts = if !is_json(path, &text) {
-        parse(path, &text, EXPECTED)?
-    } else if has_key(&text, "organisation") {
-        converted(path, EXPECTED, &text, |entry: OrganisationEntry| {
-            let facts = convert::files::organisation(entry.organisation.unwrap_or_default());
-            facts.map_err(|error| error.within("organisation"))
-        })?
+    if !is_json(path, &text) {
+        return organisation_file::expanded(path, parse(path, &text, EXPECTED)?);
+    }
+    let file = if has_key(&text, "organisation") {
+        let tables = tables()?;
+        converted(path, EXPECTED, &text, |entry| organisation_of(entry, tables))?
     } else {
-        converted(path, EXPECTED, &text, convert::files::organisation)?
+        let facts = converted(path, EXPECTED, &text, convert::files::organisation)?;
+        OrganisationFile { facts, layers: Layers::default() }
     };
-    check::organisation_file(&facts).map_err(|error| wrong(path, EXPECTED, error))?;
-    Ok(facts)
+    check::organisation_file(&file.facts).map_err(|error| wrong(path, EXPECTED, error))?;
+    Ok(file)
+}
+
+/// The facts of an entry, and what it demands where that is shown.
+fn organisation_of(entry: OrganisationEntry, tables: &Tables) -> Result<OrganisationFile, WireError> {
+    let facts = convert::files::organisation(entry.organisation.unwrap_or_default());
+    let layers = convert::checked_layers(entry.layers, tables);
+    Ok(OrganisationFile {
+        facts: facts.map_err(|error| error.within("organisation"))?,
+        layers: layers.map_err(|error| error.within("layers"))?,
+    })
 }
 
 /// An organisation of which nothing is known but its name.

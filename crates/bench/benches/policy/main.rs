@@ -15,6 +15,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use comity_bench::{Asked, Federation, asked, tables};
+use comity_policy::index::Answer;
 use comity_policy::{Index, Request, Verdict, evaluate};
 
 use measure::{Machine, Series};
@@ -73,11 +74,17 @@ fn measure_size(size: usize, asked: &[Asked]) {
         index.forget();
         index.ask(request)
     };
-    let kinds: [(&str, &dyn Fn(&Request<'_>)); 4] = [
-        ("all reasons, seen before", &|request| drop(black_box(index.ask(request).all_codes()))),
-        ("all reasons, never seen", &|request| drop(black_box(forgotten(request).all_codes()))),
-        ("eligible set alone, seen before", &|request| drop(black_box(index.ask(request).eligible_count()))),
-        ("eligible set alone, never seen", &|request| drop(black_box(forgotten(request).eligible_count()))),
+    let of_known = |request: &Request<'_>| {
+        index.forget_demands();
+        index.ask(request)
+    };
+    let kinds: [(&str, &Decide<'_>); 6] = [
+        ("all reasons, seen before", &|request| all_reasons(&index.ask(request))),
+        ("all reasons, demanded for the first time", &|request| all_reasons(&of_known(request))),
+        ("all reasons, the first request at all", &|request| all_reasons(&forgotten(request))),
+        ("eligible set alone, seen before", &|request| eligible_set(&index.ask(request))),
+        ("eligible set alone, demanded for the first time", &|request| eligible_set(&of_known(request))),
+        ("eligible set alone, the first request at all", &|request| eligible_set(&forgotten(request))),
     ];
     for (name, decide) in kinds {
         let mut series: Vec<Series> = requests.iter().map(|_| Series::default()).collect();
@@ -101,8 +108,8 @@ fn measure_size(size: usize, asked: &[Asked]) {
     report(size, "all reasons in words, offer by offer", &[scan]);
     let eligible: usize = requests.iter().map(|request| index.ask(request).eligible_count()).sum();
     let allocated = requests.iter().map(|request| {
-        index.ask(request);
-        allocation_counter::measure(|| drop(black_box(index.ask(request).eligible_count()))).count_total
+        eligible_set(&index.ask(request));
+        allocation_counter::measure(|| eligible_set(&index.ask(request))).count_total
     });
     let allocated = allocated.max().unwrap_or(0);
     assert!(allocated <= MOST_ALLOCATIONS, "{allocated} allocations for one decision over {size} offers");
@@ -111,6 +118,19 @@ fn measure_size(size: usize, asked: &[Asked]) {
         eligible / requests.len(),
         index.classes(),
     );
+}
+
+/// One way to decide on a request.
+type Decide<'a> = dyn Fn(&Request<'_>) + 'a;
+
+/// The codes of every reason against every offer.
+fn all_reasons(answer: &Answer<'_>) {
+    let _codes = black_box(answer.all_codes());
+}
+
+/// Which offers are eligible.
+fn eligible_set(answer: &Answer<'_>) {
+    let _count = black_box(answer.eligible_count());
 }
 
 fn report(size: usize, name: &str, series: &[Series]) {

@@ -21,7 +21,16 @@ fn founded() -> Statement {
 fn organisation(domain: &str) -> Statement {
     let json = format!(r#"{{"trust_domain":"{domain}","name":"{domain}","seat":"DE"}}"#);
     let organisation = serde_json::from_str(&json).unwrap();
-    Statement::OrganisationAdmitted { organisation, anchors: vec![] }
+    Statement::OrganisationAdmitted { organisation, layers: Layers::default(), anchors: vec!["anchor".into()] }
+}
+
+/// The organisation is seated elsewhere now, and demands that nothing is trained on.
+fn updated(domain: &str) -> Statement {
+    let json = format!(
+        r#"{{"organisation":{{"trust_domain":"{domain}","name":"{domain}","seat":"FR"}},
+            "layers":{{"organisation":{{"no_training":true}},"apps":{{"a1":{{"no_human_review":true}}}}}}}}"#
+    );
+    serde_json::from_str(&format!(r#"{{"organisation_updated":{json}}}"#)).unwrap()
 }
 
 fn member(text: &str) -> Statement {
@@ -103,6 +112,33 @@ fn a_suspended_organisation_takes_its_members_with_it_until_it_is_lifted() {
     assert_eq!(federation(statements.clone()).standing(&id(NODE)), Standing::Active);
     statements.push(suspended(NODE));
     assert!(matches!(federation(statements).standing(&id(NODE)), Standing::Suspended { epoch: 6, .. }));
+}
+
+#[test]
+fn an_update_replaces_facts_and_layers_and_leaves_anchors_and_standing() {
+    let joined = vec![founded(), organisation("org-a.example"), member(NODE), suspended("org-a.example")];
+    let federation = federation([joined, vec![updated("org-a.example")]].concat());
+    let state = federation.organisation(&"org-a.example".parse().unwrap()).unwrap();
+    let Statement::OrganisationUpdated { organisation, layers } = updated("org-a.example") else { panic!() };
+    assert_eq!((&state.organisation, &state.layers), (&organisation, &layers));
+    assert!(layers.organisation.no_training && layers.apps.len() == 1);
+    assert_eq!((state.anchors.as_slice(), state.suspension.is_some()), (&["anchor".to_owned()][..], true));
+    assert!(federation.member(&id(NODE)).is_some());
+}
+
+#[test]
+fn nobody_is_made_a_member_by_an_update() {
+    let joined = vec![founded(), organisation("org-a.example")];
+    assert!(matches!(refusal(joined.clone(), updated("org-b.example")), Refused::NotAMember(_)));
+    assert!(matches!(refusal(joined, updated("fed.example")), Refused::NotAMember(_)));
+}
+
+#[test]
+fn a_list_of_before_there_were_layers_is_read() {
+    let text = r#"{"organisation_admitted":{"organisation":{"trust_domain":"a.example","name":"A"},"anchors":[]}}"#;
+    let statement: Statement = serde_json::from_str(text).unwrap();
+    assert!(matches!(&statement, Statement::OrganisationAdmitted { layers, .. } if layers.is_empty()));
+    assert_eq!(serde_json::to_string(&statement).unwrap(), text, "an organisation without layers is stored as before");
 }
 
 #[test]

@@ -6,7 +6,9 @@
 //! | [`demands`] | what callers may demand and declare |
 //! | [`world`] | a good world, and random changes of it |
 //! | [`less`] | the same with less said |
+//! | [`wider`] | the same with shares of owners known less well |
 //! | [`grid`] | what chance would seldom bring together, one by one |
+//! | [`layers`] | what an organisation demands of its own requests |
 //! | [`help`] | what would help, and what is better |
 //!
 //! L7 is about the index, and held there.
@@ -15,7 +17,9 @@ mod demands;
 mod facts;
 mod grid;
 mod help;
+mod layers;
 mod less;
+mod wider;
 pub(crate) mod world;
 
 use std::time::Duration;
@@ -27,6 +31,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use proptest::strategy::ValueTree;
 use serde_json::Value;
+use wider::wider;
 use world::{DAYS, World, theme, world};
 
 use super::Verdict;
@@ -76,6 +81,12 @@ proptest! {
                 prop_assert!(law, "{} {:?} of {:?}", path, how, before.own());
             }
         }
+    }
+
+    #[test]
+    fn knowing_less_of_shares_never_makes_an_offer_eligible((narrow, wide) in wider()) {
+        let (narrow, wide) = (narrow.read(), wide.read());
+        prop_assert!(narrow.own().reasons().is_empty() || !wide.own().reasons().is_empty(), "{:?}", narrow.own());
     }
 
     #[test]

@@ -14,13 +14,17 @@ use super::part::PartAnswer;
 use crate::evaluate::facet::PartName;
 use crate::{Capability, Declared, Request, Requirements};
 
-/// Most bytes of a generation: some hundreds of answers over 10,000 offers.
+/// Most bytes of a generation over few offers: some hundreds of answers over 10,000 of them.
 const GENERATION_BYTES: usize = 16 << 20;
+/// Most bytes of a generation for each offer, where there are more: an answer takes some bytes an offer.
+const BYTES_PER_OFFER: usize = 1 << 10;
 
 /// Answers that were given before.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Memo {
     generations: RwLock<Generations>,
+    /// Most bytes of a generation.
+    most_bytes: usize,
     hasher: RandomState,
 }
 
@@ -61,6 +65,15 @@ impl Key {
         }
     }
 
+    const fn part(&self) -> PartName {
+        match self {
+            Self::Instant => PartName::Instant,
+            Self::Model(_) => PartName::Model,
+            Self::Use(..) => PartName::Use,
+            Self::Demand(..) => PartName::Demand,
+        }
+    }
+
     fn is(&self, part: PartName, request: &Request<'_>) -> bool {
         match (self, part) {
             (Self::Instant, PartName::Instant) => true,
@@ -80,6 +93,12 @@ impl Key {
 }
 
 impl Memo {
+    /// For answers over so many offers.
+    pub(super) fn over(offers: usize) -> Self {
+        let most_bytes = offers.saturating_mul(BYTES_PER_OFFER).max(GENERATION_BYTES);
+        Self { generations: RwLock::default(), most_bytes, hasher: RandomState::new() }
+    }
+
     /// The answer to a part of a request: one that still stands, or what `ask` says now.
     pub(super) fn get(
         &self,
@@ -101,13 +120,17 @@ impl Memo {
             found.unwrap_or_else(|| Remembered { to: Arc::new(Key::of(part, request)), answer: Arc::new(ask()) });
         let answer = Arc::clone(&remembered.answer);
         let mut generations = self.generations.write().unwrap_or_else(PoisonError::into_inner);
-        generations.remember(hash, remembered, |one| one.to.is(part, request));
+        generations.remember(hash, remembered, self.most_bytes, |one| one.to.is(part, request));
         answer
     }
 
-    /// Forgets every answer.
-    pub(super) fn forget(&self) {
-        *self.generations.write().unwrap_or_else(PoisonError::into_inner) = Generations::default();
+    /// Forgets the answers to some parts of requests.
+    pub(super) fn forget(&self, which: impl Fn(PartName) -> bool) {
+        let mut generations = self.generations.write().unwrap_or_else(PoisonError::into_inner);
+        let Generations { young, old, .. } = &mut *generations;
+        for alike in young.values_mut().chain(old.values_mut()) {
+            alike.retain(|one| !which(one.to.part()));
+        }
     }
 
     fn hash(&self, part: PartName, request: &Request<'_>) -> u64 {
@@ -124,9 +147,9 @@ impl Memo {
 
 impl Generations {
     /// Keeps an answer, in the place of an older one to the same. A generation that is full becomes the old one.
-    fn remember(&mut self, hash: u64, remembered: Remembered, same: impl Fn(&Remembered) -> bool) {
+    fn remember(&mut self, hash: u64, remembered: Remembered, most_bytes: usize, same: impl Fn(&Remembered) -> bool) {
         let bytes = remembered.answer.bytes();
-        if self.young_bytes.saturating_add(bytes) > GENERATION_BYTES {
+        if self.young_bytes.saturating_add(bytes) > most_bytes {
             self.old = std::mem::take(&mut self.young);
             self.young_bytes = 0;
         }

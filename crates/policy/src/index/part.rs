@@ -26,15 +26,10 @@ pub(super) struct PartAnswer {
 #[derive(Debug)]
 struct FacetAnswer {
     facet: usize,
-    /// By class.
-    outcomes: Vec<ClassAnswer>,
-}
-
-/// What a facet says of one class.
-#[derive(Debug, Clone, Copy)]
-struct ClassAnswer {
-    codes: ReasonCodes,
-    expires_at: Option<Timestamp>,
+    /// By class: the codes of every reason against it.
+    codes: Vec<ReasonCodes>,
+    /// By class: when a favourable answer ends. Empty where none of them does.
+    ends: Vec<Option<Timestamp>>,
 }
 
 impl PartAnswer {
@@ -56,7 +51,8 @@ impl PartAnswer {
 
     fn ask(&mut self, facet: usize, index: &Index, request: &Request<'_>) {
         let (Some(asks), Some(classes)) = (FACETS.get(facet), index.facets.get(facet)) else { return };
-        let mut outcomes = Vec::with_capacity(classes.iter().len());
+        let mut codes = Vec::with_capacity(classes.iter().len());
+        let mut ends = Vec::new();
         let mut says_something = false;
         for class in classes.iter() {
             let mut findings = Findings::in_codes(&index.tables, request.as_of);
@@ -69,10 +65,14 @@ impl PartAnswer {
             }
             says_something |= !outcome.codes.is_empty() || outcome.expires_at.is_some();
             self.changes_at = [self.changes_at, outcome.changes_at].into_iter().flatten().min();
-            outcomes.push(ClassAnswer { codes: outcome.codes, expires_at: outcome.expires_at });
+            if outcome.expires_at.is_some() {
+                ends.resize(codes.len(), None);
+                ends.push(outcome.expires_at);
+            }
+            codes.push(outcome.codes);
         }
         if says_something {
-            self.facets.push(FacetAnswer { facet, outcomes });
+            self.facets.push(FacetAnswer { facet, codes, ends });
         }
     }
 
@@ -95,21 +95,22 @@ impl PartAnswer {
 
     /// Bytes that it takes.
     pub(super) fn bytes(&self) -> usize {
-        let outcomes: usize = self.facets.iter().map(|facet| facet.outcomes.len()).sum();
-        outcomes.saturating_mul(size_of::<ClassAnswer>()).saturating_add(self.eligible.bytes())
+        let of_facet = |facet: &FacetAnswer| {
+            let codes = facet.codes.len().saturating_mul(size_of::<ReasonCodes>());
+            codes.saturating_add(facet.ends.len().saturating_mul(size_of::<Option<Timestamp>>()))
+        };
+        self.facets.iter().map(of_facet).fold(self.eligible.bytes(), usize::saturating_add)
     }
 
     /// Adds the codes of every reason to those of each offer.
     pub(super) fn add_codes(&self, index: &Index, all: &mut [ReasonCodes]) {
         for answer in &self.facets {
             let Some(classes) = index.facets.get(answer.facet) else { continue };
-            for (class, outcome) in classes.iter().zip(&answer.outcomes) {
-                if outcome.codes.is_empty() {
-                    continue;
-                }
+            let against = classes.iter().zip(&answer.codes).filter(|(_, codes)| !codes.is_empty());
+            for (class, more) in against {
                 class.members.for_each(|offer| {
                     if let Some(codes) = all.get_mut(offer) {
-                        *codes = codes.union(outcome.codes);
+                        *codes = codes.union(*more);
                     }
                 });
             }
@@ -121,10 +122,8 @@ impl PartAnswer {
         let mut said = (ReasonCodes::NONE, None);
         for answer in &self.facets {
             let class = index.facets.get(answer.facet).map_or(usize::MAX, |classes| classes.class(offer));
-            if let Some(outcome) = answer.outcomes.get(class) {
-                said.0 = said.0.union(outcome.codes);
-                said.1 = [said.1, outcome.expires_at].into_iter().flatten().min();
-            }
+            said.0 = said.0.union(answer.codes.get(class).copied().unwrap_or_default());
+            said.1 = [said.1, answer.ends.get(class).copied().flatten()].into_iter().flatten().min();
         }
         said
     }
@@ -133,7 +132,7 @@ impl PartAnswer {
     pub(super) fn against(&self, index: &Index, offer: usize) -> impl Iterator<Item = (usize, usize)> {
         self.facets.iter().filter_map(move |answer| {
             let class = index.facets.get(answer.facet)?.class(offer);
-            let rejected = answer.outcomes.get(class).is_some_and(|outcome| !outcome.codes.is_empty());
+            let rejected = answer.codes.get(class).is_some_and(|codes| !codes.is_empty());
             rejected.then_some((answer.facet, class))
         })
     }

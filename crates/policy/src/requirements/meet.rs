@@ -17,13 +17,52 @@ fn highest<K: Ord, V: Ord + Copy>(own: &mut BTreeMap<K, V>, other: BTreeMap<K, V
 }
 
 /// The key of a requirements file for a field of [`Requirements`].
-const fn key(field: &'static str) -> &'static str {
-    match field.as_bytes() {
-        b"retention_limits" => "max_content_retention_days",
-        b"min_liability_caps" => "min_liability_cap",
-        b"max_prices" => "max_price",
+#[must_use]
+pub fn key(field: &str) -> &str {
+    match field {
+        "retention_limits" => "max_content_retention_days",
+        "min_liability_caps" => "min_liability_cap",
+        "max_prices" => "max_price",
         _ => field,
     }
+}
+
+/// Hands every field of [`Requirements`] to a macro; a test of the laws counts them.
+macro_rules! with_fields {
+    ($then:ident) => {
+        $then!(
+            allowed_processing_locations,
+            forbidden_processing_locations,
+            allowed_storage_locations,
+            forbidden_storage_locations,
+            allowed_access_locations,
+            forbidden_access_locations,
+            allowed_operator_seats,
+            allowed_controller_seats,
+            forbidden_controller_seats,
+            no_exposure,
+            foreign_ownership,
+            forbidden_sub_processors,
+            transfer_basis_outside,
+            retention_limits,
+            no_training,
+            no_human_review,
+            no_content_logging,
+            required_certifications,
+            min_seal,
+            min_cada_level,
+            min_gaiax_label,
+            min_safety_grade,
+            min_assurance,
+            allowed_licences,
+            allowed_governing_laws,
+            min_liability_caps,
+            min_support,
+            min_availability_bp,
+            max_prices,
+            required_capabilities
+        )
+    };
 }
 
 impl<T: Ord> AllowLists<T> {
@@ -73,50 +112,35 @@ impl Requirements {
         self
     }
 
+    /// Every constraint that is set, by the key of its requirements file.
+    #[must_use]
+    pub fn keys(&self) -> Vec<&'static str> {
+        let none = Self::default();
+        let mut all = Vec::new();
+        macro_rules! name_each {
+            ($($field:ident),*) => {$(
+                if self.$field != none.$field {
+                    all.push(key(stringify!($field)));
+                }
+            )*};
+        }
+        with_fields!(name_each);
+        all
+    }
+
     /// Every constraint that is set, by the key of its requirements file, each with what is left when it is dropped.
     #[must_use]
     pub fn without_each(&self) -> Vec<(&'static str, Self)> {
         let none = Self::default();
         let mut all = Vec::new();
         macro_rules! drop_each {
-            ($($field:ident),* $(,)?) => {$(
+            ($($field:ident),*) => {$(
                 if self.$field != none.$field {
                     all.push((key(stringify!($field)), Self { $field: none.$field.clone(), ..self.clone() }));
                 }
             )*};
         }
-        drop_each!(
-            allowed_processing_locations,
-            forbidden_processing_locations,
-            allowed_storage_locations,
-            forbidden_storage_locations,
-            allowed_access_locations,
-            forbidden_access_locations,
-            allowed_operator_seats,
-            allowed_controller_seats,
-            forbidden_controller_seats,
-            no_exposure,
-            foreign_ownership,
-            forbidden_sub_processors,
-            transfer_basis_outside,
-            retention_limits,
-            no_training,
-            no_human_review,
-            no_content_logging,
-            required_certifications,
-            min_seal,
-            min_cada_level,
-            min_gaiax_label,
-            min_safety_grade,
-            min_assurance,
-            allowed_licences,
-            allowed_governing_laws,
-            min_liability_caps,
-            min_support,
-            min_availability_bp,
-            max_prices,
-            required_capabilities,
-        );
+        with_fields!(drop_each);
         all
     }
 }

@@ -22,7 +22,7 @@ pub struct CertificationScheme {
     /// Its levels, lowest first; empty: it has none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub levels: Vec<String>,
-    /// Editions that are withdrawn, or will be.
+    /// Editions, those that are withdrawn or will be among them; there may be others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub editions: Vec<Edition>,
     /// For reports on a period: the most days since its end, where a requirement says nothing.

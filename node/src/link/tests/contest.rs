@@ -18,7 +18,11 @@ fn at() -> Timestamp {
 
 fn organisation(domain: &str) -> Statement {
     let facts = format!("trust_domain = \"{domain}\"\nname = \"O\"\nseat = \"DE\"\nultimate_controllers = []\n");
-    Statement::OrganisationAdmitted { organisation: toml::from_str(&facts).unwrap(), anchors: vec![] }
+    Statement::OrganisationAdmitted {
+        organisation: toml::from_str(&facts).unwrap(),
+        layers: Default::default(),
+        anchors: vec![],
+    }
 }
 
 /// A federation where the node is a member, and `publications` of it stand from the epoch of its own on.

@@ -17,7 +17,7 @@ fn statement(epoch: u64) -> WatchResponse {
     let facts =
         format!("trust_domain = \"org-{epoch}.example\"\nname = \"O\"\nseat = \"DE\"\nultimate_controllers = []\n");
     let organisation = toml::from_str(&facts).unwrap();
-    let statement = Statement::OrganisationAdmitted { organisation, anchors: vec![] };
+    let statement = Statement::OrganisationAdmitted { organisation, layers: Default::default(), anchors: vec![] };
     let entry = Entry { epoch, at: at(), by: None, statement }.to_json().unwrap();
     WatchResponse { epoch, entry: if epoch == 1 { founded(root()) } else { entry }.into() }
 }

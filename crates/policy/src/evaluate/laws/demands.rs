@@ -63,6 +63,7 @@ const DECLARED: &[&str] = &[
     r#"{"purposes":[]}"#,
     r#"{"purposes":["dpv:PublicBenefit","dpv:CustomerCare"]}"#,
     r#"{"purposes":["fed:MilitaryUse"]}"#,
+    r#"{"purposes":["dpv:Purpose"]}"#,
     r#"{"ai_act_tags":["eu-aiact:A5-1-c"]}"#,
     r#"{"ai_act_tags":["eu-aiact:A5-1-f"],"exceptions":["eu-aiact:A5-1-f-medical"]}"#,
     r#"{"ai_act_tags":["eu-aiact:A5-NCII"]}"#,
@@ -71,6 +72,7 @@ const DECLARED: &[&str] = &[
     r#"{"output_used_in":["SG"]}"#,
     r#"{"classifications":[{"scheme":"UK-GSC","level":"OFFICIAL","caveats":["SENSITIVE"]}]}"#,
     r#"{"classifications":[{"scheme":"EU-CI","level":"RESTREINT UE/EU RESTRICTED"},{"scheme":"TLP-2.0","level":"TLP:RED"}]}"#,
+    r#"{"classifications":[{"scheme":"EU-CI","level":"SECRET UE/EU SECRET"}]}"#,
     r#"{"classifications":[{"scheme":"NATO","level":"NATO RESTRICTED"}]}"#,
     r#"{"data_categories":["pd:Name"]}"#,
 ];
@@ -132,6 +134,7 @@ const READ_BY: &[(&str, &[&str])] = &[
             "caller.seat",
             "caller.headquarters",
             "caller.principal_place_of_business",
+            "caller.establishments",
             "offer.terms.high_risk",
             "require.output_used_in",
         ],

@@ -74,6 +74,7 @@ pub(super) const OF_OFFERS: &[(&str, &str, &[&str])] = &[
             r#"[{"scheme":"ISO27001","edition":"2022","issued":"2026-11-22","expires":"2026-12-01","scope_services":["other"]},{"scheme":"ISO27001","edition":"2022","issued":"2024-01-01","expires":"2026-11-23"}]"#,
             r#"[{"scheme":"BSI-C5","level":"type-2","period_end":"2026-06-30","scope_sites":["DE"]},{"scheme":"ISO27001","edition":"2013","issued":"2020-01-01","expires":"2027-01-01"}]"#,
             r#"[{"scheme":"BSI-C5","level":"type-2","edition":"2020","period_start":"2027-06-01","period_end":"2027-07-01"}]"#,
+            r#"[{"scheme":"BSI-C5","level":"type-2","edition":"2020","period_end":"2027-07-01"},{"scheme":"ISO27001","expires":"2028-01-01"}]"#,
             r#"[{"scheme":"SOC2"},{"scheme":"ISO27001","edition":"2022","expires":"2031-12-27","scope_sites":["DE","FR"]}]"#,
         ],
     ),
@@ -84,7 +85,7 @@ pub(super) const OF_ORGANISATIONS: &[(&str, &[&str])] = &[
     ("seat", PLACE),
     ("headquarters", PLACE),
     ("principal_place_of_business", PLACE),
-    ("establishments", &["[]", r#"["FR"]"#, r#"["FR","US"]"#, r#"["GB"]"#]),
+    ("establishments", &["[]", r#"["FR"]"#, r#"["FR","US"]"#, r#"["GB"]"#, r#"["SG"]"#, r#"["UK"]"#, r#"["US-PR"]"#]),
     (
         "ownership",
         &[
@@ -94,6 +95,9 @@ pub(super) const OF_ORGANISATIONS: &[(&str, &[&str])] = &[
             r#"{"parties":{"P":{"seat":"DE"},"Q":{"seat":"GB","restricted_party_lists":["SDN"]},"H":{"seat":"DE"}},"stakes":[{"holder":"H","share":{"percent":60}},{"holder":"P","share":{"at_least":25,"below":40}},{"subject":"H","holder":"Q","share":{"percent":50}},{"subject":"H","holder":"P","share":{"percent":50}}]}"#,
             r#"{"parties":{"F":{"kind":"dispersed"},"S":{"kind":"state","seat":"CN"}},"stakes":[{"holder":"F","share":{"percent":100}},{"holder":"S","interest":"golden-share","share":{}}]}"#,
             r#"{"parties":{"P":{}},"stakes":[{"holder":"P","share":{"percent":30}}]}"#,
+            r#"{"parties":{"P":{"seat":"FR"},"Q":{"seat":"US"}},"stakes":[{"holder":"P","share":{"at_least":40,"at_most":60}},{"holder":"Q","share":{"at_least":40,"at_most":60}}]}"#,
+            r#"{"parties":{"P":{"seat":"FR"},"Q":{"headquarters":"DE"}},"stakes":[{"holder":"P","share":{"percent":50}},{"holder":"Q","share":{"at_least":10}}]}"#,
+            r#"{"parties":{"P":{"seat":"CN-HK"}},"stakes":[{"holder":"P","share":{"percent":100}}]}"#,
         ],
     ),
     (
@@ -126,11 +130,22 @@ const PLACES: &[&str] = &[
     r#"["UK"]"#,
     r#"["UA-43"]"#,
     r#"["UA"]"#,
+    r#"["CN-HK","FR-RE"]"#,
     "[]",
 ];
 
-const PLACE: &[&str] =
-    &[r#""FR""#, r#""DE""#, r#""US""#, r#""GB""#, r#""CH""#, r#""SG""#, r#""CN""#, r#""UA-43""#, r#""EL""#];
+const PLACE: &[&str] = &[
+    r#""FR""#,
+    r#""DE""#,
+    r#""US""#,
+    r#""GB""#,
+    r#""CH""#,
+    r#""SG""#,
+    r#""CN""#,
+    r#""UA-43""#,
+    r#""EL""#,
+    r#""US-PR""#,
+];
 
 /// What is stated and no claim.
 pub(super) const PLAIN: &[(&str, &[&str])] = &[
@@ -157,7 +172,12 @@ pub(super) const PLAIN: &[(&str, &[&str])] = &[
     ("offer.terms.allowed_purposes", &["[]", r#"["dpv:CustomerCare"]"#, r#"["no:Such"]"#]),
     (
         "offer.terms.prohibited_purposes",
-        &[r#"["dpv:Counterterrorism"]"#, r#"["dpv:CommunicationForCustomerCare"]"#, r#"["dpv:Purpose"]"#],
+        &[
+            r#"["dpv:Counterterrorism"]"#,
+            r#"["dpv:CommunicationForCustomerCare"]"#,
+            r#"["dpv:Purpose"]"#,
+            r#"["no:Such"]"#,
+        ],
     ),
     ("offer.terms.high_risk", &["null", r#""prohibited""#]),
     ("offer.terms.caller_rules", &["null"]),
@@ -165,7 +185,7 @@ pub(super) const PLAIN: &[(&str, &[&str])] = &[
         "offer.terms.caller_rules.served",
         &[r#""everyone""#, r#"["EU","SG"]"#, r#"["US"]"#, r#"["GDPR-ADEQUATE"]"#, "[]", r#"["NO-SUCH"]"#],
     ),
-    ("offer.terms.caller_rules.served_except", &[r#"["DE-HE","UA-43"]"#, r#"["DE"]"#, r#"["EEA"]"#]),
+    ("offer.terms.caller_rules.served_except", &[r#"["DE-HE","UA-43"]"#, r#"["DE"]"#, r#"["EEA"]"#, r#"["UK"]"#]),
     (
         "offer.terms.caller_rules.check",
         &[r#"{"headquarters":true}"#, r#"{"seat":false}"#, r#"{"access_origin":false}"#],
@@ -180,6 +200,7 @@ pub(super) const PLAIN: &[(&str, &[&str])] = &[
             "{}",
             r#"{"UK-GSC":{"level":"OFFICIAL"}}"#,
             r#"{"DE-VS":{"level":"VS-NfD","caveats":["A"]},"TLP-2.0":{"level":"TLP:GREEN"}}"#,
+            r#"{"DE-VS":{"level":"VS-NfD"},"FR":{"level":"SECRET"}}"#,
             r#"{"UK-GSC":{"level":"NONE"}}"#,
         ],
     ),

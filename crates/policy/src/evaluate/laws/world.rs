@@ -160,6 +160,11 @@ fn read(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
+/// The good world.
+pub(super) fn good() -> World {
+    World(read(GOOD))
+}
+
 fn dice() -> impl Strategy<Value = Dice> {
     (any::<Index>(), any::<Index>(), circumstances(), ownership_rules())
         .prop_map(|(value, other, statements, rules)| Dice { value, other, statements, rules })
@@ -194,7 +199,7 @@ impl Dice {
     }
 }
 
-const RULES: &str = "offer.terms.caller_rules.ownership";
+pub(super) const RULES: &str = "offer.terms.caller_rules.ownership";
 
 /// A change of anything.
 fn anything() -> impl Strategy<Value = Vec<Change>> {
@@ -253,7 +258,7 @@ fn circumstances() -> impl Strategy<Value = Option<Vec<Value>>> {
 }
 
 /// A rule on ownership, with all that it may say.
-fn ownership_rules() -> impl Strategy<Value = Value> {
+pub(super) fn ownership_rules() -> impl Strategy<Value = Value> {
     let target = select(vec![r#""places-not-served""#, r#"["US","CN"]"#, r#"["EU"]"#, r#"{"lists":["SDN"]}"#]);
     let interests = select(vec!["[]", r#"["shareholding"]"#, r#"["voting-rights","golden-share"]"#]);
     let in_force =

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use comity_types::Place;
 use comity_types::time::Phase;
+use comity_types::{Place, PlaceOrBloc};
 
 use super::callers::is_served;
 use crate::caller_rules::{CallerRules, OwnershipRule, OwnershipTarget, OwnershipTest};
@@ -11,7 +11,7 @@ use crate::evaluate::control::{Percent, control_of};
 use crate::evaluate::facet::{Facet, OfUse, Use};
 use crate::evaluate::findings::{Field, Findings};
 use crate::evaluate::stakes::{self, Measure, Taint};
-use crate::evaluate::truth::{Party, Truth};
+use crate::evaluate::truth::{Doubt, Party, Truth};
 use crate::ownership::{Ownership, Party as Owner};
 use crate::tables::blocs::Reach;
 use crate::{Offer, Organisation, ReasonCode, Side};
@@ -62,7 +62,23 @@ fn check_rule(rule: &OwnershipRule, rules: &CallerRules, caller: Party<'_>, find
     match worst.0 {
         Taint::No => {}
         Taint::Yes => findings.reject_by(ReasonCode::CallerOwnershipRestricted, &rule.id, field, &rule.id),
-        Taint::Maybe => findings.reject_by(ReasonCode::CallerOwnershipUndetermined, &rule.id, field, &rule.id),
+        Taint::Maybe => {
+            findings.reject_by(ReasonCode::CallerOwnershipUndetermined, &rule.id, field, &rule.id);
+            explain_target(rule, findings);
+        }
+    }
+}
+
+/// Names what no caller can mend: codes of the rule that no table has.
+fn explain_target(rule: &OwnershipRule, findings: &mut Findings<'_>) {
+    let OwnershipTarget::Places(target) = &rule.target else { return };
+    let tables = findings.tables;
+    let is_known = |one: &&PlaceOrBloc| match one.place() {
+        Some(place) => tables.places.knows(&place),
+        None => tables.blocs.knows(one.as_str()),
+    };
+    for unknown in target.iter().filter(|one| !is_known(one)) {
+        findings.doubt(&"terms.caller_rules.ownership", Doubt::unrecognised(unknown.as_str()));
     }
 }
 

@@ -1,0 +1,99 @@
+//! `comity organisation update`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use comity_policy::{Layers, Organisation, OrganisationFile};
+use comity_proto::membership::UpdateOrganisationRequest;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::list;
+use crate::args::Global;
+use crate::error::CliError;
+use crate::output::{Format, print_json, say};
+use crate::session::Session;
+use crate::{layers, organisation_file};
+
+/// What `--help` says about who may, and what stays.
+pub(super) const AFTER: &str = "\
+What changes is shown before it is done, and counts from the next request on. The trust domain, the certificate \
+authorities, members and suspensions stay as they are. Until organisations sign what is theirs, operators of the \
+federation do this for them: check with the organisation that the file is its own.";
+
+/// A field that an update changes; absent is unknown, or not demanded.
+#[derive(Debug, PartialEq, Serialize)]
+struct Change {
+    field: String,
+    now: Option<Value>,
+    then: Option<Value>,
+}
+
+/// Shows what changes, and changes it unless this is a dry run.
+pub(super) async fn run(path: &Path, dry_run: bool, global: &Global) -> Result<(), CliError> {
+    let file = organisation_file::read(path)?;
+    let domain = file.facts.trust_domain.clone();
+    let session = Session::open(global).await?;
+    let now = list::row(&list::one(&session, &domain).await?)?;
+    let changes = changes(&fields(&now.facts, &now.layers.unwrap_or_default()), &fields(&file.facts, &file.layers));
+    if global.output == Format::Table {
+        let rows = changes.iter().map(|one| vec![one.field.clone(), text(one.now.as_ref()), text(one.then.as_ref())]);
+        global.output.list(&["field", "now", "then"], rows.collect(), &())?;
+    }
+    let epoch = if dry_run || changes.is_empty() { None } else { Some(update(&session, &file).await?) };
+    if global.output == Format::Json {
+        return print_json(&json!({ "trustDomain": domain, "changes": changes, "epoch": epoch }));
+    }
+    match epoch {
+        Some(epoch) => say(&format!("{domain} is updated (epoch {epoch})")),
+        None if dry_run => say("a dry run: nothing is changed"),
+        None => say(&format!("{domain} is as the file says already")),
+    }
+    Ok(())
+}
+
+async fn update(session: &Session, file: &OrganisationFile) -> Result<u64, CliError> {
+    let layers = Some(&file.layers).filter(|layers| !layers.is_empty()).map(Into::into);
+    let request = UpdateOrganisationRequest { organisation: Some((&file.facts).into()), layers };
+    let answer = session.membership().update_organisation(request).await;
+    Ok(answer.map_err(|status| CliError::call("update the organisation", status))?.into_inner().epoch)
+}
+
+/// All that is stated, by the keys of the file.
+fn fields(facts: &Organisation, demanded: &Layers) -> BTreeMap<String, Value> {
+    let facts = match serde_json::to_value(facts) {
+        Ok(Value::Object(fields)) => fields.into_iter().collect(),
+        Ok(_) | Err(_) => Vec::new(),
+    };
+    facts.into_iter().chain(layers::fields(demanded)).collect()
+}
+
+fn changes(now: &BTreeMap<String, Value>, then: &BTreeMap<String, Value>) -> Vec<Change> {
+    let all: BTreeMap<&String, ()> = now.keys().chain(then.keys()).map(|field| (field, ())).collect();
+    let changed = all.into_keys().filter(|field| now.get(*field) != then.get(*field));
+    let change =
+        |field: &String| Change { field: field.clone(), now: now.get(field).cloned(), then: then.get(field).cloned() };
+    changed.map(change).collect()
+}
+
+fn text(value: Option<&Value>) -> String {
+    value.map_or_else(|| "-".to_owned(), layers::text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_new_other_or_gone_is_a_change_and_what_stays_is_none() {
+        let of = |json: Value| json.as_object().unwrap().clone().into_iter().collect::<BTreeMap<_, _>>();
+        let now = of(json!({ "name": "A", "seat": "DE", "require.no_training": true }));
+        let then = of(json!({ "name": "A", "seat": "FR", "apps.a1.require.no_training": true }));
+        let found = changes(&now, &then);
+        let fields: Vec<_> = found.iter().map(|one| one.field.as_str()).collect();
+        assert_eq!(fields, ["apps.a1.require.no_training", "require.no_training", "seat"]);
+        assert_eq!((text(found[0].now.as_ref()), text(found[0].then.as_ref())), ("-".to_owned(), "true".to_owned()));
+        assert_eq!(found[2].then, Some(json!("FR")));
+        assert_eq!(changes(&now, &now), []);
+    }
+}
