@@ -26,7 +26,7 @@ fn kept(generations: &Generations) -> (Vec<u64>, Vec<u64>) {
 fn a_generation_that_is_full_becomes_the_old_one_and_the_old_one_goes() {
     let mut generations = Generations::default();
     let mut remember = |hash, offers| {
-        generations.remember(hash, answer(offers), |_| false);
+        generations.remember(hash, answer(offers), GENERATION_BYTES, |_| false);
         kept(&generations)
     };
     assert_eq!(remember(1, HALF), (vec![1], vec![]));
@@ -37,13 +37,19 @@ fn a_generation_that_is_full_becomes_the_old_one_and_the_old_one_goes() {
 }
 
 #[test]
+fn a_generation_has_room_for_as_many_answers_over_more_offers() {
+    assert_eq!(Memo::over(10_000).most_bytes, GENERATION_BYTES);
+    assert_eq!(Memo::over(1_000_000).most_bytes, 1_000_000 * BYTES_PER_OFFER);
+}
+
+#[test]
 fn an_answer_takes_the_place_of_the_one_before_to_the_same() {
     let mut generations = Generations::default();
-    generations.remember(1, answer(1), |_| true);
-    generations.remember(1, answer(2), |_| true);
+    generations.remember(1, answer(1), GENERATION_BYTES, |_| true);
+    generations.remember(1, answer(2), GENERATION_BYTES, |_| true);
     assert_eq!(generations.young[&1].len(), 1);
     // Another question that happens to have the same hash.
-    generations.remember(1, answer(3), |_| false);
+    generations.remember(1, answer(3), GENERATION_BYTES, |_| false);
     assert_eq!(generations.young[&1].len(), 2);
 }
 
@@ -78,7 +84,7 @@ fn a_key_is_for_the_part_and_the_request_that_it_was_made_of_and_for_no_other() 
         (Request { broker_places: Some(&places), ..request.clone() }, [false, false, false, true]),
     ];
     const PARTS: [PartName; 4] = [PartName::Instant, PartName::Model, PartName::Use, PartName::Demand];
-    let memo = Memo::default();
+    let memo = Memo::over(1);
     for (other, differs) in &requests {
         for (part, differs) in PARTS.into_iter().zip(differs) {
             let key = Key::of(part, &request);

@@ -254,6 +254,8 @@ fn an_answer_is_remembered_by_what_it_was_given_to_and_for_as_long_as_it_stands(
     // An offer ends, and what was said of the day before is said of that day alone.
     assert_eq!(again(&at("2027-01-01")), [false, true, true, true]);
     assert_eq!(same(&index.ask(&at("2027-01-01")), &index.ask(&at("2027-01-01"))), [true; 4]);
+    index.forget_demands();
+    assert_eq!(again(&request), [true, true, true, false]);
     index.forget();
     assert_eq!(again(&request), [false; 4]);
 }

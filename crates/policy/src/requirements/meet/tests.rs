@@ -59,6 +59,7 @@ fn each_requirement_can_be_dropped_by_the_key_of_its_file() {
     let every = DEMANDS.iter().map(|(key, value, _)| read(key, value)).reduce(Requirements::meet).unwrap();
     let keys: Vec<_> = every.without_each().into_iter().map(|(key, _)| key).collect();
     assert_eq!(keys, DEMANDS.iter().map(|(key, ..)| *key).collect::<Vec<_>>());
+    assert_eq!(every.keys(), keys);
 }
 
 #[test]
