@@ -36,11 +36,11 @@ pub(crate) struct CheckArgs {
     /// Who operates the offers: an organisation.toml, or an Organisation as JSON; without it nothing is known of them
     #[arg(long, value_name = "FILE")]
     operator: Option<PathBuf>,
-    /// Who asks: an organisation.toml, whose [require] counts as well, or an Organisation as JSON; without it nothing is
+    /// Who asks: an organisation.toml, whose `require` counts as well, or an Organisation as JSON; without it nothing is
     /// known of them
     #[arg(long, value_name = "FILE")]
     caller: Option<PathBuf>,
-    /// The app that asks, whose [apps.NAME.require] in that file counts as well
+    /// The app that asks, whose `apps.NAME.require` in that file counts as well
     #[arg(long, value_name = "NAME", requires = "caller")]
     app: Option<Name>,
     /// The instant or day of the decision [default: now]

@@ -107,8 +107,7 @@ fn a_file_may_say_whose_word_counts_and_no_other_file_believes_it() {
 #[test]
 fn a_case_is_as_expected_if_its_reasons_are_and_its_end_is() {
     let outcome = |terms: &str, more: &str| {
-        let changes = format!("set = {{ 'offer.terms' = {terms} }}\nunset = ['require.purposes']");
-        let cases = read(&format!("[[case]]\nid = '1'\n{changes}\n{more}")).unwrap();
+        let cases = read(&format!("[[case]]\nid = '1'\nset = {{ 'offer.terms' = {terms} }}\n{more}")).unwrap();
         cases[0].compare(&cases[0].verdict(Tables::builtin().unwrap()).unwrap())
     };
     let open = "{ caller_rules = { served = 'everyone' } }";

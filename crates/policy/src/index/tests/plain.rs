@@ -254,8 +254,9 @@ fn an_answer_is_remembered_by_what_it_was_given_to_and_for_as_long_as_it_stands(
     // An offer ends, and what was said of the day before is said of that day alone.
     assert_eq!(again(&at("2027-01-01")), [false, true, true, true]);
     assert_eq!(same(&index.ask(&at("2027-01-01")), &index.ask(&at("2027-01-01"))), [true; 4]);
+    // What is said of the later day has taken the place of what was said of the first.
     index.forget_demands();
-    assert_eq!(again(&request), [true, true, true, false]);
+    assert_eq!(again(&request), [false, true, true, false]);
     index.forget();
     assert_eq!(again(&request), [false; 4]);
 }
