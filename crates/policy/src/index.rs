@@ -117,6 +117,12 @@ impl Index {
         self.organisations.get(name).map(Arc::as_ref)
     }
 
+    /// What offers are held against.
+    #[must_use]
+    pub fn tables(&self) -> Arc<Tables> {
+        Arc::clone(&self.tables)
+    }
+
     /// How many offers there are.
     #[must_use]
     pub const fn len(&self) -> usize {

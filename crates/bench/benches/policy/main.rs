@@ -16,13 +16,15 @@ use std::sync::Arc;
 
 use comity_bench::{Asked, Federation, asked, tables};
 use comity_policy::index::Answer;
-use comity_policy::{Index, Request, Verdict, evaluate};
+use comity_policy::{Index, Request, Tables, Verdict, evaluate};
 
 use measure::{Machine, Series};
 use peer::Peer;
 
 /// Rounds of each measurement: the median of so many is steady on a shared machine.
 const ROUNDS: usize = 15;
+/// How often an index is made.
+const BUILDS: usize = 5;
 /// Sizes of federations, in offers.
 const SIZES: [usize; 3] = [1_000, 10_000, 100_000];
 /// The size over which the peer is asked: it takes its time.
@@ -52,9 +54,11 @@ struct Subject {
 impl Subject {
     fn of(size: usize) -> Self {
         let federation = Federation::of(size);
-        let members = federation.operators.iter().chain(&federation.callers).cloned();
-        let index = Index::new(members, federation.offers.iter().cloned(), Arc::new(tables().clone()));
-        Self { federation, index }
+        Self { index: indexed(&federation, Arc::new(tables().clone())), federation }
+    }
+
+    fn rebuilt(&self) -> Index {
+        indexed(&self.federation, self.index.tables())
     }
 
     /// Every kind of request by every caller.
@@ -65,10 +69,17 @@ impl Subject {
     }
 }
 
+fn indexed(federation: &Federation, tables: Arc<Tables>) -> Index {
+    let members = federation.operators.iter().chain(&federation.callers).cloned();
+    Index::new(members, federation.offers.iter().cloned(), tables)
+}
+
 fn measure_size(size: usize, asked: &[Asked]) {
-    let mut building = Series::default();
-    building.time(|| black_box(Subject::of(size)));
-    let subject = Subject::of(size);
+    let (subject, mut building) = (Subject::of(size), Series::default());
+    for _ in 0..BUILDS {
+        building.time(|| black_box(subject.rebuilt()));
+    }
+    report(size, "an index, made when an offer or an organisation changes", &[building]);
     let (index, requests) = (&subject.index, subject.requests(asked));
     let forgotten = |request: &Request<'_>| {
         index.forget();

@@ -117,6 +117,22 @@ impl<'t> Findings<'t> {
         interval.phase(self.as_of)
     }
 
+    /// Whether one of `intervals` holds. If none does, a favourable answer ends when the next of them begins.
+    pub(super) fn is_in_force(&mut self, intervals: &[Interval]) -> bool {
+        let (mut now, mut begins) = (false, None);
+        for interval in intervals {
+            match self.phase(interval) {
+                Phase::Within => now = true,
+                Phase::Before => begins = [begins, interval.from].into_iter().flatten().min(),
+                Phase::After => {}
+            }
+        }
+        if !now {
+            self.expires(begins);
+        }
+        now
+    }
+
     /// The value of a claim that has to hold now; without one, the reason why not.
     pub(super) fn value<'c, T: Merge>(
         &mut self,

@@ -2,10 +2,11 @@
 //!
 //! Requests are many and what they demand is little varied: an organisation's rules, a few presets, a handful of
 //! purposes. So a part is held against all offers when it is first seen, and then until an instant comes from which
-//! the answer may be another one. Two generations, each bounded in bytes: what nobody asked for again goes.
+//! the answer may be another one. Two generations, each bounded in bytes: what nobody asked for again goes. What was
+//! asked counts like what was answered, since callers choose how large it is.
 
 use std::collections::{BTreeSet, HashMap};
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use comity_types::{ModelName, Place, TrustDomain};
@@ -18,6 +19,10 @@ use crate::{Capability, Declared, Request, Requirements};
 const GENERATION_BYTES: usize = 16 << 20;
 /// Most bytes of a generation for each offer, where there are more: an answer takes some bytes an offer.
 const BYTES_PER_OFFER: usize = 1 << 10;
+/// Bytes that an answer takes beside what it and its key hold: pointers, buckets, empty fields. Rather too many.
+const ENTRY_BYTES: usize = 2 << 10;
+/// Bytes that a key takes for each byte that it feeds to a hasher, which short texts in trees do. Rather too many.
+const BYTES_PER_HASHED: usize = 4;
 
 /// Answers that were given before.
 #[derive(Debug)]
@@ -40,6 +45,8 @@ struct Generations {
 struct Remembered {
     to: Arc<Key>,
     answer: Arc<PartAnswer>,
+    /// What both take.
+    bytes: usize,
 }
 
 /// A part of a request, kept.
@@ -116,8 +123,11 @@ impl Memo {
         let old = |all: &Generations| all.old.get(&hash)?.iter().find(|one| is(one)).cloned();
         let found = old(&self.generations.read().unwrap_or_else(PoisonError::into_inner));
         // Asked without a lock: whoever asks the same meanwhile asks twice, and nobody waits.
-        let remembered =
-            found.unwrap_or_else(|| Remembered { to: Arc::new(Key::of(part, request)), answer: Arc::new(ask()) });
+        let remembered = found.unwrap_or_else(|| {
+            let answer = Arc::new(ask());
+            let bytes = answer.bytes().saturating_add(key_bytes(part, request));
+            Remembered { to: Arc::new(Key::of(part, request)), answer, bytes }
+        });
         let answer = Arc::clone(&remembered.answer);
         let mut generations = self.generations.write().unwrap_or_else(PoisonError::into_inner);
         generations.remember(hash, remembered, self.most_bytes, |one| one.to.is(part, request));
@@ -134,21 +144,48 @@ impl Memo {
     }
 
     fn hash(&self, part: PartName, request: &Request<'_>) -> u64 {
-        let Request { caller, model, capability, declared, requirements, broker_places, .. } = request;
-        let caller = &caller.trust_domain;
-        match part {
-            PartName::Instant => self.hasher.hash_one(0),
-            PartName::Model => self.hasher.hash_one((1, model)),
-            PartName::Use => self.hasher.hash_one((2, caller, declared)),
-            PartName::Demand => self.hasher.hash_one((3, caller, capability, requirements, broker_places)),
-        }
+        let mut hasher = self.hasher.build_hasher();
+        feed(part, request, &mut hasher);
+        hasher.finish()
+    }
+}
+
+/// Feeds a part of a request to a hasher: all that its key is compared by.
+fn feed(part: PartName, request: &Request<'_>, hasher: &mut impl Hasher) {
+    let Request { caller, model, capability, declared, requirements, broker_places, .. } = request;
+    let caller = &caller.trust_domain;
+    match part {
+        PartName::Instant => 0.hash(hasher),
+        PartName::Model => (1, model).hash(hasher),
+        PartName::Use => (2, caller, declared).hash(hasher),
+        PartName::Demand => (3, caller, capability, requirements, broker_places).hash(hasher),
+    }
+}
+
+/// Bytes that a key takes, and its place in the memory.
+fn key_bytes(part: PartName, request: &Request<'_>) -> usize {
+    let mut fed = Fed(0);
+    feed(part, request, &mut fed);
+    fed.0.saturating_mul(BYTES_PER_HASHED).saturating_add(ENTRY_BYTES)
+}
+
+/// Counts what it is fed.
+struct Fed(usize);
+
+impl Hasher for Fed {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = self.0.saturating_add(bytes.len());
+    }
+
+    fn finish(&self) -> u64 {
+        0
     }
 }
 
 impl Generations {
     /// Keeps an answer, in the place of an older one to the same. A generation that is full becomes the old one.
     fn remember(&mut self, hash: u64, remembered: Remembered, most_bytes: usize, same: impl Fn(&Remembered) -> bool) {
-        let bytes = remembered.answer.bytes();
+        let bytes = remembered.bytes;
         if self.young_bytes.saturating_add(bytes) > most_bytes {
             self.old = std::mem::take(&mut self.young);
             self.young_bytes = 0;

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeSet;
 
-use comity_types::time::Phase;
 use comity_types::{Place, PlaceOrBloc};
 
 use super::{Control, control_of, undetermined};
@@ -78,26 +77,10 @@ fn for_each_regime<'t>(
             findings.doubt(&"no_exposure", Doubt::unrecognised(&freedom.regime));
             continue;
         };
-        if is_in_force(regime, findings) && !is_shielded(freedom, runtime, findings) {
+        if findings.is_in_force(&regime.in_force) && !is_shielded(freedom, runtime, findings) {
             check(regime, findings);
         }
     }
-}
-
-fn is_in_force(regime: &Regime, findings: &mut Findings<'_>) -> bool {
-    let (mut now, mut begins) = (false, None);
-    for interval in &regime.in_force {
-        match findings.phase(interval) {
-            Phase::Within => now = true,
-            Phase::Before => begins = [begins, interval.from].into_iter().flatten().min(),
-            Phase::After => {}
-        }
-    }
-    if !now {
-        // A yes today ends when the law begins.
-        findings.expires(begins);
-    }
-    now
 }
 
 /// True if hardware attests, and its verifier affirms, a runtime that the caller trusts to keep everybody out.

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use comity_types::time::Phase;
 use comity_types::{Place, PlaceOrBloc};
 
 use super::callers::is_served;
@@ -42,7 +41,7 @@ impl Facet for CallerOwnership {
 }
 
 fn check_rule(rule: &OwnershipRule, rules: &CallerRules, caller: Party<'_>, findings: &mut Findings<'_>) {
-    if !is_in_force(rule, findings) {
+    if !rule.in_force.is_empty() && !findings.is_in_force(&rule.in_force) {
         return;
     }
     let tests: &[_] = match rule.test {
@@ -80,24 +79,6 @@ fn explain_target(rule: &OwnershipRule, findings: &mut Findings<'_>) {
     for unknown in target.iter().filter(|one| !is_known(one)) {
         findings.doubt(&"terms.caller_rules.ownership", Doubt::unrecognised(unknown.as_str()));
     }
-}
-
-fn is_in_force(rule: &OwnershipRule, findings: &mut Findings<'_>) -> bool {
-    if rule.in_force.is_empty() {
-        return true;
-    }
-    let (mut now, mut begins) = (false, None);
-    for interval in &rule.in_force {
-        match findings.phase(interval) {
-            Phase::Within => now = true,
-            Phase::Before => begins = [begins, interval.from].into_iter().flatten().min(),
-            Phase::After => {}
-        }
-    }
-    if !now {
-        findings.expires(begins);
-    }
-    now
 }
 
 /// Held against the shares of those whom the rule taints.

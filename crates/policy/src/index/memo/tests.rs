@@ -6,10 +6,8 @@ use crate::index::bits::Bits;
 const HALF: usize = GENERATION_BYTES / 2 * 8;
 
 fn answer(offers: usize) -> Remembered {
-    Remembered {
-        to: Arc::new(Key::Instant),
-        answer: Arc::new(PartAnswer::of_nothing("2026-11-22".parse().unwrap(), Bits::none(offers))),
-    }
+    let answer = Arc::new(PartAnswer::of_nothing("2026-11-22".parse().unwrap(), Bits::none(offers)));
+    Remembered { to: Arc::new(Key::Instant), bytes: answer.bytes(), answer }
 }
 
 /// The answers that are in the young generation and in the old one, by their hashes.
@@ -96,4 +94,30 @@ fn a_key_is_for_the_part_and_the_request_that_it_was_made_of_and_for_no_other() 
             }
         }
     }
+}
+
+#[test]
+fn no_caller_fills_the_memory_with_demands_however_large_and_many_and_few_the_offers() {
+    let caller: Organisation = toml::from_str("trust_domain = 'ca.example'\nname = 'CA'").unwrap();
+    let (memo, nothing, text) = (Memo::over(0), Declared::default(), "x".repeat(250));
+    let mut texts = 0;
+    for demand in 0..2_000 {
+        let forbidden_sub_processors = (0..200).map(|entry| format!("{demand}-{entry}-{text}")).collect();
+        let requirements = Requirements { forbidden_sub_processors, ..Requirements::default() };
+        texts = requirements.forbidden_sub_processors.iter().map(String::len).sum::<usize>();
+        let request = Request {
+            caller: &caller,
+            model: None,
+            capability: Capability::Chat,
+            declared: &nothing,
+            requirements: &requirements,
+            broker_places: None,
+            as_of: "2026-11-22".parse().unwrap(),
+        };
+        let nobody = || PartAnswer::of_nothing("2026-11-22".parse().unwrap(), Bits::none(0));
+        memo.get(PartName::Demand, &request, nobody);
+    }
+    let generations = memo.generations.read().unwrap();
+    let kept: usize = generations.young.values().chain(generations.old.values()).map(Vec::len).sum();
+    assert!(kept > 0 && kept * texts <= 2 * GENERATION_BYTES, "{kept} demands of {texts} bytes are kept");
 }
