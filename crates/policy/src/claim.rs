@@ -173,6 +173,15 @@ impl<T> Claim<T> {
         Ok(Self(statements))
     }
 
+    /// The value, where one party states it for all time.
+    pub(crate) fn timeless(&self) -> Option<&T> {
+        let for_all_time = |one: &&Statement<T>| one.life() == Interval::default() && one.revoked_at.is_none();
+        match self.0.as_slice() {
+            [one] => Some(one).filter(for_all_time).map(|one| &one.value),
+            _ => None,
+        }
+    }
+
     /// Every statement, live or not.
     #[must_use]
     pub fn statements(&self) -> &[Statement<T>] {

@@ -14,6 +14,7 @@
 //! | `stakes` | the arithmetic of ownership that several of them use |
 //! | `facet` | the list of all questions, and what each of them reads |
 //! | `findings`, `truth` | what was found so far, and how a question about facts is answered |
+//! | `membership` | whether places are in sets, for whom, and until when |
 
 mod assurance;
 mod commercial;
@@ -24,6 +25,7 @@ pub(crate) mod findings;
 #[cfg(test)]
 pub(crate) mod laws;
 mod licence;
+pub(crate) mod membership;
 mod node;
 mod operational;
 mod places;
@@ -34,7 +36,7 @@ mod truth;
 use comity_types::Timestamp;
 
 pub(crate) use assurance::levels::PATHS as ASSURANCE_PATHS;
-use facet::{AnyFacet, FACETS};
+use facet::{AnyFacet, FACETS, Which};
 use findings::Findings;
 
 use crate::{Offer, Organisation, Reason, Request, Side, Tables};
@@ -98,7 +100,7 @@ fn ask<'f>(
 ) -> Verdict {
     let mut findings = Findings::in_words(tables, request.as_of);
     for facet in facets.filter(|facet| facet.is_asked(request)) {
-        facet.check(offer, operator, request, &mut findings);
+        facet.check((offer, operator), Which::All, request, &mut findings);
     }
     findings.verdict()
 }

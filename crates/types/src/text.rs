@@ -31,7 +31,7 @@ macro_rules! checked_text {
 
 /// `Display`, `Debug` and serde for a type with `FromStr` and `as_str`.
 macro_rules! text_traits {
-    ($name:ident, $expected:literal) => {
+    ($name:ident, $expected:expr) => {
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.pad(self.as_str())

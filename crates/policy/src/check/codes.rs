@@ -120,7 +120,7 @@ impl Codes<'_> {
     fn places_and_blocs(&mut self, path: &str, all: &BTreeSet<PlaceOrBloc>) {
         for one in all {
             match one.place() {
-                Some(place) => self.places(path, [&place]),
+                Some(place) => self.places(path, [place]),
                 None if self.tables.blocs.knows(one.as_str()) => {}
                 None => {
                     self.add(path, format!("no bloc {:?} is known: correct it, as in DE, US-CA or EU", one.as_str()));

@@ -30,13 +30,13 @@ impl Facet for Ratings {
     type Facts<'a> = Rated<'a>;
     type Part = OfDemand;
 
-    fn facts<'a>(offer: &'a Offer, _: &'a Organisation) -> Self::Facts<'a> {
-        Rated {
+    fn facts<'a>(offer: &'a Offer, _: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
+        [Rated {
             seal: offer.seal.as_ref(),
             cada_level: offer.cada_level.as_ref(),
             gaiax_label: offer.gaiax_label.as_ref(),
             safety_grade: offer.safety_grade.as_ref(),
-        }
+        }]
     }
 
     fn is_asked(asked: &Demand<'_>) -> bool {

@@ -18,8 +18,8 @@ impl Facet for AllowedLicence {
     type Facts<'a> = Option<&'a Claim<String>>;
     type Part = OfDemand;
 
-    fn facts<'a>(offer: &'a Offer, _: &'a Organisation) -> Self::Facts<'a> {
-        offer.licence.as_ref()
+    fn facts<'a>(offer: &'a Offer, _: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
+        [offer.licence.as_ref()]
     }
 
     fn is_asked(asked: &Demand<'_>) -> bool {
@@ -53,14 +53,14 @@ impl Facet for Contract {
     type Facts<'a> = Contracted<'a>;
     type Part = OfDemand;
 
-    fn facts<'a>(offer: &'a Offer, _: &'a Organisation) -> Self::Facts<'a> {
+    fn facts<'a>(offer: &'a Offer, _: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
         let terms = offer.terms.as_ref();
-        Contracted {
+        [Contracted {
             governing_law: terms.and_then(|terms| terms.governing_law.as_ref()),
             liability_cap: terms.and_then(|terms| terms.liability_cap.as_ref()),
             support: terms.and_then(|terms| terms.support),
             availability_bp: terms.and_then(|terms| terms.availability_bp),
-        }
+        }]
     }
 
     fn is_asked(asked: &Demand<'_>) -> bool {
@@ -144,8 +144,8 @@ impl Facet for MaxPrice {
     type Facts<'a> = Option<&'a Price>;
     type Part = OfDemand;
 
-    fn facts<'a>(offer: &'a Offer, _: &'a Organisation) -> Self::Facts<'a> {
-        offer.price.as_ref()
+    fn facts<'a>(offer: &'a Offer, _: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
+        [offer.price.as_ref()]
     }
 
     fn is_asked(asked: &Demand<'_>) -> bool {

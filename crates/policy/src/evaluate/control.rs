@@ -9,55 +9,112 @@ use std::collections::BTreeSet;
 use comity_types::{Place, PlaceOrBloc};
 
 pub(super) use self::exposure::{OperatorExposure, SubProcessorExposure};
-use super::facet::{Demand, Facet, OfDemand, Whole};
+use super::facet::{Demand, Facet, OfDemand};
 use super::findings::{Field, Findings};
 use super::stakes::{self, Measure, Taint};
-use super::truth::{Doubt, Party, PartyPath, Truth};
+use super::truth::{Doubt, Participant, Party, PartyPath, Truth};
 use crate::caller_rules::Comparison;
 use crate::ownership::{Ownership, Party as Owner};
 use crate::requirements::ForeignOwnership;
 use crate::tables::blocs::Reach;
-use crate::{Controller, Offer, Organisation, ReasonCode, Requirements, Side};
+use crate::{Claim, Controller, Offer, Organisation, ReasonCode, Requirements, Side};
 
-/// Who operates the node, and who controls the operator.
-pub(super) struct Operator;
+/// Where the operator has its seat.
+pub(super) struct OperatorSeat;
 
-impl Facet for Operator {
+impl Facet for OperatorSeat {
     const SIDE: Side = Side::Caller;
-    type Facts<'a> = Whole<'a>;
+    type Facts<'a> = (Option<&'a Claim<Place>>, Participant<'a>);
     type Part = OfDemand;
 
-    fn facts<'a>(_: &'a Offer, operator: &'a Organisation) -> Self::Facts<'a> {
-        Whole(operator)
+    fn facts<'a>(_: &'a Offer, operator: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
+        [(operator.seat.as_ref(), Participant::operator(operator))]
     }
 
     fn is_asked(asked: &Demand<'_>) -> bool {
-        let demanded = asked.requirements;
-        !demanded.allowed_operator_seats.is_unrestricted()
-            || asks_for_controllers(demanded)
-            || !demanded.foreign_ownership.is_empty()
+        !asked.requirements.allowed_operator_seats.is_unrestricted()
     }
 
-    fn check(facts: &Self::Facts<'_>, asked: &Demand<'_>, findings: &mut Findings<'_>) {
-        let (operator, demanded) = (Party::operator(facts.0), asked.requirements);
-        if !demanded.allowed_operator_seats.is_unrestricted() {
-            let path = operator.path("seat");
-            if let Some(seat) = findings.value(&path, operator.organisation.seat.as_ref()) {
-                let (code, lists) = (ReasonCode::OperatorSeatNotAllowed, &demanded.allowed_operator_seats);
-                findings.allowed(code, &path, &seat, lists, Some(operator.participant()));
-            }
-        }
-        if asks_for_controllers(demanded) {
-            check_controllers(operator, demanded, findings);
-        }
-        for rule in &demanded.foreign_ownership {
-            check_foreign_ownership(rule, operator, findings);
+    fn check((seat, operator): &Self::Facts<'_>, asked: &Demand<'_>, findings: &mut Findings<'_>) {
+        let path = operator.path("seat");
+        if let Some(seat) = findings.value(&path, *seat) {
+            let (code, lists) = (ReasonCode::OperatorSeatNotAllowed, &asked.requirements.allowed_operator_seats);
+            findings.allowed(code, &path, &seat, lists, Some(*operator));
         }
     }
 }
 
-fn asks_for_controllers(demanded: &Requirements) -> bool {
-    !demanded.allowed_controller_seats.is_unrestricted() || !demanded.forbidden_controller_seats.is_empty()
+/// Who controls the operator.
+pub(super) struct Controllers;
+
+/// What is stated of that, and where the operator has its seat, whose law holds if nobody controls it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Ruled<'a> {
+    control: Owned<'a>,
+    seat: Option<&'a Claim<Place>>,
+    operator: Participant<'a>,
+}
+
+impl Facet for Controllers {
+    const SIDE: Side = Side::Caller;
+    type Facts<'a> = Ruled<'a>;
+    type Part = OfDemand;
+
+    fn facts<'a>(_: &'a Offer, operator: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
+        let (seat, control) = (operator.seat.as_ref(), Owned::of(Party::operator(operator)));
+        [Ruled { control, seat, operator: Participant::operator(operator) }]
+    }
+
+    fn is_asked(asked: &Demand<'_>) -> bool {
+        let demanded = asked.requirements;
+        !demanded.allowed_controller_seats.is_unrestricted() || !demanded.forbidden_controller_seats.is_empty()
+    }
+
+    fn check(facts: &Self::Facts<'_>, asked: &Demand<'_>, findings: &mut Findings<'_>) {
+        check_controllers(facts, asked.requirements, findings);
+    }
+}
+
+/// Who owns the operator.
+pub(super) struct ForeignOwners;
+
+impl Facet for ForeignOwners {
+    const SIDE: Side = Side::Caller;
+    type Facts<'a> = Owned<'a>;
+    type Part = OfDemand;
+
+    fn facts<'a>(_: &'a Offer, operator: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
+        [Owned::of(Party::operator(operator))]
+    }
+
+    fn is_asked(asked: &Demand<'_>) -> bool {
+        !asked.requirements.foreign_ownership.is_empty()
+    }
+
+    fn check(facts: &Self::Facts<'_>, asked: &Demand<'_>, findings: &mut Findings<'_>) {
+        for rule in &asked.requirements.foreign_ownership {
+            check_foreign_ownership(rule, facts, findings);
+        }
+    }
+}
+
+/// What is stated of who owns and controls an organisation.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Owned<'a> {
+    role: &'a str,
+    declared: Option<&'a Claim<BTreeSet<Controller>>>,
+    ownership: Option<&'a Claim<Ownership>>,
+}
+
+impl<'a> Owned<'a> {
+    pub(super) fn of(party: Party<'a>) -> Self {
+        let Organisation { ultimate_controllers, ownership, .. } = party.organisation;
+        Self { role: party.role, declared: ultimate_controllers.as_ref(), ownership: ownership.as_ref() }
+    }
+
+    const fn path(&self, field: &'a str) -> PartyPath<'a> {
+        PartyPath { role: self.role, field }
+    }
 }
 
 /// Where those are seated who control an organisation: by more than half of it, or by decisive influence.
@@ -84,24 +141,23 @@ pub(super) struct Seat {
 const DECLARED: &str = "ultimate_controllers";
 const OWNERSHIP: &str = "ownership";
 
-/// Who controls `party`, by what it declares and by what its ownership says.
-pub(super) fn control_of(party: Party<'_>, code: ReasonCode, findings: &mut Findings<'_>) -> Control {
-    let organisation = party.organisation;
+/// Who controls an organisation, by what it declares and by what its ownership says.
+pub(super) fn control_of(stated: &Owned<'_>, code: ReasonCode, findings: &mut Findings<'_>) -> Control {
     let mut control = Control { certain: BTreeSet::new(), possible: BTreeSet::new(), open: Vec::new() };
-    let declared_path = party.path(DECLARED);
-    if organisation.ultimate_controllers.is_none() && organisation.ownership.is_none() {
+    let declared_path = stated.path(DECLARED);
+    if stated.declared.is_none() && stated.ownership.is_none() {
         control.open.push((DECLARED, Doubt::missing(declared_path)));
         return control;
     }
-    if let Some(claim) = &organisation.ultimate_controllers {
+    if let Some(claim) = stated.declared {
         let seat = |one: &Controller| Seat { place: one.seat.clone(), name: one.name.clone(), field: DECLARED };
         match findings.look(&declared_path, Some(claim)) {
             Ok(all) => control.certain.extend(all.iter().map(seat)),
             Err(doubt) => control.open.push((DECLARED, doubt)),
         }
     }
-    if let Some(claim) = &organisation.ownership {
-        let path = party.path(OWNERSHIP);
+    if let Some(claim) = stated.ownership {
+        let path = stated.path(OWNERSHIP);
         match findings.look(&path, Some(claim)) {
             Ok(ownership) => control.add_owners(&ownership, &path, code),
             Err(doubt) => control.open.push((OWNERSHIP, doubt)),
@@ -144,8 +200,9 @@ pub(super) fn undetermined(code: ReasonCode) -> Doubt {
     Doubt { code, subject: String::new(), expected, actual }
 }
 
-fn check_controllers(operator: Party<'_>, demanded: &Requirements, findings: &mut Findings<'_>) {
-    let control = control_of(operator, ReasonCode::OwnershipUndetermined, findings);
+fn check_controllers(facts: &Ruled<'_>, demanded: &Requirements, findings: &mut Findings<'_>) {
+    let operator = facts.operator;
+    let control = control_of(&facts.control, ReasonCode::OwnershipUndetermined, findings);
     let is_settled = control.open.is_empty();
     for seat in &control.certain {
         check_seat(&seat.place, &operator.path(seat.field), operator, demanded, findings);
@@ -157,7 +214,7 @@ fn check_controllers(operator: Party<'_>, demanded: &Requirements, findings: &mu
     // Nobody controls it, so that it is ruled from its own seat; or perhaps nobody does.
     if control.certain.is_empty() && is_settled {
         let path = operator.path("seat");
-        match findings.value(&path, operator.organisation.seat.as_ref()) {
+        match findings.value(&path, facts.seat) {
             Some(seat) if possible.is_empty() => check_seat(&seat, &path, operator, demanded, findings),
             seat => possible.extend(seat.map(Cow::into_owned)),
         }
@@ -174,19 +231,19 @@ fn check_controllers(operator: Party<'_>, demanded: &Requirements, findings: &mu
 fn check_seat(
     seat: &Place,
     path: &PartyPath<'_>,
-    operator: Party<'_>,
+    operator: Participant<'_>,
     demanded: &Requirements,
     findings: &mut Findings<'_>,
 ) {
     let code = ReasonCode::ControllerNotAllowed;
-    findings.allowed(code, path, seat, &demanded.allowed_controller_seats, Some(operator.participant()));
-    findings.forbidden(code, path, seat, &demanded.forbidden_controller_seats, Some(operator.participant()));
+    findings.allowed(code, path, seat, &demanded.allowed_controller_seats, Some(operator));
+    findings.forbidden(code, path, seat, &demanded.forbidden_controller_seats, Some(operator));
 }
 
 /// No holder from elsewhere may have too much, alone or together (SecNumCloud 3.2, 19.6).
-fn check_foreign_ownership(rule: &ForeignOwnership, operator: Party<'_>, findings: &mut Findings<'_>) {
-    let path = operator.path("ownership");
-    let Some(ownership) = findings.value(&path, operator.organisation.ownership.as_ref()) else { return };
+fn check_foreign_ownership(rule: &ForeignOwnership, operator: &Owned<'_>, findings: &mut Findings<'_>) {
+    let path = operator.path(OWNERSHIP);
+    let Some(ownership) = findings.value(&path, operator.ownership) else { return };
     let (foreign, doubts) = taints(&ownership, &rule.home, findings);
     let limits = [("individual", rule.individual_bp, false), ("aggregate", rule.aggregate_bp, true)];
     for (which, threshold_bp, aggregate) in limits {

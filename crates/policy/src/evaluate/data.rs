@@ -25,13 +25,13 @@ impl Facet for Handling {
     type Facts<'a> = Handled<'a>;
     type Part = OfDemand;
 
-    fn facts<'a>(offer: &'a Offer, _: &'a Organisation) -> Self::Facts<'a> {
+    fn facts<'a>(offer: &'a Offer, _: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
         let terms = offer.terms.as_ref();
-        Handled {
+        [Handled {
             retention: terms.and_then(|terms| terms.retention.as_ref()),
             human_review: terms.and_then(|terms| terms.human_review.as_ref()),
             content_logging: terms.and_then(|terms| terms.content_logging.as_ref()),
-        }
+        }]
     }
 
     fn is_asked(asked: &Demand<'_>) -> bool {
@@ -75,32 +75,56 @@ fn check_retention(retention: &Retention, limit: &RetentionLimit, findings: &mut
     }
 }
 
-/// Whether what the caller sends is trained on.
+/// Whether what the caller sends is trained on, where the caller told no operator anything.
 pub(super) struct Training;
 
 impl Facet for Training {
     const SIDE: Side = Side::Caller;
-    type Facts<'a> = (Option<&'a Claim<TrainingUse>>, &'a TrustDomain);
+    type Facts<'a> = Option<&'a Claim<TrainingUse>>;
     type Part = OfDemand;
 
-    fn facts<'a>(offer: &'a Offer, operator: &'a Organisation) -> Self::Facts<'a> {
-        (offer.terms.as_ref().and_then(|terms| terms.training_use.as_ref()), &operator.trust_domain)
+    fn facts<'a>(offer: &'a Offer, _: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
+        [training_use(offer)]
     }
 
     fn is_asked(asked: &Demand<'_>) -> bool {
-        asked.requirements.no_training
+        asked.requirements.no_training && asked.caller.training_choices.is_empty()
     }
 
-    fn check((claim, operator): &Self::Facts<'_>, asked: &Demand<'_>, findings: &mut Findings<'_>) {
-        if let Some(found) = findings.value(&"training_use", *claim) {
-            check_training(*found, asked.caller.training_choices.get(*operator).copied(), findings);
-        }
+    fn check(claim: &Self::Facts<'_>, _: &Demand<'_>, findings: &mut Findings<'_>) {
+        check_training(*claim, None, findings);
     }
 }
 
+/// Whether what the caller sends is trained on, by what it told the operator.
+pub(super) struct TrainingByChoice;
+
+impl Facet for TrainingByChoice {
+    const SIDE: Side = Side::Caller;
+    type Facts<'a> = (Option<&'a Claim<TrainingUse>>, &'a TrustDomain);
+    type Part = OfDemand;
+
+    fn facts<'a>(offer: &'a Offer, operator: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
+        [(training_use(offer), &operator.trust_domain)]
+    }
+
+    fn is_asked(asked: &Demand<'_>) -> bool {
+        asked.requirements.no_training && !asked.caller.training_choices.is_empty()
+    }
+
+    fn check((claim, operator): &Self::Facts<'_>, asked: &Demand<'_>, findings: &mut Findings<'_>) {
+        check_training(*claim, asked.caller.training_choices.get(*operator).copied(), findings);
+    }
+}
+
+fn training_use(offer: &Offer) -> Option<&Claim<TrainingUse>> {
+    offer.terms.as_ref().and_then(|terms| terms.training_use.as_ref())
+}
+
 /// Both choices are the caller's, and count only where they are on record for this operator.
-fn check_training(found: TrainingUse, choice: Option<TrainingChoice>, findings: &mut Findings<'_>) {
-    let actual = match (found, choice) {
+fn check_training(claim: Option<&Claim<TrainingUse>>, choice: Option<TrainingChoice>, findings: &mut Findings<'_>) {
+    let Some(found) = findings.value(&"training_use", claim) else { return };
+    let actual = match (*found, choice) {
         (TrainingUse::Never, _)
         | (TrainingUse::OptIn, None | Some(TrainingChoice::OptedOut))
         | (TrainingUse::OptOut, Some(TrainingChoice::OptedOut)) => return,

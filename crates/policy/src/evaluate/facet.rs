@@ -2,36 +2,38 @@
 //!
 //! [`evaluate`](super::evaluate) asks them one after the other. The index asks each of them once for all offers with
 //! the same facts, which is what makes it fast: a facet cannot read what its [`Facts`](Facet::Facts) leave out, so
-//! that offers which the index takes for the same are the same.
+//! that offers which the index takes for the same are the same. What a facet reads comes in pieces where each is judged
+//! for itself, as the places of a list are: offers have many lists, and these have few places.
 //!
 //! Adding a facet: 1 a type beside the check, with its [`Facet`]; 2 a row in [`FACETS`]; 3 what it reads in the
 //! generators of `laws/`.
 
-use std::collections::BTreeSet;
-use std::hash::{DefaultHasher, Hash};
+use std::collections::{BTreeSet, HashMap};
+use std::hash::Hash;
 
 use comity_types::{ModelName, Place};
 
 use super::findings::Findings;
 use super::{assurance, commercial, control, data, licence, node, operational, places, statute};
-use crate::{Capability, Declared, Offer, Organisation, Request, Requirements, Side};
+use crate::{Capability, Claim, Declared, Offer, Organisation, Request, Requirements, Side};
 
 /// A question that reads few facts.
 pub(super) trait Facet {
     /// On whose behalf it is asked.
     const SIDE: Side;
-    /// What it reads of an offer and its operator.
+    /// A piece of what it reads of an offer and its operator.
     type Facts<'a>: Copy + Eq + Hash;
     /// What it reads of a request.
     type Part: Part;
 
-    /// What it reads of this offer and its operator.
-    fn facts<'a>(offer: &'a Offer, operator: &'a Organisation) -> Self::Facts<'a>;
+    /// The pieces that it reads of this offer and its operator: what speaks against the offer is what speaks against
+    /// one of them. An offer without any passes.
+    fn facts<'a>(offer: &'a Offer, operator: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>>;
 
     /// Whether the request asks at all. If not, every offer passes, whatever its facts.
     fn is_asked(asked: &<Self::Part as Part>::Of<'_>) -> bool;
 
-    /// Gives every reason that speaks against the facts.
+    /// Gives every reason that speaks against a piece.
     fn check(facts: &Self::Facts<'_>, asked: &<Self::Part as Part>::Of<'_>, findings: &mut Findings<'_>);
 }
 
@@ -126,10 +128,29 @@ impl Part for OfDemand {
 pub(crate) struct AnyFacet {
     pub(crate) part: PartName,
     pub(super) side: Side,
-    hash: fn(&Offer, &Organisation, &mut DefaultHasher),
-    same: fn((&Offer, &Organisation), (&Offer, &Organisation)) -> bool,
+    sort: for<'a> fn(&mut dyn Iterator<Item = Subject<'a>>) -> Sorted,
     is_asked: fn(&Request<'_>) -> bool,
-    check: fn(&Offer, &Organisation, &Request<'_>, &mut Findings<'_>),
+    check: fn(Subject<'_>, Which, &Request<'_>, &mut Findings<'_>),
+}
+
+/// An offer, and who operates it.
+pub(crate) type Subject<'a> = (&'a Offer, &'a Organisation);
+
+/// Which pieces of what a facet reads.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Which {
+    /// Every one.
+    All,
+    /// One, by its place among those of the offer.
+    One(usize),
+}
+
+/// Offers, sorted by what a facet reads of them.
+pub(crate) struct Sorted {
+    /// Of each offer, in their order, the numbers of its pieces.
+    pub(crate) pieces: Vec<Vec<usize>>,
+    /// Of each piece the first offer that has it, and its place among those of that offer.
+    pub(crate) first: Vec<(usize, usize)>,
 }
 
 impl AnyFacet {
@@ -137,24 +158,24 @@ impl AnyFacet {
         Self {
             part: F::Part::NAME,
             side: F::SIDE,
-            hash: |offer, operator, hasher| F::facts(offer, operator).hash(hasher),
-            same: |one, other| F::facts(one.0, one.1) == F::facts(other.0, other.1),
+            sort: sort::<F>,
             is_asked: |request| F::is_asked(&F::Part::of(request)),
-            check: |offer, operator, request, findings| {
+            check: |(offer, operator), which, request, findings| {
                 findings.speak_for(F::SIDE);
-                F::check(&F::facts(offer, operator), &F::Part::of(request), findings);
+                let (skip, take) = match which {
+                    Which::All => (0, usize::MAX),
+                    Which::One(place) => (place, 1),
+                };
+                for facts in F::facts(offer, operator).into_iter().skip(skip).take(take) {
+                    F::check(&facts, &F::Part::of(request), findings);
+                }
             },
         }
     }
 
-    /// Feeds what it reads of an offer to a hasher.
-    pub(crate) fn hash(&self, offer: &Offer, operator: &Organisation, hasher: &mut DefaultHasher) {
-        (self.hash)(offer, operator, hasher);
-    }
-
-    /// Whether two offers are the same to it.
-    pub(crate) fn same(&self, one: (&Offer, &Organisation), other: (&Offer, &Organisation)) -> bool {
-        (self.same)(one, other)
+    /// Sorts offers by what it reads of them.
+    pub(crate) fn sort<'a>(&self, mut offers: impl Iterator<Item = Subject<'a>>) -> Sorted {
+        (self.sort)(&mut offers)
     }
 
     /// Whether the request asks it at all.
@@ -162,20 +183,30 @@ impl AnyFacet {
         (self.is_asked)(request)
     }
 
-    /// Gives every reason that it has against the offer.
-    pub(crate) fn check(
-        &self,
-        offer: &Offer,
-        operator: &Organisation,
-        request: &Request<'_>,
-        findings: &mut Findings<'_>,
-    ) {
-        (self.check)(offer, operator, request, findings);
+    /// Gives every reason that it has against the offer, or against a piece of it.
+    pub(crate) fn check(&self, subject: Subject<'_>, which: Which, request: &Request<'_>, findings: &mut Findings<'_>) {
+        (self.check)(subject, which, request, findings);
     }
 }
 
+fn sort<'a, F: Facet>(offers: &mut dyn Iterator<Item = Subject<'a>>) -> Sorted {
+    let (mut numbers, mut sorted) = (HashMap::new(), Sorted { pieces: Vec::new(), first: Vec::new() });
+    for (offer, (facts, operator)) in offers.enumerate() {
+        let mut own = Vec::new();
+        for (place, piece) in F::facts(facts, operator).into_iter().enumerate() {
+            let number = *numbers.entry(piece).or_insert_with(|| {
+                sorted.first.push((offer, place));
+                sorted.first.len().saturating_sub(1)
+            });
+            own.push(number);
+        }
+        sorted.pieces.push(own);
+    }
+    sorted
+}
+
 /// Every facet. Their order decides nothing: reasons are sorted.
-pub(crate) static FACETS: [AnyFacet; 27] = [
+pub(crate) static FACETS: [AnyFacet; 30] = [
     AnyFacet::of::<operational::InForce>(),
     AnyFacet::of::<operational::Model>(),
     AnyFacet::of::<operational::Capabilities>(),
@@ -192,11 +223,14 @@ pub(crate) static FACETS: [AnyFacet; 27] = [
     AnyFacet::of::<places::SubProcessors>(),
     AnyFacet::of::<places::BrokerPath>(),
     AnyFacet::of::<places::Transfer>(),
-    AnyFacet::of::<control::Operator>(),
+    AnyFacet::of::<control::OperatorSeat>(),
+    AnyFacet::of::<control::Controllers>(),
+    AnyFacet::of::<control::ForeignOwners>(),
     AnyFacet::of::<control::OperatorExposure>(),
     AnyFacet::of::<control::SubProcessorExposure>(),
     AnyFacet::of::<data::Handling>(),
     AnyFacet::of::<data::Training>(),
+    AnyFacet::of::<data::TrainingByChoice>(),
     AnyFacet::of::<assurance::Certificates>(),
     AnyFacet::of::<assurance::Ratings>(),
     AnyFacet::of::<assurance::Levels>(),
@@ -205,20 +239,26 @@ pub(crate) static FACETS: [AnyFacet; 27] = [
     AnyFacet::of::<commercial::MaxPrice>(),
 ];
 
-/// Facts that are the whole of an organisation: the same if it is the same record.
-#[derive(Clone, Copy)]
-pub(super) struct Whole<'a>(pub(super) &'a Organisation);
+/// A piece of a claim of several things.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(super) enum Among<'a, T> {
+    /// One of them: the claim says so for all time, so that each is judged for itself.
+    One(&'a T),
+    /// The claim, where it is missing, says that there are none, or says other things at other times.
+    Whole(Option<&'a Claim<BTreeSet<T>>>),
+}
 
-impl PartialEq for Whole<'_> {
-    fn eq(&self, other: &Self) -> bool {
-        std::ptr::eq(self.0, other.0)
+impl<T> Clone for Among<'_, T> {
+    fn clone(&self) -> Self {
+        *self
     }
 }
 
-impl Eq for Whole<'_> {}
+impl<T> Copy for Among<'_, T> {}
 
-impl Hash for Whole<'_> {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.0.trust_domain.hash(state);
-    }
+/// The pieces of a claim of several things.
+pub(super) fn each_of<T>(claim: Option<&Claim<BTreeSet<T>>>) -> impl Iterator<Item = Among<'_, T>> {
+    let all = claim.and_then(Claim::timeless).filter(|all| !all.is_empty());
+    let whole = all.is_none().then_some(Among::Whole(claim));
+    all.into_iter().flatten().map(Among::One).chain(whole)
 }

@@ -5,20 +5,21 @@ use std::collections::BTreeSet;
 use std::fmt::{self, Display};
 
 use comity_types::time::Phase;
-use comity_types::{Interval, Place, PlaceOrBloc, Timestamp};
+use comity_types::{Interval, Timestamp};
 
 use super::Verdict;
-use super::truth::{Doubt, Participant, Truth};
+use super::membership::Known;
+use super::truth::Doubt;
 use crate::claim::{Fault, Merge};
 use crate::reason::ReasonCodes;
-use crate::requirements::AllowLists;
-use crate::tables::blocs::{Membership, Reach, Scope};
 use crate::{Claim, Reason, ReasonCode, Side, Tables};
 
 /// Collects reasons; sorted and without duplicates by its nature.
 pub(crate) struct Findings<'t> {
     pub(super) tables: &'t Tables,
     pub(super) as_of: Timestamp,
+    /// What was found of places before, where many offers are asked one question.
+    pub(super) known: Option<&'t Known>,
     side: Side,
     codes: ReasonCodes,
     /// The reasons in words; `None` where their codes are enough, which allocates nothing.
@@ -56,7 +57,23 @@ impl<'t> Findings<'t> {
     /// For somebody who asks which reasons there are, and no more.
     pub(crate) const fn in_codes(tables: &'t Tables, as_of: Timestamp) -> Self {
         let (side, codes) = (Side::Caller, ReasonCodes::NONE);
-        Self { tables, as_of, side, codes, reasons: None, expires_at: None, changes_at: None }
+        Self { tables, as_of, known: None, side, codes, reasons: None, expires_at: None, changes_at: None }
+    }
+
+    /// As [`Findings::in_codes`], of one of many offers that are asked one question at one instant.
+    pub(crate) fn of_many(tables: &'t Tables, as_of: Timestamp, known: &'t Known) -> Self {
+        Self { known: Some(known), ..Self::in_codes(tables, as_of) }
+    }
+
+    /// Another one for a part of the question, for whoever reads this one.
+    pub(super) fn probe(&self) -> Self {
+        let reasons = self.reasons.as_ref().map(|_| BTreeSet::new());
+        Self { known: self.known, reasons, ..Self::in_codes(self.tables, self.as_of) }
+    }
+
+    /// What somebody may read of a reason.
+    fn said(&self, text: &dyn Display) -> String {
+        if self.reasons.is_some() { text.to_string() } else { String::new() }
     }
 
     /// On whose behalf what follows is found.
@@ -154,7 +171,7 @@ impl<'t> Findings<'t> {
         path: &dyn Display,
         claim: Option<&'c Claim<T>>,
     ) -> Result<Cow<'c, T>, Doubt> {
-        let Some(claim) = claim else { return Err(Doubt::missing(path)) };
+        let Some(claim) = claim else { return Err(Doubt::missing(self.said(path))) };
         let changes = claim.changes(self.as_of);
         match claim.resolve(self.as_of) {
             Ok(value) => {
@@ -163,7 +180,7 @@ impl<'t> Findings<'t> {
             }
             Err(fault) => {
                 self.changes(changes);
-                Err(silent(path, fault))
+                Err(self.silent(path, fault))
             }
         }
     }
@@ -183,7 +200,7 @@ impl<'t> Findings<'t> {
 
     /// Whether `check` finds something, without its reasons; how long that holds is noted.
     pub(super) fn would_reject(&mut self, check: impl FnOnce(&mut Self)) -> bool {
-        let mut probe = Self::in_codes(self.tables, self.as_of);
+        let mut probe = self.probe();
         check(&mut probe);
         let Outcome { codes, expires_at, changes_at } = probe.outcome();
         self.changes(changes_at);
@@ -193,121 +210,21 @@ impl<'t> Findings<'t> {
         codes != ReasonCodes::NONE
     }
 
-    /// Whether `place` is in one of `sets`, for `whom`: some memberships hold only for those who claim a scope.
-    pub(super) fn is_in(
-        &mut self,
-        place: &Place,
-        sets: &BTreeSet<PlaceOrBloc>,
-        reach: Reach,
-        whom: Option<Participant<'_>>,
-    ) -> Truth {
-        if !self.tables.places.knows(place) {
-            return Truth::Unknown(vec![Doubt::unrecognised(place.as_str())]);
-        }
-        let (mut longest, mut doubts, mut begins) = (None::<Option<Timestamp>>, Vec::new(), None);
-        let mut yes = |until: Option<Timestamp>| {
-            let millis = |at: Option<Timestamp>| at.map_or(i64::MAX, Timestamp::as_millis);
-            longest = Some(longest.map_or(until, |old| if millis(until) > millis(old) { until } else { old }));
+    /// Why a claim says nothing.
+    fn silent(&self, path: &dyn Display, fault: Fault) -> Doubt {
+        let instant = |at: Option<Timestamp>| at.map(|at| at.to_string()).unwrap_or_default();
+        let (code, expected, actual): (_, _, &dyn Display) = match fault {
+            Fault::NotYet(from) => {
+                (ReasonCode::ClaimNotYetValid, "valid now", &format_args!("valid from {}", instant(from)))
+            }
+            Fault::Expired(until) => {
+                (ReasonCode::ClaimExpired, "valid now", &format_args!("valid until {}", instant(until)))
+            }
+            Fault::Revoked => (ReasonCode::ClaimRevoked, "a live statement", &"taken back"),
+            Fault::Conflict => (ReasonCode::ClaimConflict, "statements that agree", &"they contradict each other"),
         };
-        let mut no = |at: Option<Timestamp>| begins = [begins, at].into_iter().flatten().min();
-        for set in sets {
-            let answer = self.tables.blocs.membership(&self.tables.places, place, set, reach, self.as_of);
-            self.changes(answer.changes_at);
-            match answer.membership {
-                Membership::Yes(until) => yes(until),
-                Membership::No(at) => no(at),
-                Membership::UnknownSet => doubts.push(Doubt::unrecognised(set.as_str())),
-                Membership::Scoped(scope, until) => match self.participates(scope, whom) {
-                    Ok((true, of_claim)) => yes([until, of_claim].into_iter().flatten().min()),
-                    Ok((false, of_claim)) => no(of_claim),
-                    Err(doubt) => doubts.push(doubt),
-                },
-            }
-        }
-        if let Some(until) = longest {
-            self.expires(until);
-            return Truth::Yes;
-        }
-        if !doubts.is_empty() {
-            return Truth::Unknown(doubts);
-        }
-        self.expires(begins);
-        Truth::No
+        Doubt { code, subject: self.said(path), expected, actual: self.said(actual) }
     }
-
-    /// Whether an organisation claims a scope, and until when it says so. What it says counts for the set that it is
-    /// asked for alone, so the answer's end is not the verdict's yet.
-    fn participates(
-        &mut self,
-        scope: Scope,
-        whom: Option<Participant<'_>>,
-    ) -> Result<(bool, Option<Timestamp>), Doubt> {
-        let Some(party) = whom else { return Err(Doubt::missing(scope.as_str())) };
-        let claim = match scope {
-            Scope::DpfParticipation => party.dpf_participation,
-            Scope::CommercialOrganisation => party.commercial_organisation,
-        };
-        let mut probe = Findings::in_codes(self.tables, self.as_of);
-        let value = probe.look(&party.path(scope.as_str()), claim);
-        self.changes(probe.changes_at);
-        Ok((value?.0, probe.expires_at))
-    }
-
-    /// Rejects `place` unless every list allows it.
-    pub(super) fn allowed(
-        &mut self,
-        code: ReasonCode,
-        path: &dyn Display,
-        place: &Place,
-        lists: &AllowLists<PlaceOrBloc>,
-        whom: Option<Participant<'_>>,
-    ) {
-        for list in &lists.0 {
-            match self.is_in(place, list, Reach::Within, whom) {
-                Truth::Yes => {}
-                Truth::Unknown(doubts) => self.doubts(path, doubts),
-                Truth::No => {
-                    let (nothing, allowed) = ("nothing (the list is empty)", Joined(list));
-                    let expected: &dyn Display = if list.is_empty() { &nothing } else { &allowed };
-                    self.reject(code, place, Field { path, expected, actual: place });
-                }
-            }
-        }
-    }
-
-    /// Rejects `place` if it, or a part of it, is in `set`.
-    pub(super) fn forbidden(
-        &mut self,
-        code: ReasonCode,
-        path: &dyn Display,
-        place: &Place,
-        set: &BTreeSet<PlaceOrBloc>,
-        whom: Option<Participant<'_>>,
-    ) {
-        if set.is_empty() {
-            return;
-        }
-        match self.is_in(place, set, Reach::Overlap, whom) {
-            Truth::No => {}
-            Truth::Unknown(doubts) => self.doubts(path, doubts),
-            Truth::Yes => {
-                let expected = format_args!("not {}", Joined(set));
-                self.reject(code, place, Field { path, expected: &expected, actual: place });
-            }
-        }
-    }
-}
-
-/// Why a claim says nothing.
-fn silent(path: &dyn Display, fault: Fault) -> Doubt {
-    let instant = |at: Option<Timestamp>| at.map(|at| at.to_string()).unwrap_or_default();
-    let (code, expected, actual) = match fault {
-        Fault::NotYet(from) => (ReasonCode::ClaimNotYetValid, "valid now", format!("valid from {}", instant(from))),
-        Fault::Expired(until) => (ReasonCode::ClaimExpired, "valid now", format!("valid until {}", instant(until))),
-        Fault::Revoked => (ReasonCode::ClaimRevoked, "a live statement", "taken back".into()),
-        Fault::Conflict => (ReasonCode::ClaimConflict, "statements that agree", "they contradict each other".into()),
-    };
-    Doubt { code, subject: path.to_string(), expected, actual }
 }
 
 /// Whose field a path names: a party's, a sub-processor's (whose name may have dots), or the offer's.

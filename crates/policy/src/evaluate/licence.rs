@@ -5,12 +5,14 @@
 
 use std::collections::BTreeSet;
 
+use comity_types::Place;
 use comity_types::time::Phase;
 
-use super::facet::{Facet, OfUse, Use, Whole};
+use super::facet::{Facet, OfUse, Use};
 use super::findings::{Field, Findings, Joined};
-use super::truth::{Party, Truth};
+use super::truth::{Participant, Party, Truth};
 use crate::offer::Modality;
+use crate::organisation::ActiveUsers;
 use crate::tables::blocs::Reach;
 use crate::tables::licences::{Binds, Grant, LicenceRule, Scale, Territory, Unstated};
 use crate::{Claim, Offer, Organisation, ReasonCode, Side};
@@ -23,7 +25,11 @@ pub(super) struct Licence;
 pub(super) struct Licensed<'a> {
     licence: Option<&'a Claim<String>>,
     modalities: Option<&'a Claim<BTreeSet<Modality>>>,
-    operator: Whole<'a>,
+    /// Where the operator does most of its business.
+    place: Option<&'a Claim<Place>>,
+    /// How many people use what the operator offers.
+    users: Option<&'a Claim<ActiveUsers>>,
+    operator: Participant<'a>,
 }
 
 impl Facet for Licence {
@@ -31,8 +37,14 @@ impl Facet for Licence {
     type Facts<'a> = Licensed<'a>;
     type Part = OfUse;
 
-    fn facts<'a>(offer: &'a Offer, operator: &'a Organisation) -> Self::Facts<'a> {
-        Licensed { licence: offer.licence.as_ref(), modalities: offer.modalities.as_ref(), operator: Whole(operator) }
+    fn facts<'a>(offer: &'a Offer, operator: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
+        [Licensed {
+            licence: offer.licence.as_ref(),
+            modalities: offer.modalities.as_ref(),
+            place: operator.principal_place_of_business.as_ref(),
+            users: operator.monthly_active_users.as_ref(),
+            operator: Participant::operator(operator),
+        }]
     }
 
     fn is_asked(_: &Use<'_>) -> bool {
@@ -43,14 +55,16 @@ impl Facet for Licence {
         let Some(licence) = findings.value(&"licence", facts.licence) else { return };
         let Some(rule) = findings.tables.licences.get(&licence) else { return };
         if let Some(territory) = &rule.territory {
-            check_territory(territory, rule, Party::operator(facts.operator.0), facts, findings);
+            check_territory(territory, rule, (facts.operator, facts.place), facts, findings);
             // Where the rules flow down, the caller is bound like a licensee.
             if rule.binds == Binds::OperatorAndCaller {
-                check_territory(territory, rule, Party::caller(asked.caller), facts, findings);
+                let place = asked.caller.principal_place_of_business.as_ref();
+                let caller = Party::caller(asked.caller).participant();
+                check_territory(territory, rule, (caller, place), facts, findings);
             }
         }
         if let Some(scale) = &rule.scale {
-            check_scale(scale, rule, Party::operator(facts.operator.0), findings);
+            check_scale(scale, rule, facts, findings);
         }
         check_field_of_use(rule, asked, findings);
     }
@@ -61,7 +75,7 @@ impl Facet for Licence {
 fn check_territory(
     territory: &Territory,
     rule: &LicenceRule,
-    bound: Party<'_>,
+    (bound, place): (Participant<'_>, Option<&Claim<Place>>),
     facts: &Licensed<'_>,
     findings: &mut Findings<'_>,
 ) {
@@ -70,9 +84,9 @@ fn check_territory(
         return;
     }
     let path = bound.path("principal_place_of_business");
-    let place = findings.look(&path, bound.organisation.principal_place_of_business.as_ref());
+    let place = findings.look(&path, place);
     let inside = match &place {
-        Ok(place) => findings.is_in(place, &territory.excluded, Reach::Overlap, Some(bound.participant())),
+        Ok(place) => findings.is_in(place, &territory.excluded, Reach::Overlap, Some(bound)),
         Err(doubt) => Truth::Unknown(vec![doubt.clone()]),
     };
     match (multimodal, inside, place) {
@@ -101,9 +115,8 @@ fn is_multimodal(territory: &Territory, facts: &Licensed<'_>, findings: &mut Fin
     }
 }
 
-fn check_scale(scale: &Scale, rule: &LicenceRule, operator: Party<'_>, findings: &mut Findings<'_>) {
-    let path = operator.path("monthly_active_users");
-    let claim = operator.organisation.monthly_active_users.as_ref();
+fn check_scale(scale: &Scale, rule: &LicenceRule, facts: &Licensed<'_>, findings: &mut Findings<'_>) {
+    let (path, claim) = (facts.operator.path("monthly_active_users"), facts.users);
     if claim.is_none() && scale.unstated == Unstated::Below {
         return;
     }

@@ -18,8 +18,8 @@ impl Facet for Model {
     type Facts<'a> = &'a ModelName;
     type Part = OfModel;
 
-    fn facts<'a>(offer: &'a Offer, _: &'a Organisation) -> Self::Facts<'a> {
-        &offer.model
+    fn facts<'a>(offer: &'a Offer, _: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
+        [&offer.model]
     }
 
     fn is_asked(model: &Option<&ModelName>) -> bool {
@@ -42,8 +42,8 @@ impl Facet for Capabilities {
     type Facts<'a> = &'a BTreeSet<Capability>;
     type Part = OfDemand;
 
-    fn facts<'a>(offer: &'a Offer, _: &'a Organisation) -> Self::Facts<'a> {
-        &offer.capabilities
+    fn facts<'a>(offer: &'a Offer, _: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
+        [&offer.capabilities]
     }
 
     fn is_asked(_: &Demand<'_>) -> bool {
@@ -67,8 +67,8 @@ impl Facet for InForce {
     type Facts<'a> = (Interval, OfferState);
     type Part = AtAnyTime;
 
-    fn facts<'a>(offer: &'a Offer, _: &'a Organisation) -> Self::Facts<'a> {
-        (offer.in_force, offer.state)
+    fn facts<'a>(offer: &'a Offer, _: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
+        [(offer.in_force, offer.state)]
     }
 
     fn is_asked((): &()) -> bool {

@@ -3,20 +3,18 @@
 mod axis;
 mod transfer;
 
-use std::collections::BTreeSet;
-
 use comity_types::Place;
 
 use self::axis::Axis;
 pub(super) use self::transfer::Transfer;
-use super::facet::{Demand, Facet, OfDemand};
+use super::facet::{Among, Demand, Facet, OfDemand, each_of};
 use super::findings::{Field, Findings, Joined};
 use super::truth::{Doubt, Participant};
 use crate::offer::SubProcessor;
-use crate::{Claim, Offer, Organisation, ReasonCode, Requirements, Side};
+use crate::{Offer, Organisation, ReasonCode, Requirements, Side};
 
-/// What is stated of an axis, and by whom.
-type Places<'a> = (Option<&'a Claim<BTreeSet<Place>>>, Participant<'a>);
+/// A piece of what is stated of an axis, and by whom.
+type Places<'a> = (Among<'a, Place>, Participant<'a>);
 
 fn processing(demanded: &Requirements) -> Axis<'_> {
     Axis {
@@ -53,16 +51,16 @@ macro_rules! axes {
             type Facts<'a> = Places<'a>;
             type Part = OfDemand;
 
-            fn facts<'a>(offer: &'a Offer, operator: &'a Organisation) -> Self::Facts<'a> {
-                (offer.$claim.as_ref(), Participant::operator(operator))
+            fn facts<'a>(offer: &'a Offer, operator: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
+                each_of(offer.$claim.as_ref()).map(|piece| (piece, Participant::operator(operator)))
             }
 
             fn is_asked(asked: &Demand<'_>) -> bool {
                 $axis(asked.requirements).is_demanded()
             }
 
-            fn check((claim, operator): &Self::Facts<'_>, asked: &Demand<'_>, findings: &mut Findings<'_>) {
-                $axis(asked.requirements).check_claim(ReasonCode::$code, *claim, *operator, findings);
+            fn check((piece, operator): &Self::Facts<'_>, asked: &Demand<'_>, findings: &mut Findings<'_>) {
+                $axis(asked.requirements).check(ReasonCode::$code, *piece, *operator, findings);
             }
         }
     )*};
@@ -82,11 +80,11 @@ pub(super) struct SubProcessors;
 
 impl Facet for SubProcessors {
     const SIDE: Side = Side::Caller;
-    type Facts<'a> = (Option<&'a Claim<BTreeSet<SubProcessor>>>, Participant<'a>);
+    type Facts<'a> = (Among<'a, SubProcessor>, Participant<'a>);
     type Part = OfDemand;
 
-    fn facts<'a>(offer: &'a Offer, operator: &'a Organisation) -> Self::Facts<'a> {
-        (offer.sub_processors.as_ref(), Participant::operator(operator))
+    fn facts<'a>(offer: &'a Offer, operator: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
+        each_of(offer.sub_processors.as_ref()).map(|piece| (piece, Participant::operator(operator)))
     }
 
     fn is_asked(asked: &Demand<'_>) -> bool {
@@ -94,26 +92,40 @@ impl Facet for SubProcessors {
         processing(demanded).is_demanded() || !demanded.forbidden_sub_processors.is_empty()
     }
 
-    fn check((claim, operator): &Self::Facts<'_>, asked: &Demand<'_>, findings: &mut Findings<'_>) {
-        const PATH: &str = "sub_processors";
-        let (axis, forbidden) = (processing(asked.requirements), &asked.requirements.forbidden_sub_processors);
-        let Some(all) = findings.value(&PATH, *claim) else { return };
-        for one in all.iter() {
-            if forbidden.contains(&one.id) {
-                let expected = format_args!("not {}", Joined(forbidden));
-                let field = Field { path: &PATH, expected: &expected, actual: &one.id };
-                findings.reject(ReasonCode::SubProcessorNotAllowed, &one.id, field);
-            }
-            if !axis.is_demanded() || !one.content_access {
-                continue;
-            }
-            if one.places.is_empty() {
-                findings.doubt(&PATH, Doubt::missing(format_args!("{PATH}.{}.places", one.id)));
-            }
-            for place in &one.places {
-                axis.check_place(ReasonCode::SubProcessorLocationNotAllowed, PATH, place, *operator, findings);
+    fn check((piece, operator): &Self::Facts<'_>, asked: &Demand<'_>, findings: &mut Findings<'_>) {
+        match piece {
+            Among::One(one) => check_sub_processor(one, *operator, asked.requirements, findings),
+            Among::Whole(claim) => {
+                let Some(all) = findings.value(&SUB_PROCESSORS, *claim) else { return };
+                all.iter().for_each(|one| check_sub_processor(one, *operator, asked.requirements, findings));
             }
         }
+    }
+}
+
+const SUB_PROCESSORS: &str = "sub_processors";
+
+fn check_sub_processor(
+    one: &SubProcessor,
+    operator: Participant<'_>,
+    demanded: &Requirements,
+    findings: &mut Findings<'_>,
+) {
+    const PATH: &str = SUB_PROCESSORS;
+    let (axis, forbidden) = (processing(demanded), &demanded.forbidden_sub_processors);
+    if forbidden.contains(&one.id) {
+        let expected = format_args!("not {}", Joined(forbidden));
+        let field = Field { path: &PATH, expected: &expected, actual: &one.id };
+        findings.reject(ReasonCode::SubProcessorNotAllowed, &one.id, field);
+    }
+    if !axis.is_demanded() || !one.content_access {
+        return;
+    }
+    if one.places.is_empty() {
+        findings.doubt(&PATH, Doubt::missing(format_args!("{PATH}.{}.places", one.id)));
+    }
+    for place in &one.places {
+        axis.check_place(ReasonCode::SubProcessorLocationNotAllowed, PATH, place, operator, findings);
     }
 }
 
@@ -125,8 +137,8 @@ impl Facet for BrokerPath {
     type Facts<'a> = Participant<'a>;
     type Part = OfDemand;
 
-    fn facts<'a>(_: &'a Offer, operator: &'a Organisation) -> Self::Facts<'a> {
-        Participant::operator(operator)
+    fn facts<'a>(_: &'a Offer, operator: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
+        [Participant::operator(operator)]
     }
 
     fn is_asked(asked: &Demand<'_>) -> bool {

@@ -20,7 +20,9 @@ impl Facet for Statute {
     type Facts<'a> = ();
     type Part = OfUse;
 
-    fn facts<'a>(_: &'a Offer, _: &'a Organisation) {}
+    fn facts<'a>(_: &'a Offer, _: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
+        [()]
+    }
 
     fn is_asked(asked: &Use<'_>) -> bool {
         !asked.declared.ai_act_tags.is_empty()

@@ -106,8 +106,8 @@ impl<'a> Participant<'a> {
 /// The path of a fact of somebody.
 #[derive(Clone, Copy)]
 pub(super) struct PartyPath<'a> {
-    role: &'a str,
-    field: &'a str,
+    pub(super) role: &'a str,
+    pub(super) field: &'a str,
 }
 
 impl Display for PartyPath<'_> {

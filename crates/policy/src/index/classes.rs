@@ -1,27 +1,25 @@
-//! Offers that are the same to a facet.
-
-use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hasher};
+//! Offers that share a piece of what a facet reads.
 
 use super::Entry;
 use super::bits::{Bits, WORD};
-use crate::evaluate::facet::AnyFacet;
+use crate::evaluate::facet::{AnyFacet, Sorted};
 
-/// The classes of one facet: offers in one class have one answer.
+/// The classes of one facet: what it says of a piece holds for every offer in the piece's class.
 #[derive(Debug)]
 pub(super) struct Classes {
-    /// The class of each offer.
+    /// The classes of each offer, one offer's after the other's.
     of: Vec<u32>,
-    /// Of each class its first offer, which stands for all of them, and its members.
+    /// Where each offer's end in `of`.
+    ends: Vec<usize>,
     classes: Vec<Class>,
 }
 
-/// One class.
+/// Offers that share a piece.
 #[derive(Debug)]
 pub(super) struct Class {
-    /// The offer that stands for it.
-    pub(super) first: usize,
-    /// Every offer in it.
+    /// The first offer that has the piece, and its place among those of that offer.
+    pub(super) first: (usize, usize),
+    /// Every offer that has it.
     pub(super) members: Members,
 }
 
@@ -37,34 +35,27 @@ pub(super) enum Members {
 impl Classes {
     /// Sorts offers into the classes of a facet.
     pub(super) fn of(facet: &AnyFacet, entries: &[Entry]) -> Self {
-        let (mut of, mut groups) = (Vec::with_capacity(entries.len()), Vec::<(usize, Vec<u32>)>::new());
-        let mut by_hash = HashMap::<u64, Vec<u32>>::new();
-        for (index, entry) in entries.iter().enumerate() {
-            let mut hasher = DefaultHasher::new();
-            facet.hash(&entry.offer, &entry.operator, &mut hasher);
-            let alike = by_hash.entry(hasher.finish()).or_default();
-            let same = |class: &&u32| {
-                let first = groups.get(**class as usize).and_then(|(first, _)| entries.get(*first));
-                first.is_some_and(|first| facet.same(first.facts(), entry.facts()))
-            };
-            let class = alike.iter().find(same).copied().unwrap_or_else(|| {
-                let class = narrow(groups.len());
-                groups.push((index, Vec::new()));
-                alike.push(class);
-                class
-            });
-            of.push(class);
-            if let Some((_, members)) = groups.get_mut(class as usize) {
-                members.push(narrow(index));
+        let Sorted { pieces, first } = facet.sort(entries.iter().map(Entry::facts));
+        let mut members = vec![Vec::new(); first.len()];
+        let (mut of, mut ends) = (Vec::with_capacity(pieces.len()), Vec::with_capacity(pieces.len()));
+        for (offer, pieces) in pieces.into_iter().enumerate() {
+            for class in pieces {
+                of.push(narrow(class));
+                if let Some(members) = members.get_mut(class) {
+                    members.push(narrow(offer));
+                }
             }
+            ends.push(of.len());
         }
         let class = |(first, members)| Class { first, members: Members::new(members, entries.len()) };
-        Self { of, classes: groups.into_iter().map(class).collect() }
+        Self { of, ends, classes: first.into_iter().zip(members).map(class).collect() }
     }
 
-    /// The class of an offer.
-    pub(super) fn class(&self, offer: usize) -> usize {
-        self.of.get(offer).map_or(usize::MAX, |class| *class as usize)
+    /// The classes of an offer.
+    pub(super) fn classes(&self, offer: usize) -> impl Iterator<Item = usize> {
+        let start = offer.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
+        let own = self.ends.get(offer).and_then(|end| self.of.get(start..*end)).unwrap_or_default();
+        own.iter().map(|class| *class as usize)
     }
 
     /// Every class, by its number.

@@ -4,8 +4,9 @@ use comity_types::Timestamp;
 
 use super::Index;
 use super::bits::Bits;
-use crate::evaluate::facet::{FACETS, PartName};
+use crate::evaluate::facet::{FACETS, PartName, Which};
 use crate::evaluate::findings::Findings;
+use crate::evaluate::membership::Known;
 use crate::reason::ReasonCodes;
 use crate::{Reason, Request};
 
@@ -35,6 +36,7 @@ struct FacetAnswer {
 impl PartAnswer {
     /// Asks every facet of a part, once for each class.
     pub(super) fn new(index: &Index, part: PartName, request: &Request<'_>) -> Self {
+        let known = Known::default();
         let mut answer = Self {
             as_of: request.as_of,
             changes_at: None,
@@ -43,21 +45,22 @@ impl PartAnswer {
         };
         for (facet, asks) in FACETS.iter().enumerate().filter(|(_, facet)| facet.part == part) {
             if asks.is_asked(request) {
-                answer.ask(facet, index, request);
+                answer.ask(facet, index, request, &known);
             }
         }
         answer
     }
 
-    fn ask(&mut self, facet: usize, index: &Index, request: &Request<'_>) {
+    fn ask(&mut self, facet: usize, index: &Index, request: &Request<'_>, known: &Known) {
         let (Some(asks), Some(classes)) = (FACETS.get(facet), index.facets.get(facet)) else { return };
         let mut codes = Vec::with_capacity(classes.iter().len());
         let mut ends = Vec::new();
         let mut says_something = false;
         for class in classes.iter() {
-            let mut findings = Findings::in_codes(&index.tables, request.as_of);
-            if let Some(entry) = index.entries.get(class.first) {
-                asks.check(&entry.offer, &entry.operator, request, &mut findings);
+            let mut findings = Findings::of_many(&index.tables, request.as_of, known);
+            let (first, piece) = class.first;
+            if let Some(entry) = index.entries.get(first) {
+                asks.check(entry.facts(), Which::One(piece), request, &mut findings);
             }
             let outcome = findings.outcome();
             if !outcome.codes.is_empty() {
@@ -121,19 +124,20 @@ impl PartAnswer {
     pub(super) fn of(&self, index: &Index, offer: usize) -> (ReasonCodes, Option<Timestamp>) {
         let mut said = (ReasonCodes::NONE, None);
         for answer in &self.facets {
-            let class = index.facets.get(answer.facet).map_or(usize::MAX, |classes| classes.class(offer));
-            said.0 = said.0.union(answer.codes.get(class).copied().unwrap_or_default());
-            said.1 = [said.1, answer.ends.get(class).copied().flatten()].into_iter().flatten().min();
+            for class in index.facets.get(answer.facet).into_iter().flat_map(|classes| classes.classes(offer)) {
+                said.0 = said.0.union(answer.codes.get(class).copied().unwrap_or_default());
+                said.1 = [said.1, answer.ends.get(class).copied().flatten()].into_iter().flatten().min();
+            }
         }
         said
     }
 
-    /// The facets that speak against an offer, each with the class that it sees.
+    /// The facets that speak against an offer, each with a class of the offer that it speaks against.
     pub(super) fn against(&self, index: &Index, offer: usize) -> impl Iterator<Item = (usize, usize)> {
-        self.facets.iter().filter_map(move |answer| {
-            let class = index.facets.get(answer.facet)?.class(offer);
-            let rejected = answer.codes.get(class).is_some_and(|codes| !codes.is_empty());
-            rejected.then_some((answer.facet, class))
+        self.facets.iter().flat_map(move |answer| {
+            let classes = index.facets.get(answer.facet).into_iter().flat_map(move |classes| classes.classes(offer));
+            let is_against = |class: &usize| answer.codes.get(*class).is_some_and(|codes| !codes.is_empty());
+            classes.filter(is_against).map(|class| (answer.facet, class))
         })
     }
 }
@@ -141,9 +145,9 @@ impl PartAnswer {
 /// Why a facet speaks against a class, in words.
 pub(super) fn words(index: &Index, facet: usize, class: usize, request: &Request<'_>) -> Vec<Reason> {
     let first = index.facets.get(facet).and_then(|classes| classes.get(class));
-    let entry = first.and_then(|class| index.entries.get(class.first));
-    let (Some(facet), Some(entry)) = (FACETS.get(facet), entry) else { return Vec::new() };
+    let found = first.and_then(|class| Some((index.entries.get(class.first.0)?, class.first.1)));
+    let (Some(facet), Some((entry, piece))) = (FACETS.get(facet), found) else { return Vec::new() };
     let mut findings = Findings::in_words(&index.tables, request.as_of);
-    facet.check(&entry.offer, &entry.operator, request, &mut findings);
+    facet.check(entry.facts(), Which::One(piece), request, &mut findings);
     findings.verdict().into_reasons()
 }

@@ -88,7 +88,7 @@ fn place(path: &str, entry: &Place, tables: &Tables) -> Result<(), (String, Stri
 
 fn place_or_bloc(path: &str, entry: &PlaceOrBloc, tables: &Tables) -> Result<(), (String, String)> {
     match entry.place() {
-        Some(one) => place(path, &one, tables),
+        Some(one) => place(path, one, tables),
         None if tables.blocs.knows(entry.as_str()) => Ok(()),
         None => unknown(path, entry.as_str(), "blocs"),
     }

@@ -19,18 +19,18 @@ pub struct Blocs(BTreeMap<String, Bloc>);
 #[derive(Debug, Clone, Default)]
 struct Bloc {
     rows: Vec<BlocRow>,
-    /// Where the rows on places of each country stand among them: only those can touch a place of it.
-    by_country: BTreeMap<String, Vec<usize>>,
+    /// Where the rows on places of each country stand among them, by its number: only those can touch a place of it.
+    by_country: BTreeMap<usize, Vec<usize>>,
 }
 
 impl Bloc {
     fn add(&mut self, row: BlocRow) {
-        self.by_country.entry(row.member.country().to_owned()).or_default().push(self.rows.len());
+        self.by_country.entry(row.member.country_number()).or_default().push(self.rows.len());
         self.rows.push(row);
     }
 
-    fn of_country(&self, country: &str) -> impl Iterator<Item = &BlocRow> + Clone {
-        self.by_country.get(country).into_iter().flatten().filter_map(|index| self.rows.get(*index))
+    fn of_country(&self, country: usize) -> impl Iterator<Item = &BlocRow> + Clone {
+        self.by_country.get(&country).into_iter().flatten().filter_map(|index| self.rows.get(*index))
     }
 }
 
@@ -158,18 +158,18 @@ impl Blocs {
         let for_ever = |membership| MembershipAt { membership, changes_at: None };
         let names = names(places, place, reach);
         let touches = |of_set: &Place| {
-            let covered = |name: &Place| reach == Reach::Overlap && of_set.is_within(name.as_str());
-            names.clone().any(|name| name.is_within(of_set.as_str()) || covered(name))
+            let covered = |name: &Place| reach == Reach::Overlap && of_set.is_within(name);
+            names.clone().any(|name| name.is_within(of_set) || covered(name))
         };
         if let Some(other) = set.place() {
-            if !places.knows(&other) {
+            if !places.knows(other) {
                 return for_ever(Membership::UnknownSet);
             }
-            let inside = self::names(places, &other, reach).any(touches);
+            let inside = self::names(places, other, reach).any(touches);
             return for_ever(if inside { Membership::Yes(None) } else { Membership::No(None) });
         }
         let Some(bloc) = self.0.get(set.as_str()) else { return for_ever(Membership::UnknownSet) };
-        let rows = names.clone().flat_map(|name| bloc.of_country(name.country()));
+        let rows = names.clone().flat_map(|name| bloc.of_country(name.country_number()));
         of_rows(rows.filter(|row| touches(&row.member)), as_of)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use comity_types::place::COUNTRIES;
 use comity_types::{Invalid, Place};
 use serde::Deserialize;
 
@@ -29,8 +30,10 @@ pub struct Places {
     /// Where the codes come from.
     pub provenance: Provenance,
     countries: BTreeSet<Place>,
+    /// Whether a country is assigned, by the number of its letters.
+    is_country: Vec<bool>,
     /// By the country's code.
-    subdivisions: BTreeMap<String, BTreeSet<String>>,
+    subdivisions: BTreeMap<Place, BTreeSet<String>>,
     aliases: BTreeMap<Place, Place>,
 }
 
@@ -50,14 +53,20 @@ impl Places {
         let parse = |code: &str| code.parse::<Place>().map_err(|error| TableError::row(TABLE, code, error.to_string()));
         let countries = countries.split_whitespace().map(parse).collect::<Result<BTreeSet<_>, _>>()?;
         let split = |(country, codes): (Place, String)| {
-            (country.to_string(), codes.split_whitespace().map(str::to_owned).collect::<BTreeSet<_>>())
+            (country, codes.split_whitespace().map(str::to_owned).collect::<BTreeSet<_>>())
         };
         if let Some(country) = subdivisions.keys().find(|country| !countries.contains(*country)) {
             return Err(TableError::row(TABLE, country.as_str(), "subdivisions of a country that is not listed"));
         }
         let subdivisions: BTreeMap<_, _> = subdivisions.into_iter().map(split).collect();
-        let places = Self { provenance, countries, subdivisions, aliases };
-        if let Some(country) = places.aliases.keys().find(|place| !is_subdivision(place)) {
+        let mut is_country = vec![false; COUNTRIES];
+        for country in countries.iter().filter(|country| country.is_country()) {
+            if let Some(is_country) = is_country.get_mut(country.country_number()) {
+                *is_country = true;
+            }
+        }
+        let places = Self { provenance, countries, is_country, subdivisions, aliases };
+        if let Some(country) = places.aliases.keys().find(|place| place.is_country()) {
             return Err(TableError::row(TABLE, country.as_str(), "only a subdivision has an alias"));
         }
         match places.aliases.values().find(|country| !places.countries.contains(*country)) {
@@ -69,12 +78,14 @@ impl Places {
     /// True if the code is assigned. A country without rows for its subdivisions has every one of them.
     #[must_use]
     pub fn knows(&self, place: &Place) -> bool {
-        match place.as_str().split_once('-') {
-            None => self.countries.contains(place),
-            Some((country, part)) => match self.subdivisions.get(country) {
-                Some(parts) => parts.contains(part) || self.aliases.contains_key(place),
-                None => self.countries.iter().any(|known| known.as_str() == country),
-            },
+        let is_country = || self.is_country.get(place.country_number()).is_some_and(|is_country| *is_country);
+        if place.is_country() {
+            return is_country();
+        }
+        match (self.subdivisions.get(&place.country()), place.as_str().split_once('-')) {
+            (Some(parts), Some((_, part))) => parts.contains(part) || self.aliases.contains_key(place),
+            (None, Some(_)) => is_country(),
+            (_, None) => false,
         }
     }
 
@@ -90,15 +101,11 @@ impl Places {
     /// The country's own code of a place that ISO 3166-2 lists as a subdivision of another one.
     #[must_use]
     pub fn canonical<'p>(&'p self, place: &'p Place) -> &'p Place {
-        if is_subdivision(place) { self.aliases.get(place).unwrap_or(place) } else { place }
+        if place.is_country() { place } else { self.aliases.get(place).unwrap_or(place) }
     }
 
     /// Every country's code.
     pub fn countries(&self) -> impl Iterator<Item = &Place> {
         self.countries.iter()
     }
-}
-
-fn is_subdivision(place: &Place) -> bool {
-    place.as_str() != place.country()
 }

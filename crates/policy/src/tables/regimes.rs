@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use comity_types::{Interval, Place};
+use comity_types::{Interval, Place, PlaceOrBloc};
 use serde::{Deserialize, Serialize};
 
 use super::sheet::{Provenance, TableError, read};
@@ -23,6 +23,9 @@ pub struct Regime {
     pub in_force: Vec<Interval>,
     /// The places whose law it is.
     pub places: BTreeSet<Place>,
+    /// The same, as a set to look for places in.
+    #[serde(skip)]
+    pub(crate) law: BTreeSet<PlaceOrBloc>,
     /// By what it reaches a party.
     pub nexus: BTreeSet<Nexus>,
     /// Where the row comes from.
@@ -52,7 +55,8 @@ impl Regimes {
             regime: Vec<Regime>,
         }
         let mut regimes = BTreeMap::new();
-        for regime in read::<File>(TABLE, text)?.regime {
+        for mut regime in read::<File>(TABLE, text)?.regime {
+            regime.law = regime.places.iter().cloned().map(Into::into).collect();
             let id = regime.id.clone();
             if regime.places.is_empty() || regime.nexus.is_empty() {
                 return Err(TableError::row(TABLE, id, "`places` and `nexus` must not be empty"));

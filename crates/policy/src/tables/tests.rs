@@ -32,7 +32,7 @@ fn the_tables_that_ship_can_be_read() {
     let sets = sets.chain(tables.statutes.iter().flat_map(|row| &row.territory));
     for set in sets {
         assert!(
-            set.place().map_or_else(|| tables.blocs.knows(set.as_str()), |place| tables.places.knows(&place)),
+            set.place().map_or_else(|| tables.blocs.knows(set.as_str()), |place| tables.places.knows(place)),
             "{set}"
         );
     }

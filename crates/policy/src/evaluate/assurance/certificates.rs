@@ -26,7 +26,9 @@ pub(crate) struct Certificates;
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Held<'a> {
     certifications: Option<&'a Claim<Certifications>>,
-    model: &'a ModelName,
+    /// The model, if a certificate is for some models alone.
+    model: Option<&'a ModelName>,
+    /// Where it may run, if a certificate is for some places alone.
     processing_locations: Option<&'a Claim<BTreeSet<Place>>>,
 }
 
@@ -35,12 +37,14 @@ impl Facet for Certificates {
     type Facts<'a> = Held<'a>;
     type Part = OfDemand;
 
-    fn facts<'a>(offer: &'a Offer, _: &'a Organisation) -> Self::Facts<'a> {
-        Held {
-            certifications: offer.terms.as_ref().and_then(|terms| terms.certifications.as_ref()),
-            model: &offer.model,
-            processing_locations: offer.processing_locations.as_ref(),
-        }
+    fn facts<'a>(offer: &'a Offer, _: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
+        let certifications = offer.terms.as_ref().and_then(|terms| terms.certifications.as_ref());
+        let held = || certifications.into_iter().flat_map(|claim| claim.statements()).flat_map(|one| &one.value.0);
+        let is_for_some = |scope: fn(&Certification) -> bool| held().any(scope);
+        let model = is_for_some(|one| !one.scope_services.is_empty()).then_some(&offer.model);
+        let by_place = is_for_some(|one| !one.scope_sites.is_empty());
+        let processing_locations = offer.processing_locations.as_ref().filter(|_| by_place);
+        [Held { certifications, model, processing_locations }]
     }
 
     fn is_asked(asked: &Demand<'_>) -> bool {
@@ -251,7 +255,8 @@ fn check_level(
 
 /// Covers the model, and every place where it may run.
 fn check_scope(one: &Certification, facts: &Held<'_>, findings: &mut Findings<'_>, opinion: &mut Opinion) {
-    if !one.scope_services.is_empty() && !one.scope_services.contains(facts.model.as_str()) {
+    let covers = |model: &ModelName| one.scope_services.contains(model.as_str());
+    if !one.scope_services.is_empty() && !facts.model.is_some_and(covers) {
         opinion.wrong(ReasonCode::CertificationScopeMismatch, format!("covers {}", Joined(&one.scope_services)));
     }
     if one.scope_sites.is_empty() {

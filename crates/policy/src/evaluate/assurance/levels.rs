@@ -40,8 +40,8 @@ impl Facet for Levels {
     type Facts<'a> = Everything<'a>;
     type Part = OfDemand;
 
-    fn facts<'a>(offer: &'a Offer, operator: &'a Organisation) -> Self::Facts<'a> {
-        Everything { offer, operator }
+    fn facts<'a>(offer: &'a Offer, operator: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
+        [Everything { offer, operator }]
     }
 
     fn is_asked(asked: &Demand<'_>) -> bool {

@@ -5,11 +5,11 @@
 
 use std::collections::BTreeSet;
 
-use comity_types::{Place, PlaceOrBloc};
+use comity_types::Place;
 
-use super::{Control, control_of, undetermined};
+use super::{Control, Owned, control_of, undetermined};
 use crate::claim::Assurance;
-use crate::evaluate::facet::{Demand, Facet, OfDemand, Whole};
+use crate::evaluate::facet::{Among, Demand, Facet, OfDemand, each_of};
 use crate::evaluate::findings::{Field, Findings};
 use crate::evaluate::truth::{Doubt, Party, Truth};
 use crate::offer::SubProcessor;
@@ -23,11 +23,11 @@ pub(crate) struct OperatorExposure;
 
 impl Facet for OperatorExposure {
     const SIDE: Side = Side::Caller;
-    type Facts<'a> = (Whole<'a>, Option<&'a Claim<String>>);
+    type Facts<'a> = (Reachable<'a>, Option<&'a Claim<String>>);
     type Part = OfDemand;
 
-    fn facts<'a>(offer: &'a Offer, operator: &'a Organisation) -> Self::Facts<'a> {
-        (Whole(operator), offer.runtime.as_ref())
+    fn facts<'a>(offer: &'a Offer, operator: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
+        [(Reachable::of(operator), offer.runtime.as_ref())]
     }
 
     fn is_asked(asked: &Demand<'_>) -> bool {
@@ -36,8 +36,28 @@ impl Facet for OperatorExposure {
 
     fn check((operator, runtime): &Self::Facts<'_>, asked: &Demand<'_>, findings: &mut Findings<'_>) {
         for_each_regime(asked, *runtime, findings, |regime, findings| {
-            check_operator(regime, Party::operator(operator.0), findings);
+            check_operator(regime, operator, findings);
         });
+    }
+}
+
+/// By what a law may reach an operator.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Reachable<'a> {
+    control: Owned<'a>,
+    seat: Option<&'a Claim<Place>>,
+    principal_place_of_business: Option<&'a Claim<Place>>,
+    establishments: Option<&'a Claim<BTreeSet<Place>>>,
+}
+
+impl<'a> Reachable<'a> {
+    fn of(operator: &'a Organisation) -> Self {
+        Self {
+            control: Owned::of(Party::operator(operator)),
+            seat: operator.seat.as_ref(),
+            principal_place_of_business: operator.principal_place_of_business.as_ref(),
+            establishments: operator.establishments.as_ref(),
+        }
     }
 }
 
@@ -46,20 +66,20 @@ pub(crate) struct SubProcessorExposure;
 
 impl Facet for SubProcessorExposure {
     const SIDE: Side = Side::Caller;
-    type Facts<'a> = (Option<&'a Claim<BTreeSet<SubProcessor>>>, Option<&'a Claim<String>>);
+    type Facts<'a> = (Among<'a, SubProcessor>, Option<&'a Claim<String>>);
     type Part = OfDemand;
 
-    fn facts<'a>(offer: &'a Offer, _: &'a Organisation) -> Self::Facts<'a> {
-        (offer.sub_processors.as_ref(), offer.runtime.as_ref())
+    fn facts<'a>(offer: &'a Offer, _: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
+        each_of(offer.sub_processors.as_ref()).map(|piece| (piece, offer.runtime.as_ref()))
     }
 
     fn is_asked(asked: &Demand<'_>) -> bool {
         !asked.requirements.no_exposure.is_empty()
     }
 
-    fn check((sub_processors, runtime): &Self::Facts<'_>, asked: &Demand<'_>, findings: &mut Findings<'_>) {
+    fn check((piece, runtime): &Self::Facts<'_>, asked: &Demand<'_>, findings: &mut Findings<'_>) {
         for_each_regime(asked, *runtime, findings, |regime, findings| {
-            check_sub_processors(regime, *sub_processors, findings);
+            check_sub_processors(regime, *piece, findings);
         });
     }
 }
@@ -112,15 +132,15 @@ impl<'a> Reached<'a> {
 
     /// One place within the regime settles it; without one, every fact that is not stated leaves it open.
     fn conclude(mut self, regime: &Regime, findings: &mut Findings<'_>) {
-        let law: BTreeSet<PlaceOrBloc> = regime.places.iter().cloned().map(Into::into).collect();
+        let law = &regime.law;
         for (fact, place) in std::mem::take(&mut self.places) {
-            match findings.is_in(&place, &law, Reach::Overlap, None) {
+            match findings.is_in(&place, law, Reach::Overlap, None) {
                 Truth::Yes => return self.reject(fact, &place, regime, findings),
                 Truth::No => {}
                 Truth::Unknown(doubts) => self.open.extend(doubts.into_iter().map(|doubt| (fact, doubt))),
             }
         }
-        let is_outside = |place: &Place| findings.is_in(place, &law, Reach::Overlap, None) == Truth::No;
+        let is_outside = |place: &Place| findings.is_in(place, law, Reach::Overlap, None) == Truth::No;
         if !self.possible.iter().all(is_outside) {
             self.open.push(("ownership", undetermined(ReasonCode::OwnershipUndetermined)));
         }
@@ -138,28 +158,28 @@ impl<'a> Reached<'a> {
     }
 }
 
-fn check_operator(regime: &Regime, operator: Party<'_>, findings: &mut Findings<'_>) {
-    let facts = operator.organisation;
+fn check_operator(regime: &Regime, facts: &Reachable<'_>, findings: &mut Findings<'_>) {
+    let operator = facts.control;
     let mut reached = Reached::new(operator.role);
     let singles = [
-        (Nexus::Seat, "seat", &facts.seat),
-        (Nexus::PrincipalPlaceOfBusiness, "principal_place_of_business", &facts.principal_place_of_business),
+        (Nexus::Seat, "seat", facts.seat),
+        (Nexus::PrincipalPlaceOfBusiness, "principal_place_of_business", facts.principal_place_of_business),
     ];
     for (_, fact, claim) in singles.into_iter().filter(|(nexus, ..)| regime.nexus.contains(nexus)) {
-        match findings.look(&operator.path(fact), claim.as_ref()) {
+        match findings.look(&operator.path(fact), claim) {
             Ok(place) => reached.places.push((fact, place.into_owned())),
             Err(doubt) => reached.open.push((fact, doubt)),
         }
     }
     if regime.nexus.contains(&Nexus::Establishment) {
         const FACT: &str = "establishments";
-        match findings.look(&operator.path(FACT), facts.establishments.as_ref()) {
+        match findings.look(&operator.path(FACT), facts.establishments) {
             Ok(places) => reached.places.extend(places.iter().cloned().map(|place| (FACT, place))),
             Err(doubt) => reached.open.push((FACT, doubt)),
         }
     }
     if regime.nexus.contains(&Nexus::Controller) {
-        let Control { certain, possible, open } = control_of(operator, ReasonCode::OwnershipUndetermined, findings);
+        let Control { certain, possible, open } = control_of(&operator, ReasonCode::OwnershipUndetermined, findings);
         reached.places.extend(certain.into_iter().map(|seat| (seat.field, seat.place)));
         reached.possible.extend(possible.into_iter().map(|seat| seat.place));
         reached.open.extend(open);
@@ -167,7 +187,12 @@ fn check_operator(regime: &Regime, operator: Party<'_>, findings: &mut Findings<
     reached.conclude(regime, findings);
 }
 
-fn check_sub_processors(regime: &Regime, claim: Option<&Claim<BTreeSet<SubProcessor>>>, findings: &mut Findings<'_>) {
+fn check_sub_processors(regime: &Regime, piece: Among<'_, SubProcessor>, findings: &mut Findings<'_>) {
+    let claim = match piece {
+        Among::One(one) if one.content_access => return of_sub_processor(one, regime).conclude(regime, findings),
+        Among::One(_) => return,
+        Among::Whole(claim) => claim,
+    };
     let Some(all) = findings.value(&"sub_processors", claim) else { return };
     for one in all.iter().filter(|one| one.content_access) {
         of_sub_processor(one, regime).conclude(regime, findings);

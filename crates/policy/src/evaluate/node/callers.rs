@@ -20,8 +20,8 @@ impl Facet for Callers {
     type Facts<'a> = Option<&'a CallerRules>;
     type Part = OfUse;
 
-    fn facts<'a>(offer: &'a Offer, _: &'a Organisation) -> Self::Facts<'a> {
-        offer.terms.as_ref().and_then(|terms| terms.caller_rules.as_ref())
+    fn facts<'a>(offer: &'a Offer, _: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
+        [offer.terms.as_ref().and_then(|terms| terms.caller_rules.as_ref())]
     }
 
     fn is_asked(_: &Use<'_>) -> bool {
@@ -53,13 +53,14 @@ pub(crate) struct Accepted<'a> {
 
 impl Facet for Agreement {
     const SIDE: Side = Side::Node;
-    type Facts<'a> = Option<Accepted<'a>>;
+    type Facts<'a> = Accepted<'a>;
     type Part = OfUse;
 
-    fn facts<'a>(offer: &'a Offer, operator: &'a Organisation) -> Self::Facts<'a> {
-        let terms = offer.terms.as_ref()?;
-        let least = terms.caller_rules.as_ref()?.min_terms_version;
-        (least > 0).then_some(Accepted { operator: &operator.trust_domain, least, current: terms.version })
+    fn facts<'a>(offer: &'a Offer, operator: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
+        offer.terms.as_ref().and_then(|terms| {
+            let least = terms.caller_rules.as_ref()?.min_terms_version;
+            (least > 0).then_some(Accepted { operator: &operator.trust_domain, least, current: terms.version })
+        })
     }
 
     fn is_asked(_: &Use<'_>) -> bool {
@@ -67,7 +68,7 @@ impl Facet for Agreement {
     }
 
     fn check(facts: &Self::Facts<'_>, asked: &Use<'_>, findings: &mut Findings<'_>) {
-        let Some(Accepted { operator, least, current }) = *facts else { return };
+        let Accepted { operator, least, current } = *facts;
         let accepted = asked.caller.accepted_terms.get(operator).copied().unwrap_or(0);
         if accepted < least {
             let expected = format_args!("version {least} or newer of {operator}'s terms (they are at {current})");

@@ -37,12 +37,12 @@ impl Facet for Content {
     type Facts<'a> = Accepted<'a>;
     type Part = OfUse;
 
-    fn facts<'a>(offer: &'a Offer, operator: &'a Organisation) -> Self::Facts<'a> {
+    fn facts<'a>(offer: &'a Offer, operator: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
         let terms = offer.terms.as_ref().map(|terms| TermsOnContent {
             ceilings: &terms.classification_ceilings,
             data_categories: terms.accepted_data_categories.as_ref(),
         });
-        Accepted { terms, operator: &operator.trust_domain }
+        [Accepted { terms, operator: &operator.trust_domain }]
     }
 
     fn is_asked(asked: &Use<'_>) -> bool {

@@ -6,7 +6,7 @@ use comity_types::{Place, PlaceOrBloc};
 
 use super::callers::is_served;
 use crate::caller_rules::{CallerRules, OwnershipRule, OwnershipTarget, OwnershipTest};
-use crate::evaluate::control::{Percent, control_of};
+use crate::evaluate::control::{Owned, Percent, control_of};
 use crate::evaluate::facet::{Facet, OfUse, Use};
 use crate::evaluate::findings::{Field, Findings};
 use crate::evaluate::stakes::{self, Measure, Taint};
@@ -20,12 +20,12 @@ pub(crate) struct CallerOwnership;
 
 impl Facet for CallerOwnership {
     const SIDE: Side = Side::Node;
-    type Facts<'a> = Option<&'a CallerRules>;
+    type Facts<'a> = &'a CallerRules;
     type Part = OfUse;
 
-    fn facts<'a>(offer: &'a Offer, _: &'a Organisation) -> Self::Facts<'a> {
-        let rules = offer.terms.as_ref()?.caller_rules.as_ref()?;
-        (!rules.ownership.is_empty()).then_some(rules)
+    fn facts<'a>(offer: &'a Offer, _: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
+        let rules = offer.terms.as_ref().and_then(|terms| terms.caller_rules.as_ref());
+        rules.filter(|rules| !rules.ownership.is_empty())
     }
 
     fn is_asked(_: &Use<'_>) -> bool {
@@ -33,7 +33,6 @@ impl Facet for CallerOwnership {
     }
 
     fn check(rules: &Self::Facts<'_>, asked: &Use<'_>, findings: &mut Findings<'_>) {
-        let Some(rules) = rules else { return };
         for rule in &rules.ownership {
             check_rule(rule, rules, Party::caller(asked.caller), findings);
         }
@@ -73,7 +72,7 @@ fn explain_target(rule: &OwnershipRule, findings: &mut Findings<'_>) {
     let OwnershipTarget::Places(target) = &rule.target else { return };
     let tables = findings.tables;
     let is_known = |one: &&PlaceOrBloc| match one.place() {
-        Some(place) => tables.places.knows(&place),
+        Some(place) => tables.places.knows(place),
         None => tables.blocs.knows(one.as_str()),
     };
     for unknown in target.iter().filter(|one| !is_known(one)) {
@@ -164,7 +163,7 @@ fn by_control(
     if let OwnershipTarget::Lists(lists) = &rule.target {
         return by_control_of_listed(lists, caller, findings);
     }
-    let control = control_of(caller, ReasonCode::CallerOwnershipUndetermined, findings);
+    let control = control_of(&Owned::of(caller), ReasonCode::CallerOwnershipUndetermined, findings);
     let nothing = if control.open.is_empty() { Taint::No } else { Taint::Maybe };
     let mut worst = (nothing, "control that nobody states".to_owned());
     // Who may control it, and may not, leaves open at most what it would do.

@@ -28,10 +28,12 @@ impl Facet for Purposes {
     type Facts<'a> = Option<Accepted<'a>>;
     type Part = OfUse;
 
-    fn facts<'a>(offer: &'a Offer, _: &'a Organisation) -> Self::Facts<'a> {
-        let terms = offer.terms.as_ref()?;
-        let (allowed, prohibited) = (&terms.allowed_purposes, &terms.prohibited_purposes);
-        Some(Accepted { allowed, prohibited, high_risk: terms.high_risk })
+    fn facts<'a>(offer: &'a Offer, _: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
+        [offer.terms.as_ref().map(|terms| Accepted {
+            allowed: &terms.allowed_purposes,
+            prohibited: &terms.prohibited_purposes,
+            high_risk: terms.high_risk,
+        })]
     }
 
     fn is_asked(_: &Use<'_>) -> bool {

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use comity_types::{Place, PlaceOrBloc};
 
+use crate::ReasonCode;
+use crate::evaluate::facet::Among;
 use crate::evaluate::findings::Findings;
 use crate::evaluate::truth::{Doubt, Participant};
 use crate::requirements::AllowLists;
-use crate::{Claim, ReasonCode};
 
 /// One of the questions of place, and what the caller demands of it.
 pub(super) struct Axis<'a> {
@@ -23,13 +24,17 @@ impl Axis<'_> {
 
     /// What is processed is processed somewhere, so that an offer without such a place says nothing. Nothing may be stored
     /// and nobody may reach the machine: an empty list is "known none".
-    pub(super) fn check_claim(
+    pub(super) fn check(
         &self,
         code: ReasonCode,
-        claim: Option<&Claim<BTreeSet<Place>>>,
+        piece: Among<'_, Place>,
         whom: Participant<'_>,
         findings: &mut Findings<'_>,
     ) {
+        let claim = match piece {
+            Among::One(place) => return self.check_place(code, self.path, place, whom, findings),
+            Among::Whole(claim) => claim,
+        };
         let Some(places) = findings.value(&self.path, claim) else { return };
         if places.is_empty() && code == ReasonCode::ProcessingLocationNotAllowed {
             findings.doubt(&self.path, Doubt::missing(self.path));

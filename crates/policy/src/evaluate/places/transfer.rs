@@ -32,14 +32,14 @@ impl Facet for Transfer {
     type Facts<'a> = Transfers<'a>;
     type Part = OfDemand;
 
-    fn facts<'a>(offer: &'a Offer, operator: &'a Organisation) -> Self::Facts<'a> {
-        Transfers {
+    fn facts<'a>(offer: &'a Offer, operator: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
+        [Transfers {
             processing: offer.processing_locations.as_ref(),
             storage: offer.storage_locations.as_ref(),
             access: offer.access_locations.as_ref(),
             basis: offer.terms.as_ref().and_then(|terms| terms.transfer_basis.as_ref()),
             operator: Participant::operator(operator),
-        }
+        }]
     }
 
     fn is_asked(asked: &Demand<'_>) -> bool {

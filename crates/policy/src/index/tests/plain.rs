@@ -55,18 +55,30 @@ fn offers_are_in_one_class_until_a_facet_tells_them_apart() {
     let of =
         |offers: Vec<Offer>| Index::new([organisation("op.example")], offers, Arc::new(tables().clone())).classes();
     let one = || offer("op.example", "n1", "a", "");
-    assert_eq!(of(vec![one()]), FACETS.len());
+    // Nothing is read of an offer whose terms nobody has to accept, and that has no rule on owners.
+    let bare = FACETS.len() - 2;
+    assert_eq!(of(vec![one()]), bare);
     // How far somebody stands behind claims is asked of each offer by itself.
-    assert_eq!(of(vec![one(), offer("op.example", "n2", "a", "")]), FACETS.len() + 1);
+    assert_eq!(of(vec![one(), offer("op.example", "n2", "a", "")]), bare + 1);
     // The version of terms that nobody has to accept tells nobody apart.
     let versions = ["1", "2"].map(|version| offer("op.example", version, "a", &format!("terms.version = {version}")));
     let served = versions.map(|mut offer| {
         offer.terms.as_mut().unwrap().caller_rules = toml::from_str("served = 'everyone'").unwrap();
         offer
     });
-    assert_eq!(of(served.into()), FACETS.len() + 1);
-    // Another model is one for the facets of the model and of certificates, which may cover some models alone.
-    assert_eq!(of(vec![one(), offer("op.example", "n2", "b", "")]), FACETS.len() + 3);
+    assert_eq!(of(served.into()), bare + 1);
+    assert_eq!(of(vec![one(), offer("op.example", "n2", "b", "")]), bare + 2);
+    // Certificates may cover some models alone: where one does, the model is read with them.
+    let certified = ["a", "b"].map(|model| {
+        let held = "terms.certifications = [{ scheme = 'ISO27001', edition = '2022', scope_services = ['a'] }]";
+        offer("op.example", "n", model, held)
+    });
+    assert_eq!(of(certified.into()), bare + 3);
+    // Places are judged one by one, so that two lists of two places have three classes.
+    let placed = ["'DE', 'FR'", "'FR', 'US'"]
+        .map(|places| offer("op.example", "n", "a", &format!("processing_locations = [{places}]")));
+    // The list as a whole is read for what may leave the places that a caller names.
+    assert_eq!(of(placed.into()), bare + 1 + 2 + 1);
 }
 
 #[test]
