@@ -175,9 +175,16 @@ impl<T> Claim<T> {
 
     /// The value, where one party states it for all time.
     pub(crate) fn timeless(&self) -> Option<&T> {
-        let for_all_time = |one: &&Statement<T>| one.life() == Interval::default() && one.revoked_at.is_none();
         match self.0.as_slice() {
-            [one] => Some(one).filter(for_all_time).map(|one| &one.value),
+            [
+                Statement {
+                    value,
+                    validity: Interval { from: None, until: None },
+                    issued_at: None,
+                    revoked_at: None,
+                    ..
+                },
+            ] => Some(value),
             _ => None,
         }
     }

@@ -42,7 +42,16 @@ pub(crate) fn run(root: &Path, bench: &Bench) -> Result<()> {
     match bench {
         Bench::Idle { debug } => idle(root, *debug),
         Bench::Policy => step("measure decisions", || {
-            run_command(cargo(root).args(["bench", "--locked", "--package", "comity-bench", "--bench", "policy"]))
+            run_command(cargo(root).args([
+                "bench",
+                "--locked",
+                "--package",
+                "comity-bench",
+                "--bench",
+                "policy",
+                "--profile",
+                "dist",
+            ]))
         }),
     }
 }

@@ -117,14 +117,14 @@ impl<'t> Findings<'t> {
 
     /// A favourable answer holds at most until `instant`.
     pub(super) fn expires(&mut self, instant: Option<Timestamp>) {
-        self.expires_at = [self.expires_at, instant].into_iter().flatten().min();
+        self.expires_at = earlier(self.expires_at, instant);
         self.changes(instant);
     }
 
     /// The answer may be another one from `instant` on.
     pub(super) fn changes(&mut self, instant: Option<Timestamp>) {
         let later = instant.filter(|instant| *instant > self.as_of);
-        self.changes_at = [self.changes_at, later].into_iter().flatten().min();
+        self.changes_at = earlier(self.changes_at, later);
     }
 
     /// Where the instant of the decision lies as seen from `interval`.
@@ -140,7 +140,7 @@ impl<'t> Findings<'t> {
         for interval in intervals {
             match self.phase(interval) {
                 Phase::Within => now = true,
-                Phase::Before => begins = [begins, interval.from].into_iter().flatten().min(),
+                Phase::Before => begins = earlier(begins, interval.from),
                 Phase::After => {}
             }
         }
@@ -224,6 +224,14 @@ impl<'t> Findings<'t> {
             Fault::Conflict => (ReasonCode::ClaimConflict, "statements that agree", &"they contradict each other"),
         };
         Doubt { code, subject: self.said(path), expected, actual: self.said(actual) }
+    }
+}
+
+/// The earlier of two instants; nothing is never.
+pub(crate) fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
     }
 }
 

@@ -7,7 +7,7 @@ use std::fmt::Display;
 use comity_types::place::COUNTRIES;
 use comity_types::{Place, PlaceOrBloc, Timestamp};
 
-use super::findings::{Field, Findings, Joined};
+use super::findings::{Field, Findings, Joined, earlier};
 use super::truth::{Doubt, Participant, Truth};
 use crate::requirements::AllowLists;
 use crate::tables::blocs::{Membership, MembershipAt, Reach, Scope};
@@ -38,7 +38,7 @@ impl Findings<'_> {
                 Membership::No(at) => sum.no(at),
                 Membership::UnknownSet => doubts.push(Doubt::unrecognised(set.as_str())),
                 Membership::Scoped(scope, until) => match self.participates(scope, whom) {
-                    Ok((true, of_claim)) => sum.yes([until, of_claim].into_iter().flatten().min()),
+                    Ok((true, of_claim)) => sum.yes(earlier(until, of_claim)),
                     Ok((false, of_claim)) => sum.no(of_claim),
                     Err(doubt) => doubts.push(doubt),
                 },
@@ -150,7 +150,7 @@ impl Sum {
     }
 
     fn no(&mut self, at: Option<Timestamp>) {
-        self.begins = [self.begins, at].into_iter().flatten().min();
+        self.begins = earlier(self.begins, at);
     }
 
     /// What sets say that say the same for everybody; `None` if one of them asks who it is, or is not known.
@@ -164,7 +164,7 @@ impl Sum {
         let mut sum = tables.places.knows(place).then(Self::default)?;
         for set in sets {
             let MembershipAt { membership, changes_at } = membership(place, set, reach, tables, as_of);
-            sum.changes_at = [sum.changes_at, changes_at].into_iter().flatten().min();
+            sum.changes_at = earlier(sum.changes_at, changes_at);
             match membership {
                 Membership::Yes(until) => sum.yes(until),
                 Membership::No(at) => sum.no(at),

@@ -5,7 +5,7 @@ use comity_types::Timestamp;
 use super::Index;
 use super::bits::Bits;
 use crate::evaluate::facet::{FACETS, PartName, Which};
-use crate::evaluate::findings::Findings;
+use crate::evaluate::findings::{Findings, earlier};
 use crate::evaluate::membership::Known;
 use crate::reason::ReasonCodes;
 use crate::{Reason, Request};
@@ -67,7 +67,7 @@ impl PartAnswer {
                 class.members.leave(&mut self.eligible);
             }
             says_something |= !outcome.codes.is_empty() || outcome.expires_at.is_some();
-            self.changes_at = [self.changes_at, outcome.changes_at].into_iter().flatten().min();
+            self.changes_at = earlier(self.changes_at, outcome.changes_at);
             if outcome.expires_at.is_some() {
                 ends.resize(codes.len(), None);
                 ends.push(outcome.expires_at);
@@ -126,7 +126,7 @@ impl PartAnswer {
         for answer in &self.facets {
             for class in index.facets.get(answer.facet).into_iter().flat_map(|classes| classes.classes(offer)) {
                 said.0 = said.0.union(answer.codes.get(class).copied().unwrap_or_default());
-                said.1 = [said.1, answer.ends.get(class).copied().flatten()].into_iter().flatten().min();
+                said.1 = earlier(said.1, answer.ends.get(class).copied().flatten());
             }
         }
         said
