@@ -167,6 +167,12 @@ pub(super) fn control_of(stated: &Owned<'_>, code: ReasonCode, findings: &mut Fi
 }
 
 impl Control {
+    /// The seat of the organisation itself, as far as nobody controls it.
+    pub(super) fn add_own_seat(&mut self, place: Place, name: &str) {
+        let settled = if self.possible.is_empty() { &mut self.certain } else { &mut self.possible };
+        settled.insert(Seat { place, name: name.to_owned(), field: "seat" });
+    }
+
     fn add_owners(&mut self, ownership: &Ownership, path: &PartyPath<'_>, code: ReasonCode) {
         let (controllers, mut unknown) = stakes::controllers(ownership);
         for (name, owner, taint) in controllers {

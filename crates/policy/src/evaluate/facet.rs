@@ -206,7 +206,7 @@ fn sort<'a, F: Facet>(offers: &mut dyn Iterator<Item = Subject<'a>>) -> Sorted {
 }
 
 /// Every facet. Their order decides nothing: reasons are sorted.
-pub(crate) static FACETS: [AnyFacet; 30] = [
+pub(crate) static FACETS: [AnyFacet; 32] = [
     AnyFacet::of::<operational::InForce>(),
     AnyFacet::of::<operational::Model>(),
     AnyFacet::of::<operational::Capabilities>(),
@@ -223,6 +223,8 @@ pub(crate) static FACETS: [AnyFacet; 30] = [
     AnyFacet::of::<places::SubProcessors>(),
     AnyFacet::of::<places::BrokerPath>(),
     AnyFacet::of::<places::Transfer>(),
+    AnyFacet::of::<places::TransferOnwards>(),
+    AnyFacet::of::<places::TransferToBroker>(),
     AnyFacet::of::<control::OperatorSeat>(),
     AnyFacet::of::<control::Controllers>(),
     AnyFacet::of::<control::ForeignOwners>(),

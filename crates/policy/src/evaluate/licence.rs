@@ -1,7 +1,7 @@
 //! What the model's licence demands of the operator and, where its rules flow down, of the caller (VOCABULARY D14).
 //!
-//! A licence that is not stated may demand anything, so it refuses (L2: saying less never helps). One that has no row
-//! demands nothing that could be asked here; a caller that cares names the licences that it allows.
+//! A licence that is not stated, or that no table has, may demand anything, so it refuses (L2: saying less never helps).
+//! The table has the licences that demand nothing, too; a caller that cares names the licences that it allows.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use comity_types::time::Phase;
 
 use super::facet::{Facet, OfUse, Use};
 use super::findings::{Field, Findings, Joined};
-use super::truth::{Participant, Party, Truth};
+use super::truth::{Doubt, Participant, Party, Truth};
 use crate::offer::Modality;
 use crate::organisation::ActiveUsers;
 use crate::tables::blocs::Reach;
@@ -53,7 +53,13 @@ impl Facet for Licence {
 
     fn check(facts: &Self::Facts<'_>, asked: &Use<'_>, findings: &mut Findings<'_>) {
         let Some(licence) = findings.value(&"licence", facts.licence) else { return };
-        let Some(rule) = findings.tables.licences.get(&licence) else { return };
+        let licences = &findings.tables.licences;
+        let Some(rule) = licences.get(&licence) else {
+            if !licences.is_unconditional(&licence) {
+                findings.doubt(&"licence", Doubt::unrecognised(&licence));
+            }
+            return;
+        };
         if let Some(territory) = &rule.territory {
             check_territory(territory, rule, (facts.operator, facts.place), facts, findings);
             // Where the rules flow down, the caller is bound like a licensee.
@@ -110,6 +116,7 @@ fn is_multimodal(territory: &Territory, facts: &Licensed<'_>, findings: &mut Fin
     }
     match findings.look(&"modalities", facts.modalities) {
         Err(doubt) => Truth::Unknown(vec![doubt]),
+        Ok(modalities) if modalities.is_empty() => Truth::Unknown(vec![Doubt::missing("modalities")]),
         Ok(modalities) if modalities.is_disjoint(&territory.modalities) => Truth::No,
         Ok(_) => Truth::Yes,
     }

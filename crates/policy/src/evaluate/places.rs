@@ -6,7 +6,7 @@ mod transfer;
 use comity_types::Place;
 
 use self::axis::Axis;
-pub(super) use self::transfer::Transfer;
+pub(super) use self::transfer::{Transfer, TransferOnwards, TransferToBroker};
 use super::facet::{Among, Demand, Facet, OfDemand, each_of};
 use super::findings::{Field, Findings, Joined};
 use super::truth::{Doubt, Participant};
@@ -129,23 +129,23 @@ fn check_sub_processor(
     }
 }
 
-/// The broker ends the caller's TLS, so that it processes too.
+/// The broker ends the caller's TLS, so that it processes too. What an operator takes part in says nothing of it.
 pub(super) struct BrokerPath;
 
 impl Facet for BrokerPath {
     const SIDE: Side = Side::Caller;
-    type Facts<'a> = Participant<'a>;
+    type Facts<'a> = ();
     type Part = OfDemand;
 
-    fn facts<'a>(_: &'a Offer, operator: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
-        [Participant::operator(operator)]
+    fn facts<'a>(_: &'a Offer, _: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
+        [()]
     }
 
     fn is_asked(asked: &Demand<'_>) -> bool {
         asked.broker_places.is_some() && processing(asked.requirements).is_demanded()
     }
 
-    fn check(operator: &Self::Facts<'_>, asked: &Demand<'_>, findings: &mut Findings<'_>) {
+    fn check((): &(), asked: &Demand<'_>, findings: &mut Findings<'_>) {
         const PATH: &str = "broker.places";
         let Some(places) = asked.broker_places else { return };
         if places.is_empty() {
@@ -153,7 +153,7 @@ impl Facet for BrokerPath {
         }
         for place in places {
             let code = ReasonCode::BrokerPathNotAllowed;
-            processing(asked.requirements).check_place(code, PATH, place, *operator, findings);
+            processing(asked.requirements).check_place(code, PATH, place, Participant::broker(), findings);
         }
     }
 }

@@ -105,13 +105,15 @@ pub(super) fn controllers(ownership: &Ownership) -> (Vec<(&str, &Party, Taint)>,
 struct Edge {
     holder: usize,
     interest: Interest,
+    /// At least; what more it may be is what others are not known to have.
     least: u32,
-    most: u32,
 }
 
 /// The holdings of each party, and of the organisation itself.
 struct Graph {
     held: Vec<Vec<Edge>>,
+    /// Whether holders hold each other.
+    is_circular: bool,
 }
 
 impl Graph {
@@ -122,17 +124,13 @@ impl Graph {
         let index = |name: &str| if name == SELF { own } else { names.get(name).copied().unwrap_or(own) };
         let mut held: Vec<Vec<Edge>> = (0..=own).map(|_| Vec::new()).collect();
         for stake in &ownership.stakes {
-            let edge = Edge {
-                holder: index(&stake.holder),
-                interest: stake.interest,
-                least: stake.share.least(),
-                most: stake.share.most(),
-            };
+            let edge = Edge { holder: index(&stake.holder), interest: stake.interest, least: stake.share.least() };
             if let Some(edges) = held.get_mut(index(&stake.subject)) {
                 edges.push(edge);
             }
         }
-        Self { held }
+        let is_circular = is_circular(&held);
+        Self { held, is_circular }
     }
 
     fn judge(&self, measure: &Measure<'_>, direct: &[Taint]) -> Taint {
@@ -141,17 +139,31 @@ impl Graph {
         if own.is_empty() {
             return if parties.iter().all(Vec::is_empty) { Taint::No } else { Taint::Maybe };
         }
-        match (measure.indirect, measure.aggregate) {
-            (Indirect::Cascade, _) => self.cascade(measure, direct),
-            (Indirect::LookThrough, true) => self.look_through(measure, direct),
-            (Indirect::LookThrough, false) => self.look_through_one_by_one(measure, direct),
+        if measure.aggregate { self.together(measure, direct) } else { self.one_by_one(measure, direct) }
+    }
+
+    fn together(&self, measure: &Measure<'_>, direct: &[Taint]) -> Taint {
+        match measure.indirect {
+            Indirect::Cascade => self.cascade(measure, direct),
+            Indirect::LookThrough => self.look_through(measure, direct),
         }
     }
 
     /// A holder that is tainted itself counts with its full stake, any other with nothing.
     fn cascade(&self, measure: &Measure<'_>, direct: &[Taint]) -> Taint {
         let taints = self.cascaded(measure, direct);
-        self.held.last().map_or(Taint::No, |edges| tainted_by(edges, measure, &taints))
+        let found = self.held.last().map_or(Taint::No, |edges| tainted_by(edges, measure, &taints));
+        if found == Taint::No && self.is_circular && self.is_crossed_in_the_end(measure, direct) {
+            return Taint::Maybe;
+        }
+        found
+    }
+
+    /// Where holders hold each other, no cascade begins, and yet all may belong to somebody tainted: what they have of each
+    /// other is the outsiders' again. What ends with these is asked by multiplication, which settles only that it is open.
+    fn is_crossed_in_the_end(&self, measure: &Measure<'_>, direct: &[Taint]) -> bool {
+        let shares = measure.kinds().into_iter().filter_map(|kind| self.multiplied(kind, direct));
+        shares.into_iter().any(|(least, _)| measure.is_crossed_by(least))
     }
 
     /// What each party is, once those that own it have had their say.
@@ -190,14 +202,14 @@ impl Graph {
         worst.max().unwrap_or(unstated).max(decided)
     }
 
-    /// The largest share of a single tainted party, known or not.
-    fn look_through_one_by_one(&self, measure: &Measure<'_>, direct: &[Taint]) -> Taint {
+    /// What a single tainted party has by all ways together, known or not: the one that has most.
+    fn one_by_one(&self, measure: &Measure<'_>, direct: &[Taint]) -> Taint {
         let alone = |index: usize| {
             direct.iter().enumerate().map(move |(other, taint)| if other == index { *taint } else { Taint::No })
         };
         let tainted = (0..direct.len()).filter(|index| direct.get(*index).is_some_and(|taint| *taint != Taint::No));
-        let each = tainted.map(|index| self.look_through(measure, &alone(index).collect::<Vec<_>>()));
-        let unknown = self.look_through(measure, &vec![Taint::No; direct.len()]);
+        let each = tainted.map(|index| self.together(measure, &alone(index).collect::<Vec<_>>()));
+        let unknown = self.together(measure, &vec![Taint::No; direct.len()]);
         each.max().unwrap_or(Taint::No).max(unknown)
     }
 
@@ -240,6 +252,28 @@ impl Graph {
     }
 }
 
+/// Whether a party holds, through others, of itself: some remain when those whose holders are all gone go, again and
+/// again.
+fn is_circular(held: &[Vec<Edge>]) -> bool {
+    let mut is_gone = vec![false; held.len()];
+    loop {
+        let goes = |index: usize| {
+            let is_free = |edge: &Edge| is_gone.get(edge.holder).copied().unwrap_or(true);
+            !is_gone.get(index).copied().unwrap_or(true)
+                && held.get(index).is_some_and(|edges| edges.iter().all(is_free))
+        };
+        let next: Vec<usize> = (0..held.len()).filter(|index| goes(*index)).collect();
+        if next.is_empty() {
+            return is_gone.contains(&false);
+        }
+        for index in next {
+            if let Some(gone) = is_gone.get_mut(index) {
+                *gone = true;
+            }
+        }
+    }
+}
+
 fn set(shares: &mut [u32], index: usize, share: u32) {
     if let Some(old) = shares.get_mut(index) {
         *old = share;
@@ -277,7 +311,7 @@ fn tainted_by(edges: &[Edge], measure: &Measure<'_>, taints: &[Taint]) -> Taint 
     let kinds = measure.kinds();
     let stated = kinds.iter().filter(|kind| of_kind(edges, **kind).next().is_some());
     let by_share = stated.map(|kind| {
-        let (least, most) = range(of_kind(edges, *kind), measure, taints);
+        let (least, most) = range(&of_kind(edges, *kind), taints);
         between(measure, least, most)
     });
     // Something is stated, and nothing of what counts: what counts may belong to anybody.
@@ -299,19 +333,11 @@ fn between(measure: &Measure<'_>, least: u32, most: u32) -> Taint {
     }
 }
 
-/// The tainted share, full stakes of tainted holders: at least and at most, all together or the largest one.
-fn range<'e>(edges: impl Iterator<Item = &'e Edge> + Clone, measure: &Measure<'_>, taints: &[Taint]) -> (u32, u32) {
-    let taint = |edge: &Edge| taints.get(edge.holder).copied().unwrap_or(Taint::Maybe);
-    let sum = |edges: &mut dyn Iterator<Item = &'e Edge>| edges.map(|edge| edge.least).fold(0_u32, u32::saturating_add);
-    let known = edges.clone().filter(|edge| taint(edge) == Taint::Yes);
-    if measure.aggregate {
-        let clean = sum(&mut edges.filter(|edge| taint(edge) == Taint::No));
-        let least = known.map(|edge| edge.least).fold(0, u32::saturating_add).min(WHOLE);
-        return (least, WHOLE.saturating_sub(clean));
-    }
-    let all = sum(&mut edges.clone());
-    let undisclosed = WHOLE.saturating_sub(all);
-    let of = |edge: &Edge| edge.most.min(undisclosed.saturating_add(edge.least));
-    let possible = edges.filter(|edge| taint(edge) != Taint::No).map(of).max().unwrap_or(0);
-    (known.map(|edge| edge.least).max().unwrap_or(0), possible.max(undisclosed))
+/// The tainted share, full stakes of tainted holders: at least and at most.
+fn range<'e>(edges: &(impl Iterator<Item = &'e Edge> + Clone), taints: &[Taint]) -> (u32, u32) {
+    let of = |wanted: Taint| {
+        let taint = move |edge: &&Edge| taints.get(edge.holder).copied().unwrap_or(Taint::Maybe) == wanted;
+        edges.clone().filter(taint).map(|edge| edge.least).fold(0_u32, u32::saturating_add)
+    };
+    (of(Taint::Yes).min(WHOLE), WHOLE.saturating_sub(of(Taint::No)))
 }

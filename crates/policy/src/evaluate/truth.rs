@@ -94,6 +94,11 @@ impl<'a> Participant<'a> {
         Party::operator(organisation).participant()
     }
 
+    /// The broker, of which nothing is stated but its places.
+    pub(super) const fn broker() -> Self {
+        Self { role: "broker", dpf_participation: None, commercial_organisation: None }
+    }
+
     /// The path of one of its facts.
     pub(super) const fn path<'p>(&self, field: &'p str) -> PartyPath<'p>
     where

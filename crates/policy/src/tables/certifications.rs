@@ -22,7 +22,10 @@ pub struct CertificationScheme {
     /// Its levels, lowest first; empty: it has none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub levels: Vec<String>,
-    /// Editions, those that are withdrawn or will be among them; there may be others.
+    /// The levels that are reports on a period: these end with the period's age, whatever end is written on them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub periods: Vec<String>,
+    /// Every edition, those that are withdrawn or will be among them; empty: it has none, or they make no difference.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub editions: Vec<Edition>,
     /// For reports on a period: the most days since its end, where a requirement says nothing.

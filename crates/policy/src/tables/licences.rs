@@ -1,4 +1,4 @@
-//! What the licences of models demand of operators and callers (VOCABULARY D14). A licence without a row demands nothing.
+//! What the licences of models demand of operators and callers (VOCABULARY D14).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,9 +11,23 @@ use crate::organisation::OrganisationType;
 
 const TABLE: &str = "licences";
 
-/// The rules, by licence.
+/// The licences that are known.
 #[derive(Debug, Clone)]
-pub struct Licences(BTreeMap<String, LicenceRule>);
+pub struct Licences {
+    rules: BTreeMap<String, LicenceRule>,
+    unconditional: Unconditional,
+}
+
+/// Licences that demand nothing that a request could be held against.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unconditional {
+    /// Their SPDX identifiers, or `LicenseRef-...`.
+    pub licences: BTreeSet<String>,
+    /// Where the list comes from.
+    #[serde(flatten)]
+    pub provenance: Provenance,
+}
 
 /// What a licence demands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,11 +119,16 @@ impl Licences {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
         struct File {
+            unconditional: Unconditional,
             rule: Vec<LicenceRule>,
         }
         let mut rules = BTreeMap::new();
-        for rule in read::<File>(TABLE, text)?.rule {
+        let File { unconditional, rule: all } = read(TABLE, text)?;
+        for rule in all {
             let licence = rule.licence.clone();
+            if unconditional.licences.contains(&licence) {
+                return Err(TableError::row(TABLE, licence, "`licence` is among `unconditional.licences` as well"));
+            }
             if rule.grants.iter().any(|grant| grant.in_force.is_empty()) {
                 return Err(TableError::row(TABLE, licence, "`grants.in_force`: `from` must be before `until`"));
             }
@@ -117,17 +136,35 @@ impl Licences {
                 return Err(TableError::row(TABLE, licence, "`licence` stands twice"));
             }
         }
-        Ok(Self(rules))
+        Ok(Self { rules, unconditional })
     }
 
     /// What a licence demands.
     #[must_use]
     pub fn get(&self, licence: &str) -> Option<&LicenceRule> {
-        self.0.get(licence)
+        self.rules.get(licence)
+    }
+
+    /// True if the licence is known to demand nothing that could be asked.
+    #[must_use]
+    pub fn is_unconditional(&self, licence: &str) -> bool {
+        self.unconditional.licences.contains(licence)
+    }
+
+    /// True if the licence is known.
+    #[must_use]
+    pub fn knows(&self, licence: &str) -> bool {
+        self.rules.contains_key(licence) || self.is_unconditional(licence)
+    }
+
+    /// The licences that demand nothing.
+    #[must_use]
+    pub const fn unconditional(&self) -> &Unconditional {
+        &self.unconditional
     }
 
     /// Every rule.
     pub fn iter(&self) -> impl Iterator<Item = &LicenceRule> {
-        self.0.values()
+        self.rules.values()
     }
 }

@@ -216,6 +216,7 @@ fn a_broken_row_is_named_with_the_table_and_the_field() {
         Blocs, Certifications, Classifications, Issuers, Licences, Places, Presets, Purposes, Regimes, Sectors,
         Statutes,
     };
+    let free = format!("[unconditional]\nlicences = ['MIT']\n{FROM}");
     let rows = [
         (Places, format!("countries = 'DE Xx'\nalias = {{}}\n{provenance}"), "Xx: "),
         (
@@ -263,8 +264,8 @@ fn a_broken_row_is_named_with_the_table_and_the_field() {
         ),
         (Statutes, format!("{tag}territory = []\nin_force = {{}}\n{FROM}"), "T: `territory` must not be empty"),
         (Statutes, twice(&format!("{tag}territory = ['EU']\nin_force = {{}}\n{FROM}")), "T: `tag` stands twice"),
-        (Licences, format!("{rule}{FROM}{grant}"), "L: `grants.in_force`: `from` must be before"),
-        (Licences, twice(&format!("{rule}{FROM}")), "L: `licence` stands twice"),
+        (Licences, format!("{free}{rule}{FROM}{grant}"), "L: `grants.in_force`: `from` must be before"),
+        (Licences, format!("{free}{}", twice(&format!("{rule}{FROM}"))), "L: `licence` stands twice"),
         (Certifications, twice(&format!("{scheme}max_age_days = 365\n{FROM}")), "S: `scheme` stands twice"),
         (
             Classifications,
@@ -295,6 +296,14 @@ fn a_broken_row_is_named_with_the_table_and_the_field() {
         let error = error(table, &text);
         assert!(error.starts_with(&format!("the table of {}: {problem}", table.as_str())), "{error}\n{problem}");
     }
+}
+
+#[test]
+fn a_licence_that_demands_nothing_has_no_rule() {
+    let text =
+        format!("[unconditional]\nlicences = ['MIT']\n{FROM}[[rule]]\nlicence = 'MIT'\nbinds = 'operator'\n{FROM}");
+    let error = error(TableName::Licences, &text);
+    assert!(error.contains("MIT: `licence` is among `unconditional.licences` as well"), "{error}");
 }
 
 #[test]

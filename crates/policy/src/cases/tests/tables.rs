@@ -40,7 +40,10 @@ fn a_runtime_shields_from_a_law_if_a_verifier_whose_word_counts_affirms_one_that
             "{{ value = '{runtime}', assurance = 'attested', issuer = '{issuer}', appraisal = '{appraisal}' }}"
         );
         let asked = "'require.no_exposure' = ['US-CLOUD-ACT'], 'require.accept_attested_runtimes' = ['tdx']";
-        let case = case(&format!("'offer.runtime' = {claim}, 'operator.seat' = 'US', {asked}"), "expect = []");
+        let case = case(
+            &format!("'offer.sub_processors' = [], 'offer.runtime' = {claim}, 'operator.seat' = 'US', {asked}"),
+            "expect = []",
+        );
         let verdict = case.verdict(&tables).unwrap();
         verdict.reasons().iter().map(|reason| reason.code).collect::<Vec<_>>()
     };

@@ -164,7 +164,19 @@ fn check_time(
         }
         opinion.holds_until(Some(expires));
     }
+    let is_of_a_period = one.level.as_ref().is_some_and(|level| scheme.periods.contains(level));
+    if one.period_end.is_none() && is_of_a_period {
+        opinion.open(Doubt::missing(format_args!("certifications.{}.period_end", one.scheme)));
+    } else if one.period_end.is_none() && one.issued.is_none() {
+        opinion.open(Doubt::missing(format_args!("certifications.{}.issued", one.scheme)));
+    }
     if let Some(end) = one.period_end {
+        // Its last day is a whole one, and there is no report on days to come.
+        let over = end.plus(DAY);
+        findings.changes(Some(over));
+        if as_of < over {
+            opinion.wrong(ReasonCode::CertificationMissing, format!("its period ends {end}"));
+        }
         let most = required.max_age_days.unwrap_or(scheme.max_age_days);
         let too_old = end.plus(DAY.saturating_mul(most)).plus(DAY);
         findings.changes(Some(too_old));
@@ -173,7 +185,7 @@ fn check_time(
         }
         opinion.holds_until(Some(too_old));
     }
-    if one.expires.is_none() && one.period_end.is_none() {
+    if one.expires.is_none() && one.period_end.is_none() && !is_of_a_period {
         opinion.open(Doubt::missing(format_args!("certifications.{}.expires", one.scheme)));
     }
 }
@@ -198,7 +210,11 @@ fn check_edition(
     if !required.editions.is_empty() && !required.editions.contains(name) {
         opinion.wrong(ReasonCode::CertificationEditionWithdrawn, format!("edition {name}"));
     }
-    match scheme.edition(name).map_or(Fate::Counts, |row| fate(row, one, findings, opinion)) {
+    let row = scheme.edition(name);
+    if row.is_none() && !scheme.editions.is_empty() {
+        opinion.open(Doubt::unrecognised(name));
+    }
+    match row.map_or(Fate::Counts, |row| fate(row, one, findings, opinion)) {
         Fate::Counts => {}
         Fate::Withdrawn(why) => {
             opinion.wrong(ReasonCode::CertificationEditionWithdrawn, format!("edition {name} {why}"));

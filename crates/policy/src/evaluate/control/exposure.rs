@@ -1,7 +1,7 @@
 //! Laws that compel access to content, and whether they reach anybody who can read it (VOCABULARY D11).
 //!
 //! Where content is processed does not matter, nor do the customer's own keys: a model reads plaintext. What helps,
-//! if the caller says so, is a runtime whose hardware attests that its operator cannot look inside.
+//! if the caller says so, is a runtime whose hardware attests that whoever runs and houses it cannot look inside.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use crate::claim::Assurance;
 use crate::evaluate::facet::{Among, Demand, Facet, OfDemand, each_of};
 use crate::evaluate::findings::{Field, Findings};
 use crate::evaluate::truth::{Doubt, Party, Truth};
-use crate::offer::SubProcessor;
+use crate::offer::{SubProcessor, SubProcessorRole};
 use crate::requirements::NoExposure;
 use crate::tables::blocs::Reach;
 use crate::tables::regimes::{Nexus, Regime};
@@ -35,8 +35,11 @@ impl Facet for OperatorExposure {
     }
 
     fn check((operator, runtime): &Self::Facts<'_>, asked: &Demand<'_>, findings: &mut Findings<'_>) {
-        for_each_regime(asked, *runtime, findings, |regime, findings| {
-            check_operator(regime, operator, findings);
+        let mut control = None;
+        for_each_regime(asked, *runtime, findings, |regime, is_shielded, findings| {
+            if !is_shielded {
+                check_operator(regime, operator, &mut control, findings);
+            }
         });
     }
 }
@@ -78,18 +81,18 @@ impl Facet for SubProcessorExposure {
     }
 
     fn check((piece, runtime): &Self::Facts<'_>, asked: &Demand<'_>, findings: &mut Findings<'_>) {
-        for_each_regime(asked, *runtime, findings, |regime, findings| {
-            check_sub_processors(regime, *piece, findings);
+        for_each_regime(asked, *runtime, findings, |regime, is_shielded, findings| {
+            check_sub_processors(regime, *piece, is_shielded, findings);
         });
     }
 }
 
-/// Every law that the caller wants to be free from, that is in force, and that no attested runtime keeps out.
+/// Every law that the caller wants to be free from and that is in force, and whether an attested runtime keeps it out.
 fn for_each_regime<'t>(
     asked: &Demand<'_>,
     runtime: Option<&Claim<String>>,
     findings: &mut Findings<'t>,
-    mut check: impl FnMut(&Regime, &mut Findings<'t>),
+    mut check: impl FnMut(&Regime, bool, &mut Findings<'t>),
 ) {
     let tables = findings.tables;
     for freedom in &asked.requirements.no_exposure {
@@ -97,8 +100,9 @@ fn for_each_regime<'t>(
             findings.doubt(&"no_exposure", Doubt::unrecognised(&freedom.regime));
             continue;
         };
-        if findings.is_in_force(&regime.in_force) && !is_shielded(freedom, runtime, findings) {
-            check(regime, findings);
+        if findings.is_in_force(&regime.in_force) {
+            let is_shielded = is_shielded(freedom, runtime, findings);
+            check(regime, is_shielded, findings);
         }
     }
 }
@@ -158,7 +162,7 @@ impl<'a> Reached<'a> {
     }
 }
 
-fn check_operator(regime: &Regime, facts: &Reachable<'_>, findings: &mut Findings<'_>) {
+fn check_operator(regime: &Regime, facts: &Reachable<'_>, control: &mut Option<Control>, findings: &mut Findings<'_>) {
     let operator = facts.control;
     let mut reached = Reached::new(operator.role);
     let singles = [
@@ -179,23 +183,33 @@ fn check_operator(regime: &Regime, facts: &Reachable<'_>, findings: &mut Finding
         }
     }
     if regime.nexus.contains(&Nexus::Controller) {
-        let Control { certain, possible, open } = control_of(&operator, ReasonCode::OwnershipUndetermined, findings);
-        reached.places.extend(certain.into_iter().map(|seat| (seat.field, seat.place)));
-        reached.possible.extend(possible.into_iter().map(|seat| seat.place));
-        reached.open.extend(open);
+        let find = || control_of(&operator, ReasonCode::OwnershipUndetermined, findings);
+        let Control { certain, possible, open } = control.get_or_insert_with(find);
+        reached.places.extend(certain.iter().map(|seat| (seat.field, seat.place.clone())));
+        reached.possible.extend(possible.iter().map(|seat| seat.place.clone()));
+        reached.open.extend(open.iter().cloned());
     }
     reached.conclude(regime, findings);
 }
 
-fn check_sub_processors(regime: &Regime, piece: Among<'_, SubProcessor>, findings: &mut Findings<'_>) {
-    let claim = match piece {
-        Among::One(one) if one.content_access => return of_sub_processor(one, regime).conclude(regime, findings),
-        Among::One(_) => return,
-        Among::Whole(claim) => claim,
+fn check_sub_processors(
+    regime: &Regime,
+    piece: Among<'_, SubProcessor>,
+    is_shielded: bool,
+    findings: &mut Findings<'_>,
+) {
+    let check = |one: &SubProcessor, findings: &mut Findings<'_>| {
+        // The runtime keeps out whoever houses the machine. Others that can read content read it elsewhere.
+        if one.content_access && !(is_shielded && one.role == SubProcessorRole::CloudHost) {
+            of_sub_processor(one, regime).conclude(regime, findings);
+        }
     };
-    let Some(all) = findings.value(&"sub_processors", claim) else { return };
-    for one in all.iter().filter(|one| one.content_access) {
-        of_sub_processor(one, regime).conclude(regime, findings);
+    match piece {
+        Among::One(one) => check(one, findings),
+        Among::Whole(claim) => {
+            let Some(all) = findings.value(&"sub_processors", claim) else { return };
+            all.iter().for_each(|one| check(one, findings));
+        }
     }
 }
 

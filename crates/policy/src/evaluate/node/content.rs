@@ -98,11 +98,15 @@ fn check_ceilings(
     if let Some(ceiling) = ceilings.get(&content.scheme) {
         return check_ceiling(content, scheme, &content.level, ceiling, findings);
     }
-    // A scheme that is about sharing needs no ceiling.
-    if scheme.own_organisation_only.is_some() {
-        return;
-    }
     let tables = findings.tables;
+    // Which content such a ceiling is about nobody knows, so that it may be this.
+    for unknown in ceilings.keys().filter(|other| tables.classifications.get(other).is_none()) {
+        findings.doubt(&PATH, Doubt::unrecognised(unknown));
+    }
+    // A scheme that is about sharing needs no ceiling; a caveat on what is shared, none the less, is for somebody to take.
+    if scheme.own_organisation_only.is_some() {
+        return check_caveats(content, &BTreeSet::new(), findings);
+    }
     let mut is_comparable = false;
     for (other, ceiling) in ceilings {
         let level = tables.classifications.same_in(&content.scheme, &content.level, other);
@@ -134,8 +138,12 @@ fn check_ceiling(
         (found, most) if found > most => above(content, &format_args!("at most {}", ceiling.level), findings),
         _ => {}
     }
-    for caveat in content.caveats.difference(&ceiling.caveats) {
-        let field = Field { path: &PATH, expected: &Joined(&ceiling.caveats), actual: caveat };
+    check_caveats(content, &ceiling.caveats, findings);
+}
+
+fn check_caveats(content: &Classification, accepted: &BTreeSet<String>, findings: &mut Findings<'_>) {
+    for caveat in content.caveats.difference(accepted) {
+        let field = Field { path: &PATH, expected: &Joined(accepted), actual: caveat };
         findings.reject(ReasonCode::HandlingCaveatNotAccepted, caveat, field);
     }
 }

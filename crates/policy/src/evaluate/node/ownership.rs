@@ -163,7 +163,14 @@ fn by_control(
     if let OwnershipTarget::Lists(lists) = &rule.target {
         return by_control_of_listed(lists, caller, findings);
     }
-    let control = control_of(&Owned::of(caller), ReasonCode::CallerOwnershipUndetermined, findings);
+    let mut control = control_of(&Owned::of(caller), ReasonCode::CallerOwnershipUndetermined, findings);
+    // Nobody controls it, so that it is ruled from its own seat; or perhaps nobody does.
+    if control.certain.is_empty() && control.open.is_empty() {
+        match findings.look(&caller.path("seat"), caller.organisation.seat.as_ref()) {
+            Ok(seat) => control.add_own_seat(seat.into_owned(), &caller.organisation.name),
+            Err(doubt) => control.open.push(("seat", doubt)),
+        }
+    }
     let nothing = if control.open.is_empty() { Taint::No } else { Taint::Maybe };
     let mut worst = (nothing, "control that nobody states".to_owned());
     // Who may control it, and may not, leaves open at most what it would do.

@@ -4,91 +4,176 @@ use std::collections::BTreeSet;
 
 use comity_types::{Place, PlaceOrBloc};
 
-use crate::evaluate::facet::{Demand, Facet, OfDemand};
+use super::SUB_PROCESSORS;
+use crate::evaluate::facet::{Among, Demand, Facet, OfDemand, each_of};
 use crate::evaluate::findings::{Field, Findings};
 use crate::evaluate::truth::{Doubt, Participant, Truth};
+use crate::offer::SubProcessor;
 use crate::tables::blocs::Reach;
 use crate::terms::TransferBasis;
 use crate::{Claim, Offer, Organisation, ReasonCode, Side};
 
 /// The bloc of places with an adequacy decision, which a transfer on that ground needs.
 const ADEQUATE: &str = "GDPR-ADEQUATE";
+const PROCESSING: &str = "processing_locations";
 
-/// On what ground content leaves.
-pub(crate) struct Transfer;
-
-/// Where content goes, and on what ground.
+/// On what ground content leaves, and whose it is.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Transfers<'a> {
-    processing: Option<&'a Claim<BTreeSet<Place>>>,
-    storage: Option<&'a Claim<BTreeSet<Place>>>,
-    access: Option<&'a Claim<BTreeSet<Place>>>,
+pub(crate) struct Ground<'a> {
     basis: Option<&'a Claim<TransferBasis>>,
     operator: Participant<'a>,
 }
 
+impl<'a> Ground<'a> {
+    fn of(offer: &'a Offer, operator: &'a Organisation) -> Self {
+        let basis = offer.terms.as_ref().and_then(|terms| terms.transfer_basis.as_ref());
+        Self { basis, operator: Participant::operator(operator) }
+    }
+}
+
+/// Whether a ground covers the places of the offer.
+pub(crate) struct Transfer;
+
 impl Facet for Transfer {
     const SIDE: Side = Side::Caller;
-    type Facts<'a> = Transfers<'a>;
+    type Facts<'a> = (&'static str, Among<'a, Place>, Ground<'a>);
     type Part = OfDemand;
 
     fn facts<'a>(offer: &'a Offer, operator: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
-        [Transfers {
-            processing: offer.processing_locations.as_ref(),
-            storage: offer.storage_locations.as_ref(),
-            access: offer.access_locations.as_ref(),
-            basis: offer.terms.as_ref().and_then(|terms| terms.transfer_basis.as_ref()),
-            operator: Participant::operator(operator),
-        }]
+        let axes = [
+            (PROCESSING, &offer.processing_locations),
+            ("storage_locations", &offer.storage_locations),
+            ("access_locations", &offer.access_locations),
+        ];
+        let ground = Ground::of(offer, operator);
+        axes.into_iter().flat_map(move |(path, claim)| each_of(claim.as_ref()).map(move |piece| (path, piece, ground)))
     }
 
     fn is_asked(asked: &Demand<'_>) -> bool {
-        !asked.requirements.transfer_basis_outside.is_unrestricted()
+        is_demanded(asked)
     }
 
-    fn check(facts: &Self::Facts<'_>, asked: &Demand<'_>, findings: &mut Findings<'_>) {
-        for home in &asked.requirements.transfer_basis_outside.0 {
-            check_from(home, facts, findings);
+    fn check((path, piece, ground): &Self::Facts<'_>, asked: &Demand<'_>, findings: &mut Findings<'_>) {
+        let claim = match piece {
+            Among::One(place) => return check_place(place, path, ground, asked, findings),
+            Among::Whole(claim) => *claim,
+        };
+        let Some(places) = findings.value(path, claim) else { return };
+        // What is processed is processed somewhere; nothing may be stored, and nobody may reach the machine.
+        if places.is_empty() && *path == PROCESSING {
+            findings.doubt(path, Doubt::missing(path));
         }
+        places.iter().for_each(|place| check_place(place, path, ground, asked, findings));
     }
 }
 
-fn check_from(home: &BTreeSet<PlaceOrBloc>, facts: &Transfers<'_>, findings: &mut Findings<'_>) {
-    const PATH: &str = "terms.transfer_basis";
-    let outside = outside(home, facts, findings);
-    if outside.is_empty() {
-        return;
-    }
-    let Some(basis) = findings.value(&"transfer_basis", facts.basis).map(|basis| *basis) else { return };
-    for place in &outside {
-        if let Some(actual) = uncovered(place, basis, facts.operator, findings) {
-            let field = Field { path: &PATH, expected: &"a ground that covers the place", actual: &actual };
-            findings.reject(ReasonCode::TransferBasisMissing, place, field);
-        }
-    }
-}
+/// Whether a ground covers the places of those who can read content besides the operator.
+pub(crate) struct TransferOnwards;
 
-/// The places outside of `home` that content may reach.
-fn outside(home: &BTreeSet<PlaceOrBloc>, facts: &Transfers<'_>, findings: &mut Findings<'_>) -> BTreeSet<Place> {
-    // What is processed is processed somewhere; nothing may be stored, and nobody may reach the machine.
-    const PROCESSING: &str = "processing_locations";
-    let axes =
-        [(PROCESSING, facts.processing), ("storage_locations", facts.storage), ("access_locations", facts.access)];
-    let mut outside = BTreeSet::new();
-    for (path, claim) in axes {
-        let Some(places) = findings.value(&path, claim) else { continue };
-        if places.is_empty() && path == PROCESSING {
-            findings.doubt(&path, Doubt::missing(path));
-        }
-        for place in places.iter() {
-            match findings.is_in(place, home, Reach::Within, Some(facts.operator)) {
-                Truth::Yes => {}
-                Truth::No => drop(outside.insert(place.clone())),
-                Truth::Unknown(doubts) => findings.doubts(&path, doubts),
+impl Facet for TransferOnwards {
+    const SIDE: Side = Side::Caller;
+    type Facts<'a> = (Among<'a, SubProcessor>, Ground<'a>);
+    type Part = OfDemand;
+
+    fn facts<'a>(offer: &'a Offer, operator: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
+        let ground = Ground::of(offer, operator);
+        each_of(offer.sub_processors.as_ref()).map(move |piece| (piece, ground))
+    }
+
+    fn is_asked(asked: &Demand<'_>) -> bool {
+        is_demanded(asked)
+    }
+
+    fn check((piece, ground): &Self::Facts<'_>, asked: &Demand<'_>, findings: &mut Findings<'_>) {
+        match piece {
+            Among::One(one) => check_sub_processor(one, ground, asked, findings),
+            Among::Whole(claim) => {
+                let Some(all) = findings.value(&SUB_PROCESSORS, *claim) else { return };
+                all.iter().for_each(|one| check_sub_processor(one, ground, asked, findings));
             }
         }
     }
-    outside
+}
+
+/// The way to the broker: no node's ground covers it, and nobody states one of it.
+pub(crate) struct TransferToBroker;
+
+impl Facet for TransferToBroker {
+    const SIDE: Side = Side::Caller;
+    type Facts<'a> = ();
+    type Part = OfDemand;
+
+    fn facts<'a>(_: &'a Offer, _: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
+        [()]
+    }
+
+    fn is_asked(asked: &Demand<'_>) -> bool {
+        asked.broker_places.is_some() && is_demanded(asked)
+    }
+
+    fn check((): &(), asked: &Demand<'_>, findings: &mut Findings<'_>) {
+        const PATH: &str = "broker.places";
+        let Some(places) = asked.broker_places else { return };
+        if places.is_empty() {
+            findings.doubt(&PATH, Doubt::missing(PATH));
+        }
+        for home in &asked.requirements.transfer_basis_outside.0 {
+            for place in places {
+                if leaves(place, PATH, home, Participant::broker(), findings) {
+                    reject(PATH, place, &"there is none for the way to the broker", findings);
+                }
+            }
+        }
+    }
+}
+
+fn is_demanded(asked: &Demand<'_>) -> bool {
+    !asked.requirements.transfer_basis_outside.is_unrestricted()
+}
+
+fn check_sub_processor(one: &SubProcessor, ground: &Ground<'_>, asked: &Demand<'_>, findings: &mut Findings<'_>) {
+    if !one.content_access {
+        return;
+    }
+    if one.places.is_empty() {
+        findings.doubt(&SUB_PROCESSORS, Doubt::missing(format_args!("{SUB_PROCESSORS}.{}.places", one.id)));
+    }
+    one.places.iter().for_each(|place| check_place(place, SUB_PROCESSORS, ground, asked, findings));
+}
+
+fn check_place(place: &Place, path: &str, ground: &Ground<'_>, asked: &Demand<'_>, findings: &mut Findings<'_>) {
+    for home in &asked.requirements.transfer_basis_outside.0 {
+        if !leaves(place, path, home, ground.operator, findings) {
+            continue;
+        }
+        let Some(basis) = findings.value(&"transfer_basis", ground.basis).map(|basis| *basis) else { continue };
+        if let Some(actual) = uncovered(place, basis, ground.operator, findings) {
+            reject("terms.transfer_basis", place, &actual, findings);
+        }
+    }
+}
+
+/// Whether a place is outside of `home`.
+fn leaves(
+    place: &Place,
+    path: &str,
+    home: &BTreeSet<PlaceOrBloc>,
+    whom: Participant<'_>,
+    findings: &mut Findings<'_>,
+) -> bool {
+    match findings.is_in(place, home, Reach::Within, Some(whom)) {
+        Truth::Yes => false,
+        Truth::No => true,
+        Truth::Unknown(doubts) => {
+            findings.doubts(&path, doubts);
+            false
+        }
+    }
+}
+
+fn reject(path: &str, place: &Place, actual: &dyn std::fmt::Display, findings: &mut Findings<'_>) {
+    let field = Field { path: &path, expected: &"a ground that covers the place", actual };
+    findings.reject(ReasonCode::TransferBasisMissing, place, field);
 }
 
 /// Why the ground does not cover the place, if it does not.

@@ -91,16 +91,15 @@ proptest! {
         prop_assume!(is_held);
         let taints: Vec<_> = tainted.iter().map(|one| if *one { Taint::Yes } else { Taint::No }).collect();
         let is_tainted = |name: &str| by(&taints)(name, &Party::default()) == Taint::Yes;
-        let share = match (measure.indirect, measure.aggregate) {
-            (Indirect::Cascade, _) => reference::cascaded(&graph, SELF, &measure, &is_tainted),
-            (Indirect::LookThrough, true) => of_whole(reference::multiplied(&graph, SELF, Interest::Shareholding, &is_tainted)),
-            (Indirect::LookThrough, false) => {
-                let alone = |one: usize| {
-                    let is_it = move |other: &str| other == name(one);
-                    of_whole(reference::multiplied(&graph, SELF, Interest::Shareholding, &is_it))
-                };
-                (0..PARTIES).filter(|one| is_tainted(&name(*one))).map(alone).max().unwrap_or(0)
-            }
+        let of = |tainted: &dyn Fn(&str) -> bool| match measure.indirect {
+            Indirect::Cascade => reference::cascaded(&graph, SELF, &measure, tainted),
+            Indirect::LookThrough => of_whole(reference::multiplied(&graph, SELF, Interest::Shareholding, tainted)),
+        };
+        let alone = |one: usize| of(&|other: &str| other == name(one));
+        let share = if measure.aggregate {
+            of(&is_tainted)
+        } else {
+            (0..PARTIES).filter(|one| is_tainted(&name(*one))).map(alone).max().unwrap_or(0)
         };
         let expected = if measure.is_crossed_by(share) { Taint::Yes } else { Taint::No };
         prop_assert_eq!(judge(&graph, &measure, by(&taints)), expected, "{} millionths of {:?}", share, graph);

@@ -14,7 +14,7 @@ pub(super) fn multiplied(ownership: &Ownership, name: &str, interest: Interest, 
     .sum()
 }
 
-/// The tainted share of `name`, each holder counted with all or nothing: added up, or the largest one.
+/// The tainted share of `name`, each holder counted with all or nothing.
 pub(super) fn cascaded(
     ownership: &Ownership,
     name: &str,
@@ -26,5 +26,5 @@ pub(super) fn cascaded(
         let owned = ownership.stakes.iter().any(|other| other.subject == stake.holder);
         if tainted(&stake.holder) || (owned && crosses()) { stake.share.least() } else { 0 }
     });
-    if measure.aggregate { of_holders.sum() } else { of_holders.max().unwrap_or(0) }
+    of_holders.sum()
 }
