@@ -156,7 +156,7 @@ impl Index {
     /// How many classes there are, of all facets together.
     #[must_use]
     pub fn classes(&self) -> usize {
-        self.facets.iter().map(|classes| classes.iter().len()).sum()
+        self.facets.iter().map(Classes::len).sum()
     }
 
     /// Forgets every answer, so that the next ones are made anew: for measurements.

@@ -3,7 +3,7 @@
 use comity_types::{Currency, Money, Place, Price};
 
 use super::control::Percent;
-use super::facet::{Demand, Facet, OfDemand};
+use super::facet::{Demand, Facet, OfDemand, OnScale};
 use super::findings::{Field, Findings, Joined};
 use super::truth::Doubt;
 use crate::requirements::PriceCeiling;
@@ -141,40 +141,60 @@ pub(super) struct MaxPrice;
 
 impl Facet for MaxPrice {
     const SIDE: Side = Side::Caller;
-    type Facts<'a> = Option<&'a Price>;
+    type Facts<'a> = Option<Charge<'a>>;
     type Part = OfDemand;
 
     fn facts<'a>(offer: &'a Offer, _: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
-        [offer.price.as_ref()]
+        let charges = offer.price.as_ref().map(charges);
+        let unstated = charges.is_none().then_some(None);
+        charges.into_iter().flatten().map(Some).chain(unstated)
     }
 
     fn is_asked(asked: &Demand<'_>) -> bool {
         !asked.requirements.max_prices.is_empty()
     }
 
-    fn check(price: &Self::Facts<'_>, asked: &Demand<'_>, findings: &mut Findings<'_>) {
+    fn on_scale(charge: &Self::Facts<'_>) -> Option<OnScale> {
+        let Charge { currency, side, micros } = (*charge)?;
+        // Three letters and the side.
+        let scale =
+            currency.as_str().bytes().fold(u64::from(side == INPUT), |sum, byte| sum << u8::BITS | u64::from(byte));
+        Some(OnScale { scale, at: micros })
+    }
+
+    fn check(charge: &Self::Facts<'_>, asked: &Demand<'_>, findings: &mut Findings<'_>) {
         for (currency, ceiling) in &asked.requirements.max_prices {
-            check_price(*price, currency, *ceiling, findings);
+            check_charge(*charge, currency, *ceiling, findings);
         }
     }
 }
 
-fn check_price(price: Option<&Price>, currency: &Currency, ceiling: PriceCeiling, findings: &mut Findings<'_>) {
-    let is_stated = price.is_some();
-    let Some(price) = price.filter(|price| price.currency == *currency) else {
+/// What is charged for a million tokens of one side.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Charge<'a> {
+    currency: &'a Currency,
+    side: &'static str,
+    micros: u64,
+}
+
+const INPUT: &str = "input";
+const OUTPUT: &str = "output";
+
+fn charges(price: &Price) -> [Charge<'_>; 2] {
+    let Price { currency, input_micros_per_million_tokens: input, output_micros_per_million_tokens: output } = price;
+    [(INPUT, *input), (OUTPUT, *output)].map(|(side, micros)| Charge { currency, side, micros })
+}
+
+fn check_charge(charge: Option<Charge<'_>>, currency: &Currency, ceiling: PriceCeiling, findings: &mut Findings<'_>) {
+    let is_stated = charge.is_some();
+    let Some(Charge { side, micros, .. }) = charge.filter(|charge| charge.currency == currency) else {
         return findings.doubt(&"price", missing("price", is_stated, currency));
     };
-    let sides = [
-        ("input", price.input_micros_per_million_tokens, ceiling.input_micros),
-        ("output", price.output_micros_per_million_tokens, ceiling.output_micros),
-    ];
-    for (side, found, most) in sides.into_iter().filter(|(_, found, most)| found > most) {
-        let (expected, actual) =
-            (format_args!("at most {most} micro-{currency}"), format_args!("{found} micro-{currency}"));
-        findings.reject(
-            ReasonCode::PriceAboveMax,
-            side,
-            Field { path: &"price", expected: &expected, actual: &actual },
-        );
+    let most = if side == INPUT { ceiling.input_micros } else { ceiling.output_micros };
+    if micros > most {
+        let expected = format_args!("at most {most} micro-{currency}");
+        let actual = format_args!("{micros} micro-{currency}");
+        let field = Field { path: &"price", expected: &expected, actual: &actual };
+        findings.reject(ReasonCode::PriceAboveMax, side, field);
     }
 }

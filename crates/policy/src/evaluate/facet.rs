@@ -33,8 +33,23 @@ pub(super) trait Facet {
     /// Whether the request asks at all. If not, every offer passes, whatever its facts.
     fn is_asked(asked: &<Self::Part as Part>::Of<'_>) -> bool;
 
+    /// Where a piece stands, if it is a number that is held against a bound and no more: of pieces on one scale, those
+    /// between two that have the same answer have it, too.
+    fn on_scale(_: &Self::Facts<'_>) -> Option<OnScale> {
+        None
+    }
+
     /// Gives every reason that speaks against a piece.
     fn check(facts: &Self::Facts<'_>, asked: &<Self::Part as Part>::Of<'_>, findings: &mut Findings<'_>);
+}
+
+/// A place on a scale.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct OnScale {
+    /// Which scale: any number, the same for the same scale of one facet.
+    pub(super) scale: u64,
+    /// Where on it.
+    pub(super) at: u64,
 }
 
 /// A part of a request.
@@ -151,6 +166,8 @@ pub(crate) struct Sorted {
     pub(crate) pieces: Vec<Vec<usize>>,
     /// Of each piece the first offer that has it, and its place among those of that offer.
     pub(crate) first: Vec<(usize, usize)>,
+    /// Where the pieces of one scale end, in their order; any other piece stands alone.
+    pub(crate) runs: Vec<usize>,
 }
 
 impl AnyFacet {
@@ -190,11 +207,13 @@ impl AnyFacet {
 }
 
 fn sort<'a, F: Facet>(offers: &mut dyn Iterator<Item = Subject<'a>>) -> Sorted {
-    let (mut numbers, mut sorted) = (HashMap::new(), Sorted { pieces: Vec::new(), first: Vec::new() });
+    let (mut numbers, mut scales) = (HashMap::new(), Vec::new());
+    let mut sorted = Sorted { pieces: Vec::new(), first: Vec::new(), runs: Vec::new() };
     for (offer, (facts, operator)) in offers.enumerate() {
         let mut own = Vec::new();
         for (place, piece) in F::facts(facts, operator).into_iter().enumerate() {
             let number = *numbers.entry(piece).or_insert_with(|| {
+                scales.push(F::on_scale(&piece));
                 sorted.first.push((offer, place));
                 sorted.first.len().saturating_sub(1)
             });
@@ -202,7 +221,32 @@ fn sort<'a, F: Facet>(offers: &mut dyn Iterator<Item = Subject<'a>>) -> Sorted {
         }
         sorted.pieces.push(own);
     }
-    sorted
+    sorted.by_scale(&scales)
+}
+
+impl Sorted {
+    /// With the pieces of each scale one after the other.
+    fn by_scale(mut self, scales: &[Option<OnScale>]) -> Self {
+        let mut order: Vec<usize> = (0..self.first.len()).collect();
+        let of = |piece: &usize| scales.get(*piece).copied().flatten();
+        order.sort_by_key(of);
+        let mut places = vec![0; order.len()];
+        for (place, piece) in order.iter().enumerate() {
+            if let Some(slot) = places.get_mut(*piece) {
+                *slot = place;
+            }
+        }
+        for piece in self.pieces.iter_mut().flatten() {
+            *piece = places.get(*piece).copied().unwrap_or(usize::MAX);
+        }
+        self.first = order.iter().filter_map(|piece| self.first.get(*piece).copied()).collect();
+        let is_end = |place: &usize| {
+            let scale = |place: usize| order.get(place).and_then(of).map(|on| on.scale);
+            scale(*place).is_none() || scale(*place) != scale(place.saturating_add(1))
+        };
+        self.runs = (0..order.len()).filter(is_end).map(|place| place.saturating_add(1)).collect();
+        self
+    }
 }
 
 /// Every facet. Their order decides nothing: reasons are sorted.

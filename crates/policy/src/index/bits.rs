@@ -25,6 +25,13 @@ impl Bits {
         Self { words: vec![0; len.div_ceil(WORD)], len }
     }
 
+    /// Some of `len` offers.
+    pub(super) fn of(offers: &[usize], len: usize) -> Self {
+        let mut bits = Self::none(len);
+        offers.iter().for_each(|offer| bits.insert(*offer));
+        bits
+    }
+
     /// How many offers there are, in the set or not.
     pub(super) const fn len(&self) -> usize {
         self.len

@@ -1,5 +1,7 @@
 //! Offers that share a piece of what a facet reads.
 
+use std::ops::Range;
+
 use super::Entry;
 use super::bits::{Bits, WORD};
 use crate::evaluate::facet::{AnyFacet, Sorted};
@@ -7,97 +9,104 @@ use crate::evaluate::facet::{AnyFacet, Sorted};
 /// The classes of one facet: what it says of a piece holds for every offer in the piece's class.
 #[derive(Debug)]
 pub(super) struct Classes {
-    /// The classes of each offer, one offer's after the other's.
-    of: Vec<u32>,
-    /// Where each offer's end in `of`.
+    /// The classes of each offer.
+    of: Lists,
+    /// The offers of each class.
+    members: Lists,
+    /// The same as bits, where that is read faster.
+    bits: Vec<Option<Bits>>,
+    /// Of each class the first offer, and the place of the class among those of that offer.
+    first: Vec<(usize, usize)>,
+    /// Where the classes of one scale end.
+    runs: Vec<usize>,
+}
+
+/// Lists of numbers, one after the other.
+#[derive(Debug, Default)]
+struct Lists {
+    all: Vec<u32>,
     ends: Vec<usize>,
-    classes: Vec<Class>,
 }
 
-/// Offers that share a piece.
-#[derive(Debug)]
-pub(super) struct Class {
-    /// The first offer that has the piece, and its place among those of that offer.
-    pub(super) first: (usize, usize),
-    /// Every offer that has it.
-    pub(super) members: Members,
-}
+impl Lists {
+    fn add(&mut self, list: impl IntoIterator<Item = usize>) {
+        // Numbers of offers fit: see `MAX_OFFERS`.
+        self.all.extend(list.into_iter().map(|number| u32::try_from(number).unwrap_or(u32::MAX)));
+        self.ends.push(self.all.len());
+    }
 
-/// Offers of a class, in whichever form is read faster.
-#[derive(Debug)]
-pub(super) enum Members {
-    /// One by one.
-    Few(Vec<u32>),
-    /// By bits.
-    Many(Bits),
+    fn get(&self, lists: Range<usize>) -> impl Iterator<Item = usize> {
+        let end_of = |list: Option<usize>| list.and_then(|list| self.ends.get(list)).copied();
+        let start = end_of(lists.start.checked_sub(1)).unwrap_or(0);
+        let end = end_of(lists.end.checked_sub(1)).unwrap_or(0);
+        self.all.get(start..end).unwrap_or_default().iter().map(|number| *number as usize)
+    }
 }
 
 impl Classes {
     /// Sorts offers into the classes of a facet.
     pub(super) fn of(facet: &AnyFacet, entries: &[Entry]) -> Self {
-        let Sorted { pieces, first } = facet.sort(entries.iter().map(Entry::facts));
+        let Sorted { pieces, first, runs } = facet.sort(entries.iter().map(Entry::facts));
         let mut members = vec![Vec::new(); first.len()];
-        let (mut of, mut ends) = (Vec::with_capacity(pieces.len()), Vec::with_capacity(pieces.len()));
+        let mut classes = Self {
+            of: Lists::default(),
+            members: Lists::default(),
+            bits: Vec::with_capacity(first.len()),
+            first,
+            runs,
+        };
         for (offer, pieces) in pieces.into_iter().enumerate() {
-            for class in pieces {
-                of.push(narrow(class));
-                if let Some(members) = members.get_mut(class) {
-                    members.push(narrow(offer));
+            for class in &pieces {
+                if let Some(members) = members.get_mut(*class) {
+                    members.push(offer);
                 }
             }
-            ends.push(of.len());
+            classes.of.add(pieces);
         }
-        let class = |(first, members)| Class { first, members: Members::new(members, entries.len()) };
-        Self { of, ends, classes: first.into_iter().zip(members).map(class).collect() }
+        for members in members {
+            // A word of bits is read as fast as one number.
+            let is_read_faster = members.len() > entries.len() / WORD;
+            classes.bits.push(is_read_faster.then(|| Bits::of(&members, entries.len())));
+            classes.members.add(members);
+        }
+        classes
     }
 
     /// The classes of an offer.
     pub(super) fn classes(&self, offer: usize) -> impl Iterator<Item = usize> {
-        let start = offer.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
-        let own = self.ends.get(offer).and_then(|end| self.of.get(start..*end)).unwrap_or_default();
-        own.iter().map(|class| *class as usize)
+        self.of.get(offer..offer.saturating_add(1))
     }
 
-    /// Every class, by its number.
-    pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = &Class> {
-        self.classes.iter()
+    /// How many there are.
+    pub(super) const fn len(&self) -> usize {
+        self.first.len()
     }
 
-    /// A class by its number.
-    pub(super) fn get(&self, class: usize) -> Option<&Class> {
-        self.classes.get(class)
-    }
-}
-
-/// Numbers of offers fit: see [`super::MAX_OFFERS`].
-fn narrow(index: usize) -> u32 {
-    u32::try_from(index).unwrap_or(u32::MAX)
-}
-
-impl Members {
-    fn new(members: Vec<u32>, offers: usize) -> Self {
-        // A word of bits is read as fast as one number.
-        if members.len() <= offers / WORD {
-            return Self::Few(members);
-        }
-        let mut bits = Bits::none(offers);
-        members.iter().for_each(|index| bits.insert(*index as usize));
-        Self::Many(bits)
+    /// The first offer of a class, and the place of the class among those of that offer.
+    pub(super) fn first(&self, class: usize) -> Option<(usize, usize)> {
+        self.first.get(class).copied()
     }
 
-    /// Takes them out of a set.
-    pub(super) fn leave(&self, set: &mut Bits) {
-        match self {
-            Self::Few(members) => members.iter().for_each(|index| set.remove(*index as usize)),
-            Self::Many(bits) => set.remove_all(bits),
+    /// The classes by scale: those between two of one that have the same answer have it, too.
+    pub(super) fn runs(&self) -> impl Iterator<Item = Range<usize>> {
+        let starts = std::iter::once(0).chain(self.runs.iter().copied());
+        starts.zip(&self.runs).map(|(start, end)| start..*end)
+    }
+
+    /// Takes the members of classes out of a set.
+    pub(super) fn leave(&self, classes: Range<usize>, set: &mut Bits) {
+        match self.only_bits(&classes) {
+            Some(bits) => set.remove_all(bits),
+            None => self.members.get(classes).for_each(|offer| set.remove(offer)),
         }
     }
 
-    /// Calls `each` with every one of them.
-    pub(super) fn for_each(&self, mut each: impl FnMut(usize)) {
-        match self {
-            Self::Few(members) => members.iter().for_each(|index| each(*index as usize)),
-            Self::Many(bits) => bits.iter().for_each(each),
-        }
+    /// Calls `each` with every member of a class.
+    pub(super) fn for_each(&self, class: usize, each: impl FnMut(usize)) {
+        self.members.get(class..class.saturating_add(1)).for_each(each);
+    }
+
+    fn only_bits(&self, classes: &Range<usize>) -> Option<&Bits> {
+        if classes.len() == 1 { self.bits.get(classes.start)?.as_ref() } else { None }
     }
 }

@@ -1,11 +1,13 @@
 //! What the facets that read one part of a request say of every offer.
 
+use std::ops::Range;
+
 use comity_types::Timestamp;
 
 use super::Index;
 use super::bits::Bits;
 use crate::evaluate::facet::{FACETS, PartName, Which};
-use crate::evaluate::findings::{Findings, earlier};
+use crate::evaluate::findings::{Findings, Outcome, earlier};
 use crate::evaluate::membership::Known;
 use crate::reason::ReasonCodes;
 use crate::{Reason, Request};
@@ -53,29 +55,31 @@ impl PartAnswer {
 
     fn ask(&mut self, facet: usize, index: &Index, request: &Request<'_>, known: &Known) {
         let (Some(asks), Some(classes)) = (FACETS.get(facet), index.facets.get(facet)) else { return };
-        let mut codes = Vec::with_capacity(classes.iter().len());
-        let mut ends = Vec::new();
-        let mut says_something = false;
-        for class in classes.iter() {
+        let outcome = |class: usize| {
             let mut findings = Findings::of_many(&index.tables, request.as_of, known);
-            let (first, piece) = class.first;
-            if let Some(entry) = index.entries.get(first) {
+            let first = classes.first(class).and_then(|(offer, piece)| Some((index.entries.get(offer)?, piece)));
+            if let Some((entry, piece)) = first {
                 asks.check(entry.facts(), Which::One(piece), request, &mut findings);
             }
-            let outcome = findings.outcome();
+            findings.outcome()
+        };
+        let mut answer = FacetAnswer { facet, codes: Vec::with_capacity(classes.len()), ends: Vec::new() };
+        let mut says_something = false;
+        let mut give = |run: Range<usize>, outcome: Outcome| {
+            self.changes_at = earlier(self.changes_at, outcome.changes_at);
             if !outcome.codes.is_empty() {
-                class.members.leave(&mut self.eligible);
+                classes.leave(run.clone(), &mut self.eligible);
             }
             says_something |= !outcome.codes.is_empty() || outcome.expires_at.is_some();
-            self.changes_at = earlier(self.changes_at, outcome.changes_at);
-            if outcome.expires_at.is_some() {
-                ends.resize(codes.len(), None);
-                ends.push(outcome.expires_at);
-            }
-            codes.push(outcome.codes);
+            answer.add(run.len(), outcome);
+        };
+        for run in classes.runs() {
+            let (low, high) = (outcome(run.start), run.end.saturating_sub(1));
+            let high = if high == run.start { low } else { outcome(high) };
+            halve(run, (low, high), &outcome, &mut give);
         }
         if says_something {
-            self.facets.push(FacetAnswer { facet, codes, ends });
+            self.facets.push(answer);
         }
     }
 
@@ -109,9 +113,8 @@ impl PartAnswer {
     pub(super) fn add_codes(&self, index: &Index, all: &mut [ReasonCodes]) {
         for answer in &self.facets {
             let Some(classes) = index.facets.get(answer.facet) else { continue };
-            let against = classes.iter().zip(&answer.codes).filter(|(_, codes)| !codes.is_empty());
-            for (class, more) in against {
-                class.members.for_each(|offer| {
+            for (class, more) in answer.codes.iter().enumerate().filter(|(_, codes)| !codes.is_empty()) {
+                classes.for_each(class, |offer| {
                     if let Some(codes) = all.get_mut(offer) {
                         *codes = codes.union(*more);
                     }
@@ -142,10 +145,36 @@ impl PartAnswer {
     }
 }
 
+impl FacetAnswer {
+    /// What is said of the next classes.
+    fn add(&mut self, classes: usize, outcome: Outcome) {
+        if outcome.expires_at.is_some() {
+            self.ends.resize(self.codes.len(), None);
+            self.ends.resize(self.codes.len().saturating_add(classes), outcome.expires_at);
+        }
+        self.codes.resize(self.codes.len().saturating_add(classes), outcome.codes);
+    }
+}
+
+/// Gives the outcome of each class of a run, of which the first and the last are known, from the first to the last.
+fn halve(
+    run: Range<usize>,
+    (low, high): (Outcome, Outcome),
+    outcome: &impl Fn(usize) -> Outcome,
+    give: &mut impl FnMut(Range<usize>, Outcome),
+) {
+    if low == high {
+        return give(run, low);
+    }
+    let middle = run.start.midpoint(run.end);
+    halve(run.start..middle, (low, outcome(middle.saturating_sub(1))), outcome, give);
+    halve(middle..run.end, (outcome(middle), high), outcome, give);
+}
+
 /// Why a facet speaks against a class, in words.
 pub(super) fn words(index: &Index, facet: usize, class: usize, request: &Request<'_>) -> Vec<Reason> {
-    let first = index.facets.get(facet).and_then(|classes| classes.get(class));
-    let found = first.and_then(|class| Some((index.entries.get(class.first.0)?, class.first.1)));
+    let first = index.facets.get(facet).and_then(|classes| classes.first(class));
+    let found = first.and_then(|(offer, piece)| Some((index.entries.get(offer)?, piece)));
     let (Some(facet), Some((entry, piece))) = (FACETS.get(facet), found) else { return Vec::new() };
     let mut findings = Findings::in_words(&index.tables, request.as_of);
     facet.check(entry.facts(), Which::One(piece), request, &mut findings);

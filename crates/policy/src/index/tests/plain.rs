@@ -272,3 +272,35 @@ fn an_answer_is_remembered_by_what_it_was_given_to_and_for_as_long_as_it_stands(
     index.forget();
     assert_eq!(again(&request), [false; 4]);
 }
+
+#[test]
+fn prices_are_held_against_a_ceiling_as_if_each_were_asked() {
+    let price = |currency: &str, input: u32, output: u32| {
+        let sides = format!("input_micros_per_million_tokens = {input}, output_micros_per_million_tokens = {output}");
+        offer("op.example", "n", "a", &format!("price = {{ currency = '{currency}', {sides} }}"))
+    };
+    let in_one = |currency: &'static str| (0..40).map(move |step| price(currency, step % 7, step));
+    let offers: Vec<_> = in_one("EUR").chain(in_one("USD")).chain([offer("op.example", "n", "a", "")]).collect();
+    let index = Index::new(["op.example", "ca.example"].map(organisation), offers, Arc::new(tables().clone()));
+    let caller = index.organisation(&"ca.example".parse().unwrap()).unwrap();
+    for (currency, input, output) in [("EUR", 3, 20), ("USD", 0, 0), ("EUR", 6, 39), ("USD", 99, 99), ("GBP", 5, 5)] {
+        let text = format!(
+            "max_price = {{ currency = '{currency}', input_micros_per_million_tokens = {input}, output_micros_per_million_tokens = {output} }}"
+        );
+        let file = RequirementsFile::from_toml(&text, tables()).unwrap();
+        let request = Request {
+            caller,
+            model: None,
+            capability: Capability::Chat,
+            declared: &file.declared,
+            requirements: &file.requirements,
+            broker_places: None,
+            as_of: "2026-11-22".parse().unwrap(),
+        };
+        let answer = index.ask(&request);
+        for place in 0..index.len() {
+            let expected = evaluate(index.offer(place).unwrap(), index.operator(place).unwrap(), &request, tables());
+            assert_eq!(answer.verdict(place, &request), expected, "{text}, offer {place}");
+        }
+    }
+}
