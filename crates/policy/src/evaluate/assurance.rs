@@ -47,7 +47,7 @@ impl Facet for Ratings {
             || demanded.min_safety_grade.is_some()
     }
 
-    fn check(facts: &Self::Facts<'_>, asked: &Demand<'_>, findings: &mut Findings<'_>) {
+    fn check<'t>(facts: &Self::Facts<'t>, asked: &Demand<'t>, findings: &mut Findings<'t>) {
         check_seal(facts, asked.requirements, findings);
         check_labels(facts, asked.requirements, findings);
         check_safety(facts, asked.requirements, findings);

@@ -26,7 +26,7 @@ impl Facet for AllowedLicence {
         !asked.requirements.allowed_licences.is_unrestricted()
     }
 
-    fn check(claim: &Self::Facts<'_>, asked: &Demand<'_>, findings: &mut Findings<'_>) {
+    fn check<'t>(claim: &Self::Facts<'t>, asked: &Demand<'t>, findings: &mut Findings<'t>) {
         let Some(licence) = findings.value(&"licence", *claim) else { return };
         let lists = &asked.requirements.allowed_licences.0;
         for list in lists.iter().filter(|list| !list.contains(&*licence)) {
@@ -71,7 +71,7 @@ impl Facet for Contract {
             || demanded.min_availability_bp.is_some()
     }
 
-    fn check(facts: &Self::Facts<'_>, asked: &Demand<'_>, findings: &mut Findings<'_>) {
+    fn check<'t>(facts: &Self::Facts<'t>, asked: &Demand<'t>, findings: &mut Findings<'t>) {
         check_law(facts.governing_law, asked.requirements, findings);
         check_liability(facts.liability_cap, asked.requirements, findings);
         check_support(facts.support, asked.requirements, findings);
@@ -79,7 +79,7 @@ impl Facet for Contract {
     }
 }
 
-fn check_law(law: Option<&Place>, demanded: &Requirements, findings: &mut Findings<'_>) {
+fn check_law<'t>(law: Option<&Place>, demanded: &'t Requirements, findings: &mut Findings<'t>) {
     const PATH: &str = "terms.governing_law";
     let lists = &demanded.allowed_governing_laws;
     match law {
@@ -162,7 +162,7 @@ impl Facet for MaxPrice {
         Some(OnScale { scale, at: micros })
     }
 
-    fn check(charge: &Self::Facts<'_>, asked: &Demand<'_>, findings: &mut Findings<'_>) {
+    fn check<'t>(charge: &Self::Facts<'t>, asked: &Demand<'t>, findings: &mut Findings<'t>) {
         for (currency, ceiling) in &asked.requirements.max_prices {
             check_charge(*charge, currency, *ceiling, findings);
         }

@@ -35,7 +35,7 @@ impl Facet for OperatorSeat {
         !asked.requirements.allowed_operator_seats.is_unrestricted()
     }
 
-    fn check((seat, operator): &Self::Facts<'_>, asked: &Demand<'_>, findings: &mut Findings<'_>) {
+    fn check<'t>((seat, operator): &Self::Facts<'t>, asked: &Demand<'t>, findings: &mut Findings<'t>) {
         let path = operator.path("seat");
         if let Some(seat) = findings.value(&path, *seat) {
             let (code, lists) = (ReasonCode::OperatorSeatNotAllowed, &asked.requirements.allowed_operator_seats);
@@ -70,7 +70,7 @@ impl Facet for Controllers {
         !demanded.allowed_controller_seats.is_unrestricted() || !demanded.forbidden_controller_seats.is_empty()
     }
 
-    fn check(facts: &Self::Facts<'_>, asked: &Demand<'_>, findings: &mut Findings<'_>) {
+    fn check<'t>(facts: &Self::Facts<'t>, asked: &Demand<'t>, findings: &mut Findings<'t>) {
         check_controllers(facts, asked.requirements, findings);
     }
 }
@@ -91,7 +91,7 @@ impl Facet for ForeignOwners {
         !asked.requirements.foreign_ownership.is_empty()
     }
 
-    fn check(facts: &Self::Facts<'_>, asked: &Demand<'_>, findings: &mut Findings<'_>) {
+    fn check<'t>(facts: &Self::Facts<'t>, asked: &Demand<'t>, findings: &mut Findings<'t>) {
         for rule in &asked.requirements.foreign_ownership {
             check_foreign_ownership(rule, facts, findings);
         }
@@ -206,7 +206,7 @@ pub(super) fn undetermined(code: ReasonCode) -> Doubt {
     Doubt { code, subject: String::new(), expected, actual }
 }
 
-fn check_controllers(facts: &Ruled<'_>, demanded: &Requirements, findings: &mut Findings<'_>) {
+fn check_controllers<'t>(facts: &Ruled<'_>, demanded: &'t Requirements, findings: &mut Findings<'t>) {
     let operator = facts.operator;
     let control = control_of(&facts.control, ReasonCode::OwnershipUndetermined, findings);
     let is_settled = control.open.is_empty();
@@ -226,7 +226,7 @@ fn check_controllers(facts: &Ruled<'_>, demanded: &Requirements, findings: &mut 
         }
     }
     let path = operator.path(OWNERSHIP);
-    let offends = |place: &Place, findings: &mut Findings<'_>| {
+    let offends = |place: &Place, findings: &mut Findings<'t>| {
         findings.would_reject(|probe| check_seat(place, &path, operator, demanded, probe))
     };
     if possible.iter().any(|place| offends(place, findings)) {
@@ -234,12 +234,12 @@ fn check_controllers(facts: &Ruled<'_>, demanded: &Requirements, findings: &mut 
     }
 }
 
-fn check_seat(
+fn check_seat<'t>(
     seat: &Place,
     path: &PartyPath<'_>,
     operator: Participant<'_>,
-    demanded: &Requirements,
-    findings: &mut Findings<'_>,
+    demanded: &'t Requirements,
+    findings: &mut Findings<'t>,
 ) {
     let code = ReasonCode::ControllerNotAllowed;
     findings.allowed(code, path, seat, &demanded.allowed_controller_seats, Some(operator));
@@ -247,7 +247,7 @@ fn check_seat(
 }
 
 /// No holder from elsewhere may have too much, alone or together (SecNumCloud 3.2, 19.6).
-fn check_foreign_ownership(rule: &ForeignOwnership, operator: &Owned<'_>, findings: &mut Findings<'_>) {
+fn check_foreign_ownership<'t>(rule: &'t ForeignOwnership, operator: &Owned<'_>, findings: &mut Findings<'t>) {
     let path = operator.path(OWNERSHIP);
     let Some(ownership) = findings.value(&path, operator.ownership) else { return };
     let (foreign, doubts) = taints(&ownership, &rule.home, findings);
@@ -278,10 +278,10 @@ fn check_foreign_ownership(rule: &ForeignOwnership, operator: &Owned<'_>, findin
 }
 
 /// Which owners are not at home, and what leaves that open for one of them.
-fn taints(
+fn taints<'t>(
     ownership: &Ownership,
-    home: &BTreeSet<PlaceOrBloc>,
-    findings: &mut Findings<'_>,
+    home: &'t BTreeSet<PlaceOrBloc>,
+    findings: &mut Findings<'t>,
 ) -> (impl Fn(&str) -> Taint + use<>, Vec<Doubt>) {
     let mut doubts = Vec::new();
     let mut of = |owner: &Owner| {

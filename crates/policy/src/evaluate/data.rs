@@ -39,7 +39,7 @@ impl Facet for Handling {
         !demanded.retention_limits.is_empty() || demanded.no_human_review || demanded.no_content_logging
     }
 
-    fn check(facts: &Self::Facts<'_>, asked: &Demand<'_>, findings: &mut Findings<'_>) {
+    fn check<'t>(facts: &Self::Facts<'t>, asked: &Demand<'t>, findings: &mut Findings<'t>) {
         let demanded = asked.requirements;
         if !demanded.retention_limits.is_empty()
             && let Some(retention) = findings.value(&"retention", facts.retention)
@@ -91,7 +91,7 @@ impl Facet for Training {
         asked.requirements.no_training && asked.caller.training_choices.is_empty()
     }
 
-    fn check(claim: &Self::Facts<'_>, _: &Demand<'_>, findings: &mut Findings<'_>) {
+    fn check<'t>(claim: &Self::Facts<'t>, _: &Demand<'t>, findings: &mut Findings<'t>) {
         check_training(*claim, None, findings);
     }
 }
@@ -112,7 +112,7 @@ impl Facet for TrainingByChoice {
         asked.requirements.no_training && !asked.caller.training_choices.is_empty()
     }
 
-    fn check((claim, operator): &Self::Facts<'_>, asked: &Demand<'_>, findings: &mut Findings<'_>) {
+    fn check<'t>((claim, operator): &Self::Facts<'t>, asked: &Demand<'t>, findings: &mut Findings<'t>) {
         check_training(*claim, asked.caller.training_choices.get(*operator).copied(), findings);
     }
 }

@@ -40,7 +40,7 @@ pub(super) trait Facet {
     }
 
     /// Gives every reason that speaks against a piece.
-    fn check(facts: &Self::Facts<'_>, asked: &<Self::Part as Part>::Of<'_>, findings: &mut Findings<'_>);
+    fn check<'t>(facts: &Self::Facts<'t>, asked: &<Self::Part as Part>::Of<'t>, findings: &mut Findings<'t>);
 }
 
 /// A place on a scale.
@@ -145,7 +145,7 @@ pub(crate) struct AnyFacet {
     pub(super) side: Side,
     sort: for<'a> fn(&mut dyn Iterator<Item = Subject<'a>>) -> Sorted,
     is_asked: fn(&Request<'_>) -> bool,
-    check: fn(Subject<'_>, Which, &Request<'_>, &mut Findings<'_>),
+    check: for<'t> fn(Subject<'t>, Which, &Request<'t>, &mut Findings<'t>),
 }
 
 /// An offer, and who operates it.
@@ -201,7 +201,13 @@ impl AnyFacet {
     }
 
     /// Gives every reason that it has against the offer, or against a piece of it.
-    pub(crate) fn check(&self, subject: Subject<'_>, which: Which, request: &Request<'_>, findings: &mut Findings<'_>) {
+    pub(crate) fn check<'t>(
+        &self,
+        subject: Subject<'t>,
+        which: Which,
+        request: &Request<'t>,
+        findings: &mut Findings<'t>,
+    ) {
         (self.check)(subject, which, request, findings);
     }
 }

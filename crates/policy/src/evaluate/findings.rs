@@ -19,7 +19,7 @@ pub(crate) struct Findings<'t> {
     pub(super) tables: &'t Tables,
     pub(super) as_of: Timestamp,
     /// What was found of places before, where many offers are asked one question.
-    pub(super) known: Option<&'t Known>,
+    pub(super) known: Option<&'t Known<'t>>,
     side: Side,
     codes: ReasonCodes,
     /// The reasons in words; `None` where their codes are enough, which allocates nothing.
@@ -61,7 +61,7 @@ impl<'t> Findings<'t> {
     }
 
     /// As [`Findings::in_codes`], of one of many offers that are asked one question at one instant.
-    pub(crate) fn of_many(tables: &'t Tables, as_of: Timestamp, known: &'t Known) -> Self {
+    pub(crate) fn of_many(tables: &'t Tables, as_of: Timestamp, known: &'t Known<'t>) -> Self {
         Self { known: Some(known), ..Self::in_codes(tables, as_of) }
     }
 

@@ -51,7 +51,7 @@ impl Facet for Licence {
         true
     }
 
-    fn check(facts: &Self::Facts<'_>, asked: &Use<'_>, findings: &mut Findings<'_>) {
+    fn check<'t>(facts: &Self::Facts<'t>, asked: &Use<'t>, findings: &mut Findings<'t>) {
         let Some(licence) = findings.value(&"licence", facts.licence) else { return };
         let licences = &findings.tables.licences;
         let Some(rule) = licences.get(&licence) else {
@@ -78,12 +78,12 @@ impl Facet for Licence {
 
 /// The clause holds for a model of the modalities that it names and a licensee with most of its business where it says.
 /// Where one of the two does not hold, the other need not be known.
-fn check_territory(
-    territory: &Territory,
+fn check_territory<'t>(
+    territory: &'t Territory,
     rule: &LicenceRule,
     (bound, place): (Participant<'_>, Option<&Claim<Place>>),
     facts: &Licensed<'_>,
-    findings: &mut Findings<'_>,
+    findings: &mut Findings<'t>,
 ) {
     let multimodal = is_multimodal(territory, facts, findings);
     if multimodal == Truth::No {
@@ -139,7 +139,7 @@ fn check_scale(scale: &Scale, rule: &LicenceRule, facts: &Licensed<'_>, findings
     }
 }
 
-fn check_field_of_use(rule: &LicenceRule, asked: &Use<'_>, findings: &mut Findings<'_>) {
+fn check_field_of_use<'t>(rule: &'t LicenceRule, asked: &Use<'_>, findings: &mut Findings<'t>) {
     if rule.excluded_purposes.is_empty() {
         return;
     }
@@ -160,11 +160,11 @@ fn check_field_of_use(rule: &LicenceRule, asked: &Use<'_>, findings: &mut Findin
 }
 
 /// Whether the licensor gave the purpose back to callers like this one. What is not stated of the caller grants nothing.
-fn is_granted(purpose: &str, rule: &LicenceRule, asked: &Use<'_>, findings: &mut Findings<'_>) -> bool {
+fn is_granted<'t>(purpose: &str, rule: &'t LicenceRule, asked: &Use<'_>, findings: &mut Findings<'t>) -> bool {
     rule.grants.iter().any(|grant| applies(grant, purpose, asked, findings))
 }
 
-fn applies(grant: &Grant, purpose: &str, asked: &Use<'_>, findings: &mut Findings<'_>) -> bool {
+fn applies<'t>(grant: &'t Grant, purpose: &str, asked: &Use<'_>, findings: &mut Findings<'t>) -> bool {
     let caller = Party::caller(asked.caller);
     let given = grant.purposes.iter().any(|one| findings.tables.purposes.is_within(purpose, one));
     if !given || findings.phase(&grant.in_force) != Phase::Within {

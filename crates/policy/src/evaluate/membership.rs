@@ -13,12 +13,12 @@ use crate::requirements::AllowLists;
 use crate::tables::blocs::{Membership, MembershipAt, Reach, Scope};
 use crate::{ReasonCode, Tables};
 
-impl Findings<'_> {
+impl<'t> Findings<'t> {
     /// Whether `place` is in one of `sets`, for `whom`: some memberships hold only for those who claim a scope.
     pub(super) fn is_in(
         &mut self,
         place: &Place,
-        sets: &BTreeSet<PlaceOrBloc>,
+        sets: &'t BTreeSet<PlaceOrBloc>,
         reach: Reach,
         whom: Option<Participant<'_>>,
     ) -> Truth {
@@ -26,6 +26,18 @@ impl Findings<'_> {
         if let Some(sum) = self.known.and_then(|known| known.sum(place, sets, reach, tables, as_of)) {
             return self.conclude(sum);
         }
+        self.is_in_for(place, sets, reach, whom)
+    }
+
+    /// As [`Findings::is_in`], of sets that are gone with the question, so that nobody remembers the answer.
+    pub(super) fn is_in_for(
+        &mut self,
+        place: &Place,
+        sets: &BTreeSet<PlaceOrBloc>,
+        reach: Reach,
+        whom: Option<Participant<'_>>,
+    ) -> Truth {
+        let (tables, as_of) = (self.tables, self.as_of);
         if !tables.places.knows(place) {
             return Truth::Unknown(vec![Doubt::unrecognised(place.as_str())]);
         }
@@ -89,7 +101,7 @@ impl Findings<'_> {
         code: ReasonCode,
         path: &dyn Display,
         place: &Place,
-        lists: &AllowLists<PlaceOrBloc>,
+        lists: &'t AllowLists<PlaceOrBloc>,
         whom: Option<Participant<'_>>,
     ) {
         for list in &lists.0 {
@@ -111,7 +123,7 @@ impl Findings<'_> {
         code: ReasonCode,
         path: &dyn Display,
         place: &Place,
-        set: &BTreeSet<PlaceOrBloc>,
+        set: &'t BTreeSet<PlaceOrBloc>,
         whom: Option<Participant<'_>>,
     ) {
         if set.is_empty() {
@@ -178,23 +190,24 @@ impl Sum {
 /// What was found of places while many offers were asked one question at one instant: offers have few places, and a
 /// question few sets. Countries alone, and what holds for everybody; the rest is found again each time.
 #[derive(Debug, Default)]
-pub(crate) struct Known(RefCell<Vec<OfSets>>);
+pub(crate) struct Known<'t>(RefCell<Vec<OfSets<'t>>>);
 
 /// What was found of the places that were held against one list of sets.
 #[derive(Debug)]
-struct OfSets {
-    sets: BTreeSet<PlaceOrBloc>,
+struct OfSets<'t> {
+    /// The list, wherever it stands: it lives as long as the question, so that where it stands tells it from others.
+    sets: Vec<&'t BTreeSet<PlaceOrBloc>>,
     reach: Reach,
     /// By country, one more than its place among `found`; 0: not asked yet.
     asked: Vec<u16>,
     found: Vec<Option<Sum>>,
 }
 
-impl Known {
+impl<'t> Known<'t> {
     fn sum(
         &self,
         place: &Place,
-        sets: &BTreeSet<PlaceOrBloc>,
+        sets: &'t BTreeSet<PlaceOrBloc>,
         reach: Reach,
         tables: &Tables,
         as_of: Timestamp,
@@ -203,10 +216,7 @@ impl Known {
             return None;
         }
         let mut all = self.0.borrow_mut();
-        let at = all.iter().position(|one| one.reach == reach && one.sets == *sets).unwrap_or_else(|| {
-            all.push(OfSets { sets: sets.clone(), reach, asked: vec![0; COUNTRIES], found: Vec::new() });
-            all.len().saturating_sub(1)
-        });
+        let at = find(&mut all, sets, reach);
         let OfSets { asked, found, .. } = all.get_mut(at)?;
         let asked = asked.get_mut(place.country_number())?;
         if *asked == 0 {
@@ -215,4 +225,21 @@ impl Known {
         }
         found.get(usize::from(*asked).checked_sub(1)?).copied().flatten()
     }
+}
+
+/// What was found of a list, which may stand in several places: callers write one for processing, storage and access.
+fn find<'t>(all: &mut Vec<OfSets<'t>>, sets: &'t BTreeSet<PlaceOrBloc>, reach: Reach) -> usize {
+    let is_it = |one: &OfSets<'t>| one.reach == reach && one.sets.iter().any(|known| std::ptr::eq(*known, sets));
+    if let Some(at) = all.iter().position(is_it) {
+        return at;
+    }
+    let is_same = |one: &OfSets<'t>| one.reach == reach && one.sets.first().is_some_and(|known| *known == sets);
+    let at = all.iter().position(is_same).unwrap_or_else(|| {
+        all.push(OfSets { sets: Vec::new(), reach, asked: vec![0; COUNTRIES], found: Vec::new() });
+        all.len().saturating_sub(1)
+    });
+    if let Some(one) = all.get_mut(at) {
+        one.sets.push(sets);
+    }
+    at
 }

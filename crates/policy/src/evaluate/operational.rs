@@ -26,7 +26,7 @@ impl Facet for Model {
         model.is_some()
     }
 
-    fn check(offered: &Self::Facts<'_>, model: &Option<&ModelName>, findings: &mut Findings<'_>) {
+    fn check<'t>(offered: &Self::Facts<'t>, model: &Option<&ModelName>, findings: &mut Findings<'t>) {
         if let Some(model) = model.filter(|model| model != offered) {
             let field = Field { path: &"model", expected: model, actual: offered };
             findings.reject(ReasonCode::ModelNotOffered, model, field);
@@ -50,7 +50,7 @@ impl Facet for Capabilities {
         true
     }
 
-    fn check(offered: &Self::Facts<'_>, asked: &Demand<'_>, findings: &mut Findings<'_>) {
+    fn check<'t>(offered: &Self::Facts<'t>, asked: &Demand<'t>, findings: &mut Findings<'t>) {
         let needed = asked.requirements.required_capabilities.iter().copied().chain([asked.capability]);
         for capability in needed.filter(|needed| !offered.contains(needed)) {
             let field = Field { path: &"capabilities", expected: &capability, actual: &"not offered" };
@@ -75,7 +75,7 @@ impl Facet for InForce {
         true
     }
 
-    fn check((in_force, state): &Self::Facts<'_>, (): &(), findings: &mut Findings<'_>) {
+    fn check<'t>((in_force, state): &Self::Facts<'t>, (): &(), findings: &mut Findings<'t>) {
         match findings.phase(in_force) {
             Phase::Within => findings.expires(in_force.until),
             Phase::Before => not_in_force("not yet in force", "in_force", findings),

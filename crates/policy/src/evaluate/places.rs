@@ -59,7 +59,7 @@ macro_rules! axes {
                 $axis(asked.requirements).is_demanded()
             }
 
-            fn check((piece, operator): &Self::Facts<'_>, asked: &Demand<'_>, findings: &mut Findings<'_>) {
+            fn check<'t>((piece, operator): &Self::Facts<'t>, asked: &Demand<'t>, findings: &mut Findings<'t>) {
                 $axis(asked.requirements).check(ReasonCode::$code, *piece, *operator, findings);
             }
         }
@@ -92,7 +92,7 @@ impl Facet for SubProcessors {
         processing(demanded).is_demanded() || !demanded.forbidden_sub_processors.is_empty()
     }
 
-    fn check((piece, operator): &Self::Facts<'_>, asked: &Demand<'_>, findings: &mut Findings<'_>) {
+    fn check<'t>((piece, operator): &Self::Facts<'t>, asked: &Demand<'t>, findings: &mut Findings<'t>) {
         match piece {
             Among::One(one) => check_sub_processor(one, *operator, asked.requirements, findings),
             Among::Whole(claim) => {
@@ -105,11 +105,11 @@ impl Facet for SubProcessors {
 
 const SUB_PROCESSORS: &str = "sub_processors";
 
-fn check_sub_processor(
+fn check_sub_processor<'t>(
     one: &SubProcessor,
     operator: Participant<'_>,
-    demanded: &Requirements,
-    findings: &mut Findings<'_>,
+    demanded: &'t Requirements,
+    findings: &mut Findings<'t>,
 ) {
     const PATH: &str = SUB_PROCESSORS;
     let (axis, forbidden) = (processing(demanded), &demanded.forbidden_sub_processors);
@@ -145,7 +145,7 @@ impl Facet for BrokerPath {
         asked.broker_places.is_some() && processing(asked.requirements).is_demanded()
     }
 
-    fn check((): &(), asked: &Demand<'_>, findings: &mut Findings<'_>) {
+    fn check<'t>((): &(), asked: &Demand<'t>, findings: &mut Findings<'t>) {
         const PATH: &str = "broker.places";
         let Some(places) = asked.broker_places else { return };
         if places.is_empty() {

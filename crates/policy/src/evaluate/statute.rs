@@ -28,7 +28,7 @@ impl Facet for Statute {
         !asked.declared.ai_act_tags.is_empty()
     }
 
-    fn check((): &(), asked: &Use<'_>, findings: &mut Findings<'_>) {
+    fn check<'t>((): &(), asked: &Use<'t>, findings: &mut Findings<'t>) {
         let tables = findings.tables;
         for tag in &asked.declared.ai_act_tags {
             match tables.statutes.get(tag) {
@@ -40,7 +40,7 @@ impl Facet for Statute {
     }
 }
 
-fn check_use(row: &ForbiddenUse, asked: &Use<'_>, findings: &mut Findings<'_>) {
+fn check_use<'t>(row: &'t ForbiddenUse, asked: &Use<'_>, findings: &mut Findings<'t>) {
     match findings.phase(&row.in_force) {
         Phase::Before => return findings.expires(row.in_force.from),
         Phase::After => return,
@@ -60,7 +60,7 @@ fn check_use(row: &ForbiddenUse, asked: &Use<'_>, findings: &mut Findings<'_>) {
 }
 
 /// One place within is enough. Without one, all have to be known: where the caller is, and where the answer is used.
-fn is_in_territory(row: &ForbiddenUse, asked: &Use<'_>, findings: &mut Findings<'_>) -> Truth {
+fn is_in_territory<'t>(row: &'t ForbiddenUse, asked: &Use<'_>, findings: &mut Findings<'t>) -> Truth {
     let (caller, declared) = (Party::caller(asked.caller), asked.declared);
     let mut doubts = Vec::new();
     let mut places: Vec<Place> = declared.access_origins.iter().chain(&declared.output_used_in).cloned().collect();

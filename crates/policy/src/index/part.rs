@@ -53,7 +53,7 @@ impl PartAnswer {
         answer
     }
 
-    fn ask(&mut self, facet: usize, index: &Index, request: &Request<'_>, known: &Known) {
+    fn ask<'t>(&mut self, facet: usize, index: &'t Index, request: &Request<'t>, known: &'t Known<'t>) {
         let (Some(asks), Some(classes)) = (FACETS.get(facet), index.facets.get(facet)) else { return };
         let outcome = |class: usize| {
             let mut findings = Findings::of_many(&index.tables, request.as_of, known);

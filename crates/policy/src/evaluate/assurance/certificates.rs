@@ -51,7 +51,7 @@ impl Facet for Certificates {
         !asked.requirements.required_certifications.is_empty()
     }
 
-    fn check(facts: &Self::Facts<'_>, asked: &Demand<'_>, findings: &mut Findings<'_>) {
+    fn check<'t>(facts: &Self::Facts<'t>, asked: &Demand<'t>, findings: &mut Findings<'t>) {
         let Some(held) = findings.value(&"certifications", facts.certifications) else { return };
         for required in &asked.requirements.required_certifications {
             check_one(required, &held.0, facts, findings);
@@ -286,7 +286,7 @@ fn check_scope(one: &Certification, facts: &Held<'_>, findings: &mut Findings<'_
         Ok(places) => {
             let mut uncovered = None;
             for place in places.iter() {
-                match findings.is_in(place, &sites, Reach::Within, None) {
+                match findings.is_in_for(place, &sites, Reach::Within, None) {
                     Truth::Yes => {}
                     Truth::No => uncovered = uncovered.or(Some(place)),
                     Truth::Unknown(doubts) => doubts.into_iter().for_each(|doubt| opinion.open(doubt)),

@@ -48,7 +48,7 @@ impl Facet for Levels {
         !asked.requirements.min_assurance.is_empty()
     }
 
-    fn check(facts: &Self::Facts<'_>, asked: &Demand<'_>, findings: &mut Findings<'_>) {
+    fn check<'t>(facts: &Self::Facts<'t>, asked: &Demand<'t>, findings: &mut Findings<'t>) {
         for (path, least) in &asked.requirements.min_assurance {
             let level = Level { path, least: *least };
             match path.strip_prefix("operator.") {

@@ -34,7 +34,7 @@ impl Facet for OperatorExposure {
         !asked.requirements.no_exposure.is_empty()
     }
 
-    fn check((operator, runtime): &Self::Facts<'_>, asked: &Demand<'_>, findings: &mut Findings<'_>) {
+    fn check<'t>((operator, runtime): &Self::Facts<'t>, asked: &Demand<'t>, findings: &mut Findings<'t>) {
         let mut control = None;
         for_each_regime(asked, *runtime, findings, |regime, is_shielded, findings| {
             if !is_shielded {
@@ -80,7 +80,7 @@ impl Facet for SubProcessorExposure {
         !asked.requirements.no_exposure.is_empty()
     }
 
-    fn check((piece, runtime): &Self::Facts<'_>, asked: &Demand<'_>, findings: &mut Findings<'_>) {
+    fn check<'t>((piece, runtime): &Self::Facts<'t>, asked: &Demand<'t>, findings: &mut Findings<'t>) {
         for_each_regime(asked, *runtime, findings, |regime, is_shielded, findings| {
             check_sub_processors(regime, *piece, is_shielded, findings);
         });
@@ -92,7 +92,7 @@ fn for_each_regime<'t>(
     asked: &Demand<'_>,
     runtime: Option<&Claim<String>>,
     findings: &mut Findings<'t>,
-    mut check: impl FnMut(&Regime, bool, &mut Findings<'t>),
+    mut check: impl FnMut(&'t Regime, bool, &mut Findings<'t>),
 ) {
     let tables = findings.tables;
     for freedom in &asked.requirements.no_exposure {
@@ -135,7 +135,7 @@ impl<'a> Reached<'a> {
     }
 
     /// One place within the regime settles it; without one, every fact that is not stated leaves it open.
-    fn conclude(mut self, regime: &Regime, findings: &mut Findings<'_>) {
+    fn conclude<'t>(mut self, regime: &'t Regime, findings: &mut Findings<'t>) {
         let law = &regime.law;
         for (fact, place) in std::mem::take(&mut self.places) {
             match findings.is_in(&place, law, Reach::Overlap, None) {
@@ -162,7 +162,7 @@ impl<'a> Reached<'a> {
     }
 }
 
-fn check_operator(regime: &Regime, facts: &Reachable<'_>, control: &mut Option<Control>, findings: &mut Findings<'_>) {
+fn check_operator<'t>(regime: &'t Regime, facts: &Reachable<'_>, control: &mut Option<Control>, findings: &mut Findings<'t>) {
     let operator = facts.control;
     let mut reached = Reached::new(operator.role);
     let singles = [
@@ -192,13 +192,13 @@ fn check_operator(regime: &Regime, facts: &Reachable<'_>, control: &mut Option<C
     reached.conclude(regime, findings);
 }
 
-fn check_sub_processors(
-    regime: &Regime,
+fn check_sub_processors<'t>(
+    regime: &'t Regime,
     piece: Among<'_, SubProcessor>,
     is_shielded: bool,
-    findings: &mut Findings<'_>,
+    findings: &mut Findings<'t>,
 ) {
-    let check = |one: &SubProcessor, findings: &mut Findings<'_>| {
+    let check = |one: &SubProcessor, findings: &mut Findings<'t>| {
         // The runtime keeps out whoever houses the machine. Others that can read content read it elsewhere.
         if one.content_access && !(is_shielded && one.role == SubProcessorRole::CloudHost) {
             of_sub_processor(one, regime).conclude(regime, findings);

@@ -28,7 +28,7 @@ impl Facet for Callers {
         true
     }
 
-    fn check(rules: &Self::Facts<'_>, asked: &Use<'_>, findings: &mut Findings<'_>) {
+    fn check<'t>(rules: &Self::Facts<'t>, asked: &Use<'t>, findings: &mut Findings<'t>) {
         let Some(rules) = rules else {
             return incomplete("terms.caller_rules", "", "terms that say who is served", findings);
         };
@@ -67,7 +67,7 @@ impl Facet for Agreement {
         true
     }
 
-    fn check(facts: &Self::Facts<'_>, asked: &Use<'_>, findings: &mut Findings<'_>) {
+    fn check<'t>(facts: &Self::Facts<'t>, asked: &Use<'t>, findings: &mut Findings<'t>) {
         let Accepted { operator, least, current } = *facts;
         let accepted = asked.caller.accepted_terms.get(operator).copied().unwrap_or(0);
         if accepted < least {
@@ -81,7 +81,7 @@ impl Facet for Agreement {
 }
 
 /// Every place of the caller that the terms look at has to be served.
-fn check_places(rules: &CallerRules, asked: &Use<'_>, findings: &mut Findings<'_>) {
+fn check_places<'t>(rules: &'t CallerRules, asked: &Use<'_>, findings: &mut Findings<'t>) {
     if rules.served == Served::Everyone && rules.served_except.is_empty() {
         return;
     }
@@ -102,7 +102,7 @@ fn check_places(rules: &CallerRules, asked: &Use<'_>, findings: &mut Findings<'_
     }
 }
 
-fn check_place(rules: &CallerRules, place: &Place, caller: Participant<'_>, findings: &mut Findings<'_>) {
+fn check_place<'t>(rules: &'t CallerRules, place: &Place, caller: Participant<'_>, findings: &mut Findings<'t>) {
     match is_served(rules, place, Some(caller), findings) {
         Truth::Yes => {}
         Truth::Unknown(doubts) => findings.doubts(&SERVED, doubts),
@@ -121,11 +121,11 @@ fn check_place(rules: &CallerRules, place: &Place, caller: Participant<'_>, find
 }
 
 /// Whether a place is served: listed, and not excepted.
-pub(super) fn is_served(
-    rules: &CallerRules,
+pub(super) fn is_served<'t>(
+    rules: &'t CallerRules,
     place: &Place,
     whom: Option<Participant<'_>>,
-    findings: &mut Findings<'_>,
+    findings: &mut Findings<'t>,
 ) -> Truth {
     let listed = match &rules.served {
         Served::Everyone => Truth::Yes,

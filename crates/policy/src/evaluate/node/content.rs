@@ -50,7 +50,7 @@ impl Facet for Content {
     }
 
     /// Terms that are not there at all are said to be missing once, with the callers that they would serve.
-    fn check(facts: &Self::Facts<'_>, asked: &Use<'_>, findings: &mut Findings<'_>) {
+    fn check<'t>(facts: &Self::Facts<'t>, asked: &Use<'t>, findings: &mut Findings<'t>) {
         for classification in &asked.declared.classifications {
             check_classification(classification, facts, &asked.caller.trust_domain, findings);
         }

@@ -32,14 +32,14 @@ impl Facet for CallerOwnership {
         true
     }
 
-    fn check(rules: &Self::Facts<'_>, asked: &Use<'_>, findings: &mut Findings<'_>) {
+    fn check<'t>(rules: &Self::Facts<'t>, asked: &Use<'t>, findings: &mut Findings<'t>) {
         for rule in &rules.ownership {
             check_rule(rule, rules, Party::caller(asked.caller), findings);
         }
     }
 }
 
-fn check_rule(rule: &OwnershipRule, rules: &CallerRules, caller: Party<'_>, findings: &mut Findings<'_>) {
+fn check_rule<'t>(rule: &'t OwnershipRule, rules: &'t CallerRules, caller: Party<'_>, findings: &mut Findings<'t>) {
     if !rule.in_force.is_empty() && !findings.is_in_force(&rule.in_force) {
         return;
     }
@@ -81,11 +81,11 @@ fn explain_target(rule: &OwnershipRule, findings: &mut Findings<'_>) {
 }
 
 /// Held against the shares of those whom the rule taints.
-fn by_ownership(
-    rule: &OwnershipRule,
-    rules: &CallerRules,
+fn by_ownership<'t>(
+    rule: &'t OwnershipRule,
+    rules: &'t CallerRules,
     caller: Party<'_>,
-    findings: &mut Findings<'_>,
+    findings: &mut Findings<'t>,
 ) -> (Taint, String) {
     let claim = caller.organisation.ownership.as_ref();
     let Ok(ownership) = findings.look(&caller.path("ownership"), claim) else {
@@ -111,11 +111,11 @@ fn by_ownership(
     (taint, "owners that cross it, or may".into())
 }
 
-fn taints(
+fn taints<'t>(
     ownership: &Ownership,
-    rule: &OwnershipRule,
-    rules: &CallerRules,
-    findings: &mut Findings<'_>,
+    rule: &'t OwnershipRule,
+    rules: &'t CallerRules,
+    findings: &mut Findings<'t>,
 ) -> BTreeMap<String, Taint> {
     let mut of = |owner: &Owner| match &rule.target {
         OwnershipTarget::Lists(lists) => {
@@ -136,7 +136,7 @@ fn taints(
     ownership.parties.iter().map(|(name, owner)| (name.clone(), of(owner))).collect()
 }
 
-fn by_place(place: &Place, rule: &OwnershipRule, rules: &CallerRules, findings: &mut Findings<'_>) -> Taint {
+fn by_place<'t>(place: &Place, rule: &'t OwnershipRule, rules: &'t CallerRules, findings: &mut Findings<'t>) -> Taint {
     let truth = match &rule.target {
         OwnershipTarget::PlacesNotServed => match is_served(rules, place, None, findings) {
             Truth::Yes => Truth::No,
@@ -154,11 +154,11 @@ fn by_place(place: &Place, rule: &OwnershipRule, rules: &CallerRules, findings: 
 }
 
 /// Held against those who control the caller, by shares or by decisive influence.
-fn by_control(
-    rule: &OwnershipRule,
-    rules: &CallerRules,
+fn by_control<'t>(
+    rule: &'t OwnershipRule,
+    rules: &'t CallerRules,
     caller: Party<'_>,
-    findings: &mut Findings<'_>,
+    findings: &mut Findings<'t>,
 ) -> (Taint, String) {
     if let OwnershipTarget::Lists(lists) = &rule.target {
         return by_control_of_listed(lists, caller, findings);

@@ -43,7 +43,7 @@ impl Facet for Purposes {
     /// Each purpose needs an allowed ancestor-or-self and no prohibited one, and must not include a prohibited one.
     /// Terms that are not there at all are said to be missing once, with the callers that they would serve; what is
     /// asked of the request alone is asked all the same.
-    fn check(facts: &Self::Facts<'_>, asked: &Use<'_>, findings: &mut Findings<'_>) {
+    fn check<'t>(facts: &Self::Facts<'t>, asked: &Use<'t>, findings: &mut Findings<'t>) {
         let (declared, tables) = (&asked.declared.purposes, findings.tables);
         check_known(PATH, declared, findings);
         if declared.is_empty() {

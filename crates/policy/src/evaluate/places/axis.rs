@@ -17,7 +17,7 @@ pub(super) struct Axis<'a> {
     pub(super) forbidden: &'a BTreeSet<PlaceOrBloc>,
 }
 
-impl Axis<'_> {
+impl<'t> Axis<'t> {
     pub(super) fn is_demanded(&self) -> bool {
         !self.allowed.is_unrestricted() || !self.forbidden.is_empty()
     }
@@ -29,7 +29,7 @@ impl Axis<'_> {
         code: ReasonCode,
         piece: Among<'_, Place>,
         whom: Participant<'_>,
-        findings: &mut Findings<'_>,
+        findings: &mut Findings<'t>,
     ) {
         let claim = match piece {
             Among::One(place) => return self.check_place(code, self.path, place, whom, findings),
@@ -50,7 +50,7 @@ impl Axis<'_> {
         path: &str,
         place: &Place,
         whom: Participant<'_>,
-        findings: &mut Findings<'_>,
+        findings: &mut Findings<'t>,
     ) {
         findings.allowed(code, &path, place, self.allowed, Some(whom));
         findings.forbidden(code, &path, place, self.forbidden, Some(whom));

@@ -53,7 +53,7 @@ impl Facet for Transfer {
         is_demanded(asked)
     }
 
-    fn check((path, piece, ground): &Self::Facts<'_>, asked: &Demand<'_>, findings: &mut Findings<'_>) {
+    fn check<'t>((path, piece, ground): &Self::Facts<'t>, asked: &Demand<'t>, findings: &mut Findings<'t>) {
         let claim = match piece {
             Among::One(place) => return check_place(place, path, ground, asked, findings),
             Among::Whole(claim) => *claim,
@@ -84,7 +84,7 @@ impl Facet for TransferOnwards {
         is_demanded(asked)
     }
 
-    fn check((piece, ground): &Self::Facts<'_>, asked: &Demand<'_>, findings: &mut Findings<'_>) {
+    fn check<'t>((piece, ground): &Self::Facts<'t>, asked: &Demand<'t>, findings: &mut Findings<'t>) {
         match piece {
             Among::One(one) => check_sub_processor(one, ground, asked, findings),
             Among::Whole(claim) => {
@@ -111,7 +111,7 @@ impl Facet for TransferToBroker {
         asked.broker_places.is_some() && is_demanded(asked)
     }
 
-    fn check((): &(), asked: &Demand<'_>, findings: &mut Findings<'_>) {
+    fn check<'t>((): &(), asked: &Demand<'t>, findings: &mut Findings<'t>) {
         const PATH: &str = "broker.places";
         let Some(places) = asked.broker_places else { return };
         if places.is_empty() {
@@ -131,7 +131,7 @@ fn is_demanded(asked: &Demand<'_>) -> bool {
     !asked.requirements.transfer_basis_outside.is_unrestricted()
 }
 
-fn check_sub_processor(one: &SubProcessor, ground: &Ground<'_>, asked: &Demand<'_>, findings: &mut Findings<'_>) {
+fn check_sub_processor<'t>(one: &SubProcessor, ground: &Ground<'_>, asked: &Demand<'t>, findings: &mut Findings<'t>) {
     if !one.content_access {
         return;
     }
@@ -141,7 +141,7 @@ fn check_sub_processor(one: &SubProcessor, ground: &Ground<'_>, asked: &Demand<'
     one.places.iter().for_each(|place| check_place(place, SUB_PROCESSORS, ground, asked, findings));
 }
 
-fn check_place(place: &Place, path: &str, ground: &Ground<'_>, asked: &Demand<'_>, findings: &mut Findings<'_>) {
+fn check_place<'t>(place: &Place, path: &str, ground: &Ground<'_>, asked: &Demand<'t>, findings: &mut Findings<'t>) {
     for home in &asked.requirements.transfer_basis_outside.0 {
         if !leaves(place, path, home, ground.operator, findings) {
             continue;
@@ -154,12 +154,12 @@ fn check_place(place: &Place, path: &str, ground: &Ground<'_>, asked: &Demand<'_
 }
 
 /// Whether a place is outside of `home`.
-fn leaves(
+fn leaves<'t>(
     place: &Place,
     path: &str,
-    home: &BTreeSet<PlaceOrBloc>,
+    home: &'t BTreeSet<PlaceOrBloc>,
     whom: Participant<'_>,
-    findings: &mut Findings<'_>,
+    findings: &mut Findings<'t>,
 ) -> bool {
     match findings.is_in(place, home, Reach::Within, Some(whom)) {
         Truth::Yes => false,
@@ -188,7 +188,7 @@ fn uncovered(
         TransferBasis::NoneNeeded => Some("none is said to be needed"),
         TransferBasis::Adequacy => {
             let adequate = ADEQUATE.parse().into_iter().collect();
-            match findings.is_in(place, &adequate, Reach::Within, Some(operator)) {
+            match findings.is_in_for(place, &adequate, Reach::Within, Some(operator)) {
                 Truth::Yes => None,
                 Truth::No => Some("adequacy, and there is no decision on the place"),
                 Truth::Unknown(doubts) => {
