@@ -102,7 +102,7 @@ impl Index {
         entries: Vec<Entry>,
         tables: Arc<Tables>,
     ) -> Self {
-        let facets = FACETS.iter().map(|facet| Classes::of(facet, &entries)).collect();
+        let facets = FACETS.iter().map(|facet| Classes::of(facet, &entries, &tables)).collect();
         let mut models = BTreeMap::<_, Vec<usize>>::new();
         for (place, entry) in entries.iter().enumerate() {
             models.entry(entry.offer.model.clone()).or_default().push(place);

@@ -11,7 +11,7 @@ use super::facet::{Demand, Facet, OfDemand};
 use super::findings::{Field, Findings};
 use super::truth::Doubt;
 use crate::offer::{Objective, SafetyGrade};
-use crate::{Claim, Offer, Organisation, ReasonCode, Requirements, Side};
+use crate::{Claim, Offer, Organisation, ReasonCode, Requirements, Side, Tables};
 
 /// Ratings by others, or by the operator itself.
 pub(super) struct Ratings;
@@ -30,7 +30,7 @@ impl Facet for Ratings {
     type Facts<'a> = Rated<'a>;
     type Part = OfDemand;
 
-    fn facts<'a>(offer: &'a Offer, _: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
+    fn facts<'a>(offer: &'a Offer, _: &'a Organisation, _: &Tables) -> impl IntoIterator<Item = Self::Facts<'a>> {
         [Rated {
             seal: offer.seal.as_ref(),
             cada_level: offer.cada_level.as_ref(),

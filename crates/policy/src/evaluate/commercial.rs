@@ -8,7 +8,7 @@ use super::findings::{Field, Findings, Joined};
 use super::truth::Doubt;
 use crate::requirements::PriceCeiling;
 use crate::terms::Support;
-use crate::{Claim, Offer, Organisation, ReasonCode, Requirements, Side};
+use crate::{Claim, Offer, Organisation, ReasonCode, Requirements, Side, Tables};
 
 /// The licence that a caller accepts.
 pub(super) struct AllowedLicence;
@@ -18,7 +18,7 @@ impl Facet for AllowedLicence {
     type Facts<'a> = Option<&'a Claim<String>>;
     type Part = OfDemand;
 
-    fn facts<'a>(offer: &'a Offer, _: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
+    fn facts<'a>(offer: &'a Offer, _: &'a Organisation, _: &Tables) -> impl IntoIterator<Item = Self::Facts<'a>> {
         [offer.licence.as_ref()]
     }
 
@@ -53,7 +53,7 @@ impl Facet for Contract {
     type Facts<'a> = Contracted<'a>;
     type Part = OfDemand;
 
-    fn facts<'a>(offer: &'a Offer, _: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
+    fn facts<'a>(offer: &'a Offer, _: &'a Organisation, _: &Tables) -> impl IntoIterator<Item = Self::Facts<'a>> {
         let terms = offer.terms.as_ref();
         [Contracted {
             governing_law: terms.and_then(|terms| terms.governing_law.as_ref()),
@@ -144,7 +144,7 @@ impl Facet for MaxPrice {
     type Facts<'a> = Option<Charge<'a>>;
     type Part = OfDemand;
 
-    fn facts<'a>(offer: &'a Offer, _: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
+    fn facts<'a>(offer: &'a Offer, _: &'a Organisation, _: &Tables) -> impl IntoIterator<Item = Self::Facts<'a>> {
         let charges = offer.price.as_ref().map(charges);
         let unstated = charges.is_none().then_some(None);
         charges.into_iter().flatten().map(Some).chain(unstated)

@@ -17,7 +17,7 @@ use crate::caller_rules::Comparison;
 use crate::ownership::{Ownership, Party as Owner};
 use crate::requirements::ForeignOwnership;
 use crate::tables::blocs::Reach;
-use crate::{Claim, Controller, Offer, Organisation, ReasonCode, Requirements, Side};
+use crate::{Claim, Controller, Offer, Organisation, ReasonCode, Requirements, Side, Tables};
 
 /// Where the operator has its seat.
 pub(super) struct OperatorSeat;
@@ -27,7 +27,7 @@ impl Facet for OperatorSeat {
     type Facts<'a> = (Option<&'a Claim<Place>>, Participant<'a>);
     type Part = OfDemand;
 
-    fn facts<'a>(_: &'a Offer, operator: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
+    fn facts<'a>(_: &'a Offer, operator: &'a Organisation, _: &Tables) -> impl IntoIterator<Item = Self::Facts<'a>> {
         [(operator.seat.as_ref(), Participant::operator(operator))]
     }
 
@@ -60,7 +60,7 @@ impl Facet for Controllers {
     type Facts<'a> = Ruled<'a>;
     type Part = OfDemand;
 
-    fn facts<'a>(_: &'a Offer, operator: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
+    fn facts<'a>(_: &'a Offer, operator: &'a Organisation, _: &Tables) -> impl IntoIterator<Item = Self::Facts<'a>> {
         let (seat, control) = (operator.seat.as_ref(), Owned::of(Party::operator(operator)));
         [Ruled { control, seat, operator: Participant::operator(operator) }]
     }
@@ -83,7 +83,7 @@ impl Facet for ForeignOwners {
     type Facts<'a> = Owned<'a>;
     type Part = OfDemand;
 
-    fn facts<'a>(_: &'a Offer, operator: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
+    fn facts<'a>(_: &'a Offer, operator: &'a Organisation, _: &Tables) -> impl IntoIterator<Item = Self::Facts<'a>> {
         [Owned::of(Party::operator(operator))]
     }
 

@@ -7,7 +7,7 @@ use super::findings::{Field, Findings};
 use crate::organisation::TrainingChoice;
 use crate::requirements::RetentionLimit;
 use crate::terms::{HumanReview, Logging, Retention, RetentionData, ReviewMode, TrainingUse};
-use crate::{Claim, Offer, Organisation, ReasonCode, Side};
+use crate::{Claim, Offer, Organisation, ReasonCode, Side, Tables};
 
 /// What is kept, read and logged.
 pub(super) struct Handling;
@@ -25,7 +25,7 @@ impl Facet for Handling {
     type Facts<'a> = Handled<'a>;
     type Part = OfDemand;
 
-    fn facts<'a>(offer: &'a Offer, _: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
+    fn facts<'a>(offer: &'a Offer, _: &'a Organisation, _: &Tables) -> impl IntoIterator<Item = Self::Facts<'a>> {
         let terms = offer.terms.as_ref();
         [Handled {
             retention: terms.and_then(|terms| terms.retention.as_ref()),
@@ -83,7 +83,7 @@ impl Facet for Training {
     type Facts<'a> = Option<&'a Claim<TrainingUse>>;
     type Part = OfDemand;
 
-    fn facts<'a>(offer: &'a Offer, _: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
+    fn facts<'a>(offer: &'a Offer, _: &'a Organisation, _: &Tables) -> impl IntoIterator<Item = Self::Facts<'a>> {
         [training_use(offer)]
     }
 
@@ -104,7 +104,11 @@ impl Facet for TrainingByChoice {
     type Facts<'a> = (Option<&'a Claim<TrainingUse>>, &'a TrustDomain);
     type Part = OfDemand;
 
-    fn facts<'a>(offer: &'a Offer, operator: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
+    fn facts<'a>(
+        offer: &'a Offer,
+        operator: &'a Organisation,
+        _: &Tables,
+    ) -> impl IntoIterator<Item = Self::Facts<'a>> {
         [(training_use(offer), &operator.trust_domain)]
     }
 

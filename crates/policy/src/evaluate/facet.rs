@@ -15,7 +15,7 @@ use comity_types::{ModelName, Place};
 
 use super::findings::Findings;
 use super::{assurance, commercial, control, data, licence, node, operational, places, statute};
-use crate::{Capability, Claim, Declared, Offer, Organisation, Request, Requirements, Side};
+use crate::{Capability, Claim, Declared, Offer, Organisation, Request, Requirements, Side, Tables};
 
 /// A question that reads few facts.
 pub(super) trait Facet {
@@ -27,8 +27,12 @@ pub(super) trait Facet {
     type Part: Part;
 
     /// The pieces that it reads of this offer and its operator: what speaks against the offer is what speaks against
-    /// one of them. An offer without any passes.
-    fn facts<'a>(offer: &'a Offer, operator: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>>;
+    /// one of them. An offer without any passes. What the tables make no difference by can be left out.
+    fn facts<'a>(
+        offer: &'a Offer,
+        operator: &'a Organisation,
+        tables: &Tables,
+    ) -> impl IntoIterator<Item = Self::Facts<'a>>;
 
     /// Whether the request asks at all. If not, every offer passes, whatever its facts.
     fn is_asked(asked: &<Self::Part as Part>::Of<'_>) -> bool;
@@ -143,7 +147,7 @@ impl Part for OfDemand {
 pub(crate) struct AnyFacet {
     pub(crate) part: PartName,
     pub(super) side: Side,
-    sort: for<'a> fn(&mut dyn Iterator<Item = Subject<'a>>) -> Sorted,
+    sort: for<'a> fn(&mut dyn Iterator<Item = Subject<'a>>, &Tables) -> Sorted,
     is_asked: fn(&Request<'_>) -> bool,
     check: for<'t> fn(Subject<'t>, Which, &Request<'t>, &mut Findings<'t>),
 }
@@ -183,7 +187,7 @@ impl AnyFacet {
                     Which::All => (0, usize::MAX),
                     Which::One(place) => (place, 1),
                 };
-                for facts in F::facts(offer, operator).into_iter().skip(skip).take(take) {
+                for facts in F::facts(offer, operator, findings.tables).into_iter().skip(skip).take(take) {
                     F::check(&facts, &F::Part::of(request), findings);
                 }
             },
@@ -191,8 +195,8 @@ impl AnyFacet {
     }
 
     /// Sorts offers by what it reads of them.
-    pub(crate) fn sort<'a>(&self, mut offers: impl Iterator<Item = Subject<'a>>) -> Sorted {
-        (self.sort)(&mut offers)
+    pub(crate) fn sort<'a>(&self, mut offers: impl Iterator<Item = Subject<'a>>, tables: &Tables) -> Sorted {
+        (self.sort)(&mut offers, tables)
     }
 
     /// Whether the request asks it at all.
@@ -212,12 +216,12 @@ impl AnyFacet {
     }
 }
 
-fn sort<'a, F: Facet>(offers: &mut dyn Iterator<Item = Subject<'a>>) -> Sorted {
+fn sort<'a, F: Facet>(offers: &mut dyn Iterator<Item = Subject<'a>>, tables: &Tables) -> Sorted {
     let (mut numbers, mut scales) = (HashMap::new(), Vec::new());
     let mut sorted = Sorted { pieces: Vec::new(), first: Vec::new(), runs: Vec::new() };
     for (offer, (facts, operator)) in offers.enumerate() {
         let mut own = Vec::new();
-        for (place, piece) in F::facts(facts, operator).into_iter().enumerate() {
+        for (place, piece) in F::facts(facts, operator, tables).into_iter().enumerate() {
             let number = *numbers.entry(piece).or_insert_with(|| {
                 scales.push(F::on_scale(&piece));
                 sorted.first.push((offer, place));

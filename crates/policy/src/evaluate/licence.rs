@@ -15,7 +15,7 @@ use crate::offer::Modality;
 use crate::organisation::ActiveUsers;
 use crate::tables::blocs::Reach;
 use crate::tables::licences::{Binds, Grant, LicenceRule, Scale, Territory, Unstated};
-use crate::{Claim, Offer, Organisation, ReasonCode, Side};
+use crate::{Claim, Offer, Organisation, ReasonCode, Side, Tables};
 
 /// What the model's licence demands.
 pub(super) struct Licence;
@@ -37,7 +37,11 @@ impl Facet for Licence {
     type Facts<'a> = Licensed<'a>;
     type Part = OfUse;
 
-    fn facts<'a>(offer: &'a Offer, operator: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
+    fn facts<'a>(
+        offer: &'a Offer,
+        operator: &'a Organisation,
+        _: &Tables,
+    ) -> impl IntoIterator<Item = Self::Facts<'a>> {
         [Licensed {
             licence: offer.licence.as_ref(),
             modalities: offer.modalities.as_ref(),

@@ -8,7 +8,7 @@ use comity_types::{Interval, ModelName};
 use super::facet::{AtAnyTime, Demand, Facet, OfDemand, OfModel};
 use super::findings::{Field, Findings};
 use crate::offer::OfferState;
-use crate::{Capability, Offer, Organisation, ReasonCode, Side};
+use crate::{Capability, Offer, Organisation, ReasonCode, Side, Tables};
 
 /// Is it for this model?
 pub(super) struct Model;
@@ -18,7 +18,7 @@ impl Facet for Model {
     type Facts<'a> = &'a ModelName;
     type Part = OfModel;
 
-    fn facts<'a>(offer: &'a Offer, _: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
+    fn facts<'a>(offer: &'a Offer, _: &'a Organisation, _: &Tables) -> impl IntoIterator<Item = Self::Facts<'a>> {
         [&offer.model]
     }
 
@@ -42,7 +42,7 @@ impl Facet for Capabilities {
     type Facts<'a> = &'a BTreeSet<Capability>;
     type Part = OfDemand;
 
-    fn facts<'a>(offer: &'a Offer, _: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
+    fn facts<'a>(offer: &'a Offer, _: &'a Organisation, _: &Tables) -> impl IntoIterator<Item = Self::Facts<'a>> {
         [&offer.capabilities]
     }
 
@@ -67,7 +67,7 @@ impl Facet for InForce {
     type Facts<'a> = (Interval, OfferState);
     type Part = AtAnyTime;
 
-    fn facts<'a>(offer: &'a Offer, _: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
+    fn facts<'a>(offer: &'a Offer, _: &'a Organisation, _: &Tables) -> impl IntoIterator<Item = Self::Facts<'a>> {
         [(offer.in_force, offer.state)]
     }
 

@@ -11,7 +11,7 @@ use super::facet::{Among, Demand, Facet, OfDemand, each_of};
 use super::findings::{Field, Findings, Joined};
 use super::truth::{Doubt, Participant};
 use crate::offer::SubProcessor;
-use crate::{Offer, Organisation, ReasonCode, Requirements, Side};
+use crate::{Offer, Organisation, ReasonCode, Requirements, Side, Tables};
 
 /// A piece of what is stated of an axis, and by whom.
 type Places<'a> = (Among<'a, Place>, Participant<'a>);
@@ -40,6 +40,14 @@ fn access(demanded: &Requirements) -> Axis<'_> {
     }
 }
 
+/// For whom a piece is asked about.
+fn whom<'a>(piece: Among<'a, Place>, operator: &'a Organisation, tables: &Tables) -> Participant<'a> {
+    match piece {
+        Among::One(place) => Participant::operator_at(operator, place, tables),
+        Among::Whole(_) => Participant::operator(operator),
+    }
+}
+
 /// One facet an axis.
 macro_rules! axes {
     ($($(#[$doc:meta])* $facet:ident = $axis:ident, $code:ident, $claim:ident;)*) => {$(
@@ -51,8 +59,12 @@ macro_rules! axes {
             type Facts<'a> = Places<'a>;
             type Part = OfDemand;
 
-            fn facts<'a>(offer: &'a Offer, operator: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
-                each_of(offer.$claim.as_ref()).map(|piece| (piece, Participant::operator(operator)))
+            fn facts<'a>(
+                offer: &'a Offer,
+                operator: &'a Organisation,
+                tables: &Tables,
+            ) -> impl IntoIterator<Item = Self::Facts<'a>> {
+                each_of(offer.$claim.as_ref()).map(|piece| (piece, whom(piece, operator, tables)))
             }
 
             fn is_asked(asked: &Demand<'_>) -> bool {
@@ -83,7 +95,11 @@ impl Facet for SubProcessors {
     type Facts<'a> = (Among<'a, SubProcessor>, Participant<'a>);
     type Part = OfDemand;
 
-    fn facts<'a>(offer: &'a Offer, operator: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
+    fn facts<'a>(
+        offer: &'a Offer,
+        operator: &'a Organisation,
+        _: &Tables,
+    ) -> impl IntoIterator<Item = Self::Facts<'a>> {
         each_of(offer.sub_processors.as_ref()).map(|piece| (piece, Participant::operator(operator)))
     }
 
@@ -137,7 +153,7 @@ impl Facet for BrokerPath {
     type Facts<'a> = ();
     type Part = OfDemand;
 
-    fn facts<'a>(_: &'a Offer, _: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
+    fn facts<'a>(_: &'a Offer, _: &'a Organisation, _: &Tables) -> impl IntoIterator<Item = Self::Facts<'a>> {
         [()]
     }
 

@@ -8,7 +8,7 @@ use super::findings::{Field, Findings};
 use super::truth::{Doubt, Party, Truth};
 use crate::tables::blocs::Reach;
 use crate::tables::statutes::{Effect, Use as ForbiddenUse};
-use crate::{Offer, Organisation, ReasonCode, Side};
+use crate::{Offer, Organisation, ReasonCode, Side, Tables};
 
 const TAGS: &str = "request.ai_act_tags";
 
@@ -20,7 +20,7 @@ impl Facet for Statute {
     type Facts<'a> = ();
     type Part = OfUse;
 
-    fn facts<'a>(_: &'a Offer, _: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
+    fn facts<'a>(_: &'a Offer, _: &'a Organisation, _: &Tables) -> impl IntoIterator<Item = Self::Facts<'a>> {
         [()]
     }
 

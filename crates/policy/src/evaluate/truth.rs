@@ -2,8 +2,10 @@
 
 use std::fmt::{self, Display};
 
+use comity_types::Place;
+
 use crate::organisation::Membership as Participation;
-use crate::{Claim, Organisation, ReasonCode};
+use crate::{Claim, Organisation, ReasonCode, Tables};
 
 /// The answer to a question about facts (VOCABULARY D2). What makes it unknown is a list of doubts, never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,6 +94,13 @@ pub(super) struct Participant<'a> {
 impl<'a> Participant<'a> {
     pub(super) const fn operator(organisation: &'a Organisation) -> Self {
         Party::operator(organisation).participant()
+    }
+
+    /// As [`Participant::operator`], for one place: without what makes no difference there, so that operators are alike.
+    pub(super) fn operator_at(organisation: &'a Organisation, place: &Place, tables: &Tables) -> Self {
+        let (role, participant) = (OPERATOR, Self::operator(organisation));
+        let nothing = Self { role, dpf_participation: None, commercial_organisation: None };
+        if tables.blocs.is_scoped(&tables.places, place) { participant } else { nothing }
     }
 
     /// The broker, of which nothing is stated but its places.

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::Entry;
 use super::bits::{Bits, WORD};
+use crate::Tables;
 use crate::evaluate::facet::{AnyFacet, Sorted};
 
 /// The classes of one facet: what it says of a piece holds for every offer in the piece's class.
@@ -45,8 +46,8 @@ impl Lists {
 
 impl Classes {
     /// Sorts offers into the classes of a facet.
-    pub(super) fn of(facet: &AnyFacet, entries: &[Entry]) -> Self {
-        let Sorted { pieces, first, runs } = facet.sort(entries.iter().map(Entry::facts));
+    pub(super) fn of(facet: &AnyFacet, entries: &[Entry], tables: &Tables) -> Self {
+        let Sorted { pieces, first, runs } = facet.sort(entries.iter().map(Entry::facts), tables);
         let mut members = vec![Vec::new(); first.len()];
         let mut classes = Self {
             of: Lists::default(),

@@ -1,6 +1,6 @@
 //! Which place belongs to what, and since when. Bitemporal: a row says when it holds and when it was recorded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use comity_types::time::Phase;
 use comity_types::{Interval, Place, PlaceOrBloc, Timestamp};
@@ -13,7 +13,11 @@ const TABLE: &str = "blocs";
 
 /// The blocs, by name.
 #[derive(Debug, Clone)]
-pub struct Blocs(BTreeMap<String, Bloc>);
+pub struct Blocs {
+    by_name: BTreeMap<String, Bloc>,
+    /// Countries of which some membership holds for some alone, by their number.
+    scoped: BTreeSet<usize>,
+}
 
 /// The rows of one bloc.
 #[derive(Debug, Clone, Default)]
@@ -120,7 +124,7 @@ impl Blocs {
         struct File {
             bloc: Vec<BlocRow>,
         }
-        let mut blocs: BTreeMap<String, Bloc> = BTreeMap::new();
+        let (mut by_name, mut scoped) = (BTreeMap::<String, Bloc>::new(), BTreeSet::new());
         for row in read::<File>(TABLE, text)?.bloc {
             let refuse = |problem| Err(TableError::row(TABLE, format!("{} {}", row.bloc, row.member), problem));
             if (Interval { from: row.from, until: row.to }).is_empty() {
@@ -129,20 +133,28 @@ impl Blocs {
             if row.bloc.place().is_some() {
                 return refuse("`bloc` cannot have a place's name");
             }
-            blocs.entry(row.bloc.to_string()).or_default().add(row);
+            if row.scope.is_some() {
+                scoped.insert(row.member.country_number());
+            }
+            by_name.entry(row.bloc.to_string()).or_default().add(row);
         }
-        Ok(Self(blocs))
+        Ok(Self { by_name, scoped })
     }
 
     /// The rows by bloc.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[BlocRow])> {
-        self.0.iter().map(|(name, rows)| (name.as_str(), rows.rows.as_slice()))
+        self.by_name.iter().map(|(name, rows)| (name.as_str(), rows.rows.as_slice()))
     }
 
     /// True if there is such a bloc.
     #[must_use]
     pub fn knows(&self, name: &str) -> bool {
-        self.0.contains_key(name)
+        self.by_name.contains_key(name)
+    }
+
+    /// True if some membership of the place, or of another one in its country, holds for some alone.
+    pub(crate) fn is_scoped(&self, places: &Places, place: &Place) -> bool {
+        names(places, place, Reach::Overlap).any(|name| self.scoped.contains(&name.country_number()))
     }
 
     /// Whether `place` is in `set` at `as_of`.
@@ -168,7 +180,7 @@ impl Blocs {
             let inside = self::names(places, other, reach).any(touches);
             return for_ever(if inside { Membership::Yes(None) } else { Membership::No(None) });
         }
-        let Some(bloc) = self.0.get(set.as_str()) else { return for_ever(Membership::UnknownSet) };
+        let Some(bloc) = self.by_name.get(set.as_str()) else { return for_ever(Membership::UnknownSet) };
         let rows = names.clone().flat_map(|name| bloc.of_country(name.country_number()));
         of_rows(rows.filter(|row| touches(&row.member)), as_of)
     }

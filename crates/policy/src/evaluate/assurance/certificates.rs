@@ -14,7 +14,7 @@ use crate::requirements::RequiredCertification;
 use crate::tables::blocs::Reach;
 use crate::tables::certifications::{CertificationScheme, Edition};
 use crate::terms::{Certification, Certifications};
-use crate::{Claim, Offer, Organisation, ReasonCode, Side};
+use crate::{Claim, Offer, Organisation, ReasonCode, Side, Tables};
 
 const PATH: &str = "terms.certifications";
 const DAY: Duration = Duration::from_hours(24);
@@ -37,7 +37,7 @@ impl Facet for Certificates {
     type Facts<'a> = Held<'a>;
     type Part = OfDemand;
 
-    fn facts<'a>(offer: &'a Offer, _: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
+    fn facts<'a>(offer: &'a Offer, _: &'a Organisation, _: &Tables) -> impl IntoIterator<Item = Self::Facts<'a>> {
         let certifications = offer.terms.as_ref().and_then(|terms| terms.certifications.as_ref());
         let held = || certifications.into_iter().flat_map(|claim| claim.statements()).flat_map(|one| &one.value.0);
         let is_for_some = |scope: fn(&Certification) -> bool| held().any(scope);

@@ -6,7 +6,7 @@ use crate::claim::{Appraisal, Assurance, Claim, Merge};
 use crate::evaluate::facet::{Demand, Facet, OfDemand};
 use crate::evaluate::findings::{Field, Findings};
 use crate::evaluate::truth::Doubt;
-use crate::{Offer, Organisation, ReasonCode, Side};
+use crate::{Offer, Organisation, ReasonCode, Side, Tables};
 
 /// Claims that hardware can attest. No quote shows a seat, an owner, a place or a contract.
 const ATTESTABLE: [&str; 3] = ["model_digest", "runtime", "content_logging"];
@@ -40,7 +40,11 @@ impl Facet for Levels {
     type Facts<'a> = Everything<'a>;
     type Part = OfDemand;
 
-    fn facts<'a>(offer: &'a Offer, operator: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
+    fn facts<'a>(
+        offer: &'a Offer,
+        operator: &'a Organisation,
+        _: &Tables,
+    ) -> impl IntoIterator<Item = Self::Facts<'a>> {
         [Everything { offer, operator }]
     }
 

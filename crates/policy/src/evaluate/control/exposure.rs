@@ -16,7 +16,7 @@ use crate::offer::{SubProcessor, SubProcessorRole};
 use crate::requirements::NoExposure;
 use crate::tables::blocs::Reach;
 use crate::tables::regimes::{Nexus, Regime};
-use crate::{Claim, Offer, Organisation, ReasonCode, Side};
+use crate::{Claim, Offer, Organisation, ReasonCode, Side, Tables};
 
 /// Whether a law reaches the operator.
 pub(crate) struct OperatorExposure;
@@ -26,7 +26,11 @@ impl Facet for OperatorExposure {
     type Facts<'a> = (Reachable<'a>, Option<&'a Claim<String>>);
     type Part = OfDemand;
 
-    fn facts<'a>(offer: &'a Offer, operator: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
+    fn facts<'a>(
+        offer: &'a Offer,
+        operator: &'a Organisation,
+        _: &Tables,
+    ) -> impl IntoIterator<Item = Self::Facts<'a>> {
         [(Reachable::of(operator), offer.runtime.as_ref())]
     }
 
@@ -72,7 +76,7 @@ impl Facet for SubProcessorExposure {
     type Facts<'a> = (Among<'a, SubProcessor>, Option<&'a Claim<String>>);
     type Part = OfDemand;
 
-    fn facts<'a>(offer: &'a Offer, _: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
+    fn facts<'a>(offer: &'a Offer, _: &'a Organisation, _: &Tables) -> impl IntoIterator<Item = Self::Facts<'a>> {
         each_of(offer.sub_processors.as_ref()).map(|piece| (piece, offer.runtime.as_ref()))
     }
 
@@ -162,7 +166,12 @@ impl<'a> Reached<'a> {
     }
 }
 
-fn check_operator<'t>(regime: &'t Regime, facts: &Reachable<'_>, control: &mut Option<Control>, findings: &mut Findings<'t>) {
+fn check_operator<'t>(
+    regime: &'t Regime,
+    facts: &Reachable<'_>,
+    control: &mut Option<Control>,
+    findings: &mut Findings<'t>,
+) {
     let operator = facts.control;
     let mut reached = Reached::new(operator.role);
     let singles = [

@@ -8,7 +8,7 @@ use crate::evaluate::facet::{Facet, OfUse, Use};
 use crate::evaluate::findings::{Field, Findings, Joined};
 use crate::evaluate::truth::{Doubt, Participant, Party, Truth};
 use crate::tables::blocs::Reach;
-use crate::{Offer, Organisation, ReasonCode, Side};
+use crate::{Offer, Organisation, ReasonCode, Side, Tables};
 
 const SERVED: &str = "terms.caller_rules.served";
 
@@ -20,7 +20,7 @@ impl Facet for Callers {
     type Facts<'a> = Option<&'a CallerRules>;
     type Part = OfUse;
 
-    fn facts<'a>(offer: &'a Offer, _: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
+    fn facts<'a>(offer: &'a Offer, _: &'a Organisation, _: &Tables) -> impl IntoIterator<Item = Self::Facts<'a>> {
         [offer.terms.as_ref().and_then(|terms| terms.caller_rules.as_ref())]
     }
 
@@ -56,7 +56,11 @@ impl Facet for Agreement {
     type Facts<'a> = Accepted<'a>;
     type Part = OfUse;
 
-    fn facts<'a>(offer: &'a Offer, operator: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
+    fn facts<'a>(
+        offer: &'a Offer,
+        operator: &'a Organisation,
+        _: &Tables,
+    ) -> impl IntoIterator<Item = Self::Facts<'a>> {
         offer.terms.as_ref().and_then(|terms| {
             let least = terms.caller_rules.as_ref()?.min_terms_version;
             (least > 0).then_some(Accepted { operator: &operator.trust_domain, least, current: terms.version })

@@ -11,7 +11,7 @@ use crate::evaluate::truth::Doubt;
 use crate::request::Classification;
 use crate::tables::classifications::ClassificationScheme;
 use crate::terms::Ceiling;
-use crate::{Offer, Organisation, ReasonCode, Side};
+use crate::{Offer, Organisation, ReasonCode, Side, Tables};
 
 const PATH: &str = "terms.classification_ceilings";
 
@@ -37,7 +37,11 @@ impl Facet for Content {
     type Facts<'a> = Accepted<'a>;
     type Part = OfUse;
 
-    fn facts<'a>(offer: &'a Offer, operator: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
+    fn facts<'a>(
+        offer: &'a Offer,
+        operator: &'a Organisation,
+        _: &Tables,
+    ) -> impl IntoIterator<Item = Self::Facts<'a>> {
         let terms = offer.terms.as_ref().map(|terms| TermsOnContent {
             ceilings: &terms.classification_ceilings,
             data_categories: terms.accepted_data_categories.as_ref(),

@@ -13,7 +13,7 @@ use crate::evaluate::stakes::{self, Measure, Taint};
 use crate::evaluate::truth::{Doubt, Party, Truth};
 use crate::ownership::{Ownership, Party as Owner};
 use crate::tables::blocs::Reach;
-use crate::{Offer, Organisation, ReasonCode, Side};
+use crate::{Offer, Organisation, ReasonCode, Side, Tables};
 
 /// Who owns or controls the caller.
 pub(crate) struct CallerOwnership;
@@ -23,7 +23,7 @@ impl Facet for CallerOwnership {
     type Facts<'a> = &'a CallerRules;
     type Part = OfUse;
 
-    fn facts<'a>(offer: &'a Offer, _: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
+    fn facts<'a>(offer: &'a Offer, _: &'a Organisation, _: &Tables) -> impl IntoIterator<Item = Self::Facts<'a>> {
         let rules = offer.terms.as_ref().and_then(|terms| terms.caller_rules.as_ref());
         rules.filter(|rules| !rules.ownership.is_empty())
     }

@@ -8,7 +8,7 @@ use crate::evaluate::findings::{Field, Findings, Joined};
 use crate::evaluate::truth::Doubt;
 use crate::tables::statutes::Effect;
 use crate::terms::HighRisk;
-use crate::{Offer, Organisation, ReasonCode, Side};
+use crate::{Offer, Organisation, ReasonCode, Side, Tables};
 
 const PATH: &str = "request.purposes";
 
@@ -28,7 +28,7 @@ impl Facet for Purposes {
     type Facts<'a> = Option<Accepted<'a>>;
     type Part = OfUse;
 
-    fn facts<'a>(offer: &'a Offer, _: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
+    fn facts<'a>(offer: &'a Offer, _: &'a Organisation, _: &Tables) -> impl IntoIterator<Item = Self::Facts<'a>> {
         [offer.terms.as_ref().map(|terms| Accepted {
             allowed: &terms.allowed_purposes,
             prohibited: &terms.prohibited_purposes,

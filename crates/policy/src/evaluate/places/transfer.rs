@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 
 use comity_types::{Place, PlaceOrBloc};
 
-use super::SUB_PROCESSORS;
+use super::{SUB_PROCESSORS, whom};
 use crate::evaluate::facet::{Among, Demand, Facet, OfDemand, each_of};
 use crate::evaluate::findings::{Field, Findings};
 use crate::evaluate::truth::{Doubt, Participant, Truth};
 use crate::offer::SubProcessor;
 use crate::tables::blocs::Reach;
 use crate::terms::TransferBasis;
-use crate::{Claim, Offer, Organisation, ReasonCode, Side};
+use crate::{Claim, Offer, Organisation, ReasonCode, Side, Tables};
 
 /// The bloc of places with an adequacy decision, which a transfer on that ground needs.
 const ADEQUATE: &str = "GDPR-ADEQUATE";
@@ -39,14 +39,21 @@ impl Facet for Transfer {
     type Facts<'a> = (&'static str, Among<'a, Place>, Ground<'a>);
     type Part = OfDemand;
 
-    fn facts<'a>(offer: &'a Offer, operator: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
+    fn facts<'a>(
+        offer: &'a Offer,
+        operator: &'a Organisation,
+        tables: &Tables,
+    ) -> impl IntoIterator<Item = Self::Facts<'a>> {
         let axes = [
             (PROCESSING, &offer.processing_locations),
             ("storage_locations", &offer.storage_locations),
             ("access_locations", &offer.access_locations),
         ];
         let ground = Ground::of(offer, operator);
-        axes.into_iter().flat_map(move |(path, claim)| each_of(claim.as_ref()).map(move |piece| (path, piece, ground)))
+        let at = move |piece| Ground { operator: whom(piece, operator, tables), ..ground };
+        let pieces_at =
+            move |(path, claim): (_, &'a Option<_>)| each_of(claim.as_ref()).map(move |piece| (path, piece, at(piece)));
+        axes.into_iter().flat_map(pieces_at)
     }
 
     fn is_asked(asked: &Demand<'_>) -> bool {
@@ -75,7 +82,11 @@ impl Facet for TransferOnwards {
     type Facts<'a> = (Among<'a, SubProcessor>, Ground<'a>);
     type Part = OfDemand;
 
-    fn facts<'a>(offer: &'a Offer, operator: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
+    fn facts<'a>(
+        offer: &'a Offer,
+        operator: &'a Organisation,
+        _: &Tables,
+    ) -> impl IntoIterator<Item = Self::Facts<'a>> {
         let ground = Ground::of(offer, operator);
         each_of(offer.sub_processors.as_ref()).map(move |piece| (piece, ground))
     }
@@ -103,7 +114,7 @@ impl Facet for TransferToBroker {
     type Facts<'a> = ();
     type Part = OfDemand;
 
-    fn facts<'a>(_: &'a Offer, _: &'a Organisation) -> impl IntoIterator<Item = Self::Facts<'a>> {
+    fn facts<'a>(_: &'a Offer, _: &'a Organisation, _: &Tables) -> impl IntoIterator<Item = Self::Facts<'a>> {
         [()]
     }
 
