@@ -50,7 +50,7 @@ impl Names {
 }
 
 impl Cast {
-    /// The cases of [`FILES`], for brokers at `places`: each goes to the first whose place leaves
+    /// The cases of `vocabulary.toml` and `layers.toml`, for brokers at `places`: each goes to the first whose place leaves
     /// the engine's verdict as it is, or, where the case itself says where the broker is, to that one.
     ///
     /// # Panics
