@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use comity_identity::tls::{enrolment_server_config, server_config};
 use comity_identity::{AnchorSource, HostName, PermitKey, SharedAnchors};
-use comity_policy::Tables;
 use comity_runtime::accept::{Acceptor, Listener};
 use comity_runtime::clock::SystemClock;
+use comity_runtime::tables;
 use comity_runtime::tasks::{Closed, Tasks};
 use comity_runtime::trailers::TrailerLayer;
 use comity_types::ids::Kind;
@@ -104,6 +104,7 @@ impl Broker {
             life: config.leaf.broker,
             clock: Arc::clone(&clock),
         })?;
+        tables::announce(&config.tables);
         let registry = open_registry(&config, &founding, &clock, &tasks).await?;
         let enrolments = Store::open(&data_dir::enrolments(&config.data_dir))?;
         let ledger = Ledger::open(&data_dir::decisions(&config.data_dir))?;
@@ -218,7 +219,7 @@ async fn open_registry(
         trace: data_dir::trace(&config.data_dir, &founding.root.federation),
         federation_anchors: founding.root.organisation_anchors()?,
         anchors: Arc::new(SharedAnchors::default()),
-        tables: Arc::new(Tables::builtin().map_err(BrokerError::Tables)?.clone()),
+        tables: Arc::clone(&config.tables),
         clock: Arc::clone(clock),
         tasks: tasks.clone(),
     };

@@ -9,11 +9,13 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use comity_identity::Address;
 use comity_policy::Tables;
 use comity_runtime::telemetry::LogFormat;
+use comity_runtime::{chain, tables};
 use comity_types::{Name, Place};
 use serde::Deserialize;
 
@@ -29,7 +31,7 @@ const MAX_IN_FLIGHT: usize = 100_000;
 const REQUEST_BYTES: std::ops::RangeInclusive<usize> = 64 * 1024..=64 * 1024 * 1024;
 
 /// What a broker is told, checked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Config {
     /// Where it listens.
     pub listen: SocketAddr,
@@ -41,6 +43,8 @@ pub struct Config {
     pub replica: Name,
     /// Every place where its machine stands: prompts pass through them.
     pub places: BTreeSet<Place>,
+    /// What it decides by: the tables that ship, or those of the federation's folder.
+    pub tables: Arc<Tables>,
     /// How it logs.
     pub log: Log,
     /// What it takes on at once.
@@ -134,6 +138,7 @@ struct Raw {
     advertise: Vec<String>,
     data_dir: PathBuf,
     places: Vec<String>,
+    tables: Option<PathBuf>,
     #[serde(default = "replica")]
     replica: String,
     #[serde(default = "drain")]
@@ -209,7 +214,8 @@ fn check(raw: Raw, folder: &Path) -> Result<Config, Vec<Problem>> {
             &raw.advertise,
             "list how members reach this broker, such as [\"broker.fed.example:7443\"]",
         );
-        let places = checks.places(&raw.places);
+        let tables = checks.tables(raw.tables.map(|tables| folder.join(tables)).as_deref());
+        let places = checks.places(&raw.places, tables.as_deref());
         let replica = checks.valid("replica", &raw.replica);
         let log = checks.log(raw.log);
         let limits = checks.limits(&raw.limits);
@@ -221,6 +227,7 @@ fn check(raw: Raw, folder: &Path) -> Result<Config, Vec<Problem>> {
             data_dir: folder.join(&raw.data_dir),
             replica: replica?,
             places: places?.into_iter().collect(),
+            tables: tables?,
             log: log?,
             limits: limits?,
             leaf: leaf?,
@@ -265,14 +272,18 @@ impl Checks {
         items.into_iter().collect()
     }
 
-    /// Where the broker runs: codes that are assigned.
-    fn places(&mut self, texts: &[String]) -> Option<Vec<Place>> {
+    fn tables(&mut self, folder: Option<&Path>) -> Option<Arc<Tables>> {
+        tables::load(folder).map_or_else(|error| self.problem("tables", chain::text(&error)), Some)
+    }
+
+    /// Where the broker runs: codes that are assigned. Without tables it is not known which are.
+    fn places(&mut self, texts: &[String], tables: Option<&Tables>) -> Option<Vec<Place>> {
         let places: Option<Vec<Place>> = self.list(
             "places",
             texts,
             "list where this broker's machine stands, such as [\"DE\"]: an unknown place would be a leak",
         );
-        let tables = Tables::builtin().ok()?;
+        let tables = tables?;
         for (index, text) in texts.iter().enumerate() {
             if text.parse::<Place>().is_ok()
                 && let Err(invalid) = tables.places.parse_known(text)

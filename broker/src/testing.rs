@@ -148,6 +148,7 @@ impl Scene {
             data_dir: self.data_dir().to_owned(),
             replica: "b1".parse().unwrap(),
             places: ["DE".parse().unwrap()].into(),
+            tables: comity_runtime::tables::load(None).unwrap(),
             log: Log { format: comity_runtime::telemetry::LogFormat::Text, filter: "info".into() },
             limits: Limits { in_flight: 64, in_flight_per_organisation: 32, request_bytes: 1024 * 1024 },
             leaf: Leaf { broker: 30 * day, node: day, app: 30 * day, operator: 30 * day },

@@ -28,6 +28,9 @@ pub(crate) struct Global {
     /// Directory of the identity to act as, as `comity join` or `comity federation init` made it
     #[arg(long, global = true, value_name = "DIR", env = "COMITY_IDENTITY")]
     pub(crate) identity: Option<PathBuf>,
+    /// Folder with the federation's own tables (blocs.toml, ...), each in the place of the one that ships
+    #[arg(long, global = true, value_name = "DIR", env = "COMITY_TABLES")]
+    pub(crate) tables: Option<PathBuf>,
     /// How to print data
     #[arg(short, long, global = true, value_enum, default_value_t = Format::Table)]
     pub(crate) output: Format,

@@ -44,9 +44,9 @@ pub(crate) async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Explain(args) => explain::run(&args, &global).await,
         Command::Chat(args) => Box::pin(chat::run(args, &global)).await,
         Command::Embed(args) => Box::pin(embed::run(args, &global)).await,
-        Command::Table(table) => table::run(&table, global.output),
-        Command::Policy(policy) => policy::run(&policy, global.output),
-        Command::Preset(preset) => preset::run(&preset, global.output),
+        Command::Table(table) => table::run(&table, &global),
+        Command::Policy(policy) => policy::run(&policy, &global),
+        Command::Preset(preset) => preset::run(&preset, &global),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
     }

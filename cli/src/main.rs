@@ -8,6 +8,7 @@
 //! | `commands` | one file a command, `<noun>/<verb>.rs` |
 //! | `exit` | what the program ends with |
 //! | `session` | an identity, opened and renewed, and a connection to its broker |
+//! | `tables` | the tables that a command reads |
 //! | `requirements` | files, presets and flags, merged by tightening |
 //! | `refusal` | what a bounded refusal left out, asked for again |
 //! | `organisation_file` | an `organisation.toml`, read |
@@ -29,6 +30,7 @@ mod refusal;
 mod render_error;
 mod requirements;
 mod session;
+mod tables;
 mod verdict;
 mod view;
 

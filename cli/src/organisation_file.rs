@@ -3,25 +3,24 @@
 use std::path::Path;
 
 use comity_policy::organisation::OrganisationTable;
-use comity_policy::{OrganisationFile, check};
+use comity_policy::{OrganisationFile, Tables, check};
 use comity_runtime::config;
 
 use crate::error::CliError;
 use crate::files::wrong;
-use crate::requirements::tables;
 
 /// Reads the file.
-pub(crate) fn read(path: &Path) -> Result<OrganisationFile, CliError> {
+pub(crate) fn read(path: &Path, tables: &Tables) -> Result<OrganisationFile, CliError> {
     let broken =
         |error| CliError::Client { doing: "read the organisation's facts", source: Box::new(error), hint: None };
-    expanded(path, config::load(path).map_err(broken)?)
+    expanded(path, config::load(path).map_err(broken)?, tables)
 }
 
 /// Puts the presets in, and checks what the layers in the file say.
-pub(crate) fn expanded(path: &Path, table: OrganisationTable) -> Result<OrganisationFile, CliError> {
+pub(crate) fn expanded(path: &Path, table: OrganisationTable, tables: &Tables) -> Result<OrganisationFile, CliError> {
     const EXPECTED: &str = "the facts of an organisation";
-    let file = table.expand(tables()?).map_err(|error| wrong(path, EXPECTED, error))?;
-    check::organisation_file(&file.facts).map_err(|error| wrong(path, EXPECTED, error))?;
+    let file = table.expand(tables).map_err(|error| wrong(path, EXPECTED, error))?;
+    check::organisation_file(&file.facts, tables).map_err(|error| wrong(path, EXPECTED, error))?;
     Ok(file)
 }
 
@@ -32,7 +31,7 @@ mod tests {
     #[test]
     fn the_example_of_an_organisation_is_accepted_and_says_everything() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/organisation.example.toml");
-        let OrganisationFile { facts, layers } = read(&path).unwrap();
+        let OrganisationFile { facts, layers } = read(&path, Tables::builtin().unwrap()).unwrap();
         assert!(facts.seat.is_some() && facts.ultimate_controllers.is_some(), "{facts:?}");
         assert!(!layers.organisation.keys().is_empty() && !layers.apps.is_empty(), "{layers:?}");
     }

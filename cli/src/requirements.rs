@@ -93,14 +93,13 @@ pub(crate) struct RequirementArgs {
 
 impl RequirementArgs {
     /// The envelope of a request for `model`.
-    pub(crate) fn envelope(&self, model: &ModelName) -> Result<Envelope, CliError> {
-        let RequirementsFile { requirements, declared, prefer } = self.merged(model)?;
+    pub(crate) fn envelope(&self, model: &ModelName, tables: &Tables) -> Result<Envelope, CliError> {
+        let RequirementsFile { requirements, declared, prefer } = self.merged(model, tables)?;
         Ok((&convert::Envelope { model: model.clone(), requirements, declared, prefer }).into())
     }
 
     /// Everything that was given, merged: never looser than any part of it.
-    fn merged(&self, model: &ModelName) -> Result<RequirementsFile, CliError> {
-        let tables = tables()?;
+    fn merged(&self, model: &ModelName, tables: &Tables) -> Result<RequirementsFile, CliError> {
         let flags = self.flags().expand(tables).map_err(|error| usage(&error))?;
         let asked = Asked { model: Some(model.clone()), file: flags };
         let asked = self.require.iter().try_fold(asked, |asked, path| asked.and(path, read(path, tables)?))?;
@@ -135,13 +134,6 @@ impl RequirementArgs {
             ..RequirementsTable::default()
         }
     }
-}
-
-/// The tables that this version knows.
-pub(crate) fn tables() -> Result<&'static Tables, CliError> {
-    let broken =
-        |error: &'static _| CliError::Client { doing: "read the built-in tables", source: Box::new(error), hint: None };
-    Tables::builtin().map_err(broken)
 }
 
 /// A file's text.

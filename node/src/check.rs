@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use comity_identity::IdentityDir;
 use comity_policy::Capability;
+use comity_runtime::chain;
 use comity_types::{Name, SpiffeId};
 use tokio::time::timeout;
 
@@ -37,7 +38,7 @@ struct Tried {
 /// Everything that is wrong; nothing if the node could run.
 pub async fn check(config: &Config) -> Vec<Misfit> {
     let mut misfits: Vec<_> = writable(&config.node.data_dir).err().into_iter().collect();
-    let planned = config.plan(&identity(config)).unwrap_or_else(|found| {
+    let planned = plan(config).unwrap_or_else(|found| {
         misfits.extend(found);
         Vec::new()
     });
@@ -57,6 +58,12 @@ pub async fn check(config: &Config) -> Vec<Misfit> {
         misfits.extend(try_offer(offer, config, &tried).await);
     }
     config.placed(misfits)
+}
+
+/// What would be offered; which codes there are, the tables say.
+fn plan(config: &Config) -> Result<Vec<Planned>, Vec<Misfit>> {
+    let unusable = |error| vec![Misfit::new("node.tables", chain::text(&error))];
+    config.plan(&identity(config), &*config.tables().map_err(unusable)?)
 }
 
 /// The misfits as a table for people.

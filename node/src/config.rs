@@ -6,11 +6,13 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use comity_identity::Address;
-use comity_policy::Terms;
 use comity_policy::node_file::OfferEntry;
+use comity_policy::{Tables, Terms};
 use comity_runtime::config::{self, line_of, unreadable_hint};
+use comity_runtime::tables::{self, TablesError};
 use comity_types::{Name, SpiffeId};
 use serde::Deserialize;
 
@@ -54,6 +56,8 @@ pub struct Node {
     pub data_dir: PathBuf,
     /// Where `join` put its key and certificate; `identity` below `data_dir` if absent. Relative to this file.
     pub identity_dir: Option<PathBuf>,
+    /// A folder with the federation's own tables; those that ship if absent. Relative to this file.
+    pub tables: Option<PathBuf>,
 }
 
 /// A part of the file that does not fit the others.
@@ -160,12 +164,20 @@ impl Config {
         self.node.identity_dir.clone().unwrap_or_else(|| self.node.data_dir.join("identity"))
     }
 
+    /// What the node decides by: the tables that ship, or those of the federation's folder.
+    ///
+    /// # Errors
+    /// The folder cannot be used: the file, the row and the field.
+    pub fn tables(&self) -> Result<Arc<Tables>, TablesError> {
+        tables::load(self.node.tables.as_deref())
+    }
+
     /// What the node with this identity offers, or every part that does not fit.
     ///
     /// # Errors
     /// All misfits, not the first.
-    pub fn plan(&self, node: &SpiffeId) -> Result<Vec<Planned>, Vec<Misfit>> {
-        offer::plan(self, node).map_err(|misfits| self.placed(misfits))
+    pub fn plan(&self, node: &SpiffeId, tables: &Tables) -> Result<Vec<Planned>, Vec<Misfit>> {
+        offer::plan(self, node, tables).map_err(|misfits| self.placed(misfits))
     }
 
     /// The misfits with their lines, as far as the file is known, in the file's order.
@@ -193,6 +205,7 @@ impl Config {
     fn anchor(&mut self, base: &Path) {
         self.node.data_dir = base.join(&self.node.data_dir);
         self.node.identity_dir = self.node.identity_dir.take().map(|dir| base.join(dir));
+        self.node.tables = self.node.tables.take().map(|dir| base.join(dir));
         for backend in self.backends.values_mut() {
             backend.anchor(base);
         }

@@ -8,9 +8,9 @@ use comity_identity::invite::InviteError;
 use comity_identity::store::StoreError;
 use comity_policy::check::{self, Unfit};
 use comity_policy::organisation::{LayerError, OrganisationTable};
-use comity_policy::tables::TableError;
 use comity_policy::{OrganisationFile, Tables};
 use comity_runtime::config::ConfigError;
+use comity_runtime::tables::TablesError;
 use comity_types::SpiffeId;
 use comity_types::ids::Kind;
 
@@ -45,9 +45,9 @@ pub enum JoinError {
     /// What the organisation demands of its own requests cannot be used.
     #[error("the organisation's requirements cannot be used")]
     Layers(#[from] Box<LayerError>),
-    /// The tables of blocs and purposes cannot be read.
-    #[error("the built-in policy tables cannot be read")]
-    Tables(#[source] &'static TableError),
+    /// The tables that the organisation's codes are held against cannot be used.
+    #[error("node.tables cannot be used")]
+    Tables(#[from] TablesError),
     /// A fact of the organisation cannot be as it stands.
     #[error("the organisation's facts cannot be used")]
     Facts(#[from] Unfit),
@@ -73,7 +73,7 @@ pub enum JoinError {
 /// The invite, the facts or the directory cannot be used, or the broker refuses.
 pub async fn join(config: &Config, invite: &str, organisation: Option<&Path>) -> Result<Joined, JoinError> {
     let invite: Invite = invite.parse()?;
-    let organisation = organisation.map(read).transpose()?;
+    let organisation = organisation.map(|path| read(path, &*config.tables()?)).transpose()?;
     match enrol::join(&invite, &[Kind::Node], organisation.as_ref(), &config.identity_dir()).await? {
         JoinState::Issued(dir) => Ok(Joined::Issued(dir.identity()?.spiffe_id)),
         JoinState::Pending { enrolment_id, fingerprint } => Ok(Joined::Pending { enrolment_id, fingerprint }),
@@ -82,9 +82,9 @@ pub async fn join(config: &Config, invite: &str, organisation: Option<&Path>) ->
 }
 
 /// The facts in a file, none of which the operators would have to ask about, and what its owner demands of itself.
-fn read(path: &Path) -> Result<OrganisationFile, JoinError> {
+fn read(path: &Path, tables: &Tables) -> Result<OrganisationFile, JoinError> {
     let table: OrganisationTable = comity_runtime::config::load(path).map_err(Box::new)?;
-    let file = table.expand(Tables::builtin().map_err(JoinError::Tables)?).map_err(Box::new)?;
-    check::organisation_file(&file.facts)?;
+    let file = table.expand(tables).map_err(Box::new)?;
+    check::organisation_file(&file.facts, tables)?;
     Ok(file)
 }

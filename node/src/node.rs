@@ -15,9 +15,10 @@ use comity_identity::root::RootError;
 use comity_identity::store::{IDENTITY_FILE, INVITE_FILE, ROOT_FILE, StoreError};
 use comity_identity::{Root, StaticAnchors, tls};
 use comity_membership::offer_digest;
-use comity_policy::{Offer, Tables};
+use comity_policy::Offer;
 use comity_runtime::accept::{Acceptor, Listener};
 use comity_runtime::clock::SystemClock;
+use comity_runtime::tables::{self, TablesError};
 use comity_runtime::tasks::{Closed, Tasks};
 use comity_types::Clock;
 
@@ -97,9 +98,9 @@ pub enum NodeError {
         #[source]
         source: BackendError,
     },
-    /// The tables of this program cannot be read.
-    #[error("the tables of blocs and purposes cannot be used")]
-    Tables(#[source] &'static comity_policy::tables::TableError),
+    /// The tables that it decides by cannot be used.
+    #[error("node.tables cannot be used")]
+    Tables(#[from] TablesError),
     /// The address cannot be bound.
     #[error("node.listen: cannot listen at {address}")]
     Listen {
@@ -146,14 +147,15 @@ impl Node {
     /// As for [`Node::build`].
     pub async fn build_with_clock(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, NodeError> {
         let identity = identity(config, clock)?;
-        let planned = config.plan(identity.id()).map_err(|misfits| NodeError::Misfits { misfits })?;
+        let tables = config.tables()?;
+        let planned = config.plan(identity.id(), &tables).map_err(|misfits| NodeError::Misfits { misfits })?;
         files::make_directory(&config.node.data_dir)?;
         let lock = files::lock(&config.node.data_dir)?;
         let backends = offers::open(config).await?;
         let routes = offers::routes(planned, &backends);
         let offers: Vec<Offer> = routes.offers().cloned().collect();
         let replica = Replica::new(root_digest(&identity)?);
-        let tables = Tables::builtin().map_err(NodeError::Tables)?;
+        tables::announce(&tables);
         let server = Server::new(guard(&identity, &offers), replica.clone(), routes, tables);
         let listener = bind(&config.node.listen).await?;
         let address = advertised(config, listener.local_addr());

@@ -15,6 +15,7 @@ mod no_leak;
 mod offers_that_lie;
 mod organisation_demands;
 mod other_makers;
+mod own_tables;
 mod readme;
 mod survival;
 mod units;

@@ -1,9 +1,9 @@
-//! The worked cases of the vocabulary, asked of live brokers: what the engine says in a test is what a federation says.
+//! The worked cases of the vocabulary, and those of layers, asked of live brokers: what the engine says in a test is what a federation says.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use comity_policy::Organisation;
+use comity_policy::{Organisation, OrganisationFile};
 use comity_tests::clients::comity;
 use comity_tests::federation::Federation;
 use comity_tests::members::Admission;
@@ -34,7 +34,7 @@ impl Live {
             let admission = Admission::to(&federation);
             let nodes = stream::iter(cast.operators(place));
             nodes.for_each_concurrent(AT_ONCE, |(facts, offers)| join_node(&admission, facts, offers)).await;
-            let apps = stream::iter(cast.callers(place)).map(|facts| join_app(&admission, facts));
+            let apps = stream::iter(cast.callers(place)).map(|(file, app)| join_app(&admission, file, app));
             apps.buffer_unordered(AT_ONCE).collect().await
         });
         Self { federation, apps }
@@ -46,7 +46,7 @@ impl Live {
         let world = world(expectation);
         let file = self.federation.folder().join(format!("{}.toml", world.offer.id));
         std::fs::write(&file, toml::to_string(&world.require).unwrap()).unwrap();
-        let said = explain(&self.apps[world.caller.trust_domain.as_str()], &file, case);
+        let said = explain(&self.apps[world.caller.facts().trust_domain.as_str()], &file, case);
         let verdict = verdict_on(&said, case);
         // The JSON form of messages leaves out what is at its default: no reason, not eligible.
         let found: BTreeSet<String> = verdict["reasons"].as_array().into_iter().flatten().map(written).collect();
@@ -64,8 +64,8 @@ async fn join_node(admission: &Admission, facts: &Organisation, offers: Vec<comi
     admission.node(facts, "n1", &offers).await;
 }
 
-async fn join_app(admission: &Admission, facts: &Organisation) -> (String, PathBuf) {
-    (facts.trust_domain.to_string(), admission.app(facts, "a1").await)
+async fn join_app(admission: &Admission, file: OrganisationFile, app: String) -> (String, PathBuf) {
+    (file.facts.trust_domain.to_string(), admission.app(&file, &app).await)
 }
 
 fn explain(identity: &Path, requirements: &Path, case: &Case) -> Value {

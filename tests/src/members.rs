@@ -42,21 +42,22 @@ impl Admission {
     /// # Panics
     /// If it is refused, or its offers are.
     pub async fn node(&self, facts: &Organisation, name: &str, offers: &[Offer]) {
-        let identity = Identity::open(self.join(facts, ids::Kind::Node, name).await).unwrap();
+        let file = OrganisationFile { facts: facts.clone(), layers: Layers::default() };
+        let identity = Identity::open(self.join(&file, ids::Kind::Node, name).await).unwrap();
         let offers = offers.iter().map(Into::into).collect();
         client(&identity).publish_offers(PublishOffersRequest { address: NOWHERE.into(), offers }).await.unwrap();
     }
 
-    /// Lets an organisation with these facts in, with one app; gives the folder of the app's identity.
+    /// Lets an organisation with these facts and demands in, with one app; gives the folder of the app's identity.
     ///
     /// # Panics
     /// If it is refused.
-    pub async fn app(&self, facts: &Organisation, name: &str) -> PathBuf {
-        self.join(facts, ids::Kind::App, name).await
+    pub async fn app(&self, file: &OrganisationFile, name: &str) -> PathBuf {
+        self.join(file, ids::Kind::App, name).await
     }
 
-    async fn join(&self, facts: &Organisation, kind: ids::Kind, name: &str) -> PathBuf {
-        let domain = facts.trust_domain.as_str();
+    async fn join(&self, file: &OrganisationFile, kind: ids::Kind, name: &str) -> PathBuf {
+        let domain = file.facts.trust_domain.as_str();
         let (mut operator, folder) = (self.operator.clone(), self.folder.join(domain).join(name));
         let wire = if kind == ids::Kind::Node { Kind::Node } else { Kind::App };
         let invite = InviteRequest {
@@ -66,8 +67,7 @@ impl Admission {
             ttl_seconds: INVITE_SECONDS,
         };
         let invite: Invite = operator.invite(invite).await.unwrap().into_inner().invite.parse().unwrap();
-        let file = OrganisationFile { facts: facts.clone(), layers: Layers::default() };
-        let join = async || Box::pin(enrol::join(&invite, &[kind], Some(&file), &folder)).await.unwrap();
+        let join = async || Box::pin(enrol::join(&invite, &[kind], Some(file), &folder)).await.unwrap();
         let mut state = join().await;
         if let JoinState::Pending { enrolment_id, .. } = state {
             operator.approve(ApproveRequest { enrolment_id }).await.unwrap();

@@ -1,13 +1,14 @@
-//! The worked cases of the vocabulary, cast with members that a live federation can have.
+//! The worked cases of the vocabulary, and those of layers, cast with members that a live federation can have.
 //!
-//! Facts cannot be changed after admission, and a case is about facts. So every different set of facts becomes an
-//! organisation of its own, whose trust domain is numbered (`op-3.example`), and an offer's id says its case. Nothing
+//! Facts are those of an admission, and a case is about facts. So every different set of facts becomes an organisation
+//! of its own, with what it demands and with the one app that asks, whose trust domain is numbered (`op-3.example`); and
+//! an offer's id says its case. Nothing
 //! else of a case is touched, and [`Cast::of`] shows by the engine that it still expects the same.
 
 use std::collections::BTreeMap;
 
 use comity_policy::cases::{self, Expectation, World};
-use comity_policy::{Offer, Organisation, Tables, Verdict};
+use comity_policy::{Offer, Organisation, OrganisationFile, Tables, Verdict};
 use comity_types::{OfferName, Place};
 
 use crate::program::workspace;
@@ -16,6 +17,10 @@ use crate::program::workspace;
 const OPERATOR: &str = "op.example";
 /// Where it has its caller.
 const CALLER: &str = "ca.example";
+/// The case files; their ids are unique over all of them.
+const FILES: [&str; 2] = ["vocabulary.toml", "layers.toml"];
+/// The app of a case that names none: no layer speaks of it.
+const SOME_APP: &str = "a1";
 
 /// A case, with the names that its members have in the federation.
 #[derive(Debug)]
@@ -29,7 +34,7 @@ pub struct Case {
 /// All cases.
 #[derive(Debug)]
 pub struct Cast {
-    /// Each with its broker; none of the file is left out.
+    /// Each with its broker; none of the files is left out.
     pub cases: Vec<Case>,
 }
 
@@ -38,21 +43,20 @@ pub struct Cast {
 struct Names(BTreeMap<String, String>);
 
 impl Names {
-    fn of(&mut self, facts: &Organisation, prefix: &str) -> String {
+    fn of(&mut self, facts: String, prefix: &str) -> String {
         let next = format!("{prefix}-{}.example", self.0.len() + 1);
-        self.0.entry(serde_json::to_string(facts).unwrap()).or_insert(next).clone()
+        self.0.entry(facts).or_insert(next).clone()
     }
 }
 
 impl Cast {
-    /// The cases of `tests/cases/vocabulary.toml`, for brokers at `places`: each goes to the first whose place leaves
+    /// The cases of `vocabulary.toml` and `layers.toml`, for brokers at `places`: each goes to the first whose place leaves
     /// the engine's verdict as it is, or, where the case itself says where the broker is, to that one.
     ///
     /// # Panics
     /// If a case has no such broker, or other names change what the engine says.
     #[must_use]
     pub fn of(places: &[Place]) -> Self {
-        let text = std::fs::read_to_string(workspace().join("tests/cases/vocabulary.toml")).unwrap();
         let (mut operators, mut callers) = (Names::default(), Names::default());
         let cast = |expectation: Expectation| {
             let before = verdict(&expectation, world(&expectation).broker_places.as_ref());
@@ -62,7 +66,9 @@ impl Cast {
             let broker = broker(&expectation, places);
             Case { expectation, broker }
         };
-        Self { cases: cases::parse(&text).unwrap().into_iter().map(cast).collect() }
+        let read = |file| std::fs::read_to_string(workspace().join("tests/cases").join(file)).unwrap();
+        let all = FILES.into_iter().flat_map(|file| cases::parse(&read(file)).unwrap());
+        Self { cases: all.map(cast).collect() }
     }
 
     /// The cases that a broker at `place` is asked.
@@ -81,11 +87,18 @@ impl Cast {
         all.into_values().collect()
     }
 
-    /// The organisations that call a broker.
+    /// The organisations that call a broker, each with the name of its app.
+    ///
+    /// # Panics
+    /// If what one demands cannot be used.
     #[must_use]
-    pub fn callers<'a>(&'a self, place: &Place) -> Vec<&'a Organisation> {
-        let callers = self.at(place).map(|case| &world(&case.expectation).caller);
-        callers.map(|caller| (caller.trust_domain.as_str(), caller)).collect::<BTreeMap<_, _>>().into_values().collect()
+    pub fn callers(&self, place: &Place) -> Vec<(OrganisationFile, String)> {
+        let caller = |case: &Case| {
+            let world = world(&case.expectation);
+            let app = world.app.as_ref().map_or(SOME_APP, |app| app.as_str()).to_owned();
+            (world.caller.facts().trust_domain.clone(), (expanded(world), app))
+        };
+        self.at(place).map(caller).collect::<BTreeMap<_, _>>().into_values().collect()
     }
 }
 
@@ -98,17 +111,22 @@ impl Case {
 }
 
 fn renamed(mut expectation: Expectation, operators: &mut Names, callers: &mut Names) -> Expectation {
-    let operator = operators.of(&world(&expectation).operator, "op");
+    let operator = operators.of(serde_json::to_string(&world(&expectation).operator).unwrap(), "op");
     // Callers state things about operators by name, so that their facts are told apart under the new one.
     let of_operator = with_domain(world(&expectation), OPERATOR, &operator);
-    let caller = callers.of(&of_operator.caller, "ca");
+    let caller = callers.of(serde_json::to_string(&(&of_operator.caller, &of_operator.app)).unwrap(), "ca");
     let mut renamed = with_domain(&of_operator, CALLER, &caller);
     renamed.offer.id = format!("c{}", expectation.id.replace('/', "")).parse().unwrap();
     expectation.world = Ok(renamed);
     expectation
 }
 
-/// What a case is about; each of this file can be put together.
+/// Who asks, with what it demands.
+fn expanded(world: &World) -> OrganisationFile {
+    world.caller.clone().expand(Tables::builtin().unwrap()).unwrap()
+}
+
+/// What a case is about; each of these files can be put together.
 ///
 /// # Panics
 /// If one cannot.
@@ -138,12 +156,14 @@ fn verdict(expectation: &Expectation, places: Option<&std::collections::BTreeSet
     let world = world(expectation);
     let tables = Tables::builtin().unwrap();
     let file = world.require.clone().expand(tables).unwrap();
+    let caller = expanded(world);
+    let demanded = caller.layers.demanded(world.app.as_ref(), &file.requirements);
     let request = comity_policy::Request {
-        caller: &world.caller,
+        caller: &caller.facts,
         model: world.model.as_ref(),
         capability: world.capability,
         declared: &file.declared,
-        requirements: &file.requirements,
+        requirements: &demanded.requirements,
         broker_places: places,
         as_of: world.as_of,
     };

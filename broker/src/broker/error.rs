@@ -43,9 +43,6 @@ pub enum BrokerError {
     /// TLS cannot be set up.
     #[error("cannot set up TLS")]
     Tls(#[from] rustls::Error),
-    /// The tables of blocs and purposes cannot be read.
-    #[error("the built-in policy tables cannot be read")]
-    Tables(#[source] &'static comity_policy::tables::TableError),
     /// Reflection cannot be set up.
     #[error("cannot set up reflection")]
     Reflection(#[from] tonic_reflection::server::Error),

@@ -44,6 +44,25 @@ fn a_broker_that_does_not_say_where_it_runs_is_refused() {
 }
 
 #[test]
+fn tables_are_those_of_the_folder_that_the_file_names_and_a_folder_that_cannot_be_used_is_refused() {
+    const AUDIT: &str = "[[issuer]]\nid = 'our-audit'\nabout = ''\nup_to = 'audited'\ninstrument = ''\nsource = ''\n\
+                         recorded_at = 2026-01-01\nverified = true\n";
+    let dir = tempfile::tempdir().unwrap();
+    let (file, tables) = (dir.path().join("broker.toml"), dir.path().join("tables"));
+    std::fs::create_dir(&tables).unwrap();
+    std::fs::write(tables.join("issuers.toml"), AUDIT).unwrap();
+    std::fs::write(&file, format!("tables = 'tables'\n{LEAST}")).unwrap();
+    assert!(load(&file).unwrap().tables.issuers.trusts("our-audit", comity_policy::claim::Assurance::Audited));
+    assert_eq!(load_text(LEAST).unwrap().tables.digest(), Tables::builtin().unwrap().digest());
+    std::fs::write(tables.join("issuers.toml"), AUDIT.replace("up_to", "upto")).unwrap();
+    let error = load(&file).unwrap_err().to_string();
+    assert!(error.contains("  tables: ") && error.contains("issuers.toml:1:") && error.contains("`up_to`"), "{error}");
+    std::fs::rename(tables.join("issuers.toml"), tables.join("issuer.toml")).unwrap();
+    let error = load(&file).unwrap_err().to_string();
+    assert!(error.contains("issuer.toml: no table has this name"), "{error}");
+}
+
+#[test]
 fn relative_paths_start_at_the_file() {
     let config = load_text(LEAST).unwrap();
     assert!(config.data_dir.is_absolute() && config.data_dir.ends_with("data"));

@@ -61,7 +61,7 @@ struct Conversation {
 
 /// Asks once, or as long as somebody does at a terminal.
 pub(crate) async fn run(args: ChatArgs, global: &Global) -> Result<(), CliError> {
-    let envelope = args.requirements.envelope(&args.model)?;
+    let envelope = args.requirements.envelope(&args.model, &*global.tables()?)?;
     let prompt = match args.prompt.clone() {
         None if !std::io::stdin().is_terminal() => Some(read_stdin()?),
         prompt => prompt,

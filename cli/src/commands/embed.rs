@@ -50,7 +50,7 @@ pub(crate) struct EmbedArgs {
 
 /// Embeds what is not embedded yet.
 pub(crate) async fn run(args: EmbedArgs, global: &Global) -> Result<(), CliError> {
-    let envelope = args.requirements.envelope(&args.model)?;
+    let envelope = args.requirements.envelope(&args.model, &*global.tables()?)?;
     let job = Job {
         input: args.input,
         output: args.output_file,

@@ -43,7 +43,7 @@ pub(crate) enum Method {
 
 /// Asks and prints the verdicts. That no offer is eligible is an answer, not a refusal.
 pub(crate) async fn run(args: &ExplainArgs, global: &Global) -> Result<(), CliError> {
-    let envelope = args.requirements.envelope(&args.model)?;
+    let envelope = args.requirements.envelope(&args.model, &*global.tables()?)?;
     let session = Session::open(global).await?;
     let request = ExplainRequest {
         envelope: Some(envelope),

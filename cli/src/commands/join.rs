@@ -42,7 +42,10 @@ pub(crate) struct JoinArgs {
 /// Joins, or says what it waits for.
 pub(crate) async fn run(args: &JoinArgs, global: &Global) -> Result<(), CliError> {
     let invite: Invite = args.invite.parse().map_err(no_invite)?;
-    let organisation = args.organisation.as_deref().map(organisation_file::read).transpose()?;
+    let organisation = match args.organisation.as_deref() {
+        Some(path) => Some(organisation_file::read(path, &*global.tables()?)?),
+        None => None,
+    };
     let joining = enrol::join(&invite, KINDS, organisation.as_ref(), &args.dir);
     match Box::pin(joining).await.map_err(failed)? {
         JoinState::Issued(dir) => issued(&dir, global),

@@ -6,8 +6,8 @@ mod test;
 
 use clap::Subcommand;
 
+use crate::args::Global;
 use crate::error::CliError;
-use crate::output::Format;
 
 /// The decision, offline: files in, verdicts out.
 #[derive(Debug, Subcommand)]
@@ -19,9 +19,9 @@ pub(crate) enum Policy {
 }
 
 /// Does what is asked.
-pub(crate) fn run(command: &Policy, output: Format) -> Result<(), CliError> {
+pub(crate) fn run(command: &Policy, global: &Global) -> Result<(), CliError> {
     match command {
-        Policy::Check(args) => check::run(args, output),
-        Policy::Test(args) => test::run(args, output),
+        Policy::Check(args) => check::run(args, global),
+        Policy::Test(args) => test::run(args, global),
     }
 }

@@ -1,12 +1,12 @@
-//! Requirements that have a name; they are part of the program, so nobody is asked.
+//! Requirements that have a name; they are a table, so nobody is asked.
 
 mod list;
 mod show;
 
 use clap::Subcommand;
 
+use crate::args::Global;
 use crate::error::CliError;
-use crate::output::Format;
 
 /// Requirements that have a name.
 #[derive(Debug, Subcommand)]
@@ -21,9 +21,9 @@ pub(crate) enum Preset {
 }
 
 /// Does what is asked.
-pub(crate) fn run(command: &Preset, output: Format) -> Result<(), CliError> {
+pub(crate) fn run(command: &Preset, global: &Global) -> Result<(), CliError> {
     match command {
-        Preset::List => list::run(output),
-        Preset::Show { name } => show::run(name, output),
+        Preset::List => list::run(&*global.tables()?, global.output),
+        Preset::Show { name } => show::run(name, &*global.tables()?, global.output),
     }
 }

@@ -1,5 +1,6 @@
-//! The tables that verdicts are computed against: law and lists, as data. They are part of the program, so nobody is
-//! asked; a file of one of them is checked and compared here, before anybody relies on it.
+//! The tables that verdicts are computed against: law and lists, as data. They are part of the program, or of the
+//! folder that `--tables` names, so nobody is asked; a file or a folder of them is checked and compared here, before
+//! anybody relies on it.
 
 mod check;
 mod diff;
@@ -8,19 +9,19 @@ mod name;
 mod rows;
 mod show;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use comity_policy::tables::TableName;
+use comity_policy::tables::{Folder, TableName};
 use comity_types::Timestamp;
 
+use crate::args::Global;
 use crate::error::CliError;
-use crate::output::Format;
 
 /// The tables that verdicts are computed against.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Table {
-    /// List them, with how many rows were held against their source
+    /// List them: which are the folder's, and how many rows were held against their source
     List,
     /// Show a table, or rows of it, each with where it comes from
     Show {
@@ -33,31 +34,60 @@ pub(crate) enum Table {
         #[arg(long, value_name = "T")]
         as_of: Option<Timestamp>,
     },
-    /// Check files of tables: the row and the field of each mistake
+    /// Check files of tables, or the folder that --tables names: the row and the field of each mistake
     Check {
-        /// The files
-        #[arg(required = true, value_name = "FILE")]
+        /// The files; without any, all tables as they are with those of the folder
+        #[arg(value_name = "FILE")]
         files: Vec<PathBuf>,
         /// Which table they are of; else the file's name says it, as in blocs.toml
-        #[arg(long, value_name = "NAME", value_parser = name::parse)]
+        #[arg(long, value_name = "NAME", value_parser = name::parse, requires = "files")]
         table: Option<TableName>,
     },
-    /// Compare a file with the table that ships: rows added, removed and changed
+    /// Compare a file, or the folder that --tables names, with the tables that ship: rows added, removed and changed
     Diff {
-        /// The file
-        file: PathBuf,
+        /// The file; without it, every table of the folder
+        file: Option<PathBuf>,
         /// Which table it is of; else the file's name says it, as in blocs.toml
-        #[arg(long, value_name = "NAME", value_parser = name::parse)]
+        #[arg(long, value_name = "NAME", value_parser = name::parse, requires = "file")]
         table: Option<TableName>,
     },
 }
 
 /// Does what is asked.
-pub(crate) fn run(command: &Table, output: Format) -> Result<(), CliError> {
+pub(crate) fn run(command: &Table, global: &Global) -> Result<(), CliError> {
+    let output = global.output;
     match command {
-        Table::List => list::run(output),
-        Table::Show { name, row, as_of } => show::run(*name, row.as_deref(), *as_of, output),
-        Table::Check { files, table } => check::run(files, *table, output),
-        Table::Diff { file, table } => diff::run(file, *table, output),
+        Table::List => list::run(&global.tables_in_force()?, output),
+        Table::Show { name, row, as_of } => {
+            show::run(*name, row.as_deref(), *as_of, &global.tables_in_force()?, output)
+        }
+        Table::Check { files, .. } if files.is_empty() => check::folder(&named(global)?, output),
+        Table::Check { files, table } => check::run(files, *table, &global.tables_in_force()?.folder, output),
+        Table::Diff { file: None, .. } => diff::folder(&named(global)?, output),
+        Table::Diff { file: Some(file), table } => diff::run(file, *table, &global.tables_in_force()?.folder, output),
+    }
+}
+
+/// The folder that the command line names, for a command that is about nothing else.
+fn named(global: &Global) -> Result<Named<'_>, CliError> {
+    let nothing = || CliError::Usage {
+        problem: "neither a file nor a folder of tables is named".to_owned(),
+        hint: "name files, or the folder with --tables DIR or COMITY_TABLES".to_owned(),
+    };
+    let path = global.tables.as_deref().ok_or_else(nothing)?;
+    Ok(Named { path, folder: global.folder_of_tables()? })
+}
+
+/// A folder of tables, which may be malformed yet.
+#[derive(Debug)]
+struct Named<'a> {
+    path: &'a Path,
+    folder: Folder,
+}
+
+impl Named<'_> {
+    /// The file of a table that is the folder's.
+    fn file(&self, table: TableName) -> PathBuf {
+        self.path.join(format!("{}.toml", table.as_str()))
     }
 }

@@ -20,8 +20,12 @@ fn model() -> ModelName {
     "m".parse().unwrap()
 }
 
+fn tables() -> &'static Tables {
+    Tables::builtin().unwrap()
+}
+
 fn merged(flags: &[&str]) -> Requirements {
-    parsed(flags).unwrap().merged(&model()).unwrap().requirements
+    parsed(flags).unwrap().merged(&model(), tables()).unwrap().requirements
 }
 
 fn file(text: &str) -> tempfile::NamedTempFile {
@@ -71,7 +75,7 @@ fn every_flag_demands_something() {
 #[test]
 fn purposes_and_origins_travel_in_the_envelope() {
     let args = parsed(&["--purpose", "dpv:CustomerCare", "--access-origin", "DE,FR"]).unwrap();
-    let envelope = args.envelope(&model()).unwrap();
+    let envelope = args.envelope(&model(), tables()).unwrap();
     assert_eq!(
         (envelope.purposes, envelope.access_origins),
         (vec!["dpv:CustomerCare".to_owned()], vec!["DE".to_owned(), "FR".to_owned()])
@@ -91,16 +95,16 @@ fn mistakes_are_named() {
         let error = parsed(&flags).unwrap_err();
         assert!(error.contains(word), "{flags:?}: no {word} in {error}");
     }
-    let unassigned = parsed(&["--processing", "UK"]).unwrap().merged(&model()).unwrap_err();
+    let unassigned = parsed(&["--processing", "UK"]).unwrap().merged(&model(), tables()).unwrap_err();
     assert!(unassigned.to_string().contains("allowed_processing_locations") && unassigned.to_string().contains("GB"));
-    let unknown = parsed(&["--preset", "eu-sovreign"]).unwrap().merged(&model()).unwrap_err();
+    let unknown = parsed(&["--preset", "eu-sovreign"]).unwrap().merged(&model(), tables()).unwrap_err();
     assert!(unknown.to_string().contains("eu-sovereign"), "{unknown}");
 }
 
 #[test]
 fn a_broken_file_is_named_with_its_line() {
     let file = file("no_training = true\nno_trainig = true\n");
-    let error = parsed(&["--require", file.path().to_str().unwrap()]).unwrap().merged(&model()).unwrap_err();
+    let error = parsed(&["--require", file.path().to_str().unwrap()]).unwrap().merged(&model(), tables()).unwrap_err();
     assert!(matches!(&error, CliError::BadFile { path, .. } if path == file.path()), "{error}");
 }
 
@@ -117,7 +121,7 @@ fn prices_are_exact() {
 #[test]
 fn the_example_of_requirements_is_accepted_and_demands_something_with_every_key() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/requirements.example.toml");
-    let file = read(&path, tables().unwrap()).unwrap().file;
+    let file = read(&path, tables()).unwrap().file;
     assert!(!file.declared.purposes.is_empty());
     let example: toml::Table = toml::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
     for key in ["allowed_controller_seats", "max_price", "required_capabilities", "accept_retention_triggers", "preset"]

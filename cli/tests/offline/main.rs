@@ -24,7 +24,8 @@ struct Answer {
 
 fn comity(words: &[&str]) -> Answer {
     let mut command = Command::new(env!("CARGO_BIN_EXE_comity"));
-    let Output { status, stdout, stderr } = command.env_remove("COMITY_IDENTITY").args(words).output().unwrap();
+    let Output { status, stdout, stderr } =
+        command.env_remove("COMITY_IDENTITY").env_remove("COMITY_TABLES").args(words).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Answer { status: status.code(), data: text(stdout), talk: text(stderr) }
 }

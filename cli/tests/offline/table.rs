@@ -84,7 +84,7 @@ fn a_malformed_table_names_the_row_and_the_field() {
     let bad = good.replace("places = [\"GB\"]", "places = [\"UK\"]");
     let files = Files::new(&[("regimes.toml", &bad), ("mine.toml", &good), ("broken.toml", "[[regime]\n")]);
     let file = files.path("regimes.toml");
-    let _no = ends(&["table", "check", &file], NO, &["regimes.toml", "UK-IPA", "places", "\"UK\"", "1 of 1 files"]);
+    let _no = ends(&["table", "check", &file], NO, &["regimes.toml", "UK-IPA", "places", "\"UK\"", "1 of 1 tables"]);
     let error = json(&["table", "check", &file], NO)["files"][0]["error"].clone();
     assert_eq!((&error["row"], &error["field"]), (&"UK-IPA".into(), &"places".into()));
     let _no = ends(&["table", "diff", &file], NO, &["UK-IPA", "places"]);
@@ -104,4 +104,60 @@ fn a_diff_names_rows_that_came_went_and_changed() {
     let _diff = ends(&["table", "diff", &files.path("issuers.toml")], DONE, &words);
     let view = json(&["table", "diff", &files.path("issuers.toml")], DONE);
     assert_eq!(view["changed"][0]["fields"][0]["field"], "instrument", "{view}");
+}
+
+const AUDIT: &str = "\n[[issuer]]\nid = 'our-audit'\nabout = 'ours'\nup_to = 'audited'\ninstrument = 'a contract'\n\
+                     source = 'the board'\nrecorded_at = 2026-01-01\nverified = true\n";
+
+/// The table of issuers that ships, with one of our own.
+fn our_issuers() -> String {
+    std::fs::read_to_string(shipped("crates/policy/tables/issuers.toml")).unwrap() + AUDIT
+}
+
+#[test]
+fn a_folder_of_tables_is_checked_compared_and_read_in_the_place_of_those_that_ship() {
+    let files = Files::new(&[("issuers.toml", &our_issuers())]);
+    let dir = files.path("");
+    let own = ["--tables", &dir];
+    let with = |words: &[&'static str]| [words, &own[..]].concat();
+    let _checked = ends(&with(&["table", "check"]), DONE, &["issuers.toml", "well-formed"]);
+    let _diff = ends(&with(&["table", "diff"]), DONE, &["issuers:", "+ our-audit", "1 added, 0 removed, 0 changed"]);
+    let _row = ends(&with(&["table", "show", "issuers", "our-audit"]), DONE, &["a contract", "the board"]);
+    let _no = ends(&["table", "show", "issuers", "our-audit"], NO, &["our-audit"]);
+    let (ours, ships) = (json(&with(&["table", "list"]), DONE), json(&["table", "list"], DONE));
+    assert_ne!(ours["tables_sha256"], ships["tables_sha256"]);
+    let words = ["FROM", "folder", "program", ours["tables_sha256"].as_str().unwrap()];
+    let _list = ends(&with(&["table", "list"]), DONE, &words);
+    for table in ours["tables"].as_array().unwrap() {
+        let expected = if table["table"] == "issuers" { "folder" } else { "program" };
+        assert_eq!(table["from"], expected, "{table}");
+    }
+    let diff = json(&with(&["table", "diff"]), DONE);
+    assert_eq!(diff["tables"][0]["added"][0]["row"], "our-audit", "{diff}");
+}
+
+#[test]
+fn a_folder_of_tables_that_cannot_be_used_is_refused_by_every_command_that_reads_them() {
+    let misnamed = Files::new(&[("issuer.toml", &our_issuers())]);
+    let malformed = Files::new(&[("issuers.toml", &our_issuers().replace("up_to = 'audited'", "up_to = 'sworn'"))]);
+    let words: [(&Files, &[&str]); 2] =
+        [(&misnamed, &["issuer.toml", "issuers.toml"]), (&malformed, &["issuers.toml", "up_to", "sworn"])];
+    for (files, words) in words {
+        let dir = files.path("");
+        for command in [&["table", "list"][..], &["preset", "list"], &["policy", "test", "no-such-file.toml"]] {
+            let _no = ends(&[command, &["--tables", &dir]].concat(), FAULT, words);
+        }
+    }
+    let dir = malformed.path("");
+    let _no = ends(&["table", "check", "--tables", &dir], NO, &["our-audit", "up_to", "1 of 1 tables"]);
+    let _no = ends(&["table", "check"], FAULT, &["--tables", "COMITY_TABLES"]);
+    let _no = ends(&["table", "diff"], FAULT, &["--tables", "COMITY_TABLES"]);
+}
+
+#[test]
+fn what_a_table_that_ships_names_and_the_folder_took_away_is_named() {
+    let blocs = std::fs::read_to_string(shipped("crates/policy/tables/blocs.toml")).unwrap();
+    let files = Files::new(&[("blocs.toml", &blocs.replace("\"GDPR-ADEQUATE\"", "\"ADEQUATE\""))]);
+    let dir = files.path("");
+    let _no = ends(&["table", "check", "--tables", &dir], NO, &["presets as it ships", "GDPR-ADEQUATE"]);
 }

@@ -7,10 +7,11 @@
 //! as_of = 2026-11-22            # the instant of the decision
 //! broker_places = ["DE"]        # leave out: the broker sees no content
 //! capability = "chat"           # what the method needs; the default
+//! app = "assistant"             # the caller's app that asks; leave out: one of which no layer speaks
 //! issuers = [{ id = "audit", up_to = "audited" }]   # whose word counts here, beside those of the table
 //! [fixture.offer]               # an offer, as node.toml has it, with its `node` and its `terms`
 //! [fixture.operator]            # an organisation, as organisation.toml has it
-//! [fixture.caller]              # the same of the caller
+//! [fixture.caller]              # the same of the caller, with what it demands: `require`, `apps.NAME.require`
 //! [fixture.require]             # a requirements file: what is demanded, what is declared
 //!
 //! [[case]]
@@ -18,6 +19,7 @@
 //! about = "the United Kingdom left"
 //! set = { "offer.{processing,storage,access}_locations" = ["GB"], "require.allowed_processing_locations" = ["EU"] }
 //! unset = ["offer.price"]
+//! app = "assistant"             # short for `app` in `set`
 //! expect = ["PROCESSING_LOCATION_NOT_ALLOWED(GB)"]   # complete; [] is eligible
 //! [[case.sub]]                  # what is changed on top
 //! id = "b"
@@ -30,15 +32,18 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use comity_types::{ModelName, Place, Timestamp};
+use comity_types::{ModelName, Name, Place, Timestamp};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use crate::check::{self, Fault, unfit};
 use crate::claim::Assurance;
 use crate::limits::{MAX_LIST, MAX_TEXT_BYTES};
+use crate::organisation::{LayerError, OrganisationTable};
 use crate::requirements::RequirementsTable;
-use crate::{Capability, Offer, Organisation, Reason, ReasonCode, Request, Tables, Verdict, evaluate};
+use crate::{
+    Capability, Offer, Organisation, OrganisationFile, Reason, ReasonCode, Request, Tables, Verdict, evaluate,
+};
 
 /// Most cases of one file, with their sub-cases: what a person can still read.
 pub const MAX_CASES: usize = 4_096;
@@ -88,6 +93,8 @@ struct Case {
     #[serde(default)]
     unset: Vec<String>,
     #[serde(default)]
+    app: Option<String>,
+    #[serde(default)]
     expect: Option<BTreeSet<String>>,
     #[serde(default)]
     expires_at: Option<Timestamp>,
@@ -103,8 +110,11 @@ pub struct World {
     pub offer: Offer,
     /// Who operates it.
     pub operator: Organisation,
-    /// Who asks.
-    pub caller: Organisation,
+    /// Who asks, and what it demands of its own requests.
+    pub caller: OrganisationTable,
+    /// The app that asks, whose layer counts as well; absent: one that the caller does not name.
+    #[serde(default)]
+    pub app: Option<Name>,
     /// What is demanded and declared.
     #[serde(default)]
     pub require: RequirementsTable,
@@ -236,7 +246,7 @@ fn expand(
 fn world(table: Table) -> Result<World, String> {
     let world = World::deserialize(Value::Table(table)).map_err(|error| error.to_string().trim_end().to_owned())?;
     let mut faults: Vec<Fault> = check::offer(&world.offer).into_iter().map(|fault| fault.within("offer")).collect();
-    for (name, facts) in [("operator", &world.operator), ("caller", &world.caller)] {
+    for (name, facts) in [("operator", &world.operator), ("caller", world.caller.facts())] {
         faults.extend(check::organisation(facts).into_iter().map(|fault| fault.within(name)));
     }
     let broker_places = world.broker_places.as_ref().map_or(0, BTreeSet::len);
@@ -244,6 +254,14 @@ fn world(table: Table) -> Result<World, String> {
     faults.extend(check::too_many(world.issuers.len(), MAX_LIST).map(|problem| Fault::new("issuers", problem)));
     check::accept(faults).map_err(|unfit| unfit.to_string())?;
     Ok(world)
+}
+
+/// Who asks, with the layers of its requirements as a broker would accept them.
+fn caller(world: &World, tables: &Tables) -> Result<OrganisationFile, String> {
+    let wrong = |LayerError { table, source }| format!("caller.{table}: {source}");
+    let caller = world.caller.clone().expand(tables).map_err(wrong)?;
+    caller.layers.check(tables).map_err(|(path, problem)| format!("caller: {path}: {problem}"))?;
+    Ok(caller)
 }
 
 /// Whether every reason that is expected begins with a code.
@@ -262,6 +280,9 @@ fn changed(mut table: Table, case: &Case) -> Result<Table, String> {
         if let Some(problem) = check::too_many(found, MAX_CHANGES) {
             return Err(format!("`{field}` {problem}"));
         }
+    }
+    if let Some(app) = &case.app {
+        table.insert("app".to_owned(), Value::from(app.as_str()));
     }
     for path in case.unset.iter().flat_map(|path| alternatives(path)) {
         remove(&mut table, &path).ok_or_else(|| format!("`unset`: the fixture has no {path}"))?;
@@ -318,12 +339,14 @@ impl Expectation {
         }
         let tables = own.as_ref();
         let file = world.require.clone().expand(tables).map_err(|error| fail(&self.id, format!("require: {error}")))?;
+        let caller = caller(world, tables).map_err(|problem| fail(&self.id, problem))?;
+        let demanded = caller.layers.demanded(world.app.as_ref(), &file.requirements);
         let request = Request {
-            caller: &world.caller,
+            caller: &caller.facts,
             model: world.model.as_ref(),
             capability: world.capability,
             declared: &file.declared,
-            requirements: &file.requirements,
+            requirements: &demanded.requirements,
             broker_places: world.broker_places.as_ref(),
             as_of: world.as_of,
         };

@@ -77,16 +77,12 @@ pub fn organisation(facts: &Organisation) -> Vec<Fault> {
     faults.0
 }
 
-/// Accepts an organisation's file, all of whose codes the built-in tables have.
+/// Accepts an organisation's file, all of whose codes the tables have.
 ///
 /// # Errors
 /// Every fault, not the first.
-pub fn organisation_file(facts: &Organisation) -> Result<(), Unfit> {
-    let unknown = match Tables::builtin() {
-        Ok(tables) => codes::organisation(facts, tables),
-        Err(error) => vec![Fault::new("the tables of codes", error.to_string())],
-    };
-    accept(organisation(facts).into_iter().chain(unknown).collect())
+pub fn organisation_file(facts: &Organisation, tables: &Tables) -> Result<(), Unfit> {
+    accept(organisation(facts).into_iter().chain(codes::organisation(facts, tables)).collect())
 }
 
 /// What is found, field by field.

@@ -1,4 +1,5 @@
-//! The tables that a verdict is computed against: data that ships with the program, each row with its source.
+//! The tables that a verdict is computed against: data that ships with the program, each row with its source. A
+//! federation may put tables of its own in their place ([`Folder`]).
 //!
 //! Law moves faster than releases (VOCABULARY F4), so every rule has its dates, and what is contestable is a field of
 //! a row. Nothing here is legal advice.
@@ -20,6 +21,7 @@
 pub mod blocs;
 pub mod certifications;
 pub mod classifications;
+mod folder;
 pub mod issuers;
 pub mod licences;
 pub mod places;
@@ -34,6 +36,7 @@ use std::sync::LazyLock;
 
 use comity_types::Digest;
 
+pub use folder::{Folder, MAX_TABLE_BYTES, UnknownTable};
 pub use sheet::{Provenance, TableError};
 
 use blocs::Blocs;
@@ -122,6 +125,7 @@ pub struct Tables {
     /// Named requirements.
     pub presets: Vec<Preset>,
     digest: Digest,
+    changed: Vec<TableName>,
 }
 
 static BUILTIN: LazyLock<Result<Tables, TableError>> = LazyLock::new(|| Tables::parse(TableName::builtin));
@@ -154,6 +158,7 @@ impl Tables {
             issuers: Issuers::parse(text(TableName::Issuers))?,
             presets: presets::parse(text(TableName::Presets))?,
             digest: Digest::of(all.as_bytes()),
+            changed: TableName::ALL.iter().copied().filter(|name| text(*name) != name.builtin()).collect(),
         })
     }
 
@@ -161,6 +166,11 @@ impl Tables {
     #[must_use]
     pub const fn digest(&self) -> Digest {
         self.digest
+    }
+
+    /// The tables that are not as they ship with this version.
+    pub fn changed(&self) -> impl Iterator<Item = TableName> {
+        self.changed.iter().copied()
     }
 
     /// One preset, as a requirements file would have it.

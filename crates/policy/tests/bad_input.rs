@@ -35,7 +35,7 @@ fn requirements(text: &str) -> Result<(), String> {
 fn organisation(text: &str) -> Result<(), String> {
     let table: OrganisationTable = toml::from_str(text).map_err(|error| error.to_string())?;
     let file = table.expand(tables()).map_err(|error| error.to_string())?;
-    check::organisation_file(&file.facts).map_err(|unfit| unfit.to_string())
+    check::organisation_file(&file.facts, tables()).map_err(|unfit| unfit.to_string())
 }
 
 /// The offer as an entry of a node's file.

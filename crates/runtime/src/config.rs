@@ -99,6 +99,12 @@ pub fn load<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {
     parse(path, &std::fs::read_to_string(path).map_err(unreadable)?)
 }
 
+/// Where in `text`, which stands in `file`, the parser found something wrong, and what.
+#[must_use]
+pub fn mistake(file: &Path, text: &str, error: &toml::de::Error) -> Mistake {
+    locate::mistake(file, text, error)
+}
+
 /// Reads `text`, which stands in `file`.
 ///
 /// # Errors

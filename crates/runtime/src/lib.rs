@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`clock`] | the system's time |
 //! | [`config`] | TOML files, with errors that show the line |
+//! | [`tables`] | the tables that a program decides by, from its folder |
 //! | [`telemetry`] | logging to stderr |
 //! | [`tasks`] | the only place where tasks are spawned |
 //! | [`shutdown`] | the signals that end a program |
@@ -22,6 +23,7 @@ pub mod clock;
 pub mod config;
 pub mod dial;
 pub mod shutdown;
+pub mod tables;
 pub mod tasks;
 pub mod telemetry;
 pub mod trailers;

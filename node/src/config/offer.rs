@@ -18,8 +18,8 @@ pub struct Planned {
 }
 
 /// Every offer, or every misfit.
-pub(super) fn plan(config: &Config, node: &SpiffeId) -> Result<Vec<Planned>, Vec<Misfit>> {
-    let misfits = misfits(config, node);
+pub(super) fn plan(config: &Config, node: &SpiffeId, tables: &Tables) -> Result<Vec<Planned>, Vec<Misfit>> {
+    let misfits = misfits(config, node, tables);
     if !misfits.is_empty() {
         return Err(misfits);
     }
@@ -42,18 +42,13 @@ fn planned(config: &Config, entry: &OfferEntry, node: &SpiffeId) -> Planned {
     }
 }
 
-fn misfits(config: &Config, node: &SpiffeId) -> Vec<Misfit> {
+fn misfits(config: &Config, node: &SpiffeId, tables: &Tables) -> Vec<Misfit> {
     let mut misfits = config.node.misfits();
     for (name, backend) in &config.backends {
         misfits.extend(backend.misfits().into_iter().map(|p| misfit(format!("backends.{name}"), p)));
     }
-    match Tables::builtin() {
-        Ok(tables) => {
-            let faults = node_file::faults(&config.offers, &config.terms, node, tables);
-            misfits.extend(faults.into_iter().map(|fault| misfit(fault.path, fault.problem)));
-        }
-        Err(error) => misfits.push(misfit("terms", format!("the tables of codes cannot be used: {error}"))),
-    }
+    let faults = node_file::faults(&config.offers, &config.terms, node, tables);
+    misfits.extend(faults.into_iter().map(|fault| misfit(fault.path, fault.problem)));
     for offer in &config.offers {
         let path = |field: &str| format!("offers.{}.{field}", offer.id);
         if !config.backends.contains_key(&offer.backend) {

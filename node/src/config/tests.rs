@@ -12,7 +12,7 @@ fn node() -> SpiffeId {
 
 #[test]
 fn the_example_loads_and_fits() {
-    let plan = Config::parse(EXAMPLE).unwrap().plan(&node()).unwrap();
+    let plan = Config::parse(EXAMPLE).unwrap().plan(&node(), Tables::builtin().unwrap()).unwrap();
     let names: Vec<_> = plan.iter().map(|planned| planned.offer.name().to_string()).collect();
     assert_eq!(names, ["org-a.example/n1/chat", "org-a.example/n1/local-chat", "org-a.example/n1/embed"]);
     assert_eq!(plan[2].backend_model, "paraphrase-minilm-l3-v2");
@@ -54,7 +54,7 @@ fn every_misfit_is_reported_at_once() {
         .replace("backend = \"local-text\"", "backend = \"gone\"")
         .replace("id = \"embed\"", "id = \"chat\"")
         .replace("path = \"models", "url = \"http://x\"\npath = \"models");
-    let misfits = Config::parse(&text).unwrap().plan(&node()).unwrap_err();
+    let misfits = Config::parse(&text).unwrap().plan(&node(), Tables::builtin().unwrap()).unwrap_err();
     let paths: Vec<_> = misfits.iter().map(|misfit| misfit.path.as_str()).collect();
     assert_eq!(paths, ["backends.local-text", "offers.local-chat.backend", "offers.chat.id"]);
 }
@@ -63,7 +63,7 @@ fn every_misfit_is_reported_at_once() {
 fn terms_that_would_serve_nobody_are_reported() {
     let text = "[node]\nlisten='127.0.0.1:0'\ndata_dir='d'\n[backends.b]\nkind='embedded-embeddings'\n[terms.t]\n\
         [[offers]]\nid='e'\nmodel='m'\nbackend='b'\ncapabilities=['embed']\nterms='t'\n";
-    let misfits = Config::parse(text).unwrap().plan(&node()).unwrap_err();
+    let misfits = Config::parse(text).unwrap().plan(&node(), Tables::builtin().unwrap()).unwrap_err();
     assert!(misfits.iter().any(|misfit| misfit.problem.contains("caller_rules")), "{misfits:?}");
 }
 
@@ -71,7 +71,7 @@ fn terms_that_would_serve_nobody_are_reported() {
 fn a_word_of_somebody_else_is_reported_before_a_broker_refuses_it() {
     let vouched = "processing_locations = { value = [\"DE\"], issuer = \"GLEIF\", assurance = \"audited\" }";
     let text = EXAMPLE.replacen("processing_locations = [\"DE\"]", vouched, 1);
-    let misfits = Config::parse(&text).unwrap().plan(&node()).unwrap_err();
+    let misfits = Config::parse(&text).unwrap().plan(&node(), Tables::builtin().unwrap()).unwrap_err();
     let paths: Vec<_> = misfits.iter().map(|misfit| misfit.path.as_str()).collect();
     assert_eq!(paths, ["offers.chat.processing_locations[0].provenance.issuer"]);
 }
@@ -81,7 +81,7 @@ fn addresses_that_no_broker_could_reach_are_reported() {
     let misfits = |listen: &str, advertise: &str| {
         let text = EXAMPLE.replace("listen = \"127.0.0.1:7443\"", listen);
         let text = text.replace("advertise = \"node1.example.org:7443\"", advertise);
-        let misfits = Config::parse(&text).unwrap().plan(&node()).err().unwrap_or_default();
+        let misfits = Config::parse(&text).unwrap().plan(&node(), Tables::builtin().unwrap()).err().unwrap_or_default();
         misfits.into_iter().map(|misfit| misfit.path).collect::<Vec<_>>()
     };
     assert_eq!(misfits("listen = \"0.0.0.0:7443\"", ""), ["node.advertise"]);
@@ -106,7 +106,7 @@ fn every_misfit_says_its_line() {
             "price = { currency = \"EUR\", input_micros_per_million_tokens = 0",
         )
         .replace("path = \"models", "url = \"http://x\"\npath = \"models");
-    let misfits = Config::parse(&text).unwrap().plan(&node()).unwrap_err();
+    let misfits = Config::parse(&text).unwrap().plan(&node(), Tables::builtin().unwrap()).unwrap_err();
     assert!(misfits.len() >= 8, "{misfits:?}");
     let lines: Vec<_> = text.lines().collect();
     for misfit in misfits {
@@ -124,7 +124,7 @@ fn a_code_that_is_written_wrongly_is_answered_with_what_was_meant_and_its_line()
         .replace("processing_locations = [\"DE\"]", "processing_locations = [\"UK\"]")
         .replace("places = [\"DE\"]", "places = [\"EL\"]")
         .replace("served = [\"EU\", \"CH\"]", "served = [\"EU\", \"UK\"]");
-    let misfits = Config::parse(&text).unwrap().plan(&node()).unwrap_err();
+    let misfits = Config::parse(&text).unwrap().plan(&node(), Tables::builtin().unwrap()).unwrap_err();
     let said: Vec<_> = misfits.iter().map(ToString::to_string).collect();
     for (path, meant) in [
         ("offers.chat.processing_locations", "GB"),
@@ -147,4 +147,20 @@ fn a_mistake_in_a_file_is_shown_with_the_path_of_its_key() {
     for word in ["line ", "terms.standard.training_use", "`sometimes`", "`opt-in`"] {
         assert!(said.contains(word), "no {word:?} in {said}");
     }
+}
+
+#[test]
+fn codes_are_those_of_the_folder_of_tables_that_the_file_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, tables) = (folder.path().join("node.toml"), folder.path().join("tables"));
+    let text = EXAMPLE.replace("# tables = \"tables\"", "tables = \"tables\"").replace("dpv:Purpose", "our:Purpose");
+    std::fs::write(&path, text).unwrap();
+    std::fs::create_dir(&tables).unwrap();
+    let ours = comity_policy::tables::TableName::Purposes.builtin().replace("\"dpv:Purpose\"", "\"our:Purpose\"");
+    std::fs::write(tables.join("purposes.toml"), ours).unwrap();
+    let config = Config::load(&path).unwrap();
+    assert!(config.plan(&node(), Tables::builtin().unwrap()).is_err(), "no table that ships has the purpose");
+    assert_eq!(config.plan(&node(), &config.tables().unwrap()).unwrap().len(), 3);
+    std::fs::rename(tables.join("purposes.toml"), tables.join("purpose.toml")).unwrap();
+    assert!(config.tables().is_err(), "a name that is mistyped leaves no table in force");
 }

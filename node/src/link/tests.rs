@@ -20,7 +20,7 @@ struct Member {
 
 fn member(world: &World) -> Member {
     let identity = Identity::open(world.config.identity_dir()).unwrap();
-    let planned = world.config.plan(identity.id()).unwrap();
+    let planned = world.config.plan(identity.id(), &world.config.tables().unwrap()).unwrap();
     let offers = planned.into_iter().map(|planned| planned.offer).collect();
     Member { connection: Connection::open(&identity).unwrap(), offers }
 }

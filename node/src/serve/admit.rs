@@ -29,7 +29,7 @@ const PATIENCE_WITH_REPLICA: Duration = Duration::from_secs(2);
 /// What requests are held against besides their permits.
 #[derive(Debug)]
 pub(super) struct Rules {
-    tables: &'static Tables,
+    tables: Arc<Tables>,
     places: Arc<Semaphore>,
 }
 
@@ -60,7 +60,7 @@ impl Call {
 impl Server {
     /// A server of `routes`, by the rules of `tables`.
     #[must_use]
-    pub fn new(guard: Guard, replica: Replica, routes: Routes, tables: &'static Tables) -> Self {
+    pub fn new(guard: Guard, replica: Replica, routes: Routes, tables: Arc<Tables>) -> Self {
         let rules = Rules { tables, places: Arc::new(Semaphore::new(MAX_IN_FLIGHT)) };
         Self { parts: Arc::new(Parts { guard, replica, routes, rules }) }
     }
@@ -84,7 +84,7 @@ impl Server {
             .map_err(|WireError { path, problem }| failure::invalid(&format!("envelope.{path}"), &problem))?;
         let left = call.deadline.saturating_duration_since(Instant::now());
         let federation = replica.wait_for(permit.epoch(), PATIENCE_WITH_REPLICA.min(left)).await?;
-        check_terms(rules.tables, &federation, &permit, &route, call.method, &envelope).map_err(|failure| *failure)?;
+        check_terms(&rules.tables, &federation, &permit, &route, call.method, &envelope).map_err(|failure| *failure)?;
         Ok(Admitted { permit, route, deadline: call.deadline, _place: place })
     }
 }

@@ -161,13 +161,18 @@ fn world() -> World {
 fn world_of(config: &str) -> World {
     let key = Ed25519KeyPair::generate().unwrap();
     let node: SpiffeId = NODE.parse().unwrap();
-    let planned = Config::parse(config).unwrap().plan(&node).unwrap().remove(0);
+    let planned = Config::parse(config).unwrap().plan(&node, Tables::builtin().unwrap()).unwrap().remove(0);
     let (fake, offer) = (Arc::new(Fake::default()), planned.offer);
     let digests = HashMap::from([(offer.name(), offer_digest(&offer))]);
     let guard = Guard::new(node, key.public_key().as_ref().to_vec(), digests, Arc::new(Still));
     let route = Route { offer: offer.clone(), backend: fake.clone(), backend_model: "own-name".to_owned() };
     let replica = Replica::new(Digest::of(b"root"));
-    let server = Server::new(guard, replica.clone(), std::iter::once(route).collect(), Tables::builtin().unwrap());
+    let server = Server::new(
+        guard,
+        replica.clone(),
+        std::iter::once(route).collect(),
+        comity_runtime::tables::load(None).unwrap(),
+    );
     World { key, replica, fake, offer, server }
 }
 

@@ -23,7 +23,8 @@ fn case(case: &Expectation) {
         Ok(world) => world,
         Err(problem) => return said(problem),
     };
-    let faults = [check::offer(&world.offer), check::organisation(&world.operator), check::organisation(&world.caller)];
+    let faults =
+        [check::offer(&world.offer), check::organisation(&world.operator), check::organisation(world.caller.facts())];
     assert_eq!(faults.concat(), [], "a case that is accepted");
     // A world has parts that cannot be compared: what is written twice is.
     let written = must(toml::to_string(world));

@@ -29,7 +29,7 @@ fn every_seed_is_accepted() {
                 Target::Node => NodeFile::parse(&text).unwrap().offers(&node, tables).err().map(|e| format!("{e:?}")),
                 Target::Organisation => {
                     let file = toml::from_str::<OrganisationTable>(&text).unwrap().expand(tables).unwrap();
-                    check::organisation_file(&file.facts).err().map(|e| e.to_string())
+                    check::organisation_file(&file.facts, tables).err().map(|e| e.to_string())
                 }
                 Target::Cases => cases::parse(&text).err().map(|e| e.to_string()),
             };

@@ -31,7 +31,7 @@ struct Change {
 
 /// Shows what changes, and changes it unless this is a dry run.
 pub(super) async fn run(path: &Path, dry_run: bool, global: &Global) -> Result<(), CliError> {
-    let file = organisation_file::read(path)?;
+    let file = organisation_file::read(path, &*global.tables()?)?;
     let domain = file.facts.trust_domain.clone();
     let session = Session::open(global).await?;
     let now = list::row(&list::one(&session, &domain).await?)?;

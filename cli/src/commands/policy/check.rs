@@ -18,10 +18,11 @@ use comity_runtime::clock::SystemClock;
 use comity_types::{Clock as _, ModelName, Name, Place, Timestamp};
 
 use super::inputs;
+use crate::args::Global;
 use crate::commands::explain::Method;
 use crate::error::CliError;
 use crate::output::{Format, Stream, print_json, print_line, say};
-use crate::requirements::{self, Asked, tables};
+use crate::requirements::{self, Asked};
 use crate::{layers, verdict};
 
 /// Say of offers in files whether they may serve a request, and why not; ends with 1 if none may.
@@ -58,18 +59,19 @@ pub(crate) struct CheckArgs {
 }
 
 /// Evaluates and prints the verdicts.
-pub(super) fn run(args: &CheckArgs, output: Format) -> Result<(), CliError> {
-    let tables = tables()?;
-    let operator = args.operator.as_deref().map(inputs::organisation).transpose()?.map(|file| file.facts);
-    let caller = args.caller.as_deref().map(inputs::organisation).transpose()?;
+pub(super) fn run(args: &CheckArgs, global: &Global) -> Result<(), CliError> {
+    let tables = global.tables()?;
+    let organisation = |path| inputs::organisation(path, &tables);
+    let operator = args.operator.as_deref().map(organisation).transpose()?.map(|file| file.facts);
+    let caller = args.caller.as_deref().map(organisation).transpose()?;
     let caller = caller.map_or_else(nobody_known, Ok)?;
     let mut offers = Vec::new();
     for path in &args.offers {
-        offers.extend(inputs::offers(path, operator.as_ref())?);
+        offers.extend(inputs::offers(path, operator.as_ref(), &tables)?);
     }
     let mut asked = Asked { model: args.model.clone(), ..Asked::default() };
     for path in &args.requests {
-        asked = asked.and(path, requirements::read(path, tables)?)?;
+        asked = asked.and(path, requirements::read(path, &tables)?)?;
     }
     let demanded = caller.layers.demanded(args.app.as_ref(), &asked.file.requirements);
     let broker_places: BTreeSet<Place> = args.broker_places.iter().cloned().collect();
@@ -82,7 +84,7 @@ pub(super) fn run(args: &CheckArgs, output: Format) -> Result<(), CliError> {
         broker_places: Some(&broker_places).filter(|places| !places.is_empty()),
         as_of: args.as_of.unwrap_or_else(|| SystemClock.now()),
     };
-    let index = Index::of_pairs(offers, Arc::new(tables.clone()));
+    let index = Index::of_pairs(offers, Arc::clone(&tables));
     let answer = index.ask(&request);
     let eligible = answer.eligible_count();
     let of_offer = |place| {
@@ -93,7 +95,7 @@ pub(super) fn run(args: &CheckArgs, output: Format) -> Result<(), CliError> {
     let relaxations = relaxations(&index, &request).into_iter().map(|one| wire(one, &index, &demanded));
     let relaxations: Vec<_> = relaxations.collect();
     let layer_demands = convert::layer_demands(&caller.facts.trust_domain, args.app.as_ref(), &demanded);
-    match output {
+    match global.output {
         Format::Json => print_json(&Canonical(&ExplainResponse {
             verdicts,
             relaxations,

@@ -18,7 +18,7 @@ use toml::{Table, Value};
 use crate::error::CliError;
 use crate::files::{converted, is_json, message, wrong};
 use crate::organisation_file;
-use crate::requirements::{read_text, tables};
+use crate::requirements::read_text;
 
 /// The organisation of offers that say nothing of their node, where no operator is given.
 const NOBODY: &str = "operator.example";
@@ -26,20 +26,19 @@ const NOBODY: &str = "operator.example";
 const SOME_NODE: &str = "node";
 
 /// An organisation's file: its facts and what it demands, or what `comity organisation show -o json` prints.
-pub(super) fn organisation(path: &Path) -> Result<OrganisationFile, CliError> {
+pub(super) fn organisation(path: &Path, tables: &Tables) -> Result<OrganisationFile, CliError> {
     const EXPECTED: &str = "the facts of an organisation";
     let text = read_text(path)?;
     if !is_json(path, &text) {
-        return organisation_file::expanded(path, parse(path, &text, EXPECTED)?);
+        return organisation_file::expanded(path, parse(path, &text, EXPECTED)?, tables);
     }
     let file = if has_key(&text, "organisation") {
-        let tables = tables()?;
         converted(path, EXPECTED, &text, |entry| organisation_of(entry, tables))?
     } else {
         let facts = converted(path, EXPECTED, &text, convert::files::organisation)?;
         OrganisationFile { facts, layers: Layers::default() }
     };
-    check::organisation_file(&file.facts).map_err(|error| wrong(path, EXPECTED, error))?;
+    check::organisation_file(&file.facts, tables).map_err(|error| wrong(path, EXPECTED, error))?;
     Ok(file)
 }
 
@@ -62,9 +61,14 @@ pub(super) fn unknown(trust_domain: &str) -> Result<Organisation, CliError> {
 }
 
 /// The offers of a file, each with its operator.
-pub(super) fn offers(path: &Path, operator: Option<&Organisation>) -> Result<Vec<(Offer, Organisation)>, CliError> {
+pub(super) fn offers(
+    path: &Path,
+    operator: Option<&Organisation>,
+    tables: &Tables,
+) -> Result<Vec<(Offer, Organisation)>, CliError> {
     let text = read_text(path)?;
-    let found = if is_json(path, &text) { of_json(path, &text)? } else { of_toml(path, &text, operator)? };
+    let found =
+        if is_json(path, &text) { of_json(path, &text, tables)? } else { of_toml(path, &text, operator, tables)? };
     found.into_iter().map(|(offer, own)| with_operator(path, offer, own, operator)).collect()
 }
 
@@ -96,7 +100,7 @@ fn with_operator(
 type Found = Vec<(Offer, Option<Organisation>)>;
 
 /// What `comity offer list` and `comity offer show` print, or an offer alone.
-fn of_json(path: &Path, text: &str) -> Result<Found, CliError> {
+fn of_json(path: &Path, text: &str, tables: &Tables) -> Result<Found, CliError> {
     // A list of no offers is printed without the field, as every list of nothing is.
     if has_key(text, "offers") || text.split_whitespace().collect::<String>() == "{}" {
         const EXPECTED: &str = "a list of offers";
@@ -109,7 +113,7 @@ fn of_json(path: &Path, text: &str) -> Result<Found, CliError> {
     if has_key(text, "offer") {
         return Ok(vec![converted(path, "an offer with its operator", text, entry_of)?]);
     }
-    Ok(vec![(fit(path, converted(path, "an offer", text, convert::files::offer)?)?, None)])
+    Ok(vec![(fit(path, converted(path, "an offer", text, convert::files::offer)?, tables)?, None)])
 }
 
 /// An offer and its operator, where that is said.
@@ -124,11 +128,11 @@ fn has_key(text: &str, key: &str) -> bool {
     serde_json::from_str::<BTreeMap<String, IgnoredAny>>(text).is_ok_and(|object| object.contains_key(key))
 }
 
-fn of_toml(path: &Path, text: &str, operator: Option<&Organisation>) -> Result<Found, CliError> {
+fn of_toml(path: &Path, text: &str, operator: Option<&Organisation>, tables: &Tables) -> Result<Found, CliError> {
     let mut table: Table = parse(path, text, "an offer")?;
     let node = node(path, operator);
     if table.contains_key("offers") {
-        return of_node(path, text, &node);
+        return of_node(path, text, &node, tables);
     }
     let offer: Offer = if table.contains_key("node") {
         // Read from the text, so that a mistake is named with its line.
@@ -137,21 +141,20 @@ fn of_toml(path: &Path, text: &str, operator: Option<&Organisation>) -> Result<F
         table.insert("node".to_owned(), node.into());
         Offer::deserialize(Value::Table(table)).map_err(|error| wrong(path, "an offer", error))?
     };
-    Ok(vec![(fit(path, offer)?, None)])
+    Ok(vec![(fit(path, offer, tables)?, None)])
 }
 
 /// A `node.toml`, as far as it is about offers.
-fn of_node(path: &Path, text: &str, node: &str) -> Result<Found, CliError> {
+fn of_node(path: &Path, text: &str, node: &str, tables: &Tables) -> Result<Found, CliError> {
     let expected = "a node.toml";
     let file: NodeFile = parse(path, text, expected)?;
     let node = node.parse().map_err(|error: Invalid| wrong(path, expected, error))?;
-    let offers = file.offers(&node, tables()?).map_err(|faults| wrong(path, expected, Unfit(faults)))?;
+    let offers = file.offers(&node, tables).map_err(|faults| wrong(path, expected, Unfit(faults)))?;
     Ok(offers.into_iter().map(|offer| (offer, None)).collect())
 }
 
 /// An offer that somebody writes, all of whose codes are those of the tables.
-fn fit(path: &Path, offer: Offer) -> Result<Offer, CliError> {
-    let tables = tables()?;
+fn fit(path: &Path, offer: Offer, tables: &Tables) -> Result<Offer, CliError> {
     let terms = offer.terms.iter().flat_map(|terms| codes::terms(terms, tables)).map(|fault| fault.within("terms"));
     let faults = check::offer(&offer).into_iter().chain(codes::offer(&offer, tables)).chain(terms);
     check::accept(faults.collect()).map_err(|error| wrong(path, "an offer", error))?;

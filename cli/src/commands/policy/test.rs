@@ -8,9 +8,10 @@ use comity_policy::cases::{self, Expectation, Outcome};
 use comity_policy::{Reason, Tables};
 use serde_json::{Value, json};
 
+use crate::args::Global;
 use crate::error::CliError;
 use crate::output::{Format, known, print_json, print_line};
-use crate::requirements::{read_text, tables};
+use crate::requirements::read_text;
 
 /// Run case files, and show how each failing check differs; ends with 1 if one does.
 ///
@@ -27,8 +28,8 @@ pub(crate) struct TestArgs {
 type Checked = (Expectation, Result<Outcome, String>);
 
 /// Runs the files. All of them are read before the first check, so that a malformed one is named at once.
-pub(super) fn run(args: &TestArgs, output: Format) -> Result<(), CliError> {
-    let tables = tables()?;
+pub(super) fn run(args: &TestArgs, global: &Global) -> Result<(), CliError> {
+    let tables = global.tables()?;
     let mut files = Vec::new();
     for path in case_files(&args.files)? {
         let bad = |error| CliError::BadFile { path: path.clone(), expected: "a case file", source: Box::new(error) };
@@ -37,11 +38,11 @@ pub(super) fn run(args: &TestArgs, output: Format) -> Result<(), CliError> {
     }
     let checked: Vec<(PathBuf, Vec<Checked>)> = files
         .into_iter()
-        .map(|(path, cases)| (path, cases.into_iter().map(|case| check(case, tables)).collect()))
+        .map(|(path, cases)| (path, cases.into_iter().map(|case| check(case, &tables)).collect()))
         .collect();
     let checks = checked.iter().map(|(_, cases)| cases.len()).sum::<usize>();
     let failed = checked.iter().flat_map(|(_, cases)| cases).filter(|case| !passed(case)).count();
-    match output {
+    match global.output {
         Format::Json => print_json(&json!({
             "checks": checks,
             "failed": failed,

@@ -1,5 +1,6 @@
 //! `comity preset show`.
 
+use comity_policy::Tables;
 use comity_policy::requirements::RequirementsError;
 use comity_policy::tables::presets::Preset;
 use comity_proto::convert;
@@ -7,16 +8,14 @@ use comity_proto::json::Canonical;
 
 use crate::error::CliError;
 use crate::output::{Format, print, print_json};
-use crate::requirements::tables;
 
 /// Shows one preset: what it expands to, as a file of requirements. As TOML it says where it comes from as well.
-pub(super) fn run(name: &str, output: Format) -> Result<(), CliError> {
-    let presets = &tables()?.presets;
+pub(super) fn run(name: &str, tables: &Tables, output: Format) -> Result<(), CliError> {
+    let presets = &tables.presets;
     let preset = presets.iter().find(|preset| preset.name == name).ok_or_else(|| unknown(name, presets))?;
     if output == Format::Json {
         let unusable = |error| CliError::Client { doing: "expand the preset", source: Box::new(error), hint: None };
-        let asked =
-            preset.requirements.clone().expand(tables()?).map_err(|error: RequirementsError| unusable(error))?;
+        let asked = preset.requirements.clone().expand(tables).map_err(|error: RequirementsError| unusable(error))?;
         return print_json(&Canonical(&convert::files::envelope(&asked)));
     }
     let unwritable = |error| CliError::Client { doing: "write TOML", source: Box::new(error), hint: None };

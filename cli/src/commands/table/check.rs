@@ -6,11 +6,11 @@ use comity_policy::Tables;
 use comity_policy::requirements::RequirementsError;
 use comity_policy::tables::licences::LicenceRule;
 use comity_policy::tables::presets::Preset;
-use comity_policy::tables::{TableError, TableName};
+use comity_policy::tables::{Folder, TableError, TableName};
 use serde_json::json;
 use toml::Value;
 
-use super::{name, rows};
+use super::{Named, name, rows};
 use crate::error::CliError;
 use crate::output::{Format, print_json, print_line};
 use crate::requirements::read_text;
@@ -35,43 +35,76 @@ impl std::fmt::Display for Mistake {
     }
 }
 
+/// A table that was looked at.
+struct Checked {
+    /// Its file; none of a table that ships.
+    file: Option<PathBuf>,
+    table: TableName,
+    rows: usize,
+    mistake: Option<Mistake>,
+}
+
 /// Checks every file; all of their mistakes are said.
-pub(super) fn run(files: &[PathBuf], said: Option<TableName>, output: Format) -> Result<(), CliError> {
-    let (mut views, mut wrong) = (Vec::new(), 0_usize);
-    for path in files {
-        let (table, text) = (name::of_file(path, said)?, read_text(path)?);
-        let mistake = mistake(table, &text);
-        let count = rows::of(table, &text).map(|rows| rows.len()).unwrap_or_default();
-        if output == Format::Table {
-            match &mistake {
-                Some(mistake) => print_line(&format!("{}: {mistake}", path.display()))?,
-                None => print_line(&format!("{}: {count} rows of {} are well-formed", path.display(), table.as_str()))?,
-            }
+pub(super) fn run(files: &[PathBuf], said: Option<TableName>, others: &Folder, output: Format) -> Result<(), CliError> {
+    let of = |path: &PathBuf| Ok(checked(Some(path.clone()), name::of_file(path, said)?, &read_text(path)?, others));
+    report(&files.iter().map(of).collect::<Result<Vec<_>, CliError>>()?, output)
+}
+
+/// Checks a folder: its own tables, and what those that ship become beside them.
+pub(super) fn folder(named: &Named<'_>, output: Format) -> Result<(), CliError> {
+    let of = |table: &TableName| {
+        let file = named.folder.has(*table).then(|| named.file(*table));
+        checked(file, *table, named.folder.text(*table), &named.folder)
+    };
+    let all = TableName::ALL.iter().map(of).filter(|one| one.file.is_some() || one.mistake.is_some());
+    report(&all.collect::<Vec<_>>(), output)
+}
+
+fn checked(file: Option<PathBuf>, table: TableName, text: &str, others: &Folder) -> Checked {
+    let rows = rows::of(table, text).map(|rows| rows.len()).unwrap_or_default();
+    Checked { file, table, rows, mistake: mistake(table, text, others) }
+}
+
+fn report(all: &[Checked], output: Format) -> Result<(), CliError> {
+    match output {
+        Format::Table => all.iter().try_for_each(|one| print_line(&one.line()))?,
+        Format::Json => print_json(&json!({ "files": all.iter().map(Checked::json).collect::<Vec<_>>() }))?,
+    }
+    let wrong = all.iter().filter(|one| one.mistake.is_some()).count();
+    if wrong == 0 { Ok(()) } else { Err(failed(wrong, all.len())) }
+}
+
+impl Checked {
+    fn line(&self) -> String {
+        let table = self.table.as_str();
+        let place =
+            self.file.as_ref().map_or_else(|| format!("{table} as it ships"), |file| file.display().to_string());
+        match &self.mistake {
+            Some(mistake) => format!("{place}: {mistake}"),
+            None => format!("{place}: {} rows of {table} are well-formed", self.rows),
         }
-        wrong = wrong.saturating_add(usize::from(mistake.is_some()));
+    }
+
+    fn json(&self) -> serde_json::Value {
+        let error = self.mistake.as_ref();
         let error =
-            mistake.map(|Mistake { row, field, problem }| json!({ "row": row, "field": field, "problem": problem }));
-        views.push(json!({ "file": path, "table": table.as_str(), "rows": count, "error": error }));
+            error.map(|Mistake { row, field, problem }| json!({ "row": row, "field": field, "problem": problem }));
+        json!({ "file": self.file, "table": self.table.as_str(), "rows": self.rows, "error": error })
     }
-    if output == Format::Json {
-        print_json(&json!({ "files": views }))?;
-    }
-    if wrong == 0 { Ok(()) } else { Err(failed(wrong, files.len())) }
 }
 
 fn failed(wrong: usize, of: usize) -> CliError {
     CliError::Failed {
-        problem: format!("{wrong} of {of} files cannot be used as tables"),
+        problem: format!("{wrong} of {of} tables cannot be used"),
         hint: "mend the row and the field that are named; `comity table show NAME ROW` shows rows that are right"
             .to_owned(),
     }
 }
 
-/// A file that has to be a table, as text.
-pub(super) fn required(path: &Path, table: TableName) -> Result<String, CliError> {
-    let text = read_text(path)?;
-    match mistake(table, &text) {
-        None => Ok(text),
+/// The text of a file, which has to be a table.
+pub(super) fn required(path: &Path, table: TableName, text: &str, others: &Folder) -> Result<(), CliError> {
+    match mistake(table, text, others) {
+        None => Ok(()),
         Some(mistake) => Err(CliError::Failed {
             problem: format!("{} is not a table of {}: {mistake}", path.display(), table.as_str()),
             hint: "`comity table check FILE...` checks a file after you mended it".to_owned(),
@@ -79,11 +112,14 @@ pub(super) fn required(path: &Path, table: TableName) -> Result<String, CliError
     }
 }
 
-/// The first thing that is wrong with the text of a table, held against the other tables as they ship.
-pub(super) fn mistake(table: TableName, text: &str) -> Option<Mistake> {
-    let all = Tables::parse(|name| if name == table { text } else { name.builtin() });
-    match all {
-        Ok(all) => dangling(table, text, &all),
+/// The first thing that is wrong with the text of a table: its form, then what it names that no table has. `others` are
+/// the tables beside it; while one of them is malformed, nobody can say what they have.
+pub(super) fn mistake(table: TableName, text: &str, others: &Folder) -> Option<Mistake> {
+    match Tables::parse(|name| if name == table { text } else { name.builtin() }) {
+        Ok(_) => {
+            let all = Tables::parse(|name| if name == table { text } else { others.text(name) });
+            all.ok().and_then(|all| dangling(table, text, &all))
+        }
         Err(TableError::Row { row, problem, .. }) => {
             let field = problem.split('`').nth(1).map(str::to_owned);
             Some(Mistake { row: Some(row), field, problem })

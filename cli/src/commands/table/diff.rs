@@ -3,37 +3,59 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use comity_policy::tables::TableName;
+use comity_policy::tables::{Folder, TableName};
 use serde_json::json;
 use toml::Value;
 
 use super::list::built_in;
 use super::rows::{self, Row};
-use super::{check, name};
+use super::{Named, check, name};
 use crate::error::CliError;
 use crate::output::{Format, print_json, print_line, say};
+use crate::requirements::read_text;
 
 /// A field that says something else: before, and now.
 type Change<'a> = (&'a str, Option<&'a Value>, Option<&'a Value>);
 
 /// Compares a file with the table that ships.
-pub(super) fn run(path: &Path, said: Option<TableName>, output: Format) -> Result<(), CliError> {
-    let table = name::of_file(path, said)?;
-    let text = check::required(path, table)?;
+pub(super) fn run(path: &Path, said: Option<TableName>, others: &Folder, output: Format) -> Result<(), CliError> {
+    let (table, text) = (name::of_file(path, said)?, read_text(path)?);
+    check::required(path, table, &text, others)?;
+    let view = compared(path, table, &text, output)?;
+    if output == Format::Json { print_json(&view) } else { Ok(()) }
+}
+
+/// Compares every table of a folder with the one that ships.
+pub(super) fn folder(named: &Named<'_>, output: Format) -> Result<(), CliError> {
+    let mut views = Vec::new();
+    for (table, text) in named.folder.iter() {
+        let path = named.file(table);
+        check::required(&path, table, text, &named.folder)?;
+        if output == Format::Table {
+            print_line(&format!("{}:", table.as_str()))?;
+        }
+        views.push(compared(&path, table, text, output)?);
+    }
+    if output == Format::Json { print_json(&json!({ "tables": views })) } else { Ok(()) }
+}
+
+/// What a text has that the table that ships has not, and the other way round: printed for people, given for programs.
+fn compared(path: &Path, table: TableName, text: &str, output: Format) -> Result<serde_json::Value, CliError> {
     let unreadable = |error| CliError::BadFile { path: path.to_owned(), expected: "a table", source: Box::new(error) };
-    let (ours, theirs) = (built_in(table)?, rows::of(table, &text).map_err(unreadable)?);
+    let (ours, theirs) = (built_in(table)?, rows::of(table, text).map_err(unreadable)?);
     let (before, after) = (by_name(&ours), by_name(&theirs));
     let added: Vec<_> = after.iter().filter(|(name, _)| !before.contains_key(*name)).map(|(_, row)| *row).collect();
     let removed: Vec<_> = before.iter().filter(|(name, _)| !after.contains_key(*name)).map(|(_, row)| *row).collect();
     let both = before.iter().filter_map(|(name, row)| Some((*name, changes(row, after.get(name)?))));
     let changed: Vec<_> = both.filter(|(_, changes)| !changes.is_empty()).collect();
+    let view = json!({
+        "table": table.as_str(),
+        "added": added.iter().map(|row| row.json()).collect::<Vec<_>>(),
+        "removed": removed.iter().map(|row| row.json()).collect::<Vec<_>>(),
+        "changed": changed.iter().map(|(name, changes)| changed_json(name, changes)).collect::<Vec<_>>(),
+    });
     if output == Format::Json {
-        return print_json(&json!({
-            "table": table.as_str(),
-            "added": added.iter().map(|row| row.json()).collect::<Vec<_>>(),
-            "removed": removed.iter().map(|row| row.json()).collect::<Vec<_>>(),
-            "changed": changed.iter().map(|(name, changes)| changed_json(name, changes)).collect::<Vec<_>>(),
-        }));
+        return Ok(view);
     }
     for (sign, rows) in [('-', &removed), ('+', &added)] {
         for row in rows {
@@ -47,7 +69,7 @@ pub(super) fn run(path: &Path, said: Option<TableName>, output: Format) -> Resul
         }
     }
     say(&format!("{} added, {} removed, {} changed", added.len(), removed.len(), changed.len()));
-    Ok(())
+    Ok(view)
 }
 
 fn by_name(rows: &[Row]) -> BTreeMap<&str, &Row> {

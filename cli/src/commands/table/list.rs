@@ -5,29 +5,35 @@ use serde_json::json;
 
 use super::rows;
 use crate::error::CliError;
-use crate::output::Format;
-use crate::requirements::tables;
+use crate::output::{Format, say};
+use crate::tables::InForce;
 
 /// Lists the tables.
-pub(super) fn run(output: Format) -> Result<(), CliError> {
+pub(super) fn run(in_force: &InForce, output: Format) -> Result<(), CliError> {
     let (mut lines, mut views) = (Vec::new(), Vec::new());
     for table in TableName::ALL {
-        let rows = built_in(*table)?;
+        let rows = of_text(*table, in_force.folder.text(*table))?;
+        let origin = if in_force.folder.has(*table) { "folder" } else { "program" };
         let verified = rows.iter().filter(|row| row.is_verified()).count();
         let unverified = rows.len().saturating_sub(verified);
         let counts = [rows.len(), verified, unverified].map(|count| count.to_string());
-        lines.push([&[table.as_str().to_owned()], &counts[..], &[table.about().to_owned()]].concat());
+        lines
+            .push([&[table.as_str().to_owned(), origin.to_owned()], &counts[..], &[table.about().to_owned()]].concat());
         views.push(json!({
             "table": table.as_str(),
             "about": table.about(),
+            "from": origin,
             "rows": rows.len(),
             "verified": verified,
             "unverified": unverified,
         }));
     }
-    let digest = tables()?.digest().to_string();
+    let digest = in_force.tables.digest().to_string();
+    if output == Format::Table {
+        say(&format!("SHA-256 of all: {digest}"));
+    }
     output.list(
-        &["table", "rows", "verified", "unverified", "about"],
+        &["table", "from", "rows", "verified", "unverified", "about"],
         lines,
         &json!({ "tables_sha256": digest, "tables": views }),
     )
@@ -35,6 +41,11 @@ pub(super) fn run(output: Format) -> Result<(), CliError> {
 
 /// The rows of a table that ships.
 pub(super) fn built_in(table: TableName) -> Result<Vec<rows::Row>, CliError> {
-    let broken = |error| CliError::Client { doing: "read the built-in tables", source: Box::new(error), hint: None };
-    rows::of(table, table.builtin()).map_err(broken)
+    of_text(table, table.builtin())
+}
+
+/// The rows of a table that was read already.
+pub(super) fn of_text(table: TableName, text: &str) -> Result<Vec<rows::Row>, CliError> {
+    let broken = |error| CliError::Client { doing: "read the tables", source: Box::new(error), hint: None };
+    rows::of(table, text).map_err(broken)
 }

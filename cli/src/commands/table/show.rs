@@ -1,22 +1,24 @@
 //! `comity table show`.
 
+use comity_policy::Tables;
 use comity_policy::tables::TableName;
 use comity_types::time::Phase;
 use comity_types::{Interval, Place, Timestamp};
 use serde_json::json;
 use toml::Value;
 
-use super::list::built_in;
+use super::list::of_text;
 use super::rows::{PROVENANCE, Row, kinds, text};
 use crate::error::CliError;
 use crate::output::{Format, say};
-use crate::requirements::tables;
+use crate::tables::InForce;
 
 /// Shows a table, or rows of it.
 pub(super) fn run(
     table: TableName,
     wanted: Option<&str>,
     as_of: Option<Timestamp>,
+    in_force: &InForce,
     output: Format,
 ) -> Result<(), CliError> {
     let dated = matches!(table, TableName::Blocs | TableName::Regimes | TableName::Statutes);
@@ -26,9 +28,9 @@ pub(super) fn run(
             hint: "leave --as-of out; it is for blocs, regimes and statutes".to_owned(),
         });
     }
-    let mut rows = built_in(table)?;
+    let mut rows = of_text(table, in_force.folder.text(table))?;
     if let Some(wanted) = wanted {
-        rows = chosen(table, rows, wanted)?;
+        rows = chosen(table, rows, wanted, &in_force.tables)?;
     }
     if let Some(as_of) = as_of {
         rows.retain(|row| holds(row, as_of));
@@ -49,11 +51,11 @@ pub(super) fn run(
 }
 
 /// The rows that are meant.
-fn chosen(table: TableName, rows: Vec<Row>, wanted: &str) -> Result<Vec<Row>, CliError> {
+fn chosen(table: TableName, rows: Vec<Row>, wanted: &str, tables: &Tables) -> Result<Vec<Row>, CliError> {
     if let (TableName::Places, Ok(place)) = (table, wanted.parse::<Place>())
         && let Some((country, _)) = wanted.split_once('-').filter(|_| !rows.iter().any(|row| row.name == wanted))
     {
-        let known = tables()?.places.knows(&place);
+        let known = tables.places.knows(&place);
         let row = rows.into_iter().find(|row| known && row.name == country);
         return row.map(|row| vec![subdivision(row, wanted)]).ok_or_else(|| missing(table, wanted));
     }

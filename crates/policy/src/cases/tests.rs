@@ -157,3 +157,32 @@ fn a_case_that_cannot_be_put_together_fails_alone_and_names_the_field() {
         error("unset = ['offer.nothing']\n[[case.sub]]\nid = 'a'\nexpect = []\n[[case.sub]]\nid = 'b'\nexpect = []");
     assert!(of_subs.contains("case 1/a: ") && of_subs.contains("case 1/b: "), "{of_subs}");
 }
+
+#[test]
+fn a_layer_that_an_organisation_file_may_not_have_fails_its_case_with_its_field() {
+    let problem = |set: &str| {
+        let cases = read(&format!("[[case]]\nid = '1'\napp = 'assistant'\nset = {{ {set} }}\nexpect = []")).unwrap();
+        cases[0].verdict(Tables::builtin().unwrap()).unwrap_err().to_string()
+    };
+    for (set, words) in [
+        ("'caller.require.purposes' = ['dpv:CustomerCare']", ["caller.require", "purposes"]),
+        ("'caller.apps.assistant.require.preset' = ['none']", ["caller.apps.assistant.require", "\"none\""]),
+        ("'caller.apps.assistant.requires.no_training' = true", ["caller", "requires"]),
+        ("'caller.apps.\"A b\".require' = {}", ["caller", "A b"]),
+        ("'operator.require.no_training' = true", ["operator", "require"]),
+        ("app = 'A b'", ["app", "A b"]),
+    ] {
+        let problem = problem(set);
+        assert!(words.iter().all(|word| problem.contains(word)), "{set}: {problem}");
+    }
+}
+
+#[test]
+fn a_world_is_read_as_it_was_written_with_its_layers() {
+    let set = "'caller.require.no_training' = true, 'caller.apps.assistant.require.min_cada_level' = 2";
+    let cases = read(&format!("[[case]]\nid = '1'\napp = 'assistant'\nset = {{ {set} }}\nexpect = []")).unwrap();
+    let world = cases[0].world.as_ref().unwrap();
+    let read: World = serde_json::from_str(&serde_json::to_string(world).unwrap()).unwrap();
+    assert_eq!((&read.caller, &read.app), (&world.caller, &world.app));
+    assert!(read.app.is_some());
+}

@@ -7,7 +7,7 @@ use std::fmt;
 use comity_types::Name;
 use serde::de::value::{MapAccessDeserializer, StringDeserializer};
 use serde::de::{DeserializeSeed, Error, IntoDeserializer, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::Organisation;
 use crate::requirements::{RequirementsError, RequirementsTable};
@@ -34,21 +34,30 @@ pub struct LayerError {
 }
 
 /// An `organisation.toml` as it stands, its presets by name.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct OrganisationTable {
+    #[serde(flatten)]
     facts: Organisation,
+    #[serde(skip_serializing_if = "is_default")]
     require: RequirementsTable,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     apps: BTreeMap<Name, AppTable>,
 }
 
 /// What stands below `[apps.NAME]`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct AppTable {
     require: RequirementsTable,
 }
 
 impl OrganisationTable {
+    /// Who the organisation is, whatever it demands.
+    #[must_use]
+    pub const fn facts(&self) -> &Organisation {
+        &self.facts
+    }
+
     /// Puts the presets in, and checks what the layers say.
     ///
     /// # Errors
@@ -63,6 +72,10 @@ impl OrganisationTable {
         let layers = Layers { organisation, apps: apps.collect::<Result<_, _>>()? };
         Ok(OrganisationFile { facts: self.facts, layers })
     }
+}
+
+fn is_default(require: &RequirementsTable) -> bool {
+    *require == RequirementsTable::default()
 }
 
 /// What a layer demands; it has nothing else to say.

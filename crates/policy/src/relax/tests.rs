@@ -20,7 +20,7 @@ fn regained(places: &[&str], require: &str) -> Vec<(&'static str, Vec<usize>)> {
         })
         .collect();
     let request = Request {
-        caller: &world.caller,
+        caller: world.caller.facts(),
         model: None,
         capability: Capability::Chat,
         declared: &file.declared,

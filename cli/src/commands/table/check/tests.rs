@@ -4,7 +4,7 @@ const ROW: &str = "[[regime]]\nid = 'A'\nplaces = ['US']\nnexus = ['seat']\nin_f
                    instrument = 'i'\nsource = 's'\nrecorded_at = 2026-01-01\nverified = true\n";
 
 fn of(text: &str) -> Mistake {
-    mistake(TableName::Regimes, text).unwrap()
+    mistake(TableName::Regimes, text, &Folder::default()).unwrap()
 }
 
 fn places(mistake: &Mistake) -> (Option<&str>, Option<&str>) {
@@ -14,7 +14,7 @@ fn places(mistake: &Mistake) -> (Option<&str>, Option<&str>) {
 #[test]
 fn every_table_that_ships_is_well_formed() {
     for table in TableName::ALL {
-        assert_eq!(mistake(*table, table.builtin()), None, "{}", table.as_str());
+        assert_eq!(mistake(*table, table.builtin(), &Folder::default()), None, "{}", table.as_str());
     }
 }
 
@@ -40,7 +40,7 @@ fn a_mistake_names_the_row_and_the_field() {
 #[test]
 fn a_preset_that_demands_what_no_table_has_is_named() {
     let text = TableName::Presets.builtin().replace("no_exposure = [\"US-CLOUD-ACT\"]", "no_exposure = [\"US-CLOUD\"]");
-    let found = mistake(TableName::Presets, &text).unwrap();
+    let found = mistake(TableName::Presets, &text, &Folder::default()).unwrap();
     assert_eq!(places(&found).1, Some("no_exposure"), "{found}");
     assert!(found.problem.contains("comity table show regimes"), "{found}");
 }
