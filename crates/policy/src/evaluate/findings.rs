@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt::{self, Display};
 
-use comity_types::time::Phase;
+use comity_types::time::{Phase, earlier};
 use comity_types::{Interval, Timestamp};
 
 use super::Verdict;
@@ -224,14 +224,6 @@ impl<'t> Findings<'t> {
             Fault::Conflict => (ReasonCode::ClaimConflict, "statements that agree", &"they contradict each other"),
         };
         Doubt { code, subject: self.said(path), expected, actual: self.said(actual) }
-    }
-}
-
-/// The earlier of two instants; nothing is never.
-pub(crate) fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(one.min(other)),
-        (one, other) => one.or(other),
     }
 }
 

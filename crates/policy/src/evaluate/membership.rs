@@ -3,11 +3,13 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fmt::Display;
+use std::rc::Rc;
 
 use comity_types::place::COUNTRIES;
+use comity_types::time::earlier;
 use comity_types::{Place, PlaceOrBloc, Timestamp};
 
-use super::findings::{Field, Findings, Joined, earlier};
+use super::findings::{Field, Findings, Joined};
 use super::truth::{Doubt, Participant, Truth};
 use crate::requirements::AllowLists;
 use crate::tables::blocs::{Membership, MembershipAt, Reach, Scope};
@@ -23,10 +25,11 @@ impl<'t> Findings<'t> {
         whom: Option<Participant<'_>>,
     ) -> Truth {
         let (tables, as_of) = (self.tables, self.as_of);
-        if let Some(sum) = self.known.and_then(|known| known.sum(place, sets, reach, tables, as_of)) {
-            return self.conclude(sum);
+        match self.known.and_then(|known| known.of(place, sets, reach, tables, as_of)) {
+            Some(Found::ForAll(sum)) => self.conclude(sum),
+            Some(Found::BySet(memberships)) => self.settle(place, sets.iter().zip(memberships.iter().copied()), whom),
+            None => self.is_in_for(place, sets, reach, whom),
         }
-        self.is_in_for(place, sets, reach, whom)
     }
 
     /// As [`Findings::is_in`], of sets that are gone with the question, so that nobody remembers the answer.
@@ -38,12 +41,20 @@ impl<'t> Findings<'t> {
         whom: Option<Participant<'_>>,
     ) -> Truth {
         let (tables, as_of) = (self.tables, self.as_of);
-        if !tables.places.knows(place) {
+        self.settle(place, sets.iter().map(|set| (set, membership(place, set, reach, tables, as_of))), whom)
+    }
+
+    fn settle<'s>(
+        &mut self,
+        place: &Place,
+        memberships: impl Iterator<Item = (&'s PlaceOrBloc, MembershipAt)>,
+        whom: Option<Participant<'_>>,
+    ) -> Truth {
+        if !self.tables.places.knows(place) {
             return Truth::Unknown(vec![Doubt::unrecognised(place.as_str())]);
         }
         let (mut sum, mut doubts) = (Sum::default(), Vec::new());
-        for set in sets {
-            let MembershipAt { membership, changes_at } = membership(place, set, reach, tables, as_of);
+        for (set, MembershipAt { membership, changes_at }) in memberships {
             self.changes(changes_at);
             match membership {
                 Membership::Yes(until) => sum.yes(until),
@@ -166,20 +177,13 @@ impl Sum {
     }
 
     /// What sets say that say the same for everybody; `None` if one of them asks who it is, or is not known.
-    fn for_all(
-        place: &Place,
-        sets: &BTreeSet<PlaceOrBloc>,
-        reach: Reach,
-        tables: &Tables,
-        as_of: Timestamp,
-    ) -> Option<Self> {
-        let mut sum = tables.places.knows(place).then(Self::default)?;
-        for set in sets {
-            let MembershipAt { membership, changes_at } = membership(place, set, reach, tables, as_of);
-            sum.changes_at = earlier(sum.changes_at, changes_at);
+    fn for_all(memberships: &[MembershipAt]) -> Option<Self> {
+        let mut sum = Self::default();
+        for MembershipAt { membership, changes_at } in memberships {
+            sum.changes_at = earlier(sum.changes_at, *changes_at);
             match membership {
-                Membership::Yes(until) => sum.yes(until),
-                Membership::No(at) => sum.no(at),
+                Membership::Yes(until) => sum.yes(*until),
+                Membership::No(at) => sum.no(*at),
                 Membership::UnknownSet | Membership::Scoped(..) => return None,
             }
         }
@@ -188,7 +192,7 @@ impl Sum {
 }
 
 /// What was found of places while many offers were asked one question at one instant: offers have few places, and a
-/// question few sets. Countries alone, and what holds for everybody; the rest is found again each time.
+/// question few sets. Countries alone.
 #[derive(Debug, Default)]
 pub(crate) struct Known<'t>(RefCell<Vec<OfSets<'t>>>);
 
@@ -200,19 +204,28 @@ struct OfSets<'t> {
     reach: Reach,
     /// By country, one more than its place among `found`; 0: not asked yet.
     asked: Vec<u16>,
-    found: Vec<Option<Sum>>,
+    found: Vec<Found>,
+}
+
+/// What was found of a place.
+#[derive(Debug, Clone)]
+enum Found {
+    /// It is the same for everybody.
+    ForAll(Sum),
+    /// It depends on who asks, or on a set that is not known: what each set says, in their order.
+    BySet(Rc<[MembershipAt]>),
 }
 
 impl<'t> Known<'t> {
-    fn sum(
+    fn of(
         &self,
         place: &Place,
         sets: &'t BTreeSet<PlaceOrBloc>,
         reach: Reach,
         tables: &Tables,
         as_of: Timestamp,
-    ) -> Option<Sum> {
-        if !place.is_country() {
+    ) -> Option<Found> {
+        if !place.is_country() || !tables.places.knows(place) {
             return None;
         }
         let mut all = self.0.borrow_mut();
@@ -220,10 +233,11 @@ impl<'t> Known<'t> {
         let OfSets { asked, found, .. } = all.get_mut(at)?;
         let asked = asked.get_mut(place.country_number())?;
         if *asked == 0 {
-            found.push(Sum::for_all(place, sets, reach, tables, as_of));
+            let memberships: Rc<[_]> = sets.iter().map(|set| membership(place, set, reach, tables, as_of)).collect();
+            found.push(Sum::for_all(&memberships).map_or(Found::BySet(memberships), Found::ForAll));
             *asked = u16::try_from(found.len()).ok()?;
         }
-        found.get(usize::from(*asked).checked_sub(1)?).copied().flatten()
+        found.get(usize::from(*asked).checked_sub(1)?).cloned()
     }
 }
 

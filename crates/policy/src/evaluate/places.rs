@@ -3,6 +3,8 @@
 mod axis;
 mod transfer;
 
+use std::collections::BTreeSet;
+
 use comity_types::Place;
 
 use self::axis::Axis;
@@ -11,7 +13,7 @@ use super::facet::{Among, Demand, Facet, OfDemand, each_of};
 use super::findings::{Field, Findings, Joined};
 use super::truth::{Doubt, Participant};
 use crate::offer::SubProcessor;
-use crate::{Offer, Organisation, ReasonCode, Requirements, Side, Tables};
+use crate::{Claim, Offer, Organisation, ReasonCode, Requirements, Side, Tables};
 
 /// A piece of what is stated of an axis, and by whom.
 type Places<'a> = (Among<'a, Place>, Participant<'a>);
@@ -87,20 +89,42 @@ axes! {
     Access = access, AccessLocationNotAllowed, access_locations;
 }
 
+/// What is read of who else takes part.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Reader<'a> {
+    /// One of them, and where it is, if it can read content.
+    One {
+        /// Its name.
+        id: &'a str,
+        /// Where it is.
+        places: Option<&'a BTreeSet<Place>>,
+    },
+    /// The claim, where it is missing, says that there are none, or says other things at other times.
+    Unsettled(Option<&'a Claim<BTreeSet<SubProcessor>>>),
+}
+
 /// Who else takes part; whoever can read content processes, too.
 pub(super) struct SubProcessors;
 
 impl Facet for SubProcessors {
     const SIDE: Side = Side::Caller;
-    type Facts<'a> = (Among<'a, SubProcessor>, Participant<'a>);
+    type Facts<'a> = (Reader<'a>, Participant<'a>);
     type Part = OfDemand;
 
     fn facts<'a>(
         offer: &'a Offer,
         operator: &'a Organisation,
-        _: &Tables,
+        tables: &Tables,
     ) -> impl IntoIterator<Item = Self::Facts<'a>> {
-        each_of(offer.sub_processors.as_ref()).map(|piece| (piece, Participant::operator(operator)))
+        each_of(offer.sub_processors.as_ref()).map(|piece| match piece {
+            Among::Whole(claim) => (Reader::Unsettled(claim), Participant::operator(operator)),
+            Among::One(SubProcessor { id, content_access, places, .. }) => {
+                let is_scoped = places.iter().any(|place| tables.blocs.is_scoped(&tables.places, place));
+                let whom =
+                    if is_scoped { Participant::operator(operator) } else { Participant::operator_of_no_scope() };
+                (Reader::One { id, places: content_access.then_some(places) }, whom)
+            }
+        })
     }
 
     fn is_asked(asked: &Demand<'_>) -> bool {
@@ -110,10 +134,13 @@ impl Facet for SubProcessors {
 
     fn check<'t>((piece, operator): &Self::Facts<'t>, asked: &Demand<'t>, findings: &mut Findings<'t>) {
         match piece {
-            Among::One(one) => check_sub_processor(one, *operator, asked.requirements, findings),
-            Among::Whole(claim) => {
+            Reader::One { id, places } => check_sub_processor((id, *places), *operator, asked.requirements, findings),
+            Reader::Unsettled(claim) => {
                 let Some(all) = findings.value(&SUB_PROCESSORS, *claim) else { return };
-                all.iter().for_each(|one| check_sub_processor(one, *operator, asked.requirements, findings));
+                for SubProcessor { id, content_access, places, .. } in all.iter() {
+                    let one = (id.as_str(), content_access.then_some(places));
+                    check_sub_processor(one, *operator, asked.requirements, findings);
+                }
             }
         }
     }
@@ -122,25 +149,23 @@ impl Facet for SubProcessors {
 const SUB_PROCESSORS: &str = "sub_processors";
 
 fn check_sub_processor<'t>(
-    one: &SubProcessor,
+    (id, places): (&str, Option<&BTreeSet<Place>>),
     operator: Participant<'_>,
     demanded: &'t Requirements,
     findings: &mut Findings<'t>,
 ) {
     const PATH: &str = SUB_PROCESSORS;
     let (axis, forbidden) = (processing(demanded), &demanded.forbidden_sub_processors);
-    if forbidden.contains(&one.id) {
+    if forbidden.contains(id) {
         let expected = format_args!("not {}", Joined(forbidden));
-        let field = Field { path: &PATH, expected: &expected, actual: &one.id };
-        findings.reject(ReasonCode::SubProcessorNotAllowed, &one.id, field);
+        let field = Field { path: &PATH, expected: &expected, actual: &id };
+        findings.reject(ReasonCode::SubProcessorNotAllowed, id, field);
     }
-    if !axis.is_demanded() || !one.content_access {
-        return;
+    let Some(places) = places.filter(|_| axis.is_demanded()) else { return };
+    if places.is_empty() {
+        findings.doubt(&PATH, Doubt::missing(format_args!("{PATH}.{id}.places")));
     }
-    if one.places.is_empty() {
-        findings.doubt(&PATH, Doubt::missing(format_args!("{PATH}.{}.places", one.id)));
-    }
-    for place in &one.places {
+    for place in places {
         axis.check_place(ReasonCode::SubProcessorLocationNotAllowed, PATH, place, operator, findings);
     }
 }

@@ -98,9 +98,13 @@ impl<'a> Participant<'a> {
 
     /// As [`Participant::operator`], for one place: without what makes no difference there, so that operators are alike.
     pub(super) fn operator_at(organisation: &'a Organisation, place: &Place, tables: &Tables) -> Self {
-        let (role, participant) = (OPERATOR, Self::operator(organisation));
-        let nothing = Self { role, dpf_participation: None, commercial_organisation: None };
-        if tables.blocs.is_scoped(&tables.places, place) { participant } else { nothing }
+        let is_scoped = tables.blocs.is_scoped(&tables.places, place);
+        if is_scoped { Self::operator(organisation) } else { Self::operator_of_no_scope() }
+    }
+
+    /// An operator, where what it takes part in makes no difference.
+    pub(super) const fn operator_of_no_scope() -> Self {
+        Self { role: OPERATOR, dpf_participation: None, commercial_organisation: None }
     }
 
     /// The broker, of which nothing is stated but its places.

@@ -3,11 +3,12 @@
 use std::ops::Range;
 
 use comity_types::Timestamp;
+use comity_types::time::earlier;
 
 use super::Index;
 use super::bits::Bits;
 use crate::evaluate::facet::{FACETS, PartName, Which};
-use crate::evaluate::findings::{Findings, Outcome, earlier};
+use crate::evaluate::findings::{Findings, Outcome};
 use crate::evaluate::membership::Known;
 use crate::reason::ReasonCodes;
 use crate::{Reason, Request};

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use comity_types::time::Phase;
+use comity_types::time::{Phase, earlier};
 use comity_types::{Interval, Place, PlaceOrBloc, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -195,17 +195,24 @@ fn names<'p>(places: &'p Places, place: &'p Place, reach: Reach) -> impl Iterato
 }
 
 /// What rows say that touch a place: a row for all counts before one for some, and the one that holds longest first.
-fn of_rows<'r>(rows: impl Iterator<Item = &'r BlocRow> + Clone, as_of: Timestamp) -> MembershipAt {
-    let bounds = rows.clone().flat_map(|row| [row.from, row.to]).flatten();
-    let changes_at = bounds.filter(|at| *at > as_of).min();
-    let holding = rows.clone().filter(|row| Interval { from: row.from, until: row.to }.phase(as_of) == Phase::Within);
+fn of_rows<'r>(rows: impl Iterator<Item = &'r BlocRow>, as_of: Timestamp) -> MembershipAt {
     let ends = |row: &&BlocRow| row.to.map_or(i64::MAX, Timestamp::as_millis);
-    let for_all = holding.clone().filter(|row| row.scope.is_none()).max_by_key(ends);
-    let for_some = || holding.filter(|row| row.scope.is_some()).max_by_key(ends);
-    let membership = match for_all.or_else(for_some) {
+    let longer = |old: Option<&'r BlocRow>, row| old.into_iter().chain([row]).max_by_key(ends);
+    let (mut for_all, mut for_some, mut begins, mut changes_at) = (None, None, None, None);
+    for row in rows {
+        let later = |at: &Timestamp| *at > as_of;
+        changes_at = earlier(changes_at, earlier(row.from.filter(later), row.to.filter(later)));
+        match (Interval { from: row.from, until: row.to }.phase(as_of), row.scope) {
+            (Phase::Within, None) => for_all = longer(for_all, row),
+            (Phase::Within, Some(_)) => for_some = longer(for_some, row),
+            (Phase::Before, _) => begins = earlier(begins, row.from),
+            (Phase::After, _) => {}
+        }
+    }
+    let membership = match for_all.or(for_some) {
         Some(BlocRow { scope: None, to, .. }) => Membership::Yes(*to),
         Some(BlocRow { scope: Some(scope), to, .. }) => Membership::Scoped(*scope, *to),
-        None => Membership::No(rows.filter_map(|row| row.from).filter(|from| *from > as_of).min()),
+        None => Membership::No(begins),
     };
     MembershipAt { membership, changes_at }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt::{self, Display};
 use std::time::Duration;
 
+use comity_types::time::earlier;
 use comity_types::{ModelName, Place, Timestamp};
 
 use crate::evaluate::facet::{Demand, Facet, OfDemand};
@@ -140,7 +141,7 @@ impl Opinion {
     }
 
     fn holds_until(&mut self, at: Option<Timestamp>) {
-        self.until = [self.until, at].into_iter().flatten().min();
+        self.until = earlier(self.until, at);
     }
 }
 
