@@ -178,6 +178,7 @@ fn organisation_files_are_refused_with_the_field_and_what_was_expected() {
         ),
         ("A = { seat = \"CN\" }", "A = { seat = \"UK\" }", &["ownership.parties.A.seat", "did you mean \"GB\"?"]),
         ("headquarters = \"DE-BE\"", "headquarters = \"de\"", &["headquarters", "\"de\"", "ISO 3166 place such as DE"]),
+        ("sector = \"62.10\"", "sector = \"zz\"", &["sector", "\"zz\"", "84.22", "comity table show sectors"]),
         // Texts and the like.
         ("name = \"OP\"", "name = \"\"", &["name", "1 to 256 bytes"]),
         (
@@ -293,7 +294,11 @@ fn node_files_are_refused_with_the_field_and_what_was_expected() {
             "reviewer_places = [\"UK\"]",
             &["human_review.reviewer_places", "did you mean \"GB\"?"],
         ),
-        ("scope_sites = [\"DE\"]", "scope_sites = [\"UK\"]", &["certifications.scope_sites", "did you mean \"GB\"?"]),
+        (
+            "scope_sites = [\"DE\"]",
+            "scope_sites = [\"UK\"]",
+            &["certifications.BSI-C5.scope_sites", "did you mean \"GB\"?"],
+        ),
         ("governing_law = \"DE\"", "governing_law = \"UK\"", &["terms.t.governing_law", "did you mean \"GB\"?"]),
         ("courts = \"DE\"", "courts = \"EL\"", &["terms.t.courts", "did you mean \"GR\"?"]),
         (
@@ -301,9 +306,57 @@ fn node_files_are_refused_with_the_field_and_what_was_expected() {
             "[\"fed:Military\"]",
             &["terms.t.prohibited_purposes", "fed:Military", "dpv:Marketing"],
         ),
+        (
+            "\"ISO27001\"",
+            "\"ISO-27001\"",
+            &["terms.t.certifications.ISO-27001.scheme", "\"ISO-27001\"", "comity table show certifications"],
+        ),
+        (
+            "edition = \"2022\"",
+            "edition = \"2023\"",
+            &["terms.t.certifications.ISO27001.edition", "\"2023\" is none of", "2013, 2022"],
+        ),
+        (
+            "edition = \"2022\"",
+            "level = \"high\"",
+            &["terms.t.certifications.ISO27001.level", "\"high\"", "ISO27001 has no levels"],
+        ),
+        (
+            "level = \"type-2\"",
+            "level = \"typ-2\"",
+            &["terms.t.certifications.BSI-C5.level", "\"typ-2\" is none of", "type-1, type-2"],
+        ),
+        (
+            "UK-GSC =",
+            "UKGSC =",
+            &["terms.t.classification_ceilings.UKGSC", "\"UKGSC\"", "comity table show classifications"],
+        ),
+        (
+            "level = \"OFFICIAL\"",
+            "level = \"OFICIAL\"",
+            &["terms.t.classification_ceilings.UK-GSC.level", "\"OFICIAL\" is none of", "OFFICIAL, SECRET"],
+        ),
+        (
+            "denied_sectors = [\"84\"]",
+            "denied_sectors = [\"84\", \"45.1\"]",
+            &["terms.t.caller_rules.denied_sectors", "\"45.1\"", "84.22", "comity table show sectors"],
+        ),
         ("LicenseRef-Llama-4", "Llama 4", &["offers.chat.licence", "SPDX", "Apache-2.0"]),
     ];
     hold(OFFER, node, codes);
+}
+
+#[test]
+fn a_case_may_be_about_codes_that_no_table_has() {
+    for (right, wrong) in [
+        ("\"ISO27001\"", "\"ISO-27001\""),
+        ("UK-GSC =", "TLP ="),
+        ("level = \"OFFICIAL\"", "level = \"OFICIAL\""),
+        ("denied_sectors = [\"84\"]", "denied_sectors = [\"45.1\"]"),
+    ] {
+        assert!(OFFER.contains(right), "{right}");
+        assert_eq!(case(&OFFER.replacen(right, wrong, 1)), Ok(()), "{wrong}");
+    }
 }
 
 #[test]

@@ -22,7 +22,7 @@ pub struct CertificationScheme {
     /// Its levels, lowest first; empty: it has none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub levels: Vec<String>,
-    /// Editions, those that are withdrawn or will be among them; there may be others.
+    /// Editions, those that are withdrawn or will be among them; empty: any. A stored certificate may be of another.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub editions: Vec<Edition>,
     /// For reports on a period: the most days since its end, where a requirement says nothing.
