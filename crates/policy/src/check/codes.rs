@@ -8,7 +8,7 @@ use comity_types::{Place, PlaceOrBloc};
 use super::{Fault, named};
 use crate::caller_rules::{CallerRules, OwnershipTarget, Served};
 use crate::offer::SubProcessor;
-use crate::tables::places::not_assigned;
+use crate::tables::places::{looks_like_one, not_assigned};
 use crate::tables::{TableName, not_listed};
 use crate::terms::{Ceiling, Certification};
 use crate::{Claim, Controller, Offer, Organisation, Tables, Terms};
@@ -162,6 +162,7 @@ impl Codes<'_> {
             match one.place() {
                 Some(place) => self.places(path, [place]),
                 None if self.tables.blocs.knows(one.as_str()) => {}
+                None if looks_like_one(one.as_str()) => self.add(path, not_assigned(one.as_str())),
                 None => {
                     self.add(path, format!("no bloc {:?} is known: correct it, as in DE, US-CA or EU", one.as_str()));
                 }

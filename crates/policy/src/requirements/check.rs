@@ -11,7 +11,7 @@ use crate::Tables;
 use crate::check::{more_than_whole, too_many, unfit_texts};
 use crate::evaluate::ASSURANCE_PATHS;
 use crate::limits::{MAX_CADA_LEVEL, MAX_DEMANDS, MAX_ENTRIES, MAX_GAIAX_LABEL, MAX_LIST, MAX_REQUEST_LIST, MAX_SEAL};
-use crate::tables::places::not_assigned;
+use crate::tables::places::{looks_like_one, not_assigned};
 use crate::tables::statutes::Effect;
 use crate::tables::{TableName, not_listed};
 
@@ -91,6 +91,7 @@ fn place_or_bloc(path: &str, entry: &PlaceOrBloc, tables: &Tables) -> Result<(),
     match entry.place() {
         Some(one) => place(path, one, tables),
         None if tables.blocs.knows(entry.as_str()) => Ok(()),
+        None if looks_like_one(entry.as_str()) => wrong(path, not_assigned(entry.as_str())),
         None => unknown(path, entry.as_str(), TableName::Blocs),
     }
 }
