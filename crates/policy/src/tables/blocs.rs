@@ -61,6 +61,17 @@ pub struct BlocRow {
     pub verified: bool,
 }
 
+impl BlocRow {
+    const fn validity(&self) -> Interval {
+        Interval { from: self.from, until: self.to }
+    }
+
+    /// True if both say of one member that it belongs, for some time of both and for the same organisations.
+    fn rivals(&self, other: &Self) -> bool {
+        self.member == other.member && self.scope == other.scope && self.validity().overlaps(&other.validity())
+    }
+}
+
 /// For whom a membership holds: those who claim it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -123,13 +134,19 @@ impl Blocs {
         let mut blocs: BTreeMap<String, Bloc> = BTreeMap::new();
         for row in read::<File>(TABLE, text)?.bloc {
             let refuse = |problem| Err(TableError::row(TABLE, format!("{} {}", row.bloc, row.member), problem));
-            if (Interval { from: row.from, until: row.to }).is_empty() {
+            if row.validity().is_empty() {
                 return refuse("`from` must be before `to`");
             }
             if row.bloc.place().is_some() {
                 return refuse("`bloc` cannot have a place's name");
             }
-            blocs.entry(row.bloc.to_string()).or_default().add(row);
+            let bloc = blocs.entry(row.bloc.to_string()).or_default();
+            if bloc.rows.iter().any(|other| other.rivals(&row)) {
+                return refuse(
+                    "`from`: another row of this bloc and member holds at the same time: let one end where the other begins",
+                );
+            }
+            bloc.add(row);
         }
         Ok(Self(blocs))
     }
@@ -186,7 +203,7 @@ fn names<'p>(places: &'p Places, place: &'p Place, reach: Reach) -> impl Iterato
 fn of_rows<'r>(rows: impl Iterator<Item = &'r BlocRow> + Clone, as_of: Timestamp) -> MembershipAt {
     let bounds = rows.clone().flat_map(|row| [row.from, row.to]).flatten();
     let changes_at = bounds.filter(|at| *at > as_of).min();
-    let holding = rows.clone().filter(|row| Interval { from: row.from, until: row.to }.phase(as_of) == Phase::Within);
+    let holding = rows.clone().filter(|row| row.validity().phase(as_of) == Phase::Within);
     let ends = |row: &&BlocRow| row.to.map_or(i64::MAX, Timestamp::as_millis);
     let for_all = holding.clone().filter(|row| row.scope.is_none()).max_by_key(ends);
     let for_some = || holding.filter(|row| row.scope.is_some()).max_by_key(ends);

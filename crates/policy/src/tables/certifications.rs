@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use comity_types::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::sheet::{Provenance, TableError, read};
+use super::sheet::{Provenance, TableError, names_once, read};
 
 const TABLE: &str = "certifications";
 
@@ -70,6 +70,8 @@ impl Certifications {
         let mut schemes = BTreeMap::new();
         for row in read::<File>(TABLE, text)?.scheme {
             let name = row.scheme.clone();
+            names_once(TABLE, &name, "levels", &row.levels)?;
+            names_once(TABLE, &name, "editions", row.editions.iter().map(|one| &one.edition))?;
             if schemes.insert(name.clone(), row).is_some() {
                 return Err(TableError::row(TABLE, name, "`scheme` stands twice"));
             }

@@ -125,6 +125,17 @@ fn a_prohibition_reaches_a_place_of_which_a_part_is_in_the_set() {
 }
 
 #[test]
+fn a_bloc_may_have_one_member_in_turn_or_for_different_organisations() {
+    let row = |more: &str| format!("[[bloc]]\nbloc = 'EU'\nmember = 'DE'\n{more}\n{FROM}");
+    let read = |text: String| {
+        Tables::parse(|name| if name == TableName::Blocs { &text } else { name.builtin() }).map(|tables| tables.blocs)
+    };
+    assert!(read(row("to = 2020-01-01") + &row("from = 2020-01-01")).is_ok());
+    assert!(read(row("") + &row("scope = 'dpf_participation'") + &row("scope = 'commercial_organisation'")).is_ok());
+    assert!(read(row("scope = 'dpf_participation'") + &row("scope = 'dpf_participation'\nto = 2020-01-01")).is_err());
+}
+
+#[test]
 fn a_membership_says_when_it_may_be_another_one() {
     let tables = Tables::builtin().unwrap();
     let changes = |day: &str| {
@@ -231,6 +242,12 @@ fn a_broken_row_is_named_with_the_table_and_the_field() {
         (Places, format!("countries = 'DE'\nalias = {{ FR-GF = 'GF' }}\n{provenance}"), "GF: an alias of a country"),
         (Blocs, format!("{bloc}from = 2020-01-01\nto = 2019-01-01\n{FROM}"), "EU DE: `from` must be before `to`"),
         (Blocs, format!("[[bloc]]\nbloc = 'FR'\nmember = 'DE'\n{FROM}"), "FR DE: `bloc` cannot have a place's name"),
+        (Blocs, twice(&format!("{bloc}{FROM}")), "EU DE: `from`: another row of this bloc and member"),
+        (
+            Blocs,
+            format!("{bloc}to = 2020-01-02\n{FROM}{bloc}from = 2020-01-01\n{FROM}"),
+            "EU DE: `from`: another row of this bloc and member",
+        ),
         (
             Purposes,
             format!("{provenance}{}{}", purpose("a", "'b'"), purpose("b", "'a'")),
@@ -265,6 +282,24 @@ fn a_broken_row_is_named_with_the_table_and_the_field() {
         (Statutes, twice(&format!("{tag}territory = ['EU']\nin_force = {{}}\n{FROM}")), "T: `tag` stands twice"),
         (Licences, format!("{rule}{FROM}{grant}"), "L: `grants.in_force`: `from` must be before"),
         (Licences, twice(&format!("{rule}{FROM}")), "L: `licence` stands twice"),
+        (
+            Licences,
+            format!("{rule}scale = {{ more_than = 1, month = '2023-66', unstated = 'below' }}\n{FROM}"),
+            "L: `scale.month`: \"2023-66\" is not a calendar month",
+        ),
+        (
+            Certifications,
+            format!("{scheme}levels = ['a', 'b', 'a']\nmax_age_days = 1\n{FROM}"),
+            "S: `levels`: a stands twice",
+        ),
+        (Certifications, format!("{scheme}levels = ['']\nmax_age_days = 1\n{FROM}"), "S: `levels`: a name is empty"),
+        (
+            Certifications,
+            format!("{scheme}editions = [{{ edition = '1' }}, {{ edition = '1' }}]\nmax_age_days = 1\n{FROM}"),
+            "S: `editions`: 1 stands twice",
+        ),
+        (Classifications, format!("{scheme}levels = ['A', 'A']\n{FROM}"), "S: `levels`: A stands twice"),
+        (Classifications, format!("{scheme}levels = []\n{FROM}"), "S: `levels` must not be empty"),
         (Certifications, twice(&format!("{scheme}max_age_days = 365\n{FROM}")), "S: `scheme` stands twice"),
         (
             Classifications,
@@ -277,7 +312,24 @@ fn a_broken_row_is_named_with_the_table_and_the_field() {
             format!(
                 "{scheme}levels = ['A']\n{FROM}[[equivalence]]\nscheme = 'S'\nlevel = 'A'\nsame_as_scheme = 'S'\nsame_as_level = 'C'\n{FROM}"
             ),
-            "S: an equivalence names the level C",
+            "S A S C: `same_as_level`: C is no level of S",
+        ),
+        (
+            Classifications,
+            format!(
+                "{scheme}levels = ['A']\n{FROM}[[equivalence]]\nscheme = 'T'\nlevel = 'A'\nsame_as_scheme = 'S'\nsame_as_level = 'A'\n{FROM}"
+            ),
+            "T A S A: `scheme`: there is no scheme T",
+        ),
+        (
+            Classifications,
+            format!(
+                "{scheme}levels = ['A']\n{FROM}{}",
+                twice(&format!(
+                    "[[equivalence]]\nscheme = 'S'\nlevel = 'A'\nsame_as_scheme = 'S'\nsame_as_level = 'A'\n{FROM}"
+                ))
+            ),
+            "S A S A: `same_as_scheme`: another row says",
         ),
         (
             Issuers,
