@@ -13,6 +13,7 @@ use comity_types::Distinct;
 use prost::{Message, Name};
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
 use serde::{Serialize, Serializer, ser};
+use serde_json::Value;
 use serde_json::error::Category;
 
 use self::unique::Unique;
@@ -62,10 +63,9 @@ impl<M: Message + Name> Serialize for Canonical<'_, M> {
 /// # Errors
 /// Names the path of what is not of the message's form, or stands twice.
 pub fn from_file<M: Message + Name + Default>(text: &str) -> Result<M, JsonError> {
-    let message = from_text(text)?;
-    let mut reader = serde_json::Deserializer::from_str(text);
-    serde_path_to_error::deserialize::<_, Distinct>(&mut reader).map_err(of_path::<M>)?;
-    Ok(message)
+    let value = value::<M>(text)?;
+    serde_path_to_error::deserialize::<_, Distinct>(&value).map_err(of_path::<M>)?;
+    of_value(&value)
 }
 
 /// Reads a message.
@@ -73,14 +73,23 @@ pub fn from_file<M: Message + Name + Default>(text: &str) -> Result<M, JsonError
 /// # Errors
 /// Names the path of what is not of the message's form.
 pub fn from_text<M: Message + Name + Default>(text: &str) -> Result<M, JsonError> {
+    of_value(&value::<M>(text)?)
+}
+
+/// The JSON, in which every field is given once.
+fn value<M: Name>(text: &str) -> Result<Value, JsonError> {
     let Unique(value) = unique::read(text).map_err(|error| match error.inner().classify() {
         Category::Data => of_path::<M>(error),
         Category::Io | Category::Syntax | Category::Eof => JsonError::Malformed(error.into_inner()),
     })?;
+    Ok(value)
+}
+
+fn of_value<M: Message + Name + Default>(value: &Value) -> Result<M, JsonError> {
     let form = form::<M>;
     let descriptor = descriptor::<M>().ok_or_else(|| form(String::new(), unknown::<M>()))?;
     let mut track = serde_path_to_error::Track::new();
-    let tracked = serde_path_to_error::Deserializer::new(&value, &mut track);
+    let tracked = serde_path_to_error::Deserializer::new(value, &mut track);
     match DynamicMessage::deserialize(descriptor, tracked) {
         Ok(dynamic) => dynamic.transcode_to().map_err(|error| form(String::new(), error.to_string())),
         Err(error) => Err(of_path::<M>(serde_path_to_error::Error::new(track.path(), error))),

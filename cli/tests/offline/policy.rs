@@ -98,7 +98,8 @@ fn what_the_callers_organisation_demands_counts_and_says_who_set_it() {
 
     let files = of("[apps.a1.require]\nallowed_processing_locations = ['EU']\n");
     let paths = paths(&files, "open.toml");
-    let _another_app = ends(&check(&paths, &["--app", "a2"]), DONE, &["eligible", "has no [apps.a2.require]", "their own: a1)"]);
+    let _another_app =
+        ends(&check(&paths, &["--app", "a2"]), DONE, &["eligible", "has no [apps.a2.require]", "their own: a1)"]);
     let set_for = "without allowed_processing_locations (set for spiffe://ca.example/app/a1): 1 more";
     let _no = ends(&check(&paths, &["--app", "a1"]), NO, &[set_for]);
     let view = json(&check(&paths, &["--app", "a1"]), NO);

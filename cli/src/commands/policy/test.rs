@@ -68,9 +68,10 @@ pub(super) fn run(args: &TestArgs, output: Format) -> Result<(), CliError> {
 fn no_json(path: &Path) -> CliError {
     CliError::Usage {
         problem: format!("{} is JSON, and case files are TOML alone", path.display()),
-        hint: "docs/policy.md has the form of case files; `comity policy check` reads offers, organisations and requests \
+        hint:
+            "docs/policy.md has the form of case files; `comity policy check` reads offers, organisations and requests \
                as JSON"
-            .to_owned(),
+                .to_owned(),
     }
 }
 

@@ -44,12 +44,16 @@ fn a_mistake_names_the_row_and_the_field() {
 #[test]
 fn a_place_or_bloc_that_no_table_has_is_named_for_what_it_may_be() {
     let of = |code: &str| {
-        let text = TableName::Statutes.builtin().replacen("territory = [\"EU\"]", &format!("territory = [\"{code}\"]"), 1);
+        let text =
+            TableName::Statutes.builtin().replacen("territory = [\"EU\"]", &format!("territory = [\"{code}\"]"), 1);
         mistake(TableName::Statutes, &text).unwrap()
     };
     let found = of("EUU");
     assert_eq!(places(&found), (Some("eu-aiact:A5-1-a"), Some("territory")), "{found}");
-    assert!(found.problem.contains("\"EUU\" is in no table of blocs") && found.problem.contains("show blocs"), "{found}");
+    assert!(
+        found.problem.contains("\"EUU\" is in no table of blocs") && found.problem.contains("show blocs"),
+        "{found}"
+    );
     assert!(of("UK").problem.contains("did you mean \"GB\"?"));
     assert!(of("DE-").problem.contains("\"DE-\" is no place of ISO 3166"));
     let text = TableName::Licences.builtin();
@@ -57,7 +61,8 @@ fn a_place_or_bloc_that_no_table_has_is_named_for_what_it_may_be() {
     let found = mistake(TableName::Licences, &text.replacen(seats, "seats = [\"EUU\"]", 1)).unwrap();
     assert_eq!(places(&found).1, Some("grants.seats"), "{found}");
     let territory = text.lines().find(|line| line.starts_with("territory = ")).unwrap();
-    let found = mistake(TableName::Licences, &text.replacen(territory, &territory.replace("\"EU\"", "\"EUU\""), 1)).unwrap();
+    let found =
+        mistake(TableName::Licences, &text.replacen(territory, &territory.replace("\"EU\"", "\"EUU\""), 1)).unwrap();
     assert!(places(&found).1 == Some("territory") && found.problem.contains("table of blocs"), "{found}");
 }
 
@@ -78,7 +83,10 @@ fn mistakes_of_every_kind_of_row_name_it_and_the_field() {
     );
     assert_eq!(changed(Certifications, "[\"type-1\", \"type-2\"]", "[\"type-1\", \"type-1\"]"), is("SOC2", "levels"));
     assert_eq!(changed(Certifications, "[\"type-1\", \"type-2\"]", "[\"\"]"), is("SOC2", "levels"));
-    assert_eq!(changed(Classifications, "\"SECRET\", \"TOP SECRET\"", "\"SECRET\", \"SECRET\""), is("UK-GSC", "levels"));
+    assert_eq!(
+        changed(Classifications, "\"SECRET\", \"TOP SECRET\"", "\"SECRET\", \"SECRET\""),
+        is("UK-GSC", "levels")
+    );
     assert_eq!(changed(Issuers, "instrument = \"ISO 17442\"", "instrument = \"\""), is("GLEIF", "instrument"));
     for table in [Places, Purposes] {
         assert_eq!(changed(table, "source = \"W3C", "source = \"\" # \"W3C").1, "source", "{}", table.as_str());
