@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 use comity_policy::limits::*;
 use comity_policy::node_file::MAX_OFFERS;
 use comity_policy::ownership::{MAX_PARTIES, MAX_STAKES};
-use comity_policy::requirements::{RequirementsFile, RequirementsTable};
+use comity_policy::requirements::RequirementsFile;
 use comity_policy::{Offer, Organisation, Tables, cases, check};
 
 /// A field, its limit, and the file with that many of what is limited.
@@ -67,17 +67,6 @@ fn offer(text: &str) -> Result<(), String> {
 
 fn requirements(text: &str) -> Result<(), String> {
     RequirementsFile::from_toml(text, Tables::builtin().unwrap()).map(drop).map_err(|error| error.to_string())
-}
-
-#[test]
-fn flags_may_name_a_preset_again_and_not_without_end() {
-    let expand = |count: usize| {
-        let preset = vec!["zdr".to_owned(); count];
-        RequirementsTable { preset, ..RequirementsTable::default() }.expand(Tables::builtin().unwrap())
-    };
-    assert!(expand(MAX_PRESETS).is_ok());
-    let refusal = expand(MAX_PRESETS + 1).unwrap_err().to_string();
-    assert!(refusal.contains("preset") && refusal.contains(&MAX_PRESETS.to_string()), "{refusal}");
 }
 
 #[test]

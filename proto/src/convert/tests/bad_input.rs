@@ -1,5 +1,5 @@
 //! Each mistake that a message can hold is refused, with the path of the field and what was expected. The table of the
-//! files is in `crates/policy/tests/bad_input.rs`.
+//! files is in `crates/policy/tests/bad_input`.
 
 use comity_policy::limits::*;
 use comity_policy::{Offer, Organisation, Tables};

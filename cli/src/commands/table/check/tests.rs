@@ -72,7 +72,7 @@ fn mistakes_of_every_kind_of_row_name_it_and_the_field() {
         let text = table.builtin();
         assert!(text.contains(from), "{from}");
         let found = mistake(table, &text.replacen(from, to, 1)).unwrap();
-        (found.row.clone().unwrap_or_default(), found.field.clone().unwrap_or_default())
+        (found.row.unwrap_or_default(), found.field.unwrap_or_default())
     };
     let is = |row: &str, field: &str| (row.to_owned(), field.to_owned());
     use TableName::{Blocs, Certifications, Classifications, Issuers, Licences, Places, Presets, Purposes};
