@@ -20,7 +20,7 @@ pub(crate) fn message<M: Message + Name + Default>(
     expected: &'static str,
     text: &str,
 ) -> Result<M, CliError> {
-    json::from_text(text).map_err(|error| wrong(path, expected, error))
+    json::from_file(text).map_err(|error| wrong(path, expected, error))
 }
 
 /// A file's message, as what it means.

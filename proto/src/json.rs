@@ -9,9 +9,11 @@ mod unique;
 
 use std::sync::LazyLock;
 
+use comity_types::Distinct;
 use prost::{Message, Name};
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
 use serde::{Serialize, Serializer, ser};
+use serde_json::Value;
 use serde_json::error::Category;
 
 use self::unique::Unique;
@@ -56,27 +58,51 @@ impl<M: Message + Name> Serialize for Canonical<'_, M> {
     }
 }
 
+/// Reads a message that a person may have written: in its lists nothing stands twice, since a set would drop it.
+///
+/// # Errors
+/// Names the path of what is not of the message's form, or stands twice.
+pub fn from_file<M: Message + Name + Default>(text: &str) -> Result<M, JsonError> {
+    let value = value::<M>(text)?;
+    serde_path_to_error::deserialize::<_, Distinct>(&value).map_err(of_path::<M>)?;
+    of_value(&value)
+}
+
 /// Reads a message.
 ///
 /// # Errors
 /// Names the path of what is not of the message's form.
 pub fn from_text<M: Message + Name + Default>(text: &str) -> Result<M, JsonError> {
-    let form = |path: String, problem: String| JsonError::Form { message: M::full_name(), path, problem };
-    let of_path = |error: serde_path_to_error::Error<serde_json::Error>| {
-        let path = error.path().to_string();
-        form(if path == "." { String::new() } else { path }, error.into_inner().to_string())
-    };
+    of_value(&value::<M>(text)?)
+}
+
+/// The JSON, in which every field is given once.
+fn value<M: Name>(text: &str) -> Result<Value, JsonError> {
     let Unique(value) = unique::read(text).map_err(|error| match error.inner().classify() {
-        Category::Data => of_path(error),
+        Category::Data => of_path::<M>(error),
         Category::Io | Category::Syntax | Category::Eof => JsonError::Malformed(error.into_inner()),
     })?;
+    Ok(value)
+}
+
+fn of_value<M: Message + Name + Default>(value: &Value) -> Result<M, JsonError> {
+    let form = form::<M>;
     let descriptor = descriptor::<M>().ok_or_else(|| form(String::new(), unknown::<M>()))?;
     let mut track = serde_path_to_error::Track::new();
-    let tracked = serde_path_to_error::Deserializer::new(&value, &mut track);
+    let tracked = serde_path_to_error::Deserializer::new(value, &mut track);
     match DynamicMessage::deserialize(descriptor, tracked) {
         Ok(dynamic) => dynamic.transcode_to().map_err(|error| form(String::new(), error.to_string())),
-        Err(error) => Err(of_path(serde_path_to_error::Error::new(track.path(), error))),
+        Err(error) => Err(of_path::<M>(serde_path_to_error::Error::new(track.path(), error))),
     }
+}
+
+fn form<M: Name>(path: String, problem: String) -> JsonError {
+    JsonError::Form { message: M::full_name(), path, problem }
+}
+
+fn of_path<M: Name>(error: serde_path_to_error::Error<serde_json::Error>) -> JsonError {
+    let path = error.path().to_string();
+    form::<M>(if path == "." { String::new() } else { path }, error.into_inner().to_string())
 }
 
 /// The descriptors are compiled in; a set that does not decode leaves none, and every message is refused.

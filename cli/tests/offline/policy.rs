@@ -98,7 +98,8 @@ fn what_the_callers_organisation_demands_counts_and_says_who_set_it() {
 
     let files = of("[apps.a1.require]\nallowed_processing_locations = ['EU']\n");
     let paths = paths(&files, "open.toml");
-    let _another_app = ends(&check(&paths, &["--app", "a2"]), DONE, &["eligible"]);
+    let _another_app =
+        ends(&check(&paths, &["--app", "a2"]), DONE, &["eligible", "has no [apps.a2.require]", "their own: a1)"]);
     let set_for = "without allowed_processing_locations (set for spiffe://ca.example/app/a1): 1 more";
     let _no = ends(&check(&paths, &["--app", "a1"]), NO, &[set_for]);
     let view = json(&check(&paths, &["--app", "a1"]), NO);
@@ -230,6 +231,11 @@ fn an_expectation_that_is_wrong_fails_with_what_differs() {
     assert_eq!(first["missing"][0], "PROCESSING_LOCATION_NOT_ALLOWED(FR)", "{first}");
     assert_eq!(first["unexpected"][0]["actual"], "GB", "{first}");
     let _no = ends(&["policy", "test", &files.path(".")], FAULT, &["broken.toml", "case file"]);
+    let json_file = Files::new(&[("cases.json", "{}"), ("other.toml", " { \"case\": [] }")]);
+    for name in ["cases.json", "other.toml"] {
+        let words = [name, "is JSON", "case files are TOML alone", "docs/policy.md"];
+        let _no = ends(&["policy", "test", &json_file.path(name)], FAULT, &words);
+    }
     let _no = ends(&["policy", "test", shipped("docs").to_str().unwrap()], FAULT, &["no case file", "*.toml"]);
 }
 

@@ -84,7 +84,7 @@ fn a_malformed_table_names_the_row_and_the_field() {
     let bad = good.replace("places = [\"GB\"]", "places = [\"UK\"]");
     let files = Files::new(&[("regimes.toml", &bad), ("mine.toml", &good), ("broken.toml", "[[regime]\n")]);
     let file = files.path("regimes.toml");
-    let _no = ends(&["table", "check", &file], NO, &["regimes.toml", "UK-IPA", "places", "\"UK\"", "1 of 1 tables"]);
+    let _no = ends(&["table", "check", &file], NO, &["regimes.toml: regimes: UK-IPA: places: \"UK\"", "1 of 1 tables"]);
     let error = json(&["table", "check", &file], NO)["files"][0]["error"].clone();
     assert_eq!((&error["row"], &error["field"]), (&"UK-IPA".into(), &"places".into()));
     let _no = ends(&["table", "diff", &file], NO, &["UK-IPA", "places"]);

@@ -32,7 +32,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use comity_types::{ModelName, Name, Place, Timestamp};
+use comity_types::{Distinct, ModelName, Name, Place, Timestamp};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -190,11 +190,13 @@ pub fn parse(text: &str) -> Result<Vec<Expectation>, CaseError> {
     if text.len() > MAX_CASE_FILE_BYTES {
         return Err(CaseError::TooLong(text.len()));
     }
-    let file: File = toml::from_str(text).map_err(|error| CaseError::Malformed(Box::new(error)))?;
+    let malformed = |error| CaseError::Malformed(Box::new(error));
+    let file: File = toml::from_str(text).map_err(malformed)?;
     let mut all = Vec::new();
     for case in &file.case {
         expand(Ok(file.fixture.clone()), case, None, &mut all)?;
     }
+    toml::from_str::<Distinct>(text).map_err(malformed)?;
     if all.is_empty() {
         return Err(fail("of the file", "there are none, and at least 1 is accepted (hint: add a [[case]])"));
     }

@@ -132,12 +132,12 @@ impl Faults {
         }
     }
 
-    /// Two instants of which the first is not after the last.
+    /// Two instants of which the first is before the last.
     fn in_order(&mut self, path: &str, bounds: [(&str, Option<Timestamp>); 2]) {
         if let [(first, Some(from)), (last, Some(until))] = bounds
-            && from > until
+            && from >= until
         {
-            self.add(format!("{path}.{first}"), format!("{from} is after `{last}`, which is {until}"));
+            self.add(format!("{path}.{first}"), format!("{from} is not before `{last}`, which is {until}"));
         }
     }
 

@@ -165,6 +165,9 @@ impl<T> Claim<T> {
             if one.validity.is_empty() {
                 return Err(BadClaim::Reversed);
             }
+            if one.issued_at.zip(one.validity.until).is_some_and(|(issued_at, until)| issued_at >= until) {
+                return Err(BadClaim::Late);
+            }
             let mut rivals = statements.iter().skip(index.saturating_add(1)).filter(|other| other.issuer == one.issuer);
             if rivals.any(|other| one.rivals(other)) {
                 return Err(BadClaim::Duplicate(one.issuer.clone().unwrap_or_else(|| "the operator".into())));
@@ -205,6 +208,9 @@ pub enum BadClaim {
     /// It would never hold.
     #[error("`from` must be before `until`")]
     Reversed,
+    /// It was over when it was made. That it was taken back before it held is no contradiction.
+    #[error("`issued_at` must be before `until`, or it never holds (hint: correct one of the two)")]
+    Late,
     /// One issuer says two things for the same time.
     #[error(
         "{0} states it twice for the same time (hint: give each statement its own `from` and `until`, or take the old one back with `revoked_at`)"

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use comity_types::{Digest, Interval, ModelName, Name, Place, Price, SpiffeId};
+use comity_types::{Digest, Distinct, Interval, ModelName, Name, Place, Price, SpiffeId};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -151,7 +151,9 @@ impl NodeFile {
     /// # Errors
     /// Names the line and the key.
     pub fn parse(text: &str) -> Result<Self, Box<toml::de::Error>> {
-        toml::from_str(text).map_err(Box::new)
+        let file = toml::from_str(text)?;
+        toml::from_str::<Distinct>(text)?;
+        Ok(file)
     }
 
     /// The offers that the node with this identity makes, or every fault.

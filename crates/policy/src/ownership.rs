@@ -172,6 +172,16 @@ pub enum BadOwnership {
         /// The kind of holding.
         interest: &'static str,
     },
+    /// Free float with what only somebody in particular has.
+    #[error(
+        "parties.{name}.{field}: free float is nobody in particular, and has none (hint: leave it out, or state its holder as a party of another kind)"
+    )]
+    Dispersed {
+        /// The party.
+        name: String,
+        /// What it has.
+        field: &'static str,
+    },
     /// Too many.
     #[error("{field} has {found} entries, at most {most} are accepted")]
     TooMany {
@@ -209,6 +219,19 @@ impl Share {
     }
 }
 
+impl Party {
+    /// A field that says who or where it is, if one is given.
+    fn particular(&self) -> Option<&'static str> {
+        let given = [
+            ("lei", self.lei.is_some()),
+            ("seat", self.seat.is_some()),
+            ("headquarters", self.headquarters.is_some()),
+            ("restricted_party_lists", !self.restricted_party_lists.is_empty()),
+        ];
+        given.into_iter().find(|(_, is_given)| *is_given).map(|(field, _)| field)
+    }
+}
+
 impl Ownership {
     /// Checks a graph.
     ///
@@ -221,6 +244,10 @@ impl Ownership {
         too_many("stakes", stakes.len(), MAX_STAKES)?;
         if parties.contains_key(SELF) {
             return Err(BadOwnership::Reserved);
+        }
+        let dispersed = parties.iter().filter(|(_, party)| party.kind == PartyKind::Dispersed);
+        if let Some((name, field)) = dispersed.filter_map(|(name, party)| Some((name, party.particular()?))).next() {
+            return Err(BadOwnership::Dispersed { name: name.clone(), field });
         }
         let mut seen = BTreeSet::new();
         let mut held = BTreeMap::<_, u64>::new();

@@ -361,7 +361,7 @@ reason_codes! {
         "The offer has ended, has not begun, or takes no calls.",
         "ask the operator to renew the offer";
     QuotaExceeded = "QUOTA_EXCEEDED", Federation,
-        "The caller has used up what the offer grants.",
+        "The caller has used up what the offer grants. Reserved: no field of an offer states a quota, so that nobody gives it yet.",
         "wait until the quota is renewed, or choose another offer";
     FederationPolicy = "FEDERATION_POLICY", Federation,
         "The operator, its node or the caller is suspended, or a rule of the federation forbids it.",

@@ -99,6 +99,13 @@ tables! {
     Presets = "presets", "named requirements";
 }
 
+/// What is wrong with a code that a table has not, and where those are that it has.
+#[must_use]
+pub fn not_listed(code: &str, table: TableName) -> String {
+    let table = table.as_str();
+    format!("{code:?} is not in this federation's table of {table} (hint: `comity table show {table}`)")
+}
+
 /// The tables that a verdict is computed against.
 #[derive(Debug, Clone)]
 pub struct Tables {

@@ -303,7 +303,6 @@ fn requirements_have_limits() {
                 format!("required_certifications = [{{ scheme = 'SOC2', editions = [{}] }}]", words(n))
             }),
             ("allowed_licences", MAX_LIST, &|n| format!("allowed_licences = [{}]", words(n))),
-            ("preset", MAX_PRESETS, &|n| format!("preset = [{}]", many(n, |_| "'zdr'".to_owned()))),
             ("prefer.locations", MAX_REQUEST_LIST, &|n| format!("prefer = {{ locations = {{ {} }} }}", weights(n))),
         ],
     );

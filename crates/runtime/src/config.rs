@@ -8,6 +8,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use comity_types::Distinct;
 use serde::de::DeserializeOwned;
 
 /// Largest configuration file, in bytes: far above any that a person writes.
@@ -89,7 +90,7 @@ pub fn line_of(text: &str, keys: &[&str]) -> Option<usize> {
 /// Reads `path`.
 ///
 /// # Errors
-/// It cannot be read, is not TOML, or is not a `T`.
+/// It cannot be read, is not TOML, is not a `T`, or has something twice in one of its lists.
 pub fn load<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {
     let unreadable = |source| ConfigError::Unreadable { file: path.to_owned(), source };
     let bytes = std::fs::metadata(path).map_err(unreadable)?.len();
@@ -108,7 +109,12 @@ pub fn mistake(file: &Path, text: &str, error: &toml::de::Error) -> Mistake {
 /// Reads `text`, which stands in `file`.
 ///
 /// # Errors
-/// It is not TOML, or is not a `T`.
+/// It is not TOML, is not a `T`, or has something twice in one of its lists.
 pub fn parse<T: DeserializeOwned>(file: &Path, text: &str) -> Result<T, ConfigError> {
-    toml::from_str(text).map_err(|error| ConfigError::Mistake(Box::new(locate::mistake(file, text, &error))))
+    let read = || {
+        let value = toml::from_str(text)?;
+        toml::from_str::<Distinct>(text)?;
+        Ok(value)
+    };
+    read().map_err(|error| ConfigError::Mistake(Box::new(locate::mistake(file, text, &error))))
 }

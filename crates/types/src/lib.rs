@@ -13,10 +13,12 @@
 //! | [`time`] | timestamps, intervals, the clock trait |
 //! | [`digest`] | SHA-256 |
 //! | [`display`] | text of others that people read |
+//! | [`distinct`] | files in whose lists nothing stands twice |
 //! | [`secret`] | values that must not be printed |
 
 pub mod digest;
 pub mod display;
+pub mod distinct;
 pub mod ids;
 pub mod lei;
 pub mod money;
@@ -26,6 +28,7 @@ mod text;
 pub mod time;
 
 pub use digest::Digest;
+pub use distinct::Distinct;
 pub use ids::{DecisionId, ModelName, Name, OfferName, SpiffeId, TrustDomain};
 pub use lei::Lei;
 pub use money::{Currency, Money, Price};

@@ -18,7 +18,7 @@ const CASES: &str = "tests/cases/reasons.toml";
 const MEND: &str = "run `cargo xtask reasons` and commit what it writes";
 /// Codes that are given where no pure function sees why: there is no case, and the example is told.
 const TOLD: &[(ReasonCode, &str)] = &[
-    (ReasonCode::QuotaExceeded, "the caller has sent what the offer grants for the day; the broker counts"),
+    (ReasonCode::QuotaExceeded, "none yet, since nothing counts what a caller sends"),
     (ReasonCode::FederationPolicy, "the operator of the offer is suspended; the broker knows who is a member"),
 ];
 

@@ -94,6 +94,19 @@ fn a_field_that_is_given_twice_is_refused_under_either_name() {
 }
 
 #[test]
+fn what_stands_twice_in_a_list_of_a_file_is_refused_with_its_path() {
+    let refused = |text: &str| from_file::<Envelope>(text).unwrap_err().to_string();
+    let twice = r#"{"purposes":["dpv:Marketing","dpv:Marketing"]}"#;
+    assert!(from_text::<Envelope>(twice).is_ok(), "programs may");
+    assert!(refused(twice).starts_with("purposes[1]: \"dpv:Marketing\" stands twice"), "{}", refused(twice));
+    let places = r#"{"requirements":{"allowedProcessingLocations":[{"places":["GB"]},{"places":["DE","GB","GB"]}]}}"#;
+    assert!(refused(places).starts_with("requirements.allowedProcessingLocations[1].places[2]: \"GB\""));
+    let tables = r#"{"classifications":[{"scheme":"NATO","level":"A"},{"level":"A","scheme":"NATO"}]}"#;
+    assert!(refused(tables).starts_with("classifications[1]: this entry stands twice"), "{}", refused(tables));
+    assert!(from_file::<Envelope>(r#"{"purposes":["dpv:Marketing","dpv:Advertising"]}"#).is_ok());
+}
+
+#[test]
 fn what_is_no_json_is_said_to_be_none() {
     for text in ["", "{", "{}{}", "id = 'chat'", "{\"id\": \"a\",}"] {
         assert!(matches!(from_text::<Offer>(text), Err(JsonError::Malformed(_))), "{text}");

@@ -41,7 +41,8 @@ pub(crate) struct CheckArgs {
     /// known of them
     #[arg(long, value_name = "FILE")]
     caller: Option<PathBuf>,
-    /// The app that asks, whose `apps.NAME.require` in that file counts as well
+    /// The app that asks, whose `apps.NAME.require` in that file counts as well; for an app without one the organisation's
+    /// `require` alone counts, as at the broker
     #[arg(long, value_name = "NAME", requires = "caller")]
     app: Option<Name>,
     /// The instant or day of the decision [default: now]
@@ -74,6 +75,9 @@ pub(super) fn run(args: &CheckArgs, global: &Global) -> Result<(), CliError> {
         asked = asked.and(path, requirements::read(path, &tables)?)?;
     }
     let demanded = caller.layers.demanded(args.app.as_ref(), &asked.file.requirements);
+    if let Some(app) = &args.app {
+        say_without_layer(app, &caller.layers);
+    }
     let broker_places: BTreeSet<Place> = args.broker_places.iter().cloned().collect();
     let request = Request {
         caller: &caller.facts,
@@ -123,6 +127,18 @@ pub(super) fn run(args: &CheckArgs, global: &Global) -> Result<(), CliError> {
 /// A caller of whom no file is given: it demands what it sends.
 fn nobody_known() -> Result<OrganisationFile, CliError> {
     Ok(OrganisationFile { facts: inputs::unknown("caller.example")?, layers: Layers::default() })
+}
+
+/// Says that an app has no layer of its own: the broker decides so, and it may be a typo that leaves one out.
+fn say_without_layer(app: &Name, layers: &Layers) {
+    if layers.apps.contains_key(app) {
+        return;
+    }
+    let named: Vec<_> = layers.apps.keys().map(Name::as_str).collect();
+    let named = if named.is_empty() { "none".to_owned() } else { named.join(", ") };
+    say(&format!(
+        "the caller's file has no [apps.{app}.require], so that what it demands of every app counts alone, as at the broker (apps with their own: {named})"
+    ));
 }
 
 /// Says whose facts are not given: most of what is asked of them refuses.

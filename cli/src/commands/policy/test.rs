@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::args::Global;
 use crate::error::CliError;
+use crate::files::is_json;
 use crate::output::{Format, known, print_json, print_line};
 use crate::requirements::read_text;
 
@@ -33,7 +34,11 @@ pub(super) fn run(args: &TestArgs, global: &Global) -> Result<(), CliError> {
     let mut files = Vec::new();
     for path in case_files(&args.files)? {
         let bad = |error| CliError::BadFile { path: path.clone(), expected: "a case file", source: Box::new(error) };
-        let cases = cases::parse(&read_text(&path)?).map_err(bad)?;
+        let text = read_text(&path)?;
+        if is_json(&path, &text) {
+            return Err(no_json(&path));
+        }
+        let cases = cases::parse(&text).map_err(bad)?;
         files.push((path, cases));
     }
     let checked: Vec<(PathBuf, Vec<Checked>)> = files
@@ -59,6 +64,16 @@ pub(super) fn run(args: &TestArgs, global: &Global) -> Result<(), CliError> {
         }
     }
     if failed == 0 { Ok(()) } else { Err(not_as_expected(failed, checks)) }
+}
+
+fn no_json(path: &Path) -> CliError {
+    CliError::Usage {
+        problem: format!("{} is JSON, and case files are TOML alone", path.display()),
+        hint:
+            "docs/policy.md has the form of case files; `comity policy check` reads offers, organisations and requests \
+               as JSON"
+                .to_owned(),
+    }
 }
 
 fn not_as_expected(failed: usize, checks: usize) -> CliError {

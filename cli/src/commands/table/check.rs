@@ -5,8 +5,11 @@ use std::path::{Path, PathBuf};
 use comity_policy::Tables;
 use comity_policy::requirements::RequirementsError;
 use comity_policy::tables::licences::LicenceRule;
+use comity_policy::tables::places::{looks_like_one, not_assigned};
 use comity_policy::tables::presets::Preset;
-use comity_policy::tables::{Folder, TableError, TableName};
+use comity_policy::tables::{Folder, TableError, TableName, not_listed};
+use comity_runtime::config;
+use comity_types::{Place, Timestamp};
 use serde_json::json;
 use toml::Value;
 
@@ -80,7 +83,7 @@ impl Checked {
         let place =
             self.file.as_ref().map_or_else(|| format!("{table} as it ships"), |file| file.display().to_string());
         match &self.mistake {
-            Some(mistake) => format!("{place}: {mistake}"),
+            Some(mistake) => format!("{place}: {table}: {mistake}"),
             None => format!("{place}: {} rows of {table} are well-formed", self.rows),
         }
     }
@@ -118,7 +121,8 @@ pub(super) fn mistake(table: TableName, text: &str, others: &Folder) -> Option<M
     match Tables::parse(|name| if name == table { text } else { name.builtin() }) {
         Ok(_) => {
             let all = Tables::parse(|name| if name == table { text } else { others.text(name) });
-            all.ok().and_then(|all| dangling(table, text, &all))
+            let dangling = || all.ok().and_then(|all| dangling(table, text, &all));
+            twice(table, text).or_else(|| unsourced(table, text)).or_else(dangling)
         }
         Err(TableError::Row { row, problem, .. }) => {
             let field = problem.split('`').nth(1).map(str::to_owned);
@@ -126,6 +130,35 @@ pub(super) fn mistake(table: TableName, text: &str, others: &Folder) -> Option<M
         }
         Err(TableError::Malformed { source, .. }) => Some(located(table, text, &source)),
     }
+}
+
+/// Something that stands twice in a list of a row.
+fn twice(table: TableName, text: &str) -> Option<Mistake> {
+    let config::ConfigError::Mistake(found) = config::parse::<toml::Table>(Path::new(""), text).err()? else {
+        return None;
+    };
+    // The path of the key is such as `rule[0].excluded_purposes[7]`.
+    let (place, field) = found.key.split_once("].").unwrap_or_default();
+    let row = place.split_once('[').and_then(|(kind, index)| {
+        let (_, key) = rows::kinds(table).iter().find(|(one, _)| *one == kind)?;
+        let file: toml::Table = toml::from_str(text).ok()?;
+        Some(rows::name(file.get(kind)?.as_array()?.get(index.parse::<usize>().ok()?)?.as_table()?, key))
+    });
+    let field = field.rsplit_once('[').map_or(field, |(list, _)| list);
+    Some(Mistake { row, field: Some(field.to_owned()), problem: found.problem })
+}
+
+/// A row that does not say where it comes from.
+fn unsourced(table: TableName, text: &str) -> Option<Mistake> {
+    let rows = rows::of(table, text).ok()?;
+    let is_empty = |row: &rows::Row, field: &str| row.text(field).trim().is_empty();
+    let found = rows.iter().find_map(|row| {
+        let field = ["instrument", "source"].into_iter().find(|field| is_empty(row, field))?;
+        Some((row.name.clone(), field))
+    });
+    let (row, field) = found?;
+    let problem = "is empty: say where the row comes from".to_owned();
+    Some(Mistake { row: Some(row), field: Some(field.to_owned()), problem })
 }
 
 /// Puts the row and the field beside what the TOML parser says, which knows lines alone.
@@ -155,7 +188,7 @@ fn of_another_type(table: TableName, entry: &toml::Table) -> Option<String> {
     let ours = rows::of(table, table.builtin()).ok()?;
     let is_usual = |field: &str, value: &Value| {
         let mut types = ours.iter().filter_map(|row| row.fields.get(field)).map(Value::type_str).peekable();
-        let is_date = value.is_str() || value.is_datetime();
+        let is_date = rows::text(value).parse::<Timestamp>().is_ok();
         types.peek().is_none() || types.any(|one| one == value.type_str() || (one == "datetime" && is_date))
     };
     entry.iter().find(|(field, value)| !is_usual(field, value)).map(|(field, _)| field.clone())
@@ -164,10 +197,10 @@ fn of_another_type(table: TableName, entry: &toml::Table) -> Option<String> {
 /// Rows that speak of something that no table has: they would be read, and never hold.
 fn dangling(table: TableName, text: &str, tables: &Tables) -> Option<Mistake> {
     let rows = rows::of(table, text).ok()?;
-    let unknown = |row: &str, field: &str, code: &str, of: &str| Mistake {
+    let wrong = |row: &str, field: &str, problem: String| Mistake {
         row: Some(row.to_owned()),
         field: Some(field.to_owned()),
-        problem: format!("{code:?} is in no table of {of} (hint: `comity table show {of}`)"),
+        problem,
     };
     if let Some(mistake) =
         tables.presets.iter().filter(|_| table == TableName::Presets).find_map(|it| unusable(it, tables))
@@ -175,15 +208,21 @@ fn dangling(table: TableName, text: &str, tables: &Tables) -> Option<Mistake> {
         return Some(mistake);
     }
     let excluded = |rule: &LicenceRule| {
-        let lost = rule.excluded_purposes.iter().find(|purpose| !tables.purposes.knows(purpose))?;
-        Some(unknown(&rule.licence, "excluded_purposes", lost, "purposes"))
+        let granted = rule.grants.iter().flat_map(|grant| &grant.purposes).map(|one| ("grants.purposes", one));
+        let mut purposes = rule.excluded_purposes.iter().map(|one| ("excluded_purposes", one)).chain(granted);
+        if let Some((field, lost)) = purposes.find(|(_, purpose)| !tables.purposes.knows(purpose)) {
+            return Some(wrong(&rule.licence, field, not_listed(lost, TableName::Purposes)));
+        }
+        let mut seats = rule.grants.iter().flat_map(|grant| &grant.seats);
+        let lost = seats.find(|seat| !is_place(seat.as_str(), tables))?;
+        Some(wrong(&rule.licence, "grants.seats", no_place(lost.as_str())))
     };
     if let Some(mistake) = tables.licences.iter().filter(|_| table == TableName::Licences).find_map(excluded) {
         return Some(mistake);
     }
     let of_row = |row: &rows::Row, field: &str| {
         let lost = codes(row.fields.get(field)?).into_iter().find(|code| !is_place(code, tables))?;
-        Some(unknown(&row.name, field, &lost, "places"))
+        Some(wrong(&row.name, field, no_place(&lost)))
     };
     PLACES.iter().find_map(|field| rows.iter().find_map(|row| of_row(row, field)))
 }
@@ -208,6 +247,14 @@ fn codes(value: &Value) -> Vec<String> {
             vec![rows::text(value)]
         }
     }
+}
+
+/// What is wrong with a code that is neither: a bloc has no form that a place could have.
+fn no_place(code: &str) -> String {
+    if code.parse::<Place>().is_ok() || looks_like_one(code) {
+        return not_assigned(code);
+    }
+    format!("{code:?} is in no table of blocs, and no place (hint: `comity table show blocs`, or a place such as DE)")
 }
 
 /// True if it is an assigned place, or a bloc.

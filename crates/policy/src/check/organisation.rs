@@ -46,6 +46,7 @@ fn ownership(faults: &mut Faults, path: &str, ownership: &Ownership) {
 
 pub(super) fn controllers(faults: &mut Faults, path: &str, all: &BTreeSet<Controller>) {
     faults.bounded(path, all.len(), MAX_CONTROLLERS);
+    faults.once(path, all.iter().map(|one| &one.name));
     for one in all {
         faults.text(&format!("{}.name", named(path, &one.name)), &one.name, MAX_TEXT_BYTES);
     }

@@ -251,6 +251,13 @@ mod tests {
         let first = error("field = { untl = 2027-01-01, value = ['DE'] }");
         assert!(first.contains("unknown field `untl`, expected one of `value`"), "{first}");
         assert!(error("field = { value = ['DE'], from = 2027-01-01, until = 2026-01-01 }").contains("before"));
+        for until in ["2027-01-01", "2026-12-31"] {
+            let late = places(&format!("field = {{ value = ['DE'], issued_at = 2027-01-01, until = {until} }}"))
+                .unwrap_err()
+                .to_string();
+            assert!(late.contains("`issued_at` must be before `until`"), "{late}");
+        }
+        assert!(places("field = { value = ['DE'], issued_at = 2027-01-01, until = 2027-01-02 }").is_ok());
     }
 
     #[test]

@@ -151,6 +151,22 @@ mod tests {
     }
 
     #[test]
+    fn free_float_is_nowhere_and_on_no_list() {
+        let float = |fields: &str| read(&format!("parties = {{ f = {{ kind = 'dispersed'{fields} }} }}"));
+        assert!(float("").is_ok());
+        for (field, value) in [
+            ("seat", "'CN'"),
+            ("headquarters", "'CN'"),
+            ("restricted_party_lists", "['OFAC-SDN']"),
+            ("lei", "'529900T8BM49AURSDO55'"),
+        ] {
+            let error = float(&format!(", {field} = {value}")).unwrap_err();
+            assert!(error.contains(&format!("parties.f.{field}: free float")) && error.contains("hint"), "{error}");
+        }
+        assert!(float(", restricted_party_lists = []").is_ok());
+    }
+
+    #[test]
     fn files_round_trip() {
         let text = "parties = { a = { seat = 'CN' } }\nstakes = [{ holder = 'a', share = { percent = 50.01 } }]";
         let ownership = read(text).unwrap();

@@ -11,8 +11,9 @@ use crate::Tables;
 use crate::check::{more_than_whole, too_many, unfit_texts};
 use crate::evaluate::ASSURANCE_PATHS;
 use crate::limits::{MAX_CADA_LEVEL, MAX_DEMANDS, MAX_ENTRIES, MAX_GAIAX_LABEL, MAX_LIST, MAX_REQUEST_LIST, MAX_SEAL};
-use crate::tables::places::not_assigned;
+use crate::tables::places::{looks_like_one, not_assigned};
 use crate::tables::statutes::Effect;
+use crate::tables::{TableName, not_listed};
 
 /// Checks every code, every level and every list.
 ///
@@ -30,8 +31,8 @@ fn wrong<T>(path: impl Into<String>, problem: impl Into<String>) -> Result<T, (S
 }
 
 /// An entry that no table has.
-fn unknown<T>(path: &str, entry: &str, table: &str) -> Result<T, (String, String)> {
-    wrong(path, format!("{entry:?} is not in this federation's table of {table} (hint: `comity table show {table}`)"))
+fn unknown<T>(path: &str, entry: &str, table: TableName) -> Result<T, (String, String)> {
+    wrong(path, not_listed(entry, table))
 }
 
 fn bounded(path: &str, found: usize, most: usize) -> Result<(), (String, String)> {
@@ -90,29 +91,32 @@ fn place_or_bloc(path: &str, entry: &PlaceOrBloc, tables: &Tables) -> Result<(),
     match entry.place() {
         Some(one) => place(path, one, tables),
         None if tables.blocs.knows(entry.as_str()) => Ok(()),
-        None => unknown(path, entry.as_str(), "blocs"),
+        None if looks_like_one(entry.as_str()) => wrong(path, not_assigned(entry.as_str())),
+        None => unknown(path, entry.as_str(), TableName::Blocs),
     }
 }
 
 fn codes(file: &RequirementsFile, tables: &Tables) -> Result<(), (String, String)> {
     let (demanded, declared) = (&file.requirements, &file.declared);
-    let known = |path: &str, list: &BTreeSet<String>, table: &str, has: &dyn Fn(&str) -> bool| {
+    let known = |path: &str, list: &BTreeSet<String>, table: TableName, has: &dyn Fn(&str) -> bool| {
         bounded(path, list.len(), MAX_REQUEST_LIST)?;
         match list.iter().find(|entry| !has(entry)) {
             Some(entry) => unknown(path, entry, table),
             None => Ok(()),
         }
     };
-    known("purposes", &declared.purposes, "purposes", &|one| tables.purposes.knows(one))?;
-    known("ai_act_tags", &declared.ai_act_tags, "statutes", &|one| tables.statutes.get(one).is_some())?;
+    known("purposes", &declared.purposes, TableName::Purposes, &|one| tables.purposes.knows(one))?;
+    known("ai_act_tags", &declared.ai_act_tags, TableName::Statutes, &|one| tables.statutes.get(one).is_some())?;
     let exceptions: BTreeSet<&String> =
         tables.statutes.iter().filter(|row| row.effect == Effect::Prohibited).flat_map(|row| &row.exceptions).collect();
-    known("exceptions", &declared.exceptions, "statutes", &|one| exceptions.iter().any(|known| *known == one))?;
+    known("exceptions", &declared.exceptions, TableName::Statutes, &|one| {
+        exceptions.iter().any(|known| *known == one)
+    })?;
     let regimes = demanded.no_exposure.iter().map(|freedom| freedom.regime.clone()).collect();
-    known("no_exposure", &regimes, "regimes", &|one| tables.regimes.get(one).is_some())?;
+    known("no_exposure", &regimes, TableName::Regimes, &|one| tables.regimes.get(one).is_some())?;
     for content in &declared.classifications {
         let Some(scheme) = tables.classifications.get(&content.scheme) else {
-            return unknown("classifications.scheme", &content.scheme, "classifications");
+            return unknown("classifications.scheme", &content.scheme, TableName::Classifications);
         };
         if scheme.rank(&content.level).is_none() {
             let problem = format!("{:?} is none of {}", content.level, scheme.levels.join(", "));
@@ -121,7 +125,7 @@ fn codes(file: &RequirementsFile, tables: &Tables) -> Result<(), (String, String
     }
     for required in &demanded.required_certifications {
         let Some(scheme) = tables.certifications.get(&required.scheme) else {
-            return unknown("required_certifications.scheme", &required.scheme, "certifications");
+            return unknown("required_certifications.scheme", &required.scheme, TableName::Certifications);
         };
         if let Some(level) = required.level.as_ref().filter(|level| scheme.rank(level).is_none()) {
             let problem = format!("{level:?} is none of {}", scheme.levels.join(", "));

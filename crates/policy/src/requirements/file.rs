@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use comity_types::{Money, Place, PlaceOrBloc, Price};
+use comity_types::{Distinct, Money, Place, PlaceOrBloc, Price};
 use serde::{Deserialize, Serialize};
 
 use super::check::check;
@@ -196,8 +196,9 @@ impl RequirementsFile {
     /// # Errors
     /// Names the line and the key, the preset, or the purpose.
     pub fn from_toml(text: &str, tables: &Tables) -> Result<Self, RequirementsError> {
-        let table: RequirementsTable =
-            toml::from_str(text).map_err(|error| RequirementsError::Malformed(Box::new(error)))?;
+        let malformed = |error| RequirementsError::Malformed(Box::new(error));
+        let table: RequirementsTable = toml::from_str(text).map_err(malformed)?;
+        toml::from_str::<Distinct>(text).map_err(malformed)?;
         table.expand(tables)
     }
 

@@ -65,6 +65,17 @@ pub struct BlocRow {
     pub verified: bool,
 }
 
+impl BlocRow {
+    const fn validity(&self) -> Interval {
+        Interval { from: self.from, until: self.to }
+    }
+
+    /// True if both say of one member that it belongs, for some time of both and for the same organisations.
+    fn rivals(&self, other: &Self) -> bool {
+        self.member == other.member && self.scope == other.scope && self.validity().overlaps(&other.validity())
+    }
+}
+
 /// For whom a membership holds: those who claim it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -127,7 +138,7 @@ impl Blocs {
         let (mut by_name, mut scoped) = (BTreeMap::<String, Bloc>::new(), BTreeSet::new());
         for row in read::<File>(TABLE, text)?.bloc {
             let refuse = |problem| Err(TableError::row(TABLE, format!("{} {}", row.bloc, row.member), problem));
-            if (Interval { from: row.from, until: row.to }).is_empty() {
+            if row.validity().is_empty() {
                 return refuse("`from` must be before `to`");
             }
             if row.bloc.place().is_some() {
@@ -136,7 +147,13 @@ impl Blocs {
             if row.scope.is_some() {
                 scoped.insert(row.member.country_number());
             }
-            by_name.entry(row.bloc.to_string()).or_default().add(row);
+            let bloc = by_name.entry(row.bloc.to_string()).or_default();
+            if bloc.rows.iter().any(|other| other.rivals(&row)) {
+                return refuse(
+                    "`from`: another row of this bloc and member holds at the same time: let one end where the other begins",
+                );
+            }
+            bloc.add(row);
         }
         Ok(Self { by_name, scoped })
     }
@@ -202,7 +219,7 @@ fn of_rows<'r>(rows: impl Iterator<Item = &'r BlocRow>, as_of: Timestamp) -> Mem
     for row in rows {
         let later = |at: &Timestamp| *at > as_of;
         changes_at = earlier(changes_at, earlier(row.from.filter(later), row.to.filter(later)));
-        match (Interval { from: row.from, until: row.to }.phase(as_of), row.scope) {
+        match (row.validity().phase(as_of), row.scope) {
             (Phase::Within, None) => for_all = longer(for_all, row),
             (Phase::Within, Some(_)) => for_some = longer(for_some, row),
             (Phase::Before, _) => begins = earlier(begins, row.from),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use comity_types::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::sheet::{Provenance, TableError, read};
+use super::sheet::{Provenance, TableError, names_once, read};
 
 const TABLE: &str = "certifications";
 
@@ -25,7 +25,7 @@ pub struct CertificationScheme {
     /// The levels that are reports on a period: these end with the period's age, whatever end is written on them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub periods: Vec<String>,
-    /// Every edition, those that are withdrawn or will be among them; empty: it has none, or they make no difference.
+    /// Every edition, those that are withdrawn or will be among them; empty: any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub editions: Vec<Edition>,
     /// For reports on a period: the most days since its end, where a requirement says nothing.
@@ -73,6 +73,8 @@ impl Certifications {
         let mut schemes = BTreeMap::new();
         for row in read::<File>(TABLE, text)?.scheme {
             let name = row.scheme.clone();
+            names_once(TABLE, &name, "levels", &row.levels)?;
+            names_once(TABLE, &name, "editions", row.editions.iter().map(|one| &one.edition))?;
             if schemes.insert(name.clone(), row).is_some() {
                 return Err(TableError::row(TABLE, name, "`scheme` stands twice"));
             }

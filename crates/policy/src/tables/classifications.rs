@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::sheet::{Provenance, TableError, read};
+use super::sheet::{Provenance, TableError, names_once, read};
 
 const TABLE: &str = "classifications";
 
@@ -48,6 +48,13 @@ pub struct Equivalence {
     pub provenance: Provenance,
 }
 
+impl Equivalence {
+    /// What tells it from others.
+    fn name(&self) -> String {
+        [&self.scheme, &self.level, &self.same_as_scheme, &self.same_as_level].map(String::as_str).join(" ")
+    }
+}
+
 impl ClassificationScheme {
     /// The place of a level, from 0; `None` if the scheme does not have it.
     #[must_use]
@@ -69,6 +76,11 @@ impl Classifications {
         let mut schemes = BTreeMap::new();
         for row in scheme {
             let name = row.scheme.clone();
+            if row.levels.is_empty() {
+                return Err(TableError::row(TABLE, name, "`levels` must not be empty"));
+            }
+            names_once(TABLE, &name, "levels", &row.levels)?;
+            names_once(TABLE, &name, "own_organisation_only", row.own_organisation_only.iter().flatten())?;
             let restricted = row.own_organisation_only.iter().flatten();
             if let Some(level) = restricted.clone().find(|level| row.rank(level).is_none()) {
                 return Err(TableError::row(
@@ -82,18 +94,32 @@ impl Classifications {
             }
         }
         let all = Self { schemes, equivalences };
-        for row in &all.equivalences {
-            let ends = [(&row.scheme, &row.level), (&row.same_as_scheme, &row.same_as_level)];
-            let known = |(scheme, level): (&String, &String)| all.get(scheme).is_some_and(|s| s.rank(level).is_some());
-            if let Some((scheme, level)) = ends.into_iter().find(|end| !known(*end)) {
-                return Err(TableError::row(
-                    TABLE,
-                    scheme,
-                    format!("an equivalence names the level {level}, which is none"),
-                ));
+        for (index, row) in all.equivalences.iter().enumerate() {
+            let before = all.equivalences.iter().take(index);
+            if let Some(problem) = all.problem(row, before) {
+                return Err(TableError::row(TABLE, row.name(), problem));
             }
         }
         Ok(all)
+    }
+
+    /// What is wrong with an equivalence, beside those before it.
+    fn problem<'a>(&self, row: &Equivalence, before: impl Iterator<Item = &'a Equivalence>) -> Option<String> {
+        let ends = [
+            ("scheme", &row.scheme, "level", &row.level),
+            ("same_as_scheme", &row.same_as_scheme, "same_as_level", &row.same_as_level),
+        ];
+        for (scheme_field, scheme, level_field, level) in ends {
+            let Some(found) = self.get(scheme) else {
+                return Some(format!("`{scheme_field}`: there is no scheme {scheme}"));
+            };
+            if found.rank(level).is_none() {
+                return Some(format!("`{level_field}`: {level} is no level of {scheme}"));
+            }
+        }
+        let key = |row: &Equivalence| (row.scheme.clone(), row.level.clone(), row.same_as_scheme.clone());
+        let is_said = before.into_iter().any(|other| key(other) == key(row));
+        is_said.then(|| "`same_as_scheme`: another row says which of its levels is the same".to_owned())
     }
 
     /// One scheme.

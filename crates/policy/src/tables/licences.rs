@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::sheet::{Provenance, TableError, read};
 use crate::offer::Modality;
-use crate::organisation::OrganisationType;
+use crate::organisation::{ActiveUsers, OrganisationType};
 
 const TABLE: &str = "licences";
 
@@ -131,6 +131,9 @@ impl Licences {
             }
             if rule.grants.iter().any(|grant| grant.in_force.is_empty()) {
                 return Err(TableError::row(TABLE, licence, "`grants.in_force`: `from` must be before `until`"));
+            }
+            if let Some(Err(error)) = rule.scale.as_ref().map(|scale| ActiveUsers::month(&scale.month)) {
+                return Err(TableError::row(TABLE, licence, format!("`scale.month`: {error}")));
             }
             if rules.insert(licence.clone(), rule).is_some() {
                 return Err(TableError::row(TABLE, licence, "`licence` stands twice"));

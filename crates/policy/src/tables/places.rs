@@ -24,6 +24,12 @@ pub fn not_assigned(code: &str) -> String {
     }
 }
 
+/// Whether a code begins as those of subdivisions do: whoever wrote `DE-` meant no bloc.
+#[must_use]
+pub fn looks_like_one(code: &str) -> bool {
+    code.split_once('-').is_some_and(|(country, _)| country.parse::<Place>().is_ok_and(|country| country.is_country()))
+}
+
 /// Codes of places that are assigned.
 #[derive(Debug, Clone)]
 pub struct Places {

@@ -1,5 +1,7 @@
 //! What every table has in common: rows that say where they come from.
 
+use std::collections::BTreeSet;
+
 use comity_types::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +46,25 @@ pub struct Provenance {
     pub recorded_at: Timestamp,
     /// Whether it was held against the instrument.
     pub verified: bool,
+}
+
+/// Names of levels or of editions: each is said, and once.
+pub(super) fn names_once<'a>(
+    table: &'static str,
+    row: &str,
+    field: &str,
+    names: impl IntoIterator<Item = &'a String>,
+) -> Result<(), TableError> {
+    let mut seen = BTreeSet::new();
+    for name in names {
+        if name.is_empty() {
+            return Err(TableError::row(table, row, format!("`{field}`: a name is empty")));
+        }
+        if !seen.insert(name) {
+            return Err(TableError::row(table, row, format!("`{field}`: {name} stands twice")));
+        }
+    }
+    Ok(())
 }
 
 /// A table's TOML.

@@ -125,6 +125,17 @@ fn a_prohibition_reaches_a_place_of_which_a_part_is_in_the_set() {
 }
 
 #[test]
+fn a_bloc_may_have_one_member_in_turn_or_for_different_organisations() {
+    let row = |more: &str| format!("[[bloc]]\nbloc = 'EU'\nmember = 'DE'\n{more}\n{FROM}");
+    let read = |text: String| {
+        Tables::parse(|name| if name == TableName::Blocs { &text } else { name.builtin() }).map(|tables| tables.blocs)
+    };
+    assert!(read(row("to = 2020-01-01") + &row("from = 2020-01-01")).is_ok());
+    assert!(read(row("") + &row("scope = 'dpf_participation'") + &row("scope = 'commercial_organisation'")).is_ok());
+    assert!(read(row("scope = 'dpf_participation'") + &row("scope = 'dpf_participation'\nto = 2020-01-01")).is_err());
+}
+
+#[test]
 fn a_membership_says_when_it_may_be_another_one() {
     let tables = Tables::builtin().unwrap();
     let changes = |day: &str| {
@@ -203,7 +214,6 @@ fn a_broken_row_is_named_with_the_table_and_the_field() {
     let regime = "[[regime]]\nid = 'R'\n";
     let tag = "[[use]]\ntag = 'T'\nabout = ''\neffect = 'prohibited'\n";
     let rule = "[[rule]]\nlicence = 'L'\nbinds = 'operator'\n";
-    let scheme = "[[scheme]]\nscheme = 'S'\n";
     let preset = "[[preset]]\nname = 'P'\nabout = ''\n";
     let backwards = "{ from = 2020-01-01, until = 2019-01-01 }";
     let grant =
@@ -212,10 +222,7 @@ fn a_broken_row_is_named_with_the_table_and_the_field() {
     let section =
         |id: &str, divisions: &str| format!("[[section]]\nid = '{id}'\nabout = ''\ndivisions = '{divisions}'\n");
     let twice = |row: &str| format!("{row}{row}");
-    use TableName::{
-        Blocs, Certifications, Classifications, Issuers, Licences, Places, Presets, Purposes, Regimes, Sectors,
-        Statutes,
-    };
+    use TableName::{Blocs, Issuers, Licences, Places, Presets, Purposes, Regimes, Sectors, Statutes};
     let free = format!("[unconditional]\nlicences = ['MIT']\n{FROM}");
     let rows = [
         (Places, format!("countries = 'DE Xx'\nalias = {{}}\n{provenance}"), "Xx: "),
@@ -266,20 +273,6 @@ fn a_broken_row_is_named_with_the_table_and_the_field() {
         (Statutes, twice(&format!("{tag}territory = ['EU']\nin_force = {{}}\n{FROM}")), "T: `tag` stands twice"),
         (Licences, format!("{free}{rule}{FROM}{grant}"), "L: `grants.in_force`: `from` must be before"),
         (Licences, format!("{free}{}", twice(&format!("{rule}{FROM}"))), "L: `licence` stands twice"),
-        (Certifications, twice(&format!("{scheme}max_age_days = 365\n{FROM}")), "S: `scheme` stands twice"),
-        (
-            Classifications,
-            format!("{scheme}levels = ['A']\nown_organisation_only = ['B']\n{FROM}"),
-            "S: `own_organisation_only`: there is no level B",
-        ),
-        (Classifications, twice(&format!("{scheme}levels = ['A']\n{FROM}")), "S: `scheme` stands twice"),
-        (
-            Classifications,
-            format!(
-                "{scheme}levels = ['A']\n{FROM}[[equivalence]]\nscheme = 'S'\nlevel = 'A'\nsame_as_scheme = 'S'\nsame_as_level = 'C'\n{FROM}"
-            ),
-            "S: an equivalence names the level C",
-        ),
         (
             Issuers,
             twice(&format!("[[issuer]]\nid = 'I'\nabout = ''\nup_to = 'audited'\n{FROM}")),
@@ -292,8 +285,13 @@ fn a_broken_row_is_named_with_the_table_and_the_field() {
             "P: `requirements.preset`: a preset names no preset",
         ),
     ];
+    hold(&rows);
+}
+
+/// Rows that break a table, and how the mistake is named.
+fn hold(rows: &[(TableName, String, &str)]) {
     for (table, text, problem) in rows {
-        let error = error(table, &text);
+        let error = error(*table, text);
         assert!(error.starts_with(&format!("the table of {}: {problem}", table.as_str())), "{error}\n{problem}");
     }
 }
@@ -304,6 +302,72 @@ fn a_licence_that_demands_nothing_has_no_rule() {
         format!("[unconditional]\nlicences = ['MIT']\n{FROM}[[rule]]\nlicence = 'MIT'\nbinds = 'operator'\n{FROM}");
     let error = error(TableName::Licences, &text);
     assert!(error.contains("MIT: `licence` is among `unconditional.licences` as well"), "{error}");
+}
+
+#[test]
+fn memberships_months_and_levels_that_cannot_be_are_named() {
+    let bloc = "[[bloc]]\nbloc = 'EU'\nmember = 'DE'\n";
+    let rule = format!("[unconditional]\nlicences = ['MIT']\n{FROM}[[rule]]\nlicence = 'L'\nbinds = 'operator'\n");
+    let scheme = "[[scheme]]\nscheme = 'S'\n";
+    let twice = |row: &str| format!("{row}{row}");
+    use TableName::{Blocs, Certifications, Classifications, Licences};
+    hold(&[
+        (Blocs, twice(&format!("{bloc}{FROM}")), "EU DE: `from`: another row of this bloc and member"),
+        (
+            Blocs,
+            format!("{bloc}to = 2020-01-02\n{FROM}{bloc}from = 2020-01-01\n{FROM}"),
+            "EU DE: `from`: another row of this bloc and member",
+        ),
+        (
+            Licences,
+            format!("{rule}scale = {{ more_than = 1, month = '2023-66', unstated = 'below' }}\n{FROM}"),
+            "L: `scale.month`: \"2023-66\" is not a calendar month",
+        ),
+        (
+            Certifications,
+            format!("{scheme}levels = ['a', 'b', 'a']\nmax_age_days = 1\n{FROM}"),
+            "S: `levels`: a stands twice",
+        ),
+        (Certifications, format!("{scheme}levels = ['']\nmax_age_days = 1\n{FROM}"), "S: `levels`: a name is empty"),
+        (
+            Certifications,
+            format!("{scheme}editions = [{{ edition = '1' }}, {{ edition = '1' }}]\nmax_age_days = 1\n{FROM}"),
+            "S: `editions`: 1 stands twice",
+        ),
+        (Classifications, format!("{scheme}levels = ['A', 'A']\n{FROM}"), "S: `levels`: A stands twice"),
+        (Classifications, format!("{scheme}levels = []\n{FROM}"), "S: `levels` must not be empty"),
+        (Certifications, twice(&format!("{scheme}max_age_days = 365\n{FROM}")), "S: `scheme` stands twice"),
+        (
+            Classifications,
+            format!("{scheme}levels = ['A']\nown_organisation_only = ['B']\n{FROM}"),
+            "S: `own_organisation_only`: there is no level B",
+        ),
+        (Classifications, twice(&format!("{scheme}levels = ['A']\n{FROM}")), "S: `scheme` stands twice"),
+        (
+            Classifications,
+            format!(
+                "{scheme}levels = ['A']\n{FROM}[[equivalence]]\nscheme = 'S'\nlevel = 'A'\nsame_as_scheme = 'S'\nsame_as_level = 'C'\n{FROM}"
+            ),
+            "S A S C: `same_as_level`: C is no level of S",
+        ),
+        (
+            Classifications,
+            format!(
+                "{scheme}levels = ['A']\n{FROM}[[equivalence]]\nscheme = 'T'\nlevel = 'A'\nsame_as_scheme = 'S'\nsame_as_level = 'A'\n{FROM}"
+            ),
+            "T A S A: `scheme`: there is no scheme T",
+        ),
+        (
+            Classifications,
+            format!(
+                "{scheme}levels = ['A']\n{FROM}{}",
+                twice(&format!(
+                    "[[equivalence]]\nscheme = 'S'\nlevel = 'A'\nsame_as_scheme = 'S'\nsame_as_level = 'A'\n{FROM}"
+                ))
+            ),
+            "S A S A: `same_as_scheme`: another row says",
+        ),
+    ]);
 }
 
 #[test]

@@ -74,6 +74,18 @@ fn a_missing_key_is_named_and_its_table_shown() {
 }
 
 #[test]
+fn what_stands_twice_in_a_list_is_shown_with_its_path() {
+    let error = parse::<toml::Table>(Path::new("a.toml"), "b = 1\n[c]\nd = [{ e = ['GB', 'GB'] }]").unwrap_err();
+    let ConfigError::Mistake(found) = error else { panic!("{error:?}") };
+    assert_eq!((found.line, found.column, found.key.as_str()), (3, 19, "c.d[0].e[1]"));
+    assert_eq!(found.problem, "\"GB\" stands twice: remove one");
+    let long = format!("a = [{}]", "'x', ".repeat(100_000));
+    assert!(
+        parse::<toml::Table>(Path::new("a.toml"), &long).unwrap_err().to_string().starts_with("a.toml:1:11: a[1]: ")
+    );
+}
+
+#[test]
 fn what_is_not_toml_is_shown() {
     let found = mistake("listen = \"127.0.0.1:0\"\nbackend = [\n");
     assert!(found.line >= 2, "{found}");

@@ -1,5 +1,5 @@
 //! Each mistake that a message can hold is refused, with the path of the field and what was expected. The table of the
-//! files is in `crates/policy/tests/bad_input.rs`.
+//! files is in `crates/policy/tests/bad_input`.
 
 use comity_policy::limits::*;
 use comity_policy::{Offer, Organisation, Tables};
@@ -105,7 +105,7 @@ fn offers_are_refused_with_the_path_and_what_was_expected() {
         ("terms.caller_rules.ownership[0].in_force[0]", "before `until`", |o| {
             rules(o).ownership[0].in_force = vec![reversed()];
         }),
-        ("terms.certifications.ISO27001.issued", "after `expires`", |o| {
+        ("terms.certifications.ISO27001.issued", "not before `expires`", |o| {
             let all = &mut terms(o).certifications[0].certifications;
             let one = all.iter_mut().find(|one| one.scheme == "ISO27001").unwrap();
             std::mem::swap(&mut one.issued, &mut one.expires);

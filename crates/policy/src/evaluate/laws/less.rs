@@ -41,7 +41,7 @@ pub(super) fn less(world: &World, path: &str, how: Less) -> World {
         match how {
             Less::Deleted => {}
             Less::Expired => {
-                statement.as_object_mut().unwrap().remove("from");
+                statement.as_object_mut().unwrap().retain(|key, _| !matches!(key.as_str(), "from" | "issued_at"));
                 statement["until"] = as_of.clone();
             }
             Less::Revoked => statement["revoked_at"] = as_of.clone(),

@@ -1,5 +1,6 @@
 use super::*;
-use crate::requirements::RequirementsError;
+use crate::limits::MAX_PRESETS;
+use crate::requirements::{RequirementsError, RequirementsTable};
 
 /// The field that is wrong, and the problem.
 fn error(text: &str) -> String {
@@ -108,4 +109,15 @@ fn files_demand_and_declare_what_either_of_them_does() {
     assert_eq!(read("").meet(other.clone()).prefer, other.prefer);
     let keys: Vec<_> = both.requirements.without_each().into_iter().map(|(key, _)| key).collect();
     assert_eq!(keys, ["max_content_retention_days", "no_training", "no_human_review", "min_seal"]);
+}
+
+#[test]
+fn flags_may_name_a_preset_again_and_not_without_end() {
+    let expand = |count: usize| {
+        let preset = vec!["zdr".to_owned(); count];
+        RequirementsTable { preset, ..RequirementsTable::default() }.expand(Tables::builtin().unwrap())
+    };
+    assert!(expand(MAX_PRESETS).is_ok());
+    let refusal = expand(MAX_PRESETS + 1).unwrap_err().to_string();
+    assert!(refusal.contains("preset") && refusal.contains(&MAX_PRESETS.to_string()), "{refusal}");
 }
