@@ -1,5 +1,7 @@
 //! What happens to prompts and completions (VOCABULARY D17, D18).
 
+use std::collections::BTreeSet;
+
 use comity_types::TrustDomain;
 
 use super::facet::{Demand, Facet, OfDemand};
@@ -12,12 +14,15 @@ use crate::{Claim, Offer, Organisation, ReasonCode, Side, Tables};
 /// What is kept, read and logged.
 pub(super) struct Handling;
 
-/// What is stated of it.
+/// What is stated of one of these.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Handled<'a> {
-    retention: Option<&'a Claim<Retention>>,
-    human_review: Option<&'a Claim<HumanReview>>,
-    content_logging: Option<&'a Claim<Logging>>,
+pub(super) enum Handled<'a> {
+    /// What is kept, and for how long.
+    Kept(Option<&'a Claim<Retention>>),
+    /// Whether people read it.
+    Read(Option<&'a Claim<HumanReview>>),
+    /// Whether it is logged.
+    Logged(Option<&'a Claim<Logging>>),
 }
 
 impl Facet for Handling {
@@ -27,11 +32,11 @@ impl Facet for Handling {
 
     fn facts<'a>(offer: &'a Offer, _: &'a Organisation, _: &Tables) -> impl IntoIterator<Item = Self::Facts<'a>> {
         let terms = offer.terms.as_ref();
-        [Handled {
-            retention: terms.and_then(|terms| terms.retention.as_ref()),
-            human_review: terms.and_then(|terms| terms.human_review.as_ref()),
-            content_logging: terms.and_then(|terms| terms.content_logging.as_ref()),
-        }]
+        [
+            Handled::Kept(terms.and_then(|terms| terms.retention.as_ref())),
+            Handled::Read(terms.and_then(|terms| terms.human_review.as_ref())),
+            Handled::Logged(terms.and_then(|terms| terms.content_logging.as_ref())),
+        ]
     }
 
     fn is_asked(asked: &Demand<'_>) -> bool {
@@ -41,26 +46,37 @@ impl Facet for Handling {
 
     fn check<'t>(facts: &Self::Facts<'t>, asked: &Demand<'t>, findings: &mut Findings<'t>) {
         let demanded = asked.requirements;
-        if !demanded.retention_limits.is_empty()
-            && let Some(retention) = findings.value(&"retention", facts.retention)
-        {
-            for limit in &demanded.retention_limits {
-                check_retention(&retention, limit, findings);
-            }
+        match facts {
+            Handled::Kept(retention) => check_kept(*retention, &demanded.retention_limits, findings),
+            Handled::Read(review) if demanded.no_human_review => check_read(*review, findings),
+            Handled::Logged(logging) if demanded.no_content_logging => check_logged(*logging, findings),
+            Handled::Read(_) | Handled::Logged(_) => {}
         }
-        if demanded.no_human_review
-            && let Some(review) = findings.value(&"human_review", facts.human_review)
-            && review.mode != ReviewMode::Never
-        {
-            let field = Field { path: &"terms.human_review", expected: &"never", actual: &review.mode };
-            findings.reject(ReasonCode::HumanReviewNotAllowed, "", field);
-        }
-        if demanded.no_content_logging
-            && findings.value(&"content_logging", facts.content_logging).is_some_and(|logging| logging.0)
-        {
-            let field = Field { path: &"terms.content_logging", expected: &"no", actual: &"yes" };
-            findings.reject(ReasonCode::ContentLoggingNotAllowed, "", field);
-        }
+    }
+}
+
+fn check_kept(retention: Option<&Claim<Retention>>, limits: &BTreeSet<RetentionLimit>, findings: &mut Findings<'_>) {
+    if limits.is_empty() {
+        return;
+    }
+    if let Some(retention) = findings.value(&"retention", retention) {
+        limits.iter().for_each(|limit| check_retention(&retention, limit, findings));
+    }
+}
+
+fn check_read(review: Option<&Claim<HumanReview>>, findings: &mut Findings<'_>) {
+    if let Some(review) = findings.value(&"human_review", review)
+        && review.mode != ReviewMode::Never
+    {
+        let field = Field { path: &"terms.human_review", expected: &"never", actual: &review.mode };
+        findings.reject(ReasonCode::HumanReviewNotAllowed, "", field);
+    }
+}
+
+fn check_logged(logging: Option<&Claim<Logging>>, findings: &mut Findings<'_>) {
+    if findings.value(&"content_logging", logging).is_some_and(|logging| logging.0) {
+        let field = Field { path: &"terms.content_logging", expected: &"no", actual: &"yes" };
+        findings.reject(ReasonCode::ContentLoggingNotAllowed, "", field);
     }
 }
 

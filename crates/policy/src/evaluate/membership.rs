@@ -177,13 +177,13 @@ impl Sum {
     }
 
     /// What sets say that say the same for everybody; `None` if one of them asks who it is, or is not known.
-    fn for_all(memberships: &[MembershipAt]) -> Option<Self> {
+    fn for_all(memberships: impl Iterator<Item = MembershipAt>) -> Option<Self> {
         let mut sum = Self::default();
         for MembershipAt { membership, changes_at } in memberships {
-            sum.changes_at = earlier(sum.changes_at, *changes_at);
+            sum.changes_at = earlier(sum.changes_at, changes_at);
             match membership {
-                Membership::Yes(until) => sum.yes(*until),
-                Membership::No(at) => sum.no(*at),
+                Membership::Yes(until) => sum.yes(until),
+                Membership::No(at) => sum.no(at),
                 Membership::UnknownSet | Membership::Scoped(..) => return None,
             }
         }
@@ -233,8 +233,9 @@ impl<'t> Known<'t> {
         let OfSets { asked, found, .. } = all.get_mut(at)?;
         let asked = asked.get_mut(place.country_number())?;
         if *asked == 0 {
-            let memberships: Rc<[_]> = sets.iter().map(|set| membership(place, set, reach, tables, as_of)).collect();
-            found.push(Sum::for_all(&memberships).map_or(Found::BySet(memberships), Found::ForAll));
+            let memberships = || sets.iter().map(|set| membership(place, set, reach, tables, as_of));
+            let by_set = || Found::BySet(memberships().collect());
+            found.push(Sum::for_all(memberships()).map_or_else(by_set, Found::ForAll));
             *asked = u16::try_from(found.len()).ok()?;
         }
         found.get(usize::from(*asked).checked_sub(1)?).cloned()

@@ -75,9 +75,13 @@ impl PartAnswer {
             answer.add(run.len(), outcome);
         };
         for run in classes.runs() {
-            let (low, high) = (outcome(run.start), run.end.saturating_sub(1));
-            let high = if high == run.start { low } else { outcome(high) };
-            halve(run, (low, high), &outcome, &mut give);
+            let low = outcome(run.start);
+            if run.len() == 1 {
+                give(run, low);
+            } else {
+                let high = outcome(run.end.saturating_sub(1));
+                halve(run, (low, high), &outcome, &mut give);
+            }
         }
         if says_something {
             self.facets.push(answer);

@@ -1,7 +1,8 @@
 //! Which place belongs to what, and since when. Bitemporal: a row says when it holds and when it was recorded.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
+use comity_types::place::COUNTRIES;
 use comity_types::time::{Phase, earlier};
 use comity_types::{Interval, Place, PlaceOrBloc, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -15,8 +16,8 @@ const TABLE: &str = "blocs";
 #[derive(Debug, Clone)]
 pub struct Blocs {
     by_name: BTreeMap<String, Bloc>,
-    /// Countries of which some membership holds for some alone, by their number.
-    scoped: BTreeSet<usize>,
+    /// Whether some membership of a country, or of a part of it, holds for some alone; by its number.
+    scoped: Vec<bool>,
 }
 
 /// The rows of one bloc.
@@ -135,7 +136,7 @@ impl Blocs {
         struct File {
             bloc: Vec<BlocRow>,
         }
-        let (mut by_name, mut scoped) = (BTreeMap::<String, Bloc>::new(), BTreeSet::new());
+        let (mut by_name, mut scoped) = (BTreeMap::<String, Bloc>::new(), vec![false; COUNTRIES]);
         for row in read::<File>(TABLE, text)?.bloc {
             let refuse = |problem| Err(TableError::row(TABLE, format!("{} {}", row.bloc, row.member), problem));
             if row.validity().is_empty() {
@@ -144,8 +145,8 @@ impl Blocs {
             if row.bloc.place().is_some() {
                 return refuse("`bloc` cannot have a place's name");
             }
-            if row.scope.is_some() {
-                scoped.insert(row.member.country_number());
+            if let Some(scoped) = scoped.get_mut(row.member.country_number()).filter(|_| row.scope.is_some()) {
+                *scoped = true;
             }
             let bloc = by_name.entry(row.bloc.to_string()).or_default();
             if bloc.rows.iter().any(|other| other.rivals(&row)) {
@@ -171,7 +172,8 @@ impl Blocs {
 
     /// True if some membership of the place, or of another one in its country, holds for some alone.
     pub(crate) fn is_scoped(&self, places: &Places, place: &Place) -> bool {
-        names(places, place, Reach::Overlap).any(|name| self.scoped.contains(&name.country_number()))
+        let is_scoped = |name: &Place| self.scoped.get(name.country_number()).is_none_or(|scoped| *scoped);
+        is_scoped(place) || (!place.is_country() && is_scoped(places.canonical(place)))
     }
 
     /// Whether `place` is in `set` at `as_of`.

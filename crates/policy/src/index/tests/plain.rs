@@ -55,8 +55,9 @@ fn offers_are_in_one_class_until_a_facet_tells_them_apart() {
     let of =
         |offers: Vec<Offer>| Index::new([organisation("op.example")], offers, Arc::new(tables().clone())).classes();
     let one = || offer("op.example", "n1", "a", "");
-    // Nothing is read of an offer whose terms nobody has to accept, and that has no rule on owners.
-    let bare = FACETS.len() - 2 + 2;
+    // Nothing is read of an offer whose terms nobody has to accept, and that has no rule on owners; three claims are read
+    // of what becomes of content, and as many of where it goes.
+    let bare = FACETS.len() - 2 + 2 + 2;
     assert_eq!(of(vec![one()]), bare);
     // How far somebody stands behind claims is asked of each offer by itself.
     assert_eq!(of(vec![one(), offer("op.example", "n2", "a", "")]), bare + 1);
