@@ -35,7 +35,7 @@ pub struct Snapshot {
     /// The state.
     pub federation: Federation,
     /// Its offers, sorted so that a request is held against all of them at once. One for all epochs between which
-    /// no offer and no organisation changed, so that a suspension waits for none.
+    /// no offer and no organisation changed: a suspension makes none, and waits at most for one that is being made.
     pub index: Arc<Index>,
 }
 
