@@ -1,7 +1,7 @@
 //! Many offers, held against one request at once.
 //!
-//! Offers are alike: a federation has thousands of them, and a few dozen sets of places, of terms and of rules. So
-//! the index sorts offers into classes, one set of classes for each facet of the evaluation (what a facet reads
+//! Offers are alike: a federation has thousands of them, and a few dozen places, terms and rules. So the index sorts
+//! offers into classes, one set of classes for each facet of the evaluation (what a facet reads, piece by piece,
 //! decides what is alike), and asks each class once. The facets are those of [`evaluate`](crate::evaluate()), so that
 //! the answers are its answers (law L7). Answers are remembered by the part of the request that they read, and stand
 //! until the first instant from which they may be others.
@@ -13,7 +13,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `classes` | offers that are the same to a facet |
+//! | `classes` | offers that share a piece of what a facet reads |
 //! | `part` | what the facets of one part of a request say |
 //! | `memo` | what they said before |
 //! | `bits` | sets of offers |

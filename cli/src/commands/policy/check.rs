@@ -99,29 +99,35 @@ pub(super) fn run(args: &CheckArgs, global: &Global) -> Result<(), CliError> {
     let relaxations = relaxations(&index, &request).into_iter().map(|one| wire(one, &index, &demanded));
     let relaxations: Vec<_> = relaxations.collect();
     let layer_demands = convert::layer_demands(&caller.facts.trust_domain, args.app.as_ref(), &demanded);
+    let response = ExplainResponse {
+        verdicts,
+        relaxations,
+        tables_sha256: tables.digest().as_bytes().to_vec().into(),
+        as_of: Some(convert::wire_instant(request.as_of)),
+        epoch: 0,
+        layer_demands,
+    };
     match global.output {
-        Format::Json => print_json(&Canonical(&ExplainResponse {
-            verdicts,
-            relaxations,
-            tables_sha256: tables.digest().as_bytes().to_vec().into(),
-            as_of: Some(convert::wire_instant(request.as_of)),
-            epoch: 0,
-            layer_demands,
-        }))?,
+        Format::Json => print_json(&Canonical(&response))?,
         Format::Table => {
             say_unknown(args);
             say_kept(&index);
-            print_line(&verdict::table(&verdicts, Stream::Stdout.width()))?;
-            for line in layers::demand_lines(&layer_demands, Stream::Stdout.width()) {
-                print_line(&line)?;
-            }
-            for line in verdict::relaxed_lines(&relaxations, &layer_demands) {
-                print_line(&line)?;
-            }
+            print_table(&response)?;
             say(&format!("{eligible} of {} offers may serve this request at {}", index.len(), request.as_of));
         }
     }
     if eligible > 0 { Ok(()) } else { Err(nobody(index.len())) }
+}
+
+fn print_table(response: &ExplainResponse) -> Result<(), CliError> {
+    print_line(&verdict::table(&response.verdicts, Stream::Stdout.width()))?;
+    for line in layers::demand_lines(&response.layer_demands, Stream::Stdout.width()) {
+        print_line(&line)?;
+    }
+    for line in verdict::relaxed_lines(&response.relaxations, &response.layer_demands) {
+        print_line(&line)?;
+    }
+    Ok(())
 }
 
 /// A caller of whom no file is given: it demands what it sends.

@@ -13,7 +13,7 @@ use crate::tables::{TableName, not_listed};
 use crate::terms::{Ceiling, Certification};
 use crate::{Claim, Controller, Offer, Organisation, Tables, Terms};
 
-/// Every code of an offer that no table has, and every licence that cannot be one. Its terms are left out.
+/// Every code of an offer that no table has. Its terms are left out.
 #[must_use]
 pub fn offer(offer: &Offer, tables: &Tables) -> Vec<Fault> {
     let mut found = Codes { tables, faults: Vec::new() };
@@ -26,8 +26,12 @@ pub fn offer(offer: &Offer, tables: &Tables) -> Vec<Fault> {
         values(claim.as_ref()).for_each(|places| found.places(field, places));
     }
     values(offer.sub_processors.as_ref()).flatten().for_each(|one| found.sub_processor(one));
-    for licence in values(offer.licence.as_ref()).filter(|one| !is_licence(one)) {
-        let problem = format!("{licence:?} is no SPDX identifier such as Apache-2.0, nor LicenseRef-...: correct it");
+    for licence in values(offer.licence.as_ref()).filter(|one| !tables.licences.knows(one)) {
+        let problem = if is_licence(licence) {
+            not_listed(licence, TableName::Licences)
+        } else {
+            format!("{licence:?} is no SPDX identifier such as Apache-2.0, nor LicenseRef-...: correct it")
+        };
         found.faults.push(Fault::new("licence", problem));
     }
     found.faults

@@ -28,12 +28,12 @@ impl<'t> Findings<'t> {
         match self.known.and_then(|known| known.of(place, sets, reach, tables, as_of)) {
             Some(Found::ForAll(sum)) => self.conclude(sum),
             Some(Found::BySet(memberships)) => self.settle(place, sets.iter().zip(memberships.iter().copied()), whom),
-            None => self.is_in_for(place, sets, reach, whom),
+            None => self.is_in_once(place, sets, reach, whom),
         }
     }
 
     /// As [`Findings::is_in`], of sets that are gone with the question, so that nobody remembers the answer.
-    pub(super) fn is_in_for(
+    pub(super) fn is_in_once(
         &mut self,
         place: &Place,
         sets: &BTreeSet<PlaceOrBloc>,

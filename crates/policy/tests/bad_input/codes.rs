@@ -85,6 +85,7 @@ fn codes_of_node_files_are_held_against_the_tables() {
             &["terms.t.caller_rules.denied_sectors", "\"45.1\"", "84.22", "comity table show sectors"],
         ),
         ("LicenseRef-Llama-4", "Llama 4", &["offers.chat.licence", "SPDX", "Apache-2.0"]),
+        ("LicenseRef-Llama-4", "LicenseRef-Llama4", &["offers.chat.licence", "comity table show licences"]),
     ];
     hold(OFFER, node, codes);
 }

@@ -165,29 +165,37 @@ fn check_time(
         }
         opinion.holds_until(Some(expires));
     }
-    let is_of_a_period = one.level.as_ref().is_some_and(|level| scheme.periods.contains(level));
-    if one.period_end.is_none() && is_of_a_period {
-        opinion.open(Doubt::missing(format_args!("certifications.{}.period_end", one.scheme)));
-    } else if one.period_end.is_none() && one.issued.is_none() {
-        opinion.open(Doubt::missing(format_args!("certifications.{}.issued", one.scheme)));
+    let Some(end) = one.period_end else { return check_days(one, scheme, opinion) };
+    // Its last day is a whole one, and there is no report on days to come.
+    let over = end.plus(DAY);
+    findings.changes(Some(over));
+    if as_of < over {
+        opinion.wrong(ReasonCode::CertificationMissing, format!("its period ends {end}"));
     }
-    if let Some(end) = one.period_end {
-        // Its last day is a whole one, and there is no report on days to come.
-        let over = end.plus(DAY);
-        findings.changes(Some(over));
-        if as_of < over {
-            opinion.wrong(ReasonCode::CertificationMissing, format!("its period ends {end}"));
-        }
-        let most = required.max_age_days.unwrap_or(scheme.max_age_days);
-        let too_old = end.plus(DAY.saturating_mul(most)).plus(DAY);
-        findings.changes(Some(too_old));
-        if as_of >= too_old {
-            opinion.wrong(ReasonCode::CertificationExpired, format!("its period ended {end}"));
-        }
-        opinion.holds_until(Some(too_old));
+    let most = required.max_age_days.unwrap_or(scheme.max_age_days);
+    let too_old = over.plus(DAY.saturating_mul(most));
+    findings.changes(Some(too_old));
+    if as_of >= too_old {
+        opinion.wrong(ReasonCode::CertificationExpired, format!("its period ended {end}"));
     }
-    if one.expires.is_none() && one.period_end.is_none() && !is_of_a_period {
-        opinion.open(Doubt::missing(format_args!("certifications.{}.expires", one.scheme)));
+    opinion.holds_until(Some(too_old));
+}
+
+/// Without a period it needs the days of its issue and its end, unless it is, or may be, a report on one.
+fn check_days(one: &Certification, scheme: &CertificationScheme, opinion: &mut Opinion) {
+    let missing = |field: &str| Doubt::missing(format_args!("certifications.{}.{field}", one.scheme));
+    match &one.level {
+        Some(level) if scheme.periods.contains(level) => return opinion.open(missing("period_end")),
+        Some(level) if !scheme.periods.is_empty() && scheme.rank(level).is_none() => {
+            opinion.open(Doubt::unrecognised(level));
+        }
+        None if !scheme.periods.is_empty() => opinion.open(missing("level")),
+        Some(_) | None => {}
+    }
+    for (field, day) in [("issued", one.issued), ("expires", one.expires)] {
+        if day.is_none() {
+            opinion.open(missing(field));
+        }
     }
 }
 
@@ -287,7 +295,7 @@ fn check_scope(one: &Certification, facts: &Held<'_>, findings: &mut Findings<'_
         Ok(places) => {
             let mut uncovered = None;
             for place in places.iter() {
-                match findings.is_in_for(place, &sites, Reach::Within, None) {
+                match findings.is_in_once(place, &sites, Reach::Within, None) {
                     Truth::Yes => {}
                     Truth::No => uncovered = uncovered.or(Some(place)),
                     Truth::Unknown(doubts) => doubts.into_iter().for_each(|doubt| opinion.open(doubt)),

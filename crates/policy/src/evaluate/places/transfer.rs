@@ -199,7 +199,7 @@ fn uncovered(
         TransferBasis::NoneNeeded => Some("none is said to be needed"),
         TransferBasis::Adequacy => {
             let adequate = ADEQUATE.parse().into_iter().collect();
-            match findings.is_in_for(place, &adequate, Reach::Within, Some(operator)) {
+            match findings.is_in_once(place, &adequate, Reach::Within, Some(operator)) {
                 Truth::Yes => None,
                 Truth::No => Some("adequacy, and there is no decision on the place"),
                 Truth::Unknown(doubts) => {

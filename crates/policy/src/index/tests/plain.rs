@@ -34,6 +34,19 @@ fn index() -> Index {
     Index::new(organisations, offers, Arc::new(tables().clone()))
 }
 
+/// A request for any model, by nobody's broker.
+fn request<'r>(caller: &'r Organisation, file: &'r RequirementsFile) -> Request<'r> {
+    Request {
+        caller,
+        model: None,
+        capability: Capability::Chat,
+        declared: &file.declared,
+        requirements: &file.requirements,
+        broker_places: None,
+        as_of: "2026-11-22".parse().unwrap(),
+    }
+}
+
 fn model(name: &str) -> ModelName {
     name.parse().unwrap()
 }
@@ -88,15 +101,8 @@ fn two_statements_of_one_operator_are_held_apart() {
     let moved = Organisation { seat: Some(crate::Claim::always("US".parse().unwrap())), ..organisation("op.example") };
     let pairs = [organisation("op.example"), moved].map(|operator| (offer("op.example", "n", "a", ""), operator));
     let index = Index::of_pairs(pairs, Arc::new(tables().clone()));
-    let request = Request {
-        caller: &organisation("ca.example"),
-        model: None,
-        capability: Capability::Chat,
-        declared: &allowed.declared,
-        requirements: &allowed.requirements,
-        broker_places: None,
-        as_of: "2026-11-22".parse().unwrap(),
-    };
+    let caller = organisation("ca.example");
+    let request = request(&caller, &allowed);
     let refused = |place| index.ask(&request).codes(place).contains(ReasonCode::OperatorSeatNotAllowed);
     assert_eq!([refused(0), refused(1)], [false, true]);
     for place in [0, 1] {
@@ -111,15 +117,8 @@ fn two_offers_of_one_name_are_held_apart() {
     let offers = ["'MIT'", "{ value = 'MIT', assurance = 'audited', issuer = 'AUDITOR' }"]
         .map(|licence| offer("op.example", "n", "a", &format!("licence = {licence}")));
     let index = Index::new([organisation("op.example")], offers, Arc::new(tables().clone()));
-    let request = Request {
-        caller: &organisation("ca.example"),
-        model: None,
-        capability: Capability::Chat,
-        declared: &audited.declared,
-        requirements: &audited.requirements,
-        broker_places: None,
-        as_of: "2026-11-22".parse().unwrap(),
-    };
+    let caller = organisation("ca.example");
+    let request = request(&caller, &audited);
     let refused = |place| index.ask(&request).codes(place).contains(ReasonCode::AssuranceTooLow);
     assert_eq!([refused(0), refused(1)], [true, false]);
 }
@@ -139,15 +138,8 @@ fn an_answer_is_of_every_offer_each_for_itself_and_all_together() {
     };
     let index = Index::new([organisation("op.example")], (0..100).map(of), Arc::new(tables().clone()));
     let file = RequirementsFile::from_toml("purposes = ['dpv:Purpose']", tables()).unwrap();
-    let request = Request {
-        caller: &organisation("ca.example"),
-        model: None,
-        capability: Capability::Chat,
-        declared: &file.declared,
-        requirements: &file.requirements,
-        broker_places: None,
-        as_of: "2026-11-22".parse().unwrap(),
-    };
+    let caller = organisation("ca.example");
+    let request = request(&caller, &file);
     let answer = index.ask(&request);
     let eligible: Vec<_> = (0..100).filter(|place: &usize| !place.is_multiple_of(3)).collect();
     assert_eq!(answer.eligible().collect::<Vec<_>>(), eligible);
@@ -289,15 +281,7 @@ fn prices_are_held_against_a_ceiling_as_if_each_were_asked() {
             "max_price = {{ currency = '{currency}', input_micros_per_million_tokens = {input}, output_micros_per_million_tokens = {output} }}"
         );
         let file = RequirementsFile::from_toml(&text, tables()).unwrap();
-        let request = Request {
-            caller,
-            model: None,
-            capability: Capability::Chat,
-            declared: &file.declared,
-            requirements: &file.requirements,
-            broker_places: None,
-            as_of: "2026-11-22".parse().unwrap(),
-        };
+        let request = request(caller, &file);
         let answer = index.ask(&request);
         for place in 0..index.len() {
             let expected = evaluate(index.offer(place).unwrap(), index.operator(place).unwrap(), &request, tables());
