@@ -135,7 +135,7 @@ impl<'t> Findings<'t> {
     }
 
     /// Whether one of `intervals` holds. If none does, a favourable answer ends when the next of them begins.
-    pub(super) fn is_in_oncece(&mut self, intervals: &[Interval]) -> bool {
+    pub(super) fn is_in_force(&mut self, intervals: &[Interval]) -> bool {
         let (mut now, mut begins) = (false, None);
         for interval in intervals {
             match self.phase(interval) {

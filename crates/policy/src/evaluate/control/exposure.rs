@@ -104,7 +104,7 @@ fn for_each_regime<'t>(
             findings.doubt(&"no_exposure", Doubt::unrecognised(&freedom.regime));
             continue;
         };
-        if findings.is_in_oncece(&regime.in_force) {
+        if findings.is_in_force(&regime.in_force) {
             let is_shielded = is_shielded(freedom, runtime, findings);
             check(regime, is_shielded, findings);
         }

@@ -40,7 +40,7 @@ impl Facet for CallerOwnership {
 }
 
 fn check_rule<'t>(rule: &'t OwnershipRule, rules: &'t CallerRules, caller: Party<'_>, findings: &mut Findings<'t>) {
-    if !rule.in_force.is_empty() && !findings.is_in_oncece(&rule.in_force) {
+    if !rule.in_force.is_empty() && !findings.is_in_force(&rule.in_force) {
         return;
     }
     let tests: &[_] = match rule.test {
