@@ -13,6 +13,7 @@
 //! | `statute` | what a law forbids |
 //! | `stakes` | the arithmetic of ownership that several of them use |
 //! | `facet` | the list of all questions, and what each of them reads |
+//! | `reading` | what a question reads of a claim, and when claims are alike to it |
 //! | `findings`, `truth` | what was found so far, and how a question about facts is answered |
 //! | `membership` | whether places are in sets, for whom, and until when |
 
@@ -29,7 +30,8 @@ pub(crate) mod membership;
 mod node;
 mod operational;
 mod places;
-mod stakes;
+mod reading;
+pub(crate) mod stakes;
 mod statute;
 mod truth;
 

@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use comity_types::{Lei, Place};
 use serde::{Deserialize, Serialize};
 
+use self::derived::Derived;
 use crate::claim::merge::same_or_conflict;
+use crate::evaluate::stakes::Standing;
 
 /// Most parties of one graph, the organisation itself not counted: a verdict looks at each of them in turn.
 pub const MAX_PARTIES: usize = 64;
@@ -21,10 +23,11 @@ pub const SELF: &str = "self";
 /// Who owns the organisation. Without stakes: nobody does, as for a public body.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize)]
 pub struct Ownership {
-    /// The parties that stakes speak of, by name.
-    pub parties: BTreeMap<String, Party>,
-    /// The stakes.
-    pub stakes: Vec<Stake>,
+    pub(crate) parties: BTreeMap<String, Party>,
+    pub(crate) stakes: Vec<Stake>,
+    /// What follows from the two.
+    #[serde(skip)]
+    standing: Derived<Standing>,
 }
 
 /// Somebody who owns, or is owned.
@@ -279,10 +282,28 @@ impl Ownership {
             let key = |stake: &Stake| (stake.subject.clone(), stake.holder.clone(), stake.interest);
             key(one).cmp(&key(other))
         });
-        Ok(Self { parties, stakes })
+        Ok(Self { parties, stakes, standing: Derived::default() })
+    }
+
+    /// The parties that stakes speak of, by name.
+    #[must_use]
+    pub const fn parties(&self) -> &BTreeMap<String, Party> {
+        &self.parties
+    }
+
+    /// The stakes, by subject, holder and interest.
+    #[must_use]
+    pub fn stakes(&self) -> &[Stake] {
+        &self.stakes
+    }
+
+    /// What follows from it, whoever asks: worked out once.
+    pub(crate) fn standing(&self) -> &Standing {
+        self.standing.get(|| Standing::of(self))
     }
 }
 
 same_or_conflict!(Ownership);
 
+mod derived;
 mod file;

@@ -275,8 +275,8 @@ fn wire_ownership(ownership: &Ownership, provenance: Option<wire::Provenance>) -
         directness: wire_directness(stake.directness).into(),
     };
     wire::OwnershipClaim {
-        parties: ownership.parties.iter().map(party).collect(),
-        stakes: ownership.stakes.iter().map(stake).collect(),
+        parties: ownership.parties().iter().map(party).collect(),
+        stakes: ownership.stakes().iter().map(stake).collect(),
         provenance,
     }
 }

@@ -11,10 +11,11 @@ use comity_types::{Place, PlaceOrBloc};
 pub(super) use self::exposure::{OperatorExposure, SubProcessorExposure};
 use super::facet::{Demand, Facet, OfDemand};
 use super::findings::{Field, Findings};
-use super::stakes::{self, Measure, Taint};
-use super::truth::{Doubt, Participant, Party, PartyPath, Truth};
+use super::reading::{All, ByControl, ByShares, Read, Reading, Seats};
+use super::stakes::{self, Holder, Measure, Taint, Taints};
+use super::truth::{Doubt, OPERATOR, Participant, Party, PartyPath, Truth};
 use crate::caller_rules::Comparison;
-use crate::ownership::{Ownership, Party as Owner};
+use crate::ownership::Ownership;
 use crate::requirements::ForeignOwnership;
 use crate::tables::blocs::Reach;
 use crate::{Claim, Controller, Offer, Organisation, ReasonCode, Requirements, Side, Tables};
@@ -24,11 +25,11 @@ pub(super) struct OperatorSeat;
 
 impl Facet for OperatorSeat {
     const SIDE: Side = Side::Caller;
-    type Facts<'a> = (Option<&'a Claim<Place>>, Participant<'a>);
+    type Facts<'a> = (Option<Read<'a, All<Place>>>, Participant<'a>);
     type Part = OfDemand;
 
     fn facts<'a>(_: &'a Offer, operator: &'a Organisation, _: &Tables) -> impl IntoIterator<Item = Self::Facts<'a>> {
-        [(operator.seat.as_ref(), Participant::operator(operator))]
+        [(operator.seat.as_ref().map(Read::of), Participant::operator(operator))]
     }
 
     fn is_asked(asked: &Demand<'_>) -> bool {
@@ -37,7 +38,7 @@ impl Facet for OperatorSeat {
 
     fn check<'t>((seat, operator): &Self::Facts<'t>, asked: &Demand<'t>, findings: &mut Findings<'t>) {
         let path = operator.path("seat");
-        if let Some(seat) = findings.value(&path, *seat) {
+        if let Some(seat) = findings.value(&path, claim_of(*seat)) {
             let (code, lists) = (ReasonCode::OperatorSeatNotAllowed, &asked.requirements.allowed_operator_seats);
             findings.allowed(code, &path, &seat, lists, Some(*operator));
         }
@@ -51,7 +52,7 @@ pub(super) struct Controllers;
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Ruled<'a> {
     control: Owned<'a>,
-    seat: Option<&'a Claim<Place>>,
+    seat: Option<Read<'a, All<Place>>>,
     operator: Participant<'a>,
 }
 
@@ -61,7 +62,7 @@ impl Facet for Controllers {
     type Part = OfDemand;
 
     fn facts<'a>(_: &'a Offer, operator: &'a Organisation, _: &Tables) -> impl IntoIterator<Item = Self::Facts<'a>> {
-        let (seat, control) = (operator.seat.as_ref(), Owned::of(Party::operator(operator)));
+        let (seat, control) = (operator.seat.as_ref().map(Read::of), Owned::of(Party::operator(operator)));
         [Ruled { control, seat, operator: Participant::operator(operator) }]
     }
 
@@ -80,11 +81,11 @@ pub(super) struct ForeignOwners;
 
 impl Facet for ForeignOwners {
     const SIDE: Side = Side::Caller;
-    type Facts<'a> = Owned<'a>;
+    type Facts<'a> = Option<Read<'a, ByShares>>;
     type Part = OfDemand;
 
     fn facts<'a>(_: &'a Offer, operator: &'a Organisation, _: &Tables) -> impl IntoIterator<Item = Self::Facts<'a>> {
-        [Owned::of(Party::operator(operator))]
+        [operator.ownership.as_ref().map(Read::of)]
     }
 
     fn is_asked(asked: &Demand<'_>) -> bool {
@@ -93,7 +94,7 @@ impl Facet for ForeignOwners {
 
     fn check<'t>(facts: &Self::Facts<'t>, asked: &Demand<'t>, findings: &mut Findings<'t>) {
         for rule in &asked.requirements.foreign_ownership {
-            check_foreign_ownership(rule, facts, findings);
+            check_foreign_ownership(rule, claim_of(*facts), findings);
         }
     }
 }
@@ -102,14 +103,15 @@ impl Facet for ForeignOwners {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Owned<'a> {
     role: &'a str,
-    declared: Option<&'a Claim<BTreeSet<Controller>>>,
-    ownership: Option<&'a Claim<Ownership>>,
+    declared: Option<Read<'a, Seats>>,
+    ownership: Option<Read<'a, ByControl>>,
 }
 
 impl<'a> Owned<'a> {
     pub(super) fn of(party: Party<'a>) -> Self {
         let Organisation { ultimate_controllers, ownership, .. } = party.organisation;
-        Self { role: party.role, declared: ultimate_controllers.as_ref(), ownership: ownership.as_ref() }
+        let (declared, ownership) = (ultimate_controllers.as_ref().map(Read::of), ownership.as_ref().map(Read::of));
+        Self { role: party.role, declared, ownership }
     }
 
     const fn path(&self, field: &'a str) -> PartyPath<'a> {
@@ -117,23 +119,25 @@ impl<'a> Owned<'a> {
     }
 }
 
-/// Where those are seated who control an organisation: by more than half of it, or by decisive influence.
-pub(super) struct Control {
-    /// The seats of those who do.
-    pub(super) certain: BTreeSet<Seat>,
-    /// The seats of those who may: their shares are known within bounds, or what is not disclosed may be theirs.
-    pub(super) possible: BTreeSet<Seat>,
+fn claim_of<R: Reading>(read: Option<Read<'_, R>>) -> Option<&Claim<R::Of>> {
+    read.map(|read| read.claim())
+}
+
+/// Those who control an organisation: by more than half of it, or by decisive influence.
+pub(super) struct Control<'a> {
+    declared: Option<Cow<'a, BTreeSet<Controller>>>,
+    ownership: Option<Cow<'a, Ownership>>,
     /// What leaves the question open, wherever those are seated, by the fact that does: somebody may control it, or a
     /// place is not stated.
     pub(super) open: Vec<(&'static str, Doubt)>,
 }
 
-/// A place of somebody who controls an organisation.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Seat {
-    pub(super) place: Place,
+/// A place of somebody who controls an organisation, or may.
+#[derive(Clone, Copy)]
+pub(super) struct Seat<'a> {
+    pub(super) place: &'a Place,
     /// Whose it is.
-    pub(super) name: String,
+    pub(super) name: &'a str,
     /// The fact of the organisation that says so.
     pub(super) field: &'static str,
 }
@@ -142,59 +146,66 @@ const DECLARED: &str = "ultimate_controllers";
 const OWNERSHIP: &str = "ownership";
 
 /// Who controls an organisation, by what it declares and by what its ownership says.
-pub(super) fn control_of(stated: &Owned<'_>, code: ReasonCode, findings: &mut Findings<'_>) -> Control {
-    let mut control = Control { certain: BTreeSet::new(), possible: BTreeSet::new(), open: Vec::new() };
-    let declared_path = stated.path(DECLARED);
+pub(super) fn control_of<'a>(stated: &Owned<'a>, code: ReasonCode, findings: &mut Findings<'_>) -> Control<'a> {
+    let mut control = Control { declared: None, ownership: None, open: Vec::new() };
+    let (declared_path, path) = (stated.path(DECLARED), stated.path(OWNERSHIP));
     if stated.declared.is_none() && stated.ownership.is_none() {
         control.open.push((DECLARED, Doubt::missing(declared_path)));
         return control;
     }
-    if let Some(claim) = stated.declared {
-        let seat = |one: &Controller| Seat { place: one.seat.clone(), name: one.name.clone(), field: DECLARED };
-        match findings.look(&declared_path, Some(claim)) {
-            Ok(all) => control.certain.extend(all.iter().map(seat)),
+    if let Some(read) = stated.declared {
+        match findings.look(&declared_path, Some(read.claim())) {
+            Ok(all) => control.declared = Some(all),
             Err(doubt) => control.open.push((DECLARED, doubt)),
         }
     }
-    if let Some(claim) = stated.ownership {
-        let path = stated.path(OWNERSHIP);
-        match findings.look(&path, Some(claim)) {
-            Ok(ownership) => control.add_owners(&ownership, &path, code),
+    if let Some(read) = stated.ownership {
+        match findings.look(&path, Some(read.claim())) {
+            Ok(ownership) => {
+                control.add_open(&ownership.standing().controllers, &path, code);
+                control.ownership = Some(ownership);
+            }
             Err(doubt) => control.open.push((OWNERSHIP, doubt)),
         }
     }
     control
 }
 
-impl Control {
-    /// The seat of the organisation itself, as far as nobody controls it.
-    pub(super) fn add_own_seat(&mut self, place: Place, name: &str) {
-        let settled = if self.possible.is_empty() { &mut self.certain } else { &mut self.possible };
-        settled.insert(Seat { place, name: name.to_owned(), field: "seat" });
+impl Control<'_> {
+    /// Where those are who do.
+    pub(super) fn certain(&self) -> impl Iterator<Item = Seat<'_>> {
+        let declared = self.declared.iter().flat_map(|all| all.iter());
+        let declared = declared.map(|one| Seat { place: &one.seat, name: &one.name, field: DECLARED });
+        declared.chain(self.owners(Taint::Yes))
     }
 
-    fn add_owners(&mut self, ownership: &Ownership, path: &PartyPath<'_>, code: ReasonCode) {
-        let (controllers, mut unknown) = stakes::controllers(ownership);
-        for (name, owner, taint) in controllers {
-            let places = owner.seat.iter().chain(&owner.headquarters).cloned();
-            let seats = places.map(|place| Seat { place, name: name.to_owned(), field: OWNERSHIP });
-            match taint {
-                Taint::No => {}
-                Taint::Maybe => {
-                    self.possible.extend(seats);
-                    // It may be anywhere, as somebody may who is not stated at all.
-                    unknown |= owner.seat.is_none();
-                }
-                Taint::Yes => {
-                    self.certain.extend(seats);
-                    if owner.seat.is_none() {
-                        let seat = Doubt::missing(format_args!("{path}.parties.{name}.seat"));
-                        self.open.push((OWNERSHIP, seat));
-                    }
-                }
-            }
+    /// Where those are who may: their shares are known within bounds, or what is not disclosed may be theirs.
+    pub(super) fn possible(&self) -> impl Iterator<Item = Seat<'_>> {
+        self.owners(Taint::Maybe)
+    }
+
+    /// True if nobody controls it, or perhaps nobody does, so that it is ruled from its own seat.
+    pub(super) fn is_its_own(&self) -> bool {
+        self.open.is_empty() && self.certain().next().is_none()
+    }
+
+    fn owners(&self, control: Taint) -> impl Iterator<Item = Seat<'_>> {
+        let holders = self.ownership.iter().flat_map(|ownership| &ownership.standing().controllers.holders);
+        let seats = |holder| Holder::places(holder).map(|place| Seat { place, name: &holder.name, field: OWNERSHIP });
+        holders.filter(move |holder| holder.control == control).flat_map(seats)
+    }
+
+    fn add_open(&mut self, controllers: &stakes::Controllers, path: &PartyPath<'_>, code: ReasonCode) {
+        let seatless = |control| {
+            let is_one = move |holder: &&Holder| holder.control == control && !holder.has_seat();
+            controllers.holders.iter().filter(is_one)
+        };
+        for holder in seatless(Taint::Yes) {
+            let seat = Doubt::missing(format_args!("{path}.parties.{}.seat", holder.name));
+            self.open.push((OWNERSHIP, seat));
         }
-        if unknown {
+        // Who may control it may be anywhere, as somebody may who is not stated at all.
+        if controllers.is_open || seatless(Taint::Maybe).next().is_some() {
             self.open.push((OWNERSHIP, undetermined(code)));
         }
     }
@@ -209,27 +220,28 @@ pub(super) fn undetermined(code: ReasonCode) -> Doubt {
 fn check_controllers<'t>(facts: &Ruled<'_>, demanded: &'t Requirements, findings: &mut Findings<'t>) {
     let operator = facts.operator;
     let control = control_of(&facts.control, ReasonCode::OwnershipUndetermined, findings);
-    let is_settled = control.open.is_empty();
-    for seat in &control.certain {
-        check_seat(&seat.place, &operator.path(seat.field), operator, demanded, findings);
+    for seat in control.certain() {
+        check_seat(seat.place, &operator.path(seat.field), operator, demanded, findings);
     }
-    for (field, doubt) in control.open {
-        findings.doubt(&operator.path(field), doubt);
-    }
-    let mut possible: Vec<_> = control.possible.into_iter().map(|seat| seat.place).collect();
-    // Nobody controls it, so that it is ruled from its own seat; or perhaps nobody does.
-    if control.certain.is_empty() && is_settled {
-        let path = operator.path("seat");
-        match findings.value(&path, facts.seat) {
-            Some(seat) if possible.is_empty() => check_seat(&seat, &path, operator, demanded, findings),
-            seat => possible.extend(seat.map(Cow::into_owned)),
-        }
+    for (field, doubt) in &control.open {
+        findings.doubt(&operator.path(field), doubt.clone());
     }
     let path = operator.path(OWNERSHIP);
     let offends = |place: &Place, findings: &mut Findings<'t>| {
         findings.would_reject(|probe| check_seat(place, &path, operator, demanded, probe))
     };
-    if possible.iter().any(|place| offends(place, findings)) {
+    let mut is_open = control.possible().any(|seat| offends(seat.place, findings));
+    if control.is_its_own() {
+        let path = operator.path("seat");
+        match findings.value(&path, claim_of(facts.seat)) {
+            Some(seat) if control.possible().next().is_none() => {
+                check_seat(&seat, &path, operator, demanded, findings);
+            }
+            Some(seat) => is_open = is_open || offends(&seat, findings),
+            None => {}
+        }
+    }
+    if is_open {
         findings.doubt(&path, undetermined(ReasonCode::OwnershipUndetermined));
     }
 }
@@ -247,10 +259,14 @@ fn check_seat<'t>(
 }
 
 /// No holder from elsewhere may have too much, alone or together (SecNumCloud 3.2, 19.6).
-fn check_foreign_ownership<'t>(rule: &'t ForeignOwnership, operator: &Owned<'_>, findings: &mut Findings<'t>) {
-    let path = operator.path(OWNERSHIP);
-    let Some(ownership) = findings.value(&path, operator.ownership) else { return };
-    let (foreign, doubts) = taints(&ownership, &rule.home, findings);
+fn check_foreign_ownership<'t>(
+    rule: &'t ForeignOwnership,
+    ownership: Option<&Claim<Ownership>>,
+    findings: &mut Findings<'t>,
+) {
+    let path = PartyPath { role: OPERATOR, field: OWNERSHIP };
+    let Some(ownership) = findings.value(&path, ownership) else { return };
+    let (foreign, doubts) = foreign(&ownership, &rule.home, findings);
     let limits = [("individual", rule.individual_bp, false), ("aggregate", rule.aggregate_bp, true)];
     for (which, threshold_bp, aggregate) in limits {
         let measure = Measure {
@@ -262,7 +278,7 @@ fn check_foreign_ownership<'t>(rule: &'t ForeignOwnership, operator: &Owned<'_>,
             decisive: false,
         };
         let expected = format_args!("at most {} % from elsewhere", Percent(threshold_bp));
-        match stakes::judge(&ownership, &measure, |name, _| foreign(name)) {
+        match stakes::judge(&ownership, &measure, &foreign) {
             Taint::No => {}
             Taint::Yes => {
                 let field = Field { path: &path, expected: &expected, actual: &"more" };
@@ -278,13 +294,13 @@ fn check_foreign_ownership<'t>(rule: &'t ForeignOwnership, operator: &Owned<'_>,
 }
 
 /// Which owners are not at home, and what leaves that open for one of them.
-fn taints<'t>(
+fn foreign<'t>(
     ownership: &Ownership,
     home: &'t BTreeSet<PlaceOrBloc>,
     findings: &mut Findings<'t>,
-) -> (impl Fn(&str) -> Taint + use<>, Vec<Doubt>) {
+) -> (Taints, Vec<Doubt>) {
     let mut doubts = Vec::new();
-    let mut of = |owner: &Owner| {
+    let taints = stakes::taints(ownership, |_, owner| {
         let mut worst = if owner.seat.is_none() { Taint::Maybe } else { Taint::No };
         for place in owner.seat.iter().chain(&owner.headquarters) {
             let taint = match findings.is_in(place, home, Reach::Within, None) {
@@ -298,10 +314,8 @@ fn taints<'t>(
             worst = worst.max(taint);
         }
         worst
-    };
-    let all: std::collections::BTreeMap<String, Taint> =
-        ownership.parties.iter().map(|(name, owner)| (name.clone(), of(owner))).collect();
-    (move |name: &str| all.get(name).copied().unwrap_or(Taint::Maybe), doubts)
+    });
+    (taints, doubts)
 }
 
 /// Hundredths of a percent, for people.

@@ -7,9 +7,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub(crate) use self::standing::{Controllers, Holder, Shape, Standing};
 use crate::caller_rules::{Comparison, Indirect};
 use crate::ownership::{Interest, Ownership, Party, PartyKind, SELF, WHOLE};
 
+mod standing;
 #[cfg(test)]
 mod tests;
 
@@ -32,19 +34,9 @@ pub(super) struct Measure<'a> {
     pub(super) decisive: bool,
 }
 
-/// Control: more than half of the capital or the votes, or decisive influence at any share.
-const CONTROL: Measure<'static> = Measure {
-    interests: &BTreeSet::new(),
-    comparison: Comparison::MoreThan,
-    threshold_bp: 5_000,
-    aggregate: true,
-    indirect: Indirect::Cascade,
-    decisive: true,
-};
-
 /// Whether something is tainted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Taint {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Taint {
     No,
     Maybe,
     Yes,
@@ -59,11 +51,10 @@ impl Measure<'_> {
         }
     }
 
-    fn kinds(&self) -> Vec<Interest> {
-        if self.interests.is_empty() {
-            return Interest::COUNTED.to_vec();
-        }
-        self.interests.iter().copied().filter(|kind| !kind.is_decisive()).collect()
+    /// Kinds that count in shares.
+    fn kinds(&self) -> impl Iterator<Item = Interest> {
+        let counts = |kind: &Interest| self.interests.is_empty() || self.interests.contains(kind);
+        Interest::COUNTED.into_iter().filter(counts)
     }
 
     /// Holdings that taint whatever their share.
@@ -72,36 +63,25 @@ impl Measure<'_> {
     }
 }
 
+/// Which parties are tainted themselves, in the order of their names.
+pub(super) struct Taints(Vec<Taint>);
+
+/// Asks it of each. Free float belongs to nobody in particular.
+pub(super) fn taints(ownership: &Ownership, mut of: impl FnMut(&str, &Party) -> Taint) -> Taints {
+    let own = |(name, party): (&String, &Party)| match party.kind {
+        PartyKind::Dispersed => Taint::No,
+        PartyKind::Organisation | PartyKind::Person | PartyKind::State => of(name, party),
+    };
+    Taints(ownership.parties.iter().map(own).collect())
+}
+
 /// Whether the organisation is tainted by `measure`, given which parties are tainted themselves.
-pub(super) fn judge(ownership: &Ownership, measure: &Measure<'_>, taint: impl Fn(&str, &Party) -> Taint) -> Taint {
-    let graph = Graph::new(ownership);
-    let direct: Vec<Taint> =
-        ownership.parties.iter().map(|(name, party)| own_taint(party, taint(name, party))).collect();
-    graph.judge(measure, &direct)
-}
-
-/// Free float belongs to nobody in particular.
-fn own_taint(party: &Party, taint: Taint) -> Taint {
-    if party.kind == PartyKind::Dispersed { Taint::No } else { taint }
-}
-
-/// Who controls the organisation: each party that does or may, and whether somebody unknown may.
-pub(super) fn controllers(ownership: &Ownership) -> (Vec<(&str, &Party, Taint)>, bool) {
-    let graph = Graph::new(ownership);
-    let mut found = Vec::new();
-    for (index, (name, party)) in ownership.parties.iter().enumerate() {
-        let alone: Vec<Taint> =
-            (0..ownership.parties.len()).map(|other| if other == index { Taint::Yes } else { Taint::No }).collect();
-        let control = if party.kind == PartyKind::Dispersed { Taint::No } else { graph.judge(&CONTROL, &alone) };
-        if control != Taint::No {
-            found.push((name.as_str(), party, control));
-        }
-    }
-    let nobody = vec![Taint::No; ownership.parties.len()];
-    (found, graph.judge(&CONTROL, &nobody) != Taint::No)
+pub(super) fn judge(ownership: &Ownership, measure: &Measure<'_>, taints: &Taints) -> Taint {
+    ownership.standing().shape.graph.judge(measure, &taints.0)
 }
 
 /// One holding, with parties by index; the organisation itself has the index after the last party.
+#[derive(Debug, PartialEq, Eq, Hash)]
 struct Edge {
     holder: usize,
     interest: Interest,
@@ -110,6 +90,7 @@ struct Edge {
 }
 
 /// The holdings of each party, and of the organisation itself.
+#[derive(Debug, PartialEq, Eq, Hash)]
 struct Graph {
     held: Vec<Vec<Edge>>,
     /// Whether holders hold each other.
@@ -162,8 +143,8 @@ impl Graph {
     /// Where holders hold each other, no cascade begins, and yet all may belong to somebody tainted: what they have of each
     /// other is the outsiders' again. What ends with these is asked by multiplication, which settles only that it is open.
     fn is_crossed_in_the_end(&self, measure: &Measure<'_>, direct: &[Taint]) -> bool {
-        let shares = measure.kinds().into_iter().filter_map(|kind| self.multiplied(kind, direct));
-        shares.into_iter().any(|(least, _)| measure.is_crossed_by(least))
+        let mut shares = measure.kinds().filter_map(|kind| self.multiplied(kind, direct));
+        shares.any(|(least, _)| measure.is_crossed_by(least))
     }
 
     /// What each party is, once those that own it have had their say.
@@ -192,14 +173,11 @@ impl Graph {
                 true => decided(own, measure, &self.cascaded(measure, direct)),
                 false => Taint::No,
             });
-        let kinds = measure.kinds();
-        let worst = kinds.iter().filter_map(|kind| {
-            let (least, most) = self.multiplied(*kind, direct)?;
+        let worst = measure.kinds().filter_map(|kind| {
+            let (least, most) = self.multiplied(kind, direct)?;
             Some(between(measure, least, most))
         });
-        // Something is stated, and nothing of what counts: what counts may belong to anybody.
-        let unstated = if kinds.is_empty() { Taint::No } else { Taint::Maybe };
-        worst.max().unwrap_or(unstated).max(decided)
+        worst.max().unwrap_or_else(|| unstated(measure)).max(decided)
     }
 
     /// What a single tainted party has by all ways together, known or not: the one that has most.
@@ -308,15 +286,17 @@ fn tainted_by(edges: &[Edge], measure: &Measure<'_>, taints: &[Taint]) -> Taint 
     if edges.is_empty() {
         return Taint::No;
     }
-    let kinds = measure.kinds();
-    let stated = kinds.iter().filter(|kind| of_kind(edges, **kind).next().is_some());
+    let stated = measure.kinds().filter(|kind| of_kind(edges, *kind).next().is_some());
     let by_share = stated.map(|kind| {
-        let (least, most) = range(&of_kind(edges, *kind), taints);
+        let (least, most) = range(&of_kind(edges, kind), taints);
         between(measure, least, most)
     });
-    // Something is stated, and nothing of what counts: what counts may belong to anybody.
-    let unstated = if kinds.is_empty() { Taint::No } else { Taint::Maybe };
-    by_share.max().unwrap_or(unstated).max(decided(edges, measure, taints))
+    by_share.max().unwrap_or_else(|| unstated(measure)).max(decided(edges, measure, taints))
+}
+
+/// Something is stated, and nothing of what counts: what counts may belong to anybody.
+fn unstated(measure: &Measure<'_>) -> Taint {
+    if measure.kinds().next().is_none() { Taint::No } else { Taint::Maybe }
 }
 
 /// Whether a tainted holder decides, whatever its share.

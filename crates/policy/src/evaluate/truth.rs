@@ -81,7 +81,7 @@ impl<'a> Party<'a> {
 }
 
 /// The role of whoever runs the node.
-const OPERATOR: &str = "operator";
+pub(super) const OPERATOR: &str = "operator";
 
 /// Somebody for whom places are asked about: some memberships of blocs hold only for those who claim a scope.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]

@@ -4,13 +4,15 @@
 //! if the caller says so, is a runtime whose hardware attests that whoever runs and houses it cannot look inside.
 
 use std::collections::BTreeSet;
+use std::iter::once;
 
 use comity_types::Place;
 
-use super::{Control, Owned, control_of, undetermined};
+use super::{Control, Owned, claim_of, control_of, undetermined};
 use crate::claim::Assurance;
 use crate::evaluate::facet::{Among, Demand, Facet, OfDemand, each_of};
 use crate::evaluate::findings::{Field, Findings};
+use crate::evaluate::reading::{All, Read};
 use crate::evaluate::truth::{Doubt, Party, Truth};
 use crate::offer::{SubProcessor, SubProcessorRole};
 use crate::requirements::NoExposure;
@@ -52,18 +54,18 @@ impl Facet for OperatorExposure {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Reachable<'a> {
     control: Owned<'a>,
-    seat: Option<&'a Claim<Place>>,
-    principal_place_of_business: Option<&'a Claim<Place>>,
-    establishments: Option<&'a Claim<BTreeSet<Place>>>,
+    seat: Option<Read<'a, All<Place>>>,
+    principal_place_of_business: Option<Read<'a, All<Place>>>,
+    establishments: Option<Read<'a, All<BTreeSet<Place>>>>,
 }
 
 impl<'a> Reachable<'a> {
     fn of(operator: &'a Organisation) -> Self {
         Self {
             control: Owned::of(Party::operator(operator)),
-            seat: operator.seat.as_ref(),
-            principal_place_of_business: operator.principal_place_of_business.as_ref(),
-            establishments: operator.establishments.as_ref(),
+            seat: operator.seat.as_ref().map(Read::of),
+            principal_place_of_business: operator.principal_place_of_business.as_ref().map(Read::of),
+            establishments: operator.establishments.as_ref().map(Read::of),
         }
     }
 }
@@ -123,82 +125,114 @@ fn is_shielded(freedom: &NoExposure, claim: Option<&Claim<String>>, findings: &m
     claim.saying(&runtime, findings.as_of).any(|statement| statement.level(true, trusts) == Assurance::Attested)
 }
 
-/// What is asked of one party: the places by which a law may reach it.
-struct Reached<'a> {
+/// Whether a law reaches one party. One place within it settles that; without one, every fact that is not stated leaves
+/// it open.
+struct Reached<'a, 't> {
     role: &'a str,
-    /// Each with the fact that states it.
-    places: Vec<(&'static str, Place)>,
-    /// Of those who may control it, and may not.
-    possible: Vec<Place>,
+    regime: &'t Regime,
+    is_settled: bool,
+    /// What leaves it open, by the fact that does.
     open: Vec<(&'static str, Doubt)>,
 }
 
-impl<'a> Reached<'a> {
-    const fn new(role: &'a str) -> Self {
-        Self { role, places: Vec::new(), possible: Vec::new(), open: Vec::new() }
+impl<'a, 't> Reached<'a, 't> {
+    const fn new(role: &'a str, regime: &'t Regime) -> Self {
+        Self { role, regime, is_settled: false, open: Vec::new() }
     }
 
-    /// One place within the regime settles it; without one, every fact that is not stated leaves it open.
-    fn conclude<'t>(mut self, regime: &'t Regime, findings: &mut Findings<'t>) {
-        let law = &regime.law;
-        for (fact, place) in std::mem::take(&mut self.places) {
-            match findings.is_in(&place, law, Reach::Overlap, None) {
-                Truth::Yes => return self.reject(fact, &place, regime, findings),
-                Truth::No => {}
-                Truth::Unknown(doubts) => self.open.extend(doubts.into_iter().map(|doubt| (fact, doubt))),
+    /// By a place, which a fact states.
+    fn by(&mut self, fact: &'static str, place: &Place, findings: &mut Findings<'t>) {
+        if self.is_settled {
+            return;
+        }
+        match findings.is_in(place, &self.regime.law, Reach::Overlap, None) {
+            Truth::No => {}
+            Truth::Unknown(doubts) => self.open.extend(doubts.into_iter().map(|doubt| (fact, doubt))),
+            Truth::Yes => {
+                self.is_settled = true;
+                self.reject(fact, place, findings);
             }
         }
-        let is_outside = |place: &Place| findings.is_in(place, law, Reach::Overlap, None) == Truth::No;
-        if !self.possible.iter().all(is_outside) {
+    }
+
+    /// By the places of a fact that is stated for all time, if the law reaches by such.
+    fn by_fact<'p>(
+        &mut self,
+        nexus: Nexus,
+        fact: &'static str,
+        places: Option<impl IntoIterator<Item = &'p Place>>,
+        findings: &mut Findings<'t>,
+    ) {
+        if !self.regime.nexus.contains(&nexus) {
+            return;
+        }
+        match places {
+            Some(places) => places.into_iter().for_each(|place| self.by(fact, place, findings)),
+            None => self.open.push((fact, Doubt::missing(format_args!("{}.{fact}", self.role)))),
+        }
+    }
+
+    /// By the places of those who control it, or may.
+    fn by_control(&mut self, control: &Control<'_>, findings: &mut Findings<'t>) {
+        for seat in control.certain() {
+            self.by(seat.field, seat.place, findings);
+        }
+        self.open.extend(control.open.iter().cloned());
+        let law = &self.regime.law;
+        let is_inside = |place: &Place| findings.is_in(place, law, Reach::Overlap, None) != Truth::No;
+        if !self.is_settled && control.possible().map(|seat| seat.place).any(is_inside) {
             self.open.push(("ownership", undetermined(ReasonCode::OwnershipUndetermined)));
+        }
+    }
+
+    fn conclude(self, findings: &mut Findings<'_>) {
+        if self.is_settled {
+            return;
         }
         for (fact, doubt) in self.open {
             findings.doubt(&format_args!("{}.{fact}", self.role), doubt);
         }
     }
 
-    fn reject(&self, fact: &str, place: &Place, regime: &Regime, findings: &mut Findings<'_>) {
-        let (path, expected) =
-            (format_args!("{}.{fact}", self.role), format_args!("nobody within reach of {}", regime.id));
+    fn reject(&self, fact: &str, place: &Place, findings: &mut Findings<'_>) {
+        let id = &self.regime.id;
+        let (path, expected) = (format_args!("{}.{fact}", self.role), format_args!("nobody within reach of {id}"));
         let field = Field { path: &path, expected: &expected, actual: place };
-        let subject = format_args!("{},{}", regime.id, self.role);
-        findings.reject_by(ReasonCode::CompelledAccessExposure, subject, field, &regime.id);
+        findings.reject_by(ReasonCode::CompelledAccessExposure, format_args!("{id},{}", self.role), field, id);
     }
 }
 
-fn check_operator<'t>(
+fn check_operator<'a, 't>(
     regime: &'t Regime,
-    facts: &Reachable<'_>,
-    control: &mut Option<Control>,
+    facts: &Reachable<'a>,
+    control: &mut Option<Control<'a>>,
     findings: &mut Findings<'t>,
 ) {
     let operator = facts.control;
-    let mut reached = Reached::new(operator.role);
+    let mut reached = Reached::new(operator.role, regime);
     let singles = [
         (Nexus::Seat, "seat", facts.seat),
         (Nexus::PrincipalPlaceOfBusiness, "principal_place_of_business", facts.principal_place_of_business),
     ];
-    for (_, fact, claim) in singles.into_iter().filter(|(nexus, ..)| regime.nexus.contains(nexus)) {
-        match findings.look(&operator.path(fact), claim) {
-            Ok(place) => reached.places.push((fact, place.into_owned())),
+    for (_, fact, read) in singles.into_iter().filter(|(nexus, ..)| regime.nexus.contains(nexus)) {
+        match findings.look(&operator.path(fact), claim_of(read)) {
+            Ok(place) => reached.by(fact, &place, findings),
             Err(doubt) => reached.open.push((fact, doubt)),
         }
     }
     if regime.nexus.contains(&Nexus::Establishment) {
         const FACT: &str = "establishments";
-        match findings.look(&operator.path(FACT), facts.establishments) {
-            Ok(places) => reached.places.extend(places.iter().cloned().map(|place| (FACT, place))),
+        match findings.look(&operator.path(FACT), claim_of(facts.establishments)) {
+            Ok(places) => places.iter().for_each(|place| reached.by(FACT, place, findings)),
             Err(doubt) => reached.open.push((FACT, doubt)),
         }
     }
     if regime.nexus.contains(&Nexus::Controller) {
         let find = || control_of(&operator, ReasonCode::OwnershipUndetermined, findings);
-        let Control { certain, possible, open } = control.get_or_insert_with(find);
-        reached.places.extend(certain.iter().map(|seat| (seat.field, seat.place.clone())));
-        reached.possible.extend(possible.iter().map(|seat| seat.place.clone()));
-        reached.open.extend(open.iter().cloned());
+        let control = control.get_or_insert_with(find);
+        reached.by_control(control, findings);
     }
-    reached.conclude(regime, findings);
+    reached.conclude(findings);
 }
 
 fn check_sub_processors<'t>(
@@ -210,7 +244,7 @@ fn check_sub_processors<'t>(
     let check = |one: &SubProcessor, findings: &mut Findings<'t>| {
         // The runtime keeps out whoever houses the machine. Others that can read content read it elsewhere.
         if one.content_access && !(is_shielded && one.role == SubProcessorRole::CloudHost) {
-            of_sub_processor(one, regime).conclude(regime, findings);
+            check_sub_processor(one, regime, findings);
         }
     };
     match piece {
@@ -222,25 +256,14 @@ fn check_sub_processors<'t>(
     }
 }
 
-fn of_sub_processor<'a>(one: &'a SubProcessor, regime: &Regime) -> Reached<'a> {
-    let mut reached = Reached::new(&one.id);
-    let asks = |nexus| regime.nexus.contains(&nexus);
-    let mut note = |fact: &'static str, places: Option<Vec<Place>>| match places {
-        Some(places) => reached.places.extend(places.into_iter().map(|place| (fact, place))),
-        None => reached.open.push((fact, Doubt::missing(format_args!("{}.{fact}", one.id)))),
-    };
-    if asks(Nexus::Seat) {
-        note("seat", one.seat.clone().map(|place| vec![place]));
-    }
-    if asks(Nexus::PrincipalPlaceOfBusiness) {
-        note("principal_place_of_business", one.principal_place_of_business.clone().map(|place| vec![place]));
-    }
-    if asks(Nexus::Establishment) {
-        note("establishments", one.establishments.clone().map(|places| places.into_iter().collect()));
-    }
-    if asks(Nexus::Controller) {
-        let seats = |all: &BTreeSet<crate::Controller>| all.iter().map(|controller| controller.seat.clone()).collect();
-        note("ultimate_controllers", one.ultimate_controllers.as_ref().map(seats));
-    }
-    reached
+fn check_sub_processor<'t>(one: &SubProcessor, regime: &'t Regime, findings: &mut Findings<'t>) {
+    let SubProcessor { seat, principal_place_of_business: principal, establishments, ultimate_controllers, .. } = one;
+    let controllers = ultimate_controllers.as_ref().map(|all| all.iter().map(|one| &one.seat));
+    let mut reached = Reached::new(&one.id, regime);
+    reached.by_fact(Nexus::Seat, "seat", seat.as_ref().map(once), findings);
+    let fact = "principal_place_of_business";
+    reached.by_fact(Nexus::PrincipalPlaceOfBusiness, fact, principal.as_ref().map(once), findings);
+    reached.by_fact(Nexus::Establishment, "establishments", establishments.as_ref(), findings);
+    reached.by_fact(Nexus::Controller, "ultimate_controllers", controllers, findings);
+    reached.conclude(findings);
 }

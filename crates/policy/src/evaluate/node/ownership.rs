@@ -1,17 +1,17 @@
 //! Rules on who owns or controls a caller (VOCABULARY D10).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use comity_types::{Place, PlaceOrBloc};
 
 use super::callers::is_served;
 use crate::caller_rules::{CallerRules, OwnershipRule, OwnershipTarget, OwnershipTest};
-use crate::evaluate::control::{Owned, Percent, control_of};
+use crate::evaluate::control::{Owned, Percent, Seat, control_of};
 use crate::evaluate::facet::{Facet, OfUse, Use};
 use crate::evaluate::findings::{Field, Findings};
-use crate::evaluate::stakes::{self, Measure, Taint};
+use crate::evaluate::stakes::{self, Holder, Measure, Taint, Taints};
 use crate::evaluate::truth::{Doubt, Party, Truth};
-use crate::ownership::{Ownership, Party as Owner};
+use crate::ownership::Ownership;
 use crate::tables::blocs::Reach;
 use crate::{Offer, Organisation, ReasonCode, Side, Tables};
 
@@ -107,8 +107,7 @@ fn by_ownership<'t>(
         indirect: rule.indirect,
         decisive: false,
     };
-    let taint = stakes::judge(&ownership, &measure, |name, _| taints.get(name).copied().unwrap_or(Taint::Maybe));
-    (taint, "owners that cross it, or may".into())
+    (stakes::judge(&ownership, &measure, &taints), "owners that cross it, or may".into())
 }
 
 fn taints<'t>(
@@ -116,8 +115,8 @@ fn taints<'t>(
     rule: &'t OwnershipRule,
     rules: &'t CallerRules,
     findings: &mut Findings<'t>,
-) -> BTreeMap<String, Taint> {
-    let mut of = |owner: &Owner| match &rule.target {
+) -> Taints {
+    stakes::taints(ownership, |_, owner| match &rule.target {
         OwnershipTarget::Lists(lists) => {
             if lists.is_disjoint(&owner.restricted_party_lists) {
                 Taint::No
@@ -132,8 +131,7 @@ fn taints<'t>(
             let open = if owner.seat.is_none() { Taint::Maybe } else { Taint::No };
             worst.unwrap_or(Taint::Maybe).max(open)
         }
-    };
-    ownership.parties.iter().map(|(name, owner)| (name.clone(), of(owner))).collect()
+    })
 }
 
 fn by_place<'t>(place: &Place, rule: &'t OwnershipRule, rules: &'t CallerRules, findings: &mut Findings<'t>) -> Taint {
@@ -164,19 +162,21 @@ fn by_control<'t>(
         return by_control_of_listed(lists, caller, findings);
     }
     let mut control = control_of(&Owned::of(caller), ReasonCode::CallerOwnershipUndetermined, findings);
-    // Nobody controls it, so that it is ruled from its own seat; or perhaps nobody does.
-    if control.certain.is_empty() && control.open.is_empty() {
+    let mut own = None;
+    if control.is_its_own() {
         match findings.look(&caller.path("seat"), caller.organisation.seat.as_ref()) {
-            Ok(seat) => control.add_own_seat(seat.into_owned(), &caller.organisation.name),
+            Ok(seat) => own = Some(seat),
             Err(doubt) => control.open.push(("seat", doubt)),
         }
     }
+    // Who may control it, and may not, leaves open at most what it would do.
+    let at_its_own = if control.possible().next().is_none() { Taint::Yes } else { Taint::Maybe };
+    let own = own.iter().map(|place| Seat { place, name: &caller.organisation.name, field: "seat" });
+    let seats = control.certain().map(|seat| (seat, Taint::Yes)).chain(own.map(|seat| (seat, at_its_own)));
     let nothing = if control.open.is_empty() { Taint::No } else { Taint::Maybe };
     let mut worst = (nothing, "control that nobody states".to_owned());
-    // Who may control it, and may not, leaves open at most what it would do.
-    let seats = control.certain.iter().map(|seat| (seat, Taint::Yes));
-    for (seat, most) in seats.chain(control.possible.iter().map(|seat| (seat, Taint::Maybe))) {
-        let taint = by_place(&seat.place, rule, rules, findings).min(most);
+    for (seat, most) in seats.chain(control.possible().map(|seat| (seat, Taint::Maybe))) {
+        let taint = by_place(seat.place, rule, rules, findings).min(most);
         if taint > worst.0 {
             worst = (taint, format!("{} ({})", seat.name, seat.place));
         }
@@ -189,9 +189,12 @@ fn by_control_of_listed(lists: &BTreeSet<String>, caller: Party<'_>, findings: &
     let Ok(ownership) = findings.look(&caller.path("ownership"), claim) else {
         return (Taint::Maybe, "owners that nobody states".into());
     };
-    let (controllers, unknown) = stakes::controllers(&ownership);
-    let listed = controllers.iter().filter(|(_, owner, _)| !lists.is_disjoint(&owner.restricted_party_lists));
-    let worst = listed.map(|(name, _, taint)| (*taint, (*name).to_owned())).max();
-    let open = if unknown { Taint::Maybe } else { Taint::No };
+    let stakes::Controllers { holders, is_open } = &ownership.standing().controllers;
+    let is_listed = |holder: &&Holder| {
+        let owner = ownership.parties().get(&holder.name);
+        owner.is_some_and(|owner| !lists.is_disjoint(&owner.restricted_party_lists))
+    };
+    let worst = holders.iter().filter(is_listed).map(|holder| (holder.control, holder.name.clone())).max();
+    let open = if *is_open { Taint::Maybe } else { Taint::No };
     worst.filter(|(taint, _)| *taint > open).unwrap_or_else(|| (open, "control that nobody states".into()))
 }

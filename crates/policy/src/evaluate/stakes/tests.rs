@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use super::standing::CONTROL;
 use super::*;
 use crate::ownership::{Share, Stake};
 
@@ -41,9 +42,19 @@ const MORE_THAN_HALF: Measure<'static> = Measure { decisive: false, ..CONTROL };
 const HALF: Measure<'static> = Measure { comparison: Comparison::AtLeast, ..MORE_THAN_HALF };
 const THROUGH: Measure<'static> = Measure { indirect: Indirect::LookThrough, ..MORE_THAN_HALF };
 
+fn judged_by(graph: &Ownership, measure: &Measure<'_>, by: impl FnMut(&str, &Party) -> Taint) -> Taint {
+    judge(graph, measure, &taints(graph, by))
+}
+
+/// Who controls it, by name, and whether somebody may of whom nothing is said.
+fn controllers(graph: &Ownership) -> (Vec<(&str, Taint)>, bool) {
+    let Controllers { holders, is_open } = &graph.standing().controllers;
+    (holders.iter().map(|holder| (holder.name.as_str(), holder.control)).collect(), *is_open)
+}
+
 /// Parties whose name begins with `x` are tainted, with `m` may be.
 fn judged(text: &str, measure: &Measure<'_>) -> Taint {
-    judge(&graph(text), measure, |name, _| match name.trim_start_matches('@').as_bytes().first() {
+    judged_by(&graph(text), measure, |name, _| match name.trim_start_matches('@').as_bytes().first() {
         Some(b'x') => Taint::Yes,
         Some(b'm') => Taint::Maybe,
         _ => Taint::No,
@@ -168,7 +179,7 @@ fn free_float_is_nobodys() {
 
 #[test]
 fn nothing_held_is_a_public_body_and_holdings_of_others_say_nothing() {
-    assert_eq!(judge(&Ownership::default(), &HALF, |_, _| Taint::Yes), Taint::No);
+    assert_eq!(judged_by(&Ownership::default(), &HALF, |_, _| Taint::Yes), Taint::No);
     assert_eq!(judged("a < x 100", &HALF), Taint::Maybe);
 }
 
@@ -194,7 +205,7 @@ fn control_is_more_than_half_or_a_decisive_holding_by_any_way() {
     let control = |text: &str| {
         let graph = graph(text);
         let (found, unknown) = controllers(&graph);
-        let names: Vec<_> = found.iter().map(|(name, _, taint)| format!("{name} {taint:?}")).collect();
+        let names: Vec<_> = found.iter().map(|(name, taint)| format!("{name} {taint:?}")).collect();
         (names.join(", "), unknown)
     };
     assert_eq!(control("self < a 51\nself < b 49"), ("a Yes".into(), false));
@@ -220,7 +231,7 @@ fn a_graph_as_large_as_it_may_be_is_judged() {
     for indirect in [Indirect::Cascade, Indirect::LookThrough] {
         for aggregate in [true, false] {
             let measure = Measure { indirect, aggregate, ..MORE_THAN_HALF };
-            let verdict = judge(&graph, &measure, |name, _| if name == "p00" { Taint::Yes } else { Taint::No });
+            let verdict = judged_by(&graph, &measure, |name, _| if name == "p00" { Taint::Yes } else { Taint::No });
             assert_ne!(verdict, Taint::Yes, "{indirect:?} {aggregate}");
         }
     }

@@ -69,7 +69,7 @@ fn measure() -> impl Strategy<Value = Measure<'static>> {
     })
 }
 
-fn taints() -> impl Strategy<Value = Vec<Taint>> {
+fn some_taints() -> impl Strategy<Value = Vec<Taint>> {
     proptest::collection::vec(select(vec![Taint::No, Taint::No, Taint::Maybe, Taint::Yes]), PARTIES)
 }
 
@@ -102,21 +102,21 @@ proptest! {
             (0..PARTIES).filter(|one| is_tainted(&name(*one))).map(alone).max().unwrap_or(0)
         };
         let expected = if measure.is_crossed_by(share) { Taint::Yes } else { Taint::No };
-        prop_assert_eq!(judge(&graph, &measure, by(&taints)), expected, "{} millionths of {:?}", share, graph);
+        prop_assert_eq!(judged_by(&graph, &measure, by(&taints)), expected, "{} millionths of {:?}", share, graph);
     }
 
     #[test]
     fn one_more_tainted_party_never_lowers_the_answer(
-        tenths in tenths(), measure in measure(), taints in taints(), which in any::<Index>(),
+        tenths in tenths(), measure in measure(), taints in some_taints(), which in any::<Index>(),
         circles in any::<bool>(), disclosed in any::<bool>(), width in select(vec![0, 50_000, 200_000])
     ) {
         let graph = ownership(&tenths, circles, disclosed, width);
-        let before = judge(&graph, &measure, by(&taints));
+        let before = judged_by(&graph, &measure, by(&taints));
         for worse in [Taint::Maybe, Taint::Yes] {
             let mut more = taints.clone();
             let one = which.get_mut(&mut more);
             *one = worse.max(*one);
-            prop_assert!(judge(&graph, &measure, by(&more)) >= before, "{:?}", graph);
+            prop_assert!(judged_by(&graph, &measure, by(&more)) >= before, "{:?}", graph);
         }
     }
 
@@ -124,16 +124,16 @@ proptest! {
     /// never turns yes into no, no into yes, or open into either.
     #[test]
     fn a_wider_range_leaves_the_answer_or_opens_it(
-        tenths in tenths(), measure in measure(), taints in taints(), which in any::<Index>(),
+        tenths in tenths(), measure in measure(), taints in some_taints(), which in any::<Index>(),
         circles in any::<bool>(), disclosed in any::<bool>(), (down, up) in (0..300_000_u32, 0..300_000_u32)
     ) {
         let graph = ownership(&tenths, circles, disclosed, 20_000);
         prop_assume!(!graph.stakes.is_empty());
-        let before = judge(&graph, &measure, by(&taints));
+        let before = judged_by(&graph, &measure, by(&taints));
         let mut wider = graph.clone();
         let share = &mut which.get_mut(&mut wider.stakes).share;
         *share = Share::new(share.least().saturating_sub(down), (share.most() + up).min(WHOLE)).unwrap();
-        let after = judge(&wider, &measure, by(&taints));
+        let after = judged_by(&wider, &measure, by(&taints));
         prop_assert!(after == before || after == Taint::Maybe, "{:?} became {:?}: {:?}", before, after, graph);
     }
 }
