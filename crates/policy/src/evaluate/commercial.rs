@@ -5,6 +5,7 @@ use comity_types::{Currency, Money, Place, Price};
 use super::control::Percent;
 use super::facet::{Demand, Facet, OfDemand, OnScale};
 use super::findings::{Field, Findings, Joined};
+use super::membership::Lists;
 use super::truth::Doubt;
 use crate::requirements::PriceCeiling;
 use crate::terms::Support;
@@ -84,7 +85,7 @@ fn check_law<'t>(law: Option<&Place>, demanded: &'t Requirements, findings: &mut
     let lists = &demanded.allowed_governing_laws;
     match law {
         _ if lists.is_unrestricted() => {}
-        Some(law) => findings.allowed(ReasonCode::GoverningLawNotAllowed, &PATH, law, lists, None),
+        Some(law) => findings.hold(&Lists::allowing(ReasonCode::GoverningLawNotAllowed, lists), &PATH, law, None),
         None => findings.doubt(&PATH, Doubt::missing("governing_law")),
     }
 }

@@ -11,6 +11,7 @@ use comity_types::{Place, PlaceOrBloc};
 pub(super) use self::exposure::{OperatorExposure, SubProcessorExposure};
 use super::facet::{Demand, Facet, OfDemand};
 use super::findings::{Field, Findings};
+use super::membership::Lists;
 use super::reading::{All, ByControl, ByShares, Read, Reading, Seats};
 use super::stakes::{self, Holder, Measure, Taint, Taints};
 use super::truth::{Doubt, OPERATOR, Participant, Party, PartyPath, Truth};
@@ -36,13 +37,24 @@ impl Facet for OperatorSeat {
         !asked.requirements.allowed_operator_seats.is_unrestricted()
     }
 
+    fn place((seat, _): &Self::Facts<'_>) -> Option<Place> {
+        claim_of(*seat).and_then(Claim::timeless).cloned()
+    }
+
+    fn lists(demanded: &Requirements) -> Option<Lists<'_>> {
+        Some(seats(demanded))
+    }
+
     fn check<'t>((seat, operator): &Self::Facts<'t>, asked: &Demand<'t>, findings: &mut Findings<'t>) {
         let path = operator.path("seat");
         if let Some(seat) = findings.value(&path, claim_of(*seat)) {
-            let (code, lists) = (ReasonCode::OperatorSeatNotAllowed, &asked.requirements.allowed_operator_seats);
-            findings.allowed(code, &path, &seat, lists, Some(*operator));
+            findings.hold(&seats(asked.requirements), &path, &seat, Some(*operator));
         }
     }
+}
+
+fn seats(demanded: &Requirements) -> Lists<'_> {
+    Lists::allowing(ReasonCode::OperatorSeatNotAllowed, &demanded.allowed_operator_seats)
 }
 
 /// Who controls the operator.
@@ -67,8 +79,7 @@ impl Facet for Controllers {
     }
 
     fn is_asked(asked: &Demand<'_>) -> bool {
-        let demanded = asked.requirements;
-        !demanded.allowed_controller_seats.is_unrestricted() || !demanded.forbidden_controller_seats.is_empty()
+        controllers(asked.requirements).is_demanded()
     }
 
     fn check<'t>(facts: &Self::Facts<'t>, asked: &Demand<'t>, findings: &mut Findings<'t>) {
@@ -218,24 +229,24 @@ pub(super) fn undetermined(code: ReasonCode) -> Doubt {
 }
 
 fn check_controllers<'t>(facts: &Ruled<'_>, demanded: &'t Requirements, findings: &mut Findings<'t>) {
-    let operator = facts.operator;
+    let (operator, lists) = (facts.operator, controllers(demanded));
     let control = control_of(&facts.control, ReasonCode::OwnershipUndetermined, findings);
     for seat in control.certain() {
-        check_seat(seat.place, &operator.path(seat.field), operator, demanded, findings);
+        findings.hold(&lists, &operator.path(seat.field), seat.place, Some(operator));
     }
     for (field, doubt) in &control.open {
         findings.doubt(&operator.path(field), doubt.clone());
     }
     let path = operator.path(OWNERSHIP);
     let offends = |place: &Place, findings: &mut Findings<'t>| {
-        findings.would_reject(|probe| check_seat(place, &path, operator, demanded, probe))
+        findings.would_reject(|probe| probe.hold(&lists, &path, place, Some(operator)))
     };
     let mut is_open = control.possible().any(|seat| offends(seat.place, findings));
     if control.is_its_own() {
         let path = operator.path("seat");
         match findings.value(&path, claim_of(facts.seat)) {
             Some(seat) if control.possible().next().is_none() => {
-                check_seat(&seat, &path, operator, demanded, findings);
+                findings.hold(&lists, &path, &seat, Some(operator));
             }
             Some(seat) => is_open = is_open || offends(&seat, findings),
             None => {}
@@ -246,16 +257,9 @@ fn check_controllers<'t>(facts: &Ruled<'_>, demanded: &'t Requirements, findings
     }
 }
 
-fn check_seat<'t>(
-    seat: &Place,
-    path: &PartyPath<'_>,
-    operator: Participant<'_>,
-    demanded: &'t Requirements,
-    findings: &mut Findings<'t>,
-) {
-    let code = ReasonCode::ControllerNotAllowed;
-    findings.allowed(code, path, seat, &demanded.allowed_controller_seats, Some(operator));
-    findings.forbidden(code, path, seat, &demanded.forbidden_controller_seats, Some(operator));
+fn controllers(demanded: &Requirements) -> Lists<'_> {
+    let Requirements { allowed_controller_seats: allowed, forbidden_controller_seats: forbidden, .. } = demanded;
+    Lists::new(ReasonCode::ControllerNotAllowed, allowed, forbidden)
 }
 
 /// No holder from elsewhere may have too much, alone or together (SecNumCloud 3.2, 19.6).

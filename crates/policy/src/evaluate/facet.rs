@@ -14,6 +14,7 @@ use std::hash::Hash;
 use comity_types::{ModelName, Place};
 
 use super::findings::Findings;
+use super::membership::Lists;
 use super::{assurance, commercial, control, data, licence, node, operational, places, statute};
 use crate::{Capability, Claim, Declared, Offer, Organisation, Request, Requirements, Side, Tables};
 
@@ -40,6 +41,16 @@ pub(super) trait Facet {
     /// Where a piece stands, if it is a number that is held against a bound and no more: of pieces on one scale, those
     /// between two that have the same answer have it, too.
     fn on_scale(_: &Self::Facts<'_>) -> Option<OnScale> {
+        None
+    }
+
+    /// The place that a piece is, if nothing but the request's [`lists`](Facet::lists) is held against it.
+    fn place(_: &Self::Facts<'_>) -> Option<Place> {
+        None
+    }
+
+    /// What the places among the pieces are held against. Requirements are of [`OfDemand`]: no other facet has lists.
+    fn lists(_: &Requirements) -> Option<Lists<'_>> {
         None
     }
 
@@ -149,6 +160,7 @@ pub(crate) struct AnyFacet {
     pub(super) side: Side,
     sort: for<'a> fn(&mut dyn Iterator<Item = Subject<'a>>, &Tables) -> Sorted,
     is_asked: fn(&Request<'_>) -> bool,
+    lists: fn(&Requirements) -> Option<Lists<'_>>,
     check: for<'t> fn(Subject<'t>, Which, &Request<'t>, &mut Findings<'t>),
 }
 
@@ -168,10 +180,21 @@ pub(crate) enum Which {
 pub(crate) struct Sorted {
     /// Of each offer, in their order, the numbers of its pieces.
     pub(crate) pieces: Vec<Vec<usize>>,
-    /// Of each piece the first offer that has it, and its place among those of that offer.
-    pub(crate) first: Vec<(usize, usize)>,
+    /// Of each piece where it was first met.
+    pub(crate) first: Vec<Piece>,
     /// Where the pieces of one scale end, in their order; any other piece stands alone.
     pub(crate) runs: Vec<usize>,
+}
+
+/// Where a piece stands.
+#[derive(Debug, Clone)]
+pub(crate) struct Piece {
+    /// The offer.
+    pub(crate) offer: usize,
+    /// Its number among those of the offer.
+    pub(crate) number: usize,
+    /// The place that it is, as [`Facet::place`] has it.
+    pub(crate) place: Option<Place>,
 }
 
 impl AnyFacet {
@@ -181,6 +204,7 @@ impl AnyFacet {
             side: F::SIDE,
             sort: sort::<F>,
             is_asked: |request| F::is_asked(&F::Part::of(request)),
+            lists: F::lists,
             check: |(offer, operator), which, request, findings| {
                 findings.speak_for(F::SIDE);
                 let (skip, take) = match which {
@@ -204,6 +228,11 @@ impl AnyFacet {
         (self.is_asked)(request)
     }
 
+    /// What the places among its pieces are held against, if it is held against nothing else.
+    pub(crate) fn lists<'t>(&self, request: &Request<'t>) -> Option<Lists<'t>> {
+        (self.lists)(request.requirements)
+    }
+
     /// Gives every reason that it has against the offer, or against a piece of it.
     pub(crate) fn check<'t>(
         &self,
@@ -221,13 +250,13 @@ fn sort<'a, F: Facet>(offers: &mut dyn Iterator<Item = Subject<'a>>, tables: &Ta
     let mut sorted = Sorted { pieces: Vec::new(), first: Vec::new(), runs: Vec::new() };
     for (offer, (facts, operator)) in offers.enumerate() {
         let mut own = Vec::new();
-        for (place, piece) in F::facts(facts, operator, tables).into_iter().enumerate() {
-            let number = *numbers.entry(piece).or_insert_with(|| {
+        for (number, piece) in F::facts(facts, operator, tables).into_iter().enumerate() {
+            let class = *numbers.entry(piece).or_insert_with(|| {
                 scales.push(F::on_scale(&piece));
-                sorted.first.push((offer, place));
+                sorted.first.push(Piece { offer, number, place: F::place(&piece) });
                 sorted.first.len().saturating_sub(1)
             });
-            own.push(number);
+            own.push(class);
         }
         sorted.pieces.push(own);
     }
@@ -249,7 +278,7 @@ impl Sorted {
         for piece in self.pieces.iter_mut().flatten() {
             *piece = places.get(*piece).copied().unwrap_or(usize::MAX);
         }
-        self.first = order.iter().filter_map(|piece| self.first.get(*piece).copied()).collect();
+        self.first = order.iter().filter_map(|piece| self.first.get(*piece).cloned()).collect();
         let is_end = |place: &usize| {
             let scale = |place: usize| order.get(place).and_then(of).map(|on| on.scale);
             scale(*place).is_none() || scale(*place) != scale(place.saturating_add(1))

@@ -21,11 +21,9 @@ pub(crate) struct Findings<'t> {
     /// What was found of places before, where many offers are asked one question.
     pub(super) known: Option<&'t Known<'t>>,
     side: Side,
-    codes: ReasonCodes,
+    found: Outcome,
     /// The reasons in words; `None` where their codes are enough, which allocates nothing.
     reasons: Option<BTreeSet<Reason>>,
-    expires_at: Option<Timestamp>,
-    changes_at: Option<Timestamp>,
 }
 
 /// What was found, without the words.
@@ -37,6 +35,22 @@ pub(crate) struct Outcome {
     pub(crate) expires_at: Option<Timestamp>,
     /// The first instant from which the answer, favourable or not, may be another one.
     pub(crate) changes_at: Option<Timestamp>,
+}
+
+impl Outcome {
+    pub(super) const NOTHING: Self = Self { codes: ReasonCodes::NONE, expires_at: None, changes_at: None };
+
+    /// A favourable answer holds at most until `instant`.
+    pub(super) fn expires(&mut self, instant: Option<Timestamp>, as_of: Timestamp) {
+        self.expires_at = earlier(self.expires_at, instant);
+        self.changes(instant, as_of);
+    }
+
+    /// The answer may be another one from `instant` on.
+    pub(super) fn changes(&mut self, instant: Option<Timestamp>, as_of: Timestamp) {
+        let later = instant.filter(|instant| *instant > as_of);
+        self.changes_at = earlier(self.changes_at, later);
+    }
 }
 
 /// What a refusal shows: the field that was read, what was expected and what was found. Written out only where
@@ -56,8 +70,7 @@ impl<'t> Findings<'t> {
 
     /// For somebody who asks which reasons there are, and no more.
     pub(crate) const fn in_codes(tables: &'t Tables, as_of: Timestamp) -> Self {
-        let (side, codes) = (Side::Caller, ReasonCodes::NONE);
-        Self { tables, as_of, known: None, side, codes, reasons: None, expires_at: None, changes_at: None }
+        Self { tables, as_of, known: None, side: Side::Caller, found: Outcome::NOTHING, reasons: None }
     }
 
     /// As [`Findings::in_codes`], of one of many offers that are asked one question at one instant.
@@ -85,13 +98,13 @@ impl<'t> Findings<'t> {
     pub(crate) fn verdict(self) -> Verdict {
         match self.reasons {
             Some(reasons) if !reasons.is_empty() => Verdict::Rejected { reasons: reasons.into_iter().collect() },
-            Some(_) | None => Verdict::Eligible { expires_at: self.expires_at },
+            Some(_) | None => Verdict::Eligible { expires_at: self.found.expires_at },
         }
     }
 
     /// What was found, without the words.
     pub(crate) const fn outcome(&self) -> Outcome {
-        Outcome { codes: self.codes, expires_at: self.expires_at, changes_at: self.changes_at }
+        self.found
     }
 
     pub(super) fn reject(&mut self, code: ReasonCode, subject: impl Display, field: Field<'_>) {
@@ -100,7 +113,7 @@ impl<'t> Findings<'t> {
 
     /// As [`Findings::reject`], by a rule or a row that has a name.
     pub(super) fn reject_by(&mut self, code: ReasonCode, subject: impl Display, field: Field<'_>, rule: &str) {
-        self.codes.insert(code);
+        self.found.codes.insert(code);
         let Some(reasons) = &mut self.reasons else { return };
         let path = field.path.to_string();
         reasons.insert(Reason {
@@ -117,14 +130,17 @@ impl<'t> Findings<'t> {
 
     /// A favourable answer holds at most until `instant`.
     pub(super) fn expires(&mut self, instant: Option<Timestamp>) {
-        self.expires_at = earlier(self.expires_at, instant);
-        self.changes(instant);
+        self.found.expires(instant, self.as_of);
     }
 
     /// The answer may be another one from `instant` on.
     pub(super) fn changes(&mut self, instant: Option<Timestamp>) {
-        let later = instant.filter(|instant| *instant > self.as_of);
-        self.changes_at = earlier(self.changes_at, later);
+        self.found.changes(instant, self.as_of);
+    }
+
+    /// What `note` notes in what was found.
+    pub(super) fn note<R>(&mut self, note: impl FnOnce(&mut Outcome, Timestamp) -> R) -> R {
+        note(&mut self.found, self.as_of)
     }
 
     /// Where the instant of the decision lies as seen from `interval`.
@@ -172,6 +188,10 @@ impl<'t> Findings<'t> {
         claim: Option<&'c Claim<T>>,
     ) -> Result<Cow<'c, T>, Doubt> {
         let Some(claim) = claim else { return Err(Doubt::missing(self.said(path))) };
+        // Most are, and nothing of time is to be noted then.
+        if let Some(value) = claim.timeless() {
+            return Ok(Cow::Borrowed(value));
+        }
         let changes = claim.changes(self.as_of);
         match claim.resolve(self.as_of) {
             Ok(value) => {

@@ -9,11 +9,41 @@ use comity_types::place::COUNTRIES;
 use comity_types::time::earlier;
 use comity_types::{Place, PlaceOrBloc, Timestamp};
 
-use super::findings::{Field, Findings, Joined};
+use super::findings::{Field, Findings, Joined, Outcome};
 use super::truth::{Doubt, Participant, Truth};
 use crate::requirements::AllowLists;
 use crate::tables::blocs::{Membership, MembershipAt, Reach, Scope};
 use crate::{ReasonCode, Tables};
+
+/// Lists that a place is held against.
+#[derive(Clone, Copy)]
+pub(crate) struct Lists<'r> {
+    /// The reason that is given if it is not as they ask.
+    code: ReasonCode,
+    /// All of it has to be in each of these.
+    allowed: &'r AllowLists<PlaceOrBloc>,
+    /// No part of it may be in this one.
+    forbidden: Option<&'r BTreeSet<PlaceOrBloc>>,
+}
+
+impl<'r> Lists<'r> {
+    pub(super) fn new(
+        code: ReasonCode,
+        allowed: &'r AllowLists<PlaceOrBloc>,
+        forbidden: &'r BTreeSet<PlaceOrBloc>,
+    ) -> Self {
+        Self { code, allowed, forbidden: Some(forbidden).filter(|set| !set.is_empty()) }
+    }
+
+    /// Of which none is forbidden.
+    pub(super) const fn allowing(code: ReasonCode, allowed: &'r AllowLists<PlaceOrBloc>) -> Self {
+        Self { code, allowed, forbidden: None }
+    }
+
+    pub(super) fn is_demanded(&self) -> bool {
+        !self.allowed.is_unrestricted() || self.forbidden.is_some()
+    }
+}
 
 impl<'t> Findings<'t> {
     /// Whether `place` is in one of `sets`, for `whom`: some memberships hold only for those who claim a scope.
@@ -26,7 +56,7 @@ impl<'t> Findings<'t> {
     ) -> Truth {
         let (tables, as_of) = (self.tables, self.as_of);
         match self.known.and_then(|known| known.of(place, sets, reach, tables, as_of)) {
-            Some(Found::ForAll(sum)) => self.conclude(sum),
+            Some(Found::ForAll(sum)) => self.conclude(&sum),
             Some(Found::BySet(memberships)) => self.settle(place, sets.iter().zip(memberships.iter().copied()), whom),
             None => self.is_in_once(place, sets, reach, whom),
         }
@@ -70,21 +100,11 @@ impl<'t> Findings<'t> {
         if sum.inside_until.is_none() && !doubts.is_empty() {
             return Truth::Unknown(doubts);
         }
-        self.conclude(sum)
+        self.conclude(&sum)
     }
 
-    fn conclude(&mut self, sum: Sum) -> Truth {
-        self.changes(sum.changes_at);
-        match sum.inside_until {
-            Some(until) => {
-                self.expires(until);
-                Truth::Yes
-            }
-            None => {
-                self.expires(sum.begins);
-                Truth::No
-            }
-        }
+    fn conclude(&mut self, sum: &Sum) -> Truth {
+        if self.note(|found, as_of| sum.note(found, as_of)) { Truth::Yes } else { Truth::No }
     }
 
     /// Whether an organisation claims a scope, and until when it says so. What it says counts for the set that it is
@@ -106,30 +126,26 @@ impl<'t> Findings<'t> {
         Ok((value?.0, outcome.expires_at))
     }
 
-    /// Rejects `place` unless every list allows it.
-    pub(super) fn allowed(
-        &mut self,
-        code: ReasonCode,
-        path: &dyn Display,
-        place: &Place,
-        lists: &'t AllowLists<PlaceOrBloc>,
-        whom: Option<Participant<'_>>,
-    ) {
-        for list in &lists.0 {
+    /// Rejects `place` unless it is as the lists ask.
+    pub(super) fn hold(&mut self, lists: &Lists<'t>, path: &dyn Display, place: &Place, whom: Option<Participant<'_>>) {
+        for list in &lists.allowed.0 {
             match self.is_in(place, list, Reach::Within, whom) {
                 Truth::Yes => {}
                 Truth::Unknown(doubts) => self.doubts(path, doubts),
                 Truth::No => {
                     let (nothing, allowed) = ("nothing (the list is empty)", Joined(list));
                     let expected: &dyn Display = if list.is_empty() { &nothing } else { &allowed };
-                    self.reject(code, place, Field { path, expected, actual: place });
+                    self.reject(lists.code, place, Field { path, expected, actual: place });
                 }
             }
+        }
+        if let Some(set) = lists.forbidden {
+            self.forbidden(lists.code, path, place, set, whom);
         }
     }
 
     /// Rejects `place` if it, or a part of it, is in `set`.
-    pub(super) fn forbidden(
+    fn forbidden(
         &mut self,
         code: ReasonCode,
         path: &dyn Display,
@@ -137,9 +153,6 @@ impl<'t> Findings<'t> {
         set: &'t BTreeSet<PlaceOrBloc>,
         whom: Option<Participant<'_>>,
     ) {
-        if set.is_empty() {
-            return;
-        }
         match self.is_in(place, set, Reach::Overlap, whom) {
             Truth::No => {}
             Truth::Unknown(doubts) => self.doubts(path, doubts),
@@ -176,6 +189,13 @@ impl Sum {
         self.begins = earlier(self.begins, at);
     }
 
+    /// Notes how long the answer holds, which is whether it is inside.
+    fn note(&self, found: &mut Outcome, as_of: Timestamp) -> bool {
+        found.changes(self.changes_at, as_of);
+        found.expires(self.inside_until.unwrap_or(self.begins), as_of);
+        self.inside_until.is_some()
+    }
+
     /// What sets say that say the same for everybody; `None` if one of them asks who it is, or is not known.
     fn for_all(memberships: impl Iterator<Item = MembershipAt>) -> Option<Self> {
         let mut sum = Self::default();
@@ -194,14 +214,19 @@ impl Sum {
 /// What was found of places while many offers were asked one question at one instant: offers have few places, and a
 /// question few sets. Countries alone.
 #[derive(Debug, Default)]
-pub(crate) struct Known<'t>(RefCell<Vec<OfSets<'t>>>);
+pub(crate) struct Known<'t>(RefCell<Places<'t>>);
+
+/// What was found of places, by the list of sets that they were held against.
+#[derive(Debug, Default)]
+struct Places<'t> {
+    /// Where a list stands, which lives as long as the question, and which of `lists` it is.
+    addresses: Vec<(&'t BTreeSet<PlaceOrBloc>, Reach, usize)>,
+    lists: Vec<OfSets>,
+}
 
 /// What was found of the places that were held against one list of sets.
 #[derive(Debug)]
-struct OfSets<'t> {
-    /// The list, wherever it stands: it lives as long as the question, so that where it stands tells it from others.
-    sets: Vec<&'t BTreeSet<PlaceOrBloc>>,
-    reach: Reach,
+struct OfSets {
     /// By country, one more than its place among `found`; 0: not asked yet.
     asked: Vec<u16>,
     found: Vec<Found>,
@@ -217,6 +242,25 @@ enum Found {
 }
 
 impl<'t> Known<'t> {
+    /// What lists make of a country; `None` where they make of it what it is for some alone, or where nobody knows.
+    pub(crate) fn outcome(
+        &self,
+        lists: &Lists<'t>,
+        place: &Place,
+        tables: &Tables,
+        as_of: Timestamp,
+    ) -> Option<Outcome> {
+        let mut outcome = Outcome::NOTHING;
+        let allowed = lists.allowed.0.iter().map(|list| (list, Reach::Within));
+        for (list, reach) in allowed.chain(lists.forbidden.map(|set| (set, Reach::Overlap))) {
+            let Some(Found::ForAll(sum)) = self.of(place, list, reach, tables, as_of) else { return None };
+            if sum.note(&mut outcome, as_of) != (reach == Reach::Within) {
+                outcome.codes.insert(lists.code);
+            }
+        }
+        Some(outcome)
+    }
+
     fn of(
         &self,
         place: &Place,
@@ -225,14 +269,16 @@ impl<'t> Known<'t> {
         tables: &Tables,
         as_of: Timestamp,
     ) -> Option<Found> {
-        if !place.is_country() || !tables.places.knows(place) {
+        if !place.is_country() {
             return None;
         }
         let mut all = self.0.borrow_mut();
-        let at = find(&mut all, sets, reach);
-        let OfSets { asked, found, .. } = all.get_mut(at)?;
+        let OfSets { asked, found } = all.held_against(sets, reach)?;
         let asked = asked.get_mut(place.country_number())?;
         if *asked == 0 {
+            if !tables.places.knows(place) {
+                return None;
+            }
             let memberships = || sets.iter().map(|set| membership(place, set, reach, tables, as_of));
             let by_set = || Found::BySet(memberships().collect());
             found.push(Sum::for_all(memberships()).map_or_else(by_set, Found::ForAll));
@@ -242,19 +288,20 @@ impl<'t> Known<'t> {
     }
 }
 
-/// What was found of a list, which may stand in several places: callers write one for processing, storage and access.
-fn find<'t>(all: &mut Vec<OfSets<'t>>, sets: &'t BTreeSet<PlaceOrBloc>, reach: Reach) -> usize {
-    let is_it = |one: &OfSets<'t>| one.reach == reach && one.sets.iter().any(|known| std::ptr::eq(*known, sets));
-    if let Some(at) = all.iter().position(is_it) {
-        return at;
+impl<'t> Places<'t> {
+    /// What was found of a list, which may stand in several places: callers write one for processing, storage and
+    /// access.
+    fn held_against(&mut self, sets: &'t BTreeSet<PlaceOrBloc>, reach: Reach) -> Option<&mut OfSets> {
+        let there = |(known, of, _): &&(&BTreeSet<_>, Reach, usize)| std::ptr::eq(*known, sets) && *of == reach;
+        if let Some((_, _, at)) = self.addresses.iter().find(there) {
+            return self.lists.get_mut(*at);
+        }
+        let same = |(known, of, _): &&(&BTreeSet<_>, Reach, usize)| *known == sets && *of == reach;
+        let at = self.addresses.iter().find(same).map_or(self.lists.len(), |(_, _, at)| *at);
+        if at == self.lists.len() {
+            self.lists.push(OfSets { asked: vec![0; COUNTRIES], found: Vec::new() });
+        }
+        self.addresses.push((sets, reach, at));
+        self.lists.get_mut(at)
     }
-    let is_same = |one: &OfSets<'t>| one.reach == reach && one.sets.first().is_some_and(|known| *known == sets);
-    let at = all.iter().position(is_same).unwrap_or_else(|| {
-        all.push(OfSets { sets: Vec::new(), reach, asked: vec![0; COUNTRIES], found: Vec::new() });
-        all.len().saturating_sub(1)
-    });
-    if let Some(one) = all.get_mut(at) {
-        one.sets.push(sets);
-    }
-    at
 }

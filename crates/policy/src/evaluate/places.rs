@@ -11,6 +11,7 @@ use self::axis::Axis;
 pub(super) use self::transfer::{Transfer, TransferOnwards, TransferToBroker};
 use super::facet::{Among, Demand, Facet, OfDemand, each_of};
 use super::findings::{Field, Findings, Joined};
+use super::membership::Lists;
 use super::truth::{Doubt, Participant};
 use crate::offer::SubProcessor;
 use crate::{Claim, Offer, Organisation, ReasonCode, Requirements, Side, Tables};
@@ -18,28 +19,21 @@ use crate::{Claim, Offer, Organisation, ReasonCode, Requirements, Side, Tables};
 /// A piece of what is stated of an axis, and by whom.
 type Places<'a> = (Among<'a, Place>, Participant<'a>);
 
-fn processing(demanded: &Requirements) -> Axis<'_> {
-    Axis {
-        path: "processing_locations",
-        allowed: &demanded.allowed_processing_locations,
-        forbidden: &demanded.forbidden_processing_locations,
-    }
+const PROCESSING: &str = "processing_locations";
+
+fn processing(demanded: &Requirements, code: ReasonCode) -> Axis<'_> {
+    let lists = Lists::new(code, &demanded.allowed_processing_locations, &demanded.forbidden_processing_locations);
+    Axis { path: PROCESSING, lists }
 }
 
-fn storage(demanded: &Requirements) -> Axis<'_> {
-    Axis {
-        path: "storage_locations",
-        allowed: &demanded.allowed_storage_locations,
-        forbidden: &demanded.forbidden_storage_locations,
-    }
+fn storage(demanded: &Requirements, code: ReasonCode) -> Axis<'_> {
+    let lists = Lists::new(code, &demanded.allowed_storage_locations, &demanded.forbidden_storage_locations);
+    Axis { path: "storage_locations", lists }
 }
 
-fn access(demanded: &Requirements) -> Axis<'_> {
-    Axis {
-        path: "access_locations",
-        allowed: &demanded.allowed_access_locations,
-        forbidden: &demanded.forbidden_access_locations,
-    }
+fn access(demanded: &Requirements, code: ReasonCode) -> Axis<'_> {
+    let lists = Lists::new(code, &demanded.allowed_access_locations, &demanded.forbidden_access_locations);
+    Axis { path: "access_locations", lists }
 }
 
 /// For whom a piece is asked about.
@@ -70,11 +64,22 @@ macro_rules! axes {
             }
 
             fn is_asked(asked: &Demand<'_>) -> bool {
-                $axis(asked.requirements).is_demanded()
+                $axis(asked.requirements, ReasonCode::$code).lists.is_demanded()
+            }
+
+            fn place((piece, _): &Self::Facts<'_>) -> Option<Place> {
+                match piece {
+                    Among::One(place) => Some((*place).clone()),
+                    Among::Whole(_) => None,
+                }
+            }
+
+            fn lists(demanded: &Requirements) -> Option<Lists<'_>> {
+                Some($axis(demanded, ReasonCode::$code).lists)
             }
 
             fn check<'t>((piece, operator): &Self::Facts<'t>, asked: &Demand<'t>, findings: &mut Findings<'t>) {
-                $axis(asked.requirements).check(ReasonCode::$code, *piece, *operator, findings);
+                $axis(asked.requirements, ReasonCode::$code).check(*piece, *operator, findings);
             }
         }
     )*};
@@ -129,7 +134,7 @@ impl Facet for SubProcessors {
 
     fn is_asked(asked: &Demand<'_>) -> bool {
         let demanded = asked.requirements;
-        processing(demanded).is_demanded() || !demanded.forbidden_sub_processors.is_empty()
+        readers(demanded).is_demanded() || !demanded.forbidden_sub_processors.is_empty()
     }
 
     fn check<'t>((piece, operator): &Self::Facts<'t>, asked: &Demand<'t>, findings: &mut Findings<'t>) {
@@ -148,6 +153,11 @@ impl Facet for SubProcessors {
 
 const SUB_PROCESSORS: &str = "sub_processors";
 
+/// Whoever can read content processes, too.
+fn readers(demanded: &Requirements) -> Lists<'_> {
+    processing(demanded, ReasonCode::SubProcessorLocationNotAllowed).lists
+}
+
 fn check_sub_processor<'t>(
     (id, places): (&str, Option<&BTreeSet<Place>>),
     operator: Participant<'_>,
@@ -155,18 +165,18 @@ fn check_sub_processor<'t>(
     findings: &mut Findings<'t>,
 ) {
     const PATH: &str = SUB_PROCESSORS;
-    let (axis, forbidden) = (processing(demanded), &demanded.forbidden_sub_processors);
+    let (lists, forbidden) = (readers(demanded), &demanded.forbidden_sub_processors);
     if forbidden.contains(id) {
         let expected = format_args!("not {}", Joined(forbidden));
         let field = Field { path: &PATH, expected: &expected, actual: &id };
         findings.reject(ReasonCode::SubProcessorNotAllowed, id, field);
     }
-    let Some(places) = places.filter(|_| axis.is_demanded()) else { return };
+    let Some(places) = places.filter(|_| lists.is_demanded()) else { return };
     if places.is_empty() {
         findings.doubt(&PATH, Doubt::missing(format_args!("{PATH}.{id}.places")));
     }
     for place in places {
-        axis.check_place(ReasonCode::SubProcessorLocationNotAllowed, PATH, place, operator, findings);
+        findings.hold(&lists, &PATH, place, Some(operator));
     }
 }
 
@@ -183,7 +193,7 @@ impl Facet for BrokerPath {
     }
 
     fn is_asked(asked: &Demand<'_>) -> bool {
-        asked.broker_places.is_some() && processing(asked.requirements).is_demanded()
+        asked.broker_places.is_some() && path(asked.requirements).is_demanded()
     }
 
     fn check<'t>((): &(), asked: &Demand<'t>, findings: &mut Findings<'t>) {
@@ -193,8 +203,11 @@ impl Facet for BrokerPath {
             findings.doubt(&PATH, Doubt::missing(PATH));
         }
         for place in places {
-            let code = ReasonCode::BrokerPathNotAllowed;
-            processing(asked.requirements).check_place(code, PATH, place, Participant::broker(), findings);
+            findings.hold(&path(asked.requirements), &PATH, place, Some(Participant::broker()));
         }
     }
+}
+
+fn path(demanded: &Requirements) -> Lists<'_> {
+    processing(demanded, ReasonCode::BrokerPathNotAllowed).lists
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::Entry;
 use super::bits::{Bits, WORD};
 use crate::Tables;
-use crate::evaluate::facet::{AnyFacet, Sorted};
+use crate::evaluate::facet::{AnyFacet, Piece, Sorted};
 
 /// The classes of one facet: what it says of a piece holds for every offer in the piece's class.
 #[derive(Debug)]
@@ -16,8 +16,8 @@ pub(super) struct Classes {
     members: Lists,
     /// The same as bits, where that is read faster.
     bits: Vec<Option<Bits>>,
-    /// Of each class the first offer, and the place of the class among those of that offer.
-    first: Vec<(usize, usize)>,
+    /// Of each class the piece that was met first.
+    first: Vec<Piece>,
     /// Where the classes of one scale end.
     runs: Vec<usize>,
 }
@@ -83,9 +83,9 @@ impl Classes {
         self.first.len()
     }
 
-    /// The first offer of a class, and the place of the class among those of that offer.
-    pub(super) fn first(&self, class: usize) -> Option<(usize, usize)> {
-        self.first.get(class).copied()
+    /// The piece of a class, as it was met first.
+    pub(super) fn first(&self, class: usize) -> Option<&Piece> {
+        self.first.get(class)
     }
 
     /// The classes by scale: those between two of one that have the same answer have it, too.

@@ -7,7 +7,7 @@ use comity_types::time::earlier;
 
 use super::Index;
 use super::bits::Bits;
-use crate::evaluate::facet::{FACETS, PartName, Which};
+use crate::evaluate::facet::{FACETS, PartName, Piece, Which};
 use crate::evaluate::findings::{Findings, Outcome};
 use crate::evaluate::membership::Known;
 use crate::reason::ReasonCodes;
@@ -56,13 +56,18 @@ impl PartAnswer {
 
     fn ask<'t>(&mut self, facet: usize, index: &'t Index, request: &Request<'t>, known: &'t Known<'t>) {
         let (Some(asks), Some(classes)) = (FACETS.get(facet), index.facets.get(facet)) else { return };
-        let outcome = |class: usize| {
-            let mut findings = Findings::of_many(&index.tables, request.as_of, known);
-            let first = classes.first(class).and_then(|(offer, piece)| Some((index.entries.get(offer)?, piece)));
-            if let Some((entry, piece)) = first {
-                asks.check(entry.facts(), Which::One(piece), request, &mut findings);
+        let (lists, tables, as_of) = (asks.lists(request), &*index.tables, request.as_of);
+        let by_lists = |piece: &Piece| known.outcome(lists.as_ref()?, piece.place.as_ref()?, tables, as_of);
+        let in_full = |piece: &Piece| {
+            let mut findings = Findings::of_many(tables, as_of, known);
+            if let Some(entry) = index.entries.get(piece.offer) {
+                asks.check(entry.facts(), Which::One(piece.number), request, &mut findings);
             }
             findings.outcome()
+        };
+        let outcome = |class: usize| {
+            let of = |piece| by_lists(piece).unwrap_or_else(|| in_full(piece));
+            classes.first(class).map(of).unwrap_or_default()
         };
         let mut answer = FacetAnswer { facet, codes: Vec::with_capacity(classes.len()), ends: Vec::new() };
         let mut says_something = false;
@@ -178,8 +183,8 @@ fn halve(
 
 /// Why a facet speaks against a class, in words.
 pub(super) fn words(index: &Index, facet: usize, class: usize, request: &Request<'_>) -> Vec<Reason> {
-    let first = index.facets.get(facet).and_then(|classes| classes.first(class));
-    let found = first.and_then(|(offer, piece)| Some((index.entries.get(offer)?, piece)));
+    let piece = index.facets.get(facet).and_then(|classes| classes.first(class));
+    let found = piece.and_then(|piece| Some((index.entries.get(piece.offer)?, piece.number)));
     let (Some(facet), Some((entry, piece))) = (FACETS.get(facet), found) else { return Vec::new() };
     let mut findings = Findings::in_words(&index.tables, request.as_of);
     facet.check(entry.facts(), Which::One(piece), request, &mut findings);

@@ -4,13 +4,13 @@ use std::hash::{Hash, Hasher};
 use std::sync::OnceLock;
 
 /// What follows from the rest of a value, worked out when first asked for. It tells no value from another, and a copy,
-/// which may be changed, works it out anew.
+/// which may be changed, works it out anew. Boxed: it is larger than what it follows from.
 #[derive(Debug)]
-pub(super) struct Derived<T>(OnceLock<T>);
+pub(super) struct Derived<T>(OnceLock<Box<T>>);
 
 impl<T> Derived<T> {
     pub(super) fn get(&self, work_out: impl FnOnce() -> T) -> &T {
-        self.0.get_or_init(work_out)
+        self.0.get_or_init(|| Box::new(work_out()))
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use comity_types::{Place, PlaceOrBloc};
 
-use super::{SUB_PROCESSORS, whom};
+use super::{PROCESSING, SUB_PROCESSORS, whom};
 use crate::evaluate::facet::{Among, Demand, Facet, OfDemand, each_of};
 use crate::evaluate::findings::{Field, Findings};
 use crate::evaluate::truth::{Doubt, Participant, Truth};
@@ -15,7 +15,6 @@ use crate::{Claim, Offer, Organisation, ReasonCode, Side, Tables};
 
 /// The bloc of places with an adequacy decision, which a transfer on that ground needs.
 const ADEQUATE: &str = "GDPR-ADEQUATE";
-const PROCESSING: &str = "processing_locations";
 
 /// On what ground content leaves, and whose it is.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
