@@ -1033,7 +1033,7 @@ impl ::prost::Name for ModalitiesClaim {
 /// Somebody whom the operator lets take part (dpv:DataSubProcessor).
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SubProcessor {
-    /// Its name in reasons: a legal entity identifier, or a short name of at most 64 bytes.
+    /// Its name in reasons: a short name of at most 64 bytes, or its legal entity identifier.
     #[prost(string, tag = "1")]
     pub id: ::prost::alloc::string::String,
     /// What it does.
@@ -1057,6 +1057,9 @@ pub struct SubProcessor {
     /// Who ultimately controls it; absent is unknown, empty is nobody.
     #[prost(message, optional, tag = "8")]
     pub ultimate_controllers: ::core::option::Option<ControllerList>,
+    /// Its legal entity identifier (ISO 17442); empty is unknown, unless `id` is one.
+    #[prost(string, tag = "9")]
+    pub lei: ::prost::alloc::string::String,
 }
 impl ::prost::Name for SubProcessor {
     const NAME: &'static str = "SubProcessor";
@@ -1451,7 +1454,7 @@ pub struct Requirements {
     /// How much of the operator may belong to others; every one must hold. At most 16.
     #[prost(message, repeated, tag = "16")]
     pub foreign_ownership: ::prost::alloc::vec::Vec<ForeignOwnership>,
-    /// Sub-processors that may not take part, by id. At most 256.
+    /// Sub-processors that may not take part, by id or by legal entity identifier. At most 256.
     #[prost(string, repeated, tag = "17")]
     pub forbidden_sub_processors: ::prost::alloc::vec::Vec<
         ::prost::alloc::string::String,

@@ -5,7 +5,7 @@ mod transfer;
 
 use std::collections::BTreeSet;
 
-use comity_types::Place;
+use comity_types::{Lei, Place};
 
 use self::axis::Axis;
 pub(super) use self::transfer::{Transfer, TransferOnwards, TransferToBroker};
@@ -96,6 +96,8 @@ pub(super) enum Reader<'a> {
     One {
         /// Its name.
         id: &'a str,
+        /// Who it is, by register.
+        lei: Option<&'a Lei>,
         /// Where it is.
         places: Option<&'a BTreeSet<Place>>,
     },
@@ -118,11 +120,11 @@ impl Facet for SubProcessors {
     ) -> impl IntoIterator<Item = Self::Facts<'a>> {
         each_of(offer.sub_processors.as_ref()).map(|piece| match piece {
             Among::Whole(claim) => (Reader::Unsettled(claim), Participant::operator(operator)),
-            Among::One(SubProcessor { id, content_access, places, .. }) => {
+            Among::One(SubProcessor { id, lei, content_access, places, .. }) => {
                 let is_scoped = places.iter().any(|place| tables.blocs.is_scoped(&tables.places, place));
                 let whom =
                     if is_scoped { Participant::operator(operator) } else { Participant::operator_of_no_scope() };
-                (Reader::One { id, places: content_access.then_some(places) }, whom)
+                (Reader::One { id, lei: lei.as_ref(), places: content_access.then_some(places) }, whom)
             }
         })
     }
@@ -134,12 +136,15 @@ impl Facet for SubProcessors {
 
     fn check<'t>((piece, operator): &Self::Facts<'t>, asked: &Demand<'t>, findings: &mut Findings<'t>) {
         match piece {
-            Reader::One { id, places } => check_sub_processor((id, *places), *operator, asked.requirements, findings),
+            Reader::One { id, lei, places } => {
+                check_identity(id, *lei, &asked.requirements.forbidden_sub_processors, findings);
+                check_reader(id, *places, *operator, asked.requirements, findings);
+            }
             Reader::Unsettled(claim) => {
                 let Some(all) = findings.value(&SUB_PROCESSORS, *claim) else { return };
-                for SubProcessor { id, content_access, places, .. } in all.iter() {
-                    let one = (id.as_str(), content_access.then_some(places));
-                    check_sub_processor(one, *operator, asked.requirements, findings);
+                for SubProcessor { id, lei, content_access, places, .. } in all.iter() {
+                    check_identity(id, lei.as_ref(), &asked.requirements.forbidden_sub_processors, findings);
+                    check_reader(id, content_access.then_some(places), *operator, asked.requirements, findings);
                 }
             }
         }
@@ -148,19 +153,32 @@ impl Facet for SubProcessors {
 
 const SUB_PROCESSORS: &str = "sub_processors";
 
-fn check_sub_processor<'t>(
-    (id, places): (&str, Option<&BTreeSet<Place>>),
+/// Forbidden are names and identifiers. A name is the operator's to choose: who forbids an identifier has to be told
+/// what the sub-processor's is.
+fn check_identity(id: &str, lei: Option<&Lei>, forbidden: &BTreeSet<String>, findings: &mut Findings<'_>) {
+    const PATH: &str = SUB_PROCESSORS;
+    let is_forbidden = |name: &str| forbidden.contains(name);
+    if is_forbidden(id) || lei.is_some_and(|lei| is_forbidden(lei.as_str())) {
+        let expected = format_args!("not {}", Joined(forbidden));
+        let field = Field { path: &PATH, expected: &expected, actual: &id };
+        return findings.reject(ReasonCode::SubProcessorNotAllowed, id, field);
+    }
+    let is_lei = |name: &str| name.parse::<Lei>().is_ok();
+    if lei.is_none() && !is_lei(id) && forbidden.iter().any(|name| is_lei(name)) {
+        findings.doubt(&PATH, Doubt::missing(format_args!("{PATH}.{id}.lei")));
+    }
+}
+
+/// Whoever can read content processes, too.
+fn check_reader<'t>(
+    id: &str,
+    places: Option<&BTreeSet<Place>>,
     operator: Participant<'_>,
     demanded: &'t Requirements,
     findings: &mut Findings<'t>,
 ) {
     const PATH: &str = SUB_PROCESSORS;
-    let (axis, forbidden) = (processing(demanded), &demanded.forbidden_sub_processors);
-    if forbidden.contains(id) {
-        let expected = format_args!("not {}", Joined(forbidden));
-        let field = Field { path: &PATH, expected: &expected, actual: &id };
-        findings.reject(ReasonCode::SubProcessorNotAllowed, id, field);
-    }
+    let axis = processing(demanded);
     let Some(places) = places.filter(|_| axis.is_demanded()) else { return };
     if places.is_empty() {
         findings.doubt(&PATH, Doubt::missing(format_args!("{PATH}.{id}.places")));

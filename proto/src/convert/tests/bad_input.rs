@@ -151,6 +151,9 @@ fn offers_are_refused_with_the_path_and_what_was_expected() {
         ("sub_processors[0].sub_processors[0].id", "1 to 64 bytes", |o| {
             o.sub_processors[0].sub_processors[0].id = "x".repeat(MAX_ID_BYTES + 1);
         }),
+        ("sub_processors[0].sub_processors[0].lei", "ISO 17442", |o| {
+            o.sub_processors[0].sub_processors[0].lei = "529900T8BM49AURSDO56".to_owned();
+        }),
         ("terms.retention[0].rules", "at most 32", |o| {
             let rule = terms(o).retention[0].rules[0];
             terms(o).retention[0].rules = vec![rule; MAX_RULES + 1];

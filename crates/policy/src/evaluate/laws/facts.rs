@@ -22,6 +22,7 @@ pub(super) const OF_OFFERS: &[(&str, &str, &[&str])] = &[
             "[]",
             r#"[{"id":"S1","role":"cloud-host","places":["IN"],"content_access":true}]"#,
             r#"[{"id":"S1","role":"billing","places":["IN"],"content_access":false}]"#,
+            r#"[{"id":"S4","lei":"529900T8BM49AURSDO55","role":"billing","places":["FR"],"content_access":false}]"#,
             r#"[{"id":"S2","role":"support","places":["DE"],"content_access":true,"seat":"US","principal_place_of_business":"US","establishments":["US"],"ultimate_controllers":[]}]"#,
             r#"[{"id":"S3","role":"safety","places":["DE"],"content_access":true,"seat":"DE","principal_place_of_business":"DE","establishments":["DE"],"ultimate_controllers":[{"name":"C","seat":"GB"}]}]"#,
         ],
