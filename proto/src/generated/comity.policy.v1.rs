@@ -976,6 +976,9 @@ pub struct Terms {
     /// `prohibited_purposes`, `high_risk`, `caller_rules`, `classification_ceilings` and `accepted_data_categories`.
     #[prost(enumeration = "Disclosure", tag = "19")]
     pub disclosure: i32,
+    /// How much of the offer each calling organisation may use. Absent is as much as there is.
+    #[prost(message, repeated, tag = "20")]
+    pub quota: ::prost::alloc::vec::Vec<QuotaClaim>,
 }
 impl ::prost::Name for Terms {
     const NAME: &'static str = "Terms";
@@ -985,6 +988,26 @@ impl ::prost::Name for Terms {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/comity.policy.v1.Terms".into()
+    }
+}
+/// How much of an offer one calling organisation may use, all its apps together, claimed.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct QuotaClaim {
+    /// Most requests in one day of UTC: 1 to 1000000000. Each try of a node counts.
+    #[prost(uint32, tag = "1")]
+    pub requests_per_day: u32,
+    /// The circumstances.
+    #[prost(message, optional, tag = "2")]
+    pub provenance: ::core::option::Option<Provenance>,
+}
+impl ::prost::Name for QuotaClaim {
+    const NAME: &'static str = "QuotaClaim";
+    const PACKAGE: &'static str = "comity.policy.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.policy.v1.QuotaClaim".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.policy.v1.QuotaClaim".into()
     }
 }
 /// A price for a million tokens, in millionths of the currency's unit.

@@ -15,6 +15,7 @@ use comity_policy::{Offer, Organisation as Facts, Tables};
 use comity_proto::error::Detail;
 use comity_proto::{inference, policy};
 use comity_runtime::clock::SystemClock;
+use comity_runtime::quotas::Quotas;
 use comity_types::{Digest, Timestamp, TrustDomain};
 use http::HeaderMap;
 use http_body_util::BodyExt as _;
@@ -139,6 +140,7 @@ impl World {
             registry: registry.clone(),
             ledger: ledger(dir.path()),
             links: links.clone(),
+            quotas: Quotas::default(),
             places: ["DE".parse().unwrap()].into(),
             request_bytes: REQUEST_BYTES,
             clock,

@@ -86,6 +86,7 @@ pub(super) fn run(args: &CheckArgs, global: &Global) -> Result<(), CliError> {
         declared: &asked.file.declared,
         requirements: &demanded.requirements,
         broker_places: Some(&broker_places).filter(|places| !places.is_empty()),
+        used: Usage::none(),
         as_of: args.as_of.unwrap_or_else(|| SystemClock.now()),
     };
     let index = Index::of_pairs(offers, Arc::clone(&tables));

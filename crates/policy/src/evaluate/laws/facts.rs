@@ -79,6 +79,11 @@ pub(super) const OF_OFFERS: &[(&str, &str, &[&str])] = &[
             r#"[{"scheme":"SOC2"},{"scheme":"ISO27001","edition":"2022","expires":"2031-12-27","scope_sites":["DE","FR"]}]"#,
         ],
     ),
+    (
+        "quota",
+        "offer.terms.quota",
+        &[r#"{"requests_per_day":1}"#, r#"{"requests_per_day":5}"#, r#"{"requests_per_day":1000000000}"#],
+    ),
 ];
 
 /// Claims of organisations: of an operator, and of a caller.
@@ -216,6 +221,7 @@ pub(super) const PLAIN: &[(&str, &[&str])] = &[
     ("require.output_used_in", &["[]", r#"["SG"]"#]),
     ("broker_places", &["null", r#"["US"]"#, "[]"]),
     ("model", &[r#""other""#, r#""m""#]),
+    ("used", &["{}", r#"{"op.example/n1/chat":5}"#, r#"{"op.example/n1/chat":1}"#, r#"{"op.example/n1/other":9}"#]),
 ];
 
 /// What is stated that is held against one another, demands apart.
@@ -233,11 +239,12 @@ pub(super) const TOGETHER: &[&[&str]] = &[
     &["offer.licence", "offer.modalities", "operator.principal_place_of_business"],
     &["offer.licence", "caller.principal_place_of_business"],
     &["offer.licence", "operator.monthly_active_users"],
+    &["offer.terms.quota", "used"],
 ];
 
 /// A world in which everything is said, and nothing speaks against anything.
 pub(super) const GOOD: &str = r#"{
-  "as_of": "2026-11-22", "broker_places": ["FR"], "model": null,
+  "as_of": "2026-11-22", "broker_places": ["FR"], "model": null, "used": {},
   "offer": {
     "id": "chat", "node": "spiffe://op.example/node/n1", "model": "m", "capabilities": ["chat", "tools"],
     "model_digest": "00000000000000000000000000000000000000000000000000000000000000aa", "modalities": ["text"],
