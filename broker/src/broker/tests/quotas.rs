@@ -17,11 +17,13 @@ use crate::access::tests::world::{in_germany, limited};
 use crate::testing::{Member, Scene};
 
 const SECOND: Duration = Duration::from_secs(1);
+/// An empty message in gRPC's frame.
+const EMPTY: &str = "\0\0\0\0\0";
 
 /// A broker with a node that grants two requests a day, and an app.
 async fn stage() -> (Scene, Node, Member) {
     let scene = Scene::new().await;
-    let node = node_of(&scene, "a.example", answers(""), |id| limited(id, "DE", 1, 2)).await;
+    let node = node_of(&scene, "a.example", answers(EMPTY), |id| limited(id, "DE", 1, 2)).await;
     let app = scene.admit("app.example", Kind::App, "a1").await;
     (scene, node, app)
 }
