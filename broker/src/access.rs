@@ -32,6 +32,7 @@ use std::sync::Arc;
 
 use comity_identity::PermitKey;
 use comity_proto::error::Failure;
+use comity_runtime::quotas::Quotas;
 use comity_runtime::tasks::Tasks;
 use comity_types::{Clock, Place, SpiffeId};
 use http::{Request, Response};
@@ -63,6 +64,8 @@ pub struct Parts {
     pub ledger: Ledger,
     /// The connections to nodes.
     pub links: Links,
+    /// What callers have used today of offers that state a quota.
+    pub quotas: Quotas,
     /// Where this broker runs.
     pub places: BTreeSet<Place>,
     /// Largest request, in bytes.

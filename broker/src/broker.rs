@@ -14,6 +14,7 @@ use comity_identity::tls::{enrolment_server_config, server_config};
 use comity_identity::{AnchorSource, HostName, PermitKey, SharedAnchors};
 use comity_runtime::accept::{Acceptor, Listener};
 use comity_runtime::clock::SystemClock;
+use comity_runtime::quotas::Quotas;
 use comity_runtime::tables;
 use comity_runtime::tasks::{Closed, Tasks};
 use comity_runtime::trailers::TrailerLayer;
@@ -250,6 +251,7 @@ fn access(
         registry: journals.registry.clone(),
         ledger: journals.ledger.clone(),
         links,
+        quotas: Quotas::default(),
         places: config.places.clone(),
         request_bytes: config.limits.request_bytes,
         clock: Arc::clone(clock),

@@ -34,6 +34,7 @@ pub struct VerifiedPermit {
     caller: SpiffeId,
     epoch: u64,
     issued_at: Timestamp,
+    arrived_at: Timestamp,
 }
 
 impl VerifiedPermit {
@@ -65,6 +66,12 @@ impl VerifiedPermit {
     #[must_use]
     pub const fn issued_at(&self) -> Timestamp {
         self.issued_at
+    }
+
+    /// When it came here, by this node's clock.
+    #[must_use]
+    pub const fn arrived_at(&self) -> Timestamp {
+        self.arrived_at
     }
 }
 
@@ -168,7 +175,7 @@ impl Guard {
         let id = <[u8; 16]>::try_from(grant.decision_id.as_ref());
         let decision = DecisionId::from_bytes(id.map_err(|_| Lie::Malformed { field: "decision_id" })?);
         self.seen.claim((decision, grant.attempt), expires_at.plus(CLOCK_TOLERANCE), now)?;
-        Ok(VerifiedPermit { decision, offer, caller, epoch: grant.epoch, issued_at })
+        Ok(VerifiedPermit { decision, offer, caller, epoch: grant.epoch, issued_at, arrived_at: now })
     }
 
     fn check_signature(&self, permit: &Permit) -> Result<(), Lie> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use comity_membership::offer_digest;
-use comity_policy::{Reason, Requirements, Verdict};
+use comity_policy::{Offer, Reason, Requirements, Verdict};
 use comity_proto::error::Failure;
 use comity_proto::{permit as wire, policy};
 use comity_types::{DecisionId, OfferName, Timestamp};
@@ -46,6 +46,12 @@ impl Permit {
         &self.decision.eligible
     }
 
+    /// The offer of `candidate`, as it was decided on.
+    #[must_use]
+    pub fn offer(&self, candidate: &Candidate) -> Option<&Offer> {
+        self.decision.snapshot.federation.offer(&candidate.name)
+    }
+
     /// First instant at which it no longer counts for `candidate`.
     #[must_use]
     pub fn expires_at(&self, candidate: &Candidate) -> Timestamp {
@@ -65,7 +71,7 @@ impl Permit {
         attempt: u32,
     ) -> Result<HeaderValue, Failure> {
         let federation = &self.decision.snapshot.federation;
-        let offer = federation.offer(&candidate.name).ok_or_else(broker_failed)?;
+        let offer = self.offer(candidate).ok_or_else(broker_failed)?;
         let grant = wire::Grant {
             decision_id: self.id().as_bytes().to_vec().into(),
             node: candidate.name.node().to_string(),

@@ -72,6 +72,7 @@ pub fn decide(parts: &Parts, admitted: &Admitted) -> Result<Decision, Failure> {
     let snapshot = parts.registry.snapshot();
     let at = parts.clock.now();
     let (caller, demanded) = demanded(&snapshot, &admitted.caller, &admitted.envelope.requirements)?;
+    let used = parts.quotas.used(admitted.caller.trust_domain(), at);
     let request = Request {
         caller,
         model: Some(&admitted.envelope.model),
@@ -79,6 +80,7 @@ pub fn decide(parts: &Parts, admitted: &Admitted) -> Result<Decision, Failure> {
         declared: &admitted.envelope.declared,
         requirements: &demanded.requirements,
         broker_places: Some(&parts.places),
+        used: &used,
         as_of: at,
     };
     // Offers of other models would be refused for that alone; they are left out, so that a refusal stays readable.

@@ -76,6 +76,9 @@ async fn tries(
         if parts.clock.now() >= permit.expires_at(candidate) {
             return Ok(None);
         }
+        if !takes(parts, admitted, permit, candidate) {
+            continue;
+        }
         settlement.trying(&candidate.name, attempt);
         let outcome = tokio::select! {
             biased;
@@ -96,7 +99,19 @@ async fn tries(
     }
     match last {
         Some((candidate, rejection)) => rejection.conclude(candidate).map(Some),
-        // A permit's eligible set is never empty.
+        // Nothing was tried: other requests have used up what every offer grants, so that this one is decided anew.
         None => Ok(None),
     }
+}
+
+/// Counts a try against the quota of its offer. False if other requests have used that up since the decision: the offer
+/// then gets none of this one.
+fn takes(parts: &Parts, admitted: &Admitted, permit: &Permit, candidate: &Candidate) -> bool {
+    let (caller, tables) = (admitted.caller.trust_domain(), parts.registry.tables());
+    let Some(offer) = permit.offer(candidate) else { return false };
+    let taken = parts.quotas.take(caller, offer, parts.clock.now(), tables);
+    if taken.is_err() {
+        tracing::info!(decision.id = %permit.id(), offer.id = %candidate.name, "a quota was used up after the decision");
+    }
+    taken.is_ok()
 }

@@ -14,6 +14,7 @@ use crate::ledger::journal::Journal;
 
 mod expiry;
 pub(crate) mod node;
+mod quotas;
 mod refusals;
 pub(crate) mod stage;
 mod streams;

@@ -5,5 +5,6 @@ mod invites;
 mod joining;
 mod lifecycle;
 mod publishing;
+mod quotas;
 mod standing;
 mod survival;

@@ -58,6 +58,7 @@ impl Catalog {
         checked.map_err(|error| invalid(&error.path, &error.problem))?;
         let snapshot = parts.registry.snapshot();
         let (organisation, demanded) = decide::demanded(&snapshot, caller.id(), &envelope.requirements)?;
+        let used = parts.quotas.used(caller.organisation(), as_of);
         let question = Question {
             caller: organisation,
             model: Some(&envelope.model),
@@ -65,6 +66,7 @@ impl Catalog {
             declared: &envelope.declared,
             requirements: &demanded.requirements,
             broker_places: Some(&parts.places),
+            used: &used,
             as_of,
         };
         let judged = decide::judge(&snapshot, &question, Scope::Everything);

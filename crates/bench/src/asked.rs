@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use comity_policy::requirements::{RequirementsFile, RequirementsTable};
-use comity_policy::{Capability, Organisation, Request, Tables};
+use comity_policy::{Capability, Organisation, Request, Tables, Usage};
 use comity_types::{ModelName, Place, Timestamp};
 
 /// How many organisations ask.
@@ -68,6 +68,7 @@ impl Asked {
             declared: &self.file.declared,
             requirements: &self.file.requirements,
             broker_places: Some(&self.broker_places),
+            used: Usage::none(),
             as_of: self.as_of,
         }
     }

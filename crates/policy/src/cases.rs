@@ -8,6 +8,7 @@
 //! broker_places = ["DE"]        # leave out: the broker sees no content
 //! capability = "chat"           # what the method needs; the default
 //! app = "assistant"             # the caller's app that asks; leave out: one of which no layer speaks
+//! used = { "op.example/n1/chat" = 5 }   # requests that the caller has sent to offers on the day of `as_of`
 //! issuers = [{ id = "audit", up_to = "audited" }]   # whose word counts here, beside those of the table
 //! [fixture.offer]               # an offer, as node.toml has it, with its `node` and its `terms`
 //! [fixture.operator]            # an organisation, as organisation.toml has it
@@ -42,7 +43,7 @@ use crate::limits::{MAX_LIST, MAX_TEXT_BYTES};
 use crate::organisation::{LayerError, OrganisationTable};
 use crate::requirements::RequirementsTable;
 use crate::{
-    Capability, Offer, Organisation, OrganisationFile, Reason, ReasonCode, Request, Tables, Verdict, evaluate,
+    Capability, Offer, Organisation, OrganisationFile, Reason, ReasonCode, Request, Tables, Usage, Verdict, evaluate,
 };
 
 /// Most cases of one file, with their sub-cases: what a person can still read.
@@ -129,6 +130,9 @@ pub struct World {
     /// The model that is asked for; absent: any.
     #[serde(default)]
     pub model: Option<ModelName>,
+    /// How many requests the caller has sent to offers on the day of the decision.
+    #[serde(default)]
+    pub used: Usage,
     /// Whose word counts, beside the issuers of the table.
     #[serde(default)]
     pub issuers: Vec<TrustedIssuer>,
@@ -350,6 +354,7 @@ impl Expectation {
             declared: &file.declared,
             requirements: &demanded.requirements,
             broker_places: world.broker_places.as_ref(),
+            used: &world.used,
             as_of: world.as_of,
         };
         Ok(evaluate(&world.offer, &world.operator, &request, tables))

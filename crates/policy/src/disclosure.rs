@@ -124,6 +124,7 @@ fn promises(terms: &Terms) -> Terms {
         liability_cap,
         support,
         availability_bp,
+        quota,
         disclosure,
         // The demands.
         allowed_purposes: _,
@@ -146,6 +147,7 @@ fn promises(terms: &Terms) -> Terms {
         liability_cap,
         support,
         availability_bp,
+        quota,
         disclosure,
         ..Terms::default()
     }

@@ -3,6 +3,7 @@
 //! | module | asks |
 //! |---|---|
 //! | `operational` | is the offer for this model, able, in force |
+//! | `quota` | has the caller used up what it is granted |
 //! | `places` | where content is processed, stored, reached, and passes through |
 //! | `control` | who operates, who controls, whose law reaches them |
 //! | `data` | what happens to content |
@@ -30,6 +31,7 @@ pub(crate) mod membership;
 mod node;
 mod operational;
 mod places;
+mod quota;
 mod reading;
 pub(crate) mod stakes;
 mod statute;
@@ -38,10 +40,10 @@ mod truth;
 use comity_types::Timestamp;
 
 pub(crate) use assurance::levels::PATHS as ASSURANCE_PATHS;
-use facet::{AnyFacet, FACETS, Which};
+use facet::{AnyFacet, FACETS, Facet as _, Which};
 use findings::Findings;
 
-use crate::{Offer, Organisation, Reason, Request, Side, Tables};
+use crate::{Offer, Organisation, Reason, Request, Side, Tables, Usage};
 
 /// The result for one offer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,6 +93,18 @@ pub fn evaluate(offer: &Offer, operator: &Organisation, request: &Request<'_>, t
 #[must_use]
 pub fn evaluate_node_side(offer: &Offer, operator: &Organisation, request: &Request<'_>, tables: &Tables) -> Verdict {
     ask(FACETS.iter().filter(|facet| facet.side != Side::Caller), offer, operator, request, tables)
+}
+
+/// What the offer's quota alone says to one more request of a caller that has used so much by now: for whoever counts
+/// requests, at the moment at which it counts one.
+#[must_use]
+pub fn evaluate_quota(offer: &Offer, used: &Usage, as_of: Timestamp, tables: &Tables) -> Verdict {
+    let mut findings = Findings::in_words(tables, as_of);
+    findings.speak_for(quota::WithinQuota::SIDE);
+    if let Some(granted) = quota::granted(offer) {
+        quota::check(granted, used, &mut findings);
+    }
+    findings.verdict()
 }
 
 fn ask<'f>(

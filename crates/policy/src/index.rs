@@ -8,7 +8,7 @@
 //!
 //! ```text
 //! offers ─▶ classes, by facet ─┐
-//! request ─▶ its four parts ───┼─▶ ask each class, or remember ─▶ Answer { eligible, codes, reasons, expires_at }
+//! request ─▶ its five parts ───┼─▶ ask each class, or remember ─▶ Answer { eligible, codes, reasons, expires_at }
 //! ```
 //!
 //! | module | holds |
@@ -179,9 +179,11 @@ impl Index {
             let ask = || PartAnswer::new(self, part, request);
             if own { self.memo.get(part, request, ask) } else { Arc::new(ask()) }
         });
+        // What a caller has used is another with every request, so that there is nothing to remember.
+        let usage = (!request.used.is_empty()).then(|| PartAnswer::new(self, PartName::Usage, request));
         let mut eligible = Bits::all(self.entries.len());
-        parts.iter().for_each(|part| eligible.keep(&part.eligible));
-        Answer { index: self, parts, eligible, words: RefCell::default() }
+        parts.iter().map(Arc::as_ref).chain(&usage).for_each(|part| eligible.keep(&part.eligible));
+        Answer { index: self, parts, usage, eligible, words: RefCell::default() }
     }
 }
 
@@ -190,6 +192,8 @@ impl Index {
 pub struct Answer<'i> {
     index: &'i Index,
     parts: [Arc<PartAnswer>; 4],
+    /// What quotas say, where the caller has used anything.
+    usage: Option<PartAnswer>,
     eligible: Bits,
     /// Reasons in words, by facet and class: written once for all offers of the class, and gone with the answer.
     words: RefCell<Words>,
@@ -199,6 +203,10 @@ pub struct Answer<'i> {
 type Words = BTreeMap<(usize, usize), Rc<[Reason]>>;
 
 impl Answer<'_> {
+    fn parts(&self) -> impl Iterator<Item = &PartAnswer> {
+        self.parts.iter().map(Arc::as_ref).chain(&self.usage)
+    }
+
     /// The places of the offers that are eligible.
     pub fn eligible(&self) -> impl Iterator<Item = usize> {
         self.eligible.iter()
@@ -219,20 +227,20 @@ impl Answer<'_> {
     /// When what made an eligible offer eligible ends, if it does.
     #[must_use]
     pub fn expires_at(&self, place: usize) -> Option<Timestamp> {
-        self.parts.iter().filter_map(|part| part.of(self.index, place).1).min()
+        self.parts().filter_map(|part| part.of(self.index, place).1).min()
     }
 
     /// The codes of every reason against an offer; none if it is eligible.
     #[must_use]
     pub fn codes(&self, place: usize) -> ReasonCodes {
-        self.parts.iter().fold(ReasonCodes::NONE, |codes, part| codes.union(part.of(self.index, place).0))
+        self.parts().fold(ReasonCodes::NONE, |codes, part| codes.union(part.of(self.index, place).0))
     }
 
     /// The codes of every reason against every offer, by its place.
     #[must_use]
     pub fn all_codes(&self) -> Vec<ReasonCodes> {
         let mut all = vec![ReasonCodes::NONE; self.eligible.len()];
-        self.parts.iter().for_each(|part| part.add_codes(self.index, &mut all));
+        self.parts().for_each(|part| part.add_codes(self.index, &mut all));
         all
     }
 
@@ -244,7 +252,7 @@ impl Answer<'_> {
             return Verdict::Eligible { expires_at: self.expires_at(place) };
         }
         let mut reasons = Vec::new();
-        for (facet, class) in self.parts.iter().flat_map(|part| part.against(self.index, place)) {
+        for (facet, class) in self.parts().flat_map(|part| part.against(self.index, place)) {
             let mut words = self.words.borrow_mut();
             let write = || part::words(self.index, facet, class, request).into();
             reasons.extend(words.entry((facet, class)).or_insert_with(write).iter().cloned());
@@ -259,7 +267,7 @@ impl Answer<'_> {
 impl Index {
     /// The first instant from which the answer to a request may be another one.
     fn changes_at(&self, request: &Request<'_>) -> Option<Timestamp> {
-        self.ask(request).parts.iter().filter_map(|part| part.changes_at()).min()
+        self.ask(request).parts().filter_map(|part| part.changes_at()).min()
     }
 }
 

@@ -18,6 +18,7 @@
 //! | [`organisation`], [`ownership`] | an organisation's facts |
 //! | [`offer`], [`terms`], [`caller_rules`] | what a node offers, promises and demands |
 //! | [`request`], [`requirements`] | what a caller declares and demands, and how layers of it merge |
+//! | [`usage`] | what a caller has used of offers, which quotas are held against |
 //! | [`layers`] | what an organisation demands of its own requests, whatever its apps send |
 //! | [`reason`] | the closed list of reasons |
 //! | [`tables`] | blocs, regimes, statutes, licences and so on, as data |
@@ -49,9 +50,10 @@ pub mod request;
 pub mod requirements;
 pub mod tables;
 pub mod terms;
+pub mod usage;
 
 pub use claim::Claim;
-pub use evaluate::{Verdict, evaluate, evaluate_node_side};
+pub use evaluate::{Verdict, evaluate, evaluate_node_side, evaluate_quota};
 pub use index::Index;
 pub use layers::{Demanded, Layer, Layers};
 pub use offer::{Capability, Offer};
@@ -61,3 +63,4 @@ pub use request::{Declared, Request};
 pub use requirements::Requirements;
 pub use tables::Tables;
 pub use terms::Terms;
+pub use usage::Usage;

@@ -34,6 +34,9 @@ pub const MAX_DEMANDS: usize = 64;
 pub const MAX_PRESETS: usize = 32;
 /// The whole of something, in hundredths of a percent.
 pub const WHOLE_BP: u32 = 10_000;
+/// Most requests that a quota grants a caller in a day: over 11,000 a second, which no node serves. Who grants more
+/// states no quota.
+pub const MAX_REQUESTS_PER_DAY: u32 = 1_000_000_000;
 /// The highest sovereignty rating (Cloud Sovereignty Framework, SEAL).
 pub const MAX_SEAL: u8 = 4;
 /// The highest level of the proposed Cloud and AI Development Act.

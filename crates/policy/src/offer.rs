@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use comity_types::{Digest, Interval, ModelName, Name, OfferName, Place, Price, SpiffeId};
+use comity_types::{Digest, Interval, Lei, ModelName, Name, OfferName, Place, Price, SpiffeId};
 use serde::{Deserialize, Serialize};
 
 use crate::claim::Merge;
@@ -210,8 +210,11 @@ pub enum OfferState {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SubProcessor {
-    /// Its name in reasons: a legal entity identifier, or a short name.
+    /// Its name in reasons: a short name, or its legal entity identifier.
     pub id: String,
+    /// Its legal entity identifier; absent is unknown, unless `id` is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lei: Option<Lei>,
     /// What it does.
     pub role: SubProcessorRole,
     /// Every place where it may do so.

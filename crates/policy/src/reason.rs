@@ -361,8 +361,8 @@ reason_codes! {
         "The offer has ended, has not begun, or takes no calls.",
         "ask the operator to renew the offer";
     QuotaExceeded = "QUOTA_EXCEEDED", Federation,
-        "The caller has used up what the offer grants. Reserved: no field of an offer states a quota, so that nobody gives it yet.",
-        "wait until the quota is renewed, or choose another offer";
+        "The caller's organisation has used up what the offer grants it on one day of UTC.",
+        "wait until the next day in UTC, or choose another offer";
     FederationPolicy = "FEDERATION_POLICY", Federation,
         "The operator, its node or the caller is suspended, or a rule of the federation forbids it.",
         "ask the federation's operators";

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use comity_types::{ModelName, Place, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::{Capability, Organisation, Requirements};
+use crate::{Capability, Organisation, Requirements, Usage};
 
 /// What is asked, by whom, for what, when.
 #[derive(Debug, Clone)]
@@ -22,6 +22,8 @@ pub struct Request<'a> {
     pub requirements: &'a Requirements,
     /// Where the broker runs that ends the caller's TLS; `None` if it sees no content.
     pub broker_places: Option<&'a BTreeSet<Place>>,
+    /// What the caller has used of offers, on the day of `as_of`.
+    pub used: &'a Usage,
     /// The instant of the decision.
     pub as_of: Timestamp,
 }

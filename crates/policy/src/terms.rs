@@ -69,6 +69,9 @@ pub struct Terms {
     /// The availability that is promised, in hundredths of a percent of a month: 9990 is 99.9 %.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub availability_bp: Option<u32>,
+    /// How much of the offer each caller may use; absent: as much as there is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quota: Option<Claim<Quota>>,
     /// How much of the reasons of these terms a caller is shown.
     #[serde(skip_serializing_if = "Disclosure::is_full")]
     pub disclosure: Disclosure,
@@ -352,6 +355,21 @@ impl Merge for Logging {
 }
 
 same_or_conflict!(TransferBasis);
+
+/// How much of an offer one organisation may use, all its apps together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Quota {
+    /// Most requests in one day of UTC.
+    pub requests_per_day: u32,
+}
+
+/// The lower one.
+impl Merge for Quota {
+    fn merge(&self, other: &Self) -> Option<Self> {
+        Some(Self { requests_per_day: self.requests_per_day.min(other.requests_per_day) })
+    }
+}
 
 #[cfg(test)]
 mod tests;

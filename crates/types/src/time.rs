@@ -5,6 +5,9 @@ use std::str::FromStr;
 
 use crate::Invalid;
 
+/// A day in milliseconds.
+const DAY_MILLIS: i64 = 24 * 60 * 60 * 1000;
+
 /// An instant in UTC with millisecond precision, written as RFC 3339.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(jiff::Timestamp);
@@ -36,6 +39,19 @@ impl Timestamp {
     #[must_use]
     pub fn minus(self, duration: std::time::Duration) -> Self {
         self.0.saturating_sub(duration).map_or(Self(jiff::Timestamp::MIN), Self)
+    }
+
+    /// Its day in UTC, in days since 1970-01-01.
+    #[must_use]
+    pub fn day(self) -> i64 {
+        self.as_millis().div_euclid(DAY_MILLIS)
+    }
+
+    /// The first instant of the next day in UTC; none after the last day there is.
+    #[must_use]
+    pub fn next_day(self) -> Option<Self> {
+        let millis = self.day().checked_add(1)?.checked_mul(DAY_MILLIS)?;
+        Self::from_millis(millis).ok()
     }
 
     /// How long after `earlier` this is; zero if it is before.

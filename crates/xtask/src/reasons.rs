@@ -17,10 +17,8 @@ const CASES: &str = "tests/cases/reasons.toml";
 /// The command that mends a stale file.
 const MEND: &str = "run `cargo xtask reasons` and commit what it writes";
 /// Codes that are given where no pure function sees why: there is no case, and the example is told.
-const TOLD: &[(ReasonCode, &str)] = &[
-    (ReasonCode::QuotaExceeded, "none yet, since nothing counts what a caller sends"),
-    (ReasonCode::FederationPolicy, "the operator of the offer is suspended; the broker knows who is a member"),
-];
+const TOLD: &[(ReasonCode, &str)] =
+    &[(ReasonCode::FederationPolicy, "the operator of the offer is suspended; the broker knows who is a member")];
 
 const HEAD: &str = "\
 <!-- Written by `cargo xtask reasons` from crates/policy/src/reason.rs and tests/cases/reasons.toml: edit those. -->

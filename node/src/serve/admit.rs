@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use comity_membership::{Federation, Standing};
 use comity_policy::disclosure::{Sources, Viewer};
-use comity_policy::{Request as Question, Tables, Verdict, evaluate_node_side};
+use comity_policy::{Reason, Request as Question, Tables, Verdict, evaluate_node_side};
 use comity_proto::convert::{Envelope, WireError};
 use comity_proto::error::Failure;
 use comity_proto::{inference as wire, metadata};
+use comity_runtime::quotas::Quotas;
 use comity_types::Digest;
 use prost::Message;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -31,6 +32,7 @@ const PATIENCE_WITH_REPLICA: Duration = Duration::from_secs(2);
 pub(super) struct Rules {
     tables: Arc<Tables>,
     places: Arc<Semaphore>,
+    quotas: Quotas,
 }
 
 /// What the metadata of a call says.
@@ -61,7 +63,7 @@ impl Server {
     /// A server of `routes`, by the rules of `tables`.
     #[must_use]
     pub fn new(guard: Guard, replica: Replica, routes: Routes, tables: Arc<Tables>) -> Self {
-        let rules = Rules { tables, places: Arc::new(Semaphore::new(MAX_IN_FLIGHT)) };
+        let rules = Rules { tables, places: Arc::new(Semaphore::new(MAX_IN_FLIGHT)), quotas: Quotas::default() };
         Self { parts: Arc::new(Parts { guard, replica, routes, rules }) }
     }
 
@@ -84,14 +86,15 @@ impl Server {
             .map_err(|WireError { path, problem }| failure::invalid(&format!("envelope.{path}"), &problem))?;
         let left = call.deadline.saturating_duration_since(Instant::now());
         let federation = replica.wait_for(permit.epoch(), PATIENCE_WITH_REPLICA.min(left)).await?;
-        check_terms(&rules.tables, &federation, &permit, &route, call.method, &envelope).map_err(|failure| *failure)?;
+        check_terms(rules, &federation, &permit, &route, call.method, &envelope).map_err(|failure| *failure)?;
+        count(rules, &permit, &route).map_err(|reasons| veto(&permit, &envelope, reasons))?;
         Ok(Admitted { permit, route, deadline: call.deadline, _place: place })
     }
 }
 
 /// The node's own word on the request: whatever the broker decided, its terms hold.
 fn check_terms(
-    tables: &Tables,
+    rules: &Rules,
     federation: &Federation,
     permit: &VerifiedPermit,
     route: &Route,
@@ -106,6 +109,7 @@ fn check_terms(
     }
     let organisation = federation.organisation(caller.trust_domain());
     let organisation = organisation.ok_or_else(|| failure::stranger(caller, "belongs to no member"))?;
+    let used = rules.quotas.used(caller.trust_domain(), permit.arrived_at());
     let question = Question {
         caller: &organisation.organisation,
         model: Some(&envelope.model),
@@ -114,20 +118,31 @@ fn check_terms(
         requirements: &envelope.requirements,
         // Read only on the caller's side, which is the broker's to check.
         broker_places: None,
+        used: &used,
         as_of: permit.issued_at(),
     };
     let operator = federation.organisation(route.offer.node.trust_domain());
     let operator = operator.ok_or_else(|| failure::stranger(&route.offer.node, "belongs to no member"))?;
-    match evaluate_node_side(&route.offer, &operator.organisation, &question, tables) {
+    match evaluate_node_side(&route.offer, &operator.organisation, &question, &rules.tables) {
         Verdict::Eligible { .. } => Ok(()),
         Verdict::Rejected { reasons } => {
             let sources =
                 Sources { offer: &route.offer, operator: &operator.organisation, caller: &organisation.organisation };
             // The broker passes them on: what the terms keep to themselves must not leave the node.
             let reasons = sources.shown_to(Viewer::Member(caller.trust_domain()), &reasons);
-            Err(failure::veto(permit.offer(), &envelope.model, permit.decision(), reasons).into())
+            Err(veto(permit, envelope, reasons).into())
         }
     }
+}
+
+/// Counts the request against the offer's quota, from whichever broker it came: others may have been let in since the
+/// terms were looked at.
+fn count(rules: &Rules, permit: &VerifiedPermit, route: &Route) -> Result<(), Vec<Reason>> {
+    rules.quotas.take(permit.caller().trust_domain(), &route.offer, permit.arrived_at(), &rules.tables)
+}
+
+fn veto(permit: &VerifiedPermit, envelope: &Envelope, reasons: Vec<Reason>) -> Failure {
+    failure::veto(permit.offer(), &envelope.model, permit.decision(), reasons)
 }
 
 impl Admitted {

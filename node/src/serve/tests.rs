@@ -25,6 +25,7 @@ use crate::config::Config;
 use crate::guard::SIGNED_PREFIX;
 
 mod payloads;
+mod quotas;
 mod veto;
 
 const NODE: &str = "spiffe://org-a.example/node/n1";
@@ -66,12 +67,13 @@ fn now() -> Timestamp {
     "2026-11-22T09:00:00Z".parse().unwrap()
 }
 
-#[derive(Debug)]
-struct Still;
+/// Stands still until it is moved.
+#[derive(Debug, Default)]
+struct Still(Mutex<Duration>);
 
 impl Clock for Still {
     fn now(&self) -> Timestamp {
-        now()
+        now().plus(*self.0.lock().unwrap())
     }
 }
 
@@ -148,6 +150,7 @@ impl Backend for Fake {
 
 struct World {
     key: Ed25519KeyPair,
+    clock: Arc<Still>,
     replica: Replica,
     fake: Arc<Fake>,
     offer: Offer,
@@ -164,7 +167,8 @@ fn world_of(config: &str) -> World {
     let planned = Config::parse(config).unwrap().plan(&node, Tables::builtin().unwrap()).unwrap().remove(0);
     let (fake, offer) = (Arc::new(Fake::default()), planned.offer);
     let digests = HashMap::from([(offer.name(), offer_digest(&offer))]);
-    let guard = Guard::new(node, key.public_key().as_ref().to_vec(), digests, Arc::new(Still));
+    let clock = Arc::new(Still::default());
+    let guard = Guard::new(node, key.public_key().as_ref().to_vec(), digests, clock.clone());
     let route = Route { offer: offer.clone(), backend: fake.clone(), backend_model: "own-name".to_owned() };
     let replica = Replica::new(Digest::of(b"root"));
     let server = Server::new(
@@ -173,7 +177,7 @@ fn world_of(config: &str) -> World {
         std::iter::once(route).collect(),
         comity_runtime::tables::load(None).unwrap(),
     );
-    World { key, replica, fake, offer, server }
+    World { key, clock, replica, fake, offer, server }
 }
 
 fn organisation(domain: &str, seat: &str) -> Statement {
@@ -219,19 +223,24 @@ impl World {
     }
 
     fn request<T>(&self, method: Method, message: T) -> Request<T> {
+        self.request_of(APP, 1, method, message)
+    }
+
+    /// Such a try of a request of `caller`.
+    fn request_of<T>(&self, caller: &str, attempt: u32, method: Method, message: T) -> Request<T> {
         let wire_time = |at: Timestamp| Some(prost_types::Timestamp { seconds: at.as_millis() / 1000, nanos: 0 });
         let grant = permit_wire::Grant {
             decision_id: b"0123456789abcdef".to_vec().into(),
             node: NODE.into(),
             offer: self.offer.name().to_string(),
             offer_sha256: offer_digest(&self.offer).as_bytes().to_vec().into(),
-            caller: APP.into(),
+            caller: caller.into(),
             envelope_sha256: Digest::of(&envelope().encode_to_vec()).as_bytes().to_vec().into(),
             method: method.name().into(),
             epoch: 3,
-            issued_at: wire_time(now()),
-            expires_at: wire_time(now().plus(Duration::from_secs(60))),
-            attempt: 1,
+            issued_at: wire_time(self.clock.now()),
+            expires_at: wire_time(self.clock.now().plus(Duration::from_secs(60))),
+            attempt,
         }
         .encode_to_vec();
         let signature = self.key.sign(&[SIGNED_PREFIX, &grant].concat()).as_ref().to_vec();

@@ -146,6 +146,7 @@ fn sub_processor(path: &str, wire: wire::SubProcessor) -> Result<SubProcessor, W
         |list: wire::ControllerList| controllers(&format!("{path}.ultimate_controllers.controllers"), list.controllers);
     Ok(SubProcessor {
         id: text(&format!("{path}.id"), wire.id, MAX_ID_BYTES)?,
+        lei: optional(&format!("{path}.lei"), &wire.lei)?,
         role: role(&format!("{path}.role"), wire.role)?,
         places: place_list(&format!("{path}.places"), &wire.places)?,
         content_access: wire.content_access,
@@ -243,5 +244,6 @@ fn wire_sub_processor(one: &SubProcessor) -> wire::SubProcessor {
             .ultimate_controllers
             .as_ref()
             .map(|all| wire::ControllerList { controllers: wire_controllers(all) }),
+        lei: one.lei.as_ref().map(ToString::to_string).unwrap_or_default(),
     }
 }

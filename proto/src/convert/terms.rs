@@ -8,8 +8,8 @@ use comity_policy::caller_rules::{
 };
 use comity_policy::limits::{MAX_ENTRIES, MAX_ID_BYTES, MAX_INTERVALS, MAX_RULES};
 use comity_policy::terms::{
-    Ceiling, Certification, Certifications, Disclosure, HighRisk, HumanReview, Logging, Retention, RetentionData,
-    RetentionRule, RetentionTrigger, ReviewMode, Support, TrainingUse, TransferBasis,
+    Ceiling, Certification, Certifications, Disclosure, HighRisk, HumanReview, Logging, Quota, Retention,
+    RetentionData, RetentionRule, RetentionTrigger, ReviewMode, Support, TrainingUse, TransferBasis,
 };
 use comity_types::{Currency, Money};
 
@@ -85,6 +85,9 @@ impl Read<wire::Terms> for Terms {
             liability_cap: wire.liability_cap.map(|wire| money("liability_cap", &wire)).transpose()?,
             support: some(wire.support, |number| support("support", number))?,
             availability_bp: wire.availability_bp.map(|bp| share("availability_bp", bp)).transpose()?,
+            quota: claim("quota", wire.quota, |_, wire| {
+                Ok((Quota { requests_per_day: wire.requests_per_day }, wire.provenance))
+            })?,
             disclosure: or_default(wire.disclosure, |number| disclosure("disclosure", number))?,
         })
     }
@@ -288,6 +291,10 @@ impl From<&Terms> for wire::Terms {
                 .map(|cap| wire::Money { currency: cap.currency.to_string(), micros: cap.micros }),
             support: terms.support.map(|found| wire_support(found).into()).unwrap_or_default(),
             availability_bp: terms.availability_bp,
+            quota: wire_claim(terms.quota.as_ref(), |quota, provenance| wire::QuotaClaim {
+                requests_per_day: quota.requests_per_day,
+                provenance,
+            }),
             disclosure: wire_full_or(terms.disclosure),
         }
     }

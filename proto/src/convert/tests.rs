@@ -10,8 +10,10 @@ mod bad_input;
 fn offer() -> Offer {
     let json = r#"{"id":"chat","node":"spiffe://org-a.example/node/n1","model":"m","capabilities":["chat","tools"],
         "processing_locations":{"value":["DE","FR"],"until":"2027-01-01"},"storage_locations":[],"licence":"Apache-2.0",
+        "sub_processors":[{"id":"host","lei":"529900T8BM49AURSDO55","role":"cloud-host","places":["DE"],"content_access":false}],
         "price":{"currency":"EUR","input_micros_per_million_tokens":1,"output_micros_per_million_tokens":2},
         "terms":{"retention":[{"data":"content","trigger":"legal-obligation","max_days":30}],"training_use":"never",
+          "quota":{"requests_per_day":1000},
           "allowed_purposes":["dpv:Purpose"],"prohibited_purposes":["fed:MilitaryUse"],
           "caller_rules":{"served":["EU"],"served_except":["UA-43"],"ownership":[{"id":"V50","target":"places-not-served"}]}},
         "in_force":{"from":"2026-01-01"},"context_tokens":2048}"#;

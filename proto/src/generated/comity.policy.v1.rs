@@ -976,6 +976,9 @@ pub struct Terms {
     /// `prohibited_purposes`, `high_risk`, `caller_rules`, `classification_ceilings` and `accepted_data_categories`.
     #[prost(enumeration = "Disclosure", tag = "19")]
     pub disclosure: i32,
+    /// How much of the offer each calling organisation may use. Absent is as much as there is.
+    #[prost(message, repeated, tag = "20")]
+    pub quota: ::prost::alloc::vec::Vec<QuotaClaim>,
 }
 impl ::prost::Name for Terms {
     const NAME: &'static str = "Terms";
@@ -985,6 +988,26 @@ impl ::prost::Name for Terms {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/comity.policy.v1.Terms".into()
+    }
+}
+/// How much of an offer one calling organisation may use, all its apps together, claimed.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct QuotaClaim {
+    /// Most requests in one day of UTC: 1 to 1000000000. Each try of a node counts.
+    #[prost(uint32, tag = "1")]
+    pub requests_per_day: u32,
+    /// The circumstances.
+    #[prost(message, optional, tag = "2")]
+    pub provenance: ::core::option::Option<Provenance>,
+}
+impl ::prost::Name for QuotaClaim {
+    const NAME: &'static str = "QuotaClaim";
+    const PACKAGE: &'static str = "comity.policy.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.policy.v1.QuotaClaim".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.policy.v1.QuotaClaim".into()
     }
 }
 /// A price for a million tokens, in millionths of the currency's unit.
@@ -1033,7 +1056,7 @@ impl ::prost::Name for ModalitiesClaim {
 /// Somebody whom the operator lets take part (dpv:DataSubProcessor).
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SubProcessor {
-    /// Its name in reasons: a legal entity identifier, or a short name of at most 64 bytes.
+    /// Its name in reasons: a short name of at most 64 bytes, or its legal entity identifier.
     #[prost(string, tag = "1")]
     pub id: ::prost::alloc::string::String,
     /// What it does.
@@ -1057,6 +1080,9 @@ pub struct SubProcessor {
     /// Who ultimately controls it; absent is unknown, empty is nobody.
     #[prost(message, optional, tag = "8")]
     pub ultimate_controllers: ::core::option::Option<ControllerList>,
+    /// Its legal entity identifier (ISO 17442); empty is unknown, unless `id` is one.
+    #[prost(string, tag = "9")]
+    pub lei: ::prost::alloc::string::String,
 }
 impl ::prost::Name for SubProcessor {
     const NAME: &'static str = "SubProcessor";
@@ -1451,7 +1477,7 @@ pub struct Requirements {
     /// How much of the operator may belong to others; every one must hold. At most 16.
     #[prost(message, repeated, tag = "16")]
     pub foreign_ownership: ::prost::alloc::vec::Vec<ForeignOwnership>,
-    /// Sub-processors that may not take part, by id. At most 256.
+    /// Sub-processors that may not take part, by id or by legal entity identifier. At most 256.
     #[prost(string, repeated, tag = "17")]
     pub forbidden_sub_processors: ::prost::alloc::vec::Vec<
         ::prost::alloc::string::String,

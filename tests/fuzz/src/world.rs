@@ -4,7 +4,7 @@ use std::fmt::{Debug, Display};
 use std::sync::{Arc, LazyLock};
 
 use comity_policy::requirements::RequirementsFile;
-use comity_policy::{Capability, Index, Offer, Organisation, Request, Tables, Verdict, evaluate};
+use comity_policy::{Capability, Index, Offer, Organisation, Request, Tables, Usage, Verdict, evaluate};
 use comity_types::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -50,6 +50,7 @@ pub(crate) fn request<'a>(caller: &'a Organisation, asked: &'a RequirementsFile)
         declared: &asked.declared,
         requirements: &asked.requirements,
         broker_places: None,
+        used: Usage::none(),
         as_of: as_of(),
     }
 }

@@ -11,10 +11,12 @@ use comity_identity::{
     Authority, KeyPair, OrganisationAnchors, SharedAnchors, SigningRequest, StaticAnchors, VerifiedPeer,
 };
 use comity_membership::{Statement, Subject};
-use comity_policy::{Offer, Organisation as Facts, Tables};
+use comity_policy::terms::Quota;
+use comity_policy::{Claim, Offer, Organisation as Facts, Tables};
 use comity_proto::error::Detail;
 use comity_proto::{inference, policy};
 use comity_runtime::clock::SystemClock;
+use comity_runtime::quotas::Quotas;
 use comity_types::{Digest, Timestamp, TrustDomain};
 use http::HeaderMap;
 use http_body_util::BodyExt as _;
@@ -139,6 +141,7 @@ impl World {
             registry: registry.clone(),
             ledger: ledger(dir.path()),
             links: links.clone(),
+            quotas: Quotas::default(),
             places: ["DE".parse().unwrap()].into(),
             request_bytes: REQUEST_BYTES,
             clock,
@@ -186,8 +189,17 @@ impl World {
     }
 
     pub(crate) async fn publish(&self, node: &Node, address: &str, place: &str, price: u64) {
-        let offers = vec![offer(&node.id, place, price)];
-        self.append(Statement::OffersPublished { node: node.id.clone(), address: address.to_owned(), offers }).await;
+        self.publish_offer(node, address, offer(&node.id, place, price)).await;
+    }
+
+    pub(crate) async fn publish_offer(&self, node: &Node, address: &str, offer: Offer) {
+        let (node, address, offers) = (node.id.clone(), address.to_owned(), vec![offer]);
+        self.append(Statement::OffersPublished { node, address, offers }).await;
+    }
+
+    /// Lets `node` grant each organisation so many requests a day.
+    pub(crate) async fn limit(&self, node: &Node, price: u64, requests_per_day: u32) {
+        self.publish_offer(node, &node.address, limited(&node.id, "DE", price, requests_per_day)).await;
     }
 
     /// What the app gets for a request with these requirements.
@@ -267,6 +279,13 @@ pub(crate) fn offer(node: &SpiffeId, place: &str, price: u64) -> Offer {
         terms = {{ retention = [], training_use = 'never', allowed_purposes = ['{PURPOSE}'], caller_rules = {{ served = 'everyone' }} }}"
     ))
     .unwrap()
+}
+
+/// The same, with a quota.
+pub(crate) fn limited(node: &SpiffeId, place: &str, price: u64, requests_per_day: u32) -> Offer {
+    let mut offer = offer(node, place, price);
+    offer.terms.as_mut().unwrap().quota = Some(Claim::always(Quota { requests_per_day }));
+    offer
 }
 
 /// Demands processing in Germany.

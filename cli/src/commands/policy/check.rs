@@ -9,13 +9,13 @@ use std::sync::Arc;
 use clap::Args;
 use comity_policy::relax::relaxations;
 use comity_policy::terms::Disclosure;
-use comity_policy::{Demanded, Index, Layers, OrganisationFile, Request};
+use comity_policy::{Demanded, Index, Layers, OrganisationFile, Request, Usage};
 use comity_proto::catalog::ExplainResponse;
 use comity_proto::convert;
 use comity_proto::json::Canonical;
 use comity_proto::policy::Relaxation;
 use comity_runtime::clock::SystemClock;
-use comity_types::{Clock as _, ModelName, Name, Place, Timestamp};
+use comity_types::{Clock as _, Invalid, ModelName, Name, OfferName, Place, Timestamp};
 
 use super::inputs;
 use crate::args::Global;
@@ -54,6 +54,10 @@ pub(crate) struct CheckArgs {
     /// The model that is asked for [default: the one that a request names, or any]
     #[arg(long)]
     model: Option<ModelName>,
+    /// How many requests the caller has sent to an offer on the day of the decision, as org-a.example/n1/chat=5; may be
+    /// repeated
+    #[arg(long, value_name = "OFFER=REQUESTS", value_parser = used)]
+    used: Vec<(OfferName, u64)>,
     /// What it would be asked for
     #[arg(long = "for", value_enum, default_value_t = Method::Chat, value_name = "METHOD")]
     method: Method,
@@ -79,6 +83,7 @@ pub(super) fn run(args: &CheckArgs, global: &Global) -> Result<(), CliError> {
         say_without_layer(app, &caller.layers);
     }
     let broker_places: BTreeSet<Place> = args.broker_places.iter().cloned().collect();
+    let used: Usage = args.used.iter().cloned().collect();
     let request = Request {
         caller: &caller.facts,
         model: asked.model.as_ref(),
@@ -86,6 +91,7 @@ pub(super) fn run(args: &CheckArgs, global: &Global) -> Result<(), CliError> {
         declared: &asked.file.declared,
         requirements: &demanded.requirements,
         broker_places: Some(&broker_places).filter(|places| !places.is_empty()),
+        used: &used,
         as_of: args.as_of.unwrap_or_else(|| SystemClock.now()),
     };
     let index = Index::of_pairs(offers, Arc::clone(&tables));
@@ -169,6 +175,14 @@ fn say_kept(index: &Index) {
             ));
         }
     }
+}
+
+/// What was used of an offer.
+fn used(text: &str) -> Result<(OfferName, u64), String> {
+    let (offer, requests) =
+        text.split_once('=').ok_or("an offer and a number are accepted, as org-a.example/n1/chat=5")?;
+    let requests = requests.parse().map_err(|_| format!("{requests:?} is no number of requests"))?;
+    Ok((offer.parse().map_err(|error: Invalid| error.to_string())?, requests))
 }
 
 fn nobody(considered: usize) -> CliError {

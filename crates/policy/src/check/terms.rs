@@ -3,8 +3,10 @@
 use super::{Faults, named};
 use crate::Terms;
 use crate::caller_rules::{CallerRules, OwnershipRule, OwnershipTarget, Served};
-use crate::limits::{MAX_ENTRIES, MAX_ID_BYTES, MAX_INTERVALS, MAX_LIST, MAX_RULES, MAX_TEXT_BYTES};
-use crate::terms::{Certification, Certifications};
+use crate::limits::{
+    MAX_ENTRIES, MAX_ID_BYTES, MAX_INTERVALS, MAX_LIST, MAX_REQUESTS_PER_DAY, MAX_RULES, MAX_TEXT_BYTES,
+};
+use crate::terms::{Certification, Certifications, Quota};
 
 pub(super) fn check(terms: &Terms, faults: &mut Faults) {
     faults.claim("retention", terms.retention.as_ref(), |faults, path, rules| {
@@ -34,6 +36,15 @@ pub(super) fn check(terms: &Terms, faults: &mut Faults) {
     }
     if let Some(share) = terms.availability_bp {
         faults.share("availability_bp", share);
+    }
+    faults.claim("quota", terms.quota.as_ref(), quota);
+}
+
+/// An offer that nobody may use is not published.
+fn quota(faults: &mut Faults, path: &str, quota: &Quota) {
+    let requests = quota.requests_per_day;
+    if !(1..=MAX_REQUESTS_PER_DAY).contains(&requests) {
+        faults.add(format!("{path}.requests_per_day"), format!("{requests} is outside 1 to {MAX_REQUESTS_PER_DAY}"));
     }
 }
 

@@ -4,7 +4,7 @@
 use comity_types::{ModelName, Timestamp};
 
 use super::*;
-use crate::{Capability, Declared, Request, Requirements, Tables, evaluate};
+use crate::{Capability, Declared, Request, Requirements, Tables, Usage, evaluate};
 
 const OFFER: &str = r#"
 id = "chat"
@@ -108,6 +108,7 @@ impl World {
             declared,
             requirements,
             broker_places: None,
+            used: Usage::none(),
             as_of: "2026-11-22".parse::<Timestamp>().unwrap(),
         };
         evaluate(&self.offer, &self.operator, &request, Tables::builtin().unwrap()).reasons().to_vec()
@@ -265,7 +266,7 @@ fn a_listing_has_every_promise_of_private_terms() {
     let promises = toml::from_str(
         "version = 3\nretention = []\ntraining_use = 'never'\nhuman_review = { mode = 'never' }\ncontent_logging = false
          transfer_basis = 'scc'\ncertifications = []\ngoverning_law = 'FR'\ncourts = 'FR'\nsupport = 'best-effort'
-         liability_cap = { currency = 'EUR', micros = 1 }\navailability_bp = 9990\ndisclosure = 'code-only'",
+         liability_cap = { currency = 'EUR', micros = 1 }\navailability_bp = 9990\nquota = { requests_per_day = 9 }\ndisclosure = 'code-only'",
     );
     world.offer.terms = Some(promises.unwrap());
     assert_eq!(offer(&world.offer, Viewer::Member(&other)).terms, world.offer.terms);

@@ -15,8 +15,8 @@ use comity_types::{ModelName, Place};
 
 use super::findings::Findings;
 use super::membership::Lists;
-use super::{assurance, commercial, control, data, licence, node, operational, places, statute};
-use crate::{Capability, Claim, Declared, Offer, Organisation, Request, Requirements, Side, Tables};
+use super::{assurance, commercial, control, data, licence, node, operational, places, quota, statute};
+use crate::{Capability, Claim, Declared, Offer, Organisation, Request, Requirements, Side, Tables, Usage};
 
 /// A question that reads few facts.
 pub(super) trait Facet {
@@ -89,6 +89,8 @@ pub(crate) enum PartName {
     Use,
     /// Who asks, and what is demanded.
     Demand,
+    /// What the caller has used: another with every request, so that nobody remembers the answer.
+    Usage,
 }
 
 /// Nothing but the instant.
@@ -102,6 +104,9 @@ pub(super) struct OfUse;
 
 /// Who asks, and what is demanded.
 pub(super) struct OfDemand;
+
+/// What the caller has used.
+pub(super) struct OfUsage;
 
 /// Who asks, and what for.
 #[derive(Clone, Copy)]
@@ -151,6 +156,15 @@ impl Part for OfDemand {
     fn of<'r>(request: &Request<'r>) -> Self::Of<'r> {
         let Request { caller, capability, requirements, broker_places, .. } = *request;
         Demand { caller, capability, requirements, broker_places }
+    }
+}
+
+impl Part for OfUsage {
+    const NAME: PartName = PartName::Usage;
+    type Of<'r> = &'r Usage;
+
+    fn of<'r>(request: &Request<'r>) -> Self::Of<'r> {
+        request.used
     }
 }
 
@@ -289,10 +303,11 @@ impl Sorted {
 }
 
 /// Every facet. Their order decides nothing: reasons are sorted.
-pub(crate) static FACETS: [AnyFacet; 32] = [
+pub(crate) static FACETS: [AnyFacet; 34] = [
     AnyFacet::of::<operational::InForce>(),
     AnyFacet::of::<operational::Model>(),
     AnyFacet::of::<operational::Capabilities>(),
+    AnyFacet::of::<quota::WithinQuota>(),
     AnyFacet::of::<node::Callers>(),
     AnyFacet::of::<node::Agreement>(),
     AnyFacet::of::<node::CallerOwnership>(),
@@ -304,6 +319,7 @@ pub(crate) static FACETS: [AnyFacet; 32] = [
     AnyFacet::of::<places::Storage>(),
     AnyFacet::of::<places::Access>(),
     AnyFacet::of::<places::SubProcessors>(),
+    AnyFacet::of::<places::Readers>(),
     AnyFacet::of::<places::BrokerPath>(),
     AnyFacet::of::<places::Transfer>(),
     AnyFacet::of::<places::TransferOnwards>(),

@@ -59,9 +59,10 @@ enum Key {
 }
 
 impl Key {
-    fn of(part: PartName, request: &Request<'_>) -> Self {
+    /// `None` of what is never kept.
+    fn of(part: PartName, request: &Request<'_>) -> Option<Self> {
         let caller = || request.caller.trust_domain.clone();
-        match part {
+        Some(match part {
             PartName::Instant => Self::Instant,
             PartName::Model => Self::Model(request.model.cloned()),
             PartName::Use => Self::Use(caller(), Box::new(request.declared.clone())),
@@ -69,7 +70,8 @@ impl Key {
                 let places = request.broker_places.cloned();
                 Self::Demand(caller(), request.capability, Box::new(request.requirements.clone()), places)
             }
-        }
+            PartName::Usage => return None,
+        })
     }
 
     const fn part(&self) -> PartName {
@@ -123,11 +125,15 @@ impl Memo {
         let old = |all: &Generations| all.old.get(&hash)?.iter().find(|one| is(one)).cloned();
         let found = old(&self.generations.read().unwrap_or_else(PoisonError::into_inner));
         // Asked without a lock: whoever asks the same meanwhile asks twice, and nobody waits.
-        let remembered = found.unwrap_or_else(|| {
-            let answer = Arc::new(ask());
-            let bytes = answer.bytes().saturating_add(key_bytes(part, request));
-            Remembered { to: Arc::new(Key::of(part, request)), answer, bytes }
-        });
+        let remembered = match found {
+            Some(found) => found,
+            None => {
+                let answer = Arc::new(ask());
+                let bytes = answer.bytes().saturating_add(key_bytes(part, request));
+                let Some(key) = Key::of(part, request) else { return answer };
+                Remembered { to: Arc::new(key), answer, bytes }
+            }
+        };
         let answer = Arc::clone(&remembered.answer);
         let mut generations = self.generations.write().unwrap_or_else(PoisonError::into_inner);
         generations.remember(hash, remembered, self.most_bytes, |one| one.to.is(part, request));
@@ -159,6 +165,7 @@ fn feed(part: PartName, request: &Request<'_>, hasher: &mut impl Hasher) {
         PartName::Model => (1, model).hash(hasher),
         PartName::Use => (2, caller, declared).hash(hasher),
         PartName::Demand => (3, caller, capability, requirements, broker_places).hash(hasher),
+        PartName::Usage => 4.hash(hasher),
     }
 }
 

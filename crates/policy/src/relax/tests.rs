@@ -3,7 +3,7 @@ use std::sync::Arc;
 use crate::cases::parse;
 use crate::relax::relaxations;
 use crate::requirements::RequirementsFile;
-use crate::{Capability, Index, Request, Tables};
+use crate::{Capability, Index, Request, Tables, Usage};
 
 /// Offers that process in each of these places, and what dropping one requirement of the caller would bring back.
 fn regained(places: &[&str], require: &str) -> Vec<(&'static str, Vec<usize>)> {
@@ -26,6 +26,7 @@ fn regained(places: &[&str], require: &str) -> Vec<(&'static str, Vec<usize>)> {
         declared: &file.declared,
         requirements: &file.requirements,
         broker_places: None,
+        used: Usage::none(),
         as_of: world.as_of,
     };
     let offers = offers.into_iter().map(|offer| (offer, world.operator.clone()));

@@ -75,7 +75,7 @@ pub(super) const fn for_node(code: ReasonCode) -> &'static str {
         | ReasonCode::PriceAboveMax => "make an offer with other terms or another price",
         ReasonCode::ModelNotOffered | ReasonCode::CapabilityMissing => "offer the model, or state what it can do",
         ReasonCode::OfferNotInForce => "renew the offer: `in_force` and `state` in node.toml",
-        ReasonCode::QuotaExceeded => "grant more",
+        ReasonCode::QuotaExceeded => "grant more: `quota` in node.toml",
         ReasonCode::FederationPolicy => "ask the federation's operators",
     }
 }

@@ -114,6 +114,9 @@ fn offers_are_refused_with_the_path_and_what_was_expected() {
         ("terms.caller_rules.ownership[0].threshold_bp", "100 %", |o| {
             rules(o).ownership[0].threshold_bp = Some(10_001);
         }),
+        ("terms.quota.requests_per_day", "1 to 1000000000", |o| {
+            terms(o).quota = vec![wire::QuotaClaim::default()];
+        }),
         ("terms.availability_bp", "100 %", |o| terms(o).availability_bp = Some(10_001)),
         ("cada_level", "1 to 4", |o| o.cada_level[0].level = 5),
         ("cada_level[0].level", "at most 255", |o| o.cada_level[0].level = 256),
@@ -150,6 +153,9 @@ fn offers_are_refused_with_the_path_and_what_was_expected() {
         }),
         ("sub_processors[0].sub_processors[0].id", "1 to 64 bytes", |o| {
             o.sub_processors[0].sub_processors[0].id = "x".repeat(MAX_ID_BYTES + 1);
+        }),
+        ("sub_processors[0].sub_processors[0].lei", "ISO 17442", |o| {
+            o.sub_processors[0].sub_processors[0].lei = "529900T8BM49AURSDO56".to_owned();
         }),
         ("terms.retention[0].rules", "at most 32", |o| {
             let rule = terms(o).retention[0].rules[0];

@@ -27,6 +27,7 @@ const WORDS: &[(&str, [&str; 6])] = &[
         ["caller", "offer", "terms.certifications", "BSI-C5, type-2 or higher", "type-1", ""],
     ),
     ("ASSURANCE_TOO_LOW", ["caller", "offer", "processing_locations", "audited", "self-declared", ""]),
+    ("QUOTA_EXCEEDED", ["federation", "offer", "terms.quota", "at most 1000 requests a day", "1000 used", ""]),
     ("availability/below", ["caller", "offer", "terms.availability_bp", "99.50", "99.49", ""]),
     ("LICENCE_NOT_ACCEPTABLE", ["caller", "offer", "licence", "Apache-2.0", "CC-BY-NC-4.0", ""]),
     ("NODE_TERMS_INCOMPLETE", ["node", "offer", "terms.caller_rules", "terms that say who is served", "nothing", ""]),

@@ -4,7 +4,7 @@ use super::*;
 use crate::offer::{Objective, SafetyGrade};
 use crate::organisation::{ActiveUsers, Membership, OrganisationType};
 use crate::ownership::Ownership;
-use crate::terms::{Certifications, HumanReview, Logging, Retention, TrainingUse, TransferBasis};
+use crate::terms::{Certifications, HumanReview, Logging, Quota, Retention, TrainingUse, TransferBasis};
 
 fn read<T: DeserializeOwned>(json: &str) -> T {
     serde_json::from_str(json).unwrap_or_else(|error| panic!("{error}: {json}"))
@@ -74,6 +74,11 @@ fn the_larger_number_of_one_month_counts() {
         r#"{"count":9,"month":"2025-03"}"#,
     );
     contradict::<ActiveUsers>(r#"{"count":5,"month":"2025-03"}"#, r#"{"count":5,"month":"2025-04"}"#);
+}
+
+#[test]
+fn the_lower_quota_counts() {
+    joins::<Quota>(r#"{"requests_per_day":5}"#, r#"{"requests_per_day":3}"#, r#"{"requests_per_day":3}"#);
 }
 
 #[test]

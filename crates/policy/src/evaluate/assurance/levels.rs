@@ -64,7 +64,7 @@ impl Facet for Levels {
 }
 
 /// The paths that a requirement may name, as `min_assurance` has them.
-pub(crate) const PATHS: [&str; 30] = [
+pub(crate) const PATHS: [&str; 31] = [
     "model_digest",
     "modalities",
     "processing_locations",
@@ -83,6 +83,7 @@ pub(crate) const PATHS: [&str; 30] = [
     "content_logging",
     "transfer_basis",
     "certifications",
+    "quota",
     "operator.seat",
     "operator.headquarters",
     "operator.principal_place_of_business",
@@ -124,6 +125,7 @@ impl Level<'_> {
             "content_logging" => self.claim(terms.and_then(|terms| terms.content_logging.as_ref()), findings),
             "transfer_basis" => self.claim(terms.and_then(|terms| terms.transfer_basis.as_ref()), findings),
             "certifications" => self.claim(terms.and_then(|terms| terms.certifications.as_ref()), findings),
+            "quota" => self.claim(terms.and_then(|terms| terms.quota.as_ref()), findings),
             _ => findings.doubt(&"min_assurance", Doubt::unrecognised(self.path)),
         }
     }

@@ -32,6 +32,7 @@ const DEMANDS: &[&str] = &[
     r#"{"foreign_ownership":{"home":["EU"],"individual_bp":2400,"aggregate_bp":3900}}"#,
     r#"{"foreign_ownership":{"home":["EU","GB"],"individual_bp":5000,"aggregate_bp":5000,"indirect":"look-through","interests":["shareholding"]}}"#,
     r#"{"forbidden_sub_processors":["S1"]}"#,
+    r#"{"forbidden_sub_processors":["529900T8BM49AURSDO55"]}"#,
     r#"{"transfer_basis_outside":["EEA"]}"#,
     r#"{"transfer_basis_outside":["FR"]}"#,
     r#"{"max_content_retention_days":0}"#,

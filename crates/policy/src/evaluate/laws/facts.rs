@@ -22,6 +22,7 @@ pub(super) const OF_OFFERS: &[(&str, &str, &[&str])] = &[
             "[]",
             r#"[{"id":"S1","role":"cloud-host","places":["IN"],"content_access":true}]"#,
             r#"[{"id":"S1","role":"billing","places":["IN"],"content_access":false}]"#,
+            r#"[{"id":"S4","lei":"529900T8BM49AURSDO55","role":"billing","places":["FR"],"content_access":false}]"#,
             r#"[{"id":"S2","role":"support","places":["DE"],"content_access":true,"seat":"US","principal_place_of_business":"US","establishments":["US"],"ultimate_controllers":[]}]"#,
             r#"[{"id":"S3","role":"safety","places":["DE"],"content_access":true,"seat":"DE","principal_place_of_business":"DE","establishments":["DE"],"ultimate_controllers":[{"name":"C","seat":"GB"}]}]"#,
         ],
@@ -77,6 +78,11 @@ pub(super) const OF_OFFERS: &[(&str, &str, &[&str])] = &[
             r#"[{"scheme":"BSI-C5","level":"type-2","edition":"2020","period_end":"2027-07-01"},{"scheme":"ISO27001","expires":"2028-01-01"}]"#,
             r#"[{"scheme":"SOC2"},{"scheme":"ISO27001","edition":"2022","expires":"2031-12-27","scope_sites":["DE","FR"]}]"#,
         ],
+    ),
+    (
+        "quota",
+        "offer.terms.quota",
+        &[r#"{"requests_per_day":1}"#, r#"{"requests_per_day":5}"#, r#"{"requests_per_day":1000000000}"#],
     ),
 ];
 
@@ -215,6 +221,7 @@ pub(super) const PLAIN: &[(&str, &[&str])] = &[
     ("require.output_used_in", &["[]", r#"["SG"]"#]),
     ("broker_places", &["null", r#"["US"]"#, "[]"]),
     ("model", &[r#""other""#, r#""m""#]),
+    ("used", &["{}", r#"{"op.example/n1/chat":5}"#, r#"{"op.example/n1/chat":1}"#, r#"{"op.example/n1/other":9}"#]),
 ];
 
 /// What is stated that is held against one another, demands apart.
@@ -232,11 +239,12 @@ pub(super) const TOGETHER: &[&[&str]] = &[
     &["offer.licence", "offer.modalities", "operator.principal_place_of_business"],
     &["offer.licence", "caller.principal_place_of_business"],
     &["offer.licence", "operator.monthly_active_users"],
+    &["offer.terms.quota", "used"],
 ];
 
 /// A world in which everything is said, and nothing speaks against anything.
 pub(super) const GOOD: &str = r#"{
-  "as_of": "2026-11-22", "broker_places": ["FR"], "model": null,
+  "as_of": "2026-11-22", "broker_places": ["FR"], "model": null, "used": {},
   "offer": {
     "id": "chat", "node": "spiffe://op.example/node/n1", "model": "m", "capabilities": ["chat", "tools"],
     "model_digest": "00000000000000000000000000000000000000000000000000000000000000aa", "modalities": ["text"],

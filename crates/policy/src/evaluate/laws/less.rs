@@ -86,6 +86,7 @@ fn statements(claim: Value) -> Vec<Value> {
 ///   owners: `ownership` and `ultimate_controllers` stand in for each other as long as one of them is stated.
 /// - Case 32 has a caller of which nothing but the seat is stated: headquarters, principal place of business and
 ///   establishments count for a statute where they are stated.
+/// - A quota speaks for no offer: it takes away. Who states none grants as much as there is.
 pub(super) fn is_beyond_l2(before: &Read, after: &Read) -> bool {
     let lost_one = |before: &crate::Organisation, after: &crate::Organisation| {
         before.ownership.is_some()
@@ -95,7 +96,10 @@ pub(super) fn is_beyond_l2(before: &Read, after: &Read) -> bool {
     let lost_place = before.caller.headquarters.is_some() && after.caller.headquarters.is_none()
         || before.caller.principal_place_of_business.is_some() && after.caller.principal_place_of_business.is_none()
         || before.caller.establishments.is_some() && after.caller.establishments.is_none();
-    lost_one(&before.operator, &after.operator)
+    let quota = |read: &Read| read.offer.terms.as_ref().is_some_and(|terms| terms.quota.is_some());
+    let lost_quota = quota(before) && !quota(after);
+    lost_quota
+        || lost_one(&before.operator, &after.operator)
         || lost_one(&before.caller, &after.caller)
         || (lost_place && before.file.declared.ai_act_tags.iter().any(|tag| tag.contains(":A5-")))
 }

@@ -14,7 +14,7 @@ use super::facts::{GOOD, OF_OFFERS, OF_ORGANISATIONS, PLAIN, TOGETHER};
 use crate::evaluate::Verdict;
 use crate::requirements::{RequirementsFile, RequirementsTable};
 use crate::tables::TableName;
-use crate::{Capability, Offer, Organisation, Request, Requirements, Tables};
+use crate::{Capability, Offer, Organisation, Request, Requirements, Tables, Usage};
 
 /// Days around which something changes: of blocs, of laws, of certificates, of the claims here.
 pub(crate) const DAYS: [&str; 9] = [
@@ -61,6 +61,7 @@ pub(crate) struct Read {
     pub(crate) as_of: Timestamp,
     broker_places: Option<BTreeSet<Place>>,
     model: Option<ModelName>,
+    used: Usage,
     pub(crate) offer: Offer,
     pub(crate) operator: Organisation,
     pub(crate) caller: Organisation,
@@ -115,6 +116,7 @@ impl Read {
             declared: &self.file.declared,
             requirements,
             broker_places: self.broker_places.as_ref(),
+            used: &self.used,
             as_of: self.as_of,
         }
     }

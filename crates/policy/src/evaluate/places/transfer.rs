@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use comity_types::{Place, PlaceOrBloc};
 
-use super::{PROCESSING, SUB_PROCESSORS, whom};
+use super::sub_processors::SUB_PROCESSORS;
+use super::{PROCESSING, whom};
 use crate::evaluate::facet::{Among, Demand, Facet, OfDemand, each_of};
 use crate::evaluate::findings::{Field, Findings};
 use crate::evaluate::truth::{Doubt, Participant, Truth};

@@ -1,6 +1,6 @@
 use super::*;
-use crate::Organisation;
 use crate::index::bits::Bits;
+use crate::{Organisation, Usage};
 
 /// Bits of which 8 MiB are made: two such answers fill a generation to the last byte.
 const HALF: usize = GENERATION_BYTES / 2 * 8;
@@ -67,6 +67,7 @@ fn a_key_is_for_the_part_and_the_request_that_it_was_made_of_and_for_no_other() 
         declared: &nothing,
         requirements: &loose,
         broker_places: None,
+        used: Usage::none(),
         as_of: "2026-11-22".parse().unwrap(),
     };
     // Each with the parts that it differs in: of the instant, the model, the use, the demand.
@@ -85,7 +86,7 @@ fn a_key_is_for_the_part_and_the_request_that_it_was_made_of_and_for_no_other() 
     let memo = Memo::over(1);
     for (other, differs) in &requests {
         for (part, differs) in PARTS.into_iter().zip(differs) {
-            let key = Key::of(part, &request);
+            let key = Key::of(part, &request).unwrap();
             assert_eq!(key.is(part, other), !differs, "{key:?} {other:?}");
             assert_eq!(memo.hash(part, &request) == memo.hash(part, other), !differs, "{key:?} {other:?}");
             for another in PARTS.into_iter().filter(|another| *another != part) {
@@ -112,6 +113,7 @@ fn no_caller_fills_the_memory_with_demands_however_large_and_many_and_few_the_of
             declared: &nothing,
             requirements: &requirements,
             broker_places: None,
+            used: Usage::none(),
             as_of: "2026-11-22".parse().unwrap(),
         };
         let nobody = || PartAnswer::of_nothing("2026-11-22".parse().unwrap(), Bits::none(0));

@@ -9,7 +9,7 @@ use super::super::{Answer, Index};
 use crate::evaluate::facet::FACETS;
 use crate::evaluate::laws::world::tables;
 use crate::requirements::RequirementsFile;
-use crate::{Capability, Declared, Offer, Organisation, ReasonCode, Request, Requirements, evaluate};
+use crate::{Capability, Declared, Offer, Organisation, ReasonCode, Request, Requirements, Usage, evaluate};
 
 fn offer(operator: &str, node: &str, model: &str, more: &str) -> Offer {
     let text = format!(
@@ -43,6 +43,7 @@ fn request<'r>(caller: &'r Organisation, file: &'r RequirementsFile) -> Request<
         declared: &file.declared,
         requirements: &file.requirements,
         broker_places: None,
+        used: Usage::none(),
         as_of: "2026-11-22".parse().unwrap(),
     }
 }
@@ -68,9 +69,9 @@ fn offers_are_in_one_class_until_a_facet_tells_them_apart() {
     let of =
         |offers: Vec<Offer>| Index::new([organisation("op.example")], offers, Arc::new(tables().clone())).classes();
     let one = || offer("op.example", "n1", "a", "");
-    // Nothing is read of an offer whose terms nobody has to accept, and that has no rule on owners; three claims are read
-    // of what becomes of content, and as many of where it goes.
-    let bare = FACETS.len() - 2 + 2 + 2;
+    // Nothing is read of an offer whose terms nobody has to accept, and that has no rule on owners and no quota; three
+    // claims are read of what becomes of content, and as many of where it goes.
+    let bare = FACETS.len() - 3 + 2 + 2;
     assert_eq!(of(vec![one()]), bare);
     // How far somebody stands behind claims is asked of each offer by itself.
     assert_eq!(of(vec![one(), offer("op.example", "n2", "a", "")]), bare + 1);
@@ -202,6 +203,7 @@ fn only_the_facets_are_asked_that_a_request_is_about() {
             declared: &file.declared,
             requirements: &file.requirements,
             broker_places,
+            used: Usage::none(),
             as_of: "2026-11-22".parse().unwrap(),
         };
         FACETS.iter().filter(|facet| facet.is_asked(&request)).count()
@@ -235,6 +237,7 @@ fn an_answer_is_remembered_by_what_it_was_given_to_and_for_as_long_as_it_stands(
         declared: &declared,
         requirements: &requirements,
         broker_places: None,
+        used: Usage::none(),
         as_of: "2026-11-22".parse().unwrap(),
     };
     let first = index.ask(&request);
