@@ -12,7 +12,7 @@ pub(super) use self::exposure::{OperatorExposure, SubProcessorExposure};
 use super::facet::{Demand, Facet, OfDemand};
 use super::findings::{Field, Findings};
 use super::membership::Lists;
-use super::reading::{All, ByControl, ByShares, Read, Reading, Seats};
+use super::reading::{All, ByControl, ByShares, Read, Seats, claim_of};
 use super::stakes::{self, Holder, Measure, Taint, Taints};
 use super::truth::{Doubt, OPERATOR, Participant, Party, PartyPath, Truth};
 use crate::caller_rules::Comparison;
@@ -128,10 +128,6 @@ impl<'a> Owned<'a> {
     const fn path(&self, field: &'a str) -> PartyPath<'a> {
         PartyPath { role: self.role, field }
     }
-}
-
-fn claim_of<R: Reading>(read: Option<Read<'_, R>>) -> Option<&Claim<R::Of>> {
-    read.map(|read| read.claim())
 }
 
 /// Those who control an organisation: by more than half of it, or by decisive influence.

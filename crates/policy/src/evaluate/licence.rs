@@ -10,53 +10,85 @@ use comity_types::time::Phase;
 
 use super::facet::{Facet, OfUse, Use};
 use super::findings::{Field, Findings, Joined};
-use super::truth::{Doubt, Participant, Party, Truth};
+use super::reading::{All, Read, claim_of};
+use super::truth::{Doubt, OPERATOR, Participant, Party, PartyPath, Truth};
 use crate::offer::Modality;
 use crate::organisation::ActiveUsers;
 use crate::tables::blocs::Reach;
-use crate::tables::licences::{Binds, Grant, LicenceRule, Scale, Territory, Unstated};
+use crate::tables::licences::{Binds, Grant, LicenceRule, Territory, Unstated};
 use crate::{Claim, Offer, Organisation, ReasonCode, Side, Tables};
 
 /// What the model's licence demands.
 pub(super) struct Licence;
 
-/// What is licensed, and to whom.
+/// A clause of a licence, and what it is held against.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Licensed<'a> {
-    licence: Option<&'a Claim<String>>,
-    modalities: Option<&'a Claim<BTreeSet<Modality>>>,
-    /// Where the operator does most of its business.
-    place: Option<&'a Claim<Place>>,
+pub(super) struct Clause<'a> {
+    licence: Option<Read<'a, All<String>>>,
+    about: About<'a>,
+}
+
+/// What a clause is about.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum About<'a> {
+    /// What the model is used for, and whether anybody knows the licence.
+    Purposes,
+    /// Where the licensee is, for models of some modalities.
+    Territory(Option<Read<'a, All<BTreeSet<Modality>>>>, Licensee<'a>),
     /// How many people use what the operator offers.
-    users: Option<&'a Claim<ActiveUsers>>,
-    operator: Participant<'a>,
+    Scale(Option<Read<'a, All<ActiveUsers>>>),
+}
+
+/// Whom a licence binds.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Licensee<'a> {
+    /// Who runs the model, with the place where it does most of its business.
+    Operator(Option<Read<'a, All<Place>>>, Participant<'a>),
+    /// Who calls it, where the rules flow down.
+    Caller,
 }
 
 impl Facet for Licence {
     const SIDE: Side = Side::Licence;
-    type Facts<'a> = Licensed<'a>;
+    type Facts<'a> = Clause<'a>;
     type Part = OfUse;
 
     fn facts<'a>(
         offer: &'a Offer,
         operator: &'a Organisation,
-        _: &Tables,
+        tables: &Tables,
     ) -> impl IntoIterator<Item = Self::Facts<'a>> {
-        [Licensed {
-            licence: offer.licence.as_ref(),
-            modalities: offer.modalities.as_ref(),
-            place: operator.principal_place_of_business.as_ref(),
-            users: operator.monthly_active_users.as_ref(),
-            operator: Participant::operator(operator),
-        }]
+        let (licence, modalities) = (offer.licence.as_ref(), offer.modalities.as_ref());
+        let place = operator.principal_place_of_business.as_ref();
+        let whom = match place.and_then(Claim::timeless) {
+            Some(place) => Participant::operator_at(operator, place, tables),
+            None => Participant::operator(operator),
+        };
+        // Of a licence that is stated for all time, or not at all, a clause that the table does not have makes no difference.
+        let settled = match licence {
+            None => Some(None),
+            Some(licence) => licence.timeless().map(|licence| tables.licences.get(licence)),
+        };
+        let has = move |clause: &dyn Fn(&LicenceRule) -> bool| settled.is_none_or(|rule| rule.is_some_and(clause));
+        let may_reach = |rule: &LicenceRule| rule.territory.as_ref().is_some_and(|of| may_reach(of, modalities));
+        let (read, by_place) = (modalities.map(Read::of), Licensee::Operator(place.map(Read::of), whom));
+        let users = About::Scale(operator.monthly_active_users.as_ref().map(Read::of));
+        let clauses = [
+            Some(About::Purposes),
+            has(&may_reach).then_some(About::Territory(read, by_place)),
+            has(&|rule| rule.binds == Binds::OperatorAndCaller && may_reach(rule))
+                .then_some(About::Territory(read, Licensee::Caller)),
+            has(&|rule| rule.scale.is_some()).then_some(users),
+        ];
+        clauses.into_iter().flatten().map(move |about| Clause { licence: licence.map(Read::of), about })
     }
 
     fn is_asked(_: &Use<'_>) -> bool {
         true
     }
 
-    fn check<'t>(facts: &Self::Facts<'t>, asked: &Use<'t>, findings: &mut Findings<'t>) {
-        let Some(licence) = findings.value(&"licence", facts.licence) else { return };
+    fn check<'t>(clause: &Self::Facts<'t>, asked: &Use<'t>, findings: &mut Findings<'t>) {
+        let Some(licence) = findings.value(&"licence", claim_of(clause.licence)) else { return };
         let licences = &findings.tables.licences;
         let Some(rule) = licences.get(&licence) else {
             if !licences.is_unconditional(&licence) {
@@ -64,32 +96,40 @@ impl Facet for Licence {
             }
             return;
         };
-        if let Some(territory) = &rule.territory {
-            check_territory(territory, rule, (facts.operator, facts.place), facts, findings);
-            // Where the rules flow down, the caller is bound like a licensee.
-            if rule.binds == Binds::OperatorAndCaller {
-                let place = asked.caller.principal_place_of_business.as_ref();
-                let caller = Party::caller(asked.caller).participant();
-                check_territory(territory, rule, (caller, place), facts, findings);
+        match clause.about {
+            About::Purposes => check_field_of_use(rule, asked, findings),
+            About::Territory(modalities, licensee) => {
+                check_territory(rule, claim_of(modalities), licensee, asked, findings);
             }
+            About::Scale(users) => check_scale(rule, claim_of(users), findings),
         }
-        if let Some(scale) = &rule.scale {
-            check_scale(scale, rule, facts, findings);
-        }
-        check_field_of_use(rule, asked, findings);
     }
 }
 
+/// False if a clause is about other models.
+fn may_reach(territory: &Territory, modalities: Option<&Claim<BTreeSet<Modality>>>) -> bool {
+    let stated = modalities.and_then(Claim::timeless).filter(|all| !all.is_empty());
+    territory.modalities.is_empty() || stated.is_none_or(|stated| !stated.is_disjoint(&territory.modalities))
+}
+
 /// The clause holds for a model of the modalities that it names and a licensee with most of its business where it says.
-/// Where one of the two does not hold, the other need not be known.
+/// Where one of the two does not hold, the other need not be known. Where the rules flow down, the caller is bound like
+/// a licensee.
 fn check_territory<'t>(
-    territory: &'t Territory,
-    rule: &LicenceRule,
-    (bound, place): (Participant<'_>, Option<&Claim<Place>>),
-    facts: &Licensed<'_>,
+    rule: &'t LicenceRule,
+    modalities: Option<&Claim<BTreeSet<Modality>>>,
+    licensee: Licensee<'_>,
+    asked: &Use<'_>,
     findings: &mut Findings<'t>,
 ) {
-    let multimodal = is_multimodal(territory, facts, findings);
+    let Some(territory) = &rule.territory else { return };
+    let caller = Party::caller(asked.caller);
+    let (bound, place) = match licensee {
+        Licensee::Operator(place, operator) => (operator, claim_of(place)),
+        Licensee::Caller if rule.binds != Binds::OperatorAndCaller => return,
+        Licensee::Caller => (caller.participant(), caller.organisation.principal_place_of_business.as_ref()),
+    };
+    let multimodal = is_multimodal(territory, modalities, findings);
     if multimodal == Truth::No {
         return;
     }
@@ -114,11 +154,15 @@ fn check_territory<'t>(
 }
 
 /// Whether the clause is about such a model: one of several modalities, of which one is among those that it names.
-fn is_multimodal(territory: &Territory, facts: &Licensed<'_>, findings: &mut Findings<'_>) -> Truth {
+fn is_multimodal(
+    territory: &Territory,
+    modalities: Option<&Claim<BTreeSet<Modality>>>,
+    findings: &mut Findings<'_>,
+) -> Truth {
     if territory.modalities.is_empty() {
         return Truth::Yes;
     }
-    match findings.look(&"modalities", facts.modalities) {
+    match findings.look(&"modalities", modalities) {
         Err(doubt) => Truth::Unknown(vec![doubt]),
         Ok(modalities) if modalities.is_empty() => Truth::Unknown(vec![Doubt::missing("modalities")]),
         Ok(modalities) if modalities.is_disjoint(&territory.modalities) => Truth::No,
@@ -126,8 +170,9 @@ fn is_multimodal(territory: &Territory, facts: &Licensed<'_>, findings: &mut Fin
     }
 }
 
-fn check_scale(scale: &Scale, rule: &LicenceRule, facts: &Licensed<'_>, findings: &mut Findings<'_>) {
-    let (path, claim) = (facts.operator.path("monthly_active_users"), facts.users);
+fn check_scale(rule: &LicenceRule, claim: Option<&Claim<ActiveUsers>>, findings: &mut Findings<'_>) {
+    let Some(scale) = &rule.scale else { return };
+    let path = PartyPath { role: OPERATOR, field: "monthly_active_users" };
     if claim.is_none() && scale.unstated == Unstated::Below {
         return;
     }

@@ -27,6 +27,11 @@ pub(super) struct Read<'a, R: Reading> {
     reading: PhantomData<R>,
 }
 
+/// The claim, if there is one.
+pub(super) fn claim_of<R: Reading>(read: Option<Read<'_, R>>) -> Option<&Claim<R::Of>> {
+    read.map(|read| read.claim())
+}
+
 /// All of it.
 pub(super) struct All<T>(PhantomData<T>);
 

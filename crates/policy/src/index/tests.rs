@@ -1,5 +1,6 @@
 //! Law L7: the index answers as the full scan does, for any federation, any request and any day, and again.
 
+mod alike;
 mod plain;
 
 use std::sync::Arc;

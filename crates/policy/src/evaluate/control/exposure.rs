@@ -8,11 +8,11 @@ use std::iter::once;
 
 use comity_types::Place;
 
-use super::{Control, Owned, claim_of, control_of, undetermined};
+use super::{Control, Owned, control_of, undetermined};
 use crate::claim::Assurance;
 use crate::evaluate::facet::{Among, Demand, Facet, OfDemand, each_of};
 use crate::evaluate::findings::{Field, Findings};
-use crate::evaluate::reading::{All, Read};
+use crate::evaluate::reading::{All, Read, claim_of};
 use crate::evaluate::truth::{Doubt, Party, Truth};
 use crate::offer::{SubProcessor, SubProcessorRole};
 use crate::requirements::NoExposure;
