@@ -16,6 +16,7 @@ mod offers_that_lie;
 mod organisation_demands;
 mod other_makers;
 mod own_tables;
+mod quotas;
 mod readme;
 mod survival;
 mod units;

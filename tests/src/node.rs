@@ -23,6 +23,8 @@ pub struct NodeSpec {
     pub ownership: String,
     /// What it lets its models be used for, as TOML.
     pub allowed_purposes: String,
+    /// More lines of its terms.
+    pub terms: String,
 }
 
 impl NodeSpec {
@@ -39,6 +41,7 @@ impl NodeSpec {
             served: r#""everyone""#.to_owned(),
             ownership: "[]".to_owned(),
             allowed_purposes: r#"["dpv:Purpose"]"#.to_owned(),
+            terms: String::new(),
         }
     }
 
@@ -58,6 +61,13 @@ impl NodeSpec {
         self
     }
 
+    /// The same, granting each organisation so many requests a day.
+    #[must_use]
+    pub fn granting(mut self, requests_per_day: u32) -> Self {
+        self.terms = format!("quota = {{ requests_per_day = {requests_per_day} }}");
+        self
+    }
+
     /// The same, serving only callers seated in these places, as TOML.
     #[must_use]
     pub fn serving(mut self, places: &str) -> Self {
@@ -68,7 +78,9 @@ impl NodeSpec {
     /// The file.
     #[must_use]
     pub fn toml(&self) -> String {
-        let Self { backend, model, backend_model, place, capabilities, served, ownership, allowed_purposes, .. } = self;
+        let Self {
+            backend, model, backend_model, place, capabilities, served, ownership, allowed_purposes, terms, ..
+        } = self;
         let mut text =
             format!("[node]\nlisten = \"127.0.0.1:0\"\ndata_dir = \"data\"\n\n[backends.server]\n{backend}\n");
         let _written = write!(
@@ -79,6 +91,7 @@ retention = []
 training_use = "never"
 allowed_purposes = {allowed_purposes}
 prohibited_purposes = []
+{terms}
 
 [terms.standard.caller_rules]
 served = {served}

@@ -165,6 +165,7 @@ fn verdict(expectation: &Expectation, places: Option<&std::collections::BTreeSet
         declared: &file.declared,
         requirements: &demanded.requirements,
         broker_places: places,
+        used: &world.used,
         as_of: world.as_of,
     };
     comity_policy::evaluate(&world.offer, &world.operator, &request, tables)

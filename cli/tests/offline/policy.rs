@@ -145,6 +145,22 @@ fn the_model_and_the_method_are_asked_for() {
 }
 
 #[test]
+fn what_was_used_of_an_offer_is_held_against_its_quota() {
+    let limited = OFFER.replace("[terms]", "[terms]\nquota = { requests_per_day = 5 }");
+    let rest =
+        [("operator.toml", OPERATOR), ("caller.toml", CALLER), ("open.toml", "purposes = ['dpv:CustomerCare']\n")];
+    let files = Files::new(&[&[("offer.toml", limited.as_str())], &rest[..]].concat());
+    let paths = paths(&files, "open.toml");
+    let used = |what: &'static str| check(&paths, &["--used", what]);
+    let _done = ends(&used("op.example/n1/chat=4"), DONE, &["eligible"]);
+    let _no = ends(&used("op.example/n1/chat=5"), NO, &["QUOTA_EXCEEDED", "at most 5 requests a day"]);
+    let _done = ends(&used("op.example/n2/chat=5"), DONE, &["eligible"]);
+    let _fault = ends(&used("op.example/n1/chat"), FAULT, &["an offer and a number are accepted"]);
+    let _fault = ends(&used("op.example/n1/chat=many"), FAULT, &["\"many\" is no number of requests"]);
+    let _fault = ends(&used("chat=5"), FAULT, &["org-a.example/n1/chat"]);
+}
+
+#[test]
 fn every_offer_of_a_node_is_judged_with_the_terms_that_it_names() {
     let files = Files::new(&[("request.toml", "purposes = ['dpv:Marketing']\n")]);
     let node = shipped("deploy/node.example.toml");

@@ -62,3 +62,21 @@ impl From<Usage> for BTreeMap<OfferName, u64> {
         usage.0.into_iter().flat_map(of_node).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_used_is_written_and_read_by_the_names_of_offers() {
+        let text = r#"{"op.example/n1/chat":5,"op.example/n1/embed":1,"op.example/n2/chat":2}"#;
+        let usage: Usage = serde_json::from_str(text).unwrap();
+        assert_eq!(serde_json::to_string(&usage).unwrap(), text);
+        let of = |name: &str| {
+            let name: OfferName = name.parse().unwrap();
+            usage.of(name.node(), name.id())
+        };
+        assert_eq!((of("op.example/n1/chat"), of("op.example/n2/chat"), of("op.example/n2/embed")), (5, 2, 0));
+        assert!(!usage.is_empty() && Usage::none().is_empty());
+    }
+}

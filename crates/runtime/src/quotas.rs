@@ -95,7 +95,6 @@ mod tests {
     }
 
     #[test]
-    #[expect(clippy::disallowed_methods, reason = "threads of a test")]
     fn no_quota_is_overdrawn_by_callers_that_ask_at_once() {
         let (quotas, offer, day) = (Quotas::default(), limited(), "2026-11-22T23:59:59Z");
         let granted: usize = std::thread::scope(|scope| {

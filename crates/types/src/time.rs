@@ -209,6 +209,15 @@ mod tests {
     }
 
     #[test]
+    fn a_day_begins_at_midnight_in_utc_and_ends_where_the_next_begins() {
+        let (first, last) = (at("2026-11-22"), at("2026-11-22T23:59:59.999Z"));
+        assert_eq!((first.day(), last.day()), (20_779, 20_779));
+        assert_eq!((first.next_day(), last.next_day()), (Some(at("2026-11-23")), Some(at("2026-11-23"))));
+        assert_eq!(at("1969-12-31T23:00:00Z").day(), -1);
+        assert_eq!(Timestamp(jiff::Timestamp::MAX).next_day(), None);
+    }
+
+    #[test]
     fn toml_takes_dates_with_and_without_quotes() {
         let table: toml::Table = toml::from_str("from = 2026-01-01\nuntil = \"2027-01-01\"").unwrap();
         let interval: Interval = table.try_into().unwrap();

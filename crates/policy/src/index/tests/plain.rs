@@ -215,6 +215,10 @@ fn only_the_facets_are_asked_that_a_request_is_about() {
         assert_eq!(asked(text, None, None), always + more, "{text}");
     }
     assert_eq!(asked("", Some(&model("a")), None), always + 1);
+    let used = [("op.example/n1/chat".parse().unwrap(), 1)].into_iter().collect();
+    let nothing = RequirementsFile::from_toml("", tables()).unwrap();
+    let request = Request { used: &used, ..request(&caller, &nothing) };
+    assert_eq!(FACETS.iter().filter(|facet| facet.is_asked(&request)).count(), always + 1);
     let places = BTreeSet::from(["DE".parse().unwrap()]);
     assert_eq!(asked("", None, Some(&places)), always);
     assert_eq!(asked("allowed_processing_locations = ['EU']", None, Some(&places)), always + 3);
@@ -267,6 +271,29 @@ fn an_answer_is_remembered_by_what_it_was_given_to_and_for_as_long_as_it_stands(
     assert_eq!(again(&request), [false, true, true, false]);
     index.forget();
     assert_eq!(again(&request), [false; 4]);
+}
+
+#[test]
+fn what_was_used_is_asked_each_time_and_nothing_else_because_of_it() {
+    let quota = |node: &str| offer("op.example", node, "a", "terms = { quota = { requests_per_day = 2 } }");
+    let offers = [quota("n1"), quota("n2"), offer("op.example", "n3", "a", "")];
+    let index = Index::new(["op.example", "ca.example"].map(organisation), offers, Arc::new(tables().clone()));
+    let file = RequirementsFile::from_toml("", tables()).unwrap();
+    let request = request(index.organisation(&"ca.example".parse().unwrap()).unwrap(), &file);
+    let first = index.ask(&request);
+    for used in [[0, 1, 0], [2, 1, 9], [1, 2, 0], [2, 2, 2]] {
+        let names = (0..3).map(|place| index.offer(place).unwrap().name());
+        let usage = names.zip(used).filter(|(_, requests)| *requests > 0).collect();
+        let request = Request { used: &usage, ..request.clone() };
+        let answer = index.ask(&request);
+        assert_eq!(same(&first, &answer), [true; 4]);
+        for (place, used) in used.into_iter().enumerate() {
+            let is_refused = answer.codes(place).contains(ReasonCode::QuotaExceeded);
+            assert_eq!(is_refused, used >= 2 && place < 2, "{usage:?}, offer {place}");
+            let expected = evaluate(index.offer(place).unwrap(), index.operator(place).unwrap(), &request, tables());
+            assert_eq!(answer.verdict(place, &request), expected);
+        }
+    }
 }
 
 #[test]
