@@ -63,36 +63,39 @@ fn facts(kind: &str, index: usize, seat: &str, dice: &mut Dice) -> Value {
         "principal_place_of_business": seat,
         "establishments": establishments,
     });
-    if let Some(ownership) = ownership(seat, elsewhere, dice) {
+    if let Some(ownership) = ownership(&format!("{kind} {index}"), seat, elsewhere, dice) {
         set(&mut facts, "ownership", ownership);
     }
     facts
 }
 
-/// Who owns it: mostly somebody at home, sometimes a foreign parent, several, free float, or nobody says.
-fn ownership(seat: &str, elsewhere: &str, dice: &mut Dice) -> Option<Value> {
-    let whole =
-        |party: Value| json!({ "parties": { "P": party }, "stakes": [{ "holder": "P", "share": { "percent": 100 } }] });
-    Some(match dice.below(100) {
-        0..55 => whole(json!({ "seat": seat })),
-        55..70 => whole(json!({ "seat": elsewhere })),
-        70..80 => json!({
-            "parties": { "A": { "seat": seat }, "B": { "seat": elsewhere }, "F": { "kind": "dispersed" } },
-            "stakes": [
-                { "holder": "A", "share": { "percent": 40 } },
-                { "holder": "B", "share": { "at_least": 25, "at_most": 35 } },
-                { "holder": "F", "share": { "percent": 25 } },
-            ],
-        }),
-        80..90 => json!({
-            "parties": { "H": { "seat": seat }, "G": { "seat": elsewhere } },
-            "stakes": [
-                { "holder": "H", "share": { "percent": 80 } },
-                { "subject": "H", "holder": "G", "share": { "percent": 51 } },
-            ],
-        }),
+/// Who owns it, each by a name of its own: mostly somebody at home, sometimes a foreign parent, several, free float, or
+/// nobody says.
+fn ownership(whose: &str, seat: &str, elsewhere: &str, dice: &mut Dice) -> Option<Value> {
+    let [one, other] = ["Holding", "Fund"].map(|kind| format!("{kind} of {whose}"));
+    let of = |holder: &str, share: Value| json!({ "holder": holder, "share": share });
+    let (at_home, abroad) = (json!({ "seat": seat }), json!({ "seat": elsewhere }));
+    let (parties, stakes) = match dice.below(100) {
+        0..55 => (json!({ one.clone(): at_home }), json!([of(&one, json!({ "percent": 100 }))])),
+        55..70 => (json!({ one.clone(): abroad }), json!([of(&one, json!({ "percent": 100 }))])),
+        70..80 => (
+            json!({ one.clone(): at_home, other.clone(): abroad, "F": { "kind": "dispersed" } }),
+            json!([
+                of(&one, json!({ "percent": 40 })),
+                of(&other, json!({ "at_least": 25, "at_most": 35 })),
+                of("F", json!({ "percent": 25 })),
+            ]),
+        ),
+        80..90 => (
+            json!({ one.clone(): at_home, other.clone(): abroad }),
+            json!([
+                of(&one, json!({ "percent": 80 })),
+                { "subject": one, "holder": other, "share": { "percent": 51 } },
+            ]),
+        ),
         _ => return None,
-    })
+    };
+    Some(json!({ "parties": parties, "stakes": stakes }))
 }
 
 /// Sets a field.
