@@ -24,11 +24,11 @@ mod memo;
 mod part;
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use comity_types::{ModelName, Timestamp, TrustDomain};
+use comity_types::{ModelName, Name, SpiffeId, Timestamp, TrustDomain};
 
 use bits::Bits;
 use classes::Classes;
@@ -37,7 +37,7 @@ use part::PartAnswer;
 
 use crate::evaluate::facet::{FACETS, PartName};
 use crate::reason::ReasonCodes;
-use crate::{Offer, Organisation, Reason, Request, Tables, Verdict};
+use crate::{Offer, Organisation, Reason, Request, Tables, Usage, Verdict};
 
 /// Most offers of an index: numbers of 32 bits stand for them, and no federation comes near.
 pub const MAX_OFFERS: usize = 1 << 24;
@@ -51,6 +51,8 @@ pub struct Index {
     entries: Vec<Entry>,
     /// The places of each model's offers.
     models: BTreeMap<ModelName, Vec<usize>>,
+    /// The places of the offers that state a quota, in the order of their names.
+    limited: Vec<usize>,
     /// By facet.
     facets: Vec<Classes>,
     memo: Memo,
@@ -66,6 +68,15 @@ struct Entry {
 impl Entry {
     fn facts(&self) -> (&Offer, &Organisation) {
         (&self.offer, &self.operator)
+    }
+
+    /// What an offer is used under.
+    const fn name(&self) -> (&SpiffeId, &Name) {
+        (&self.offer.node, &self.offer.id)
+    }
+
+    fn is_limited(&self) -> bool {
+        self.offer.terms.as_ref().is_some_and(|terms| terms.quota.is_some())
     }
 }
 
@@ -107,8 +118,11 @@ impl Index {
         for (place, entry) in entries.iter().enumerate() {
             models.entry(entry.offer.model.clone()).or_default().push(place);
         }
+        let of_place = |place: &usize| entries.get(*place).filter(|entry| entry.is_limited());
+        let mut limited: Vec<_> = (0..entries.len()).filter(|place| of_place(place).is_some()).collect();
+        limited.sort_by_key(|place| of_place(place).map(Entry::name));
         let memo = Memo::over(entries.len());
-        Self { tables, organisations, entries, models, facets, memo }
+        Self { tables, organisations, entries, models, limited, facets, memo }
     }
 
     /// The facts of an organisation. Requests whose caller they are, and no copy of them, are remembered.
@@ -153,6 +167,16 @@ impl Index {
         self.entries.get(place).map(|entry| entry.operator.as_ref())
     }
 
+    /// The places of the offers that state a quota and of which a caller has used something.
+    fn used(&self, used: &Usage) -> BTreeSet<usize> {
+        let name = |place: &usize| self.entries.get(*place).map(Entry::name);
+        let of = |wanted| {
+            let first = self.limited.partition_point(|place| name(place) < Some(wanted));
+            self.limited.iter().skip(first).take_while(move |place| name(place) == Some(wanted))
+        };
+        used.offers().flat_map(of).copied().collect()
+    }
+
     /// How many classes there are, of all facets together.
     #[must_use]
     pub fn classes(&self) -> usize {
@@ -180,7 +204,8 @@ impl Index {
             if own { self.memo.get(part, request, ask) } else { Arc::new(ask()) }
         });
         // What a caller has used is another with every request, so that there is nothing to remember.
-        let usage = (!request.used.is_empty()).then(|| PartAnswer::new(self, PartName::Usage, request));
+        let used = self.used(request.used);
+        let usage = (!used.is_empty()).then(|| PartAnswer::of_some(self, PartName::Usage, request, &used));
         let mut eligible = Bits::all(self.entries.len());
         parts.iter().map(Arc::as_ref).chain(&usage).for_each(|part| eligible.keep(&part.eligible));
         Answer { index: self, parts, usage, eligible, words: RefCell::default() }
@@ -192,7 +217,7 @@ impl Index {
 pub struct Answer<'i> {
     index: &'i Index,
     parts: [Arc<PartAnswer>; 4],
-    /// What quotas say, where the caller has used anything.
+    /// What quotas say, where the caller has used anything that has one.
     usage: Option<PartAnswer>,
     eligible: Bits,
     /// Reasons in words, by facet and class: written once for all offers of the class, and gone with the answer.

@@ -26,6 +26,11 @@ impl Usage {
         self.0.is_empty()
     }
 
+    /// The offers of which something was used: their nodes, and their ids there.
+    pub fn offers(&self) -> impl Iterator<Item = (&SpiffeId, &Name)> {
+        self.0.iter().flat_map(|(node, offers)| offers.keys().map(move |id| (node, id)))
+    }
+
     /// How many requests went to the offer `id` of `node`.
     #[must_use]
     pub fn of(&self, node: &SpiffeId, id: &Name) -> u64 {

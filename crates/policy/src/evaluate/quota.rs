@@ -1,6 +1,7 @@
 //! The quota: whether the caller has used up what the offer grants it.
 //!
-//! Whoever has used nothing of an offer is not asked, so that a quota costs no first request anything.
+//! Whoever has used nothing of an offer is not asked, so that a quota costs no first request anything, and the index has
+//! to ask of those alone that were used.
 
 use comity_types::{Name, SpiffeId};
 

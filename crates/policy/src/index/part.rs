@@ -1,5 +1,6 @@
 //! What the facets that read one part of a request say of every offer.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use comity_types::Timestamp;
@@ -39,6 +40,15 @@ struct FacetAnswer {
 impl PartAnswer {
     /// Asks every facet of a part, once for each class.
     pub(super) fn new(index: &Index, part: PartName, request: &Request<'_>) -> Self {
+        Self::asking(index, part, request, None)
+    }
+
+    /// As [`PartAnswer::new`], where no facet of the part says anything of other offers than those at these places.
+    pub(super) fn of_some(index: &Index, part: PartName, request: &Request<'_>, offers: &BTreeSet<usize>) -> Self {
+        Self::asking(index, part, request, Some(offers))
+    }
+
+    fn asking(index: &Index, part: PartName, request: &Request<'_>, offers: Option<&BTreeSet<usize>>) -> Self {
         let known = Known::default();
         let mut answer = Self {
             as_of: request.as_of,
@@ -48,13 +58,20 @@ impl PartAnswer {
         };
         for (facet, asks) in FACETS.iter().enumerate().filter(|(_, facet)| facet.part == part) {
             if asks.is_asked(request) {
-                answer.ask(facet, index, request, &known);
+                answer.ask(facet, index, request, offers, &known);
             }
         }
         answer
     }
 
-    fn ask<'t>(&mut self, facet: usize, index: &'t Index, request: &Request<'t>, known: &'t Known<'t>) {
+    fn ask<'t>(
+        &mut self,
+        facet: usize,
+        index: &'t Index,
+        request: &Request<'t>,
+        offers: Option<&BTreeSet<usize>>,
+        known: &'t Known<'t>,
+    ) {
         let (Some(asks), Some(classes)) = (FACETS.get(facet), index.facets.get(facet)) else { return };
         let (lists, tables, as_of) = (asks.lists(request), &*index.tables, request.as_of);
         let by_lists = |piece: &Piece| known.outcome(lists.as_ref()?, piece.place.as_ref()?, tables, as_of);
@@ -79,7 +96,17 @@ impl PartAnswer {
             says_something |= !outcome.codes.is_empty() || outcome.expires_at.is_some();
             answer.add(run.len(), outcome);
         };
-        for run in classes.runs() {
+        if let Some(offers) = offers {
+            let asked: BTreeSet<_> = offers.iter().flat_map(|offer| classes.classes(*offer)).collect();
+            let mut next = 0;
+            for class in asked {
+                give(next..class, Outcome::default());
+                next = class.saturating_add(1);
+                give(class..next, outcome(class));
+            }
+            give(next..classes.len(), Outcome::default());
+        }
+        for run in classes.runs().filter(|_| offers.is_none()) {
             let low = outcome(run.start);
             if run.len() == 1 {
                 give(run, low);
