@@ -12,7 +12,7 @@ use comity_types::{Place, PlaceOrBloc, Timestamp};
 use super::findings::{Field, Findings, Joined, Outcome};
 use super::truth::{Doubt, Participant, Truth};
 use crate::requirements::AllowLists;
-use crate::tables::blocs::{Membership, MembershipAt, Reach, Scope};
+use crate::tables::blocs::{Membership, MembershipAt, PlaceSet, Reach, Scope};
 use crate::{ReasonCode, Tables};
 
 /// Lists that a place is held against.
@@ -221,12 +221,13 @@ pub(crate) struct Known<'t>(RefCell<Places<'t>>);
 struct Places<'t> {
     /// Where a list stands, which lives as long as the question, and which of `lists` it is.
     addresses: Vec<(&'t BTreeSet<PlaceOrBloc>, Reach, usize)>,
-    lists: Vec<OfSets>,
+    lists: Vec<OfSets<'t>>,
 }
 
 /// What was found of the places that were held against one list of sets.
 #[derive(Debug)]
-struct OfSets {
+struct OfSets<'t> {
+    sets: Vec<PlaceSet<'t>>,
     /// By country, one more than its place among `found`; 0: not asked yet.
     asked: Vec<u16>,
     found: Vec<Found>,
@@ -247,7 +248,7 @@ impl<'t> Known<'t> {
         &self,
         lists: &Lists<'t>,
         place: &Place,
-        tables: &Tables,
+        tables: &'t Tables,
         as_of: Timestamp,
     ) -> Option<Outcome> {
         let mut outcome = Outcome::NOTHING;
@@ -266,20 +267,20 @@ impl<'t> Known<'t> {
         place: &Place,
         sets: &'t BTreeSet<PlaceOrBloc>,
         reach: Reach,
-        tables: &Tables,
+        tables: &'t Tables,
         as_of: Timestamp,
     ) -> Option<Found> {
         if !place.is_country() {
             return None;
         }
         let mut all = self.0.borrow_mut();
-        let OfSets { asked, found } = all.held_against(sets, reach)?;
+        let OfSets { sets, asked, found } = all.held_against(sets, reach, tables)?;
         let asked = asked.get_mut(place.country_number())?;
         if *asked == 0 {
             if !tables.places.knows(place) {
                 return None;
             }
-            let memberships = || sets.iter().map(|set| membership(place, set, reach, tables, as_of));
+            let memberships = || sets.iter().map(|set| set.membership(&tables.places, place, reach, as_of));
             let by_set = || Found::BySet(memberships().collect());
             found.push(Sum::for_all(memberships()).map_or_else(by_set, Found::ForAll));
             *asked = u16::try_from(found.len()).ok()?;
@@ -291,7 +292,12 @@ impl<'t> Known<'t> {
 impl<'t> Places<'t> {
     /// What was found of a list, which may stand in several places: callers write one for processing, storage and
     /// access.
-    fn held_against(&mut self, sets: &'t BTreeSet<PlaceOrBloc>, reach: Reach) -> Option<&mut OfSets> {
+    fn held_against(
+        &mut self,
+        sets: &'t BTreeSet<PlaceOrBloc>,
+        reach: Reach,
+        tables: &'t Tables,
+    ) -> Option<&mut OfSets<'t>> {
         let there = |(known, of, _): &&(&BTreeSet<_>, Reach, usize)| std::ptr::eq(*known, sets) && *of == reach;
         if let Some((_, _, at)) = self.addresses.iter().find(there) {
             return self.lists.get_mut(*at);
@@ -299,7 +305,8 @@ impl<'t> Places<'t> {
         let same = |(known, of, _): &&(&BTreeSet<_>, Reach, usize)| *known == sets && *of == reach;
         let at = self.addresses.iter().find(same).map_or(self.lists.len(), |(_, _, at)| *at);
         if at == self.lists.len() {
-            self.lists.push(OfSets { asked: vec![0; COUNTRIES], found: Vec::new() });
+            let found = sets.iter().map(|set| tables.blocs.find(&tables.places, set)).collect();
+            self.lists.push(OfSets { sets: found, asked: vec![0; COUNTRIES], found: Vec::new() });
         }
         self.addresses.push((sets, reach, at));
         self.lists.get_mut(at)

@@ -22,7 +22,7 @@ pub struct Blocs {
 
 /// The rows of one bloc.
 #[derive(Debug, Clone, Default)]
-struct Bloc {
+pub(crate) struct Bloc {
     rows: Vec<BlocRow>,
     /// Where the rows on places of each country stand among them, by its number: only those can touch a place of it.
     by_country: BTreeMap<usize, Vec<usize>>,
@@ -176,6 +176,15 @@ impl Blocs {
         is_scoped(place) || (!place.is_country() && is_scoped(places.canonical(place)))
     }
 
+    /// A set of places, as the tables have it.
+    pub(crate) fn find<'t>(&'t self, places: &'t Places, set: &'t PlaceOrBloc) -> PlaceSet<'t> {
+        match set.place() {
+            Some(place) if places.knows(place) => PlaceSet::Place(place),
+            Some(_) => PlaceSet::Unknown,
+            None => self.by_name.get(set.as_str()).map_or(PlaceSet::Unknown, PlaceSet::Bloc),
+        }
+    }
+
     /// Whether `place` is in `set` at `as_of`.
     #[must_use]
     pub fn membership(
@@ -186,22 +195,41 @@ impl Blocs {
         reach: Reach,
         as_of: Timestamp,
     ) -> MembershipAt {
-        let for_ever = |membership| MembershipAt { membership, changes_at: None };
+        self.find(places, set).membership(places, place, reach, as_of)
+    }
+}
+
+/// A set of places.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum PlaceSet<'t> {
+    /// One place, and what is in it.
+    Place(&'t Place),
+    /// A bloc's members.
+    Bloc(&'t Bloc),
+    /// Nobody knows which.
+    Unknown,
+}
+
+impl PlaceSet<'_> {
+    /// Whether `place` is in it at `as_of`.
+    pub(crate) fn membership(self, places: &Places, place: &Place, reach: Reach, as_of: Timestamp) -> MembershipAt {
         let names = names(places, place, reach);
         let touches = |of_set: &Place| {
             let covered = |name: &Place| reach == Reach::Overlap && of_set.is_within(name);
             names.clone().any(|name| name.is_within(of_set) || covered(name))
         };
-        if let Some(other) = set.place() {
-            if !places.knows(other) {
-                return for_ever(Membership::UnknownSet);
+        let for_ever = |membership| MembershipAt { membership, changes_at: None };
+        match self {
+            Self::Unknown => for_ever(Membership::UnknownSet),
+            Self::Place(other) => {
+                let inside = self::names(places, other, reach).any(touches);
+                for_ever(if inside { Membership::Yes(None) } else { Membership::No(None) })
             }
-            let inside = self::names(places, other, reach).any(touches);
-            return for_ever(if inside { Membership::Yes(None) } else { Membership::No(None) });
+            Self::Bloc(bloc) => {
+                let rows = names.clone().flat_map(|name| bloc.of_country(name.country_number()));
+                of_rows(rows.filter(|row| touches(&row.member)), as_of)
+            }
         }
-        let Some(bloc) = self.by_name.get(set.as_str()) else { return for_ever(Membership::UnknownSet) };
-        let rows = names.clone().flat_map(|name| bloc.of_country(name.country_number()));
-        of_rows(rows.filter(|row| touches(&row.member)), as_of)
     }
 }
 
