@@ -1,9 +1,8 @@
 //! Whether places are in sets of places and blocs, for whom, and until when (VOCABULARY D5, D7, D8).
 
-use std::cell::RefCell;
+use std::cell::{Ref, RefCell};
 use std::collections::BTreeSet;
 use std::fmt::Display;
-use std::rc::Rc;
 
 use comity_types::place::COUNTRIES;
 use comity_types::time::earlier;
@@ -55,8 +54,8 @@ impl<'t> Findings<'t> {
         whom: Option<Participant<'_>>,
     ) -> Truth {
         let (tables, as_of) = (self.tables, self.as_of);
-        match self.known.and_then(|known| known.of(place, sets, reach, tables, as_of)) {
-            Some(Found::ForAll(sum)) => self.conclude(&sum),
+        match self.known.and_then(|known| known.of(place, sets, reach, tables, as_of)).as_deref() {
+            Some(Found::ForAll(sum)) => self.conclude(sum),
             Some(Found::BySet(memberships)) => self.settle(place, sets.iter().zip(memberships.iter().copied()), whom),
             None => self.is_in_once(place, sets, reach, whom),
         }
@@ -234,12 +233,12 @@ struct OfSets<'t> {
 }
 
 /// What was found of a place.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 enum Found {
     /// It is the same for everybody.
     ForAll(Sum),
     /// It depends on who asks, or on a set that is not known: what each set says, in their order.
-    BySet(Rc<[MembershipAt]>),
+    BySet(Box<[MembershipAt]>),
 }
 
 impl<'t> Known<'t> {
@@ -254,7 +253,8 @@ impl<'t> Known<'t> {
         let mut outcome = Outcome::NOTHING;
         let allowed = lists.allowed.0.iter().map(|list| (list, Reach::Within));
         for (list, reach) in allowed.chain(lists.forbidden.map(|set| (set, Reach::Overlap))) {
-            let Some(Found::ForAll(sum)) = self.of(place, list, reach, tables, as_of) else { return None };
+            let found = self.of(place, list, reach, tables, as_of)?;
+            let Found::ForAll(sum) = &*found else { return None };
             if sum.note(&mut outcome, as_of) != (reach == Reach::Within) {
                 outcome.codes.insert(lists.code);
             }
@@ -269,12 +269,27 @@ impl<'t> Known<'t> {
         reach: Reach,
         tables: &'t Tables,
         as_of: Timestamp,
-    ) -> Option<Found> {
+    ) -> Option<Ref<'_, Found>> {
         if !place.is_country() {
             return None;
         }
-        let mut all = self.0.borrow_mut();
-        let OfSets { sets, asked, found } = all.held_against(sets, reach, tables)?;
+        let (list, at) = self.0.borrow_mut().find(place, sets, reach, tables, as_of)?;
+        Ref::filter_map(self.0.borrow(), |all| all.lists.get(list)?.found.get(at)).ok()
+    }
+}
+
+impl<'t> Places<'t> {
+    /// Where what was found of a country stands: the list, and its number there.
+    fn find(
+        &mut self,
+        place: &Place,
+        sets: &'t BTreeSet<PlaceOrBloc>,
+        reach: Reach,
+        tables: &'t Tables,
+        as_of: Timestamp,
+    ) -> Option<(usize, usize)> {
+        let list = self.list(sets, reach, tables);
+        let OfSets { sets, asked, found } = self.lists.get_mut(list)?;
         let asked = asked.get_mut(place.country_number())?;
         if *asked == 0 {
             if !tables.places.knows(place) {
@@ -285,22 +300,15 @@ impl<'t> Known<'t> {
             found.push(Sum::for_all(memberships()).map_or_else(by_set, Found::ForAll));
             *asked = u16::try_from(found.len()).ok()?;
         }
-        found.get(usize::from(*asked).checked_sub(1)?).cloned()
+        Some((list, usize::from(*asked).checked_sub(1)?))
     }
-}
 
-impl<'t> Places<'t> {
     /// What was found of a list, which may stand in several places: callers write one for processing, storage and
     /// access.
-    fn held_against(
-        &mut self,
-        sets: &'t BTreeSet<PlaceOrBloc>,
-        reach: Reach,
-        tables: &'t Tables,
-    ) -> Option<&mut OfSets<'t>> {
+    fn list(&mut self, sets: &'t BTreeSet<PlaceOrBloc>, reach: Reach, tables: &'t Tables) -> usize {
         let there = |(known, of, _): &&(&BTreeSet<_>, Reach, usize)| std::ptr::eq(*known, sets) && *of == reach;
         if let Some((_, _, at)) = self.addresses.iter().find(there) {
-            return self.lists.get_mut(*at);
+            return *at;
         }
         let same = |(known, of, _): &&(&BTreeSet<_>, Reach, usize)| *known == sets && *of == reach;
         let at = self.addresses.iter().find(same).map_or(self.lists.len(), |(_, _, at)| *at);
@@ -309,6 +317,6 @@ impl<'t> Places<'t> {
             self.lists.push(OfSets { sets: found, asked: vec![0; COUNTRIES], found: Vec::new() });
         }
         self.addresses.push((sets, reach, at));
-        self.lists.get_mut(at)
+        at
     }
 }
