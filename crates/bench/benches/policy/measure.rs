@@ -8,6 +8,10 @@ use std::time::Instant;
 pub(crate) struct Series(Vec<u128>);
 
 impl Series {
+    pub(crate) const fn new() -> Self {
+        Self(Vec::new())
+    }
+
     /// Times one round.
     #[expect(clippy::disallowed_methods, reason = "a measurement reads the machine's clock")]
     pub(crate) fn time<T>(&mut self, round: impl FnOnce() -> T) {
