@@ -232,6 +232,9 @@ struct OfSets<'t> {
     found: Vec<Found>,
 }
 
+/// Countries that a federation has, mostly: no more than a guess.
+const MOST_COMMON: usize = 32;
+
 /// What was found of a place.
 #[derive(Debug)]
 enum Found {
@@ -314,7 +317,7 @@ impl<'t> Places<'t> {
         let at = self.addresses.iter().find(same).map_or(self.lists.len(), |(_, _, at)| *at);
         if at == self.lists.len() {
             let found = sets.iter().map(|set| tables.blocs.find(&tables.places, set)).collect();
-            self.lists.push(OfSets { sets: found, asked: vec![0; COUNTRIES], found: Vec::new() });
+            self.lists.push(OfSets { sets: found, asked: vec![0; COUNTRIES], found: Vec::with_capacity(MOST_COMMON) });
         }
         self.addresses.push((sets, reach, at));
         at

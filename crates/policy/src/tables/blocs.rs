@@ -24,18 +24,32 @@ pub struct Blocs {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Bloc {
     rows: Vec<BlocRow>,
-    /// Where the rows on places of each country stand among them, by its number: only those can touch a place of it.
-    by_country: BTreeMap<usize, Vec<usize>>,
+    /// Which list of `of_countries` has the rows on places of a country, by its number: only those can touch a place of
+    /// it. The list's number, and one more; 0: there are none.
+    countries: Vec<u16>,
+    of_countries: Vec<Vec<usize>>,
 }
 
 impl Bloc {
     fn add(&mut self, row: BlocRow) {
-        self.by_country.entry(row.member.country_number()).or_default().push(self.rows.len());
+        self.countries.resize(COUNTRIES, 0);
+        let next = u16::try_from(self.of_countries.len().saturating_add(1)).unwrap_or(u16::MAX);
+        if let Some(list) = self.countries.get_mut(row.member.country_number()) {
+            if *list == 0 {
+                *list = next;
+                self.of_countries.push(Vec::new());
+            }
+            if let Some(rows) = self.of_countries.get_mut(usize::from(*list).saturating_sub(1)) {
+                rows.push(self.rows.len());
+            }
+        }
         self.rows.push(row);
     }
 
     fn of_country(&self, country: usize) -> impl Iterator<Item = &BlocRow> + Clone {
-        self.by_country.get(&country).into_iter().flatten().filter_map(|index| self.rows.get(*index))
+        let list = self.countries.get(country).copied().unwrap_or(0);
+        let rows = usize::from(list).checked_sub(1).and_then(|list| self.of_countries.get(list));
+        rows.into_iter().flatten().filter_map(|index| self.rows.get(*index))
     }
 }
 
