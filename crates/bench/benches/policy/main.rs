@@ -81,27 +81,23 @@ fn measure_size(size: usize, asked: &[Asked]) {
     }
     report(size, "an index, made when an offer or an organisation changes", &[building]);
     let (index, requests) = (&subject.index, subject.requests(asked));
-    let forgotten = |request: &Request<'_>| {
-        index.forget();
-        index.ask(request)
-    };
-    let of_known = |request: &Request<'_>| {
-        index.forget_demands();
-        index.ask(request)
-    };
-    let kinds: [(&str, &Decide<'_>); 6] = [
-        ("all reasons, seen before", &|request| all_reasons(&index.ask(request))),
-        ("all reasons, demanded for the first time", &|request| all_reasons(&of_known(request))),
-        ("all reasons, the first request at all", &|request| all_reasons(&forgotten(request))),
-        ("eligible set alone, seen before", &|request| eligible_set(&index.ask(request))),
-        ("eligible set alone, demanded for the first time", &|request| eligible_set(&of_known(request))),
-        ("eligible set alone, the first request at all", &|request| eligible_set(&forgotten(request))),
+    let (all, set): (&Decide<'_>, &Decide<'_>) =
+        (&|request| all_reasons(&index.ask(request)), &|request| eligible_set(&index.ask(request)));
+    let (keep, demands, everything): Forgets<'_> = (&|| {}, &|| index.forget_demands(), &|| index.forget());
+    let kinds = [
+        ("all reasons, seen before", keep, all),
+        ("all reasons, demanded for the first time", demands, all),
+        ("all reasons, the first request at all", everything, all),
+        ("eligible set alone, seen before", keep, set),
+        ("eligible set alone, demanded for the first time", demands, set),
+        ("eligible set alone, the first request at all", everything, set),
     ];
-    for (name, decide) in kinds {
+    for (name, forget, decide) in kinds {
         let mut series: Vec<Series> = requests.iter().map(|_| Series::default()).collect();
         requests.iter().for_each(decide);
         for _ in 0..ROUNDS {
             for (request, series) in requests.iter().zip(&mut series) {
+                forget();
                 series.time(|| decide(request));
             }
         }
@@ -133,6 +129,9 @@ fn measure_size(size: usize, asked: &[Asked]) {
 
 /// One way to decide on a request.
 type Decide<'a> = dyn Fn(&Request<'_>) + 'a;
+
+/// What is forgotten before a decision, which is no part of it: nothing, what was demanded, everything.
+type Forgets<'a> = (&'a dyn Fn(), &'a dyn Fn(), &'a dyn Fn());
 
 /// The codes of every reason against every offer.
 fn all_reasons(answer: &Answer<'_>) {
@@ -169,15 +168,14 @@ fn compare_with_peer(asked: &[Asked]) {
         assert_eq!(peer.allows(place), ours, "offer {place}: the peer decides otherwise");
     }
     let [mut theirs, mut again, mut first, mut fresh] = [const { Series::new() }; 4];
-    let forgotten = || {
-        subject.index.forget();
-        all_reasons(&subject.index.ask(&request));
-    };
+    let decide = || all_reasons(&subject.index.ask(&request));
     for _ in 0..ROUNDS {
         theirs.time(|| black_box((0..PEER_SIZE).filter(|place| peer.allows(*place)).count()));
-        first.time(forgotten);
-        fresh.time(forgotten);
-        again.time(|| all_reasons(&subject.index.ask(&request)));
+        for series in [&mut first, &mut fresh] {
+            subject.index.forget();
+            series.time(decide);
+        }
+        again.time(decide);
     }
     println!(
         "One decision over {PEER_SIZE} offers ({}), {} eligible, both agree on every one:",
