@@ -133,11 +133,11 @@ pub(crate) fn owners(facts: &Organisation) -> String {
                 format!("{least} to {most} %")
             };
             let of = if stake.subject == SELF { String::new() } else { format!(" of {}", stake.subject) };
-            let seat = ownership.parties.get(&stake.holder).and_then(|party| party.seat.as_ref());
+            let seat = ownership.parties().get(&stake.holder).and_then(|party| party.seat.as_ref());
             let seat = seat.map(|seat| format!(" ({seat})")).unwrap_or_default();
             format!("{}{seat} {share}{of}", stake.holder)
         };
-        if ownership.stakes.is_empty() { "none".to_owned() } else { joined(ownership.stakes.iter().map(one)) }
+        if ownership.stakes().is_empty() { "none".to_owned() } else { joined(ownership.stakes().iter().map(one)) }
     })
 }
 
