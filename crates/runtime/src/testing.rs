@@ -89,6 +89,8 @@ pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 impl Log {
     /// Collects until the guard is dropped.
     pub(crate) fn collect(&self) -> tracing::subscriber::DefaultGuard {
+        // An event that a thread met which collects nothing would be off for every thread: here none is.
+        let _already = tracing::subscriber::set_global_default(tracing_subscriber::registry());
         let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(self.clone()).finish();
         tracing::subscriber::set_default(subscriber)
     }
