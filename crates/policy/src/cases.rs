@@ -52,6 +52,14 @@ pub const MAX_CASES: usize = 4_096;
 pub const MAX_CASE_FILE_BYTES: usize = 1024 * 1024;
 /// Most changes, and most paths that are taken away, of one case.
 pub const MAX_CHANGES: usize = 256;
+/// Most parts of the path of a change: fields lie less deep, and each part is a table within another.
+pub const MAX_PATH_PARTS: usize = 32;
+/// Longest path of a change, in bytes.
+pub const MAX_PATH_BYTES: usize = 1_024;
+/// Most paths that the braces of one stand for.
+pub const MAX_ALTERNATIVES: usize = 64;
+/// Most bytes of keys and values of all cases together: each is the fixture, changed, and all are kept.
+pub const MAX_EXPANDED_BYTES: usize = 64 * 1024 * 1024;
 
 /// A case file that cannot be used: which case, which field.
 #[derive(Debug, thiserror::Error)]
@@ -196,10 +204,11 @@ pub fn parse(text: &str) -> Result<Vec<Expectation>, CaseError> {
     }
     let malformed = |error| CaseError::Malformed(Box::new(error));
     let file: File = toml::from_str(text).map_err(malformed)?;
-    let mut all = Vec::new();
+    let mut expanded = Expanded::default();
     for case in &file.case {
-        expand(Ok(file.fixture.clone()), case, None, &mut all)?;
+        expand(Ok(file.fixture.clone()), case, None, &mut expanded)?;
     }
+    let all = expanded.all;
     toml::from_str::<Distinct>(text).map_err(malformed)?;
     if all.is_empty() {
         return Err(fail("of the file", "there are none, and at least 1 is accepted (hint: add a [[case]])"));
@@ -211,12 +220,36 @@ fn fail(case: &str, problem: impl Into<String>) -> CaseError {
     CaseError::Case { case: case.to_owned(), problem: problem.into() }
 }
 
+/// The cases of a file, each with its own world.
+#[derive(Default)]
+struct Expanded {
+    all: Vec<Expectation>,
+    /// Bytes of all worlds together, before they were read.
+    bytes: usize,
+}
+
+/// Bytes of a value's keys and contents.
+fn bytes(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len(),
+        Value::Array(all) => all.iter().map(bytes).fold(all.len(), usize::saturating_add),
+        Value::Table(table) => bytes_of(table),
+        Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Datetime(_) => size_of::<Value>(),
+    }
+}
+
+fn bytes_of(table: &Table) -> usize {
+    let entry = |(key, value): (&String, &Value)| key.len().saturating_add(bytes(value));
+    table.iter().map(entry).fold(0, usize::saturating_add)
+}
+
 fn expand(
     fixture: Result<Table, String>,
     case: &Case,
     parent: Option<&Case>,
-    all: &mut Vec<Expectation>,
+    expanded: &mut Expanded,
 ) -> Result<(), CaseError> {
+    let all = &mut expanded.all;
     let id = parent.map_or_else(|| case.id.clone(), |parent| format!("{}/{}", parent.id, case.id));
     if all.iter().any(|other| other.id == id) {
         return Err(fail(&id, "another case has this id: rename one"));
@@ -233,6 +266,14 @@ fn expand(
         return Err(fail(&id, "`sub`: a sub-case has none of its own"));
     }
     let table = fixture.and_then(|table| changed(table, case));
+    expanded.bytes = expanded.bytes.saturating_add(table.as_ref().map_or(0, bytes_of));
+    if expanded.bytes > MAX_EXPANDED_BYTES {
+        let most = MAX_EXPANDED_BYTES / (1024 * 1024);
+        let problem = format!(
+            "with this one, all cases take more than {most} MiB (hint: make two files of it, or a smaller fixture)"
+        );
+        return Err(fail(&id, problem));
+    }
     if let Some(reasons) = &case.expect {
         if all.len() >= MAX_CASES {
             return Err(fail(&id, format!("at most {MAX_CASES} cases are accepted (hint: make two files of it)")));
@@ -245,7 +286,7 @@ fn expand(
         };
         all.push(Expectation { id, about, world, reasons: reasons.clone(), expires_at: case.expires_at });
     }
-    case.sub.iter().try_for_each(|sub| expand(table.clone(), sub, Some(case), all))
+    case.sub.iter().try_for_each(|sub| expand(table.clone(), sub, Some(case), expanded))
 }
 
 /// The world of a case, in which nothing is longer, larger or reversed that a broker would refuse.
@@ -290,12 +331,14 @@ fn changed(mut table: Table, case: &Case) -> Result<Table, String> {
     if let Some(app) = &case.app {
         table.insert("app".to_owned(), Value::from(app.as_str()));
     }
-    for path in case.unset.iter().flat_map(|path| alternatives(path)) {
-        remove(&mut table, &path).ok_or_else(|| format!("`unset`: the fixture has no {path}"))?;
+    for path in &case.unset {
+        for path in alternatives(path).map_err(|problem| format!("`unset`: {problem}"))? {
+            remove(&mut table, &path).ok_or_else(|| format!("`unset`: the fixture has no {path}"))?;
+        }
     }
     let (several, one): (Vec<_>, Vec<_>) = case.set.iter().partition(|(path, _)| path.contains('{'));
     for (path, value) in several.into_iter().chain(one) {
-        for path in alternatives(path) {
+        for path in alternatives(path).map_err(|problem| format!("`set`: {problem}"))? {
             insert(&mut table, &path, value.clone())
                 .ok_or_else(|| format!("`set`: {path} leads through something that is no table"))?;
         }
@@ -304,11 +347,22 @@ fn changed(mut table: Table, case: &Case) -> Result<Table, String> {
 }
 
 /// `a.{b,c}_d` is `a.b_d` and `a.c_d`.
-fn alternatives(path: &str) -> Vec<String> {
+fn alternatives(path: &str) -> Result<Vec<String>, String> {
+    let (bytes, parts) = (path.len(), path.split('.').count());
+    if bytes > MAX_PATH_BYTES || parts > MAX_PATH_PARTS {
+        return Err(format!(
+            "a path has {bytes} bytes and {parts} parts, at most {MAX_PATH_BYTES} and {MAX_PATH_PARTS} are accepted"
+        ));
+    }
     let parts = path.split_once('{').and_then(|(before, rest)| Some((before, rest.split_once('}')?)));
     match parts {
-        Some((before, (inside, after))) => inside.split(',').map(|one| format!("{before}{one}{after}")).collect(),
-        None => vec![path.to_owned()],
+        Some((before, (inside, after))) => {
+            if let Some(problem) = check::too_many(inside.split(',').count(), MAX_ALTERNATIVES) {
+                return Err(format!("{path}: in braces, it {problem}"));
+            }
+            Ok(inside.split(',').map(|one| format!("{before}{one}{after}")).collect())
+        }
+        None => Ok(vec![path.to_owned()]),
     }
 }
 

@@ -108,6 +108,13 @@ impl Faults {
         }
     }
 
+    /// A name that stands in the subject of a reason, which has these signs of its own.
+    fn quotable(&mut self, path: &str, name: &str) {
+        if name.contains(['(', ')', ',']) {
+            self.add(path, "has a parenthesis or a comma, by which reasons are read: leave it out");
+        }
+    }
+
     /// A set of short texts. It has no order of its own, so that a text is named by itself.
     fn texts<'a>(&mut self, path: &str, texts: impl IntoIterator<Item = &'a String>, most: usize) {
         if let Some(problem) = unfit_texts(texts, most) {

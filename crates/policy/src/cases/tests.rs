@@ -136,6 +136,17 @@ fn a_file_that_cannot_be_used_names_the_case_and_the_field() {
 }
 
 #[test]
+fn cases_that_would_take_more_memory_than_there_need_be_are_refused_before_they_do() {
+    let large = "x".repeat(100_000);
+    let mut text = format!("[[case]]\nid = '1'\nset = {{ 'offer.licence' = '{large}' }}\n");
+    for sub in 0..MAX_EXPANDED_BYTES / large.len() + 1 {
+        text += &format!("[[case.sub]]\nid = '{sub}'\nexpect = []\n");
+    }
+    let error = read(&text).unwrap_err();
+    assert!(error.contains("all cases take more than 64 MiB"), "{error}");
+}
+
+#[test]
 fn a_case_that_cannot_be_put_together_fails_alone_and_names_the_field() {
     let tables = Tables::builtin().unwrap();
     let error = |case: &str| {
@@ -151,6 +162,15 @@ fn a_case_that_cannot_be_put_together_fails_alone_and_names_the_field() {
     assert!(error("expect = []\nset = { 'offer.id.x' = 1 }").contains("offer.id.x"));
     assert!(error("expect = []\nset = { 'offer.lisence' = 'MIT' }").contains("lisence"));
     assert!(error("expect = []\nset = { 'operator.seat' = 'Utopia' }").contains("ISO 3166"));
+    let deep = "a.".repeat(100_000);
+    let long = "a".repeat(MAX_PATH_BYTES);
+    let many = ",".repeat(MAX_ALTERNATIVES);
+    for field in ["set = { '@' = 1 }", "unset = ['@']"] {
+        let error = |path: &str| error(&format!("expect = []\n{}", field.replace('@', path)));
+        assert!(error(&format!("offer.{deep}b")).contains("at most 1024 and 32 are accepted"), "{field}");
+        assert!(error(&format!("offer.{long}")).contains("at most 1024 and 32 are accepted"), "{field}");
+        assert!(error(&format!("offer.{{{many}}}")).contains("at most 64 are accepted"), "{field}");
+    }
     let twice = "{ statements = [{ value = 'DE' }, { value = 'FR' }] }";
     assert!(error(&format!("expect = []\nset = {{ 'operator.seat' = {twice} }}")).contains("states it twice"));
     let of_subs =

@@ -41,12 +41,20 @@ pub(super) fn places(path: &str, claim: Option<&Claim<BTreeSet<Place>>>, faults:
     faults.claim(path, claim, |faults, path, places| faults.bounded(path, places.len(), MAX_LIST));
 }
 
+/// What reasons call the parties of a decision.
+const ROLES: [&str; 5] = ["operator", "caller", "request", "broker", "offer"];
+
 fn sub_processors(faults: &mut Faults, path: &str, all: &BTreeSet<SubProcessor>) {
     faults.bounded(path, all.len(), MAX_SUB_PROCESSORS);
     faults.once(path, all.iter().map(|one| &one.id));
     for one in all {
         let path = named(path, &one.id);
-        faults.text(&format!("{path}.id"), &one.id, MAX_ID_BYTES);
+        let id = format!("{path}.id");
+        faults.text(&id, &one.id, MAX_ID_BYTES);
+        faults.quotable(&id, &one.id);
+        if ROLES.contains(&one.id.as_str()) {
+            faults.add(&id, "is the name that reasons have for another party: choose another one");
+        }
         faults.bounded(&format!("{path}.places"), one.places.len(), MAX_LIST);
         faults.bounded(&format!("{path}.establishments"), one.establishments.iter().flatten().count(), MAX_LIST);
         if let Some(all) = &one.ultimate_controllers {

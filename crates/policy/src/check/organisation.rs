@@ -40,6 +40,7 @@ fn ownership(faults: &mut Faults, path: &str, ownership: &Ownership) {
     for (name, party) in &ownership.parties {
         let path = named(&format!("{path}.parties"), name);
         faults.text(&path, name, MAX_TEXT_BYTES);
+        faults.quotable(&path, name);
         faults.texts(&format!("{path}.restricted_party_lists"), &party.restricted_party_lists, MAX_ENTRIES);
     }
 }

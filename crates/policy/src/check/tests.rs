@@ -23,3 +23,24 @@ fn a_quota_grants_something() {
         assert_eq!(faults(outside), [expected]);
     }
 }
+
+#[test]
+fn names_that_reasons_have_for_others_or_cannot_hold_are_refused() {
+    let sub_processor = |id: &str| {
+        let text = format!(
+            "id = 'o'\nnode = 'spiffe://op.example/node/n'\nmodel = 'm'\ncapabilities = ['chat']\n\
+             sub_processors = [{{ id = '{id}', role = 'support', places = ['DE'], content_access = true }}]"
+        );
+        offer(&toml::from_str(&text).unwrap()).len()
+    };
+    assert_eq!(["host", "A.B", "operators"].map(sub_processor), [0; 3]);
+    assert_eq!(["operator", "caller", "request", "broker", "offer", "S1,operator)"].map(sub_processor), [1; 6]);
+    let party = |name: &str| {
+        let text = format!(
+            "trust_domain = 'op.example'\nname = 'OP'\n[ownership]\nparties = {{ '{name}' = {{}} }}\n\
+             stakes = [{{ holder = '{name}' }}]"
+        );
+        organisation(&toml::from_str(&text).unwrap()).len()
+    };
+    assert_eq!(["A & B", "x.seat), PURPOSE_UNDECLARED("].map(party), [0, 1]);
+}

@@ -208,7 +208,8 @@ impl<'t> Findings<'t> {
     /// Gives the reason for which a question has no answer.
     pub(super) fn doubt(&mut self, path: &dyn Display, doubt: Doubt) {
         let Doubt { code, subject, expected, actual } = doubt;
-        self.reject(code, subject, Field { path, expected: &expected, actual: &actual });
+        let path: &dyn Display = if is_of_a_party(code, &subject) { &subject } else { path };
+        self.reject(code, &subject, Field { path, expected: &expected, actual: &actual });
     }
 
     /// Gives every one of them.
@@ -245,6 +246,19 @@ impl<'t> Findings<'t> {
         };
         Doubt { code, subject: self.said(path), expected, actual: self.said(actual) }
     }
+}
+
+/// Whether what is missing is a party's fact, which may be another one's than what was asked about.
+fn is_of_a_party(code: ReasonCode, subject: &str) -> bool {
+    let is_of_a_claim = matches!(
+        code,
+        ReasonCode::ClaimMissing
+            | ReasonCode::ClaimNotYetValid
+            | ReasonCode::ClaimExpired
+            | ReasonCode::ClaimRevoked
+            | ReasonCode::ClaimConflict
+    );
+    is_of_a_claim && ["operator.", "caller."].iter().any(|party| subject.starts_with(party))
 }
 
 /// Whose field a path names: a party's, a sub-processor's (whose name may have dots), or the offer's.

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use comity_types::{Place, PlaceOrBloc};
+use comity_types::{Lei, Place, PlaceOrBloc};
 
 use super::{AllowLists, RequirementsFile};
 use crate::Tables;
@@ -131,9 +131,34 @@ fn codes(file: &RequirementsFile, tables: &Tables) -> Result<(), (String, String
             let problem = format!("{level:?} is none of {}", scheme.levels.join(", "));
             return wrong("required_certifications.level", problem);
         }
+        let of_table = |edition: &&String| scheme.editions.is_empty() || scheme.edition(edition).is_some();
+        if let Some(edition) = required.editions.iter().find(|edition| !of_table(edition)) {
+            let known: Vec<_> = scheme.editions.iter().map(|one| one.edition.as_str()).collect();
+            let problem = format!("{edition:?} is none of {}", known.join(", "));
+            return wrong("required_certifications.editions", problem);
+        }
     }
-    Ok(())
+    identities(&demanded.forbidden_sub_processors)
 }
+
+/// What looks like a legal entity identifier has to be one: a mistyped one would forbid nobody.
+fn identities(forbidden: &BTreeSet<String>) -> Result<(), (String, String)> {
+    let looks_like_one =
+        |text: &&String| text.len() == LEI_LENGTH && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let mistyped = |text: &&String| looks_like_one(text) && text.parse::<Lei>().is_err();
+    match forbidden.iter().find(mistyped) {
+        Some(text) => wrong(
+            "forbidden_sub_processors",
+            format!(
+                "{text:?} looks like a legal entity identifier, and is none: 20 capital letters and digits, of which the last two check the others (ISO 17442)"
+            ),
+        ),
+        None => Ok(()),
+    }
+}
+
+/// Characters of a legal entity identifier (ISO 17442).
+const LEI_LENGTH: usize = 20;
 
 /// Lists of what no table has to know.
 fn lists(file: &RequirementsFile) -> Result<(), (String, String)> {

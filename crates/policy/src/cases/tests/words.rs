@@ -120,6 +120,17 @@ const WORDS: &[(&str, [&str; 6])] = &[
 ];
 
 #[test]
+fn a_fact_that_a_place_depends_on_is_its_own_partys() {
+    let text = "[fixture]\nas_of = 2026-11-22\n[fixture.offer]\nid = 'o'\nnode = 'spiffe://op.example/node/n'\n\
+        model = 'm'\ncapabilities = ['chat']\nprocessing_locations = ['US']\n[fixture.operator]\n\
+        trust_domain = 'op.example'\nname = 'OP'\n[fixture.caller]\ntrust_domain = 'ca.example'\nname = 'CA'\n\
+        [fixture.require]\nallowed_processing_locations = ['GDPR-ADEQUATE']\n[[case]]\nid = '1'\nexpect = []";
+    let verdict = parse(text).unwrap()[0].verdict(Tables::builtin().unwrap()).unwrap();
+    let missing = verdict.reasons().iter().find(|reason| reason.subject.ends_with("dpf_participation")).unwrap();
+    assert_eq!((missing.party.as_str(), missing.path.as_str()), ("operator", "operator.dpf_participation"));
+}
+
+#[test]
 fn a_reason_says_on_whose_behalf_it_is_what_was_read_what_was_expected_and_what_was_found() {
     let files = [
         include_str!("../../../../../tests/cases/reasons.toml"),

@@ -4,8 +4,50 @@ use std::sync::Arc;
 
 use super::super::Index;
 use crate::evaluate::laws::world::tables;
+use crate::reason::ReasonCodes;
 use crate::requirements::RequirementsFile;
 use crate::{Capability, Offer, Organisation, Request, Usage, evaluate};
+
+/// One list, asked for whether all of a place is in it and for whether any of it is, is two questions.
+#[test]
+fn a_list_that_one_axis_allows_and_another_forbids_is_held_against_each() {
+    let caller = operator("ca", "seat = 'FR'");
+    for [allowed, forbidden] in [["processing", "storage"], ["storage", "processing"]] {
+        let text =
+            format!("allowed_{allowed}_locations = ['UA-43', 'DE']\nforbidden_{forbidden}_locations = ['UA-43', 'DE']");
+        let file = RequirementsFile::from_toml(&text, tables()).unwrap();
+        let offers = ["'UA'", "'UA-43'", "'DE'", "'FR'", "'UA', 'DE'"].map(|places| {
+            let text = format!(
+                "id = 'o{}'\nnode = 'spiffe://op.example/node/n'\nmodel = 'm'\ncapabilities = ['chat']\n\
+                 processing_locations = [{places}]\nstorage_locations = [{places}]\nsub_processors = []",
+                places.replace(['\'', ',', ' '], "").to_lowercase()
+            );
+            toml::from_str::<Offer>(&text).unwrap()
+        });
+        let index = Index::new([operator("op", "seat = 'DE'")], offers, Arc::new(tables().clone()));
+        let request = asked(&caller, &file);
+        let answer = index.ask(&request);
+        for place in 0..index.len() {
+            let (offer, operator) = (index.offer(place).unwrap(), index.operator(place).unwrap());
+            let expected = evaluate(offer, operator, &request, tables());
+            let codes: ReasonCodes = expected.reasons().iter().map(|reason| reason.code).collect();
+            assert_eq!((answer.codes(place), answer.verdict(place, &request)), (codes, expected), "{}", offer.id);
+        }
+    }
+}
+
+fn asked<'r>(caller: &'r Organisation, file: &'r RequirementsFile) -> Request<'r> {
+    Request {
+        caller,
+        model: None,
+        capability: Capability::Chat,
+        declared: &file.declared,
+        requirements: &file.requirements,
+        broker_places: None,
+        used: Usage::none(),
+        as_of: "2026-11-22".parse().unwrap(),
+    }
+}
 
 /// Questions about who owns and who rules.
 const ASKED: &str = "allowed_controller_seats = [\"EU\"]\nno_exposure = [\"US-CLOUD-ACT\"]\n\
@@ -23,16 +65,7 @@ fn index(operators: &[Organisation], more: &str) -> Index {
     let file = RequirementsFile::from_toml(ASKED, tables()).unwrap();
     let caller: Organisation = toml::from_str("trust_domain = 'ca.example'\nname = 'CA'\nseat = 'FR'").unwrap();
     let index = Index::new(operators.iter().cloned(), offers, Arc::new(tables().clone()));
-    let request = Request {
-        caller: &caller,
-        model: None,
-        capability: Capability::Chat,
-        declared: &file.declared,
-        requirements: &file.requirements,
-        broker_places: None,
-        used: Usage::none(),
-        as_of: "2026-11-22".parse().unwrap(),
-    };
+    let request = asked(&caller, &file);
     let answer = index.ask(&request);
     for (place, operator) in operators.iter().enumerate() {
         let expected = evaluate(index.offer(place).unwrap(), operator, &request, tables());

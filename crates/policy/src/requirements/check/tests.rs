@@ -51,6 +51,13 @@ fn codes_are_those_of_the_tables() {
         ("classifications = [{ scheme = 'UK-GSC', level = 'Y' }]", "classifications.level: \"Y\"", "OFFICIAL"),
         ("required_certifications = [{ scheme = 'X' }]", "required_certifications.scheme: \"X\"", "certifications"),
         ("required_certifications = [{ scheme = 'SOC2', level = 'type-3' }]", "level: \"type-3\"", "type-2"),
+        (
+            "required_certifications = [{ scheme = 'ISO27001', editions = ['2023'] }]",
+            "required_certifications.editions: \"2023\"",
+            "2022",
+        ),
+        ("forbidden_sub_processors = ['529900t8bm49aursdo55']", "forbidden_sub_processors: ", "ISO 17442"),
+        ("forbidden_sub_processors = ['529900T8BM49AURSDO54']", "forbidden_sub_processors: ", "ISO 17442"),
         ("min_assurance = { seats = 'audited' }", "min_assurance: \"seats\"", "operator.seat"),
     ];
     for (text, field, right) in wrong {
