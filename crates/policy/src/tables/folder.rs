@@ -98,6 +98,8 @@ mod tests {
         assert_ne!(ours.digest(), ships.digest());
         assert_eq!(ours.changed().collect::<Vec<_>>(), [TableName::Issuers]);
         assert!(folder.has(TableName::Issuers) && !folder.has(TableName::Blocs));
+        assert_eq!(folder.iter().collect::<Vec<_>>(), [(TableName::Issuers, AUDIT)]);
+        assert!(!folder.is_empty() && Folder::default().is_empty());
     }
 
     #[test]
