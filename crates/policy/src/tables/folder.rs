@@ -103,6 +103,12 @@ mod tests {
     }
 
     #[test]
+    fn a_table_may_be_much_larger_than_any_that_ships() {
+        let largest = TableName::ALL.iter().map(|table| table.builtin().len()).max().unwrap();
+        assert!(largest > 0 && largest * 30 <= usize::try_from(MAX_TABLE_BYTES).unwrap());
+    }
+
+    #[test]
     fn a_folder_without_files_is_the_tables_that_ship() {
         let none = Folder::default().parse().unwrap();
         assert_eq!(none.digest(), Tables::builtin().unwrap().digest());

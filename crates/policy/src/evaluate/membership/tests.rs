@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use comity_types::{Place, PlaceOrBloc, Timestamp};
 
-use super::{Found, Known};
-use crate::Tables;
+use super::{Found, Known, Lists};
 use crate::evaluate::findings::Findings;
 use crate::evaluate::truth::Truth;
+use crate::requirements::AllowLists;
 use crate::tables::blocs::Reach;
+use crate::{ReasonCode, Tables};
 
 fn place(code: &str) -> Place {
     code.parse().unwrap()
@@ -53,4 +54,17 @@ fn what_is_so_for_everybody_is_remembered_as_that() {
     let adequate = sets(&["GDPR-ADEQUATE"]);
     let found = known.of(&place("US"), &adequate, Reach::Within, tables, now()).unwrap();
     assert!(matches!(&*found, Found::BySet(_)), "{found:?}");
+}
+
+#[test]
+fn what_lists_make_of_a_country_is_known_where_it_is_the_same_for_everybody() {
+    let (tables, known) = (Tables::builtin().unwrap(), Known::default());
+    let (eu, adequate) = (AllowLists::one(sets(&["EU"])), AllowLists::one(sets(&["GDPR-ADEQUATE"])));
+    let code = ReasonCode::ProcessingLocationNotAllowed;
+    let is_refused = |allowed, country| {
+        let outcome = known.outcome(&Lists::allowing(code, allowed), &place(country), tables, now())?;
+        Some(outcome.codes.contains(code))
+    };
+    assert_eq!((is_refused(&eu, "DE"), is_refused(&eu, "US")), (Some(false), Some(true)));
+    assert_eq!(is_refused(&adequate, "US"), None);
 }
