@@ -161,4 +161,17 @@ mod tests {
         let (path, _) = layers.check(Tables::builtin().unwrap()).unwrap_err();
         assert_eq!(path, "apps.a1.allowed_operator_seats");
     }
+
+    #[test]
+    fn a_layer_of_one_app_is_something_and_one_for_more_apps_than_the_most_is_refused() {
+        let of = |count| Layers {
+            apps: (0..count).map(|n| (name(&format!("a{n}")), request("no_training = true"))).collect(),
+            ..Layers::default()
+        };
+        assert!(of(0).is_empty() && !of(1).is_empty());
+        let check = |count| of(count).check(Tables::builtin().unwrap());
+        assert_eq!(check(MAX_APPS), Ok(()));
+        let (path, problem) = check(MAX_APPS + 1).unwrap_err();
+        assert_eq!((path.as_str(), problem.as_str()), ("apps", "at most 256 are accepted, there are 257"));
+    }
 }

@@ -363,3 +363,6 @@ pub(super) fn each_of<T>(claim: Option<&Claim<BTreeSet<T>>>) -> impl Iterator<It
     let whole = all.is_none().then_some(Among::Whole(claim));
     all.into_iter().flatten().map(Among::One).chain(whole)
 }
+
+#[cfg(test)]
+mod tests;

@@ -230,3 +230,6 @@ fn applies<'t>(grant: &'t Grant, purpose: &str, asked: &Use<'_>, findings: &mut 
     }
     holds
 }
+
+#[cfg(test)]
+mod tests;

@@ -323,3 +323,6 @@ impl<'t> Places<'t> {
         at
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -118,3 +118,6 @@ impl Reading for ByShares {
         &of.standing().shape
     }
 }
+
+#[cfg(test)]
+mod tests;

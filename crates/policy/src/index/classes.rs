@@ -111,3 +111,6 @@ impl Classes {
         if classes.len() == 1 { self.bits.get(classes.start)?.as_ref() } else { None }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -209,6 +209,22 @@ mod tests {
     }
 
     #[test]
+    fn layers_that_demand_nothing_are_not_written() {
+        let written = |text: &str| {
+            let table: OrganisationTable = toml::from_str(&format!("{FACTS}{text}")).unwrap();
+            serde_json::to_value(&table).unwrap()
+        };
+        assert_eq!(written("").get("require"), None);
+        assert!(written("[require]\nno_training = true").get("require").is_some());
+    }
+
+    #[test]
+    fn what_is_no_organisation_is_told_what_would_be() {
+        let error = serde_json::from_str::<OrganisationTable>("5").unwrap_err().to_string();
+        assert!(error.contains("expected the facts of an organisation"), "{error}");
+    }
+
+    #[test]
     fn layers_are_read_as_requirements_files_with_their_presets() {
         let file = read("[require]\npreset = ['eu-processing']\n[apps.a1.require]\npreset = ['zdr-strict']").unwrap();
         let Layers { organisation, apps } = file.layers;

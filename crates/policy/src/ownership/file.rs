@@ -105,7 +105,8 @@ mod tests {
 
     fn share_of(text: &str) -> Result<(u32, u32), String> {
         let ownership = read(&format!("parties = {{ p = {{}} }}\nstakes = [{{ holder = 'p', share = {text} }}]"))?;
-        Ok((ownership.stakes[0].share.least(), ownership.stakes[0].share.most()))
+        let [stake] = ownership.stakes() else { panic!("{ownership:?}") };
+        Ok((stake.share.least(), stake.share.most()))
     }
 
     #[test]

@@ -277,3 +277,6 @@ fn of_rows<'r>(rows: impl Iterator<Item = &'r BlocRow>, as_of: Timestamp) -> Mem
     };
     MembershipAt { membership, changes_at }
 }
+
+#[cfg(test)]
+mod tests;

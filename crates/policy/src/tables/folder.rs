@@ -98,6 +98,14 @@ mod tests {
         assert_ne!(ours.digest(), ships.digest());
         assert_eq!(ours.changed().collect::<Vec<_>>(), [TableName::Issuers]);
         assert!(folder.has(TableName::Issuers) && !folder.has(TableName::Blocs));
+        assert_eq!(folder.iter().collect::<Vec<_>>(), [(TableName::Issuers, AUDIT)]);
+        assert!(!folder.is_empty() && Folder::default().is_empty());
+    }
+
+    #[test]
+    fn a_table_may_be_much_larger_than_any_that_ships() {
+        let largest = TableName::ALL.iter().map(|table| table.builtin().len()).max().unwrap();
+        assert!(largest > 0 && largest * 30 <= usize::try_from(MAX_TABLE_BYTES).unwrap());
     }
 
     #[test]

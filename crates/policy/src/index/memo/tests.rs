@@ -84,6 +84,7 @@ fn a_key_is_for_the_part_and_the_request_that_it_was_made_of_and_for_no_other() 
     ];
     const PARTS: [PartName; 4] = [PartName::Instant, PartName::Model, PartName::Use, PartName::Demand];
     let memo = Memo::over(1);
+    assert!(key_bytes(PartName::Instant, &request) > 1_000, "what holds nothing takes its place in the memory");
     for (other, differs) in &requests {
         for (part, differs) in PARTS.into_iter().zip(differs) {
             let key = Key::of(part, &request).unwrap();
