@@ -93,6 +93,8 @@ struct Edge {
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Graph {
     held: Vec<Vec<Edge>>,
+    /// The parties that each party holds something of.
+    holds: Vec<Vec<usize>>,
     /// Whether holders hold each other.
     is_circular: bool,
 }
@@ -110,8 +112,16 @@ impl Graph {
                 edges.push(edge);
             }
         }
+        let mut holds: Vec<Vec<usize>> = (0..own).map(|_| Vec::new()).collect();
+        for (subject, edges) in held.iter().enumerate().take(own) {
+            for holder in edges.iter().map(|edge| edge.holder) {
+                if let Some(subjects) = holds.get_mut(holder).filter(|subjects| subjects.last() != Some(&subject)) {
+                    subjects.push(subject);
+                }
+            }
+        }
         let is_circular = is_circular(&held);
-        Self { held, is_circular }
+        Self { held, holds, is_circular }
     }
 
     fn judge(&self, measure: &Measure<'_>, direct: &[Taint]) -> Taint {
@@ -147,20 +157,17 @@ impl Graph {
         shares.any(|(least, _)| measure.is_crossed_by(least))
     }
 
-    /// What each party is, once those that own it have had their say.
+    /// What each party is, once those that own it have had their say. A party is asked again only when one of its holders
+    /// became worse, which each does twice at most.
     fn cascaded(&self, measure: &Measure<'_>, direct: &[Taint]) -> Vec<Taint> {
         let mut taints = direct.to_vec();
-        // Each round raises at least one taint by at least one step, and there are two steps.
-        for _ in 0..=direct.len().saturating_mul(2) {
-            let raise = |(index, taint): (usize, &Taint)| {
-                let by_owners = self.held.get(index).map_or(Taint::No, |edges| tainted_by(edges, measure, &taints));
-                by_owners.max(*taint)
-            };
-            let next: Vec<Taint> = taints.iter().enumerate().map(raise).collect();
-            if next == taints {
-                break;
+        let mut asked_again: Vec<usize> = (0..direct.len()).collect();
+        while let Some(index) = asked_again.pop() {
+            let by_owners = self.held.get(index).map_or(Taint::No, |edges| tainted_by(edges, measure, &taints));
+            if let Some(taint) = taints.get_mut(index).filter(|taint| **taint < by_owners) {
+                *taint = by_owners;
+                asked_again.extend(self.holds.get(index).into_iter().flatten());
             }
-            taints = next;
         }
         taints
     }
@@ -212,6 +219,7 @@ impl Graph {
         };
         let (mut least, mut most) = (start(0, 0), start(0, WHOLE));
         for _ in 0..direct.len().saturating_add(CYCLE_ROUNDS) {
+            let before = (least.clone(), most.clone());
             for index in 0..direct.len() {
                 let Some(edges) = self.held.get(index).filter(|_| stated(index)) else { continue };
                 let taint = direct.get(index).copied().unwrap_or(Taint::No);
@@ -224,6 +232,9 @@ impl Graph {
                 if taint == Taint::No {
                     set(&mut most, index, high);
                 }
+            }
+            if (&before.0, &before.1) == (&least, &most) {
+                break;
             }
         }
         Some((known_share(own.iter().copied(), &least), possible_share(own.iter().copied(), &most)))
