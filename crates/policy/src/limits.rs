@@ -43,3 +43,16 @@ pub const MAX_SEAL: u8 = 4;
 pub const MAX_CADA_LEVEL: u8 = 4;
 /// The highest Gaia-X label.
 pub const MAX_GAIAX_LABEL: u8 = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listing_of_thousands_of_offers_fits_into_a_file() {
+        let all = crate::cases::parse(include_str!("../../../tests/cases/corners.toml")).unwrap();
+        let offer = serde_json::to_vec(&all[0].world.as_ref().unwrap().offer).unwrap();
+        let listing = u64::try_from(offer.len()).unwrap() * 5_000;
+        assert!((2 << 20..=MAX_FILE_BYTES).contains(&listing), "{listing}");
+    }
+}
