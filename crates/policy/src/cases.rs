@@ -58,8 +58,9 @@ pub const MAX_PATH_PARTS: usize = 32;
 pub const MAX_PATH_BYTES: usize = 1_024;
 /// Most paths that the braces of one stand for.
 pub const MAX_ALTERNATIVES: usize = 64;
-/// Most bytes of keys and values of all cases together: each is the fixture, changed, and all are kept.
-pub const MAX_EXPANDED_BYTES: usize = 64 * 1024 * 1024;
+/// Most bytes of keys and values of all cases together: each is the fixture, changed, and all are kept, in some twenty
+/// times as many bytes of memory.
+pub const MAX_EXPANDED_BYTES: usize = 16 * 1024 * 1024;
 
 /// A case file that cannot be used: which case, which field.
 #[derive(Debug, thiserror::Error)]

@@ -143,7 +143,7 @@ fn cases_that_would_take_more_memory_than_there_need_be_are_refused_before_they_
         text += &format!("[[case.sub]]\nid = '{sub}'\nexpect = []\n");
     }
     let error = read(&text).unwrap_err();
-    assert!(error.contains("all cases take more than 64 MiB"), "{error}");
+    assert!(error.contains("all cases take more than 16 MiB"), "{error}");
 }
 
 #[test]
