@@ -14,8 +14,11 @@ pub const MAX_ID_BYTES: usize = 64;
 pub const MAX_URI_BYTES: usize = 2048;
 /// Most sub-processors of an offer.
 pub const MAX_SUB_PROCESSORS: usize = 64;
-/// Most retention rules, ownership rules and classification ceilings, each, of one set of terms.
+/// Most retention rules and classification ceilings, each, of one set of terms.
 pub const MAX_RULES: usize = 32;
+/// Most ownership rules of one set of terms: each looks at every owner of a caller in turn, which takes some 20 ms where a
+/// caller has as many as it may.
+pub const MAX_OWNERSHIP_RULES: usize = 8;
 /// Most times at which an ownership rule is in force.
 pub const MAX_INTERVALS: usize = 16;
 /// Most certificates of an offer, caveats of a classification, and lists or sectors of a rule or a party.

@@ -222,7 +222,7 @@ fn terms_have_limits() {
             ("terms.caller_rules.served_except", MAX_LIST, &|n| rules(format!("served_except = [{}]", places(n)))),
             ("terms.caller_rules.denied_sectors", MAX_ENTRIES, &|n| rules(format!("denied_sectors = [{}]", words(n)))),
             ("terms.caller_rules.denied_lists", MAX_ENTRIES, &|n| rules(format!("denied_lists = [{}]", words(n)))),
-            ("terms.caller_rules.ownership", MAX_RULES, &|n| {
+            ("terms.caller_rules.ownership", MAX_OWNERSHIP_RULES, &|n| {
                 rules(format!(
                     "ownership = [{}]",
                     many(n, |i| format!("{{ id = 'r{i}', target = 'places-not-served' }}"))
@@ -379,7 +379,8 @@ fn the_page_has_every_limit() {
         (comity_policy::claim::MAX_STATEMENTS, "statements of a claim"),
         (MAX_NUMBERS, "registration numbers of an organisation"),
         (MAX_INTERVALS, "times at which an ownership rule is in force"),
-        (MAX_RULES, "retention rules, ownership rules and classification ceilings"),
+        (MAX_RULES, "retention rules and classification ceilings"),
+        (MAX_OWNERSHIP_RULES, "ownership rules"),
         (MAX_SUB_PROCESSORS, "sub-processors and certificates"),
         (MAX_ENTRIES, "caveats; lists and sectors"),
         (MAX_CONTROLLERS, "controllers"),

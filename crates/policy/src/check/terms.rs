@@ -4,7 +4,8 @@ use super::{Faults, named};
 use crate::Terms;
 use crate::caller_rules::{CallerRules, OwnershipRule, OwnershipTarget, Served};
 use crate::limits::{
-    MAX_ENTRIES, MAX_ID_BYTES, MAX_INTERVALS, MAX_LIST, MAX_REQUESTS_PER_DAY, MAX_RULES, MAX_TEXT_BYTES,
+    MAX_ENTRIES, MAX_ID_BYTES, MAX_INTERVALS, MAX_LIST, MAX_OWNERSHIP_RULES, MAX_REQUESTS_PER_DAY, MAX_RULES,
+    MAX_TEXT_BYTES,
 };
 use crate::terms::{Certification, Certifications, Quota};
 
@@ -73,7 +74,7 @@ fn caller_rules(faults: &mut Faults, rules: &CallerRules) {
         faults.bounded("caller_rules.served", places.len(), MAX_LIST);
     }
     faults.bounded("caller_rules.served_except", rules.served_except.len(), MAX_LIST);
-    faults.bounded("caller_rules.ownership", rules.ownership.len(), MAX_RULES);
+    faults.bounded("caller_rules.ownership", rules.ownership.len(), MAX_OWNERSHIP_RULES);
     faults.once("caller_rules.ownership", rules.ownership.iter().map(|rule| &rule.id));
     for (index, rule) in rules.ownership.iter().enumerate() {
         ownership_rule(faults, &format!("caller_rules.ownership[{index}]"), rule);
