@@ -28,6 +28,23 @@ pub struct Request<'a> {
     pub as_of: Timestamp,
 }
 
+#[cfg(test)]
+impl<'a> Request<'a> {
+    /// A request for any model, through a broker that sees nothing, by somebody who has used nothing.
+    pub(crate) fn any(caller: &'a Organisation, file: &'a crate::requirements::RequirementsFile) -> Self {
+        Self {
+            caller,
+            model: None,
+            capability: Capability::Chat,
+            declared: &file.declared,
+            requirements: &file.requirements,
+            broker_places: None,
+            used: Usage::none(),
+            as_of: "2026-11-22".parse().unwrap(),
+        }
+    }
+}
+
 /// What a caller declares of a request.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

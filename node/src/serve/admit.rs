@@ -86,14 +86,14 @@ impl Server {
             .map_err(|WireError { path, problem }| failure::invalid(&format!("envelope.{path}"), &problem))?;
         let left = call.deadline.saturating_duration_since(Instant::now());
         let federation = replica.wait_for(permit.epoch(), PATIENCE_WITH_REPLICA.min(left)).await?;
-        check_terms(rules, &federation, &permit, &route, call.method, &envelope).map_err(|failure| *failure)?;
-        count(rules, &permit, &route).map_err(|reasons| veto(&permit, &envelope, reasons))?;
+        accept(rules, &federation, &permit, &route, call.method, &envelope).map_err(|failure| *failure)?;
         Ok(Admitted { permit, route, deadline: call.deadline, _place: place })
     }
 }
 
-/// The node's own word on the request: whatever the broker decided, its terms hold.
-fn check_terms(
+/// The node's own word on the request: whatever the broker decided, its terms hold. What it accepts is counted against
+/// the offer's quota.
+fn accept(
     rules: &Rules,
     federation: &Federation,
     permit: &VerifiedPermit,
@@ -123,15 +123,18 @@ fn check_terms(
     };
     let operator = federation.organisation(route.offer.node.trust_domain());
     let operator = operator.ok_or_else(|| failure::stranger(&route.offer.node, "belongs to no member"))?;
-    match evaluate_node_side(&route.offer, &operator.organisation, &question, &rules.tables) {
+    let verdict = evaluate_node_side(&route.offer, &operator.organisation, &question, &rules.tables);
+    let Err(reasons) = settled(verdict).and_then(|()| count(rules, permit, route)) else { return Ok(()) };
+    let sources = Sources { offer: &route.offer, operator: &operator.organisation, caller: &organisation.organisation };
+    // The broker passes them on: what the terms keep to themselves must not leave the node.
+    let reasons = sources.shown_to(Viewer::Member(caller.trust_domain()), &reasons);
+    Err(failure::veto(permit.offer(), &envelope.model, permit.decision(), reasons).into())
+}
+
+fn settled(verdict: Verdict) -> Result<(), Vec<Reason>> {
+    match verdict {
         Verdict::Eligible { .. } => Ok(()),
-        Verdict::Rejected { reasons } => {
-            let sources =
-                Sources { offer: &route.offer, operator: &operator.organisation, caller: &organisation.organisation };
-            // The broker passes them on: what the terms keep to themselves must not leave the node.
-            let reasons = sources.shown_to(Viewer::Member(caller.trust_domain()), &reasons);
-            Err(veto(permit, envelope, reasons).into())
-        }
+        Verdict::Rejected { reasons } => Err(reasons),
     }
 }
 
@@ -139,10 +142,6 @@ fn check_terms(
 /// terms were looked at.
 fn count(rules: &Rules, permit: &VerifiedPermit, route: &Route) -> Result<(), Vec<Reason>> {
     rules.quotas.take(permit.caller().trust_domain(), &route.offer, permit.arrived_at(), &rules.tables)
-}
-
-fn veto(permit: &VerifiedPermit, envelope: &Envelope, reasons: Vec<Reason>) -> Failure {
-    failure::veto(permit.offer(), &envelope.model, permit.decision(), reasons)
 }
 
 impl Admitted {

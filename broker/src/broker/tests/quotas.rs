@@ -8,7 +8,7 @@ use comity_proto::error::Detail;
 use comity_proto::inference::inference_client::InferenceClient;
 use comity_proto::membership::Kind;
 use comity_proto::policy::Capability;
-use comity_types::Clock as _;
+use comity_types::{Clock as _, Timestamp};
 use tonic::Code;
 
 use crate::access::tests::node::{Node, answers};
@@ -17,6 +17,7 @@ use crate::access::tests::world::{in_germany, limited};
 use crate::testing::{Member, Scene};
 
 const SECOND: Duration = Duration::from_secs(1);
+const DAY_MILLIS: i64 = 24 * 60 * 60 * 1_000;
 /// An empty message in gRPC's frame.
 const EMPTY: &str = "\0\0\0\0\0";
 
@@ -58,7 +59,7 @@ fn used_up() -> (Code, Vec<String>) {
 #[tokio::test]
 async fn a_caller_that_used_up_its_quota_is_refused_until_the_next_day_in_utc_and_told_so() {
     let (scene, node, app) = stage().await;
-    let midnight = scene.clock.now().next_day().unwrap();
+    let midnight = Timestamp::from_millis((scene.clock.now().day() + 1) * DAY_MILLIS).unwrap();
     scene.clock.advance(midnight.since(scene.clock.now()) - SECOND);
     for _ in 0..2 {
         assert_eq!(explained(&scene, &app).await, [""; 0]);

@@ -40,13 +40,12 @@ pub(super) fn granted(offer: &Offer) -> Option<Granted<'_>> {
     Some((quota, &offer.node, &offer.id))
 }
 
-/// Holds what was used of an offer against its quota. A new day begins with nothing used.
+/// Holds what was used of an offer against its quota.
 pub(super) fn check<'t>((quota, node, id): Granted<'t>, used: &Usage, findings: &mut Findings<'t>) {
     let used = used.of(node, id);
     if used == 0 {
         return;
     }
-    findings.changes(findings.as_of.next_day());
     let Some(quota) = findings.value(&"quota", Some(quota)) else { return };
     let most = quota.requests_per_day;
     if used >= u64::from(most) {

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use crate::cases::parse;
 use crate::relax::relaxations;
 use crate::requirements::RequirementsFile;
-use crate::{Capability, Index, Request, Tables, Usage};
+use crate::{Index, Request, Tables};
 
 /// Offers that process in each of these places, and what dropping one requirement of the caller would bring back.
 fn regained(places: &[&str], require: &str) -> Vec<(&'static str, Vec<usize>)> {
@@ -19,16 +19,7 @@ fn regained(places: &[&str], require: &str) -> Vec<(&'static str, Vec<usize>)> {
             offer
         })
         .collect();
-    let request = Request {
-        caller: world.caller.facts(),
-        model: None,
-        capability: Capability::Chat,
-        declared: &file.declared,
-        requirements: &file.requirements,
-        broker_places: None,
-        used: Usage::none(),
-        as_of: world.as_of,
-    };
+    let request = Request { as_of: world.as_of, ..Request::any(world.caller.facts(), &file) };
     let offers = offers.into_iter().map(|offer| (offer, world.operator.clone()));
     let index = Index::of_pairs(offers, Arc::new(tables.clone()));
     relaxations(&index, &request).into_iter().map(|one| (one.constraint, one.regained)).collect()

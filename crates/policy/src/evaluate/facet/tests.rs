@@ -3,7 +3,7 @@
 use super::{AnyFacet, Facet, sort};
 use crate::evaluate::{commercial, control, places};
 use crate::requirements::RequirementsFile;
-use crate::{Capability, Offer, Organisation, Request, Tables, Usage};
+use crate::{Offer, Organisation, Request, Tables};
 
 fn offer(text: &str) -> Offer {
     toml::from_str(&format!(
@@ -50,16 +50,7 @@ fn the_lists_of_a_facet_are_those_of_the_request() {
     let file = |text: &str| RequirementsFile::from_toml(text, Tables::builtin().unwrap()).unwrap();
     let caller = organisation("");
     let is_held = |facet: &AnyFacet, file: &RequirementsFile| {
-        let request = Request {
-            caller: &caller,
-            model: None,
-            capability: Capability::Chat,
-            declared: &file.declared,
-            requirements: &file.requirements,
-            broker_places: None,
-            used: Usage::none(),
-            as_of: "2026-11-22".parse().unwrap(),
-        };
+        let request = Request::any(&caller, file);
         facet.lists(&request).map(|lists| lists.is_demanded())
     };
     let of_places = [

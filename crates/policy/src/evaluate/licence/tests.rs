@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use crate::cases::parse;
 use crate::requirements::RequirementsFile;
 use crate::tables::TableName;
-use crate::{Capability, Offer, Organisation, ReasonCode, Request, Tables, Usage, evaluate};
+use crate::{Offer, Organisation, ReasonCode, Request, Tables, evaluate};
 
 /// Those that ship, and three rules on the EEA: for operators alone, for callers as well, and that for models of images.
 fn tables() -> &'static Tables {
@@ -37,16 +37,7 @@ fn is_excluded(licence: &str, changed: &str) -> bool {
     );
     let offer: Offer = toml::from_str(&text).unwrap();
     let file = RequirementsFile::from_toml("purposes = ['dpv:CustomerCare']", tables()).unwrap();
-    let request = Request {
-        caller: &caller,
-        model: None,
-        capability: Capability::Chat,
-        declared: &file.declared,
-        requirements: &file.requirements,
-        broker_places: None,
-        used: Usage::none(),
-        as_of: world.as_of,
-    };
+    let request = Request { as_of: world.as_of, ..Request::any(&caller, &file) };
     let codes: Vec<_> =
         evaluate(&offer, &operator, &request, tables()).reasons().iter().map(|reason| reason.code).collect();
     codes.contains(&ReasonCode::LicenceTerritoryExcluded)

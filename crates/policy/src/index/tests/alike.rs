@@ -6,7 +6,7 @@ use super::super::Index;
 use crate::evaluate::laws::world::tables;
 use crate::reason::ReasonCodes;
 use crate::requirements::RequirementsFile;
-use crate::{Capability, Offer, Organisation, Request, Usage, evaluate};
+use crate::{Offer, Organisation, Request, evaluate};
 
 /// One list, asked for whether all of a place is in it and for whether any of it is, is two questions.
 #[test]
@@ -25,7 +25,7 @@ fn a_list_that_one_axis_allows_and_another_forbids_is_held_against_each() {
             toml::from_str::<Offer>(&text).unwrap()
         });
         let index = Index::new([operator("op", "seat = 'DE'")], offers, Arc::new(tables().clone()));
-        let request = asked(&caller, &file);
+        let request = Request::any(&caller, &file);
         let answer = index.ask(&request);
         for place in 0..index.len() {
             let (offer, operator) = (index.offer(place).unwrap(), index.operator(place).unwrap());
@@ -33,19 +33,6 @@ fn a_list_that_one_axis_allows_and_another_forbids_is_held_against_each() {
             let codes: ReasonCodes = expected.reasons().iter().map(|reason| reason.code).collect();
             assert_eq!((answer.codes(place), answer.verdict(place, &request)), (codes, expected), "{}", offer.id);
         }
-    }
-}
-
-fn asked<'r>(caller: &'r Organisation, file: &'r RequirementsFile) -> Request<'r> {
-    Request {
-        caller,
-        model: None,
-        capability: Capability::Chat,
-        declared: &file.declared,
-        requirements: &file.requirements,
-        broker_places: None,
-        used: Usage::none(),
-        as_of: "2026-11-22".parse().unwrap(),
     }
 }
 
@@ -65,7 +52,7 @@ fn index(operators: &[Organisation], more: &str) -> Index {
     let file = RequirementsFile::from_toml(ASKED, tables()).unwrap();
     let caller: Organisation = toml::from_str("trust_domain = 'ca.example'\nname = 'CA'\nseat = 'FR'").unwrap();
     let index = Index::new(operators.iter().cloned(), offers, Arc::new(tables().clone()));
-    let request = asked(&caller, &file);
+    let request = Request::any(&caller, &file);
     let answer = index.ask(&request);
     for (place, operator) in operators.iter().enumerate() {
         let expected = evaluate(index.offer(place).unwrap(), operator, &request, tables());

@@ -34,20 +34,6 @@ fn index() -> Index {
     Index::new(organisations, offers, Arc::new(tables().clone()))
 }
 
-/// A request for any model, by nobody's broker.
-fn request<'r>(caller: &'r Organisation, file: &'r RequirementsFile) -> Request<'r> {
-    Request {
-        caller,
-        model: None,
-        capability: Capability::Chat,
-        declared: &file.declared,
-        requirements: &file.requirements,
-        broker_places: None,
-        used: Usage::none(),
-        as_of: "2026-11-22".parse().unwrap(),
-    }
-}
-
 fn model(name: &str) -> ModelName {
     name.parse().unwrap()
 }
@@ -103,7 +89,7 @@ fn two_statements_of_one_operator_are_held_apart() {
     let pairs = [organisation("op.example"), moved].map(|operator| (offer("op.example", "n", "a", ""), operator));
     let index = Index::of_pairs(pairs, Arc::new(tables().clone()));
     let caller = organisation("ca.example");
-    let request = request(&caller, &allowed);
+    let request = Request::any(&caller, &allowed);
     let refused = |place| index.ask(&request).codes(place).contains(ReasonCode::OperatorSeatNotAllowed);
     assert_eq!([refused(0), refused(1)], [false, true]);
     for place in [0, 1] {
@@ -119,7 +105,7 @@ fn two_offers_of_one_name_are_held_apart() {
         .map(|licence| offer("op.example", "n", "a", &format!("licence = {licence}")));
     let index = Index::new([organisation("op.example")], offers, Arc::new(tables().clone()));
     let caller = organisation("ca.example");
-    let request = request(&caller, &audited);
+    let request = Request::any(&caller, &audited);
     let refused = |place| index.ask(&request).codes(place).contains(ReasonCode::AssuranceTooLow);
     assert_eq!([refused(0), refused(1)], [true, false]);
 }
@@ -140,7 +126,7 @@ fn an_answer_is_of_every_offer_each_for_itself_and_all_together() {
     let index = Index::new([organisation("op.example")], (0..100).map(of), Arc::new(tables().clone()));
     let file = RequirementsFile::from_toml("purposes = ['dpv:Purpose']", tables()).unwrap();
     let caller = organisation("ca.example");
-    let request = request(&caller, &file);
+    let request = Request::any(&caller, &file);
     let answer = index.ask(&request);
     let eligible: Vec<_> = (0..100).filter(|place: &usize| !place.is_multiple_of(3)).collect();
     assert_eq!(answer.eligible().collect::<Vec<_>>(), eligible);
@@ -217,7 +203,7 @@ fn only_the_facets_are_asked_that_a_request_is_about() {
     assert_eq!(asked("", Some(&model("a")), None), always + 1);
     let used = [("op.example/n1/chat".parse().unwrap(), 1)].into_iter().collect();
     let nothing = RequirementsFile::from_toml("", tables()).unwrap();
-    let request = Request { used: &used, ..request(&caller, &nothing) };
+    let request = Request { used: &used, ..Request::any(&caller, &nothing) };
     assert_eq!(FACETS.iter().filter(|facet| facet.is_asked(&request)).count(), always + 1);
     let places = BTreeSet::from(["DE".parse().unwrap()]);
     assert_eq!(asked("", None, Some(&places)), always);
@@ -279,7 +265,7 @@ fn what_was_used_is_asked_each_time_and_nothing_else_because_of_it() {
     let offers = [quota("n1"), quota("n2"), offer("op.example", "n3", "a", "")];
     let index = Index::new(["op.example", "ca.example"].map(organisation), offers, Arc::new(tables().clone()));
     let file = RequirementsFile::from_toml("", tables()).unwrap();
-    let request = request(index.organisation(&"ca.example".parse().unwrap()).unwrap(), &file);
+    let request = Request::any(index.organisation(&"ca.example".parse().unwrap()).unwrap(), &file);
     let first = index.ask(&request);
     for used in [[0, 1, 0], [2, 1, 9], [1, 2, 0], [2, 2, 2]] {
         let names = (0..3).map(|place| index.offer(place).unwrap().name());
@@ -311,11 +297,25 @@ fn prices_are_held_against_a_ceiling_as_if_each_were_asked() {
             "max_price = {{ currency = '{currency}', input_micros_per_million_tokens = {input}, output_micros_per_million_tokens = {output} }}"
         );
         let file = RequirementsFile::from_toml(&text, tables()).unwrap();
-        let request = request(caller, &file);
+        let request = Request::any(caller, &file);
         let answer = index.ask(&request);
         for place in 0..index.len() {
             let expected = evaluate(index.offer(place).unwrap(), index.operator(place).unwrap(), &request, tables());
             assert_eq!(answer.verdict(place, &request), expected, "{text}, offer {place}");
         }
     }
+}
+
+#[test]
+fn of_two_offers_of_one_name_each_is_held_against_its_quota() {
+    let operator = organisation("op.example");
+    let limited = |most: u32| offer("op.example", "n1", "a", &format!("terms.quota = {{ requests_per_day = {most} }}"));
+    let pairs = [limited(1), limited(5), limited(1)].map(|offer| (offer, operator.clone()));
+    let index = Index::of_pairs(pairs, Arc::new(tables().clone()));
+    let (caller, nothing) = (organisation("ca.example"), RequirementsFile::from_toml("", tables()).unwrap());
+    let used = [("op.example/n1/o".parse().unwrap(), 1)].into_iter().collect();
+    let request = Request { used: &used, ..Request::any(&caller, &nothing) };
+    let answer = index.ask(&request);
+    let exceeded = [0, 1, 2].map(|place| answer.codes(place).contains(ReasonCode::QuotaExceeded));
+    assert_eq!(exceeded, [true, false, true]);
 }
