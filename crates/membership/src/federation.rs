@@ -1,37 +1,65 @@
-//! The state of a federation: a fold over its statements. `refused` says why one does not fit.
+//! The state of a federation: a fold over its entries.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `governance` | the founding, and who governs |
+//! | `organisations` | admitted, updated, gone |
+//! | `members` | nodes, apps and operators, and invites to become one |
+//! | `offers` | what nodes publish |
+//! | `suspensions` | who is refused, by whom and for how long |
+//! | `refused` | why an entry does not fit |
 
+mod governance;
+mod members;
+mod offers;
+mod organisations;
 mod refused;
+mod suspensions;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use comity_policy::{Layers, Offer, Organisation};
-use comity_types::ids::Kind;
+use comity_transparency::{KeyId, PublicKey};
 use comity_types::{Digest, OfferName, SpiffeId, Timestamp, TrustDomain};
 
-pub use refused::Refused;
+pub use self::governance::{Governance, MAX_OPERATORS};
+pub use self::members::{MAX_OPEN_INVITES, OpenInvite};
+pub use self::offers::MAX_OFFERS_PER_NODE;
+pub use self::organisations::{MAX_ANCHORS, MAX_KEYS};
+pub use self::refused::Refused;
+pub use self::suspensions::{BRAKE, MAX_CERTIFICATES, Standing, Suspension, Suspensions};
 
-use crate::statement::{Entry, Statement, Subject};
+use crate::authority::Authority;
+use crate::signed::{Body, Entry, Payload, STATEMENT_TYPE};
+use crate::statement::{InviteId, Scope, Statement, Subject, TlsKey};
 
-/// Most offers of one node: more belong on more nodes.
-pub const MAX_OFFERS_PER_NODE: usize = 256;
-/// Longest reason of a suspension, in bytes: a sentence or two for the member.
+/// Longest reason, in bytes: a sentence or two for the member.
 pub const MAX_REASON_BYTES: usize = 1024;
 
 /// Who belongs to the federation, what they offer, and who is suspended, at one epoch.
 #[derive(Debug, Clone, Default)]
 pub struct Federation {
     epoch: u64,
-    founding: Option<Founding>,
+    at: Option<Timestamp>,
+    name: Option<TrustDomain>,
+    root_sha256: Option<Digest>,
+    governance: Option<Governance>,
     organisations: BTreeMap<TrustDomain, OrganisationState>,
     members: BTreeMap<SpiffeId, MemberState>,
     nodes: BTreeMap<SpiffeId, NodeState>,
+    invites: BTreeMap<InviteId, OpenInvite>,
+    certificates: BTreeMap<(SpiffeId, Digest), Suspensions>,
+    /// Operators who have braked a subject, and may not again until the threshold has spoken.
+    brakes: BTreeSet<(SpiffeId, Subject)>,
+    departed: BTreeMap<Subject, Departure>,
+    versions: BTreeMap<Scope, Head>,
 }
 
-#[derive(Debug, Clone)]
-struct Founding {
-    federation: TrustDomain,
-    root_sha256: Digest,
-    operators: BTreeSet<SpiffeId>,
+/// The last statement of a scope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Head {
+    version: u64,
+    payload: Digest,
 }
 
 /// An admitted organisation.
@@ -43,17 +71,31 @@ pub struct OrganisationState {
     pub layers: Layers,
     /// Its certificate authorities: DER in base64.
     pub anchors: Vec<String>,
-    /// Why it is refused, if it is.
-    pub suspension: Option<Suspension>,
+    /// The epoch at which its anchors last changed.
+    pub anchors_epoch: u64,
+    /// The keys that sign for it.
+    pub keys: Vec<PublicKey>,
+    /// Who refuses it.
+    pub suspensions: Suspensions,
 }
 
 /// An admitted node, app or operator.
 #[derive(Debug, Clone)]
 pub struct MemberState {
-    /// SHA-256 of its public key; unknown for the founding operators, whom the root names.
-    pub key_sha256: Option<Digest>,
-    /// Why it is refused, if it is.
-    pub suspension: Option<Suspension>,
+    /// The key that it signs with.
+    pub key: PublicKey,
+    /// Which key its certificates are for.
+    pub tls_key: TlsKey,
+    /// Who refuses it.
+    pub suspensions: Suspensions,
+}
+
+impl MemberState {
+    /// SHA-256 of the key that its certificates have to be for, if it is one alone.
+    #[must_use]
+    pub fn pinned_key(&self) -> Option<Digest> {
+        (self.tls_key == TlsKey::Admitted).then(|| self.key.id())
+    }
 }
 
 /// What a node published; nothing until it has run.
@@ -65,221 +107,157 @@ pub struct NodeState {
     pub offers: Vec<Offer>,
 }
 
-/// Why and since when somebody is refused.
+/// How somebody left.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Suspension {
+pub struct Departure {
+    /// True if operators put it out, and false if it left by itself.
+    pub evicted: bool,
     /// Why.
     pub reason: String,
-    /// The epoch of the statement.
+    /// The epoch at which it left.
     pub epoch: u64,
-    /// Its time.
-    pub at: Timestamp,
-}
-
-/// Whether a member takes part.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Standing {
-    /// It does.
-    Active,
-    /// It, or its organisation, is suspended.
-    Suspended {
-        /// Which of the two.
-        subject: Subject,
-        /// Why.
-        reason: String,
-        /// Since which epoch.
-        epoch: u64,
-    },
-    /// It was never admitted.
-    Unknown,
 }
 
 impl Federation {
-    /// Takes the next statement in.
+    /// Takes the next entry in: checks its place, that those signed who have to, and that it fits.
     ///
     /// # Errors
-    /// If it does not fit, and then nothing has changed.
+    /// It is refused, and then nothing has changed.
     pub fn apply(&mut self, entry: &Entry) -> Result<(), Refused> {
-        if entry.epoch != self.epoch + 1 {
+        if entry.epoch != self.epoch.saturating_add(1) {
             return Err(Refused::OutOfOrder { current: self.epoch, found: entry.epoch });
         }
-        let founding = matches!(entry.statement, Statement::Founded { .. });
-        if founding != self.founding.is_none() {
+        if let Some(last) = self.at.filter(|last| entry.at < *last) {
+            return Err(Refused::BackInTime { last, found: entry.at });
+        }
+        if matches!(entry.body, Body::Founded(_)) != self.governance.is_none() {
             return Err(Refused::Founding);
         }
-        self.take_in(entry)?;
-        self.epoch = entry.epoch;
+        match &entry.body {
+            Body::Founded(genesis) => self.found(genesis)?,
+            Body::Lapsed { subject } => self.lapse(subject, entry.at)?,
+            Body::Signed(envelope) => {
+                let payload = Payload::peek(envelope).map_err(|error| Refused::Unreadable(error.to_string()))?;
+                let scope = self.place(&payload, envelope.payload_digest())?;
+                let signers = self.signers(&payload.statement, envelope)?;
+                self.take_in(&payload.statement, entry, &signers)?;
+                let head = Head { version: payload.version, payload: envelope.payload_digest() };
+                self.versions.insert(scope, head);
+            }
+        }
+        (self.epoch, self.at) = (entry.epoch, Some(entry.at));
         Ok(())
     }
 
-    fn take_in(&mut self, entry: &Entry) -> Result<(), Refused> {
-        match &entry.statement {
-            Statement::Founded { federation, root_sha256, operators } => {
-                self.found(federation, *root_sha256, operators)
+    /// The keys that signed a statement, if all hold and they are enough.
+    fn signers(
+        &self,
+        statement: &Statement,
+        envelope: &comity_transparency::Envelope,
+    ) -> Result<BTreeSet<KeyId>, Refused> {
+        let authority = Authority::of(statement, self)?;
+        let signers = envelope.verify(STATEMENT_TYPE, authority.keys()).map_err(Refused::Signatures)?;
+        authority.check(&signers)?;
+        Ok(signers)
+    }
+
+    /// The keys that have signed a statement that would stand next in its scope, whether they are enough or not.
+    ///
+    /// # Errors
+    /// It is for another place or federation, or a signature does not hold.
+    pub fn endorsed(&self, envelope: &comity_transparency::Envelope) -> Result<BTreeSet<KeyId>, Refused> {
+        let payload = Payload::peek(envelope).map_err(|error| Refused::Unreadable(error.to_string()))?;
+        self.place(&payload, envelope.payload_digest())?;
+        let authority = Authority::of(&payload.statement, self)?;
+        envelope.verify(STATEMENT_TYPE, authority.keys()).map_err(Refused::Signatures)
+    }
+
+    /// The scope of a statement, if it is about this federation and its version is the next one there.
+    fn place(&self, payload: &Payload, digest: Digest) -> Result<Scope, Refused> {
+        if Some(payload.federation) != self.root_sha256 {
+            return Err(Refused::OtherFederation);
+        }
+        let scope =
+            payload.statement.scope().ok_or_else(|| Refused::Unreadable("the application cannot be read".into()))?;
+        match self.versions.get(&scope) {
+            Some(head) if head.version == payload.version && head.payload == digest => Err(Refused::Said { scope }),
+            Some(head) if head.version == payload.version => {
+                Err(Refused::Equivocation { scope, version: head.version })
             }
-            Statement::OrganisationAdmitted { organisation, layers, anchors } => {
-                self.admit_organisation(organisation, layers, anchors)
+            _ if payload.version != self.next_version(&scope) => {
+                Err(Refused::Version { next: self.next_version(&scope), scope, found: payload.version })
             }
+            _ => Ok(scope),
+        }
+    }
+
+    fn take_in(&mut self, statement: &Statement, entry: &Entry, signers: &BTreeSet<KeyId>) -> Result<(), Refused> {
+        match statement {
+            Statement::RootChanged { operators, root_threshold, membership_threshold } => {
+                self.change_root(operators, *root_threshold, *membership_threshold)
+            }
+            Statement::OrganisationAdmitted { application } => self.admit_organisation(application, entry),
             Statement::OrganisationUpdated { organisation, layers } => self.update_organisation(organisation, layers),
-            Statement::MemberAdmitted { id, key_sha256 } => self.admit_member(id, *key_sha256),
-            Statement::Suspended { subject, reason } => self.suspend(subject, reason, entry),
-            Statement::Lifted { subject } => self.lift(subject),
+            Statement::AnchorsChanged { organisation, anchors } => {
+                self.change_anchors(organisation, anchors, entry.epoch)
+            }
+            Statement::KeysChanged { organisation, keys } => self.change_keys(organisation, keys),
+            Statement::OrganisationWithdrawn { organisation, reason } => {
+                self.depart(organisation, false, reason, entry.epoch)
+            }
+            Statement::Evicted { organisation, reason } => {
+                check_reason(reason)?;
+                self.depart(organisation, true, reason, entry.epoch)
+            }
+            Statement::MemberInvited { member, invite, key, expires_at } => {
+                let open = OpenInvite { member: member.clone(), key: key.clone(), expires_at: *expires_at };
+                self.invite_member(invite, open, entry.at)
+            }
+            Statement::InviteRevoked { organisation, invite } => self.revoke_invite(organisation, invite),
+            Statement::MemberAdmitted { id, key, tls_key, invite } => {
+                self.admit_member(id, key, *tls_key, invite.as_ref(), entry.at)
+            }
+            Statement::MemberWithdrawn { id, reason } => self.withdraw_member(id, reason, entry.epoch),
             Statement::OffersPublished { node, address, offers } => self.publish(node, address, offers),
+            Statement::Suspended { subject, reason, by } => self.suspend(subject, reason, *by, entry, signers),
+            Statement::Lifted { subject, by } => self.lift(subject, *by),
         }
     }
 
-    fn found(
-        &mut self,
-        federation: &TrustDomain,
-        root_sha256: Digest,
-        operators: &BTreeSet<SpiffeId>,
-    ) -> Result<(), Refused> {
-        for id in operators {
-            if id.kind() != Kind::Operator || id.trust_domain() != federation {
-                return Err(Refused::WrongDomain {
-                    id: id.clone(),
-                    why: "operators stand in the federation's own trust domain",
-                });
-            }
-        }
-        self.members =
-            operators.iter().map(|id| (id.clone(), MemberState { key_sha256: None, suspension: None })).collect();
-        self.founding = Some(Founding { federation: federation.clone(), root_sha256, operators: operators.clone() });
-        Ok(())
+    /// The version that the next statement of a scope has.
+    #[must_use]
+    pub fn next_version(&self, scope: &Scope) -> u64 {
+        self.versions.get(scope).map_or(1, |head| head.version.saturating_add(1))
     }
 
-    fn admit_organisation(
-        &mut self,
-        organisation: &Organisation,
-        layers: &Layers,
-        anchors: &[String],
-    ) -> Result<(), Refused> {
-        let domain = &organisation.trust_domain;
-        if self.organisations.contains_key(domain) || self.name() == Some(domain) {
-            return Err(Refused::AlreadyAMember(Subject::Organisation(domain.clone())));
-        }
-        let state = OrganisationState {
-            organisation: organisation.clone(),
-            layers: layers.clone(),
-            anchors: anchors.to_vec(),
-            suspension: None,
-        };
-        self.organisations.insert(domain.clone(), state);
-        Ok(())
-    }
-
-    fn update_organisation(&mut self, organisation: &Organisation, layers: &Layers) -> Result<(), Refused> {
-        let domain = &organisation.trust_domain;
-        let unknown = || Refused::NotAMember(Subject::Organisation(domain.clone()));
-        let state = self.organisations.get_mut(domain).ok_or_else(unknown)?;
-        (state.organisation, state.layers) = (organisation.clone(), layers.clone());
-        Ok(())
-    }
-
-    fn admit_member(&mut self, id: &SpiffeId, key_sha256: Digest) -> Result<(), Refused> {
-        if self.members.contains_key(id) {
-            return Err(Refused::AlreadyAMember(Subject::Member(id.clone())));
-        }
-        let own = self.name() == Some(id.trust_domain());
-        match id.kind() {
-            Kind::Broker => return Err(Refused::WrongDomain { id: id.clone(), why: "brokers are named by the root" }),
-            Kind::Operator if !own => {
-                return Err(Refused::WrongDomain {
-                    id: id.clone(),
-                    why: "operators stand in the federation's own trust domain",
-                });
-            }
-            Kind::Node | Kind::App if own => {
-                return Err(Refused::WrongDomain {
-                    id: id.clone(),
-                    why: "nodes and apps belong to organisations, not to the federation",
-                });
-            }
-            Kind::Node | Kind::App if !self.organisations.contains_key(id.trust_domain()) => {
-                return Err(Refused::NotAMember(Subject::Organisation(id.trust_domain().clone())));
-            }
-            Kind::Node => {
-                self.nodes.insert(id.clone(), NodeState::default());
-            }
-            Kind::App | Kind::Operator => {}
-        }
-        self.members.insert(id.clone(), MemberState { key_sha256: Some(key_sha256), suspension: None });
-        Ok(())
-    }
-
-    fn suspend(&mut self, subject: &Subject, reason: &str, entry: &Entry) -> Result<(), Refused> {
-        if reason.is_empty() || reason.len() > MAX_REASON_BYTES {
-            return Err(Refused::Reason { found: reason.len() });
-        }
-        if self.is_last_operator(subject) {
-            return Err(Refused::LastOperator(subject.clone()));
-        }
-        let place = self.suspension_of(subject)?;
-        if place.is_some() {
-            return Err(Refused::AlreadySuspended(subject.clone()));
-        }
-        *place = Some(Suspension { reason: reason.to_owned(), epoch: entry.epoch, at: entry.at });
-        Ok(())
-    }
-
-    fn lift(&mut self, subject: &Subject) -> Result<(), Refused> {
-        self.suspension_of(subject)?.take().map(drop).ok_or_else(|| Refused::NotSuspended(subject.clone()))
-    }
-
-    fn suspension_of(&mut self, subject: &Subject) -> Result<&mut Option<Suspension>, Refused> {
-        let place = match subject {
-            Subject::Organisation(domain) => self.organisations.get_mut(domain).map(|state| &mut state.suspension),
-            Subject::Member(id) => self.members.get_mut(id).map(|state| &mut state.suspension),
-        };
-        place.ok_or_else(|| Refused::NotAMember(subject.clone()))
-    }
-
-    fn is_last_operator(&self, subject: &Subject) -> bool {
-        let mut active =
-            self.members.iter().filter(|(id, state)| id.kind() == Kind::Operator && state.suspension.is_none());
-        matches!((active.next(), active.next()), (Some((only, _)), None) if *subject == Subject::Member(only.clone()))
-    }
-
-    fn publish(&mut self, node: &SpiffeId, address: &str, offers: &[Offer]) -> Result<(), Refused> {
-        let state = self.nodes.get_mut(node).ok_or_else(|| Refused::NotAMember(Subject::Member(node.clone())))?;
-        if offers.len() > MAX_OFFERS_PER_NODE {
-            return Err(Refused::TooManyOffers { node: node.clone(), found: offers.len() });
-        }
-        let mut ids = BTreeSet::new();
-        for offer in offers {
-            let refuse = |why| Err(Refused::Offer { node: node.clone(), offer: Box::new(offer.name()), why });
-            if offer.node != *node {
-                return refuse("the offer names another node");
-            }
-            if !ids.insert(&offer.id) {
-                return refuse("the node has two offers of this id");
-            }
-        }
-        *state = NodeState { address: Some(address.to_owned()), offers: offers.to_vec() };
-        Ok(())
-    }
-
-    /// The number of statements that were taken in.
+    /// The number of entries that were taken in.
     #[must_use]
     pub const fn epoch(&self) -> u64 {
         self.epoch
     }
 
+    /// When the last entry got its place.
+    #[must_use]
+    pub const fn at(&self) -> Option<Timestamp> {
+        self.at
+    }
+
     /// The federation's trust domain, once it is founded.
     #[must_use]
-    pub fn name(&self) -> Option<&TrustDomain> {
-        self.founding.as_ref().map(|founding| &founding.federation)
+    pub const fn name(&self) -> Option<&TrustDomain> {
+        self.name.as_ref()
     }
 
     /// SHA-256 of the root document, once the federation is founded.
     #[must_use]
-    pub fn root_sha256(&self) -> Option<Digest> {
-        self.founding.as_ref().map(|founding| founding.root_sha256)
+    pub const fn root_sha256(&self) -> Option<Digest> {
+        self.root_sha256
     }
 
-    /// The operators that the root names.
-    pub fn founding_operators(&self) -> impl Iterator<Item = &SpiffeId> {
-        self.founding.iter().flat_map(|founding| &founding.operators)
+    /// Who governs, once the federation is founded.
+    #[must_use]
+    pub const fn governance(&self) -> Option<&Governance> {
+        self.governance.as_ref()
     }
 
     /// The organisations, sorted.
@@ -321,23 +299,37 @@ impl Federation {
         self.node(name.node())?.offers.iter().find(|offer| offer.id == *name.id())
     }
 
-    /// Whether a member takes part: itself, and its organisation.
+    /// The invites of organisations that nobody has taken up, expired or not.
+    pub fn invites(&self) -> impl Iterator<Item = (&InviteId, &OpenInvite)> {
+        self.invites.iter()
+    }
+
+    /// One open invite.
     #[must_use]
-    pub fn standing(&self, id: &SpiffeId) -> Standing {
-        let Some(member) = self.member(id) else { return Standing::Unknown };
-        let organisation = self.organisation(id.trust_domain()).and_then(|state| state.suspension.as_ref());
-        let suspended = |subject, suspension: &Suspension| Standing::Suspended {
-            subject,
-            reason: suspension.reason.clone(),
-            epoch: suspension.epoch,
-        };
-        match (organisation, &member.suspension) {
-            (Some(suspension), _) => suspended(Subject::Organisation(id.trust_domain().clone()), suspension),
-            (None, Some(suspension)) => suspended(Subject::Member(id.clone()), suspension),
-            (None, None) => Standing::Active,
-        }
+    pub fn invite(&self, id: &InviteId) -> Option<&OpenInvite> {
+        self.invites.get(id)
+    }
+
+    /// How somebody left who is not there any more.
+    #[must_use]
+    pub fn departure(&self, subject: &Subject) -> Option<&Departure> {
+        self.departed.get(subject)
+    }
+
+    /// Everyone who left and has not come back, sorted.
+    pub fn departures(&self) -> impl Iterator<Item = (&Subject, &Departure)> {
+        self.departed.iter()
+    }
+
+    /// The refusal of a statement about somebody who is not there.
+    pub(crate) fn stranger(&self, subject: &Subject) -> Refused {
+        Refused::NotAMember(subject.clone())
     }
 }
 
-#[cfg(test)]
-mod tests;
+fn check_reason(reason: &str) -> Result<(), Refused> {
+    if reason.is_empty() || reason.len() > MAX_REASON_BYTES {
+        return Err(Refused::Reason { found: reason.len() });
+    }
+    Ok(())
+}

@@ -1,21 +1,32 @@
-//! A federation is a list of statements, and its state a pure fold over them.
+//! A federation is a log of signed statements, and its state a pure fold over them.
 //!
 //! ```text
-//! Entry { epoch 1, Founded } ─▶ Entry { epoch 2, ... } ─▶ ...   the list: append-only, strictly +1
-//!            └────────── Federation::apply ──────────┘          the state at the last epoch
+//! Statement ──sign──▶ Envelope ──the broker gives it a place──▶ Entry { epoch, at, body } ─▶ Log::take
+//!                                                    authority: did those sign who have to? │
+//!                                                    Federation: does it fit?               ▼
+//!                                                               the state at the last epoch, and the tree's root
 //! ```
 //!
-//! The broker appends, and everyone who follows the list folds the same state from
-//! it: no clock, no I/O. Who may make which statement is decided before it is
-//! appended; what a statement may say is decided here.
+//! The broker orders, and can do no more: everyone who follows the log checks every signature, folds the same state
+//! and computes the same root. No clock, no I/O.
 //!
 //! | module | holds |
 //! |---|---|
 //! | [`statement`] | what can be said |
+//! | [`signed`] | a statement with what binds it to one federation and one place, and its signatures |
+//! | [`authority`] | who has to sign what |
 //! | [`federation`] | the fold |
+//! | [`log`] | the fold with the tree over it, and whether a checkpoint agrees |
 
+pub mod authority;
 pub mod federation;
+pub mod log;
+pub mod signed;
 pub mod statement;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
-pub use federation::{Federation, MemberState, NodeState, OrganisationState, Refused, Standing, Suspension};
-pub use statement::{Entry, Statement, Subject, offer_digest};
+pub use federation::{Departure, Federation, MemberState, NodeState, OrganisationState, Refused, Standing, Suspension};
+pub use log::{Diverged, Log, NotTaken};
+pub use signed::{Application, Body, Entry, Genesis, Payload, sign};
+pub use statement::{By, InviteId, Scope, Statement, Subject, TlsKey, offer_digest};

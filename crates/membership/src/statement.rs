@@ -1,77 +1,101 @@
-//! What can be said about a federation, and the bytes that say it.
+//! What can be said about a federation.
 
-use std::collections::BTreeSet;
+mod subject;
+
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
 use comity_policy::{Layers, Offer, Organisation};
+use comity_transparency::{Envelope, PublicKey};
 use comity_types::{Digest, Invalid, SpiffeId, Timestamp, TrustDomain};
 use serde::{Deserialize, Serialize};
 
-/// One statement at its place in the list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Entry {
-    /// Its place, from 1.
-    pub epoch: u64,
-    /// When it was made.
-    pub at: Timestamp,
-    /// Who made it; nobody for the founding.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub by: Option<SpiffeId>,
-    /// What it says.
-    pub statement: Statement,
-}
+pub use self::subject::Subject;
 
-/// A change of the federation's state.
+/// A change of the federation's state. A kind that is not known is refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Statement {
-    /// The federation exists. Always the first statement, and only that.
-    Founded {
-        /// Its trust domain.
-        federation: TrustDomain,
-        /// SHA-256 of its root document, which every member pins.
-        root_sha256: Digest,
-        /// Its first operators.
-        operators: BTreeSet<SpiffeId>,
+    /// These operators govern from now on, and no others.
+    RootChanged {
+        /// Who, with the key of each.
+        operators: BTreeMap<SpiffeId, PublicKey>,
+        /// How many of them change this again.
+        root_threshold: u32,
+        /// How many of them admit, suspend, lift and evict.
+        membership_threshold: u32,
     },
-    /// An organisation is a member.
+    /// An organisation is a member, as it applied: with its facts, its anchors, its keys and its first member.
     OrganisationAdmitted {
-        /// Its facts.
-        organisation: Organisation,
-        /// What it demands of its own requests.
-        #[serde(default, skip_serializing_if = "Layers::is_empty")]
-        layers: Layers,
-        /// Its certificate authorities: DER in base64. They are valid for its trust domain alone.
-        anchors: Vec<String>,
+        /// What the organisation itself signed: an [`Application`](crate::Application).
+        application: Envelope,
     },
-    /// An organisation's facts and layers are these, and nothing else any more. Its trust domain and its anchors stay.
+    /// An organisation's facts and layers are these, and nothing else any more.
     OrganisationUpdated {
         /// Its facts; the trust domain says whose.
-        organisation: Organisation,
+        organisation: Box<Organisation>,
         /// What it demands of its own requests.
-        #[serde(default, skip_serializing_if = "Layers::is_empty")]
-        layers: Layers,
+        #[serde(default, skip_serializing_if = "layers_are_empty")]
+        layers: Box<Layers>,
     },
-    /// A node or an app of an admitted organisation, or an operator of the federation, is a member.
+    /// An organisation's certificate authorities are these.
+    AnchorsChanged {
+        /// Whose.
+        organisation: TrustDomain,
+        /// DER in base64. They are valid for its trust domain alone.
+        anchors: Vec<String>,
+    },
+    /// An organisation signs with these keys from now on.
+    KeysChanged {
+        /// Whose.
+        organisation: TrustDomain,
+        /// Each of which signs this as well.
+        keys: Vec<PublicKey>,
+    },
+    /// An organisation has left, with all its members; to come back it has to be admitted again.
+    OrganisationWithdrawn {
+        /// Which.
+        organisation: TrustDomain,
+        /// Why, if it says so.
+        reason: String,
+    },
+    /// Whoever holds the invite's key may become this member, once.
+    MemberInvited {
+        /// Whom the invite is for.
+        member: SpiffeId,
+        /// What it is known by.
+        invite: InviteId,
+        /// The key that the invite carries.
+        key: PublicKey,
+        /// The first instant at which it no longer holds.
+        expires_at: Timestamp,
+    },
+    /// An invite that nobody has taken up holds no longer.
+    InviteRevoked {
+        /// Whose member it was for.
+        organisation: TrustDomain,
+        /// Which.
+        invite: InviteId,
+    },
+    /// A node, an app or an operator of an organisation is a member.
     MemberAdmitted {
         /// Its identity.
         id: SpiffeId,
-        /// SHA-256 of its public key (SubjectPublicKeyInfo).
-        key_sha256: Digest,
+        /// The key that it signs with.
+        key: PublicKey,
+        /// Which key its certificates are for.
+        tls_key: TlsKey,
+        /// By which invite, where the organisation did not sign this itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        invite: Option<InviteId>,
     },
-    /// A member is refused until it is lifted.
-    Suspended {
+    /// A member is none any more; its name is free.
+    MemberWithdrawn {
         /// Who.
-        subject: Subject,
-        /// Why.
+        id: SpiffeId,
+        /// Why, if the organisation says so.
         reason: String,
-    },
-    /// A suspension has ended.
-    Lifted {
-        /// Whose.
-        subject: Subject,
     },
     /// A node offers this, and nothing else any more.
     OffersPublished {
@@ -82,66 +106,177 @@ pub enum Statement {
         /// All its offers.
         offers: Vec<Offer>,
     },
+    /// A subject is refused until it is lifted.
+    Suspended {
+        /// Who.
+        subject: Subject,
+        /// Why.
+        reason: String,
+        /// Whose word this is.
+        by: By,
+    },
+    /// A suspension has ended.
+    Lifted {
+        /// Whose.
+        subject: Subject,
+        /// Whose suspension it was.
+        by: By,
+    },
+    /// An organisation is out, with all its members; to come back it has to be admitted again.
+    Evicted {
+        /// Which.
+        organisation: TrustDomain,
+        /// Why.
+        reason: String,
+    },
 }
 
-/// Whom a suspension is about.
+/// Whose word a suspension is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum By {
+    /// The threshold of operators'.
+    Federation,
+    /// One operator's, which lapses after [`BRAKE`](crate::federation::BRAKE) unless the threshold ratifies it.
+    Brake,
+    /// The organisation's own, about itself or what is its own.
+    Organisation,
+}
+
+/// Which key a member's certificates are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TlsKey {
+    /// The key that was admitted, and no other.
+    Admitted,
+    /// Whichever its organisation's authority signs: where that authority makes a new key with every certificate, as SPIRE does.
+    ByAuthority,
+}
+
+/// What an invite is known by: 32 hexadecimal digits, no secret.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Subject {
-    /// An organisation, with all its members.
-    Organisation(TrustDomain),
-    /// One member.
-    Member(SpiffeId),
-}
+pub struct InviteId(String);
 
-impl fmt::Display for Subject {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Organisation(domain) => domain.fmt(f),
-            Self::Member(id) => id.fmt(f),
-        }
+impl InviteId {
+    /// Digits of an id.
+    const DIGITS: usize = 32;
+
+    /// The id of these bytes.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
     }
 }
 
-impl FromStr for Subject {
+impl fmt::Display for InviteId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for InviteId {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let member = || text.parse().map(Self::Member);
-        let organisation = || text.parse().map(Self::Organisation);
-        if text.starts_with("spiffe:") { member() } else { organisation() }.map_err(|_| {
-            Invalid::new(text, "an organisation (org-a.example) or a member (spiffe://org-a.example/node/n1)")
-        })
+        let digits = text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        if text.len() == Self::DIGITS && digits {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(Invalid::new(text, "the id of an invite: 32 hexadecimal digits"))
     }
 }
 
-impl Serialize for Subject {
+impl Serialize for InviteId {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
 }
 
-impl<'de> Deserialize<'de> for Subject {
+impl<'de> Deserialize<'de> for InviteId {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
-impl Entry {
-    /// The bytes that are stored and sent.
-    ///
-    /// # Errors
-    /// Never for entries that came from [`Entry::from_json`] or were built from checked values.
-    pub fn to_json(&self) -> Result<Vec<u8>, serde_json::Error> {
-        serde_json::to_vec(self)
+/// What a statement is a version of: in each scope versions go up by exactly one, so that what was said once is never
+/// said again by somebody else, and operators who decide about two organisations at once are not in each other's way.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scope {
+    /// Who governs.
+    Root,
+    /// What operators say of an organisation, or of operators.
+    Governance(TrustDomain),
+    /// What an organisation says of its own.
+    Organisation(TrustDomain),
+    /// What a member says of itself.
+    Member(SpiffeId),
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Root => f.write_str("root"),
+            Self::Governance(domain) => write!(f, "governance/{domain}"),
+            Self::Organisation(domain) => write!(f, "organisation/{domain}"),
+            Self::Member(id) => write!(f, "member/{id}"),
+        }
+    }
+}
+
+impl Statement {
+    /// What it is a version of; none where it names nobody that can be read.
+    #[must_use]
+    pub fn scope(&self) -> Option<Scope> {
+        Some(match self {
+            Self::RootChanged { .. } => Scope::Root,
+            Self::OrganisationAdmitted { application } => {
+                let application = crate::Application::peek(application).ok()?;
+                Scope::Governance(application.organisation.trust_domain)
+            }
+            Self::OrganisationUpdated { organisation, .. } => Scope::Organisation(organisation.trust_domain.clone()),
+            Self::AnchorsChanged { organisation, .. }
+            | Self::KeysChanged { organisation, .. }
+            | Self::OrganisationWithdrawn { organisation, .. }
+            | Self::InviteRevoked { organisation, .. } => Scope::Organisation(organisation.clone()),
+            Self::MemberInvited { member: id, .. } | Self::MemberWithdrawn { id, .. } => {
+                Scope::Organisation(id.trust_domain().clone())
+            }
+            Self::MemberAdmitted { id, .. } => Scope::Member(id.clone()),
+            Self::OffersPublished { node, .. } => Scope::Member(node.clone()),
+            Self::Suspended { subject, by, .. } | Self::Lifted { subject, by } => match by {
+                By::Federation | By::Brake => Scope::Governance(subject.trust_domain().clone()),
+                By::Organisation => Scope::Organisation(subject.trust_domain().clone()),
+            },
+            Self::Evicted { organisation, .. } => Scope::Governance(organisation.clone()),
+        })
     }
 
-    /// Reads stored bytes. A kind of statement or a field that is not known is refused.
-    ///
-    /// # Errors
-    /// Names what is wrong, with line and column.
-    pub fn from_json(bytes: &[u8]) -> Result<Self, serde_json::Error> {
-        serde_json::from_slice(bytes)
+    /// Its kind, as its JSON form has it.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::RootChanged { .. } => "root_changed",
+            Self::OrganisationAdmitted { .. } => "organisation_admitted",
+            Self::OrganisationUpdated { .. } => "organisation_updated",
+            Self::AnchorsChanged { .. } => "anchors_changed",
+            Self::KeysChanged { .. } => "keys_changed",
+            Self::OrganisationWithdrawn { .. } => "organisation_withdrawn",
+            Self::MemberInvited { .. } => "member_invited",
+            Self::InviteRevoked { .. } => "invite_revoked",
+            Self::MemberAdmitted { .. } => "member_admitted",
+            Self::MemberWithdrawn { .. } => "member_withdrawn",
+            Self::OffersPublished { .. } => "offers_published",
+            Self::Suspended { .. } => "suspended",
+            Self::Lifted { .. } => "lifted",
+            Self::Evicted { .. } => "evicted",
+        }
     }
+}
+
+/// As serde calls it, by the box.
+#[expect(clippy::borrowed_box, reason = "serde passes a reference to the field")]
+fn layers_are_empty(layers: &Box<Layers>) -> bool {
+    layers.is_empty()
 }
 
 /// The digest that a permit names an offer by: SHA-256 of the offer's JSON form, whose field order is fixed.

@@ -14,10 +14,11 @@ use crate::process::{cargo, output};
 const LAYERS: &[(&str, &[&str])] = &[
     ("comity-types", &[]),
     ("comity-policy", &["comity-types"]),
-    ("comity-membership", &["comity-types", "comity-policy"]),
-    ("comity-identity", &["comity-types"]),
-    ("comity-proto", &["comity-types", "comity-policy", "comity-membership", "comity-identity"]),
-    ("comity-runtime", &["comity-types", "comity-policy", "comity-membership", "comity-identity", "comity-proto"]),
+    ("comity-transparency", &["comity-types"]),
+    ("comity-membership", &["comity-types", "comity-policy", "comity-transparency"]),
+    ("comity-identity", &["comity-types", "comity-transparency"]),
+    ("comity-proto", BELOW_PROTO),
+    ("comity-runtime", BELOW_RUNTIME),
     ("comity-client", BELOW_CLIENT),
     ("comity-broker", PROGRAM),
     ("comity-node", PROGRAM),
@@ -27,13 +28,27 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("comity-fuzz", &["comity-types", "comity-policy"]),
     ("xtask", &["comity-policy", "comity-fuzz"]),
 ];
+/// What the contract may import.
+const BELOW_PROTO: &[&str] =
+    &["comity-types", "comity-policy", "comity-transparency", "comity-membership", "comity-identity"];
+/// What the programs' skeleton may import.
+const BELOW_RUNTIME: &[&str] =
+    &["comity-types", "comity-policy", "comity-transparency", "comity-membership", "comity-identity", "comity-proto"];
 /// What the SDK may import.
-const BELOW_CLIENT: &[&str] =
-    &["comity-types", "comity-policy", "comity-membership", "comity-identity", "comity-proto", "comity-runtime"];
+const BELOW_CLIENT: &[&str] = &[
+    "comity-types",
+    "comity-policy",
+    "comity-transparency",
+    "comity-membership",
+    "comity-identity",
+    "comity-proto",
+    "comity-runtime",
+];
 /// What a program may import: every crate, and never another program.
 const PROGRAM: &[&str] = &[
     "comity-types",
     "comity-policy",
+    "comity-transparency",
     "comity-membership",
     "comity-identity",
     "comity-proto",
@@ -41,7 +56,7 @@ const PROGRAM: &[&str] = &[
     "comity-client",
 ];
 /// The crates that neither wait, nor speak to anyone, nor know what a message looks like on the wire.
-const PURE: &[&str] = &["comity-types", "comity-policy", "comity-membership"];
+const PURE: &[&str] = &["comity-types", "comity-policy", "comity-transparency", "comity-membership"];
 /// What pure crates must not have among their dependencies, however far down.
 const IMPURE: &[&str] = &["tokio", "tonic", "prost", "rustls", "hyper"];
 /// Packages that one member alone may name, and why.

@@ -1,24 +1,83 @@
-//! Why a statement does not fit the state that it was made in.
+//! Why an entry does not fit the state that it was made in.
 
-use comity_types::{OfferName, SpiffeId};
+use comity_transparency::EnvelopeError;
+use comity_types::{OfferName, SpiffeId, Timestamp, TrustDomain};
 
-use super::{MAX_OFFERS_PER_NODE, MAX_REASON_BYTES};
-use crate::statement::Subject;
+use super::{MAX_ANCHORS, MAX_CERTIFICATES, MAX_KEYS, MAX_OFFERS_PER_NODE, MAX_OPEN_INVITES, MAX_REASON_BYTES};
+use crate::statement::{InviteId, Scope, Subject};
 
-/// A statement that does not fit the state it was made in.
+/// An entry that does not fit the state it was made in.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// The list has a gap, or a statement twice.
-    #[error("statement {found} cannot follow statement {current}")]
+    /// The log has a gap, or an entry twice.
+    #[error("entry {found} cannot follow entry {current}")]
     OutOfOrder {
         /// The state's epoch.
         current: u64,
+        /// The entry's.
+        found: u64,
+    },
+    /// An entry is older than the one before it.
+    #[error("an entry of {found} cannot follow one of {last}")]
+    BackInTime {
+        /// When the last entry got its place.
+        last: Timestamp,
+        /// When this one did.
+        found: Timestamp,
+    },
+    /// A first entry that is not the founding, or a founding that is not the first.
+    #[error("the founding is the first entry, and only that")]
+    Founding,
+    /// What was signed is nothing that is known here.
+    #[error("the statement cannot be read: {0}")]
+    Unreadable(String),
+    /// It was said in another federation.
+    #[error("the statement is about another federation (hint: the root document that it names is not this one's)")]
+    OtherFederation,
+    /// It is not the next one of its scope.
+    #[error(
+        "version {found} of {scope} was signed, and {next} is the next one (hint: read the state again and sign again)"
+    )]
+    Version {
+        /// Of what.
+        scope: Scope,
+        /// The version that would be next.
+        next: u64,
         /// The statement's.
         found: u64,
     },
-    /// A first statement that is not the founding, or a founding that is not the first.
-    #[error("the founding is the first statement, and only that")]
-    Founding,
+    /// The very same statement stands there already.
+    #[error("this statement of {scope} stands already")]
+    Said {
+        /// Of what.
+        scope: Scope,
+    },
+    /// Another statement stands at this version: somebody signed two.
+    #[error(
+        "another statement stands at version {version} of {scope} (hint: if its signers did not sign again after they read the state, a key is used by two)"
+    )]
+    Equivocation {
+        /// Of what.
+        scope: Scope,
+        /// At which version.
+        version: u64,
+    },
+    /// A signature does not hold, or is by somebody who has no say.
+    #[error(transparent)]
+    Signatures(EnvelopeError),
+    /// Not enough have signed.
+    #[error("{have} of {needed} {who} have signed")]
+    TooFew {
+        /// Who has to.
+        who: &'static str,
+        /// How many have.
+        have: usize,
+        /// How many have to.
+        needed: usize,
+    },
+    /// Operators who could not govern.
+    #[error("these operators cannot govern: {0}")]
+    Governance(&'static str),
     /// The subject is no member.
     #[error("{0} is not a member")]
     NotAMember(Subject),
@@ -33,14 +92,62 @@ pub enum Refused {
         /// Why not.
         why: &'static str,
     },
+    /// Too few, too many, or one twice.
+    #[error("an organisation signs with 1 to {MAX_KEYS} keys, each once; these are {found}")]
+    Keys {
+        /// How many.
+        found: usize,
+    },
+    /// Too few or too many.
+    #[error("an organisation has 1 to {MAX_ANCHORS} certificate authorities, these are {found}")]
+    Anchors {
+        /// How many.
+        found: usize,
+    },
+    /// There is no such open invite for this member.
+    #[error("the invite {0} is not open (hint: it was taken up, revoked or is for another member)")]
+    NoInvite(InviteId),
+    /// An invite of this id is open already.
+    #[error("there is an invite {0} already")]
+    InviteTaken(InviteId),
+    /// The member is invited already.
+    #[error("{0} is invited already (hint: revoke that invite first)")]
+    AlreadyInvited(SpiffeId),
+    /// The organisation has too many open invites.
+    #[error("{0} has {MAX_OPEN_INVITES} open invites (hint: revoke some)")]
+    TooManyInvites(TrustDomain),
+    /// The invite has ended.
+    #[error("the invite {invite} ended at {at} (hint: ask for another one)")]
+    InviteExpired {
+        /// Which.
+        invite: InviteId,
+        /// When.
+        at: Timestamp,
+    },
     /// The subject is suspended already.
     #[error("{0} is suspended already")]
     AlreadySuspended(Subject),
     /// The subject is not suspended.
     #[error("{0} is not suspended")]
     NotSuspended(Subject),
-    /// The founding operators cannot all be suspended: nobody could lift it.
-    #[error("{0} is the last operator that is not suspended, and nobody could lift it")]
+    /// The member has too many suspended certificates.
+    #[error("{0} has {MAX_CERTIFICATES} suspended certificates (hint: suspend the member itself)")]
+    TooManyCertificates(SpiffeId),
+    /// The threshold has ratified the brake.
+    #[error("the suspension of {0} was ratified: the threshold of operators has to lift it")]
+    Ratified(Subject),
+    /// There is no brake, or its time is not over.
+    #[error("no suspension of {0} has lapsed")]
+    NotLapsed(Subject),
+    /// The operator has braked the subject already.
+    #[error(
+        "this operator has braked {0} once (hint: the threshold of operators has to suspend or lift it before they may again)"
+    )]
+    BrakeSpent(Subject),
+    /// Without this operator the threshold could not be met.
+    #[error(
+        "{0} cannot be suspended: without it there are fewer operators than the threshold, and nobody could lift it"
+    )]
     LastOperator(Subject),
     /// The reason is empty or too long.
     #[error("a reason has 1 to {MAX_REASON_BYTES} bytes, this one has {found}")]

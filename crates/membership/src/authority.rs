@@ -1,0 +1,118 @@
+//! Who has to sign what.
+//!
+//! | statement | signers |
+//! |---|---|
+//! | root changed | the thresholds of the old operators and of the new |
+//! | organisation admitted, suspended, lifted, evicted | the threshold of operators |
+//! | a brake | any one operator |
+//! | an organisation's facts, anchors, invites, members, its own suspensions, its leave | one of its keys |
+//! | an organisation's keys | one of the old, and every new one |
+//! | a member that comes by invite | the invite's key, and its own |
+//! | offers | the node's key, or one of its organisation's |
+
+use std::collections::BTreeSet;
+
+use comity_transparency::{KeyId, PublicKey};
+use comity_types::TrustDomain;
+
+use crate::federation::{Federation, Refused};
+use crate::statement::{By, Statement, Subject};
+
+/// So many of these have to sign.
+#[derive(Debug)]
+struct Quorum<'a> {
+    needed: usize,
+    keys: Vec<&'a PublicKey>,
+    who: &'static str,
+}
+
+/// Everyone who has to sign a statement: each quorum has to be met, and nobody else may sign.
+#[derive(Debug)]
+pub struct Authority<'a>(Vec<Quorum<'a>>);
+
+impl<'a> Authority<'a> {
+    /// Who has to sign `statement` in this state.
+    ///
+    /// # Errors
+    /// It is about somebody who is not there.
+    pub fn of(statement: &'a Statement, federation: &'a Federation) -> Result<Self, Refused> {
+        let governance = federation.governance().ok_or(Refused::Founding)?;
+        let operators = |needed: u32, who| Quorum {
+            needed: usize::try_from(needed).unwrap_or(usize::MAX),
+            keys: federation.voters().map(|(_, key)| key).collect(),
+            who,
+        };
+        let organisation = |domain: &TrustDomain| -> Result<Quorum<'a>, Refused> {
+            let state = federation.organisation(domain);
+            let state = state.ok_or_else(|| federation.stranger(&Subject::Organisation(domain.clone())))?;
+            Ok(Quorum { needed: 1, keys: state.keys.iter().collect(), who: "a key of the organisation" })
+        };
+        let membership = || operators(governance.membership_threshold, "operators");
+        Ok(Self(match statement {
+            Statement::RootChanged { operators: new, root_threshold, .. } => vec![
+                operators(governance.root_threshold, "operators that govern now"),
+                Quorum {
+                    needed: usize::try_from(*root_threshold).unwrap_or(usize::MAX),
+                    keys: new.values().collect(),
+                    who: "operators that are to govern",
+                },
+            ],
+            Statement::OrganisationAdmitted { .. } | Statement::Evicted { .. } => vec![membership()],
+            Statement::Suspended { subject, by, .. } | Statement::Lifted { subject, by } => match by {
+                By::Federation => vec![membership()],
+                By::Brake => vec![operators(1, "operators")],
+                By::Organisation => vec![organisation(subject.trust_domain())?],
+            },
+            Statement::OrganisationUpdated { organisation: facts, .. } => vec![organisation(&facts.trust_domain)?],
+            Statement::AnchorsChanged { organisation: domain, .. }
+            | Statement::OrganisationWithdrawn { organisation: domain, .. }
+            | Statement::InviteRevoked { organisation: domain, .. } => vec![organisation(domain)?],
+            Statement::KeysChanged { organisation: domain, keys } => {
+                let new = Quorum { needed: keys.len(), keys: keys.iter().collect(), who: "keys that are to sign" };
+                vec![organisation(domain)?, new]
+            }
+            Statement::MemberInvited { member: id, .. } | Statement::MemberWithdrawn { id, .. } => {
+                vec![organisation(id.trust_domain())?]
+            }
+            Statement::MemberAdmitted { id, key, invite, .. } => {
+                let own = Quorum { needed: 1, keys: vec![key], who: "the member's own key" };
+                let lets_in = match invite {
+                    None => organisation(id.trust_domain())?,
+                    Some(invite) => {
+                        let open = federation.invite(invite).ok_or_else(|| Refused::NoInvite(invite.clone()))?;
+                        Quorum { needed: 1, keys: vec![&open.key], who: "the invite's key" }
+                    }
+                };
+                vec![lets_in, own]
+            }
+            Statement::OffersPublished { node, .. } => {
+                let member = federation.member(node);
+                let member = member.ok_or_else(|| federation.stranger(&Subject::Member(node.clone())))?;
+                let mut quorum = organisation(node.trust_domain())?;
+                quorum.keys.push(&member.key);
+                quorum.who = "the node, or a key of its organisation";
+                vec![quorum]
+            }
+        }))
+    }
+
+    /// Every key that may sign.
+    pub fn keys(&self) -> impl Iterator<Item = &'a PublicKey> {
+        self.0.iter().flat_map(|quorum| quorum.keys.iter().copied())
+    }
+
+    /// Checks that enough of everyone have signed. A key counts once, however often it stands here.
+    ///
+    /// # Errors
+    /// Says of the first quorum that is not met how many have signed of how many that have to.
+    pub fn check(&self, signers: &BTreeSet<KeyId>) -> Result<(), Refused> {
+        for Quorum { needed, keys, who } in &self.0 {
+            let ids: BTreeSet<KeyId> = keys.iter().map(|key| key.id()).collect();
+            let have = ids.intersection(signers).count();
+            if have < (*needed).max(1) {
+                return Err(Refused::TooFew { who, have, needed: (*needed).max(1) });
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,33 @@
+//! What nodes publish.
+
+use std::collections::BTreeSet;
+
+use comity_policy::Offer;
+use comity_types::SpiffeId;
+
+use super::{Federation, NodeState, Refused};
+use crate::statement::Subject;
+
+/// Most offers of one node: more belong on more nodes.
+pub const MAX_OFFERS_PER_NODE: usize = 256;
+
+impl Federation {
+    pub(super) fn publish(&mut self, node: &SpiffeId, address: &str, offers: &[Offer]) -> Result<(), Refused> {
+        let state = self.nodes.get_mut(node).ok_or_else(|| Refused::NotAMember(Subject::Member(node.clone())))?;
+        if offers.len() > MAX_OFFERS_PER_NODE {
+            return Err(Refused::TooManyOffers { node: node.clone(), found: offers.len() });
+        }
+        let mut ids = BTreeSet::new();
+        for offer in offers {
+            let refuse = |why| Err(Refused::Offer { node: node.clone(), offer: Box::new(offer.name()), why });
+            if offer.node != *node {
+                return refuse("the offer names another node");
+            }
+            if !ids.insert(&offer.id) {
+                return refuse("the node has two offers of this id");
+            }
+        }
+        *state = NodeState { address: Some(address.to_owned()), offers: offers.to_vec() };
+        Ok(())
+    }
+}

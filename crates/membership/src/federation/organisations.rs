@@ -1,0 +1,126 @@
+//! Organisations: admitted, updated, gone.
+
+use std::collections::BTreeSet;
+
+use comity_policy::{Layers, Organisation};
+use comity_transparency::{Envelope, PublicKey};
+use comity_types::TrustDomain;
+use comity_types::ids::Kind;
+
+use super::{Departure, Federation, OrganisationState, Refused, Suspensions};
+use crate::signed::{Application, Entry};
+use crate::statement::Subject;
+
+/// Most keys that sign for one organisation: some people, and some that are going.
+pub const MAX_KEYS: usize = 16;
+/// Most certificate authorities of one organisation: one in use, one to come, one going, and some for separate sites.
+pub const MAX_ANCHORS: usize = 8;
+
+impl Federation {
+    pub(super) fn admit_organisation(&mut self, envelope: &Envelope, entry: &Entry) -> Result<(), Refused> {
+        let application = Application::open(envelope).map_err(|error| Refused::Unreadable(error.to_string()))?;
+        let Application { federation, organisation, layers, anchors, keys, member, member_key, tls_key, .. } =
+            application;
+        if Some(federation) != self.root_sha256 {
+            return Err(Refused::OtherFederation);
+        }
+        let domain = organisation.trust_domain.clone();
+        if self.organisations.contains_key(&domain) || self.name() == Some(&domain) {
+            return Err(Refused::AlreadyAMember(Subject::Organisation(domain)));
+        }
+        if *member.trust_domain() != domain {
+            return Err(Refused::WrongDomain { id: member, why: "an organisation's first member is its own" });
+        }
+        check_keys(&keys)?;
+        check_anchors(&anchors)?;
+        check_kind(&member)?;
+        let state = OrganisationState {
+            organisation,
+            layers,
+            anchors,
+            anchors_epoch: entry.epoch,
+            keys,
+            suspensions: Suspensions::default(),
+        };
+        self.organisations.insert(domain.clone(), state);
+        self.departed.retain(|subject, _| *subject.trust_domain() != domain);
+        self.seat_member(&member, &member_key, tls_key);
+        Ok(())
+    }
+
+    pub(super) fn update_organisation(&mut self, organisation: &Organisation, layers: &Layers) -> Result<(), Refused> {
+        let state = self.organisation_mut(&organisation.trust_domain)?;
+        (state.organisation, state.layers) = (organisation.clone(), layers.clone());
+        Ok(())
+    }
+
+    pub(super) fn change_anchors(
+        &mut self,
+        domain: &TrustDomain,
+        anchors: &[String],
+        epoch: u64,
+    ) -> Result<(), Refused> {
+        check_anchors(anchors)?;
+        let state = self.organisation_mut(domain)?;
+        (state.anchors, state.anchors_epoch) = (anchors.to_vec(), epoch);
+        Ok(())
+    }
+
+    pub(super) fn change_keys(&mut self, domain: &TrustDomain, keys: &[PublicKey]) -> Result<(), Refused> {
+        check_keys(keys)?;
+        keys.clone_into(&mut self.organisation_mut(domain)?.keys);
+        Ok(())
+    }
+
+    /// An organisation leaves with all that is its own. What was said of it once can never be said again, since the
+    /// versions of its scopes stay.
+    pub(super) fn depart(
+        &mut self,
+        domain: &TrustDomain,
+        evicted: bool,
+        reason: &str,
+        epoch: u64,
+    ) -> Result<(), Refused> {
+        if reason.len() > super::MAX_REASON_BYTES {
+            return Err(Refused::Reason { found: reason.len() });
+        }
+        let subject = Subject::Organisation(domain.clone());
+        self.organisations.remove(domain).ok_or_else(|| Refused::NotAMember(subject.clone()))?;
+        self.members.retain(|id, _| id.trust_domain() != domain);
+        self.nodes.retain(|id, _| id.trust_domain() != domain);
+        self.invites.retain(|_, invite| invite.member.trust_domain() != domain);
+        self.certificates.retain(|(id, _), _| id.trust_domain() != domain);
+        self.brakes.retain(|(_, subject)| subject.trust_domain() != domain);
+        self.departed.retain(|subject, _| subject.trust_domain() != domain);
+        self.departed.insert(subject, Departure { evicted, reason: reason.to_owned(), epoch });
+        Ok(())
+    }
+
+    pub(super) fn organisation_mut(&mut self, domain: &TrustDomain) -> Result<&mut OrganisationState, Refused> {
+        let unknown = || Refused::NotAMember(Subject::Organisation(domain.clone()));
+        self.organisations.get_mut(domain).ok_or_else(unknown)
+    }
+}
+
+/// What an organisation may have as members: brokers belong to the federation.
+pub(super) fn check_kind(id: &comity_types::SpiffeId) -> Result<(), Refused> {
+    match id.kind() {
+        Kind::Node | Kind::App | Kind::Operator => Ok(()),
+        Kind::Broker => Err(Refused::WrongDomain { id: id.clone(), why: "brokers are named by the root" }),
+    }
+}
+
+fn check_keys(keys: &[PublicKey]) -> Result<(), Refused> {
+    let distinct = keys.iter().collect::<BTreeSet<_>>().len();
+    if keys.is_empty() || keys.len() > MAX_KEYS || distinct != keys.len() {
+        return Err(Refused::Keys { found: keys.len() });
+    }
+    Ok(())
+}
+
+fn check_anchors(anchors: &[String]) -> Result<(), Refused> {
+    if anchors.is_empty() || anchors.len() > MAX_ANCHORS {
+        return Err(Refused::Anchors { found: anchors.len() });
+    }
+    Ok(())
+}

@@ -1,0 +1,260 @@
+//! Who is refused, by whom and for how long.
+//!
+//! Operators and the organisation itself suspend without regard to each other: somebody takes part whom neither
+//! refuses, and each lifts its own alone.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use comity_transparency::KeyId;
+use comity_types::ids::Kind;
+use comity_types::{Digest, SpiffeId, Timestamp};
+
+use super::{Departure, Federation, Refused, check_reason};
+use crate::signed::Entry;
+use crate::statement::{By, Subject};
+
+/// How long one operator's suspension holds without the others: long enough for a weekend, too short to rule by.
+pub const BRAKE: Duration = Duration::from_secs(72 * 60 * 60);
+
+/// Most certificates of one member that are suspended at once: whose key is copied more often, suspend the member.
+pub const MAX_CERTIFICATES: usize = 64;
+
+/// Why and since when somebody is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Suspension {
+    /// Why.
+    pub reason: String,
+    /// The epoch of the statement.
+    pub epoch: u64,
+    /// Its time.
+    pub at: Timestamp,
+    /// When it lapses, if nobody ratifies it: a brake's alone.
+    pub lapses_at: Option<Timestamp>,
+}
+
+/// Who refuses somebody.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Suspensions {
+    /// The federation: the threshold of its operators, or one by a brake.
+    pub federation: Option<Suspension>,
+    /// The organisation itself.
+    pub own: Option<Suspension>,
+}
+
+impl Suspensions {
+    /// True if nobody does.
+    #[must_use]
+    pub const fn is_none(&self) -> bool {
+        self.federation.is_none() && self.own.is_none()
+    }
+
+    /// The one to tell of: the federation's before the organisation's.
+    #[must_use]
+    pub fn first(&self) -> Option<&Suspension> {
+        self.federation.as_ref().or(self.own.as_ref())
+    }
+
+    const fn of(&mut self, by: By) -> &mut Option<Suspension> {
+        match by {
+            By::Federation | By::Brake => &mut self.federation,
+            By::Organisation => &mut self.own,
+        }
+    }
+}
+
+/// Whether a member takes part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// It does.
+    Active,
+    /// It, its organisation or its certificate is suspended.
+    Suspended {
+        /// Which of them.
+        subject: Subject,
+        /// Why.
+        reason: String,
+        /// Since which epoch.
+        epoch: u64,
+    },
+    /// It, or its organisation, was a member and is none any more.
+    Departed {
+        /// Which of the two.
+        subject: Subject,
+        /// How.
+        departure: Departure,
+    },
+    /// It was never admitted.
+    Unknown,
+}
+
+impl Federation {
+    /// Whether a member takes part: itself, and its organisation.
+    #[must_use]
+    pub fn standing(&self, id: &SpiffeId) -> Standing {
+        let organisation = Subject::Organisation(id.trust_domain().clone());
+        let Some(member) = self.member(id) else { return self.absence(id, organisation) };
+        let of_organisation = self.organisation(id.trust_domain()).and_then(|state| state.suspensions.first());
+        match (of_organisation, member.suspensions.first()) {
+            (Some(suspension), _) => suspended(organisation, suspension),
+            (None, Some(suspension)) => suspended(Subject::Member(id.clone()), suspension),
+            (None, None) => Standing::Active,
+        }
+    }
+
+    /// As [`standing`](Self::standing), for a member that shows this certificate.
+    #[must_use]
+    pub fn standing_with(&self, id: &SpiffeId, certificate: Digest) -> Standing {
+        let standing = self.standing(id);
+        if standing != Standing::Active || self.certificates.is_empty() {
+            return standing;
+        }
+        match self.certificates.get(&(id.clone(), certificate)).and_then(Suspensions::first) {
+            Some(suspension) => suspended(Subject::Certificate { member: id.clone(), sha256: certificate }, suspension),
+            None => Standing::Active,
+        }
+    }
+
+    /// The certificates that are suspended, with whose they are.
+    pub fn suspended_certificates(&self) -> impl Iterator<Item = (&SpiffeId, &Digest, &Suspension)> {
+        self.certificates.iter().filter_map(|((id, digest), all)| Some((id, digest, all.first()?)))
+    }
+
+    /// The brakes, with the instant at which each lapses, the first to lapse at the head.
+    #[must_use]
+    pub fn brakes(&self) -> Vec<(Timestamp, Subject)> {
+        let organisations = self.organisations.iter().map(|(d, s)| (Subject::Organisation(d.clone()), &s.suspensions));
+        let members = self.members.iter().map(|(id, s)| (Subject::Member(id.clone()), &s.suspensions));
+        let certificates = self.certificates.iter().map(|((id, digest), suspensions)| {
+            (Subject::Certificate { member: id.clone(), sha256: *digest }, suspensions)
+        });
+        let lapses = |all: &Suspensions| all.federation.as_ref().and_then(|suspension| suspension.lapses_at);
+        let all = organisations.chain(members).chain(certificates);
+        let mut brakes: Vec<_> = all.filter_map(|(subject, all)| Some((lapses(all)?, subject))).collect();
+        brakes.sort();
+        brakes
+    }
+
+    fn absence(&self, id: &SpiffeId, organisation: Subject) -> Standing {
+        let departed = |subject: Subject| {
+            let departure = self.departed.get(&subject)?.clone();
+            Some(Standing::Departed { subject, departure })
+        };
+        departed(organisation).or_else(|| departed(Subject::Member(id.clone()))).unwrap_or(Standing::Unknown)
+    }
+
+    pub(super) fn suspend(
+        &mut self,
+        subject: &Subject,
+        reason: &str,
+        by: By,
+        entry: &Entry,
+        signers: &BTreeSet<KeyId>,
+    ) -> Result<(), Refused> {
+        check_reason(reason)?;
+        self.check_enough_operators(subject, by)?;
+        self.check_few_certificates(subject)?;
+        let spent = if by == By::Brake { self.brakes_spent(subject, signers)? } else { Vec::new() };
+        let lapses_at = (by == By::Brake).then(|| entry.at.plus(BRAKE));
+        let place = self.suspensions_of(subject)?.of(by);
+        // The threshold may ratify a brake, and no more.
+        let ratifies = by == By::Federation && place.as_ref().is_some_and(|standing| standing.lapses_at.is_some());
+        if place.is_some() && !ratifies {
+            return Err(Refused::AlreadySuspended(subject.clone()));
+        }
+        *place = Some(Suspension { reason: reason.to_owned(), epoch: entry.epoch, at: entry.at, lapses_at });
+        if by == By::Federation {
+            self.brakes.retain(|(_, braked)| braked != subject);
+        }
+        self.brakes.extend(spent);
+        Ok(())
+    }
+
+    pub(super) fn lift(&mut self, subject: &Subject, by: By) -> Result<(), Refused> {
+        let lifted = self.take_off(subject, by);
+        self.forget_certificates();
+        lifted
+    }
+
+    fn take_off(&mut self, subject: &Subject, by: By) -> Result<(), Refused> {
+        let place = self.suspensions_of(subject)?.of(by);
+        let standing = place.as_ref().ok_or_else(|| Refused::NotSuspended(subject.clone()))?;
+        // One operator takes back a brake, and not what the threshold has said.
+        if by == By::Brake && standing.lapses_at.is_none() {
+            return Err(Refused::Ratified(subject.clone()));
+        }
+        *place = None;
+        if by == By::Federation {
+            self.brakes.retain(|(_, braked)| braked != subject);
+        }
+        Ok(())
+    }
+
+    pub(super) fn lapse(&mut self, subject: &Subject, now: Timestamp) -> Result<(), Refused> {
+        let lapsed = self.take_off_lapsed(subject, now);
+        self.forget_certificates();
+        lapsed
+    }
+
+    fn take_off_lapsed(&mut self, subject: &Subject, now: Timestamp) -> Result<(), Refused> {
+        let place = self.suspensions_of(subject)?.of(By::Brake);
+        let lapses_at = place.as_ref().and_then(|standing| standing.lapses_at);
+        if lapses_at.is_none_or(|at| now < at) {
+            return Err(Refused::NotLapsed(subject.clone()));
+        }
+        *place = None;
+        Ok(())
+    }
+
+    fn suspensions_of(&mut self, subject: &Subject) -> Result<&mut Suspensions, Refused> {
+        let place = match subject {
+            Subject::Organisation(domain) => self.organisations.get_mut(domain).map(|state| &mut state.suspensions),
+            Subject::Member(id) => self.members.get_mut(id).map(|state| &mut state.suspensions),
+            Subject::Certificate { member, sha256 } => self
+                .members
+                .contains_key(member)
+                .then(|| self.certificates.entry((member.clone(), *sha256)).or_default()),
+        };
+        place.ok_or_else(|| Refused::NotAMember(subject.clone()))
+    }
+
+    fn check_few_certificates(&self, subject: &Subject) -> Result<(), Refused> {
+        let Subject::Certificate { member, .. } = subject else { return Ok(()) };
+        let suspended = self.certificates.keys().filter(|(id, _)| id == member).count();
+        if suspended < MAX_CERTIFICATES { Ok(()) } else { Err(Refused::TooManyCertificates(member.clone())) }
+    }
+
+    /// None is kept that nobody refuses: also one that was only looked for.
+    fn forget_certificates(&mut self) {
+        self.certificates.retain(|_, suspensions| !suspensions.is_none());
+    }
+
+    /// The operators who signed a brake, none of whom has braked this subject since the threshold last spoke of it.
+    fn brakes_spent(&self, subject: &Subject, signers: &BTreeSet<KeyId>) -> Result<Vec<(SpiffeId, Subject)>, Refused> {
+        let signed = self.voters().filter(|(_, key)| signers.contains(&key.id())).map(|(id, _)| id);
+        let spent: Vec<_> = signed.map(|id| (id.clone(), subject.clone())).collect();
+        if spent.iter().any(|brake| self.brakes.contains(brake)) {
+            return Err(Refused::BrakeSpent(subject.clone()));
+        }
+        Ok(spent)
+    }
+
+    /// Operators cannot be suspended below the threshold: nobody could lift it again.
+    fn check_enough_operators(&self, subject: &Subject, by: By) -> Result<(), Refused> {
+        let Subject::Member(id) = subject else { return Ok(()) };
+        let governed = id.kind() == Kind::Operator && self.name() == Some(id.trust_domain());
+        if !governed || by == By::Organisation {
+            return Ok(());
+        }
+        let needed = self.governance.as_ref().map_or(1, |all| all.root_threshold.max(all.membership_threshold));
+        let left = self.voters().filter(|(voter, _)| *voter != id).count();
+        if left < usize::try_from(needed).unwrap_or(usize::MAX) {
+            return Err(Refused::LastOperator(subject.clone()));
+        }
+        Ok(())
+    }
+}
+
+fn suspended(subject: Subject, suspension: &Suspension) -> Standing {
+    Standing::Suspended { subject, reason: suspension.reason.clone(), epoch: suspension.epoch }
+}

@@ -1,0 +1,116 @@
+//! The log as whoever follows it has it: the state, the tree over the entries, and whether a checkpoint agrees.
+
+use comity_transparency::{Checkpoint, Tree};
+
+use crate::federation::{Federation, Refused};
+use crate::signed::{Body, Entry, Genesis};
+
+/// The state at the last epoch, with the tree that everybody has who saw the same entries.
+#[derive(Debug, Clone)]
+pub struct Log {
+    genesis: Genesis,
+    federation: Federation,
+    tree: Tree,
+}
+
+/// Why an entry is not taken in.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotTaken {
+    /// It is none of this version.
+    #[error("entry {epoch} cannot be read (hint: this program may need an update)")]
+    Malformed {
+        /// Its place.
+        epoch: u64,
+        /// What is wrong.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// It is not founded on the root document that is pinned.
+    #[error("the log is founded on another root document than the one that is pinned")]
+    OtherRoot,
+    /// It does not fit the state, or those did not sign who have to.
+    #[error("entry {epoch} is refused")]
+    Refused {
+        /// Its place.
+        epoch: u64,
+        /// Why.
+        #[source]
+        source: Box<Refused>,
+    },
+}
+
+/// The log has another past than the one that a checkpoint is of: somebody was shown something else.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "two logs have {size} entries and different roots, {here} here and {there} there: the broker has shown different federations to different members (hint: keep both logs, they are the evidence, and tell the other members)"
+)]
+pub struct Diverged {
+    /// How many entries both have.
+    pub size: u64,
+    /// The root here.
+    pub here: comity_types::Digest,
+    /// The root that was signed.
+    pub there: comity_types::Digest,
+}
+
+impl Log {
+    /// The log of the federation that was founded so; nothing is in it yet.
+    #[must_use]
+    pub fn new(genesis: Genesis) -> Self {
+        Self { genesis, federation: Federation::default(), tree: Tree::default() }
+    }
+
+    /// Takes the next entry in, by its bytes.
+    ///
+    /// # Errors
+    /// It is none, or does not follow; nothing has changed then.
+    pub fn take(&mut self, bytes: &[u8]) -> Result<Entry, NotTaken> {
+        let epoch = self.federation.epoch().saturating_add(1);
+        let entry = Entry::from_json(bytes).map_err(|source| NotTaken::Malformed { epoch, source })?;
+        if let Body::Founded(genesis) = &entry.body
+            && *genesis != self.genesis
+        {
+            return Err(NotTaken::OtherRoot);
+        }
+        let refused = |source| NotTaken::Refused { epoch, source: Box::new(source) };
+        self.federation.apply(&entry).map_err(refused)?;
+        self.tree.push(bytes);
+        Ok(entry)
+    }
+
+    /// The state.
+    #[must_use]
+    pub const fn federation(&self) -> &Federation {
+        &self.federation
+    }
+
+    /// The tree.
+    #[must_use]
+    pub const fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
+    /// The name of the log, which its checkpoints carry.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        origin(&self.genesis.federation)
+    }
+
+    /// Whether a checkpoint of this size is one of this log; `None` if it is of another size, which says nothing.
+    ///
+    /// # Errors
+    /// It has another root.
+    pub fn agrees(&self, checkpoint: &Checkpoint) -> Option<Result<(), Diverged>> {
+        let (size, here) = (self.tree.size(), self.tree.root());
+        (checkpoint.size == size).then(|| {
+            if checkpoint.root == here { Ok(()) } else { Err(Diverged { size, here, there: checkpoint.root }) }
+        })
+    }
+}
+
+/// The name of a federation's membership log.
+#[must_use]
+pub fn origin(federation: &comity_types::TrustDomain) -> String {
+    format!("{federation}/membership")
+}

@@ -1,0 +1,144 @@
+//! A federation with its keys, for tests.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on has to fall")]
+
+use std::collections::BTreeMap;
+
+use comity_policy::{Layers, Organisation};
+use comity_transparency::testing::TestKey;
+use comity_transparency::{Envelope, Signer};
+use comity_types::{Digest, SpiffeId, Timestamp, TrustDomain};
+
+use crate::federation::{Federation, Refused};
+use crate::signed::{Application, Body, Entry, Genesis, Payload, sign};
+use crate::statement::{InviteId, Statement, TlsKey};
+
+/// A federation, and every key in it by the name of its holder: `alice`, `org-a.example`, `spiffe://org-a.example/node/n1`.
+#[derive(Debug, Default)]
+pub struct TestFederation {
+    /// The state.
+    pub federation: Federation,
+    /// The keys.
+    pub keys: BTreeMap<String, TestKey>,
+    /// When the next entry gets its place.
+    pub now: Option<Timestamp>,
+}
+
+/// Parses what a test wrote itself.
+///
+/// # Panics
+/// It is wrong.
+pub fn read<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
+    text.parse().unwrap()
+}
+
+impl TestFederation {
+    /// `fed.example` with these operators; both thresholds are `threshold`.
+    ///
+    /// # Panics
+    /// The test is wrong.
+    #[must_use]
+    pub fn founded(operators: &[&str], threshold: u32) -> Self {
+        let mut test = Self { now: Some(read("2026-11-25")), ..Self::default() };
+        let operators = operators.iter().map(|name| (operator(name), test.key(name).public())).collect();
+        let genesis = Genesis {
+            federation: read("fed.example"),
+            root_sha256: Digest::of(b"root"),
+            operators,
+            root_threshold: threshold,
+            membership_threshold: threshold,
+        };
+        test.enter(Body::Founded(genesis)).unwrap();
+        test
+    }
+
+    /// The key of a holder, made when it is first asked for.
+    pub fn key(&mut self, holder: &str) -> &TestKey {
+        self.keys.entry(holder.to_owned()).or_insert_with(TestKey::ed25519)
+    }
+
+    /// A statement that these sign, as the next version of its scope.
+    ///
+    /// # Panics
+    /// The test is wrong.
+    pub fn signed(&mut self, statement: Statement, signers: &[&str]) -> Envelope {
+        let version = statement.scope().map_or(1, |scope| self.federation.next_version(&scope));
+        self.signed_at(version, statement, signers)
+    }
+
+    /// A statement that these sign at a version.
+    ///
+    /// # Panics
+    /// The test is wrong.
+    pub fn signed_at(&mut self, version: u64, statement: Statement, signers: &[&str]) -> Envelope {
+        signers.iter().for_each(|signer| drop(self.key(signer).public()));
+        let signers: Vec<&dyn Signer> = signers.iter().map(|name| &self.keys[*name] as &dyn Signer).collect();
+        let payload = Payload { federation: Digest::of(b"root"), version, at: self.now.unwrap(), statement };
+        sign(&payload, &signers).unwrap()
+    }
+
+    /// Gives a body the next place.
+    ///
+    /// # Errors
+    /// The fold refuses it.
+    pub fn enter(&mut self, body: Body) -> Result<(), Refused> {
+        let entry = Entry { epoch: self.federation.epoch() + 1, at: self.now.unwrap(), body };
+        // As it comes over the wire: what cannot be stored and read again is no statement.
+        let entry = Entry::from_json(&entry.to_json().unwrap()).unwrap();
+        self.federation.apply(&entry)
+    }
+
+    /// Says a statement that these sign.
+    ///
+    /// # Errors
+    /// The fold refuses it.
+    pub fn say(&mut self, statement: Statement, signers: &[&str]) -> Result<(), Refused> {
+        let envelope = self.signed(statement, signers);
+        self.enter(Body::Signed(envelope))
+    }
+
+    /// An application of `domain`, with its key and its first member.
+    ///
+    /// # Panics
+    /// The test is wrong.
+    pub fn application(&mut self, domain: &str, member: &str) -> Envelope {
+        let (key, member_key) = (self.key(domain).public(), self.key(member).public());
+        let application = Application {
+            federation: Digest::of(b"root"),
+            invite: InviteId::from_bytes([1; 16]),
+            organisation: organisation(domain),
+            layers: Layers::default(),
+            anchors: vec!["anchor".into()],
+            keys: vec![key],
+            member: read(member),
+            member_key,
+            tls_key: TlsKey::Admitted,
+        };
+        application.sign(&[&self.keys[domain], &self.keys[member]]).unwrap()
+    }
+
+    /// Admits `domain` with its first member, by these operators.
+    ///
+    /// # Errors
+    /// The fold refuses it.
+    pub fn admit(&mut self, domain: &str, member: &str, operators: &[&str]) -> Result<(), Refused> {
+        let application = self.application(domain, member);
+        self.say(Statement::OrganisationAdmitted { application }, operators)
+    }
+}
+
+/// An operator of `fed.example`.
+#[must_use]
+pub fn operator(name: &str) -> SpiffeId {
+    read(&format!("spiffe://fed.example/operator/{name}"))
+}
+
+/// The facts of an organisation that says little.
+///
+/// # Panics
+/// The name is no trust domain.
+#[must_use]
+pub fn organisation(domain: &str) -> Organisation {
+    let _checked: TrustDomain = read(domain);
+    let json = format!(r#"{{"trust_domain":"{domain}","name":"{domain}","seat":"DE"}}"#);
+    serde_json::from_str(&json).unwrap()
+}

@@ -1,0 +1,237 @@
+//! Signed text, verbatim C2SP (c2sp.org/signed-note): a text, an empty line, and lines
+//! `— <key name> base64(key id || signature)`. Ed25519 alone.
+
+use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use comity_types::digest::Hasher;
+use comity_types::{Invalid, Secret};
+
+use crate::key::{ED25519_BYTES, SigningError};
+
+/// The algorithm's byte (signed-note, "Signature types").
+const ED25519_TYPE: u8 = 1;
+/// Bytes of a key's id.
+const KEY_ID_BYTES: usize = 4;
+/// What a line of a signature begins with: an em dash and a space.
+const SIGNATURE_LINE: &str = "\u{2014} ";
+/// Longest note, in bytes: a checkpoint with a line of each of many witnesses.
+pub const MAX_NOTE_BYTES: usize = 64 * 1024;
+
+/// A key that signs notes under a name.
+pub struct NoteKey {
+    name: String,
+    key: Ed25519KeyPair,
+    id: [u8; KEY_ID_BYTES],
+}
+
+/// Why a text is no note that was signed by a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NoteError {
+    /// Longer than [`MAX_NOTE_BYTES`].
+    #[error("the note is longer than {MAX_NOTE_BYTES} bytes")]
+    TooLong,
+    /// Not a text, an empty line and signatures.
+    #[error("not a signed note (c2sp.org/signed-note)")]
+    Malformed,
+    /// The key did not sign it.
+    #[error("the note is not signed by the key that it should be")]
+    Unsigned,
+    /// What has the key's name and id is no signature of the key.
+    #[error("the note's signature is forged")]
+    Forged,
+}
+
+impl NoteKey {
+    /// Makes a new key for notes under `name`: not empty, without spaces and plus signs.
+    ///
+    /// # Errors
+    /// The cryptographic library failed.
+    pub fn generate(name: String) -> Result<Self, SigningError> {
+        Self::new(name, Ed25519KeyPair::generate().map_err(|_| SigningError::Unusable)?)
+    }
+
+    /// Takes up a key again: PKCS #8 in DER.
+    ///
+    /// # Errors
+    /// It is something else.
+    pub fn from_pkcs8(name: String, der: &Secret<Vec<u8>>) -> Result<Self, SigningError> {
+        Self::new(name, Ed25519KeyPair::from_pkcs8(der.reveal()).map_err(|_| SigningError::OtherKind)?)
+    }
+
+    fn new(name: String, key: Ed25519KeyPair) -> Result<Self, SigningError> {
+        let public = key.public_key().as_ref().try_into().map_err(|_| SigningError::Unusable)?;
+        let id = key_id(&name, &public);
+        Ok(Self { name, key, id })
+    }
+
+    /// PKCS #8 in DER, to be stored.
+    ///
+    /// # Errors
+    /// The cryptographic library failed.
+    pub fn to_pkcs8(&self) -> Result<Secret<Vec<u8>>, SigningError> {
+        self.key.to_pkcs8().map(|der| Secret::new(der.as_ref().to_vec())).map_err(|_| SigningError::Unusable)
+    }
+
+    /// The public half.
+    ///
+    /// # Errors
+    /// The cryptographic library failed.
+    pub fn public(&self) -> Result<[u8; ED25519_BYTES], SigningError> {
+        self.key.public_key().as_ref().try_into().map_err(|_| SigningError::Unusable)
+    }
+
+    /// Signs a text, which has to end in a newline.
+    ///
+    /// # Errors
+    /// The cryptographic library failed.
+    pub fn sign(&self, text: &str) -> Result<String, SigningError> {
+        let signature = self.key.try_sign(text.as_bytes()).map_err(|_| SigningError::Unusable)?;
+        let line = STANDARD.encode([&self.id[..], signature.as_ref()].concat());
+        Ok(format!("{text}\n{SIGNATURE_LINE}{} {line}\n", self.name))
+    }
+}
+
+impl std::fmt::Debug for NoteKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "NoteKey({})", self.name)
+    }
+}
+
+/// Knows a key that signs notes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoteVerifier {
+    name: String,
+    public: [u8; ED25519_BYTES],
+    id: [u8; KEY_ID_BYTES],
+}
+
+impl NoteVerifier {
+    /// The key that signs under `name`.
+    #[must_use]
+    pub fn new(name: String, public: [u8; ED25519_BYTES]) -> Self {
+        let id = key_id(&name, &public);
+        Self { name, public, id }
+    }
+
+    /// The text of a note that the key signed. Signatures by others are left alone, as the specification says.
+    ///
+    /// # Errors
+    /// It is no note, or the key did not sign it.
+    pub fn open<'a>(&self, note: &'a str) -> Result<&'a str, NoteError> {
+        if note.len() > MAX_NOTE_BYTES {
+            return Err(NoteError::TooLong);
+        }
+        let (before, signatures) = note.rsplit_once("\n\n").ok_or(NoteError::Malformed)?;
+        let text = note.get(..=before.len()).ok_or(NoteError::Malformed)?;
+        let signatures = signatures.strip_suffix('\n').ok_or(NoteError::Malformed)?;
+        let control = |c: char| c != '\n' && c.is_ascii_control();
+        if text.contains(control) {
+            return Err(NoteError::Malformed);
+        }
+        let mut signed = false;
+        for line in signatures.split('\n') {
+            let (name, id, signature) = signature_line(line).ok_or(NoteError::Malformed)?;
+            if name == self.name && id == self.id {
+                let key = UnparsedPublicKey::new(&ED25519, self.public);
+                key.verify(text.as_bytes(), &signature).map_err(|_| NoteError::Forged)?;
+                signed = true;
+            }
+        }
+        if signed { Ok(text) } else { Err(NoteError::Unsigned) }
+    }
+
+    /// The key as the specification's tools take it: `<name>+<id>+<base64 of type and key>`.
+    #[must_use]
+    pub fn vkey(&self) -> String {
+        let id = u32::from_be_bytes(self.id);
+        format!("{}+{id:08x}+{}", self.name, STANDARD.encode([&[ED25519_TYPE], &self.public[..]].concat()))
+    }
+}
+
+impl std::str::FromStr for NoteVerifier {
+    type Err = Invalid;
+
+    /// Reads a [`vkey`](Self::vkey).
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let read = || {
+            let (name, rest) = text.split_once('+')?;
+            let (id, key) = rest.split_once('+')?;
+            let key = STANDARD.decode(key).ok()?;
+            let public: [u8; ED25519_BYTES] = key.strip_prefix(&[ED25519_TYPE])?.try_into().ok()?;
+            let verifier = Self::new(name.to_owned(), public);
+            (verifier.id == u32::from_str_radix(id, 16).ok()?.to_be_bytes()).then_some(verifier)
+        };
+        read().ok_or_else(|| Invalid::new(text, "a verifier key: <name>+<id>+<base64>"))
+    }
+}
+
+fn signature_line(line: &str) -> Option<(&str, [u8; KEY_ID_BYTES], Vec<u8>)> {
+    let (name, encoded) = line.strip_prefix(SIGNATURE_LINE)?.split_once(' ')?;
+    let bytes = STANDARD.decode(encoded).ok()?;
+    let (id, signature) = bytes.split_first_chunk::<KEY_ID_BYTES>()?;
+    (!name.is_empty()).then(|| (name, *id, signature.to_vec()))
+}
+
+/// `SHA-256(name || 0x0A || type || key)[:4]` (signed-note, "Key ID").
+fn key_id(name: &str, public: &[u8; ED25519_BYTES]) -> [u8; KEY_ID_BYTES] {
+    let mut hasher = Hasher::default();
+    for part in [name.as_bytes(), b"\n", &[ED25519_TYPE], public] {
+        hasher.update(part);
+    }
+    let [a, b, c, d, ..] = *hasher.finish().as_bytes();
+    [a, b, c, d]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(name: &str) -> (NoteKey, NoteVerifier) {
+        let key = NoteKey::generate(name.into()).unwrap();
+        let verifier = NoteVerifier::new(name.into(), key.public().unwrap());
+        (key, verifier)
+    }
+
+    #[test]
+    fn a_note_opens_for_the_key_that_signed_it_alone() {
+        let (signer, verifier) = key("fed.example/membership");
+        let note = signer.sign("origin\n1\n").unwrap();
+        assert_eq!(verifier.open(&note), Ok("origin\n1\n"));
+        assert_eq!(key("fed.example/membership").1.open(&note), Err(NoteError::Unsigned));
+        assert_eq!(verifier.open(&note.replace("1\n", "2\n")), Err(NoteError::Forged));
+        assert_eq!(verifier.open("origin\n1\n"), Err(NoteError::Malformed));
+        assert_eq!(verifier.open(note.trim_end()), Err(NoteError::Malformed));
+        assert_eq!(verifier.open(&"\n".repeat(MAX_NOTE_BYTES + 1)), Err(NoteError::TooLong));
+    }
+
+    #[test]
+    fn signatures_of_others_stand_beside_it() {
+        let ((ours, verifier), (theirs, other)) = (key("a"), key("b"));
+        let (one, two) = (ours.sign("x\n").unwrap(), theirs.sign("x\n").unwrap());
+        let both = format!("{one}{}\n", two.trim_end().rsplit('\n').next().unwrap());
+        assert_eq!((verifier.open(&both), other.open(&both)), (Ok("x\n"), Ok("x\n")));
+    }
+
+    #[test]
+    fn the_example_of_the_specification_holds() {
+        // golang.org/x/mod/sumdb/note, package documentation.
+        let verifier: NoteVerifier =
+            "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW".parse().unwrap();
+        let text =
+            "If you think cryptography is the answer to your problem,\nthen you don't know what your problem is.\n";
+        let signed = "\n\u{2014} PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n";
+        assert_eq!(verifier.open(&format!("{text}{signed}")), Ok(text));
+        assert_eq!(verifier.vkey().parse::<NoteVerifier>(), Ok(verifier));
+    }
+
+    #[test]
+    fn a_key_survives_pkcs8_and_does_not_print() {
+        let (signer, verifier) = key("a");
+        let again = NoteKey::from_pkcs8("a".into(), &signer.to_pkcs8().unwrap()).unwrap();
+        assert!(verifier.open(&again.sign("x\n").unwrap()).is_ok());
+        assert_eq!(format!("{signer:?}"), "NoteKey(a)");
+        assert!(NoteKey::from_pkcs8("a".into(), &Secret::new(vec![1])).is_err());
+    }
+}

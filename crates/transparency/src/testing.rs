@@ -1,0 +1,66 @@
+//! Keys for tests.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has to fall")]
+
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _};
+
+use crate::key::{PublicKey, Signer, SigningError};
+
+/// A key that lives as long as its test.
+#[derive(Debug)]
+pub enum TestKey {
+    /// ECDSA on P-256.
+    P256(EcdsaKeyPair),
+    /// Ed25519.
+    Ed25519(Ed25519KeyPair),
+}
+
+impl TestKey {
+    /// A new ECDSA key.
+    ///
+    /// # Panics
+    /// There is no randomness.
+    #[must_use]
+    pub fn p256() -> Self {
+        Self::P256(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap())
+    }
+
+    /// A new Ed25519 key.
+    ///
+    /// # Panics
+    /// There is no randomness.
+    #[must_use]
+    pub fn ed25519() -> Self {
+        Self::Ed25519(Ed25519KeyPair::generate().unwrap())
+    }
+
+    /// The public half.
+    ///
+    /// # Panics
+    /// Never: both kinds sign statements.
+    #[must_use]
+    pub fn public(&self) -> PublicKey {
+        self.public_key().unwrap()
+    }
+}
+
+impl Signer for TestKey {
+    fn public_key(&self) -> Result<PublicKey, SigningError> {
+        use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
+        let der: PublicKeyX509Der<'_> = match self {
+            Self::P256(key) => key.public_key().as_der(),
+            Self::Ed25519(key) => key.public_key().as_der(),
+        }
+        .map_err(|_| SigningError::Unusable)?;
+        PublicKey::from_spki(der.as_ref())
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SigningError> {
+        match self {
+            Self::P256(key) => {
+                key.sign(&SystemRandom::new(), message).map(|s| s.as_ref().to_vec()).map_err(|_| SigningError::Unusable)
+            }
+            Self::Ed25519(key) => Ok(key.sign(message).as_ref().to_vec()),
+        }
+    }
+}
