@@ -11,13 +11,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use comity_identity::tls::{enrolment_server_config, server_config};
-use comity_identity::{AnchorSource, HostName, PermitKey, SharedAnchors};
+use comity_identity::{AnchorSource, HostName, PermitKey, Root, SharedAnchors};
+use comity_membership::Genesis;
 use comity_runtime::accept::{Acceptor, Listener};
 use comity_runtime::clock::SystemClock;
 use comity_runtime::quotas::Quotas;
 use comity_runtime::tables;
 use comity_runtime::tasks::{Closed, Tasks};
 use comity_runtime::trailers::TrailerLayer;
+use comity_transparency::NoteKey;
 use comity_types::ids::Kind;
 use comity_types::{Clock, SpiffeId};
 use tonic::service::Routes;
@@ -41,6 +43,7 @@ use crate::links::Links;
 use crate::registry::admission::{Admission, Door};
 use crate::registry::authorities::Authorities;
 use crate::registry::enrolments::store::Store;
+use crate::registry::proposals::Proposals;
 use crate::registry::publishing::Publishing;
 use crate::registry::{Opening, Registry};
 use crate::routes::{Services, announce, retire, routes};
@@ -106,10 +109,17 @@ impl Broker {
             clock: Arc::clone(&clock),
         })?;
         tables::announce(&config.tables);
-        let registry = open_registry(&config, &founding, &clock, &tasks).await?;
+        let registry =
+            open_registry(&config, founding.genesis(), founding.log_key, &founding.root, &clock, &tasks).await?;
         let enrolments = Store::open(&data_dir::enrolments(&config.data_dir))?;
+        let proposals = Proposals::open(&data_dir::proposals(&config.data_dir), registry.clone(), Arc::clone(&clock))?;
         let ledger = Ledger::open(&data_dir::decisions(&config.data_dir))?;
-        let journals = Journals { registry: registry.clone(), enrolments: enrolments.clone(), ledger };
+        let journals = Journals {
+            registry: registry.clone(),
+            enrolments: enrolments.clone(),
+            proposals: proposals.clone(),
+            ledger,
+        };
         let acceptor = acceptor(&certificate, &registry, &clock)?;
         let stop = Stop::default();
         let edge = Edge::new(registry.clone(), Capacity::new(config.limits), stop.clone());
@@ -120,6 +130,7 @@ impl Broker {
         let admission = Admission::new(
             registry.clone(),
             enrolments,
+            proposals.clone(),
             authorities,
             config.leaf,
             door,
@@ -133,7 +144,16 @@ impl Broker {
         let tables = Arc::clone(registry.tables());
         let services = Services {
             enrolment: enrolment::Service::new(admission.clone(), root_json, Arc::clone(&tables)),
-            membership: membership::Service::new(registry, admission, publishing, links, tables, front.token()),
+            membership: membership::Service::new(membership::Parts {
+                registry,
+                admission,
+                proposals,
+                publishing,
+                links,
+                tables,
+                tasks: tasks.clone(),
+                stop: front.token(),
+            }),
             catalog: catalog::Catalog::new(access.clone()),
             inference: inference::Inference::new(access),
         };
@@ -160,6 +180,7 @@ impl Broker {
         let (address, stop, calls) = (listener.local_addr(), front.token(), edge.stop());
         let incoming = listener.incoming(acceptor, &front);
         front.spawn("certificate", certificate.keep_fresh(stop.clone()));
+        front.spawn("brakes", journals.registry.clone().end_brakes(stop.clone()));
         announce(&health).await;
         let address_file = AddressFile::write(&config.data_dir, address)?;
         tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
@@ -194,6 +215,7 @@ impl Broker {
 struct Journals {
     registry: Registry,
     enrolments: Store,
+    proposals: Proposals,
     ledger: Ledger,
 }
 
@@ -203,6 +225,7 @@ impl Journals {
         tokio::select! {
             cause = self.registry.failed() => cause,
             cause = self.enrolments.failed() => cause,
+            cause = self.proposals.failed() => cause,
             cause = self.ledger.failed() => cause,
         }
     }
@@ -210,15 +233,17 @@ impl Journals {
 
 async fn open_registry(
     config: &Config,
-    founding: &Founding,
+    genesis: Genesis,
+    log_key: NoteKey,
+    root: &Root,
     clock: &Arc<dyn Clock>,
     tasks: &Tasks,
 ) -> Result<Registry, BrokerError> {
     let opening = Opening {
-        founding: founding.statement(),
-        root_sha256: founding.root_sha256,
-        trace: data_dir::trace(&config.data_dir, &founding.root.federation),
-        federation_anchors: founding.root.organisation_anchors()?,
+        genesis,
+        log_key,
+        trace: data_dir::trace(&config.data_dir, &root.federation),
+        federation_anchors: root.organisation_anchors()?,
         anchors: Arc::new(SharedAnchors::default()),
         tables: Arc::clone(&config.tables),
         clock: Arc::clone(clock),

@@ -13,6 +13,7 @@ use crate::ledger::decisions::Ledger;
 use crate::registry::Registry;
 use crate::registry::authorities::Authorities;
 use crate::registry::enrolments::store::Store;
+use crate::registry::proposals::Proposals;
 
 /// The federation's statements.
 pub(crate) fn registry(data_dir: &Path) -> PathBuf {
@@ -22,6 +23,11 @@ pub(crate) fn registry(data_dir: &Path) -> PathBuf {
 /// Invites and what became of them.
 pub(crate) fn enrolments(data_dir: &Path) -> PathBuf {
     data_dir.join("enrolments.journal")
+}
+
+/// Statements that wait for more operators.
+pub(crate) fn proposals(data_dir: &Path) -> PathBuf {
+    data_dir.join("proposals.journal")
 }
 
 /// Decisions and their outcomes.
@@ -48,8 +54,9 @@ pub fn check(config: &Config) -> Result<(), BrokerError> {
     let federation = &founding.root.federation;
     founding.check_broker(&SpiffeId::new(federation.clone(), Kind::Broker, config.replica.clone()))?;
     Authorities::new(&authorities(dir)).find(federation)?;
-    Registry::check(&registry(dir), founding.root_sha256, trace(dir, federation))?;
+    Registry::check(&registry(dir), &founding.genesis(), trace(dir, federation))?;
     Store::check(&enrolments(dir))?;
+    Proposals::check(&proposals(dir))?;
     Ledger::check(&decisions(dir))?;
     Ok(())
 }
@@ -57,7 +64,7 @@ pub fn check(config: &Config) -> Result<(), BrokerError> {
 /// A file that only a start leaves, and only after the founding is durable in the registry. What cannot be
 /// looked at counts: better no start than one that forgets who is suspended.
 pub(crate) fn trace(data_dir: &Path, federation: &TrustDomain) -> Option<PathBuf> {
-    let mut journals = [enrolments(data_dir), decisions(data_dir)].into_iter();
+    let mut journals = [enrolments(data_dir), proposals(data_dir), decisions(data_dir)].into_iter();
     journals.find(|path| path.try_exists().unwrap_or(true)).or_else(|| member_authority(data_dir, federation))
 }
 

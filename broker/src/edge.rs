@@ -13,9 +13,11 @@ pub mod stop;
 use std::net::SocketAddr;
 
 use comity_identity::VerifiedPeer;
-use comity_membership::{Federation, Standing, Subject};
+use comity_membership::{Federation, MemberState, Standing, Subject};
+use comity_proto::error::Failure;
 use comity_proto::methods::{self, Caller, Method};
 use comity_runtime::accept::PeerInfo;
+use comity_types::ids::Kind;
 use comity_types::{SpiffeId, TrustDomain};
 use tonic::{Code, Status};
 
@@ -31,6 +33,8 @@ pub struct CallerIdentity {
     pub peer: VerifiedPeer,
     /// Where it calls from.
     pub remote: SocketAddr,
+    /// What it is to the methods table.
+    pub role: Caller,
     /// The epoch at which it was found to take part.
     pub epoch: u64,
 }
@@ -103,30 +107,68 @@ impl Edge {
     fn identify(&self, info: &PeerInfo) -> Result<Option<CallerIdentity>, Status> {
         let Some(peer) = &info.peer else { return Ok(None) };
         let snapshot = self.registry.snapshot();
-        let federation = &snapshot.federation;
-        check_standing(federation, peer.id())?;
-        check_key(federation, peer)?;
-        Ok(Some(CallerIdentity { peer: peer.clone(), remote: info.remote, epoch: federation.epoch() }))
+        let federation = snapshot.federation();
+        check_peer(federation, peer)?;
+        let role = role(federation, peer.id());
+        Ok(Some(CallerIdentity { peer: peer.clone(), remote: info.remote, role, epoch: federation.epoch() }))
     }
 }
 
-/// The registry's word on a member.
+/// The log's word on a peer: its standing, that of the certificate that it shows, and its key.
 ///
 /// # Errors
-/// It is unknown, or it or its organisation is suspended.
+/// It is unknown, suspended or gone, it or its organisation, or shows a certificate for another key.
+pub fn check_peer(federation: &Federation, peer: &VerifiedPeer) -> Result<(), Status> {
+    check(federation, peer.id(), federation.standing_with(peer.id(), peer.certificate()))?;
+    check_key(federation, peer)
+}
+
+/// The log's word on a member.
+///
+/// # Errors
+/// It is unknown, suspended or gone, it or its organisation.
 pub fn check_standing(federation: &Federation, id: &SpiffeId) -> Result<(), Status> {
-    match federation.standing(id) {
-        Standing::Active => Ok(()),
-        Standing::Suspended { subject, reason, epoch } => Err(suspended(&subject, &reason, epoch)),
-        Standing::Unknown => Err(unknown(id, federation.epoch())),
+    check(federation, id, federation.standing(id))
+}
+
+fn check(federation: &Federation, id: &SpiffeId, standing: Standing) -> Result<(), Status> {
+    match denial(id, standing, federation.epoch()) {
+        None => Ok(()),
+        Some(failure) => Err(failure.into()),
     }
 }
 
-/// The certificate has to be for the key that was admitted: an organisation's authority may sign what it
-/// likes, and operators approved this key. The root names the founding operators without their keys, so for
-/// them the federation's own authority is proof enough.
+/// What somebody is told who does not take part; nothing to whoever does.
+#[must_use]
+pub fn denial(id: &SpiffeId, standing: Standing, now: u64) -> Option<Failure> {
+    let ask = "(hint: ask an operator of the federation)";
+    let (reason, subject, epoch, message) = match standing {
+        Standing::Active => return None,
+        Standing::Unknown => {
+            ("UNKNOWN_MEMBER", id.to_string(), now, format!("{id} is not a member (hint: join with an invite)"))
+        }
+        Standing::Suspended { subject, reason, epoch } => {
+            let code = match subject {
+                Subject::Organisation(_) => "ORGANISATION_SUSPENDED",
+                Subject::Member(_) => "MEMBER_SUSPENDED",
+                Subject::Certificate { .. } => "CERTIFICATE_SUSPENDED",
+            };
+            (code, subject.to_string(), epoch, format!("{subject} is suspended since epoch {epoch}: {reason} {ask}"))
+        }
+        Standing::Departed { subject, departure } => {
+            let (code, how) = if departure.evicted { ("EVICTED", "was evicted") } else { ("WITHDRAWN", "has left") };
+            let message = format!("{subject} {how} at epoch {}: {} {ask}", departure.epoch, departure.reason);
+            (code, subject.to_string(), departure.epoch, message)
+        }
+    };
+    let failure = Failure::new(Code::PermissionDenied, reason, message);
+    Some(failure.with("member", id).with("subject", subject).with("epoch", epoch))
+}
+
+/// The certificate has to be for the key that was admitted: an authority may sign what it likes, and it is this key that
+/// was admitted. Where an organisation has its own authority make the keys, it said so when it admitted the member.
 fn check_key(federation: &Federation, peer: &VerifiedPeer) -> Result<(), Status> {
-    let recorded = federation.member(peer.id()).and_then(|member| member.key_sha256);
+    let recorded = federation.member(peer.id()).and_then(MemberState::pinned_key);
     if recorded.is_none_or(|recorded| recorded == peer.public_key()) {
         return Ok(());
     }
@@ -138,35 +180,21 @@ fn check_key(federation: &Federation, peer: &VerifiedPeer) -> Result<(), Status>
     Err(failure(Code::PermissionDenied, "KEY_NOT_ADMITTED", message, vec![]))
 }
 
+/// What a member is to the methods table: the federation's own operators govern, those of an organisation do not.
+fn role(federation: &Federation, id: &SpiffeId) -> Caller {
+    let governs = id.kind() == Kind::Operator && federation.name() == Some(id.trust_domain());
+    if governs { Caller::Governor } else { Caller::Member(id.kind()) }
+}
+
 /// The methods table's word.
 fn authorise(path: &str, caller: Option<&CallerIdentity>) -> Result<(), Status> {
-    let kind = caller.map_or(Caller::Anonymous, |caller| Caller::Member(caller.id().kind()));
+    let kind = caller.map_or(Caller::Anonymous, |caller| caller.role);
     let method = methods::find(path).ok_or_else(|| Status::unimplemented("no such method"))?;
     if method.admits(kind) {
         return Ok(());
     }
     // Without a certificate the mistake is the connection's, not the member's.
     Err(if kind == Caller::Anonymous { no_certificate() } else { not_permitted(method) })
-}
-
-fn suspended(subject: &Subject, reason: &str, epoch: u64) -> Status {
-    let code = match subject {
-        Subject::Organisation(_) => "ORGANISATION_SUSPENDED",
-        Subject::Member(_) => "MEMBER_SUSPENDED",
-    };
-    let message =
-        format!("{subject} is suspended since epoch {epoch}: {reason} (hint: ask an operator of the federation)");
-    failure(
-        Code::PermissionDenied,
-        code,
-        message,
-        vec![("subject".into(), subject.to_string()), ("epoch".into(), epoch.to_string())],
-    )
-}
-
-fn unknown(id: &SpiffeId, epoch: u64) -> Status {
-    let message = format!("{id} is not a member (hint: join with an invite)");
-    failure(Code::PermissionDenied, "UNKNOWN_MEMBER", message, vec![("epoch".into(), epoch.to_string())])
 }
 
 fn no_certificate() -> Status {
@@ -180,6 +208,7 @@ fn not_permitted(method: &Method) -> Status {
     let name = |caller: &Caller| match caller {
         Caller::Anonymous => "nobody yet",
         Caller::Member(kind) => kind.segment(),
+        Caller::Governor => "operator of the federation",
     };
     let kinds = method.callers.iter().map(name).collect::<Vec<_>>().join(", ");
     let message = format!("{} is not for this kind of member, but for: {kinds}", method.path);

@@ -1,4 +1,4 @@
-//! What the data directory was founded with: the root document and the key that permits are signed with.
+//! What the data directory was founded with: the root document, and the keys that permits and checkpoints are signed with.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,13 +7,17 @@ use bytes::Bytes;
 use comity_identity::permit::PermitError;
 use comity_identity::root::RootError;
 use comity_identity::{PermitKey, Root};
-use comity_membership::Statement;
+use comity_membership::{Genesis, log};
+use comity_runtime::genesis;
+use comity_transparency::{NoteKey, SigningError};
 use comity_types::{Digest, Secret, SpiffeId};
 
 /// The root document in the data directory.
 const ROOT_FILE: &str = "root.json";
 /// The key that permits are signed with: Ed25519 as PKCS #8 in DER.
 const PERMIT_KEY_FILE: &str = "permit.key";
+/// The key that checkpoints of the membership log are signed with: Ed25519 as PKCS #8 in DER.
+const LOG_KEY_FILE: &str = "log.key";
 
 /// Why the data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -42,9 +46,17 @@ pub enum FoundingError {
         /// Why.
         source: PermitError,
     },
-    /// permit.key is not the key that the root names, so every node would refuse.
-    #[error("{} is not the permit key of root.json (hint: restore both from one copy)", path.display())]
-    OtherPermitKey {
+    /// log.key is wrong.
+    #[error("{} cannot be used (hint: restore it from a copy)", path.display())]
+    LogKey {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: SigningError,
+    },
+    /// A key is not the one that the root names, so every node would refuse.
+    #[error("{} is not the key that root.json names (hint: restore both from one copy)", path.display())]
+    OtherKey {
         /// The file.
         path: PathBuf,
     },
@@ -69,6 +81,8 @@ pub struct Founding {
     pub root_sha256: Digest,
     /// Signs permits.
     pub permit_key: PermitKey,
+    /// Signs checkpoints of the membership log.
+    pub log_key: NoteKey,
 }
 
 impl Founding {
@@ -83,9 +97,10 @@ impl Founding {
         let unusable = |source| FoundingError::PermitKey { path: path.clone(), source };
         let permit_key = PermitKey::from_pkcs8(&Secret::new(key)).map_err(unusable)?;
         if permit_key.public().map_err(unusable)? != root.permit_key {
-            return Err(FoundingError::OtherPermitKey { path });
+            return Err(FoundingError::OtherKey { path });
         }
-        Ok(Self { root, root_sha256: Root::digest(&bytes), root_json: bytes.into(), permit_key })
+        let log_key = log_key(data_dir, &root)?;
+        Ok(Self { root, root_sha256: Root::digest(&bytes), root_json: bytes.into(), permit_key, log_key })
     }
 
     /// Checks that the root means this broker: everyone else would refuse its certificate.
@@ -99,12 +114,18 @@ impl Founding {
         Err(FoundingError::OtherBroker { root: self.root.broker.clone(), configured: configured.clone() })
     }
 
-    /// The registry's first statement.
+    /// What the log begins with.
     #[must_use]
-    pub fn statement(&self) -> Statement {
-        let operators = self.root.operators.iter().cloned().collect();
-        Statement::Founded { federation: self.root.federation.clone(), root_sha256: self.root_sha256, operators }
+    pub fn genesis(&self) -> Genesis {
+        genesis::genesis(&self.root, self.root_sha256)
     }
+}
+
+fn log_key(data_dir: &Path, root: &Root) -> Result<NoteKey, FoundingError> {
+    let (path, der) = read(data_dir, LOG_KEY_FILE)?;
+    let unusable = |source| FoundingError::LogKey { path: path.clone(), source };
+    let key = NoteKey::from_pkcs8(log::origin(&root.federation), &Secret::new(der)).map_err(unusable)?;
+    if key.public().map_err(unusable)? == root.log_key { Ok(key) } else { Err(FoundingError::OtherKey { path }) }
 }
 
 fn read(data_dir: &Path, name: &str) -> Result<(PathBuf, Vec<u8>), FoundingError> {

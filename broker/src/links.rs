@@ -161,7 +161,7 @@ impl Links {
     fn link(&self, node: &SpiffeId) -> Result<Arc<Link>, LinkError> {
         let snapshot = self.0.registry.snapshot();
         let address =
-            serving_address(&snapshot.federation, node).ok_or_else(|| LinkError::NotServing { node: node.clone() })?;
+            serving_address(snapshot.federation(), node).ok_or_else(|| LinkError::NotServing { node: node.clone() })?;
         if let Some(link) = self.0.links.get(node).filter(|link| link.address() == address) {
             return Ok(Arc::clone(&link));
         }
@@ -178,7 +178,7 @@ impl Links {
         let mut changed = self.0.registry.changed();
         while let Some(Ok(())) = ending.run_until_cancelled(changed.changed()).await {
             let snapshot = self.0.registry.snapshot();
-            self.0.links.retain(|node, link| serving_address(&snapshot.federation, node) == Some(link.address()));
+            self.0.links.retain(|node, link| serving_address(snapshot.federation(), node) == Some(link.address()));
         }
         // Connections end when nobody can use them any more.
         self.0.links.clear();

@@ -1,64 +1,90 @@
-//! The live view of the federation: statements in a journal, folded into a snapshot that every
-//! reader gets without a lock. Changed only through [`Registry::update`]; survives restarts;
-//! does not open when what it reads is not what was founded.
+//! The live view of the federation: the log in a journal, folded into a snapshot that every reader gets without a
+//! lock. Changed only by statements that those signed who have to; survives restarts; does not open when what it reads
+//! is not what was founded.
 //!
 //! | module | holds |
 //! |---|---|
 //! | [`enrolments`] | invites and what became of them |
 //! | [`authorities`] | the hosted certificate authorities, one an organisation |
 //! | [`admission`] | the way from an invite to a member with a certificate |
+//! | [`proposals`] | statements that wait for more operators |
 //! | [`publishing`] | what nodes offer, within a budget of changes |
+//! | `anchors` | what TLS trusts |
 
 pub mod admission;
+mod anchors;
 pub mod authorities;
 pub mod enrolments;
+pub mod proposals;
 pub mod publishing;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use comity_identity::{CertificateDer, OrganisationAnchors, SharedAnchors, StaticAnchors};
-use comity_membership::{Entry, Federation, OrganisationState, Refused, Statement};
+use comity_identity::{OrganisationAnchors, SharedAnchors};
+use comity_membership::{Body, Entry, Federation, Genesis, Log, NotTaken, Payload, Refused, Statement};
 use comity_policy::{Index, Tables};
+use comity_runtime::chain;
 use comity_runtime::tasks::Tasks;
-use comity_types::{Clock, Digest, SpiffeId};
+use comity_transparency::{Checkpoint, Envelope, NoteKey, SigningError};
+use comity_types::{Clock, Digest};
 use tokio::sync::{Mutex, oneshot, watch};
+use tokio_util::sync::CancellationToken;
 
 use crate::ledger::journal::{Journal, JournalError};
+
+/// How often to look whether a brake has lapsed: it holds for days.
+const LOOK_FOR_LAPSED: Duration = Duration::from_secs(30);
 
 /// The federation at one epoch.
 #[derive(Debug)]
 pub struct Snapshot {
-    /// The state.
-    pub federation: Federation,
+    log: Log,
     /// Its offers, sorted so that a request is held against all of them at once. One for all epochs between which
     /// no offer and no organisation changed: a suspension makes none, and waits at most for one that is being made.
     pub index: Arc<Index>,
+    /// (size, root) of the log, signed.
+    pub checkpoint: Arc<str>,
 }
 
 impl Snapshot {
-    fn new(federation: Federation, tables: &Arc<Tables>) -> Self {
-        let organisations = federation.organisations().map(|state| state.organisation.clone());
-        let offers = federation.nodes().flat_map(|(_, state)| state.offers.iter().cloned());
-        let index = Arc::new(Index::new(organisations, offers, Arc::clone(tables)));
-        Self { federation, index }
+    fn new(log: Log, index: Arc<Index>, key: &NoteKey) -> Result<Self, RegistryError> {
+        let checkpoint = Checkpoint::of(&log.origin(), log.tree()).sign(key).map_err(RegistryError::Sign)?;
+        Ok(Self { log, index, checkpoint: checkpoint.into() })
     }
 
-    /// The state after a statement.
-    fn after(&self, federation: Federation, statement: &Statement, tables: &Arc<Tables>) -> Self {
+    /// The state.
+    #[must_use]
+    pub const fn federation(&self) -> &Federation {
+        self.log.federation()
+    }
+
+    /// The index of the state after an entry: a new one only where what is in it has changed.
+    fn index_after(&self, federation: &Federation, body: &Body, tables: &Arc<Tables>) -> Arc<Index> {
+        let statement = match body {
+            Body::Signed(envelope) => Payload::peek(envelope).map(|payload| payload.statement).ok(),
+            Body::Founded(_) | Body::Lapsed { .. } => None,
+        };
         match statement {
-            Statement::Founded { .. }
-            | Statement::MemberAdmitted { .. }
-            | Statement::Suspended { .. }
-            | Statement::Lifted { .. } => Self { federation, index: Arc::clone(&self.index) },
-            Statement::OrganisationAdmitted { .. }
-            | Statement::OrganisationUpdated { .. }
-            | Statement::OffersPublished { .. } => Self::new(federation, tables),
+            Some(
+                Statement::OrganisationAdmitted { .. }
+                | Statement::OrganisationUpdated { .. }
+                | Statement::OrganisationWithdrawn { .. }
+                | Statement::Evicted { .. }
+                | Statement::MemberWithdrawn { .. }
+                | Statement::OffersPublished { .. },
+            ) => index(federation, tables),
+            _ => Arc::clone(&self.index),
         }
     }
+}
+
+fn index(federation: &Federation, tables: &Arc<Tables>) -> Arc<Index> {
+    let organisations = federation.organisations().map(|state| state.organisation.clone());
+    let offers = federation.nodes().flat_map(|(_, state)| state.offers.iter().cloned());
+    Arc::new(Index::new(organisations, offers, Arc::clone(tables)))
 }
 
 /// Why the registry cannot be read or changed.
@@ -115,6 +141,12 @@ pub enum RegistryError {
         /// Why.
         problem: String,
     },
+    /// The statement cannot be read.
+    #[error("the statement cannot be read: {0}")]
+    Unreadable(String),
+    /// The checkpoint cannot be signed.
+    #[error("the checkpoint cannot be signed")]
+    Sign(#[source] SigningError),
     /// The broker is stopping.
     #[error("the broker is stopping")]
     Stopping,
@@ -127,6 +159,8 @@ pub struct Registry(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     journal: Journal,
+    genesis: Genesis,
+    log_key: NoteKey,
     snapshot: ArcSwap<Snapshot>,
     entries: RwLock<Vec<Arc<[u8]>>>,
     writer: Mutex<()>,
@@ -141,10 +175,10 @@ struct Inner {
 /// What a registry is opened with.
 #[derive(Debug)]
 pub struct Opening {
-    /// The founding statement, made from root.json: appended on the first start, compared on every other.
-    pub founding: Statement,
-    /// The digest of root.json.
-    pub root_sha256: Digest,
+    /// The founding, made from root.json: appended on the first start, compared on every other.
+    pub genesis: Genesis,
+    /// Signs checkpoints.
+    pub log_key: NoteKey,
     /// What shows that this is not the first start, if anything does: then a journal without entries is a lost one.
     pub trace: Option<PathBuf>,
     /// The federation's own anchors.
@@ -166,11 +200,14 @@ impl Registry {
     /// The journal is damaged, lost, in use, or of another federation.
     pub async fn open(path: &Path, opening: Opening) -> Result<Self, RegistryError> {
         let (journal, frames) = Journal::open(path)?;
-        let federation = replay(path, &frames, opening.root_sha256, opening.trace)?;
-        let (changed, _) = watch::channel(federation.epoch());
+        let log = replay(path, &frames, &opening.genesis, opening.trace)?;
+        let (changed, _) = watch::channel(log.federation().epoch());
+        let index = index(log.federation(), &opening.tables);
         let registry = Self(Arc::new(Inner {
             journal,
-            snapshot: ArcSwap::from_pointee(Snapshot::new(federation, &opening.tables)),
+            snapshot: ArcSwap::from_pointee(Snapshot::new(log, index, &opening.log_key)?),
+            genesis: opening.genesis,
+            log_key: opening.log_key,
             entries: RwLock::new(frames.into_iter().map(Arc::from).collect()),
             writer: Mutex::new(()),
             changed,
@@ -180,9 +217,9 @@ impl Registry {
             clock: opening.clock,
             tasks: opening.tasks,
         }));
-        registry.0.trust(&registry.snapshot().federation)?;
-        if registry.snapshot().federation.epoch() == 0 {
-            registry.append(None, opening.founding).await?;
+        registry.0.trust(registry.snapshot().federation())?;
+        if registry.snapshot().federation().epoch() == 0 {
+            registry.0.append(Body::Founded(registry.0.genesis.clone())).await?;
         }
         Ok(registry)
     }
@@ -191,10 +228,10 @@ impl Registry {
     ///
     /// # Errors
     /// The journal is damaged, lost, or of another federation.
-    pub fn check(path: &Path, root_sha256: Digest, trace: Option<PathBuf>) -> Result<(), RegistryError> {
+    pub fn check(path: &Path, genesis: &Genesis, trace: Option<PathBuf>) -> Result<(), RegistryError> {
         let mut frames = Vec::new();
         Journal::read(path, |frame| frames.push(frame))?;
-        replay(path, &frames, root_sha256, trace).map(drop)
+        replay(path, &frames, genesis, trace).map(drop)
     }
 
     /// The federation as it stands.
@@ -229,28 +266,38 @@ impl Registry {
         (epoch.saturating_add(1)..).zip(entries.iter().skip(skipped).take(limit).cloned()).collect()
     }
 
-    /// Appends one statement; when this returns, it is durable and in force.
+    /// Gives a statement its place; when this returns, it is durable and in force.
     ///
     /// # Errors
-    /// It does not follow from the state, or the journal has failed.
-    pub async fn append(&self, by: Option<SpiffeId>, statement: Statement) -> Result<u64, RegistryError> {
-        self.update(by, |_| Ok(vec![statement])).await
+    /// It does not follow from the state, not enough have signed it, or the journal has failed.
+    pub async fn append(&self, envelope: Envelope) -> Result<u64, RegistryError> {
+        self.update(|_| Ok(Some(envelope))).await
     }
 
-    /// Appends the statements that `plan` makes of the state, with no other change in between; none is no change.
-    /// Returns the epoch that they are in force at. Runs to its end even when the caller leaves.
+    /// Gives the statement that `plan` finds right for the state its place, with no other change in between; none is
+    /// no change. Returns the epoch that it is in force at. Runs to its end even when the caller leaves.
     ///
     /// # Errors
-    /// What `plan` says, or a statement does not follow from the state (those before it stand), or the journal has failed.
-    pub async fn update<E, P>(&self, by: Option<SpiffeId>, plan: P) -> Result<u64, E>
+    /// What `plan` says, or the statement does not follow from the state, or the journal has failed.
+    pub async fn update<E, P>(&self, plan: P) -> Result<u64, E>
     where
         E: From<RegistryError> + Send + 'static,
-        P: FnOnce(&Federation) -> Result<Vec<Statement>, E> + Send + 'static,
+        P: FnOnce(&Federation) -> Result<Option<Envelope>, E> + Send + 'static,
     {
         let inner = Arc::clone(&self.0);
-        run_to_end(&self.0.tasks, "registry update", async move { inner.update(by, plan).await })
+        run_to_end(&self.0.tasks, "registry update", async move { inner.update(plan).await })
             .await
             .unwrap_or_else(|| Err(RegistryError::Stopping.into()))
+    }
+
+    /// Ends brakes that nobody ratified in time, until `stop`.
+    pub async fn end_brakes(self, stop: CancellationToken) {
+        let mut tick = tokio::time::interval(LOOK_FOR_LAPSED);
+        while stop.run_until_cancelled(tick.tick()).await.is_some() {
+            if let Err(error) = self.0.lapse().await {
+                tracing::error!(error = chain::text(&error), "cannot end a brake that has lapsed");
+            }
+        }
     }
 
     /// Resolves, to the cause, when the journal has failed and the broker has to end.
@@ -277,84 +324,85 @@ pub async fn run_to_end<T: Send + 'static>(
 impl Inner {
     async fn update<E: From<RegistryError>>(
         &self,
-        by: Option<SpiffeId>,
-        plan: impl FnOnce(&Federation) -> Result<Vec<Statement>, E>,
+        plan: impl FnOnce(&Federation) -> Result<Option<Envelope>, E>,
     ) -> Result<u64, E> {
         let _turn = self.writer.lock().await;
-        let statements = plan(&self.snapshot.load().federation)?;
-        for statement in statements {
-            self.append(by.clone(), statement).await?;
+        if let Some(envelope) = plan(self.snapshot.load().federation())? {
+            self.append(Body::Signed(envelope)).await?;
         }
-        Ok(self.snapshot.load().federation.epoch())
+        Ok(self.snapshot.load().federation().epoch())
     }
 
-    /// Validated on a copy, durable, trusted by TLS, then seen by everyone, in this order.
-    async fn append(&self, by: Option<SpiffeId>, statement: Statement) -> Result<(), RegistryError> {
+    async fn lapse(&self) -> Result<(), RegistryError> {
+        let _turn = self.writer.lock().await;
+        let now = self.clock.now();
+        let brakes = self.snapshot.load().federation().brakes();
+        for (_, subject) in brakes.into_iter().take_while(|(lapses_at, _)| *lapses_at <= now) {
+            tracing::info!(%subject, "a brake has lapsed: nobody ratified it");
+            self.append(Body::Lapsed { subject }).await?;
+        }
+        Ok(())
+    }
+
+    /// Validated on a copy, durable, trusted by TLS, then seen by everyone, in this order. The writer's turn is needed.
+    async fn append(&self, body: Body) -> Result<(), RegistryError> {
         let before = self.snapshot.load_full();
-        let mut federation = before.federation.clone();
-        let entry = Entry { epoch: federation.epoch().saturating_add(1), at: self.clock.now(), by, statement };
-        federation.apply(&entry).map_err(Box::new)?;
-        // Before it is durable: an anchor that cannot be used would keep the broker from starting.
-        federation.organisations().try_for_each(|state| organisation_anchors(state).map(drop))?;
+        let last = before.federation();
+        // Time does not go back in the log, whatever a clock does.
+        let at = last.at().map_or(self.clock.now(), |at| at.max(self.clock.now()));
+        let entry = Entry { epoch: last.epoch().saturating_add(1), at, body };
         let frame = entry.to_json().map_err(RegistryError::Encode)?;
+        let mut log = before.log.clone();
+        log.take(&frame).map_err(not_taken)?;
+        // Before it is durable: an anchor that cannot be used would keep the broker from starting.
+        let trusted =
+            if anchors::changed(last, log.federation()) { Some(self.trusted(log.federation())?) } else { None };
+        let index = before.index_after(log.federation(), &entry.body, &self.tables);
+        let after = Snapshot::new(log, index, &self.log_key)?;
         self.journal.append(frame.clone()).await?;
-        self.trust(&federation)?;
+        if let Some(trusted) = trusted {
+            self.anchors.replace(trusted);
+        }
         self.entries.write().unwrap_or_else(PoisonError::into_inner).push(frame.into());
-        self.snapshot.store(Arc::new(before.after(federation, &entry.statement, &self.tables)));
+        self.snapshot.store(Arc::new(after));
         self.changed.send_replace(entry.epoch);
         Ok(())
     }
+}
 
-    /// Every organisation's anchors, and the federation's own. Suspended ones stay: the edge turns
-    /// them away on every request and says why, which a failed handshake could not.
-    fn trust(&self, federation: &Federation) -> Result<(), RegistryError> {
-        let organisations = federation.organisations().map(organisation_anchors);
-        let all = std::iter::once(Ok(self.federation_anchors.clone())).chain(organisations);
-        self.anchors.replace(all.collect::<Result<StaticAnchors, RegistryError>>()?);
-        Ok(())
+fn not_taken(error: NotTaken) -> RegistryError {
+    match error {
+        NotTaken::Refused { source, .. } => RegistryError::Refused(source),
+        other => RegistryError::Unreadable(chain::text(&other)),
     }
 }
 
-fn organisation_anchors(state: &OrganisationState) -> Result<OrganisationAnchors, RegistryError> {
-    let domain = &state.organisation.trust_domain;
-    let invalid = |problem: String| RegistryError::Anchor { organisation: domain.clone(), problem };
-    let decode =
-        |text: &String| STANDARD.decode(text).map(CertificateDer::from).map_err(|error| invalid(error.to_string()));
-    let roots = state.anchors.iter().map(decode).collect::<Result<Vec<_>, _>>()?;
-    OrganisationAnchors::new(domain.clone(), &roots).map_err(|error| invalid(error.to_string()))
-}
-
-fn replay(
-    path: &Path,
-    frames: &[Vec<u8>],
-    root_sha256: Digest,
-    trace: Option<PathBuf>,
-) -> Result<Federation, RegistryError> {
+fn replay(path: &Path, frames: &[Vec<u8>], genesis: &Genesis, trace: Option<PathBuf>) -> Result<Log, RegistryError> {
     if let Some(trace) = trace.filter(|_| frames.is_empty()) {
         return Err(RegistryError::Lost { path: path.to_owned(), trace });
     }
-    let federation = fold(path, frames)?;
-    check_root(path, frames, root_sha256)?;
-    Ok(federation)
-}
-
-fn fold(path: &Path, frames: &[Vec<u8>]) -> Result<Federation, RegistryError> {
-    let mut federation = Federation::default();
+    check_root(path, frames, genesis)?;
+    let mut log = Log::new(genesis.clone());
     for (index, frame) in frames.iter().enumerate() {
-        let damaged = |problem: String| RegistryError::Damaged { path: path.to_owned(), position: index + 1, problem };
-        let entry = Entry::from_json(frame).map_err(|error| damaged(error.to_string()))?;
-        federation.apply(&entry).map_err(|refused| damaged(refused.to_string()))?;
+        let damaged = |error: NotTaken| RegistryError::Damaged {
+            path: path.to_owned(),
+            position: index + 1,
+            problem: chain::text(&error),
+        };
+        log.take(frame).map_err(damaged)?;
     }
-    Ok(federation)
+    Ok(log)
 }
 
-fn check_root(path: &Path, frames: &[Vec<u8>], expected: Digest) -> Result<(), RegistryError> {
+fn check_root(path: &Path, frames: &[Vec<u8>], expected: &Genesis) -> Result<(), RegistryError> {
     let Some(first) = frames.first() else { return Ok(()) };
-    match Entry::from_json(first).map(|entry| entry.statement) {
-        Ok(Statement::Founded { root_sha256, .. }) if root_sha256 == expected => Ok(()),
-        Ok(Statement::Founded { root_sha256: found, .. }) => {
-            Err(RegistryError::OtherRoot { path: path.to_owned(), expected, found })
-        }
+    match Entry::from_json(first).map(|entry| entry.body) {
+        Ok(Body::Founded(found)) if found == *expected => Ok(()),
+        Ok(Body::Founded(found)) => Err(RegistryError::OtherRoot {
+            path: path.to_owned(),
+            expected: expected.root_sha256,
+            found: found.root_sha256,
+        }),
         Ok(_) | Err(_) => Err(RegistryError::NotFounded { path: path.to_owned() }),
     }
 }

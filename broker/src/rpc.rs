@@ -5,22 +5,24 @@ pub mod catalog;
 pub mod enrolment;
 pub mod inference;
 pub mod membership;
-mod stated;
+mod said;
 #[cfg(test)]
 mod tests;
 
 use comity_membership::Refused as StatementRefused;
 use comity_policy::disclosure::Viewer;
 use comity_proto::error::Failure;
+use comity_proto::methods::Caller;
 use comity_runtime::chain;
-use comity_types::ids::Kind;
-use comity_types::{Invalid, SpiffeId};
+use comity_types::Invalid;
 use http::{HeaderMap, HeaderValue};
 use tonic::{Code, Status};
 
+use crate::edge::CallerIdentity;
 use crate::registry::RegistryError;
 use crate::registry::admission::AdmissionError;
 use crate::registry::enrolments::Refused as EnrolmentRefused;
+use crate::registry::proposals::ProposalError;
 
 /// A field of a request that cannot be used.
 pub(crate) fn invalid(field: &str, problem: impl std::fmt::Display) -> Status {
@@ -48,6 +50,13 @@ pub(crate) fn admission(error: AdmissionError) -> Status {
         AdmissionError::Invalid { field, .. } => {
             failure(Code::InvalidArgument, "INVALID_FIELD", message, vec![("field".into(), field.into())])
         }
+        AdmissionError::OtherKind { member } => failure(
+            Code::FailedPrecondition,
+            "INVITE_OF_ANOTHER_KIND",
+            message,
+            vec![("kind".into(), member.kind().to_string())],
+        ),
+        AdmissionError::KeyNotAdmitted { .. } => failure(Code::NotFound, "KEY_NOT_ADMITTED", message, vec![]),
         AdmissionError::NotActive { .. } => failure(Code::PermissionDenied, "NOT_ACTIVE", message, vec![]),
         AdmissionError::Registry(error) => registry(&error),
         AdmissionError::Store(_) | AdmissionError::Authority(_) | AdmissionError::Internal { .. } => ours(&error),
@@ -58,31 +67,68 @@ pub(crate) fn admission(error: AdmissionError) -> Status {
 pub(crate) fn registry(error: &RegistryError) -> Status {
     match error {
         RegistryError::Refused(refused) => statement(refused),
+        RegistryError::Unreadable(_) => invalid("envelope", error),
+        RegistryError::Anchor { .. } => invalid("anchors", error),
         RegistryError::Stopping => failure(Code::Unavailable, "STOPPING", error.to_string(), vec![]),
         RegistryError::Journal(_)
         | RegistryError::Damaged { .. }
         | RegistryError::OtherRoot { .. }
         | RegistryError::NotFounded { .. }
         | RegistryError::Lost { .. }
-        | RegistryError::Encode(_)
-        | RegistryError::Anchor { .. } => ours(error),
+        | RegistryError::Sign(_)
+        | RegistryError::Encode(_) => ours(error),
     }
 }
 
 fn statement(refused: &StatementRefused) -> Status {
+    use StatementRefused as R;
     let (code, reason) = match refused {
-        StatementRefused::NotAMember(_) => (Code::NotFound, "NOT_A_MEMBER"),
-        StatementRefused::AlreadyAMember(_) => (Code::AlreadyExists, "MEMBER_EXISTS"),
-        StatementRefused::Reason { .. }
-        | StatementRefused::WrongDomain { .. }
-        | StatementRefused::TooManyOffers { .. }
-        | StatementRefused::Offer { .. } => (Code::InvalidArgument, "INVALID_FIELD"),
-        StatementRefused::AlreadySuspended(_)
-        | StatementRefused::NotSuspended(_)
-        | StatementRefused::LastOperator(_) => (Code::FailedPrecondition, "STATEMENT_REFUSED"),
-        StatementRefused::OutOfOrder { .. } | StatementRefused::Founding => return ours(refused),
+        R::NotAMember(_) => (Code::NotFound, "NOT_A_MEMBER"),
+        R::AlreadyAMember(_) => (Code::AlreadyExists, "MEMBER_EXISTS"),
+        R::AlreadyInvited(_) | R::InviteTaken(_) => (Code::AlreadyExists, "MEMBER_INVITED"),
+        R::NoInvite(_) => (Code::NotFound, "INVITE_UNKNOWN"),
+        R::InviteExpired { .. } => (Code::FailedPrecondition, "INVITE_EXPIRED"),
+        R::TooManyInvites(_) => (Code::ResourceExhausted, "TOO_MANY_INVITES"),
+        R::Signatures(_) => (Code::PermissionDenied, "SIGNATURE_REFUSED"),
+        R::TooFew { .. } => (Code::PermissionDenied, "TOO_FEW_SIGNATURES"),
+        R::Equivocation { scope, version } => {
+            let next = version.saturating_add(1).to_string();
+            let metadata = vec![("scope".into(), scope.to_string()), ("next".into(), next)];
+            return failure(Code::Aborted, "EQUIVOCATION", refused.to_string(), metadata);
+        }
+        R::Version { next, scope, .. } => {
+            let metadata = vec![("scope".into(), scope.to_string()), ("next".into(), next.to_string())];
+            return failure(Code::Aborted, "VERSION", refused.to_string(), metadata);
+        }
+        R::Unreadable(_)
+        | R::OtherFederation
+        | R::Reason { .. }
+        | R::WrongDomain { .. }
+        | R::Keys { .. }
+        | R::Anchors { .. }
+        | R::TooManyOffers { .. }
+        | R::Offer { .. } => (Code::InvalidArgument, "INVALID_FIELD"),
+        R::AlreadySuspended(_)
+        | R::NotSuspended(_)
+        | R::Ratified(_)
+        | R::NotLapsed(_)
+        | R::BrakeSpent(_)
+        | R::TooManyCertificates(_)
+        | R::Governance(_)
+        | R::Said { .. }
+        | R::LastOperator(_) => (Code::FailedPrecondition, "STATEMENT_REFUSED"),
+        R::OutOfOrder { .. } | R::BackInTime { .. } | R::Founding => return ours(refused),
     };
     failure(code, reason, refused.to_string(), vec![])
+}
+
+/// The status of a statement that is neither in force nor a proposal.
+pub(crate) fn proposal(error: ProposalError) -> Status {
+    match error {
+        ProposalError::Registry(error) => registry(&error),
+        ProposalError::TooMany => failure(Code::ResourceExhausted, "TOO_MANY_PROPOSALS", error.to_string(), vec![]),
+        ProposalError::Journal(_) | ProposalError::Damaged { .. } | ProposalError::Encode(_) => ours(&error),
+    }
 }
 
 fn enrolment(refused: &EnrolmentRefused) -> Status {
@@ -120,10 +166,10 @@ pub(crate) fn trailers(failure: Failure) -> HeaderMap {
 }
 
 /// As whom a caller looks at what organisations may keep to themselves.
-pub(crate) fn viewer(caller: &SpiffeId) -> Viewer<'_> {
-    match caller.kind() {
-        Kind::Operator => Viewer::Governor,
-        Kind::App | Kind::Node | Kind::Broker => Viewer::Member(caller.trust_domain()),
+pub(crate) fn viewer(caller: &CallerIdentity) -> Viewer<'_> {
+    match caller.role {
+        Caller::Governor => Viewer::Governor,
+        Caller::Member(_) | Caller::Anonymous => Viewer::Member(caller.organisation()),
     }
 }
 

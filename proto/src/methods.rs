@@ -11,8 +11,10 @@ use comity_types::ids::Kind;
 pub enum Caller {
     /// Nobody showed a certificate: only on the enrolment protocol.
     Anonymous,
-    /// A verified member of this kind.
+    /// A verified member of an organisation, of this kind.
     Member(Kind),
+    /// A verified operator of the federation itself.
+    Governor,
 }
 
 /// What a method is, to the layers at the edge.
@@ -24,12 +26,14 @@ pub struct Method {
     pub callers: &'static [Caller],
 }
 
-const ANYONE: &[Caller] = &[Caller::Anonymous, APP, NODE, OPERATOR];
-const MEMBERS: &[Caller] = &[APP, NODE, OPERATOR];
-const OPERATORS: &[Caller] = &[OPERATOR];
+const ANYONE: &[Caller] = &[Caller::Anonymous, APP, NODE, OPERATOR, GOVERNOR];
+const ANONYMOUS: &[Caller] = &[Caller::Anonymous];
+const MEMBERS: &[Caller] = &[APP, NODE, OPERATOR, GOVERNOR];
+const GOVERNORS: &[Caller] = &[GOVERNOR];
 const APP: Caller = Caller::Member(Kind::App);
 const NODE: Caller = Caller::Member(Kind::Node);
 const OPERATOR: Caller = Caller::Member(Kind::Operator);
+const GOVERNOR: Caller = Caller::Governor;
 
 /// Every RPC that a broker serves.
 pub const METHODS: &[Method] = &[
@@ -41,20 +45,19 @@ pub const METHODS: &[Method] = &[
     row("/comity.catalog.v1.Catalog/ListOffers", MEMBERS),
     row("/comity.catalog.v1.Catalog/Explain", &[APP]),
     row("/comity.enrolment.v1.Enrolment/GetRoot", ANYONE),
-    row("/comity.enrolment.v1.Enrolment/Join", &[Caller::Anonymous]),
+    row("/comity.enrolment.v1.Enrolment/GetInvite", ANONYMOUS),
+    row("/comity.enrolment.v1.Enrolment/Join", ANONYMOUS),
+    row("/comity.enrolment.v1.Enrolment/Certify", ANONYMOUS),
     row("/comity.enrolment.v1.Enrolment/Renew", MEMBERS),
-    row("/comity.membership.v1.Membership/Invite", OPERATORS),
-    row("/comity.membership.v1.Membership/ListEnrolments", OPERATORS),
-    row("/comity.membership.v1.Membership/Approve", OPERATORS),
-    row("/comity.membership.v1.Membership/Reject", OPERATORS),
-    row("/comity.membership.v1.Membership/Suspend", OPERATORS),
-    row("/comity.membership.v1.Membership/Lift", OPERATORS),
-    row("/comity.membership.v1.Membership/UpdateOrganisation", OPERATORS),
+    row("/comity.membership.v1.Membership/Submit", MEMBERS),
+    row("/comity.membership.v1.Membership/ListProposals", GOVERNORS),
+    row("/comity.membership.v1.Membership/Invite", GOVERNORS),
+    row("/comity.membership.v1.Membership/ListEnrolments", MEMBERS),
+    row("/comity.membership.v1.Membership/Reject", GOVERNORS),
     row("/comity.membership.v1.Membership/ListOrganisations", MEMBERS),
     row("/comity.membership.v1.Membership/ListNodes", MEMBERS),
     row("/comity.membership.v1.Membership/ListApps", MEMBERS),
-    row("/comity.membership.v1.Membership/PublishOffers", &[NODE]),
-    row("/comity.membership.v1.Membership/Watch", &[NODE, OPERATOR]),
+    row("/comity.membership.v1.Membership/Watch", &[NODE, OPERATOR, GOVERNOR]),
     row("/grpc.health.v1.Health/Check", MEMBERS),
     row("/grpc.health.v1.Health/Watch", MEMBERS),
     row("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", MEMBERS),
@@ -104,11 +107,11 @@ mod tests {
     }
 
     #[test]
-    fn only_apps_infer_and_only_operators_govern() {
+    fn only_apps_infer_and_only_the_federations_operators_let_in() {
         let chat = find("/comity.inference.v1.Inference/Chat").unwrap();
         assert!(chat.admits(APP) && !chat.admits(NODE) && !chat.admits(OPERATOR) && !chat.admits(Caller::Anonymous));
-        let suspend = find("/comity.membership.v1.Membership/Suspend").unwrap();
-        assert!(suspend.admits(OPERATOR) && !suspend.admits(APP) && !suspend.admits(NODE));
+        let invite = find("/comity.membership.v1.Membership/Invite").unwrap();
+        assert!(invite.admits(GOVERNOR) && !invite.admits(OPERATOR) && !invite.admits(APP) && !invite.admits(NODE));
         assert!(find("/comity.membership.v1.Membership/Unknown").is_none());
     }
 }

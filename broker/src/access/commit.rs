@@ -49,7 +49,7 @@ impl Permit {
     /// The offer of `candidate`, as it was decided on.
     #[must_use]
     pub fn offer(&self, candidate: &Candidate) -> Option<&Offer> {
-        self.decision.snapshot.federation.offer(&candidate.name)
+        self.decision.snapshot.federation().offer(&candidate.name)
     }
 
     /// First instant at which it no longer counts for `candidate`.
@@ -70,7 +70,7 @@ impl Permit {
         candidate: &Candidate,
         attempt: u32,
     ) -> Result<HeaderValue, Failure> {
-        let federation = &self.decision.snapshot.federation;
+        let federation = &self.decision.snapshot.federation();
         let offer = self.offer(candidate).ok_or_else(broker_failed)?;
         let grant = wire::Grant {
             decision_id: self.id().as_bytes().to_vec().into(),
@@ -119,7 +119,7 @@ fn record(admitted: &Admitted, decision: &Decision) -> DecisionRecord {
         at: decision.at,
         caller: admitted.caller.clone(),
         method: admitted.method.name().to_owned(),
-        epoch: decision.snapshot.federation.epoch(),
+        epoch: decision.snapshot.federation().epoch(),
         engine: env!("CARGO_PKG_VERSION").to_owned(),
         envelope_sha256: admitted.envelope_sha256,
         model: admitted.envelope.model.clone(),
@@ -144,7 +144,7 @@ fn summary(requirements: &Requirements) -> String {
 }
 
 fn refusal(admitted: &Admitted, decision: &Decision) -> Failure {
-    let (model, federation) = (&admitted.envelope.model, &decision.snapshot.federation);
+    let (model, federation) = (&admitted.envelope.model, &decision.snapshot.federation());
     let shown = |Rejected { name, reasons }: &Rejected| {
         (disclose::reasons(admitted.caller.trust_domain(), federation, name, reasons), name.clone())
     };

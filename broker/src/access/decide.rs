@@ -112,7 +112,7 @@ pub fn demanded<'a>(
     request: &Requirements,
 ) -> Result<(&'a Organisation, Demanded), Failure> {
     let domain = caller.trust_domain();
-    let known = snapshot.federation.organisation(domain).zip(snapshot.index.organisation(domain));
+    let known = snapshot.federation().organisation(domain).zip(snapshot.index.organisation(domain));
     let (state, facts) = known.ok_or_else(|| unknown_caller(caller))?;
     Ok((facts, state.layers.demanded(Some(caller.name()), request)))
 }
@@ -137,7 +137,7 @@ pub fn judge<'a>(snapshot: &'a Snapshot, request: &Request<'_>, scope: Scope) ->
     let answer = snapshot.index.ask(request);
     let judged = |place: usize| {
         let offer = snapshot.index.offer(place)?;
-        let verdict = with_standing(answer.verdict(place, request), &snapshot.federation, &offer.node);
+        let verdict = with_standing(answer.verdict(place, request), snapshot.federation(), &offer.node);
         Some(Judged { name: offer.name(), offer, verdict })
     };
     let mut judged: Vec<_> = match (scope, request.model) {
@@ -155,6 +155,7 @@ fn with_standing(verdict: Verdict, federation: &Federation, node: &SpiffeId) -> 
     let standing = match federation.standing(node) {
         Standing::Active => return verdict,
         Standing::Suspended { subject, .. } => out_of_standing(&subject.to_string(), "suspended"),
+        Standing::Departed { subject, .. } => out_of_standing(&subject.to_string(), "departed"),
         Standing::Unknown => out_of_standing(node.as_str(), "unknown"),
     };
     let mut reasons = verdict.into_reasons();

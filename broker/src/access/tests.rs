@@ -64,7 +64,7 @@ async fn each_try_carries_a_permit_of_its_own_that_the_roots_key_verifies() {
         assert_eq!((grant.node.as_str(), grant.attempt), (node.id.as_str(), attempt));
         assert_eq!((grant.caller, grant.method.as_str()), (World::app().to_string(), "ChatStream"));
         let snapshot = world.registry.snapshot();
-        let offer = snapshot.federation.offer(&grant.offer.parse().unwrap()).unwrap();
+        let offer = snapshot.federation().offer(&grant.offer.parse().unwrap()).unwrap();
         assert_eq!(grant.offer_sha256, comity_membership::offer_digest(offer).as_bytes()[..]);
     }
     assert_eq!(first.seen()[0].grant().decision_id, second.seen()[0].grant().decision_id);

@@ -11,6 +11,7 @@ use crate::ledger::journal::JournalError;
 use crate::registry::RegistryError;
 use crate::registry::authorities::AuthorityError;
 use crate::registry::enrolments::store::StoreError;
+use crate::registry::proposals::ProposalError;
 
 /// Why the broker cannot start, or had to stop.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +26,9 @@ pub enum BrokerError {
     /// The enrolments cannot be opened.
     #[error(transparent)]
     Enrolments(#[from] StoreError),
+    /// The proposals cannot be opened.
+    #[error(transparent)]
+    Proposals(#[from] ProposalError),
     /// The decision journal cannot be opened.
     #[error(transparent)]
     Ledger(#[from] JournalError),

@@ -1,12 +1,15 @@
-//! The way from an invite to a member with a certificate. Every step can be repeated: what a crash
-//! or a lost reply left half done is completed by the next call.
+//! The way from an invite to a statement that admits its holder, and from an admitted key to a certificate. The broker
+//! admits nobody: operators do, or the organisation, by what they sign. Every step can be repeated: what a crash or a
+//! lost reply left half done is completed by the next call.
 //!
 //! | module | holds |
 //! |---|---|
 //! | `error` | why somebody cannot be let in |
 //! | `eligible` | who may be invited and let in |
 //! | `join` | a join, state by state |
+//! | `certify` | certificates for keys that are admitted |
 
+mod certify;
 mod eligible;
 mod error;
 mod join;
@@ -14,18 +17,19 @@ mod join;
 use std::sync::Arc;
 use std::time::Duration;
 
-use comity_identity::{Address, SigningRequest, VerifiedPeer};
-use comity_membership::Standing;
-use comity_policy::OrganisationFile;
+use comity_identity::{Address, Inviter, SigningRequest};
 use comity_runtime::tasks::Tasks;
+use comity_transparency::Envelope;
 use comity_types::ids::Kind;
 use comity_types::{Clock, Digest, Name, SpiffeId, Timestamp, TrustDomain};
 
+pub use self::certify::Certificate;
 use self::eligible::check_invitable;
 pub use self::error::AdmissionError;
 use super::authorities::Authorities;
 use super::enrolments::store::Store;
-use super::enrolments::{Certificate, Enrolment, Event, Invite, InviteId, Refused};
+use super::enrolments::{Enrolment, Event, Invite, InviteId};
+use super::proposals::Proposals;
 use super::{Registry, RegistryError, run_to_end};
 use crate::config::Leaf;
 
@@ -52,9 +56,9 @@ pub enum Joined {
         /// The key, short.
         fingerprint: String,
     },
-    /// The certificate.
+    /// The key is admitted.
     Issued {
-        /// Whose.
+        /// Whose it is.
         member: SpiffeId,
         /// What it got.
         certificate: Certificate,
@@ -68,15 +72,42 @@ pub enum Joined {
 
 /// What a member presents to join.
 #[derive(Debug)]
-pub struct Application {
+pub struct Applicant {
     /// The invite.
     pub id: InviteId,
-    /// The digest of its secret.
-    pub secret_sha256: Digest,
+    /// What shows that it is theirs.
+    pub by: Credential,
     /// The request, whose signature is checked.
     pub request: SigningRequest,
-    /// What a new organisation says of itself.
-    pub organisation: Option<OrganisationFile>,
+    /// What they can become.
+    pub kinds: Vec<Kind>,
+}
+
+/// What shows that somebody holds an invite.
+#[derive(Debug)]
+pub enum Credential {
+    /// The secret of an operators' invite, by its digest, and what a new organisation signed.
+    Secret {
+        /// The digest.
+        sha256: Digest,
+        /// The application.
+        application: Option<Box<Envelope>>,
+    },
+    /// The statement that admits the member, signed by the key of its organisation's invite.
+    Admission(Box<Envelope>),
+}
+
+/// What an invite is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Described {
+    /// Whom it makes a member.
+    pub member: SpiffeId,
+    /// The authority that is hosted for a new organisation, DER.
+    pub hosted_anchor: Option<Vec<u8>>,
+    /// The version of the statement that admits the member, where an organisation invites.
+    pub version: u64,
+    /// When it ends.
+    pub expires_at: Timestamp,
 }
 
 /// Lets members in.
@@ -87,6 +118,7 @@ pub struct Admission(Arc<Inner>);
 struct Inner {
     registry: Registry,
     enrolments: Store,
+    proposals: Proposals,
     authorities: Arc<Authorities>,
     leaf: Leaf,
     clock: Arc<dyn Clock>,
@@ -105,17 +137,19 @@ pub struct Door {
 
 impl Admission {
     /// Puts it together.
+    #[expect(clippy::too_many_arguments, reason = "each is one part of the broker, and this is where they meet")]
     #[must_use]
     pub fn new(
         registry: Registry,
         enrolments: Store,
+        proposals: Proposals,
         authorities: Arc<Authorities>,
         leaf: Leaf,
         door: Door,
         clock: Arc<dyn Clock>,
         tasks: Tasks,
     ) -> Self {
-        Self(Arc::new(Inner { registry, enrolments, authorities, leaf, clock, tasks, door }))
+        Self(Arc::new(Inner { registry, enrolments, proposals, authorities, leaf, clock, tasks, door }))
     }
 
     /// The enrolments.
@@ -127,7 +161,11 @@ impl Admission {
     /// The enrolments that wait for operators, then the invites that are open.
     #[must_use]
     pub fn unanswered(&self) -> Vec<Enrolment> {
-        self.0.enrolments.current().unanswered(self.0.clock.now()).into_iter().cloned().collect()
+        let (snapshot, current) = (self.0.registry.snapshot(), self.0.enrolments.current());
+        let mut unanswered: Vec<_> = current.unanswered(self.0.clock.now()).into_iter().cloned().collect();
+        // Admitted is answered.
+        unanswered.retain(|enrolment| snapshot.federation().member(&enrolment.invite.member).is_none());
+        unanswered
     }
 
     /// Invites a member.
@@ -143,8 +181,12 @@ impl Admission {
         ttl: Duration,
     ) -> Result<Invited, AdmissionError> {
         let member = SpiffeId::new(domain, kind, name);
-        check_invitable(&self.0.registry.snapshot().federation, &member)?;
-        let handed = comity_identity::Invite::generate(self.0.door.root_sha256, self.0.door.address.as_str());
+        check_invitable(&self.0.registry.snapshot().federation(), &member)?;
+        let handed = comity_identity::Invite::generate(
+            Inviter::Operators,
+            self.0.door.root_sha256,
+            self.0.door.address.as_str(),
+        );
         let handed = handed.map_err(|error| AdmissionError::Internal { problem: error.to_string() })?;
         let at = self.0.clock.now();
         let id = InviteId::from_bytes(handed.id);
@@ -154,31 +196,20 @@ impl Admission {
         Ok(Invited { invite: handed, expires_at })
     }
 
+    /// What an invite is for: `secret` is that of an operators' invite, and none for an organisation's.
+    ///
+    /// # Errors
+    /// There is no such invite, it has ended, or the authority that would be hosted cannot be made.
+    pub fn describe(&self, id: &InviteId, secret: Option<&Digest>) -> Result<Described, AdmissionError> {
+        self.0.describe(id, secret)
+    }
+
     /// Takes up an invite, or asks again how it stands.
     ///
     /// # Errors
-    /// The invite is not for this key, is over, or the facts of a new organisation are missing or of another one.
-    pub async fn join(&self, application: Application) -> Result<Joined, AdmissionError> {
-        self.run(move |inner| async move { inner.join(&application).await }).await
-    }
-
-    /// Lets a waiting enrolment in; again is the same as once.
-    ///
-    /// # Errors
-    /// There is no such enrolment, it was rejected, or nobody has taken it up.
-    pub async fn approve(&self, by: SpiffeId, id: InviteId) -> Result<u64, AdmissionError> {
-        self.run(move |inner| async move {
-            let event = Event::Approved { id: id.clone(), by: by.clone(), at: inner.clock.now() };
-            match inner.record(event).await {
-                Ok(()) | Err(AdmissionError::Enrolment(Refused::WrongState { state: "approved" | "issued", .. })) => {}
-                Err(other) => return Err(other),
-            }
-            let enrolments = inner.enrolments.current();
-            let enrolment = enrolments.find(&id)?;
-            let Some(request) = enrolment.state.request() else { return Err(Refused::NoEnrolment { id }.into()) };
-            inner.admit(by, enrolment.invite.member.clone(), request.clone()).await
-        })
-        .await
+    /// The invite is not for this key, is over, or what was signed is not what is needed.
+    pub async fn join(&self, applicant: Applicant) -> Result<Joined, AdmissionError> {
+        self.run(move |inner| async move { inner.join(applicant).await }).await
     }
 
     /// Turns a waiting enrolment down, or revokes an open invite.
@@ -186,35 +217,14 @@ impl Admission {
     /// # Errors
     /// There is no such enrolment, or it was answered already.
     pub async fn reject(&self, by: SpiffeId, id: InviteId, reason: String) -> Result<(), AdmissionError> {
-        self.run(
-            move |inner| async move { inner.record(Event::Rejected { id, by, reason, at: inner.clock.now() }).await },
-        )
+        self.run(move |inner| async move {
+            let member = inner.enrolments.current().find(&id)?.invite.member.clone();
+            if inner.registry.snapshot().federation().member(&member).is_some() {
+                return Err(AdmissionError::Exists { member });
+            }
+            inner.record(Event::Rejected { id, by, reason, at: inner.clock.now() }).await
+        })
         .await
-    }
-
-    /// A fresh certificate for a member that takes part, for its own ID and the key it calls with alone:
-    /// the edge knows members by their keys, so another key would be turned away there.
-    ///
-    /// # Errors
-    /// It is suspended or unknown, asks for another key, or its authority cannot sign.
-    pub fn renew(&self, peer: &VerifiedPeer, csr: &SigningRequest) -> Result<Certificate, AdmissionError> {
-        let member = peer.id();
-        if self.0.registry.snapshot().federation.standing(member) != Standing::Active {
-            return Err(AdmissionError::NotActive { member: member.clone() });
-        }
-        if csr.public_key_digest() != peer.public_key() {
-            let problem = "is for another key than the one that calls (hint: renew with the same key; a new key needs a new invite)".into();
-            return Err(AdmissionError::Invalid { field: "csr_der", problem });
-        }
-        self.0.issue(member, csr)
-    }
-
-    /// The anchors of a member's organisation, DER.
-    ///
-    /// # Errors
-    /// Its authority cannot be read.
-    pub fn anchors(&self, domain: &TrustDomain) -> Result<Vec<Vec<u8>>, AdmissionError> {
-        Ok(vec![self.0.authorities.find(domain)?.anchor().to_vec()])
     }
 
     async fn run<T, F, W>(&self, work: W) -> Result<T, AdmissionError>

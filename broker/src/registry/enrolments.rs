@@ -1,14 +1,14 @@
 //! Invites and what became of them: a pure fold over events. [`store`] keeps the events.
 //!
 //! ```text
-//! Open ──request──▶ Requested ──approve──▶ Approved ──issue──▶ Issued
-//!   └─────reject────────┴──────reject────▶ Rejected
+//! Open ──request──▶ Requested ──reject──▶ Rejected
+//!   └──────────────────reject─────────────▲
 //! ```
-//! To reject an open invite is to revoke it: whoever presents it then learns why.
-//! An invite for an organisation that takes part already skips the approval: its request is
-//! approved by the invite. An invite belongs to the first key that presents its secret.
+//! What operators approve is a statement in the log, and not an event here: whose key is admitted there gets its
+//! certificate, whatever became of the invite. To reject an open invite is to revoke it: whoever presents it then
+//! learns why. An invite belongs to the first key that presents its secret. These are the invites of operators; those
+//! of organisations stand in the log.
 
-mod id;
 mod refused;
 pub mod store;
 #[cfg(test)]
@@ -16,11 +16,11 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use comity_policy::{Layers, Organisation};
+pub use comity_membership::InviteId;
+use comity_transparency::{Envelope, PublicKey};
 use comity_types::{Digest, SpiffeId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-pub use self::id::InviteId;
 pub use self::refused::Refused;
 
 /// Invites that may be unanswered or wait at once: bounds memory and what operators can overlook.
@@ -46,26 +46,13 @@ pub struct Invite {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
-    /// The digest of the public key (SPKI) that the invite now belongs to.
-    pub key_sha256: Digest,
-    /// The facts of a new organisation.
+    /// The key that the invite now belongs to: the first member's of a new organisation, or the operator's.
+    pub key: PublicKey,
+    /// What a new organisation signed to become a member.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub organisation: Option<Box<Organisation>>,
-    /// What a new organisation demands of its own requests.
-    #[serde(default, skip_serializing_if = "Layers::is_empty")]
-    pub layers: Box<Layers>,
+    pub application: Option<Box<Envelope>>,
     /// When it was asked for.
     pub at: Timestamp,
-}
-
-/// What was handed out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Certificate {
-    /// The chain, leaf first, base64 of DER.
-    pub chain: Vec<String>,
-    /// When the leaf ends.
-    pub not_after: Timestamp,
 }
 
 /// Something that happened to an invite. Serde's JSON of it is a journal frame.
@@ -86,15 +73,6 @@ pub enum Event {
         /// What it asked for.
         request: Request,
     },
-    /// An operator let it in; `by` is the inviting one where no second approval is needed.
-    Approved {
-        /// Which enrolment.
-        id: InviteId,
-        /// Who.
-        by: SpiffeId,
-        /// When.
-        at: Timestamp,
-    },
     /// An operator turned it down, or revoked it while it was open.
     Rejected {
         /// Which enrolment.
@@ -106,13 +84,6 @@ pub enum Event {
         /// When.
         at: Timestamp,
     },
-    /// The certificate was made.
-    Issued {
-        /// Which enrolment.
-        id: InviteId,
-        /// The certificate.
-        certificate: Certificate,
-    },
 }
 
 /// Where an enrolment stands.
@@ -122,20 +93,6 @@ pub enum State {
     Open,
     /// A key did; operators have to decide.
     Requested(Request),
-    /// It may have its certificate.
-    Approved {
-        /// What was asked for.
-        request: Request,
-        /// Who let it in.
-        by: SpiffeId,
-    },
-    /// It has its certificate.
-    Issued {
-        /// What was asked for.
-        request: Request,
-        /// What it got.
-        certificate: Certificate,
-    },
     /// It was turned down, or revoked before anybody had asked.
     Rejected {
         /// What was asked for; nothing where the invite was open.
@@ -151,7 +108,7 @@ impl State {
     pub fn request(&self) -> Option<&Request> {
         match self {
             Self::Open => None,
-            Self::Requested(request) | Self::Approved { request, .. } | Self::Issued { request, .. } => Some(request),
+            Self::Requested(request) => Some(request),
             Self::Rejected { request, .. } => request.as_ref(),
         }
     }
@@ -188,22 +145,15 @@ impl Enrolments {
     /// It cannot follow what is there; nothing is changed then.
     pub fn apply(&mut self, event: Event) -> Result<(), Refused> {
         match event {
-            Event::Invited { invite, at } => self.invite(invite, at),
+            Event::Invited { invite, at } => self.add(invite, at),
             Event::Requested { id, request } => self.advance(&id, "open", |state| match state {
                 State::Open => Some(State::Requested(request)),
-                State::Requested(_) | State::Approved { .. } | State::Issued { .. } | State::Rejected { .. } => None,
+                State::Requested(_) | State::Rejected { .. } => None,
             }),
-            Event::Approved { id, by, .. } => {
-                self.advance(&id, "waiting", |state| requested(state).map(|request| State::Approved { request, by }))
-            }
             Event::Rejected { id, reason, .. } => self.advance(&id, "open or waiting", |state| match state {
                 State::Open => Some(State::Rejected { request: None, reason }),
                 State::Requested(request) => Some(State::Rejected { request: Some(request.clone()), reason }),
-                State::Approved { .. } | State::Issued { .. } | State::Rejected { .. } => None,
-            }),
-            Event::Issued { id, certificate } => self.advance(&id, "approved", |state| match state {
-                State::Approved { request, .. } => Some(State::Issued { request: request.clone(), certificate }),
-                State::Open | State::Requested(_) | State::Issued { .. } | State::Rejected { .. } => None,
+                State::Rejected { .. } => None,
             }),
         }
     }
@@ -215,17 +165,26 @@ impl Enrolments {
     pub fn claim(&self, id: &InviteId, secret: &Digest, key: &Digest, now: Timestamp) -> Result<Claim<'_>, Refused> {
         let enrolment =
             self.by_id.get(id).filter(|enrolment| enrolment.invite.secret_sha256 == *secret).ok_or(Refused::Unknown)?;
-        let bound = enrolment.state.request().map(|request| request.key_sha256);
+        let bound = enrolment.state.request().map(|request| request.key.id());
         if let Some(bound) = bound.filter(|bound| bound != key) {
             return Err(Refused::AnotherKey { bound: bound.fingerprint() });
         }
-        // What operators approved was acknowledged to them, and is not lost because its holder comes late.
-        let approved = matches!(enrolment.state, State::Approved { .. });
-        if !approved && enrolment.invite.expires_at <= now {
+        if enrolment.invite.expires_at <= now {
             return Err(Refused::Expired { at: enrolment.invite.expires_at });
         }
         let open = matches!(enrolment.state, State::Open);
         Ok(if open { Claim::First(&enrolment.invite) } else { Claim::Again(enrolment) })
+    }
+
+    /// The invite whose secret this is, as long as it holds.
+    ///
+    /// # Errors
+    /// There is none with the id, it has another secret, or it has ended.
+    pub fn invite_of(&self, id: &InviteId, secret: &Digest, now: Timestamp) -> Result<&Invite, Refused> {
+        let enrolment =
+            self.by_id.get(id).filter(|enrolment| enrolment.invite.secret_sha256 == *secret).ok_or(Refused::Unknown)?;
+        let at = enrolment.invite.expires_at;
+        if at <= now { Err(Refused::Expired { at }) } else { Ok(&enrolment.invite) }
     }
 
     /// One enrolment.
@@ -243,17 +202,17 @@ impl Enrolments {
         let place = |enrolment: &Enrolment| match &enrolment.state {
             State::Requested(request) => Some((false, request.at)),
             State::Open => Some((true, enrolment.invite.expires_at)).filter(|(_, end)| *end > now),
-            State::Approved { .. } | State::Issued { .. } | State::Rejected { .. } => None,
+            State::Rejected { .. } => None,
         };
         let mut unanswered: Vec<_> = self.by_id.values().filter_map(|e| Some((place(e)?, e))).collect();
         unanswered.sort_by_key(|(place, _)| *place);
         unanswered.into_iter().map(|(_, enrolment)| enrolment).collect()
     }
 
-    fn invite(&mut self, invite: Invite, at: Timestamp) -> Result<(), Refused> {
+    fn add(&mut self, invite: Invite, at: Timestamp) -> Result<(), Refused> {
         let live = |enrolment: &&Enrolment| match enrolment.state {
-            State::Open | State::Requested(_) | State::Approved { .. } => enrolment.invite.expires_at > at,
-            State::Issued { .. } | State::Rejected { .. } => false,
+            State::Open | State::Requested(_) => enrolment.invite.expires_at > at,
+            State::Rejected { .. } => false,
         };
         if let Some(other) = self.by_id.values().filter(live).find(|enrolment| enrolment.invite.member == invite.member)
         {
@@ -280,19 +239,10 @@ impl Enrolments {
     }
 }
 
-fn requested(state: &State) -> Option<Request> {
-    match state {
-        State::Requested(request) => Some(request.clone()),
-        State::Open | State::Approved { .. } | State::Issued { .. } | State::Rejected { .. } => None,
-    }
-}
-
 const fn name(state: &State) -> &'static str {
     match state {
         State::Open => "open",
         State::Requested(_) => "waiting",
-        State::Approved { .. } => "approved",
-        State::Issued { .. } => "issued",
         State::Rejected { .. } => "rejected",
     }
 }

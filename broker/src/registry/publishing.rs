@@ -6,20 +6,20 @@ mod budget;
 use std::sync::Arc;
 use std::time::Duration;
 
-use comity_identity::Address;
 use comity_membership::{Federation, Statement};
 use comity_policy::Offer;
+use comity_transparency::Envelope;
 use comity_types::{Clock, SpiffeId};
 
 use self::budget::Budget;
 use super::{Registry, RegistryError};
 use crate::ledger::journal::MAX_FRAME_BYTES;
 
-/// What an entry holds beside its statement, in bytes: epoch, instant and author have well under this.
-const ENTRY_BYTES: usize = 4 * 1024;
-/// Largest publication, in bytes of its statement: what one frame of the journal holds. 256 offers with
-/// their terms have about an eighth of it.
-pub const MAX_PUBLICATION_BYTES: usize = MAX_FRAME_BYTES - ENTRY_BYTES;
+/// What an entry holds beside its payload, in bytes: epoch, instant and signatures have well under this.
+const ENTRY_BYTES: usize = 16 * 1024;
+/// Largest publication, in bytes of its payload: what one frame of the journal holds, in which a payload is base64.
+/// 256 offers with their terms have about a sixth of it.
+pub const MAX_PUBLICATION_BYTES: usize = (MAX_FRAME_BYTES - ENTRY_BYTES) / 4 * 3;
 
 /// Why offers are not published.
 #[derive(Debug, thiserror::Error)]
@@ -60,34 +60,57 @@ impl Publishing {
         Self { registry, budget: Arc::default(), clock }
     }
 
-    /// Replaces what `node` offers. Gives the epoch at which that is in force; offers that are published
-    /// already are no change and cost nothing, so that a node may publish whenever it starts.
+    /// Replaces what `node` offers by what `envelope` says. Gives the epoch at which that is in force; offers that are
+    /// published already are no change and cost nothing, so that a node may publish whenever it starts.
     ///
     /// # Errors
     /// They are too large, the node's budget is spent, or the registry does not take them.
-    pub async fn publish(&self, node: SpiffeId, address: &Address, offers: Vec<Offer>) -> Result<u64, PublishError> {
-        let statement = Statement::OffersPublished { node: node.clone(), address: address.to_string(), offers };
-        let bytes = serde_json::to_vec(&statement).map_err(RegistryError::Encode)?.len();
+    pub async fn publish(&self, publication: Publication, envelope: Envelope) -> Result<u64, PublishError> {
+        let bytes = envelope.payload.len();
         if bytes > MAX_PUBLICATION_BYTES {
             return Err(PublishError::TooLarge { bytes });
         }
-        let (publisher, budget, clock) = (node.clone(), Arc::clone(&self.budget), Arc::clone(&self.clock));
+        let (budget, clock) = (Arc::clone(&self.budget), Arc::clone(&self.clock));
         // Taken where the registry makes its plan: one change at a time, so that calls at once cannot spend twice.
+        // Signed first: nobody spends another's budget.
         let plan = move |federation: &Federation| {
-            if is_published(federation, &statement) {
-                return Ok(vec![]);
+            if publication.is_published(federation) {
+                return Ok(None);
             }
+            let refused = |refused| RegistryError::Refused(Box::new(refused));
+            federation.endorsed(&envelope).map_err(refused)?;
+            let node = publication.node;
             budget
                 .take(&node, bytes, clock.now())
                 .map_err(|retry_after| PublishError::TooOften { node, retry_after })?;
-            Ok(vec![statement])
+            Ok(Some(envelope))
         };
-        self.registry.update(Some(publisher), plan).await
+        self.registry.update(plan).await
     }
 }
 
-/// True if the state is what the statement would make it.
-fn is_published(federation: &Federation, statement: &Statement) -> bool {
-    let Statement::OffersPublished { node, address, offers } = statement else { return false };
-    federation.node(node).is_some_and(|state| state.address.as_ref() == Some(address) && state.offers == *offers)
+/// What a node says of itself.
+#[derive(Debug, Clone)]
+pub struct Publication {
+    /// The node.
+    pub node: SpiffeId,
+    /// Where the broker reaches it.
+    pub address: String,
+    /// All its offers.
+    pub offers: Vec<Offer>,
+}
+
+impl Publication {
+    /// What a statement publishes, if it does.
+    #[must_use]
+    pub fn of(statement: &Statement) -> Option<Self> {
+        let Statement::OffersPublished { node, address, offers } = statement else { return None };
+        Some(Self { node: node.clone(), address: address.clone(), offers: offers.clone() })
+    }
+
+    /// True if the state is what the statement would make it.
+    fn is_published(&self, federation: &Federation) -> bool {
+        let Self { node, address, offers } = self;
+        federation.node(node).is_some_and(|state| state.address.as_ref() == Some(address) && state.offers == *offers)
+    }
 }

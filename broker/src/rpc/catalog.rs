@@ -42,7 +42,7 @@ impl Catalog {
         match federation.standing(node) {
             Standing::Active if self.access.parts().links.state(node) == LinkState::Unreachable => "unreachable",
             Standing::Active => "serving",
-            Standing::Suspended { .. } | Standing::Unknown => "suspended",
+            Standing::Suspended { .. } | Standing::Departed { .. } | Standing::Unknown => "suspended",
         }
     }
 
@@ -70,11 +70,11 @@ impl Catalog {
             as_of,
         };
         let judged = decide::judge(&snapshot, &question, Scope::Everything);
-        let judged = disclose::verdicts(caller.organisation(), &snapshot.federation, judged);
+        let judged = disclose::verdicts(caller.organisation(), snapshot.federation(), judged);
         Ok(ExplainResponse {
             relaxations: relaxations(&snapshot, &question, &demanded),
             verdicts: self.in_order(judged, &envelope.prefer, as_of),
-            epoch: snapshot.federation.epoch(),
+            epoch: snapshot.federation().epoch(),
             tables_sha256: parts.registry.tables().digest().as_bytes().to_vec().into(),
             as_of: Some(timestamp(as_of)),
             layer_demands: decide::layer_demands(caller.id(), &demanded),
@@ -109,7 +109,7 @@ impl Service for Catalog {
     async fn list_models(&self, _: Request<ListModelsRequest>) -> Result<Response<ListModelsResponse>, Status> {
         let snapshot = self.access.parts().registry.snapshot();
         let mut models: BTreeMap<&ModelName, Vec<&Offer>> = BTreeMap::new();
-        for offer in snapshot.federation.nodes().flat_map(|(_, state)| &state.offers) {
+        for offer in snapshot.federation().nodes().flat_map(|(_, state)| &state.offers) {
             models.entry(&offer.model).or_default().push(offer);
         }
         let models = models.into_iter().map(|(name, offers)| model(name, &offers)).collect();
@@ -117,12 +117,12 @@ impl Service for Catalog {
     }
 
     async fn list_offers(&self, request: Request<ListOffersRequest>) -> Result<Response<ListOffersResponse>, Status> {
-        let caller = CallerIdentity::of(&request)?.id().clone();
+        let caller = CallerIdentity::of(&request)?.clone();
         let viewer = viewer(&caller);
         let wanted = request.into_inner().model;
         let wanted: Option<ModelName> = if wanted.is_empty() { None } else { Some(parse("model", &wanted)?) };
         let snapshot = self.access.parts().registry.snapshot();
-        let federation = &snapshot.federation;
+        let federation = snapshot.federation();
         let offers = federation.nodes().flat_map(|(node, state)| state.offers.iter().map(move |offer| (node, offer)));
         let offers = offers.filter(|(_, offer)| wanted.as_ref().is_none_or(|model| offer.model == *model));
         let entry = |(node, offer): (&SpiffeId, &Offer)| OfferEntry {
@@ -164,7 +164,7 @@ const MAX_REGAINED: usize = 256;
 
 /// What dropping one requirement alone would bring back, of the offers whose node takes part, and who set it.
 fn relaxations(snapshot: &Snapshot, question: &Question<'_>, demanded: &Demanded) -> Vec<Relaxation> {
-    let takes_part = |offer: &&Offer| snapshot.federation.standing(&offer.node) == Standing::Active;
+    let takes_part = |offer: &&Offer| snapshot.federation().standing(&offer.node) == Standing::Active;
     let relaxed = comity_policy::relax::relaxations(&snapshot.index, question).into_iter();
     let wire = relaxed.map(|one| {
         let regained = one.regained.into_iter().filter_map(|place| snapshot.index.offer(place)).filter(takes_part);

@@ -1,9 +1,7 @@
-//! The Enrolment service: the root document, joining with an invite, fresh certificates.
+//! The Enrolment service: the root document, joining with an invite, certificates.
 
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use comity_identity::SigningRequest;
 use comity_policy::Tables;
@@ -13,13 +11,11 @@ use comity_proto::enrolment::join_response::State;
 use comity_proto::membership::Kind as WireKind;
 use comity_types::ids::Kind;
 use comity_types::{Digest, SpiffeId};
-use tonic::{Code, Request, Response, Status};
+use tonic::{Request, Response, Status};
 
-use super::stated::stated;
-use super::{admission, failure, invalid, parse};
+use super::{admission, invalid, parse, said};
 use crate::edge::CallerIdentity;
-use crate::registry::admission::{Admission, Application, Joined};
-use crate::registry::enrolments::Certificate;
+use crate::registry::admission::{Admission, Applicant, Certificate, Credential, Joined};
 
 /// Bytes of an invite's secret.
 const SECRET_BYTES: usize = 32;
@@ -41,34 +37,46 @@ impl Service {
         Self { admission, root, tables }
     }
 
-    fn issued(&self, member: &SpiffeId, certificate: &Certificate) -> Result<wire::Issued, Status> {
-        let decoded =
-            certificate.chain.iter().map(|text| STANDARD.decode(text).map(Bytes::from)).collect::<Result<_, _>>();
-        let chain = decoded.map_err(|error| super::ours(&error))?;
-        let anchors = self.admission.anchors(member.trust_domain()).map_err(admission)?;
-        Ok(wire::Issued {
-            certificate_chain_der: chain,
-            spiffe_id: member.to_string(),
-            organisation_anchors_der: anchors.into_iter().map(Bytes::from).collect(),
-            not_after: Some(super::timestamp(certificate.not_after)),
-        })
-    }
-
-    /// Refuses an invite for something that the caller cannot become, before the invite is bound to its key.
-    /// Whoever has not the secret learns nothing: to them, the invite is as unknown as admission says.
-    fn check_kind(&self, application: &Application, kinds: &[Kind]) -> Result<(), Status> {
-        let enrolments = self.admission.enrolments().current();
-        let Ok(enrolment) = enrolments.find(&application.id) else { return Ok(()) };
-        let (invite, member) = (&enrolment.invite, &enrolment.invite.member);
-        if invite.secret_sha256 != application.secret_sha256 || kinds.contains(&member.kind()) {
-            return Ok(());
+    /// What shows that the caller holds the invite.
+    fn credential(&self, request: &wire::JoinRequest) -> Result<Credential, Status> {
+        if !request.admission.is_empty() {
+            if !request.secret.is_empty() || !request.application.is_empty() {
+                let problem = "must be alone: an organisation's invite has no secret that the broker is shown";
+                return Err(invalid("admission", problem));
+            }
+            let envelope = said::envelope("admission", &request.admission)?;
+            return Ok(Credential::Admission(Box::new(envelope)));
         }
-        let message = format!(
-            "the invite is for {member}, which this program cannot become (hint: nodes join with `comity-node join`, apps and operators with `comity join`; the invite is not used up)"
-        );
-        let metadata = vec![("kind".into(), member.kind().to_string())];
-        Err(failure(Code::FailedPrecondition, "INVITE_OF_ANOTHER_KIND", message, metadata))
+        let sha256 = secret(&request.secret)?;
+        let application = if request.application.is_empty() {
+            None
+        } else {
+            let envelope = said::envelope("application", &request.application)?;
+            said::check_application("application", &envelope, &self.tables)?;
+            Some(Box::new(envelope))
+        };
+        Ok(Credential::Secret { sha256, application })
     }
+}
+
+fn issued(member: &SpiffeId, certificate: Certificate) -> wire::Issued {
+    wire::Issued {
+        certificate_chain_der: certificate.chain.into_iter().map(Bytes::from).collect(),
+        spiffe_id: member.to_string(),
+        organisation_anchors_der: certificate.anchors.into_iter().map(Bytes::from).collect(),
+        not_after: certificate.not_after.map(super::timestamp),
+    }
+}
+
+fn secret(secret: &Bytes) -> Result<Digest, Status> {
+    if secret.len() != SECRET_BYTES {
+        return Err(invalid("secret", format_args!("has {} bytes, not {SECRET_BYTES}", secret.len())));
+    }
+    Ok(Digest::of(secret))
+}
+
+fn csr(der: &Bytes) -> Result<SigningRequest, Status> {
+    SigningRequest::parse(der).map_err(|error| invalid("csr_der", error))
 }
 
 /// What a caller says that it can become.
@@ -96,33 +104,50 @@ impl Enrolment for Service {
         Ok(Response::new(wire::GetRootResponse { root: self.root.clone() }))
     }
 
+    async fn get_invite(
+        &self,
+        request: Request<wire::GetInviteRequest>,
+    ) -> Result<Response<wire::GetInviteResponse>, Status> {
+        let request = request.into_inner();
+        let id = parse("invite_id", &request.invite_id)?;
+        let secret = if request.secret.is_empty() { None } else { Some(secret(&request.secret)?) };
+        let described = self.admission.describe(&id, secret.as_ref()).map_err(admission)?;
+        Ok(Response::new(wire::GetInviteResponse {
+            spiffe_id: described.member.to_string(),
+            hosted_anchor_der: described.hosted_anchor.unwrap_or_default().into(),
+            version: described.version,
+            expires_at: Some(super::timestamp(described.expires_at)),
+        }))
+    }
+
     async fn join(&self, request: Request<wire::JoinRequest>) -> Result<Response<wire::JoinResponse>, Status> {
         let request = request.into_inner();
-        if request.secret.len() != SECRET_BYTES {
-            return Err(invalid("secret", format_args!("has {} bytes, not {SECRET_BYTES}", request.secret.len())));
-        }
-        let kinds = kinds(&request.kinds)?;
-        let application = Application {
+        let applicant = Applicant {
             id: parse("invite_id", &request.invite_id)?,
-            secret_sha256: Digest::of(&request.secret),
-            request: SigningRequest::parse(&request.csr_der).map_err(|error| invalid("csr_der", error))?,
-            organisation: stated(request.organisation, request.layers, &self.tables)?,
+            by: self.credential(&request)?,
+            request: csr(&request.csr_der)?,
+            kinds: kinds(&request.kinds)?,
         };
-        self.check_kind(&application, &kinds)?;
-        let state = match self.admission.join(application).await.map_err(admission)? {
+        let state = match self.admission.join(applicant).await.map_err(admission)? {
             Joined::Pending { id, fingerprint } => {
                 State::Pending(wire::Pending { enrolment_id: id.to_string(), fingerprint })
             }
-            Joined::Issued { member, certificate } => State::Issued(self.issued(&member, &certificate)?),
+            Joined::Issued { member, certificate } => State::Issued(issued(&member, certificate)),
             Joined::Rejected { reason } => State::Rejected(wire::Rejected { reason }),
         };
         Ok(Response::new(wire::JoinResponse { state: Some(state) }))
     }
 
+    async fn certify(&self, request: Request<wire::CertifyRequest>) -> Result<Response<wire::CertifyResponse>, Status> {
+        let csr = csr(&request.get_ref().csr_der)?;
+        let (member, certificate) = self.admission.certify(&csr).map_err(admission)?;
+        Ok(Response::new(wire::CertifyResponse { issued: Some(issued(&member, certificate)) }))
+    }
+
     async fn renew(&self, request: Request<wire::RenewRequest>) -> Result<Response<wire::RenewResponse>, Status> {
         let peer = &CallerIdentity::of(&request)?.peer;
-        let csr = SigningRequest::parse(&request.get_ref().csr_der).map_err(|error| invalid("csr_der", error))?;
+        let csr = csr(&request.get_ref().csr_der)?;
         let certificate = self.admission.renew(peer, &csr).map_err(admission)?;
-        Ok(Response::new(wire::RenewResponse { issued: Some(self.issued(peer.id(), &certificate)?) }))
+        Ok(Response::new(wire::RenewResponse { issued: Some(issued(peer.id(), certificate)) }))
     }
 }

@@ -1,70 +1,98 @@
-//! The Membership service: operators change the registry, members read it, nodes publish offers.
+//! The Membership service: statements come in, the log goes out, and what is in force is listed.
 
 mod render;
 #[cfg(test)]
 mod tests;
-mod update;
 mod watch;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use comity_identity::Address;
-use comity_membership::{Statement, Subject};
-use comity_policy::{Offer, Tables};
+use comity_policy::Tables;
 use comity_proto::membership as wire;
 use comity_proto::membership::membership_server::Membership;
-use comity_types::SpiffeId;
+use comity_proto::membership::submit_response::Outcome;
+use comity_proto::methods::Caller;
+use comity_runtime::tasks::Tasks;
 use comity_types::ids::Kind;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Response, Status};
 
-use super::{admission, failure, invalid, parse, registry, viewer};
+use super::{admission, failure, invalid, parse, proposal, registry, said, viewer};
 use crate::edge::CallerIdentity;
 use crate::links::Links;
 use crate::registry::admission::{Admission, INVITE_TTL};
-use crate::registry::publishing::{PublishError, Publishing};
-use crate::registry::{Registry, RegistryError};
+use crate::registry::proposals::{Proposals, Submitted};
+use crate::registry::publishing::{Publication, PublishError, Publishing};
+use crate::registry::{Registry, RegistryError, run_to_end};
 
-/// Most offers of one node: a table that a person can still read, and a snapshot that stays small.
-pub const MAX_OFFERS: usize = 256;
-/// Longest reason of a rejection or a suspension, in bytes.
+/// Longest reason of a rejection, in bytes.
 const MAX_REASON_BYTES: usize = 1024;
+
+/// What the service needs.
+#[derive(Debug, Clone)]
+pub struct Parts {
+    /// The log.
+    pub registry: Registry,
+    /// Invites and enrolments.
+    pub admission: Admission,
+    /// Statements that wait for operators.
+    pub proposals: Proposals,
+    /// What nodes publish.
+    pub publishing: Publishing,
+    /// The connections to nodes.
+    pub links: Links,
+    /// What organisations' codes are held against.
+    pub tables: Arc<Tables>,
+    /// Where statements are said, so that a caller who leaves does not cut one.
+    pub tasks: Tasks,
+    /// Streams end when this is cancelled.
+    pub stop: CancellationToken,
+}
 
 /// Serves membership.
 #[derive(Debug, Clone)]
-pub struct Service {
-    registry: Registry,
-    admission: Admission,
-    publishing: Publishing,
-    links: Links,
-    tables: Arc<Tables>,
-    stop: CancellationToken,
-}
+pub struct Service(Parts);
 
 impl Service {
-    /// Puts it together; streams end when `stop` is cancelled.
+    /// Puts it together.
     #[must_use]
-    pub const fn new(
-        registry: Registry,
-        admission: Admission,
-        publishing: Publishing,
-        links: Links,
-        tables: Arc<Tables>,
-        stop: CancellationToken,
-    ) -> Self {
-        Self { registry, admission, publishing, links, tables, stop }
-    }
-
-    async fn append(&self, by: SpiffeId, statement: Statement) -> Result<u64, Status> {
-        self.registry.append(Some(by), statement).await.map_err(|error| registry(&error))
+    pub const fn new(parts: Parts) -> Self {
+        Self(parts)
     }
 }
 
 #[tonic::async_trait]
 impl Membership for Service {
     type WatchStream = watch::Entries;
+
+    /// Any member may bring a statement: what counts is who signed.
+    async fn submit(&self, request: Request<wire::SubmitRequest>) -> Result<Response<wire::SubmitResponse>, Status> {
+        let envelope = said::envelope("envelope", &request.get_ref().envelope)?;
+        let statement = said::statement(&envelope, &self.0.tables)?;
+        if let Some(publication) = Publication::of(&statement) {
+            let epoch =
+                self.0.publishing.publish(publication, envelope).await.map_err(|error| publication_error(&error))?;
+            return Ok(Response::new(wire::SubmitResponse { outcome: Some(Outcome::Epoch(epoch)) }));
+        }
+        let proposals = self.0.proposals.clone();
+        let work = async move { proposals.submit(envelope).await };
+        let submitted = run_to_end(&self.0.tasks, "submit", work).await;
+        let submitted = submitted.ok_or_else(|| registry(&RegistryError::Stopping))?.map_err(proposal)?;
+        let outcome = match submitted {
+            Submitted::InForce(epoch) => Outcome::Epoch(epoch),
+            Submitted::Waits(waiting) => Outcome::Proposal(render::proposal(&waiting)?),
+        };
+        Ok(Response::new(wire::SubmitResponse { outcome: Some(outcome) }))
+    }
+
+    async fn list_proposals(
+        &self,
+        _: Request<wire::ListProposalsRequest>,
+    ) -> Result<Response<wire::ListProposalsResponse>, Status> {
+        let proposals = self.0.proposals.waiting().iter().map(render::proposal).collect::<Result<_, _>>()?;
+        Ok(Response::new(wire::ListProposalsResponse { proposals }))
+    }
 
     async fn invite(&self, request: Request<wire::InviteRequest>) -> Result<Response<wire::InviteResponse>, Status> {
         let by = CallerIdentity::of(&request)?.id().clone();
@@ -74,72 +102,45 @@ impl Membership for Service {
         if !INVITE_TTL.contains(&ttl) {
             return Err(invalid("ttl_seconds", format_args!("{} is outside 60 to 2592000", request.ttl_seconds)));
         }
-        let invited = self.admission.invite(by, domain, kind(request.kind)?, name, ttl).await.map_err(admission)?;
+        let invited = self.0.admission.invite(by, domain, kind(request.kind)?, name, ttl).await.map_err(admission)?;
         Ok(Response::new(render::invite(&invited)?))
     }
 
     async fn list_enrolments(
         &self,
-        _: Request<wire::ListEnrolmentsRequest>,
+        request: Request<wire::ListEnrolmentsRequest>,
     ) -> Result<Response<wire::ListEnrolmentsResponse>, Status> {
-        let unanswered = self.admission.unanswered();
-        let enrolments = unanswered.iter().filter_map(render::enrolment).collect();
+        let caller = CallerIdentity::of(&request)?;
+        let enrolments = if caller.role == Caller::Governor {
+            let unanswered = self.0.admission.unanswered();
+            unanswered.iter().map(render::enrolment).collect::<Result<_, _>>()?
+        } else {
+            render::own_invites(self.0.registry.snapshot().federation(), caller.organisation())
+        };
         Ok(Response::new(wire::ListEnrolmentsResponse { enrolments }))
-    }
-
-    async fn approve(&self, request: Request<wire::ApproveRequest>) -> Result<Response<wire::ApproveResponse>, Status> {
-        let by = CallerIdentity::of(&request)?.id().clone();
-        let id = parse("enrolment_id", &request.get_ref().enrolment_id)?;
-        let epoch = self.admission.approve(by, id).await.map_err(admission)?;
-        Ok(Response::new(wire::ApproveResponse { epoch }))
     }
 
     async fn reject(&self, request: Request<wire::RejectRequest>) -> Result<Response<wire::RejectResponse>, Status> {
         let by = CallerIdentity::of(&request)?.id().clone();
         let request = request.into_inner();
         let id = parse("enrolment_id", &request.enrolment_id)?;
-        self.admission.reject(by, id, reason(request.reason)?).await.map_err(admission)?;
+        self.0.admission.reject(by, id, reason(request.reason)?).await.map_err(admission)?;
         Ok(Response::new(wire::RejectResponse {}))
-    }
-
-    async fn suspend(&self, request: Request<wire::SuspendRequest>) -> Result<Response<wire::SuspendResponse>, Status> {
-        let by = CallerIdentity::of(&request)?.id().clone();
-        let request = request.into_inner();
-        let subject: Subject = parse("member", &request.member)?;
-        let epoch = self.append(by, Statement::Suspended { subject, reason: reason(request.reason)? }).await?;
-        Ok(Response::new(wire::SuspendResponse { epoch }))
-    }
-
-    async fn lift(&self, request: Request<wire::LiftRequest>) -> Result<Response<wire::LiftResponse>, Status> {
-        let by = CallerIdentity::of(&request)?.id().clone();
-        let subject: Subject = parse("member", &request.get_ref().member)?;
-        let epoch = self.append(by, Statement::Lifted { subject }).await?;
-        Ok(Response::new(wire::LiftResponse { epoch }))
-    }
-
-    async fn update_organisation(
-        &self,
-        request: Request<wire::UpdateOrganisationRequest>,
-    ) -> Result<Response<wire::UpdateOrganisationResponse>, Status> {
-        let by = CallerIdentity::of(&request)?.id().clone();
-        let plan = update::plan(request.into_inner(), &self.tables)?;
-        let epoch = self.registry.update(Some(by), plan).await.map_err(|error: RegistryError| registry(&error))?;
-        Ok(Response::new(wire::UpdateOrganisationResponse { epoch }))
     }
 
     async fn list_organisations(
         &self,
         request: Request<wire::ListOrganisationsRequest>,
     ) -> Result<Response<wire::ListOrganisationsResponse>, Status> {
-        let viewer = viewer(CallerIdentity::of(&request)?.id());
-        Ok(Response::new(render::organisations(&self.registry.snapshot().federation, viewer)))
+        let viewer = viewer(CallerIdentity::of(&request)?);
+        Ok(Response::new(render::organisations(self.0.registry.snapshot().federation(), viewer)))
     }
 
     async fn list_nodes(
         &self,
         _: Request<wire::ListNodesRequest>,
     ) -> Result<Response<wire::ListNodesResponse>, Status> {
-        Ok(Response::new(render::nodes(&self.registry.snapshot().federation, |node| self.links.load(node).state)))
+        Ok(Response::new(render::nodes(self.0.registry.snapshot().federation(), |node| self.0.links.load(node).state)))
     }
 
     async fn list_apps(
@@ -147,29 +148,18 @@ impl Membership for Service {
         request: Request<wire::ListAppsRequest>,
     ) -> Result<Response<wire::ListAppsResponse>, Status> {
         let caller = CallerIdentity::of(&request)?.id();
-        let only = (caller.kind() != Kind::Operator).then(|| caller.trust_domain());
-        Ok(Response::new(render::apps(&self.registry.snapshot().federation, only)))
-    }
-
-    async fn publish_offers(
-        &self,
-        request: Request<wire::PublishOffersRequest>,
-    ) -> Result<Response<wire::PublishOffersResponse>, Status> {
-        let node = CallerIdentity::of(&request)?.id().clone();
-        let request = request.into_inner();
-        let address: Address = parse("address", &request.address)?;
-        let offers = offers(&node, request.offers)?;
-        let epoch = self.publishing.publish(node, &address, offers).await.map_err(|error| publication(&error))?;
-        Ok(Response::new(wire::PublishOffersResponse { epoch }))
+        let governs = CallerIdentity::of(&request)?.role == Caller::Governor;
+        let only = (!governs).then(|| caller.trust_domain());
+        Ok(Response::new(render::apps(self.0.registry.snapshot().federation(), only)))
     }
 
     async fn watch(&self, request: Request<wire::WatchRequest>) -> Result<Response<watch::Entries>, Status> {
-        let caller = CallerIdentity::of(&request)?.id().clone();
+        let caller = CallerIdentity::of(&request)?.peer.clone();
         Ok(Response::new(watch::entries(
-            self.registry.clone(),
+            self.0.registry.clone(),
             caller,
             request.get_ref().after_epoch,
-            self.stop.clone(),
+            self.0.stop.clone(),
         )))
     }
 }
@@ -198,28 +188,8 @@ fn reason(reason: String) -> Result<String, Status> {
     Ok(reason)
 }
 
-/// The offers of one node: its own, each id once.
-fn offers(node: &SpiffeId, wire: Vec<comity_proto::policy::Offer>) -> Result<Vec<Offer>, Status> {
-    if wire.len() > MAX_OFFERS {
-        return Err(invalid("offers", format_args!("has {}, at most {MAX_OFFERS} are allowed", wire.len())));
-    }
-    let mut ids = BTreeSet::new();
-    let read = |(index, offer): (usize, comity_proto::policy::Offer)| {
-        let field = format!("offers[{index}]");
-        let offer = Offer::try_from(offer).map_err(|error| invalid(&field, error))?;
-        if offer.node != *node {
-            return Err(invalid(&format!("{field}.node"), format_args!("is {}, and {node} publishes it", offer.node)));
-        }
-        if !ids.insert(offer.id.clone()) {
-            return Err(invalid(&format!("{field}.id"), format_args!("{} stands twice", offer.id)));
-        }
-        Ok(offer)
-    };
-    wire.into_iter().enumerate().map(read).collect()
-}
-
 /// The status of a publication that failed.
-fn publication(error: &PublishError) -> Status {
+fn publication_error(error: &PublishError) -> Status {
     match error {
         PublishError::TooLarge { .. } => invalid("offers", error),
         PublishError::TooOften { retry_after, .. } => {

@@ -1,16 +1,19 @@
-//! The files of a new federation: its root document, the broker's data and configuration, the first operator.
+//! The files of a new federation: its root document, the broker's data and configuration, the operators.
 //!
 //! ```text
 //! <dir>/broker/broker.toml                         the broker's configuration
 //! <dir>/broker/data/root.json                      the root document; its SHA-256 is what invites pin
 //! <dir>/broker/data/ca/<federation>.{key.pem,pem}  the authority of the federation's own trust domain
 //! <dir>/broker/data/permit.key                     the Ed25519 key that signs permits, PKCS #8 in DER
-//! <dir>/operator/<name>/                           the first operator's identity
+//! <dir>/broker/data/log.key                        the Ed25519 key that signs the log's checkpoints, PKCS #8 in DER
+//! <dir>/operator/<name>/                           the founding operator's identity
+//! <dir>/operator/<other>/                          what another operator adds to the key that they made
 //! ```
-//! `<dir>/broker` goes to the broker's machine; the operator's identity stays with the operator.
+//! `<dir>/broker` goes to the broker's machine; an operator's folder goes to the operator.
 
 mod config;
 mod files;
+mod operators;
 #[cfg(test)]
 mod tests;
 
@@ -25,7 +28,9 @@ use comity_identity::permit::PermitError;
 use comity_identity::request::{KeyError, RequestError};
 use comity_identity::root::{ROOT_VERSION, RootError};
 use comity_identity::store::StoreError;
-use comity_identity::{Authority, IdentityDir, PermitKey, Root, SigningRequest, pem};
+use comity_identity::{Authority, IdentityDir, KeyPair, PermitKey, Root, RootOperator, pem};
+use comity_membership::log;
+use comity_transparency::{NoteKey, Signer as _, SigningError};
 use comity_types::ids::Kind;
 use comity_types::{Digest, Invalid, Name, Place, SpiffeId, Timestamp, TrustDomain};
 
@@ -38,6 +43,8 @@ const BROKER_DIR: &str = "broker";
 /// The broker's data, below its directory.
 pub const DATA_DIR: &str = "data";
 
+pub use self::operators::{CoOperator, Requested, request};
+
 /// What a federation is founded with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoundingPlan {
@@ -45,8 +52,14 @@ pub struct FoundingPlan {
     pub federation: TrustDomain,
     /// Where the files go; made if need be.
     pub dir: PathBuf,
-    /// The first operator's name.
+    /// The name of the operator who founds; their key is made here.
     pub operator: Name,
+    /// Operators who made their keys themselves.
+    pub co_operators: Vec<CoOperator>,
+    /// How many operators change who governs.
+    pub root_threshold: u32,
+    /// How many operators admit, suspend, lift and evict.
+    pub membership_threshold: u32,
     /// Where the broker listens.
     pub listen: SocketAddr,
     /// How members reach the broker, `host:port`, best first.
@@ -70,6 +83,8 @@ pub struct Founded {
     pub operator: SpiffeId,
     /// The first operator's identity.
     pub operator_dir: IdentityDir,
+    /// The folders of the other operators, which each adds to the directory of their key.
+    pub co_operator_dirs: Vec<PathBuf>,
 }
 
 /// Why a federation cannot be founded.
@@ -101,6 +116,9 @@ pub enum FoundingError {
     /// The permit key cannot be made.
     #[error("the permit key cannot be made")]
     Permit(#[from] PermitError),
+    /// The log key cannot be made.
+    #[error("the log's key cannot be made")]
+    Log(#[from] SigningError),
     /// The operator's key cannot be made.
     #[error("the operator's key cannot be made")]
     Key(#[from] KeyError),
@@ -120,50 +138,79 @@ pub enum FoundingError {
 /// # Errors
 /// The plan cannot be followed, or a file cannot be written; what was written until then is left for a look.
 pub fn found(plan: &FoundingPlan, now: Timestamp) -> Result<Founded, FoundingError> {
-    let authority = Authority::generate(plan.federation.clone(), now)?;
-    let permit_key = PermitKey::generate()?;
-    let root = root(plan, &authority, &permit_key, now)?;
+    let keys = Keys::generate(plan, now)?;
+    let root = root(plan, &keys, now)?;
     // Checked before anything is written.
     let root_json = root.to_json()?;
     let broker = claim_directory(plan)?;
     let data_dir = broker.join(DATA_DIR);
-    write_data(&data_dir, &authority, &permit_key, &root_json)?;
-    let (operator, operator_dir) = make_operator(plan, &authority, &root_json, now)?;
+    write_data(&data_dir, &keys, &root_json)?;
+    let made = operators::make(plan, &keys, &root_json, now)?;
     let config = broker.join("broker.toml");
     files::write_public(&config, config::text(plan).as_bytes())?;
-    Ok(Founded { root_digest: Root::digest(&root_json), root, config, data_dir, operator, operator_dir })
+    let operators::Made { operator, operator_dir, co_operator_dirs } = made;
+    Ok(Founded {
+        root_digest: Root::digest(&root_json),
+        root,
+        config,
+        data_dir,
+        operator,
+        operator_dir,
+        co_operator_dirs,
+    })
 }
 
-fn root(
-    plan: &FoundingPlan,
-    authority: &Authority,
-    permit_key: &PermitKey,
-    now: Timestamp,
-) -> Result<Root, FoundingError> {
+/// The keys that are made when a federation is founded.
+struct Keys {
+    authority: Authority,
+    permit: PermitKey,
+    log: NoteKey,
+    operator: KeyPair,
+}
+
+impl Keys {
+    fn generate(plan: &FoundingPlan, now: Timestamp) -> Result<Self, FoundingError> {
+        Ok(Self {
+            authority: Authority::generate(plan.federation.clone(), now)?,
+            permit: PermitKey::generate()?,
+            log: NoteKey::generate(log::origin(&plan.federation))?,
+            operator: KeyPair::generate()?,
+        })
+    }
+}
+
+fn root(plan: &FoundingPlan, keys: &Keys, now: Timestamp) -> Result<Root, FoundingError> {
     if plan.places.is_empty() {
         return Err(FoundingError::NoPlace);
+    }
+    let mut operators = vec![RootOperator { id: operator_id(plan, &plan.operator), key: keys.operator.public_key()? }];
+    for CoOperator { name, request } in &plan.co_operators {
+        operators.push(RootOperator { id: operator_id(plan, name), key: request.public_key()? });
     }
     Ok(Root {
         version: ROOT_VERSION,
         federation: plan.federation.clone(),
         broker: SpiffeId::new(plan.federation.clone(), Kind::Broker, FIRST_REPLICA.parse()?),
         addresses: plan.addresses.clone(),
-        anchors: vec![authority.anchor()],
-        permit_key: permit_key.public()?,
-        operators: vec![operator_id(plan)],
+        anchors: vec![keys.authority.anchor()],
+        permit_key: keys.permit.public()?,
+        log_key: keys.log.public()?,
+        operators,
+        root_threshold: plan.root_threshold,
+        membership_threshold: plan.membership_threshold,
         founded_at: now,
     })
 }
 
-fn operator_id(plan: &FoundingPlan) -> SpiffeId {
-    SpiffeId::new(plan.federation.clone(), Kind::Operator, plan.operator.clone())
+fn operator_id(plan: &FoundingPlan, name: &Name) -> SpiffeId {
+    SpiffeId::new(plan.federation.clone(), Kind::Operator, name.clone())
 }
 
 /// Whoever makes the broker's directory founds; a second one finds it there.
 fn claim_directory(plan: &FoundingPlan) -> Result<PathBuf, FoundingError> {
-    let operator = operator_path(plan);
-    if operator.exists() {
-        return Err(FoundingError::Exists { path: operator });
+    let names = std::iter::once(&plan.operator).chain(plan.co_operators.iter().map(|other| &other.name));
+    if let Some(path) = names.map(|name| operator_path(plan, name)).find(|path| path.exists()) {
+        return Err(FoundingError::Exists { path });
     }
     files::make_directories(&plan.dir)?;
     let broker = plan.dir.join(BROKER_DIR);
@@ -171,34 +218,17 @@ fn claim_directory(plan: &FoundingPlan) -> Result<PathBuf, FoundingError> {
     Ok(broker)
 }
 
-fn operator_path(plan: &FoundingPlan) -> PathBuf {
-    plan.dir.join("operator").join(plan.operator.as_str())
+fn operator_path(plan: &FoundingPlan, name: &Name) -> PathBuf {
+    plan.dir.join("operator").join(name.as_str())
 }
 
-fn write_data(
-    data: &Path,
-    authority: &Authority,
-    permit_key: &PermitKey,
-    root_json: &[u8],
-) -> Result<(), FoundingError> {
+fn write_data(data: &Path, keys: &Keys, root_json: &[u8]) -> Result<(), FoundingError> {
     let ca = data.join("ca");
     files::make_directories(&ca)?;
-    let domain = authority.domain();
+    let (authority, domain) = (&keys.authority, keys.authority.domain());
     files::write_secret(&ca.join(format!("{domain}.key.pem")), authority.key_pem().reveal().as_bytes())?;
     files::write_public(&ca.join(format!("{domain}.pem")), pem::encode(&[authority.anchor()]).as_bytes())?;
-    files::write_secret(&data.join("permit.key"), permit_key.to_pkcs8()?.reveal())?;
+    files::write_secret(&data.join("permit.key"), keys.permit.to_pkcs8()?.reveal())?;
+    files::write_secret(&data.join("log.key"), keys.log.to_pkcs8()?.reveal())?;
     files::write_public(&data.join("root.json"), root_json)
-}
-
-fn make_operator(
-    plan: &FoundingPlan,
-    authority: &Authority,
-    root_json: &[u8],
-    now: Timestamp,
-) -> Result<(SpiffeId, IdentityDir), FoundingError> {
-    let (id, dir) = (operator_id(plan), IdentityDir::create(operator_path(plan))?);
-    let request = SigningRequest::parse(&dir.pending_key()?.signing_request(&id)?)?;
-    let issued = authority.issue(&request, &id, &[], OPERATOR_LIFETIME, now)?;
-    dir.save(&issued.chain, root_json)?;
-    Ok((id, dir))
 }

@@ -9,14 +9,18 @@
 //! | [`identity`] | who this program is, read from a directory |
 //! | [`connection`] | the way to the broker, as generated stubs take it |
 //! | [`enrol`] | taking up an invite, and fresh certificates |
+//! | [`follow`] | the federation's log, every signature in it checked here |
+//! | [`say`] | statements, signed here |
 //! | [`error`] | what a status means, and how to mend it |
 //! | [`founding`] | the files of a new federation |
 
 pub mod connection;
 pub mod enrol;
 pub mod error;
+pub mod follow;
 pub mod founding;
 pub mod identity;
+pub mod say;
 
 #[cfg(test)]
 mod testing;

@@ -46,13 +46,13 @@ mod testing;
 pub use anchors::{AnchorSource, OrganisationAnchors, SharedAnchors, StaticAnchors};
 pub use authority::{Authority, IssuedCertificate};
 pub use host::{Address, HostName};
-pub use invite::Invite;
+pub use invite::{Invite, Inviter};
 pub use peer::VerifiedPeer;
 pub use permit::{PermitKey, PermitVerifier};
 pub use request::{KeyPair, SigningRequest};
-pub use root::Root;
+pub use root::{Root, RootOperator};
 pub use spiffe::{LeafIdentity, SvidError, leaf_identity};
-pub use store::IdentityDir;
+pub use store::{IdentityDir, IdentitySource};
 pub use tls::Credentials;
 pub use verify::{ExpectedServer, PeerVerifier};
 

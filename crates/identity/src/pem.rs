@@ -1,9 +1,9 @@
-//! Certificates as PEM (RFC 7468), both ways.
+//! Certificates and signing requests as PEM (RFC 7468), both ways.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, CertificateSigningRequestDer};
 
 /// Characters on a line (RFC 7468, section 2).
 const LINE_CHARS: usize = 64;
@@ -11,14 +11,26 @@ const LINE_CHARS: usize = 64;
 /// The certificates one after the other, in the order given.
 #[must_use]
 pub fn encode(certificates: &[CertificateDer<'_>]) -> String {
-    certificates.iter().map(|der| block(der)).collect()
+    certificates.iter().map(|der| block("CERTIFICATE", der)).collect()
 }
 
-fn block(der: &[u8]) -> String {
+/// A signing request, PKCS #10 in DER.
+#[must_use]
+pub fn encode_request(der: &[u8]) -> String {
+    block("CERTIFICATE REQUEST", der)
+}
+
+/// The signing request in a text: DER in PEM.
+#[must_use]
+pub fn decode_request(text: &[u8]) -> Option<Vec<u8>> {
+    CertificateSigningRequestDer::from_pem_slice(text).ok().map(|der| der.as_ref().to_vec())
+}
+
+fn block(label: &str, der: &[u8]) -> String {
     let text = STANDARD.encode(der);
     let lines = text.as_bytes().chunks(LINE_CHARS).map(|line| format!("{}\n", String::from_utf8_lossy(line)));
     let lines = lines.collect::<String>();
-    format!("-----BEGIN CERTIFICATE-----\n{lines}-----END CERTIFICATE-----\n")
+    format!("-----BEGIN {label}-----\n{lines}-----END {label}-----\n")
 }
 
 /// The certificates in a text; none if there is none or one cannot be read.
@@ -40,5 +52,13 @@ mod tests {
         assert_eq!(decode(text.as_bytes()), Some(certificates));
         assert_eq!(decode(b""), None);
         assert_eq!(decode(b"-----BEGIN CERTIFICATE-----\n%\n-----END CERTIFICATE-----\n"), None);
+    }
+
+    #[test]
+    fn a_signing_request_survives_its_pem_and_is_no_certificate() {
+        let text = encode_request(&[7; 100]);
+        assert!(text.starts_with("-----BEGIN CERTIFICATE REQUEST-----\n"));
+        assert_eq!(decode_request(text.as_bytes()), Some(vec![7; 100]));
+        assert_eq!((decode(text.as_bytes()), decode_request(b"")), (None, None));
     }
 }

@@ -4,8 +4,9 @@ use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA384_ASN1, ECDSA_P384_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, ED25519,
     UnparsedPublicKey, VerificationAlgorithm,
 };
+use comity_transparency::{PublicKey, Signer, SigningError};
 use comity_types::{Digest, Secret, SpiffeId};
-use rcgen::PublicKeyData as _;
+use rcgen::{PublicKeyData as _, SigningKey as _};
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::oid_registry as oid;
@@ -84,6 +85,16 @@ impl KeyPair {
     }
 }
 
+impl Signer for KeyPair {
+    fn public_key(&self) -> Result<PublicKey, SigningError> {
+        PublicKey::from_spki(&self.0.subject_public_key_info())
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SigningError> {
+        self.0.sign(message).map_err(|_| SigningError::Unusable)
+    }
+}
+
 impl std::fmt::Debug for KeyPair {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "KeyPair({})", self.public_key_digest().fingerprint())
@@ -149,6 +160,14 @@ impl SigningRequest {
         Digest::of(&self.public_key_info)
     }
 
+    /// The public key, if it is of a kind that signs statements.
+    ///
+    /// # Errors
+    /// It is of another kind.
+    pub fn public_key(&self) -> Result<PublicKey, SigningError> {
+        PublicKey::from_spki(&self.public_key_info)
+    }
+
     /// The SubjectPublicKeyInfo in DER.
     pub(crate) fn public_key_info(&self) -> &[u8] {
         &self.public_key_info
@@ -205,6 +224,16 @@ mod tests {
         assert_eq!(again.public_key_digest(), key.public_key_digest());
         assert_eq!(format!("{key:?}"), format!("KeyPair({})", key.public_key_digest().fingerprint()));
         assert_eq!(KeyPair::from_pem(&Secret::new(String::from("key"))).unwrap_err(), KeyError::Malformed);
+    }
+
+    #[test]
+    fn a_key_signs_statements_with_the_key_that_its_certificate_is_for() {
+        let key = KeyPair::generate().unwrap();
+        let public = key.public_key().unwrap();
+        assert!(public.verifies(b"statement", &key.sign(b"statement").unwrap()));
+        assert_eq!(public.id(), key.public_key_digest());
+        let request = SigningRequest::parse(&key.signing_request(&id()).unwrap()).unwrap();
+        assert_eq!(request.public_key(), Ok(public));
     }
 
     #[test]

@@ -1,5 +1,8 @@
-//! The federation's root document: whom to trust, pinned by the SHA-256 of its exact bytes.
+//! The federation's root document: whom to trust and who governs at first, pinned by the SHA-256 of its exact bytes.
 
+use std::collections::BTreeSet;
+
+use comity_transparency::{NoteVerifier, PublicKey};
 use comity_types::{Digest, Invalid, SpiffeId, Timestamp, TrustDomain, ids::Kind};
 use rustls_pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
@@ -9,7 +12,7 @@ use crate::host::Address;
 use crate::permit::PermitVerifier;
 
 /// The form of root document that this program writes and reads.
-pub const ROOT_VERSION: u32 = 1;
+pub const ROOT_VERSION: u32 = 2;
 /// Largest root document, in bytes: room for many operators, far below a gRPC message.
 pub const MAX_ROOT_BYTES: usize = 64 * 1024;
 
@@ -31,10 +34,27 @@ pub struct Root {
     /// The Ed25519 public key that permits are signed by; base64 of 32 bytes.
     #[serde(with = "base64_key")]
     pub permit_key: [u8; 32],
+    /// The Ed25519 public key that checkpoints of the membership log are signed by; base64 of 32 bytes.
+    #[serde(with = "base64_key")]
+    pub log_key: [u8; 32],
     /// Who governs membership at first: operators of the federation's own trust domain.
-    pub operators: Vec<SpiffeId>,
+    pub operators: Vec<RootOperator>,
+    /// How many of them change who governs.
+    pub root_threshold: u32,
+    /// How many of them admit, suspend, lift and evict.
+    pub membership_threshold: u32,
     /// When the federation was founded.
     pub founded_at: Timestamp,
+}
+
+/// An operator whom the root names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RootOperator {
+    /// Who.
+    pub id: SpiffeId,
+    /// The key that they sign statements with, and that their certificate is for.
+    pub key: PublicKey,
 }
 
 /// Why a root document is refused.
@@ -81,6 +101,19 @@ pub enum RootError {
     /// Nobody governs.
     #[error("field operators is empty where at least one operator of the federation is needed")]
     NoOperators,
+    /// Two operators have one ID, or one key.
+    #[error("field operators: an ID or a key stands twice, and each counts once")]
+    OperatorTwice,
+    /// Nobody could ever meet it, or nobody has to.
+    #[error("field {field} is {found} where 1 to {operators} is possible, as many as there are operators")]
+    Threshold {
+        /// Which.
+        field: &'static str,
+        /// What it is.
+        found: u32,
+        /// How many operators there are.
+        operators: usize,
+    },
     /// Somebody who would govern is no operator of the federation.
     #[error("field operators: {operator} is not an operator of {federation}")]
     Operator {
@@ -145,6 +178,12 @@ impl Root {
         PermitVerifier::new(self.permit_key)
     }
 
+    /// What checks the checkpoints of the membership log.
+    #[must_use]
+    pub fn log_verifier(&self, origin: String) -> NoteVerifier {
+        NoteVerifier::new(origin, self.log_key)
+    }
+
     fn check(&self) -> Result<(), RootError> {
         if self.version != ROOT_VERSION {
             return Err(RootError::Version { found: self.version });
@@ -159,15 +198,31 @@ impl Root {
             address.parse::<Address>().map_err(RootError::Addresses)?;
         }
         self.organisation_anchors()?;
-        if self.operators.is_empty() {
+        self.check_operators()
+    }
+
+    fn check_operators(&self) -> Result<(), RootError> {
+        let all = self.operators.len();
+        if all == 0 {
             return Err(RootError::NoOperators);
         }
-        match self.operators.iter().find(|id| id.kind() != Kind::Operator || *id.trust_domain() != self.federation) {
-            None => Ok(()),
-            Some(operator) => {
-                Err(RootError::Operator { operator: operator.clone(), federation: self.federation.clone() })
+        let foreign = |id: &&SpiffeId| id.kind() != Kind::Operator || *id.trust_domain() != self.federation;
+        if let Some(operator) = self.operators.iter().map(|operator| &operator.id).find(foreign) {
+            return Err(RootError::Operator { operator: operator.clone(), federation: self.federation.clone() });
+        }
+        let ids: BTreeSet<_> = self.operators.iter().map(|operator| &operator.id).collect();
+        let keys: BTreeSet<_> = self.operators.iter().map(|operator| &operator.key).collect();
+        if ids.len() != all || keys.len() != all {
+            return Err(RootError::OperatorTwice);
+        }
+        for (field, found) in
+            [("root_threshold", self.root_threshold), ("membership_threshold", self.membership_threshold)]
+        {
+            if !usize::try_from(found).is_ok_and(|found| (1..=all).contains(&found)) {
+                return Err(RootError::Threshold { field, found, operators: all });
             }
         }
+        Ok(())
     }
 }
 
@@ -217,6 +272,10 @@ mod tests {
     use super::*;
     use crate::testing::{Organisation, now};
 
+    fn operator(id: &str, key: u8) -> RootOperator {
+        RootOperator { id: id.parse().unwrap(), key: PublicKey::from_ed25519(&[key; 32]) }
+    }
+
     fn root() -> Root {
         let federation = Organisation::new("federation.example");
         Root {
@@ -226,7 +285,10 @@ mod tests {
             addresses: vec![String::from("broker.example:7443")],
             anchors: vec![federation.authority.anchor()],
             permit_key: [7; 32],
-            operators: vec![federation.id("operator", "ada")],
+            log_key: [8; 32],
+            operators: vec![operator("spiffe://federation.example/operator/ada", 1)],
+            root_threshold: 1,
+            membership_threshold: 1,
             founded_at: now(),
         }
     }
@@ -250,25 +312,29 @@ mod tests {
     #[test]
     fn unknown_fields_are_refused() {
         let mut json: serde_json::Value = serde_json::from_slice(&root().to_json().unwrap()).unwrap();
-        json["threshold"] = 2.into();
+        json["thresholds"] = 2.into();
         let refused = Root::from_json(json.to_string().as_bytes()).unwrap_err();
-        assert!(matches!(&refused, RootError::Json(error) if error.to_string().contains("threshold")), "{refused:?}");
+        assert!(matches!(&refused, RootError::Json(error) if error.to_string().contains("thresholds")), "{refused:?}");
     }
 
     #[test]
     fn a_wrong_field_is_refused_by_its_name() {
         type Change = fn(&mut Root);
-        let table: [(Change, &str); 10] = [
-            (|root| root.version = 2, "version 2"),
+        let table: [(Change, &str); 14] = [
+            (|root| root.version = 1, "version 1"),
             (|root| root.broker = "spiffe://org-a.example/broker/b1".parse().unwrap(), "field broker"),
             (|root| root.broker = "spiffe://federation.example/node/b1".parse().unwrap(), "field broker"),
             (|root| root.addresses.clear(), "field addresses"),
             (|root| root.addresses.push(String::from("broker.example")), "field addresses"),
             (|root| root.anchors = vec![Organisation::new("org-a.example").authority.anchor()], "field anchors"),
             (|root| root.operators.clear(), "field operators"),
-            (|root| root.operators.push("spiffe://org-a.example/node/n1".parse().unwrap()), "field operators"),
-            (|root| root.operators.push("spiffe://federation.example/node/n1".parse().unwrap()), "field operators"),
-            (|root| root.operators.push("spiffe://org-a.example/operator/eve".parse().unwrap()), "field operators"),
+            (|root| root.operators.push(operator("spiffe://org-a.example/node/n1", 2)), "field operators"),
+            (|root| root.operators.push(operator("spiffe://federation.example/node/n1", 2)), "field operators"),
+            (|root| root.operators.push(operator("spiffe://org-a.example/operator/eve", 2)), "field operators"),
+            (|root| root.operators.push(operator("spiffe://federation.example/operator/bob", 1)), "stands twice"),
+            (|root| root.operators.push(operator("spiffe://federation.example/operator/ada", 2)), "stands twice"),
+            (|root| root.root_threshold = 0, "field root_threshold is 0 where 1 to 1"),
+            (|root| root.membership_threshold = 2, "field membership_threshold is 2 where 1 to 1"),
         ];
         for (change, expected) in table {
             let mut root = root();

@@ -3,6 +3,8 @@
 //! | file | holds |
 //! |---|---|
 //! | `key.pem` | the private key, readable by its owner alone; made once, and never leaves |
+//! | `organisation.key.pem` | the key that signs for the organisation, with its first member or with whoever got a copy; readable by its owner alone |
+//! | `authority.json` | where the organisation's own authority and its key are, if they sign on this machine |
 //! | `cert.pem` | the certificate chain, leaf first |
 //! | `federation-ca.pem` | the federation's authorities, for clients that are not ours |
 //! | `invite.json` | which invite the key asks with, from before it asks |
@@ -28,6 +30,10 @@ pub use invite::INVITE_FILE;
 
 /// The private key.
 pub const KEY_FILE: &str = "key.pem";
+/// The key that signs for the organisation, where this directory holds it.
+pub const ORGANISATION_KEY_FILE: &str = "organisation.key.pem";
+/// Where the organisation's own authority is.
+pub const AUTHORITY_FILE: &str = "authority.json";
 /// The certificate chain.
 pub const CERTIFICATE_FILE: &str = "cert.pem";
 /// The federation's authorities.
@@ -53,6 +59,16 @@ pub struct Identity {
     pub federation_root: Digest,
     /// Where the federation's brokers are, `host:port`.
     pub brokers: Vec<String>,
+}
+
+/// Where certificates come from, where it is not the broker: files on this machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IdentitySource {
+    /// The authority's certificates, in PEM.
+    pub ca: PathBuf,
+    /// Its key, in PEM.
+    pub ca_key: PathBuf,
 }
 
 /// Why an identity on disk cannot be used or written.
@@ -169,15 +185,35 @@ impl IdentityDir {
     /// # Errors
     /// The key cannot be made, stored or read, or others may read it.
     pub fn pending_key(&self) -> Result<KeyPair, StoreError> {
-        match self.key() {
+        self.key_or_new(KEY_FILE)
+    }
+
+    /// The key that is to sign for a new organisation: the one that is here, or a new one.
+    ///
+    /// # Errors
+    /// The key cannot be made, stored or read, or others may read it.
+    pub fn pending_organisation_key(&self) -> Result<KeyPair, StoreError> {
+        self.key_or_new(ORGANISATION_KEY_FILE)
+    }
+
+    fn key_or_new(&self, name: &str) -> Result<KeyPair, StoreError> {
+        match self.key_in(name) {
             Err(StoreError::Missing { path }) => {
                 let made = KeyPair::generate().map_err(|source| StoreError::Key { path: path.clone(), source })?;
                 files::write_new_secret(&path, made.to_pem().reveal().as_bytes())?;
                 // Whoever came first has won; both go on with the key on disk.
-                self.key()
+                self.key_in(name)
             }
             found => found,
         }
+    }
+
+    /// Takes a key that was made before its place was there, unless there is one already, which then stays.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn store_key(&self, key: &KeyPair) -> Result<(), StoreError> {
+        files::write_new_secret(&self.file(KEY_FILE), key.to_pem().reveal().as_bytes())
     }
 
     /// Stores what enrolment brought: the answer to the [pending key](Self::pending_key), and the root document that the invite pins.
@@ -185,14 +221,23 @@ impl IdentityDir {
     /// # Errors
     /// The certificate is not for this key, the root document is wrong, or it cannot be written.
     pub fn save(&self, chain: &[CertificateDer<'static>], root_json: &[u8]) -> Result<Identity, StoreError> {
-        let root = Root::from_json(root_json).map_err(|source| self.root_error(source))?;
         let credentials =
             Credentials::new(chain.to_vec(), &self.key()?).map_err(|source| self.credentials_error(source))?;
-        let identity = Identity {
-            spiffe_id: credentials.leaf().id,
-            federation_root: Root::digest(root_json),
-            brokers: root.addresses,
-        };
+        self.save_for(credentials.leaf().id, chain, root_json)
+    }
+
+    /// Stores an identity whose key is elsewhere: its holder adds these files to the directory of the key.
+    ///
+    /// # Errors
+    /// The root document is wrong, or it cannot be written.
+    pub fn save_for(
+        &self,
+        spiffe_id: SpiffeId,
+        chain: &[CertificateDer<'static>],
+        root_json: &[u8],
+    ) -> Result<Identity, StoreError> {
+        let root = Root::from_json(root_json).map_err(|source| self.root_error(source))?;
+        let identity = Identity { spiffe_id, federation_root: Root::digest(root_json), brokers: root.addresses };
         let json =
             serde_json::to_vec_pretty(&identity).map_err(|_| self.content_error(IDENTITY_FILE, "an identity"))?;
         files::write(&self.file(ROOT_FILE), root_json)?;
@@ -236,10 +281,26 @@ impl IdentityDir {
     /// # Errors
     /// It is missing, broken, or others may read it.
     pub fn key(&self) -> Result<KeyPair, StoreError> {
-        let path = self.file(KEY_FILE);
+        self.key_in(KEY_FILE)
+    }
+
+    /// The key that signs for the organisation; none where this directory does not hold it.
+    ///
+    /// # Errors
+    /// It is broken, or others may read it.
+    pub fn organisation_key(&self) -> Result<Option<KeyPair>, StoreError> {
+        match self.key_in(ORGANISATION_KEY_FILE) {
+            Err(StoreError::Missing { .. }) => Ok(None),
+            found => found.map(Some),
+        }
+    }
+
+    fn key_in(&self, name: &str) -> Result<KeyPair, StoreError> {
+        let path = self.file(name);
         let bytes = Secret::new(files::read_secret(&path)?);
+        let expected = "a private key in PEM";
         let text =
-            std::str::from_utf8(bytes.reveal()).map_err(|_| self.content_error(KEY_FILE, "a private key in PEM"))?;
+            std::str::from_utf8(bytes.reveal()).map_err(|_| StoreError::Content { path: path.clone(), expected })?;
         KeyPair::from_pem(&Secret::new(text.to_owned())).map_err(|source| StoreError::Key { path, source })
     }
 
@@ -261,6 +322,31 @@ impl IdentityDir {
     pub fn load_root(&self) -> Result<Root, StoreError> {
         let bytes = files::read(&self.file(ROOT_FILE))?;
         Root::pinned(&bytes, self.identity()?.federation_root).map_err(|source| self.root_error(source))
+    }
+
+    /// Remembers where certificates come from.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn save_source(&self, source: &IdentitySource) -> Result<(), StoreError> {
+        let json = serde_json::to_vec_pretty(source);
+        let json = json.map_err(|_| self.content_error(AUTHORITY_FILE, "an authority's files"))?;
+        files::write(&self.file(AUTHORITY_FILE), &json)
+    }
+
+    /// Where certificates come from; none where it is the broker.
+    ///
+    /// # Errors
+    /// The file is broken.
+    pub fn source(&self) -> Result<Option<IdentitySource>, StoreError> {
+        match files::read(&self.file(AUTHORITY_FILE)) {
+            Err(StoreError::Missing { .. }) => Ok(None),
+            Err(other) => Err(other),
+            Ok(bytes) => {
+                let read = serde_json::from_slice(&bytes);
+                read.map(Some).map_err(|_| self.content_error(AUTHORITY_FILE, "an authority's files"))
+            }
+        }
     }
 
     fn check_owner(&self, credentials: &Credentials) -> Result<(), StoreError> {

@@ -9,6 +9,7 @@
 //! | [`clock`] | the system's time |
 //! | [`config`] | TOML files, with errors that show the line |
 //! | [`tables`] | the tables that a program decides by, from its folder |
+//! | [`genesis`] | the founding of the membership log, from the root document |
 //! | [`quotas`] | what callers have used today of offers that state a quota |
 //! | [`telemetry`] | logging to stderr |
 //! | [`tasks`] | the only place where tasks are spawned |
@@ -23,6 +24,7 @@ pub mod chain;
 pub mod clock;
 pub mod config;
 pub mod dial;
+pub mod genesis;
 pub mod quotas;
 pub mod shutdown;
 pub mod tables;

@@ -29,28 +29,77 @@ impl ::prost::Name for GetRootResponse {
         "/comity.enrolment.v1.GetRootResponse".into()
     }
 }
+/// Ask about an invite.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetInviteRequest {
+    /// The invite's id, 32 hexadecimal digits.
+    #[prost(string, tag = "1")]
+    pub invite_id: ::prost::alloc::string::String,
+    /// The invite's secret, 32 bytes, where operators made the invite. Empty where an organisation did: its secret is a
+    /// key that nobody but its holder sees.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub secret: ::prost::bytes::Bytes,
+}
+impl ::prost::Name for GetInviteRequest {
+    const NAME: &'static str = "GetInviteRequest";
+    const PACKAGE: &'static str = "comity.enrolment.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.enrolment.v1.GetInviteRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.enrolment.v1.GetInviteRequest".into()
+    }
+}
+/// What it is for.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetInviteResponse {
+    /// The SPIFFE ID of the member that it makes.
+    #[prost(string, tag = "1")]
+    pub spiffe_id: ::prost::alloc::string::String,
+    /// The authority that the broker hosts for a new organisation, DER: what the organisation states as its anchor unless
+    /// it brings its own. Empty for operators, and where an organisation invites.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub hosted_anchor_der: ::prost::bytes::Bytes,
+    /// The version of the statement that admits the member, where an organisation invites.
+    #[prost(uint64, tag = "3")]
+    pub version: u64,
+    /// When it ends.
+    #[prost(message, optional, tag = "4")]
+    pub expires_at: ::core::option::Option<::prost_types::Timestamp>,
+}
+impl ::prost::Name for GetInviteResponse {
+    const NAME: &'static str = "GetInviteResponse";
+    const PACKAGE: &'static str = "comity.enrolment.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.enrolment.v1.GetInviteResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.enrolment.v1.GetInviteResponse".into()
+    }
+}
 /// Take up an invite.
-#[derive(Clone, PartialEq, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct JoinRequest {
     /// The invite's id, 32 hexadecimal digits.
     #[prost(string, tag = "1")]
     pub invite_id: ::prost::alloc::string::String,
-    /// The invite's secret, 32 bytes.
+    /// The invite's secret, 32 bytes, where operators made the invite; otherwise empty.
     #[prost(bytes = "bytes", tag = "2")]
     pub secret: ::prost::bytes::Bytes,
     /// A PKCS #10 request in DER, signed by the key that stays with its maker. At most 8 KiB.
     #[prost(bytes = "bytes", tag = "3")]
     pub csr_der: ::prost::bytes::Bytes,
-    /// The facts of the organisation, where the invite is for a new one.
-    #[prost(message, optional, tag = "4")]
-    pub organisation: ::core::option::Option<super::super::policy::v1::Organisation>,
+    /// What a new organisation signs to become a member: a DSSE envelope around an application, as JSON. At most 512 KiB.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub application: ::prost::bytes::Bytes,
     /// What the caller can become: 1 to 3 kinds, none of them unspecified. An invite for another kind is
     /// refused (INVITE_OF_ANOTHER_KIND) before it is bound to the key, and can still be taken up elsewhere.
     #[prost(enumeration = "super::super::membership::v1::Kind", repeated, tag = "5")]
     pub kinds: ::prost::alloc::vec::Vec<i32>,
-    /// What a new organisation demands of its own requests.
-    #[prost(message, optional, tag = "6")]
-    pub layers: ::core::option::Option<super::super::policy::v1::Layers>,
+    /// Where an organisation made the invite: the statement that admits the member, signed by the invite's key and the
+    /// member's; a DSSE envelope as JSON.
+    #[prost(bytes = "bytes", tag = "6")]
+    pub admission: ::prost::bytes::Bytes,
 }
 impl ::prost::Name for JoinRequest {
     const NAME: &'static str = "JoinRequest";
@@ -118,7 +167,8 @@ impl ::prost::Name for Pending {
 /// An identity.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Issued {
-    /// The certificate and what chains it to the organisation's anchor, leaf first, DER.
+    /// The certificate and what chains it to the organisation's anchor, leaf first, DER. Empty where the organisation has
+    /// an authority of its own: that one signs.
     #[prost(bytes = "bytes", repeated, tag = "1")]
     pub certificate_chain_der: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
     /// The SPIFFE ID that the certificate names.
@@ -156,6 +206,40 @@ impl ::prost::Name for Rejected {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/comity.enrolment.v1.Rejected".into()
+    }
+}
+/// Get a certificate for an admitted key.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CertifyRequest {
+    /// A PKCS #10 request in DER, signed by the key that was admitted. At most 8 KiB.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub csr_der: ::prost::bytes::Bytes,
+}
+impl ::prost::Name for CertifyRequest {
+    const NAME: &'static str = "CertifyRequest";
+    const PACKAGE: &'static str = "comity.enrolment.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.enrolment.v1.CertifyRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.enrolment.v1.CertifyRequest".into()
+    }
+}
+/// The certificate.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CertifyResponse {
+    /// The identity.
+    #[prost(message, optional, tag = "1")]
+    pub issued: ::core::option::Option<Issued>,
+}
+impl ::prost::Name for CertifyResponse {
+    const NAME: &'static str = "CertifyResponse";
+    const PACKAGE: &'static str = "comity.enrolment.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.enrolment.v1.CertifyResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.enrolment.v1.CertifyResponse".into()
     }
 }
 /// Get a fresh certificate.
@@ -203,7 +287,7 @@ pub mod enrolment_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
-    /// Enrolment of nodes, apps and operators. Join is called over TLS without a
+    /// Enrolment of nodes, apps and operators. Join, GetInvite and Certify are called over TLS without a
     /// client certificate (ALPN "comity-enrol/1"); Renew needs one.
     #[derive(Debug, Clone)]
     pub struct EnrolmentClient<T> {
@@ -299,6 +383,31 @@ pub mod enrolment_client {
                 .insert(GrpcMethod::new("comity.enrolment.v1.Enrolment", "GetRoot"));
             self.inner.unary(req, path, codec).await
         }
+        /// What an invite is for, and what its holder needs to know to take it up.
+        pub async fn get_invite(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetInviteRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetInviteResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/comity.enrolment.v1.Enrolment/GetInvite",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("comity.enrolment.v1.Enrolment", "GetInvite"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Take up an invite. The same key may ask again, until the invite expires, and gets the same answer.
         pub async fn join(
             &mut self,
@@ -319,6 +428,31 @@ pub mod enrolment_client {
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("comity.enrolment.v1.Enrolment", "Join"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Get a certificate for a key that is admitted, whenever its holder has none that holds. Who has the key may ask.
+        pub async fn certify(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CertifyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CertifyResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/comity.enrolment.v1.Enrolment/Certify",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("comity.enrolment.v1.Enrolment", "Certify"));
             self.inner.unary(req, path, codec).await
         }
         /// Get a fresh certificate for the identity that calls.
@@ -363,18 +497,31 @@ pub mod enrolment_server {
             &self,
             request: tonic::Request<super::GetRootRequest>,
         ) -> std::result::Result<tonic::Response<super::GetRootResponse>, tonic::Status>;
+        /// What an invite is for, and what its holder needs to know to take it up.
+        async fn get_invite(
+            &self,
+            request: tonic::Request<super::GetInviteRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetInviteResponse>,
+            tonic::Status,
+        >;
         /// Take up an invite. The same key may ask again, until the invite expires, and gets the same answer.
         async fn join(
             &self,
             request: tonic::Request<super::JoinRequest>,
         ) -> std::result::Result<tonic::Response<super::JoinResponse>, tonic::Status>;
+        /// Get a certificate for a key that is admitted, whenever its holder has none that holds. Who has the key may ask.
+        async fn certify(
+            &self,
+            request: tonic::Request<super::CertifyRequest>,
+        ) -> std::result::Result<tonic::Response<super::CertifyResponse>, tonic::Status>;
         /// Get a fresh certificate for the identity that calls.
         async fn renew(
             &self,
             request: tonic::Request<super::RenewRequest>,
         ) -> std::result::Result<tonic::Response<super::RenewResponse>, tonic::Status>;
     }
-    /// Enrolment of nodes, apps and operators. Join is called over TLS without a
+    /// Enrolment of nodes, apps and operators. Join, GetInvite and Certify are called over TLS without a
     /// client certificate (ALPN "comity-enrol/1"); Renew needs one.
     #[derive(Debug)]
     pub struct EnrolmentServer<T> {
@@ -495,6 +642,51 @@ pub mod enrolment_server {
                     };
                     Box::pin(fut)
                 }
+                "/comity.enrolment.v1.Enrolment/GetInvite" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetInviteSvc<T: Enrolment>(pub Arc<T>);
+                    impl<
+                        T: Enrolment,
+                    > tonic::server::UnaryService<super::GetInviteRequest>
+                    for GetInviteSvc<T> {
+                        type Response = super::GetInviteResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetInviteRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Enrolment>::get_invite(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetInviteSvc(inner);
+                        let codec = crate::strict::Codec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/comity.enrolment.v1.Enrolment/Join" => {
                     #[allow(non_camel_case_types)]
                     struct JoinSvc<T: Enrolment>(pub Arc<T>);
@@ -523,6 +715,49 @@ pub mod enrolment_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = JoinSvc(inner);
+                        let codec = crate::strict::Codec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/comity.enrolment.v1.Enrolment/Certify" => {
+                    #[allow(non_camel_case_types)]
+                    struct CertifySvc<T: Enrolment>(pub Arc<T>);
+                    impl<T: Enrolment> tonic::server::UnaryService<super::CertifyRequest>
+                    for CertifySvc<T> {
+                        type Response = super::CertifyResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CertifyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Enrolment>::certify(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CertifySvc(inner);
                         let codec = crate::strict::Codec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

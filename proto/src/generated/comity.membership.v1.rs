@@ -2,7 +2,7 @@
 /// Invite somebody.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct InviteRequest {
-    /// The organisation's trust domain, at most 255 bytes. A new one makes the enrolment wait for approval.
+    /// The trust domain of a new organisation, or that of the federation for an operator. At most 255 bytes.
     #[prost(string, tag = "1")]
     pub trust_domain: ::prost::alloc::string::String,
     /// What for.
@@ -79,7 +79,7 @@ impl ::prost::Name for ListEnrolmentsResponse {
     }
 }
 /// An invite, and what was asked for with it.
-#[derive(Clone, PartialEq, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Enrolment {
     /// What `approve` and `reject` take: 32 hexadecimal digits.
     #[prost(string, tag = "1")]
@@ -90,25 +90,25 @@ pub struct Enrolment {
     /// A short form of the key's SHA-256; empty while the invite is open.
     #[prost(string, tag = "3")]
     pub fingerprint: ::prost::alloc::string::String,
-    /// The facts that the organisation states of itself; absent while the invite is open, and where the
-    /// organisation takes part already.
-    #[prost(message, optional, tag = "4")]
-    pub organisation: ::core::option::Option<super::super::policy::v1::Organisation>,
+    /// What a new organisation signed to become a member: a DSSE envelope around an application, as JSON. Absent while
+    /// the invite is open, and for operators.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub application: ::prost::bytes::Bytes,
     /// When it was asked for; absent while the invite is open.
     #[prost(message, optional, tag = "5")]
     pub requested_at: ::core::option::Option<::prost_types::Timestamp>,
     /// Where it stands.
     #[prost(enumeration = "EnrolmentState", tag = "6")]
     pub state: i32,
-    /// The SPIFFE ID of the operator who invited.
+    /// Who invited: the SPIFFE ID of an operator, or the organisation itself.
     #[prost(string, tag = "7")]
     pub invited_by: ::prost::alloc::string::String,
     /// When the invite ends.
     #[prost(message, optional, tag = "8")]
     pub expires_at: ::core::option::Option<::prost_types::Timestamp>,
-    /// What the organisation demands of its own requests; absent where its facts are.
-    #[prost(message, optional, tag = "9")]
-    pub layers: ::core::option::Option<super::super::policy::v1::Layers>,
+    /// The key of an operator who waits: base64 of its SubjectPublicKeyInfo. Absent for others.
+    #[prost(string, tag = "9")]
+    pub operator_key: ::prost::alloc::string::String,
 }
 impl ::prost::Name for Enrolment {
     const NAME: &'static str = "Enrolment";
@@ -118,40 +118,6 @@ impl ::prost::Name for Enrolment {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/comity.membership.v1.Enrolment".into()
-    }
-}
-/// Let an enrolment in.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct ApproveRequest {
-    /// The enrolment: 32 hexadecimal digits.
-    #[prost(string, tag = "1")]
-    pub enrolment_id: ::prost::alloc::string::String,
-}
-impl ::prost::Name for ApproveRequest {
-    const NAME: &'static str = "ApproveRequest";
-    const PACKAGE: &'static str = "comity.membership.v1";
-    fn full_name() -> ::prost::alloc::string::String {
-        "comity.membership.v1.ApproveRequest".into()
-    }
-    fn type_url() -> ::prost::alloc::string::String {
-        "/comity.membership.v1.ApproveRequest".into()
-    }
-}
-/// It is in.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct ApproveResponse {
-    /// The epoch at which it is.
-    #[prost(uint64, tag = "1")]
-    pub epoch: u64,
-}
-impl ::prost::Name for ApproveResponse {
-    const NAME: &'static str = "ApproveResponse";
-    const PACKAGE: &'static str = "comity.membership.v1";
-    fn full_name() -> ::prost::alloc::string::String {
-        "comity.membership.v1.ApproveResponse".into()
-    }
-    fn type_url() -> ::prost::alloc::string::String {
-        "/comity.membership.v1.ApproveResponse".into()
     }
 }
 /// Turn an enrolment down, or revoke an open invite.
@@ -187,112 +153,110 @@ impl ::prost::Name for RejectResponse {
         "/comity.membership.v1.RejectResponse".into()
     }
 }
-/// Stop a member.
+/// Say a statement.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct SuspendRequest {
-    /// An organisation's trust domain, or a SPIFFE ID of a node or an app. At most 2048 bytes.
-    #[prost(string, tag = "1")]
-    pub member: ::prost::alloc::string::String,
-    /// Why. 1 to 1024 bytes.
-    #[prost(string, tag = "2")]
-    pub reason: ::prost::alloc::string::String,
+pub struct SubmitRequest {
+    /// A DSSE envelope around a statement, as JSON: at most 1 MiB.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub envelope: ::prost::bytes::Bytes,
 }
-impl ::prost::Name for SuspendRequest {
-    const NAME: &'static str = "SuspendRequest";
+impl ::prost::Name for SubmitRequest {
+    const NAME: &'static str = "SubmitRequest";
     const PACKAGE: &'static str = "comity.membership.v1";
     fn full_name() -> ::prost::alloc::string::String {
-        "comity.membership.v1.SuspendRequest".into()
+        "comity.membership.v1.SubmitRequest".into()
     }
     fn type_url() -> ::prost::alloc::string::String {
-        "/comity.membership.v1.SuspendRequest".into()
+        "/comity.membership.v1.SubmitRequest".into()
     }
 }
-/// It is stopped.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct SuspendResponse {
-    /// The epoch at which it is.
-    #[prost(uint64, tag = "1")]
-    pub epoch: u64,
-}
-impl ::prost::Name for SuspendResponse {
-    const NAME: &'static str = "SuspendResponse";
-    const PACKAGE: &'static str = "comity.membership.v1";
-    fn full_name() -> ::prost::alloc::string::String {
-        "comity.membership.v1.SuspendResponse".into()
-    }
-    fn type_url() -> ::prost::alloc::string::String {
-        "/comity.membership.v1.SuspendResponse".into()
-    }
-}
-/// End a suspension.
+/// What became of it.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct LiftRequest {
-    /// An organisation's trust domain, or a SPIFFE ID of a node or an app. At most 2048 bytes.
-    #[prost(string, tag = "1")]
-    pub member: ::prost::alloc::string::String,
+pub struct SubmitResponse {
+    /// The outcome.
+    #[prost(oneof = "submit_response::Outcome", tags = "1, 2")]
+    pub outcome: ::core::option::Option<submit_response::Outcome>,
 }
-impl ::prost::Name for LiftRequest {
-    const NAME: &'static str = "LiftRequest";
+/// Nested message and enum types in `SubmitResponse`.
+pub mod submit_response {
+    /// The outcome.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Outcome {
+        /// It is in force from this epoch on.
+        #[prost(uint64, tag = "1")]
+        Epoch(u64),
+        /// More operators have to sign it.
+        #[prost(message, tag = "2")]
+        Proposal(super::Proposal),
+    }
+}
+impl ::prost::Name for SubmitResponse {
+    const NAME: &'static str = "SubmitResponse";
     const PACKAGE: &'static str = "comity.membership.v1";
     fn full_name() -> ::prost::alloc::string::String {
-        "comity.membership.v1.LiftRequest".into()
+        "comity.membership.v1.SubmitResponse".into()
     }
     fn type_url() -> ::prost::alloc::string::String {
-        "/comity.membership.v1.LiftRequest".into()
+        "/comity.membership.v1.SubmitResponse".into()
     }
 }
-/// It is lifted.
+/// Ask for proposals.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct LiftResponse {
-    /// The epoch at which it is.
-    #[prost(uint64, tag = "1")]
-    pub epoch: u64,
-}
-impl ::prost::Name for LiftResponse {
-    const NAME: &'static str = "LiftResponse";
+pub struct ListProposalsRequest {}
+impl ::prost::Name for ListProposalsRequest {
+    const NAME: &'static str = "ListProposalsRequest";
     const PACKAGE: &'static str = "comity.membership.v1";
     fn full_name() -> ::prost::alloc::string::String {
-        "comity.membership.v1.LiftResponse".into()
+        "comity.membership.v1.ListProposalsRequest".into()
     }
     fn type_url() -> ::prost::alloc::string::String {
-        "/comity.membership.v1.LiftResponse".into()
+        "/comity.membership.v1.ListProposalsRequest".into()
     }
 }
-/// Replace what is known of an organisation.
+/// The proposals.
 #[derive(Clone, PartialEq, ::prost::Message)]
-pub struct UpdateOrganisationRequest {
-    /// All its facts; the trust domain says whose.
-    #[prost(message, optional, tag = "1")]
-    pub organisation: ::core::option::Option<super::super::policy::v1::Organisation>,
-    /// All that it demands of its own requests; absent is nothing.
-    #[prost(message, optional, tag = "2")]
-    pub layers: ::core::option::Option<super::super::policy::v1::Layers>,
+pub struct ListProposalsResponse {
+    /// Those that wait, oldest first.
+    #[prost(message, repeated, tag = "1")]
+    pub proposals: ::prost::alloc::vec::Vec<Proposal>,
 }
-impl ::prost::Name for UpdateOrganisationRequest {
-    const NAME: &'static str = "UpdateOrganisationRequest";
+impl ::prost::Name for ListProposalsResponse {
+    const NAME: &'static str = "ListProposalsResponse";
     const PACKAGE: &'static str = "comity.membership.v1";
     fn full_name() -> ::prost::alloc::string::String {
-        "comity.membership.v1.UpdateOrganisationRequest".into()
+        "comity.membership.v1.ListProposalsResponse".into()
     }
     fn type_url() -> ::prost::alloc::string::String {
-        "/comity.membership.v1.UpdateOrganisationRequest".into()
+        "/comity.membership.v1.ListProposalsResponse".into()
     }
 }
-/// It is replaced.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct UpdateOrganisationResponse {
-    /// The epoch at which it is: that of the state, if nothing has changed.
-    #[prost(uint64, tag = "1")]
-    pub epoch: u64,
+/// A statement that more operators have to sign.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Proposal {
+    /// What `approve` takes: SHA-256 of the signed payload, 64 hexadecimal digits.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// The DSSE envelope as it stands, as JSON. To sign it is to send it again with one more signature.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub envelope: ::prost::bytes::Bytes,
+    /// The SPIFFE IDs of the operators who signed.
+    #[prost(string, repeated, tag = "3")]
+    pub signed_by: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// How many have to.
+    #[prost(uint32, tag = "4")]
+    pub needed: u32,
+    /// When it was first proposed.
+    #[prost(message, optional, tag = "5")]
+    pub proposed_at: ::core::option::Option<::prost_types::Timestamp>,
 }
-impl ::prost::Name for UpdateOrganisationResponse {
-    const NAME: &'static str = "UpdateOrganisationResponse";
+impl ::prost::Name for Proposal {
+    const NAME: &'static str = "Proposal";
     const PACKAGE: &'static str = "comity.membership.v1";
     fn full_name() -> ::prost::alloc::string::String {
-        "comity.membership.v1.UpdateOrganisationResponse".into()
+        "comity.membership.v1.Proposal".into()
     }
     fn type_url() -> ::prost::alloc::string::String {
-        "/comity.membership.v1.UpdateOrganisationResponse".into()
+        "/comity.membership.v1.Proposal".into()
     }
 }
 /// Ask for organisations.
@@ -482,47 +446,10 @@ impl ::prost::Name for AppEntry {
         "/comity.membership.v1.AppEntry".into()
     }
 }
-/// Replace what the calling node offers.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct PublishOffersRequest {
-    /// Where the broker reaches the node: "host:port", at most 255 bytes.
-    #[prost(string, tag = "1")]
-    pub address: ::prost::alloc::string::String,
-    /// All its offers. At most 256.
-    #[prost(message, repeated, tag = "2")]
-    pub offers: ::prost::alloc::vec::Vec<super::super::policy::v1::Offer>,
-}
-impl ::prost::Name for PublishOffersRequest {
-    const NAME: &'static str = "PublishOffersRequest";
-    const PACKAGE: &'static str = "comity.membership.v1";
-    fn full_name() -> ::prost::alloc::string::String {
-        "comity.membership.v1.PublishOffersRequest".into()
-    }
-    fn type_url() -> ::prost::alloc::string::String {
-        "/comity.membership.v1.PublishOffersRequest".into()
-    }
-}
-/// The offers are published.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct PublishOffersResponse {
-    /// The epoch at which they are.
-    #[prost(uint64, tag = "1")]
-    pub epoch: u64,
-}
-impl ::prost::Name for PublishOffersResponse {
-    const NAME: &'static str = "PublishOffersResponse";
-    const PACKAGE: &'static str = "comity.membership.v1";
-    fn full_name() -> ::prost::alloc::string::String {
-        "comity.membership.v1.PublishOffersResponse".into()
-    }
-    fn type_url() -> ::prost::alloc::string::String {
-        "/comity.membership.v1.PublishOffersResponse".into()
-    }
-}
-/// Follow the registry.
+/// Follow the log.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WatchRequest {
-    /// Send statements after this epoch; 0 for all.
+    /// Send entries after this epoch; 0 for all.
     #[prost(uint64, tag = "1")]
     pub after_epoch: u64,
 }
@@ -536,15 +463,19 @@ impl ::prost::Name for WatchRequest {
         "/comity.membership.v1.WatchRequest".into()
     }
 }
-/// One statement.
+/// One entry, or a checkpoint.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WatchResponse {
-    /// Its position, from 1.
+    /// The entry's position, from 1; for a checkpoint, that of the last entry that it covers.
     #[prost(uint64, tag = "1")]
     pub epoch: u64,
-    /// The statement's bytes: JSON, as it was stored.
+    /// The entry's bytes, as they were stored: a leaf of the log. Empty in a checkpoint.
     #[prost(bytes = "bytes", tag = "2")]
     pub entry: ::prost::bytes::Bytes,
+    /// (size, root) of the log as a signed note (c2sp.org/tlog-checkpoint), by the log key of the root document. Comes
+    /// when everything before it was sent, and again every 5 s as long as nothing happens.
+    #[prost(string, tag = "3")]
+    pub checkpoint: ::prost::alloc::string::String,
 }
 impl ::prost::Name for WatchResponse {
     const NAME: &'static str = "WatchResponse";
@@ -566,7 +497,7 @@ pub enum Kind {
     Node = 1,
     /// An app.
     App = 2,
-    /// An operator of the federation.
+    /// An operator, of the federation or of an organisation.
     Operator = 3,
 }
 impl Kind {
@@ -670,7 +601,9 @@ pub mod membership_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
-    /// The federation's registry: an append-only list of statements, and the state that they fold to.
+    /// The federation's log: signed statements in the order that the broker gave them, and the state that they fold to.
+    /// What changes the federation is a statement that those signed who have to; the broker checks, orders and spreads it,
+    /// and can make none itself.
     #[derive(Debug, Clone)]
     pub struct MembershipClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -740,7 +673,58 @@ pub mod membership_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// Invite an organisation with its first node, or a node, an app or an operator of one. Operators.
+        /// Say a statement. In force when this answers, or kept as a proposal until enough operators have signed it. Members;
+        /// what counts is who signed.
+        pub async fn submit(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SubmitRequest>,
+        ) -> std::result::Result<tonic::Response<super::SubmitResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/comity.membership.v1.Membership/Submit",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("comity.membership.v1.Membership", "Submit"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Statements that wait for more operators to sign. Operators of the federation.
+        pub async fn list_proposals(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListProposalsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListProposalsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/comity.membership.v1.Membership/ListProposals",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("comity.membership.v1.Membership", "ListProposals"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Invite a new organisation with its first member, or an operator of the federation. Operators of the federation.
+        /// An organisation invites its own members by a statement.
         pub async fn invite(
             &mut self,
             request: impl tonic::IntoRequest<super::InviteRequest>,
@@ -762,7 +746,8 @@ pub mod membership_client {
                 .insert(GrpcMethod::new("comity.membership.v1.Membership", "Invite"));
             self.inner.unary(req, path, codec).await
         }
-        /// Enrolments that wait for operators, and invites that nobody has taken up. Operators.
+        /// Enrolments that wait for operators, and invites that nobody has taken up: those of operators for operators, those
+        /// of an organisation for its own members.
         pub async fn list_enrolments(
             &mut self,
             request: impl tonic::IntoRequest<super::ListEnrolmentsRequest>,
@@ -789,32 +774,7 @@ pub mod membership_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Let an enrolment in. Operators.
-        pub async fn approve(
-            &mut self,
-            request: impl tonic::IntoRequest<super::ApproveRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ApproveResponse>,
-            tonic::Status,
-        > {
-            self.inner
-                .ready()
-                .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
-            let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/comity.membership.v1.Membership/Approve",
-            );
-            let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("comity.membership.v1.Membership", "Approve"));
-            self.inner.unary(req, path, codec).await
-        }
-        /// Turn an enrolment down, or revoke an open invite, with a reason that the member sees. Operators.
+        /// Turn an enrolment down, or revoke an open invite, with a reason that the member sees. Operators of the federation.
         pub async fn reject(
             &mut self,
             request: impl tonic::IntoRequest<super::RejectRequest>,
@@ -834,84 +794,6 @@ pub mod membership_client {
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("comity.membership.v1.Membership", "Reject"));
-            self.inner.unary(req, path, codec).await
-        }
-        /// Stop an organisation, a node or an app. Operators.
-        pub async fn suspend(
-            &mut self,
-            request: impl tonic::IntoRequest<super::SuspendRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::SuspendResponse>,
-            tonic::Status,
-        > {
-            self.inner
-                .ready()
-                .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
-            let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/comity.membership.v1.Membership/Suspend",
-            );
-            let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("comity.membership.v1.Membership", "Suspend"));
-            self.inner.unary(req, path, codec).await
-        }
-        /// End a suspension. Operators.
-        pub async fn lift(
-            &mut self,
-            request: impl tonic::IntoRequest<super::LiftRequest>,
-        ) -> std::result::Result<tonic::Response<super::LiftResponse>, tonic::Status> {
-            self.inner
-                .ready()
-                .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
-            let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/comity.membership.v1.Membership/Lift",
-            );
-            let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("comity.membership.v1.Membership", "Lift"));
-            self.inner.unary(req, path, codec).await
-        }
-        /// Replace the facts of an organisation and what it demands of its own requests. Its trust domain and its anchors
-        /// stay. Operators, until organisations sign what is theirs.
-        pub async fn update_organisation(
-            &mut self,
-            request: impl tonic::IntoRequest<super::UpdateOrganisationRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::UpdateOrganisationResponse>,
-            tonic::Status,
-        > {
-            self.inner
-                .ready()
-                .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
-            let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/comity.membership.v1.Membership/UpdateOrganisation",
-            );
-            let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(
-                    GrpcMethod::new(
-                        "comity.membership.v1.Membership",
-                        "UpdateOrganisation",
-                    ),
-                );
             self.inner.unary(req, path, codec).await
         }
         /// The organisations. Members.
@@ -969,7 +851,7 @@ pub mod membership_client {
                 .insert(GrpcMethod::new("comity.membership.v1.Membership", "ListNodes"));
             self.inner.unary(req, path, codec).await
         }
-        /// The apps: of every organisation for operators, of its own for a member.
+        /// The apps: of every organisation for operators of the federation, of its own for a member.
         pub async fn list_apps(
             &mut self,
             request: impl tonic::IntoRequest<super::ListAppsRequest>,
@@ -994,35 +876,8 @@ pub mod membership_client {
                 .insert(GrpcMethod::new("comity.membership.v1.Membership", "ListApps"));
             self.inner.unary(req, path, codec).await
         }
-        /// Replace what the calling node offers. Nodes. One that changes its offers too often is refused with
-        /// RESOURCE_EXHAUSTED and the reason PUBLISH_RATE, whose retry_after_seconds says when to try again.
-        pub async fn publish_offers(
-            &mut self,
-            request: impl tonic::IntoRequest<super::PublishOffersRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::PublishOffersResponse>,
-            tonic::Status,
-        > {
-            self.inner
-                .ready()
-                .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
-            let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/comity.membership.v1.Membership/PublishOffers",
-            );
-            let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(
-                    GrpcMethod::new("comity.membership.v1.Membership", "PublishOffers"),
-                );
-            self.inner.unary(req, path, codec).await
-        }
-        /// Every statement from an epoch on, then each new one as it is made. Nodes and operators.
+        /// The log from an epoch on, then each new entry as it is made, and a checkpoint after each and every few seconds.
+        /// Nodes and operators.
         pub async fn watch(
             &mut self,
             request: impl tonic::IntoRequest<super::WatchRequest>,
@@ -1062,12 +917,28 @@ pub mod membership_server {
     /// Generated trait containing gRPC methods that should be implemented for use with MembershipServer.
     #[async_trait]
     pub trait Membership: std::marker::Send + std::marker::Sync + 'static {
-        /// Invite an organisation with its first node, or a node, an app or an operator of one. Operators.
+        /// Say a statement. In force when this answers, or kept as a proposal until enough operators have signed it. Members;
+        /// what counts is who signed.
+        async fn submit(
+            &self,
+            request: tonic::Request<super::SubmitRequest>,
+        ) -> std::result::Result<tonic::Response<super::SubmitResponse>, tonic::Status>;
+        /// Statements that wait for more operators to sign. Operators of the federation.
+        async fn list_proposals(
+            &self,
+            request: tonic::Request<super::ListProposalsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListProposalsResponse>,
+            tonic::Status,
+        >;
+        /// Invite a new organisation with its first member, or an operator of the federation. Operators of the federation.
+        /// An organisation invites its own members by a statement.
         async fn invite(
             &self,
             request: tonic::Request<super::InviteRequest>,
         ) -> std::result::Result<tonic::Response<super::InviteResponse>, tonic::Status>;
-        /// Enrolments that wait for operators, and invites that nobody has taken up. Operators.
+        /// Enrolments that wait for operators, and invites that nobody has taken up: those of operators for operators, those
+        /// of an organisation for its own members.
         async fn list_enrolments(
             &self,
             request: tonic::Request<super::ListEnrolmentsRequest>,
@@ -1075,35 +946,11 @@ pub mod membership_server {
             tonic::Response<super::ListEnrolmentsResponse>,
             tonic::Status,
         >;
-        /// Let an enrolment in. Operators.
-        async fn approve(
-            &self,
-            request: tonic::Request<super::ApproveRequest>,
-        ) -> std::result::Result<tonic::Response<super::ApproveResponse>, tonic::Status>;
-        /// Turn an enrolment down, or revoke an open invite, with a reason that the member sees. Operators.
+        /// Turn an enrolment down, or revoke an open invite, with a reason that the member sees. Operators of the federation.
         async fn reject(
             &self,
             request: tonic::Request<super::RejectRequest>,
         ) -> std::result::Result<tonic::Response<super::RejectResponse>, tonic::Status>;
-        /// Stop an organisation, a node or an app. Operators.
-        async fn suspend(
-            &self,
-            request: tonic::Request<super::SuspendRequest>,
-        ) -> std::result::Result<tonic::Response<super::SuspendResponse>, tonic::Status>;
-        /// End a suspension. Operators.
-        async fn lift(
-            &self,
-            request: tonic::Request<super::LiftRequest>,
-        ) -> std::result::Result<tonic::Response<super::LiftResponse>, tonic::Status>;
-        /// Replace the facts of an organisation and what it demands of its own requests. Its trust domain and its anchors
-        /// stay. Operators, until organisations sign what is theirs.
-        async fn update_organisation(
-            &self,
-            request: tonic::Request<super::UpdateOrganisationRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::UpdateOrganisationResponse>,
-            tonic::Status,
-        >;
         /// The organisations. Members.
         async fn list_organisations(
             &self,
@@ -1120,21 +967,12 @@ pub mod membership_server {
             tonic::Response<super::ListNodesResponse>,
             tonic::Status,
         >;
-        /// The apps: of every organisation for operators, of its own for a member.
+        /// The apps: of every organisation for operators of the federation, of its own for a member.
         async fn list_apps(
             &self,
             request: tonic::Request<super::ListAppsRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ListAppsResponse>,
-            tonic::Status,
-        >;
-        /// Replace what the calling node offers. Nodes. One that changes its offers too often is refused with
-        /// RESOURCE_EXHAUSTED and the reason PUBLISH_RATE, whose retry_after_seconds says when to try again.
-        async fn publish_offers(
-            &self,
-            request: tonic::Request<super::PublishOffersRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::PublishOffersResponse>,
             tonic::Status,
         >;
         /// Server streaming response type for the Watch method.
@@ -1143,13 +981,16 @@ pub mod membership_server {
             >
             + std::marker::Send
             + 'static;
-        /// Every statement from an epoch on, then each new one as it is made. Nodes and operators.
+        /// The log from an epoch on, then each new entry as it is made, and a checkpoint after each and every few seconds.
+        /// Nodes and operators.
         async fn watch(
             &self,
             request: tonic::Request<super::WatchRequest>,
         ) -> std::result::Result<tonic::Response<Self::WatchStream>, tonic::Status>;
     }
-    /// The federation's registry: an append-only list of statements, and the state that they fold to.
+    /// The federation's log: signed statements in the order that the broker gave them, and the state that they fold to.
+    /// What changes the federation is a statement that those signed who have to; the broker checks, orders and spreads it,
+    /// and can make none itself.
     #[derive(Debug)]
     pub struct MembershipServer<T> {
         inner: Arc<T>,
@@ -1226,6 +1067,94 @@ pub mod membership_server {
         }
         fn call(&mut self, req: http::Request<B>) -> Self::Future {
             match req.uri().path() {
+                "/comity.membership.v1.Membership/Submit" => {
+                    #[allow(non_camel_case_types)]
+                    struct SubmitSvc<T: Membership>(pub Arc<T>);
+                    impl<T: Membership> tonic::server::UnaryService<super::SubmitRequest>
+                    for SubmitSvc<T> {
+                        type Response = super::SubmitResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SubmitRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Membership>::submit(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SubmitSvc(inner);
+                        let codec = crate::strict::Codec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/comity.membership.v1.Membership/ListProposals" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListProposalsSvc<T: Membership>(pub Arc<T>);
+                    impl<
+                        T: Membership,
+                    > tonic::server::UnaryService<super::ListProposalsRequest>
+                    for ListProposalsSvc<T> {
+                        type Response = super::ListProposalsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListProposalsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Membership>::list_proposals(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListProposalsSvc(inner);
+                        let codec = crate::strict::Codec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/comity.membership.v1.Membership/Invite" => {
                     #[allow(non_camel_case_types)]
                     struct InviteSvc<T: Membership>(pub Arc<T>);
@@ -1314,51 +1243,6 @@ pub mod membership_server {
                     };
                     Box::pin(fut)
                 }
-                "/comity.membership.v1.Membership/Approve" => {
-                    #[allow(non_camel_case_types)]
-                    struct ApproveSvc<T: Membership>(pub Arc<T>);
-                    impl<
-                        T: Membership,
-                    > tonic::server::UnaryService<super::ApproveRequest>
-                    for ApproveSvc<T> {
-                        type Response = super::ApproveResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::ApproveRequest>,
-                        ) -> Self::Future {
-                            let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as Membership>::approve(&inner, request).await
-                            };
-                            Box::pin(fut)
-                        }
-                    }
-                    let accept_compression_encodings = self.accept_compression_encodings;
-                    let send_compression_encodings = self.send_compression_encodings;
-                    let max_decoding_message_size = self.max_decoding_message_size;
-                    let max_encoding_message_size = self.max_encoding_message_size;
-                    let inner = self.inner.clone();
-                    let fut = async move {
-                        let method = ApproveSvc(inner);
-                        let codec = crate::strict::Codec::default();
-                        let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
-                        let res = grpc.unary(method, req).await;
-                        Ok(res)
-                    };
-                    Box::pin(fut)
-                }
                 "/comity.membership.v1.Membership/Reject" => {
                     #[allow(non_camel_case_types)]
                     struct RejectSvc<T: Membership>(pub Arc<T>);
@@ -1387,140 +1271,6 @@ pub mod membership_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = RejectSvc(inner);
-                        let codec = crate::strict::Codec::default();
-                        let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
-                        let res = grpc.unary(method, req).await;
-                        Ok(res)
-                    };
-                    Box::pin(fut)
-                }
-                "/comity.membership.v1.Membership/Suspend" => {
-                    #[allow(non_camel_case_types)]
-                    struct SuspendSvc<T: Membership>(pub Arc<T>);
-                    impl<
-                        T: Membership,
-                    > tonic::server::UnaryService<super::SuspendRequest>
-                    for SuspendSvc<T> {
-                        type Response = super::SuspendResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::SuspendRequest>,
-                        ) -> Self::Future {
-                            let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as Membership>::suspend(&inner, request).await
-                            };
-                            Box::pin(fut)
-                        }
-                    }
-                    let accept_compression_encodings = self.accept_compression_encodings;
-                    let send_compression_encodings = self.send_compression_encodings;
-                    let max_decoding_message_size = self.max_decoding_message_size;
-                    let max_encoding_message_size = self.max_encoding_message_size;
-                    let inner = self.inner.clone();
-                    let fut = async move {
-                        let method = SuspendSvc(inner);
-                        let codec = crate::strict::Codec::default();
-                        let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
-                        let res = grpc.unary(method, req).await;
-                        Ok(res)
-                    };
-                    Box::pin(fut)
-                }
-                "/comity.membership.v1.Membership/Lift" => {
-                    #[allow(non_camel_case_types)]
-                    struct LiftSvc<T: Membership>(pub Arc<T>);
-                    impl<T: Membership> tonic::server::UnaryService<super::LiftRequest>
-                    for LiftSvc<T> {
-                        type Response = super::LiftResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::LiftRequest>,
-                        ) -> Self::Future {
-                            let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as Membership>::lift(&inner, request).await
-                            };
-                            Box::pin(fut)
-                        }
-                    }
-                    let accept_compression_encodings = self.accept_compression_encodings;
-                    let send_compression_encodings = self.send_compression_encodings;
-                    let max_decoding_message_size = self.max_decoding_message_size;
-                    let max_encoding_message_size = self.max_encoding_message_size;
-                    let inner = self.inner.clone();
-                    let fut = async move {
-                        let method = LiftSvc(inner);
-                        let codec = crate::strict::Codec::default();
-                        let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
-                        let res = grpc.unary(method, req).await;
-                        Ok(res)
-                    };
-                    Box::pin(fut)
-                }
-                "/comity.membership.v1.Membership/UpdateOrganisation" => {
-                    #[allow(non_camel_case_types)]
-                    struct UpdateOrganisationSvc<T: Membership>(pub Arc<T>);
-                    impl<
-                        T: Membership,
-                    > tonic::server::UnaryService<super::UpdateOrganisationRequest>
-                    for UpdateOrganisationSvc<T> {
-                        type Response = super::UpdateOrganisationResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::UpdateOrganisationRequest>,
-                        ) -> Self::Future {
-                            let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as Membership>::update_organisation(&inner, request)
-                                    .await
-                            };
-                            Box::pin(fut)
-                        }
-                    }
-                    let accept_compression_encodings = self.accept_compression_encodings;
-                    let send_compression_encodings = self.send_compression_encodings;
-                    let max_decoding_message_size = self.max_decoding_message_size;
-                    let max_encoding_message_size = self.max_encoding_message_size;
-                    let inner = self.inner.clone();
-                    let fut = async move {
-                        let method = UpdateOrganisationSvc(inner);
                         let codec = crate::strict::Codec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
@@ -1656,51 +1406,6 @@ pub mod membership_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListAppsSvc(inner);
-                        let codec = crate::strict::Codec::default();
-                        let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
-                        let res = grpc.unary(method, req).await;
-                        Ok(res)
-                    };
-                    Box::pin(fut)
-                }
-                "/comity.membership.v1.Membership/PublishOffers" => {
-                    #[allow(non_camel_case_types)]
-                    struct PublishOffersSvc<T: Membership>(pub Arc<T>);
-                    impl<
-                        T: Membership,
-                    > tonic::server::UnaryService<super::PublishOffersRequest>
-                    for PublishOffersSvc<T> {
-                        type Response = super::PublishOffersResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::PublishOffersRequest>,
-                        ) -> Self::Future {
-                            let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as Membership>::publish_offers(&inner, request).await
-                            };
-                            Box::pin(fut)
-                        }
-                    }
-                    let accept_compression_encodings = self.accept_compression_encodings;
-                    let send_compression_encodings = self.send_compression_encodings;
-                    let max_decoding_message_size = self.max_decoding_message_size;
-                    let max_encoding_message_size = self.max_encoding_message_size;
-                    let inner = self.inner.clone();
-                    let fut = async move {
-                        let method = PublishOffersSvc(inner);
                         let codec = crate::strict::Codec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

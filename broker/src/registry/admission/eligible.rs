@@ -1,73 +1,62 @@
-//! Who may be invited and let in, as the federation stands. Pure.
+//! Who may be invited by operators, and what a new organisation has to have signed. Pure.
 
-use comity_membership::{Federation, OrganisationState};
-use comity_policy::{Layers, Organisation, OrganisationFile};
+use comity_membership::{Application, Federation};
+use comity_transparency::Envelope;
+use comity_types::SpiffeId;
 use comity_types::ids::Kind;
-use comity_types::{SpiffeId, TrustDomain};
 
 use super::AdmissionError;
 
-/// Checks that `member` may be invited, and that an invite for it still counts.
+/// Checks that operators may invite `member`, and that an invite for it still counts.
 pub(super) fn check_invitable(federation: &Federation, member: &SpiffeId) -> Result<(), AdmissionError> {
-    let at_federation = federation.name() == Some(member.trust_domain());
+    let invalid = |field, problem: String| Err(AdmissionError::Invalid { field, problem });
+    let domain = member.trust_domain();
+    let at_federation = federation.name() == Some(domain);
     match member.kind() {
-        Kind::Operator if !at_federation => {
-            let problem = format!(
-                "operators are members of the federation itself, {}",
-                federation.name().map_or("", TrustDomain::as_str)
-            );
-            return Err(AdmissionError::Invalid { field: "trust_domain", problem });
-        }
         Kind::Node | Kind::App if at_federation => {
-            let problem = "nodes and apps belong to an organisation, not to the federation itself".into();
-            return Err(AdmissionError::Invalid { field: "trust_domain", problem });
+            return invalid(
+                "trust_domain",
+                "nodes and apps belong to an organisation, not to the federation itself".into(),
+            );
         }
-        Kind::Broker => {
-            return Err(AdmissionError::Invalid { field: "kind", problem: "brokers are not invited".into() });
-        }
+        Kind::Broker => return invalid("kind", "brokers are not invited".into()),
         Kind::Operator | Kind::Node | Kind::App => {}
-    }
-    if is_suspended(federation, member.trust_domain()) {
-        let problem = format!("{} is suspended; lift the suspension first", member.trust_domain());
-        return Err(AdmissionError::Invalid { field: "trust_domain", problem });
     }
     if federation.member(member).is_some() {
         return Err(AdmissionError::Exists { member: member.clone() });
     }
+    if federation.organisation(domain).is_some() {
+        let problem = format!(
+            "{domain} is a member, and invites its own nodes, apps and operators (hint: whoever has its key calls `comity invite`)"
+        );
+        return invalid("trust_domain", problem);
+    }
     Ok(())
 }
 
-/// What a new organisation's member reads that came without the facts of its organisation.
-pub(super) const MISSING_FACTS: &str =
+/// What a new organisation's member reads that came without an application.
+const MISSING_APPLICATION: &str =
     "missing; the organisation is new to the federation (hint: give its organisation.toml to join)";
 
-/// True if members of the domain need no organisation to be admitted first.
-pub(super) fn is_at_home(federation: &Federation, domain: &TrustDomain) -> bool {
-    federation.name() == Some(domain) || federation.organisation(domain).is_some()
-}
-
-pub(super) fn is_suspended(federation: &Federation, domain: &TrustDomain) -> bool {
-    federation.organisation(domain).is_some_and(|state| state.suspension.is_some())
-}
-
-pub(super) fn is_registered(federation: &Federation, facts: &Organisation, layers: &Layers) -> bool {
-    let same = |state: &OrganisationState| state.organisation == *facts && state.layers == *layers;
-    federation.organisation(&facts.trust_domain).is_some_and(same)
-}
-
-/// What an operator reads who approves a second request of a new organisation with other facts.
-pub(super) const OTHER_FACTS: &str =
-    "the organisation was admitted meanwhile with other facts or requirements; reject this request and invite again";
-
-pub(super) fn stated(
-    domain: &TrustDomain,
-    organisation: Option<&OrganisationFile>,
-) -> Result<OrganisationFile, AdmissionError> {
-    let invalid = |problem: String| AdmissionError::Invalid { field: "organisation", problem };
-    let organisation = organisation.ok_or_else(|| invalid(MISSING_FACTS.into()))?;
-    let own = &organisation.facts.trust_domain;
-    if own == domain {
-        return Ok(organisation.clone());
+/// Checks an application against the invite that it came by.
+pub(super) fn check_application(
+    federation: &Federation,
+    member: &SpiffeId,
+    id: &comity_membership::InviteId,
+    envelope: Option<&Envelope>,
+) -> Result<Application, AdmissionError> {
+    let invalid = |problem: String| AdmissionError::Invalid { field: "application", problem };
+    let envelope = envelope.ok_or_else(|| invalid(MISSING_APPLICATION.into()))?;
+    let application = Application::open(envelope).map_err(|error| invalid(comity_runtime::chain::text(&error)))?;
+    if Some(application.federation) != federation.root_sha256() {
+        return Err(invalid("is to another federation".into()));
     }
-    Err(invalid(format!("its trust domain is {own}, and the invite is for {domain}")))
+    let own = &application.organisation.trust_domain;
+    if own != member.trust_domain() {
+        return Err(invalid(format!("its trust domain is {own}, and the invite is for {}", member.trust_domain())));
+    }
+    if application.member != *member || application.invite != *id {
+        return Err(invalid(format!("is by another invite, or for another member than {member}")));
+    }
+    Ok(application)
 }

@@ -33,6 +33,20 @@ pub enum AdmissionError {
         /// Who.
         member: SpiffeId,
     },
+    /// The invite is for something that the caller cannot become.
+    #[error(
+        "the invite is for {member}, which this program cannot become (hint: nodes join with `comity-node join`, apps and operators with `comity join`; the invite is not used up)"
+    )]
+    OtherKind {
+        /// Whom the invite is for.
+        member: SpiffeId,
+    },
+    /// Nobody has admitted the key.
+    #[error("the key {fingerprint} is not admitted (hint: join with an invite)")]
+    KeyNotAdmitted {
+        /// The key, short.
+        fingerprint: String,
+    },
     /// The events cannot be kept.
     #[error(transparent)]
     Store(StoreError),

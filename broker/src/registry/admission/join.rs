@@ -1,27 +1,20 @@
-//! A join, state by state, and what it ends in: a member in the registry and its certificate.
+//! A join: by an operators' invite it waits until operators have signed, by an organisation's the statement that admits
+//! the member comes with it.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use comity_identity::SigningRequest;
-use comity_membership::{Standing, Statement};
-use comity_policy::OrganisationFile;
-use comity_types::SpiffeId;
+use comity_membership::{Application, Payload, Statement};
+use comity_runtime::chain;
+use comity_transparency::{Envelope, PublicKey};
 use comity_types::ids::Kind;
+use comity_types::{Digest, SpiffeId};
 
-use super::eligible::{MISSING_FACTS, OTHER_FACTS, check_invitable, is_at_home, is_registered, is_suspended, stated};
-use super::{AdmissionError, Application, Inner, Joined};
-use crate::registry::enrolments::{Certificate, Claim, Enrolment, Event, Invite, InviteId, Refused, Request, State};
+use super::eligible::{check_application, check_invitable};
+use super::{AdmissionError, Applicant, Credential, Described, Inner, Joined};
+use crate::registry::enrolments::{Claim, Event, InviteId, Refused, Request, State};
+use crate::registry::proposals::ProposalError;
 
-/// Times that a join looks again after it met another call for the same invite: each look advances by a state, and there are three.
-const JOIN_ROUNDS: usize = 4;
-
-/// What a look at an enrolment comes to.
-enum Step {
-    /// This happens now; then there is more to look at.
-    Next(Event),
-    /// The member's answer.
-    Answer(Joined),
-}
+/// Times that a join looks again after it met another call for the same invite: one call advances it by a state, and
+/// there are two.
+const JOIN_ROUNDS: usize = 3;
 
 impl Inner {
     pub(super) async fn record(&self, event: Event) -> Result<(), AdmissionError> {
@@ -29,25 +22,73 @@ impl Inner {
         Ok(())
     }
 
-    /// Advances the enrolment by one state a round, until there is an answer.
-    pub(super) async fn join(&self, application: &Application) -> Result<Joined, AdmissionError> {
-        let (id, key) = (&application.id, application.request.public_key_digest());
+    pub(super) fn describe(&self, id: &InviteId, secret: Option<&Digest>) -> Result<Described, AdmissionError> {
+        let (snapshot, now) = (self.registry.snapshot(), self.clock.now());
+        let federation = snapshot.federation();
+        let Some(secret) = secret else {
+            let invite = federation.invite(id).ok_or(Refused::Unknown)?;
+            if invite.expires_at <= now {
+                return Err(Refused::Expired { at: invite.expires_at }.into());
+            }
+            let version = federation.next_version(&comity_membership::Scope::Member(invite.member.clone()));
+            let (member, expires_at) = (invite.member.clone(), invite.expires_at);
+            return Ok(Described { member, hosted_anchor: None, version, expires_at });
+        };
+        let enrolments = self.enrolments.current();
+        let invite = enrolments.invite_of(id, secret, now)?;
+        let domain = invite.member.trust_domain();
+        let hosted_anchor = if federation.name() == Some(domain) {
+            None
+        } else {
+            Some(self.authorities.find_or_create(domain, now)?.anchor().to_vec())
+        };
+        Ok(Described { member: invite.member.clone(), hosted_anchor, version: 0, expires_at: invite.expires_at })
+    }
+
+    /// An admitted key gets its certificate, also when its holder lost the answer; any other advances its invite.
+    pub(super) async fn join(&self, applicant: Applicant) -> Result<Joined, AdmissionError> {
+        let Applicant { id, by, request, kinds } = applicant;
+        let key = request
+            .public_key()
+            .map_err(|error| AdmissionError::Invalid { field: "csr_der", problem: error.to_string() })?;
+        match by {
+            Credential::Admission(envelope) => {
+                let member = self.admit(&id, &key, &kinds, *envelope).await?;
+                let certificate = self.certificate(&member, &request)?;
+                Ok(Joined::Issued { member, certificate })
+            }
+            Credential::Secret { sha256, application } => {
+                let asked = Asked { id, secret_sha256: sha256, key, kinds, application };
+                self.enrol(asked, &request).await
+            }
+        }
+    }
+
+    async fn enrol(&self, asked: Asked, csr: &comity_identity::SigningRequest) -> Result<Joined, AdmissionError> {
         for _ in 0..JOIN_ROUNDS {
             let enrolments = self.enrolments.current();
             let claim = enrolments
-                .claim(id, &application.secret_sha256, &key, self.clock.now())
-                .inspect_err(|refused| alarm(id, refused))?;
-            let step = match claim {
-                Claim::First(invite) => {
-                    Step::Next(Event::Requested { id: id.clone(), request: self.request(invite, application)? })
+                .claim(&asked.id, &asked.secret_sha256, &asked.key.id(), self.clock.now())
+                .inspect_err(|refused| alarm(&asked.id, refused))?;
+            let invite = match claim {
+                Claim::First(invite) => invite,
+                Claim::Again(enrolment) => {
+                    let member = &enrolment.invite.member;
+                    return Ok(match &enrolment.state {
+                        State::Open => return Err(Refused::Unknown.into()),
+                        State::Requested(request) => match self.admitted(member, &request.key) {
+                            true => {
+                                Joined::Issued { member: member.clone(), certificate: self.certificate(member, csr)? }
+                            }
+                            false => Joined::Pending { id: asked.id, fingerprint: request.key.id().fingerprint() },
+                        },
+                        State::Rejected { reason, .. } => Joined::Rejected { reason: reason.clone() },
+                    });
                 }
-                Claim::Again(enrolment) => self.step(enrolment, application).await?,
             };
-            let next = match step {
-                Step::Next(event) => event,
-                Step::Answer(joined) => return Ok(joined),
-            };
-            match self.record(next).await {
+            check_kind(&invite.member, &asked.kinds)?;
+            let event = Event::Requested { id: asked.id.clone(), request: self.request(&invite.member, &asked)? };
+            match self.record(event).await {
                 // Another call for the same invite was faster, or an operator: look again.
                 Ok(()) | Err(AdmissionError::Enrolment(Refused::WrongState { .. })) => {}
                 Err(other) => return Err(other),
@@ -56,100 +97,79 @@ impl Inner {
         Err(AdmissionError::Internal { problem: "the enrolment keeps changing".into() })
     }
 
-    /// What follows for an enrolment that somebody comes back to.
-    async fn step(&self, enrolment: &Enrolment, application: &Application) -> Result<Step, AdmissionError> {
-        let (invite, id) = (&enrolment.invite, enrolment.invite.id.clone());
-        Ok(match &enrolment.state {
-            State::Open => return Err(Refused::Unknown.into()),
-            State::Requested(request) => match self.approved_by_invite(invite, request) {
-                Some(by) => Step::Next(Event::Approved { id, by, at: self.clock.now() }),
-                None => Step::Answer(Joined::Pending { id, fingerprint: request.key_sha256.fingerprint() }),
-            },
-            State::Approved { request, by } => {
-                self.admit(by.clone(), invite.member.clone(), request.clone()).await?;
-                Step::Next(Event::Issued { id, certificate: self.issue(&invite.member, &application.request)? })
-            }
-            State::Issued { certificate, .. } => {
-                Step::Answer(Joined::Issued { member: invite.member.clone(), certificate: certificate.clone() })
-            }
-            State::Rejected { reason, .. } => Step::Answer(Joined::Rejected { reason: reason.clone() }),
-        })
-    }
-
-    /// What is bound to the invite: the key and, for a new organisation, its facts and layers.
-    fn request(&self, invite: &Invite, application: &Application) -> Result<Request, AdmissionError> {
+    /// What is bound to the invite: the key and, for a new organisation, what it signed.
+    fn request(&self, member: &SpiffeId, asked: &Asked) -> Result<Request, AdmissionError> {
         let snapshot = self.registry.snapshot();
-        check_invitable(&snapshot.federation, &invite.member)?;
-        let domain = invite.member.trust_domain();
-        let (organisation, layers) = if is_at_home(&snapshot.federation, domain) {
-            (None, Box::default())
+        let federation = snapshot.federation();
+        check_invitable(federation, member)?;
+        let application = if federation.name() == Some(member.trust_domain()) {
+            None
         } else {
-            let OrganisationFile { facts, layers } = stated(domain, application.organisation.as_ref())?;
-            (Some(Box::new(facts)), Box::new(layers))
+            let Application { member_key, .. } =
+                check_application(federation, member, &asked.id, asked.application.as_deref())?;
+            if member_key != asked.key {
+                let problem = "is for another key than the one in the application".into();
+                return Err(AdmissionError::Invalid { field: "csr_der", problem });
+            }
+            asked.application.clone()
         };
-        Ok(Request { key_sha256: application.request.public_key_digest(), organisation, layers, at: self.clock.now() })
+        Ok(Request { key: asked.key.clone(), application, at: self.clock.now() })
     }
 
-    /// The operator whose invite is approval enough: for an organisation that took part, and whose facts
-    /// were approved, when the request was made. A request that states facts waits for somebody to read
-    /// them; an invite is worth what its operator and its organisation are worth now.
-    fn approved_by_invite(&self, invite: &Invite, request: &Request) -> Option<SpiffeId> {
-        let snapshot = self.registry.snapshot();
-        let (federation, domain) = (&snapshot.federation, invite.member.trust_domain());
-        let enough = request.organisation.is_none()
-            && is_at_home(federation, domain)
-            && !is_suspended(federation, domain)
-            && federation.standing(&invite.by) == Standing::Active;
-        enough.then(|| invite.by.clone())
-    }
-
-    /// Appends what is missing: the organisation, the member.
-    pub(super) async fn admit(&self, by: SpiffeId, member: SpiffeId, request: Request) -> Result<u64, AdmissionError> {
-        let domain = member.trust_domain().clone();
-        let authority = self.authorities.find_or_create(&domain, self.clock.now())?;
-        let anchor = STANDARD.encode(authority.anchor());
-        self.registry
-            .update(Some(by), move |federation| {
-                let mut statements = Vec::new();
-                if !is_at_home(federation, &domain) {
-                    let organisation = request.organisation.ok_or_else(|| AdmissionError::Invalid {
-                        field: "organisation",
-                        problem: MISSING_FACTS.into(),
-                    })?;
-                    statements.push(Statement::OrganisationAdmitted {
-                        organisation: *organisation,
-                        layers: *request.layers,
-                        anchors: vec![anchor],
-                    });
-                } else if request.organisation.is_some_and(|facts| !is_registered(federation, &facts, &request.layers))
-                {
-                    return Err(AdmissionError::Invalid { field: "organisation", problem: OTHER_FACTS.into() });
-                }
-                match federation.member(&member) {
-                    Some(existing) if existing.key_sha256 == Some(request.key_sha256) => {}
-                    Some(_) => return Err(AdmissionError::Exists { member }),
-                    None => statements.push(Statement::MemberAdmitted { id: member, key_sha256: request.key_sha256 }),
-                }
-                Ok(statements)
-            })
-            .await
-    }
-
-    pub(super) fn issue(&self, member: &SpiffeId, csr: &SigningRequest) -> Result<Certificate, AdmissionError> {
-        let authority = self.authorities.find(member.trust_domain())?;
-        let life = match member.kind() {
-            Kind::Node => self.leaf.node,
-            Kind::App => self.leaf.app,
-            Kind::Operator => self.leaf.operator,
-            Kind::Broker => self.leaf.broker,
+    /// Says the statement by which the holder of an organisation's invite becomes a member.
+    async fn admit(
+        &self,
+        id: &InviteId,
+        key: &PublicKey,
+        kinds: &[Kind],
+        envelope: Envelope,
+    ) -> Result<SpiffeId, AdmissionError> {
+        let invalid = |problem: String| AdmissionError::Invalid { field: "admission", problem };
+        let payload = Payload::peek(&envelope).map_err(|error| invalid(chain::text(&error)))?;
+        let Statement::MemberAdmitted { id: member, key: admitted, invite, .. } = payload.statement else {
+            return Err(invalid("is not a statement that admits a member".into()));
         };
-        let internal = |error: &dyn std::fmt::Display| AdmissionError::Internal { problem: error.to_string() };
-        let issued = authority.issue(csr, member, &[], life, self.clock.now()).map_err(|error| internal(&error))?;
-        Ok(Certificate {
-            chain: issued.chain.iter().map(|der| STANDARD.encode(der)).collect(),
-            not_after: issued.not_after,
-        })
+        if admitted != *key || invite.as_ref() != Some(id) {
+            return Err(invalid("is by another invite, or for another key than the request".into()));
+        }
+        check_kind(&member, kinds)?;
+        if self.admitted(&member, key) {
+            return Ok(member);
+        }
+        if self.registry.snapshot().federation().member(&member).is_some() {
+            let taken = self.registry.snapshot();
+            let bound = taken.federation().member(&member).map(|member| member.key.id().fingerprint());
+            let refused = Refused::AnotherKey { bound: bound.unwrap_or_default() };
+            alarm(id, &refused);
+            return Err(refused.into());
+        }
+        match self.proposals.submit(envelope).await {
+            Ok(_) => Ok(member),
+            Err(ProposalError::Registry(error)) => Err(error.into()),
+            Err(other) => Err(AdmissionError::Internal { problem: chain::text(&other) }),
+        }
     }
+
+    fn admitted(&self, member: &SpiffeId, key: &PublicKey) -> bool {
+        self.registry.snapshot().federation().member(member).is_some_and(|state| state.key == *key)
+    }
+}
+
+/// Somebody who shows the secret of an operators' invite.
+struct Asked {
+    id: InviteId,
+    secret_sha256: Digest,
+    key: PublicKey,
+    kinds: Vec<Kind>,
+    application: Option<Box<Envelope>>,
+}
+
+/// Refuses an invite for something that the caller cannot become, before the invite is bound to its key.
+fn check_kind(member: &SpiffeId, kinds: &[Kind]) -> Result<(), AdmissionError> {
+    if kinds.contains(&member.kind()) {
+        return Ok(());
+    }
+    Err(AdmissionError::OtherKind { member: member.clone() })
 }
 
 /// A second key on an invite means that the invite leaked: a human must look.

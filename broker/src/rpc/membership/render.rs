@@ -1,8 +1,11 @@
 //! The registry's state as the wire has it.
 
-use comity_membership::{Federation, OrganisationState, Standing};
+use bytes::Bytes;
+use comity_membership::federation::OpenInvite;
+use comity_membership::{Federation, InviteId, OrganisationState, Standing};
 use comity_policy::disclosure::{self, Viewer};
 use comity_proto::membership as wire;
+use comity_transparency::Envelope;
 use comity_types::ids::Kind;
 use comity_types::{SpiffeId, TrustDomain};
 use tonic::Status;
@@ -10,6 +13,7 @@ use tonic::Status;
 use crate::links::LinkState;
 use crate::registry::admission::Invited;
 use crate::registry::enrolments::{Enrolment, State};
+use crate::registry::proposals::Waiting;
 use crate::rpc::timestamp;
 
 /// A fresh invite, with the one string that the member gets. It is secret: it goes to the operator and nowhere else.
@@ -22,25 +26,55 @@ pub(super) fn invite(invited: &Invited) -> Result<wire::InviteResponse, Status> 
     })
 }
 
-/// An enrolment that waits or an invite that is open; nothing for any other.
-pub(super) fn enrolment(enrolment: &Enrolment) -> Option<wire::Enrolment> {
+/// An enrolment that waits, or an invite that is open.
+pub(super) fn enrolment(enrolment: &Enrolment) -> Result<wire::Enrolment, Status> {
     let Enrolment { invite, state } = enrolment;
     let (state, request) = match state {
-        State::Open => (wire::EnrolmentState::Open, None),
         State::Requested(request) => (wire::EnrolmentState::Waiting, Some(request)),
-        State::Approved { .. } | State::Issued { .. } | State::Rejected { .. } => return None,
+        State::Open | State::Rejected { .. } => (wire::EnrolmentState::Open, None),
     };
-    Some(wire::Enrolment {
+    let application = request.and_then(|request| request.application.as_deref());
+    let operator = request.filter(|_| application.is_none());
+    Ok(wire::Enrolment {
         id: invite.id.to_string(),
         spiffe_id: invite.member.to_string(),
-        fingerprint: request.map(|request| request.key_sha256.fingerprint()).unwrap_or_default(),
-        organisation: request.and_then(|request| request.organisation.as_deref()).map(Into::into),
+        fingerprint: request.map(|request| request.key.id().fingerprint()).unwrap_or_default(),
+        application: application.map(json).transpose()?.unwrap_or_default(),
         requested_at: request.map(|request| timestamp(request.at)),
         state: state.into(),
         invited_by: invite.by.to_string(),
         expires_at: Some(timestamp(invite.expires_at)),
-        layers: request.filter(|request| request.organisation.is_some()).map(|request| (&*request.layers).into()),
+        operator_key: operator.map(|request| request.key.to_string()).unwrap_or_default(),
     })
+}
+
+/// The invites of an organisation for its own members.
+pub(super) fn own_invites(federation: &Federation, domain: &TrustDomain) -> Vec<wire::Enrolment> {
+    let own = federation.invites().filter(|(_, invite)| invite.member.trust_domain() == domain);
+    let render = |(id, invite): (&InviteId, &OpenInvite)| wire::Enrolment {
+        id: id.to_string(),
+        spiffe_id: invite.member.to_string(),
+        state: wire::EnrolmentState::Open.into(),
+        invited_by: domain.to_string(),
+        expires_at: Some(timestamp(invite.expires_at)),
+        ..wire::Enrolment::default()
+    };
+    own.map(render).collect()
+}
+
+/// A statement that waits for more operators.
+pub(super) fn proposal(waiting: &Waiting) -> Result<wire::Proposal, Status> {
+    Ok(wire::Proposal {
+        id: waiting.id.to_string(),
+        envelope: json(&waiting.proposal.envelope)?,
+        signed_by: waiting.signed_by.iter().map(ToString::to_string).collect(),
+        needed: u32::try_from(waiting.needed).unwrap_or(u32::MAX),
+        proposed_at: Some(timestamp(waiting.proposal.at)),
+    })
+}
+
+fn json(envelope: &Envelope) -> Result<Bytes, Status> {
+    serde_json::to_vec(envelope).map(Bytes::from).map_err(|error| super::super::ours(&error))
 }
 
 /// Every organisation, as `viewer` may see it; the fold keeps them sorted.
@@ -52,7 +86,7 @@ pub(super) fn organisations(federation: &Federation, viewer: Viewer<'_>) -> wire
 fn organisation(federation: &Federation, state: &OrganisationState, viewer: Viewer<'_>) -> wire::OrganisationEntry {
     let domain = &state.organisation.trust_domain;
     let count = |kind| federation.members().filter(|(id, _)| id.kind() == kind && id.trust_domain() == domain).count();
-    let (standing, suspension_reason) = match &state.suspension {
+    let (standing, suspension_reason) = match state.suspensions.first() {
         None => (wire::Standing::Active, String::new()),
         Some(suspension) => (wire::Standing::Suspended, suspension.reason.clone()),
     };
@@ -102,6 +136,6 @@ fn standing(federation: &Federation, id: &SpiffeId) -> (i32, String) {
     match federation.standing(id) {
         Standing::Active => (wire::Standing::Active.into(), String::new()),
         Standing::Suspended { reason, .. } => (wire::Standing::Suspended.into(), reason),
-        Standing::Unknown => (wire::Standing::Unspecified.into(), String::new()),
+        Standing::Departed { .. } | Standing::Unknown => (wire::Standing::Unspecified.into(), String::new()),
     }
 }

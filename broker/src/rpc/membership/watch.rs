@@ -1,11 +1,12 @@
-//! Follows the registry: what is there, then each new entry. Holds no queue of its own: a slow
-//! reader reads later from the registry itself.
+//! The log for whoever follows it: what is there, then each new entry, with a checkpoint whenever all was sent. Holds no
+//! queue of its own: a slow reader reads later from the registry itself.
 
 use std::pin::Pin;
+use std::time::Duration;
 
 use bytes::Bytes;
+use comity_identity::VerifiedPeer;
 use comity_proto::membership::WatchResponse;
-use comity_types::SpiffeId;
 use futures::stream::{self, Stream, StreamExt as _, TryStreamExt as _};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
@@ -15,25 +16,58 @@ use crate::registry::Registry;
 
 /// Entries that are taken from the registry at once.
 const BATCH_ENTRIES: usize = 64;
+/// How long nothing is sent at most: whoever hears nothing for some of these knows that it may be behind.
+pub(super) const CHECKPOINT_EVERY: Duration = Duration::from_secs(5);
 
 /// What `Watch` streams.
 pub(super) type Entries = Pin<Box<dyn Stream<Item = Result<WatchResponse, Status>> + Send>>;
 
-/// Every entry after `after`, for as long as `caller` takes part and until `stop`: the caller then reconnects.
-pub(super) fn entries(registry: Registry, caller: SpiffeId, after: u64, stop: CancellationToken) -> Entries {
-    let batches = stream::try_unfold((registry, caller, after), |(registry, caller, after)| async move {
-        let mut changed = registry.changed();
-        let Ok(_) = changed.wait_for(|epoch| *epoch > after).await.map(|epoch| *epoch) else {
-            return Ok::<_, Status>(None);
-        };
+/// Where a reader is.
+struct Reader {
+    registry: Registry,
+    peer: VerifiedPeer,
+    after: u64,
+    /// It has the checkpoint of `after`.
+    told: bool,
+}
+
+/// Every entry after `after`, for as long as `peer` takes part and until `stop`: it then reconnects.
+pub(super) fn entries(registry: Registry, peer: VerifiedPeer, after: u64, stop: CancellationToken) -> Entries {
+    let reader = Reader { registry, peer, after, told: false };
+    let batches = stream::try_unfold(reader, |reader| async move {
+        let Some((batch, reader)) = reader.next().await? else { return Ok::<_, Status>(None) };
+        Ok(Some((stream::iter(batch.into_iter().map(Ok)), reader)))
+    });
+    Box::pin(batches.try_flatten().take_until(stop.cancelled_owned()))
+}
+
+impl Reader {
+    /// What comes next; nothing when the registry is gone.
+    async fn next(mut self) -> Result<Option<(Vec<WatchResponse>, Self)>, Status> {
+        let mut changed = self.registry.changed();
+        if self.told {
+            let more = changed.wait_for(|epoch| *epoch > self.after);
+            if let Ok(Err(_)) = tokio::time::timeout(CHECKPOINT_EVERY, more).await {
+                return Ok(None);
+            }
+        }
+        let snapshot = self.registry.snapshot();
         // Between the request and now, the caller may have been suspended.
-        edge::check_standing(&registry.snapshot().federation, &caller)?;
-        let batch = registry.entries_after(after, BATCH_ENTRIES);
-        let last = batch.last().map_or(after, |(epoch, _)| *epoch);
-        Ok(Some((batch, (registry, caller, last))))
-    });
-    let flat = batches.map_ok(|batch| {
-        stream::iter(batch).map(|(epoch, entry)| Ok(WatchResponse { epoch, entry: Bytes::from_owner(entry) }))
-    });
-    Box::pin(flat.try_flatten().take_until(stop.cancelled_owned()))
+        edge::check_peer(snapshot.federation(), &self.peer)?;
+        let mut batch: Vec<_> = self.registry.entries_after(self.after, BATCH_ENTRIES).into_iter().map(entry).collect();
+        self.after = batch.last().map_or(self.after, |last| last.epoch);
+        self.told = self.after == snapshot.federation().epoch();
+        if self.told {
+            batch.push(WatchResponse {
+                epoch: self.after,
+                entry: Bytes::new(),
+                checkpoint: snapshot.checkpoint.to_string(),
+            });
+        }
+        Ok(Some((batch, self)))
+    }
+}
+
+fn entry((epoch, entry): (u64, std::sync::Arc<[u8]>)) -> WatchResponse {
+    WatchResponse { epoch, entry: Bytes::from_owner(entry), checkpoint: String::new() }
 }

@@ -56,6 +56,20 @@ pub enum EnrolError {
         /// The id of the other invite, by which operators know the enrolment.
         enrolment_id: String,
     },
+    /// The organisation has an authority of its own, and it was not given.
+    #[error(
+        "{id} is admitted, and its organisation has a certificate authority of its own (hint: give it: --ca, and --ca-key if it is to sign here)"
+    )]
+    NeedsAuthority {
+        /// Who is admitted.
+        id: SpiffeId,
+    },
+    /// The organisation's own authority cannot be used.
+    #[error("the organisation's own authority cannot be used")]
+    Authority(#[from] super::AuthorityError),
+    /// A key of this member cannot sign statements.
+    #[error("nothing can be signed")]
+    Signing(#[from] comity_transparency::SigningError),
     /// The identity is of a kind that this program cannot act as.
     #[error(
         "{identity} is not of kind {} (hint: nodes join with `comity-node join`, apps and operators with `comity join`)",

@@ -12,6 +12,11 @@ use super::EnrolError;
 const WORTHLESS: &[&str] =
     &["INVITE_UNKNOWN", "INVITE_EXPIRED", "INVITE_BOUND_TO_ANOTHER_KEY", "INVITE_OF_ANOTHER_KIND"];
 
+/// True if a refusal is about the invite itself, and not about what was asked with it.
+pub(super) fn is_about_the_invite(status: &Status) -> bool {
+    Detail::of(status).is_some_and(|detail| detail.reason.starts_with("INVITE_"))
+}
+
 /// Refuses a directory that belongs to another invite, before anybody is asked.
 pub(super) fn check(dir: &IdentityDir, invite: &Invite) -> Result<(), EnrolError> {
     match dir.invite_id()? {

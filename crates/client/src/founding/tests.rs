@@ -1,5 +1,6 @@
 use std::os::unix::fs::PermissionsExt as _;
 
+use comity_identity::SigningRequest;
 use comity_types::{Clock as _, Secret};
 
 use super::*;
@@ -19,7 +20,8 @@ fn a_founded_federation_has_a_root_that_the_operator_pins() {
     let identity = Identity::open(founded.operator_dir.path()).unwrap();
     assert_eq!((identity.id(), identity.root()), (&founded.operator, &founded.root));
     assert_eq!(identity.brokers(), ["broker.example:7443"]);
-    assert_eq!(founded.root.operators, [founded.operator]);
+    let [RootOperator { id, key }] = &founded.root.operators[..] else { panic!("one operator") };
+    assert_eq!((id, key.id()), (&founded.operator, identity.leaf().public_key));
 }
 
 #[test]
@@ -33,7 +35,10 @@ fn the_brokers_keys_belong_to_the_root_and_are_its_own() {
     assert_eq!(written, pem::encode(&[authority.anchor()]));
     let permit_key = PermitKey::from_pkcs8(&Secret::new(std::fs::read(&permit).unwrap())).unwrap();
     assert_eq!(permit_key.public().unwrap(), founded.root.permit_key);
-    for path in [ca, permit] {
+    let log = founded.data_dir.join("log.key");
+    let log_key = NoteKey::from_pkcs8("n".into(), &Secret::new(std::fs::read(&log).unwrap())).unwrap();
+    assert_eq!(log_key.public().unwrap(), founded.root.log_key);
+    for path in [ca, permit, log] {
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600, "{}", path.display());
     }
 }
@@ -66,5 +71,37 @@ fn a_wrong_plan_leaves_nothing_behind() {
     assert!(matches!(found(&nowhere, now()).unwrap_err(), FoundingError::NoPlace));
     let refused = found(&plan(dir.path(), "https://broker.example"), now()).unwrap_err();
     assert!(matches!(refused, FoundingError::Root(_)), "{refused:?}");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn operators_who_made_their_keys_themselves_govern_from_the_first_day() {
+    let dir = tempfile::tempdir().unwrap();
+    let (fed, bob) = ("fed.example".parse::<TrustDomain>().unwrap(), "bob".parse::<Name>().unwrap());
+    let requested = request(&dir.path().join("bob"), fed, bob.clone()).unwrap();
+    let co_operator = CoOperator { name: bob, request: SigningRequest::parse(&requested.request).unwrap() };
+    let plan = FoundingPlan {
+        co_operators: vec![co_operator],
+        root_threshold: 2,
+        membership_threshold: 2,
+        ..plan(&dir.path().join("federation"), "broker.example:7443")
+    };
+    let founded = found(&plan, now()).unwrap();
+    assert_eq!((founded.root.operators.len(), founded.root.membership_threshold), (2, 2));
+    let [handed_over] = &founded.co_operator_dirs[..] else { panic!("one folder") };
+    assert!(!handed_over.join("key.pem").exists(), "no key is made for another");
+    for file in std::fs::read_dir(handed_over).unwrap().map(|file| file.unwrap().path()) {
+        std::fs::copy(&file, requested.dir.path().join(file.file_name().unwrap())).unwrap();
+    }
+    let identity = Identity::open(requested.dir.path()).unwrap();
+    assert_eq!(identity.id().as_str(), "spiffe://fed.example/operator/bob");
+    assert_eq!(identity.leaf().public_key, founded.root.operators[1].key.id());
+}
+
+#[test]
+fn a_threshold_that_nobody_can_meet_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let plan = FoundingPlan { membership_threshold: 2, ..plan(dir.path(), "broker.example:7443") };
+    assert!(matches!(found(&plan, now()).unwrap_err(), FoundingError::Root(RootError::Threshold { .. })));
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
 }

@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     fn invite() -> Invite {
-        Invite::generate(Digest::of(b"root"), "broker.example:7443").unwrap()
+        Invite::generate(crate::invite::Inviter::Operators, Digest::of(b"root"), "broker.example:7443").unwrap()
     }
 
     #[test]

@@ -39,7 +39,13 @@ impl Scene {
             addresses: vec![String::from("127.0.0.1:7443")],
             anchors: vec![self.federation.authority.anchor()],
             permit_key: [7; 32],
-            operators: vec![self.federation.id("operator", "ada")],
+            log_key: [8; 32],
+            operators: vec![crate::root::RootOperator {
+                id: self.federation.id("operator", "ada"),
+                key: comity_transparency::PublicKey::from_ed25519(&[1; 32]),
+            }],
+            root_threshold: 1,
+            membership_threshold: 1,
             founded_at: now(),
         };
         root.to_json().unwrap()
@@ -183,4 +189,19 @@ fn a_file_that_is_far_too_large_is_not_read() {
     scene.joined();
     fs::write(scene.path().join(CERTIFICATE_FILE), vec![b' '; 300 * 1024]).unwrap();
     assert!(matches!(IdentityDir::open(scene.path()), Err(StoreError::TooLarge { .. })));
+}
+
+#[test]
+fn the_organisations_key_is_made_once_and_for_its_owner_alone() {
+    let scene = Scene::new();
+    let dir = IdentityDir::create(scene.path()).unwrap();
+    assert!(dir.organisation_key().unwrap().is_none());
+    let made = dir.pending_organisation_key().unwrap().public_key_digest();
+    assert_eq!(dir.pending_organisation_key().unwrap().public_key_digest(), made);
+    assert_eq!(dir.organisation_key().unwrap().unwrap().public_key_digest(), made);
+    assert_ne!(dir.pending_key().unwrap().public_key_digest(), made);
+    let file = scene.path().join(ORGANISATION_KEY_FILE);
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
+    assert!(matches!(dir.organisation_key(), Err(StoreError::Exposed { .. })));
 }

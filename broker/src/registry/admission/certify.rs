@@ -1,0 +1,88 @@
+//! Certificates for keys that are admitted, from the authority that the broker hosts for their organisation.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use comity_identity::{SigningRequest, VerifiedPeer};
+use comity_membership::{Federation, Standing};
+use comity_types::ids::Kind;
+use comity_types::{Digest, SpiffeId, Timestamp, TrustDomain};
+
+use super::{Admission, AdmissionError, Inner};
+
+/// What was handed out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certificate {
+    /// The chain, leaf first, DER; none where the organisation has an authority of its own, which signs.
+    pub chain: Vec<Vec<u8>>,
+    /// When the leaf ends.
+    pub not_after: Option<Timestamp>,
+    /// The organisation's anchors, DER.
+    pub anchors: Vec<Vec<u8>>,
+}
+
+impl Admission {
+    /// A fresh certificate for a member that takes part, for its own ID and the key it calls with alone:
+    /// the edge knows members by their keys, so another key would be turned away there.
+    ///
+    /// # Errors
+    /// It is suspended or unknown, asks for another key, or its authority cannot sign.
+    pub fn renew(&self, peer: &VerifiedPeer, csr: &SigningRequest) -> Result<Certificate, AdmissionError> {
+        if csr.public_key_digest() != peer.public_key() {
+            let problem = "is for another key than the one that calls (hint: renew with the same key; a new key needs a new invite)".into();
+            return Err(AdmissionError::Invalid { field: "csr_der", problem });
+        }
+        self.0.certificate(peer.id(), csr)
+    }
+
+    /// A certificate for a key that is admitted, whatever became of its last one: whoever signed the request has it.
+    ///
+    /// # Errors
+    /// The key is not admitted, its holder is suspended, or its authority cannot sign.
+    pub fn certify(&self, csr: &SigningRequest) -> Result<(SpiffeId, Certificate), AdmissionError> {
+        let key = csr.public_key_digest();
+        let member = admitted(self.0.registry.snapshot().federation(), key);
+        let member = member.ok_or(AdmissionError::KeyNotAdmitted { fingerprint: key.fingerprint() })?;
+        let certificate = self.0.certificate(&member, csr)?;
+        Ok((member, certificate))
+    }
+}
+
+/// Whose key this is.
+fn admitted(federation: &Federation, key: Digest) -> Option<SpiffeId> {
+    federation.members().find(|(_, member)| member.key.id() == key).map(|(id, _)| id.clone())
+}
+
+impl Inner {
+    /// A certificate of a member that takes part.
+    pub(super) fn certificate(&self, member: &SpiffeId, csr: &SigningRequest) -> Result<Certificate, AdmissionError> {
+        let snapshot = self.registry.snapshot();
+        let federation = snapshot.federation();
+        if federation.standing(member) != Standing::Active {
+            return Err(AdmissionError::NotActive { member: member.clone() });
+        }
+        let domain = member.trust_domain();
+        let anchors = self.anchors(federation, domain)?;
+        let hosted = self.authorities.find(domain).ok().filter(|hosted| anchors.contains(&hosted.anchor().to_vec()));
+        let Some(hosted) = hosted else { return Ok(Certificate { chain: Vec::new(), not_after: None, anchors }) };
+        let life = match member.kind() {
+            Kind::Node => self.leaf.node,
+            Kind::App => self.leaf.app,
+            Kind::Operator => self.leaf.operator,
+            Kind::Broker => self.leaf.broker,
+        };
+        let internal = |error: &dyn std::fmt::Display| AdmissionError::Internal { problem: error.to_string() };
+        let issued = hosted.issue(csr, member, &[], life, self.clock.now()).map_err(|error| internal(&error))?;
+        let chain = issued.chain.iter().map(|der| der.to_vec()).collect();
+        Ok(Certificate { chain, not_after: Some(issued.not_after), anchors })
+    }
+
+    fn anchors(&self, federation: &Federation, domain: &TrustDomain) -> Result<Vec<Vec<u8>>, AdmissionError> {
+        if federation.name() == Some(domain) {
+            return Ok(vec![self.authorities.find(domain)?.anchor().to_vec()]);
+        }
+        let decode = |text: &String| {
+            STANDARD.decode(text).map_err(|error| AdmissionError::Internal { problem: error.to_string() })
+        };
+        federation.organisation(domain).into_iter().flat_map(|state| &state.anchors).map(decode).collect()
+    }
+}

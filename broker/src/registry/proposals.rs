@@ -1,0 +1,260 @@
+//! Statements that operators have signed, and not enough of them yet: a pure fold over events, in a journal.
+//!
+//! A proposal is known by the digest of its payload: to sign it is to bring the same payload with one more signature.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use comity_membership::{Federation, Payload, Refused, Scope};
+use comity_transparency::Envelope;
+use comity_types::{Clock, Digest, SpiffeId, Timestamp};
+use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex;
+
+use super::{Registry, RegistryError};
+use crate::ledger::journal::{Journal, JournalError};
+
+/// Most proposals at once: more than operators can look through.
+pub const MAX_PROPOSALS: usize = 1_000;
+/// How long a proposal waits: whoever has not signed in a month does not want it.
+pub const PROPOSAL_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// A statement that waits for more operators.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Proposal {
+    /// The statement, with the signatures that it has.
+    pub envelope: Envelope,
+    /// When it was first proposed.
+    pub at: Timestamp,
+}
+
+/// Something that happened to proposals. Serde's JSON of it is a journal frame.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+enum Event {
+    /// A proposal stands so, new or with another signature.
+    Stands(Proposal),
+    /// It is one no more: in force, outlived or overtaken.
+    Ended { id: Digest },
+}
+
+/// What became of a statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Submitted {
+    /// It is in force from this epoch on.
+    InForce(u64),
+    /// More operators have to sign.
+    Waits(Waiting),
+}
+
+/// A proposal, as operators are shown it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// What it is known by.
+    pub id: Digest,
+    /// What waits.
+    pub proposal: Proposal,
+    /// Who signed.
+    pub signed_by: Vec<SpiffeId>,
+    /// How many have to.
+    pub needed: usize,
+}
+
+/// Why proposals cannot be kept, or a statement is neither in force nor one.
+#[derive(Debug, thiserror::Error)]
+pub enum ProposalError {
+    /// The journal cannot be used.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// A frame of the journal is not an event.
+    #[error("proposal event {position} cannot be read: {problem} (hint: restore proposals.journal from a copy)")]
+    Damaged {
+        /// Which, from 0.
+        position: usize,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The event cannot be made a frame.
+    #[error("cannot encode a proposal")]
+    Encode(#[from] serde_json::Error),
+    /// There are too many.
+    #[error(
+        "{MAX_PROPOSALS} proposals wait already (hint: sign those that are right; what is not signed ends after 30 days)"
+    )]
+    TooMany,
+    /// The registry does not take it.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+}
+
+/// The proposals of one data directory, and the way of a statement into the log.
+#[derive(Debug, Clone)]
+pub struct Proposals(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    registry: Registry,
+    journal: Journal,
+    current: ArcSwap<BTreeMap<Digest, Proposal>>,
+    writer: Mutex<()>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Proposals {
+    /// Opens or makes the journal and folds what is in it.
+    ///
+    /// # Errors
+    /// The journal is damaged or in use.
+    pub fn open(path: &Path, registry: Registry, clock: Arc<dyn Clock>) -> Result<Self, ProposalError> {
+        let (journal, frames) = Journal::open(path)?;
+        let current = ArcSwap::from_pointee(fold(&frames)?);
+        Ok(Self(Arc::new(Inner { registry, journal, current, writer: Mutex::new(()), clock })))
+    }
+
+    /// Reads the journal at `path` as a start would, and changes nothing.
+    ///
+    /// # Errors
+    /// The journal is damaged.
+    pub fn check(path: &Path) -> Result<(), ProposalError> {
+        let mut frames = Vec::new();
+        Journal::read(path, |frame| frames.push(frame))?;
+        fold(&frames).map(drop)
+    }
+
+    /// Says a statement: it is in force when this returns, or kept until enough have signed. Not to be cancelled
+    /// midway: see `registry::run_to_end`.
+    ///
+    /// # Errors
+    /// It does not follow from the state, a signature does not hold, or it cannot be kept.
+    pub async fn submit(&self, envelope: Envelope) -> Result<Submitted, ProposalError> {
+        let inner = &self.0;
+        let _turn = inner.writer.lock().await;
+        let id = envelope.payload_digest();
+        let known = inner.current.load().get(&id).cloned();
+        let mut proposal = Proposal { envelope, at: inner.clock.now() };
+        if let Some(known) = &known {
+            proposal.envelope.merge(&known.envelope);
+            proposal.at = known.at;
+        }
+        match inner.registry.append(proposal.envelope.clone()).await {
+            Ok(epoch) => {
+                inner.end_stale(Some(id)).await?;
+                Ok(Submitted::InForce(epoch))
+            }
+            // Said once, it stands: whoever lost the answer asks again.
+            Err(RegistryError::Refused(refused)) if matches!(*refused, Refused::Said { .. }) => {
+                Ok(Submitted::InForce(inner.registry.snapshot().federation().epoch()))
+            }
+            Err(RegistryError::Refused(refused)) => {
+                let Refused::TooFew { needed, .. } = *refused else {
+                    return Err(RegistryError::Refused(refused).into());
+                };
+                inner.keep(id, proposal, known, needed, *refused).await
+            }
+            Err(other) => Err(other.into()),
+        }
+    }
+
+    /// Those that wait, the oldest first.
+    #[must_use]
+    pub fn waiting(&self) -> Vec<Waiting> {
+        let (current, snapshot, now) = (self.0.current.load(), self.0.registry.snapshot(), self.0.clock.now());
+        let mut waiting: Vec<_> = current
+            .iter()
+            .filter(|(_, proposal)| proposal.at.plus(PROPOSAL_LIFE) > now)
+            .filter_map(|(id, proposal)| waiting(snapshot.federation(), *id, proposal.clone()))
+            .collect();
+        waiting.sort_by_key(|waiting| (waiting.proposal.at, waiting.id));
+        waiting
+    }
+
+    /// Resolves when the journal has failed.
+    pub async fn failed(&self) -> Arc<str> {
+        self.0.journal.failed().await
+    }
+}
+
+impl Inner {
+    /// Keeps what operators have signed, and nobody else's.
+    async fn keep(
+        &self,
+        id: Digest,
+        proposal: Proposal,
+        known: Option<Proposal>,
+        needed: usize,
+        refused: Refused,
+    ) -> Result<Submitted, ProposalError> {
+        let snapshot = self.registry.snapshot();
+        let shown = waiting(snapshot.federation(), id, proposal.clone());
+        let Some(shown) = shown.filter(|shown| !shown.signed_by.is_empty()) else {
+            return Err(RegistryError::Refused(Box::new(refused)).into());
+        };
+        if known.as_ref() != Some(&proposal) {
+            self.end_stale(None).await?;
+            if known.is_none() && self.current.load().len() >= MAX_PROPOSALS {
+                return Err(ProposalError::TooMany);
+            }
+            self.append(Event::Stands(proposal)).await?;
+        }
+        Ok(Submitted::Waits(Waiting { needed, ..shown }))
+    }
+
+    /// Ends `done`, and all that can never come into force any more.
+    async fn end_stale(&self, done: Option<Digest>) -> Result<(), ProposalError> {
+        let (snapshot, now) = (self.registry.snapshot(), self.clock.now());
+        let stale = |id: &Digest, proposal: &Proposal| {
+            done == Some(*id)
+                || proposal.at.plus(PROPOSAL_LIFE) <= now
+                || snapshot.federation().endorsed(&proposal.envelope).is_err()
+        };
+        let current = self.current.load_full();
+        for id in current.iter().filter(|(id, proposal)| stale(id, proposal)).map(|(id, _)| *id) {
+            self.append(Event::Ended { id }).await?;
+        }
+        Ok(())
+    }
+
+    async fn append(&self, event: Event) -> Result<(), ProposalError> {
+        let mut next = BTreeMap::clone(&self.current.load());
+        let frame = serde_json::to_vec(&event)?;
+        apply(&mut next, event);
+        self.journal.append(frame).await?;
+        self.current.store(Arc::new(next));
+        Ok(())
+    }
+}
+
+/// A proposal as it stands in a state; `None` where it can never come into force any more, or is not for operators.
+fn waiting(federation: &Federation, id: Digest, proposal: Proposal) -> Option<Waiting> {
+    let payload = Payload::peek(&proposal.envelope).ok()?;
+    let governance = federation.governance()?;
+    let needed = match payload.statement.scope()? {
+        Scope::Root => governance.root_threshold,
+        Scope::Governance(_) => governance.membership_threshold,
+        Scope::Organisation(_) | Scope::Member(_) => return None,
+    };
+    let signers = federation.endorsed(&proposal.envelope).ok()?;
+    let signed = federation.voters().filter(|(_, key)| signers.contains(&key.id()));
+    let signed_by = signed.map(|(operator, _)| operator.clone()).collect();
+    Some(Waiting { id, proposal, signed_by, needed: usize::try_from(needed).unwrap_or(usize::MAX) })
+}
+
+fn fold(frames: &[Vec<u8>]) -> Result<BTreeMap<Digest, Proposal>, ProposalError> {
+    let mut proposals = BTreeMap::new();
+    for (position, frame) in frames.iter().enumerate() {
+        let damaged = |error: serde_json::Error| ProposalError::Damaged { position, problem: error.to_string() };
+        apply(&mut proposals, serde_json::from_slice(frame).map_err(damaged)?);
+    }
+    Ok(proposals)
+}
+
+fn apply(proposals: &mut BTreeMap<Digest, Proposal>, event: Event) {
+    match event {
+        Event::Stands(proposal) => drop(proposals.insert(proposal.envelope.payload_digest(), proposal)),
+        Event::Ended { id } => drop(proposals.remove(&id)),
+    }
+}

@@ -1,0 +1,110 @@
+//! What somebody signed, as a request brings it: each field of it is held to the same bounds as the contract's messages,
+//! before it is looked at who signed.
+
+use comity_identity::Address;
+use comity_membership::{Application, Payload, Statement};
+use comity_policy::{Layers, Offer, Organisation, Tables};
+use comity_proto::convert::{WireError, checked_layers};
+use comity_proto::policy as wire;
+use comity_runtime::chain;
+use comity_transparency::Envelope;
+use tonic::Status;
+
+use super::invalid;
+
+/// Largest envelope, in bytes: one frame of the journal.
+pub(super) const MAX_ENVELOPE_BYTES: usize = crate::ledger::journal::MAX_FRAME_BYTES;
+/// Largest application or update of an organisation, in bytes of its JSON: facts have under 16 KiB, what it demands of
+/// its own requests at most 32 KiB.
+const MAX_STATED_BYTES: usize = 64 * 1024;
+
+/// Reads a DSSE envelope.
+pub(super) fn envelope(field: &str, json: &[u8]) -> Result<Envelope, Status> {
+    if json.len() > MAX_ENVELOPE_BYTES {
+        return Err(invalid(
+            field,
+            format_args!("has {} bytes, at most {MAX_ENVELOPE_BYTES} are accepted", json.len()),
+        ));
+    }
+    serde_json::from_slice(json).map_err(|error| invalid(field, format_args!("is no DSSE envelope: {error}")))
+}
+
+/// Checks what a new organisation signed.
+pub(super) fn check_application(field: &str, envelope: &Envelope, tables: &Tables) -> Result<(), Status> {
+    let refused = |error| invalid(field, chain::text(&error));
+    if envelope.payload.len() > MAX_STATED_BYTES {
+        let found = envelope.payload.len();
+        return Err(invalid(field, format_args!("has {found} bytes, at most {MAX_STATED_BYTES} are accepted")));
+    }
+    let application = Application::peek(envelope).map_err(refused)?;
+    check_organisation(&application.organisation, &application.layers, tables)
+}
+
+/// Reads a statement, and checks each field of it.
+pub(super) fn statement(envelope: &Envelope, tables: &Tables) -> Result<Statement, Status> {
+    let unreadable = |error: comity_membership::signed::Unreadable| invalid("envelope", chain::text(&error));
+    let Payload { statement, .. } = Payload::peek(envelope).map_err(unreadable)?;
+    match &statement {
+        Statement::OrganisationAdmitted { application } => check_application("application", application, tables)?,
+        Statement::OrganisationUpdated { organisation, layers } => {
+            if envelope.payload.len() > MAX_STATED_BYTES {
+                let found = envelope.payload.len();
+                let problem =
+                    format!("{found} bytes were signed with its layers, at most {MAX_STATED_BYTES} are accepted");
+                return Err(invalid("organisation", problem));
+            }
+            check_organisation(organisation, layers, tables)?;
+        }
+        Statement::OffersPublished { address, offers, .. } => {
+            let _address: Address = super::parse("address", address)?;
+            offers.iter().enumerate().try_for_each(|(index, offer)| check_offer(index, offer))?;
+        }
+        Statement::OrganisationWithdrawn { reason, .. } | Statement::MemberWithdrawn { reason, .. } => {
+            check_text("reason", reason)?;
+        }
+        Statement::Suspended { reason, .. } | Statement::Evicted { reason, .. } => {
+            check_text("reason", reason)?;
+        }
+        Statement::RootChanged { .. }
+        | Statement::AnchorsChanged { .. }
+        | Statement::KeysChanged { .. }
+        | Statement::MemberInvited { .. }
+        | Statement::InviteRevoked { .. }
+        | Statement::MemberAdmitted { .. }
+        | Statement::Lifted { .. } => {}
+    }
+    Ok(statement)
+}
+
+/// Text that others read.
+fn check_text(field: &str, text: &str) -> Result<(), Status> {
+    if text.chars().any(comity_types::display::steers) {
+        return Err(invalid(field, "control characters and marks of writing direction are not accepted"));
+    }
+    Ok(())
+}
+
+/// The facts and layers of an organisation, by way of the contract's messages, whose bounds hold for what is signed too.
+fn check_organisation(facts: &Organisation, layers: &Layers, tables: &Tables) -> Result<(), Status> {
+    let refuse = |error: WireError| invalid(&error.path, &error.problem);
+    let read = Organisation::try_from(wire::Organisation::from(facts));
+    let read = read.map_err(|error| refuse(error.within("organisation")))?;
+    let layers_read = checked_layers(Some(wire::Layers::from(layers)), tables);
+    let layers_read = layers_read.map_err(|error| refuse(error.within("layers")))?;
+    if read == *facts && layers_read == *layers {
+        return Ok(());
+    }
+    Err(invalid(
+        "organisation",
+        "is not written in the one form that its facts have (hint: sign it with a current program)",
+    ))
+}
+
+fn check_offer(index: usize, offer: &Offer) -> Result<(), Status> {
+    let field = format!("offers[{index}]");
+    let read = Offer::try_from(wire::Offer::from(offer)).map_err(|error| invalid(&field, error))?;
+    if read == *offer {
+        return Ok(());
+    }
+    Err(invalid(&field, "is not written in the one form that offers have (hint: sign it with a current program)"))
+}

@@ -1,0 +1,114 @@
+//! Statements: signed here, with keys that stay here, and handed to the broker, which gives them their place.
+
+use comity_identity::KeyPair;
+use comity_membership::{Federation, Payload, Scope, Statement, sign};
+use comity_proto::error::Detail;
+use comity_proto::membership::membership_client::MembershipClient;
+use comity_proto::membership::submit_response::Outcome;
+use comity_proto::membership::{Proposal, SubmitRequest};
+use comity_transparency::{Envelope, Signer, SigningError};
+use comity_types::{Digest, Timestamp};
+use tonic::Status;
+
+use crate::connection::Connection;
+
+/// What became of a statement.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Said {
+    /// It is in force from this epoch on.
+    InForce(u64),
+    /// More operators have to sign it.
+    Waits(Proposal),
+}
+
+/// Why a statement was not said.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SayError {
+    /// A key cannot sign.
+    #[error("nothing can be signed")]
+    Signing(#[from] SigningError),
+    /// The broker refuses it, or cannot be reached.
+    #[error("the broker did not take the statement")]
+    Call(#[source] Box<Status>),
+    /// The statement names nobody that can be read, or the broker's answer lacks something.
+    #[error("{0}")]
+    Incomplete(&'static str),
+}
+
+impl From<Status> for SayError {
+    fn from(status: Status) -> Self {
+        Self::Call(Box::new(status))
+    }
+}
+
+/// A statement that is to be signed for a federation.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    /// SHA-256 of the federation's root document.
+    pub federation: Digest,
+    /// What is to be said.
+    pub statement: Statement,
+    /// When it is signed.
+    pub at: Timestamp,
+}
+
+impl Draft {
+    /// Signs it as the next version of its scope in a state that was proven.
+    ///
+    /// # Errors
+    /// A key cannot sign.
+    pub fn sign(self, state: &Federation, signers: &[&dyn Signer]) -> Result<Envelope, SayError> {
+        let scope = self.scope()?;
+        self.sign_as(state.next_version(&scope), signers)
+    }
+
+    /// Signs it as this version.
+    ///
+    /// # Errors
+    /// A key cannot sign.
+    pub fn sign_as(self, version: u64, signers: &[&dyn Signer]) -> Result<Envelope, SayError> {
+        let Self { federation, statement, at } = self;
+        Ok(sign(&Payload { federation, version, at, statement }, signers)?)
+    }
+
+    fn scope(&self) -> Result<Scope, SayError> {
+        self.statement.scope().ok_or(SayError::Incomplete("the statement is about nobody"))
+    }
+}
+
+/// Hands a signed statement to the broker.
+///
+/// # Errors
+/// The broker refuses it, or cannot be reached.
+pub async fn submit(connection: &Connection, envelope: &Envelope) -> Result<Said, SayError> {
+    let envelope = serde_json::to_vec(envelope).map_err(|_| SayError::Incomplete("the envelope has no JSON form"))?;
+    let request = SubmitRequest { envelope: envelope.into() };
+    let answer = MembershipClient::new(connection.unary()).submit(request).await?.into_inner();
+    match answer
+        .outcome
+        .ok_or(SayError::Incomplete("the broker's answer has no outcome (hint: update this program)"))?
+    {
+        Outcome::Epoch(epoch) => Ok(Said::InForce(epoch)),
+        Outcome::Proposal(proposal) => Ok(Said::Waits(proposal)),
+    }
+}
+
+/// Says a statement of one's own without following the log, as apps do: at the version that the broker names. It may be
+/// told a wrong one, and gains nothing by it: the statement counts once, at that version, and its signer learns where.
+///
+/// # Errors
+/// The broker refuses it, or cannot be reached.
+pub async fn say_unseen(connection: &Connection, draft: Draft, key: &KeyPair) -> Result<Said, SayError> {
+    let first = submit(connection, &draft.clone().sign_as(1, &[key])?).await;
+    let Err(SayError::Call(status)) = &first else { return first };
+    let Some(version) = next_version(status) else { return first };
+    submit(connection, &draft.sign_as(version, &[key])?).await
+}
+
+/// The version that a refusal names as the next one.
+#[must_use]
+pub fn next_version(status: &Status) -> Option<u64> {
+    let detail = Detail::of(status).filter(|detail| detail.reason == "VERSION" || detail.reason == "EQUIVOCATION")?;
+    detail.metadata.get("next")?.parse().ok()
+}
