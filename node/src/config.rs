@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use comity_identity::Address;
 use comity_policy::node_file::OfferEntry;
@@ -58,6 +59,24 @@ pub struct Node {
     pub identity_dir: Option<PathBuf>,
     /// A folder with the federation's own tables; those that ship if absent. Relative to this file.
     pub tables: Option<PathBuf>,
+    /// How long it goes on without hearing of the federation's state: 1m to 24h, 15m if absent. Whoever is suspended
+    /// meanwhile could go on as long, if the broker hid it.
+    #[serde(default = "max_staleness", deserialize_with = "staleness")]
+    pub max_staleness: Duration,
+}
+
+/// As long as a broker takes to be started again by people who were called.
+const fn max_staleness() -> Duration {
+    Duration::from_secs(15 * 60)
+}
+
+/// What may be configured of [`Node::max_staleness`].
+const STALENESS: std::ops::RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(24 * 60 * 60);
+
+fn staleness<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let expected = || serde::de::Error::custom("expected a time from 1m to 24h, such as \"15m\"");
+    let text = String::deserialize(deserializer)?;
+    humantime::parse_duration(&text).ok().filter(|time| STALENESS.contains(time)).ok_or_else(expected)
 }
 
 /// A part of the file that does not fit the others.

@@ -1,8 +1,8 @@
 //! Takes up an invite: after it, the node has an identity.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use comity_client::enrol::{self, EnrolError, JoinState};
+use comity_client::enrol::{self, AuthorityError, EnrolError, JoinState, Joining, OwnAuthority};
 use comity_identity::Invite;
 use comity_identity::invite::InviteError;
 use comity_identity::store::StoreError;
@@ -31,6 +31,26 @@ pub enum Joined {
         /// A short form of the key's digest.
         fingerprint: String,
     },
+    /// The organisation's own authority has to sign.
+    AwaitsCertificate {
+        /// Whom the certificate has to name.
+        id: SpiffeId,
+        /// The signing request.
+        request: PathBuf,
+        /// Where the chain is expected.
+        certificate: PathBuf,
+    },
+}
+
+/// What a node joins with, beside its invite.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Papers<'a> {
+    /// What the organisation is and demands, where it is new.
+    pub organisation: Option<&'a Path>,
+    /// The certificates of the organisation's own authority; none where the broker hosts one.
+    pub ca: Option<&'a Path>,
+    /// The key of that authority, if it signs on this machine.
+    pub ca_key: Option<&'a Path>,
 }
 
 /// Why a node cannot join.
@@ -51,6 +71,9 @@ pub enum JoinError {
     /// A fact of the organisation cannot be as it stands.
     #[error("the organisation's facts cannot be used")]
     Facts(#[from] Unfit),
+    /// The organisation's own authority cannot be used.
+    #[error("the organisation's own authority cannot be used")]
+    Authority(#[from] AuthorityError),
     /// Enrolment failed.
     #[error(transparent)]
     Enrol(#[from] EnrolError),
@@ -65,18 +88,25 @@ pub enum JoinError {
     },
 }
 
-/// Takes up `invite`, with what is said in the file `organisation` where the invite is for a new one.
+/// Takes up `invite` with these papers.
 ///
 /// Safe to call again with the same invite: the same key asks, and gets the same answer.
 ///
 /// # Errors
-/// The invite, the facts or the directory cannot be used, or the broker refuses.
-pub async fn join(config: &Config, invite: &str, organisation: Option<&Path>) -> Result<Joined, JoinError> {
+/// The invite, the papers or the directory cannot be used, or the broker refuses.
+pub async fn join(config: &Config, invite: &str, papers: Papers<'_>) -> Result<Joined, JoinError> {
     let invite: Invite = invite.parse()?;
-    let organisation = organisation.map(|path| read(path, &*config.tables()?)).transpose()?;
-    match enrol::join(&invite, &[Kind::Node], organisation.as_ref(), &config.identity_dir()).await? {
+    let organisation = papers.organisation.map(|path| read(path, &*config.tables()?)).transpose()?;
+    let authority = papers.ca.map(|ca| OwnAuthority::read(ca, papers.ca_key)).transpose()?;
+    let dir = config.identity_dir();
+    let joining =
+        Joining { authority: authority.as_ref(), ..Joining::new(&invite, &[Kind::Node], organisation.as_ref(), &dir) };
+    match Box::pin(enrol::join(joining)).await? {
         JoinState::Issued(dir) => Ok(Joined::Issued(dir.identity()?.spiffe_id)),
         JoinState::Pending { enrolment_id, fingerprint } => Ok(Joined::Pending { enrolment_id, fingerprint }),
+        JoinState::AwaitsCertificate { id, request, certificate } => {
+            Ok(Joined::AwaitsCertificate { id, request, certificate })
+        }
         JoinState::Rejected { reason } => Err(JoinError::Rejected { reason }),
     }
 }

@@ -1,16 +1,18 @@
 //! What the node tells the broker: what it offers, and where it is.
 
-use std::time::Duration;
+use std::sync::Arc;
 
 use comity_client::Connection;
+use comity_client::say::{self, Draft, Said, SayError};
+use comity_identity::KeyPair;
+use comity_membership::Statement;
 use comity_policy::Offer;
 use comity_proto::error::Detail;
-use comity_proto::membership::PublishOffersRequest;
-use comity_proto::membership::membership_client::MembershipClient;
-use comity_types::Name;
-use tokio::time::sleep;
+use comity_types::{Clock, Digest, Name};
+use tokio::time::{sleep, timeout};
 use tonic::{Code, Status};
 
+use crate::replica::Replica;
 use crate::retry::{Pace, Retry, Trouble};
 
 mod contest;
@@ -19,33 +21,61 @@ mod tests;
 
 pub use contest::Publication;
 
-/// Publishes `offers` of the node at `address`, however many tries it takes; gives the epoch at which they are.
-pub async fn publish(connection: &Connection, address: &str, offers: &[Offer], pace: Pace) -> u64 {
-    let mut retry = Retry::new(pace);
-    loop {
-        let status = match try_publish(connection, address, offers, pace.call_deadline).await {
-            Ok(epoch) => return epoch,
-            Err(status) => status,
-        };
-        let trouble = Trouble::of(&status);
-        if retry.is_news(&trouble) {
-            log(&status, &trouble, offers);
+/// Who publishes: the node, by its own key, to the federation that it knows.
+#[derive(Debug, Clone)]
+pub struct Publisher {
+    /// The way to the broker.
+    pub connection: Connection,
+    /// The node's key.
+    pub key: Arc<KeyPair>,
+    /// SHA-256 of the federation's root document.
+    pub federation: Digest,
+    /// The state, which says the version that the next statement has.
+    pub replica: Replica,
+    /// What tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// How long calls and pauses are.
+    pub pace: Pace,
+}
+
+impl Publisher {
+    /// Publishes what a node offers, however many tries it takes; gives the epoch at which that is in force.
+    pub async fn publish(&self, publication: &Publication) -> u64 {
+        let mut retry = Retry::new(self.pace);
+        loop {
+            let status = match timeout(self.pace.call_deadline, self.try_publish(publication)).await {
+                Ok(Ok(epoch)) => return epoch,
+                Ok(Err(status)) => status,
+                Err(_) => Status::deadline_exceeded("the broker does not answer"),
+            };
+            if say::next_version(&status).is_some() {
+                // Somebody was faster, or the state is not known yet: it comes with the next checkpoint.
+                let _known = timeout(self.pace.longest_pause_away, self.replica.heard()).await.is_ok();
+            }
+            let trouble = Trouble::of(&status);
+            if retry.is_news(&trouble) {
+                log(&status, &trouble, &publication.offers);
+            }
+            sleep(retry.pause(&trouble)).await;
         }
-        sleep(retry.pause(&trouble)).await;
+    }
+
+    async fn try_publish(&self, publication: &Publication) -> Result<u64, Status> {
+        let Publication { node, address, offers } = publication.clone();
+        let statement = Statement::OffersPublished { node, address, offers };
+        let draft = Draft { federation: self.federation, statement, at: self.clock.now() };
+        let signed = draft.sign(&self.replica.federation(), &[&*self.key]).map_err(unsigned)?;
+        match say::submit(&self.connection, &signed).await {
+            Ok(Said::InForce(epoch)) => Ok(epoch),
+            Ok(Said::Waits(_)) => Err(Status::internal("the broker waits for operators to sign a node's offers")),
+            Err(SayError::Call(status)) => Err(*status),
+            Err(other) => Err(unsigned(other)),
+        }
     }
 }
 
-async fn try_publish(
-    connection: &Connection,
-    address: &str,
-    offers: &[Offer],
-    deadline: Duration,
-) -> Result<u64, Status> {
-    let offers = offers.iter().map(Into::into).collect();
-    let mut request = tonic::Request::new(PublishOffersRequest { address: address.to_owned(), offers });
-    request.set_timeout(deadline);
-    let answer = MembershipClient::new(connection.channel()).publish_offers(request).await?;
-    Ok(answer.into_inner().epoch)
+fn unsigned(error: SayError) -> Status {
+    Status::internal(crate::error_chain(&error))
 }
 
 /// A broker that is not there yet is daily business; one that refuses is not, and an offer that it does not accept

@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 use clap::{Parser, Subcommand, ValueEnum};
 use comity_client::enrol::EnrolError;
 use comity_client::{Cause, Explanation};
-use comity_node::join::{JoinError, Joined};
+use comity_node::join::{JoinError, Joined, Papers};
 use comity_node::model::ModelError;
 use comity_node::{Config, Node, check, join, model};
 use comity_runtime::telemetry::LogFormat;
@@ -60,6 +60,16 @@ enum Command {
         /// The organisation's facts, where the invite is for a new one; deploy/organisation.example.toml describes them.
         #[arg(long, value_name = "FILE")]
         organisation: Option<PathBuf>,
+        /// The certificates of your organisation's own authority, in PEM: the broker hosts none for it then.
+        #[arg(long, value_name = "FILE", conflicts_with = "hosted")]
+        ca: Option<PathBuf>,
+        /// The key of that authority, in PEM, if it is to sign here: it is read, and stays where it is.
+        #[arg(long, value_name = "FILE", requires = "ca")]
+        ca_key: Option<PathBuf>,
+        /// Have the broker host a certificate authority for your organisation, with a key of its own. This is so without
+        /// --ca.
+        #[arg(long)]
+        hosted: bool,
     },
     /// Try backends and offers with a tiny request each, and say all that is wrong.
     Check {
@@ -114,7 +124,10 @@ enum Format {
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Run { config, log_format, log_filter } => run(&config, log_format, &log_filter),
-        Command::Join { invite, config, organisation } => take_up(&config, &invite, organisation.as_deref()),
+        Command::Join { invite, config, organisation, ca, ca_key, hosted: _ } => {
+            let papers = Papers { organisation: organisation.as_deref(), ca: ca.as_deref(), ca_key: ca_key.as_deref() };
+            take_up(&config, &invite, papers)
+        }
         Command::Check { config } => try_out(&config),
         Command::Model(ModelCommand::Fetch { name, cache, python }) => fetch(&name, cache, &python),
         Command::Model(ModelCommand::List { cache }) => list(cache),
@@ -144,9 +157,9 @@ fn run(config: &Path, format: Format, filter: &str) -> anyhow::Result<ExitCode> 
     Ok(ExitCode::SUCCESS)
 }
 
-fn take_up(config: &Path, invite: &str, organisation: Option<&Path>) -> anyhow::Result<ExitCode> {
+fn take_up(config: &Path, invite: &str, papers: Papers<'_>) -> anyhow::Result<ExitCode> {
     let config = Config::load(config)?;
-    match runtime()?.block_on(join::join(&config, invite, organisation)) {
+    match runtime()?.block_on(join::join(&config, invite, papers)) {
         Ok(Joined::Issued(id)) => {
             say(&format!("joined as {id}; the identity is in {}", config.identity_dir().display()))?;
             Ok(ExitCode::SUCCESS)
@@ -156,6 +169,17 @@ fn take_up(config: &Path, invite: &str, organisation: Option<&Path>) -> anyhow::
             writeln!(stderr, "the enrolment {enrolment_id} waits for the federation's operators")?;
             writeln!(stderr, "fingerprint of this node's key: {fingerprint} (operators compare it with you)")?;
             writeln!(stderr, "hint: when they have approved it, call the same command again")?;
+            Ok(ExitCode::from(PENDING))
+        }
+        Ok(Joined::AwaitsCertificate { id, request, certificate }) => {
+            let mut stderr = std::io::stderr();
+            writeln!(stderr, "{id} is admitted, and waits for a certificate of your organisation's own authority")?;
+            writeln!(
+                stderr,
+                "hint: have it sign {} and put the chain into {}, then call the same command again",
+                request.display(),
+                certificate.display()
+            )?;
             Ok(ExitCode::from(PENDING))
         }
         Err(JoinError::Enrol(EnrolError::Call(status))) => {

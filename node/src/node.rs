@@ -24,7 +24,7 @@ use comity_types::Clock;
 
 use crate::config::{BackendError, Config, Misfit};
 use crate::guard::Guard;
-use crate::link::Publication;
+use crate::link::{Publication, Publisher};
 use crate::replica::Replica;
 use crate::retry::Pace;
 use crate::serve::{Server, broker_only};
@@ -39,6 +39,8 @@ pub(crate) use offers::load as load_backend;
 
 /// How long calls may go on after the node was asked to stop: most answers are done by then.
 pub const DRAIN: Duration = Duration::from_secs(10);
+/// How long the node waits for the federation's state before it publishes: a broker that is there sends it at once.
+const FIRST_WORD: Duration = Duration::from_secs(5);
 /// Where the node listens; in the data directory, once it does.
 pub const ADDRESS_FILE: &str = "address";
 /// The epoch at which the offers are published; in the data directory, once they are.
@@ -154,7 +156,8 @@ impl Node {
         let backends = offers::open(config).await?;
         let routes = offers::routes(planned, &backends);
         let offers: Vec<Offer> = routes.offers().cloned().collect();
-        let replica = Replica::new(root_digest(&identity)?);
+        let root_sha256 = root_digest(&identity)?;
+        let replica = Replica::open(&config.node.data_dir, &identity, root_sha256, config.node.max_staleness);
         tables::announce(&tables);
         let server = Server::new(guard(&identity, &offers), replica.clone(), routes, tables);
         let listener = bind(&config.node.listen).await?;
@@ -187,7 +190,15 @@ impl Node {
         let federation = identity.root().federation.clone();
         let incoming = listener.incoming(acceptor, &tasks);
         let publication = Publication { node: identity.id().clone(), address, offers };
-        let published = publish(connection.clone(), publication, replica.clone(), pace, ready);
+        let publisher = Publisher {
+            connection: connection.clone(),
+            key: Arc::new(identity.dir().key()?),
+            federation: identity.dir().identity()?.federation_root,
+            replica: replica.clone(),
+            clock: Arc::clone(identity.clock()),
+            pace,
+        };
+        let published = publish(publisher, publication, ready);
         tasks.spawn("replica", replica.follow(connection.channel(), pace, stop.clone()));
         tasks.spawn("renewal", until(&stop, async move { renewal::renew(&identity, pace).await }));
         tasks.spawn("offers", until(&stop, published));
@@ -235,7 +246,7 @@ fn until(
     async move { stop.run_until_cancelled(work).await.unwrap_or(()) }
 }
 
-async fn publish(connection: Connection, publication: Publication, replica: Replica, pace: Pace, ready: PathBuf) {
+async fn publish(publisher: Publisher, publication: Publication, ready: PathBuf) {
     let (offers, address) = (publication.offers.len(), publication.address.clone());
     let published = |epoch: u64| {
         tracing::info!(epoch, offers, address, "published");
@@ -243,7 +254,9 @@ async fn publish(connection: Connection, publication: Publication, replica: Repl
             tracing::error!(error = crate::error_chain(&error), "cannot say that the node is ready");
         }
     };
-    publication.keep(&connection, &replica, pace, published).await;
+    // The version of its statement follows from the state: better known first than guessed.
+    let _known = tokio::time::timeout(FIRST_WORD, publisher.replica.heard()).await.is_ok();
+    publication.keep(&publisher, published).await;
 }
 
 fn identity(config: &Config, clock: Arc<dyn Clock>) -> Result<Identity, NodeError> {

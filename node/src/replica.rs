@@ -1,114 +1,183 @@
-//! The node's own copy of the federation's state, folded from the broker's statements.
+//! The node's own copy of the federation's state: the broker's log, every signature in it checked here, as far as a
+//! checkpoint of the broker's agrees. It is kept on disk, and old only up to a bound.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `store` | the log on disk |
 
-use std::sync::Arc;
+mod store;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use comity_membership::federation::Refused;
-use comity_membership::{Entry, Federation};
-use comity_proto::membership::WatchRequest;
+use comity_client::Identity;
+use comity_client::follow::{FollowError, Followed, Part};
+use comity_identity::Root;
+use comity_membership::Federation;
 use comity_proto::membership::membership_client::MembershipClient;
-use comity_types::Digest;
+use comity_proto::membership::{WatchRequest, WatchResponse};
+use comity_types::{Clock, Digest, Timestamp};
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::transport::Channel;
 
+use self::store::Store;
 use crate::retry::{Pace, Retry, Trouble};
 
-#[cfg(test)]
-mod tests;
+/// How long nothing may come of the broker's log, which brings a checkpoint every 5 s: some of them may be late.
+pub const SILENCE: Duration = Duration::from_secs(20);
 
 /// A copy of the state. Clones are the same copy.
 #[derive(Debug, Clone)]
 pub struct Replica {
-    state: watch::Sender<Arc<Federation>>,
-    root_sha256: Digest,
+    known: watch::Sender<Known>,
+    followed: Arc<Mutex<Followed>>,
+    store: Option<Arc<Store>>,
+    clock: Arc<dyn Clock>,
+    budget: Duration,
     /// Somebody waits for more: the broker is asked again at once.
     wanted: Arc<Notify>,
 }
 
-/// The copy has not come as far as a request needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("this node knows the federation up to epoch {known}, the request was decided at epoch {needed}")]
-pub struct Behind {
-    /// How far it is.
-    pub known: u64,
-    /// How far it should be.
-    pub needed: u64,
+/// What is known, as of the last checkpoint.
+#[derive(Debug, Clone, Default)]
+struct Known {
+    federation: Arc<Federation>,
+    /// When a checkpoint last agreed.
+    heard_at: Option<Timestamp>,
+    /// Why nothing is believed any more.
+    halted: Option<Arc<str>>,
+}
+
+/// The copy is not what a request needs.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotCurrent {
+    /// It has not come as far.
+    #[error("this node knows the federation up to epoch {known}, the request was decided at epoch {needed}")]
+    Behind {
+        /// How far it is.
+        known: u64,
+        /// How far it should be.
+        needed: u64,
+    },
+    /// It has heard nothing for too long: somebody may have been suspended since.
+    #[error("this node last heard of the federation's state {} s ago, and goes on for {} s at most (hint: its connection to the broker is down)", age.as_secs(), budget.as_secs())]
+    Stale {
+        /// How long ago.
+        age: Duration,
+        /// How long may be.
+        budget: Duration,
+    },
+    /// It was shown two pasts, and believes neither.
+    #[error("this node serves nobody: {why}")]
+    Halted {
+        /// What it was shown.
+        why: Arc<str>,
+    },
 }
 
 /// Why the state does not go on.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplicaError {
-    /// The broker ended the stream, or cannot be reached.
-    #[error("the broker's statements cannot be read")]
-    Lost(#[from] Box<Status>),
-    /// A statement is none of this version.
-    #[error("statement {epoch} cannot be read (hint: this node may need an update)")]
-    Malformed {
-        /// Its position.
-        epoch: u64,
-        /// What is wrong.
-        #[source]
-        source: serde_json::Error,
-    },
-    /// A statement does not stand where the broker says.
-    #[error("statement {found} was sent as statement {sent}")]
-    Misplaced {
-        /// Where the broker says it stands.
-        sent: u64,
-        /// Where it says itself.
-        found: u64,
-    },
-    /// A statement does not fit the state.
-    #[error("statement {epoch} does not fit what was said before")]
-    Refused {
-        /// Its position.
-        epoch: u64,
-        /// Why.
-        #[source]
-        source: Refused,
-    },
-    /// The statements are another federation's.
-    #[error("the broker's statements are founded on another root document")]
-    OtherRoot,
+    /// The broker's log is not to be believed, or cannot be read.
+    #[error(transparent)]
+    Follow(#[from] FollowError),
+    /// The stream ended.
+    #[error("the broker's log ended")]
+    Ended,
+    /// Nothing came.
+    #[error("the broker sent nothing for {} s", SILENCE.as_secs())]
+    Silent,
+}
+
+impl From<Status> for ReplicaError {
+    fn from(status: Status) -> Self {
+        Self::Follow(status.into())
+    }
 }
 
 impl Replica {
-    /// An empty copy of the federation whose root document has this digest.
+    /// An empty copy of the federation that has this root document, which is kept nowhere.
     #[must_use]
-    pub fn new(root_sha256: Digest) -> Self {
-        Self { state: watch::Sender::new(Arc::default()), root_sha256, wanted: Arc::default() }
+    pub fn new(root: &Root, root_sha256: Digest, clock: Arc<dyn Clock>, budget: Duration) -> Self {
+        Self::of(Followed::new(root, root_sha256), None, clock, budget)
+    }
+
+    /// The copy in `data_dir`, as far as it is whole and every signature in it holds; what is not is asked for again.
+    #[must_use]
+    pub fn open(data_dir: &Path, identity: &Identity, root_sha256: Digest, budget: Duration) -> Self {
+        let mut followed = Followed::new(identity.root(), root_sha256);
+        let (store, heard_at) = Store::open(data_dir, &mut followed);
+        let replica = Self::of(followed, Some(Arc::new(store)), Arc::clone(identity.clock()), budget);
+        if let Some(heard_at) = heard_at {
+            replica.known.send_modify(|known| known.heard_at = Some(heard_at));
+        }
+        replica
+    }
+
+    fn of(followed: Followed, store: Option<Arc<Store>>, clock: Arc<dyn Clock>, budget: Duration) -> Self {
+        let known = Known { federation: Arc::new(followed.log().federation().clone()), ..Known::default() };
+        let followed = Arc::new(Mutex::new(followed));
+        Self { known: watch::Sender::new(known), followed, store, clock, budget, wanted: Arc::default() }
     }
 
     /// The state as far as it is known.
     #[must_use]
     pub fn federation(&self) -> Arc<Federation> {
-        Arc::clone(&self.state.borrow())
+        Arc::clone(&self.known.borrow().federation)
     }
 
-    /// The state at `epoch` or later.
+    /// How long ago the broker last agreed with the state; `None` if it never has.
+    #[must_use]
+    pub fn age(&self) -> Option<Duration> {
+        self.known.borrow().heard_at.map(|at| self.clock.now().since(at))
+    }
+
+    /// The state at `epoch` or later, if it is not older than may be.
     ///
     /// # Errors
-    /// If it does not come before `deadline` has passed.
-    pub async fn wait_for(&self, epoch: u64, deadline: Duration) -> Result<Arc<Federation>, Behind> {
-        let mut state = self.state.subscribe();
-        if state.borrow().epoch() < epoch {
+    /// It does not come before `deadline` has passed, is stale, or nothing is believed any more.
+    pub async fn wait_for(&self, epoch: u64, deadline: Duration) -> Result<Arc<Federation>, NotCurrent> {
+        let mut state = self.known.subscribe();
+        if state.borrow().federation.epoch() < epoch {
             self.wanted.notify_one();
         }
-        let arrived = timeout(deadline, state.wait_for(|state| state.epoch() >= epoch)).await;
-        match arrived {
-            Ok(Ok(state)) => Ok(Arc::clone(&state)),
-            Ok(Err(_)) | Err(_) => Err(Behind { known: self.federation().epoch(), needed: epoch }),
+        let come = |known: &Known| known.federation.epoch() >= epoch || known.halted.is_some();
+        match timeout(deadline, state.wait_for(come)).await {
+            Ok(Ok(known)) => self.current(&known),
+            Ok(Err(_)) | Err(_) => Err(NotCurrent::Behind { known: self.federation().epoch(), needed: epoch }),
         }
+    }
+
+    /// Whether what is known may be acted on.
+    ///
+    /// # Errors
+    /// It is stale, or nothing is believed any more.
+    pub fn check(&self) -> Result<(), NotCurrent> {
+        self.current(&self.known.borrow()).map(drop)
+    }
+
+    fn current(&self, known: &Known) -> Result<Arc<Federation>, NotCurrent> {
+        if let Some(why) = &known.halted {
+            return Err(NotCurrent::Halted { why: Arc::clone(why) });
+        }
+        let age = known.heard_at.map_or(Duration::MAX, |at| self.clock.now().since(at));
+        if age > self.budget {
+            return Err(NotCurrent::Stale { age, budget: self.budget });
+        }
+        Ok(Arc::clone(&known.federation))
     }
 
     /// Waits until something is found in the state, however long that takes.
     pub async fn find<T>(&self, found: impl Fn(&Federation) -> Option<T>) -> T {
-        let mut state = self.state.subscribe();
+        let mut state = self.known.subscribe();
         loop {
-            if let Some(found) = found(&state.borrow_and_update()) {
+            if let Some(found) = found(&state.borrow_and_update().federation) {
                 return found;
             }
             // This copy keeps the sender: the state does not end.
@@ -116,22 +185,56 @@ impl Replica {
         }
     }
 
-    /// Takes in the statement that the broker sent as number `sent`.
+    /// Waits until a checkpoint has agreed, however long that takes.
+    pub async fn heard(&self) {
+        let heard_since = self.known.borrow().heard_at;
+        let mut state = self.known.subscribe();
+        // This copy keeps the sender: the state does not end.
+        let _known = state.wait_for(|known| known.heard_at.is_some() && known.heard_at != heard_since).await.is_ok();
+    }
+
+    /// Takes in what the broker sent. The state goes on with the next checkpoint.
     ///
     /// # Errors
-    /// It is malformed, misplaced or does not fit; nothing has changed then.
-    pub fn take(&self, sent: u64, json: &[u8]) -> Result<(), ReplicaError> {
-        let entry = Entry::from_json(json).map_err(|source| ReplicaError::Malformed { epoch: sent, source })?;
-        if entry.epoch != sent {
-            return Err(ReplicaError::Misplaced { sent, found: entry.epoch });
+    /// It is not to be believed; nothing has changed then.
+    pub fn take(&self, part: &WatchResponse) -> Result<(), FollowError> {
+        let mut followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
+        match followed.take(part) {
+            Ok(Part::Entry(_)) => {
+                if let Some(store) = &self.store {
+                    store.entry(&part.entry);
+                }
+            }
+            Ok(Part::Checkpoint) => self.agreed(&followed, &part.checkpoint),
+            Err(FollowError::Diverged(diverged)) => {
+                self.halt(&diverged.to_string(), &part.checkpoint);
+                return Err(diverged.into());
+            }
+            Err(other) => return Err(other),
         }
-        let mut next = Federation::clone(&self.state.borrow());
-        next.apply(&entry).map_err(|source| ReplicaError::Refused { epoch: sent, source })?;
-        if next.root_sha256() != Some(self.root_sha256) {
-            return Err(ReplicaError::OtherRoot);
-        }
-        self.state.send_replace(Arc::new(next));
         Ok(())
+    }
+
+    fn agreed(&self, followed: &Followed, checkpoint: &str) {
+        let (now, log) = (self.clock.now(), followed.log());
+        if let Some(store) = &self.store {
+            store.heard(checkpoint, now);
+        }
+        self.known.send_modify(|known| {
+            if known.federation.epoch() != log.federation().epoch() {
+                known.federation = Arc::new(log.federation().clone());
+            }
+            known.heard_at = Some(now);
+        });
+    }
+
+    /// Two pasts were shown: from here on, nothing of this broker's is believed, and what proves it stays.
+    fn halt(&self, why: &str, checkpoint: &str) {
+        let kept = self.store.as_ref().and_then(|store| store.evidence(checkpoint));
+        let kept = kept.map(|path| format!("; the evidence is in {}", path.display())).unwrap_or_default();
+        let why: Arc<str> = format!("{why}{kept}").into();
+        tracing::error!(why = &*why, "the broker has equivocated, this node stops");
+        self.known.send_modify(|known| known.halted = Some(why));
     }
 
     /// Follows the broker until `stop`; comes back after every loss.
@@ -143,9 +246,12 @@ impl Replica {
         let mut retry = Retry::new(pace);
         loop {
             let lost = match self.follow_once(broker.clone(), pace, &mut retry).await {
-                Ok(()) => ReplicaError::Lost(Box::new(Status::unavailable("the stream ended"))),
+                Ok(()) => ReplicaError::Ended,
                 Err(lost) => lost,
             };
+            if self.known.borrow().halted.is_some() {
+                return std::future::pending().await;
+            }
             let trouble = trouble(&lost);
             if retry.is_news(&trouble) {
                 log(&lost, &trouble);
@@ -155,33 +261,40 @@ impl Replica {
         }
     }
 
-    /// One stream, to its end. It works once it has brought a statement that fits, or has lasted: a broker that
+    /// One stream, to its end. It works once it has brought a part that fits, or has lasted: a broker that
     /// takes the call and ends it at once is as good as away.
     async fn follow_once(&self, broker: Channel, pace: Pace, retry: &mut Retry) -> Result<(), ReplicaError> {
-        let request = WatchRequest { after_epoch: self.federation().epoch() };
-        let mut statements = MembershipClient::new(broker).watch(request).await.map_err(Box::new)?.into_inner();
-        if let Ok(first) = timeout(pace.settle, statements.message()).await {
-            let Some(statement) = first.map_err(Box::new)? else { return Ok(()) };
-            self.take(statement.epoch, &statement.entry)?;
+        let after_epoch = self.followed.lock().unwrap_or_else(PoisonError::into_inner).log().federation().epoch();
+        let mut parts = MembershipClient::new(broker).watch(WatchRequest { after_epoch }).await?.into_inner();
+        if let Ok(first) = timeout(pace.settle, parts.message()).await {
+            let Some(part) = first? else { return Ok(()) };
+            self.take(&part)?;
         }
         if retry.worked() {
             tracing::info!(epoch = self.federation().epoch(), "following the broker again");
         }
-        while let Some(statement) = statements.message().await.map_err(Box::new)? {
-            self.take(statement.epoch, &statement.entry)?;
+        loop {
+            let part = timeout(pace.silence, parts.message()).await.map_err(|_| ReplicaError::Silent)?;
+            let Some(part) = part? else { return Ok(()) };
+            self.take(&part)?;
         }
-        Ok(())
     }
 }
 
 fn trouble(lost: &ReplicaError) -> Trouble {
-    if let ReplicaError::Lost(status) = lost { Trouble::of(status) } else { Trouble::unusable(lost) }
+    match lost {
+        ReplicaError::Follow(FollowError::Call(status)) => Trouble::of(status),
+        ReplicaError::Ended => Trouble::of(&Status::unavailable("the stream ended")),
+        ReplicaError::Silent => Trouble::of(&Status::unavailable(lost.to_string())),
+        ReplicaError::Follow(_) => Trouble::unusable(lost),
+    }
 }
 
 /// A broker that restarts is daily business; one that refuses this node or says what does not fit is not.
 fn log(lost: &ReplicaError, trouble: &Trouble) {
     let (reason, said) = (trouble.topic(), trouble.said());
-    if !matches!(lost, ReplicaError::Lost(_)) {
+    let disbelieved = matches!(lost, ReplicaError::Follow(error) if !matches!(error, FollowError::Call(_)));
+    if disbelieved {
         tracing::error!(error = said, "the broker's statements are not believed");
     } else if trouble.is_away() {
         tracing::info!(reason, said, "lost the broker, following it again");

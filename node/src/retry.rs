@@ -36,6 +36,8 @@ pub struct Pace {
     pub call_deadline: Duration,
     /// How long a stream that says nothing has to last before it counts as one that works.
     pub settle: Duration,
+    /// How long nothing may come of the broker's log.
+    pub silence: Duration,
     /// Between two looks at the certificate's age.
     pub look: Duration,
 }
@@ -48,6 +50,7 @@ impl Default for Pace {
             longest_pause_refused: LONGEST_PAUSE_REFUSED,
             call_deadline: CALL_DEADLINE,
             settle: SETTLE,
+            silence: crate::replica::SILENCE,
             look: LOOK,
         }
     }

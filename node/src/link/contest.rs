@@ -3,14 +3,13 @@
 //! A node is one process with one key. Where a data directory was copied, or a key was stolen, two publish under one
 //! name, and callers are led to the one that did so last.
 
-use comity_client::Connection;
 use comity_membership::federation::NodeState;
 use comity_membership::{Federation, offer_digest};
 use comity_policy::Offer;
 use comity_types::{Digest, SpiffeId};
 use tokio::time::{sleep, timeout};
 
-use super::publish;
+use super::Publisher;
 use crate::replica::Replica;
 use crate::retry::{Pace, Retry, Trouble};
 
@@ -42,8 +41,9 @@ struct Contested {
 impl Publication {
     /// Publishes it, tells `published` the epoch, and publishes it again whenever somebody else has published under
     /// this node's name. Never ends.
-    pub async fn keep(self, connection: &Connection, replica: &Replica, pace: Pace, published: impl FnOnce(u64)) {
-        let mut epoch = self.publish(connection, pace).await;
+    pub async fn keep(self, publisher: &Publisher, published: impl FnOnce(u64)) {
+        let (replica, pace) = (&publisher.replica, publisher.pace);
+        let mut epoch = publisher.publish(&self).await;
         published(epoch);
         let mut contest = Retry::new(pace);
         loop {
@@ -52,13 +52,9 @@ impl Publication {
                 tracing::error!(error = trouble.said(), "this node's offers are not its own, publishing them again");
             }
             sleep(contest.pause(&trouble)).await;
-            epoch = self.publish(connection, pace).await;
+            epoch = publisher.publish(&self).await;
             tracing::info!(epoch, "published the offers again");
         }
-    }
-
-    async fn publish(&self, connection: &Connection, pace: Pace) -> u64 {
-        publish(connection, &self.address, &self.offers, pace).await
     }
 
     /// Waits until something else stands there than what this node published at `epoch`.

@@ -105,6 +105,7 @@ fn accept(
     match federation.standing(caller) {
         Standing::Active => {}
         Standing::Suspended { .. } => return Err(failure::stranger(caller, "is suspended").into()),
+        Standing::Departed { .. } => return Err(failure::stranger(caller, "is a member no more").into()),
         Standing::Unknown => return Err(failure::stranger(caller, "is not a member").into()),
     }
     let organisation = federation.organisation(caller.trust_domain());

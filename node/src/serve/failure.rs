@@ -9,7 +9,7 @@ use tonic::Code;
 
 use crate::backend::Fault;
 use crate::guard::Lie;
-use crate::replica::Behind;
+use crate::replica::NotCurrent;
 
 /// What went wrong behind `offer`, with what mends it: by the caller, or by the organisation that makes the offer.
 /// Where its backend is stays with it.
@@ -55,10 +55,16 @@ impl From<Lie> for Failure {
     }
 }
 
-impl From<Behind> for Failure {
-    fn from(behind: Behind) -> Self {
-        let failure = Self::new(Code::Unavailable, "REPLICA_BEHIND", behind.to_string());
-        failure.with("known_epoch", behind.known).with("needed_epoch", behind.needed)
+impl From<NotCurrent> for Failure {
+    fn from(error: NotCurrent) -> Self {
+        let failure = |reason| Self::new(Code::Unavailable, reason, error.to_string());
+        match &error {
+            NotCurrent::Behind { known, needed } => {
+                failure("REPLICA_BEHIND").with("known_epoch", known).with("needed_epoch", needed)
+            }
+            NotCurrent::Stale { age, .. } => failure("REPLICA_STALE").with("age_seconds", age.as_secs()),
+            NotCurrent::Halted { .. } => failure("REPLICA_HALTED"),
+        }
     }
 }
 

@@ -1,0 +1,130 @@
+//! The log on disk: a line of JSON to an entry, as it came, and beside it the last checkpoint with when it came.
+//!
+//! `comity log verify` reads the same files. They can be made again from the broker at any time, so that nothing is
+//! synced; what a crash leaves torn is cut off. What they are for is a node that starts while the broker is away, and one
+//! that is shown another past than before.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use comity_client::follow::{Followed, Part};
+use comity_proto::membership::WatchResponse;
+use comity_types::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// The entries.
+pub(super) const LOG_FILE: &str = "federation.log";
+/// The last checkpoint.
+const CHECKPOINT_FILE: &str = "federation.checkpoint.json";
+/// What proves that the broker showed two pasts.
+const EVIDENCE_FILE: &str = "equivocation.json";
+/// How often the checkpoint is written although it is the same: what a restart may forget of how fresh it was.
+const WRITE_EVERY: Duration = Duration::from_secs(30);
+
+/// The files of one replica.
+#[derive(Debug)]
+pub(super) struct Store {
+    dir: PathBuf,
+    log: Mutex<Option<File>>,
+    written: Mutex<Option<Heard>>,
+}
+
+/// A checkpoint, and when it came.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Heard {
+    checkpoint: String,
+    at: Timestamp,
+}
+
+impl Store {
+    /// Opens or makes the files in `dir` and takes in what is in them, each signature checked as if it came from the
+    /// broker. Says when the last checkpoint came, if it agrees.
+    pub(super) fn open(dir: &Path, followed: &mut Followed) -> (Self, Option<Timestamp>) {
+        let path = dir.join(LOG_FILE);
+        let whole = replay(&path, followed);
+        let log = open(&path, whole).inspect_err(|error| unkept(&path, error)).ok();
+        let heard = read_heard(&dir.join(CHECKPOINT_FILE));
+        let heard = heard.filter(|heard| followed.agree(&heard.checkpoint).is_ok());
+        let at = heard.as_ref().map(|heard| heard.at);
+        (Self { dir: dir.to_owned(), log: Mutex::new(log), written: Mutex::new(heard) }, at)
+    }
+
+    /// Keeps an entry.
+    pub(super) fn entry(&self, entry: &[u8]) {
+        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        let line = [entry, b"\n"].concat();
+        let written = log.as_mut().map_or(Ok(()), |file| file.write_all(&line));
+        if let Err(error) = written {
+            // A line that is torn would hide all that follow; the next start asks the broker for them.
+            unkept(&self.dir.join(LOG_FILE), &error);
+            *log = None;
+        }
+    }
+
+    /// Keeps a checkpoint.
+    pub(super) fn heard(&self, checkpoint: &str, at: Timestamp) {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = written.as_ref().filter(|heard| heard.checkpoint == checkpoint);
+        if same.is_some_and(|heard| at.since(heard.at) < WRITE_EVERY) {
+            return;
+        }
+        let heard = Heard { checkpoint: checkpoint.to_owned(), at };
+        let path = self.dir.join(CHECKPOINT_FILE);
+        match write(&path, &heard) {
+            Ok(()) => *written = Some(heard),
+            Err(error) => unkept(&path, &error),
+        }
+    }
+
+    /// Keeps what proves that the broker signed two pasts: the checkpoint that it signed before stands in its file, the
+    /// log beside it. Says where.
+    pub(super) fn evidence(&self, checkpoint: &str) -> Option<PathBuf> {
+        let path = self.dir.join(EVIDENCE_FILE);
+        let before = self.written.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let evidence = serde_json::json!({ "agreed": before, "then": checkpoint, "log": LOG_FILE });
+        write(&path, &evidence).inspect_err(|error| unkept(&path, error)).ok().map(|()| path)
+    }
+}
+
+/// Takes in the entries of the file; gives how many bytes of it are whole and hold.
+fn replay(path: &Path, followed: &mut Followed) -> u64 {
+    let Ok(text) = fs::read(path) else { return 0 };
+    let mut whole = 0;
+    for line in text.split_inclusive(|byte| *byte == b'\n') {
+        let Some(entry) = line.strip_suffix(b"\n") else { break };
+        let epoch = followed.log().federation().epoch().saturating_add(1);
+        let part = WatchResponse { epoch, entry: entry.to_vec().into(), checkpoint: String::new() };
+        match followed.take(&part) {
+            Ok(Part::Entry(_) | Part::Checkpoint) => whole += line.len() as u64,
+            Err(error) => {
+                tracing::warn!(path = %path.display(), epoch, error = crate::error_chain(&error), "the federation's log is not whole, the rest is asked for again");
+                break;
+            }
+        }
+    }
+    whole
+}
+
+fn open(path: &Path, whole: u64) -> io::Result<File> {
+    let file = OpenOptions::new().create(true).append(true).open(path)?;
+    file.set_len(whole)?;
+    Ok(file)
+}
+
+fn read_heard(path: &Path) -> Option<Heard> {
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
+}
+
+fn write(path: &Path, value: &impl Serialize) -> io::Result<()> {
+    let aside = path.with_extension("new");
+    fs::write(&aside, serde_json::to_vec_pretty(value)?)?;
+    fs::rename(&aside, path)
+}
+
+fn unkept(path: &Path, error: &io::Error) {
+    tracing::warn!(path = %path.display(), error = %error, "the federation's log cannot be kept on disk");
+}
