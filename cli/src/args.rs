@@ -6,8 +6,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    app, chat, completions, demo, embed, enrolment, explain, federation, invite, join, man, member, model, node, offer,
-    organisation, policy, preset, table,
+    app, chat, completions, demo, embed, enrolment, explain, federation, invite, join, log, man, member, model, node,
+    offer, operator, organisation, policy, preset, proposal, table,
 };
 use crate::exit;
 use crate::output::Format;
@@ -41,20 +41,26 @@ pub(crate) struct Global {
 pub(crate) enum Command {
     /// Show a whole federation on this machine: a broker, three nodes, two apps, and a story
     Demo(demo::DemoArgs),
-    /// Found a federation
+    /// Found a federation, and look at one
     #[command(subcommand)]
     Federation(federation::Federation),
-    /// Invite an organisation's node, app or operator (operators)
+    /// The operators of the federation
+    #[command(subcommand)]
+    Operator(operator::Operator),
+    /// Invite a new organisation or an operator (operators), or a member of one's own organisation
     Invite(invite::InviteArgs),
     /// Take up an invite for an app or an operator (nodes use `comity-node join`)
     Join(join::JoinArgs),
     /// Enrolments that wait for approval, and invites that nobody has taken up
     #[command(subcommand)]
     Enrolment(enrolment::Enrolment),
-    /// Let an enrolment in (operators)
+    /// Sign what waits for operators: an enrolment or a proposal (operators)
     Approve(enrolment::approve::ApproveArgs),
-    /// Turn an enrolment down (operators)
+    /// Turn an enrolment down (operators), or revoke an invite
     Reject(enrolment::reject::RejectArgs),
+    /// Statements that wait for more operators to sign (operators)
+    #[command(subcommand)]
+    Proposal(proposal::Proposal),
     /// The organisations of the federation
     #[command(subcommand)]
     Organisation(organisation::Organisation),
@@ -64,10 +70,17 @@ pub(crate) enum Command {
     /// The apps of the federation
     #[command(subcommand)]
     App(app::App),
-    /// Stop an organisation, a node or an app at once (operators)
+    /// Stop an organisation, a member or a certificate at once (operators, and organisations what is their own)
     Suspend(member::suspend::SuspendArgs),
-    /// End a suspension (operators)
+    /// End a suspension
     Lift(member::lift::LiftArgs),
+    /// Put an organisation out (operators)
+    Evict(member::evict::EvictArgs),
+    /// Leave the federation, or take a member of one's own out of it
+    Withdraw(member::withdraw::WithdrawArgs),
+    /// The federation's log: list it, verify it, take it along
+    #[command(subcommand)]
+    Log(log::Log),
     /// The models of the federation
     #[command(subcommand)]
     Model(model::Model),

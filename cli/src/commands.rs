@@ -10,14 +10,17 @@ pub(crate) mod explain;
 pub(crate) mod federation;
 pub(crate) mod invite;
 pub(crate) mod join;
+pub(crate) mod log;
 pub(crate) mod man;
 pub(crate) mod member;
 pub(crate) mod model;
 pub(crate) mod node;
 pub(crate) mod offer;
+pub(crate) mod operator;
 pub(crate) mod organisation;
 pub(crate) mod policy;
 pub(crate) mod preset;
+pub(crate) mod proposal;
 pub(crate) mod table;
 
 use crate::args::{Cli, Command};
@@ -28,7 +31,8 @@ pub(crate) async fn run(cli: Cli) -> Result<(), CliError> {
     let Cli { global, command } = cli;
     match command {
         Command::Demo(args) => Box::pin(demo::run(args)).await,
-        Command::Federation(federation::Federation::Init(args)) => federation::init::run(&args, global.output),
+        Command::Federation(federation) => federation::run(federation, &global).await,
+        Command::Operator(operator) => operator::run(operator, &global).await,
         Command::Invite(args) => invite::run(args, &global).await,
         Command::Join(args) => join::run(&args, &global).await,
         Command::Enrolment(enrolment::Enrolment::List) => enrolment::list::run(&global).await,
@@ -37,6 +41,10 @@ pub(crate) async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Organisation(organisation) => organisation::run(organisation, &global).await,
         Command::Node(node) => node::run(node, &global).await,
         Command::App(app) => app::run(app, &global).await,
+        Command::Proposal(proposal) => proposal::run(&proposal, &global).await,
+        Command::Log(log) => log::run(log, &global).await,
+        Command::Evict(args) => member::evict::run(args, &global).await,
+        Command::Withdraw(args) => member::withdraw::run(args, &global).await,
         Command::Suspend(args) => member::suspend::run(args, &global).await,
         Command::Lift(args) => member::lift::run(args, &global).await,
         Command::Model(model::Model::List) => model::list::run(&global).await,

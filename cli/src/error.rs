@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use comity_client::{Explanation, explain};
 use comity_proto::error::Detail;
 use comity_proto::policy::Refusal;
+use comity_types::SpiffeId;
 use comity_types::display::harmless;
 use tonic::{Code, Status};
 
@@ -98,6 +99,16 @@ pub(crate) enum CliError {
         /// What to compare with them.
         fingerprint: String,
     },
+    /// The organisation's own authority has to sign.
+    #[error("{id} is admitted, and waits for a certificate of its organisation's own authority")]
+    AwaitsCertificate {
+        /// Whom the certificate has to name.
+        id: SpiffeId,
+        /// The signing request.
+        request: PathBuf,
+        /// Where the chain is expected.
+        certificate: PathBuf,
+    },
     /// The identity or the connection failed.
     #[error("cannot {doing}")]
     Client {
@@ -151,6 +162,11 @@ impl CliError {
             Self::CutOff { .. } => Some("ask again: what arrived is not the whole answer".to_owned()),
             Self::Pending { enrolment_id, fingerprint } => Some(format!(
                 "an operator says `comity approve {enrolment_id}` after comparing the fingerprint {fingerprint} with you; then run this again, with the same invite"
+            )),
+            Self::AwaitsCertificate { request, certificate, .. } => Some(format!(
+                "have it sign {} and put the chain into {}, then run this again, with the same invite",
+                request.display(),
+                certificate.display()
             )),
             Self::Demo { .. } => Some("`comity demo --dir DIR` keeps the logs of every program".to_owned()),
             Self::Rejected { .. } => Some("settle it with them; what comes of it is another invite".to_owned()),

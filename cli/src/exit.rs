@@ -22,7 +22,7 @@ const PENDING: u8 = 75;
 /// The exit status for a failure.
 pub(crate) fn status(error: &CliError) -> u8 {
     match error {
-        CliError::Pending { .. } => PENDING,
+        CliError::Pending { .. } | CliError::AwaitsCertificate { .. } => PENDING,
         CliError::Refused { .. }
         | CliError::NotFound { .. }
         | CliError::NoRow { .. }

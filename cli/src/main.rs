@@ -7,6 +7,7 @@
 //! | `args` | what may be written on the command line |
 //! | `commands` | one file a command, `<noun>/<verb>.rs` |
 //! | `exit` | what the program ends with |
+//! | `signing` | statements: what an identity may sign, and what becomes of it |
 //! | `session` | an identity, opened and renewed, and a connection to its broker |
 //! | `tables` | the tables that a command reads |
 //! | `requirements` | files, presets and flags, merged by tightening |
@@ -30,6 +31,7 @@ mod refusal;
 mod render_error;
 mod requirements;
 mod session;
+mod signing;
 mod tables;
 mod verdict;
 mod view;

@@ -8,7 +8,7 @@ use comity_identity::store::StoreError;
 use comity_proto::catalog::catalog_client::CatalogClient;
 use comity_proto::inference::inference_client::InferenceClient;
 use comity_proto::membership::membership_client::MembershipClient;
-use comity_types::Timestamp;
+use comity_types::{Digest, Timestamp};
 use tonic::transport::Channel;
 
 use crate::args::Global;
@@ -22,6 +22,8 @@ const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 /// A connection to the broker as one identity.
 #[derive(Debug)]
 pub(crate) struct Session {
+    identity: Identity,
+    federation_root: Digest,
     connection: Connection,
 }
 
@@ -34,7 +36,23 @@ impl Session {
             renew(&identity).await?;
         }
         let connection = Connection::open(&identity).map_err(unconnected)?;
-        Ok(Self { connection })
+        let federation_root = identity.dir().identity().map_err(|error| unusable(dir, error))?.federation_root;
+        Ok(Self { identity, federation_root, connection })
+    }
+
+    /// Who it is.
+    pub(crate) const fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// SHA-256 of the root document that the identity pins.
+    pub(crate) const fn federation_root(&self) -> Digest {
+        self.federation_root
+    }
+
+    /// The connection itself.
+    pub(crate) const fn connection(&self) -> &Connection {
+        &self.connection
     }
 
     /// The models and offers.

@@ -263,14 +263,30 @@ impl Federation {
         }
     }
 
-    /// An invite, as the operator would hand it over.
+    /// An invite: as the operator would hand it over to a new organisation, and as one that takes part already would to a
+    /// member of its own.
     ///
     /// # Panics
     /// If none is given.
     #[must_use]
     pub fn invite(&self, organisation: OrganisationSpec, kind: &str, name: &str) -> String {
-        let invite = self.govern_json(&["invite", organisation.domain, "--kind", kind, "--name", name]);
+        let inviter = self.organisation_dir(organisation.domain).unwrap_or_else(|| self.operator().identity);
+        let words = ["invite", organisation.domain, "--kind", kind, "--name", name, "-o", "json"];
+        let invite: Value = serde_json::from_str(&self.say_as(&inviter, &words)).unwrap();
         invite["invite"].as_str().unwrap().to_owned()
+    }
+
+    /// Runs `comity` as somebody; gives its standard output.
+    #[must_use]
+    pub fn say_as(&self, identity: &Path, arguments: &[&str]) -> String {
+        succeed(comity().arg("--identity").arg(identity).args(arguments))
+    }
+
+    /// The identity that has the key of an organisation, and takes part: that of its first member.
+    #[must_use]
+    pub fn organisation_dir(&self, domain: &str) -> Option<PathBuf> {
+        let joined = |dir: &PathBuf| dir.join("organisation.key.pem").exists() && dir.join("identity.json").exists();
+        folders_below(&self.folder().join(domain)).into_iter().find(joined)
     }
 
     /// Writes an organisation's facts, as the file that it would write.
@@ -302,9 +318,24 @@ impl Federation {
     pub fn approve_all(&self) {
         let waiting = self.govern_json(&["enrolment", "list"]);
         for enrolment in waiting["enrolments"].as_array().into_iter().flatten() {
+            if enrolment["state"] != "ENROLMENT_STATE_WAITING" {
+                continue;
+            }
             let _approved = self.govern(&["approve", enrolment["id"].as_str().unwrap()]);
         }
     }
+}
+
+/// Every folder below `top`, itself included.
+fn folders_below(top: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(top) else { return Vec::new() };
+    let mut folders: Vec<_> = entries
+        .filter_map(Result::ok)
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .flat_map(|entry| folders_below(&entry.path()))
+        .collect();
+    folders.push(top.to_owned());
+    folders
 }
 
 /// An organisation's facts.

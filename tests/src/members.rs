@@ -3,14 +3,17 @@
 
 use std::path::PathBuf;
 
-use comity_client::connection::Unary;
-use comity_client::enrol::{self, JoinState};
+use comity_client::enrol::{self, JoinState, Joining};
+use comity_client::follow::{self, Followed};
+use comity_client::say::{self, Draft, Said};
 use comity_client::{Connection, Identity};
-use comity_identity::Invite;
+use comity_identity::{Invite, Inviter, KeyPair};
+use comity_membership::{InviteId, Statement};
 use comity_policy::{Layers, Offer, Organisation, OrganisationFile};
 use comity_proto::membership::membership_client::MembershipClient;
-use comity_proto::membership::{ApproveRequest, InviteRequest, Kind, PublishOffersRequest};
-use comity_types::ids;
+use comity_proto::membership::{InviteRequest, Kind, ListEnrolmentsRequest};
+use comity_transparency::Signer as _;
+use comity_types::{SpiffeId, ids};
 
 use crate::federation::Federation;
 
@@ -19,21 +22,21 @@ const INVITE_SECONDS: u32 = 3600;
 /// Where nodes are said to be that nobody calls: the discard port of the loopback.
 const NOWHERE: &str = "127.0.0.1:9";
 
-/// Lets members in, by an operator's word.
+/// Lets members in: new organisations by an operator's signature, and their further members by their own.
 #[derive(Debug, Clone)]
 pub struct Admission {
-    operator: MembershipClient<Unary>,
+    operator: Identity,
     folder: PathBuf,
 }
 
 impl Admission {
-    /// Of this federation, by the operator that founded it. Has to be called, and used, inside a runtime.
+    /// To this federation, by the operator that founded it. Has to be used inside a runtime.
     ///
     /// # Panics
     /// If its identity cannot be used.
     #[must_use]
     pub fn to(federation: &Federation) -> Self {
-        let operator = client(&Identity::open(federation.operator().identity).unwrap());
+        let operator = Identity::open(federation.operator().identity).unwrap();
         Self { operator, folder: federation.folder().join("members") }
     }
 
@@ -44,8 +47,13 @@ impl Admission {
     pub async fn node(&self, facts: &Organisation, name: &str, offers: &[Offer]) {
         let file = OrganisationFile { facts: facts.clone(), layers: Layers::default() };
         let identity = Identity::open(self.join(&file, ids::Kind::Node, name).await).unwrap();
-        let offers = offers.iter().map(Into::into).collect();
-        client(&identity).publish_offers(PublishOffersRequest { address: NOWHERE.into(), offers }).await.unwrap();
+        let statement = Statement::OffersPublished {
+            node: identity.id().clone(),
+            address: NOWHERE.into(),
+            offers: offers.to_vec(),
+        };
+        let key = identity.dir().key().unwrap();
+        assert!(matches!(sign_and_say(&identity, &key, statement).await, Said::InForce(_)));
     }
 
     /// Lets an organisation with these facts and demands in, with one app; gives the folder of the app's identity.
@@ -58,26 +66,75 @@ impl Admission {
 
     async fn join(&self, file: &OrganisationFile, kind: ids::Kind, name: &str) -> PathBuf {
         let domain = file.facts.trust_domain.as_str();
-        let (mut operator, folder) = (self.operator.clone(), self.folder.join(domain).join(name));
-        let wire = if kind == ids::Kind::Node { Kind::Node } else { Kind::App };
-        let invite = InviteRequest {
-            trust_domain: domain.into(),
-            kind: wire.into(),
-            name: name.into(),
-            ttl_seconds: INVITE_SECONDS,
+        let folder = self.folder.join(domain).join(name);
+        let first = self.first_member(domain);
+        let invite = match &first {
+            Some(first) => own_invite(&Identity::open(first).unwrap(), kind, name).await,
+            None => self.invite(domain, kind, name).await,
         };
-        let invite: Invite = operator.invite(invite).await.unwrap().into_inner().invite.parse().unwrap();
-        let join = async || Box::pin(enrol::join(&invite, &[kind], Some(file), &folder)).await.unwrap();
+        let join = async || Box::pin(enrol::join(Joining::new(&invite, &[kind], Some(file), &folder))).await.unwrap();
         let mut state = join().await;
         if let JoinState::Pending { enrolment_id, .. } = state {
-            operator.approve(ApproveRequest { enrolment_id }).await.unwrap();
+            self.approve(&enrolment_id).await;
             state = join().await;
         }
         assert!(matches!(state, JoinState::Issued(_)), "{domain} is not let in: {state:?}");
         folder
     }
+
+    /// The folder of the member that has the organisation's key, if it takes part.
+    fn first_member(&self, domain: &str) -> Option<PathBuf> {
+        let members = std::fs::read_dir(self.folder.join(domain)).ok()?;
+        members.filter_map(Result::ok).map(|entry| entry.path()).find(|dir| dir.join("organisation.key.pem").exists())
+    }
+
+    async fn invite(&self, domain: &str, kind: ids::Kind, name: &str) -> Invite {
+        let wire = if kind == ids::Kind::Node { Kind::Node } else { Kind::App };
+        let request = InviteRequest {
+            trust_domain: domain.into(),
+            kind: wire.into(),
+            name: name.into(),
+            ttl_seconds: INVITE_SECONDS,
+        };
+        let mut operator = MembershipClient::new(Connection::open(&self.operator).unwrap().unary());
+        operator.invite(request).await.unwrap().into_inner().invite.parse().unwrap()
+    }
+
+    async fn approve(&self, enrolment: &str) {
+        let mut operator = MembershipClient::new(Connection::open(&self.operator).unwrap().unary());
+        let waiting = operator.list_enrolments(ListEnrolmentsRequest {}).await.unwrap().into_inner().enrolments;
+        let application = waiting.into_iter().find(|waiting| waiting.id == enrolment).unwrap().application;
+        let statement = Statement::OrganisationAdmitted { application: serde_json::from_slice(&application).unwrap() };
+        let key = self.operator.dir().key().unwrap();
+        assert!(matches!(sign_and_say(&self.operator, &key, statement).await, Said::InForce(_)));
+    }
 }
 
-fn client(identity: &Identity) -> MembershipClient<Unary> {
-    MembershipClient::new(Connection::open(identity).unwrap().unary())
+/// An organisation's invite for a member of its own.
+async fn own_invite(first: &Identity, kind: ids::Kind, name: &str) -> Invite {
+    let root = first.dir().identity().unwrap().federation_root;
+    let invite = Invite::generate(Inviter::Organisation, root, &first.brokers()[0]).unwrap();
+    let statement = Statement::MemberInvited {
+        member: SpiffeId::new(first.id().trust_domain().clone(), kind, name.parse().unwrap()),
+        invite: InviteId::from_bytes(invite.id),
+        key: invite.signer().unwrap().public_key().unwrap(),
+        expires_at: first.clock().now().plus(std::time::Duration::from_secs(INVITE_SECONDS.into())),
+    };
+    let key = first.dir().organisation_key().unwrap().unwrap();
+    assert!(matches!(sign_and_say(first, &key, statement).await, Said::InForce(_)));
+    invite
+}
+
+/// Says a statement, as whoever reads the log first.
+async fn sign_and_say(identity: &Identity, key: &KeyPair, statement: Statement) -> Said {
+    let connection = Connection::open(identity).unwrap();
+    let federation = identity.dir().identity().unwrap().federation_root;
+    let draft = Draft { federation, statement, at: identity.clock().now() };
+    if identity.id().kind() == ids::Kind::App {
+        return say::say_unseen(&connection, draft, key).await.unwrap();
+    }
+    let followed = Followed::new(identity.root(), federation);
+    let followed = follow::read(&connection, followed, |_, _| {}).await.unwrap();
+    let signed = draft.sign(followed.log().federation(), &[key]).unwrap();
+    say::submit(&connection, &signed).await.unwrap()
 }

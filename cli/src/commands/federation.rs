@@ -1,12 +1,30 @@
 //! Federations.
 
 pub(crate) mod init;
+mod show;
 
 use clap::Subcommand;
 
-/// Found a federation.
+use crate::args::Global;
+use crate::error::CliError;
+
+/// Found a federation, and look at one.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Federation {
     /// Make the files of a new federation: its broker's, and its first operator's identity
     Init(init::InitArgs),
+    /// Who belongs to it and who governs it, now or at an epoch, as its log proves (nodes and operators)
+    Show {
+        /// Rebuild the state at this epoch
+        #[arg(long, value_name = "N")]
+        at_epoch: Option<u64>,
+    },
+}
+
+/// Does what is asked.
+pub(crate) async fn run(command: Federation, global: &Global) -> Result<(), CliError> {
+    match command {
+        Federation::Init(args) => init::run(&args, global.output),
+        Federation::Show { at_epoch } => show::run(at_epoch, global).await,
+    }
 }

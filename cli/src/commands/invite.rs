@@ -1,16 +1,21 @@
-//! `comity invite`: a string by which a member may join.
+//! `comity invite`: a string by which a member may join. Operators invite new organisations and operators; whoever has
+//! an organisation's key invites its members.
 
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use comity_identity::{Invite, Inviter};
+use comity_membership::{InviteId, Statement};
 use comity_proto::json::Canonical;
-use comity_proto::membership::{InviteRequest, Kind};
-use comity_types::{Name, TrustDomain};
+use comity_proto::membership::{InviteRequest, InviteResponse, Kind};
+use comity_transparency::Signer as _;
+use comity_types::{Name, SpiffeId, TrustDomain, ids};
 
 use crate::args::Global;
 use crate::error::CliError;
 use crate::output::{Format, print_json, print_line, say};
 use crate::session::Session;
+use crate::signing::Signatory;
 use crate::view;
 
 /// Shortest time that an invite may hold.
@@ -18,7 +23,9 @@ const MIN_TTL: Duration = Duration::from_secs(60);
 /// Longest time that an invite may hold.
 const MAX_TTL: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-/// Invite a member. The string that is printed is a secret until it is used.
+/// Invite a member: as an operator a new organisation with its first member, or another operator; with an organisation's
+/// key a node, an app or an operator of its own, without asking anyone. The string that is printed is a secret until it
+/// is used.
 #[derive(Debug, Args)]
 pub(crate) struct InviteArgs {
     /// The organisation's trust domain, such as org-a.example; the federation's own for an operator
@@ -40,21 +47,16 @@ enum InviteKind {
     Node,
     /// A program that asks them
     App,
-    /// A person who governs the federation
+    /// A person: of the federation, who governs it, or of an organisation
     Operator,
 }
 
-/// Asks for the invite and prints it.
+/// Makes the invite and prints it.
 pub(crate) async fn run(args: InviteArgs, global: &Global) -> Result<(), CliError> {
-    let request = InviteRequest {
-        trust_domain: args.organisation.to_string(),
-        kind: wire_kind(args.kind).into(),
-        name: args.name.to_string(),
-        ttl_seconds: u32::try_from(args.ttl.as_secs()).unwrap_or(u32::MAX),
-    };
     let session = Session::open(global).await?;
-    let answer =
-        session.membership().invite(request).await.map_err(|status| CliError::call("invite", status))?.into_inner();
+    let own = session.identity().id().trust_domain() == &args.organisation;
+    let governs = session.identity().root().federation == *session.identity().id().trust_domain();
+    let answer = if own && !governs { own_invite(&args, session).await? } else { ask(&args, &session).await? };
     if global.output == Format::Json {
         return print_json(&Canonical(&answer));
     }
@@ -66,6 +68,51 @@ pub(crate) async fn run(args: InviteArgs, global: &Global) -> Result<(), CliErro
         args.organisation, args.name, answer.invite_id
     ));
     print_line(&answer.invite)
+}
+
+/// An operators' invite: the broker makes it.
+async fn ask(args: &InviteArgs, session: &Session) -> Result<InviteResponse, CliError> {
+    let request = InviteRequest {
+        trust_domain: args.organisation.to_string(),
+        kind: wire_kind(args.kind).into(),
+        name: args.name.to_string(),
+        ttl_seconds: u32::try_from(args.ttl.as_secs()).unwrap_or(u32::MAX),
+    };
+    let answer = session.membership().invite(request).await;
+    Ok(answer.map_err(|status| CliError::call("invite", status))?.into_inner())
+}
+
+/// An organisation's invite: made here, so that nobody but its holder has its key.
+async fn own_invite(args: &InviteArgs, session: Session) -> Result<InviteResponse, CliError> {
+    let signatory = Signatory::of(session)?;
+    let identity = signatory.session().identity();
+    let failed = |source: Box<dyn std::error::Error + Send + Sync>| CliError::Client {
+        doing: "make the invite",
+        source,
+        hint: None,
+    };
+    let address = identity.brokers().first().cloned().unwrap_or_default();
+    let invite = Invite::generate(Inviter::Organisation, signatory.session().federation_root(), &address)
+        .map_err(|error| failed(error.into()))?;
+    let key = invite.signer().and_then(|signer| signer.public_key()).map_err(|error| failed(error.into()))?;
+    let kind = match args.kind {
+        InviteKind::Node => ids::Kind::Node,
+        InviteKind::App => ids::Kind::App,
+        InviteKind::Operator => ids::Kind::Operator,
+    };
+    let expires_at = identity.clock().now().plus(args.ttl);
+    let statement = Statement::MemberInvited {
+        member: SpiffeId::new(args.organisation.clone(), kind, args.name.clone()),
+        invite: InviteId::from_bytes(invite.id),
+        key,
+        expires_at,
+    };
+    let _said = signatory.say("invite", statement).await?;
+    Ok(InviteResponse {
+        invite: invite.encode().map_err(|error| failed(error.into()))?.reveal().clone(),
+        invite_id: invite.id_text(),
+        expires_at: Some(view::wire_instant(expires_at)),
+    })
 }
 
 fn wire_kind(kind: InviteKind) -> Kind {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use comity_client::enrol::{self, EnrolError, JoinState};
+use comity_client::enrol::{self, EnrolError, JoinState, Joining, OwnAuthority};
 use comity_client::split_hint;
 use comity_identity::invite::InviteError;
 use comity_identity::{IdentityDir, Invite};
@@ -37,6 +37,12 @@ pub(crate) struct JoinArgs {
     /// What the organisation is and demands, where it is new to the federation (organisation.toml)
     #[arg(long, value_name = "FILE")]
     organisation: Option<PathBuf>,
+    /// The certificates of your organisation's own authority, in PEM: the broker hosts none for it then
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// The key of that authority, in PEM, if it is to sign here: it is read, and stays where it is
+    #[arg(long, value_name = "FILE", requires = "ca")]
+    ca_key: Option<PathBuf>,
 }
 
 /// Joins, or says what it waits for.
@@ -46,10 +52,16 @@ pub(crate) async fn run(args: &JoinArgs, global: &Global) -> Result<(), CliError
         Some(path) => Some(organisation_file::read(path, &*global.tables()?)?),
         None => None,
     };
-    let joining = enrol::join(&invite, KINDS, organisation.as_ref(), &args.dir);
-    match Box::pin(joining).await.map_err(failed)? {
+    let authority = args.ca.as_deref().map(|ca| OwnAuthority::read(ca, args.ca_key.as_deref())).transpose();
+    let authority = authority.map_err(EnrolError::from).map_err(failed)?;
+    let joining =
+        Joining { authority: authority.as_ref(), ..Joining::new(&invite, KINDS, organisation.as_ref(), &args.dir) };
+    match Box::pin(enrol::join(joining)).await.map_err(failed)? {
         JoinState::Issued(dir) => issued(&dir, global),
         JoinState::Pending { enrolment_id, fingerprint } => Err(CliError::Pending { enrolment_id, fingerprint }),
+        JoinState::AwaitsCertificate { id, request, certificate } => {
+            Err(CliError::AwaitsCertificate { id, request, certificate })
+        }
         JoinState::Rejected { reason } => Err(CliError::Rejected { reason }),
     }
 }

@@ -145,9 +145,11 @@ impl Federation {
         .await
     }
 
+    /// An invite: by the operator for a new organisation, by the organisation itself for its own members.
     async fn invite(&self, organisation: &Organisation, kind: &str, name: &str) -> Result<String, DemoError> {
-        let words = ["invite", organisation.domain, "--kind", kind, "--name", name];
-        let answer = self.govern(&words).await?;
+        let words = ["invite", organisation.domain, "--kind", kind, "--name", name, "-o", "json"];
+        let inviter = self.organisation_dir(organisation).unwrap_or_else(|| self.operator_dir());
+        let answer = json(self.comity_as(&inviter).args(words)).await?;
         let invite = answer.get("invite").and_then(Value::as_str);
         invite
             .map(str::to_owned)
@@ -169,6 +171,12 @@ impl Federation {
             (false, true) => Err(failed(&first, &asked)),
             (false, false) => succeed(&mut join()).await.map(drop),
         }
+    }
+
+    /// The identity that has the organisation's key: its node's, which joined first.
+    fn organisation_dir(&self, organisation: &Organisation) -> Option<PathBuf> {
+        let node = NODES.iter().find(|node| node.organisation.domain == organisation.domain)?;
+        Some(self.node_dir(node).join("data/identity")).filter(|dir| dir.join("organisation.key.pem").exists())
     }
 
     fn facts(&self, organisation: &Organisation) -> PathBuf {

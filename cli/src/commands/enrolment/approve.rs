@@ -1,30 +1,226 @@
-//! `comity approve`.
+//! `comity approve`: an operator's signature, after they have seen what they sign.
+
+use std::io::{self, BufRead as _, IsTerminal as _};
 
 use clap::Args;
-use comity_proto::membership::ApproveRequest;
-use serde_json::json;
+use comity_membership::{Application, Federation, Statement};
+use comity_proto::membership::{Enrolment, ListEnrolmentsRequest, ListProposalsRequest, Proposal};
+use comity_transparency::{Envelope, PublicKey};
+use comity_types::SpiffeId;
 
 use crate::args::Global;
 use crate::error::CliError;
+use crate::output::{Stream, ask, lined_table, say};
 use crate::session::Session;
+use crate::signing::{self, Signatory, envelope_of, report, statement_of};
+use crate::{layers, view};
 
-/// Let an enrolment in. Compare its fingerprint with the member first.
+/// Shortest beginning of a proposal's id that names it.
+const MIN_PREFIX: usize = 8;
+
+/// Sign what waits for operators: an enrolment, or a proposal that another operator has signed. Compare the fingerprint
+/// with the member first.
 #[derive(Debug, Args)]
 pub(crate) struct ApproveArgs {
-    /// The enrolment's id, as `comity enrolment list` shows it
+    /// The enrolment's id as `comity enrolment list` shows it, or the proposal's (or its beginning)
     id: String,
+    /// Show what would be signed, and sign nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Sign without asking at the terminal
+    #[arg(long)]
+    yes: bool,
 }
 
-/// Lets it in.
+/// Shows it and signs it.
 pub(crate) async fn run(args: ApproveArgs, global: &Global) -> Result<(), CliError> {
-    let session = Session::open(global).await?;
-    let request = ApproveRequest { enrolment_id: args.id.clone() };
-    let answer = session
-        .membership()
-        .approve(request)
-        .await
-        .map_err(|status| CliError::call("approve the enrolment", status))?;
-    let epoch = answer.into_inner().epoch;
-    let fields = vec![("approved", args.id.clone()), ("epoch", epoch.to_string())];
-    global.output.record(fields, &json!({ "approved": args.id, "epoch": epoch }))
+    let signatory = Signatory::of(Session::open(global).await?)?;
+    signatory.operator()?;
+    let followed = signatory.session().log().await?;
+    let federation = followed.log().federation();
+    let signed = signed(&signatory, federation, &args.id).await?;
+    show(&signed.shown);
+    if args.dry_run {
+        say("a dry run: nothing is signed");
+        return Ok(());
+    }
+    if !args.yes && !confirmed()? {
+        return Err(CliError::Interrupted { hint: "nothing was signed; run it again to sign".to_owned() });
+    }
+    let mut envelope = signed.envelope;
+    signatory.endorse(&mut envelope)?;
+    let said = signatory.submit("approve", &envelope).await?;
+    report(global, ("approved", &args.id), &said)
+}
+
+/// What is to be signed, and what an operator has to know of it.
+struct ToSign {
+    envelope: Envelope,
+    shown: Vec<(String, String)>,
+}
+
+async fn signed(signatory: &Signatory, federation: &Federation, id: &str) -> Result<ToSign, CliError> {
+    let proposals = proposals(signatory.session()).await?;
+    let named = |proposal: &&Proposal| proposal.id == id || (id.len() >= MIN_PREFIX && proposal.id.starts_with(id));
+    if let Some(proposal) = proposals.iter().find(named) {
+        return proposed(federation, proposal);
+    }
+    let enrolment = enrolment(signatory.session(), id).await?;
+    let statement = statement(federation, &enrolment)?;
+    // Another operator may have signed the same already: then it is that payload that needs one more signature.
+    let same = |proposal: &&Proposal| statement_of(proposal).is_ok_and(|other| is_same(&other, &statement));
+    if let Some(proposal) = proposals.iter().find(same) {
+        return proposed(federation, proposal);
+    }
+    let shown = shown(federation, &statement)?;
+    let draft = signatory.draft(statement);
+    let unsigned = draft.sign(federation, &[]).map_err(|error| CliError::Client {
+        doing: "prepare the statement",
+        source: Box::new(error),
+        hint: None,
+    })?;
+    Ok(ToSign { envelope: unsigned, shown })
+}
+
+fn proposed(federation: &Federation, proposal: &Proposal) -> Result<ToSign, CliError> {
+    let envelope = envelope_of(proposal)?;
+    // Not the broker's word: the signatures that it has are checked here.
+    federation.endorsed(&envelope).map_err(|error| CliError::Client {
+        doing: "believe the proposal",
+        source: Box::new(error),
+        hint: None,
+    })?;
+    let mut shown = shown(federation, &signing::payload_of(&envelope)?.statement)?;
+    shown.push(("signed by".into(), proposal.signed_by.join(" ")));
+    Ok(ToSign { envelope, shown })
+}
+
+/// All proposals.
+pub(crate) async fn proposals(session: &Session) -> Result<Vec<Proposal>, CliError> {
+    let answer = session.membership().list_proposals(ListProposalsRequest {}).await;
+    Ok(answer.map_err(|status| CliError::call("list the proposals", status))?.into_inner().proposals)
+}
+
+async fn enrolment(session: &Session, id: &str) -> Result<Enrolment, CliError> {
+    let answer = session.membership().list_enrolments(ListEnrolmentsRequest {}).await;
+    let answer = answer.map_err(|status| CliError::call("list the enrolments", status))?.into_inner();
+    let found = answer.enrolments.into_iter().find(|enrolment| enrolment.id == id);
+    found.ok_or_else(|| CliError::NotFound {
+        kind: "enrolment or proposal",
+        name: id.to_owned(),
+        list: "comity enrolment list",
+    })
+}
+
+/// The statement that lets an enrolment in.
+fn statement(federation: &Federation, enrolment: &Enrolment) -> Result<Statement, CliError> {
+    if !enrolment.application.is_empty() {
+        let application: Envelope = serde_json::from_slice(&enrolment.application).map_err(wrong)?;
+        let opened = Application::open(&application).map_err(wrong)?;
+        let (for_whom, invite) = (opened.member.to_string(), opened.invite.to_string());
+        if for_whom != enrolment.spiffe_id || invite != enrolment.id {
+            return Err(wrong(CliMismatch { for_whom }));
+        }
+        return Ok(Statement::OrganisationAdmitted { application });
+    }
+    if enrolment.operator_key.is_empty() {
+        return Err(CliError::Failed {
+            problem: format!("nobody has taken up the invite {} yet", enrolment.id),
+            hint: "wait until its holder has joined; `comity reject` revokes it".to_owned(),
+        });
+    }
+    let (id, key): (SpiffeId, PublicKey) =
+        (enrolment.spiffe_id.parse().map_err(wrong)?, enrolment.operator_key.parse().map_err(wrong)?);
+    let governance = federation.governance().cloned().ok_or_else(|| wrong(CliMismatch { for_whom: id.to_string() }))?;
+    let mut operators = governance.operators;
+    operators.insert(id, key);
+    Ok(Statement::RootChanged {
+        operators,
+        root_threshold: governance.root_threshold,
+        membership_threshold: governance.membership_threshold,
+    })
+}
+
+/// The broker shows an enrolment that is not what was signed.
+#[derive(Debug, thiserror::Error)]
+#[error("what was signed is for {for_whom}, and by another invite than the broker says")]
+struct CliMismatch {
+    for_whom: String,
+}
+
+fn wrong(error: impl std::error::Error + Send + Sync + 'static) -> CliError {
+    CliError::Client { doing: "believe the enrolment", source: Box::new(error), hint: None }
+}
+
+/// The same change, whoever began to sign it: an application may be signed anew with the same content.
+fn is_same(one: &Statement, other: &Statement) -> bool {
+    match (one, other) {
+        (
+            Statement::OrganisationAdmitted { application: one },
+            Statement::OrganisationAdmitted { application: other },
+        ) => one.payload == other.payload,
+        _ => one == other,
+    }
+}
+
+/// What an operator has to know before they sign.
+pub(crate) fn shown(federation: &Federation, statement: &Statement) -> Result<Vec<(String, String)>, CliError> {
+    let line = |name: &str, value: String| (name.to_owned(), value);
+    let mut lines = vec![line("statement", statement.kind().replace('_', " "))];
+    match statement {
+        Statement::OrganisationAdmitted { application } => {
+            let opened = Application::open(application).map_err(wrong)?;
+            lines.extend(
+                view::organisation_fields(&opened.organisation).into_iter().map(|(name, value)| line(name, value)),
+            );
+            lines.extend(layers::fields(&opened.layers).iter().map(|(key, value)| line(key, layers::text(value))));
+            lines.push(line("first member", opened.member.to_string()));
+            lines.push(line("fingerprint of its key", opened.member_key.id().fingerprint()));
+            let keys = opened.keys.iter().map(|key| key.id().fingerprint()).collect::<Vec<_>>().join(" ");
+            lines.push(line("fingerprint of the organisation's key", keys));
+        }
+        Statement::RootChanged { operators, root_threshold, membership_threshold } => {
+            let before = federation.governance();
+            for (id, key) in operators {
+                let known = before.is_some_and(|before| before.operators.get(id) == Some(key));
+                let what = if known { "operator" } else { "new operator" };
+                lines.push(line(what, format!("{id} {}", key.id().fingerprint())));
+            }
+            let gone =
+                before.iter().flat_map(|before| before.operators.keys()).filter(|id| !operators.contains_key(*id));
+            lines.extend(gone.map(|id| line("operator no more", id.to_string())));
+            lines.push(line("signatures for the root", root_threshold.to_string()));
+            lines.push(line("signatures for membership", membership_threshold.to_string()));
+        }
+        Statement::Suspended { subject, reason, .. } => {
+            lines.push(line("subject", subject.to_string()));
+            lines.push(line("reason", reason.clone()));
+        }
+        Statement::Lifted { subject, .. } => lines.push(line("subject", subject.to_string())),
+        Statement::Evicted { organisation, reason } => {
+            lines.push(line("organisation", organisation.to_string()));
+            lines.push(line("reason", reason.clone()));
+        }
+        other => lines.push(line("content", serde_json::to_string(other).unwrap_or_default())),
+    }
+    Ok(lines)
+}
+
+fn show(lines: &[(String, String)]) {
+    let rows = lines.iter().map(|(name, value)| vec![name.clone(), value.clone()]).collect();
+    say(&lined_table(&["what is signed", ""], rows, Stream::Stderr.width()));
+}
+
+/// Asks at a terminal; whoever pipes has decided.
+fn confirmed() -> Result<bool, CliError> {
+    if !io::stdin().is_terminal() {
+        return Ok(true);
+    }
+    ask("Have you compared the fingerprint with the member? Sign this? [y/N] ");
+    let mut answer = String::new();
+    io::stdin()
+        .lock()
+        .read_line(&mut answer)
+        .map_err(|source| CliError::System { doing: "read the answer", source })?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }

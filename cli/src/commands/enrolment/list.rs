@@ -1,7 +1,10 @@
 //! `comity enrolment list`.
 
+use comity_membership::Application;
 use comity_proto::json::Canonical;
 use comity_proto::membership::{Enrolment, ListEnrolmentsRequest};
+
+use comity_transparency::Envelope;
 
 use crate::args::Global;
 use crate::error::CliError;
@@ -20,9 +23,9 @@ pub(crate) async fn run(global: &Global) -> Result<(), CliError> {
 
 /// An enrolment that waits, or an invite that is open: then there is no key, and nothing was asked for.
 fn row(enrolment: &Enrolment) -> Result<Vec<String>, CliError> {
-    let facts = enrolment.organisation.clone().map(|facts| view::organisation(Some(facts))).transpose()?;
-    let demanded = enrolment.layers.clone().map(|layers| view::layers(Some(layers))).transpose()?;
-    let demanded = demanded.as_ref().map(layers::fields).unwrap_or_default();
+    let application = application(enrolment)?;
+    let facts = application.as_ref().map(|application| &application.organisation);
+    let demanded = application.as_ref().map(|application| layers::fields(&application.layers)).unwrap_or_default();
     Ok(vec![
         enrolment.id.clone(),
         view::enrolment_state(enrolment.state).to_owned(),
@@ -30,11 +33,26 @@ fn row(enrolment: &Enrolment) -> Result<Vec<String>, CliError> {
         enrolment.invited_by.clone(),
         view::instant(enrolment.expires_at.as_ref()),
         output::joined(Some(&enrolment.fingerprint).filter(|fingerprint| !fingerprint.is_empty())),
-        facts.as_ref().map_or_else(|| "-".to_owned(), |facts| view::claim(facts.seat.as_ref(), ToString::to_string)),
-        output::joined(facts.as_ref().map(view::controllers)),
+        facts.map_or_else(|| "-".to_owned(), |facts| view::claim(facts.seat.as_ref(), ToString::to_string)),
+        output::joined(facts.map(view::controllers)),
         output::joined(demanded.into_iter().map(|(key, _)| key)),
         output::joined(enrolment.requested_at.as_ref().map(|at| view::instant(Some(at)))),
     ])
+}
+
+/// What a new organisation signed to become a member.
+fn application(enrolment: &Enrolment) -> Result<Option<Application>, CliError> {
+    if enrolment.application.is_empty() {
+        return Ok(None);
+    }
+    let unreadable = |source: Box<dyn std::error::Error + Send + Sync>| CliError::Client {
+        doing: "understand the enrolment",
+        source,
+        hint: Some("this version of comity may be older than the broker: bring it up to date".to_owned()),
+    };
+    let envelope: Envelope =
+        serde_json::from_slice(&enrolment.application).map_err(|error| unreadable(error.into()))?;
+    Application::open(&envelope).map(Some).map_err(|error| unreadable(error.into()))
 }
 
 #[cfg(test)]

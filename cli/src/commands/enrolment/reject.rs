@@ -1,12 +1,14 @@
 //! `comity reject`.
 
 use clap::Args;
+use comity_membership::{InviteId, Statement};
 use comity_proto::membership::RejectRequest;
 use serde_json::json;
 
 use crate::args::Global;
 use crate::error::CliError;
 use crate::session::Session;
+use crate::signing::{Role, Signatory};
 
 /// Turn an enrolment down, or revoke an invite that nobody has taken up.
 #[derive(Debug, Args)]
@@ -18,10 +20,23 @@ pub(crate) struct RejectArgs {
     reason: String,
 }
 
-/// Turns it down or revokes it.
+/// Turns it down or revokes it: operators by their word, an organisation its own invite by a statement.
 pub(crate) async fn run(args: RejectArgs, global: &Global) -> Result<(), CliError> {
-    let session = Session::open(global).await?;
-    let request = RejectRequest { enrolment_id: args.id.clone(), reason: args.reason };
-    session.membership().reject(request).await.map_err(|status| CliError::call("reject the enrolment", status))?;
+    let signatory = Signatory::of(Session::open(global).await?)?;
+    match signatory.role() {
+        Role::Operator => {
+            let request = RejectRequest { enrolment_id: args.id.clone(), reason: args.reason };
+            let answer = signatory.session().membership().reject(request).await;
+            answer.map_err(|status| CliError::call("reject the enrolment", status))?;
+        }
+        Role::Organisation(organisation) => {
+            let invite: InviteId = args.id.parse().map_err(|error: comity_types::Invalid| CliError::Usage {
+                problem: error.to_string(),
+                hint: "`comity enrolment list` shows the invites that are open".to_owned(),
+            })?;
+            let statement = Statement::InviteRevoked { organisation: organisation.clone(), invite };
+            let _said = signatory.say("revoke the invite", statement).await?;
+        }
+    }
     global.output.record(vec![("rejected", args.id.clone())], &json!({ "rejected": args.id }))
 }

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
-use comity_client::founding::{self, Founded, FoundingPlan};
+use comity_client::founding::{self, CoOperator, Founded, FoundingPlan};
+use comity_identity::{SigningRequest, pem};
 use comity_runtime::clock::SystemClock;
 use comity_types::{Clock, Name, Place, TrustDomain};
 use serde_json::json;
@@ -24,6 +25,15 @@ pub(crate) struct InitArgs {
     /// The first operator's name, such as alice
     #[arg(long)]
     operator: Name,
+    /// Another operator, who made their key with `comity operator request`; may be repeated
+    #[arg(long, value_name = "NAME=REQUEST.pem", value_parser = co_operator)]
+    co_operator: Vec<CoOperatorArg>,
+    /// How many operators admit, suspend, lift and evict
+    #[arg(long, default_value_t = 1, value_name = "K")]
+    threshold: u32,
+    /// How many operators change who governs [default: as --threshold]
+    #[arg(long, value_name = "K")]
+    root_threshold: Option<u32>,
     /// Where the broker listens, such as 0.0.0.0:7443
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: SocketAddr,
@@ -33,6 +43,31 @@ pub(crate) struct InitArgs {
     /// Every place where the broker's machine stands, such as DE
     #[arg(long, required = true, value_delimiter = ',')]
     place: Vec<Place>,
+}
+
+/// An operator whose key is elsewhere.
+#[derive(Debug, Clone)]
+pub(crate) struct CoOperatorArg {
+    name: Name,
+    request: PathBuf,
+}
+
+fn co_operator(text: &str) -> Result<CoOperatorArg, String> {
+    let (name, request) = text.split_once('=').ok_or("write NAME=REQUEST.pem, such as bob=bob/operator-request.pem")?;
+    let name = name.parse().map_err(|error: comity_types::Invalid| error.to_string())?;
+    Ok(CoOperatorArg { name, request: request.into() })
+}
+
+/// The request in a file.
+fn read_request(arg: &CoOperatorArg) -> Result<CoOperator, CliError> {
+    let path = || arg.request.clone();
+    let text = std::fs::read(&arg.request);
+    let text = text.map_err(|source| CliError::File { doing: "read", path: path(), source })?;
+    let expected = "a signing request, as `comity operator request` writes it";
+    let bad = |source: Box<dyn std::error::Error + Send + Sync>| CliError::BadFile { path: path(), expected, source };
+    let der = pem::decode_request(&text).ok_or_else(|| bad("it holds no CERTIFICATE REQUEST in PEM".into()))?;
+    let request = SigningRequest::parse(&der).map_err(|error| bad(error.into()))?;
+    Ok(CoOperator { name: arg.name.clone(), request })
 }
 
 /// Founds it.
@@ -60,6 +95,9 @@ fn plan(args: &InitArgs) -> Result<FoundingPlan, CliError> {
         federation: args.name.clone(),
         dir: args.dir.clone(),
         operator: args.operator.clone(),
+        co_operators: args.co_operator.iter().map(read_request).collect::<Result<_, _>>()?,
+        root_threshold: args.root_threshold.unwrap_or(args.threshold),
+        membership_threshold: args.threshold,
         listen: args.listen,
         addresses,
         places: args.place.iter().cloned().collect(),
@@ -76,14 +114,21 @@ fn print(founded: &Founded, output: Format) -> Result<(), CliError> {
         ("operator's identity", operator_dir.clone()),
         ("broker's configuration", config.clone()),
     ];
+    let others: Vec<String> = founded.co_operator_dirs.iter().map(|dir| dir.display().to_string()).collect();
+    let mut fields = fields;
+    fields.extend(others.iter().map(|dir| ("for another operator", dir.clone())));
     let json = json!({
         "federation": founded.root.federation,
         "rootSha256": founded.root_digest.to_string(),
         "operator": founded.operator,
         "operatorDir": operator_dir,
+        "coOperatorDirs": others,
         "brokerConfig": config,
     });
     output.record(fields, &json)?;
+    for other in &others {
+        say(&format!("hand {other} to its operator, who adds its files to the directory of their key"));
+    }
     say(&format!("next: comity-broker run --config {config}"));
     Ok(())
 }

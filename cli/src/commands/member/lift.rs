@@ -1,29 +1,36 @@
 //! `comity lift`.
 
 use clap::Args;
-use comity_membership::Subject;
-use comity_proto::membership::LiftRequest;
-use serde_json::json;
+use comity_membership::{By, Federation, Statement, Subject};
 
 use crate::args::Global;
 use crate::error::CliError;
 use crate::session::Session;
+use crate::signing::{Role, Signatory, report};
 
-/// End a suspension.
+/// End a suspension: an operator the federation's, an organisation its own.
 #[derive(Debug, Args)]
 pub(crate) struct LiftArgs {
-    /// An organisation's trust domain, or the SPIFFE ID of a member
+    /// An organisation's trust domain, a member's SPIFFE ID, or SPIFFE-ID#sha256=DIGEST for one certificate
     member: Subject,
 }
 
 /// Does so.
 pub(crate) async fn run(args: LiftArgs, global: &Global) -> Result<(), CliError> {
-    let session = Session::open(global).await?;
-    let member = args.member.to_string();
-    let request = LiftRequest { member: member.clone() };
-    let answer =
-        session.membership().lift(request).await.map_err(|status| CliError::call("lift the member", status))?;
-    let epoch = answer.into_inner().epoch;
-    let fields = vec![("lifted", member.clone()), ("epoch", epoch.to_string())];
-    global.output.record(fields, &json!({ "lifted": member, "epoch": epoch }))
+    let signatory = Signatory::of(Session::open(global).await?)?;
+    let subject = args.member;
+    let by = match signatory.role() {
+        Role::Organisation(_) => By::Organisation,
+        Role::Operator => {
+            let followed = signatory.session().log().await?;
+            if is_braked(followed.log().federation(), &subject) { By::Brake } else { By::Federation }
+        }
+    };
+    let said = signatory.say("lift the member", Statement::Lifted { subject: subject.clone(), by }).await?;
+    report(global, ("lifted", &subject.to_string()), &said)
+}
+
+/// One operator takes a brake back.
+fn is_braked(federation: &Federation, subject: &Subject) -> bool {
+    federation.brakes().iter().any(|(_, braked)| braked == subject)
 }

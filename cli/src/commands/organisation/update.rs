@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use comity_client::say::Said;
+use comity_membership::Statement;
 use comity_policy::{Layers, Organisation, OrganisationFile};
-use comity_proto::membership::UpdateOrganisationRequest;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -13,13 +14,14 @@ use crate::args::Global;
 use crate::error::CliError;
 use crate::output::{Format, print_json, say};
 use crate::session::Session;
+use crate::signing::Signatory;
 use crate::{layers, organisation_file};
 
 /// What `--help` says about who may, and what stays.
 pub(super) const AFTER: &str = "\
-What changes is shown before it is done, and counts from the next request on. The trust domain, the certificate \
-authorities, members and suspensions stay as they are. Until organisations sign what is theirs, operators of the \
-federation do this for them: check with the organisation that the file is its own.";
+What changes is shown before it is signed, and counts from the next request on. The trust domain, the certificate \
+authorities, members and suspensions stay as they are. The organisation signs it: use the identity that has its key, \
+that of its first member.";
 
 /// A field that an update changes; absent is unknown, or not demanded.
 #[derive(Debug, PartialEq, Serialize)]
@@ -40,7 +42,7 @@ pub(super) async fn run(path: &Path, dry_run: bool, global: &Global) -> Result<(
         let rows = changes.iter().map(|one| vec![one.field.clone(), text(one.now.as_ref()), text(one.then.as_ref())]);
         global.output.list(&["field", "now", "then"], rows.collect(), &())?;
     }
-    let epoch = if dry_run || changes.is_empty() { None } else { Some(update(&session, &file).await?) };
+    let epoch = if dry_run || changes.is_empty() { None } else { Some(update(session, file).await?) };
     if global.output == Format::Json {
         return print_json(&json!({ "trustDomain": domain, "changes": changes, "epoch": epoch }));
     }
@@ -52,11 +54,24 @@ pub(super) async fn run(path: &Path, dry_run: bool, global: &Global) -> Result<(
     Ok(())
 }
 
-async fn update(session: &Session, file: &OrganisationFile) -> Result<u64, CliError> {
-    let layers = Some(&file.layers).filter(|layers| !layers.is_empty()).map(Into::into);
-    let request = UpdateOrganisationRequest { organisation: Some((&file.facts).into()), layers };
-    let answer = session.membership().update_organisation(request).await;
-    Ok(answer.map_err(|status| CliError::call("update the organisation", status))?.into_inner().epoch)
+async fn update(session: Session, file: OrganisationFile) -> Result<u64, CliError> {
+    let signatory = Signatory::of(session)?;
+    let (own, domain) = (signatory.organisation()?, &file.facts.trust_domain);
+    if own != domain {
+        return Err(CliError::Usage {
+            problem: format!("the file is of {domain}, and this identity signs for {own}"),
+            hint: "use the identity that has the key of that organisation".to_owned(),
+        });
+    }
+    let OrganisationFile { facts, layers } = file;
+    let statement = Statement::OrganisationUpdated { organisation: Box::new(facts), layers: Box::new(layers) };
+    match signatory.say("update the organisation", statement).await? {
+        Said::InForce(epoch) => Ok(epoch),
+        Said::Waits(_) => Err(CliError::Failed {
+            problem: "the broker waits for operators to sign what is the organisation's own".to_owned(),
+            hint: "bring broker and program to the same version".to_owned(),
+        }),
+    }
 }
 
 /// All that is stated, by the keys of the file.

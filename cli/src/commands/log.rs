@@ -1,0 +1,47 @@
+//! The federation's log.
+
+mod show;
+mod verify;
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+
+use crate::args::Global;
+use crate::error::CliError;
+
+/// The federation's log: signed statements, in order.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Log {
+    /// List its entries: who signed what, and when it came into force
+    Show {
+        /// Show those after this epoch
+        #[arg(long, value_name = "N", default_value_t = 0)]
+        after: u64,
+    },
+    /// Check every signature and every step from the root document that is pinned, and the root of the tree against the
+    /// broker's checkpoint; from the broker, or offline from a file
+    #[command(after_help = verify::AFTER)]
+    Verify {
+        /// A log on disk: a node's data/federation.log, or what `comity log export` wrote
+        file: Option<PathBuf>,
+        /// The root document that a file is held against [default: that of the identity]
+        #[arg(long, value_name = "FILE")]
+        root: Option<PathBuf>,
+    },
+    /// Write the log to a file, a line of JSON to an entry, once it is verified
+    Export {
+        /// The file
+        file: PathBuf,
+    },
+}
+
+/// Does what is asked.
+pub(crate) async fn run(command: Log, global: &Global) -> Result<(), CliError> {
+    match command {
+        Log::Show { after } => show::run(after, global).await,
+        Log::Verify { file: None, .. } => verify::online(global).await,
+        Log::Verify { file: Some(file), root } => verify::offline(&file, root.as_deref(), global),
+        Log::Export { file } => verify::export(&file, global).await,
+    }
+}

@@ -1,0 +1,30 @@
+//! `comity evict`.
+
+use clap::Args;
+use comity_membership::Statement;
+use comity_types::TrustDomain;
+
+use crate::args::Global;
+use crate::error::CliError;
+use crate::session::Session;
+use crate::signing::{Signatory, report};
+
+/// Put an organisation out, with all its members; to come back it has to be invited and approved again (operators).
+#[derive(Debug, Args)]
+pub(crate) struct EvictArgs {
+    /// Its trust domain
+    organisation: TrustDomain,
+    /// Why; everybody sees it
+    #[arg(long)]
+    reason: String,
+}
+
+/// Does so.
+pub(crate) async fn run(args: EvictArgs, global: &Global) -> Result<(), CliError> {
+    let signatory = Signatory::of(Session::open(global).await?)?;
+    signatory.operator()?;
+    let EvictArgs { organisation, reason } = args;
+    let statement = Statement::Evicted { organisation: organisation.clone(), reason };
+    let said = signatory.say("evict the organisation", statement).await?;
+    report(global, ("evicted", organisation.as_str()), &said)
+}

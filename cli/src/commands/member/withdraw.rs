@@ -1,0 +1,44 @@
+//! `comity withdraw`.
+
+use clap::Args;
+use comity_membership::{Statement, Subject};
+
+use crate::args::Global;
+use crate::error::CliError;
+use crate::session::Session;
+use crate::signing::{Signatory, report};
+
+/// Leave the federation, or take a member of one's own out of it. Nobody is asked; whoever has the organisation's key.
+#[derive(Debug, Args)]
+pub(crate) struct WithdrawArgs {
+    /// The organisation's own trust domain, or the SPIFFE ID of one of its members
+    member: Subject,
+    /// Why; everybody sees it
+    #[arg(long, default_value = "")]
+    reason: String,
+}
+
+/// Does so.
+pub(crate) async fn run(args: WithdrawArgs, global: &Global) -> Result<(), CliError> {
+    let signatory = Signatory::of(Session::open(global).await?)?;
+    let own = signatory.organisation()?.clone();
+    let WithdrawArgs { member, reason } = args;
+    if *member.trust_domain() != own {
+        return Err(CliError::Usage {
+            problem: format!("{member} is not of {own}"),
+            hint: "an organisation withdraws itself and its own members; operators evict others".to_owned(),
+        });
+    }
+    let statement = match member.clone() {
+        Subject::Organisation(organisation) => Statement::OrganisationWithdrawn { organisation, reason },
+        Subject::Member(id) => Statement::MemberWithdrawn { id, reason },
+        Subject::Certificate { .. } => {
+            return Err(CliError::Usage {
+                problem: "a certificate cannot leave".to_owned(),
+                hint: "`comity suspend` stops one certificate".to_owned(),
+            });
+        }
+    };
+    let said = signatory.say("withdraw", statement).await?;
+    report(global, ("withdrawn", &member.to_string()), &said)
+}

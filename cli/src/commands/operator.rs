@@ -1,0 +1,56 @@
+//! The operators of the federation: who they are, and how many of them it takes.
+
+mod change;
+mod list;
+mod request;
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use comity_types::{Name, TrustDomain};
+
+use crate::args::Global;
+use crate::error::CliError;
+
+/// The operators of the federation.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Operator {
+    /// List them, with the thresholds
+    List,
+    /// Make a key for an operator of a federation that is to be founded; the founder needs the request that this writes
+    Request {
+        /// Where the key goes; it stays there
+        #[arg(long)]
+        dir: PathBuf,
+        /// The trust domain that the federation will have
+        #[arg(long)]
+        federation: TrustDomain,
+        /// The operator's name, such as bob
+        #[arg(long)]
+        name: Name,
+    },
+    /// Change how many operators it takes; as many as it takes now have to sign, and as many as it will take
+    Threshold {
+        /// To change who governs
+        #[arg(long)]
+        root: Option<u32>,
+        /// To admit, suspend, lift and evict
+        #[arg(long)]
+        membership: Option<u32>,
+    },
+    /// Take an operator's vote away
+    Remove {
+        /// The operator's name
+        name: Name,
+    },
+}
+
+/// Does what is asked.
+pub(crate) async fn run(command: Operator, global: &Global) -> Result<(), CliError> {
+    match command {
+        Operator::List => list::run(global).await,
+        Operator::Request { dir, federation, name } => request::run(&dir, federation, name, global),
+        Operator::Threshold { root, membership } => change::thresholds(root, membership, global).await,
+        Operator::Remove { name } => change::remove(&name, global).await,
+    }
+}

@@ -1,0 +1,61 @@
+//! `comity operator threshold` and `remove`: a new root, which the old and the new operators sign.
+
+use comity_membership::Statement;
+use comity_membership::federation::Governance;
+use comity_types::ids::Kind;
+use comity_types::{Name, SpiffeId};
+
+use crate::args::Global;
+use crate::error::CliError;
+use crate::session::Session;
+use crate::signing::{Signatory, report};
+
+/// Changes how many operators it takes.
+pub(super) async fn thresholds(root: Option<u32>, membership: Option<u32>, global: &Global) -> Result<(), CliError> {
+    if root.is_none() && membership.is_none() {
+        return Err(CliError::Usage {
+            problem: "no threshold is given".to_owned(),
+            hint: "say --root N, --membership N or both".to_owned(),
+        });
+    }
+    let signatory = Signatory::of(Session::open(global).await?)?;
+    signatory.operator()?;
+    let mut governance = governance(&signatory).await?;
+    governance.root_threshold = root.unwrap_or(governance.root_threshold);
+    governance.membership_threshold = membership.unwrap_or(governance.membership_threshold);
+    let whom =
+        format!("{} for the root, {} for membership", governance.root_threshold, governance.membership_threshold);
+    change(&signatory, governance, ("thresholds", &whom), global).await
+}
+
+/// Takes an operator's vote away.
+pub(super) async fn remove(name: &Name, global: &Global) -> Result<(), CliError> {
+    let signatory = Signatory::of(Session::open(global).await?)?;
+    signatory.operator()?;
+    let mut governance = governance(&signatory).await?;
+    let id = SpiffeId::new(signatory.id().trust_domain().clone(), Kind::Operator, name.clone());
+    if governance.operators.remove(&id).is_none() {
+        return Err(CliError::NotFound { kind: "operator", name: name.to_string(), list: "comity operator list" });
+    }
+    change(&signatory, governance, ("removed", id.as_str()), global).await
+}
+
+async fn governance(signatory: &Signatory) -> Result<Governance, CliError> {
+    let followed = signatory.session().log().await?;
+    followed.log().federation().governance().cloned().ok_or_else(|| CliError::Failed {
+        problem: "the federation's log is empty".to_owned(),
+        hint: "ask the broker's operator".to_owned(),
+    })
+}
+
+async fn change(
+    signatory: &Signatory,
+    governance: Governance,
+    did: (&'static str, &str),
+    global: &Global,
+) -> Result<(), CliError> {
+    let Governance { operators, root_threshold, membership_threshold } = governance;
+    let statement = Statement::RootChanged { operators, root_threshold, membership_threshold };
+    let said = signatory.say("change who governs", statement).await?;
+    report(global, did, &said)
+}

@@ -1,0 +1,219 @@
+//! Statements: what this identity may sign, and what becomes of it.
+//!
+//! An operator of the federation reads the log first, checks every signature in it, and signs for the state that was
+//! proven. An organisation signs with its key, which is in the directory of its first member.
+
+use comity_client::follow::{self, FollowError, Followed};
+use comity_client::say::{self, Draft, Said, SayError};
+use comity_identity::KeyPair;
+use comity_membership::{Federation, Payload, Statement};
+use comity_proto::membership::Proposal;
+use comity_transparency::Envelope;
+use comity_types::ids::Kind;
+use comity_types::{SpiffeId, TrustDomain};
+use serde_json::{Value, json};
+
+use crate::args::Global;
+use crate::error::CliError;
+use crate::output::{Format, print_json, say as tell};
+use crate::session::Session;
+
+/// Somebody who can sign statements.
+pub(crate) struct Signatory {
+    session: Session,
+    key: KeyPair,
+    role: Role,
+}
+
+/// For whom somebody signs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// As an operator of the federation, one of some.
+    Operator,
+    /// For an organisation.
+    Organisation(TrustDomain),
+}
+
+impl Signatory {
+    /// Whom the identity of the session can sign for.
+    pub(crate) fn of(session: Session) -> Result<Self, CliError> {
+        let identity = session.identity();
+        let unusable = |error| CliError::Client { doing: "use the key", source: Box::new(error), hint: None };
+        let governs =
+            identity.id().kind() == Kind::Operator && *identity.id().trust_domain() == identity.root().federation;
+        if governs {
+            let key = identity.dir().key().map_err(unusable)?;
+            return Ok(Self { session, key, role: Role::Operator });
+        }
+        let domain = identity.id().trust_domain().clone();
+        match identity.dir().organisation_key().map_err(unusable)? {
+            Some(key) => Ok(Self { session, key, role: Role::Organisation(domain) }),
+            None => Err(CliError::Usage {
+                problem: format!(
+                    "{} cannot sign for {domain}: its directory has no organisation.key.pem",
+                    identity.id()
+                ),
+                hint: format!(
+                    "use the identity of the first member of {domain}, which has the key, or that of an operator of the federation"
+                ),
+            }),
+        }
+    }
+
+    /// For whom it signs.
+    pub(crate) const fn role(&self) -> &Role {
+        &self.role
+    }
+
+    /// The session.
+    pub(crate) const fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// Who it is.
+    pub(crate) fn id(&self) -> &SpiffeId {
+        self.session.identity().id()
+    }
+
+    /// The organisation that it signs for.
+    pub(crate) fn organisation(&self) -> Result<&TrustDomain, CliError> {
+        match &self.role {
+            Role::Organisation(domain) => Ok(domain),
+            Role::Operator => Err(CliError::Usage {
+                problem: "only the organisation itself says this".to_owned(),
+                hint: "use the identity that has its key: that of its first member".to_owned(),
+            }),
+        }
+    }
+
+    /// Checks that it signs for the federation.
+    pub(crate) fn operator(&self) -> Result<(), CliError> {
+        match &self.role {
+            Role::Operator => Ok(()),
+            Role::Organisation(domain) => Err(CliError::Usage {
+                problem: format!("{} is of {domain}, and this is for operators of the federation", self.id()),
+                hint: "use the identity that `comity federation init` made, or an operator's that joined".to_owned(),
+            }),
+        }
+    }
+
+    /// Signs a statement and hands it in. What it is signed for is a state that was proven, except for an app's: apps
+    /// do not follow the log.
+    pub(crate) async fn say(&self, doing: &'static str, statement: Statement) -> Result<Said, CliError> {
+        let draft = self.draft(statement);
+        if self.id().kind() == Kind::App {
+            return say::say_unseen(self.session.connection(), draft, &self.key)
+                .await
+                .map_err(|error| unsaid(doing, error));
+        }
+        let followed = self.session.log().await?;
+        let signed = draft.sign(followed.log().federation(), &[&self.key]).map_err(|error| unsaid(doing, error))?;
+        self.submit(doing, &signed).await
+    }
+
+    /// Adds a signature to what others have signed.
+    pub(crate) fn endorse(&self, envelope: &mut Envelope) -> Result<(), CliError> {
+        envelope.sign(&self.key).map_err(|error| unsaid("sign", error.into()))
+    }
+
+    /// Hands in what is signed.
+    pub(crate) async fn submit(&self, doing: &'static str, signed: &Envelope) -> Result<Said, CliError> {
+        say::submit(self.session.connection(), signed).await.map_err(|error| unsaid(doing, error))
+    }
+
+    /// A statement for this federation, now.
+    pub(crate) fn draft(&self, statement: Statement) -> Draft {
+        let identity = self.session.identity();
+        Draft { federation: self.session.federation_root(), statement, at: identity.clock().now() }
+    }
+}
+
+impl Session {
+    /// The federation's log, every signature in it checked, as far as a checkpoint of the broker's agrees.
+    pub(crate) async fn log(&self) -> Result<Followed, CliError> {
+        self.log_with(|_, _| {}).await
+    }
+
+    /// As [`log`](Self::log), each entry handed to `each` once it is proven.
+    pub(crate) async fn log_with(&self, each: impl FnMut(u64, &[u8])) -> Result<Followed, CliError> {
+        let empty = Followed::new(self.identity().root(), self.federation_root());
+        follow::read(self.connection(), empty, each).await.map_err(unfollowed)
+    }
+}
+
+fn unfollowed(error: FollowError) -> CliError {
+    match error {
+        FollowError::Call(status) => CliError::call("read the federation's log", *status),
+        other => CliError::Client { doing: "believe the federation's log", source: Box::new(other), hint: None },
+    }
+}
+
+fn unsaid(doing: &'static str, error: SayError) -> CliError {
+    match error {
+        SayError::Call(status) => CliError::call(doing, *status),
+        other => CliError::Client { doing, source: Box::new(other), hint: None },
+    }
+}
+
+/// Prints what became of a statement: `did` is what was done, to whom.
+pub(crate) fn report(global: &Global, did: (&'static str, &str), said: &Said) -> Result<(), CliError> {
+    let (done, whom) = did;
+    match said {
+        Said::InForce(epoch) => {
+            let fields = vec![(done, whom.to_owned()), ("epoch", epoch.to_string())];
+            global.output.record(fields, &json!({ done: whom, "epoch": epoch }))
+        }
+        Said::Waits(proposal) => {
+            if global.output == Format::Json {
+                return print_json(&json!({ "proposed": whom, "proposal": proposal_json(proposal) }));
+            }
+            let (have, needed) = (proposal.signed_by.len(), proposal.needed);
+            tell(&format!(
+                "{have} of {needed} operators have signed; another one runs: comity approve {}",
+                proposal.id
+            ));
+            let fields = vec![
+                ("proposed", whom.to_owned()),
+                ("proposal", proposal.id.clone()),
+                ("signed by", proposal.signed_by.join(" ")),
+                ("needed", needed.to_string()),
+            ];
+            global.output.record(fields, &json!({}))
+        }
+    }
+}
+
+/// A proposal, as JSON.
+pub(crate) fn proposal_json(proposal: &Proposal) -> Value {
+    json!({
+        "id": proposal.id,
+        "signedBy": proposal.signed_by,
+        "needed": proposal.needed,
+        "statement": statement_of(proposal).map(|statement| json!(statement)).ok(),
+    })
+}
+
+/// What a proposal says.
+pub(crate) fn statement_of(proposal: &Proposal) -> Result<Statement, CliError> {
+    Ok(payload_of(&envelope_of(proposal)?)?.statement)
+}
+
+/// The envelope of a proposal.
+pub(crate) fn envelope_of(proposal: &Proposal) -> Result<Envelope, CliError> {
+    serde_json::from_slice(&proposal.envelope).map_err(|error| unreadable(Box::new(error)))
+}
+
+/// What an envelope says, whoever signed it.
+pub(crate) fn payload_of(envelope: &Envelope) -> Result<Payload, CliError> {
+    Payload::peek(envelope).map_err(|error| unreadable(Box::new(error)))
+}
+
+fn unreadable(source: Box<dyn std::error::Error + Send + Sync>) -> CliError {
+    let hint = Some("this version of comity may be older than the broker: bring it up to date".to_owned());
+    CliError::Client { doing: "understand the broker's answer", source, hint }
+}
+
+/// How many operators it takes to admit, suspend, lift and evict.
+pub(crate) fn membership_threshold(federation: &Federation) -> u32 {
+    federation.governance().map_or(1, |governance| governance.membership_threshold)
+}
