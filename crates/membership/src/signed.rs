@@ -62,6 +62,7 @@ pub struct Genesis {
     /// SHA-256 of its root document.
     pub root_sha256: Digest,
     /// Its first operators, with the key of each.
+    #[serde(deserialize_with = "crate::statement::once_each")]
     pub operators: BTreeMap<SpiffeId, PublicKey>,
     /// How many of them change who governs.
     pub root_threshold: u32,

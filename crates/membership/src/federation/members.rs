@@ -26,10 +26,13 @@ impl Federation {
     pub(super) fn invite_member(&mut self, id: &InviteId, invite: OpenInvite, now: Timestamp) -> Result<(), Refused> {
         let member = invite.member.clone();
         self.check_new(&member)?;
-        if self.invites.contains_key(id) {
-            return Err(Refused::InviteTaken(id.clone()));
+        if invite.expires_at <= now {
+            return Err(Refused::InviteExpired { invite: id.clone(), at: invite.expires_at });
         }
         // What has ended is in nobody's way: neither of a second invite, nor of the bound.
+        if self.invites.get(id).is_some_and(|open| open.expires_at > now) {
+            return Err(Refused::InviteTaken(id.clone()));
+        }
         let open = || self.invites.values().filter(|open| open.expires_at > now).map(|open| &open.member);
         if open().any(|other| *other == member) {
             return Err(Refused::AlreadyInvited(member));
@@ -79,12 +82,17 @@ impl Federation {
             return Err(Refused::Reason { found: reason.len() });
         }
         let subject = Subject::Member(id.clone());
-        if self.name() == Some(id.trust_domain()) || self.members.remove(id).is_none() {
+        if self.name() == Some(id.trust_domain()) || !self.members.contains_key(id) {
             return Err(Refused::NotAMember(subject));
         }
+        // It could come back at once, and be rid of what operators said of it.
+        if let Some(held) = self.held_by_operators(id) {
+            return Err(Refused::Held(held));
+        }
+        self.members.remove(id);
         self.nodes.remove(id);
         self.certificates.retain(|(member, _), _| member != id);
-        self.brakes.retain(|(_, braked)| *braked != subject);
+        self.brakes.retain(|(_, braked), _| braked.member() != Some(id));
         self.departed.insert(subject, Departure { evicted: false, reason: reason.to_owned(), epoch });
         Ok(())
     }
