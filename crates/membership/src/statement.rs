@@ -317,3 +317,27 @@ pub fn offer_digest(offer: &Offer) -> Digest {
     // it ever to lack one, the empty digest matches no offer, and the node refuses.
     Digest::of(&serde_json::to_vec(offer).unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_id_of_an_invite_has_one_spelling() {
+        let id = InviteId::from_bytes([0xa5; 16]);
+        assert_eq!(id.to_string().parse::<InviteId>().as_ref(), Ok(&id));
+        for text in ["", &"a5".repeat(15), &"a5".repeat(17), &"A5".repeat(16), &"g5".repeat(16)] {
+            assert!(text.parse::<InviteId>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn one_operators_word_has_versions_of_its_own() {
+        let scope = |by| {
+            let subject: Subject = "spiffe://org-a.example/node/n1".parse().unwrap();
+            Statement::Lifted { subject, by }.scope().unwrap().to_string()
+        };
+        let scopes = [By::Federation, By::Brake, By::Organisation].map(scope);
+        assert_eq!(scopes, ["governance/org-a.example", "brake/org-a.example", "organisation/org-a.example"]);
+    }
+}

@@ -22,6 +22,8 @@ pub struct TestFederation {
     pub keys: BTreeMap<String, TestKey>,
     /// When the next entry gets its place.
     pub now: Option<Timestamp>,
+    /// What it was founded with.
+    pub genesis: Option<Genesis>,
     /// Applications so far: each is by another invite.
     pub applications: u8,
 }
@@ -50,6 +52,7 @@ impl TestFederation {
             root_threshold: threshold,
             membership_threshold: threshold,
         };
+        test.genesis = Some(genesis.clone());
         test.enter(Body::Founded(genesis)).unwrap();
         test
     }

@@ -57,6 +57,9 @@ pub enum SigningError {
     /// Not an ECDSA P-256 or Ed25519 key.
     #[error("the key cannot sign statements (hint: it has to be ECDSA P-256 or Ed25519)")]
     OtherKind,
+    /// Not a name that signs notes.
+    #[error("a key that signs notes has a name without spaces and plus signs")]
+    Name,
 }
 
 impl PublicKey {

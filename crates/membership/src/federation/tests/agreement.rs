@@ -1,92 +1,13 @@
 //! The fold and the [model](super::model) say the same of whatever anybody says, in whatever order, whoever signs.
 
+mod events;
+
 use std::time::Duration;
 
-use proptest::prelude::*;
-use proptest::sample::select;
-
-use super::model::{Act, BRAKE_HOURS, Model, Whose, domain, scope};
+use self::events::{DOMAINS, Event, OPERATORS, aim, certificate, event, id, members};
+use super::model::{Act, Model, Whose, scope};
 use super::*;
 use crate::signed::Genesis;
-
-const OPERATORS: [&str; 5] = ["o0", "o1", "o2", "o3", "o4"];
-const DOMAINS: [&str; 2] = ["a.example", "b.example"];
-const NAMES: [&str; 2] = ["n1", "n2"];
-
-/// What happens.
-#[derive(Debug, Clone)]
-enum Event {
-    /// Those of whom a bit is set sign, of all whose signature could matter; and perhaps somebody else does.
-    Said {
-        act: Act,
-        mask: u8,
-        extra: Option<String>,
-    },
-    /// What was said before, so many back, accepted or not, is said again.
-    Again(usize),
-    Hours(u64),
-}
-
-fn id(name: &str) -> String {
-    operator_text(name)
-}
-
-fn members() -> Vec<String> {
-    DOMAINS.iter().flat_map(|domain| NAMES.map(|name| format!("spiffe://{domain}/node/{name}"))).collect()
-}
-
-fn certificate(member: &str) -> String {
-    format!("{member}#sha256={}", Digest::of(b"certificate"))
-}
-
-fn subjects() -> Vec<String> {
-    let certificates = members().iter().map(|id| certificate(id)).collect::<Vec<_>>();
-    let operators = OPERATORS.map(id).to_vec();
-    let operator_certificate = vec![certificate(&id("o1"))];
-    [DOMAINS.map(str::to_owned).to_vec(), members(), certificates, operators, operator_certificate].concat()
-}
-
-fn subset(of: Vec<String>) -> impl Strategy<Value = BTreeSet<String>> {
-    let len = of.len();
-    proptest::sample::subsequence(of, 0..=len).prop_map(BTreeSet::from_iter)
-}
-
-fn act() -> impl Strategy<Value = Act> {
-    let domain = || select(DOMAINS.to_vec()).prop_map(str::to_owned);
-    let (member, subject, number) = (|| select(members()), || select(subjects()), || 0..4_u8);
-    let whose = || select(vec![Whose::All, Whose::One, Whose::Own]);
-    let keys = |domain: &str| (0..3).map(|n| format!("{domain} {n}")).collect::<Vec<_>>();
-    prop_oneof![
-        1 => (subset(OPERATORS.map(id).to_vec()), 0..4_usize)
-            .prop_map(|(operators, threshold)| Act::Root { operators, threshold }),
-        4 => member().prop_map(|member| Act::Admit { domain: model::domain(&member), member }),
-        1 => domain().prop_map(|domain| Act::Evict { domain }),
-        1 => domain().prop_map(|domain| Act::Leave { domain }),
-        2 => domain().prop_flat_map(move |domain| {
-            subset(keys(&domain)).prop_map(move |keys| Act::Keys { domain: domain.clone(), keys })
-        }),
-        3 => (member(), number()).prop_map(|(member, number)| Act::Invite { member, number, ends: 0 }),
-        1 => (domain(), number()).prop_map(|(domain, number)| Act::Revoke { domain, number }),
-        4 => (member(), proptest::option::of(number())).prop_map(|(member, number)| Act::Join { member, number }),
-        2 => member().prop_map(|member| Act::Withdraw { member }),
-        1 => member().prop_map(|node| Act::Publish { node }),
-        7 => (subject(), whose()).prop_map(|(subject, whose)| Act::Suspend { subject, whose }),
-        5 => (subject(), whose()).prop_map(|(subject, whose)| Act::Lift { subject, whose }),
-        2 => subject().prop_map(|subject| Act::Lapse { subject }),
-    ]
-}
-
-fn event() -> impl Strategy<Value = Event> {
-    let strangers = ["eve", "a.example 0", "b.example 1", "invite 1"].map(str::to_owned);
-    let extra = select([strangers.to_vec(), members(), OPERATORS.map(id).to_vec()].concat());
-    let extra = prop_oneof![12 => Just(None), 1 => extra.prop_map(Some)];
-    let mask = prop_oneof![2 => Just(u8::MAX), 3 => any::<u8>(), 3 => (0..5_u8).prop_map(|bit| 1 << bit)];
-    prop_oneof![
-        20 => (act(), mask, extra).prop_map(|(act, mask, extra)| Event::Said { act, mask, extra }),
-        2 => (0..8_usize).prop_map(Event::Again),
-        1 => (1..BRAKE_HOURS).prop_map(Event::Hours),
-    ]
-}
 
 /// Both, side by side.
 struct Pair {
@@ -108,6 +29,9 @@ impl Pair {
         let model = Model { operators: first, threshold: 2, ..Model::default() };
         let mut pair = Self { fold, model, said: Vec::new(), entries: Vec::new() };
         pair.take(Body::Founded(genesis)).unwrap();
+        for (domain, member) in DOMAINS.map(str::to_owned).into_iter().zip(members().into_iter().step_by(2)) {
+            pair.happen(Event::Said { act: Act::Admit { domain, member }, near: None, mask: u8::MAX, extra: None });
+        }
         pair
     }
 
@@ -129,7 +53,7 @@ impl Pair {
                 Some(said) => said.clone(),
                 None => return,
             },
-            Event::Said { act, mask, extra } => self.sign(act, mask, extra),
+            Event::Said { act, near, mask, extra } => self.sign(aim(&self.model, act, near), mask, extra),
         };
         let expected = self.model.say(&act, version, &signers);
         let taken = self.take(body.clone());
@@ -141,8 +65,10 @@ impl Pair {
         if let Act::Invite { ends, .. } = &mut act {
             *ends = self.model.hour + 24;
         }
-        let could = could_sign(&act, &self.model).into_iter().enumerate().filter(|(n, _)| mask & (1 << n) != 0);
-        let signers: BTreeSet<String> = could.map(|(_, one)| one).chain(extra).collect();
+        let groups = self.model.groups(&act).unwrap_or_default();
+        let matter: BTreeSet<String> = groups.into_iter().flat_map(|(group, _)| group).collect();
+        let some = matter.into_iter().enumerate().filter(|(n, _)| mask & (1 << n) != 0).map(|(_, one)| one);
+        let signers: BTreeSet<String> = some.chain(extra).collect();
         let Some(statement) = self.statement(&act) else {
             let Act::Lapse { subject } = &act else { panic!("{act:?}") };
             let body = lapsed(subject);
@@ -221,28 +147,6 @@ impl Pair {
     }
 }
 
-/// Everyone whose signature could matter.
-fn could_sign(act: &Act, model: &Model) -> Vec<String> {
-    let keys = |of: &str| {
-        let keys = model.organisations.get(&domain(of));
-        keys.map_or_else(|| vec![format!("{} 0", domain(of))], |keys| keys.iter().cloned().collect())
-    };
-    match act {
-        Act::Root { .. } | Act::Admit { .. } | Act::Evict { .. } => OPERATORS.map(id).to_vec(),
-        Act::Suspend { whose: Whose::All | Whose::One, .. } | Act::Lift { whose: Whose::All | Whose::One, .. } => {
-            OPERATORS[..4].iter().map(|name| id(name)).collect()
-        }
-        Act::Suspend { subject: of, .. } | Act::Lift { subject: of, .. } => keys(of),
-        Act::Leave { domain: of } | Act::Revoke { domain: of, .. } => keys(of),
-        Act::Invite { member: of, .. } | Act::Withdraw { member: of } => keys(of),
-        Act::Keys { domain, keys: new } => new.iter().cloned().chain(keys(domain)).collect(),
-        Act::Join { member, number: None } => [vec![member.clone()], keys(member)].concat(),
-        Act::Join { member, number: Some(number) } => vec![member.clone(), format!("invite {number}")],
-        Act::Publish { node } => [vec![node.clone()], keys(node)].concat(),
-        Act::Lapse { .. } => vec![],
-    }
-}
-
 /// As the model tells it.
 fn told(standing: &Standing) -> String {
     match standing {
@@ -253,8 +157,8 @@ fn told(standing: &Standing) -> String {
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config { cases: 256, ..Default::default() })]
 
     #[test]
     fn the_fold_and_the_model_agree_on_whatever_is_said(events in proptest::collection::vec(event(), 20..60), cut in 0..60_usize) {

@@ -121,7 +121,7 @@ impl Model {
         groups.iter().all(enough) && signers.iter().all(|one| groups.iter().any(|(group, _)| group.contains(one)))
     }
 
-    fn groups(&self, act: &Act) -> Option<Vec<(Texts, usize)>> {
+    pub(super) fn groups(&self, act: &Act) -> Option<Vec<(Texts, usize)>> {
         let all = || vec![(self.voters(), self.threshold)];
         let own = |text: &str| Some((self.organisations.get(&domain(text))?.clone(), 1));
         Some(match act {
@@ -283,9 +283,9 @@ impl Model {
         if self.is_there(id) {
             let said = |subject: &str| [true, false].iter().any(|own| self.words.contains_key(&(subject.into(), *own)));
             let held = [of.as_str(), id, certificate].into_iter().find(|subject| said(subject));
-            return held.map_or("active".into(), |subject| format!("suspended {subject}"));
+            return held.map_or_else(|| "active".into(), |subject| format!("suspended {subject}"));
         }
         let gone = [of.as_str(), id].into_iter().find(|subject| self.gone.contains(*subject));
-        gone.map_or("unknown".into(), |subject| format!("departed {subject}"))
+        gone.map_or_else(|| "unknown".into(), |subject| format!("departed {subject}"))
     }
 }

@@ -35,7 +35,7 @@ fn an_organisations_own_things_need_one_of_its_keys_and_nobody_elses() {
             let taken = test.say(statement.clone(), &signers);
             assert!(has_no_say(&taken), "{} by {other}: {taken:?}", statement.kind());
         }
-        let taken = test.say(statement.clone(), &with.map_or(vec!["eve"], |with| vec![with]));
+        let taken = test.say(statement.clone(), &[with.unwrap_or("eve")]);
         assert!(taken.is_err(), "{}: {taken:?}", statement.kind());
     }
     let taken = test.say(updated(A, "name"), &[A]);
