@@ -69,9 +69,8 @@ impl Federation {
             if open.expires_at <= now {
                 return Err(Refused::InviteExpired { invite: invite.clone(), at: open.expires_at });
             }
-            self.invites.remove(invite);
         }
-        // Whoever came in otherwise has no use for an invite that is still open: another key could take it up.
+        // It is used up, and so is one that was not used: another key could take it up.
         self.invites.retain(|_, open| open.member != *id);
         self.seat_member(id, key, tls_key);
         Ok(())

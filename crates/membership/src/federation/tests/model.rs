@@ -271,8 +271,9 @@ impl Model {
         }
     }
 
-    /// All that was said of a member, and all that it spent.
+    /// All that was said of a member, all that it spent, and that a brake is its own.
     fn forget(&mut self, id: &str) {
+        self.words.values_mut().flatten().for_each(|(_, who)| who.retain(|one| one != id));
         self.words.retain(|(subject, _), _| member(subject) != id);
         self.spent.retain(|(one, subject)| one != id && member(subject) != id);
     }

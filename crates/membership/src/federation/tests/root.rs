@@ -133,6 +133,18 @@ fn what_was_said_of_an_operator_goes_with_it() {
 }
 
 #[test]
+fn an_operator_who_left_and_came_back_has_no_say_in_its_old_brakes() {
+    let mut test = with_a();
+    test.say(suspended(A, By::Brake), &["carol"]).unwrap();
+    change(&mut test, &["alice", "bob"], 2, &BOTH).unwrap();
+    assert!(!test.is_active(NODE), "the brake holds");
+    change(&mut test, &["alice", "bob", "carol"], 2, &BOTH).unwrap();
+    assert!(matches!(test.say(lifted(A, By::Brake), &["carol"]), Err(Refused::TooFew { have: 0, .. })));
+    test.wait(BRAKE);
+    assert_eq!(test.enter(lapsed(A)), Ok(()));
+}
+
+#[test]
 fn an_operator_who_stands_twice_is_refused_and_not_the_last_of_the_two() {
     let mut test = three();
     let statement = root(&mut test, &["alice", "bob"], 2);
