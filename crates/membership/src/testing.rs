@@ -110,9 +110,10 @@ impl TestFederation {
     /// # Panics
     /// The fold refuses it, and has changed all the same.
     pub fn apply(&mut self, entry: &Entry) -> Result<(), Refused> {
-        let before = format!("{:?}", self.federation);
+        let before = self.federation.clone();
         let taken = self.federation.apply(entry);
-        assert!(taken.is_ok() || format!("{:?}", self.federation) == before, "{taken:?} has changed the state");
+        let unchanged = || format!("{:?}", self.federation) == format!("{before:?}");
+        assert!(taken.is_ok() || unchanged(), "{taken:?} has changed the state");
         taken
     }
 
