@@ -4,7 +4,7 @@
 //! |---|---|
 //! | root changed | the thresholds of the old operators and of the new |
 //! | organisation admitted, suspended, lifted, evicted | the threshold of operators |
-//! | a brake | any one operator |
+//! | a brake | any one operator; to take it back, one who made it |
 //! | an organisation's facts, anchors, invites, members, its own suspensions, its leave | one of its keys |
 //! | an organisation's keys | one of the old, and every new one |
 //! | a member that comes by invite | the invite's key, and its own |
@@ -53,7 +53,7 @@ impl<'a> Authority<'a> {
                 operators(governance.root_threshold, "operators that govern now"),
                 Quorum {
                     needed: usize::try_from(*root_threshold).unwrap_or(usize::MAX),
-                    keys: new.values().collect(),
+                    keys: federation.able(new).map(|(_, key)| key).collect(),
                     who: "operators that are to govern",
                 },
             ],

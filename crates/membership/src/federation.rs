@@ -15,6 +15,8 @@ mod offers;
 mod organisations;
 mod refused;
 mod suspensions;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -49,8 +51,10 @@ pub struct Federation {
     nodes: BTreeMap<SpiffeId, NodeState>,
     invites: BTreeMap<InviteId, OpenInvite>,
     certificates: BTreeMap<(SpiffeId, Digest), Suspensions>,
-    /// Operators who have braked a subject, and may not again until the threshold has spoken.
-    brakes: BTreeSet<(SpiffeId, Subject)>,
+    /// Operators who have braked a subject, and may not again until the threshold has spoken; with the epoch at which.
+    brakes: BTreeMap<(SpiffeId, Subject), u64>,
+    /// Applications that were admitted once, and bring nobody back.
+    applications: BTreeSet<Digest>,
     departed: BTreeMap<Subject, Departure>,
     versions: BTreeMap<Scope, Head>,
 }
@@ -220,7 +224,7 @@ impl Federation {
             Statement::MemberWithdrawn { id, reason } => self.withdraw_member(id, reason, entry.epoch),
             Statement::OffersPublished { node, address, offers } => self.publish(node, address, offers),
             Statement::Suspended { subject, reason, by } => self.suspend(subject, reason, *by, entry, signers),
-            Statement::Lifted { subject, by } => self.lift(subject, *by),
+            Statement::Lifted { subject, by } => self.lift(subject, *by, signers),
         }
     }
 

@@ -114,3 +114,6 @@ impl Log {
 pub fn origin(federation: &comity_types::TrustDomain) -> String {
     format!("{federation}/membership")
 }
+
+#[cfg(test)]
+mod tests;

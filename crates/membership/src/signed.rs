@@ -62,6 +62,7 @@ pub struct Genesis {
     /// SHA-256 of its root document.
     pub root_sha256: Digest,
     /// Its first operators, with the key of each.
+    #[serde(deserialize_with = "crate::statement::once_each")]
     pub operators: BTreeMap<SpiffeId, PublicKey>,
     /// How many of them change who governs.
     pub root_threshold: u32,
@@ -203,4 +204,38 @@ fn seal(payload_type: &'static str, payload: Vec<u8>, signers: &[&dyn Signer]) -
     let mut envelope = Envelope::new(payload_type, payload);
     signers.iter().try_for_each(|signer| envelope.sign(*signer))?;
     Ok(envelope)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::TestFederation;
+
+    #[test]
+    fn what_is_signed_is_the_bytes_that_are_stored_and_they_are_never_written_anew() {
+        let mut test = TestFederation::founded(&["alice"], 1);
+        let subject = Subject::Organisation("org-a.example".parse().unwrap());
+        let statement = Statement::Lifted { subject, by: crate::By::Federation };
+        let mut envelope = test.signed(statement, &[]);
+        // As another program may have written it: the same, with spaces.
+        let spaced = String::from_utf8(envelope.payload).unwrap().replace(',', ", ").into_bytes();
+        envelope.payload = spaced.clone();
+        envelope.sign(test.key("alice")).unwrap();
+        let entry = test.entry(Body::Signed(envelope.clone()));
+        let Body::Signed(again) = Entry::from_json(&entry.to_json().unwrap()).unwrap().body else { panic!() };
+        assert_eq!((&again.payload, again.payload_digest()), (&spaced, Digest::of(&spaced)));
+        assert!(again.verify(STATEMENT_TYPE, &[test.key("alice").public()]).is_ok());
+        assert_eq!(entry.payload().unwrap(), Some(Payload::peek(&envelope).unwrap()));
+    }
+
+    #[test]
+    fn a_signature_of_one_kind_is_none_of_another() {
+        let mut test = TestFederation::founded(&["alice"], 1);
+        let mut envelope = test.application("org-a.example", "spiffe://org-a.example/node/n1");
+        assert!(Application::open(&envelope).is_ok());
+        envelope.payload_type = STATEMENT_TYPE.to_owned();
+        assert!(matches!(Application::open(&envelope), Err(Unreadable::Envelope(EnvelopeError::OtherType { .. }))));
+        let keys = [test.key("org-a.example").public(), test.key("spiffe://org-a.example/node/n1").public()];
+        assert!(matches!(envelope.verify(STATEMENT_TYPE, &keys), Err(EnvelopeError::Forged(_))));
+    }
 }

@@ -9,7 +9,8 @@ use std::str::FromStr;
 use comity_policy::{Layers, Offer, Organisation};
 use comity_transparency::{Envelope, PublicKey};
 use comity_types::{Digest, Invalid, SpiffeId, Timestamp, TrustDomain};
-use serde::{Deserialize, Serialize};
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 pub use self::subject::Subject;
 
@@ -20,6 +21,7 @@ pub enum Statement {
     /// These operators govern from now on, and no others.
     RootChanged {
         /// Who, with the key of each.
+        #[serde(deserialize_with = "once_each")]
         operators: BTreeMap<SpiffeId, PublicKey>,
         /// How many of them change this again.
         root_threshold: u32,
@@ -193,8 +195,8 @@ impl Serialize for InviteId {
 }
 
 impl<'de> Deserialize<'de> for InviteId {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
 }
 
@@ -204,8 +206,10 @@ impl<'de> Deserialize<'de> for InviteId {
 pub enum Scope {
     /// Who governs.
     Root,
-    /// What operators say of an organisation, or of operators.
+    /// What the threshold of operators says of an organisation, or of operators.
     Governance(TrustDomain),
+    /// What one operator says of them: on its own, or one alone could use up the versions that the others sign.
+    Brake(TrustDomain),
     /// What an organisation says of its own.
     Organisation(TrustDomain),
     /// What a member says of itself.
@@ -217,6 +221,7 @@ impl fmt::Display for Scope {
         match self {
             Self::Root => f.write_str("root"),
             Self::Governance(domain) => write!(f, "governance/{domain}"),
+            Self::Brake(domain) => write!(f, "brake/{domain}"),
             Self::Organisation(domain) => write!(f, "organisation/{domain}"),
             Self::Member(id) => write!(f, "member/{id}"),
         }
@@ -244,7 +249,8 @@ impl Statement {
             Self::MemberAdmitted { id, .. } => Scope::Member(id.clone()),
             Self::OffersPublished { node, .. } => Scope::Member(node.clone()),
             Self::Suspended { subject, by, .. } | Self::Lifted { subject, by } => match by {
-                By::Federation | By::Brake => Scope::Governance(subject.trust_domain().clone()),
+                By::Federation => Scope::Governance(subject.trust_domain().clone()),
+                By::Brake => Scope::Brake(subject.trust_domain().clone()),
                 By::Organisation => Scope::Organisation(subject.trust_domain().clone()),
             },
             Self::Evicted { organisation, .. } => Scope::Governance(organisation.clone()),
@@ -273,6 +279,31 @@ impl Statement {
     }
 }
 
+/// Operators, none of whom stands twice: a reader that kept the first key and one that kept the last would fold two states.
+pub(crate) fn once_each<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<SpiffeId, PublicKey>, D::Error> {
+    struct OnceEach;
+
+    impl<'de> Visitor<'de> for OnceEach {
+        type Value = BTreeMap<SpiffeId, PublicKey>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("operators with the key of each")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
+            let mut operators = BTreeMap::new();
+            while let Some((id, key)) = entries.next_entry::<SpiffeId, PublicKey>()? {
+                if operators.insert(id.clone(), key).is_some() {
+                    return Err(A::Error::custom(format_args!("the operator {id} stands twice")));
+                }
+            }
+            Ok(operators)
+        }
+    }
+
+    deserializer.deserialize_map(OnceEach)
+}
+
 /// As serde calls it, by the box.
 #[expect(clippy::borrowed_box, reason = "serde passes a reference to the field")]
 fn layers_are_empty(layers: &Box<Layers>) -> bool {
@@ -285,4 +316,28 @@ pub fn offer_digest(offer: &Offer) -> Digest {
     // An offer holds no map with non-string keys and no float, so that it always has a JSON form; were
     // it ever to lack one, the empty digest matches no offer, and the node refuses.
     Digest::of(&serde_json::to_vec(offer).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_id_of_an_invite_has_one_spelling() {
+        let id = InviteId::from_bytes([0xa5; 16]);
+        assert_eq!(id.to_string().parse::<InviteId>().as_ref(), Ok(&id));
+        for text in ["", &"a5".repeat(15), &"a5".repeat(17), &"A5".repeat(16), &"g5".repeat(16)] {
+            assert!(text.parse::<InviteId>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn one_operators_word_has_versions_of_its_own() {
+        let scope = |by| {
+            let subject: Subject = "spiffe://org-a.example/node/n1".parse().unwrap();
+            Statement::Lifted { subject, by }.scope().unwrap().to_string()
+        };
+        let scopes = [By::Federation, By::Brake, By::Organisation].map(scope);
+        assert_eq!(scopes, ["governance/org-a.example", "brake/org-a.example", "organisation/org-a.example"]);
+    }
 }

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on has to fall")]
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use comity_policy::{Layers, Organisation};
 use comity_transparency::testing::TestKey;
@@ -21,6 +22,10 @@ pub struct TestFederation {
     pub keys: BTreeMap<String, TestKey>,
     /// When the next entry gets its place.
     pub now: Option<Timestamp>,
+    /// What it was founded with.
+    pub genesis: Option<Genesis>,
+    /// Applications so far: each is by another invite.
+    pub applications: u8,
 }
 
 /// Parses what a test wrote itself.
@@ -47,6 +52,7 @@ impl TestFederation {
             root_threshold: threshold,
             membership_threshold: threshold,
         };
+        test.genesis = Some(genesis.clone());
         test.enter(Body::Founded(genesis)).unwrap();
         test
     }
@@ -76,15 +82,47 @@ impl TestFederation {
         sign(&payload, &signers).unwrap()
     }
 
+    /// The entry that gives a body the next place.
+    ///
+    /// # Panics
+    /// The test is wrong.
+    #[must_use]
+    pub fn entry(&self, body: Body) -> Entry {
+        let entry = Entry { epoch: self.federation.epoch() + 1, at: self.now.unwrap(), body };
+        // As it comes over the wire: what cannot be stored and read again is no statement.
+        Entry::from_json(&entry.to_json().unwrap()).unwrap()
+    }
+
     /// Gives a body the next place.
     ///
     /// # Errors
     /// The fold refuses it.
     pub fn enter(&mut self, body: Body) -> Result<(), Refused> {
-        let entry = Entry { epoch: self.federation.epoch() + 1, at: self.now.unwrap(), body };
-        // As it comes over the wire: what cannot be stored and read again is no statement.
-        let entry = Entry::from_json(&entry.to_json().unwrap()).unwrap();
-        self.federation.apply(&entry)
+        let entry = self.entry(body);
+        self.apply(&entry)
+    }
+
+    /// Folds an entry.
+    ///
+    /// # Errors
+    /// The fold refuses it.
+    ///
+    /// # Panics
+    /// The fold refuses it, and has changed all the same.
+    pub fn apply(&mut self, entry: &Entry) -> Result<(), Refused> {
+        let before = self.federation.clone();
+        let taken = self.federation.apply(entry);
+        let unchanged = || format!("{:?}", self.federation) == format!("{before:?}");
+        assert!(taken.is_ok() || unchanged(), "{taken:?} has changed the state");
+        taken
+    }
+
+    /// Time passes.
+    ///
+    /// # Panics
+    /// The test is wrong.
+    pub fn wait(&mut self, duration: Duration) {
+        self.now = Some(self.now.unwrap().plus(duration));
     }
 
     /// Says a statement that these sign.
@@ -101,10 +139,19 @@ impl TestFederation {
     /// # Panics
     /// The test is wrong.
     pub fn application(&mut self, domain: &str, member: &str) -> Envelope {
-        let (key, member_key) = (self.key(domain).public(), self.key(member).public());
+        self.application_by(domain, domain, member)
+    }
+
+    /// As [`application`](Self::application), with the key of this holder as the organisation's.
+    ///
+    /// # Panics
+    /// The test is wrong.
+    pub fn application_by(&mut self, domain: &str, holder: &str, member: &str) -> Envelope {
+        self.applications = self.applications.wrapping_add(1);
+        let (key, member_key) = (self.key(holder).public(), self.key(member).public());
         let application = Application {
             federation: Digest::of(b"root"),
-            invite: InviteId::from_bytes([1; 16]),
+            invite: InviteId::from_bytes([self.applications; 16]),
             organisation: organisation(domain),
             layers: Layers::default(),
             anchors: vec!["anchor".into()],
@@ -113,7 +160,7 @@ impl TestFederation {
             member_key,
             tls_key: TlsKey::Admitted,
         };
-        application.sign(&[&self.keys[domain], &self.keys[member]]).unwrap()
+        application.sign(&[&self.keys[holder], &self.keys[member]]).unwrap()
     }
 
     /// Admits `domain` with its first member, by these operators.

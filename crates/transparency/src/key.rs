@@ -57,6 +57,9 @@ pub enum SigningError {
     /// Not an ECDSA P-256 or Ed25519 key.
     #[error("the key cannot sign statements (hint: it has to be ECDSA P-256 or Ed25519)")]
     OtherKind,
+    /// Not a name that signs notes.
+    #[error("a key that signs notes has a name without spaces and plus signs")]
+    Name,
 }
 
 impl PublicKey {
@@ -149,11 +152,13 @@ mod tests {
 
     #[test]
     fn a_key_survives_its_text_and_has_one_encoding() {
-        let key = TestKey::p256().public_key().unwrap();
-        assert_eq!(key.to_string().parse::<PublicKey>().as_ref(), Ok(&key));
-        let mut longer = key.as_spki().to_vec();
-        longer.push(0);
-        assert_eq!(PublicKey::from_spki(&longer), Err(SigningError::OtherKind));
+        for key in [TestKey::p256().public(), TestKey::ed25519().public()] {
+            assert_eq!(key.to_string().parse::<PublicKey>().as_ref(), Ok(&key));
+            let longer = [key.as_spki(), &[0]].concat();
+            for other in [&longer, &longer[1..], &longer[..longer.len() - 2]] {
+                assert_eq!(PublicKey::from_spki(other), Err(SigningError::OtherKind));
+            }
+        }
         for text in ["", "AAAA", "no base64"] {
             assert!(text.parse::<PublicKey>().is_err(), "{text}");
         }

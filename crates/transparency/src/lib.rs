@@ -15,6 +15,8 @@
 pub mod checkpoint;
 pub mod envelope;
 pub mod key;
+#[cfg(test)]
+mod mutated;
 pub mod note;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

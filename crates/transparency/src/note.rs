@@ -47,7 +47,7 @@ impl NoteKey {
     /// Makes a new key for notes under `name`: not empty, without spaces and plus signs.
     ///
     /// # Errors
-    /// The cryptographic library failed.
+    /// The name is another, or the cryptographic library failed.
     pub fn generate(name: String) -> Result<Self, SigningError> {
         Self::new(name, Ed25519KeyPair::generate().map_err(|_| SigningError::Unusable)?)
     }
@@ -55,12 +55,15 @@ impl NoteKey {
     /// Takes up a key again: PKCS #8 in DER.
     ///
     /// # Errors
-    /// It is something else.
+    /// It is something else, or the name is none.
     pub fn from_pkcs8(name: String, der: &Secret<Vec<u8>>) -> Result<Self, SigningError> {
         Self::new(name, Ed25519KeyPair::from_pkcs8(der.reveal()).map_err(|_| SigningError::OtherKind)?)
     }
 
     fn new(name: String, key: Ed25519KeyPair) -> Result<Self, SigningError> {
+        if !is_name(&name) {
+            return Err(SigningError::Name);
+        }
         let public = key.public_key().as_ref().try_into().map_err(|_| SigningError::Unusable)?;
         let id = key_id(&name, &public);
         Ok(Self { name, key, id })
@@ -157,11 +160,12 @@ impl std::str::FromStr for NoteVerifier {
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let read = || {
             let (name, rest) = text.split_once('+')?;
-            let (id, key) = rest.split_once('+')?;
+            let (_, key) = rest.split_once('+')?;
             let key = STANDARD.decode(key).ok()?;
             let public: [u8; ED25519_BYTES] = key.strip_prefix(&[ED25519_TYPE])?.try_into().ok()?;
             let verifier = Self::new(name.to_owned(), public);
-            (verifier.id == u32::from_str_radix(id, 16).ok()?.to_be_bytes()).then_some(verifier)
+            // The id, and one spelling of all of it.
+            (is_name(name) && verifier.vkey() == text).then_some(verifier)
         };
         read().ok_or_else(|| Invalid::new(text, "a verifier key: <name>+<id>+<base64>"))
     }
@@ -171,7 +175,12 @@ fn signature_line(line: &str) -> Option<(&str, [u8; KEY_ID_BYTES], Vec<u8>)> {
     let (name, encoded) = line.strip_prefix(SIGNATURE_LINE)?.split_once(' ')?;
     let bytes = STANDARD.decode(encoded).ok()?;
     let (id, signature) = bytes.split_first_chunk::<KEY_ID_BYTES>()?;
-    (!name.is_empty()).then(|| (name, *id, signature.to_vec()))
+    is_name(name).then(|| (name, *id, signature.to_vec()))
+}
+
+/// Not empty, without spaces and plus signs (signed-note, "Signatures").
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c == '+')
 }
 
 /// `SHA-256(name || 0x0A || type || key)[:4]` (signed-note, "Key ID").
@@ -224,6 +233,21 @@ mod tests {
         let signed = "\n\u{2014} PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n";
         assert_eq!(verifier.open(&format!("{text}{signed}")), Ok(text));
         assert_eq!(verifier.vkey().parse::<NoteVerifier>(), Ok(verifier));
+    }
+
+    #[test]
+    fn a_verifier_key_has_one_spelling_and_a_name() {
+        let (_, verifier) = key("a");
+        let vkey = verifier.vkey();
+        assert_eq!(vkey.parse::<NoteVerifier>(), Ok(verifier));
+        let (id, rest) = (&vkey[2..10], &vkey[11..]);
+        assert!(vkey.replacen(id, "00000000", 1).parse::<NoteVerifier>().is_err());
+        assert!(format!("a++{}+{rest}", &id[1..]).parse::<NoteVerifier>().is_err());
+        for name in ["", "a b", "a+b", "a\tb"] {
+            let named = NoteVerifier::new(name.into(), [7; ED25519_BYTES]).vkey();
+            assert!(named.parse::<NoteVerifier>().is_err(), "{named}");
+            assert_eq!(NoteKey::generate(name.into()).err(), Some(SigningError::Name));
+        }
     }
 
     #[test]

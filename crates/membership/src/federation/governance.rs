@@ -71,9 +71,7 @@ impl Federation {
         let governance = Governance { operators: operators.clone(), root_threshold, membership_threshold };
         governance.check(self.name.as_ref().ok_or(Refused::Founding)?)?;
         let highest = root_threshold.max(membership_threshold);
-        let able =
-            operators.keys().filter(|id| self.members.get(*id).is_none_or(|member| member.suspensions.is_none()));
-        if able.count() < usize::try_from(highest).unwrap_or(usize::MAX) {
+        if self.able(operators).count() < usize::try_from(highest).unwrap_or(usize::MAX) {
             return Err(Refused::Governance("too many of these operators are suspended to meet the threshold"));
         }
         self.seat(governance);
@@ -86,14 +84,27 @@ impl Federation {
         let (seated, others): (BTreeMap<_, _>, BTreeMap<_, _>) =
             before.into_iter().partition(|(id, _)| self.name.as_ref() == Some(id.trust_domain()));
         self.members = others;
+        let gone = |id: &SpiffeId| seated.contains_key(id) && !governance.operators.contains_key(id);
+        self.certificates.retain(|(id, _), _| !gone(id));
+        self.brakes.retain(|(operator, braked), _| !gone(operator) && !braked.member().is_some_and(gone));
         for (id, key) in &governance.operators {
             let same = seated.get(id).filter(|member| member.key == *key);
             let suspensions = same.map_or_else(Suspensions::default, |member| member.suspensions.clone());
             let member = MemberState { key: key.clone(), tls_key: TlsKey::Admitted, suspensions };
             self.members.insert(id.clone(), member);
         }
-        self.brakes.retain(|(operator, _)| governance.operators.contains_key(operator));
         self.governance = Some(governance);
+    }
+
+    /// Those of these operators who are not suspended, or were under another key, which is not theirs any more.
+    pub(crate) fn able<'a>(
+        &self,
+        operators: &'a BTreeMap<SpiffeId, PublicKey>,
+    ) -> impl Iterator<Item = (&'a SpiffeId, &'a PublicKey)> {
+        operators.iter().filter(|(id, key)| {
+            let same = self.members.get(*id).filter(|member| member.key == **key);
+            same.is_none_or(|member| member.suspensions.is_none())
+        })
     }
 
     /// The operators whose signatures count: those that are not suspended.

@@ -26,10 +26,13 @@ impl Federation {
     pub(super) fn invite_member(&mut self, id: &InviteId, invite: OpenInvite, now: Timestamp) -> Result<(), Refused> {
         let member = invite.member.clone();
         self.check_new(&member)?;
-        if self.invites.contains_key(id) {
-            return Err(Refused::InviteTaken(id.clone()));
+        if invite.expires_at <= now {
+            return Err(Refused::InviteExpired { invite: id.clone(), at: invite.expires_at });
         }
         // What has ended is in nobody's way: neither of a second invite, nor of the bound.
+        if self.invites.get(id).is_some_and(|open| open.expires_at > now) {
+            return Err(Refused::InviteTaken(id.clone()));
+        }
         let open = || self.invites.values().filter(|open| open.expires_at > now).map(|open| &open.member);
         if open().any(|other| *other == member) {
             return Err(Refused::AlreadyInvited(member));
@@ -66,9 +69,8 @@ impl Federation {
             if open.expires_at <= now {
                 return Err(Refused::InviteExpired { invite: invite.clone(), at: open.expires_at });
             }
-            self.invites.remove(invite);
         }
-        // Whoever came in otherwise has no use for an invite that is still open: another key could take it up.
+        // It is used up, and so is one that was not used: another key could take it up.
         self.invites.retain(|_, open| open.member != *id);
         self.seat_member(id, key, tls_key);
         Ok(())
@@ -79,12 +81,17 @@ impl Federation {
             return Err(Refused::Reason { found: reason.len() });
         }
         let subject = Subject::Member(id.clone());
-        if self.name() == Some(id.trust_domain()) || self.members.remove(id).is_none() {
+        if self.name() == Some(id.trust_domain()) || !self.members.contains_key(id) {
             return Err(Refused::NotAMember(subject));
         }
+        // It could come back at once, and be rid of what operators said of it.
+        if let Some(held) = self.held_by_operators(id) {
+            return Err(Refused::Held(held));
+        }
+        self.members.remove(id);
         self.nodes.remove(id);
         self.certificates.retain(|(member, _), _| member != id);
-        self.brakes.retain(|(_, braked)| *braked != subject);
+        self.brakes.retain(|(_, braked), _| braked.member() != Some(id));
         self.departed.insert(subject, Departure { evicted: false, reason: reason.to_owned(), epoch });
         Ok(())
     }

@@ -34,6 +34,10 @@ impl Federation {
         check_keys(&keys)?;
         check_anchors(&anchors)?;
         check_kind(&member)?;
+        // Who has left comes back by its own word alone, and not by what it said before it left.
+        if !self.applications.insert(envelope.payload_digest()) {
+            return Err(Refused::ApplicationUsed(domain));
+        }
         let state = OrganisationState {
             organisation,
             layers,
@@ -90,7 +94,7 @@ impl Federation {
         self.nodes.retain(|id, _| id.trust_domain() != domain);
         self.invites.retain(|_, invite| invite.member.trust_domain() != domain);
         self.certificates.retain(|(id, _), _| id.trust_domain() != domain);
-        self.brakes.retain(|(_, subject)| subject.trust_domain() != domain);
+        self.brakes.retain(|(_, subject), _| subject.trust_domain() != domain);
         self.departed.retain(|subject, _| subject.trust_domain() != domain);
         self.departed.insert(subject, Departure { evicted, reason: reason.to_owned(), epoch });
         Ok(())

@@ -84,6 +84,9 @@ pub enum Refused {
     /// The subject is a member already.
     #[error("{0} is a member already")]
     AlreadyAMember(Subject),
+    /// What the organisation applied with has let it in before.
+    #[error("{0} was admitted by this application before (hint: it has to apply again)")]
+    ApplicationUsed(TrustDomain),
     /// The member's kind cannot stand in its trust domain.
     #[error("{id} cannot be a member: {why}")]
     WrongDomain {
@@ -130,6 +133,9 @@ pub enum Refused {
     /// The subject is not suspended.
     #[error("{0} is not suspended")]
     NotSuspended(Subject),
+    /// Operators have suspended what would be forgotten.
+    #[error("{0} is suspended by operators, and stays until they lift it (hint: it takes part in nothing until then)")]
+    Held(Subject),
     /// The member has too many suspended certificates.
     #[error("{0} has {MAX_CERTIFICATES} suspended certificates (hint: suspend the member itself)")]
     TooManyCertificates(SpiffeId),
@@ -144,9 +150,9 @@ pub enum Refused {
         "this operator has braked {0} once (hint: the threshold of operators has to suspend or lift it before they may again)"
     )]
     BrakeSpent(Subject),
-    /// Without this operator the threshold could not be met.
+    /// Without this operator, and without those who brake it, the threshold could not be met.
     #[error(
-        "{0} cannot be suspended: without it there are fewer operators than the threshold, and nobody could lift it"
+        "{0} cannot be suspended: without it, and whoever brakes it, there are fewer operators than the threshold, and nobody could lift it"
     )]
     LastOperator(Subject),
     /// The reason is empty or too long.

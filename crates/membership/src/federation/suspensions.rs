@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use comity_transparency::KeyId;
+use comity_transparency::{KeyId, PublicKey};
 use comity_types::ids::Kind;
 use comity_types::{Digest, SpiffeId, Timestamp};
 
@@ -53,6 +53,13 @@ impl Suspensions {
     #[must_use]
     pub fn first(&self) -> Option<&Suspension> {
         self.federation.as_ref().or(self.own.as_ref())
+    }
+
+    const fn by(&self, by: By) -> Option<&Suspension> {
+        match by {
+            By::Federation | By::Brake => self.federation.as_ref(),
+            By::Organisation => self.own.as_ref(),
+        }
     }
 
     const fn of(&mut self, by: By) -> &mut Option<Suspension> {
@@ -152,8 +159,8 @@ impl Federation {
         signers: &BTreeSet<KeyId>,
     ) -> Result<(), Refused> {
         check_reason(reason)?;
-        self.check_enough_operators(subject, by)?;
-        self.check_few_certificates(subject)?;
+        self.check_enough_operators(subject, by, signers)?;
+        self.check_few_certificates(subject, by)?;
         let spent = if by == By::Brake { self.brakes_spent(subject, signers)? } else { Vec::new() };
         let lapses_at = (by == By::Brake).then(|| entry.at.plus(BRAKE));
         let place = self.suspensions_of(subject)?.of(by);
@@ -164,28 +171,33 @@ impl Federation {
         }
         *place = Some(Suspension { reason: reason.to_owned(), epoch: entry.epoch, at: entry.at, lapses_at });
         if by == By::Federation {
-            self.brakes.retain(|(_, braked)| braked != subject);
+            self.brakes.retain(|(_, braked), _| braked != subject);
         }
-        self.brakes.extend(spent);
+        self.brakes.extend(spent.into_iter().map(|brake| (brake, entry.epoch)));
         Ok(())
     }
 
-    pub(super) fn lift(&mut self, subject: &Subject, by: By) -> Result<(), Refused> {
-        let lifted = self.take_off(subject, by);
+    pub(super) fn lift(&mut self, subject: &Subject, by: By, signers: &BTreeSet<KeyId>) -> Result<(), Refused> {
+        let lifted = self.take_off(subject, by, signers);
         self.forget_certificates();
         lifted
     }
 
-    fn take_off(&mut self, subject: &Subject, by: By) -> Result<(), Refused> {
+    fn take_off(&mut self, subject: &Subject, by: By, signers: &BTreeSet<KeyId>) -> Result<(), Refused> {
+        let brakes = self.brakes_of(subject, signers);
         let place = self.suspensions_of(subject)?.of(by);
         let standing = place.as_ref().ok_or_else(|| Refused::NotSuspended(subject.clone()))?;
         // One operator takes back a brake, and not what the threshold has said.
         if by == By::Brake && standing.lapses_at.is_none() {
             return Err(Refused::Ratified(subject.clone()));
         }
+        // And their own alone: or whoever has the key of one would undo what another stops them with.
+        if by == By::Brake && !brakes.contains(&standing.epoch) {
+            return Err(Refused::TooFew { who: "operators who braked it", have: 0, needed: 1 });
+        }
         *place = None;
         if by == By::Federation {
-            self.brakes.retain(|(_, braked)| braked != subject);
+            self.brakes.retain(|(_, braked), _| braked != subject);
         }
         Ok(())
     }
@@ -218,9 +230,11 @@ impl Federation {
         place.ok_or_else(|| Refused::NotAMember(subject.clone()))
     }
 
-    fn check_few_certificates(&self, subject: &Subject) -> Result<(), Refused> {
-        let Subject::Certificate { member, .. } = subject else { return Ok(()) };
-        let suspended = self.certificates.keys().filter(|(id, _)| id == member).count();
+    /// Each counts its own: or one operator could leave an organisation no room for its own certificates.
+    fn check_few_certificates(&self, subject: &Subject, by: By) -> Result<(), Refused> {
+        let Subject::Certificate { member, sha256 } = subject else { return Ok(()) };
+        let others = self.certificates.iter().filter(|((id, digest), _)| id == member && digest != sha256);
+        let suspended = others.filter(|(_, suspensions)| suspensions.by(by).is_some()).count();
         if suspended < MAX_CERTIFICATES { Ok(()) } else { Err(Refused::TooManyCertificates(member.clone())) }
     }
 
@@ -231,23 +245,43 @@ impl Federation {
 
     /// The operators who signed a brake, none of whom has braked this subject since the threshold last spoke of it.
     fn brakes_spent(&self, subject: &Subject, signers: &BTreeSet<KeyId>) -> Result<Vec<(SpiffeId, Subject)>, Refused> {
-        let signed = self.voters().filter(|(_, key)| signers.contains(&key.id())).map(|(id, _)| id);
-        let spent: Vec<_> = signed.map(|id| (id.clone(), subject.clone())).collect();
-        if spent.iter().any(|brake| self.brakes.contains(brake)) {
+        let spent: Vec<_> = self.signed_by(signers).map(|id| (id.clone(), subject.clone())).collect();
+        if spent.iter().any(|brake| self.brakes.contains_key(brake)) {
             return Err(Refused::BrakeSpent(subject.clone()));
         }
         Ok(spent)
     }
 
-    /// Operators cannot be suspended below the threshold: nobody could lift it again.
-    fn check_enough_operators(&self, subject: &Subject, by: By) -> Result<(), Refused> {
+    /// The epochs at which those who signed have braked this subject.
+    fn brakes_of(&self, subject: &Subject, signers: &BTreeSet<KeyId>) -> BTreeSet<u64> {
+        self.signed_by(signers).filter_map(|id| self.brakes.get(&(id.clone(), subject.clone()))).copied().collect()
+    }
+
+    fn signed_by(&self, signers: &BTreeSet<KeyId>) -> impl Iterator<Item = &SpiffeId> {
+        self.voters().filter(|(_, key)| signers.contains(&key.id())).map(|(id, _)| id)
+    }
+
+    /// What operators have suspended of a member: itself, or a certificate.
+    pub(super) fn held_by_operators(&self, id: &SpiffeId) -> Option<Subject> {
+        if self.member(id).is_some_and(|member| member.suspensions.federation.is_some()) {
+            return Some(Subject::Member(id.clone()));
+        }
+        let mut all = self.certificates.iter().filter(|((member, _), _)| member == id);
+        let held = all.find(|(_, suspensions)| suspensions.federation.is_some());
+        held.map(|((member, sha256), _)| Subject::Certificate { member: member.clone(), sha256: *sha256 })
+    }
+
+    /// Operators cannot be suspended below the threshold: nobody could lift it again. Nor can they be braked so that
+    /// it needs those who brake: one alone would have a veto for as long as a brake holds.
+    fn check_enough_operators(&self, subject: &Subject, by: By, signers: &BTreeSet<KeyId>) -> Result<(), Refused> {
         let Subject::Member(id) = subject else { return Ok(()) };
         let governed = id.kind() == Kind::Operator && self.name() == Some(id.trust_domain());
         if !governed || by == By::Organisation {
             return Ok(());
         }
         let needed = self.governance.as_ref().map_or(1, |all| all.root_threshold.max(all.membership_threshold));
-        let left = self.voters().filter(|(voter, _)| *voter != id).count();
+        let brakes = |key: &PublicKey| by == By::Brake && signers.contains(&key.id());
+        let left = self.voters().filter(|(voter, key)| *voter != id && !brakes(key)).count();
         if left < usize::try_from(needed).unwrap_or(usize::MAX) {
             return Err(Refused::LastOperator(subject.clone()));
         }

@@ -34,6 +34,15 @@ impl Subject {
             Self::Member(id) | Self::Certificate { member: id, .. } => id.trust_domain(),
         }
     }
+
+    /// The member that it is, or whose it is.
+    #[must_use]
+    pub const fn member(&self) -> Option<&SpiffeId> {
+        match self {
+            Self::Organisation(_) => None,
+            Self::Member(id) | Self::Certificate { member: id, .. } => Some(id),
+        }
+    }
 }
 
 impl fmt::Display for Subject {

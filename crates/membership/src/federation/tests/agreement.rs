@@ -1,0 +1,172 @@
+//! The fold and the [model](super::model) say the same of whatever anybody says, in whatever order, whoever signs.
+
+mod events;
+
+use std::time::Duration;
+
+use self::events::{DOMAINS, Event, OPERATORS, aim, certificate, event, id, members};
+use super::model::{Act, Model, Whose, scope};
+use super::*;
+use crate::signed::Genesis;
+
+/// Both, side by side.
+struct Pair {
+    fold: TestFederation,
+    model: Model,
+    /// All that was said, with its signers and version, whether it was accepted or not.
+    said: Vec<(Act, u64, BTreeSet<String>, Body)>,
+    entries: Vec<Vec<u8>>,
+}
+
+impl Pair {
+    fn founded() -> Self {
+        let mut fold = TestFederation { now: Some(read("2026-11-25")), ..TestFederation::default() };
+        let first: BTreeSet<String> = OPERATORS[..4].iter().map(|name| id(name)).collect();
+        let operators = first.iter().map(|id| (read(id), fold.key(id).public())).collect();
+        let (federation, root_sha256) = (read("fed.example"), Digest::of(b"root"));
+        let (root_threshold, membership_threshold) = (2, 2);
+        let genesis = Genesis { federation, root_sha256, operators, root_threshold, membership_threshold };
+        let model = Model { operators: first, threshold: 2, ..Model::default() };
+        let mut pair = Self { fold, model, said: Vec::new(), entries: Vec::new() };
+        pair.take(Body::Founded(genesis)).unwrap();
+        for (domain, member) in DOMAINS.map(str::to_owned).into_iter().zip(members().into_iter().step_by(2)) {
+            pair.happen(Event::Said { act: Act::Admit { domain, member }, near: None, mask: u8::MAX, extra: None });
+        }
+        pair
+    }
+
+    fn take(&mut self, body: Body) -> Result<(), Refused> {
+        let entry = self.fold.entry(body);
+        self.fold.apply(&entry)?;
+        self.entries.push(entry.to_json().unwrap());
+        Ok(())
+    }
+
+    fn happen(&mut self, event: Event) {
+        let (act, version, signers, body) = match event {
+            Event::Hours(hours) => {
+                self.fold.wait(Duration::from_secs(hours * 3600));
+                self.model.hour += hours;
+                return;
+            }
+            Event::Again(back) => match self.said.iter().rev().nth(back) {
+                Some(said) => said.clone(),
+                None => return,
+            },
+            Event::Said { act, near, mask, extra } => self.sign(aim(&self.model, act, near), mask, extra),
+        };
+        let expected = self.model.say(&act, version, &signers);
+        let taken = self.take(body.clone());
+        assert_eq!(taken.is_ok(), expected, "{act:?} at {version} by {signers:?}: {taken:?}");
+        self.said.push((act, version, signers, body));
+    }
+
+    fn sign(&mut self, mut act: Act, mask: u8, extra: Option<String>) -> (Act, u64, BTreeSet<String>, Body) {
+        if let Act::Invite { ends, .. } = &mut act {
+            *ends = self.model.hour + 24;
+        }
+        let groups = self.model.groups(&act).unwrap_or_default();
+        let matter: BTreeSet<String> = groups.into_iter().flat_map(|(group, _)| group).collect();
+        let some = matter.into_iter().enumerate().filter(|(n, _)| mask & (1 << n) != 0).map(|(_, one)| one);
+        let signers: BTreeSet<String> = some.chain(extra).collect();
+        let Some(statement) = self.statement(&act) else {
+            let Act::Lapse { subject } = &act else { panic!("{act:?}") };
+            let body = lapsed(subject);
+            return (act, 0, BTreeSet::new(), body);
+        };
+        let version = self.model.next(&scope(&act).unwrap());
+        let names: Vec<&str> = signers.iter().map(String::as_str).collect();
+        let envelope = self.fold.signed_at(version, statement, &names);
+        (act, version, signers, Body::Signed(envelope))
+    }
+
+    fn statement(&mut self, act: &Act) -> Option<Statement> {
+        let by = |whose: &Whose| match whose {
+            Whose::All => By::Federation,
+            Whose::One => By::Brake,
+            Whose::Own => By::Organisation,
+        };
+        let invite = |number: u8| InviteId::from_bytes([number; 16]);
+        Some(match act {
+            Act::Root { operators, threshold } => {
+                let threshold = u32::try_from(*threshold).unwrap();
+                let operators = operators.iter().map(|id| (read(id), self.fold.key(id).public())).collect();
+                Statement::RootChanged { operators, root_threshold: threshold, membership_threshold: threshold }
+            }
+            Act::Admit { domain, member } => {
+                let application = self.fold.application_by(domain, &format!("{domain} 0"), member);
+                Statement::OrganisationAdmitted { application }
+            }
+            Act::Evict { domain } => evicted(domain),
+            Act::Leave { domain } => left(domain),
+            Act::Keys { domain, keys: holders } => {
+                keys(&mut self.fold, domain, &holders.iter().map(String::as_str).collect::<Vec<_>>())
+            }
+            Act::Invite { member, number, ends } => {
+                let in_hours = Duration::from_secs((ends - self.model.hour) * 3600);
+                let expires_at = self.fold.now.unwrap().plus(in_hours);
+                let key = self.fold.key(&format!("invite {number}")).public();
+                Statement::MemberInvited { member: read(member), invite: invite(*number), key, expires_at }
+            }
+            Act::Revoke { domain, number } => {
+                Statement::InviteRevoked { organisation: read(domain), invite: invite(*number) }
+            }
+            Act::Join { member, number } => {
+                let (key, invite) = (self.fold.key(member).public(), number.map(invite));
+                Statement::MemberAdmitted { id: read(member), key, tls_key: TlsKey::Admitted, invite }
+            }
+            Act::Withdraw { member } => withdrawn(member),
+            Act::Publish { node } => offers::published(node, vec![]),
+            Act::Suspend { subject, whose } => suspended(subject, by(whose)),
+            Act::Lift { subject, whose } => lifted(subject, by(whose)),
+            Act::Lapse { .. } => return None,
+        })
+    }
+
+    fn agree(&self) {
+        let (federation, model) = (&self.fold.federation, &self.model);
+        for id in members().into_iter().chain(OPERATORS.map(id)) {
+            let (certificate, digest) = (certificate(&id), Digest::of(b"certificate"));
+            let standing = told(&federation.standing_with(&read(&id), digest));
+            assert_eq!(standing, model.standing(&id, &certificate), "{id}");
+            assert_eq!(told(&federation.standing(&read(&id))), model.standing(&id, "no certificate"), "{id}");
+        }
+        let voters: BTreeSet<String> = federation.voters().map(|(id, _)| id.to_string()).collect();
+        assert_eq!(voters, model.voters());
+        assert!(voters.len() >= model.threshold, "the threshold stays within reach");
+        let invites: Vec<_> = federation.invites().map(|(id, open)| (id.clone(), open.member.to_string())).collect();
+        let expected = model.invites.iter().map(|(n, (member, _))| (InviteId::from_bytes([*n; 16]), member.clone()));
+        assert_eq!(invites, expected.collect::<Vec<_>>());
+        let brakes: BTreeSet<String> =
+            federation.brakes().into_iter().map(|(_, subject)| subject.to_string()).collect();
+        let expected = model.words.iter().filter(|(_, word)| word.is_some()).map(|((subject, _), _)| subject.clone());
+        assert_eq!(brakes, expected.collect());
+        let versions: BTreeMap<_, _> =
+            federation.versions.iter().map(|(s, head)| (s.to_string(), head.version)).collect();
+        assert_eq!(versions, model.said);
+    }
+}
+
+/// As the model tells it.
+fn told(standing: &Standing) -> String {
+    match standing {
+        Standing::Active => "active".into(),
+        Standing::Suspended { subject, .. } => format!("suspended {subject}"),
+        Standing::Departed { subject, .. } => format!("departed {subject}"),
+        Standing::Unknown => "unknown".into(),
+    }
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config { cases: 256, ..Default::default() })]
+
+    #[test]
+    fn the_fold_and_the_model_agree_on_whatever_is_said(events in proptest::collection::vec(event(), 20..60), cut in 0..60_usize) {
+        let mut pair = Pair::founded();
+        for event in events {
+            pair.happen(event);
+            pair.agree();
+        }
+        round_trips::survives(&pair.entries, cut % pair.entries.len(), &pair.fold.federation);
+    }
+}

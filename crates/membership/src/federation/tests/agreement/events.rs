@@ -1,0 +1,126 @@
+//! Whatever anybody says, in whatever order: often enough what can be accepted.
+
+use std::collections::BTreeSet;
+
+use comity_types::Digest;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::super::model::{self, Act, BRAKE_HOURS, Model, Whose};
+use super::super::operator_text;
+
+pub(super) const OPERATORS: [&str; 5] = ["o0", "o1", "o2", "o3", "o4"];
+pub(super) const DOMAINS: [&str; 2] = ["a.example", "b.example"];
+const NAMES: [&str; 2] = ["n1", "n2"];
+
+/// What happens.
+#[derive(Debug, Clone)]
+pub(super) enum Event {
+    /// Those of whom a bit is set sign, of all whose signature matters; and perhaps somebody else does. `near`: it is
+    /// about the so-and-so many-th of those who are there, and not about just anybody.
+    Said {
+        act: Act,
+        near: Option<usize>,
+        mask: u8,
+        extra: Option<String>,
+    },
+    /// What was said before, so many back, accepted or not, is said again.
+    Again(usize),
+    Hours(u64),
+}
+
+pub(super) fn id(name: &str) -> String {
+    operator_text(name)
+}
+
+pub(super) fn members() -> Vec<String> {
+    DOMAINS.iter().flat_map(|domain| NAMES.map(|name| format!("spiffe://{domain}/node/{name}"))).collect()
+}
+
+pub(super) fn certificate(member: &str) -> String {
+    format!("{member}#sha256={}", Digest::of(b"certificate"))
+}
+
+fn subjects() -> Vec<String> {
+    let certificates = members().iter().step_by(2).map(|id| certificate(id)).collect::<Vec<_>>();
+    let operators = OPERATORS.map(id).to_vec();
+    let operator_certificate = vec![certificate(&id("o1"))];
+    [DOMAINS.map(str::to_owned).to_vec(), members(), certificates, operators, operator_certificate].concat()
+}
+
+fn subset(of: Vec<String>) -> impl Strategy<Value = BTreeSet<String>> {
+    let len = of.len();
+    proptest::sample::subsequence(of, 0..=len).prop_map(BTreeSet::from_iter)
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    let domain = || select(DOMAINS.to_vec()).prop_map(str::to_owned);
+    let (member, subject, number) = (|| select(members()), || select(subjects()), || 0..4_u8);
+    let whose = || select(vec![Whose::All, Whose::One, Whose::Own]);
+    let keys = |domain: &str| (0..3).map(|n| format!("{domain} {n}")).collect::<Vec<_>>();
+    prop_oneof![
+        1 => (subset(OPERATORS.map(id).to_vec()), 0..4_usize)
+            .prop_map(|(operators, threshold)| Act::Root { operators, threshold }),
+        2 => member().prop_map(|member| Act::Admit { domain: model::domain(&member), member }),
+        1 => domain().prop_map(|domain| Act::Evict { domain }),
+        1 => domain().prop_map(|domain| Act::Leave { domain }),
+        2 => domain().prop_flat_map(move |domain| {
+            subset(keys(&domain)).prop_map(move |keys| Act::Keys { domain: domain.clone(), keys })
+        }),
+        3 => (member(), number()).prop_map(|(member, number)| Act::Invite { member, number, ends: 0 }),
+        1 => (domain(), number()).prop_map(|(domain, number)| Act::Revoke { domain, number }),
+        4 => (member(), proptest::option::of(number())).prop_map(|(member, number)| Act::Join { member, number }),
+        2 => member().prop_map(|member| Act::Withdraw { member }),
+        1 => member().prop_map(|node| Act::Publish { node }),
+        7 => (subject(), whose()).prop_map(|(subject, whose)| Act::Suspend { subject, whose }),
+        5 => (subject(), whose()).prop_map(|(subject, whose)| Act::Lift { subject, whose }),
+        3 => subject().prop_map(|subject| Act::Lapse { subject }),
+    ]
+}
+
+pub(super) fn event() -> impl Strategy<Value = Event> {
+    let strangers = ["eve", "a.example 0", "b.example 1", "invite 1"].map(str::to_owned);
+    let extra = select([strangers.to_vec(), members(), OPERATORS.map(id).to_vec()].concat());
+    let extra = prop_oneof![12 => Just(None), 1 => extra.prop_map(Some)];
+    let mask = prop_oneof![4 => Just(u8::MAX), 2 => any::<u8>(), 4 => (0..4_u8).prop_map(|bit| 1 << bit)];
+    let near = prop_oneof![1 => Just(None), 4 => (0..8_usize).prop_map(Some)];
+    prop_oneof![
+        20 => (act(), near, mask, extra).prop_map(|(act, near, mask, extra)| Event::Said { act, near, mask, extra }),
+        2 => (0..8_usize).prop_map(Event::Again),
+        2 => (1..BRAKE_HOURS).prop_map(Event::Hours),
+    ]
+}
+
+/// The act, about somebody of whom there is something to say.
+pub(super) fn aim(model: &Model, mut act: Act, near: Option<usize>) -> Act {
+    let Some(near) = near else { return act };
+    let invite = model.invites.iter().cycle().nth(near);
+    match &mut act {
+        Act::Lift { subject, whose } => {
+            let Some(((word, own), brake)) = model.words.iter().cycle().nth(near) else { return act };
+            subject.clone_from(word);
+            *whose = match brake {
+                _ if *own => Whose::Own,
+                Some(_) if near % 2 == 0 => Whose::One,
+                _ => *whose,
+            };
+        }
+        Act::Lapse { subject } => {
+            let brake = model.words.iter().filter(|(_, word)| word.is_some()).cycle().nth(near);
+            brake.into_iter().for_each(|((word, _), _)| subject.clone_from(word));
+        }
+        Act::Join { member, number: Some(number) } => {
+            invite.into_iter().for_each(|(open, (invited, _))| (*member, *number) = (invited.clone(), *open));
+        }
+        Act::Revoke { domain, number } => {
+            let all = invite.into_iter();
+            all.for_each(|(open, (invited, _))| (*domain, *number) = (model::domain(invited), *open));
+        }
+        Act::Withdraw { member } | Act::Publish { node: member } => {
+            model.members.iter().cycle().nth(near).into_iter().for_each(|id| member.clone_from(id));
+        }
+        Act::Root { .. } | Act::Admit { .. } | Act::Evict { .. } | Act::Leave { .. } | Act::Keys { .. } => {}
+        Act::Invite { .. } | Act::Join { .. } | Act::Suspend { .. } => {}
+    }
+    act
+}

@@ -1,0 +1,292 @@
+//! The rules again, written as simply as they can be: everybody is a text, every set small, and nothing is a
+//! signature. Shares no code with the fold.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Hours that a brake holds.
+pub(super) const BRAKE_HOURS: u64 = 72;
+
+type Texts = BTreeSet<String>;
+
+/// What somebody says. Subjects are as the fold has them in text; a key is called by its holder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Act {
+    Root { operators: Texts, threshold: usize },
+    Admit { domain: String, member: String },
+    Evict { domain: String },
+    Leave { domain: String },
+    Keys { domain: String, keys: Texts },
+    Invite { member: String, number: u8, ends: u64 },
+    Revoke { domain: String, number: u8 },
+    Join { member: String, number: Option<u8> },
+    Withdraw { member: String },
+    Publish { node: String },
+    Suspend { subject: String, whose: Whose },
+    Lift { subject: String, whose: Whose },
+    Lapse { subject: String },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Whose {
+    All,
+    One,
+    Own,
+}
+
+/// When it lapses and whose it is, if it is a brake.
+type Word = Option<(u64, Texts)>;
+
+#[derive(Debug, Default)]
+pub(super) struct Model {
+    pub(super) hour: u64,
+    pub(super) operators: Texts,
+    pub(super) threshold: usize,
+    pub(super) organisations: BTreeMap<String, Texts>,
+    pub(super) members: Texts,
+    pub(super) invites: BTreeMap<u8, (String, u64)>,
+    /// By subject, and whether it is the organisation's own.
+    pub(super) words: BTreeMap<(String, bool), Word>,
+    pub(super) spent: BTreeSet<(String, String)>,
+    pub(super) gone: Texts,
+    pub(super) said: BTreeMap<String, u64>,
+}
+
+pub(super) fn domain(text: &str) -> String {
+    let text = text.strip_prefix("spiffe://").unwrap_or(text);
+    text.split('/').next().unwrap_or_default().to_owned()
+}
+
+fn member(subject: &str) -> String {
+    subject.split('#').next().unwrap_or_default().to_owned()
+}
+
+fn texts<'a>(all: impl IntoIterator<Item = &'a str>) -> Texts {
+    all.into_iter().map(str::to_owned).collect()
+}
+
+/// Where an act has its version.
+pub(super) fn scope(act: &Act) -> Option<String> {
+    Some(match act {
+        Act::Root { .. } => "root".to_owned(),
+        Act::Admit { domain, .. } | Act::Evict { domain } => format!("governance/{domain}"),
+        Act::Leave { domain } | Act::Keys { domain, .. } | Act::Revoke { domain, .. } => {
+            format!("organisation/{domain}")
+        }
+        Act::Invite { member, .. } | Act::Withdraw { member } => format!("organisation/{}", domain(member)),
+        Act::Join { member: id, .. } | Act::Publish { node: id } => format!("member/{id}"),
+        Act::Suspend { subject, whose } | Act::Lift { subject, whose } => match whose {
+            Whose::All => format!("governance/{}", domain(subject)),
+            Whose::One => format!("brake/{}", domain(subject)),
+            Whose::Own => format!("organisation/{}", domain(subject)),
+        },
+        Act::Lapse { .. } => return None,
+    })
+}
+
+impl Model {
+    /// Whether these may say this now; if so, it is said.
+    pub(super) fn say(&mut self, act: &Act, version: u64, signers: &Texts) -> bool {
+        let scope = scope(act);
+        if let Some(scope) = &scope
+            && (version != self.next(scope) || !self.signed(act, signers))
+        {
+            return false;
+        }
+        if !self.fits(act, signers) {
+            return false;
+        }
+        self.change(act, signers);
+        if let Some(scope) = scope {
+            *self.said.entry(scope).or_default() += 1;
+        }
+        true
+    }
+
+    pub(super) fn next(&self, scope: &str) -> u64 {
+        self.said.get(scope).copied().unwrap_or_default() + 1
+    }
+
+    pub(super) fn voters(&self) -> Texts {
+        self.operators.iter().filter(|id| !self.is_held(id)).cloned().collect()
+    }
+
+    fn is_held(&self, subject: &str) -> bool {
+        self.words.contains_key(&(subject.to_owned(), false))
+    }
+
+    /// Each of these groups is there in sufficient number, and nobody is who stands in none.
+    fn signed(&self, act: &Act, signers: &Texts) -> bool {
+        let Some(groups) = self.groups(act) else { return false };
+        let enough = |(group, needed): &(Texts, usize)| group.intersection(signers).count() >= (*needed).max(1);
+        groups.iter().all(enough) && signers.iter().all(|one| groups.iter().any(|(group, _)| group.contains(one)))
+    }
+
+    pub(super) fn groups(&self, act: &Act) -> Option<Vec<(Texts, usize)>> {
+        let all = || vec![(self.voters(), self.threshold)];
+        let own = |text: &str| Some((self.organisations.get(&domain(text))?.clone(), 1));
+        Some(match act {
+            Act::Root { operators, threshold } => {
+                let able = operators.iter().filter(|id| !self.is_held(id)).cloned().collect();
+                vec![(self.voters(), self.threshold), (able, *threshold)]
+            }
+            Act::Admit { .. } | Act::Evict { .. } => all(),
+            Act::Leave { domain } | Act::Revoke { domain, .. } => vec![own(domain)?],
+            Act::Keys { domain, keys } => vec![own(domain)?, (keys.clone(), keys.len())],
+            Act::Invite { member, .. } | Act::Withdraw { member } => vec![own(member)?],
+            Act::Join { member, number: None } => vec![own(member)?, (texts([member.as_str()]), 1)],
+            Act::Join { member, number: Some(number) } => {
+                self.invites.get(number)?;
+                vec![(texts([format!("invite {number}").as_str()]), 1), (texts([member.as_str()]), 1)]
+            }
+            Act::Publish { node } => {
+                let (mut group, needed) = own(node)?;
+                group.insert(node.clone());
+                vec![(group, needed)]
+            }
+            Act::Suspend { subject, whose } | Act::Lift { subject, whose } => match whose {
+                Whose::All => all(),
+                Whose::One => vec![(self.voters(), 1)],
+                Whose::Own => vec![own(subject)?],
+            },
+            Act::Lapse { .. } => return None,
+        })
+    }
+
+    fn is_there(&self, subject: &str) -> bool {
+        let id = member(subject);
+        self.organisations.contains_key(subject) || self.members.contains(&id) || self.operators.contains(&id)
+    }
+
+    fn fits(&self, act: &Act, signers: &Texts) -> bool {
+        let open = |number: &u8| self.invites.get(number).filter(|(_, ends)| self.hour < *ends);
+        match act {
+            Act::Root { operators, threshold } => {
+                let able = operators.iter().filter(|id| !self.is_held(id)).count();
+                (1..=able).contains(threshold)
+            }
+            Act::Admit { domain, .. } => !self.organisations.contains_key(domain),
+            Act::Evict { domain } | Act::Leave { domain } => self.organisations.contains_key(domain),
+            Act::Keys { keys, .. } => !keys.is_empty(),
+            Act::Invite { member, number, ends } => {
+                let invited = self.invites.values().any(|(other, ends)| other == member && self.hour < *ends);
+                *ends > self.hour && !self.members.contains(member) && open(number).is_none() && !invited
+            }
+            Act::Revoke { domain: of, number } => {
+                self.invites.get(number).is_some_and(|(member, _)| domain(member) == *of)
+            }
+            Act::Join { member, number } => {
+                let by_invite = number.is_none_or(|number| open(&number).is_some_and(|(other, _)| other == member));
+                self.organisations.contains_key(&domain(member)) && !self.members.contains(member) && by_invite
+            }
+            Act::Withdraw { member: id } => {
+                let held = self.words.keys().any(|(subject, own)| !own && member(subject) == *id);
+                self.members.contains(id) && !held
+            }
+            Act::Publish { node } => self.members.contains(node),
+            Act::Suspend { subject, whose } => self.is_there(subject) && self.may_suspend(subject, *whose, signers),
+            Act::Lift { subject, whose } => match self.words.get(&(subject.clone(), *whose == Whose::Own)) {
+                None => false,
+                Some(Some((_, who))) if *whose == Whose::One => !who.is_disjoint(signers),
+                Some(None) if *whose == Whose::One => false,
+                Some(_) => true,
+            },
+            Act::Lapse { subject } => {
+                matches!(self.words.get(&(subject.clone(), false)), Some(Some((until, _))) if *until <= self.hour)
+            }
+        }
+    }
+
+    fn may_suspend(&self, subject: &str, whose: Whose, signers: &Texts) -> bool {
+        let stands = self.words.get(&(subject.to_owned(), whose == Whose::Own));
+        let free = match whose {
+            Whose::All => stands.is_none_or(Option::is_some),
+            Whose::One | Whose::Own => stands.is_none(),
+        };
+        let spent = |one: &String| self.spent.contains(&(one.clone(), subject.to_owned()));
+        let mut left = self.voters();
+        left.remove(subject);
+        if whose == Whose::One {
+            left.retain(|one| !signers.contains(one));
+        }
+        let governs = self.operators.contains(subject) && left.len() < self.threshold;
+        free && !governs && (whose != Whose::One || !signers.iter().any(spent))
+    }
+
+    fn change(&mut self, act: &Act, signers: &Texts) {
+        match act.clone() {
+            Act::Root { operators, threshold } => {
+                let gone: Vec<String> = self.operators.difference(&operators).cloned().collect();
+                gone.iter().for_each(|id| self.forget(id));
+                (self.operators, self.threshold) = (operators, threshold);
+            }
+            Act::Admit { domain: of, member } => {
+                self.organisations.insert(of.clone(), texts([format!("{of} 0").as_str()]));
+                self.members.insert(member);
+                self.gone.retain(|subject| domain(subject) != of);
+            }
+            Act::Evict { domain: of } | Act::Leave { domain: of } => {
+                self.organisations.remove(&of);
+                self.members.retain(|id| domain(id) != of);
+                self.invites.retain(|_, (member, _)| domain(member) != of);
+                self.words.retain(|(subject, _), _| domain(subject) != of);
+                self.spent.retain(|(_, subject)| domain(subject) != of);
+                self.gone.retain(|subject| domain(subject) != of);
+                self.gone.insert(of);
+            }
+            Act::Keys { domain, keys } => drop(self.organisations.insert(domain, keys)),
+            Act::Invite { member, number, ends } => {
+                self.invites.retain(|_, (_, ends)| self.hour < *ends);
+                self.invites.insert(number, (member, ends));
+            }
+            Act::Revoke { number, .. } => drop(self.invites.remove(&number)),
+            Act::Join { member, .. } => {
+                self.invites.retain(|_, (other, _)| *other != member);
+                self.gone.remove(&member);
+                self.members.insert(member);
+            }
+            Act::Withdraw { member } => {
+                self.forget(&member);
+                self.members.remove(&member);
+                self.gone.insert(member);
+            }
+            Act::Publish { .. } => {}
+            Act::Suspend { subject, whose } => self.suspend(&subject, whose, signers),
+            Act::Lift { subject, whose } => {
+                self.words.remove(&(subject.clone(), whose == Whose::Own));
+                if whose == Whose::All {
+                    self.spent.retain(|(_, other)| *other != subject);
+                }
+            }
+            Act::Lapse { subject } => drop(self.words.remove(&(subject, false))),
+        }
+    }
+
+    fn suspend(&mut self, subject: &str, whose: Whose, signers: &Texts) {
+        let word = (whose == Whose::One).then(|| (self.hour + BRAKE_HOURS, signers.clone()));
+        self.words.insert((subject.to_owned(), whose == Whose::Own), word);
+        match whose {
+            Whose::All => self.spent.retain(|(_, other)| other != subject),
+            Whose::One => self.spent.extend(signers.iter().map(|one| (one.clone(), subject.to_owned()))),
+            Whose::Own => {}
+        }
+    }
+
+    /// All that was said of a member, all that it spent, and that a brake is its own.
+    fn forget(&mut self, id: &str) {
+        self.words.values_mut().flatten().for_each(|(_, who)| who.retain(|one| one != id));
+        self.words.retain(|(subject, _), _| member(subject) != id);
+        self.spent.retain(|(one, subject)| one != id && member(subject) != id);
+    }
+
+    /// `active`, `unknown`, `suspended` or `departed` with whom it is about.
+    pub(super) fn standing(&self, id: &str, certificate: &str) -> String {
+        let of = domain(id);
+        if self.is_there(id) {
+            let said = |subject: &str| [true, false].iter().any(|own| self.words.contains_key(&(subject.into(), *own)));
+            let held = [of.as_str(), id, certificate].into_iter().find(|subject| said(subject));
+            return held.map_or_else(|| "active".into(), |subject| format!("suspended {subject}"));
+        }
+        let gone = [of.as_str(), id].into_iter().find(|subject| self.gone.contains(*subject));
+        gone.map_or_else(|| "unknown".into(), |subject| format!("departed {subject}"))
+    }
+}

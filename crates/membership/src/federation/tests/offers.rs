@@ -1,0 +1,68 @@
+//! What nodes publish.
+
+use super::*;
+
+/// An offer of `node`.
+fn offer(node: &str, id: &str) -> Offer {
+    let json = format!(r#"{{"id":"{id}","node":"{node}","model":"tiny","capabilities":[]}}"#);
+    serde_json::from_str(&json).unwrap()
+}
+
+pub(super) fn published(node: &str, offers: Vec<Offer>) -> Statement {
+    Statement::OffersPublished { node: read(node), address: "127.0.0.1:1".into(), offers }
+}
+
+#[test]
+fn a_node_publishes_by_its_own_key_or_its_organisations() {
+    let mut test = with_both();
+    let other = joined(&mut test, OTHER);
+    test.say(other, &[A, OTHER]).unwrap();
+    let statement = published(NODE, vec![offer(NODE, "o1")]);
+    for stranger in [OTHER, B, STRANGER, "alice", "eve"] {
+        assert!(has_no_say(&test.say(statement.clone(), &[stranger])), "{stranger}");
+    }
+    assert_eq!(test.say(statement, &[NODE]), Ok(()));
+    let name = offer(NODE, "o1").name();
+    assert!(test.federation.offer(&name).is_some());
+    assert_eq!(test.say(published(NODE, vec![]), &[A]), Ok(()), "what is not said again is not offered any more");
+    assert!(test.federation.offer(&name).is_none());
+    assert_eq!(test.federation.node(&read(NODE)).unwrap().address.as_deref(), Some("127.0.0.1:1"));
+}
+
+#[test]
+fn a_node_offers_nothing_of_another_and_nothing_twice() {
+    let mut test = with_both();
+    for offers in [vec![offer(STRANGER, "o1")], vec![offer(NODE, "o1"), offer(NODE, "o1")]] {
+        let taken = test.say(published(NODE, offers), &[NODE]);
+        assert!(matches!(taken, Err(Refused::Offer { .. })), "{taken:?}");
+    }
+    let many = |found| published(NODE, (0..found).map(|n| offer(NODE, &format!("o{n}"))).collect());
+    let found = MAX_OFFERS_PER_NODE + 1;
+    assert_eq!(test.say(many(found), &[NODE]), Err(Refused::TooManyOffers { node: read(NODE), found }));
+    assert_eq!(test.say(many(MAX_OFFERS_PER_NODE), &[NODE]), Ok(()));
+}
+
+#[test]
+fn nobody_publishes_but_a_node_that_is_there() {
+    let mut test = with_a();
+    assert_eq!(test.say(published(OTHER, vec![]), &[A]), Err(Refused::NotAMember(read(OTHER))));
+    let app = "spiffe://org-a.example/app/chat";
+    let statement = joined(&mut test, app);
+    test.say(statement, &[A, app]).unwrap();
+    assert_eq!(test.say(published(app, vec![]), &[app]), Err(Refused::NotAMember(read(app))));
+    let operator = operator_text("alice");
+    assert!(test.say(published(&operator, vec![]), &["alice"]).is_err());
+}
+
+#[test]
+fn a_withdrawn_node_and_its_key_publish_nothing_more() {
+    let mut test = with_a();
+    test.say(published(NODE, vec![offer(NODE, "o1")]), &[NODE]).unwrap();
+    test.say(withdrawn(NODE), &[A]).unwrap();
+    assert_eq!(test.say(published(NODE, vec![]), &[NODE]), Err(Refused::NotAMember(read(NODE))));
+    let key = test.key("another").public();
+    let again = Statement::MemberAdmitted { id: read(NODE), key, tls_key: TlsKey::Admitted, invite: None };
+    test.say(again, &[A, "another"]).unwrap();
+    assert_eq!(test.federation.node(&read(NODE)).unwrap().offers, []);
+    assert!(has_no_say(&test.say(published(NODE, vec![]), &[NODE])));
+}
