@@ -89,6 +89,8 @@ fn statement(refused: &StatementRefused) -> Status {
         R::NoInvite(_) => (Code::NotFound, "INVITE_UNKNOWN"),
         R::InviteExpired { .. } => (Code::FailedPrecondition, "INVITE_EXPIRED"),
         R::TooManyInvites(_) => (Code::ResourceExhausted, "TOO_MANY_INVITES"),
+        R::NotOfNow { .. } => (Code::FailedPrecondition, "NOT_OF_NOW"),
+        R::TooManyMembers(_) => (Code::ResourceExhausted, "TOO_MANY_MEMBERS"),
         R::Signatures(_) => (Code::PermissionDenied, "SIGNATURE_REFUSED"),
         R::TooFew { .. } => (Code::PermissionDenied, "TOO_FEW_SIGNATURES"),
         R::Equivocation { scope, version } => {
@@ -114,6 +116,8 @@ fn statement(refused: &StatementRefused) -> Status {
         | R::NotLapsed(_)
         | R::BrakeSpent(_)
         | R::TooManyCertificates(_)
+        | R::Held(_)
+        | R::ApplicationUsed(_)
         | R::Governance(_)
         | R::Said { .. }
         | R::LastOperator(_) => (Code::FailedPrecondition, "STATEMENT_REFUSED"),

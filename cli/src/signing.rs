@@ -3,6 +3,8 @@
 //! An operator of the federation reads the log first, checks every signature in it, and signs for the state that was
 //! proven. An organisation signs with its key, which is in the directory of its first member.
 
+use std::sync::Arc;
+
 use comity_client::follow::{self, FollowError, Followed};
 use comity_client::say::{self, Draft, Said, SayError};
 use comity_identity::KeyPair;
@@ -136,7 +138,7 @@ impl Session {
 
     /// As [`log`](Self::log), each entry handed to `each` once it is proven.
     pub(crate) async fn log_with(&self, each: impl FnMut(u64, &[u8])) -> Result<Followed, CliError> {
-        let empty = Followed::new(self.identity().root(), self.federation_root());
+        let empty = Followed::new(self.identity().root(), self.federation_root(), Arc::clone(self.identity().clock()));
         follow::read(self.connection(), empty, each).await.map_err(unfollowed)
     }
 }

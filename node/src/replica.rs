@@ -105,13 +105,13 @@ impl Replica {
     /// An empty copy of the federation that has this root document, which is kept nowhere.
     #[must_use]
     pub fn new(root: &Root, root_sha256: Digest, clock: Arc<dyn Clock>, budget: Duration) -> Self {
-        Self::of(Followed::new(root, root_sha256), None, clock, budget)
+        Self::of(Followed::new(root, root_sha256, Arc::clone(&clock)), None, clock, budget)
     }
 
     /// The copy in `data_dir`, as far as it is whole and every signature in it holds; what is not is asked for again.
     #[must_use]
     pub fn open(data_dir: &Path, identity: &Identity, root_sha256: Digest, budget: Duration) -> Self {
-        let mut followed = Followed::new(identity.root(), root_sha256);
+        let mut followed = Followed::new(identity.root(), root_sha256, Arc::clone(identity.clock()));
         let (store, heard_at) = Store::open(data_dir, &mut followed);
         let replica = Self::of(followed, Some(Arc::new(store)), Arc::clone(identity.clock()), budget);
         if let Some(heard_at) = heard_at {

@@ -2,6 +2,7 @@
 //! A scenario with a hundred organisations would otherwise spend its time with starting programs.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use comity_client::enrol::{self, JoinState, Joining};
 use comity_client::follow::{self, Followed};
@@ -133,7 +134,7 @@ async fn sign_and_say(identity: &Identity, key: &KeyPair, statement: Statement) 
     if identity.id().kind() == ids::Kind::App {
         return say::say_unseen(&connection, draft, key).await.unwrap();
     }
-    let followed = Followed::new(identity.root(), federation);
+    let followed = Followed::new(identity.root(), federation, Arc::clone(identity.clock()));
     let followed = follow::read(&connection, followed, |_, _| {}).await.unwrap();
     let signed = draft.sign(followed.log().federation(), &[key]).unwrap();
     say::submit(&connection, &signed).await.unwrap()

@@ -2,12 +2,13 @@
 //!
 //! A proposal is known by the digest of its payload: to sign it is to bring the same payload with one more signature.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use comity_membership::authority::Authority;
 use comity_membership::{Federation, Payload, Refused, Scope};
 use comity_transparency::Envelope;
 use comity_types::{Clock, Digest, SpiffeId, Timestamp};
@@ -137,8 +138,13 @@ impl Proposals {
         let known = inner.current.load().get(&id).cloned();
         let mut proposal = Proposal { envelope, at: inner.clock.now() };
         if let Some(known) = &known {
+            // Believed first: a forged signature must not take the place of a true one.
+            let refused = |refused| RegistryError::Refused(Box::new(refused));
+            let snapshot = inner.registry.snapshot();
+            snapshot.federation().endorsed(&proposal.envelope).map_err(refused)?;
             proposal.envelope.merge(&known.envelope);
             proposal.at = known.at;
+            keep_voters(snapshot.federation(), &mut proposal.envelope);
         }
         match inner.registry.append(proposal.envelope.clone()).await {
             Ok(epoch) => {
@@ -209,7 +215,7 @@ impl Inner {
         let stale = |id: &Digest, proposal: &Proposal| {
             done == Some(*id)
                 || proposal.at.plus(PROPOSAL_LIFE) <= now
-                || snapshot.federation().endorsed(&proposal.envelope).is_err()
+                || waiting(snapshot.federation(), *id, proposal.clone()).is_none()
         };
         let current = self.current.load_full();
         for id in current.iter().filter(|(id, proposal)| stale(id, proposal)).map(|(id, _)| *id) {
@@ -228,14 +234,24 @@ impl Inner {
     }
 }
 
+/// Takes out the signatures of operators who have lost their vote since: one of them would spoil those that count.
+fn keep_voters(federation: &Federation, envelope: &mut Envelope) {
+    let Ok(statement) = Payload::peek(envelope).map(|payload| payload.statement) else { return };
+    let Ok(authority) = Authority::of(&statement, federation) else { return };
+    let keys: BTreeSet<_> = authority.keys().map(comity_transparency::PublicKey::id).collect();
+    envelope.signatures.retain(|signature| keys.contains(&signature.keyid));
+}
+
 /// A proposal as it stands in a state; `None` where it can never come into force any more, or is not for operators.
 fn waiting(federation: &Federation, id: Digest, proposal: Proposal) -> Option<Waiting> {
+    let mut proposal = proposal;
+    keep_voters(federation, &mut proposal.envelope);
     let payload = Payload::peek(&proposal.envelope).ok()?;
     let governance = federation.governance()?;
     let needed = match payload.statement.scope()? {
         Scope::Root => governance.root_threshold,
         Scope::Governance(_) => governance.membership_threshold,
-        Scope::Organisation(_) | Scope::Member(_) => return None,
+        Scope::Brake(_) | Scope::Organisation(_) | Scope::Member(_) => return None,
     };
     let signers = federation.endorsed(&proposal.envelope).ok()?;
     let signed = federation.voters().filter(|(_, key)| signers.contains(&key.id()));

@@ -1,16 +1,18 @@
 //! The federation's log as the broker sends it, believed only as far as it is proven: every signature is checked here,
 //! the state is folded here, and the root has to be the one that the broker signed.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use comity_identity::Root;
-use comity_membership::{Diverged, Log, NotTaken};
+use comity_membership::federation::MAX_AHEAD;
+use comity_membership::{Diverged, Entry, Log, NotTaken};
 use comity_proto::membership::membership_client::MembershipClient;
 use comity_proto::membership::{WatchRequest, WatchResponse};
 use comity_runtime::genesis;
 use comity_transparency::checkpoint::CheckpointError;
 use comity_transparency::{Checkpoint, NoteVerifier};
-use comity_types::Digest;
+use comity_types::{Clock, Digest, Timestamp};
 use tokio::time::timeout;
 use tonic::Status;
 
@@ -22,6 +24,7 @@ const PART_DEADLINE: Duration = Duration::from_secs(20);
 /// A log that is followed, with the last checkpoint that it agreed with.
 #[derive(Debug, Clone)]
 pub struct Followed {
+    clock: Arc<dyn Clock>,
     log: Log,
     key: NoteVerifier,
     checkpoint: Option<String>,
@@ -31,7 +34,7 @@ pub struct Followed {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Part {
     /// An entry, which was taken in.
-    Entry(Box<comity_membership::Entry>),
+    Entry(Box<Entry>),
     /// A checkpoint, which agrees with what was taken in.
     Checkpoint,
 }
@@ -53,6 +56,14 @@ pub enum FollowError {
         expected: u64,
         /// Which came.
         sent: u64,
+    },
+    /// An entry is of a time that has not come: its brakes and invites would end when the broker wants.
+    #[error("entry {epoch} is of {at}, which has not come (hint: the clock of the broker or of this machine is wrong)")]
+    FromTheFuture {
+        /// Its place.
+        epoch: u64,
+        /// When it is said to have got its place.
+        at: Timestamp,
     },
     /// An entry is refused: it is forged, or does not fit.
     #[error("the broker's log is not believed")]
@@ -82,9 +93,9 @@ impl From<Status> for FollowError {
 impl Followed {
     /// The log of the federation that has this root document; nothing is known of it yet.
     #[must_use]
-    pub fn new(root: &Root, root_sha256: Digest) -> Self {
+    pub fn new(root: &Root, root_sha256: Digest, clock: Arc<dyn Clock>) -> Self {
         let log = Log::new(genesis::genesis(root, root_sha256));
-        Self { log, key: genesis::log_verifier(root), checkpoint: None }
+        Self { clock, log, key: genesis::log_verifier(root), checkpoint: None }
     }
 
     /// The log.
@@ -108,6 +119,11 @@ impl Followed {
             let expected = self.log.federation().epoch().saturating_add(1);
             if part.epoch != expected {
                 return Err(FollowError::Misplaced { expected, sent: part.epoch });
+            }
+            if let Ok(Entry { at, .. }) = Entry::from_json(&part.entry)
+                && at > self.clock.now().plus(MAX_AHEAD)
+            {
+                return Err(FollowError::FromTheFuture { epoch: part.epoch, at });
             }
             return Ok(Part::Entry(Box::new(self.log.take(&part.entry)?)));
         }

@@ -19,13 +19,14 @@ mod suspensions;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use comity_policy::{Layers, Offer, Organisation};
 use comity_transparency::{KeyId, PublicKey};
 use comity_types::{Digest, OfferName, SpiffeId, Timestamp, TrustDomain};
 
 pub use self::governance::{Governance, MAX_OPERATORS};
-pub use self::members::{MAX_OPEN_INVITES, OpenInvite};
+pub use self::members::{MAX_MEMBERS, MAX_OPEN_INVITES, OpenInvite};
 pub use self::offers::MAX_OFFERS_PER_NODE;
 pub use self::organisations::{MAX_ANCHORS, MAX_KEYS};
 pub use self::refused::Refused;
@@ -35,6 +36,13 @@ use crate::authority::Authority;
 use crate::signed::{Body, Entry, Payload, STATEMENT_TYPE};
 use crate::statement::{InviteId, Scope, Statement, Subject, TlsKey};
 
+/// How old a statement of one signer may be when it gets its place: it is handed in when it is signed, and tried again
+/// while a broker is down for a night.
+pub const MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+/// How old a statement of operators may be: so long may they take to sign it, one after the other.
+pub const MAX_AGE_OF_OPERATORS: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// How far a signer's clock may be ahead of the broker's.
+pub const MAX_AHEAD: Duration = Duration::from_secs(10 * 60);
 /// Longest reason, in bytes: a sentence or two for the member.
 pub const MAX_REASON_BYTES: usize = 1024;
 
@@ -143,6 +151,7 @@ impl Federation {
             Body::Signed(envelope) => {
                 let payload = Payload::peek(envelope).map_err(|error| Refused::Unreadable(error.to_string()))?;
                 let scope = self.place(&payload, envelope.payload_digest())?;
+                check_age(&payload, &scope, entry.at)?;
                 let signers = self.signers(&payload.statement, envelope)?;
                 self.take_in(&payload.statement, entry, &signers)?;
                 let head = Head { version: payload.version, payload: envelope.payload_digest() };
@@ -329,6 +338,16 @@ impl Federation {
     pub(crate) fn stranger(&self, subject: &Subject) -> Refused {
         Refused::NotAMember(subject.clone())
     }
+}
+
+/// What was signed long ago is not said now: whoever held it back could choose the moment.
+fn check_age(payload: &Payload, scope: &Scope, entered: Timestamp) -> Result<(), Refused> {
+    let oldest = match scope {
+        Scope::Root | Scope::Governance(_) => MAX_AGE_OF_OPERATORS,
+        Scope::Brake(_) | Scope::Organisation(_) | Scope::Member(_) => MAX_AGE,
+    };
+    let (signed, fresh) = (payload.at, entered.since(payload.at) <= oldest);
+    if fresh && payload.at <= entered.plus(MAX_AHEAD) { Ok(()) } else { Err(Refused::NotOfNow { signed, entered }) }
 }
 
 fn check_reason(reason: &str) -> Result<(), Refused> {

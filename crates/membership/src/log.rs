@@ -5,6 +5,9 @@ use comity_transparency::{Checkpoint, Tree};
 use crate::federation::{Federation, Refused};
 use crate::signed::{Body, Entry, Genesis};
 
+/// Longest entry, in bytes: what a broker keeps of one is half of this.
+pub const MAX_ENTRY_BYTES: usize = 2 * 1024 * 1024;
+
 /// The state at the last epoch, with the tree that everybody has who saw the same entries.
 #[derive(Debug, Clone)]
 pub struct Log {
@@ -25,6 +28,14 @@ pub enum NotTaken {
         /// What is wrong.
         #[source]
         source: serde_json::Error,
+    },
+    /// It is longer than [`MAX_ENTRY_BYTES`].
+    #[error("entry {epoch} has {bytes} bytes, at most {MAX_ENTRY_BYTES} are read")]
+    TooLong {
+        /// Its place.
+        epoch: u64,
+        /// Its length.
+        bytes: usize,
     },
     /// It is not founded on the root document that is pinned.
     #[error("the log is founded on another root document than the one that is pinned")]
@@ -67,6 +78,9 @@ impl Log {
     /// It is none, or does not follow; nothing has changed then.
     pub fn take(&mut self, bytes: &[u8]) -> Result<Entry, NotTaken> {
         let epoch = self.federation.epoch().saturating_add(1);
+        if bytes.len() > MAX_ENTRY_BYTES {
+            return Err(NotTaken::TooLong { epoch, bytes: bytes.len() });
+        }
         let entry = Entry::from_json(bytes).map_err(|source| NotTaken::Malformed { epoch, source })?;
         if let Body::Founded(genesis) = &entry.body
             && *genesis != self.genesis

@@ -2,12 +2,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use comity_client::follow::Followed;
 use comity_identity::Root;
 use comity_identity::store::ROOT_FILE;
 use comity_membership::Log;
 use comity_proto::membership::WatchResponse;
+use comity_runtime::clock::SystemClock;
 use indicatif::ProgressBar;
 use serde_json::json;
 
@@ -43,7 +45,7 @@ pub(super) fn offline(file: &Path, root: Option<&Path>, global: &Global) -> Resu
         expected: "a federation's root document",
         source: Box::new(error),
     })?;
-    let mut followed = Followed::new(&root, Root::digest(&bytes));
+    let mut followed = Followed::new(&root, Root::digest(&bytes), Arc::new(SystemClock));
     let text = read(file)?;
     let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
     let shown = lines.len() >= SHOW_PROGRESS_FROM;

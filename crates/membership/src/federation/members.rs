@@ -11,6 +11,9 @@ use crate::statement::{InviteId, Subject, TlsKey};
 /// Most invites of one organisation that are open at once: bounds what nobody looks at any more.
 pub const MAX_OPEN_INVITES: usize = 1_000;
 
+/// Most members of one organisation: more belong to more organisations, and everybody keeps all of them.
+pub const MAX_MEMBERS: usize = 10_000;
+
 /// An invite that nobody has taken up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenInvite {
@@ -69,6 +72,10 @@ impl Federation {
             if open.expires_at <= now {
                 return Err(Refused::InviteExpired { invite: invite.clone(), at: open.expires_at });
             }
+        }
+        let domain = id.trust_domain();
+        if self.members.keys().filter(|member| member.trust_domain() == domain).count() >= MAX_MEMBERS {
+            return Err(Refused::TooManyMembers(domain.clone()));
         }
         // It is used up, and so is one that was not used: another key could take it up.
         self.invites.retain(|_, open| open.member != *id);

@@ -3,7 +3,9 @@
 use comity_transparency::EnvelopeError;
 use comity_types::{OfferName, SpiffeId, Timestamp, TrustDomain};
 
-use super::{MAX_ANCHORS, MAX_CERTIFICATES, MAX_KEYS, MAX_OFFERS_PER_NODE, MAX_OPEN_INVITES, MAX_REASON_BYTES};
+use super::{
+    MAX_ANCHORS, MAX_CERTIFICATES, MAX_KEYS, MAX_MEMBERS, MAX_OFFERS_PER_NODE, MAX_OPEN_INVITES, MAX_REASON_BYTES,
+};
 use crate::statement::{InviteId, Scope, Subject};
 
 /// An entry that does not fit the state it was made in.
@@ -31,6 +33,16 @@ pub enum Refused {
     /// What was signed is nothing that is known here.
     #[error("the statement cannot be read: {0}")]
     Unreadable(String),
+    /// It was signed too long before it was handed in, or in the future.
+    #[error(
+        "the statement was signed at {signed}, and came at {entered} (hint: sign it again, and see that both clocks are right)"
+    )]
+    NotOfNow {
+        /// When it was signed, by its signer's clock.
+        signed: Timestamp,
+        /// When it came, by the broker's.
+        entered: Timestamp,
+    },
     /// It was said in another federation.
     #[error("the statement is about another federation (hint: the root document that it names is not this one's)")]
     OtherFederation,
@@ -116,6 +128,9 @@ pub enum Refused {
     /// The member is invited already.
     #[error("{0} is invited already (hint: revoke that invite first)")]
     AlreadyInvited(SpiffeId),
+    /// The organisation has too many members.
+    #[error("{0} has {MAX_MEMBERS} members (hint: withdraw some)")]
+    TooManyMembers(TrustDomain),
     /// The organisation has too many open invites.
     #[error("{0} has {MAX_OPEN_INVITES} open invites (hint: revoke some)")]
     TooManyInvites(TrustDomain),
