@@ -14,7 +14,8 @@ struct Pair {
     fold: TestFederation,
     model: Model,
     /// All that was said, with its signers and version, whether it was accepted or not.
-    said: Vec<(Act, u64, BTreeSet<String>, Body)>,
+    /// What was said, with the hour at which it was signed.
+    said: Vec<(u64, (Act, u64, BTreeSet<String>, Body))>,
     entries: Vec<Vec<u8>>,
 }
 
@@ -43,7 +44,7 @@ impl Pair {
     }
 
     fn happen(&mut self, event: Event) {
-        let (act, version, signers, body) = match event {
+        let (signed, (act, version, signers, body)) = match event {
             Event::Hours(hours) => {
                 self.fold.wait(Duration::from_secs(hours * 3600));
                 self.model.hour += hours;
@@ -53,12 +54,19 @@ impl Pair {
                 Some(said) => said.clone(),
                 None => return,
             },
-            Event::Said { act, near, mask, extra } => self.sign(aim(&self.model, act, near), mask, extra),
+            Event::Said { act, near, mask, extra } => {
+                (self.model.hour, self.sign(aim(&self.model, act, near), mask, extra))
+            }
         };
-        let expected = self.model.say(&act, version, &signers);
+        let may_wait = match scope(&act) {
+            Some(scope) if scope == "root" || scope.starts_with("governance/") => 30 * 24,
+            Some(_) => 24,
+            None => u64::MAX,
+        };
+        let expected = self.model.hour - signed <= may_wait && self.model.say(&act, version, &signers);
         let taken = self.take(body.clone());
         assert_eq!(taken.is_ok(), expected, "{act:?} at {version} by {signers:?}: {taken:?}");
-        self.said.push((act, version, signers, body));
+        self.said.push((signed, (act, version, signers, body)));
     }
 
     fn sign(&mut self, mut act: Act, mask: u8, extra: Option<String>) -> (Act, u64, BTreeSet<String>, Body) {
