@@ -7,25 +7,34 @@ use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use aws_lc_rs::signature::Ed25519KeyPair;
 use comity_identity::{
-    Authority, CertificateDer, IdentityDir, Invite, KeyPair, PermitKey, Root, SigningRequest, root::ROOT_VERSION,
+    Authority, CertificateDer, IdentityDir, Invite, Inviter, KeyPair, PermitKey, Root, RootOperator, SigningRequest,
+    root::ROOT_VERSION,
 };
 use comity_runtime::clock::SystemClock;
-use comity_types::{Clock, SpiffeId, Timestamp};
+use comity_transparency::testing::TestKey;
+use comity_transparency::{NoteKey, PublicKey};
+use comity_types::{Clock, Secret, SpiffeId, Timestamp};
 use tempfile::TempDir;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::config::Config;
+use crate::replica::Replica;
 use crate::retry::Pace;
 
 mod broker;
+mod history;
 
 pub(crate) use broker::{Broker, Said};
+pub(crate) use history::{History, facts};
 
 /// The node.
 pub(crate) const NODE: &str = "spiffe://org-a.example/node/n1";
 /// The federation's broker.
 pub(crate) const BROKER: &str = "spiffe://fed.example/broker/b1";
+/// The name of the federation's log.
+const LOG: &str = "fed.example/membership";
 /// How long the node's certificate holds: it is renewed between 12 and 15 hours of its age.
 pub(crate) const LIFETIME: Duration = Duration::from_secs(24 * 3600);
 /// Enough for any state that a test waits for, on a busy machine.
@@ -37,6 +46,7 @@ pub(crate) const FAST: Pace = Pace {
     longest_pause_refused: Duration::from_millis(5),
     call_deadline: Duration::from_secs(10),
     settle: Duration::from_secs(1),
+    silence: Duration::from_secs(10),
     look: Duration::from_millis(1),
 };
 const TOML: &str = r#"
@@ -73,6 +83,10 @@ impl MovedClock {
         self.millis.fetch_add(duration.as_millis().try_into().unwrap(), Ordering::SeqCst);
     }
 
+    pub(crate) fn move_back(&self, duration: Duration) {
+        self.millis.fetch_sub(duration.as_millis().try_into().unwrap(), Ordering::SeqCst);
+    }
+
     pub(crate) fn reads(&self) -> usize {
         self.reads.load(Ordering::SeqCst)
     }
@@ -92,6 +106,8 @@ pub(crate) struct World {
     pub(crate) organisation: Authority,
     pub(crate) config: Config,
     root_json: Vec<u8>,
+    alice: Secret<Vec<u8>>,
+    log_key: Secret<Vec<u8>>,
 }
 
 impl World {
@@ -99,13 +115,15 @@ impl World {
     pub(crate) fn at(address: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (federation, organisation) = (authority("fed.example"), authority("org-a.example"));
-        let root_json = root(address, &federation).to_json().unwrap();
+        let (alice, log_key) = (NoteKey::generate("alice".into()).unwrap(), NoteKey::generate(LOG.into()).unwrap());
+        let root_json = root(address, &federation, &alice, &log_key).to_json().unwrap();
+        let (alice, log_key) = (alice.to_pkcs8().unwrap(), log_key.to_pkcs8().unwrap());
         std::fs::write(folder.path().join("node.toml"), TOML).unwrap();
         let config = Config::load(&folder.path().join("node.toml")).unwrap();
         let dir = IdentityDir::create(config.identity_dir()).unwrap();
         let key = dir.pending_key().unwrap();
         dir.save(&chain(&organisation, NODE, &key), &root_json).unwrap();
-        Self { folder, federation, organisation, config, root_json }
+        Self { folder, federation, organisation, config, root_json, alice, log_key }
     }
 
     /// The configuration of a node that has not joined.
@@ -115,8 +133,33 @@ impl World {
         config
     }
 
+    /// What its federation was founded with, and the first entry of its log.
+    pub(crate) fn history(&self) -> History {
+        self.history_at(SystemClock.now())
+    }
+
+    /// The same, of another time.
+    pub(crate) fn history_at(&self, at: Timestamp) -> History {
+        let alice = TestKey::Ed25519(Ed25519KeyPair::from_pkcs8(self.alice.reveal()).unwrap());
+        let log_key = NoteKey::from_pkcs8(LOG.into(), &self.log_key).unwrap();
+        let root = Root::from_json(&self.root_json).unwrap();
+        let genesis = comity_runtime::genesis::genesis(&root, Root::digest(&self.root_json));
+        History::founded(genesis, alice, log_key, at)
+    }
+
+    /// A copy of its federation's state, empty and by this clock.
+    pub(crate) fn replica(&self, clock: Arc<dyn Clock>) -> Replica {
+        let root = Root::from_json(&self.root_json).unwrap();
+        Replica::new(&root, Root::digest(&self.root_json), clock, self.config.node.max_staleness)
+    }
+
     pub(crate) fn invite(&self, address: &str) -> String {
-        Invite::generate(Root::digest(&self.root_json), address).unwrap().encode().unwrap().reveal().clone()
+        Invite::generate(Inviter::Operators, Root::digest(&self.root_json), address)
+            .unwrap()
+            .encode()
+            .unwrap()
+            .reveal()
+            .clone()
     }
 
     pub(crate) fn data(&self, file: &str) -> PathBuf {
@@ -124,7 +167,7 @@ impl World {
     }
 }
 
-fn root(address: &str, federation: &Authority) -> Root {
+fn root(address: &str, federation: &Authority, alice: &NoteKey, log_key: &NoteKey) -> Root {
     Root {
         version: ROOT_VERSION,
         federation: "fed.example".parse().unwrap(),
@@ -132,7 +175,13 @@ fn root(address: &str, federation: &Authority) -> Root {
         addresses: vec![address.to_owned()],
         anchors: vec![federation.anchor()],
         permit_key: PermitKey::generate().unwrap().public().unwrap(),
-        operators: vec!["spiffe://fed.example/operator/alice".parse().unwrap()],
+        log_key: log_key.public().unwrap(),
+        operators: vec![RootOperator {
+            id: "spiffe://fed.example/operator/alice".parse().unwrap(),
+            key: PublicKey::from_ed25519(&alice.public().unwrap()),
+        }],
+        root_threshold: 1,
+        membership_threshold: 1,
         founded_at: SystemClock.now(),
     }
 }

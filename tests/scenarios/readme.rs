@@ -66,6 +66,15 @@ fn an_organisation_joins(readme: &Readme) {
     let _joined = reader.follow("joining");
     let _node = reader.stay("serving");
     let _ready = wait::for_file(&reader.folder().join("data/ready"));
+    let own = format!("trust_domain = \"{}\"", EU_BODY.domain);
+    let facts = std::fs::read_to_string(reader.folder().join("organisation.toml")).unwrap();
+    assert!(facts.contains(&own), "{facts}");
+    reader.fill_in("ORGANISATION", EU_BODY.domain);
+    assert!(reader.follow("inviting_ones_own").contains("comity-invite-2."));
+    std::fs::write(reader.folder().join("organisation.toml"), format!("{facts}[require]\npreset = [\"zdr\"]\n"))
+        .unwrap();
+    assert!(reader.follow("updating").contains("require.no_training"));
+    assert!(reader.follow("pausing").contains("suspended"));
 }
 
 fn an_app_asks(readme: &Readme) {
@@ -114,8 +123,7 @@ fn an_operator_governs(readme: &Readme) {
     assert_eq!(asked.status.code(), Some(PENDING), "{}", said(&asked));
     reader.fill_in("ENROLMENT", field("inviteId"));
     let _decided = reader.follow("deciding");
-    std::fs::write(folder.join("organisation.toml"), format!("{facts}[require]\npreset = [\"zdr\"]\n")).unwrap();
-    assert!(reader.follow("updating").contains("require.no_training"));
+    assert!(reader.follow("proving").contains("federation.example"));
     let organisations = comity(&["organisation", "list", "-o", "json"]);
     let organisations: Value = serde_json::from_slice(&organisations.stdout).unwrap();
     assert_eq!(

@@ -32,7 +32,7 @@ impl Newcomer {
     }
 
     async fn join(&self) -> Result<Joined, JoinError> {
-        join(&self.config, &self.invite, None).await
+        join(&self.config, &self.invite, Papers::default()).await
     }
 
     fn has_joined(&self) -> bool {
@@ -105,9 +105,11 @@ async fn a_certificate_that_is_not_a_nodes_is_refused_by_name_and_not_stored() {
 #[tokio::test]
 async fn what_is_no_invite_and_facts_that_cannot_be_read_reach_nobody() {
     let node = newcomer().await;
-    assert!(matches!(join(&node.config, "nonsense", None).await, Err(JoinError::Invite(_))));
+    assert!(matches!(join(&node.config, "nonsense", Papers::default()).await, Err(JoinError::Invite(_))));
     let missing = node.world.folder.path().join("no-such.toml");
-    let error = join(&node.config, &node.invite, Some(&missing)).await.unwrap_err();
+    let error = join(&node.config, &node.invite, Papers { organisation: Some(&missing), ..Papers::default() })
+        .await
+        .unwrap_err();
     assert!(matches!(error, JoinError::Organisation(_)), "{error:?}");
     assert!(node.broker.script.joined.lock().unwrap().is_empty());
 }

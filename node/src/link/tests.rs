@@ -14,20 +14,29 @@ const ADDRESS: &str = "127.0.0.1:7444";
 const EPOCH: u64 = 7;
 
 struct Member {
-    connection: Connection,
-    offers: Vec<Offer>,
+    publisher: Publisher,
+    publication: Publication,
 }
 
 fn member(world: &World) -> Member {
     let identity = Identity::open(world.config.identity_dir()).unwrap();
     let planned = world.config.plan(identity.id(), &world.config.tables().unwrap()).unwrap();
     let offers = planned.into_iter().map(|planned| planned.offer).collect();
-    Member { connection: Connection::open(&identity).unwrap(), offers }
+    let publication = Publication { node: identity.id().clone(), address: ADDRESS.to_owned(), offers };
+    let publisher = Publisher {
+        connection: Connection::open(&identity).unwrap(),
+        key: Arc::new(identity.dir().key().unwrap()),
+        federation: identity.dir().identity().unwrap().federation_root,
+        replica: world.replica(Arc::clone(identity.clock())),
+        clock: Arc::clone(identity.clock()),
+        pace: FAST,
+    };
+    Member { publisher, publication }
 }
 
 impl Member {
     async fn publish(&self) -> u64 {
-        publish(&self.connection, ADDRESS, &self.offers, FAST).await
+        self.publisher.publish(&self.publication).await
     }
 }
 

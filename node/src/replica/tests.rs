@@ -1,50 +1,117 @@
-//! The copy takes what fits, refuses what does not, and says how far it is.
+//! The copy takes what is proven, refuses what is not, says how far and how old it is, and stops where it was lied to.
 
-use comity_membership::Statement;
-use comity_types::Timestamp;
+use std::time::Duration;
+
+use comity_membership::NotTaken;
 
 use super::*;
+use crate::testing::{History, MovedClock, World, facts};
 
 mod following;
+mod on_disk;
 
-fn root() -> Digest {
-    Digest::of(b"root")
+const BUDGET: Duration = Duration::from_secs(15 * 60);
+
+/// A federation with three organisations: entries 2 to 4 admit them.
+fn history(world: &World) -> History {
+    let mut history = world.history();
+    for domain in ["org-2.example", "org-3.example", "org-4.example"] {
+        history.admit(facts(domain, "DE"), &format!("spiffe://{domain}/node/n1"));
+    }
+    history
 }
 
-fn at() -> Timestamp {
-    "2026-11-22T09:00:00Z".parse().unwrap()
+fn empty() -> (World, Replica, Arc<MovedClock>) {
+    let (world, clock) = (World::at("127.0.0.1:1"), Arc::new(MovedClock::default()));
+    let replica = world.replica(clock.clone());
+    (world, replica, clock)
 }
 
-fn founded(root_sha256: Digest) -> Vec<u8> {
-    let operators = ["spiffe://federation.example/operator/alice".parse().unwrap()].into();
-    let statement = Statement::Founded { federation: "federation.example".parse().unwrap(), root_sha256, operators };
-    Entry { epoch: 1, at: at(), by: None, statement }.to_json().unwrap()
+fn take(replica: &Replica, parts: impl IntoIterator<Item = WatchResponse>) {
+    parts.into_iter().for_each(|part| replica.take(&part).unwrap());
 }
 
 #[tokio::test]
 async fn a_request_waits_for_the_statement_that_it_was_decided_on() {
-    let replica = Replica::new(root());
+    let (world, replica, _) = empty();
     let waiting = replica.clone();
     let waiting = async move { waiting.wait_for(1, Duration::from_secs(10)).await };
-    let (found, taken) = tokio::join!(waiting, async { replica.take(1, &founded(root())) });
-    taken.unwrap();
+    let (found, ()) = tokio::join!(waiting, async { take(&replica, world.history().all()) });
     assert_eq!(found.unwrap().epoch(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_statement_that_does_not_come_in_time_leaves_the_node_behind() {
-    let behind = Replica::new(root()).wait_for(3, Duration::from_secs(1)).await.unwrap_err();
-    assert_eq!(behind, Behind { known: 0, needed: 3 });
+    let behind = empty().1.wait_for(3, Duration::from_secs(1)).await.unwrap_err();
+    assert_eq!(behind, NotCurrent::Behind { known: 0, needed: 3 });
 }
 
 #[test]
-fn statements_that_do_not_fit_change_nothing() {
-    let replica = Replica::new(root());
-    assert!(matches!(replica.take(1, b"{}"), Err(ReplicaError::Malformed { epoch: 1, .. })));
-    assert!(matches!(replica.take(2, &founded(root())), Err(ReplicaError::Misplaced { sent: 2, found: 1 })));
-    assert!(matches!(replica.take(1, &founded(Digest::of(b"other"))), Err(ReplicaError::OtherRoot)));
-    assert_eq!(replica.federation().epoch(), 0);
-    replica.take(1, &founded(root())).unwrap();
-    assert!(matches!(replica.take(1, &founded(root())), Err(ReplicaError::Refused { .. })));
+fn nothing_counts_before_a_checkpoint_agrees_with_it() {
+    let (world, replica, _) = empty();
+    let history = history(&world);
+    replica.take(&history.entry(1)).unwrap();
+    assert_eq!((replica.federation().epoch(), replica.age()), (0, None));
+    replica.take(&history.checkpoint(1)).unwrap();
+    assert_eq!((replica.federation().epoch(), replica.age().is_some()), (1, true));
+}
+
+#[test]
+fn what_is_not_proven_changes_nothing() {
+    let (world, replica, _) = empty();
+    let (history, other) = (history(&world), World::at("127.0.0.1:1").history());
+    let unreadable = WatchResponse { epoch: 1, entry: b"{}".to_vec().into(), ..WatchResponse::default() };
+    let not_taken = |part: &WatchResponse| match replica.take(part).unwrap_err() {
+        FollowError::NotTaken(error) => error,
+        other => panic!("{other:?}"),
+    };
+    assert!(matches!(not_taken(&unreadable), NotTaken::Malformed { epoch: 1, .. }));
+    assert!(matches!(not_taken(&other.entry(1)), NotTaken::OtherRoot));
+    let misplaced = WatchResponse { epoch: 2, ..history.entry(1) };
+    assert!(matches!(replica.take(&misplaced), Err(FollowError::Misplaced { expected: 1, sent: 2 })));
+    take(&replica, history.parts(&[1]));
+    let early = WatchResponse { epoch: 2, ..history.entry(3) };
+    assert!(matches!(not_taken(&early), NotTaken::Refused { epoch: 2, .. }));
+    assert!(matches!(replica.take(&other.checkpoint(1)), Err(FollowError::Checkpoint(_))), "another log's key");
+    assert!(matches!(replica.take(&history.checkpoint(3)), Err(FollowError::OtherSize { signed: 3, sent: 1 })));
     assert_eq!(replica.federation().epoch(), 1);
+    take(&replica, history.parts(&[2, 3, 4]));
+    assert_eq!(replica.federation().organisations().count(), 3);
+}
+
+#[test]
+fn an_entry_of_a_time_that_has_not_come_is_not_taken() {
+    let (world, replica, clock) = empty();
+    let history = history(&world);
+    clock.move_back(Duration::from_secs(3600));
+    assert!(matches!(replica.take(&history.entry(1)), Err(FollowError::FromTheFuture { epoch: 1, .. })));
+    clock.move_by(Duration::from_secs(3600));
+    take(&replica, history.parts(&[1]));
+}
+
+#[tokio::test]
+async fn a_state_that_nobody_confirmed_for_too_long_is_not_acted_upon_until_somebody_does() {
+    let (world, replica, clock) = empty();
+    let history = history(&world);
+    assert!(matches!(replica.check(), Err(NotCurrent::Stale { budget: BUDGET, .. })), "never heard is stale");
+    take(&replica, history.parts(&[1]));
+    clock.move_by(BUDGET - Duration::from_secs(60));
+    assert_eq!(replica.check(), Ok(()));
+    clock.move_by(Duration::from_secs(61));
+    let stale = replica.wait_for(1, Duration::from_secs(1)).await.unwrap_err();
+    assert!(matches!(stale, NotCurrent::Stale { .. }), "{stale:?}");
+    take(&replica, [history.checkpoint(1)]);
+    assert_eq!(replica.check(), Ok(()));
+}
+
+#[tokio::test]
+async fn a_node_that_is_shown_two_pasts_serves_nobody_from_then_on() {
+    let (world, replica, _) = empty();
+    let history = history(&world);
+    take(&replica, history.parts(&[1, 2]));
+    assert!(matches!(replica.take(&history.fork(2)), Err(FollowError::Diverged(_))));
+    let halted = replica.wait_for(1, Duration::from_secs(1)).await.unwrap_err();
+    assert!(matches!(&halted, NotCurrent::Halted { why } if why.contains("different roots")), "{halted:?}");
+    take(&replica, [history.checkpoint(2)]);
+    assert!(matches!(replica.check(), Err(NotCurrent::Halted { .. })), "no later word undoes it");
 }

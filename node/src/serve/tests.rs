@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
-use comity_membership::{Entry, Statement, Subject, offer_digest};
+use comity_membership::{By, Statement, Subject, TlsKey, offer_digest};
 use comity_policy::{Offer, Tables};
 use comity_proto::error::Detail;
 use comity_proto::inference::content_part::Part;
@@ -23,6 +23,7 @@ use super::*;
 use crate::backend::{Backend, Fault, Model, Pieces};
 use crate::config::Config;
 use crate::guard::SIGNED_PREFIX;
+use crate::testing::{History, facts};
 
 mod payloads;
 mod quotas;
@@ -152,6 +153,7 @@ struct World {
     key: Ed25519KeyPair,
     clock: Arc<Still>,
     replica: Replica,
+    history: History,
     fake: Arc<Fake>,
     offer: Offer,
     server: Server,
@@ -170,36 +172,49 @@ fn world_of(config: &str) -> World {
     let clock = Arc::new(Still::default());
     let guard = Guard::new(node, key.public_key().as_ref().to_vec(), digests, clock.clone());
     let route = Route { offer: offer.clone(), backend: fake.clone(), backend_model: "own-name".to_owned() };
-    let replica = Replica::new(Digest::of(b"root"));
+    let federation = crate::testing::World::at("127.0.0.1:1");
+    let history = federation.history_at(now());
+    let replica = federation.replica(clock.clone());
     let server = Server::new(
         guard,
         replica.clone(),
         std::iter::once(route).collect(),
         comity_runtime::tables::load(None).unwrap(),
     );
-    World { key, clock, replica, fake, offer, server }
+    World { key, clock, replica, history, fake, offer, server }
 }
 
-fn organisation(domain: &str, seat: &str) -> Statement {
-    let text = format!("trust_domain = '{domain}'\nname = '{domain}'\nseat = '{seat}'\nultimate_controllers = []\n");
-    Statement::OrganisationAdmitted {
-        organisation: toml::from_str(&text).unwrap(),
-        layers: Default::default(),
-        anchors: vec![],
+/// What a log says, after its founding.
+#[derive(Clone)]
+enum Said {
+    /// An organisation is admitted, with its first member.
+    Admitted(&'static str, String, &'static str),
+    /// Another member of `org-b.example` is.
+    Member(String),
+    /// Somebody is suspended.
+    Suspended(Subject),
+}
+
+impl Said {
+    fn to(self, history: &mut History) {
+        match self {
+            Self::Admitted(domain, seat, member) => drop(history.admit(facts(domain, &seat), member)),
+            Self::Member(id) => {
+                let (key, tls_key) = (history.key(&id), TlsKey::Admitted);
+                let admitted = Statement::MemberAdmitted { id: id.parse().unwrap(), key, tls_key, invite: None };
+                history.say(admitted, &["org-b.example", &id]);
+            }
+            Self::Suspended(subject) => {
+                let suspended = Statement::Suspended { subject, reason: "x".into(), by: By::Federation };
+                history.say(suspended, &["alice"]);
+            }
+        }
     }
 }
 
-fn statements(seat: &str) -> Vec<Statement> {
-    vec![
-        Statement::Founded {
-            federation: "federation.example".parse().unwrap(),
-            root_sha256: Digest::of(b"root"),
-            operators: ["spiffe://federation.example/operator/alice".parse().unwrap()].into(),
-        },
-        organisation("org-b.example", seat),
-        organisation("org-a.example", "DE"),
-        Statement::MemberAdmitted { id: APP.parse().unwrap(), key_sha256: Digest::of(b"key") },
-    ]
+/// The caller's organisation, with its seat, and the node's: at epoch 3 both are members.
+fn statements(seat: &str) -> Vec<Said> {
+    vec![Said::Admitted("org-b.example", seat.to_owned(), APP), Said::Admitted("org-a.example", "DE".to_owned(), NODE)]
 }
 
 fn envelope() -> wire::Envelope {
@@ -214,11 +229,9 @@ fn payload() -> wire::ChatPayload {
 
 impl World {
     /// The node has heard all this.
-    fn knowing(self, statements: Vec<Statement>) -> Self {
-        for (statement, epoch) in statements.into_iter().zip(1..) {
-            let entry = Entry { epoch, at: now(), by: None, statement };
-            self.replica.take(epoch, &entry.to_json().unwrap()).unwrap();
-        }
+    fn knowing(mut self, said: Vec<Said>) -> Self {
+        said.into_iter().for_each(|said| said.to(&mut self.history));
+        self.history.all().iter().for_each(|part| self.replica.take(part).unwrap());
         self
     }
 
@@ -315,14 +328,14 @@ async fn a_permit_runs_once() {
 
 #[tokio::test]
 async fn a_suspended_caller_is_refused_even_with_a_permit_from_before() {
-    let suspended = Statement::Suspended { subject: Subject::Member(APP.parse().unwrap()), reason: "a test".into() };
+    let suspended = Said::Suspended(Subject::Member(APP.parse().unwrap()));
     let world = world().knowing([statements("DE"), vec![suspended]].concat());
     assert_eq!(world.refused(world.chat_request()).await, reason(Code::PermissionDenied, "NODE_VETO"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_node_that_does_not_know_the_epoch_of_the_decision_is_unavailable() {
-    let world = world().knowing(statements("DE").into_iter().take(2).collect());
+    let world = world().knowing(statements("DE").into_iter().take(1).collect());
     assert_eq!(world.refused(world.chat_request()).await, reason(Code::Unavailable, "REPLICA_BEHIND"));
 }
 
@@ -336,9 +349,10 @@ async fn a_payload_out_of_bounds_never_reaches_the_backend() {
 
 #[tokio::test]
 async fn what_a_broker_says_that_does_not_fit_is_not_served_upon() {
-    let world = world().knowing(statements("DE").into_iter().take(2).collect());
-    let skipped = Entry { epoch: 4, at: now(), by: None, statement: statements("DE").remove(2) };
-    world.replica.take(4, &skipped.to_json().unwrap()).unwrap_err();
+    let world = world().knowing(statements("DE").into_iter().take(1).collect());
+    let mut longer = crate::testing::World::at("127.0.0.1:1").history_at(now());
+    statements("DE").into_iter().for_each(|said| said.to(&mut longer));
+    world.replica.take(&longer.entry(3)).unwrap_err();
     let mut request = world.chat_request();
     request.set_timeout(Duration::from_millis(50));
     assert_eq!(world.refused(request).await, reason(Code::Unavailable, "REPLICA_BEHIND"));

@@ -6,19 +6,24 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
 use comity_identity::{Credentials, KeyPair, OrganisationAnchors, SigningRequest, StaticAnchors, tls};
+use comity_membership::{Payload, Statement};
 use comity_proto::enrolment as enrol;
 use comity_proto::enrolment::enrolment_server::{Enrolment, EnrolmentServer};
+use comity_proto::error::Failure;
 use comity_proto::membership as wire;
 use comity_proto::membership::membership_server::{Membership, MembershipServer};
 use comity_runtime::accept::{Acceptor, Listener};
 use comity_runtime::tasks::Tasks;
+use comity_transparency::Envelope;
 use comity_types::Clock;
 use futures::{Stream, StreamExt as _, stream};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use tonic::transport::server::Connected as _;
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
+
+use crate::link::Publication;
 
 use super::{BROKER, LIFETIME, MovedClock, NODE, World, chain};
 
@@ -47,7 +52,8 @@ pub(crate) struct Script {
     /// The epochs after which statements were asked for.
     pub(crate) watched: Mutex<Vec<u64>>,
     pub(crate) renewed: Mutex<usize>,
-    pub(crate) published: Mutex<Vec<wire::PublishOffersRequest>>,
+    /// What was submitted, of which all are publications.
+    pub(crate) published: Mutex<Vec<Publication>>,
     pub(crate) joined: Mutex<Vec<enrol::JoinRequest>>,
 }
 
@@ -177,6 +183,18 @@ impl Enrolment for Desk {
         next(&self.script.joining).unwrap_or_else(yes).map(Response::new)
     }
 
+    async fn get_invite(
+        &self,
+        _: Request<enrol::GetInviteRequest>,
+    ) -> Result<Response<enrol::GetInviteResponse>, Status> {
+        let named = self.script.named.lock().unwrap().clone().unwrap_or_else(|| NODE.to_owned());
+        Ok(Response::new(enrol::GetInviteResponse { spiffe_id: named, ..Default::default() }))
+    }
+
+    async fn certify(&self, _: Request<enrol::CertifyRequest>) -> Result<Response<enrol::CertifyResponse>, Status> {
+        Err(Failure::new(Code::NotFound, "KEY_NOT_ADMITTED", "the key is not admitted").into())
+    }
+
     /// A script's `None` is an answer that never comes.
     async fn renew(&self, request: Request<enrol::RenewRequest>) -> Result<Response<enrol::RenewResponse>, Status> {
         *self.script.renewed.lock().unwrap() += 1;
@@ -202,12 +220,21 @@ impl Membership for Desk {
         }
     }
 
-    async fn publish_offers(
+    async fn submit(&self, request: Request<wire::SubmitRequest>) -> Result<Response<wire::SubmitResponse>, Status> {
+        let envelope: Envelope = serde_json::from_slice(&request.get_ref().envelope).unwrap();
+        let Statement::OffersPublished { node, address, offers } = Payload::peek(&envelope).unwrap().statement else {
+            panic!("a node says nothing else")
+        };
+        self.script.published.lock().unwrap().push(Publication { node, address, offers });
+        let outcome = Some(wire::submit_response::Outcome::Epoch(7));
+        next(&self.script.publishing).map_or(Ok(Response::new(wire::SubmitResponse { outcome })), Err)
+    }
+
+    async fn list_proposals(
         &self,
-        request: Request<wire::PublishOffersRequest>,
-    ) -> Result<Response<wire::PublishOffersResponse>, Status> {
-        self.script.published.lock().unwrap().push(request.into_inner());
-        next(&self.script.publishing).map_or(Ok(Response::new(wire::PublishOffersResponse { epoch: 7 })), Err)
+        _: Request<wire::ListProposalsRequest>,
+    ) -> Result<Response<wire::ListProposalsResponse>, Status> {
+        Err(not_for_nodes())
     }
 
     async fn invite(&self, _: Request<wire::InviteRequest>) -> Result<Response<wire::InviteResponse>, Status> {
@@ -221,26 +248,7 @@ impl Membership for Desk {
         Err(not_for_nodes())
     }
 
-    async fn approve(&self, _: Request<wire::ApproveRequest>) -> Result<Response<wire::ApproveResponse>, Status> {
-        Err(not_for_nodes())
-    }
-
     async fn reject(&self, _: Request<wire::RejectRequest>) -> Result<Response<wire::RejectResponse>, Status> {
-        Err(not_for_nodes())
-    }
-
-    async fn suspend(&self, _: Request<wire::SuspendRequest>) -> Result<Response<wire::SuspendResponse>, Status> {
-        Err(not_for_nodes())
-    }
-
-    async fn lift(&self, _: Request<wire::LiftRequest>) -> Result<Response<wire::LiftResponse>, Status> {
-        Err(not_for_nodes())
-    }
-
-    async fn update_organisation(
-        &self,
-        _: Request<wire::UpdateOrganisationRequest>,
-    ) -> Result<Response<wire::UpdateOrganisationResponse>, Status> {
         Err(not_for_nodes())
     }
 

@@ -2,43 +2,25 @@
 
 use std::pin::Pin;
 
-use comity_membership::{Entry, Statement};
-use comity_proto::membership::WatchResponse;
-use comity_types::{Digest, Timestamp};
+use comity_membership::Statement;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::link::Publication;
 use crate::replica::Replica;
-use crate::testing::{NODE, Said, run_until};
+use crate::testing::{NODE, Said, facts, run_until};
 
-fn at() -> Timestamp {
-    "2026-11-22T09:00:00Z".parse().unwrap()
-}
-
-fn organisation(domain: &str) -> Statement {
-    let facts = format!("trust_domain = \"{domain}\"\nname = \"O\"\nseat = \"DE\"\nultimate_controllers = []\n");
-    Statement::OrganisationAdmitted {
-        organisation: toml::from_str(&facts).unwrap(),
-        layers: Default::default(),
-        anchors: vec![],
+/// A log where the node is a member, and `publications` of it stand from the epoch of its own on.
+fn history(world: &World, publications: Vec<Statement>) -> Said {
+    let mut history = world.history();
+    history.admit(facts("org-a.example", "DE"), NODE);
+    for name in ["b", "c", "d", "e"] {
+        let domain = format!("org-{name}.example");
+        history.admit(facts(&domain, "DE"), &format!("spiffe://{domain}/node/n1"));
     }
-}
-
-/// A federation where the node is a member, and `publications` of it stand from the epoch of its own on.
-fn history(publications: Vec<Statement>) -> Said {
-    let operators = ["spiffe://fed.example/operator/alice".parse().unwrap()].into();
-    let founded =
-        Statement::Founded { federation: "fed.example".parse().unwrap(), root_sha256: Digest::of(b"root"), operators };
-    let admitted = Statement::MemberAdmitted { id: NODE.parse().unwrap(), key_sha256: Digest::of(b"key") };
-    let before = [founded, organisation("org-a.example"), admitted];
-    let others = ["b", "c", "d"].map(|name| organisation(&format!("org-{name}.example")));
-    let statements = before.into_iter().chain(others).chain(publications);
-    let said = (1..).zip(statements).map(|(epoch, statement)| {
-        let entry = Entry { epoch, at: at(), by: None, statement }.to_json().unwrap();
-        WatchResponse { epoch, entry: entry.into() }
-    });
-    Said::Lasting(said.collect())
+    for statement in publications {
+        history.say(statement, &["org-a.example"]);
+    }
+    Said::Lasting(history.all())
 }
 
 struct Kept {
@@ -51,15 +33,13 @@ struct Kept {
 /// A node whose registry says what `publications` make of its own.
 async fn kept(publications: impl FnOnce(&Publication) -> Vec<Statement>) -> Kept {
     let (world, broker) = Broker::start(&Arc::default()).await;
-    let Member { connection, offers } = member(&world);
-    let publication = Publication { node: NODE.parse().unwrap(), address: ADDRESS.to_owned(), offers };
-    broker.script.watching.lock().unwrap().push_back(history(publications(&publication)));
-    let (replica, log) = (Replica::new(Digest::of(b"root")), Log::default());
-    let following = replica.clone().follow(connection.channel(), FAST, CancellationToken::new());
-    let known = replica.clone();
+    let Member { publisher, publication } = member(&world);
+    broker.script.watching.lock().unwrap().push_back(history(&world, publications(&publication)));
+    let (replica, log) = (publisher.replica.clone(), Log::default());
+    let following = replica.clone().follow(publisher.connection.channel(), FAST, CancellationToken::new());
     let work = async move {
         let _world = world;
-        tokio::join!(following, publication.keep(&connection, &known, FAST, |_| ()));
+        tokio::join!(following, publication.keep(&publisher, |_| ()));
     };
     Kept { broker, log, replica, work: Some(Box::pin(work)) }
 }
@@ -84,6 +64,12 @@ impl Kept {
 fn statement(publication: &Publication, address: &str) -> Statement {
     let Publication { node, offers, .. } = publication.clone();
     Statement::OffersPublished { node, address: address.to_owned(), offers }
+}
+
+/// Something else that the organisation says.
+fn suspended() -> Statement {
+    let subject = "org-a.example".parse().unwrap();
+    Statement::Suspended { subject, reason: "a pause".into(), by: comity_membership::By::Organisation }
 }
 
 #[tokio::test]
@@ -111,7 +97,7 @@ async fn other_offers_at_the_same_address_are_not_the_nodes_own_either() {
 
 #[tokio::test]
 async fn a_node_whose_own_offers_stand_there_publishes_once_and_says_nothing() {
-    let mut kept = kept(|own| vec![statement(own, ADDRESS), organisation("org-e.example")]).await;
+    let mut kept = kept(|own| vec![statement(own, ADDRESS), suspended()]).await;
     kept.until(|kept| kept.replica.federation().epoch() == EPOCH + 1 && kept.published() == 1).await;
     assert!(kept.errors().is_empty(), "{:?}", kept.errors());
 }

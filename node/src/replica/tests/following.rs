@@ -3,28 +3,13 @@
 use std::sync::Arc;
 
 use comity_client::{Connection, Identity};
-use comity_membership::Statement;
 use comity_proto::error::Failure;
 use comity_proto::membership::WatchResponse;
 use tonic::Code;
 
 use super::super::*;
-use super::{at, founded, root};
-use crate::testing::{Broker, FAST, Log, MovedClock, Said, World, run_until};
-
-/// The statement at this place: the founding, then organisations that join.
-fn statement(epoch: u64) -> WatchResponse {
-    let facts =
-        format!("trust_domain = \"org-{epoch}.example\"\nname = \"O\"\nseat = \"DE\"\nultimate_controllers = []\n");
-    let organisation = toml::from_str(&facts).unwrap();
-    let statement = Statement::OrganisationAdmitted { organisation, layers: Default::default(), anchors: vec![] };
-    let entry = Entry { epoch, at: at(), by: None, statement }.to_json().unwrap();
-    WatchResponse { epoch, entry: if epoch == 1 { founded(root()) } else { entry }.into() }
-}
-
-fn statements(epochs: &[u64]) -> Vec<WatchResponse> {
-    epochs.iter().copied().map(statement).collect()
-}
+use super::history;
+use crate::testing::{Broker, FAST, History, Log, MovedClock, Said, World, run_until};
 
 struct Follower {
     replica: Replica,
@@ -33,16 +18,19 @@ struct Follower {
     broker: Broker,
     channel: Channel,
     log: Log,
+    history: History,
 }
 
-/// A node whose broker says this.
-async fn follower(said: impl IntoIterator<Item = Said>) -> Follower {
-    let clock = Arc::default();
+/// A node whose broker says this of a log of four entries.
+async fn follower(said: impl FnOnce(&History) -> Vec<Said>) -> Follower {
+    let clock = Arc::<MovedClock>::default();
     let (world, broker) = Broker::start(&clock).await;
-    broker.script.watching.lock().unwrap().extend(said);
+    let history = history(&world);
+    broker.script.watching.lock().unwrap().extend(said(&history));
     let identity = Identity::open(world.config.identity_dir()).unwrap();
     let channel = Connection::open(&identity).unwrap().channel();
-    Follower { replica: Replica::new(root()), clock, world, broker, channel, log: Log::default() }
+    let replica = world.replica(clock.clone());
+    Follower { replica, clock, world, broker, channel, log: Log::default(), history }
 }
 
 impl Follower {
@@ -69,14 +57,15 @@ impl Follower {
 #[tokio::test]
 async fn a_stream_that_ends_is_taken_up_where_it_ended() {
     let node =
-        follower([Said::Ending(statements(&[1, 2])), Said::Ending(vec![]), Said::Lasting(statements(&[3]))]).await;
+        follower(|log| vec![Said::Ending(log.parts(&[1, 2])), Said::Ending(vec![]), Said::Lasting(log.parts(&[3]))])
+            .await;
     node.until(|node| node.epoch() == 3).await;
     assert_eq!(node.asked(), [0, 2, 2]);
 }
 
 #[tokio::test]
 async fn a_broker_that_takes_the_call_and_ends_it_at_once_is_spoken_of_once() {
-    let node = follower(vec![Said::Ending(vec![]); 10]).await;
+    let node = follower(|_| vec![Said::Ending(vec![]); 10]).await;
     node.until(|node| node.lines("following the broker again") == 1).await;
     assert_eq!((node.lines("lost the broker"), node.asked().len()), (1, 11));
 }
@@ -84,9 +73,8 @@ async fn a_broker_that_takes_the_call_and_ends_it_at_once_is_spoken_of_once() {
 #[tokio::test]
 async fn a_suspended_node_says_so_once_and_follows_again_when_it_may() {
     let suspended = Failure::new(Code::PermissionDenied, "MEMBER_SUSPENDED", "suspended (hint: ask an operator)");
-    let mut said = vec![Said::Refused(suspended.into()); 10];
-    said.push(Said::Lasting(statements(&[1])));
-    let node = follower(said).await;
+    let refused = vec![Said::Refused(suspended.into()); 10];
+    let node = follower(|log| [refused, vec![Said::Lasting(log.parts(&[1]))]].concat()).await;
     node.until(|node| node.lines("following the broker again") == 1).await;
     assert_eq!((node.epoch(), node.asked().len()), (1, 11));
     let lines = node.log.lines_with("WARN");
@@ -96,18 +84,19 @@ async fn a_suspended_node_says_so_once_and_follows_again_when_it_may() {
 
 #[tokio::test]
 async fn a_skipped_statement_is_not_guessed_and_nothing_after_it_is_believed() {
-    let mut said = vec![Said::Lasting(statements(&[1, 3, 4]))];
-    said.extend(vec![Said::Lasting(statements(&[3, 4])); 10]);
+    let said = |log: &History| {
+        [vec![Said::Lasting(log.parts(&[1, 3, 4]))], vec![Said::Lasting(log.parts(&[3, 4])); 10]].concat()
+    };
     let node = follower(said).await;
     node.until(|node| node.asked().len() >= 5).await;
     assert_eq!((node.epoch(), node.lines("are not believed")), (1, 1));
     let behind = node.replica.wait_for(4, Duration::from_millis(20)).await.unwrap_err();
-    assert_eq!(behind, Behind { known: 1, needed: 4 });
+    assert_eq!(behind, NotCurrent::Behind { known: 1, needed: 4 });
 }
 
 #[tokio::test]
 async fn a_broker_that_goes_back_is_not_believed_and_what_was_known_stays() {
-    let node = follower(vec![Said::Lasting(statements(&[1, 2, 1])), Said::Lasting(statements(&[2]))]).await;
+    let node = follower(|log| vec![Said::Lasting(log.parts(&[1, 2, 1])), Said::Lasting(log.parts(&[2]))]).await;
     node.until(|node| node.asked().len() >= 3).await;
     assert_eq!((node.epoch(), node.asked()), (2, vec![0, 2, 2]));
     assert!(node.lines("are not believed") >= 1);
@@ -115,10 +104,12 @@ async fn a_broker_that_goes_back_is_not_believed_and_what_was_known_stays() {
 
 #[tokio::test]
 async fn a_statement_that_stands_elsewhere_than_the_broker_says_or_cannot_be_read_is_not_believed() {
-    let misplaced = WatchResponse { epoch: 2, ..statement(3) };
-    let unreadable = WatchResponse { epoch: 2, entry: b"{\"epoch\":2}".to_vec().into() };
-    for wrong in [misplaced, unreadable] {
-        let node = follower(vec![Said::Lasting(vec![statement(1), wrong]), Said::Lasting(statements(&[2]))]).await;
+    let misplaced = |log: &History| WatchResponse { epoch: 2, ..log.entry(3) };
+    let unreadable =
+        |_: &History| WatchResponse { epoch: 2, entry: b"{\"epoch\":2}".to_vec().into(), ..WatchResponse::default() };
+    for wrong in [&misplaced as &dyn Fn(&History) -> WatchResponse, &unreadable] {
+        let said = |log: &History| vec![Said::Lasting(vec![log.entry(1), wrong(log)]), Said::Lasting(log.parts(&[2]))];
+        let node = follower(said).await;
         node.until(|node| node.epoch() == 2).await;
         assert_eq!((node.asked(), node.lines("are not believed")), (vec![0, 1], 1));
     }
@@ -126,11 +117,32 @@ async fn a_statement_that_stands_elsewhere_than_the_broker_says_or_cannot_be_rea
 
 #[tokio::test]
 async fn a_broker_that_was_away_is_found_again() {
-    let mut node = follower([Said::Lasting(statements(&[1]))]).await;
+    let mut node = follower(|log| vec![Said::Lasting(log.parts(&[1]))]).await;
     node.until(|node| node.epoch() == 1).await;
     node.broker.stop().await;
     node.until(|node| node.lines("lost the broker") == 1).await;
-    node.broker.script.watching.lock().unwrap().push_back(Said::Lasting(statements(&[2])));
+    node.broker.script.watching.lock().unwrap().push_back(Said::Lasting(node.history.parts(&[2])));
     node.broker = node.broker.restart(&node.world, &node.clock).await;
     node.until(|node| node.epoch() == 2).await;
+}
+
+#[tokio::test]
+async fn a_broker_that_falls_silent_is_left_and_asked_again() {
+    let node = follower(|log| vec![Said::Lasting(log.parts(&[1])), Said::Lasting(log.parts(&[2]))]).await;
+    let quick = Pace { silence: Duration::from_millis(50), ..FAST };
+    let following = node.replica.clone().follow(node.channel.clone(), quick, CancellationToken::new());
+    run_until(following, || node.epoch() == 2).await;
+    assert_eq!(node.asked(), [0, 1]);
+}
+
+#[tokio::test]
+async fn a_broker_that_equivocates_is_followed_no_further() {
+    let node = follower(|log| {
+        let forked = [log.parts(&[1, 2]), vec![log.fork(2)]].concat();
+        vec![Said::Ending(forked), Said::Lasting(log.parts(&[3]))]
+    })
+    .await;
+    node.until(|node| node.lines("has equivocated") == 1).await;
+    assert_eq!((node.asked(), node.epoch()), (vec![0], 2));
+    assert!(matches!(node.replica.check(), Err(NotCurrent::Halted { .. })));
 }

@@ -10,8 +10,7 @@ const APPS: [&str; 2] = ["spiffe://org-b.example/app/a2", "spiffe://org-c.exampl
 /// A node that grants two requests a day, which knows three apps.
 fn limited() -> World {
     let text = NODE_TOML.replace("[terms.standard]", "[terms.standard]\nquota = { requests_per_day = 2 }");
-    let admitted = |app: &str| Statement::MemberAdmitted { id: app.parse().unwrap(), key_sha256: Digest::of(b"key") };
-    let more = vec![organisation("org-c.example", "DE"), admitted(APPS[0]), admitted(APPS[1])];
+    let more = vec![Said::Admitted("org-c.example", "DE".to_owned(), APPS[1]), Said::Member(APPS[0].to_owned())];
     world_of(&text).knowing([statements("DE"), more].concat())
 }
 

@@ -1,0 +1,63 @@
+//! The copy on disk: there after a restart, mended where it is torn, and the memory of what was shown before.
+
+use comity_client::Identity;
+use comity_identity::Root;
+
+use super::*;
+use crate::replica::store::LOG_FILE;
+
+fn open(world: &World) -> Replica {
+    let identity = Identity::open(world.config.identity_dir()).unwrap();
+    let root = identity.dir().identity().unwrap().federation_root;
+    assert_eq!(identity.root().version, Root::from_json(&identity.root().to_json().unwrap()).unwrap().version);
+    Replica::open(&world.config.node.data_dir, &identity, root, BUDGET)
+}
+
+#[test]
+fn a_node_that_starts_while_its_broker_is_away_knows_what_it_knew() {
+    let (world, _, _) = empty();
+    let history = history(&world);
+    take(&open(&world), history.parts(&[1, 2, 3]));
+    let again = open(&world);
+    assert_eq!((again.federation().epoch(), again.check()), (3, Ok(())));
+    take(&again, history.parts(&[4]));
+    assert_eq!(open(&world).federation().epoch(), 4);
+}
+
+#[test]
+fn a_torn_line_is_cut_off_and_asked_for_again() {
+    let (world, _, _) = empty();
+    let history = history(&world);
+    take(&open(&world), history.parts(&[1, 2, 3]));
+    let path = world.config.node.data_dir.join(LOG_FILE);
+    let text = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &text[..text.len() - 10]).unwrap();
+    let again = open(&world);
+    assert_eq!((again.federation().epoch(), again.age()), (2, None), "the checkpoint is of three");
+    take(&again, history.parts(&[3, 4]));
+    assert_eq!(open(&world).federation().epoch(), 4);
+}
+
+#[test]
+fn a_changed_line_is_not_believed_nor_is_what_follows_it() {
+    let (world, _, _) = empty();
+    take(&open(&world), history(&world).parts(&[1, 2, 3]));
+    let path = world.config.node.data_dir.join(LOG_FILE);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let second = text.lines().nth(1).unwrap();
+    std::fs::write(&path, text.replace(second, &second.replacen("\"sig\":\"", "\"sig\":\"AA", 1))).unwrap();
+    assert_eq!(open(&world).federation().epoch(), 1);
+}
+
+#[test]
+fn a_node_that_was_shown_another_past_before_it_was_restarted_stops_and_keeps_the_evidence() {
+    let (world, _, _) = empty();
+    let history = history(&world);
+    take(&open(&world), history.parts(&[1, 2]));
+    let again = open(&world);
+    assert!(matches!(again.take(&history.fork(2)), Err(FollowError::Diverged(_))));
+    let evidence = std::fs::read_to_string(world.config.node.data_dir.join("equivocation.json")).unwrap();
+    let evidence: serde_json::Value = serde_json::from_str(&evidence).unwrap();
+    assert_eq!(evidence["then"], history.fork(2).checkpoint);
+    assert_eq!(evidence["agreed"]["checkpoint"], history.checkpoint(2).checkpoint);
+}
