@@ -1,6 +1,7 @@
 //! What this crate's tests share: a federation founded in a temporary folder, a broker that serves it over
 //! real TLS on a loopback port, and members who call it.
 
+use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -9,20 +10,26 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use comity_identity::tls::{client_config, enrolment_client_config};
 use comity_identity::{
-    Authority, CertificateDer, Credentials, Invite, KeyPair, OrganisationAnchors, PermitKey, Root, SigningRequest,
+    Authority, CertificateDer, Credentials, Invite, Inviter, KeyPair, OrganisationAnchors, PermitKey, Root,
+    RootOperator, SigningRequest,
 };
-use comity_policy::{Offer, Organisation};
+use comity_membership::{Application, By, Federation, InviteId, Payload, Statement, Subject, TlsKey, log, sign};
+use comity_policy::{Layers as StatedLayers, Offer, Organisation};
 use comity_proto::enrolment::enrolment_client::EnrolmentClient;
 use comity_proto::enrolment::join_response::State;
-use comity_proto::enrolment::{Issued, JoinRequest};
+use comity_proto::enrolment::{GetInviteRequest, Issued, JoinRequest};
 use comity_proto::error::Detail;
 use comity_proto::membership::membership_client::MembershipClient;
-use comity_proto::membership::{ApproveRequest, InviteRequest, Kind};
+use comity_proto::membership::submit_response::Outcome;
+use comity_proto::membership::{InviteRequest, Kind, ListEnrolmentsRequest, SubmitRequest};
 use comity_proto::policy::Layers;
 use comity_runtime::tasks::Tasks;
-use comity_types::{Clock, SpiffeId, Timestamp};
+use comity_transparency::{Envelope, NoteKey, Signer};
+use comity_types::{Clock, Digest, SpiffeId, Timestamp, TrustDomain};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use tokio::sync::oneshot;
@@ -30,6 +37,7 @@ use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::config::{Config, Leaf, Limits, Log};
+use crate::registry::Registry;
 use crate::{Broker, BrokerError};
 
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
@@ -52,16 +60,22 @@ impl Clock for SetClock {
     }
 }
 
-/// A federation on disk with one operator, and its broker while that runs.
+/// A federation on disk with its operators and every organisation's key, and its broker while that runs.
 pub(crate) struct Scene {
     dir: tempfile::TempDir,
     pub(crate) clock: Arc<SetClock>,
     pub(crate) root: Root,
+    pub(crate) root_sha256: Digest,
+    /// The operator who acts where a test does not say who.
     pub(crate) operator: Member,
+    /// The others.
+    pub(crate) co_operators: Vec<Member>,
+    keys: Mutex<BTreeMap<TrustDomain, Arc<KeyPair>>>,
     running: Mutex<Option<Running>>,
 }
 
 struct Running {
+    registry: Registry,
     address: SocketAddr,
     stop: oneshot::Sender<()>,
     ended: oneshot::Receiver<Result<(), BrokerError>>,
@@ -79,6 +93,25 @@ impl Member {
     pub(crate) fn credentials(&self) -> Arc<Credentials> {
         Arc::new(Credentials::new(self.chain.clone(), &self.key).unwrap())
     }
+
+    /// The digest of its certificate.
+    pub(crate) fn certificate(&self) -> Digest {
+        Digest::of(&self.chain[0])
+    }
+
+    /// This certificate, and no other of the member.
+    pub(crate) fn certificate_subject(&self) -> Subject {
+        Subject::Certificate { member: self.id.clone(), sha256: self.certificate() }
+    }
+
+    fn copy(&self) -> Self {
+        Self { id: self.id.clone(), key: copy_of(&self.key), chain: self.chain.clone() }
+    }
+}
+
+/// The same key.
+pub(crate) fn copy_of(key: &KeyPair) -> KeyPair {
+    KeyPair::from_pem(&key.to_pem()).unwrap()
 }
 
 impl Scene {
@@ -89,15 +122,34 @@ impl Scene {
         scene
     }
 
+    /// Founds a federation with these operators, `threshold` of whom decide, and starts its broker.
+    pub(crate) async fn governed_by(operators: &[&str], threshold: u32) -> Self {
+        let scene = Self::founded_by(operators, threshold);
+        scene.start().await.unwrap();
+        scene
+    }
+
     /// Founds a federation whose broker does not run.
     pub(crate) fn founded() -> Self {
+        Self::founded_by(&["ada"], 1)
+    }
+
+    /// Founds a federation with these operators whose broker does not run.
+    pub(crate) fn founded_by(operators: &[&str], threshold: u32) -> Self {
         let clock =
             Arc::new(SetClock(AtomicI64::new("2026-11-23T10:00:00Z".parse::<Timestamp>().unwrap().as_millis())));
         let dir = tempfile::tempdir().unwrap();
         let now = clock.now();
         let authority = Authority::generate("fed.example".parse().unwrap(), now).unwrap();
         let permit_key = PermitKey::generate().unwrap();
-        let operator = issued_by(&authority, "spiffe://fed.example/operator/ada", &KeyPair::generate().unwrap(), now);
+        let log_key = NoteKey::generate(log::origin(authority.domain())).unwrap();
+        let operator = |name: &&str| {
+            let id = format!("spiffe://fed.example/operator/{name}");
+            issued_by(&authority, &id, &KeyPair::generate().unwrap(), now)
+        };
+        let mut operators: Vec<_> = operators.iter().map(operator).collect();
+        let root_operator =
+            |member: &Member| RootOperator { id: member.id.clone(), key: member.key.public_key().unwrap() };
         let root = Root {
             version: comity_identity::root::ROOT_VERSION,
             federation: authority.domain().clone(),
@@ -105,16 +157,22 @@ impl Scene {
             addresses: vec!["broker.fed.example:7443".into()],
             anchors: vec![authority.anchor()],
             permit_key: permit_key.public().unwrap(),
-            operators: vec![operator.id.clone()],
+            log_key: log_key.public().unwrap(),
+            operators: operators.iter().map(root_operator).collect(),
+            root_threshold: threshold,
+            membership_threshold: threshold,
             founded_at: now,
         };
-        let ca = dir.path().join("ca");
+        let (ca, root_json) = (dir.path().join("ca"), root.to_json().unwrap());
         std::fs::create_dir(&ca).unwrap();
-        std::fs::write(dir.path().join("root.json"), root.to_json().unwrap()).unwrap();
+        std::fs::write(dir.path().join("root.json"), &root_json).unwrap();
         std::fs::write(dir.path().join("permit.key"), permit_key.to_pkcs8().unwrap().reveal()).unwrap();
+        std::fs::write(dir.path().join("log.key"), log_key.to_pkcs8().unwrap().reveal()).unwrap();
         std::fs::write(ca.join("fed.example.key.pem"), authority.key_pem().reveal()).unwrap();
         std::fs::write(ca.join("fed.example.pem"), comity_identity::pem::encode(&[authority.anchor()])).unwrap();
-        Self { dir, clock, root, operator, running: Mutex::default() }
+        let (root_sha256, operator) = (Root::digest(&root_json), operators.remove(0));
+        let (keys, running) = (Mutex::default(), Mutex::default());
+        Self { dir, clock, root, root_sha256, operator, co_operators: operators, keys, running }
     }
 
     /// What is on disk at this instant, as a kill leaves it, with `tail` at the end of every journal. Its broker
@@ -127,9 +185,16 @@ impl Scene {
                 OpenOptions::new().append(true).open(journal).unwrap().write_all(tail).unwrap();
             }
         }
-        let key = KeyPair::from_pem(&self.operator.key.to_pem()).unwrap();
-        let operator = Member { id: self.operator.id.clone(), key, chain: self.operator.chain.clone() };
-        Self { dir, clock: Arc::clone(&self.clock), root: self.root.clone(), operator, running: Mutex::default() }
+        Self {
+            dir,
+            clock: Arc::clone(&self.clock),
+            root: self.root.clone(),
+            root_sha256: self.root_sha256,
+            operator: self.operator.copy(),
+            co_operators: self.co_operators.iter().map(Member::copy).collect(),
+            keys: Mutex::new(self.keys.lock().unwrap().clone()),
+            running: Mutex::default(),
+        }
     }
 
     pub(crate) fn data_dir(&self) -> &Path {
@@ -163,12 +228,12 @@ impl Scene {
     pub(crate) async fn start_with(&self, config: Config) -> Result<(), BrokerError> {
         let broker = Broker::build_with_clock(config, self.clock.clone()).await?;
         let (stop, stopped) = oneshot::channel();
-        let address = broker.local_addr();
+        let (address, registry) = (broker.local_addr(), broker.registry());
         let (end, ended) = oneshot::channel();
         // The test may be over before the broker is.
         Tasks::new()
             .spawn("broker", async move { drop(end.send(broker.run(async move { drop(stopped.await) }).await)) });
-        *self.running.lock().unwrap() = Some(Running { address, stop, ended });
+        *self.running.lock().unwrap() = Some(Running { registry, address, stop, ended });
         Ok(())
     }
 
@@ -222,10 +287,115 @@ impl Scene {
         MembershipClient::new(self.connect(&self.operator).await.unwrap())
     }
 
+    /// The state at the broker.
+    pub(crate) fn federation(&self) -> Federation {
+        let running = self.running.lock().unwrap();
+        running.as_ref().unwrap().registry.snapshot().federation().clone()
+    }
+
+    /// The key that signs for an organisation, made when it is first asked for.
+    pub(crate) fn key(&self, domain: &TrustDomain) -> Arc<KeyPair> {
+        let mut keys = self.keys.lock().unwrap();
+        Arc::clone(keys.entry(domain.clone()).or_insert_with(|| Arc::new(KeyPair::generate().unwrap())))
+    }
+
+    /// The key of an organisation that the test names.
+    pub(crate) fn key_of(&self, domain: &str) -> Arc<KeyPair> {
+        self.key(&domain.parse().unwrap())
+    }
+
+    /// A statement as the next version of its scope, signed by these.
+    pub(crate) fn signed(&self, statement: Statement, signers: &[&dyn Signer]) -> Envelope {
+        let version = statement.scope().map_or(1, |scope| self.federation().next_version(&scope));
+        self.signed_at(version, statement, signers)
+    }
+
+    /// A statement at a version, signed by these.
+    pub(crate) fn signed_at(&self, version: u64, statement: Statement, signers: &[&dyn Signer]) -> Envelope {
+        let payload = Payload { federation: self.root_sha256, version, at: self.clock.now(), statement };
+        sign(&payload, signers).unwrap()
+    }
+
+    /// Hands an envelope to the broker, as `by`.
+    pub(crate) async fn submit(&self, by: &Member, envelope: &Envelope) -> Result<Outcome, Status> {
+        let mut client = MembershipClient::new(self.connect(by).await.unwrap());
+        submit(&mut client, envelope).await
+    }
+
+    /// Says a statement that these sign; it is in force when this returns.
+    pub(crate) async fn say(&self, statement: Statement, signers: &[&dyn Signer]) -> Result<u64, Status> {
+        match self.submit(&self.operator, &self.signed(statement, signers)).await? {
+            Outcome::Epoch(epoch) => Ok(epoch),
+            Outcome::Proposal(proposal) => panic!("it waits for more operators: {proposal:?}"),
+        }
+    }
+
+    /// Says a statement of operators, as the first of them.
+    pub(crate) async fn govern(&self, statement: Statement) -> Result<u64, Status> {
+        self.say(statement, &[&self.operator.key]).await
+    }
+
+    /// Says a statement of an organisation.
+    pub(crate) async fn say_of(&self, domain: &str, statement: Statement) -> Result<u64, Status> {
+        self.say(statement, &[&*self.key_of(domain)]).await
+    }
+
+    /// Suspends an organisation, a member or a certificate, by the operator.
+    pub(crate) async fn suspend(&self, subject: &str) -> u64 {
+        self.govern(suspended(subject, By::Federation)).await.unwrap()
+    }
+
+    /// Lifts what the operator suspended.
+    pub(crate) async fn lift(&self, subject: &str) -> u64 {
+        self.govern(lifted(subject, By::Federation)).await.unwrap()
+    }
+
+    /// Publishes offers, signed by the node.
+    pub(crate) async fn publish(&self, node: &Member, address: &str, offers: Vec<Offer>) -> Result<u64, Status> {
+        let mut client = MembershipClient::new(self.connect(node).await.unwrap());
+        self.publish_by(&mut client, node, address, offers).await
+    }
+
+    /// Like [`Scene::publish`], on a connection that stands.
+    pub(crate) async fn publish_by(
+        &self,
+        client: &mut MembershipClient<Channel>,
+        node: &Member,
+        address: &str,
+        offers: Vec<Offer>,
+    ) -> Result<u64, Status> {
+        let statement = Statement::OffersPublished { node: node.id.clone(), address: address.into(), offers };
+        match submit(client, &self.signed(statement, &[&node.key])).await? {
+            Outcome::Epoch(epoch) => Ok(epoch),
+            Outcome::Proposal(proposal) => panic!("offers wait for operators: {proposal:?}"),
+        }
+    }
+
+    /// Updates an organisation, by its own key.
+    pub(crate) async fn update(&self, facts: Organisation, layers: StatedLayers) -> Result<u64, Status> {
+        let key = self.key(&facts.trust_domain);
+        self.say(updated(facts, layers), &[&*key]).await
+    }
+
+    /// Invites a member: by its organisation where that is there, by the operator otherwise.
     pub(crate) async fn invite(&self, domain: &str, kind: Kind, name: &str) -> Invite {
+        if self.federation().organisation(&domain.parse().unwrap()).is_some() {
+            return self.invite_own(domain, kind, name).await.unwrap();
+        }
         let request =
             InviteRequest { trust_domain: domain.into(), kind: kind.into(), name: name.into(), ttl_seconds: 3600 };
         self.operator().await.invite(request).await.unwrap().into_inner().invite.parse().unwrap()
+    }
+
+    /// An invite of an organisation for a member of its own.
+    pub(crate) async fn invite_own(&self, domain: &str, kind: Kind, name: &str) -> Result<Invite, Status> {
+        let invite = Invite::generate(Inviter::Organisation, self.root_sha256, &self.root.addresses[0]).unwrap();
+        let member = member_id(domain, kind, name);
+        let key = invite.signer().unwrap().public_key().unwrap();
+        let expires_at = self.clock.now().plus(HOUR);
+        let statement = Statement::MemberInvited { member, invite: InviteId::from_bytes(invite.id), key, expires_at };
+        self.say_of(domain, statement).await?;
+        Ok(invite)
     }
 
     /// Presents an invite, as a program that joins does.
@@ -258,16 +428,92 @@ impl Scene {
         organisation: Option<&Organisation>,
         layers: Option<Layers>,
     ) -> Result<State, Status> {
-        let request = JoinRequest {
+        let mut request = JoinRequest {
             invite_id: invite.id_text(),
-            secret: invite.secret.reveal().to_vec().into(),
             csr_der: csr(key).into(),
-            organisation: organisation.map(Into::into),
             kinds: kinds.iter().map(|kind| (*kind).into()).collect(),
-            layers,
+            ..JoinRequest::default()
         };
         let mut client = EnrolmentClient::new(self.connect_to_enrol().await);
+        if invite.from == Inviter::Operators {
+            request.secret = invite.secret.reveal().to_vec().into();
+        }
+        let question = GetInviteRequest { invite_id: invite.id_text(), secret: request.secret.clone() };
+        // What is said of the invite is for Join to say again.
+        let described = client.get_invite(question).await.map(tonic::Response::into_inner);
+        match (invite.from, described, organisation) {
+            (Inviter::Operators, Ok(described), Some(facts)) if !described.hosted_anchor_der.is_empty() => {
+                let layers = StatedLayers::try_from(layers.unwrap_or_default()).unwrap();
+                let member = described.spiffe_id.parse().unwrap();
+                let anchor = STANDARD.encode(&described.hosted_anchor_der);
+                request.application = json(&self.application(invite, facts, layers, member, key, vec![anchor]));
+            }
+            (Inviter::Organisation, Ok(described), _) => {
+                let member = described.spiffe_id.parse().unwrap();
+                request.admission = json(&self.admission(invite, member, key, described.version));
+            }
+            (Inviter::Organisation, Err(refused), _) => return Err(refused),
+            (Inviter::Operators, _, _) => {}
+        }
         client.join(request).await.map(|response| response.into_inner().state.unwrap())
+    }
+
+    /// What a new organisation signs, by its own key and that of its first member.
+    pub(crate) fn application(
+        &self,
+        invite: &Invite,
+        facts: &Organisation,
+        layers: StatedLayers,
+        member: SpiffeId,
+        key: &KeyPair,
+        anchors: Vec<String>,
+    ) -> Envelope {
+        let own = self.key(&facts.trust_domain);
+        let application = Application {
+            federation: self.root_sha256,
+            invite: InviteId::from_bytes(invite.id),
+            organisation: facts.clone(),
+            layers,
+            anchors,
+            keys: vec![own.public_key().unwrap()],
+            member,
+            member_key: key.public_key().unwrap(),
+            tls_key: TlsKey::Admitted,
+        };
+        application.sign(&[&*own, key]).unwrap()
+    }
+
+    /// What the holder of an organisation's invite signs.
+    pub(crate) fn admission(&self, invite: &Invite, member: SpiffeId, key: &KeyPair, version: u64) -> Envelope {
+        let statement = Statement::MemberAdmitted {
+            id: member,
+            key: key.public_key().unwrap(),
+            tls_key: TlsKey::Admitted,
+            invite: Some(InviteId::from_bytes(invite.id)),
+        };
+        self.signed_at(version, statement, &[&invite.signer().unwrap(), key])
+    }
+
+    /// What a new organisation signed that waits.
+    pub(crate) async fn waiting_application(&self, enrolment_id: &str) -> Envelope {
+        let enrolments = self.operator().await.list_enrolments(ListEnrolmentsRequest {}).await.unwrap().into_inner();
+        let waiting = enrolments.enrolments.into_iter().find(|enrolment| enrolment.id == enrolment_id).unwrap();
+        serde_json::from_slice(&waiting.application).unwrap()
+    }
+
+    /// Approves what waits: admits the new organisation as it applied, by the operator.
+    pub(crate) async fn approve(&self, enrolment_id: &str) -> Result<u64, Status> {
+        let application = self.waiting_application(enrolment_id).await;
+        self.govern(Statement::OrganisationAdmitted { application }).await
+    }
+
+    /// Has an operator more govern, with the same thresholds.
+    pub(crate) async fn seat(&self, id: &SpiffeId, key: &KeyPair) -> u64 {
+        let governance = self.federation().governance().unwrap().clone();
+        let mut operators = governance.operators;
+        operators.insert(id.clone(), key.public_key().unwrap());
+        let (root_threshold, membership_threshold) = (governance.root_threshold, governance.membership_threshold);
+        self.govern(Statement::RootChanged { operators, root_threshold, membership_threshold }).await.unwrap()
     }
 
     /// Brings a member in, with its organisation where that is new.
@@ -293,12 +539,50 @@ impl Scene {
         let join = async || self.join_stating(&[kind], &invite, &key, Some(&facts), layers.clone()).await;
         let mut state = join().await.unwrap();
         if let State::Pending(pending) = &state {
-            self.operator().await.approve(ApproveRequest { enrolment_id: pending.enrolment_id.clone() }).await.unwrap();
+            if facts.trust_domain == self.root.federation {
+                self.seat(&member_id(domain, kind, name), &key).await;
+            } else {
+                self.approve(&pending.enrolment_id).await.unwrap();
+            }
             state = join().await.unwrap();
         }
         let State::Issued(issued) = state else { panic!("{domain} {name} got no certificate: {state:?}") };
         member(&issued, key)
     }
+}
+
+/// Hands an envelope to the broker.
+pub(crate) async fn submit(client: &mut MembershipClient<Channel>, envelope: &Envelope) -> Result<Outcome, Status> {
+    let request = SubmitRequest { envelope: json(envelope) };
+    client.submit(request).await.map(|response| response.into_inner().outcome.unwrap())
+}
+
+/// An envelope as it travels.
+pub(crate) fn json(envelope: &Envelope) -> bytes::Bytes {
+    serde_json::to_vec(envelope).unwrap().into()
+}
+
+pub(crate) fn suspended(subject: &str, by: By) -> Statement {
+    Statement::Suspended { subject: subject.parse().unwrap(), reason: "an incident".into(), by }
+}
+
+pub(crate) fn lifted(subject: &str, by: By) -> Statement {
+    Statement::Lifted { subject: subject.parse().unwrap(), by }
+}
+
+pub(crate) fn updated(facts: Organisation, layers: StatedLayers) -> Statement {
+    Statement::OrganisationUpdated { organisation: Box::new(facts), layers: Box::new(layers) }
+}
+
+/// The ID of a member.
+pub(crate) fn member_id(domain: &str, kind: Kind, name: &str) -> SpiffeId {
+    let kind = match kind {
+        Kind::Node => "node",
+        Kind::App => "app",
+        Kind::Operator => "operator",
+        Kind::Unspecified => panic!("no kind"),
+    };
+    format!("spiffe://{domain}/{kind}/{name}").parse().unwrap()
 }
 
 pub(crate) fn member(issued: &Issued, key: KeyPair) -> Member {

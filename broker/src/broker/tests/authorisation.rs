@@ -1,7 +1,8 @@
 //! Every row of the methods table, by every kind of peer, over the wire.
 
+use comity_membership::Statement;
 use comity_proto::membership::membership_client::MembershipClient;
-use comity_proto::membership::{Kind, ListNodesRequest, PublishOffersRequest};
+use comity_proto::membership::{Kind, ListNodesRequest};
 use comity_proto::metadata::REQUEST_ID;
 use comity_proto::methods::{Caller, METHODS};
 use comity_types::ids::Kind as MemberKind;
@@ -33,7 +34,7 @@ async fn every_method_admits_those_whom_the_table_names_and_no_others() {
         (Caller::Anonymous, scene.connect_to_enrol().await),
         (Caller::Member(MemberKind::Node), scene.connect(&node).await.unwrap()),
         (Caller::Member(MemberKind::App), scene.connect(&app).await.unwrap()),
-        (Caller::Member(MemberKind::Operator), scene.connect(&scene.operator).await.unwrap()),
+        (Caller::Governor, scene.connect(&scene.operator).await.unwrap()),
     ];
     for method in METHODS {
         for (caller, channel) in &peers {
@@ -41,7 +42,7 @@ async fn every_method_admits_those_whom_the_table_names_and_no_others() {
             let expected = match (method.admits(*caller), caller) {
                 (true, _) => None,
                 (false, Caller::Anonymous) => Some("NO_CERTIFICATE".to_owned()),
-                (false, Caller::Member(_)) => Some("METHOD_NOT_PERMITTED".to_owned()),
+                (false, Caller::Member(_) | Caller::Governor) => Some("METHOD_NOT_PERMITTED".to_owned()),
             };
             assert_eq!(refusal, expected, "{} by {caller:?}", method.path);
         }
@@ -67,20 +68,19 @@ async fn a_method_without_a_row_is_refused() {
 async fn a_node_publishes_for_itself_alone_and_again_is_the_same_as_once() {
     let scene = Scene::new().await;
     let node = scene.admit(ORG, Kind::Node, "n1").await;
+    let address = "n1.org-a.example:7444";
+    let epoch = scene.publish(&node, address, vec![]).await.unwrap();
+    assert_eq!(scene.publish(&node, address, vec![]).await.unwrap(), epoch);
     let mut client = MembershipClient::new(scene.connect(&node).await.unwrap());
-    let own = PublishOffersRequest { address: "n1.org-a.example:7444".into(), offers: vec![] };
-    let epoch = client.publish_offers(own.clone()).await.unwrap().into_inner().epoch;
-    assert_eq!(client.publish_offers(own.clone()).await.unwrap().into_inner().epoch, epoch);
     let nodes = client.list_nodes(ListNodesRequest {}).await.unwrap().into_inner().nodes;
-    assert_eq!(nodes[0].address, own.address);
+    assert_eq!(nodes[0].address, address);
 
-    let nowhere = PublishOffersRequest { address: "here".into(), offers: vec![] };
-    let foreign = comity_proto::policy::Offer { node: "spiffe://org-a.example/node/n2".into(), ..Default::default() };
-    let foreign = PublishOffersRequest { offers: vec![foreign], ..own };
-    for (request, field) in [(nowhere, "address"), (foreign, "offers[0]")] {
-        let refused = client.publish_offers(request).await.unwrap_err();
-        assert_eq!((refused.code(), refused.message().starts_with(field)), (Code::InvalidArgument, true), "{refused}");
-    }
+    let other = scene.admit(ORG, Kind::Node, "n2").await;
+    let foreign = Statement::OffersPublished { node: other.id.clone(), address: address.into(), offers: vec![] };
+    let refused = scene.submit(&node, &scene.signed(foreign.clone(), &[&node.key])).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::PermissionDenied, "SIGNATURE_REFUSED"));
+    // Who carries it does not count, but who signed it; an organisation may speak for its nodes.
+    scene.submit(&node, &scene.signed(foreign, &[&*scene.key_of(ORG)])).await.unwrap();
 }
 
 #[tokio::test]
