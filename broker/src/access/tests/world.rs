@@ -199,6 +199,11 @@ impl World {
         "spiffe://app.example/app/a1".parse().unwrap()
     }
 
+    /// The certificate that it calls with.
+    pub(crate) fn certificate() -> Digest {
+        Digest::of(b"the app's certificate")
+    }
+
     /// Says a statement that these sign.
     pub(crate) async fn say(&self, statement: Statement, signers: &[&dyn Signer]) {
         let version = self.registry.snapshot().federation().next_version(&statement.scope().unwrap());
@@ -221,12 +226,26 @@ impl World {
         self.say(statement, &[&self.operator]).await;
     }
 
+    /// What nodes trust.
+    pub(crate) fn trusted(&self) -> StaticAnchors {
+        [self.federation.anchors()].into_iter().collect()
+    }
+
+    /// A fresh certificate of a node, for the key that was admitted.
+    pub(crate) fn credentials(&self, node: &SpiffeId) -> Arc<Credentials> {
+        self.organisations.lock().unwrap()[node].credentials(node)
+    }
+
+    /// A certificate of a node for another key, from its own organisation.
+    pub(crate) fn credentials_for(&self, node: &SpiffeId, key: &KeyPair) -> Arc<Credentials> {
+        self.organisations.lock().unwrap()[node].credentials_for(node, key)
+    }
+
     /// A node `n1` of a new organisation, that processes in `place`, for `price`, and does what `script` says.
     pub(crate) async fn node(&self, domain: &str, place: &str, price: u64, script: Script) -> Node {
         let organisation = Organisation::new(domain);
         let id = self.join(&organisation, "node", "n1").await;
-        let trusted: StaticAnchors = [self.federation.anchors()].into_iter().collect();
-        let node = Node::start(id.clone(), organisation.credentials(&id), trusted, script).await;
+        let node = Node::start(id.clone(), organisation.credentials(&id), self.trusted(), script).await;
         self.organisations.lock().unwrap().insert(id, organisation);
         self.publish(&node, &node.address, place, price).await;
         node
@@ -262,7 +281,8 @@ impl World {
         request
             .headers_mut()
             .extend(headers.iter().map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap())));
-        let answer = tokio::time::timeout(SOON, self.access.serve(&Self::app(), method, request)).await;
+        let answer =
+            tokio::time::timeout(SOON, self.access.serve(&Self::app(), Self::certificate(), method, request)).await;
         let answer = answer.expect("no answer began in time");
         answer.unwrap_or_else(|failure| Status::from(failure).into_http())
     }
