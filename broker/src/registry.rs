@@ -294,10 +294,18 @@ impl Registry {
     pub async fn end_brakes(self, stop: CancellationToken) {
         let mut tick = tokio::time::interval(LOOK_FOR_LAPSED);
         while stop.run_until_cancelled(tick.tick()).await.is_some() {
-            if let Err(error) = self.0.lapse().await {
+            if let Err(error) = self.end_lapsed().await {
                 tracing::error!(error = chain::text(&error), "cannot end a brake that has lapsed");
             }
         }
+    }
+
+    /// Ends the brakes that have lapsed by now.
+    ///
+    /// # Errors
+    /// The journal has failed.
+    pub async fn end_lapsed(&self) -> Result<(), RegistryError> {
+        self.0.lapse().await
     }
 
     /// Resolves, to the cause, when the journal has failed and the broker has to end.

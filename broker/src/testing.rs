@@ -21,7 +21,7 @@ use comity_membership::{Application, By, Federation, InviteId, Payload, Statemen
 use comity_policy::{Layers as StatedLayers, Offer, Organisation};
 use comity_proto::enrolment::enrolment_client::EnrolmentClient;
 use comity_proto::enrolment::join_response::State;
-use comity_proto::enrolment::{GetInviteRequest, Issued, JoinRequest};
+use comity_proto::enrolment::{CertifyRequest, GetInviteRequest, Issued, JoinRequest};
 use comity_proto::error::Detail;
 use comity_proto::membership::membership_client::MembershipClient;
 use comity_proto::membership::submit_response::Outcome;
@@ -41,6 +41,8 @@ use crate::registry::Registry;
 use crate::{Broker, BrokerError};
 
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
+/// How long the certificates of operators hold: longer than any test lasts by its clock.
+const OPERATOR_LIFE: Duration = Duration::from_secs(90 * 24 * 3600);
 /// Longest that a test waits for anything.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -145,7 +147,7 @@ impl Scene {
         let log_key = NoteKey::generate(log::origin(authority.domain())).unwrap();
         let operator = |name: &&str| {
             let id = format!("spiffe://fed.example/operator/{name}");
-            issued_by(&authority, &id, &KeyPair::generate().unwrap(), now)
+            issued_for(&authority, &id, &KeyPair::generate().unwrap(), OPERATOR_LIFE, now)
         };
         let mut operators: Vec<_> = operators.iter().map(operator).collect();
         let root_operator =
@@ -330,9 +332,14 @@ impl Scene {
         }
     }
 
-    /// Says a statement of operators, as the first of them.
+    /// Says a statement of operators, signed by as many of them as it takes.
     pub(crate) async fn govern(&self, statement: Statement) -> Result<u64, Status> {
-        self.say(statement, &[&self.operator.key]).await
+        let federation = self.federation();
+        let governance = federation.governance().unwrap();
+        let needed = governance.root_threshold.max(governance.membership_threshold);
+        let operators = std::iter::once(&self.operator).chain(&self.co_operators).take(needed as usize);
+        let signers: Vec<_> = operators.map(|operator| &operator.key as &dyn Signer).collect();
+        self.say(statement, &signers).await
     }
 
     /// Says a statement of an organisation.
@@ -507,6 +514,32 @@ impl Scene {
         self.govern(Statement::OrganisationAdmitted { application }).await
     }
 
+    /// Presents what the holder of an organisation's invite signed.
+    pub(crate) async fn join_by(&self, invite: &Invite, key: &KeyPair, admission: &Envelope) -> Result<State, Status> {
+        let request = JoinRequest {
+            invite_id: invite.id_text(),
+            csr_der: csr(key).into(),
+            kinds: vec![Kind::Node.into(), Kind::App.into()],
+            admission: json(admission),
+            ..JoinRequest::default()
+        };
+        let mut client = EnrolmentClient::new(self.connect_to_enrol().await);
+        client.join(request).await.map(|response| response.into_inner().state.unwrap())
+    }
+
+    /// Asks for a certificate of a key that is admitted.
+    pub(crate) async fn certify(&self, key: &KeyPair) -> Result<Issued, Status> {
+        let mut client = EnrolmentClient::new(self.connect_to_enrol().await);
+        let request = CertifyRequest { csr_der: csr(key).into() };
+        client.certify(request).await.map(|response| response.into_inner().issued.unwrap())
+    }
+
+    /// Ends the brakes that have lapsed by the clock, as the broker does from time to time.
+    pub(crate) async fn end_brakes(&self) {
+        let registry = self.running.lock().unwrap().as_ref().unwrap().registry.clone();
+        registry.end_lapsed().await.unwrap();
+    }
+
     /// Has an operator more govern, with the same thresholds.
     pub(crate) async fn seat(&self, id: &SpiffeId, key: &KeyPair) -> u64 {
         let governance = self.federation().governance().unwrap().clone();
@@ -574,6 +607,13 @@ pub(crate) fn updated(facts: Organisation, layers: StatedLayers) -> Statement {
     Statement::OrganisationUpdated { organisation: Box::new(facts), layers: Box::new(layers) }
 }
 
+/// What is refused is refused for this.
+#[track_caller]
+pub(crate) fn assert_refused<T: std::fmt::Debug>(answer: Result<T, Status>, code: tonic::Code, expected: &str) {
+    let refused = answer.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (code, expected), "{refused}");
+}
+
 /// The ID of a member.
 pub(crate) fn member_id(domain: &str, kind: Kind, name: &str) -> SpiffeId {
     let kind = match kind {
@@ -626,9 +666,13 @@ pub(crate) fn csr(key: &KeyPair) -> Vec<u8> {
 
 /// What an authority signs when nobody asks the broker.
 pub(crate) fn issued_by(authority: &Authority, id: &str, key: &KeyPair, now: Timestamp) -> Member {
+    issued_for(authority, id, key, HOUR, now)
+}
+
+fn issued_for(authority: &Authority, id: &str, key: &KeyPair, life: Duration, now: Timestamp) -> Member {
     let id: SpiffeId = id.parse().unwrap();
     let request = SigningRequest::parse(&key.signing_request(&id).unwrap()).unwrap();
-    let chain = authority.issue(&request, &id, &[], HOUR, now).unwrap().chain;
+    let chain = authority.issue(&request, &id, &[], life, now).unwrap().chain;
     Member { id, key: KeyPair::from_pem(&key.to_pem()).unwrap(), chain }
 }
 

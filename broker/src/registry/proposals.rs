@@ -134,7 +134,9 @@ impl Proposals {
         let inner = &self.0;
         let _turn = inner.writer.lock().await;
         let id = envelope.payload_digest();
-        let known = inner.current.load().get(&id).cloned();
+        // One that can never come into force any more, for a signer of it was suspended, must not spoil what is brought.
+        let holds = |known: &Proposal| inner.registry.snapshot().federation().endorsed(&known.envelope).is_ok();
+        let known = inner.current.load().get(&id).cloned().filter(holds);
         let mut proposal = Proposal { envelope, at: inner.clock.now() };
         if let Some(known) = &known {
             proposal.envelope.merge(&known.envelope);

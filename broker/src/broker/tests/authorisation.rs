@@ -1,11 +1,9 @@
-//! Every row of the methods table, by every kind of peer, over the wire.
+//! What the edge promises beside the table of who may call what.
 
 use comity_membership::Statement;
 use comity_proto::membership::membership_client::MembershipClient;
 use comity_proto::membership::{Kind, ListNodesRequest};
 use comity_proto::metadata::REQUEST_ID;
-use comity_proto::methods::{Caller, METHODS};
-use comity_types::ids::Kind as MemberKind;
 use http::uri::PathAndQuery;
 use tonic::client::Grpc;
 use tonic::transport::Channel;
@@ -17,43 +15,12 @@ use crate::testing::{DEADLINE, Scene, reason};
 const ORG: &str = "org-a.example";
 
 /// Calls any method with an empty message, and waits for the head of its answer or for its refusal.
-async fn call(channel: &Channel, path: &'static str) -> Result<(), Status> {
+pub(super) async fn call(channel: &Channel, path: &'static str) -> Result<(), Status> {
     let mut grpc = Grpc::new(channel.clone());
     grpc.ready().await.unwrap();
     let codec = ProstCodec::<(), ()>::default();
     let answer = grpc.server_streaming(Request::new(()), PathAndQuery::from_static(path), codec);
     tokio::time::timeout(DEADLINE, answer).await.expect("an answer begins").map(drop)
-}
-
-#[tokio::test]
-async fn every_method_admits_those_whom_the_table_names_and_no_others() {
-    let scene = Scene::new().await;
-    let node = scene.admit(ORG, Kind::Node, "n1").await;
-    let app = scene.admit(ORG, Kind::App, "chat").await;
-    let peers = [
-        (Caller::Anonymous, scene.connect_to_enrol().await),
-        (Caller::Member(MemberKind::Node), scene.connect(&node).await.unwrap()),
-        (Caller::Member(MemberKind::App), scene.connect(&app).await.unwrap()),
-        (Caller::Governor, scene.connect(&scene.operator).await.unwrap()),
-    ];
-    for method in METHODS {
-        for (caller, channel) in &peers {
-            let refusal = call(channel, method.path).await.err().and_then(|status| refusal_of_the_edge(&status));
-            let expected = match (method.admits(*caller), caller) {
-                (true, _) => None,
-                (false, Caller::Anonymous) => Some("NO_CERTIFICATE".to_owned()),
-                (false, Caller::Member(_) | Caller::Governor) => Some("METHOD_NOT_PERMITTED".to_owned()),
-            };
-            assert_eq!(refusal, expected, "{} by {caller:?}", method.path);
-        }
-    }
-}
-
-/// What the edge says, if it was the edge that refused; a service may well refuse an empty message.
-fn refusal_of_the_edge(status: &Status) -> Option<String> {
-    assert_ne!(status.code(), Code::Unimplemented, "a row of the table that nobody serves: {status}");
-    let reason = comity_proto::error::Detail::of(status)?.reason;
-    ["NO_CERTIFICATE", "METHOD_NOT_PERMITTED"].contains(&reason.as_str()).then_some(reason)
 }
 
 #[tokio::test]

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use comity_membership::{Body, Entry};
 use comity_proto::membership::membership_client::MembershipClient;
 use comity_proto::membership::{Kind, ListNodesRequest, WatchRequest};
+use comity_transparency::Envelope;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
@@ -15,7 +17,7 @@ use tonic_reflection::pb::v1::{ServerReflectionRequest, ServerReflectionResponse
 use crate::broker::ADDRESS_FILE;
 use crate::data_dir;
 use crate::founding::FoundingError;
-use crate::ledger::journal::JournalError;
+use crate::ledger::journal::{Journal, JournalError};
 use crate::registry::RegistryError;
 use crate::testing::{DEADLINE, Scene};
 use crate::{Broker, BrokerError};
@@ -88,6 +90,39 @@ async fn a_suspension_whose_frame_lost_a_bit_is_neither_lifted_nor_called_in_ord
     for refused in [data_dir::check(&scene.config()).unwrap_err(), scene.start().await.unwrap_err()] {
         let damaged = matches!(refused, BrokerError::Registry(RegistryError::Journal(JournalError::Damaged { .. })));
         assert!(damaged, "{refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_statement_that_was_changed_on_disk_is_not_started_from_though_its_frame_is_whole() {
+    let scene = Scene::new().await;
+    scene.admit(ORG, Kind::Node, "n1").await;
+    scene.suspend(ORG).await;
+    scene.stop().await;
+    let path = scene.file("registry.journal");
+    let (journal, frames) = Journal::open(&path).unwrap();
+    drop(journal);
+    let forgeries: [fn(&mut Envelope); 3] = [
+        |envelope| envelope.signatures[0].sig[10] ^= 1,
+        |envelope| *envelope.payload.iter_mut().find(|byte| **byte == b'i').unwrap() = b'j',
+        |envelope| envelope.signatures.clear(),
+    ];
+    for forge in forgeries {
+        let mut entry = Entry::from_json(frames.last().unwrap()).unwrap();
+        let Body::Signed(envelope) = &mut entry.body else { panic!("{entry:?}") };
+        forge(envelope);
+        let mut forged = frames.clone();
+        *forged.last_mut().unwrap() = entry.to_json().unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let (journal, _) = Journal::open(&path).unwrap();
+        for frame in forged {
+            journal.append(frame).await.unwrap();
+        }
+        drop(journal);
+        for refused in [data_dir::check(&scene.config()).unwrap_err(), scene.start().await.unwrap_err()] {
+            let damaged = matches!(refused, BrokerError::Registry(RegistryError::Damaged { position: 3, .. }));
+            assert!(damaged, "{refused:?}");
+        }
     }
 }
 

@@ -35,7 +35,7 @@ async fn an_authority_of_ones_own_with_anothers_name_is_refused_in_the_handshake
 }
 
 /// In TLS 1.3 the client learns of it with its first request at the latest.
-async fn assert_is_refused(scene: &Scene, member: &Member) {
+pub(super) async fn assert_is_refused(scene: &Scene, member: &Member) {
     let Ok(channel) = scene.connect(member).await else { return };
     let refused = MembershipClient::new(channel).list_nodes(ListNodesRequest {}).await.unwrap_err();
     assert!(matches!(refused.code(), Code::Unavailable | Code::Unknown | Code::Internal), "{refused:?}");

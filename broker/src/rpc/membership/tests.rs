@@ -166,10 +166,10 @@ async fn an_update_that_was_said_twice_stands_once_and_one_that_is_wrong_names_i
 
     let long = LicenceSet { licences: (0..256).map(|n| format!("LicenseRef-{n:0>200}")).collect() };
     let long = Requirements { allowed_licences: vec![long], ..Default::default() };
-    let cases =
-        [(of_all(within(&["EUU"])), "layers.organisation.allowed_processing_locations"), (of_all(long), "layers")];
-    for (layers, field) in cases {
-        let refused = stage.update(layers).await.unwrap_err();
+    let cases = [(within(&["EUU"]), "layers.organisation.allowed_processing_locations"), (long, "layers")];
+    for (demanded, field) in cases {
+        let layers = comity_policy::Layers { organisation: demanded.try_into().unwrap(), ..Default::default() };
+        let refused = scene.update(organisation(ORG), layers).await.unwrap_err();
         assert_eq!((refused.code(), reason(&refused).as_str()), (Code::InvalidArgument, "INVALID_FIELD"), "{refused}");
         assert_eq!(Detail::of(&refused).unwrap().metadata["field"], field);
     }
