@@ -17,6 +17,8 @@ pub mod authorities;
 pub mod enrolments;
 pub mod proposals;
 pub mod publishing;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -357,7 +359,8 @@ impl Inner {
         let before = self.snapshot.load_full();
         let last = before.federation();
         // Time does not go back in the log, whatever a clock does.
-        let at = last.at().map_or(self.clock.now(), |at| at.max(self.clock.now()));
+        let now = self.clock.now();
+        let at = last.at().map_or(now, |at| at.max(now));
         let entry = Entry { epoch: last.epoch().saturating_add(1), at, body };
         let frame = entry.to_json().map_err(RegistryError::Encode)?;
         let mut log = before.log.clone();
@@ -379,10 +382,10 @@ impl Inner {
 }
 
 fn not_taken(error: NotTaken) -> RegistryError {
-    match error {
-        NotTaken::Refused { source, .. } => RegistryError::Refused(source),
-        other => RegistryError::Unreadable(chain::text(&other)),
+    if let NotTaken::Refused { source, .. } = error {
+        return RegistryError::Refused(source);
     }
+    RegistryError::Unreadable(chain::text(&error))
 }
 
 fn replay(path: &Path, frames: &[Vec<u8>], genesis: &Genesis, trace: Option<PathBuf>) -> Result<Log, RegistryError> {

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use comity_identity::authority::MAX_LEAF_LIFETIME;
 use comity_identity::tls::{client_config, enrolment_client_config};
 use comity_identity::{
     Authority, CertificateDer, Credentials, Invite, Inviter, KeyPair, OrganisationAnchors, PermitKey, Root,
@@ -41,8 +42,6 @@ use crate::registry::Registry;
 use crate::{Broker, BrokerError};
 
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
-/// How long the certificates of operators hold: longer than any test lasts by its clock.
-const OPERATOR_LIFE: Duration = Duration::from_secs(90 * 24 * 3600);
 /// Longest that a test waits for anything.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -147,7 +146,7 @@ impl Scene {
         let log_key = NoteKey::generate(log::origin(authority.domain())).unwrap();
         let operator = |name: &&str| {
             let id = format!("spiffe://fed.example/operator/{name}");
-            issued_for(&authority, &id, &KeyPair::generate().unwrap(), OPERATOR_LIFE, now)
+            issued_for(&authority, &id, &KeyPair::generate().unwrap(), MAX_LEAF_LIFETIME, now)
         };
         let mut operators: Vec<_> = operators.iter().map(operator).collect();
         let root_operator =

@@ -152,10 +152,10 @@ impl Proposals {
                 Ok(Submitted::InForce(inner.registry.snapshot().federation().epoch()))
             }
             Err(RegistryError::Refused(refused)) => {
-                let Refused::TooFew { needed, .. } = *refused else {
+                if !matches!(*refused, Refused::TooFew { .. }) {
                     return Err(RegistryError::Refused(refused).into());
-                };
-                inner.keep(id, proposal, known, needed, *refused).await
+                }
+                inner.keep(id, proposal, known, *refused).await
             }
             Err(other) => Err(other.into()),
         }
@@ -187,7 +187,6 @@ impl Inner {
         id: Digest,
         proposal: Proposal,
         known: Option<Proposal>,
-        needed: usize,
         refused: Refused,
     ) -> Result<Submitted, ProposalError> {
         let snapshot = self.registry.snapshot();
@@ -202,7 +201,7 @@ impl Inner {
             }
             self.append(Event::Stands(proposal)).await?;
         }
-        Ok(Submitted::Waits(Waiting { needed, ..shown }))
+        Ok(Submitted::Waits(shown))
     }
 
     /// Ends `done`, and all that can never come into force any more.

@@ -221,6 +221,12 @@ impl World {
         self.suspend_subject(Subject::Organisation(subject.parse().unwrap())).await;
     }
 
+    /// One operator's suspension.
+    pub(crate) async fn brake(&self, subject: Subject) {
+        let statement = Statement::Suspended { subject, reason: "a test".into(), by: By::Brake };
+        self.say(statement, &[&self.operator]).await;
+    }
+
     pub(crate) async fn suspend_subject(&self, subject: Subject) {
         let statement = Statement::Suspended { subject, reason: "a test".into(), by: By::Federation };
         self.say(statement, &[&self.operator]).await;

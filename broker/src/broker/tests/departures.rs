@@ -80,7 +80,7 @@ async fn an_organisation_leaves_by_its_own_word_and_by_nobody_elses() {
     scene.say_of(ORG, withdrawn(ORG)).await.unwrap();
     assert_refused(asks(&mut open).await, Code::PermissionDenied, "WITHDRAWN");
     assert_is_refused(&scene, &node).await;
-    let back = scene.admit(ORG, Kind::Node, "n1").await;
+    let back = scene.admit(ORG, Kind::Node, "n2").await;
     assert_eq!(asks(&mut client(&scene, &back).await).await.unwrap(), 1);
 }
 

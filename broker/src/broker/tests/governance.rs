@@ -12,7 +12,7 @@ use comity_transparency::Envelope;
 use tonic::{Code, Status};
 
 use crate::registry::proposals::PROPOSAL_LIFE;
-use crate::testing::{DEADLINE, Member, Scene, assert_refused, lifted, suspended};
+use crate::testing::{DEADLINE, Member, Scene, assert_refused, copy_of, lifted, member, suspended};
 
 const ORG: &str = "org-a.example";
 
@@ -60,7 +60,7 @@ async fn what_one_of_two_signed_waits_and_the_second_signature_puts_it_in_force(
     assert_eq!((&proposal.signed_by, proposal.needed), (&vec![scene.operator.id.to_string()], 2));
     assert_eq!((proposal.id.clone(), envelope(&proposal)), (signed.payload_digest().to_string(), signed.clone()));
     assert!(takes_part(&scene, ORG));
-    assert_eq!(listed(&scene, bob).await, [proposal.clone()]);
+    assert_eq!(listed(&scene, bob).await, std::slice::from_ref(&proposal));
 
     let mut shown = envelope(&proposal);
     shown.sign(&bob.key).unwrap();
@@ -110,8 +110,7 @@ async fn an_operator_who_signs_twice_counts_once_and_a_stranger_not_at_all() {
     for refused in [twice, with_stranger, with_organisation, forged] {
         assert_refused(scene.submit(&scene.operator, &refused).await, Code::PermissionDenied, "SIGNATURE_REFUSED");
     }
-    let mut unsigned = signed;
-    unsigned.signatures.clear();
+    let unsigned = scene.signed(suspended("org-b.example", By::Federation), &[]);
     assert_refused(scene.submit(&scene.operator, &unsigned).await, Code::PermissionDenied, "SIGNATURE_REFUSED");
     assert!(takes_part(&scene, ORG));
     assert_eq!(listed(&scene, &scene.operator).await[0].signed_by.len(), 1);
@@ -146,11 +145,12 @@ async fn a_proposal_ends_when_it_is_overtaken_by_another_statement_of_its_scope_
     let mut late = own;
     late.sign(&scene.co_operators[0].key).unwrap();
     assert_refused(scene.submit(&scene.operator, &late).await, Code::Aborted, "EQUIVOCATION");
-    // The broker's own certificate would have ended.
+    // All certificates end as well.
     scene.stop().await;
     scene.clock.advance(PROPOSAL_LIFE);
     scene.start().await.unwrap();
-    assert!(listed(&scene, &scene.operator).await.is_empty());
+    let issued = scene.certify(&scene.operator.key).await.unwrap();
+    assert!(listed(&scene, &member(&issued, copy_of(&scene.operator.key))).await.is_empty());
 }
 
 #[tokio::test]
