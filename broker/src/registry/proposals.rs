@@ -137,11 +137,10 @@ impl Proposals {
         // One that can never come into force any more, for a signer of it was suspended, must not spoil what is brought.
         let holds = |known: &Proposal| inner.registry.snapshot().federation().endorsed(&known.envelope).is_ok();
         let known = inner.current.load().get(&id).cloned().filter(holds);
-        let mut proposal = Proposal { envelope, at: inner.clock.now() };
-        if let Some(known) = &known {
-            proposal.envelope.merge(&known.envelope);
-            proposal.at = known.at;
-        }
+        let proposal = match &known {
+            None => Proposal { envelope, at: inner.clock.now() },
+            Some(known) => inner.joined(known, &envelope)?,
+        };
         match inner.registry.append(proposal.envelope.clone()).await {
             Ok(epoch) => {
                 inner.end_stale(Some(id)).await?;
@@ -181,6 +180,15 @@ impl Proposals {
 }
 
 impl Inner {
+    /// A proposal with what was brought. What it has of a signer stays: who signs again, differently, changes nothing.
+    fn joined(&self, known: &Proposal, brought: &Envelope) -> Result<Proposal, RegistryError> {
+        let refused = |refused| RegistryError::Refused(Box::new(refused));
+        self.registry.snapshot().federation().endorsed(brought).map_err(refused)?;
+        let mut proposal = known.clone();
+        proposal.envelope.merge(brought);
+        Ok(proposal)
+    }
+
     /// Keeps what operators have signed, and nobody else's.
     async fn keep(
         &self,

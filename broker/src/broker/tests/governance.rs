@@ -110,7 +110,15 @@ async fn an_operator_who_signs_twice_counts_once_and_a_stranger_not_at_all() {
     for refused in [twice, with_stranger, with_organisation, forged] {
         assert_refused(scene.submit(&scene.operator, &refused).await, Code::PermissionDenied, "SIGNATURE_REFUSED");
     }
-    let unsigned = scene.signed(suspended("org-b.example", By::Federation), &[]);
+    let length = || std::fs::metadata(scene.file("proposals.journal")).unwrap().len();
+    let before = length();
+    // Another signature by the same key, as every one of this kind of key is.
+    let again = scene.signed(suspended(ORG, By::Federation), &[&scene.operator.key]);
+    assert_ne!(again, signed);
+    waits(scene.submit(&scene.operator, &again).await);
+    assert_eq!(length(), before, "nothing is new");
+    let mut unsigned = signed;
+    unsigned.signatures.clear();
     assert_refused(scene.submit(&scene.operator, &unsigned).await, Code::PermissionDenied, "SIGNATURE_REFUSED");
     assert!(takes_part(&scene, ORG));
     assert_eq!(listed(&scene, &scene.operator).await[0].signed_by.len(), 1);

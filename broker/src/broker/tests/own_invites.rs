@@ -10,7 +10,7 @@ use comity_proto::membership::{EnrolmentState, Kind, ListEnrolmentsRequest};
 use comity_transparency::Envelope;
 use tonic::{Code, Status};
 
-use crate::testing::{HOUR, Member, Scene, assert_refused, member_id, reason};
+use crate::testing::{HOUR, Logged, Member, Scene, assert_refused, member_id, reason};
 
 const ORG: &str = "org-a.example";
 
@@ -45,8 +45,12 @@ async fn it_lets_one_key_in_which_may_ask_again_and_no_second_one() {
     let signed = admission(&scene, &invite, &key);
     assert_issued(&scene.join_by(&invite, &key, &signed).await);
     assert_refused(described(&scene, &invite).await, Code::PermissionDenied, "INVITE_UNKNOWN");
-    let other = admission(&scene, &invite, &second);
+    let (other, log) = (admission(&scene, &invite, &second), Logged::default());
+    let collecting = log.collect();
     let refused = scene.join_by(&invite, &second, &other).await.unwrap_err();
+    drop(collecting);
+    assert_eq!(log.lines_with("WARN").len(), 1, "a human is told: {log:?}");
+    assert_eq!(log.lines_with("an invite was presented by a second key").len(), 1);
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::PermissionDenied, "INVITE_BOUND_TO_ANOTHER_KEY"));
     assert!(refused.message().contains(&key.public_key_digest().fingerprint()), "{refused}");
     // Whoever lost the answer: after a restart and after the invite's end as before.
