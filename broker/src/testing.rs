@@ -1,46 +1,45 @@
 //! What this crate's tests share: a federation founded in a temporary folder, a broker that serves it over
 //! real TLS on a loopback port, and members who call it.
 
+mod enrol;
+mod logged;
+mod said;
+
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use comity_identity::authority::MAX_LEAF_LIFETIME;
 use comity_identity::tls::{client_config, enrolment_client_config};
 use comity_identity::{
-    Authority, CertificateDer, Credentials, Invite, Inviter, KeyPair, OrganisationAnchors, PermitKey, Root,
-    RootOperator, SigningRequest,
+    Authority, CertificateDer, Credentials, KeyPair, OrganisationAnchors, PermitKey, Root, RootOperator, SigningRequest,
 };
-use comity_membership::{Application, By, Federation, InviteId, Payload, Statement, Subject, TlsKey, log, sign};
-use comity_policy::{Layers as StatedLayers, Offer, Organisation};
-use comity_proto::enrolment::enrolment_client::EnrolmentClient;
-use comity_proto::enrolment::join_response::State;
-use comity_proto::enrolment::{CertifyRequest, GetInviteRequest, Issued, JoinRequest};
+use comity_membership::{Subject, log};
+use comity_policy::{Offer, Organisation};
+use comity_proto::enrolment::Issued;
 use comity_proto::error::Detail;
+use comity_proto::membership::Kind;
 use comity_proto::membership::membership_client::MembershipClient;
-use comity_proto::membership::submit_response::Outcome;
-use comity_proto::membership::{InviteRequest, Kind, ListEnrolmentsRequest, SubmitRequest};
-use comity_proto::policy::Layers;
 use comity_runtime::tasks::Tasks;
-use comity_transparency::{Envelope, NoteKey, Signer};
+use comity_transparency::{NoteKey, Signer as _};
 use comity_types::{Clock, Digest, SpiffeId, Timestamp, TrustDomain};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use tokio::sync::oneshot;
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
-use tracing_subscriber::fmt::MakeWriter;
 
 use crate::config::{Config, Leaf, Limits, Log};
 use crate::registry::Registry;
 use crate::{Broker, BrokerError};
+
+pub(crate) use self::logged::Logged;
+pub(crate) use self::said::{json, lifted, suspended, updated};
 
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 /// Longest that a test waits for anything.
@@ -288,323 +287,6 @@ impl Scene {
     pub(crate) async fn operator(&self) -> MembershipClient<Channel> {
         MembershipClient::new(self.connect(&self.operator).await.unwrap())
     }
-
-    /// The state at the broker.
-    pub(crate) fn federation(&self) -> Federation {
-        let running = self.running.lock().unwrap();
-        running.as_ref().unwrap().registry.snapshot().federation().clone()
-    }
-
-    /// The key that signs for an organisation, made when it is first asked for.
-    pub(crate) fn key(&self, domain: &TrustDomain) -> Arc<KeyPair> {
-        let mut keys = self.keys.lock().unwrap();
-        Arc::clone(keys.entry(domain.clone()).or_insert_with(|| Arc::new(KeyPair::generate().unwrap())))
-    }
-
-    /// The key of an organisation that the test names.
-    pub(crate) fn key_of(&self, domain: &str) -> Arc<KeyPair> {
-        self.key(&domain.parse().unwrap())
-    }
-
-    /// A statement as the next version of its scope, signed by these.
-    pub(crate) fn signed(&self, statement: Statement, signers: &[&dyn Signer]) -> Envelope {
-        let version = statement.scope().map_or(1, |scope| self.federation().next_version(&scope));
-        self.signed_at(version, statement, signers)
-    }
-
-    /// A statement at a version, signed by these.
-    pub(crate) fn signed_at(&self, version: u64, statement: Statement, signers: &[&dyn Signer]) -> Envelope {
-        let payload = Payload { federation: self.root_sha256, version, at: self.clock.now(), statement };
-        sign(&payload, signers).unwrap()
-    }
-
-    /// Hands an envelope to the broker, as `by`.
-    pub(crate) async fn submit(&self, by: &Member, envelope: &Envelope) -> Result<Outcome, Status> {
-        let mut client = MembershipClient::new(self.connect(by).await.unwrap());
-        submit(&mut client, envelope).await
-    }
-
-    /// Says a statement that these sign; it is in force when this returns.
-    pub(crate) async fn say(&self, statement: Statement, signers: &[&dyn Signer]) -> Result<u64, Status> {
-        match self.submit(&self.operator, &self.signed(statement, signers)).await? {
-            Outcome::Epoch(epoch) => Ok(epoch),
-            Outcome::Proposal(proposal) => panic!("it waits for more operators: {proposal:?}"),
-        }
-    }
-
-    /// Says a statement of operators, signed by as many of them as it takes.
-    pub(crate) async fn govern(&self, statement: Statement) -> Result<u64, Status> {
-        let federation = self.federation();
-        let governance = federation.governance().unwrap();
-        let needed = governance.root_threshold.max(governance.membership_threshold);
-        let operators = std::iter::once(&self.operator).chain(&self.co_operators).take(needed as usize);
-        let signers: Vec<_> = operators.map(|operator| &operator.key as &dyn Signer).collect();
-        self.say(statement, &signers).await
-    }
-
-    /// Says a statement of an organisation.
-    pub(crate) async fn say_of(&self, domain: &str, statement: Statement) -> Result<u64, Status> {
-        self.say(statement, &[&*self.key_of(domain)]).await
-    }
-
-    /// Suspends an organisation, a member or a certificate, by the operator.
-    pub(crate) async fn suspend(&self, subject: &str) -> u64 {
-        self.govern(suspended(subject, By::Federation)).await.unwrap()
-    }
-
-    /// Lifts what the operator suspended.
-    pub(crate) async fn lift(&self, subject: &str) -> u64 {
-        self.govern(lifted(subject, By::Federation)).await.unwrap()
-    }
-
-    /// Publishes offers, signed by the node.
-    pub(crate) async fn publish(&self, node: &Member, address: &str, offers: Vec<Offer>) -> Result<u64, Status> {
-        let mut client = MembershipClient::new(self.connect(node).await.unwrap());
-        self.publish_by(&mut client, node, address, offers).await
-    }
-
-    /// Like [`Scene::publish`], on a connection that stands.
-    pub(crate) async fn publish_by(
-        &self,
-        client: &mut MembershipClient<Channel>,
-        node: &Member,
-        address: &str,
-        offers: Vec<Offer>,
-    ) -> Result<u64, Status> {
-        let statement = Statement::OffersPublished { node: node.id.clone(), address: address.into(), offers };
-        match submit(client, &self.signed(statement, &[&node.key])).await? {
-            Outcome::Epoch(epoch) => Ok(epoch),
-            Outcome::Proposal(proposal) => panic!("offers wait for operators: {proposal:?}"),
-        }
-    }
-
-    /// Updates an organisation, by its own key.
-    pub(crate) async fn update(&self, facts: Organisation, layers: StatedLayers) -> Result<u64, Status> {
-        let key = self.key(&facts.trust_domain);
-        self.say(updated(facts, layers), &[&*key]).await
-    }
-
-    /// Invites a member: by its organisation where that is there, by the operator otherwise.
-    pub(crate) async fn invite(&self, domain: &str, kind: Kind, name: &str) -> Invite {
-        if self.federation().organisation(&domain.parse().unwrap()).is_some() {
-            return self.invite_own(domain, kind, name).await.unwrap();
-        }
-        let request =
-            InviteRequest { trust_domain: domain.into(), kind: kind.into(), name: name.into(), ttl_seconds: 3600 };
-        self.operator().await.invite(request).await.unwrap().into_inner().invite.parse().unwrap()
-    }
-
-    /// An invite of an organisation for a member of its own.
-    pub(crate) async fn invite_own(&self, domain: &str, kind: Kind, name: &str) -> Result<Invite, Status> {
-        let invite = Invite::generate(Inviter::Organisation, self.root_sha256, &self.root.addresses[0]).unwrap();
-        let member = member_id(domain, kind, name);
-        let key = invite.signer().unwrap().public_key().unwrap();
-        let expires_at = self.clock.now().plus(HOUR);
-        let statement = Statement::MemberInvited { member, invite: InviteId::from_bytes(invite.id), key, expires_at };
-        self.say_of(domain, statement).await?;
-        Ok(invite)
-    }
-
-    /// Presents an invite, as a program that joins does.
-    pub(crate) async fn join(
-        &self,
-        invite: &Invite,
-        key: &KeyPair,
-        organisation: Option<&Organisation>,
-    ) -> Result<State, Status> {
-        self.join_as(&[Kind::Node, Kind::App, Kind::Operator], invite, key, organisation).await
-    }
-
-    /// Like [`Scene::join`], as a program that can become one of `kinds` alone.
-    pub(crate) async fn join_as(
-        &self,
-        kinds: &[Kind],
-        invite: &Invite,
-        key: &KeyPair,
-        organisation: Option<&Organisation>,
-    ) -> Result<State, Status> {
-        self.join_stating(kinds, invite, key, organisation, None).await
-    }
-
-    /// Like [`Scene::join_as`], with what a new organisation demands of its own requests.
-    pub(crate) async fn join_stating(
-        &self,
-        kinds: &[Kind],
-        invite: &Invite,
-        key: &KeyPair,
-        organisation: Option<&Organisation>,
-        layers: Option<Layers>,
-    ) -> Result<State, Status> {
-        let mut request = JoinRequest {
-            invite_id: invite.id_text(),
-            csr_der: csr(key).into(),
-            kinds: kinds.iter().map(|kind| (*kind).into()).collect(),
-            ..JoinRequest::default()
-        };
-        let mut client = EnrolmentClient::new(self.connect_to_enrol().await);
-        if invite.from == Inviter::Operators {
-            request.secret = invite.secret.reveal().to_vec().into();
-        }
-        let question = GetInviteRequest { invite_id: invite.id_text(), secret: request.secret.clone() };
-        // What is said of the invite is for Join to say again.
-        let described = client.get_invite(question).await.map(tonic::Response::into_inner);
-        match (invite.from, described, organisation) {
-            (Inviter::Operators, Ok(described), Some(facts)) if !described.hosted_anchor_der.is_empty() => {
-                let layers = StatedLayers::try_from(layers.unwrap_or_default()).unwrap();
-                let member = described.spiffe_id.parse().unwrap();
-                let anchor = STANDARD.encode(&described.hosted_anchor_der);
-                request.application = json(&self.application(invite, facts, layers, member, key, vec![anchor]));
-            }
-            (Inviter::Organisation, Ok(described), _) => {
-                let member = described.spiffe_id.parse().unwrap();
-                request.admission = json(&self.admission(invite, member, key, described.version));
-            }
-            (Inviter::Organisation, Err(refused), _) => return Err(refused),
-            (Inviter::Operators, _, _) => {}
-        }
-        client.join(request).await.map(|response| response.into_inner().state.unwrap())
-    }
-
-    /// What a new organisation signs, by its own key and that of its first member.
-    pub(crate) fn application(
-        &self,
-        invite: &Invite,
-        facts: &Organisation,
-        layers: StatedLayers,
-        member: SpiffeId,
-        key: &KeyPair,
-        anchors: Vec<String>,
-    ) -> Envelope {
-        let own = self.key(&facts.trust_domain);
-        let application = Application {
-            federation: self.root_sha256,
-            invite: InviteId::from_bytes(invite.id),
-            organisation: facts.clone(),
-            layers,
-            anchors,
-            keys: vec![own.public_key().unwrap()],
-            member,
-            member_key: key.public_key().unwrap(),
-            tls_key: TlsKey::Admitted,
-        };
-        application.sign(&[&*own, key]).unwrap()
-    }
-
-    /// What the holder of an organisation's invite signs.
-    pub(crate) fn admission(&self, invite: &Invite, member: SpiffeId, key: &KeyPair, version: u64) -> Envelope {
-        let statement = Statement::MemberAdmitted {
-            id: member,
-            key: key.public_key().unwrap(),
-            tls_key: TlsKey::Admitted,
-            invite: Some(InviteId::from_bytes(invite.id)),
-        };
-        self.signed_at(version, statement, &[&invite.signer().unwrap(), key])
-    }
-
-    /// What a new organisation signed that waits.
-    pub(crate) async fn waiting_application(&self, enrolment_id: &str) -> Envelope {
-        let enrolments = self.operator().await.list_enrolments(ListEnrolmentsRequest {}).await.unwrap().into_inner();
-        let waiting = enrolments.enrolments.into_iter().find(|enrolment| enrolment.id == enrolment_id).unwrap();
-        serde_json::from_slice(&waiting.application).unwrap()
-    }
-
-    /// Approves what waits: admits the new organisation as it applied, by the operator.
-    pub(crate) async fn approve(&self, enrolment_id: &str) -> Result<u64, Status> {
-        let application = self.waiting_application(enrolment_id).await;
-        self.govern(Statement::OrganisationAdmitted { application }).await
-    }
-
-    /// Presents what the holder of an organisation's invite signed.
-    pub(crate) async fn join_by(&self, invite: &Invite, key: &KeyPair, admission: &Envelope) -> Result<State, Status> {
-        let request = JoinRequest {
-            invite_id: invite.id_text(),
-            csr_der: csr(key).into(),
-            kinds: vec![Kind::Node.into(), Kind::App.into()],
-            admission: json(admission),
-            ..JoinRequest::default()
-        };
-        let mut client = EnrolmentClient::new(self.connect_to_enrol().await);
-        client.join(request).await.map(|response| response.into_inner().state.unwrap())
-    }
-
-    /// Asks for a certificate of a key that is admitted.
-    pub(crate) async fn certify(&self, key: &KeyPair) -> Result<Issued, Status> {
-        let mut client = EnrolmentClient::new(self.connect_to_enrol().await);
-        let request = CertifyRequest { csr_der: csr(key).into() };
-        client.certify(request).await.map(|response| response.into_inner().issued.unwrap())
-    }
-
-    /// Ends the brakes that have lapsed by the clock, as the broker does from time to time.
-    pub(crate) async fn end_brakes(&self) {
-        let registry = self.running.lock().unwrap().as_ref().unwrap().registry.clone();
-        registry.end_lapsed().await.unwrap();
-    }
-
-    /// Has an operator more govern, with the same thresholds.
-    pub(crate) async fn seat(&self, id: &SpiffeId, key: &KeyPair) -> u64 {
-        let governance = self.federation().governance().unwrap().clone();
-        let mut operators = governance.operators;
-        operators.insert(id.clone(), key.public_key().unwrap());
-        let (root_threshold, membership_threshold) = (governance.root_threshold, governance.membership_threshold);
-        self.govern(Statement::RootChanged { operators, root_threshold, membership_threshold }).await.unwrap()
-    }
-
-    /// Brings a member in, with its organisation where that is new.
-    pub(crate) async fn admit(&self, domain: &str, kind: Kind, name: &str) -> Member {
-        self.admit_demanding(organisation(domain), kind, name, None).await
-    }
-
-    /// Like [`Scene::admit`], with the organisation's facts.
-    pub(crate) async fn admit_of(&self, facts: Organisation, kind: Kind, name: &str) -> Member {
-        self.admit_demanding(facts, kind, name, None).await
-    }
-
-    /// Like [`Scene::admit_of`], with what a new organisation demands of its own requests.
-    pub(crate) async fn admit_demanding(
-        &self,
-        facts: Organisation,
-        kind: Kind,
-        name: &str,
-        layers: Option<Layers>,
-    ) -> Member {
-        let domain = facts.trust_domain.as_str();
-        let (invite, key) = (self.invite(domain, kind, name).await, KeyPair::generate().unwrap());
-        let join = async || self.join_stating(&[kind], &invite, &key, Some(&facts), layers.clone()).await;
-        let mut state = join().await.unwrap();
-        if let State::Pending(pending) = &state {
-            if facts.trust_domain == self.root.federation {
-                self.seat(&member_id(domain, kind, name), &key).await;
-            } else {
-                self.approve(&pending.enrolment_id).await.unwrap();
-            }
-            state = join().await.unwrap();
-        }
-        let State::Issued(issued) = state else { panic!("{domain} {name} got no certificate: {state:?}") };
-        member(&issued, key)
-    }
-}
-
-/// Hands an envelope to the broker.
-pub(crate) async fn submit(client: &mut MembershipClient<Channel>, envelope: &Envelope) -> Result<Outcome, Status> {
-    let request = SubmitRequest { envelope: json(envelope) };
-    client.submit(request).await.map(|response| response.into_inner().outcome.unwrap())
-}
-
-/// An envelope as it travels.
-pub(crate) fn json(envelope: &Envelope) -> bytes::Bytes {
-    serde_json::to_vec(envelope).unwrap().into()
-}
-
-pub(crate) fn suspended(subject: &str, by: By) -> Statement {
-    Statement::Suspended { subject: subject.parse().unwrap(), reason: "an incident".into(), by }
-}
-
-pub(crate) fn lifted(subject: &str, by: By) -> Statement {
-    Statement::Lifted { subject: subject.parse().unwrap(), by }
-}
-
-pub(crate) fn updated(facts: Organisation, layers: StatedLayers) -> Statement {
-    Statement::OrganisationUpdated { organisation: Box::new(facts), layers: Box::new(layers) }
 }
 
 /// What is refused is refused for this.
@@ -683,41 +365,4 @@ pub(crate) fn organisation(domain: &str) -> Organisation {
 /// The reason in a refusal of Comity's.
 pub(crate) fn reason(status: &Status) -> String {
     Detail::of(status).unwrap_or_else(|| panic!("not one of Comity's: {status:?}")).reason
-}
-
-/// What was logged by the thread of one test, on which its broker runs as well.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Logged(Arc<Mutex<Vec<u8>>>);
-
-impl Logged {
-    /// Collects until the guard is dropped.
-    pub(crate) fn collect(&self) -> tracing::subscriber::DefaultGuard {
-        // An event that a thread met which collects nothing would be off for every thread: here none is.
-        let _already = tracing::subscriber::set_global_default(tracing_subscriber::registry());
-        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(self.clone()).finish();
-        tracing::subscriber::set_default(subscriber)
-    }
-
-    pub(crate) fn lines_with(&self, text: &str) -> Vec<String> {
-        let log = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
-        log.lines().filter(|line| line.contains(text)).map(str::to_owned).collect()
-    }
-}
-
-impl io::Write for Logged {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl MakeWriter<'_> for Logged {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
-    }
 }
