@@ -34,7 +34,7 @@ use comity_identity::PermitKey;
 use comity_proto::error::Failure;
 use comity_runtime::quotas::Quotas;
 use comity_runtime::tasks::Tasks;
-use comity_types::{Clock, Place, SpiffeId};
+use comity_types::{Clock, Digest, Place, SpiffeId};
 use http::{Request, Response};
 use tonic::body::Body;
 use tonic::{Code, Status};
@@ -93,7 +93,7 @@ impl Access {
 
     /// Answers one call of `Inference`.
     pub async fn handle(&self, caller: &CallerIdentity, method: Method, request: Request<Body>) -> Response<Body> {
-        let answer = self.serve(caller.id(), method, request).await;
+        let answer = self.serve(caller.id(), caller.peer.certificate(), method, request).await;
         answer.unwrap_or_else(|failure| Status::from(failure).into_http())
     }
 
@@ -107,10 +107,11 @@ impl Access {
     async fn serve(
         &self,
         caller: &SpiffeId,
+        certificate: Digest,
         method: Method,
         request: Request<Body>,
     ) -> Result<Response<Body>, Failure> {
-        let admitted = request::admit(caller, method, request, self.0.request_bytes).await?;
+        let admitted = request::admit(caller, certificate, method, request, self.0.request_bytes).await?;
         for _ in 0..MAX_DECISIONS {
             let decision: Decision = decide::decide(&self.0, &admitted)?;
             let permit: Permit = commit::commit(&self.0, &admitted, decision).await?;

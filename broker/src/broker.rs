@@ -171,6 +171,12 @@ impl Broker {
         self.listener.local_addr()
     }
 
+    /// The log, for tests that read the state.
+    #[cfg(test)]
+    pub(crate) fn registry(&self) -> Registry {
+        self.journals.registry.clone()
+    }
+
     /// Serves until `shutdown` ends, then drains for as long as the configuration says.
     ///
     /// # Errors

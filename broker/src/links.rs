@@ -1,7 +1,7 @@
 //! The broker's connections to nodes: one a node, made when it is needed, kept while both take part.
 //!
-//! A link ends with the certificate that the node showed, with the node's suspension, and with a change of its
-//! address. What travels over it is left to [`crate::access`].
+//! A link ends with the certificate that the node showed, with the suspension of either, and with a change of the
+//! node's address. What travels over it is left to [`crate::access`].
 
 mod connect;
 mod in_flight;
@@ -17,7 +17,7 @@ use bytes::Bytes;
 use comity_identity::Credentials;
 use comity_membership::{Federation, Standing};
 use comity_runtime::tasks::Tasks;
-use comity_types::{Clock, SpiffeId};
+use comity_types::{Clock, Digest, SpiffeId};
 use dashmap::DashMap;
 use http::uri::{Authority, Scheme};
 use http::{Request, Response};
@@ -101,6 +101,17 @@ pub enum LinkError {
     },
 }
 
+/// A request that a node has begun to answer.
+#[derive(Debug)]
+pub struct Sent {
+    /// The head of its answer, and the rest on its way.
+    pub answer: Response<Incoming>,
+    /// To be held until the answer's body has ended.
+    pub in_flight: InFlight,
+    /// SHA-256 of the certificate that the node showed.
+    pub certificate: Digest,
+}
+
 /// The links to all nodes. Clones are handles to the same.
 #[derive(Debug, Clone)]
 pub struct Links(Arc<Inner>);
@@ -117,32 +128,27 @@ impl Links {
     /// No link yet. Starts a task that drops those that are not to be, as the registry changes.
     #[must_use]
     pub fn new(registry: Registry, credentials: Arc<Credentials>, clock: Arc<dyn Clock>, tasks: Tasks) -> Self {
-        let dialler = Dialler::new(credentials, registry.anchors(), clock, tasks);
+        let dialler = Dialler::new(registry.clone(), credentials, clock, tasks);
         let links = Self(Arc::new(Inner { registry, dialler, links: DashMap::new(), counts: Counts::default() }));
         links.0.dialler.tasks().spawn("links", links.clone().follow_registry());
         links
     }
 
-    /// Sends a request to `node`, whose path alone is set, and waits for the head of its answer. The count is
-    /// to be held until the answer's body has ended.
+    /// Sends a request to `node`, whose path alone is set, and waits for the head of its answer.
     ///
     /// # Errors
     /// The node cannot be reached, or no answer came back.
-    pub async fn send(
-        &self,
-        node: &SpiffeId,
-        mut request: Request<Full<Bytes>>,
-    ) -> Result<(Response<Incoming>, InFlight), LinkError> {
+    pub async fn send(&self, node: &SpiffeId, mut request: Request<Full<Bytes>>) -> Result<Sent, LinkError> {
         let link = self.link(node)?;
         let in_flight = self.0.counts.begin(node);
         if in_flight.count() > MAX_STREAMS {
             return Err(LinkError::Full { node: node.clone() });
         }
         complete_uri(&mut request, link.address()).map_err(|source| link.unreachable(source))?;
-        let mut sender = link.sender(&self.0.dialler).await?;
+        let (mut sender, certificate) = link.sender(&self.0.dialler).await?;
         let answer = sender.send_request(request).await;
         let answer = answer.map_err(|source| LinkError::Broken { node: node.clone(), source: Arc::new(source) })?;
-        Ok((answer, in_flight))
+        Ok(Sent { answer, in_flight, certificate })
     }
 
     /// How the link to `node` is.
@@ -178,7 +184,7 @@ impl Links {
         let mut changed = self.0.registry.changed();
         while let Some(Ok(())) = ending.run_until_cancelled(changed.changed()).await {
             let snapshot = self.0.registry.snapshot();
-            self.0.links.retain(|node, link| serving_address(snapshot.federation(), node) == Some(link.address()));
+            self.0.links.retain(|node, link| may_stay(snapshot.federation(), node, link));
         }
         // Connections end when nobody can use them any more.
         self.0.links.clear();
@@ -189,6 +195,12 @@ impl Links {
 fn serving_address<'a>(federation: &'a Federation, node: &SpiffeId) -> Option<&'a str> {
     let active = federation.standing(node) == Standing::Active;
     federation.node(node).filter(|_| active)?.address.as_deref()
+}
+
+/// True if a link is to the node's address, and by a certificate that nobody has suspended.
+fn may_stay(federation: &Federation, node: &SpiffeId, link: &Link) -> bool {
+    let holds = |certificate| federation.standing_with(node, certificate) == Standing::Active;
+    serving_address(federation, node) == Some(link.address()) && link.certificate().is_none_or(holds)
 }
 
 /// HTTP/2 wants the scheme and the authority beside the path.

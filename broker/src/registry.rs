@@ -17,6 +17,8 @@ pub mod authorities;
 pub mod enrolments;
 pub mod proposals;
 pub mod publishing;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -294,10 +296,18 @@ impl Registry {
     pub async fn end_brakes(self, stop: CancellationToken) {
         let mut tick = tokio::time::interval(LOOK_FOR_LAPSED);
         while stop.run_until_cancelled(tick.tick()).await.is_some() {
-            if let Err(error) = self.0.lapse().await {
+            if let Err(error) = self.end_lapsed().await {
                 tracing::error!(error = chain::text(&error), "cannot end a brake that has lapsed");
             }
         }
+    }
+
+    /// Ends the brakes that have lapsed by now.
+    ///
+    /// # Errors
+    /// The journal has failed.
+    pub async fn end_lapsed(&self) -> Result<(), RegistryError> {
+        self.0.lapse().await
     }
 
     /// Resolves, to the cause, when the journal has failed and the broker has to end.
@@ -349,7 +359,8 @@ impl Inner {
         let before = self.snapshot.load_full();
         let last = before.federation();
         // Time does not go back in the log, whatever a clock does.
-        let at = last.at().map_or(self.clock.now(), |at| at.max(self.clock.now()));
+        let now = self.clock.now();
+        let at = last.at().map_or(now, |at| at.max(now));
         let entry = Entry { epoch: last.epoch().saturating_add(1), at, body };
         let frame = entry.to_json().map_err(RegistryError::Encode)?;
         let mut log = before.log.clone();
@@ -371,10 +382,10 @@ impl Inner {
 }
 
 fn not_taken(error: NotTaken) -> RegistryError {
-    match error {
-        NotTaken::Refused { source, .. } => RegistryError::Refused(source),
-        other => RegistryError::Unreadable(chain::text(&other)),
+    if let NotTaken::Refused { source, .. } = error {
+        return RegistryError::Refused(source);
     }
+    RegistryError::Unreadable(chain::text(&error))
 }
 
 fn replay(path: &Path, frames: &[Vec<u8>], genesis: &Genesis, trace: Option<PathBuf>) -> Result<Log, RegistryError> {

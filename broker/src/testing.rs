@@ -1,6 +1,11 @@
 //! What this crate's tests share: a federation founded in a temporary folder, a broker that serves it over
 //! real TLS on a loopback port, and members who call it.
 
+mod enrol;
+mod logged;
+mod said;
+
+use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -9,20 +14,20 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use comity_identity::authority::MAX_LEAF_LIFETIME;
 use comity_identity::tls::{client_config, enrolment_client_config};
 use comity_identity::{
-    Authority, CertificateDer, Credentials, Invite, KeyPair, OrganisationAnchors, PermitKey, Root, SigningRequest,
+    Authority, CertificateDer, Credentials, KeyPair, OrganisationAnchors, PermitKey, Root, RootOperator, SigningRequest,
 };
+use comity_membership::{Subject, log};
 use comity_policy::{Offer, Organisation};
-use comity_proto::enrolment::enrolment_client::EnrolmentClient;
-use comity_proto::enrolment::join_response::State;
-use comity_proto::enrolment::{Issued, JoinRequest};
+use comity_proto::enrolment::Issued;
 use comity_proto::error::Detail;
+use comity_proto::membership::Kind;
 use comity_proto::membership::membership_client::MembershipClient;
-use comity_proto::membership::{ApproveRequest, InviteRequest, Kind};
-use comity_proto::policy::Layers;
 use comity_runtime::tasks::Tasks;
-use comity_types::{Clock, SpiffeId, Timestamp};
+use comity_transparency::{NoteKey, Signer as _};
+use comity_types::{Clock, Digest, SpiffeId, Timestamp, TrustDomain};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use tokio::sync::oneshot;
@@ -30,7 +35,11 @@ use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::config::{Config, Leaf, Limits, Log};
+use crate::registry::Registry;
 use crate::{Broker, BrokerError};
+
+pub(crate) use self::logged::Logged;
+pub(crate) use self::said::{json, lifted, suspended, updated};
 
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 /// Longest that a test waits for anything.
@@ -52,16 +61,22 @@ impl Clock for SetClock {
     }
 }
 
-/// A federation on disk with one operator, and its broker while that runs.
+/// A federation on disk with its operators and every organisation's key, and its broker while that runs.
 pub(crate) struct Scene {
     dir: tempfile::TempDir,
     pub(crate) clock: Arc<SetClock>,
     pub(crate) root: Root,
+    pub(crate) root_sha256: Digest,
+    /// The operator who acts where a test does not say who.
     pub(crate) operator: Member,
+    /// The others.
+    pub(crate) co_operators: Vec<Member>,
+    keys: Mutex<BTreeMap<TrustDomain, Arc<KeyPair>>>,
     running: Mutex<Option<Running>>,
 }
 
 struct Running {
+    registry: Registry,
     address: SocketAddr,
     stop: oneshot::Sender<()>,
     ended: oneshot::Receiver<Result<(), BrokerError>>,
@@ -79,6 +94,25 @@ impl Member {
     pub(crate) fn credentials(&self) -> Arc<Credentials> {
         Arc::new(Credentials::new(self.chain.clone(), &self.key).unwrap())
     }
+
+    /// The digest of its certificate.
+    pub(crate) fn certificate(&self) -> Digest {
+        Digest::of(&self.chain[0])
+    }
+
+    /// This certificate, and no other of the member.
+    pub(crate) fn certificate_subject(&self) -> Subject {
+        Subject::Certificate { member: self.id.clone(), sha256: self.certificate() }
+    }
+
+    fn copy(&self) -> Self {
+        Self { id: self.id.clone(), key: copy_of(&self.key), chain: self.chain.clone() }
+    }
+}
+
+/// The same key.
+pub(crate) fn copy_of(key: &KeyPair) -> KeyPair {
+    KeyPair::from_pem(&key.to_pem()).unwrap()
 }
 
 impl Scene {
@@ -89,15 +123,34 @@ impl Scene {
         scene
     }
 
+    /// Founds a federation with these operators, `threshold` of whom decide, and starts its broker.
+    pub(crate) async fn governed_by(operators: &[&str], threshold: u32) -> Self {
+        let scene = Self::founded_by(operators, threshold);
+        scene.start().await.unwrap();
+        scene
+    }
+
     /// Founds a federation whose broker does not run.
     pub(crate) fn founded() -> Self {
+        Self::founded_by(&["ada"], 1)
+    }
+
+    /// Founds a federation with these operators whose broker does not run.
+    pub(crate) fn founded_by(operators: &[&str], threshold: u32) -> Self {
         let clock =
             Arc::new(SetClock(AtomicI64::new("2026-11-23T10:00:00Z".parse::<Timestamp>().unwrap().as_millis())));
         let dir = tempfile::tempdir().unwrap();
         let now = clock.now();
         let authority = Authority::generate("fed.example".parse().unwrap(), now).unwrap();
         let permit_key = PermitKey::generate().unwrap();
-        let operator = issued_by(&authority, "spiffe://fed.example/operator/ada", &KeyPair::generate().unwrap(), now);
+        let log_key = NoteKey::generate(log::origin(authority.domain())).unwrap();
+        let operator = |name: &&str| {
+            let id = format!("spiffe://fed.example/operator/{name}");
+            issued_for(&authority, &id, &KeyPair::generate().unwrap(), MAX_LEAF_LIFETIME, now)
+        };
+        let mut operators: Vec<_> = operators.iter().map(operator).collect();
+        let root_operator =
+            |member: &Member| RootOperator { id: member.id.clone(), key: member.key.public_key().unwrap() };
         let root = Root {
             version: comity_identity::root::ROOT_VERSION,
             federation: authority.domain().clone(),
@@ -105,16 +158,22 @@ impl Scene {
             addresses: vec!["broker.fed.example:7443".into()],
             anchors: vec![authority.anchor()],
             permit_key: permit_key.public().unwrap(),
-            operators: vec![operator.id.clone()],
+            log_key: log_key.public().unwrap(),
+            operators: operators.iter().map(root_operator).collect(),
+            root_threshold: threshold,
+            membership_threshold: threshold,
             founded_at: now,
         };
-        let ca = dir.path().join("ca");
+        let (ca, root_json) = (dir.path().join("ca"), root.to_json().unwrap());
         std::fs::create_dir(&ca).unwrap();
-        std::fs::write(dir.path().join("root.json"), root.to_json().unwrap()).unwrap();
+        std::fs::write(dir.path().join("root.json"), &root_json).unwrap();
         std::fs::write(dir.path().join("permit.key"), permit_key.to_pkcs8().unwrap().reveal()).unwrap();
+        std::fs::write(dir.path().join("log.key"), log_key.to_pkcs8().unwrap().reveal()).unwrap();
         std::fs::write(ca.join("fed.example.key.pem"), authority.key_pem().reveal()).unwrap();
         std::fs::write(ca.join("fed.example.pem"), comity_identity::pem::encode(&[authority.anchor()])).unwrap();
-        Self { dir, clock, root, operator, running: Mutex::default() }
+        let (root_sha256, operator) = (Root::digest(&root_json), operators.remove(0));
+        let (keys, running) = (Mutex::default(), Mutex::default());
+        Self { dir, clock, root, root_sha256, operator, co_operators: operators, keys, running }
     }
 
     /// What is on disk at this instant, as a kill leaves it, with `tail` at the end of every journal. Its broker
@@ -127,9 +186,16 @@ impl Scene {
                 OpenOptions::new().append(true).open(journal).unwrap().write_all(tail).unwrap();
             }
         }
-        let key = KeyPair::from_pem(&self.operator.key.to_pem()).unwrap();
-        let operator = Member { id: self.operator.id.clone(), key, chain: self.operator.chain.clone() };
-        Self { dir, clock: Arc::clone(&self.clock), root: self.root.clone(), operator, running: Mutex::default() }
+        Self {
+            dir,
+            clock: Arc::clone(&self.clock),
+            root: self.root.clone(),
+            root_sha256: self.root_sha256,
+            operator: self.operator.copy(),
+            co_operators: self.co_operators.iter().map(Member::copy).collect(),
+            keys: Mutex::new(self.keys.lock().unwrap().clone()),
+            running: Mutex::default(),
+        }
     }
 
     pub(crate) fn data_dir(&self) -> &Path {
@@ -163,12 +229,12 @@ impl Scene {
     pub(crate) async fn start_with(&self, config: Config) -> Result<(), BrokerError> {
         let broker = Broker::build_with_clock(config, self.clock.clone()).await?;
         let (stop, stopped) = oneshot::channel();
-        let address = broker.local_addr();
+        let (address, registry) = (broker.local_addr(), broker.registry());
         let (end, ended) = oneshot::channel();
         // The test may be over before the broker is.
         Tasks::new()
             .spawn("broker", async move { drop(end.send(broker.run(async move { drop(stopped.await) }).await)) });
-        *self.running.lock().unwrap() = Some(Running { address, stop, ended });
+        *self.running.lock().unwrap() = Some(Running { registry, address, stop, ended });
         Ok(())
     }
 
@@ -221,84 +287,24 @@ impl Scene {
     pub(crate) async fn operator(&self) -> MembershipClient<Channel> {
         MembershipClient::new(self.connect(&self.operator).await.unwrap())
     }
+}
 
-    pub(crate) async fn invite(&self, domain: &str, kind: Kind, name: &str) -> Invite {
-        let request =
-            InviteRequest { trust_domain: domain.into(), kind: kind.into(), name: name.into(), ttl_seconds: 3600 };
-        self.operator().await.invite(request).await.unwrap().into_inner().invite.parse().unwrap()
-    }
+/// What is refused is refused for this.
+#[track_caller]
+pub(crate) fn assert_refused<T: std::fmt::Debug>(answer: Result<T, Status>, code: tonic::Code, expected: &str) {
+    let refused = answer.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (code, expected), "{refused}");
+}
 
-    /// Presents an invite, as a program that joins does.
-    pub(crate) async fn join(
-        &self,
-        invite: &Invite,
-        key: &KeyPair,
-        organisation: Option<&Organisation>,
-    ) -> Result<State, Status> {
-        self.join_as(&[Kind::Node, Kind::App, Kind::Operator], invite, key, organisation).await
-    }
-
-    /// Like [`Scene::join`], as a program that can become one of `kinds` alone.
-    pub(crate) async fn join_as(
-        &self,
-        kinds: &[Kind],
-        invite: &Invite,
-        key: &KeyPair,
-        organisation: Option<&Organisation>,
-    ) -> Result<State, Status> {
-        self.join_stating(kinds, invite, key, organisation, None).await
-    }
-
-    /// Like [`Scene::join_as`], with what a new organisation demands of its own requests.
-    pub(crate) async fn join_stating(
-        &self,
-        kinds: &[Kind],
-        invite: &Invite,
-        key: &KeyPair,
-        organisation: Option<&Organisation>,
-        layers: Option<Layers>,
-    ) -> Result<State, Status> {
-        let request = JoinRequest {
-            invite_id: invite.id_text(),
-            secret: invite.secret.reveal().to_vec().into(),
-            csr_der: csr(key).into(),
-            organisation: organisation.map(Into::into),
-            kinds: kinds.iter().map(|kind| (*kind).into()).collect(),
-            layers,
-        };
-        let mut client = EnrolmentClient::new(self.connect_to_enrol().await);
-        client.join(request).await.map(|response| response.into_inner().state.unwrap())
-    }
-
-    /// Brings a member in, with its organisation where that is new.
-    pub(crate) async fn admit(&self, domain: &str, kind: Kind, name: &str) -> Member {
-        self.admit_demanding(organisation(domain), kind, name, None).await
-    }
-
-    /// Like [`Scene::admit`], with the organisation's facts.
-    pub(crate) async fn admit_of(&self, facts: Organisation, kind: Kind, name: &str) -> Member {
-        self.admit_demanding(facts, kind, name, None).await
-    }
-
-    /// Like [`Scene::admit_of`], with what a new organisation demands of its own requests.
-    pub(crate) async fn admit_demanding(
-        &self,
-        facts: Organisation,
-        kind: Kind,
-        name: &str,
-        layers: Option<Layers>,
-    ) -> Member {
-        let domain = facts.trust_domain.as_str();
-        let (invite, key) = (self.invite(domain, kind, name).await, KeyPair::generate().unwrap());
-        let join = async || self.join_stating(&[kind], &invite, &key, Some(&facts), layers.clone()).await;
-        let mut state = join().await.unwrap();
-        if let State::Pending(pending) = &state {
-            self.operator().await.approve(ApproveRequest { enrolment_id: pending.enrolment_id.clone() }).await.unwrap();
-            state = join().await.unwrap();
-        }
-        let State::Issued(issued) = state else { panic!("{domain} {name} got no certificate: {state:?}") };
-        member(&issued, key)
-    }
+/// The ID of a member.
+pub(crate) fn member_id(domain: &str, kind: Kind, name: &str) -> SpiffeId {
+    let kind = match kind {
+        Kind::Node => "node",
+        Kind::App => "app",
+        Kind::Operator => "operator",
+        Kind::Unspecified => panic!("no kind"),
+    };
+    format!("spiffe://{domain}/{kind}/{name}").parse().unwrap()
 }
 
 pub(crate) fn member(issued: &Issued, key: KeyPair) -> Member {
@@ -342,9 +348,13 @@ pub(crate) fn csr(key: &KeyPair) -> Vec<u8> {
 
 /// What an authority signs when nobody asks the broker.
 pub(crate) fn issued_by(authority: &Authority, id: &str, key: &KeyPair, now: Timestamp) -> Member {
+    issued_for(authority, id, key, HOUR, now)
+}
+
+fn issued_for(authority: &Authority, id: &str, key: &KeyPair, life: Duration, now: Timestamp) -> Member {
     let id: SpiffeId = id.parse().unwrap();
     let request = SigningRequest::parse(&key.signing_request(&id).unwrap()).unwrap();
-    let chain = authority.issue(&request, &id, &[], HOUR, now).unwrap().chain;
+    let chain = authority.issue(&request, &id, &[], life, now).unwrap().chain;
     Member { id, key: KeyPair::from_pem(&key.to_pem()).unwrap(), chain }
 }
 

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use comity_proto::error::Failure;
 use comity_proto::metadata;
-use comity_types::SpiffeId;
+use comity_types::{Digest, SpiffeId};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Response};
 use http_body::Frame;
@@ -40,8 +40,9 @@ pub(super) fn respond(
     answer: Answer,
     settlement: Settlement,
 ) -> Response<Body> {
-    let node = answer.candidate.name.node().clone();
-    let cut = cut(parts.registry.clone(), admitted.caller.clone(), node, admitted.deadline, parts.stop.clone());
+    let caller = (admitted.caller.clone(), Some(admitted.certificate));
+    let node = (answer.candidate.name.node().clone(), answer.rest.as_ref().map(|rest| rest.certificate));
+    let cut = cut(parts.registry.clone(), caller, node, admitted.deadline, parts.stop.clone());
     let passing =
         Passing { first: Some(answer.first), rest: answer.rest, cut: Box::pin(cut), settlement, ended: false };
     let mut response = Response::new(Body::new(passing));
@@ -63,11 +64,14 @@ pub(super) fn deadline_passed() -> Failure {
     Failure::new(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", "the request's deadline has passed")
 }
 
+/// A member of a call, with the certificate that it showed.
+type Party = (SpiffeId, Option<Digest>);
+
 /// Resolves when the call has to end before its answer does.
-async fn cut(registry: Registry, caller: SpiffeId, node: SpiffeId, deadline: Instant, stop: Stop) -> Failure {
+async fn cut(registry: Registry, caller: Party, node: Party, deadline: Instant, stop: Stop) -> Failure {
     tokio::select! {
-        failure = suspension::of(&registry, &caller) => failure,
-        failure = suspension::of(&registry, &node) => failure,
+        failure = suspension::of(&registry, &caller.0, caller.1) => failure,
+        failure = suspension::of(&registry, &node.0, node.1) => failure,
         () = tokio::time::sleep_until(deadline) => deadline_passed(),
         failure = stop.reached() => failure,
     }

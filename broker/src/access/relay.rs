@@ -44,7 +44,7 @@ pub async fn relay(
 ) -> Result<Relayed, Failure> {
     let ended = tokio::select! {
         biased;
-        suspended = suspension::of(&parts.registry, &admitted.caller) => Err(suspended),
+        suspended = suspension::of(&parts.registry, &admitted.caller, Some(admitted.certificate)) => Err(suspended),
         () = tokio::time::sleep_until(admitted.deadline) => Err(body::deadline_passed()),
         stopped = parts.stop.clone().reached() => Err(stopped),
         tried = tries(parts, admitted, permit, &mut settlement) => tried,
@@ -82,7 +82,7 @@ async fn tries(
         settlement.trying(&candidate.name, attempt);
         let outcome = tokio::select! {
             biased;
-            suspended = suspension::of(&parts.registry, candidate.name.node()) => Outcome::Rejected(Rejection::Suspended(suspended)),
+            suspended = suspension::of(&parts.registry, candidate.name.node(), None) => Outcome::Rejected(Rejection::Suspended(suspended)),
             outcome = attempt::attempt(parts, admitted, permit, candidate, attempt) => outcome?,
         };
         match outcome {

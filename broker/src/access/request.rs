@@ -85,6 +85,8 @@ impl Method {
 pub struct Admitted {
     /// The app that calls.
     pub caller: SpiffeId,
+    /// SHA-256 of the certificate that it calls with.
+    pub certificate: Digest,
     /// What it calls.
     pub method: Method,
     /// What it demands.
@@ -105,6 +107,7 @@ pub struct Admitted {
 /// It is too large, compressed, cut, more than one message, or its envelope is not one.
 pub async fn admit(
     caller: &SpiffeId,
+    certificate: Digest,
     method: Method,
     request: Request<Body>,
     most_bytes: usize,
@@ -115,7 +118,7 @@ pub async fn admit(
     let reading = frame::read(request.into_body(), most_bytes);
     let body = tokio::time::timeout_at(last_byte, reading).await.map_err(|_| too_slow())??;
     let (envelope, envelope_sha256) = envelope(&body)?;
-    Ok(Admitted { caller: caller.clone(), method, envelope, envelope_sha256, body, arrived, deadline })
+    Ok(Admitted { caller: caller.clone(), certificate, method, envelope, envelope_sha256, body, arrived, deadline })
 }
 
 /// The envelope in a frame, checked for fields that this version does not know.

@@ -1,10 +1,18 @@
 //! The broker as its peers see it: over real TLS on a loopback port.
 
 mod authorisation;
+mod certify;
+mod departures;
+mod governance;
 mod invites;
 mod joining;
 mod lifecycle;
+mod matrix;
+mod own_invites;
 mod publishing;
 mod quotas;
 mod standing;
+mod submit;
 mod survival;
+mod suspensions;
+mod watch;

@@ -5,16 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use comity_identity::{AnchorSource as _, Credentials, SharedAnchors, VerifiedPeer, tls};
+use comity_identity::{AnchorSource as _, Credentials, VerifiedPeer, tls};
 use comity_runtime::dial;
 use comity_runtime::tasks::Tasks;
-use comity_types::{Clock, SpiffeId, Timestamp};
+use comity_types::{Clock, Digest, SpiffeId, Timestamp};
 use http_body_util::Full;
 use hyper::client::conn::http2;
 use hyper::rt::Executor;
 use hyper_util::rt::{TokioIo, TokioTimer};
 
 use super::MAX_STREAMS;
+use crate::edge::check_peer;
+use crate::registry::Registry;
 
 /// How often a silent connection is asked whether it still stands.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
@@ -37,6 +39,8 @@ pub(super) type Sender = http2::SendRequest<Full<Bytes>>;
 #[derive(Debug)]
 pub(super) struct Connected {
     pub(super) sender: Sender,
+    /// SHA-256 of the certificate that the node showed.
+    pub(super) certificate: Digest,
     /// The node's certificate ends then, and the connection with it.
     pub(super) not_after: Timestamp,
 }
@@ -44,20 +48,15 @@ pub(super) struct Connected {
 /// Knows how to connect to any node.
 #[derive(Debug)]
 pub(super) struct Dialler {
+    registry: Registry,
     credentials: Arc<Credentials>,
-    anchors: Arc<SharedAnchors>,
     clock: Arc<dyn Clock>,
     tasks: Tasks,
 }
 
 impl Dialler {
-    pub(super) fn new(
-        credentials: Arc<Credentials>,
-        anchors: Arc<SharedAnchors>,
-        clock: Arc<dyn Clock>,
-        tasks: Tasks,
-    ) -> Self {
-        Self { credentials, anchors, clock, tasks }
+    pub(super) fn new(registry: Registry, credentials: Arc<Credentials>, clock: Arc<dyn Clock>, tasks: Tasks) -> Self {
+        Self { registry, credentials, clock, tasks }
     }
 
     pub(super) const fn tasks(&self) -> &Tasks {
@@ -68,19 +67,23 @@ impl Dialler {
         self.clock.now()
     }
 
-    /// Connects to `node` at `address`. Nobody but `node`, vouched for by its own organisation, is accepted.
+    /// Connects to `node` at `address`. Nobody but `node` is accepted, vouched for by its own organisation, with the key
+    /// that was admitted and a certificate that nobody has suspended.
     pub(super) async fn connect(&self, node: &SpiffeId, address: &str) -> io::Result<Connected> {
-        let anchors = self.anchors.anchors(node.trust_domain());
+        let anchors = self.registry.anchors().anchors(node.trust_domain());
         let anchors = anchors.ok_or_else(|| io::Error::other("its organisation has no anchors"))?;
         let config = tls::client_config(Arc::clone(&self.credentials), node.clone(), anchors, Arc::clone(&self.clock));
         let stream = dial::connect(address, config.map_err(io::Error::other)?).await?;
         let peer = VerifiedPeer::assertion_of_server(stream.get_ref().1).map_err(io::Error::other)?;
+        // Before a byte of a request goes there: whoever stole a certificate has its name and not its standing.
+        check_peer(self.registry.snapshot().federation(), &peer)
+            .map_err(|refused| io::Error::other(refused.message().to_owned()))?;
         let handshake = self.http2().handshake(TokioIo::new(stream));
         let late = |_| io::Error::new(io::ErrorKind::TimedOut, "no HTTP/2 handshake in time");
         let (sender, connection) =
             tokio::time::timeout(HANDSHAKE_DEADLINE, handshake).await.map_err(late)?.map_err(io::Error::other)?;
         self.run(node.clone(), peer.not_after(), connection);
-        Ok(Connected { sender, not_after: peer.not_after() })
+        Ok(Connected { sender, certificate: peer.certificate(), not_after: peer.not_after() })
     }
 
     fn http2(&self) -> http2::Builder<OnTasks> {

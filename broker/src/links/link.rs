@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use comity_types::{SpiffeId, Timestamp};
+use comity_types::{Digest, SpiffeId, Timestamp};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -30,6 +30,8 @@ enum State {
     Idle,
     Open {
         sender: Sender,
+        /// SHA-256 of the certificate that the node showed.
+        certificate: Digest,
         /// When new requests go over a new connection, so that the old one is empty when its certificate ends.
         use_until: Timestamp,
     },
@@ -49,6 +51,14 @@ impl Link {
         &self.address
     }
 
+    /// The certificate that the node showed, while the link stands.
+    pub(super) fn certificate(&self) -> Option<Digest> {
+        match &**self.state.load() {
+            State::Open { certificate, .. } => Some(*certificate),
+            State::Idle | State::Failed { .. } => None,
+        }
+    }
+
     pub(super) fn state(&self) -> LinkState {
         match &**self.state.load() {
             State::Open { sender, .. } if !sender.is_closed() => LinkState::Connected,
@@ -57,8 +67,8 @@ impl Link {
         }
     }
 
-    /// Where a request can be sent into, connecting if need be.
-    pub(super) async fn sender(&self, dialler: &Dialler) -> Result<Sender, LinkError> {
+    /// Where a request can be sent into, and who is there by which certificate, connecting if need be.
+    pub(super) async fn sender(&self, dialler: &Dialler) -> Result<(Sender, Digest), LinkError> {
         if let Some(sender) = self.ready(dialler.now())? {
             return Ok(sender);
         }
@@ -74,20 +84,22 @@ impl Link {
     }
 
     /// The sender, if the link stands; an error, if it failed a moment ago.
-    fn ready(&self, now: Timestamp) -> Result<Option<Sender>, LinkError> {
+    fn ready(&self, now: Timestamp) -> Result<Option<(Sender, Digest)>, LinkError> {
         match &**self.state.load() {
-            State::Open { sender, use_until } if !sender.is_closed() && now < *use_until => Ok(Some(sender.clone())),
+            State::Open { sender, certificate, use_until } if !sender.is_closed() && now < *use_until => {
+                Ok(Some((sender.clone(), *certificate)))
+            }
             State::Failed { until, source, .. } if Instant::now() < *until => Err(self.unreachable(Arc::clone(source))),
             State::Idle | State::Open { .. } | State::Failed { .. } => Ok(None),
         }
     }
 
-    fn connected(&self, connected: Connected, now: Timestamp) -> Sender {
-        let Connected { sender, not_after } = connected;
+    fn connected(&self, connected: Connected, now: Timestamp) -> (Sender, Digest) {
+        let Connected { sender, certificate, not_after } = connected;
         let use_until = now.plus(not_after.since(now) * 3 / 4);
-        self.state.store(Arc::new(State::Open { sender: sender.clone(), use_until }));
+        self.state.store(Arc::new(State::Open { sender: sender.clone(), certificate, use_until }));
         tracing::info!(node.id = %self.node, "a link was made");
-        sender
+        (sender, certificate)
     }
 
     fn failed(&self, source: io::Error) -> LinkError {

@@ -1,6 +1,7 @@
 //! What a link promises: exactly the node that is expected, for as long as it takes part, at its address.
 
-use comity_identity::StaticAnchors;
+use comity_identity::{KeyPair, StaticAnchors};
+use comity_membership::Subject;
 
 use super::*;
 use crate::access::request::Method;
@@ -43,4 +44,34 @@ async fn many_first_requests_make_one_connection() {
     let asked = (0..20).map(|_| async { read(world.ask(in_germany()).await).await.0 });
     assert!(futures::future::join_all(asked).await.iter().all(|answer| answer == b"hello"));
     assert_eq!(node.connections(), 1);
+}
+
+#[tokio::test]
+async fn a_certificate_for_a_key_that_was_not_admitted_gets_nothing_though_the_organisation_signed_it() {
+    let world = World::new().await;
+    let node = world.node("a.example", "DE", 1, answers("never")).await;
+    let key = KeyPair::generate().unwrap();
+    let other = world.credentials_for(&node.id, &key);
+    let other = Node::start(node.id.clone(), other, world.trusted(), answers("stolen")).await;
+    world.publish(&node, &other.address, "DE", 1).await;
+    let (_, trailers) = read(world.call(Method::Chat, framed(&message(in_germany())), &[]).await).await;
+    assert_eq!(ended(&trailers), (tonic::Code::Unavailable, "NODES_UNAVAILABLE".into()));
+    assert!(other.seen().is_empty());
+}
+
+#[tokio::test]
+async fn a_node_whose_certificate_is_suspended_gets_nothing_until_it_shows_another() {
+    let world = World::new().await;
+    let node = world.node("a.example", "DE", 1, answers("hello")).await;
+    assert_eq!(read(world.ask(in_germany()).await).await.0, b"hello");
+    let (member, sha256) = (node.id.clone(), node.certificate);
+    world.suspend_subject(Subject::Certificate { member, sha256 }).await;
+    soon("the link is dropped", || (world.links.state(&node.id) == LinkState::Idle).then_some(())).await;
+    let (_, trailers) = read(world.ask(in_germany()).await).await;
+    assert_eq!(ended(&trailers), (tonic::Code::Unavailable, "NODES_UNAVAILABLE".into()));
+    assert_eq!(node.seen().len(), 1);
+    let renewed = world.credentials(&node.id);
+    let renewed = Node::start(node.id.clone(), renewed, world.trusted(), answers("renewed")).await;
+    world.publish(&node, &renewed.address, "DE", 1).await;
+    assert_eq!(read(world.ask(in_germany()).await).await.0, b"renewed");
 }

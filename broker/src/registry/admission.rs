@@ -181,7 +181,7 @@ impl Admission {
         ttl: Duration,
     ) -> Result<Invited, AdmissionError> {
         let member = SpiffeId::new(domain, kind, name);
-        check_invitable(&self.0.registry.snapshot().federation(), &member)?;
+        check_invitable(self.0.registry.snapshot().federation(), &member)?;
         let handed = comity_identity::Invite::generate(
             Inviter::Operators,
             self.0.door.root_sha256,

@@ -136,16 +136,10 @@ impl Proposals {
         let _turn = inner.writer.lock().await;
         let id = envelope.payload_digest();
         let known = inner.current.load().get(&id).cloned();
-        let mut proposal = Proposal { envelope, at: inner.clock.now() };
-        if let Some(known) = &known {
-            // Believed first: a forged signature must not take the place of a true one.
-            let refused = |refused| RegistryError::Refused(Box::new(refused));
-            let snapshot = inner.registry.snapshot();
-            snapshot.federation().endorsed(&proposal.envelope).map_err(refused)?;
-            proposal.envelope.merge(&known.envelope);
-            proposal.at = known.at;
-            keep_voters(snapshot.federation(), &mut proposal.envelope);
-        }
+        let proposal = match &known {
+            None => Proposal { envelope, at: inner.clock.now() },
+            Some(known) => inner.joined(known, &envelope)?,
+        };
         match inner.registry.append(proposal.envelope.clone()).await {
             Ok(epoch) => {
                 inner.end_stale(Some(id)).await?;
@@ -156,10 +150,10 @@ impl Proposals {
                 Ok(Submitted::InForce(inner.registry.snapshot().federation().epoch()))
             }
             Err(RegistryError::Refused(refused)) => {
-                let Refused::TooFew { needed, .. } = *refused else {
+                if !matches!(*refused, Refused::TooFew { .. }) {
                     return Err(RegistryError::Refused(refused).into());
-                };
-                inner.keep(id, proposal, known, needed, *refused).await
+                }
+                inner.keep(id, proposal, known, *refused).await
             }
             Err(other) => Err(other.into()),
         }
@@ -185,13 +179,23 @@ impl Proposals {
 }
 
 impl Inner {
+    /// A proposal with what was brought. What it has of a signer stays: who signs again, differently, changes nothing.
+    fn joined(&self, known: &Proposal, brought: &Envelope) -> Result<Proposal, RegistryError> {
+        let (snapshot, refused) = (self.registry.snapshot(), |refused| RegistryError::Refused(Box::new(refused)));
+        // Believed first: a forged signature must not take the place of a true one.
+        snapshot.federation().endorsed(brought).map_err(refused)?;
+        let mut proposal = known.clone();
+        keep_voters(snapshot.federation(), &mut proposal.envelope);
+        proposal.envelope.merge(brought);
+        Ok(proposal)
+    }
+
     /// Keeps what operators have signed, and nobody else's.
     async fn keep(
         &self,
         id: Digest,
         proposal: Proposal,
         known: Option<Proposal>,
-        needed: usize,
         refused: Refused,
     ) -> Result<Submitted, ProposalError> {
         let snapshot = self.registry.snapshot();
@@ -206,7 +210,7 @@ impl Inner {
             }
             self.append(Event::Stands(proposal)).await?;
         }
-        Ok(Submitted::Waits(Waiting { needed, ..shown }))
+        Ok(Submitted::Waits(shown))
     }
 
     /// Ends `done`, and all that can never come into force any more.

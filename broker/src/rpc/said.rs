@@ -21,10 +21,10 @@ const MAX_STATED_BYTES: usize = 64 * 1024;
 /// Reads a DSSE envelope.
 pub(super) fn envelope(field: &str, json: &[u8]) -> Result<Envelope, Status> {
     if json.len() > MAX_ENVELOPE_BYTES {
-        return Err(invalid(
-            field,
-            format_args!("has {} bytes, at most {MAX_ENVELOPE_BYTES} are accepted", json.len()),
-        ));
+        let found = json.len();
+        let hint = "offers: shorten their texts and lists, or spread them over more nodes";
+        let problem = format!("has {found} bytes, at most {MAX_ENVELOPE_BYTES} are accepted (hint: of {hint})");
+        return Err(invalid(field, problem));
     }
     serde_json::from_slice(json).map_err(|error| invalid(field, format_args!("is no DSSE envelope: {error}")))
 }

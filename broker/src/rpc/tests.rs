@@ -6,7 +6,7 @@ use bytes::Bytes;
 use comity_proto::catalog::ListModelsRequest;
 use comity_proto::catalog::catalog_client::CatalogClient;
 use comity_proto::error::Detail;
-use comity_proto::membership::{Kind, ListNodesRequest};
+use comity_proto::membership::{Kind, ListEnrolmentsRequest};
 use comity_proto::policy::Capability;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Response};
@@ -46,9 +46,9 @@ mod newer {
     }
 
     #[derive(Clone, PartialEq, prost::Message)]
-    pub(super) struct Suspend {
+    pub(super) struct Reject {
         #[prost(string, tag = "1")]
-        pub(super) member: String,
+        pub(super) enrolment_id: String,
         #[prost(string, tag = "2")]
         pub(super) reason: String,
         #[prost(uint64, tag = "99")]
@@ -107,15 +107,15 @@ async fn a_constraint_of_a_newer_contract_is_not_explained_as_if_it_had_not_been
 }
 
 #[tokio::test]
-async fn a_suspension_with_a_term_that_is_not_known_suspends_nobody() {
+async fn a_rejection_with_a_term_that_is_not_known_rejects_nobody() {
     let scene = Scene::new().await;
-    scene.admit("a.example", Kind::Node, "n1").await;
-    let suspend = newer::Suspend { member: "a.example".into(), reason: "audit".into(), until: 1 };
+    let invite = scene.invite("a.example", Kind::Node, "n1").await;
+    let reject = newer::Reject { enrolment_id: invite.id_text(), reason: "audit".into(), until: 1 };
     let channel = scene.connect(&scene.operator).await.unwrap();
-    let answer = call(channel, "/comity.membership.v1.Membership/Suspend", suspend).await;
-    refuses(answer, "comity.membership.v1.SuspendRequest");
-    let epoch = scene.operator().await.list_nodes(ListNodesRequest {}).await.unwrap().into_inner().epoch;
-    assert_eq!(epoch, 3, "the founding, the organisation, the node, and no suspension");
+    let answer = call(channel, "/comity.membership.v1.Membership/Reject", reject).await;
+    refuses(answer, "comity.membership.v1.RejectRequest");
+    let open = scene.operator().await.list_enrolments(ListEnrolmentsRequest {}).await.unwrap().into_inner();
+    assert_eq!(open.enrolments.len(), 1, "the invite is as good as before");
 }
 
 #[tokio::test]

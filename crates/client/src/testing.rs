@@ -1,5 +1,6 @@
 //! What this crate's tests share: a founded federation in a directory of its own, and a broker that only enrols.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -7,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use comity_identity::{
-    Authority, Credentials, Invite, KeyPair, OrganisationAnchors, SharedAnchors, SigningRequest, tls,
+    Authority, Credentials, Invite, Inviter, KeyPair, OrganisationAnchors, SharedAnchors, SigningRequest, tls,
 };
 use comity_proto::enrolment as wire;
 use comity_proto::enrolment::enrolment_server::{Enrolment, EnrolmentServer};
@@ -22,12 +23,14 @@ use tokio_stream::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use tonic::transport::server::Connected as _;
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 
 use crate::founding::{Founded, FoundingPlan, found};
 
 /// How long members' certificates hold.
 pub(crate) const LIFETIME: Duration = Duration::from_secs(24 * 3600);
+/// The version that it says is the next one of what that member says.
+pub(crate) const VERSION: u64 = 3;
 /// Whom the broker takes every applicant for.
 pub(crate) const MEMBER: &str = "spiffe://org-a.example/app/x";
 
@@ -104,7 +107,7 @@ impl World {
     }
 
     pub(crate) fn invite(&self) -> Invite {
-        Invite::generate(self.founded.root_digest, &self.address.to_string()).unwrap()
+        Invite::generate(Inviter::Operators, self.founded.root_digest, &self.address.to_string()).unwrap()
     }
 
     /// From now on, only the federation's own members are known.
@@ -150,7 +153,10 @@ struct Inner {
     loses_reply: AtomicBool,
     silent: AtomicBool,
     refusal: Mutex<Option<Failure>>,
-    asked: Mutex<Vec<(Vec<u8>, Digest)>>,
+    requests: Mutex<Vec<wire::JoinRequest>>,
+    shown: Mutex<Vec<Vec<u8>>>,
+    admitted: Mutex<BTreeSet<Digest>>,
+    signs: AtomicBool,
 }
 
 impl Desk {
@@ -163,7 +169,10 @@ impl Desk {
             loses_reply: AtomicBool::default(),
             silent: AtomicBool::default(),
             refusal: Mutex::default(),
-            asked: Mutex::default(),
+            requests: Mutex::default(),
+            shown: Mutex::default(),
+            admitted: Mutex::default(),
+            signs: AtomicBool::new(true),
         }))
     }
 
@@ -200,11 +209,35 @@ impl Desk {
 
     /// The secret and the key of everyone who asked.
     pub(crate) fn asked(&self) -> Vec<(Vec<u8>, Digest)> {
-        self.0.asked.lock().unwrap().clone()
+        let key = |csr: &[u8]| SigningRequest::parse(csr).unwrap().public_key_digest();
+        self.requests().iter().map(|request| (request.secret.to_vec(), key(&request.csr_der))).collect()
+    }
+
+    /// What everyone sent who asked.
+    pub(crate) fn requests(&self) -> Vec<wire::JoinRequest> {
+        self.0.requests.lock().unwrap().clone()
+    }
+
+    /// The secrets of all who asked what their invite is for.
+    pub(crate) fn shown(&self) -> Vec<Vec<u8>> {
+        self.0.shown.lock().unwrap().clone()
+    }
+
+    /// The authority that it hosts, DER.
+    pub(crate) fn anchor(&self) -> Vec<u8> {
+        self.0.authority.anchor().to_vec()
+    }
+
+    /// From now on it admits, and signs no certificate.
+    pub(crate) fn leave_signing_to_the_organisation(&self) {
+        self.0.signs.store(false, Ordering::SeqCst);
     }
 
     fn issue(&self, csr: &[u8], lifetime: Duration) -> wire::Issued {
-        let (id, request) = (MEMBER.parse().unwrap(), SigningRequest::parse(csr).unwrap());
+        let (id, request) = (MEMBER.parse::<SpiffeId>().unwrap(), SigningRequest::parse(csr).unwrap());
+        if !self.0.signs.load(Ordering::SeqCst) {
+            return wire::Issued { spiffe_id: id.to_string(), ..Default::default() };
+        }
         let issued = self.0.authority.issue(&request, &id, &[], lifetime, SystemClock.now()).unwrap();
         let chain = issued.chain.iter().map(|der| der.to_vec().into()).collect();
         wire::Issued { certificate_chain_der: chain, spiffe_id: id.to_string(), ..Default::default() }
@@ -220,17 +253,43 @@ impl Enrolment for Desk {
         Ok(Response::new(wire::GetRootResponse { root: self.root().into() }))
     }
 
+    async fn get_invite(
+        &self,
+        request: Request<wire::GetInviteRequest>,
+    ) -> Result<Response<wire::GetInviteResponse>, Status> {
+        self.0.shown.lock().unwrap().push(request.into_inner().secret.to_vec());
+        Ok(Response::new(wire::GetInviteResponse {
+            spiffe_id: MEMBER.into(),
+            hosted_anchor_der: self.anchor().into(),
+            version: VERSION,
+            expires_at: None,
+        }))
+    }
+
+    async fn certify(&self, request: Request<wire::CertifyRequest>) -> Result<Response<wire::CertifyResponse>, Status> {
+        let csr = request.into_inner().csr_der;
+        let key = SigningRequest::parse(&csr).unwrap().public_key_digest();
+        if !self.0.admitted.lock().unwrap().contains(&key) {
+            return Err(Failure::new(Code::NotFound, "KEY_NOT_ADMITTED", "who is that?").into());
+        }
+        Ok(Response::new(wire::CertifyResponse { issued: Some(self.issue(&csr, LIFETIME)) }))
+    }
+
     async fn join(&self, request: Request<wire::JoinRequest>) -> Result<Response<wire::JoinResponse>, Status> {
         let request = request.into_inner();
         let key = SigningRequest::parse(&request.csr_der).unwrap().public_key_digest();
-        self.0.asked.lock().unwrap().push((request.secret.to_vec(), key));
-        if self.0.loses_reply.swap(false, Ordering::SeqCst) {
-            return Err(Status::unavailable("lost"));
-        }
+        self.0.requests.lock().unwrap().push(request.clone());
+        let approved = self.0.approved.load(Ordering::SeqCst);
         if let Some(refusal) = self.0.refusal.lock().unwrap().take() {
             return Err(refusal.into());
         }
-        let state = if self.0.approved.load(Ordering::SeqCst) {
+        if approved {
+            self.0.admitted.lock().unwrap().insert(key);
+        }
+        if self.0.loses_reply.swap(false, Ordering::SeqCst) {
+            return Err(Status::unavailable("lost"));
+        }
+        let state = if approved {
             State::Issued(self.issue(&request.csr_der, LIFETIME))
         } else {
             State::Pending(wire::Pending { enrolment_id: request.invite_id, fingerprint: key.fingerprint() })

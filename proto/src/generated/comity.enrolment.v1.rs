@@ -89,7 +89,8 @@ pub struct JoinRequest {
     /// A PKCS #10 request in DER, signed by the key that stays with its maker. At most 8 KiB.
     #[prost(bytes = "bytes", tag = "3")]
     pub csr_der: ::prost::bytes::Bytes,
-    /// What a new organisation signs to become a member: a DSSE envelope around an application, as JSON. At most 512 KiB.
+    /// What a new organisation signs to become a member: a DSSE envelope around an application, as JSON. What is
+    /// signed has at most 64 KiB.
     #[prost(bytes = "bytes", tag = "4")]
     pub application: ::prost::bytes::Bytes,
     /// What the caller can become: 1 to 3 kinds, none of them unspecified. An invite for another kind is

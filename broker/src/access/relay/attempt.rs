@@ -3,8 +3,9 @@
 use bytes::Bytes;
 use comity_proto::error::{Detail, Failure};
 use comity_proto::metadata;
+use comity_types::Digest;
 use http::header::{CONTENT_TYPE, TE};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
@@ -15,7 +16,7 @@ use crate::access::Parts;
 use crate::access::commit::Permit;
 use crate::access::decide::Candidate;
 use crate::access::request::{Admitted, timeout_value};
-use crate::links::{InFlight, LinkError};
+use crate::links::{InFlight, LinkError, Sent};
 
 /// What every message of gRPC says that it is.
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
@@ -37,6 +38,8 @@ pub(in crate::access) struct Answer {
 #[derive(Debug)]
 pub(in crate::access) struct Upstream {
     pub(in crate::access) body: Incoming,
+    /// SHA-256 of the certificate that the node showed.
+    pub(in crate::access) certificate: Digest,
     /// Counts as a call of the node until the answer has ended.
     pub(in crate::access) _in_flight: InFlight,
 }
@@ -109,7 +112,7 @@ pub(super) async fn attempt(
     let grant = permit.grant(parts, admitted, candidate, attempt)?;
     let request = request(admitted, grant);
     Ok(match parts.links.send(candidate.name.node(), request).await {
-        Ok((response, in_flight)) => classify(candidate, response, in_flight).await,
+        Ok(sent) => classify(candidate, sent).await,
         Err(error) => Outcome::Rejected(error.into()),
     })
 }
@@ -127,8 +130,9 @@ fn request(admitted: &Admitted, grant: HeaderValue) -> Request<Full<Bytes>> {
     request
 }
 
-async fn classify(candidate: &Candidate, response: Response<Incoming>, in_flight: InFlight) -> Outcome {
-    let (head, mut body) = response.into_parts();
+async fn classify(candidate: &Candidate, sent: Sent) -> Outcome {
+    let Sent { answer, in_flight, certificate } = sent;
+    let (head, mut body) = answer.into_parts();
     if head.status != StatusCode::OK {
         return Outcome::Rejected(Rejection::NotGrpc(head.status));
     }
@@ -144,7 +148,7 @@ async fn classify(candidate: &Candidate, response: Response<Incoming>, in_flight
     if let Some(trailers) = first.trailers_ref().filter(|trailers| may_be_tried_elsewhere(trailers)) {
         return Outcome::Rejected(Rejection::Declined(Box::new(trailers.clone())));
     }
-    let rest = first.is_data().then_some(Upstream { body, _in_flight: in_flight });
+    let rest = first.is_data().then_some(Upstream { body, certificate, _in_flight: in_flight });
     Outcome::Answered(Box::new(Answer { candidate: candidate.clone(), head: head.headers, first, rest }))
 }
 

@@ -3,7 +3,6 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use comity_membership::Statement;
 use comity_types::Timestamp;
 
 use super::commit::PERMIT_LIFE;
@@ -55,8 +54,7 @@ async fn a_request_is_not_decided_on_for_ever() {
 async fn publish_until(world: &World, node: &Node, price: u64, until: Timestamp) {
     let mut offer = offer(&node.id, "DE", price);
     offer.in_force.until = Some(until);
-    let (node, address) = (node.id.clone(), node.address.clone());
-    world.append(Statement::OffersPublished { node, address, offers: vec![offer] }).await;
+    world.publish_offer(node, &node.address, offer).await;
 }
 
 #[tokio::test]

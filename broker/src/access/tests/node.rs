@@ -50,6 +50,8 @@ impl Seen {
 pub(crate) struct Node {
     pub(crate) id: SpiffeId,
     pub(crate) address: String,
+    /// SHA-256 of the certificate that it shows.
+    pub(crate) certificate: Digest,
     seen: Arc<Mutex<Vec<Seen>>>,
     connections: Arc<Mutex<Vec<CancellationToken>>>,
     stopping: CancellationToken,
@@ -74,9 +76,16 @@ impl Node {
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
+        let certificate = credentials.leaf().certificate;
         let config = tls::server_config(credentials, Arc::new(trusted), clock).unwrap();
-        let node =
-            Self { id, address, seen: Arc::default(), connections: Arc::default(), stopping: CancellationToken::new() };
+        let node = Self {
+            id,
+            address,
+            certificate,
+            seen: Arc::default(),
+            connections: Arc::default(),
+            stopping: CancellationToken::new(),
+        };
         let (seen, connections, stopping) =
             (Arc::clone(&node.seen), Arc::clone(&node.connections), node.stopping.clone());
         spawn(async move {

@@ -3,8 +3,7 @@
 use comity_identity::StaticAnchors;
 use comity_policy::Offer;
 use comity_proto::inference::{ChatPayload, ChatRequest, ChatStreamRequest};
-use comity_proto::membership::membership_client::MembershipClient;
-use comity_proto::membership::{Kind, PublishOffersRequest};
+use comity_proto::membership::Kind;
 use comity_proto::{inference, policy};
 use comity_types::SpiffeId;
 
@@ -28,9 +27,8 @@ pub(crate) async fn node_of(
     let trusted: StaticAnchors = [scene.root.organisation_anchors().unwrap()].into_iter().collect();
     let node =
         Node::start_with_clock(member.id.clone(), member.credentials(), trusted, script, scene.clock.clone()).await;
-    let mut membership = MembershipClient::new(scene.connect(&member).await.unwrap());
-    let offers = vec![(&offer(&node.id)).into()];
-    membership.publish_offers(PublishOffersRequest { address: node.address.clone(), offers }).await.unwrap();
+    let offers = vec![offer(&node.id)];
+    scene.publish(&member, &node.address, offers).await.unwrap();
     node
 }
 

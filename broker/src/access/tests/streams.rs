@@ -1,6 +1,7 @@
 //! Answers on their way: as they come, ended by a status, cut when they have to be.
 
 use bytes::Bytes;
+use comity_membership::Subject;
 use http_body::Frame;
 use tokio::sync::mpsc::Receiver;
 
@@ -177,6 +178,29 @@ async fn a_suspension_of_either_side_ends_a_running_stream() {
         assert_eq!(ended(&trailers), (Code::PermissionDenied, "ORGANISATION_SUSPENDED".into()));
         closed(&answering).await;
         assert_eq!(world.journal(1).await.1[0].grpc_code, i32::from(Code::PermissionDenied));
+    }
+}
+
+#[tokio::test]
+async fn a_suspension_of_the_certificate_of_either_side_ends_a_running_stream_and_nobody_elses() {
+    for of_the_node in [true, false] {
+        let world = World::new().await;
+        let (script, mut answers) = waits();
+        let node = world.node("a.example", "DE", 1, script).await;
+        let (mut body, answering) = streaming(&world, &mut answers).await;
+        assert!(next(&mut body).await.unwrap().is_data());
+        let member = if of_the_node { node.id.clone() } else { World::app() };
+        let suspend = async |sha256| {
+            let member = member.clone();
+            world.suspend_subject(Subject::Certificate { member, sha256 }).await;
+        };
+        suspend(Digest::of(b"another certificate")).await;
+        say(&answering, Ok(data("two"))).await;
+        assert_eq!(next(&mut body).await.unwrap().into_data().unwrap(), "two", "another certificate was meant");
+        suspend(if of_the_node { node.certificate } else { World::certificate() }).await;
+        let trailers = next(&mut body).await.unwrap().into_trailers().unwrap();
+        assert_eq!(ended(&trailers), (Code::PermissionDenied, "CERTIFICATE_SUSPENDED".into()));
+        closed(&answering).await;
     }
 }
 

@@ -1,6 +1,8 @@
 //! A federation in one process: a registry, a broker's flow, and nodes that do what a script says, over real TLS.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -10,13 +12,14 @@ use bytes::{BufMut, BytesMut};
 use comity_identity::{
     Authority, KeyPair, OrganisationAnchors, SharedAnchors, SigningRequest, StaticAnchors, VerifiedPeer,
 };
-use comity_membership::{Statement, Subject};
+use comity_membership::{Application, By, Genesis, InviteId, Payload, Statement, Subject, TlsKey, log, sign};
 use comity_policy::terms::Quota;
 use comity_policy::{Claim, Offer, Organisation as Facts, Tables};
 use comity_proto::error::Detail;
 use comity_proto::{inference, policy};
 use comity_runtime::clock::SystemClock;
 use comity_runtime::quotas::Quotas;
+use comity_transparency::{NoteKey, Signer};
 use comity_types::{Digest, Timestamp, TrustDomain};
 use http::HeaderMap;
 use http_body_util::BodyExt as _;
@@ -27,6 +30,7 @@ use super::*;
 use crate::edge::stop::Stop;
 use crate::ledger::decisions::{DecisionRecord, OutcomeRecord, Record};
 use crate::registry::Opening;
+use crate::testing::copy_of;
 
 /// How long anything may take that should happen at once.
 pub(crate) const SOON: Duration = Duration::from_secs(10);
@@ -46,6 +50,8 @@ pub(crate) struct World {
     pub(crate) links: Links,
     pub(crate) permit_key: [u8; 32],
     federation: Organisation,
+    operator: KeyPair,
+    organisations: Mutex<BTreeMap<SpiffeId, Organisation>>,
     dir: tempfile::TempDir,
 }
 
@@ -65,17 +71,21 @@ impl Clock for AheadClock {
     }
 }
 
-/// An organisation with its authority.
-pub(crate) struct Organisation(Authority);
+/// An organisation with its authority, and the one key with which it and all its members sign and call.
+pub(crate) struct Organisation {
+    authority: Authority,
+    key: KeyPair,
+}
 
 impl Organisation {
     pub(crate) fn new(domain: &str) -> Self {
         let yesterday = SystemClock.now().minus(Duration::from_secs(86_400));
-        Self(Authority::generate(domain.parse().unwrap(), yesterday).unwrap())
+        let authority = Authority::generate(domain.parse().unwrap(), yesterday).unwrap();
+        Self { authority, key: KeyPair::generate().unwrap() }
     }
 
     pub(crate) fn domain(&self) -> &TrustDomain {
-        self.0.domain()
+        self.authority.domain()
     }
 
     pub(crate) fn id(&self, kind: &str, name: &str) -> SpiffeId {
@@ -83,28 +93,45 @@ impl Organisation {
     }
 
     pub(crate) fn credentials(&self, id: &SpiffeId) -> Arc<Credentials> {
-        let key = KeyPair::generate().unwrap();
+        self.credentials_for(id, &self.key)
+    }
+
+    /// A certificate of `id` for another key.
+    pub(crate) fn credentials_for(&self, id: &SpiffeId, key: &KeyPair) -> Arc<Credentials> {
         let request = SigningRequest::parse(&key.signing_request(id).unwrap()).unwrap();
-        let issued = self.0.issue(&request, id, &[], Duration::from_secs(3600), SystemClock.now()).unwrap();
-        Arc::new(Credentials::new(issued.chain, &key).unwrap())
+        let issued = self.authority.issue(&request, id, &[], Duration::from_secs(3600), SystemClock.now()).unwrap();
+        Arc::new(Credentials::new(issued.chain, key).unwrap())
     }
 
     pub(crate) fn anchors(&self) -> OrganisationAnchors {
-        OrganisationAnchors::new(self.domain().clone(), &[self.0.anchor()]).unwrap()
+        OrganisationAnchors::new(self.domain().clone(), &[self.authority.anchor()]).unwrap()
     }
 
-    fn admitted(&self) -> Statement {
+    /// What it signs to be admitted with `member`.
+    fn admitted(&self, member: SpiffeId) -> Statement {
         let organisation: Facts = toml::from_str(&format!(
             "trust_domain = '{0}'\nname = '{0}'\nseat = 'DE'\nultimate_controllers = []",
             self.domain()
         ))
         .unwrap();
-        Statement::OrganisationAdmitted {
+        let application = Application {
+            federation: root_sha256(),
+            invite: InviteId::from_bytes([1; 16]),
             organisation,
             layers: Default::default(),
-            anchors: vec![STANDARD.encode(self.0.anchor())],
-        }
+            anchors: vec![STANDARD.encode(self.authority.anchor())],
+            keys: vec![self.key.public_key().unwrap()],
+            member,
+            member_key: self.key.public_key().unwrap(),
+            tls_key: TlsKey::Admitted,
+        };
+        Statement::OrganisationAdmitted { application: application.sign(&[&self.key]).unwrap() }
     }
+}
+
+/// The digest of a root document that nobody reads here.
+fn root_sha256() -> Digest {
+    Digest::of(b"root")
 }
 
 impl World {
@@ -117,14 +144,17 @@ impl World {
         let (federation, tasks) = (Organisation::new("fed.example"), Tasks::default());
         let ahead = Arc::new(AheadClock::default());
         let clock: Arc<dyn Clock> = Arc::<AheadClock>::clone(&ahead);
-        let founding = Statement::Founded {
+        let operator = KeyPair::generate().unwrap();
+        let genesis = Genesis {
             federation: federation.domain().clone(),
-            root_sha256: Digest::of(b"root"),
-            operators: [federation.id("operator", "o1")].into(),
+            root_sha256: root_sha256(),
+            operators: [(federation.id("operator", "o1"), operator.public_key().unwrap())].into(),
+            root_threshold: 1,
+            membership_threshold: 1,
         };
         let opening = Opening {
-            founding,
-            root_sha256: Digest::of(b"root"),
+            genesis,
+            log_key: NoteKey::generate(log::origin(federation.domain())).unwrap(),
             trace: None,
             federation_anchors: federation.anchors(),
             anchors: Arc::new(SharedAnchors::default()),
@@ -149,7 +179,17 @@ impl World {
             tasks,
             stop: Stop::default(),
         });
-        let world = Self { access, clock: ahead, registry, links, permit_key: public, federation, dir };
+        let world = Self {
+            access,
+            clock: ahead,
+            registry,
+            links,
+            permit_key: public,
+            federation,
+            operator,
+            organisations: Mutex::default(),
+            dir,
+        };
         world.join(&Organisation::new("app.example"), "app", "a1").await;
         world
     }
@@ -159,31 +199,60 @@ impl World {
         "spiffe://app.example/app/a1".parse().unwrap()
     }
 
-    pub(crate) async fn append(&self, statement: Statement) {
-        self.registry.append(Some(self.federation.id("operator", "o1")), statement).await.unwrap();
+    /// The certificate that it calls with.
+    pub(crate) fn certificate() -> Digest {
+        Digest::of(b"the app's certificate")
+    }
+
+    /// Says a statement that these sign.
+    pub(crate) async fn say(&self, statement: Statement, signers: &[&dyn Signer]) {
+        let version = self.registry.snapshot().federation().next_version(&statement.scope().unwrap());
+        let payload = Payload { federation: root_sha256(), version, at: self.clock.now(), statement };
+        self.registry.append(sign(&payload, signers).unwrap()).await.unwrap();
     }
 
     async fn join(&self, organisation: &Organisation, kind: &str, name: &str) -> SpiffeId {
         let id = organisation.id(kind, name);
-        self.append(organisation.admitted()).await;
-        self.append(Statement::MemberAdmitted { id: id.clone(), key_sha256: Digest::of(name.as_bytes()) }).await;
+        self.say(organisation.admitted(id.clone()), &[&self.operator]).await;
         id
     }
 
     pub(crate) async fn suspend(&self, subject: &str) {
-        self.append(Statement::Suspended {
-            subject: Subject::Organisation(subject.parse().unwrap()),
-            reason: "a test".into(),
-        })
-        .await;
+        self.suspend_subject(Subject::Organisation(subject.parse().unwrap())).await;
+    }
+
+    /// One operator's suspension.
+    pub(crate) async fn brake(&self, subject: Subject) {
+        let statement = Statement::Suspended { subject, reason: "a test".into(), by: By::Brake };
+        self.say(statement, &[&self.operator]).await;
+    }
+
+    pub(crate) async fn suspend_subject(&self, subject: Subject) {
+        let statement = Statement::Suspended { subject, reason: "a test".into(), by: By::Federation };
+        self.say(statement, &[&self.operator]).await;
+    }
+
+    /// What nodes trust.
+    pub(crate) fn trusted(&self) -> StaticAnchors {
+        [self.federation.anchors()].into_iter().collect()
+    }
+
+    /// A fresh certificate of a node, for the key that was admitted.
+    pub(crate) fn credentials(&self, node: &SpiffeId) -> Arc<Credentials> {
+        self.organisations.lock().unwrap()[node].credentials(node)
+    }
+
+    /// A certificate of a node for another key, from its own organisation.
+    pub(crate) fn credentials_for(&self, node: &SpiffeId, key: &KeyPair) -> Arc<Credentials> {
+        self.organisations.lock().unwrap()[node].credentials_for(node, key)
     }
 
     /// A node `n1` of a new organisation, that processes in `place`, for `price`, and does what `script` says.
     pub(crate) async fn node(&self, domain: &str, place: &str, price: u64, script: Script) -> Node {
         let organisation = Organisation::new(domain);
         let id = self.join(&organisation, "node", "n1").await;
-        let trusted: StaticAnchors = [self.federation.anchors()].into_iter().collect();
-        let node = Node::start(id.clone(), organisation.credentials(&id), trusted, script).await;
+        let node = Node::start(id.clone(), organisation.credentials(&id), self.trusted(), script).await;
+        self.organisations.lock().unwrap().insert(id, organisation);
         self.publish(&node, &node.address, place, price).await;
         node
     }
@@ -194,7 +263,8 @@ impl World {
 
     pub(crate) async fn publish_offer(&self, node: &Node, address: &str, offer: Offer) {
         let (node, address, offers) = (node.id.clone(), address.to_owned(), vec![offer]);
-        self.append(Statement::OffersPublished { node, address, offers }).await;
+        let key = copy_of(&self.organisations.lock().unwrap()[&node].key);
+        self.say(Statement::OffersPublished { node, address, offers }, &[&key]).await;
     }
 
     /// Lets `node` grant each organisation so many requests a day.
@@ -217,7 +287,8 @@ impl World {
         request
             .headers_mut()
             .extend(headers.iter().map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap())));
-        let answer = tokio::time::timeout(SOON, self.access.serve(&Self::app(), method, request)).await;
+        let answer =
+            tokio::time::timeout(SOON, self.access.serve(&Self::app(), Self::certificate(), method, request)).await;
         let answer = answer.expect("no answer began in time");
         answer.unwrap_or_else(|failure| Status::from(failure).into_http())
     }

@@ -1,10 +1,9 @@
-//! Every row of the methods table, by every kind of peer, over the wire.
+//! What the edge promises beside the table of who may call what.
 
+use comity_membership::Statement;
 use comity_proto::membership::membership_client::MembershipClient;
-use comity_proto::membership::{Kind, ListNodesRequest, PublishOffersRequest};
+use comity_proto::membership::{Kind, ListNodesRequest};
 use comity_proto::metadata::REQUEST_ID;
-use comity_proto::methods::{Caller, METHODS};
-use comity_types::ids::Kind as MemberKind;
 use http::uri::PathAndQuery;
 use tonic::client::Grpc;
 use tonic::transport::Channel;
@@ -16,43 +15,12 @@ use crate::testing::{DEADLINE, Scene, reason};
 const ORG: &str = "org-a.example";
 
 /// Calls any method with an empty message, and waits for the head of its answer or for its refusal.
-async fn call(channel: &Channel, path: &'static str) -> Result<(), Status> {
+pub(super) async fn call(channel: &Channel, path: &'static str) -> Result<(), Status> {
     let mut grpc = Grpc::new(channel.clone());
     grpc.ready().await.unwrap();
     let codec = ProstCodec::<(), ()>::default();
     let answer = grpc.server_streaming(Request::new(()), PathAndQuery::from_static(path), codec);
     tokio::time::timeout(DEADLINE, answer).await.expect("an answer begins").map(drop)
-}
-
-#[tokio::test]
-async fn every_method_admits_those_whom_the_table_names_and_no_others() {
-    let scene = Scene::new().await;
-    let node = scene.admit(ORG, Kind::Node, "n1").await;
-    let app = scene.admit(ORG, Kind::App, "chat").await;
-    let peers = [
-        (Caller::Anonymous, scene.connect_to_enrol().await),
-        (Caller::Member(MemberKind::Node), scene.connect(&node).await.unwrap()),
-        (Caller::Member(MemberKind::App), scene.connect(&app).await.unwrap()),
-        (Caller::Member(MemberKind::Operator), scene.connect(&scene.operator).await.unwrap()),
-    ];
-    for method in METHODS {
-        for (caller, channel) in &peers {
-            let refusal = call(channel, method.path).await.err().and_then(|status| refusal_of_the_edge(&status));
-            let expected = match (method.admits(*caller), caller) {
-                (true, _) => None,
-                (false, Caller::Anonymous) => Some("NO_CERTIFICATE".to_owned()),
-                (false, Caller::Member(_)) => Some("METHOD_NOT_PERMITTED".to_owned()),
-            };
-            assert_eq!(refusal, expected, "{} by {caller:?}", method.path);
-        }
-    }
-}
-
-/// What the edge says, if it was the edge that refused; a service may well refuse an empty message.
-fn refusal_of_the_edge(status: &Status) -> Option<String> {
-    assert_ne!(status.code(), Code::Unimplemented, "a row of the table that nobody serves: {status}");
-    let reason = comity_proto::error::Detail::of(status)?.reason;
-    ["NO_CERTIFICATE", "METHOD_NOT_PERMITTED"].contains(&reason.as_str()).then_some(reason)
 }
 
 #[tokio::test]
@@ -67,20 +35,19 @@ async fn a_method_without_a_row_is_refused() {
 async fn a_node_publishes_for_itself_alone_and_again_is_the_same_as_once() {
     let scene = Scene::new().await;
     let node = scene.admit(ORG, Kind::Node, "n1").await;
+    let address = "n1.org-a.example:7444";
+    let epoch = scene.publish(&node, address, vec![]).await.unwrap();
+    assert_eq!(scene.publish(&node, address, vec![]).await.unwrap(), epoch);
     let mut client = MembershipClient::new(scene.connect(&node).await.unwrap());
-    let own = PublishOffersRequest { address: "n1.org-a.example:7444".into(), offers: vec![] };
-    let epoch = client.publish_offers(own.clone()).await.unwrap().into_inner().epoch;
-    assert_eq!(client.publish_offers(own.clone()).await.unwrap().into_inner().epoch, epoch);
     let nodes = client.list_nodes(ListNodesRequest {}).await.unwrap().into_inner().nodes;
-    assert_eq!(nodes[0].address, own.address);
+    assert_eq!(nodes[0].address, address);
 
-    let nowhere = PublishOffersRequest { address: "here".into(), offers: vec![] };
-    let foreign = comity_proto::policy::Offer { node: "spiffe://org-a.example/node/n2".into(), ..Default::default() };
-    let foreign = PublishOffersRequest { offers: vec![foreign], ..own };
-    for (request, field) in [(nowhere, "address"), (foreign, "offers[0]")] {
-        let refused = client.publish_offers(request).await.unwrap_err();
-        assert_eq!((refused.code(), refused.message().starts_with(field)), (Code::InvalidArgument, true), "{refused}");
-    }
+    let other = scene.admit(ORG, Kind::Node, "n2").await;
+    let foreign = Statement::OffersPublished { node: other.id.clone(), address: address.into(), offers: vec![] };
+    let refused = scene.submit(&node, &scene.signed(foreign.clone(), &[&node.key])).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::PermissionDenied, "SIGNATURE_REFUSED"));
+    // Who carries it does not count, but who signed it; an organisation may speak for its nodes.
+    scene.submit(&node, &scene.signed(foreign, &[&*scene.key_of(ORG)])).await.unwrap();
 }
 
 #[tokio::test]

@@ -1,11 +1,13 @@
 //! What operators can still do about an invite that they have handed out.
 
 use comity_identity::KeyPair;
+use comity_membership::Application;
+use comity_proto::enrolment::GetInviteRequest;
+use comity_proto::enrolment::enrolment_client::EnrolmentClient;
 use comity_proto::enrolment::join_response::State;
 use comity_proto::membership::membership_client::MembershipClient;
-use comity_proto::membership::{
-    Enrolment, EnrolmentState, InviteRequest, Kind, LiftRequest, ListEnrolmentsRequest, RejectRequest, SuspendRequest,
-};
+use comity_proto::membership::{Enrolment, EnrolmentState, InviteRequest, Kind, ListEnrolmentsRequest, RejectRequest};
+use comity_transparency::Envelope;
 use tonic::Code;
 use tonic::transport::Channel;
 
@@ -24,7 +26,6 @@ async fn listed(operator: &mut MembershipClient<Channel>) -> Vec<Enrolment> {
 #[tokio::test]
 async fn an_invite_that_was_revoked_lets_nobody_in_and_says_why() {
     let scene = Scene::new().await;
-    scene.admit(ORG, Kind::Node, "n1").await;
     let (invite, key) = (scene.invite(ORG, Kind::Node, "n2").await, KeyPair::generate().unwrap());
     let reject = RejectRequest { enrolment_id: invite.id_text(), reason: "sent to the wrong person".into() };
     let mut operator = scene.operator().await;
@@ -62,7 +63,9 @@ async fn operators_see_open_invites_beside_what_waits_for_them() {
 
     let [waiting, invite] = listed(&mut operator).await.try_into().unwrap();
     assert_eq!((waiting.state(), waiting.id), (EnrolmentState::Waiting, taken.id_text()));
-    assert!(!waiting.fingerprint.is_empty() && waiting.requested_at.is_some() && waiting.organisation.is_some());
+    assert!(!waiting.fingerprint.is_empty() && waiting.requested_at.is_some());
+    let application: Envelope = serde_json::from_slice(&waiting.application).unwrap();
+    assert_eq!(Application::open(&application).unwrap().organisation, organisation(ORG));
     assert_eq!((invite.state(), &invite.id), (EnrolmentState::Open, &open.invite_id));
     assert_eq!((&invite.invited_by, invite.expires_at), (&scene.operator.id.to_string(), open.expires_at));
     assert_eq!((invite.spiffe_id.as_str(), invite.fingerprint.as_str()), ("spiffe://org-a.example/node/n1", ""));
@@ -73,24 +76,35 @@ async fn operators_see_open_invites_beside_what_waits_for_them() {
 }
 
 #[tokio::test]
-async fn an_invite_counts_as_long_as_its_operator_takes_part() {
+async fn who_was_admitted_waits_no_more_and_cannot_be_rejected() {
     let scene = Scene::new().await;
-    scene.admit(ORG, Kind::Node, "n1").await;
-    let bob = scene.admit("fed.example", Kind::Operator, "bob").await;
-    let mut inviting = MembershipClient::new(scene.connect(&bob).await.unwrap());
-    let [first, second] = [request("n2"), request("n3")];
-    let first = inviting.invite(first).await.unwrap().into_inner().invite.parse().unwrap();
-    let second = inviting.invite(second).await.unwrap().into_inner().invite.parse().unwrap();
-    let (key, other_key) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+    let (invite, key) = (scene.invite(ORG, Kind::Node, "n1").await, KeyPair::generate().unwrap());
+    scene.join(&invite, &key, Some(&organisation(ORG))).await.unwrap();
+    scene.approve(&invite.id_text()).await.unwrap();
+    let mut operator = scene.operator().await;
+    assert!(listed(&mut operator).await.is_empty());
+    let reject = RejectRequest { enrolment_id: invite.id_text(), reason: "too late".into() };
+    let refused = operator.reject(reject).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::AlreadyExists, "MEMBER_EXISTS"));
+    let joined = scene.join(&invite, &key, Some(&organisation(ORG))).await.unwrap();
+    assert!(matches!(joined, State::Issued(_)), "{joined:?}");
+}
 
-    let mut ada = scene.operator().await;
-    ada.suspend(SuspendRequest { member: bob.id.to_string(), reason: "left".into() }).await.unwrap();
-    let waiting = scene.join(&first, &key, None).await.unwrap();
-    assert!(matches!(waiting, State::Pending(_)), "let in by an operator that is suspended: {waiting:?}");
-
-    ada.lift(LiftRequest { member: bob.id.to_string() }).await.unwrap();
-    for (invite, key) in [(&first, &key), (&second, &other_key)] {
-        let joined = scene.join(invite, key, None).await.unwrap();
-        assert!(matches!(joined, State::Issued(_)), "{joined:?}");
+#[tokio::test]
+async fn what_operators_invite_for_is_told_to_nobody_without_the_secret() {
+    let scene = Scene::new().await;
+    let invite = scene.invite(ORG, Kind::Node, "n1").await;
+    let mut client = EnrolmentClient::new(scene.connect_to_enrol().await);
+    let ask = |secret: Vec<u8>| GetInviteRequest { invite_id: invite.id_text(), secret: secret.into() };
+    let told = client.get_invite(ask(invite.secret.reveal().to_vec())).await.unwrap().into_inner();
+    assert_eq!(told.spiffe_id, "spiffe://org-a.example/node/n1");
+    assert_eq!(told.hosted_anchor_der, scene.authority(ORG).anchor().to_vec());
+    for (secret, expected) in
+        [(vec![], "INVITE_UNKNOWN"), (vec![0; 32], "INVITE_UNKNOWN"), (vec![0; 31], "INVALID_FIELD")]
+    {
+        assert_eq!(reason(&client.get_invite(ask(secret)).await.unwrap_err()), expected);
     }
+    scene.clock.advance(HOUR);
+    let ended = client.get_invite(ask(invite.secret.reveal().to_vec())).await.unwrap_err();
+    assert_eq!(reason(&ended), "INVITE_EXPIRED");
 }

@@ -1,19 +1,21 @@
 //! From an invite to a certificate.
 
-use comity_identity::{Invite, KeyPair};
+use comity_identity::KeyPair;
+use comity_membership::Statement;
 use comity_proto::enrolment::enrolment_client::EnrolmentClient;
 use comity_proto::enrolment::join_response::State;
 use comity_proto::enrolment::{GetRootRequest, RenewRequest};
 use comity_proto::error::Detail;
 use comity_proto::membership::membership_client::MembershipClient;
+use comity_proto::membership::submit_response::Outcome;
 use comity_proto::membership::{
-    ApproveRequest, InviteRequest, Kind, LiftRequest, ListAppsRequest, ListEnrolmentsRequest, ListNodesRequest,
-    ListOrganisationsRequest, RejectRequest, SuspendRequest,
+    InviteRequest, Kind, ListAppsRequest, ListEnrolmentsRequest, ListNodesRequest, ListOrganisationsRequest,
+    RejectRequest,
 };
 use comity_types::Digest;
 use tonic::Code;
 
-use crate::testing::{HOUR, Scene, csr, member, organisation, reason};
+use crate::testing::{HOUR, Scene, copy_of, csr, member, organisation, reason};
 
 const ORG: &str = "org-a.example";
 
@@ -36,10 +38,16 @@ async fn a_new_organisation_waits_until_operators_approve_and_its_node_gets_in()
         operator.list_organisations(ListOrganisationsRequest {}).await.unwrap().into_inner().organisations.is_empty()
     );
 
-    let approve = ApproveRequest { enrolment_id: pending.enrolment_id };
-    let epoch = operator.approve(approve.clone()).await.unwrap().into_inner().epoch;
-    assert_eq!(epoch, 3, "the founding, the organisation, the node");
-    assert_eq!(operator.approve(approve).await.unwrap().into_inner().epoch, 3, "again is the same as once");
+    let application = scene.waiting_application(&pending.enrolment_id).await;
+    let admitted = scene.signed(Statement::OrganisationAdmitted { application }, &[&scene.operator.key]);
+    for _ in 0..2 {
+        let epoch = scene.submit(&scene.operator, &admitted).await.unwrap();
+        assert_eq!(
+            epoch,
+            Outcome::Epoch(2),
+            "the founding and the organisation with its node; said twice, it stands once"
+        );
+    }
 
     let State::Issued(issued) = scene.join(&invite, &key, Some(&organisation(ORG))).await.unwrap() else {
         panic!("not issued")
@@ -49,7 +57,7 @@ async fn a_new_organisation_waits_until_operators_approve_and_its_node_gets_in()
     let nodes = members.list_nodes(ListNodesRequest {}).await.unwrap().into_inner();
     assert_eq!(
         (nodes.nodes[0].spiffe_id.as_str(), nodes.nodes[0].link.as_str(), nodes.epoch),
-        ("spiffe://org-a.example/node/n1", "idle", 3)
+        ("spiffe://org-a.example/node/n1", "idle", 2)
     );
     let organisations =
         members.list_organisations(ListOrganisationsRequest {}).await.unwrap().into_inner().organisations;
@@ -113,51 +121,30 @@ async fn a_second_request_of_a_new_organisation_waits_for_an_approval_of_its_own
     let State::Pending(other) = scene.join(&second, &other_key, Some(&other_facts)).await.unwrap() else {
         panic!("not pending")
     };
-    let mut operator = scene.operator().await;
-    operator.approve(ApproveRequest { enrolment_id: pending.enrolment_id }).await.unwrap();
+    scene.approve(&pending.enrolment_id).await.unwrap();
     let again = scene.join(&second, &other_key, Some(&other_facts)).await.unwrap();
     assert!(matches!(again, State::Pending(_)), "it got in by the approval of another request");
-    let refused = operator.approve(ApproveRequest { enrolment_id: other.enrolment_id }).await.unwrap_err();
-    assert_eq!(refused.code(), Code::InvalidArgument, "facts that differ from the registered ones were approved");
+    let refused = scene.approve(&other.enrolment_id).await.unwrap_err();
+    assert_eq!(reason(&refused), "MEMBER_EXISTS", "facts that differ from those that were admitted were approved");
 }
 
 #[tokio::test]
-async fn a_suspended_organisation_is_not_invited_and_its_open_invites_let_nobody_in() {
+async fn operators_invite_nobody_into_an_organisation_that_is_a_member_suspended_or_not() {
     let scene = Scene::new().await;
     scene.admit(ORG, Kind::Node, "n1").await;
-    let (open, key) = (scene.invite(ORG, Kind::App, "mole").await, KeyPair::generate().unwrap());
-    let mut operator = scene.operator().await;
-    let suspend = SuspendRequest { member: ORG.into(), reason: "audit".into() };
-    operator.suspend(suspend).await.unwrap();
-    assert_eq!(scene.join(&open, &key, None).await.unwrap_err().code(), Code::InvalidArgument);
+    let (early, key) = (scene.invite("org-b.example", Kind::App, "early").await, KeyPair::generate().unwrap());
+    scene.admit("org-b.example", Kind::App, "first").await;
     let request =
         InviteRequest { trust_domain: ORG.into(), kind: Kind::App.into(), name: "b".into(), ttl_seconds: 3600 };
-    assert_eq!(operator.invite(request).await.unwrap_err().code(), Code::InvalidArgument);
-}
-
-#[tokio::test]
-async fn an_invite_approves_nothing_while_its_operator_or_its_organisation_is_suspended() {
-    let scene = Scene::new().await;
-    scene.admit(ORG, Kind::Node, "n1").await;
-    let bob = scene.admit("fed.example", Kind::Operator, "bob").await;
-    let invite =
-        InviteRequest { trust_domain: ORG.into(), kind: Kind::App.into(), name: "mole".into(), ttl_seconds: 3600 };
-    let mut bobs = MembershipClient::new(scene.connect(&bob).await.unwrap());
-    let invite: Invite = bobs.invite(invite).await.unwrap().into_inner().invite.parse().unwrap();
-    let (key, mut ada) = (KeyPair::generate().unwrap(), scene.operator().await);
-    let suspend = |member: &str| SuspendRequest { member: member.into(), reason: "audit".into() };
-    let lift = |member: &str| LiftRequest { member: member.into() };
-
-    ada.suspend(suspend(bob.id.as_str())).await.unwrap();
-    let waits = scene.join(&invite, &key, None).await.unwrap();
-    assert!(matches!(waits, State::Pending(_)), "by a suspended operator: {waits:?}");
-    ada.suspend(suspend(ORG)).await.unwrap();
-    ada.lift(lift(bob.id.as_str())).await.unwrap();
-    let waits = scene.join(&invite, &key, None).await.unwrap();
-    assert!(matches!(waits, State::Pending(_)), "into a suspended organisation: {waits:?}");
-    ada.lift(lift(ORG)).await.unwrap();
-    let joined = scene.join(&invite, &key, None).await.unwrap();
-    assert!(matches!(joined, State::Issued(_)), "{joined:?}");
+    let refuses = async || {
+        let refused = scene.operator().await.invite(request.clone()).await.unwrap_err();
+        assert_eq!((refused.code(), refused.message().contains("trust_domain")), (Code::InvalidArgument, true));
+    };
+    refuses().await;
+    scene.suspend(ORG).await;
+    refuses().await;
+    let refused = scene.join(&early, &key, Some(&organisation("org-b.example"))).await.unwrap_err();
+    assert!(refused.message().contains("invites its own nodes"), "an operators' invite from before: {refused}");
 }
 
 #[tokio::test]
@@ -171,14 +158,24 @@ async fn a_second_operator_governs_as_the_first_does() {
 #[tokio::test]
 async fn a_reply_that_was_lost_is_had_again_even_after_a_restart() {
     let scene = Scene::new().await;
-    scene.admit(ORG, Kind::Node, "n1").await;
-    let (invite, key) = (scene.invite(ORG, Kind::Node, "n2").await, KeyPair::generate().unwrap());
-    let first = scene.join(&invite, &key, None).await.unwrap();
-    assert!(matches!(first, State::Issued(_)));
-    assert_eq!(scene.join(&invite, &key, None).await.unwrap(), first);
-    scene.stop().await;
-    scene.start().await.unwrap();
-    assert_eq!(scene.join(&invite, &key, None).await.unwrap(), first);
+    let (invite, key) = (scene.invite(ORG, Kind::Node, "n1").await, KeyPair::generate().unwrap());
+    let join = async || scene.join(&invite, &key, Some(&organisation(ORG))).await.unwrap();
+    join().await;
+    scene.approve(&invite.id_text()).await.unwrap();
+    for _ in 0..2 {
+        for _ in 0..2 {
+            let State::Issued(issued) = join().await else { panic!("not issued") };
+            let node = member(&issued, copy_of(&key));
+            assert!(
+                MembershipClient::new(scene.connect(&node).await.unwrap())
+                    .list_nodes(ListNodesRequest {})
+                    .await
+                    .is_ok()
+            );
+        }
+        scene.stop().await;
+        scene.start().await.unwrap();
+    }
 }
 
 #[tokio::test]
@@ -231,7 +228,7 @@ async fn a_new_organisation_has_to_state_its_own_facts() {
     let scene = Scene::new().await;
     let (invite, key) = (scene.invite(ORG, Kind::Node, "n1").await, KeyPair::generate().unwrap());
     for (facts, expected) in
-        [(None, "organisation: missing"), (Some(organisation("org-b.example")), "the invite is for org-a.example")]
+        [(None, "application: missing"), (Some(organisation("org-b.example")), "the invite is for org-a.example")]
     {
         let refused = scene.join(&invite, &key, facts.as_ref()).await.unwrap_err();
         assert_eq!(refused.code(), Code::InvalidArgument);
@@ -243,19 +240,20 @@ async fn a_new_organisation_has_to_state_its_own_facts() {
 #[tokio::test]
 async fn invites_that_make_no_sense_are_refused_by_the_field() {
     let scene = Scene::new().await;
-    scene.admit(ORG, Kind::Node, "n1").await;
+    scene.admit("org-b.example", Kind::Node, "n1").await;
     let mut operator = scene.operator().await;
     let good =
         InviteRequest { trust_domain: ORG.into(), kind: Kind::Node.into(), name: "n2".into(), ttl_seconds: 3600 };
+    let member = InviteRequest { trust_domain: "org-b.example".into(), ..good.clone() };
     let table = [
         (InviteRequest { trust_domain: "Org A".into(), ..good.clone() }, Code::InvalidArgument, "trust_domain"),
         (InviteRequest { trust_domain: "fed.example".into(), ..good.clone() }, Code::InvalidArgument, "trust_domain"),
-        (InviteRequest { kind: Kind::Operator.into(), ..good.clone() }, Code::InvalidArgument, "trust_domain"),
+        (member.clone(), Code::InvalidArgument, "trust_domain"),
         (InviteRequest { kind: 0, ..good.clone() }, Code::InvalidArgument, "kind"),
         (InviteRequest { kind: 77, ..good.clone() }, Code::InvalidArgument, "kind"),
         (InviteRequest { name: "N 2".into(), ..good.clone() }, Code::InvalidArgument, "name"),
         (InviteRequest { ttl_seconds: 59, ..good.clone() }, Code::InvalidArgument, "ttl_seconds"),
-        (InviteRequest { name: "n1".into(), ..good.clone() }, Code::AlreadyExists, "is a member already"),
+        (InviteRequest { name: "n1".into(), ..member }, Code::AlreadyExists, "is a member already"),
     ];
     for (request, code, text) in table {
         let refused = operator.invite(request).await.unwrap_err();
@@ -305,13 +303,13 @@ async fn a_request_over_the_limit_is_refused() {
     let refused = scene.join(&invite, &KeyPair::generate().unwrap(), Some(&facts)).await.unwrap_err();
     let told = Detail::of(&refused).unwrap_or_else(|| panic!("without a reason: {refused}"));
     assert_eq!((refused.code(), told.reason.as_str()), (Code::OutOfRange, "MESSAGE_TOO_LARGE"), "{refused}");
-    assert_eq!(told.metadata["limit_bytes"], (64 * 1024).to_string());
+    assert_eq!(told.metadata["limit_bytes"], (128 * 1024).to_string());
 
     let node = scene.admit(ORG, Kind::Node, "n2").await;
     let mut client = MembershipClient::new(scene.connect(&node).await.unwrap());
-    let suspend = SuspendRequest { member: ORG.into(), reason: "x".repeat(5 * 1024 * 1024) };
-    let refused = client.suspend(suspend.clone()).await.unwrap_err();
+    let reject = RejectRequest { enrolment_id: invite.id_text(), reason: "x".repeat(5 * 1024 * 1024) };
+    let refused = client.reject(reject.clone()).await.unwrap_err();
     assert_eq!(reason(&refused), "METHOD_NOT_PERMITTED", "who may not call learns no limit");
-    let refused = scene.operator().await.suspend(suspend).await.unwrap_err();
+    let refused = scene.operator().await.reject(reject).await.unwrap_err();
     assert_eq!(Detail::of(&refused).unwrap().metadata["limit_bytes"], (4 * 1024 * 1024).to_string());
 }

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use comity_membership::{Body, Entry};
 use comity_proto::membership::membership_client::MembershipClient;
-use comity_proto::membership::{Kind, ListNodesRequest, SuspendRequest, WatchRequest};
+use comity_proto::membership::{Kind, ListNodesRequest, WatchRequest};
+use comity_transparency::Envelope;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
@@ -15,7 +17,7 @@ use tonic_reflection::pb::v1::{ServerReflectionRequest, ServerReflectionResponse
 use crate::broker::ADDRESS_FILE;
 use crate::data_dir;
 use crate::founding::FoundingError;
-use crate::ledger::journal::JournalError;
+use crate::ledger::journal::{Journal, JournalError};
 use crate::registry::RegistryError;
 use crate::testing::{DEADLINE, Scene};
 use crate::{Broker, BrokerError};
@@ -30,7 +32,7 @@ async fn what_was_admitted_is_there_after_a_restart() {
     scene.start().await.unwrap();
     let mut client = MembershipClient::new(scene.connect(&node).await.unwrap());
     let nodes = client.list_nodes(ListNodesRequest {}).await.unwrap().into_inner();
-    assert_eq!((nodes.nodes.len(), nodes.epoch), (1, 3));
+    assert_eq!((nodes.nodes.len(), nodes.epoch), (1, 2));
 }
 
 #[tokio::test]
@@ -54,7 +56,8 @@ async fn a_registry_that_was_lost_is_not_founded_anew() {
     let scene = Scene::new().await;
     scene.admit(ORG, Kind::Node, "n1").await;
     scene.stop().await;
-    let (journal, kept) = (scene.file("registry.journal"), ["enrolments.journal", "decisions.journal", "ca"]);
+    let (journal, kept) =
+        (scene.file("registry.journal"), ["enrolments.journal", "proposals.journal", "decisions.journal", "ca"]);
     std::fs::remove_file(&journal).unwrap();
     // Whichever of them is left: each shows that there was a registry.
     for lost in kept {
@@ -77,8 +80,7 @@ async fn a_registry_that_was_lost_is_not_founded_anew() {
 async fn a_suspension_whose_frame_lost_a_bit_is_neither_lifted_nor_called_in_order() {
     let scene = Scene::new().await;
     scene.admit(ORG, Kind::Node, "n1").await;
-    let suspend = SuspendRequest { member: ORG.into(), reason: "audit".into() };
-    scene.operator().await.suspend(suspend).await.unwrap();
+    scene.suspend(ORG).await;
     scene.stop().await;
     data_dir::check(&scene.config()).unwrap();
     let path = scene.file("registry.journal");
@@ -88,6 +90,39 @@ async fn a_suspension_whose_frame_lost_a_bit_is_neither_lifted_nor_called_in_ord
     for refused in [data_dir::check(&scene.config()).unwrap_err(), scene.start().await.unwrap_err()] {
         let damaged = matches!(refused, BrokerError::Registry(RegistryError::Journal(JournalError::Damaged { .. })));
         assert!(damaged, "{refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_statement_that_was_changed_on_disk_is_not_started_from_though_its_frame_is_whole() {
+    let scene = Scene::new().await;
+    scene.admit(ORG, Kind::Node, "n1").await;
+    scene.suspend(ORG).await;
+    scene.stop().await;
+    let path = scene.file("registry.journal");
+    let (journal, frames) = Journal::open(&path).unwrap();
+    drop(journal);
+    let forgeries: [fn(&mut Envelope); 3] = [
+        |envelope| envelope.signatures[0].sig[10] ^= 1,
+        |envelope| *envelope.payload.iter_mut().find(|byte| **byte == b'i').unwrap() = b'j',
+        |envelope| envelope.signatures.clear(),
+    ];
+    for forge in forgeries {
+        let mut entry = Entry::from_json(frames.last().unwrap()).unwrap();
+        let Body::Signed(envelope) = &mut entry.body else { panic!("{entry:?}") };
+        forge(envelope);
+        let mut forged = frames.clone();
+        *forged.last_mut().unwrap() = entry.to_json().unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let (journal, _) = Journal::open(&path).unwrap();
+        for frame in forged {
+            journal.append(frame).await.unwrap();
+        }
+        drop(journal);
+        for refused in [data_dir::check(&scene.config()).unwrap_err(), scene.start().await.unwrap_err()] {
+            let damaged = matches!(refused, BrokerError::Registry(RegistryError::Damaged { position: 3, .. }));
+            assert!(damaged, "{refused:?}");
+        }
     }
 }
 
@@ -112,8 +147,12 @@ async fn a_registry_of_another_federation_is_not_started_from() {
 #[tokio::test]
 async fn a_data_directory_that_was_not_founded_says_so() {
     let (scene, other) = (Scene::founded(), Scene::founded());
-    std::fs::copy(other.file("permit.key"), scene.file("permit.key")).unwrap();
-    assert!(matches!(scene.start().await, Err(BrokerError::Founding(FoundingError::OtherPermitKey { .. }))));
+    for key in ["log.key", "permit.key"] {
+        let own = std::fs::read(scene.file(key)).unwrap();
+        std::fs::copy(other.file(key), scene.file(key)).unwrap();
+        assert!(matches!(scene.start().await, Err(BrokerError::Founding(FoundingError::OtherKey { .. }))), "{key}");
+        std::fs::write(scene.file(key), own).unwrap();
+    }
     let mut config = other.config();
     config.replica = "b2".parse().unwrap();
     assert!(matches!(other.start_with(config).await, Err(BrokerError::Founding(FoundingError::OtherBroker { .. }))));
@@ -152,6 +191,8 @@ async fn stopping_ends_streams_that_would_never_end_by_themselves() {
     assert_eq!(health.message().await.unwrap().map(status), Some(ServingStatus::Serving));
 
     let (stopped, ()) = tokio::join!(tokio::time::timeout(DEADLINE / 2, scene.stop()), async {
+        let checkpoint = watched.message().await.unwrap().unwrap();
+        assert!(!checkpoint.checkpoint.is_empty());
         assert!(watched.message().await.unwrap().is_none());
         assert_eq!(health.message().await.unwrap().map(status), Some(ServingStatus::NotServing));
     });

@@ -2,14 +2,13 @@
 
 use comity_identity::tls::{client_config, enrolment_client_config};
 use comity_identity::{Authority, KeyPair};
+use comity_membership::{By, Statement};
 use comity_proto::membership::membership_client::MembershipClient;
-use comity_proto::membership::{
-    Kind, LiftRequest, ListNodesRequest, ListOrganisationsRequest, SuspendRequest, WatchRequest,
-};
+use comity_proto::membership::{Kind, ListNodesRequest, ListOrganisationsRequest, WatchRequest};
 use comity_types::Clock as _;
 use tonic::{Code, Status};
 
-use crate::testing::{DEADLINE, Member, Scene, issued_by, reason};
+use crate::testing::{DEADLINE, Member, Scene, issued_by, reason, suspended};
 
 const ORG: &str = "org-a.example";
 
@@ -36,7 +35,7 @@ async fn an_authority_of_ones_own_with_anothers_name_is_refused_in_the_handshake
 }
 
 /// In TLS 1.3 the client learns of it with its first request at the latest.
-async fn assert_is_refused(scene: &Scene, member: &Member) {
+pub(super) async fn assert_is_refused(scene: &Scene, member: &Member) {
     let Ok(channel) = scene.connect(member).await else { return };
     let refused = MembershipClient::new(channel).list_nodes(ListNodesRequest {}).await.unwrap_err();
     assert!(matches!(refused.code(), Code::Unavailable | Code::Unknown | Code::Internal), "{refused:?}");
@@ -100,12 +99,10 @@ async fn without_a_certificate_the_protocol_of_members_is_refused_in_the_handsha
 async fn a_suspension_reaches_connections_that_are_open_and_ends_when_it_is_lifted() {
     let scene = Scene::new().await;
     let node = scene.admit(ORG, Kind::Node, "n1").await;
-    let mut operator = scene.operator().await;
     let mut open = MembershipClient::new(scene.connect(&node).await.unwrap());
     for (subject, code) in [(ORG, "ORGANISATION_SUSPENDED"), (node.id.as_str(), "MEMBER_SUSPENDED")] {
         assert!(open.list_nodes(ListNodesRequest {}).await.is_ok());
-        let suspend = SuspendRequest { member: subject.into(), reason: "an incident".into() };
-        let epoch = operator.suspend(suspend.clone()).await.unwrap().into_inner().epoch;
+        let epoch = scene.suspend(subject).await;
         let refused = open.list_nodes(ListNodesRequest {}).await.unwrap_err();
         assert_eq!((refused.code(), reason(&refused).as_str()), (Code::PermissionDenied, code));
         assert!(
@@ -117,8 +114,9 @@ async fn a_suspension_reaches_connections_that_are_open_and_ends_when_it_is_lift
             code,
             "on a new connection as on the old one"
         );
-        assert_eq!(reason(&operator.suspend(suspend).await.unwrap_err()), "STATEMENT_REFUSED");
-        operator.lift(LiftRequest { member: subject.into() }).await.unwrap();
+        let again = scene.govern(suspended(subject, By::Federation)).await.unwrap_err();
+        assert_eq!(reason(&again), "STATEMENT_REFUSED");
+        scene.lift(subject).await;
     }
     assert!(open.list_nodes(ListNodesRequest {}).await.is_ok());
 }
@@ -129,35 +127,37 @@ async fn whoever_watches_sees_each_statement_and_is_cut_off_by_its_own_suspensio
     let node = scene.admit(ORG, Kind::Node, "n1").await;
     let mut client = MembershipClient::new(scene.connect(&node).await.unwrap());
     let mut watched = client.watch(WatchRequest { after_epoch: 1 }).await.unwrap().into_inner();
-    for epoch in [2, 3] {
-        assert_eq!(watched.message().await.unwrap().unwrap().epoch, epoch);
-    }
+    let mut next = async || loop {
+        let part = tokio::time::timeout(DEADLINE, watched.message()).await.unwrap()?.unwrap();
+        if part.checkpoint.is_empty() {
+            return Ok::<_, Status>(comity_membership::Entry::from_json(&part.entry).unwrap().epoch);
+        }
+    };
+    assert_eq!(next().await.unwrap(), 2);
     scene.admit("org-b.example", Kind::Node, "n1").await;
-    let entry = watched.message().await.unwrap().unwrap();
-    assert_eq!(comity_membership::Entry::from_json(&entry.entry).unwrap().epoch, 4);
-    assert_eq!(watched.message().await.unwrap().unwrap().epoch, 5);
-
-    let suspend = SuspendRequest { member: ORG.into(), reason: "an incident".into() };
-    scene.operator().await.suspend(suspend).await.unwrap();
-    let cut = tokio::time::timeout(DEADLINE, watched.message()).await.unwrap().unwrap_err();
+    assert_eq!(next().await.unwrap(), 3);
+    scene.suspend(ORG).await;
+    let cut = next().await.unwrap_err();
     assert_eq!((cut.code(), reason(&cut).as_str()), (Code::PermissionDenied, "ORGANISATION_SUSPENDED"));
 }
 
 #[tokio::test]
 async fn suspending_whoever_is_no_member_is_refused_and_so_is_the_last_operator() {
     let scene = Scene::new().await;
-    let mut operator = scene.operator().await;
     for (member, code, expected) in [
         ("org-z.example", Code::NotFound, "NOT_A_MEMBER"),
-        ("Org Z", Code::InvalidArgument, "INVALID_FIELD"),
         (scene.operator.id.as_str(), Code::FailedPrecondition, "STATEMENT_REFUSED"),
     ] {
-        let refused =
-            operator.suspend(SuspendRequest { member: member.into(), reason: "why not".into() }).await.unwrap_err();
+        let refused = scene.govern(suspended(member, By::Federation)).await.unwrap_err();
         assert_eq!((refused.code(), reason(&refused).as_str()), (code, expected), "{refused}");
     }
-    let refused =
-        operator.suspend(SuspendRequest { member: "org-z.example".into(), reason: String::new() }).await.unwrap_err();
-    assert_eq!((refused.code(), refused.message().contains("reason")), (Code::InvalidArgument, true), "{refused}");
+    scene.admit(ORG, Kind::Node, "n1").await;
+    for text in [String::new(), "x".repeat(1025), "turned \u{202e} around".into()] {
+        let subject = ORG.parse().unwrap();
+        let statement = Statement::Suspended { subject, reason: text, by: By::Federation };
+        let refused = scene.govern(statement).await.unwrap_err();
+        assert_eq!((refused.code(), reason(&refused).as_str()), (Code::InvalidArgument, "INVALID_FIELD"), "{refused}");
+    }
+    let mut operator = scene.operator().await;
     assert!(operator.list_organisations(ListOrganisationsRequest {}).await.is_ok());
 }

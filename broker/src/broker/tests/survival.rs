@@ -9,8 +9,8 @@ use comity_proto::inference::inference_client::InferenceClient;
 use comity_proto::inference::{ChatRequest, Envelope};
 use comity_proto::membership::membership_client::MembershipClient;
 use comity_proto::membership::{
-    Kind, LiftRequest, ListAppsRequest, ListEnrolmentsRequest, ListNodesRequest, ListOrganisationsRequest,
-    PublishOffersRequest, RejectRequest, SuspendRequest, WatchRequest,
+    Kind, ListAppsRequest, ListEnrolmentsRequest, ListNodesRequest, ListOrganisationsRequest, RejectRequest,
+    WatchRequest,
 };
 use comity_proto::policy::{PlaceSet, Requirements};
 
@@ -54,6 +54,7 @@ async fn survives(tail: &[u8]) {
 struct HandedOut {
     app: Member,
     open: Invite,
+    unasked: Invite,
     waiting: (Invite, KeyPair),
     rejected: (Invite, KeyPair),
     revoked: Invite,
@@ -66,24 +67,23 @@ async fn govern(scene: &Scene) -> HandedOut {
     let lifted = scene.admit(ORG, Kind::App, "lifted").await;
     scene.admit("org-b.example", Kind::Node, "n1").await;
 
-    let offers = ["o1", "o2"].map(|id| (&offer(&node.id, id, "MIT")).into()).to_vec();
-    let publication = PublishOffersRequest { address: "n1.org-a.example:7444".into(), offers };
-    MembershipClient::new(scene.connect(&node).await.unwrap()).publish_offers(publication).await.unwrap();
-
-    let mut operator = scene.operator().await;
+    let offers = ["o1", "o2"].map(|id| offer(&node.id, id, "MIT")).to_vec();
+    scene.publish(&node, "n1.org-a.example:7444", offers).await.unwrap();
     for member in ["org-b.example", lifted.id.as_str()] {
-        operator.suspend(SuspendRequest { member: member.into(), reason: "audit".into() }).await.unwrap();
+        scene.suspend(member).await;
     }
-    operator.lift(LiftRequest { member: lifted.id.to_string() }).await.unwrap();
+    scene.lift(lifted.id.as_str()).await;
 
     let open = scene.invite(ORG, Kind::App, "open").await;
     let [waiting, rejected] = [asked(scene, "org-c.example").await, asked(scene, "org-d.example").await];
-    let revoked = scene.invite(ORG, Kind::App, "revoked").await;
+    let (unasked, revoked) =
+        (scene.invite("org-f.example", Kind::App, "a1").await, scene.invite("org-e.example", Kind::App, "a1").await);
+    let mut operator = scene.operator().await;
     for invite in [&rejected.0, &revoked] {
         let reject = RejectRequest { enrolment_id: invite.id_text(), reason: "not this year".into() };
         operator.reject(reject).await.unwrap();
     }
-    HandedOut { app, open, waiting, rejected, revoked }
+    HandedOut { app, open, unasked, waiting, rejected, revoked }
 }
 
 /// An invite of a new organisation that was taken up.
@@ -116,6 +116,8 @@ impl HandedOut {
         let fresh = KeyPair::generate().unwrap();
         let joined = scene.join(&self.open, &fresh, None).await.unwrap();
         assert!(matches!(joined, State::Issued(_)), "{joined:?}");
+        let asked = scene.join(&self.unasked, &fresh, Some(&organisation("org-f.example"))).await.unwrap();
+        assert!(matches!(asked, State::Pending(_)), "{asked:?}");
         let pending = scene.join(&self.waiting.0, &self.waiting.1, Some(&organisation("org-c.example"))).await.unwrap();
         assert!(matches!(pending, State::Pending(_)), "{pending:?}");
         for (invite, key) in [(&self.rejected.0, &self.rejected.1), (&self.revoked, &fresh)] {
@@ -149,8 +151,10 @@ impl Told {
 
         let mut watched = membership.watch(WatchRequest { after_epoch: 0 }).await.unwrap().into_inner();
         let mut statements = Vec::new();
-        for _ in 0..organisations.epoch {
-            statements.push(watched.message().await.unwrap().unwrap().entry.to_vec());
+        // The checkpoint after the last of them as well: it is signed anew, and is the same.
+        for _ in 0..=organisations.epoch {
+            let part = watched.message().await.unwrap().unwrap();
+            statements.push([part.entry.to_vec(), part.checkpoint.into_bytes()].concat());
         }
         let lists = [
             format!("{organisations:?}"),

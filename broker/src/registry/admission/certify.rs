@@ -41,7 +41,7 @@ impl Admission {
     pub fn certify(&self, csr: &SigningRequest) -> Result<(SpiffeId, Certificate), AdmissionError> {
         let key = csr.public_key_digest();
         let member = admitted(self.0.registry.snapshot().federation(), key);
-        let member = member.ok_or(AdmissionError::KeyNotAdmitted { fingerprint: key.fingerprint() })?;
+        let member = member.ok_or_else(|| AdmissionError::KeyNotAdmitted { fingerprint: key.fingerprint() })?;
         let certificate = self.0.certificate(&member, csr)?;
         Ok((member, certificate))
     }

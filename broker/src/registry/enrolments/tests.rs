@@ -27,19 +27,12 @@ fn operator() -> SpiffeId {
     "spiffe://fed.example/operator/o1".parse().unwrap()
 }
 
-fn key(n: u8) -> Digest {
-    Digest::of(&[n])
+fn key(n: u8) -> PublicKey {
+    PublicKey::from_ed25519(&[n; 32])
 }
 
-fn requested(n: u8, key: Digest) -> Event {
-    Event::Requested {
-        id: id(n),
-        request: Request { key_sha256: key, organisation: None, layers: Box::default(), at: now() },
-    }
-}
-
-fn certificate() -> Certificate {
-    Certificate { chain: vec!["AAAA".into()], not_after: now().plus(HOUR) }
+fn requested(n: u8, key: PublicKey) -> Event {
+    Event::Requested { id: id(n), request: Request { key, application: None, at: now() } }
 }
 
 fn after(events: impl IntoIterator<Item = Event>) -> Enrolments {
@@ -54,58 +47,54 @@ fn invited(n: u8) -> Event {
     Event::Invited { invite: invite(n), at: now() }
 }
 
-fn approved(n: u8) -> Event {
-    Event::Approved { id: id(n), by: operator(), at: now() }
-}
-
 #[test]
 fn an_invite_belongs_to_the_first_key_that_presents_it() {
     let enrolments = after([invited(1)]);
     let secret = Digest::of(b"secret");
-    assert!(matches!(enrolments.claim(&id(1), &secret, &key(1), now()), Ok(Claim::First(_))));
+    assert!(matches!(enrolments.claim(&id(1), &secret, &key(1).id(), now()), Ok(Claim::First(_))));
     let enrolments = after([invited(1), requested(1, key(1))]);
-    assert!(matches!(enrolments.claim(&id(1), &secret, &key(1), now()), Ok(Claim::Again(_))));
-    let refused = enrolments.claim(&id(1), &secret, &key(2), now()).unwrap_err();
-    assert_eq!(refused, Refused::AnotherKey { bound: key(1).fingerprint() });
+    assert!(matches!(enrolments.claim(&id(1), &secret, &key(1).id(), now()), Ok(Claim::Again(_))));
+    let refused = enrolments.claim(&id(1), &secret, &key(2).id(), now()).unwrap_err();
+    assert_eq!(refused, Refused::AnotherKey { bound: key(1).id().fingerprint() });
 }
 
 #[test]
-fn the_same_key_gets_the_same_certificate_until_the_invite_ends() {
-    let issued = Event::Issued { id: id(1), certificate: certificate() };
-    let enrolments = after([invited(1), requested(1, key(1)), approved(1), issued]);
+fn the_same_key_may_ask_again_until_the_invite_ends() {
+    let enrolments = after([invited(1), requested(1, key(1))]);
     let secret = Digest::of(b"secret");
-    let Claim::Again(again) = enrolments.claim(&id(1), &secret, &key(1), now()).unwrap() else { panic!("not bound") };
-    assert!(matches!(&again.state, State::Issued { certificate: again, .. } if *again == certificate()));
-    let refused = enrolments.claim(&id(1), &secret, &key(1), now().plus(HOUR)).unwrap_err();
+    let Claim::Again(again) = enrolments.claim(&id(1), &secret, &key(1).id(), now()).unwrap() else {
+        panic!("not bound")
+    };
+    assert_eq!(again.state.request().map(|request| &request.key), Some(&key(1)));
+    let refused = enrolments.claim(&id(1), &secret, &key(1).id(), now().plus(HOUR)).unwrap_err();
     assert_eq!(refused, Refused::Expired { at: now().plus(HOUR) });
 }
 
 #[test]
-fn what_was_approved_is_issued_although_the_invite_has_ended() {
-    let secret = Digest::of(b"secret");
-    let late = now().plus(HOUR);
-    let approved = after([invited(1), requested(1, key(1)), approved(1)]);
-    assert!(matches!(approved.claim(&id(1), &secret, &key(1), late), Ok(Claim::Again(_))));
-    let waiting = after([invited(1), requested(1, key(1))]);
-    assert!(matches!(waiting.claim(&id(1), &secret, &key(1), late), Err(Refused::Expired { .. })));
+fn what_an_invite_is_for_is_told_to_whoever_has_its_secret_while_it_holds() {
+    let (enrolments, secret) = (after([invited(1)]), Digest::of(b"secret"));
+    assert_eq!(enrolments.invite_of(&id(1), &secret, now()), Ok(&invite(1)));
+    assert_eq!(enrolments.invite_of(&id(1), &Digest::of(b"guess"), now()), Err(Refused::Unknown));
+    let ended = enrolments.invite_of(&id(1), &secret, now().plus(HOUR));
+    assert_eq!(ended, Err(Refused::Expired { at: now().plus(HOUR) }));
 }
 
 #[test]
 fn a_wrong_secret_and_an_unknown_id_look_alike() {
     let enrolments = after([invited(1)]);
-    assert_eq!(enrolments.claim(&id(1), &Digest::of(b"guess"), &key(1), now()), Err(Refused::Unknown));
-    assert_eq!(enrolments.claim(&id(9), &Digest::of(b"secret"), &key(1), now()), Err(Refused::Unknown));
+    assert_eq!(enrolments.claim(&id(1), &Digest::of(b"guess"), &key(1).id(), now()), Err(Refused::Unknown));
+    assert_eq!(enrolments.claim(&id(9), &Digest::of(b"secret"), &key(1).id(), now()), Err(Refused::Unknown));
 }
 
 #[test]
-fn nothing_is_issued_before_it_is_approved_and_nothing_after_it_is_rejected() {
-    let issued = Event::Issued { id: id(1), certificate: certificate() };
-    let rejected = Event::Rejected { id: id(1), by: operator(), reason: "unknown to us".into(), at: now() };
+fn an_enrolment_is_asked_for_once_and_answered_once() {
     let mut waiting = after([invited(1), requested(1, key(1))]);
-    assert!(matches!(waiting.apply(issued.clone()), Err(Refused::WrongState { state: "waiting", .. })));
-    waiting.apply(rejected).unwrap();
-    assert!(matches!(waiting.apply(approved(1)), Err(Refused::WrongState { state: "rejected", .. })));
-    assert!(matches!(waiting.apply(issued), Err(Refused::WrongState { .. })));
+    assert!(matches!(waiting.apply(requested(1, key(2))), Err(Refused::WrongState { state: "waiting", .. })));
+    waiting.apply(rejected(1)).unwrap();
+    for event in [requested(1, key(1)), rejected(1)] {
+        assert!(matches!(waiting.apply(event), Err(Refused::WrongState { state: "rejected", .. })));
+    }
+    assert!(matches!(waiting.apply(rejected(9)), Err(Refused::NoEnrolment { .. })));
 }
 
 #[test]
@@ -131,7 +120,7 @@ fn those_that_wait_are_listed_before_those_that_are_open_and_no_others() {
         invited(4),
         requested(2, key(2)),
         requested(3, key(3)),
-        approved(3),
+        rejected(3),
         rejected(4),
     ]);
     let listed =
@@ -143,10 +132,10 @@ fn those_that_wait_are_listed_before_those_that_are_open_and_no_others() {
 #[test]
 fn an_open_invite_can_be_revoked_and_whoever_presents_it_then_sees_that() {
     let mut enrolments = after([invited(1), rejected(1)]);
-    let claim = enrolments.claim(&id(1), &Digest::of(b"secret"), &key(1), now()).unwrap();
+    let claim = enrolments.claim(&id(1), &Digest::of(b"secret"), &key(1).id(), now()).unwrap();
     let Claim::Again(revoked) = claim else { panic!("it can be taken up") };
     assert_eq!(revoked.state, State::Rejected { request: None, reason: "lost".into() });
-    for event in [requested(1, key(1)), approved(1), rejected(1)] {
+    for event in [requested(1, key(1)), rejected(1)] {
         assert!(matches!(enrolments.apply(event), Err(Refused::WrongState { state: "rejected", .. })));
     }
     enrolments.apply(Event::Invited { invite: Invite { id: id(2), ..invite(1) }, at: now() }).unwrap();
@@ -154,7 +143,7 @@ fn an_open_invite_can_be_revoked_and_whoever_presents_it_then_sees_that() {
 
 #[test]
 fn ids_outside_the_grammar_are_refused() {
-    assert_eq!(id(0x0a).as_str(), "0a".repeat(16));
+    assert_eq!(id(0x0a).to_string(), "0a".repeat(16));
     for text in ["", "0a", &"0A".repeat(16), &"zz".repeat(16), &"0a".repeat(17)] {
         assert!(text.parse::<InviteId>().is_err(), "{text} was accepted");
     }

@@ -3,8 +3,8 @@
 use comity_proto::catalog::catalog_client::CatalogClient;
 use comity_proto::error::Detail;
 use comity_proto::inference::inference_client::InferenceClient;
+use comity_proto::membership::Kind;
 use comity_proto::membership::membership_client::MembershipClient;
-use comity_proto::membership::{Kind, SuspendRequest};
 use comity_proto::policy;
 use tonic::Code;
 use tonic::transport::Channel;
@@ -112,8 +112,7 @@ async fn an_offer_is_told_to_be_unreachable_or_suspended_once_it_is() {
     // Nothing answers at its address any more.
     drop(stage.at_home.take());
     assert_eq!(reason(&stage.ask(in_germany()).await), "NODES_UNAVAILABLE");
-    let suspend = SuspendRequest { member: "a.example".into(), reason: "audit".into() };
-    stage.scene.operator().await.suspend(suspend).await.unwrap();
+    stage.scene.suspend("a.example").await;
     let expected = listed(&[("a.example/n1/o1", "suspended"), ("b.example/n1/o1", "unreachable")]);
     assert_eq!(stage.offers("").await, expected);
 }

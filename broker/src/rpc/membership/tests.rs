@@ -1,21 +1,21 @@
 //! What an organisation demands of its own requests binds its apps, whatever they send: asked of a whole broker.
 
-use comity_identity::{Invite, KeyPair};
+use comity_identity::KeyPair;
+use comity_membership::{Application, Statement};
 use comity_proto::catalog::catalog_client::CatalogClient;
 use comity_proto::catalog::{ExplainRequest, ExplainResponse};
 use comity_proto::enrolment::join_response::State;
 use comity_proto::error::Detail;
 use comity_proto::inference::inference_client::InferenceClient;
 use comity_proto::membership::membership_client::MembershipClient;
-use comity_proto::membership::{
-    ApproveRequest, Kind, ListEnrolmentsRequest, ListOrganisationsRequest, UpdateOrganisationRequest,
-};
+use comity_proto::membership::{Kind, ListOrganisationsRequest};
 use comity_proto::policy::{AppLayer, Capability, Layer, Layers, LicenceSet, PlaceSet, Requirements};
+use comity_transparency::Signer;
 use tonic::{Code, Status};
 
 use crate::access::tests::node::{Node, answers};
 use crate::access::tests::stage::{chat, envelope, node};
-use crate::testing::{Member, Scene, organisation, reason};
+use crate::testing::{Member, Scene, organisation, reason, updated};
 
 const ORG: &str = "org-a.example";
 
@@ -35,8 +35,7 @@ impl Stage {
     }
 
     async fn update(&self, layers: Option<Layers>) -> Result<u64, Status> {
-        let request = UpdateOrganisationRequest { organisation: Some((&organisation(ORG)).into()), layers };
-        self.scene.operator().await.update_organisation(request).await.map(|answer| answer.into_inner().epoch)
+        self.scene.update(organisation(ORG), stated(layers)).await
     }
 
     /// What the flow says to a request of `app`: the answer of scripted nodes is no message, which is not asked about.
@@ -55,6 +54,11 @@ impl Stage {
         let mut catalog = CatalogClient::new(self.scene.connect(app).await.unwrap());
         catalog.explain(request).await.unwrap().into_inner()
     }
+}
+
+/// As the organisation signs it.
+fn stated(layers: Option<Layers>) -> comity_policy::Layers {
+    layers.unwrap_or_default().try_into().unwrap()
 }
 
 fn within(places: &[&str]) -> Requirements {
@@ -153,31 +157,42 @@ async fn explain_tells_who_set_what_stands_in_the_way() {
 }
 
 #[tokio::test]
-async fn an_update_that_is_none_changes_nothing_and_one_that_is_wrong_names_its_field() {
+async fn an_update_that_was_said_twice_stands_once_and_one_that_is_wrong_names_its_field() {
     let stage = Stage::new(of_all(within(&["EU"]))).await;
-    let epoch = stage.update(of_all(within(&["EU"]))).await.unwrap();
-    assert_eq!(stage.update(of_all(within(&["EU"]))).await.unwrap(), epoch);
+    let (scene, key) = (&stage.scene, stage.scene.key_of(ORG));
+    let said = scene.signed(updated(organisation(ORG), stated(of_all(within(&["EU"])))), &[&*key]);
+    let first = scene.submit(&scene.operator, &said).await.unwrap();
+    assert_eq!(scene.submit(&scene.operator, &said).await.unwrap(), first);
 
     let long = LicenceSet { licences: (0..256).map(|n| format!("LicenseRef-{n:0>200}")).collect() };
     let long = Requirements { allowed_licences: vec![long], ..Default::default() };
-    let cases = [
-        (of_all(within(&["EUU"])), "layers.organisation.allowed_processing_locations"),
-        (of_all(within(&["uk"])), "layers.organisation.allowed_processing_locations[0].places[0]"),
-        (of_app("A", within(&["EU"])), "layers.apps[0].app"),
-        (of_all(long), "layers"),
-    ];
-    for (layers, field) in cases {
-        let refused = stage.update(layers).await.unwrap_err();
+    let cases = [(within(&["EUU"]), "layers.organisation.allowed_processing_locations"), (long, "layers")];
+    for (demanded, field) in cases {
+        let layers = comity_policy::Layers { organisation: demanded.try_into().unwrap(), ..Default::default() };
+        let refused = scene.update(organisation(ORG), layers).await.unwrap_err();
         assert_eq!((refused.code(), reason(&refused).as_str()), (Code::InvalidArgument, "INVALID_FIELD"), "{refused}");
         assert_eq!(Detail::of(&refused).unwrap().metadata["field"], field);
     }
-    let stranger = UpdateOrganisationRequest { organisation: Some((&organisation("x.example")).into()), layers: None };
-    let refused = stage.scene.operator().await.update_organisation(stranger).await.unwrap_err();
+    let refused = scene.update(organisation("x.example"), stated(None)).await.unwrap_err();
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::NotFound, "NOT_A_MEMBER"));
-    let nothing = UpdateOrganisationRequest { organisation: None, layers: of_all(within(&["EU"])) };
-    let refused = stage.scene.operator().await.update_organisation(nothing).await.unwrap_err();
-    assert_eq!(Detail::of(&refused).unwrap().metadata["field"], "organisation");
     assert_bound(&stage, &stage.app).await;
+}
+
+#[tokio::test]
+async fn only_an_organisations_own_key_updates_it() {
+    let stage = Stage::new(of_all(within(&["EU"]))).await;
+    let (scene, stranger) = (&stage.scene, KeyPair::generate().unwrap());
+    let statement = || updated(organisation(ORG), stated(None));
+    let signers: [&dyn Signer; 3] = [&scene.operator.key, &stage.app.key, &stranger];
+    for signer in signers {
+        let refused = scene.say(statement(), &[signer]).await.unwrap_err();
+        let expected = (Code::PermissionDenied, "SIGNATURE_REFUSED");
+        assert_eq!((refused.code(), reason(&refused).as_str()), expected, "{refused}");
+    }
+    assert_bound(&stage, &stage.app).await;
+    // Nor does it count beside the right one: nobody signs who has no say.
+    let refused = scene.say(statement(), &[&*scene.key_of(ORG), &scene.operator.key]).await.unwrap_err();
+    assert_eq!(reason(&refused), "SIGNATURE_REFUSED");
 }
 
 #[tokio::test]
@@ -188,19 +203,24 @@ async fn operators_see_what_is_demanded_before_they_approve_and_it_cannot_be_ano
         [KeyPair::generate().unwrap(), KeyPair::generate().unwrap()],
     );
     let facts = organisation(ORG);
-    for (index, layers) in [of_all(within(&["EU"])), of_all(within(&["US"]))].into_iter().enumerate() {
-        let asked = scene.join_stating(&[Kind::App], &invites[index], &keys[index], Some(&facts), layers).await;
+    let demands = [of_all(within(&["EU"])), of_all(within(&["US"]))];
+    for ((invite, key), layers) in invites.iter().zip(&keys).zip(&demands) {
+        let asked = scene.join_stating(&[Kind::App], invite, key, Some(&facts), layers.clone()).await;
         assert!(matches!(asked, Ok(State::Pending(_))), "{asked:?}");
     }
-    let mut operator = scene.operator().await;
-    let waiting = operator.list_enrolments(ListEnrolmentsRequest {}).await.unwrap().into_inner().enrolments;
-    // They are listed by IDs that are drawn.
-    let of = |invite: &Invite| waiting.iter().find(|one| one.id == invite.id_text()).unwrap();
-    assert_eq!(of(&invites[0]).layers, of_all(within(&["EU"])));
-    assert_eq!(of(&invites[1]).layers, of_all(within(&["US"])));
-    operator.approve(ApproveRequest { enrolment_id: invites[0].id_text() }).await.unwrap();
-    let refused = operator.approve(ApproveRequest { enrolment_id: invites[1].id_text() }).await.unwrap_err();
-    assert!(refused.message().contains("other facts or requirements"), "{refused}");
+    for (invite, layers) in invites.iter().zip(&demands) {
+        let shown = scene.waiting_application(&invite.id_text()).await;
+        assert_eq!(Application::open(&shown).unwrap().layers, stated(layers.clone()));
+    }
+    let mut forged = scene.waiting_application(&invites[0].id_text()).await;
+    let text = String::from_utf8(forged.payload.clone()).unwrap();
+    assert!(text.contains("\"EU\""), "{text}");
+    forged.payload = text.replace("\"EU\"", "\"US\"").into_bytes();
+    let refused = scene.govern(Statement::OrganisationAdmitted { application: forged }).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::InvalidArgument, "INVALID_FIELD"), "{refused}");
+    scene.approve(&invites[0].id_text()).await.unwrap();
+    let refused = scene.approve(&invites[1].id_text()).await.unwrap_err();
+    assert_eq!(reason(&refused), "MEMBER_EXISTS");
 }
 
 #[tokio::test]

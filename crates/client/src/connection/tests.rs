@@ -11,12 +11,14 @@ use comity_types::Clock;
 use comity_types::ids::Kind;
 
 use super::Connection;
+use crate::enrol::{Joining, join};
 use crate::testing::{LIFETIME, MovedClock, World, plan};
 use crate::{Cause, Explanation, Identity, explain};
 
 async fn joined(world: &World) -> Identity {
     world.desk.approve();
-    crate::enrol::join(&world.invite(), &[Kind::App], None, &world.member_dir()).await.unwrap();
+    let (invite, dir) = (world.invite(), world.member_dir());
+    join(Joining::new(&invite, &[Kind::App], None, &dir)).await.unwrap();
     Identity::open(world.member_dir()).unwrap()
 }
 

@@ -1,7 +1,6 @@
 //! A dry run for another day: its law and its claims, over today's members and offers.
 
 use comity_policy::{Offer, Organisation};
-use comity_proto::membership::PublishOffersRequest;
 
 use super::*;
 use crate::testing::organisation;
@@ -49,10 +48,8 @@ fn offer_in_britain(node: &SpiffeId) -> Offer {
 }
 
 pub(super) async fn publish(scene: &Scene, node: &Member, offer: &Offer) {
-    let mut membership = MembershipClient::new(scene.connect(node).await.unwrap());
     // Nothing listens on the discard port of the loopback; nobody asks for an answer.
-    let request = PublishOffersRequest { address: "127.0.0.1:9".into(), offers: vec![offer.into()] };
-    membership.publish_offers(request).await.unwrap();
+    scene.publish(node, "127.0.0.1:9", vec![offer.clone()]).await.unwrap();
 }
 
 fn adequate() -> policy::Requirements {

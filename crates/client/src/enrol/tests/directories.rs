@@ -1,8 +1,5 @@
 //! What stands in a directory decides which invite may be taken up there.
 
-use comity_proto::error::Failure;
-use tonic::Code;
-
 use super::*;
 
 fn key(world: &World) -> Digest {
@@ -36,7 +33,7 @@ async fn a_directory_of_another_federation_is_refused() {
 async fn the_directory_of_the_founding_operator_takes_no_invite() {
     let world = World::new().await;
     let dir = world.founded.operator_dir.path();
-    let refused = join(&world.invite(), &[Kind::Operator], None, dir).await.unwrap_err();
+    let refused = join(Joining::new(&world.invite(), &[Kind::Operator], None, dir)).await.unwrap_err();
     assert!(matches!(refused, EnrolError::AlreadyJoined { .. }), "{refused:?}");
     assert!(world.desk.asked().is_empty());
 }
@@ -94,7 +91,7 @@ async fn an_invite_that_was_refused_for_what_can_be_mended_keeps_its_place() {
 async fn an_identity_of_a_kind_that_was_not_asked_for_is_not_stored() {
     let world = World::new().await;
     world.desk.approve();
-    let refused = join(&world.invite(), &[Kind::Node], None, &world.member_dir()).await.unwrap_err();
+    let refused = join_as(&world, &world.invite(), &[Kind::Node]).await.unwrap_err();
     assert!(matches!(&refused, EnrolError::OtherKind { identity, .. } if identity.as_str() == MEMBER), "{refused:?}");
     assert!(!IdentityDir::create(world.member_dir()).unwrap().is_joined());
 }
@@ -105,6 +102,6 @@ async fn a_directory_of_another_kind_is_no_success_even_for_its_own_invite() {
     world.desk.approve();
     let invite = world.invite();
     join_now(&world, &invite).await.unwrap();
-    let refused = join(&invite, &[Kind::Node], None, &world.member_dir()).await.unwrap_err();
+    let refused = join_as(&world, &invite, &[Kind::Node]).await.unwrap_err();
     assert!(matches!(refused, EnrolError::OtherKind { .. }), "{refused:?}");
 }

@@ -1,0 +1,109 @@
+//! Operators and the organisation suspend without regard to each other; a certificate is suspended by itself.
+
+use comity_membership::{By, Statement, Subject};
+use comity_proto::enrolment::RenewRequest;
+use comity_proto::enrolment::enrolment_client::EnrolmentClient;
+use comity_proto::membership::membership_client::MembershipClient;
+use comity_proto::membership::{Kind, ListNodesRequest, WatchRequest, WatchResponse};
+use tonic::transport::Channel;
+use tonic::{Code, Status, Streaming};
+
+use crate::testing::{DEADLINE, HOUR, Member, Scene, assert_refused, copy_of, csr, lifted, member, reason, suspended};
+
+const ORG: &str = "org-a.example";
+
+async fn client(scene: &Scene, member: &Member) -> MembershipClient<Channel> {
+    MembershipClient::new(scene.connect(member).await.unwrap())
+}
+
+async fn asks(client: &mut MembershipClient<Channel>) -> Result<usize, Status> {
+    client.list_nodes(ListNodesRequest {}).await.map(|answer| answer.into_inner().nodes.len())
+}
+
+#[tokio::test]
+async fn an_organisations_own_suspension_stands_beside_the_federations_and_each_lifts_its_own() {
+    let scene = Scene::new().await;
+    let node = scene.admit(ORG, Kind::Node, "n1").await;
+    let (mut open, id) = (client(&scene, &node).await, node.id.as_str());
+    for subject in [id, ORG] {
+        let code = if subject == ORG { "ORGANISATION_SUSPENDED" } else { "MEMBER_SUSPENDED" };
+        scene.say_of(ORG, suspended(subject, By::Organisation)).await.unwrap();
+        assert_refused(asks(&mut open).await, Code::PermissionDenied, code);
+        let not_theirs = scene.govern(lifted(subject, By::Federation)).await;
+        assert_refused(not_theirs, Code::FailedPrecondition, "STATEMENT_REFUSED");
+        scene.suspend(subject).await;
+        scene.say_of(ORG, lifted(subject, By::Organisation)).await.unwrap();
+        assert_refused(asks(&mut open).await, Code::PermissionDenied, code);
+        scene.lift(subject).await;
+        assert_eq!(asks(&mut open).await.unwrap(), 1);
+    }
+}
+
+#[tokio::test]
+async fn nobody_suspends_or_lifts_in_anothers_name() {
+    let scene = Scene::new().await;
+    let node = scene.admit(ORG, Kind::Node, "n1").await;
+    scene.admit("org-b.example", Kind::Node, "n1").await;
+    let (id, own, other) = (node.id.as_str(), scene.key_of(ORG), scene.key_of("org-b.example"));
+    for statement in [suspended(id, By::Federation), suspended(id, By::Brake), lifted(ORG, By::Federation)] {
+        assert_refused(scene.say(statement, &[&*own]).await, Code::PermissionDenied, "SIGNATURE_REFUSED");
+    }
+    for statement in [suspended(id, By::Organisation), lifted(ORG, By::Organisation)] {
+        for signer in [&*other, &scene.operator.key, &node.key] {
+            let refused = scene.say(statement.clone(), &[signer]).await;
+            assert_refused(refused, Code::PermissionDenied, "SIGNATURE_REFUSED");
+        }
+    }
+}
+
+/// The next part of the log that is an entry, or why there is none.
+async fn next(watched: &mut Streaming<WatchResponse>) -> Result<u64, Status> {
+    loop {
+        let part = tokio::time::timeout(DEADLINE, watched.message()).await.unwrap()?.unwrap();
+        if part.checkpoint.is_empty() {
+            return Ok(part.epoch);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_suspended_certificate_and_its_streams_end_and_a_renewed_one_goes_on() {
+    let scene = Scene::new().await;
+    let stolen = scene.admit(ORG, Kind::Node, "n1").await;
+    scene.clock.advance(HOUR);
+    let renewed = member(&scene.certify(&stolen.key).await.unwrap(), copy_of(&stolen.key));
+    assert_ne!(stolen.certificate(), renewed.certificate());
+    let (mut with_stolen, mut with_renewed) = (client(&scene, &stolen).await, client(&scene, &renewed).await);
+    let from = WatchRequest { after_epoch: scene.federation().epoch() };
+    let mut of_stolen = with_stolen.watch(from).await.unwrap().into_inner();
+    let mut of_renewed = with_renewed.watch(from).await.unwrap().into_inner();
+
+    let subject = stolen.certificate_subject();
+    scene.say_of(ORG, suspended(&subject.to_string(), By::Organisation)).await.unwrap();
+    let cut = next(&mut of_stolen).await.unwrap_err();
+    assert_eq!((cut.code(), reason(&cut).as_str()), (Code::PermissionDenied, "CERTIFICATE_SUSPENDED"));
+    assert_refused(asks(&mut with_stolen).await, Code::PermissionDenied, "CERTIFICATE_SUSPENDED");
+    let again = asks(&mut client(&scene, &stolen).await).await;
+    assert_refused(again, Code::PermissionDenied, "CERTIFICATE_SUSPENDED");
+    let request = RenewRequest { csr_der: csr(&stolen.key).into() };
+    let renews = EnrolmentClient::new(scene.connect(&stolen).await.unwrap()).renew(request).await;
+    assert_refused(renews, Code::PermissionDenied, "CERTIFICATE_SUSPENDED");
+
+    assert_eq!(next(&mut of_renewed).await.unwrap(), scene.federation().epoch());
+    assert_eq!(asks(&mut with_renewed).await.unwrap(), 1);
+    scene.say_of(ORG, lifted(&subject.to_string(), By::Organisation)).await.unwrap();
+    assert_eq!(asks(&mut with_stolen).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn the_federation_suspends_certificates_of_members_and_of_nobody_else() {
+    let scene = Scene::new().await;
+    let node = scene.admit(ORG, Kind::Node, "n1").await;
+    scene.suspend(&node.certificate_subject().to_string()).await;
+    let asked = asks(&mut client(&scene, &node).await).await;
+    assert_refused(asked, Code::PermissionDenied, "CERTIFICATE_SUSPENDED");
+    let nobody = "spiffe://org-a.example/node/n9".parse().unwrap();
+    let subject = Subject::Certificate { member: nobody, sha256: node.certificate() };
+    let statement = Statement::Suspended { subject, reason: "lost".into(), by: By::Federation };
+    assert_refused(scene.govern(statement).await, Code::NotFound, "NOT_A_MEMBER");
+}
