@@ -140,4 +140,6 @@ impl TimeProvider for TlsTime {
 }
 
 #[cfg(test)]
+mod conformance;
+#[cfg(test)]
 mod tests;
