@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use comity_identity::tls::{enrolment_server_config, server_config};
 use comity_identity::{AnchorSource, HostName, PermitKey, SharedAnchors};
-use comity_runtime::accept::{Acceptor, Listener};
+use comity_runtime::accept::{self, Acceptor, Listener};
 use comity_runtime::clock::SystemClock;
 use comity_runtime::quotas::Quotas;
 use comity_runtime::tables;
@@ -163,19 +163,19 @@ impl Broker {
         announce(&health).await;
         let address_file = AddressFile::write(&config.data_dir, address)?;
         tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
-        let served =
-            server(edge).add_routes(routes).serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
-        let mut served = Box::pin(served);
+        let server = server(edge);
+        let one = |one, drain| server.clone().add_routes(routes.clone()).serve_with_incoming_shutdown(one, drain);
+        let mut served = Box::pin(accept::serve(incoming, stop.clone(), one));
         tokio::select! {
             () = shutdown => {}
             cause = journals.failed() => return Err(BrokerError::JournalFailed { cause }),
-            ended = &mut served => return Ok(ended?),
+            () = &mut served => return Ok(()),
         }
         drop(address_file);
         retire(&mut health).await;
         stop.cancel();
         match tokio::time::timeout(config.drain, &mut served).await {
-            Ok(ended) => ended?,
+            Ok(()) => {}
             Err(_) => {
                 tracing::warn!(drain = ?config.drain, "calls still ran when the drain ended; they are cut");
                 calls.end_calls();
@@ -235,7 +235,7 @@ fn acceptor(
     let anchors: Arc<dyn AnchorSource> = registry.anchors();
     let mutual = server_config(certificate.credentials(), anchors, Arc::clone(clock))?;
     let enrolment = enrolment_server_config(certificate.credentials(), Arc::clone(clock))?;
-    Ok(Acceptor::new(mutual, Some(enrolment)).with_clock(Arc::clone(clock)))
+    Ok(Acceptor::new(mutual, Some(enrolment)).ending_with(certificate.credentials()).with_clock(Arc::clone(clock)))
 }
 
 fn access(

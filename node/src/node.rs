@@ -127,9 +127,6 @@ pub enum NodeError {
         /// The directory.
         data_dir: PathBuf,
     },
-    /// The server ended with an error.
-    #[error("the server failed")]
-    Server(#[from] tonic::transport::Error),
 }
 
 impl Node {
@@ -174,7 +171,7 @@ impl Node {
     /// Serves until `shutdown` ends, then lets calls finish for at most [`DRAIN`].
     ///
     /// # Errors
-    /// A file in the data directory cannot be written, or the server fails.
+    /// A file in the data directory cannot be written.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), NodeError> {
         let Self { identity, connection, replica, server, offers, listener, acceptor, address, data_dir, pace, lock } =
             self;
@@ -194,8 +191,8 @@ impl Node {
         let served = services::serve(server, broker_only(federation), incoming, stop.clone());
         tokio::pin!(served);
         tokio::select! {
-            ended = &mut served => ended?,
-            () = shutdown => drain(&tasks, served).await?,
+            () = &mut served => {}
+            () = shutdown => drain(&tasks, served).await,
         }
         finish(&tasks).await;
         // Until nothing of this node is left, the directory is nobody else's.
@@ -205,17 +202,10 @@ impl Node {
 }
 
 /// Takes no more calls, and waits for those that are there.
-async fn drain(
-    tasks: &Tasks,
-    served: impl Future<Output = Result<(), tonic::transport::Error>>,
-) -> Result<(), NodeError> {
+async fn drain(tasks: &Tasks, served: impl Future<Output = ()>) {
     tasks.token().cancel();
-    match tokio::time::timeout(DRAIN, served).await {
-        Ok(ended) => Ok(ended?),
-        Err(_) => {
-            tracing::info!(seconds = DRAIN.as_secs(), "calls were still running, they are cut");
-            Ok(())
-        }
+    if tokio::time::timeout(DRAIN, served).await.is_err() {
+        tracing::info!(seconds = DRAIN.as_secs(), "calls were still running, they are cut");
     }
 }
 
@@ -269,7 +259,8 @@ fn acceptor(identity: &Identity) -> Result<Acceptor, NodeError> {
     // The federation's own authorities and no others: an organisation's certificate does not even shake hands.
     let anchors = Arc::new(std::iter::once(identity.root().organisation_anchors()?).collect::<StaticAnchors>());
     let (credentials, clock) = (Arc::clone(identity.credentials()), Arc::clone(identity.clock()));
-    Ok(Acceptor::new(tls::server_config(credentials, anchors, Arc::clone(&clock))?, None).with_clock(clock))
+    let mutual = tls::server_config(Arc::clone(&credentials), anchors, Arc::clone(&clock))?;
+    Ok(Acceptor::new(mutual, None).ending_with(credentials).with_clock(clock))
 }
 
 async fn bind(address: &str) -> Result<Listener, NodeError> {

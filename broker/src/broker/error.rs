@@ -62,9 +62,6 @@ pub enum BrokerError {
         /// Why.
         source: io::Error,
     },
-    /// Serving ended by itself.
-    #[error("the server failed")]
-    Serve(#[from] tonic::transport::Error),
     /// A journal has failed: what it holds is unknown, so nothing more may be promised.
     #[error("a journal has failed, and the broker stops: {cause}")]
     JournalFailed {

@@ -1,4 +1,5 @@
-//! One node's link: at most one attempt to connect at a time, and a short memory of those that failed.
+//! One node's link: at most one attempt to connect at a time, and a short memory of those that failed. A connection
+//! that is to be left is used until the next one stands.
 
 use std::fmt;
 use std::io;
@@ -6,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use comity_identity::Lifetime;
 use comity_types::{SpiffeId, Timestamp};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::Instant;
 
 use super::connect::{Connected, Dialler, Sender};
@@ -23,26 +25,26 @@ pub(super) struct Link {
     node: SpiffeId,
     address: String,
     state: ArcSwap<State>,
-    connecting: Mutex<()>,
+    connecting: Arc<Mutex<()>>,
 }
 
 enum State {
     Idle,
-    Open {
-        sender: Sender,
-        /// When new requests go over a new connection, so that the old one is empty when its certificate ends.
-        use_until: Timestamp,
-    },
-    Failed {
-        until: Instant,
-        backoff: Duration,
-        source: Arc<io::Error>,
-    },
+    Open { sender: Sender, lifetime: Lifetime },
+    Failed { until: Instant, backoff: Duration, source: Arc<io::Error> },
+}
+
+/// A connection that stands.
+enum Ready {
+    /// It is to be used.
+    Fresh(Sender),
+    /// It can be used, and the next one is to be made, so that this one is empty when its certificates end.
+    Leaving(Sender),
 }
 
 impl Link {
     pub(super) fn new(node: SpiffeId, address: String) -> Self {
-        Self { node, address, state: ArcSwap::from_pointee(State::Idle), connecting: Mutex::new(()) }
+        Self { node, address, state: ArcSwap::from_pointee(State::Idle), connecting: Arc::default() }
     }
 
     pub(super) fn address(&self) -> &str {
@@ -58,34 +60,62 @@ impl Link {
     }
 
     /// Where a request can be sent into, connecting if need be.
-    pub(super) async fn sender(&self, dialler: &Dialler) -> Result<Sender, LinkError> {
-        if let Some(sender) = self.ready(dialler.now())? {
+    pub(super) async fn sender(self: &Arc<Self>, dialler: &Arc<Dialler>) -> Result<Sender, LinkError> {
+        if let Some(sender) = self.standing(dialler)? {
             return Ok(sender);
         }
         let _turn = self.connecting.lock().await;
         // Whoever had the turn before may have connected, or failed.
-        if let Some(sender) = self.ready(dialler.now())? {
+        if let Some(Ready::Fresh(sender) | Ready::Leaving(sender)) = self.ready(dialler.now())? {
             return Ok(sender);
         }
         match dialler.connect(&self.node, &self.address).await {
-            Ok(connected) => Ok(self.connected(connected, dialler.now())),
+            Ok(connected) => Ok(self.connected(connected)),
             Err(source) => Err(self.failed(source)),
         }
     }
 
-    /// The sender, if the link stands; an error, if it failed a moment ago.
-    fn ready(&self, now: Timestamp) -> Result<Option<Sender>, LinkError> {
+    /// The sender, if the link stands; has the next connection made, if it is time.
+    fn standing(self: &Arc<Self>, dialler: &Arc<Dialler>) -> Result<Option<Sender>, LinkError> {
+        Ok(match self.ready(dialler.now())? {
+            Some(Ready::Fresh(sender)) => Some(sender),
+            Some(Ready::Leaving(sender)) => {
+                if let Ok(turn) = Arc::clone(&self.connecting).try_lock_owned() {
+                    dialler.tasks().spawn("link renewal", Arc::clone(self).replace(Arc::clone(dialler), turn));
+                }
+                Some(sender)
+            }
+            None => None,
+        })
+    }
+
+    /// Connects anew while requests go over the connection that stands.
+    async fn replace(self: Arc<Self>, dialler: Arc<Dialler>, _turn: OwnedMutexGuard<()>) {
+        match dialler.connect(&self.node, &self.address).await {
+            Ok(connected) => drop(self.connected(connected)),
+            Err(error) => {
+                tracing::warn!(node.id = %self.node, %error, "a link could not be renewed, trying again");
+                // Nobody else has the turn meanwhile, so that a node is not asked at every request.
+                tokio::time::sleep(FIRST_BACKOFF).await;
+            }
+        }
+    }
+
+    /// What stands; an error, if it failed a moment ago.
+    fn ready(&self, now: Timestamp) -> Result<Option<Ready>, LinkError> {
         match &**self.state.load() {
-            State::Open { sender, use_until } if !sender.is_closed() && now < *use_until => Ok(Some(sender.clone())),
+            State::Open { sender, lifetime } if !sender.is_closed() && now < lifetime.end_at => {
+                let leaving = now >= lifetime.leave_at;
+                Ok(Some(if leaving { Ready::Leaving(sender.clone()) } else { Ready::Fresh(sender.clone()) }))
+            }
             State::Failed { until, source, .. } if Instant::now() < *until => Err(self.unreachable(Arc::clone(source))),
             State::Idle | State::Open { .. } | State::Failed { .. } => Ok(None),
         }
     }
 
-    fn connected(&self, connected: Connected, now: Timestamp) -> Sender {
-        let Connected { sender, not_after } = connected;
-        let use_until = now.plus(not_after.since(now) * 3 / 4);
-        self.state.store(Arc::new(State::Open { sender: sender.clone(), use_until }));
+    fn connected(&self, connected: Connected) -> Sender {
+        let Connected { sender, lifetime } = connected;
+        self.state.store(Arc::new(State::Open { sender: sender.clone(), lifetime }));
         tracing::info!(node.id = %self.node, "a link was made");
         sender
     }

@@ -15,6 +15,7 @@ use comity_membership::{Statement, Subject};
 use comity_policy::{Offer, Tables};
 use comity_proto::membership as wire;
 use comity_proto::membership::membership_server::Membership;
+use comity_runtime::accept::PeerInfo;
 use comity_types::SpiffeId;
 use comity_types::ids::Kind;
 use tokio_util::sync::CancellationToken;
@@ -169,8 +170,19 @@ impl Membership for Service {
             self.registry.clone(),
             caller,
             request.get_ref().after_epoch,
-            self.stop.clone(),
+            ends(&request, self.stop.clone()),
         )))
+    }
+}
+
+/// When a stream that goes on for ever ends, for its reader to ask again: at `stop`, and before its connection ends.
+fn ends<T>(request: &Request<T>, stop: CancellationToken) -> impl Future<Output = ()> + Send + use<T> {
+    let draining = request.extensions().get::<PeerInfo>().map(|info| info.draining.clone()).unwrap_or_default();
+    async move {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = draining.cancelled() => {}
+        }
     }
 }
 

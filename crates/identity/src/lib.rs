@@ -15,6 +15,7 @@
 //! | [`anchors`] | the roots of one organisation, and where to look them up |
 //! | [`verify`] | the two rustls verifiers |
 //! | [`tls`] | the cryptography in use, rotating credentials, every TLS configuration |
+//! | [`lifetime`] | when certificates are renewed, and when connections end |
 //! | [`peer`] | the proof that a peer was verified |
 //! | [`root`] | the federation's root document |
 //! | [`invite`] | the one string that an operator hands to a member |
@@ -30,6 +31,7 @@ pub mod anchors;
 pub mod authority;
 pub mod host;
 pub mod invite;
+pub mod lifetime;
 pub mod peer;
 pub mod pem;
 pub mod permit;
@@ -47,6 +49,7 @@ pub use anchors::{AnchorSource, OrganisationAnchors, SharedAnchors, StaticAnchor
 pub use authority::{Authority, IssuedCertificate};
 pub use host::{Address, HostName};
 pub use invite::Invite;
+pub use lifetime::Lifetime;
 pub use peer::VerifiedPeer;
 pub use permit::{PermitKey, PermitVerifier};
 pub use request::{KeyPair, SigningRequest};

@@ -7,7 +7,6 @@ use bytes::Bytes;
 use comity_proto::membership::WatchResponse;
 use comity_types::SpiffeId;
 use futures::stream::{self, Stream, StreamExt as _, TryStreamExt as _};
-use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use crate::edge;
@@ -19,8 +18,13 @@ const BATCH_ENTRIES: usize = 64;
 /// What `Watch` streams.
 pub(super) type Entries = Pin<Box<dyn Stream<Item = Result<WatchResponse, Status>> + Send>>;
 
-/// Every entry after `after`, for as long as `caller` takes part and until `stop`: the caller then reconnects.
-pub(super) fn entries(registry: Registry, caller: SpiffeId, after: u64, stop: CancellationToken) -> Entries {
+/// Every entry after `after`, for as long as `caller` takes part and until `stop` ends: the caller then reconnects.
+pub(super) fn entries(
+    registry: Registry,
+    caller: SpiffeId,
+    after: u64,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> Entries {
     let batches = stream::try_unfold((registry, caller, after), |(registry, caller, after)| async move {
         let mut changed = registry.changed();
         let Ok(_) = changed.wait_for(|epoch| *epoch > after).await.map(|epoch| *epoch) else {
@@ -35,5 +39,5 @@ pub(super) fn entries(registry: Registry, caller: SpiffeId, after: u64, stop: Ca
     let flat = batches.map_ok(|batch| {
         stream::iter(batch).map(|(epoch, entry)| Ok(WatchResponse { epoch, entry: Bytes::from_owner(entry) }))
     });
-    Box::pin(flat.try_flatten().take_until(stop.cancelled_owned()))
+    Box::pin(flat.try_flatten().take_until(stop))
 }
