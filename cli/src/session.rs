@@ -2,14 +2,13 @@
 
 use std::path::Path;
 
-use comity_client::connection::{ConnectionError, Unary};
+use comity_client::connection::{Channel, ConnectionError, Unary};
 use comity_client::{Connection, Identity, enrol};
 use comity_identity::store::StoreError;
 use comity_proto::catalog::catalog_client::CatalogClient;
 use comity_proto::inference::inference_client::InferenceClient;
 use comity_proto::membership::membership_client::MembershipClient;
 use comity_types::Timestamp;
-use tonic::transport::Channel;
 
 use crate::args::Global;
 use crate::error::CliError;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use comity_client::connection::Channel;
 use comity_membership::federation::Refused;
 use comity_membership::{Entry, Federation};
 use comity_proto::membership::WatchRequest;
@@ -12,7 +13,6 @@ use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
-use tonic::transport::Channel;
 
 use crate::retry::{Pace, Retry, Trouble};
 

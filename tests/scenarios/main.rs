@@ -18,6 +18,7 @@ mod other_makers;
 mod own_tables;
 mod quotas;
 mod readme;
+mod rotation;
 mod survival;
 mod units;
 mod worked_cases;

@@ -112,7 +112,7 @@ impl Dialler {
                 Ok(Ok(())) => tracing::debug!(node.id = %node, "a link was closed"),
                 Ok(Err(error)) => tracing::warn!(node.id = %node, error = %error, "a link broke"),
                 Err(_) => {
-                    tracing::warn!(node.id = %node, "a link ended with its certificates, calls were still running")
+                    tracing::warn!(node.id = %node, "a link ended with its certificates, calls were still running");
                 }
             }
         });

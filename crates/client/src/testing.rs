@@ -18,6 +18,7 @@ use comity_runtime::clock::SystemClock;
 use comity_runtime::tasks::Tasks;
 use comity_types::{Clock, Digest, Secret, SpiffeId, Timestamp};
 use tempfile::TempDir;
+use tokio::sync::Notify;
 use tokio_stream::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
@@ -38,6 +39,10 @@ pub(crate) struct MovedClock(AtomicI64);
 impl MovedClock {
     pub(crate) fn by(duration: Duration) -> Arc<Self> {
         Arc::new(Self(AtomicI64::new(duration.as_millis().try_into().unwrap())))
+    }
+
+    pub(crate) fn advance(&self, duration: Duration) {
+        self.0.fetch_add(duration.as_millis().try_into().unwrap(), Ordering::SeqCst);
     }
 }
 
@@ -146,6 +151,8 @@ struct Inner {
     approved: AtomicBool,
     loses_reply: AtomicBool,
     silent: AtomicBool,
+    waiting: AtomicBool,
+    answer: Notify,
     refusal: Mutex<Option<Failure>>,
     asked: Mutex<Vec<(Vec<u8>, Digest)>>,
 }
@@ -159,6 +166,8 @@ impl Desk {
             approved: AtomicBool::default(),
             loses_reply: AtomicBool::default(),
             silent: AtomicBool::default(),
+            waiting: AtomicBool::default(),
+            answer: Notify::new(),
             refusal: Mutex::default(),
             asked: Mutex::default(),
         }))
@@ -190,6 +199,23 @@ impl Desk {
         self.0.silent.store(true, Ordering::SeqCst);
     }
 
+    /// From now on, calls are answered; those that wait go on waiting.
+    pub(crate) fn speak(&self) {
+        self.0.silent.store(false, Ordering::SeqCst);
+    }
+
+    /// Until a call waits for its answer.
+    pub(crate) async fn wait_until_asked(&self) {
+        while !self.0.waiting.load(Ordering::SeqCst) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Calls that wait are answered.
+    pub(crate) fn answer_all(&self) {
+        self.0.answer.notify_waiters();
+    }
+
     /// The next applicant is refused.
     pub(crate) fn refuse_next(&self, refusal: Failure) {
         *self.0.refusal.lock().unwrap() = Some(refusal);
@@ -212,7 +238,8 @@ impl Desk {
 impl Enrolment for Desk {
     async fn get_root(&self, _: Request<wire::GetRootRequest>) -> Result<Response<wire::GetRootResponse>, Status> {
         if self.0.silent.load(Ordering::SeqCst) {
-            return std::future::pending().await;
+            self.0.waiting.store(true, Ordering::SeqCst);
+            self.0.answer.notified().await;
         }
         Ok(Response::new(wire::GetRootResponse { root: self.root().into() }))
     }

@@ -2,7 +2,7 @@
 //!
 //! tonic drains all connections of a server together. Here every connection has a server of its own, a clone, whose
 //! signal to stop is that connection's. tonic's `max_connection_age` is of no use for it: it is one age for all, and
-//! with a grace it cuts without a word (docs/decisions/0012).
+//! with a grace it cuts without a word (docs/decisions/0013).
 
 use std::io;
 use std::pin::Pin;
