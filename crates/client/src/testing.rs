@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use comity_identity::{
-    Authority, Credentials, Invite, KeyPair, OrganisationAnchors, SharedAnchors, SigningRequest, tls,
+    Authority, CertificateDer, Credentials, Invite, KeyPair, OrganisationAnchors, SharedAnchors, SigningRequest, tls,
 };
 use comity_proto::enrolment as wire;
 use comity_proto::enrolment::enrolment_server::{Enrolment, EnrolmentServer};
@@ -16,7 +16,7 @@ use comity_proto::error::Failure;
 use comity_runtime::accept::{Acceptor, Listener, PeerInfo};
 use comity_runtime::clock::SystemClock;
 use comity_runtime::tasks::Tasks;
-use comity_types::{Clock, Digest, Secret, SpiffeId, Timestamp};
+use comity_types::{Clock, Digest, Secret, Timestamp};
 use tempfile::TempDir;
 use tokio::sync::Notify;
 use tokio_stream::StreamExt as _;
@@ -70,6 +70,7 @@ pub(crate) struct World {
     pub(crate) address: SocketAddr,
     pub(crate) desk: Desk,
     anchors: Arc<SharedAnchors>,
+    broker: Arc<Credentials>,
     cuts: Arc<Mutex<Vec<CancellationToken>>>,
     _tasks: Tasks,
 }
@@ -88,7 +89,9 @@ impl World {
         let desk = Desk::new(std::fs::read(founded.data_dir.join("root.json")).unwrap());
         let anchors = [founded.root.organisation_anchors().unwrap(), desk.anchors()].into_iter().collect();
         let anchors = Arc::new(SharedAnchors::new(anchors));
-        let credentials = broker_credentials(&founded);
+        let (chain, key) = broker_leaf(&founded);
+        let credentials = Arc::new(Credentials::new(chain, &key).unwrap());
+        let broker = Arc::clone(&credentials);
         let mutual =
             tls::server_config(Arc::clone(&credentials), Arc::clone(&anchors) as _, Arc::clone(&clock)).unwrap();
         let enrolment = tls::enrolment_server_config(credentials, clock).unwrap();
@@ -102,7 +105,7 @@ impl World {
         });
         let server = Server::builder().add_service(EnrolmentServer::new(desk.clone()));
         tasks.spawn("server", async move { server.serve_with_incoming(incoming).await.unwrap() });
-        Self { dir, founded, address, desk, anchors, cuts, _tasks: tasks }
+        Self { dir, founded, address, desk, anchors, broker, cuts, _tasks: tasks }
     }
 
     pub(crate) fn invite(&self) -> Invite {
@@ -112,6 +115,32 @@ impl World {
     /// From now on, only the federation's own members are known.
     pub(crate) fn forget_members(&self) {
         self.anchors.replace([self.founded.root.organisation_anchors().unwrap()].into_iter().collect());
+    }
+
+    /// The authority of the members' organisation gets a successor, which signs from now on. Both are believed.
+    pub(crate) fn roll_authority(&self) {
+        self.desk.0.authorities.lock().unwrap().push(member_authority());
+        self.believe_members();
+    }
+
+    /// The authorities before the newest are believed no more.
+    pub(crate) fn retire_authorities(&self) {
+        let mut authorities = self.desk.0.authorities.lock().unwrap();
+        let old = authorities.len() - 1;
+        drop(authorities.drain(..old));
+        drop(authorities);
+        self.believe_members();
+    }
+
+    fn believe_members(&self) {
+        let federation = self.founded.root.organisation_anchors().unwrap();
+        self.anchors.replace([federation, self.desk.anchors()].into_iter().collect());
+    }
+
+    /// The broker's own certificate is another from now on, with another key.
+    pub(crate) fn roll_broker(&self) {
+        let (chain, key) = broker_leaf(&self.founded);
+        self.broker.replace(chain, &key).unwrap();
     }
 
     /// How many connections of members there were.
@@ -128,17 +157,16 @@ impl World {
     }
 }
 
-fn broker_credentials(founded: &Founded) -> Arc<Credentials> {
-    let key = std::fs::read_to_string(founded.data_dir.join("ca/fed.example.key.pem")).unwrap();
-    let authority = Authority::from_pem(&Secret::new(key), &founded.root.anchors[0]).unwrap();
-    Arc::new(credentials(&authority, &founded.root.broker))
+fn member_authority() -> Authority {
+    Authority::generate("org-a.example".parse().unwrap(), SystemClock.now()).unwrap()
 }
 
-fn credentials(authority: &Authority, id: &SpiffeId) -> Credentials {
-    let key = KeyPair::generate().unwrap();
+fn broker_leaf(founded: &Founded) -> (Vec<CertificateDer<'static>>, KeyPair) {
+    let (id, key) = (&founded.root.broker, KeyPair::generate().unwrap());
+    let secret = Secret::new(std::fs::read_to_string(founded.data_dir.join("ca/fed.example.key.pem")).unwrap());
+    let authority = Authority::from_pem(&secret, &founded.root.anchors[0]).unwrap();
     let request = SigningRequest::parse(&key.signing_request(id).unwrap()).unwrap();
-    let issued = authority.issue(&request, id, &[], LIFETIME, SystemClock.now()).unwrap();
-    Credentials::new(issued.chain, &key).unwrap()
+    (authority.issue(&request, id, &[], LIFETIME, SystemClock.now()).unwrap().chain, key)
 }
 
 /// Enrols whoever comes as [`MEMBER`], once it is told to.
@@ -147,7 +175,8 @@ pub(crate) struct Desk(Arc<Inner>);
 
 struct Inner {
     root: Mutex<Vec<u8>>,
-    authority: Authority,
+    /// The newest signs.
+    authorities: Mutex<Vec<Authority>>,
     approved: AtomicBool,
     loses_reply: AtomicBool,
     silent: AtomicBool,
@@ -159,10 +188,9 @@ struct Inner {
 
 impl Desk {
     fn new(root: Vec<u8>) -> Self {
-        let authority = Authority::generate("org-a.example".parse().unwrap(), SystemClock.now()).unwrap();
         Self(Arc::new(Inner {
             root: Mutex::new(root),
-            authority,
+            authorities: Mutex::new(vec![member_authority()]),
             approved: AtomicBool::default(),
             loses_reply: AtomicBool::default(),
             silent: AtomicBool::default(),
@@ -174,7 +202,9 @@ impl Desk {
     }
 
     fn anchors(&self) -> OrganisationAnchors {
-        OrganisationAnchors::new(self.0.authority.domain().clone(), &[self.0.authority.anchor()]).unwrap()
+        let authorities = self.0.authorities.lock().unwrap();
+        let anchors: Vec<_> = authorities.iter().map(Authority::anchor).collect();
+        OrganisationAnchors::new(authorities[0].domain().clone(), &anchors).unwrap()
     }
 
     pub(crate) fn root(&self) -> Vec<u8> {
@@ -228,7 +258,8 @@ impl Desk {
 
     fn issue(&self, csr: &[u8], lifetime: Duration) -> wire::Issued {
         let (id, request) = (MEMBER.parse().unwrap(), SigningRequest::parse(csr).unwrap());
-        let issued = self.0.authority.issue(&request, &id, &[], lifetime, SystemClock.now()).unwrap();
+        let authorities = self.0.authorities.lock().unwrap();
+        let issued = authorities.last().unwrap().issue(&request, &id, &[], lifetime, SystemClock.now()).unwrap();
         let chain = issued.chain.iter().map(|der| der.to_vec().into()).collect();
         wire::Issued { certificate_chain_der: chain, spiffe_id: id.to_string(), ..Default::default() }
     }

@@ -13,6 +13,7 @@
 //! | [`request`] | key pairs and signing requests |
 //! | [`authority`] | the hosted certificate authority of one trust domain |
 //! | [`anchors`] | the roots of one organisation, and where to look them up |
+//! | [`bundle`] | those roots as SPIFFE has them exchanged |
 //! | [`verify`] | the two rustls verifiers |
 //! | [`tls`] | the cryptography in use, rotating credentials, every TLS configuration |
 //! | [`lifetime`] | when certificates are renewed, and when connections end |
@@ -29,6 +30,7 @@
 
 pub mod anchors;
 pub mod authority;
+pub mod bundle;
 pub mod host;
 pub mod invite;
 pub mod lifetime;
@@ -47,6 +49,7 @@ mod testing;
 
 pub use anchors::{AnchorSource, OrganisationAnchors, SharedAnchors, StaticAnchors};
 pub use authority::{Authority, IssuedCertificate};
+pub use bundle::Bundle;
 pub use host::{Address, HostName};
 pub use invite::Invite;
 pub use lifetime::Lifetime;

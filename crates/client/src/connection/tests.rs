@@ -14,6 +14,8 @@ use super::Connection;
 use crate::testing::{LIFETIME, MovedClock, World, plan};
 use crate::{Cause, Explanation, Identity, explain};
 
+mod rotation;
+
 async fn joined(world: &World) -> Identity {
     world.desk.approve();
     crate::enrol::join(&world.invite(), &[Kind::App], None, &world.member_dir()).await.unwrap();

@@ -35,13 +35,14 @@ impl Clock for ShortlyBefore {
     }
 }
 
-type Pieces = UnboundedReceiverStream<Result<ChatStreamResponse, Status>>;
+type Piece = Result<ChatStreamResponse, Status>;
+type Pieces = UnboundedReceiverStream<Piece>;
 
 /// Answers at once, and with streams that a test feeds. Remembers the connection of every call.
 #[derive(Clone, Default)]
 struct Service {
     calls: std::sync::Arc<Mutex<Vec<PeerInfo>>>,
-    streams: std::sync::Arc<Mutex<Vec<mpsc::UnboundedSender<Result<ChatStreamResponse, Status>>>>>,
+    streams: std::sync::Arc<Mutex<Vec<mpsc::UnboundedSender<Piece>>>>,
 }
 
 impl Service {
