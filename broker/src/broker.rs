@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use comity_identity::tls::{enrolment_server_config, server_config};
+use comity_identity::tls::{enrolment_server_config, public_server_config, server_config};
 use comity_identity::{AnchorSource, HostName, PermitKey, SharedAnchors};
 use comity_runtime::accept::{self, Acceptor, Listener};
 use comity_runtime::clock::SystemClock;
@@ -27,6 +27,7 @@ use tower::layer::util::{Identity, Stack};
 
 pub use self::error::BrokerError;
 use crate::access::{Access, Parts};
+use crate::bundles::{Bundles, RegistryBundles};
 use crate::certificate::{Issuer, OwnCertificate};
 use crate::config::Config;
 use crate::data_dir;
@@ -67,6 +68,7 @@ const LOCAL_HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 pub struct Broker {
     config: Config,
     listener: Listener,
+    bundles: Option<Bundles>,
     acceptor: Acceptor,
     certificate: OwnCertificate,
     edge: Edge,
@@ -111,6 +113,8 @@ impl Broker {
         let ledger = Ledger::open(&data_dir::decisions(&config.data_dir))?;
         let journals = Journals { registry: registry.clone(), enrolments: enrolments.clone(), ledger };
         let acceptor = acceptor(&certificate, &registry, &clock)?;
+        let source = Arc::new(RegistryBundles::new(registry.clone(), &founding.root));
+        let bundles = bundles(&config, source, &certificate, &clock).await?;
         let stop = Stop::default();
         let edge = Edge::new(registry.clone(), Capacity::new(config.limits), stop.clone());
         let door = Door {
@@ -142,7 +146,7 @@ impl Broker {
         let listener = Listener::bind(&config.listen.to_string())
             .await
             .map_err(|source| BrokerError::Listen { address: config.listen, source })?;
-        Ok(Self { config, listener, acceptor, certificate, edge, routes, health, journals, front, tasks })
+        Ok(Self { config, listener, bundles, acceptor, certificate, edge, routes, health, journals, front, tasks })
     }
 
     /// Where it listens.
@@ -151,15 +155,25 @@ impl Broker {
         self.listener.local_addr()
     }
 
+    /// Where it serves trust bundles, if it does.
+    #[must_use]
+    pub fn bundles_addr(&self) -> Option<SocketAddr> {
+        self.bundles.as_ref().map(Bundles::local_addr)
+    }
+
     /// Serves until `shutdown` ends, then drains for as long as the configuration says.
     ///
     /// # Errors
     /// A journal fails, or the server does.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), BrokerError> {
-        let Self { config, listener, acceptor, certificate, edge, routes, mut health, journals, front, tasks } = self;
+        let Self { config, listener, bundles, acceptor, certificate, edge, routes, mut health, journals, front, tasks } =
+            self;
         let (address, stop, calls) = (listener.local_addr(), front.token(), edge.stop());
         let incoming = listener.incoming(acceptor, &front);
         front.spawn("certificate", certificate.keep_fresh(stop.clone()));
+        if let Some(bundles) = bundles {
+            bundles.serve(&front);
+        }
         announce(&health).await;
         let address_file = AddressFile::write(&config.data_dir, address)?;
         tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
@@ -236,6 +250,20 @@ fn acceptor(
     let mutual = server_config(certificate.credentials(), anchors, Arc::clone(clock))?;
     let enrolment = enrolment_server_config(certificate.credentials(), Arc::clone(clock))?;
     Ok(Acceptor::new(mutual, Some(enrolment)).ending_with(certificate.credentials()).with_clock(Arc::clone(clock)))
+}
+
+async fn bundles(
+    config: &Config,
+    source: Arc<RegistryBundles>,
+    certificate: &OwnCertificate,
+    clock: &Arc<dyn Clock>,
+) -> Result<Option<Bundles>, BrokerError> {
+    let Some(address) = config.bundles else { return Ok(None) };
+    let listener = Listener::bind(&address.to_string()).await;
+    let listener = listener.map_err(|source| BrokerError::ListenForBundles { address, source })?;
+    let tls = public_server_config(certificate.credentials(), Arc::clone(clock))?;
+    let acceptor = Acceptor::public(tls).ending_with(certificate.credentials()).with_clock(Arc::clone(clock));
+    Ok(Some(Bundles::new(listener, acceptor, source)))
 }
 
 fn access(

@@ -29,6 +29,8 @@ const MAX_LEAF: Duration = comity_identity::authority::MAX_LEAF_LIFETIME;
 const MAX_DRAIN: Duration = Duration::from_secs(15 * 60);
 /// Most calls that may be configured to run at once: each holds buffers of about its window.
 const MAX_IN_FLIGHT: usize = 100_000;
+/// What an address to listen on is, in words.
+const LISTEN: &str = "an IP address and a port, such as 0.0.0.0:7443; port 0 takes a free one";
 /// Smallest and largest request that may be configured, in bytes: a prompt of a few lines, and gRPC's practical end.
 const REQUEST_BYTES: std::ops::RangeInclusive<usize> = 64 * 1024..=64 * 1024 * 1024;
 
@@ -53,6 +55,8 @@ pub struct Config {
     pub limits: Limits,
     /// How long certificates live.
     pub leaf: Leaf,
+    /// Where it serves trust bundles, if it does.
+    pub bundles: Option<SocketAddr>,
     /// How long calls may finish after a signal to stop.
     pub drain: Duration,
 }
@@ -151,6 +155,13 @@ struct Raw {
     limits: RawLimits,
     #[serde(default)]
     leaf: RawLeaf,
+    bundles: Option<RawBundles>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawBundles {
+    listen: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -213,11 +224,8 @@ impl Default for RawLeaf {
 fn check(raw: Raw, folder: &Path) -> Result<Config, Vec<Problem>> {
     let mut checks = Checks::default();
     let config = Some(()).and_then(|()| {
-        let listen = checks.parse(
-            "listen",
-            &raw.listen,
-            "an IP address and a port, such as 0.0.0.0:7443; port 0 takes a free one",
-        );
+        let listen = checks.parse("listen", &raw.listen, LISTEN);
+        let bundles = raw.bundles.map(|bundles| checks.parse("bundles.listen", &bundles.listen, LISTEN));
         let advertise = checks.list(
             "advertise",
             &raw.advertise,
@@ -240,6 +248,7 @@ fn check(raw: Raw, folder: &Path) -> Result<Config, Vec<Problem>> {
             log: log?,
             limits: limits?,
             leaf: leaf?,
+            bundles: bundles.map_or(Some(None), |bundles| bundles.map(Some))?,
             drain: drain?,
         })
     });

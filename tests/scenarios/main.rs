@@ -8,6 +8,7 @@
 
 mod backends_that_fail;
 mod bad_input;
+mod bundles;
 mod deploy;
 mod identity_on_the_wire;
 mod json_form;

@@ -54,6 +54,14 @@ pub enum BrokerError {
         /// Why.
         source: io::Error,
     },
+    /// The address for trust bundles cannot be bound.
+    #[error("cannot listen on {address} (hint: field bundles.listen of the configuration)")]
+    ListenForBundles {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
     /// The address cannot be told.
     #[error("cannot write {}", path.display())]
     Address {

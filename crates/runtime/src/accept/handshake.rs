@@ -34,6 +34,7 @@ pub struct Acceptor {
     mutual: Arc<ServerConfig>,
     enrolment: Option<Arc<ServerConfig>>,
     own: Option<Arc<Credentials>>,
+    is_public: bool,
     clock: Arc<dyn Clock>,
 }
 
@@ -65,7 +66,14 @@ impl Acceptor {
     /// Members on `mutual`; whoever has no certificate yet on `enrolment`, if there is one.
     #[must_use]
     pub fn new(mutual: Arc<ServerConfig>, enrolment: Option<Arc<ServerConfig>>) -> Self {
-        Self { mutual, enrolment, own: None, clock: Arc::new(SystemClock) }
+        Self { mutual, enrolment, own: None, is_public: false, clock: Arc::new(SystemClock) }
+    }
+
+    /// Takes everybody on `config`, which asks for no certificate: no connection has a peer, and none lasts longer
+    /// than [`ENROLMENT_LIFETIME`].
+    #[must_use]
+    pub fn public(config: Arc<ServerConfig>) -> Self {
+        Self { is_public: true, ..Self::new(Arc::clone(&config), Some(config)) }
     }
 
     /// Ends connections with our own certificate, too: these are the credentials that the configurations show.
@@ -129,7 +137,7 @@ impl Acceptor {
     fn choose(&self, hello: &ClientHello<'_>) -> (Protocol, Arc<ServerConfig>) {
         let enrols = hello.alpn().is_some_and(|mut names| names.any(|name| name == ENROLMENT_ALPN));
         match &self.enrolment {
-            Some(enrolment) if enrols => (Protocol::Enrolment, Arc::clone(enrolment)),
+            Some(enrolment) if enrols || self.is_public => (Protocol::Enrolment, Arc::clone(enrolment)),
             Some(_) | None => (Protocol::Members, Arc::clone(&self.mutual)),
         }
     }
