@@ -48,6 +48,7 @@ fn a_node_is_verified_by_the_bundle_of_its_own_organisation_and_by_no_other() {
         assert_eq!((&other["status"], other["server"] == "verified"), (&200.into(), false), "{other}");
     }
     assert_eq!(fetched(&federation, &endpoint, "stranger.example", &address), json!({ "status": 404 }));
+    node.program.expect_log("the broker does not let this node follow");
     let _done = federation.govern(&["suspend", EU_BODY.domain, "--reason", "a test"]);
     let suspended = fetched(&federation, &endpoint, EU_BODY.domain, &address);
     assert_eq!(suspended["server"], "nobody is believed", "{suspended}");

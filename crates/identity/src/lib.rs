@@ -22,6 +22,7 @@
 //! | [`invite`] | the one string that an operator hands to a member |
 //! | [`permit`] | signing and checking permits |
 //! | [`store`] | an identity on disk |
+//! | [`workload`] | an identity as SPIFFE's Workload API hands it out |
 //! | [`host`] | host names, and the addresses that are advertised |
 //! | [`pem`] | certificates as text |
 //!
@@ -43,6 +44,7 @@ pub mod spiffe;
 pub mod store;
 pub mod tls;
 pub mod verify;
+pub mod workload;
 
 #[cfg(test)]
 mod testing;
@@ -61,6 +63,7 @@ pub use spiffe::{LeafIdentity, SvidError, leaf_identity};
 pub use store::IdentityDir;
 pub use tls::Credentials;
 pub use verify::{ExpectedServer, PeerVerifier};
+pub use workload::Svid;
 
 /// DER of an X.509 certificate, as rustls has it.
 pub use rustls_pki_types::CertificateDer;
