@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use comity_client::workload_api::Socket;
 use comity_identity::Address;
 use comity_policy::node_file::OfferEntry;
 use comity_policy::{Tables, Terms};
@@ -30,6 +31,9 @@ pub use offer::Planned;
 pub struct Config {
     /// The node itself.
     pub node: Node,
+    /// Where its key and certificate come from, if not from `comity-node join`.
+    #[serde(default)]
+    pub identity: IdentitySource,
     /// Model servers and embedded models, by name.
     #[serde(default)]
     pub backends: BTreeMap<Name, BackendConfig>,
@@ -58,6 +62,14 @@ pub struct Node {
     pub identity_dir: Option<PathBuf>,
     /// A folder with the federation's own tables; those that ship if absent. Relative to this file.
     pub tables: Option<PathBuf>,
+}
+
+/// Where the node's key and certificate come from.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IdentitySource {
+    /// A SPIFFE Workload API, such as `unix:///run/spire/agent.sock`: it hands them out, and the next ones in time.
+    pub workload_api: Option<Socket>,
 }
 
 /// A part of the file that does not fit the others.

@@ -133,7 +133,7 @@ fn callers(
         runtime.spawn(async move {
             while !load.is_over() {
                 load.begin();
-                if index % 2 == 0 {
+                if index.is_multiple_of(2) {
                     load.end(&load.streams, stream(client.clone()).await);
                 } else {
                     load.end(&load.answers, answer(client.clone()).await);

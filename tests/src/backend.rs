@@ -33,6 +33,14 @@ pub enum Behaviour {
     Status(u16),
 }
 
+impl Behaviour {
+    /// What comes before each piece.
+    fn pause(self) -> Option<Duration> {
+        let slow = (self == Self::Slow).then_some(PAUSE);
+        slow.or_else(|| (self == Self::Brisk).then_some(SHORT_PAUSE))
+    }
+}
+
 /// The pieces of every good answer.
 pub const PIECES: [&str; 4] = ["The capital ", "of France ", "is ", "Paris."];
 
@@ -151,10 +159,8 @@ fn serve(mut stream: &TcpStream, state: &State) -> Option<()> {
                 .ok()?;
             let whole = matches!(behaviour, Behaviour::Answer | Behaviour::Slow | Behaviour::Brisk);
             for piece in PIECES.iter().take(if whole { PIECES.len() } else { 2 }) {
-                match behaviour {
-                    Behaviour::Slow => std::thread::sleep(PAUSE),
-                    Behaviour::Brisk => std::thread::sleep(SHORT_PAUSE),
-                    _ => {}
+                if let Some(pause) = behaviour.pause() {
+                    std::thread::sleep(pause);
                 }
                 let event = json!({ "choices": [{ "index": 0, "delta": { "content": piece } }] });
                 if send_event(stream, &event).is_none() {

@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use comity_identity::Svid;
+use comity_identity::tls::CredentialsError;
 use comity_identity::workload::WorkloadSvidError;
+use comity_identity::{Credentials, Svid};
 use comity_types::{Invalid, Secret, SpiffeId};
 use http::Uri;
 use http::uri::PathAndQuery;
@@ -104,6 +105,17 @@ pub enum WorkloadError {
     /// What it handed out cannot be used.
     #[error("the Workload API handed out an identity that cannot be used")]
     Svid(#[from] WorkloadSvidError),
+    /// Its parts do not belong together.
+    #[error("the Workload API handed out an identity that cannot be used")]
+    Credentials(#[from] CredentialsError),
+}
+
+impl WorkloadError {
+    /// True if it may pass by itself: an agent that restarts.
+    #[must_use]
+    pub const fn is_away(&self) -> bool {
+        matches!(self, Self::NotReached { .. } | Self::Ended)
+    }
 }
 
 /// A stream of this program's identities: the first comes at once, each further one when the one before is renewed.
@@ -154,6 +166,26 @@ impl WorkloadApi {
             return Err(id.map_or(WorkloadError::Ended, |id| WorkloadError::OtherId { expected: id.clone(), found }));
         };
         Ok(Svid::from_der(&svid.x509_svid, &Secret::new(svid.x509_svid_key.clone()), &svid.bundle)?)
+    }
+}
+
+impl WorkloadApi {
+    /// The next identity that names `id`, ready for TLS.
+    ///
+    /// # Errors
+    /// As for [`WorkloadApi::next`].
+    pub async fn credentials(&mut self, id: &SpiffeId) -> Result<Credentials, WorkloadError> {
+        Ok(self.next(Some(id)).await?.into_credentials()?)
+    }
+
+    /// Waits for the next identity and has `credentials` be it: connections and listeners use it from their next
+    /// handshake on.
+    ///
+    /// # Errors
+    /// As for [`WorkloadApi::next`]; the old ones stay in use.
+    pub async fn renew(&mut self, credentials: &Credentials) -> Result<(), WorkloadError> {
+        let id = credentials.leaf().id;
+        Ok(self.next(Some(&id)).await?.replace(credentials)?)
     }
 }
 

@@ -129,14 +129,14 @@ async fn a_member_whose_key_is_the_agents_calls_the_broker_and_goes_on_when_the_
         std::fs::remove_file(dir.join(file)).unwrap();
     }
     let mut api = scene.open().await;
-    let credentials = Arc::new(api.next(Some(&member())).await.unwrap().into_credentials().unwrap());
+    let credentials = Arc::new(api.credentials(&member()).await.unwrap());
     let identity = Identity::open_with_credentials(&dir, Arc::clone(&credentials), Arc::new(SystemClock)).unwrap();
     let mut client = EnrolmentClient::new(Connection::open(&identity).unwrap().channel());
     for rotation in 1..=5 {
         client.get_root(GetRootRequest {}).await.unwrap();
         let before = credentials.leaf();
         scene.rotate();
-        api.next(Some(&member())).await.unwrap().replace(&credentials).unwrap();
+        api.renew(&credentials).await.unwrap();
         assert_ne!(credentials.leaf().public_key, before.public_key);
         let moved = tokio::time::timeout(DEADLINE, async {
             while scene.world.connections() <= rotation {
@@ -150,7 +150,7 @@ async fn a_member_whose_key_is_the_agents_calls_the_broker_and_goes_on_when_the_
 #[tokio::test]
 async fn somebody_elses_credentials_do_not_open_an_identity() {
     let scene = Scene::new().await;
-    let credentials = scene.open().await.next(Some(&member())).await.unwrap().into_credentials().unwrap();
+    let credentials = scene.open().await.credentials(&member()).await.unwrap();
     let operator = scene.world.founded.operator_dir.path();
     assert!(Identity::open_with_credentials(operator, Arc::new(credentials), Arc::new(SystemClock)).is_err());
 }

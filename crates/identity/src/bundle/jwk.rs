@@ -44,11 +44,12 @@ impl Members {
         let parsed = x509_parser::parse_x509_certificate(certificate).map_err(|_| KeyError::Unsupported)?.1;
         let info = parsed.public_key();
         match info.parsed().map_err(|_| KeyError::Unsupported)? {
+            PublicKey::DSA(_) | PublicKey::GostR3410(_) | PublicKey::GostR3410_2012(_) => Err(KeyError::Unsupported),
             PublicKey::EC(point) => elliptic(point.data()),
             PublicKey::RSA(key) => {
                 Ok(Self { n: Some(text(positive(key.modulus))), e: Some(text(positive(key.exponent))), ..kind("RSA") })
             }
-            _ => edwards(info),
+            PublicKey::Unknown(_) => edwards(info),
         }
     }
 
