@@ -17,8 +17,10 @@ use comity_tests::node::NodeSpec;
 use comity_tests::wait;
 use comity_types::Digest;
 
-/// The life of every certificate of a program: rolled at half of it. A stream of the backend takes an eighth.
-const LEAF_SECONDS: u32 = 12;
+/// The life of every certificate of a program: rolled at half of it, or an eighth later. A connection that is made just
+/// before has three eighths left, is left after half of that, and what runs on it has the other half: 3 s, while a
+/// stream of the backend takes half of them.
+const LEAF_SECONDS: u32 = 16;
 /// Between two rolls of apps, which are rolled by hand, one after the other.
 const ROLL_EVERY: Duration = Duration::from_millis(250);
 /// Apps, each with one connection.

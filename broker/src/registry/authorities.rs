@@ -33,6 +33,14 @@ pub enum AuthorityError {
         /// Why.
         source: io::Error,
     },
+    /// Another organisation's certificate lies where the key would.
+    #[error("the certificate authority of {organisation} cannot be made: {} is another organisation's (hint: choose a trust domain that differs in more than \".key\")", path.display())]
+    Taken {
+        /// Whose.
+        organisation: TrustDomain,
+        /// The file.
+        path: PathBuf,
+    },
     /// A certificate cannot be understood.
     #[error("{} is not a certificate in PEM (hint: restore it from a copy)", path.display())]
     Malformed {
@@ -119,7 +127,12 @@ impl Authorities {
     fn create(&self, organisation: &TrustDomain, now: Timestamp) -> Result<Authority, AuthorityError> {
         let authority =
             Authority::generate(organisation.clone(), now).map_err(|source| unusable(organisation, source))?;
-        self.files(organisation).store(&authority)?;
+        let files = self.files(organisation);
+        // The key of "x" and the certificate of "x.key" would be one file.
+        if read(&files.key)?.is_some_and(|pem| CertificateDer::from_pem_slice(&pem).is_ok()) {
+            return Err(AuthorityError::Taken { organisation: organisation.clone(), path: files.key });
+        }
+        files.store(&authority)?;
         Ok(authority)
     }
 
@@ -185,4 +198,22 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), AuthorityError> {
 
 fn unusable(organisation: &TrustDomain, source: comity_identity::authority::AuthorityError) -> AuthorityError {
     AuthorityError::Unusable { organisation: organisation.clone(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_organisations_authority_is_written_over_anothers() {
+        let now = "2026-11-23T10:00:00Z".parse().unwrap();
+        for [first, second] in [["x.example.key", "x.example"], ["x.example", "x.example.key"]] {
+            let dir = tempfile::tempdir().unwrap();
+            let [first, second] = [first, second].map(|domain| domain.parse::<TrustDomain>().unwrap());
+            let made = Authorities::new(dir.path()).find_or_create(&first, now).unwrap();
+            assert!(Authorities::new(dir.path()).find_or_create(&second, now).is_err(), "{second}");
+            let again = Authorities::new(dir.path()).find(&first).unwrap();
+            assert_eq!(again.anchor(), made.anchor(), "{first}");
+        }
+    }
 }
