@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use comity_identity::tls::{enrolment_server_config, server_config};
+use comity_identity::tls::{enrolment_server_config, public_server_config, server_config};
 use comity_identity::{AnchorSource, HostName, PermitKey, Root, SharedAnchors};
 use comity_membership::Genesis;
-use comity_runtime::accept::{Acceptor, Listener};
+use comity_runtime::accept::{self, Acceptor, Listener};
 use comity_runtime::clock::SystemClock;
 use comity_runtime::quotas::Quotas;
 use comity_runtime::tables;
@@ -29,6 +29,7 @@ use tower::layer::util::{Identity, Stack};
 
 pub use self::error::BrokerError;
 use crate::access::{Access, Parts};
+use crate::bundles::{Bundles, RegistryBundles};
 use crate::certificate::{Issuer, OwnCertificate};
 use crate::config::Config;
 use crate::data_dir;
@@ -70,6 +71,7 @@ const LOCAL_HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 pub struct Broker {
     config: Config,
     listener: Listener,
+    bundles: Option<Bundles>,
     acceptor: Acceptor,
     certificate: OwnCertificate,
     edge: Edge,
@@ -121,6 +123,8 @@ impl Broker {
             ledger,
         };
         let acceptor = acceptor(&certificate, &registry, &clock)?;
+        let source = Arc::new(RegistryBundles::new(registry.clone(), &founding.root));
+        let bundles = bundles(&config, source, &certificate, &clock).await?;
         let stop = Stop::default();
         let edge = Edge::new(registry.clone(), Capacity::new(config.limits), stop.clone());
         let door = Door {
@@ -162,7 +166,7 @@ impl Broker {
         let listener = Listener::bind(&config.listen.to_string())
             .await
             .map_err(|source| BrokerError::Listen { address: config.listen, source })?;
-        Ok(Self { config, listener, acceptor, certificate, edge, routes, health, journals, front, tasks })
+        Ok(Self { config, listener, bundles, acceptor, certificate, edge, routes, health, journals, front, tasks })
     }
 
     /// Where it listens.
@@ -177,32 +181,42 @@ impl Broker {
         self.journals.registry.clone()
     }
 
+    /// Where it serves trust bundles, if it does.
+    #[must_use]
+    pub fn bundles_addr(&self) -> Option<SocketAddr> {
+        self.bundles.as_ref().map(Bundles::local_addr)
+    }
+
     /// Serves until `shutdown` ends, then drains for as long as the configuration says.
     ///
     /// # Errors
     /// A journal fails, or the server does.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), BrokerError> {
-        let Self { config, listener, acceptor, certificate, edge, routes, mut health, journals, front, tasks } = self;
+        let Self { config, listener, bundles, acceptor, certificate, edge, routes, mut health, journals, front, tasks } =
+            self;
         let (address, stop, calls) = (listener.local_addr(), front.token(), edge.stop());
         let incoming = listener.incoming(acceptor, &front);
         front.spawn("certificate", certificate.keep_fresh(stop.clone()));
         front.spawn("brakes", journals.registry.clone().end_brakes(stop.clone()));
+        if let Some(bundles) = bundles {
+            bundles.serve(&front);
+        }
         announce(&health).await;
         let address_file = AddressFile::write(&config.data_dir, address)?;
         tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
-        let served =
-            server(edge).add_routes(routes).serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
-        let mut served = Box::pin(served);
+        let server = server(edge);
+        let one = |one, drain| server.clone().add_routes(routes.clone()).serve_with_incoming_shutdown(one, drain);
+        let mut served = Box::pin(accept::serve(incoming, stop.clone(), one));
         tokio::select! {
             () = shutdown => {}
             cause = journals.failed() => return Err(BrokerError::JournalFailed { cause }),
-            ended = &mut served => return Ok(ended?),
+            () = &mut served => return Ok(()),
         }
         drop(address_file);
         retire(&mut health).await;
         stop.cancel();
         match tokio::time::timeout(config.drain, &mut served).await {
-            Ok(ended) => ended?,
+            Ok(()) => {}
             Err(_) => {
                 tracing::warn!(drain = ?config.drain, "calls still ran when the drain ended; they are cut");
                 calls.end_calls();
@@ -266,7 +280,21 @@ fn acceptor(
     let anchors: Arc<dyn AnchorSource> = registry.anchors();
     let mutual = server_config(certificate.credentials(), anchors, Arc::clone(clock))?;
     let enrolment = enrolment_server_config(certificate.credentials(), Arc::clone(clock))?;
-    Ok(Acceptor::new(mutual, Some(enrolment)).with_clock(Arc::clone(clock)))
+    Ok(Acceptor::new(mutual, Some(enrolment)).ending_with(certificate.credentials()).with_clock(Arc::clone(clock)))
+}
+
+async fn bundles(
+    config: &Config,
+    source: Arc<RegistryBundles>,
+    certificate: &OwnCertificate,
+    clock: &Arc<dyn Clock>,
+) -> Result<Option<Bundles>, BrokerError> {
+    let Some(address) = config.bundles else { return Ok(None) };
+    let listener = Listener::bind(&address.to_string()).await;
+    let listener = listener.map_err(|source| BrokerError::ListenForBundles { address, source })?;
+    let tls = public_server_config(certificate.credentials(), Arc::clone(clock))?;
+    let acceptor = Acceptor::public(tls).ending_with(certificate.credentials()).with_clock(Arc::clone(clock));
+    Ok(Some(Bundles::new(listener, acceptor, source)))
 }
 
 fn access(

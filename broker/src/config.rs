@@ -21,12 +21,16 @@ use serde::Deserialize;
 
 /// Shortest life of a certificate: below, a renewal that is tried a few times would come too late.
 const MIN_LEAF: Duration = Duration::from_secs(10 * 60);
+/// Shortest life where `danger_short` says that renewals may come too late: tests see many of them in a minute.
+const MIN_SHORT_LEAF: Duration = Duration::from_secs(2);
 /// Longest life of a certificate: what a stolen key is worth, where nobody notices.
 const MAX_LEAF: Duration = comity_identity::authority::MAX_LEAF_LIFETIME;
 /// Longest drain: service managers kill after about this long.
 const MAX_DRAIN: Duration = Duration::from_secs(15 * 60);
 /// Most calls that may be configured to run at once: each holds buffers of about its window.
 const MAX_IN_FLIGHT: usize = 100_000;
+/// What an address to listen on is, in words.
+const LISTEN: &str = "an IP address and a port, such as 0.0.0.0:7443; port 0 takes a free one";
 /// Smallest and largest request that may be configured, in bytes: a prompt of a few lines, and gRPC's practical end.
 const REQUEST_BYTES: std::ops::RangeInclusive<usize> = 64 * 1024..=64 * 1024 * 1024;
 
@@ -51,6 +55,8 @@ pub struct Config {
     pub limits: Limits,
     /// How long certificates live.
     pub leaf: Leaf,
+    /// Where it serves trust bundles, if it does.
+    pub bundles: Option<SocketAddr>,
     /// How long calls may finish after a signal to stop.
     pub drain: Duration,
 }
@@ -149,6 +155,13 @@ struct Raw {
     limits: RawLimits,
     #[serde(default)]
     leaf: RawLeaf,
+    bundles: Option<RawBundles>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawBundles {
+    listen: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -173,6 +186,7 @@ struct RawLeaf {
     node: String,
     app: String,
     operator: String,
+    danger_short: bool,
 }
 
 fn replica() -> String {
@@ -197,18 +211,21 @@ impl Default for RawLimits {
 
 impl Default for RawLeaf {
     fn default() -> Self {
-        Self { broker: "24h".into(), node: "24h".into(), app: "30d".into(), operator: "30d".into() }
+        Self {
+            broker: "24h".into(),
+            node: "24h".into(),
+            app: "30d".into(),
+            operator: "30d".into(),
+            danger_short: false,
+        }
     }
 }
 
 fn check(raw: Raw, folder: &Path) -> Result<Config, Vec<Problem>> {
     let mut checks = Checks::default();
     let config = Some(()).and_then(|()| {
-        let listen = checks.parse(
-            "listen",
-            &raw.listen,
-            "an IP address and a port, such as 0.0.0.0:7443; port 0 takes a free one",
-        );
+        let listen = checks.parse("listen", &raw.listen, LISTEN);
+        let bundles = raw.bundles.map(|bundles| checks.parse("bundles.listen", &bundles.listen, LISTEN));
         let advertise = checks.list(
             "advertise",
             &raw.advertise,
@@ -231,6 +248,7 @@ fn check(raw: Raw, folder: &Path) -> Result<Config, Vec<Problem>> {
             log: log?,
             limits: limits?,
             leaf: leaf?,
+            bundles: bundles.map_or(Some(None), |bundles| bundles.map(Some))?,
             drain: drain?,
         })
     });
@@ -335,10 +353,11 @@ impl Checks {
     }
 
     fn leaf(&mut self, raw: &RawLeaf) -> Option<Leaf> {
-        let broker = self.duration("leaf.broker", &raw.broker, MIN_LEAF..=MAX_LEAF);
-        let node = self.duration("leaf.node", &raw.node, MIN_LEAF..=MAX_LEAF);
-        let app = self.duration("leaf.app", &raw.app, MIN_LEAF..=MAX_LEAF);
-        let operator = self.duration("leaf.operator", &raw.operator, MIN_LEAF..=MAX_LEAF);
+        let range = if raw.danger_short { MIN_SHORT_LEAF } else { MIN_LEAF }..=MAX_LEAF;
+        let broker = self.duration("leaf.broker", &raw.broker, range.clone());
+        let node = self.duration("leaf.node", &raw.node, range.clone());
+        let app = self.duration("leaf.app", &raw.app, range.clone());
+        let operator = self.duration("leaf.operator", &raw.operator, range);
         Some(Leaf { broker: broker?, node: node?, app: app?, operator: operator? })
     }
 }

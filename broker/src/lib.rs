@@ -8,6 +8,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`broker`] | the broker as a whole: built, run, drained |
+//! | [`bundles`] | every organisation's authorities, for whoever asks |
 //! | [`config`] | `broker.toml` |
 //! | [`data_dir`] | its files, and whether a broker can be started from them |
 //! | [`founding`] | what the data directory was founded with |
@@ -21,6 +22,7 @@
 
 pub mod access;
 pub mod broker;
+pub mod bundles;
 pub mod certificate;
 pub mod config;
 pub mod data_dir;

@@ -1,7 +1,7 @@
 //! The broker's connections to nodes: one a node, made when it is needed, kept while both take part.
 //!
-//! A link ends with the certificate that the node showed, with the suspension of either, and with a change of the
-//! node's address. What travels over it is left to [`crate::access`].
+//! A link's connections end with their certificates, each after the next one stands; the link ends with the suspension of
+//! the node or of its certificate, and with a change of its address. What travels over it is left to [`crate::access`].
 
 mod connect;
 mod in_flight;
@@ -119,7 +119,7 @@ pub struct Links(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     registry: Registry,
-    dialler: Dialler,
+    dialler: Arc<Dialler>,
     links: DashMap<SpiffeId, Arc<Link>>,
     counts: Counts,
 }
@@ -128,7 +128,7 @@ impl Links {
     /// No link yet. Starts a task that drops those that are not to be, as the registry changes.
     #[must_use]
     pub fn new(registry: Registry, credentials: Arc<Credentials>, clock: Arc<dyn Clock>, tasks: Tasks) -> Self {
-        let dialler = Dialler::new(registry.clone(), credentials, clock, tasks);
+        let dialler = Arc::new(Dialler::new(registry.clone(), credentials, clock, tasks));
         let links = Self(Arc::new(Inner { registry, dialler, links: DashMap::new(), counts: Counts::default() }));
         links.0.dialler.tasks().spawn("links", links.clone().follow_registry());
         links

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use comity_client::workload_api::Socket;
 
 use crate::commands::{
     app, chat, completions, demo, embed, enrolment, explain, federation, invite, join, log, man, member, model, node,
@@ -28,6 +29,9 @@ pub(crate) struct Global {
     /// Directory of the identity to act as, as `comity join` or `comity federation init` made it
     #[arg(long, global = true, value_name = "DIR", env = "COMITY_IDENTITY")]
     pub(crate) identity: Option<PathBuf>,
+    /// Workload API that has the identity's key and certificate, such as unix:///run/spire/agent.sock
+    #[arg(long, global = true, value_name = "SOCKET", env = "COMITY_WORKLOAD_API")]
+    pub(crate) workload_api: Option<Socket>,
     /// Folder with the federation's own tables (blocs.toml, ...), each in the place of the one that ships
     #[arg(long, global = true, value_name = "DIR", env = "COMITY_TABLES")]
     pub(crate) tables: Option<PathBuf>,

@@ -1,15 +1,18 @@
 //! An identity, opened and renewed when half its time is over, and a connection to its broker.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use comity_client::connection::{ConnectionError, Unary};
-use comity_client::{Connection, Identity, enrol};
+use comity_client::connection::{Channel, ConnectionError, Unary};
+use comity_client::workload_api::{Socket, WorkloadError};
+use comity_client::{Connection, Identity, WorkloadApi, enrol};
+use comity_identity::IdentityDir;
 use comity_identity::store::StoreError;
 use comity_proto::catalog::catalog_client::CatalogClient;
 use comity_proto::inference::inference_client::InferenceClient;
 use comity_proto::membership::membership_client::MembershipClient;
+use comity_runtime::clock::SystemClock;
 use comity_types::{Digest, Timestamp};
-use tonic::transport::Channel;
 
 use crate::args::Global;
 use crate::error::CliError;
@@ -31,10 +34,10 @@ impl Session {
     /// Opens the identity that the command line names, renews it if that is due, and prepares a connection.
     pub(crate) async fn open(global: &Global) -> Result<Self, CliError> {
         let dir = global.identity.as_deref().ok_or_else(no_identity)?;
-        let identity = Identity::open(dir).map_err(|error| unusable(dir, error))?;
-        if enrol::renew_due(&identity, now(&identity)) {
-            renew(&identity).await?;
-        }
+        let identity = match &global.workload_api {
+            Some(socket) => handed_out(dir, socket).await?,
+            None => kept(dir).await?,
+        };
         let connection = Connection::open(&identity).map_err(unconnected)?;
         let federation_root = identity.dir().identity().map_err(|error| unusable(dir, error))?.federation_root;
         Ok(Self { identity, federation_root, connection })
@@ -69,6 +72,29 @@ impl Session {
     pub(crate) fn inference(&self) -> InferenceClient<Channel> {
         InferenceClient::new(self.connection.channel()).max_decoding_message_size(MAX_ANSWER_BYTES)
     }
+}
+
+/// An identity whose key and certificate are in `dir`; renewed, if that is due.
+async fn kept(dir: &Path) -> Result<Identity, CliError> {
+    let identity = Identity::open(dir).map_err(|error| unusable(dir, error))?;
+    if enrol::renew_due(&identity, now(&identity)) {
+        renew(&identity).await?;
+    }
+    Ok(identity)
+}
+
+/// An identity whose key and certificate a Workload API hands out, and keeps fresh.
+async fn handed_out(dir: &Path, socket: &Socket) -> Result<Identity, CliError> {
+    let kept = IdentityDir::open_without_key(dir).and_then(|dir| dir.identity());
+    let id = kept.map_err(|error| unusable(dir, error))?.spiffe_id;
+    let failed = |source: WorkloadError| CliError::Client {
+        doing: "use the Workload API",
+        source: Box::new(source),
+        hint: None,
+    };
+    let credentials = WorkloadApi::open(socket).await.map_err(failed)?.credentials(&id).await.map_err(failed)?;
+    let opened = Identity::open_with_credentials(dir, Arc::new(credentials), Arc::new(SystemClock));
+    opened.map_err(|error| unusable(dir, error))
 }
 
 /// A renewal that fails while the certificate still holds is worth a word, not an end: the next call tries again.

@@ -95,8 +95,9 @@ fn writable(data_dir: &Path) -> Result<(), Misfit> {
 }
 
 fn identity(config: &Config) -> SpiffeId {
-    let joined =
-        IdentityDir::open(config.identity_dir()).and_then(|dir| dir.identity()).map(|identity| identity.spiffe_id);
+    let is_elsewhere = config.identity.workload_api.is_some();
+    let open = if is_elsewhere { IdentityDir::open_without_key } else { IdentityDir::open };
+    let joined = open(config.identity_dir()).and_then(|dir| dir.identity()).map(|identity| identity.spiffe_id);
     #[expect(clippy::expect_used, reason = "a test reads the constant")]
     joined.unwrap_or_else(|_| NOT_JOINED.parse().expect("NOT_JOINED is a SPIFFE ID"))
 }

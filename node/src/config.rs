@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use comity_client::workload_api::Socket;
 use comity_identity::Address;
 use comity_policy::node_file::OfferEntry;
 use comity_policy::{Tables, Terms};
@@ -31,6 +32,9 @@ pub use offer::Planned;
 pub struct Config {
     /// The node itself.
     pub node: Node,
+    /// Where its key and certificate come from, if not from `comity-node join`.
+    #[serde(default)]
+    pub identity: IdentitySource,
     /// Model servers and embedded models, by name.
     #[serde(default)]
     pub backends: BTreeMap<Name, BackendConfig>,
@@ -77,6 +81,14 @@ fn staleness<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Durati
     let expected = || serde::de::Error::custom("expected a time from 1m to 24h, such as \"15m\"");
     let text = String::deserialize(deserializer)?;
     humantime::parse_duration(&text).ok().filter(|time| STALENESS.contains(time)).ok_or_else(expected)
+}
+
+/// Where the node's key and certificate come from.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IdentitySource {
+    /// A SPIFFE Workload API, such as `unix:///run/spire/agent.sock`: it hands them out, and the next ones in time.
+    pub workload_api: Option<Socket>,
 }
 
 /// A part of the file that does not fit the others.

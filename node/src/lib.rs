@@ -14,6 +14,7 @@
 //! | [`replica`] | the node's own copy of the federation's state |
 //! | [`link`] | publishing offers |
 //! | [`renewal`] | fresh certificates, in time |
+//! | [`workload`] | certificates that a Workload API hands out |
 //! | [`backend`] | model servers and embedded models behind one trait |
 //! | [`config`] | `node.toml` |
 //! | [`join`] | taking up an invite |
@@ -36,6 +37,7 @@ pub mod retry;
 pub mod serve;
 #[cfg(test)]
 mod testing;
+pub mod workload;
 
 pub use config::Config;
 pub use node::{Node, NodeError};

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use comity_client::connection::ConnectionError;
+use comity_client::workload_api::WorkloadError;
 use comity_client::{Connection, Identity};
 use comity_identity::anchors::AnchorError;
 use comity_identity::root::RootError;
@@ -28,6 +29,7 @@ use crate::link::{Publication, Publisher};
 use crate::replica::Replica;
 use crate::retry::Pace;
 use crate::serve::{Server, broker_only};
+use crate::workload::{self, Source};
 use crate::{files, renewal};
 
 mod offers;
@@ -50,6 +52,7 @@ pub const READY_FILE: &str = "ready";
 #[derive(Debug)]
 pub struct Node {
     identity: Identity,
+    renewal: Renewal,
     connection: Connection,
     replica: Replica,
     server: Server,
@@ -74,6 +77,9 @@ pub enum NodeError {
     /// The identity cannot be used.
     #[error("this node has no identity that it can use (hint: `comity-node join INVITE --config FILE` gets one)")]
     Identity(#[from] StoreError),
+    /// The Workload API hands out no identity that it can use.
+    #[error("identity.workload_api")]
+    Workload(#[from] WorkloadError),
     /// The invite was taken up, and nothing has come of it yet.
     #[error(
         "this node has taken up an invite and waits for an operator's approval (hint: when they have approved it, call `comity-node join` with the same invite once more, then run the node)"
@@ -129,9 +135,6 @@ pub enum NodeError {
         /// The directory.
         data_dir: PathBuf,
     },
-    /// The server ended with an error.
-    #[error("the server failed")]
-    Server(#[from] tonic::transport::Error),
 }
 
 impl Node {
@@ -148,7 +151,7 @@ impl Node {
     /// # Errors
     /// As for [`Node::build`].
     pub async fn build_with_clock(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, NodeError> {
-        let identity = identity(config, clock)?;
+        let (identity, renewal) = identity(config, clock).await?;
         let tables = config.tables()?;
         let planned = config.plan(identity.id(), &tables).map_err(|misfits| NodeError::Misfits { misfits })?;
         files::make_directory(&config.node.data_dir)?;
@@ -165,7 +168,20 @@ impl Node {
         let (connection, acceptor) = (Connection::open(&identity)?, acceptor(&identity)?);
         let data_dir = config.node.data_dir.clone();
         let pace = Pace::default();
-        Ok(Self { identity, connection, replica, server, offers, listener, acceptor, address, data_dir, pace, lock })
+        Ok(Self {
+            identity,
+            renewal,
+            connection,
+            replica,
+            server,
+            offers,
+            listener,
+            acceptor,
+            address,
+            data_dir,
+            pace,
+            lock,
+        })
     }
 
     /// Where it listens.
@@ -177,10 +193,22 @@ impl Node {
     /// Serves until `shutdown` ends, then lets calls finish for at most [`DRAIN`].
     ///
     /// # Errors
-    /// A file in the data directory cannot be written, or the server fails.
+    /// A file in the data directory cannot be written.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), NodeError> {
-        let Self { identity, connection, replica, server, offers, listener, acceptor, address, data_dir, pace, lock } =
-            self;
+        let Self {
+            identity,
+            renewal,
+            connection,
+            replica,
+            server,
+            offers,
+            listener,
+            acceptor,
+            address,
+            data_dir,
+            pace,
+            lock,
+        } = self;
         let ready = data_dir.join(READY_FILE);
         files::remove(&ready)?;
         files::write(&data_dir.join(ADDRESS_FILE), &listener.local_addr().to_string())?;
@@ -200,13 +228,13 @@ impl Node {
         };
         let published = publish(publisher, publication, ready);
         tasks.spawn("replica", replica.follow(connection.channel(), pace, stop.clone()));
-        tasks.spawn("renewal", until(&stop, async move { renewal::renew(&identity, pace).await }));
+        tasks.spawn("renewal", until(&stop, renew(identity, renewal, pace)));
         tasks.spawn("offers", until(&stop, published));
         let served = services::serve(server, broker_only(federation), incoming, stop.clone());
         tokio::pin!(served);
         tokio::select! {
-            ended = &mut served => ended?,
-            () = shutdown => drain(&tasks, served).await?,
+            () = &mut served => {}
+            () = shutdown => drain(&tasks, served).await,
         }
         finish(&tasks).await;
         // Until nothing of this node is left, the directory is nobody else's.
@@ -216,17 +244,10 @@ impl Node {
 }
 
 /// Takes no more calls, and waits for those that are there.
-async fn drain(
-    tasks: &Tasks,
-    served: impl Future<Output = Result<(), tonic::transport::Error>>,
-) -> Result<(), NodeError> {
+async fn drain(tasks: &Tasks, served: impl Future<Output = ()>) {
     tasks.token().cancel();
-    match tokio::time::timeout(DRAIN, served).await {
-        Ok(ended) => Ok(ended?),
-        Err(_) => {
-            tracing::info!(seconds = DRAIN.as_secs(), "calls were still running, they are cut");
-            Ok(())
-        }
+    if tokio::time::timeout(DRAIN, served).await.is_err() {
+        tracing::info!(seconds = DRAIN.as_secs(), "calls were still running, they are cut");
     }
 }
 
@@ -259,12 +280,33 @@ async fn publish(publisher: Publisher, publication: Publication, ready: PathBuf)
     publication.keep(&publisher, published).await;
 }
 
-fn identity(config: &Config, clock: Arc<dyn Clock>) -> Result<Identity, NodeError> {
+/// Where fresh certificates come from.
+#[derive(Debug)]
+enum Renewal {
+    /// The broker, for the key that joined.
+    Broker,
+    /// A Workload API, with keys of its own; asked already.
+    Workload(Box<Source>),
+}
+
+async fn renew(identity: Identity, renewal: Renewal, pace: Pace) {
+    match renewal {
+        Renewal::Broker => renewal::renew(&identity, pace).await,
+        Renewal::Workload(source) => source.follow(&identity, pace).await,
+    }
+}
+
+async fn identity(config: &Config, clock: Arc<dyn Clock>) -> Result<(Identity, Renewal), NodeError> {
     let dir = config.identity_dir();
-    Identity::open_with_clock(&dir, clock).map_err(|error| {
+    if let Some(socket) = &config.identity.workload_api {
+        let (identity, source) = workload::open(&dir, socket, clock).await?;
+        return Ok((identity, Renewal::Workload(Box::new(source))));
+    }
+    let identity = Identity::open_with_clock(&dir, clock).map_err(|error| {
         let waits = !dir.join(IDENTITY_FILE).exists() && dir.join(INVITE_FILE).exists();
         if waits { NodeError::Waiting } else { NodeError::Identity(error) }
-    })
+    })?;
+    Ok((identity, Renewal::Broker))
 }
 
 fn root_digest(identity: &Identity) -> Result<comity_types::Digest, NodeError> {
@@ -282,7 +324,8 @@ fn acceptor(identity: &Identity) -> Result<Acceptor, NodeError> {
     // The federation's own authorities and no others: an organisation's certificate does not even shake hands.
     let anchors = Arc::new(std::iter::once(identity.root().organisation_anchors()?).collect::<StaticAnchors>());
     let (credentials, clock) = (Arc::clone(identity.credentials()), Arc::clone(identity.clock()));
-    Ok(Acceptor::new(tls::server_config(credentials, anchors, Arc::clone(&clock))?, None).with_clock(clock))
+    let mutual = tls::server_config(Arc::clone(&credentials), anchors, Arc::clone(&clock))?;
+    Ok(Acceptor::new(mutual, None).ending_with(credentials).with_clock(clock))
 }
 
 async fn bind(address: &str) -> Result<Listener, NodeError> {

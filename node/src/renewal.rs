@@ -1,8 +1,11 @@
 //! Fresh certificates, in time and for the same key: listeners and connections use them from their next handshake on,
 //! and calls that run are not touched.
 
+use std::time::Duration;
+
 use comity_client::Identity;
 use comity_client::enrol::{self, EnrolError};
+use comity_identity::lifetime::renewal_time;
 use comity_types::Timestamp;
 use tokio::time::{sleep, timeout};
 use tonic::Status;
@@ -11,6 +14,9 @@ use crate::retry::{Pace, Retry, Trouble};
 
 #[cfg(test)]
 mod tests;
+
+/// How many times to look at the certificate between its renewal and its end, at least.
+const LOOKS_IN_A_LIFE: u32 = 16;
 
 /// Renews the certificate whenever it is due, for ever.
 pub async fn renew(identity: &Identity, pace: Pace) {
@@ -27,8 +33,14 @@ pub async fn renew(identity: &Identity, pace: Pace) {
             continue;
         }
         retry.worked();
-        sleep(pace.look).await;
+        sleep(pace.look.min(spare(identity) / LOOKS_IN_A_LIFE)).await;
     }
+}
+
+/// Between the renewal and the end of the certificate in use.
+fn spare(identity: &Identity) -> Duration {
+    let leaf = identity.leaf();
+    leaf.not_after.since(renewal_time(&leaf))
 }
 
 async fn try_renew(identity: &Identity, pace: Pace) -> Result<(), EnrolError> {

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use comity_client::Identity;
+use comity_client::connection::Channel;
 use comity_client::follow::{FollowError, Followed, Part};
 use comity_identity::Root;
 use comity_membership::Federation;
@@ -24,7 +25,6 @@ use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
-use tonic::transport::Channel;
 
 use self::store::Store;
 use crate::retry::{Pace, Retry, Trouble};

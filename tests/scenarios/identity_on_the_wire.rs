@@ -42,6 +42,18 @@ fn tls_1_2_is_refused() {
 }
 
 #[test]
+fn no_session_is_handed_out_to_resume_and_a_suspended_organisation_gets_nothing_when_it_comes_again() {
+    let federation = Federation::start();
+    let member = federation.app(EU_BODY, "assistant");
+    let seen = member.tls("1.3", Certificate::Shown);
+    assert_eq!((&seen["ticket"], seen["heard"].is_u64()), (&false.into(), true), "{seen}");
+    let _done = federation.govern(&["suspend", EU_BODY.domain, "--reason", "a test"]);
+    // The handshake is done anew, and the edge says why: a refused handshake could not.
+    assert_eq!(member.tls("1.3", Certificate::Shown)["ticket"], false);
+    assert_eq!(member.python("unary", "test-model")["reason"], "ORGANISATION_SUSPENDED");
+}
+
+#[test]
 fn nobody_speaks_to_the_broker_without_a_certificate() {
     let mut federation = Federation::start();
     federation.expect_log("peer refused");

@@ -8,6 +8,7 @@
 
 mod backends_that_fail;
 mod bad_input;
+mod bundles;
 mod deploy;
 mod identity_on_the_wire;
 mod json_form;
@@ -18,6 +19,7 @@ mod other_makers;
 mod own_tables;
 mod quotas;
 mod readme;
+mod rotation;
 mod survival;
 mod units;
 mod worked_cases;

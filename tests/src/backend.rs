@@ -19,6 +19,8 @@ pub enum Behaviour {
     Answer,
     /// Answers in pieces, with [`PAUSE`] before each of them.
     Slow,
+    /// Answers, in pieces if it is asked to, with [`SHORT_PAUSE`] before each of them, or before the whole.
+    Brisk,
     /// Says nothing until its caller leaves.
     Silent,
     /// Sends two pieces of a stream, then nothing until its caller leaves.
@@ -31,12 +33,23 @@ pub enum Behaviour {
     Status(u16),
 }
 
+impl Behaviour {
+    /// What comes before each piece.
+    fn pause(self) -> Option<Duration> {
+        let slow = (self == Self::Slow).then_some(PAUSE);
+        slow.or_else(|| (self == Self::Brisk).then_some(SHORT_PAUSE))
+    }
+}
+
 /// The pieces of every good answer.
 pub const PIECES: [&str; 4] = ["The capital ", "of France ", "is ", "Paris."];
 
 /// How long a slow server takes for each of the pieces: the whole answer takes longer than [`SLOW_LIMIT_SECONDS`],
 /// no piece does.
 pub const PAUSE: Duration = Duration::from_millis(900);
+
+/// How long a brisk server takes for each of the pieces.
+pub const SHORT_PAUSE: Duration = Duration::from_millis(350);
 
 /// Seconds of silence that a node grants a slow server.
 pub const SLOW_LIMIT_SECONDS: u32 = 3;
@@ -136,14 +149,18 @@ fn serve(mut stream: &TcpStream, state: &State) -> Option<()> {
         Behaviour::Answer if wanted.get("stream") != Some(&Value::Bool(true)) => {
             respond(stream, 200, "application/json", &answer())
         }
-        Behaviour::Slow | Behaviour::Answer | Behaviour::Stall | Behaviour::Cut => {
+        Behaviour::Brisk if wanted.get("stream") != Some(&Value::Bool(true)) => {
+            std::thread::sleep(SHORT_PAUSE);
+            respond(stream, 200, "application/json", &answer())
+        }
+        Behaviour::Slow | Behaviour::Brisk | Behaviour::Answer | Behaviour::Stall | Behaviour::Cut => {
             stream
                 .write_all(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n")
                 .ok()?;
-            let whole = matches!(behaviour, Behaviour::Answer | Behaviour::Slow);
+            let whole = matches!(behaviour, Behaviour::Answer | Behaviour::Slow | Behaviour::Brisk);
             for piece in PIECES.iter().take(if whole { PIECES.len() } else { 2 }) {
-                if behaviour == Behaviour::Slow {
-                    std::thread::sleep(PAUSE);
+                if let Some(pause) = behaviour.pause() {
+                    std::thread::sleep(pause);
                 }
                 let event = json!({ "choices": [{ "index": 0, "delta": { "content": piece } }] });
                 if send_event(stream, &event).is_none() {

@@ -58,6 +58,14 @@ pub enum BrokerError {
         /// Why.
         source: io::Error,
     },
+    /// The address for trust bundles cannot be bound.
+    #[error("cannot listen on {address} (hint: field bundles.listen of the configuration)")]
+    ListenForBundles {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
     /// The address cannot be told.
     #[error("cannot write {}", path.display())]
     Address {
@@ -66,9 +74,6 @@ pub enum BrokerError {
         /// Why.
         source: io::Error,
     },
-    /// Serving ended by itself.
-    #[error("the server failed")]
-    Serve(#[from] tonic::transport::Error),
     /// A journal has failed: what it holds is unknown, so nothing more may be promised.
     #[error("a journal has failed, and the broker stops: {cause}")]
     JournalFailed {

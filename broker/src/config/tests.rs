@@ -32,6 +32,25 @@ fn all_wrong_values_are_reported_at_once() {
 }
 
 #[test]
+fn certificates_of_seconds_are_for_those_who_say_that_they_know_the_danger() {
+    let leaf = "[leaf]\nnode = '4s'\n";
+    let error = load_text(&format!("{LEAST}{leaf}")).unwrap_err();
+    assert!(error.contains("leaf.node: 4s is outside 10m to 30days"), "{error}");
+    let config = load_text(&format!("{LEAST}{leaf}danger_short = true\n")).unwrap();
+    assert_eq!((config.leaf.node, config.leaf.broker), (Duration::from_secs(4), Duration::from_secs(24 * 3600)));
+    assert!(load_text(&format!("{LEAST}[leaf]\nnode = '1s'\ndanger_short = true\n")).is_err());
+}
+
+#[test]
+fn bundles_are_served_where_the_file_says_and_nowhere_else() {
+    assert_eq!(load_text(LEAST).unwrap().bundles, None);
+    let config = load_text(&format!("{LEAST}[bundles]\nlisten = '127.0.0.1:8443'\n")).unwrap();
+    assert_eq!(config.bundles, Some("127.0.0.1:8443".parse().unwrap()));
+    let error = load_text(&format!("{LEAST}[bundles]\nlisten = 'here'\n")).unwrap_err();
+    assert!(error.contains("bundles.listen: "), "{error}");
+}
+
+#[test]
 fn an_unknown_key_is_refused_with_its_line() {
     let error = load_text(&format!("{LEAST}advertize = []\n")).unwrap_err();
     assert!(error.contains("advertize") && error.contains('5'), "{error}");

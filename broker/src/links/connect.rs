@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use comity_identity::{AnchorSource as _, Credentials, VerifiedPeer, tls};
+use comity_identity::{AnchorSource as _, Credentials, Lifetime, VerifiedPeer, tls};
 use comity_runtime::dial;
 use comity_runtime::tasks::Tasks;
 use comity_types::{Clock, Digest, SpiffeId, Timestamp};
@@ -41,8 +41,8 @@ pub(super) struct Connected {
     pub(super) sender: Sender,
     /// SHA-256 of the certificate that the node showed.
     pub(super) certificate: Digest,
-    /// The node's certificate ends then, and the connection with it.
-    pub(super) not_after: Timestamp,
+    /// When it is left, and when it ends: with the node's certificate, or with ours.
+    pub(super) lifetime: Lifetime,
 }
 
 /// Knows how to connect to any node.
@@ -70,6 +70,8 @@ impl Dialler {
     /// Connects to `node` at `address`. Nobody but `node` is accepted, vouched for by its own organisation, with the key
     /// that was admitted and a certificate that nobody has suspended.
     pub(super) async fn connect(&self, node: &SpiffeId, address: &str) -> io::Result<Connected> {
+        // Before the handshake, which may show a newer one: that lasts longer.
+        let ours = self.credentials.leaf().not_after;
         let anchors = self.registry.anchors().anchors(node.trust_domain());
         let anchors = anchors.ok_or_else(|| io::Error::other("its organisation has no anchors"))?;
         let config = tls::client_config(Arc::clone(&self.credentials), node.clone(), anchors, Arc::clone(&self.clock));
@@ -82,8 +84,9 @@ impl Dialler {
         let late = |_| io::Error::new(io::ErrorKind::TimedOut, "no HTTP/2 handshake in time");
         let (sender, connection) =
             tokio::time::timeout(HANDSHAKE_DEADLINE, handshake).await.map_err(late)?.map_err(io::Error::other)?;
-        self.run(node.clone(), peer.not_after(), connection);
-        Ok(Connected { sender, certificate: peer.certificate(), not_after: peer.not_after() })
+        let lifetime = Lifetime::between(self.clock.now(), ours, peer.not_after());
+        self.run(node.clone(), lifetime.end_at, connection);
+        Ok(Connected { sender, certificate: peer.certificate(), lifetime })
     }
 
     fn http2(&self) -> http2::Builder<OnTasks> {
@@ -99,19 +102,21 @@ impl Dialler {
         builder
     }
 
-    /// Drives the connection until it breaks, nobody needs it any more, or the node's certificate ends.
+    /// Drives the connection until it breaks, nobody needs it any more, or one of its certificates ends.
     fn run(
         &self,
         node: SpiffeId,
-        not_after: Timestamp,
+        end_at: Timestamp,
         connection: impl Future<Output = hyper::Result<()>> + Send + 'static,
     ) {
-        let certificate_left = not_after.since(self.clock.now());
+        let left = end_at.since(self.clock.now());
         self.tasks.spawn("link", async move {
-            match tokio::time::timeout(certificate_left, connection).await {
+            match tokio::time::timeout(left, connection).await {
                 Ok(Ok(())) => tracing::debug!(node.id = %node, "a link was closed"),
                 Ok(Err(error)) => tracing::warn!(node.id = %node, error = %error, "a link broke"),
-                Err(_) => tracing::warn!(node.id = %node, "a link ended with the node's certificate"),
+                Err(_) => {
+                    tracing::warn!(node.id = %node, "a link ended with its certificates, calls were still running");
+                }
             }
         });
     }

@@ -1,4 +1,5 @@
-//! One node's link: at most one attempt to connect at a time, and a short memory of those that failed.
+//! One node's link: at most one attempt to connect at a time, and a short memory of those that failed. A connection
+//! that is to be left is used until the next one stands.
 
 use std::fmt;
 use std::io;
@@ -6,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use comity_identity::Lifetime;
 use comity_types::{Digest, SpiffeId, Timestamp};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::Instant;
 
 use super::connect::{Connected, Dialler, Sender};
@@ -23,7 +25,7 @@ pub(super) struct Link {
     node: SpiffeId,
     address: String,
     state: ArcSwap<State>,
-    connecting: Mutex<()>,
+    connecting: Arc<Mutex<()>>,
 }
 
 enum State {
@@ -32,8 +34,7 @@ enum State {
         sender: Sender,
         /// SHA-256 of the certificate that the node showed.
         certificate: Digest,
-        /// When new requests go over a new connection, so that the old one is empty when its certificate ends.
-        use_until: Timestamp,
+        lifetime: Lifetime,
     },
     Failed {
         until: Instant,
@@ -42,9 +43,17 @@ enum State {
     },
 }
 
+/// A connection that stands, and by which certificate the node is there.
+enum Ready {
+    /// It is to be used.
+    Fresh(Sender, Digest),
+    /// It can be used, and the next one is to be made, so that this one is empty when its certificates end.
+    Leaving(Sender, Digest),
+}
+
 impl Link {
     pub(super) fn new(node: SpiffeId, address: String) -> Self {
-        Self { node, address, state: ArcSwap::from_pointee(State::Idle), connecting: Mutex::new(()) }
+        Self { node, address, state: ArcSwap::from_pointee(State::Idle), connecting: Arc::default() }
     }
 
     pub(super) fn address(&self) -> &str {
@@ -68,36 +77,68 @@ impl Link {
     }
 
     /// Where a request can be sent into, and who is there by which certificate, connecting if need be.
-    pub(super) async fn sender(&self, dialler: &Dialler) -> Result<(Sender, Digest), LinkError> {
-        if let Some(sender) = self.ready(dialler.now())? {
+    pub(super) async fn sender(self: &Arc<Self>, dialler: &Arc<Dialler>) -> Result<(Sender, Digest), LinkError> {
+        if let Some(sender) = self.standing(dialler)? {
             return Ok(sender);
         }
         let _turn = self.connecting.lock().await;
         // Whoever had the turn before may have connected, or failed.
-        if let Some(sender) = self.ready(dialler.now())? {
-            return Ok(sender);
+        if let Some(Ready::Fresh(sender, certificate) | Ready::Leaving(sender, certificate)) =
+            self.ready(dialler.now())?
+        {
+            return Ok((sender, certificate));
         }
         match dialler.connect(&self.node, &self.address).await {
-            Ok(connected) => Ok(self.connected(connected, dialler.now())),
+            Ok(connected) => Ok(self.connected(connected)),
             Err(source) => Err(self.failed(source)),
         }
     }
 
-    /// The sender, if the link stands; an error, if it failed a moment ago.
-    fn ready(&self, now: Timestamp) -> Result<Option<(Sender, Digest)>, LinkError> {
+    /// The sender, if the link stands; has the next connection made, if it is time.
+    fn standing(self: &Arc<Self>, dialler: &Arc<Dialler>) -> Result<Option<(Sender, Digest)>, LinkError> {
+        Ok(match self.ready(dialler.now())? {
+            Some(Ready::Fresh(sender, certificate)) => Some((sender, certificate)),
+            Some(Ready::Leaving(sender, certificate)) => {
+                if let Ok(turn) = Arc::clone(&self.connecting).try_lock_owned() {
+                    dialler.tasks().spawn("link renewal", Arc::clone(self).replace(Arc::clone(dialler), turn));
+                }
+                Some((sender, certificate))
+            }
+            None => None,
+        })
+    }
+
+    /// Connects anew while requests go over the connection that stands.
+    async fn replace(self: Arc<Self>, dialler: Arc<Dialler>, _turn: OwnedMutexGuard<()>) {
+        match dialler.connect(&self.node, &self.address).await {
+            Ok(connected) => drop(self.connected(connected)),
+            Err(error) => {
+                tracing::warn!(node.id = %self.node, %error, "a link could not be renewed, trying again");
+                // Nobody else has the turn meanwhile, so that a node is not asked at every request.
+                tokio::time::sleep(FIRST_BACKOFF).await;
+            }
+        }
+    }
+
+    /// What stands; an error, if it failed a moment ago.
+    fn ready(&self, now: Timestamp) -> Result<Option<Ready>, LinkError> {
         match &**self.state.load() {
-            State::Open { sender, certificate, use_until } if !sender.is_closed() && now < *use_until => {
-                Ok(Some((sender.clone(), *certificate)))
+            State::Open { sender, certificate, lifetime } if !sender.is_closed() && now < lifetime.end_at => {
+                let (sender, leaving) = (sender.clone(), now >= lifetime.leave_at);
+                Ok(Some(if leaving {
+                    Ready::Leaving(sender, *certificate)
+                } else {
+                    Ready::Fresh(sender, *certificate)
+                }))
             }
             State::Failed { until, source, .. } if Instant::now() < *until => Err(self.unreachable(Arc::clone(source))),
             State::Idle | State::Open { .. } | State::Failed { .. } => Ok(None),
         }
     }
 
-    fn connected(&self, connected: Connected, now: Timestamp) -> (Sender, Digest) {
-        let Connected { sender, certificate, not_after } = connected;
-        let use_until = now.plus(not_after.since(now) * 3 / 4);
-        self.state.store(Arc::new(State::Open { sender: sender.clone(), certificate, use_until }));
+    fn connected(&self, connected: Connected) -> (Sender, Digest) {
+        let Connected { sender, certificate, lifetime } = connected;
+        self.state.store(Arc::new(State::Open { sender: sender.clone(), certificate, lifetime }));
         tracing::info!(node.id = %self.node, "a link was made");
         (sender, certificate)
     }

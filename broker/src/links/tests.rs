@@ -1,11 +1,14 @@
 //! What a link promises: exactly the node that is expected, for as long as it takes part, at its address.
 
+use std::time::Duration;
+
 use comity_identity::{KeyPair, StaticAnchors};
 use comity_membership::Subject;
+use tokio::sync::mpsc;
 
 use super::*;
 use crate::access::request::Method;
-use crate::access::tests::node::{Node, answers};
+use crate::access::tests::node::{Answering, Node, answers, data, ok, waits};
 use crate::access::tests::world::{Organisation, World, ended, framed, in_germany, message, read, soon};
 
 #[tokio::test]
@@ -74,4 +77,32 @@ async fn a_node_whose_certificate_is_suspended_gets_nothing_until_it_shows_anoth
     let renewed = Node::start(node.id.clone(), renewed, world.trusted(), answers("renewed")).await;
     world.publish(&node, &renewed.address, "DE", 1).await;
     assert_eq!(read(world.ask(in_germany()).await).await.0, b"renewed");
+}
+
+#[tokio::test]
+async fn a_link_moves_to_a_new_connection_long_before_its_certificates_end_and_no_call_notices() {
+    let (world, (script, mut asked)) = (World::new().await, waits());
+    let node = world.node("a.example", "DE", 1, script).await;
+    let (running, first) = begun(&world, &mut asked).await;
+    // The certificates of tests last an hour, and the broker's clock says when half of that is over.
+    world.clock.advance(Duration::from_secs(31 * 60));
+    let (meanwhile, second) = begun(&world, &mut asked).await;
+    soon("the new connection stands", || (node.connections() == 2).then_some(())).await;
+    let (after, third) = begun(&world, &mut asked).await;
+    for (answer, answering) in [(running, first), (meanwhile, second), (after, third)] {
+        answering.send(Ok(data("b"))).await.unwrap();
+        answering.send(Ok(ok())).await.unwrap();
+        drop(answering);
+        assert_eq!(read(answer).await.0, b"ab", "each call goes on to its end where it began");
+    }
+    assert_eq!(node.connections(), 2);
+}
+
+/// A call whose answer has begun, and what feeds it.
+async fn begun(world: &World, asked: &mut mpsc::Receiver<Answering>) -> (Response<tonic::body::Body>, Answering) {
+    tokio::join!(world.ask(in_germany()), async {
+        let answering = asked.recv().await.unwrap();
+        answering.send(Ok(data("a"))).await.unwrap();
+        answering
+    })
 }

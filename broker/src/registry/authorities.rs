@@ -1,10 +1,12 @@
 //! The hosted certificate authorities: one an organisation, with its own key and trust domain.
-//! Keys lie under `<data_dir>/ca/`, readable by the broker's user alone.
+//! Keys lie under `<data_dir>/ca/`, readable by the broker's user alone. How one gets a new key is told in [`roll`].
+
+pub mod roll;
 
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use comity_identity::{Authority, CertificateDer, pem};
 use comity_types::{Secret, Timestamp, TrustDomain};
@@ -31,6 +33,14 @@ pub enum AuthorityError {
         /// Why.
         source: io::Error,
     },
+    /// Another organisation's certificate lies where the key would.
+    #[error("the certificate authority of {organisation} cannot be made: {} is another organisation's (hint: choose a trust domain that differs in more than \".key\")", path.display())]
+    Taken {
+        /// Whose.
+        organisation: TrustDomain,
+        /// The file.
+        path: PathBuf,
+    },
     /// A certificate cannot be understood.
     #[error("{} is not a certificate in PEM (hint: restore it from a copy)", path.display())]
     Malformed {
@@ -44,6 +54,16 @@ pub enum AuthorityError {
         organisation: TrustDomain,
         /// Why.
         source: comity_identity::authority::AuthorityError,
+    },
+    /// It was rolled a while ago, and leaves of the one before still live.
+    #[error(
+        "the certificate authority of {organisation} was rolled, and the one before stands until {until} (hint: roll again then)"
+    )]
+    Rolling {
+        /// Whose.
+        organisation: TrustDomain,
+        /// Until when the anchor before stands.
+        until: Timestamp,
     },
     /// The files hold the authority of another domain.
     #[error("the files of {organisation} hold the certificate authority of {found} (hint: restore them from a copy)")]
@@ -91,55 +111,109 @@ impl Authorities {
         organisation: &TrustDomain,
         missing: impl FnOnce(AuthorityError) -> Result<Authority, AuthorityError>,
     ) -> Result<Arc<Authority>, AuthorityError> {
-        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut loaded = self.loaded();
         if let Some(authority) = loaded.get(organisation) {
             return Ok(Arc::clone(authority));
         }
-        let authority = match self.load(organisation) {
-            Err(error @ AuthorityError::Missing { .. }) => missing(error)?,
-            other => other?,
+        let authority = match self.signing(organisation)?.load(organisation)? {
+            Some(authority) => authority,
+            None => missing(AuthorityError::Missing { organisation: organisation.clone(), dir: self.dir.clone() })?,
         };
         let authority = Arc::new(authority);
         loaded.insert(organisation.clone(), Arc::clone(&authority));
         Ok(authority)
     }
 
-    fn load(&self, organisation: &TrustDomain) -> Result<Authority, AuthorityError> {
-        let (key_path, path) = self.paths(organisation);
-        let pem = match std::fs::read(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(AuthorityError::Missing { organisation: organisation.clone(), dir: self.dir.clone() });
-            }
-            other => other.map_err(|source| AuthorityError::Io { path: path.clone(), source })?,
-        };
-        let anchor = CertificateDer::from_pem_slice(&pem).map_err(|_| AuthorityError::Malformed { path })?;
-        let key = std::fs::read_to_string(&key_path).map_err(|source| AuthorityError::Io { path: key_path, source })?;
+    fn create(&self, organisation: &TrustDomain, now: Timestamp) -> Result<Authority, AuthorityError> {
         let authority =
-            Authority::from_pem(&Secret::new(key), &anchor).map_err(|source| unusable(organisation, source))?;
+            Authority::generate(organisation.clone(), now).map_err(|source| unusable(organisation, source))?;
+        let files = self.files(organisation);
+        // The key of "x" and the certificate of "x.key" would be one file.
+        if read(&files.key)?.is_some_and(|pem| CertificateDer::from_pem_slice(&pem).is_ok()) {
+            return Err(AuthorityError::Taken { organisation: organisation.clone(), path: files.key });
+        }
+        files.store(&authority)?;
+        Ok(authority)
+    }
+
+    fn loaded(&self) -> MutexGuard<'_, HashMap<TrustDomain, Arc<Authority>>> {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn files(&self, organisation: &TrustDomain) -> Files {
+        Files::within(&self.dir, organisation)
+    }
+}
+
+/// Where one authority lies.
+struct Files {
+    key: PathBuf,
+    anchor: PathBuf,
+}
+
+impl Files {
+    fn within(dir: &Path, organisation: &TrustDomain) -> Self {
+        let path = |end: &str| dir.join(format!("{organisation}{end}"));
+        Self { key: path(".key.pem"), anchor: path(".pem") }
+    }
+
+    /// The authority, if there is one.
+    fn load(&self, organisation: &TrustDomain) -> Result<Option<Authority>, AuthorityError> {
+        let Some(anchor) = self.load_anchor()? else { return Ok(None) };
+        let key = read(&self.key)?.unwrap_or_default();
+        let key = Secret::new(String::from_utf8_lossy(&key).into_owned());
+        let authority = Authority::from_pem(&key, &anchor).map_err(|source| unusable(organisation, source))?;
         if authority.domain() == organisation {
-            return Ok(authority);
+            return Ok(Some(authority));
         }
         Err(AuthorityError::OtherDomain { organisation: organisation.clone(), found: authority.domain().clone() })
     }
 
-    /// The key first: a certificate is only ever there with its key, and without one the authority is missing.
-    fn create(&self, organisation: &TrustDomain, now: Timestamp) -> Result<Authority, AuthorityError> {
-        let authority =
-            Authority::generate(organisation.clone(), now).map_err(|source| unusable(organisation, source))?;
-        let (key_path, path) = self.paths(organisation);
-        std::fs::create_dir_all(&self.dir).map_err(|source| AuthorityError::Io { path: self.dir.clone(), source })?;
-        write_durably(&key_path, authority.key_pem().reveal().as_bytes())
-            .map_err(|source| AuthorityError::Io { path: key_path, source })?;
-        write_durably(&path, pem::encode(&[authority.anchor()]).as_bytes())
-            .map_err(|source| AuthorityError::Io { path, source })?;
-        Ok(authority)
+    fn load_anchor(&self) -> Result<Option<CertificateDer<'static>>, AuthorityError> {
+        let Some(pem) = read(&self.anchor)? else { return Ok(None) };
+        let malformed = |_| AuthorityError::Malformed { path: self.anchor.clone() };
+        CertificateDer::from_pem_slice(&pem).map(Some).map_err(malformed)
     }
 
-    fn paths(&self, organisation: &TrustDomain) -> (PathBuf, PathBuf) {
-        (self.dir.join(format!("{organisation}.key.pem")), self.dir.join(format!("{organisation}.pem")))
+    /// The key first: a certificate is only ever there with its key, and without one the authority is missing.
+    fn store(&self, authority: &Authority) -> Result<(), AuthorityError> {
+        write(&self.key, authority.key_pem().reveal().as_bytes())?;
+        write(&self.anchor, pem::encode(&[authority.anchor()]).as_bytes())
     }
+}
+
+/// What stands in a file, if it is there.
+fn read(path: &Path) -> Result<Option<Vec<u8>>, AuthorityError> {
+    match std::fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        other => other.map(Some).map_err(|source| AuthorityError::Io { path: path.to_owned(), source }),
+    }
+}
+
+/// Writes a file, and the folder that it is in, if need be.
+fn write(path: &Path, bytes: &[u8]) -> Result<(), AuthorityError> {
+    let dir = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+    dir.and_then(|()| write_durably(path, bytes)).map_err(|source| AuthorityError::Io { path: path.to_owned(), source })
 }
 
 fn unusable(organisation: &TrustDomain, source: comity_identity::authority::AuthorityError) -> AuthorityError {
     AuthorityError::Unusable { organisation: organisation.clone(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_organisations_authority_is_written_over_anothers() {
+        let now = "2026-11-23T10:00:00Z".parse().unwrap();
+        for [first, second] in [["x.example.key", "x.example"], ["x.example", "x.example.key"]] {
+            let dir = tempfile::tempdir().unwrap();
+            let [first, second] = [first, second].map(|domain| domain.parse::<TrustDomain>().unwrap());
+            let made = Authorities::new(dir.path()).find_or_create(&first, now).unwrap();
+            assert!(Authorities::new(dir.path()).find_or_create(&second, now).is_err(), "{second}");
+            let again = Authorities::new(dir.path()).find(&first).unwrap();
+            assert_eq!(again.anchor(), made.anchor(), "{first}");
+        }
+    }
 }

@@ -13,6 +13,7 @@ use comity_proto::membership as wire;
 use comity_proto::membership::membership_server::Membership;
 use comity_proto::membership::submit_response::Outcome;
 use comity_proto::methods::Caller;
+use comity_runtime::accept::PeerInfo;
 use comity_runtime::tasks::Tasks;
 use comity_types::ids::Kind;
 use tokio_util::sync::CancellationToken;
@@ -159,8 +160,19 @@ impl Membership for Service {
             self.0.registry.clone(),
             caller,
             request.get_ref().after_epoch,
-            self.0.stop.clone(),
+            ends(&request, self.0.stop.clone()),
         )))
+    }
+}
+
+/// When a stream that goes on for ever ends, for its reader to ask again: at `stop`, and before its connection ends.
+fn ends<T>(request: &Request<T>, stop: CancellationToken) -> impl Future<Output = ()> + Send + use<T> {
+    let draining = request.extensions().get::<PeerInfo>().map(|info| info.draining.clone()).unwrap_or_default();
+    async move {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = draining.cancelled() => {}
+        }
     }
 }
 

@@ -1,8 +1,9 @@
 //! The way to the broker, as generated stubs take it: `InferenceClient::new(connection.channel())`.
 //!
-//! It connects with the first call, again after the connection broke or the certificate was renewed in between,
-//! and to no one but the broker that the federation's root document names.
+//! It connects with the first call, again after the connection broke, beside it before its certificates end or when ours
+//! was renewed, and to no one but the broker that the federation's root document names.
 
+mod channel;
 mod dialler;
 #[cfg(test)]
 mod tests;
@@ -15,10 +16,11 @@ use comity_identity::anchors::AnchorError;
 use comity_identity::tls;
 use http::Uri;
 use rustls::ClientConfig;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Endpoint;
 
 use crate::identity::Identity;
 
+pub use channel::Channel;
 pub(crate) use dialler::Dialler;
 pub use dialler::{CertificateEnded, NotReached};
 pub use unary::{NoAnswer, Unary};
@@ -65,12 +67,12 @@ impl Connection {
         let clock = Arc::clone(identity.clock());
         let credentials = Arc::clone(identity.credentials());
         let tls = tls::client_config(credentials, root.broker.clone(), anchors, clock)?;
-        Ok(Self { channel: channel(Dialler::of(identity, tls)) })
+        Ok(Self { channel: Channel::new(Dialler::of(identity, tls)) })
     }
 
     /// Prepares a connection that shows no certificate, to `address` alone.
     pub(crate) fn for_enrolment(address: &str, tls: Arc<ClientConfig>) -> Self {
-        Self { channel: channel(Dialler::anonymous(address, tls)) }
+        Self { channel: Channel::new(Dialler::anonymous(address, tls)) }
     }
 
     /// What generated stubs are made of. Calls of models take their own time: give them a deadline.
@@ -87,7 +89,7 @@ impl Connection {
 }
 
 /// The URI is a form: the dialler knows where to go, and TLS is its business.
-fn channel(dialler: Dialler) -> Channel {
+fn endpoint() -> Endpoint {
     Endpoint::from_static("http://broker")
         .origin(Uri::from_static("https://broker"))
         .connect_timeout(CONNECT_DEADLINE)
@@ -96,5 +98,4 @@ fn channel(dialler: Dialler) -> Channel {
         .keep_alive_while_idle(true)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .connect_with_connector_lazy(tower::service_fn(move |_: Uri| dialler.clone().connect()))
 }

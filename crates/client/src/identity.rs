@@ -38,6 +38,21 @@ impl Identity {
         Ok(Self { dir, id: identity.spiffe_id, brokers: identity.brokers, root, credentials, clock })
     }
 
+    /// Reads the identity in `dir`, whose key and certificate come from elsewhere: whoever brings them keeps them fresh.
+    ///
+    /// # Errors
+    /// Something is missing or broken, or the credentials are somebody else's.
+    pub fn open_with_credentials(
+        dir: impl AsRef<Path>,
+        credentials: Arc<Credentials>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, StoreError> {
+        let dir = IdentityDir::open_without_key(dir.as_ref())?;
+        dir.check_owner(&credentials)?;
+        let (identity, root) = (dir.identity()?, Arc::new(dir.load_root()?));
+        Ok(Self { dir, id: identity.spiffe_id, brokers: identity.brokers, root, credentials, clock })
+    }
+
     /// Who this is.
     #[must_use]
     pub const fn id(&self) -> &SpiffeId {

@@ -7,6 +7,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`identity`] | who this program is, read from a directory |
+//! | [`workload_api`] | an identity that SPIRE, or another implementation of SPIFFE, hands out |
 //! | [`connection`] | the way to the broker, as generated stubs take it |
 //! | [`enrol`] | taking up an invite, and fresh certificates |
 //! | [`follow`] | the federation's log, every signature in it checked here |
@@ -21,6 +22,7 @@ pub mod follow;
 pub mod founding;
 pub mod identity;
 pub mod say;
+pub mod workload_api;
 
 #[cfg(test)]
 mod testing;
@@ -28,3 +30,4 @@ mod testing;
 pub use connection::Connection;
 pub use error::{Cause, Explanation, explain, split_hint};
 pub use identity::Identity;
+pub use workload_api::WorkloadApi;

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use comity_identity::{
-    Authority, Credentials, Invite, Inviter, KeyPair, OrganisationAnchors, SharedAnchors, SigningRequest, tls,
+    Authority, CertificateDer, Credentials, Invite, Inviter, KeyPair, OrganisationAnchors, SharedAnchors,
+    SigningRequest, tls,
 };
 use comity_proto::enrolment as wire;
 use comity_proto::enrolment::enrolment_server::{Enrolment, EnrolmentServer};
@@ -17,8 +18,9 @@ use comity_proto::error::Failure;
 use comity_runtime::accept::{Acceptor, Listener, PeerInfo};
 use comity_runtime::clock::SystemClock;
 use comity_runtime::tasks::Tasks;
-use comity_types::{Clock, Digest, Secret, SpiffeId, Timestamp};
+use comity_types::{Clock, Digest, Secret, Timestamp};
 use tempfile::TempDir;
+use tokio::sync::Notify;
 use tokio_stream::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
@@ -41,6 +43,10 @@ pub(crate) struct MovedClock(AtomicI64);
 impl MovedClock {
     pub(crate) fn by(duration: Duration) -> Arc<Self> {
         Arc::new(Self(AtomicI64::new(duration.as_millis().try_into().unwrap())))
+    }
+
+    pub(crate) fn advance(&self, duration: Duration) {
+        self.0.fetch_add(duration.as_millis().try_into().unwrap(), Ordering::SeqCst);
     }
 }
 
@@ -71,6 +77,7 @@ pub(crate) struct World {
     pub(crate) address: SocketAddr,
     pub(crate) desk: Desk,
     anchors: Arc<SharedAnchors>,
+    broker: Arc<Credentials>,
     cuts: Arc<Mutex<Vec<CancellationToken>>>,
     _tasks: Tasks,
 }
@@ -89,7 +96,9 @@ impl World {
         let desk = Desk::new(std::fs::read(founded.data_dir.join("root.json")).unwrap());
         let anchors = [founded.root.organisation_anchors().unwrap(), desk.anchors()].into_iter().collect();
         let anchors = Arc::new(SharedAnchors::new(anchors));
-        let credentials = broker_credentials(&founded);
+        let (chain, key) = broker_leaf(&founded);
+        let credentials = Arc::new(Credentials::new(chain, &key).unwrap());
+        let broker = Arc::clone(&credentials);
         let mutual =
             tls::server_config(Arc::clone(&credentials), Arc::clone(&anchors) as _, Arc::clone(&clock)).unwrap();
         let enrolment = tls::enrolment_server_config(credentials, clock).unwrap();
@@ -103,7 +112,7 @@ impl World {
         });
         let server = Server::builder().add_service(EnrolmentServer::new(desk.clone()));
         tasks.spawn("server", async move { server.serve_with_incoming(incoming).await.unwrap() });
-        Self { dir, founded, address, desk, anchors, cuts, _tasks: tasks }
+        Self { dir, founded, address, desk, anchors, broker, cuts, _tasks: tasks }
     }
 
     pub(crate) fn invite(&self) -> Invite {
@@ -113,6 +122,32 @@ impl World {
     /// From now on, only the federation's own members are known.
     pub(crate) fn forget_members(&self) {
         self.anchors.replace([self.founded.root.organisation_anchors().unwrap()].into_iter().collect());
+    }
+
+    /// The authority of the members' organisation gets a successor, which signs from now on. Both are believed.
+    pub(crate) fn roll_authority(&self) {
+        self.desk.0.authorities.lock().unwrap().push(member_authority());
+        self.believe_members();
+    }
+
+    /// The authorities before the newest are believed no more.
+    pub(crate) fn retire_authorities(&self) {
+        let mut authorities = self.desk.0.authorities.lock().unwrap();
+        let old = authorities.len() - 1;
+        drop(authorities.drain(..old));
+        drop(authorities);
+        self.believe_members();
+    }
+
+    fn believe_members(&self) {
+        let federation = self.founded.root.organisation_anchors().unwrap();
+        self.anchors.replace([federation, self.desk.anchors()].into_iter().collect());
+    }
+
+    /// The broker's own certificate is another from now on, with another key.
+    pub(crate) fn roll_broker(&self) {
+        let (chain, key) = broker_leaf(&self.founded);
+        self.broker.replace(chain, &key).unwrap();
     }
 
     /// How many connections of members there were.
@@ -129,17 +164,16 @@ impl World {
     }
 }
 
-fn broker_credentials(founded: &Founded) -> Arc<Credentials> {
-    let key = std::fs::read_to_string(founded.data_dir.join("ca/fed.example.key.pem")).unwrap();
-    let authority = Authority::from_pem(&Secret::new(key), &founded.root.anchors[0]).unwrap();
-    Arc::new(credentials(&authority, &founded.root.broker))
+fn member_authority() -> Authority {
+    Authority::generate("org-a.example".parse().unwrap(), SystemClock.now()).unwrap()
 }
 
-fn credentials(authority: &Authority, id: &SpiffeId) -> Credentials {
-    let key = KeyPair::generate().unwrap();
+fn broker_leaf(founded: &Founded) -> (Vec<CertificateDer<'static>>, KeyPair) {
+    let (id, key) = (&founded.root.broker, KeyPair::generate().unwrap());
+    let secret = Secret::new(std::fs::read_to_string(founded.data_dir.join("ca/fed.example.key.pem")).unwrap());
+    let authority = Authority::from_pem(&secret, &founded.root.anchors[0]).unwrap();
     let request = SigningRequest::parse(&key.signing_request(id).unwrap()).unwrap();
-    let issued = authority.issue(&request, id, &[], LIFETIME, SystemClock.now()).unwrap();
-    Credentials::new(issued.chain, &key).unwrap()
+    (authority.issue(&request, id, &[], LIFETIME, SystemClock.now()).unwrap().chain, key)
 }
 
 /// Enrols whoever comes as [`MEMBER`], once it is told to.
@@ -148,10 +182,13 @@ pub(crate) struct Desk(Arc<Inner>);
 
 struct Inner {
     root: Mutex<Vec<u8>>,
-    authority: Authority,
+    /// The newest signs.
+    authorities: Mutex<Vec<Authority>>,
     approved: AtomicBool,
     loses_reply: AtomicBool,
     silent: AtomicBool,
+    waiting: AtomicBool,
+    answer: Notify,
     refusal: Mutex<Option<Failure>>,
     requests: Mutex<Vec<wire::JoinRequest>>,
     shown: Mutex<Vec<Vec<u8>>>,
@@ -161,13 +198,14 @@ struct Inner {
 
 impl Desk {
     fn new(root: Vec<u8>) -> Self {
-        let authority = Authority::generate("org-a.example".parse().unwrap(), SystemClock.now()).unwrap();
         Self(Arc::new(Inner {
             root: Mutex::new(root),
-            authority,
+            authorities: Mutex::new(vec![member_authority()]),
             approved: AtomicBool::default(),
             loses_reply: AtomicBool::default(),
             silent: AtomicBool::default(),
+            waiting: AtomicBool::default(),
+            answer: Notify::new(),
             refusal: Mutex::default(),
             requests: Mutex::default(),
             shown: Mutex::default(),
@@ -177,7 +215,9 @@ impl Desk {
     }
 
     fn anchors(&self) -> OrganisationAnchors {
-        OrganisationAnchors::new(self.0.authority.domain().clone(), &[self.0.authority.anchor()]).unwrap()
+        let authorities = self.0.authorities.lock().unwrap();
+        let anchors: Vec<_> = authorities.iter().map(Authority::anchor).collect();
+        OrganisationAnchors::new(authorities[0].domain().clone(), &anchors).unwrap()
     }
 
     pub(crate) fn root(&self) -> Vec<u8> {
@@ -200,6 +240,23 @@ impl Desk {
     /// From now on, calls are taken and not answered.
     pub(crate) fn fall_silent(&self) {
         self.0.silent.store(true, Ordering::SeqCst);
+    }
+
+    /// From now on, calls are answered; those that wait go on waiting.
+    pub(crate) fn speak(&self) {
+        self.0.silent.store(false, Ordering::SeqCst);
+    }
+
+    /// Until a call waits for its answer.
+    pub(crate) async fn wait_until_asked(&self) {
+        while !self.0.waiting.load(Ordering::SeqCst) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Calls that wait are answered.
+    pub(crate) fn answer_all(&self) {
+        self.0.answer.notify_waiters();
     }
 
     /// The next applicant is refused.
@@ -233,12 +290,21 @@ impl Desk {
         self.0.signs.store(false, Ordering::SeqCst);
     }
 
+    /// A certificate for [`MEMBER`] and this key, by the authority that signs.
+    pub(crate) fn issue_for(&self, key: &KeyPair) -> Vec<CertificateDer<'static>> {
+        let request = SigningRequest::parse(&key.signing_request(&MEMBER.parse().unwrap()).unwrap()).unwrap();
+        let authorities = self.0.authorities.lock().unwrap();
+        let signs = authorities.last().unwrap();
+        signs.issue(&request, &MEMBER.parse().unwrap(), &[], LIFETIME, SystemClock.now()).unwrap().chain
+    }
+
     fn issue(&self, csr: &[u8], lifetime: Duration) -> wire::Issued {
         let (id, request) = (MEMBER.parse::<SpiffeId>().unwrap(), SigningRequest::parse(csr).unwrap());
         if !self.0.signs.load(Ordering::SeqCst) {
             return wire::Issued { spiffe_id: id.to_string(), ..Default::default() };
         }
-        let issued = self.0.authority.issue(&request, &id, &[], lifetime, SystemClock.now()).unwrap();
+        let authorities = self.0.authorities.lock().unwrap();
+        let issued = authorities.last().unwrap().issue(&request, &id, &[], lifetime, SystemClock.now()).unwrap();
         let chain = issued.chain.iter().map(|der| der.to_vec().into()).collect();
         wire::Issued { certificate_chain_der: chain, spiffe_id: id.to_string(), ..Default::default() }
     }
@@ -248,7 +314,8 @@ impl Desk {
 impl Enrolment for Desk {
     async fn get_root(&self, _: Request<wire::GetRootRequest>) -> Result<Response<wire::GetRootResponse>, Status> {
         if self.0.silent.load(Ordering::SeqCst) {
-            return std::future::pending().await;
+            self.0.waiting.store(true, Ordering::SeqCst);
+            self.0.answer.notified().await;
         }
         Ok(Response::new(wire::GetRootResponse { root: self.root().into() }))
     }

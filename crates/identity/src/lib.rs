@@ -13,13 +13,16 @@
 //! | [`request`] | key pairs and signing requests |
 //! | [`authority`] | the hosted certificate authority of one trust domain |
 //! | [`anchors`] | the roots of one organisation, and where to look them up |
+//! | [`bundle`] | those roots as SPIFFE has them exchanged |
 //! | [`verify`] | the two rustls verifiers |
 //! | [`tls`] | the cryptography in use, rotating credentials, every TLS configuration |
+//! | [`lifetime`] | when certificates are renewed, and when connections end |
 //! | [`peer`] | the proof that a peer was verified |
 //! | [`root`] | the federation's root document |
 //! | [`invite`] | the one string that an operator hands to a member |
 //! | [`permit`] | signing and checking permits |
 //! | [`store`] | an identity on disk |
+//! | [`workload`] | an identity as SPIFFE's Workload API hands it out |
 //! | [`host`] | host names, and the addresses that are advertised |
 //! | [`pem`] | certificates as text |
 //!
@@ -28,8 +31,10 @@
 
 pub mod anchors;
 pub mod authority;
+pub mod bundle;
 pub mod host;
 pub mod invite;
+pub mod lifetime;
 pub mod peer;
 pub mod pem;
 pub mod permit;
@@ -39,14 +44,17 @@ pub mod spiffe;
 pub mod store;
 pub mod tls;
 pub mod verify;
+pub mod workload;
 
 #[cfg(test)]
 mod testing;
 
 pub use anchors::{AnchorSource, OrganisationAnchors, SharedAnchors, StaticAnchors};
 pub use authority::{Authority, IssuedCertificate};
+pub use bundle::Bundle;
 pub use host::{Address, HostName};
 pub use invite::{Invite, Inviter};
+pub use lifetime::Lifetime;
 pub use peer::VerifiedPeer;
 pub use permit::{PermitKey, PermitVerifier};
 pub use request::{KeyPair, SigningRequest};
@@ -55,6 +63,7 @@ pub use spiffe::{LeafIdentity, SvidError, leaf_identity};
 pub use store::{IdentityDir, IdentitySource};
 pub use tls::Credentials;
 pub use verify::{ExpectedServer, PeerVerifier};
+pub use workload::Svid;
 
 /// DER of an X.509 certificate, as rustls has it.
 pub use rustls_pki_types::CertificateDer;

@@ -48,6 +48,14 @@ impl KeyPair {
         rcgen::KeyPair::from_pem(pem.reveal()).map(Self).map_err(|_| KeyError::Malformed)
     }
 
+    /// Reads PKCS #8 in DER.
+    ///
+    /// # Errors
+    /// It is something else.
+    pub fn from_pkcs8(der: &Secret<Vec<u8>>) -> Result<Self, KeyError> {
+        rcgen::KeyPair::try_from(der.reveal().as_slice()).map(Self).map_err(|_| KeyError::Malformed)
+    }
+
     /// PKCS #8 in PEM.
     #[must_use]
     pub fn to_pem(&self) -> Secret<String> {

@@ -156,6 +156,16 @@ impl IdentityDir {
         Ok(dir)
     }
 
+    /// Takes a directory that holds an identity whose key and certificate are elsewhere, such as in a Workload API.
+    ///
+    /// # Errors
+    /// The rest of it is missing or broken.
+    pub fn open_without_key(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
+        let dir = Self { path: path.into() };
+        dir.load_root()?;
+        Ok(dir)
+    }
+
     /// Takes a directory for an identity to come, and makes it if need be, for its owner alone.
     ///
     /// # Errors
@@ -349,7 +359,11 @@ impl IdentityDir {
         }
     }
 
-    fn check_owner(&self, credentials: &Credentials) -> Result<(), StoreError> {
+    /// Checks that credentials are those of the identity here.
+    ///
+    /// # Errors
+    /// They are somebody else's.
+    pub fn check_owner(&self, credentials: &Credentials) -> Result<(), StoreError> {
         let (expected, found) = (self.identity()?.spiffe_id, credentials.leaf().id);
         if found == expected {
             Ok(())

@@ -30,6 +30,9 @@ pub const ALPN_H2: &[u8] = b"h2";
 /// Enrolment: gRPC over HTTP/2 for callers that have no certificate yet.
 pub const ALPN_ENROLMENT: &[u8] = b"comity-enrol/1";
 
+/// What is public: HTTP/1.1, for any client.
+pub const ALPN_HTTP1: &[u8] = b"http/1.1";
+
 /// aws-lc-rs with TLS 1.3 suites only, and X25519MLKEM768 before X25519 and P-256.
 ///
 /// The order is written out, so that it does not depend on a feature that another crate may switch.
@@ -66,6 +69,17 @@ pub fn enrolment_server_config(
     clock: Arc<dyn Clock>,
 ) -> Result<Arc<ServerConfig>, rustls::Error> {
     Ok(finish_server(server_builder(clock)?.with_no_client_auth(), credentials, ALPN_ENROLMENT))
+}
+
+/// For whatever is public, over HTTP/1.1: only the server shows a certificate.
+///
+/// # Errors
+/// The cryptographic provider does not do TLS 1.3.
+pub fn public_server_config(
+    credentials: Arc<Credentials>,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<ServerConfig>, rustls::Error> {
+    Ok(finish_server(server_builder(clock)?.with_no_client_auth(), credentials, ALPN_HTTP1))
 }
 
 /// For calls to `expected`, whose organisation's roots are `anchors`: both sides show certificates.
@@ -139,5 +153,7 @@ impl TimeProvider for TlsTime {
     }
 }
 
+#[cfg(test)]
+mod conformance;
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 //! Connections that are taken, over TLS.
 //!
 //! ```text
-//! accept loop ──▶ one task a handshake ──▶ Incoming ──▶ the program's server
+//! accept loop ──▶ one task a handshake ──▶ Incoming ──▶ serve: the program's server, drained before certificates end
 //!      ├ waits for a free place: MAX_CONNECTIONS, MAX_HANDSHAKES
 //!      └ hangs up on an address that has its share: MAX_HANDSHAKES_PER_ADDRESS
 //! ```
@@ -10,6 +10,7 @@
 
 mod connection;
 mod handshake;
+mod serve;
 mod share;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,7 @@ use crate::tasks::Tasks;
 
 pub use connection::{Connection, PeerInfo};
 pub use handshake::{Acceptor, ENROLMENT_ALPN};
+pub use serve::{Drain, One, serve};
 pub use share::MAX_HANDSHAKES_PER_ADDRESS;
 use share::{Share, Shares};
 

@@ -16,6 +16,7 @@
 //! | [`shutdown`] | the signals that end a program |
 //! | [`accept`] | connections that are taken, over TLS |
 //! | [`dial`] | connections that are made, over TLS |
+//! | [`until`] | connections that end at an instant |
 //! | [`trailers`] | trailing metadata that a handler adds |
 //! | [`chain`] | an error and all that caused it, as text |
 
@@ -31,6 +32,7 @@ pub mod tables;
 pub mod tasks;
 pub mod telemetry;
 pub mod trailers;
+pub mod until;
 
 #[cfg(test)]
 mod testing;

@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use comity_proto::DESCRIPTORS;
 use comity_proto::inference::inference_server::InferenceServer;
-use comity_runtime::accept::Incoming;
+use comity_runtime::accept::{self, Incoming};
 use comity_runtime::trailers::TrailerLayer;
 use tokio_util::sync::CancellationToken;
 use tonic::service::{Interceptor, InterceptorLayer};
-use tonic::transport::Error;
 use tonic_reflection::server::Builder;
 
 use crate::serve::{MAX_ANSWER_BYTES, MAX_REQUEST_BYTES, Server};
@@ -25,7 +24,7 @@ const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
 
 /// Serves `incoming` until `stop`, then until the calls that are there have ended.
-pub(super) async fn serve<I>(server: Server, gate: I, incoming: Incoming, stop: CancellationToken) -> Result<(), Error>
+pub(super) async fn serve<I>(server: Server, gate: I, incoming: Incoming, stop: CancellationToken)
 where
     I: Interceptor + Clone + Send + Sync + 'static,
 {
@@ -40,7 +39,7 @@ where
             .register_encoded_file_descriptor_set(DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
-    tonic::transport::Server::builder()
+    let router = tonic::transport::Server::builder()
         .http2_keepalive_interval(Some(KEEP_ALIVE))
         .http2_keepalive_timeout(Some(KEEP_ALIVE_TIMEOUT))
         .max_concurrent_streams(Some(MAX_STREAMS))
@@ -51,7 +50,6 @@ where
         .add_service(inference)
         .add_service(health)
         .add_optional_service(reflection().build_v1().ok())
-        .add_optional_service(reflection().build_v1alpha().ok())
-        .serve_with_incoming_shutdown(incoming, stop.cancelled_owned())
-        .await
+        .add_optional_service(reflection().build_v1alpha().ok());
+    accept::serve(incoming, stop, |one, drain| router.clone().serve_with_incoming_shutdown(one, drain)).await;
 }

@@ -8,7 +8,6 @@ use bytes::Bytes;
 use comity_identity::VerifiedPeer;
 use comity_proto::membership::WatchResponse;
 use futures::stream::{self, Stream, StreamExt as _, TryStreamExt as _};
-use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use crate::edge;
@@ -31,14 +30,19 @@ struct Reader {
     told: bool,
 }
 
-/// Every entry after `after`, for as long as `peer` takes part and until `stop`: it then reconnects.
-pub(super) fn entries(registry: Registry, peer: VerifiedPeer, after: u64, stop: CancellationToken) -> Entries {
+/// Every entry after `after`, for as long as `peer` takes part and until `stop` ends: it then reconnects.
+pub(super) fn entries(
+    registry: Registry,
+    peer: VerifiedPeer,
+    after: u64,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> Entries {
     let reader = Reader { registry, peer, after, told: false };
     let batches = stream::try_unfold(reader, |reader| async move {
         let Some((batch, reader)) = reader.next().await? else { return Ok::<_, Status>(None) };
         Ok(Some((stream::iter(batch.into_iter().map(Ok)), reader)))
     });
-    Box::pin(batches.try_flatten().take_until(stop.cancelled_owned()))
+    Box::pin(batches.try_flatten().take_until(stop))
 }
 
 impl Reader {

@@ -2,16 +2,44 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
-use comity_identity::Credentials;
+use arc_swap::ArcSwapOption;
+use comity_identity::{Credentials, Lifetime, VerifiedPeer};
 use comity_runtime::dial;
-use comity_types::{Clock, Timestamp};
+use comity_runtime::until::Until;
+use comity_types::{Clock, Digest, Timestamp};
+use http::Uri;
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tokio_rustls::client::TlsStream;
+use tower::Service;
 
 use crate::identity::Identity;
+
+/// How long a connection without our certificate is kept, at most: as long as the broker keeps it.
+const UNVERIFIED_LIFETIME: Duration = comity_runtime::accept::ENROLMENT_LIFETIME;
+
+/// A connection to the broker, until a certificate of it ends.
+pub(super) type Stream = TokioIo<Until<TlsStream<TcpStream>>>;
+
+/// With which certificate a connection was made, and when it is to be left; nothing while it is not made.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Made(Arc<ArcSwapOption<(Lifetime, Digest)>>);
+
+impl Made {
+    fn note(&self, lifetime: Lifetime, certificate: Digest) {
+        self.0.store(Some(Arc::new((lifetime, certificate))));
+    }
+
+    /// True if it was made, and its time is over or our certificate is another by now.
+    pub(super) fn is_over(&self, credentials: &Credentials, clock: &dyn Clock) -> bool {
+        let made = self.0.load();
+        made.as_ref().is_some_and(|made| clock.now() >= made.0.leave_at || !credentials.shows(made.1))
+    }
+}
 
 /// None of the broker's addresses led to the broker.
 #[derive(Debug, thiserror::Error)]
@@ -49,12 +77,40 @@ impl Dialler {
         Self { addresses: [address.to_owned()].into(), tls, member: None }
     }
 
-    pub(crate) async fn connect(self) -> io::Result<TokioIo<TlsStream<TcpStream>>> {
+    /// Who we are, and what tells the time; `None` without a certificate.
+    pub(super) const fn member(&self) -> Option<&(Arc<Credentials>, Arc<dyn Clock>)> {
+        self.member.as_ref()
+    }
+
+    /// What tonic connects by. Each connection is noted in `made`.
+    pub(super) fn connector(
+        self,
+        made: &Made,
+    ) -> impl Service<Uri, Response = Stream, Error = io::Error, Future: Send> + Send + use<> {
+        let made = made.clone();
+        tower::service_fn(move |_: Uri| self.clone().connect(made.clone()))
+    }
+
+    async fn connect(self, made: Made) -> io::Result<Stream> {
         self.check_certificate()?;
+        // Before the handshake, which may show a newer one: that lasts longer.
+        let ours = self.member.as_ref().map(|(credentials, _)| credentials.leaf());
+        let tls = self.dial().await?;
+        let Some((ours, (_, clock))) = ours.zip(self.member.as_ref()) else {
+            return Ok(TokioIo::new(Until::new(tls, Instant::now() + UNVERIFIED_LIFETIME)));
+        };
+        let theirs = VerifiedPeer::assertion_of_server(tls.get_ref().1).map_err(io::Error::other)?;
+        let now = clock.now();
+        let lifetime = Lifetime::between(now, ours.not_after, theirs.not_after());
+        made.note(lifetime, ours.certificate);
+        Ok(TokioIo::new(Until::new(tls, Instant::now() + lifetime.end_at.since(now))))
+    }
+
+    async fn dial(&self) -> io::Result<TlsStream<TcpStream>> {
         let mut worst: Option<io::Error> = None;
         for address in &*self.addresses {
             match dial::connect(address, Arc::clone(&self.tls)).await {
-                Ok(tls) => return Ok(TokioIo::new(tls)),
+                Ok(tls) => return Ok(tls),
                 Err(error) => worst = Some(further(worst, error)),
             }
         }

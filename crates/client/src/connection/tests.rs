@@ -15,6 +15,8 @@ use crate::enrol::{Joining, join};
 use crate::testing::{LIFETIME, MovedClock, World, plan};
 use crate::{Cause, Explanation, Identity, explain};
 
+mod rotation;
+
 async fn joined(world: &World) -> Identity {
     world.desk.approve();
     let (invite, dir) = (world.invite(), world.member_dir());
@@ -151,4 +153,67 @@ async fn a_broker_that_breaks_off_in_the_middle_of_a_call_is_told_in_words_that_
     assert_eq!((explained.cause, explained.cause.reason()), (Cause::BrokenOff, Some("BROKER_BROKE_OFF")), "{status:?}");
     assert!(explained.message.contains("the broker broke off"), "{explained:?}");
     assert!(explained.hint.is_some_and(|hint| hint.contains("ask again")));
+}
+
+/// Calls until the calls go over the broker's connection number `connections`. Not one of them may fail.
+async fn call_until(client: &mut EnrolmentClient<super::Channel>, world: &World, connections: usize) {
+    let moved = tokio::time::timeout(Duration::from_secs(20), async {
+        while world.connections() < connections {
+            client.get_root(GetRootRequest {}).await.unwrap();
+        }
+    });
+    moved.await.expect("a new connection is made");
+}
+
+#[tokio::test]
+async fn a_connection_is_left_for_a_new_one_long_before_its_certificates_end_and_calls_that_run_go_on() {
+    let (world, clock) = (World::new().await, MovedClock::by(Duration::ZERO));
+    joined(&world).await;
+    let identity = Identity::open_with_clock(world.member_dir(), Arc::clone(&clock) as _).unwrap();
+    let mut client = EnrolmentClient::new(Connection::open(&identity).unwrap().channel());
+    client.get_root(GetRootRequest {}).await.unwrap();
+    world.desk.fall_silent();
+    let mut waiting = client.clone();
+    let tasks = comity_runtime::tasks::Tasks::new();
+    let (ended, running) = tokio::sync::oneshot::channel();
+    tasks.spawn("a call", async move { drop(ended.send(waiting.get_root(GetRootRequest {}).await)) });
+    world.desk.wait_until_asked().await;
+    world.desk.speak();
+    client.get_root(GetRootRequest {}).await.unwrap();
+    assert_eq!(world.connections(), 1);
+    clock.advance(LIFETIME / 2 + Duration::from_secs(1));
+    call_until(&mut client, &world, 2).await;
+    world.desk.answer_all();
+    running.await.unwrap().expect("the call that ran was dropped");
+    for _ in 0..100 {
+        client.get_root(GetRootRequest {}).await.unwrap();
+    }
+    assert_eq!(world.connections(), 2);
+}
+
+#[tokio::test]
+async fn calls_go_over_a_new_connection_once_the_certificate_is_renewed() {
+    let world = World::new().await;
+    let identity = joined(&world).await;
+    let mut client = EnrolmentClient::new(Connection::open(&identity).unwrap().channel());
+    client.get_root(GetRootRequest {}).await.unwrap();
+    let before = world.connections();
+    crate::enrol::renew(&identity).await.unwrap();
+    assert_eq!(world.connections(), before + 1, "the renewal has a connection of its own");
+    call_until(&mut client, &world, before + 2).await;
+}
+
+#[tokio::test]
+async fn while_no_new_connection_can_be_made_calls_go_over_the_one_that_stands() {
+    let (world, clock) = (World::new().await, MovedClock::by(Duration::ZERO));
+    joined(&world).await;
+    let identity = Identity::open_with_clock(world.member_dir(), Arc::clone(&clock) as _).unwrap();
+    let mut client = EnrolmentClient::new(Connection::open(&identity).unwrap().channel());
+    client.get_root(GetRootRequest {}).await.unwrap();
+    world.forget_members();
+    clock.advance(LIFETIME / 2 + Duration::from_secs(1));
+    for _ in 0..200 {
+        client.get_root(GetRootRequest {}).await.unwrap();
+    }
+    assert_eq!(world.connections(), 1);
 }

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use tonic::body::Body;
-use tonic::transport::Channel;
 use tower::Service;
+
+use super::Channel;
 
 /// A channel whose calls fail when their answer does not begin in time.
 #[derive(Debug, Clone)]

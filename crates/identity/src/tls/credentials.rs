@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use comity_types::SpiffeId;
+use comity_types::{Digest, SpiffeId};
 use rustls::SignatureScheme;
 use rustls::client::ResolvesClientCert;
 use rustls::server::{ClientHello, ResolvesServerCert};
@@ -72,6 +72,12 @@ impl Credentials {
     #[must_use]
     pub fn leaf(&self) -> LeafIdentity {
         self.0.load().leaf.clone()
+    }
+
+    /// True if this certificate is the one in use.
+    #[must_use]
+    pub fn shows(&self, certificate: Digest) -> bool {
+        self.0.load().leaf.certificate == certificate
     }
 
     fn certified(&self) -> Arc<CertifiedKey> {

@@ -1,4 +1,4 @@
-//! A connection whose peer is known, until its certificate ends or somebody cuts it.
+//! A connection whose peer is known, until a certificate of it ends or somebody cuts it.
 
 use std::fmt;
 use std::io;
@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_rustls::server::TlsStream;
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned};
 use tonic::transport::server::Connected;
 
 /// Who is at the other end. tonic puts it into the extensions of every request.
@@ -24,13 +24,16 @@ pub struct PeerInfo {
     pub remote: SocketAddr,
     /// Cuts the connection at once, with all its streams: what a suspension in flight needs.
     pub cut: CancellationToken,
+    /// Cancelled when the connection takes no more calls, because its end is near: streams that would go on for ever
+    /// end then, so that whoever reads them asks again over a new one.
+    pub draining: CancellationToken,
 }
 
 impl PeerInfo {
     /// A peer whose connection nobody has cut.
     #[must_use]
     pub fn new(peer: Option<VerifiedPeer>, remote: SocketAddr) -> Self {
-        Self { peer, remote, cut: CancellationToken::new() }
+        Self { peer, remote, cut: CancellationToken::new(), draining: CancellationToken::new() }
     }
 }
 
@@ -38,24 +41,49 @@ impl PeerInfo {
 pub struct Connection {
     tls: TlsStream<TcpStream>,
     info: PeerInfo,
+    ends: Ends,
     expiry: Pin<Box<Sleep>>,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
     place: Option<OwnedSemaphorePermit>,
+    gone: DropGuard,
+}
+
+/// When a connection is drained, and when it ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ends {
+    pub(super) drain_at: Instant,
+    pub(super) end_at: Instant,
 }
 
 /// Why a connection ended before its peers wanted it to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 enum Ended {
-    #[error("the peer's certificate has ended")]
+    #[error("a certificate of the connection has ended")]
     Expired,
     #[error("the connection was cut")]
     Cut,
 }
 
 impl Connection {
-    pub(super) fn new(tls: TlsStream<TcpStream>, info: PeerInfo, expiry: Instant) -> Self {
+    pub(super) fn new(tls: TlsStream<TcpStream>, info: PeerInfo, ends: Ends) -> Self {
         let cut = Box::pin(info.cut.clone().cancelled_owned());
-        Self { tls, info, expiry: Box::pin(sleep_until(expiry)), cut, place: None }
+        let (expiry, gone) = (Box::pin(sleep_until(ends.end_at)), CancellationToken::new().drop_guard());
+        Self { tls, info, ends, expiry, cut, place: None, gone }
+    }
+
+    /// When it is to take no more calls.
+    pub(super) const fn drain_at(&self) -> Instant {
+        self.ends.drain_at
+    }
+
+    /// To be cancelled then.
+    pub(super) fn draining(&self) -> CancellationToken {
+        self.info.draining.clone()
+    }
+
+    /// Cancelled when the connection is no more.
+    pub(super) fn gone(&self) -> CancellationToken {
+        self.gone.token().clone()
     }
 
     /// Keeps the connection's share of the limits until the connection is dropped.

@@ -6,9 +6,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use comity_identity::VerifiedPeer;
 use comity_identity::peer::PeerError;
-use comity_types::Clock;
+use comity_identity::{Credentials, Lifetime, VerifiedPeer};
+use comity_types::{Clock, Timestamp};
 use rustls::ServerConfig;
 use rustls::server::ClientHello;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::connection::{Connection, PeerInfo};
+use super::connection::{Connection, Ends, PeerInfo};
 use super::{ENROLMENT_LIFETIME, HANDSHAKE_DEADLINE};
 use crate::chain;
 use crate::clock::SystemClock;
@@ -33,6 +33,8 @@ const LINGER_BYTES: u64 = 64 * 1024;
 pub struct Acceptor {
     mutual: Arc<ServerConfig>,
     enrolment: Option<Arc<ServerConfig>>,
+    own: Option<Arc<Credentials>>,
+    is_public: bool,
     clock: Arc<dyn Clock>,
 }
 
@@ -64,7 +66,21 @@ impl Acceptor {
     /// Members on `mutual`; whoever has no certificate yet on `enrolment`, if there is one.
     #[must_use]
     pub fn new(mutual: Arc<ServerConfig>, enrolment: Option<Arc<ServerConfig>>) -> Self {
-        Self { mutual, enrolment, clock: Arc::new(SystemClock) }
+        Self { mutual, enrolment, own: None, is_public: false, clock: Arc::new(SystemClock) }
+    }
+
+    /// Takes everybody on `config`, which asks for no certificate: no connection has a peer, and none lasts longer
+    /// than [`ENROLMENT_LIFETIME`].
+    #[must_use]
+    pub fn public(config: Arc<ServerConfig>) -> Self {
+        Self { is_public: true, ..Self::new(Arc::clone(&config), Some(config)) }
+    }
+
+    /// Ends connections with our own certificate, too: these are the credentials that the configurations show.
+    #[must_use]
+    pub fn ending_with(mut self, own: Arc<Credentials>) -> Self {
+        self.own = Some(own);
+        self
     }
 
     /// Has the time that certificates are held against from `clock`.
@@ -88,16 +104,20 @@ impl Acceptor {
     async fn try_accept(&self, tcp: TcpStream, remote: SocketAddr) -> Result<Connection, Refused> {
         // One deadline for both halves of the handshake.
         let deadline = Instant::now() + HANDSHAKE_DEADLINE;
+        // Before the handshake, which may show a newer one: that lasts longer.
+        let ours = self.own.as_ref().map(|own| own.leaf().not_after);
         let (protocol, tls) = timeout_at(deadline, self.handshake(tcp)).await.map_err(|_| Refused::Slow)??;
-        let (peer, lifetime) = match protocol {
-            Protocol::Enrolment => (None, ENROLMENT_LIFETIME),
+        let now = self.clock.now();
+        let (peer, theirs) = match protocol {
+            Protocol::Enrolment => (None, now.plus(ENROLMENT_LIFETIME)),
             Protocol::Members => {
                 let peer = VerifiedPeer::assertion_of_caller(tls.get_ref().1)?;
-                let lifetime = peer.not_after().since(self.clock.now());
-                (Some(peer), lifetime)
+                let not_after = peer.not_after();
+                (Some(peer), not_after)
             }
         };
-        Ok(Connection::new(tls, PeerInfo::new(peer, remote), Instant::now() + lifetime))
+        let lifetime = Lifetime::between(now, ours.unwrap_or(theirs), theirs);
+        Ok(Connection::new(tls, PeerInfo::new(peer, remote), ends(lifetime, now)))
     }
 
     async fn handshake(&self, tcp: TcpStream) -> Result<(Protocol, TlsStream<TcpStream>), Refused> {
@@ -117,10 +137,16 @@ impl Acceptor {
     fn choose(&self, hello: &ClientHello<'_>) -> (Protocol, Arc<ServerConfig>) {
         let enrols = hello.alpn().is_some_and(|mut names| names.any(|name| name == ENROLMENT_ALPN));
         match &self.enrolment {
-            Some(enrolment) if enrols => (Protocol::Enrolment, Arc::clone(enrolment)),
+            Some(enrolment) if enrols || self.is_public => (Protocol::Enrolment, Arc::clone(enrolment)),
             Some(_) | None => (Protocol::Members, Arc::clone(&self.mutual)),
         }
     }
+}
+
+/// By the clock that sleeps go by.
+fn ends(lifetime: Lifetime, now: Timestamp) -> Ends {
+    let instant = |at: Timestamp| Instant::now() + at.since(now);
+    Ends { drain_at: instant(lifetime.drain_at), end_at: instant(lifetime.end_at) }
 }
 
 /// The alert has been sent; gives the peer time to read it.

@@ -149,7 +149,7 @@ async fn a_connection_ends_with_its_certificate() {
     let (address, mut incoming) = listen(acceptor, &tasks).await;
     let (mut server, _client) = pair(&world, &address.to_string(), &mut incoming).await;
     let ended = timeout(PATIENCE, server.read_u8()).await.expect("the connection ends").unwrap_err();
-    assert_eq!(ended.to_string(), "the peer's certificate has ended");
+    assert_eq!(ended.to_string(), "a certificate of the connection has ended");
     assert!(server.write_u8(1).await.is_err());
 }
 
