@@ -45,7 +45,7 @@ mod testing;
 
 pub use anchors::{AnchorSource, OrganisationAnchors, SharedAnchors, StaticAnchors};
 pub use authority::{Authority, IssuedCertificate};
-pub use host::{Address, HostName};
+pub use host::{Address, HostName, NodeAddress};
 pub use invite::Invite;
 pub use peer::VerifiedPeer;
 pub use permit::{PermitKey, PermitVerifier};

@@ -1,4 +1,4 @@
-//! A connection whose peer is known, until its certificate ends or somebody cuts it.
+//! A connection whose peer is known, taken or dialled, until its certificate ends or somebody cuts it.
 
 use std::fmt;
 use std::io;
@@ -11,8 +11,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep_until};
-use tokio_rustls::server::TlsStream;
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_rustls::TlsStream;
+use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned};
 use tonic::transport::server::Connected;
 
 /// Who is at the other end. tonic puts it into the extensions of every request.
@@ -41,6 +41,8 @@ pub struct Connection {
     expiry: Pin<Box<Sleep>>,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
     place: Option<OwnedSemaphorePermit>,
+    gone: CancellationToken,
+    _gone: DropGuard,
 }
 
 /// Why a connection ended before its peers wanted it to.
@@ -53,9 +55,16 @@ enum Ended {
 }
 
 impl Connection {
-    pub(super) fn new(tls: TlsStream<TcpStream>, info: PeerInfo, expiry: Instant) -> Self {
-        let cut = Box::pin(info.cut.clone().cancelled_owned());
-        Self { tls, info, expiry: Box::pin(sleep_until(expiry)), cut, place: None }
+    pub(crate) fn new(tls: TlsStream<TcpStream>, info: PeerInfo, expiry: Instant) -> Self {
+        let (cut, gone) = (Box::pin(info.cut.clone().cancelled_owned()), CancellationToken::new());
+        let guard = gone.clone().drop_guard();
+        Self { tls, info, expiry: Box::pin(sleep_until(expiry)), cut, place: None, gone, _gone: guard }
+    }
+
+    /// Cancelled when whoever has the connection has dropped it: it broke, or both sides were done.
+    #[must_use]
+    pub fn gone(&self) -> CancellationToken {
+        self.gone.clone()
     }
 
     /// Keeps the connection's share of the limits until the connection is dropped.

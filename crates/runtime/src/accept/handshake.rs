@@ -22,6 +22,8 @@ use super::{ENROLMENT_LIFETIME, HANDSHAKE_DEADLINE};
 use crate::chain;
 use crate::clock::SystemClock;
 
+use comity_identity::tls::ALPN_TUNNEL;
+
 pub use comity_identity::tls::ALPN_ENROLMENT as ENROLMENT_ALPN;
 
 /// How long a refused peer has to read why. A socket that is closed with bytes unread takes the alert with it.
@@ -33,6 +35,7 @@ const LINGER_BYTES: u64 = 64 * 1024;
 pub struct Acceptor {
     mutual: Arc<ServerConfig>,
     enrolment: Option<Arc<ServerConfig>>,
+    tunnels: Option<Arc<ServerConfig>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -53,18 +56,29 @@ enum Refused {
     Unproven(#[from] PeerError),
 }
 
-/// The two protocols of a listener.
+/// The protocols of a listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Protocol {
+pub(super) enum Protocol {
+    /// Who dials calls.
     Members,
+    /// The same, without a certificate.
     Enrolment,
+    /// Who dials is called.
+    Tunnel,
 }
 
 impl Acceptor {
     /// Members on `mutual`; whoever has no certificate yet on `enrolment`, if there is one.
     #[must_use]
     pub fn new(mutual: Arc<ServerConfig>, enrolment: Option<Arc<ServerConfig>>) -> Self {
-        Self { mutual, enrolment, clock: Arc::new(SystemClock) }
+        Self { mutual, enrolment, tunnels: None, clock: Arc::new(SystemClock) }
+    }
+
+    /// Takes tunnels, too: [`Listener::incoming_and_tunnels`](super::Listener::incoming_and_tunnels) gives them.
+    #[must_use]
+    pub fn with_tunnels(mut self, tunnels: Arc<ServerConfig>) -> Self {
+        self.tunnels = Some(tunnels);
+        self
     }
 
     /// Has the time that certificates are held against from `clock`.
@@ -75,9 +89,9 @@ impl Acceptor {
     }
 
     /// Takes a connection, or logs why not.
-    pub(super) async fn accept(&self, tcp: TcpStream, remote: SocketAddr) -> Option<Connection> {
+    pub(super) async fn accept(&self, tcp: TcpStream, remote: SocketAddr) -> Option<(Protocol, Connection)> {
         match self.try_accept(tcp, remote).await {
-            Ok(connection) => Some(connection),
+            Ok(accepted) => Some(accepted),
             Err(refused) => {
                 log(&refused, remote);
                 None
@@ -85,19 +99,18 @@ impl Acceptor {
         }
     }
 
-    async fn try_accept(&self, tcp: TcpStream, remote: SocketAddr) -> Result<Connection, Refused> {
+    async fn try_accept(&self, tcp: TcpStream, remote: SocketAddr) -> Result<(Protocol, Connection), Refused> {
         // One deadline for both halves of the handshake.
         let deadline = Instant::now() + HANDSHAKE_DEADLINE;
         let (protocol, tls) = timeout_at(deadline, self.handshake(tcp)).await.map_err(|_| Refused::Slow)??;
-        let (peer, lifetime) = match protocol {
-            Protocol::Enrolment => (None, ENROLMENT_LIFETIME),
-            Protocol::Members => {
-                let peer = VerifiedPeer::assertion_of_caller(tls.get_ref().1)?;
-                let lifetime = peer.not_after().since(self.clock.now());
-                (Some(peer), lifetime)
-            }
+        let state = tls.get_ref().1;
+        let peer = match protocol {
+            Protocol::Enrolment => None,
+            Protocol::Members => Some(VerifiedPeer::assertion_of_caller(state)?),
+            Protocol::Tunnel => Some(VerifiedPeer::assertion_of_tunnel_node(state)?),
         };
-        Ok(Connection::new(tls, PeerInfo::new(peer, remote), Instant::now() + lifetime))
+        let lifetime = peer.as_ref().map_or(ENROLMENT_LIFETIME, |peer| peer.not_after().since(self.clock.now()));
+        Ok((protocol, Connection::new(tls.into(), PeerInfo::new(peer, remote), Instant::now() + lifetime)))
     }
 
     async fn handshake(&self, tcp: TcpStream) -> Result<(Protocol, TlsStream<TcpStream>), Refused> {
@@ -115,11 +128,15 @@ impl Acceptor {
     }
 
     fn choose(&self, hello: &ClientHello<'_>) -> (Protocol, Arc<ServerConfig>) {
-        let enrols = hello.alpn().is_some_and(|mut names| names.any(|name| name == ENROLMENT_ALPN));
-        match &self.enrolment {
-            Some(enrolment) if enrols => (Protocol::Enrolment, Arc::clone(enrolment)),
-            Some(_) | None => (Protocol::Members, Arc::clone(&self.mutual)),
-        }
+        let offers = |wanted: &[u8]| hello.alpn().is_some_and(|mut names| names.any(|name| name == wanted));
+        let special =
+            [(Protocol::Enrolment, ENROLMENT_ALPN, &self.enrolment), (Protocol::Tunnel, ALPN_TUNNEL, &self.tunnels)];
+        special
+            .into_iter()
+            .find_map(|(protocol, alpn, config)| {
+                config.clone().filter(|_| offers(alpn)).map(|config| (protocol, config))
+            })
+            .unwrap_or_else(|| (Protocol::Members, Arc::clone(&self.mutual)))
     }
 }
 
