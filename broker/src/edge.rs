@@ -104,10 +104,18 @@ impl Edge {
         let Some(peer) = &info.peer else { return Ok(None) };
         let snapshot = self.registry.snapshot();
         let federation = &snapshot.federation;
-        check_standing(federation, peer.id())?;
-        check_key(federation, peer)?;
+        check_member(federation, peer)?;
         Ok(Some(CallerIdentity { peer: peer.clone(), remote: info.remote, epoch: federation.epoch() }))
     }
+}
+
+/// The registry's word on a peer: it takes part, and its certificate is for the key that was admitted.
+///
+/// # Errors
+/// It is unknown, it or its organisation is suspended, or its key is another.
+pub fn check_member(federation: &Federation, peer: &VerifiedPeer) -> Result<(), Status> {
+    check_standing(federation, peer.id())?;
+    check_key(federation, peer)
 }
 
 /// The registry's word on a member.
@@ -182,7 +190,8 @@ fn not_permitted(method: &Method) -> Status {
         Caller::Member(kind) => kind.segment(),
     };
     let kinds = method.callers.iter().map(name).collect::<Vec<_>>().join(", ");
-    let message = format!("{} is not for this kind of member, but for: {kinds}", method.path);
+    let for_whom = if kinds.is_empty() { "brokers, which call it on nodes" } else { &kinds };
+    let message = format!("{} is not for this kind of member, but for: {for_whom}", method.path);
     failure(
         Code::PermissionDenied,
         "METHOD_NOT_PERMITTED",

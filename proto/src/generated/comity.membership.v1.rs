@@ -400,7 +400,8 @@ pub struct NodeEntry {
     /// Its SPIFFE ID.
     #[prost(string, tag = "1")]
     pub spiffe_id: ::prost::alloc::string::String,
-    /// Where the broker reaches it; empty until it has run.
+    /// Where the broker reaches it, "tunnel" if it dials the broker; empty until it
+    /// has run.
     #[prost(string, tag = "2")]
     pub address: ::prost::alloc::string::String,
     /// Whether it is let in, itself and its organisation.
@@ -485,7 +486,8 @@ impl ::prost::Name for AppEntry {
 /// Replace what the calling node offers.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct PublishOffersRequest {
-    /// Where the broker reaches the node: "host:port", at most 255 bytes.
+    /// Where the broker reaches the node: "host:port", at most 255 bytes; or
+    /// "tunnel", if the node dials the broker.
     #[prost(string, tag = "1")]
     pub address: ::prost::alloc::string::String,
     /// All its offers. At most 256.
