@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use comity_identity::tls::{enrolment_server_config, server_config};
+use comity_identity::tls::{enrolment_server_config, server_config, tunnel_server_config};
 use comity_identity::{AnchorSource, HostName, PermitKey, SharedAnchors};
 use comity_runtime::accept::{Acceptor, Listener};
 use comity_runtime::clock::SystemClock;
@@ -71,6 +71,7 @@ pub struct Broker {
     certificate: OwnCertificate,
     edge: Edge,
     routes: Routes,
+    links: Links,
     health: HealthReporter,
     journals: Journals,
     front: Tasks,
@@ -133,7 +134,7 @@ impl Broker {
         let tables = Arc::clone(registry.tables());
         let services = Services {
             enrolment: enrolment::Service::new(admission.clone(), root_json, Arc::clone(&tables)),
-            membership: membership::Service::new(registry, admission, publishing, links, tables, front.token()),
+            membership: membership::Service::new(registry, admission, publishing, links.clone(), tables, front.token()),
             catalog: catalog::Catalog::new(access.clone()),
             inference: inference::Inference::new(access),
         };
@@ -142,7 +143,7 @@ impl Broker {
         let listener = Listener::bind(&config.listen.to_string())
             .await
             .map_err(|source| BrokerError::Listen { address: config.listen, source })?;
-        Ok(Self { config, listener, acceptor, certificate, edge, routes, health, journals, front, tasks })
+        Ok(Self { config, listener, acceptor, certificate, edge, routes, links, health, journals, front, tasks })
     }
 
     /// Where it listens.
@@ -156,9 +157,11 @@ impl Broker {
     /// # Errors
     /// A journal fails, or the server does.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), BrokerError> {
-        let Self { config, listener, acceptor, certificate, edge, routes, mut health, journals, front, tasks } = self;
+        let Self { config, listener, acceptor, certificate, edge, routes, links, mut health, journals, front, tasks } =
+            self;
         let (address, stop, calls) = (listener.local_addr(), front.token(), edge.stop());
-        let incoming = listener.incoming(acceptor, &front);
+        let (incoming, tunnels) = listener.incoming_and_tunnels(acceptor, &front);
+        front.spawn("tunnels", links.clone().take_tunnels(tunnels));
         front.spawn("certificate", certificate.keep_fresh(stop.clone()));
         announce(&health).await;
         let address_file = AddressFile::write(&config.data_dir, address)?;
@@ -174,6 +177,8 @@ impl Broker {
         drop(address_file);
         retire(&mut health).await;
         stop.cancel();
+        // At once, so that nodes find another broker while the calls that still run go on over the old tunnels.
+        tasks.spawn("leave", async move { links.ask_to_leave(config.drain).await });
         match tokio::time::timeout(config.drain, &mut served).await {
             Ok(ended) => ended?,
             Err(_) => {
@@ -233,9 +238,10 @@ fn acceptor(
     clock: &Arc<dyn Clock>,
 ) -> Result<Acceptor, BrokerError> {
     let anchors: Arc<dyn AnchorSource> = registry.anchors();
-    let mutual = server_config(certificate.credentials(), anchors, Arc::clone(clock))?;
+    let mutual = server_config(certificate.credentials(), Arc::clone(&anchors), Arc::clone(clock))?;
+    let tunnels = tunnel_server_config(certificate.credentials(), anchors, Arc::clone(clock))?;
     let enrolment = enrolment_server_config(certificate.credentials(), Arc::clone(clock))?;
-    Ok(Acceptor::new(mutual, Some(enrolment)).with_clock(Arc::clone(clock)))
+    Ok(Acceptor::new(mutual, Some(enrolment)).with_tunnels(tunnels).with_clock(Arc::clone(clock)))
 }
 
 fn access(

@@ -75,12 +75,19 @@ impl Dialler {
         let config = tls::client_config(Arc::clone(&self.credentials), node.clone(), anchors, Arc::clone(&self.clock));
         let stream = dial::connect(address, config.map_err(io::Error::other)?).await?;
         let peer = VerifiedPeer::assertion_of_server(stream.get_ref().1).map_err(io::Error::other)?;
-        let handshake = self.http2().handshake(TokioIo::new(stream));
-        let late = |_| io::Error::new(io::ErrorKind::TimedOut, "no HTTP/2 handshake in time");
-        let (sender, connection) =
-            tokio::time::timeout(HANDSHAKE_DEADLINE, handshake).await.map_err(late)?.map_err(io::Error::other)?;
+        let (sender, connection) = self.handshake(TokioIo::new(stream)).await?;
         self.run(node.clone(), peer.not_after(), connection);
         Ok(Connected { sender, not_after: peer.not_after() })
+    }
+
+    /// Speaks HTTP/2 over a connection, whoever made it. What it gives has to be driven.
+    pub(super) async fn handshake<T>(&self, io: T) -> io::Result<(Sender, http2::Connection<T, Full<Bytes>, OnTasks>)>
+    where
+        T: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+    {
+        let late = |_| io::Error::new(io::ErrorKind::TimedOut, "no HTTP/2 handshake in time");
+        let handshake = tokio::time::timeout(HANDSHAKE_DEADLINE, self.http2().handshake(io));
+        handshake.await.map_err(late)?.map_err(io::Error::other)
     }
 
     fn http2(&self) -> http2::Builder<OnTasks> {
@@ -116,7 +123,7 @@ impl Dialler {
 
 /// Lets hyper spawn where everything else does.
 #[derive(Debug, Clone)]
-struct OnTasks(Tasks);
+pub(super) struct OnTasks(Tasks);
 
 impl<F: Future<Output: Send> + Send + 'static> Executor<F> for OnTasks {
     fn execute(&self, future: F) {

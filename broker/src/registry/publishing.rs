@@ -6,7 +6,7 @@ mod budget;
 use std::sync::Arc;
 use std::time::Duration;
 
-use comity_identity::Address;
+use comity_identity::NodeAddress;
 use comity_membership::{Federation, Statement};
 use comity_policy::Offer;
 use comity_types::{Clock, SpiffeId};
@@ -65,7 +65,12 @@ impl Publishing {
     ///
     /// # Errors
     /// They are too large, the node's budget is spent, or the registry does not take them.
-    pub async fn publish(&self, node: SpiffeId, address: &Address, offers: Vec<Offer>) -> Result<u64, PublishError> {
+    pub async fn publish(
+        &self,
+        node: SpiffeId,
+        address: &NodeAddress,
+        offers: Vec<Offer>,
+    ) -> Result<u64, PublishError> {
         let statement = Statement::OffersPublished { node: node.clone(), address: address.to_string(), offers };
         let bytes = serde_json::to_vec(&statement).map_err(RegistryError::Encode)?.len();
         if bytes > MAX_PUBLICATION_BYTES {

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use comity_identity::Address;
+use comity_identity::NodeAddress;
 use comity_membership::{Statement, Subject};
 use comity_policy::{Offer, Tables};
 use comity_proto::membership as wire;
@@ -157,7 +157,7 @@ impl Membership for Service {
     ) -> Result<Response<wire::PublishOffersResponse>, Status> {
         let node = CallerIdentity::of(&request)?.id().clone();
         let request = request.into_inner();
-        let address: Address = parse("address", &request.address)?;
+        let address: NodeAddress = parse("address", &request.address)?;
         let offers = offers(&node, request.offers)?;
         let epoch = self.publishing.publish(node, &address, offers).await.map_err(|error| publication(&error))?;
         Ok(Response::new(wire::PublishOffersResponse { epoch }))
