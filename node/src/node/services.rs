@@ -1,16 +1,19 @@
 //! The gRPC services of a node, and the server that has them.
 
+use std::io;
 use std::time::Duration;
 
 use comity_proto::DESCRIPTORS;
 use comity_proto::inference::inference_server::InferenceServer;
-use comity_runtime::accept::Incoming;
+use comity_proto::tunnel::tunnel_server::TunnelServer;
+use comity_runtime::accept::Connection;
 use comity_runtime::trailers::TrailerLayer;
-use tokio_util::sync::CancellationToken;
+use tokio_stream::Stream;
 use tonic::service::{Interceptor, InterceptorLayer};
 use tonic::transport::Error;
 use tonic_reflection::server::Builder;
 
+use super::tunnels::Leaving;
 use crate::serve::{MAX_ANSWER_BYTES, MAX_REQUEST_BYTES, Server};
 
 /// How often a silent connection is asked whether it still stands.
@@ -20,12 +23,20 @@ const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Most calls on one connection: the broker opens no more.
 const MAX_STREAMS: u32 = 1024;
 /// What may come of one request before it is read, in bytes.
-const STREAM_WINDOW: u32 = 256 * 1024;
-/// What may come of all requests of a connection before they are read, in bytes.
-const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
+const STREAM_WINDOW: u32 = 128 * 1024;
+/// As many stream windows as there may be streams: so that requests which are not read cannot take the connection
+/// from those that are.
+const CONNECTION_WINDOW: u32 = STREAM_WINDOW * MAX_STREAMS;
 
-/// Serves `incoming` until `stop`, then until the calls that are there have ended.
-pub(super) async fn serve<I>(server: Server, gate: I, incoming: Incoming, stop: CancellationToken) -> Result<(), Error>
+/// Serves `incoming` until `stop`, then until the calls that are there have ended. What the broker says of a tunnel
+/// is `tunnel`'s, where there is one.
+pub(super) async fn serve<I>(
+    server: Server,
+    gate: I,
+    tunnel: Option<TunnelServer<Leaving>>,
+    incoming: impl Stream<Item = io::Result<Connection>>,
+    stop: impl Future<Output = ()>,
+) -> Result<(), Error>
 where
     I: Interceptor + Clone + Send + Sync + 'static,
 {
@@ -50,8 +61,9 @@ where
         .layer(TrailerLayer)
         .add_service(inference)
         .add_service(health)
+        .add_optional_service(tunnel)
         .add_optional_service(reflection().build_v1().ok())
         .add_optional_service(reflection().build_v1alpha().ok())
-        .serve_with_incoming_shutdown(incoming, stop.cancelled_owned())
+        .serve_with_incoming_shutdown(incoming, stop)
         .await
 }
