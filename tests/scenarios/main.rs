@@ -19,5 +19,6 @@ mod own_tables;
 mod quotas;
 mod readme;
 mod survival;
+mod tunnels;
 mod units;
 mod worked_cases;

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use crate::clients::{Caller, comity};
 use crate::node::NodeSpec;
 use crate::program::{Program, built, run, said, succeed};
+use crate::proxy::Proxy;
 use crate::wait;
 
 /// The federation's trust domain.
@@ -100,11 +101,27 @@ impl Federation {
     /// If it cannot be founded.
     #[must_use]
     pub fn found_in(place: &str) -> Self {
-        let folder = tempfile::Builder::new().prefix("comity-scenario-").tempdir().unwrap();
+        Self::found_at(free_address(), place, &[])
+    }
+
+    /// Founds a federation and starts its broker, which is reached through a proxy as well; gives the proxy.
+    #[must_use]
+    pub fn start_with_proxy() -> (Self, Proxy) {
         let address = free_address();
+        let proxy = Proxy::start(&address);
+        let mut federation = Self::found_at(address, "DE", &[proxy.address()]);
+        federation.start_broker();
+        (federation, proxy)
+    }
+
+    fn found_at(address: String, place: &str, others: &[String]) -> Self {
+        let folder = tempfile::Builder::new().prefix("comity-scenario-").tempdir().unwrap();
         let mut init = comity();
         init.args(["federation", "init", "--name", FEDERATION, "--operator", OPERATOR]);
         init.args(["--listen", &address, "--advertise", &address, "--place", place]);
+        for other in others {
+            init.args(["--advertise", other]);
+        }
         let _said = succeed(init.arg("--dir").arg(folder.path()));
         Self { broker: None, address, folder }
     }
