@@ -241,9 +241,19 @@ impl Federation {
             join.args(["join", &invite, "--config"]).arg(&config).arg("--organisation").arg(&facts);
             join
         });
+        Self::run(format!("spiffe://{}/node/{name}", organisation.domain), folder)
+    }
+
+    /// Runs a node again that has joined and was stopped.
+    #[must_use]
+    pub fn run_node(&self, node: &Node) -> Node {
+        Self::run(node.id.clone(), node.folder.clone())
+    }
+
+    fn run(id: String, folder: PathBuf) -> Node {
         let mut command = Command::new(built("comity-node"));
-        let program = Program::start("node", command.args(["run", "--config"]).arg(config), &folder);
-        Node { id: format!("spiffe://{}/node/{name}", organisation.domain), folder, program }
+        let program = Program::start("node", command.args(["run", "--config"]).arg(folder.join("node.toml")), &folder);
+        Node { id, folder, program }
     }
 
     /// Lets an app of an organisation join.

@@ -10,8 +10,9 @@ use comity_runtime::accept::{Connection, Incoming, PeerInfo};
 use comity_types::ids::Kind;
 use futures::StreamExt as _;
 use hyper_util::rt::TokioIo;
+use tokio::io::AsyncWriteExt as _;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tonic::transport::server::Connected as _;
 
 use super::Links;
@@ -24,6 +25,9 @@ pub const MAX_TUNNELS: usize = 2048;
 /// How long before the end of a node's certificate no more requests begin on its tunnel: most answers are done in it.
 /// A node that is in order has left by then, to come back with a fresh certificate.
 const LAST_ANSWERS: Duration = Duration::from_secs(60);
+
+/// How long saying no may take.
+const LAST_WORD: Duration = Duration::from_secs(1);
 
 /// Why a tunnel is not taken.
 #[derive(Debug, thiserror::Error)]
@@ -50,9 +54,7 @@ impl Links {
             let (links, info) = (self.clone(), connection.connect_info());
             self.0.dialler.tasks().spawn("tunnel", async move {
                 if let Err(refused) = links.take(connection, &info).await {
-                    let peer = info.peer.as_ref().map(|peer| peer.id().as_str());
-                    let reason = comity_runtime::chain::text(&refused);
-                    tracing::warn!(peer.id = peer, remote = %info.remote, reason, "a tunnel was refused");
+                    log(&refused, &info);
                 }
             });
         }
@@ -67,9 +69,13 @@ impl Links {
     }
 
     /// Takes a tunnel, and drives it to its end.
-    async fn take(&self, connection: Connection, info: &PeerInfo) -> Result<(), Refused> {
+    async fn take(&self, mut connection: Connection, info: &PeerInfo) -> Result<(), Refused> {
         let peer = info.peer.clone().ok_or(Refused::Unproven)?;
-        self.check(&peer)?;
+        if let Err(refused) = self.check(&peer) {
+            // Said properly, so that the node can tell a refusal from a network that broke.
+            drop(timeout(LAST_WORD, connection.shutdown()).await);
+            return Err(refused);
+        }
         let place = Arc::clone(&self.0.tunnel_places).try_acquire_owned().map_err(|_| Refused::Full)?;
         let (sender, connection) = self.0.dialler.handshake(TokioIo::new(connection)).await?;
         let tunnel = Tunnel::new(sender, peer.clone(), info.clone());
@@ -118,6 +124,20 @@ impl Links {
         match ended {
             Ok(()) => tracing::info!(node.id = %node, %remote, "a tunnel was closed"),
             Err(error) => tracing::info!(node.id = %node, %remote, error = %error, "a tunnel broke"),
+        }
+    }
+}
+
+/// A node that is suspended asks again and again, and hears the reason from the edge; the others are odd.
+fn log(refused: &Refused, info: &PeerInfo) {
+    let peer = info.peer.as_ref().map(|peer| peer.id().as_str());
+    let reason = comity_runtime::chain::text(refused);
+    match refused {
+        Refused::NotAMember(_) => {
+            tracing::debug!(peer.id = peer, remote = %info.remote, reason, "a tunnel was refused");
+        }
+        Refused::NotANode(_) | Refused::Full | Refused::NodeFull | Refused::Unproven | Refused::Handshake(_) => {
+            tracing::warn!(peer.id = peer, remote = %info.remote, reason, "a tunnel was refused");
         }
     }
 }

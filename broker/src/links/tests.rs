@@ -2,6 +2,8 @@
 
 use comity_identity::StaticAnchors;
 
+mod tunnels;
+
 use super::*;
 use crate::access::request::Method;
 use crate::access::tests::node::{Node, answers};
