@@ -23,7 +23,7 @@ use comity_runtime::accept::Connection;
 use comity_runtime::dial;
 use comity_runtime::tasks::Tasks;
 use rustls::ClientConfig;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tonic::service::Interceptor;
 
@@ -117,7 +117,7 @@ where
     async fn keep_for_ever(mut self) {
         let mut old: Option<Serving> = None;
         loop {
-            match self.dial().await {
+            match beside(&mut old, self.dial()).await {
                 Ok(connection) => {
                     let mut tunnel = self.serve(connection);
                     if let Some(old) = old.take() {
@@ -130,11 +130,11 @@ where
                         }
                         Next::Ended => self.backoff.after(tunnel.opened.elapsed()),
                     };
-                    pass(pause, &mut old).await;
+                    beside(&mut old, sleep(pause)).await;
                 }
                 Err(error) => {
                     self.failed(&error);
-                    pass(self.backoff.next(), &mut old).await;
+                    beside(&mut old, sleep(self.backoff.next())).await;
                 }
             }
         }
@@ -190,14 +190,17 @@ where
     }
 }
 
-/// Lets time pass; the old tunnel, if its time comes meanwhile, is ended without a new one.
-async fn pass(pause: Duration, old: &mut Option<Serving>) {
-    let until = Instant::now() + pause;
-    if let Some(end) = old.as_ref().and_then(Serving::deadline).filter(|end| *end < until) {
-        sleep_until(end).await;
+/// Does what has to be done for a new tunnel; the old one, if its time comes meanwhile, is ended without it.
+async fn beside<T>(old: &mut Option<Serving>, work: impl Future<Output = T>) -> T {
+    let mut work = std::pin::pin!(work);
+    if let Some(end) = old.as_ref().and_then(Serving::deadline) {
+        tokio::select! {
+            done = &mut work => return done,
+            () = sleep_until(end) => {}
+        }
         if let Some(old) = old.take() {
             old.end();
         }
     }
-    sleep_until(until).await;
+    work.await
 }
