@@ -20,7 +20,7 @@ use crate::retry::Pace;
 
 mod broker;
 
-pub(crate) use broker::{Broker, Said, Tunnel};
+pub(crate) use broker::{Broker, Said, Tunnel, acceptor};
 
 /// The node.
 pub(crate) const NODE: &str = "spiffe://org-a.example/node/n1";

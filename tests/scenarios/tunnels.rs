@@ -1,7 +1,7 @@
 //! A node that listens nowhere dials the broker, and is called over the connections that it made: by the same rules,
 //! with nothing lost that the network does not lose.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use comity_client::Identity;
 use comity_identity::tls;
@@ -13,6 +13,7 @@ use comity_tests::node::NodeSpec;
 use comity_tests::program::said;
 use comity_tests::wait;
 use serde_json::Value;
+use tokio::time::Instant;
 
 /// What a node says when a tunnel stands.
 const STANDS: &str = "a tunnel to the broker stands";

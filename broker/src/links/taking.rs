@@ -83,7 +83,7 @@ impl Links {
             return Err(Refused::NodeFull);
         }
         // Whoever was suspended since the first look was not among the tunnels when they were looked through.
-        if let Err(refused) = self.check(&peer) {
+        if let Err(refused) = self.check_member(&peer) {
             self.0.tunnels.remove(&tunnel);
             return Err(refused);
         }
@@ -92,11 +92,17 @@ impl Links {
         Ok(())
     }
 
-    /// What the edge demands of every caller, and that it is a node.
+    /// Whether a connection of `peer` may become a tunnel.
     fn check(&self, peer: &VerifiedPeer) -> Result<(), Refused> {
         if peer.id().kind() != Kind::Node {
             return Err(Refused::NotANode(peer.id().clone()));
         }
+        self.check_member(peer)?;
+        if self.0.tunnels.has_room(peer.id()) { Ok(()) } else { Err(Refused::NodeFull) }
+    }
+
+    /// What the edge demands of every caller.
+    fn check_member(&self, peer: &VerifiedPeer) -> Result<(), Refused> {
         let standing = check_member(&self.0.registry.snapshot().federation, peer);
         standing.map_err(|status| Refused::NotAMember(status.message().to_owned()))
     }

@@ -59,6 +59,11 @@ impl fmt::Debug for Tunnel {
 }
 
 impl Tunnels {
+    /// Whether `node` may have one more.
+    pub(super) fn has_room(&self, node: &SpiffeId) -> bool {
+        self.0.get(node).is_none_or(|own| own.len() < MAX_TUNNELS_PER_NODE)
+    }
+
     /// Lets requests go over `tunnel`; false if its node has as many as it may.
     pub(super) fn insert(&self, tunnel: &Arc<Tunnel>) -> bool {
         let mut own = self.0.entry(tunnel.peer.id().clone()).or_default();

@@ -82,7 +82,7 @@ impl Broker {
         let connection = Mutex::new(Some(TokioIo::new(connection)));
         let once = tower::service_fn(move |_: http::Uri| {
             std::future::ready(
-                connection.lock().unwrap().take().ok_or(std::io::Error::from(std::io::ErrorKind::NotConnected)),
+                connection.lock().unwrap().take().ok_or_else(|| std::io::Error::from(std::io::ErrorKind::NotConnected)),
             )
         });
         let channel = Endpoint::from_static("http://node").connect_with_connector(once).await.unwrap();
@@ -114,7 +114,7 @@ impl Broker {
     fn serve(listener: Listener, world: &World, clock: &Arc<MovedClock>, script: Arc<Script>) -> Self {
         let (address, tasks, running) = (listener.local_addr(), Tasks::new(), CancellationToken::new());
         let desk = Desk { script: Arc::clone(&script), world: Shared::of(world), clock: Arc::clone(clock) };
-        let acceptor = acceptor(world, Arc::clone(clock) as _);
+        let acceptor = acceptor(world, BROKER, Arc::clone(clock) as _);
         let (stop, accepting) = (running.clone(), tasks.clone());
         let (incoming, tunnels) = listener.incoming_and_tunnels(acceptor, &accepting);
         let incoming = incoming.map(move |connection| {
@@ -146,9 +146,10 @@ impl Drop for Broker {
     }
 }
 
-fn acceptor(world: &World, clock: Arc<dyn Clock>) -> Acceptor {
+/// Takes calls and tunnels as `broker`, a member of the federation's own domain.
+pub(crate) fn acceptor(world: &World, broker: &str, clock: Arc<dyn Clock>) -> Acceptor {
     let key = KeyPair::generate().unwrap();
-    let credentials = Arc::new(Credentials::new(chain(&world.federation, BROKER, &key), &key).unwrap());
+    let credentials = Arc::new(Credentials::new(chain(&world.federation, broker, &key), &key).unwrap());
     let anchors = [&world.federation, &world.organisation]
         .map(|authority| OrganisationAnchors::new(authority.domain().clone(), &[authority.anchor()]).unwrap());
     let anchors = Arc::new(anchors.into_iter().collect::<StaticAnchors>());

@@ -1,5 +1,6 @@
 //! A node that dials: whom it is called by, what it does when its tunnels end, and that no call is lost by its doing.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use comity_proto::error::Detail;
@@ -7,8 +8,11 @@ use comity_proto::inference::ChatRequest;
 use comity_proto::inference::inference_client::InferenceClient;
 use comity_proto::tunnel::LeaveRequest;
 use comity_proto::tunnel::tunnel_client::TunnelClient;
+use comity_runtime::accept::Listener;
+use comity_runtime::tasks::{Closed, Tasks};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Streaming};
 use tonic_health::pb::HealthCheckRequest;
@@ -18,31 +22,40 @@ use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::{ServerReflectionRequest, ServerReflectionResponse};
 
 use crate::node::{ADDRESS_FILE, Node, NodeError};
-use crate::testing::{Broker, FAST, MovedClock, Tunnel, World, eventually};
+use crate::testing::{Broker, FAST, Log, MovedClock, Tunnel, World, acceptor, eventually};
 
 /// Past the latest time of a renewal, and before the end of the certificate.
 const LATE: Duration = Duration::from_secs(16 * 3600);
 
 /// A node that dials a broker, and runs.
 struct Dialling {
-    world: World,
     broker: Broker,
-    clock: std::sync::Arc<MovedClock>,
+    clock: Arc<MovedClock>,
+    node: Running,
+}
+
+struct Running {
+    world: World,
     stop: oneshot::Sender<()>,
     ended: JoinHandle<Result<(), NodeError>>,
 }
 
-#[expect(clippy::disallowed_methods, reason = "the node under test")]
 async fn start() -> Dialling {
-    let clock = std::sync::Arc::<MovedClock>::default();
-    let (mut world, broker) = Broker::start(&clock).await;
+    let clock = Arc::<MovedClock>::default();
+    let (world, broker) = Broker::start(&clock).await;
+    let node = run(world, &clock).await;
+    Dialling { broker, clock, node }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the node under test")]
+async fn run(mut world: World, clock: &Arc<MovedClock>) -> Running {
     (world.config.node.dial_out, world.config.node.listen) = (true, None);
-    let mut node = Node::build_with_clock(&world.config, std::sync::Arc::clone(&clock) as _).await.unwrap();
+    let mut node = Node::build_with_clock(&world.config, Arc::clone(clock) as _).await.unwrap();
     assert_eq!(node.local_addr(), None);
     node.pace = FAST;
     let (stop, stopped) = oneshot::channel::<()>();
     let ended = tokio::spawn(node.run(async move { stopped.await.unwrap() }));
-    Dialling { world, broker, clock, stop, ended }
+    Running { world, stop, ended }
 }
 
 /// A call that runs until it is dropped.
@@ -92,7 +105,24 @@ async fn unmodified_stubs_call_a_node_over_the_connections_that_it_made() {
     let published = || dialling.broker.script.published.lock().unwrap().clone();
     eventually(|| !published().is_empty()).await;
     assert_eq!(published()[0].address, "tunnel");
-    assert!(!dialling.world.data(ADDRESS_FILE).exists());
+    assert!(!dialling.node.world.data(ADDRESS_FILE).exists());
+}
+
+#[tokio::test]
+async fn another_broker_of_the_federation_at_the_brokers_address_gets_no_tunnel() {
+    let log = Log::default();
+    let _collecting = log.collect();
+    let (clock, tasks) = (Arc::<MovedClock>::default(), Tasks::new());
+    let listener = Listener::bind("127.0.0.1:0").await.unwrap();
+    let world = World::at(&listener.local_addr().to_string());
+    let impostor = acceptor(&world, "spiffe://fed.example/broker/b2", Arc::clone(&clock) as _);
+    let (_calls, mut tunnels) = listener.incoming_and_tunnels(impostor, &tasks);
+    let dialling = run(world, &clock).await;
+    eventually(|| !log.lines_with("the broker takes no tunnel").is_empty()).await;
+    dialling.stop.send(()).unwrap();
+    dialling.ended.await.unwrap().unwrap();
+    assert_eq!(tasks.close(Duration::from_secs(5)).await, Closed::Drained);
+    assert!(tunnels.next().await.is_none());
 }
 
 #[tokio::test]
@@ -164,10 +194,10 @@ async fn a_node_that_stops_ends_its_tunnels_after_the_calls_that_run() {
     let dialling = start().await;
     let [first, second] = [dialling.broker.tunnel().await, dialling.broker.tunnel().await];
     let mut call = Call::begin(&first).await;
-    dialling.stop.send(()).unwrap();
+    dialling.node.stop.send(()).unwrap();
     eventually(|| second.gone.is_cancelled()).await;
     call.goes_on().await;
     drop(call);
-    dialling.ended.await.unwrap().unwrap();
+    dialling.node.ended.await.unwrap().unwrap();
     assert!(first.gone.is_cancelled());
 }
