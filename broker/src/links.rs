@@ -51,7 +51,7 @@ pub enum LinkState {
     Idle,
     /// It stands.
     Connected,
-    /// It could not be made a moment ago.
+    /// It could not be made a moment ago, or is the node's to make and was not.
     Unreachable,
 }
 
@@ -190,10 +190,16 @@ impl Links {
     /// How the link to `node` is.
     #[must_use]
     pub fn state(&self, node: &SpiffeId) -> LinkState {
-        if serving_address(&self.0.registry.snapshot().federation, node) == Some(TUNNEL) {
-            return self.0.tunnels.state(node);
+        // Asked for every offer of a decision: the registry, which costs most, comes last.
+        if let Some(link) = self.0.links.get(node) {
+            return link.state();
         }
-        self.0.links.get(node).map_or(LinkState::Idle, |link| link.state())
+        if let Some(state) = self.0.tunnels.state(node) {
+            return state;
+        }
+        let snapshot = self.0.registry.snapshot();
+        let dials = snapshot.federation.node(node).is_some_and(|state| state.address.as_deref() == Some(TUNNEL));
+        if dials { LinkState::Unreachable } else { LinkState::Idle }
     }
 
     /// What routing asks about `node`.

@@ -80,7 +80,7 @@ fn a_suspended_nodes_tunnels_are_cut_its_streams_end_and_it_comes_back_when_that
     });
     assert_ne!(seen["code"], "OK", "{seen}");
     backend.wait_until_left();
-    assert_eq!(listed(&federation)["link"], "idle");
+    assert_eq!(listed(&federation)["link"], "unreachable");
     wait::until("the node is told", || node.program.log().contains("takes no tunnel").then_some(()));
     backend.behave(Behaviour::Answer);
     let refused = federation.ask(&app, &["chat", "--model", "test-model", "--purpose", "dpv:CustomerCare", "Where?"]);

@@ -107,10 +107,11 @@ impl Tunnels {
         self.0.iter().flat_map(|own| own.value().clone()).collect()
     }
 
-    /// How `node` is connected, that is reached by tunnel alone.
-    pub(super) fn state(&self, node: &SpiffeId) -> LinkState {
-        let connected = self.0.get(node).is_some_and(|own| own.iter().any(|tunnel| tunnel.is_open()));
-        if connected { LinkState::Connected } else { LinkState::Unreachable }
+    /// How `node` is connected by the tunnels that it has; nothing if it has none.
+    pub(super) fn state(&self, node: &SpiffeId) -> Option<LinkState> {
+        let own = self.0.get(node)?;
+        let connected = own.iter().any(|tunnel| tunnel.is_open());
+        Some(if connected { LinkState::Connected } else { LinkState::Unreachable })
     }
 
     /// The node's tunnel with the fewest requests, of several the newest: a silent one fills up and is not chosen again,
