@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use comity_identity::tls::{enrolment_server_config, public_server_config, server_config};
+use comity_identity::tls::{enrolment_server_config, public_server_config, server_config, tunnel_server_config};
 use comity_identity::{AnchorSource, HostName, PermitKey, Root, SharedAnchors};
 use comity_membership::Genesis;
 use comity_runtime::accept::{self, Acceptor, Listener};
@@ -76,6 +76,7 @@ pub struct Broker {
     certificate: OwnCertificate,
     edge: Edge,
     routes: Routes,
+    links: Links,
     health: HealthReporter,
     journals: Journals,
     front: Tasks,
@@ -153,7 +154,7 @@ impl Broker {
                 admission,
                 proposals,
                 publishing,
-                links,
+                links: links.clone(),
                 tables,
                 tasks: tasks.clone(),
                 stop: front.token(),
@@ -166,7 +167,20 @@ impl Broker {
         let listener = Listener::bind(&config.listen.to_string())
             .await
             .map_err(|source| BrokerError::Listen { address: config.listen, source })?;
-        Ok(Self { config, listener, bundles, acceptor, certificate, edge, routes, health, journals, front, tasks })
+        Ok(Self {
+            config,
+            listener,
+            bundles,
+            acceptor,
+            certificate,
+            edge,
+            routes,
+            links,
+            health,
+            journals,
+            front,
+            tasks,
+        })
     }
 
     /// Where it listens.
@@ -192,10 +206,23 @@ impl Broker {
     /// # Errors
     /// A journal fails, or the server does.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), BrokerError> {
-        let Self { config, listener, bundles, acceptor, certificate, edge, routes, mut health, journals, front, tasks } =
-            self;
+        let Self {
+            config,
+            listener,
+            bundles,
+            acceptor,
+            certificate,
+            edge,
+            routes,
+            links,
+            mut health,
+            journals,
+            front,
+            tasks,
+        } = self;
         let (address, stop, calls) = (listener.local_addr(), front.token(), edge.stop());
-        let incoming = listener.incoming(acceptor, &front);
+        let (incoming, tunnels) = listener.incoming_and_tunnels(acceptor, &front);
+        front.spawn("tunnels", links.clone().take_tunnels(tunnels));
         front.spawn("certificate", certificate.keep_fresh(stop.clone()));
         front.spawn("brakes", journals.registry.clone().end_brakes(stop.clone()));
         if let Some(bundles) = bundles {
@@ -215,6 +242,8 @@ impl Broker {
         drop(address_file);
         retire(&mut health).await;
         stop.cancel();
+        // At once, so that nodes find another broker while the calls that still run go on over the old tunnels.
+        tasks.spawn("leave", async move { links.ask_to_leave(config.drain).await });
         match tokio::time::timeout(config.drain, &mut served).await {
             Ok(()) => {}
             Err(_) => {
@@ -278,9 +307,13 @@ fn acceptor(
     clock: &Arc<dyn Clock>,
 ) -> Result<Acceptor, BrokerError> {
     let anchors: Arc<dyn AnchorSource> = registry.anchors();
-    let mutual = server_config(certificate.credentials(), anchors, Arc::clone(clock))?;
+    let mutual = server_config(certificate.credentials(), Arc::clone(&anchors), Arc::clone(clock))?;
+    let tunnels = tunnel_server_config(certificate.credentials(), anchors, Arc::clone(clock))?;
     let enrolment = enrolment_server_config(certificate.credentials(), Arc::clone(clock))?;
-    Ok(Acceptor::new(mutual, Some(enrolment)).ending_with(certificate.credentials()).with_clock(Arc::clone(clock)))
+    Ok(Acceptor::new(mutual, Some(enrolment))
+        .with_tunnels(tunnels)
+        .ending_with(certificate.credentials())
+        .with_clock(Arc::clone(clock)))
 }
 
 async fn bundles(

@@ -211,7 +211,8 @@ fn not_permitted(method: &Method) -> Status {
         Caller::Governor => "operator of the federation",
     };
     let kinds = method.callers.iter().map(name).collect::<Vec<_>>().join(", ");
-    let message = format!("{} is not for this kind of member, but for: {kinds}", method.path);
+    let for_whom = if kinds.is_empty() { "brokers, which call it on nodes" } else { &kinds };
+    let message = format!("{} is not for this kind of member, but for: {for_whom}", method.path);
     failure(
         Code::PermissionDenied,
         "METHOD_NOT_PERMITTED",

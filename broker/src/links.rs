@@ -1,11 +1,15 @@
-//! The broker's connections to nodes: one a node, made when it is needed, kept while both take part.
+//! The broker's connections to nodes. One a node, made when it is needed, kept while both take part: a link. Or those
+//! that the node dialled, where it says that it is reached so: its tunnels.
 //!
-//! A link's connections end with their certificates, each after the next one stands; the link ends with the suspension of
-//! the node or of its certificate, and with a change of its address. What travels over it is left to [`crate::access`].
+//! Both end with their certificates, each connection after the next one stands, and with the suspension of the node or of its
+//! certificate; a link with a change of the node's address as well. What travels over them is left to [`crate::access`].
 
 mod connect;
 mod in_flight;
+mod leave;
 mod link;
+mod taking;
+mod tunnels;
 
 #[cfg(test)]
 mod tests;
@@ -15,6 +19,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use comity_identity::Credentials;
+use comity_identity::host::TUNNEL;
 use comity_membership::{Federation, Standing};
 use comity_runtime::tasks::Tasks;
 use comity_types::{Clock, Digest, SpiffeId};
@@ -23,13 +28,18 @@ use http::uri::{Authority, Scheme};
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
+use tokio::sync::Semaphore;
 
+use crate::edge::check_peer;
 use crate::registry::Registry;
 
 use self::connect::Dialler;
 use self::in_flight::Counts;
 pub use self::in_flight::InFlight;
 use self::link::Link;
+pub use self::taking::MAX_TUNNELS;
+pub use self::tunnels::MAX_TUNNELS_PER_NODE;
+use self::tunnels::Tunnels;
 
 /// Most requests on one link at once. The windows are sized for it, and a node that is given more has stopped to answer.
 pub const MAX_STREAMS: usize = 1024;
@@ -41,7 +51,7 @@ pub enum LinkState {
     Idle,
     /// It stands.
     Connected,
-    /// It could not be made a moment ago.
+    /// It could not be made a moment ago, or is the node's to make and was not.
     Unreachable,
 }
 
@@ -85,6 +95,12 @@ pub enum LinkError {
         /// Why.
         source: Arc<io::Error>,
     },
+    /// It dials the broker, and has not.
+    #[error("{node} has no tunnel to this broker")]
+    NoTunnel {
+        /// The node.
+        node: SpiffeId,
+    },
     /// As many requests are on the link as may be.
     #[error("{node} has {MAX_STREAMS} requests in flight")]
     Full {
@@ -121,7 +137,15 @@ struct Inner {
     registry: Registry,
     dialler: Arc<Dialler>,
     links: DashMap<SpiffeId, Arc<Link>>,
+    tunnels: Tunnels,
+    tunnel_places: Arc<Semaphore>,
     counts: Counts,
+}
+
+/// How requests get to a node.
+enum Way {
+    Link(Arc<Link>),
+    Tunnel,
 }
 
 impl Links {
@@ -129,7 +153,14 @@ impl Links {
     #[must_use]
     pub fn new(registry: Registry, credentials: Arc<Credentials>, clock: Arc<dyn Clock>, tasks: Tasks) -> Self {
         let dialler = Arc::new(Dialler::new(registry.clone(), credentials, clock, tasks));
-        let links = Self(Arc::new(Inner { registry, dialler, links: DashMap::new(), counts: Counts::default() }));
+        let links = Self(Arc::new(Inner {
+            registry,
+            dialler,
+            links: DashMap::new(),
+            tunnels: Tunnels::default(),
+            tunnel_places: Arc::new(Semaphore::new(MAX_TUNNELS)),
+            counts: Counts::default(),
+        }));
         links.0.dialler.tasks().spawn("links", links.clone().follow_registry());
         links
     }
@@ -138,12 +169,25 @@ impl Links {
     ///
     /// # Errors
     /// The node cannot be reached, or no answer came back.
-    pub async fn send(&self, node: &SpiffeId, mut request: Request<Full<Bytes>>) -> Result<Sent, LinkError> {
-        let link = self.link(node)?;
+    pub async fn send(&self, node: &SpiffeId, request: Request<Full<Bytes>>) -> Result<Sent, LinkError> {
+        let way = self.way(node)?;
         let in_flight = self.0.counts.begin(node);
         if in_flight.count() > MAX_STREAMS {
             return Err(LinkError::Full { node: node.clone() });
         }
+        match way {
+            Way::Link(link) => self.send_by_link(node, &link, request, in_flight).await,
+            Way::Tunnel => self.0.tunnels.send(node, request, in_flight).await,
+        }
+    }
+
+    async fn send_by_link(
+        &self,
+        node: &SpiffeId,
+        link: &Arc<Link>,
+        mut request: Request<Full<Bytes>>,
+        in_flight: InFlight,
+    ) -> Result<Sent, LinkError> {
         complete_uri(&mut request, link.address()).map_err(|source| link.unreachable(source))?;
         let (mut sender, certificate) = link.sender(&self.0.dialler).await?;
         let answer = sender.send_request(request).await;
@@ -154,7 +198,16 @@ impl Links {
     /// How the link to `node` is.
     #[must_use]
     pub fn state(&self, node: &SpiffeId) -> LinkState {
-        self.0.links.get(node).map_or(LinkState::Idle, |link| link.state())
+        // Asked for every offer of a decision: the registry, which costs most, comes last.
+        if let Some(link) = self.0.links.get(node) {
+            return link.state();
+        }
+        if let Some(state) = self.0.tunnels.state(node) {
+            return state;
+        }
+        let snapshot = self.0.registry.snapshot();
+        let dials = snapshot.federation().node(node).is_some_and(|state| state.address.as_deref() == Some(TUNNEL));
+        if dials { LinkState::Unreachable } else { LinkState::Idle }
     }
 
     /// What routing asks about `node`.
@@ -163,20 +216,23 @@ impl Links {
         Load { state: self.state(node), in_flight: self.0.counts.of(node) }
     }
 
-    /// The link to `node` at its present address.
-    fn link(&self, node: &SpiffeId) -> Result<Arc<Link>, LinkError> {
+    /// The link to `node` at its present address, or its tunnels.
+    fn way(&self, node: &SpiffeId) -> Result<Way, LinkError> {
         let snapshot = self.0.registry.snapshot();
         let address =
             serving_address(snapshot.federation(), node).ok_or_else(|| LinkError::NotServing { node: node.clone() })?;
+        if address == TUNNEL {
+            return Ok(Way::Tunnel);
+        }
         if let Some(link) = self.0.links.get(node).filter(|link| link.address() == address) {
-            return Ok(Arc::clone(&link));
+            return Ok(Way::Link(Arc::clone(&link)));
         }
         let fresh = || Arc::new(Link::new(node.clone(), address.to_owned()));
         let mut link = self.0.links.entry(node.clone()).or_insert_with(fresh);
         if link.address() != address {
             *link = fresh();
         }
-        Ok(Arc::clone(&link))
+        Ok(Way::Link(Arc::clone(&link)))
     }
 
     async fn follow_registry(self) {
@@ -185,9 +241,11 @@ impl Links {
         while let Some(Ok(())) = ending.run_until_cancelled(changed.changed()).await {
             let snapshot = self.0.registry.snapshot();
             self.0.links.retain(|node, link| may_stay(snapshot.federation(), node, link));
+            self.0.tunnels.retain(|peer| check_peer(snapshot.federation(), peer).is_ok());
         }
         // Connections end when nobody can use them any more.
         self.0.links.clear();
+        self.0.tunnels.clear();
     }
 }
 

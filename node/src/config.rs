@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,10 +54,15 @@ pub struct Config {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Node {
-    /// Where it listens: "address:port"; port 0 takes a free one.
-    pub listen: String,
+    /// Where it listens: "address:port"; port 0 takes a free one. Not needed, and not used, if it dials out.
+    pub listen: Option<String>,
     /// Where the broker reaches it, if not at `listen`.
     pub advertise: Option<String>,
+    /// Listen nowhere: dial the broker, which calls over the connections that the node made.
+    #[serde(default)]
+    pub dial_out: bool,
+    /// How many such connections it keeps, [`TUNNELS`]; [`DEFAULT_TUNNELS`] if absent.
+    pub tunnels: Option<usize>,
     /// Where it keeps its state. Relative to this file.
     pub data_dir: PathBuf,
     /// Where `join` put its key and certificate; `identity` below `data_dir` if absent. Relative to this file.
@@ -75,7 +81,7 @@ const fn max_staleness() -> Duration {
 }
 
 /// What may be configured of [`Node::max_staleness`].
-const STALENESS: std::ops::RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(24 * 60 * 60);
+const STALENESS: RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(24 * 60 * 60);
 
 fn staleness<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let expected = || serde::de::Error::custom("expected a time from 1m to 24h, such as \"15m\"");
@@ -132,14 +138,36 @@ pub enum ConfigError {
     },
 }
 
+/// How many tunnels a node may keep: one that breaks must not be the only one, and the broker takes no more than
+/// twice the most.
+pub const TUNNELS: RangeInclusive<usize> = 2..=8;
+/// How many it keeps if nobody says.
+pub const DEFAULT_TUNNELS: usize = 2;
+
 impl Node {
+    /// How many tunnels it keeps, if it dials out.
+    #[must_use]
+    pub fn tunnels(&self) -> usize {
+        self.tunnels.unwrap_or(DEFAULT_TUNNELS)
+    }
+
     /// What is wrong with the addresses.
     fn misfits(&self) -> Vec<Misfit> {
         let misfit = |field: &str, problem: String| Misfit::new(format!("node.{field}"), problem);
+        if let Some(tunnels) = self.tunnels.filter(|tunnels| !TUNNELS.contains(tunnels)) {
+            let (least, most) = (TUNNELS.start(), TUNNELS.end());
+            return vec![misfit("tunnels", format!("is {tunnels}: a node keeps {least} to {most}"))];
+        }
+        if self.dial_out {
+            return Vec::new();
+        }
+        let Some(listen) = &self.listen else {
+            let problem = "is missing: add the address to listen at, such as \"127.0.0.1:7443\", or `dial_out = true` where the broker cannot reach this node";
+            return vec![misfit("listen", problem.to_owned())];
+        };
         // An IP address may have port 0, which a name to dial may not.
-        let socket = self.listen.parse::<SocketAddr>().ok();
-        let names =
-            [("listen", Some(&self.listen).filter(|_| socket.is_none())), ("advertise", self.advertise.as_ref())];
+        let socket = listen.parse::<SocketAddr>().ok();
+        let names = [("listen", Some(listen).filter(|_| socket.is_none())), ("advertise", self.advertise.as_ref())];
         let mut misfits: Vec<_> = names
             .into_iter()
             .filter_map(|(field, address)| Some(misfit(field, address?.parse::<Address>().err()?.to_string())))
@@ -147,7 +175,7 @@ impl Node {
         let everywhere = socket.is_some_and(|address| address.ip().is_unspecified());
         if everywhere && self.advertise.is_none() {
             let problem =
-                format!("is missing, and no broker finds a node at {}: add the address that it can reach", self.listen);
+                format!("is missing, and no broker finds a node at {listen}: add the address that it can reach");
             misfits.push(misfit("advertise", problem));
         }
         misfits

@@ -43,6 +43,10 @@ enum Command {
         /// The configuration; deploy/node.example.toml describes every field.
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
+        /// Listen nowhere: dial the broker, which calls over the connections that the node made. The same as
+        /// `dial_out = true` in the configuration.
+        #[arg(long)]
+        dial_out: bool,
         /// How log lines look.
         #[arg(long, value_enum, default_value_t = Format::Text)]
         log_format: Format,
@@ -123,7 +127,7 @@ enum Format {
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
-        Command::Run { config, log_format, log_filter } => run(&config, log_format, &log_filter),
+        Command::Run { config, dial_out, log_format, log_filter } => run(&config, dial_out, log_format, &log_filter),
         Command::Join { invite, config, organisation, ca, ca_key, hosted: _ } => {
             let papers = Papers { organisation: organisation.as_deref(), ca: ca.as_deref(), ca_key: ca_key.as_deref() };
             take_up(&config, &invite, papers)
@@ -139,13 +143,14 @@ fn main() -> ExitCode {
     })
 }
 
-fn run(config: &Path, format: Format, filter: &str) -> anyhow::Result<ExitCode> {
+fn run(config: &Path, dial_out: bool, format: Format, filter: &str) -> anyhow::Result<ExitCode> {
     let format = match format {
         Format::Text => LogFormat::Text,
         Format::Json => LogFormat::Json,
     };
     telemetry::init(format, filter)?;
-    let config = Config::load(config)?;
+    let mut config = Config::load(config)?;
+    config.node.dial_out |= dial_out;
     let runtime = runtime()?;
     let ended = runtime.block_on(async {
         let node = Box::pin(Node::build(&config)).await?;

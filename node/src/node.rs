@@ -1,4 +1,4 @@
-//! The node as a whole: built (everything checked, the socket bound), run, drained.
+//! The node as a whole: built (everything checked, the socket bound if there is one), run, drained.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -11,13 +11,12 @@ use std::time::Duration;
 use comity_client::connection::ConnectionError;
 use comity_client::workload_api::WorkloadError;
 use comity_client::{Connection, Identity};
+use comity_identity::Root;
 use comity_identity::anchors::AnchorError;
 use comity_identity::root::RootError;
 use comity_identity::store::{IDENTITY_FILE, INVITE_FILE, ROOT_FILE, StoreError};
-use comity_identity::{Root, StaticAnchors, tls};
 use comity_membership::offer_digest;
 use comity_policy::Offer;
-use comity_runtime::accept::{Acceptor, Listener};
 use comity_runtime::clock::SystemClock;
 use comity_runtime::tables::{self, TablesError};
 use comity_runtime::tasks::{Closed, Tasks};
@@ -28,15 +27,18 @@ use crate::guard::Guard;
 use crate::link::{Publication, Publisher};
 use crate::replica::Replica;
 use crate::retry::Pace;
-use crate::serve::{Server, broker_only};
+use crate::serve::Server;
 use crate::workload::{self, Source};
 use crate::{files, renewal};
 
+mod front;
 mod offers;
 mod services;
 #[cfg(test)]
 mod tests;
+mod tunnels;
 
+use front::Front;
 pub(crate) use offers::load as load_backend;
 
 /// How long calls may go on after the node was asked to stop: most answers are done by then.
@@ -57,8 +59,7 @@ pub struct Node {
     replica: Replica,
     server: Server,
     offers: Vec<Offer>,
-    listener: Listener,
-    acceptor: Acceptor,
+    front: Front,
     address: String,
     data_dir: PathBuf,
     pace: Pace,
@@ -163,31 +164,18 @@ impl Node {
         let replica = Replica::open(&config.node.data_dir, &identity, root_sha256, config.node.max_staleness);
         tables::announce(&tables);
         let server = Server::new(guard(&identity, &offers), replica.clone(), routes, tables);
-        let listener = bind(&config.node.listen).await?;
-        let address = advertised(config, listener.local_addr());
-        let (connection, acceptor) = (Connection::open(&identity)?, acceptor(&identity)?);
+        let front = Front::build(config, &identity).await?;
+        let address = front.address(config);
+        let connection = Connection::open(&identity)?;
         let data_dir = config.node.data_dir.clone();
         let pace = Pace::default();
-        Ok(Self {
-            identity,
-            renewal,
-            connection,
-            replica,
-            server,
-            offers,
-            listener,
-            acceptor,
-            address,
-            data_dir,
-            pace,
-            lock,
-        })
+        Ok(Self { identity, renewal, connection, replica, server, offers, front, address, data_dir, pace, lock })
     }
 
-    /// Where it listens.
+    /// Where it listens; nowhere if it dials the broker.
     #[must_use]
-    pub const fn local_addr(&self) -> SocketAddr {
-        self.listener.local_addr()
+    pub const fn local_addr(&self) -> Option<SocketAddr> {
+        self.front.local_addr()
     }
 
     /// Serves until `shutdown` ends, then lets calls finish for at most [`DRAIN`].
@@ -195,28 +183,14 @@ impl Node {
     /// # Errors
     /// A file in the data directory cannot be written.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), NodeError> {
-        let Self {
-            identity,
-            renewal,
-            connection,
-            replica,
-            server,
-            offers,
-            listener,
-            acceptor,
-            address,
-            data_dir,
-            pace,
-            lock,
-        } = self;
+        let Self { identity, renewal, connection, replica, server, offers, front, address, data_dir, pace, lock } =
+            self;
         let ready = data_dir.join(READY_FILE);
         files::remove(&ready)?;
-        files::write(&data_dir.join(ADDRESS_FILE), &listener.local_addr().to_string())?;
-        tracing::info!(node = %identity.id(), address = %listener.local_addr(), "listening");
+        front.announce(&data_dir.join(ADDRESS_FILE), identity.id())?;
         let tasks = Tasks::new();
         let stop = tasks.token();
         let federation = identity.root().federation.clone();
-        let incoming = listener.incoming(acceptor, &tasks);
         let publication = Publication { node: identity.id().clone(), address, offers };
         let publisher = Publisher {
             connection: connection.clone(),
@@ -226,12 +200,17 @@ impl Node {
             clock: Arc::clone(identity.clock()),
             pace,
         };
+        let reachable = front.reachable();
         let published = publish(publisher, publication, ready);
+        let published = async move {
+            // Not before the broker can call: whoever is led here would be led in vain.
+            reachable.cancelled().await;
+            published.await;
+        };
         tasks.spawn("replica", replica.follow(connection.channel(), pace, stop.clone()));
         tasks.spawn("renewal", until(&stop, renew(identity, renewal, pace)));
         tasks.spawn("offers", until(&stop, published));
-        let served = services::serve(server, broker_only(federation), incoming, stop.clone());
-        tokio::pin!(served);
+        let mut served = front.serve(server, federation, pace, &tasks);
         tokio::select! {
             () = &mut served => {}
             () = shutdown => drain(&tasks, served).await,
@@ -318,21 +297,4 @@ fn root_digest(identity: &Identity) -> Result<comity_types::Digest, NodeError> {
 fn guard(identity: &Identity, offers: &[Offer]) -> Guard {
     let digests: HashMap<_, _> = offers.iter().map(|offer| (offer.name(), offer_digest(offer))).collect();
     Guard::new(identity.id().clone(), identity.root().permit_key.to_vec(), digests, Arc::clone(identity.clock()))
-}
-
-fn acceptor(identity: &Identity) -> Result<Acceptor, NodeError> {
-    // The federation's own authorities and no others: an organisation's certificate does not even shake hands.
-    let anchors = Arc::new(std::iter::once(identity.root().organisation_anchors()?).collect::<StaticAnchors>());
-    let (credentials, clock) = (Arc::clone(identity.credentials()), Arc::clone(identity.clock()));
-    let mutual = tls::server_config(Arc::clone(&credentials), anchors, Arc::clone(&clock))?;
-    Ok(Acceptor::new(mutual, None).ending_with(credentials).with_clock(clock))
-}
-
-async fn bind(address: &str) -> Result<Listener, NodeError> {
-    Listener::bind(address).await.map_err(|source| NodeError::Listen { address: address.to_owned(), source })
-}
-
-/// Where the broker is told to find the node.
-fn advertised(config: &Config, bound: SocketAddr) -> String {
-    config.node.advertise.clone().unwrap_or_else(|| bound.to_string())
 }

@@ -26,7 +26,7 @@ use crate::retry::Pace;
 mod broker;
 mod history;
 
-pub(crate) use broker::{Broker, Said};
+pub(crate) use broker::{Broker, Said, Tunnel, acceptor};
 pub(crate) use history::{History, facts};
 
 /// The node.

@@ -30,12 +30,14 @@ const ANYONE: &[Caller] = &[Caller::Anonymous, APP, NODE, OPERATOR, GOVERNOR];
 const ANONYMOUS: &[Caller] = &[Caller::Anonymous];
 const MEMBERS: &[Caller] = &[APP, NODE, OPERATOR, GOVERNOR];
 const GOVERNORS: &[Caller] = &[GOVERNOR];
+/// Nodes serve it for their broker.
+const NOBODY: &[Caller] = &[];
 const APP: Caller = Caller::Member(Kind::App);
 const NODE: Caller = Caller::Member(Kind::Node);
 const OPERATOR: Caller = Caller::Member(Kind::Operator);
 const GOVERNOR: Caller = Caller::Governor;
 
-/// Every RPC that a broker serves.
+/// Every RPC of the contract, and who may call it on a broker.
 pub const METHODS: &[Method] = &[
     row("/comity.inference.v1.Inference/Chat", &[APP]),
     row("/comity.inference.v1.Inference/ChatStream", &[APP]),
@@ -58,6 +60,7 @@ pub const METHODS: &[Method] = &[
     row("/comity.membership.v1.Membership/ListNodes", MEMBERS),
     row("/comity.membership.v1.Membership/ListApps", MEMBERS),
     row("/comity.membership.v1.Membership/Watch", &[NODE, OPERATOR, GOVERNOR]),
+    row("/comity.tunnel.v1.Tunnel/Leave", NOBODY),
     row("/grpc.health.v1.Health/Check", MEMBERS),
     row("/grpc.health.v1.Health/Watch", MEMBERS),
     row("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", MEMBERS),

@@ -21,5 +21,6 @@ mod quotas;
 mod readme;
 mod rotation;
 mod survival;
+mod tunnels;
 mod units;
 mod worked_cases;

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use crate::clients::{Caller, comity};
 use crate::node::NodeSpec;
 use crate::program::{Program, built, run, said, succeed};
+use crate::proxy::Proxy;
 use crate::wait;
 
 /// The federation's trust domain.
@@ -100,11 +101,27 @@ impl Federation {
     /// If it cannot be founded.
     #[must_use]
     pub fn found_in(place: &str) -> Self {
-        let folder = tempfile::Builder::new().prefix("comity-scenario-").tempdir().unwrap();
+        Self::found_at(free_address(), place, &[])
+    }
+
+    /// Founds a federation and starts its broker, which is reached through a proxy as well; gives the proxy.
+    #[must_use]
+    pub fn start_with_proxy() -> (Self, Proxy) {
         let address = free_address();
+        let proxy = Proxy::start(&address);
+        let mut federation = Self::found_at(address, "DE", &[proxy.address()]);
+        federation.start_broker();
+        (federation, proxy)
+    }
+
+    fn found_at(address: String, place: &str, others: &[String]) -> Self {
+        let folder = tempfile::Builder::new().prefix("comity-scenario-").tempdir().unwrap();
         let mut init = comity();
         init.args(["federation", "init", "--name", FEDERATION, "--operator", OPERATOR]);
         init.args(["--listen", &address, "--advertise", &address, "--place", place]);
+        for other in others {
+            init.args(["--advertise", other]);
+        }
         let _said = succeed(init.arg("--dir").arg(folder.path()));
         Self { broker: None, address, folder }
     }
@@ -224,9 +241,19 @@ impl Federation {
             join.args(["join", &invite, "--config"]).arg(&config).arg("--organisation").arg(&facts);
             join
         });
+        Self::run(format!("spiffe://{}/node/{name}", organisation.domain), folder)
+    }
+
+    /// Runs a node again that has joined and was stopped.
+    #[must_use]
+    pub fn run_node(&self, node: &Node) -> Node {
+        Self::run(node.id.clone(), node.folder.clone())
+    }
+
+    fn run(id: String, folder: PathBuf) -> Node {
         let mut command = Command::new(built("comity-node"));
-        let program = Program::start("node", command.args(["run", "--config"]).arg(config), &folder);
-        Node { id: format!("spiffe://{}/node/{name}", organisation.domain), folder, program }
+        let program = Program::start("node", command.args(["run", "--config"]).arg(folder.join("node.toml")), &folder);
+        Node { id, folder, program }
     }
 
     /// Lets an app of an organisation join.

@@ -13,6 +13,7 @@
 //! | [`node`] | what a node of a scenario is, as a `node.toml` |
 //! | [`backend`] | a model server that is slow, stalls, lies or breaks, and remembers what it saw |
 //! | [`clients`] | the clients of other makers |
+//! | [`proxy`] | a way to the broker that falls silent |
 //! | [`program`] | a child process, its log, and its end |
 //! | [`worked_cases`] | the worked cases of the vocabulary, cast with members that a live federation can have |
 //! | [`wait`] | waiting for a state with a deadline |
@@ -36,6 +37,7 @@ pub mod federation;
 pub mod members;
 pub mod node;
 pub mod program;
+pub mod proxy;
 pub mod reader;
 pub mod readme;
 pub mod wait;

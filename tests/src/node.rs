@@ -13,6 +13,8 @@ pub struct NodeSpec {
     pub model: String,
     /// The backend's own name for it.
     pub backend_model: String,
+    /// The lines of `[node]` that say how the broker gets to it, as TOML.
+    pub reached: String,
     /// Where it processes, stores and is reached from.
     pub place: String,
     /// The offer's capabilities, as TOML.
@@ -36,6 +38,7 @@ impl NodeSpec {
             backend: format!("kind = \"openai\"\nurl = \"{url}\""),
             model: "test-model".to_owned(),
             backend_model: "test-model".to_owned(),
+            reached: r#"listen = "127.0.0.1:0""#.to_owned(),
             place: place.to_owned(),
             capabilities: r#"["chat", "embed"]"#.to_owned(),
             served: r#""everyone""#.to_owned(),
@@ -50,6 +53,13 @@ impl NodeSpec {
     pub fn model(mut self, model: &str) -> Self {
         self.model = model.to_owned();
         self.backend_model = model.to_owned();
+        self
+    }
+
+    /// The same, listening nowhere and dialling the broker.
+    #[must_use]
+    pub fn dialling_out(mut self) -> Self {
+        self.reached = "dial_out = true".to_owned();
         self
     }
 
@@ -79,10 +89,19 @@ impl NodeSpec {
     #[must_use]
     pub fn toml(&self) -> String {
         let Self {
-            backend, model, backend_model, place, capabilities, served, ownership, allowed_purposes, terms, ..
+            backend,
+            reached,
+            model,
+            backend_model,
+            place,
+            capabilities,
+            served,
+            ownership,
+            allowed_purposes,
+            terms,
+            ..
         } = self;
-        let mut text =
-            format!("[node]\nlisten = \"127.0.0.1:0\"\ndata_dir = \"data\"\n\n[backends.server]\n{backend}\n");
+        let mut text = format!("[node]\n{reached}\ndata_dir = \"data\"\n\n[backends.server]\n{backend}\n");
         let _written = write!(
             text,
             r#"

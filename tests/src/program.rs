@@ -14,6 +14,8 @@ const ENDING: Duration = Duration::from_secs(15);
 /// Longest that a program which ends by itself may take: the demonstration, with two cores that are shared. A
 /// scenario that hangs is a failure, not a CI job that never ends.
 const LONGEST: Duration = Duration::from_secs(300);
+/// The state of a socket that listens, as Linux writes it.
+const LISTENING: &str = "0A";
 /// How many lines of a log a failure shows.
 const SHOWN_LINES: usize = 60;
 
@@ -75,6 +77,23 @@ impl Program {
     #[must_use]
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// True if it listens on a TCP socket of its own.
+    ///
+    /// # Panics
+    /// If the system does not say.
+    #[must_use]
+    pub fn listens(&self) -> bool {
+        let sockets = |entry: std::io::Result<std::fs::DirEntry>| std::fs::read_link(entry.ok()?.path()).ok();
+        let open: Vec<PathBuf> =
+            std::fs::read_dir(format!("/proc/{}/fd", self.id())).unwrap().filter_map(sockets).collect();
+        let tables =
+            ["tcp", "tcp6"].map(|table| std::fs::read_to_string(format!("/proc/net/{table}")).unwrap_or_default());
+        tables.iter().flat_map(|table| table.lines().skip(1)).any(|line| {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            fields[3] == LISTENING && open.contains(&PathBuf::from(format!("socket:[{}]", fields[9])))
+        })
     }
 
     /// How it ended, if it has.

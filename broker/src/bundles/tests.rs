@@ -1,5 +1,5 @@
 use comity_identity::tls::{ALPN_HTTP1, enrolment_client_config};
-use comity_proto::membership::{Kind, LiftRequest, SuspendRequest};
+use comity_proto::membership::Kind;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;

@@ -80,13 +80,20 @@ impl Dialler {
         // Before a byte of a request goes there: whoever stole a certificate has its name and not its standing.
         check_peer(self.registry.snapshot().federation(), &peer)
             .map_err(|refused| io::Error::other(refused.message().to_owned()))?;
-        let handshake = self.http2().handshake(TokioIo::new(stream));
-        let late = |_| io::Error::new(io::ErrorKind::TimedOut, "no HTTP/2 handshake in time");
-        let (sender, connection) =
-            tokio::time::timeout(HANDSHAKE_DEADLINE, handshake).await.map_err(late)?.map_err(io::Error::other)?;
+        let (sender, connection) = self.handshake(TokioIo::new(stream)).await?;
         let lifetime = Lifetime::between(self.clock.now(), ours, peer.not_after());
         self.run(node.clone(), lifetime.end_at, connection);
         Ok(Connected { sender, certificate: peer.certificate(), lifetime })
+    }
+
+    /// Speaks HTTP/2 over a connection, whoever made it. What it gives has to be driven.
+    pub(super) async fn handshake<T>(&self, io: T) -> io::Result<(Sender, http2::Connection<T, Full<Bytes>, OnTasks>)>
+    where
+        T: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+    {
+        let late = |_| io::Error::new(io::ErrorKind::TimedOut, "no HTTP/2 handshake in time");
+        let handshake = tokio::time::timeout(HANDSHAKE_DEADLINE, self.http2().handshake(io));
+        handshake.await.map_err(late)?.map_err(io::Error::other)
     }
 
     fn http2(&self) -> http2::Builder<OnTasks> {
@@ -124,7 +131,7 @@ impl Dialler {
 
 /// Lets hyper spawn where everything else does.
 #[derive(Debug, Clone)]
-struct OnTasks(Tasks);
+pub(super) struct OnTasks(Tasks);
 
 impl<F: Future<Output: Send> + Send + 'static> Executor<F> for OnTasks {
     fn execute(&self, future: F) {

@@ -15,6 +15,7 @@ pub struct InFlight {
     counts: Counts,
     node: SpiffeId,
     count: usize,
+    over: Option<Arc<()>>,
 }
 
 impl Counts {
@@ -22,7 +23,7 @@ impl Counts {
     pub(super) fn begin(&self, node: &SpiffeId) -> InFlight {
         let mut count = self.0.entry(node.clone()).or_default();
         *count = count.saturating_add(1);
-        InFlight { counts: self.clone(), node: node.clone(), count: *count }
+        InFlight { counts: self.clone(), node: node.clone(), count: *count, over: None }
     }
 
     /// How many there are.
@@ -32,6 +33,12 @@ impl Counts {
 }
 
 impl InFlight {
+    /// The same, which counts for the tunnel that it went over as well.
+    pub(super) fn over(mut self, running: Arc<()>) -> Self {
+        self.over = Some(running);
+        self
+    }
+
     /// How many there were when this one had begun, itself included.
     pub(super) const fn count(&self) -> usize {
         self.count

@@ -6,6 +6,8 @@ use comity_identity::{KeyPair, StaticAnchors};
 use comity_membership::Subject;
 use tokio::sync::mpsc;
 
+mod tunnels;
+
 use super::*;
 use crate::access::request::Method;
 use crate::access::tests::node::{Answering, Node, answers, data, ok, waits};

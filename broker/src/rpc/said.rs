@@ -1,7 +1,7 @@
 //! What somebody signed, as a request brings it: each field of it is held to the same bounds as the contract's messages,
 //! before it is looked at who signed.
 
-use comity_identity::Address;
+use comity_identity::NodeAddress;
 use comity_membership::{Application, Payload, Statement};
 use comity_policy::{Layers, Offer, Organisation, Tables};
 use comity_proto::convert::{WireError, checked_layers};
@@ -56,7 +56,7 @@ pub(super) fn statement(envelope: &Envelope, tables: &Tables) -> Result<Statemen
             check_organisation(organisation, layers, tables)?;
         }
         Statement::OffersPublished { address, offers, .. } => {
-            let _address: Address = super::parse("address", address)?;
+            let _address: NodeAddress = super::parse("address", address)?;
             offers.iter().enumerate().try_for_each(|(index, offer)| check_offer(index, offer))?;
         }
         Statement::OrganisationWithdrawn { reason, .. } | Statement::MemberWithdrawn { reason, .. } => {

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use comity_client::founding::{Founded, FoundingPlan, found};
-use comity_identity::{Authority, Credentials, IdentityDir, Invite, KeyPair, SharedAnchors, SigningRequest, tls};
+use comity_identity::{
+    Authority, Credentials, IdentityDir, Invite, Inviter, KeyPair, SharedAnchors, SigningRequest, tls,
+};
 use comity_proto::enrolment as wire;
 use comity_proto::enrolment::enrolment_server::{Enrolment, EnrolmentServer};
 use comity_proto::enrolment::join_response::State;
@@ -52,6 +54,9 @@ impl Broker {
             federation: "fed.example".parse().unwrap(),
             dir: dir.path().to_owned(),
             operator: "ada".parse().unwrap(),
+            co_operators: vec![],
+            root_threshold: 1,
+            membership_threshold: 1,
             listen: "127.0.0.1:0".parse().unwrap(),
             addresses: vec![address.clone()],
             places: ["DE".parse().unwrap()].into(),
@@ -71,7 +76,12 @@ impl Broker {
     }
 
     pub(crate) fn invite(&self) -> String {
-        Invite::generate(self.founded.root_digest, &self.address).unwrap().encode().unwrap().reveal().clone()
+        Invite::generate(Inviter::Operators, self.founded.root_digest, &self.address)
+            .unwrap()
+            .encode()
+            .unwrap()
+            .reveal()
+            .clone()
     }
 
     /// An app's identity, in a directory of its own, whose certificate ended yesterday.
@@ -152,6 +162,18 @@ impl Enrolment for Desk {
             Answer::Refuse(failure) => return Err(failure.into()),
         };
         Ok(Response::new(wire::JoinResponse { state: Some(state) }))
+    }
+
+    async fn get_invite(
+        &self,
+        _: Request<wire::GetInviteRequest>,
+    ) -> Result<Response<wire::GetInviteResponse>, Status> {
+        let hosted_anchor_der = self.0.authority.anchor().to_vec().into();
+        Ok(Response::new(wire::GetInviteResponse { spiffe_id: MEMBER.into(), hosted_anchor_der, ..Default::default() }))
+    }
+
+    async fn certify(&self, _: Request<wire::CertifyRequest>) -> Result<Response<wire::CertifyResponse>, Status> {
+        Err(Status::not_found("the key is not admitted"))
     }
 
     async fn renew(&self, _: Request<wire::RenewRequest>) -> Result<Response<wire::RenewResponse>, Status> {

@@ -101,7 +101,8 @@ async fn a_directory_that_is_taken_is_said_to_be_and_by_whom() {
 async fn a_broker_that_is_down_is_named_with_its_address() {
     let folder = tempfile::tempdir().unwrap();
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let invite = Invite::generate(Digest::of(b"root"), &address).unwrap().encode().unwrap();
+    let invite =
+        Invite::generate(comity_identity::Inviter::Operators, Digest::of(b"root"), &address).unwrap().encode().unwrap();
     says(
         &join(invite.reveal(), &folder.path().join("app")).await,
         FAULT,

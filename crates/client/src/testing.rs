@@ -18,7 +18,7 @@ use comity_proto::error::Failure;
 use comity_runtime::accept::{Acceptor, Listener, PeerInfo};
 use comity_runtime::clock::SystemClock;
 use comity_runtime::tasks::Tasks;
-use comity_types::{Clock, Digest, Secret, Timestamp};
+use comity_types::{Clock, Digest, Secret, SpiffeId, Timestamp};
 use tempfile::TempDir;
 use tokio::sync::Notify;
 use tokio_stream::StreamExt as _;
@@ -282,7 +282,7 @@ impl Desk {
 
     /// The authority that it hosts, DER.
     pub(crate) fn anchor(&self) -> Vec<u8> {
-        self.0.authority.anchor().to_vec()
+        self.0.authorities.lock().unwrap()[0].anchor().to_vec()
     }
 
     /// From now on it admits, and signs no certificate.

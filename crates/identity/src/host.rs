@@ -85,6 +85,35 @@ impl FromStr for Address {
     }
 }
 
+/// How a broker reaches a node.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum NodeAddress {
+    /// It dials the node.
+    Dialled(Address),
+    /// The node dials the broker: written [`TUNNEL`], which is no address.
+    Tunnel,
+}
+
+/// What stands in the place of an address for a node that dials the broker.
+pub const TUNNEL: &str = "tunnel";
+
+impl fmt::Display for NodeAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dialled(address) => address.fmt(f),
+            Self::Tunnel => f.pad(TUNNEL),
+        }
+    }
+}
+
+impl FromStr for NodeAddress {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        if text == TUNNEL { Ok(Self::Tunnel) } else { text.parse().map(Self::Dialled) }
+    }
+}
+
 /// The host, if `address` is `host:port` with a port other than 0; IPv6 stands in brackets, and nothing else does.
 fn host_of(address: &str) -> Option<HostName> {
     let (host, port) = address.rsplit_once(':')?;
@@ -131,6 +160,16 @@ mod tests {
         ] {
             assert!(text.parse::<Address>().is_err(), "{text} was accepted");
         }
+    }
+
+    #[test]
+    fn a_node_is_dialled_or_dials_and_no_address_is_taken_for_a_tunnel() {
+        assert!(TUNNEL.parse::<Address>().is_err());
+        assert_eq!(TUNNEL.parse(), Ok(NodeAddress::Tunnel));
+        for text in [TUNNEL, "tunnel:1"] {
+            assert_eq!(text.parse::<NodeAddress>().unwrap().to_string(), text);
+        }
+        assert!("Tunnel".parse::<NodeAddress>().is_err());
     }
 
     #[test]

@@ -52,7 +52,7 @@ mod testing;
 pub use anchors::{AnchorSource, OrganisationAnchors, SharedAnchors, StaticAnchors};
 pub use authority::{Authority, IssuedCertificate};
 pub use bundle::Bundle;
-pub use host::{Address, HostName};
+pub use host::{Address, HostName, NodeAddress};
 pub use invite::{Invite, Inviter};
 pub use lifetime::Lifetime;
 pub use peer::VerifiedPeer;

@@ -4,12 +4,13 @@ use comity_types::{Digest, SpiffeId, Timestamp};
 use rustls::{ClientConnection, CommonState, ServerConnection};
 
 use crate::spiffe::{LeafIdentity, SvidError, leaf_identity};
-use crate::tls::ALPN_H2;
+use crate::tls::{ALPN_H2, ALPN_TUNNEL};
 
 /// A peer that one of our verifiers let through.
 ///
 /// There is no other way to one than a finished handshake on a configuration of [`crate::tls`] that
-/// asks for certificates on both sides; those, and only those, agree on [`ALPN_H2`].
+/// asks for certificates on both sides; those, and only those, agree on [`ALPN_H2`] or [`ALPN_TUNNEL`]. Which of the
+/// two says who calls: a connection of one is never taken for one of the other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedPeer(LeafIdentity);
 
@@ -20,9 +21,12 @@ pub enum PeerError {
     /// The handshake is not over.
     #[error("the handshake is not finished")]
     Handshaking,
-    /// The connection is one for enrolment, or of no protocol at all.
-    #[error("the connection did not agree on h2 (hint: the client has to offer h2 by ALPN)")]
-    Protocol,
+    /// The connection is one for something else, or of no protocol at all.
+    #[error("the connection did not agree on {expected} (hint: the client has to offer {expected} by ALPN)")]
+    Protocol {
+        /// What it has to agree on.
+        expected: &'static str,
+    },
     /// The peer showed no certificate.
     #[error("the peer showed no certificate")]
     NoCertificate,
@@ -37,7 +41,7 @@ impl VerifiedPeer {
     /// # Errors
     /// The connection proves nothing about it.
     pub fn assertion_of_caller(connection: &ServerConnection) -> Result<Self, PeerError> {
-        Self::from_state(connection)
+        Self::from_state(connection, ALPN_H2)
     }
 
     /// The server of a connection on [`crate::tls::client_config`].
@@ -45,15 +49,32 @@ impl VerifiedPeer {
     /// # Errors
     /// The connection proves nothing about it.
     pub fn assertion_of_server(connection: &ClientConnection) -> Result<Self, PeerError> {
-        Self::from_state(connection)
+        Self::from_state(connection, ALPN_H2)
     }
 
-    fn from_state(state: &CommonState) -> Result<Self, PeerError> {
+    /// Who dialled a connection on [`crate::tls::tunnel_server_config`], and serves on it.
+    ///
+    /// # Errors
+    /// The connection proves nothing about it.
+    pub fn assertion_of_tunnel_node(connection: &ServerConnection) -> Result<Self, PeerError> {
+        Self::from_state(connection, ALPN_TUNNEL)
+    }
+
+    /// Who took a connection on [`crate::tls::tunnel_client_config`], and calls on it.
+    ///
+    /// # Errors
+    /// The connection proves nothing about it.
+    pub fn assertion_of_tunnel_broker(connection: &ClientConnection) -> Result<Self, PeerError> {
+        Self::from_state(connection, ALPN_TUNNEL)
+    }
+
+    fn from_state(state: &CommonState, alpn: &'static [u8]) -> Result<Self, PeerError> {
         if state.is_handshaking() {
             return Err(PeerError::Handshaking);
         }
-        if state.alpn_protocol() != Some(ALPN_H2) {
-            return Err(PeerError::Protocol);
+        if state.alpn_protocol() != Some(alpn) {
+            // Both names are ASCII.
+            return Err(PeerError::Protocol { expected: std::str::from_utf8(alpn).unwrap_or_default() });
         }
         let leaf = state.peer_certificates().and_then(<[_]>::first).ok_or(PeerError::NoCertificate)?;
         leaf_identity(leaf).map(Self).map_err(PeerError::Svid)

@@ -27,6 +27,8 @@ pub mod danger;
 
 /// Calls between members: gRPC over HTTP/2, both sides with certificates.
 pub const ALPN_H2: &[u8] = b"h2";
+/// Tunnels: who dials serves HTTP/2, and who listens calls (draft-thomson-ptth-potato-01); both sides with certificates.
+pub const ALPN_TUNNEL: &[u8] = b"rh2";
 /// Enrolment: gRPC over HTTP/2 for callers that have no certificate yet.
 pub const ALPN_ENROLMENT: &[u8] = b"comity-enrol/1";
 
@@ -56,8 +58,29 @@ pub fn server_config(
     anchors: Arc<dyn AnchorSource>,
     clock: Arc<dyn Clock>,
 ) -> Result<Arc<ServerConfig>, rustls::Error> {
+    mutual_server_config(credentials, anchors, clock, ALPN_H2)
+}
+
+/// For listeners that nodes dial to be called: the same certificates on both sides, by the same verifier.
+///
+/// # Errors
+/// The cryptographic provider does not do TLS 1.3.
+pub fn tunnel_server_config(
+    credentials: Arc<Credentials>,
+    anchors: Arc<dyn AnchorSource>,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<ServerConfig>, rustls::Error> {
+    mutual_server_config(credentials, anchors, clock, ALPN_TUNNEL)
+}
+
+fn mutual_server_config(
+    credentials: Arc<Credentials>,
+    anchors: Arc<dyn AnchorSource>,
+    clock: Arc<dyn Clock>,
+    alpn: &[u8],
+) -> Result<Arc<ServerConfig>, rustls::Error> {
     let builder = server_builder(clock)?.with_client_cert_verifier(Arc::new(PeerVerifier::new(anchors)));
-    Ok(finish_server(builder, credentials, ALPN_H2))
+    Ok(finish_server(builder, credentials, alpn))
 }
 
 /// For enrolment: only the server shows a certificate.
@@ -92,8 +115,31 @@ pub fn client_config(
     anchors: Arc<OrganisationAnchors>,
     clock: Arc<dyn Clock>,
 ) -> Result<Arc<ClientConfig>, rustls::Error> {
+    mutual_client_config(credentials, expected, anchors, clock, ALPN_H2)
+}
+
+/// For a node that dials `expected` to be called by it: the same certificates on both sides, by the same verifier.
+///
+/// # Errors
+/// The cryptographic provider does not do TLS 1.3.
+pub fn tunnel_client_config(
+    credentials: Arc<Credentials>,
+    expected: SpiffeId,
+    anchors: Arc<OrganisationAnchors>,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<ClientConfig>, rustls::Error> {
+    mutual_client_config(credentials, expected, anchors, clock, ALPN_TUNNEL)
+}
+
+fn mutual_client_config(
+    credentials: Arc<Credentials>,
+    expected: SpiffeId,
+    anchors: Arc<OrganisationAnchors>,
+    clock: Arc<dyn Clock>,
+    alpn: &[u8],
+) -> Result<Arc<ClientConfig>, rustls::Error> {
     let builder = client_builder(Arc::new(ExpectedServer::new(expected, anchors)), clock)?;
-    Ok(finish_client(builder.with_client_cert_resolver(credentials), ALPN_H2))
+    Ok(finish_client(builder.with_client_cert_resolver(credentials), alpn))
 }
 
 /// For enrolment with `expected`, whose roots stand in the federation's root document.

@@ -1,7 +1,8 @@
 //! Connections that are taken, over TLS.
 //!
 //! ```text
-//! accept loop ──▶ one task a handshake ──▶ Incoming ──▶ serve: the program's server, drained before certificates end
+//! accept loop ──▶ one task a handshake ─┬▶ Incoming ──▶ serve: the program's server, drained before certificates end
+//!      │                                └▶ Incoming ──▶ whoever calls over the tunnels that were dialled
 //!      ├ waits for a free place: MAX_CONNECTIONS, MAX_HANDSHAKES
 //!      └ hangs up on an address that has its share: MAX_HANDSHAKES_PER_ADDRESS
 //! ```
@@ -29,7 +30,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::tasks::Tasks;
 
+pub(crate) use connection::Ends;
 pub use connection::{Connection, PeerInfo};
+use handshake::Protocol;
 pub use handshake::{Acceptor, ENROLMENT_ALPN};
 pub use serve::{Drain, One, serve};
 pub use share::MAX_HANDSHAKES_PER_ADDRESS;
@@ -74,7 +77,13 @@ impl Listener {
 
     /// Accepts until `tasks` are to end. Connections that were taken are not ended by that.
     pub fn incoming(self, acceptor: Acceptor, tasks: &Tasks) -> Incoming {
+        self.incoming_and_tunnels(acceptor, tasks).0
+    }
+
+    /// The same, with those connections apart that were dialled to be called over.
+    pub fn incoming_and_tunnels(self, acceptor: Acceptor, tasks: &Tasks) -> (Incoming, Incoming) {
         let (ready, connections) = mpsc::channel(READY);
+        let (tunnels_ready, tunnels) = mpsc::channel(READY);
         let loop_ = AcceptLoop {
             tcp: self.tcp,
             acceptor: Arc::new(acceptor),
@@ -84,9 +93,10 @@ impl Listener {
             connections: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
             shares: Shares::default(),
             ready,
+            tunnels_ready,
         };
         tasks.spawn("accept", loop_.run());
-        Incoming { connections }
+        (Incoming { connections }, Incoming { connections: tunnels })
     }
 }
 
@@ -113,6 +123,7 @@ struct AcceptLoop {
     connections: Arc<Semaphore>,
     shares: Shares,
     ready: mpsc::Sender<Connection>,
+    tunnels_ready: mpsc::Sender<Connection>,
 }
 
 impl AcceptLoop {
@@ -145,12 +156,14 @@ impl AcceptLoop {
     }
 
     fn shake_hands(&self, tcp: TcpStream, remote: SocketAddr, places: Places, share: Share) {
-        let (acceptor, ready, stop) = (Arc::clone(&self.acceptor), self.ready.clone(), self.stop.clone());
+        let (acceptor, stop) = (Arc::clone(&self.acceptor), self.stop.clone());
+        let (ready, tunnels_ready) = (self.ready.clone(), self.tunnels_ready.clone());
         let Places { connection: place, handshake } = places;
         self.tasks.spawn("handshake", async move {
             let accepted = stop.run_until_cancelled(acceptor.accept(tcp, remote)).await.flatten();
             drop((handshake, share));
-            if let Some(accepted) = accepted {
+            if let Some((protocol, accepted)) = accepted {
+                let ready = if protocol == Protocol::Tunnel { tunnels_ready } else { ready };
                 // The server is gone: so is the connection.
                 drop(ready.send(accepted.holding(place)).await);
             }

@@ -59,8 +59,17 @@ impl World {
     pub(crate) fn acceptor(&self) -> Acceptor {
         let (clock, credentials) = (Arc::new(SystemClock), self.federation.credentials("broker/b1"));
         let anchors = Arc::new(SharedAnchors::new([self.member.anchors()].into_iter().collect()));
-        let mutual: Arc<ServerConfig> = tls::server_config(Arc::clone(&credentials), anchors, clock.clone()).unwrap();
-        Acceptor::new(mutual, Some(tls::enrolment_server_config(credentials, clock).unwrap()))
+        let mutual: Arc<ServerConfig> =
+            tls::server_config(Arc::clone(&credentials), anchors.clone(), clock.clone()).unwrap();
+        let tunnels = tls::tunnel_server_config(Arc::clone(&credentials), anchors, clock.clone()).unwrap();
+        let enrolment = tls::enrolment_server_config(credentials, clock).unwrap();
+        Acceptor::new(mutual, Some(enrolment)).with_tunnels(tunnels)
+    }
+
+    /// What `node`, a member of `organisation`, opens a tunnel to the broker with.
+    pub(crate) fn tunnel(&self, organisation: &Organisation, node: &str) -> Arc<ClientConfig> {
+        let (broker, anchors) = (self.federation.id("broker/b1"), Arc::new(self.federation.anchors()));
+        tls::tunnel_client_config(organisation.credentials(node), broker, anchors, Arc::new(SystemClock)).unwrap()
     }
 
     /// What `caller`, a member of `organisation`, calls the broker with.

@@ -92,6 +92,25 @@ fn addresses_that_no_broker_could_reach_are_reported() {
 }
 
 #[test]
+fn a_node_listens_or_dials_out_and_keeps_a_few_tunnels() {
+    let misfits = |listen: &str| {
+        let text = EXAMPLE.replace("listen = \"127.0.0.1:7443\"", listen);
+        let text = text.replace("advertise = \"node1.example.org:7443\"", "");
+        let misfits = Config::parse(&text).unwrap().plan(&node(), Tables::builtin().unwrap()).err().unwrap_or_default();
+        misfits.into_iter().map(|misfit| (misfit.path, misfit.problem)).collect::<Vec<_>>()
+    };
+    let [(path, problem)] = misfits("").try_into().unwrap();
+    assert!(path == "node.listen" && problem.contains("dial_out = true"), "{path}: {problem}");
+    assert_eq!(misfits("dial_out = false"), [(path, problem)]);
+    for enough in ["dial_out = true", "dial_out = true\ntunnels = 2", "dial_out = true\ntunnels = 8"] {
+        assert_eq!(misfits(enough), [], "{enough}");
+    }
+    for wrong in ["dial_out = true\ntunnels = 1", "dial_out = true\ntunnels = 9"] {
+        assert_eq!(misfits(wrong)[0].0, "node.tunnels", "{wrong}");
+    }
+}
+
+#[test]
 fn every_misfit_says_its_line() {
     let text = EXAMPLE
         .replace("backend = \"local-text\"", "backend = \"gone\"")

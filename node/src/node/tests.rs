@@ -1,6 +1,6 @@
 //! A node on its own socket: whom it talks to, what it says of itself, and how it ends.
 
-use comity_identity::{Authority, Credentials, KeyPair, OrganisationAnchors};
+use comity_identity::{Authority, Credentials, KeyPair, OrganisationAnchors, tls};
 use comity_proto::error::Detail;
 use comity_proto::inference::ChatRequest;
 use comity_proto::inference::inference_client::InferenceClient;
@@ -39,7 +39,7 @@ async fn run() -> Running {
 
 #[expect(clippy::disallowed_methods, reason = "the node under test")]
 fn run_in(world: World, node: Node) -> Running {
-    let (address, (stop, stopped)) = (node.local_addr(), oneshot::channel::<()>());
+    let (address, (stop, stopped)) = (node.local_addr().unwrap(), oneshot::channel::<()>());
     let ended = tokio::spawn(node.run(async move { stopped.await.unwrap() }));
     Running { world, address, stop, ended }
 }

@@ -5,27 +5,29 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
-use comity_identity::{Credentials, KeyPair, OrganisationAnchors, SigningRequest, StaticAnchors, tls};
+use comity_identity::{Credentials, KeyPair, OrganisationAnchors, SigningRequest, StaticAnchors, VerifiedPeer, tls};
 use comity_membership::{Payload, Statement};
 use comity_proto::enrolment as enrol;
 use comity_proto::enrolment::enrolment_server::{Enrolment, EnrolmentServer};
 use comity_proto::error::Failure;
 use comity_proto::membership as wire;
 use comity_proto::membership::membership_server::{Membership, MembershipServer};
-use comity_runtime::accept::{Acceptor, Listener};
+use comity_runtime::accept::{Acceptor, Incoming, Listener};
 use comity_runtime::tasks::Tasks;
 use comity_transparency::Envelope;
 use comity_types::Clock;
 use futures::{Stream, StreamExt as _, stream};
+use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::Server;
 use tonic::transport::server::Connected as _;
+use tonic::transport::{Channel, Endpoint, Server};
 use tonic::{Code, Request, Response, Status};
 
 use crate::link::Publication;
 
-use super::{BROKER, LIFETIME, MovedClock, NODE, World, chain};
+use super::{BROKER, LIFETIME, MovedClock, NODE, PATIENCE, World, chain};
 
 type Statements = Pin<Box<dyn Stream<Item = Result<wire::WatchResponse, Status>> + Send>>;
 
@@ -62,10 +64,37 @@ pub(crate) struct Broker {
     pub(crate) address: SocketAddr,
     pub(crate) script: Arc<Script>,
     running: CancellationToken,
+    tunnels: tokio::sync::Mutex<Incoming>,
     _tasks: Tasks,
 }
 
+/// A tunnel as the broker has it.
+pub(crate) struct Tunnel {
+    /// What generated stubs are made of.
+    pub(crate) channel: Channel,
+    pub(crate) peer: VerifiedPeer,
+    /// Breaks it.
+    pub(crate) cut: CancellationToken,
+    /// Cancelled when it has ended.
+    pub(crate) gone: CancellationToken,
+}
+
 impl Broker {
+    /// The next tunnel that the node dials.
+    pub(crate) async fn tunnel(&self) -> Tunnel {
+        let connection = timeout(PATIENCE, async { self.tunnels.lock().await.next().await }).await;
+        let connection = connection.expect("no tunnel was dialled").unwrap().unwrap();
+        let (info, gone) = (connection.connect_info(), connection.gone());
+        let connection = Mutex::new(Some(TokioIo::new(connection)));
+        let once = tower::service_fn(move |_: http::Uri| {
+            std::future::ready(
+                connection.lock().unwrap().take().ok_or_else(|| std::io::Error::from(std::io::ErrorKind::NotConnected)),
+            )
+        });
+        let channel = Endpoint::from_static("http://node").connect_with_connector(once).await.unwrap();
+        Tunnel { channel, peer: info.peer.unwrap(), cut: info.cut, gone }
+    }
+
     /// A broker at a free port, and its federation.
     pub(crate) async fn start(clock: &Arc<MovedClock>) -> (World, Self) {
         let listener = Listener::bind("127.0.0.1:0").await.unwrap();
@@ -91,9 +120,10 @@ impl Broker {
     fn serve(listener: Listener, world: &World, clock: &Arc<MovedClock>, script: Arc<Script>) -> Self {
         let (address, tasks, running) = (listener.local_addr(), Tasks::new(), CancellationToken::new());
         let desk = Desk { script: Arc::clone(&script), world: Shared::of(world), clock: Arc::clone(clock) };
-        let acceptor = acceptor(world, Arc::clone(clock) as _);
+        let acceptor = acceptor(world, BROKER, Arc::clone(clock) as _);
         let (stop, accepting) = (running.clone(), tasks.clone());
-        let incoming = listener.incoming(acceptor, &accepting).map(move |connection| {
+        let (incoming, tunnels) = listener.incoming_and_tunnels(acceptor, &accepting);
+        let incoming = incoming.map(move |connection| {
             let (connection, stop) = (connection?, stop.clone());
             let cut = connection.connect_info().cut;
             accepting.spawn("cut", async move {
@@ -112,7 +142,7 @@ impl Broker {
             all.cancel();
             ended.transpose().unwrap().unwrap_or(());
         });
-        Self { address, script, running, _tasks: tasks }
+        Self { address, script, running, tunnels: tunnels.into(), _tasks: tasks }
     }
 }
 
@@ -122,15 +152,17 @@ impl Drop for Broker {
     }
 }
 
-fn acceptor(world: &World, clock: Arc<dyn Clock>) -> Acceptor {
+/// Takes calls and tunnels as `broker`, a member of the federation's own domain.
+pub(crate) fn acceptor(world: &World, broker: &str, clock: Arc<dyn Clock>) -> Acceptor {
     let key = KeyPair::generate().unwrap();
-    let credentials = Arc::new(Credentials::new(chain(&world.federation, BROKER, &key), &key).unwrap());
+    let credentials = Arc::new(Credentials::new(chain(&world.federation, broker, &key), &key).unwrap());
     let anchors = [&world.federation, &world.organisation]
         .map(|authority| OrganisationAnchors::new(authority.domain().clone(), &[authority.anchor()]).unwrap());
     let anchors = Arc::new(anchors.into_iter().collect::<StaticAnchors>());
-    let mutual = tls::server_config(Arc::clone(&credentials), anchors, Arc::clone(&clock)).unwrap();
+    let mutual = tls::server_config(Arc::clone(&credentials), anchors.clone(), Arc::clone(&clock)).unwrap();
+    let tunnels = tls::tunnel_server_config(Arc::clone(&credentials), anchors, Arc::clone(&clock)).unwrap();
     let enrolment = tls::enrolment_server_config(credentials, Arc::clone(&clock)).unwrap();
-    Acceptor::new(mutual, Some(enrolment)).with_clock(clock)
+    Acceptor::new(mutual, Some(enrolment)).with_tunnels(tunnels).with_clock(clock)
 }
 
 /// What the broker knows of the world.

@@ -364,7 +364,8 @@ pub struct NodeEntry {
     /// Its SPIFFE ID.
     #[prost(string, tag = "1")]
     pub spiffe_id: ::prost::alloc::string::String,
-    /// Where the broker reaches it; empty until it has run.
+    /// Where the broker reaches it, "tunnel" if it dials the broker; empty until it
+    /// has run.
     #[prost(string, tag = "2")]
     pub address: ::prost::alloc::string::String,
     /// Whether it is let in, itself and its organisation.

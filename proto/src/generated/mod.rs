@@ -30,4 +30,9 @@ pub mod comity {
             include!("comity.policy.v1.rs");
         }
     }
+    pub mod tunnel {
+        pub mod v1 {
+            include!("comity.tunnel.v1.rs");
+        }
+    }
 }

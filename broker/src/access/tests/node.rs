@@ -1,11 +1,13 @@
 //! A node that does what a script says, and remembers every byte that it got.
 
+use std::io;
 use std::sync::Mutex;
 
 use bytes::Bytes;
-use comity_identity::{StaticAnchors, tls};
+use comity_identity::{OrganisationAnchors, StaticAnchors, tls};
 use comity_proto::permit as wire;
 use comity_runtime::clock::SystemClock;
+use comity_runtime::dial;
 use http::HeaderMap;
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
@@ -13,6 +15,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use prost::Message as _;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
@@ -23,7 +26,7 @@ use super::world::caller_of;
 use super::*;
 
 /// Where a script writes the frames of its answer; an error resets the stream.
-pub(crate) type Answering = mpsc::Sender<Result<Frame<Bytes>, std::io::Error>>;
+pub(crate) type Answering = mpsc::Sender<Result<Frame<Bytes>, io::Error>>;
 /// What to answer to each request.
 pub(crate) type Script = Arc<dyn Fn(Answering) + Send + Sync>;
 
@@ -31,6 +34,7 @@ pub(crate) type Script = Arc<dyn Fn(Answering) + Send + Sync>;
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
     pub(crate) path: String,
+    pub(crate) authority: Option<String>,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
@@ -102,6 +106,39 @@ impl Node {
         node
     }
 
+    /// A node that listens nowhere, and has not dialled yet.
+    pub(crate) fn that_dials(id: SpiffeId) -> Self {
+        let address = comity_identity::host::TUNNEL.to_owned();
+        Self {
+            id,
+            address,
+            certificate: Digest::of(b"shown by its tunnels"),
+            seen: Arc::default(),
+            connections: Arc::default(),
+            stopping: CancellationToken::new(),
+        }
+    }
+
+    /// Dials the broker, and serves on the connection.
+    pub(crate) async fn open_tunnel(
+        &self,
+        door: &Door,
+        credentials: Arc<Credentials>,
+        script: Script,
+    ) -> io::Result<Tunnel> {
+        let broker = "spiffe://fed.example/broker/b1".parse().unwrap();
+        let tls =
+            tls::tunnel_client_config(credentials, broker, Arc::new(door.federation.clone()), Arc::clone(&door.clock));
+        let connection = dial::tunnel(&door.address, tls.unwrap(), door.clock.as_ref()).await?;
+        let tunnel = Tunnel { leaving: CancellationToken::new(), gone: connection.gone() };
+        let (seen, leaving, stopping) = (Arc::clone(&self.seen), tunnel.leaving.clone(), self.stopping.child_token());
+        self.connections.lock().unwrap().push(stopping.clone());
+        spawn(async move {
+            let _ended = stopping.run_until_cancelled(serve_connection(connection, seen, script, leaving)).await;
+        });
+        Ok(tunnel)
+    }
+
     /// Every request that arrived.
     pub(crate) fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
@@ -118,6 +155,21 @@ impl Node {
     }
 }
 
+/// Where a broker takes tunnels, and by what it is known.
+pub(crate) struct Door {
+    pub(crate) address: String,
+    pub(crate) federation: OrganisationAnchors,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+/// A connection that a node dialled.
+pub(crate) struct Tunnel {
+    /// Makes the node say GOAWAY.
+    pub(crate) leaving: CancellationToken,
+    /// Cancelled when the connection has ended.
+    pub(crate) gone: CancellationToken,
+}
+
 impl Drop for Node {
     fn drop(&mut self) {
         self.stopping.cancel();
@@ -125,26 +177,45 @@ impl Drop for Node {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a scripted node is no part of the broker")]
-fn spawn(future: impl Future<Output = ()> + Send + 'static) {
+pub(crate) fn spawn(future: impl Future<Output = ()> + Send + 'static) {
     drop(tokio::spawn(future));
 }
 
 async fn serve(acceptor: TlsAcceptor, stream: TcpStream, seen: Arc<Mutex<Vec<Seen>>>, script: Script) {
     let Ok(stream) = acceptor.accept(stream).await else { return };
     assert_eq!(caller_of(stream.get_ref().1).to_string(), "spiffe://fed.example/broker/b1");
+    serve_connection(stream, seen, script, CancellationToken::new()).await;
+}
+
+/// Serves until the connection ends; once `leaving` is cancelled, says GOAWAY and goes on to the end of what runs.
+async fn serve_connection<T>(stream: T, seen: Arc<Mutex<Vec<Seen>>>, script: Script, leaving: CancellationToken)
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let service = service_fn(move |request: Request<Incoming>| {
         let (seen, script) = (Arc::clone(&seen), Arc::clone(&script));
         async move {
             let (head, body) = request.into_parts();
             let body = body.collect().await?.to_bytes();
-            seen.lock().unwrap().push(Seen { path: head.uri.path().to_owned(), headers: head.headers, body });
+            let authority = head.uri.authority().map(ToString::to_string);
+            seen.lock().unwrap().push(Seen {
+                path: head.uri.path().to_owned(),
+                authority,
+                headers: head.headers,
+                body,
+            });
             let (answering, frames) = mpsc::channel(16);
             script(answering);
             Ok::<_, hyper::Error>(Response::new(StreamBody::new(ReceiverStream::new(frames))))
         }
     });
     let builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
-    let _broken = builder.serve_connection(TokioIo::new(stream), service).await;
+    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+    tokio::select! {
+        _broken = connection.as_mut() => return,
+        () = leaving.cancelled() => connection.as_mut().graceful_shutdown(),
+    }
+    let _broken = connection.await;
 }
 
 /// The address of somebody who says `greeting` to whoever connects, whatever that was to be.
@@ -160,7 +231,7 @@ pub(crate) async fn somebody_says(greeting: &'static [u8]) -> String {
 }
 
 /// Frames, one after another, that were ready beforehand.
-pub(crate) fn says(frames: Vec<Result<Frame<Bytes>, std::io::Error>>) -> Script {
+pub(crate) fn says(frames: Vec<Result<Frame<Bytes>, io::Error>>) -> Script {
     let frames = Mutex::new(frames);
     Arc::new(move |answering| {
         for frame in std::mem::take(&mut *frames.lock().unwrap()) {
@@ -207,6 +278,6 @@ pub(crate) fn status(failure: Failure) -> Frame<Bytes> {
     Frame::trailers(trailers)
 }
 
-pub(crate) fn reset() -> Result<Frame<Bytes>, std::io::Error> {
-    Err(std::io::ErrorKind::BrokenPipe.into())
+pub(crate) fn reset() -> Result<Frame<Bytes>, io::Error> {
+    Err(io::ErrorKind::BrokenPipe.into())
 }

@@ -10,13 +10,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::{BufMut, BytesMut};
 use comity_identity::{
-    Authority, KeyPair, OrganisationAnchors, SharedAnchors, SigningRequest, StaticAnchors, VerifiedPeer,
+    Authority, KeyPair, OrganisationAnchors, SharedAnchors, SigningRequest, StaticAnchors, VerifiedPeer, tls,
 };
 use comity_membership::{Application, By, Genesis, InviteId, Payload, Statement, Subject, TlsKey, log, sign};
 use comity_policy::terms::Quota;
 use comity_policy::{Claim, Offer, Organisation as Facts, Tables};
 use comity_proto::error::Detail;
 use comity_proto::{inference, policy};
+use comity_runtime::accept::{Acceptor, Listener};
 use comity_runtime::clock::SystemClock;
 use comity_runtime::quotas::Quotas;
 use comity_transparency::{NoteKey, Signer};
@@ -25,7 +26,7 @@ use http::HeaderMap;
 use http_body_util::BodyExt as _;
 use prost::Message as _;
 
-use super::node::{Node, Script};
+use super::node::{Door, Node, Script};
 use super::*;
 use crate::edge::stop::Stop;
 use crate::ledger::decisions::{DecisionRecord, OutcomeRecord, Record};
@@ -86,6 +87,12 @@ impl Organisation {
 
     pub(crate) fn domain(&self) -> &TrustDomain {
         self.authority.domain()
+    }
+
+    /// The same, with the same keys.
+    fn copy(&self) -> Self {
+        let authority = Authority::from_pem(&self.authority.key_pem(), &self.authority.anchor()).unwrap();
+        Self { authority, key: copy_of(&self.key) }
     }
 
     pub(crate) fn id(&self, kind: &str, name: &str) -> SpiffeId {
@@ -215,6 +222,32 @@ impl World {
         let id = organisation.id(kind, name);
         self.say(organisation.admitted(id.clone()), &[&self.operator]).await;
         id
+    }
+
+    /// Takes tunnels.
+    pub(crate) async fn door(&self) -> Door {
+        let tasks = Tasks::default();
+        let credentials = self.federation.credentials(&self.federation.id("broker", "b1"));
+        let clock: Arc<dyn Clock> = Arc::<AheadClock>::clone(&self.clock);
+        let mutual = tls::server_config(Arc::clone(&credentials), self.registry.anchors(), Arc::clone(&clock)).unwrap();
+        let tunnels = tls::tunnel_server_config(credentials, self.registry.anchors(), Arc::clone(&clock)).unwrap();
+        let acceptor = Acceptor::new(mutual, None).with_tunnels(tunnels).with_clock(Arc::clone(&clock));
+        let listener = Listener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().to_string();
+        let (_calls, tunnels) = listener.incoming_and_tunnels(acceptor, &tasks);
+        tasks.spawn("tunnels", self.links.clone().take_tunnels(tunnels));
+        Door { address, federation: self.federation.anchors(), clock }
+    }
+
+    /// A node `n1` of a new organisation that is reached by tunnel alone, with its credentials.
+    pub(crate) async fn node_that_dials(&self, organisation: &Organisation) -> (Node, Arc<Credentials>) {
+        let id = organisation.id("node", "n1");
+        let credentials = organisation.credentials(&id);
+        self.say(organisation.admitted(id.clone()), &[&self.operator]).await;
+        self.organisations.lock().unwrap().insert(id.clone(), organisation.copy());
+        let node = Node::that_dials(id);
+        self.publish(&node, &node.address, "DE", 1).await;
+        (node, credentials)
     }
 
     pub(crate) async fn suspend(&self, subject: &str) {

@@ -23,7 +23,7 @@ async fn the_log_is_proven_from_the_root_document_alone_and_each_change_ends_in_
     let node = scene.admit(ORG, Kind::Node, "n1").await;
     scene.admit(ORG, Kind::App, "chat").await;
     let mut watched = watch(&scene, 0).await;
-    let mut followed = Followed::new(&scene.root, scene.root_sha256);
+    let mut followed = Followed::new(&scene.root, scene.root_sha256, scene.clock.clone());
     for _ in 0..scene.federation().epoch() {
         assert!(matches!(followed.take(&next(&mut watched).await).unwrap(), Part::Entry(_)));
     }

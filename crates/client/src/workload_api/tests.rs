@@ -124,7 +124,8 @@ async fn a_member_whose_key_is_the_agents_calls_the_broker_and_goes_on_when_the_
     let scene = Scene::new().await;
     scene.world.desk.approve();
     let dir = scene.world.member_dir();
-    crate::enrol::join(&scene.world.invite(), &[Kind::App], None, &dir).await.unwrap();
+    let invite = scene.world.invite();
+    crate::enrol::join(crate::enrol::Joining::new(&invite, &[Kind::App], None, &dir)).await.unwrap();
     for file in ["key.pem", "cert.pem"] {
         std::fs::remove_file(dir.join(file)).unwrap();
     }

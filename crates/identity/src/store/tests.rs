@@ -201,7 +201,7 @@ fn the_organisations_key_is_made_once_and_for_its_owner_alone() {
     assert_eq!(dir.organisation_key().unwrap().unwrap().public_key_digest(), made);
     assert_ne!(dir.pending_key().unwrap().public_key_digest(), made);
     let file = scene.path().join(ORGANISATION_KEY_FILE);
-    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
-    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
     assert!(matches!(dir.organisation_key(), Err(StoreError::Exposed { .. })));
 }

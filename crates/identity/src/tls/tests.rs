@@ -67,6 +67,24 @@ fn both_sides_know_whom_they_talk_to() {
 }
 
 #[test]
+fn a_tunnel_proves_the_same_of_both_sides_and_is_never_taken_for_a_call_of_the_node() {
+    let scene = Scene::new();
+    let server = tunnel_server_config(Arc::clone(&scene.broker), scene.anchors.clone(), scene.clock.clone()).unwrap();
+    let (expected, anchors) = (scene.federation.id("broker", "b1"), Arc::new(scene.federation.anchors()));
+    let client = tunnel_client_config(Arc::clone(&scene.node), expected, anchors, scene.clock.clone()).unwrap();
+    let connected = connect(&client, &server).unwrap();
+    let node = VerifiedPeer::assertion_of_tunnel_node(&connected.server).unwrap();
+    let broker = VerifiedPeer::assertion_of_tunnel_broker(&connected.client).unwrap();
+    assert_eq!((node.id(), broker.id()), (&scene.node.leaf().id, &scene.broker.leaf().id));
+    let other = |expected| Err(crate::peer::PeerError::Protocol { expected });
+    assert_eq!(VerifiedPeer::assertion_of_caller(&connected.server), other("h2"));
+    assert_eq!(VerifiedPeer::assertion_of_server(&connected.client), other("h2"));
+    let call = scene.connect().unwrap();
+    assert_eq!(VerifiedPeer::assertion_of_tunnel_node(&call.server), other("rh2"));
+    assert!(connect(&client, &scene.server()).is_err() && connect(&scene.client(), &server).is_err());
+}
+
+#[test]
 fn the_key_exchange_is_the_post_quantum_hybrid() {
     let connected = Scene::new().connect().unwrap();
     let group = connected.server.negotiated_key_exchange_group().unwrap().name();
@@ -342,7 +360,10 @@ fn an_enrolment_connection_proves_no_peer() {
     let scene = Scene::new();
     let server = enrolment_server_config(Arc::clone(&scene.broker), scene.clock.clone()).unwrap();
     let connected = connect(&danger::unverified_enrolment_client_config(scene.clock).unwrap(), &server).unwrap();
-    assert_eq!(VerifiedPeer::assertion_of_server(&connected.client), Err(crate::peer::PeerError::Protocol));
+    assert_eq!(
+        VerifiedPeer::assertion_of_server(&connected.client),
+        Err(crate::peer::PeerError::Protocol { expected: "h2" })
+    );
     assert!(VerifiedPeer::assertion_of_caller(&connected.server).is_err());
 }
 

@@ -1,4 +1,4 @@
-//! A connection whose peer is known, until a certificate of it ends or somebody cuts it.
+//! A connection whose peer is known, taken or dialled, until a certificate of it ends or somebody cuts it.
 
 use std::fmt;
 use std::io;
@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep_until};
-use tokio_rustls::server::TlsStream;
+use tokio_rustls::TlsStream;
 use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned};
 use tonic::transport::server::Connected;
 
@@ -45,14 +45,15 @@ pub struct Connection {
     expiry: Pin<Box<Sleep>>,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
     place: Option<OwnedSemaphorePermit>,
-    gone: DropGuard,
+    gone: CancellationToken,
+    _gone: DropGuard,
 }
 
 /// When a connection is drained, and when it ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Ends {
-    pub(super) drain_at: Instant,
-    pub(super) end_at: Instant,
+pub(crate) struct Ends {
+    pub(crate) drain_at: Instant,
+    pub(crate) end_at: Instant,
 }
 
 /// Why a connection ended before its peers wanted it to.
@@ -65,10 +66,10 @@ enum Ended {
 }
 
 impl Connection {
-    pub(super) fn new(tls: TlsStream<TcpStream>, info: PeerInfo, ends: Ends) -> Self {
-        let cut = Box::pin(info.cut.clone().cancelled_owned());
-        let (expiry, gone) = (Box::pin(sleep_until(ends.end_at)), CancellationToken::new().drop_guard());
-        Self { tls, info, ends, expiry, cut, place: None, gone }
+    pub(crate) fn new(tls: TlsStream<TcpStream>, info: PeerInfo, ends: Ends) -> Self {
+        let (cut, gone) = (Box::pin(info.cut.clone().cancelled_owned()), CancellationToken::new());
+        let guard = gone.clone().drop_guard();
+        Self { tls, info, ends, expiry: Box::pin(sleep_until(ends.end_at)), cut, place: None, gone, _gone: guard }
     }
 
     /// When it is to take no more calls.
@@ -81,9 +82,10 @@ impl Connection {
         self.info.draining.clone()
     }
 
-    /// Cancelled when the connection is no more.
-    pub(super) fn gone(&self) -> CancellationToken {
-        self.gone.token().clone()
+    /// Cancelled when whoever has the connection has dropped it: it broke, or both sides were done.
+    #[must_use]
+    pub fn gone(&self) -> CancellationToken {
+        self.gone.clone()
     }
 
     /// Keeps the connection's share of the limits until the connection is dropped.

@@ -22,6 +22,8 @@ use super::{ENROLMENT_LIFETIME, HANDSHAKE_DEADLINE};
 use crate::chain;
 use crate::clock::SystemClock;
 
+use comity_identity::tls::ALPN_TUNNEL;
+
 pub use comity_identity::tls::ALPN_ENROLMENT as ENROLMENT_ALPN;
 
 /// How long a refused peer has to read why. A socket that is closed with bytes unread takes the alert with it.
@@ -34,6 +36,7 @@ pub struct Acceptor {
     mutual: Arc<ServerConfig>,
     enrolment: Option<Arc<ServerConfig>>,
     own: Option<Arc<Credentials>>,
+    tunnels: Option<Arc<ServerConfig>>,
     is_public: bool,
     clock: Arc<dyn Clock>,
 }
@@ -55,18 +58,22 @@ enum Refused {
     Unproven(#[from] PeerError),
 }
 
-/// The two protocols of a listener.
+/// The protocols of a listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Protocol {
+pub(super) enum Protocol {
+    /// Who dials calls.
     Members,
+    /// The same, without a certificate.
     Enrolment,
+    /// Who dials is called.
+    Tunnel,
 }
 
 impl Acceptor {
     /// Members on `mutual`; whoever has no certificate yet on `enrolment`, if there is one.
     #[must_use]
     pub fn new(mutual: Arc<ServerConfig>, enrolment: Option<Arc<ServerConfig>>) -> Self {
-        Self { mutual, enrolment, own: None, is_public: false, clock: Arc::new(SystemClock) }
+        Self { mutual, enrolment, tunnels: None, own: None, is_public: false, clock: Arc::new(SystemClock) }
     }
 
     /// Takes everybody on `config`, which asks for no certificate: no connection has a peer, and none lasts longer
@@ -74,6 +81,13 @@ impl Acceptor {
     #[must_use]
     pub fn public(config: Arc<ServerConfig>) -> Self {
         Self { is_public: true, ..Self::new(Arc::clone(&config), Some(config)) }
+    }
+
+    /// Takes tunnels, too: [`Listener::incoming_and_tunnels`](super::Listener::incoming_and_tunnels) gives them.
+    #[must_use]
+    pub fn with_tunnels(mut self, tunnels: Arc<ServerConfig>) -> Self {
+        self.tunnels = Some(tunnels);
+        self
     }
 
     /// Ends connections with our own certificate, too: these are the credentials that the configurations show.
@@ -91,9 +105,9 @@ impl Acceptor {
     }
 
     /// Takes a connection, or logs why not.
-    pub(super) async fn accept(&self, tcp: TcpStream, remote: SocketAddr) -> Option<Connection> {
+    pub(super) async fn accept(&self, tcp: TcpStream, remote: SocketAddr) -> Option<(Protocol, Connection)> {
         match self.try_accept(tcp, remote).await {
-            Ok(connection) => Some(connection),
+            Ok(accepted) => Some(accepted),
             Err(refused) => {
                 log(&refused, remote);
                 None
@@ -101,23 +115,21 @@ impl Acceptor {
         }
     }
 
-    async fn try_accept(&self, tcp: TcpStream, remote: SocketAddr) -> Result<Connection, Refused> {
+    async fn try_accept(&self, tcp: TcpStream, remote: SocketAddr) -> Result<(Protocol, Connection), Refused> {
         // One deadline for both halves of the handshake.
         let deadline = Instant::now() + HANDSHAKE_DEADLINE;
         // Before the handshake, which may show a newer one: that lasts longer.
         let ours = self.own.as_ref().map(|own| own.leaf().not_after);
         let (protocol, tls) = timeout_at(deadline, self.handshake(tcp)).await.map_err(|_| Refused::Slow)??;
-        let now = self.clock.now();
-        let (peer, theirs) = match protocol {
-            Protocol::Enrolment => (None, now.plus(ENROLMENT_LIFETIME)),
-            Protocol::Members => {
-                let peer = VerifiedPeer::assertion_of_caller(tls.get_ref().1)?;
-                let not_after = peer.not_after();
-                (Some(peer), not_after)
-            }
+        let (now, state) = (self.clock.now(), tls.get_ref().1);
+        let peer = match protocol {
+            Protocol::Enrolment => None,
+            Protocol::Members => Some(VerifiedPeer::assertion_of_caller(state)?),
+            Protocol::Tunnel => Some(VerifiedPeer::assertion_of_tunnel_node(state)?),
         };
+        let theirs = peer.as_ref().map_or_else(|| now.plus(ENROLMENT_LIFETIME), VerifiedPeer::not_after);
         let lifetime = Lifetime::between(now, ours.unwrap_or(theirs), theirs);
-        Ok(Connection::new(tls, PeerInfo::new(peer, remote), ends(lifetime, now)))
+        Ok((protocol, Connection::new(tls.into(), PeerInfo::new(peer, remote), ends(lifetime, now))))
     }
 
     async fn handshake(&self, tcp: TcpStream) -> Result<(Protocol, TlsStream<TcpStream>), Refused> {
@@ -135,10 +147,13 @@ impl Acceptor {
     }
 
     fn choose(&self, hello: &ClientHello<'_>) -> (Protocol, Arc<ServerConfig>) {
-        let enrols = hello.alpn().is_some_and(|mut names| names.any(|name| name == ENROLMENT_ALPN));
-        match &self.enrolment {
-            Some(enrolment) if enrols || self.is_public => (Protocol::Enrolment, Arc::clone(enrolment)),
-            Some(_) | None => (Protocol::Members, Arc::clone(&self.mutual)),
+        let offers = |wanted: &[u8]| hello.alpn().is_some_and(|mut names| names.any(|name| name == wanted));
+        match (&self.enrolment, &self.tunnels) {
+            (Some(enrolment), _) if self.is_public || offers(ENROLMENT_ALPN) => {
+                (Protocol::Enrolment, Arc::clone(enrolment))
+            }
+            (_, Some(tunnels)) if offers(ALPN_TUNNEL) => (Protocol::Tunnel, Arc::clone(tunnels)),
+            _ => (Protocol::Members, Arc::clone(&self.mutual)),
         }
     }
 }

@@ -9,7 +9,8 @@ use tokio_rustls::client::TlsStream;
 use tokio_stream::StreamExt as _;
 use tonic::transport::server::Connected as _;
 
-use super::{Connection, HANDSHAKE_DEADLINE, Incoming};
+use super::{Connection, HANDSHAKE_DEADLINE, Incoming, Listener};
+use crate::clock::SystemClock;
 use crate::dial;
 use crate::tasks::{Closed, Tasks};
 use crate::testing::{LIFETIME, Log, Organisation, PATIENCE, World, eventually, listen};
@@ -131,6 +132,38 @@ async fn enrolment_has_no_peer() {
     assert!(server.connect_info().peer.is_none());
 }
 
+#[tokio::test]
+async fn a_tunnel_comes_apart_from_calls_and_both_its_sides_are_known() {
+    let (world, tasks) = (World::new(), Tasks::new());
+    let listener = Listener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().to_string();
+    let (mut calls, mut tunnels) = listener.incoming_and_tunnels(world.acceptor(), &tasks);
+    let broker = async {
+        let mut broker = next(&mut tunnels).await;
+        greet(&mut broker).await;
+        broker
+    };
+    let dialled = dial::tunnel(&address, world.tunnel(&world.member, "node/n1"), &SystemClock);
+    let (broker, node) = tokio::join!(broker, dialled);
+    let node = node.unwrap();
+    assert_eq!(*broker.connect_info().peer.unwrap().id(), world.member.id("node/n1"));
+    assert_eq!(*node.connect_info().peer.unwrap().id(), world.federation.id("broker/b1"));
+    let gone = node.gone();
+    assert!(!gone.is_cancelled());
+    drop(node);
+    assert!(gone.is_cancelled());
+    drop(pair(&world, &address, &mut calls).await);
+}
+
+#[tokio::test]
+async fn a_stranger_opens_no_tunnel() {
+    let (world, tasks) = (World::new(), Tasks::new());
+    let (address, _incoming) = listen(world.acceptor(), &tasks).await;
+    let stranger = Organisation::new("stranger.example");
+    let refused = dial::tunnel(&address.to_string(), world.tunnel(&stranger, "node/n1"), &SystemClock).await;
+    assert!(refused.unwrap_err().to_string().contains("received fatal alert"));
+}
+
 /// The acceptor's clock, just before the certificates of tests end.
 #[derive(Debug)]
 struct ShortlyBefore(Timestamp);
@@ -144,7 +177,7 @@ impl Clock for ShortlyBefore {
 #[tokio::test]
 async fn a_connection_ends_with_its_certificate() {
     let (world, tasks) = (World::new(), Tasks::new());
-    let end = crate::clock::SystemClock.now().plus(LIFETIME).minus(Duration::from_secs(1));
+    let end = SystemClock.now().plus(LIFETIME).minus(Duration::from_secs(1));
     let acceptor = world.acceptor().with_clock(Arc::new(ShortlyBefore(end)));
     let (address, mut incoming) = listen(acceptor, &tasks).await;
     let (mut server, _client) = pair(&world, &address.to_string(), &mut incoming).await;

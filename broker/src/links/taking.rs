@@ -1,0 +1,163 @@
+//! A tunnel's life on the broker's side: taken from a node that takes part, used until its certificate is about to
+//! end, drained, closed.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use comity_identity::VerifiedPeer;
+use comity_runtime::accept::{Connection, Incoming, PeerInfo};
+use comity_types::ids::Kind;
+use futures::StreamExt as _;
+use hyper_util::rt::TokioIo;
+use tokio::io::AsyncWriteExt as _;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{sleep, timeout};
+use tonic::transport::server::Connected as _;
+
+use super::Links;
+use super::leave;
+use super::tunnels::{MAX_TUNNELS_PER_NODE, Tunnel};
+use crate::edge::check_peer;
+
+/// Most tunnels at once: a quarter of the listener's connections, so that the others have room beside them.
+pub const MAX_TUNNELS: usize = 2048;
+/// How long before the end of a node's certificate no more requests begin on its tunnel: most answers are done in it.
+/// A node that is in order has left by then, to come back with a fresh certificate.
+const LAST_ANSWERS: Duration = Duration::from_secs(60);
+
+/// How long saying no may take.
+const LAST_WORD: Duration = Duration::from_secs(1);
+
+/// Why a tunnel is not taken.
+#[derive(Debug, thiserror::Error)]
+enum Refused {
+    #[error("{0} is no node, and only nodes are called (hint: connect by ALPN h2)")]
+    NotANode(comity_types::SpiffeId),
+    #[error("{0}")]
+    NotAMember(String),
+    #[error("there are {MAX_TUNNELS} tunnels already")]
+    Full,
+    #[error("the node has {MAX_TUNNELS_PER_NODE} tunnels already")]
+    NodeFull,
+    #[error("the connection proves nothing about its peer")]
+    Unproven,
+    #[error("there was no HTTP/2 handshake")]
+    Handshake(#[from] io::Error),
+}
+
+impl Links {
+    /// Takes the tunnels that nodes dial, for as long as the listener gives any.
+    pub async fn take_tunnels(self, mut incoming: Incoming) {
+        // Its items are never errors.
+        while let Some(Ok(connection)) = incoming.next().await {
+            let (links, info) = (self.clone(), connection.connect_info());
+            self.0.dialler.tasks().spawn("tunnel", async move {
+                if let Err(refused) = links.take(connection, &info).await {
+                    log(&refused, &info);
+                }
+            });
+        }
+    }
+
+    /// Asks every node that dialled to leave within this time: the broker stops. Tunnels serve until then.
+    pub async fn ask_to_leave(&self, within: Duration) {
+        let asked = self.0.tunnels.all().into_iter().map(|tunnel| async move {
+            leave::ask(&tunnel, within).await;
+        });
+        drop(futures::future::join_all(asked).await);
+    }
+
+    /// Takes a tunnel, and drives it to its end.
+    async fn take(&self, mut connection: Connection, info: &PeerInfo) -> Result<(), Refused> {
+        let peer = info.peer.clone().ok_or(Refused::Unproven)?;
+        if let Err(refused) = self.check(&peer) {
+            // Said properly, so that the node can tell a refusal from a network that broke.
+            drop(timeout(LAST_WORD, connection.shutdown()).await);
+            return Err(refused);
+        }
+        let place = Arc::clone(&self.0.tunnel_places).try_acquire_owned().map_err(|_| Refused::Full)?;
+        let (sender, connection) = self.0.dialler.handshake(TokioIo::new(connection)).await?;
+        let tunnel = Tunnel::new(sender, peer.clone(), info.clone());
+        if !self.0.tunnels.insert(&tunnel) {
+            return Err(Refused::NodeFull);
+        }
+        // Whoever was suspended since the first look was not among the tunnels when they were looked through.
+        if let Err(refused) = self.check_member(&peer) {
+            self.0.tunnels.remove(&tunnel);
+            return Err(refused);
+        }
+        tracing::info!(node.id = %peer.id(), remote = %info.remote, "a tunnel was opened");
+        self.drive(tunnel, connection, place).await;
+        Ok(())
+    }
+
+    /// Whether a connection of `peer` may become a tunnel.
+    fn check(&self, peer: &VerifiedPeer) -> Result<(), Refused> {
+        if peer.id().kind() != Kind::Node {
+            return Err(Refused::NotANode(peer.id().clone()));
+        }
+        self.check_member(peer)?;
+        if self.0.tunnels.has_room(peer.id()) { Ok(()) } else { Err(Refused::NodeFull) }
+    }
+
+    /// What the edge demands of every caller.
+    fn check_member(&self, peer: &VerifiedPeer) -> Result<(), Refused> {
+        let standing = check_peer(self.0.registry.snapshot().federation(), peer);
+        standing.map_err(|status| Refused::NotAMember(status.message().to_owned()))
+    }
+
+    async fn drive(
+        &self,
+        tunnel: Arc<Tunnel>,
+        connection: impl Future<Output = hyper::Result<()>>,
+        _place: OwnedSemaphorePermit,
+    ) {
+        let (node, remote, stop) = (tunnel.peer.id().clone(), tunnel.info.remote, self.0.dialler.tasks().token());
+        let left = tunnel.peer.not_after().since(self.0.dialler.now());
+        let reserve = LAST_ANSWERS.min(left / 4);
+        let mut connection = std::pin::pin!(connection);
+        let ended = tokio::select! {
+            ended = &mut connection => Some(ended),
+            () = sleep(left - reserve) => None,
+            () = stop.cancelled() => None,
+        };
+        self.0.tunnels.remove(&tunnel);
+        let ended = match ended {
+            Some(ended) => ended,
+            None => drain(tunnel, reserve, connection).await,
+        };
+        match ended {
+            Ok(()) => tracing::info!(node.id = %node, %remote, "a tunnel was closed"),
+            Err(error) => tracing::info!(node.id = %node, %remote, error = %error, "a tunnel broke"),
+        }
+    }
+}
+
+/// A node that is suspended asks again and again, and hears the reason from the edge; the others are odd.
+fn log(refused: &Refused, info: &PeerInfo) {
+    let peer = info.peer.as_ref().map(|peer| peer.id().as_str());
+    let reason = comity_runtime::chain::text(refused);
+    match refused {
+        Refused::NotAMember(_) => {
+            tracing::debug!(peer.id = peer, remote = %info.remote, reason, "a tunnel was refused");
+        }
+        Refused::NotANode(_) | Refused::Full | Refused::NodeFull | Refused::Unproven | Refused::Handshake(_) => {
+            tracing::warn!(peer.id = peer, remote = %info.remote, reason, "a tunnel was refused");
+        }
+    }
+}
+
+/// Without anybody who has the tunnel, hyper ends its connection after the last answer, and says so by GOAWAY. The
+/// node is asked first, so that it opens another one meanwhile.
+async fn drain(
+    tunnel: Arc<Tunnel>,
+    within: Duration,
+    connection: impl Future<Output = hyper::Result<()>>,
+) -> hyper::Result<()> {
+    let let_go = async {
+        leave::ask(&tunnel, within).await;
+        drop(tunnel);
+    };
+    futures::future::join(connection, let_go).await.0
+}

@@ -1,0 +1,223 @@
+//! What a tunnel promises: the requests of whoever dialled it and no others, for as long as that one takes part, and
+//! none is lost when it ends as it should.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use comity_identity::Credentials;
+use http_body::Frame;
+use http_body_util::BodyExt as _;
+
+use super::*;
+use crate::access::tests::node::{Door, Script, Tunnel, data, ok, spawn, waits};
+use crate::access::tests::world::SOON;
+
+/// What a node is asked to leave by.
+const LEAVE: &str = "/comity.tunnel.v1.Tunnel/Leave";
+/// A piece of a long answer.
+const PAGE_BYTES: usize = 32 * 1024;
+
+/// A federation with a broker's door, and a node of `a.example` that dials it.
+struct Scene {
+    world: World,
+    door: Door,
+    organisation: Organisation,
+    node: Node,
+    credentials: Arc<Credentials>,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let (world, organisation) = (World::new().await, Organisation::new("a.example"));
+        let door = world.door().await;
+        let (node, credentials) = world.node_that_dials(&organisation).await;
+        Self { world, door, organisation, node, credentials }
+    }
+
+    async fn open(&self, script: Script) -> Tunnel {
+        let before = self.world.links.0.tunnels.all().len();
+        let tunnel = self.node.open_tunnel(&self.door, Arc::clone(&self.credentials), script).await.unwrap();
+        soon("the tunnel is used", || (self.world.links.0.tunnels.all().len() > before).then_some(())).await;
+        tunnel
+    }
+
+    /// Sends one request over a tunnel, past everything that would decide on it.
+    async fn send(&self) -> Result<Sent, LinkError> {
+        self.world.links.send(&self.node.id, Request::new(Full::new(Bytes::from_static(b"a request")))).await
+    }
+
+    fn state(&self) -> LinkState {
+        self.world.links.state(&self.node.id)
+    }
+}
+
+async fn text(sent: Sent) -> Bytes {
+    sent.answer.into_body().collect().await.unwrap().to_bytes()
+}
+
+#[tokio::test]
+async fn requests_go_to_whoever_dialled_and_to_nobody_else() {
+    let scene = Scene::new().await;
+    let own = scene.open(answers("of a")).await;
+    let organisation = Organisation::new("b.example");
+    let (other, credentials) = scene.world.node_that_dials(&organisation).await;
+    let _others = other.open_tunnel(&scene.door, credentials, answers("of b")).await.unwrap();
+    for _ in 0..3 {
+        let mut request = Request::new(Full::new(Bytes::new()));
+        // Nothing that a request names is asked, and least of all where it says that it goes.
+        *request.uri_mut() = "https://b.example/x".parse().unwrap();
+        assert_eq!(text(scene.world.links.send(&scene.node.id, request).await.unwrap()).await, "of a");
+    }
+    assert_eq!(scene.node.seen()[0].authority.as_deref(), Some("tunnel"));
+    own.leaving.cancel();
+    soon("it has left", || (scene.state() == LinkState::Unreachable).then_some(())).await;
+    assert!(matches!(scene.send().await, Err(LinkError::NoTunnel { .. })));
+    assert!(other.seen().is_empty());
+}
+
+#[tokio::test]
+async fn only_an_admitted_node_with_its_own_key_opens_a_tunnel() {
+    let scene = Scene::new().await;
+    let id = |kind, name| scene.organisation.id(kind, name);
+    let other_key = KeyPair::generate().unwrap();
+    for (who, id) in [("an app", id("app", "a1")), ("nobody", id("node", "n2")), ("another key", id("node", "n1"))] {
+        let node = Node::that_dials(id.clone());
+        let credentials = scene.organisation.credentials_for(&id, &other_key);
+        let refused = node.open_tunnel(&scene.door, credentials, answers("never")).await;
+        assert_eq!(refused.err().map(|error| error.kind()), Some(io::ErrorKind::ConnectionAborted), "{who}");
+    }
+    let app: SpiffeId = World::app();
+    let stranger = Organisation::new("app.example").credentials(&app);
+    assert!(scene.node.open_tunnel(&scene.door, stranger, answers("never")).await.is_err(), "another authority");
+    scene.world.suspend("a.example").await;
+    let refused = scene.node.open_tunnel(&scene.door, Arc::clone(&scene.credentials), answers("never")).await;
+    assert_eq!(refused.err().map(|error| error.kind()), Some(io::ErrorKind::ConnectionAborted), "who is suspended");
+    assert!(scene.world.links.0.tunnels.all().is_empty());
+}
+
+#[tokio::test]
+async fn a_suspension_cuts_the_tunnels_and_what_runs_on_them() {
+    let scene = Scene::new().await;
+    let (script, mut taken) = waits();
+    let tunnel = scene.open(script).await;
+    let (answer, _kept) = tokio::join!(scene.send(), async {
+        let answering = taken.recv().await.unwrap();
+        answering.send(Ok(data("begun"))).await.unwrap();
+        answering
+    });
+    assert_eq!(scene.state(), LinkState::Connected);
+    scene.world.suspend("a.example").await;
+    tokio::time::timeout(Duration::from_secs(1), tunnel.gone.cancelled()).await.expect("it is cut within a second");
+    assert!(answer.unwrap().answer.into_body().collect().await.is_err());
+    assert!(scene.world.links.0.tunnels.all().is_empty());
+}
+
+#[tokio::test]
+async fn a_node_has_its_number_of_tunnels_and_no_more() {
+    let scene = Scene::new().await;
+    let mut open = Vec::new();
+    for _ in 0..MAX_TUNNELS_PER_NODE {
+        open.push(scene.open(answers("hello")).await);
+    }
+    let surplus = scene.node.open_tunnel(&scene.door, Arc::clone(&scene.credentials), answers("never")).await;
+    assert_eq!(surplus.err().map(|error| error.kind()), Some(io::ErrorKind::ConnectionAborted));
+    assert_eq!(scene.world.links.0.tunnels.all().len(), MAX_TUNNELS_PER_NODE);
+    open[0].leaving.cancel();
+    soon("one has left", || (scene.world.links.0.tunnels.all().len() < MAX_TUNNELS_PER_NODE).then_some(())).await;
+    let _another = scene.open(answers("hello")).await;
+}
+
+#[tokio::test]
+async fn requests_are_spread_over_the_tunnels_so_that_a_silent_one_is_not_chosen_again() {
+    let scene = Scene::new().await;
+    let (silent, mut held) = waits();
+    let _first = scene.open(silent).await;
+    let (stuck, _answering) = tokio::join!(scene.send(), held.recv());
+    let _stuck = stuck.unwrap();
+    let _second = scene.open(answers("hello")).await;
+    for _ in 0..5 {
+        assert_eq!(text(scene.send().await.unwrap()).await, "hello");
+    }
+}
+
+#[tokio::test]
+async fn no_request_is_lost_when_tunnels_are_replaced_one_after_another() {
+    let scene = Scene::new().await;
+    let mut tunnel = scene.open(answers("hello")).await;
+    let callers = (0..8).map(|_| async {
+        for _ in 0..100 {
+            assert_eq!(text(scene.send().await.unwrap()).await, "hello");
+        }
+    });
+    let rotating = async {
+        for _ in 0..20 {
+            let fresh = scene.open(answers("hello")).await;
+            tunnel.leaving.cancel();
+            std::mem::replace(&mut tunnel, fresh).gone.cancelled().await;
+        }
+    };
+    let (_done, ()) = tokio::join!(futures::future::join_all(callers), rotating);
+    assert_eq!(scene.node.connections(), 21);
+}
+
+/// The first `stalled` answers never end; the others are this many pages.
+fn endless_then_short(stalled: usize, pages: usize) -> Script {
+    let asked = AtomicUsize::new(0);
+    Arc::new(move |answering| {
+        if asked.fetch_add(1, Ordering::SeqCst) < stalled {
+            spawn(async move { while answering.send(Ok(page())).await.is_ok() {} });
+            return;
+        }
+        for _ in 0..pages {
+            answering.try_send(Ok(page())).unwrap();
+        }
+        answering.try_send(Ok(ok())).unwrap();
+    })
+}
+
+fn page() -> Frame<Bytes> {
+    Frame::data(Bytes::from_static(&[b'x'; PAGE_BYTES]))
+}
+
+#[tokio::test]
+async fn a_hundred_callers_who_do_not_read_freeze_nobody_else() {
+    let scene = Scene::new().await;
+    let _tunnel = scene.open(endless_then_short(120, 4)).await;
+    let mut stalled = Vec::new();
+    for _ in 0..120 {
+        stalled.push(scene.send().await.unwrap());
+    }
+    for _ in 0..20 {
+        let answer = async { text(scene.send().await.unwrap()).await };
+        let answer = tokio::time::timeout(SOON, answer).await.expect("the tunnel is frozen");
+        assert_eq!(answer.len(), 4 * PAGE_BYTES);
+    }
+    assert_eq!(scene.world.links.load(&scene.node.id).in_flight, 120);
+}
+
+#[tokio::test]
+async fn a_tunnel_is_drained_before_its_certificate_ends_and_its_node_is_asked_to_leave() {
+    let scene = Scene::new().await;
+    let (script, mut taken) = waits();
+    scene.world.clock.advance(Duration::from_secs(3600 - 5));
+    let tunnel = scene.open(script).await;
+    let (answer, answering) = tokio::join!(scene.send(), taken.recv());
+    soon("no more requests begin on it", || (scene.state() == LinkState::Unreachable).then_some(())).await;
+    soon("the node is asked", || scene.node.seen().iter().any(|seen| seen.path == LEAVE).then_some(())).await;
+    assert!(!tunnel.gone.is_cancelled());
+    let answering = answering.unwrap();
+    answering.send(Ok(data("the end"))).await.unwrap();
+    answering.send(Ok(ok())).await.unwrap();
+    assert_eq!(text(answer.unwrap()).await, "the end");
+    drop((answering, taken));
+    soon("it is closed", || tunnel.gone.is_cancelled().then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_broker_that_stops_asks_every_node_to_leave_and_calls_them_meanwhile() {
+    let scene = Scene::new().await;
+    let _tunnels = [scene.open(answers("hello")).await, scene.open(answers("hello")).await];
+    scene.world.links.ask_to_leave(Duration::from_secs(30)).await;
+    assert_eq!(scene.node.seen().iter().filter(|seen| seen.path == LEAVE).count(), 2);
+    assert_eq!(text(scene.send().await.unwrap()).await, "hello");
+}

@@ -1,0 +1,152 @@
+//! The tunnels that nodes dialled, by who dialled them: that alone says whose requests go over them.
+//!
+//! What a request names as its authority is never looked at. Which tunnels there may be is [`super::taking`]'s.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use comity_identity::VerifiedPeer;
+use comity_runtime::accept::PeerInfo;
+use comity_types::{Digest, SpiffeId};
+use dashmap::DashMap;
+use http::Request;
+use http_body_util::Full;
+
+use super::connect::Sender;
+use super::{InFlight, LinkError, LinkState, Sent, complete_uri};
+
+/// Most tunnels of one node: twice as many as a node may be told to keep, since those of a process that was cut, or
+/// behind a router that was, are missed only after a while, and since a new one stands before an old one is left.
+pub const MAX_TUNNELS_PER_NODE: usize = 16;
+/// HTTP/2 wants an authority. The node does not look at it, and nothing is chosen by it.
+pub(super) const AUTHORITY: &str = "tunnel";
+
+/// All tunnels that requests may go over.
+#[derive(Debug, Default)]
+pub(super) struct Tunnels(DashMap<SpiffeId, Vec<Arc<Tunnel>>>);
+
+/// A connection that a node dialled. When nobody has it any more, it is closed after the last answer on it.
+pub(super) struct Tunnel {
+    pub(super) sender: Sender,
+    pub(super) peer: VerifiedPeer,
+    pub(super) info: PeerInfo,
+    /// One clone for each request on it.
+    running: Arc<()>,
+}
+
+impl Tunnel {
+    pub(super) fn new(sender: Sender, peer: VerifiedPeer, info: PeerInfo) -> Arc<Self> {
+        Arc::new(Self { sender, peer, info, running: Arc::default() })
+    }
+
+    /// Whether a request may begin: the connection stands, and the node has not asked to end it.
+    fn is_open(&self) -> bool {
+        !self.sender.is_closed()
+    }
+
+    fn in_flight(&self) -> usize {
+        Arc::strong_count(&self.running).saturating_sub(1)
+    }
+}
+
+impl fmt::Debug for Tunnel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Tunnel({} from {})", self.peer.id(), self.info.remote)
+    }
+}
+
+impl Tunnels {
+    /// Whether `node` may have one more.
+    pub(super) fn has_room(&self, node: &SpiffeId) -> bool {
+        self.0.get(node).is_none_or(|own| own.len() < MAX_TUNNELS_PER_NODE)
+    }
+
+    /// Lets requests go over `tunnel`; false if its node has as many as it may.
+    pub(super) fn insert(&self, tunnel: &Arc<Tunnel>) -> bool {
+        let mut own = self.0.entry(tunnel.peer.id().clone()).or_default();
+        let has_room = own.len() < MAX_TUNNELS_PER_NODE;
+        if has_room {
+            own.push(Arc::clone(tunnel));
+        }
+        has_room
+    }
+
+    /// Begins no more requests on `tunnel`.
+    pub(super) fn remove(&self, tunnel: &Tunnel) {
+        if let Some(mut own) = self.0.get_mut(tunnel.peer.id()) {
+            own.retain(|other| !std::ptr::eq(Arc::as_ptr(other), tunnel));
+        }
+        self.0.remove_if(tunnel.peer.id(), |_, own| own.is_empty());
+    }
+
+    /// Cuts those that `may_stay` does not hold for, with all that runs on them.
+    pub(super) fn retain(&self, may_stay: impl Fn(&VerifiedPeer) -> bool) {
+        self.0.retain(|_, own| {
+            own.retain(|tunnel| {
+                let stays = may_stay(&tunnel.peer);
+                if !stays {
+                    tracing::info!(node.id = %tunnel.peer.id(), remote = %tunnel.info.remote, "a tunnel was cut: its node does not take part");
+                    tunnel.info.cut.cancel();
+                }
+                stays
+            });
+            !own.is_empty()
+        });
+    }
+
+    /// Begins no more requests on any.
+    pub(super) fn clear(&self) {
+        self.0.clear();
+    }
+
+    /// All of them.
+    pub(super) fn all(&self) -> Vec<Arc<Tunnel>> {
+        self.0.iter().flat_map(|own| own.value().clone()).collect()
+    }
+
+    /// How `node` is connected by the tunnels that it has; nothing if it has none.
+    pub(super) fn state(&self, node: &SpiffeId) -> Option<LinkState> {
+        let own = self.0.get(node)?;
+        let connected = own.iter().any(|tunnel| tunnel.is_open());
+        Some(if connected { LinkState::Connected } else { LinkState::Unreachable })
+    }
+
+    /// The node's tunnel with the fewest requests, of several the newest: a silent one fills up and is not chosen again,
+    /// and a renewed certificate is used at once.
+    fn choose(&self, node: &SpiffeId) -> Option<(Sender, Arc<()>, Digest)> {
+        let own = self.0.get(node)?;
+        let tunnel = own.iter().rev().filter(|tunnel| tunnel.is_open()).min_by_key(|tunnel| tunnel.in_flight())?;
+        Some((tunnel.sender.clone(), Arc::clone(&tunnel.running), tunnel.peer.certificate()))
+    }
+
+    /// Sends a request over one of the node's tunnels, and waits for the head of its answer.
+    pub(super) async fn send(
+        &self,
+        node: &SpiffeId,
+        mut request: Request<Full<Bytes>>,
+        in_flight: InFlight,
+    ) -> Result<Sent, LinkError> {
+        complete_uri(&mut request, AUTHORITY).map_err(|source| unsendable(node, source))?;
+        for _ in 0..MAX_TUNNELS_PER_NODE {
+            let Some((mut sender, running, certificate)) = self.choose(node) else { break };
+            match sender.try_send_request(request).await {
+                Ok(answer) => return Ok(Sent { answer, in_flight: in_flight.over(running), certificate }),
+                Err(mut error) => match error.take_message() {
+                    // The tunnel ended before any of it was sent, as every tunnel does one day: that is no failed try.
+                    Some(unsent) => request = unsent,
+                    None => {
+                        let source = Arc::new(error.into_error());
+                        return Err(LinkError::Broken { node: node.clone(), source });
+                    }
+                },
+            }
+        }
+        Err(LinkError::NoTunnel { node: node.clone() })
+    }
+}
+
+fn unsendable(node: &SpiffeId, source: io::Error) -> LinkError {
+    LinkError::Unreachable { node: node.clone(), address: AUTHORITY.to_owned(), source: Arc::new(source) }
+}
