@@ -64,18 +64,18 @@ impl Publisher {
         let Publication { node, address, offers } = publication.clone();
         let statement = Statement::OffersPublished { node, address, offers };
         let draft = Draft { federation: self.federation, statement, at: self.clock.now() };
-        let signed = draft.sign(&self.replica.federation(), &[&*self.key]).map_err(unsigned)?;
+        let signed = draft.sign(&self.replica.federation(), &[&*self.key]).map_err(|error| unsigned(&error))?;
         match say::submit(&self.connection, &signed).await {
             Ok(Said::InForce(epoch)) => Ok(epoch),
             Ok(Said::Waits(_)) => Err(Status::internal("the broker waits for operators to sign a node's offers")),
             Err(SayError::Call(status)) => Err(*status),
-            Err(other) => Err(unsigned(other)),
+            Err(other) => Err(unsigned(&other)),
         }
     }
 }
 
-fn unsigned(error: SayError) -> Status {
-    Status::internal(crate::error_chain(&error))
+fn unsigned(error: &SayError) -> Status {
+    Status::internal(crate::error_chain(error))
 }
 
 /// A broker that is not there yet is daily business; one that refuses is not, and an offer that it does not accept

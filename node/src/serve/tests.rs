@@ -235,6 +235,12 @@ impl World {
         self
     }
 
+    /// The broker says that nothing has changed: what the node knows is fresh again.
+    fn hears_of_the_broker(&self) {
+        let epoch = self.replica.federation().epoch();
+        self.replica.take(&self.history.checkpoint(epoch)).unwrap();
+    }
+
     fn request<T>(&self, method: Method, message: T) -> Request<T> {
         self.request_of(APP, 1, method, message)
     }
@@ -415,4 +421,17 @@ fn a_request_without_a_verified_peer_is_no_brokers() {
     let gate = broker_only("federation.example".parse().unwrap());
     let status = gate(Request::new(())).unwrap_err();
     assert_eq!(Detail::of(&status).unwrap().reason, "NOT_A_BROKER");
+}
+
+#[tokio::test]
+async fn a_node_that_has_not_heard_of_the_federation_for_too_long_serves_nobody_until_it_does() {
+    let world = world().knowing(statements("DE"));
+    *world.clock.0.lock().unwrap() = Duration::from_secs(16 * 60);
+    assert_eq!(world.refused(world.chat_request()).await, reason(Code::Unavailable, "REPLICA_STALE"));
+    world.hears_of_the_broker();
+    world.server.chat(world.request_of(APP, 2, Method::Chat, chat_message())).await.unwrap();
+}
+
+fn chat_message() -> wire::ChatRequest {
+    wire::ChatRequest { envelope: Some(envelope()), payload: Some(payload()) }
 }
