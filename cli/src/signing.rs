@@ -144,17 +144,17 @@ impl Session {
 }
 
 fn unfollowed(error: FollowError) -> CliError {
-    match error {
-        FollowError::Call(status) => CliError::call("read the federation's log", *status),
-        other => CliError::Client { doing: "believe the federation's log", source: Box::new(other), hint: None },
+    if let FollowError::Call(status) = error {
+        return CliError::call("read the federation's log", *status);
     }
+    CliError::Client { doing: "believe the federation's log", source: Box::new(error), hint: None }
 }
 
 fn unsaid(doing: &'static str, error: SayError) -> CliError {
-    match error {
-        SayError::Call(status) => CliError::call(doing, *status),
-        other => CliError::Client { doing, source: Box::new(other), hint: None },
+    if let SayError::Call(status) = error {
+        return CliError::call(doing, *status);
     }
+    CliError::Client { doing, source: Box::new(error), hint: None }
 }
 
 /// Prints what became of a statement: `did` is what was done, to whom.

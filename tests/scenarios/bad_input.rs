@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use comity_tests::backend::{Backend, Behaviour, NOBODY};
-use comity_tests::federation::{EU_BODY, Federation};
+use comity_tests::federation::{EU_BODY, Federation, US_VENDOR};
 use comity_tests::node::NodeSpec;
 use comity_tests::program::{built, run, said};
 
@@ -49,7 +49,10 @@ fn an_app_may_not_govern() {
     let _node = federation.node(EU_BODY, &NodeSpec::openai("n1", &backend.url(), "DE"));
     let app = federation.app(EU_BODY, "assistant");
     let output = federation.ask(&app, &["suspend", EU_BODY.domain, "--reason", "because"]);
-    assert!(said(&output).contains("METHOD_NOT_PERMITTED"), "an app suspended its organisation: {}", said(&output));
+    let told = said(&output);
+    assert!(told.contains("has no organisation.key.pem"), "an app suspended its organisation: {told}");
+    let output = federation.ask(&app, &["invite", US_VENDOR.domain, "--kind", "app", "--name", "a1"]);
+    assert!(said(&output).contains("METHOD_NOT_PERMITTED"), "an app invited an organisation: {}", said(&output));
     assert_eq!(app.python("health", "")["status"], "SERVING");
 }
 

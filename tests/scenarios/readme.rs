@@ -64,7 +64,9 @@ fn an_organisation_joins(readme: &Readme) {
     assert!(said(&asked).contains("fingerprint"), "{}", said(&asked));
     federation.approve_all();
     let _joined = reader.follow("joining");
-    let _node = reader.stay("serving");
+    let mut node = reader.stay("serving");
+    // At the end its organisation pauses itself.
+    node.expect_log("ORGANISATION_SUSPENDED");
     let _ready = wait::for_file(&reader.folder().join("data/ready"));
     let own = format!("trust_domain = \"{}\"", EU_BODY.domain);
     let facts = std::fs::read_to_string(reader.folder().join("organisation.toml")).unwrap();

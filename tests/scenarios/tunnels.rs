@@ -162,8 +162,10 @@ fn an_apps_certificate_opens_no_tunnel() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let refused = runtime.block_on(dial::tunnel(federation.address(), tls, identity.clock().as_ref())).unwrap_err();
     assert!(refused.to_string().contains("hung up after the handshake"), "{refused}");
-    let log = federation.broker.as_ref().unwrap().log();
-    assert!(log.contains("spiffe://eu-body.example/app/assistant is no node"), "{log}");
+    let broker = federation.broker.as_ref().unwrap();
+    wait::until("the broker says why", || {
+        broker.log().contains("spiffe://eu-body.example/app/assistant is no node").then_some(())
+    });
 }
 
 #[test]

@@ -312,8 +312,11 @@ impl Federation {
     /// The identity that has the key of an organisation, and takes part: that of its first member.
     #[must_use]
     pub fn organisation_dir(&self, domain: &str) -> Option<PathBuf> {
-        let joined = |dir: &PathBuf| dir.join("organisation.key.pem").exists() && dir.join("identity.json").exists();
-        folders_below(&self.folder().join(domain)).into_iter().find(joined)
+        let own = format!("spiffe://{domain}/");
+        let joined =
+            |dir: &PathBuf| std::fs::read_to_string(dir.join("identity.json")).is_ok_and(|who| who.contains(&own));
+        let signs = |dir: &PathBuf| dir.join("organisation.key.pem").exists() && joined(dir);
+        folders_below(self.folder()).into_iter().find(signs)
     }
 
     /// Writes an organisation's facts, as the file that it would write.

@@ -49,7 +49,7 @@ pub(crate) enum Operator {
 pub(crate) async fn run(command: Operator, global: &Global) -> Result<(), CliError> {
     match command {
         Operator::List => list::run(global).await,
-        Operator::Request { dir, federation, name } => request::run(&dir, federation, name, global),
+        Operator::Request { dir, federation, name } => request::run(&dir, federation, &name, global),
         Operator::Threshold { root, membership } => change::thresholds(root, membership, global).await,
         Operator::Remove { name } => change::remove(&name, global).await,
     }

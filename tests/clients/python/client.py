@@ -7,6 +7,9 @@ the scenario that runs it says what it should have seen.
 """
 
 import argparse
+import base64
+import datetime
+import hashlib
 import json
 import pathlib
 import sys
@@ -14,6 +17,8 @@ import threading
 
 import grpc
 import grpc_tools
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from google.protobuf import json_format
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
@@ -23,6 +28,8 @@ from grpc_tools import protoc
 # Longest that any case may take, in seconds: a scenario that hangs is a failure.
 DEADLINE = 60
 CASES = {}
+# The caller's folder, for cases that sign.
+IDENTITY = pathlib.Path()
 
 
 def case(function):
@@ -200,40 +207,57 @@ def cancelled(channel, model):
     return {"code": call.code().name}
 
 
-def published(channel, model):
-    """What the broker has of the one node with this model: its address, and its offer."""
-    from comity.catalog.v1 import catalog_pb2 as catalog, catalog_pb2_grpc as catalogs
+def last_publication(channel):
+    """What the node that calls last said of itself, from the federation's log."""
     from comity.membership.v1 import membership_pb2 as membership, membership_pb2_grpc as members
 
-    offers = catalogs.CatalogStub(channel).ListOffers(catalog.ListOffersRequest(), timeout=DEADLINE).offers
-    nodes = members.MembershipStub(channel).ListNodes(membership.ListNodesRequest(), timeout=DEADLINE).nodes
-    own = next(entry.offer for entry in offers if entry.offer.model == model)
-    address = next(node.address for node in nodes if node.spiffe_id == own.node)
-    return address, own
+    last = None
+    for part in members.MembershipStub(channel).Watch(membership.WatchRequest(), timeout=DEADLINE):
+        if part.checkpoint:
+            return last
+        envelope = json.loads(part.entry)["body"].get("signed", {})
+        payload = json.loads(base64.b64decode(envelope.get("payload", "bnVsbA==")))
+        said = (payload or {}).get("statement", {}).get("offers_published", {})
+        if said.get("node") == json.loads(IDENTITY.joinpath("identity.json").read_text())["spiffe_id"]:
+            last = payload
+    sys.exit("the broker ended its log without a checkpoint")
 
 
-def publish(channel, address, offer):
-    """Publishes an offer as the node that calls, in the place of what it published itself."""
+def sign(payload):
+    """A DSSE envelope around a statement, signed by the caller's own key (docs/decisions/0015)."""
+    key = serialization.load_pem_private_key(IDENTITY.joinpath("key.pem").read_bytes(), password=None)
+    spki = key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    kind, body = "application/vnd.comity.statement.v1+json", json.dumps(payload).encode()
+    message = b"DSSEv1 %d %s %d %s" % (len(kind), kind.encode(), len(body), body)
+    signature = key.sign(message, ec.ECDSA(hashes.SHA256()))
+    encoded = lambda data: base64.b64encode(data).decode()
+    signatures = [{"keyid": hashlib.sha256(spki).hexdigest(), "sig": encoded(signature)}]
+    return json.dumps({"payloadType": kind, "payload": encoded(body), "signatures": signatures}).encode()
+
+
+def publish(channel, change):
+    """Publishes what the node published before, with a change, as its next statement."""
     from comity.membership.v1 import membership_pb2 as membership, membership_pb2_grpc as members
 
-    request = membership.PublishOffersRequest(address=address, offers=[offer])
-    return {"epoch": members.MembershipStub(channel).PublishOffers(request, timeout=DEADLINE).epoch}
+    payload = last_publication(channel)
+    change(payload["statement"]["offers_published"]["offers"][0])
+    payload["version"] += 1
+    now = datetime.datetime.now(datetime.timezone.utc)
+    payload["at"] = now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    answer = members.MembershipStub(channel).Submit(membership.SubmitRequest(envelope=sign(payload)), timeout=DEADLINE)
+    return {"epoch": answer.epoch}
 
 
 @case
-def publish_anothers(channel, model):
+def publish_anothers(channel, _model):
     """A node publishes an offer that names another node of its organisation."""
-    address, offer = published(channel, model)
-    offer.node = offer.node + "-of-another"
-    return publish(channel, address, offer)
+    return publish(channel, lambda offer: offer.update(node=offer["node"] + "-of-another"))
 
 
 @case
-def publish_laxer(channel, model):
+def publish_laxer(channel, _model):
     """A node publishes that it serves everyone, which its own terms do not say."""
-    address, offer = published(channel, model)
-    offer.terms.caller_rules.served.everyone = True
-    return publish(channel, address, offer)
+    return publish(channel, lambda offer: offer["terms"]["caller_rules"].update(served="everyone"))
 
 
 @case
@@ -281,6 +305,8 @@ def main():
     parser.add_argument("--model", default="")
     args = parser.parse_args()
     make_stubs(args.schema, args.stubs)
+    global IDENTITY
+    IDENTITY = args.identity
     with connect(args.address, args.identity) as channel:
         try:
             seen = CASES[args.case](channel, args.model)

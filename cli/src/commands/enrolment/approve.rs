@@ -201,7 +201,18 @@ pub(crate) fn shown(federation: &Federation, statement: &Statement) -> Result<Ve
             lines.push(line("organisation", organisation.to_string()));
             lines.push(line("reason", reason.clone()));
         }
-        other => lines.push(line("content", serde_json::to_string(other).unwrap_or_default())),
+        // What an organisation says of its own: operators sign none of it.
+        Statement::OrganisationUpdated { .. }
+        | Statement::AnchorsChanged { .. }
+        | Statement::KeysChanged { .. }
+        | Statement::OrganisationWithdrawn { .. }
+        | Statement::MemberInvited { .. }
+        | Statement::InviteRevoked { .. }
+        | Statement::MemberAdmitted { .. }
+        | Statement::MemberWithdrawn { .. }
+        | Statement::OffersPublished { .. } => {
+            lines.push(line("content", serde_json::to_string(statement).unwrap_or_default()));
+        }
     }
     Ok(lines)
 }

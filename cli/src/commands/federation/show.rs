@@ -46,7 +46,7 @@ fn show(log: &Log, global: &Global) -> Result<(), CliError> {
             "operators": federation.governance().map(|all| all.operators.keys().collect::<Vec<_>>()),
             "rootThreshold": federation.governance().map(|all| all.root_threshold),
             "membershipThreshold": federation.governance().map(|all| all.membership_threshold),
-            "members": members(federation).into_iter().map(|[id, standing]| json!({ "id": id, "standing": standing })).collect::<Vec<_>>(),
+            "members": members(federation).map(|[id, standing]| json!({ "id": id, "standing": standing })).collect::<Vec<_>>(),
             "departed": federation.departures().map(|(subject, how)| json!({ "subject": subject, "evicted": how.evicted, "reason": how.reason, "epoch": how.epoch })).collect::<Vec<_>>(),
         }));
     }
@@ -59,7 +59,7 @@ fn show(log: &Log, global: &Global) -> Result<(), CliError> {
 fn members(federation: &Federation) -> impl Iterator<Item = [String; 2]> {
     let organisations = federation.organisations().map(|state| {
         let standing =
-            state.suspensions.first().map_or("active".to_owned(), |why| format!("suspended: {}", why.reason));
+            state.suspensions.first().map_or_else(|| "active".to_owned(), |why| format!("suspended: {}", why.reason));
         [state.organisation.trust_domain.to_string(), standing]
     });
     let members = federation.members().map(|(id, _)| [id.to_string(), standing(federation.standing(id))]);

@@ -15,7 +15,7 @@ use crate::output::say;
 const REQUEST_FILE: &str = "operator-request.pem";
 
 /// Makes the key, and writes the request for it.
-pub(super) fn run(dir: &Path, federation: TrustDomain, name: Name, global: &Global) -> Result<(), CliError> {
+pub(super) fn run(dir: &Path, federation: TrustDomain, name: &Name, global: &Global) -> Result<(), CliError> {
     let requested = founding::request(dir, federation, name.clone());
     let requested = requested.map_err(|error| CliError::Client {
         doing: "make the operator's key",
