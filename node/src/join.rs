@@ -16,6 +16,10 @@ use comity_types::ids::Kind;
 
 use crate::config::Config;
 
+mod bundle;
+
+pub use bundle::BundleSourceError;
+
 #[cfg(test)]
 mod tests;
 
@@ -51,6 +55,8 @@ pub struct Papers<'a> {
     pub ca: Option<&'a Path>,
     /// The key of that authority, if it signs on this machine.
     pub ca_key: Option<&'a Path>,
+    /// The trust bundle of the organisation, where its certificates come from a Workload API: a file, or an https URL.
+    pub spiffe_bundle: Option<&'a str>,
 }
 
 /// Why a node cannot join.
@@ -74,6 +80,14 @@ pub enum JoinError {
     /// The organisation's own authority cannot be used.
     #[error("the organisation's own authority cannot be used")]
     Authority(#[from] AuthorityError),
+    /// There is no trust bundle.
+    #[error(transparent)]
+    Bundle(#[from] BundleSourceError),
+    /// A bundle belongs to an organisation.
+    #[error(
+        "--spiffe-bundle is for a new organisation's first member, and its facts are not given (hint: --organisation FILE)"
+    )]
+    WhoseBundle,
     /// Enrolment failed.
     #[error(transparent)]
     Enrol(#[from] EnrolError),
@@ -97,7 +111,7 @@ pub enum JoinError {
 pub async fn join(config: &Config, invite: &str, papers: Papers<'_>) -> Result<Joined, JoinError> {
     let invite: Invite = invite.parse()?;
     let organisation = papers.organisation.map(|path| read(path, &*config.tables()?)).transpose()?;
-    let authority = papers.ca.map(|ca| OwnAuthority::read(ca, papers.ca_key)).transpose()?;
+    let authority = authority(papers, organisation.as_ref()).await?;
     let dir = config.identity_dir();
     let joining =
         Joining { authority: authority.as_ref(), ..Joining::new(&invite, &[Kind::Node], organisation.as_ref(), &dir) };
@@ -109,6 +123,18 @@ pub async fn join(config: &Config, invite: &str, papers: Papers<'_>) -> Result<J
         }
         JoinState::Rejected { reason } => Err(JoinError::Rejected { reason }),
     }
+}
+
+/// The organisation's own authority, if it has one: certificates, or the trust bundle that they are in.
+async fn authority(
+    papers: Papers<'_>,
+    organisation: Option<&OrganisationFile>,
+) -> Result<Option<OwnAuthority>, JoinError> {
+    let Some(source) = papers.spiffe_bundle else {
+        return Ok(papers.ca.map(|ca| OwnAuthority::read(ca, papers.ca_key)).transpose()?);
+    };
+    let domain = organisation.ok_or(JoinError::WhoseBundle)?.facts.trust_domain.clone();
+    Ok(Some(OwnAuthority::of_bundle(domain, &bundle::load(source).await?)?))
 }
 
 /// The facts in a file, none of which the operators would have to ask about, and what its owner demands of itself.

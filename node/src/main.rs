@@ -70,6 +70,10 @@ enum Command {
         /// The key of that authority, in PEM, if it is to sign here: it is read, and stays where it is.
         #[arg(long, value_name = "FILE", requires = "ca")]
         ca_key: Option<PathBuf>,
+        /// The SPIFFE trust bundle of your organisation (JWKS), a file or an https URL, where SPIRE or another Workload API
+        /// hands out certificates; [identity] in node.toml says where.
+        #[arg(long, value_name = "FILE|URL", conflicts_with_all = ["ca", "hosted"])]
+        spiffe_bundle: Option<String>,
         /// Have the broker host a certificate authority for your organisation, with a key of its own. This is so without
         /// --ca.
         #[arg(long)]
@@ -128,8 +132,13 @@ enum Format {
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Run { config, dial_out, log_format, log_filter } => run(&config, dial_out, log_format, &log_filter),
-        Command::Join { invite, config, organisation, ca, ca_key, hosted: _ } => {
-            let papers = Papers { organisation: organisation.as_deref(), ca: ca.as_deref(), ca_key: ca_key.as_deref() };
+        Command::Join { invite, config, organisation, ca, ca_key, spiffe_bundle, hosted: _ } => {
+            let papers = Papers {
+                organisation: organisation.as_deref(),
+                ca: ca.as_deref(),
+                ca_key: ca_key.as_deref(),
+                spiffe_bundle: spiffe_bundle.as_deref(),
+            };
             take_up(&config, &invite, papers)
         }
         Command::Check { config } => try_out(&config),

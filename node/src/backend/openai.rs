@@ -24,7 +24,7 @@ use self::request::Mode;
 pub use self::usage::UsageReader;
 use super::{Backend, Fault, Model, Pieces};
 
-mod http;
+pub(crate) mod http;
 mod request;
 mod response;
 mod stream;

@@ -61,9 +61,10 @@ fn what_is_not_proven_changes_nothing() {
     let (world, replica, _) = empty();
     let (history, other) = (history(&world), World::at("127.0.0.1:1").history());
     let unreadable = WatchResponse { epoch: 1, entry: b"{}".to_vec().into(), ..WatchResponse::default() };
-    let not_taken = |part: &WatchResponse| match replica.take(part).unwrap_err() {
-        FollowError::NotTaken(error) => error,
-        other => panic!("{other:?}"),
+    let not_taken = |part: &WatchResponse| {
+        let refused = replica.take(part).unwrap_err();
+        let FollowError::NotTaken(error) = refused else { panic!("{refused:?}") };
+        error
     };
     assert!(matches!(not_taken(&unreadable), NotTaken::Malformed { epoch: 1, .. }));
     assert!(matches!(not_taken(&other.entry(1)), NotTaken::OtherRoot));

@@ -8,15 +8,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use comity_identity::authority::AuthorityError as IssueError;
+use comity_identity::bundle::BundleError;
 use comity_identity::request::KeyError;
 use comity_identity::store::CERTIFICATE_FILE;
 use comity_identity::{
-    Authority, CertificateDer, IdentityDir, IdentitySource, IssuedCertificate, KeyPair, OrganisationAnchors,
+    Authority, Bundle, CertificateDer, IdentityDir, IdentitySource, IssuedCertificate, KeyPair, OrganisationAnchors,
     SigningRequest, pem,
 };
 use comity_membership::TlsKey;
 use comity_types::ids::Kind;
-use comity_types::{Secret, SpiffeId, Timestamp};
+use comity_types::{Secret, SpiffeId, Timestamp, TrustDomain};
 
 use super::{EnrolError, JoinState, Joining};
 
@@ -67,6 +68,9 @@ pub enum AuthorityError {
     /// The authority is another organisation's, or none.
     #[error("the authority is refused")]
     Anchors(#[from] comity_identity::anchors::AnchorError),
+    /// The bundle cannot be used.
+    #[error("the trust bundle is refused")]
+    Bundle(#[from] BundleError),
     /// It does not sign.
     #[error("the authority does not sign")]
     Issue(#[from] IssueError),
@@ -89,10 +93,15 @@ impl OwnAuthority {
         Ok(Self { anchors, issuer: Some(Arc::new(issuer)), files: Some(files), tls_key: TlsKey::Admitted })
     }
 
-    /// An authority that makes a new key with every certificate, such as SPIRE's, by the anchors in its bundle.
-    #[must_use]
-    pub const fn of_bundle(anchors: Vec<CertificateDer<'static>>) -> Self {
-        Self { anchors, issuer: None, files: None, tls_key: TlsKey::ByAuthority }
+    /// An authority that makes a new key with every certificate, such as SPIRE's, by its trust bundle (JWKS). Its
+    /// certificates come from the Workload API, and none is asked of anybody else.
+    ///
+    /// # Errors
+    /// It is no bundle of `domain`, or has no authority.
+    pub fn of_bundle(domain: TrustDomain, json: &[u8]) -> Result<Self, AuthorityError> {
+        let bundle = Bundle::from_json(domain, json)?;
+        bundle.organisation_anchors()?;
+        Ok(Self { anchors: bundle.anchors, issuer: None, files: None, tls_key: TlsKey::ByAuthority })
     }
 
     /// Its certificates.
@@ -129,6 +138,10 @@ pub(super) fn certify(
 ) -> Result<JoinState, EnrolError> {
     let own = joining.authority.ok_or_else(|| EnrolError::NeedsAuthority { id: id.clone() })?;
     OrganisationAnchors::new(id.trust_domain().clone(), own.anchors()).map_err(AuthorityError::from)?;
+    if own.tls_key == TlsKey::ByAuthority {
+        dir.save_for(id, &[], root_json)?;
+        return Ok(JoinState::Issued(dir.clone()));
+    }
     if let (Some(issuer), Some(files)) = (&own.issuer, &own.files) {
         let issued = OwnAuthority::issue(issuer, key, &id, joining.clock.now())?;
         dir.save_source(files)?;

@@ -70,6 +70,18 @@ pub(super) struct Http {
     pub(super) patience: Patience,
 }
 
+/// A client of web servers: it believes the system's authorities, or those in a file, and goes where it is told alone.
+pub(crate) fn client(ca_file: Option<&Path>) -> Result<Client, SetupError> {
+    Client::builder()
+        .tls_backend_preconfigured(tls(ca_file)?)
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_nodelay(true)
+        .build()
+        .map_err(SetupError::Http)
+}
+
 impl Http {
     pub(super) fn new(
         base: Url,
@@ -80,14 +92,7 @@ impl Http {
         if !matches!(base.scheme(), "http" | "https") {
             return Err(SetupError::Url { url: shown(&base) });
         }
-        let client = Client::builder()
-            .tls_backend_preconfigured(tls(ca_file)?)
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .tcp_nodelay(true)
-            .build()
-            .map_err(SetupError::Http)?;
+        let client = client(ca_file)?;
         let key = key.map(|key| header(key.reveal())).transpose()?;
         Ok(Self { client, base, key, patience })
     }

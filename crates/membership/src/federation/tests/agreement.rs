@@ -9,13 +9,16 @@ use super::model::{Act, Model, Whose, scope};
 use super::*;
 use crate::signed::Genesis;
 
+/// What is said, at which version, by whom, and as what entry.
+type Utterance = (Act, u64, BTreeSet<String>, Body);
+
 /// Both, side by side.
 struct Pair {
     fold: TestFederation,
     model: Model,
     /// All that was said, with its signers and version, whether it was accepted or not.
     /// What was said, with the hour at which it was signed.
-    said: Vec<(u64, (Act, u64, BTreeSet<String>, Body))>,
+    said: Vec<(u64, Utterance)>,
     entries: Vec<Vec<u8>>,
 }
 
@@ -69,7 +72,7 @@ impl Pair {
         self.said.push((signed, (act, version, signers, body)));
     }
 
-    fn sign(&mut self, mut act: Act, mask: u8, extra: Option<String>) -> (Act, u64, BTreeSet<String>, Body) {
+    fn sign(&mut self, mut act: Act, mask: u8, extra: Option<String>) -> Utterance {
         if let Act::Invite { ends, .. } = &mut act {
             *ends = self.model.hour + 24;
         }

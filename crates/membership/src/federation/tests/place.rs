@@ -100,7 +100,7 @@ fn what_was_held_back_is_not_said_later_and_nothing_is_said_ahead_of_its_time() 
     let (operators, own) =
         (test.signed(suspended(A, By::Federation), &BOTH), test.signed(suspended(NODE, By::Organisation), &[A]));
     test.wait(day);
-    assert_eq!(test.enter(Body::Signed(own.clone())), Ok(()), "a day old is not too old");
+    assert_eq!(test.enter(Body::Signed(own)), Ok(()), "a day old is not too old");
     let late = test.signed(lifted(NODE, By::Organisation), &[A]);
     test.wait(day + std::time::Duration::from_millis(1));
     assert!(matches!(test.enter(Body::Signed(late)), Err(Refused::NotOfNow { .. })));
