@@ -83,11 +83,6 @@ pub enum JoinError {
     /// There is no trust bundle.
     #[error(transparent)]
     Bundle(#[from] BundleSourceError),
-    /// A bundle belongs to an organisation.
-    #[error(
-        "--spiffe-bundle is for a new organisation's first member, and its facts are not given (hint: --organisation FILE)"
-    )]
-    WhoseBundle,
     /// Enrolment failed.
     #[error(transparent)]
     Enrol(#[from] EnrolError),
@@ -133,7 +128,9 @@ async fn authority(
     let Some(source) = papers.spiffe_bundle else {
         return Ok(papers.ca.map(|ca| OwnAuthority::read(ca, papers.ca_key)).transpose()?);
     };
-    let domain = organisation.ok_or(JoinError::WhoseBundle)?.facts.trust_domain.clone();
+    // A member of an organisation that takes part already states no anchors: those stand in the log.
+    let Some(organisation) = organisation else { return Ok(Some(OwnAuthority::of_workload_api())) };
+    let domain = organisation.facts.trust_domain.clone();
     Ok(Some(OwnAuthority::of_bundle(domain, &bundle::load(source).await?)?))
 }
 

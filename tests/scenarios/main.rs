@@ -20,6 +20,7 @@ mod own_tables;
 mod quotas;
 mod readme;
 mod rotation;
+mod spire_members;
 mod survival;
 mod tunnels;
 mod units;

@@ -8,6 +8,7 @@ use comity_proto::convert::{WireError, checked_layers};
 use comity_proto::policy as wire;
 use comity_runtime::chain;
 use comity_transparency::Envelope;
+use comity_types::SpiffeId;
 use tonic::Status;
 
 use super::invalid;
@@ -55,9 +56,9 @@ pub(super) fn statement(envelope: &Envelope, tables: &Tables) -> Result<Statemen
             }
             check_organisation(organisation, layers, tables)?;
         }
-        Statement::OffersPublished { address, offers, .. } => {
+        Statement::OffersPublished { node, address, offers } => {
             let _address: NodeAddress = super::parse("address", address)?;
-            offers.iter().enumerate().try_for_each(|(index, offer)| check_offer(index, offer))?;
+            offers.iter().enumerate().try_for_each(|(index, offer)| check_offer(index, node, offer))?;
         }
         Statement::OrganisationWithdrawn { reason, .. } | Statement::MemberWithdrawn { reason, .. } => {
             check_text("reason", reason)?;
@@ -100,8 +101,11 @@ fn check_organisation(facts: &Organisation, layers: &Layers, tables: &Tables) ->
     ))
 }
 
-fn check_offer(index: usize, offer: &Offer) -> Result<(), Status> {
+fn check_offer(index: usize, node: &SpiffeId, offer: &Offer) -> Result<(), Status> {
     let field = format!("offers[{index}]");
+    if offer.node != *node {
+        return Err(invalid(&format!("{field}.node"), format_args!("is {}, and {node} publishes it", offer.node)));
+    }
     let read = Offer::try_from(wire::Offer::from(offer)).map_err(|error| invalid(&field, error))?;
     if read == *offer {
         return Ok(());

@@ -104,6 +104,12 @@ impl OwnAuthority {
         Ok(Self { anchors: bundle.anchors, issuer: None, files: None, tls_key: TlsKey::ByAuthority })
     }
 
+    /// The same for a member of an organisation that takes part already, whose anchors are known.
+    #[must_use]
+    pub const fn of_workload_api() -> Self {
+        Self { anchors: Vec::new(), issuer: None, files: None, tls_key: TlsKey::ByAuthority }
+    }
+
     /// Its certificates.
     #[must_use]
     pub fn anchors(&self) -> &[CertificateDer<'static>] {
@@ -137,11 +143,11 @@ pub(super) fn certify(
     root_json: &[u8],
 ) -> Result<JoinState, EnrolError> {
     let own = joining.authority.ok_or_else(|| EnrolError::NeedsAuthority { id: id.clone() })?;
-    OrganisationAnchors::new(id.trust_domain().clone(), own.anchors()).map_err(AuthorityError::from)?;
     if own.tls_key == TlsKey::ByAuthority {
         dir.save_for(id, &[], root_json)?;
         return Ok(JoinState::Issued(dir.clone()));
     }
+    OrganisationAnchors::new(id.trust_domain().clone(), own.anchors()).map_err(AuthorityError::from)?;
     if let (Some(issuer), Some(files)) = (&own.issuer, &own.files) {
         let issued = OwnAuthority::issue(issuer, key, &id, joining.clock.now())?;
         dir.save_source(files)?;
