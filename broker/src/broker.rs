@@ -142,6 +142,8 @@ impl Broker {
             Arc::clone(&clock),
             tasks.clone(),
         );
+        // What was signed while the broker was cut, or in its last moment.
+        admission.follow_anchors()?;
         let publishing = Publishing::new(registry.clone(), Arc::clone(&clock));
         let links = Links::new(registry.clone(), certificate.credentials(), Arc::clone(&clock), tasks.clone());
         let root_json = founding.root_json.clone();

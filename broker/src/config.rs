@@ -94,6 +94,14 @@ pub struct Leaf {
     pub operator: Duration,
 }
 
+impl Leaf {
+    /// The longest that a certificate made under an organisation's authority may be valid.
+    #[must_use]
+    pub fn longest(&self) -> Duration {
+        self.node.max(self.app).max(self.operator)
+    }
+}
+
 /// A configuration that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {

@@ -21,6 +21,7 @@ use tonic::{Code, Status};
 use crate::edge::CallerIdentity;
 use crate::registry::RegistryError;
 use crate::registry::admission::AdmissionError;
+use crate::registry::authorities::AuthorityError;
 use crate::registry::enrolments::Refused as EnrolmentRefused;
 use crate::registry::proposals::ProposalError;
 
@@ -59,6 +60,15 @@ pub(crate) fn admission(error: AdmissionError) -> Status {
         AdmissionError::KeyNotAdmitted { .. } => failure(Code::NotFound, "KEY_NOT_ADMITTED", message, vec![]),
         AdmissionError::NotActive { .. } => failure(Code::PermissionDenied, "NOT_ACTIVE", message, vec![]),
         AdmissionError::Registry(error) => registry(&error),
+        AdmissionError::Authority(AuthorityError::Rolling { .. }) => {
+            failure(Code::FailedPrecondition, "ANCHORS_ROLLING", message, vec![])
+        }
+        AdmissionError::Authority(AuthorityError::Missing { organisation, .. }) => {
+            let message = format!(
+                "the broker hosts no certificate authority for {organisation} (hint: sign the anchors of your own: comity organisation anchors set FILE)"
+            );
+            failure(Code::NotFound, "NO_HOSTED_AUTHORITY", message, vec![])
+        }
         AdmissionError::Store(_) | AdmissionError::Authority(_) | AdmissionError::Internal { .. } => ours(&error),
     }
 }

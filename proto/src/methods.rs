@@ -52,6 +52,7 @@ pub const METHODS: &[Method] = &[
     row("/comity.enrolment.v1.Enrolment/Certify", ANONYMOUS),
     row("/comity.enrolment.v1.Enrolment/Renew", MEMBERS),
     row("/comity.membership.v1.Membership/Submit", MEMBERS),
+    row("/comity.membership.v1.Membership/PrepareAnchors", &[APP, NODE, OPERATOR]),
     row("/comity.membership.v1.Membership/ListProposals", GOVERNORS),
     row("/comity.membership.v1.Membership/Invite", GOVERNORS),
     row("/comity.membership.v1.Membership/ListEnrolments", MEMBERS),

@@ -12,8 +12,10 @@ use comity_proto::inference::{
     ChatPayload, ChatRequest, ChatStreamRequest, ContentPart, Envelope, Message, Role, content_part,
 };
 use comity_tests::backend::{Backend, Behaviour, PIECES};
+use comity_tests::clients::comity;
 use comity_tests::federation::{EU_BODY, EU_OWNED, Federation, Node};
 use comity_tests::node::NodeSpec;
+use comity_tests::program::{run, said};
 use comity_tests::wait;
 use comity_types::Digest;
 
@@ -31,7 +33,7 @@ const CALLS_OF_AN_APP: usize = 40;
 const ROLLS: usize = 2;
 
 #[test]
-fn every_certificate_rolls_under_hundreds_of_calls_and_none_fails_and_no_stream_is_cut() {
+fn certificates_and_an_authority_roll_under_hundreds_of_calls_and_none_fails_and_no_stream_is_cut() {
     let backend = Backend::start(Behaviour::Brisk);
     let federation = short_lived();
     let nodes: Vec<Node> = [(EU_BODY, "n1"), (EU_BODY, "n2"), (EU_OWNED, "n1")]
@@ -43,6 +45,8 @@ fn every_certificate_rolls_under_hundreds_of_calls_and_none_fails_and_no_stream_
     let identities: Vec<Identity> = apps.iter().map(|app| Identity::open(&app.identity).unwrap()).collect();
     let callers: Vec<_> = identities.iter().flat_map(|identity| callers(&runtime, identity, &load)).collect();
     let roller = runtime.spawn(roll(identities, Arc::clone(&load)));
+    // Half of the nodes are of an organisation whose authority gets a new key meanwhile,
+    roll_authority(&federation);
     let mut seen = vec![HashSet::new(); nodes.len()];
     wait::until("every node has rolled", || {
         for (node, seen) in nodes.iter().zip(&mut seen) {
@@ -50,6 +54,13 @@ fn every_certificate_rolls_under_hundreds_of_calls_and_none_fails_and_no_stream_
         }
         let rolled = seen.iter().all(|seen| seen.len() > ROLLS) && broker_rolls(&federation) >= ROLLS;
         (rolled || load.has_failed()).then_some(())
+    });
+    // and loses the old one.
+    roll_authority(&federation);
+    assert_eq!(anchors(&federation), 1);
+    wait::until("calls go on by the new authority alone", || {
+        let enough = load.answers.load(Ordering::SeqCst) > 500 && load.streams.load(Ordering::SeqCst) > 500;
+        (enough || load.has_failed()).then_some(())
     });
     load.over.store(true, Ordering::SeqCst);
     runtime.block_on(async {
@@ -70,11 +81,29 @@ fn every_certificate_rolls_under_hundreds_of_calls_and_none_fails_and_no_stream_
 fn short_lived() -> Federation {
     let mut federation = Federation::found();
     let config = federation.broker_config();
-    let leaf = ["broker", "node", "app"].map(|kind| format!("{kind} = \"{LEAF_SECONDS}s\"\n")).concat();
+    let leaf = ["broker", "node", "app", "operator"].map(|kind| format!("{kind} = \"{LEAF_SECONDS}s\"\n")).concat();
     let text = std::fs::read_to_string(&config).unwrap();
     std::fs::write(&config, format!("{text}\n[leaf]\ndanger_short = true\n{leaf}")).unwrap();
     federation.start_broker();
     federation
+}
+
+/// The organisation signs what is due for its hosted authority, as soon as it may.
+fn roll_authority(federation: &Federation) {
+    let signer = federation.organisation_dir(EU_BODY.domain).unwrap();
+    wait::until("the authority rolls", || {
+        let roll = run(comity().arg("--identity").arg(&signer).args(["organisation", "anchors", "roll"]));
+        let waits = said(&roll).contains("ANCHORS_ROLLING");
+        assert!(waits || roll.status.success(), "{}", said(&roll));
+        roll.status.success().then_some(())
+    });
+}
+
+fn anchors(federation: &Federation) -> usize {
+    let signer = federation.organisation_dir(EU_BODY.domain).unwrap();
+    let listed = federation.say_as(&signer, &["organisation", "anchors", "list", "-o", "json"]);
+    let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+    listed["sha256"].as_array().unwrap().len()
 }
 
 fn broker_rolls(federation: &Federation) -> usize {

@@ -9,6 +9,7 @@ use crate::certificate::CertificateError;
 use crate::founding::FoundingError;
 use crate::ledger::journal::JournalError;
 use crate::registry::RegistryError;
+use crate::registry::admission::AdmissionError;
 use crate::registry::authorities::AuthorityError;
 use crate::registry::enrolments::store::StoreError;
 use crate::registry::proposals::ProposalError;
@@ -32,6 +33,9 @@ pub enum BrokerError {
     /// The decision journal cannot be opened.
     #[error(transparent)]
     Ledger(#[from] JournalError),
+    /// Hosted authorities do not do what their organisations have signed.
+    #[error("a hosted authority cannot be used")]
+    Admission(#[from] AdmissionError),
     /// The federation's authority cannot be used.
     #[error(transparent)]
     Authority(#[from] AuthorityError),

@@ -8,6 +8,7 @@ mod watch;
 use std::sync::Arc;
 use std::time::Duration;
 
+use comity_membership::Statement;
 use comity_policy::Tables;
 use comity_proto::membership as wire;
 use comity_proto::membership::membership_server::Membership;
@@ -80,11 +81,24 @@ impl Membership for Service {
         let work = async move { proposals.submit(envelope).await };
         let submitted = run_to_end(&self.0.tasks, "submit", work).await;
         let submitted = submitted.ok_or_else(|| registry(&RegistryError::Stopping))?.map_err(proposal)?;
+        if matches!(statement, Statement::AnchorsChanged { .. }) {
+            self.0.admission.follow_anchors().map_err(admission)?;
+        }
         let outcome = match submitted {
             Submitted::InForce(epoch) => Outcome::Epoch(epoch),
             Submitted::Waits(waiting) => Outcome::Proposal(render::proposal(&waiting)?),
         };
         Ok(Response::new(wire::SubmitResponse { outcome: Some(outcome) }))
+    }
+
+    async fn prepare_anchors(
+        &self,
+        request: Request<wire::PrepareAnchorsRequest>,
+    ) -> Result<Response<wire::PrepareAnchorsResponse>, Status> {
+        let organisation = CallerIdentity::of(&request)?.organisation().clone();
+        let due = self.0.admission.anchors_due(&organisation).map_err(admission)?;
+        let anchors_der = due.into_iter().map(bytes::Bytes::from).collect();
+        Ok(Response::new(wire::PrepareAnchorsResponse { anchors_der }))
     }
 
     async fn list_proposals(

@@ -1,5 +1,6 @@
 //! The organisations of the federation.
 
+mod anchors;
 mod list;
 mod show;
 mod update;
@@ -22,7 +23,7 @@ pub(crate) enum Organisation {
         /// Its trust domain
         id: TrustDomain,
     },
-    /// Replace all facts of one, and what it demands of its own requests; for operators
+    /// Replace all facts of one's own, and what it demands of its own requests
     #[command(after_help = update::AFTER)]
     Update {
         /// Its organisation.toml, whole: what the file does not state is unknown from then on
@@ -31,6 +32,14 @@ pub(crate) enum Organisation {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Show what an update by a file would change, field by field
+    Diff {
+        /// An organisation.toml
+        file: PathBuf,
+    },
+    /// The certificate authorities of one's own organisation
+    #[command(subcommand)]
+    Anchors(anchors::Anchors),
 }
 
 /// Does what is asked.
@@ -38,6 +47,8 @@ pub(crate) async fn run(command: Organisation, global: &Global) -> Result<(), Cl
     match command {
         Organisation::List => list::run(global).await,
         Organisation::Show { id } => show::run(&id, global).await,
+        Organisation::Diff { file } => update::run(&file, true, global).await,
+        Organisation::Anchors(command) => anchors::run(command, global).await,
         Organisation::Update { file, dry_run } => update::run(&file, dry_run, global).await,
     }
 }

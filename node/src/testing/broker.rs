@@ -262,6 +262,13 @@ impl Membership for Desk {
         next(&self.script.publishing).map_or(Ok(Response::new(wire::SubmitResponse { outcome })), Err)
     }
 
+    async fn prepare_anchors(
+        &self,
+        _: Request<wire::PrepareAnchorsRequest>,
+    ) -> Result<Response<wire::PrepareAnchorsResponse>, Status> {
+        Err(not_for_nodes())
+    }
+
     async fn list_proposals(
         &self,
         _: Request<wire::ListProposalsRequest>,

@@ -200,6 +200,36 @@ impl ::prost::Name for SubmitResponse {
         "/comity.membership.v1.SubmitResponse".into()
     }
 }
+/// Ask what is to be signed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PrepareAnchorsRequest {}
+impl ::prost::Name for PrepareAnchorsRequest {
+    const NAME: &'static str = "PrepareAnchorsRequest";
+    const PACKAGE: &'static str = "comity.membership.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.membership.v1.PrepareAnchorsRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.membership.v1.PrepareAnchorsRequest".into()
+    }
+}
+/// What is to be signed.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PrepareAnchorsResponse {
+    /// Certificates in DER.
+    #[prost(bytes = "bytes", repeated, tag = "1")]
+    pub anchors_der: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
+}
+impl ::prost::Name for PrepareAnchorsResponse {
+    const NAME: &'static str = "PrepareAnchorsResponse";
+    const PACKAGE: &'static str = "comity.membership.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.membership.v1.PrepareAnchorsResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.membership.v1.PrepareAnchorsResponse".into()
+    }
+}
 /// Ask for proposals.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListProposalsRequest {}
@@ -697,6 +727,35 @@ pub mod membership_client {
                 .insert(GrpcMethod::new("comity.membership.v1.Membership", "Submit"));
             self.inner.unary(req, path, codec).await
         }
+        /// The anchors that the caller's organisation has to sign, so that the authority that the broker hosts for it gets a new
+        /// key (the old one and the next), or, when the last certificate of the old one has ended, is rid of it. Members of
+        /// organisations; what changes the anchors is the statement.
+        pub async fn prepare_anchors(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PrepareAnchorsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PrepareAnchorsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/comity.membership.v1.Membership/PrepareAnchors",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("comity.membership.v1.Membership", "PrepareAnchors"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// Statements that wait for more operators to sign. Operators of the federation.
         pub async fn list_proposals(
             &mut self,
@@ -924,6 +983,16 @@ pub mod membership_server {
             &self,
             request: tonic::Request<super::SubmitRequest>,
         ) -> std::result::Result<tonic::Response<super::SubmitResponse>, tonic::Status>;
+        /// The anchors that the caller's organisation has to sign, so that the authority that the broker hosts for it gets a new
+        /// key (the old one and the next), or, when the last certificate of the old one has ended, is rid of it. Members of
+        /// organisations; what changes the anchors is the statement.
+        async fn prepare_anchors(
+            &self,
+            request: tonic::Request<super::PrepareAnchorsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PrepareAnchorsResponse>,
+            tonic::Status,
+        >;
         /// Statements that wait for more operators to sign. Operators of the federation.
         async fn list_proposals(
             &self,
@@ -1096,6 +1165,51 @@ pub mod membership_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = SubmitSvc(inner);
+                        let codec = crate::strict::Codec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/comity.membership.v1.Membership/PrepareAnchors" => {
+                    #[allow(non_camel_case_types)]
+                    struct PrepareAnchorsSvc<T: Membership>(pub Arc<T>);
+                    impl<
+                        T: Membership,
+                    > tonic::server::UnaryService<super::PrepareAnchorsRequest>
+                    for PrepareAnchorsSvc<T> {
+                        type Response = super::PrepareAnchorsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PrepareAnchorsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Membership>::prepare_anchors(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PrepareAnchorsSvc(inner);
                         let codec = crate::strict::Codec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

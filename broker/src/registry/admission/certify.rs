@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use comity_identity::{SigningRequest, VerifiedPeer};
+use comity_identity::{CertificateDer, SigningRequest, VerifiedPeer};
 use comity_membership::{Federation, Standing};
 use comity_types::ids::Kind;
 use comity_types::{Digest, SpiffeId, Timestamp, TrustDomain};
@@ -47,6 +47,33 @@ impl Admission {
     }
 }
 
+impl Admission {
+    /// The anchors that an organisation has to sign so that its hosted authority gets a new key, or is rid of the old.
+    ///
+    /// # Errors
+    /// The broker hosts none for it, or a roll is not over.
+    pub fn anchors_due(&self, organisation: &TrustDomain) -> Result<Vec<Vec<u8>>, AdmissionError> {
+        let in_force = self.0.certificates(self.0.registry.snapshot().federation(), organisation)?;
+        let due = self.0.authorities.due(organisation, &in_force, self.0.clock.now())?;
+        Ok(due.iter().map(|anchor| anchor.to_vec()).collect())
+    }
+
+    /// Has hosted authorities do what their organisations have signed; all of them, as when the broker starts.
+    ///
+    /// # Errors
+    /// Files cannot be used.
+    pub fn follow_anchors(&self) -> Result<(), AdmissionError> {
+        let snapshot = self.0.registry.snapshot();
+        let federation = snapshot.federation();
+        for state in federation.organisations() {
+            let domain = &state.organisation.trust_domain;
+            let in_force = self.0.certificates(federation, domain)?;
+            self.0.authorities.follow(domain, &in_force, self.0.leaf.longest(), self.0.clock.now())?;
+        }
+        Ok(())
+    }
+}
+
 /// Whose key this is.
 fn admitted(federation: &Federation, key: Digest) -> Option<SpiffeId> {
     federation.members().find(|(_, member)| member.key.id() == key).map(|(id, _)| id.clone())
@@ -84,5 +111,13 @@ impl Inner {
             STANDARD.decode(text).map_err(|error| AdmissionError::Internal { problem: error.to_string() })
         };
         federation.organisation(domain).into_iter().flat_map(|state| &state.anchors).map(decode).collect()
+    }
+
+    fn certificates(
+        &self,
+        federation: &Federation,
+        domain: &TrustDomain,
+    ) -> Result<Vec<CertificateDer<'static>>, AdmissionError> {
+        Ok(self.anchors(federation, domain)?.into_iter().map(CertificateDer::from).collect())
     }
 }

@@ -2,12 +2,12 @@
 //! both live.
 //!
 //! ```text
-//!  prepare ──▶ publish [old, new] ──▶ activate  ┄┄┄┄┄┄┄┄┄┄┄┄┄▶  retire ──▶ publish [new]
-//!  a new key, in ca/next/             it signs from now on       once the last leaf of the old one has ended
+//!  due: a new key in ca/next/ ──▶ the organisation signs [old, new] ──▶ follow: the new one signs from now on ┄▶
+//!  ┄▶ once the last leaf of the old one has ended, due: ──▶ the organisation signs [new] ──▶ follow: the roll is over
 //! ```
-//! Each step can be done again after a crash. Which authority signs is one file, `ca/rolled/<organisation>`: while it
-//! is there, the next one does, and it says until when the anchor before has to stand. Publishing is the registry's
-//! business, because everybody learns of anchors from the statements.
+//! Which anchors an organisation has is its own to sign; here it is made what there is to sign, and followed what it has
+//! signed. Each step can be done again after a crash. Which authority signs is one file, `ca/rolled/<organisation>`:
+//! while it is there, the next one does, and it says until when the anchor before has to stand.
 
 use std::io;
 use std::path::PathBuf;
@@ -18,75 +18,54 @@ use comity_types::{Timestamp, TrustDomain};
 
 use super::{Authorities, AuthorityError, Files, read, unusable, write};
 
-/// Makes known which anchors an organisation has: what a roll needs of the registry.
-pub trait PublishAnchors {
-    /// Why they could not be published.
-    type Error: From<AuthorityError>;
-
-    /// Makes `anchors`, and no others, those of `organisation`; ends once that is durable and in force. If they are
-    /// already, there is nothing to do.
+impl Authorities {
+    /// The anchors that `organisation` has to sign for its authority to roll: those `in_force` and the next one, whose
+    /// key is made here; or, once the last leaf of the one before has ended, those in force without that one. Anchors of
+    /// authorities of its own stay as they are.
     ///
     /// # Errors
-    /// They are not published; the roll stops where it is and can be taken up again.
-    fn publish(
+    /// It was rolled, and leaves of the one before still live; it has no hosted authority; or files cannot be used.
+    pub fn due(
+        &self,
+        organisation: &TrustDomain,
+        in_force: &[CertificateDer<'static>],
+        now: Timestamp,
+    ) -> Result<Vec<CertificateDer<'static>>, AuthorityError> {
+        match self.rolled_until(organisation)? {
+            Some(until) if now < until => Err(AuthorityError::Rolling { organisation: organisation.clone(), until }),
+            Some(_) => self.without_the_one_before(organisation, in_force),
+            None => self.with_the_next(organisation, in_force, now),
+        }
+    }
+
+    /// Does what the organisation has signed: with the next authority among its anchors, that one signs from now on, and
+    /// with the one before not among them any more, the roll is over. `longest_leaf` is how long leaves live at most.
+    /// To be called for what is in force: after each change, and when the broker starts.
+    ///
+    /// # Errors
+    /// Files cannot be used; called again, it goes on where it stopped.
+    pub fn follow(
         &self,
         organisation: &TrustDomain,
         anchors: &[CertificateDer<'static>],
-    ) -> impl Future<Output = Result<(), Self::Error>> + Send;
-}
-
-impl Authorities {
-    /// Rolls the authority of `organisation`: from now on a new key signs, and both are anchors. `longest_leaf` is how
-    /// long leaves of the old one live at most.
-    ///
-    /// # Errors
-    /// It was rolled, and leaves of the one before still live; files cannot be used; or the anchors cannot be
-    /// published. Called again, it goes on where it stopped.
-    pub async fn roll<P: PublishAnchors>(
-        &self,
-        organisation: &TrustDomain,
         longest_leaf: Duration,
         now: Timestamp,
-        registry: &P,
-    ) -> Result<(), P::Error> {
-        if let Some(until) = self.rolled_until(organisation)? {
-            return Err(AuthorityError::Rolling { organisation: organisation.clone(), until }.into());
+    ) -> Result<(), AuthorityError> {
+        let Ok(signing) = self.find(organisation) else { return Ok(()) };
+        if self.rolled_until(organisation)?.is_some() {
+            let before = self.files(organisation).load_anchor()?;
+            let is_over = before.is_none_or(|before| before == signing.anchor() || !anchors.contains(&before));
+            return if is_over && anchors.contains(&signing.anchor()) {
+                self.settle(organisation, &signing)
+            } else {
+                Ok(())
+            };
         }
-        let anchors = self.prepare(organisation, now)?;
-        registry.publish(organisation, &anchors).await?;
-        Ok(self.activate(organisation, now.plus(longest_leaf))?)
-    }
-
-    /// Ends a roll, if there is one and the last leaf of the old authority has ended by `now`: takes its anchor back.
-    /// To be called now and then, and when the broker starts.
-    ///
-    /// # Errors
-    /// Files cannot be used, or the anchors cannot be published; called again, it goes on where it stopped.
-    pub async fn retire<P: PublishAnchors>(
-        &self,
-        organisation: &TrustDomain,
-        now: Timestamp,
-        registry: &P,
-    ) -> Result<(), P::Error> {
-        if self.rolled_until(organisation)?.is_none_or(|until| now < until) {
-            return Ok(());
+        let next = self.next(organisation).load_anchor()?;
+        match next.filter(|next| *next != signing.anchor() && anchors.contains(next)) {
+            Some(_) => self.activate(organisation, now.plus(longest_leaf)),
+            None => Ok(()),
         }
-        let signing = self.find(organisation)?;
-        registry.publish(organisation, &[signing.anchor()]).await?;
-        Ok(self.settle(organisation, &signing)?)
-    }
-
-    /// Every anchor that `organisation` has to have: of the authority that signs, of the one before while its leaves
-    /// live, and of the next one, if it is made.
-    ///
-    /// # Errors
-    /// It has no authority, or files cannot be used.
-    pub fn anchors(&self, organisation: &TrustDomain) -> Result<Vec<CertificateDer<'static>>, AuthorityError> {
-        let mut anchors = vec![self.find(organisation)?.anchor()];
-        for other in [self.files(organisation), self.next(organisation)] {
-            anchors.extend(other.load_anchor()?.filter(|anchor| !anchors.contains(anchor)));
-        }
-        Ok(anchors)
     }
 
     /// Where the authority lies that signs.
@@ -95,19 +74,34 @@ impl Authorities {
         Ok(if is_rolled { self.next(organisation) } else { self.files(organisation) })
     }
 
-    /// Makes the next authority, unless a roll that stopped has, and gives the anchors to publish before it signs.
-    fn prepare(
+    /// Makes the next authority, unless a roll that stopped has, and adds its anchor.
+    fn with_the_next(
         &self,
         organisation: &TrustDomain,
+        in_force: &[CertificateDer<'static>],
         now: Timestamp,
     ) -> Result<Vec<CertificateDer<'static>>, AuthorityError> {
         let (signing, next) = (self.find(organisation)?, self.next(organisation));
-        // One that signs already is left over from a roll that was over.
-        if next.load(organisation)?.is_none_or(|next| next.anchor() == signing.anchor()) {
-            let made = Authority::generate(organisation.clone(), now);
-            next.store(&made.map_err(|source| unusable(organisation, source))?)?;
-        }
-        self.anchors(organisation)
+        let next = match next.load(organisation)? {
+            Some(made) if made.anchor() != signing.anchor() => made.anchor(),
+            // One that signs already is left over from a roll that was over.
+            Some(_) | None => {
+                let made = Authority::generate(organisation.clone(), now);
+                let made = made.map_err(|source| unusable(organisation, source))?;
+                next.store(&made)?;
+                made.anchor()
+            }
+        };
+        Ok(in_force.iter().filter(|anchor| **anchor != next).cloned().chain([next.clone()]).collect())
+    }
+
+    fn without_the_one_before(
+        &self,
+        organisation: &TrustDomain,
+        in_force: &[CertificateDer<'static>],
+    ) -> Result<Vec<CertificateDer<'static>>, AuthorityError> {
+        let (signing, before) = (self.find(organisation)?.anchor(), self.files(organisation).load_anchor()?);
+        Ok(in_force.iter().filter(|anchor| **anchor == signing || Some(*anchor) != before.as_ref()).cloned().collect())
     }
 
     /// The next authority signs from now on; the anchor of the one before stands until `until`.

@@ -15,10 +15,8 @@ struct Registry {
     is_down: Mutex<bool>,
 }
 
-impl PublishAnchors for Registry {
-    type Error = AuthorityError;
-
-    async fn publish(&self, _: &TrustDomain, anchors: &[CertificateDer<'static>]) -> Result<(), AuthorityError> {
+impl Registry {
+    fn publish(&self, anchors: &[CertificateDer<'static>]) -> Result<(), AuthorityError> {
         if *self.is_down.lock().unwrap() {
             return Err(AuthorityError::Io { path: "registry".into(), source: io::ErrorKind::Other.into() });
         }
@@ -57,12 +55,19 @@ impl Scene {
         self.authorities = Authorities::new(self.dir.path());
     }
 
-    async fn roll(&self, now: Timestamp) -> Result<(), AuthorityError> {
-        self.authorities.roll(&self.organisation, DAY, now, &self.registry).await
+    /// The organisation signs what is due.
+    fn roll(&self, now: Timestamp) -> Result<(), AuthorityError> {
+        let anchors = self.authorities.due(&self.organisation, &self.published(), now)?;
+        self.registry.publish(&anchors)?;
+        self.authorities.follow(&self.organisation, &anchors, DAY, now)
     }
 
-    async fn retire(&self, now: Timestamp) {
-        self.authorities.retire(&self.organisation, now, &self.registry).await.unwrap();
+    /// The same at the end of a roll.
+    fn retire(&self, now: Timestamp) {
+        match self.roll(now) {
+            Ok(()) | Err(AuthorityError::Rolling { .. }) => {}
+            Err(other) => panic!("{other}"),
+        }
     }
 
     fn published(&self) -> Vec<CertificateDer<'static>> {
@@ -125,78 +130,89 @@ fn shake_hands(mut client: ClientConnection, mut server: ServerConnection) -> bo
     !client.is_handshaking() && !server.is_handshaking()
 }
 
-#[tokio::test]
-async fn leaves_of_the_old_and_of_the_new_authority_are_believed_until_the_last_old_one_has_ended() {
+#[test]
+fn leaves_of_the_old_and_of_the_new_authority_are_believed_until_the_last_old_one_has_ended() {
     let scene = Scene::new();
     let (old, first) = (scene.node(start()), scene.signs());
-    scene.roll(start()).await.unwrap();
+    scene.roll(start()).unwrap();
     let (new, second) = (scene.node(start()), scene.signs());
     assert_ne!(first, second);
     assert_eq!(scene.published(), [first.clone(), second.clone()]);
     assert!(scene.is_believed(&old, start()) && scene.is_believed(&new, start()));
-    scene.retire(start().plus(DAY).minus(Duration::from_secs(1))).await;
+    scene.retire(start().plus(DAY).minus(Duration::from_secs(1)));
     assert_eq!(scene.published().len(), 2, "too early");
-    scene.retire(start().plus(DAY)).await;
+    scene.retire(start().plus(DAY));
     assert_eq!((scene.published(), scene.signs()), (vec![second.clone()], second));
     assert!(!scene.is_believed(&old, start()) && scene.is_believed(&new, start()));
 }
 
-#[tokio::test]
-async fn nothing_is_signed_by_an_authority_that_nobody_was_told_of() {
+#[test]
+fn nothing_is_signed_by_an_authority_that_nobody_was_told_of() {
     let mut scene = Scene::new();
     let first = scene.signs();
     *scene.registry.is_down.lock().unwrap() = true;
-    scene.roll(start()).await.unwrap_err();
+    scene.roll(start()).unwrap_err();
     assert_eq!(scene.signs(), first);
-    let made = scene.authorities.anchors(&scene.organisation).unwrap();
+    let made = scene.authorities.due(&scene.organisation, &scene.published(), start()).unwrap();
     scene.restart();
     assert_eq!(scene.signs(), first);
     *scene.registry.is_down.lock().unwrap() = false;
-    scene.roll(start()).await.unwrap();
+    scene.roll(start()).unwrap();
     assert_eq!(scene.published(), made, "the roll goes on with the key that was made");
     assert_eq!(scene.signs(), made[1]);
 }
 
-#[tokio::test]
-async fn what_was_rolled_stays_so_after_a_restart() {
+#[test]
+fn what_was_rolled_stays_so_after_a_restart() {
     let mut scene = Scene::new();
-    scene.roll(start()).await.unwrap();
+    scene.roll(start()).unwrap();
     let (signs, published) = (scene.signs(), scene.published());
     scene.restart();
-    assert_eq!((scene.signs(), scene.authorities.anchors(&scene.organisation).unwrap().len()), (signs.clone(), 2));
-    scene.retire(start().plus(DAY)).await;
+    assert_eq!(scene.signs(), signs);
+    scene.retire(start().plus(DAY));
     scene.restart();
     assert_eq!((scene.signs(), scene.published()), (signs.clone(), vec![signs]));
     assert_eq!(published.len(), 2);
 }
 
-#[tokio::test]
-async fn an_authority_rolls_again_once_the_roll_before_is_over() {
+#[test]
+fn an_authority_rolls_again_once_the_roll_before_is_over() {
     let scene = Scene::new();
-    scene.roll(start()).await.unwrap();
-    let refused = scene.roll(start()).await.unwrap_err();
+    scene.roll(start()).unwrap();
+    let refused = scene.roll(start()).unwrap_err();
     assert!(matches!(refused, AuthorityError::Rolling { until, .. } if until == start().plus(DAY)), "{refused}");
     let mut signs = vec![scene.signs()];
     for day in 1..4 {
         let now = start().plus(DAY * day);
-        scene.retire(now).await;
-        scene.roll(now).await.unwrap();
+        scene.retire(now);
+        scene.roll(now).unwrap();
         assert!(!signs.contains(&scene.signs()));
         signs.push(scene.signs());
     }
 }
 
-#[tokio::test]
-async fn a_broker_that_is_killed_while_a_roll_ends_goes_on_with_the_authority_that_signs() {
+#[test]
+fn a_broker_that_is_killed_while_a_roll_ends_goes_on_with_the_authority_that_signs() {
     let mut scene = Scene::new();
-    scene.roll(start()).await.unwrap();
+    scene.roll(start()).unwrap();
     let signs = scene.signs();
     // The new key is written over the old one, and no more: a key that does not belong to its certificate.
     let key = std::fs::read(scene.dir.path().join("next/org-a.example.key.pem")).unwrap();
     std::fs::write(scene.dir.path().join("org-a.example.key.pem"), key).unwrap();
     scene.restart();
     assert_eq!(scene.signs(), signs);
-    scene.retire(start().plus(DAY)).await;
+    scene.retire(start().plus(DAY));
     scene.restart();
     assert_eq!((scene.signs(), scene.published()), (signs.clone(), vec![signs]));
+}
+
+#[test]
+fn an_authority_of_the_organisations_own_stands_through_a_roll() {
+    let scene = Scene::new();
+    let own = Authority::generate(scene.organisation.clone(), start()).unwrap().anchor();
+    scene.registry.anchors.lock().unwrap().push(own.clone());
+    scene.roll(start()).unwrap();
+    assert_eq!(scene.published().len(), 3);
+    scene.retire(start().plus(DAY));
+    assert_eq!(scene.published(), [own, scene.signs()]);
 }

@@ -1,0 +1,91 @@
+//! `comity organisation anchors`: the certificate authorities that vouch for an organisation's members.
+
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use clap::Subcommand;
+use comity_identity::{CertificateDer, OrganisationAnchors, pem};
+use comity_membership::Statement;
+use comity_proto::membership::PrepareAnchorsRequest;
+use comity_types::Digest;
+use serde_json::json;
+
+use crate::args::Global;
+use crate::error::CliError;
+use crate::output::say;
+use crate::session::Session;
+use crate::signing::{Signatory, report};
+
+/// The certificate authorities of one's own organisation.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Anchors {
+    /// List them, as the log proves (nodes and operators)
+    List,
+    /// Replace them by those in a file: with a new authority beside the old one, roll; without the old one, end the roll
+    Set {
+        /// Certificates in PEM, all that are to be valid
+        file: PathBuf,
+    },
+    /// Give the authority that the broker hosts a new key; called again when the old one's last certificate has ended, it
+    /// takes the old one away
+    Roll,
+}
+
+/// Does what is asked.
+pub(super) async fn run(command: Anchors, global: &Global) -> Result<(), CliError> {
+    let session = Session::open(global).await?;
+    match command {
+        Anchors::List => list(&session, global).await,
+        Anchors::Set { file } => change(Signatory::of(session)?, read(&file)?, global).await,
+        Anchors::Roll => {
+            let signatory = Signatory::of(session)?;
+            let due = signatory.session().membership().prepare_anchors(PrepareAnchorsRequest {}).await;
+            let due = due.map_err(|status| CliError::call("roll the authority", status))?.into_inner().anchors_der;
+            let anchors: Vec<_> = due.into_iter().map(|der| CertificateDer::from(der.to_vec())).collect();
+            if anchors.len() > 1 {
+                say(
+                    "the new authority signs from now on; roll again when the last certificate of the old one has ended",
+                );
+            }
+            change(signatory, anchors, global).await
+        }
+    }
+}
+
+async fn list(session: &Session, global: &Global) -> Result<(), CliError> {
+    let followed = session.log().await?;
+    let domain = session.identity().id().trust_domain();
+    let state = followed.log().federation().organisation(domain);
+    let digests: Vec<String> = state.into_iter().flat_map(|state| &state.anchors).map(|text| digest(text)).collect();
+    let rows = digests.iter().map(|digest| vec![domain.to_string(), digest.clone()]).collect();
+    global.output.list(&["organisation", "sha256"], rows, &json!({ "organisation": domain, "sha256": digests }))
+}
+
+fn digest(anchor: &str) -> String {
+    STANDARD.decode(anchor).map_or_else(|_| "unreadable".to_owned(), |der| Digest::of(&der).to_string())
+}
+
+fn read(file: &Path) -> Result<Vec<CertificateDer<'static>>, CliError> {
+    let text = std::fs::read(file).map_err(|source| CliError::File { doing: "read", path: file.to_owned(), source })?;
+    pem::decode(&text).ok_or_else(|| CliError::BadFile {
+        path: file.to_owned(),
+        expected: "certificates in PEM",
+        source: "it holds none that can be read".into(),
+    })
+}
+
+/// Signs that these are the anchors from now on.
+async fn change(signatory: Signatory, anchors: Vec<CertificateDer<'static>>, global: &Global) -> Result<(), CliError> {
+    let organisation = signatory.organisation()?.clone();
+    // Checked before it is signed: what cannot be used is refused by the broker as well.
+    OrganisationAnchors::new(organisation.clone(), &anchors).map_err(|error| CliError::Client {
+        doing: "use these authorities",
+        source: Box::new(error),
+        hint: None,
+    })?;
+    let anchors = anchors.iter().map(|der| STANDARD.encode(der)).collect();
+    let statement = Statement::AnchorsChanged { organisation: organisation.clone(), anchors };
+    let said = signatory.say("change the authorities", statement).await?;
+    report(global, ("anchors changed", organisation.as_str()), &said)
+}
