@@ -317,7 +317,7 @@ impl Enrolment for Desk {
             self.0.waiting.store(true, Ordering::SeqCst);
             self.0.answer.notified().await;
         }
-        Ok(Response::new(wire::GetRootResponse { root: self.root().into() }))
+        Ok(Response::new(wire::GetRootResponse { root: self.root().into(), now: None }))
     }
 
     async fn get_invite(
