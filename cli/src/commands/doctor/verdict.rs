@@ -67,7 +67,7 @@ pub(super) fn certificate(leaf: &LeafIdentity, now: Timestamp, renewer: Renewer)
         let ago = span(now.since(*not_after));
         return Finding::fail(check, format!("that of {id} ended at {not_after}, {ago} ago"), mend);
     }
-    let (due, left) = (renewal_time(leaf), span(not_after.since(now)));
+    let (due, left) = (to_second(renewal_time(leaf)), span(not_after.since(now)));
     if now < due {
         return Finding::ok(check, format!("that of {id} holds until {not_after}, {left} more; renewed from {due} on"));
     }
@@ -205,6 +205,12 @@ pub(super) fn link(listed: Option<(&str, &str)>) -> Finding {
             "let the broker's machine reach that address, or correct `advertise` in node.toml, or use `dial_out = true`",
         ),
     }
+}
+
+/// An instant, without fractions of a second.
+fn to_second(at: Timestamp) -> Timestamp {
+    let millis = at.as_millis();
+    Timestamp::from_millis(millis - millis.rem_euclid(1000)).unwrap_or(at)
 }
 
 /// A time span, without fractions of a second.

@@ -3,6 +3,8 @@
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::Identity;
+use crate::testing::{LIFETIME, MovedClock, World};
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -38,4 +40,25 @@ fn a_certificate_of_another_time_is_told_with_both_times() {
     let ended = CertificateError::ExpiredContext { time: time(late), not_after: time(early) };
     let error = ProbeError::from(rustls::Error::InvalidCertificate(ended));
     assert!(matches!(error, ProbeError::Ended { now, not_after } if now == at(late) && not_after == at(early)));
+}
+
+#[tokio::test]
+async fn a_clock_that_is_far_off_is_told_by_the_handshake_and_one_that_is_a_little_off_by_the_brokers_time() {
+    let world = World::new().await;
+    let identity = Identity::open(world.founded.operator_dir.path()).unwrap();
+    let (root, address) = (identity.root(), world.address);
+    let shaken = async |ahead: Duration| {
+        let clock: Arc<dyn Clock> = MovedClock::by(ahead);
+        shake(reach(&[address]).await.unwrap(), enrolment_config(root, &clock).unwrap()).await
+    };
+    let agreed = shaken(Duration::ZERO).await.unwrap();
+    assert_eq!((agreed.alpn.as_deref(), agreed.group.as_str()), (Some("comity-enrol/1"), "X25519MLKEM768"));
+    let late = shaken(LIFETIME * 400).await.unwrap_err();
+    assert!(matches!(late, ProbeError::Ended { .. }), "{late:?}");
+    let minute = Duration::from_secs(60);
+    let ahead: Arc<dyn Clock> = MovedClock::by(minute);
+    let connection = without_certificate(root, &address.to_string(), &ahead).unwrap();
+    let offset = offset(&connection, &*ahead).await.unwrap().unwrap();
+    let wrong = (i128::from(offset.millis) + 60_000).unsigned_abs();
+    assert!(wrong <= offset.uncertainty.as_millis() + 2, "{offset:?}");
 }
