@@ -24,6 +24,7 @@ use comity_types::ids::Kind;
 use comity_types::{Clock, SpiffeId};
 use tonic::service::Routes;
 use tonic::transport::Server;
+use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 use tower::layer::util::{Identity, Stack};
 
@@ -39,6 +40,7 @@ use crate::edge::layer::EdgeLayer;
 use crate::edge::stop::Stop;
 use crate::files::write_durably;
 use crate::founding::Founding;
+use crate::health;
 use crate::ledger::decisions::Ledger;
 use crate::links::Links;
 use crate::registry::admission::{Admission, Door};
@@ -81,6 +83,7 @@ pub struct Broker {
     journals: Journals,
     front: Tasks,
     tasks: Tasks,
+    clock: Arc<dyn Clock>,
 }
 
 impl Broker {
@@ -182,6 +185,7 @@ impl Broker {
             journals,
             front,
             tasks,
+            clock,
         })
     }
 
@@ -221,16 +225,19 @@ impl Broker {
             journals,
             front,
             tasks,
+            clock,
         } = self;
         let (address, stop, calls) = (listener.local_addr(), front.token(), edge.stop());
         let (incoming, tunnels) = listener.incoming_and_tunnels(acceptor, &front);
         front.spawn("tunnels", links.clone().take_tunnels(tunnels));
+        let credentials = certificate.credentials();
         front.spawn("certificate", certificate.keep_fresh(stop.clone()));
         front.spawn("brakes", journals.registry.clone().end_brakes(stop.clone()));
         if let Some(bundles) = bundles {
             bundles.serve(&front);
         }
-        announce(&health).await;
+        announce(&health, ServingStatus::Serving).await;
+        front.spawn("health", health::follow(health.clone(), credentials, clock, stop.clone()));
         let address_file = AddressFile::write(&config.data_dir, address)?;
         tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
         let server = server(edge);
@@ -238,7 +245,11 @@ impl Broker {
         let mut served = Box::pin(accept::serve(incoming, stop.clone(), one));
         tokio::select! {
             () = shutdown => {}
-            cause = journals.failed() => return Err(BrokerError::JournalFailed { cause }),
+            cause = journals.failed() => {
+                // Whoever watches health is told before the connections break.
+                retire(&mut health).await;
+                return Err(BrokerError::JournalFailed { cause });
+            }
             () = &mut served => return Ok(()),
         }
         drop(address_file);

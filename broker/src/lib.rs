@@ -17,6 +17,7 @@
 //! | [`rpc`] | one thin file per service |
 //! | [`registry`] | members, enrolments, hosted authorities |
 //! | [`access`] | the life of one request |
+//! | `health` | whether anybody can believe who the broker is |
 //! | [`ledger`] | what is kept for good |
 //! | [`links`] | the connections to nodes |
 
@@ -29,6 +30,7 @@ pub mod data_dir;
 pub mod edge;
 mod files;
 pub mod founding;
+mod health;
 pub mod ledger;
 pub mod links;
 pub mod registry;

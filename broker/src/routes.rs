@@ -63,17 +63,17 @@ fn reflection() -> tonic_reflection::server::Builder<'static> {
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
 }
 
-/// Tells health that everything is served.
-pub(crate) async fn announce(health: &HealthReporter) {
+/// Tells health that everything is served, or nothing.
+pub(crate) async fn announce(health: &HealthReporter, status: ServingStatus) {
     for name in HEALTH_NAMES {
-        health.set_service_status(*name, ServingStatus::Serving).await;
+        health.set_service_status(*name, status).await;
     }
 }
 
 /// Tells health that nothing is served any more, and ends the streams of those who watch it.
 pub(crate) async fn retire(health: &mut HealthReporter) {
+    announce(health, ServingStatus::NotServing).await;
     for name in HEALTH_NAMES {
-        health.set_service_status(*name, ServingStatus::NotServing).await;
         health.clear_service_status(name).await;
     }
 }

@@ -7,8 +7,8 @@ use clap::{Args, Parser, Subcommand};
 use comity_client::workload_api::Socket;
 
 use crate::commands::{
-    app, chat, completions, demo, embed, enrolment, explain, federation, invite, join, log, man, member, model, node,
-    offer, operator, organisation, policy, preset, proposal, table,
+    app, chat, completions, demo, doctor, embed, enrolment, explain, federation, invite, join, log, man, member, model,
+    node, offer, operator, organisation, policy, preset, proposal, table,
 };
 use crate::exit;
 use crate::output::Format;
@@ -45,6 +45,8 @@ pub(crate) struct Global {
 pub(crate) enum Command {
     /// Show a whole federation on this machine: a broker, three nodes, two apps, and a story
     Demo(demo::DemoArgs),
+    /// Find out what is wrong between an identity and its federation, and how to mend it; changes nothing
+    Doctor(doctor::DoctorArgs),
     /// Found a federation, and look at one
     #[command(subcommand)]
     Federation(federation::Federation),

@@ -4,6 +4,7 @@ pub(crate) mod app;
 pub(crate) mod chat;
 pub(crate) mod completions;
 pub(crate) mod demo;
+pub(crate) mod doctor;
 pub(crate) mod embed;
 pub(crate) mod enrolment;
 pub(crate) mod explain;
@@ -31,6 +32,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), CliError> {
     let Cli { global, command } = cli;
     match command {
         Command::Demo(args) => Box::pin(demo::run(args)).await,
+        Command::Doctor(args) => Box::pin(doctor::run(&args, &global)).await,
         Command::Federation(federation) => federation::run(federation, &global).await,
         Command::Operator(operator) => operator::run(operator, &global).await,
         Command::Invite(args) => invite::run(args, &global).await,

@@ -113,7 +113,7 @@ fn now(identity: &Identity) -> Timestamp {
     identity.clock().now()
 }
 
-fn no_identity() -> CliError {
+pub(crate) fn no_identity() -> CliError {
     CliError::Usage {
         problem: "this command acts as somebody, and no identity is named".to_owned(),
         hint: "name its directory with --identity DIR or COMITY_IDENTITY; `comity join` makes one from an invite"

@@ -13,6 +13,7 @@
 //! | [`guard`] | whether a request comes with a permit for exactly it |
 //! | [`replica`] | the node's own copy of the federation's state |
 //! | [`link`] | publishing offers |
+//! | [`health`] | whether the node serves, and why not |
 //! | [`renewal`] | fresh certificates, in time |
 //! | [`workload`] | certificates that a Workload API hands out |
 //! | [`backend`] | model servers and embedded models behind one trait |
@@ -27,6 +28,7 @@ pub mod check;
 pub mod config;
 mod files;
 pub mod guard;
+pub mod health;
 pub mod join;
 pub mod link;
 pub mod model;

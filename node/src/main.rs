@@ -1,4 +1,4 @@
-//! The node's program: `run`, `join`, `check` and `model`.
+//! The node's program: `run`, `join`, `check`, `health` and `model`.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -11,8 +11,11 @@ use comity_client::{Cause, Explanation};
 use comity_node::join::{JoinError, Joined, Papers};
 use comity_node::model::ModelError;
 use comity_node::{Config, Node, check, join, model};
+use comity_runtime::clock::SystemClock;
+use comity_runtime::health::{self, Health};
 use comity_runtime::telemetry::LogFormat;
 use comity_runtime::{chain, shutdown, telemetry};
+use comity_types::Clock as _;
 
 /// What `--help` says about how the program ends.
 const EXITS: &str = "\
@@ -85,6 +88,13 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Say whether the node that runs with this configuration serves, and if not, why: for systemd, containers and
+    /// whoever else cannot ask a node that listens nowhere. 0: it serves; 1: it does not, or does not run.
+    Health {
+        /// The configuration: it says where the node keeps its state.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
     /// GGUF files for embedded-text backends.
     #[command(subcommand)]
     Model(ModelCommand),
@@ -142,6 +152,7 @@ fn main() -> ExitCode {
             take_up(&config, &invite, papers)
         }
         Command::Check { config } => try_out(&config),
+        Command::Health { config } => tell_health(&config),
         Command::Model(ModelCommand::Fetch { name, cache, python }) => fetch(&name, cache, &python),
         Command::Model(ModelCommand::List { cache }) => list(cache),
     };
@@ -215,6 +226,7 @@ struct NotEnrolled(String);
 fn is_refusal(error: &anyhow::Error) -> bool {
     error.is::<NotEnrolled>()
         || matches!(error.downcast_ref(), Some(JoinError::Rejected { .. }))
+        || error.is::<health::Unwell>()
         || matches!(error.downcast_ref(), Some(ModelError::Unknown { .. }))
 }
 
@@ -232,6 +244,14 @@ fn try_out(path: &Path) -> anyhow::Result<ExitCode> {
     }
     write!(std::io::stderr(), "{}", check::table(&misfits))?;
     Ok(ExitCode::from(FAULT))
+}
+
+fn tell_health(path: &Path) -> anyhow::Result<ExitCode> {
+    let config = Config::load(path)?;
+    let health = Health::read(&config.node.data_dir.join(health::FILE), SystemClock.now())?;
+    let heard = health.heard_at.map_or_else(String::new, |at| format!(", last heard of it at {at}"));
+    say(&format!("serving; knows the federation up to epoch {}{heard}", health.epoch))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn fetch(name: &str, cache: Cache, python: &str) -> anyhow::Result<ExitCode> {

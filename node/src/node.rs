@@ -18,12 +18,14 @@ use comity_identity::store::{IDENTITY_FILE, INVITE_FILE, ROOT_FILE, StoreError};
 use comity_membership::offer_digest;
 use comity_policy::Offer;
 use comity_runtime::clock::SystemClock;
+use comity_runtime::health;
 use comity_runtime::tables::{self, TablesError};
 use comity_runtime::tasks::{Closed, Tasks};
 use comity_types::Clock;
 
 use crate::config::{BackendError, Config, Misfit};
 use crate::guard::Guard;
+use crate::health::{Health, Watched};
 use crate::link::{Publication, Publisher};
 use crate::replica::Replica;
 use crate::retry::Pace;
@@ -40,6 +42,7 @@ mod tunnels;
 
 use front::Front;
 pub(crate) use offers::load as load_backend;
+use services::Services;
 
 /// How long calls may go on after the node was asked to stop: most answers are done by then.
 pub const DRAIN: Duration = Duration::from_secs(10);
@@ -207,10 +210,14 @@ impl Node {
             reachable.cancelled().await;
             published.await;
         };
+        let health = Health::new().await;
+        let watched =
+            Watched { identity: identity.clone(), replica: replica.clone(), file: data_dir.join(health::FILE) };
+        tasks.spawn("health", health.clone().follow(watched, pace, stop.clone()));
         tasks.spawn("replica", replica.follow(connection.channel(), pace, stop.clone()));
         tasks.spawn("renewal", until(&stop, renew(identity, renewal, pace)));
         tasks.spawn("offers", until(&stop, published));
-        let mut served = front.serve(server, federation, pace, &tasks);
+        let mut served = front.serve(Services { server, health }, federation, pace, &tasks);
         tokio::select! {
             () = &mut served => {}
             () = shutdown => drain(&tasks, served).await,

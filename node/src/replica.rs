@@ -13,9 +13,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use comity_client::Identity;
 use comity_client::connection::Channel;
 use comity_client::follow::{FollowError, Followed, Part};
+use comity_client::{Cause, Identity, explain};
 use comity_identity::Root;
 use comity_membership::Federation;
 use comity_proto::membership::membership_client::MembershipClient;
@@ -24,7 +24,7 @@ use comity_types::{Clock, Digest, Timestamp};
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tonic::Status;
+use tonic::{Code, Status};
 
 use self::store::Store;
 use crate::retry::{Pace, Retry, Trouble};
@@ -52,6 +52,8 @@ struct Known {
     heard_at: Option<Timestamp>,
     /// Why nothing is believed any more.
     halted: Option<Arc<str>>,
+    /// Why the broker does not let this node follow, if it said so since it last agreed.
+    barred: Option<Arc<str>>,
 }
 
 /// The copy is not what a request needs.
@@ -136,6 +138,13 @@ impl Replica {
     #[must_use]
     pub fn age(&self) -> Option<Duration> {
         self.known.borrow().heard_at.map(|at| self.clock.now().since(at))
+    }
+
+    /// Why the broker lets this node take no part, if it said so since it last agreed with the state: whoever is
+    /// suspended is not even told that in the log.
+    #[must_use]
+    pub fn barred(&self) -> Option<Arc<str>> {
+        self.known.borrow().barred.clone()
     }
 
     /// The state at `epoch` or later, if it is not older than may be.
@@ -225,6 +234,7 @@ impl Replica {
                 known.federation = Arc::new(log.federation().clone());
             }
             known.heard_at = Some(now);
+            known.barred = None;
         });
     }
 
@@ -253,6 +263,9 @@ impl Replica {
                 return std::future::pending().await;
             }
             let trouble = trouble(&lost);
+            if is_barred(&lost) {
+                self.known.send_modify(|known| known.barred = Some(trouble.said().into()));
+            }
             if retry.is_news(&trouble) {
                 log(&lost, &trouble);
             }
@@ -288,6 +301,13 @@ fn trouble(lost: &ReplicaError) -> Trouble {
         ReplicaError::Silent => Trouble::of(&Status::unavailable(lost.to_string())),
         ReplicaError::Follow(_) => Trouble::unusable(lost),
     }
+}
+
+/// True if the broker says that this node takes no part, or does not even shake hands with it.
+fn is_barred(lost: &ReplicaError) -> bool {
+    let ReplicaError::Follow(FollowError::Call(status)) = lost else { return false };
+    matches!(status.code(), Code::PermissionDenied | Code::Unauthenticated)
+        || explain(status).cause == Cause::CertificateRefused
 }
 
 /// A broker that restarts is daily business; one that refuses this node or says what does not fit is not.

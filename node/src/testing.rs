@@ -138,6 +138,13 @@ impl World {
         self.history_at(SystemClock.now())
     }
 
+    /// The same, and a second entry, which admits the node's organisation with the node.
+    pub(crate) fn history_with_node(&self) -> History {
+        let mut history = self.history();
+        history.admit(facts("org-a.example", "DE"), NODE);
+        history
+    }
+
     /// The same, of another time.
     pub(crate) fn history_at(&self, at: Timestamp) -> History {
         let alice = TestKey::Ed25519(Ed25519KeyPair::from_pkcs8(self.alice.reveal()).unwrap());

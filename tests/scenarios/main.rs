@@ -10,6 +10,7 @@ mod backends_that_fail;
 mod bad_input;
 mod bundles;
 mod deploy;
+mod doctor;
 mod identity_on_the_wire;
 mod json_form;
 mod no_leak;

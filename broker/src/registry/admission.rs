@@ -152,6 +152,12 @@ impl Admission {
         Self(Arc::new(Inner { registry, enrolments, proposals, authorities, leaf, clock, tasks, door }))
     }
 
+    /// The broker's time.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
     /// The enrolments.
     #[must_use]
     pub fn enrolments(&self) -> &Store {

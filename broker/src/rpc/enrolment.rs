@@ -101,7 +101,8 @@ fn kind(number: i32) -> Result<Kind, Status> {
 #[tonic::async_trait]
 impl Enrolment for Service {
     async fn get_root(&self, _: Request<wire::GetRootRequest>) -> Result<Response<wire::GetRootResponse>, Status> {
-        Ok(Response::new(wire::GetRootResponse { root: self.root.clone() }))
+        let now = Some(super::timestamp(self.admission.now()));
+        Ok(Response::new(wire::GetRootResponse { root: self.root.clone(), now }))
     }
 
     async fn get_invite(

@@ -147,7 +147,7 @@ impl Desk {
 #[tonic::async_trait]
 impl Enrolment for Desk {
     async fn get_root(&self, _: Request<wire::GetRootRequest>) -> Result<Response<wire::GetRootResponse>, Status> {
-        Ok(Response::new(wire::GetRootResponse { root: self.0.root.clone().into() }))
+        Ok(Response::new(wire::GetRootResponse { root: self.0.root.clone().into(), now: None }))
     }
 
     async fn join(&self, request: Request<wire::JoinRequest>) -> Result<Response<wire::JoinResponse>, Status> {

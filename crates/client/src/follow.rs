@@ -1,6 +1,8 @@
 //! The federation's log as the broker sends it, believed only as far as it is proven: every signature is checked here,
 //! the state is folded here, and the root has to be the one that the broker signed.
 
+pub mod kept;
+
 use std::sync::Arc;
 use std::time::Duration;
 

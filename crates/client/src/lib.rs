@@ -11,6 +11,7 @@
 //! | [`connection`] | the way to the broker, as generated stubs take it |
 //! | [`enrol`] | taking up an invite, and fresh certificates |
 //! | [`follow`] | the federation's log, every signature in it checked here |
+//! | [`probe`] | the way to the broker, a step at a time, for whoever looks for what is wrong |
 //! | [`say`] | statements, signed here |
 //! | [`error`] | what a status means, and how to mend it |
 //! | [`founding`] | the files of a new federation |
@@ -21,6 +22,7 @@ pub mod error;
 pub mod follow;
 pub mod founding;
 pub mod identity;
+pub mod probe;
 pub mod say;
 pub mod workload_api;
 

@@ -317,7 +317,10 @@ impl Enrolment for Desk {
             self.0.waiting.store(true, Ordering::SeqCst);
             self.0.answer.notified().await;
         }
-        Ok(Response::new(wire::GetRootResponse { root: self.root().into() }))
+        let millis = SystemClock.now().as_millis();
+        let nanos = i32::try_from(millis.rem_euclid(1000) * 1_000_000).unwrap();
+        let now = Some(prost_types::Timestamp { seconds: millis.div_euclid(1000), nanos });
+        Ok(Response::new(wire::GetRootResponse { root: self.root().into(), now }))
     }
 
     async fn get_invite(

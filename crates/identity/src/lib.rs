@@ -62,7 +62,7 @@ pub use root::{Root, RootOperator};
 pub use spiffe::{LeafIdentity, SvidError, leaf_identity};
 pub use store::{IdentityDir, IdentitySource};
 pub use tls::Credentials;
-pub use verify::{ExpectedServer, PeerVerifier};
+pub use verify::{ExpectedServer, PeerVerifier, check_chain};
 pub use workload::Svid;
 
 /// DER of an X.509 certificate, as rustls has it.

@@ -156,6 +156,12 @@ impl IdentityDir {
         Ok(dir)
     }
 
+    /// Takes a directory as it is, for whoever looks for what is wrong with it.
+    #[must_use]
+    pub fn unchecked(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+
     /// Takes a directory that holds an identity whose key and certificate are elsewhere, such as in a Workload API.
     ///
     /// # Errors

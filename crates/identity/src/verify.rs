@@ -15,7 +15,7 @@ use rustls::{
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
-use crate::anchors::{AnchorSource, OrganisationAnchors};
+use crate::anchors::{AnchorSource, OrganisationAnchors, StaticAnchors};
 use crate::spiffe::{LeafIdentity, SvidError, leaf_identity};
 use crate::tls::provider;
 
@@ -99,6 +99,22 @@ impl ClientCertVerifier for PeerVerifier {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         provider().signature_verification_algorithms.supported_schemes()
     }
+}
+
+/// Whether members take this chain, leaf first, by the roots of its own organisation at this time.
+///
+/// # Errors
+/// They do not, and why.
+pub fn check_chain(
+    chain: &[CertificateDer<'_>],
+    anchors: OrganisationAnchors,
+    now: comity_types::Timestamp,
+) -> Result<(), Error> {
+    let (leaf, intermediates) = chain.split_first().ok_or(Error::NoCertificatesPresented)?;
+    let millis = u64::try_from(now.as_millis()).unwrap_or_default();
+    let now = UnixTime::since_unix_epoch(std::time::Duration::from_millis(millis));
+    let verifier = PeerVerifier::new(Arc::new(std::iter::once(anchors).collect::<StaticAnchors>()));
+    verifier.verify_client_cert(leaf, intermediates, now).map(drop)
 }
 
 /// Verifies that the server is exactly the one that we mean to call. Host names play no part.

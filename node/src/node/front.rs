@@ -12,12 +12,13 @@ use comity_runtime::tasks::Tasks;
 use comity_types::{SpiffeId, TrustDomain};
 use tokio_util::sync::CancellationToken;
 
+use super::services::Services;
 use super::tunnels::Tunnels;
 use super::{NodeError, services};
 use crate::config::Config;
 use crate::files;
 use crate::retry::Pace;
-use crate::serve::{Server, broker_only};
+use crate::serve::broker_only;
 
 /// One of the two.
 #[derive(Debug)]
@@ -82,14 +83,14 @@ impl Front {
     }
 
     /// Serves brokers of `federation` until `tasks` are to end, then until the calls that are there have ended.
-    pub(super) fn serve(self, server: Server, federation: TrustDomain, pace: Pace, tasks: &Tasks) -> Served {
+    pub(super) fn serve(self, services: Services, federation: TrustDomain, pace: Pace, tasks: &Tasks) -> Served {
         let (gate, stop) = (broker_only(federation), tasks.token());
         match self {
             Self::Listening { listener, acceptor } => {
                 let incoming = listener.incoming(*acceptor, tasks);
-                Box::pin(services::serve(server, gate, incoming, stop))
+                Box::pin(services::serve(services, gate, incoming, stop))
             }
-            Self::DialingOut(tunnels) => Box::pin(tunnels.serve(server, gate, pace.look, stop)),
+            Self::DialingOut(tunnels) => Box::pin(tunnels.serve(services, gate, pace.look, stop)),
         }
     }
 }

@@ -17,6 +17,7 @@ use tonic_reflection::server::Builder;
 use tower::layer::util::{Identity, Stack};
 
 use super::tunnels::Leaving;
+use crate::health::Health;
 use crate::serve::{MAX_ANSWER_BYTES, MAX_REQUEST_BYTES, Server};
 
 /// What stands before the services, innermost first.
@@ -34,19 +35,28 @@ const STREAM_WINDOW: u32 = 128 * 1024;
 /// from those that are.
 const CONNECTION_WINDOW: u32 = STREAM_WINDOW * MAX_STREAMS;
 
+/// What every connection to the broker serves. Clones are the same.
+#[derive(Debug, Clone)]
+pub(super) struct Services {
+    /// The models.
+    pub(super) server: Server,
+    /// Whether it is worth asking them.
+    pub(super) health: Health,
+}
+
 /// Serves `incoming` until `stop`, then until the calls that are there have ended; each connection is drained in its time.
-pub(super) async fn serve<I>(server: Server, gate: I, incoming: Incoming, stop: CancellationToken)
+pub(super) async fn serve<I>(services: Services, gate: I, incoming: Incoming, stop: CancellationToken)
 where
     I: Interceptor + Clone + Send + Sync + 'static,
 {
-    let router = router(server, gate, None).await;
+    let router = router(services, gate, None);
     accept::serve(incoming, stop, |one, drain| router.clone().serve_with_incoming_shutdown(one, drain)).await;
 }
 
 /// Serves the broker over a tunnel until `stop`, then until the calls that are there have ended. What the broker says of
 /// the tunnel is `tunnel`'s.
 pub(super) async fn serve_tunnel<I>(
-    server: Server,
+    services: Services,
     gate: I,
     tunnel: TunnelServer<Leaving>,
     connection: impl Stream<Item = io::Result<Connection>>,
@@ -55,19 +65,17 @@ pub(super) async fn serve_tunnel<I>(
 where
     I: Interceptor + Clone + Send + Sync + 'static,
 {
-    router(server, gate, Some(tunnel)).await.serve_with_incoming_shutdown(connection, stop).await
+    router(services, gate, Some(tunnel)).serve_with_incoming_shutdown(connection, stop).await
 }
 
 /// All services behind the gate.
-async fn router<I>(server: Server, gate: I, tunnel: Option<TunnelServer<Leaving>>) -> Router<Layers<I>>
+fn router<I>(services: Services, gate: I, tunnel: Option<TunnelServer<Leaving>>) -> Router<Layers<I>>
 where
     I: Interceptor + Clone + Send + Sync + 'static,
 {
-    let inference = InferenceServer::new(server)
+    let inference = InferenceServer::new(services.server)
         .max_decoding_message_size(MAX_REQUEST_BYTES)
         .max_encoding_message_size(MAX_ANSWER_BYTES);
-    let (reporter, health) = tonic_health::server::health_reporter();
-    reporter.set_serving::<InferenceServer<Server>>().await;
     // The descriptors are this program's own; a test reads them.
     let reflection = || {
         Builder::configure()
@@ -83,7 +91,7 @@ where
         .layer(InterceptorLayer::new(gate))
         .layer(TrailerLayer)
         .add_service(inference)
-        .add_service(health)
+        .add_service(services.health.service())
         .add_optional_service(tunnel)
         .add_optional_service(reflection().build_v1().ok())
         .add_optional_service(reflection().build_v1alpha().ok())

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_reflection::pb::v1::ServerReflectionRequest;
 use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
@@ -19,6 +20,7 @@ use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 use super::*;
 use crate::testing::{BROKER, NODE, World, chain};
 
+mod health;
 mod renewal;
 
 /// The address of a broker that is down.
@@ -107,7 +109,8 @@ async fn health_and_reflection_answer_the_broker() {
     let node = run().await;
     let mut health = HealthClient::new(node.broker().await);
     let service = "comity.inference.v1.Inference".to_owned();
-    assert_eq!(health.check(HealthCheckRequest { service }).await.unwrap().into_inner().status, 1);
+    let status = health.check(HealthCheckRequest { service }).await.unwrap().into_inner().status();
+    assert_eq!(status, ServingStatus::NotServing, "nobody has told it of the federation");
     let list = MessageRequest::ListServices(String::new());
     let request = ServerReflectionRequest { host: String::new(), message_request: Some(list) };
     let mut reflection = ServerReflectionClient::new(node.broker().await);

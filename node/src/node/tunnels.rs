@@ -31,7 +31,7 @@ use self::backoff::Backoff;
 pub(super) use self::leaving::Leaving;
 use self::serving::{Next, Serving};
 use super::DRAIN;
-use crate::serve::Server;
+use super::services::Services;
 
 /// What keeps the tunnels. Clones are the same.
 #[derive(Debug, Clone)]
@@ -56,7 +56,7 @@ struct Slot<G> {
     /// Between two looks at the certificate in use.
     look: Duration,
     said: Option<String>,
-    server: Server,
+    services: Services,
     gate: G,
     tasks: Tasks,
     stop: CancellationToken,
@@ -78,7 +78,7 @@ impl Tunnels {
     }
 
     /// Serves over all of them until `stop`, looking so often at the certificate in use; then until the calls that are there have ended.
-    pub(super) async fn serve<G>(self, server: Server, gate: G, look: Duration, stop: CancellationToken)
+    pub(super) async fn serve<G>(self, services: Services, gate: G, look: Duration, stop: CancellationToken)
     where
         G: Interceptor + Clone + Send + Sync + 'static,
     {
@@ -91,7 +91,7 @@ impl Tunnels {
                 backoff: Backoff::default(),
                 look,
                 said: None,
-                server: server.clone(),
+                services: services.clone(),
                 gate: gate.clone(),
                 tasks: serving.clone(),
                 stop: stop.clone(),
@@ -160,7 +160,7 @@ where
             connection,
             &inner.identity,
             self.look,
-            self.server.clone(),
+            self.services.clone(),
             self.gate.clone(),
             self.stop.child_token(),
         );

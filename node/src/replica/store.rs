@@ -10,17 +10,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use comity_client::follow::kept::{self, CHECKPOINT_FILE, EVIDENCE_FILE, Heard, LOG_FILE};
 use comity_client::follow::{Followed, Part};
 use comity_proto::membership::WatchResponse;
 use comity_types::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-/// The entries.
-pub(super) const LOG_FILE: &str = "federation.log";
-/// The last checkpoint.
-const CHECKPOINT_FILE: &str = "federation.checkpoint.json";
-/// What proves that the broker showed two pasts.
-const EVIDENCE_FILE: &str = "equivocation.json";
 /// How often the checkpoint is written although it is the same: what a restart may forget of how fresh it was.
 const WRITE_EVERY: Duration = Duration::from_secs(30);
 
@@ -32,14 +27,6 @@ pub(super) struct Store {
     written: Mutex<Option<Heard>>,
 }
 
-/// A checkpoint, and when it came.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Heard {
-    checkpoint: String,
-    at: Timestamp,
-}
-
 impl Store {
     /// Opens or makes the files in `dir` and takes in what is in them, each signature checked as if it came from the
     /// broker. Says when the last checkpoint came, if it agrees.
@@ -47,7 +34,7 @@ impl Store {
         let path = dir.join(LOG_FILE);
         let whole = replay(&path, followed);
         let log = open(&path, whole).inspect_err(|error| unkept(&path, error)).ok();
-        let heard = read_heard(&dir.join(CHECKPOINT_FILE));
+        let heard = kept::heard(dir).ok().flatten();
         let heard = heard.filter(|heard| followed.agree(&heard.checkpoint).is_ok());
         let at = heard.as_ref().map(|heard| heard.at);
         (Self { dir: dir.to_owned(), log: Mutex::new(log), written: Mutex::new(heard) }, at)
@@ -113,10 +100,6 @@ fn open(path: &Path, whole: u64) -> io::Result<File> {
     let file = OpenOptions::new().create(true).append(true).open(path)?;
     file.set_len(whole)?;
     Ok(file)
-}
-
-fn read_heard(path: &Path) -> Option<Heard> {
-    serde_json::from_slice(&fs::read(path).ok()?).ok()
 }
 
 fn write(path: &Path, value: &impl Serialize) -> io::Result<()> {

@@ -204,7 +204,7 @@ fn next<T>(list: &Mutex<VecDeque<T>>) -> Option<T> {
 #[tonic::async_trait]
 impl Enrolment for Desk {
     async fn get_root(&self, _: Request<enrol::GetRootRequest>) -> Result<Response<enrol::GetRootResponse>, Status> {
-        Ok(Response::new(enrol::GetRootResponse { root: self.world.root_json.clone().into() }))
+        Ok(Response::new(enrol::GetRootResponse { root: self.world.root_json.clone().into(), now: None }))
     }
 
     async fn join(&self, request: Request<enrol::JoinRequest>) -> Result<Response<enrol::JoinResponse>, Status> {

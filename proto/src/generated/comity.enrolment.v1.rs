@@ -18,6 +18,9 @@ pub struct GetRootResponse {
     /// JSON, as it was founded: its SHA-256 is the federation's root digest.
     #[prost(bytes = "bytes", tag = "1")]
     pub root: ::prost::bytes::Bytes,
+    /// The broker's time when it answered: who asked can tell whether both clocks agree.
+    #[prost(message, optional, tag = "2")]
+    pub now: ::core::option::Option<::prost_types::Timestamp>,
 }
 impl ::prost::Name for GetRootResponse {
     const NAME: &'static str = "GetRootResponse";

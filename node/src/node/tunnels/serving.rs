@@ -15,9 +15,8 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Interceptor;
 use tonic::transport::server::Connected as _;
 
-use super::super::services;
+use super::super::services::{self, Services};
 use super::leaving::Leaving;
-use crate::serve::Server;
 
 /// How long before the end of a certificate a tunnel is left even without another one: most answers are done in it.
 const LAST_ANSWERS: Duration = Duration::from_secs(60);
@@ -53,7 +52,7 @@ impl Serving {
         connection: Connection,
         identity: &Identity,
         look: Duration,
-        server: Server,
+        services: Services,
         gate: G,
         ending: CancellationToken,
     ) -> (Self, impl Future<Output = ()> + Send + 'static)
@@ -86,7 +85,7 @@ impl Serving {
         };
         let work = async move {
             let service = TunnelServer::new(Leaving(leave));
-            if let Err(error) = services::serve_tunnel(server, gate, service, incoming, stop).await {
+            if let Err(error) = services::serve_tunnel(services, gate, service, incoming, stop).await {
                 tracing::error!(error = crate::error_chain(&error), "a tunnel to the broker cannot be served");
             }
         };

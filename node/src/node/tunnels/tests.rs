@@ -16,13 +16,14 @@ use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Streaming};
 use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::{ServerReflectionRequest, ServerReflectionResponse};
 
 use crate::node::{ADDRESS_FILE, Node, NodeError};
-use crate::testing::{Broker, FAST, Log, MovedClock, Tunnel, World, acceptor, eventually};
+use crate::testing::{Broker, FAST, Log, MovedClock, Said, Tunnel, World, acceptor, eventually};
 
 /// Past the latest time of a renewal, and before the end of the certificate.
 const LATE: Duration = Duration::from_secs(16 * 3600);
@@ -43,6 +44,8 @@ struct Running {
 async fn start() -> Dialling {
     let clock = Arc::<MovedClock>::default();
     let (world, broker) = Broker::start(&clock).await;
+    let told = Said::Lasting(world.history_with_node().all());
+    broker.script.watching.lock().unwrap().push_back(told);
     let node = run(world, &clock).await;
     Dialling { broker, clock, node }
 }
@@ -93,8 +96,8 @@ async fn unmodified_stubs_call_a_node_over_the_connections_that_it_made() {
     for Tunnel { channel, peer, .. } in &tunnels {
         assert_eq!(peer.id().as_str(), crate::testing::NODE);
         let service = "comity.inference.v1.Inference".to_owned();
-        let health = HealthClient::new(channel.clone()).check(HealthCheckRequest { service }).await.unwrap();
-        assert_eq!(health.into_inner().status, 1);
+        let mut health = HealthClient::new(channel.clone()).watch(HealthCheckRequest { service }).await.unwrap();
+        while health.get_mut().message().await.unwrap().unwrap().status() != ServingStatus::Serving {}
         let refused = InferenceClient::new(channel.clone()).chat(ChatRequest::default()).await.unwrap_err();
         assert_eq!(
             Detail::of(&refused).unwrap().reason,
@@ -106,6 +109,18 @@ async fn unmodified_stubs_call_a_node_over_the_connections_that_it_made() {
     eventually(|| !published().is_empty()).await;
     assert_eq!(published()[0].address, "tunnel");
     assert!(!dialling.node.world.data(ADDRESS_FILE).exists());
+}
+
+#[tokio::test]
+async fn over_a_tunnel_health_says_when_the_node_has_heard_nothing_for_too_long() {
+    let dialling = start().await;
+    let tunnel = dialling.broker.tunnel().await;
+    let watching = HealthClient::new(tunnel.channel.clone()).watch(HealthCheckRequest::default()).await;
+    let mut watching = watching.unwrap().into_inner();
+    while watching.message().await.unwrap().unwrap().status() != ServingStatus::Serving {}
+    dialling.clock.move_by(Duration::from_secs(16 * 60));
+    assert_eq!(watching.message().await.unwrap().unwrap().status(), ServingStatus::NotServing);
+    assert!(dialling.node.world.data(comity_runtime::health::FILE).exists());
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use comity_client::Identity;
 use comity_identity::Root;
 
 use super::*;
-use crate::replica::store::LOG_FILE;
+use comity_client::follow::kept::LOG_FILE;
 
 fn open(world: &World) -> Replica {
     let identity = Identity::open(world.config.identity_dir()).unwrap();

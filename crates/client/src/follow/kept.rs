@@ -1,0 +1,72 @@
+//! The files in which a node keeps the log, for itself and for whoever looks at them: `comity log verify` and `comity doctor`.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use comity_proto::membership::WatchResponse;
+use comity_types::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{FollowError, Followed};
+
+/// The entries, a line of JSON each, as they came.
+pub const LOG_FILE: &str = "federation.log";
+/// The last checkpoint.
+pub const CHECKPOINT_FILE: &str = "federation.checkpoint.json";
+/// What proves that the broker showed two pasts.
+pub const EVIDENCE_FILE: &str = "equivocation.json";
+
+/// A checkpoint, and when it came.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Heard {
+    /// The signed note.
+    pub checkpoint: String,
+    /// When it came, by the clock of whoever keeps it.
+    pub at: Timestamp,
+}
+
+/// Why a copy of the log cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeptError {
+    /// A file cannot be read, or is not what it should be.
+    #[error("it cannot be read")]
+    File(#[from] io::Error),
+    /// What is in it is not believed.
+    #[error("entry {epoch} is not believed")]
+    Follow {
+        /// Which.
+        epoch: u64,
+        /// Why.
+        #[source]
+        source: Box<FollowError>,
+    },
+}
+
+/// The checkpoint in a data directory; none where there is no file.
+///
+/// # Errors
+/// It cannot be read, or is none.
+pub fn heard(data_dir: &Path) -> Result<Option<Heard>, KeptError> {
+    match fs::read(data_dir.join(CHECKPOINT_FILE)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
+        Ok(text) => Ok(Some(serde_json::from_slice(&text).map_err(io::Error::from)?)),
+    }
+}
+
+/// Takes in the log of a data directory. Its last line, if it has no end yet, is being written and does not count.
+///
+/// # Errors
+/// It cannot be read, or an entry in it is not to be believed.
+pub fn replay(data_dir: &Path, followed: &mut Followed) -> Result<(), KeptError> {
+    let text = fs::read(data_dir.join(LOG_FILE))?;
+    for line in text.split_inclusive(|byte| *byte == b'\n') {
+        let Some(entry) = line.strip_suffix(b"\n") else { break };
+        let epoch = followed.log().federation().epoch().saturating_add(1);
+        let part = WatchResponse { epoch, entry: entry.to_vec().into(), checkpoint: String::new() };
+        followed.take(&part).map_err(|error| KeptError::Follow { epoch, source: Box::new(error) })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,161 @@
+//! Health follows the certificate, the age of what is known and the node's standing, without a restart.
+
+use std::sync::Arc;
+
+use comity_client::Connection;
+use comity_membership::{By, Statement, Subject};
+use comity_proto::error::Failure;
+use comity_runtime::health::FILE;
+use tokio::sync::oneshot;
+use tokio_stream::StreamExt as _;
+use tonic::{Code, Request};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus as Told;
+use tonic_health::pb::health_server::Health as _;
+
+use super::*;
+use crate::testing::{self, Broker, FAST, History, LIFETIME, MovedClock, World, eventually};
+
+/// More than a node may go on without hearing of the state.
+const TOO_LONG: Duration = Duration::from_secs(16 * 60);
+
+struct Node {
+    clock: Arc<MovedClock>,
+    world: World,
+    history: History,
+    identity: Identity,
+    replica: Replica,
+}
+
+impl Node {
+    fn new() -> Self {
+        let (world, clock) = (World::at("127.0.0.1:9"), Arc::<MovedClock>::default());
+        let history = world.history_with_node();
+        let identity = Identity::open_with_clock(world.config.identity_dir(), Arc::clone(&clock) as _).unwrap();
+        let replica = world.replica(Arc::clone(&clock) as _);
+        Self { clock, world, history, identity, replica }
+    }
+
+    /// One that has heard of all.
+    fn that_has_heard() -> Self {
+        let node = Self::new();
+        node.hear();
+        node
+    }
+
+    fn hear(&self) {
+        let known = self.replica.federation().epoch();
+        for part in self.history.all().iter().filter(|part| part.epoch > known) {
+            self.replica.take(part).unwrap();
+        }
+    }
+
+    fn judge(&self) -> Result<(), Unfit> {
+        judge(&self.identity, &self.replica)
+    }
+
+    fn suspend(&mut self, subject: Subject) {
+        let reason = "under audit".to_owned();
+        self.history.say(Statement::Suspended { subject, reason, by: By::Federation }, &["alice"]);
+        self.hear();
+    }
+}
+
+#[test]
+fn a_node_serves_when_it_has_heard_and_not_before() {
+    let node = Node::new();
+    assert_eq!(node.judge(), Err(Unfit::Unheard));
+    node.hear();
+    assert_eq!(node.judge(), Ok(()));
+}
+
+#[test]
+fn a_node_that_hears_nothing_for_too_long_does_not_serve_until_it_hears_again() {
+    let node = Node::that_has_heard();
+    node.clock.move_by(TOO_LONG);
+    assert!(matches!(node.judge(), Err(Unfit::NotCurrent(NotCurrent::Stale { .. }))));
+    node.replica.take(&node.history.checkpoint(2)).unwrap();
+    assert_eq!(node.judge(), Ok(()));
+}
+
+#[test]
+fn a_node_that_was_shown_two_pasts_does_not_serve() {
+    let node = Node::that_has_heard();
+    let _refused = node.replica.take(&node.history.fork(2)).unwrap_err();
+    assert!(matches!(node.judge(), Err(Unfit::NotCurrent(NotCurrent::Halted { .. }))));
+}
+
+#[test]
+fn a_node_whose_certificate_has_ended_does_not_serve_however_fresh_its_state_is() {
+    let node = Node::that_has_heard();
+    node.clock.move_by(LIFETIME + Duration::from_secs(1));
+    node.replica.take(&node.history.checkpoint(2)).unwrap();
+    let Err(unfit @ Unfit::CertificateEnded { .. }) = node.judge() else { panic!("{:?}", node.judge()) };
+    assert!(unfit.to_string().contains("comity doctor"), "{unfit}");
+}
+
+#[test]
+fn a_node_that_is_suspended_or_never_was_a_member_does_not_serve() {
+    let mut node = Node::that_has_heard();
+    node.suspend(Subject::Organisation("org-a.example".parse().unwrap()));
+    let Err(Unfit::NotAMember { why }) = node.judge() else { panic!("{:?}", node.judge()) };
+    assert!(why.contains("org-a.example") && why.contains("under audit"), "{why}");
+    let stranger = Node::new();
+    for part in stranger.history.parts(&[1]) {
+        stranger.replica.take(&part).unwrap();
+    }
+    assert!(matches!(stranger.judge(), Err(Unfit::NotAMember { why }) if why.contains("never admitted")));
+}
+
+#[tokio::test]
+async fn a_node_that_the_broker_bars_does_not_serve_until_it_may_follow_again() {
+    let clock = Arc::<MovedClock>::default();
+    let (world, broker) = Broker::start(&clock).await;
+    let history = world.history_with_node();
+    let refused =
+        || testing::Said::Refused(Failure::new(Code::PermissionDenied, "MEMBER_SUSPENDED", "n1 is suspended").into());
+    broker.script.watching.lock().unwrap().extend(std::iter::repeat_with(refused).take(2_000));
+    let identity = Identity::open_with_clock(world.config.identity_dir(), Arc::clone(&clock) as _).unwrap();
+    let replica = world.replica(Arc::clone(&clock) as _);
+    let channel = Connection::open(&identity).unwrap().channel();
+    let barred = || matches!(judge(&identity, &replica), Err(Unfit::Barred { why }) if why.contains("is suspended"));
+    let following = || replica.clone().follow(channel.clone(), FAST, CancellationToken::new());
+    testing::run_until(following(), barred).await;
+    *broker.script.watching.lock().unwrap() = [testing::Said::Lasting(history.all())].into();
+    testing::run_until(following(), || judge(&identity, &replica).is_ok()).await;
+}
+
+#[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "the work under test")]
+async fn grpc_health_and_the_file_change_without_a_restart_and_end_with_the_node() {
+    let node = Node::new();
+    let file = node.world.folder.path().join(FILE);
+    let watched = Watched { identity: node.identity.clone(), replica: node.replica.clone(), file: file.clone() };
+    let (health, stop) = (Health::new().await, CancellationToken::new());
+    let service = HealthService::from_health_reporter(health.reporter.clone());
+    let (ended, has_ended) = oneshot::channel();
+    let follow = health.follow(watched, FAST, stop.clone());
+    tokio::spawn(async move {
+        follow.await;
+        ended.send(()).unwrap();
+    });
+    let request = |name: &str| Request::new(HealthCheckRequest { service: name.to_owned() });
+    let told = async |name| service.check(request(name)).await.unwrap().into_inner().status();
+    let said = || Said::read(&file, node.identity.clock().now());
+    eventually(|| file.exists()).await;
+    assert!(said().is_err());
+    assert_eq!(told("").await, Told::NotServing);
+    node.hear();
+    eventually(|| said().is_ok()).await;
+    for name in NAMES {
+        assert_eq!(told(name).await, Told::Serving, "{name:?}");
+    }
+    let mut watching = service.watch(request(NAMES[1])).await.unwrap().into_inner();
+    assert_eq!(watching.next().await.unwrap().unwrap().status(), Told::Serving);
+    node.clock.move_by(TOO_LONG);
+    assert_eq!(watching.next().await.unwrap().unwrap().status(), Told::NotServing, "whoever watches is told");
+    eventually(|| said().is_err_and(|unwell| unwell.to_string().contains("last heard"))).await;
+    stop.cancel();
+    has_ended.await.unwrap();
+    assert!(!file.exists());
+}
