@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, UNIX_EPOCH};
 
 use comity_identity::{Authority, SigningRequest, pem};
 use comity_runtime::clock::SystemClock;
@@ -166,7 +166,7 @@ fn its_certificate_for_an_id_of_another_organisation_is_refused() {
 
 /// What every leaf has.
 fn leaf(params: &mut CertificateParams) {
-    let now = SystemTime::now();
+    let now = UNIX_EPOCH + Duration::from_millis(SystemClock.now().as_millis().unsigned_abs());
     params.not_before = (now - SKEW).into();
     params.not_after = (now + LIFE).into();
     params.is_ca = IsCa::ExplicitNoCa;

@@ -17,9 +17,11 @@ mod figures;
 mod operator;
 mod stage;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use comity_membership::{By, Statement};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use self::figures::Figures;
 use self::operator::{Operator, Way};
@@ -71,12 +73,13 @@ fn runs() -> usize {
 async fn sample(stage: &Stage, operator: &mut Operator, who: &Who, way: Way) -> Sample {
     let mut streams = stage.open_streams().await;
     let word = operator.prepare(way, who).await;
-    let requests = tokio::spawn(stage.ask_until_refused());
+    let mut requests = JoinSet::new();
+    requests.spawn(stage.ask_until_refused());
     let begun = Instant::now();
     operator.say(word).await;
     let answered = begun.elapsed();
     stage.check_refused(who).await;
-    let refused = tokio::time::timeout(LONGEST, requests).await.unwrap().unwrap();
+    let refused = tokio::time::timeout(LONGEST, requests.join_next()).await.unwrap().unwrap().unwrap();
     who.check(&refused.1);
     let mut last = begun;
     while let Some(ended) = tokio::time::timeout(LONGEST, streams.join_next()).await.unwrap() {

@@ -1,6 +1,6 @@
 //! A federation with an app of one organisation that asks the node of another, all the time.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use comity_client::connection::Channel;
 use comity_client::{Connection, Identity};
@@ -16,6 +16,7 @@ use comity_tests::federation::{EU_BODY, EU_OWNED, Federation, Node};
 use comity_tests::node::NodeSpec;
 use comity_types::Digest;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tonic::{Status, Streaming};
 
 use crate::{LONGEST, STREAMS};
@@ -150,7 +151,7 @@ async fn end(mut stream: Streaming<ChatStreamResponse>) -> (Instant, Status) {
 }
 
 fn reason(status: &Status) -> Option<String> {
-    Detail::of(status).map(|detail| detail.reason.clone())
+    Detail::of(status).map(|detail| detail.reason)
 }
 
 fn request() -> ChatStreamRequest {
