@@ -26,6 +26,9 @@ use crate::rpc::failure;
 use capacity::{Capacity, Place};
 use stop::Stop;
 
+/// What an organisation that paused itself may still call: nobody else could lift that. What counts is who signed.
+const SUBMIT: &str = "/comity.membership.v1.Membership/Submit";
+
 /// A verified member that took part when the request came in. Found in a request's extensions.
 #[derive(Debug, Clone)]
 pub struct CallerIdentity {
@@ -91,7 +94,7 @@ impl Edge {
     /// The status that the caller gets.
     pub fn admit(&self, info: &PeerInfo, path: &str) -> Result<Admitted, Status> {
         // Who first: strangers learn nothing, not even which methods there are.
-        let caller = self.identify(info)?;
+        let caller = self.identify(info, path)?;
         // Before capacity: a call that is refused must not take a place from one that is not.
         authorise(path, caller.as_ref())?;
         let place = self.capacity.take(caller.as_ref().map(CallerIdentity::organisation))?;
@@ -104,11 +107,15 @@ impl Edge {
     }
 
     /// Looked up on every request, not once a connection: a suspension must not wait for a reconnect.
-    fn identify(&self, info: &PeerInfo) -> Result<Option<CallerIdentity>, Status> {
+    fn identify(&self, info: &PeerInfo, path: &str) -> Result<Option<CallerIdentity>, Status> {
         let Some(peer) = &info.peer else { return Ok(None) };
         let snapshot = self.registry.snapshot();
         let federation = snapshot.federation();
-        check_peer(federation, peer)?;
+        if path == SUBMIT && federation.is_refused_by_its_own_alone(peer.id(), peer.certificate()) {
+            check_key(federation, peer)?;
+        } else {
+            check_peer(federation, peer)?;
+        }
         let role = role(federation, peer.id());
         Ok(Some(CallerIdentity { peer: peer.clone(), remote: info.remote, role, epoch: federation.epoch() }))
     }

@@ -14,6 +14,7 @@ use comity_transparency::Envelope;
 use comity_types::ids::Kind;
 use comity_types::{SpiffeId, TrustDomain};
 use serde_json::{Value, json};
+use tonic::Code;
 
 use crate::args::Global;
 use crate::error::CliError;
@@ -99,18 +100,27 @@ impl Signatory {
         }
     }
 
-    /// Signs a statement and hands it in. What it is signed for is a state that was proven, except for an app's: apps
-    /// do not follow the log.
+    /// Signs a statement and hands it in. What it is signed for is a state that was proven, except for an app's, which does
+    /// not follow the log, and that of an organisation which paused itself: it is not shown the log until it goes on.
     pub(crate) async fn say(&self, doing: &'static str, statement: Statement) -> Result<Said, CliError> {
         let draft = self.draft(statement);
-        if self.id().kind() == Kind::App {
-            return say::say_unseen(self.session.connection(), draft, &self.key)
-                .await
-                .map_err(|error| unsaid(doing, error));
-        }
-        let followed = self.session.log().await?;
+        let read = if self.id().kind() == Kind::App { None } else { Some(self.session.log().await) };
+        let own = matches!(self.role, Role::Organisation(_));
+        let followed = match read {
+            Some(Ok(followed)) => followed,
+            Some(Err(CliError::Status { status, .. })) if own && status.code() == Code::PermissionDenied => {
+                return self.say_unseen(doing, draft).await;
+            }
+            Some(Err(other)) => return Err(other),
+            None => return self.say_unseen(doing, draft).await,
+        };
         let signed = draft.sign(followed.log().federation(), &[&self.key]).map_err(|error| unsaid(doing, error))?;
         self.submit(doing, &signed).await
+    }
+
+    async fn say_unseen(&self, doing: &'static str, draft: Draft) -> Result<Said, CliError> {
+        let said = say::say_unseen(self.session.connection(), draft, &self.key).await;
+        said.map_err(|error| unsaid(doing, error))
     }
 
     /// Adds a signature to what others have signed.

@@ -121,6 +121,15 @@ impl Backend {
         self.state.left.load(Ordering::SeqCst)
     }
 
+    /// Forgets what it was asked, and who left.
+    ///
+    /// # Panics
+    /// If a serving thread panicked.
+    pub fn forget(&self) {
+        self.state.asked.lock().unwrap().clear();
+        self.state.left.store(0, Ordering::SeqCst);
+    }
+
     /// Waits until a caller has left.
     pub fn wait_until_left(&self) {
         wait::until("the backend's caller has left", || (self.left() > 0).then_some(()));

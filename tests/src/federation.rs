@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use crate::clients::{Caller, comity};
 use crate::node::NodeSpec;
+use crate::operators;
 use crate::program::{Program, built, run, said, succeed};
 use crate::proxy::Proxy;
 use crate::wait;
@@ -48,6 +49,8 @@ pub struct Federation {
     pub broker: Option<Program>,
     address: String,
     folder: TempDir,
+    /// Who lets members in: as many as have to.
+    approvers: Vec<String>,
 }
 
 /// A node that has joined and runs.
@@ -101,7 +104,16 @@ impl Federation {
     /// If it cannot be founded.
     #[must_use]
     pub fn found_in(place: &str) -> Self {
-        Self::found_at(free_address(), place, &[])
+        Self::found_at(free_address(), place, &[], &[], 1)
+    }
+
+    /// Founds a federation of several operators, of whom so many have to sign, and starts its broker. The founder is
+    /// alice; the others made their keys where they are.
+    #[must_use]
+    pub fn start_governed(others: &[&str], threshold: usize) -> Self {
+        let mut federation = Self::found_at(free_address(), "DE", &[], others, threshold);
+        federation.start_broker();
+        federation
     }
 
     /// Founds a federation and starts its broker, which is reached through a proxy as well; gives the proxy.
@@ -109,21 +121,25 @@ impl Federation {
     pub fn start_with_proxy() -> (Self, Proxy) {
         let address = free_address();
         let proxy = Proxy::start(&address);
-        let mut federation = Self::found_at(address, "DE", &[proxy.address()]);
+        let mut federation = Self::found_at(address, "DE", &[proxy.address()], &[], 1);
         federation.start_broker();
         (federation, proxy)
     }
 
-    fn found_at(address: String, place: &str, others: &[String]) -> Self {
+    fn found_at(address: String, place: &str, advertised: &[String], others: &[&str], threshold: usize) -> Self {
         let folder = tempfile::Builder::new().prefix("comity-scenario-").tempdir().unwrap();
         let mut init = comity();
         init.args(["federation", "init", "--name", FEDERATION, "--operator", OPERATOR]);
         init.args(["--listen", &address, "--advertise", &address, "--place", place]);
-        for other in others {
+        for other in advertised {
             init.args(["--advertise", other]);
         }
+        let requests = others.iter().map(|name| operators::request(folder.path(), name));
+        init.args(requests.collect::<Vec<_>>().concat()).args(["--threshold", &threshold.to_string()]);
         let _said = succeed(init.arg("--dir").arg(folder.path()));
-        Self { broker: None, address, folder }
+        others.iter().for_each(|name| operators::take_over(folder.path(), name));
+        let approvers = [OPERATOR].iter().chain(others).take(threshold).map(ToString::to_string).collect();
+        Self { broker: None, address, folder, approvers }
     }
 
     /// Where the broker listens.
@@ -181,6 +197,16 @@ impl Federation {
     #[must_use]
     pub fn operator(&self) -> Caller {
         Caller { address: self.address.clone(), identity: self.folder().join("operator").join(OPERATOR) }
+    }
+
+    /// Another operator, by their name.
+    #[must_use]
+    pub fn operator_named(&self, name: &str) -> Caller {
+        let identity = match name {
+            OPERATOR => self.operator().identity,
+            other => operators::home(self.folder(), other),
+        };
+        Caller { address: self.address.clone(), identity }
     }
 
     /// Runs `comity` as the operator; gives its standard output.
@@ -351,7 +377,10 @@ impl Federation {
             if enrolment["state"] != "ENROLMENT_STATE_WAITING" {
                 continue;
             }
-            let _approved = self.govern(&["approve", enrolment["id"].as_str().unwrap()]);
+            for operator in &self.approvers {
+                let approve = ["approve", enrolment["id"].as_str().unwrap()];
+                let _approved = self.say_as(&self.operator_named(operator).identity, &approve);
+            }
         }
     }
 }

@@ -11,6 +11,7 @@
 //! | [`federation`] | a federation on this machine, governed through the `comity` program |
 //! | [`members`] | many members at once, which join and publish through the SDK |
 //! | [`node`] | what a node of a scenario is, as a `node.toml` |
+//! | [`operators`] | those who govern together with the founder |
 //! | [`backend`] | a model server that is slow, stalls, lies or breaks, and remembers what it saw |
 //! | [`clients`] | the clients of other makers |
 //! | [`proxy`] | a way to the broker that falls silent |
@@ -36,6 +37,7 @@ pub mod clients;
 pub mod federation;
 pub mod members;
 pub mod node;
+pub mod operators;
 pub mod program;
 pub mod proxy;
 pub mod reader;

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use comity_identity::{Address, Inviter, SigningRequest};
+use comity_membership::Federation;
 use comity_runtime::tasks::Tasks;
 use comity_transparency::Envelope;
 use comity_types::ids::Kind;
@@ -135,6 +136,28 @@ pub struct Door {
     pub address: Address,
 }
 
+/// Whether the application of an enrolment has brought its organisation in once.
+fn is_used_up(federation: &Federation, enrolment: &Enrolment) -> bool {
+    let application = enrolment.state.request().and_then(|request| request.application.as_ref());
+    application.is_some_and(|application| federation.was_admitted_by(&application.payload_digest()))
+}
+
+impl Inner {
+    /// Whoever was evicted or has left is invited anew by the same name: what it came by once is not in the way.
+    async fn put_away_used_up(&self, invite: &Invite) -> Result<(), AdmissionError> {
+        let (snapshot, enrolments) = (self.registry.snapshot(), self.enrolments.current());
+        let (member, at) = (&invite.member, self.clock.now());
+        let unanswered = enrolments.unanswered(at);
+        let used = unanswered.into_iter().filter(|other| other.invite.member == *member);
+        for used in used.filter(|other| is_used_up(snapshot.federation(), other)) {
+            let (id, by) = (used.invite.id.clone(), invite.by.clone());
+            let reason = format!("{member} has joined by this invite, and has left since");
+            self.record(Event::Rejected { id, by, reason, at }).await?;
+        }
+        Ok(())
+    }
+}
+
 impl Admission {
     /// Puts it together.
     #[expect(clippy::too_many_arguments, reason = "each is one part of the broker, and this is where they meet")]
@@ -169,8 +192,11 @@ impl Admission {
     pub fn unanswered(&self) -> Vec<Enrolment> {
         let (snapshot, current) = (self.0.registry.snapshot(), self.0.enrolments.current());
         let mut unanswered: Vec<_> = current.unanswered(self.0.clock.now()).into_iter().cloned().collect();
-        // Admitted is answered.
-        unanswered.retain(|enrolment| snapshot.federation().member(&enrolment.invite.member).is_none());
+        // Admitted is answered, also where whoever was admitted has left since.
+        unanswered.retain(|enrolment| {
+            snapshot.federation().member(&enrolment.invite.member).is_none()
+                && !is_used_up(snapshot.federation(), enrolment)
+        });
         unanswered
     }
 
@@ -198,7 +224,11 @@ impl Admission {
         let id = InviteId::from_bytes(handed.id);
         let invite = Invite { id, secret_sha256: handed.secret_digest(), member, by, expires_at: at.plus(ttl) };
         let expires_at = invite.expires_at;
-        self.run(move |inner| async move { inner.record(Event::Invited { invite, at }).await }).await?;
+        self.run(move |inner| async move {
+            inner.put_away_used_up(&invite).await?;
+            inner.record(Event::Invited { invite, at }).await
+        })
+        .await?;
         Ok(Invited { invite: handed, expires_at })
     }
 

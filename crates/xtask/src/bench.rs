@@ -18,6 +18,8 @@ const LONGEST: Duration = Duration::from_secs(600);
 const GLANCE: Duration = Duration::from_millis(100);
 /// What `comity demo` prints once its story is told and it only waits.
 const STAYS_UP: &str = "Ctrl-C";
+/// The profile of what is shipped.
+const SHIPPED: &str = "dist";
 /// The programs.
 const PROGRAMS: &[&str] = &["comity", "comity-broker", "comity-node"];
 
@@ -32,6 +34,15 @@ pub(crate) enum Bench {
     },
     /// How long a decision takes, over 1,000, 10,000 and 100,000 offers, beside a full scan and beside Cedar.
     Policy,
+    /// How long it takes from an operator's word to the end of the last stream of whoever is suspended.
+    Suspension {
+        /// What to build; `dev` is not what anyone installs.
+        #[arg(long, default_value = SHIPPED)]
+        profile: String,
+        /// How often each kind of member is suspended in each way.
+        #[arg(long)]
+        runs: Option<usize>,
+    },
 }
 
 /// Builds, measures, prints tables.
@@ -42,27 +53,40 @@ pub(crate) fn run(root: &Path, bench: &Bench) -> Result<()> {
     match bench {
         Bench::Idle { debug } => idle(root, *debug),
         Bench::Policy => step("measure decisions", || {
-            run_command(cargo(root).args([
-                "bench",
-                "--locked",
-                "--package",
-                "comity-bench",
-                "--bench",
-                "policy",
-                "--profile",
-                "dist",
-            ]))
+            run_command(&mut cargo_bench(root, &["--package", "comity-bench"], "policy", SHIPPED))
         }),
+        Bench::Suspension { profile, runs } => suspension(root, profile, *runs),
     }
 }
 
+fn cargo_bench(root: &Path, of: &[&str], bench: &str, profile: &str) -> Command {
+    let mut command = cargo(root);
+    command.args(["bench", "--locked"]).args(of).args(["--bench", bench, "--profile", profile]);
+    command
+}
+
+/// The programs beside the measurement, of the whole workspace, so that both have one set of features.
+fn suspension(root: &Path, profile: &str, runs: Option<usize>) -> Result<()> {
+    step("build the programs and the measurement", || {
+        let build = ["build", "--locked", "--workspace", "--bins", "--bench", "suspension", "--profile", profile];
+        run_command(cargo(root).args(build))
+    })?;
+    step("measure suspensions", || {
+        let mut bench = cargo_bench(root, &["--workspace"], "suspension", profile);
+        if let Some(runs) = runs {
+            bench.args(["--", "--runs", &runs.to_string()]);
+        }
+        run_command(&mut bench)
+    })
+}
+
 fn idle(root: &Path, debug: bool) -> Result<()> {
-    let profile = if debug { "debug" } else { "dist" };
+    let profile = if debug { "debug" } else { SHIPPED };
     step("build the programs", || {
         let mut build = cargo(root);
         build.args(["build", "--locked", "--bins"]);
         if !debug {
-            build.args(["--profile", "dist"]);
+            build.args(["--profile", SHIPPED]);
         }
         run_command(&mut build)
     })?;

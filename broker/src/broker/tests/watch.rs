@@ -51,3 +51,14 @@ async fn a_checkpoint_is_the_log_keys_and_comes_again_while_nothing_happens() {
     let other = NoteVerifier::new(origin.into(), [7; 32]);
     assert!(Checkpoint::open(&first.checkpoint, origin, &other).is_err());
 }
+
+#[tokio::test]
+async fn whoever_knows_more_than_the_broker_is_told_how_far_it_is_and_waits() {
+    let scene = Scene::new().await;
+    let mut watched = watch(&scene, u64::MAX).await;
+    for _ in 0..2 {
+        let part = next(&mut watched).await;
+        assert_eq!((part.epoch, part.entry.len(), part.checkpoint.is_empty()), (1, 0, false));
+    }
+    scene.admit(ORG, Kind::App, "chat").await;
+}

@@ -60,13 +60,11 @@ impl Reader {
         edge::check_peer(snapshot.federation(), &self.peer)?;
         let mut batch: Vec<_> = self.registry.entries_after(self.after, BATCH_ENTRIES).into_iter().map(entry).collect();
         self.after = batch.last().map_or(self.after, |last| last.epoch);
-        self.told = self.after == snapshot.federation().epoch();
+        let epoch = snapshot.federation().epoch();
+        // Who knows more than this broker, as after its data were restored, waits like everybody else.
+        self.told = self.after >= epoch;
         if self.told {
-            batch.push(WatchResponse {
-                epoch: self.after,
-                entry: Bytes::new(),
-                checkpoint: snapshot.checkpoint.to_string(),
-            });
+            batch.push(WatchResponse { epoch, entry: Bytes::new(), checkpoint: snapshot.checkpoint.to_string() });
         }
         Ok(Some((batch, self)))
     }

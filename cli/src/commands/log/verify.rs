@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use comity_client::follow::Followed;
+use comity_client::follow::{FollowError, Followed};
 use comity_identity::Root;
 use comity_identity::store::ROOT_FILE;
 use comity_membership::Log;
@@ -22,10 +22,12 @@ use crate::session::Session;
 pub(super) const AFTER: &str = "\
 What is proven: every statement was signed by those who had to sign it, in the state that all statements before it fold \
 to; nothing was said twice, skipped or said of another federation; and the tree over the entries has the root that the \
-broker signed. What is not: that the broker shows everybody the same log. Compare epoch and root with another member, or \
+broker signed; for a file, where the node's federation.checkpoint.json lies beside it. What is not: that the broker shows everybody the same log. Compare epoch and root with another member, or \
 keep a file and verify it again later.
 
 Exit status: 0 verified; 1 not to be believed; 2 a mistake or a fault.";
+/// What a node calls the checkpoint beside its log.
+const CHECKPOINT_FILE: &str = "federation.checkpoint.json";
 /// From how many entries on progress is shown: fewer are done in an instant.
 const SHOW_PROGRESS_FROM: usize = 2_000;
 
@@ -47,21 +49,77 @@ pub(super) fn offline(file: &Path, root: Option<&Path>, global: &Global) -> Resu
     })?;
     let mut followed = Followed::new(&root, Root::digest(&bytes), Arc::new(SystemClock));
     let text = read(file)?;
+    let mut beside = Beside::of(file)?;
     let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
     let shown = lines.len() >= SHOW_PROGRESS_FROM;
     let progress = if shown { ProgressBar::new(lines.len() as u64) } else { ProgressBar::hidden() };
     for line in lines {
         let epoch = followed.log().federation().epoch().saturating_add(1);
         let part = WatchResponse { epoch, entry: line.to_vec().into(), checkpoint: String::new() };
-        followed.take(&part).map_err(|error| CliError::Failed {
-            problem: format!("{} is not to be believed: {}", file.display(), comity_runtime::chain::text(&error)),
-            hint: "an update of this program may know more kinds of statement; otherwise ask whoever gave you the file"
-                .to_owned(),
-        })?;
+        followed.take(&part).map_err(|error| unbelieved(file, &comity_runtime::chain::text(&error)))?;
+        beside.hold_against(&mut followed).map_err(|error| unbelieved(file, &comity_runtime::chain::text(&error)))?;
         progress.inc(1);
     }
     progress.finish_and_clear();
-    verified(followed.log(), false, global)
+    if let Beside::Awaits { size, .. } = beside {
+        let problem = format!("it ends before the checkpoint beside it, which the broker signed for {size} entries");
+        return Err(unbelieved(file, &problem));
+    }
+    verified(followed.log(), matches!(beside, Beside::Agrees), global)
+}
+
+fn unbelieved(file: &Path, problem: &str) -> CliError {
+    CliError::Failed {
+        problem: format!("{} is not to be believed: {problem}", file.display()),
+        hint: "an update of this program may know more kinds of statement; otherwise ask whoever gave you the file"
+            .to_owned(),
+    }
+}
+
+/// The checkpoint that a node keeps beside its log: without it nobody would notice that the last entries are missing, or
+/// what of an entry its signers did not sign.
+enum Beside {
+    None,
+    Awaits { note: String, size: u64 },
+    Agrees,
+}
+
+impl Beside {
+    /// The one beside a log, if there is one.
+    fn of(log: &Path) -> Result<Self, CliError> {
+        let path = log.with_file_name(CHECKPOINT_FILE);
+        if !path.exists() {
+            return Ok(Self::None);
+        }
+        let bytes = read(&path)?;
+        let bad = |source: Box<dyn std::error::Error + Send + Sync>| CliError::BadFile {
+            path: path.clone(),
+            expected: "a checkpoint, as a node keeps it beside its log",
+            source,
+        };
+        let Kept { checkpoint: note } = serde_json::from_slice(&bytes).map_err(|error| bad(error.into()))?;
+        // Not believed yet: it says when to hold the note against the log.
+        let size = note.lines().nth(1).and_then(|size| size.parse().ok());
+        let size = size.ok_or_else(|| bad("its second line is no number of entries".into()))?;
+        Ok(Self::Awaits { note, size })
+    }
+
+    /// Holds it against the log, where that has come as far.
+    fn hold_against(&mut self, followed: &mut Followed) -> Result<(), FollowError> {
+        if let Self::Awaits { note, size } = self
+            && *size == followed.log().federation().epoch()
+        {
+            followed.agree(note)?;
+            *self = Self::Agrees;
+        }
+        Ok(())
+    }
+}
+
+/// What a node keeps.
+#[derive(serde::Deserialize)]
+struct Kept {
+    checkpoint: String,
 }
 
 /// Writes the verified log to a file.
@@ -81,7 +139,7 @@ fn verified(log: &Log, checkpoint: bool, global: &Global) -> Result<(), CliError
         ("verified", name.clone()),
         ("epoch", epoch.to_string()),
         ("root", root.to_string()),
-        ("checkpoint", if checkpoint { "the broker's agrees" } else { "none was given" }.to_owned()),
+        ("checkpoint", if checkpoint { "the broker's agrees" } else { "none was there" }.to_owned()),
     ];
     global
         .output

@@ -1,14 +1,14 @@
 //! `comity lift`.
 
 use clap::Args;
-use comity_membership::{By, Federation, Statement, Subject};
+use comity_membership::{By, Statement, Subject};
 
 use crate::args::Global;
 use crate::error::CliError;
 use crate::session::Session;
 use crate::signing::{Role, Signatory, report};
 
-/// End a suspension: an operator the federation's, an organisation its own.
+/// End a suspension: operators the federation's, an organisation its own. Whoever braked alone takes it back alone.
 #[derive(Debug, Args)]
 pub(crate) struct LiftArgs {
     /// An organisation's trust domain, a member's SPIFFE ID, or SPIFFE-ID#sha256=DIGEST for one certificate
@@ -23,14 +23,11 @@ pub(crate) async fn run(args: LiftArgs, global: &Global) -> Result<(), CliError>
         Role::Organisation(_) => By::Organisation,
         Role::Operator => {
             let followed = signatory.session().log().await?;
-            if is_braked(followed.log().federation(), &subject) { By::Brake } else { By::Federation }
+            // One takes back a brake of one's own; what somebody else has said, only enough of them end.
+            let own = followed.log().federation().is_braked_by(signatory.id(), &subject);
+            if own { By::Brake } else { By::Federation }
         }
     };
     let said = signatory.say("lift the member", Statement::Lifted { subject: subject.clone(), by }).await?;
     report(global, ("lifted", &subject.to_string()), &said)
-}
-
-/// One operator takes a brake back.
-fn is_braked(federation: &Federation, subject: &Subject) -> bool {
-    federation.brakes().iter().any(|(_, braked)| braked == subject)
 }

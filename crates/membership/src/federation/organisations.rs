@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use comity_policy::{Layers, Organisation};
 use comity_transparency::{Envelope, PublicKey};
-use comity_types::TrustDomain;
 use comity_types::ids::Kind;
+use comity_types::{Digest, TrustDomain};
 
 use super::{Departure, Federation, OrganisationState, Refused, Suspensions};
 use crate::signed::{Application, Entry};
@@ -17,6 +17,12 @@ pub const MAX_KEYS: usize = 16;
 pub const MAX_ANCHORS: usize = 8;
 
 impl Federation {
+    /// Whether an organisation was admitted by the application with this digest, which brings nobody back.
+    #[must_use]
+    pub fn was_admitted_by(&self, application: &Digest) -> bool {
+        self.applications.contains(application)
+    }
+
     pub(super) fn admit_organisation(&mut self, envelope: &Envelope, entry: &Entry) -> Result<(), Refused> {
         let application = Application::open(envelope).map_err(|error| Refused::Unreadable(error.to_string()))?;
         let Application { federation, organisation, layers, anchors, keys, member, member_key, tls_key, .. } =

@@ -142,6 +142,30 @@ impl Federation {
         brakes
     }
 
+    /// Whether a brake holds this subject that `operator` made, and may take back.
+    #[must_use]
+    pub fn is_braked_by(&self, operator: &SpiffeId, subject: &Subject) -> bool {
+        let suspensions = match subject {
+            Subject::Organisation(domain) => self.organisation(domain).map(|state| &state.suspensions),
+            Subject::Member(id) => self.member(id).map(|state| &state.suspensions),
+            Subject::Certificate { member, sha256 } => self.certificates.get(&(member.clone(), *sha256)),
+        };
+        let standing = suspensions.and_then(|all| all.federation.as_ref());
+        let brake = standing.filter(|standing| standing.lapses_at.is_some()).map(|standing| &standing.epoch);
+        brake.is_some() && brake == self.brakes.get(&(operator.clone(), subject.clone()))
+    }
+
+    /// Whether nobody refuses a member but its own organisation, which ends that by its own word.
+    #[must_use]
+    pub fn is_refused_by_its_own_alone(&self, id: &SpiffeId, certificate: Digest) -> bool {
+        let (Some(organisation), Some(member)) = (self.organisation(id.trust_domain()), self.member(id)) else {
+            return false;
+        };
+        let shown = self.certificates.get(&(id.clone(), certificate));
+        let mut all = [&organisation.suspensions, &member.suspensions].into_iter().chain(shown);
+        all.clone().any(|one| one.own.is_some()) && all.all(|one| one.federation.is_none())
+    }
+
     fn absence(&self, id: &SpiffeId, organisation: Subject) -> Standing {
         let departed = |subject: Subject| {
             let departure = self.departed.get(&subject)?.clone();

@@ -80,6 +80,9 @@ fn whoever_braked_takes_it_back_alone_and_no_other_operator_does() {
     let mut test = braked(A);
     let taken = test.say(lifted(A, By::Brake), &["bob"]);
     assert_eq!(taken, Err(Refused::TooFew { who: "operators who braked it", have: 0, needed: 1 }));
+    let by =
+        |name: &str| test.federation.is_braked_by(&read(&format!("spiffe://fed.example/operator/{name}")), &read(A));
+    assert_eq!((by("alice"), by("bob")), (true, false));
     assert_eq!(test.say(lifted(A, By::Brake), &["alice"]), Ok(()));
     assert!(test.is_active(NODE));
 }

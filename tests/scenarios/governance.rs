@@ -1,0 +1,196 @@
+//! Operators need each other: below the threshold nothing comes into force, and one alone can stop somebody for a time.
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use comity_tests::backend::{Backend, Behaviour};
+use comity_tests::clients::{Caller, comity};
+use comity_tests::federation::{EU_BODY, EU_OWNED, FEDERATION, Federation, PENDING, US_VENDOR};
+use comity_tests::node::NodeSpec;
+use comity_tests::program::{run, said, succeed};
+use comity_tests::wait;
+use serde_json::Value;
+
+/// Two of three.
+fn two_of_three() -> Federation {
+    Federation::start_governed(&["bob", "carol"], 2)
+}
+
+/// What an operator runs, to whatever end.
+fn attempt(federation: &Federation, operator: &str, arguments: &[&str]) -> Output {
+    federation.ask(&federation.operator_named(operator), arguments)
+}
+
+/// What an operator runs, as JSON.
+fn operator(federation: &Federation, operator: &str, arguments: &[&str]) -> Value {
+    let output = attempt(federation, operator, &[arguments, &["-o", "json"]].concat());
+    assert!(output.status.success(), "{operator} {arguments:?}: {}", said(&output));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// An operator signs what waits; gives its proposal.
+fn proposes(federation: &Federation, name: &str, arguments: &[&str]) -> String {
+    let said = operator(federation, name, arguments);
+    let proposal = &said["proposal"];
+    assert_eq!((&proposal["needed"], &said["epoch"]), (&2.into(), &Value::Null), "{said}");
+    proposal["id"].as_str().unwrap().to_owned()
+}
+
+fn comes_into_force(federation: &Federation, name: &str, arguments: &[&str]) {
+    let said = operator(federation, name, arguments);
+    assert!(said["epoch"].is_u64(), "{name} {arguments:?}: {said}");
+}
+
+/// Who has signed each of the proposals.
+fn waiting(federation: &Federation) -> Vec<usize> {
+    let list = operator(federation, "carol", &["proposal", "list"]);
+    let proposals = list["proposals"].as_array().cloned().unwrap_or_default();
+    proposals.iter().map(|proposal| proposal["signedBy"].as_array().map_or(0, Vec::len)).collect()
+}
+
+/// The enrolment that waits.
+fn enrolment(federation: &Federation) -> String {
+    let list = operator(federation, "alice", &["enrolment", "list"]);
+    let all = list["enrolments"].as_array().unwrap();
+    let waits = all.iter().find(|enrolment| enrolment["state"] == "ENROLMENT_STATE_WAITING").unwrap();
+    waits["id"].as_str().unwrap().to_owned()
+}
+
+fn pending(join: &impl Fn() -> Command) {
+    let asked = run(&mut join());
+    assert_eq!(asked.status.code(), Some(PENDING), "{}", said(&asked));
+}
+
+fn standing(federation: &Federation, member: &str) -> String {
+    let shown = operator(federation, "alice", &["federation", "show"]);
+    let of = shown["members"].as_array().unwrap().iter().find(|one| one["id"] == member);
+    of.map_or_else(String::new, |one| one["standing"].as_str().unwrap().to_owned())
+}
+
+#[test]
+fn one_operator_alone_admits_nobody_and_the_second_lets_them_in_by_enrolment_or_by_proposal() {
+    let federation = two_of_three();
+    let join = federation.waiting_app(EU_BODY, "assistant");
+    let id = enrolment(&federation);
+    let proposal = proposes(&federation, "alice", &["approve", &id]);
+    assert_eq!(proposes(&federation, "alice", &["approve", &id]), proposal, "signing again adds nothing");
+    assert_eq!(waiting(&federation), [1]);
+    pending(&join);
+    assert_eq!(standing(&federation, EU_BODY.domain), "");
+    comes_into_force(&federation, "bob", &["approve", &id]);
+    let _joined = succeed(&mut join());
+    assert!(waiting(&federation).is_empty());
+
+    let join = federation.waiting_app(US_VENDOR, "assistant");
+    let proposal = proposes(&federation, "bob", &["approve", &enrolment(&federation)]);
+    pending(&join);
+    comes_into_force(&federation, "carol", &["approve", proposal.get(..12).unwrap()]);
+    let _joined = succeed(&mut join());
+    assert_eq!(standing(&federation, US_VENDOR.domain), "active");
+}
+
+#[test]
+fn an_operator_below_the_threshold_lifts_evicts_and_removes_nobody_and_lowers_no_threshold() {
+    let federation = two_of_three();
+    let _app = federation.app(EU_BODY, "assistant");
+    let brake = operator(&federation, "alice", &["suspend", EU_BODY.domain, "--reason", "a test"]);
+    comes_into_force(&federation, "bob", &["approve", brake["ratification"]["id"].as_str().unwrap()]);
+    let before = operator(&federation, "alice", &["federation", "show"]);
+    for alone in [
+        &["lift", EU_BODY.domain][..],
+        &["evict", EU_BODY.domain, "--reason", "mine"],
+        &["operator", "threshold", "--root", "1", "--membership", "1"],
+        &["operator", "remove", "alice"],
+    ] {
+        let signed = attempt(&federation, "carol", alone);
+        // Of two statements that would stand at one place, only the first waits.
+        assert!(said(&signed).contains("1 of 2") || !signed.status.success(), "{alone:?}: {}", said(&signed));
+        let again = attempt(&federation, "carol", alone);
+        assert!(said(&again).contains("1 of 2") || !again.status.success(), "{alone:?}: {}", said(&again));
+    }
+    assert_eq!(operator(&federation, "alice", &["federation", "show"]), before);
+    assert!(waiting(&federation).iter().all(|signed| *signed == 1));
+    // Only with somebody else: they choose which.
+    let list = operator(&federation, "bob", &["proposal", "list"]);
+    let lift = list["proposals"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap().to_owned());
+    let lifted = lift.map(|id| attempt(&federation, "bob", &["approve", &id, "--dry-run"]));
+    assert!(lifted.filter(|shown| said(shown).contains("lifted")).count() >= 1);
+}
+
+#[test]
+fn one_operators_brake_ends_a_stream_at_once_the_second_makes_it_final_and_two_lift_it() {
+    let backend = Backend::start(Behaviour::Stall);
+    let federation = two_of_three();
+    let _node = federation.node(EU_OWNED, &NodeSpec::openai("n1", &backend.url(), "DE"));
+    let app = federation.app(EU_BODY, "assistant");
+    let chat = ["chat", "--model", "test-model", "--purpose", "dpv:CustomerCare", "Where?"];
+    // The backend never ends an answer: what ends the stream is the brake.
+    let (cut, brake) = std::thread::scope(|scope| {
+        let stream = scope.spawn(|| federation.ask(&app, &chat));
+        wait::until("the backend is asked", || (!backend.asked().is_empty()).then_some(()));
+        let brake = operator(&federation, "carol", &["suspend", EU_BODY.domain, "--reason", "leaks"]);
+        (stream.join().unwrap(), brake)
+    });
+    assert!(!cut.status.success() && said(&cut).contains("ORGANISATION_SUSPENDED"), "{}", said(&cut));
+    backend.wait_until_left();
+    backend.behave(Behaviour::Answer);
+    assert!(said(&federation.ask(&app, &chat)).contains("ORGANISATION_SUSPENDED"));
+    assert!(brake["epoch"].is_u64() && brake["ratification"]["needed"] == 2, "{brake}");
+    comes_into_force(&federation, "alice", &["approve", brake["ratification"]["id"].as_str().unwrap()]);
+    // It is final: she who braked cannot take it back any more.
+    let lift = proposes(&federation, "carol", &["lift", EU_BODY.domain]);
+    assert!(said(&federation.ask(&app, &chat)).contains("ORGANISATION_SUSPENDED"));
+    comes_into_force(&federation, "bob", &["approve", &lift]);
+    assert!(said(&federation.ask(&app, &chat)).contains("Paris"));
+}
+
+#[test]
+fn a_brake_is_taken_back_by_whoever_made_it_and_made_once_and_two_others_can_end_it() {
+    let federation = two_of_three();
+    let _app = federation.app(EU_BODY, "assistant");
+    let brake = ["suspend", EU_BODY.domain, "--reason", "a test"];
+    assert!(operator(&federation, "alice", &brake)["epoch"].is_u64());
+    comes_into_force(&federation, "alice", &["lift", EU_BODY.domain]);
+    let again = attempt(&federation, "alice", &brake);
+    assert!(!again.status.success(), "{}", said(&again));
+    assert_eq!(standing(&federation, EU_BODY.domain), "active");
+    // A hostile brake: those who did not make it end it by their threshold, and not by one of them.
+    assert!(operator(&federation, "carol", &brake)["epoch"].is_u64());
+    let lift = proposes(&federation, "bob", &["lift", EU_BODY.domain]);
+    assert!(standing(&federation, EU_BODY.domain).starts_with("suspended"));
+    comes_into_force(&federation, "alice", &["approve", &lift]);
+    assert_eq!(standing(&federation, EU_BODY.domain), "active");
+}
+
+#[test]
+fn an_operator_who_is_removed_counts_no_more_and_one_who_is_invited_counts_once_two_have_approved() {
+    let federation = two_of_three();
+    let removal = proposes(&federation, "alice", &["operator", "remove", "carol"]);
+    comes_into_force(&federation, "bob", &["approve", &removal]);
+    let gone = attempt(&federation, "carol", &["operator", "list"]);
+    assert!(!gone.status.success(), "{}", said(&gone));
+
+    let invite = operator(&federation, "alice", &["invite", FEDERATION, "--kind", "operator", "--name", "dave"]);
+    let dave = federation.operator_named("dave");
+    let join = joining(&dave, invite["invite"].as_str().unwrap());
+    pending(&join);
+    let id = enrolment(&federation);
+    let _proposal = proposes(&federation, "alice", &["approve", &id]);
+    pending(&join);
+    comes_into_force(&federation, "bob", &["approve", &id]);
+    let _joined = succeed(&mut join());
+
+    let newcomer = federation.waiting_app(EU_BODY, "assistant");
+    let _proposal = proposes(&federation, "dave", &["approve", &enrolment(&federation)]);
+    comes_into_force(&federation, "bob", &["approve", &enrolment(&federation)]);
+    let _joined = succeed(&mut newcomer());
+}
+
+fn joining(member: &Caller, invite: &str) -> impl Fn() -> Command + use<> {
+    let (dir, invite): (PathBuf, String) = (member.identity.clone(), invite.to_owned());
+    move || {
+        let mut join = comity();
+        join.args(["join", &invite, "--dir"]).arg(&dir);
+        join
+    }
+}
