@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::clients::{Caller, comity};
 use crate::node::NodeSpec;
 use crate::operators;
-use crate::program::{Program, built, run, said, succeed};
+use crate::program::{Program, built, folders_below, run, said, succeed};
 use crate::proxy::Proxy;
 use crate::wait;
 
@@ -20,7 +20,7 @@ pub const FEDERATION: &str = "federation.example";
 /// How a program that joins ends while operators have not decided: EX_TEMPFAIL of sysexits.h.
 pub const PENDING: i32 = 75;
 /// The operator that founds it.
-const OPERATOR: &str = "alice";
+pub(crate) const OPERATOR: &str = "alice";
 
 /// An organisation of a scenario.
 #[derive(Debug, Clone, Copy)]
@@ -199,16 +199,6 @@ impl Federation {
         Caller { address: self.address.clone(), identity: self.folder().join("operator").join(OPERATOR) }
     }
 
-    /// Another operator, by their name.
-    #[must_use]
-    pub fn operator_named(&self, name: &str) -> Caller {
-        let identity = match name {
-            OPERATOR => self.operator().identity,
-            other => operators::home(self.folder(), other),
-        };
-        Caller { address: self.address.clone(), identity }
-    }
-
     /// Runs `comity` as the operator; gives its standard output.
     #[must_use]
     pub fn govern(&self, arguments: &[&str]) -> String {
@@ -383,18 +373,6 @@ impl Federation {
             }
         }
     }
-}
-
-/// Every folder below `top`, itself included.
-fn folders_below(top: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = std::fs::read_dir(top) else { return Vec::new() };
-    let mut folders: Vec<_> = entries
-        .filter_map(Result::ok)
-        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
-        .flat_map(|entry| folders_below(&entry.path()))
-        .collect();
-    folders.push(top.to_owned());
-    folders
 }
 
 /// An organisation's facts.

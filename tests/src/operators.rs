@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::clients::comity;
-use crate::federation::FEDERATION;
+use crate::clients::{Caller, comity};
+use crate::federation::{FEDERATION, Federation, OPERATOR};
 use crate::program::succeed;
 
 /// Where an operator who did not found the federation keeps their identity.
@@ -28,5 +28,17 @@ pub(crate) fn take_over(folder: &Path, name: &str) {
     for file in std::fs::read_dir(folder.join("operator").join(name)).unwrap() {
         let file = file.unwrap();
         std::fs::copy(file.path(), home(folder, name).join(file.file_name())).unwrap();
+    }
+}
+
+impl Federation {
+    /// An operator, by their name.
+    #[must_use]
+    pub fn operator_named(&self, name: &str) -> Caller {
+        let identity = match name {
+            OPERATOR => self.operator().identity,
+            other => home(self.folder(), other),
+        };
+        Caller { address: self.address().to_owned(), identity }
     }
 }

@@ -192,6 +192,19 @@ pub fn said(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
+/// Every folder below `top`, itself included.
+#[must_use]
+pub(crate) fn folders_below(top: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(top) else { return Vec::new() };
+    let mut folders: Vec<_> = entries
+        .filter_map(Result::ok)
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .flat_map(|entry| folders_below(&entry.path()))
+        .collect();
+    folders.push(top.to_owned());
+    folders
+}
+
 /// The last lines of a log.
 fn tail(log: &str) -> String {
     let lines: Vec<&str> = log.lines().collect();
