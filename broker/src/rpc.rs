@@ -63,7 +63,13 @@ pub(crate) fn admission(error: AdmissionError) -> Status {
         AdmissionError::Authority(AuthorityError::Rolling { .. }) => {
             failure(Code::FailedPrecondition, "ANCHORS_ROLLING", message, vec![])
         }
-        AdmissionError::Authority(AuthorityError::Missing { organisation, .. }) => {
+        AdmissionError::Proposals(error) => proposal(error),
+        AdmissionError::CertificateSuspended { .. } => {
+            failure(Code::PermissionDenied, "CERTIFICATE_SUSPENDED", message, vec![])
+        }
+        AdmissionError::Authority(
+            AuthorityError::Missing { organisation, .. } | AuthorityError::NotHosted { organisation },
+        ) => {
             let message = format!(
                 "the broker hosts no certificate authority for {organisation} (hint: sign the anchors of your own: comity organisation anchors set FILE)"
             );
@@ -140,7 +146,10 @@ fn statement(refused: &StatementRefused) -> Status {
 pub(crate) fn proposal(error: ProposalError) -> Status {
     match error {
         ProposalError::Registry(error) => registry(&error),
-        ProposalError::TooMany => failure(Code::ResourceExhausted, "TOO_MANY_PROPOSALS", error.to_string(), vec![]),
+        ProposalError::TooMany | ProposalError::TooManyOfOne => {
+            failure(Code::ResourceExhausted, "TOO_MANY_PROPOSALS", error.to_string(), vec![])
+        }
+        ProposalError::TooLong { .. } => failure(Code::InvalidArgument, "INVALID_FIELD", error.to_string(), vec![]),
         ProposalError::Journal(_) | ProposalError::Damaged { .. } | ProposalError::Encode(_) => ours(&error),
     }
 }

@@ -136,10 +136,12 @@ pub struct Door {
     pub address: Address,
 }
 
-/// Whether the application of an enrolment has brought its organisation in once.
+/// Whether what was requested has brought its organisation, or an operator, in once.
 fn is_used_up(federation: &Federation, enrolment: &Enrolment) -> bool {
-    let application = enrolment.state.request().and_then(|request| request.application.as_ref());
-    application.is_some_and(|application| federation.was_admitted_by(&application.payload_digest()))
+    enrolment.state.request().is_some_and(|request| match &request.application {
+        Some(application) => federation.was_admitted_by(&application.payload_digest()),
+        None => federation.was_unseated(&request.key.id()),
+    })
 }
 
 impl Inner {
@@ -258,7 +260,15 @@ impl Admission {
             if inner.registry.snapshot().federation().member(&member).is_some() {
                 return Err(AdmissionError::Exists { member });
             }
-            inner.record(Event::Rejected { id, by, reason, at: inner.clock.now() }).await
+            let enrolments = inner.enrolments.current();
+            let request = enrolments.find(&id)?.state.request();
+            let application = request.and_then(|request| request.application.as_ref()).map(|it| it.payload_digest());
+            inner.record(Event::Rejected { id, by, reason, at: inner.clock.now() }).await?;
+            // Those who signed already did not know: whoever still wants it proposes it anew.
+            match application {
+                Some(application) => Ok(inner.proposals.turn_down(application).await?),
+                None => Ok(()),
+            }
         })
         .await
     }

@@ -25,6 +25,12 @@ pub enum AuthorityError {
         /// Where.
         dir: PathBuf,
     },
+    /// The organisation's authorities are its own.
+    #[error("the authority of {organisation} is not the broker's")]
+    NotHosted {
+        /// Whose.
+        organisation: TrustDomain,
+    },
     /// A file cannot be read or written.
     #[error("cannot use {}", path.display())]
     Io {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use comity_membership::authority::Authority;
-use comity_membership::{Federation, Payload, Refused, Scope};
+use comity_membership::{Federation, Payload, Refused, Scope, Statement};
 use comity_transparency::Envelope;
 use comity_types::{Clock, Digest, SpiffeId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,11 @@ use crate::ledger::journal::{Journal, JournalError};
 
 /// Most proposals at once: more than operators can look through.
 pub const MAX_PROPOSALS: usize = 1_000;
+/// Most proposals at once that one operator alone has signed: more than one has reason for, and 32 operators who do it
+/// leave no room for others, where one does.
+pub const MAX_PROPOSALS_OF_ONE: usize = 32;
+/// Longest proposal, in bytes of its payload: an application with every anchor and demand is below.
+pub const MAX_PROPOSAL_BYTES: usize = 256 * 1024;
 /// How long a proposal waits: whoever has not signed in a month does not want it.
 pub const PROPOSAL_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
 
@@ -87,6 +92,17 @@ pub enum ProposalError {
         "{MAX_PROPOSALS} proposals wait already (hint: sign those that are right; what is not signed ends after 30 days)"
     )]
     TooMany,
+    /// One operator has proposed too much.
+    #[error(
+        "{MAX_PROPOSALS_OF_ONE} proposals wait already that nobody else has signed (hint: have other operators sign or reject them; what is not signed ends after 30 days)"
+    )]
+    TooManyOfOne,
+    /// It is too long.
+    #[error("the statement has {bytes} bytes, and a proposal at most {MAX_PROPOSAL_BYTES}")]
+    TooLong {
+        /// Its payload's length.
+        bytes: usize,
+    },
     /// The registry does not take it.
     #[error(transparent)]
     Registry(#[from] RegistryError),
@@ -143,6 +159,7 @@ impl Proposals {
         match inner.registry.append(proposal.envelope.clone()).await {
             Ok(epoch) => {
                 inner.end_stale(Some(id)).await?;
+                inner.end_overtaken(&proposal).await?;
                 Ok(Submitted::InForce(epoch))
             }
             // Said once, it stands: whoever lost the answer asks again.
@@ -157,6 +174,20 @@ impl Proposals {
             }
             Err(other) => Err(other.into()),
         }
+    }
+
+    /// Ends what waits for `application`, which somebody turned down.
+    ///
+    /// # Errors
+    /// The journal has failed.
+    pub async fn turn_down(&self, application: Digest) -> Result<(), ProposalError> {
+        let inner = &self.0;
+        let _turn = inner.writer.lock().await;
+        let current = inner.current.load_full();
+        for (id, _) in current.iter().filter(|(_, proposal)| admits_by(proposal) == Some(application)) {
+            inner.append(Event::Ended { id: *id }).await?;
+        }
+        Ok(())
     }
 
     /// Those that wait, the oldest first.
@@ -205,12 +236,32 @@ impl Inner {
         };
         if known.as_ref() != Some(&proposal) {
             self.end_stale(None).await?;
-            if known.is_none() && self.current.load().len() >= MAX_PROPOSALS {
-                return Err(ProposalError::TooMany);
+            if known.is_none() {
+                self.check_room(&proposal)?;
             }
             self.append(Event::Stands(proposal)).await?;
         }
         Ok(Submitted::Waits(shown))
+    }
+
+    /// A new proposal has to be one that can come into force, and one operator leaves room for those of others.
+    fn check_room(&self, proposal: &Proposal) -> Result<(), ProposalError> {
+        let (current, snapshot) = (self.current.load(), self.registry.snapshot());
+        let bytes = proposal.envelope.payload.len();
+        if bytes > MAX_PROPOSAL_BYTES {
+            return Err(ProposalError::TooLong { bytes });
+        }
+        let refused = |refused| RegistryError::Refused(Box::new(refused));
+        snapshot.federation().check_proposed(&proposal.envelope, proposal.at).map_err(refused)?;
+        if current.len() >= MAX_PROPOSALS {
+            return Err(ProposalError::TooMany);
+        }
+        let signers = |proposal: &Proposal| -> BTreeSet<_> {
+            proposal.envelope.signatures.iter().map(|signature| signature.keyid).collect()
+        };
+        let of_these = signers(proposal);
+        let alone = current.values().filter(|other| signers(other) == of_these).count();
+        if alone >= MAX_PROPOSALS_OF_ONE { Err(ProposalError::TooManyOfOne) } else { Ok(()) }
     }
 
     /// Ends `done`, and all that can never come into force any more.
@@ -224,6 +275,19 @@ impl Inner {
         let current = self.current.load_full();
         for id in current.iter().filter(|(id, proposal)| stale(id, proposal)).map(|(id, _)| *id) {
             self.append(Event::Ended { id }).await?;
+        }
+        Ok(())
+    }
+
+    /// Once somebody is lifted, what was proposed against them before has to be proposed anew: those who signed it saw
+    /// another state.
+    async fn end_overtaken(&self, by: &Proposal) -> Result<(), ProposalError> {
+        let Some(Statement::Lifted { subject: lifted, .. }) = said(by) else { return Ok(()) };
+        let current = self.current.load_full();
+        for (id, proposal) in current.iter() {
+            if matches!(said(proposal), Some(Statement::Suspended { subject, .. }) if subject == lifted) {
+                self.append(Event::Ended { id: *id }).await?;
+            }
         }
         Ok(())
     }
@@ -261,6 +325,18 @@ fn waiting(federation: &Federation, id: Digest, proposal: Proposal) -> Option<Wa
     let signed = federation.voters().filter(|(_, key)| signers.contains(&key.id()));
     let signed_by = signed.map(|(operator, _)| operator.clone()).collect();
     Some(Waiting { id, proposal, signed_by, needed: usize::try_from(needed).unwrap_or(usize::MAX) })
+}
+
+fn said(proposal: &Proposal) -> Option<Statement> {
+    Payload::peek(&proposal.envelope).ok().map(|payload| payload.statement)
+}
+
+/// The application by which a proposal would admit an organisation.
+fn admits_by(proposal: &Proposal) -> Option<Digest> {
+    match said(proposal)? {
+        Statement::OrganisationAdmitted { application } => Some(application.payload_digest()),
+        _ => None,
+    }
 }
 
 fn fold(frames: &[Vec<u8>]) -> Result<BTreeMap<Digest, Proposal>, ProposalError> {

@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use comity_types::{Timestamp, TrustDomain};
+use comity_types::{Digest, Timestamp, TrustDomain};
 use rustls::RootCertStore;
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
@@ -60,6 +60,12 @@ pub enum AnchorError {
         /// Whose it says it is.
         found: TrustDomain,
     },
+    /// It has ended, and would vouch for nobody.
+    #[error("an anchor ended at {not_after} (hint: give the authority's certificate that is valid now)")]
+    Ended {
+        /// When.
+        not_after: Timestamp,
+    },
     /// It does not say whose it is, where that is needed.
     #[error("an anchor names no trust domain")]
     NoDomain,
@@ -87,6 +93,21 @@ impl OrganisationAnchors {
         Ok(Self { domain, roots, clients })
     }
 
+    /// The same, for roots that are to be the organisation's from `now` on: none may have ended.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), or one has ended.
+    pub fn valid_at(domain: TrustDomain, roots: &[CertificateDer<'_>], now: Timestamp) -> Result<Self, AnchorError> {
+        let anchors = Self::new(domain, roots)?;
+        for root in roots {
+            let not_after = check_anchor(root)?.not_after;
+            if not_after <= now {
+                return Err(AnchorError::Ended { not_after });
+            }
+        }
+        Ok(anchors)
+    }
+
     /// The organisation.
     #[must_use]
     pub const fn domain(&self) -> &TrustDomain {
@@ -110,6 +131,15 @@ pub(crate) struct AnchorFacts {
     pub(crate) public_key_info: Vec<u8>,
     /// When it ends.
     pub(crate) not_after: Timestamp,
+}
+
+/// An anchor in one line, for people who compare: its end and the SHA-256 of its DER.
+///
+/// # Errors
+/// It is no anchor.
+pub fn describe(anchor: &CertificateDer<'_>) -> Result<String, AnchorError> {
+    let not_after = check_anchor(anchor)?.not_after;
+    Ok(format!("{}, until {not_after}", Digest::of(anchor)))
 }
 
 /// Checks that a certificate is an authority's (X509-SVID.md, section 4).
@@ -189,6 +219,17 @@ mod tests {
         let other = Organisation::new("org-b.example");
         let refused = OrganisationAnchors::new("org-a.example".parse().unwrap(), &[other.authority.anchor()]);
         assert!(matches!(refused, Err(AnchorError::OtherDomain { .. })), "{refused:?}");
+    }
+
+    #[test]
+    fn an_anchor_is_taken_up_until_it_ends_and_not_from_then_on() {
+        let organisation = Organisation::new("org-a.example");
+        let (anchor, domain) = (organisation.authority.anchor(), organisation.authority.domain().clone());
+        let not_after = check_anchor(&anchor).unwrap().not_after;
+        let second_before = not_after.minus(std::time::Duration::from_secs(1));
+        OrganisationAnchors::valid_at(domain.clone(), &[anchor.clone()], second_before).unwrap();
+        let refused = OrganisationAnchors::valid_at(domain, &[anchor], not_after).unwrap_err();
+        assert_eq!(refused, AnchorError::Ended { not_after });
     }
 
     #[test]

@@ -64,6 +64,7 @@ pub struct Federation {
     /// Applications that were admitted once, and bring nobody back.
     applications: BTreeSet<Digest>,
     departed: BTreeMap<Subject, Departure>,
+    unseated: BTreeSet<KeyId>,
     versions: BTreeMap<Scope, Head>,
 }
 
@@ -183,6 +184,19 @@ impl Federation {
         self.place(&payload, envelope.payload_digest())?;
         let authority = Authority::of(&payload.statement, self)?;
         envelope.verify(STATEMENT_TYPE, authority.keys()).map_err(Refused::Signatures)
+    }
+
+    /// Whether a statement could come into force at `at` if enough signed it: what it says, not who says it.
+    ///
+    /// # Errors
+    /// It is for another place or federation, a signature does not hold, or it does not follow from the state.
+    pub fn check_proposed(&self, envelope: &comity_transparency::Envelope, at: Timestamp) -> Result<(), Refused> {
+        let payload = Payload::peek(envelope).map_err(|error| Refused::Unreadable(error.to_string()))?;
+        let scope = self.place(&payload, envelope.payload_digest())?;
+        check_age(&payload, &scope, at)?;
+        let signers = self.endorsed(envelope)?;
+        let entry = Entry { epoch: self.epoch.saturating_add(1), at, body: Body::Signed(envelope.clone()) };
+        self.clone().take_in(&payload.statement, &entry, &signers)
     }
 
     /// The scope of a statement, if it is about this federation and its version is the next one there.
@@ -327,6 +341,12 @@ impl Federation {
     #[must_use]
     pub fn departure(&self, subject: &Subject) -> Option<&Departure> {
         self.departed.get(subject)
+    }
+
+    /// Whether an operator had this key who was removed since, or has another key.
+    #[must_use]
+    pub fn was_unseated(&self, key: &KeyId) -> bool {
+        self.unseated.contains(key)
     }
 
     /// Everyone who left and has not come back, sorted.

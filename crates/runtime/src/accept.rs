@@ -44,6 +44,9 @@ pub const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
 pub const MAX_HANDSHAKES: usize = 512;
 /// Most connections at once: below the usual limit of open files once raised as our systemd units do.
 pub const MAX_CONNECTIONS: usize = 8192;
+/// Most connections without a certificate at once, so that strangers leave the members' places free: as many joins at
+/// once as there can be handshakes.
+pub const MAX_STRANGERS: usize = MAX_HANDSHAKES;
 /// Longest life of a connection without a certificate: a join takes one call.
 pub const ENROLMENT_LIFETIME: Duration = Duration::from_secs(120);
 /// Handshakes that wait for the server to take them over; it does so at once.
@@ -91,6 +94,7 @@ impl Listener {
             stop: tasks.token(),
             handshakes: Arc::new(Semaphore::new(MAX_HANDSHAKES)),
             connections: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
+            strangers: Arc::new(Semaphore::new(MAX_STRANGERS)),
             shares: Shares::default(),
             ready,
             tunnels_ready,
@@ -121,6 +125,7 @@ struct AcceptLoop {
     stop: CancellationToken,
     handshakes: Arc<Semaphore>,
     connections: Arc<Semaphore>,
+    strangers: Arc<Semaphore>,
     shares: Shares,
     ready: mpsc::Sender<Connection>,
     tunnels_ready: mpsc::Sender<Connection>,
@@ -159,19 +164,44 @@ impl AcceptLoop {
         let (acceptor, stop) = (Arc::clone(&self.acceptor), self.stop.clone());
         let (ready, tunnels_ready) = (self.ready.clone(), self.tunnels_ready.clone());
         let Places { connection: place, handshake } = places;
+        let strangers = Arc::clone(&self.strangers);
         self.tasks.spawn("handshake", async move {
             let accepted = stop.run_until_cancelled(acceptor.accept(tcp, remote)).await.flatten();
-            drop((handshake, share));
-            if let Some((protocol, accepted)) = accepted {
-                let ready = if protocol == Protocol::Tunnel { tunnels_ready } else { ready };
-                // The server is gone: so is the connection.
-                drop(ready.send(accepted.holding(place)).await);
-            }
+            drop(handshake);
+            let Some((protocol, accepted)) = accepted else { return };
+            let held = match protocol {
+                Protocol::Members | Protocol::Tunnel => Held::by_a_member(place),
+                // Anybody can have these: a stranger's share of the places is one for as long as the connection lasts.
+                Protocol::Enrolment => match strangers.try_acquire_owned() {
+                    Ok(as_stranger) => Held::by_a_stranger(place, as_stranger, share),
+                    Err(_) => return tracing::debug!(%remote, "hung up on a stranger: there are too many at once"),
+                },
+            };
+            let ready = if protocol == Protocol::Tunnel { tunnels_ready } else { ready };
+            // The server is gone: so is the connection.
+            drop(ready.send(accepted.holding(held)).await);
         });
     }
 }
 
-/// One connection's share of the limits.
+/// What a connection that was accepted has of the limits, until it is dropped.
+#[derive(Debug)]
+struct Held {
+    _connection: OwnedSemaphorePermit,
+    _stranger: Option<(OwnedSemaphorePermit, Share)>,
+}
+
+impl Held {
+    fn by_a_member(connection: OwnedSemaphorePermit) -> Self {
+        Self { _connection: connection, _stranger: None }
+    }
+
+    fn by_a_stranger(connection: OwnedSemaphorePermit, stranger: OwnedSemaphorePermit, share: Share) -> Self {
+        Self { _connection: connection, _stranger: Some((stranger, share)) }
+    }
+}
+
+/// One connection's share of the limits while hands are shaken.
 struct Places {
     connection: OwnedSemaphorePermit,
     handshake: OwnedSemaphorePermit,

@@ -7,12 +7,14 @@ use comity_membership::federation::BRAKE;
 use comity_membership::{By, Standing, Statement};
 use comity_proto::membership::membership_client::MembershipClient;
 use comity_proto::membership::submit_response::Outcome;
-use comity_proto::membership::{Kind, ListNodesRequest, ListProposalsRequest, Proposal};
+use comity_proto::membership::{
+    Kind, ListEnrolmentsRequest, ListNodesRequest, ListProposalsRequest, Proposal, RejectRequest,
+};
 use comity_transparency::Envelope;
 use tonic::{Code, Status};
 
-use crate::registry::proposals::PROPOSAL_LIFE;
-use crate::testing::{DEADLINE, Member, Scene, assert_refused, copy_of, lifted, member, suspended};
+use crate::registry::proposals::{MAX_PROPOSALS_OF_ONE, PROPOSAL_LIFE};
+use crate::testing::{DEADLINE, Member, Scene, assert_refused, copy_of, lifted, member, organisation, suspended};
 
 const ORG: &str = "org-a.example";
 
@@ -247,4 +249,69 @@ async fn a_brake_that_lapsed_while_the_broker_was_down_is_lifted_when_it_is_back
         }
     };
     tokio::time::timeout(DEADLINE, lapsed).await.expect("it looks as soon as it runs");
+}
+
+#[tokio::test]
+async fn an_enrolment_that_one_operator_turned_down_is_not_let_in_by_what_another_signed_before() {
+    let scene = Scene::governed_by(&["ada", "bob", "eve"], 2).await;
+    let (invite, key) = (scene.invite(ORG, Kind::Node, "n1").await, KeyPair::generate().unwrap());
+    scene.join(&invite, &key, Some(&organisation(ORG))).await.unwrap();
+    let application = scene.waiting_application(&invite.id_text()).await;
+    let signed = scene.signed(Statement::OrganisationAdmitted { application }, &[&scene.operator.key]);
+    waits(scene.submit(&scene.operator, &signed).await);
+    let reject = RejectRequest { enrolment_id: invite.id_text(), reason: "a shell company".into() };
+    scene.operator().await.reject(reject).await.unwrap();
+    assert!(listed(&scene, &scene.operator).await.is_empty());
+}
+
+#[tokio::test]
+async fn what_was_proposed_against_somebody_ends_when_they_are_lifted() {
+    let scene = stage().await;
+    let bob = &scene.co_operators[0];
+    scene.say(suspended(ORG, By::Brake), &[&bob.key]).await.unwrap();
+    let ratified = scene.signed(suspended(ORG, By::Federation), &[&bob.key]);
+    waits(scene.submit(bob, &ratified).await);
+    scene.say(lifted(ORG, By::Brake), &[&bob.key]).await.unwrap();
+    assert!(listed(&scene, bob).await.is_empty());
+    assert!(takes_part(&scene, ORG));
+}
+
+#[tokio::test]
+async fn what_could_not_come_into_force_is_refused_before_anybody_else_signs_it() {
+    let scene = stage().await;
+    let evicted = Statement::Evicted { organisation: "nobody.example".parse().unwrap(), reason: "x".into() };
+    let endless = Statement::Evicted { organisation: ORG.parse().unwrap(), reason: "x".repeat(100_000) };
+    for statement in [evicted, endless, lifted(ORG, By::Federation)] {
+        let signed = scene.signed(statement, &[&scene.operator.key]);
+        scene.submit(&scene.operator, &signed).await.unwrap_err();
+    }
+    assert!(listed(&scene, &scene.operator).await.is_empty());
+}
+
+#[tokio::test]
+async fn an_operator_who_proposes_without_end_leaves_room_for_the_others() {
+    let scene = stage().await;
+    let bob = &scene.co_operators[0];
+    let proposed = |index: usize| {
+        let reason = format!("reason {index}");
+        scene.signed(Statement::Evicted { organisation: ORG.parse().unwrap(), reason }, &[&bob.key])
+    };
+    for index in 0..MAX_PROPOSALS_OF_ONE {
+        waits(scene.submit(bob, &proposed(index)).await);
+    }
+    let more = scene.submit(bob, &proposed(MAX_PROPOSALS_OF_ONE)).await;
+    assert_refused(more, Code::ResourceExhausted, "TOO_MANY_PROPOSALS");
+    let by_another = scene.signed(suspended(ORG, By::Federation), &[&scene.operator.key]);
+    waits(scene.submit(&scene.operator, &by_another).await);
+}
+
+#[tokio::test]
+async fn an_operator_who_was_removed_does_not_wait_to_be_let_in_again() {
+    let scene = Scene::new().await;
+    let before = scene.federation().governance().unwrap().operators.clone();
+    scene.admit("fed.example", Kind::Operator, "bob").await;
+    let removed = Statement::RootChanged { operators: before, root_threshold: 1, membership_threshold: 1 };
+    scene.govern(removed).await.unwrap();
+    let waiting = scene.operator().await.list_enrolments(ListEnrolmentsRequest {}).await.unwrap().into_inner();
+    assert!(waiting.enrolments.is_empty(), "{waiting:?}");
 }

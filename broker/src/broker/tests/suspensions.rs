@@ -88,11 +88,16 @@ async fn a_suspended_certificate_and_its_streams_end_and_a_renewed_one_goes_on()
     let request = RenewRequest { csr_der: csr(&stolen.key).into() };
     let renews = EnrolmentClient::new(scene.connect(&stolen).await.unwrap()).renew(request).await;
     assert_refused(renews, Code::PermissionDenied, "CERTIFICATE_SUSPENDED");
+    // Nor does a thief get another by the key alone, without a certificate.
+    assert_refused(scene.certify(&stolen.key).await, Code::PermissionDenied, "CERTIFICATE_SUSPENDED");
+    let request = RenewRequest { csr_der: csr(&stolen.key).into() };
+    EnrolmentClient::new(scene.connect(&renewed).await.unwrap()).renew(request).await.unwrap();
 
     assert_eq!(next(&mut of_renewed).await.unwrap(), scene.federation().epoch());
     assert_eq!(asks(&mut with_renewed).await.unwrap(), 1);
     scene.say_of(ORG, lifted(&subject.to_string(), By::Organisation)).await.unwrap();
     assert_eq!(asks(&mut with_stolen).await.unwrap(), 1);
+    scene.certify(&stolen.key).await.unwrap();
 }
 
 #[tokio::test]

@@ -40,8 +40,14 @@ impl Admission {
     /// The key is not admitted, its holder is suspended, or its authority cannot sign.
     pub fn certify(&self, csr: &SigningRequest) -> Result<(SpiffeId, Certificate), AdmissionError> {
         let key = csr.public_key_digest();
-        let member = admitted(self.0.registry.snapshot().federation(), key);
+        let snapshot = self.0.registry.snapshot();
+        let member = admitted(snapshot.federation(), key);
         let member = member.ok_or_else(|| AdmissionError::KeyNotAdmitted { fingerprint: key.fingerprint() })?;
+        // Whoever has a copy of the key asks as its holder does. Once a certificate of theirs was taken back, only a
+        // connection with another one, which still holds, gets a new one.
+        if snapshot.federation().suspended_certificates().any(|(id, ..)| *id == member) {
+            return Err(AdmissionError::CertificateSuspended { member });
+        }
         let certificate = self.0.certificate(&member, csr)?;
         Ok((member, certificate))
     }

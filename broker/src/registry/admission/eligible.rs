@@ -1,9 +1,12 @@
 //! Who may be invited by operators, and what a new organisation has to have signed. Pure.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use comity_identity::{CertificateDer, OrganisationAnchors};
 use comity_membership::{Application, Federation};
 use comity_transparency::Envelope;
-use comity_types::SpiffeId;
 use comity_types::ids::Kind;
+use comity_types::{SpiffeId, Timestamp};
 
 use super::AdmissionError;
 
@@ -44,6 +47,7 @@ pub(super) fn check_application(
     member: &SpiffeId,
     id: &comity_membership::InviteId,
     envelope: Option<&Envelope>,
+    now: Timestamp,
 ) -> Result<Application, AdmissionError> {
     let invalid = |problem: String| AdmissionError::Invalid { field: "application", problem };
     let envelope = envelope.ok_or_else(|| invalid(MISSING_APPLICATION.into()))?;
@@ -58,5 +62,9 @@ pub(super) fn check_application(
     if application.member != *member || application.invite != *id {
         return Err(invalid(format!("is by another invite, or for another member than {member}")));
     }
+    // Told to the member, who can mend it, and not to the operator who signs last.
+    let anchors = application.anchors.iter().map(|anchor| STANDARD.decode(anchor).map(CertificateDer::from));
+    let anchors: Vec<_> = anchors.collect::<Result<_, _>>().map_err(|error| invalid(format!("anchors: {error}")))?;
+    OrganisationAnchors::valid_at(own.clone(), &anchors, now).map_err(|error| invalid(format!("anchors: {error}")))?;
     Ok(application)
 }

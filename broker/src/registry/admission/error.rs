@@ -6,6 +6,7 @@ use crate::registry::RegistryError;
 use crate::registry::authorities::AuthorityError;
 use crate::registry::enrolments::Refused;
 use crate::registry::enrolments::store::StoreError;
+use crate::registry::proposals::ProposalError;
 
 /// Why somebody cannot be let in.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +42,17 @@ pub enum AdmissionError {
         /// Whom the invite is for.
         member: SpiffeId,
     },
+    /// A certificate of the member's was suspended, and its key may be with whoever it was suspended for.
+    #[error(
+        "a certificate of {member} is suspended, and no other one is made for who has its key alone (hint: renew by a connection with a certificate that holds; or lift the suspension; or be withdrawn and join with a new key)"
+    )]
+    CertificateSuspended {
+        /// Who.
+        member: SpiffeId,
+    },
+    /// What operators propose cannot be kept.
+    #[error(transparent)]
+    Proposals(#[from] ProposalError),
     /// Nobody has admitted the key.
     #[error("the key {fingerprint} is not admitted (hint: join with an invite)")]
     KeyNotAdmitted {

@@ -106,7 +106,7 @@ impl Inner {
             None
         } else {
             let Application { member_key, .. } =
-                check_application(federation, member, &asked.id, asked.application.as_deref())?;
+                check_application(federation, member, &asked.id, asked.application.as_deref(), self.clock.now())?;
             if member_key != asked.key {
                 let problem = "is for another key than the one in the application".into();
                 return Err(AdmissionError::Invalid { field: "csr_der", problem });

@@ -24,13 +24,18 @@ impl Authorities {
     /// authorities of its own stay as they are.
     ///
     /// # Errors
-    /// It was rolled, and leaves of the one before still live; it has no hosted authority; or files cannot be used.
+    /// It was rolled, and leaves of the one before still live; the hosted authority is not among those in force; or
+    /// files cannot be used.
     pub fn due(
         &self,
         organisation: &TrustDomain,
         in_force: &[CertificateDer<'static>],
         now: Timestamp,
     ) -> Result<Vec<CertificateDer<'static>>, AuthorityError> {
+        // Another authority than its own is nobody's to give an organisation.
+        if !in_force.contains(&self.find(organisation)?.anchor()) {
+            return Err(AuthorityError::NotHosted { organisation: organisation.clone() });
+        }
         match self.rolled_until(organisation)? {
             Some(until) if now < until => Err(AuthorityError::Rolling { organisation: organisation.clone(), until }),
             Some(_) => self.without_the_one_before(organisation, in_force),

@@ -2,15 +2,19 @@
 
 use std::io::{self, BufRead as _, IsTerminal as _};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use clap::Args;
+use comity_identity::anchors;
 use comity_membership::{Application, Federation, Statement};
 use comity_proto::membership::{Enrolment, ListEnrolmentsRequest, ListProposalsRequest, Proposal};
 use comity_transparency::{Envelope, PublicKey};
 use comity_types::SpiffeId;
+use serde_json::json;
 
 use crate::args::Global;
 use crate::error::CliError;
-use crate::output::{Stream, ask, lined_table, say};
+use crate::output::{Format, Stream, ask, lined_table, print_json, say};
 use crate::session::Session;
 use crate::signing::{self, Signatory, envelope_of, report, statement_of};
 use crate::{layers, view};
@@ -42,7 +46,10 @@ pub(crate) async fn run(args: ApproveArgs, global: &Global) -> Result<(), CliErr
     show(&signed.shown);
     if args.dry_run {
         say("a dry run: nothing is signed");
-        return Ok(());
+        return match global.output {
+            Format::Json => print_json(&json!({ "would_sign": signed.shown })),
+            Format::Table => Ok(()),
+        };
     }
     if !args.yes && !confirmed()? {
         return Err(CliError::Interrupted { hint: "nothing was signed; run it again to sign".to_owned() });
@@ -174,6 +181,10 @@ pub(crate) fn shown(federation: &Federation, statement: &Statement) -> Result<Ve
                 view::organisation_fields(&opened.organisation).into_iter().map(|(name, value)| line(name, value)),
             );
             lines.extend(layers::fields(&opened.layers).iter().map(|(key, value)| line(key, layers::text(value))));
+            for anchor in &opened.anchors {
+                let der = STANDARD.decode(anchor).map_err(wrong)?.into();
+                lines.push(line("certificate authority", anchors::describe(&der).map_err(wrong)?));
+            }
             lines.push(line("first member", opened.member.to_string()));
             lines.push(line("fingerprint of its key", opened.member_key.id().fingerprint()));
             let keys = opened.keys.iter().map(|key| key.id().fingerprint()).collect::<Vec<_>>().join(" ");

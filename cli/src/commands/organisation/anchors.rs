@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::Subcommand;
-use comity_identity::{CertificateDer, OrganisationAnchors, pem};
+use comity_identity::anchors::{self, AnchorError};
+use comity_identity::{CertificateDer, OrganisationAnchors, check_chain, pem};
 use comity_membership::Statement;
 use comity_proto::membership::PrepareAnchorsRequest;
-use comity_types::Digest;
+use comity_runtime::clock::SystemClock;
+use comity_types::{Clock as _, Digest};
 use serde_json::json;
 
 use crate::args::Global;
@@ -26,6 +28,12 @@ pub(crate) enum Anchors {
     Set {
         /// Certificates in PEM, all that are to be valid
         file: PathBuf,
+        /// Show what would be signed, and sign nothing
+        #[arg(long)]
+        dry_run: bool,
+        /// Sign also where the certificate of this identity would not hold any more
+        #[arg(long)]
+        force: bool,
     },
     /// Give the authority that the broker hosts a new key; called again when the old one's last certificate has ended, it
     /// takes the old one away
@@ -37,7 +45,27 @@ pub(super) async fn run(command: Anchors, global: &Global) -> Result<(), CliErro
     let session = Session::open(global).await?;
     match command {
         Anchors::List => list(&session, global).await,
-        Anchors::Set { file } => change(Signatory::of(session)?, read(&file)?, global).await,
+        Anchors::Set { file, dry_run, force } => {
+            let anchors = read(&file)?;
+            let usable = check(&session, &anchors)?;
+            let shown = anchors.iter().map(anchors::describe).collect::<Result<Vec<_>, _>>().map_err(unusable)?;
+            if dry_run {
+                say("a dry run: nothing is signed");
+                let domain = session.identity().id().trust_domain();
+                let rows = shown.iter().map(|anchor| vec![domain.to_string(), anchor.clone()]).collect();
+                let json = json!({ "organisation": domain, "would_sign": shown });
+                return global.output.list(&["organisation", "certificate authority"], rows, &json);
+            }
+            if !force {
+                let chain = session.identity().dir().chain().map_err(|error| CliError::Client {
+                    doing: "read one's own certificate",
+                    source: Box::new(error),
+                    hint: None,
+                })?;
+                check_chain(&chain, usable, SystemClock.now()).map_err(locked_out)?;
+            }
+            change(Signatory::of(session)?, anchors, global).await
+        }
         Anchors::Roll => {
             let signatory = Signatory::of(session)?;
             let due = signatory.session().membership().prepare_anchors(PrepareAnchorsRequest {}).await;
@@ -75,15 +103,30 @@ fn read(file: &Path) -> Result<Vec<CertificateDer<'static>>, CliError> {
     })
 }
 
+/// Refused by the broker as well, or worse, not: an authority that has ended vouches for nobody.
+fn check(session: &Session, anchors: &[CertificateDer<'static>]) -> Result<OrganisationAnchors, CliError> {
+    let domain = session.identity().id().trust_domain().clone();
+    OrganisationAnchors::valid_at(domain, anchors, SystemClock.now()).map_err(unusable)
+}
+
+fn unusable(error: AnchorError) -> CliError {
+    CliError::Client { doing: "use these authorities", source: Box::new(error), hint: None }
+}
+
+fn locked_out(error: impl std::error::Error + Send + Sync + 'static) -> CliError {
+    CliError::Client {
+        doing: "give up the authority of one's own certificate",
+        source: Box::new(error),
+        hint: Some(
+            "leave it in the file until every member has a certificate of the new one; --force signs all the same"
+                .into(),
+        ),
+    }
+}
+
 /// Signs that these are the anchors from now on.
 async fn change(signatory: Signatory, anchors: Vec<CertificateDer<'static>>, global: &Global) -> Result<(), CliError> {
     let organisation = signatory.organisation()?.clone();
-    // Checked before it is signed: what cannot be used is refused by the broker as well.
-    OrganisationAnchors::new(organisation.clone(), &anchors).map_err(|error| CliError::Client {
-        doing: "use these authorities",
-        source: Box::new(error),
-        hint: None,
-    })?;
     let anchors = anchors.iter().map(|der| STANDARD.encode(der)).collect();
     let statement = Statement::AnchorsChanged { organisation: organisation.clone(), anchors };
     let said = signatory.say("change the authorities", statement).await?;

@@ -87,6 +87,8 @@ impl Federation {
         let gone = |id: &SpiffeId| seated.contains_key(id) && !governance.operators.contains_key(id);
         self.certificates.retain(|(id, _), _| !gone(id));
         self.brakes.retain(|(operator, braked), _| !gone(operator) && !braked.member().is_some_and(gone));
+        let unseated = seated.iter().filter(|(id, member)| governance.operators.get(*id) != Some(&member.key));
+        self.unseated.extend(unseated.map(|(_, member)| member.key.id()));
         for (id, key) in &governance.operators {
             let same = seated.get(id).filter(|member| member.key == *key);
             let suspensions = same.map_or_else(Suspensions::default, |member| member.suspensions.clone());

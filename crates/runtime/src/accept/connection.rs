@@ -9,7 +9,6 @@ use std::task::{Context, Poll};
 use comity_identity::VerifiedPeer;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_rustls::TlsStream;
 use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned};
@@ -44,7 +43,7 @@ pub struct Connection {
     ends: Ends,
     expiry: Pin<Box<Sleep>>,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
-    place: Option<OwnedSemaphorePermit>,
+    held: Option<super::Held>,
     gone: CancellationToken,
     _gone: DropGuard,
 }
@@ -69,7 +68,7 @@ impl Connection {
     pub(crate) fn new(tls: TlsStream<TcpStream>, info: PeerInfo, ends: Ends) -> Self {
         let (cut, gone) = (Box::pin(info.cut.clone().cancelled_owned()), CancellationToken::new());
         let guard = gone.clone().drop_guard();
-        Self { tls, info, ends, expiry: Box::pin(sleep_until(ends.end_at)), cut, place: None, gone, _gone: guard }
+        Self { tls, info, ends, expiry: Box::pin(sleep_until(ends.end_at)), cut, held: None, gone, _gone: guard }
     }
 
     /// When it is to take no more calls.
@@ -89,8 +88,8 @@ impl Connection {
     }
 
     /// Keeps the connection's share of the limits until the connection is dropped.
-    pub(super) fn holding(mut self, place: OwnedSemaphorePermit) -> Self {
-        self.place = Some(place);
+    pub(super) fn holding(mut self, held: super::Held) -> Self {
+        self.held = Some(held);
         self
     }
 

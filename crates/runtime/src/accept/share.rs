@@ -1,4 +1,5 @@
-//! How many of the handshakes at once are one address's, so that nobody takes all places by being slow.
+//! How many of the handshakes at once are one address's, so that nobody takes all places by being slow. A connection
+//! without a certificate counts as a handshake for as long as it lasts.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};

@@ -79,6 +79,29 @@ async fn an_address_that_stalls_all_its_handshakes_leaves_room_for_others() {
     client.unwrap();
 }
 
+#[tokio::test]
+async fn an_address_whose_strangers_stay_leaves_room_for_others_and_gets_it_back_when_they_go() {
+    let (world, tasks) = (World::new(), Tasks::new());
+    let (address, mut incoming) = listen(world.acceptor(), &tasks).await;
+    let mut strangers = Vec::new();
+    for _ in 0..super::MAX_HANDSHAKES_PER_ADDRESS {
+        let address = address.to_string();
+        let client = dial::connect(&address, world.enrolling());
+        let server = async {
+            let mut server = next(&mut incoming).await;
+            greet(&mut server).await;
+            server
+        };
+        let (client, server) = tokio::join!(client, server);
+        strangers.push((client.unwrap(), server));
+    }
+    let mut one_too_many = TcpStream::connect(address).await.unwrap();
+    let ended = timeout(HANDSHAKE_DEADLINE / 2, one_too_many.read_u8()).await.expect("the server hangs up at once");
+    assert!(ended.is_err());
+    drop(strangers);
+    drop(pair(&world, &address.to_string(), &mut incoming).await);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_stalled_handshake_ends_at_its_deadline() {
     let (world, tasks) = (World::new(), Tasks::new());
