@@ -9,11 +9,13 @@
 //! | [`admission`] | the way from an invite to a member with a certificate |
 //! | [`proposals`] | statements that wait for more operators |
 //! | [`publishing`] | what nodes offer, within a budget of changes |
+//! | `budget` | how much each may add to the log |
 //! | `anchors` | what TLS trusts |
 
 pub mod admission;
 mod anchors;
 pub mod authorities;
+mod budget;
 pub mod enrolments;
 pub mod proposals;
 pub mod publishing;

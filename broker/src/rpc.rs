@@ -149,6 +149,10 @@ pub(crate) fn proposal(error: ProposalError) -> Status {
         ProposalError::TooMany | ProposalError::TooManyOfOne => {
             failure(Code::ResourceExhausted, "TOO_MANY_PROPOSALS", error.to_string(), vec![])
         }
+        ProposalError::TooOften { retry_after, .. } => {
+            let retry_after = ("retry_after_seconds".into(), retry_after.as_secs().to_string());
+            failure(Code::ResourceExhausted, "STATEMENT_RATE", error.to_string(), vec![retry_after])
+        }
         ProposalError::TooLong { .. } => failure(Code::InvalidArgument, "INVALID_FIELD", error.to_string(), vec![]),
         ProposalError::Journal(_) | ProposalError::Damaged { .. } | ProposalError::Encode(_) => ours(&error),
     }

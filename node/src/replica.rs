@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use comity_client::connection::Channel;
+use comity_client::follow::kept::EVIDENCE_FILE;
 use comity_client::follow::{FollowError, Followed, Part};
 use comity_client::{Cause, Identity, explain};
 use comity_identity::Root;
@@ -118,6 +119,16 @@ impl Replica {
         let replica = Self::of(followed, Some(Arc::new(store)), Arc::clone(identity.clock()), budget);
         if let Some(heard_at) = heard_at {
             replica.known.send_modify(|known| known.heard_at = Some(heard_at));
+        }
+        // A restart explains nothing.
+        let evidence = data_dir.join(EVIDENCE_FILE);
+        if evidence.exists() {
+            let why = format!(
+                "the broker has shown two pasts; the evidence is in {} (hint: when the federation's operators have explained it, move the file away and start again)",
+                evidence.display()
+            );
+            tracing::error!(why, "the broker has equivocated before, this node serves nobody");
+            replica.known.send_modify(|known| known.halted = Some(why.into()));
         }
         replica
     }
@@ -254,6 +265,9 @@ impl Replica {
 
     async fn follow_for_ever(self, broker: Channel, pace: Pace) {
         let mut retry = Retry::new(pace);
+        if self.known.borrow().halted.is_some() {
+            return std::future::pending().await;
+        }
         loop {
             let lost = match self.follow_once(broker.clone(), pace, &mut retry).await {
                 Ok(()) => ReplicaError::Ended,

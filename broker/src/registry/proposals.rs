@@ -11,10 +11,11 @@ use arc_swap::ArcSwap;
 use comity_membership::authority::Authority;
 use comity_membership::{Federation, Payload, Refused, Scope, Statement};
 use comity_transparency::Envelope;
-use comity_types::{Clock, Digest, SpiffeId, Timestamp};
+use comity_types::{Clock, Digest, SpiffeId, Timestamp, TrustDomain};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
+use super::budget::{Budget, Rate};
 use super::{Registry, RegistryError};
 use crate::ledger::journal::{Journal, JournalError};
 
@@ -97,6 +98,14 @@ pub enum ProposalError {
         "{MAX_PROPOSALS_OF_ONE} proposals wait already that nobody else has signed (hint: have other operators sign or reject them; what is not signed ends after 30 days)"
     )]
     TooManyOfOne,
+    /// An organisation signs more than the registry keeps.
+    #[error("{organisation} has signed more than the registry keeps (hint: try again in {} s; a suspension is taken at any time)", retry_after.as_secs())]
+    TooOften {
+        /// Whose key signed.
+        organisation: TrustDomain,
+        /// When there is room, if nothing else comes before; whole seconds.
+        retry_after: Duration,
+    },
     /// It is too long.
     #[error("the statement has {bytes} bytes, and a proposal at most {MAX_PROPOSAL_BYTES}")]
     TooLong {
@@ -119,6 +128,7 @@ struct Inner {
     current: ArcSwap<BTreeMap<Digest, Proposal>>,
     writer: Mutex<()>,
     clock: Arc<dyn Clock>,
+    budget: Budget<TrustDomain>,
 }
 
 impl Proposals {
@@ -129,7 +139,8 @@ impl Proposals {
     pub fn open(path: &Path, registry: Registry, clock: Arc<dyn Clock>) -> Result<Self, ProposalError> {
         let (journal, frames) = Journal::open(path)?;
         let current = ArcSwap::from_pointee(fold(&frames)?);
-        Ok(Self(Arc::new(Inner { registry, journal, current, writer: Mutex::new(()), clock })))
+        let (writer, budget) = (Mutex::new(()), Budget::new(Rate::STATEMENTS));
+        Ok(Self(Arc::new(Inner { registry, journal, current, writer, clock, budget })))
     }
 
     /// Reads the journal at `path` as a start would, and changes nothing.
@@ -156,6 +167,7 @@ impl Proposals {
             None => Proposal { envelope, at: inner.clock.now() },
             Some(known) => inner.joined(known, &envelope)?,
         };
+        inner.charge(&proposal.envelope)?;
         match inner.registry.append(proposal.envelope.clone()).await {
             Ok(epoch) => {
                 inner.end_stale(Some(id)).await?;
@@ -219,6 +231,25 @@ impl Inner {
         keep_voters(snapshot.federation(), &mut proposal.envelope);
         proposal.envelope.merge(brought);
         Ok(proposal)
+    }
+
+    /// Takes what an organisation signs out of its budget. Signed first: nobody spends another's.
+    fn charge(&self, envelope: &Envelope) -> Result<(), ProposalError> {
+        let snapshot = self.registry.snapshot();
+        let Ok(payload) = Payload::peek(envelope) else { return Ok(()) };
+        let organisation = match (payload.statement.scope(), &payload.statement) {
+            // What stops harm is never too much.
+            (_, Statement::Suspended { .. }) => return Ok(()),
+            (Some(Scope::Organisation(organisation)), _) => organisation,
+            (Some(Scope::Member(id)), _) => id.trust_domain().clone(),
+            (Some(Scope::Root | Scope::Governance(_) | Scope::Brake(_)) | None, _) => return Ok(()),
+        };
+        if snapshot.federation().endorsed(envelope).is_err() {
+            return Ok(());
+        }
+        self.budget
+            .take(&organisation, envelope.payload.len(), self.clock.now())
+            .map_err(|retry_after| ProposalError::TooOften { organisation, retry_after })
     }
 
     /// Keeps what operators have signed, and nobody else's.
@@ -333,10 +364,8 @@ fn said(proposal: &Proposal) -> Option<Statement> {
 
 /// The application by which a proposal would admit an organisation.
 fn admits_by(proposal: &Proposal) -> Option<Digest> {
-    match said(proposal)? {
-        Statement::OrganisationAdmitted { application } => Some(application.payload_digest()),
-        _ => None,
-    }
+    let Some(Statement::OrganisationAdmitted { application }) = said(proposal) else { return None };
+    Some(application.payload_digest())
 }
 
 fn fold(frames: &[Vec<u8>]) -> Result<BTreeMap<Digest, Proposal>, ProposalError> {

@@ -1,8 +1,6 @@
 //! What nodes publish: replaces their offers, unless nothing has changed, and within a budget of changes,
 //! so that no node can fill the disk that every journal stands on.
 
-mod budget;
-
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +9,7 @@ use comity_policy::Offer;
 use comity_transparency::Envelope;
 use comity_types::{Clock, SpiffeId};
 
-use self::budget::Budget;
+use super::budget::{Budget, Rate};
 use super::{Registry, RegistryError};
 use crate::ledger::journal::MAX_FRAME_BYTES;
 
@@ -49,7 +47,7 @@ pub enum PublishError {
 #[derive(Debug, Clone)]
 pub struct Publishing {
     registry: Registry,
-    budget: Arc<Budget>,
+    budget: Arc<Budget<SpiffeId>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -57,7 +55,7 @@ impl Publishing {
     /// Puts it together; every node's budget is whole.
     #[must_use]
     pub fn new(registry: Registry, clock: Arc<dyn Clock>) -> Self {
-        Self { registry, budget: Arc::default(), clock }
+        Self { registry, budget: Arc::new(Budget::new(Rate::OFFERS)), clock }
     }
 
     /// Replaces what `node` offers by what `envelope` says. Gives the epoch at which that is in force; offers that are

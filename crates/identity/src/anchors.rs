@@ -227,7 +227,7 @@ mod tests {
         let (anchor, domain) = (organisation.authority.anchor(), organisation.authority.domain().clone());
         let not_after = check_anchor(&anchor).unwrap().not_after;
         let second_before = not_after.minus(std::time::Duration::from_secs(1));
-        OrganisationAnchors::valid_at(domain.clone(), &[anchor.clone()], second_before).unwrap();
+        OrganisationAnchors::valid_at(domain.clone(), std::slice::from_ref(&anchor), second_before).unwrap();
         let refused = OrganisationAnchors::valid_at(domain, &[anchor], not_after).unwrap_err();
         assert_eq!(refused, AnchorError::Ended { not_after });
     }

@@ -2,7 +2,7 @@
 
 use comity_identity::KeyPair;
 use comity_membership::signed::STATEMENT_TYPE;
-use comity_membership::{Payload, Statement};
+use comity_membership::{By, Payload, Statement};
 use comity_policy::Organisation;
 use comity_proto::error::Detail;
 use comity_proto::membership::membership_client::MembershipClient;
@@ -12,7 +12,7 @@ use comity_types::{Clock as _, Digest};
 use serde_json::{Value, json};
 use tonic::{Code, Status};
 
-use crate::testing::{Member, Scene, assert_refused, offer, organisation, updated};
+use crate::testing::{HOUR, Member, Scene, assert_refused, lifted, offer, organisation, suspended, updated};
 
 const ORG: &str = "org-a.example";
 const ADDRESS: &str = "n1.org-a.example:7444";
@@ -163,4 +163,31 @@ async fn anchors_that_tls_could_not_trust_are_refused_and_the_broker_starts_agai
     }
     scene.stop().await;
     scene.start().await.unwrap();
+}
+
+/// The anchors of the organisation, once more.
+fn as_they_are(scene: &Scene) -> Statement {
+    let organisation = ORG.parse().unwrap();
+    let anchors = scene.federation().organisation(&organisation).unwrap().anchors.clone();
+    Statement::AnchorsChanged { organisation, anchors }
+}
+
+#[tokio::test]
+async fn an_organisation_that_signs_without_end_is_held_up_and_may_still_suspend_its_own_and_others_go_on() {
+    let (scene, node) = stage().await;
+    scene.admit("org-b.example", Kind::Node, "n1").await;
+    let refused = loop {
+        // White space is signed as it stands.
+        let mut payload = payload(&scene, as_they_are(&scene), |_| {});
+        payload.resize(600_000, b' ');
+        if let Err(refused) = scene.submit(&node, &sealed(payload, &*scene.key_of(ORG))).await {
+            break refused;
+        }
+        assert!(scene.federation().epoch() < 100, "nothing holds it up");
+    };
+    assert_refused(Err::<(), _>(refused), Code::ResourceExhausted, "STATEMENT_RATE");
+    scene.say_of("org-b.example", updated(organisation("org-b.example"), Default::default())).await.unwrap();
+    scene.say_of(ORG, suspended(node.id.as_str(), By::Organisation)).await.unwrap();
+    scene.clock.advance(HOUR);
+    scene.say_of(ORG, lifted(node.id.as_str(), By::Organisation)).await.unwrap();
 }

@@ -146,7 +146,7 @@ impl Inner {
         match self.proposals.submit(envelope).await {
             Ok(_) => Ok(member),
             Err(ProposalError::Registry(error)) => Err(error.into()),
-            Err(other) => Err(AdmissionError::Internal { problem: chain::text(&other) }),
+            Err(other) => Err(other.into()),
         }
     }
 

@@ -60,4 +60,8 @@ fn a_node_that_was_shown_another_past_before_it_was_restarted_stops_and_keeps_th
     let evidence: serde_json::Value = serde_json::from_str(&evidence).unwrap();
     assert_eq!(evidence["then"], history.fork(2).checkpoint);
     assert_eq!(evidence["agreed"]["checkpoint"], history.checkpoint(2).checkpoint);
+    // Nor does it forget by a restart; whoever has looked into it puts the file away.
+    assert!(matches!(open(&world).check(), Err(NotCurrent::Halted { .. })));
+    std::fs::remove_file(world.config.node.data_dir.join("equivocation.json")).unwrap();
+    open(&world).check().unwrap();
 }
