@@ -4,7 +4,8 @@
 //! accept loop ──▶ one task a handshake ─┬▶ Incoming ──▶ serve: the program's server, drained before certificates end
 //!      │                                └▶ Incoming ──▶ whoever calls over the tunnels that were dialled
 //!      ├ waits for a free place: MAX_CONNECTIONS, MAX_HANDSHAKES
-//!      └ hangs up on an address that has its share: MAX_HANDSHAKES_PER_ADDRESS
+//!      └ hangs up on an address that has its share (MAX_HANDSHAKES_PER_ADDRESS), and then on a stranger too many
+//!        (MAX_STRANGERS) or an organisation that has its share (MAX_CONNECTIONS_PER_ORGANISATION)
 //! ```
 //! Handshakes run beside one another, so one that stalls holds up nobody else. Which protocol a peer speaks, and
 //! so which TLS configuration it gets, is read from the ALPN names in its first message.
@@ -17,12 +18,13 @@ mod share;
 mod tests;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use comity_types::TrustDomain;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_stream::Stream;
@@ -35,8 +37,8 @@ pub use connection::{Connection, PeerInfo};
 use handshake::Protocol;
 pub use handshake::{Acceptor, ENROLMENT_ALPN};
 pub use serve::{Drain, One, serve};
-pub use share::MAX_HANDSHAKES_PER_ADDRESS;
-use share::{Share, Shares};
+pub use share::{MAX_CONNECTIONS_PER_ORGANISATION, MAX_HANDSHAKES_PER_ADDRESS};
+use share::{Share, Shares, network};
 
 /// Longest handshake: a phone's radio wakes up within it, a stalled peer is gone soon.
 pub const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
@@ -85,6 +87,11 @@ impl Listener {
 
     /// The same, with those connections apart that were dialled to be called over.
     pub fn incoming_and_tunnels(self, acceptor: Acceptor, tasks: &Tasks) -> (Incoming, Incoming) {
+        self.with_share(MAX_CONNECTIONS_PER_ORGANISATION, acceptor, tasks)
+    }
+
+    /// The same, with so many connections for each organisation.
+    fn with_share(self, of_organisation: usize, acceptor: Acceptor, tasks: &Tasks) -> (Incoming, Incoming) {
         let (ready, connections) = mpsc::channel(READY);
         let (tunnels_ready, tunnels) = mpsc::channel(READY);
         let loop_ = AcceptLoop {
@@ -95,7 +102,8 @@ impl Listener {
             handshakes: Arc::new(Semaphore::new(MAX_HANDSHAKES)),
             connections: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
             strangers: Arc::new(Semaphore::new(MAX_STRANGERS)),
-            shares: Shares::default(),
+            shares: Shares::new(MAX_HANDSHAKES_PER_ADDRESS),
+            organisations: Arc::new(Shares::new(of_organisation)),
             ready,
             tunnels_ready,
         };
@@ -126,7 +134,8 @@ struct AcceptLoop {
     handshakes: Arc<Semaphore>,
     connections: Arc<Semaphore>,
     strangers: Arc<Semaphore>,
-    shares: Shares,
+    shares: Shares<IpAddr>,
+    organisations: Arc<Shares<TrustDomain>>,
     ready: mpsc::Sender<Connection>,
     tunnels_ready: mpsc::Sender<Connection>,
 }
@@ -142,7 +151,7 @@ impl AcceptLoop {
         loop {
             let Ok(places) = self.places().await else { return };
             match self.tcp.accept().await {
-                Ok((tcp, remote)) => match self.shares.take(remote.ip()) {
+                Ok((tcp, remote)) => match self.shares.take(network(remote.ip())) {
                     Some(share) => self.shake_hands(tcp, remote, places, share),
                     None => tracing::debug!(%remote, "hung up on an address that has its share of handshakes"),
                 },
@@ -160,20 +169,27 @@ impl AcceptLoop {
         Ok(Places { connection, handshake })
     }
 
-    fn shake_hands(&self, tcp: TcpStream, remote: SocketAddr, places: Places, share: Share) {
+    fn shake_hands(&self, tcp: TcpStream, remote: SocketAddr, places: Places, share: Share<IpAddr>) {
         let (acceptor, stop) = (Arc::clone(&self.acceptor), self.stop.clone());
         let (ready, tunnels_ready) = (self.ready.clone(), self.tunnels_ready.clone());
         let Places { connection: place, handshake } = places;
-        let strangers = Arc::clone(&self.strangers);
+        let (strangers, organisations) = (Arc::clone(&self.strangers), Arc::clone(&self.organisations));
         self.tasks.spawn("handshake", async move {
             let accepted = stop.run_until_cancelled(acceptor.accept(tcp, remote)).await.flatten();
             drop(handshake);
             let Some((protocol, accepted)) = accepted else { return };
-            let held = match protocol {
-                Protocol::Members | Protocol::Tunnel => Held::by_a_member(place),
+            let held = match &accepted.info().peer {
+                Some(peer) => {
+                    drop(share);
+                    let organisation = peer.id().trust_domain();
+                    match organisations.take(organisation.clone()) {
+                        Some(share) => Held::ByMember(place, share),
+                        None => return tracing::info!(%organisation, %remote, "hung up on a member: its organisation has its share of connections"),
+                    }
+                }
                 // Anybody can have these: a stranger's share of the places is one for as long as the connection lasts.
-                Protocol::Enrolment => match strangers.try_acquire_owned() {
-                    Ok(as_stranger) => Held::by_a_stranger(place, as_stranger, share),
+                None => match strangers.try_acquire_owned() {
+                    Ok(as_stranger) => Held::ByStranger(place, as_stranger, share),
                     Err(_) => return tracing::debug!(%remote, "hung up on a stranger: there are too many at once"),
                 },
             };
@@ -186,19 +202,10 @@ impl AcceptLoop {
 
 /// What a connection that was accepted has of the limits, until it is dropped.
 #[derive(Debug)]
-struct Held {
-    _connection: OwnedSemaphorePermit,
-    _stranger: Option<(OwnedSemaphorePermit, Share)>,
-}
-
-impl Held {
-    fn by_a_member(connection: OwnedSemaphorePermit) -> Self {
-        Self { _connection: connection, _stranger: None }
-    }
-
-    fn by_a_stranger(connection: OwnedSemaphorePermit, stranger: OwnedSemaphorePermit, share: Share) -> Self {
-        Self { _connection: connection, _stranger: Some((stranger, share)) }
-    }
+#[expect(dead_code, reason = "held, and never read")]
+enum Held {
+    ByMember(OwnedSemaphorePermit, Share<TrustDomain>),
+    ByStranger(OwnedSemaphorePermit, OwnedSemaphorePermit, Share<IpAddr>),
 }
 
 /// One connection's share of the limits while hands are shaken.

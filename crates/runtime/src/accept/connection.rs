@@ -87,6 +87,11 @@ impl Connection {
         self.gone.clone()
     }
 
+    /// Who is at the other end.
+    pub(super) const fn info(&self) -> &PeerInfo {
+        &self.info
+    }
+
     /// Keeps the connection's share of the limits until the connection is dropped.
     pub(super) fn holding(mut self, held: super::Held) -> Self {
         self.held = Some(held);

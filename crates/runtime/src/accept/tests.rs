@@ -102,6 +102,26 @@ async fn an_address_whose_strangers_stay_leaves_room_for_others_and_gets_it_back
     drop(pair(&world, &address.to_string(), &mut incoming).await);
 }
 
+#[tokio::test]
+async fn an_organisation_has_its_share_of_connections_and_gets_them_back_when_they_end() {
+    let (world, tasks) = (World::new(), Tasks::new());
+    let listener = Listener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().to_string();
+    let (mut incoming, _tunnels) = listener.with_share(3, world.acceptor(), &tasks);
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        held.push(pair(&world, &address, &mut incoming).await);
+    }
+    let refused = dial::connect(&address, world.client(&world.member, "app/x")).await;
+    let ended = match refused {
+        Ok(mut client) => client.read_u8().await.map(drop),
+        Err(_) => Err(std::io::ErrorKind::ConnectionAborted.into()),
+    };
+    assert!(ended.is_err(), "one too many is taken");
+    held.pop();
+    drop(pair(&world, &address, &mut incoming).await);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_stalled_handshake_ends_at_its_deadline() {
     let (world, tasks) = (World::new(), Tasks::new());
