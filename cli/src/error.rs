@@ -226,9 +226,7 @@ pub(crate) fn status_hint(status: &Status) -> Option<String> {
 #[expect(clippy::wildcard_enum_match_arm, reason = "most codes have no such thing, and gRPC's list of them is closed")]
 fn code_hint(code: Code) -> Option<&'static str> {
     match code {
-        Code::PermissionDenied => {
-            Some("this identity may not do that; operators use the identity that `comity federation init` made")
-        }
+        Code::PermissionDenied => Some("this identity may not do that; choose another with --identity DIR"),
         Code::Unauthenticated => Some("the broker does not let this identity in; it may be suspended or past its end"),
         Code::Unavailable => Some("see that the broker runs and can be reached, then try again"),
         Code::ResourceExhausted => Some("try again a little later"),
