@@ -233,18 +233,18 @@ impl Inner {
         Ok(proposal)
     }
 
-    /// Takes what an organisation signs out of its budget. Signed first: nobody spends another's.
+    /// Takes what an organisation signs out of its budget. Signed by all who have to, first: nobody spends another's.
     fn charge(&self, envelope: &Envelope) -> Result<(), ProposalError> {
         let snapshot = self.registry.snapshot();
         let Ok(payload) = Payload::peek(envelope) else { return Ok(()) };
         let organisation = match (payload.statement.scope(), &payload.statement) {
-            // What stops harm is never too much.
-            (_, Statement::Suspended { .. }) => return Ok(()),
+            // What stops harm is never too much, and who takes up an invite was paid for when it was made.
+            (_, Statement::Suspended { .. } | Statement::MemberAdmitted { invite: Some(_), .. }) => return Ok(()),
             (Some(Scope::Organisation(organisation)), _) => organisation,
             (Some(Scope::Member(id)), _) => id.trust_domain().clone(),
             (Some(Scope::Root | Scope::Governance(_) | Scope::Brake(_)) | None, _) => return Ok(()),
         };
-        if snapshot.federation().endorsed(envelope).is_err() {
+        if snapshot.federation().check_signed(envelope).is_err() {
             return Ok(());
         }
         self.budget

@@ -81,8 +81,8 @@ impl Membership for Service {
         let work = async move { proposals.submit(envelope).await };
         let submitted = run_to_end(&self.0.tasks, "submit", work).await;
         let submitted = submitted.ok_or_else(|| registry(&RegistryError::Stopping))?.map_err(proposal)?;
-        if matches!(statement, Statement::AnchorsChanged { .. }) {
-            self.0.admission.follow_anchors().map_err(admission)?;
+        if let Statement::AnchorsChanged { organisation, .. } = &statement {
+            self.0.admission.follow_anchors_of(organisation).map_err(admission)?;
         }
         let outcome = match submitted {
             Submitted::InForce(epoch) => Outcome::Epoch(epoch),

@@ -186,6 +186,16 @@ impl Federation {
         envelope.verify(STATEMENT_TYPE, authority.keys()).map_err(Refused::Signatures)
     }
 
+    /// Whether everyone has signed who has to, for a statement that would stand next in its scope.
+    ///
+    /// # Errors
+    /// As [`endorsed`](Self::endorsed), or there are too few.
+    pub fn check_signed(&self, envelope: &comity_transparency::Envelope) -> Result<(), Refused> {
+        let payload = Payload::peek(envelope).map_err(|error| Refused::Unreadable(error.to_string()))?;
+        self.place(&payload, envelope.payload_digest())?;
+        self.signers(&payload.statement, envelope).map(drop)
+    }
+
     /// Whether a statement could come into force at `at` if enough signed it: what it says, not who says it.
     ///
     /// # Errors

@@ -103,3 +103,18 @@ async fn an_organisation_with_an_authority_of_its_own_is_left_to_sign() {
     // What the broker would sign in its name counts for nothing.
     assert_is_refused(&scene, &issued_by(&scene.authority(ORG), id.as_str(), &key, scene.clock.now())).await;
 }
+
+#[tokio::test]
+async fn a_suspended_certificate_is_not_replaced_by_the_invite_that_its_key_once_joined_by() {
+    let scene = Scene::new().await;
+    let (invite, key) = (scene.invite(ORG, Kind::Node, "n1").await, KeyPair::generate().unwrap());
+    let join = async || scene.join(&invite, &key, Some(&organisation(ORG))).await;
+    join().await.unwrap();
+    scene.approve(&invite.id_text()).await.unwrap();
+    let State::Issued(issued) = join().await.unwrap() else { panic!("not issued") };
+    let subject = member(&issued, copy_of(&key)).certificate_subject().to_string();
+    scene.suspend(&subject).await;
+    assert_refused(join().await, Code::PermissionDenied, "CERTIFICATE_SUSPENDED");
+    scene.lift(&subject).await;
+    join().await.unwrap();
+}

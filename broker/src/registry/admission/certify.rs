@@ -43,12 +43,7 @@ impl Admission {
         let snapshot = self.0.registry.snapshot();
         let member = admitted(snapshot.federation(), key);
         let member = member.ok_or_else(|| AdmissionError::KeyNotAdmitted { fingerprint: key.fingerprint() })?;
-        // Whoever has a copy of the key asks as its holder does. Once a certificate of theirs was taken back, only a
-        // connection with another one, which still holds, gets a new one.
-        if snapshot.federation().suspended_certificates().any(|(id, ..)| *id == member) {
-            return Err(AdmissionError::CertificateSuspended { member });
-        }
-        let certificate = self.0.certificate(&member, csr)?;
+        let certificate = self.0.certificate_by_key(&member, csr)?;
         Ok((member, certificate))
     }
 }
@@ -64,7 +59,7 @@ impl Admission {
         Ok(due.iter().map(|anchor| anchor.to_vec()).collect())
     }
 
-    /// Has hosted authorities do what their organisations have signed; all of them, as when the broker starts.
+    /// Has all hosted authorities do what their organisations have signed, as when the broker starts.
     ///
     /// # Errors
     /// Files cannot be used.
@@ -72,11 +67,18 @@ impl Admission {
         let snapshot = self.0.registry.snapshot();
         let federation = snapshot.federation();
         for state in federation.organisations() {
-            let domain = &state.organisation.trust_domain;
-            let in_force = self.0.certificates(federation, domain)?;
-            self.0.authorities.follow(domain, &in_force, self.0.leaf.longest(), self.0.clock.now())?;
+            self.follow_anchors_of(&state.organisation.trust_domain)?;
         }
         Ok(())
+    }
+
+    /// Has the hosted authority of one organisation do what it has signed.
+    ///
+    /// # Errors
+    /// Files cannot be used; the broker's next start goes on where it stopped.
+    pub fn follow_anchors_of(&self, organisation: &TrustDomain) -> Result<(), AdmissionError> {
+        let in_force = self.0.certificates(self.0.registry.snapshot().federation(), organisation)?;
+        Ok(self.0.authorities.follow(organisation, &in_force, self.0.leaf.longest(), self.0.clock.now())?)
     }
 }
 
@@ -86,8 +88,21 @@ fn admitted(federation: &Federation, key: Digest) -> Option<SpiffeId> {
 }
 
 impl Inner {
+    /// A certificate for who has a member's key, and shows none. Whoever has a copy of the key asks as its holder does:
+    /// once a certificate of theirs was suspended, only a connection with another one, which holds, gets a new one.
+    pub(super) fn certificate_by_key(
+        &self,
+        member: &SpiffeId,
+        csr: &SigningRequest,
+    ) -> Result<Certificate, AdmissionError> {
+        if self.registry.snapshot().federation().suspended_certificates().any(|(id, ..)| id == member) {
+            return Err(AdmissionError::CertificateSuspended { member: member.clone() });
+        }
+        self.certificate(member, csr)
+    }
+
     /// A certificate of a member that takes part.
-    pub(super) fn certificate(&self, member: &SpiffeId, csr: &SigningRequest) -> Result<Certificate, AdmissionError> {
+    fn certificate(&self, member: &SpiffeId, csr: &SigningRequest) -> Result<Certificate, AdmissionError> {
         let snapshot = self.registry.snapshot();
         let federation = snapshot.federation();
         if federation.standing(member) != Standing::Active {

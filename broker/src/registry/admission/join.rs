@@ -54,7 +54,7 @@ impl Inner {
         match by {
             Credential::Admission(envelope) => {
                 let member = self.admit(&id, &key, &kinds, *envelope).await?;
-                let certificate = self.certificate(&member, &request)?;
+                let certificate = self.certificate_by_key(&member, &request)?;
                 Ok(Joined::Issued { member, certificate })
             }
             Credential::Secret { sha256, application } => {
@@ -77,9 +77,10 @@ impl Inner {
                     return Ok(match &enrolment.state {
                         State::Open => return Err(Refused::Unknown.into()),
                         State::Requested(request) => match self.admitted(member, &request.key) {
-                            true => {
-                                Joined::Issued { member: member.clone(), certificate: self.certificate(member, csr)? }
-                            }
+                            true => Joined::Issued {
+                                member: member.clone(),
+                                certificate: self.certificate_by_key(member, csr)?,
+                            },
                             false => Joined::Pending { id: asked.id, fingerprint: request.key.id().fingerprint() },
                         },
                         State::Rejected { reason, .. } => Joined::Rejected { reason: reason.clone() },
