@@ -118,3 +118,28 @@ async fn a_suspended_certificate_is_not_replaced_by_the_invite_that_its_key_once
     scene.lift(&subject).await;
     join().await.unwrap();
 }
+
+#[tokio::test]
+async fn an_authority_that_vouches_for_nobody_is_refused_before_an_operator_sees_it_and_spends_no_invite() {
+    let scene = Scene::new().await;
+    let own = Authority::generate(ORG.parse().unwrap(), scene.clock.now()).unwrap();
+    let (invite, key) = (scene.invite(ORG, Kind::Node, "n1").await, KeyPair::generate().unwrap());
+    let id = member_id(ORG, Kind::Node, "n1");
+    let leaf = issued_by(&own, id.as_str(), &key, scene.clock.now()).chain[0].clone();
+    let join = async |anchor: &[u8]| {
+        let anchors = vec![STANDARD.encode(anchor)];
+        let application = scene.application(&invite, &organisation(ORG), Default::default(), id.clone(), &key, anchors);
+        let request = JoinRequest {
+            invite_id: invite.id_text(),
+            secret: invite.secret.reveal().to_vec().into(),
+            csr_der: csr(&key).into(),
+            application: json(&application),
+            kinds: vec![Kind::Node.into()],
+            admission: Vec::new().into(),
+        };
+        EnrolmentClient::new(scene.connect_to_enrol().await).join(request).await
+    };
+    assert_refused(join(&leaf).await, Code::InvalidArgument, "INVALID_FIELD");
+    assert_refused(join(b"no certificate").await, Code::InvalidArgument, "INVALID_FIELD");
+    join(&own.anchor()).await.unwrap();
+}

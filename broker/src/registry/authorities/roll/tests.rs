@@ -216,3 +216,13 @@ fn an_authority_of_the_organisations_own_stands_through_a_roll() {
     scene.retire(start().plus(DAY));
     assert_eq!(scene.published(), [own, scene.signs()]);
 }
+
+#[test]
+fn an_organisation_whose_authorities_are_all_its_own_gets_none_of_the_brokers() {
+    let scene = Scene::new();
+    let own = Authority::generate(scene.organisation.clone(), start()).unwrap().anchor();
+    *scene.registry.anchors.lock().unwrap() = vec![own.clone()];
+    let refused = scene.roll(start()).unwrap_err();
+    assert!(matches!(refused, AuthorityError::NotHosted { .. }), "{refused}");
+    assert_eq!(scene.published(), [own]);
+}
