@@ -8,6 +8,7 @@ mod layers;
 mod offer;
 mod organisation;
 mod own_word;
+mod receipt;
 mod requirements;
 mod terms;
 mod verdict;
@@ -24,6 +25,7 @@ pub use claims::{instant, wire_instant};
 pub use comity_policy::limits::{MAX_LIST, MAX_REQUEST_LIST, MAX_TEXT_BYTES};
 pub use envelope::Envelope;
 pub use layers::{MAX_LAYERS_BYTES, checked_layers, layer_demands, wire_layer};
+pub use receipt::{proven, wire_proven, wire_receipt};
 pub use verdict::verdict;
 
 use crate::policy as wire;

@@ -7,7 +7,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`inference`], [`catalog`], [`enrolment`], [`membership`], [`policy`], [`permit`], [`tunnel`] | the generated code, a module a package |
+//! | [`inference`], [`catalog`], [`enrolment`], [`membership`], [`policy`], [`permit`], [`transparency`], [`tunnel`] | the generated code, a module a package |
 //! | [`convert`] | wire types to domain types, once, and back |
 //! | [`methods`] | ONE table: which peer may call which RPC |
 //! | [`strict`] | refuses fields that this version does not know |
@@ -42,6 +42,7 @@ pub use generated::comity::inference::v1 as inference;
 pub use generated::comity::membership::v1 as membership;
 pub use generated::comity::permit::v1 as permit;
 pub use generated::comity::policy::v1 as policy;
+pub use generated::comity::transparency::v1 as transparency;
 pub use generated::comity::tunnel::v1 as tunnel;
 
 /// The descriptors of the whole contract, for reflection: an encoded `FileDescriptorSet`.

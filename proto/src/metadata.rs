@@ -9,6 +9,10 @@ pub const REQUEST_ID: &str = "comity-request-id";
 pub const OFFER: &str = "comity-offer";
 /// Response, last: what the request used, an encoded [`crate::inference::Usage`].
 pub const USAGE: &str = "comity-usage-bin";
+/// Response, last: the proof of the decision and of its outcome, an encoded [`crate::transparency::Receipt`].
+pub const RECEIPT: &str = "comity-receipt-bin";
+/// Node to broker, last: what the node signed of the request, an encoded [`crate::permit::NodeOutcome`].
+pub const OUTCOME: &str = "comity-outcome-bin";
 /// Broker to node: an encoded [`crate::permit::Permit`].
 pub const PERMIT: &str = "comity-permit-bin";
 

@@ -12,6 +12,7 @@
 //! | [`proof`] | inclusion and consistency: RFC 6962, RFC 9162 |
 //! | [`leaf`] | what a decision log says of a decision |
 //! | [`record`] | what a leaf commits to, and how a field of it is shown alone |
+//! | [`receipt`] | the proof of a decision and its outcome |
 //! | [`tile`] | hashes and entries as they are kept and served: C2SP tlog-tiles |
 //! | [`note`] | signed text: C2SP signed-note |
 //! | [`checkpoint`] | (size, root) of a log, signed: C2SP tlog-checkpoint |
@@ -24,6 +25,7 @@ pub mod leaf;
 mod mutated;
 pub mod note;
 pub mod proof;
+pub mod receipt;
 pub mod record;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

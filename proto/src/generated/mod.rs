@@ -30,6 +30,11 @@ pub mod comity {
             include!("comity.policy.v1.rs");
         }
     }
+    pub mod transparency {
+        pub mod v1 {
+            include!("comity.transparency.v1.rs");
+        }
+    }
     pub mod tunnel {
         pub mod v1 {
             include!("comity.tunnel.v1.rs");
