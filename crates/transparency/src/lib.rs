@@ -11,19 +11,28 @@
 //! | [`tree`] | the Merkle tree's root, leaf by leaf: RFC 6962 |
 //! | [`note`] | signed text: C2SP signed-note |
 //! | [`checkpoint`] | (size, root) of a log, signed: C2SP tlog-checkpoint |
+//! | [`verifier`] | whose signature of a checkpoint counts: vkeys |
+//! | [`cosignature`] | checkpoints signed at a time, against quantum computers too: C2SP tlog-cosignature |
+//! | [`log_key`] | the keys of one log |
 
 pub mod checkpoint;
+pub mod cosignature;
 pub mod envelope;
 pub mod key;
+pub mod log_key;
 #[cfg(test)]
 mod mutated;
 pub mod note;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod tree;
+pub mod verifier;
 
-pub use checkpoint::Checkpoint;
+pub use checkpoint::{Checkpoint, CheckpointNote};
+pub use cosignature::{CosignatureKind, CosigningKey};
 pub use envelope::{Envelope, EnvelopeError, Signature};
 pub use key::{KeyId, PublicKey, Signer, SigningError};
-pub use note::{NoteKey, NoteVerifier};
+pub use log_key::LogKey;
+pub use note::{Note, NoteKey, NoteVerifier};
 pub use tree::Tree;
+pub use verifier::{Kind, Signed, Verifier};
