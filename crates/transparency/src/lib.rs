@@ -14,6 +14,7 @@
 //! | [`verifier`] | whose signature of a checkpoint counts: vkeys |
 //! | [`cosignature`] | checkpoints signed at a time, against quantum computers too: C2SP tlog-cosignature |
 //! | [`log_key`] | the keys of one log |
+//! | [`policy`] | which logs count, and how many witnesses are enough: C2SP tlog-policy |
 
 pub mod checkpoint;
 pub mod cosignature;
@@ -23,6 +24,7 @@ pub mod log_key;
 #[cfg(test)]
 mod mutated;
 pub mod note;
+pub mod policy;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod tree;
