@@ -9,6 +9,8 @@
 //! | [`key`] | public keys, and who can sign |
 //! | [`envelope`] | bytes with their signatures: DSSE |
 //! | [`tree`] | the Merkle tree's root, leaf by leaf: RFC 6962 |
+//! | [`proof`] | inclusion and consistency: RFC 6962, RFC 9162 |
+//! | [`tile`] | hashes and entries as they are kept and served: C2SP tlog-tiles |
 //! | [`note`] | signed text: C2SP signed-note |
 //! | [`checkpoint`] | (size, root) of a log, signed: C2SP tlog-checkpoint |
 //! | [`verifier`] | whose signature of a checkpoint counts: vkeys |
@@ -25,8 +27,10 @@ pub mod log_key;
 mod mutated;
 pub mod note;
 pub mod policy;
+pub mod proof;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod tile;
 pub mod tree;
 pub mod verifier;
 

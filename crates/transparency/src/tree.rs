@@ -55,7 +55,7 @@ pub fn leaf_hash(leaf: &[u8]) -> Digest {
     hash(&[LEAF, leaf])
 }
 
-fn node_hash(left: &Digest, right: &Digest) -> Digest {
+pub(crate) fn node_hash(left: &Digest, right: &Digest) -> Digest {
     hash(&[NODE, left.as_bytes(), right.as_bytes()])
 }
 
