@@ -17,6 +17,7 @@
 //! | [`cosignature`] | checkpoints signed at a time, against quantum computers too: C2SP tlog-cosignature |
 //! | [`log_key`] | the keys of one log |
 //! | [`policy`] | which logs count, and how many witnesses are enough: C2SP tlog-policy |
+//! | [`tlog_proof`] | that something is in a log, for whoever is offline: C2SP tlog-proof |
 
 pub mod checkpoint;
 pub mod cosignature;
@@ -31,6 +32,7 @@ pub mod proof;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod tile;
+pub mod tlog_proof;
 pub mod tree;
 pub mod verifier;
 

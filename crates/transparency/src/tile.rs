@@ -71,9 +71,8 @@ impl Resource {
             let partial = (rest > 0).then_some((full, u16::try_from(rest).unwrap_or_default()));
             (0..full).map(|index| (index, 256)).chain(partial)
         };
-        let tiles = (0..HEIGHT as u8).flat_map(move |level| {
-            of(level).map(move |(index, width)| Self::Tile { level, index, width })
-        });
+        let tiles = (0..HEIGHT as u8)
+            .flat_map(move |level| of(level).map(move |(index, width)| Self::Tile { level, index, width }));
         tiles.chain(of(0).map(|(index, width)| Self::Entries { index, width }))
     }
 }

@@ -30,9 +30,27 @@ fn a_path_has_one_spelling() {
         assert_eq!(Resource::parse(path).unwrap().to_string(), path);
     }
     for path in [
-        "", "/checkpoint", "tile", "tile/", "tile/0", "tile/0/", "tile/64/000", "tile/00/000", "tile/+1/000", "tile/0/0",
-        "tile/0/0000", "tile/0/x000/001", "tile/0/001/002", "tile/0/x001/x002", "tile/0/000.p/0", "tile/0/000.p/256",
-        "tile/0/000.p/01", "tile/0/000.p/", "tile/data/000", "tile/0/../000", "tile/0/x999/x999/x999/x999/x999/x999/x999/999",
+        "",
+        "/checkpoint",
+        "tile",
+        "tile/",
+        "tile/0",
+        "tile/0/",
+        "tile/64/000",
+        "tile/00/000",
+        "tile/+1/000",
+        "tile/0/0",
+        "tile/0/0000",
+        "tile/0/x000/001",
+        "tile/0/001/002",
+        "tile/0/x001/x002",
+        "tile/0/000.p/0",
+        "tile/0/000.p/256",
+        "tile/0/000.p/01",
+        "tile/0/000.p/",
+        "tile/data/000",
+        "tile/0/../000",
+        "tile/0/x999/x999/x999/x999/x999/x999/x999/999",
     ] {
         assert_eq!(Resource::parse(path), None, "{path}");
     }
