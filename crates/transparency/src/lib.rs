@@ -18,6 +18,7 @@
 //! | [`log_key`] | the keys of one log |
 //! | [`policy`] | which logs count, and how many witnesses are enough: C2SP tlog-policy |
 //! | [`tlog_proof`] | that something is in a log, for whoever is offline: C2SP tlog-proof |
+//! | [`witness`] | who cosigns logs, and what a log does with it: C2SP tlog-witness |
 
 pub mod checkpoint;
 pub mod cosignature;
@@ -35,6 +36,7 @@ pub mod tile;
 pub mod tlog_proof;
 pub mod tree;
 pub mod verifier;
+pub mod witness;
 
 pub use checkpoint::{Checkpoint, CheckpointNote};
 pub use cosignature::{CosignatureKind, CosigningKey};
