@@ -135,7 +135,6 @@ impl Witness {
     }
 
     /// Answers `add-checkpoint`, by its body.
-    #[must_use]
     pub fn receive(&mut self, body: &[u8]) -> Verdict<'_> {
         match AddCheckpoint::parse(body) {
             Ok(request) => self.judge(&request),
@@ -144,7 +143,6 @@ impl Witness {
     }
 
     /// Answers `add-checkpoint` (tlog-witness, "add-checkpoint", in the order of its text).
-    #[must_use]
     pub fn judge(&mut self, request: &AddCheckpoint) -> Verdict<'_> {
         let Self { keys, logs } = self;
         let refused = |refusal, evidence| Verdict::Refused(Box::new(Refused { refusal, evidence }));

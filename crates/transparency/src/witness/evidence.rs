@@ -141,7 +141,7 @@ impl FromStr for Evidence {
 
     fn from_str(text: &str) -> Result<Self, EvidenceError> {
         if text.len() > MAX_EVIDENCE_BYTES {
-            return Err(NoteError::TooLong).map_err(CheckpointError::from)?;
+            return Err(CheckpointError::from(NoteError::TooLong).into());
         }
         let rest = text.strip_prefix(HEADER).ok_or(EvidenceError::Malformed("its first line"))?;
         let (known, rest) = counted(rest, "known ").ok_or(EvidenceError::Malformed("the known checkpoint"))?;

@@ -39,12 +39,12 @@ impl AddCheckpoint {
         }
         let line = |line, expected| Refusal::Line { line, expected };
         let body = std::str::from_utf8(body).map_err(|_| line(1, "UTF-8"))?;
-        let (first, mut rest) = body.split_once('\n').ok_or(line(1, "`old` and a size"))?;
-        let old = first.strip_prefix("old ").and_then(decimal).ok_or(line(1, "`old` and a size"))?;
+        let (first, mut rest) = body.split_once('\n').ok_or_else(|| line(1, "`old` and a size"))?;
+        let old = first.strip_prefix("old ").and_then(decimal).ok_or_else(|| line(1, "`old` and a size"))?;
         let mut path = Vec::new();
         loop {
             let number = path.len() + 2;
-            let (text, more) = rest.split_once('\n').ok_or(line(number, "a hash or empty"))?;
+            let (text, more) = rest.split_once('\n').ok_or_else(|| line(number, "a hash or empty"))?;
             rest = more;
             if text.is_empty() {
                 break;
@@ -52,7 +52,7 @@ impl AddCheckpoint {
             if path.len() >= MAX_PROOF_HASHES {
                 return Err(Refusal::Hashes);
             }
-            path.push(hash(text).ok_or(line(number, "a hash or empty"))?);
+            path.push(hash(text).ok_or_else(|| line(number, "a hash or empty"))?);
         }
         Self::new(old, path, CheckpointNote::parse(rest).map_err(Refusal::Checkpoint)?)
     }
