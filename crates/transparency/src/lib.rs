@@ -10,6 +10,8 @@
 //! | [`envelope`] | bytes with their signatures: DSSE |
 //! | [`tree`] | the Merkle tree's root, leaf by leaf: RFC 6962 |
 //! | [`proof`] | inclusion and consistency: RFC 6962, RFC 9162 |
+//! | [`leaf`] | what a decision log says of a decision |
+//! | [`record`] | what a leaf commits to, and how a field of it is shown alone |
 //! | [`tile`] | hashes and entries as they are kept and served: C2SP tlog-tiles |
 //! | [`note`] | signed text: C2SP signed-note |
 //! | [`checkpoint`] | (size, root) of a log, signed: C2SP tlog-checkpoint |
@@ -24,12 +26,14 @@ pub mod checkpoint;
 pub mod cosignature;
 pub mod envelope;
 pub mod key;
+pub mod leaf;
 pub mod log_key;
 #[cfg(test)]
 mod mutated;
 pub mod note;
 pub mod policy;
 pub mod proof;
+pub mod record;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod tile;

@@ -18,6 +18,8 @@ const HEIGHT: u32 = 8;
 pub const WIDTH: u64 = 1 << HEIGHT;
 /// The highest level that a path may name.
 const MAX_LEVEL: u8 = 63;
+/// Levels of tiles that 2^64 leaves need.
+const LEVELS: u8 = 8;
 /// Longest entry, in bytes: its length stands before it in two bytes.
 pub const MAX_ENTRY_BYTES: usize = u16::MAX as usize;
 
@@ -71,8 +73,8 @@ impl Resource {
             let partial = (rest > 0).then_some((full, u16::try_from(rest).unwrap_or_default()));
             (0..full).map(|index| (index, 256)).chain(partial)
         };
-        let tiles = (0..HEIGHT as u8)
-            .flat_map(move |level| of(level).map(move |(index, width)| Self::Tile { level, index, width }));
+        let tiles =
+            (0..LEVELS).flat_map(move |level| of(level).map(move |(index, width)| Self::Tile { level, index, width }));
         tiles.chain(of(0).map(|(index, width)| Self::Entries { index, width }))
     }
 }
@@ -139,7 +141,9 @@ impl Tile {
             return None;
         }
         let mut tile = Self::default();
-        hashes.iter().for_each(|hash| drop(tile.push(Digest::from_bytes(*hash))));
+        for hash in hashes {
+            tile.push(Digest::from_bytes(*hash));
+        }
         Some(tile)
     }
 

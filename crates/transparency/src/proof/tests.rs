@@ -109,7 +109,7 @@ fn changed(mut path: Vec<Digest>, change: Change) -> Vec<Digest> {
         }
         Change::Drop(place) if !path.is_empty() => drop(path.remove(at(place))),
         Change::Double(place) if !path.is_empty() => path.insert(at(place), path[at(place)]),
-        _ => path.push(Digest::of(b"more")),
+        Change::Flip(_) | Change::Drop(_) | Change::Double(_) | Change::Add => path.push(Digest::of(b"more")),
     }
     path
 }

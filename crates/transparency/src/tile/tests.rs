@@ -14,7 +14,7 @@ fn the_examples_of_the_specification_hold() {
     let of = |wanted: u8| {
         let tiles = all.iter().filter_map(|resource| match resource {
             Resource::Tile { level, width, .. } if *level == wanted => Some(*width),
-            _ => None,
+            Resource::Checkpoint | Resource::Tile { .. } | Resource::Entries { .. } => None,
         });
         let (full, partial): (Vec<_>, Vec<_>) = tiles.partition(|width| *width == 256);
         (full.len(), partial)
