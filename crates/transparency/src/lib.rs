@@ -31,6 +31,8 @@ pub mod log_key;
 #[cfg(test)]
 mod mutated;
 pub mod note;
+#[cfg(test)]
+mod oracles;
 pub mod policy;
 pub mod proof;
 pub mod record;
