@@ -128,7 +128,7 @@ fn without_a_quorum_of_witnesses_the_logs_word_is_enough_and_always_needed() {
     let [plain, post_quantum] = world.log.verifiers();
     for key in [plain, post_quantum] {
         let policy = Policy::parse(format!("log {key}\nquorum none\n").as_bytes()).unwrap();
-        assert_eq!(policy.judge(&world.note(&[]).to_string()).unwrap().log, [key.clone()]);
+        assert_eq!(policy.judge(&world.note(&[]).to_string()).unwrap().log, std::slice::from_ref(key));
         assert!(policy.judge(&world.note(&[]).to_string()).unwrap().witnessed().is_ok());
         let other = note_of(&LogKey::generate(ORIGIN).unwrap()).to_string();
         assert_eq!(policy.judge(&other), Err(JudgeError::NoLog { origin: ORIGIN.into() }));

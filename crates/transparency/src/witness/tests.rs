@@ -48,9 +48,9 @@ impl World {
     }
 
     /// What the witness answers, all the way.
-    fn add(&mut self, request: &AddCheckpoint) -> Result<String, Refused> {
+    fn add(&mut self, request: &AddCheckpoint) -> Result<String, Box<Refused>> {
         match self.witness.receive(request.to_string().as_bytes()) {
-            Verdict::Refused(refused) => Err(*refused),
+            Verdict::Refused(refused) => Err(refused),
             Verdict::Advance(advance) => {
                 let Ok(persisted) = advance.persist(|_, _| Ok::<_, ()>(())) else { panic!("it was stored") };
                 Ok(persisted.sign(AT).unwrap())

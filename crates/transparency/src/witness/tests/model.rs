@@ -165,7 +165,7 @@ impl Model {
     }
 
     fn run(&mut self, step: &Step) {
-        let old = step.old.unwrap_or(self.stored().0.len() as u64);
+        let old = step.old.unwrap_or_else(|| self.stored().0.len() as u64);
         let path = self.path(step, old);
         let expected = self.expected(step, old, &path);
         let new = self.branches[step.branch].first(step.size);
