@@ -58,8 +58,17 @@ pub enum SigningError {
     #[error("the key cannot sign statements (hint: it has to be ECDSA P-256 or Ed25519)")]
     OtherKind,
     /// Not a name that signs notes.
-    #[error("a key that signs notes has a name without spaces and plus signs")]
+    #[error("a key that signs notes has a name without spaces and plus signs, of at most 255 bytes")]
     Name,
+    /// Not a time that a cosignature can have.
+    #[error("a cosignature's time is in seconds since 1970, from 1 to 2^63 - 1")]
+    Time,
+    /// A cosignature cannot commit to the checkpoint's origin.
+    #[error("a cosignature commits to an origin of at most 255 bytes")]
+    Origin,
+    /// The checkpoint is of another log than the key.
+    #[error("the checkpoint is of another log than the key")]
+    OtherLog,
 }
 
 impl PublicKey {

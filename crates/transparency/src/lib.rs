@@ -16,24 +16,41 @@
 //! | [`tile`] | hashes and entries as they are kept and served: C2SP tlog-tiles |
 //! | [`note`] | signed text: C2SP signed-note |
 //! | [`checkpoint`] | (size, root) of a log, signed: C2SP tlog-checkpoint |
+//! | [`verifier`] | whose signature of a checkpoint counts: vkeys |
+//! | [`cosignature`] | checkpoints signed at a time, against quantum computers too: C2SP tlog-cosignature |
+//! | [`log_key`] | the keys of one log |
+//! | [`policy`] | which logs count, and how many witnesses are enough: C2SP tlog-policy |
+//! | [`tlog_proof`] | that something is in a log, for whoever is offline: C2SP tlog-proof |
+//! | [`witness`] | who cosigns logs, and what a log does with it: C2SP tlog-witness |
 
 pub mod checkpoint;
+pub mod cosignature;
 pub mod envelope;
 pub mod key;
 pub mod leaf;
+pub mod log_key;
 #[cfg(test)]
 mod mutated;
 pub mod note;
+#[cfg(test)]
+mod oracles;
+pub mod policy;
 pub mod proof;
 pub mod receipt;
 pub mod record;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod tile;
+pub mod tlog_proof;
 pub mod tree;
+pub mod verifier;
+pub mod witness;
 
-pub use checkpoint::Checkpoint;
+pub use checkpoint::{Checkpoint, CheckpointNote};
+pub use cosignature::{CosignatureKind, CosigningKey};
 pub use envelope::{Envelope, EnvelopeError, Signature};
 pub use key::{KeyId, PublicKey, Signer, SigningError};
-pub use note::{NoteKey, NoteVerifier};
+pub use log_key::LogKey;
+pub use note::{Note, NoteKey, NoteVerifier};
 pub use tree::Tree;
+pub use verifier::{Kind, Signed, Verifier};

@@ -1,28 +1,53 @@
 //! Signed text, verbatim C2SP (c2sp.org/signed-note): a text, an empty line, and lines
-//! `— <key name> base64(key id || signature)`. Ed25519 alone.
+//! `— <key name> base64(key id || signature)`.
+//!
+//! A [`Note`] is a text with the lines that stand below it, whoever wrote them; nothing of it is to be believed before
+//! a key of the reader's own choice verified. [`NoteKey`] and [`NoteVerifier`] sign and verify plain notes; the keys
+//! of logs and witnesses are in `cosignature`.
 
-use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
+mod key;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::str::FromStr;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use comity_types::Invalid;
 use comity_types::digest::Hasher;
-use comity_types::{Invalid, Secret};
 
-use crate::key::{ED25519_BYTES, SigningError};
+pub(crate) use key::ED25519_TYPE;
+pub use key::{NoteKey, NoteVerifier};
 
-/// The algorithm's byte (signed-note, "Signature types").
-const ED25519_TYPE: u8 = 1;
 /// Bytes of a key's id.
-const KEY_ID_BYTES: usize = 4;
+pub const KEY_ID_BYTES: usize = 4;
 /// What a line of a signature begins with: an em dash and a space.
 const SIGNATURE_LINE: &str = "\u{2014} ";
-/// Longest note, in bytes: a checkpoint with a line of each of many witnesses.
-pub const MAX_NOTE_BYTES: usize = 64 * 1024;
+/// Most lines of signatures of one note: two by each of the 64 witnesses that a policy may know, and some by the log.
+/// The specification asks for 16 at least.
+pub const MAX_SIGNATURES: usize = 136;
+/// Longest note, in bytes: [`MAX_SIGNATURES`] lines, of which half are post-quantum ones of 3,300 bytes.
+pub const MAX_NOTE_BYTES: usize = 256 * 1024;
+/// Longest name of a key, in bytes: what a cosignature can commit to (tlog-cosignature, `cosigner_name<1..2^8-1>`).
+pub const MAX_NAME_BYTES: usize = 255;
 
-/// A key that signs notes under a name.
-pub struct NoteKey {
-    name: String,
-    key: Ed25519KeyPair,
-    id: [u8; KEY_ID_BYTES],
+/// A text and the signatures below it, none of which has been verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    text: String,
+    signatures: Vec<SignatureLine>,
+}
+
+/// One line of a signature. As text: the line without its newline.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SignatureLine {
+    /// The name of the key.
+    pub(crate) name: String,
+    /// The id of the key under that name.
+    pub(crate) id: [u8; KEY_ID_BYTES],
+    /// What the key's algorithm made of the text: at least a byte.
+    pub(crate) signature: Vec<u8>,
 }
 
 /// Why a text is no note that was signed by a key.
@@ -32,6 +57,9 @@ pub enum NoteError {
     /// Longer than [`MAX_NOTE_BYTES`].
     #[error("the note is longer than {MAX_NOTE_BYTES} bytes")]
     TooLong,
+    /// More lines than [`MAX_SIGNATURES`].
+    #[error("the note has more than {MAX_SIGNATURES} signatures")]
+    TooMany,
     /// Not a text, an empty line and signatures.
     #[error("not a signed note (c2sp.org/signed-note)")]
     Malformed,
@@ -43,219 +71,162 @@ pub enum NoteError {
     Forged,
 }
 
-impl NoteKey {
-    /// Makes a new key for notes under `name`: not empty, without spaces and plus signs.
+impl Note {
+    /// Takes a note apart. One text is one note: what is read is written again byte for byte.
     ///
     /// # Errors
-    /// The name is another, or the cryptographic library failed.
-    pub fn generate(name: String) -> Result<Self, SigningError> {
-        Self::new(name, Ed25519KeyPair::generate().map_err(|_| SigningError::Unusable)?)
+    /// It is none, or beyond a limit.
+    pub fn parse(note: &str) -> Result<Self, NoteError> {
+        let (text, signatures) = split(note)?;
+        Ok(Self { text: text.to_owned(), signatures })
     }
 
-    /// Takes up a key again: PKCS #8 in DER.
-    ///
-    /// # Errors
-    /// It is something else, or the name is none.
-    pub fn from_pkcs8(name: String, der: &Secret<Vec<u8>>) -> Result<Self, SigningError> {
-        Self::new(name, Ed25519KeyPair::from_pkcs8(der.reveal()).map_err(|_| SigningError::OtherKind)?)
-    }
-
-    fn new(name: String, key: Ed25519KeyPair) -> Result<Self, SigningError> {
-        if !is_name(&name) {
-            return Err(SigningError::Name);
-        }
-        let public = key.public_key().as_ref().try_into().map_err(|_| SigningError::Unusable)?;
-        let id = key_id(&name, &public);
-        Ok(Self { name, key, id })
-    }
-
-    /// PKCS #8 in DER, to be stored.
-    ///
-    /// # Errors
-    /// The cryptographic library failed.
-    pub fn to_pkcs8(&self) -> Result<Secret<Vec<u8>>, SigningError> {
-        self.key.to_pkcs8().map(|der| Secret::new(der.as_ref().to_vec())).map_err(|_| SigningError::Unusable)
-    }
-
-    /// The public half.
-    ///
-    /// # Errors
-    /// The cryptographic library failed.
-    pub fn public(&self) -> Result<[u8; ED25519_BYTES], SigningError> {
-        self.key.public_key().as_ref().try_into().map_err(|_| SigningError::Unusable)
-    }
-
-    /// Signs a text, which has to end in a newline.
-    ///
-    /// # Errors
-    /// The cryptographic library failed.
-    pub fn sign(&self, text: &str) -> Result<String, SigningError> {
-        let signature = self.key.try_sign(text.as_bytes()).map_err(|_| SigningError::Unusable)?;
-        let line = STANDARD.encode([&self.id[..], signature.as_ref()].concat());
-        Ok(format!("{text}\n{SIGNATURE_LINE}{} {line}\n", self.name))
-    }
-}
-
-impl std::fmt::Debug for NoteKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "NoteKey({})", self.name)
-    }
-}
-
-/// Knows a key that signs notes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NoteVerifier {
-    name: String,
-    public: [u8; ED25519_BYTES],
-    id: [u8; KEY_ID_BYTES],
-}
-
-impl NoteVerifier {
-    /// The key that signs under `name`.
+    /// The text with its last newline: what keys sign.
     #[must_use]
-    pub fn new(name: String, public: [u8; ED25519_BYTES]) -> Self {
-        let id = key_id(&name, &public);
-        Self { name, public, id }
+    pub fn text(&self) -> &str {
+        &self.text
     }
 
-    /// The text of a note that the key signed. Signatures by others are left alone, as the specification says.
+    /// The lines below it, in their order.
+    #[must_use]
+    pub fn signatures(&self) -> &[SignatureLine] {
+        &self.signatures
+    }
+
+    /// Adds a line; one that stands there already is not added again.
     ///
     /// # Errors
-    /// It is no note, or the key did not sign it.
-    pub fn open<'a>(&self, note: &'a str) -> Result<&'a str, NoteError> {
-        if note.len() > MAX_NOTE_BYTES {
+    /// It would be beyond a limit.
+    pub fn append(&mut self, line: SignatureLine) -> Result<(), NoteError> {
+        if self.signatures.contains(&line) {
+            return Ok(());
+        }
+        if self.signatures.len() >= MAX_SIGNATURES {
+            return Err(NoteError::TooMany);
+        }
+        let length: usize = self.signatures.iter().map(SignatureLine::written_bytes).sum();
+        if self.text.len() + 1 + length + line.written_bytes() > MAX_NOTE_BYTES {
             return Err(NoteError::TooLong);
         }
-        let (before, signatures) = note.rsplit_once("\n\n").ok_or(NoteError::Malformed)?;
-        let text = note.get(..=before.len()).ok_or(NoteError::Malformed)?;
-        let signatures = signatures.strip_suffix('\n').ok_or(NoteError::Malformed)?;
-        let control = |c: char| c != '\n' && c.is_ascii_control();
-        if text.contains(control) {
-            return Err(NoteError::Malformed);
-        }
-        let mut signed = false;
-        for line in signatures.split('\n') {
-            let (name, id, signature) = signature_line(line).ok_or(NoteError::Malformed)?;
-            if name == self.name && id == self.id {
-                let key = UnparsedPublicKey::new(&ED25519, self.public);
-                key.verify(text.as_bytes(), &signature).map_err(|_| NoteError::Forged)?;
-                signed = true;
-            }
-        }
-        if signed { Ok(text) } else { Err(NoteError::Unsigned) }
+        self.signatures.push(line);
+        Ok(())
     }
 
-    /// The key as the specification's tools take it: `<name>+<id>+<base64 of type and key>`.
+    /// The same text with those lines alone that `keep` wants: at least one, or it is no note.
     #[must_use]
-    pub fn vkey(&self) -> String {
-        let id = u32::from_be_bytes(self.id);
-        format!("{}+{id:08x}+{}", self.name, STANDARD.encode([&[ED25519_TYPE], &self.public[..]].concat()))
+    pub(crate) fn retaining(&self, keep: impl Fn(&SignatureLine) -> bool) -> Self {
+        let signatures = self.signatures.iter().filter(|line| keep(line)).cloned().collect();
+        Self { text: self.text.clone(), signatures }
     }
 }
 
-impl std::str::FromStr for NoteVerifier {
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.text)?;
+        self.signatures.iter().try_for_each(|line| writeln!(f, "{line}"))
+    }
+}
+
+impl FromStr for Note {
+    type Err = NoteError;
+
+    fn from_str(note: &str) -> Result<Self, NoteError> {
+        Self::parse(note)
+    }
+}
+
+impl SignatureLine {
+    /// The name of the key.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The id of the key: a hint, which anybody can make collide.
+    #[must_use]
+    pub const fn id(&self) -> [u8; KEY_ID_BYTES] {
+        self.id
+    }
+
+    /// What comes after the id.
+    #[must_use]
+    pub fn signature(&self) -> &[u8] {
+        &self.signature
+    }
+
+    /// How long it is as text, with its newline, in bytes.
+    fn written_bytes(&self) -> usize {
+        SIGNATURE_LINE.len() + self.name.len() + 2 + (KEY_ID_BYTES + self.signature.len()).div_ceil(3) * 4
+    }
+
+    /// Reads lines, each of which ends in a newline: none is no error.
+    ///
+    /// # Errors
+    /// There is something else, or too much.
+    pub fn parse_all(lines: &str) -> Result<Vec<Self>, NoteError> {
+        if lines.len() > MAX_NOTE_BYTES {
+            return Err(NoteError::TooLong);
+        }
+        if lines.is_empty() {
+            return Ok(Vec::new());
+        }
+        let lines = lines.strip_suffix('\n').ok_or(NoteError::Malformed)?;
+        if lines.split('\n').nth(MAX_SIGNATURES).is_some() {
+            return Err(NoteError::TooMany);
+        }
+        lines.split('\n').map(|line| line.parse().map_err(|_| NoteError::Malformed)).collect()
+    }
+}
+
+impl fmt::Display for SignatureLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let encoded = STANDARD.encode([&self.id[..], &self.signature].concat());
+        write!(f, "{SIGNATURE_LINE}{} {encoded}", self.name)
+    }
+}
+
+impl FromStr for SignatureLine {
     type Err = Invalid;
 
-    /// Reads a [`vkey`](Self::vkey).
-    fn from_str(text: &str) -> Result<Self, Invalid> {
+    fn from_str(line: &str) -> Result<Self, Invalid> {
         let read = || {
-            let (name, rest) = text.split_once('+')?;
-            let (_, key) = rest.split_once('+')?;
-            let key = STANDARD.decode(key).ok()?;
-            let public: [u8; ED25519_BYTES] = key.strip_prefix(&[ED25519_TYPE])?.try_into().ok()?;
-            let verifier = Self::new(name.to_owned(), public);
-            // The id, and one spelling of all of it.
-            (is_name(name) && verifier.vkey() == text).then_some(verifier)
+            let (name, encoded) = line.strip_prefix(SIGNATURE_LINE)?.split_once(' ')?;
+            // One spelling alone: padding has to be there, and the bits that it leaves over have to be zero.
+            let bytes = STANDARD.decode(encoded).ok()?;
+            let (id, signature) = bytes.split_first_chunk::<KEY_ID_BYTES>()?;
+            let whole = is_name(name) && !signature.is_empty();
+            whole.then(|| Self { name: name.to_owned(), id: *id, signature: signature.to_vec() })
         };
-        read().ok_or_else(|| Invalid::new(text, "a verifier key: <name>+<id>+<base64>"))
+        read().ok_or_else(|| Invalid::new(line, "a line of a signature: \u{2014} <name> <base64>"))
     }
 }
 
-fn signature_line(line: &str) -> Option<(&str, [u8; KEY_ID_BYTES], Vec<u8>)> {
-    let (name, encoded) = line.strip_prefix(SIGNATURE_LINE)?.split_once(' ')?;
-    let bytes = STANDARD.decode(encoded).ok()?;
-    let (id, signature) = bytes.split_first_chunk::<KEY_ID_BYTES>()?;
-    is_name(name).then(|| (name, *id, signature.to_vec()))
+/// A note's text and lines (signed-note, "Format").
+fn split(note: &str) -> Result<(&str, Vec<SignatureLine>), NoteError> {
+    if note.len() > MAX_NOTE_BYTES {
+        return Err(NoteError::TooLong);
+    }
+    if note.contains(|c: char| c < ' ' && c != '\n') {
+        return Err(NoteError::Malformed);
+    }
+    let (before, signatures) = note.rsplit_once("\n\n").ok_or(NoteError::Malformed)?;
+    let text = note.get(..=before.len()).ok_or(NoteError::Malformed)?;
+    let signatures = SignatureLine::parse_all(signatures)?;
+    if signatures.is_empty() { Err(NoteError::Malformed) } else { Ok((text, signatures)) }
 }
 
-/// Not empty, without spaces and plus signs (signed-note, "Signatures").
-fn is_name(name: &str) -> bool {
-    !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c == '+')
+/// Not empty, without spaces and plus signs (signed-note, "Format"), and without control characters, which no note has.
+pub(crate) fn is_name(name: &str) -> bool {
+    let stray = |c: char| c.is_whitespace() || c == '+' || c < ' ';
+    !name.is_empty() && name.len() <= MAX_NAME_BYTES && !name.contains(stray)
 }
 
-/// `SHA-256(name || 0x0A || type || key)[:4]` (signed-note, "Key ID").
-fn key_id(name: &str, public: &[u8; ED25519_BYTES]) -> [u8; KEY_ID_BYTES] {
+/// `SHA-256(name || 0x0A || type || key)[:4]` (signed-note, "Signatures").
+pub(crate) fn key_id(name: &str, kind: u8, public: &[u8]) -> [u8; KEY_ID_BYTES] {
     let mut hasher = Hasher::default();
-    for part in [name.as_bytes(), b"\n", &[ED25519_TYPE], public] {
+    for part in [name.as_bytes(), b"\n", &[kind], public] {
         hasher.update(part);
     }
     let [a, b, c, d, ..] = *hasher.finish().as_bytes();
     [a, b, c, d]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn key(name: &str) -> (NoteKey, NoteVerifier) {
-        let key = NoteKey::generate(name.into()).unwrap();
-        let verifier = NoteVerifier::new(name.into(), key.public().unwrap());
-        (key, verifier)
-    }
-
-    #[test]
-    fn a_note_opens_for_the_key_that_signed_it_alone() {
-        let (signer, verifier) = key("fed.example/membership");
-        let note = signer.sign("origin\n1\n").unwrap();
-        assert_eq!(verifier.open(&note), Ok("origin\n1\n"));
-        assert_eq!(key("fed.example/membership").1.open(&note), Err(NoteError::Unsigned));
-        assert_eq!(verifier.open(&note.replace("1\n", "2\n")), Err(NoteError::Forged));
-        assert_eq!(verifier.open("origin\n1\n"), Err(NoteError::Malformed));
-        assert_eq!(verifier.open(note.trim_end()), Err(NoteError::Malformed));
-        assert_eq!(verifier.open(&"\n".repeat(MAX_NOTE_BYTES + 1)), Err(NoteError::TooLong));
-    }
-
-    #[test]
-    fn signatures_of_others_stand_beside_it() {
-        let ((ours, verifier), (theirs, other)) = (key("a"), key("b"));
-        let (one, two) = (ours.sign("x\n").unwrap(), theirs.sign("x\n").unwrap());
-        let both = format!("{one}{}\n", two.trim_end().rsplit('\n').next().unwrap());
-        assert_eq!((verifier.open(&both), other.open(&both)), (Ok("x\n"), Ok("x\n")));
-    }
-
-    #[test]
-    fn the_example_of_the_specification_holds() {
-        // golang.org/x/mod/sumdb/note, package documentation.
-        let verifier: NoteVerifier =
-            "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW".parse().unwrap();
-        let text =
-            "If you think cryptography is the answer to your problem,\nthen you don't know what your problem is.\n";
-        let signed = "\n\u{2014} PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n";
-        assert_eq!(verifier.open(&format!("{text}{signed}")), Ok(text));
-        assert_eq!(verifier.vkey().parse::<NoteVerifier>(), Ok(verifier));
-    }
-
-    #[test]
-    fn a_verifier_key_has_one_spelling_and_a_name() {
-        let (_, verifier) = key("a");
-        let vkey = verifier.vkey();
-        assert_eq!(vkey.parse::<NoteVerifier>(), Ok(verifier));
-        let (id, rest) = (&vkey[2..10], &vkey[11..]);
-        assert!(vkey.replacen(id, "00000000", 1).parse::<NoteVerifier>().is_err());
-        assert!(format!("a++{}+{rest}", &id[1..]).parse::<NoteVerifier>().is_err());
-        for name in ["", "a b", "a+b", "a\tb"] {
-            let named = NoteVerifier::new(name.into(), [7; ED25519_BYTES]).vkey();
-            assert!(named.parse::<NoteVerifier>().is_err(), "{named}");
-            assert_eq!(NoteKey::generate(name.into()).err(), Some(SigningError::Name));
-        }
-    }
-
-    #[test]
-    fn a_key_survives_pkcs8_and_does_not_print() {
-        let (signer, verifier) = key("a");
-        let again = NoteKey::from_pkcs8("a".into(), &signer.to_pkcs8().unwrap()).unwrap();
-        assert!(verifier.open(&again.sign("x\n").unwrap()).is_ok());
-        assert_eq!(format!("{signer:?}"), "NoteKey(a)");
-        assert!(NoteKey::from_pkcs8("a".into(), &Secret::new(vec![1])).is_err());
-    }
 }

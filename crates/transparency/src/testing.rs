@@ -4,7 +4,11 @@
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _};
 
+use comity_types::Digest;
+
 use crate::key::{PublicKey, Signer, SigningError};
+use crate::proof::Nodes;
+use crate::tree::Tree;
 
 /// A key that lives as long as its test.
 #[derive(Debug)]
@@ -62,5 +66,38 @@ impl Signer for TestKey {
             }
             Self::Ed25519(key) => Ok(key.sign(message).as_ref().to_vec()),
         }
+    }
+}
+
+/// A log by the hashes of all its leaves: what proofs are made from, in tests.
+#[derive(Debug, Clone, Default)]
+pub struct Leaves(pub Vec<Digest>);
+
+impl Leaves {
+    /// The root of all of them.
+    #[must_use]
+    pub fn root(&self) -> Digest {
+        let mut tree = Tree::default();
+        self.0.iter().for_each(|leaf| tree.push_hash(*leaf));
+        tree.root()
+    }
+
+    /// The first `size` of them.
+    ///
+    /// # Panics
+    /// There are fewer.
+    #[must_use]
+    pub fn first(&self, size: u64) -> Self {
+        Self(self.0.get(..usize::try_from(size).unwrap()).unwrap().to_vec())
+    }
+}
+
+impl Nodes for Leaves {
+    type Error = std::convert::Infallible;
+
+    fn node(&self, height: u32, index: u64) -> Result<Digest, Self::Error> {
+        let (start, end) = (index << height, (index + 1) << height);
+        let leaves = usize::try_from(start).unwrap()..usize::try_from(end).unwrap();
+        Ok(Self(self.0.get(leaves).unwrap().to_vec()).root())
     }
 }
