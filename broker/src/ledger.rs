@@ -3,7 +3,9 @@
 //! | module | holds |
 //! |---|---|
 //! | [`journal`] | frames in a file, durable in groups |
-//! | [`decisions`] | the record of every decision and of its outcome |
+//! | [`log`] | the decision log: leaves in a Merkle tree, records beside it |
+//! | [`decisions`] | what is recorded of a decision and of its outcome, and the receipts of both |
 
 pub mod decisions;
 pub mod journal;
+pub mod log;

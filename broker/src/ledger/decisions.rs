@@ -1,207 +1,216 @@
-//! The record of every decision and of its outcome: what a later question "why did this request go there"
-//! is answered from. Holds no prompt and no completion.
+//! What is recorded of every decision and of its outcome, and the receipts of both: what a later question "why did this
+//! request go there" is answered from. Holds no prompt and no completion.
 //!
-//! [`Ledger::commit`] is the one maker of a [`Committed`], the proof that a decision is durable.
+//! [`Ledger::commit`] is the one maker of a [`Committed`], the proof that a decision is durable; [`Ledger::settle`] takes
+//! one, so that there is no outcome without its decision.
 
+mod recorded;
 #[cfg(test)]
 mod tests;
 
 use std::path::Path;
+use std::sync::Arc;
 
-use comity_types::{DecisionId, Digest, ModelName, OfferName, SpiffeId, Timestamp};
-use serde::{Deserialize, Serialize};
+use comity_policy::ENGINE_VERSION;
+use comity_proto::convert::{wire_proven, wire_receipt};
+use comity_proto::{permit, transparency};
+use comity_transparency::LogKey;
+use comity_transparency::leaf::{Epoch, Kind, Leaf};
+use comity_transparency::receipt::{Proven, Receipt};
+use comity_transparency::record::{Field, Record, RecordError, RecordKind, SALT_BYTES};
+use comity_types::{Clock, DecisionId, Timestamp};
 
-use super::journal::{Journal, JournalError};
+pub use self::recorded::{
+    CandidateRecord, DecisionRecord, OfferRecord, OutcomeRecord, RefusedOffer, TryRecord, UsageRecord,
+};
+use super::log::{DecisionLog, Entry, LogError, Placed};
 
-/// Most offers that a record names, eligible or refused: far above a federation's offers of one model, and
-/// their names and reasons stay within a frame of the journal.
-pub const MAX_RECORDED_OFFERS: usize = 512;
-/// Most reasons that a record holds for one offer.
-pub const MAX_RECORDED_REASONS: usize = 16;
-
-/// One frame of the decision journal.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "record", rename_all = "snake_case")]
-pub enum Record {
-    /// Which offers may have a request.
-    Decision(DecisionRecord),
-    /// What became of it.
-    Outcome(OutcomeRecord),
-}
-
-/// What was decided, on which grounds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DecisionRecord {
-    /// The decision.
-    pub id: DecisionId,
-    /// When it was made.
-    pub at: Timestamp,
-    /// The app that called.
-    pub caller: SpiffeId,
-    /// The gRPC method, such as `Chat`.
-    pub method: String,
-    /// The registry's epoch that it was made against.
-    pub epoch: u64,
-    /// The version of the program whose rules decided.
-    pub engine: String,
-    /// SHA-256 of the request's envelope in canonical encoding.
-    pub envelope_sha256: Digest,
-    /// The model that was asked for.
-    pub model: ModelName,
-    /// The requirements as they were sent, in words.
-    pub requirements: String,
-    /// How many offers were judged.
-    pub considered: usize,
-    /// How many of them were refused.
-    pub rejected: usize,
-    /// The eligible set in the order of preference; cut to [`MAX_RECORDED_OFFERS`].
-    pub eligible: Vec<OfferName>,
-    /// Where nothing was eligible: why. Cut to [`MAX_RECORDED_OFFERS`].
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub refused: Vec<RefusedOffer>,
-}
-
-/// An offer and the reasons against it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RefusedOffer {
-    /// The offer.
-    pub offer: OfferName,
-    /// The codes, each with its subject: `PRICE_ABOVE_MAX(EUR)`. Cut to [`MAX_RECORDED_REASONS`].
-    pub reasons: Vec<String>,
-}
-
-/// What became of a request that was decided.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct OutcomeRecord {
-    /// The decision.
-    pub id: DecisionId,
-    /// When it ended.
-    pub at: Timestamp,
-    /// The offer that answered, or the last one that was tried.
-    pub offer: Option<OfferName>,
-    /// Which try that was, from 1; 0 if there was none.
-    pub attempt: u32,
-    /// The gRPC code that the caller got, as its number.
-    pub grpc_code: i32,
-    /// What the node says that it used.
-    pub usage: Option<UsageRecord>,
-    /// Bytes of messages that went to the caller.
-    pub bytes_out: u64,
-    /// From the request's arrival to its end.
-    pub duration_ms: u64,
-    /// True if the caller left before the end.
-    pub cancelled: bool,
-}
-
-/// Tokens, as the backend counted them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct UsageRecord {
-    /// Tokens read.
-    pub input_tokens: u64,
-    /// Tokens written.
-    pub output_tokens: u64,
-}
+/// Which fields of a decision a node is shown: those that its permit has to match.
+const OF_A_PERMIT: [Field; 3] = [Field::CALLER, Field::METHOD, Field::ENVELOPE_SHA256];
+/// Which fields the caller is shown in a receipt: all but those that are long and can be fetched, or that tell of other
+/// organisations' rules what these keep to themselves.
+const NOT_IN_TRAILERS: [Field; 3] = [Field::ENVELOPE, Field::ELIGIBLE, Field::REFUSED];
 
 /// Why a record is not kept.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
-    /// The journal takes no more.
+    /// The log takes no more.
     #[error(transparent)]
-    Journal(#[from] JournalError),
-    /// The record has no JSON form.
+    Log(#[from] LogError),
+    /// A field is too long.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// A field has no JSON form.
     #[error("cannot encode a record")]
-    Encode(#[source] serde_json::Error),
+    Encode(#[from] serde_json::Error),
+    /// There is no randomness for the record's salt.
+    #[error("the broker has no randomness")]
+    Randomness,
 }
 
 /// The proof that a decision is durable.
 #[derive(Debug)]
 pub struct Committed {
-    id: DecisionId,
-    position: u64,
+    leaf: Leaf,
+    record: Record,
+    placed: Placed,
+}
+
+/// The proof that an outcome is, with that of its decision in the same tree.
+#[derive(Debug)]
+pub struct Settled {
+    receipt: Receipt,
 }
 
 impl Committed {
     /// The decision.
     #[must_use]
     pub const fn id(&self) -> DecisionId {
-        self.id
+        self.leaf.decision
     }
 
-    /// Its place in the journal.
+    /// The index of its leaf.
     #[must_use]
-    pub const fn position(&self) -> u64 {
-        self.position
+    pub const fn index(&self) -> u64 {
+        self.placed.index
+    }
+
+    /// What the node of the offer that comes `rank`-th in the order of preference gets for one try: none beyond those that
+    /// have a place of their own.
+    #[must_use]
+    pub fn permit(&self, rank: usize, attempt: u32) -> Option<permit::Permit> {
+        let candidate = Field::candidate(rank)?;
+        let decision = self.proven(|field| field == candidate || OF_A_PERMIT.contains(&field));
+        let checkpoint = self.placed.checkpoint.to_string();
+        Some(permit::Permit { checkpoint, decision: Some(wire_proven(&decision)), attempt })
+    }
+
+    /// The receipt of a decision that has no outcome: a refusal.
+    #[must_use]
+    pub fn receipt(&self) -> transparency::Receipt {
+        let decision = self.proven(|field| !NOT_IN_TRAILERS.contains(&field));
+        wire_receipt(&Receipt { checkpoint: self.placed.checkpoint.to_string(), decision, outcome: None })
+    }
+
+    fn proven(&self, shown: impl Fn(Field) -> bool) -> Proven {
+        Proven {
+            index: self.placed.index,
+            leaf: self.leaf.to_bytes(),
+            path: self.placed.path.clone(),
+            record: Some(self.record.disclose(shown)),
+        }
     }
 }
 
-/// A handle on the decision journal.
+impl Settled {
+    /// The receipt, as the caller gets it.
+    #[must_use]
+    pub fn receipt(&self) -> transparency::Receipt {
+        wire_receipt(&self.receipt)
+    }
+}
+
+/// A handle on the decision log.
 #[derive(Debug, Clone)]
 pub struct Ledger {
-    journal: Journal,
+    log: DecisionLog,
 }
 
 impl Ledger {
-    /// Opens or makes the journal at `path`. What it holds is not read into memory.
+    /// Opens or makes the log in `dir`. Decisions of which nobody knows what became of them are closed: the broker ended
+    /// before they did.
     ///
     /// # Errors
     /// It is damaged, in use, or cannot be used.
-    pub fn open(path: &Path) -> Result<Self, JournalError> {
-        Ok(Self { journal: Journal::open_with(path, drop)? })
+    pub async fn open(dir: &Path, key: LogKey, clock: Arc<dyn Clock>) -> Result<Self, LedgerError> {
+        let (log, open) = DecisionLog::open(dir, key, Arc::clone(&clock))?;
+        let ledger = Self { log };
+        for (index, leaf) in open {
+            ledger.abort(index, &leaf, clock.now()).await?;
+        }
+        Ok(ledger)
     }
 
-    /// Reads the journal at `path` as a start would, and changes nothing.
+    /// Reads the log in `dir` as a start would, and changes nothing.
     ///
     /// # Errors
     /// It is damaged, or cannot be read.
-    pub fn check(path: &Path) -> Result<(), JournalError> {
-        Journal::read(path, drop)
+    pub fn check(dir: &Path, key: &LogKey) -> Result<(), LogError> {
+        DecisionLog::check(dir, key)
     }
 
-    /// A ledger over any journal.
+    /// A ledger over any log.
     #[cfg(test)]
-    pub(crate) const fn over(journal: Journal) -> Self {
-        Self { journal }
+    pub(crate) const fn over(log: DecisionLog) -> Self {
+        Self { log }
+    }
+
+    /// The log, to be read.
+    #[must_use]
+    pub const fn log(&self) -> &DecisionLog {
+        &self.log
     }
 
     /// Keeps a decision. When this returns, it is durable.
     ///
     /// # Errors
-    /// The journal takes no more; then nothing may be relayed.
+    /// The log takes no more; then nothing may be relayed.
     pub async fn commit(&self, decision: DecisionRecord) -> Result<Committed, LedgerError> {
-        let id = decision.id;
-        let position = self.append(&Record::Decision(decision.bounded())).await?;
-        Ok(Committed { id, position })
+        let (id, at, epoch, opens) = (decision.id, decision.at, decision.epoch, !decision.candidates.is_empty());
+        let record = decision.record(salt()?)?;
+        let leaf = leaf(Kind::Decision, at, id, epoch, &record);
+        let entry = Entry { leaf: leaf.to_bytes(), record: Some(record.to_bytes()), opens };
+        let placed = self.log.append(entry, None).await?;
+        Ok(Committed { leaf, record, placed })
     }
 
-    /// Keeps what became of a decision.
+    /// Keeps what became of a decision. When this returns, it is durable.
     ///
     /// # Errors
-    /// The journal takes no more.
-    pub async fn settle(&self, outcome: OutcomeRecord) -> Result<u64, LedgerError> {
-        self.append(&Record::Outcome(outcome)).await
+    /// The log takes no more.
+    pub async fn settle(&self, committed: &Committed, outcome: OutcomeRecord) -> Result<Settled, LedgerError> {
+        let at = outcome.at;
+        let record = outcome.record(salt()?)?;
+        let of = committed.index();
+        let kind = Kind::Outcome { decision: of };
+        let leaf = leaf(kind, at, committed.id(), committed.leaf.epoch, &record);
+        let entry = Entry { leaf: leaf.to_bytes(), record: Some(record.to_bytes()), opens: false };
+        let placed = self.log.append(entry, Some(of)).await?;
+        let mut decision = committed.proven(|field| !NOT_IN_TRAILERS.contains(&field));
+        decision.path = placed.also;
+        let outcome = Proven {
+            index: placed.index,
+            leaf: leaf.to_bytes(),
+            path: placed.path,
+            record: Some(record.disclose(|_| true)),
+        };
+        let receipt = Receipt { checkpoint: placed.checkpoint.to_string(), decision, outcome: Some(outcome) };
+        Ok(Settled { receipt })
     }
 
-    /// Resolves, to the cause, when the journal has failed and the broker has to end.
-    pub async fn failed(&self) -> std::sync::Arc<str> {
-        self.journal.failed().await
+    /// Says that nobody knows what became of a decision.
+    async fn abort(&self, decision: u64, leaf: &[u8], now: Timestamp) -> Result<(), LedgerError> {
+        let Ok(of) = Leaf::from_bytes(leaf) else { return Ok(()) };
+        tracing::warn!(decision.id = %of.decision, "the broker ended before this request did");
+        let record = Record::new(RecordKind::Outcome, salt()?);
+        let leaf = self::leaf(Kind::Abort { decision }, now, of.decision, of.epoch, &record);
+        let entry = Entry { leaf: leaf.to_bytes(), record: Some(record.to_bytes()), opens: false };
+        self.log.append(entry, None).await?;
+        Ok(())
     }
 
-    async fn append(&self, record: &Record) -> Result<u64, LedgerError> {
-        let frame = serde_json::to_vec(record).map_err(LedgerError::Encode)?;
-        Ok(self.journal.append(frame).await?)
+    /// Resolves, to the cause, when the log has failed and the broker has to end.
+    pub async fn failed(&self) -> Arc<str> {
+        self.log.failed().await
     }
 }
 
-impl DecisionRecord {
-    /// Cuts the lists; the counts still say how many there were.
-    fn bounded(mut self) -> Self {
-        self.eligible.truncate(MAX_RECORDED_OFFERS);
-        self.refused.truncate(MAX_RECORDED_OFFERS);
-        self.refused.iter_mut().for_each(|refused| refused.reasons.truncate(MAX_RECORDED_REASONS));
-        self
-    }
+fn leaf(kind: Kind, at: Timestamp, decision: DecisionId, epoch: Epoch, record: &Record) -> Leaf {
+    Leaf { kind, at, decision, epoch, engine: ENGINE_VERSION, record: record.commitment() }
+}
+
+fn salt() -> Result<[u8; SALT_BYTES], LedgerError> {
+    let mut salt = [0; SALT_BYTES];
+    aws_lc_rs::rand::fill(&mut salt).map_err(|_| LedgerError::Randomness)?;
+    Ok(salt)
 }

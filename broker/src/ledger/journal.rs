@@ -4,7 +4,7 @@
 //! and calls `fdatasync`; whatever was queued while it synced is the next batch, so there
 //! is no linger timer. What the frames mean is left to whoever opens the journal.
 
-mod frame;
+pub(in crate::ledger) mod frame;
 mod writer;
 
 use std::fs::{File, OpenOptions, TryLockError};

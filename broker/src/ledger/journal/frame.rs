@@ -9,17 +9,17 @@ pub(super) const HEADER_BYTES: usize = 8;
 
 /// What reading a file found.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Scan {
+pub(in crate::ledger) struct Scan {
     /// How many whole frames there are.
-    pub(super) frames: u64,
+    pub(in crate::ledger) frames: u64,
     /// Where the last whole frame ends; what follows is torn or damaged.
-    pub(super) end: u64,
+    pub(in crate::ledger) end: u64,
     /// Where a damaged frame begins: one that was whole once, and so may have been acknowledged.
-    pub(super) damaged_at: Option<u64>,
+    pub(in crate::ledger) damaged_at: Option<u64>,
 }
 
 /// Adds `frame` with its header to `batch`.
-pub(super) fn encode(frame: &[u8], batch: &mut Vec<u8>) {
+pub(in crate::ledger) fn encode(frame: &[u8], batch: &mut Vec<u8>) {
     // `Journal::append` bounds the length far below u32::MAX.
     let length = u32::try_from(frame.len()).unwrap_or(u32::MAX);
     batch.extend_from_slice(&length.to_le_bytes());
@@ -28,7 +28,7 @@ pub(super) fn encode(frame: &[u8], batch: &mut Vec<u8>) {
 }
 
 /// Reads frames until the end, or until one that is not whole.
-pub(super) fn scan(file: impl Read, visit: &mut impl FnMut(Vec<u8>)) -> io::Result<Scan> {
+pub(in crate::ledger) fn scan(file: impl Read, visit: &mut impl FnMut(Vec<u8>)) -> io::Result<Scan> {
     let mut reader = BufReader::new(file);
     let mut scan = Scan { frames: 0, end: 0, damaged_at: None };
     loop {

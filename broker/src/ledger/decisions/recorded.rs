@@ -1,0 +1,200 @@
+//! What of a decision and of its outcome goes into their records, field by field.
+
+use comity_transparency::leaf::Epoch;
+use comity_transparency::record::{CANDIDATES, Field, MAX_VALUE_BYTES, Record, RecordKind, SALT_BYTES};
+use comity_types::{DecisionId, Digest, ModelName, OfferName, Place, SpiffeId, Timestamp};
+use serde::Serialize;
+
+use super::LedgerError;
+
+/// Most offers that a record names, eligible or refused: far above a federation's offers of one model, and
+/// their names and reasons stay within a field.
+pub const MAX_RECORDED_OFFERS: usize = 512;
+/// Most reasons that a record holds for one offer.
+pub const MAX_RECORDED_REASONS: usize = 16;
+
+/// What was decided, on which grounds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DecisionRecord {
+    /// The decision.
+    pub id: DecisionId,
+    /// When it was made.
+    pub at: Timestamp,
+    /// The state of the federation that it was made against.
+    pub epoch: Epoch,
+    /// The app that called.
+    pub caller: SpiffeId,
+    /// The gRPC method, such as `Chat`.
+    pub method: &'static str,
+    /// The model that was asked for.
+    pub model: ModelName,
+    /// SHA-256 of the request's envelope in canonical encoding.
+    pub envelope_sha256: Digest,
+    /// That encoding.
+    pub envelope: Vec<u8>,
+    /// How many offers were judged.
+    pub considered: usize,
+    /// The names of the eligible set in the order of preference; cut to [`MAX_RECORDED_OFFERS`].
+    pub eligible: Vec<OfferName>,
+    /// Those of them that may be tried: cut to [`CANDIDATES`].
+    pub candidates: Vec<CandidateRecord>,
+    /// Where nothing was eligible: why. Cut to [`MAX_RECORDED_OFFERS`].
+    pub refused: Vec<RefusedOffer>,
+}
+
+/// An offer that may be tried.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CandidateRecord {
+    /// The offer.
+    pub offer: OfferName,
+    /// SHA-256 of its stored form, which is what was decided on.
+    pub offer_sha256: Digest,
+    /// First instant at which the permit no longer counts for it, in milliseconds since 1970.
+    pub expires_at: i64,
+}
+
+/// An offer and the reasons against it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RefusedOffer {
+    /// The offer.
+    pub offer: OfferName,
+    /// The codes, each with its subject: `PRICE_ABOVE_MAX(EUR)`. Cut to [`MAX_RECORDED_REASONS`].
+    pub reasons: Vec<String>,
+}
+
+/// What became of a request that was decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutcomeRecord {
+    /// When it ended.
+    pub at: Timestamp,
+    /// The offer that answered, or the last one that was tried.
+    pub offer: Option<OfferRecord>,
+    /// Which try that was, from 1; 0 if there was none.
+    pub attempt: u32,
+    /// Every try.
+    pub tries: Vec<TryRecord>,
+    /// The gRPC code that the caller got, as its number.
+    pub grpc_code: i32,
+    /// What the node says that it used.
+    pub usage: Option<UsageRecord>,
+    /// What the node signed.
+    pub node_outcome: Option<Vec<u8>>,
+    /// Bytes of messages that went to the caller.
+    pub bytes_out: u64,
+    /// From the request's arrival to its end.
+    pub duration_ms: u64,
+    /// True if the caller left before the end.
+    pub cancelled: bool,
+}
+
+/// What of an offer an outcome names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OfferRecord {
+    /// Its name.
+    pub name: OfferName,
+    /// SHA-256 of its stored form.
+    pub sha256: Digest,
+    /// Where it says that it is processed, where it says so.
+    pub jurisdiction: Option<Vec<Place>>,
+    /// The law that its terms are under, where they say so.
+    pub governing_law: Option<Place>,
+}
+
+/// A try.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TryRecord {
+    /// The offer.
+    pub offer: OfferName,
+    /// Which try, from 1.
+    pub attempt: u32,
+    /// Why it was not the last, in a word; empty for the last.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub failed: String,
+}
+
+/// Tokens, as the backend counted them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct UsageRecord {
+    /// Tokens read.
+    pub input_tokens: u64,
+    /// Tokens written.
+    pub output_tokens: u64,
+}
+
+impl DecisionRecord {
+    /// Its fields, hidden by this salt.
+    pub(super) fn record(mut self, salt: [u8; SALT_BYTES]) -> Result<Record, LedgerError> {
+        self.bound();
+        let mut record = Record::new(RecordKind::Decision, salt)
+            .with(Field::CALLER, self.caller.as_str())?
+            .with(Field::METHOD, self.method)?
+            .with(Field::MODEL, self.model.as_str())?
+            .with(Field::ENVELOPE_SHA256, self.envelope_sha256.as_bytes())?
+            .with(Field::CONSIDERED, self.considered.to_string())?
+            .with(Field::ELIGIBLE, list(&mut self.eligible)?)?;
+        // One that is longer is known by its digest alone: whoever sent it has it.
+        if self.envelope.len() <= MAX_VALUE_BYTES {
+            record = record.with(Field::ENVELOPE, self.envelope)?;
+        }
+        if !self.refused.is_empty() {
+            record = record.with(Field::REFUSED, list(&mut self.refused)?)?;
+        }
+        for (rank, candidate) in self.candidates.iter().enumerate() {
+            if let Some(field) = Field::candidate(rank) {
+                record = record.with(field, serde_json::to_vec(candidate)?)?;
+            }
+        }
+        Ok(record)
+    }
+
+    /// Cuts the lists; the count still says how many there were.
+    fn bound(&mut self) {
+        self.eligible.truncate(MAX_RECORDED_OFFERS);
+        self.candidates.truncate(CANDIDATES);
+        self.refused.truncate(MAX_RECORDED_OFFERS);
+        self.refused.iter_mut().for_each(|refused| refused.reasons.truncate(MAX_RECORDED_REASONS));
+    }
+}
+
+/// A list as JSON, cut until it fits a field.
+fn list<T: Serialize>(items: &mut Vec<T>) -> Result<Vec<u8>, serde_json::Error> {
+    loop {
+        let json = serde_json::to_vec(items)?;
+        if json.len() <= MAX_VALUE_BYTES {
+            return Ok(json);
+        }
+        items.truncate(items.len() / 2);
+    }
+}
+
+impl OutcomeRecord {
+    /// Its fields, hidden by this salt.
+    pub(super) fn record(mut self, salt: [u8; SALT_BYTES]) -> Result<Record, LedgerError> {
+        let mut record = Record::new(RecordKind::Outcome, salt)
+            .with(Field::ATTEMPT, self.attempt.to_string())?
+            .with(Field::TRIES, list(&mut self.tries)?)?
+            .with(Field::STATUS, self.grpc_code.to_string())?
+            .with(Field::BYTES_OUT, self.bytes_out.to_string())?
+            .with(Field::DURATION_MS, self.duration_ms.to_string())?
+            .with(Field::CANCELLED, self.cancelled.to_string())?;
+        if let Some(offer) = self.offer {
+            record = record
+                .with(Field::OFFER, offer.name.as_str())?
+                .with(Field::OFFER_SHA256, offer.sha256.to_string())?
+                .with(Field::OPERATOR, offer.name.node().trust_domain().as_str())?;
+            if let Some(places) = offer.jurisdiction {
+                record = record.with(Field::JURISDICTION, serde_json::to_vec(&places)?)?;
+            }
+            if let Some(law) = offer.governing_law {
+                record = record.with(Field::GOVERNING_LAW, law.as_str())?;
+            }
+        }
+        if let Some(usage) = self.usage {
+            record = record.with(Field::USAGE, serde_json::to_vec(&usage)?)?;
+        }
+        if let Some(signed) = self.node_outcome.filter(|signed| signed.len() <= MAX_VALUE_BYTES) {
+            record = record.with(Field::NODE_OUTCOME, signed)?;
+        }
+        Ok(record)
+    }
+}

@@ -1,0 +1,255 @@
+//! The one thread that writes what others read: records, bundles, tiles, and then the checkpoint; only then may the batches
+//! that were written ahead go.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+
+use comity_transparency::leaf::{Kind, Leaf};
+use comity_transparency::proof::root;
+use comity_transparency::tile::{Resource, Tiles, WIDTH, bundle};
+use comity_transparency::tree::leaf_hash;
+use comity_transparency::{Checkpoint, LogKey};
+use comity_types::Clock;
+use tokio::sync::{oneshot, watch};
+
+use super::store::{Store, width};
+use super::{Entry, Failure, LogError, Published, wal};
+
+/// How often what is new is published: often enough for witnesses to have cosigned it when an answer ends, and a few file
+/// writes a second.
+const EVERY: Duration = Duration::from_millis(250);
+
+/// A durable batch.
+#[derive(Debug)]
+pub(super) struct Batch {
+    pub(super) first: u64,
+    pub(super) entries: Vec<Entry>,
+    pub(super) checkpoint: String,
+    /// The segment that it is in.
+    pub(super) segment: u64,
+}
+
+/// What the thread does.
+#[derive(Debug)]
+pub(super) enum Command {
+    /// Publishes these in time.
+    Batch(Batch),
+    /// What comes is in another segment, from this leaf on.
+    Rotated(u64),
+    /// Publishes what there is, now.
+    Flush { done: oneshot::Sender<Result<(), LogError>> },
+    /// Publishes what there is, and takes these records away.
+    Erase { indexes: Vec<u64>, done: oneshot::Sender<Result<(), LogError>> },
+}
+
+/// The thread's state.
+pub(super) struct Publisher {
+    store: Store,
+    /// With the leaves of all batches that came.
+    tiles: Tiles,
+    /// The entries from the last full bundle on.
+    tail: Vec<Entry>,
+    /// Decisions that wait for their outcome.
+    open: BTreeSet<u64>,
+    /// The newest segment that something came from.
+    segment: u64,
+    key: Arc<LogKey>,
+    clock: Arc<dyn Clock>,
+    published: watch::Sender<Published>,
+    failure: Failure,
+}
+
+/// Which decision a leaf closes.
+pub(super) fn closes(leaf: &[u8]) -> Option<u64> {
+    match Leaf::from_bytes(leaf).ok()?.kind {
+        Kind::Outcome { decision } | Kind::Abort { decision } => Some(decision),
+        Kind::Decision => None,
+    }
+}
+
+impl Publisher {
+    #[expect(clippy::too_many_arguments, reason = "called once, by the log that owns them all")]
+    pub(super) fn new(
+        dir: &Path,
+        tiles: Tiles,
+        tail: Vec<Entry>,
+        open: BTreeSet<u64>,
+        segment: u64,
+        key: Arc<LogKey>,
+        clock: Arc<dyn Clock>,
+        published: watch::Sender<Published>,
+        failure: Failure,
+    ) -> Self {
+        Self { store: Store::new(dir), tiles, tail, open, segment, key, clock, published, failure }
+    }
+
+    /// Runs until every handle is gone, or something fails. What came is published before it ends.
+    pub(super) fn run(mut self, commands: &mpsc::Receiver<Command>) {
+        let mut due = None;
+        loop {
+            let wait = due.map_or(EVERY, |due: Instant| due.saturating_duration_since(Instant::now()));
+            let command = match commands.recv_timeout(wait) {
+                Ok(command) => Some(command),
+                Err(mpsc::RecvTimeoutError::Timeout) => None,
+                Err(mpsc::RecvTimeoutError::Disconnected) => break,
+            };
+            match command {
+                Some(Command::Batch(batch)) => {
+                    self.take(batch);
+                    due.get_or_insert_with(|| Instant::now() + EVERY);
+                    if due.is_some_and(|due| Instant::now() < due) {
+                        continue;
+                    }
+                }
+                Some(Command::Rotated(next)) => self.segment = self.segment.max(next),
+                Some(Command::Flush { done }) => {
+                    let _left = done.send(self.guarded(Self::publish));
+                }
+                Some(Command::Erase { indexes, done }) => {
+                    let _left = done.send(self.guarded(|publisher| {
+                        publisher.publish()?;
+                        publisher.erase(&indexes)
+                    }));
+                }
+                None => {}
+            }
+            if due.take().is_some() && self.guarded(Self::publish).is_err() {
+                return;
+            }
+        }
+        // The failure is said where it is set.
+        let _last = self.guarded(Self::publish).is_ok();
+    }
+
+    /// The decisions that wait, with their leaves.
+    pub(super) fn open_decisions(&self) -> Vec<(u64, Vec<u8>)> {
+        let leaf = |index: &u64| {
+            let bundle = Resource::Entries { index: index / WIDTH, width: 256 };
+            let bytes = self.store.resource(bundle, self.tiles.size()).ok()??;
+            let entries = comity_transparency::tile::unbundle(&bytes)?;
+            Some((*index, entries.get(usize::try_from(index % WIDTH).ok()?)?.to_vec()))
+        };
+        self.open.iter().filter_map(leaf).collect()
+    }
+
+    fn guarded(&mut self, work: impl FnOnce(&mut Self) -> Result<(), LogError>) -> Result<(), LogError> {
+        if self.failure.is_set() {
+            return Err(self.failure.error());
+        }
+        work(self).map_err(|error| self.failure.set(&comity_runtime::chain::text(&error)))
+    }
+
+    fn take(&mut self, batch: Batch) {
+        for (index, entry) in (batch.first..).zip(batch.entries) {
+            match closes(&entry.leaf) {
+                Some(closed) => {
+                    self.open.remove(&closed);
+                }
+                None if entry.opens => {
+                    self.open.insert(index);
+                }
+                None => {}
+            }
+            self.tiles.push(leaf_hash(&entry.leaf));
+            self.tail.push(entry);
+        }
+        self.segment = self.segment.max(batch.segment);
+    }
+
+    /// Records, bundles and tiles; then the checkpoint; then what is no longer needed goes.
+    fn publish(&mut self) -> Result<(), LogError> {
+        let (from, size) = (self.published.borrow().checkpoint.size, self.tiles.size());
+        if from < size {
+            let written = [self.write_bundles(from, size)?, self.write_tiles(from, size)?].concat();
+            self.store.write_open(&self.open)?;
+            let (checkpoint, note) = self.sign(size)?;
+            Store::write(&self.store.path(Resource::Checkpoint), note.as_bytes())?;
+            self.published.send_replace(Published { checkpoint, note: note.into() });
+            written.into_iter().try_for_each(|resource| self.store.tidy(resource))?;
+            let full = usize::try_from(size / WIDTH - from / WIDTH).unwrap_or_default();
+            self.tail.drain(..full * usize::try_from(WIDTH).unwrap_or_default());
+            self.tiles.forget(size / WIDTH * WIDTH);
+        }
+        self.drop_segments(size)
+    }
+
+    fn write_bundles(&self, from: u64, size: u64) -> Result<Vec<Resource>, LogError> {
+        let mut written = Vec::new();
+        let first = from / WIDTH;
+        for (index, entries) in (first..).zip(self.tail.chunks(usize::try_from(WIDTH).unwrap_or(usize::MAX))) {
+            self.store.write_records(index, entries.iter().map(|entry| entry.record.as_deref()))?;
+            let resource = Resource::Entries { index, width: width(size, 0, index) };
+            let bytes = bundle(entries.iter().map(|entry| entry.leaf.as_slice()));
+            // A leaf is a hundred bytes.
+            Store::write(&self.store.path(resource), &bytes.unwrap_or_default())?;
+            written.push(resource);
+        }
+        Ok(written)
+    }
+
+    fn write_tiles(&self, from: u64, size: u64) -> Result<Vec<Resource>, LogError> {
+        let mut written = Vec::new();
+        for level in 0..8_u8 {
+            let (had, has) = (from >> (8 * u32::from(level)), size >> (8 * u32::from(level)));
+            if had == has {
+                break;
+            }
+            for index in had / WIDTH..=(has - 1) / WIDTH {
+                let width = width(size, level, index);
+                let resource = Resource::Tile { level, index, width };
+                let bytes = self.tiles.tile(level, index).and_then(|tile| tile.to_bytes(width));
+                let path = self.store.path(resource);
+                let lost = || LogError::Damaged { path: path.clone(), problem: "its hashes are not at hand".into() };
+                Store::write(&path, &bytes.ok_or_else(lost)?)?;
+                written.push(resource);
+            }
+        }
+        Ok(written)
+    }
+
+    fn sign(&self, size: u64) -> Result<(Checkpoint, String), LogError> {
+        let failed = |cause: String| self.failure.set(&cause);
+        let root = root(&self.tiles, size).map_err(|error| failed(error.to_string()))?;
+        let checkpoint = Checkpoint { origin: self.key.origin().to_owned(), size, root };
+        let time = u64::try_from(self.clock.now().as_millis() / 1000).unwrap_or_default();
+        let note = self.key.sign(&checkpoint, Some(time)).map_err(|error| failed(error.to_string()))?;
+        Ok((checkpoint, note))
+    }
+
+    /// A segment may go when the one after it begins with something that is published, or before it.
+    fn drop_segments(&self, size: u64) -> Result<(), LogError> {
+        let dir = self.store.wal();
+        let segments = wal::list(&dir)?;
+        let followed = segments.iter().zip(segments.iter().skip(1).copied().chain([u64::MAX]));
+        for (first, next) in followed {
+            // The last one goes too once the sequencer has left it.
+            if next <= size || (next == u64::MAX && *first < self.segment && self.segment <= size) {
+                let path = wal::path(&dir, *first);
+                std::fs::remove_file(&path).map_err(|error| LogError::io(&path, error))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes records away: those of the last bundle here and on disk, those of others on disk alone.
+    fn erase(&mut self, indexes: &[u64]) -> Result<(), LogError> {
+        let last = self.tiles.size() / WIDTH;
+        let bundles: BTreeSet<u64> = indexes.iter().map(|index| index / WIDTH).collect();
+        for bundle in bundles {
+            let mut records = self.store.records(bundle)?;
+            for index in indexes.iter().filter(|index| **index / WIDTH == bundle) {
+                let place = usize::try_from(index % WIDTH).unwrap_or(usize::MAX);
+                if let Some(record) = records.get_mut(place) {
+                    *record = None;
+                }
+                if let Some(entry) = self.tail.get_mut(place).filter(|_| bundle == last) {
+                    entry.record = None;
+                }
+            }
+            self.store.write_records(bundle, records.iter().map(Option::as_deref))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,198 @@
+//! The one thread that gives leaves their places: takes what is queued, hashes, signs, writes, syncs once, and only then
+//! answers all.
+
+use std::fs::File;
+use std::io;
+use std::sync::{Arc, mpsc};
+
+use comity_transparency::proof::{inclusion, root};
+use comity_transparency::tile::Tiles;
+use comity_transparency::tree::leaf_hash;
+use comity_transparency::{Checkpoint, LogKey};
+use tokio::sync::{mpsc as queue, oneshot};
+
+use super::publisher::{self, Batch};
+use super::wal::{self, Segments};
+use super::{Entry, Failure, LogError, Placed, Reader};
+use crate::ledger::journal::frame;
+
+/// Most entries that become durable at once, so that the first of them does not wait for ever.
+const MAX_BATCH: usize = 1_024;
+
+/// What the thread does.
+#[derive(Debug)]
+pub(super) enum Work {
+    /// Gives an entry its place.
+    Append { entry: Entry, also: Option<u64>, done: oneshot::Sender<Result<Placed, LogError>> },
+    /// Goes on in a new segment, so that those before it can go.
+    Rotate { done: oneshot::Sender<Result<(), LogError>> },
+}
+
+/// Where batches become durable; files, except in tests of failing disks.
+pub(super) trait Disk: Send + 'static {
+    /// Writes frames that begin at the leaf `first`, and returns when they are durable.
+    fn append(&mut self, first: u64, frames: &[u8]) -> io::Result<()>;
+    /// What follows, from the leaf `next` on, goes elsewhere.
+    fn rotate(&mut self, next: u64);
+    /// The first leaf of the place where it goes now.
+    fn segment(&self) -> u64;
+}
+
+impl Disk for Segments {
+    fn append(&mut self, first: u64, frames: &[u8]) -> io::Result<()> {
+        Self::append(self, first, frames)
+    }
+
+    fn rotate(&mut self, next: u64) {
+        Self::rotate(self, next);
+    }
+
+    fn segment(&self) -> u64 {
+        self.first()
+    }
+}
+
+/// The thread's state.
+pub(super) struct Sequencer<D> {
+    tiles: Tiles,
+    key: Arc<LogKey>,
+    disk: D,
+    /// Where tiles are read again that are no longer at hand.
+    reader: Reader,
+    publish: mpsc::SyncSender<publisher::Command>,
+    failure: Failure,
+    /// Held for as long as the thread may write.
+    _lock: File,
+}
+
+/// An entry, what is to be proven with it, and whom to tell.
+type Append = (Entry, Option<u64>, oneshot::Sender<Result<Placed, LogError>>);
+/// An entry that waits for its batch to be durable.
+type Waiting = (oneshot::Sender<Result<Placed, LogError>>, Placed);
+
+impl<D: Disk> Sequencer<D> {
+    pub(super) fn new(
+        tiles: Tiles,
+        key: Arc<LogKey>,
+        disk: D,
+        reader: Reader,
+        publish: mpsc::SyncSender<publisher::Command>,
+        failure: Failure,
+        lock: File,
+    ) -> Self {
+        Self { tiles, key, disk, reader, publish, failure, _lock: lock }
+    }
+
+    /// Takes up a batch that was durable before the start.
+    pub(super) fn replayed(&mut self, batch: &Batch) {
+        batch.entries.iter().for_each(|entry| self.tiles.push(leaf_hash(&entry.leaf)));
+    }
+
+    /// Runs until every handle is gone, or something fails.
+    pub(super) fn run(mut self, mut works: queue::Receiver<Work>) {
+        let mut taken = Vec::with_capacity(MAX_BATCH);
+        while works.blocking_recv_many(&mut taken, MAX_BATCH) > 0 {
+            let (mut appends, mut rotations) = (Vec::new(), Vec::new());
+            for work in taken.drain(..) {
+                match work {
+                    Work::Append { entry, also, done } => appends.push((entry, also, done)),
+                    Work::Rotate { done } => rotations.push(done),
+                }
+            }
+            let done = if self.failure.is_set() { Err(self.failure.error()) } else { self.commit(appends) };
+            if let Err(error) = done {
+                return refuse(&error, rotations, works);
+            }
+            for done in rotations {
+                let next = self.tiles.size();
+                self.disk.rotate(next);
+                let told = self.publish.send(publisher::Command::Rotated(next));
+                let _left = done.send(told.map_err(|_| self.failure.error()));
+            }
+        }
+    }
+
+    /// Makes entries durable, and answers; where that fails, whoever waits is refused by the dropped sender.
+    fn commit(&mut self, appends: Vec<Append>) -> Result<(), LogError> {
+        if appends.is_empty() {
+            return Ok(());
+        }
+        let first = self.tiles.size();
+        let (mut frames, mut waiting, mut batches) = (Vec::new(), Vec::<Waiting>::new(), Vec::new());
+        let mut appends = appends.into_iter().peekable();
+        while appends.peek().is_some() {
+            let (mut entries, mut asked, mut senders, mut bytes) = (Vec::new(), Vec::new(), Vec::new(), 0);
+            while bytes < wal::BATCH_BYTES
+                && let Some((entry, also, done)) = appends.next()
+            {
+                bytes += entry.leaf.len() + entry.record.as_ref().map_or(0, Vec::len);
+                entries.push(entry);
+                asked.push(also);
+                senders.push(done);
+            }
+            let (batch, placed) = self.place(entries, &asked)?;
+            frame::encode(&batch.to_bytes(), &mut frames);
+            waiting.extend(senders.into_iter().zip(placed));
+            batches.push(batch);
+        }
+        self.disk.append(first, &frames).map_err(|error| self.failure.set(&error.to_string()))?;
+        // From here on the signatures may leave.
+        for (done, placed) in waiting {
+            // Whoever asked may have left; the entry is durable all the same.
+            let _left = done.send(Ok(placed));
+        }
+        for wal::Batch { first, entries, checkpoint } in batches {
+            let batch = Batch { first, entries, checkpoint, segment: self.disk.segment() };
+            self.publish.send(publisher::Command::Batch(batch)).map_err(|_| self.failure.error())?;
+        }
+        // What is published can be read again.
+        self.tiles.forget(first.min(self.reader.published().checkpoint.size));
+        Ok(())
+    }
+
+    /// Hashes and signs a batch. Nothing of it may leave yet.
+    fn place(&mut self, entries: Vec<Entry>, asked: &[Option<u64>]) -> Result<(wal::Batch, Vec<Placed>), LogError> {
+        let first = self.tiles.size();
+        entries.iter().for_each(|entry| self.tiles.push(leaf_hash(&entry.leaf)));
+        let size = self.tiles.size();
+        let nodes = self.reader.with(&self.tiles);
+        let failed = |cause: String| self.failure.set(&cause);
+        let root = root(&self.tiles, size).map_err(|error| failed(error.to_string()))?;
+        let checkpoint = Checkpoint { origin: self.key.origin().to_owned(), size, root };
+        let note = self.key.sign(&checkpoint, None).map_err(|error| failed(error.to_string()))?;
+        let shared: Arc<str> = note.as_str().into();
+        let prove = |index| match inclusion(&nodes, index, size) {
+            Ok(path) => Ok(path.unwrap_or_default()),
+            Err(error) => Err(failed(comity_runtime::chain::text(&error))),
+        };
+        let placed = |(index, also): (u64, &Option<u64>)| {
+            let also = also.map_or(Ok(Vec::new()), prove)?;
+            Ok(Placed { index, path: prove(index)?, also, checkpoint: Arc::clone(&shared) })
+        };
+        let placed = (first..size).zip(asked).map(placed).collect::<Result<_, LogError>>()?;
+        drop(nodes);
+        Ok((wal::Batch { first, entries, checkpoint: note }, placed))
+    }
+}
+
+/// After a failure: everyone who waits, and everyone who comes, is refused.
+fn refuse(
+    error: &LogError,
+    rotations: Vec<oneshot::Sender<Result<(), LogError>>>,
+    mut works: queue::Receiver<Work>,
+) {
+    works.close();
+    for done in rotations {
+        let _left = done.send(Err(error.clone()));
+    }
+    while let Some(work) = works.blocking_recv() {
+        match work {
+            Work::Append { done, .. } => {
+                let _left = done.send(Err(error.clone()));
+            }
+            Work::Rotate { done } => {
+                let _left = done.send(Err(error.clone()));
+            }
+        }
+    }
+}

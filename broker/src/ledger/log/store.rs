@@ -1,0 +1,207 @@
+//! The files that others read, below the log's directory:
+//! ```text
+//! checkpoint                     the log as it is published, signed by Ed25519 and ML-DSA-44
+//! tile/<L>/<N>[.p/<W>]           hashes                                      (c2sp.org/tlog-tiles)
+//! tile/entries/<N>[.p/<W>]       leaves
+//! records/<N>                    the records of a bundle's leaves; the one part that is not for everybody
+//! open                           the decisions that wait for their outcome
+//! wal/                           what is not published yet
+//! ```
+//! Every file is written beside and moved over. A bundle's records are one after another, each with its length in four
+//! bytes, big-endian, before it; 0xffffffff stands for one that has been erased.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use comity_transparency::tile::{Resource, WIDTH};
+
+use super::LogError;
+use crate::files::write_durably;
+
+/// The length that means that the record has been erased.
+const ERASED: u32 = u32::MAX;
+
+/// The files of a log.
+#[derive(Debug, Clone)]
+pub(super) struct Store(PathBuf);
+
+impl Store {
+    pub(super) fn new(dir: &Path) -> Self {
+        Self(dir.to_owned())
+    }
+
+    /// Makes the directories of a log.
+    pub(super) fn make(&self) -> Result<(), LogError> {
+        let wal = self.wal();
+        std::fs::create_dir_all(&wal).map_err(|error| LogError::io(&wal, error))
+    }
+
+    pub(super) fn wal(&self) -> PathBuf {
+        self.0.join("wal")
+    }
+
+    pub(super) fn lock(&self) -> PathBuf {
+        self.0.join("lock")
+    }
+
+    pub(super) fn path(&self, resource: Resource) -> PathBuf {
+        self.0.join(resource.to_string())
+    }
+
+    fn records_path(&self, bundle: u64) -> PathBuf {
+        let entries = Resource::Entries { index: bundle, width: 256 }.to_string();
+        self.0.join(entries.replace("tile/entries", "records"))
+    }
+
+    fn open_path(&self) -> PathBuf {
+        self.0.join("open")
+    }
+
+    /// Reads a file; none if it is not there.
+    pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, LogError> {
+        match std::fs::read(path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(LogError::io(path, error)),
+        }
+    }
+
+    /// Reads a tile or a bundle that a log of `size` leaves has, or a shorter part of one.
+    pub(super) fn resource(&self, resource: Resource, size: u64) -> Result<Option<Vec<u8>>, LogError> {
+        let (whole, at) = match resource {
+            Resource::Checkpoint => return Self::read(&self.path(resource)),
+            Resource::Tile { level, index, .. } => {
+                (Resource::Tile { level, index, width: 256 }, width(size, level, index))
+            }
+            Resource::Entries { index, .. } => (Resource::Entries { index, width: 256 }, width(size, 0, index)),
+        };
+        if let Some(bytes) = Self::read(&self.path(whole))? {
+            return Ok(Some(bytes));
+        }
+        let partial = match resource {
+            Resource::Tile { level, index, .. } => Resource::Tile { level, index, width: at },
+            Resource::Entries { index, .. } => Resource::Entries { index, width: at },
+            Resource::Checkpoint => return Ok(None),
+        };
+        if at == 0 { Ok(None) } else { Self::read(&self.path(partial)) }
+    }
+
+    /// Writes a file; its directory is made if need be.
+    pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), LogError> {
+        let failed = |error| LogError::io(path, error);
+        if let Some(dir) = path.parent()
+            && !dir.exists()
+        {
+            make_dir(dir).map_err(failed)?;
+        }
+        write_durably(path, bytes).map_err(failed)
+    }
+
+    /// Writes the records of a bundle.
+    pub(super) fn write_records<'a>(
+        &self,
+        bundle: u64,
+        records: impl IntoIterator<Item = Option<&'a [u8]>>,
+    ) -> Result<(), LogError> {
+        let mut bytes = Vec::new();
+        for record in records {
+            let length = record.map_or(ERASED, |record| u32::try_from(record.len()).unwrap_or(ERASED));
+            bytes.extend_from_slice(&length.to_be_bytes());
+            bytes.extend_from_slice(record.unwrap_or_default());
+        }
+        Self::write(&self.records_path(bundle), &bytes)
+    }
+
+    /// The records of a bundle: each is there, or has been erased.
+    pub(super) fn records(&self, bundle: u64) -> Result<Vec<Option<Vec<u8>>>, LogError> {
+        let path = self.records_path(bundle);
+        let bytes = Self::read(&path)?.unwrap_or_default();
+        parse_records(&bytes)
+            .ok_or_else(|| LogError::Damaged { path, problem: "the records break off".into() })
+    }
+
+    /// Keeps which decisions wait.
+    pub(super) fn write_open(&self, open: &BTreeSet<u64>) -> Result<(), LogError> {
+        let bytes: Vec<u8> = open.iter().flat_map(|index| index.to_be_bytes()).collect();
+        Self::write(&self.open_path(), &bytes)
+    }
+
+    /// Which decisions waited when the log was published.
+    pub(super) fn open(&self) -> Result<BTreeSet<u64>, LogError> {
+        let path = self.open_path();
+        let bytes = Self::read(&path)?.unwrap_or_default();
+        let (indexes, rest) = bytes.as_chunks();
+        if !rest.is_empty() {
+            return Err(LogError::Damaged { path, problem: "an index breaks off".into() });
+        }
+        Ok(indexes.iter().map(|index| u64::from_be_bytes(*index)).collect())
+    }
+
+    /// Takes away the shorter parts of a tile or a bundle that a longer one has replaced.
+    pub(super) fn tidy(&self, kept: Resource) -> Result<(), LogError> {
+        let (whole, width) = match kept {
+            Resource::Checkpoint => return Ok(()),
+            Resource::Tile { level, index, width } => (Resource::Tile { level, index, width: 256 }, width),
+            Resource::Entries { index, width } => (Resource::Entries { index, width: 256 }, width),
+        };
+        let mut dir = self.path(whole).into_os_string();
+        dir.push(".p");
+        let dir = PathBuf::from(dir);
+        let failed = |error| LogError::io(&dir, error);
+        if width == 256 {
+            return match std::fs::remove_dir_all(&dir) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
+                _ => Ok(()),
+            };
+        }
+        for file in std::fs::read_dir(&dir).map_err(failed)? {
+            let file = file.map_err(failed)?;
+            if file.file_name().to_str() != Some(&width.to_string()) {
+                std::fs::remove_file(file.path()).map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How many hashes a tile has in a log of `size` leaves, or entries a bundle.
+pub(super) fn width(size: u64, level: u8, index: u64) -> u16 {
+    let hashes = size.checked_shr(8 * u32::from(level)).unwrap_or_default();
+    let rest = hashes.saturating_sub(index.saturating_mul(WIDTH)).min(WIDTH);
+    u16::try_from(rest).unwrap_or_default()
+}
+
+fn parse_records(mut bytes: &[u8]) -> Option<Vec<Option<Vec<u8>>>> {
+    let mut records = Vec::new();
+    while !bytes.is_empty() {
+        let (length, rest) = bytes.split_first_chunk()?;
+        bytes = match u32::from_be_bytes(*length) {
+            ERASED => {
+                records.push(None);
+                rest
+            }
+            length => {
+                let (record, rest) = rest.split_at_checked(usize::try_from(length).ok()?)?;
+                records.push(Some(record.to_vec()));
+                rest
+            }
+        };
+    }
+    Some(records)
+}
+
+/// Makes a directory and those above it, each durable in its own.
+fn make_dir(dir: &Path) -> io::Result<()> {
+    if let Some(above) = dir.parent()
+        && !above.as_os_str().is_empty()
+        && !above.exists()
+    {
+        make_dir(above)?;
+    }
+    match std::fs::create_dir(dir) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    dir.parent().filter(|above| !above.as_os_str().is_empty()).map_or(Ok(()), |above| std::fs::File::open(above)?.sync_all())
+}
