@@ -10,6 +10,7 @@
 //! stored or dropped, so that nothing is judged by what is about to change; and only what [was stored](Advance::persist)
 //! can be signed.
 
+mod advance;
 mod client;
 mod evidence;
 mod request;
@@ -28,6 +29,7 @@ use crate::note::{MAX_NAME_BYTES, NoteError};
 use crate::proof::verify_consistency;
 use crate::verifier::Verifier;
 
+pub use advance::{Advance, Persisted};
 pub use client::{CosignedBy, ResponseError, conflict_size, merge};
 pub use evidence::{Evidence, EvidenceError, Finding, MAX_EVIDENCE_BYTES};
 pub use request::{AddCheckpoint, MAX_REQUEST_BYTES};
@@ -225,68 +227,5 @@ impl Known {
             return Err(Refusal::EmptyRoot);
         }
         Ok(verify_consistency(old, new.size, root, new.root, request.path())?)
-    }
-}
-
-/// A checkpoint that continues what is stored. Until it is stored or dropped, nothing else is judged.
-#[derive(Debug)]
-#[must_use = "nothing is signed before it is stored"]
-pub struct Advance<'w> {
-    log: &'w mut Known,
-    keys: &'w [CosigningKey],
-    note: CheckpointNote,
-}
-
-impl<'w> Advance<'w> {
-    /// The checkpoint.
-    #[must_use]
-    pub const fn checkpoint(&self) -> &Checkpoint {
-        self.note.checkpoint()
-    }
-
-    /// Stores it: `store` takes the origin and the note, and returns when both would survive the machine's end. If it
-    /// fails, nothing changes and nothing can be signed.
-    ///
-    /// # Errors
-    /// What `store` returns.
-    pub fn persist<E>(self, store: impl FnOnce(&str, &str) -> Result<(), E>) -> Result<Persisted<'w>, E> {
-        let Self { log, keys, note } = self;
-        store(&note.checkpoint().origin, &note.to_string())?;
-        log.latest = Some(note.clone());
-        Ok(Persisted { log, keys, note })
-    }
-}
-
-/// A checkpoint that is stored, and so may be signed.
-#[derive(Debug)]
-#[must_use = "whoever asked waits for the cosignatures"]
-pub struct Persisted<'w> {
-    log: &'w mut Known,
-    keys: &'w [CosigningKey],
-    note: CheckpointNote,
-}
-
-impl Persisted<'_> {
-    /// The checkpoint.
-    #[must_use]
-    pub const fn checkpoint(&self) -> &Checkpoint {
-        self.note.checkpoint()
-    }
-
-    /// Cosigns it by every key of the witness, `time` seconds after 1970 began, and publishes it so: the lines are the
-    /// response's body, with status 200.
-    ///
-    /// # Errors
-    /// The time is none, or the cryptographic library failed.
-    pub fn sign(self, time: u64) -> Result<String, SigningError> {
-        let Self { log, keys, mut note } = self;
-        let mut body = String::new();
-        for key in keys {
-            let line = key.cosign(&note, time)?;
-            body.push_str(&format!("{line}\n"));
-            note.append(line).map_err(|_| SigningError::Unusable)?;
-        }
-        log.published = Some(note);
-        Ok(body)
     }
 }

@@ -251,3 +251,25 @@ proptest! {
         prop_assert_eq!(read.signed_by(key.verifier()), Ok(Some(Signed { time: Some(time) })));
     }
 }
+
+/// Keys, an empty line, and a checkpoint that they signed, all made by another implementation (the Rust crate
+/// `metamorphic-log` 0.5.0, seeds of equal bytes), which also took ours.
+const VECTOR: &str = include_str!("vector.txt");
+
+#[test]
+fn the_cosignatures_of_another_maker_hold() {
+    let (keys, note) = VECTOR.split_once("\n\n").unwrap();
+    let note = CheckpointNote::parse(note).unwrap();
+    let keys: Vec<Verifier> = keys.lines().map(|key| key.parse().unwrap()).collect();
+    let times: Vec<_> = keys.iter().map(|key| note.signed_by(key).unwrap().unwrap().time).collect();
+    assert_eq!(times, [None, Some(1_679_315_147), Some(1_679_315_148), Some(1_679_315_149)]);
+    let kinds = [Kind::Note, Kind::Ed25519Cosignature, Kind::MlDsa44Cosignature, Kind::MlDsa44Cosignature];
+    assert_eq!(keys.iter().map(Verifier::kind).collect::<Vec<_>>(), kinds);
+    // A policy that knows them takes it.
+    let file = format!(
+        "log {}\nlog {}\nwitness A {}\nwitness B {}\ngroup G all A B\nquorum G\n",
+        keys[0], keys[3], keys[1], keys[2]
+    );
+    let judgement = crate::policy::Policy::parse(file.as_bytes()).unwrap().judge(&note.to_string()).unwrap();
+    assert_eq!((judgement.log.len(), judgement.cosigned_by.len(), judgement.quorum_met), (2, 2, true));
+}
