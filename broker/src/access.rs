@@ -30,7 +30,6 @@ pub mod suspension;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use comity_identity::PermitKey;
 use comity_proto::error::Failure;
 use comity_runtime::quotas::Quotas;
 use comity_runtime::tasks::Tasks;
@@ -72,8 +71,6 @@ pub struct Parts {
     pub request_bytes: usize,
     /// The time.
     pub clock: Arc<dyn Clock>,
-    /// Signs permits.
-    pub permit_key: PermitKey,
     /// Where outcomes are written.
     pub tasks: Tasks,
     /// Ends the requests that still run.

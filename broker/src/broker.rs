@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use comity_identity::tls::{enrolment_server_config, public_server_config, server_config, tunnel_server_config};
-use comity_identity::{AnchorSource, HostName, PermitKey, Root, SharedAnchors};
+use comity_identity::{AnchorSource, HostName, Root, SharedAnchors};
 use comity_membership::Genesis;
 use comity_runtime::accept::{self, Acceptor, Listener};
 use comity_runtime::clock::SystemClock;
@@ -119,7 +119,8 @@ impl Broker {
             open_registry(&config, founding.genesis(), founding.log_key, &founding.root, &clock, &tasks).await?;
         let enrolments = Store::open(&data_dir::enrolments(&config.data_dir))?;
         let proposals = Proposals::open(&data_dir::proposals(&config.data_dir), registry.clone(), Arc::clone(&clock))?;
-        let ledger = Ledger::open(&data_dir::decisions(&config.data_dir))?;
+        let decisions = data_dir::decisions(&config.data_dir);
+        let ledger = Ledger::open(&decisions, founding.decision_log_key, Arc::clone(&clock)).await?;
         let journals = Journals {
             registry: registry.clone(),
             enrolments: enrolments.clone(),
@@ -150,7 +151,7 @@ impl Broker {
         let publishing = Publishing::new(registry.clone(), Arc::clone(&clock));
         let links = Links::new(registry.clone(), certificate.credentials(), Arc::clone(&clock), tasks.clone());
         let root_json = founding.root_json.clone();
-        let access = access(&config, founding.permit_key, &journals, links.clone(), &clock, &tasks, stop)?;
+        let access = access(&config, &journals, links.clone(), &clock, &tasks, stop)?;
         let tables = Arc::clone(registry.tables());
         let services = Services {
             enrolment: enrolment::Service::new(admission.clone(), root_json, Arc::clone(&tables)),
@@ -345,7 +346,6 @@ async fn bundles(
 
 fn access(
     config: &Config,
-    permit_key: PermitKey,
     journals: &Journals,
     links: Links,
     clock: &Arc<dyn Clock>,
@@ -360,7 +360,6 @@ fn access(
         places: config.places.clone(),
         request_bytes: config.limits.request_bytes,
         clock: Arc::clone(clock),
-        permit_key,
         tasks: tasks.clone(),
         stop,
     }))

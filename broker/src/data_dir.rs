@@ -9,7 +9,7 @@ use comity_types::{SpiffeId, TrustDomain};
 use crate::broker::BrokerError;
 use crate::config::Config;
 use crate::founding::Founding;
-use crate::ledger::decisions::Ledger;
+use crate::ledger::decisions::{Ledger, LedgerError};
 use crate::registry::Registry;
 use crate::registry::authorities::Authorities;
 use crate::registry::enrolments::store::Store;
@@ -30,9 +30,9 @@ pub(crate) fn proposals(data_dir: &Path) -> PathBuf {
     data_dir.join("proposals.journal")
 }
 
-/// Decisions and their outcomes.
+/// The decision log.
 pub(crate) fn decisions(data_dir: &Path) -> PathBuf {
-    data_dir.join("decisions.journal")
+    data_dir.join("decisions")
 }
 
 /// The hosted authorities.
@@ -57,7 +57,7 @@ pub fn check(config: &Config) -> Result<(), BrokerError> {
     Registry::check(&registry(dir), &founding.genesis(), trace(dir, federation))?;
     Store::check(&enrolments(dir))?;
     Proposals::check(&proposals(dir))?;
-    Ledger::check(&decisions(dir))?;
+    Ledger::check(&decisions(dir), &founding.decision_log_key).map_err(LedgerError::Log)?;
     Ok(())
 }
 

@@ -1,21 +1,20 @@
-//! What the data directory was founded with: the root document, and the keys that permits and checkpoints are signed with.
+//! What the data directory was founded with: the root document, and the keys that checkpoints are signed with.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use comity_identity::permit::PermitError;
+use comity_identity::Root;
 use comity_identity::root::RootError;
-use comity_identity::{PermitKey, Root};
 use comity_membership::{Genesis, log};
 use comity_runtime::genesis;
-use comity_transparency::{NoteKey, SigningError};
+use comity_transparency::{LogKey, NoteKey, SigningError};
 use comity_types::{Digest, Secret, SpiffeId};
 
 /// The root document in the data directory.
 const ROOT_FILE: &str = "root.json";
-/// The key that permits are signed with: Ed25519 as PKCS #8 in DER.
-const PERMIT_KEY_FILE: &str = "permit.key";
+/// The keys that checkpoints of the decision log are signed with: Ed25519 and ML-DSA-44, each as PKCS #8 in DER.
+const DECISION_LOG_KEY_FILES: [&str; 2] = ["decision-log.key", "decision-log.ml-dsa-44.key"];
 /// The key that checkpoints of the membership log are signed with: Ed25519 as PKCS #8 in DER.
 const LOG_KEY_FILE: &str = "log.key";
 
@@ -38,15 +37,7 @@ pub enum FoundingError {
         /// Why.
         source: Box<RootError>,
     },
-    /// permit.key is wrong.
-    #[error("{} cannot be used (hint: restore it from a copy)", path.display())]
-    PermitKey {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: PermitError,
-    },
-    /// log.key is wrong.
+    /// A log's key is wrong.
     #[error("{} cannot be used (hint: restore it from a copy)", path.display())]
     LogKey {
         /// The file.
@@ -79,8 +70,8 @@ pub struct Founding {
     pub root_json: Bytes,
     /// Their digest.
     pub root_sha256: Digest,
-    /// Signs permits.
-    pub permit_key: PermitKey,
+    /// Signs checkpoints of the decision log.
+    pub decision_log_key: LogKey,
     /// Signs checkpoints of the membership log.
     pub log_key: NoteKey,
 }
@@ -93,14 +84,9 @@ impl Founding {
     pub fn read(data_dir: &Path) -> Result<Self, FoundingError> {
         let (path, bytes) = read(data_dir, ROOT_FILE)?;
         let root = Root::from_json(&bytes).map_err(|source| FoundingError::Root { path, source: Box::new(source) })?;
-        let (path, key) = read(data_dir, PERMIT_KEY_FILE)?;
-        let unusable = |source| FoundingError::PermitKey { path: path.clone(), source };
-        let permit_key = PermitKey::from_pkcs8(&Secret::new(key)).map_err(unusable)?;
-        if permit_key.public().map_err(unusable)? != root.permit_key {
-            return Err(FoundingError::OtherKey { path });
-        }
+        let decision_log_key = decision_log_key(data_dir, &root)?;
         let log_key = log_key(data_dir, &root)?;
-        Ok(Self { root, root_sha256: Root::digest(&bytes), root_json: bytes.into(), permit_key, log_key })
+        Ok(Self { root, root_sha256: Root::digest(&bytes), root_json: bytes.into(), decision_log_key, log_key })
     }
 
     /// Checks that the root means this broker: everyone else would refuse its certificate.
@@ -119,6 +105,15 @@ impl Founding {
     pub fn genesis(&self) -> Genesis {
         genesis::genesis(&self.root, self.root_sha256)
     }
+}
+
+fn decision_log_key(data_dir: &Path, root: &Root) -> Result<LogKey, FoundingError> {
+    let [plain, post_quantum] = DECISION_LOG_KEY_FILES.map(|name| read(data_dir, name));
+    let ((path, plain), (_, post_quantum)) = (plain?, post_quantum?);
+    let (plain, post_quantum) = (Secret::new(plain), Secret::new(post_quantum));
+    let key = LogKey::from_pkcs8(&root.decision_log_origin(), &plain, &post_quantum);
+    let key = key.map_err(|source| FoundingError::LogKey { path: path.clone(), source })?;
+    if *key.verifiers() == root.decision_log { Ok(key) } else { Err(FoundingError::OtherKey { path }) }
 }
 
 fn log_key(data_dir: &Path, root: &Root) -> Result<NoteKey, FoundingError> {

@@ -32,6 +32,7 @@ use comity_membership::{Body, Entry, Federation, Genesis, Log, NotTaken, Payload
 use comity_policy::{Index, Tables};
 use comity_runtime::chain;
 use comity_runtime::tasks::Tasks;
+use comity_transparency::leaf::Epoch;
 use comity_transparency::{Checkpoint, Envelope, NoteKey, SigningError};
 use comity_types::{Clock, Digest};
 use tokio::sync::{Mutex, oneshot, watch};
@@ -63,6 +64,12 @@ impl Snapshot {
     #[must_use]
     pub const fn federation(&self) -> &Federation {
         self.log.federation()
+    }
+
+    /// What a decision names the state by.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        Epoch { size: self.log.tree().size(), root: self.log.tree().root() }
     }
 
     /// The index of the state after an entry: a new one only where what is in it has changed.

@@ -179,7 +179,7 @@ fn ours(error: &(dyn std::error::Error + 'static)) -> Status {
 
 /// A status with its reason.
 pub(crate) fn failure(code: Code, reason: &'static str, message: String, metadata: Vec<(String, String)>) -> Status {
-    Failure { code, reason, message, metadata, refusal: None }.into()
+    Failure { code, reason, message, metadata, refusal: None, receipt: None }.into()
 }
 
 /// The trailers that end an answer which has begun.

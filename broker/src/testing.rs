@@ -1,6 +1,7 @@
 //! What this crate's tests share: a federation founded in a temporary folder, a broker that serves it over
 //! real TLS on a loopback port, and members who call it.
 
+pub(crate) mod decision_log;
 mod enrol;
 mod logged;
 mod said;
@@ -17,7 +18,7 @@ use std::time::Duration;
 use comity_identity::authority::MAX_LEAF_LIFETIME;
 use comity_identity::tls::{client_config, enrolment_client_config};
 use comity_identity::{
-    Authority, CertificateDer, Credentials, KeyPair, OrganisationAnchors, PermitKey, Root, RootOperator, SigningRequest,
+    Authority, CertificateDer, Credentials, KeyPair, OrganisationAnchors, Root, RootOperator, SigningRequest,
 };
 use comity_membership::{Subject, log};
 use comity_policy::{Offer, Organisation};
@@ -26,7 +27,7 @@ use comity_proto::error::Detail;
 use comity_proto::membership::Kind;
 use comity_proto::membership::membership_client::MembershipClient;
 use comity_runtime::tasks::Tasks;
-use comity_transparency::{NoteKey, Signer as _};
+use comity_transparency::{LogKey, NoteKey, Signer as _};
 use comity_types::{Clock, Digest, SpiffeId, Timestamp, TrustDomain};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
@@ -142,7 +143,7 @@ impl Scene {
         let dir = tempfile::tempdir().unwrap();
         let now = clock.now();
         let authority = Authority::generate("fed.example".parse().unwrap(), now).unwrap();
-        let permit_key = PermitKey::generate().unwrap();
+        let decisions = LogKey::generate("fed.example/decisions/b1").unwrap();
         let log_key = NoteKey::generate(log::origin(authority.domain())).unwrap();
         let operator = |name: &&str| {
             let id = format!("spiffe://fed.example/operator/{name}");
@@ -157,7 +158,7 @@ impl Scene {
             broker: "spiffe://fed.example/broker/b1".parse().unwrap(),
             addresses: vec!["broker.fed.example:7443".into()],
             anchors: vec![authority.anchor()],
-            permit_key: permit_key.public().unwrap(),
+            decision_log: decisions.verifiers().clone(),
             log_key: log_key.public().unwrap(),
             operators: operators.iter().map(root_operator).collect(),
             root_threshold: threshold,
@@ -167,7 +168,10 @@ impl Scene {
         let (ca, root_json) = (dir.path().join("ca"), root.to_json().unwrap());
         std::fs::create_dir(&ca).unwrap();
         std::fs::write(dir.path().join("root.json"), &root_json).unwrap();
-        std::fs::write(dir.path().join("permit.key"), permit_key.to_pkcs8().unwrap().reveal()).unwrap();
+        let names = ["decision-log.key", "decision-log.ml-dsa-44.key"];
+        for (name, key) in names.into_iter().zip(decisions.to_pkcs8().unwrap()) {
+            std::fs::write(dir.path().join(name), key.reveal()).unwrap();
+        }
         std::fs::write(dir.path().join("log.key"), log_key.to_pkcs8().unwrap().reveal()).unwrap();
         std::fs::write(ca.join("fed.example.key.pem"), authority.key_pem().reveal()).unwrap();
         std::fs::write(ca.join("fed.example.pem"), comity_identity::pem::encode(&[authority.anchor()])).unwrap();

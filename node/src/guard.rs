@@ -1,17 +1,22 @@
 //! Whether a request comes with a permit for exactly it, on this node, now.
 //!
-//! [`Guard::verify`] is the one maker of a [`VerifiedPermit`], and nothing runs
-//! without one. It takes no word of the broker but a signature by the permit key
-//! that the federation's root names.
+//! [`Guard::verify`] is the one maker of a [`VerifiedPermit`], and nothing runs without one. A permit is the proof that a
+//! decision is in the broker's log (RFC 6962), whose checkpoints are signed by the key that the federation's root names,
+//! and that the decision names this request, this caller and this offer. A broker that keeps no account gets nothing run.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
-use comity_proto::permit::{Grant, Permit};
+use comity_proto::convert;
+use comity_proto::permit::Permit;
+use comity_transparency::leaf::Kind;
+use comity_transparency::receipt::VerifiedLeaf;
+use comity_transparency::record::{CANDIDATES, Field, MAX_TRIES, RecordKind};
+use comity_transparency::{Checkpoint, NoteVerifier};
 use comity_types::{Clock, DecisionId, Digest, OfferName, SpiffeId, Timestamp};
 use prost::Message;
+use serde::Deserialize;
 
 use self::seen::Seen;
 
@@ -19,8 +24,6 @@ mod seen;
 #[cfg(test)]
 mod tests;
 
-/// What stands before a grant's bytes when they are signed, so that the signature means nothing elsewhere.
-pub const SIGNED_PREFIX: &[u8] = b"comity permit v1\n";
 /// How far the broker's clock may be from this node's: NTP keeps machines within a fraction of it.
 pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
 /// The longest life of a permit that is accepted: it bounds what has to be remembered against replay.
@@ -30,6 +33,8 @@ pub const MAX_PERMIT_LIFE: Duration = Duration::from_secs(120);
 #[derive(Debug)]
 pub struct VerifiedPermit {
     decision: DecisionId,
+    index: u64,
+    attempt: u32,
     offer: OfferName,
     caller: SpiffeId,
     epoch: u64,
@@ -42,6 +47,18 @@ impl VerifiedPermit {
     #[must_use]
     pub const fn decision(&self) -> DecisionId {
         self.decision
+    }
+
+    /// The index of its leaf in the broker's log.
+    #[must_use]
+    pub const fn index(&self) -> u64 {
+        self.index
+    }
+
+    /// Which try of the request this is, from 1.
+    #[must_use]
+    pub const fn attempt(&self) -> u32 {
+        self.attempt
     }
 
     /// The offer that may run.
@@ -87,9 +104,12 @@ pub enum Lie {
         /// What of it.
         field: &'static str,
     },
-    /// The signature is not by the permit key of the federation's root.
-    #[error("the permit's signature is wrong")]
-    Signature,
+    /// The checkpoint is not signed by the decision log's key of the federation's root.
+    #[error("the permit's checkpoint is not the decision log's")]
+    Checkpoint,
+    /// The decision is not in that log, or what is shown of it is not what it says.
+    #[error("the permit's decision is not in the log")]
+    NotInLog,
     /// It is for another node.
     #[error("the permit is for another node")]
     OtherNode,
@@ -126,7 +146,8 @@ impl Lie {
         match self {
             Self::Missing => "PERMIT_MISSING",
             Self::Malformed { .. } => "PERMIT_MALFORMED",
-            Self::Signature => "PERMIT_SIGNATURE",
+            Self::Checkpoint => "PERMIT_CHECKPOINT",
+            Self::NotInLog => "PERMIT_NOT_IN_LOG",
             Self::OtherNode => "PERMIT_OTHER_NODE",
             Self::UnknownOffer => "PERMIT_UNKNOWN_OFFER",
             Self::OtherOffer => "PERMIT_OTHER_OFFER",
@@ -140,20 +161,38 @@ impl Lie {
     }
 }
 
+/// The offer of a decision that is shown, as its record has it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Candidate {
+    offer: OfferName,
+    offer_sha256: String,
+    expires_at: i64,
+}
+
+/// The decision log of the federation's broker.
+#[derive(Debug, Clone)]
+pub struct DecisionLog {
+    /// What it is called.
+    pub origin: String,
+    /// Whose signature its checkpoints have.
+    pub key: NoteVerifier,
+}
+
 /// What the guard compares a permit with.
 #[derive(Debug)]
 pub struct Guard {
     node: SpiffeId,
-    permit_key: Vec<u8>,
+    log: DecisionLog,
     offers: HashMap<OfferName, Digest>,
     seen: Seen,
     clock: Arc<dyn Clock>,
 }
 
 impl Guard {
-    /// A guard of this node's offers. `permit_key` is the raw Ed25519 key of the federation's root.
-    pub fn new(node: SpiffeId, permit_key: Vec<u8>, offers: HashMap<OfferName, Digest>, clock: Arc<dyn Clock>) -> Self {
-        Self { node, permit_key, offers, seen: Seen::default(), clock }
+    /// A guard of this node's offers.
+    pub fn new(node: SpiffeId, log: DecisionLog, offers: HashMap<OfferName, Digest>, clock: Arc<dyn Clock>) -> Self {
+        Self { node, log, offers, seen: Seen::default(), clock }
     }
 
     /// Checks the bytes of a permit against the request that they came with.
@@ -162,57 +201,74 @@ impl Guard {
     /// Says which lie the permit tells. A permit counts as used only if it told none.
     pub fn verify(&self, permit: Option<&[u8]>, envelope: Digest, method: &str) -> Result<VerifiedPermit, Lie> {
         let permit = Permit::decode(permit.ok_or(Lie::Missing)?).map_err(|_| Lie::Malformed { field: "permit" })?;
-        self.check_signature(&permit)?;
-        let grant = Grant::decode(permit.grant).map_err(|_| Lie::Malformed { field: "grant" })?;
-        let offer = self.check_target(&grant)?;
-        check_digest(&grant.envelope_sha256, envelope, Lie::OtherEnvelope)?;
-        if grant.method != method {
+        let attempt = permit.attempt;
+        if !(1..=MAX_TRIES).contains(&attempt) {
+            return Err(Lie::Malformed { field: "attempt" });
+        }
+        let decision = self.logged(permit)?;
+        if text(&decision, Field::METHOD, "method")? != method {
             return Err(Lie::OtherMethod);
         }
-        let now = self.clock.now();
-        let (issued_at, expires_at) = check_time(&grant, now)?;
-        let caller = grant.caller.parse().map_err(|_| Lie::Malformed { field: "caller" })?;
-        let id = <[u8; 16]>::try_from(grant.decision_id.as_ref());
-        let decision = DecisionId::from_bytes(id.map_err(|_| Lie::Malformed { field: "decision_id" })?);
-        self.seen.claim((decision, grant.attempt), expires_at.plus(CLOCK_TOLERANCE), now)?;
-        Ok(VerifiedPermit { decision, offer, caller, epoch: grant.epoch, issued_at, arrived_at: now })
-    }
-
-    fn check_signature(&self, permit: &Permit) -> Result<(), Lie> {
-        let signed = [SIGNED_PREFIX, permit.grant.as_ref()].concat();
-        let key = UnparsedPublicKey::new(&ED25519, &self.permit_key);
-        key.verify(&signed, &permit.signature).map_err(|_| Lie::Signature)
-    }
-
-    fn check_target(&self, grant: &Grant) -> Result<OfferName, Lie> {
-        if grant.node != self.node.as_str() {
-            return Err(Lie::OtherNode);
+        if field(&decision, Field::ENVELOPE_SHA256, "envelope_sha256")? != envelope.as_bytes() {
+            return Err(Lie::OtherEnvelope);
         }
-        let offer: OfferName = grant.offer.parse().map_err(|_| Lie::Malformed { field: "offer" })?;
+        let caller =
+            text(&decision, Field::CALLER, "caller")?.parse().map_err(|_| Lie::Malformed { field: "caller" })?;
+        let Candidate { offer, offer_sha256, expires_at } = self.own_candidate(&decision)?;
         let own = self.offers.get(&offer).ok_or(Lie::UnknownOffer)?;
-        check_digest(&grant.offer_sha256, *own, Lie::OtherOffer)?;
-        Ok(offer)
+        if offer_sha256 != own.to_string() {
+            return Err(Lie::OtherOffer);
+        }
+        let (leaf, now) = (decision.leaf(), self.clock.now());
+        let expires_at = Timestamp::from_millis(expires_at).map_err(|_| Lie::Malformed { field: "expires_at" })?;
+        check_time(leaf.at, expires_at, now)?;
+        self.seen.claim((leaf.decision, attempt), expires_at.plus(CLOCK_TOLERANCE), now)?;
+        Ok(VerifiedPermit {
+            decision: leaf.decision,
+            index: decision.index(),
+            attempt,
+            offer,
+            caller,
+            epoch: leaf.epoch.size,
+            issued_at: leaf.at,
+            arrived_at: now,
+        })
+    }
+
+    /// The decision that the permit proves to be in the log.
+    fn logged(&self, permit: Permit) -> Result<VerifiedLeaf, Lie> {
+        let checkpoint = Checkpoint::open(&permit.checkpoint, &self.log.origin, &self.log.key);
+        let checkpoint = checkpoint.map_err(|_| Lie::Checkpoint)?;
+        let wire = permit.decision.ok_or(Lie::Malformed { field: "decision" })?;
+        let proven = convert::proven(wire, RecordKind::Decision, "decision");
+        let proven = proven.map_err(|_| Lie::Malformed { field: "decision" })?;
+        let decision = proven.verify(&checkpoint, "decision").map_err(|_| Lie::NotInLog)?;
+        if decision.leaf().kind == Kind::Decision { Ok(decision) } else { Err(Lie::NotInLog) }
+    }
+
+    /// The offer of this node that the decision lets try.
+    fn own_candidate(&self, decision: &VerifiedLeaf) -> Result<Candidate, Lie> {
+        let shown = (0..CANDIDATES).filter_map(|rank| decision.get(Field::candidate(rank)?));
+        let read = |json| serde_json::from_slice::<Candidate>(json).map_err(|_| Lie::Malformed { field: "candidate" });
+        let candidates: Vec<_> = shown.map(read).collect::<Result<_, _>>()?;
+        candidates.into_iter().find(|candidate| *candidate.offer.node() == self.node).ok_or(Lie::OtherNode)
     }
 }
 
-fn check_digest(found: &[u8], expected: Digest, lie: Lie) -> Result<(), Lie> {
-    if found == expected.as_bytes() { Ok(()) } else { Err(lie) }
+fn field<'a>(decision: &'a VerifiedLeaf, field: Field, name: &'static str) -> Result<&'a [u8], Lie> {
+    decision.get(field).ok_or(Lie::Malformed { field: name })
 }
 
-fn check_time(grant: &Grant, now: Timestamp) -> Result<(Timestamp, Timestamp), Lie> {
-    let issued_at = instant(grant.issued_at.as_ref()).ok_or(Lie::Malformed { field: "issued_at" })?;
-    let expires_at = instant(grant.expires_at.as_ref()).ok_or(Lie::Malformed { field: "expires_at" })?;
+fn text<'a>(decision: &'a VerifiedLeaf, of: Field, name: &'static str) -> Result<&'a str, Lie> {
+    std::str::from_utf8(field(decision, of, name)?).map_err(|_| Lie::Malformed { field: name })
+}
+
+fn check_time(issued_at: Timestamp, expires_at: Timestamp, now: Timestamp) -> Result<(), Lie> {
     if expires_at.since(issued_at) > MAX_PERMIT_LIFE {
         return Err(Lie::TooLong);
     }
     if issued_at > now.plus(CLOCK_TOLERANCE) || now >= expires_at.plus(CLOCK_TOLERANCE) {
         return Err(Lie::Stale);
     }
-    Ok((issued_at, expires_at))
-}
-
-fn instant(wire: Option<&prost_types::Timestamp>) -> Option<Timestamp> {
-    let wire = wire?;
-    let millis = wire.seconds.checked_mul(1000)?.checked_add(i64::from(wire.nanos / 1_000_000))?;
-    Timestamp::from_millis(millis).ok()
+    Ok(())
 }

@@ -24,12 +24,12 @@ use comity_runtime::tasks::{Closed, Tasks};
 use comity_types::Clock;
 
 use crate::config::{BackendError, Config, Misfit};
-use crate::guard::Guard;
+use crate::guard::{DecisionLog, Guard};
 use crate::health::{Health, Watched};
 use crate::link::{Publication, Publisher};
 use crate::replica::Replica;
 use crate::retry::Pace;
-use crate::serve::Server;
+use crate::serve::{Server, Witness};
 use crate::workload::{self, Source};
 use crate::{files, renewal};
 
@@ -166,7 +166,9 @@ impl Node {
         let root_sha256 = root_digest(&identity)?;
         let replica = Replica::open(&config.node.data_dir, &identity, root_sha256, config.node.max_staleness);
         tables::announce(&tables);
-        let server = Server::new(guard(&identity, &offers), replica.clone(), routes, tables);
+        let key = Arc::new(identity.dir().key()?);
+        let witness = Witness { key, replica: replica.clone(), clock: Arc::clone(identity.clock()) };
+        let server = Server::new(guard(&identity, &offers), routes, tables, witness);
         let front = Front::build(config, &identity).await?;
         let address = front.address(config);
         let connection = Connection::open(&identity)?;
@@ -303,5 +305,7 @@ fn root_digest(identity: &Identity) -> Result<comity_types::Digest, NodeError> {
 
 fn guard(identity: &Identity, offers: &[Offer]) -> Guard {
     let digests: HashMap<_, _> = offers.iter().map(|offer| (offer.name(), offer_digest(offer))).collect();
-    Guard::new(identity.id().clone(), identity.root().permit_key.to_vec(), digests, Arc::clone(identity.clock()))
+    let log =
+        DecisionLog { origin: identity.root().decision_log_origin(), key: identity.root().decision_log_verifier() };
+    Guard::new(identity.id().clone(), log, digests, Arc::clone(identity.clock()))
 }

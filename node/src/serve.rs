@@ -1,7 +1,7 @@
 //! The main flow: one request of the broker, from its permit to its usage.
 //!
 //! ```text
-//! broker only ─▶ admit: permit, own terms ─▶ offers: what the payload needs ─▶ run: the backend ─▶ meter: what it used
+//! broker only ─▶ admit: permit, own terms ─▶ offers: what the payload needs ─▶ run: the backend ─▶ meter: what it used, signed
 //! ```
 //!
 //! `admit` gives the one [`Admitted`], and only it leads to a backend.
@@ -18,19 +18,20 @@ use tonic::{Request, Response, Status};
 use crate::backend::openai::UsageReader;
 use crate::backend::payload::{self, needs};
 use crate::guard::Guard;
-use crate::replica::Replica;
 
 mod admit;
 mod caller;
 mod deadline;
 mod failure;
 mod meter;
+pub mod outcome;
 mod routes;
 #[cfg(test)]
 mod tests;
 
 pub use admit::Admitted;
 pub use caller::broker_only;
+pub use outcome::Witness;
 pub use routes::{Route, Routes};
 
 use admit::Call;
@@ -49,9 +50,9 @@ pub struct Server {
 #[derive(Debug)]
 struct Parts {
     guard: Guard,
-    replica: Replica,
     routes: Routes,
     rules: admit::Rules,
+    witness: Witness,
 }
 
 /// A method of the service, as permits name it.
@@ -92,7 +93,7 @@ impl Inference for Server {
         payload::check_chat(&payload).map_err(|fault| admitted.failed(&fault))?;
         admitted.offers(&needs::of_chat(&payload))?;
         let answer = admitted.run(admitted.backend().chat(admitted.model(), payload)).await?;
-        Ok(meter::whole(answer.usage, answer))
+        Ok(meter::whole(&admitted, answer.usage, answer))
     }
 
     type ChatStreamStream = BoxStream<'static, Result<wire::ChatStreamResponse, Status>>;
@@ -118,7 +119,7 @@ impl Inference for Server {
         let payload = payload.unwrap_or_default();
         payload::check_embed(&payload).map_err(|fault| admitted.failed(&fault))?;
         let answer = admitted.run(admitted.backend().embed(admitted.model(), payload)).await?;
-        Ok(meter::whole(answer.usage, answer))
+        Ok(meter::whole(&admitted, answer.usage, answer))
     }
 
     type ForwardStream = BoxStream<'static, Result<wire::ForwardResponse, Status>>;

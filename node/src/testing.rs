@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use aws_lc_rs::signature::Ed25519KeyPair;
 use comity_identity::{
-    Authority, CertificateDer, IdentityDir, Invite, Inviter, KeyPair, PermitKey, Root, RootOperator, SigningRequest,
+    Authority, CertificateDer, IdentityDir, Invite, Inviter, KeyPair, Root, RootOperator, SigningRequest,
     root::ROOT_VERSION,
 };
 use comity_runtime::clock::SystemClock;
 use comity_transparency::testing::TestKey;
-use comity_transparency::{NoteKey, PublicKey};
+use comity_transparency::{LogKey, NoteKey, PublicKey};
 use comity_types::{Clock, Secret, SpiffeId, Timestamp};
 use tempfile::TempDir;
 use tracing_subscriber::fmt::MakeWriter;
@@ -25,9 +25,11 @@ use crate::retry::Pace;
 
 mod broker;
 mod history;
+mod permits;
 
 pub(crate) use broker::{Broker, Said, Tunnel, acceptor};
 pub(crate) use history::{History, facts};
+pub(crate) use permits::{Decided, Permits};
 
 /// The node.
 pub(crate) const NODE: &str = "spiffe://org-a.example/node/n1";
@@ -181,7 +183,7 @@ fn root(address: &str, federation: &Authority, alice: &NoteKey, log_key: &NoteKe
         broker: BROKER.parse().unwrap(),
         addresses: vec![address.to_owned()],
         anchors: vec![federation.anchor()],
-        permit_key: PermitKey::generate().unwrap().public().unwrap(),
+        decision_log: LogKey::generate("fed.example/decisions/b1").unwrap().verifiers().clone(),
         log_key: log_key.public().unwrap(),
         operators: vec![RootOperator {
             id: "spiffe://fed.example/operator/alice".parse().unwrap(),

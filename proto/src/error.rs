@@ -6,15 +6,17 @@
 use std::collections::HashMap;
 
 use prost::Message;
+use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
 use tonic_types::pb;
 
-use crate::metadata::ERROR_DOMAIN;
+use crate::metadata::{ERROR_DOMAIN, RECEIPT};
 use crate::policy::Refusal;
+use crate::transparency::Receipt;
 
 /// Most bytes of details. They travel base64-coded in one header, and clients accept 8 KiB of headers by
-/// default; what is cut from a refusal can be had from `Catalog.Explain`.
-pub const MAX_DETAIL_BYTES: usize = 4 * 1024;
+/// default, a receipt beside them; what is cut from a refusal can be had from `Catalog.Explain`.
+pub const MAX_DETAIL_BYTES: usize = 3 * 1024;
 /// The full name of a refusal, by which its detail is found.
 const REFUSAL: &str = "comity.policy.v1.Refusal";
 
@@ -31,12 +33,14 @@ pub struct Failure {
     pub metadata: Vec<(String, String)>,
     /// Why no offer was eligible, if that is what went wrong.
     pub refusal: Option<Box<Refusal>>,
+    /// The proof of what was decided, if it was: trailing metadata.
+    pub receipt: Option<Box<Receipt>>,
 }
 
 impl Failure {
     /// A failure without metadata.
     pub fn new(code: Code, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { code, reason, message: message.into(), metadata: Vec::new(), refusal: None }
+        Self { code, reason, message: message.into(), metadata: Vec::new(), refusal: None, receipt: None }
     }
 
     /// Adds a pair of metadata.
@@ -52,6 +56,13 @@ impl Failure {
         self.refusal = Some(Box::new(refusal));
         self
     }
+
+    /// Adds the receipt of what was decided.
+    #[must_use]
+    pub fn with_receipt(mut self, receipt: Receipt) -> Self {
+        self.receipt = Some(Box::new(receipt));
+        self
+    }
 }
 
 impl From<Failure> for Status {
@@ -64,7 +75,11 @@ impl From<Failure> for Status {
         let mut details = vec![any("google.rpc.ErrorInfo", &info)];
         details.extend(failure.refusal.map(|refusal| any(REFUSAL, &bounded(*refusal))));
         let status = pb::Status { code: failure.code.into(), message: failure.message.clone(), details };
-        Self::with_details(failure.code, failure.message, status.encode_to_vec().into())
+        let mut status = Self::with_details(failure.code, failure.message, status.encode_to_vec().into());
+        if let Some(receipt) = failure.receipt {
+            status.metadata_mut().insert_bin(RECEIPT, MetadataValue::from_bytes(&receipt.encode_to_vec()));
+        }
+        status
     }
 }
 

@@ -7,21 +7,25 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use bytes::Bytes;
 use comity_proto::error::Failure;
 use comity_proto::metadata;
+use comity_proto::transparency::Receipt;
 use comity_types::{Digest, SpiffeId};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Response};
 use http_body::Frame;
+use prost::Message as _;
 use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::{Code, Status};
 
-use super::commit::Permit;
+use super::commit::{Permit, ledger_failed};
 use super::relay::Answer;
 use super::request::Admitted;
-use super::settle::Settlement;
+use super::settle::{Settlement, Settling};
 use super::{Parts, suspension};
 use crate::edge::stop::Stop;
 use crate::registry::Registry;
@@ -43,8 +47,14 @@ pub(super) fn respond(
     let caller = (admitted.caller.clone(), Some(admitted.certificate));
     let node = (answer.candidate.name.node().clone(), answer.rest.as_ref().map(|rest| rest.certificate));
     let cut = cut(parts.registry.clone(), caller, node, admitted.deadline, parts.stop.clone());
-    let passing =
-        Passing { first: Some(answer.first), rest: answer.rest, cut: Box::pin(cut), settlement, ended: false };
+    let passing = Passing {
+        first: Some(answer.first),
+        rest: answer.rest,
+        cut: Box::pin(cut),
+        settlement,
+        ending: None,
+        ended: false,
+    };
     let mut response = Response::new(Body::new(passing));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
@@ -85,66 +95,83 @@ struct Passing {
     rest: Option<super::relay::Upstream>,
     cut: Pin<Box<dyn Future<Output = Failure> + Send>>,
     settlement: Settlement,
+    /// What ends the answer, once the outcome is durable.
+    ending: Option<(HeaderMap, Settling)>,
     ended: bool,
 }
 
 impl Passing {
-    /// The last frame: the node's own status, and what it used.
-    fn end(&mut self, mut trailers: HeaderMap) -> Frame<Bytes> {
+    /// The end: the node's own status, and what it used.
+    fn end(&mut self, mut trailers: HeaderMap) {
         let Some(code) = trailers.get(Status::GRPC_STATUS).map(|value| Code::from_bytes(value.as_bytes())) else {
             return self.end_with(truncated("the node ended its answer without a status"));
         };
-        self.settlement.end(code, Some(&trailers));
-        self.close();
+        let settling = self.settlement.end(code, Some(&trailers));
         let dropped: Vec<_> = trailers.keys().filter(|name| !TRAILERS.contains(&name.as_str())).cloned().collect();
         for name in dropped {
             trailers.remove(name);
         }
-        Frame::trailers(trailers)
+        self.close(trailers, settling);
     }
 
-    /// The last frame: our own status.
-    fn end_with(&mut self, failure: Failure) -> Frame<Bytes> {
-        self.settlement.end(failure.code, None);
-        self.close();
-        Frame::trailers(trailers(failure))
+    /// The end: our own status.
+    fn end_with(&mut self, failure: Failure) {
+        let settling = self.settlement.end(failure.code, None);
+        self.close(trailers(failure), settling);
     }
 
-    fn close(&mut self) {
-        self.ended = true;
+    fn close(&mut self, trailers: HeaderMap, settling: Settling) {
         self.rest = None;
+        self.ending = Some((trailers, settling));
     }
 
-    fn pass(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {
-        match frame.into_trailers() {
-            Ok(trailers) => self.end(trailers),
-            Err(data) => {
-                self.settlement.passed(data.data_ref().map_or(0, Bytes::len));
-                data
-            }
-        }
-    }
-
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Frame<Bytes>> {
+    /// The next frame of the answer; none where it ends.
+    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Option<Frame<Bytes>>> {
         // Before the node's next frame: not one more goes to or from a member that is suspended.
         if let Poll::Ready(failure) = self.cut.as_mut().poll(cx) {
-            return Poll::Ready(self.end_with(failure));
+            self.end_with(failure);
+            return Poll::Ready(None);
         }
-        if let Some(first) = self.first.take() {
-            return Poll::Ready(self.pass(first));
-        }
-        let Some(rest) = &mut self.rest else {
-            return Poll::Ready(self.end_with(truncated("the node ended its answer without a status")));
+        let frame = match (self.first.take(), &mut self.rest) {
+            (Some(first), _) => Some(Ok(first)),
+            (None, Some(rest)) => ready!(http_body::Body::poll_frame(Pin::new(&mut rest.body), cx)),
+            (None, None) => None,
         };
-        Poll::Ready(match ready!(http_body::Body::poll_frame(Pin::new(&mut rest.body), cx)) {
-            Some(Ok(frame)) => self.pass(frame),
+        match frame {
+            Some(Ok(frame)) => match frame.into_trailers() {
+                Ok(trailers) => self.end(trailers),
+                Err(data) => {
+                    self.settlement.passed(data.data_ref().map_or(0, Bytes::len));
+                    return Poll::Ready(Some(data));
+                }
+            },
             Some(Err(error)) => {
                 tracing::warn!(error = %error, "an answer broke off");
-                self.end_with(truncated("the connection to the node broke"))
+                self.end_with(truncated("the connection to the node broke"));
             }
             None => self.end_with(truncated("the node ended its answer without a status")),
-        })
+        }
+        Poll::Ready(None)
     }
+
+    /// The last frame, with the receipt: the caller is told that the request has ended when that is on record.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Frame<Bytes>> {
+        let Some((trailers, settling)) = &mut self.ending else { return Poll::Pending };
+        let trailers = match ready!(settling.poll(cx)) {
+            Some(receipt) => with_receipt(std::mem::take(trailers), &receipt),
+            None => self::trailers(ledger_failed()),
+        };
+        self.ended = true;
+        Poll::Ready(Frame::trailers(trailers))
+    }
+}
+
+/// The trailers with the proof of what was decided and became of it.
+fn with_receipt(mut trailers: HeaderMap, receipt: &Receipt) -> HeaderMap {
+    if let Ok(value) = HeaderValue::try_from(STANDARD_NO_PAD.encode(receipt.encode_to_vec())) {
+        trailers.insert(metadata::RECEIPT, value);
+    }
+    trailers
 }
 
 impl http_body::Body for Passing {
@@ -155,7 +182,12 @@ impl http_body::Body for Passing {
         if self.ended {
             return Poll::Ready(None);
         }
-        self.poll_next(cx).map(|frame| Some(Ok(frame)))
+        if self.ending.is_none()
+            && let Some(frame) = ready!(self.poll_answer(cx))
+        {
+            return Poll::Ready(Some(Ok(frame)));
+        }
+        self.poll_end(cx).map(|frame| Some(Ok(frame)))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -1,13 +1,15 @@
 //! Makes a decision durable, and so a permit of it. Nothing is relayed without one.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use comity_membership::offer_digest;
-use comity_policy::{Offer, Reason, Requirements, Verdict};
+use comity_policy::{Offer, Reason, Verdict};
 use comity_proto::error::Failure;
-use comity_proto::{permit as wire, policy};
+use comity_proto::policy;
+use comity_transparency::record::CANDIDATES;
 use comity_types::{DecisionId, OfferName, Timestamp};
 use http::HeaderValue;
 use prost::Message;
@@ -16,13 +18,10 @@ use tonic::Code;
 use super::decide::{Candidate, Decision, Rejected, layer_demands};
 use super::request::Admitted;
 use super::{Parts, disclose};
-use crate::ledger::decisions::{Committed, DecisionRecord, RefusedOffer};
-use crate::rpc::timestamp;
+use crate::ledger::decisions::{CandidateRecord, Committed, DecisionRecord, RefusedOffer};
 
 /// How long a permit counts: time for a few tries of nodes that are slow to answer. Nodes accept 120 s at most.
 pub const PERMIT_LIFE: Duration = Duration::from_secs(60);
-/// Longest account of requirements in a record, in bytes; the envelope's digest stands beside it.
-const MAX_REQUIREMENTS_BYTES: usize = 16 * 1024;
 /// Most verdicts that a refusal carries on its way to being cut to what headers hold.
 const MAX_REFUSAL_VERDICTS: usize = 64;
 
@@ -30,65 +29,57 @@ const MAX_REFUSAL_VERDICTS: usize = 64;
 #[derive(Debug)]
 pub struct Permit {
     decision: Decision,
-    committed: Committed,
+    committed: Arc<Committed>,
 }
 
 impl Permit {
     /// The decision.
     #[must_use]
-    pub const fn id(&self) -> DecisionId {
+    pub fn id(&self) -> DecisionId {
         self.committed.id()
     }
 
-    /// The eligible set, in the order of preference.
+    /// What is on record.
     #[must_use]
-    pub fn eligible(&self) -> &[Candidate] {
-        &self.decision.eligible
+    pub const fn committed(&self) -> &Arc<Committed> {
+        &self.committed
+    }
+
+    /// Whom the record lets try, in the order of preference: the head of the eligible set.
+    pub fn candidates(&self) -> impl Iterator<Item = (usize, &Candidate)> {
+        self.decision.eligible.iter().enumerate().take(CANDIDATES)
     }
 
     /// The offer of `candidate`, as it was decided on.
     #[must_use]
     pub fn offer(&self, candidate: &Candidate) -> Option<&Offer> {
-        self.decision.snapshot.federation().offer(&candidate.name)
+        self.decision.offer(candidate)
     }
 
     /// First instant at which it no longer counts for `candidate`.
     #[must_use]
     pub fn expires_at(&self, candidate: &Candidate) -> Timestamp {
-        let end = self.decision.at.plus(PERMIT_LIFE);
-        candidate.expires_at.map_or(end, |expires| expires.min(end))
+        self.decision.expires_at(candidate)
     }
 
-    /// What the node of `candidate` gets: the grant of one try, signed.
+    /// What the node of the candidate of this rank gets for one try: the proof that the decision is in the log and names it.
     ///
     /// # Errors
-    /// The permit key cannot be used.
-    pub fn grant(
-        &self,
-        parts: &Parts,
-        admitted: &Admitted,
-        candidate: &Candidate,
-        attempt: u32,
-    ) -> Result<HeaderValue, Failure> {
-        let federation = &self.decision.snapshot.federation();
-        let offer = self.offer(candidate).ok_or_else(broker_failed)?;
-        let grant = wire::Grant {
-            decision_id: self.id().as_bytes().to_vec().into(),
-            node: candidate.name.node().to_string(),
-            offer: candidate.name.to_string(),
-            offer_sha256: offer_digest(offer).as_bytes().to_vec().into(),
-            caller: admitted.caller.to_string(),
-            envelope_sha256: admitted.envelope_sha256.as_bytes().to_vec().into(),
-            method: admitted.method.name().to_owned(),
-            epoch: federation.epoch(),
-            issued_at: Some(timestamp(self.decision.at)),
-            expires_at: Some(timestamp(self.expires_at(candidate))),
-            attempt,
-        };
-        let grant = grant.encode_to_vec();
-        let signature = parts.permit_key.sign(&grant).map_err(|_| broker_failed())?.to_vec();
-        let permit = wire::Permit { grant: grant.into(), signature: signature.into() };
+    /// The candidate has no place in the record.
+    pub fn proof(&self, rank: usize, attempt: u32) -> Result<HeaderValue, Failure> {
+        let permit = self.committed.permit(rank, attempt).ok_or_else(broker_failed)?;
         HeaderValue::try_from(STANDARD_NO_PAD.encode(permit.encode_to_vec())).map_err(|_| broker_failed())
+    }
+}
+
+impl Decision {
+    fn offer(&self, candidate: &Candidate) -> Option<&Offer> {
+        self.snapshot.federation().offer(&candidate.name)
+    }
+
+    fn expires_at(&self, candidate: &Candidate) -> Timestamp {
+        let end = self.at.plus(PERMIT_LIFE);
+        candidate.expires_at.map_or(end, |expires| expires.min(end))
     }
 }
 
@@ -97,50 +88,51 @@ impl Permit {
 /// # Errors
 /// It cannot be kept, so that nothing may be sent; or it is kept and nothing is eligible.
 pub async fn commit(parts: &Parts, admitted: &Admitted, decision: Decision) -> Result<Permit, Failure> {
-    let kept = parts.ledger.commit(record(admitted, &decision)).await;
+    let kept = parts.ledger.commit(record(admitted, &decision)?).await;
     let committed = kept.map_err(|error| {
-        tracing::error!(error = %error, "a decision could not be kept");
-        Failure::new(
-            Code::Unavailable,
-            "LEDGER_FAILED",
-            "the broker cannot keep its decisions, so that it relays nothing",
-        )
+        tracing::error!(error = comity_runtime::chain::text(&error), "a decision could not be kept");
+        ledger_failed()
     })?;
     if decision.eligible.is_empty() {
-        return Err(refusal(admitted, &decision));
+        return Err(refusal(admitted, &decision).with_receipt(committed.receipt()));
     }
-    Ok(Permit { decision, committed })
+    Ok(Permit { decision, committed: Arc::new(committed) })
 }
 
-fn record(admitted: &Admitted, decision: &Decision) -> DecisionRecord {
+/// What a caller gets where the broker cannot keep what it decides.
+pub(super) fn ledger_failed() -> Failure {
+    let message = "the broker cannot keep its decisions, so that it relays nothing";
+    Failure::new(Code::Unavailable, "LEDGER_FAILED", message)
+}
+
+fn record(admitted: &Admitted, decision: &Decision) -> Result<DecisionRecord, Failure> {
     let refused = if decision.eligible.is_empty() { decision.rejected.as_slice() } else { &[] };
-    DecisionRecord {
+    let candidate = |candidate: &Candidate| {
+        let offer = decision.offer(candidate).ok_or_else(broker_failed)?;
+        Ok::<_, Failure>(CandidateRecord {
+            offer: candidate.name.clone(),
+            offer_sha256: offer_digest(offer),
+            expires_at: decision.expires_at(candidate).as_millis(),
+        })
+    };
+    Ok(DecisionRecord {
         id: decision.id,
         at: decision.at,
+        epoch: decision.snapshot.epoch(),
         caller: admitted.caller.clone(),
-        method: admitted.method.name().to_owned(),
-        epoch: decision.snapshot.federation().epoch(),
-        engine: env!("CARGO_PKG_VERSION").to_owned(),
-        envelope_sha256: admitted.envelope_sha256,
+        method: admitted.method.name(),
         model: admitted.envelope.model.clone(),
-        requirements: summary(&decision.demanded.requirements),
+        envelope_sha256: admitted.envelope_sha256,
+        envelope: admitted.envelope_bytes.clone(),
         considered: decision.eligible.len() + decision.rejected.len(),
-        rejected: decision.rejected.len(),
         eligible: decision.eligible.iter().map(|candidate| candidate.name.clone()).collect(),
+        candidates: decision.eligible.iter().take(CANDIDATES).map(candidate).collect::<Result<_, _>>()?,
         refused: refused.iter().map(refused_offer).collect(),
-    }
+    })
 }
 
 fn refused_offer(rejected: &Rejected) -> RefusedOffer {
     RefusedOffer { offer: rejected.name.clone(), reasons: rejected.reasons.iter().map(ToString::to_string).collect() }
-}
-
-/// The requirements in words, for people who read the journal.
-fn summary(requirements: &Requirements) -> String {
-    let mut text = format!("{requirements:?}");
-    let end = (0..=MAX_REQUIREMENTS_BYTES.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
-    text.truncate(end.unwrap_or_default());
-    text
 }
 
 fn refusal(admitted: &Admitted, decision: &Decision) -> Failure {

@@ -8,20 +8,18 @@ mod attempt;
 use std::collections::VecDeque;
 
 use comity_proto::error::Failure;
+use comity_transparency::record::MAX_TRIES;
 use http::Response;
 use tonic::Code;
 use tonic::body::Body;
 
 pub(super) use self::attempt::{Answer, Upstream};
 use self::attempt::{Outcome, Rejection};
-use super::commit::Permit;
+use super::commit::{Permit, ledger_failed};
 use super::decide::Candidate;
 use super::request::Admitted;
 use super::settle::Settlement;
 use super::{Parts, body, suspension};
-
-/// Most tries of one decision: the first, and two more; beyond, a caller is better served by an error.
-pub const MAX_ATTEMPTS: u32 = 3;
 
 /// How relaying went.
 #[derive(Debug)]
@@ -52,12 +50,14 @@ pub async fn relay(
     match ended {
         Ok(Some(answer)) => Ok(Relayed::Answer(body::respond(parts, admitted, permit, answer, settlement))),
         Ok(None) => {
-            settlement.end(Code::Unavailable, None);
+            // Nobody is told of this one; the request is decided anew.
+            drop(settlement.end(Code::Unavailable, None));
             Ok(Relayed::Expired)
         }
         Err(failure) => {
-            settlement.end(failure.code, None);
-            Err(failure.with("decision_id", permit.id()))
+            let receipt = settlement.end(failure.code, None).receipt().await;
+            let receipt = receipt.ok_or_else(ledger_failed)?;
+            Err(failure.with("decision_id", permit.id()).with_receipt(receipt))
         }
     }
 }
@@ -69,29 +69,30 @@ async fn tries(
     permit: &Permit,
     settlement: &mut Settlement,
 ) -> Result<Option<Answer>, Failure> {
-    let mut waiting: VecDeque<&Candidate> = permit.eligible().iter().collect();
+    let mut waiting: VecDeque<(usize, &Candidate)> = permit.candidates().collect();
     let mut last = None;
-    for attempt in 1..=MAX_ATTEMPTS {
-        let Some(candidate) = waiting.pop_front() else { break };
+    for attempt in 1..=MAX_TRIES {
+        let Some((rank, candidate)) = waiting.pop_front() else { break };
         if parts.clock.now() >= permit.expires_at(candidate) {
             return Ok(None);
         }
         if !takes(parts, admitted, permit, candidate) {
             continue;
         }
-        settlement.trying(&candidate.name, attempt);
+        settlement.trying(permit, candidate, attempt);
         let outcome = tokio::select! {
             biased;
             suspended = suspension::of(&parts.registry, candidate.name.node(), None) => Outcome::Rejected(Rejection::Suspended(suspended)),
-            outcome = attempt::attempt(parts, admitted, permit, candidate, attempt) => outcome?,
+            outcome = attempt::attempt(parts, admitted, permit, (rank, candidate), attempt) => outcome?,
         };
         match outcome {
             Outcome::Answered(answer) => return Ok(Some(*answer)),
             Outcome::Rejected(rejection) => {
                 tracing::warn!(decision.id = %permit.id(), offer.id = %candidate.name, attempt, reason = %rejection, "a try failed");
+                settlement.failed(&rejection);
                 // A connection that broke says little about the node; it may have another chance, after the others.
                 if rejection.is_accident() {
-                    waiting.push_back(candidate);
+                    waiting.push_back((rank, candidate));
                 }
                 last = Some((candidate, rejection));
             }

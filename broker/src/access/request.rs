@@ -93,6 +93,8 @@ pub struct Admitted {
     pub envelope: Envelope,
     /// The digest that the permit names the envelope by.
     pub envelope_sha256: Digest,
+    /// The envelope in canonical encoding, of which that is the digest.
+    pub envelope_bytes: Vec<u8>,
     /// The message in its frame, exactly as it came.
     pub body: Bytes,
     /// When it came.
@@ -117,19 +119,21 @@ pub async fn admit(
     let last_byte = deadline.min(arrived + MAX_ARRIVAL);
     let reading = frame::read(request.into_body(), most_bytes);
     let body = tokio::time::timeout_at(last_byte, reading).await.map_err(|_| too_slow())??;
-    let (envelope, envelope_sha256) = envelope(&body)?;
-    Ok(Admitted { caller: caller.clone(), certificate, method, envelope, envelope_sha256, body, arrived, deadline })
+    let (envelope, envelope_bytes) = envelope(&body)?;
+    let envelope_sha256 = Digest::of(&envelope_bytes);
+    let caller = caller.clone();
+    Ok(Admitted { caller, certificate, method, envelope, envelope_sha256, envelope_bytes, body, arrived, deadline })
 }
 
-/// The envelope in a frame, checked for fields that this version does not know.
-fn envelope(framed: &Bytes) -> Result<(Envelope, Digest), Failure> {
+/// The envelope in a frame, checked for fields that this version does not know, and its canonical encoding.
+fn envelope(framed: &Bytes) -> Result<(Envelope, Vec<u8>), Failure> {
     let message = framed.slice(frame::PREFIX_BYTES..);
     let raw = frame::envelope(&message).map_err(invalid)?;
     let wire: inference::Envelope =
         strict::decode(raw).map_err(|error| invalid(WireError::new("envelope", error.to_string())))?;
-    let digest = Digest::of(&wire.encode_to_vec());
+    let bytes = wire.encode_to_vec();
     let envelope = Envelope::try_from(wire).map_err(|error| invalid(error.within("envelope")))?;
-    Ok((envelope, digest))
+    Ok((envelope, bytes))
 }
 
 fn invalid(error: WireError) -> Failure {

@@ -1,22 +1,32 @@
 //! What became of a request, written once: by whoever ends it, or, if nobody does, when it is dropped.
+//!
+//! Whoever ends it gets the receipt, and may tell the caller that the request has ended only with that in hand.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use base64::Engine as _;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use comity_membership::offer_digest;
+use comity_policy::{Claim, Offer};
+use comity_proto::transparency::Receipt;
 use comity_proto::{inference, metadata};
+use comity_runtime::chain;
 use comity_runtime::tasks::Tasks;
-use comity_types::{Clock, OfferName};
+use comity_types::{Clock, OfferName, Place};
 use http::HeaderMap;
 use prost::Message as _;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tonic::Code;
 
 use super::Parts;
 use super::commit::Permit;
+use super::decide::Candidate;
 use super::request::Admitted;
-use crate::ledger::decisions::{Ledger, OutcomeRecord, UsageRecord};
+use crate::ledger::decisions::{Committed, Ledger, OfferRecord, OutcomeRecord, TryRecord, UsageRecord};
 
 /// gRPC allows binary metadata with and without padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -28,6 +38,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 #[derive(Debug)]
 pub struct Settlement {
     ledger: Ledger,
+    committed: Arc<Committed>,
     tasks: Tasks,
     clock: Arc<dyn Clock>,
     arrived: Instant,
@@ -35,29 +46,63 @@ pub struct Settlement {
     record: Option<OutcomeRecord>,
 }
 
+/// Resolves, to the receipt, when the outcome is durable; to none where it cannot be kept.
+#[derive(Debug)]
+pub struct Settling(Option<oneshot::Receiver<Receipt>>);
+
+impl Settling {
+    /// As a future's `poll`.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Receipt>> {
+        match &mut self.0 {
+            Some(receipt) => std::pin::Pin::new(receipt).poll(cx).map(Result::ok),
+            None => Poll::Ready(None),
+        }
+    }
+
+    /// Waits for it.
+    pub(super) async fn receipt(mut self) -> Option<Receipt> {
+        std::future::poll_fn(|cx| self.poll(cx)).await
+    }
+}
+
 impl Settlement {
     /// Opens the account of a permitted request.
     pub(super) fn open(parts: &Parts, admitted: &Admitted, permit: &Permit) -> Self {
         let record = OutcomeRecord {
-            id: permit.id(),
             at: parts.clock.now(),
             offer: None,
             attempt: 0,
+            tries: Vec::new(),
             grpc_code: Code::Cancelled.into(),
             usage: None,
+            node_outcome: None,
             bytes_out: 0,
             duration_ms: 0,
             cancelled: true,
         };
-        let (ledger, tasks, clock) = (parts.ledger.clone(), parts.tasks.clone(), Arc::clone(&parts.clock));
-        Self { ledger, tasks, clock, arrived: admitted.arrived, record: Some(record) }
+        Self {
+            ledger: parts.ledger.clone(),
+            committed: Arc::clone(permit.committed()),
+            tasks: parts.tasks.clone(),
+            clock: Arc::clone(&parts.clock),
+            arrived: admitted.arrived,
+            record: Some(record),
+        }
     }
 
-    /// A try of `offer` begins.
-    pub(super) fn trying(&mut self, offer: &OfferName, attempt: u32) {
+    /// A try of a candidate begins.
+    pub(super) fn trying(&mut self, permit: &Permit, candidate: &Candidate, attempt: u32) {
         if let Some(record) = &mut self.record {
-            record.offer = Some(offer.clone());
+            record.offer = permit.offer(candidate).map(|offer| offer_record(&candidate.name, offer));
             record.attempt = attempt;
+            record.tries.push(TryRecord { offer: candidate.name.clone(), attempt, failed: String::new() });
+        }
+    }
+
+    /// The try that runs has failed.
+    pub(super) fn failed(&mut self, why: &dyn std::fmt::Display) {
+        if let Some(last) = self.record.as_mut().and_then(|record| record.tries.last_mut()) {
+            last.failed = why.to_string();
         }
     }
 
@@ -69,22 +114,23 @@ impl Settlement {
     }
 
     /// The request has ended with `code`; `trailers` may say what it used. Only the first call counts.
-    pub(super) fn end(&mut self, code: Code, trailers: Option<&HeaderMap>) {
+    pub(super) fn end(&mut self, code: Code, trailers: Option<&HeaderMap>) -> Settling {
         if let Some(record) = &mut self.record {
             record.grpc_code = code.into();
             record.usage = trailers.and_then(usage);
+            record.node_outcome = trailers.and_then(|trailers| binary(trailers, metadata::OUTCOME));
             record.cancelled = false;
         }
-        self.write();
+        self.write()
     }
 
-    fn write(&mut self) {
-        let Some(mut record) = self.record.take() else { return };
+    fn write(&mut self) -> Settling {
+        let Some(mut record) = self.record.take() else { return Settling(None) };
         record.at = self.clock.now();
         record.duration_ms = u64::try_from(self.arrived.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::info!(
-            decision.id = %record.id,
-            offer.id = record.offer.as_ref().map(OfferName::as_str),
+            decision.id = %self.committed.id(),
+            offer.id = record.offer.as_ref().map(|offer| offer.name.as_str()),
             grpc.code = record.grpc_code,
             attempt = record.attempt,
             bytes = record.bytes_out,
@@ -92,29 +138,55 @@ impl Settlement {
             cancelled = record.cancelled,
             "settled"
         );
-        // A body that is dropped after the runtime has ended has nowhere to write to.
+        // A body that is dropped after the runtime has ended has nowhere to write to; the next start says that nobody knows.
         if tokio::runtime::Handle::try_current().is_err() {
-            return;
+            return Settling(None);
         }
-        let ledger = self.ledger.clone();
+        let (ledger, committed) = (self.ledger.clone(), Arc::clone(&self.committed));
+        let (done, receipt) = oneshot::channel();
+        // In a task of its own: the caller may leave, and the outcome is kept all the same.
         self.tasks.spawn("settle", async move {
-            if let Err(error) = ledger.settle(record).await {
-                tracing::error!(error = %error, "an outcome could not be kept");
+            match ledger.settle(&committed, record).await {
+                Ok(settled) => {
+                    let _left = done.send(settled.receipt());
+                }
+                Err(error) => tracing::error!(error = chain::text(&error), "an outcome could not be kept"),
             }
         });
+        Settling(Some(receipt))
     }
 }
 
 impl Drop for Settlement {
     /// Nobody ended it: the caller left.
     fn drop(&mut self) {
-        self.write();
+        drop(self.write());
     }
+}
+
+/// What of the offer goes into the record.
+fn offer_record(name: &OfferName, offer: &Offer) -> OfferRecord {
+    OfferRecord {
+        name: name.clone(),
+        sha256: offer_digest(offer),
+        jurisdiction: offer.processing_locations.as_ref().map(every_place),
+        governing_law: offer.terms.as_ref().and_then(|terms| terms.governing_law.clone()),
+    }
+}
+
+/// Every place that any statement of the claim names: conflicting ones count together (D16).
+fn every_place(claim: &Claim<BTreeSet<Place>>) -> Vec<Place> {
+    let places: BTreeSet<Place> =
+        claim.statements().iter().flat_map(|statement| statement.value.iter().cloned()).collect();
+    places.into_iter().collect()
 }
 
 /// What the node says that the request used.
 fn usage(trailers: &HeaderMap) -> Option<UsageRecord> {
-    let bytes = BASE64.decode(trailers.get(metadata::USAGE)?.as_bytes()).ok()?;
-    let usage = inference::Usage::decode(bytes.as_slice()).ok()?;
+    let usage = inference::Usage::decode(binary(trailers, metadata::USAGE)?.as_slice()).ok()?;
     Some(UsageRecord { input_tokens: usage.input_tokens, output_tokens: usage.output_tokens })
+}
+
+fn binary(trailers: &HeaderMap, name: &str) -> Option<Vec<u8>> {
+    BASE64.decode(trailers.get(name)?.as_bytes()).ok()
 }

@@ -1,7 +1,9 @@
 //! What the flow promises, shown on a broker's flow and scripted nodes over real TLS.
 
-use comity_identity::{Credentials, PermitVerifier};
+use comity_identity::Credentials;
 use comity_proto::policy;
+use comity_transparency::record::Field;
+use comity_types::OfferName;
 use http_body_util::BodyExt as _;
 use tokio::time::Instant;
 
@@ -10,7 +12,7 @@ use self::world::{
     MODEL, PAYLOAD, REQUEST_BYTES, SOON, World, ended, framed, in_germany, message, message_preferring, read,
 };
 use super::*;
-use crate::ledger::journal::Journal;
+use crate::ledger::log::DecisionLog;
 
 mod expiry;
 pub(crate) mod node;
@@ -46,28 +48,35 @@ async fn a_request_passes_as_it_came_and_its_answer_with_usage_decision_and_offe
         (outcomes[0].id, outcomes[0].grpc_code, outcomes[0].bytes_out, outcomes[0].cancelled),
         (decisions[0].id, 0, 5, false)
     );
-    assert_eq!(outcomes[0].usage.map(|usage| (usage.input_tokens, usage.output_tokens)), Some((3, 4)));
+    assert_eq!((outcomes[0].input_tokens, outcomes[0].output_tokens), (Some(3), Some(4)));
+    assert_eq!(outcomes[0].jurisdiction, r#"["DE"]"#);
 }
 
 #[tokio::test]
-async fn each_try_carries_a_permit_of_its_own_that_the_roots_key_verifies() {
+async fn each_try_carries_the_proof_that_the_decision_is_in_the_log_and_names_the_node() {
     let world = World::new().await;
     let first = world.node("a.example", "DE", 1, declines(overloaded())).await;
     let second = world.node("b.example", "DE", 2, answers("hello")).await;
     let (_, trailers) = read(world.ask(in_germany()).await).await;
     assert_eq!(ended(&trailers).0, Code::Ok);
-    let verifier = PermitVerifier::new(world.permit_key);
     for (attempt, node) in [(1, &first), (2, &second)] {
-        let seen = node.seen();
-        let (permit, grant) = (seen[0].permit(), seen[0].grant());
-        assert_eq!(verifier.verify(&permit.grant, &permit.signature), Ok(()));
-        assert_eq!((grant.node.as_str(), grant.attempt), (node.id.as_str(), attempt));
-        assert_eq!((grant.caller, grant.method.as_str()), (World::app().to_string(), "ChatStream"));
+        let seen = &node.seen()[0];
+        let (decision, candidate) = (seen.decision(&world.log_key), seen.candidate(&world.log_key));
+        assert_eq!(seen.permit().attempt, attempt);
+        assert_eq!(decision.get(Field::CALLER), Some(World::app().as_str().as_bytes()));
+        assert_eq!(decision.get(Field::METHOD), Some(&b"ChatStream"[..]));
+        // What it demands and who else was eligible is not the node's to know.
+        let hidden = [Field::ENVELOPE, Field::ELIGIBLE, Field::CONSIDERED, Field::MODEL];
+        assert!(hidden.into_iter().all(|field| decision.get(field).is_none()));
+        let name: OfferName = candidate["offer"].as_str().unwrap().parse().unwrap();
+        assert_eq!(*name.node(), node.id);
         let snapshot = world.registry.snapshot();
-        let offer = snapshot.federation().offer(&grant.offer.parse().unwrap()).unwrap();
-        assert_eq!(grant.offer_sha256, comity_membership::offer_digest(offer).as_bytes()[..]);
+        let offer = snapshot.federation().offer(&name).unwrap();
+        assert_eq!(candidate["offer_sha256"], comity_membership::offer_digest(offer).to_string());
+        assert_eq!(decision.leaf().epoch, snapshot.epoch());
     }
-    assert_eq!(first.seen()[0].grant().decision_id, second.seen()[0].grant().decision_id);
+    let [one, other] = [&first, &second].map(|node| node.seen()[0].decision(&world.log_key).leaf().decision);
+    assert_eq!(one, other);
 }
 
 #[tokio::test]
@@ -89,7 +98,7 @@ async fn failover_stays_inside_the_eligible_set_and_no_other_node_sees_a_byte() 
         decisions[0].eligible.iter().map(ToString::to_string).collect::<Vec<_>>(),
         ["a.example/n1/o1", "d.example/n1/o1"]
     );
-    assert_eq!((decisions[0].considered, decisions[0].rejected, outcomes[0].attempt), (4, 2, 2));
+    assert_eq!((decisions[0].considered, outcomes[0].attempt), (4, 2));
 }
 
 #[tokio::test]
@@ -169,7 +178,7 @@ async fn an_unreachable_node_is_passed_over() {
 
 #[tokio::test]
 async fn a_decision_that_cannot_be_kept_sends_nothing() {
-    let world = World::with_ledger(|_| Ledger::over(Journal::broken())).await;
+    let world = World::with_log(DecisionLog::broken).await;
     let node = world.node("a.example", "DE", 1, answers("never")).await;
     let (_, trailers) = read(world.ask(in_germany()).await).await;
     assert_eq!(ended(&trailers), (Code::Unavailable, "LEDGER_FAILED".into()));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::certificate::CertificateError;
 use crate::founding::FoundingError;
-use crate::ledger::journal::JournalError;
+use crate::ledger::decisions::LedgerError;
 use crate::registry::RegistryError;
 use crate::registry::admission::AdmissionError;
 use crate::registry::authorities::AuthorityError;
@@ -30,9 +30,9 @@ pub enum BrokerError {
     /// The proposals cannot be opened.
     #[error(transparent)]
     Proposals(#[from] ProposalError),
-    /// The decision journal cannot be opened.
+    /// The decision log cannot be opened.
     #[error(transparent)]
-    Ledger(#[from] JournalError),
+    Ledger(#[from] LedgerError),
     /// Hosted authorities do not do what their organisations have signed.
     #[error("a hosted authority cannot be used")]
     Admission(#[from] AdmissionError),

@@ -145,21 +145,6 @@ impl Journal {
         cause.unwrap_or_else(|| WRITER_ENDED.into())
     }
 
-    /// A journal whose disk fails at the first write.
-    #[cfg(test)]
-    pub(crate) fn broken() -> Self {
-        struct Broken;
-        impl Storage for Broken {
-            fn write(&mut self, _: &[u8]) -> io::Result<()> {
-                Err(io::ErrorKind::StorageFull.into())
-            }
-            fn sync(&mut self) -> io::Result<()> {
-                Ok(())
-            }
-        }
-        Self::start(Broken, 0).unwrap()
-    }
-
     fn poisoned(&self) -> JournalError {
         let cause = self.0.failure.borrow().clone();
         JournalError::Poisoned { cause: cause.unwrap_or_else(|| WRITER_ENDED.into()) }

@@ -334,6 +334,31 @@ fn follow_open(open: &mut Vec<(u64, Vec<u8>)>, batch: &publisher::Batch) {
     }
 }
 
+/// Every leaf that is published in `dir`, with its record.
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on has to fall")]
+pub(crate) fn everything(
+    dir: &Path,
+) -> Vec<(comity_transparency::leaf::Leaf, Option<comity_transparency::record::Record>)> {
+    use comity_transparency::leaf::Leaf;
+    use comity_transparency::record::Record;
+    use comity_transparency::tile::{Resource, WIDTH};
+
+    let store = store::Store::new(dir);
+    let Some(note) = store::Store::read(&store.path(Resource::Checkpoint)).unwrap() else { return Vec::new() };
+    let note = comity_transparency::CheckpointNote::parse(std::str::from_utf8(&note).unwrap()).unwrap();
+    let size = note.checkpoint().size;
+    let mut all = Vec::new();
+    for index in 0..size.div_ceil(WIDTH) {
+        let bytes = store.resource(Resource::Entries { index, width: 256 }, size).unwrap().unwrap();
+        let leaves = comity_transparency::tile::unbundle(&bytes).unwrap();
+        for (leaf, record) in leaves.into_iter().zip(store.records(index).unwrap()) {
+            all.push((Leaf::from_bytes(leaf).unwrap(), record.map(|record| Record::from_bytes(&record).unwrap())));
+        }
+    }
+    all
+}
+
 impl Drop for Inner {
     /// Waits for the last batch and for its publication, so that the files are free when the last handle is gone.
     fn drop(&mut self) {

@@ -4,7 +4,8 @@
 //! <dir>/broker/broker.toml                         the broker's configuration
 //! <dir>/broker/data/root.json                      the root document; its SHA-256 is what invites pin
 //! <dir>/broker/data/ca/<federation>.{key.pem,pem}  the authority of the federation's own trust domain
-//! <dir>/broker/data/permit.key                     the Ed25519 key that signs permits, PKCS #8 in DER
+//! <dir>/broker/data/decision-log.key               the Ed25519 key that signs the decision log's checkpoints, PKCS #8 in DER
+//! <dir>/broker/data/decision-log.ml-dsa-44.key     the ML-DSA-44 key that signs those that are published, PKCS #8 in DER
 //! <dir>/broker/data/log.key                        the Ed25519 key that signs the log's checkpoints, PKCS #8 in DER
 //! <dir>/operator/<name>/                           the founding operator's identity
 //! <dir>/operator/<other>/                          what another operator adds to the key that they made
@@ -24,13 +25,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use comity_identity::authority::AuthorityError;
-use comity_identity::permit::PermitError;
 use comity_identity::request::{KeyError, RequestError};
-use comity_identity::root::{ROOT_VERSION, RootError};
+use comity_identity::root::{ROOT_VERSION, RootError, decision_log_origin};
 use comity_identity::store::StoreError;
-use comity_identity::{Authority, IdentityDir, KeyPair, PermitKey, Root, RootOperator, pem};
+use comity_identity::{Authority, IdentityDir, KeyPair, Root, RootOperator, pem};
 use comity_membership::log;
-use comity_transparency::{NoteKey, Signer as _, SigningError};
+use comity_transparency::{LogKey, NoteKey, Signer as _, SigningError};
 use comity_types::ids::Kind;
 use comity_types::{Digest, Invalid, Name, Place, SpiffeId, Timestamp, TrustDomain};
 
@@ -113,11 +113,8 @@ pub enum FoundingError {
     /// The authority cannot be made or does not issue.
     #[error("the federation's authority cannot be made")]
     Authority(#[from] AuthorityError),
-    /// The permit key cannot be made.
-    #[error("the permit key cannot be made")]
-    Permit(#[from] PermitError),
-    /// The log key cannot be made.
-    #[error("the log's key cannot be made")]
+    /// A log's key cannot be made.
+    #[error("a log's key cannot be made")]
     Log(#[from] SigningError),
     /// The operator's key cannot be made.
     #[error("the operator's key cannot be made")]
@@ -163,7 +160,7 @@ pub fn found(plan: &FoundingPlan, now: Timestamp) -> Result<Founded, FoundingErr
 /// The keys that are made when a federation is founded.
 struct Keys {
     authority: Authority,
-    permit: PermitKey,
+    decisions: LogKey,
     log: NoteKey,
     operator: KeyPair,
 }
@@ -172,7 +169,7 @@ impl Keys {
     fn generate(plan: &FoundingPlan, now: Timestamp) -> Result<Self, FoundingError> {
         Ok(Self {
             authority: Authority::generate(plan.federation.clone(), now)?,
-            permit: PermitKey::generate()?,
+            decisions: LogKey::generate(&decision_log_origin(&broker_id(plan)?))?,
             log: NoteKey::generate(log::origin(&plan.federation))?,
             operator: KeyPair::generate()?,
         })
@@ -190,16 +187,20 @@ fn root(plan: &FoundingPlan, keys: &Keys, now: Timestamp) -> Result<Root, Foundi
     Ok(Root {
         version: ROOT_VERSION,
         federation: plan.federation.clone(),
-        broker: SpiffeId::new(plan.federation.clone(), Kind::Broker, FIRST_REPLICA.parse()?),
+        broker: broker_id(plan)?,
         addresses: plan.addresses.clone(),
         anchors: vec![keys.authority.anchor()],
-        permit_key: keys.permit.public()?,
+        decision_log: keys.decisions.verifiers().clone(),
         log_key: keys.log.public()?,
         operators,
         root_threshold: plan.root_threshold,
         membership_threshold: plan.membership_threshold,
         founded_at: now,
     })
+}
+
+fn broker_id(plan: &FoundingPlan) -> Result<SpiffeId, Invalid> {
+    Ok(SpiffeId::new(plan.federation.clone(), Kind::Broker, FIRST_REPLICA.parse()?))
 }
 
 fn operator_id(plan: &FoundingPlan, name: &Name) -> SpiffeId {
@@ -228,7 +229,9 @@ fn write_data(data: &Path, keys: &Keys, root_json: &[u8]) -> Result<(), Founding
     let (authority, domain) = (&keys.authority, keys.authority.domain());
     files::write_secret(&ca.join(format!("{domain}.key.pem")), authority.key_pem().reveal().as_bytes())?;
     files::write_public(&ca.join(format!("{domain}.pem")), pem::encode(&[authority.anchor()]).as_bytes())?;
-    files::write_secret(&data.join("permit.key"), keys.permit.to_pkcs8()?.reveal())?;
+    let [plain, post_quantum] = keys.decisions.to_pkcs8()?;
+    files::write_secret(&data.join("decision-log.key"), plain.reveal())?;
+    files::write_secret(&data.join("decision-log.ml-dsa-44.key"), post_quantum.reveal())?;
     files::write_secret(&data.join("log.key"), keys.log.to_pkcs8()?.reveal())?;
     files::write_public(&data.join("root.json"), root_json)
 }

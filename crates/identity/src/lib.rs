@@ -20,7 +20,6 @@
 //! | [`peer`] | the proof that a peer was verified |
 //! | [`root`] | the federation's root document |
 //! | [`invite`] | the one string that an operator hands to a member |
-//! | [`permit`] | signing and checking permits |
 //! | [`store`] | an identity on disk |
 //! | [`workload`] | an identity as SPIFFE's Workload API hands it out |
 //! | [`host`] | host names, and the addresses that are advertised |
@@ -37,7 +36,6 @@ pub mod invite;
 pub mod lifetime;
 pub mod peer;
 pub mod pem;
-pub mod permit;
 pub mod request;
 pub mod root;
 pub mod spiffe;
@@ -56,7 +54,6 @@ pub use host::{Address, HostName, NodeAddress};
 pub use invite::{Invite, Inviter};
 pub use lifetime::Lifetime;
 pub use peer::VerifiedPeer;
-pub use permit::{PermitKey, PermitVerifier};
 pub use request::{KeyPair, SigningRequest};
 pub use root::{Root, RootOperator};
 pub use spiffe::{LeafIdentity, SvidError, leaf_identity};

@@ -2,17 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use comity_transparency::{NoteVerifier, PublicKey};
+use comity_transparency::{Kind as KeyKind, NoteVerifier, PublicKey, Verifier};
 use comity_types::{Digest, Invalid, SpiffeId, Timestamp, TrustDomain, ids::Kind};
 use rustls_pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
 
 use crate::anchors::{AnchorError, OrganisationAnchors};
 use crate::host::Address;
-use crate::permit::PermitVerifier;
 
 /// The form of root document that this program writes and reads.
-pub const ROOT_VERSION: u32 = 2;
+pub const ROOT_VERSION: u32 = 3;
 /// Largest root document, in bytes: room for many operators, far below a gRPC message.
 pub const MAX_ROOT_BYTES: usize = 64 * 1024;
 
@@ -31,9 +30,10 @@ pub struct Root {
     /// The authorities of the federation's own trust domain; base64 of DER.
     #[serde(with = "base64_anchors")]
     pub anchors: Vec<CertificateDer<'static>>,
-    /// The Ed25519 public key that permits are signed by; base64 of 32 bytes.
-    #[serde(with = "base64_key")]
-    pub permit_key: [u8; 32],
+    /// The keys that checkpoints of the broker's decision log are signed by, as c2sp.org/signed-note has them (vkeys):
+    /// Ed25519, then ML-DSA-44.
+    #[serde(with = "vkeys")]
+    pub decision_log: [Verifier; 2],
     /// The Ed25519 public key that checkpoints of the membership log are signed by; base64 of 32 bytes.
     #[serde(with = "base64_key")]
     pub log_key: [u8; 32],
@@ -91,6 +91,12 @@ pub enum RootError {
         broker: SpiffeId,
         /// The federation's domain.
         federation: TrustDomain,
+    },
+    /// The keys of the decision log are of other kinds, or of another log.
+    #[error("field decision_log: expected an Ed25519 and an ML-DSA-44 key of the log {origin}")]
+    DecisionLog {
+        /// Which log it should be.
+        origin: String,
     },
     /// An address is none, or there is none.
     #[error("field addresses")]
@@ -172,10 +178,17 @@ impl Root {
         OrganisationAnchors::new(self.federation.clone(), &self.anchors)
     }
 
-    /// What checks permits.
+    /// What the broker's decision log is called in its checkpoints.
     #[must_use]
-    pub const fn permit_verifier(&self) -> PermitVerifier {
-        PermitVerifier::new(self.permit_key)
+    pub fn decision_log_origin(&self) -> String {
+        decision_log_origin(&self.broker)
+    }
+
+    /// What checks the checkpoints of the decision log, by Ed25519.
+    #[must_use]
+    pub fn decision_log_verifier(&self) -> NoteVerifier {
+        let [plain, _] = &self.decision_log;
+        NoteVerifier::of(plain)
     }
 
     /// What checks the checkpoints of the membership log.
@@ -198,6 +211,13 @@ impl Root {
             address.parse::<Address>().map_err(RootError::Addresses)?;
         }
         self.organisation_anchors()?;
+        let origin = self.decision_log_origin();
+        let kinds = self.decision_log.each_ref().map(Verifier::kind);
+        if kinds != [KeyKind::Note, KeyKind::MlDsa44Cosignature]
+            || self.decision_log.iter().any(|key| key.name() != origin)
+        {
+            return Err(RootError::DecisionLog { origin });
+        }
         self.check_operators()
     }
 
@@ -223,6 +243,28 @@ impl Root {
             }
         }
         Ok(())
+    }
+}
+
+/// What the decision log of a broker is called: one per broker.
+#[must_use]
+pub fn decision_log_origin(broker: &SpiffeId) -> String {
+    format!("{}/decisions/{}", broker.trust_domain(), broker.name())
+}
+
+/// Keys of a log as text.
+mod vkeys {
+    use comity_transparency::Verifier;
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    pub(super) fn serialize<S: Serializer>(keys: &[Verifier; 2], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(keys.iter().map(ToString::to_string))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[Verifier; 2], D::Error> {
+        let keys = <[String; 2]>::deserialize(deserializer)?.map(|key| key.parse());
+        let [plain, post_quantum] = keys;
+        Ok([plain.map_err(D::Error::custom)?, post_quantum.map_err(D::Error::custom)?])
     }
 }
 
@@ -263,12 +305,14 @@ mod base64_key {
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; 32], D::Error> {
         let bytes = STANDARD.decode(String::deserialize(deserializer)?).ok();
         let key = bytes.and_then(|bytes| bytes.try_into().ok());
-        key.ok_or_else(|| D::Error::custom("permit_key must be base64 of 32 bytes"))
+        key.ok_or_else(|| D::Error::custom("log_key must be base64 of 32 bytes"))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use comity_transparency::LogKey;
+
     use super::*;
     use crate::testing::{Organisation, now};
 
@@ -284,7 +328,7 @@ mod tests {
             broker: federation.id("broker", "b1"),
             addresses: vec![String::from("broker.example:7443")],
             anchors: vec![federation.authority.anchor()],
-            permit_key: [7; 32],
+            decision_log: LogKey::generate("federation.example/decisions/b1").unwrap().verifiers().clone(),
             log_key: [8; 32],
             operators: vec![operator("spiffe://federation.example/operator/ada", 1)],
             root_threshold: 1,
@@ -320,7 +364,12 @@ mod tests {
     #[test]
     fn a_wrong_field_is_refused_by_its_name() {
         type Change = fn(&mut Root);
-        let table: [(Change, &str); 14] = [
+        let table: [(Change, &str); 16] = [
+            (|root| root.decision_log.swap(0, 1), "field decision_log"),
+            (
+                |root| root.decision_log = LogKey::generate("other/decisions/b1").unwrap().verifiers().clone(),
+                "field decision_log",
+            ),
             (|root| root.version = 1, "version 1"),
             (|root| root.broker = "spiffe://org-a.example/broker/b1".parse().unwrap(), "field broker"),
             (|root| root.broker = "spiffe://federation.example/node/b1".parse().unwrap(), "field broker"),

@@ -52,6 +52,10 @@ pub mod tables;
 pub mod terms;
 pub mod usage;
 
+/// The version of the rules: one more whenever any verdict may be another than before. Every decision that is logged
+/// names the version that decided, so that it can be judged again by the same.
+pub const ENGINE_VERSION: u32 = 1;
+
 pub use claim::Claim;
 pub use evaluate::{Verdict, evaluate, evaluate_node_side, evaluate_quota};
 pub use index::Index;

@@ -19,7 +19,7 @@ pub mod fields;
 #[cfg(test)]
 mod tests;
 
-pub use fields::{CANDIDATES, Field, RecordKind};
+pub use fields::{CANDIDATES, Field, MAX_TRIES, RecordKind};
 
 /// Places of a record.
 pub const FIELDS: usize = 16;

@@ -96,6 +96,12 @@ impl Verifier {
         &self.name
     }
 
+    /// The raw public key: 32 bytes of Ed25519, or 1,312 of ML-DSA-44.
+    #[must_use]
+    pub fn public(&self) -> &[u8] {
+        &self.public
+    }
+
     /// What its signatures are.
     #[must_use]
     pub const fn kind(&self) -> Kind {

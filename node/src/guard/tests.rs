@@ -2,9 +2,10 @@
 
 use std::sync::Mutex;
 
-use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use comity_transparency::leaf::Kind;
 
 use super::*;
+use crate::testing::{Decided, Permits};
 
 #[derive(Debug)]
 struct TestClock(Mutex<Timestamp>);
@@ -16,7 +17,7 @@ impl Clock for TestClock {
 }
 
 struct Broker {
-    key: Ed25519KeyPair,
+    permits: Permits,
     clock: Arc<TestClock>,
     guard: Guard,
 }
@@ -31,59 +32,60 @@ fn start() -> Timestamp {
     "2026-11-22T09:00:00Z".parse().unwrap()
 }
 
-fn wire(at: Timestamp) -> prost_types::Timestamp {
-    prost_types::Timestamp { seconds: at.as_millis() / 1000, nanos: 0 }
-}
-
 fn broker() -> Broker {
-    let key = Ed25519KeyPair::generate().unwrap();
+    let permits = Permits::new();
     let clock = Arc::new(TestClock(Mutex::new(start())));
     let offers = HashMap::from([("org-a.example/n1/chat".parse().unwrap(), Digest::of(b"offer"))]);
     let node = "spiffe://org-a.example/node/n1".parse().unwrap();
-    let guard = Guard::new(node, key.public_key().as_ref().to_vec(), offers, clock.clone());
-    Broker { key, clock, guard }
+    let guard = Guard::new(node, permits.log(), offers, clock.clone());
+    Broker { permits, clock, guard }
 }
 
-fn grant() -> Grant {
-    Grant {
-        decision_id: b"0123456789abcdef".to_vec().into(),
-        node: "spiffe://org-a.example/node/n1".into(),
-        offer: "org-a.example/n1/chat".into(),
-        offer_sha256: Digest::of(b"offer").as_bytes().to_vec().into(),
-        caller: "spiffe://org-b.example/app/a1".into(),
-        envelope_sha256: envelope().as_bytes().to_vec().into(),
-        method: METHOD.into(),
+fn decided() -> Decided {
+    Decided {
+        kind: Kind::Decision,
+        id: 7,
+        at: start(),
         epoch: 7,
-        issued_at: Some(wire(start())),
-        expires_at: Some(wire(start().plus(Duration::from_secs(60)))),
+        caller: "spiffe://org-b.example/app/a1".into(),
+        method: METHOD.into(),
+        envelope: envelope(),
+        offer: "org-a.example/n1/chat".into(),
+        offer_sha256: Digest::of(b"offer"),
+        life: Duration::from_secs(60),
         attempt: 1,
     }
 }
 
 impl Broker {
-    fn sign(&self, grant: &Grant) -> Vec<u8> {
-        let grant = grant.encode_to_vec();
-        let signature = self.key.sign(&[SIGNED_PREFIX, &grant].concat()).as_ref().to_vec();
-        Permit { grant: grant.into(), signature: signature.into() }.encode_to_vec()
+    fn present(&self, permit: &Permit) -> Result<VerifiedPermit, Lie> {
+        self.guard.verify(Some(&permit.encode_to_vec()), envelope(), METHOD)
     }
 
-    fn present(&self, grant: &Grant) -> Result<VerifiedPermit, Lie> {
-        self.guard.verify(Some(&self.sign(grant)), envelope(), METHOD)
+    fn decides(&self, change: impl FnOnce(&mut Decided)) -> Result<VerifiedPermit, Lie> {
+        let mut decided = decided();
+        change(&mut decided);
+        self.present(&self.permits.permit(&decided))
     }
 
-    fn lie(&self, change: impl FnOnce(&mut Grant)) -> Lie {
-        let mut grant = grant();
-        change(&mut grant);
-        self.present(&grant).unwrap_err()
+    fn lie(&self, change: impl FnOnce(&mut Decided)) -> Lie {
+        self.decides(change).unwrap_err()
+    }
+
+    /// What a permit says that is changed after it was made.
+    fn tampered(&self, change: impl FnOnce(&mut Permit)) -> Lie {
+        let mut permit = self.permits.permit(&decided());
+        change(&mut permit);
+        self.present(&permit).unwrap_err()
     }
 }
 
 #[test]
 fn a_true_permit_is_verified_and_says_what_it_proves() {
-    let permit = broker().present(&grant()).unwrap();
+    let permit = broker().decides(|_| ()).unwrap();
     assert_eq!(permit.offer().as_str(), "org-a.example/n1/chat");
     assert_eq!(permit.caller().as_str(), "spiffe://org-b.example/app/a1");
-    assert_eq!(permit.epoch(), 7);
+    assert_eq!((permit.epoch(), permit.index(), permit.attempt()), (7, 2, 1));
 }
 
 #[test]
@@ -91,37 +93,64 @@ fn without_a_permit_nothing_is_let_in() {
     let broker = broker();
     assert_eq!(broker.guard.verify(None, envelope(), METHOD).unwrap_err(), Lie::Missing);
     assert!(matches!(broker.guard.verify(Some(b"\xff"), envelope(), METHOD), Err(Lie::Malformed { .. })));
+    assert_eq!(broker.tampered(|permit| permit.decision = None), Lie::Malformed { field: "decision" });
 }
 
 #[test]
-fn a_signature_by_another_key_or_over_other_bytes_is_refused() {
+fn a_checkpoint_that_the_log_did_not_sign_is_refused() {
     let (one, other) = (broker(), broker());
-    assert_eq!(one.guard.verify(Some(&other.sign(&grant())), envelope(), METHOD).unwrap_err(), Lie::Signature);
-    let mut permit = Permit::decode(one.sign(&grant()).as_slice()).unwrap();
-    permit.grant = Grant { epoch: 8, ..grant() }.encode_to_vec().into();
-    assert_eq!(one.guard.verify(Some(&permit.encode_to_vec()), envelope(), METHOD).unwrap_err(), Lie::Signature);
-    let bare = grant().encode_to_vec();
-    let signature = one.key.sign(&bare).as_ref().to_vec();
-    let unprefixed = Permit { grant: bare.into(), signature: signature.into() }.encode_to_vec();
-    assert_eq!(one.guard.verify(Some(&unprefixed), envelope(), METHOD).unwrap_err(), Lie::Signature);
+    let permit = other.permits.permit(&decided());
+    assert_eq!(one.present(&permit).unwrap_err(), Lie::Checkpoint);
+    assert_eq!(one.tampered(|permit| permit.checkpoint = permit.checkpoint.replace("\n5\n", "\n6\n")), Lie::Checkpoint);
+    assert_eq!(one.tampered(|permit| permit.checkpoint.clear()), Lie::Checkpoint);
+    // The same key under another log's name.
+    let elsewhere = Permits::of_log("fed.example/membership").permit(&decided());
+    assert_eq!(one.present(&elsewhere).unwrap_err(), Lie::Checkpoint);
+}
+
+#[test]
+fn a_decision_that_is_not_in_the_log_is_refused() {
+    let broker = broker();
+    let path = |permit: &mut Permit| permit.decision.as_mut().unwrap().path = vec![0; 96].into();
+    assert_eq!(broker.tampered(path), Lie::NotInLog);
+    assert_eq!(broker.tampered(|permit| permit.decision.as_mut().unwrap().index = 3), Lie::NotInLog);
+    // Another request's decision in this one's place, and this one's under another's proof.
+    let other = broker.permits.permit(&Decided { id: 8, ..decided() });
+    let swapped = |permit: &mut Permit| permit.decision.clone_from(&other.decision);
+    assert_eq!(broker.tampered(swapped), Lie::NotInLog);
+    let leaf = |permit: &mut Permit| permit.decision.as_mut().unwrap().leaf = other.decision.clone().unwrap().leaf;
+    assert_eq!(broker.tampered(leaf), Lie::NotInLog);
+    // An outcome's leaf is no decision's.
+    assert_eq!(broker.lie(|decided| decided.kind = Kind::Outcome { decision: 0 }), Lie::NotInLog);
+}
+
+#[test]
+fn what_is_shown_has_to_be_what_the_leaf_commits_to() {
+    let broker = broker();
+    let told = |permit: &mut Permit| {
+        permit.decision.as_mut().unwrap().record[0].value = b"spiffe://org-c.example/app/a1".to_vec().into();
+    };
+    assert_eq!(broker.tampered(told), Lie::NotInLog);
+    let hidden = |permit: &mut Permit| permit.decision.as_mut().unwrap().record.clear();
+    assert_eq!(broker.tampered(hidden), Lie::Malformed { field: "method" });
 }
 
 #[test]
 fn a_permit_for_something_else_is_refused() {
     let broker = broker();
-    assert_eq!(broker.lie(|grant| grant.node = "spiffe://org-a.example/node/n2".into()), Lie::OtherNode);
-    assert_eq!(broker.lie(|grant| grant.offer = "org-a.example/n1/embed".into()), Lie::UnknownOffer);
-    assert_eq!(broker.lie(|grant| grant.offer_sha256 = Digest::of(b"x").as_bytes().to_vec().into()), Lie::OtherOffer);
-    assert_eq!(broker.lie(|grant| grant.envelope_sha256 = vec![0; 32].into()), Lie::OtherEnvelope);
-    assert_eq!(broker.lie(|grant| grant.method = "Embed".into()), Lie::OtherMethod);
-    assert_eq!(broker.lie(|grant| grant.caller = "nobody".into()), Lie::Malformed { field: "caller" });
+    assert_eq!(broker.lie(|decided| decided.offer = "org-a.example/n2/chat".into()), Lie::OtherNode);
+    assert_eq!(broker.lie(|decided| decided.offer = "org-a.example/n1/embed".into()), Lie::UnknownOffer);
+    assert_eq!(broker.lie(|decided| decided.offer = "nothing".into()), Lie::Malformed { field: "candidate" });
+    assert_eq!(broker.lie(|decided| decided.offer_sha256 = Digest::of(b"x")), Lie::OtherOffer);
+    assert_eq!(broker.lie(|decided| decided.envelope = Digest::of(b"x")), Lie::OtherEnvelope);
+    assert_eq!(broker.lie(|decided| decided.method = "Embed".into()), Lie::OtherMethod);
+    assert_eq!(broker.lie(|decided| decided.caller = "nobody".into()), Lie::Malformed { field: "caller" });
 }
 
 #[test]
 fn a_permit_counts_only_while_it_is_in_force() {
     let broker = broker();
-    assert_eq!(broker.lie(|grant| grant.expires_at = None), Lie::Malformed { field: "expires_at" });
-    assert_eq!(broker.lie(|grant| grant.expires_at = Some(wire(start().plus(MAX_PERMIT_LIFE * 2)))), Lie::TooLong);
+    assert_eq!(broker.lie(|decided| decided.life = MAX_PERMIT_LIFE * 2), Lie::TooLong);
     *broker.clock.0.lock().unwrap() = start().plus(Duration::from_secs(65));
     assert_eq!(broker.lie(|_| ()), Lie::Stale);
     *broker.clock.0.lock().unwrap() = start().minus(Duration::from_secs(6));
@@ -129,21 +158,26 @@ fn a_permit_counts_only_while_it_is_in_force() {
 }
 
 #[test]
-fn each_try_is_let_in_once() {
+fn each_try_is_let_in_once_and_there_are_three() {
     let broker = broker();
-    broker.present(&grant()).unwrap();
+    broker.decides(|_| ()).unwrap();
     assert_eq!(broker.lie(|_| ()), Lie::Replayed);
-    broker.present(&Grant { attempt: 2, ..grant() }).unwrap();
+    for attempt in 2..=MAX_TRIES {
+        broker.decides(|decided| decided.attempt = attempt).unwrap();
+    }
+    for attempt in [0, MAX_TRIES + 1, u32::MAX] {
+        assert_eq!(broker.lie(|decided| decided.attempt = attempt), Lie::Malformed { field: "attempt" });
+    }
 }
 
 #[test]
 fn a_try_is_remembered_for_as_long_as_its_permit_is_accepted_and_the_clocks_may_differ_that_much() {
     let broker = broker();
-    broker.present(&grant()).unwrap();
+    broker.decides(|_| ()).unwrap();
     let last = Duration::from_secs(60) + CLOCK_TOLERANCE - Duration::from_millis(1);
     *broker.clock.0.lock().unwrap() = start().plus(last);
     assert_eq!(broker.lie(|_| ()), Lie::Replayed);
-    broker.present(&Grant { attempt: 2, ..grant() }).unwrap();
+    broker.decides(|decided| decided.attempt = 2).unwrap();
     *broker.clock.0.lock().unwrap() = start().minus(CLOCK_TOLERANCE);
-    broker.present(&Grant { attempt: 3, ..grant() }).unwrap();
+    broker.decides(|decided| decided.attempt = 3).unwrap();
 }

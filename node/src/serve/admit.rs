@@ -14,13 +14,13 @@ use comity_types::Digest;
 use prost::Message;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
+use tonic::metadata::MetadataValue;
 use tonic::{Code, Request, Status};
 
-use super::{Method, Parts, Route, Routes, Server, deadline, failure};
+use super::{Method, Parts, Route, Routes, Server, Witness, deadline, failure};
 use crate::backend::payload::needs::Needs;
 use crate::backend::{Backend, Fault};
 use crate::guard::{Guard, VerifiedPermit};
-use crate::replica::Replica;
 
 /// Most requests at once: each holds its payload, some tens of KiB as a rule.
 pub(super) const MAX_IN_FLIGHT: usize = 1024;
@@ -49,6 +49,7 @@ pub struct Admitted {
     permit: VerifiedPermit,
     route: Arc<Route>,
     deadline: Instant,
+    witness: Witness,
     _place: OwnedSemaphorePermit,
 }
 
@@ -60,11 +61,11 @@ impl Call {
 }
 
 impl Server {
-    /// A server of `routes`, by the rules of `tables`.
+    /// A server of `routes`, by the rules of `tables`, whose outcomes `witness` signs.
     #[must_use]
-    pub fn new(guard: Guard, replica: Replica, routes: Routes, tables: Arc<Tables>) -> Self {
+    pub fn new(guard: Guard, routes: Routes, tables: Arc<Tables>, witness: Witness) -> Self {
         let rules = Rules { tables, places: Arc::new(Semaphore::new(MAX_IN_FLIGHT)), quotas: Quotas::default() };
-        Self { parts: Arc::new(Parts { guard, replica, routes, rules }) }
+        Self { parts: Arc::new(Parts { guard, routes, rules, witness }) }
     }
 
     /// Lets a request in, or says why not.
@@ -77,7 +78,7 @@ impl Server {
     }
 
     async fn try_admit(&self, call: Call, envelope: wire::Envelope) -> Result<Admitted, Failure> {
-        let Parts { guard, replica, routes, rules } = &*self.parts;
+        let Parts { guard, routes, rules, witness } = &*self.parts;
         let place = Arc::clone(&rules.places).try_acquire_owned().map_err(|_| failure::full(MAX_IN_FLIGHT))?;
         let digest = Digest::of(&envelope.encode_to_vec());
         let permit = guard.verify(call.permit.as_deref(), digest, call.method.name())?;
@@ -85,9 +86,9 @@ impl Server {
         let envelope = Envelope::try_from(envelope)
             .map_err(|WireError { path, problem }| failure::invalid(&format!("envelope.{path}"), &problem))?;
         let left = call.deadline.saturating_duration_since(Instant::now());
-        let federation = replica.wait_for(permit.epoch(), PATIENCE_WITH_REPLICA.min(left)).await?;
+        let federation = witness.replica.wait_for(permit.epoch(), PATIENCE_WITH_REPLICA.min(left)).await?;
         accept(rules, &federation, &permit, &route, call.method, &envelope).map_err(|failure| *failure)?;
-        Ok(Admitted { permit, route, deadline: call.deadline, _place: place })
+        Ok(Admitted { permit, route, deadline: call.deadline, witness: witness.clone(), _place: place })
     }
 }
 
@@ -164,12 +165,13 @@ impl Admitted {
         let Some((missing, field)) = lacking.first() else { return Ok(()) };
         tracing::debug!(offer = %permit.offer(), decision = %permit.decision(), %field, "the offer lacks a capability");
         let reasons = lacking.iter().map(|(missing, _)| failure::missing(**missing)).collect();
-        Err(failure::incapable(permit.offer(), &offer.model, permit.decision(), (**missing, field), reasons).into())
+        let (offer, decision, model) = (permit.offer(), permit.decision(), &offer.model);
+        Err(self.signed(failure::incapable(offer, model, decision, (**missing, field), reasons)))
     }
 
     /// Waits for the backend, until the call's deadline.
     pub(super) async fn run<T>(&self, work: impl Future<Output = Result<T, Fault>>) -> Result<T, Status> {
-        let done = timeout_at(self.deadline, work).await.map_err(|_| Status::from(failure::late()))?;
+        let done = timeout_at(self.deadline, work).await.map_err(|_| self.signed(failure::late()))?;
         done.map_err(|fault| self.failed(&fault))
     }
 
@@ -191,6 +193,20 @@ impl Admitted {
         } else {
             tracing::warn!(%offer, %decision, reason, error = %fault, "the backend failed");
         }
-        failure::of_fault(fault, offer).into()
+        self.signed(failure::of_fault(fault, offer))
+    }
+
+    /// What the node signs of the request that ended so.
+    pub(super) fn outcome(&self, status: Code, usage: Option<wire::Usage>) -> Option<Vec<u8>> {
+        self.witness.outcome(&self.permit, status, usage)
+    }
+
+    /// A failure of what was admitted, with the node's word on it.
+    fn signed(&self, failure: Failure) -> Status {
+        let mut status = Status::from(failure);
+        if let Some(outcome) = self.outcome(status.code(), None) {
+            status.metadata_mut().insert_bin(metadata::OUTCOME, MetadataValue::from_bytes(&outcome));
+        }
+        status
     }
 }

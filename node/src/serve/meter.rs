@@ -1,29 +1,30 @@
-//! What an answer used, in the trailing metadata, and the stream of its pieces.
+//! What an answer used, in the trailing metadata with the node's signature, and the stream of its pieces.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use comity_proto::inference::Usage;
-use comity_proto::metadata::USAGE;
+use comity_proto::metadata::{OUTCOME, USAGE};
 use comity_runtime::trailers::{LateTrailers, Trailers};
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use prost::Message;
-use tonic::{Response, Status};
+use tonic::{Code, Response, Status};
 
 use super::Admitted;
 use crate::backend::Pieces;
 
 /// An answer in one message.
-pub(super) fn whole<T>(usage: Option<Usage>, answer: T) -> Response<T> {
+pub(super) fn whole<T>(admitted: &Admitted, usage: Option<Usage>, answer: T) -> Response<T> {
     let mut response = Response::new(answer);
     let mut trailers = HeaderMap::new();
-    trailers.extend(usage.as_ref().and_then(header));
+    trailers.extend(account(admitted, usage));
     response.extensions_mut().insert(Trailers(trailers));
     response
 }
 
-/// An answer in pieces, for as long as the call's deadline allows; its usage is told when a piece tells it.
+/// An answer in pieces, for as long as the call's deadline allows; its usage is told when a piece tells it, and signed when
+/// the last one has gone.
 ///
 /// The stream holds the call's place. Dropping it drops the pieces, and with them the backend's work.
 pub(super) fn pieces<T: Send + 'static>(
@@ -34,11 +35,13 @@ pub(super) fn pieces<T: Send + 'static>(
     let late = LateTrailers::default();
     let filled = late.clone();
     let stream = async_stream::try_stream! {
+        let mut used = None;
         while let Some(piece) = admitted.next(pieces.next()).await? {
-            if let Some((name, value)) = usage(&piece).as_ref().and_then(header) {
-                filled.insert(name, value);
-            }
+            used = usage(&piece).or(used);
             yield piece;
+        }
+        for (name, value) in account(&admitted, used) {
+            filled.insert(name, value);
         }
     };
     let mut response = Response::new(stream.boxed());
@@ -46,7 +49,14 @@ pub(super) fn pieces<T: Send + 'static>(
     response
 }
 
-fn header(usage: &Usage) -> Option<(HeaderName, HeaderValue)> {
-    let value = HeaderValue::try_from(STANDARD_NO_PAD.encode(usage.encode_to_vec())).ok()?;
-    Some((HeaderName::from_static(USAGE), value))
+/// What a request that ended well used, and the node's word on it.
+fn account(admitted: &Admitted, usage: Option<Usage>) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+    let used = usage.and_then(|usage| header(USAGE, &usage.encode_to_vec()));
+    let signed = admitted.outcome(Code::Ok, usage).and_then(|outcome| header(OUTCOME, &outcome));
+    used.into_iter().chain(signed)
+}
+
+fn header(name: &'static str, bytes: &[u8]) -> Option<(HeaderName, HeaderValue)> {
+    let value = HeaderValue::try_from(STANDARD_NO_PAD.encode(bytes)).ok()?;
+    Some((HeaderName::from_static(name), value))
 }

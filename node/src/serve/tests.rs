@@ -5,13 +5,15 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
+use comity_identity::KeyPair;
 use comity_membership::{By, Statement, Subject, TlsKey, offer_digest};
 use comity_policy::{Offer, Tables};
 use comity_proto::error::Detail;
 use comity_proto::inference::content_part::Part;
 use comity_proto::{metadata, permit as permit_wire};
 use comity_runtime::trailers::{LateTrailers, Trailers};
+use comity_transparency::Signer as _;
+use comity_transparency::leaf::Kind;
 use comity_types::{Clock, Digest, SpiffeId, Timestamp};
 use futures::StreamExt as _;
 use prost::Message as _;
@@ -22,8 +24,9 @@ use tonic::metadata::MetadataValue;
 use super::*;
 use crate::backend::{Backend, Fault, Model, Pieces};
 use crate::config::Config;
-use crate::guard::SIGNED_PREFIX;
-use crate::testing::{History, facts};
+use crate::replica::Replica;
+use crate::serve::outcome::SIGNED_PREFIX;
+use crate::testing::{Decided, History, Permits, facts};
 
 mod payloads;
 mod quotas;
@@ -150,7 +153,8 @@ impl Backend for Fake {
 }
 
 struct World {
-    key: Ed25519KeyPair,
+    permits: Permits,
+    key: Arc<KeyPair>,
     clock: Arc<Still>,
     replica: Replica,
     history: History,
@@ -164,24 +168,21 @@ fn world() -> World {
 }
 
 fn world_of(config: &str) -> World {
-    let key = Ed25519KeyPair::generate().unwrap();
+    let (permits, key) = (Permits::new(), Arc::new(KeyPair::generate().unwrap()));
     let node: SpiffeId = NODE.parse().unwrap();
     let planned = Config::parse(config).unwrap().plan(&node, Tables::builtin().unwrap()).unwrap().remove(0);
     let (fake, offer) = (Arc::new(Fake::default()), planned.offer);
     let digests = HashMap::from([(offer.name(), offer_digest(&offer))]);
     let clock = Arc::new(Still::default());
-    let guard = Guard::new(node, key.public_key().as_ref().to_vec(), digests, clock.clone());
+    let guard = Guard::new(node, permits.log(), digests, clock.clone());
     let route = Route { offer: offer.clone(), backend: fake.clone(), backend_model: "own-name".to_owned() };
     let federation = crate::testing::World::at("127.0.0.1:1");
     let history = federation.history_at(now());
     let replica = federation.replica(clock.clone());
-    let server = Server::new(
-        guard,
-        replica.clone(),
-        std::iter::once(route).collect(),
-        comity_runtime::tables::load(None).unwrap(),
-    );
-    World { key, clock, replica, history, fake, offer, server }
+    let witness = Witness { key: Arc::clone(&key), replica: replica.clone(), clock: clock.clone() };
+    let tables = comity_runtime::tables::load(None).unwrap();
+    let server = Server::new(guard, std::iter::once(route).collect(), tables, witness);
+    World { permits, key, clock, replica, history, fake, offer, server }
 }
 
 /// What a log says, after its founding.
@@ -245,25 +246,22 @@ impl World {
         self.request_of(APP, 1, method, message)
     }
 
-    /// Such a try of a request of `caller`.
-    fn request_of<T>(&self, caller: &str, attempt: u32, method: Method, message: T) -> Request<T> {
-        let wire_time = |at: Timestamp| Some(prost_types::Timestamp { seconds: at.as_millis() / 1000, nanos: 0 });
-        let grant = permit_wire::Grant {
-            decision_id: b"0123456789abcdef".to_vec().into(),
-            node: NODE.into(),
-            offer: self.offer.name().to_string(),
-            offer_sha256: offer_digest(&self.offer).as_bytes().to_vec().into(),
-            caller: caller.into(),
-            envelope_sha256: Digest::of(&envelope().encode_to_vec()).as_bytes().to_vec().into(),
-            method: method.name().into(),
+    /// Such a request of `caller`, one of many.
+    fn request_of<T>(&self, caller: &str, number: u32, method: Method, message: T) -> Request<T> {
+        let permit = self.permits.permit(&Decided {
+            kind: Kind::Decision,
+            id: u8::try_from(number).unwrap(),
+            at: self.clock.now(),
             epoch: 3,
-            issued_at: wire_time(self.clock.now()),
-            expires_at: wire_time(self.clock.now().plus(Duration::from_secs(60))),
-            attempt,
-        }
-        .encode_to_vec();
-        let signature = self.key.sign(&[SIGNED_PREFIX, &grant].concat()).as_ref().to_vec();
-        let permit = permit_wire::Permit { grant: grant.into(), signature: signature.into() }.encode_to_vec();
+            caller: caller.into(),
+            method: method.name().into(),
+            envelope: Digest::of(&envelope().encode_to_vec()),
+            offer: self.offer.name().to_string(),
+            offer_sha256: offer_digest(&self.offer),
+            life: Duration::from_secs(60),
+            attempt: 1,
+        });
+        let permit = permit.encode_to_vec();
         let mut request = Request::new(message);
         request.metadata_mut().insert_bin(metadata::PERMIT, MetadataValue::from_bytes(&permit));
         request
@@ -289,6 +287,30 @@ impl World {
 
 fn reason(code: Code, reason: &str) -> (Code, String) {
     (code, reason.to_owned())
+}
+
+/// What the node signed of a request, if the signature is the node's.
+fn signed(world: &World, metadata: &tonic::metadata::MetadataMap) -> permit_wire::Outcome {
+    let signed = metadata.get_bin(metadata::OUTCOME).expect("the node signed nothing").to_bytes().unwrap();
+    let permit_wire::NodeOutcome { outcome, signature } = permit_wire::NodeOutcome::decode(signed).unwrap();
+    let message = [SIGNED_PREFIX, &outcome].concat();
+    assert!(world.key.public_key().unwrap().verifies(&message, &signature));
+    permit_wire::Outcome::decode(outcome).unwrap()
+}
+
+#[tokio::test]
+async fn a_node_signs_what_became_of_a_request_and_how_old_its_state_was() {
+    let world = world().knowing(statements("DE"));
+    let mut answer = world.server.chat(world.chat_request()).await.unwrap();
+    let trailers = answer.extensions_mut().remove::<Trailers>().unwrap().0;
+    let outcome = signed(&world, &tonic::metadata::MetadataMap::from_headers(trailers));
+    assert_eq!((outcome.decision_index, outcome.attempt, outcome.status), (2, 1, 0));
+    assert_eq!((outcome.input_tokens, outcome.output_tokens, outcome.epoch), (Some(3), Some(2), 3));
+    assert_eq!((outcome.offer, outcome.state_age_ms), (world.offer.name().to_string(), 0));
+    *world.fake.fault.lock().unwrap() = Some(Fault::Unreachable);
+    let failed = world.server.chat(world.request_of(APP, 2, Method::Chat, chat_message())).await.unwrap_err();
+    let outcome = signed(&world, failed.metadata());
+    assert_eq!((outcome.status, outcome.input_tokens), (i32::from(failed.code()), None));
 }
 
 #[tokio::test]

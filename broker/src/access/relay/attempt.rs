@@ -98,7 +98,7 @@ impl Rejection {
     }
 }
 
-/// Sends the request to the node of `candidate`, and waits for the first frame of the answer.
+/// Sends the request to the node of `candidate`, which is this one of the eligible set, and waits for the first frame of the answer.
 ///
 /// # Errors
 /// The broker itself is at fault; another try would not help.
@@ -106,11 +106,10 @@ pub(super) async fn attempt(
     parts: &Parts,
     admitted: &Admitted,
     permit: &Permit,
-    candidate: &Candidate,
+    (rank, candidate): (usize, &Candidate),
     attempt: u32,
 ) -> Result<Outcome, Failure> {
-    let grant = permit.grant(parts, admitted, candidate, attempt)?;
-    let request = request(admitted, grant);
+    let request = request(admitted, permit.proof(rank, attempt)?);
     Ok(match parts.links.send(candidate.name.node(), request).await {
         Ok(sent) => classify(candidate, sent).await,
         Err(error) => Outcome::Rejected(error.into()),
@@ -118,7 +117,7 @@ pub(super) async fn attempt(
 }
 
 /// The caller's message as it came, with the permit. Nothing else of what the caller sent goes on.
-fn request(admitted: &Admitted, grant: HeaderValue) -> Request<Full<Bytes>> {
+fn request(admitted: &Admitted, permit: HeaderValue) -> Request<Full<Bytes>> {
     let mut request = Request::new(Full::new(admitted.body.clone()));
     *request.method_mut() = Method::POST;
     *request.uri_mut() = http::Uri::from_static(admitted.method.path());
@@ -126,7 +125,7 @@ fn request(admitted: &Admitted, grant: HeaderValue) -> Request<Full<Bytes>> {
     headers.insert(CONTENT_TYPE, GRPC);
     headers.insert(TE, HeaderValue::from_static("trailers"));
     headers.insert("grpc-timeout", timeout_value(admitted.deadline.saturating_duration_since(Instant::now())));
-    headers.insert(metadata::PERMIT, grant);
+    headers.insert(metadata::PERMIT, permit);
     request
 }
 

@@ -5,9 +5,12 @@ use std::sync::Mutex;
 
 use bytes::Bytes;
 use comity_identity::{OrganisationAnchors, StaticAnchors, tls};
-use comity_proto::permit as wire;
+use comity_proto::{convert, permit as wire};
 use comity_runtime::clock::SystemClock;
 use comity_runtime::dial;
+use comity_transparency::receipt::VerifiedLeaf;
+use comity_transparency::record::{CANDIDATES, Field, RecordKind};
+use comity_transparency::{Checkpoint, NoteVerifier};
 use http::HeaderMap;
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
@@ -22,7 +25,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
-use super::world::caller_of;
+use super::world::{LOG, caller_of};
 use super::*;
 
 /// Where a script writes the frames of its answer; an error resets the stream.
@@ -46,8 +49,20 @@ impl Seen {
         wire::Permit::decode(bytes.as_slice()).unwrap()
     }
 
-    pub(crate) fn grant(&self) -> wire::Grant {
-        wire::Grant::decode(self.permit().grant).unwrap()
+    /// The decision that the permit proves to be in the log.
+    pub(crate) fn decision(&self, key: &NoteVerifier) -> VerifiedLeaf {
+        let permit = self.permit();
+        let checkpoint = Checkpoint::open(&permit.checkpoint, LOG, key).unwrap();
+        let proven = convert::proven(permit.decision.unwrap(), RecordKind::Decision, "decision").unwrap();
+        proven.verify(&checkpoint, "decision").unwrap()
+    }
+
+    /// The one offer that the permit shows.
+    pub(crate) fn candidate(&self, key: &NoteVerifier) -> serde_json::Value {
+        let decision = self.decision(key);
+        let shown: Vec<_> = (0..CANDIDATES).filter_map(|rank| decision.get(Field::candidate(rank)?)).collect();
+        assert_eq!(shown.len(), 1, "a node is shown its own offer and no other");
+        serde_json::from_slice(shown[0]).unwrap()
     }
 }
 

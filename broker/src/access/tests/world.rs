@@ -20,7 +20,7 @@ use comity_proto::{inference, policy};
 use comity_runtime::accept::{Acceptor, Listener};
 use comity_runtime::clock::SystemClock;
 use comity_runtime::quotas::Quotas;
-use comity_transparency::{NoteKey, Signer};
+use comity_transparency::{LogKey, NoteKey, NoteVerifier, Signer};
 use comity_types::{Digest, Timestamp, TrustDomain};
 use http::HeaderMap;
 use http_body_util::BodyExt as _;
@@ -29,9 +29,10 @@ use prost::Message as _;
 use super::node::{Door, Node, Script};
 use super::*;
 use crate::edge::stop::Stop;
-use crate::ledger::decisions::{DecisionRecord, OutcomeRecord, Record};
+use crate::ledger::log::DecisionLog;
 use crate::registry::Opening;
 use crate::testing::copy_of;
+use crate::testing::decision_log::{self, Decided, Ended};
 
 /// How long anything may take that should happen at once.
 pub(crate) const SOON: Duration = Duration::from_secs(10);
@@ -44,12 +45,15 @@ pub(crate) const REQUEST_BYTES: usize = 64 * 1024;
 /// The payload of every request: not well-formed protobuf, since the broker must not look.
 pub(crate) const PAYLOAD: &[u8] = b"\xff\xff the prompt, which the broker does not read";
 
+/// What the decision log is called.
+pub(crate) const LOG: &str = "fed.example/decisions/b1";
+
 pub(crate) struct World {
     pub(crate) access: Access,
     pub(crate) clock: Arc<AheadClock>,
     pub(crate) registry: Registry,
     pub(crate) links: Links,
-    pub(crate) permit_key: [u8; 32],
+    pub(crate) log_key: NoteVerifier,
     federation: Organisation,
     operator: KeyPair,
     organisations: Mutex<BTreeMap<SpiffeId, Organisation>>,
@@ -143,10 +147,11 @@ fn root_sha256() -> Digest {
 
 impl World {
     pub(crate) async fn new() -> Self {
-        Self::with_ledger(|path| Ledger::open(&path.join("decisions.journal")).unwrap()).await
+        let opened = |path: &Path, key, clock| DecisionLog::open(&path.join("decisions"), key, clock).unwrap().0;
+        Self::with_log(opened).await
     }
 
-    pub(crate) async fn with_ledger(ledger: impl FnOnce(&Path) -> Ledger) -> Self {
+    pub(crate) async fn with_log(log: impl FnOnce(&Path, LogKey, Arc<dyn Clock>) -> DecisionLog) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let (federation, tasks) = (Organisation::new("fed.example"), Tasks::default());
         let ahead = Arc::new(AheadClock::default());
@@ -172,17 +177,16 @@ impl World {
         let registry = Registry::open(&dir.path().join("registry.journal"), opening).await.unwrap();
         let broker = federation.credentials(&federation.id("broker", "b1"));
         let links = Links::new(registry.clone(), broker, Arc::clone(&clock), tasks.clone());
-        let permit_key = PermitKey::generate().unwrap();
-        let public = permit_key.public().unwrap();
+        let key = LogKey::generate(LOG).unwrap();
+        let log_key = NoteVerifier::of(&key.verifiers()[0]);
         let access = Access::new(Parts {
             registry: registry.clone(),
-            ledger: ledger(dir.path()),
+            ledger: Ledger::over(log(dir.path(), key, Arc::clone(&clock))),
             links: links.clone(),
             quotas: Quotas::default(),
             places: ["DE".parse().unwrap()].into(),
             request_bytes: REQUEST_BYTES,
             clock,
-            permit_key,
             tasks,
             stop: Stop::default(),
         });
@@ -191,7 +195,7 @@ impl World {
             clock: ahead,
             registry,
             links,
-            permit_key: public,
+            log_key,
             federation,
             operator,
             organisations: Mutex::default(),
@@ -326,33 +330,16 @@ impl World {
         answer.unwrap_or_else(|failure| Status::from(failure).into_http())
     }
 
-    /// What the decision journal holds, once it has `outcomes` outcomes.
-    pub(crate) async fn journal(&self, outcomes: usize) -> (Vec<DecisionRecord>, Vec<OutcomeRecord>) {
-        let path = self.dir.path().join("decisions.journal");
+    /// What the decision log holds, once it has `outcomes` outcomes.
+    pub(crate) async fn journal(&self, outcomes: usize) -> (Vec<Decided>, Vec<Ended>) {
+        self.access.parts().ledger.log().flush().await.unwrap();
+        let path = self.dir.path().join("decisions");
         soon("the outcomes are kept", || {
-            let (mut decisions, mut kept) = (Vec::new(), Vec::new());
-            for record in records(&std::fs::read(&path).unwrap()) {
-                match record {
-                    Record::Decision(decision) => decisions.push(decision),
-                    Record::Outcome(outcome) => kept.push(outcome),
-                }
-            }
+            let (decisions, kept) = decision_log::read(&path);
             (kept.len() >= outcomes).then_some((decisions, kept))
         })
         .await
     }
-}
-
-/// What a decision journal holds.
-pub(crate) fn records(mut bytes: &[u8]) -> Vec<Record> {
-    let mut records = Vec::new();
-    while let Some((header, rest)) = bytes.split_at_checked(8) {
-        let length = u32::from_le_bytes(header[..4].try_into().unwrap()) as usize;
-        let Some((frame, rest)) = rest.split_at_checked(length) else { break };
-        records.push(serde_json::from_slice(frame).unwrap());
-        bytes = rest;
-    }
-    records
 }
 
 /// Waits until `state` is reached.

@@ -57,7 +57,7 @@ async fn a_registry_that_was_lost_is_not_founded_anew() {
     scene.admit(ORG, Kind::Node, "n1").await;
     scene.stop().await;
     let (journal, kept) =
-        (scene.file("registry.journal"), ["enrolments.journal", "proposals.journal", "decisions.journal", "ca"]);
+        (scene.file("registry.journal"), ["enrolments.journal", "proposals.journal", "decisions", "ca"]);
     std::fs::remove_file(&journal).unwrap();
     // Whichever of them is left: each shows that there was a registry.
     for lost in kept {
@@ -70,8 +70,10 @@ async fn a_registry_that_was_lost_is_not_founded_anew() {
             }
             std::fs::remove_file(&journal).unwrap();
         }
-        if lost != "ca" {
-            std::fs::remove_file(scene.file(lost)).unwrap();
+        match lost {
+            "ca" => {}
+            "decisions" => std::fs::remove_dir_all(scene.file(lost)).unwrap(),
+            _ => std::fs::remove_file(scene.file(lost)).unwrap(),
         }
     }
 }

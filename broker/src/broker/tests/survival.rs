@@ -14,9 +14,7 @@ use comity_proto::membership::{
 };
 use comity_proto::policy::{PlaceSet, Requirements};
 
-use crate::ledger::decisions::Record;
-use crate::ledger::journal::Journal;
-use crate::testing::{Member, Scene, offer, organisation};
+use crate::testing::{Member, Scene, decision_log, offer, organisation};
 
 const ORG: &str = "org-a.example";
 /// The beginning of a frame of 100 bytes, which was not written to its end.
@@ -45,8 +43,7 @@ async fn survives(tail: &[u8]) {
     handed_out.still_count(&again).await;
 
     again.stop().await;
-    let (_journal, frames) = Journal::open(&again.file("decisions.journal")).unwrap();
-    let kept: Vec<_> = frames.iter().filter_map(|frame| decision(frame)).collect();
+    let kept: Vec<_> = decision_log::read(&again.file("decisions")).0.iter().map(|kept| kept.id.to_string()).collect();
     assert_eq!(kept, decisions);
 }
 
@@ -164,12 +161,5 @@ impl Told {
             format!("{enrolments:?}"),
         ];
         Self { lists, statements }
-    }
-}
-
-fn decision(frame: &[u8]) -> Option<String> {
-    match serde_json::from_slice(frame).unwrap() {
-        Record::Decision(decision) => Some(decision.id.to_string()),
-        Record::Outcome(_) => None,
     }
 }

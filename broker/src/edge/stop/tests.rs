@@ -12,9 +12,8 @@ use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 
 use crate::access::tests::node::waits;
 use crate::access::tests::stage;
-use crate::access::tests::world::{framed, in_germany, records};
-use crate::ledger::decisions::Record;
-use crate::testing::{DEADLINE, Scene, reason};
+use crate::access::tests::world::{framed, in_germany};
+use crate::testing::{DEADLINE, Scene, decision_log, reason};
 
 /// A broker that waits for no call when it stops.
 async fn impatient() -> Scene {
@@ -58,14 +57,8 @@ async fn answers_that_outlast_the_drain_end_with_a_status_and_are_settled() {
     };
     tokio::time::timeout(DEADLINE, all).await.expect("the calls end");
 
-    let journal = records(&std::fs::read(scene.file("decisions.journal")).unwrap());
-    let outcomes: Vec<_> = journal
-        .into_iter()
-        .filter_map(|record| match record {
-            Record::Outcome(outcome) => Some((outcome.grpc_code, outcome.cancelled)),
-            Record::Decision(_) => None,
-        })
-        .collect();
+    let (_, outcomes) = decision_log::read(&scene.file("decisions"));
+    let outcomes: Vec<_> = outcomes.iter().map(|outcome| (outcome.grpc_code, outcome.cancelled)).collect();
     assert_eq!(outcomes, [(Code::Unavailable.into(), false); 2]);
 }
 

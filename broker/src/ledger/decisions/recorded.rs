@@ -9,9 +9,9 @@ use super::LedgerError;
 
 /// Most offers that a record names, eligible or refused: far above a federation's offers of one model, and
 /// their names and reasons stay within a field.
-pub const MAX_RECORDED_OFFERS: usize = 512;
+const MAX_RECORDED_OFFERS: usize = 512;
 /// Most reasons that a record holds for one offer.
-pub const MAX_RECORDED_REASONS: usize = 16;
+const MAX_RECORDED_REASONS: usize = 16;
 
 /// What was decided, on which grounds.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,14 @@
-//! What the ledger promises: records survive, and stay within a frame.
+//! What the ledger promises: records survive, stay within their fields, and are proven by receipts that say no more than
+//! their reader may know.
+
+use comity_runtime::clock::SystemClock;
+use comity_transparency::NoteVerifier;
+use comity_transparency::receipt::Verified;
+use comity_types::{Digest, OfferName};
 
 use super::*;
+
+const LOG: &str = "fed.example/decisions/b1";
 
 fn decision(offers: usize) -> DecisionRecord {
     let offer: OfferName = "org-a.example/n1/chat".parse().unwrap();
@@ -8,51 +16,131 @@ fn decision(offers: usize) -> DecisionRecord {
     DecisionRecord {
         id: DecisionId::from_bytes([7; 16]),
         at: "2026-11-23T10:00:00Z".parse().unwrap(),
+        epoch: Epoch { size: 5, root: Digest::of(b"epoch") },
         caller: "spiffe://org-b.example/app/a1".parse().unwrap(),
-        method: "Chat".into(),
-        epoch: 5,
-        engine: "0.1.0".into(),
-        envelope_sha256: Digest::of(b"envelope"),
+        method: "Chat",
         model: "m".parse().unwrap(),
-        requirements: "no_training".into(),
+        envelope_sha256: Digest::of(b"envelope"),
+        envelope: b"envelope".to_vec(),
         considered: offers,
-        rejected: offers,
         eligible: Vec::new(),
+        candidates: Vec::new(),
         refused: vec![RefusedOffer { offer, reasons }; offers],
     }
 }
 
+fn eligible(offers: usize) -> DecisionRecord {
+    let offer = |number| format!("org-a.example/n1/o{number}").parse::<OfferName>().unwrap();
+    let candidate = |number| CandidateRecord { offer: offer(number), offer_sha256: Digest::of(b"o"), expires_at: 9 };
+    let (eligible, candidates) = ((0..offers).map(offer).collect(), (0..offers).map(candidate).collect());
+    DecisionRecord { eligible, candidates, refused: Vec::new(), ..decision(offers) }
+}
+
 fn outcome() -> OutcomeRecord {
     OutcomeRecord {
-        id: DecisionId::from_bytes([7; 16]),
         at: "2026-11-23T10:00:01Z".parse().unwrap(),
-        offer: None,
-        attempt: 0,
+        offer: Some(OfferRecord {
+            name: "org-a.example/n1/o0".parse().unwrap(),
+            sha256: Digest::of(b"o"),
+            jurisdiction: Some(vec!["FR".parse().unwrap()]),
+            governing_law: None,
+        }),
+        attempt: 1,
+        tries: Vec::new(),
         grpc_code: 0,
         usage: Some(UsageRecord { input_tokens: 3, output_tokens: 4 }),
+        node_outcome: Some(b"signed".to_vec()),
         bytes_out: 9,
         duration_ms: 1000,
         cancelled: false,
     }
 }
 
+struct Scene {
+    dir: tempfile::TempDir,
+    keys: [comity_types::Secret<Vec<u8>>; 2],
+}
+
+impl Scene {
+    fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap(), keys: LogKey::generate(LOG).unwrap().to_pkcs8().unwrap() }
+    }
+
+    fn key(&self) -> LogKey {
+        LogKey::from_pkcs8(LOG, &self.keys[0], &self.keys[1]).unwrap()
+    }
+
+    async fn open(&self) -> Ledger {
+        Ledger::open(self.dir.path(), self.key(), Arc::new(SystemClock)).await.unwrap()
+    }
+
+    fn verify(&self, receipt: transparency::Receipt) -> Verified {
+        let receipt = Receipt::try_from(receipt).unwrap();
+        receipt.verify(LOG, &NoteVerifier::of(&self.key().verifiers()[0])).unwrap()
+    }
+}
+
 #[tokio::test]
-async fn what_was_committed_and_settled_is_read_back_in_order() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("decisions.journal");
-    let ledger = Ledger::open(&path).unwrap();
-    assert_eq!(ledger.commit(decision(1)).await.unwrap().position(), 0);
-    assert_eq!(ledger.settle(outcome()).await.unwrap(), 1);
-    drop(ledger);
-    let (_journal, frames) = Journal::open(&path).unwrap();
-    let records: Vec<Record> = frames.iter().map(|frame| serde_json::from_slice(frame).unwrap()).collect();
-    assert_eq!(records, [Record::Decision(decision(1).bounded()), Record::Outcome(outcome())]);
+async fn a_receipt_proves_the_decision_and_its_outcome_in_one_tree() {
+    let scene = Scene::new();
+    let ledger = scene.open().await;
+    let committed = ledger.commit(eligible(2)).await.unwrap();
+    // Others come in between.
+    for _ in 0..300 {
+        ledger.commit(decision(1)).await.unwrap();
+    }
+    let settled = ledger.settle(&committed, outcome()).await.unwrap();
+    let verified = scene.verify(settled.receipt());
+    assert_eq!((verified.decision().index(), verified.outcome().unwrap().index()), (0, 301));
+    assert_eq!(verified.text(Field::CALLER), Some("spiffe://org-b.example/app/a1"));
+    assert_eq!(verified.text(Field::JURISDICTION), Some(r#"["FR"]"#));
+    assert_eq!(verified.text(Field::USAGE), Some(r#"{"input_tokens":3,"output_tokens":4}"#));
+    assert_eq!(verified.decision().leaf().engine, ENGINE_VERSION);
+    // Long, or not the caller's to know.
+    assert!(NOT_IN_TRAILERS.into_iter().all(|field| verified.get(field).is_none()));
+}
+
+#[tokio::test]
+async fn a_refusal_is_proven_alone_and_tells_no_others_rules() {
+    let scene = Scene::new();
+    let committed = scene.open().await.commit(decision(1)).await.unwrap();
+    let verified = scene.verify(committed.receipt());
+    assert_eq!((verified.outcome(), verified.get(Field::REFUSED)), (None, None));
+    assert_eq!(verified.text(Field::CONSIDERED), Some("1"));
+    assert!(committed.permit(0, 1).is_some_and(|permit| permit.decision.unwrap().record[8].value.is_empty()));
+}
+
+#[tokio::test]
+async fn a_permit_shows_one_offer_and_there_is_none_beyond_those_with_a_place() {
+    let committed = Scene::new().open().await.commit(eligible(20)).await.unwrap();
+    let shown = |rank| {
+        let record = committed.permit(rank, 1)?.decision.unwrap().record;
+        Some((0..16).filter(|place| !record[*place].value.is_empty()).collect::<Vec<_>>())
+    };
+    assert_eq!((shown(0), shown(7), shown(8)), (Some(vec![0, 1, 3, 8]), Some(vec![0, 1, 3, 15]), None));
 }
 
 #[tokio::test]
 async fn a_refusal_by_ten_thousand_offers_fits_and_still_says_how_many_there_were() {
-    let dir = tempfile::tempdir().unwrap();
-    let ledger = Ledger::open(&dir.path().join("decisions.journal")).unwrap();
-    ledger.commit(decision(10_000)).await.unwrap();
-    assert_eq!(decision(10_000).bounded().considered, 10_000);
+    let scene = Scene::new();
+    let committed = scene.open().await.commit(decision(10_000)).await.unwrap();
+    assert_eq!(scene.verify(committed.receipt()).text(Field::CONSIDERED), Some("10000"));
+}
+
+#[tokio::test]
+async fn what_was_not_settled_is_closed_by_the_next_start_once() {
+    let scene = Scene::new();
+    let ledger = scene.open().await;
+    let settled = ledger.commit(eligible(1)).await.unwrap();
+    ledger.settle(&settled, outcome()).await.unwrap();
+    ledger.commit(eligible(1)).await.unwrap();
+    ledger.commit(decision(1)).await.unwrap();
+    for _ in 0..2 {
+        drop(scene.open().await);
+    }
+    let kinds = |leaf: &Leaf| leaf.kind;
+    let all: Vec<_> = super::super::log::everything(scene.dir.path()).iter().map(|(leaf, _)| kinds(leaf)).collect();
+    let outcome = Kind::Outcome { decision: 0 };
+    let abort = Kind::Abort { decision: 2 };
+    assert_eq!(all, [Kind::Decision, outcome, Kind::Decision, Kind::Decision, abort]);
 }

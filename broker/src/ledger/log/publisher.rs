@@ -26,7 +26,6 @@ const EVERY: Duration = Duration::from_millis(250);
 pub(super) struct Batch {
     pub(super) first: u64,
     pub(super) entries: Vec<Entry>,
-    pub(super) checkpoint: String,
     /// The segment that it is in.
     pub(super) segment: u64,
 }

@@ -98,10 +98,15 @@ impl Reader {
         let size = self.published().checkpoint.size;
         let mut outcome = None;
         for bundle in (0..size.div_ceil(WIDTH)).rev() {
-            for (index, bytes) in (bundle * WIDTH..).zip(self.bundle(bundle)?).rev() {
-                let Some(leaf) = Leaf::from_bytes(&bytes).ok().filter(|leaf| leaf.decision == decision) else { continue };
+            for (place, bytes) in self.bundle(bundle)?.iter().enumerate().rev() {
+                let index = bundle * WIDTH + place as u64;
+                let Some(leaf) = Leaf::from_bytes(bytes).ok().filter(|leaf| leaf.decision == decision) else {
+                    continue;
+                };
                 match leaf.kind {
-                    comity_transparency::leaf::Kind::Decision => return Ok(Some(FoundDecision { decision: index, outcome })),
+                    comity_transparency::leaf::Kind::Decision => {
+                        return Ok(Some(FoundDecision { decision: index, outcome }));
+                    }
                     _ => outcome = Some(index),
                 }
             }

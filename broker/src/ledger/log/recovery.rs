@@ -170,7 +170,7 @@ fn unpublished(store: &Store, key: &LogKey, tiles: &mut Tiles) -> Result<Vec<Bat
             if signed.size != end || root(tiles, end).ok() != Some(signed.root) {
                 return Err(damaged(format!("the checkpoint at {end} does not follow from the leaves")));
             }
-            batches.push(Batch { first, entries, checkpoint, segment });
+            batches.push(Batch { first, entries, segment });
         }
     }
     Ok(batches)

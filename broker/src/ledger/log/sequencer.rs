@@ -141,8 +141,8 @@ impl<D: Disk> Sequencer<D> {
             // Whoever asked may have left; the entry is durable all the same.
             let _left = done.send(Ok(placed));
         }
-        for wal::Batch { first, entries, checkpoint } in batches {
-            let batch = Batch { first, entries, checkpoint, segment: self.disk.segment() };
+        for wal::Batch { first, entries, .. } in batches {
+            let batch = Batch { first, entries, segment: self.disk.segment() };
             self.publish.send(publisher::Command::Batch(batch)).map_err(|_| self.failure.error())?;
         }
         // What is published can be read again.
@@ -176,11 +176,7 @@ impl<D: Disk> Sequencer<D> {
 }
 
 /// After a failure: everyone who waits, and everyone who comes, is refused.
-fn refuse(
-    error: &LogError,
-    rotations: Vec<oneshot::Sender<Result<(), LogError>>>,
-    mut works: queue::Receiver<Work>,
-) {
+fn refuse(error: &LogError, rotations: Vec<oneshot::Sender<Result<(), LogError>>>, mut works: queue::Receiver<Work>) {
     works.close();
     for done in rotations {
         let _left = done.send(Err(error.clone()));

@@ -117,8 +117,7 @@ impl Store {
     pub(super) fn records(&self, bundle: u64) -> Result<Vec<Option<Vec<u8>>>, LogError> {
         let path = self.records_path(bundle);
         let bytes = Self::read(&path)?.unwrap_or_default();
-        parse_records(&bytes)
-            .ok_or_else(|| LogError::Damaged { path, problem: "the records break off".into() })
+        parse_records(&bytes).ok_or_else(|| LogError::Damaged { path, problem: "the records break off".into() })
     }
 
     /// Keeps which decisions wait.
@@ -203,5 +202,7 @@ fn make_dir(dir: &Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }
-    dir.parent().filter(|above| !above.as_os_str().is_empty()).map_or(Ok(()), |above| std::fs::File::open(above)?.sync_all())
+    dir.parent()
+        .filter(|above| !above.as_os_str().is_empty())
+        .map_or(Ok(()), |above| std::fs::File::open(above)?.sync_all())
 }

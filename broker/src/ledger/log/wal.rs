@@ -152,8 +152,8 @@ pub(super) fn list(dir: &Path) -> Result<Vec<u64>, LogError> {
     let mut segments = Vec::new();
     for file in std::fs::read_dir(dir).map_err(failed)? {
         let name = file.map_err(failed)?.file_name();
-        let first = name.to_str().and_then(|name| name.strip_suffix(SUFFIX)).and_then(|first| first.parse().ok());
-        segments.extend(first);
+        let first = name.to_str().and_then(|name| name.strip_suffix(SUFFIX));
+        segments.extend(first.and_then(|first| first.parse::<u64>().ok()));
     }
     segments.sort_unstable();
     Ok(segments)

@@ -38,7 +38,10 @@ impl Scene {
             broker: self.federation.id("broker", "b1"),
             addresses: vec![String::from("127.0.0.1:7443")],
             anchors: vec![self.federation.authority.anchor()],
-            permit_key: [7; 32],
+            decision_log: comity_transparency::LogKey::generate("fed.example/decisions/b1")
+                .unwrap()
+                .verifiers()
+                .clone(),
             log_key: [8; 32],
             operators: vec![crate::root::RootOperator {
                 id: self.federation.id("operator", "ada"),

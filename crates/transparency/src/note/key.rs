@@ -7,6 +7,7 @@ use comity_types::{Invalid, Secret};
 
 use super::{KEY_ID_BYTES, NoteError, SignatureLine, is_name, key_id, split};
 use crate::key::{ED25519_BYTES, SigningError};
+use crate::verifier::Verifier;
 
 /// The algorithm's byte (signed-note, "Signature types").
 pub(crate) const ED25519_TYPE: u8 = 1;
@@ -104,6 +105,13 @@ impl NoteVerifier {
     pub fn new(name: String, public: [u8; ED25519_BYTES]) -> Self {
         let id = key_id(&name, ED25519_TYPE, &public);
         Self { name, public, id }
+    }
+
+    /// The Ed25519 key of `verifier`; of another kind, it verifies nothing.
+    #[must_use]
+    pub fn of(verifier: &Verifier) -> Self {
+        let public = verifier.public().try_into().unwrap_or([0; ED25519_BYTES]);
+        Self::new(verifier.name().to_owned(), public)
     }
 
     /// The text of a note that the key signed. Signatures by others are left alone, as the specification says.

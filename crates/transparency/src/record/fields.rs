@@ -57,6 +57,9 @@ const OUTCOME: [&str; FIELDS] = [
 
 /// How many offers of a decision have a place of their own, and so may be tried.
 pub const CANDIDATES: usize = 8;
+/// Most tries of one decision: the first, and two more; beyond, a caller is better served by an error. Nodes refuse others,
+/// or one logged decision would run as often as a broker likes.
+pub const MAX_TRIES: u32 = 3;
 
 impl RecordKind {
     /// As it is kept.

@@ -6,6 +6,7 @@ use comity_proto::membership::ListOrganisationsRequest;
 
 use super::as_of::publish;
 use super::*;
+use crate::testing::decision_log;
 
 const OPERATOR: &str = r#"
 trust_domain = "op.example"
@@ -161,8 +162,8 @@ async fn the_journal_keeps_the_reasons_whole() {
     let stage = Private::new().await;
     let _told = stage.all_that_is_told(&stage.other).await;
     stage.scene.stop().await;
-    let journal = std::fs::read(stage.scene.file("decisions.journal")).unwrap();
-    let journal = String::from_utf8_lossy(&journal);
+    let (decisions, _) = decision_log::read(&stage.scene.file("decisions"));
+    let journal = decisions.into_iter().map(|decision| decision.refused).collect::<String>();
     assert!(journal.contains("CALLER_OWNERSHIP_RESTRICTED(secret-rule)"), "{journal}");
     assert!(journal.contains("CALLER_PLACE_NOT_SERVED(DE)"), "{journal}");
 }

@@ -1,0 +1,91 @@
+//! A decision log that holds what a test wants it to hold.
+
+use std::time::Duration;
+
+use comity_proto::convert::wire_proven;
+use comity_proto::permit::Permit;
+use comity_transparency::leaf::{Epoch, Kind, Leaf};
+use comity_transparency::proof::{inclusion, root};
+use comity_transparency::receipt::Proven;
+use comity_transparency::record::{Field, Record, RecordKind, SALT_BYTES};
+use comity_transparency::tile::Tiles;
+use comity_transparency::{Checkpoint, NoteKey, NoteVerifier};
+use comity_types::{DecisionId, Digest, Timestamp};
+
+use crate::guard::DecisionLog;
+
+const ORIGIN: &str = "fed.example/decisions/b1";
+
+/// What a decision says, and when.
+#[derive(Debug, Clone)]
+pub(crate) struct Decided {
+    pub(crate) kind: Kind,
+    pub(crate) id: u8,
+    pub(crate) at: Timestamp,
+    pub(crate) epoch: u64,
+    pub(crate) caller: String,
+    pub(crate) method: String,
+    pub(crate) envelope: Digest,
+    pub(crate) offer: String,
+    pub(crate) offer_sha256: Digest,
+    pub(crate) life: Duration,
+    pub(crate) attempt: u32,
+}
+
+/// A broker's log.
+pub(crate) struct Permits {
+    key: NoteKey,
+    origin: &'static str,
+}
+
+impl Permits {
+    pub(crate) fn new() -> Self {
+        Self::of_log(ORIGIN)
+    }
+
+    pub(crate) fn of_log(origin: &'static str) -> Self {
+        Self { key: NoteKey::generate(origin.into()).unwrap(), origin }
+    }
+
+    /// The same log's name, with another key.
+    pub(crate) fn log(&self) -> DecisionLog {
+        let key = NoteVerifier::new(self.origin.into(), self.key.public().unwrap());
+        DecisionLog { origin: self.origin.into(), key }
+    }
+
+    /// The permit of a decision that is in the log, between others.
+    pub(crate) fn permit(&self, decided: &Decided) -> Permit {
+        let candidate = serde_json::json!({
+            "offer": decided.offer,
+            "offer_sha256": decided.offer_sha256.to_string(),
+            "expires_at": decided.at.plus(decided.life).as_millis(),
+        });
+        let record = Record::new(RecordKind::Decision, [decided.id; SALT_BYTES])
+            .with(Field::CALLER, decided.caller.as_str())
+            .and_then(|record| record.with(Field::METHOD, decided.method.as_str()))
+            .and_then(|record| record.with(Field::ENVELOPE_SHA256, decided.envelope.as_bytes()))
+            .and_then(|record| record.with(Field::candidate(1).unwrap(), candidate.to_string()))
+            .unwrap();
+        let leaf = Leaf {
+            kind: decided.kind,
+            at: decided.at,
+            decision: DecisionId::from_bytes([decided.id; 16]),
+            epoch: Epoch { size: decided.epoch, root: Digest::of(b"epoch") },
+            engine: 1,
+            record: record.commitment(),
+        };
+        let mut tiles = Tiles::default();
+        for other in 0..5 {
+            tiles.push(if other == 2 { leaf.hash() } else { Digest::of(&[other]) });
+        }
+        let checkpoint = Checkpoint { origin: self.origin.into(), size: 5, root: root(&tiles, 5).unwrap() };
+        let decision = Proven {
+            index: 2,
+            leaf: leaf.to_bytes(),
+            path: inclusion(&tiles, 2, 5).unwrap().unwrap(),
+            record: Some(record.disclose(|_| true)),
+        };
+        let checkpoint = checkpoint.sign(&self.key).unwrap();
+        Permit { checkpoint, decision: Some(wire_proven(&decision)), attempt: decided.attempt }
+    }
+}
