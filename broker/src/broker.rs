@@ -50,7 +50,7 @@ use crate::registry::proposals::Proposals;
 use crate::registry::publishing::Publishing;
 use crate::registry::{Opening, Registry};
 use crate::routes::{Services, announce, retire, routes};
-use crate::rpc::{catalog, enrolment, inference, membership};
+use crate::rpc::{catalog, enrolment, inference, membership, transparency};
 
 /// Calls that one connection may have in flight: an app's pool of connections is small, and its calls are many.
 const MAX_STREAMS: u32 = 1_024;
@@ -167,6 +167,7 @@ impl Broker {
             }),
             catalog: catalog::Catalog::new(access.clone()),
             inference: inference::Inference::new(access),
+            transparency: transparency::Service::new(journals.ledger.clone(), Arc::clone(&clock)),
         };
         let health = HealthReporter::new();
         let routes = routes(services, &health)?;

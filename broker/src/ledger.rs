@@ -4,8 +4,10 @@
 //! |---|---|
 //! | [`journal`] | frames in a file, durable in groups |
 //! | [`log`] | the decision log: leaves in a Merkle tree, records beside it |
+//! | [`receipts`] | receipts of what is published, for whoever has a right to them |
 //! | [`decisions`] | what is recorded of a decision and of its outcome, and the receipts of both |
 
 pub mod decisions;
 pub mod journal;
 pub mod log;
+pub mod receipts;

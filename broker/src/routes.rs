@@ -3,12 +3,13 @@
 use comity_proto::catalog::catalog_server::CatalogServer;
 use comity_proto::enrolment::enrolment_server::EnrolmentServer;
 use comity_proto::membership::membership_server::MembershipServer;
+use comity_proto::transparency::transparency_server::TransparencyServer;
 use tonic::server::NamedService;
 use tonic::service::{Routes, RoutesBuilder};
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
-use crate::rpc::{catalog, enrolment, inference, membership};
+use crate::rpc::{catalog, enrolment, inference, membership, transparency};
 
 /// Largest request on enrolment, in bytes: an application has at most 64 KiB, a third more as base64, and the signing
 /// request beside it 8 KiB.
@@ -16,12 +17,16 @@ pub(crate) const MAX_ENROLMENT_BYTES: usize = 128 * 1024;
 /// Largest request on membership and catalog, in bytes: 256 offers with their terms have under 1 MiB.
 const MAX_MEMBERSHIP_BYTES: usize = 4 * 1024 * 1024;
 
+/// Largest request on the decision log, in bytes: a path, or an id.
+const MAX_TRANSPARENCY_BYTES: usize = 4 * 1024;
+
 /// The services, each ready to be asked.
 pub(crate) struct Services {
     pub(crate) enrolment: enrolment::Service,
     pub(crate) membership: membership::Service,
     pub(crate) catalog: catalog::Catalog,
     pub(crate) inference: inference::Inference,
+    pub(crate) transparency: transparency::Service,
 }
 
 /// Largest request that the service of `path` reads, in bytes. Inference reads its own and says so itself; what
@@ -39,6 +44,7 @@ const HEALTH_NAMES: &[&str] = &[
     <MembershipServer<membership::Service> as NamedService>::NAME,
     <CatalogServer<catalog::Catalog> as NamedService>::NAME,
     <inference::Inference as NamedService>::NAME,
+    <TransparencyServer<transparency::Service> as NamedService>::NAME,
 ];
 
 /// All routes, with health and reflection beside the services.
@@ -49,6 +55,7 @@ pub(crate) fn routes(services: Services, health: &HealthReporter) -> Result<Rout
         .add_service(MembershipServer::new(services.membership).max_decoding_message_size(MAX_MEMBERSHIP_BYTES))
         .add_service(CatalogServer::new(services.catalog).max_decoding_message_size(MAX_MEMBERSHIP_BYTES))
         .add_service(services.inference)
+        .add_service(TransparencyServer::new(services.transparency).max_decoding_message_size(MAX_TRANSPARENCY_BYTES))
         .add_service(tonic_health::pb::health_server::HealthServer::new(
             tonic_health::server::HealthService::from_health_reporter(health.clone()),
         ))

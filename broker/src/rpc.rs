@@ -8,6 +8,7 @@ pub mod membership;
 mod said;
 #[cfg(test)]
 mod tests;
+pub mod transparency;
 
 use comity_membership::Refused as StatementRefused;
 use comity_policy::disclosure::Viewer;

@@ -1,0 +1,191 @@
+//! Receipts of what is published, for whoever has a right to them.
+//!
+//! Who asked and who governs see what is recorded; who answered sees what the node was shown anyway. What a side's rules are
+//! stays with it (decision 9), so that the reasons of a refusal are for operators of the federation alone.
+
+use comity_policy::disclosure::Viewer;
+use comity_transparency::leaf::{Kind, Leaf};
+use comity_transparency::receipt::{Proven, Receipt};
+use comity_transparency::record::{CANDIDATES, Field, Record};
+use comity_transparency::tile::WIDTH;
+use comity_types::{DecisionId, OfferName, SpiffeId, Timestamp, TrustDomain};
+
+use super::log::reader::FoundDecision;
+use super::log::{LogError, Reader};
+
+#[cfg(test)]
+mod tests;
+
+/// Most receipts of one list: some days of a busy organisation; whoever wants more asks for less time at once.
+pub const MAX_LISTED: usize = 100_000;
+
+/// Makes receipts from a log. Calls block on the disk.
+#[derive(Debug, Clone)]
+pub struct Receipts {
+    reader: Reader,
+}
+
+/// Why there is no receipt.
+#[derive(Debug, thiserror::Error)]
+pub enum ReceiptError {
+    /// The log cannot be read.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// There is no such decision, or it is not the viewer's.
+    #[error("there is no decision {0} that the caller may see")]
+    Unknown(DecisionId),
+    /// More than [`MAX_LISTED`].
+    #[error("more than {MAX_LISTED} decisions were made in that time (hint: ask for less time at once)")]
+    TooMany,
+}
+
+/// What of a decision somebody may see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Share {
+    /// Everything.
+    All,
+    /// Everything but the others' rules.
+    Asked,
+    /// What its node was shown.
+    Answered,
+}
+
+/// A leaf as it is kept.
+struct Kept {
+    index: u64,
+    bytes: Vec<u8>,
+    record: Option<Record>,
+}
+
+impl Receipts {
+    /// From this log.
+    #[must_use]
+    pub const fn new(reader: Reader) -> Self {
+        Self { reader }
+    }
+
+    /// The receipt of a decision, as `viewer` may see it.
+    ///
+    /// # Errors
+    /// There is none, it is not the viewer's, or the log cannot be read.
+    pub fn of(&self, decision: DecisionId, viewer: Viewer<'_>) -> Result<Receipt, ReceiptError> {
+        let found = self.reader.find(decision)?.ok_or(ReceiptError::Unknown(decision))?;
+        self.receipt(found, viewer, None)?.ok_or(ReceiptError::Unknown(decision))
+    }
+
+    /// Where the records of a decision are, if `viewer` may have them erased: who asked, and who governs.
+    ///
+    /// # Errors
+    /// There is no such decision, it is not the viewer's, or the log cannot be read.
+    pub fn erasable(&self, decision: DecisionId, viewer: Viewer<'_>) -> Result<Vec<u64>, ReceiptError> {
+        let unknown = || ReceiptError::Unknown(decision);
+        let found = self.reader.find(decision)?.ok_or_else(unknown)?;
+        let record = self.kept(found.decision)?.record;
+        match share(viewer, record.as_ref(), None) {
+            Some(Share::All | Share::Asked) => Ok(std::iter::once(found.decision).chain(found.outcome).collect()),
+            Some(Share::Answered) | None => Err(unknown()),
+        }
+    }
+
+    /// Every decision that was made from `from` on and before `to`, oldest first, with its outcome.
+    ///
+    /// # Errors
+    /// There are too many, or the log cannot be read.
+    pub fn between(&self, from: Timestamp, to: Timestamp) -> Result<Vec<FoundDecision>, ReceiptError> {
+        let size = self.reader.published().checkpoint.size;
+        let mut found: Vec<FoundDecision> = Vec::new();
+        for bundle in 0..size.div_ceil(WIDTH) {
+            for (index, bytes) in (bundle * WIDTH..).zip(self.reader.bundle(bundle)?) {
+                let Ok(leaf) = Leaf::from_bytes(&bytes) else { continue };
+                match leaf.kind {
+                    Kind::Decision if leaf.at >= from && leaf.at < to => {
+                        found.push(FoundDecision { decision: index, outcome: None });
+                        if found.len() > MAX_LISTED {
+                            return Err(ReceiptError::TooMany);
+                        }
+                    }
+                    Kind::Decision => {}
+                    Kind::Outcome { decision } | Kind::Abort { decision } => {
+                        // They stand in order.
+                        if let Ok(place) = found.binary_search_by_key(&decision, |found| found.decision)
+                            && let Some(found) = found.get_mut(place)
+                        {
+                            found.outcome = Some(index);
+                        }
+                    }
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// The receipt of a decision that was found, as `viewer` may see it, if `of` asked or answered; none if the viewer may
+    /// see nothing of it.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn receipt(
+        &self,
+        found: FoundDecision,
+        viewer: Viewer<'_>,
+        of: Option<&TrustDomain>,
+    ) -> Result<Option<Receipt>, ReceiptError> {
+        let decision = self.kept(found.decision)?;
+        let outcome = found.outcome.map(|index| self.kept(index)).transpose()?;
+        let outcome_record = outcome.as_ref().and_then(|outcome| outcome.record.as_ref());
+        let is_of = |domain| share(Viewer::Member(domain), decision.record.as_ref(), outcome_record).is_some();
+        if of.is_some_and(|domain| !is_of(domain)) {
+            return Ok(None);
+        }
+        let Some(share) = share(viewer, decision.record.as_ref(), outcome_record) else { return Ok(None) };
+        let published = self.reader.published();
+        let proven = |kept: Kept| -> Result<Proven, LogError> {
+            let path = self.reader.proof(kept.index, published.checkpoint.size)?;
+            let record = kept.record.map(|record| record.disclose(|field| shows(share, viewer, &record, field)));
+            Ok(Proven { index: kept.index, leaf: kept.bytes, path, record })
+        };
+        let (decision, outcome) = (proven(decision)?, outcome.map(proven).transpose()?);
+        Ok(Some(Receipt { checkpoint: published.note.to_string(), decision, outcome }))
+    }
+
+    fn kept(&self, index: u64) -> Result<Kept, LogError> {
+        let (bundle, place) = (index / WIDTH, usize::try_from(index % WIDTH).unwrap_or(usize::MAX));
+        let bytes = self.reader.bundle(bundle)?.into_iter().nth(place).unwrap_or_default();
+        let record = self.reader.records(bundle)?.into_iter().nth(place).flatten();
+        Ok(Kept { index, bytes, record: record.and_then(|record| Record::from_bytes(&record).ok()) })
+    }
+}
+
+/// What `viewer` may see. Of a decision whose record has been erased nobody knows whose it was; its leaf tells nothing.
+fn share(viewer: Viewer<'_>, decision: Option<&Record>, outcome: Option<&Record>) -> Option<Share> {
+    let Viewer::Member(own) = viewer else { return Some(Share::All) };
+    let caller = decision.and_then(|record| text(record, Field::CALLER)?.parse::<SpiffeId>().ok());
+    if caller.is_some_and(|caller| caller.trust_domain() == own) {
+        return Some(Share::Asked);
+    }
+    let operator = outcome.and_then(|record| text(record, Field::OPERATOR));
+    operator.is_some_and(|operator| operator == own.as_str()).then_some(Share::Answered)
+}
+
+fn shows(share: Share, viewer: Viewer<'_>, record: &Record, field: Field) -> bool {
+    match share {
+        Share::All => true,
+        Share::Asked => field != Field::REFUSED,
+        Share::Answered if [Field::ELIGIBLE, Field::REFUSED, Field::CONSIDERED, Field::TRIES].contains(&field) => false,
+        Share::Answered if (0..CANDIDATES).any(|rank| Field::candidate(rank) == Some(field)) => {
+            is_own_candidate(viewer, record, field)
+        }
+        Share::Answered => true,
+    }
+}
+
+fn is_own_candidate(viewer: Viewer<'_>, record: &Record, field: Field) -> bool {
+    let Viewer::Member(own) = viewer else { return true };
+    let candidate = record.get(field).and_then(|json| serde_json::from_slice::<serde_json::Value>(json).ok());
+    let offer = candidate.and_then(|candidate| candidate.get("offer")?.as_str()?.parse::<OfferName>().ok());
+    offer.is_some_and(|offer| offer.node().trust_domain() == own)
+}
+
+fn text(record: &Record, field: Field) -> Option<&str> {
+    std::str::from_utf8(record.get(field)?).ok()
+}

@@ -1,0 +1,160 @@
+//! `comity.transparency.v1.Transparency`: the decision log's files, receipts, and the erasing of records.
+
+use std::sync::Arc;
+
+use comity_proto::convert::{WireError, instant, wire_receipt};
+use comity_proto::transparency::transparency_server::Transparency;
+use comity_proto::transparency::{
+    EraseRecordRequest, EraseRecordResponse, GetReceiptRequest, GetReceiptResponse, GetResourceRequest,
+    GetResourceResponse, ListReceiptsRequest, ListReceiptsResponse,
+};
+use comity_transparency::tile::Resource;
+use comity_types::{Clock, DecisionId, Timestamp, TrustDomain};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Request, Response, Status};
+
+use super::{failure, invalid, ours, parse, viewer};
+use crate::edge::CallerIdentity;
+use crate::ledger::decisions::Ledger;
+use crate::ledger::receipts::{ReceiptError, Receipts};
+
+/// Longest path of a file of the log, in bytes: twenty digits in threes.
+const MAX_PATH_BYTES: usize = 64;
+/// Receipts that wait for a slow reader.
+const WAITING_RECEIPTS: usize = 16;
+
+/// The service.
+#[derive(Debug, Clone)]
+pub struct Service {
+    ledger: Ledger,
+    clock: Arc<dyn Clock>,
+}
+
+impl Service {
+    /// Over this log.
+    #[must_use]
+    pub fn new(ledger: Ledger, clock: Arc<dyn Clock>) -> Self {
+        Self { ledger, clock }
+    }
+
+    fn receipts(&self) -> Receipts {
+        Receipts::new(self.ledger.log().reader())
+    }
+
+    /// What was answered a moment ago is to be found.
+    async fn current(&self) -> Result<(), Status> {
+        self.ledger.log().flush().await.map_err(|error| ours(&error))
+    }
+}
+
+#[tonic::async_trait]
+impl Transparency for Service {
+    async fn get_resource(
+        &self,
+        request: Request<GetResourceRequest>,
+    ) -> Result<Response<GetResourceResponse>, Status> {
+        let path = request.into_inner().path;
+        if path.len() > MAX_PATH_BYTES {
+            return Err(invalid("path", format!("at most {MAX_PATH_BYTES} bytes are allowed")));
+        }
+        let expected = "expected `checkpoint`, or a tile or a bundle as c2sp.org/tlog-tiles names it";
+        let resource = Resource::parse(&path).ok_or_else(|| invalid("path", expected))?;
+        let reader = self.ledger.log().reader();
+        let content = blocking(move || reader.resource(resource)).await?.map_err(|error| ours(&error))?;
+        let content = content.ok_or_else(|| {
+            let message = format!("the log has no {path} yet (hint: its checkpoint says how large it is)");
+            failure(Code::NotFound, "RESOURCE_NOT_FOUND", message, vec![])
+        })?;
+        Ok(Response::new(GetResourceResponse { content: content.into() }))
+    }
+
+    async fn get_receipt(&self, request: Request<GetReceiptRequest>) -> Result<Response<GetReceiptResponse>, Status> {
+        let (caller, request) = taken(request)?;
+        let decision: DecisionId = parse("decision_id", &request.decision_id)?;
+        self.current().await?;
+        let receipts = self.receipts();
+        let receipt = blocking(move || receipts.of(decision, viewer(&caller))).await?;
+        Ok(Response::new(GetReceiptResponse { receipt: Some(wire_receipt(&receipt.map_err(refused)?)) }))
+    }
+
+    type ListReceiptsStream = ReceiverStream<Result<ListReceiptsResponse, Status>>;
+
+    async fn list_receipts(
+        &self,
+        request: Request<ListReceiptsRequest>,
+    ) -> Result<Response<Self::ListReceiptsStream>, Status> {
+        let (caller, request) = taken(request)?;
+        let from = time("from", request.from.as_ref())?.ok_or_else(|| invalid("from", "must be set"))?;
+        let to = time("to", request.to.as_ref())?.unwrap_or_else(|| self.clock.now());
+        let of: Option<TrustDomain> =
+            if request.organisation.is_empty() { None } else { Some(parse("organisation", &request.organisation)?) };
+        self.current().await?;
+        let receipts = self.receipts();
+        let all = {
+            let receipts = receipts.clone();
+            blocking(move || receipts.between(from, to)).await?.map_err(refused)?
+        };
+        let (send, receive) = mpsc::channel(WAITING_RECEIPTS);
+        tokio::task::spawn_blocking(move || {
+            for found in all {
+                let receipt = match receipts.receipt(found, viewer(&caller), of.as_ref()) {
+                    Ok(Some(receipt)) => Ok(ListReceiptsResponse { receipt: Some(wire_receipt(&receipt)) }),
+                    Ok(None) => continue,
+                    Err(error) => Err(refused(error)),
+                };
+                // Whoever asked may have left.
+                if send.blocking_send(receipt).is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(receive)))
+    }
+
+    async fn erase_record(
+        &self,
+        request: Request<EraseRecordRequest>,
+    ) -> Result<Response<EraseRecordResponse>, Status> {
+        let (caller, request) = taken(request)?;
+        let decision: DecisionId = parse("decision_id", &request.decision_id)?;
+        self.current().await?;
+        let (receipts, by) = (self.receipts(), caller.id().clone());
+        let indexes = blocking(move || receipts.erasable(decision, viewer(&caller))).await?.map_err(refused)?;
+        self.ledger.log().erase(indexes).await.map_err(|error| ours(&error))?;
+        tracing::info!(decision.id = %decision, %by, "a record was erased");
+        Ok(Response::new(EraseRecordResponse {}))
+    }
+}
+
+/// The caller, and what it asks.
+fn taken<T>(mut request: Request<T>) -> Result<(CallerIdentity, T), Status> {
+    let caller = request.extensions_mut().remove::<CallerIdentity>();
+    // The edge lets nobody in without one; without the edge, nobody is let in.
+    let none =
+        || failure(Code::Unauthenticated, "NO_CERTIFICATE", "this method needs a member's certificate".into(), vec![]);
+    Ok((caller.ok_or_else(none)?, request.into_inner()))
+}
+
+fn time(field: &str, wire: Option<&prost_types::Timestamp>) -> Result<Option<Timestamp>, Status> {
+    let read = |WireError { path, problem }: WireError| invalid(&path, problem);
+    wire.map(|wire| instant(field, *wire).map_err(read)).transpose()
+}
+
+/// Reads from the disk away from the runtime's threads.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Status> {
+    let stopping = |_| failure(Code::Unavailable, "STOPPING", "the broker is stopping".into(), vec![]);
+    tokio::task::spawn_blocking(work).await.map_err(stopping)
+}
+
+fn refused(error: ReceiptError) -> Status {
+    match error {
+        ReceiptError::Log(error) => ours(&error),
+        ReceiptError::Unknown(_) => {
+            let message =
+                format!("{error} (hint: only who asked, who answered and operators of the federation see it)");
+            failure(Code::NotFound, "DECISION_NOT_FOUND", message, vec![])
+        }
+        ReceiptError::TooMany => failure(Code::OutOfRange, "TOO_MANY_RECEIPTS", error.to_string(), vec![]),
+    }
+}
