@@ -58,6 +58,16 @@ pub(crate) fn admission(error: AdmissionError) -> Status {
             vec![("kind".into(), member.kind().to_string())],
         ),
         AdmissionError::KeyNotAdmitted { .. } => failure(Code::NotFound, "KEY_NOT_ADMITTED", message, vec![]),
+        AdmissionError::Waits { id, fingerprint } => {
+            let metadata = vec![("enrolment".into(), id.to_string()), ("fingerprint".into(), fingerprint.clone())];
+            failure(Code::FailedPrecondition, "ENROLMENT_WAITS", message, metadata)
+        }
+        AdmissionError::TurnedDown { reason } => {
+            failure(Code::FailedPrecondition, "ENROLMENT_REJECTED", message, vec![("why".into(), reason.clone())])
+        }
+        AdmissionError::OtherApplication { .. } => {
+            failure(Code::FailedPrecondition, "OTHER_APPLICATION", message, vec![])
+        }
         AdmissionError::NotActive { .. } => failure(Code::PermissionDenied, "NOT_ACTIVE", message, vec![]),
         AdmissionError::Registry(error) => registry(&error),
         AdmissionError::Authority(AuthorityError::Rolling { .. }) => {

@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use comity_client::workload_api::Socket;
 
 use crate::commands::{
-    app, chat, completions, demo, doctor, embed, enrolment, explain, federation, invite, join, log, man, member, model,
+    app, chat, completions, demo, doctor, embed, enrolment, explain, federation, identity, invite, join, log, man, member, model,
     node, offer, operator, organisation, policy, preset, proposal, table,
 };
 use crate::exit;
@@ -57,6 +57,9 @@ pub(crate) enum Command {
     Invite(invite::InviteArgs),
     /// Take up an invite for an app or an operator (nodes use `comity-node join`)
     Join(join::JoinArgs),
+    /// The identity that commands act as: who it is, and a fresh certificate for it
+    #[command(subcommand)]
+    Identity(identity::IdentityCommand),
     /// Enrolments that wait for approval, and invites that nobody has taken up
     #[command(subcommand)]
     Enrolment(enrolment::Enrolment),

@@ -9,6 +9,7 @@ pub(crate) mod embed;
 pub(crate) mod enrolment;
 pub(crate) mod explain;
 pub(crate) mod federation;
+pub(crate) mod identity;
 pub(crate) mod invite;
 pub(crate) mod join;
 pub(crate) mod log;
@@ -33,6 +34,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), CliError> {
     match command {
         Command::Demo(args) => Box::pin(demo::run(args)).await,
         Command::Doctor(args) => Box::pin(doctor::run(&args, &global)).await,
+        Command::Identity(command) => identity::run(command, &global).await,
         Command::Federation(federation) => federation::run(federation, &global).await,
         Command::Operator(operator) => operator::run(operator, &global).await,
         Command::Invite(args) => invite::run(args, &global).await,
