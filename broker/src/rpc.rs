@@ -163,6 +163,8 @@ pub(crate) fn proposal(error: ProposalError) -> Status {
             let retry_after = ("retry_after_seconds".into(), retry_after.as_secs().to_string());
             failure(Code::ResourceExhausted, "STATEMENT_RATE", error.to_string(), vec![retry_after])
         }
+        ProposalError::Unknown { .. } => failure(Code::NotFound, "PROPOSAL_NOT_FOUND", error.to_string(), vec![]),
+        ProposalError::NoVote { .. } => failure(Code::PermissionDenied, "NO_VOTE", error.to_string(), vec![]),
         ProposalError::TooLong { .. } => failure(Code::InvalidArgument, "INVALID_FIELD", error.to_string(), vec![]),
         ProposalError::Journal(_) | ProposalError::Damaged { .. } | ProposalError::Encode(_) => ours(&error),
     }

@@ -8,7 +8,7 @@ use comity_client::workload_api::Socket;
 
 use crate::commands::{
     app, chat, completions, demo, doctor, embed, enrolment, explain, federation, identity, invite, join, log, man, member, model,
-    node, offer, operator, organisation, policy, preset, proposal, table,
+    node, offer, operator, organisation, policy, preset, proposal, suspension, table,
 };
 use crate::exit;
 use crate::output::Format;
@@ -83,6 +83,9 @@ pub(crate) enum Command {
     Suspend(member::suspend::SuspendArgs),
     /// End a suspension
     Lift(member::lift::LiftArgs),
+    /// Who is suspended, by whom, since when and why
+    #[command(subcommand)]
+    Suspension(suspension::SuspensionCommand),
     /// Put an organisation out (operators)
     Evict(member::evict::EvictArgs),
     /// Leave the federation, or take a member of one's own out of it

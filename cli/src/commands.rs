@@ -23,6 +23,7 @@ pub(crate) mod organisation;
 pub(crate) mod policy;
 pub(crate) mod preset;
 pub(crate) mod proposal;
+pub(crate) mod suspension;
 pub(crate) mod table;
 
 use crate::args::{Cli, Command};
@@ -51,6 +52,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Withdraw(args) => member::withdraw::run(args, &global).await,
         Command::Suspend(args) => member::suspend::run(args, &global).await,
         Command::Lift(args) => member::lift::run(args, &global).await,
+        Command::Suspension(command) => suspension::run(&command, &global).await,
         Command::Model(model::Model::List) => model::list::run(&global).await,
         Command::Offer(offer) => offer::run(offer, &global).await,
         Command::Explain(args) => explain::run(&args, &global).await,

@@ -45,7 +45,7 @@ fn an_organisation_is_enrolled_by_two_commands_of_the_operator_and_two_of_the_me
     // The operator's second: the id and the fingerprint are those that both were told.
     let id = invited["inviteId"].as_str().unwrap();
     assert!(said(&asked).contains(id), "{}", said(&asked));
-    let shown = run(comity().arg("--identity").arg(federation.operator().identity).args(["approve", id]));
+    let shown = run(comity().arg("--identity").arg(federation.operator().identity).args(["approve", "--yes", id]));
     assert!(shown.status.success(), "{}", said(&shown));
     let fingerprint = fingerprint(&said(&asked));
     assert!(said(&shown).contains(&fingerprint), "{fingerprint} is not in {}", said(&shown));

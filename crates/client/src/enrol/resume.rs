@@ -87,10 +87,19 @@ pub async fn resume(resuming: &Resuming<'_>) -> Result<JoinState, EnrolError> {
 pub async fn wait(
     resuming: &Resuming<'_>,
     patience: Option<Duration>,
+    tell: impl FnMut(Told),
+) -> Result<JoinState, EnrolError> {
+    wait_with(resuming, patience, FIRST_PAUSE, tell).await
+}
+
+/// As [`wait`], with another first pause.
+pub(super) async fn wait_with(
+    resuming: &Resuming<'_>,
+    patience: Option<Duration>,
+    mut pause: Duration,
     mut tell: impl FnMut(Told),
 ) -> Result<JoinState, EnrolError> {
     let end = patience.map(|patience| Instant::now() + patience);
-    let mut pause = FIRST_PAUSE;
     loop {
         let stands = match Box::pin(resume(resuming)).await {
             Ok(decided @ (JoinState::Issued(_) | JoinState::Rejected { .. })) => return Ok(decided),

@@ -142,15 +142,48 @@ impl Federation {
         brakes
     }
 
-    /// Whether a brake holds this subject that `operator` made, and may take back.
+    /// Everybody who is refused, by whom, and why: the federation's word and the organisation's own stand apart.
     #[must_use]
-    pub fn is_braked_by(&self, operator: &SpiffeId, subject: &Subject) -> bool {
-        let suspensions = match subject {
+    pub fn suspended(&self) -> Vec<(Subject, By, &Suspension)> {
+        let organisations = self.organisations.iter().map(|(d, s)| (Subject::Organisation(d.clone()), &s.suspensions));
+        let members = self.members.iter().map(|(id, s)| (Subject::Member(id.clone()), &s.suspensions));
+        let certificates = self.certificates.iter().map(|((id, digest), suspensions)| {
+            (Subject::Certificate { member: id.clone(), sha256: *digest }, suspensions)
+        });
+        let of = |(subject, all): (Subject, &'_ Suspensions)| {
+            let by = |one: &Suspension| if one.lapses_at.is_some() { By::Brake } else { By::Federation };
+            let federation = all.federation.as_ref().map(|one| (subject.clone(), by(one), one));
+            let own = all.own.as_ref().map(|one| (subject.clone(), By::Organisation, one));
+            federation.into_iter().chain(own).collect::<Vec<_>>()
+        };
+        organisations.chain(members).chain(certificates).flat_map(of).collect()
+    }
+
+    /// Who made the brake that holds this subject, if one does.
+    #[must_use]
+    pub fn braked_by(&self, subject: &Subject) -> Option<&SpiffeId> {
+        let mut all = self.brakes.keys().filter(|(_, braked)| braked == subject).map(|(operator, _)| operator);
+        all.find(|operator| self.is_braked_by(operator, subject))
+    }
+
+    /// Whether its organisation alone suspended this subject, and so ends that by its own word.
+    #[must_use]
+    pub fn is_suspended_by_its_own_alone(&self, subject: &Subject) -> bool {
+        self.suspensions_on(subject).is_some_and(|all| all.own.is_some() && all.federation.is_none())
+    }
+
+    fn suspensions_on(&self, subject: &Subject) -> Option<&Suspensions> {
+        match subject {
             Subject::Organisation(domain) => self.organisation(domain).map(|state| &state.suspensions),
             Subject::Member(id) => self.member(id).map(|state| &state.suspensions),
             Subject::Certificate { member, sha256 } => self.certificates.get(&(member.clone(), *sha256)),
-        };
-        let standing = suspensions.and_then(|all| all.federation.as_ref());
+        }
+    }
+
+    /// Whether a brake holds this subject that `operator` made, and may take back.
+    #[must_use]
+    pub fn is_braked_by(&self, operator: &SpiffeId, subject: &Subject) -> bool {
+        let standing = self.suspensions_on(subject).and_then(|all| all.federation.as_ref());
         let brake = standing.filter(|standing| standing.lapses_at.is_some()).map(|standing| &standing.epoch);
         brake.is_some() && brake == self.brakes.get(&(operator.clone(), subject.clone()))
     }
