@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use comity_client::follow::own::OwnError;
 use comity_client::follow::{self, FollowError, Followed};
 use comity_client::say::{self, Draft, Said, SayError};
 use comity_identity::KeyPair;
@@ -205,7 +206,8 @@ impl Session {
     /// As [`log`](Self::log), each entry handed to `each` once it is proven.
     pub(crate) async fn log_with(&self, each: impl FnMut(u64, &[u8])) -> Result<Followed, CliError> {
         let empty = Followed::new(self.identity().root(), self.federation_root(), Arc::clone(self.identity().clock()));
-        follow::read(self.connection(), empty, each).await.map_err(unfollowed)
+        let dir = self.identity().dir().path();
+        follow::own::read(self.connection(), empty, dir, each).await.map_err(disbelieved)
     }
 }
 
@@ -222,6 +224,15 @@ fn signers(statement: &Statement, federation: &Federation) -> Result<Vec<Value>,
 pub(crate) async fn proposals(session: &Session) -> Result<Vec<Proposal>, CliError> {
     let answer = session.membership().list_proposals(ListProposalsRequest {}).await;
     Ok(answer.map_err(|status| CliError::call("list the proposals", status))?.into_inner().proposals)
+}
+
+fn disbelieved(error: OwnError) -> CliError {
+    match error {
+        OwnError::Follow(error) => unfollowed(error),
+        other => {
+            CliError::Client { doing: "believe the federation's log", source: Box::new(other), hint: None }
+        }
+    }
 }
 
 fn unfollowed(error: FollowError) -> CliError {

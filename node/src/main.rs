@@ -287,6 +287,9 @@ fn tell_health(path: &Path) -> anyhow::Result<ExitCode> {
     let health = Health::read(&config.node.data_dir.join(health::FILE), SystemClock.now())?;
     let heard = health.heard_at.map_or_else(String::new, |at| format!(", last heard of it at {at}"));
     say(&format!("serving; knows the federation up to epoch {}{heard}", health.epoch))?;
+    if let Some(notice) = &health.notice {
+        say(&format!("notice: {notice}"))?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -55,6 +55,8 @@ struct Known {
     halted: Option<Arc<str>>,
     /// Why the broker does not let this node follow, if it said so since it last agreed.
     barred: Option<Arc<str>>,
+    /// That the broker's log is shorter than it was, if it showed that since it last agreed.
+    behind: Option<Arc<str>>,
 }
 
 /// The copy is not what a request needs.
@@ -158,6 +160,12 @@ impl Replica {
         self.known.borrow().barred.clone()
     }
 
+    /// That the broker's log is shorter than it was, if it has shown that since it last agreed with the state.
+    #[must_use]
+    pub fn behind(&self) -> Option<Arc<str>> {
+        self.known.borrow().behind.clone()
+    }
+
     /// The state at `epoch` or later, if it is not older than may be.
     ///
     /// # Errors
@@ -230,9 +238,24 @@ impl Replica {
                 self.halt(&diverged.to_string(), &part.checkpoint);
                 return Err(diverged.into());
             }
+            Err(behind @ FollowError::Behind { .. }) => {
+                self.broker_is_behind(&behind.to_string(), &part.checkpoint);
+                return Err(behind);
+            }
             Err(other) => return Err(other),
         }
         Ok(())
+    }
+
+    /// What was shown before holds, and grows old: a broker that was restored from an old copy has forked nothing yet.
+    fn broker_is_behind(&self, why: &str, checkpoint: &str) {
+        let news = self.known.borrow().behind.as_deref() != Some(why);
+        if news {
+            let kept = self.store.as_ref().and_then(|store| store.rollback(checkpoint));
+            let kept = kept.map(|path| path.display().to_string()).unwrap_or_default();
+            tracing::warn!(why, kept, "the broker's log is shorter than it was, what was known stays");
+            self.known.send_modify(|known| known.behind = Some(why.into()));
+        }
     }
 
     fn agreed(&self, followed: &Followed, checkpoint: &str) {
@@ -246,6 +269,7 @@ impl Replica {
             }
             known.heard_at = Some(now);
             known.barred = None;
+            known.behind = None;
         });
     }
 
@@ -327,6 +351,10 @@ fn is_barred(lost: &ReplicaError) -> bool {
 /// A broker that restarts is daily business; one that refuses this node or says what does not fit is not.
 fn log(lost: &ReplicaError, trouble: &Trouble) {
     let (reason, said) = (trouble.topic(), trouble.said());
+    if matches!(lost, ReplicaError::Follow(FollowError::Behind { .. })) {
+        // Said already, with where both checkpoints are.
+        return;
+    }
     let disbelieved = matches!(lost, ReplicaError::Follow(error) if !matches!(error, FollowError::Call(_)));
     if disbelieved {
         tracing::error!(error = said, "the broker's statements are not believed");

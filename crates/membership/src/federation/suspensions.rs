@@ -55,6 +55,14 @@ impl Suspensions {
         self.federation.as_ref().or(self.own.as_ref())
     }
 
+    /// Each of the two, with who said it of whom.
+    fn each(&self, subject: Subject) -> impl Iterator<Item = (Subject, By, &Suspension)> {
+        let by = |one: &Suspension| if one.lapses_at.is_some() { By::Brake } else { By::Federation };
+        let federation = self.federation.iter().map(move |one| (by(one), one));
+        let own = self.own.iter().map(|one| (By::Organisation, one));
+        federation.chain(own).map(move |(by, one)| (subject.clone(), by, one))
+    }
+
     const fn by(&self, by: By) -> Option<&Suspension> {
         match by {
             By::Federation | By::Brake => self.federation.as_ref(),
@@ -150,13 +158,7 @@ impl Federation {
         let certificates = self.certificates.iter().map(|((id, digest), suspensions)| {
             (Subject::Certificate { member: id.clone(), sha256: *digest }, suspensions)
         });
-        let of = |(subject, all): (Subject, &'_ Suspensions)| {
-            let by = |one: &Suspension| if one.lapses_at.is_some() { By::Brake } else { By::Federation };
-            let federation = all.federation.as_ref().map(|one| (subject.clone(), by(one), one));
-            let own = all.own.as_ref().map(|one| (subject.clone(), By::Organisation, one));
-            federation.into_iter().chain(own).collect::<Vec<_>>()
-        };
-        organisations.chain(members).chain(certificates).flat_map(of).collect()
+        organisations.chain(members).chain(certificates).flat_map(|(subject, all)| all.each(subject)).collect()
     }
 
     /// Who made the brake that holds this subject, if one does.
