@@ -7,8 +7,8 @@ use clap::{Args, Parser, Subcommand};
 use comity_client::workload_api::Socket;
 
 use crate::commands::{
-    app, chat, completions, demo, doctor, embed, enrolment, explain, federation, identity, invite, join, log, man, member, model,
-    node, offer, operator, organisation, policy, preset, proposal, suspension, table,
+    app, chat, completions, demo, doctor, embed, enrolment, explain, federation, identity, invite, join, log, man,
+    member, model, node, offer, operator, organisation, policy, preset, proposal, suspension, table,
 };
 use crate::exit;
 use crate::output::Format;

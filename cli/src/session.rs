@@ -86,7 +86,8 @@ pub(crate) fn on_disk(global: &Global) -> Result<Identity, CliError> {
     if global.workload_api.is_some() {
         return Err(CliError::Usage {
             problem: "the certificate comes from a Workload API, which renews it".to_owned(),
-            hint: "leave out --workload-api (COMITY_WORKLOAD_API) for an identity whose key is in its directory".to_owned(),
+            hint: "leave out --workload-api (COMITY_WORKLOAD_API) for an identity whose key is in its directory"
+                .to_owned(),
         });
     }
     Identity::open(&dir).map_err(|error| unusable(&dir, error))
@@ -118,7 +119,11 @@ async fn handed_out(dir: &Path, socket: &Socket) -> Result<Identity, CliError> {
 async fn keep_fresh(identity: &Identity) -> Result<(), CliError> {
     let Err(error) = identity.keep_fresh().await else { return Ok(()) };
     if identity.clock().now() > identity.leaf().not_after {
-        return Err(CliError::Client { doing: "renew the identity, whose certificate has ended", source: Box::new(error), hint: None });
+        return Err(CliError::Client {
+            doing: "renew the identity, whose certificate has ended",
+            source: Box::new(error),
+            hint: None,
+        });
     }
     say(&format!("warning: {} could not be renewed, and will be tried again: {}", identity.id(), in_one_line(&error)));
     Ok(())

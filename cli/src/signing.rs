@@ -229,9 +229,7 @@ pub(crate) async fn proposals(session: &Session) -> Result<Vec<Proposal>, CliErr
 fn disbelieved(error: OwnError) -> CliError {
     match error {
         OwnError::Follow(error) => unfollowed(error),
-        other => {
-            CliError::Client { doing: "believe the federation's log", source: Box::new(other), hint: None }
-        }
+        other => CliError::Client { doing: "believe the federation's log", source: Box::new(other), hint: None },
     }
 }
 

@@ -237,7 +237,9 @@ fn tell(joined: &Joined, config: &Config) {
         lines.push("compare the fingerprint with an operator, by telephone for example".to_owned());
         if let Some((request, certificate)) = enrol::to_be_signed(&config.identity_dir()) {
             let (request, certificate) = (request.display(), certificate.display());
-            lines.push(format!("meanwhile have your own authority sign {request}, and put the chain into {certificate}"));
+            lines.push(format!(
+                "meanwhile have your own authority sign {request}, and put the chain into {certificate}"
+            ));
         }
     }
     // Without stderr there is nobody left to tell.

@@ -290,7 +290,8 @@ async fn identity(config: &Config, clock: Arc<dyn Clock>) -> Result<(Identity, R
         return Ok((identity, Renewal::Workload(Box::new(source))));
     }
     let opened = Identity::open_with_clock(&dir, clock);
-    let identity = opened.map_err(|error| if has_asked(&dir) { NodeError::Waiting } else { NodeError::Identity(error) })?;
+    let identity =
+        opened.map_err(|error| if has_asked(&dir) { NodeError::Waiting } else { NodeError::Identity(error) })?;
     // Not by its connections: here what becomes of it is logged.
     Ok((identity.renewed_elsewhere(), Renewal::Broker))
 }

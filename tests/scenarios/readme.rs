@@ -64,7 +64,9 @@ fn an_organisation_joins(readme: &Readme) {
     assert!(said(&asked).contains("fingerprint"), "{}", said(&asked));
     // Nothing in between: it waits until it is let in, and says so.
     let mut node = reader.stay("serving");
-    wait::until("the node says what it waits for", || node.log().contains("waits for the federation's operators").then_some(()));
+    wait::until("the node says what it waits for", || {
+        node.log().contains("waits for the federation's operators").then_some(())
+    });
     federation.approve_all();
     // At the end its organisation pauses itself.
     node.expect_log("ORGANISATION_SUSPENDED");

@@ -273,7 +273,9 @@ impl Inner {
         keep_voters(snapshot.federation(), &mut proposal.envelope);
         proposal.envelope.merge(brought);
         let signed: BTreeSet<_> = brought.signatures.iter().map(|signature| signature.keyid).collect();
-        let signs = |id: &SpiffeId| snapshot.federation().voters().any(|(voter, key)| voter == id && signed.contains(&key.id()));
+        let signs = |id: &SpiffeId| {
+            snapshot.federation().voters().any(|(voter, key)| voter == id && signed.contains(&key.id()))
+        };
         proposal.refused_by.retain(|id| !signs(id));
         Ok(proposal)
     }
@@ -400,9 +402,11 @@ fn waiting(federation: &Federation, id: Digest, proposal: Proposal) -> Option<Wa
     let mut signed_by: Vec<_> = federation.voters().filter(|(_, key)| signers.contains(&key.id())).collect();
     if let Statement::RootChanged { operators, .. } = &payload.statement {
         // Those who are to govern sign as well.
-        signed_by.extend(operators.iter().filter(|(id, key)| {
-            signers.contains(&key.id()) && federation.voters().all(|(known, _)| known != *id)
-        }));
+        signed_by.extend(
+            operators
+                .iter()
+                .filter(|(id, key)| signers.contains(&key.id()) && federation.voters().all(|(known, _)| known != *id)),
+        );
     }
     let signed_by = signed_by.into_iter().map(|(operator, _)| operator.clone()).collect();
     Some(Waiting { id, proposal, signed_by, needed })

@@ -9,8 +9,8 @@ use comity_membership::{InviteId, Statement};
 use comity_proto::json::Canonical;
 use comity_proto::membership::{InviteRequest, InviteResponse, Kind};
 use comity_transparency::Signer as _;
-use serde_json::json;
 use comity_types::{Name, SpiffeId, TrustDomain, ids};
+use serde_json::json;
 
 use crate::args::Global;
 use crate::error::CliError;

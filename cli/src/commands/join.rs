@@ -87,7 +87,8 @@ async fn wait(dir: &Path, first: JoinState, patience: Duration) -> Result<JoinSt
     if let Some(waits) = decided(first.clone(), dir).err() {
         say(&format!("{waits}\n{}", waits.hint().unwrap_or_default()));
     }
-    let spinner = ProgressBar::new_spinner().with_message("waiting for the federation's operators; Ctrl-C stops waiting");
+    let spinner =
+        ProgressBar::new_spinner().with_message("waiting for the federation's operators; Ctrl-C stops waiting");
     spinner.enable_steady_tick(TICK);
     let resuming = Resuming::new(KINDS, dir);
     let waiting = enrol::wait(&resuming, Some(patience), |told| match told {

@@ -65,7 +65,10 @@ async fn reject(session: &Session, id: &str, dry_run: bool, global: &Global) -> 
         say("a dry run: nothing is changed. A no is not a statement, and not signed");
         let signed = found.signed_by.contains(&session.identity().id().to_string());
         let json = json!({ "wouldReject": found.id, "withdrawsSignature": signed });
-        let fields = vec![("would reject", found.id.clone()), ("one's own signature", if signed { "would be withdrawn" } else { "is not on it" }.to_owned())];
+        let fields = vec![
+            ("would reject", found.id.clone()),
+            ("one's own signature", if signed { "would be withdrawn" } else { "is not on it" }.to_owned()),
+        ];
         return global.output.record(fields, &json);
     }
     let request = RejectProposalRequest { proposal_id: found.id.clone() };
@@ -73,7 +76,14 @@ async fn reject(session: &Session, id: &str, dry_run: bool, global: &Global) -> 
     let answer = answer.map_err(|status| CliError::call("reject the proposal", status))?.into_inner();
     let stands = answer.proposal.map_or_else(
         || "it has ended".to_owned(),
-        |left| format!("it waits on: {} of {} have signed, {} said no", left.signed_by.len(), left.needed, left.refused_by.len()),
+        |left| {
+            format!(
+                "it waits on: {} of {} have signed, {} said no",
+                left.signed_by.len(),
+                left.needed,
+                left.refused_by.len()
+            )
+        },
     );
     let ended = stands == "it has ended";
     let fields = vec![("rejected", found.id.clone()), ("now", stands)];

@@ -86,7 +86,9 @@ pub enum FollowError {
     },
     /// The checkpoint is of a log that ended before: the broker has lost entries, or hides them. By itself no proof of two
     /// pasts.
-    #[error("the broker's log has {signed} entries, and it has shown {known} before (hint: its data may have been restored from an old copy: ask its operator, and sign nothing until it has them again)")]
+    #[error(
+        "the broker's log has {signed} entries, and it has shown {known} before (hint: its data may have been restored from an old copy: ask its operator, and sign nothing until it has them again)"
+    )]
     Behind {
         /// What was signed.
         signed: u64,

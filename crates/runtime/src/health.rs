@@ -101,7 +101,8 @@ mod tests {
 
     fn written(serving: bool, why: Option<&str>) -> (tempfile::TempDir, Timestamp) {
         let (folder, now) = (tempfile::tempdir().unwrap(), at("2026-11-25T10:00:00Z"));
-        let health = Health { serving, why: why.map(str::to_owned), notice: None, epoch: 7, heard_at: Some(now), at: now };
+        let health =
+            Health { serving, why: why.map(str::to_owned), notice: None, epoch: 7, heard_at: Some(now), at: now };
         health.write(&folder.path().join(FILE)).unwrap();
         (folder, now)
     }

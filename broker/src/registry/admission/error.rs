@@ -60,7 +60,9 @@ pub enum AdmissionError {
         fingerprint: String,
     },
     /// Operators have not decided on what the key asked for.
-    #[error("the enrolment {id} waits for the federation's operators (hint: compare the fingerprint {fingerprint} with them)")]
+    #[error(
+        "the enrolment {id} waits for the federation's operators (hint: compare the fingerprint {fingerprint} with them)"
+    )]
     Waits {
         /// What they approve.
         id: InviteId,

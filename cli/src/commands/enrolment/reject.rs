@@ -30,7 +30,9 @@ pub(crate) async fn run(args: RejectArgs, global: &Global) -> Result<(), CliErro
     match signatory.role() {
         Role::Operator => {
             if args.dry_run {
-                say("a dry run: nothing is changed. An operator's no is not a statement: one is enough, and it is not signed");
+                say(
+                    "a dry run: nothing is changed. An operator's no is not a statement: one is enough, and it is not signed",
+                );
                 let would = json!({ "wouldReject": args.id, "reason": args.reason });
                 return global.output.record(vec![("would reject", args.id), ("reason", args.reason)], &would);
             }

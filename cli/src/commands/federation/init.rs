@@ -135,7 +135,9 @@ fn print(plan: &FoundingPlan, founded: &Founded, output: Format) -> Result<(), C
         say(&format!("hand {other} to its operator, who adds its files to the directory of their key"));
     }
     if !requests.is_empty() {
-        say("compare each fingerprint with the one that `comity operator request` showed its operator, before anybody joins");
+        say(
+            "compare each fingerprint with the one that `comity operator request` showed its operator, before anybody joins",
+        );
     }
     say(&format!("next: comity-broker run --config {config}"));
     Ok(())

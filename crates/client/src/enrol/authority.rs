@@ -218,8 +218,10 @@ fn check(
     now: Timestamp,
 ) -> Result<(), EnrolError> {
     let (path, request) = (dir.path().join(CERTIFICATE_FILE), dir.path().join(REQUEST_FILE));
-    let wrong = |problem: String| EnrolError::Given { path: path.clone(), request: request.clone(), id: id.clone(), problem };
-    let credentials = Credentials::new(chain.to_vec(), key).map_err(|error| wrong(comity_runtime::chain::text(&error)))?;
+    let wrong =
+        |problem: String| EnrolError::Given { path: path.clone(), request: request.clone(), id: id.clone(), problem };
+    let credentials =
+        Credentials::new(chain.to_vec(), key).map_err(|error| wrong(comity_runtime::chain::text(&error)))?;
     let found = credentials.leaf().id;
     if found != *id {
         return Err(wrong(format!("it names {found}, and {id} is needed")));

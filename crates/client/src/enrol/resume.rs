@@ -75,8 +75,7 @@ pub async fn resume(resuming: &Resuming<'_>) -> Result<JoinState, EnrolError> {
         Some(own) => Some(own.clone()),
         None => OwnAuthority::of_directory(&dir)?,
     };
-    let newcomer =
-        Newcomer { dir, key, kinds: resuming.kinds, authority: own.as_ref(), clock: &*resuming.clock };
+    let newcomer = Newcomer { dir, key, kinds: resuming.kinds, authority: own.as_ref(), clock: &*resuming.clock };
     newcomer.settle(answer, &taken.id, &shown.root_json)
 }
 

@@ -110,9 +110,7 @@ impl Stopped {
         let evidence = Evidence { agreed: heard.cloned(), then, log: LOG_FILE.to_owned() };
         match evidence.keep(dir, name) {
             Err(_) => error.into(),
-            Ok(evidence) if name == EVIDENCE_FILE => {
-                OwnError::Forked { evidence, source: Some(Box::new(error)) }
-            }
+            Ok(evidence) if name == EVIDENCE_FILE => OwnError::Forked { evidence, source: Some(Box::new(error)) },
             Ok(evidence) => OwnError::Behind { evidence, source: Box::new(error) },
         }
     }

@@ -49,12 +49,16 @@ pub(super) fn verify(
     };
     let (word, said) = match finding {
         Finding::Forked => ("fork", "both checkpoints are signed by the log's key, and they are of two different logs"),
-        Finding::RolledBack => {
-            ("rollback", "both checkpoints are signed by the log's key; the second is of the same log, with fewer entries")
-        }
+        Finding::RolledBack => (
+            "rollback",
+            "both checkpoints are signed by the log's key; the second is of the same log, with fewer entries",
+        ),
         Finding::Together => return Err(unbelieved(file, "its two checkpoints are the same: they prove nothing")),
         Finding::Open => {
-            return Err(unbelieved(file, "its second checkpoint is of a longer log than the one beside it: compare that with another member's"));
+            return Err(unbelieved(
+                file,
+                "its second checkpoint is of a longer log than the one beside it: compare that with another member's",
+            ));
         }
     };
     let fields = vec![
@@ -63,7 +67,9 @@ pub(super) fn verify(
         ("then", format!("{} entries, root {}", then.size, then.root)),
     ];
     let checkpoint = |one: &Checkpoint| json!({ "size": one.size, "root": one.root });
-    global.output.record(fields, &json!({ "verified": word, "before": checkpoint(&before), "then": checkpoint(&then) }))?;
+    global
+        .output
+        .record(fields, &json!({ "verified": word, "before": checkpoint(&before), "then": checkpoint(&then) }))?;
     say(said);
     Ok(())
 }
