@@ -43,6 +43,8 @@ pub struct Replica {
     budget: Duration,
     /// Somebody waits for more: the broker is asked again at once.
     wanted: Arc<Notify>,
+    /// The last entry that was refused, by its place and digest.
+    refused: Arc<Mutex<Option<(u64, Digest)>>>,
 }
 
 /// What is known, as of the last checkpoint.
@@ -138,7 +140,15 @@ impl Replica {
     fn of(followed: Followed, store: Option<Arc<Store>>, clock: Arc<dyn Clock>, budget: Duration) -> Self {
         let known = Known { federation: Arc::new(followed.log().federation().clone()), ..Known::default() };
         let followed = Arc::new(Mutex::new(followed));
-        Self { known: watch::Sender::new(known), followed, store, clock, budget, wanted: Arc::default() }
+        Self {
+            known: watch::Sender::new(known),
+            followed,
+            store,
+            clock,
+            budget,
+            wanted: Arc::default(),
+            refused: Arc::default(),
+        }
     }
 
     /// The state as far as it is known.
@@ -242,9 +252,23 @@ impl Replica {
                 self.broker_is_behind(&behind.to_string(), &part.checkpoint);
                 return Err(behind);
             }
-            Err(other) => return Err(other),
+            Err(other) => {
+                self.keep_refused(part, &other);
+                return Err(other);
+            }
         }
         Ok(())
+    }
+
+    /// An entry that does not fit is kept for people to look at, once for each place in the log.
+    fn keep_refused(&self, part: &WatchResponse, why: &FollowError) {
+        let unfit = matches!(why, FollowError::NotTaken(_) | FollowError::Misplaced { .. });
+        let place = (part.epoch, Digest::of(&part.entry));
+        let mut last = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(store) = self.store.as_ref().filter(|_| unfit && *last != Some(place)) {
+            store.refused(part, why);
+            *last = Some(place);
+        }
     }
 
     /// What was shown before holds, and grows old: a broker that was restored from an old copy has forked nothing yet.

@@ -46,6 +46,37 @@ impl Evidence {
     }
 }
 
+/// What a broker sent that does not fit what it showed before: no signature of the broker's is on it, so that it proves
+/// nothing to others, and tells people where to look.
+pub const REFUSED_FILE: &str = "refused.json";
+
+/// An entry that was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RefusedEntry {
+    /// The last checkpoint that agreed with the log beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agreed: Option<Heard>,
+    /// Where the broker says that it stands.
+    pub epoch: u64,
+    /// The entry as it came; what is not UTF-8 in it is replaced.
+    pub entry: String,
+    /// Why it was refused.
+    pub why: String,
+}
+
+impl RefusedEntry {
+    /// Keeps it in `folder`, whole; gives the file.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn keep(&self, folder: &Path) -> io::Result<PathBuf> {
+        let path = folder.join(REFUSED_FILE);
+        replace(&path, &serde_json::to_vec_pretty(self)?)?;
+        Ok(path)
+    }
+}
+
 /// Puts a file in place, whole.
 pub(super) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let aside = path.with_extension("new");

@@ -103,3 +103,19 @@ fn a_checkpoint_of_an_earlier_past_that_never_was_stops_the_node_and_is_kept() {
     assert_eq!(kept["then"], history.fork(2).checkpoint);
     assert_eq!(kept["agreed"]["checkpoint"], history.checkpoint(3).checkpoint);
 }
+
+#[test]
+fn an_entry_that_does_not_fit_is_kept_for_people_and_stops_nothing_that_was_known() {
+    let (world, _, _) = empty();
+    let history = history(&world);
+    let replica = open(&world);
+    take(&replica, history.parts(&[1, 2]));
+    let unfit = WatchResponse { epoch: 3, ..history.entry(4) };
+    assert!(matches!(replica.take(&unfit), Err(FollowError::NotTaken(_))));
+    let kept = std::fs::read(world.config.node.data_dir.join("refused.json")).unwrap();
+    let kept: serde_json::Value = serde_json::from_slice(&kept).unwrap();
+    assert_eq!((&kept["epoch"], kept["entry"].as_str().unwrap().as_bytes()), (&3.into(), &history.entry(4).entry[..]));
+    assert_eq!(kept["agreed"]["checkpoint"], history.checkpoint(2).checkpoint);
+    assert_eq!(replica.check(), Ok(()));
+    take(&replica, history.parts(&[3, 4]));
+}
