@@ -1,5 +1,6 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use comity_identity::Inviter;
 use comity_identity::root::RootError;
 use comity_membership::signed::STATEMENT_TYPE;
 use comity_membership::{Application, Payload, Statement, TlsKey};

@@ -36,8 +36,8 @@ async fn what_a_directory_has_asked_for_is_completed_without_the_invite() {
 async fn whoever_waits_goes_on_as_soon_as_operators_have_approved() {
     let (world, _) = asked().await;
     let dir = world.member_dir();
-    let mut told = 0;
-    let state = wait_with(&Resuming::new(KINDS, &dir), None, Duration::from_millis(5), |_| {
+    let (mut told, resuming) = (0, Resuming::new(KINDS, &dir));
+    let state = wait_with(&resuming, None, Duration::from_millis(5), |_| {
         told += 1;
         if told == 3 {
             world.desk.approve();
