@@ -1,6 +1,6 @@
 //! What this crate's tests share: a founded federation in a directory of its own, and a broker that only enrols.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -199,6 +199,8 @@ struct Inner {
     shown: Mutex<Vec<Vec<u8>>>,
     admitted: Mutex<BTreeSet<Digest>>,
     signs: AtomicBool,
+    /// Which invite a key has asked by.
+    bound: Mutex<BTreeMap<Digest, String>>,
     turned_down: Mutex<Option<String>>,
     issues_at: Mutex<Option<Arc<dyn Clock>>>,
 }
@@ -218,6 +220,7 @@ impl Desk {
             shown: Mutex::default(),
             admitted: Mutex::default(),
             signs: AtomicBool::new(true),
+            bound: Mutex::default(),
             turned_down: Mutex::default(),
             issues_at: Mutex::default(),
         }))
@@ -244,7 +247,7 @@ impl Desk {
     /// Nobody's key is admitted any more, nor has anybody asked.
     pub(crate) fn dismiss_all(&self) {
         self.0.admitted.lock().unwrap().clear();
-        self.0.requests.lock().unwrap().clear();
+        self.0.bound.lock().unwrap().clear();
     }
 
     /// Operators say no.
@@ -371,7 +374,8 @@ impl Enrolment for Desk {
     async fn certify(&self, request: Request<wire::CertifyRequest>) -> Result<Response<wire::CertifyResponse>, Status> {
         let csr = request.into_inner().csr_der;
         let key = SigningRequest::parse(&csr).unwrap().public_key_digest();
-        let has_asked = self.asked().iter().any(|(_, asked)| *asked == key);
+        let bound = self.0.bound.lock().unwrap().get(&key).cloned();
+        let has_asked = bound.is_some();
         if has_asked && self.0.approved.load(Ordering::SeqCst) {
             self.0.admitted.lock().unwrap().insert(key);
         }
@@ -383,7 +387,7 @@ impl Enrolment for Desk {
                     Failure::new(Code::FailedPrecondition, "ENROLMENT_REJECTED", "no").with("why", why)
                 }
                 (true, None) => Failure::new(Code::FailedPrecondition, "ENROLMENT_WAITS", "wait")
-                    .with("enrolment", "e1")
+                    .with("enrolment", bound.unwrap_or_default())
                     .with("fingerprint", key.fingerprint()),
             }
             .into());
@@ -399,6 +403,7 @@ impl Enrolment for Desk {
         if let Some(refusal) = self.0.refusal.lock().unwrap().take() {
             return Err(refusal.into());
         }
+        self.0.bound.lock().unwrap().insert(key, request.invite_id.clone());
         if approved {
             self.0.admitted.lock().unwrap().insert(key);
         }

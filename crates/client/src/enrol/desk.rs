@@ -97,7 +97,14 @@ impl Desk {
         if !taken::is_about_the_invite(&refused) {
             return Err(refused.into());
         }
-        self.standing().await.map_err(|_| taken::refused(dir, invite, refused))
+        match self.standing().await {
+            Ok(State::Pending(pending)) if pending.enrolment_id != invite.id_text() => {
+                Err(taken::refused(dir, invite, refused))
+            }
+            // What was turned down is for the invite that it came by to say.
+            Ok(State::Rejected(_)) | Err(_) => Err(taken::refused(dir, invite, refused)),
+            Ok(stands) => Ok(stands),
+        }
     }
 
     /// How it stands with the key.

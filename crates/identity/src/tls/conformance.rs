@@ -140,6 +140,7 @@ fn chains() -> Vec<Row> {
         row("somebody else's key", |leaf| leaf.signed_by = Signer::OrgAForAnotherKey, "BadSignature"),
         row("expired", |leaf| leaf.valid(-3 * DAY, -2 * DAY), "Expired"),
         row("not yet valid", |leaf| leaf.valid(DAY, 2 * DAY), "NotValidYet"),
+        row("more than a day", |leaf| leaf.valid(-DAY, DAY), "none may for more than 24 h"),
         row("a critical extension that nobody knows", Leaf::unknown_extension, "UnsupportedCriticalExtension"),
     ]
 }

@@ -248,6 +248,7 @@ fn forged_by(organisation: &Organisation, id: &str) -> Arc<Credentials> {
     let mut params = rcgen::CertificateParams::default();
     params.subject_alt_names = vec![rcgen::SanType::URI(id.try_into().unwrap())];
     params.key_usages = vec![rcgen::KeyUsagePurpose::DigitalSignature];
+    (params.not_before, params.not_after) = (offset(now()), offset(now().plus(HOUR)));
     let leaf = params.signed_by(&public, &issuer).unwrap();
     Arc::new(Credentials::new(vec![leaf.der().clone()], &key).unwrap())
 }
@@ -401,6 +402,10 @@ fn a_registry_that_mixes_up_organisations_lets_nobody_forge() {
     assert!(refused.text().contains("UnknownOrganisation"), "{}", refused.text());
 }
 
+fn offset(instant: comity_types::Timestamp) -> time::OffsetDateTime {
+    time::OffsetDateTime::from_unix_timestamp(instant.as_millis() / 1000).unwrap()
+}
+
 /// A certificate of an authority that is not ours, which signs for as long as it is told to.
 fn lasting(organisation: &Organisation, kind: &str, name: &str, life: Duration) -> Arc<Credentials> {
     use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, Issuer, KeyUsagePurpose, SanType};
@@ -410,10 +415,7 @@ fn lasting(organisation: &Organisation, kind: &str, name: &str, life: Duration) 
     leaf.subject_alt_names = vec![SanType::URI(id.as_str().try_into().unwrap())];
     leaf.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
-    let at = |instant: comity_types::Timestamp| {
-        time::OffsetDateTime::from_unix_timestamp(instant.as_millis() / 1000).unwrap()
-    };
-    (leaf.not_before, leaf.not_after) = (at(now()), at(now().plus(life)));
+    (leaf.not_before, leaf.not_after) = (offset(now()), offset(now().plus(life)));
     let signer = rcgen::KeyPair::from_pem(organisation.authority.key_pem().reveal()).unwrap();
     let issuer = Issuer::from_ca_cert_der(&organisation.authority.anchor(), signer).unwrap();
     let leaf = leaf.signed_by(&own, &issuer).unwrap();

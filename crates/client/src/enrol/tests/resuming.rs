@@ -19,11 +19,11 @@ async fn asked() -> (World, Invite) {
 
 #[tokio::test]
 async fn what_a_directory_has_asked_for_is_completed_without_the_invite() {
-    let (world, _) = asked().await;
+    let (world, invite) = asked().await;
     let dir = world.member_dir();
     assert!(has_asked(&dir));
     let key = IdentityDir::create(&dir).unwrap().key().unwrap().public_key_digest();
-    let expected = JoinState::Pending { enrolment_id: "e1".into(), fingerprint: key.fingerprint() };
+    let expected = JoinState::Pending { enrolment_id: invite.id_text(), fingerprint: key.fingerprint() };
     assert_eq!(resume(&Resuming::new(KINDS, &dir)).await.unwrap(), expected);
     world.desk.approve();
     assert!(matches!(resume(&Resuming::new(KINDS, &dir)).await.unwrap(), JoinState::Issued(_)));
@@ -90,6 +90,7 @@ async fn an_ended_certificate_is_replaced_for_the_admitted_key_without_an_invite
     join_now(&world, &world.invite()).await.unwrap();
     clock.advance(LIFETIME * 3);
     world.desk.issue_by(clock.clone());
+    world.roll_broker_by(&*clock);
     let identity = Identity::open_with_clock(world.member_dir(), clock.clone()).unwrap();
     assert!(identity.leaf().not_after < clock.now());
     let not_after = renew(&identity).await.unwrap();
@@ -98,11 +99,13 @@ async fn an_ended_certificate_is_replaced_for_the_admitted_key_without_an_invite
 
 #[tokio::test]
 async fn a_key_that_is_not_admitted_any_more_gets_no_certificate_for_an_ended_one() {
-    let clock = MovedClock::by(LIFETIME * 3);
+    let clock = MovedClock::by(Duration::ZERO);
     let world = World::with_clock(clock.clone()).await;
     world.desk.approve();
     join_now(&world, &world.invite()).await.unwrap();
+    clock.advance(LIFETIME * 3);
     world.desk.dismiss_all();
+    world.roll_broker_by(&*clock);
     let identity = Identity::open_with_clock(world.member_dir(), clock).unwrap();
     let EnrolError::Call(status) = renew(&identity).await.unwrap_err() else { panic!() };
     assert_eq!(comity_proto::error::Detail::of(&status).unwrap().reason, "KEY_NOT_ADMITTED");
