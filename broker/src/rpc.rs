@@ -59,11 +59,11 @@ pub(crate) fn admission(error: AdmissionError) -> Status {
         ),
         AdmissionError::KeyNotAdmitted { .. } => failure(Code::NotFound, "KEY_NOT_ADMITTED", message, vec![]),
         AdmissionError::Waits { id, fingerprint } => {
-            let metadata = vec![("enrolment".into(), id.to_string()), ("fingerprint".into(), fingerprint.clone())];
+            let metadata = vec![("enrolment".into(), id.to_string()), ("fingerprint".into(), fingerprint)];
             failure(Code::FailedPrecondition, "ENROLMENT_WAITS", message, metadata)
         }
         AdmissionError::TurnedDown { reason } => {
-            failure(Code::FailedPrecondition, "ENROLMENT_REJECTED", message, vec![("why".into(), reason.clone())])
+            failure(Code::FailedPrecondition, "ENROLMENT_REJECTED", message, vec![("why".into(), reason)])
         }
         AdmissionError::OtherApplication { .. } => {
             failure(Code::FailedPrecondition, "OTHER_APPLICATION", message, vec![])

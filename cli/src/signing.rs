@@ -227,10 +227,10 @@ pub(crate) async fn proposals(session: &Session) -> Result<Vec<Proposal>, CliErr
 }
 
 fn disbelieved(error: OwnError) -> CliError {
-    match error {
-        OwnError::Follow(error) => unfollowed(error),
-        other => CliError::Client { doing: "believe the federation's log", source: Box::new(other), hint: None },
+    if let OwnError::Follow(error) = error {
+        return unfollowed(error);
     }
+    CliError::Client { doing: "believe the federation's log", source: Box::new(error), hint: None }
 }
 
 fn unfollowed(error: FollowError) -> CliError {

@@ -56,7 +56,7 @@ impl fmt::Display for Joined {
             Self::Issued(id) => write!(f, "joined as {id}"),
             Self::Pending { enrolment_id, fingerprint } => write!(
                 f,
-                "the enrolment {enrolment_id} waits for the federation's operators (fingerprint of this node's key: {fingerprint})"
+                "the enrolment {enrolment_id} waits for the federation's operators; fingerprint of this node's key: {fingerprint}"
             ),
             Self::AwaitsCertificate { id, request, certificate } => write!(
                 f,

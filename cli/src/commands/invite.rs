@@ -60,7 +60,8 @@ pub(crate) async fn run(args: InviteArgs, global: &Global) -> Result<(), CliErro
     let session = Session::open(global).await?;
     let own = session.identity().id().trust_domain() == &args.organisation;
     let governs = session.identity().root().federation == *session.identity().id().trust_domain();
-    if args.dry_run && !(own && !governs) {
+    let by_organisation = own && !governs;
+    if args.dry_run && !by_organisation {
         say("a dry run: no invite is made. An operators' invite is not a statement: they sign when they approve");
         let member = SpiffeId::new(args.organisation.clone(), own_kind(args.kind), args.name.clone());
         return global.output.record(vec![("would invite", member.to_string())], &json!({ "wouldInvite": member }));
@@ -69,7 +70,7 @@ pub(crate) async fn run(args: InviteArgs, global: &Global) -> Result<(), CliErro
         let (_, statement) = prepare(&args, &session)?;
         return Signatory::of(session)?.would(global, &[statement]).await;
     }
-    let answer = if own && !governs { own_invite(&args, session).await? } else { ask(&args, &session).await? };
+    let answer = if by_organisation { own_invite(&args, session).await? } else { ask(&args, &session).await? };
     if global.output == Format::Json {
         return print_json(&Canonical(&answer));
     }

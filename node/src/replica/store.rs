@@ -87,7 +87,7 @@ impl Store {
         let refused = RefusedEntry { agreed, epoch: part.epoch, entry, why: crate::error_chain(why) };
         match refused.keep(&self.dir) {
             Ok(path) => {
-                tracing::error!(path = %path.display(), "an entry of the broker's log does not fit, it is kept")
+                tracing::error!(path = %path.display(), "an entry of the broker's log does not fit, it is kept");
             }
             Err(error) => unkept(&self.dir.join(REFUSED_FILE), &error),
         }

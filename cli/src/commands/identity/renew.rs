@@ -17,8 +17,8 @@ pub(super) async fn run(global: &Global) -> Result<(), CliError> {
 }
 
 fn failed(error: EnrolError) -> CliError {
-    match error {
-        EnrolError::Call(status) => CliError::call("renew the identity", *status),
-        other => CliError::Client { doing: "renew the identity", source: Box::new(other), hint: None },
+    if let EnrolError::Call(status) = error {
+        return CliError::call("renew the identity", *status);
     }
+    CliError::Client { doing: "renew the identity", source: Box::new(error), hint: None }
 }

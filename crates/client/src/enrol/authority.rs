@@ -18,6 +18,7 @@ use comity_identity::{
 use comity_membership::TlsKey;
 use comity_types::{Secret, SpiffeId, Timestamp, TrustDomain};
 
+use super::error::GivenCertificate;
 use super::{EnrolError, JoinState, Joining, Newcomer};
 
 /// The signing request for an authority that is elsewhere.
@@ -218,8 +219,10 @@ fn check(
     now: Timestamp,
 ) -> Result<(), EnrolError> {
     let (path, request) = (dir.path().join(CERTIFICATE_FILE), dir.path().join(REQUEST_FILE));
-    let wrong =
-        |problem: String| EnrolError::Given { path: path.clone(), request: request.clone(), id: id.clone(), problem };
+    let wrong = |problem: String| {
+        let given = GivenCertificate { path: path.clone(), request: request.clone(), id: id.clone(), problem };
+        EnrolError::Given(Box::new(given))
+    };
     let credentials =
         Credentials::new(chain.to_vec(), key).map_err(|error| wrong(comity_runtime::chain::text(&error)))?;
     let found = credentials.leaf().id;

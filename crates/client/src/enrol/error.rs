@@ -65,17 +65,8 @@ pub enum EnrolError {
         id: SpiffeId,
     },
     /// The certificate that the organisation's own authority signed would be refused.
-    #[error("{} would be refused: {problem} (hint: have your authority sign {} for {id}, for 24 hours at most, and put the chain, leaf first, in its place)", path.display(), request.display())]
-    Given {
-        /// The certificate's file.
-        path: PathBuf,
-        /// The signing request.
-        request: PathBuf,
-        /// Whom it has to name.
-        id: SpiffeId,
-        /// What is wrong with it.
-        problem: String,
-    },
+    #[error(transparent)]
+    Given(Box<GivenCertificate>),
     /// The directory has not asked for anything that could go on.
     #[error("{} has not asked to join (hint: take up an invite there)", dir.display())]
     NothingAsked {
@@ -99,6 +90,20 @@ pub enum EnrolError {
         /// What this program can become.
         expected: Vec<Kind>,
     },
+}
+
+/// A certificate that the organisation's own authority signed, and that other members would refuse.
+#[derive(Debug, thiserror::Error)]
+#[error("{} would be refused: {problem} (hint: have your authority sign {} for {id}, for 24 hours at most, and put the chain, leaf first, in its place)", path.display(), request.display())]
+pub struct GivenCertificate {
+    /// Its file.
+    pub path: PathBuf,
+    /// The signing request.
+    pub request: PathBuf,
+    /// Whom it has to name.
+    pub id: SpiffeId,
+    /// What is wrong with it.
+    pub problem: String,
 }
 
 impl From<Status> for EnrolError {

@@ -184,7 +184,7 @@ impl Leaf {
         params.extended_key_usages = vec![Eku::ServerAuth, Eku::ClientAuth];
         let mut leaf = Self { params, signed_by: Signer::OrgA };
         leaf.name(ID);
-        leaf.valid(-DAY, DAY);
+        leaf.valid(-DAY / 2, DAY / 2);
         leaf
     }
 
