@@ -222,8 +222,8 @@ impl Default for RawLeaf {
         Self {
             broker: "24h".into(),
             node: "24h".into(),
-            app: "30d".into(),
-            operator: "30d".into(),
+            app: "24h".into(),
+            operator: "24h".into(),
             danger_short: false,
         }
     }

@@ -139,7 +139,7 @@ pub fn check_standing(federation: &Federation, id: &SpiffeId) -> Result<(), Stat
 }
 
 fn check(federation: &Federation, id: &SpiffeId, standing: Standing) -> Result<(), Status> {
-    match denial(id, standing, federation.epoch()) {
+    match denial_in(federation, id, standing) {
         None => Ok(()),
         Some(failure) => Err(failure.into()),
     }
@@ -148,7 +148,23 @@ fn check(federation: &Federation, id: &SpiffeId, standing: Standing) -> Result<(
 /// What somebody is told who does not take part; nothing to whoever does.
 #[must_use]
 pub fn denial(id: &SpiffeId, standing: Standing, now: u64) -> Option<Failure> {
-    let ask = "(hint: ask an operator of the federation)";
+    denial_with(id, standing, now, ASK)
+}
+
+/// The same, as the log says who can end it.
+fn denial_in(federation: &Federation, id: &SpiffeId, standing: Standing) -> Option<Failure> {
+    let own =
+        matches!(&standing, Standing::Suspended { subject, .. } if federation.is_suspended_by_its_own_alone(subject));
+    denial_with(id, standing, federation.epoch(), if own { LIFT } else { ASK })
+}
+
+/// Who ends what the federation's operators have said.
+const ASK: &str = "(hint: ask an operator of the federation)";
+/// Who ends what the organisation itself has said.
+const LIFT: &str =
+    "(hint: its own organisation suspended it, and whoever has the organisation's key ends that: comity lift)";
+
+fn denial_with(id: &SpiffeId, standing: Standing, now: u64, ask: &str) -> Option<Failure> {
     let (reason, subject, epoch, message) = match standing {
         Standing::Active => return None,
         Standing::Unknown => {

@@ -59,6 +59,16 @@ pub(crate) fn admission(error: AdmissionError) -> Status {
             vec![("kind".into(), member.kind().to_string())],
         ),
         AdmissionError::KeyNotAdmitted { .. } => failure(Code::NotFound, "KEY_NOT_ADMITTED", message, vec![]),
+        AdmissionError::Waits { id, fingerprint } => {
+            let metadata = vec![("enrolment".into(), id.to_string()), ("fingerprint".into(), fingerprint)];
+            failure(Code::FailedPrecondition, "ENROLMENT_WAITS", message, metadata)
+        }
+        AdmissionError::TurnedDown { reason } => {
+            failure(Code::FailedPrecondition, "ENROLMENT_REJECTED", message, vec![("why".into(), reason)])
+        }
+        AdmissionError::OtherApplication { .. } => {
+            failure(Code::FailedPrecondition, "OTHER_APPLICATION", message, vec![])
+        }
         AdmissionError::NotActive { .. } => failure(Code::PermissionDenied, "NOT_ACTIVE", message, vec![]),
         AdmissionError::Registry(error) => registry(&error),
         AdmissionError::Authority(AuthorityError::Rolling { .. }) => {
@@ -154,6 +164,8 @@ pub(crate) fn proposal(error: ProposalError) -> Status {
             let retry_after = ("retry_after_seconds".into(), retry_after.as_secs().to_string());
             failure(Code::ResourceExhausted, "STATEMENT_RATE", error.to_string(), vec![retry_after])
         }
+        ProposalError::Unknown { .. } => failure(Code::NotFound, "PROPOSAL_NOT_FOUND", error.to_string(), vec![]),
+        ProposalError::NoVote { .. } => failure(Code::PermissionDenied, "NO_VOTE", error.to_string(), vec![]),
         ProposalError::TooLong { .. } => failure(Code::InvalidArgument, "INVALID_FIELD", error.to_string(), vec![]),
         ProposalError::Journal(_) | ProposalError::Damaged { .. } | ProposalError::Encode(_) => ours(&error),
     }

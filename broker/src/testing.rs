@@ -221,7 +221,7 @@ impl Scene {
             tables: comity_runtime::tables::load(None).unwrap(),
             log: Log { format: comity_runtime::telemetry::LogFormat::Text, filter: "info".into() },
             limits: Limits { in_flight: 64, in_flight_per_organisation: 32, request_bytes: 1024 * 1024 },
-            leaf: Leaf { broker: 30 * day, node: day, app: 30 * day, operator: 30 * day },
+            leaf: Leaf { broker: day, node: day, app: day, operator: day },
             bundles: None,
             drain: DEADLINE,
         }

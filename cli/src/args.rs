@@ -7,8 +7,8 @@ use clap::{Args, Parser, Subcommand};
 use comity_client::workload_api::Socket;
 
 use crate::commands::{
-    app, chat, completions, demo, doctor, embed, enrolment, explain, federation, invite, join, log, man, member, model,
-    node, offer, operator, organisation, policy, preset, proposal, table,
+    app, chat, completions, demo, doctor, embed, enrolment, explain, federation, identity, invite, join, log, man,
+    member, model, node, offer, operator, organisation, policy, preset, proposal, suspension, table,
 };
 use crate::exit;
 use crate::output::Format;
@@ -57,6 +57,9 @@ pub(crate) enum Command {
     Invite(invite::InviteArgs),
     /// Take up an invite for an app or an operator (nodes use `comity-node join`)
     Join(join::JoinArgs),
+    /// The identity that commands act as: who it is, and a fresh certificate for it
+    #[command(subcommand)]
+    Identity(identity::IdentityCommand),
     /// Enrolments that wait for approval, and invites that nobody has taken up
     #[command(subcommand)]
     Enrolment(enrolment::Enrolment),
@@ -80,6 +83,9 @@ pub(crate) enum Command {
     Suspend(member::suspend::SuspendArgs),
     /// End a suspension
     Lift(member::lift::LiftArgs),
+    /// Who is suspended, by whom, since when and why
+    #[command(subcommand)]
+    Suspension(suspension::SuspensionCommand),
     /// Put an organisation out (operators)
     Evict(member::evict::EvictArgs),
     /// Leave the federation, or take a member of one's own out of it

@@ -9,6 +9,7 @@ pub(crate) mod embed;
 pub(crate) mod enrolment;
 pub(crate) mod explain;
 pub(crate) mod federation;
+pub(crate) mod identity;
 pub(crate) mod invite;
 pub(crate) mod join;
 pub(crate) mod log;
@@ -22,6 +23,7 @@ pub(crate) mod organisation;
 pub(crate) mod policy;
 pub(crate) mod preset;
 pub(crate) mod proposal;
+pub(crate) mod suspension;
 pub(crate) mod table;
 
 use crate::args::{Cli, Command};
@@ -33,6 +35,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), CliError> {
     match command {
         Command::Demo(args) => Box::pin(demo::run(args)).await,
         Command::Doctor(args) => Box::pin(doctor::run(&args, &global)).await,
+        Command::Identity(command) => identity::run(command, &global).await,
         Command::Federation(federation) => federation::run(federation, &global).await,
         Command::Operator(operator) => operator::run(operator, &global).await,
         Command::Invite(args) => invite::run(args, &global).await,
@@ -49,6 +52,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Withdraw(args) => member::withdraw::run(args, &global).await,
         Command::Suspend(args) => member::suspend::run(args, &global).await,
         Command::Lift(args) => member::lift::run(args, &global).await,
+        Command::Suspension(command) => suspension::run(&command, &global).await,
         Command::Model(model::Model::List) => model::list::run(&global).await,
         Command::Offer(offer) => offer::run(offer, &global).await,
         Command::Explain(args) => explain::run(&args, &global).await,

@@ -98,6 +98,8 @@ pub(crate) enum CliError {
         enrolment_id: String,
         /// What to compare with them.
         fingerprint: String,
+        /// What the organisation's own authority may sign meanwhile, and where the chain is expected.
+        sign: Option<(PathBuf, PathBuf)>,
     },
     /// The organisation's own authority has to sign.
     #[error("{id} is admitted, and waits for a certificate of its organisation's own authority")]
@@ -160,11 +162,18 @@ impl CliError {
             Self::Client { hint, .. } => hint.clone(),
             Self::Status { status, .. } => status_hint(status),
             Self::CutOff { .. } => Some("ask again: what arrived is not the whole answer".to_owned()),
-            Self::Pending { enrolment_id, fingerprint } => Some(format!(
-                "an operator says `comity approve {enrolment_id}` after comparing the fingerprint {fingerprint} with you; then run this again, with the same invite"
-            )),
+            Self::Pending { enrolment_id, fingerprint, sign } => {
+                let sign = sign.as_ref().map(|(request, certificate)| {
+                    let (request, certificate) = (request.display(), certificate.display());
+                    format!("; meanwhile have your own authority sign {request}, and put the chain into {certificate}")
+                });
+                Some(format!(
+                    "an operator says `comity approve {enrolment_id}` after comparing the fingerprint {fingerprint} with you; then go on: what uses the identity completes it, and so does the same command again{}",
+                    sign.unwrap_or_default()
+                ))
+            }
             Self::AwaitsCertificate { request, certificate, .. } => Some(format!(
-                "have it sign {} and put the chain into {}, then run this again, with the same invite",
+                "have it sign {} for 24 hours at most and put the chain into {}; then go on: what uses the identity completes it",
                 request.display(),
                 certificate.display()
             )),

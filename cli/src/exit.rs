@@ -10,7 +10,7 @@ Exit status:
   0   Done
   1   Refused, not found, or not as expected: the command was right, and the answer is no
   2   A mistake in the command or a file, or a fault; the message says what mends it
-  75  `join` waits for an operator's approval: run the same command again later";
+  75  An operator has not approved yet, or one's own authority has not signed: run the same command again later";
 
 /// Nothing was wrong with the command, but the answer is no, or there is no such thing.
 const REFUSED: u8 = 1;

@@ -1,20 +1,21 @@
 //! An identity, opened and renewed when half its time is over, and a connection to its broker.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use comity_client::connection::{Channel, ConnectionError, Unary};
 use comity_client::workload_api::{Socket, WorkloadError};
-use comity_client::{Connection, Identity, WorkloadApi, enrol};
+use comity_client::{Connection, Identity, WorkloadApi};
 use comity_identity::IdentityDir;
 use comity_identity::store::StoreError;
 use comity_proto::catalog::catalog_client::CatalogClient;
 use comity_proto::inference::inference_client::InferenceClient;
 use comity_proto::membership::membership_client::MembershipClient;
 use comity_runtime::clock::SystemClock;
-use comity_types::{Digest, Timestamp};
+use comity_types::Digest;
 
 use crate::args::Global;
+use crate::commands::join;
 use crate::error::CliError;
 use crate::output::say;
 use crate::render_error::in_one_line;
@@ -74,12 +75,29 @@ impl Session {
     }
 }
 
+/// The directory that the command line names.
+pub(crate) fn dir(global: &Global) -> Result<PathBuf, CliError> {
+    global.identity.clone().ok_or_else(no_identity)
+}
+
+/// The identity that the command line names, as it is on disk.
+pub(crate) fn on_disk(global: &Global) -> Result<Identity, CliError> {
+    let dir = dir(global)?;
+    if global.workload_api.is_some() {
+        return Err(CliError::Usage {
+            problem: "the certificate comes from a Workload API, which renews it".to_owned(),
+            hint: "leave out --workload-api (COMITY_WORKLOAD_API) for an identity whose key is in its directory"
+                .to_owned(),
+        });
+    }
+    Identity::open(&dir).map_err(|error| unusable(&dir, error))
+}
+
 /// An identity whose key and certificate are in `dir`; renewed, if that is due.
 async fn kept(dir: &Path) -> Result<Identity, CliError> {
+    join::complete(dir).await?;
     let identity = Identity::open(dir).map_err(|error| unusable(dir, error))?;
-    if enrol::renew_due(&identity, now(&identity)) {
-        renew(&identity).await?;
-    }
+    keep_fresh(&identity).await?;
     Ok(identity)
 }
 
@@ -98,19 +116,17 @@ async fn handed_out(dir: &Path, socket: &Socket) -> Result<Identity, CliError> {
 }
 
 /// A renewal that fails while the certificate still holds is worth a word, not an end: the next call tries again.
-async fn renew(identity: &Identity) -> Result<(), CliError> {
-    let Err(error) = Box::pin(enrol::renew(identity)).await else { return Ok(()) };
-    if now(identity) >= identity.leaf().not_after {
-        let hint =
-            "its time is over: ask an operator for another invite, and `comity join` in an empty directory".to_owned();
-        return Err(CliError::Client { doing: "renew the identity", source: Box::new(error), hint: Some(hint) });
+async fn keep_fresh(identity: &Identity) -> Result<(), CliError> {
+    let Err(error) = identity.keep_fresh().await else { return Ok(()) };
+    if identity.clock().now() > identity.leaf().not_after {
+        return Err(CliError::Client {
+            doing: "renew the identity, whose certificate has ended",
+            source: Box::new(error),
+            hint: None,
+        });
     }
     say(&format!("warning: {} could not be renewed, and will be tried again: {}", identity.id(), in_one_line(&error)));
     Ok(())
-}
-
-fn now(identity: &Identity) -> Timestamp {
-    identity.clock().now()
 }
 
 pub(crate) fn no_identity() -> CliError {

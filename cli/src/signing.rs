@@ -5,11 +5,13 @@
 
 use std::sync::Arc;
 
+use comity_client::follow::own::OwnError;
 use comity_client::follow::{self, FollowError, Followed};
 use comity_client::say::{self, Draft, Said, SayError};
 use comity_identity::KeyPair;
-use comity_membership::{Federation, Payload, Statement};
-use comity_proto::membership::Proposal;
+use comity_membership::authority::Authority;
+use comity_membership::{By, Federation, Payload, Statement};
+use comity_proto::membership::{ListProposalsRequest, Proposal};
 use comity_transparency::Envelope;
 use comity_types::ids::Kind;
 use comity_types::{SpiffeId, TrustDomain};
@@ -114,8 +116,63 @@ impl Signatory {
             Some(Err(other)) => return Err(other),
             None => return self.say_unseen(doing, draft).await,
         };
-        let signed = draft.sign(followed.log().federation(), &[&self.key]).map_err(|error| unsaid(doing, error))?;
+        let federation = followed.log().federation();
+        if self.role == Role::Operator
+            && let Some(mut waiting) = self.proposed_already(federation, &draft.statement).await?
+        {
+            self.endorse(&mut waiting)?;
+            return self.submit(doing, &waiting).await;
+        }
+        let signed = draft.sign(federation, &[&self.key]).map_err(|error| unsaid(doing, error))?;
         self.submit(doing, &signed).await
+    }
+
+    /// What says the same and waits for signatures already: a second proposal would stand in its way.
+    async fn proposed_already(
+        &self,
+        federation: &Federation,
+        statement: &Statement,
+    ) -> Result<Option<Envelope>, CliError> {
+        if matches!(statement, Statement::Suspended { by: By::Brake, .. } | Statement::Lifted { by: By::Brake, .. }) {
+            return Ok(None);
+        }
+        for proposal in proposals(&self.session).await? {
+            let envelope = envelope_of(&proposal)?;
+            // Not the broker's word: the signatures that it has are checked here.
+            if payload_of(&envelope)?.statement == *statement && federation.endorsed(&envelope).is_ok() {
+                tell(&format!("{} has proposed the same: signing that", proposal.signed_by.join(" ")));
+                return Ok(Some(envelope));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Shows what would be signed and who has to sign it, and signs nothing.
+    pub(crate) async fn would(&self, global: &Global, statements: &[Statement]) -> Result<(), CliError> {
+        tell("a dry run: nothing is signed");
+        let followed = if self.id().kind() == Kind::App { None } else { self.session.log().await.ok() };
+        let mut shown = Vec::new();
+        for statement in statements {
+            let signers = match &followed {
+                Some(followed) => signers(statement, followed.log().federation())?,
+                // Apps, and who paused itself, are not shown the log: what they sign is their organisation's own.
+                None => vec![json!({ "needed": 1, "of": 1, "who": "a key of the organisation" })],
+            };
+            shown.push(json!({ "statement": statement, "signers": signers }));
+        }
+        if global.output == Format::Json {
+            return print_json(&json!({ "wouldSign": shown }));
+        }
+        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let mut fields = Vec::new();
+        for one in &shown {
+            fields.push(("would sign", one["statement"].to_string()));
+            for signer in one["signers"].as_array().into_iter().flatten() {
+                let of = format!("{} of {}: {}", signer["needed"], signer["of"], text(&signer["who"]));
+                fields.push(("signed by", of));
+            }
+        }
+        global.output.record(fields, &json!({}))
     }
 
     async fn say_unseen(&self, doing: &'static str, draft: Draft) -> Result<Said, CliError> {
@@ -149,8 +206,31 @@ impl Session {
     /// As [`log`](Self::log), each entry handed to `each` once it is proven.
     pub(crate) async fn log_with(&self, each: impl FnMut(u64, &[u8])) -> Result<Followed, CliError> {
         let empty = Followed::new(self.identity().root(), self.federation_root(), Arc::clone(self.identity().clock()));
-        follow::read(self.connection(), empty, each).await.map_err(unfollowed)
+        let dir = self.identity().dir().path();
+        follow::own::read(self.connection(), empty, dir, each).await.map_err(disbelieved)
     }
+}
+
+/// Who has to sign a statement in this state; that it could not be said at all is told as well.
+fn signers(statement: &Statement, federation: &Federation) -> Result<Vec<Value>, CliError> {
+    let authority = Authority::of(statement, federation).map_err(|refused| CliError::Failed {
+        problem: format!("this cannot be said: {refused}"),
+        hint: "`comity federation show` shows who takes part".to_owned(),
+    })?;
+    Ok(authority.needs().map(|(needed, of, who)| json!({ "needed": needed, "of": of, "who": who })).collect())
+}
+
+/// All statements that wait for operators.
+pub(crate) async fn proposals(session: &Session) -> Result<Vec<Proposal>, CliError> {
+    let answer = session.membership().list_proposals(ListProposalsRequest {}).await;
+    Ok(answer.map_err(|status| CliError::call("list the proposals", status))?.into_inner().proposals)
+}
+
+fn disbelieved(error: OwnError) -> CliError {
+    if let OwnError::Follow(error) = error {
+        return unfollowed(error);
+    }
+    CliError::Client { doing: "believe the federation's log", source: Box::new(error), hint: None }
 }
 
 fn unfollowed(error: FollowError) -> CliError {

@@ -77,7 +77,7 @@ fn a_command_without_an_identity_says_where_one_comes_from() {
 #[test]
 fn exit_statuses_are_documented() {
     let help = done(&["--help"]);
-    for line in ["0   Done", "1   Refused, not found", "2   A mistake", "75  `join` waits"] {
+    for line in ["0   Done", "1   Refused, not found", "2   A mistake", "75  An operator has not approved"] {
         assert!(help.contains(line), "no {line:?} in {help}");
     }
     assert!(done(&["join", "--help"]).contains("75 while operators have not decided"));

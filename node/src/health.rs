@@ -74,10 +74,12 @@ pub enum Unfit {
     #[error(transparent)]
     NotCurrent(#[from] NotCurrent),
     /// By what it knows, it takes no part.
-    #[error("this node takes no part: {why} (hint: ask an operator of the federation)")]
+    #[error("this node takes no part: {why} (hint: {mend})")]
     NotAMember {
         /// Why.
         why: String,
+        /// Who ends that.
+        mend: &'static str,
     },
 }
 
@@ -145,13 +147,20 @@ pub fn judge(identity: &Identity, replica: &Replica) -> Result<(), Unfit> {
         Err(_) if replica.age().is_none() => return Err(Unfit::Unheard),
         current => current?,
     }
-    let why = match replica.federation().standing_with(identity.id(), leaf.certificate) {
+    let federation = replica.federation();
+    let mut mend = "ask an operator of the federation";
+    let why = match federation.standing_with(identity.id(), leaf.certificate) {
         Standing::Active => return Ok(()),
         Standing::Unknown => format!("{} was never admitted", identity.id()),
-        Standing::Suspended { subject, reason, .. } => format!("{subject} is suspended: {reason}"),
+        Standing::Suspended { subject, reason, .. } => {
+            if federation.is_suspended_by_its_own_alone(&subject) {
+                mend = "your own organisation suspended it, and whoever has its key ends that: comity lift";
+            }
+            format!("{subject} is suspended: {reason}")
+        }
         Standing::Departed { subject, departure } => format!("{subject} is no member any more: {}", departure.reason),
     };
-    Err(Unfit::NotAMember { why })
+    Err(Unfit::NotAMember { why, mend })
 }
 
 /// What distinguishes one state from another: not how old something is by now.
@@ -177,6 +186,7 @@ fn said(watched: &Watched, found: &Result<(), Unfit>) -> Said {
     Said {
         serving: found.is_ok(),
         why: found.as_ref().err().map(ToString::to_string),
+        notice: watched.replica.behind().map(|why| why.to_string()),
         epoch: watched.replica.federation().epoch(),
         heard_at: watched.replica.age().map(|age| now.minus(age)),
         at: now,

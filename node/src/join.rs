@@ -1,5 +1,6 @@
 //! Takes up an invite: after it, the node has an identity.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use comity_client::enrol::{self, AuthorityError, EnrolError, JoinState, Joining, OwnAuthority};
@@ -17,8 +18,10 @@ use comity_types::ids::Kind;
 use crate::config::Config;
 
 mod bundle;
+mod settling;
 
 pub use bundle::BundleSourceError;
+pub use settling::{settle, wait};
 
 #[cfg(test)]
 mod tests;
@@ -44,6 +47,25 @@ pub enum Joined {
         /// Where the chain is expected.
         certificate: PathBuf,
     },
+}
+
+/// What is told to whoever waits, in one line.
+impl fmt::Display for Joined {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Issued(id) => write!(f, "joined as {id}"),
+            Self::Pending { enrolment_id, fingerprint } => write!(
+                f,
+                "the enrolment {enrolment_id} waits for the federation's operators; fingerprint of this node's key: {fingerprint}"
+            ),
+            Self::AwaitsCertificate { id, request, certificate } => write!(
+                f,
+                "{id} is admitted, and waits for a certificate of its organisation's own authority (hint: have it sign {} and put the chain into {})",
+                request.display(),
+                certificate.display()
+            ),
+        }
+    }
 }
 
 /// What a node joins with, beside its invite.
@@ -110,7 +132,11 @@ pub async fn join(config: &Config, invite: &str, papers: Papers<'_>) -> Result<J
     let dir = config.identity_dir();
     let joining =
         Joining { authority: authority.as_ref(), ..Joining::new(&invite, &[Kind::Node], organisation.as_ref(), &dir) };
-    match Box::pin(enrol::join(joining)).await? {
+    joined(Box::pin(enrol::join(joining)).await?)
+}
+
+fn joined(state: JoinState) -> Result<Joined, JoinError> {
+    match state {
         JoinState::Issued(dir) => Ok(Joined::Issued(dir.identity()?.spiffe_id)),
         JoinState::Pending { enrolment_id, fingerprint } => Ok(Joined::Pending { enrolment_id, fingerprint }),
         JoinState::AwaitsCertificate { id, request, certificate } => {

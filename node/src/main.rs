@@ -1,12 +1,13 @@
 //! The node's program: `run`, `join`, `check`, `health` and `model`.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::{Parser, Subcommand, ValueEnum};
-use comity_client::enrol::EnrolError;
+use comity_client::enrol::{self, EnrolError};
 use comity_client::{Cause, Explanation};
 use comity_node::join::{JoinError, Joined, Papers};
 use comity_node::model::ModelError;
@@ -23,13 +24,15 @@ Exit status:
   0   Done
   1   Refused or not found: the command was right, and the answer is no
   2   A mistake in the command or a file, or a fault; the message says what mends it
-  75  `join` waits for an operator's approval: run the same command again later";
+  75  `join` stopped waiting for an operator's approval: `run` goes on, or the same `join` again";
 /// The command was right, and the answer is no.
 const REFUSED: u8 = 1;
 /// A mistake in the command or a file, or a fault. What clap calls a usage error ends with it as well.
 const FAULT: u8 = 2;
 /// Exit status of `join` while operators have not decided: as sysexits.h says for "try again later".
 const PENDING: u8 = 75;
+/// How long `join` waits at a terminal: whoever sits there longer has left.
+const AT_A_TERMINAL: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A node of a Comity federation.
 #[derive(Debug, Parser)]
@@ -42,6 +45,9 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve until SIGTERM or SIGINT, then let calls finish.
+    ///
+    /// A node that has asked to join and is not let in yet waits until it is, and says how it stands; if operators turn it
+    /// down, it ends with 1 and their reason.
     Run {
         /// The configuration; deploy/node.example.toml describes every field.
         #[arg(long, value_name = "FILE")]
@@ -57,7 +63,10 @@ enum Command {
         #[arg(long, default_value = "info")]
         log_filter: String,
     },
-    /// Take up an invite. Can be called again; exits with 75 while operators have not decided.
+    /// Take up an invite, print the fingerprint to compare with operators, and wait until they have decided.
+    ///
+    /// Whoever does not want to wait stops it (Ctrl-C): it ends with 75, and `comity-node run` waits in its place. The
+    /// same command again is safe at any time.
     Join {
         /// The invite, as an operator handed it over.
         invite: String,
@@ -81,6 +90,9 @@ enum Command {
         /// --ca.
         #[arg(long)]
         hosted: bool,
+        /// Wait for operators, for as long as this [default at a terminal: 24h; elsewhere: 0s].
+        #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "24h", value_parser = humantime::parse_duration)]
+        wait: Option<Duration>,
     },
     /// Try backends and offers with a tiny request each, and say all that is wrong.
     Check {
@@ -142,14 +154,14 @@ enum Format {
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Run { config, dial_out, log_format, log_filter } => run(&config, dial_out, log_format, &log_filter),
-        Command::Join { invite, config, organisation, ca, ca_key, spiffe_bundle, hosted: _ } => {
+        Command::Join { invite, config, organisation, ca, ca_key, spiffe_bundle, hosted: _, wait } => {
             let papers = Papers {
                 organisation: organisation.as_deref(),
                 ca: ca.as_deref(),
                 ca_key: ca_key.as_deref(),
                 spiffe_bundle: spiffe_bundle.as_deref(),
             };
-            take_up(&config, &invite, papers)
+            take_up(&config, &invite, papers, wait.unwrap_or_else(patience))
         }
         Command::Check { config } => try_out(&config),
         Command::Health { config } => tell_health(&config),
@@ -173,8 +185,12 @@ fn run(config: &Path, dial_out: bool, format: Format, filter: &str) -> anyhow::R
     config.node.dial_out |= dial_out;
     let runtime = runtime()?;
     let ended = runtime.block_on(async {
+        tokio::select! {
+            settled = join::settle(&config) => settled.map_err(not_joined)?,
+            () = shutdown::requested() => return Ok(()),
+        }
         let node = Box::pin(Node::build(&config)).await?;
-        node.run(shutdown::requested()).await
+        node.run(shutdown::requested()).await.map_err(anyhow::Error::from)
     });
     // The calls were drained: an embedded model in the middle of a step has nobody left to answer.
     runtime.shutdown_background();
@@ -182,39 +198,61 @@ fn run(config: &Path, dial_out: bool, format: Format, filter: &str) -> anyhow::R
     Ok(ExitCode::SUCCESS)
 }
 
-fn take_up(config: &Path, invite: &str, papers: Papers<'_>) -> anyhow::Result<ExitCode> {
+/// How long `join` waits where nobody says: as long as a day at a terminal, where somebody can stop it.
+fn patience() -> Duration {
+    if std::io::stderr().is_terminal() { AT_A_TERMINAL } else { Duration::ZERO }
+}
+
+fn take_up(config: &Path, invite: &str, papers: Papers<'_>, patience: Duration) -> anyhow::Result<ExitCode> {
     let config = Config::load(config)?;
-    match runtime()?.block_on(join::join(&config, invite, papers)) {
-        Ok(Joined::Issued(id)) => {
-            say(&format!("joined as {id}; the identity is in {}", config.identity_dir().display()))?;
-            Ok(ExitCode::SUCCESS)
+    let joined = runtime()?.block_on(async {
+        let first = join::join(&config, invite, papers).await?;
+        if patience.is_zero() || matches!(first, Joined::Issued(_)) {
+            return Ok(first);
         }
-        Ok(Joined::Pending { enrolment_id, fingerprint }) => {
-            let mut stderr = std::io::stderr();
-            writeln!(stderr, "the enrolment {enrolment_id} waits for the federation's operators")?;
-            writeln!(stderr, "fingerprint of this node's key: {fingerprint} (operators compare it with you)")?;
-            writeln!(stderr, "hint: when they have approved it, call the same command again")?;
-            Ok(ExitCode::from(PENDING))
+        tell(&first, &config);
+        // Without stderr there is nobody left to tell.
+        let waiting = join::wait(&config, Some(patience), |text| drop(writeln!(std::io::stderr(), "{text}")));
+        tokio::select! {
+            decided = waiting => decided,
+            () = shutdown::requested() => Ok(first.clone()),
         }
-        Ok(Joined::AwaitsCertificate { id, request, certificate }) => {
-            let mut stderr = std::io::stderr();
-            writeln!(stderr, "{id} is admitted, and waits for a certificate of your organisation's own authority")?;
-            writeln!(
-                stderr,
-                "hint: have it sign {} and put the chain into {}, then call the same command again",
-                request.display(),
-                certificate.display()
-            )?;
-            Ok(ExitCode::from(PENDING))
-        }
-        Err(JoinError::Enrol(EnrolError::Call(status))) => {
-            let Explanation { cause, message, hint, .. } = comity_client::explain(&status);
-            let hint = hint.map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
-            let said = format!("the broker did not enrol this node: {message}{hint}");
-            if cause == Cause::Answered { Err(NotEnrolled(said).into()) } else { bail!(said) }
-        }
-        Err(error) => Err(error.into()),
+    });
+    let joined = joined.map_err(not_joined)?;
+    if let Joined::Issued(id) = &joined {
+        say(&format!("joined as {id}; the identity is in {}", config.identity_dir().display()))?;
+        return Ok(ExitCode::SUCCESS);
     }
+    if patience.is_zero() {
+        tell(&joined, &config);
+    }
+    writeln!(std::io::stderr(), "hint: `comity-node run` waits for the rest, and then serves")?;
+    Ok(ExitCode::from(PENDING))
+}
+
+/// Says what a newcomer waits for, and what to do meanwhile.
+fn tell(joined: &Joined, config: &Config) {
+    let mut lines = vec![joined.to_string()];
+    if matches!(joined, Joined::Pending { .. }) {
+        lines.push("compare the fingerprint with an operator, by telephone for example".to_owned());
+        if let Some((request, certificate)) = enrol::to_be_signed(&config.identity_dir()) {
+            let (request, certificate) = (request.display(), certificate.display());
+            lines.push(format!(
+                "meanwhile have your own authority sign {request}, and put the chain into {certificate}"
+            ));
+        }
+    }
+    // Without stderr there is nobody left to tell.
+    drop(writeln!(std::io::stderr(), "{}", lines.join("\n")));
+}
+
+/// Why a node has not joined, for people.
+fn not_joined(error: JoinError) -> anyhow::Error {
+    let JoinError::Enrol(EnrolError::Call(status)) = error else { return error.into() };
+    let Explanation { cause, message, hint, .. } = comity_client::explain(&status);
+    let hint = hint.map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
+    let said = format!("the broker did not enrol this node: {message}{hint}");
+    if cause == Cause::Answered { NotEnrolled(said).into() } else { anyhow::anyhow!(said) }
 }
 
 /// The broker answered, and the answer is no.
@@ -251,6 +289,9 @@ fn tell_health(path: &Path) -> anyhow::Result<ExitCode> {
     let health = Health::read(&config.node.data_dir.join(health::FILE), SystemClock.now())?;
     let heard = health.heard_at.map_or_else(String::new, |at| format!(", last heard of it at {at}"));
     say(&format!("serving; knows the federation up to epoch {}{heard}", health.epoch))?;
+    if let Some(notice) = &health.notice {
+        say(&format!("notice: {notice}"))?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 

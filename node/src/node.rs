@@ -9,12 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use comity_client::connection::ConnectionError;
+use comity_client::enrol::has_asked;
 use comity_client::workload_api::WorkloadError;
 use comity_client::{Connection, Identity};
 use comity_identity::Root;
 use comity_identity::anchors::AnchorError;
 use comity_identity::root::RootError;
-use comity_identity::store::{IDENTITY_FILE, INVITE_FILE, ROOT_FILE, StoreError};
+use comity_identity::store::{ROOT_FILE, StoreError};
 use comity_membership::offer_digest;
 use comity_policy::Offer;
 use comity_runtime::clock::SystemClock;
@@ -84,9 +85,9 @@ pub enum NodeError {
     /// The Workload API hands out no identity that it can use.
     #[error("identity.workload_api")]
     Workload(#[from] WorkloadError),
-    /// The invite was taken up, and nothing has come of it yet.
+    /// The invite was taken up, and its identity is not complete.
     #[error(
-        "this node has taken up an invite and waits for an operator's approval (hint: when they have approved it, call `comity-node join` with the same invite once more, then run the node)"
+        "this node has taken up an invite, and has no identity yet (hint: `comity-node run` waits until it is complete)"
     )]
     Waiting,
     /// The root document cannot be used.
@@ -290,11 +291,11 @@ async fn identity(config: &Config, clock: Arc<dyn Clock>) -> Result<(Identity, R
         let (identity, source) = workload::open(&dir, socket, clock).await?;
         return Ok((identity, Renewal::Workload(Box::new(source))));
     }
-    let identity = Identity::open_with_clock(&dir, clock).map_err(|error| {
-        let waits = !dir.join(IDENTITY_FILE).exists() && dir.join(INVITE_FILE).exists();
-        if waits { NodeError::Waiting } else { NodeError::Identity(error) }
-    })?;
-    Ok((identity, Renewal::Broker))
+    let opened = Identity::open_with_clock(&dir, clock);
+    let identity =
+        opened.map_err(|error| if has_asked(&dir) { NodeError::Waiting } else { NodeError::Identity(error) })?;
+    // Not by its connections: here what becomes of it is logged.
+    Ok((identity.renewed_elsewhere(), Renewal::Broker))
 }
 
 fn root_digest(identity: &Identity) -> Result<comity_types::Digest, NodeError> {

@@ -43,6 +43,8 @@ pub struct Replica {
     budget: Duration,
     /// Somebody waits for more: the broker is asked again at once.
     wanted: Arc<Notify>,
+    /// The last entry that was refused, by its place and digest.
+    refused: Arc<Mutex<Option<(u64, Digest)>>>,
 }
 
 /// What is known, as of the last checkpoint.
@@ -55,6 +57,8 @@ struct Known {
     halted: Option<Arc<str>>,
     /// Why the broker does not let this node follow, if it said so since it last agreed.
     barred: Option<Arc<str>>,
+    /// That the broker's log is shorter than it was, if it showed that since it last agreed.
+    behind: Option<Arc<str>>,
 }
 
 /// The copy is not what a request needs.
@@ -136,7 +140,15 @@ impl Replica {
     fn of(followed: Followed, store: Option<Arc<Store>>, clock: Arc<dyn Clock>, budget: Duration) -> Self {
         let known = Known { federation: Arc::new(followed.log().federation().clone()), ..Known::default() };
         let followed = Arc::new(Mutex::new(followed));
-        Self { known: watch::Sender::new(known), followed, store, clock, budget, wanted: Arc::default() }
+        Self {
+            known: watch::Sender::new(known),
+            followed,
+            store,
+            clock,
+            budget,
+            wanted: Arc::default(),
+            refused: Arc::default(),
+        }
     }
 
     /// The state as far as it is known.
@@ -156,6 +168,12 @@ impl Replica {
     #[must_use]
     pub fn barred(&self) -> Option<Arc<str>> {
         self.known.borrow().barred.clone()
+    }
+
+    /// That the broker's log is shorter than it was, if it has shown that since it last agreed with the state.
+    #[must_use]
+    pub fn behind(&self) -> Option<Arc<str>> {
+        self.known.borrow().behind.clone()
     }
 
     /// The state at `epoch` or later, if it is not older than may be.
@@ -230,9 +248,38 @@ impl Replica {
                 self.halt(&diverged.to_string(), &part.checkpoint);
                 return Err(diverged.into());
             }
-            Err(other) => return Err(other),
+            Err(behind @ FollowError::Behind { .. }) => {
+                self.broker_is_behind(&behind.to_string(), &part.checkpoint);
+                return Err(behind);
+            }
+            Err(other) => {
+                self.keep_refused(part, &other);
+                return Err(other);
+            }
         }
         Ok(())
+    }
+
+    /// An entry that does not fit is kept for people to look at, once for each place in the log.
+    fn keep_refused(&self, part: &WatchResponse, why: &FollowError) {
+        let unfit = matches!(why, FollowError::NotTaken(_) | FollowError::Misplaced { .. });
+        let place = (part.epoch, Digest::of(&part.entry));
+        let mut last = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(store) = self.store.as_ref().filter(|_| unfit && *last != Some(place)) {
+            store.refused(part, why);
+            *last = Some(place);
+        }
+    }
+
+    /// What was shown before holds, and grows old: a broker that was restored from an old copy has forked nothing yet.
+    fn broker_is_behind(&self, why: &str, checkpoint: &str) {
+        let news = self.known.borrow().behind.as_deref() != Some(why);
+        if news {
+            let kept = self.store.as_ref().and_then(|store| store.rollback(checkpoint));
+            let kept = kept.map(|path| path.display().to_string()).unwrap_or_default();
+            tracing::warn!(why, kept, "the broker's log is shorter than it was, what was known stays");
+            self.known.send_modify(|known| known.behind = Some(why.into()));
+        }
     }
 
     fn agreed(&self, followed: &Followed, checkpoint: &str) {
@@ -246,6 +293,7 @@ impl Replica {
             }
             known.heard_at = Some(now);
             known.barred = None;
+            known.behind = None;
         });
     }
 
@@ -327,6 +375,10 @@ fn is_barred(lost: &ReplicaError) -> bool {
 /// A broker that restarts is daily business; one that refuses this node or says what does not fit is not.
 fn log(lost: &ReplicaError, trouble: &Trouble) {
     let (reason, said) = (trouble.topic(), trouble.said());
+    if matches!(lost, ReplicaError::Follow(FollowError::Behind { .. })) {
+        // Said already, with where both checkpoints are.
+        return;
+    }
     let disbelieved = matches!(lost, ReplicaError::Follow(error) if !matches!(error, FollowError::Call(_)));
     if disbelieved {
         tracing::error!(error = said, "the broker's statements are not believed");

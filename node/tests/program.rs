@@ -31,7 +31,7 @@ fn file(folder: &Path, text: &str) -> String {
 #[test]
 fn exit_statuses_are_documented() {
     let help = String::from_utf8(node(&["--help"]).stdout).unwrap();
-    for line in ["0   Done", "1   Refused or not found", "2   A mistake", "75  `join` waits"] {
+    for line in ["0   Done", "1   Refused or not found", "2   A mistake", "75  `join` stopped waiting"] {
         assert!(help.contains(line), "no {line:?} in {help}");
     }
 }

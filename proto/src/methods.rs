@@ -57,6 +57,7 @@ pub const METHODS: &[Method] = &[
     row("/comity.membership.v1.Membership/Invite", GOVERNORS),
     row("/comity.membership.v1.Membership/ListEnrolments", MEMBERS),
     row("/comity.membership.v1.Membership/Reject", GOVERNORS),
+    row("/comity.membership.v1.Membership/RejectProposal", GOVERNORS),
     row("/comity.membership.v1.Membership/ListOrganisations", MEMBERS),
     row("/comity.membership.v1.Membership/ListNodes", MEMBERS),
     row("/comity.membership.v1.Membership/ListApps", MEMBERS),

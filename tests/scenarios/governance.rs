@@ -72,19 +72,19 @@ fn one_operator_alone_admits_nobody_and_the_second_lets_them_in_by_enrolment_or_
     let federation = two_of_three();
     let join = federation.waiting_app(EU_BODY, "assistant");
     let id = enrolment(&federation);
-    let proposal = proposes(&federation, "alice", &["approve", &id]);
-    assert_eq!(proposes(&federation, "alice", &["approve", &id]), proposal, "signing again adds nothing");
+    let proposal = proposes(&federation, "alice", &["approve", "--yes", &id]);
+    assert_eq!(proposes(&federation, "alice", &["approve", "--yes", &id]), proposal, "signing again adds nothing");
     assert_eq!(waiting(&federation), [1]);
     pending(&join);
     assert_eq!(standing(&federation, EU_BODY.domain), "");
-    comes_into_force(&federation, "bob", &["approve", &id]);
+    comes_into_force(&federation, "bob", &["approve", "--yes", &id]);
     let _joined = succeed(&mut join());
     assert!(waiting(&federation).is_empty());
 
     let join = federation.waiting_app(US_VENDOR, "assistant");
-    let proposal = proposes(&federation, "bob", &["approve", &enrolment(&federation)]);
+    let proposal = proposes(&federation, "bob", &["approve", "--yes", &enrolment(&federation)]);
     pending(&join);
-    comes_into_force(&federation, "carol", &["approve", proposal.get(..12).unwrap()]);
+    comes_into_force(&federation, "carol", &["approve", "--yes", proposal.get(..12).unwrap()]);
     let _joined = succeed(&mut join());
     assert_eq!(standing(&federation, US_VENDOR.domain), "active");
 }
@@ -94,7 +94,7 @@ fn an_operator_below_the_threshold_lifts_evicts_and_removes_nobody_and_lowers_no
     let federation = two_of_three();
     let _app = federation.app(EU_BODY, "assistant");
     let brake = operator(&federation, "alice", &["suspend", EU_BODY.domain, "--reason", "a test"]);
-    comes_into_force(&federation, "bob", &["approve", brake["ratification"]["id"].as_str().unwrap()]);
+    comes_into_force(&federation, "bob", &["approve", "--yes", brake["ratification"]["id"].as_str().unwrap()]);
     let before = operator(&federation, "alice", &["federation", "show"]);
     for alone in [
         &["lift", EU_BODY.domain][..],
@@ -136,11 +136,11 @@ fn one_operators_brake_ends_a_stream_at_once_the_second_makes_it_final_and_two_l
     backend.behave(Behaviour::Answer);
     assert!(said(&federation.ask(&app, &chat)).contains("ORGANISATION_SUSPENDED"));
     assert!(brake["epoch"].is_u64() && brake["ratification"]["needed"] == 2, "{brake}");
-    comes_into_force(&federation, "alice", &["approve", brake["ratification"]["id"].as_str().unwrap()]);
+    comes_into_force(&federation, "alice", &["approve", "--yes", brake["ratification"]["id"].as_str().unwrap()]);
     // It is final: she who braked cannot take it back any more.
     let lift = proposes(&federation, "carol", &["lift", EU_BODY.domain]);
     assert!(said(&federation.ask(&app, &chat)).contains("ORGANISATION_SUSPENDED"));
-    comes_into_force(&federation, "bob", &["approve", &lift]);
+    comes_into_force(&federation, "bob", &["approve", "--yes", &lift]);
     assert!(said(&federation.ask(&app, &chat)).contains("Paris"));
 }
 
@@ -158,7 +158,7 @@ fn a_brake_is_taken_back_by_whoever_made_it_and_made_once_and_two_others_can_end
     assert!(operator(&federation, "carol", &brake)["epoch"].is_u64());
     let lift = proposes(&federation, "bob", &["lift", EU_BODY.domain]);
     assert!(standing(&federation, EU_BODY.domain).starts_with("suspended"));
-    comes_into_force(&federation, "alice", &["approve", &lift]);
+    comes_into_force(&federation, "alice", &["approve", "--yes", &lift]);
     assert_eq!(standing(&federation, EU_BODY.domain), "active");
 }
 
@@ -166,7 +166,7 @@ fn a_brake_is_taken_back_by_whoever_made_it_and_made_once_and_two_others_can_end
 fn an_operator_who_is_removed_counts_no_more_and_one_who_is_invited_counts_once_two_have_approved() {
     let federation = two_of_three();
     let removal = proposes(&federation, "alice", &["operator", "remove", "carol"]);
-    comes_into_force(&federation, "bob", &["approve", &removal]);
+    comes_into_force(&federation, "bob", &["approve", "--yes", &removal]);
     let gone = attempt(&federation, "carol", &["operator", "list"]);
     assert!(!gone.status.success(), "{}", said(&gone));
 
@@ -175,14 +175,14 @@ fn an_operator_who_is_removed_counts_no_more_and_one_who_is_invited_counts_once_
     let join = joining(&dave, invite["invite"].as_str().unwrap());
     pending(&join);
     let id = enrolment(&federation);
-    let _proposal = proposes(&federation, "alice", &["approve", &id]);
+    let _proposal = proposes(&federation, "alice", &["approve", "--yes", &id]);
     pending(&join);
-    comes_into_force(&federation, "bob", &["approve", &id]);
+    comes_into_force(&federation, "bob", &["approve", "--yes", &id]);
     let _joined = succeed(&mut join());
 
     let newcomer = federation.waiting_app(EU_BODY, "assistant");
-    let _proposal = proposes(&federation, "dave", &["approve", &enrolment(&federation)]);
-    comes_into_force(&federation, "bob", &["approve", &enrolment(&federation)]);
+    let _proposal = proposes(&federation, "dave", &["approve", "--yes", &enrolment(&federation)]);
+    comes_into_force(&federation, "bob", &["approve", "--yes", &enrolment(&federation)]);
     let _joined = succeed(&mut newcomer());
 }
 

@@ -160,9 +160,9 @@ fn forge(line: &str) -> String {
 }
 
 #[test]
-fn a_broker_that_was_restored_from_an_older_copy_and_went_on_is_noticed_and_the_node_serves_it_no_more() {
+fn a_broker_that_was_restored_from_an_older_copy_and_went_on_is_noticed_by_operators_and_nodes_who_keep_the_proof() {
     let mut past = Past::lived();
-    for text in ["not believed", "equivocated", "broker", "serves nobody", "not whole"] {
+    for text in ["not believed", "equivocated", "broker", "serves nobody", "not whole", "shorter than it was"] {
         past.node.program.expect_log(text);
     }
     past.federation.expect_log("a try failed");
@@ -181,10 +181,29 @@ fn a_broker_that_was_restored_from_an_older_copy_and_went_on_is_noticed_and_the_
     copy(&older, &data);
     past.federation.start_broker();
     past.federation.expect_log("a try failed");
-    let _said = past.federation.govern(&["suspend", EU_OWNED.domain, "--reason", "instead"]);
-    let evidence: Value =
-        serde_json::from_str(&wait::for_file(&past.node.folder.join("data/equivocation.json"))).unwrap();
-    assert!(evidence["then"].is_string() && evidence["agreed"]["checkpoint"].is_string(), "{evidence}");
+    // The operator remembers, and signs nothing for a log that is shorter than it was.
+    let operator = past.federation.operator().identity;
+    let suspend = ["suspend", EU_OWNED.domain, "--reason", "instead"];
+    let refused = run(comity().arg("--identity").arg(&operator).args(suspend));
+    assert!(said(&refused).contains("shorter than before") && !refused.status.success(), "{}", said(&refused));
+    assert_eq!(json(&past.verify(&operator.join("rollback.json")))["verified"], "rollback");
+    // The same operator on a machine that remembers nothing goes on, and there are two logs.
+    let elsewhere = past.federation.folder().join("elsewhere");
+    copy(&operator, &elsewhere);
+    for kept in ["federation.log", "federation.checkpoint.json", "rollback.json"] {
+        std::fs::remove_file(elsewhere.join(kept)).unwrap();
+    }
+    let _said = past.federation.say_as(&elsewhere, &suspend);
+    for _ in 0..2 {
+        let refused = run(comity().arg("--identity").arg(&operator).args(["operator", "list"]));
+        assert!(said(&refused).contains("two pasts") && !refused.status.success(), "{}", said(&refused));
+    }
+    let evidence = past.node.folder.join("data/equivocation.json");
+    let _kept = wait::for_file(&evidence);
+    for evidence in [&evidence, &operator.join("equivocation.json")] {
+        let found = json(&past.verify(evidence));
+        assert_eq!((&found["verified"], &found["before"]["size"]), (&Value::from("fork"), &found["then"]["size"]));
+    }
     let chat = ["chat", "--model", "test-model", "--purpose", "dpv:CustomerCare", "Where?"];
     let refused = past.federation.ask(&app, &chat);
     assert!(!refused.status.success(), "{}", said(&refused));

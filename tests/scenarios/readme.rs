@@ -62,9 +62,12 @@ fn an_organisation_joins(readme: &Readme) {
     let asked = reader.try_to_follow("joining");
     assert_eq!(asked.status.code(), Some(PENDING), "{}", said(&asked));
     assert!(said(&asked).contains("fingerprint"), "{}", said(&asked));
-    federation.approve_all();
-    let _joined = reader.follow("joining");
+    // Nothing in between: it waits until it is let in, and says so.
     let mut node = reader.stay("serving");
+    wait::until("the node says what it waits for", || {
+        node.log().contains("waits for the federation's operators").then_some(())
+    });
+    federation.approve_all();
     // At the end its organisation pauses itself.
     node.expect_log("ORGANISATION_SUSPENDED");
     let _ready = wait::for_file(&reader.folder().join("data/ready"));
@@ -90,7 +93,8 @@ fn an_app_asks(readme: &Readme) {
     let asked = reader.try_to_follow("app_joins");
     assert_eq!(asked.status.code(), Some(PENDING), "{}", said(&asked));
     federation.approve_all();
-    assert!(reader.follow("app_joins").contains("test-model"));
+    assert!(reader.follow("app_looks").contains("test-model"));
+    let _keeps = reader.stay("app_keeps");
     reader.fill_in("MODEL", "test-model");
     assert!(reader.follow("app_asks").contains("Paris"));
     assert!(reader.follow("app_explains").contains(EU_BODY.domain));

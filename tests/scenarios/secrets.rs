@@ -114,10 +114,10 @@ fn session(federation: &mut Federation, backend: &Backend) -> Vec<String> {
     let _joined = succeed(clients::comity().args(["join", invited["invite"].as_str().unwrap(), "--dir"]).arg(&own));
     let brake = say(&alice, &["suspend", EU_OWNED.domain, "--reason", "a test", "-o", "json"]);
     let brake: Value = serde_json::from_str(&brake).unwrap();
-    say(&bob, &["approve", brake["ratification"]["id"].as_str().unwrap()]);
+    say(&bob, &["approve", "--yes", brake["ratification"]["id"].as_str().unwrap()]);
     say(&alice, &["lift", EU_OWNED.domain]);
     let waiting: Value = serde_json::from_str(&say(&bob, &["proposal", "list", "-o", "json"])).unwrap();
-    say(&bob, &["approve", waiting["proposals"][0]["id"].as_str().unwrap()]);
+    say(&bob, &["approve", "--yes", waiting["proposals"][0]["id"].as_str().unwrap()]);
     for words in [
         &["log", "show", "-o", "json"][..],
         &["log", "verify", "-o", "json"],

@@ -19,6 +19,7 @@ const KNOWN: &[(&str, &[&str])] = &[
             "ExecStartPre",
             "ExecStart",
             "Restart",
+            "RestartPreventExitStatus",
             "RestartSec",
             "TimeoutStopSec",
             "KillSignal",

@@ -368,7 +368,7 @@ impl Federation {
                 continue;
             }
             for operator in &self.approvers {
-                let approve = ["approve", enrolment["id"].as_str().unwrap()];
+                let approve = ["approve", "--yes", enrolment["id"].as_str().unwrap()];
                 let _approved = self.say_as(&self.operator_named(operator).identity, &approve);
             }
         }

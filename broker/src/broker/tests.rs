@@ -11,6 +11,7 @@ mod matrix;
 mod own_invites;
 mod publishing;
 mod quotas;
+mod rejected_proposals;
 mod standing;
 mod submit;
 mod survival;

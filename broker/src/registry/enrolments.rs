@@ -195,6 +195,13 @@ impl Enrolments {
         self.by_id.get(id).ok_or_else(|| Refused::NoEnrolment { id: id.clone() })
     }
 
+    /// The enrolment that this key asked by, the newest where it asked by more than one invite.
+    #[must_use]
+    pub fn asked_by(&self, key: &Digest) -> Option<(&Enrolment, &Request)> {
+        let asked = self.by_id.values().filter_map(|enrolment| Some((enrolment, enrolment.state.request()?)));
+        asked.filter(|(_, request)| request.key.id() == *key).max_by_key(|(_, request)| request.at)
+    }
+
     /// Those that operators can still answer: first those that wait for them, the oldest at the head, then the
     /// invites that are open at `now`, the one that ends first at the head.
     #[must_use]

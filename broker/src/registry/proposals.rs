@@ -37,6 +37,9 @@ pub struct Proposal {
     pub envelope: Envelope,
     /// When it was first proposed.
     pub at: Timestamp,
+    /// The operators who said no to it, and have not signed it since.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub refused_by: BTreeSet<SpiffeId>,
 }
 
 /// Something that happened to proposals. Serde's JSON of it is a journal frame.
@@ -88,6 +91,18 @@ pub enum ProposalError {
     /// The event cannot be made a frame.
     #[error("cannot encode a proposal")]
     Encode(#[from] serde_json::Error),
+    /// There is none with this id.
+    #[error("no proposal {id} waits (hint: comity proposal list shows those that do)")]
+    Unknown {
+        /// The id.
+        id: Digest,
+    },
+    /// Whoever says no has no vote.
+    #[error("{operator} has no vote on it")]
+    NoVote {
+        /// Who.
+        operator: SpiffeId,
+    },
     /// There are too many.
     #[error(
         "{MAX_PROPOSALS} proposals wait already (hint: sign those that are right; what is not signed ends after 30 days)"
@@ -164,7 +179,7 @@ impl Proposals {
         let id = envelope.payload_digest();
         let known = inner.current.load().get(&id).cloned();
         let proposal = match &known {
-            None => Proposal { envelope, at: inner.clock.now() },
+            None => Proposal { envelope, at: inner.clock.now(), refused_by: BTreeSet::new() },
             Some(known) => inner.joined(known, &envelope)?,
         };
         inner.charge(&proposal.envelope)?;
@@ -202,6 +217,33 @@ impl Proposals {
         Ok(())
     }
 
+    /// An operator says no to a proposal: their signature is taken off it, if they had signed. It ends when nobody's is
+    /// left, or when those who have not said no are too few to bring it into force. Not to be cancelled midway.
+    ///
+    /// Who says no alone takes nothing off the table that enough others want. A no is this broker's note, and no
+    /// statement: whoever has a copy of a signed envelope can hand it in again.
+    ///
+    /// # Errors
+    /// There is no such proposal, the operator has no vote, or it cannot be kept.
+    pub async fn refuse(&self, id: Digest, by: &SpiffeId) -> Result<Option<Waiting>, ProposalError> {
+        let inner = &self.0;
+        let _turn = inner.writer.lock().await;
+        let mut proposal = inner.current.load().get(&id).cloned().ok_or(ProposalError::Unknown { id })?;
+        let snapshot = inner.registry.snapshot();
+        let federation = snapshot.federation();
+        let key = federation.voters().find(|(voter, _)| *voter == by).map(|(_, key)| key.id());
+        let key = key.ok_or_else(|| ProposalError::NoVote { operator: by.clone() })?;
+        proposal.envelope.signatures.retain(|signature| signature.keyid != key);
+        proposal.refused_by.insert(by.clone());
+        if !can_still_pass(federation, &proposal) {
+            inner.append(Event::Ended { id }).await?;
+            return Ok(None);
+        }
+        let shown = waiting(federation, id, proposal.clone());
+        inner.append(if shown.is_some() { Event::Stands(proposal) } else { Event::Ended { id } }).await?;
+        Ok(shown)
+    }
+
     /// Those that wait, the oldest first.
     #[must_use]
     pub fn waiting(&self) -> Vec<Waiting> {
@@ -230,6 +272,11 @@ impl Inner {
         let mut proposal = known.clone();
         keep_voters(snapshot.federation(), &mut proposal.envelope);
         proposal.envelope.merge(brought);
+        let signed: BTreeSet<_> = brought.signatures.iter().map(|signature| signature.keyid).collect();
+        let signs = |id: &SpiffeId| {
+            snapshot.federation().voters().any(|(voter, key)| voter == id && signed.contains(&key.id()))
+        };
+        proposal.refused_by.retain(|id| !signs(id));
         Ok(proposal)
     }
 
@@ -346,16 +393,32 @@ fn waiting(federation: &Federation, id: Digest, proposal: Proposal) -> Option<Wa
     let mut proposal = proposal;
     keep_voters(federation, &mut proposal.envelope);
     let payload = Payload::peek(&proposal.envelope).ok()?;
-    let governance = federation.governance()?;
-    let needed = match payload.statement.scope()? {
-        Scope::Root => governance.root_threshold,
-        Scope::Governance(_) => governance.membership_threshold,
+    match payload.statement.scope()? {
+        Scope::Root | Scope::Governance(_) => {}
         Scope::Brake(_) | Scope::Organisation(_) | Scope::Member(_) => return None,
-    };
+    }
     let signers = federation.endorsed(&proposal.envelope).ok()?;
-    let signed = federation.voters().filter(|(_, key)| signers.contains(&key.id()));
-    let signed_by = signed.map(|(operator, _)| operator.clone()).collect();
-    Some(Waiting { id, proposal, signed_by, needed: usize::try_from(needed).unwrap_or(usize::MAX) })
+    let needed = Authority::of(&payload.statement, federation).ok()?.fewest();
+    let mut signed_by: Vec<_> = federation.voters().filter(|(_, key)| signers.contains(&key.id())).collect();
+    if let Statement::RootChanged { operators, .. } = &payload.statement {
+        // Those who are to govern sign as well.
+        signed_by.extend(
+            operators
+                .iter()
+                .filter(|(id, key)| signers.contains(&key.id()) && federation.voters().all(|(known, _)| known != *id)),
+        );
+    }
+    let signed_by = signed_by.into_iter().map(|(operator, _)| operator.clone()).collect();
+    Some(Waiting { id, proposal, signed_by, needed })
+}
+
+/// Whether somebody has signed, and those who have not said no are enough.
+fn can_still_pass(federation: &Federation, proposal: &Proposal) -> bool {
+    let Some(statement) = said(proposal) else { return false };
+    let Ok(authority) = Authority::of(&statement, federation) else { return false };
+    let noes: BTreeSet<_> = proposal.refused_by.iter().filter_map(|id| Some(federation.member(id)?.key.id())).collect();
+    let left = authority.keys().map(comity_transparency::PublicKey::id).filter(|key| !noes.contains(key)).collect();
+    !proposal.envelope.signatures.is_empty() && authority.check(&left).is_ok()
 }
 
 fn said(proposal: &Proposal) -> Option<Statement> {

@@ -109,6 +109,20 @@ impl Membership for Service {
         Ok(Response::new(wire::ListProposalsResponse { proposals }))
     }
 
+    async fn reject_proposal(
+        &self,
+        request: Request<wire::RejectProposalRequest>,
+    ) -> Result<Response<wire::RejectProposalResponse>, Status> {
+        let by = CallerIdentity::of(&request)?.id().clone();
+        let id = parse("proposal_id", &request.get_ref().proposal_id)?;
+        let proposals = self.0.proposals.clone();
+        let work = async move { proposals.refuse(id, &by).await };
+        let left = run_to_end(&self.0.tasks, "reject", work).await;
+        let left = left.ok_or_else(|| registry(&RegistryError::Stopping))?.map_err(proposal)?;
+        let proposal = left.as_ref().map(render::proposal).transpose()?;
+        Ok(Response::new(wire::RejectProposalResponse { proposal }))
+    }
+
     async fn invite(&self, request: Request<wire::InviteRequest>) -> Result<Response<wire::InviteResponse>, Status> {
         let by = CallerIdentity::of(&request)?.id().clone();
         let request = request.into_inner();
@@ -130,7 +144,7 @@ impl Membership for Service {
             let unanswered = self.0.admission.unanswered();
             unanswered.iter().map(render::enrolment).collect::<Result<_, _>>()?
         } else {
-            render::own_invites(self.0.registry.snapshot().federation(), caller.organisation())
+            render::own_invites(self.0.registry.snapshot().federation(), caller.organisation(), self.0.admission.now())
         };
         Ok(Response::new(wire::ListEnrolmentsResponse { enrolments }))
     }

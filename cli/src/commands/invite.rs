@@ -10,6 +10,7 @@ use comity_proto::json::Canonical;
 use comity_proto::membership::{InviteRequest, InviteResponse, Kind};
 use comity_transparency::Signer as _;
 use comity_types::{Name, SpiffeId, TrustDomain, ids};
+use serde_json::json;
 
 use crate::args::Global;
 use crate::error::CliError;
@@ -39,6 +40,9 @@ pub(crate) struct InviteArgs {
     /// How long it holds: 1m to 30d
     #[arg(long, default_value = "24h", value_parser = ttl)]
     ttl: Duration,
+    /// Show what would be signed and who has to sign it, and make no invite
+    #[arg(long)]
+    dry_run: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -56,7 +60,17 @@ pub(crate) async fn run(args: InviteArgs, global: &Global) -> Result<(), CliErro
     let session = Session::open(global).await?;
     let own = session.identity().id().trust_domain() == &args.organisation;
     let governs = session.identity().root().federation == *session.identity().id().trust_domain();
-    let answer = if own && !governs { own_invite(&args, session).await? } else { ask(&args, &session).await? };
+    let by_organisation = own && !governs;
+    if args.dry_run && !by_organisation {
+        say("a dry run: no invite is made. An operators' invite is not a statement: they sign when they approve");
+        let member = SpiffeId::new(args.organisation.clone(), own_kind(args.kind), args.name.clone());
+        return global.output.record(vec![("would invite", member.to_string())], &json!({ "wouldInvite": member }));
+    }
+    if args.dry_run {
+        let (_, statement) = prepare(&args, &session)?;
+        return Signatory::of(session)?.would(global, &[statement]).await;
+    }
+    let answer = if by_organisation { own_invite(&args, session).await? } else { ask(&args, &session).await? };
     if global.output == Format::Json {
         return print_json(&Canonical(&answer));
     }
@@ -84,35 +98,42 @@ async fn ask(args: &InviteArgs, session: &Session) -> Result<InviteResponse, Cli
 
 /// An organisation's invite: made here, so that nobody but its holder has its key.
 async fn own_invite(args: &InviteArgs, session: Session) -> Result<InviteResponse, CliError> {
-    let signatory = Signatory::of(session)?;
-    let identity = signatory.session().identity();
-    let failed = |source: Box<dyn std::error::Error + Send + Sync>| CliError::Client {
-        doing: "make the invite",
-        source,
-        hint: None,
-    };
-    let address = identity.brokers().first().cloned().unwrap_or_default();
-    let invite = Invite::generate(Inviter::Organisation, signatory.session().federation_root(), &address)
-        .map_err(|error| failed(error.into()))?;
-    let key = invite.signer().and_then(|signer| signer.public_key()).map_err(|error| failed(error.into()))?;
-    let kind = match args.kind {
-        InviteKind::Node => ids::Kind::Node,
-        InviteKind::App => ids::Kind::App,
-        InviteKind::Operator => ids::Kind::Operator,
-    };
-    let expires_at = identity.clock().now().plus(args.ttl);
-    let statement = Statement::MemberInvited {
-        member: SpiffeId::new(args.organisation.clone(), kind, args.name.clone()),
-        invite: InviteId::from_bytes(invite.id),
-        key,
-        expires_at,
-    };
-    let _said = signatory.say("invite", statement).await?;
+    let (invite, statement) = prepare(args, &session)?;
+    let expires_at = session.identity().clock().now().plus(args.ttl);
+    let _said = Signatory::of(session)?.say("invite", statement).await?;
     Ok(InviteResponse {
-        invite: invite.encode().map_err(|error| failed(error.into()))?.reveal().clone(),
+        invite: invite.encode().map_err(|error| unmade(error.into()))?.reveal().clone(),
         invite_id: invite.id_text(),
         expires_at: Some(view::wire_instant(expires_at)),
     })
+}
+
+/// An invite of the organisation's, and the statement that makes it count.
+fn prepare(args: &InviteArgs, session: &Session) -> Result<(Invite, Statement), CliError> {
+    let identity = session.identity();
+    let address = identity.brokers().first().cloned().unwrap_or_default();
+    let invite = Invite::generate(Inviter::Organisation, session.federation_root(), &address)
+        .map_err(|error| unmade(error.into()))?;
+    let key = invite.signer().and_then(|signer| signer.public_key()).map_err(|error| unmade(error.into()))?;
+    let statement = Statement::MemberInvited {
+        member: SpiffeId::new(args.organisation.clone(), own_kind(args.kind), args.name.clone()),
+        invite: InviteId::from_bytes(invite.id),
+        key,
+        expires_at: identity.clock().now().plus(args.ttl),
+    };
+    Ok((invite, statement))
+}
+
+fn unmade(source: Box<dyn std::error::Error + Send + Sync>) -> CliError {
+    CliError::Client { doing: "make the invite", source, hint: None }
+}
+
+const fn own_kind(kind: InviteKind) -> ids::Kind {
+    match kind {
+        InviteKind::Node => ids::Kind::Node,
+        InviteKind::App => ids::Kind::App,
+        InviteKind::Operator => ids::Kind::Operator,
+    }
 }
 
 fn wire_kind(kind: InviteKind) -> Kind {

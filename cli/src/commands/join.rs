@@ -1,29 +1,41 @@
 //! `comity join`: from an invite to an identity.
 
-use std::path::PathBuf;
+use std::io::{self, IsTerminal as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
-use comity_client::enrol::{self, EnrolError, JoinState, Joining, OwnAuthority};
+use comity_client::enrol::{self, EnrolError, JoinState, Joining, OwnAuthority, Resuming, Told};
 use comity_client::split_hint;
 use comity_identity::invite::InviteError;
 use comity_identity::{IdentityDir, Invite};
 use comity_types::ids::Kind;
+use indicatif::ProgressBar;
 use serde_json::json;
 
 use crate::args::Global;
 use crate::error::CliError;
 use crate::organisation_file;
+use crate::output::say;
 
 /// What this program acts as: nodes have a program of their own.
 const KINDS: &[Kind] = &[Kind::App, Kind::Operator];
 
+/// How often the sign of life moves.
+const TICK: Duration = Duration::from_millis(120);
+
 /// What `--help` says about calling it again.
 const AGAIN: &str = "\
-Safe to call again with the same invite and directory: the same key asks, and gets the same answer. Another \
-invite needs another directory.
+It prints the fingerprint to compare with operators, and at a terminal waits until they have decided. Whoever does not \
+want to wait stops it (Ctrl-C): the first command that uses the directory afterwards completes the identity. Safe to \
+call again with the same invite and directory: the same key asks, and gets the same answer. Another invite needs another \
+directory.
 
 Exit status: 0 joined; 1 refused; 2 a mistake or a fault; 75 while operators have not decided, so that a \
 script can ask again until it ends with another status.";
+
+/// How long it waits at a terminal: whoever sits there longer has left.
+const AT_A_TERMINAL: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Take up an invite.
 #[derive(Debug, Args)]
@@ -38,11 +50,17 @@ pub(crate) struct JoinArgs {
     #[arg(long, value_name = "FILE")]
     organisation: Option<PathBuf>,
     /// The certificates of your organisation's own authority, in PEM: the broker hosts none for it then
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "hosted")]
     ca: Option<PathBuf>,
     /// The key of that authority, in PEM, if it is to sign here: it is read, and stays where it is
     #[arg(long, value_name = "FILE", requires = "ca")]
     ca_key: Option<PathBuf>,
+    /// Have the broker host a certificate authority for your organisation, with a key of its own; so it is without --ca
+    #[arg(long)]
+    hosted: bool,
+    /// Wait for operators, for as long as this [default at a terminal: 24h; elsewhere: 0s]
+    #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "24h", value_parser = humantime::parse_duration)]
+    wait: Option<Duration>,
 }
 
 /// Joins, or says what it waits for.
@@ -56,9 +74,54 @@ pub(crate) async fn run(args: &JoinArgs, global: &Global) -> Result<(), CliError
     let authority = authority.map_err(EnrolError::from).map_err(failed)?;
     let joining =
         Joining { authority: authority.as_ref(), ..Joining::new(&invite, KINDS, organisation.as_ref(), &args.dir) };
-    match Box::pin(enrol::join(joining)).await.map_err(failed)? {
-        JoinState::Issued(dir) => issued(&dir, global),
-        JoinState::Pending { enrolment_id, fingerprint } => Err(CliError::Pending { enrolment_id, fingerprint }),
+    let first = Box::pin(enrol::join(joining)).await.map_err(failed)?;
+    let at_a_terminal = io::stderr().is_terminal();
+    let patience = args.wait.unwrap_or(if at_a_terminal { AT_A_TERMINAL } else { Duration::ZERO });
+    let waits = matches!(first, JoinState::Pending { .. } | JoinState::AwaitsCertificate { .. });
+    let last = if waits && !patience.is_zero() { wait(&args.dir, first, patience).await? } else { first };
+    issued(&decided(last, &args.dir)?, global)
+}
+
+/// Waits until it is decided, `patience` is over or somebody stops it; gives how it stands then.
+async fn wait(dir: &Path, first: JoinState, patience: Duration) -> Result<JoinState, CliError> {
+    if let Some(waits) = decided(first.clone(), dir).err() {
+        say(&format!("{waits}\n{}", waits.hint().unwrap_or_default()));
+    }
+    let spinner =
+        ProgressBar::new_spinner().with_message("waiting for the federation's operators; Ctrl-C stops waiting");
+    spinner.enable_steady_tick(TICK);
+    let resuming = Resuming::new(KINDS, dir);
+    let waiting = enrol::wait(&resuming, Some(patience), |told| match told {
+        Told::Away(why) => spinner.set_message(format!("the broker is away, asking again: {why}")),
+        Told::Stands(JoinState::AwaitsCertificate { certificate, .. }) => {
+            spinner.set_message(format!("admitted; waiting for {}", certificate.display()));
+        }
+        Told::Stands(_) => spinner.set_message("waiting for the federation's operators; Ctrl-C stops waiting"),
+    });
+    let stands = tokio::select! {
+        stands = waiting => stands.map_err(failed),
+        _stopped = tokio::signal::ctrl_c() => Ok(first),
+    };
+    spinner.finish_and_clear();
+    stands
+}
+
+/// Completes the identity that a directory has asked for, if it waits for one.
+pub(crate) async fn complete(dir: &Path) -> Result<(), CliError> {
+    if !enrol::has_asked(dir) {
+        return Ok(());
+    }
+    let state = Box::pin(enrol::resume(&Resuming::new(KINDS, dir))).await.map_err(failed)?;
+    decided(state, dir).map(drop)
+}
+
+/// The identity, or what it waits for.
+fn decided(state: JoinState, dir: &Path) -> Result<IdentityDir, CliError> {
+    match state {
+        JoinState::Issued(dir) => Ok(dir),
+        JoinState::Pending { enrolment_id, fingerprint } => {
+            Err(CliError::Pending { enrolment_id, fingerprint, sign: enrol::to_be_signed(dir) })
+        }
         JoinState::AwaitsCertificate { id, request, certificate } => {
             Err(CliError::AwaitsCertificate { id, request, certificate })
         }

@@ -37,11 +37,17 @@ pub(crate) enum Operator {
         /// To admit, suspend, lift and evict
         #[arg(long)]
         membership: Option<u32>,
+        /// Show what would be signed and who has to sign it, and sign nothing
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Take an operator's vote away
     Remove {
-        /// The operator's name
-        name: Name,
+        /// The operator's name, or SPIFFE ID
+        operator: String,
+        /// Show what would be signed and who has to sign it, and sign nothing
+        #[arg(long)]
+        dry_run: bool,
     },
 }
 
@@ -50,7 +56,9 @@ pub(crate) async fn run(command: Operator, global: &Global) -> Result<(), CliErr
     match command {
         Operator::List => list::run(global).await,
         Operator::Request { dir, federation, name } => request::run(&dir, federation, &name, global),
-        Operator::Threshold { root, membership } => change::thresholds(root, membership, global).await,
-        Operator::Remove { name } => change::remove(&name, global).await,
+        Operator::Threshold { root, membership, dry_run } => {
+            change::thresholds(root, membership, dry_run, global).await
+        }
+        Operator::Remove { operator, dry_run } => change::remove(&operator, dry_run, global).await,
     }
 }

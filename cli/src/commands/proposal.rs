@@ -2,13 +2,14 @@
 
 use clap::Subcommand;
 use comity_proto::json::Canonical;
-use comity_proto::membership::ListProposalsResponse;
+use comity_proto::membership::{ListProposalsResponse, Proposal as Waiting, RejectProposalRequest};
+use serde_json::json;
 
 use crate::args::Global;
-use crate::commands::enrolment::approve;
 use crate::error::CliError;
+use crate::output::{joined, say};
 use crate::session::Session;
-use crate::signing::statement_of;
+use crate::signing::{proposals, statement_of};
 use crate::view;
 
 /// Statements that wait for more operators.
@@ -16,17 +17,80 @@ use crate::view;
 pub(crate) enum Proposal {
     /// List them; `comity approve ID --dry-run` shows one whole
     List,
+    /// Say no to one, and take one's own signature off it; it ends when nobody's is left or too few can still sign
+    #[command(visible_alias = "withdraw", after_help = AFTER)]
+    Reject {
+        /// Its id as `comity proposal list` shows it, or the beginning of that
+        id: String,
+        /// Show what would become of it, and change nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
 }
 
-/// Lists them.
-pub(crate) async fn run(_: &Proposal, global: &Global) -> Result<(), CliError> {
-    let proposals = approve::proposals(&Session::open(global).await?).await?;
-    let rows = proposals.iter().map(row).collect::<Result<_, _>>()?;
-    let header = ["id", "statement", "about", "signed", "signed by", "since"];
-    global.output.list(&header, rows, &Canonical(&ListProposalsResponse { proposals }))
+/// What `--help` says about what a no is worth.
+const AFTER: &str = "\
+Any operator may say no, and nobody alone takes off the table what enough others want: a proposal ends when the last \
+signature is withdrawn, or when those who have not said no are fewer than it takes. To change one's mind is to approve it. A no is not \
+signed and not in the log: whoever kept a copy of what was signed can hand it in again, for as long as it is of now.";
+
+/// Shortest beginning of an id that names a proposal.
+const MIN_PREFIX: usize = 8;
+
+/// Does what is asked.
+pub(crate) async fn run(command: &Proposal, global: &Global) -> Result<(), CliError> {
+    let session = Session::open(global).await?;
+    match command {
+        Proposal::List => list(&session, global).await,
+        Proposal::Reject { id, dry_run } => reject(&session, id, *dry_run, global).await,
+    }
 }
 
-fn row(proposal: &comity_proto::membership::Proposal) -> Result<Vec<String>, CliError> {
+async fn list(session: &Session, global: &Global) -> Result<(), CliError> {
+    let waiting = proposals(session).await?;
+    let rows = waiting.iter().map(row).collect::<Result<_, _>>()?;
+    let header = ["id", "statement", "about", "signed", "signed by", "refused by", "since"];
+    global.output.list(&header, rows, &Canonical(&ListProposalsResponse { proposals: waiting }))
+}
+
+async fn reject(session: &Session, id: &str, dry_run: bool, global: &Global) -> Result<(), CliError> {
+    let waiting = proposals(session).await?;
+    let named = |one: &&Waiting| one.id == id || (id.len() >= MIN_PREFIX && one.id.starts_with(id));
+    let found = waiting.iter().find(named).ok_or_else(|| CliError::NotFound {
+        kind: "proposal",
+        name: id.to_owned(),
+        list: "comity proposal list",
+    })?;
+    if dry_run {
+        say("a dry run: nothing is changed. A no is not a statement, and not signed");
+        let signed = found.signed_by.contains(&session.identity().id().to_string());
+        let json = json!({ "wouldReject": found.id, "withdrawsSignature": signed });
+        let fields = vec![
+            ("would reject", found.id.clone()),
+            ("one's own signature", if signed { "would be withdrawn" } else { "is not on it" }.to_owned()),
+        ];
+        return global.output.record(fields, &json);
+    }
+    let request = RejectProposalRequest { proposal_id: found.id.clone() };
+    let answer = session.membership().reject_proposal(request).await;
+    let answer = answer.map_err(|status| CliError::call("reject the proposal", status))?.into_inner();
+    let stands = answer.proposal.map_or_else(
+        || "it has ended".to_owned(),
+        |left| {
+            format!(
+                "it waits on: {} of {} have signed, {} said no",
+                left.signed_by.len(),
+                left.needed,
+                left.refused_by.len()
+            )
+        },
+    );
+    let ended = stands == "it has ended";
+    let fields = vec![("rejected", found.id.clone()), ("now", stands)];
+    global.output.record(fields, &json!({ "rejected": found.id, "ended": ended }))
+}
+
+fn row(proposal: &Waiting) -> Result<Vec<String>, CliError> {
     let statement = statement_of(proposal)?;
     Ok(vec![
         proposal.id.clone(),
@@ -34,6 +98,7 @@ fn row(proposal: &comity_proto::membership::Proposal) -> Result<Vec<String>, Cli
         statement.scope().map(|scope| scope.to_string()).unwrap_or_default(),
         format!("{} of {}", proposal.signed_by.len(), proposal.needed),
         proposal.signed_by.join(" "),
+        joined(&proposal.refused_by),
         view::instant(proposal.proposed_at.as_ref()),
     ])
 }

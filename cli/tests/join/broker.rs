@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use comity_runtime::tasks::Tasks;
 use comity_types::{Clock, Secret, SpiffeId, Timestamp};
 use tempfile::TempDir;
 use tonic::transport::Server;
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 
 /// How long certificates hold.
 const LIFETIME: Duration = Duration::from_secs(24 * 3600);
@@ -118,17 +119,36 @@ struct Inner {
     authority: Authority,
     answers: Mutex<VecDeque<Answer>>,
     asked: Mutex<Vec<wire::JoinRequest>>,
+    admits: AtomicBool,
+    certified: AtomicUsize,
 }
 
 impl Desk {
     fn new(root: Vec<u8>) -> Self {
         let authority = Authority::generate("org-a.example".parse().unwrap(), SystemClock.now()).unwrap();
-        Self(Arc::new(Inner { root, authority, answers: Mutex::default(), asked: Mutex::default() }))
+        Self(Arc::new(Inner {
+            root,
+            authority,
+            answers: Mutex::default(),
+            asked: Mutex::default(),
+            admits: AtomicBool::default(),
+            certified: AtomicUsize::default(),
+        }))
     }
 
     /// What applicants are told, one after the other.
     pub(crate) fn answer(&self, answers: impl IntoIterator<Item = Answer>) {
         self.0.answers.lock().unwrap().extend(answers);
+    }
+
+    /// From now on, every key is admitted.
+    pub(crate) fn admit_everybody(&self) {
+        self.0.admits.store(true, Ordering::SeqCst);
+    }
+
+    /// How often keys have asked how it stands.
+    pub(crate) fn certified(&self) -> usize {
+        self.0.certified.load(Ordering::SeqCst)
     }
 
     /// Everybody's application.
@@ -172,8 +192,18 @@ impl Enrolment for Desk {
         Ok(Response::new(wire::GetInviteResponse { spiffe_id: MEMBER.into(), hosted_anchor_der, ..Default::default() }))
     }
 
-    async fn certify(&self, _: Request<wire::CertifyRequest>) -> Result<Response<wire::CertifyResponse>, Status> {
-        Err(Status::not_found("the key is not admitted"))
+    async fn certify(&self, request: Request<wire::CertifyRequest>) -> Result<Response<wire::CertifyResponse>, Status> {
+        let _before = self.0.certified.fetch_add(1, Ordering::SeqCst);
+        if self.0.admits.load(Ordering::SeqCst) {
+            return Ok(Response::new(wire::CertifyResponse { issued: Some(self.issue(&request.get_ref().csr_der)) }));
+        }
+        Err(if self.asked().is_empty() {
+            Failure::new(Code::NotFound, "KEY_NOT_ADMITTED", "the key is not admitted (hint: join with an invite)")
+        } else {
+            let waits = Failure::new(Code::FailedPrecondition, "ENROLMENT_WAITS", "wait");
+            waits.with("enrolment", "e1").with("fingerprint", "ab-cd")
+        }
+        .into())
     }
 
     async fn renew(&self, _: Request<wire::RenewRequest>) -> Result<Response<wire::RenewResponse>, Status> {

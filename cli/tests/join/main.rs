@@ -46,7 +46,7 @@ async fn while_operators_have_not_decided_it_ends_with_75_and_the_same_command_g
     let (invite, dir) = (broker.invite(), broker.dir.path().join("app"));
     broker.desk.answer([Answer::Wait, Answer::Wait, Answer::Issue]);
     for _ in 0..2 {
-        says(&join(&invite, &dir).await, PENDING, &["comity approve", "ab-cd", "same invite"]);
+        says(&join(&invite, &dir).await, PENDING, &["comity approve", "ab-cd", "the same command again"]);
     }
     says(&join(&invite, &dir).await, DONE, &[MEMBER]);
     says(&join(&invite, &dir).await, DONE, &[MEMBER]);
@@ -111,9 +111,50 @@ async fn a_broker_that_is_down_is_named_with_its_address() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_ended_says_so_and_how_to_get_another_one() {
+async fn a_certificate_that_ended_is_replaced_for_an_admitted_key_and_otherwise_told_of() {
     let broker = Broker::start().await;
+    let dir = broker.expired();
+    let run = async |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_comity"));
+        command.arg("--identity").arg(&dir).args(words).output().await.unwrap()
+    };
+    let words = ["certificate has ended", "the key is not admitted", "hint: join with an invite"];
+    says(&run(&["model", "list"]).await, FAULT, &words);
+    broker.desk.admit_everybody();
+    says(&run(&["identity", "renew"]).await, DONE, &[MEMBER, "certificate until"]);
+    says(&run(&["identity", "show"]).await, DONE, &[MEMBER]);
+}
+
+#[tokio::test]
+async fn whoever_waits_joins_as_soon_as_it_is_approved() {
+    let broker = Broker::start().await;
+    broker.desk.answer([Answer::Wait]);
+    let (invite, dir) = (broker.invite(), broker.dir.path().join("app"));
     let mut command = Command::new(env!("CARGO_BIN_EXE_comity"));
-    let output = command.arg("--identity").arg(broker.expired()).args(["model", "list"]).output().await.unwrap();
-    says(&output, FAULT, &["our certificate ended at", "hint: its time is over", "another invite"]);
+    command.env_remove("COMITY_IDENTITY").args(["join", &invite, "--wait=1m", "--dir"]).arg(&dir);
+    let waiting = command.stdin(std::process::Stdio::null()).output();
+    let approval = async {
+        while broker.desk.certified() < 2 {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        broker.desk.admit_everybody();
+    };
+    let (output, ()) = tokio::join!(waiting, approval);
+    says(&output.unwrap(), DONE, &[MEMBER, "ab-cd", "comity approve"]);
+}
+
+#[tokio::test]
+async fn what_uses_a_directory_that_waits_completes_it_and_until_then_says_what_it_waits_for() {
+    let broker = Broker::start().await;
+    broker.desk.answer([Answer::Wait]);
+    let (invite, dir) = (broker.invite(), broker.dir.path().join("app"));
+    says(&join(&invite, &dir).await, PENDING, &["ab-cd"]);
+    let renew = async || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_comity"));
+        command.arg("--identity").arg(&dir).args(["identity", "renew"]).output().await.unwrap()
+    };
+    says(&renew().await, PENDING, &["waits for an operator's approval", "comity approve e1"]);
+    broker.desk.admit_everybody();
+    says(&renew().await, DONE, &[MEMBER]);
+    assert_eq!(broker.desk.asked().len(), 1, "the invite was shown once");
 }

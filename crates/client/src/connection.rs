@@ -57,11 +57,21 @@ pub enum ConnectionError {
 }
 
 impl Connection {
-    /// Prepares a connection as `identity`; the first call connects.
+    /// Prepares a connection as `identity`; the first call connects. From then on the identity is kept fresh, for as long
+    /// as there is a clone of this.
     ///
     /// # Errors
     /// TLS cannot be set up. That the broker cannot be reached is for the first call to say.
     pub fn open(identity: &Identity) -> Result<Self, ConnectionError> {
+        Self::prepare(identity)
+    }
+
+    /// The same, with the certificate as it is: to have it renewed.
+    pub(crate) fn open_as_it_is(identity: &Identity) -> Result<Self, ConnectionError> {
+        Self::prepare(&identity.clone().renewed_elsewhere())
+    }
+
+    fn prepare(identity: &Identity) -> Result<Self, ConnectionError> {
         let root = identity.root();
         let anchors = Arc::new(root.organisation_anchors()?);
         let clock = Arc::clone(identity.clock());

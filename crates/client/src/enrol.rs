@@ -8,13 +8,17 @@
 //! |---|---|
 //! | `apply` | what the holder of an invite signs |
 //! | `authority` | who signs certificates: the broker, or the organisation's own authority |
+//! | `desk` | the broker, asked with one key |
 //! | `renewal` | fresh certificates |
+//! | `resume` | how it stands, asked without the invite, once or until it is decided |
 //! | `taken` | one directory, one invite, one identity |
 
 mod apply;
 mod authority;
+mod desk;
 mod error;
 mod renewal;
+mod resume;
 mod taken;
 #[cfg(test)]
 mod tests;
@@ -22,23 +26,18 @@ mod tests;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use comity_identity::request::KeyError;
-use comity_identity::{CertificateDer, IdentityDir, Invite, Inviter, KeyPair, Root, leaf_identity, tls};
+use comity_identity::{CertificateDer, IdentityDir, Invite, KeyPair, leaf_identity};
 use comity_policy::OrganisationFile;
 use comity_proto::enrolment as wire;
-use comity_proto::enrolment::enrolment_client::EnrolmentClient;
 use comity_proto::enrolment::join_response::State;
-use comity_proto::membership::Kind as WireKind;
 use comity_runtime::clock::SystemClock;
 use comity_types::ids::Kind;
-use comity_types::{Clock, Name, SpiffeId, TrustDomain};
-use tonic::Status;
+use comity_types::{Clock, SpiffeId};
 
-use crate::connection::{Connection, Unary};
-
-pub use authority::{AuthorityError, OwnAuthority};
-pub use error::EnrolError;
+pub use authority::{AuthorityError, OwnAuthority, to_be_signed};
+pub use error::{EnrolError, GivenCertificate};
 pub use renewal::{renew, renew_due};
+pub use resume::{Resuming, Told, has_asked, resume, wait};
 
 /// Where an enrolment stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,81 +113,50 @@ pub async fn join(joining: Joining<'_>) -> Result<JoinState, EnrolError> {
         taken::check_kind(&dir.identity()?.spiffe_id, kinds)?;
         return Ok(JoinState::Issued(dir));
     }
-    let root_json = fetch_root(invite, &joining.clock).await?;
-    let root = Root::pinned(&root_json, invite.root)?;
+    let shown = desk::show(&invite.address, invite.root, &joining.clock).await?;
     taken::take_up(&dir, invite)?;
     let key = dir.pending_key()?;
-    let anchors = Arc::new(root.organisation_anchors()?);
-    let tls = tls::enrolment_client_config(root.broker.clone(), anchors, Arc::clone(&joining.clock))?;
-    let desk = Desk {
-        client: EnrolmentClient::new(Connection::for_enrolment(&invite.address, tls).unary()),
-        csr: key.signing_request(&nobody(&root.federation)?)?,
-    };
+    let desk = shown.desk(&key, &joining.clock)?;
     let answer = match desk.ask(&joining, &dir, &key).await {
-        Ok(answer) => answer,
-        Err(EnrolError::Call(status)) => State::Issued(desk.admitted(&dir, invite, *status).await?),
-        Err(other) => return Err(other),
+        Err(EnrolError::Call(status)) => desk.admitted(&dir, invite, *status).await?,
+        answered => answered?,
     };
-    match answer {
-        State::Pending(wire::Pending { enrolment_id, fingerprint }) => {
-            Ok(JoinState::Pending { enrolment_id, fingerprint })
-        }
-        State::Rejected(wire::Rejected { reason }) => {
-            dir.put_down(invite)?;
-            Ok(JoinState::Rejected { reason })
-        }
-        State::Issued(issued) => {
-            let id: SpiffeId = issued.spiffe_id.parse().map_err(|_| EnrolError::Incomplete { field: "spiffe_id" })?;
-            taken::check_kind(&id, kinds)?;
-            let chain = chain(issued);
-            if chain.is_empty() {
-                return authority::certify(&joining, &dir, &key, id, &root_json);
+    let newcomer = Newcomer { dir, key, kinds, authority: joining.authority, clock: &*joining.clock };
+    newcomer.settle(answer, &invite.id_text(), &shown.root_json)
+}
+
+/// Somebody who has asked, and what comes of the answer.
+struct Newcomer<'a> {
+    dir: IdentityDir,
+    key: KeyPair,
+    kinds: &'a [Kind],
+    authority: Option<&'a OwnAuthority>,
+    clock: &'a dyn Clock,
+}
+
+impl Newcomer<'_> {
+    /// Stores what came of it.
+    fn settle(self, answer: State, invite_id: &str, root_json: &[u8]) -> Result<JoinState, EnrolError> {
+        match answer {
+            State::Pending(wire::Pending { enrolment_id, fingerprint }) => {
+                Ok(JoinState::Pending { enrolment_id, fingerprint })
             }
-            taken::check_kind(&leaf_id(&chain)?, kinds)?;
-            dir.save(&chain, &root_json)?;
-            Ok(JoinState::Issued(dir))
-        }
-    }
-}
-
-/// The broker's desk, asked with one key.
-struct Desk {
-    client: EnrolmentClient<Unary>,
-    csr: Vec<u8>,
-}
-
-impl Desk {
-    /// Presents the invite.
-    async fn ask(&self, joining: &Joining<'_>, dir: &IdentityDir, key: &KeyPair) -> Result<State, EnrolError> {
-        let invite = joining.invite;
-        let secret = match invite.from {
-            Inviter::Operators => invite.secret.reveal().to_vec(),
-            Inviter::Organisation => Vec::new(),
-        };
-        let question = wire::GetInviteRequest { invite_id: invite.id_text(), secret: secret.clone().into() };
-        let described = self.client.clone().get_invite(question).await?.into_inner();
-        let signed = apply::sign(joining, dir, key, &described)?;
-        let request = wire::JoinRequest {
-            invite_id: invite.id_text(),
-            secret: secret.into(),
-            csr_der: self.csr.clone().into(),
-            application: signed.application.into(),
-            admission: signed.admission.into(),
-            kinds: joining.kinds.iter().filter_map(|kind| wire_kind(*kind)).map(Into::into).collect(),
-        };
-        let answer = self.client.clone().join(request).await?.into_inner();
-        answer.state.ok_or(EnrolError::Incomplete { field: "state" })
-    }
-
-    /// The certificate of a key that is admitted, whatever the broker says of its invite: the answer to an earlier
-    /// call may have been lost, and an invite that was taken up is none any more.
-    async fn admitted(&self, dir: &IdentityDir, invite: &Invite, refused: Status) -> Result<wire::Issued, EnrolError> {
-        if !taken::is_about_the_invite(&refused) {
-            return Err(refused.into());
-        }
-        match self.client.clone().certify(wire::CertifyRequest { csr_der: self.csr.clone().into() }).await {
-            Ok(answer) => answer.into_inner().issued.ok_or(EnrolError::Incomplete { field: "issued" }),
-            Err(_) => Err(taken::refused(dir, invite, refused)),
+            State::Rejected(wire::Rejected { reason }) => {
+                self.dir.put_down_by_id(invite_id)?;
+                Ok(JoinState::Rejected { reason })
+            }
+            State::Issued(issued) => {
+                let id: SpiffeId =
+                    issued.spiffe_id.parse().map_err(|_| EnrolError::Incomplete { field: "spiffe_id" })?;
+                taken::check_kind(&id, self.kinds)?;
+                let (chain, anchors) = (chain(issued.certificate_chain_der), chain(issued.organisation_anchors_der));
+                if chain.is_empty() {
+                    return authority::certify(&self, id, &anchors, root_json);
+                }
+                taken::check_kind(&leaf_id(&chain)?, self.kinds)?;
+                self.dir.save(&chain, root_json)?;
+                Ok(JoinState::Issued(self.dir))
+            }
         }
     }
 }
@@ -199,30 +167,6 @@ fn leaf_id(chain: &[CertificateDer<'static>]) -> Result<SpiffeId, EnrolError> {
     Ok(leaf_identity(leaf)?.id)
 }
 
-/// A kind as the wire has it; brokers are not invited.
-const fn wire_kind(kind: Kind) -> Option<WireKind> {
-    match kind {
-        Kind::Node => Some(WireKind::Node),
-        Kind::App => Some(WireKind::App),
-        Kind::Operator => Some(WireKind::Operator),
-        Kind::Broker => None,
-    }
-}
-
-/// Whom we ask is not verified: the digest in the invite decides whether the answer is believed.
-async fn fetch_root(invite: &Invite, clock: &Arc<dyn Clock>) -> Result<Vec<u8>, EnrolError> {
-    let tls = tls::danger::unverified_enrolment_client_config(Arc::clone(clock))?;
-    let connection = Connection::for_enrolment(&invite.address, tls);
-    let answer = EnrolmentClient::new(connection.unary()).get_root(wire::GetRootRequest {}).await?;
-    Ok(answer.into_inner().root.into())
-}
-
-/// The name in a signing request: which one we get is for the invite to say, so it is a placeholder.
-fn nobody(federation: &TrustDomain) -> Result<SpiffeId, EnrolError> {
-    let name: Name = "enrolling".parse().map_err(|_| KeyError::Unusable)?;
-    Ok(SpiffeId::new(federation.clone(), Kind::App, name))
-}
-
-fn chain(issued: wire::Issued) -> Vec<CertificateDer<'static>> {
-    issued.certificate_chain_der.into_iter().map(|der| Vec::from(der).into()).collect()
+fn chain(wire: Vec<impl Into<Vec<u8>>>) -> Vec<CertificateDer<'static>> {
+    wire.into_iter().map(|der| CertificateDer::from(der.into())).collect()
 }

@@ -147,7 +147,9 @@ const fn hint(cause: Cause) -> Option<&'static str> {
         Cause::CertificateRefused => {
             Some("ask an operator whether this member or its organisation is suspended; otherwise join again")
         }
-        Cause::CertificateEnded => Some("check the clock; if the certificate has ended, join again with a new invite"),
+        Cause::CertificateEnded => Some(
+            "check the clock; `comity identity renew` gets a certificate for a key that is admitted, without an invite",
+        ),
         Cause::DeadlineExceeded => Some("try again with more time, or ask for less"),
         Cause::BrokenOff => {
             Some("ask again: what arrived is not the whole answer; if it happens again, look at the broker's log")

@@ -2,6 +2,7 @@
 //! the state is folded here, and the root has to be the one that the broker signed.
 
 pub mod kept;
+pub mod own;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +31,8 @@ pub struct Followed {
     log: Log,
     key: NoteVerifier,
     checkpoint: Option<String>,
+    /// The root after each entry: what a checkpoint of an earlier size is held against.
+    roots: Vec<Digest>,
 }
 
 /// What the broker sent.
@@ -81,6 +84,17 @@ pub enum FollowError {
         /// What was sent.
         sent: u64,
     },
+    /// The checkpoint is of a log that ended before: the broker has lost entries, or hides them. By itself no proof of two
+    /// pasts.
+    #[error(
+        "the broker's log has {signed} entries, and it has shown {known} before (hint: its data may have been restored from an old copy: ask its operator, and sign nothing until it has them again)"
+    )]
+    Behind {
+        /// What was signed.
+        signed: u64,
+        /// What is known.
+        known: u64,
+    },
     /// The checkpoint is of another log.
     #[error(transparent)]
     Diverged(#[from] Diverged),
@@ -97,7 +111,7 @@ impl Followed {
     #[must_use]
     pub fn new(root: &Root, root_sha256: Digest, clock: Arc<dyn Clock>) -> Self {
         let log = Log::new(genesis::genesis(root, root_sha256));
-        Self { clock, log, key: genesis::log_verifier(root), checkpoint: None }
+        Self { clock, log, key: genesis::log_verifier(root), checkpoint: None, roots: Vec::new() }
     }
 
     /// The log.
@@ -127,7 +141,9 @@ impl Followed {
             {
                 return Err(FollowError::FromTheFuture { epoch: part.epoch, at });
             }
-            return Ok(Part::Entry(Box::new(self.log.take(&part.entry)?)));
+            let entry = self.log.take(&part.entry)?;
+            self.roots.push(self.log.tree().root());
+            return Ok(Part::Entry(Box::new(entry)));
         }
         self.agree(&part.checkpoint)?;
         Ok(Part::Checkpoint)
@@ -140,11 +156,40 @@ impl Followed {
     pub fn agree(&mut self, note: &str) -> Result<(), FollowError> {
         let checkpoint = Checkpoint::open(note, &self.log.origin(), &self.key)?;
         let Some(agrees) = self.log.agrees(&checkpoint) else {
-            let sent = self.log.tree().size();
-            return Err(FollowError::OtherSize { signed: checkpoint.size, sent });
+            let known = self.log.tree().size();
+            self.check_past(&checkpoint)?;
+            let signed = checkpoint.size;
+            return Err(match signed < known {
+                true => FollowError::Behind { signed, known },
+                false => FollowError::OtherSize { signed, sent: known },
+            });
         };
         agrees?;
         self.checkpoint = Some(note.to_owned());
+        Ok(())
+    }
+
+    /// Holds a checkpoint of this size or an earlier one against what was taken in. Of a later one nothing can be said.
+    ///
+    /// # Errors
+    /// It is none, or of another log.
+    pub fn check(&self, note: &str) -> Result<(), FollowError> {
+        Ok(self.check_past(&Checkpoint::open(note, &self.log.origin(), &self.key)?)?)
+    }
+
+    fn check_past(&self, checkpoint: &Checkpoint) -> Result<(), Diverged> {
+        let Checkpoint { size, root: there, .. } = checkpoint;
+        let place = usize::try_from(*size).ok().and_then(|size| size.checked_sub(1));
+        match place.and_then(|place| self.roots.get(place)) {
+            Some(here) if here != there => Err(Diverged { size: *size, here: *here, there: *there }),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Takes in an entry whose signatures were checked when it was first taken in.
+    fn take_again(&mut self, entry: &[u8]) -> Result<(), FollowError> {
+        self.log.take_again(entry)?;
+        self.roots.push(self.log.tree().root());
         Ok(())
     }
 }
@@ -156,16 +201,41 @@ impl Followed {
 pub async fn read(
     connection: &Connection,
     mut followed: Followed,
-    mut each: impl FnMut(u64, &[u8]),
+    each: impl FnMut(u64, &[u8]),
 ) -> Result<Followed, FollowError> {
+    read_on(connection, &mut followed, each).await.map_err(|stopped| stopped.error)?;
+    Ok(followed)
+}
+
+/// Why the log is not followed any further, and the broker's word that was refused.
+#[derive(Debug)]
+struct Stopped {
+    error: FollowError,
+    /// The signed note, where it was one.
+    note: Option<String>,
+}
+
+impl<E: Into<FollowError>> From<E> for Stopped {
+    fn from(error: E) -> Self {
+        Self { error: error.into(), note: None }
+    }
+}
+
+/// As [`read`], going on where `followed` is.
+async fn read_on(
+    connection: &Connection,
+    followed: &mut Followed,
+    mut each: impl FnMut(u64, &[u8]),
+) -> Result<(), Stopped> {
     let after_epoch = followed.log.federation().epoch();
     let mut parts = MembershipClient::new(connection.channel()).watch(WatchRequest { after_epoch }).await?.into_inner();
     loop {
         let part = timeout(PART_DEADLINE, parts.message()).await.map_err(|_| FollowError::Silent)??;
         let part = part.ok_or_else(|| Status::unavailable("the broker ended its log"))?;
-        match followed.take(&part)? {
+        let note = Some(&part.checkpoint).filter(|note| !note.is_empty()).cloned();
+        match followed.take(&part).map_err(|error| Stopped { error, note })? {
             Part::Entry(_) => each(part.epoch, &part.entry),
-            Part::Checkpoint => return Ok(followed),
+            Part::Checkpoint => return Ok(()),
         }
     }
 }

@@ -35,7 +35,7 @@ use comity_types::ids::Kind;
 use comity_types::{Digest, Invalid, Name, Place, SpiffeId, Timestamp, TrustDomain};
 
 /// How long the first operator's certificate lasts: as any operator's, renewed when it is used.
-pub const OPERATOR_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+pub const OPERATOR_LIFETIME: Duration = comity_identity::authority::MAX_LEAF_LIFETIME;
 /// The name of a federation's first broker.
 pub const FIRST_REPLICA: &str = "b1";
 /// The broker's directory.

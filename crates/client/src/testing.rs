@@ -1,6 +1,6 @@
 //! What this crate's tests share: a founded federation in a directory of its own, and a broker that only enrols.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -29,8 +29,8 @@ use tonic::{Code, Request, Response, Status};
 
 use crate::founding::{Founded, FoundingPlan, found};
 
-/// How long members' certificates hold.
-pub(crate) const LIFETIME: Duration = Duration::from_secs(24 * 3600);
+/// How long members' first certificates hold; those that they get by renewing hold twice as long, which is the longest.
+pub(crate) const LIFETIME: Duration = Duration::from_secs(12 * 3600);
 /// The version that it says is the next one of what that member says.
 pub(crate) const VERSION: u64 = 3;
 /// Whom the broker takes every applicant for.
@@ -96,7 +96,7 @@ impl World {
         let desk = Desk::new(std::fs::read(founded.data_dir.join("root.json")).unwrap());
         let anchors = [founded.root.organisation_anchors().unwrap(), desk.anchors()].into_iter().collect();
         let anchors = Arc::new(SharedAnchors::new(anchors));
-        let (chain, key) = broker_leaf(&founded);
+        let (chain, key) = broker_leaf(&founded, SystemClock.now());
         let credentials = Arc::new(Credentials::new(chain, &key).unwrap());
         let broker = Arc::clone(&credentials);
         let mutual =
@@ -146,7 +146,12 @@ impl World {
 
     /// The broker's own certificate is another from now on, with another key.
     pub(crate) fn roll_broker(&self) {
-        let (chain, key) = broker_leaf(&self.founded);
+        self.roll_broker_by(&SystemClock);
+    }
+
+    /// The same, beginning by this clock.
+    pub(crate) fn roll_broker_by(&self, clock: &dyn Clock) {
+        let (chain, key) = broker_leaf(&self.founded, clock.now());
         self.broker.replace(chain, &key).unwrap();
     }
 
@@ -168,12 +173,12 @@ fn member_authority() -> Authority {
     Authority::generate("org-a.example".parse().unwrap(), SystemClock.now()).unwrap()
 }
 
-fn broker_leaf(founded: &Founded) -> (Vec<CertificateDer<'static>>, KeyPair) {
+fn broker_leaf(founded: &Founded, now: Timestamp) -> (Vec<CertificateDer<'static>>, KeyPair) {
     let (id, key) = (&founded.root.broker, KeyPair::generate().unwrap());
     let secret = Secret::new(std::fs::read_to_string(founded.data_dir.join("ca/fed.example.key.pem")).unwrap());
     let authority = Authority::from_pem(&secret, &founded.root.anchors[0]).unwrap();
     let request = SigningRequest::parse(&key.signing_request(id).unwrap()).unwrap();
-    (authority.issue(&request, id, &[], LIFETIME, SystemClock.now()).unwrap().chain, key)
+    (authority.issue(&request, id, &[], LIFETIME * 2, now).unwrap().chain, key)
 }
 
 /// Enrols whoever comes as [`MEMBER`], once it is told to.
@@ -194,6 +199,10 @@ struct Inner {
     shown: Mutex<Vec<Vec<u8>>>,
     admitted: Mutex<BTreeSet<Digest>>,
     signs: AtomicBool,
+    /// Which invite a key has asked by.
+    bound: Mutex<BTreeMap<Digest, String>>,
+    turned_down: Mutex<Option<String>>,
+    issues_at: Mutex<Option<Arc<dyn Clock>>>,
 }
 
 impl Desk {
@@ -211,6 +220,9 @@ impl Desk {
             shown: Mutex::default(),
             admitted: Mutex::default(),
             signs: AtomicBool::new(true),
+            bound: Mutex::default(),
+            turned_down: Mutex::default(),
+            issues_at: Mutex::default(),
         }))
     }
 
@@ -230,6 +242,22 @@ impl Desk {
 
     pub(crate) fn approve(&self) {
         self.0.approved.store(true, Ordering::SeqCst);
+    }
+
+    /// Nobody's key is admitted any more, nor has anybody asked.
+    pub(crate) fn dismiss_all(&self) {
+        self.0.admitted.lock().unwrap().clear();
+        self.0.bound.lock().unwrap().clear();
+    }
+
+    /// Operators say no.
+    pub(crate) fn turn_down(&self, why: &str) {
+        *self.0.turned_down.lock().unwrap() = Some(why.to_owned());
+    }
+
+    /// From now on certificates begin by this clock.
+    pub(crate) fn issue_by(&self, clock: Arc<dyn Clock>) {
+        *self.0.issues_at.lock().unwrap() = Some(clock);
     }
 
     /// The next reply is lost, after what it says was done.
@@ -292,19 +320,26 @@ impl Desk {
 
     /// A certificate for [`MEMBER`] and this key, by the authority that signs.
     pub(crate) fn issue_for(&self, key: &KeyPair) -> Vec<CertificateDer<'static>> {
-        let request = SigningRequest::parse(&key.signing_request(&MEMBER.parse().unwrap()).unwrap()).unwrap();
+        self.issue_as(MEMBER, key, SystemClock.now())
+    }
+
+    /// The same, for somebody else, or from another time on.
+    pub(crate) fn issue_as(&self, id: &str, key: &KeyPair, from: Timestamp) -> Vec<CertificateDer<'static>> {
+        let id: SpiffeId = id.parse().unwrap();
+        let request = SigningRequest::parse(&key.signing_request(&id).unwrap()).unwrap();
         let authorities = self.0.authorities.lock().unwrap();
-        let signs = authorities.last().unwrap();
-        signs.issue(&request, &MEMBER.parse().unwrap(), &[], LIFETIME, SystemClock.now()).unwrap().chain
+        authorities.last().unwrap().issue(&request, &id, &[], LIFETIME, from).unwrap().chain
     }
 
     fn issue(&self, csr: &[u8], lifetime: Duration) -> wire::Issued {
         let (id, request) = (MEMBER.parse::<SpiffeId>().unwrap(), SigningRequest::parse(csr).unwrap());
         if !self.0.signs.load(Ordering::SeqCst) {
-            return wire::Issued { spiffe_id: id.to_string(), ..Default::default() };
+            let organisation_anchors_der = vec![self.anchor().into()];
+            return wire::Issued { spiffe_id: id.to_string(), organisation_anchors_der, ..Default::default() };
         }
         let authorities = self.0.authorities.lock().unwrap();
-        let issued = authorities.last().unwrap().issue(&request, &id, &[], lifetime, SystemClock.now()).unwrap();
+        let now = self.0.issues_at.lock().unwrap().as_ref().map_or_else(|| SystemClock.now(), |clock| clock.now());
+        let issued = authorities.last().unwrap().issue(&request, &id, &[], lifetime, now).unwrap();
         let chain = issued.chain.iter().map(|der| der.to_vec().into()).collect();
         wire::Issued { certificate_chain_der: chain, spiffe_id: id.to_string(), ..Default::default() }
     }
@@ -339,8 +374,23 @@ impl Enrolment for Desk {
     async fn certify(&self, request: Request<wire::CertifyRequest>) -> Result<Response<wire::CertifyResponse>, Status> {
         let csr = request.into_inner().csr_der;
         let key = SigningRequest::parse(&csr).unwrap().public_key_digest();
+        let bound = self.0.bound.lock().unwrap().get(&key).cloned();
+        let has_asked = bound.is_some();
+        if has_asked && self.0.approved.load(Ordering::SeqCst) {
+            self.0.admitted.lock().unwrap().insert(key);
+        }
         if !self.0.admitted.lock().unwrap().contains(&key) {
-            return Err(Failure::new(Code::NotFound, "KEY_NOT_ADMITTED", "who is that?").into());
+            let turned_down = self.0.turned_down.lock().unwrap().clone();
+            return Err(match (has_asked, turned_down) {
+                (false, _) => Failure::new(Code::NotFound, "KEY_NOT_ADMITTED", "who is that?"),
+                (true, Some(why)) => {
+                    Failure::new(Code::FailedPrecondition, "ENROLMENT_REJECTED", "no").with("why", why)
+                }
+                (true, None) => Failure::new(Code::FailedPrecondition, "ENROLMENT_WAITS", "wait")
+                    .with("enrolment", bound.unwrap_or_default())
+                    .with("fingerprint", key.fingerprint()),
+            }
+            .into());
         }
         Ok(Response::new(wire::CertifyResponse { issued: Some(self.issue(&csr, LIFETIME)) }))
     }
@@ -353,6 +403,7 @@ impl Enrolment for Desk {
         if let Some(refusal) = self.0.refusal.lock().unwrap().take() {
             return Err(refusal.into());
         }
+        self.0.bound.lock().unwrap().insert(key, request.invite_id.clone());
         if approved {
             self.0.admitted.lock().unwrap().insert(key);
         }

@@ -18,9 +18,8 @@ use crate::request::{KeyPair, SigningRequest};
 
 /// How long an authority lasts: long enough to outlive any plan, and it is replaced long before.
 pub const AUTHORITY_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
-/// How long a leaf lasts at most. Programs that run get a day and renew by themselves; people's and apps'
-/// certificates are renewed when they are used, and a month bridges a holiday.
-pub const MAX_LEAF_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// How long a leaf lasts at most, whoever signs it: what a stolen key is worth, where nobody notices (decision 3).
+pub const MAX_LEAF_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 /// How far before its issue a certificate begins, for verifiers whose clocks are slow.
 pub const CLOCK_SKEW: Duration = Duration::from_secs(5 * 60);
 

@@ -57,7 +57,7 @@ pub use peer::VerifiedPeer;
 pub use request::{KeyPair, SigningRequest};
 pub use root::{Root, RootOperator};
 pub use spiffe::{LeafIdentity, SvidError, leaf_identity};
-pub use store::{IdentityDir, IdentitySource};
+pub use store::{IdentityDir, IdentitySource, TakenUp};
 pub use tls::Credentials;
 pub use verify::{ExpectedServer, PeerVerifier, check_chain};
 pub use workload::Svid;

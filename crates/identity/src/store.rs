@@ -26,7 +26,7 @@ use crate::tls::{Credentials, CredentialsError};
 mod files;
 mod invite;
 
-pub use invite::INVITE_FILE;
+pub use invite::{INVITE_FILE, TakenUp};
 
 /// The private key.
 pub const KEY_FILE: &str = "key.pem";
@@ -348,6 +348,17 @@ impl IdentityDir {
         let json = serde_json::to_vec_pretty(source);
         let json = json.map_err(|_| self.content_error(AUTHORITY_FILE, "an authority's files"))?;
         files::write(&self.file(AUTHORITY_FILE), &json)
+    }
+
+    /// Has certificates come from the broker again.
+    ///
+    /// # Errors
+    /// The file cannot be removed.
+    pub fn forget_source(&self) -> Result<(), StoreError> {
+        match files::remove(&self.file(AUTHORITY_FILE)) {
+            Err(StoreError::Missing { .. }) => Ok(()),
+            done => done,
+        }
     }
 
     /// Where certificates come from; none where it is the broker.

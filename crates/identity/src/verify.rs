@@ -3,6 +3,7 @@
 //! Both read the leaf's SPIFFE ID first and then check the chain against that organisation's roots alone.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use comity_types::{SpiffeId, TrustDomain};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -16,6 +17,7 @@ use rustls::{
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 use crate::anchors::{AnchorSource, OrganisationAnchors, StaticAnchors};
+use crate::authority::MAX_LEAF_LIFETIME;
 use crate::spiffe::{LeafIdentity, SvidError, leaf_identity};
 use crate::tls::provider;
 
@@ -32,6 +34,12 @@ pub enum PeerRefused {
         /// The domain in the certificate.
         domain: TrustDomain,
     },
+    /// The certificate lasts longer than any may: nothing but its end bounds what a stolen key is worth.
+    #[error("the certificate holds for {} h {} min, and none may for more than {} h (hint: have the authority sign for a day or less)", lasts.as_secs() / 3600, lasts.as_secs() % 3600 / 60, MAX_LEAF_LIFETIME.as_secs() / 3600)]
+    TooLong {
+        /// From its beginning to its end.
+        lasts: Duration,
+    },
     /// Somebody else answers.
     #[error("expected {expected}, but {presented} answers")]
     WrongServer {
@@ -40,6 +48,25 @@ pub enum PeerRefused {
         /// Who answers.
         presented: SpiffeId,
     },
+}
+
+/// By how much a certificate may last longer than [`MAX_LEAF_LIFETIME`]: authorities begin it before they sign, for
+/// verifiers whose clocks are slow, ours by half of this.
+pub const LIFETIME_TOLERANCE: Duration = Duration::from_secs(10 * 60);
+
+/// Refuses a certificate that lasts longer than a day, whoever signed it.
+///
+/// # Errors
+/// It does.
+pub fn check_lifetime(leaf: &LeafIdentity) -> Result<(), PeerRefused> {
+    let lasts = leaf.not_after.since(leaf.not_before);
+    if lasts <= MAX_LEAF_LIFETIME + LIFETIME_TOLERANCE { Ok(()) } else { Err(PeerRefused::TooLong { lasts }) }
+}
+
+/// True if every handshake refuses a certificate for how long it lasts.
+#[must_use]
+pub fn lasts_too_long(leaf: &LeafIdentity) -> bool {
+    check_lifetime(leaf).is_err()
 }
 
 /// Verifies callers: each by the roots of the organisation that its certificate names.
@@ -72,10 +99,13 @@ impl ClientCertVerifier for PeerVerifier {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        let domain = svid(leaf)?.id.trust_domain().clone();
+        let identity = svid(leaf)?;
+        let domain = identity.id.trust_domain().clone();
         let anchors = self.anchors.anchors(&domain).filter(|anchors| *anchors.domain() == domain);
         let anchors = anchors.ok_or_else(|| refuse(PeerRefused::UnknownOrganisation { domain }))?;
-        anchors.clients().verify_client_cert(leaf, intermediates, now)
+        let verified = anchors.clients().verify_client_cert(leaf, intermediates, now)?;
+        check_lifetime(&identity).map_err(refuse)?;
+        Ok(verified)
     }
 
     fn verify_tls12_signature(
@@ -112,7 +142,7 @@ pub fn check_chain(
 ) -> Result<(), Error> {
     let (leaf, intermediates) = chain.split_first().ok_or(Error::NoCertificatesPresented)?;
     let millis = u64::try_from(now.as_millis()).unwrap_or_default();
-    let now = UnixTime::since_unix_epoch(std::time::Duration::from_millis(millis));
+    let now = UnixTime::since_unix_epoch(Duration::from_millis(millis));
     let verifier = PeerVerifier::new(Arc::new(std::iter::once(anchors).collect::<StaticAnchors>()));
     verifier.verify_client_cert(leaf, intermediates, now).map(drop)
 }
@@ -151,10 +181,12 @@ impl ServerCertVerifier for ExpectedServer {
         _: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        self.check(svid(leaf)?.id).map_err(refuse)?;
+        let identity = svid(leaf)?;
+        self.check(identity.id.clone()).map_err(refuse)?;
         let parsed = ParsedCertificate::try_from(leaf)?;
         let algorithms = provider().signature_verification_algorithms.all;
         verify_server_cert_signed_by_trust_anchor(&parsed, self.anchors.roots(), intermediates, now, algorithms)?;
+        check_lifetime(&identity).map_err(refuse)?;
         Ok(ServerCertVerified::assertion())
     }
 

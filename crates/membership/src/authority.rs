@@ -101,18 +101,41 @@ impl<'a> Authority<'a> {
         self.0.iter().flat_map(|quorum| quorum.keys.iter().copied())
     }
 
+    /// Who has to sign: how many, of how many, and who they are.
+    pub fn needs(&self) -> impl Iterator<Item = (usize, usize, &'static str)> {
+        self.0.iter().map(|quorum| (quorum.needed.max(1), quorum.ids().len(), quorum.who))
+    }
+
+    /// How many signatures it takes at least: a key that is in two quorums counts in both.
+    #[must_use]
+    pub fn fewest(&self) -> usize {
+        let ids: Vec<_> = self.0.iter().map(|quorum| (quorum.needed.max(1), quorum.ids())).collect();
+        match ids.as_slice() {
+            [(one, these), (other, those)] => {
+                let both = these.intersection(those).count().min(*one).min(*other);
+                one + other - both
+            }
+            all => all.iter().map(|(needed, _)| needed).sum(),
+        }
+    }
+
     /// Checks that enough of everyone have signed. A key counts once, however often it stands here.
     ///
     /// # Errors
     /// Says of the first quorum that is not met how many have signed of how many that have to.
     pub fn check(&self, signers: &BTreeSet<KeyId>) -> Result<(), Refused> {
-        for Quorum { needed, keys, who } in &self.0 {
-            let ids: BTreeSet<KeyId> = keys.iter().map(|key| key.id()).collect();
-            let have = ids.intersection(signers).count();
-            if have < (*needed).max(1) {
-                return Err(Refused::TooFew { who, have, needed: (*needed).max(1) });
+        for quorum in &self.0 {
+            let (have, needed) = (quorum.ids().intersection(signers).count(), quorum.needed.max(1));
+            if have < needed {
+                return Err(Refused::TooFew { who: quorum.who, have, needed });
             }
         }
         Ok(())
+    }
+}
+
+impl Quorum<'_> {
+    fn ids(&self) -> BTreeSet<KeyId> {
+        self.keys.iter().map(|key| key.id()).collect()
     }
 }

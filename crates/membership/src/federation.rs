@@ -137,6 +137,26 @@ impl Federation {
     /// # Errors
     /// It is refused, and then nothing has changed.
     pub fn apply(&mut self, entry: &Entry) -> Result<(), Refused> {
+        self.enter(entry, Self::signers)
+    }
+
+    /// Takes an entry in again whose signatures this reader has checked before, and which it knows to be the same by the
+    /// root of a tree: everything is checked but the signatures themselves, which cost most.
+    ///
+    /// # Errors
+    /// As for [`apply`](Self::apply).
+    pub fn apply_again(&mut self, entry: &Entry) -> Result<(), Refused> {
+        self.enter(entry, |federation, statement, envelope| {
+            let signers = envelope.signatures.iter().map(|signature| signature.keyid).collect();
+            Authority::of(statement, federation)?.check(&signers).map(|()| signers)
+        })
+    }
+
+    fn enter(
+        &mut self,
+        entry: &Entry,
+        signers: impl Fn(&Self, &Statement, &comity_transparency::Envelope) -> Result<BTreeSet<KeyId>, Refused>,
+    ) -> Result<(), Refused> {
         if entry.epoch != self.epoch.saturating_add(1) {
             return Err(Refused::OutOfOrder { current: self.epoch, found: entry.epoch });
         }
@@ -153,7 +173,7 @@ impl Federation {
                 let payload = Payload::peek(envelope).map_err(|error| Refused::Unreadable(error.to_string()))?;
                 let scope = self.place(&payload, envelope.payload_digest())?;
                 check_age(&payload, &scope, entry.at)?;
-                let signers = self.signers(&payload.statement, envelope)?;
+                let signers = signers(self, &payload.statement, envelope)?;
                 self.take_in(&payload.statement, entry, &signers)?;
                 let head = Head { version: payload.version, payload: envelope.payload_digest() };
                 self.versions.insert(scope, head);

@@ -77,6 +77,23 @@ impl Log {
     /// # Errors
     /// It is none, or does not follow; nothing has changed then.
     pub fn take(&mut self, bytes: &[u8]) -> Result<Entry, NotTaken> {
+        self.enter(bytes, Federation::apply)
+    }
+
+    /// Takes an entry in again whose signatures were checked when it was first taken in. It counts for nothing until a
+    /// checkpoint that agreed then agrees again.
+    ///
+    /// # Errors
+    /// As for [`take`](Self::take).
+    pub fn take_again(&mut self, bytes: &[u8]) -> Result<Entry, NotTaken> {
+        self.enter(bytes, Federation::apply_again)
+    }
+
+    fn enter(
+        &mut self,
+        bytes: &[u8],
+        apply: impl Fn(&mut Federation, &Entry) -> Result<(), Refused>,
+    ) -> Result<Entry, NotTaken> {
         let epoch = self.federation.epoch().saturating_add(1);
         if bytes.len() > MAX_ENTRY_BYTES {
             return Err(NotTaken::TooLong { epoch, bytes: bytes.len() });
@@ -88,7 +105,7 @@ impl Log {
             return Err(NotTaken::OtherRoot);
         }
         let refused = |source| NotTaken::Refused { epoch, source: Box::new(source) };
-        self.federation.apply(&entry).map_err(refused)?;
+        apply(&mut self.federation, &entry).map_err(refused)?;
         self.tree.push(bytes);
         Ok(entry)
     }

@@ -14,8 +14,11 @@ use crate::proof::{MAX_PROOF_HASHES, ProofError, verify_inclusion};
 use crate::record::{Disclosure, Field, RecordKind};
 use crate::tree::leaf_hash;
 
+mod file;
 #[cfg(test)]
 mod tests;
+
+pub use file::FileError;
 
 /// A leaf with its way to a log's root, and what is shown of its record.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -121,6 +121,12 @@ impl TlogProof {
         self.index
     }
 
+    /// From the leaf's sibling up.
+    #[must_use]
+    pub fn path(&self) -> &[Digest] {
+        &self.path
+    }
+
     /// The checkpoint, of which nothing has been verified.
     #[must_use]
     pub const fn checkpoint(&self) -> &CheckpointNote {

@@ -98,13 +98,13 @@ fn a_node_whose_certificate_has_ended_does_not_serve_however_fresh_its_state_is(
 fn a_node_that_is_suspended_or_never_was_a_member_does_not_serve() {
     let mut node = Node::that_has_heard();
     node.suspend(Subject::Organisation("org-a.example".parse().unwrap()));
-    let Err(Unfit::NotAMember { why }) = node.judge() else { panic!("{:?}", node.judge()) };
+    let Err(Unfit::NotAMember { why, .. }) = node.judge() else { panic!("{:?}", node.judge()) };
     assert!(why.contains("org-a.example") && why.contains("under audit"), "{why}");
     let stranger = Node::new();
     for part in stranger.history.parts(&[1]) {
         stranger.replica.take(&part).unwrap();
     }
-    assert!(matches!(stranger.judge(), Err(Unfit::NotAMember { why }) if why.contains("never admitted")));
+    assert!(matches!(stranger.judge(), Err(Unfit::NotAMember { why, .. }) if why.contains("never admitted")));
 }
 
 #[tokio::test]

@@ -10,8 +10,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use comity_client::follow::kept::{self, CHECKPOINT_FILE, EVIDENCE_FILE, Heard, LOG_FILE};
-use comity_client::follow::{Followed, Part};
+use comity_client::follow::kept::{
+    self, CHECKPOINT_FILE, EVIDENCE_FILE, Evidence, Heard, LOG_FILE, REFUSED_FILE, ROLLBACK_FILE, RefusedEntry,
+};
+use comity_client::follow::{FollowError, Followed, Part};
 use comity_proto::membership::WatchResponse;
 use comity_types::Timestamp;
 use serde::Serialize;
@@ -70,10 +72,31 @@ impl Store {
     /// Keeps what proves that the broker signed two pasts: the checkpoint that it signed before stands in its file, the
     /// log beside it. Says where.
     pub(super) fn evidence(&self, checkpoint: &str) -> Option<PathBuf> {
-        let path = self.dir.join(EVIDENCE_FILE);
-        let before = self.written.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let evidence = serde_json::json!({ "agreed": before, "then": checkpoint, "log": LOG_FILE });
-        write(&path, &evidence).inspect_err(|error| unkept(&path, error)).ok().map(|()| path)
+        self.keep(EVIDENCE_FILE, checkpoint)
+    }
+
+    /// Keeps that the broker's log is shorter than it was, which proves nothing by itself. Says where.
+    pub(super) fn rollback(&self, checkpoint: &str) -> Option<PathBuf> {
+        self.keep(ROLLBACK_FILE, checkpoint)
+    }
+
+    /// Keeps an entry that does not fit, and why.
+    pub(super) fn refused(&self, part: &WatchResponse, why: &FollowError) {
+        let agreed = self.written.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let entry = String::from_utf8_lossy(&part.entry).into_owned();
+        let refused = RefusedEntry { agreed, epoch: part.epoch, entry, why: crate::error_chain(why) };
+        match refused.keep(&self.dir) {
+            Ok(path) => {
+                tracing::error!(path = %path.display(), "an entry of the broker's log does not fit, it is kept");
+            }
+            Err(error) => unkept(&self.dir.join(REFUSED_FILE), &error),
+        }
+    }
+
+    fn keep(&self, name: &str, then: &str) -> Option<PathBuf> {
+        let agreed = self.written.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let evidence = Evidence { agreed, then: then.to_owned(), log: LOG_FILE.to_owned() };
+        evidence.keep(&self.dir, name).inspect_err(|error| unkept(&self.dir.join(name), error)).ok()
     }
 }
 

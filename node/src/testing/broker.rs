@@ -276,6 +276,13 @@ impl Membership for Desk {
         Err(not_for_nodes())
     }
 
+    async fn reject_proposal(
+        &self,
+        _: Request<wire::RejectProposalRequest>,
+    ) -> Result<Response<wire::RejectProposalResponse>, Status> {
+        Err(not_for_nodes())
+    }
+
     async fn invite(&self, _: Request<wire::InviteRequest>) -> Result<Response<wire::InviteResponse>, Status> {
         Err(not_for_nodes())
     }

@@ -278,6 +278,9 @@ pub struct Proposal {
     /// When it was first proposed.
     #[prost(message, optional, tag = "5")]
     pub proposed_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// The SPIFFE IDs of the operators who said no, and have not signed since.
+    #[prost(string, repeated, tag = "6")]
+    pub refused_by: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 impl ::prost::Name for Proposal {
     const NAME: &'static str = "Proposal";
@@ -287,6 +290,40 @@ impl ::prost::Name for Proposal {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/comity.membership.v1.Proposal".into()
+    }
+}
+/// Say no to a proposal.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RejectProposalRequest {
+    /// Which: 64 hexadecimal digits.
+    #[prost(string, tag = "1")]
+    pub proposal_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for RejectProposalRequest {
+    const NAME: &'static str = "RejectProposalRequest";
+    const PACKAGE: &'static str = "comity.membership.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.membership.v1.RejectProposalRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.membership.v1.RejectProposalRequest".into()
+    }
+}
+/// What is left of it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RejectProposalResponse {
+    /// How it stands. Absent where it has ended: nobody's signature is left, or too few can still sign.
+    #[prost(message, optional, tag = "1")]
+    pub proposal: ::core::option::Option<Proposal>,
+}
+impl ::prost::Name for RejectProposalResponse {
+    const NAME: &'static str = "RejectProposalResponse";
+    const PACKAGE: &'static str = "comity.membership.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.membership.v1.RejectProposalResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.membership.v1.RejectProposalResponse".into()
     }
 }
 /// Ask for organisations.
@@ -856,6 +893,33 @@ pub mod membership_client {
                 .insert(GrpcMethod::new("comity.membership.v1.Membership", "Reject"));
             self.inner.unary(req, path, codec).await
         }
+        /// Say no to a proposal, and take one's signature off it. Operators of the federation.
+        pub async fn reject_proposal(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RejectProposalRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RejectProposalResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/comity.membership.v1.Membership/RejectProposal",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("comity.membership.v1.Membership", "RejectProposal"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// The organisations. Members.
         pub async fn list_organisations(
             &mut self,
@@ -1021,6 +1085,14 @@ pub mod membership_server {
             &self,
             request: tonic::Request<super::RejectRequest>,
         ) -> std::result::Result<tonic::Response<super::RejectResponse>, tonic::Status>;
+        /// Say no to a proposal, and take one's signature off it. Operators of the federation.
+        async fn reject_proposal(
+            &self,
+            request: tonic::Request<super::RejectProposalRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RejectProposalResponse>,
+            tonic::Status,
+        >;
         /// The organisations. Members.
         async fn list_organisations(
             &self,
@@ -1386,6 +1458,51 @@ pub mod membership_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = RejectSvc(inner);
+                        let codec = crate::strict::Codec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/comity.membership.v1.Membership/RejectProposal" => {
+                    #[allow(non_camel_case_types)]
+                    struct RejectProposalSvc<T: Membership>(pub Arc<T>);
+                    impl<
+                        T: Membership,
+                    > tonic::server::UnaryService<super::RejectProposalRequest>
+                    for RejectProposalSvc<T> {
+                        type Response = super::RejectProposalResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RejectProposalRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Membership>::reject_proposal(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RejectProposalSvc(inner);
                         let codec = crate::strict::Codec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -6,8 +6,9 @@ use comity_identity::{Authority, KeyPair};
 use comity_proto::enrolment::enrolment_client::EnrolmentClient;
 use comity_proto::enrolment::join_response::State;
 use comity_proto::enrolment::{CertifyRequest, GetInviteRequest, JoinRequest, RenewRequest};
+use comity_proto::error::Detail;
 use comity_proto::membership::membership_client::MembershipClient;
-use comity_proto::membership::{Kind, ListNodesRequest};
+use comity_proto::membership::{Kind, ListNodesRequest, RejectRequest};
 use comity_types::Clock as _;
 use tonic::Code;
 
@@ -142,4 +143,60 @@ async fn an_authority_that_vouches_for_nobody_is_refused_before_an_operator_sees
     assert_refused(join(&leaf).await, Code::InvalidArgument, "INVALID_FIELD");
     assert_refused(join(b"no certificate").await, Code::InvalidArgument, "INVALID_FIELD");
     join(&own.anchor()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_key_that_has_asked_learns_by_itself_how_that_stands() {
+    let scene = Scene::new().await;
+    let (invite, key) = (scene.invite(ORG, Kind::Node, "n1").await, KeyPair::generate().unwrap());
+    assert_refused(scene.certify(&key).await, Code::NotFound, "KEY_NOT_ADMITTED");
+    scene.join(&invite, &key, Some(&organisation(ORG))).await.unwrap();
+    let waits = scene.certify(&key).await.unwrap_err();
+    let detail = Detail::of(&waits).unwrap();
+    assert_eq!(detail.reason, "ENROLMENT_WAITS");
+    assert_eq!(detail.metadata["enrolment"], invite.id_text());
+    assert_eq!(detail.metadata["fingerprint"], key.public_key_digest().fingerprint());
+    let request = RejectRequest { enrolment_id: invite.id_text(), reason: "nobody knows you".into() };
+    scene.operator().await.reject(request).await.unwrap();
+    let rejected = scene.certify(&key).await.unwrap_err();
+    let detail = Detail::of(&rejected).unwrap();
+    assert_eq!((detail.reason.as_str(), detail.metadata["why"].as_str()), ("ENROLMENT_REJECTED", "nobody knows you"));
+    // Another invite, with the same key: the newest counts.
+    let again = scene.invite(ORG, Kind::Node, "n1").await;
+    scene.clock.advance(HOUR / 60);
+    scene.join(&again, &key, Some(&organisation(ORG))).await.unwrap();
+    assert_refused(scene.certify(&key).await, Code::FailedPrecondition, "ENROLMENT_WAITS");
+    scene.approve(&again.id_text()).await.unwrap();
+    scene.certify(&key).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_invite_that_was_taken_up_says_so_to_whoever_brings_other_papers_and_keeps_the_first() {
+    let scene = Scene::new().await;
+    let (invite, key) = (scene.invite(ORG, Kind::Node, "n1").await, KeyPair::generate().unwrap());
+    let facts = organisation(ORG);
+    let first = scene.join(&invite, &key, Some(&facts)).await.unwrap();
+    let other = comity_policy::Organisation { name: "Another".into(), ..facts.clone() };
+    let refused = scene.join(&invite, &key, Some(&other)).await;
+    assert!(refused.as_ref().unwrap_err().message().contains("--organisation"), "{refused:?}");
+    assert_refused(refused, Code::FailedPrecondition, "OTHER_APPLICATION");
+    let own = Authority::generate(ORG.parse().unwrap(), scene.clock.now()).unwrap();
+    let id = member_id(ORG, Kind::Node, "n1");
+    let anchors = vec![STANDARD.encode(own.anchor())];
+    let application = scene.application(&invite, &facts, Default::default(), id, &key, anchors);
+    let request = JoinRequest {
+        invite_id: invite.id_text(),
+        secret: invite.secret.reveal().to_vec().into(),
+        csr_der: csr(&key).into(),
+        application: json(&application),
+        kinds: vec![Kind::Node.into()],
+        admission: Vec::new().into(),
+    };
+    let refused = EnrolmentClient::new(scene.connect_to_enrol().await).join(request).await;
+    assert!(refused.as_ref().unwrap_err().message().contains("--ca"), "{refused:?}");
+    assert_refused(refused, Code::FailedPrecondition, "OTHER_APPLICATION");
+    // With the same papers, or none, it stands as it did.
+    for papers in [Some(&facts), None] {
+        assert_eq!(scene.join(&invite, &key, papers).await.unwrap(), first);
+    }
 }

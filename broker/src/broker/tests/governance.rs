@@ -191,7 +191,7 @@ async fn who_governs_changes_by_the_old_and_the_new_together() {
     operators.insert(id, comity_transparency::Signer::public_key(&new).unwrap());
     let change = Statement::RootChanged { operators, root_threshold: 1, membership_threshold: 1 };
     let by_the_old = scene.signed(change.clone(), &[&scene.operator.key, &bob.key]);
-    assert_eq!(waits(scene.submit(bob, &by_the_old).await).needed, 2);
+    assert_eq!(waits(scene.submit(bob, &by_the_old).await).needed, 3, "two of the old, and the new one");
     let whole = scene.signed(change, &[&new]);
     in_force(scene.submit(bob, &whole).await);
     let mut former = scene.operator().await;
@@ -202,8 +202,8 @@ async fn who_governs_changes_by_the_old_and_the_new_together() {
 
 #[tokio::test]
 async fn a_brake_holds_at_once_and_ends_by_the_clock_unless_it_is_ratified() {
-    let scene = stage().await;
     for ratified in [false, true] {
+        let scene = stage().await;
         let by_bob = scene.signed(suspended(ORG, By::Brake), &[&scene.co_operators[usize::from(ratified)].key]);
         in_force(scene.submit(&scene.operator, &by_bob).await);
         assert!(!takes_part(&scene, ORG));

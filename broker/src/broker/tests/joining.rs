@@ -275,15 +275,18 @@ async fn the_root_is_the_one_that_the_invite_pins() {
 
 #[tokio::test]
 async fn a_certificate_is_renewed_for_the_key_that_calls_and_no_other() {
-    let scene = Scene::new().await;
+    let scene = Scene::founded();
+    let mut config = scene.config();
+    config.leaf.node = 12 * HOUR;
+    scene.start_with(config).await.unwrap();
     let node = scene.admit(ORG, Kind::Node, "n1").await;
-    scene.clock.advance(12 * HOUR);
+    scene.clock.advance(6 * HOUR);
     let mut client = EnrolmentClient::new(scene.connect(&node).await.unwrap());
     let request = RenewRequest { csr_der: csr(&node.key).into() };
     let issued = client.renew(request).await.unwrap().into_inner().issued.unwrap();
     let renewed = member(&issued, KeyPair::from_pem(&node.key.to_pem()).unwrap());
     assert_eq!(renewed.id, node.id);
-    scene.clock.advance(18 * HOUR);
+    scene.clock.advance(9 * HOUR);
     assert!(scene.connect(&renewed).await.is_ok(), "the first certificate has ended, the second has not");
 
     let mut client = EnrolmentClient::new(scene.connect(&renewed).await.unwrap());

@@ -149,4 +149,6 @@ async fn an_organisations_members_see_its_open_invites_and_nobody_else_does() {
     assert_eq!((open.id.as_str(), open.state()), (invite.id_text().as_str(), EnrolmentState::Open));
     assert_eq!((open.spiffe_id.as_str(), open.invited_by.as_str()), ("spiffe://org-a.example/node/n2", ORG));
     assert!(listed(&other).await.is_empty() && listed(&scene.operator).await.is_empty());
+    scene.clock.advance(HOUR);
+    assert!(listed(&first).await.is_empty(), "what has ended is not open");
 }

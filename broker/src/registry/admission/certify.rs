@@ -7,7 +7,8 @@ use comity_membership::{Federation, Standing};
 use comity_types::ids::Kind;
 use comity_types::{Digest, SpiffeId, Timestamp, TrustDomain};
 
-use super::{Admission, AdmissionError, Inner};
+use super::{Admission, AdmissionError, Inner, is_used_up};
+use crate::registry::enrolments::State;
 
 /// What was handed out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,12 +38,13 @@ impl Admission {
     /// A certificate for a key that is admitted, whatever became of its last one: whoever signed the request has it.
     ///
     /// # Errors
-    /// The key is not admitted, its holder is suspended, or its authority cannot sign.
+    /// The key is not admitted, and where it asked to be: how that stands. Or its holder is suspended, or its authority
+    /// cannot sign.
     pub fn certify(&self, csr: &SigningRequest) -> Result<(SpiffeId, Certificate), AdmissionError> {
         let key = csr.public_key_digest();
         let snapshot = self.0.registry.snapshot();
         let member = admitted(snapshot.federation(), key);
-        let member = member.ok_or_else(|| AdmissionError::KeyNotAdmitted { fingerprint: key.fingerprint() })?;
+        let member = member.ok_or_else(|| self.0.not_admitted(snapshot.federation(), key))?;
         let certificate = self.0.certificate_by_key(&member, csr)?;
         Ok((member, certificate))
     }
@@ -88,6 +90,21 @@ fn admitted(federation: &Federation, key: Digest) -> Option<SpiffeId> {
 }
 
 impl Inner {
+    /// Why a key has no certificate: it asked to be admitted and was not answered, it was turned down, or nobody knows it.
+    /// Whoever has the key may know that: it is theirs.
+    fn not_admitted(&self, federation: &Federation, key: Digest) -> AdmissionError {
+        let (enrolments, fingerprint) = (self.enrolments.current(), key.fingerprint());
+        let unknown = AdmissionError::KeyNotAdmitted { fingerprint: fingerprint.clone() };
+        let Some((enrolment, _)) = enrolments.asked_by(&key) else { return unknown };
+        match &enrolment.state {
+            State::Rejected { reason, .. } => AdmissionError::TurnedDown { reason: reason.clone() },
+            // Answered once, and gone since: nothing waits any more.
+            State::Requested(_) if is_used_up(federation, enrolment) => unknown,
+            State::Requested(_) => AdmissionError::Waits { id: enrolment.invite.id.clone(), fingerprint },
+            State::Open => unknown,
+        }
+    }
+
     /// A certificate for who has a member's key, and shows none. Whoever has a copy of the key asks as its holder does:
     /// once a certificate of theirs was suspended, only a connection with another one, which holds, gets a new one.
     pub(super) fn certificate_by_key(

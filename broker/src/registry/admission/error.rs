@@ -4,8 +4,8 @@ use comity_types::SpiffeId;
 
 use crate::registry::RegistryError;
 use crate::registry::authorities::AuthorityError;
-use crate::registry::enrolments::Refused;
 use crate::registry::enrolments::store::StoreError;
+use crate::registry::enrolments::{InviteId, Refused};
 use crate::registry::proposals::ProposalError;
 
 /// Why somebody cannot be let in.
@@ -58,6 +58,30 @@ pub enum AdmissionError {
     KeyNotAdmitted {
         /// The key, short.
         fingerprint: String,
+    },
+    /// Operators have not decided on what the key asked for.
+    #[error(
+        "the enrolment {id} waits for the federation's operators (hint: compare the fingerprint {fingerprint} with them)"
+    )]
+    Waits {
+        /// What they approve.
+        id: InviteId,
+        /// The key, short.
+        fingerprint: String,
+    },
+    /// Operators said no to what the key asked for.
+    #[error("the federation's operators turned the enrolment down: {reason}")]
+    TurnedDown {
+        /// Why.
+        reason: String,
+    },
+    /// The invite was taken up with other papers, and those are what operators decide on.
+    #[error(
+        "this invite was taken up with other {differs}, and operators decide on what came first (hint: give the same as the first time; or have an operator reject the enrolment, and join by another invite)"
+    )]
+    OtherApplication {
+        /// What differs.
+        differs: &'static str,
     },
     /// The events cannot be kept.
     #[error(transparent)]

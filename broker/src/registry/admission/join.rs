@@ -74,6 +74,7 @@ impl Inner {
                 Claim::First(invite) => invite,
                 Claim::Again(enrolment) => {
                     let member = &enrolment.invite.member;
+                    check_same(enrolment.state.request(), &asked)?;
                     return Ok(match &enrolment.state {
                         State::Open => return Err(Refused::Unknown.into()),
                         State::Requested(request) => match self.admitted(member, &request.key) {
@@ -163,6 +164,35 @@ struct Asked {
     key: PublicKey,
     kinds: Vec<Kind>,
     application: Option<Box<Envelope>>,
+}
+
+/// Refuses other papers than those that the invite was taken up with: whoever gave them would believe that they count.
+/// Who brings none asks how it stands.
+fn check_same(before: Option<&Request>, asked: &Asked) -> Result<(), AdmissionError> {
+    let both = before.and_then(|before| before.application.as_deref()).zip(asked.application.as_deref());
+    let Some((before, now)) = both else { return Ok(()) };
+    if before.payload == now.payload {
+        return Ok(());
+    }
+    let open = |envelope| {
+        Application::open(envelope).map_err(|error| {
+            let problem = chain::text(&error);
+            AdmissionError::Invalid { field: "application", problem }
+        })
+    };
+    let (before, now) = (open(before)?, open(now)?);
+    let differs = if before.organisation != now.organisation {
+        "facts (--organisation)"
+    } else if before.layers != now.layers {
+        "demands (--organisation)"
+    } else if before.anchors != now.anchors || before.tls_key != now.tls_key {
+        "certificate authorities (--ca, --spiffe-bundle or --hosted)"
+    } else if before.keys != now.keys {
+        "keys of the organisation (organisation.key.pem)"
+    } else {
+        return Ok(());
+    };
+    Err(AdmissionError::OtherApplication { differs })
 }
 
 /// Refuses an invite for something that the caller cannot become, before the invite is bound to its key.

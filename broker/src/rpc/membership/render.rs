@@ -7,7 +7,7 @@ use comity_policy::disclosure::{self, Viewer};
 use comity_proto::membership as wire;
 use comity_transparency::Envelope;
 use comity_types::ids::Kind;
-use comity_types::{SpiffeId, TrustDomain};
+use comity_types::{SpiffeId, Timestamp, TrustDomain};
 use tonic::Status;
 
 use crate::links::LinkState;
@@ -48,9 +48,10 @@ pub(super) fn enrolment(enrolment: &Enrolment) -> Result<wire::Enrolment, Status
     })
 }
 
-/// The invites of an organisation for its own members.
-pub(super) fn own_invites(federation: &Federation, domain: &TrustDomain) -> Vec<wire::Enrolment> {
-    let own = federation.invites().filter(|(_, invite)| invite.member.trust_domain() == domain);
+/// The invites of an organisation for its own members that are open at `now`.
+pub(super) fn own_invites(federation: &Federation, domain: &TrustDomain, now: Timestamp) -> Vec<wire::Enrolment> {
+    let open = |invite: &OpenInvite| invite.member.trust_domain() == domain && invite.expires_at > now;
+    let own = federation.invites().filter(|(_, invite)| open(invite));
     let render = |(id, invite): (&InviteId, &OpenInvite)| wire::Enrolment {
         id: id.to_string(),
         spiffe_id: invite.member.to_string(),
@@ -70,6 +71,7 @@ pub(super) fn proposal(waiting: &Waiting) -> Result<wire::Proposal, Status> {
         signed_by: waiting.signed_by.iter().map(ToString::to_string).collect(),
         needed: u32::try_from(waiting.needed).unwrap_or(u32::MAX),
         proposed_at: Some(timestamp(waiting.proposal.at)),
+        refused_by: waiting.proposal.refused_by.iter().map(ToString::to_string).collect(),
     })
 }
 

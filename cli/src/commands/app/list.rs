@@ -11,7 +11,8 @@ use crate::view;
 /// Lists the apps.
 pub(super) async fn run(global: &Global) -> Result<(), CliError> {
     let listing = all(&Session::open(global).await?).await?;
-    let cells = |app: &AppEntry| vec![app.spiffe_id.clone(), view::standing(app.standing).to_owned()];
+    let standing = |app: &AppEntry| view::standing_and_reason(view::standing(app.standing), &app.suspension_reason);
+    let cells = |app: &AppEntry| vec![app.spiffe_id.clone(), standing(app)];
     global.output.list(&["id", "standing"], listing.apps.iter().map(cells).collect(), &Canonical(&listing))
 }
 

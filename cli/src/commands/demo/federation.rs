@@ -164,7 +164,7 @@ impl Federation {
         let ids: Vec<&str> =
             waiting.get("enrolments").and_then(Value::as_array).into_iter().flatten().filter_map(id).collect();
         for id in &ids {
-            self.govern(&["approve", id]).await?;
+            self.govern(&["approve", "--yes", id]).await?;
         }
         match (asked.status.success(), ids.is_empty()) {
             (true, _) => Ok(()),

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use comity_identity::anchors;
 use comity_membership::{Application, Federation, Statement};
-use comity_proto::membership::{Enrolment, ListEnrolmentsRequest, ListProposalsRequest, Proposal};
+use comity_proto::membership::{Enrolment, ListEnrolmentsRequest, Proposal};
 use comity_transparency::{Envelope, PublicKey};
 use comity_types::SpiffeId;
 use serde_json::json;
@@ -16,7 +16,7 @@ use crate::args::Global;
 use crate::error::CliError;
 use crate::output::{Format, Stream, ask, lined_table, print_json, say};
 use crate::session::Session;
-use crate::signing::{self, Signatory, envelope_of, report, statement_of};
+use crate::signing::{self, Signatory, envelope_of, proposals, report, statement_of};
 use crate::{layers, view};
 
 /// Shortest beginning of a proposal's id that names it.
@@ -31,7 +31,7 @@ pub(crate) struct ApproveArgs {
     /// Show what would be signed, and sign nothing
     #[arg(long)]
     dry_run: bool,
-    /// Sign without asking at the terminal
+    /// Sign without asking: the fingerprint was compared. Needed where there is no terminal
     #[arg(long)]
     yes: bool,
 }
@@ -47,7 +47,7 @@ pub(crate) async fn run(args: ApproveArgs, global: &Global) -> Result<(), CliErr
     if args.dry_run {
         say("a dry run: nothing is signed");
         return match global.output {
-            Format::Json => print_json(&json!({ "would_sign": signed.shown })),
+            Format::Json => print_json(&json!({ "wouldSign": signed.shown })),
             Format::Table => Ok(()),
         };
     }
@@ -100,12 +100,6 @@ fn proposed(federation: &Federation, proposal: &Proposal) -> Result<ToSign, CliE
     let mut shown = shown(federation, &signing::payload_of(&envelope)?.statement)?;
     shown.push(("signed by".into(), proposal.signed_by.join(" ")));
     Ok(ToSign { envelope, shown })
-}
-
-/// All proposals.
-pub(crate) async fn proposals(session: &Session) -> Result<Vec<Proposal>, CliError> {
-    let answer = session.membership().list_proposals(ListProposalsRequest {}).await;
-    Ok(answer.map_err(|status| CliError::call("list the proposals", status))?.into_inner().proposals)
 }
 
 async fn enrolment(session: &Session, id: &str) -> Result<Enrolment, CliError> {
@@ -233,10 +227,13 @@ fn show(lines: &[(String, String)]) {
     say(&lined_table(&["what is signed", ""], rows, Stream::Stderr.width()));
 }
 
-/// Asks at a terminal; whoever pipes has decided.
+/// Asks at a terminal; elsewhere nobody can have looked, unless they say so.
 fn confirmed() -> Result<bool, CliError> {
     if !io::stdin().is_terminal() {
-        return Ok(true);
+        return Err(CliError::Usage {
+            problem: "nothing was signed: there is no terminal to ask at".to_owned(),
+            hint: "compare the fingerprint with the member, then run it again with --yes".to_owned(),
+        });
     }
     ask("Have you compared the fingerprint with the member? Sign this? [y/N] ");
     let mut answer = String::new();

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::args::Global;
 use crate::error::CliError;
+use crate::output::say;
 use crate::session::Session;
 use crate::signing::{Role, Signatory};
 
@@ -18,6 +19,9 @@ pub(crate) struct RejectArgs {
     /// Why; the member sees it
     #[arg(long)]
     reason: String,
+    /// Show what would be said or signed, and by whom, and change nothing
+    #[arg(long)]
+    dry_run: bool,
 }
 
 /// Turns it down or revokes it: operators by their word, an organisation its own invite by a statement.
@@ -25,6 +29,13 @@ pub(crate) async fn run(args: RejectArgs, global: &Global) -> Result<(), CliErro
     let signatory = Signatory::of(Session::open(global).await?)?;
     match signatory.role() {
         Role::Operator => {
+            if args.dry_run {
+                say(
+                    "a dry run: nothing is changed. An operator's no is not a statement: one is enough, and it is not signed",
+                );
+                let would = json!({ "wouldReject": args.id, "reason": args.reason });
+                return global.output.record(vec![("would reject", args.id), ("reason", args.reason)], &would);
+            }
             let request = RejectRequest { enrolment_id: args.id.clone(), reason: args.reason };
             let answer = signatory.session().membership().reject(request).await;
             answer.map_err(|status| CliError::call("reject the enrolment", status))?;
@@ -35,6 +46,9 @@ pub(crate) async fn run(args: RejectArgs, global: &Global) -> Result<(), CliErro
                 hint: "`comity enrolment list` shows the invites that are open".to_owned(),
             })?;
             let statement = Statement::InviteRevoked { organisation: organisation.clone(), invite };
+            if args.dry_run {
+                return signatory.would(global, &[statement]).await;
+            }
             let _said = signatory.say("revoke the invite", statement).await?;
         }
     }

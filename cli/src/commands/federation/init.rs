@@ -1,5 +1,6 @@
 //! `comity federation init`: the files of a new federation. Nothing is started, nothing overwritten.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -79,7 +80,7 @@ pub(crate) fn run(args: &InitArgs, output: Format) -> Result<(), CliError> {
         source: Box::new(error),
         hint: None,
     })?;
-    print(&founded, output)
+    print(&plan, &founded, output)
 }
 
 fn plan(args: &InitArgs) -> Result<FoundingPlan, CliError> {
@@ -104,7 +105,7 @@ fn plan(args: &InitArgs) -> Result<FoundingPlan, CliError> {
     })
 }
 
-fn print(founded: &Founded, output: Format) -> Result<(), CliError> {
+fn print(plan: &FoundingPlan, founded: &Founded, output: Format) -> Result<(), CliError> {
     let (config, operator_dir) =
         (founded.config.display().to_string(), founded.operator_dir.path().display().to_string());
     let fields = vec![
@@ -117,17 +118,26 @@ fn print(founded: &Founded, output: Format) -> Result<(), CliError> {
     let others: Vec<String> = founded.co_operator_dirs.iter().map(|dir| dir.display().to_string()).collect();
     let mut fields = fields;
     fields.extend(others.iter().map(|dir| ("for another operator", dir.clone())));
+    let fingerprint = |other: &CoOperator| other.request.public_key_digest().fingerprint();
+    let requests: Vec<_> = plan.co_operators.iter().map(|other| (other.name.to_string(), fingerprint(other))).collect();
+    fields.extend(requests.iter().map(|(name, key)| ("fingerprint of another's key", format!("{name} {key}"))));
     let json = json!({
         "federation": founded.root.federation,
         "rootSha256": founded.root_digest.to_string(),
         "operator": founded.operator,
         "operatorDir": operator_dir,
         "coOperatorDirs": others,
+        "coOperatorFingerprints": requests.iter().cloned().collect::<BTreeMap<_, _>>(),
         "brokerConfig": config,
     });
     output.record(fields, &json)?;
     for other in &others {
         say(&format!("hand {other} to its operator, who adds its files to the directory of their key"));
+    }
+    if !requests.is_empty() {
+        say(
+            "compare each fingerprint with the one that `comity operator request` showed its operator, before anybody joins",
+        );
     }
     say(&format!("next: comity-broker run --config {config}"));
     Ok(())

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use comity_client::follow::kept::Evidence;
 use comity_client::follow::{FollowError, Followed};
 use comity_identity::Root;
 use comity_identity::store::ROOT_FILE;
@@ -17,6 +18,8 @@ use crate::args::Global;
 use crate::error::CliError;
 use crate::output::say;
 use crate::session::Session;
+
+mod evidence;
 
 /// What `--help` says about what is proven.
 pub(super) const AFTER: &str = "\
@@ -49,6 +52,9 @@ pub(super) fn offline(file: &Path, root: Option<&Path>, global: &Global) -> Resu
     })?;
     let mut followed = Followed::new(&root, Root::digest(&bytes), Arc::new(SystemClock));
     let text = read(file)?;
+    if let Ok(evidence) = serde_json::from_slice::<Evidence>(&text) {
+        return evidence::verify(file, &evidence, &root, followed, global);
+    }
     let mut beside = Beside::of(file)?;
     let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
     let shown = lines.len() >= SHOW_PROGRESS_FROM;

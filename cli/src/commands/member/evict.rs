@@ -17,14 +17,20 @@ pub(crate) struct EvictArgs {
     /// Why; everybody sees it
     #[arg(long)]
     reason: String,
+    /// Show what would be signed and who has to sign it, and sign nothing
+    #[arg(long)]
+    dry_run: bool,
 }
 
 /// Does so.
 pub(crate) async fn run(args: EvictArgs, global: &Global) -> Result<(), CliError> {
     let signatory = Signatory::of(Session::open(global).await?)?;
     signatory.operator()?;
-    let EvictArgs { organisation, reason } = args;
+    let EvictArgs { organisation, reason, dry_run } = args;
     let statement = Statement::Evicted { organisation: organisation.clone(), reason };
+    if dry_run {
+        return signatory.would(global, &[statement]).await;
+    }
     let said = signatory.say("evict the organisation", statement).await?;
     report(global, ("evicted", organisation.as_str()), &said)
 }

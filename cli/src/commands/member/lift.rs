@@ -13,6 +13,9 @@ use crate::signing::{Role, Signatory, report};
 pub(crate) struct LiftArgs {
     /// An organisation's trust domain, a member's SPIFFE ID, or SPIFFE-ID#sha256=DIGEST for one certificate
     member: Subject,
+    /// Show what would be signed and who has to sign it, and sign nothing
+    #[arg(long)]
+    dry_run: bool,
 }
 
 /// Does so.
@@ -28,6 +31,10 @@ pub(crate) async fn run(args: LiftArgs, global: &Global) -> Result<(), CliError>
             if own { By::Brake } else { By::Federation }
         }
     };
-    let said = signatory.say("lift the member", Statement::Lifted { subject: subject.clone(), by }).await?;
+    let statement = Statement::Lifted { subject: subject.clone(), by };
+    if args.dry_run {
+        return signatory.would(global, &[statement]).await;
+    }
+    let said = signatory.say("lift the member", statement).await?;
     report(global, ("lifted", &subject.to_string()), &said)
 }

@@ -27,7 +27,7 @@ pub(crate) struct SuspendArgs {
     /// Why; the member sees it
     #[arg(long)]
     reason: String,
-    /// Say what would be signed, and sign nothing
+    /// Show what would be signed and who has to sign it, and sign nothing
     #[arg(long)]
     dry_run: bool,
 }
@@ -40,14 +40,16 @@ pub(crate) async fn run(args: SuspendArgs, global: &Global) -> Result<(), CliErr
     let whom = member.to_string();
     if let Role::Organisation(_) = signatory.role() {
         if dry_run {
-            return would(global, &suspended(By::Organisation));
+            return signatory.would(global, &[suspended(By::Organisation)]).await;
         }
         let said = signatory.say("suspend the member", suspended(By::Organisation)).await?;
         return report(global, ("suspended", &whom), &said);
     }
     let alone = membership_threshold(signatory.session().log().await?.log().federation()) == 1;
     if dry_run {
-        return would(global, &suspended(if alone { By::Federation } else { By::Brake }));
+        let brake = (!alone).then(|| suspended(By::Brake));
+        let all: Vec<_> = brake.into_iter().chain([suspended(By::Federation)]).collect();
+        return signatory.would(global, &all).await;
     }
     if alone {
         let said = signatory.say("suspend the member", suspended(By::Federation)).await?;
@@ -56,12 +58,6 @@ pub(crate) async fn run(args: SuspendArgs, global: &Global) -> Result<(), CliErr
     let braked = signatory.say("suspend the member", suspended(By::Brake)).await?;
     let proposed = signatory.say("propose the suspension", suspended(By::Federation)).await?;
     both(global, &whom, &braked, &proposed)
-}
-
-fn would(global: &Global, statement: &Statement) -> Result<(), CliError> {
-    say("a dry run: nothing is signed");
-    let text = serde_json::to_string(statement).unwrap_or_default();
-    global.output.record(vec![("would sign", text)], &json!({ "wouldSign": statement }))
 }
 
 /// What a brake comes to: it holds now, and others have to ratify it.

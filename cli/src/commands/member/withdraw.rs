@@ -16,13 +16,16 @@ pub(crate) struct WithdrawArgs {
     /// Why; everybody sees it
     #[arg(long, default_value = "")]
     reason: String,
+    /// Show what would be signed and who has to sign it, and sign nothing
+    #[arg(long)]
+    dry_run: bool,
 }
 
 /// Does so.
 pub(crate) async fn run(args: WithdrawArgs, global: &Global) -> Result<(), CliError> {
     let signatory = Signatory::of(Session::open(global).await?)?;
     let own = signatory.organisation()?.clone();
-    let WithdrawArgs { member, reason } = args;
+    let WithdrawArgs { member, reason, dry_run } = args;
     if *member.trust_domain() != own {
         return Err(CliError::Usage {
             problem: format!("{member} is not of {own}"),
@@ -39,6 +42,9 @@ pub(crate) async fn run(args: WithdrawArgs, global: &Global) -> Result<(), CliEr
             });
         }
     };
+    if dry_run {
+        return signatory.would(global, &[statement]).await;
+    }
     let said = signatory.say("withdraw", statement).await?;
     report(global, ("withdrawn", &member.to_string()), &said)
 }

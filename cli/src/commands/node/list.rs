@@ -25,7 +25,7 @@ fn cells(node: &NodeEntry) -> Vec<String> {
     vec![
         node.spiffe_id.clone(),
         view::address(&node.address),
-        view::standing(node.standing).to_owned(),
+        view::standing_and_reason(view::standing(node.standing), &node.suspension_reason),
         node.offers.to_string(),
         node.link.clone(),
     ]

@@ -11,7 +11,12 @@ use crate::session::Session;
 use crate::signing::{Signatory, report};
 
 /// Changes how many operators it takes.
-pub(super) async fn thresholds(root: Option<u32>, membership: Option<u32>, global: &Global) -> Result<(), CliError> {
+pub(super) async fn thresholds(
+    root: Option<u32>,
+    membership: Option<u32>,
+    dry_run: bool,
+    global: &Global,
+) -> Result<(), CliError> {
     if root.is_none() && membership.is_none() {
         return Err(CliError::Usage {
             problem: "no threshold is given".to_owned(),
@@ -25,19 +30,21 @@ pub(super) async fn thresholds(root: Option<u32>, membership: Option<u32>, globa
     governance.membership_threshold = membership.unwrap_or(governance.membership_threshold);
     let whom =
         format!("{} for the root, {} for membership", governance.root_threshold, governance.membership_threshold);
-    change(&signatory, governance, ("thresholds", &whom), global).await
+    change(&signatory, governance, ("thresholds", &whom), dry_run, global).await
 }
 
 /// Takes an operator's vote away.
-pub(super) async fn remove(name: &Name, global: &Global) -> Result<(), CliError> {
+pub(super) async fn remove(operator: &str, dry_run: bool, global: &Global) -> Result<(), CliError> {
     let signatory = Signatory::of(Session::open(global).await?)?;
     signatory.operator()?;
     let mut governance = governance(&signatory).await?;
-    let id = SpiffeId::new(signatory.id().trust_domain().clone(), Kind::Operator, name.clone());
+    let unknown = || CliError::NotFound { kind: "operator", name: operator.to_owned(), list: "comity operator list" };
+    let by_name = |name: Name| SpiffeId::new(signatory.id().trust_domain().clone(), Kind::Operator, name);
+    let id = operator.parse().or_else(|_| operator.parse().map(by_name)).map_err(|_| unknown())?;
     if governance.operators.remove(&id).is_none() {
-        return Err(CliError::NotFound { kind: "operator", name: name.to_string(), list: "comity operator list" });
+        return Err(unknown());
     }
-    change(&signatory, governance, ("removed", id.as_str()), global).await
+    change(&signatory, governance, ("removed", id.as_str()), dry_run, global).await
 }
 
 async fn governance(signatory: &Signatory) -> Result<Governance, CliError> {
@@ -52,10 +59,14 @@ async fn change(
     signatory: &Signatory,
     governance: Governance,
     did: (&'static str, &str),
+    dry_run: bool,
     global: &Global,
 ) -> Result<(), CliError> {
     let Governance { operators, root_threshold, membership_threshold } = governance;
     let statement = Statement::RootChanged { operators, root_threshold, membership_threshold };
+    if dry_run {
+        return signatory.would(global, &[statement]).await;
+    }
     let said = signatory.say("change who governs", statement).await?;
     report(global, did, &said)
 }

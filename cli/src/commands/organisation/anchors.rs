@@ -37,7 +37,11 @@ pub(crate) enum Anchors {
     },
     /// Give the authority that the broker hosts a new key; called again when the old one's last certificate has ended, it
     /// takes the old one away
-    Roll,
+    Roll {
+        /// Show what would be signed and who has to sign it, and sign nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
 }
 
 /// Does what is asked.
@@ -66,11 +70,16 @@ pub(super) async fn run(command: Anchors, global: &Global) -> Result<(), CliErro
             }
             change(Signatory::of(session)?, anchors, global).await
         }
-        Anchors::Roll => {
+        Anchors::Roll { dry_run } => {
             let signatory = Signatory::of(session)?;
             let due = signatory.session().membership().prepare_anchors(PrepareAnchorsRequest {}).await;
             let due = due.map_err(|status| CliError::call("roll the authority", status))?.into_inner().anchors_der;
             let anchors: Vec<_> = due.into_iter().map(|der| CertificateDer::from(der.to_vec())).collect();
+            if dry_run {
+                let organisation = signatory.organisation()?.clone();
+                let anchors = anchors.iter().map(|der| STANDARD.encode(der)).collect();
+                return signatory.would(global, &[Statement::AnchorsChanged { organisation, anchors }]).await;
+            }
             if anchors.len() > 1 {
                 say(
                     "the new authority signs from now on; roll again when the last certificate of the old one has ended",

@@ -66,7 +66,7 @@ fn cells(row: &Row) -> Vec<String> {
         row.facts.name.clone(),
         view::claim(row.facts.seat.as_ref(), ToString::to_string),
         view::controllers(&row.facts),
-        row.standing.to_owned(),
+        view::standing_and_reason(row.standing, &row.suspension_reason),
         row.nodes.to_string(),
         row.apps.to_string(),
     ]

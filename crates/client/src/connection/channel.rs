@@ -8,8 +8,8 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -34,6 +34,7 @@ struct Shared {
     dialler: Dialler,
     standing: ArcSwap<Standing>,
     renewing: AtomicBool,
+    keeps_fresh: AtomicBool,
     tasks: Tasks,
 }
 
@@ -50,11 +51,15 @@ impl Channel {
         let made = Made::default();
         let channel = endpoint().connect_with_connector_lazy(dialler.clone().connector(&made));
         let standing = ArcSwap::from_pointee(Standing { channel, made });
-        Self(Arc::new(Shared { dialler, standing, renewing: AtomicBool::new(false), tasks: Tasks::new() }))
+        let [renewing, keeps_fresh] = [false; 2].map(AtomicBool::new);
+        Self(Arc::new(Shared { dialler, standing, renewing, keeps_fresh, tasks: Tasks::new() }))
     }
 
     /// What the next call goes over.
     fn standing(&self) -> transport::Channel {
+        if !self.0.keeps_fresh.swap(true, Ordering::AcqRel) {
+            self.0.tasks.spawn("certificate", keep_fresh(Arc::downgrade(&self.0)));
+        }
         let standing = self.0.standing.load();
         if standing.is_to_be_left(&self.0.dialler) && !self.0.renewing.swap(true, Ordering::AcqRel) {
             self.0.tasks.spawn("connect anew", Arc::clone(&self.0).renew());
@@ -65,7 +70,7 @@ impl Channel {
 
 impl Standing {
     fn is_to_be_left(&self, dialler: &Dialler) -> bool {
-        dialler.member().is_some_and(|(credentials, clock)| self.made.is_over(credentials, clock.as_ref()))
+        dialler.member().is_some_and(|identity| self.made.is_over(identity.credentials(), &**identity.clock()))
     }
 }
 
@@ -79,6 +84,19 @@ impl Shared {
             Err(_) => tokio::time::sleep(PAUSE).await,
         }
         self.renewing.store(false, Ordering::Release);
+    }
+}
+
+/// Has the certificate renewed in time, for as long as there is a channel.
+async fn keep_fresh(channel: Weak<Shared>) {
+    loop {
+        let Some(shared) = channel.upgrade() else { return };
+        let Some(identity) = shared.dialler.member().cloned() else { return };
+        drop(shared);
+        let Some(pause) = identity.next_look() else { return };
+        // It is tried again; once the certificate has ended, the call that finds no connection says why.
+        let _fresh = identity.keep_fresh().await.is_ok();
+        tokio::time::sleep(pause).await;
     }
 }
 

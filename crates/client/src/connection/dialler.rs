@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use comity_identity::verify::check_lifetime;
 use comity_identity::{Credentials, Lifetime, VerifiedPeer};
 use comity_runtime::dial;
 use comity_runtime::until::Until;
@@ -52,11 +53,13 @@ pub struct NotReached {
 }
 
 /// Our own certificate has ended, so there is no use in trying.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("our certificate ended at {not_after}")]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("our certificate ended at {not_after}{}", renewal.as_ref().map(|why| format!(", and could not be renewed: {why}")).unwrap_or_default())]
 pub struct CertificateEnded {
     /// When it ended.
     pub not_after: Timestamp,
+    /// Why it could not be renewed, where that was tried.
+    pub renewal: Option<Arc<str>>,
 }
 
 /// Knows where the broker is, and how to tell that it is the broker.
@@ -64,21 +67,20 @@ pub struct CertificateEnded {
 pub(crate) struct Dialler {
     addresses: Arc<[String]>,
     tls: Arc<ClientConfig>,
-    member: Option<(Arc<Credentials>, Arc<dyn Clock>)>,
+    member: Option<Identity>,
 }
 
 impl Dialler {
     pub(crate) fn of(identity: &Identity, tls: Arc<ClientConfig>) -> Self {
-        let member = Some((Arc::clone(identity.credentials()), Arc::clone(identity.clock())));
-        Self { addresses: identity.brokers().into(), tls, member }
+        Self { addresses: identity.brokers().into(), tls, member: Some(identity.clone()) }
     }
 
     pub(crate) fn anonymous(address: &str, tls: Arc<ClientConfig>) -> Self {
         Self { addresses: [address.to_owned()].into(), tls, member: None }
     }
 
-    /// Who we are, and what tells the time; `None` without a certificate.
-    pub(super) const fn member(&self) -> Option<&(Arc<Credentials>, Arc<dyn Clock>)> {
+    /// Who we are; `None` without a certificate.
+    pub(super) const fn member(&self) -> Option<&Identity> {
         self.member.as_ref()
     }
 
@@ -92,15 +94,19 @@ impl Dialler {
     }
 
     async fn connect(self, made: Made) -> io::Result<Stream> {
+        if let Some(identity) = &self.member {
+            // What fails is told where it matters: by the certificate, once that has ended.
+            let _fresh = identity.keep_fresh().await.is_ok();
+        }
         self.check_certificate()?;
         // Before the handshake, which may show a newer one: that lasts longer.
-        let ours = self.member.as_ref().map(|(credentials, _)| credentials.leaf());
+        let ours = self.member.as_ref().map(Identity::leaf);
         let tls = self.dial().await?;
-        let Some((ours, (_, clock))) = ours.zip(self.member.as_ref()) else {
+        let Some((ours, identity)) = ours.zip(self.member.as_ref()) else {
             return Ok(TokioIo::new(Until::new(tls, Instant::now() + UNVERIFIED_LIFETIME)));
         };
         let theirs = VerifiedPeer::assertion_of_server(tls.get_ref().1).map_err(io::Error::other)?;
-        let now = clock.now();
+        let now = identity.clock().now();
         let lifetime = Lifetime::between(now, ours.not_after, theirs.not_after());
         made.note(lifetime, ours.certificate);
         Ok(TokioIo::new(Until::new(tls, Instant::now() + lifetime.end_at.since(now))))
@@ -119,12 +125,13 @@ impl Dialler {
     }
 
     fn check_certificate(&self) -> io::Result<()> {
-        let Some((credentials, clock)) = &self.member else { return Ok(()) };
-        let not_after = credentials.leaf().not_after;
-        if clock.now() <= not_after {
-            return Ok(());
+        let Some(identity) = &self.member else { return Ok(()) };
+        let leaf = identity.leaf();
+        if identity.clock().now() > leaf.not_after {
+            let ended = CertificateEnded { not_after: leaf.not_after, renewal: identity.renewal_failure() };
+            return Err(io::Error::new(io::ErrorKind::InvalidData, ended));
         }
-        Err(io::Error::new(io::ErrorKind::InvalidData, CertificateEnded { not_after }))
+        check_lifetime(&leaf).map_err(|refused| io::Error::new(io::ErrorKind::InvalidData, refused))
     }
 }
 

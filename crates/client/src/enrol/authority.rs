@@ -7,26 +7,24 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use comity_identity::authority::AuthorityError as IssueError;
+use comity_identity::authority::{AuthorityError as IssueError, MAX_LEAF_LIFETIME};
 use comity_identity::bundle::BundleError;
 use comity_identity::request::KeyError;
 use comity_identity::store::CERTIFICATE_FILE;
 use comity_identity::{
-    Authority, Bundle, CertificateDer, IdentityDir, IdentitySource, IssuedCertificate, KeyPair, OrganisationAnchors,
-    SigningRequest, pem,
+    Authority, Bundle, CertificateDer, Credentials, IdentityDir, IdentitySource, IssuedCertificate, KeyPair,
+    OrganisationAnchors, SigningRequest, check_chain, pem,
 };
 use comity_membership::TlsKey;
-use comity_types::ids::Kind;
 use comity_types::{Secret, SpiffeId, Timestamp, TrustDomain};
 
-use super::{EnrolError, JoinState, Joining};
+use super::error::GivenCertificate;
+use super::{EnrolError, JoinState, Joining, Newcomer};
 
 /// The signing request for an authority that is elsewhere.
 const REQUEST_FILE: &str = "request.pem";
-/// How long certificates last that are signed here: those of programs that run all the time a day, those of people
-/// and apps a month, as the broker's (decision 3).
-const NODE_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
-const OTHER_LIFE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// How long certificates last that are signed here: a day, as the broker's (decision 3).
+const LEAF_LIFE: Duration = MAX_LEAF_LIFETIME;
 
 /// The certificate authority of an organisation that brings its own.
 #[derive(Debug, Clone)]
@@ -122,46 +120,134 @@ impl OwnAuthority {
         self.tls_key
     }
 
+    /// The authority whose files a directory remembers; none where it remembers none.
+    pub(super) fn of_directory(dir: &IdentityDir) -> Result<Option<Self>, EnrolError> {
+        let Some(IdentitySource { ca, ca_key }) = dir.source()? else { return Ok(None) };
+        Ok(Some(Self::read(&ca, Some(&ca_key))?))
+    }
+
     fn issue(
         issuer: &Authority,
         key: &KeyPair,
         id: &SpiffeId,
         now: Timestamp,
     ) -> Result<IssuedCertificate, EnrolError> {
-        let life = if id.kind() == Kind::Node { NODE_LIFE } else { OTHER_LIFE };
         let request = SigningRequest::parse(&key.signing_request(id)?).map_err(|_| KeyError::Unusable)?;
-        Ok(issuer.issue(&request, id, &[], life, now).map_err(AuthorityError::from)?)
+        Ok(issuer.issue(&request, id, &[], LEAF_LIFE, now).map_err(AuthorityError::from)?)
     }
 }
 
-/// Completes an identity whose key is admitted, where the broker does not sign for its organisation.
+/// Has a directory that asks ready for who is going to sign: where the authority's key is, or a request for it to sign,
+/// which it may do while operators decide. A certificate that is there already is checked.
+pub(super) fn prepare(joining: &Joining<'_>, dir: &IdentityDir, key: &KeyPair, id: &str) -> Result<(), EnrolError> {
+    let id: SpiffeId = id.parse().map_err(|_| EnrolError::Incomplete { field: "spiffe_id" })?;
+    let Some(own) = joining.authority.filter(|own| own.tls_key == TlsKey::Admitted) else {
+        return Ok(dir.forget_source()?);
+    };
+    if let Some(files) = &own.files {
+        return Ok(dir.save_source(files)?);
+    }
+    dir.forget_source()?;
+    if dir.path().join(CERTIFICATE_FILE).exists() {
+        return given(dir, key, &id, own.anchors(), joining.clock.now()).map(drop);
+    }
+    write_request(dir, key, &id).map(drop)
+}
+
+/// The request that waits for the organisation's own authority, and where the chain is expected; none where none waits.
+#[must_use]
+pub fn to_be_signed(dir: &Path) -> Option<(PathBuf, PathBuf)> {
+    let (request, certificate) = (dir.join(REQUEST_FILE), dir.join(CERTIFICATE_FILE));
+    (request.exists() && !certificate.exists()).then_some((request, certificate))
+}
+
+/// Completes an identity whose key is admitted, where the broker does not sign for its organisation, which has `anchors`.
 pub(super) fn certify(
-    joining: &Joining<'_>,
-    dir: &IdentityDir,
-    key: &KeyPair,
+    newcomer: &Newcomer<'_>,
     id: SpiffeId,
+    anchors: &[CertificateDer<'static>],
     root_json: &[u8],
 ) -> Result<JoinState, EnrolError> {
-    let own = joining.authority.ok_or_else(|| EnrolError::NeedsAuthority { id: id.clone() })?;
-    if own.tls_key == TlsKey::ByAuthority {
+    let Newcomer { dir, key, authority, clock, .. } = newcomer;
+    if authority.is_some_and(|own| own.tls_key == TlsKey::ByAuthority) {
         dir.save_for(id, &[], root_json)?;
         return Ok(JoinState::Issued(dir.clone()));
     }
-    OrganisationAnchors::new(id.trust_domain().clone(), own.anchors()).map_err(AuthorityError::from)?;
-    if let (Some(issuer), Some(files)) = (&own.issuer, &own.files) {
-        let issued = OwnAuthority::issue(issuer, key, &id, joining.clock.now())?;
+    let certificate = dir.path().join(CERTIFICATE_FILE);
+    if let Some((issuer, files)) = authority.and_then(|own| own.issuer.as_ref().zip(own.files.as_ref())) {
+        let issued = OwnAuthority::issue(issuer, key, &id, clock.now())?;
         dir.save_source(files)?;
+        check(dir, &issued.chain, key, &id, anchors, clock.now())?;
         dir.save(&issued.chain, root_json)?;
         return Ok(JoinState::Issued(dir.clone()));
     }
-    let (request, certificate) = (dir.path().join(REQUEST_FILE), dir.path().join(CERTIFICATE_FILE));
     if certificate.exists() {
-        dir.save(&dir.chain()?, root_json)?;
+        dir.save(&given(dir, key, &id, anchors, clock.now())?, root_json)?;
         return Ok(JoinState::Issued(dir.clone()));
     }
-    let text = pem::encode_request(&key.signing_request(&id)?);
-    fs::write(&request, text).map_err(|source| AuthorityError::Io { path: request.clone(), source })?;
+    let request = write_request(dir, key, &id)?;
     Ok(JoinState::AwaitsCertificate { id, request, certificate })
+}
+
+fn write_request(dir: &IdentityDir, key: &KeyPair, id: &SpiffeId) -> Result<PathBuf, EnrolError> {
+    let request = dir.path().join(REQUEST_FILE);
+    let text = pem::encode_request(&key.signing_request(id)?);
+    fs::write(&request, text).map_err(|source| AuthorityError::Io { path: request.clone(), source })?;
+    Ok(request)
+}
+
+/// The certificate that the organisation's own authority has signed, if members will take it.
+fn given(
+    dir: &IdentityDir,
+    key: &KeyPair,
+    id: &SpiffeId,
+    anchors: &[CertificateDer<'static>],
+    now: Timestamp,
+) -> Result<Vec<CertificateDer<'static>>, EnrolError> {
+    let chain = dir.chain()?;
+    check(dir, &chain, key, id, anchors, now)?;
+    Ok(chain)
+}
+
+/// Holds a certificate against all that other members will: better told here than by a handshake that fails.
+fn check(
+    dir: &IdentityDir,
+    chain: &[CertificateDer<'static>],
+    key: &KeyPair,
+    id: &SpiffeId,
+    anchors: &[CertificateDer<'static>],
+    now: Timestamp,
+) -> Result<(), EnrolError> {
+    let (path, request) = (dir.path().join(CERTIFICATE_FILE), dir.path().join(REQUEST_FILE));
+    let wrong = |problem: String| {
+        let given = GivenCertificate { path: path.clone(), request: request.clone(), id: id.clone(), problem };
+        EnrolError::Given(Box::new(given))
+    };
+    let credentials =
+        Credentials::new(chain.to_vec(), key).map_err(|error| wrong(comity_runtime::chain::text(&error)))?;
+    let found = credentials.leaf().id;
+    if found != *id {
+        return Err(wrong(format!("it names {found}, and {id} is needed")));
+    }
+    let anchors = OrganisationAnchors::new(id.trust_domain().clone(), anchors).map_err(AuthorityError::from)?;
+    check_chain(chain, anchors, now).map_err(|error| wrong(refusal(&error)))
+}
+
+/// What a verifier found, in words.
+#[expect(clippy::wildcard_enum_match_arm, reason = "rustls has many, of which these are met here")]
+fn refusal(error: &rustls::Error) -> String {
+    use rustls::CertificateError as E;
+    match error {
+        rustls::Error::InvalidCertificate(E::UnknownIssuer | E::BadSignature) => {
+            "none of the organisation's certificate authorities has signed it".to_owned()
+        }
+        rustls::Error::InvalidCertificate(E::Expired | E::ExpiredContext { .. }) => "it has ended".to_owned(),
+        rustls::Error::InvalidCertificate(E::NotValidYet | E::NotValidYetContext { .. }) => {
+            "it does not hold yet".to_owned()
+        }
+        rustls::Error::InvalidCertificate(E::Other(other)) => comity_runtime::chain::text(&*other.0),
+        other => comity_runtime::chain::text(other),
+    }
 }
 
 /// A fresh certificate from the organisation's own authority, where its key is on this machine.
@@ -171,8 +257,7 @@ pub(super) fn reissue(
     id: &SpiffeId,
     now: Timestamp,
 ) -> Result<Option<Vec<CertificateDer<'static>>>, EnrolError> {
-    let Some(IdentitySource { ca, ca_key }) = dir.source()? else { return Ok(None) };
-    let own = OwnAuthority::read(&ca, Some(&ca_key))?;
+    let Some(own) = OwnAuthority::of_directory(dir)? else { return Ok(None) };
     let Some(issuer) = &own.issuer else { return Ok(None) };
     Ok(Some(OwnAuthority::issue(issuer, key, id, now)?.chain))
 }

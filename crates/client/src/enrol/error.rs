@@ -58,11 +58,20 @@ pub enum EnrolError {
     },
     /// The organisation has an authority of its own, and it was not given.
     #[error(
-        "{id} is admitted, and its organisation has a certificate authority of its own (hint: give it: --ca, and --ca-key if it is to sign here)"
+        "{id} is admitted, and its organisation has a certificate authority of its own, which signs (hint: have it sign request.pem again, and put the chain into cert.pem; or join with --ca and --ca-key if it is to sign here)"
     )]
     NeedsAuthority {
         /// Who is admitted.
         id: SpiffeId,
+    },
+    /// The certificate that the organisation's own authority signed would be refused.
+    #[error(transparent)]
+    Given(Box<GivenCertificate>),
+    /// The directory has not asked for anything that could go on.
+    #[error("{} has not asked to join (hint: take up an invite there)", dir.display())]
+    NothingAsked {
+        /// The directory.
+        dir: PathBuf,
     },
     /// The organisation's own authority cannot be used.
     #[error("the organisation's own authority cannot be used")]
@@ -81,6 +90,20 @@ pub enum EnrolError {
         /// What this program can become.
         expected: Vec<Kind>,
     },
+}
+
+/// A certificate that the organisation's own authority signed, and that other members would refuse.
+#[derive(Debug, thiserror::Error)]
+#[error("{} would be refused: {problem} (hint: have your authority sign {} for {id}, for 24 hours at most, and put the chain, leaf first, in its place)", path.display(), request.display())]
+pub struct GivenCertificate {
+    /// Its file.
+    pub path: PathBuf,
+    /// The signing request.
+    pub request: PathBuf,
+    /// Whom it has to name.
+    pub id: SpiffeId,
+    /// What is wrong with it.
+    pub problem: String,
 }
 
 impl From<Status> for EnrolError {

@@ -1,8 +1,9 @@
-//! The files in which a node keeps the log, for itself and for whoever looks at them: `comity log verify` and `comity doctor`.
+//! The files in which a node keeps the log, and an operator beside their identity, for themselves and for whoever looks at
+//! them: `comity log verify` and `comity doctor`.
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use comity_proto::membership::WatchResponse;
 use comity_types::Timestamp;
@@ -16,6 +17,72 @@ pub const LOG_FILE: &str = "federation.log";
 pub const CHECKPOINT_FILE: &str = "federation.checkpoint.json";
 /// What proves that the broker showed two pasts.
 pub const EVIDENCE_FILE: &str = "equivocation.json";
+
+/// What shows that the broker's log had fewer entries than before, which is no proof of two pasts.
+pub const ROLLBACK_FILE: &str = "rollback.json";
+
+/// Two checkpoints of one log that do not go together: what it was, and what it is said to be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Evidence {
+    /// The last one that agreed with the log beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agreed: Option<Heard>,
+    /// The one that was shown then: a signed note.
+    pub then: String,
+    /// The name of the log's file, in the same folder.
+    pub log: String,
+}
+
+impl Evidence {
+    /// Keeps it in `folder`, whole; gives the file.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn keep(&self, folder: &Path, name: &str) -> io::Result<PathBuf> {
+        let path = folder.join(name);
+        replace(&path, &serde_json::to_vec_pretty(self)?)?;
+        Ok(path)
+    }
+}
+
+/// What a broker sent that does not fit what it showed before: no signature of the broker's is on it, so that it proves
+/// nothing to others, and tells people where to look.
+pub const REFUSED_FILE: &str = "refused.json";
+
+/// An entry that was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RefusedEntry {
+    /// The last checkpoint that agreed with the log beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agreed: Option<Heard>,
+    /// Where the broker says that it stands.
+    pub epoch: u64,
+    /// The entry as it came; what is not UTF-8 in it is replaced.
+    pub entry: String,
+    /// Why it was refused.
+    pub why: String,
+}
+
+impl RefusedEntry {
+    /// Keeps it in `folder`, whole; gives the file.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn keep(&self, folder: &Path) -> io::Result<PathBuf> {
+        let path = folder.join(REFUSED_FILE);
+        replace(&path, &serde_json::to_vec_pretty(self)?)?;
+        Ok(path)
+    }
+}
+
+/// Puts a file in place, whole.
+pub(super) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    let aside = path.with_extension("new");
+    fs::write(&aside, content)?;
+    fs::rename(&aside, path)
+}
 
 /// A checkpoint, and when it came.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

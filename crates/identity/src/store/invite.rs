@@ -9,14 +9,17 @@ use crate::invite::Invite;
 /// Which invite the key asks with.
 pub const INVITE_FILE: &str = "invite.json";
 
-/// What `invite.json` says. The secret of the invite is not kept.
-#[derive(Debug, Serialize, Deserialize)]
+/// What `invite.json` says: enough to ask how it stands, by the key. The secret of the invite is not kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Taken {
+pub struct TakenUp {
     /// The invite's id, 32 hexadecimal digits.
-    id: String,
+    pub id: String,
     /// The digest of the root document that it pins.
-    federation_root: Digest,
+    pub federation_root: Digest,
+    /// Where the broker is, `host:port`. Files of before it was kept have none: the invite itself is needed again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
 }
 
 impl IdentityDir {
@@ -26,13 +29,21 @@ impl IdentityDir {
     /// # Errors
     /// The file is broken.
     pub fn invite_id(&self) -> Result<Option<String>, StoreError> {
+        Ok(self.taken_up()?.map(|taken| taken.id))
+    }
+
+    /// The invite that this directory asks with, or joined by; none where nobody asked yet, or where the identity did
+    /// not come by an invite.
+    ///
+    /// # Errors
+    /// The file is broken.
+    pub fn taken_up(&self) -> Result<Option<TakenUp>, StoreError> {
         match files::read(&self.file(INVITE_FILE)) {
             Err(StoreError::Missing { .. }) => Ok(None),
             Err(other) => Err(other),
             Ok(bytes) => {
-                let taken: Result<Taken, _> = serde_json::from_slice(&bytes);
                 let broken = |_| self.content_error(INVITE_FILE, "an invite's id (hint: join in another directory)");
-                taken.map(|taken| Some(taken.id)).map_err(broken)
+                serde_json::from_slice(&bytes).map(Some).map_err(broken)
             }
         }
     }
@@ -45,7 +56,8 @@ impl IdentityDir {
     /// # Errors
     /// It cannot be written or read.
     pub fn take_up(&self, invite: &Invite) -> Result<String, StoreError> {
-        let taken = Taken { id: invite.id_text(), federation_root: invite.root };
+        let address = Some(invite.address.clone());
+        let taken = TakenUp { id: invite.id_text(), federation_root: invite.root, address };
         let json = serde_json::to_vec_pretty(&taken).map_err(|_| self.content_error(INVITE_FILE, "an invite's id"))?;
         files::write_new(&self.file(INVITE_FILE), &json)?;
         Ok(self.invite_id()?.unwrap_or_default())
@@ -56,7 +68,15 @@ impl IdentityDir {
     /// # Errors
     /// The file cannot be read or removed.
     pub fn put_down(&self, invite: &Invite) -> Result<(), StoreError> {
-        if self.is_joined() || self.invite_id()? != Some(invite.id_text()) {
+        self.put_down_by_id(&invite.id_text())
+    }
+
+    /// As [`put_down`](Self::put_down), by the invite's id.
+    ///
+    /// # Errors
+    /// The file cannot be read or removed.
+    pub fn put_down_by_id(&self, id: &str) -> Result<(), StoreError> {
+        if self.is_joined() || self.invite_id()?.as_deref() != Some(id) {
             return Ok(());
         }
         files::remove(&self.file(INVITE_FILE))
@@ -95,7 +115,7 @@ mod tests {
         let taken: serde_json::Value = serde_json::from_str(&text).unwrap();
         let mut kept: Vec<_> = taken.as_object().unwrap().keys().collect();
         kept.sort();
-        assert_eq!(kept, ["federation_root", "id"]);
+        assert_eq!(kept, ["address", "federation_root", "id"]);
     }
 
     #[test]

@@ -140,6 +140,7 @@ fn chains() -> Vec<Row> {
         row("somebody else's key", |leaf| leaf.signed_by = Signer::OrgAForAnotherKey, "BadSignature"),
         row("expired", |leaf| leaf.valid(-3 * DAY, -2 * DAY), "Expired"),
         row("not yet valid", |leaf| leaf.valid(DAY, 2 * DAY), "NotValidYet"),
+        row("more than a day", |leaf| leaf.valid(-DAY, DAY), "none may for more than 24 h"),
         row("a critical extension that nobody knows", Leaf::unknown_extension, "UnsupportedCriticalExtension"),
     ]
 }
@@ -183,7 +184,7 @@ impl Leaf {
         params.extended_key_usages = vec![Eku::ServerAuth, Eku::ClientAuth];
         let mut leaf = Self { params, signed_by: Signer::OrgA };
         leaf.name(ID);
-        leaf.valid(-DAY, DAY);
+        leaf.valid(-DAY / 2, DAY / 2);
         leaf
     }
 

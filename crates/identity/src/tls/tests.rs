@@ -248,6 +248,7 @@ fn forged_by(organisation: &Organisation, id: &str) -> Arc<Credentials> {
     let mut params = rcgen::CertificateParams::default();
     params.subject_alt_names = vec![rcgen::SanType::URI(id.try_into().unwrap())];
     params.key_usages = vec![rcgen::KeyUsagePurpose::DigitalSignature];
+    (params.not_before, params.not_after) = (offset(now()), offset(now().plus(HOUR)));
     let leaf = params.signed_by(&public, &issuer).unwrap();
     Arc::new(Credentials::new(vec![leaf.der().clone()], &key).unwrap())
 }
@@ -399,4 +400,47 @@ fn a_registry_that_mixes_up_organisations_lets_nobody_forge() {
     let forged = forged_by(&scene.org_b, "spiffe://org-a.example/node/n1");
     let refused = connect(&scene.client_with(forged), &server).unwrap_err();
     assert!(refused.text().contains("UnknownOrganisation"), "{}", refused.text());
+}
+
+fn offset(instant: comity_types::Timestamp) -> time::OffsetDateTime {
+    time::OffsetDateTime::from_unix_timestamp(instant.as_millis() / 1000).unwrap()
+}
+
+/// A certificate of an authority that is not ours, which signs for as long as it is told to.
+fn lasting(organisation: &Organisation, kind: &str, name: &str, life: Duration) -> Arc<Credentials> {
+    use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, Issuer, KeyUsagePurpose, SanType};
+    let (key, id) = (crate::KeyPair::generate().unwrap(), organisation.id(kind, name));
+    let own = rcgen::KeyPair::from_pem(key.to_pem().reveal()).unwrap();
+    let mut leaf = CertificateParams::default();
+    leaf.subject_alt_names = vec![SanType::URI(id.as_str().try_into().unwrap())];
+    leaf.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+    (leaf.not_before, leaf.not_after) = (offset(now()), offset(now().plus(life)));
+    let signer = rcgen::KeyPair::from_pem(organisation.authority.key_pem().reveal()).unwrap();
+    let issuer = Issuer::from_ca_cert_der(&organisation.authority.anchor(), signer).unwrap();
+    let leaf = leaf.signed_by(&own, &issuer).unwrap();
+    Arc::new(Credentials::new(vec![leaf.der().clone()], &key).unwrap())
+}
+
+#[test]
+fn a_certificate_that_lasts_longer_than_a_day_is_refused_whoever_shows_it_and_one_of_a_day_is_not() {
+    use crate::authority::MAX_LEAF_LIFETIME;
+    use crate::verify::LIFETIME_TOLERANCE;
+    let scene = Scene::new();
+    let longest = MAX_LEAF_LIFETIME + LIFETIME_TOLERANCE;
+    for (life, taken) in [(24 * HOUR, true), (longest, true), (longest + Duration::from_secs(1), false)] {
+        let client = scene.client_with(lasting(&scene.org_a, "node", "n1", life));
+        let connected = connect(&client, &scene.server());
+        assert_eq!(connected.is_ok(), taken, "{life:?}");
+        if let Err(failed) = connected {
+            assert!(matches!(&failed, Failed::Server(_)) && failed.text().contains("TooLong"), "{}", failed.text());
+        }
+        let broker = lasting(&scene.federation, "broker", "b1", life);
+        let server = server_config(broker, scene.anchors.clone(), scene.clock.clone()).unwrap();
+        let connected = connect(&scene.client(), &server);
+        assert_eq!(connected.is_ok(), taken, "{life:?}");
+        if let Err(failed) = connected {
+            assert!(matches!(&failed, Failed::Client(_)) && failed.text().contains("TooLong"), "{}", failed.text());
+        }
+    }
 }

@@ -55,6 +55,14 @@ impl Suspensions {
         self.federation.as_ref().or(self.own.as_ref())
     }
 
+    /// Each of the two, with who said it of whom.
+    fn each(&self, subject: Subject) -> impl Iterator<Item = (Subject, By, &Suspension)> {
+        let by = |one: &Suspension| if one.lapses_at.is_some() { By::Brake } else { By::Federation };
+        let federation = self.federation.iter().map(move |one| (by(one), one));
+        let own = self.own.iter().map(|one| (By::Organisation, one));
+        federation.chain(own).map(move |(by, one)| (subject.clone(), by, one))
+    }
+
     const fn by(&self, by: By) -> Option<&Suspension> {
         match by {
             By::Federation | By::Brake => self.federation.as_ref(),
@@ -142,15 +150,42 @@ impl Federation {
         brakes
     }
 
-    /// Whether a brake holds this subject that `operator` made, and may take back.
+    /// Everybody who is refused, by whom, and why: the federation's word and the organisation's own stand apart.
     #[must_use]
-    pub fn is_braked_by(&self, operator: &SpiffeId, subject: &Subject) -> bool {
-        let suspensions = match subject {
+    pub fn suspended(&self) -> Vec<(Subject, By, &Suspension)> {
+        let organisations = self.organisations.iter().map(|(d, s)| (Subject::Organisation(d.clone()), &s.suspensions));
+        let members = self.members.iter().map(|(id, s)| (Subject::Member(id.clone()), &s.suspensions));
+        let certificates = self.certificates.iter().map(|((id, digest), suspensions)| {
+            (Subject::Certificate { member: id.clone(), sha256: *digest }, suspensions)
+        });
+        organisations.chain(members).chain(certificates).flat_map(|(subject, all)| all.each(subject)).collect()
+    }
+
+    /// Who made the brake that holds this subject, if one does.
+    #[must_use]
+    pub fn braked_by(&self, subject: &Subject) -> Option<&SpiffeId> {
+        let mut all = self.brakes.keys().filter(|(_, braked)| braked == subject).map(|(operator, _)| operator);
+        all.find(|operator| self.is_braked_by(operator, subject))
+    }
+
+    /// Whether its organisation alone suspended this subject, and so ends that by its own word.
+    #[must_use]
+    pub fn is_suspended_by_its_own_alone(&self, subject: &Subject) -> bool {
+        self.suspensions_on(subject).is_some_and(|all| all.own.is_some() && all.federation.is_none())
+    }
+
+    fn suspensions_on(&self, subject: &Subject) -> Option<&Suspensions> {
+        match subject {
             Subject::Organisation(domain) => self.organisation(domain).map(|state| &state.suspensions),
             Subject::Member(id) => self.member(id).map(|state| &state.suspensions),
             Subject::Certificate { member, sha256 } => self.certificates.get(&(member.clone(), *sha256)),
-        };
-        let standing = suspensions.and_then(|all| all.federation.as_ref());
+        }
+    }
+
+    /// Whether a brake holds this subject that `operator` made, and may take back.
+    #[must_use]
+    pub fn is_braked_by(&self, operator: &SpiffeId, subject: &Subject) -> bool {
+        let standing = self.suspensions_on(subject).and_then(|all| all.federation.as_ref());
         let brake = standing.filter(|standing| standing.lapses_at.is_some()).map(|standing| &standing.epoch);
         brake.is_some() && brake == self.brakes.get(&(operator.clone(), subject.clone()))
     }

@@ -106,3 +106,20 @@ fn a_checkpoint_of_the_same_size_and_another_root_is_evidence() {
         assert_eq!(log.agrees(&Checkpoint { size, root: there, ..checkpoint.clone() }), None);
     }
 }
+
+#[test]
+fn taken_in_again_it_is_the_same_log_and_what_too_few_have_signed_is_refused_again() {
+    let (genesis, entries) = entries();
+    let (first, mut again) = (taken(&genesis, &entries), Log::new(genesis.clone()));
+    entries.iter().for_each(|bytes| drop(again.take_again(bytes).unwrap()));
+    assert_eq!(again.tree(), first.tree());
+    assert_eq!(format!("{:?}", again.federation()), format!("{:?}", first.federation()));
+    // What a signature says is not looked at: the root of the tree, which a checkpoint has signed, differs then.
+    let mut unsigned = Entry::from_json(&entries[2]).unwrap();
+    let Body::Signed(envelope) = &mut unsigned.body else { panic!("signed") };
+    envelope.signatures.pop();
+    let mut log = Log::new(genesis);
+    entries.iter().take(2).for_each(|bytes| drop(log.take_again(bytes).unwrap()));
+    let refused = log.take_again(&unsigned.to_json().unwrap());
+    assert!(matches!(refused, Err(NotTaken::Refused { .. })), "{refused:?}");
+}

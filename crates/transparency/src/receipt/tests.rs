@@ -126,6 +126,37 @@ fn what_is_narrowed_still_holds_and_tells_less() {
     assert_eq!((verified.get(Field::CALLER), verified.text(Field::JURISDICTION)), (None, Some(r#"["FR"]"#)));
 }
 
+#[test]
+fn a_receipt_survives_its_file_which_others_read_as_a_proof() {
+    let scene = scene();
+    let hidden = scene.receipt.clone().narrowed(|field| field == Field::JURISDICTION);
+    let refusal = Receipt { outcome: None, ..scene.receipt.clone() };
+    let erased =
+        Receipt { decision: Proven { record: None, ..scene.receipt.decision.clone() }, ..scene.receipt.clone() };
+    for receipt in [scene.receipt.clone(), hidden, refusal, erased] {
+        let file = receipt.to_file().unwrap();
+        assert_eq!(Receipt::from_file(&file).unwrap(), receipt);
+        let proof: crate::tlog_proof::TlogProof = file.parse().unwrap();
+        assert_eq!(proof.index(), receipt.outcome.as_ref().unwrap_or(&receipt.decision).index);
+    }
+}
+
+#[test]
+fn a_file_that_is_no_receipt_is_refused() {
+    let file = scene().receipt.to_file().unwrap();
+    let extra = file.lines().nth(1).unwrap();
+    assert!(matches!(Receipt::from_file(&file.replace(&format!("{extra}\n"), "")), Err(FileError::NoExtra)));
+    let other = |json: &str| {
+        let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, json);
+        Receipt::from_file(&file.replace(extra, &format!("extra {encoded}")))
+    };
+    assert!(matches!(other("{}"), Err(FileError::Extra(_))));
+    assert!(matches!(other(r#"{"leaf":"!"}"#), Err(FileError::Field("leaf"))));
+    assert!(matches!(other(r#"{"leaf":"","record":[]}"#), Err(FileError::Field("record"))));
+    assert!(matches!(other(r#"{"leaf":"","unknown":1}"#), Err(FileError::Extra(_))));
+    assert!(matches!(Receipt::from_file("hello"), Err(FileError::Proof(_))));
+}
+
 proptest! {
     #[test]
     fn no_flipped_bit_is_taken(which in 0_usize..3, place: usize, bit in 0_u8..8) {

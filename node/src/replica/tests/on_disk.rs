@@ -65,3 +65,57 @@ fn a_node_that_was_shown_another_past_before_it_was_restarted_stops_and_keeps_th
     std::fs::remove_file(world.config.node.data_dir.join("equivocation.json")).unwrap();
     open(&world).check().unwrap();
 }
+
+#[test]
+fn a_broker_whose_log_is_shorter_than_it_was_is_told_of_once_and_what_was_known_stays() {
+    let (world, _, _) = empty();
+    let history = history(&world);
+    let replica = open(&world);
+    take(&replica, history.parts(&[1, 2, 3]));
+    let log = crate::testing::Log::default();
+    let _guard = log.collect();
+    for _ in 0..3 {
+        let refused = replica.take(&history.checkpoint(2)).unwrap_err();
+        assert!(matches!(refused, FollowError::Behind { signed: 2, known: 3 }), "{refused:?}");
+    }
+    assert_eq!(log.lines_with("WARN").len(), 1);
+    assert!(replica.behind().unwrap().contains("2 entries"));
+    // No proof of two pasts: it goes on serving until what it knows is too old.
+    assert_eq!((replica.federation().epoch(), replica.check()), (3, Ok(())));
+    let kept = std::fs::read(world.config.node.data_dir.join("rollback.json")).unwrap();
+    let kept: serde_json::Value = serde_json::from_slice(&kept).unwrap();
+    assert_eq!(kept["then"], history.checkpoint(2).checkpoint);
+    assert_eq!(kept["agreed"]["checkpoint"], history.checkpoint(3).checkpoint);
+    take(&replica, history.parts(&[4]));
+    assert_eq!(replica.behind(), None);
+}
+
+#[test]
+fn a_checkpoint_of_an_earlier_past_that_never_was_stops_the_node_and_is_kept() {
+    let (world, _, _) = empty();
+    let history = history(&world);
+    let replica = open(&world);
+    take(&replica, history.parts(&[1, 2, 3]));
+    assert!(matches!(replica.take(&history.fork(2)), Err(FollowError::Diverged(_))));
+    assert!(matches!(replica.check(), Err(NotCurrent::Halted { .. })));
+    let kept = std::fs::read(world.config.node.data_dir.join("equivocation.json")).unwrap();
+    let kept: serde_json::Value = serde_json::from_slice(&kept).unwrap();
+    assert_eq!(kept["then"], history.fork(2).checkpoint);
+    assert_eq!(kept["agreed"]["checkpoint"], history.checkpoint(3).checkpoint);
+}
+
+#[test]
+fn an_entry_that_does_not_fit_is_kept_for_people_and_stops_nothing_that_was_known() {
+    let (world, _, _) = empty();
+    let history = history(&world);
+    let replica = open(&world);
+    take(&replica, history.parts(&[1, 2]));
+    let unfit = WatchResponse { epoch: 3, ..history.entry(4) };
+    assert!(matches!(replica.take(&unfit), Err(FollowError::NotTaken(_))));
+    let kept = std::fs::read(world.config.node.data_dir.join("refused.json")).unwrap();
+    let kept: serde_json::Value = serde_json::from_slice(&kept).unwrap();
+    assert_eq!((&kept["epoch"], kept["entry"].as_str().unwrap().as_bytes()), (&3.into(), &history.entry(4).entry[..]));
+    assert_eq!(kept["agreed"]["checkpoint"], history.checkpoint(2).checkpoint);
+    assert_eq!(replica.check(), Ok(()));
+    take(&replica, history.parts(&[3, 4]));
+}

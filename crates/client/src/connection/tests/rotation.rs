@@ -77,3 +77,58 @@ async fn eventually(state: impl Fn() -> bool) {
     });
     waited.await.expect("the state comes about");
 }
+
+/// Calls until `state` holds.
+async fn call_until(identity: &Identity, state: impl Fn() -> bool) {
+    let connection = Connection::open(identity).unwrap();
+    let mut client = EnrolmentClient::new(connection.channel());
+    let called = tokio::time::timeout(PATIENCE, async {
+        while !state() {
+            client.get_root(GetRootRequest {}).await.unwrap();
+        }
+    });
+    called.await.expect("the state comes about while calls are answered");
+}
+
+#[tokio::test]
+async fn a_program_that_goes_on_has_its_certificate_renewed_and_no_call_fails() {
+    let clock = MovedClock::by(Duration::ZERO);
+    let world = World::with_clock(clock.clone()).await;
+    drop(joined(&world).await);
+    let identity = Identity::open_with_clock(world.member_dir(), clock.clone()).unwrap();
+    let before = identity.leaf();
+    call_until(&identity, || true).await;
+    world.desk.issue_by(clock.clone());
+    clock.advance(LIFETIME * 3 / 4);
+    call_until(&identity, || identity.leaf().certificate != before.certificate).await;
+    assert_eq!(Identity::open(world.member_dir()).unwrap().leaf(), identity.leaf(), "it is stored");
+    assert_eq!(identity.leaf().public_key, before.public_key);
+}
+
+#[tokio::test]
+async fn a_program_that_slept_past_the_end_of_its_certificate_calls_on() {
+    let clock = MovedClock::by(Duration::ZERO);
+    let world = World::with_clock(clock.clone()).await;
+    drop(joined(&world).await);
+    let identity = Identity::open_with_clock(world.member_dir(), clock.clone()).unwrap();
+    let (connection, before) = (Connection::open(&identity).unwrap(), identity.leaf());
+    let mut client = EnrolmentClient::new(connection.channel());
+    client.get_root(GetRootRequest {}).await.unwrap();
+    world.desk.issue_by(clock.clone());
+    clock.advance(LIFETIME * 5);
+    world.roll_broker_by(&*clock);
+    world.cut_connections();
+    call_until(&identity, || identity.leaf().not_after > before.not_after.plus(LIFETIME)).await;
+}
+
+#[tokio::test]
+async fn whose_certificate_comes_from_elsewhere_renews_nothing() {
+    let clock = MovedClock::by(Duration::ZERO);
+    let world = World::with_clock(clock.clone()).await;
+    drop(joined(&world).await);
+    let identity = Identity::open_with_clock(world.member_dir(), clock.clone()).unwrap().renewed_elsewhere();
+    clock.advance(LIFETIME * 3 / 4);
+    let before = identity.leaf();
+    call_until(&identity, || world.connections() > 0).await;
+    assert_eq!(identity.leaf(), before);
+}

@@ -1,0 +1,101 @@
+//! Evidence that a broker showed two logs: two checkpoints, both signed by the log's key, and the log of the first.
+
+use std::path::Path;
+
+use comity_client::follow::kept::Evidence;
+use comity_client::follow::{FollowError, Followed};
+use comity_identity::Root;
+use comity_membership::log::origin;
+use comity_proto::membership::WatchResponse;
+use comity_runtime::genesis;
+use comity_transparency::Checkpoint;
+use serde_json::json;
+
+use super::{read, unbelieved};
+use crate::args::Global;
+use crate::error::CliError;
+use crate::output::say;
+
+/// What two checkpoints come to.
+enum Finding {
+    /// They are of two logs: the broker is convicted by its own signatures.
+    Forked,
+    /// The second is of the same log, earlier.
+    RolledBack,
+    /// They go together.
+    Together,
+    /// The second is of a longer log than the one beside: nothing follows without its entries.
+    Open,
+}
+
+/// Verifies it from a root document, and believes nobody.
+pub(super) fn verify(
+    file: &Path,
+    evidence: &Evidence,
+    root: &Root,
+    log: Followed,
+    global: &Global,
+) -> Result<(), CliError> {
+    let open = |note: &str| {
+        Checkpoint::open(note, &origin(&root.federation), &genesis::log_verifier(root))
+            .map_err(|error| unbelieved(file, &comity_runtime::chain::text(&error)))
+    };
+    let agreed = evidence.agreed.as_ref().ok_or_else(|| unbelieved(file, "it has one checkpoint only"))?;
+    let (before, then) = (open(&agreed.checkpoint)?, open(&evidence.then)?);
+    let finding = if before.size == then.size {
+        if before.root == then.root { Finding::Together } else { Finding::Forked }
+    } else {
+        compare(file, evidence, &agreed.checkpoint, then.size > before.size, log)?
+    };
+    let (word, said) = match finding {
+        Finding::Forked => ("fork", "both checkpoints are signed by the log's key, and they are of two different logs"),
+        Finding::RolledBack => (
+            "rollback",
+            "both checkpoints are signed by the log's key; the second is of the same log, with fewer entries",
+        ),
+        Finding::Together => return Err(unbelieved(file, "its two checkpoints are the same: they prove nothing")),
+        Finding::Open => {
+            return Err(unbelieved(
+                file,
+                "its second checkpoint is of a longer log than the one beside it: compare that with another member's",
+            ));
+        }
+    };
+    let fields = vec![
+        ("verified", word.to_owned()),
+        ("before", format!("{} entries, root {}", before.size, before.root)),
+        ("then", format!("{} entries, root {}", then.size, then.root)),
+    ];
+    let checkpoint = |one: &Checkpoint| json!({ "size": one.size, "root": one.root });
+    global
+        .output
+        .record(fields, &json!({ "verified": word, "before": checkpoint(&before), "then": checkpoint(&then) }))?;
+    say(said);
+    Ok(())
+}
+
+/// Holds both against the log beside the evidence, every signature of which is checked.
+fn compare(
+    file: &Path,
+    evidence: &Evidence,
+    before: &str,
+    longer: bool,
+    mut log: Followed,
+) -> Result<Finding, CliError> {
+    // Its name alone: whoever made the evidence names no other place.
+    let name = Path::new(&evidence.log).file_name().unwrap_or_default();
+    let text = read(&file.with_file_name(name))?;
+    let wrong = |error: FollowError| unbelieved(file, &comity_runtime::chain::text(&error));
+    for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        let epoch = log.log().federation().epoch().saturating_add(1);
+        let part = WatchResponse { epoch, entry: line.to_vec().into(), checkpoint: String::new() };
+        log.take(&part).map_err(wrong)?;
+    }
+    log.check(before).map_err(wrong)?;
+    match log.check(&evidence.then) {
+        Err(FollowError::Diverged(_)) => Ok(Finding::Forked),
+        Err(other) => Err(wrong(other)),
+        Ok(()) if longer => Ok(Finding::Open),
+        Ok(()) => Ok(Finding::RolledBack),
+    }
+}

@@ -1,0 +1,92 @@
+//! A certificate that the organisation's own authority signed is held against all that members will, at once.
+
+use std::path::PathBuf;
+
+use comity_identity::{KeyPair, pem};
+use comity_runtime::clock::SystemClock;
+use comity_types::Clock as _;
+
+use super::*;
+
+/// A member whose organisation's authority is elsewhere, and has been asked to sign.
+struct Scene {
+    world: World,
+    invite: Invite,
+    ca: PathBuf,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let world = World::new().await;
+        world.desk.leave_signing_to_the_organisation();
+        let ca = world.dir.path().join("own-ca.pem");
+        std::fs::write(&ca, pem::encode(&[world.desk.anchor().into()])).unwrap();
+        let invite = world.invite();
+        Self { world, invite, ca }
+    }
+
+    async fn join(&self) -> Result<JoinState, EnrolError> {
+        let (own, dir) = (OwnAuthority::read(&self.ca, None).unwrap(), self.world.member_dir());
+        let joining = Joining { authority: Some(&own), ..Joining::new(&self.invite, &[Kind::App], None, &dir) };
+        join(joining).await
+    }
+
+    fn key(&self) -> KeyPair {
+        IdentityDir::create(self.world.member_dir()).unwrap().key().unwrap()
+    }
+
+    fn give(&self, chain: &[CertificateDer<'static>]) {
+        std::fs::write(self.world.member_dir().join("cert.pem"), pem::encode(chain)).unwrap();
+    }
+
+    async fn refused(&self) -> String {
+        let refused = self.join().await.unwrap_err();
+        assert!(matches!(refused, EnrolError::Given(_)), "{refused:?}");
+        let said = refused.to_string();
+        assert!(said.contains("request.pem") && said.contains(MEMBER) && said.contains("hint"), "{said}");
+        said
+    }
+}
+
+#[tokio::test]
+async fn the_request_is_there_to_be_signed_while_operators_decide() {
+    let scene = Scene::new().await;
+    assert!(matches!(scene.join().await.unwrap(), JoinState::Pending { .. }));
+    let (request, certificate) = to_be_signed(&scene.world.member_dir()).unwrap();
+    assert!(request.exists() && !certificate.exists());
+    scene.give(&scene.world.desk.issue_for(&scene.key()));
+    assert!(matches!(scene.join().await.unwrap(), JoinState::Pending { .. }));
+    assert_eq!(to_be_signed(&scene.world.member_dir()), None);
+    scene.world.desk.approve();
+    let dir = scene.world.member_dir();
+    assert!(matches!(resume(&Resuming::new(&[Kind::App], &dir)).await.unwrap(), JoinState::Issued(_)));
+    assert_eq!(Identity::open(&dir).unwrap().id().as_str(), MEMBER);
+}
+
+#[tokio::test]
+async fn a_certificate_that_members_would_refuse_is_refused_where_it_is_given_before_and_after_the_approval() {
+    let scene = Scene::new().await;
+    assert!(matches!(scene.join().await.unwrap(), JoinState::Pending { .. }));
+    let (desk, now, key) = (&scene.world.desk, SystemClock.now(), scene.key());
+    let stranger = World::new().await;
+    let wrong = [
+        (stranger.desk.issue_for(&key), "none of the organisation's certificate authorities"),
+        (desk.issue_as("spiffe://org-a.example/app/other", &key, now), "app/other"),
+        (desk.issue_for(&KeyPair::generate().unwrap()), "private key"),
+        (desk.issue_as(MEMBER, &key, now.minus(LIFETIME * 2)), "has ended"),
+        (desk.issue_as(MEMBER, &key, now.plus(LIFETIME)), "does not hold yet"),
+    ];
+    for approved in [false, true] {
+        if approved {
+            scene.world.desk.approve();
+        }
+        for (chain, why) in &wrong {
+            scene.give(chain);
+            let said = scene.refused().await;
+            assert!(said.contains(why), "{said}");
+            assert!(!IdentityDir::create(scene.world.member_dir()).unwrap().is_joined());
+        }
+    }
+    scene.give(&desk.issue_for(&key));
+    assert!(matches!(scene.join().await.unwrap(), JoinState::Issued(_)));
+}

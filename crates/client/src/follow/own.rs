@@ -1,0 +1,168 @@
+//! The log as a member keeps it beside its identity: read once, verified once, and continued from there. Whoever keeps it
+//! notices when the broker shows another past than before, and keeps what proves it.
+//!
+//! An entry that is read again is known by the root of the tree, which the broker's log key has signed and which this
+//! member has agreed with when it checked every signature. Where the copy is not whole, all is read and checked anew; the
+//! checkpoint still counts.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use super::kept::{self, CHECKPOINT_FILE, EVIDENCE_FILE, Evidence, Heard, LOG_FILE, ROLLBACK_FILE};
+use super::{FollowError, Followed, Stopped, read_on};
+use crate::connection::Connection;
+
+/// Why the log is not believed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OwnError {
+    /// It cannot be read, or is not believed for itself.
+    #[error(transparent)]
+    Follow(#[from] FollowError),
+    /// The broker has shown two logs; what proves it is kept.
+    #[error("the broker has shown two pasts; the evidence is in {} (hint: sign nothing; show it to the other operators, who check it by `comity log verify {} --root root.json`; when they have explained it, move the file away)", evidence.display(), evidence.display())]
+    Forked {
+        /// Where the evidence is.
+        evidence: PathBuf,
+        /// What was found, where it was found now.
+        #[source]
+        source: Option<Box<FollowError>>,
+    },
+    /// The broker's log is shorter than it was; both checkpoints are kept.
+    #[error("the broker's log is shorter than before; both of its checkpoints are in {}", evidence.display())]
+    Behind {
+        /// Where they are.
+        evidence: PathBuf,
+        /// How much shorter.
+        #[source]
+        source: Box<FollowError>,
+    },
+}
+
+/// The log as it stands at the broker now, continued from the copy in `dir` where that is whole; each entry is handed to
+/// `each`, the kept ones too. The copy goes on, unless another program writes it at this moment.
+///
+/// # Errors
+/// The broker cannot be reached, refuses, or sends what is not to be believed, or what contradicts the copy.
+pub async fn read(
+    connection: &Connection,
+    empty: Followed,
+    dir: &Path,
+    mut each: impl FnMut(u64, &[u8]),
+) -> Result<Followed, OwnError> {
+    let evidence = dir.join(EVIDENCE_FILE);
+    if evidence.exists() {
+        return Err(OwnError::Forked { evidence, source: None });
+    }
+    let heard = kept::heard(dir).ok().flatten();
+    let mut copy = Copy::open(dir);
+    let mut followed = copy.as_mut().and_then(|copy| copy.taken(&empty, heard.as_ref(), &mut each)).unwrap_or(empty);
+    let mut fresh = Vec::new();
+    let read = read_on(connection, &mut followed, |epoch, entry| {
+        each(epoch, entry);
+        fresh.extend_from_slice(entry);
+        fresh.push(b'\n');
+    });
+    read.await.map_err(|stopped| stopped.kept(heard.as_ref(), dir))?;
+    if let Some(heard) = &heard {
+        // Of a copy that was not whole the checkpoint still says what was shown.
+        let now = followed.checkpoint().unwrap_or_default().to_owned();
+        still_holds(&followed, &heard.checkpoint).map_err(|error| {
+            // What the log is now proves it together with the note of before.
+            Stopped { error, note: Some(now) }.kept(Some(heard), dir)
+        })?;
+    }
+    if let (Some(copy), Some(checkpoint)) = (copy, followed.checkpoint()) {
+        let heard = Heard { checkpoint: checkpoint.to_owned(), at: followed.clock.now() };
+        // A copy that cannot be kept is read anew the next time.
+        let _kept = copy.go_on(&fresh, &heard).is_ok();
+    }
+    Ok(followed)
+}
+
+/// Whether a checkpoint of before is one of this log.
+fn still_holds(followed: &Followed, note: &str) -> Result<(), FollowError> {
+    followed.check(note)?;
+    let signed = followed.log().tree().size();
+    match note.lines().nth(1).and_then(|size| size.parse::<u64>().ok()) {
+        Some(known) if known > signed => Err(FollowError::Behind { signed, known }),
+        Some(_) | None => Ok(()),
+    }
+}
+
+impl Stopped {
+    /// Keeps what the broker signed, where it goes against what it signed before.
+    fn kept(self, heard: Option<&Heard>, dir: &Path) -> OwnError {
+        let Self { error, note } = self;
+        let name = match &error {
+            FollowError::Diverged(_) => EVIDENCE_FILE,
+            FollowError::Behind { .. } => ROLLBACK_FILE,
+            FollowError::Call(_)
+            | FollowError::Silent
+            | FollowError::Misplaced { .. }
+            | FollowError::FromTheFuture { .. }
+            | FollowError::NotTaken(_)
+            | FollowError::Checkpoint(_)
+            | FollowError::OtherSize { .. } => return error.into(),
+        };
+        let Some(then) = note else { return error.into() };
+        let evidence = Evidence { agreed: heard.cloned(), then, log: LOG_FILE.to_owned() };
+        match evidence.keep(dir, name) {
+            Err(_) => error.into(),
+            Ok(evidence) if name == EVIDENCE_FILE => OwnError::Forked { evidence, source: Some(Box::new(error)) },
+            Ok(evidence) => OwnError::Behind { evidence, source: Box::new(error) },
+        }
+    }
+}
+
+/// The files, held by this program alone.
+struct Copy {
+    dir: PathBuf,
+    log: File,
+    whole: u64,
+}
+
+impl Copy {
+    /// None where another program holds them, or they cannot be made.
+    fn open(dir: &Path) -> Option<Self> {
+        let options = OpenOptions::new().create(true).read(true).append(true).open(dir.join(LOG_FILE));
+        let log = options.ok()?;
+        log.try_lock().ok()?;
+        Some(Self { dir: dir.to_owned(), log, whole: 0 })
+    }
+
+    /// What is in it, if a checkpoint that agreed when it was verified is of all of it, or of its beginning.
+    fn taken(
+        &mut self,
+        empty: &Followed,
+        heard: Option<&Heard>,
+        each: &mut impl FnMut(u64, &[u8]),
+    ) -> Option<Followed> {
+        let note = &heard?.checkpoint;
+        let signed: usize = note.lines().nth(1)?.parse().ok()?;
+        let mut text = Vec::new();
+        self.log.read_to_end(&mut text).ok()?;
+        let (mut followed, mut whole) = (empty.clone(), 0);
+        let lines = text.split_inclusive(|byte| *byte == b'\n').take(signed);
+        for line in lines {
+            followed.take_again(line.strip_suffix(b"\n")?).ok()?;
+            whole += line.len() as u64;
+        }
+        followed.agree(note).ok()?;
+        // Not before it is known to be what was verified.
+        for (epoch, line) in (1..).zip(text.split(|byte| *byte == b'\n').take(signed)) {
+            each(epoch, line);
+        }
+        self.whole = whole;
+        Some(followed)
+    }
+
+    /// Adds what is new. The checkpoint comes last: what it is not of, is read again.
+    fn go_on(mut self, fresh: &[u8], heard: &Heard) -> io::Result<()> {
+        self.log.set_len(self.whole)?;
+        self.log.write_all(fresh)?;
+        self.log.sync_data()?;
+        kept::replace(&self.dir.join(CHECKPOINT_FILE), &serde_json::to_vec_pretty(heard)?)
+    }
+}

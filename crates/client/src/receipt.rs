@@ -1,0 +1,309 @@
+//! Receipts, checked here: what is proven, in plain words, and what is not.
+//!
+//! ```text
+//! receipt ─log's key of the root─▶ leaves ─commitments─▶ fields ─node's key─▶ outcome ─federation's log─▶ terms, eligibility
+//! ```
+//! [`check`] refuses a receipt of which any part is contradicted by another; what there is nothing to hold against is said not
+//! to be proven.
+
+use comity_identity::Root;
+use comity_membership::{Log, offer_digest};
+use comity_policy::{ENGINE_VERSION, Offer, ReasonCode, Request, Tables, Usage, Verdict, evaluate};
+use comity_proto::convert::Envelope;
+use comity_proto::{inference, permit};
+use comity_transparency::leaf::Kind;
+use comity_transparency::policy::Policy;
+use comity_transparency::receipt::{Receipt, ReceiptError, Verified};
+use comity_transparency::record::{CANDIDATES, Field};
+use comity_transparency::{CheckpointNote, NoteVerifier};
+use comity_types::{Digest, OfferName, SpiffeId, Timestamp};
+use prost::Message as _;
+
+#[cfg(test)]
+mod tests;
+
+/// What stands before an outcome's bytes when a node signs them (`comity.permit.v1.NodeOutcome`).
+pub const OUTCOME_PREFIX: &[u8] = b"comity outcome v1\n";
+
+/// What a receipt is held against.
+#[derive(Debug, Clone, Copy)]
+pub struct Against<'a> {
+    /// The federation's root document, which is pinned.
+    pub root: &'a Root,
+    /// The federation's log up to the decision's epoch, verified; without it, neither terms nor eligibility nor the node's
+    /// signature can be checked.
+    pub log: Option<&'a Log>,
+    /// Which witnesses have to have cosigned; without it, their cosignatures prove nothing.
+    pub policy: Option<&'a Policy>,
+    /// What offers are held against where the federation has adopted no tables.
+    pub tables: &'a Tables,
+}
+
+/// What is proven, and what is not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// The fields.
+    pub verified: Verified,
+    /// In the order in which they are checked.
+    pub findings: Vec<Finding>,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// True if it holds; false if there was nothing to hold it against.
+    pub proven: bool,
+    /// What, in a sentence.
+    pub what: String,
+}
+
+/// Why a receipt is not to be believed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckError {
+    /// A leaf is not in the log, or what is shown is not the leaf's.
+    #[error(transparent)]
+    Receipt(#[from] ReceiptError),
+    /// Too few witnesses cosigned the checkpoint, or the policy names no such log.
+    #[error("the policy is not met: {0}")]
+    Policy(String),
+    /// The log that it is held against is of another length than the decision's epoch.
+    #[error("the decision was made at epoch {epoch}, and the log is at epoch {found} (hint: hold it against the log up to that epoch)")]
+    OtherEpoch {
+        /// The decision's.
+        epoch: u64,
+        /// The log's.
+        found: u64,
+    },
+    /// Two parts contradict each other.
+    #[error("{0}")]
+    Contradiction(String),
+}
+
+/// Checks a receipt against all that there is.
+///
+/// # Errors
+/// It is not to be believed.
+pub fn check(receipt: &Receipt, against: &Against<'_>) -> Result<Account, CheckError> {
+    let [plain, _] = &against.root.decision_log;
+    let verified = receipt.verify(&against.root.decision_log_origin(), &NoteVerifier::of(plain))?;
+    let mut account = Account { verified, findings: Vec::new() };
+    account.logged();
+    account.signatures(receipt, against)?;
+    account.epoch(against.log)?;
+    account.outcome(against.log)?;
+    account.offer(against.log)?;
+    account.eligibility(against)?;
+    Ok(account)
+}
+
+impl Account {
+    fn proven(&mut self, what: impl Into<String>) {
+        self.findings.push(Finding { proven: true, what: what.into() });
+    }
+
+    fn unproven(&mut self, what: impl Into<String>) {
+        self.findings.push(Finding { proven: false, what: what.into() });
+    }
+
+    /// What stands in the log.
+    fn logged(&mut self) {
+        let decision = self.verified.decision();
+        let (index, leaf, checkpoint) = (decision.index(), *decision.leaf(), self.verified.checkpoint().clone());
+        self.proven(format!(
+            "the decision {} of {} is leaf {index} of the log {}, which has {} leaves",
+            leaf.decision, leaf.at, checkpoint.origin, checkpoint.size
+        ));
+        if self.verified.decision().is_without_record() {
+            self.unproven("what was decided: the record has been erased, or is not shown");
+        }
+        match self.verified.outcome().map(|outcome| (outcome.index(), outcome.leaf().kind, outcome.leaf().at)) {
+            Some((index, Kind::Abort { .. }, at)) => {
+                self.proven(format!("nobody knows what became of it: the broker ended before it did (leaf {index}, {at})"));
+            }
+            Some((index, _, at)) => self.proven(format!("its outcome of {at} is leaf {index} of the same log")),
+            None => self.unproven("what became of it: the receipt has no outcome, as that of a refusal has none"),
+        }
+    }
+
+    /// Who signed the checkpoint beside the log's Ed25519 key.
+    fn signatures(&mut self, receipt: &Receipt, against: &Against<'_>) -> Result<(), CheckError> {
+        let [_, post_quantum] = &against.root.decision_log;
+        let note = CheckpointNote::parse(&receipt.checkpoint).map_err(ReceiptError::from)?;
+        if note.signed_by(post_quantum).is_ok() {
+            self.proven("the log signed its checkpoint by ML-DSA-44 too, which holds against quantum computers");
+        }
+        let Some(policy) = against.policy else {
+            self.unproven("that others saw the same log: no policy says whose cosignatures count");
+            return Ok(());
+        };
+        let judged = policy.judge_of(&against.root.decision_log, &note);
+        let judged = judged.map_err(|error| CheckError::Policy(error.to_string()))?;
+        judged.witnessed().map_err(|error| CheckError::Policy(error.to_string()))?;
+        self.proven("enough witnesses of the policy cosigned the checkpoint: they saw the same log");
+        Ok(())
+    }
+
+    /// The federation's state that was decided by.
+    fn epoch(&mut self, log: Option<&Log>) -> Result<(), CheckError> {
+        let epoch = self.verified.decision().leaf().epoch;
+        let Some(log) = log else {
+            self.unproven(format!("that epoch {} is the federation's: its log was not given", epoch.size));
+            return Ok(());
+        };
+        let found = log.tree().size();
+        if found != epoch.size {
+            return Err(CheckError::OtherEpoch { epoch: epoch.size, found });
+        }
+        if log.tree().root() != epoch.root {
+            return Err(contradiction("the decision was made by another log of the federation than this one"));
+        }
+        self.proven(format!("the federation's state at epoch {} is that of its log, every signature of which holds", epoch.size));
+        Ok(())
+    }
+
+    /// What the node signed, against what the broker recorded.
+    fn outcome(&mut self, log: Option<&Log>) -> Result<(), CheckError> {
+        let Some(signed) = self.verified.get(Field::NODE_OUTCOME).map(<[u8]>::to_vec) else {
+            if self.verified.outcome().is_some() {
+                self.unproven("the node's own word: it signed nothing that is shown");
+            }
+            return Ok(());
+        };
+        let unreadable = |_| contradiction("what the node signed cannot be read");
+        let signed = permit::NodeOutcome::decode(signed.as_slice()).map_err(unreadable)?;
+        let outcome = permit::Outcome::decode(signed.outcome.clone()).map_err(unreadable)?;
+        let decision = self.verified.decision();
+        if outcome.decision_id != decision.leaf().decision.as_bytes()[..] || outcome.decision_index != decision.index() {
+            return Err(contradiction("the node signed the outcome of another decision"));
+        }
+        if self.verified.text(Field::OFFER).is_some_and(|offer| offer != outcome.offer) {
+            return Err(contradiction("the node signed the outcome of another offer than the broker recorded"));
+        }
+        let name: OfferName =
+            outcome.offer.parse().map_err(|_| contradiction("the node signed the outcome of an offer that is none"))?;
+        let usage = format!(
+            "{} tokens in, {} out",
+            outcome.input_tokens.map_or("unknown".into(), |tokens| tokens.to_string()),
+            outcome.output_tokens.map_or("unknown".into(), |tokens| tokens.to_string())
+        );
+        let age = outcome.state_age_ms / 1000;
+        let said = format!("{} says: status {}, {usage}, judged by a state {age} s old", name.node(), outcome.status);
+        let Some(member) = log.map(|log| log.federation().member(name.node())) else {
+            self.unproven(format!("{said}; its signature was not checked, for want of the federation's log"));
+            return Ok(());
+        };
+        let member = member.ok_or_else(|| contradiction("the node that signed was no member at that epoch"))?;
+        if !member.key.verifies(&[OUTCOME_PREFIX, &signed.outcome].concat(), &signed.signature) {
+            return Err(contradiction("the node's signature is not over its outcome"));
+        }
+        self.proven(format!("{said}, signed by its key of the federation's log"));
+        Ok(())
+    }
+
+    /// The offer that answered, as it was published at that epoch.
+    fn offer(&mut self, log: Option<&Log>) -> Result<(), CheckError> {
+        let Some((name, recorded)) = self.answered() else { return Ok(()) };
+        let Some(log) = log else {
+            self.unproven(format!("under which terms {name} answered: the federation's log was not given"));
+            return Ok(());
+        };
+        let offer = log.federation().offer(&name);
+        let offer = offer.ok_or_else(|| contradiction("the offer that answered was not published at that epoch"))?;
+        if offer_digest(offer).to_string() != recorded {
+            return Err(contradiction("the offer that answered was published in another form than the broker recorded"));
+        }
+        self.proven(format!(
+            "{name} answered under terms that {} had published and signed (SHA-256 {recorded})",
+            name.node().trust_domain()
+        ));
+        Ok(())
+    }
+
+    fn answered(&self) -> Option<(OfferName, String)> {
+        let name = self.verified.text(Field::OFFER)?.parse().ok()?;
+        Some((name, self.verified.text(Field::OFFER_SHA256)?.to_owned()))
+    }
+
+    /// That the offer was eligible, by evaluating it again.
+    fn eligibility(&mut self, against: &Against<'_>) -> Result<(), CheckError> {
+        let Some((name, recorded)) = self.answered() else { return Ok(()) };
+        let candidates = (0..CANDIDATES).filter_map(Field::candidate).filter_map(|field| self.verified.text(field));
+        let candidates: Vec<_> = candidates.collect();
+        let names_it = |json: &&str| json.contains(&format!("\"{name}\"")) && json.contains(&recorded);
+        if !candidates.is_empty() {
+            if !candidates.iter().any(names_it) {
+                return Err(contradiction("the offer that answered was not among those that the decision let try"));
+            }
+            self.proven(format!("the decision, made before anything was sent, names {name} as eligible"));
+        }
+        let envelope = self.verified.get(Field::ENVELOPE).map(<[u8]>::to_vec);
+        let (Some(log), Some(envelope)) = (against.log, envelope) else {
+            self.unproven("eligibility, evaluated again: it takes the federation's log and the receipt with its envelope (`comity receipt show`)");
+            return Ok(());
+        };
+        let leaf = *self.verified.decision().leaf();
+        if leaf.engine != ENGINE_VERSION {
+            self.unproven(format!("eligibility, evaluated again: version {} of the rules decided, and this program has {ENGINE_VERSION}", leaf.engine));
+            return Ok(());
+        }
+        match self.replayed(log, &envelope, &name, leaf.at, against.tables)? {
+            Verdict::Eligible { .. } => {
+                self.proven(format!("evaluated again at epoch {} and {}, {name} is eligible", leaf.epoch.size, leaf.at));
+            }
+            Verdict::Rejected { reasons } => {
+                // What was used that day, and where the broker stands, is in no log.
+                let unknowable = |code| matches!(code, ReasonCode::QuotaExceeded | ReasonCode::BrokerPathNotAllowed);
+                if let Some(reason) = reasons.iter().find(|reason| !unknowable(reason.code)) {
+                    return Err(contradiction(format!("evaluated again, {name} was not eligible: {reason}")));
+                }
+                self.unproven(format!("that {name} was within its quota, and the broker's place allowed: no log says so"));
+            }
+        }
+        Ok(())
+    }
+
+    fn replayed(
+        &self,
+        log: &Log,
+        envelope: &[u8],
+        name: &OfferName,
+        at: Timestamp,
+        tables: &Tables,
+    ) -> Result<Verdict, CheckError> {
+        let shown = self.verified.get(Field::ENVELOPE_SHA256);
+        if shown.is_some_and(|digest| digest != Digest::of(envelope).as_bytes()) {
+            return Err(contradiction("the envelope is another than the one whose digest was decided on"));
+        }
+        let unreadable = || contradiction("the envelope that was decided on cannot be read");
+        let envelope = inference::Envelope::decode(envelope).map_err(|_| unreadable())?;
+        let envelope = Envelope::try_from(envelope).map_err(|_| unreadable())?;
+        let caller: SpiffeId = self.verified.text(Field::CALLER).and_then(|caller| caller.parse().ok()).ok_or_else(unreadable)?;
+        let federation = log.federation();
+        let missing = || contradiction("who asked or who answered was no member at that epoch");
+        let asking = federation.organisation(caller.trust_domain()).ok_or_else(missing)?;
+        let answering = federation.organisation(name.node().trust_domain()).ok_or_else(missing)?;
+        let offer: &Offer = federation.offer(name).ok_or_else(missing)?;
+        let demanded = asking.layers.demanded(Some(caller.name()), &envelope.requirements);
+        let capability = match self.verified.text(Field::METHOD) {
+            Some("Embed") => comity_policy::Capability::Embed,
+            Some("Forward") => comity_policy::Capability::Forward,
+            _ => comity_policy::Capability::Chat,
+        };
+        let request = Request {
+            caller: &asking.organisation,
+            model: Some(&envelope.model),
+            capability,
+            declared: &envelope.declared,
+            requirements: &demanded.requirements,
+            broker_places: None,
+            used: Usage::none(),
+            as_of: at,
+        };
+        Ok(evaluate(offer, &answering.organisation, &request, tables))
+    }
+}
+
+fn contradiction(what: impl Into<String>) -> CheckError {
+    CheckError::Contradiction(what.into())
+}
