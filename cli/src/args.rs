@@ -7,8 +7,9 @@ use clap::{Args, Parser, Subcommand};
 use comity_client::workload_api::Socket;
 
 use crate::commands::{
-    app, chat, completions, demo, doctor, embed, enrolment, explain, federation, identity, invite, join, log, man,
-    member, model, node, offer, operator, organisation, policy, preset, proposal, suspension, table,
+    app, audit, chat, completions, demo, doctor, embed, enrolment, explain, federation, identity, invite, join, log,
+    man, member, model, node, offer, operator, organisation, policy, preset, proposal, receipt, record, suspension,
+    table,
 };
 use crate::exit;
 use crate::output::Format;
@@ -70,6 +71,14 @@ pub(crate) enum Command {
     /// Statements that wait for more operators to sign (operators)
     #[command(subcommand)]
     Proposal(proposal::Proposal),
+    /// Proofs of decisions and of what became of them
+    #[command(subcommand)]
+    Receipt(receipt::Receipt),
+    /// What is recorded of decisions
+    #[command(subcommand)]
+    Record(record::Record),
+    /// Report what went where and why, every row traceable to its leaf (operators)
+    Audit(audit::AuditArgs),
     /// The organisations of the federation
     #[command(subcommand)]
     Organisation(organisation::Organisation),

@@ -1,6 +1,7 @@
 //! The commands: one file each, `<noun>/<verb>.rs`.
 
 pub(crate) mod app;
+pub(crate) mod audit;
 pub(crate) mod chat;
 pub(crate) mod completions;
 pub(crate) mod demo;
@@ -23,6 +24,8 @@ pub(crate) mod organisation;
 pub(crate) mod policy;
 pub(crate) mod preset;
 pub(crate) mod proposal;
+pub(crate) mod receipt;
+pub(crate) mod record;
 pub(crate) mod suspension;
 pub(crate) mod table;
 
@@ -48,6 +51,9 @@ pub(crate) async fn run(cli: Cli) -> Result<(), CliError> {
         Command::App(app) => app::run(app, &global).await,
         Command::Proposal(proposal) => proposal::run(&proposal, &global).await,
         Command::Log(log) => log::run(log, &global).await,
+        Command::Receipt(receipt) => receipt::run(receipt, &global).await,
+        Command::Record(record) => record::run(record, &global).await,
+        Command::Audit(args) => audit::run(args, &global).await,
         Command::Evict(args) => member::evict::run(args, &global).await,
         Command::Withdraw(args) => member::withdraw::run(args, &global).await,
         Command::Suspend(args) => member::suspend::run(args, &global).await,

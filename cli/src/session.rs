@@ -11,6 +11,7 @@ use comity_identity::store::StoreError;
 use comity_proto::catalog::catalog_client::CatalogClient;
 use comity_proto::inference::inference_client::InferenceClient;
 use comity_proto::membership::membership_client::MembershipClient;
+use comity_proto::transparency::transparency_client::TransparencyClient;
 use comity_runtime::clock::SystemClock;
 use comity_types::Digest;
 
@@ -67,6 +68,11 @@ impl Session {
     /// The registry.
     pub(crate) fn membership(&self) -> MembershipClient<Unary> {
         MembershipClient::new(self.connection.unary()).max_decoding_message_size(MAX_ANSWER_BYTES)
+    }
+
+    /// The decision log.
+    pub(crate) fn transparency(&self) -> TransparencyClient<Unary> {
+        TransparencyClient::new(self.connection.unary()).max_decoding_message_size(MAX_ANSWER_BYTES)
     }
 
     /// The models themselves.

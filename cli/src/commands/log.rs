@@ -10,6 +10,8 @@ use clap::Subcommand;
 use crate::args::Global;
 use crate::error::CliError;
 
+pub(crate) use verify::root_path;
+
 /// The federation's log: signed statements, in order.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Log {

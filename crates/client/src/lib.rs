@@ -12,6 +12,7 @@
 //! | [`enrol`] | taking up an invite, and fresh certificates |
 //! | [`follow`] | the federation's log, every signature in it checked here |
 //! | [`probe`] | the way to the broker, a step at a time, for whoever looks for what is wrong |
+//! | [`receipt`] | receipts, checked here: what is proven and what is not |
 //! | [`say`] | statements, signed here |
 //! | [`error`] | what a status means, and how to mend it |
 //! | [`founding`] | the files of a new federation |
@@ -23,6 +24,7 @@ pub mod follow;
 pub mod founding;
 pub mod identity;
 pub mod probe;
+pub mod receipt;
 pub mod say;
 pub mod workload_api;
 

@@ -68,7 +68,9 @@ pub enum CheckError {
     #[error("the policy is not met: {0}")]
     Policy(String),
     /// The log that it is held against is of another length than the decision's epoch.
-    #[error("the decision was made at epoch {epoch}, and the log is at epoch {found} (hint: hold it against the log up to that epoch)")]
+    #[error(
+        "the decision was made at epoch {epoch}, and the log is at epoch {found} (hint: hold it against the log up to that epoch)"
+    )]
     OtherEpoch {
         /// The decision's.
         epoch: u64,
@@ -119,7 +121,9 @@ impl Account {
         }
         match self.verified.outcome().map(|outcome| (outcome.index(), outcome.leaf().kind, outcome.leaf().at)) {
             Some((index, Kind::Abort { .. }, at)) => {
-                self.proven(format!("nobody knows what became of it: the broker ended before it did (leaf {index}, {at})"));
+                self.proven(format!(
+                    "nobody knows what became of it: the broker ended before it did (leaf {index}, {at})"
+                ));
             }
             Some((index, _, at)) => self.proven(format!("its outcome of {at} is leaf {index} of the same log")),
             None => self.unproven("what became of it: the receipt has no outcome, as that of a refusal has none"),
@@ -158,7 +162,10 @@ impl Account {
         if log.tree().root() != epoch.root {
             return Err(contradiction("the decision was made by another log of the federation than this one"));
         }
-        self.proven(format!("the federation's state at epoch {} is that of its log, every signature of which holds", epoch.size));
+        self.proven(format!(
+            "the federation's state at epoch {} is that of its log, every signature of which holds",
+            epoch.size
+        ));
         Ok(())
     }
 
@@ -174,7 +181,8 @@ impl Account {
         let signed = permit::NodeOutcome::decode(signed.as_slice()).map_err(unreadable)?;
         let outcome = permit::Outcome::decode(signed.outcome.clone()).map_err(unreadable)?;
         let decision = self.verified.decision();
-        if outcome.decision_id != decision.leaf().decision.as_bytes()[..] || outcome.decision_index != decision.index() {
+        if outcome.decision_id != decision.leaf().decision.as_bytes()[..] || outcome.decision_index != decision.index()
+        {
             return Err(contradiction("the node signed the outcome of another decision"));
         }
         if self.verified.text(Field::OFFER).is_some_and(|offer| offer != outcome.offer) {
@@ -211,7 +219,9 @@ impl Account {
         let offer = log.federation().offer(&name);
         let offer = offer.ok_or_else(|| contradiction("the offer that answered was not published at that epoch"))?;
         if offer_digest(offer).to_string() != recorded {
-            return Err(contradiction("the offer that answered was published in another form than the broker recorded"));
+            return Err(contradiction(
+                "the offer that answered was published in another form than the broker recorded",
+            ));
         }
         self.proven(format!(
             "{name} answered under terms that {} had published and signed (SHA-256 {recorded})",
@@ -244,12 +254,18 @@ impl Account {
         };
         let leaf = *self.verified.decision().leaf();
         if leaf.engine != ENGINE_VERSION {
-            self.unproven(format!("eligibility, evaluated again: version {} of the rules decided, and this program has {ENGINE_VERSION}", leaf.engine));
+            self.unproven(format!(
+                "eligibility, evaluated again: version {} of the rules decided, and this program has {ENGINE_VERSION}",
+                leaf.engine
+            ));
             return Ok(());
         }
         match self.replayed(log, &envelope, &name, leaf.at, against.tables)? {
             Verdict::Eligible { .. } => {
-                self.proven(format!("evaluated again at epoch {} and {}, {name} is eligible", leaf.epoch.size, leaf.at));
+                self.proven(format!(
+                    "evaluated again at epoch {} and {}, {name} is eligible",
+                    leaf.epoch.size, leaf.at
+                ));
             }
             Verdict::Rejected { reasons } => {
                 // What was used that day, and where the broker stands, is in no log.
@@ -257,7 +273,9 @@ impl Account {
                 if let Some(reason) = reasons.iter().find(|reason| !unknowable(reason.code)) {
                     return Err(contradiction(format!("evaluated again, {name} was not eligible: {reason}")));
                 }
-                self.unproven(format!("that {name} was within its quota, and the broker's place allowed: no log says so"));
+                self.unproven(format!(
+                    "that {name} was within its quota, and the broker's place allowed: no log says so"
+                ));
             }
         }
         Ok(())
@@ -278,7 +296,8 @@ impl Account {
         let unreadable = || contradiction("the envelope that was decided on cannot be read");
         let envelope = inference::Envelope::decode(envelope).map_err(|_| unreadable())?;
         let envelope = Envelope::try_from(envelope).map_err(|_| unreadable())?;
-        let caller: SpiffeId = self.verified.text(Field::CALLER).and_then(|caller| caller.parse().ok()).ok_or_else(unreadable)?;
+        let caller: SpiffeId =
+            self.verified.text(Field::CALLER).and_then(|caller| caller.parse().ok()).ok_or_else(unreadable)?;
         let federation = log.federation();
         let missing = || contradiction("who asked or who answered was no member at that epoch");
         let asking = federation.organisation(caller.trust_domain()).ok_or_else(missing)?;

@@ -155,7 +155,7 @@ fn verified(log: &Log, checkpoint: bool, global: &Global) -> Result<(), CliError
 }
 
 /// The root document that is named, or that of the identity.
-fn root_path(root: Option<&Path>, global: &Global) -> Result<PathBuf, CliError> {
+pub(crate) fn root_path(root: Option<&Path>, global: &Global) -> Result<PathBuf, CliError> {
     let named = root.map(Path::to_owned).or_else(|| global.identity.as_ref().map(|dir| dir.join(ROOT_FILE)));
     named.ok_or_else(|| CliError::Usage {
         problem: "a file is verified from a root document, and none is named".to_owned(),

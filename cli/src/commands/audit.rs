@@ -1,0 +1,106 @@
+//! `comity audit`: what went where and why, for a regulator.
+
+mod page;
+mod row;
+
+use std::fs;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use comity_proto::transparency::ListReceiptsRequest;
+use comity_transparency::NoteVerifier;
+use comity_transparency::receipt::Receipt;
+use comity_types::{Timestamp, TrustDomain};
+use indicatif::ProgressBar;
+
+use crate::args::Global;
+use crate::error::CliError;
+use crate::output::{print, say};
+use crate::session::Session;
+use crate::view::wire_instant;
+use row::Row;
+
+/// What `--help` says about what a row is worth.
+const AFTER: &str = "\
+Every row is proven to be in the broker's log before it is printed, and names its leaves: `comity receipt show DECISION` \
+fetches the proof of one, `comity receipt verify` checks it offline. Rows of erased records say when there was a decision, \
+and nothing else.";
+
+/// What to report.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER)]
+pub(crate) struct AuditArgs {
+    /// First instant that counts, such as 2026-11-01 or 2026-11-01T08:00:00Z
+    #[arg(long)]
+    from: Timestamp,
+    /// First instant that no longer counts [default: now]
+    #[arg(long)]
+    to: Option<Timestamp>,
+    /// Requests that this organisation made or answered [default: all that you may see]
+    #[arg(long, value_name = "TRUST_DOMAIN")]
+    organisation: Option<TrustDomain>,
+    /// The form
+    #[arg(long, value_enum, default_value_t = Form::Csv)]
+    format: Form,
+    /// Where it goes [default: stdout]
+    #[arg(long, value_name = "FILE")]
+    save: Option<PathBuf>,
+}
+
+/// The form of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Form {
+    /// A row a line (RFC 4180)
+    Csv,
+    /// An array
+    Json,
+    /// A page to be read
+    Html,
+}
+
+/// Fetches all receipts of that time, checks each, and reports them.
+pub(crate) async fn run(args: AuditArgs, global: &Global) -> Result<(), CliError> {
+    let session = Session::open(global).await?;
+    let rows = rows(&session, &args).await?;
+    let text = match args.format {
+        Form::Csv => row::csv(&rows),
+        Form::Json => row::json(&rows),
+        Form::Html => page::html(&rows, &session.identity().root().federation.to_string(), args.from, args.to),
+    };
+    match &args.save {
+        Some(path) => {
+            fs::write(path, text).map_err(|source| CliError::File { doing: "write", path: path.clone(), source })?;
+            say(&format!("{} decisions, each proven, written to {}", rows.len(), path.display()));
+        }
+        None => print(&text)?,
+    }
+    Ok(())
+}
+
+async fn rows(session: &Session, args: &AuditArgs) -> Result<Vec<Row>, CliError> {
+    let request = ListReceiptsRequest {
+        from: Some(wire_instant(args.from)),
+        to: args.to.map(wire_instant),
+        organisation: args.organisation.as_ref().map(ToString::to_string).unwrap_or_default(),
+    };
+    let failed = |status| CliError::call("list the receipts", status);
+    let mut answer = session.transparency().list_receipts(request).await.map_err(failed)?.into_inner();
+    let root = session.identity().root();
+    let (origin, [plain, _]) = (root.decision_log_origin(), &root.decision_log);
+    let key = NoteVerifier::of(plain);
+    let (mut rows, progress) = (Vec::new(), ProgressBar::new_spinner());
+    while let Some(part) = answer.message().await.map_err(failed)? {
+        let unbelieved = |problem: String| CliError::Failed {
+            problem: format!("receipt {} is not to be believed: {problem}", rows.len() + 1),
+            hint: "tell the operators of the federation; nothing is reported that is not proven".to_owned(),
+        };
+        let receipt = part.receipt.ok_or_else(|| unbelieved("it is missing".to_owned()))?;
+        let receipt = Receipt::try_from(receipt).map_err(|error| unbelieved(error.to_string()))?;
+        let verified = receipt.verify(&origin, &key).map_err(|error| unbelieved(error.to_string()))?;
+        rows.push(Row::of(&verified));
+        progress.set_message(format!("{} decisions", rows.len()));
+        progress.tick();
+    }
+    progress.finish_and_clear();
+    Ok(rows)
+}

@@ -1,0 +1,180 @@
+//! One decision of a report.
+
+use comity_transparency::leaf::Kind;
+use comity_transparency::receipt::Verified;
+use comity_transparency::record::Field;
+use serde::Serialize;
+use serde_json::Value;
+
+/// A decision and what became of it. Empty where it is not known, or not shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Row {
+    pub(super) decision: String,
+    pub(super) at: String,
+    pub(super) result: &'static str,
+    pub(super) caller: String,
+    pub(super) method: String,
+    pub(super) model: String,
+    pub(super) offer: String,
+    pub(super) operator: String,
+    pub(super) jurisdiction: String,
+    pub(super) governing_law: String,
+    pub(super) considered: String,
+    pub(super) status: String,
+    pub(super) input_tokens: String,
+    pub(super) output_tokens: String,
+    pub(super) epoch: u64,
+    pub(super) leaf: u64,
+    pub(super) outcome_leaf: Option<u64>,
+}
+
+/// The heads of the columns.
+pub(super) const COLUMNS: [&str; 17] = [
+    "decision",
+    "at",
+    "result",
+    "caller",
+    "method",
+    "model",
+    "offer",
+    "operator",
+    "jurisdiction",
+    "governing_law",
+    "considered",
+    "status",
+    "input_tokens",
+    "output_tokens",
+    "epoch",
+    "leaf",
+    "outcome_leaf",
+];
+
+impl Row {
+    pub(super) fn of(verified: &Verified) -> Self {
+        let text = |field| verified.text(field).unwrap_or_default().to_owned();
+        let json = |field| verified.get(field).and_then(|value| serde_json::from_slice::<Value>(value).ok());
+        let tokens = |name: &str| {
+            json(Field::USAGE).and_then(|usage| usage.get(name)?.as_u64()).map(|tokens| tokens.to_string())
+        };
+        let places = json(Field::JURISDICTION).and_then(|places| {
+            let places = places.as_array()?.iter().filter_map(|place| Some(place.as_str()?.to_owned()));
+            Some(places.collect::<Vec<_>>().join(" "))
+        });
+        let leaf = verified.decision().leaf();
+        Self {
+            decision: leaf.decision.to_string(),
+            at: leaf.at.to_string(),
+            result: result(verified),
+            caller: text(Field::CALLER),
+            method: text(Field::METHOD),
+            model: text(Field::MODEL),
+            offer: text(Field::OFFER),
+            operator: text(Field::OPERATOR),
+            jurisdiction: places.unwrap_or_default(),
+            governing_law: text(Field::GOVERNING_LAW),
+            considered: text(Field::CONSIDERED),
+            status: text(Field::STATUS),
+            input_tokens: tokens("input_tokens").unwrap_or_default(),
+            output_tokens: tokens("output_tokens").unwrap_or_default(),
+            epoch: leaf.epoch.size,
+            leaf: verified.decision().index(),
+            outcome_leaf: verified.outcome().map(comity_transparency::receipt::VerifiedLeaf::index),
+        }
+    }
+
+    /// Its cells, as [`COLUMNS`] has them.
+    pub(super) fn cells(&self) -> [String; 17] {
+        [
+            self.decision.clone(),
+            self.at.clone(),
+            self.result.to_owned(),
+            self.caller.clone(),
+            self.method.clone(),
+            self.model.clone(),
+            self.offer.clone(),
+            self.operator.clone(),
+            self.jurisdiction.clone(),
+            self.governing_law.clone(),
+            self.considered.clone(),
+            self.status.clone(),
+            self.input_tokens.clone(),
+            self.output_tokens.clone(),
+            self.epoch.to_string(),
+            self.leaf.to_string(),
+            self.outcome_leaf.map(|leaf| leaf.to_string()).unwrap_or_default(),
+        ]
+    }
+}
+
+/// What became of it, in a word.
+fn result(verified: &Verified) -> &'static str {
+    let eligible = verified.text(Field::ELIGIBLE);
+    match verified.outcome().map(|outcome| outcome.leaf().kind) {
+        _ if verified.decision().is_without_record() => "erased",
+        Some(Kind::Abort { .. }) => "unknown",
+        Some(_) if verified.text(Field::STATUS) == Some("0") => "answered",
+        Some(_) => "failed",
+        None if eligible == Some("[]") => "refused",
+        None => "running",
+    }
+}
+
+/// All rows as CSV (RFC 4180), with their heads.
+pub(super) fn csv(rows: &[Row]) -> String {
+    let line = |cells: &mut dyn Iterator<Item = String>| cells.map(|cell| quoted(&cell)).collect::<Vec<_>>().join(",");
+    let head = line(&mut COLUMNS.into_iter().map(str::to_owned));
+    let rows = rows.iter().map(|row| line(&mut row.cells().into_iter()));
+    std::iter::once(head).chain(rows).map(|line| line + "\r\n").collect()
+}
+
+fn quoted(cell: &str) -> String {
+    if cell.contains([',', '"', '\r', '\n']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell.to_owned() }
+}
+
+/// All rows as JSON.
+pub(super) fn json(rows: &[Row]) -> String {
+    // Rows hold text and numbers, and no map.
+    serde_json::to_string_pretty(rows).unwrap_or_default() + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub(crate) fn row(caller: &str) -> Row {
+        Row {
+            decision: "0".repeat(32),
+            at: "2026-11-29T10:00:00Z".into(),
+            result: "answered",
+            caller: caller.into(),
+            method: "Chat".into(),
+            model: "m".into(),
+            offer: "o".into(),
+            operator: "org-a.example".into(),
+            jurisdiction: "FR DE".into(),
+            governing_law: String::new(),
+            considered: "2".into(),
+            status: "0".into(),
+            input_tokens: "3".into(),
+            output_tokens: "4".into(),
+            epoch: 5,
+            leaf: 6,
+            outcome_leaf: Some(7),
+        }
+    }
+
+    #[test]
+    fn a_cell_cannot_leave_its_column() {
+        let text = csv(&[row("a,\"b\"\nc")]);
+        assert_eq!(text.lines().next().unwrap().split(',').count(), COLUMNS.len());
+        assert!(text.contains(r#","a,""b""#), "{text}");
+    }
+
+    #[test]
+    fn json_has_every_column() {
+        let rows: Value = serde_json::from_str(&json(&[row("a")])).unwrap();
+        assert_eq!(rows[0].as_object().unwrap().len(), COLUMNS.len());
+        assert_eq!((&rows[0]["leaf"], &rows[0]["outcomeLeaf"]), (&Value::from(6), &Value::from(7)));
+    }
+}

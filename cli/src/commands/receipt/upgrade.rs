@@ -1,0 +1,45 @@
+//! `comity receipt upgrade`.
+
+use std::path::Path;
+
+use comity_transparency::CheckpointNote;
+use comity_transparency::leaf::Leaf;
+use comity_transparency::receipt::Receipt;
+
+use super::show::fetch;
+use super::{read, write};
+use crate::args::Global;
+use crate::error::CliError;
+use crate::output::say;
+use crate::session::Session;
+
+/// Fetches the receipt of the same decision, and shows as much of it as the old one does.
+pub(super) async fn run(file: &Path, save: Option<&Path>, global: &Global) -> Result<(), CliError> {
+    let old = read(file)?;
+    let leaf = Leaf::from_bytes(&old.decision.leaf).map_err(|error| CliError::BadFile {
+        path: file.to_owned(),
+        expected: "a receipt of this federation",
+        source: Box::new(error),
+    })?;
+    let session = Session::open(global).await?;
+    let (new, verified) = fetch(&session, &leaf.decision.to_string()).await?;
+    if verified.decision().leaf() != &leaf || verified.decision().index() != old.decision.index {
+        return Err(CliError::Failed {
+            problem: "the broker's log has another decision at that place now".to_owned(),
+            hint: "keep both files: together they prove that the log was changed".to_owned(),
+        });
+    }
+    let shown = |field| {
+        let records = [old.decision.record.as_ref(), old.outcome.as_ref().and_then(|outcome| outcome.record.as_ref())];
+        records.into_iter().flatten().any(|record| record.get(field).is_some())
+    };
+    let new = new.narrowed(shown);
+    write(&new, save.unwrap_or(file))?;
+    let (before, after) = (signatures(&old), signatures(&new));
+    say(&format!("the checkpoint has {after} signatures now, and had {before}"));
+    Ok(())
+}
+
+fn signatures(receipt: &Receipt) -> usize {
+    CheckpointNote::parse(&receipt.checkpoint).map_or(0, |note| note.note().signatures().len())
+}
