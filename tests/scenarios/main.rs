@@ -24,6 +24,7 @@ mod own_tables;
 mod proof;
 mod quotas;
 mod readme;
+mod receipts;
 mod rotation;
 mod secrets;
 mod sovereignty;

@@ -21,6 +21,17 @@ pub struct Block {
 /// The one block that nobody runs: a picture has no language.
 const PICTURE: &str = "";
 
+/// The code of the one block of a document, by its path from the workspace, that has this name.
+///
+/// # Panics
+/// If there is none.
+#[must_use]
+pub fn block_of(document: &str, name: &str) -> String {
+    let text = std::fs::read_to_string(workspace().join(document)).unwrap();
+    let found = blocks(&text).into_iter().find(|block| block.name.as_deref() == Some(name));
+    found.unwrap_or_else(|| panic!("{document} has no block named {name:?}")).code
+}
+
 /// A file with blocks, and which of them were taken.
 #[derive(Debug)]
 pub struct Readme {

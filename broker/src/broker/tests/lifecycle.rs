@@ -149,7 +149,7 @@ async fn a_registry_of_another_federation_is_not_started_from() {
 #[tokio::test]
 async fn a_data_directory_that_was_not_founded_says_so() {
     let (scene, other) = (Scene::founded(), Scene::founded());
-    for key in ["log.key", "permit.key"] {
+    for key in ["log.key", "decision-log.key"] {
         let own = std::fs::read(scene.file(key)).unwrap();
         std::fs::copy(other.file(key), scene.file(key)).unwrap();
         assert!(matches!(scene.start().await, Err(BrokerError::Founding(FoundingError::OtherKey { .. }))), "{key}");

@@ -28,17 +28,20 @@ fn a_founded_federation_has_a_root_that_the_operator_pins() {
 fn the_brokers_keys_belong_to_the_root_and_are_its_own() {
     let dir = tempfile::tempdir().unwrap();
     let founded = found(&plan(dir.path(), "broker.example:7443"), now()).unwrap();
-    let (ca, permit) = (founded.data_dir.join("ca/fed.example.key.pem"), founded.data_dir.join("permit.key"));
+    let ca = founded.data_dir.join("ca/fed.example.key.pem");
     let key = Secret::new(std::fs::read_to_string(&ca).unwrap());
     let authority = Authority::from_pem(&key, &founded.root.anchors[0]).unwrap();
     let written = std::fs::read_to_string(founded.data_dir.join("ca/fed.example.pem")).unwrap();
     assert_eq!(written, pem::encode(&[authority.anchor()]));
-    let permit_key = PermitKey::from_pkcs8(&Secret::new(std::fs::read(&permit).unwrap())).unwrap();
-    assert_eq!(permit_key.public().unwrap(), founded.root.permit_key);
+    let decisions = ["decision-log.key", "decision-log.ml-dsa-44.key"].map(|name| founded.data_dir.join(name));
+    let [plain, post_quantum] = decisions.each_ref().map(|path| Secret::new(std::fs::read(path).unwrap()));
+    let key = LogKey::from_pkcs8(&founded.root.decision_log_origin(), &plain, &post_quantum).unwrap();
+    assert_eq!(*key.verifiers(), founded.root.decision_log);
     let log = founded.data_dir.join("log.key");
     let log_key = NoteKey::from_pkcs8("n".into(), &Secret::new(std::fs::read(&log).unwrap())).unwrap();
     assert_eq!(log_key.public().unwrap(), founded.root.log_key);
-    for path in [ca, permit, log] {
+    let [plain, post_quantum] = decisions;
+    for path in [ca, plain, post_quantum, log] {
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600, "{}", path.display());
     }
 }

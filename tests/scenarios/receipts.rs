@@ -1,0 +1,272 @@
+//! P6: every answer and every refusal carries a proof that anybody checks offline, with tools that are not ours; what is
+//! recorded can be shown in part and erased, and the log verifies as before.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use comity_tests::backend::{Backend, Behaviour};
+use comity_tests::clients::{Caller, comity, python};
+use comity_tests::federation::{EU_BODY, EU_OWNED, Federation, Node, US_VENDOR};
+use comity_tests::node::NodeSpec;
+use comity_tests::program::{run, said};
+use comity_tests::readme;
+use serde_json::Value;
+
+/// What only the request contains.
+const SECRET: &str = "the-patient-is-seventeen";
+
+struct Scene {
+    federation: Federation,
+    _nodes: [Node; 2],
+    _backends: [Backend; 2],
+    app: Caller,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let backends = [Behaviour::Answer, Behaviour::Answer].map(Backend::start);
+        let federation = Federation::start();
+        let inside = federation.node(EU_BODY, &NodeSpec::openai("n1", &backends[0].url(), "DE"));
+        let outside = federation.node(US_VENDOR, &NodeSpec::openai("n1", &backends[1].url(), "US"));
+        let app = federation.app(EU_OWNED, "assistant");
+        Self { federation, _nodes: [inside, outside], _backends: backends, app }
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.federation.folder().join(name)
+    }
+
+    /// Asks for an answer from Germany; gives the decision.
+    fn asked(&self) -> String {
+        let words = [
+            "chat",
+            "--model",
+            "test-model",
+            "--purpose",
+            "dpv:CustomerCare",
+            "--processing",
+            "DE",
+            "-o",
+            "json",
+            SECRET,
+        ];
+        let answer = self.federation.ask(&self.app, &words);
+        assert!(answer.status.success(), "{}", said(&answer));
+        let answer: Value = serde_json::from_slice(&answer.stdout).unwrap();
+        answer["decisionId"].as_str().unwrap().to_owned()
+    }
+
+    /// Fetches a receipt as `caller`, and keeps it.
+    fn receipt(&self, caller: &Caller, decision: &str, name: &str) -> Value {
+        let file = self.file(name);
+        let shown = run(comity()
+            .arg("--identity")
+            .arg(&caller.identity)
+            .args(["receipt", "show", decision, "-o", "json", "--save"])
+            .arg(file));
+        assert!(shown.status.success(), "{}", said(&shown));
+        serde_json::from_slice(&shown.stdout).unwrap()
+    }
+
+    fn verify(&self, name: &str, log: Option<&str>) -> std::process::Output {
+        let mut command = comity();
+        command.args(["receipt", "verify", "-o", "json"]).arg(self.file(name));
+        command.arg("--root").arg(self.app.identity.join("root.json"));
+        if let Some(log) = log {
+            command.arg("--log").arg(self.file(log));
+        }
+        run(&mut command)
+    }
+
+    fn operator(&self) -> Caller {
+        self.federation.operator()
+    }
+
+    fn export_log(&self) {
+        let log = self.file("federation.log");
+        let _written = self.federation.govern(&["log", "export", log.to_str().unwrap()]);
+    }
+}
+
+/// What was proven, and what was not.
+fn findings(output: &std::process::Output, proven: bool) -> String {
+    assert!(output.status.success(), "{}", said(output));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let of_kind = report["findings"].as_array().unwrap().iter().filter(|finding| finding["proven"] == proven);
+    of_kind.map(|finding| finding["what"].as_str().unwrap().to_owned() + "\n").collect()
+}
+
+#[test]
+fn a_receipt_verifies_offline_says_who_where_and_under_which_terms_and_its_eligibility_is_evaluated_again() {
+    let scene = Scene::new();
+    let decision = scene.asked();
+    let shown = scene.receipt(&scene.operator(), &decision, "whole.tlog-proof");
+    assert_eq!(
+        (&shown["caller"], &shown["jurisdiction"][0]),
+        (&"spiffe://eu-owned.example/app/assistant".into(), &"DE".into())
+    );
+    assert_eq!((&shown["operator"], &shown["status"]), (&EU_BODY.domain.into(), &"0".into()));
+    scene.export_log();
+    let verified = scene.verify("whole.tlog-proof", Some("federation.log"));
+    let proven = findings(&verified, true);
+    for claim in [
+        "is leaf",
+        "its outcome of",
+        "ML-DSA-44",
+        "every signature of which holds",
+        "signed by its key",
+        "under terms that eu-body",
+        "evaluated again at epoch",
+    ] {
+        assert!(proven.contains(claim), "{claim:?} is missing: {proven}");
+    }
+    let unproven = findings(&verified, false);
+    assert!(unproven.contains("no policy"), "{unproven}");
+    // Without the log, less is proven, and said so.
+    let alone = scene.verify("whole.tlog-proof", None);
+    assert!(findings(&alone, false).contains("evaluated again"), "{}", said(&alone));
+}
+
+#[test]
+fn a_receipt_of_which_anything_was_changed_is_not_believed() {
+    let scene = Scene::new();
+    let decision = scene.asked();
+    let _shown = scene.receipt(&scene.app, &decision, "own.tlog-proof");
+    let whole = std::fs::read_to_string(scene.file("own.tlog-proof")).unwrap();
+    assert!(scene.verify("own.tlog-proof", None).status.success());
+    for (number, line) in whole.lines().enumerate().filter(|(_, line)| line.len() > 20) {
+        let middle = line.len() / 2;
+        let other = if &line[middle..=middle] == "A" { "B" } else { "A" };
+        let changed = format!("{}{other}{}", &line[..middle], &line[middle + 1..]);
+        // ML-DSA-44's signature is one beside another: without it the log's word still counts, and it is not called proven.
+        let lines: Vec<_> =
+            whole.lines().enumerate().map(|(at, kept)| if at == number { changed.as_str() } else { kept }).collect();
+        std::fs::write(scene.file("changed.tlog-proof"), lines.join("\n") + "\n").unwrap();
+        let verified = scene.verify("changed.tlog-proof", None);
+        let post_quantum = line.len() > 2_500 && line.starts_with('\u{2014}');
+        assert!(
+            !verified.status.success() || (post_quantum && !findings(&verified, true).contains("ML-DSA")),
+            "line {number}: {line}"
+        );
+    }
+}
+
+#[test]
+fn thirty_lines_of_python_verify_a_receipt_as_the_document_has_them() {
+    let scene = Scene::new();
+    let decision = scene.asked();
+    let _shown = scene.receipt(&scene.app, &decision, "own.tlog-proof");
+    let script = scene.file("verify.py");
+    std::fs::write(&script, readme::block_of("docs/decision-log.md", "receipt_in_python")).unwrap();
+    let verify = |name: &str| {
+        run(Command::new(python()).arg(&script).arg(scene.file(name)).arg(scene.app.identity.join("root.json")))
+    };
+    let verified = verify("own.tlog-proof");
+    assert!(verified.status.success() && said(&verified).contains("eu-body.example"), "{}", said(&verified));
+    let text = std::fs::read_to_string(scene.file("own.tlog-proof")).unwrap();
+    std::fs::write(scene.file("other.tlog-proof"), text.replacen("\nindex 1\n", "\nindex 0\n", 1)).unwrap();
+    assert!(!verify("other.tlog-proof").status.success());
+}
+
+#[test]
+fn a_field_is_shown_alone_and_the_rest_stays_hidden() {
+    let scene = Scene::new();
+    let decision = scene.asked();
+    let _shown = scene.receipt(&scene.app, &decision, "own.tlog-proof");
+    let disclosed = run(comity()
+        .args(["receipt", "disclose", "--field", "jurisdiction", "--field", "operator"])
+        .arg(scene.file("own.tlog-proof"))
+        .arg("--save")
+        .arg(scene.file("part.tlog-proof")));
+    assert!(disclosed.status.success(), "{}", said(&disclosed));
+    let shown = run(comity()
+        .args(["receipt", "verify"])
+        .arg(scene.file("part.tlog-proof"))
+        .arg("--root")
+        .arg(scene.app.identity.join("root.json")));
+    let said = said(&shown);
+    assert!(
+        shown.status.success()
+            && said.contains("[\"DE\"]")
+            && !said.contains("eu-owned")
+            && !said.contains("test-model"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_refusal_is_recorded_with_every_reason_and_proven_as_an_answer_is() {
+    let scene = Scene::new();
+    let words = ["chat", "--model", "test-model", "--purpose", "dpv:CustomerCare", "--processing", "FR", SECRET];
+    let answer = scene.federation.ask(&scene.app, &words);
+    assert_eq!(answer.status.code(), Some(1), "{}", said(&answer));
+    let report = scene.federation.govern(&["audit", "--from", "2026-01-01", "--format", "json"]);
+    let rows: Value = serde_json::from_str(&report).unwrap();
+    let refused: Vec<_> = rows.as_array().unwrap().iter().filter(|row| row["result"] == "refused").collect();
+    assert_eq!(refused.len(), 1, "{report}");
+    let shown = scene.receipt(&scene.operator(), refused[0]["decision"].as_str().unwrap(), "refused.tlog-proof");
+    assert!(shown["refused"].to_string().contains("PROCESSING_LOCATION_NOT_ALLOWED"), "{shown}");
+    // The others' rules are not the caller's to read (decision 9).
+    let own = scene.receipt(&scene.app, refused[0]["decision"].as_str().unwrap(), "own.tlog-proof");
+    assert!(own.get("refused").is_none(), "{own}");
+}
+
+#[test]
+fn who_neither_asked_nor_answered_sees_no_receipt() {
+    let scene = Scene::new();
+    let decision = scene.asked();
+    let stranger = scene.federation.app(US_VENDOR, "curious");
+    let refused = scene.federation.ask(&stranger, &["receipt", "show", &decision]);
+    assert!(!refused.status.success() && said(&refused).contains("there is no decision"), "{}", said(&refused));
+    let answered = scene.federation.app(EU_BODY, "auditor");
+    let shown = scene.receipt(&answered, &decision, "answered.tlog-proof");
+    assert!(shown.get("eligible").is_none() && shown["offer"].as_str().unwrap().starts_with(EU_BODY.domain), "{shown}");
+}
+
+#[test]
+fn an_erased_record_cannot_be_read_or_computed_again_and_the_log_still_verifies() {
+    let scene = Scene::new();
+    let (erased, kept) = (scene.asked(), scene.asked());
+    let _before = scene.receipt(&scene.operator(), &erased, "before.tlog-proof");
+    let refused = scene.federation.ask(&scene.app, &["record", "erase", &erased, "--yes"]);
+    assert!(!refused.status.success(), "an app erases nothing: {}", said(&refused));
+    let _done = scene.federation.govern(&["record", "erase", &erased, "--yes"]);
+    let after = scene.receipt(&scene.operator(), &erased, "after.tlog-proof");
+    assert_eq!((&after["recordErased"], after.get("caller")), (&true.into(), None));
+    let verified = scene.verify("after.tlog-proof", None);
+    assert!(findings(&verified, false).contains("has been erased"), "{}", said(&verified));
+    // Whoever kept a receipt keeps what it proves; another record is as it was.
+    assert!(scene.verify("before.tlog-proof", None).status.success());
+    assert_eq!(scene.receipt(&scene.app, &kept, "kept.tlog-proof")["jurisdiction"][0], "DE");
+    // What is on the broker's disk has the other decision's caller, and not the prompt of either.
+    let data = scene.federation.broker_config().with_file_name("data").join("decisions");
+    let all: Vec<u8> = files(&data).iter().flat_map(|file| std::fs::read(file).unwrap()).collect();
+    assert!(!contains(&all, SECRET) && contains(&all, "eu-owned.example/app/assistant"));
+}
+
+#[test]
+fn an_audit_reports_every_decision_in_three_forms_each_row_with_its_leaf() {
+    let scene = Scene::new();
+    let decisions = [scene.asked(), scene.asked()];
+    let csv = scene.federation.govern(&["audit", "--from", "2026-01-01"]);
+    let page = scene.federation.govern(&["audit", "--from", "2026-01-01", "--format", "html"]);
+    for decision in &decisions {
+        assert!(csv.contains(decision) && page.contains(decision), "{csv}");
+    }
+    assert!(csv.lines().nth(1).unwrap().contains(",answered,spiffe://eu-owned.example/app/assistant,"), "{csv}");
+    let none = scene.federation.govern(&["audit", "--from", "2026-01-01", "--organisation", US_VENDOR.domain]);
+    assert_eq!(none.lines().count(), 1, "the vendor neither asked nor answered: {none}");
+}
+
+fn contains(bytes: &[u8], text: &str) -> bool {
+    bytes.windows(text.len()).any(|window| window == text.as_bytes())
+}
+
+fn files(dir: &std::path::Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for file in std::fs::read_dir(dir).unwrap() {
+        let path = file.unwrap().path();
+        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
+    }
+    found
+}
