@@ -140,8 +140,13 @@ async fn a_node_starts_and_rotates_with_what_the_agent_hands_out_and_writes_no_k
     scene.rotate();
     run_until(source.follow(&identity, FAST), || looking.leaf().public_key != before.public_key).await;
     assert_eq!(identity.leaf().id, before.id);
-    assert!(Node::build(&scene.world.config).await.is_ok(), "the node as a whole starts, too");
     assert!(!dir.join("key.pem").exists() && !dir.join("cert.pem").exists());
+    // What the node signs with is its own from the day it joined; what it calls with never touches the disk.
+    let own = KeyPair::generate().unwrap().to_pem();
+    std::fs::write(dir.join("key.pem"), own.reveal()).unwrap();
+    assert!(Node::build(&scene.world.config).await.is_ok(), "the node as a whole starts, too");
+    assert_eq!(std::fs::read_to_string(dir.join("key.pem")).unwrap(), *own.reveal());
+    assert!(!dir.join("cert.pem").exists());
 }
 
 #[tokio::test]

@@ -135,6 +135,7 @@ async fn what_was_not_settled_is_closed_by_the_next_start_once() {
     ledger.settle(&settled, outcome()).await.unwrap();
     ledger.commit(eligible(1)).await.unwrap();
     ledger.commit(decision(1)).await.unwrap();
+    drop(ledger);
     for _ in 0..2 {
         drop(scene.open().await);
     }

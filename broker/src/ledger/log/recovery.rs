@@ -69,6 +69,10 @@ fn find(store: &Store, key: &LogKey) -> Result<Found, LogError> {
     let (tiles, tail) = edge(store, &published.checkpoint)?;
     let mut all = tiles.clone();
     let unpublished = unpublished(store, key, &mut all)?;
+    // A first publication that was cut leaves tiles without a checkpoint, and everything still in what was written ahead.
+    if published.checkpoint.size == 0 && unpublished.is_empty() && store.has_tiles() {
+        return Err(damaged(store, Resource::Checkpoint, "it is missing, and there are tiles"));
+    }
     Ok(Found { published, tiles, tail, unpublished, next: all.size() })
 }
 
@@ -104,7 +108,8 @@ fn opened(note: &str, key: &LogKey) -> Result<Checkpoint, String> {
     if parsed.checkpoint().origin != key.origin() {
         return Err(format!("it is of the log {}", parsed.checkpoint().origin));
     }
-    parsed.signed_by(plain).map_err(|error| format!("it is not signed by this log's key: {error}"))?;
+    let signed = parsed.signed_by(plain).map_err(|error| format!("it is not signed by this log's key: {error}"))?;
+    signed.ok_or("it is not signed by this log's key")?;
     Ok(parsed.checkpoint().clone())
 }
 

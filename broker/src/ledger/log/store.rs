@@ -41,6 +41,11 @@ impl Store {
         self.0.join("wal")
     }
 
+    /// Whether anything was ever published, or was about to be.
+    pub(super) fn has_tiles(&self) -> bool {
+        self.0.join("tile").exists()
+    }
+
     pub(super) fn lock(&self) -> PathBuf {
         self.0.join("lock")
     }

@@ -367,9 +367,22 @@ async fn a_missing_file_is_no_empty_log() {
     let key = Key::new();
     for name in ["checkpoint", "tile/0/000", "tile/0/001.p/44", "tile/entries/001.p/44"] {
         let kept = killed(&key).await;
-        std::fs::remove_file(kept.path().join(name)).unwrap();
+        // What was written ahead goes when it is published, at the latest with the next start.
+        drop(open(kept.path(), &key));
+        let name = name.replace("44", "54");
+        std::fs::remove_file(kept.path().join(&name)).unwrap();
         assert!(matches!(refused(kept.path(), &key), LogError::Damaged { .. }), "{name}");
     }
+}
+
+#[tokio::test]
+async fn a_first_publication_that_was_cut_is_made_again() {
+    let key = Key::new();
+    let kept = killed(&key).await;
+    std::fs::remove_file(kept.path().join("checkpoint")).unwrap();
+    let (log, _) = open(kept.path(), &key);
+    log.flush().await.unwrap();
+    assert_eq!(log.reader().published().checkpoint.size, 310, "all of it was still written ahead");
 }
 
 proptest! {

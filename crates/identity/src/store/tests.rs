@@ -38,7 +38,7 @@ impl Scene {
             broker: self.federation.id("broker", "b1"),
             addresses: vec![String::from("127.0.0.1:7443")],
             anchors: vec![self.federation.authority.anchor()],
-            decision_log: comity_transparency::LogKey::generate("fed.example/decisions/b1")
+            decision_log: comity_transparency::LogKey::generate("federation.example/decisions/b1")
                 .unwrap()
                 .verifiers()
                 .clone(),
