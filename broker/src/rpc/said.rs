@@ -63,7 +63,10 @@ pub(super) fn statement(envelope: &Envelope, tables: &Tables) -> Result<Statemen
         Statement::OrganisationWithdrawn { reason, .. } | Statement::MemberWithdrawn { reason, .. } => {
             check_text("reason", reason)?;
         }
-        Statement::Suspended { reason, .. } | Statement::Evicted { reason, .. } => {
+        Statement::Suspended { reason, .. }
+        | Statement::Evicted { reason, .. }
+        | Statement::AuditorRevoked { reason, .. }
+        | Statement::AuditWithdrawn { reason, .. } => {
             check_text("reason", reason)?;
         }
         Statement::RootChanged { .. }
@@ -72,6 +75,11 @@ pub(super) fn statement(envelope: &Envelope, tables: &Tables) -> Result<Statemen
         | Statement::MemberInvited { .. }
         | Statement::InviteRevoked { .. }
         | Statement::MemberAdmitted { .. }
+        | Statement::TermsAccepted { .. }
+        | Statement::TermsWithdrawn { .. }
+        | Statement::AuditorRecognised { .. }
+        | Statement::ClaimAudited { .. }
+        | Statement::TablesAdopted { .. }
         | Statement::Lifted { .. } => {}
     }
     Ok(statement)

@@ -212,6 +212,17 @@ pub(crate) fn shown(federation: &Federation, statement: &Statement) -> Result<Ve
             lines.push(line("organisation", organisation.to_string()));
             lines.push(line("reason", reason.clone()));
         }
+        Statement::AuditorRecognised { auditor, paths, up_to, until } => {
+            lines.push(line("auditor", auditor.to_string()));
+            lines.push(line("its word counts on", joined(paths)));
+            lines.push(line("up to", up_to.as_str().to_owned()));
+            lines.push(line("until", until.to_string()));
+        }
+        Statement::AuditorRevoked { auditor, reason } => {
+            lines.push(line("auditor no more", auditor.to_string()));
+            lines.push(line("reason", reason.clone()));
+        }
+        Statement::TablesAdopted { tables } => lines.extend(adoption::shown(federation, tables)?),
         // What an organisation says of its own: operators sign none of it.
         Statement::OrganisationUpdated { .. }
         | Statement::AnchorsChanged { .. }
@@ -221,6 +232,10 @@ pub(crate) fn shown(federation: &Federation, statement: &Statement) -> Result<Ve
         | Statement::InviteRevoked { .. }
         | Statement::MemberAdmitted { .. }
         | Statement::MemberWithdrawn { .. }
+        | Statement::TermsAccepted { .. }
+        | Statement::TermsWithdrawn { .. }
+        | Statement::ClaimAudited { .. }
+        | Statement::AuditWithdrawn { .. }
         | Statement::OffersPublished { .. } => {
             lines.push(line("content", serde_json::to_string(statement).unwrap_or_default()));
         }
