@@ -167,6 +167,13 @@ fn unsaid(doing: &'static str, error: SayError) -> CliError {
     CliError::Client { doing, source: Box::new(error), hint: None }
 }
 
+/// Prints what a dry run would sign.
+pub(crate) fn would_sign(global: &Global, statement: &Statement) -> Result<(), CliError> {
+    tell("a dry run: nothing is signed");
+    let text = serde_json::to_string(statement).unwrap_or_default();
+    global.output.record(vec![("would sign", text)], &json!({ "wouldSign": statement }))
+}
+
 /// Prints what became of a statement: `did` is what was done, to whom.
 pub(crate) fn report(global: &Global, did: (&'static str, &str), said: &Said) -> Result<(), CliError> {
     let (done, whom) = did;

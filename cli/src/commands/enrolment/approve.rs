@@ -14,7 +14,8 @@ use serde_json::json;
 
 use crate::args::Global;
 use crate::error::CliError;
-use crate::output::{Format, Stream, ask, lined_table, print_json, say};
+use crate::commands::table::adoption;
+use crate::output::{Format, Stream, ask, joined, lined_table, print_json, say};
 use crate::session::Session;
 use crate::signing::{self, Signatory, envelope_of, report, statement_of};
 use crate::{layers, view};

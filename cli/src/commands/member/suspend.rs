@@ -9,7 +9,7 @@ use crate::args::Global;
 use crate::error::CliError;
 use crate::output::{Format, print_json, say};
 use crate::session::Session;
-use crate::signing::{Role, Signatory, membership_threshold, proposal_json, report};
+use crate::signing::{Role, Signatory, membership_threshold, proposal_json, report, would_sign};
 
 /// What `--help` says about who may.
 pub(crate) const AFTER: &str = "\
@@ -40,14 +40,14 @@ pub(crate) async fn run(args: SuspendArgs, global: &Global) -> Result<(), CliErr
     let whom = member.to_string();
     if let Role::Organisation(_) = signatory.role() {
         if dry_run {
-            return would(global, &suspended(By::Organisation));
+            return would_sign(global, &suspended(By::Organisation));
         }
         let said = signatory.say("suspend the member", suspended(By::Organisation)).await?;
         return report(global, ("suspended", &whom), &said);
     }
     let alone = membership_threshold(signatory.session().log().await?.log().federation()) == 1;
     if dry_run {
-        return would(global, &suspended(if alone { By::Federation } else { By::Brake }));
+        return would_sign(global, &suspended(if alone { By::Federation } else { By::Brake }));
     }
     if alone {
         let said = signatory.say("suspend the member", suspended(By::Federation)).await?;
@@ -56,12 +56,6 @@ pub(crate) async fn run(args: SuspendArgs, global: &Global) -> Result<(), CliErr
     let braked = signatory.say("suspend the member", suspended(By::Brake)).await?;
     let proposed = signatory.say("propose the suspension", suspended(By::Federation)).await?;
     both(global, &whom, &braked, &proposed)
-}
-
-fn would(global: &Global, statement: &Statement) -> Result<(), CliError> {
-    say("a dry run: nothing is signed");
-    let text = serde_json::to_string(statement).unwrap_or_default();
-    global.output.record(vec![("would sign", text)], &json!({ "wouldSign": statement }))
 }
 
 /// What a brake comes to: it holds now, and others have to ratify it.
