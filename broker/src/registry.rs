@@ -370,6 +370,9 @@ impl Inner {
             self.anchors.replace(trusted);
         }
         self.entries.write().unwrap_or_else(PoisonError::into_inner).push(frame.into());
+        if after.tables().digest() != before.tables().digest() {
+            comity_runtime::tables::announce(&after.tables());
+        }
         self.snapshot.store(Arc::new(after));
         self.changed.send_replace(entry.epoch);
         Ok(())

@@ -96,6 +96,11 @@ fn check_text(field: &str, text: &str) -> Result<(), Status> {
 /// The facts and layers of an organisation, by way of the contract's messages, whose bounds hold for what is signed too.
 fn check_organisation(facts: &Organisation, layers: &Layers, tables: &Tables) -> Result<(), Status> {
     let refuse = |error: WireError| invalid(&error.path, &error.problem);
+    // The fold refuses it as well; here, before operators look at it.
+    if !facts.accepted_terms.is_empty() {
+        let problem = "is a statement of its own (hint: take the field out, and say `comity terms accept` as a member)";
+        return Err(invalid("organisation.accepted_terms", problem));
+    }
     let read = Organisation::try_from(wire::Organisation::from(facts));
     let read = read.map_err(|error| refuse(error.within("organisation")))?;
     let layers_read = checked_layers(Some(wire::Layers::from(layers)), tables);

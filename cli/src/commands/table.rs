@@ -80,6 +80,9 @@ pub(crate) enum Table {
     Export {
         /// The folder; made if it is not there
         dir: PathBuf,
+        /// Those of this epoch, by which a decision of that time was made [default: the last]
+        #[arg(long, value_name = "N")]
+        at_epoch: Option<u64>,
     },
 }
 
@@ -92,7 +95,7 @@ pub(crate) async fn run(command: &Table, global: &Global) -> Result<(), CliError
             show::run(*name, row.as_deref(), *as_of, &in_force(*adopted, global).await?, output)
         }
         Table::Adopt { paths, dry_run } => adoption::run(paths, *dry_run, global).await,
-        Table::Export { dir } => export::run(dir, global).await,
+        Table::Export { dir, at_epoch } => export::run(dir, *at_epoch, global).await,
         Table::Diff { adopted: true, file, table } => adoption::diff(file.as_deref(), *table, global).await,
         Table::Check { files, .. } if files.is_empty() => check::folder(&named(global)?, output),
         Table::Check { files, table } => check::run(files, *table, &global.tables_in_force()?.folder, output),
@@ -103,7 +106,7 @@ pub(crate) async fn run(command: &Table, global: &Global) -> Result<(), CliError
 
 /// The tables that a command is about.
 async fn in_force(adopted: bool, global: &Global) -> Result<InForce, CliError> {
-    if adopted { Ok(adoption::in_force(&adoption::of_log(global).await?)) } else { global.tables_in_force() }
+    if adopted { Ok(adoption::in_force(&adoption::of_log(None, global).await?)) } else { global.tables_in_force() }
 }
 
 /// The folder that the command line names, for a command that is about nothing else.

@@ -74,14 +74,14 @@ pub(super) async fn diff(file: Option<&Path>, said: Option<TableName>, global: &
             TableName::ALL.iter().map(|table| (*table, folder.text(*table).to_owned())).collect()
         }
     };
-    let before = of_log(global).await?.texts;
+    let before = of_log(None, global).await?.texts;
     diff::print_all(&differences(&before, &after)?, global.output)
 }
 
-/// What the federation has adopted, read from its log.
-pub(super) async fn of_log(global: &Global) -> Result<Adopted, CliError> {
-    let followed = Session::open(global).await?.log().await?;
-    followed.log().federation().adopted().cloned().ok_or_else(|| CliError::Failed {
+/// What the federation had adopted at an epoch, or has now, read from its log.
+pub(super) async fn of_log(at_epoch: Option<u64>, global: &Global) -> Result<Adopted, CliError> {
+    let log = Session::open(global).await?.log_at(at_epoch).await?;
+    log.federation().adopted().cloned().ok_or_else(|| CliError::Failed {
         problem: "the federation has adopted no tables: its programs decide by those that they have".to_owned(),
         hint: "leave --adopted out to see those that ship; operators adopt with `comity table adopt`".to_owned(),
     })

@@ -8,8 +8,8 @@ use crate::error::CliError;
 use crate::output::say;
 
 /// Writes what the federation decides by. Files of other names in the folder stay.
-pub(super) async fn run(dir: &Path, global: &Global) -> Result<(), CliError> {
-    let adopted = of_log(global).await?;
+pub(super) async fn run(dir: &Path, at_epoch: Option<u64>, global: &Global) -> Result<(), CliError> {
+    let adopted = of_log(at_epoch, global).await?;
     std::fs::create_dir_all(dir).map_err(|source| unwritten(dir, source))?;
     for (table, text) in &adopted.texts {
         let file = dir.join(format!("{table}.toml"));

@@ -22,8 +22,12 @@ impl Federation {
             (Some(_), None) | (None, Some(_)) => false,
         };
         let facts = |state: &Self| state.organisations.values().map(|one| Arc::as_ptr(&one.facts)).collect::<Vec<_>>();
-        let offers = |state: &Self| state.nodes.values().map(|one| Arc::as_ptr(&one.weighed)).collect::<Vec<_>>();
-        tables && facts(self) == facts(other) && offers(self) == offers(other)
+        // A node without offers makes no difference.
+        let offering = |state: &Self| {
+            let all = state.nodes.values().filter(|one| !one.weighed.is_empty());
+            all.map(|one| Arc::as_ptr(&one.weighed)).collect::<Vec<_>>()
+        };
+        tables && facts(self) == facts(other) && offering(self) == offering(other)
     }
 
     /// The offers of all nodes, as they count.
