@@ -7,8 +7,8 @@ use clap::{Args, Parser, Subcommand};
 use comity_client::workload_api::Socket;
 
 use crate::commands::{
-    app, auditor, chat, claim, completions, demo, doctor, embed, enrolment, explain, federation, invite, join, log, man, member, model,
-    node, offer, operator, organisation, policy, preset, proposal, table, terms,
+    app, auditor, chat, claim, completions, demo, doctor, embed, enrolment, explain, federation, invite, join, log,
+    man, member, model, node, offer, operator, organisation, policy, preset, proposal, table, terms,
 };
 use crate::exit;
 use crate::output::Format;

@@ -111,13 +111,14 @@ fn terms_accepted_count_at_once_and_no_longer_when_withdrawn() {
 
 /// A federation of an organisation that serves, one that asks and one that audits.
 struct Audited {
+    /// First, so that they end before their folder is removed.
+    _nodes: [Node; 3],
     federation: Federation,
     app: Caller,
     /// What an app demands that asks for an audited seat and place.
     demands: String,
     /// The report that the auditor keeps.
     report: String,
-    _nodes: [Node; 3],
 }
 
 impl Audited {
@@ -280,7 +281,8 @@ fn tables_that_operators_adopt_decide_from_that_epoch_on() {
     let exported_digest = says(&federation, &bob, &["table", "list", "--tables", exported.to_str().unwrap()]);
     let adopted = says(&federation, &bob, &["table", "list", "--adopted"]);
     assert_eq!(adopted["tables_sha256"], exported_digest["tables_sha256"]);
-    let explained = federation.ask(&app, &["explain", "--model", "test-model", "--purpose", "dpv:CustomerCare", "-o", "json"]);
+    let explained =
+        federation.ask(&app, &["explain", "--model", "test-model", "--purpose", "dpv:CustomerCare", "-o", "json"]);
     let explained: Value = serde_json::from_slice(&explained.stdout).unwrap();
     let decided_by = explained["tablesSha256"].as_str().unwrap();
     assert_eq!(decoded(decided_by), adopted["tables_sha256"].as_str().unwrap());

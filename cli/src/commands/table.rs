@@ -100,7 +100,9 @@ pub(crate) async fn run(command: &Table, global: &Global) -> Result<(), CliError
         Table::Check { files, .. } if files.is_empty() => check::folder(&named(global)?, output),
         Table::Check { files, table } => check::run(files, *table, &global.tables_in_force()?.folder, output),
         Table::Diff { file: None, .. } => diff::folder(&named(global)?, output),
-        Table::Diff { file: Some(file), table, .. } => diff::run(file, *table, &global.tables_in_force()?.folder, output),
+        Table::Diff { file: Some(file), table, .. } => {
+            diff::run(file, *table, &global.tables_in_force()?.folder, output)
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use comity_membership::{Audit, Statement};
+use comity_policy::Claim;
 use comity_policy::claim::{Assurance, value_digest};
 use comity_policy::tables::TableName;
 use comity_proto::membership::Kind;
@@ -20,6 +21,9 @@ async fn stage() -> Scene {
     let scene = Scene::new().await;
     scene.admit(ORG, Kind::Node, "n1").await;
     scene.admit(AUDITOR, Kind::Node, "n1").await;
+    let mut facts = organisation(ORG);
+    facts.seat = Some(Claim::always("DE".parse().unwrap()));
+    scene.update(facts, Default::default()).await.unwrap();
     scene
 }
 
@@ -50,17 +54,11 @@ fn tables(more: &str) -> Statement {
     Statement::TablesAdopted { tables: TableName::ALL.iter().map(text).collect::<BTreeMap<_, _>>() }
 }
 
-fn index(scene: &Scene) -> Arc<comity_policy::Index> {
-    let running = scene.running.lock().unwrap();
-    Arc::clone(&running.as_ref().unwrap().registry.snapshot().index)
-}
-
 #[tokio::test]
 async fn facts_that_accept_terms_are_refused_before_any_operator_looks_at_them() {
     let scene = stage().await;
     let mut facts = organisation(ORG);
-    facts.accepted_terms = vec![comity_proto::policy::AcceptedTerms { trust_domain: AUDITOR.into(), version: 3 }];
-    let facts = comity_policy::Organisation::try_from(facts).unwrap();
+    facts.accepted_terms.insert(AUDITOR.parse().unwrap(), 3);
     let refused = scene.say(updated(facts, Default::default()), &[&*scene.key_of(ORG)]).await;
     assert_refused(refused, Code::InvalidArgument, "INVALID_FIELD");
 }
@@ -80,19 +78,19 @@ async fn whoever_is_no_auditor_audits_nothing_and_an_operator_alone_makes_none_o
 #[tokio::test]
 async fn the_index_is_made_anew_where_what_counts_has_changed_and_nowhere_else() {
     let scene = stage().await;
-    let first = index(&scene);
+    let first = scene.index();
     scene.govern(recognised()).await.unwrap();
-    assert!(Arc::ptr_eq(&first, &index(&scene)), "an auditor who has signed nothing changes nothing");
+    assert!(Arc::ptr_eq(&first, &scene.index()), "an auditor who has signed nothing changes nothing");
     scene.say_of(AUDITOR, audited("DE")).await.unwrap();
-    let second = index(&scene);
+    let second = scene.index();
     assert!(!Arc::ptr_eq(&first, &second));
     scene.suspend("spiffe://org-b.example/node/n1").await;
-    assert!(Arc::ptr_eq(&second, &index(&scene)), "a suspension of a member is no change of facts");
+    assert!(Arc::ptr_eq(&second, &scene.index()), "a suspension of a member is no change of facts");
     scene.suspend(AUDITOR).await;
-    let third = index(&scene);
+    let third = scene.index();
     assert!(!Arc::ptr_eq(&second, &third), "but that of an auditor is");
     scene.govern(tables("")).await.unwrap();
-    assert!(!Arc::ptr_eq(&third, &index(&scene)));
+    assert!(!Arc::ptr_eq(&third, &scene.index()));
 }
 
 #[tokio::test]

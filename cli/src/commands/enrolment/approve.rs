@@ -13,8 +13,8 @@ use comity_types::SpiffeId;
 use serde_json::json;
 
 use crate::args::Global;
-use crate::error::CliError;
 use crate::commands::table::adoption;
+use crate::error::CliError;
 use crate::output::{Format, Stream, ask, joined, lined_table, print_json, say};
 use crate::session::Session;
 use crate::signing::{self, Signatory, envelope_of, report, statement_of};

@@ -101,7 +101,8 @@ pub(crate) fn shown(federation: &Federation, after: &Texts) -> Result<Vec<(Strin
     let changes = differences(&before, after)?;
     let mut lines = vec![("SHA-256 of all".to_owned(), tables.digest().to_string())];
     let changed = changes.iter().filter(|one| !one.is_empty());
-    lines.extend(changed.map(|one| (one.table().to_string(), format!("{}\n{}", one.summary(), one.lines().join("\n")))));
+    lines
+        .extend(changed.map(|one| (one.table().to_string(), format!("{}\n{}", one.summary(), one.lines().join("\n")))));
     // Comments count in the digest, and decide nothing.
     if lines.len() == 1 {
         lines.push(("rows".to_owned(), "as they are now".to_owned()));
@@ -126,7 +127,11 @@ fn differences(before: &Texts, after: &Texts) -> Result<Vec<Difference>, CliErro
 fn given(paths: &[PathBuf], global: &Global) -> Result<Texts, CliError> {
     if paths.is_empty() {
         let folder = global.folder_of_tables()?;
-        return Ok(TableName::ALL.iter().filter(|table| folder.has(**table) || folder.is_empty()).map(|table| (*table, folder.text(*table).to_owned())).collect());
+        return Ok(TableName::ALL
+            .iter()
+            .filter(|table| folder.has(**table) || folder.is_empty())
+            .map(|table| (*table, folder.text(*table).to_owned()))
+            .collect());
     }
     let mut all = Texts::new();
     for path in paths {

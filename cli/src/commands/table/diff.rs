@@ -114,9 +114,9 @@ impl Difference {
     /// For programs.
     pub(super) fn json(&self) -> serde_json::Value {
         let rows = |rows: &[Row]| rows.iter().map(Row::json).collect::<Vec<_>>();
-        let changed = self.changed.iter().map(|(name, changes)| {
-            json!({ "row": name, "fields": changes.iter().map(Change::json).collect::<Vec<_>>() })
-        });
+        let changed = self.changed.iter().map(
+            |(name, changes)| json!({ "row": name, "fields": changes.iter().map(Change::json).collect::<Vec<_>>() }),
+        );
         json!({
             "table": self.table,
             "added": rows(&self.added),

@@ -70,12 +70,7 @@ impl Federation {
         takes_part && self.auditors.contains_key(auditor)
     }
 
-    pub(super) fn recognise(
-        &mut self,
-        domain: &TrustDomain,
-        auditor: Auditor,
-        now: Timestamp,
-    ) -> Result<(), Refused> {
+    pub(super) fn recognise(&mut self, domain: &TrustDomain, auditor: Auditor, now: Timestamp) -> Result<(), Refused> {
         let refuse = |why| Err(Refused::Auditor { auditor: domain.clone(), why });
         if !self.organisations.contains_key(domain) {
             return Err(Refused::NotAMember(Subject::Organisation(domain.clone())));

@@ -5,8 +5,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use comity_policy::claim::{ClaimPath, Countersignature};
 use comity_policy::Offer;
+use comity_policy::claim::{ClaimPath, Countersignature};
 use comity_types::{Interval, OfferName, SpiffeId, TrustDomain};
 
 use super::Federation;

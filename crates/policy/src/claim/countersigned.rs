@@ -115,7 +115,8 @@ mod tests {
 
     /// The highest level of what is live and says `value`, to somebody who trusts every issuer's name.
     fn level(claim: &Claim<String>, value: &str, as_of: &str) -> Assurance {
-        let all = claim.saying(&value.to_owned(), at(as_of)).map(|one| one.level(true, |_, _| true));
+        let value = value.to_owned();
+        let all = claim.saying(&value, at(as_of)).map(|one| one.level(true, |_, _| true));
         all.max().unwrap_or_default()
     }
 
@@ -148,8 +149,7 @@ mod tests {
     fn an_audit_keeps_nothing_alive_that_its_party_ended_or_took_back() {
         let validity = Interval { from: None, until: Some(at("2026-03-01")) };
         let ends = Claim::of(Statement { validity, ..Statement::declared("DE".to_owned()) });
-        let back =
-            Claim::of(Statement { revoked_at: Some(at("2026-03-01")), ..Statement::declared("DE".to_owned()) });
+        let back = Claim::of(Statement { revoked_at: Some(at("2026-03-01")), ..Statement::declared("DE".to_owned()) });
         for claim in [ends, back] {
             let weighed = claim.weighed(&[audit("DE", Assurance::Audited)]);
             assert_eq!(level(&weighed, "DE", "2026-02-28"), Assurance::Audited);

@@ -138,9 +138,7 @@ impl Pair {
                 let terms = self.fold.federation.terms_of(&read(of), *version);
                 terms::accepted(domain, of, *version, terms)
             }
-            Act::Unaccept { domain, of } => {
-                Statement::TermsWithdrawn { organisation: read(domain), of: read(of) }
-            }
+            Act::Unaccept { domain, of } => Statement::TermsWithdrawn { organisation: read(domain), of: read(of) },
             Act::Recognise { domain, hours, path } => Statement::AuditorRecognised {
                 auditor: read(domain),
                 paths: [read(path)].into(),
@@ -179,7 +177,8 @@ impl Pair {
         let mut accepted = BTreeMap::new();
         for state in federation.organisations() {
             let domain = state.organisation.trust_domain.to_string();
-            let of = state.facts.accepted_terms.iter().map(|(of, version)| ((domain.clone(), of.to_string()), *version));
+            let of =
+                state.facts.accepted_terms.iter().map(|(of, version)| ((domain.clone(), of.to_string()), *version));
             accepted.extend(of);
             assert_eq!(signed(state.facts.seat.as_ref()), self.until(model.signed(&domain)), "{domain}");
         }

@@ -11,30 +11,93 @@ type Texts = BTreeSet<String>;
 /// What somebody says. Subjects are as the fold has them in text; a key is called by its holder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Act {
-    Root { operators: Texts, threshold: usize },
-    Admit { domain: String, member: String },
-    Evict { domain: String },
-    Leave { domain: String },
-    Keys { domain: String, keys: Texts },
-    Invite { member: String, number: u8, ends: u64 },
-    Revoke { domain: String, number: u8 },
-    Join { member: String, number: Option<u8> },
-    Withdraw { member: String },
+    Root {
+        operators: Texts,
+        threshold: usize,
+    },
+    Admit {
+        domain: String,
+        member: String,
+    },
+    Evict {
+        domain: String,
+    },
+    Leave {
+        domain: String,
+    },
+    Keys {
+        domain: String,
+        keys: Texts,
+    },
+    Invite {
+        member: String,
+        number: u8,
+        ends: u64,
+    },
+    Revoke {
+        domain: String,
+        number: u8,
+    },
+    Join {
+        member: String,
+        number: Option<u8>,
+    },
+    Withdraw {
+        member: String,
+    },
     /// With an offer under terms of this version, which says that it is processed in this place.
-    Publish { node: String, version: u32, place: String },
-    Update { domain: String, seat: String },
-    Accept { domain: String, of: String, version: u32 },
-    Unaccept { domain: String, of: String },
+    Publish {
+        node: String,
+        version: u32,
+        place: String,
+    },
+    Update {
+        domain: String,
+        seat: String,
+    },
+    Accept {
+        domain: String,
+        of: String,
+        version: u32,
+    },
+    Unaccept {
+        domain: String,
+        of: String,
+    },
     /// For an hour and a path; the hours are counted from now.
-    Recognise { domain: String, hours: u64, path: String },
-    Unrecognise { domain: String },
+    Recognise {
+        domain: String,
+        hours: u64,
+        path: String,
+    },
+    Unrecognise {
+        domain: String,
+    },
     /// Of an organisation or an offer: of a value, for so many hours from now.
-    Audit { domain: String, about: String, value: String, hours: u64 },
-    Unaudit { domain: String, about: String },
-    Adopt { tables: String },
-    Suspend { subject: String, whose: Whose },
-    Lift { subject: String, whose: Whose },
-    Lapse { subject: String },
+    Audit {
+        domain: String,
+        about: String,
+        value: String,
+        hours: u64,
+    },
+    Unaudit {
+        domain: String,
+        about: String,
+    },
+    Adopt {
+        tables: String,
+    },
+    Suspend {
+        subject: String,
+        whose: Whose,
+    },
+    Lift {
+        subject: String,
+        whose: Whose,
+    },
+    Lapse {
+        subject: String,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -235,7 +298,10 @@ impl Model {
             Act::Publish { node, .. } => self.members.contains(node),
             Act::Update { domain, .. } => self.organisations.contains_key(domain),
             Act::Accept { domain, of, version } => {
-                let stated = self.offers.iter().any(|(node, (stated, _))| super::model::domain(node) == *of && stated == version);
+                let stated = self
+                    .offers
+                    .iter()
+                    .any(|(node, (stated, _))| super::model::domain(node) == *of && stated == version);
                 self.organisations.contains_key(domain) && self.organisations.contains_key(of) && *version > 0 && stated
             }
             Act::Unaccept { domain, of } => self.accepted.contains_key(&(domain.clone(), of.clone())),

@@ -69,7 +69,10 @@ fn what_nobody_states_is_not_accepted() {
     assert!(matches!(of(&mut test, 3, &too_many), Err(Refused::Terms { .. })));
     let stranger = test.say(accepted(A, "org-c.example", 3, BTreeSet::new()), &[A]);
     assert_eq!(stranger, Err(Refused::NotAMember(read("org-c.example"))));
-    assert_eq!(test.say(accepted("org-c.example", B, 3, BTreeSet::new()), &["org-c.example"]), Err(Refused::NotAMember(read("org-c.example"))));
+    assert_eq!(
+        test.say(accepted("org-c.example", B, 3, BTreeSet::new()), &["org-c.example"]),
+        Err(Refused::NotAMember(read("org-c.example")))
+    );
     assert_eq!(known(&test), []);
     assert_eq!(of(&mut test, 3, &[]), Ok(()), "by the version alone, where the terms could not be read");
 }

@@ -153,7 +153,8 @@ pub(super) fn aim(model: &Model, mut act: Act, near: Option<usize>) -> Act {
             let auditor = model.auditors.iter().cycle().nth(near);
             let Some((auditor, (path, _))) = auditor else { return act };
             domain.clone_from(auditor);
-            let others = claimants().into_iter().filter(|one| model::path(one) == *path && model::domain(one) != *auditor);
+            let others =
+                claimants().into_iter().filter(|one| model::path(one) == *path && model::domain(one) != *auditor);
             let stated = others.filter_map(|one| Some((model.stated(&one)?, one))).nth(near % 2);
             stated.into_iter().for_each(|(stated, one)| (*about, *value) = (one, stated));
         }
