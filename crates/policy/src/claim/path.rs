@@ -189,7 +189,9 @@ mod tests {
 
     #[test]
     fn every_path_is_weighed_and_has_a_digest_where_it_is_stated() {
-        let world = crate::evaluate::laws::world::stated();
+        let mut world = crate::evaluate::laws::world::stated();
+        let quota: crate::terms::Quota = serde_json::from_str(r#"{"requests_per_day":5}"#).unwrap();
+        world.offer.terms.as_mut().unwrap().quota = Some(Claim::always(quota));
         let asked = RefCell::new(BTreeSet::new());
         let none = |path| {
             asked.borrow_mut().insert(path);

@@ -70,7 +70,7 @@ pub(crate) struct Read {
     pub(crate) file: RequirementsFile,
 }
 
-/// The good world, in which every claim is stated.
+/// The good world, in which every claim is stated but the quota.
 pub(crate) fn stated() -> Read {
     World(read(GOOD)).read()
 }
