@@ -87,8 +87,8 @@ impl Federation {
         if self.auditors.len() >= MAX_AUDITORS && !self.auditors.contains_key(domain) {
             return refuse("there are 64 auditors already (hint: revoke some)");
         }
-        self.auditors.insert(domain.clone(), auditor.clone());
         self.keep_audits(|_, by, audit| by != domain || auditor.covers(audit));
+        self.auditors.insert(domain.clone(), auditor);
         self.weigh_audited_by(&Subject::Organisation(domain.clone()));
         Ok(())
     }
