@@ -151,16 +151,14 @@ impl Broker {
         let links = Links::new(registry.clone(), certificate.credentials(), Arc::clone(&clock), tasks.clone());
         let root_json = founding.root_json.clone();
         let access = access(&config, founding.permit_key, &journals, links.clone(), &clock, &tasks, stop)?;
-        let tables = Arc::clone(registry.tables());
         let services = Services {
-            enrolment: enrolment::Service::new(admission.clone(), root_json, Arc::clone(&tables)),
+            enrolment: enrolment::Service::new(admission.clone(), root_json, registry.clone()),
             membership: membership::Service::new(membership::Parts {
                 registry,
                 admission,
                 proposals,
                 publishing,
                 links: links.clone(),
-                tables,
                 tasks: tasks.clone(),
                 stop: front.token(),
             }),

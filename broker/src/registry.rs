@@ -28,8 +28,8 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use comity_identity::{OrganisationAnchors, SharedAnchors};
-use comity_membership::{Body, Entry, Federation, Genesis, Log, NotTaken, Payload, Refused, Statement};
-use comity_policy::{Index, Tables};
+use comity_membership::{Body, Entry, Federation, Genesis, Log, NotTaken, Refused};
+use comity_policy::{Index, Organisation, Tables};
 use comity_runtime::chain;
 use comity_runtime::tasks::Tasks;
 use comity_transparency::{Checkpoint, Envelope, NoteKey, SigningError};
@@ -47,7 +47,7 @@ const LOOK_FOR_LAPSED: Duration = Duration::from_secs(30);
 pub struct Snapshot {
     log: Log,
     /// Its offers, sorted so that a request is held against all of them at once. One for all epochs between which
-    /// no offer and no organisation changed: a suspension makes none, and waits at most for one that is being made.
+    /// no offer, no fact and no table changed: a suspension makes none, and waits at most for one that is being made.
     pub index: Arc<Index>,
     /// (size, root) of the log, signed.
     pub checkpoint: Arc<str>,
@@ -65,30 +65,23 @@ impl Snapshot {
         self.log.federation()
     }
 
-    /// The index of the state after an entry: a new one only where what is in it has changed.
-    fn index_after(&self, federation: &Federation, body: &Body, tables: &Arc<Tables>) -> Arc<Index> {
-        let statement = match body {
-            Body::Signed(envelope) => Payload::peek(envelope).map(|payload| payload.statement).ok(),
-            Body::Founded(_) | Body::Lapsed { .. } => None,
-        };
-        match statement {
-            Some(
-                Statement::OrganisationAdmitted { .. }
-                | Statement::OrganisationUpdated { .. }
-                | Statement::OrganisationWithdrawn { .. }
-                | Statement::Evicted { .. }
-                | Statement::MemberWithdrawn { .. }
-                | Statement::OffersPublished { .. },
-            ) => index(federation, tables),
-            _ => Arc::clone(&self.index),
-        }
+    /// What the state is decided by.
+    #[must_use]
+    pub fn tables(&self) -> Arc<Tables> {
+        self.index.tables()
+    }
+
+    /// The index of a later state: a new one only where what is in it has changed.
+    fn index_of(&self, federation: &Federation, own: &Arc<Tables>) -> Arc<Index> {
+        if federation.judges_as(self.federation()) { Arc::clone(&self.index) } else { index(federation, own) }
     }
 }
 
-fn index(federation: &Federation, tables: &Arc<Tables>) -> Arc<Index> {
-    let organisations = federation.organisations().map(|state| state.organisation.clone());
-    let offers = federation.nodes().flat_map(|(_, state)| state.offers.iter().cloned());
-    Arc::new(Index::new(organisations, offers, Arc::clone(tables)))
+/// By the tables that the federation adopted, or by the broker's own.
+fn index(federation: &Federation, own: &Arc<Tables>) -> Arc<Index> {
+    let organisations = federation.organisations().map(|state| Organisation::clone(&state.facts));
+    let tables = Arc::clone(federation.tables_or(own));
+    Arc::new(Index::new(organisations, federation.offers().cloned(), tables))
 }
 
 /// Why the registry cannot be read or changed.
@@ -189,7 +182,7 @@ pub struct Opening {
     pub federation_anchors: OrganisationAnchors,
     /// What TLS trusts; kept in step.
     pub anchors: Arc<SharedAnchors>,
-    /// What offers are held against.
+    /// What offers are held against until the federation adopts tables.
     pub tables: Arc<Tables>,
     /// The time of entries.
     pub clock: Arc<dyn Clock>,
@@ -244,10 +237,10 @@ impl Registry {
         self.0.snapshot.load_full()
     }
 
-    /// What offers are held against.
+    /// What offers are held against now.
     #[must_use]
-    pub fn tables(&self) -> &Arc<Tables> {
-        &self.0.tables
+    pub fn tables(&self) -> Arc<Tables> {
+        self.snapshot().tables()
     }
 
     /// Tells the epoch whenever it has changed.
@@ -370,13 +363,16 @@ impl Inner {
         // Before it is durable: an anchor that cannot be used would keep the broker from starting.
         let trusted =
             if anchors::changed(last, log.federation()) { Some(self.trusted(log.federation())?) } else { None };
-        let index = before.index_after(log.federation(), &entry.body, &self.tables);
+        let index = before.index_of(log.federation(), &self.tables);
         let after = Snapshot::new(log, index, &self.log_key)?;
         self.journal.append(frame.clone()).await?;
         if let Some(trusted) = trusted {
             self.anchors.replace(trusted);
         }
         self.entries.write().unwrap_or_else(PoisonError::into_inner).push(frame.into());
+        if after.tables().digest() != before.tables().digest() {
+            comity_runtime::tables::announce(&after.tables());
+        }
         self.snapshot.store(Arc::new(after));
         self.changed.send_replace(entry.epoch);
         Ok(())

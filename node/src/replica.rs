@@ -289,6 +289,7 @@ impl Replica {
         }
         self.known.send_modify(|known| {
             if known.federation.epoch() != log.federation().epoch() {
+                announce(&known.federation, log.federation());
                 known.federation = Arc::new(log.federation().clone());
             }
             known.heard_at = Some(now);
@@ -353,6 +354,14 @@ impl Replica {
             let Some(part) = part? else { return Ok(()) };
             self.take(&part)?;
         }
+    }
+}
+
+/// Says which tables the node decides by from now on, if they are others.
+fn announce(before: &Federation, after: &Federation) {
+    let Some(adopted) = after.adopted() else { return };
+    if before.adopted().is_none_or(|before| before.epoch != adopted.epoch) {
+        comity_runtime::tables::announce(&adopted.tables);
     }
 }
 

@@ -28,6 +28,7 @@ mod rotation;
 mod secrets;
 mod sovereignty;
 mod spire_members;
+mod statements;
 mod survival;
 mod tunnels;
 mod units;

@@ -109,7 +109,7 @@ async fn tries(
 fn takes(parts: &Parts, admitted: &Admitted, permit: &Permit, candidate: &Candidate) -> bool {
     let (caller, tables) = (admitted.caller.trust_domain(), parts.registry.tables());
     let Some(offer) = permit.offer(candidate) else { return false };
-    let taken = parts.quotas.take(caller, offer, parts.clock.now(), tables);
+    let taken = parts.quotas.take(caller, offer, parts.clock.now(), &tables);
     if taken.is_err() {
         tracing::info!(decision.id = %permit.id(), offer.id = %candidate.name, "a quota was used up after the decision");
     }

@@ -1,5 +1,6 @@
 //! The broker as its peers see it: over real TLS on a loopback port.
 
+mod audits;
 mod authorisation;
 mod certify;
 mod departures;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use comity_membership::authority::Authority;
+use comity_membership::federation::MAX_TABLES_BYTES;
 use comity_membership::{Federation, Payload, Refused, Scope, Statement};
 use comity_transparency::Envelope;
 use comity_types::{Clock, Digest, SpiffeId, Timestamp, TrustDomain};
@@ -26,6 +27,10 @@ pub const MAX_PROPOSALS: usize = 1_000;
 pub const MAX_PROPOSALS_OF_ONE: usize = 32;
 /// Longest proposal, in bytes of its payload: an application with every anchor and demand is below.
 pub const MAX_PROPOSAL_BYTES: usize = 256 * 1024;
+/// Longest proposal of tables: all of them, with the marks that JSON puts before quotes and line ends.
+pub const MAX_TABLES_PROPOSAL_BYTES: usize = MAX_TABLES_BYTES + MAX_TABLES_BYTES / 4;
+/// Most proposals of tables at once: each is as long as hundreds of others, and only one of them can come into force.
+pub const MAX_TABLES_PROPOSALS: usize = 4;
 /// How long a proposal waits: whoever has not signed in a month does not want it.
 pub const PROPOSAL_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
 
@@ -122,11 +127,18 @@ pub enum ProposalError {
         retry_after: Duration,
     },
     /// It is too long.
-    #[error("the statement has {bytes} bytes, and a proposal at most {MAX_PROPOSAL_BYTES}")]
+    #[error("the statement has {bytes} bytes, and a proposal of its kind at most {most}")]
     TooLong {
         /// Its payload's length.
         bytes: usize,
+        /// What a proposal of its kind may have.
+        most: usize,
     },
+    /// There are too many of tables.
+    #[error(
+        "{MAX_TABLES_PROPOSALS} proposals of tables wait already (hint: sign the right one, which ends the others; what is not signed ends after 30 days)"
+    )]
+    TooManyOfTables,
     /// The registry does not take it.
     #[error(transparent)]
     Registry(#[from] RegistryError),
@@ -289,7 +301,7 @@ impl Inner {
             (_, Statement::Suspended { .. } | Statement::MemberAdmitted { invite: Some(_), .. }) => return Ok(()),
             (Some(Scope::Organisation(organisation)), _) => organisation,
             (Some(Scope::Member(id)), _) => id.trust_domain().clone(),
-            (Some(Scope::Root | Scope::Governance(_) | Scope::Brake(_)) | None, _) => return Ok(()),
+            (Some(Scope::Root | Scope::Governance(_) | Scope::Brake(_) | Scope::Tables) | None, _) => return Ok(()),
         };
         if snapshot.federation().check_signed(envelope).is_err() {
             return Ok(());
@@ -325,9 +337,14 @@ impl Inner {
     /// A new proposal has to be one that can come into force, and one operator leaves room for those of others.
     fn check_room(&self, proposal: &Proposal) -> Result<(), ProposalError> {
         let (current, snapshot) = (self.current.load(), self.registry.snapshot());
-        let bytes = proposal.envelope.payload.len();
-        if bytes > MAX_PROPOSAL_BYTES {
-            return Err(ProposalError::TooLong { bytes });
+        let of_tables = |proposal: &Proposal| matches!(said(proposal), Some(Statement::TablesAdopted { .. }));
+        let (bytes, is_of_tables) = (proposal.envelope.payload.len(), of_tables(proposal));
+        let most = if is_of_tables { MAX_TABLES_PROPOSAL_BYTES } else { MAX_PROPOSAL_BYTES };
+        if bytes > most {
+            return Err(ProposalError::TooLong { bytes, most });
+        }
+        if is_of_tables && current.values().filter(|other| of_tables(other)).count() >= MAX_TABLES_PROPOSALS {
+            return Err(ProposalError::TooManyOfTables);
         }
         let refused = |refused| RegistryError::Refused(Box::new(refused));
         snapshot.federation().check_proposed(&proposal.envelope, proposal.at).map_err(refused)?;
@@ -394,7 +411,7 @@ fn waiting(federation: &Federation, id: Digest, proposal: Proposal) -> Option<Wa
     keep_voters(federation, &mut proposal.envelope);
     let payload = Payload::peek(&proposal.envelope).ok()?;
     match payload.statement.scope()? {
-        Scope::Root | Scope::Governance(_) => {}
+        Scope::Root | Scope::Governance(_) | Scope::Tables => {}
         Scope::Brake(_) | Scope::Organisation(_) | Scope::Member(_) => return None,
     }
     let signers = federation.endorsed(&proposal.envelope).ok()?;

@@ -5,11 +5,9 @@ mod render;
 mod tests;
 mod watch;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use comity_membership::Statement;
-use comity_policy::Tables;
 use comity_proto::membership as wire;
 use comity_proto::membership::membership_server::Membership;
 use comity_proto::membership::submit_response::Outcome;
@@ -44,8 +42,6 @@ pub struct Parts {
     pub publishing: Publishing,
     /// The connections to nodes.
     pub links: Links,
-    /// What organisations' codes are held against.
-    pub tables: Arc<Tables>,
     /// Where statements are said, so that a caller who leaves does not cut one.
     pub tasks: Tasks,
     /// Streams end when this is cancelled.
@@ -71,7 +67,7 @@ impl Membership for Service {
     /// Any member may bring a statement: what counts is who signed.
     async fn submit(&self, request: Request<wire::SubmitRequest>) -> Result<Response<wire::SubmitResponse>, Status> {
         let envelope = said::envelope("envelope", &request.get_ref().envelope)?;
-        let statement = said::statement(&envelope, &self.0.tables)?;
+        let statement = said::statement(&envelope, &self.0.registry.tables())?;
         if let Some(publication) = Publication::of(&statement) {
             let epoch =
                 self.0.publishing.publish(publication, envelope).await.map_err(|error| publication_error(&error))?;

@@ -63,7 +63,10 @@ pub(super) fn statement(envelope: &Envelope, tables: &Tables) -> Result<Statemen
         Statement::OrganisationWithdrawn { reason, .. } | Statement::MemberWithdrawn { reason, .. } => {
             check_text("reason", reason)?;
         }
-        Statement::Suspended { reason, .. } | Statement::Evicted { reason, .. } => {
+        Statement::Suspended { reason, .. }
+        | Statement::Evicted { reason, .. }
+        | Statement::AuditorRevoked { reason, .. }
+        | Statement::AuditWithdrawn { reason, .. } => {
             check_text("reason", reason)?;
         }
         Statement::RootChanged { .. }
@@ -72,6 +75,11 @@ pub(super) fn statement(envelope: &Envelope, tables: &Tables) -> Result<Statemen
         | Statement::MemberInvited { .. }
         | Statement::InviteRevoked { .. }
         | Statement::MemberAdmitted { .. }
+        | Statement::TermsAccepted { .. }
+        | Statement::TermsWithdrawn { .. }
+        | Statement::AuditorRecognised { .. }
+        | Statement::ClaimAudited { .. }
+        | Statement::TablesAdopted { .. }
         | Statement::Lifted { .. } => {}
     }
     Ok(statement)
@@ -88,6 +96,11 @@ fn check_text(field: &str, text: &str) -> Result<(), Status> {
 /// The facts and layers of an organisation, by way of the contract's messages, whose bounds hold for what is signed too.
 fn check_organisation(facts: &Organisation, layers: &Layers, tables: &Tables) -> Result<(), Status> {
     let refuse = |error: WireError| invalid(&error.path, &error.problem);
+    // The fold refuses it as well; here, before operators look at it.
+    if !facts.accepted_terms.is_empty() {
+        let problem = "is a statement of its own (hint: take the field out, and say `comity terms accept` as a member)";
+        return Err(invalid("organisation.accepted_terms", problem));
+    }
     let read = Organisation::try_from(wire::Organisation::from(facts));
     let read = read.map_err(|error| refuse(error.within("organisation")))?;
     let layers_read = checked_layers(Some(wire::Layers::from(layers)), tables);

@@ -6,35 +6,48 @@
 //! | `organisations` | admitted, updated, gone |
 //! | `members` | nodes, apps and operators, and invites to become one |
 //! | `offers` | what nodes publish |
+//! | `terms` | whose terms an organisation accepts |
+//! | `audits` | whose word counts on what others claim, and what they signed |
+//! | `weighing` | what the policy is handed: facts and offers with what was signed of them |
+//! | `tables` | by which tables the federation decides |
 //! | `suspensions` | who is refused, by whom and for how long |
 //! | `refused` | why an entry does not fit |
 
+mod audits;
 mod governance;
 mod members;
 mod offers;
 mod organisations;
 mod refused;
 mod suspensions;
+mod tables;
+mod terms;
 #[cfg(test)]
 mod tests;
+mod weighing;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
+use comity_policy::claim::ClaimPath;
 use comity_policy::{Layers, Offer, Organisation};
 use comity_transparency::{KeyId, PublicKey};
 use comity_types::{Digest, OfferName, SpiffeId, Timestamp, TrustDomain};
 
+pub use self::audits::{AuditState, Auditor, MAX_AUDITORS, MAX_AUDITS};
 pub use self::governance::{Governance, MAX_OPERATORS};
 pub use self::members::{MAX_MEMBERS, MAX_OPEN_INVITES, OpenInvite};
 pub use self::offers::MAX_OFFERS_PER_NODE;
 pub use self::organisations::{MAX_ANCHORS, MAX_KEYS};
 pub use self::refused::Refused;
 pub use self::suspensions::{BRAKE, MAX_CERTIFICATES, Standing, Suspension, Suspensions};
+pub use self::tables::{Adopted, MAX_TABLES_BYTES};
+pub use self::terms::{Acceptance, MAX_ACCEPTED, MAX_TERMS};
 
 use crate::authority::Authority;
 use crate::signed::{Body, Entry, Payload, STATEMENT_TYPE};
-use crate::statement::{InviteId, Scope, Statement, Subject, TlsKey};
+use crate::statement::{Claimant, InviteId, Scope, Statement, Subject, TlsKey};
 
 /// How old a statement of one signer may be when it gets its place: it is handed in when it is signed, and tried again
 /// while a broker is down for a night.
@@ -64,6 +77,11 @@ pub struct Federation {
     /// Applications that were admitted once, and bring nobody back.
     applications: BTreeSet<Digest>,
     departed: BTreeMap<Subject, Departure>,
+    auditors: BTreeMap<TrustDomain, Auditor>,
+    /// By whose claim, then by its path and the auditor.
+    audits: BTreeMap<Claimant, BTreeMap<(ClaimPath, TrustDomain), AuditState>>,
+    /// `None`: those of whoever reads this.
+    adopted: Option<Arc<Adopted>>,
     unseated: BTreeSet<KeyId>,
     versions: BTreeMap<Scope, Head>,
 }
@@ -78,8 +96,12 @@ struct Head {
 /// An admitted organisation.
 #[derive(Debug, Clone)]
 pub struct OrganisationState {
-    /// Its facts.
+    /// Its facts, as it states them.
     pub organisation: Organisation,
+    /// Its facts, as they count: with the terms that it accepted, and with what auditors have signed.
+    pub facts: Arc<Organisation>,
+    /// Whose terms it accepts.
+    pub accepted: BTreeMap<TrustDomain, Acceptance>,
     /// What it demands of its own requests.
     pub layers: Layers,
     /// Its certificate authorities: DER in base64.
@@ -90,6 +112,14 @@ pub struct OrganisationState {
     pub keys: Vec<PublicKey>,
     /// Who refuses it.
     pub suspensions: Suspensions,
+}
+
+impl OrganisationState {
+    /// Its facts as it says them, by its file and by what it accepts: for whoever shows them.
+    #[must_use]
+    pub fn as_stated(&self) -> Organisation {
+        Organisation { accepted_terms: self.facts.accepted_terms.clone(), ..self.organisation.clone() }
+    }
 }
 
 /// An admitted node, app or operator.
@@ -116,8 +146,10 @@ impl MemberState {
 pub struct NodeState {
     /// Where the broker reaches it.
     pub address: Option<String>,
-    /// Its offers.
+    /// Its offers, as it states them.
     pub offers: Vec<Offer>,
+    /// Its offers, as they count: with what auditors have signed.
+    pub weighed: Arc<[Offer]>,
 }
 
 /// How somebody left.
@@ -276,6 +308,20 @@ impl Federation {
             }
             Statement::MemberWithdrawn { id, reason } => self.withdraw_member(id, reason, entry.epoch),
             Statement::OffersPublished { node, address, offers } => self.publish(node, address, offers),
+            Statement::TermsAccepted { organisation, of, version, terms } => {
+                self.accept_terms(organisation, of, *version, terms, entry.epoch)
+            }
+            Statement::TermsWithdrawn { organisation, of } => self.withdraw_terms(organisation, of),
+            Statement::AuditorRecognised { auditor, paths, up_to, until } => {
+                let (paths, up_to, until) = (paths.clone(), *up_to, *until);
+                self.recognise(auditor, Auditor { paths, up_to, until, epoch: entry.epoch }, entry.at)
+            }
+            Statement::AuditorRevoked { auditor, reason } => self.revoke_auditor(auditor, reason),
+            Statement::ClaimAudited { auditor, audit } => self.audit(auditor, audit, entry),
+            Statement::AuditWithdrawn { auditor, about, path, reason } => {
+                self.withdraw_audit(auditor, about, *path, reason)
+            }
+            Statement::TablesAdopted { tables } => self.adopt(tables, entry.epoch),
             Statement::Suspended { subject, reason, by } => self.suspend(subject, reason, *by, entry, signers),
             Statement::Lifted { subject, by } => self.lift(subject, *by, signers),
         }
@@ -393,7 +439,7 @@ impl Federation {
 /// What was signed long ago is not said now: whoever held it back could choose the moment.
 fn check_age(payload: &Payload, scope: &Scope, entered: Timestamp) -> Result<(), Refused> {
     let oldest = match scope {
-        Scope::Root | Scope::Governance(_) => MAX_AGE_OF_OPERATORS,
+        Scope::Root | Scope::Governance(_) | Scope::Tables => MAX_AGE_OF_OPERATORS,
         Scope::Brake(_) | Scope::Organisation(_) | Scope::Member(_) => MAX_AGE,
     };
     let (signed, fresh) = (payload.at, entered.since(payload.at) <= oldest);

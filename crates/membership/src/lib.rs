@@ -29,4 +29,4 @@ pub mod testing;
 pub use federation::{Departure, Federation, MemberState, NodeState, OrganisationState, Refused, Standing, Suspension};
 pub use log::{Diverged, Log, NotTaken};
 pub use signed::{Application, Body, Entry, Genesis, Payload, sign};
-pub use statement::{By, InviteId, Scope, Statement, Subject, TlsKey, offer_digest};
+pub use statement::{Audit, By, Claimant, InviteId, Scope, Statement, Subject, TlsKey, offer_digest, terms_digest};

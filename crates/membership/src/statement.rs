@@ -1,17 +1,23 @@
 //! What can be said about a federation.
 
+mod audit;
 mod subject;
 
-use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::marker::PhantomData;
 use std::str::FromStr;
 
-use comity_policy::{Layers, Offer, Organisation};
+use comity_policy::claim::{Assurance, ClaimPath};
+use comity_policy::tables::TableName;
+use comity_policy::{Layers, Offer, Organisation, Terms};
 use comity_transparency::{Envelope, PublicKey};
 use comity_types::{Digest, Invalid, SpiffeId, Timestamp, TrustDomain};
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
+pub use self::audit::{Audit, Claimant};
 pub use self::subject::Subject;
 
 /// A change of the federation's state. A kind that is not known is refused.
@@ -107,6 +113,68 @@ pub enum Statement {
         address: String,
         /// All its offers.
         offers: Vec<Offer>,
+    },
+    /// An organisation accepts the terms of another at a version, and no other version of them any more.
+    TermsAccepted {
+        /// Who accepts.
+        organisation: TrustDomain,
+        /// Whose terms.
+        of: TrustDomain,
+        /// Their version, which an offer of theirs states.
+        version: u32,
+        /// What was read: the [digest](terms_digest) of each of the terms that their offers state at this version; empty
+        /// where whoever signed could not read the log.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        terms: BTreeSet<Digest>,
+    },
+    /// An organisation accepts the terms of another no longer.
+    TermsWithdrawn {
+        /// Who does not.
+        organisation: TrustDomain,
+        /// Whose terms.
+        of: TrustDomain,
+    },
+    /// The word of an organisation counts on what others claim, as far as this says and no further.
+    AuditorRecognised {
+        /// Which.
+        auditor: TrustDomain,
+        /// On which claims.
+        paths: BTreeSet<ClaimPath>,
+        /// The highest level that its word has.
+        up_to: Assurance,
+        /// The first instant at which it counts no longer.
+        until: Timestamp,
+    },
+    /// The word of an organisation counts no longer, and what it audited is over.
+    AuditorRevoked {
+        /// Which.
+        auditor: TrustDomain,
+        /// Why.
+        reason: String,
+    },
+    /// An auditor stands behind one value of one claim.
+    ClaimAudited {
+        /// Who.
+        auditor: TrustDomain,
+        /// Behind what.
+        audit: Audit,
+    },
+    /// An auditor stands behind a claim no longer.
+    AuditWithdrawn {
+        /// Who.
+        auditor: TrustDomain,
+        /// Whose claim.
+        about: Claimant,
+        /// Which.
+        path: ClaimPath,
+        /// Why, if it says so.
+        reason: String,
+    },
+    /// The federation decides by these tables, and no others any more.
+    TablesAdopted {
+        /// All of them, as TOML: what ships with a program would be another table with the next one.
+        #[serde(deserialize_with = "once_each")]
+        tables: BTreeMap<TableName, String>,
     },
     /// A subject is refused until it is lifted.
     Suspended {
@@ -214,6 +282,8 @@ pub enum Scope {
     Organisation(TrustDomain),
     /// What a member says of itself.
     Member(SpiffeId),
+    /// By which tables the federation decides.
+    Tables,
 }
 
 impl fmt::Display for Scope {
@@ -224,6 +294,7 @@ impl fmt::Display for Scope {
             Self::Brake(domain) => write!(f, "brake/{domain}"),
             Self::Organisation(domain) => write!(f, "organisation/{domain}"),
             Self::Member(id) => write!(f, "member/{id}"),
+            Self::Tables => f.write_str("tables"),
         }
     }
 }
@@ -242,7 +313,11 @@ impl Statement {
             Self::AnchorsChanged { organisation, .. }
             | Self::KeysChanged { organisation, .. }
             | Self::OrganisationWithdrawn { organisation, .. }
-            | Self::InviteRevoked { organisation, .. } => Scope::Organisation(organisation.clone()),
+            | Self::InviteRevoked { organisation, .. }
+            | Self::TermsAccepted { organisation, .. }
+            | Self::TermsWithdrawn { organisation, .. }
+            | Self::ClaimAudited { auditor: organisation, .. }
+            | Self::AuditWithdrawn { auditor: organisation, .. } => Scope::Organisation(organisation.clone()),
             Self::MemberInvited { member: id, .. } | Self::MemberWithdrawn { id, .. } => {
                 Scope::Organisation(id.trust_domain().clone())
             }
@@ -253,7 +328,10 @@ impl Statement {
                 By::Brake => Scope::Brake(subject.trust_domain().clone()),
                 By::Organisation => Scope::Organisation(subject.trust_domain().clone()),
             },
-            Self::Evicted { organisation, .. } => Scope::Governance(organisation.clone()),
+            Self::Evicted { organisation, .. }
+            | Self::AuditorRecognised { auditor: organisation, .. }
+            | Self::AuditorRevoked { auditor: organisation, .. } => Scope::Governance(organisation.clone()),
+            Self::TablesAdopted { .. } => Scope::Tables,
         })
     }
 
@@ -272,6 +350,13 @@ impl Statement {
             Self::MemberAdmitted { .. } => "member_admitted",
             Self::MemberWithdrawn { .. } => "member_withdrawn",
             Self::OffersPublished { .. } => "offers_published",
+            Self::TermsAccepted { .. } => "terms_accepted",
+            Self::TermsWithdrawn { .. } => "terms_withdrawn",
+            Self::AuditorRecognised { .. } => "auditor_recognised",
+            Self::AuditorRevoked { .. } => "auditor_revoked",
+            Self::ClaimAudited { .. } => "claim_audited",
+            Self::AuditWithdrawn { .. } => "audit_withdrawn",
+            Self::TablesAdopted { .. } => "tables_adopted",
             Self::Suspended { .. } => "suspended",
             Self::Lifted { .. } => "lifted",
             Self::Evicted { .. } => "evicted",
@@ -279,29 +364,38 @@ impl Statement {
     }
 }
 
-/// Operators, none of whom stands twice: a reader that kept the first key and one that kept the last would fold two states.
-pub(crate) fn once_each<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<SpiffeId, PublicKey>, D::Error> {
-    struct OnceEach;
+/// A map none of whose keys stands twice: a reader that kept the first value and one that kept the last would fold two
+/// states.
+pub(crate) fn once_each<'de, D, K, V>(deserializer: D) -> Result<BTreeMap<K, V>, D::Error>
+where
+    D: Deserializer<'de>,
+    K: Deserialize<'de> + Ord + fmt::Display,
+    V: Deserialize<'de>,
+{
+    struct OnceEach<K, V>(PhantomData<(K, V)>);
 
-    impl<'de> Visitor<'de> for OnceEach {
-        type Value = BTreeMap<SpiffeId, PublicKey>;
+    impl<'de, K: Deserialize<'de> + Ord + fmt::Display, V: Deserialize<'de>> Visitor<'de> for OnceEach<K, V> {
+        type Value = BTreeMap<K, V>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("operators with the key of each")
+            f.write_str("an object in which no key stands twice")
         }
 
         fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
-            let mut operators = BTreeMap::new();
-            while let Some((id, key)) = entries.next_entry::<SpiffeId, PublicKey>()? {
-                if operators.insert(id.clone(), key).is_some() {
-                    return Err(A::Error::custom(format_args!("the operator {id} stands twice")));
+            let mut all = BTreeMap::new();
+            while let Some((key, value)) = entries.next_entry::<K, V>()? {
+                match all.entry(key) {
+                    Entry::Occupied(known) => {
+                        return Err(A::Error::custom(format_args!("{} stands twice", known.key())));
+                    }
+                    Entry::Vacant(place) => drop(place.insert(value)),
                 }
             }
-            Ok(operators)
+            Ok(all)
         }
     }
 
-    deserializer.deserialize_map(OnceEach)
+    deserializer.deserialize_map(OnceEach(PhantomData))
 }
 
 /// As serde calls it, by the box.
@@ -316,6 +410,13 @@ pub fn offer_digest(offer: &Offer) -> Digest {
     // An offer holds no map with non-string keys and no float, so that it always has a JSON form; were
     // it ever to lack one, the empty digest matches no offer, and the node refuses.
     Digest::of(&serde_json::to_vec(offer).unwrap_or_default())
+}
+
+/// What terms are known by where they are accepted: SHA-256 of their JSON form, as the offer's node signed them.
+#[must_use]
+pub fn terms_digest(terms: &Terms) -> Digest {
+    // As of an offer: terms always have a JSON form, and no terms have the digest of nothing.
+    Digest::of(&serde_json::to_vec(terms).unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -30,6 +30,7 @@ const PATIENCE_WITH_REPLICA: Duration = Duration::from_secs(2);
 /// What requests are held against besides their permits.
 #[derive(Debug)]
 pub(super) struct Rules {
+    /// Those of the node's own, until the federation adopts some.
     tables: Arc<Tables>,
     places: Arc<Semaphore>,
     quotas: Quotas,
@@ -60,7 +61,7 @@ impl Call {
 }
 
 impl Server {
-    /// A server of `routes`, by the rules of `tables`.
+    /// A server of `routes`, by the rules of `tables` until the federation adopts some.
     #[must_use]
     pub fn new(guard: Guard, replica: Replica, routes: Routes, tables: Arc<Tables>) -> Self {
         let rules = Rules { tables, places: Arc::new(Semaphore::new(MAX_IN_FLIGHT)), quotas: Quotas::default() };
@@ -112,7 +113,7 @@ fn accept(
     let organisation = organisation.ok_or_else(|| failure::stranger(caller, "belongs to no member"))?;
     let used = rules.quotas.used(caller.trust_domain(), permit.arrived_at());
     let question = Question {
-        caller: &organisation.organisation,
+        caller: &organisation.facts,
         model: Some(&envelope.model),
         capability: method.capability(),
         declared: &envelope.declared,
@@ -124,9 +125,10 @@ fn accept(
     };
     let operator = federation.organisation(route.offer.node.trust_domain());
     let operator = operator.ok_or_else(|| failure::stranger(&route.offer.node, "belongs to no member"))?;
-    let verdict = evaluate_node_side(&route.offer, &operator.organisation, &question, &rules.tables);
-    let Err(reasons) = settled(verdict).and_then(|()| count(rules, permit, route)) else { return Ok(()) };
-    let sources = Sources { offer: &route.offer, operator: &operator.organisation, caller: &organisation.organisation };
+    let tables = federation.tables_or(&rules.tables);
+    let verdict = evaluate_node_side(&route.offer, &operator.facts, &question, tables);
+    let Err(reasons) = settled(verdict).and_then(|()| count(rules, tables, permit, route)) else { return Ok(()) };
+    let sources = Sources { offer: &route.offer, operator: &operator.facts, caller: &organisation.facts };
     // The broker passes them on: what the terms keep to themselves must not leave the node.
     let reasons = sources.shown_to(Viewer::Member(caller.trust_domain()), &reasons);
     Err(failure::veto(permit.offer(), &envelope.model, permit.decision(), reasons).into())
@@ -141,8 +143,8 @@ fn settled(verdict: Verdict) -> Result<(), Vec<Reason>> {
 
 /// Counts the request against the offer's quota, from whichever broker it came: others may have been let in since the
 /// terms were looked at.
-fn count(rules: &Rules, permit: &VerifiedPermit, route: &Route) -> Result<(), Vec<Reason>> {
-    rules.quotas.take(permit.caller().trust_domain(), &route.offer, permit.arrived_at(), &rules.tables)
+fn count(rules: &Rules, tables: &Tables, permit: &VerifiedPermit, route: &Route) -> Result<(), Vec<Reason>> {
+    rules.quotas.take(permit.caller().trust_domain(), &route.offer, permit.arrived_at(), tables)
 }
 
 impl Admitted {

@@ -12,7 +12,7 @@ use comity_proto::error::Detail;
 use comity_proto::inference::content_part::Part;
 use comity_proto::{metadata, permit as permit_wire};
 use comity_runtime::trailers::{LateTrailers, Trailers};
-use comity_types::{Clock, Digest, SpiffeId, Timestamp};
+use comity_types::{Clock, Digest, SpiffeId, Timestamp, TrustDomain};
 use futures::StreamExt as _;
 use prost::Message as _;
 use tokio::sync::oneshot;
@@ -193,6 +193,8 @@ enum Said {
     Member(String),
     /// Somebody is suspended.
     Suspended(Subject),
+    /// Whatever else is said, and by whom.
+    Signed(Box<Statement>, &'static str),
 }
 
 impl Said {
@@ -208,6 +210,7 @@ impl Said {
                 let suspended = Statement::Suspended { subject, reason: "x".into(), by: By::Federation };
                 history.say(suspended, &["alice"]);
             }
+            Self::Signed(statement, by) => drop(history.say(*statement, &[by])),
         }
     }
 }

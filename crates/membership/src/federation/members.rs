@@ -97,6 +97,7 @@ impl Federation {
         }
         self.members.remove(id);
         self.nodes.remove(id);
+        self.end_audits_of_offers(id, &[]);
         self.certificates.retain(|(member, _), _| member != id);
         self.brakes.retain(|(_, braked), _| braked.member() != Some(id));
         self.departed.insert(subject, Departure { evicted: false, reason: reason.to_owned(), epoch });

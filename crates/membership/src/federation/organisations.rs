@@ -1,6 +1,7 @@
 //! Organisations: admitted, updated, gone.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use comity_policy::{Layers, Organisation};
 use comity_transparency::{Envelope, PublicKey};
@@ -37,6 +38,7 @@ impl Federation {
         if *member.trust_domain() != domain {
             return Err(Refused::WrongDomain { id: member, why: "an organisation's first member is its own" });
         }
+        check_facts(&organisation)?;
         check_keys(&keys)?;
         check_anchors(&anchors)?;
         check_kind(&member)?;
@@ -45,7 +47,9 @@ impl Federation {
             return Err(Refused::ApplicationUsed(domain));
         }
         let state = OrganisationState {
+            facts: Arc::new(organisation.clone()),
             organisation,
+            accepted: BTreeMap::new(),
             layers,
             anchors,
             anchors_epoch: entry.epoch,
@@ -55,12 +59,16 @@ impl Federation {
         self.organisations.insert(domain.clone(), state);
         self.departed.retain(|subject, _| *subject.trust_domain() != domain);
         self.seat_member(&member, &member_key, tls_key);
+        self.weigh_organisation(&domain);
         Ok(())
     }
 
     pub(super) fn update_organisation(&mut self, organisation: &Organisation, layers: &Layers) -> Result<(), Refused> {
+        check_facts(organisation)?;
         let state = self.organisation_mut(&organisation.trust_domain)?;
         (state.organisation, state.layers) = (organisation.clone(), layers.clone());
+        self.end_audits_of_organisation(organisation);
+        self.weigh_organisation(&organisation.trust_domain);
         Ok(())
     }
 
@@ -103,6 +111,8 @@ impl Federation {
         self.brakes.retain(|(_, subject), _| subject.trust_domain() != domain);
         self.departed.retain(|subject, _| subject.trust_domain() != domain);
         self.departed.insert(subject, Departure { evicted, reason: reason.to_owned(), epoch });
+        self.forget_terms_of(domain);
+        self.forget_audits_of(domain);
         Ok(())
     }
 
@@ -118,6 +128,12 @@ pub(super) fn check_kind(id: &comity_types::SpiffeId) -> Result<(), Refused> {
         Kind::Node | Kind::App | Kind::Operator => Ok(()),
         Kind::Broker => Err(Refused::WrongDomain { id: id.clone(), why: "brokers are named by the root" }),
     }
+}
+
+/// What an organisation accepts, it says by a statement that names whose terms at which version, and what it read.
+fn check_facts(facts: &Organisation) -> Result<(), Refused> {
+    let none = facts.accepted_terms.is_empty();
+    none.then_some(()).ok_or_else(|| Refused::AcceptedInFacts(facts.trust_domain.clone()))
 }
 
 fn check_keys(keys: &[PublicKey]) -> Result<(), Refused> {

@@ -233,12 +233,14 @@ impl Federation {
             self.brakes.retain(|(_, braked), _| braked != subject);
         }
         self.brakes.extend(spent.into_iter().map(|brake| (brake, entry.epoch)));
+        self.weigh_audited_by(subject);
         Ok(())
     }
 
     pub(super) fn lift(&mut self, subject: &Subject, by: By, signers: &BTreeSet<KeyId>) -> Result<(), Refused> {
         let lifted = self.take_off(subject, by, signers);
         self.forget_certificates();
+        self.weigh_audited_by(subject);
         lifted
     }
 
@@ -264,6 +266,7 @@ impl Federation {
     pub(super) fn lapse(&mut self, subject: &Subject, now: Timestamp) -> Result<(), Refused> {
         let lapsed = self.take_off_lapsed(subject, now);
         self.forget_certificates();
+        self.weigh_audited_by(subject);
         lapsed
     }
 

@@ -3,6 +3,7 @@
 //! That a refused entry changes nothing is held by [`TestFederation::apply`] at every refusal in here.
 
 mod agreement;
+mod audits;
 mod brake;
 mod certificates;
 mod departures;
@@ -16,6 +17,8 @@ mod place;
 mod root;
 mod round_trips;
 mod suspensions;
+mod tables;
+mod terms;
 mod threshold;
 
 use super::*;
