@@ -148,7 +148,13 @@ impl Broker {
         // What was signed while the broker was cut, or in its last moment.
         admission.follow_anchors()?;
         let publishing = Publishing::new(registry.clone(), Arc::clone(&clock));
-        let links = Links::new(registry.clone(), certificate.credentials(), Arc::clone(&clock), tasks.clone());
+        let links = Links::new(
+            registry.clone(),
+            certificate.credentials(),
+            config.limits.tunnels,
+            Arc::clone(&clock),
+            tasks.clone(),
+        );
         let root_json = founding.root_json.clone();
         let access = access(&config, founding.permit_key, &journals, links.clone(), &clock, &tasks, stop)?;
         let tables = Arc::clone(registry.tables());
@@ -228,7 +234,7 @@ impl Broker {
             clock,
         } = self;
         let (address, stop, calls) = (listener.local_addr(), front.token(), edge.stop());
-        let (incoming, tunnels) = listener.incoming_and_tunnels(acceptor, &front);
+        let (incoming, tunnels) = listener.incoming_of(config.limits.connections, acceptor, &front);
         front.spawn("tunnels", links.clone().take_tunnels(tunnels));
         let credentials = certificate.credentials();
         front.spawn("certificate", certificate.keep_fresh(stop.clone()));

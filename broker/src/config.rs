@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use comity_identity::Address;
 use comity_policy::Tables;
+use comity_runtime::accept::MAX_CONNECTIONS;
 use comity_runtime::telemetry::LogFormat;
 use comity_runtime::{chain, tables};
 use comity_types::{Name, Place};
@@ -29,6 +30,11 @@ const MAX_LEAF: Duration = comity_identity::authority::MAX_LEAF_LIFETIME;
 const MAX_DRAIN: Duration = Duration::from_secs(15 * 60);
 /// Most calls that may be configured to run at once: each holds buffers of about its window.
 const MAX_IN_FLIGHT: usize = 100_000;
+/// Fewest and most connections, and tunnels, that may be configured: some for each of a handful of organisations, and as
+/// many as a kernel has files for.
+const CONNECTIONS: std::ops::RangeInclusive<usize> = 16..=1_000_000;
+/// Tunnels at once, unless configured: a quarter of the connections, so that the others have room beside them.
+const TUNNELS: usize = MAX_CONNECTIONS / 4;
 /// What an address to listen on is, in words.
 const LISTEN: &str = "an IP address and a port, such as 0.0.0.0:7443; port 0 takes a free one";
 /// Smallest and largest request that may be configured, in bytes: a prompt of a few lines, and gRPC's practical end.
@@ -77,6 +83,10 @@ pub struct Limits {
     pub in_flight: usize,
     /// Calls in flight, of one organisation.
     pub in_flight_per_organisation: usize,
+    /// Connections of members, of which one organisation has at most an eighth.
+    pub connections: usize,
+    /// Tunnels that nodes dialled, of which one organisation's nodes have at most an eighth.
+    pub tunnels: usize,
     /// Largest request, in bytes.
     pub request_bytes: usize,
 }
@@ -184,6 +194,8 @@ struct RawLog {
 struct RawLimits {
     in_flight: usize,
     in_flight_per_organisation: usize,
+    connections: usize,
+    tunnels: usize,
     request_bytes: usize,
 }
 
@@ -213,7 +225,13 @@ impl Default for RawLog {
 
 impl Default for RawLimits {
     fn default() -> Self {
-        Self { in_flight: 4_096, in_flight_per_organisation: 1_024, request_bytes: 16 * 1024 * 1024 }
+        Self {
+            in_flight: 4_096,
+            in_flight_per_organisation: 1_024,
+            connections: MAX_CONNECTIONS,
+            tunnels: TUNNELS,
+            request_bytes: 16 * 1024 * 1024,
+        }
     }
 }
 
@@ -352,10 +370,14 @@ impl Checks {
         let in_flight = self.number("limits.in_flight", raw.in_flight, 1..=MAX_IN_FLIGHT);
         let per_organisation =
             self.number("limits.in_flight_per_organisation", raw.in_flight_per_organisation, 1..=MAX_IN_FLIGHT);
+        let connections = self.number("limits.connections", raw.connections, CONNECTIONS);
+        let tunnels = self.number("limits.tunnels", raw.tunnels, CONNECTIONS);
         let request_bytes = self.number("limits.request_bytes", raw.request_bytes, REQUEST_BYTES);
         Some(Limits {
             in_flight: in_flight?,
             in_flight_per_organisation: per_organisation?,
+            connections: connections?,
+            tunnels: tunnels?,
             request_bytes: request_bytes?,
         })
     }

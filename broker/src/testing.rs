@@ -216,7 +216,13 @@ impl Scene {
             places: ["DE".parse().unwrap()].into(),
             tables: comity_runtime::tables::load(None).unwrap(),
             log: Log { format: comity_runtime::telemetry::LogFormat::Text, filter: "info".into() },
-            limits: Limits { in_flight: 64, in_flight_per_organisation: 32, request_bytes: 1024 * 1024 },
+            limits: Limits {
+                in_flight: 64,
+                in_flight_per_organisation: 32,
+                connections: 512,
+                tunnels: 256,
+                request_bytes: 1024 * 1024,
+            },
             leaf: Leaf { broker: 30 * day, node: day, app: 30 * day, operator: 30 * day },
             bundles: None,
             drain: DEADLINE,
@@ -244,6 +250,10 @@ impl Scene {
         let running = self.running.lock().unwrap().take().unwrap();
         drop(running.stop);
         tokio::time::timeout(DEADLINE, running.ended).await.expect("the broker ends").unwrap().unwrap();
+    }
+
+    pub(crate) fn registry(&self) -> Registry {
+        self.running.lock().unwrap().as_ref().unwrap().registry.clone()
     }
 
     pub(crate) fn address(&self) -> SocketAddr {

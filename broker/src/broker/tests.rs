@@ -7,6 +7,7 @@ mod governance;
 mod invites;
 mod joining;
 mod lifecycle;
+mod load;
 mod matrix;
 mod own_invites;
 mod publishing;
