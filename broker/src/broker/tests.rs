@@ -6,6 +6,7 @@ mod departures;
 mod governance;
 mod invites;
 mod joining;
+mod lane;
 mod lifecycle;
 mod load;
 mod matrix;

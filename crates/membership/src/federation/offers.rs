@@ -1,6 +1,7 @@
 //! What nodes publish.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use comity_policy::Offer;
 use comity_types::SpiffeId;
@@ -27,7 +28,7 @@ impl Federation {
                 return refuse("the node has two offers of this id");
             }
         }
-        *state = NodeState { address: Some(address.to_owned()), offers: offers.to_vec() };
+        *state = Arc::new(NodeState { address: Some(address.to_owned()), offers: offers.to_vec() });
         Ok(())
     }
 }

@@ -18,6 +18,8 @@ mod round_trips;
 mod suspensions;
 mod threshold;
 
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::statement::By;
 use crate::testing::{TestFederation, operator, read};
@@ -110,5 +112,5 @@ fn too_few(have: usize) -> Result<(), Refused> {
 
 /// Somebody has signed who has no say.
 fn has_no_say(taken: &Result<(), Refused>) -> bool {
-    matches!(taken, Err(Refused::Signatures(comity_transparency::EnvelopeError::Stranger(_))))
+    matches!(taken, Err(Refused::Signatures(EnvelopeError::Stranger(_))))
 }
