@@ -16,7 +16,7 @@ use comity_identity::Address;
 use comity_policy::Tables;
 use comity_runtime::accept::MAX_CONNECTIONS;
 use comity_runtime::telemetry::LogFormat;
-use comity_runtime::{chain, tables};
+use comity_runtime::{chain, metrics, tables};
 use comity_types::{Name, Place};
 use serde::Deserialize;
 
@@ -63,6 +63,8 @@ pub struct Config {
     pub leaf: Leaf,
     /// Where it serves trust bundles, if it does.
     pub bundles: Option<SocketAddr>,
+    /// Where it serves metrics, if it does.
+    pub metrics: Option<SocketAddr>,
     /// How long calls may finish after a signal to stop.
     pub drain: Duration,
 }
@@ -174,6 +176,7 @@ struct Raw {
     #[serde(default)]
     leaf: RawLeaf,
     bundles: Option<RawBundles>,
+    metrics: Option<metrics::Config>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -252,6 +255,9 @@ fn check(raw: Raw, folder: &Path) -> Result<Config, Vec<Problem>> {
     let config = Some(()).and_then(|()| {
         let listen = checks.parse("listen", &raw.listen, LISTEN);
         let bundles = raw.bundles.map(|bundles| checks.parse("bundles.listen", &bundles.listen, LISTEN));
+        let metrics = raw
+            .metrics
+            .map(|metrics| metrics.address().map_or_else(|problem| checks.problem("metrics.listen", problem), Some));
         let advertise = checks.list(
             "advertise",
             &raw.advertise,
@@ -275,6 +281,7 @@ fn check(raw: Raw, folder: &Path) -> Result<Config, Vec<Problem>> {
             limits: limits?,
             leaf: leaf?,
             bundles: bundles.map_or(Some(None), |bundles| bundles.map(Some))?,
+            metrics: metrics.map_or(Some(None), |metrics| metrics.map(Some))?,
             drain: drain?,
         })
     });

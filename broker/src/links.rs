@@ -202,6 +202,12 @@ impl Links {
         Ok(Sent { answer, in_flight, certificate })
     }
 
+    /// How many tunnels stand.
+    #[must_use]
+    pub fn tunnels(&self) -> usize {
+        self.0.tunnel_places.taken()
+    }
+
     /// How the link to `node` is.
     #[must_use]
     pub fn state(&self, node: &SpiffeId) -> LinkState {

@@ -41,6 +41,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::lane::{Lane, Urgency};
 use crate::ledger::journal::{Journal, JournalError};
+use crate::metrics::Metrics;
 
 /// Longest statement that overtakes others, in bytes of its payload: a suspension has a reason of at most 1 KiB, and
 /// white space is signed as it stands.
@@ -198,6 +199,7 @@ struct Inner {
     tables: Arc<Tables>,
     clock: Arc<dyn Clock>,
     tasks: Tasks,
+    metrics: Metrics,
 }
 
 /// What a registry is opened with.
@@ -219,6 +221,8 @@ pub struct Opening {
     pub clock: Arc<dyn Clock>,
     /// Where appends run, so that a caller who leaves does not cut one.
     pub tasks: Tasks,
+    /// What is counted.
+    pub metrics: Metrics,
 }
 
 impl Registry {
@@ -244,6 +248,7 @@ impl Registry {
             tables: opening.tables,
             clock: opening.clock,
             tasks: opening.tasks,
+            metrics: opening.metrics,
         }));
         registry.0.trust(registry.snapshot().federation())?;
         if registry.snapshot().federation().epoch() == 0 {
@@ -416,6 +421,7 @@ impl Inner {
         for (_, subject) in brakes.into_iter().take_while(|(lapses_at, _)| *lapses_at <= now) {
             tracing::info!(%subject, "a brake has lapsed: nobody ratified it");
             self.append_unsigned(Body::Lapsed { subject }).await?;
+            self.metrics.lapsed();
         }
         Ok(())
     }
@@ -436,7 +442,9 @@ impl Inner {
         let before = self.snapshot.load_full();
         let mut log = before.log.clone();
         let frame = log.take_prepared(prepared, self.next_instant(&before)).map_err(not_taken)?;
-        self.store(&before, log, frame, Touched::by(prepared.statement())).await
+        self.store(&before, log, frame, Touched::by(prepared.statement())).await?;
+        self.metrics.said(prepared.statement());
+        Ok(())
     }
 
     /// Time does not go back in the log, whatever a clock does.

@@ -78,6 +78,7 @@ pub(crate) struct Scene {
 struct Running {
     registry: Registry,
     address: SocketAddr,
+    metrics: Option<SocketAddr>,
     stop: oneshot::Sender<()>,
     ended: oneshot::Receiver<Result<(), BrokerError>>,
 }
@@ -225,6 +226,7 @@ impl Scene {
             },
             leaf: Leaf { broker: 30 * day, node: day, app: 30 * day, operator: 30 * day },
             bundles: None,
+            metrics: None,
             drain: DEADLINE,
         }
     }
@@ -236,12 +238,12 @@ impl Scene {
     pub(crate) async fn start_with(&self, config: Config) -> Result<(), BrokerError> {
         let broker = Broker::build_with_clock(config, self.clock.clone()).await?;
         let (stop, stopped) = oneshot::channel();
-        let (address, registry) = (broker.local_addr(), broker.registry());
+        let (address, metrics, registry) = (broker.local_addr(), broker.metrics_addr(), broker.registry());
         let (end, ended) = oneshot::channel();
         // The test may be over before the broker is.
         Tasks::new()
             .spawn("broker", async move { drop(end.send(broker.run(async move { drop(stopped.await) }).await)) });
-        *self.running.lock().unwrap() = Some(Running { registry, address, stop, ended });
+        *self.running.lock().unwrap() = Some(Running { registry, address, metrics, stop, ended });
         Ok(())
     }
 
@@ -254,6 +256,11 @@ impl Scene {
 
     pub(crate) fn registry(&self) -> Registry {
         self.running.lock().unwrap().as_ref().unwrap().registry.clone()
+    }
+
+    /// Where the broker serves metrics, if it was told to.
+    pub(crate) fn metrics(&self) -> SocketAddr {
+        self.running.lock().unwrap().as_ref().unwrap().metrics.unwrap()
     }
 
     pub(crate) fn address(&self) -> SocketAddr {

@@ -10,6 +10,7 @@ mod lane;
 mod lifecycle;
 mod load;
 mod matrix;
+mod metrics;
 mod own_invites;
 mod publishing;
 mod quotas;

@@ -26,20 +26,16 @@ impl Urgency {
     /// That of a statement which those have signed who have to.
     #[must_use]
     pub fn of(statement: &Statement) -> Self {
-        match statement {
-            Statement::Suspended { by: By::Federation | By::Brake, .. } => Self::Stop,
-            Statement::Suspended { by: By::Organisation, .. } => Self::OwnStop,
-            _ => match statement.scope() {
-                Some(Scope::Root | Scope::Governance(_) | Scope::Brake(_)) => Self::Governance,
-                Some(Scope::Organisation(_) | Scope::Member(_)) | None => Self::Ordinary,
-            },
+        if let Statement::Suspended { by, .. } = statement {
+            return match by {
+                By::Federation | By::Brake => Self::Stop,
+                By::Organisation => Self::OwnStop,
+            };
         }
-    }
-
-    /// True if it stops somebody.
-    #[must_use]
-    pub const fn stops(self) -> bool {
-        matches!(self, Self::Stop | Self::OwnStop)
+        match statement.scope() {
+            Some(Scope::Root | Scope::Governance(_) | Scope::Brake(_)) => Self::Governance,
+            Some(Scope::Organisation(_) | Scope::Member(_)) | None => Self::Ordinary,
+        }
     }
 }
 

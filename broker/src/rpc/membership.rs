@@ -99,9 +99,10 @@ impl Membership for Service {
                 self.0.publishing.publish(publication, prepared).await.map_err(|error| publication_error(&error))?;
             return Ok(Response::new(wire::SubmitResponse { outcome: Some(Outcome::Epoch(epoch)) }));
         }
-        let new_anchors = match prepared.statement() {
-            Statement::AnchorsChanged { organisation, .. } => Some(organisation.clone()),
-            _ => None,
+        let new_anchors = if let Statement::AnchorsChanged { organisation, .. } = prepared.statement() {
+            Some(organisation.clone())
+        } else {
+            None
         };
         let proposals = self.0.proposals.clone();
         let work = async move { proposals.submit(prepared).await };

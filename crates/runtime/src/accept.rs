@@ -91,12 +91,11 @@ impl Listener {
 
     /// The same, with those connections apart that were dialled to be called over.
     pub fn incoming_and_tunnels(self, acceptor: Acceptor, tasks: &Tasks) -> (Incoming, Incoming) {
-        self.incoming_of(MAX_CONNECTIONS, acceptor, tasks)
+        self.incoming_of(Places::new(MAX_CONNECTIONS), acceptor, tasks)
     }
 
-    /// The same, with at most so many connections of members at once, of which one organisation has at most an eighth.
-    pub fn incoming_of(self, connections: usize, acceptor: Acceptor, tasks: &Tasks) -> (Incoming, Incoming) {
-        let members = Fair::new(Rule::new(connections, (connections / MAX_ORGANISATIONS_PART).max(1)));
+    /// The same, with these places for connections.
+    pub fn incoming_of(self, places: Places, acceptor: Acceptor, tasks: &Tasks) -> (Incoming, Incoming) {
         let (ready, connections) = mpsc::channel(READY);
         let (tunnels_ready, tunnels) = mpsc::channel(READY);
         let loop_ = AcceptLoop {
@@ -105,14 +104,39 @@ impl Listener {
             tasks: tasks.clone(),
             stop: tasks.token(),
             handshakes: Arc::new(Semaphore::new(MAX_HANDSHAKES)),
-            shaking: Fair::new(Rule::new(MAX_HANDSHAKES, MAX_HANDSHAKES_PER_ADDRESS)),
-            strangers: Fair::new(Rule::new(MAX_STRANGERS, MAX_HANDSHAKES_PER_ADDRESS)),
-            members,
+            places,
             ready,
             tunnels_ready,
         };
         tasks.spawn("accept", loop_.run());
         (Incoming { connections }, Incoming { connections: tunnels })
+    }
+}
+
+/// The places of a listener. Clones are handles to the same.
+#[derive(Debug, Clone)]
+pub struct Places {
+    members: Fair<TrustDomain>,
+    strangers: Fair<IpAddr>,
+    shaking: Fair<IpAddr>,
+}
+
+impl Places {
+    /// With at most so many connections of members at once, of which one organisation has at most an eighth.
+    #[must_use]
+    pub fn new(connections: usize) -> Self {
+        Self {
+            members: Fair::new(Rule::new(connections, (connections / MAX_ORGANISATIONS_PART).max(1))),
+            strangers: Fair::new(Rule::new(MAX_STRANGERS, MAX_HANDSHAKES_PER_ADDRESS)),
+            shaking: Fair::new(Rule::new(MAX_HANDSHAKES, MAX_HANDSHAKES_PER_ADDRESS)),
+        }
+    }
+
+    /// How many are taken, by what they are: `member`, `stranger` and `handshake`.
+    #[must_use]
+    pub fn taken(&self) -> [(&'static str, usize); 3] {
+        let Self { members, strangers, shaking } = self;
+        [("member", members.taken()), ("stranger", strangers.taken()), ("handshake", shaking.taken())]
     }
 }
 
@@ -136,9 +160,7 @@ struct AcceptLoop {
     tasks: Tasks,
     stop: CancellationToken,
     handshakes: Arc<Semaphore>,
-    shaking: Fair<IpAddr>,
-    strangers: Fair<IpAddr>,
-    members: Fair<TrustDomain>,
+    places: Places,
     ready: mpsc::Sender<Connection>,
     tunnels_ready: mpsc::Sender<Connection>,
 }
@@ -154,7 +176,7 @@ impl AcceptLoop {
         loop {
             let Ok(place) = Arc::clone(&self.handshakes).acquire_owned().await else { return };
             match self.tcp.accept().await {
-                Ok((tcp, remote)) => match self.shaking.take(network(remote.ip())) {
+                Ok((tcp, remote)) => match self.places.shaking.take(network(remote.ip())) {
                     Ok(share) => self.shake_hands(tcp, remote, (place, share)),
                     Err(full) => tracing::debug!(%remote, %full, "hung up on an address: too many shake hands"),
                 },
@@ -169,7 +191,7 @@ impl AcceptLoop {
     fn shake_hands(&self, tcp: TcpStream, remote: SocketAddr, shaking: (OwnedSemaphorePermit, Share<IpAddr>)) {
         let (acceptor, stop) = (Arc::clone(&self.acceptor), self.stop.clone());
         let (ready, tunnels_ready) = (self.ready.clone(), self.tunnels_ready.clone());
-        let (strangers, members) = (self.strangers.clone(), self.members.clone());
+        let Places { strangers, members, .. } = self.places.clone();
         self.tasks.spawn("handshake", async move {
             let accepted = stop.run_until_cancelled(acceptor.accept(tcp, remote)).await.flatten();
             drop(shaking);

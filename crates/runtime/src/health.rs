@@ -24,6 +24,10 @@ pub struct Health {
     /// Why not, and how to mend it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
+    /// The classes of requests that it refuses because what it knows is too old for them, as `node.toml` names their
+    /// budgets: `all`, `new_callers`, `offers.ID`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stale: Vec<String>,
     /// How far it knows the federation's log.
     pub epoch: u64,
     /// When the broker last agreed with what it knows.
@@ -98,7 +102,8 @@ mod tests {
 
     fn written(serving: bool, why: Option<&str>) -> (tempfile::TempDir, Timestamp) {
         let (folder, now) = (tempfile::tempdir().unwrap(), at("2026-11-25T10:00:00Z"));
-        let health = Health { serving, why: why.map(str::to_owned), epoch: 7, heard_at: Some(now), at: now };
+        let health =
+            Health { serving, why: why.map(str::to_owned), stale: Vec::new(), epoch: 7, heard_at: Some(now), at: now };
         health.write(&folder.path().join(FILE)).unwrap();
         (folder, now)
     }

@@ -12,6 +12,7 @@
 //! | [`genesis`] | the founding of the membership log, from the root document |
 //! | [`health`] | what a node says of itself, in a file |
 //! | [`fair`] | places that many share, and nobody takes all of |
+//! | [`metrics`] | what a program counts, for whoever watches it |
 //! | [`quotas`] | what callers have used today of offers that state a quota |
 //! | [`telemetry`] | logging to stderr |
 //! | [`tasks`] | the only place where tasks are spawned |
@@ -30,6 +31,7 @@ pub mod dial;
 pub mod fair;
 pub mod genesis;
 pub mod health;
+pub mod metrics;
 pub mod quotas;
 pub mod shutdown;
 pub mod tables;

@@ -30,6 +30,7 @@ use super::node::{Door, Node, Script};
 use super::*;
 use crate::edge::stop::Stop;
 use crate::ledger::decisions::{DecisionRecord, OutcomeRecord, Record};
+use crate::metrics::Metrics;
 use crate::registry::Opening;
 use crate::testing::copy_of;
 
@@ -170,6 +171,7 @@ impl World {
             tables: Arc::new(Tables::builtin().unwrap().clone()),
             clock: Arc::clone(&clock),
             tasks: tasks.clone(),
+            metrics: Metrics::default(),
         };
         let registry = Registry::open(&dir.path().join("registry.journal"), opening).await.unwrap();
         let broker = federation.credentials(&federation.id("broker", "b1"));
@@ -187,6 +189,7 @@ impl World {
             permit_key,
             tasks,
             stop: Stop::default(),
+            metrics: Metrics::default(),
         });
         let world = Self {
             access,

@@ -9,7 +9,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_stream::StreamExt as _;
 use tonic::transport::server::Connected as _;
 
-use super::{Connection, HANDSHAKE_DEADLINE, Incoming, Listener};
+use super::{Connection, HANDSHAKE_DEADLINE, Incoming, Listener, Places};
 use crate::clock::SystemClock;
 use crate::dial;
 use crate::tasks::{Closed, Tasks};
@@ -118,7 +118,8 @@ async fn an_organisation_has_its_share_of_connections_and_gets_them_back_when_th
     let (world, tasks) = (World::new(), Tasks::new());
     let listener = Listener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().to_string();
-    let (mut incoming, _tunnels) = listener.incoming_of(3 * super::MAX_ORGANISATIONS_PART, world.acceptor(), &tasks);
+    let (mut incoming, _tunnels) =
+        listener.incoming_of(Places::new(3 * super::MAX_ORGANISATIONS_PART), world.acceptor(), &tasks);
     let mut held = Vec::new();
     for _ in 0..3 {
         held.push(pair(&world, &address, &mut incoming).await);
@@ -135,7 +136,7 @@ async fn organisations_that_take_all_connections_they_can_get_leave_some_for_one
     let (world, tasks) = (World::trusting(&hostile), Tasks::new());
     let listener = Listener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().to_string();
-    let (mut incoming, _tunnels) = listener.incoming_of(32, world.acceptor(), &tasks);
+    let (mut incoming, _tunnels) = listener.incoming_of(Places::new(32), world.acceptor(), &tasks);
     let mut held = Vec::new();
     for organisation in &hostile {
         let client = world.client(organisation, "app/x");
