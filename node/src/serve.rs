@@ -18,6 +18,7 @@ use tonic::{Request, Response, Status};
 use crate::backend::openai::UsageReader;
 use crate::backend::payload::{self, needs};
 use crate::guard::Guard;
+use crate::metrics::Metrics;
 use crate::replica::Replica;
 
 mod admit;
@@ -52,6 +53,14 @@ struct Parts {
     replica: Replica,
     routes: Routes,
     rules: admit::Rules,
+    metrics: Metrics,
+}
+
+impl Server {
+    /// What it counts.
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.parts.metrics
+    }
 }
 
 /// A method of the service, as permits name it.
@@ -92,7 +101,7 @@ impl Inference for Server {
         payload::check_chat(&payload).map_err(|fault| admitted.failed(&fault))?;
         admitted.offers(&needs::of_chat(&payload))?;
         let answer = admitted.run(admitted.backend().chat(admitted.model(), payload)).await?;
-        Ok(meter::whole(answer.usage, answer))
+        Ok(meter::whole(&admitted, answer.usage, answer))
     }
 
     type ChatStreamStream = BoxStream<'static, Result<wire::ChatStreamResponse, Status>>;
@@ -118,7 +127,7 @@ impl Inference for Server {
         let payload = payload.unwrap_or_default();
         payload::check_embed(&payload).map_err(|fault| admitted.failed(&fault))?;
         let answer = admitted.run(admitted.backend().embed(admitted.model(), payload)).await?;
-        Ok(meter::whole(answer.usage, answer))
+        Ok(meter::whole(&admitted, answer.usage, answer))
     }
 
     type ForwardStream = BoxStream<'static, Result<wire::ForwardResponse, Status>>;

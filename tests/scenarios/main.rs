@@ -15,6 +15,7 @@ mod doctor;
 mod governance;
 mod identity_on_the_wire;
 mod json_form;
+mod metrics;
 mod no_leak;
 mod offers_that_lie;
 mod organisation_demands;

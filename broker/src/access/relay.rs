@@ -85,6 +85,7 @@ async fn tries(
             suspended = suspension::of(&parts.registry, candidate.name.node(), None) => Outcome::Rejected(Rejection::Suspended(suspended)),
             outcome = attempt::attempt(parts, admitted, permit, candidate, attempt) => outcome?,
         };
+        parts.metrics.tried(matches!(outcome, Outcome::Answered(_)));
         match outcome {
             Outcome::Answered(answer) => return Ok(Some(*answer)),
             Outcome::Rejected(rejection) => {

@@ -2,7 +2,7 @@
 //! before it is looked at who signed.
 
 use comity_identity::NodeAddress;
-use comity_membership::{Application, Payload, Statement};
+use comity_membership::{Application, Prepared, Statement};
 use comity_policy::{Layers, Offer, Organisation, Tables};
 use comity_proto::convert::{WireError, checked_layers};
 use comity_proto::policy as wire;
@@ -41,11 +41,10 @@ pub(super) fn check_application(field: &str, envelope: &Envelope, tables: &Table
     check_organisation(&application.organisation, &application.layers, tables)
 }
 
-/// Reads a statement, and checks each field of it.
-pub(super) fn statement(envelope: &Envelope, tables: &Tables) -> Result<Statement, Status> {
-    let unreadable = |error: comity_membership::signed::Unreadable| invalid("envelope", chain::text(&error));
-    let Payload { statement, .. } = Payload::peek(envelope).map_err(unreadable)?;
-    match &statement {
+/// Checks each field of a statement.
+pub(super) fn check(prepared: &Prepared, tables: &Tables) -> Result<(), Status> {
+    let envelope = prepared.envelope();
+    match prepared.statement() {
         Statement::OrganisationAdmitted { application } => check_application("application", application, tables)?,
         Statement::OrganisationUpdated { organisation, layers } => {
             if envelope.payload.len() > MAX_STATED_BYTES {
@@ -82,7 +81,7 @@ pub(super) fn statement(envelope: &Envelope, tables: &Tables) -> Result<Statemen
         | Statement::TablesAdopted { .. }
         | Statement::Lifted { .. } => {}
     }
-    Ok(statement)
+    Ok(())
 }
 
 /// Text that others read.

@@ -23,7 +23,7 @@ pub mod testing;
 pub mod tree;
 
 pub use checkpoint::Checkpoint;
-pub use envelope::{Envelope, EnvelopeError, Signature};
+pub use envelope::{Envelope, EnvelopeError, Examined, Signature};
 pub use key::{KeyId, PublicKey, Signer, SigningError};
 pub use note::{NoteKey, NoteVerifier};
 pub use tree::Tree;

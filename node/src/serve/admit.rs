@@ -20,6 +20,7 @@ use super::{Method, Parts, Route, Routes, Server, deadline, failure};
 use crate::backend::payload::needs::Needs;
 use crate::backend::{Backend, Fault};
 use crate::guard::{Guard, VerifiedPermit};
+use crate::metrics::Metrics;
 use crate::replica::Replica;
 
 /// Most requests at once: each holds its payload, some tens of KiB as a rule.
@@ -50,6 +51,7 @@ pub struct Admitted {
     permit: VerifiedPermit,
     route: Arc<Route>,
     deadline: Instant,
+    metrics: Metrics,
     _place: OwnedSemaphorePermit,
 }
 
@@ -65,7 +67,7 @@ impl Server {
     #[must_use]
     pub fn new(guard: Guard, replica: Replica, routes: Routes, tables: Arc<Tables>) -> Self {
         let rules = Rules { tables, places: Arc::new(Semaphore::new(MAX_IN_FLIGHT)), quotas: Quotas::default() };
-        Self { parts: Arc::new(Parts { guard, replica, routes, rules }) }
+        Self { parts: Arc::new(Parts { guard, replica, routes, rules, metrics: Metrics::default() }) }
     }
 
     /// Lets a request in, or says why not.
@@ -78,7 +80,7 @@ impl Server {
     }
 
     async fn try_admit(&self, call: Call, envelope: wire::Envelope) -> Result<Admitted, Failure> {
-        let Parts { guard, replica, routes, rules } = &*self.parts;
+        let Parts { guard, replica, routes, rules, metrics } = &*self.parts;
         let place = Arc::clone(&rules.places).try_acquire_owned().map_err(|_| failure::full(MAX_IN_FLIGHT))?;
         let digest = Digest::of(&envelope.encode_to_vec());
         let permit = guard.verify(call.permit.as_deref(), digest, call.method.name())?;
@@ -87,8 +89,10 @@ impl Server {
             .map_err(|WireError { path, problem }| failure::invalid(&format!("envelope.{path}"), &problem))?;
         let left = call.deadline.saturating_duration_since(Instant::now());
         let federation = replica.wait_for(permit.epoch(), PATIENCE_WITH_REPLICA.min(left)).await?;
+        replica.check_class(&route.offer.id, permit.caller())?;
         accept(rules, &federation, &permit, &route, call.method, &envelope).map_err(|failure| *failure)?;
-        Ok(Admitted { permit, route, deadline: call.deadline, _place: place })
+        replica.served(permit.caller());
+        Ok(Admitted { permit, route, deadline: call.deadline, metrics: metrics.clone(), _place: place })
     }
 }
 
@@ -169,8 +173,25 @@ impl Admitted {
         Err(failure::incapable(permit.offer(), &offer.model, permit.decision(), (**missing, field), reasons).into())
     }
 
-    /// Waits for the backend, until the call's deadline.
+    /// An answer used this much.
+    pub(super) fn used(&self, usage: &wire::Usage) {
+        self.metrics.used(usage);
+    }
+
+    /// Waits for the backend to begin its answer, until the call's deadline.
     pub(super) async fn run<T>(&self, work: impl Future<Output = Result<T, Fault>>) -> Result<T, Status> {
+        let begun = Instant::now();
+        let watched = async {
+            let done = work.await;
+            // What the backend says of the request is an answer, too.
+            let failed = |fault: &Fault| matches!(fault.code(), Code::Unavailable | Code::Internal);
+            self.metrics.asked(&self.route.offer, begun.elapsed(), !done.as_ref().is_err_and(failed));
+            done
+        };
+        self.wait(watched).await
+    }
+
+    async fn wait<T>(&self, work: impl Future<Output = Result<T, Fault>>) -> Result<T, Status> {
         let done = timeout_at(self.deadline, work).await.map_err(|_| Status::from(failure::late()))?;
         done.map_err(|fault| self.failed(&fault))
     }
@@ -180,7 +201,7 @@ impl Admitted {
         &self,
         piece: impl Future<Output = Option<Result<T, Fault>>>,
     ) -> Result<Option<T>, Status> {
-        self.run(async { piece.await.transpose() }).await
+        self.wait(async { piece.await.transpose() }).await
     }
 
     /// What the caller gets for a fault; what is wrong with the backend is the log's as well.

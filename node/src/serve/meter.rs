@@ -15,7 +15,8 @@ use super::Admitted;
 use crate::backend::Pieces;
 
 /// An answer in one message.
-pub(super) fn whole<T>(usage: Option<Usage>, answer: T) -> Response<T> {
+pub(super) fn whole<T>(admitted: &Admitted, usage: Option<Usage>, answer: T) -> Response<T> {
+    usage.iter().for_each(|usage| admitted.used(usage));
     let mut response = Response::new(answer);
     let mut trailers = HeaderMap::new();
     trailers.extend(usage.as_ref().and_then(header));
@@ -34,12 +35,17 @@ pub(super) fn pieces<T: Send + 'static>(
     let late = LateTrailers::default();
     let filled = late.clone();
     let stream = async_stream::try_stream! {
+        let mut last = None;
         while let Some(piece) = admitted.next(pieces.next()).await? {
-            if let Some((name, value)) = usage(&piece).as_ref().and_then(header) {
+            let told = usage(&piece);
+            if let Some((name, value)) = told.as_ref().and_then(header) {
                 filled.insert(name, value);
             }
+            // A later piece may tell of all again.
+            last = told.or(last);
             yield piece;
         }
+        last.iter().for_each(|usage| admitted.used(usage));
     };
     let mut response = Response::new(stream.boxed());
     response.extensions_mut().insert(late);

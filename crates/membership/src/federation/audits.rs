@@ -3,14 +3,14 @@
 //! Operators recognise auditors, by the threshold; an auditor signs for itself. An audit is of one value: it is over when
 //! another is stated, when its auditor is recognised no longer or has left, and it is void while its auditor is suspended.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use comity_policy::claim::{Assurance, ClaimPath};
 use comity_policy::{Offer, Organisation};
 use comity_types::{Digest, OfferName, SpiffeId, Timestamp, TrustDomain};
 
-use super::{Federation, Refused, check_reason};
-use crate::signed::Entry;
+use super::{Federation, Place, Refused, check_reason};
 use crate::statement::{Audit, Claimant, Subject};
 
 /// Most auditors: each is somebody whom operators look at, and every claim may have an audit of each.
@@ -88,7 +88,7 @@ impl Federation {
             return refuse("there are 64 auditors already (hint: revoke some)");
         }
         self.keep_audits(|_, by, audit| by != domain || auditor.covers(audit));
-        self.auditors.insert(domain.clone(), auditor);
+        Arc::make_mut(&mut self.auditors).insert(domain.clone(), auditor);
         self.weigh_audited_by(&Subject::Organisation(domain.clone()));
         Ok(())
     }
@@ -96,35 +96,35 @@ impl Federation {
     pub(super) fn revoke_auditor(&mut self, domain: &TrustDomain, reason: &str) -> Result<(), Refused> {
         check_reason(reason)?;
         let unknown = || Refused::NotAnAuditor { auditor: domain.clone(), why: "nobody has recognised it" };
-        self.auditors.remove(domain).ok_or_else(unknown)?;
+        Arc::make_mut(&mut self.auditors).remove(domain).ok_or_else(unknown)?;
         self.keep_audits(|_, by, _| by != domain);
         Ok(())
     }
 
-    pub(super) fn audit(&mut self, domain: &TrustDomain, audit: &Audit, entry: &Entry) -> Result<(), Refused> {
+    pub(super) fn audit(&mut self, domain: &TrustDomain, audit: &Audit, place: Place) -> Result<(), Refused> {
         let Audit { about, path, level, from, until, .. } = audit;
         let refuse = |why| Err(Refused::Audit { about: Box::new(about.clone()), path: *path, why });
-        self.check_heard(domain, audit, entry.at)?;
+        self.check_heard(domain, audit, place.at)?;
         if about.trust_domain() == domain {
             return refuse("it is the auditor's own");
         }
         if *level == Assurance::SelfDeclared {
             return refuse("self-declared is everybody's own word, and needs no audit");
         }
-        if from >= until || *until <= entry.at {
+        if from >= until || *until <= place.at {
             return refuse("it would never hold, or has ended already");
         }
         if !self.stated_digests(about, *path).contains(&audit.value) {
             return refuse("another value is stated, or none (hint: `comity claim list` shows what is)");
         }
-        let place = (*path, domain.clone());
+        let key = (*path, domain.clone());
         let standing = self.audits.values().flat_map(|all| all.keys()).filter(|(_, by)| by == domain).count();
-        let replaces = self.audits.get(about).is_some_and(|all| all.contains_key(&place));
+        let replaces = self.audits.get(about).is_some_and(|all| all.contains_key(&key));
         if standing >= MAX_AUDITS && !replaces {
             return refuse("its auditor has 10000 that stand (hint: withdraw some)");
         }
-        let state = AuditState { audit: audit.clone(), epoch: entry.epoch };
-        self.audits.entry(about.clone()).or_default().insert(place, state);
+        let state = AuditState { audit: audit.clone(), epoch: place.epoch };
+        Arc::make_mut(&mut self.audits).entry(about.clone()).or_default().insert(key, state);
         self.weigh(about);
         Ok(())
     }
@@ -192,21 +192,25 @@ impl Federation {
 
     /// Ends what is about an organisation that is gone, and what it signed.
     pub(super) fn forget_audits_of(&mut self, gone: &TrustDomain) {
-        self.auditors.remove(gone);
+        if self.auditors.contains_key(gone) {
+            Arc::make_mut(&mut self.auditors).remove(gone);
+        }
         self.keep_audits(|about, by, _| about.trust_domain() != gone && by != gone);
     }
 
     /// Ends every audit but those that are to stay, and weighs again what they were of.
     fn keep_audits(&mut self, stays: impl Fn(&Claimant, &TrustDomain, &Audit) -> bool) {
-        let mut ended = Vec::new();
-        for (about, all) in &mut self.audits {
-            let before = all.len();
-            all.retain(|(_, by), state| stays(about, by, &state.audit));
-            if all.len() != before {
-                ended.push(about.clone());
-            }
+        let ends = |about: &Claimant, all: &BTreeMap<(ClaimPath, TrustDomain), AuditState>| {
+            all.iter().any(|((_, by), state)| !stays(about, by, &state.audit))
+        };
+        let ended: Vec<_> =
+            self.audits.iter().filter(|(about, all)| ends(about, all)).map(|(about, _)| about.clone()).collect();
+        if ended.is_empty() {
+            return;
         }
-        self.audits.retain(|_, all| !all.is_empty());
+        let audits = Arc::make_mut(&mut self.audits);
+        audits.iter_mut().for_each(|(about, all)| all.retain(|(_, by), state| stays(about, by, &state.audit)));
+        audits.retain(|_, all| !all.is_empty());
         ended.iter().for_each(|about| self.weigh(about));
     }
 }

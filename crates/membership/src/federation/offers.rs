@@ -1,6 +1,7 @@
 //! What nodes publish.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use comity_policy::Offer;
 use comity_types::SpiffeId;
@@ -27,6 +28,7 @@ impl Federation {
                 return refuse("the node has two offers of this id");
             }
         }
+        let state = Arc::make_mut(state);
         (state.address, state.offers) = (Some(address.to_owned()), offers.to_vec());
         self.end_audits_of_offers(node, offers);
         self.weigh_node(node);

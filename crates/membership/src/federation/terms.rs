@@ -82,9 +82,13 @@ impl Federation {
 
     /// Whoever comes back comes with other terms, which nobody has accepted.
     pub(super) fn forget_terms_of(&mut self, gone: &TrustDomain) {
-        let accepting = self.organisations.iter_mut();
-        let accepting = accepting.filter_map(|(domain, state)| state.accepted.remove(gone).map(|_| domain.clone()));
-        let accepting: Vec<TrustDomain> = accepting.collect();
-        accepting.iter().for_each(|domain| self.weigh_organisation(domain));
+        let accepting = self.organisations.iter().filter(|(_, state)| state.accepted.contains_key(gone));
+        let accepting: Vec<TrustDomain> = accepting.map(|(domain, _)| domain.clone()).collect();
+        for domain in accepting {
+            if let Ok(state) = self.organisation_mut(&domain) {
+                state.accepted.remove(gone);
+            }
+            self.weigh_organisation(&domain);
+        }
     }
 }

@@ -21,6 +21,8 @@ mod tables;
 mod terms;
 mod threshold;
 
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::statement::By;
 use crate::testing::{TestFederation, operator, read};
@@ -113,5 +115,5 @@ fn too_few(have: usize) -> Result<(), Refused> {
 
 /// Somebody has signed who has no say.
 fn has_no_say(taken: &Result<(), Refused>) -> bool {
-    matches!(taken, Err(Refused::Signatures(comity_transparency::EnvelopeError::Stranger(_))))
+    matches!(taken, Err(Refused::Signatures(EnvelopeError::Stranger(_))))
 }

@@ -50,7 +50,7 @@ impl Federation {
         if let Some(state) = self.organisations.get_mut(domain)
             && *state.facts != facts
         {
-            state.facts = Arc::new(facts);
+            Arc::make_mut(state).facts = Arc::new(facts);
         }
     }
 
@@ -64,7 +64,7 @@ impl Federation {
         if let Some(state) = self.nodes.get_mut(node)
             && *state.weighed != *weighed
         {
-            state.weighed = weighed.into();
+            Arc::make_mut(state).weighed = weighed.into();
         }
     }
 

@@ -135,7 +135,8 @@ fn an_auditor_is_a_member_for_some_claims_above_self_declared_and_for_a_time() {
         assert!(refused(test.say(statement, &BOTH)), "{up_to:?} {until}");
     }
     let one = Auditor { paths: [read(SEAT)].into(), up_to: Assurance::Audited, until: read(UNTIL), epoch: 1 };
-    test.federation.auditors = (0..MAX_AUDITORS).map(|n| (read(&format!("o{n}.example")), one.clone())).collect();
+    let many: BTreeMap<_, _> = (0..MAX_AUDITORS).map(|n| (read(&format!("o{n}.example")), one.clone())).collect();
+    test.federation.auditors = Arc::new(many);
     assert!(refused(test.say(recognised(B, &[SEAT]), &BOTH)));
     let revoked = test.say(revoked("org-c.example"), &BOTH);
     assert!(matches!(revoked, Err(Refused::NotAnAuditor { .. })));
@@ -269,9 +270,9 @@ fn an_auditor_has_at_most_so_many_that_stand() {
     let one = test.federation.audits.values().next().unwrap().values().next().unwrap().clone();
     let about = |n: usize| -> Claimant { read(&format!("o{n}.example")) };
     let all = |n| (about(n), BTreeMap::from([((read(SEAT), read(B)), one.clone())]));
-    test.federation.audits = (0..MAX_AUDITS).map(all).collect();
+    test.federation.audits = Arc::new((0..MAX_AUDITS).map(all).collect());
     let taken = test.say(audited(B, of_seat(A, "DE")), &[B]);
     assert!(matches!(taken, Err(Refused::Audit { .. })), "{taken:?}");
-    test.federation.audits.pop_last();
+    Arc::make_mut(&mut test.federation.audits).pop_last();
     assert_eq!(test.say(audited(B, of_seat(A, "DE")), &[B]), Ok(()));
 }

@@ -122,11 +122,11 @@ fn nothing_is_accepted_any_more_of_who_has_left_nor_by_who_has_left() {
 fn at_most_so_many_are_accepted() {
     let mut test = with_terms();
     test.say(accepted(A, B, 3, BTreeSet::new()), &[A]).unwrap();
-    let state = test.federation.organisations.get_mut(&read::<TrustDomain>(A)).unwrap();
+    let state = test.federation.organisation_mut(&read::<TrustDomain>(A)).unwrap();
     let one = state.accepted.values().next().unwrap().clone();
     state.accepted = (0..MAX_ACCEPTED).map(|n| (read(&format!("o{n}.example")), one.clone())).collect();
     assert!(matches!(test.say(accepted(A, B, 3, BTreeSet::new()), &[A]), Err(Refused::Terms { .. })));
-    let state = test.federation.organisations.get_mut(&read::<TrustDomain>(A)).unwrap();
+    let state = test.federation.organisation_mut(&read::<TrustDomain>(A)).unwrap();
     state.accepted.pop_last();
     assert_eq!(test.say(accepted(A, B, 3, BTreeSet::new()), &[A]), Ok(()));
 }
