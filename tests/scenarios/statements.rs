@@ -112,7 +112,7 @@ fn terms_accepted_count_at_once_and_no_longer_when_withdrawn() {
 /// A federation of an organisation that serves, one that asks and one that audits.
 struct Audited {
     /// First, so that they end before their folder is removed.
-    _nodes: [Node; 3],
+    nodes: [Node; 3],
     federation: Federation,
     app: Caller,
     /// What an app demands that asks for an audited seat and place.
@@ -136,7 +136,7 @@ impl Audited {
         };
         let levels = "min_assurance = { \"operator.seat\" = \"audited\", processing_locations = \"audited\" }\n";
         let (demands, report) = (file("demands.toml", levels), file("report.pdf", "what was looked at"));
-        Self { federation, app, demands, report, _nodes: nodes }
+        Self { federation, app, demands, report, nodes }
     }
 
     fn operator(&self, words: &[&str]) -> Value {
@@ -220,6 +220,8 @@ fn an_audit_ends_with_its_auditor() {
     stage.recognise();
     stage.audit_both();
     stage.counts();
+    // The auditor's own node is told so.
+    stage.nodes[2].program.expect_log("ORGANISATION_SUSPENDED");
     // It is void while the auditor is suspended, and outlives the broker.
     let _suspended = stage.operator(&["suspend", EU_OWNED.domain, "--reason", "under review"]);
     stage.counts_no_more();

@@ -1,23 +1,23 @@
 //! What can be said about a federation.
 
 mod audit;
+mod invite;
+mod once_each;
 mod subject;
 
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::marker::PhantomData;
-use std::str::FromStr;
 
 use comity_policy::claim::{Assurance, ClaimPath};
 use comity_policy::tables::TableName;
 use comity_policy::{Layers, Offer, Organisation, Terms};
 use comity_transparency::{Envelope, PublicKey};
-use comity_types::{Digest, Invalid, SpiffeId, Timestamp, TrustDomain};
-use serde::de::{Error as _, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use comity_types::{Digest, SpiffeId, Timestamp, TrustDomain};
+use serde::{Deserialize, Serialize};
 
 pub use self::audit::{Audit, Claimant};
+pub use self::invite::InviteId;
+pub(crate) use self::once_each::once_each;
 pub use self::subject::Subject;
 
 /// A change of the federation's state. A kind that is not known is refused.
@@ -223,51 +223,6 @@ pub enum TlsKey {
     ByAuthority,
 }
 
-/// What an invite is known by: 32 hexadecimal digits, no secret.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct InviteId(String);
-
-impl InviteId {
-    /// Digits of an id.
-    const DIGITS: usize = 32;
-
-    /// The id of these bytes.
-    #[must_use]
-    pub fn from_bytes(bytes: [u8; 16]) -> Self {
-        Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
-    }
-}
-
-impl fmt::Display for InviteId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl FromStr for InviteId {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        let digits = text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        if text.len() == Self::DIGITS && digits {
-            return Ok(Self(text.to_owned()));
-        }
-        Err(Invalid::new(text, "the id of an invite: 32 hexadecimal digits"))
-    }
-}
-
-impl Serialize for InviteId {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for InviteId {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
-    }
-}
-
 /// What a statement is a version of: in each scope versions go up by exactly one, so that what was said once is never
 /// said again by somebody else, and operators who decide about two organisations at once are not in each other's way.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -364,40 +319,6 @@ impl Statement {
     }
 }
 
-/// A map none of whose keys stands twice: a reader that kept the first value and one that kept the last would fold two
-/// states.
-pub(crate) fn once_each<'de, D, K, V>(deserializer: D) -> Result<BTreeMap<K, V>, D::Error>
-where
-    D: Deserializer<'de>,
-    K: Deserialize<'de> + Ord + fmt::Display,
-    V: Deserialize<'de>,
-{
-    struct OnceEach<K, V>(PhantomData<(K, V)>);
-
-    impl<'de, K: Deserialize<'de> + Ord + fmt::Display, V: Deserialize<'de>> Visitor<'de> for OnceEach<K, V> {
-        type Value = BTreeMap<K, V>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object in which no key stands twice")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
-            let mut all = BTreeMap::new();
-            while let Some((key, value)) = entries.next_entry::<K, V>()? {
-                match all.entry(key) {
-                    Entry::Occupied(known) => {
-                        return Err(A::Error::custom(format_args!("{} stands twice", known.key())));
-                    }
-                    Entry::Vacant(place) => drop(place.insert(value)),
-                }
-            }
-            Ok(all)
-        }
-    }
-
-    deserializer.deserialize_map(OnceEach(PhantomData))
-}
-
 /// As serde calls it, by the box.
 #[expect(clippy::borrowed_box, reason = "serde passes a reference to the field")]
 fn layers_are_empty(layers: &Box<Layers>) -> bool {
@@ -422,15 +343,6 @@ pub fn terms_digest(terms: &Terms) -> Digest {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_id_of_an_invite_has_one_spelling() {
-        let id = InviteId::from_bytes([0xa5; 16]);
-        assert_eq!(id.to_string().parse::<InviteId>().as_ref(), Ok(&id));
-        for text in ["", &"a5".repeat(15), &"a5".repeat(17), &"A5".repeat(16), &"g5".repeat(16)] {
-            assert!(text.parse::<InviteId>().is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn one_operators_word_has_versions_of_its_own() {

@@ -188,6 +188,9 @@ impl Pair {
             assert_eq!(signed(offer.processing_locations.as_ref()), self.until(model.signed(&name)), "{name}");
         }
         assert_eq!(federation.offers().count(), model.offers.len());
+        let audits = federation.audits.iter().flat_map(|(about, all)| all.keys().map(move |(_, by)| (about, by)));
+        let standing: BTreeSet<_> = audits.map(|(about, by)| (about.to_string(), by.to_string())).collect();
+        assert_eq!(standing, model.audits.keys().cloned().collect());
         let tables = federation.adopted().map(|adopted| adopted.texts.clone());
         assert_eq!(tables, model.tables.as_deref().map(tables::texts));
     }
