@@ -35,6 +35,7 @@ use comity_runtime::quotas::Quotas;
 use comity_runtime::tasks::Tasks;
 use comity_types::{Clock, Digest, Place, SpiffeId};
 use http::{Request, Response};
+use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::{Code, Status};
 
@@ -42,6 +43,7 @@ use crate::edge::CallerIdentity;
 use crate::edge::stop::Stop;
 use crate::ledger::decisions::Ledger;
 use crate::links::Links;
+use crate::metrics::Metrics;
 use crate::registry::Registry;
 
 use commit::Permit;
@@ -75,6 +77,8 @@ pub struct Parts {
     pub tasks: Tasks,
     /// Ends the requests that still run.
     pub stop: Stop,
+    /// What is counted.
+    pub metrics: Metrics,
 }
 
 /// Decides on requests and relays them. Clones are handles to the same.
@@ -110,8 +114,11 @@ impl Access {
     ) -> Result<Response<Body>, Failure> {
         let admitted = request::admit(caller, certificate, method, request, self.0.request_bytes).await?;
         for _ in 0..MAX_DECISIONS {
-            let decision: Decision = decide::decide(&self.0, &admitted)?;
+            let decided = decide::decide(&self.0, &admitted);
+            self.0.metrics.decided(decided.is_ok());
+            let (decision, begun): (Decision, _) = (decided?, Instant::now());
             let permit: Permit = commit::commit(&self.0, &admitted, decision).await?;
+            self.0.metrics.committed(begun.elapsed());
             let settlement = Settlement::open(&self.0, &admitted, &permit);
             match relay::relay(&self.0, &admitted, &permit, settlement).await? {
                 Relayed::Answer(response) => return Ok(response),

@@ -1,6 +1,7 @@
 //! The broker as a whole: everything is opened and bound before anything is served, then it runs until it
 //! is told to stop, or until it can no longer keep what it promises.
 
+mod counted;
 mod error;
 #[cfg(test)]
 mod tests;
@@ -10,24 +11,28 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use comity_identity::tls::{enrolment_server_config, public_server_config, server_config, tunnel_server_config};
 use comity_identity::{AnchorSource, HostName, Root, SharedAnchors};
 use comity_membership::Genesis;
-use comity_runtime::accept::{self, Acceptor, Listener};
+use comity_runtime::accept::{self, Acceptor, Listener, Places};
 use comity_runtime::clock::SystemClock;
+use comity_runtime::metrics::CallsLayer;
 use comity_runtime::quotas::Quotas;
 use comity_runtime::tables;
 use comity_runtime::tasks::{Closed, Tasks};
 use comity_runtime::trailers::TrailerLayer;
-use comity_transparency::NoteKey;
+use comity_transparency::{LogKey, NoteKey};
 use comity_types::ids::Kind;
 use comity_types::{Clock, SpiffeId};
+use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 use tower::layer::util::{Identity, Stack};
 
+use self::counted::Counted;
 pub use self::error::BrokerError;
 use crate::access::{Access, Parts};
 use crate::bundles::{Bundles, RegistryBundles};
@@ -43,6 +48,7 @@ use crate::founding::Founding;
 use crate::health;
 use crate::ledger::decisions::Ledger;
 use crate::links::Links;
+use crate::metrics::{Metrics, Watched};
 use crate::registry::admission::{Admission, Door};
 use crate::registry::authorities::Authorities;
 use crate::registry::enrolments::store::Store;
@@ -81,6 +87,8 @@ pub struct Broker {
     links: Links,
     health: HealthReporter,
     journals: Journals,
+    places: Places,
+    counted: Counted,
     front: Tasks,
     tasks: Tasks,
     clock: Arc<dyn Clock>,
@@ -115,31 +123,32 @@ impl Broker {
             clock: Arc::clone(&clock),
         })?;
         tables::announce(&config.tables);
-        let registry =
-            open_registry(&config, founding.genesis(), founding.log_key, &founding.root, &clock, &tasks).await?;
-        let enrolments = Store::open(&data_dir::enrolments(&config.data_dir))?;
-        let proposals = Proposals::open(&data_dir::proposals(&config.data_dir), registry.clone(), Arc::clone(&clock))?;
-        let decisions = data_dir::decisions(&config.data_dir);
-        let ledger = Ledger::open(&decisions, founding.decision_log_key, Arc::clone(&clock)).await?;
-        let journals = Journals {
-            registry: registry.clone(),
-            enrolments: enrolments.clone(),
-            proposals: proposals.clone(),
-            ledger,
-        };
+        let metrics = Metrics::default();
+        let registry = open_registry(
+            &config,
+            founding.genesis(),
+            founding.log_key,
+            &founding.root,
+            &clock,
+            &tasks,
+            metrics.clone(),
+        )
+        .await?;
+        let journals = Journals::open(&config, founding.decision_log_key, registry.clone(), &clock).await?;
         let acceptor = acceptor(&certificate, &registry, &clock)?;
         let source = Arc::new(RegistryBundles::new(registry.clone(), &founding.root));
         let bundles = bundles(&config, source, &certificate, &clock).await?;
         let stop = Stop::default();
-        let edge = Edge::new(registry.clone(), Capacity::new(config.limits), stop.clone());
+        let (capacity, places) = (Capacity::new(config.limits), Places::new(config.limits.connections));
+        let edge = Edge::new(registry.clone(), capacity.clone(), stop.clone());
         let door = Door {
             root_sha256: founding.root_sha256,
             address: config.advertise.first().cloned().ok_or(BrokerError::NotAdvertised)?,
         };
         let admission = Admission::new(
             registry.clone(),
-            enrolments,
-            proposals.clone(),
+            journals.enrolments.clone(),
+            journals.proposals.clone(),
             authorities,
             config.leaf,
             door,
@@ -148,27 +157,24 @@ impl Broker {
         );
         // What was signed while the broker was cut, or in its last moment.
         admission.follow_anchors()?;
-        let publishing = Publishing::new(registry.clone(), Arc::clone(&clock));
-        let links = Links::new(registry.clone(), certificate.credentials(), Arc::clone(&clock), tasks.clone());
-        let root_json = founding.root_json.clone();
-        let access = access(&config, &journals, links.clone(), &clock, &tasks, stop)?;
-        let tables = Arc::clone(registry.tables());
-        let services = Services {
-            enrolment: enrolment::Service::new(admission.clone(), root_json, Arc::clone(&tables)),
-            membership: membership::Service::new(membership::Parts {
-                registry,
-                admission,
-                proposals,
-                publishing,
-                links: links.clone(),
-                tables,
-                tasks: tasks.clone(),
-                stop: front.token(),
-            }),
-            catalog: catalog::Catalog::new(access.clone()),
-            inference: inference::Inference::new(access),
-            transparency: transparency::Service::new(journals.ledger.clone(), Arc::clone(&clock)),
+        let links = Links::new(
+            registry.clone(),
+            certificate.credentials(),
+            config.limits.tunnels,
+            Arc::clone(&clock),
+            tasks.clone(),
+        );
+        let watched = Watched {
+            registry,
+            links: links.clone(),
+            capacity,
+            places: places.clone(),
+            credentials: certificate.credentials(),
+            clock: Arc::clone(&clock),
         };
+        let access = access(&config, &journals, &watched, &metrics, &tasks, stop);
+        let services = services(&watched, admission, &journals, founding.root_json, access, &tasks, front.token());
+        let counted = Counted::new(config.metrics, metrics, watched).await?;
         let health = HealthReporter::new();
         let routes = routes(services, &health)?;
         let listener = Listener::bind(&config.listen.to_string())
@@ -185,6 +191,8 @@ impl Broker {
             links,
             health,
             journals,
+            places,
+            counted,
             front,
             tasks,
             clock,
@@ -201,6 +209,12 @@ impl Broker {
     #[cfg(test)]
     pub(crate) fn registry(&self) -> Registry {
         self.journals.registry.clone()
+    }
+
+    /// Where it serves metrics, if it does.
+    #[must_use]
+    pub fn metrics_addr(&self) -> Option<SocketAddr> {
+        self.counted.local_addr()
     }
 
     /// Where it serves trust bundles, if it does.
@@ -225,12 +239,14 @@ impl Broker {
             links,
             mut health,
             journals,
+            places,
+            counted,
             front,
             tasks,
             clock,
         } = self;
         let (address, stop, calls) = (listener.local_addr(), front.token(), edge.stop());
-        let (incoming, tunnels) = listener.incoming_and_tunnels(acceptor, &front);
+        let (incoming, tunnels) = listener.incoming_of(places, acceptor, &front);
         front.spawn("tunnels", links.clone().take_tunnels(tunnels));
         let credentials = certificate.credentials();
         front.spawn("certificate", certificate.keep_fresh(stop.clone()));
@@ -242,12 +258,14 @@ impl Broker {
         front.spawn("health", health::follow(health.clone(), credentials, clock, stop.clone()));
         let address_file = AddressFile::write(&config.data_dir, address)?;
         tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
-        let server = server(edge);
+        let metrics = counted.serve(&front);
+        let server = server(edge, &metrics);
         let one = |one, drain| server.clone().add_routes(routes.clone()).serve_with_incoming_shutdown(one, drain);
         let mut served = Box::pin(accept::serve(incoming, stop.clone(), one));
         tokio::select! {
             () = shutdown => {}
             cause = journals.failed() => {
+                metrics.journal_failed();
                 // Whoever watches health is told before the connections break.
                 retire(&mut health).await;
                 return Err(BrokerError::JournalFailed { cause });
@@ -284,6 +302,18 @@ struct Journals {
 }
 
 impl Journals {
+    async fn open(
+        config: &Config,
+        key: LogKey,
+        registry: Registry,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Self, BrokerError> {
+        let enrolments = Store::open(&data_dir::enrolments(&config.data_dir))?;
+        let proposals = Proposals::open(&data_dir::proposals(&config.data_dir), registry.clone(), Arc::clone(clock))?;
+        let ledger = Ledger::open(&data_dir::decisions(&config.data_dir), key, Arc::clone(clock)).await?;
+        Ok(Self { registry, enrolments, proposals, ledger })
+    }
+
     /// Resolves, to the cause, when the first of them has failed.
     async fn failed(&self) -> Arc<str> {
         tokio::select! {
@@ -302,6 +332,7 @@ async fn open_registry(
     root: &Root,
     clock: &Arc<dyn Clock>,
     tasks: &Tasks,
+    metrics: Metrics,
 ) -> Result<Registry, BrokerError> {
     let opening = Opening {
         genesis,
@@ -312,6 +343,7 @@ async fn open_registry(
         tables: Arc::clone(&config.tables),
         clock: Arc::clone(clock),
         tasks: tasks.clone(),
+        metrics,
     };
     Ok(Registry::open(&data_dir::registry(&config.data_dir), opening).await?)
 }
@@ -348,35 +380,64 @@ async fn bundles(
 fn access(
     config: &Config,
     journals: &Journals,
-    links: Links,
-    clock: &Arc<dyn Clock>,
+    watched: &Watched,
+    metrics: &Metrics,
     tasks: &Tasks,
     stop: Stop,
-) -> Result<Access, BrokerError> {
-    Ok(Access::new(Parts {
-        registry: journals.registry.clone(),
+) -> Access {
+    Access::new(Parts {
+        registry: watched.registry.clone(),
         ledger: journals.ledger.clone(),
-        links,
+        links: watched.links.clone(),
         quotas: Quotas::default(),
         places: config.places.clone(),
         request_bytes: config.limits.request_bytes,
-        clock: Arc::clone(clock),
+        clock: Arc::clone(&watched.clock),
         tasks: tasks.clone(),
         stop,
-    }))
+        metrics: metrics.clone(),
+    })
 }
 
-fn server(edge: Edge) -> Server<Layers> {
+fn services(
+    watched: &Watched,
+    admission: Admission,
+    journals: &Journals,
+    root_json: Bytes,
+    access: Access,
+    tasks: &Tasks,
+    stop: CancellationToken,
+) -> Services {
+    let registry = watched.registry.clone();
+    Services {
+        enrolment: enrolment::Service::new(admission.clone(), root_json, registry.clone()),
+        membership: membership::Service::new(membership::Parts {
+            publishing: Publishing::new(registry.clone(), Arc::clone(&watched.clock)),
+            registry,
+            admission,
+            proposals: journals.proposals.clone(),
+            links: watched.links.clone(),
+            tasks: tasks.clone(),
+            stop,
+        }),
+        catalog: catalog::Catalog::new(access.clone()),
+        inference: inference::Inference::new(access),
+        transparency: transparency::Service::new(journals.ledger.clone(), Arc::clone(&watched.clock)),
+    }
+}
+
+fn server(edge: Edge, metrics: &Metrics) -> Server<Layers> {
     Server::builder()
         .max_concurrent_streams(MAX_STREAMS)
         .http2_keepalive_interval(Some(KEEPALIVE_EVERY))
         .http2_keepalive_timeout(Some(KEEPALIVE_ANSWER))
+        .layer(metrics.calls())
         .layer(TrailerLayer)
         .layer(EdgeLayer::new(edge))
 }
 
 /// What stands before the services, innermost first.
-type Layers = Stack<EdgeLayer, Stack<TrailerLayer, Identity>>;
+type Layers = Stack<EdgeLayer, Stack<TrailerLayer, Stack<CallsLayer, Identity>>>;
 
 /// The host names in the broker's certificate, each once.
 fn hosts(config: &Config) -> Vec<HostName> {

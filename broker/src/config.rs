@@ -14,8 +14,9 @@ use std::time::Duration;
 
 use comity_identity::Address;
 use comity_policy::Tables;
+use comity_runtime::accept::MAX_CONNECTIONS;
 use comity_runtime::telemetry::LogFormat;
-use comity_runtime::{chain, tables};
+use comity_runtime::{chain, metrics, tables};
 use comity_types::{Name, Place};
 use serde::Deserialize;
 
@@ -29,6 +30,11 @@ const MAX_LEAF: Duration = comity_identity::authority::MAX_LEAF_LIFETIME;
 const MAX_DRAIN: Duration = Duration::from_secs(15 * 60);
 /// Most calls that may be configured to run at once: each holds buffers of about its window.
 const MAX_IN_FLIGHT: usize = 100_000;
+/// Fewest and most connections, and tunnels, that may be configured: some for each of a handful of organisations, and as
+/// many as a kernel has files for.
+const CONNECTIONS: std::ops::RangeInclusive<usize> = 16..=1_000_000;
+/// Tunnels at once, unless configured: a quarter of the connections, so that the others have room beside them.
+const TUNNELS: usize = MAX_CONNECTIONS / 4;
 /// What an address to listen on is, in words.
 const LISTEN: &str = "an IP address and a port, such as 0.0.0.0:7443; port 0 takes a free one";
 /// Smallest and largest request that may be configured, in bytes: a prompt of a few lines, and gRPC's practical end.
@@ -57,6 +63,8 @@ pub struct Config {
     pub leaf: Leaf,
     /// Where it serves trust bundles, if it does.
     pub bundles: Option<SocketAddr>,
+    /// Where it serves metrics, if it does.
+    pub metrics: Option<SocketAddr>,
     /// How long calls may finish after a signal to stop.
     pub drain: Duration,
 }
@@ -77,6 +85,10 @@ pub struct Limits {
     pub in_flight: usize,
     /// Calls in flight, of one organisation.
     pub in_flight_per_organisation: usize,
+    /// Connections of members, of which one organisation has at most an eighth.
+    pub connections: usize,
+    /// Tunnels that nodes dialled, of which one organisation's nodes have at most an eighth.
+    pub tunnels: usize,
     /// Largest request, in bytes.
     pub request_bytes: usize,
 }
@@ -164,6 +176,7 @@ struct Raw {
     #[serde(default)]
     leaf: RawLeaf,
     bundles: Option<RawBundles>,
+    metrics: Option<metrics::Config>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -184,6 +197,8 @@ struct RawLog {
 struct RawLimits {
     in_flight: usize,
     in_flight_per_organisation: usize,
+    connections: usize,
+    tunnels: usize,
     request_bytes: usize,
 }
 
@@ -213,7 +228,13 @@ impl Default for RawLog {
 
 impl Default for RawLimits {
     fn default() -> Self {
-        Self { in_flight: 4_096, in_flight_per_organisation: 1_024, request_bytes: 16 * 1024 * 1024 }
+        Self {
+            in_flight: 4_096,
+            in_flight_per_organisation: 1_024,
+            connections: MAX_CONNECTIONS,
+            tunnels: TUNNELS,
+            request_bytes: 16 * 1024 * 1024,
+        }
     }
 }
 
@@ -234,6 +255,9 @@ fn check(raw: Raw, folder: &Path) -> Result<Config, Vec<Problem>> {
     let config = Some(()).and_then(|()| {
         let listen = checks.parse("listen", &raw.listen, LISTEN);
         let bundles = raw.bundles.map(|bundles| checks.parse("bundles.listen", &bundles.listen, LISTEN));
+        let metrics = raw
+            .metrics
+            .map(|metrics| metrics.address().map_or_else(|problem| checks.problem("metrics.listen", problem), Some));
         let advertise = checks.list(
             "advertise",
             &raw.advertise,
@@ -257,6 +281,7 @@ fn check(raw: Raw, folder: &Path) -> Result<Config, Vec<Problem>> {
             limits: limits?,
             leaf: leaf?,
             bundles: bundles.map_or(Some(None), |bundles| bundles.map(Some))?,
+            metrics: metrics.map_or(Some(None), |metrics| metrics.map(Some))?,
             drain: drain?,
         })
     });
@@ -352,10 +377,14 @@ impl Checks {
         let in_flight = self.number("limits.in_flight", raw.in_flight, 1..=MAX_IN_FLIGHT);
         let per_organisation =
             self.number("limits.in_flight_per_organisation", raw.in_flight_per_organisation, 1..=MAX_IN_FLIGHT);
+        let connections = self.number("limits.connections", raw.connections, CONNECTIONS);
+        let tunnels = self.number("limits.tunnels", raw.tunnels, CONNECTIONS);
         let request_bytes = self.number("limits.request_bytes", raw.request_bytes, REQUEST_BYTES);
         Some(Limits {
             in_flight: in_flight?,
             in_flight_per_organisation: per_organisation?,
+            connections: connections?,
+            tunnels: tunnels?,
             request_bytes: request_bytes?,
         })
     }

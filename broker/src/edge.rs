@@ -6,6 +6,7 @@
 //! Each step is a plain function whose result the next one needs; [`Edge::admit`] puts them in order.
 //! What needs the message is left to the services.
 
+pub mod arrival;
 pub mod capacity;
 pub mod layer;
 pub mod stop;
@@ -97,7 +98,7 @@ impl Edge {
         let caller = self.identify(info, path)?;
         // Before capacity: a call that is refused must not take a place from one that is not.
         authorise(path, caller.as_ref())?;
-        let place = self.capacity.take(caller.as_ref().map(CallerIdentity::organisation))?;
+        let place = self.capacity.take(caller.as_ref().map(CallerIdentity::organisation), info.remote)?;
         Ok(Admitted { caller, place })
     }
 

@@ -20,6 +20,7 @@
 //! | `health` | whether anybody can believe who the broker is |
 //! | [`ledger`] | what is kept for good |
 //! | [`links`] | the connections to nodes |
+//! | [`metrics`] | every metric: name, labels, unit |
 
 pub mod access;
 pub mod broker;
@@ -33,6 +34,7 @@ pub mod founding;
 mod health;
 pub mod ledger;
 pub mod links;
+pub mod metrics;
 pub mod registry;
 mod routes;
 pub mod rpc;

@@ -21,14 +21,15 @@ use bytes::Bytes;
 use comity_identity::Credentials;
 use comity_identity::host::TUNNEL;
 use comity_membership::{Federation, Standing};
+use comity_runtime::accept::MAX_ORGANISATIONS_PART;
+use comity_runtime::fair::{Fair, Rule};
 use comity_runtime::tasks::Tasks;
-use comity_types::{Clock, Digest, SpiffeId};
+use comity_types::{Clock, Digest, SpiffeId, TrustDomain};
 use dashmap::DashMap;
 use http::uri::{Authority, Scheme};
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use tokio::sync::Semaphore;
 
 use crate::edge::check_peer;
 use crate::registry::Registry;
@@ -37,7 +38,6 @@ use self::connect::Dialler;
 use self::in_flight::Counts;
 pub use self::in_flight::InFlight;
 use self::link::Link;
-pub use self::taking::MAX_TUNNELS;
 pub use self::tunnels::MAX_TUNNELS_PER_NODE;
 use self::tunnels::Tunnels;
 
@@ -138,7 +138,7 @@ struct Inner {
     dialler: Arc<Dialler>,
     links: DashMap<SpiffeId, Arc<Link>>,
     tunnels: Tunnels,
-    tunnel_places: Arc<Semaphore>,
+    tunnel_places: Fair<TrustDomain>,
     counts: Counts,
 }
 
@@ -149,16 +149,23 @@ enum Way {
 }
 
 impl Links {
-    /// No link yet. Starts a task that drops those that are not to be, as the registry changes.
+    /// No link yet, and room for so many tunnels. Starts a task that drops those that are not to be, as the registry
+    /// changes.
     #[must_use]
-    pub fn new(registry: Registry, credentials: Arc<Credentials>, clock: Arc<dyn Clock>, tasks: Tasks) -> Self {
+    pub fn new(
+        registry: Registry,
+        credentials: Arc<Credentials>,
+        tunnels: usize,
+        clock: Arc<dyn Clock>,
+        tasks: Tasks,
+    ) -> Self {
         let dialler = Arc::new(Dialler::new(registry.clone(), credentials, clock, tasks));
         let links = Self(Arc::new(Inner {
             registry,
             dialler,
             links: DashMap::new(),
             tunnels: Tunnels::default(),
-            tunnel_places: Arc::new(Semaphore::new(MAX_TUNNELS)),
+            tunnel_places: Fair::new(Rule::new(tunnels, (tunnels / MAX_ORGANISATIONS_PART).max(1))),
             counts: Counts::default(),
         }));
         links.0.dialler.tasks().spawn("links", links.clone().follow_registry());
@@ -193,6 +200,12 @@ impl Links {
         let answer = sender.send_request(request).await;
         let answer = answer.map_err(|source| LinkError::Broken { node: node.clone(), source: Arc::new(source) })?;
         Ok(Sent { answer, in_flight, certificate })
+    }
+
+    /// How many tunnels stand.
+    #[must_use]
+    pub fn tunnels(&self) -> usize {
+        self.0.tunnel_places.taken()
     }
 
     /// How the link to `node` is.

@@ -9,6 +9,7 @@
 //! | [`admission`] | the way from an invite to a member with a certificate |
 //! | [`proposals`] | statements that wait for more operators |
 //! | [`publishing`] | what nodes offer, within a budget of changes |
+//! | [`lane`] | whose turn it is to change something: what stops harm before all else |
 //! | `budget` | how much each may add to the log |
 //! | `anchors` | what TLS trusts |
 
@@ -17,6 +18,7 @@ mod anchors;
 pub mod authorities;
 mod budget;
 pub mod enrolments;
+pub mod lane;
 pub mod proposals;
 pub mod publishing;
 #[cfg(test)]
@@ -28,18 +30,23 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use comity_identity::{OrganisationAnchors, SharedAnchors};
-use comity_membership::{Body, Entry, Federation, Genesis, Log, NotTaken, Payload, Refused, Statement};
-use comity_policy::{Index, Tables};
+use comity_membership::{Body, Entry, Federation, Genesis, Log, NotTaken, Prepared, Refused, Statement};
+use comity_policy::{Index, Organisation, Tables};
 use comity_runtime::chain;
 use comity_runtime::tasks::Tasks;
 use comity_transparency::leaf::Epoch;
 use comity_transparency::{Checkpoint, Envelope, NoteKey, SigningError};
-use comity_types::{Clock, Digest};
-use tokio::sync::{Mutex, oneshot, watch};
+use comity_types::{Clock, Digest, Timestamp};
+use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+use self::lane::{Lane, Urgency};
 use crate::ledger::journal::{Journal, JournalError};
+use crate::metrics::Metrics;
 
+/// Longest statement that overtakes others, in bytes of its payload: a suspension has a reason of at most 1 KiB, and
+/// white space is signed as it stands.
+const MAX_URGENT_BYTES: usize = 16 * 1024;
 /// How often to look whether a brake has lapsed: it holds for days.
 const LOOK_FOR_LAPSED: Duration = Duration::from_secs(30);
 
@@ -48,7 +55,7 @@ const LOOK_FOR_LAPSED: Duration = Duration::from_secs(30);
 pub struct Snapshot {
     log: Log,
     /// Its offers, sorted so that a request is held against all of them at once. One for all epochs between which
-    /// no offer and no organisation changed: a suspension makes none, and waits at most for one that is being made.
+    /// no offer, no fact and no table changed: a suspension makes none, and waits at most for one that is being made.
     pub index: Arc<Index>,
     /// (size, root) of the log, signed.
     pub checkpoint: Arc<str>,
@@ -72,30 +79,50 @@ impl Snapshot {
         Epoch { size: self.log.tree().size(), root: self.log.tree().root() }
     }
 
-    /// The index of the state after an entry: a new one only where what is in it has changed.
-    fn index_after(&self, federation: &Federation, body: &Body, tables: &Arc<Tables>) -> Arc<Index> {
-        let statement = match body {
-            Body::Signed(envelope) => Payload::peek(envelope).map(|payload| payload.statement).ok(),
-            Body::Founded(_) | Body::Lapsed { .. } => None,
-        };
-        match statement {
-            Some(
-                Statement::OrganisationAdmitted { .. }
-                | Statement::OrganisationUpdated { .. }
-                | Statement::OrganisationWithdrawn { .. }
-                | Statement::Evicted { .. }
-                | Statement::MemberWithdrawn { .. }
-                | Statement::OffersPublished { .. },
-            ) => index(federation, tables),
-            _ => Arc::clone(&self.index),
-        }
+    /// What the state is decided by.
+    #[must_use]
+    pub fn tables(&self) -> Arc<Tables> {
+        self.index.tables()
+    }
+
+    /// The index of a later state: a new one only where what is in it has changed.
+    fn index_of(&self, federation: &Federation, own: &Arc<Tables>) -> Arc<Index> {
+        if federation.judges_as(self.federation()) { Arc::clone(&self.index) } else { index(federation, own) }
     }
 }
 
-fn index(federation: &Federation, tables: &Arc<Tables>) -> Arc<Index> {
-    let organisations = federation.organisations().map(|state| state.organisation.clone());
-    let offers = federation.nodes().flat_map(|(_, state)| state.offers.iter().cloned());
-    Arc::new(Index::new(organisations, offers, Arc::clone(tables)))
+/// Whether a statement changes what TLS trusts.
+const fn touches_anchors(statement: &Statement) -> bool {
+    match statement {
+        Statement::OrganisationAdmitted { .. }
+        | Statement::OrganisationWithdrawn { .. }
+        | Statement::Evicted { .. }
+        | Statement::AnchorsChanged { .. } => true,
+        Statement::OrganisationUpdated { .. }
+        | Statement::MemberWithdrawn { .. }
+        | Statement::OffersPublished { .. }
+        | Statement::RootChanged { .. }
+        | Statement::KeysChanged { .. }
+        | Statement::MemberInvited { .. }
+        | Statement::InviteRevoked { .. }
+        | Statement::MemberAdmitted { .. }
+        | Statement::TermsAccepted { .. }
+        | Statement::TermsWithdrawn { .. }
+        | Statement::AuditorRecognised { .. }
+        | Statement::AuditorRevoked { .. }
+        | Statement::ClaimAudited { .. }
+        | Statement::AuditWithdrawn { .. }
+        | Statement::TablesAdopted { .. }
+        | Statement::Suspended { .. }
+        | Statement::Lifted { .. } => false,
+    }
+}
+
+/// By the tables that the federation adopted, or by the broker's own.
+fn index(federation: &Federation, own: &Arc<Tables>) -> Arc<Index> {
+    let organisations = federation.organisations().map(|state| Organisation::clone(&state.facts));
+    let tables = Arc::clone(federation.tables_or(own));
+    Arc::new(Index::new(organisations, federation.offers().cloned(), tables))
 }
 
 /// Why the registry cannot be read or changed.
@@ -174,13 +201,14 @@ struct Inner {
     log_key: NoteKey,
     snapshot: ArcSwap<Snapshot>,
     entries: RwLock<Vec<Arc<[u8]>>>,
-    writer: Mutex<()>,
+    lane: Lane,
     changed: watch::Sender<u64>,
     anchors: Arc<SharedAnchors>,
     federation_anchors: OrganisationAnchors,
     tables: Arc<Tables>,
     clock: Arc<dyn Clock>,
     tasks: Tasks,
+    metrics: Metrics,
 }
 
 /// What a registry is opened with.
@@ -196,12 +224,14 @@ pub struct Opening {
     pub federation_anchors: OrganisationAnchors,
     /// What TLS trusts; kept in step.
     pub anchors: Arc<SharedAnchors>,
-    /// What offers are held against.
+    /// What offers are held against until the federation adopts tables.
     pub tables: Arc<Tables>,
     /// The time of entries.
     pub clock: Arc<dyn Clock>,
     /// Where appends run, so that a caller who leaves does not cut one.
     pub tasks: Tasks,
+    /// What is counted.
+    pub metrics: Metrics,
 }
 
 impl Registry {
@@ -220,17 +250,18 @@ impl Registry {
             genesis: opening.genesis,
             log_key: opening.log_key,
             entries: RwLock::new(frames.into_iter().map(Arc::from).collect()),
-            writer: Mutex::new(()),
+            lane: Lane::default(),
             changed,
             anchors: opening.anchors,
             federation_anchors: opening.federation_anchors,
             tables: opening.tables,
             clock: opening.clock,
             tasks: opening.tasks,
+            metrics: opening.metrics,
         }));
         registry.0.trust(registry.snapshot().federation())?;
         if registry.snapshot().federation().epoch() == 0 {
-            registry.0.append(Body::Founded(registry.0.genesis.clone())).await?;
+            registry.0.append_unsigned(Body::Founded(registry.0.genesis.clone())).await?;
         }
         Ok(registry)
     }
@@ -251,10 +282,10 @@ impl Registry {
         self.0.snapshot.load_full()
     }
 
-    /// What offers are held against.
+    /// What offers are held against now.
     #[must_use]
-    pub fn tables(&self) -> &Arc<Tables> {
-        &self.0.tables
+    pub fn tables(&self) -> Arc<Tables> {
+        self.snapshot().tables()
     }
 
     /// Tells the epoch whenever it has changed.
@@ -277,28 +308,66 @@ impl Registry {
         (epoch.saturating_add(1)..).zip(entries.iter().skip(skipped).take(limit).cloned()).collect()
     }
 
+    /// Reads a statement and verifies its signatures, which need not wait for a turn.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn prepare(&self, envelope: Envelope) -> Result<Prepared, RegistryError> {
+        let prepared = self.snapshot().federation().prepare(envelope);
+        prepared.map_err(|error| RegistryError::Unreadable(chain::text(&error)))
+    }
+
     /// Gives a statement its place; when this returns, it is durable and in force.
     ///
     /// # Errors
     /// It does not follow from the state, not enough have signed it, or the journal has failed.
     pub async fn append(&self, envelope: Envelope) -> Result<u64, RegistryError> {
-        self.update(|_| Ok(Some(envelope))).await
+        self.append_prepared(self.prepare(envelope)?).await
     }
 
-    /// Gives the statement that `plan` finds right for the state its place, with no other change in between; none is
-    /// no change. Returns the epoch that it is in force at. Runs to its end even when the caller leaves.
+    /// The same, for a statement that was read and verified.
+    ///
+    /// # Errors
+    /// Those of [`append`](Self::append).
+    pub async fn append_prepared(&self, prepared: Prepared) -> Result<u64, RegistryError> {
+        self.append_if(prepared, |_, _| Ok(true)).await
+    }
+
+    /// Gives a statement its place if `plan` finds it right for the state, with no other change in between. Returns the
+    /// epoch that it is in force at. Runs to its end even when the caller leaves.
     ///
     /// # Errors
     /// What `plan` says, or the statement does not follow from the state, or the journal has failed.
-    pub async fn update<E, P>(&self, plan: P) -> Result<u64, E>
+    pub async fn append_if<E, P>(&self, prepared: Prepared, plan: P) -> Result<u64, E>
     where
         E: From<RegistryError> + Send + 'static,
-        P: FnOnce(&Federation) -> Result<Option<Envelope>, E> + Send + 'static,
+        P: FnOnce(&Federation, &Prepared) -> Result<bool, E> + Send + 'static,
     {
         let inner = Arc::clone(&self.0);
-        run_to_end(&self.0.tasks, "registry update", async move { inner.update(plan).await })
+        run_to_end(&self.0.tasks, "registry update", async move { inner.append_if(&prepared, plan).await })
             .await
             .unwrap_or_else(|| Err(RegistryError::Stopping.into()))
+    }
+
+    /// How urgent a statement is. Nothing overtakes but what would come into force, and is no longer than it has to be:
+    /// or whoever signs what is refused would hold up what is not.
+    pub(super) fn urgency(&self, prepared: &Prepared) -> Urgency {
+        let urgency = Urgency::of(prepared.statement());
+        let is_short = prepared.envelope().payload.len() <= MAX_URGENT_BYTES;
+        let holds = || self.snapshot().federation().check_next(prepared, self.0.clock.now()).is_ok();
+        if urgency == Urgency::Ordinary || (is_short && holds()) { urgency } else { Urgency::Ordinary }
+    }
+
+    /// Holds up every change until it is dropped.
+    #[cfg(test)]
+    pub(crate) async fn held_up(&self) -> impl Sized + use<> {
+        self.0.lane.turn(Urgency::Stop).await
+    }
+
+    /// How many changes wait.
+    #[cfg(test)]
+    pub(crate) fn waiting(&self) -> usize {
+        self.0.lane.waiting().iter().sum()
     }
 
     /// Ends brakes that nobody ratified in time, until `stop`.
@@ -341,51 +410,75 @@ pub async fn run_to_end<T: Send + 'static>(
 }
 
 impl Inner {
-    async fn update<E: From<RegistryError>>(
-        &self,
-        plan: impl FnOnce(&Federation) -> Result<Option<Envelope>, E>,
+    async fn append_if<E: From<RegistryError>>(
+        self: &Arc<Self>,
+        prepared: &Prepared,
+        plan: impl FnOnce(&Federation, &Prepared) -> Result<bool, E>,
     ) -> Result<u64, E> {
-        let _turn = self.writer.lock().await;
-        if let Some(envelope) = plan(self.snapshot.load().federation())? {
-            self.append(Body::Signed(envelope)).await?;
+        let urgency = Registry(Arc::clone(self)).urgency(prepared);
+        let _turn = self.lane.turn(urgency).await;
+        if plan(self.snapshot.load().federation(), prepared)? {
+            self.append(prepared).await?;
         }
         Ok(self.snapshot.load().federation().epoch())
     }
 
     async fn lapse(&self) -> Result<(), RegistryError> {
-        let _turn = self.writer.lock().await;
+        let _turn = self.lane.turn(Urgency::Governance).await;
         let now = self.clock.now();
         let brakes = self.snapshot.load().federation().brakes();
         for (_, subject) in brakes.into_iter().take_while(|(lapses_at, _)| *lapses_at <= now) {
             tracing::info!(%subject, "a brake has lapsed: nobody ratified it");
-            self.append(Body::Lapsed { subject }).await?;
+            self.append_unsigned(Body::Lapsed { subject }).await?;
+            self.metrics.lapsed();
         }
         Ok(())
     }
 
-    /// Validated on a copy, durable, trusted by TLS, then seen by everyone, in this order. The writer's turn is needed.
-    async fn append(&self, body: Body) -> Result<(), RegistryError> {
+    /// An entry of the broker's own.
+    async fn append_unsigned(&self, body: Body) -> Result<(), RegistryError> {
         let before = self.snapshot.load_full();
-        let last = before.federation();
-        // Time does not go back in the log, whatever a clock does.
-        let now = self.clock.now();
-        let at = last.at().map_or(now, |at| at.max(now));
-        let entry = Entry { epoch: last.epoch().saturating_add(1), at, body };
+        let entry =
+            Entry { epoch: before.federation().epoch().saturating_add(1), at: self.next_instant(&before), body };
         let frame = entry.to_json().map_err(RegistryError::Encode)?;
         let mut log = before.log.clone();
         log.take(&frame).map_err(not_taken)?;
+        self.store(&before, log, frame, false).await
+    }
+
+    /// A statement. Validated on a copy, which is had in an instant; what was verified is not verified again.
+    async fn append(&self, prepared: &Prepared) -> Result<(), RegistryError> {
+        let before = self.snapshot.load_full();
+        let mut log = before.log.clone();
+        let frame = log.take_prepared(prepared, self.next_instant(&before)).map_err(not_taken)?;
+        self.store(&before, log, frame, touches_anchors(prepared.statement())).await?;
+        self.metrics.said(prepared.statement());
+        Ok(())
+    }
+
+    /// Time does not go back in the log, whatever a clock does.
+    fn next_instant(&self, before: &Snapshot) -> Timestamp {
+        let now = self.clock.now();
+        before.federation().at().map_or(now, |at| at.max(now))
+    }
+
+    /// Durable, trusted by TLS, then seen by everyone, in this order. The turn is needed.
+    async fn store(&self, before: &Snapshot, log: Log, frame: Vec<u8>, new_anchors: bool) -> Result<(), RegistryError> {
         // Before it is durable: an anchor that cannot be used would keep the broker from starting.
-        let trusted =
-            if anchors::changed(last, log.federation()) { Some(self.trusted(log.federation())?) } else { None };
-        let index = before.index_after(log.federation(), &entry.body, &self.tables);
+        let trusted = if new_anchors { Some(self.trusted(log.federation())?) } else { None };
+        let index = before.index_of(log.federation(), &self.tables);
         let after = Snapshot::new(log, index, &self.log_key)?;
+        let epoch = after.federation().epoch();
         self.journal.append(frame.clone()).await?;
         if let Some(trusted) = trusted {
             self.anchors.replace(trusted);
         }
         self.entries.write().unwrap_or_else(PoisonError::into_inner).push(frame.into());
+        if after.tables().digest() != before.tables().digest() {
+            comity_runtime::tables::announce(&after.tables());
+        }
         self.snapshot.store(Arc::new(after));
-        self.changed.send_replace(entry.epoch);
+        self.changed.send_replace(epoch);
         Ok(())
     }
 }

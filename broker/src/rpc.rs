@@ -136,6 +136,8 @@ fn statement(refused: &StatementRefused) -> Status {
         | R::Keys { .. }
         | R::Anchors { .. }
         | R::TooManyOffers { .. }
+        | R::AcceptedInFacts(_)
+        | R::Tables(_)
         | R::Offer { .. } => (Code::InvalidArgument, "INVALID_FIELD"),
         R::AlreadySuspended(_)
         | R::NotSuspended(_)
@@ -147,6 +149,12 @@ fn statement(refused: &StatementRefused) -> Status {
         | R::ApplicationUsed(_)
         | R::Governance(_)
         | R::Said { .. }
+        | R::Terms { .. }
+        | R::NotAccepted { .. }
+        | R::Auditor { .. }
+        | R::NotAnAuditor { .. }
+        | R::Audit { .. }
+        | R::NoAudit { .. }
         | R::LastOperator(_) => (Code::FailedPrecondition, "STATEMENT_REFUSED"),
         R::OutOfOrder { .. } | R::BackInTime { .. } | R::Founding => return ours(refused),
     };
@@ -157,7 +165,7 @@ fn statement(refused: &StatementRefused) -> Status {
 pub(crate) fn proposal(error: ProposalError) -> Status {
     match error {
         ProposalError::Registry(error) => registry(&error),
-        ProposalError::TooMany | ProposalError::TooManyOfOne => {
+        ProposalError::TooMany | ProposalError::TooManyOfOne | ProposalError::TooManyOfTables => {
             failure(Code::ResourceExhausted, "TOO_MANY_PROPOSALS", error.to_string(), vec![])
         }
         ProposalError::TooOften { retry_after, .. } => {

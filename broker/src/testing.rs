@@ -79,6 +79,7 @@ pub(crate) struct Scene {
 struct Running {
     registry: Registry,
     address: SocketAddr,
+    metrics: Option<SocketAddr>,
     stop: oneshot::Sender<()>,
     ended: oneshot::Receiver<Result<(), BrokerError>>,
 }
@@ -220,9 +221,16 @@ impl Scene {
             places: ["DE".parse().unwrap()].into(),
             tables: comity_runtime::tables::load(None).unwrap(),
             log: Log { format: comity_runtime::telemetry::LogFormat::Text, filter: "info".into() },
-            limits: Limits { in_flight: 64, in_flight_per_organisation: 32, request_bytes: 1024 * 1024 },
+            limits: Limits {
+                in_flight: 64,
+                in_flight_per_organisation: 32,
+                connections: 512,
+                tunnels: 256,
+                request_bytes: 1024 * 1024,
+            },
             leaf: Leaf { broker: day, node: day, app: day, operator: day },
             bundles: None,
+            metrics: None,
             drain: DEADLINE,
         }
     }
@@ -234,12 +242,12 @@ impl Scene {
     pub(crate) async fn start_with(&self, config: Config) -> Result<(), BrokerError> {
         let broker = Broker::build_with_clock(config, self.clock.clone()).await?;
         let (stop, stopped) = oneshot::channel();
-        let (address, registry) = (broker.local_addr(), broker.registry());
+        let (address, metrics, registry) = (broker.local_addr(), broker.metrics_addr(), broker.registry());
         let (end, ended) = oneshot::channel();
         // The test may be over before the broker is.
         Tasks::new()
             .spawn("broker", async move { drop(end.send(broker.run(async move { drop(stopped.await) }).await)) });
-        *self.running.lock().unwrap() = Some(Running { registry, address, stop, ended });
+        *self.running.lock().unwrap() = Some(Running { registry, address, metrics, stop, ended });
         Ok(())
     }
 
@@ -248,6 +256,15 @@ impl Scene {
         let running = self.running.lock().unwrap().take().unwrap();
         drop(running.stop);
         tokio::time::timeout(DEADLINE, running.ended).await.expect("the broker ends").unwrap().unwrap();
+    }
+
+    pub(crate) fn registry(&self) -> Registry {
+        self.running.lock().unwrap().as_ref().unwrap().registry.clone()
+    }
+
+    /// Where the broker serves metrics, if it was told to.
+    pub(crate) fn metrics(&self) -> SocketAddr {
+        self.running.lock().unwrap().as_ref().unwrap().metrics.unwrap()
     }
 
     pub(crate) fn address(&self) -> SocketAddr {

@@ -7,9 +7,9 @@ use clap::{Args, Parser, Subcommand};
 use comity_client::workload_api::Socket;
 
 use crate::commands::{
-    app, audit, chat, completions, demo, doctor, embed, enrolment, explain, federation, identity, invite, join, log,
-    man, member, model, node, offer, operator, organisation, policy, preset, proposal, receipt, record, suspension,
-    table,
+    app, audit, auditor, chat, claim, completions, demo, doctor, embed, enrolment, explain, federation, identity,
+    invite, join, log, man, member, model, node, offer, operator, organisation, policy, preset, proposal, receipt,
+    record, suspension, table, terms,
 };
 use crate::exit;
 use crate::output::Format;
@@ -88,6 +88,15 @@ pub(crate) enum Command {
     /// The apps of the federation
     #[command(subcommand)]
     App(app::App),
+    /// Whose terms one's own organisation accepts
+    #[command(subcommand)]
+    Terms(terms::Terms),
+    /// What an organisation or an offer claims, and what auditors have signed of it
+    #[command(subcommand)]
+    Claim(claim::Claim),
+    /// Whose word counts on what others claim
+    #[command(subcommand)]
+    Auditor(auditor::Auditor),
     /// Stop an organisation, a member or a certificate at once (operators, and organisations what is their own)
     Suspend(member::suspend::SuspendArgs),
     /// End a suspension

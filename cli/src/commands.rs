@@ -2,7 +2,9 @@
 
 pub(crate) mod app;
 pub(crate) mod audit;
+pub(crate) mod auditor;
 pub(crate) mod chat;
+pub(crate) mod claim;
 pub(crate) mod completions;
 pub(crate) mod demo;
 pub(crate) mod doctor;
@@ -28,6 +30,7 @@ pub(crate) mod receipt;
 pub(crate) mod record;
 pub(crate) mod suspension;
 pub(crate) mod table;
+pub(crate) mod terms;
 
 use crate::args::{Cli, Command};
 use crate::error::CliError;
@@ -64,7 +67,10 @@ pub(crate) async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Explain(args) => explain::run(&args, &global).await,
         Command::Chat(args) => Box::pin(chat::run(args, &global)).await,
         Command::Embed(args) => Box::pin(embed::run(args, &global)).await,
-        Command::Table(table) => table::run(&table, &global),
+        Command::Table(table) => Box::pin(table::run(&table, &global)).await,
+        Command::Terms(terms) => terms::run(terms, &global).await,
+        Command::Auditor(auditor) => auditor::run(auditor, &global).await,
+        Command::Claim(claim) => claim::run(claim, &global).await,
         Command::Policy(policy) => policy::run(&policy, &global),
         Command::Preset(preset) => preset::run(&preset, &global),
         Command::Completions(args) => completions::run(&args),

@@ -9,11 +9,18 @@ use comity_runtime::config;
 use crate::error::CliError;
 use crate::files::wrong;
 
-/// Reads the file.
+/// Reads the file, as it is signed.
 pub(crate) fn read(path: &Path, tables: &Tables) -> Result<OrganisationFile, CliError> {
     let broken =
         |error| CliError::Client { doing: "read the organisation's facts", source: Box::new(error), hint: None };
-    expanded(path, config::load(path).map_err(broken)?, tables)
+    let file = expanded(path, config::load(path).map_err(broken)?, tables)?;
+    if file.facts.accepted_terms.is_empty() {
+        return Ok(file);
+    }
+    Err(CliError::Usage {
+        problem: format!("{} states accepted_terms, which an organisation signs one by one", path.display()),
+        hint: "take the field out of the file, and say `comity terms accept ORGANISATION`".to_owned(),
+    })
 }
 
 /// Puts the presets in, and checks what the layers in the file say.

@@ -10,8 +10,9 @@ use comity_client::follow::{self, FollowError, Followed};
 use comity_client::say::{self, Draft, Said, SayError};
 use comity_identity::KeyPair;
 use comity_membership::authority::Authority;
-use comity_membership::{By, Federation, Payload, Statement};
+use comity_membership::{By, Federation, Log, NotTaken, Payload, Statement};
 use comity_proto::membership::{ListProposalsRequest, Proposal};
+use comity_runtime::genesis;
 use comity_transparency::Envelope;
 use comity_types::ids::Kind;
 use comity_types::{SpiffeId, TrustDomain};
@@ -203,6 +204,25 @@ impl Session {
         self.log_with(|_, _| {}).await
     }
 
+    /// The log up to an epoch, or all of it.
+    pub(crate) async fn log_at(&self, epoch: Option<u64>) -> Result<Log, CliError> {
+        let mut entries = Vec::new();
+        let followed = self.log_with(|_, entry| entries.push(entry.to_vec())).await?;
+        let last = followed.log().federation().epoch();
+        let epoch = epoch.unwrap_or(last);
+        if epoch == 0 || epoch > last {
+            return Err(CliError::Usage {
+                problem: format!("there is no epoch {epoch}"),
+                hint: format!("the log has epochs 1 to {last}"),
+            });
+        }
+        let mut log = Log::new(genesis::genesis(self.identity().root(), self.federation_root()));
+        for entry in entries.iter().take(usize::try_from(epoch).unwrap_or(usize::MAX)) {
+            log.take(entry).map_err(unproven)?;
+        }
+        Ok(log)
+    }
+
     /// As [`log`](Self::log), each entry handed to `each` once it is proven.
     pub(crate) async fn log_with(&self, each: impl FnMut(u64, &[u8])) -> Result<Followed, CliError> {
         let empty = Followed::new(self.identity().root(), self.federation_root(), Arc::clone(self.identity().clock()));
@@ -230,6 +250,10 @@ fn disbelieved(error: OwnError) -> CliError {
     if let OwnError::Follow(error) = error {
         return unfollowed(error);
     }
+    CliError::Client { doing: "believe the federation's log", source: Box::new(error), hint: None }
+}
+
+fn unproven(error: NotTaken) -> CliError {
     CliError::Client { doing: "believe the federation's log", source: Box::new(error), hint: None }
 }
 

@@ -16,6 +16,8 @@ pub(crate) struct InForce {
     pub(crate) folder: Folder,
     /// What they say.
     pub(crate) tables: Tables,
+    /// Where the folder's come from.
+    pub(crate) from: &'static str,
 }
 
 impl Global {
@@ -29,7 +31,7 @@ impl Global {
         let folder = self.folder_of_tables()?;
         let path = self.tables.as_deref().unwrap_or_else(|| "".as_ref());
         let tables = tables::tables(path, &folder).map_err(unusable)?;
-        Ok(InForce { folder, tables })
+        Ok(InForce { folder, tables, from: "folder" })
     }
 
     /// The texts alone, which may say anything yet. Without a folder, it is an empty one.

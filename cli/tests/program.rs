@@ -50,7 +50,7 @@ fn found(dir: &Path) -> String {
 fn help_is_data_and_names_every_command() {
     let help = done(&["--help"]);
     let commands = "demo doctor federation invite join enrolment approve reject organisation node app suspend lift model offer \
-                    explain chat embed policy table preset completions man";
+                    explain chat embed policy table terms claim auditor preset completions man";
     for command in commands.split_whitespace() {
         assert!(help.contains(&format!("  {command}")), "{command} is missing in {help}");
         assert!(done(&["help", command]).contains("Usage: comity"), "{command}");

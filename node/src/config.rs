@@ -15,6 +15,7 @@ use comity_identity::Address;
 use comity_policy::node_file::OfferEntry;
 use comity_policy::{Tables, Terms};
 use comity_runtime::config::{self, line_of, unreadable_hint};
+use comity_runtime::metrics;
 use comity_runtime::tables::{self, TablesError};
 use comity_types::{Name, SpiffeId};
 use serde::Deserialize;
@@ -26,6 +27,8 @@ mod tests;
 
 pub use backend::{BackendConfig, BackendError, Kind};
 pub use offer::Planned;
+
+use crate::replica::Budgets;
 
 /// The whole file.
 #[derive(Debug, Clone, Deserialize)]
@@ -45,6 +48,12 @@ pub struct Config {
     /// What the node offers.
     #[serde(default)]
     pub offers: Vec<OfferEntry>,
+    /// Where it serves metrics, if it does.
+    #[serde(default)]
+    pub metrics: Option<metrics::Config>,
+    /// How old the federation's state may be for some classes of requests.
+    #[serde(default)]
+    pub staleness: Staleness,
     /// The text that this was read from, to say in which line a misfit stands.
     #[serde(skip)]
     text: String,
@@ -88,6 +97,21 @@ fn staleness<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Durati
     let text = String::deserialize(deserializer)?;
     humantime::parse_duration(&text).ok().filter(|time| STALENESS.contains(time)).ok_or_else(expected)
 }
+
+/// How old the federation's state may be for some classes of requests: at most as old as for all of them.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Staleness {
+    /// For callers that this node has not served since it started; a minute if absent.
+    pub new_callers: Option<Budget>,
+    /// For some offers, by their ids.
+    #[serde(default)]
+    pub offers: BTreeMap<Name, Budget>,
+}
+
+/// A time from 1m to 24h.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub struct Budget(#[serde(deserialize_with = "staleness")] pub Duration);
 
 /// Where the node's key and certificate come from.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -215,6 +239,37 @@ impl Config {
     pub fn parse(text: &str) -> Result<Self, toml::de::Error> {
         let config = toml::from_str::<Self>(text)?;
         Ok(Self { text: text.to_owned(), ..config })
+    }
+
+    /// How old the federation's state may be, by class.
+    #[must_use]
+    pub fn budgets(&self) -> Budgets {
+        let Staleness { new_callers, offers } = &self.staleness;
+        let mut budgets = Budgets::from(self.node.max_staleness);
+        if let Some(Budget(budget)) = new_callers {
+            budgets.new_callers = *budget;
+        }
+        budgets.offers = offers.iter().map(|(offer, Budget(budget))| (offer.clone(), *budget)).collect();
+        budgets
+    }
+
+    /// What is wrong with the budgets of classes, and with where metrics are served.
+    fn misfits(&self) -> Vec<Misfit> {
+        let Staleness { new_callers, offers } = &self.staleness;
+        let classes = new_callers.iter().map(|budget| ("staleness.new_callers".to_owned(), budget));
+        let classes = classes.chain(offers.iter().map(|(id, budget)| (format!("staleness.offers.{id}"), budget)));
+        let longer = classes.filter(|(_, budget)| budget.0 > self.node.max_staleness).map(|(path, _)| {
+            Misfit::new(path, "is longer than node.max_staleness, after which the node serves nobody: shorten it")
+        });
+        let unknown = offers.keys().filter(|id| self.offers.iter().all(|offer| offer.id != **id)).map(|id| {
+            Misfit::new(
+                format!("staleness.offers.{id}"),
+                "there is no such offer: correct the id, or take the line out",
+            )
+        });
+        let metrics = self.metrics.as_ref().and_then(|metrics| metrics.address().err());
+        let metrics = metrics.map(|problem| Misfit::new("metrics.listen", problem));
+        longer.chain(unknown).chain(metrics).collect()
     }
 
     /// Where the key and the certificate are.

@@ -187,6 +187,7 @@ fn said(watched: &Watched, found: &Result<(), Unfit>) -> Said {
         serving: found.is_ok(),
         why: found.as_ref().err().map(ToString::to_string),
         notice: watched.replica.behind().map(|why| why.to_string()),
+        stale: watched.replica.stale_classes().iter().map(ToString::to_string).collect(),
         epoch: watched.replica.federation().epoch(),
         heard_at: watched.replica.age().map(|age| now.minus(age)),
         at: now,

@@ -31,6 +31,7 @@ pub mod guard;
 pub mod health;
 pub mod join;
 pub mod link;
+pub mod metrics;
 pub mod model;
 pub mod node;
 pub mod renewal;

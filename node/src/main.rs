@@ -288,7 +288,12 @@ fn tell_health(path: &Path) -> anyhow::Result<ExitCode> {
     let config = Config::load(path)?;
     let health = Health::read(&config.node.data_dir.join(health::FILE), SystemClock.now())?;
     let heard = health.heard_at.map_or_else(String::new, |at| format!(", last heard of it at {at}"));
-    say(&format!("serving; knows the federation up to epoch {}{heard}", health.epoch))?;
+    let stale = if health.stale.is_empty() {
+        String::new()
+    } else {
+        format!("; what it knows is too old for: {}", health.stale.join(", "))
+    };
+    say(&format!("serving; knows the federation up to epoch {}{heard}{stale}", health.epoch))?;
     if let Some(notice) = &health.notice {
         say(&format!("notice: {notice}"))?;
     }

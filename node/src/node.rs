@@ -20,6 +20,7 @@ use comity_membership::offer_digest;
 use comity_policy::Offer;
 use comity_runtime::clock::SystemClock;
 use comity_runtime::health;
+use comity_runtime::metrics::Endpoint;
 use comity_runtime::tables::{self, TablesError};
 use comity_runtime::tasks::{Closed, Tasks};
 use comity_types::Clock;
@@ -32,7 +33,7 @@ use crate::replica::Replica;
 use crate::retry::Pace;
 use crate::serve::{Server, Witness};
 use crate::workload::{self, Source};
-use crate::{files, renewal};
+use crate::{files, metrics, renewal};
 
 mod front;
 mod offers;
@@ -68,6 +69,7 @@ pub struct Node {
     data_dir: PathBuf,
     pace: Pace,
     lock: File,
+    metrics: Option<Endpoint>,
 }
 
 /// Why a node cannot run.
@@ -123,6 +125,15 @@ pub enum NodeError {
         #[source]
         source: io::Error,
     },
+    /// The address for metrics cannot be bound.
+    #[error("metrics.listen: cannot listen at {address}")]
+    ListenForMetrics {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// A file cannot be written or read.
     #[error("{} cannot be read or written", path.display())]
     File {
@@ -165,17 +176,31 @@ impl Node {
         let routes = offers::routes(planned, &backends);
         let offers: Vec<Offer> = routes.offers().cloned().collect();
         let root_sha256 = root_digest(&identity)?;
-        let replica = Replica::open(&config.node.data_dir, &identity, root_sha256, config.node.max_staleness);
+        let replica = Replica::open(&config.node.data_dir, &identity, root_sha256, config.budgets());
         tables::announce(&tables);
         let key = Arc::new(identity.dir().key()?);
         let witness = Witness { key, replica: replica.clone(), clock: Arc::clone(identity.clock()) };
         let server = Server::new(guard(&identity, &offers), routes, tables, witness);
         let front = Front::build(config, &identity).await?;
         let address = front.address(config);
+        let metrics = bind_metrics(config).await?;
         let connection = Connection::open(&identity)?;
         let data_dir = config.node.data_dir.clone();
         let pace = Pace::default();
-        Ok(Self { identity, renewal, connection, replica, server, offers, front, address, data_dir, pace, lock })
+        Ok(Self {
+            identity,
+            renewal,
+            connection,
+            replica,
+            server,
+            offers,
+            front,
+            address,
+            data_dir,
+            pace,
+            lock,
+            metrics,
+        })
     }
 
     /// Where it listens; nowhere if it dials the broker.
@@ -184,13 +209,31 @@ impl Node {
         self.front.local_addr()
     }
 
+    /// Where it serves metrics, if it does.
+    #[must_use]
+    pub fn metrics_addr(&self) -> Option<SocketAddr> {
+        self.metrics.as_ref().map(Endpoint::local_addr)
+    }
+
     /// Serves until `shutdown` ends, then lets calls finish for at most [`DRAIN`].
     ///
     /// # Errors
     /// A file in the data directory cannot be written.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), NodeError> {
-        let Self { identity, renewal, connection, replica, server, offers, front, address, data_dir, pace, lock } =
-            self;
+        let Self {
+            identity,
+            renewal,
+            connection,
+            replica,
+            server,
+            offers,
+            front,
+            address,
+            data_dir,
+            pace,
+            lock,
+            metrics,
+        } = self;
         let ready = data_dir.join(READY_FILE);
         files::remove(&ready)?;
         front.announce(&data_dir.join(ADDRESS_FILE), identity.id())?;
@@ -213,6 +256,11 @@ impl Node {
             reachable.cancelled().await;
             published.await;
         };
+        if let Some(endpoint) = metrics {
+            let counted = server.metrics().clone();
+            let watched = metrics::Watched { identity: identity.clone(), replica: replica.clone() };
+            endpoint.serve(&tasks, move || counted.text(&watched));
+        }
         let health = Health::new().await;
         let watched =
             Watched { identity: identity.clone(), replica: replica.clone(), file: data_dir.join(health::FILE) };
@@ -230,6 +278,13 @@ impl Node {
         drop(lock);
         Ok(())
     }
+}
+
+async fn bind_metrics(config: &Config) -> Result<Option<Endpoint>, NodeError> {
+    // The plan has refused a file with another.
+    let Some(address) = config.metrics.as_ref().and_then(|metrics| metrics.address().ok()) else { return Ok(None) };
+    let bound = Endpoint::bind(address).await;
+    bound.map(Some).map_err(|source| NodeError::ListenForMetrics { address, source })
 }
 
 /// Takes no more calls, and waits for those that are there.

@@ -3,12 +3,15 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | `budgets` | how old it may be |
 //! | `store` | the log on disk |
 
+mod budgets;
 mod store;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -21,17 +24,21 @@ use comity_identity::Root;
 use comity_membership::Federation;
 use comity_proto::membership::membership_client::MembershipClient;
 use comity_proto::membership::{WatchRequest, WatchResponse};
-use comity_types::{Clock, Digest, Timestamp};
+use comity_types::{Clock, Digest, Name, SpiffeId, Timestamp};
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 
+pub use self::budgets::{Budgets, Class};
 use self::store::Store;
 use crate::retry::{Pace, Retry, Trouble};
 
 /// How long nothing may come of the broker's log, which brings a checkpoint every 5 s: some of them may be late.
 pub const SILENCE: Duration = Duration::from_secs(20);
+
+/// Most callers that are remembered as served, some 100 bytes each: beyond, they count as new ones.
+const MAX_SERVED: usize = 100_000;
 
 /// A copy of the state. Clones are the same copy.
 #[derive(Debug, Clone)]
@@ -40,7 +47,9 @@ pub struct Replica {
     followed: Arc<Mutex<Followed>>,
     store: Option<Arc<Store>>,
     clock: Arc<dyn Clock>,
-    budget: Duration,
+    budgets: Arc<Budgets>,
+    /// Whom the node has served since it started.
+    served: Arc<Mutex<HashSet<SpiffeId>>>,
     /// Somebody waits for more: the broker is asked again at once.
     wanted: Arc<Notify>,
     /// The last entry that was refused, by its place and digest.
@@ -73,8 +82,10 @@ pub enum NotCurrent {
         needed: u64,
     },
     /// It has heard nothing for too long: somebody may have been suspended since.
-    #[error("this node last heard of the federation's state {} s ago, and goes on for {} s at most (hint: its connection to the broker is down)", age.as_secs(), budget.as_secs())]
+    #[error("this node last heard of the federation's state {} s ago, and goes on with {} for {} s at most (hint: its connection to the broker is down)", age.as_secs(), said(class), budget.as_secs())]
     Stale {
+        /// What it goes on with no more.
+        class: Class,
         /// How long ago.
         age: Duration,
         /// How long may be.
@@ -86,6 +97,14 @@ pub enum NotCurrent {
         /// What it was shown.
         why: Arc<str>,
     },
+}
+
+fn said(class: &Class) -> String {
+    match class {
+        Class::All => "what it serves".to_owned(),
+        Class::NewCallers => "callers that it has not served yet [new_callers]".to_owned(),
+        Class::Offer(offer) => format!("the offer {offer} [offers.{offer}]"),
+    }
 }
 
 /// Why the state does not go on.
@@ -111,16 +130,16 @@ impl From<Status> for ReplicaError {
 impl Replica {
     /// An empty copy of the federation that has this root document, which is kept nowhere.
     #[must_use]
-    pub fn new(root: &Root, root_sha256: Digest, clock: Arc<dyn Clock>, budget: Duration) -> Self {
-        Self::of(Followed::new(root, root_sha256, Arc::clone(&clock)), None, clock, budget)
+    pub fn new(root: &Root, root_sha256: Digest, clock: Arc<dyn Clock>, budgets: impl Into<Budgets>) -> Self {
+        Self::of(Followed::new(root, root_sha256, Arc::clone(&clock)), None, clock, budgets.into())
     }
 
     /// The copy in `data_dir`, as far as it is whole and every signature in it holds; what is not is asked for again.
     #[must_use]
-    pub fn open(data_dir: &Path, identity: &Identity, root_sha256: Digest, budget: Duration) -> Self {
+    pub fn open(data_dir: &Path, identity: &Identity, root_sha256: Digest, budgets: impl Into<Budgets>) -> Self {
         let mut followed = Followed::new(identity.root(), root_sha256, Arc::clone(identity.clock()));
         let (store, heard_at) = Store::open(data_dir, &mut followed);
-        let replica = Self::of(followed, Some(Arc::new(store)), Arc::clone(identity.clock()), budget);
+        let replica = Self::of(followed, Some(Arc::new(store)), Arc::clone(identity.clock()), budgets.into());
         if let Some(heard_at) = heard_at {
             replica.known.send_modify(|known| known.heard_at = Some(heard_at));
         }
@@ -137,7 +156,7 @@ impl Replica {
         replica
     }
 
-    fn of(followed: Followed, store: Option<Arc<Store>>, clock: Arc<dyn Clock>, budget: Duration) -> Self {
+    fn of(followed: Followed, store: Option<Arc<Store>>, clock: Arc<dyn Clock>, budgets: Budgets) -> Self {
         let known = Known { federation: Arc::new(followed.log().federation().clone()), ..Known::default() };
         let followed = Arc::new(Mutex::new(followed));
         Self {
@@ -145,7 +164,8 @@ impl Replica {
             followed,
             store,
             clock,
-            budget,
+            budgets: Arc::new(budgets),
+            served: Arc::default(),
             wanted: Arc::default(),
             refused: Arc::default(),
         }
@@ -205,10 +225,49 @@ impl Replica {
             return Err(NotCurrent::Halted { why: Arc::clone(why) });
         }
         let age = known.heard_at.map_or(Duration::MAX, |at| self.clock.now().since(at));
-        if age > self.budget {
-            return Err(NotCurrent::Stale { age, budget: self.budget });
+        let budget = self.budgets.all;
+        if age > budget {
+            return Err(NotCurrent::Stale { class: Class::All, age, budget });
         }
         Ok(Arc::clone(&known.federation))
+    }
+
+    /// How old the state may be.
+    #[must_use]
+    pub fn budgets(&self) -> &Budgets {
+        &self.budgets
+    }
+
+    /// Whether what is known may be acted on for this offer and this caller, besides what [`check`](Self::check) says.
+    ///
+    /// # Errors
+    /// It is too old for one of the classes that the request is of.
+    pub fn check_class(&self, offer: &Name, caller: &SpiffeId) -> Result<(), NotCurrent> {
+        let (age, budgets) = (self.age().unwrap_or(Duration::MAX), &self.budgets);
+        if let Some(budget) = budgets.offers.get(offer).copied().filter(|budget| age > *budget) {
+            return Err(NotCurrent::Stale { class: Class::Offer(offer.clone()), age, budget });
+        }
+        let budget = budgets.new_callers;
+        let is_new = || !self.served.lock().unwrap_or_else(PoisonError::into_inner).contains(caller);
+        if age > budget && is_new() {
+            return Err(NotCurrent::Stale { class: Class::NewCallers, age, budget });
+        }
+        Ok(())
+    }
+
+    /// A request of `caller` was let in.
+    pub fn served(&self, caller: &SpiffeId) {
+        let mut served = self.served.lock().unwrap_or_else(PoisonError::into_inner);
+        if served.len() < MAX_SERVED && !served.contains(caller) {
+            served.insert(caller.clone());
+        }
+    }
+
+    /// The classes of requests that are refused now, because the state is too old for them.
+    #[must_use]
+    pub fn stale_classes(&self) -> Vec<Class> {
+        let age = self.age().unwrap_or(Duration::MAX);
+        self.budgets.classes().filter(|(_, budget)| age > *budget).map(|(class, _)| class).collect()
     }
 
     /// Waits until something is found in the state, however long that takes.
@@ -289,6 +348,7 @@ impl Replica {
         }
         self.known.send_modify(|known| {
             if known.federation.epoch() != log.federation().epoch() {
+                announce(&known.federation, log.federation());
                 known.federation = Arc::new(log.federation().clone());
             }
             known.heard_at = Some(now);
@@ -353,6 +413,14 @@ impl Replica {
             let Some(part) = part? else { return Ok(()) };
             self.take(&part)?;
         }
+    }
+}
+
+/// Says which tables the node decides by from now on, if they are others.
+fn announce(before: &Federation, after: &Federation) {
+    let Some(adopted) = after.adopted() else { return };
+    if before.adopted().is_none_or(|before| before.epoch != adopted.epoch) {
+        comity_runtime::tables::announce(&adopted.tables);
     }
 }
 

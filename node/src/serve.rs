@@ -18,6 +18,7 @@ use tonic::{Request, Response, Status};
 use crate::backend::openai::UsageReader;
 use crate::backend::payload::{self, needs};
 use crate::guard::Guard;
+use crate::metrics::Metrics;
 
 mod admit;
 mod caller;
@@ -53,6 +54,14 @@ struct Parts {
     routes: Routes,
     rules: admit::Rules,
     witness: Witness,
+    metrics: Metrics,
+}
+
+impl Server {
+    /// What it counts.
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.parts.metrics
+    }
 }
 
 /// A method of the service, as permits name it.

@@ -158,8 +158,13 @@ impl World {
 
     /// A copy of its federation's state, empty and by this clock.
     pub(crate) fn replica(&self, clock: Arc<dyn Clock>) -> Replica {
+        self.replica_within(clock, self.config.budgets())
+    }
+
+    /// The same, that may be so old.
+    pub(crate) fn replica_within(&self, clock: Arc<dyn Clock>, budgets: crate::replica::Budgets) -> Replica {
         let root = Root::from_json(&self.root_json).unwrap();
-        Replica::new(&root, Root::digest(&self.root_json), clock, self.config.node.max_staleness)
+        Replica::new(&root, Root::digest(&self.root_json), clock, budgets)
     }
 
     pub(crate) fn invite(&self, address: &str) -> String {

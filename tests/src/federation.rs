@@ -175,6 +175,14 @@ impl Federation {
         self.start_broker();
     }
 
+    /// Stops the broker as its service manager does, and waits until it has ended.
+    ///
+    /// # Panics
+    /// If it is down already.
+    pub fn stop_broker(&mut self) {
+        let _status = self.broker.take().expect("the broker is down already").stop();
+    }
+
     /// The broker's configuration.
     #[must_use]
     pub fn broker_config(&self) -> PathBuf {

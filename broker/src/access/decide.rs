@@ -67,9 +67,9 @@ pub struct Rejected {
 /// # Errors
 /// The envelope speaks of something that no table has, or nobody offers the model. That nothing is eligible is a decision too, and becomes a refusal once it is kept.
 pub fn decide(parts: &Parts, admitted: &Admitted) -> Result<Decision, Failure> {
-    let tables = parts.registry.tables();
-    admitted.envelope.check(tables).map_err(|error| invalid(&error.within("envelope")))?;
     let snapshot = parts.registry.snapshot();
+    let tables = snapshot.tables();
+    admitted.envelope.check(&tables).map_err(|error| invalid(&error.within("envelope")))?;
     let at = parts.clock.now();
     let (caller, demanded) = demanded(&snapshot, &admitted.caller, &admitted.envelope.requirements)?;
     let used = parts.quotas.used(admitted.caller.trust_domain(), at);
@@ -88,7 +88,7 @@ pub fn decide(parts: &Parts, admitted: &Admitted) -> Result<Decision, Failure> {
     if judged.is_empty() {
         return Err(model_not_offered(admitted));
     }
-    let mut eligible = choose::candidates(&judged, &admitted.envelope.prefer, tables, at);
+    let mut eligible = choose::candidates(&judged, &admitted.envelope.prefer, &tables, at);
     let refused = judged.into_iter().filter_map(|Judged { name, verdict, .. }| match verdict {
         Verdict::Eligible { .. } => None,
         Verdict::Rejected { reasons } => Some(Rejected { name, reasons }),

@@ -85,6 +85,7 @@ async fn tries(
             suspended = suspension::of(&parts.registry, candidate.name.node(), None) => Outcome::Rejected(Rejection::Suspended(suspended)),
             outcome = attempt::attempt(parts, admitted, permit, (rank, candidate), attempt) => outcome?,
         };
+        parts.metrics.tried(matches!(outcome, Outcome::Answered(_)));
         match outcome {
             Outcome::Answered(answer) => return Ok(Some(*answer)),
             Outcome::Rejected(rejection) => {
@@ -110,7 +111,7 @@ async fn tries(
 fn takes(parts: &Parts, admitted: &Admitted, permit: &Permit, candidate: &Candidate) -> bool {
     let (caller, tables) = (admitted.caller.trust_domain(), parts.registry.tables());
     let Some(offer) = permit.offer(candidate) else { return false };
-    let taken = parts.quotas.take(caller, offer, parts.clock.now(), tables);
+    let taken = parts.quotas.take(caller, offer, parts.clock.now(), &tables);
     if taken.is_err() {
         tracing::info!(decision.id = %permit.id(), offer.id = %candidate.name, "a quota was used up after the decision");
     }

@@ -62,6 +62,15 @@ pub enum BrokerError {
         /// Why.
         source: io::Error,
     },
+    /// The address for metrics cannot be listened on.
+    #[error("cannot listen on {address}, where metrics are to be served (hint: see [metrics] in broker.toml)")]
+    ListenForMetrics {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// The address for trust bundles cannot be bound.
     #[error("cannot listen on {address} (hint: field bundles.listen of the configuration)")]
     ListenForBundles {

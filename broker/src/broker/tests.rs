@@ -1,13 +1,17 @@
 //! The broker as its peers see it: over real TLS on a loopback port.
 
+mod audits;
 mod authorisation;
 mod certify;
 mod departures;
 mod governance;
 mod invites;
 mod joining;
+mod lane;
 mod lifecycle;
+mod load;
 mod matrix;
+mod metrics;
 mod own_invites;
 mod publishing;
 mod quotas;

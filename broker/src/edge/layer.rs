@@ -1,5 +1,5 @@
-//! The edge as a tower layer: admits a request or answers it, and holds its place until the
-//! response's body has ended, or the broker ends it.
+//! The edge as a tower layer: admits a request or answers it, gives its messages a time to arrive in, and holds its place
+//! until the response's body has ended, or the broker ends it.
 
 use std::fmt;
 use std::pin::Pin;
@@ -18,6 +18,7 @@ use tower::{Layer, Service};
 use tracing::Instrument as _;
 
 use super::Edge;
+use super::arrival::{self, Arriving};
 use super::capacity::Place;
 use super::stop::Stop;
 use crate::routes::most_bytes;
@@ -72,6 +73,9 @@ where
             Ok(admitted) => admitted,
             Err(status) => return answer(status),
         };
+        if let Some(within) = arrival::bound(request.uri().path(), admitted.caller.is_none()) {
+            request = request.map(|body| Body::new(Arriving::new(body, within)));
+        }
         let organisation = admitted.caller.as_ref().map_or("-", |caller| caller.organisation().as_str());
         let id = RequestId::new();
         let span =

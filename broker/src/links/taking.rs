@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use comity_identity::VerifiedPeer;
 use comity_runtime::accept::{Connection, Incoming, PeerInfo};
+use comity_runtime::fair::{Full, Share};
+use comity_types::TrustDomain;
 use comity_types::ids::Kind;
 use futures::StreamExt as _;
 use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt as _;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{sleep, timeout};
 use tonic::transport::server::Connected as _;
 
@@ -20,8 +21,6 @@ use super::leave;
 use super::tunnels::{MAX_TUNNELS_PER_NODE, Tunnel};
 use crate::edge::check_peer;
 
-/// Most tunnels at once: a quarter of the listener's connections, so that the others have room beside them.
-pub const MAX_TUNNELS: usize = 2048;
 /// How long before the end of a node's certificate no more requests begin on its tunnel: most answers are done in it.
 /// A node that is in order has left by then, to come back with a fresh certificate.
 const LAST_ANSWERS: Duration = Duration::from_secs(60);
@@ -36,8 +35,8 @@ enum Refused {
     NotANode(comity_types::SpiffeId),
     #[error("{0}")]
     NotAMember(String),
-    #[error("there are {MAX_TUNNELS} tunnels already")]
-    Full,
+    #[error("there is no tunnel left for its organisation: {0}")]
+    Full(#[from] Full),
     #[error("the node has {MAX_TUNNELS_PER_NODE} tunnels already")]
     NodeFull,
     #[error("the connection proves nothing about its peer")]
@@ -76,7 +75,13 @@ impl Links {
             drop(timeout(LAST_WORD, connection.shutdown()).await);
             return Err(refused);
         }
-        let place = Arc::clone(&self.0.tunnel_places).try_acquire_owned().map_err(|_| Refused::Full)?;
+        let place = match self.0.tunnel_places.take(peer.id().trust_domain().clone()) {
+            Ok(place) => place,
+            Err(full) => {
+                drop(timeout(LAST_WORD, connection.shutdown()).await);
+                return Err(full.into());
+            }
+        };
         let (sender, connection) = self.0.dialler.handshake(TokioIo::new(connection)).await?;
         let tunnel = Tunnel::new(sender, peer.clone(), info.clone());
         if !self.0.tunnels.insert(&tunnel) {
@@ -111,7 +116,7 @@ impl Links {
         &self,
         tunnel: Arc<Tunnel>,
         connection: impl Future<Output = hyper::Result<()>>,
-        _place: OwnedSemaphorePermit,
+        _place: Share<TrustDomain>,
     ) {
         let (node, remote, stop) = (tunnel.peer.id().clone(), tunnel.info.remote, self.0.dialler.tasks().token());
         let left = tunnel.peer.not_after().since(self.0.dialler.now());
@@ -142,7 +147,7 @@ fn log(refused: &Refused, info: &PeerInfo) {
         Refused::NotAMember(_) => {
             tracing::debug!(peer.id = peer, remote = %info.remote, reason, "a tunnel was refused");
         }
-        Refused::NotANode(_) | Refused::Full | Refused::NodeFull | Refused::Unproven | Refused::Handshake(_) => {
+        Refused::NotANode(_) | Refused::Full(_) | Refused::NodeFull | Refused::Unproven | Refused::Handshake(_) => {
             tracing::warn!(peer.id = peer, remote = %info.remote, reason, "a tunnel was refused");
         }
     }

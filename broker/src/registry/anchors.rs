@@ -22,14 +22,6 @@ impl Inner {
     }
 }
 
-/// True if TLS has to trust others after an entry than before it.
-pub(super) fn changed(before: &Federation, after: &Federation) -> bool {
-    let anchors = |federation: &Federation| -> Vec<_> {
-        federation.organisations().map(|state| (state.organisation.trust_domain.clone(), state.anchors_epoch)).collect()
-    };
-    anchors(before) != anchors(after)
-}
-
 /// The anchors of an organisation, if they can be used.
 pub(super) fn organisation_anchors(state: &OrganisationState) -> Result<OrganisationAnchors, RegistryError> {
     let domain = &state.organisation.trust_domain;

@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use comity_membership::authority::Authority;
-use comity_membership::{Federation, Payload, Refused, Scope, Statement};
+use comity_membership::federation::MAX_TABLES_BYTES;
+use comity_membership::{Federation, Payload, Prepared, Refused, Scope, Statement};
 use comity_transparency::Envelope;
 use comity_types::{Clock, Digest, SpiffeId, Timestamp, TrustDomain};
 use serde::{Deserialize, Serialize};
-use tokio::sync::Mutex;
 
 use super::budget::{Budget, Rate};
+use super::lane::{Lane, Urgency};
 use super::{Registry, RegistryError};
 use crate::ledger::journal::{Journal, JournalError};
 
@@ -26,6 +27,10 @@ pub const MAX_PROPOSALS: usize = 1_000;
 pub const MAX_PROPOSALS_OF_ONE: usize = 32;
 /// Longest proposal, in bytes of its payload: an application with every anchor and demand is below.
 pub const MAX_PROPOSAL_BYTES: usize = 256 * 1024;
+/// Longest proposal of tables: all of them, with the marks that JSON puts before quotes and line ends.
+pub const MAX_TABLES_PROPOSAL_BYTES: usize = MAX_TABLES_BYTES + MAX_TABLES_BYTES / 4;
+/// Most proposals of tables at once: each is as long as hundreds of others, and only one of them can come into force.
+pub const MAX_TABLES_PROPOSALS: usize = 4;
 /// How long a proposal waits: whoever has not signed in a month does not want it.
 pub const PROPOSAL_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
 
@@ -122,11 +127,18 @@ pub enum ProposalError {
         retry_after: Duration,
     },
     /// It is too long.
-    #[error("the statement has {bytes} bytes, and a proposal at most {MAX_PROPOSAL_BYTES}")]
+    #[error("the statement has {bytes} bytes, and a proposal of its kind at most {most}")]
     TooLong {
         /// Its payload's length.
         bytes: usize,
+        /// What a proposal of its kind may have.
+        most: usize,
     },
+    /// There are too many of tables.
+    #[error(
+        "{MAX_TABLES_PROPOSALS} proposals of tables wait already (hint: sign the right one, which ends the others; what is not signed ends after 30 days)"
+    )]
+    TooManyOfTables,
     /// The registry does not take it.
     #[error(transparent)]
     Registry(#[from] RegistryError),
@@ -141,7 +153,7 @@ struct Inner {
     registry: Registry,
     journal: Journal,
     current: ArcSwap<BTreeMap<Digest, Proposal>>,
-    writer: Mutex<()>,
+    lane: Lane,
     clock: Arc<dyn Clock>,
     budget: Budget<TrustDomain>,
 }
@@ -154,8 +166,8 @@ impl Proposals {
     pub fn open(path: &Path, registry: Registry, clock: Arc<dyn Clock>) -> Result<Self, ProposalError> {
         let (journal, frames) = Journal::open(path)?;
         let current = ArcSwap::from_pointee(fold(&frames)?);
-        let (writer, budget) = (Mutex::new(()), Budget::new(Rate::STATEMENTS));
-        Ok(Self(Arc::new(Inner { registry, journal, current, writer, clock, budget })))
+        let (lane, budget) = (Lane::default(), Budget::new(Rate::STATEMENTS));
+        Ok(Self(Arc::new(Inner { registry, journal, current, lane, clock, budget })))
     }
 
     /// Reads the journal at `path` as a start would, and changes nothing.
@@ -173,34 +185,14 @@ impl Proposals {
     ///
     /// # Errors
     /// It does not follow from the state, a signature does not hold, or it cannot be kept.
-    pub async fn submit(&self, envelope: Envelope) -> Result<Submitted, ProposalError> {
+    pub async fn submit(&self, prepared: Prepared) -> Result<Submitted, ProposalError> {
         let inner = &self.0;
-        let _turn = inner.writer.lock().await;
-        let id = envelope.payload_digest();
-        let known = inner.current.load().get(&id).cloned();
-        let proposal = match &known {
-            None => Proposal { envelope, at: inner.clock.now(), refused_by: BTreeSet::new() },
-            Some(known) => inner.joined(known, &envelope)?,
-        };
-        inner.charge(&proposal.envelope)?;
-        match inner.registry.append(proposal.envelope.clone()).await {
-            Ok(epoch) => {
-                inner.end_stale(Some(id)).await?;
-                inner.end_overtaken(&proposal).await?;
-                Ok(Submitted::InForce(epoch))
-            }
-            // Said once, it stands: whoever lost the answer asks again.
-            Err(RegistryError::Refused(refused)) if matches!(*refused, Refused::Said { .. }) => {
-                Ok(Submitted::InForce(inner.registry.snapshot().federation().epoch()))
-            }
-            Err(RegistryError::Refused(refused)) => {
-                if !matches!(*refused, Refused::TooFew { .. }) {
-                    return Err(RegistryError::Refused(refused).into());
-                }
-                inner.keep(id, proposal, known, *refused).await
-            }
-            Err(other) => Err(other.into()),
+        // What one signer says never waits for others, so it takes no turn here: behind those who propose, it would.
+        if !concerns_operators(prepared.statement()) {
+            inner.charge(&prepared)?;
+            return inner.said(inner.registry.append_prepared(prepared).await);
         }
+        inner.govern(prepared).await
     }
 
     /// Ends what waits for `application`, which somebody turned down.
@@ -209,7 +201,7 @@ impl Proposals {
     /// The journal has failed.
     pub async fn turn_down(&self, application: Digest) -> Result<(), ProposalError> {
         let inner = &self.0;
-        let _turn = inner.writer.lock().await;
+        let _turn = inner.lane.turn(Urgency::Governance).await;
         let current = inner.current.load_full();
         for (id, _) in current.iter().filter(|(_, proposal)| admits_by(proposal) == Some(application)) {
             inner.append(Event::Ended { id: *id }).await?;
@@ -227,7 +219,7 @@ impl Proposals {
     /// There is no such proposal, the operator has no vote, or it cannot be kept.
     pub async fn refuse(&self, id: Digest, by: &SpiffeId) -> Result<Option<Waiting>, ProposalError> {
         let inner = &self.0;
-        let _turn = inner.writer.lock().await;
+        let _turn = inner.lane.turn(Urgency::Governance).await;
         let mut proposal = inner.current.load().get(&id).cloned().ok_or(ProposalError::Unknown { id })?;
         let snapshot = inner.registry.snapshot();
         let federation = snapshot.federation();
@@ -264,15 +256,63 @@ impl Proposals {
 }
 
 impl Inner {
+    /// A statement of operators: in force, or kept until enough have signed.
+    async fn govern(&self, brought: Prepared) -> Result<Submitted, ProposalError> {
+        // Nobody takes a turn from operators by what none of them has signed.
+        match self.registry.snapshot().federation().endorsers(&brought) {
+            Ok(_) => {}
+            Err(refused) => return self.said(Err(RegistryError::Refused(Box::new(refused)))),
+        }
+        let _turn = self.lane.turn(Urgency::of(brought.statement())).await;
+        let (id, now) = (brought.digest(), self.clock.now());
+        let known = self.current.load().get(&id).cloned();
+        let (proposal, prepared) = match &known {
+            None => (Proposal { envelope: brought.envelope().clone(), at: now, refused_by: BTreeSet::new() }, brought),
+            Some(known) => {
+                let proposal = self.joined(known, &brought)?;
+                let prepared = self.registry.prepare(proposal.envelope.clone())?;
+                (proposal, prepared)
+            }
+        };
+        // What cannot come into force takes no turn from what can, and holds nobody up here meanwhile.
+        let next = self.registry.snapshot().federation().check_next(&prepared, now);
+        let appended = match next {
+            Ok(()) => self.registry.append_prepared(prepared).await,
+            Err(refused) => Err(RegistryError::Refused(Box::new(refused))),
+        };
+        match appended {
+            Ok(epoch) => {
+                self.end_stale(Some(id)).await?;
+                self.end_overtaken(&proposal).await?;
+                Ok(Submitted::InForce(epoch))
+            }
+            Err(RegistryError::Refused(refused)) if matches!(*refused, Refused::TooFew { .. }) => {
+                self.keep(id, proposal, known, *refused).await
+            }
+            Err(other) => self.said(Err(other)),
+        }
+    }
+
+    /// Said once, it stands: whoever lost the answer asks again.
+    fn said(&self, appended: Result<u64, RegistryError>) -> Result<Submitted, ProposalError> {
+        match appended {
+            Ok(epoch) => Ok(Submitted::InForce(epoch)),
+            Err(RegistryError::Refused(refused)) if matches!(*refused, Refused::Said { .. }) => {
+                Ok(Submitted::InForce(self.registry.snapshot().federation().epoch()))
+            }
+            Err(other) => Err(other.into()),
+        }
+    }
+
     /// A proposal with what was brought. What it has of a signer stays: who signs again, differently, changes nothing.
-    fn joined(&self, known: &Proposal, brought: &Envelope) -> Result<Proposal, RegistryError> {
+    fn joined(&self, known: &Proposal, brought: &Prepared) -> Result<Proposal, RegistryError> {
         let (snapshot, refused) = (self.registry.snapshot(), |refused| RegistryError::Refused(Box::new(refused)));
         // Believed first: a forged signature must not take the place of a true one.
-        snapshot.federation().endorsed(brought).map_err(refused)?;
+        snapshot.federation().endorsers(brought).map_err(refused)?;
         let mut proposal = known.clone();
         keep_voters(snapshot.federation(), &mut proposal.envelope);
-        proposal.envelope.merge(brought);
-        let signed: BTreeSet<_> = brought.signatures.iter().map(|signature| signature.keyid).collect();
+        proposal.envelope.merge(brought.envelope());
+        let signed: BTreeSet<_> = brought.envelope().signatures.iter().map(|signature| signature.keyid).collect();
         let signs = |id: &SpiffeId| {
             snapshot.federation().voters().any(|(voter, key)| voter == id && signed.contains(&key.id()))
         };
@@ -281,21 +321,20 @@ impl Inner {
     }
 
     /// Takes what an organisation signs out of its budget. Signed by all who have to, first: nobody spends another's.
-    fn charge(&self, envelope: &Envelope) -> Result<(), ProposalError> {
-        let snapshot = self.registry.snapshot();
-        let Ok(payload) = Payload::peek(envelope) else { return Ok(()) };
-        let organisation = match (payload.statement.scope(), &payload.statement) {
+    fn charge(&self, prepared: &Prepared) -> Result<(), ProposalError> {
+        let statement = prepared.statement();
+        let organisation = match (statement.scope(), statement) {
             // What stops harm is never too much, and who takes up an invite was paid for when it was made.
             (_, Statement::Suspended { .. } | Statement::MemberAdmitted { invite: Some(_), .. }) => return Ok(()),
             (Some(Scope::Organisation(organisation)), _) => organisation,
             (Some(Scope::Member(id)), _) => id.trust_domain().clone(),
-            (Some(Scope::Root | Scope::Governance(_) | Scope::Brake(_)) | None, _) => return Ok(()),
+            (Some(Scope::Root | Scope::Governance(_) | Scope::Brake(_) | Scope::Tables) | None, _) => return Ok(()),
         };
-        if snapshot.federation().check_signed(envelope).is_err() {
+        if self.registry.snapshot().federation().check_signed(prepared).is_err() {
             return Ok(());
         }
         self.budget
-            .take(&organisation, envelope.payload.len(), self.clock.now())
+            .take(&organisation, prepared.envelope().payload.len(), self.clock.now())
             .map_err(|retry_after| ProposalError::TooOften { organisation, retry_after })
     }
 
@@ -325,12 +364,18 @@ impl Inner {
     /// A new proposal has to be one that can come into force, and one operator leaves room for those of others.
     fn check_room(&self, proposal: &Proposal) -> Result<(), ProposalError> {
         let (current, snapshot) = (self.current.load(), self.registry.snapshot());
-        let bytes = proposal.envelope.payload.len();
-        if bytes > MAX_PROPOSAL_BYTES {
-            return Err(ProposalError::TooLong { bytes });
+        let of_tables = |proposal: &Proposal| matches!(said(proposal), Some(Statement::TablesAdopted { .. }));
+        let (bytes, is_of_tables) = (proposal.envelope.payload.len(), of_tables(proposal));
+        let most = if is_of_tables { MAX_TABLES_PROPOSAL_BYTES } else { MAX_PROPOSAL_BYTES };
+        if bytes > most {
+            return Err(ProposalError::TooLong { bytes, most });
+        }
+        if is_of_tables && current.values().filter(|other| of_tables(other)).count() >= MAX_TABLES_PROPOSALS {
+            return Err(ProposalError::TooManyOfTables);
         }
         let refused = |refused| RegistryError::Refused(Box::new(refused));
-        snapshot.federation().check_proposed(&proposal.envelope, proposal.at).map_err(refused)?;
+        let prepared = self.registry.prepare(proposal.envelope.clone())?;
+        snapshot.federation().check_proposed(&prepared, proposal.at).map_err(refused)?;
         if current.len() >= MAX_PROPOSALS {
             return Err(ProposalError::TooMany);
         }
@@ -357,8 +402,9 @@ impl Inner {
         Ok(())
     }
 
-    /// Once somebody is lifted, what was proposed against them before has to be proposed anew: those who signed it saw
-    /// another state.
+    /// Once operators have lifted somebody, what was proposed against them before has to be proposed anew: those who
+    /// signed it saw another state. What an organisation lifts of its own overtakes nothing: it would end by it what
+    /// operators propose against it.
     async fn end_overtaken(&self, by: &Proposal) -> Result<(), ProposalError> {
         let Some(Statement::Lifted { subject: lifted, .. }) = said(by) else { return Ok(()) };
         let current = self.current.load_full();
@@ -380,6 +426,15 @@ impl Inner {
     }
 }
 
+/// True for what operators sign, any of whom may propose it, and for what ends proposals.
+fn concerns_operators(statement: &Statement) -> bool {
+    match statement.scope() {
+        Some(Scope::Root | Scope::Governance(_) | Scope::Tables) => true,
+        Some(Scope::Brake(_)) => matches!(statement, Statement::Lifted { .. }),
+        Some(Scope::Organisation(_) | Scope::Member(_)) | None => false,
+    }
+}
+
 /// Takes out the signatures of operators who have lost their vote since: one of them would spoil those that count.
 fn keep_voters(federation: &Federation, envelope: &mut Envelope) {
     let Ok(statement) = Payload::peek(envelope).map(|payload| payload.statement) else { return };
@@ -394,7 +449,7 @@ fn waiting(federation: &Federation, id: Digest, proposal: Proposal) -> Option<Wa
     keep_voters(federation, &mut proposal.envelope);
     let payload = Payload::peek(&proposal.envelope).ok()?;
     match payload.statement.scope()? {
-        Scope::Root | Scope::Governance(_) => {}
+        Scope::Root | Scope::Governance(_) | Scope::Tables => {}
         Scope::Brake(_) | Scope::Organisation(_) | Scope::Member(_) => return None,
     }
     let signers = federation.endorsed(&proposal.envelope).ok()?;

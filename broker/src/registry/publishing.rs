@@ -4,9 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use comity_membership::{Federation, Statement};
+use comity_membership::{Federation, Prepared, Statement};
 use comity_policy::Offer;
-use comity_transparency::Envelope;
 use comity_types::{Clock, SpiffeId};
 
 use super::budget::{Budget, Rate};
@@ -58,32 +57,32 @@ impl Publishing {
         Self { registry, budget: Arc::new(Budget::new(Rate::OFFERS)), clock }
     }
 
-    /// Replaces what `node` offers by what `envelope` says. Gives the epoch at which that is in force; offers that are
+    /// Replaces what a node offers by what it has signed. Gives the epoch at which that is in force; offers that are
     /// published already are no change and cost nothing, so that a node may publish whenever it starts.
     ///
     /// # Errors
     /// They are too large, the node's budget is spent, or the registry does not take them.
-    pub async fn publish(&self, publication: Publication, envelope: Envelope) -> Result<u64, PublishError> {
-        let bytes = envelope.payload.len();
+    pub async fn publish(&self, publication: Publication, prepared: Prepared) -> Result<u64, PublishError> {
+        let bytes = prepared.envelope().payload.len();
         if bytes > MAX_PUBLICATION_BYTES {
             return Err(PublishError::TooLarge { bytes });
         }
         let (budget, clock) = (Arc::clone(&self.budget), Arc::clone(&self.clock));
         // Taken where the registry makes its plan: one change at a time, so that calls at once cannot spend twice.
         // Signed first: nobody spends another's budget.
-        let plan = move |federation: &Federation| {
+        let plan = move |federation: &Federation, prepared: &Prepared| {
             if publication.is_published(federation) {
-                return Ok(None);
+                return Ok(false);
             }
             let refused = |refused| RegistryError::Refused(Box::new(refused));
-            federation.endorsed(&envelope).map_err(refused)?;
+            federation.check_signed(prepared).map_err(refused)?;
             let node = publication.node;
             budget
                 .take(&node, bytes, clock.now())
                 .map_err(|retry_after| PublishError::TooOften { node, retry_after })?;
-            Ok(Some(envelope))
+            Ok(true)
         };
-        self.registry.update(plan).await
+        self.registry.append_if(prepared, plan).await
     }
 }
 

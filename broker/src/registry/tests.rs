@@ -1,7 +1,7 @@
 //! What the registry does of its own accord.
 
 use comity_membership::federation::BRAKE;
-use comity_membership::{Federation, Subject};
+use comity_membership::{By, Federation, Prepared, Subject};
 
 use super::*;
 use crate::access::tests::world::{SOON, World};
@@ -31,4 +31,22 @@ async fn a_brake_that_nobody_ratified_ends_while_the_broker_runs() {
         lapsed = lapsed => lapsed.unwrap(),
     }
     assert!(takes_part(world.registry.snapshot().federation()));
+}
+
+#[tokio::test]
+async fn nothing_overtakes_that_would_not_come_into_force_or_is_longer_than_it_has_to_be() {
+    let world = World::new().await;
+    let urgency = |prepared: Prepared| world.registry.urgency(&prepared);
+    let subject = || Subject::Organisation("app.example".parse().unwrap());
+    let brake = || Statement::Suspended { subject: subject(), reason: "a test".into(), by: By::Brake };
+    let prepared = |envelope| world.registry.prepare(envelope).unwrap();
+    let signed = |padding| prepared(world.signed_by_operator(brake(), padding));
+    assert_eq!(urgency(signed(0)), Urgency::Stop);
+    assert_eq!(urgency(signed(MAX_URGENT_BYTES)), Urgency::Ordinary);
+    let mut forged = world.signed_by_operator(brake(), 0);
+    forged.signatures[0].sig[10] ^= 1;
+    assert_eq!(urgency(prepared(forged)), Urgency::Ordinary);
+    let before = signed(0);
+    world.brake(subject()).await;
+    assert_eq!(urgency(before), Urgency::Ordinary, "it is said");
 }

@@ -7,7 +7,7 @@ use std::ops::Range;
 use comity_membership::{Federation, Standing};
 use comity_policy::disclosure;
 use comity_policy::rank::Preferences;
-use comity_policy::{Capability, Claim, Demanded, Offer, Request as Question, Verdict};
+use comity_policy::{Capability, Claim, Demanded, Offer, Request as Question, Tables, Verdict};
 use comity_proto::catalog::catalog_server::Catalog as Service;
 use comity_proto::catalog::{
     ExplainRequest, ExplainResponse, ListModelsRequest, ListModelsResponse, ListOffersRequest, ListOffersResponse,
@@ -54,9 +54,10 @@ impl Catalog {
             .map_err(|error| invalid(&error.path, &error.problem))?;
         let parts = self.access.parts();
         let as_of = as_of(request.as_of, parts.clock.now())?;
-        let checked = envelope.check(parts.registry.tables()).map_err(|error| error.within("envelope"));
-        checked.map_err(|error| invalid(&error.path, &error.problem))?;
         let snapshot = parts.registry.snapshot();
+        let tables = snapshot.tables();
+        let checked = envelope.check(&tables).map_err(|error| error.within("envelope"));
+        checked.map_err(|error| invalid(&error.path, &error.problem))?;
         let (organisation, demanded) = decide::demanded(&snapshot, caller.id(), &envelope.requirements)?;
         let used = parts.quotas.used(caller.organisation(), as_of);
         let question = Question {
@@ -73,9 +74,9 @@ impl Catalog {
         let judged = disclose::verdicts(caller.organisation(), snapshot.federation(), judged);
         Ok(ExplainResponse {
             relaxations: relaxations(&snapshot, &question, &demanded),
-            verdicts: self.in_order(judged, &envelope.prefer, as_of),
+            verdicts: self.in_order(judged, &envelope.prefer, &tables, as_of),
             epoch: snapshot.federation().epoch(),
-            tables_sha256: parts.registry.tables().digest().as_bytes().to_vec().into(),
+            tables_sha256: tables.digest().as_bytes().to_vec().into(),
             as_of: Some(timestamp(as_of)),
             layer_demands: decide::layer_demands(caller.id(), &demanded),
         })
@@ -86,9 +87,10 @@ impl Catalog {
         &self,
         judged: Vec<Judged<'_>>,
         prefer: &Preferences,
+        tables: &Tables,
         as_of: Timestamp,
     ) -> Vec<comity_proto::policy::Verdict> {
-        let mut eligible = choose::candidates(&judged, prefer, self.access.parts().registry.tables(), as_of);
+        let mut eligible = choose::candidates(&judged, prefer, tables, as_of);
         choose::order(&mut eligible, |node| self.access.parts().links.load(node));
         let place: BTreeMap<_, _> =
             eligible.into_iter().enumerate().map(|(place, candidate)| (candidate.name, place)).collect();
@@ -130,7 +132,7 @@ impl Service for Catalog {
             offer: Some((&*disclosure::offer(offer, viewer)).into()),
             operator: federation
                 .organisation(node.trust_domain())
-                .map(|state| (&*disclosure::organisation(&state.organisation, viewer)).into()),
+                .map(|state| (&*disclosure::organisation(&state.as_stated(), viewer)).into()),
             state: self.state(federation, node).to_owned(),
         };
         let mut offers: Vec<_> = offers.map(entry).collect();

@@ -1,10 +1,7 @@
 //! The Enrolment service: the root document, joining with an invite, certificates.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use comity_identity::SigningRequest;
-use comity_policy::Tables;
 use comity_proto::enrolment as wire;
 use comity_proto::enrolment::enrolment_server::Enrolment;
 use comity_proto::enrolment::join_response::State;
@@ -15,6 +12,7 @@ use tonic::{Request, Response, Status};
 
 use super::{admission, invalid, parse, said};
 use crate::edge::CallerIdentity;
+use crate::registry::Registry;
 use crate::registry::admission::{Admission, Applicant, Certificate, Credential, Joined};
 
 /// Bytes of an invite's secret.
@@ -27,14 +25,14 @@ const MAX_KINDS: usize = 3;
 pub struct Service {
     admission: Admission,
     root: Bytes,
-    tables: Arc<Tables>,
+    registry: Registry,
 }
 
 impl Service {
     /// Puts it together; `root` is root.json as it was founded.
     #[must_use]
-    pub const fn new(admission: Admission, root: Bytes, tables: Arc<Tables>) -> Self {
-        Self { admission, root, tables }
+    pub const fn new(admission: Admission, root: Bytes, registry: Registry) -> Self {
+        Self { admission, root, registry }
     }
 
     /// What shows that the caller holds the invite.
@@ -52,7 +50,7 @@ impl Service {
             None
         } else {
             let envelope = said::envelope("application", &request.application)?;
-            said::check_application("application", &envelope, &self.tables)?;
+            said::check_application("application", &envelope, &self.registry.tables())?;
             Some(Box::new(envelope))
         };
         Ok(Credential::Secret { sha256, application })

@@ -5,11 +5,12 @@ mod render;
 mod tests;
 mod watch;
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use comity_membership::Statement;
-use comity_policy::Tables;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use comity_membership::{Prepared, Statement};
 use comity_proto::membership as wire;
 use comity_proto::membership::membership_server::Membership;
 use comity_proto::membership::submit_response::Outcome;
@@ -17,6 +18,7 @@ use comity_proto::methods::Caller;
 use comity_runtime::accept::PeerInfo;
 use comity_runtime::tasks::Tasks;
 use comity_types::ids::Kind;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Response, Status};
 
@@ -28,6 +30,8 @@ use crate::registry::proposals::{Proposals, Submitted};
 use crate::registry::publishing::{Publication, PublishError, Publishing};
 use crate::registry::{Registry, RegistryError, run_to_end};
 
+/// Longest envelope that is read at once, in bytes: one around a statement that may overtake others.
+const SHORT_BYTES: usize = 32 * 1024;
 /// Longest reason of a rejection, in bytes.
 const MAX_REASON_BYTES: usize = 1024;
 
@@ -44,8 +48,6 @@ pub struct Parts {
     pub publishing: Publishing,
     /// The connections to nodes.
     pub links: Links,
-    /// What organisations' codes are held against.
-    pub tables: Arc<Tables>,
     /// Where statements are said, so that a caller who leaves does not cut one.
     pub tasks: Tasks,
     /// Streams end when this is cancelled.
@@ -54,13 +56,32 @@ pub struct Parts {
 
 /// Serves membership.
 #[derive(Debug, Clone)]
-pub struct Service(Parts);
+pub struct Service(Parts, Arc<Semaphore>);
 
 impl Service {
     /// Puts it together.
     #[must_use]
-    pub const fn new(parts: Parts) -> Self {
-        Self(parts)
+    pub fn new(parts: Parts) -> Self {
+        Self(parts, Arc::new(Semaphore::new(1)))
+    }
+
+    /// Reads a statement and verifies its signatures. Long ones are read one after another, beside the threads that
+    /// answer calls: however many come, a short one, as a suspension is, finds a thread.
+    async fn read(&self, envelope: Bytes) -> Result<Prepared, Status> {
+        let (registry, tables) = (self.0.registry.clone(), self.0.registry.tables());
+        let is_short = envelope.len() <= SHORT_BYTES;
+        let read = move || {
+            let envelope = said::envelope("envelope", &envelope)?;
+            let prepared = registry.prepare(envelope).map_err(|error| super::registry(&error))?;
+            said::check(&prepared, &tables)?;
+            Ok(prepared)
+        };
+        if is_short {
+            return read();
+        }
+        // Never closed.
+        let _turn = self.1.acquire().await.ok();
+        tokio::task::spawn_blocking(read).await.unwrap_or_else(|_| Err(super::registry(&RegistryError::Stopping)))
     }
 }
 
@@ -70,19 +91,23 @@ impl Membership for Service {
 
     /// Any member may bring a statement: what counts is who signed.
     async fn submit(&self, request: Request<wire::SubmitRequest>) -> Result<Response<wire::SubmitResponse>, Status> {
-        let envelope = said::envelope("envelope", &request.get_ref().envelope)?;
-        let statement = said::statement(&envelope, &self.0.tables)?;
-        if let Some(publication) = Publication::of(&statement) {
+        let prepared = self.read(request.into_inner().envelope).await?;
+        if let Some(publication) = Publication::of(prepared.statement()) {
             let epoch =
-                self.0.publishing.publish(publication, envelope).await.map_err(|error| publication_error(&error))?;
+                self.0.publishing.publish(publication, prepared).await.map_err(|error| publication_error(&error))?;
             return Ok(Response::new(wire::SubmitResponse { outcome: Some(Outcome::Epoch(epoch)) }));
         }
+        let new_anchors = if let Statement::AnchorsChanged { organisation, .. } = prepared.statement() {
+            Some(organisation.clone())
+        } else {
+            None
+        };
         let proposals = self.0.proposals.clone();
-        let work = async move { proposals.submit(envelope).await };
+        let work = async move { proposals.submit(prepared).await };
         let submitted = run_to_end(&self.0.tasks, "submit", work).await;
         let submitted = submitted.ok_or_else(|| registry(&RegistryError::Stopping))?.map_err(proposal)?;
-        if let Statement::AnchorsChanged { organisation, .. } = &statement {
-            self.0.admission.follow_anchors_of(organisation).map_err(admission)?;
+        if let Some(organisation) = new_anchors {
+            self.0.admission.follow_anchors_of(&organisation).map_err(admission)?;
         }
         let outcome = match submitted {
             Submitted::InForce(epoch) => Outcome::Epoch(epoch),
@@ -97,7 +122,7 @@ impl Membership for Service {
     ) -> Result<Response<wire::PrepareAnchorsResponse>, Status> {
         let organisation = CallerIdentity::of(&request)?.organisation().clone();
         let due = self.0.admission.anchors_due(&organisation).map_err(admission)?;
-        let anchors_der = due.into_iter().map(bytes::Bytes::from).collect();
+        let anchors_der = due.into_iter().map(Bytes::from).collect();
         Ok(Response::new(wire::PrepareAnchorsResponse { anchors_der }))
     }
 

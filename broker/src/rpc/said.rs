@@ -2,7 +2,7 @@
 //! before it is looked at who signed.
 
 use comity_identity::NodeAddress;
-use comity_membership::{Application, Payload, Statement};
+use comity_membership::{Application, Prepared, Statement};
 use comity_policy::{Layers, Offer, Organisation, Tables};
 use comity_proto::convert::{WireError, checked_layers};
 use comity_proto::policy as wire;
@@ -41,11 +41,10 @@ pub(super) fn check_application(field: &str, envelope: &Envelope, tables: &Table
     check_organisation(&application.organisation, &application.layers, tables)
 }
 
-/// Reads a statement, and checks each field of it.
-pub(super) fn statement(envelope: &Envelope, tables: &Tables) -> Result<Statement, Status> {
-    let unreadable = |error: comity_membership::signed::Unreadable| invalid("envelope", chain::text(&error));
-    let Payload { statement, .. } = Payload::peek(envelope).map_err(unreadable)?;
-    match &statement {
+/// Checks each field of a statement.
+pub(super) fn check(prepared: &Prepared, tables: &Tables) -> Result<(), Status> {
+    let envelope = prepared.envelope();
+    match prepared.statement() {
         Statement::OrganisationAdmitted { application } => check_application("application", application, tables)?,
         Statement::OrganisationUpdated { organisation, layers } => {
             if envelope.payload.len() > MAX_STATED_BYTES {
@@ -63,7 +62,10 @@ pub(super) fn statement(envelope: &Envelope, tables: &Tables) -> Result<Statemen
         Statement::OrganisationWithdrawn { reason, .. } | Statement::MemberWithdrawn { reason, .. } => {
             check_text("reason", reason)?;
         }
-        Statement::Suspended { reason, .. } | Statement::Evicted { reason, .. } => {
+        Statement::Suspended { reason, .. }
+        | Statement::Evicted { reason, .. }
+        | Statement::AuditorRevoked { reason, .. }
+        | Statement::AuditWithdrawn { reason, .. } => {
             check_text("reason", reason)?;
         }
         Statement::RootChanged { .. }
@@ -72,9 +74,14 @@ pub(super) fn statement(envelope: &Envelope, tables: &Tables) -> Result<Statemen
         | Statement::MemberInvited { .. }
         | Statement::InviteRevoked { .. }
         | Statement::MemberAdmitted { .. }
+        | Statement::TermsAccepted { .. }
+        | Statement::TermsWithdrawn { .. }
+        | Statement::AuditorRecognised { .. }
+        | Statement::ClaimAudited { .. }
+        | Statement::TablesAdopted { .. }
         | Statement::Lifted { .. } => {}
     }
-    Ok(statement)
+    Ok(())
 }
 
 /// Text that others read.
@@ -88,6 +95,11 @@ fn check_text(field: &str, text: &str) -> Result<(), Status> {
 /// The facts and layers of an organisation, by way of the contract's messages, whose bounds hold for what is signed too.
 fn check_organisation(facts: &Organisation, layers: &Layers, tables: &Tables) -> Result<(), Status> {
     let refuse = |error: WireError| invalid(&error.path, &error.problem);
+    // The fold refuses it as well; here, before operators look at it.
+    if !facts.accepted_terms.is_empty() {
+        let problem = "is a statement of its own (hint: take the field out, and say `comity terms accept` as a member)";
+        return Err(invalid("organisation.accepted_terms", problem));
+    }
     let read = Organisation::try_from(wire::Organisation::from(facts));
     let read = read.map_err(|error| refuse(error.within("organisation")))?;
     let layers_read = checked_layers(Some(wire::Layers::from(layers)), tables);

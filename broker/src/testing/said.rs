@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use comity_identity::KeyPair;
 use comity_membership::{By, Federation, Payload, Statement, sign};
-use comity_policy::{Layers as StatedLayers, Offer, Organisation};
+use comity_policy::{Index, Layers as StatedLayers, Offer, Organisation};
 use comity_proto::membership::SubmitRequest;
 use comity_proto::membership::membership_client::MembershipClient;
 use comity_proto::membership::submit_response::Outcome;
@@ -20,6 +20,12 @@ impl Scene {
     pub(crate) fn federation(&self) -> Federation {
         let running = self.running.lock().unwrap();
         running.as_ref().unwrap().registry.snapshot().federation().clone()
+    }
+
+    /// What the broker decides by.
+    pub(crate) fn index(&self) -> Arc<Index> {
+        let running = self.running.lock().unwrap();
+        Arc::clone(&running.as_ref().unwrap().registry.snapshot().index)
     }
 
     /// The key that signs for an organisation, made when it is first asked for.

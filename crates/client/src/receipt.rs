@@ -135,7 +135,8 @@ impl Account {
         let [_, post_quantum] = &against.root.decision_log;
         let note = CheckpointNote::parse(&receipt.checkpoint).map_err(ReceiptError::from)?;
         let signed = note.signed_by(post_quantum);
-        if signed.map_err(|error| contradiction(format!("the log's ML-DSA-44 signature is forged: {error}")))?.is_some() {
+        if signed.map_err(|error| contradiction(format!("the log's ML-DSA-44 signature is forged: {error}")))?.is_some()
+        {
             self.proven("the log signed its checkpoint by ML-DSA-44 too, which holds against quantum computers");
         }
         let Some(policy) = against.policy else {

@@ -9,6 +9,10 @@
 //! | an organisation's keys | one of the old, and every new one |
 //! | a member that comes by invite | the invite's key, and its own |
 //! | offers | the node's key, or one of its organisation's |
+//! | terms accepted, and no longer | one of the accepting organisation's keys |
+//! | auditors recognised and revoked | the threshold of operators |
+//! | audits, and what is taken back of them | one of the auditor's keys |
+//! | tables | the threshold of operators |
 
 use std::collections::BTreeSet;
 
@@ -57,7 +61,11 @@ impl<'a> Authority<'a> {
                     who: "operators that are to govern",
                 },
             ],
-            Statement::OrganisationAdmitted { .. } | Statement::Evicted { .. } => vec![membership()],
+            Statement::OrganisationAdmitted { .. }
+            | Statement::Evicted { .. }
+            | Statement::AuditorRecognised { .. }
+            | Statement::AuditorRevoked { .. }
+            | Statement::TablesAdopted { .. } => vec![membership()],
             Statement::Suspended { subject, by, .. } | Statement::Lifted { subject, by } => match by {
                 By::Federation => vec![membership()],
                 By::Brake => vec![operators(1, "operators")],
@@ -66,7 +74,11 @@ impl<'a> Authority<'a> {
             Statement::OrganisationUpdated { organisation: facts, .. } => vec![organisation(&facts.trust_domain)?],
             Statement::AnchorsChanged { organisation: domain, .. }
             | Statement::OrganisationWithdrawn { organisation: domain, .. }
-            | Statement::InviteRevoked { organisation: domain, .. } => vec![organisation(domain)?],
+            | Statement::InviteRevoked { organisation: domain, .. }
+            | Statement::TermsAccepted { organisation: domain, .. }
+            | Statement::TermsWithdrawn { organisation: domain, .. }
+            | Statement::ClaimAudited { auditor: domain, .. }
+            | Statement::AuditWithdrawn { auditor: domain, .. } => vec![organisation(domain)?],
             Statement::KeysChanged { organisation: domain, keys } => {
                 let new = Quorum { needed: keys.len(), keys: keys.iter().collect(), who: "keys that are to sign" };
                 vec![organisation(domain)?, new]

@@ -6,35 +6,52 @@
 //! | `organisations` | admitted, updated, gone |
 //! | `members` | nodes, apps and operators, and invites to become one |
 //! | `offers` | what nodes publish |
+//! | `terms` | whose terms an organisation accepts |
+//! | `audits` | whose word counts on what others claim, and what they signed |
+//! | `weighing` | what the policy is handed: facts and offers with what was signed of them |
+//! | `tables` | by which tables the federation decides |
 //! | `suspensions` | who is refused, by whom and for how long |
 //! | `refused` | why an entry does not fit |
+//! | `map` | what a state is made of, so that it is copied in an instant |
 
+mod audits;
 mod governance;
+mod map;
 mod members;
 mod offers;
 mod organisations;
 mod refused;
 mod suspensions;
+mod tables;
+mod terms;
 #[cfg(test)]
 mod tests;
+mod weighing;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
+use comity_policy::claim::ClaimPath;
 use comity_policy::{Layers, Offer, Organisation};
-use comity_transparency::{KeyId, PublicKey};
+use comity_transparency::{Envelope, EnvelopeError, KeyId, PublicKey};
 use comity_types::{Digest, OfferName, SpiffeId, Timestamp, TrustDomain};
 
+pub use self::audits::{AuditState, Auditor, MAX_AUDITORS, MAX_AUDITS};
 pub use self::governance::{Governance, MAX_OPERATORS};
 pub use self::members::{MAX_MEMBERS, MAX_OPEN_INVITES, OpenInvite};
 pub use self::offers::MAX_OFFERS_PER_NODE;
 pub use self::organisations::{MAX_ANCHORS, MAX_KEYS};
 pub use self::refused::Refused;
 pub use self::suspensions::{BRAKE, MAX_CERTIFICATES, Standing, Suspension, Suspensions};
+pub use self::tables::{Adopted, MAX_TABLES_BYTES};
+pub use self::terms::{Acceptance, MAX_ACCEPTED, MAX_TERMS};
 
+use self::map::Map;
 use crate::authority::Authority;
+use crate::prepared::Prepared;
 use crate::signed::{Body, Entry, Payload, STATEMENT_TYPE};
-use crate::statement::{InviteId, Scope, Statement, Subject, TlsKey};
+use crate::statement::{Claimant, InviteId, Scope, Statement, Subject, TlsKey};
 
 /// How old a statement of one signer may be when it gets its place: it is handed in when it is signed, and tried again
 /// while a broker is down for a night.
@@ -53,19 +70,31 @@ pub struct Federation {
     at: Option<Timestamp>,
     name: Option<TrustDomain>,
     root_sha256: Option<Digest>,
-    governance: Option<Governance>,
-    organisations: BTreeMap<TrustDomain, OrganisationState>,
-    members: BTreeMap<SpiffeId, MemberState>,
-    nodes: BTreeMap<SpiffeId, NodeState>,
-    invites: BTreeMap<InviteId, OpenInvite>,
-    certificates: BTreeMap<(SpiffeId, Digest), Suspensions>,
+    governance: Option<Arc<Governance>>,
+    organisations: Map<TrustDomain, Arc<OrganisationState>>,
+    members: Map<SpiffeId, Arc<MemberState>>,
+    nodes: Map<SpiffeId, Arc<NodeState>>,
+    invites: Map<InviteId, OpenInvite>,
+    certificates: Map<(SpiffeId, Digest), Suspensions>,
     /// Operators who have braked a subject, and may not again until the threshold has spoken; with the epoch at which.
-    brakes: BTreeMap<(SpiffeId, Subject), u64>,
+    brakes: Map<(SpiffeId, Subject), u64>,
     /// Applications that were admitted once, and bring nobody back.
-    applications: BTreeSet<Digest>,
-    departed: BTreeMap<Subject, Departure>,
-    unseated: BTreeSet<KeyId>,
-    versions: BTreeMap<Scope, Head>,
+    applications: Map<Digest, ()>,
+    departed: Map<Subject, Departure>,
+    auditors: Arc<BTreeMap<TrustDomain, Auditor>>,
+    /// By whose claim, then by its path and the auditor.
+    audits: Arc<BTreeMap<Claimant, BTreeMap<(ClaimPath, TrustDomain), AuditState>>>,
+    /// `None`: those of whoever reads this.
+    adopted: Option<Arc<Adopted>>,
+    unseated: Map<KeyId, ()>,
+    versions: Map<Scope, Head>,
+}
+
+/// The place that an entry has, or would have.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    epoch: u64,
+    at: Timestamp,
 }
 
 /// The last statement of a scope.
@@ -78,8 +107,12 @@ struct Head {
 /// An admitted organisation.
 #[derive(Debug, Clone)]
 pub struct OrganisationState {
-    /// Its facts.
+    /// Its facts, as it states them.
     pub organisation: Organisation,
+    /// Its facts, as they count: with the terms that it accepted, and with what auditors have signed.
+    pub facts: Arc<Organisation>,
+    /// Whose terms it accepts.
+    pub accepted: BTreeMap<TrustDomain, Acceptance>,
     /// What it demands of its own requests.
     pub layers: Layers,
     /// Its certificate authorities: DER in base64.
@@ -90,6 +123,14 @@ pub struct OrganisationState {
     pub keys: Vec<PublicKey>,
     /// Who refuses it.
     pub suspensions: Suspensions,
+}
+
+impl OrganisationState {
+    /// Its facts as it says them, by its file and by what it accepts: for whoever shows them.
+    #[must_use]
+    pub fn as_stated(&self) -> Organisation {
+        Organisation { accepted_terms: self.facts.accepted_terms.clone(), ..self.organisation.clone() }
+    }
 }
 
 /// An admitted node, app or operator.
@@ -116,8 +157,10 @@ impl MemberState {
 pub struct NodeState {
     /// Where the broker reaches it.
     pub address: Option<String>,
-    /// Its offers.
+    /// Its offers, as it states them.
     pub offers: Vec<Offer>,
+    /// Its offers, as they count: with what auditors have signed.
+    pub weighed: Arc<[Offer]>,
 }
 
 /// How somebody left.
@@ -137,7 +180,7 @@ impl Federation {
     /// # Errors
     /// It is refused, and then nothing has changed.
     pub fn apply(&mut self, entry: &Entry) -> Result<(), Refused> {
-        self.enter(entry, Self::signers)
+        self.apply_as(entry, |envelope, authority| envelope.verify(STATEMENT_TYPE, authority.keys()))
     }
 
     /// Takes an entry in again whose signatures this reader has checked before, and which it knows to be the same by the
@@ -146,40 +189,72 @@ impl Federation {
     /// # Errors
     /// As for [`apply`](Self::apply).
     pub fn apply_again(&mut self, entry: &Entry) -> Result<(), Refused> {
-        self.enter(entry, |federation, statement, envelope| {
-            let signers = envelope.signatures.iter().map(|signature| signature.keyid).collect();
-            Authority::of(statement, federation)?.check(&signers).map(|()| signers)
-        })
+        self.apply_as(entry, |envelope, _| Ok(envelope.signatures.iter().map(|signature| signature.keyid).collect()))
     }
 
-    fn enter(
+    fn apply_as(
         &mut self,
         entry: &Entry,
-        signers: impl Fn(&Self, &Statement, &comity_transparency::Envelope) -> Result<BTreeSet<KeyId>, Refused>,
+        verify: impl FnOnce(&Envelope, &Authority<'_>) -> Result<BTreeSet<KeyId>, EnvelopeError>,
     ) -> Result<(), Refused> {
-        if entry.epoch != self.epoch.saturating_add(1) {
-            return Err(Refused::OutOfOrder { current: self.epoch, found: entry.epoch });
-        }
-        if let Some(last) = self.at.filter(|last| entry.at < *last) {
-            return Err(Refused::BackInTime { last, found: entry.at });
-        }
-        if matches!(entry.body, Body::Founded(_)) != self.governance.is_none() {
-            return Err(Refused::Founding);
-        }
+        let place = Place { epoch: entry.epoch, at: entry.at };
+        self.check_place(place, &entry.body)?;
         match &entry.body {
             Body::Founded(genesis) => self.found(genesis)?,
             Body::Lapsed { subject } => self.lapse(subject, entry.at)?,
             Body::Signed(envelope) => {
                 let payload = Payload::peek(envelope).map_err(|error| Refused::Unreadable(error.to_string()))?;
-                let scope = self.place(&payload, envelope.payload_digest())?;
-                check_age(&payload, &scope, entry.at)?;
-                let signers = signers(self, &payload.statement, envelope)?;
-                self.take_in(&payload.statement, entry, &signers)?;
-                let head = Head { version: payload.version, payload: envelope.payload_digest() };
-                self.versions.insert(scope, head);
+                self.enter(&payload, envelope.payload_digest(), place, |authority| verify(envelope, authority))?;
             }
         }
-        (self.epoch, self.at) = (entry.epoch, Some(entry.at));
+        (self.epoch, self.at) = (place.epoch, Some(place.at));
+        Ok(())
+    }
+
+    /// Takes a statement in as the next entry, at this instant: as [`apply`](Self::apply), without reading and verifying
+    /// what was read and verified before.
+    ///
+    /// # Errors
+    /// It is refused, and then nothing has changed.
+    pub fn apply_prepared(&mut self, prepared: &Prepared, at: Timestamp) -> Result<(), Refused> {
+        let place = Place { epoch: self.epoch.saturating_add(1), at };
+        if let Some(last) = self.at.filter(|last| at < *last) {
+            return Err(Refused::BackInTime { last, found: at });
+        }
+        if self.governance.is_none() {
+            return Err(Refused::Founding);
+        }
+        let verify = |authority: &Authority<'_>| prepared.examined.verify(STATEMENT_TYPE, authority.keys());
+        self.enter(&prepared.payload, prepared.digest, place, verify)?;
+        (self.epoch, self.at) = (place.epoch, Some(place.at));
+        Ok(())
+    }
+
+    fn check_place(&self, place: Place, body: &Body) -> Result<(), Refused> {
+        if place.epoch != self.epoch.saturating_add(1) {
+            return Err(Refused::OutOfOrder { current: self.epoch, found: place.epoch });
+        }
+        if let Some(last) = self.at.filter(|last| place.at < *last) {
+            return Err(Refused::BackInTime { last, found: place.at });
+        }
+        if matches!(body, Body::Founded(_)) != self.governance.is_none() {
+            return Err(Refused::Founding);
+        }
+        Ok(())
+    }
+
+    fn enter(
+        &mut self,
+        payload: &Payload,
+        digest: Digest,
+        place: Place,
+        verify: impl FnOnce(&Authority<'_>) -> Result<BTreeSet<KeyId>, EnvelopeError>,
+    ) -> Result<(), Refused> {
+        let scope = self.place(payload, digest)?;
+        check_age(payload, &scope, place.at)?;
+        let signers = self.signers(&payload.statement, verify)?;
+        self.take_in(&payload.statement, place, &signers)?;
+        self.versions.insert(scope, Head { version: payload.version, payload: digest });
         Ok(())
     }
 
@@ -187,10 +262,10 @@ impl Federation {
     fn signers(
         &self,
         statement: &Statement,
-        envelope: &comity_transparency::Envelope,
+        verify: impl FnOnce(&Authority<'_>) -> Result<BTreeSet<KeyId>, EnvelopeError>,
     ) -> Result<BTreeSet<KeyId>, Refused> {
         let authority = Authority::of(statement, self)?;
-        let signers = envelope.verify(STATEMENT_TYPE, authority.keys()).map_err(Refused::Signatures)?;
+        let signers = verify(&authority).map_err(Refused::Signatures)?;
         authority.check(&signers)?;
         Ok(signers)
     }
@@ -199,34 +274,49 @@ impl Federation {
     ///
     /// # Errors
     /// It is for another place or federation, or a signature does not hold.
-    pub fn endorsed(&self, envelope: &comity_transparency::Envelope) -> Result<BTreeSet<KeyId>, Refused> {
-        let payload = Payload::peek(envelope).map_err(|error| Refused::Unreadable(error.to_string()))?;
-        self.place(&payload, envelope.payload_digest())?;
-        let authority = Authority::of(&payload.statement, self)?;
-        envelope.verify(STATEMENT_TYPE, authority.keys()).map_err(Refused::Signatures)
+    pub fn endorsed(&self, envelope: &Envelope) -> Result<BTreeSet<KeyId>, Refused> {
+        let prepared = self.prepare(envelope.clone()).map_err(|error| Refused::Unreadable(error.to_string()))?;
+        self.endorsers(&prepared)
+    }
+
+    /// As [`endorsed`](Self::endorsed), of what was read and verified.
+    ///
+    /// # Errors
+    /// Those of [`endorsed`](Self::endorsed).
+    pub fn endorsers(&self, prepared: &Prepared) -> Result<BTreeSet<KeyId>, Refused> {
+        self.place(&prepared.payload, prepared.digest)?;
+        let authority = Authority::of(&prepared.payload.statement, self)?;
+        prepared.examined.verify(STATEMENT_TYPE, authority.keys()).map_err(Refused::Signatures)
     }
 
     /// Whether everyone has signed who has to, for a statement that would stand next in its scope.
     ///
     /// # Errors
-    /// As [`endorsed`](Self::endorsed), or there are too few.
-    pub fn check_signed(&self, envelope: &comity_transparency::Envelope) -> Result<(), Refused> {
-        let payload = Payload::peek(envelope).map_err(|error| Refused::Unreadable(error.to_string()))?;
-        self.place(&payload, envelope.payload_digest())?;
-        self.signers(&payload.statement, envelope).map(drop)
+    /// As [`endorsers`](Self::endorsers), or there are too few.
+    pub fn check_signed(&self, prepared: &Prepared) -> Result<(), Refused> {
+        self.place(&prepared.payload, prepared.digest)?;
+        let verify = |authority: &Authority<'_>| prepared.examined.verify(STATEMENT_TYPE, authority.keys());
+        self.signers(&prepared.payload.statement, verify).map(drop)
     }
 
     /// Whether a statement could come into force at `at` if enough signed it: what it says, not who says it.
     ///
     /// # Errors
     /// It is for another place or federation, a signature does not hold, or it does not follow from the state.
-    pub fn check_proposed(&self, envelope: &comity_transparency::Envelope, at: Timestamp) -> Result<(), Refused> {
-        let payload = Payload::peek(envelope).map_err(|error| Refused::Unreadable(error.to_string()))?;
-        let scope = self.place(&payload, envelope.payload_digest())?;
-        check_age(&payload, &scope, at)?;
-        let signers = self.endorsed(envelope)?;
-        let entry = Entry { epoch: self.epoch.saturating_add(1), at, body: Body::Signed(envelope.clone()) };
-        self.clone().take_in(&payload.statement, &entry, &signers)
+    pub fn check_proposed(&self, prepared: &Prepared, at: Timestamp) -> Result<(), Refused> {
+        let scope = self.place(&prepared.payload, prepared.digest)?;
+        check_age(&prepared.payload, &scope, at)?;
+        let signers = self.endorsers(prepared)?;
+        let place = Place { epoch: self.epoch.saturating_add(1), at };
+        self.clone().take_in(&prepared.payload.statement, place, &signers)
+    }
+
+    /// Whether a statement would come into force now: on a copy, which is had in an instant.
+    ///
+    /// # Errors
+    /// It would be refused.
+    pub fn check_next(&self, prepared: &Prepared, at: Timestamp) -> Result<(), Refused> {
+        self.clone().apply_prepared(prepared, self.at.map_or(at, |last| last.max(at)))
     }
 
     /// The scope of a statement, if it is about this federation and its version is the next one there.
@@ -248,35 +338,49 @@ impl Federation {
         }
     }
 
-    fn take_in(&mut self, statement: &Statement, entry: &Entry, signers: &BTreeSet<KeyId>) -> Result<(), Refused> {
+    fn take_in(&mut self, statement: &Statement, place: Place, signers: &BTreeSet<KeyId>) -> Result<(), Refused> {
         match statement {
             Statement::RootChanged { operators, root_threshold, membership_threshold } => {
                 self.change_root(operators, *root_threshold, *membership_threshold)
             }
-            Statement::OrganisationAdmitted { application } => self.admit_organisation(application, entry),
+            Statement::OrganisationAdmitted { application } => self.admit_organisation(application, place),
             Statement::OrganisationUpdated { organisation, layers } => self.update_organisation(organisation, layers),
             Statement::AnchorsChanged { organisation, anchors } => {
-                self.change_anchors(organisation, anchors, entry.epoch)
+                self.change_anchors(organisation, anchors, place.epoch)
             }
             Statement::KeysChanged { organisation, keys } => self.change_keys(organisation, keys),
             Statement::OrganisationWithdrawn { organisation, reason } => {
-                self.depart(organisation, false, reason, entry.epoch)
+                self.depart(organisation, false, reason, place.epoch)
             }
             Statement::Evicted { organisation, reason } => {
                 check_reason(reason)?;
-                self.depart(organisation, true, reason, entry.epoch)
+                self.depart(organisation, true, reason, place.epoch)
             }
             Statement::MemberInvited { member, invite, key, expires_at } => {
                 let open = OpenInvite { member: member.clone(), key: key.clone(), expires_at: *expires_at };
-                self.invite_member(invite, open, entry.at)
+                self.invite_member(invite, open, place.at)
             }
             Statement::InviteRevoked { organisation, invite } => self.revoke_invite(organisation, invite),
             Statement::MemberAdmitted { id, key, tls_key, invite } => {
-                self.admit_member(id, key, *tls_key, invite.as_ref(), entry.at)
+                self.admit_member(id, key, *tls_key, invite.as_ref(), place.at)
             }
-            Statement::MemberWithdrawn { id, reason } => self.withdraw_member(id, reason, entry.epoch),
+            Statement::MemberWithdrawn { id, reason } => self.withdraw_member(id, reason, place.epoch),
             Statement::OffersPublished { node, address, offers } => self.publish(node, address, offers),
-            Statement::Suspended { subject, reason, by } => self.suspend(subject, reason, *by, entry, signers),
+            Statement::TermsAccepted { organisation, of, version, terms } => {
+                self.accept_terms(organisation, of, *version, terms, place.epoch)
+            }
+            Statement::TermsWithdrawn { organisation, of } => self.withdraw_terms(organisation, of),
+            Statement::AuditorRecognised { auditor, paths, up_to, until } => {
+                let (paths, up_to, until) = (paths.clone(), *up_to, *until);
+                self.recognise(auditor, Auditor { paths, up_to, until, epoch: place.epoch }, place.at)
+            }
+            Statement::AuditorRevoked { auditor, reason } => self.revoke_auditor(auditor, reason),
+            Statement::ClaimAudited { auditor, audit } => self.audit(auditor, audit, place),
+            Statement::AuditWithdrawn { auditor, about, path, reason } => {
+                self.withdraw_audit(auditor, about, *path, reason)
+            }
+            Statement::TablesAdopted { tables } => self.adopt(tables, place.epoch),
+            Statement::Suspended { subject, reason, by } => self.suspend(subject, reason, *by, place, signers),
             Statement::Lifted { subject, by } => self.lift(subject, *by, signers),
         }
     }
@@ -313,41 +417,41 @@ impl Federation {
 
     /// Who governs, once the federation is founded.
     #[must_use]
-    pub const fn governance(&self) -> Option<&Governance> {
-        self.governance.as_ref()
+    pub fn governance(&self) -> Option<&Governance> {
+        self.governance.as_deref()
     }
 
     /// The organisations, sorted.
     pub fn organisations(&self) -> impl Iterator<Item = &OrganisationState> {
-        self.organisations.values()
+        self.organisations.values().map(Arc::as_ref)
     }
 
     /// One organisation.
     #[must_use]
     pub fn organisation(&self, domain: &TrustDomain) -> Option<&OrganisationState> {
-        self.organisations.get(domain)
+        self.organisations.get(domain).map(Arc::as_ref)
     }
 
     /// Nodes, apps and operators, sorted.
     pub fn members(&self) -> impl Iterator<Item = (&SpiffeId, &MemberState)> {
-        self.members.iter()
+        self.members.iter().map(|(id, state)| (id, state.as_ref()))
     }
 
     /// One member.
     #[must_use]
     pub fn member(&self, id: &SpiffeId) -> Option<&MemberState> {
-        self.members.get(id)
+        self.members.get(id).map(Arc::as_ref)
     }
 
     /// The nodes, sorted.
     pub fn nodes(&self) -> impl Iterator<Item = (&SpiffeId, &NodeState)> {
-        self.nodes.iter()
+        self.nodes.iter().map(|(id, state)| (id, state.as_ref()))
     }
 
     /// One node.
     #[must_use]
     pub fn node(&self, id: &SpiffeId) -> Option<&NodeState> {
-        self.nodes.get(id)
+        self.nodes.get(id).map(Arc::as_ref)
     }
 
     /// One offer.
@@ -376,7 +480,7 @@ impl Federation {
     /// Whether an operator had this key who was removed since, or has another key.
     #[must_use]
     pub fn was_unseated(&self, key: &KeyId) -> bool {
-        self.unseated.contains(key)
+        self.unseated.contains_key(key)
     }
 
     /// Everyone who left and has not come back, sorted.
@@ -393,7 +497,7 @@ impl Federation {
 /// What was signed long ago is not said now: whoever held it back could choose the moment.
 fn check_age(payload: &Payload, scope: &Scope, entered: Timestamp) -> Result<(), Refused> {
     let oldest = match scope {
-        Scope::Root | Scope::Governance(_) => MAX_AGE_OF_OPERATORS,
+        Scope::Root | Scope::Governance(_) | Scope::Tables => MAX_AGE_OF_OPERATORS,
         Scope::Brake(_) | Scope::Organisation(_) | Scope::Member(_) => MAX_AGE,
     };
     let (signed, fresh) = (payload.at, entered.since(payload.at) <= oldest);

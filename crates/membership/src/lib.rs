@@ -14,6 +14,7 @@
 //! |---|---|
 //! | [`statement`] | what can be said |
 //! | [`signed`] | a statement with what binds it to one federation and one place, and its signatures |
+//! | [`prepared`] | a statement that was read and verified, and waits for its place |
 //! | [`authority`] | who has to sign what |
 //! | [`federation`] | the fold |
 //! | [`log`] | the fold with the tree over it, and whether a checkpoint agrees |
@@ -21,6 +22,7 @@
 pub mod authority;
 pub mod federation;
 pub mod log;
+pub mod prepared;
 pub mod signed;
 pub mod statement;
 #[cfg(any(test, feature = "testing"))]
@@ -28,5 +30,6 @@ pub mod testing;
 
 pub use federation::{Departure, Federation, MemberState, NodeState, OrganisationState, Refused, Standing, Suspension};
 pub use log::{Diverged, Log, NotTaken};
+pub use prepared::Prepared;
 pub use signed::{Application, Body, Entry, Genesis, Payload, sign};
-pub use statement::{By, InviteId, Scope, Statement, Subject, TlsKey, offer_digest};
+pub use statement::{Audit, By, Claimant, InviteId, Scope, Statement, Subject, TlsKey, offer_digest, terms_digest};

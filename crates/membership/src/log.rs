@@ -1,8 +1,10 @@
 //! The log as whoever follows it has it: the state, the tree over the entries, and whether a checkpoint agrees.
 
 use comity_transparency::{Checkpoint, Tree};
+use comity_types::Timestamp;
 
 use crate::federation::{Federation, Refused};
+use crate::prepared::Prepared;
 use crate::signed::{Body, Entry, Genesis};
 
 /// Longest entry, in bytes: what a broker keeps of one is half of this.
@@ -108,6 +110,23 @@ impl Log {
         apply(&mut self.federation, &entry).map_err(refused)?;
         self.tree.push(bytes);
         Ok(entry)
+    }
+
+    /// Takes a statement in as the next entry, at this instant, and gives the entry's bytes: those that
+    /// [`Entry::to_json`] makes.
+    ///
+    /// # Errors
+    /// It does not follow, or is too long; nothing has changed then.
+    pub fn take_prepared(&mut self, prepared: &Prepared, at: Timestamp) -> Result<Vec<u8>, NotTaken> {
+        let epoch = self.federation.epoch().saturating_add(1);
+        let bytes = format!(r#"{{"epoch":{epoch},"at":"{at}","body":{{"signed":{}}}}}"#, prepared.json).into_bytes();
+        if bytes.len() > MAX_ENTRY_BYTES {
+            return Err(NotTaken::TooLong { epoch, bytes: bytes.len() });
+        }
+        let refused = |source| NotTaken::Refused { epoch, source: Box::new(source) };
+        self.federation.apply_prepared(prepared, at).map_err(refused)?;
+        self.tree.push(&bytes);
+        Ok(bytes)
     }
 
     /// The state.

@@ -1,17 +1,23 @@
 //! What can be said about a federation.
 
+mod audit;
+mod invite;
+mod once_each;
 mod subject;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::str::FromStr;
 
-use comity_policy::{Layers, Offer, Organisation};
+use comity_policy::claim::{Assurance, ClaimPath};
+use comity_policy::tables::TableName;
+use comity_policy::{Layers, Offer, Organisation, Terms};
 use comity_transparency::{Envelope, PublicKey};
-use comity_types::{Digest, Invalid, SpiffeId, Timestamp, TrustDomain};
-use serde::de::{Error as _, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use comity_types::{Digest, SpiffeId, Timestamp, TrustDomain};
+use serde::{Deserialize, Serialize};
 
+pub use self::audit::{Audit, Claimant};
+pub use self::invite::InviteId;
+pub(crate) use self::once_each::once_each;
 pub use self::subject::Subject;
 
 /// A change of the federation's state. A kind that is not known is refused.
@@ -108,6 +114,68 @@ pub enum Statement {
         /// All its offers.
         offers: Vec<Offer>,
     },
+    /// An organisation accepts the terms of another at a version, and no other version of them any more.
+    TermsAccepted {
+        /// Who accepts.
+        organisation: TrustDomain,
+        /// Whose terms.
+        of: TrustDomain,
+        /// Their version, which an offer of theirs states.
+        version: u32,
+        /// What was read: the [digest](terms_digest) of each of the terms that their offers state at this version; empty
+        /// where whoever signed could not read the log.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        terms: BTreeSet<Digest>,
+    },
+    /// An organisation accepts the terms of another no longer.
+    TermsWithdrawn {
+        /// Who does not.
+        organisation: TrustDomain,
+        /// Whose terms.
+        of: TrustDomain,
+    },
+    /// The word of an organisation counts on what others claim, as far as this says and no further.
+    AuditorRecognised {
+        /// Which.
+        auditor: TrustDomain,
+        /// On which claims.
+        paths: BTreeSet<ClaimPath>,
+        /// The highest level that its word has.
+        up_to: Assurance,
+        /// The first instant at which it counts no longer.
+        until: Timestamp,
+    },
+    /// The word of an organisation counts no longer, and what it audited is over.
+    AuditorRevoked {
+        /// Which.
+        auditor: TrustDomain,
+        /// Why.
+        reason: String,
+    },
+    /// An auditor stands behind one value of one claim.
+    ClaimAudited {
+        /// Who.
+        auditor: TrustDomain,
+        /// Behind what.
+        audit: Audit,
+    },
+    /// An auditor stands behind a claim no longer.
+    AuditWithdrawn {
+        /// Who.
+        auditor: TrustDomain,
+        /// Whose claim.
+        about: Claimant,
+        /// Which.
+        path: ClaimPath,
+        /// Why, if it says so.
+        reason: String,
+    },
+    /// The federation decides by these tables, and no others any more.
+    TablesAdopted {
+        /// All of them, as TOML: what ships with a program would be another table with the next one.
+        #[serde(deserialize_with = "once_each")]
+        tables: BTreeMap<TableName, String>,
+    },
     /// A subject is refused until it is lifted.
     Suspended {
         /// Who.
@@ -155,51 +223,6 @@ pub enum TlsKey {
     ByAuthority,
 }
 
-/// What an invite is known by: 32 hexadecimal digits, no secret.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct InviteId(String);
-
-impl InviteId {
-    /// Digits of an id.
-    const DIGITS: usize = 32;
-
-    /// The id of these bytes.
-    #[must_use]
-    pub fn from_bytes(bytes: [u8; 16]) -> Self {
-        Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
-    }
-}
-
-impl fmt::Display for InviteId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl FromStr for InviteId {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        let digits = text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        if text.len() == Self::DIGITS && digits {
-            return Ok(Self(text.to_owned()));
-        }
-        Err(Invalid::new(text, "the id of an invite: 32 hexadecimal digits"))
-    }
-}
-
-impl Serialize for InviteId {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for InviteId {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
-    }
-}
-
 /// What a statement is a version of: in each scope versions go up by exactly one, so that what was said once is never
 /// said again by somebody else, and operators who decide about two organisations at once are not in each other's way.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -214,6 +237,8 @@ pub enum Scope {
     Organisation(TrustDomain),
     /// What a member says of itself.
     Member(SpiffeId),
+    /// By which tables the federation decides.
+    Tables,
 }
 
 impl fmt::Display for Scope {
@@ -224,6 +249,7 @@ impl fmt::Display for Scope {
             Self::Brake(domain) => write!(f, "brake/{domain}"),
             Self::Organisation(domain) => write!(f, "organisation/{domain}"),
             Self::Member(id) => write!(f, "member/{id}"),
+            Self::Tables => f.write_str("tables"),
         }
     }
 }
@@ -242,7 +268,11 @@ impl Statement {
             Self::AnchorsChanged { organisation, .. }
             | Self::KeysChanged { organisation, .. }
             | Self::OrganisationWithdrawn { organisation, .. }
-            | Self::InviteRevoked { organisation, .. } => Scope::Organisation(organisation.clone()),
+            | Self::InviteRevoked { organisation, .. }
+            | Self::TermsAccepted { organisation, .. }
+            | Self::TermsWithdrawn { organisation, .. }
+            | Self::ClaimAudited { auditor: organisation, .. }
+            | Self::AuditWithdrawn { auditor: organisation, .. } => Scope::Organisation(organisation.clone()),
             Self::MemberInvited { member: id, .. } | Self::MemberWithdrawn { id, .. } => {
                 Scope::Organisation(id.trust_domain().clone())
             }
@@ -253,7 +283,10 @@ impl Statement {
                 By::Brake => Scope::Brake(subject.trust_domain().clone()),
                 By::Organisation => Scope::Organisation(subject.trust_domain().clone()),
             },
-            Self::Evicted { organisation, .. } => Scope::Governance(organisation.clone()),
+            Self::Evicted { organisation, .. }
+            | Self::AuditorRecognised { auditor: organisation, .. }
+            | Self::AuditorRevoked { auditor: organisation, .. } => Scope::Governance(organisation.clone()),
+            Self::TablesAdopted { .. } => Scope::Tables,
         })
     }
 
@@ -272,36 +305,18 @@ impl Statement {
             Self::MemberAdmitted { .. } => "member_admitted",
             Self::MemberWithdrawn { .. } => "member_withdrawn",
             Self::OffersPublished { .. } => "offers_published",
+            Self::TermsAccepted { .. } => "terms_accepted",
+            Self::TermsWithdrawn { .. } => "terms_withdrawn",
+            Self::AuditorRecognised { .. } => "auditor_recognised",
+            Self::AuditorRevoked { .. } => "auditor_revoked",
+            Self::ClaimAudited { .. } => "claim_audited",
+            Self::AuditWithdrawn { .. } => "audit_withdrawn",
+            Self::TablesAdopted { .. } => "tables_adopted",
             Self::Suspended { .. } => "suspended",
             Self::Lifted { .. } => "lifted",
             Self::Evicted { .. } => "evicted",
         }
     }
-}
-
-/// Operators, none of whom stands twice: a reader that kept the first key and one that kept the last would fold two states.
-pub(crate) fn once_each<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<SpiffeId, PublicKey>, D::Error> {
-    struct OnceEach;
-
-    impl<'de> Visitor<'de> for OnceEach {
-        type Value = BTreeMap<SpiffeId, PublicKey>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("operators with the key of each")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
-            let mut operators = BTreeMap::new();
-            while let Some((id, key)) = entries.next_entry::<SpiffeId, PublicKey>()? {
-                if operators.insert(id.clone(), key).is_some() {
-                    return Err(A::Error::custom(format_args!("the operator {id} stands twice")));
-                }
-            }
-            Ok(operators)
-        }
-    }
-
-    deserializer.deserialize_map(OnceEach)
 }
 
 /// As serde calls it, by the box.
@@ -318,18 +333,16 @@ pub fn offer_digest(offer: &Offer) -> Digest {
     Digest::of(&serde_json::to_vec(offer).unwrap_or_default())
 }
 
+/// What terms are known by where they are accepted: SHA-256 of their JSON form, as the offer's node signed them.
+#[must_use]
+pub fn terms_digest(terms: &Terms) -> Digest {
+    // As of an offer: terms always have a JSON form, and no terms have the digest of nothing.
+    Digest::of(&serde_json::to_vec(terms).unwrap_or_default())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_id_of_an_invite_has_one_spelling() {
-        let id = InviteId::from_bytes([0xa5; 16]);
-        assert_eq!(id.to_string().parse::<InviteId>().as_ref(), Ok(&id));
-        for text in ["", &"a5".repeat(15), &"a5".repeat(17), &"A5".repeat(16), &"g5".repeat(16)] {
-            assert!(text.parse::<InviteId>().is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn one_operators_word_has_versions_of_its_own() {

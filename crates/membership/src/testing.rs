@@ -114,7 +114,28 @@ impl TestFederation {
         let taken = self.federation.apply(entry);
         let unchanged = || format!("{:?}", self.federation) == format!("{before:?}");
         assert!(taken.is_ok() || unchanged(), "{taken:?} has changed the state");
+        self.compare_prepared(&before, entry, &taken);
         taken
+    }
+
+    /// What was read and verified before, by this state or by one that knew nobody, is taken in the same way.
+    fn compare_prepared(&self, before: &Federation, entry: &Entry, taken: &Result<(), Refused>) {
+        let Body::Signed(envelope) = &entry.body else { return };
+        if entry.epoch != before.epoch() + 1 {
+            return;
+        }
+        for known in [before, &Federation::default()] {
+            let Ok(prepared) = known.prepare(envelope.clone()) else {
+                assert!(matches!(taken, Err(Refused::Unreadable(_))), "{taken:?}");
+                continue;
+            };
+            let mut state = before.clone();
+            assert_eq!(state.apply_prepared(&prepared, entry.at), *taken);
+            assert_eq!(format!("{state:?}"), format!("{:?}", self.federation));
+            if before.at().is_none_or(|last| entry.at >= last) {
+                assert_eq!(before.check_next(&prepared, entry.at), *taken);
+            }
+        }
     }
 
     /// Time passes.

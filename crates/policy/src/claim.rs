@@ -5,14 +5,18 @@
 //! least favourable way (D16): an audit adds weight to what an operator declares, and never takes back something
 //! worse that the operator said itself.
 
+mod countersigned;
 mod file;
 pub(crate) mod merge;
+mod path;
 mod resolve;
 
 use comity_types::{Digest, Interval, Timestamp};
 use serde::{Deserialize, Serialize};
 
+pub use countersigned::{Countersignature, Countersigned, value_digest};
 pub use merge::Merge;
+pub use path::{Audits, ClaimPath};
 pub(crate) use resolve::Fault;
 
 /// Most statements of one claim: the operator's own, and some auditors'.
@@ -99,6 +103,9 @@ pub struct Statement<T> {
     /// For an attested statement: what its verifier said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub appraisal: Option<Appraisal>,
+    /// Whether its issuer's signature was checked. No file and no message says so: whoever checked it does.
+    #[serde(skip)]
+    pub countersigned: Countersigned,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
@@ -118,6 +125,7 @@ impl<T> Statement<T> {
             issued_at: None,
             revoked_at: None,
             appraisal: None,
+            countersigned: Countersigned::NO,
         }
     }
 

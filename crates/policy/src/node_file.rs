@@ -19,6 +19,12 @@ pub const MAX_OFFERS: usize = 256;
 pub struct NodeFile {
     #[serde(default, rename = "node")]
     _node: IgnoredAny,
+    #[serde(default, rename = "identity")]
+    _identity: IgnoredAny,
+    #[serde(default, rename = "metrics")]
+    _metrics: IgnoredAny,
+    #[serde(default, rename = "staleness")]
+    _staleness: IgnoredAny,
     #[serde(default, rename = "backends")]
     _backends: IgnoredAny,
     /// Terms that offers refer to, by name.

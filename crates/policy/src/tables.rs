@@ -32,9 +32,12 @@ pub mod sectors;
 mod sheet;
 pub mod statutes;
 
+use std::fmt;
+use std::str::FromStr;
 use std::sync::LazyLock;
 
-use comity_types::Digest;
+use comity_types::{Digest, Invalid};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use folder::{Folder, MAX_TABLE_BYTES, UnknownTable};
 pub use sheet::{Provenance, TableError};
@@ -97,6 +100,33 @@ tables! {
     Classifications = "classifications", "schemes of classified content, and their levels";
     Issuers = "issuers", "whose word counts for more than a declaration";
     Presets = "presets", "named requirements";
+}
+
+impl fmt::Display for TableName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for TableName {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let named = Self::ALL.iter().find(|table| table.as_str() == text);
+        named.copied().ok_or_else(|| Invalid::new(text, "the name of a table such as blocs"))
+    }
+}
+
+impl Serialize for TableName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for TableName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
 }
 
 /// What is wrong with a code that a table has not, and where those are that it has.

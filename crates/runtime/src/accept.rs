@@ -3,10 +3,12 @@
 //! ```text
 //! accept loop ──▶ one task a handshake ─┬▶ Incoming ──▶ serve: the program's server, drained before certificates end
 //!      │                                └▶ Incoming ──▶ whoever calls over the tunnels that were dialled
-//!      ├ waits for a free place: MAX_CONNECTIONS, MAX_HANDSHAKES
-//!      └ hangs up on an address that has its share (MAX_HANDSHAKES_PER_ADDRESS), and then on a stranger too many
-//!        (MAX_STRANGERS) or an organisation that has its share (MAX_CONNECTIONS_PER_ORGANISATION)
+//!      ├ waits for a free place: MAX_HANDSHAKES
+//!      └ hangs up on an address that has its share of handshakes, and then on one that has its share of strangers or on
+//!        an organisation that has its share of connections
 //! ```
+//! The shares are [`fair`](crate::fair): however many take all that they can get, whoever comes next gets its first few.
+//!
 //! Handshakes run beside one another, so one that stalls holds up nobody else. Which protocol a peer speaks, and
 //! so which TLS configuration it gets, is read from the ALPN names in its first message.
 
@@ -24,12 +26,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use comity_identity::VerifiedPeer;
 use comity_types::TrustDomain;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_stream::Stream;
 use tokio_util::sync::CancellationToken;
 
+use crate::fair::{Fair, Full, Rule, Share};
 use crate::tasks::Tasks;
 
 pub(crate) use connection::Ends;
@@ -37,14 +41,14 @@ pub use connection::{Connection, PeerInfo};
 use handshake::Protocol;
 pub use handshake::{Acceptor, ENROLMENT_ALPN};
 pub use serve::{Drain, One, serve};
-pub use share::{MAX_CONNECTIONS_PER_ORGANISATION, MAX_HANDSHAKES_PER_ADDRESS};
-use share::{Share, Shares, network};
+pub use share::{MAX_HANDSHAKES_PER_ADDRESS, MAX_ORGANISATIONS_PART, network};
 
 /// Longest handshake: a phone's radio wakes up within it, a stalled peer is gone soon.
 pub const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
 /// Most handshakes at once: each holds about 40 KiB and one asymmetric operation's worth of a core.
 pub const MAX_HANDSHAKES: usize = 512;
-/// Most connections at once: below the usual limit of open files once raised as our systemd units do.
+/// Most connections of members at once, unless a configuration says otherwise: with those of strangers and the
+/// handshakes, below the usual limit of open files once raised as our systemd units do.
 pub const MAX_CONNECTIONS: usize = 8192;
 /// Most connections without a certificate at once, so that strangers leave the members' places free: as many joins at
 /// once as there can be handshakes.
@@ -87,11 +91,11 @@ impl Listener {
 
     /// The same, with those connections apart that were dialled to be called over.
     pub fn incoming_and_tunnels(self, acceptor: Acceptor, tasks: &Tasks) -> (Incoming, Incoming) {
-        self.with_share(MAX_CONNECTIONS_PER_ORGANISATION, acceptor, tasks)
+        self.incoming_of(Places::new(MAX_CONNECTIONS), acceptor, tasks)
     }
 
-    /// The same, with so many connections for each organisation.
-    fn with_share(self, of_organisation: usize, acceptor: Acceptor, tasks: &Tasks) -> (Incoming, Incoming) {
+    /// The same, with these places for connections.
+    pub fn incoming_of(self, places: Places, acceptor: Acceptor, tasks: &Tasks) -> (Incoming, Incoming) {
         let (ready, connections) = mpsc::channel(READY);
         let (tunnels_ready, tunnels) = mpsc::channel(READY);
         let loop_ = AcceptLoop {
@@ -100,15 +104,39 @@ impl Listener {
             tasks: tasks.clone(),
             stop: tasks.token(),
             handshakes: Arc::new(Semaphore::new(MAX_HANDSHAKES)),
-            connections: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
-            strangers: Arc::new(Semaphore::new(MAX_STRANGERS)),
-            shares: Shares::new(MAX_HANDSHAKES_PER_ADDRESS),
-            organisations: Arc::new(Shares::new(of_organisation)),
+            places,
             ready,
             tunnels_ready,
         };
         tasks.spawn("accept", loop_.run());
         (Incoming { connections }, Incoming { connections: tunnels })
+    }
+}
+
+/// The places of a listener. Clones are handles to the same.
+#[derive(Debug, Clone)]
+pub struct Places {
+    members: Fair<TrustDomain>,
+    strangers: Fair<IpAddr>,
+    shaking: Fair<IpAddr>,
+}
+
+impl Places {
+    /// With at most so many connections of members at once, of which one organisation has at most an eighth.
+    #[must_use]
+    pub fn new(connections: usize) -> Self {
+        Self {
+            members: Fair::new(Rule::new(connections, (connections / MAX_ORGANISATIONS_PART).max(1))),
+            strangers: Fair::new(Rule::new(MAX_STRANGERS, MAX_HANDSHAKES_PER_ADDRESS)),
+            shaking: Fair::new(Rule::new(MAX_HANDSHAKES, MAX_HANDSHAKES_PER_ADDRESS)),
+        }
+    }
+
+    /// How many are taken, by what they are: `member`, `stranger` and `handshake`.
+    #[must_use]
+    pub fn taken(&self) -> [(&'static str, usize); 3] {
+        let Self { members, strangers, shaking } = self;
+        [("member", members.taken()), ("stranger", strangers.taken()), ("handshake", shaking.taken())]
     }
 }
 
@@ -132,10 +160,7 @@ struct AcceptLoop {
     tasks: Tasks,
     stop: CancellationToken,
     handshakes: Arc<Semaphore>,
-    connections: Arc<Semaphore>,
-    strangers: Arc<Semaphore>,
-    shares: Shares<IpAddr>,
-    organisations: Arc<Shares<TrustDomain>>,
+    places: Places,
     ready: mpsc::Sender<Connection>,
     tunnels_ready: mpsc::Sender<Connection>,
 }
@@ -146,14 +171,14 @@ impl AcceptLoop {
         stop.run_until_cancelled(self.accept_for_ever()).await.unwrap_or(());
     }
 
-    /// The places are taken before the connection is: while there is none, peers wait in the system's queue.
+    /// The place is taken before the connection is: while there is none, peers wait in the system's queue.
     async fn accept_for_ever(self) {
         loop {
-            let Ok(places) = self.places().await else { return };
+            let Ok(place) = Arc::clone(&self.handshakes).acquire_owned().await else { return };
             match self.tcp.accept().await {
-                Ok((tcp, remote)) => match self.shares.take(network(remote.ip())) {
-                    Some(share) => self.shake_hands(tcp, remote, places, share),
-                    None => tracing::debug!(%remote, "hung up on an address that has its share of handshakes"),
+                Ok((tcp, remote)) => match self.places.shaking.take(network(remote.ip())) {
+                    Ok(share) => self.shake_hands(tcp, remote, (place, share)),
+                    Err(full) => tracing::debug!(%remote, %full, "hung up on an address: too many shake hands"),
                 },
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
@@ -163,40 +188,39 @@ impl AcceptLoop {
         }
     }
 
-    async fn places(&self) -> Result<Places, tokio::sync::AcquireError> {
-        let connection = Arc::clone(&self.connections).acquire_owned().await?;
-        let handshake = Arc::clone(&self.handshakes).acquire_owned().await?;
-        Ok(Places { connection, handshake })
-    }
-
-    fn shake_hands(&self, tcp: TcpStream, remote: SocketAddr, places: Places, share: Share<IpAddr>) {
+    fn shake_hands(&self, tcp: TcpStream, remote: SocketAddr, shaking: (OwnedSemaphorePermit, Share<IpAddr>)) {
         let (acceptor, stop) = (Arc::clone(&self.acceptor), self.stop.clone());
         let (ready, tunnels_ready) = (self.ready.clone(), self.tunnels_ready.clone());
-        let Places { connection: place, handshake } = places;
-        let (strangers, organisations) = (Arc::clone(&self.strangers), Arc::clone(&self.organisations));
+        let Places { strangers, members, .. } = self.places.clone();
         self.tasks.spawn("handshake", async move {
             let accepted = stop.run_until_cancelled(acceptor.accept(tcp, remote)).await.flatten();
-            drop(handshake);
+            drop(shaking);
             let Some((protocol, accepted)) = accepted else { return };
             let held = match &accepted.info().peer {
-                Some(peer) => {
-                    drop(share);
-                    let organisation = peer.id().trust_domain();
-                    match organisations.take(organisation.clone()) {
-                        Some(share) => Held::ByMember(place, share),
-                        None => return tracing::info!(%organisation, %remote, "hung up on a member: its organisation has its share of connections"),
-                    }
-                }
+                Some(peer) => members.take(peer.id().trust_domain().clone()).map(Held::ByMember),
                 // Anybody can have these: a stranger's share of the places is one for as long as the connection lasts.
-                None => match strangers.try_acquire_owned() {
-                    Ok(as_stranger) => Held::ByStranger(place, as_stranger, share),
-                    Err(_) => return tracing::debug!(%remote, "hung up on a stranger: there are too many at once"),
-                },
+                None => strangers.take(network(remote.ip())).map(Held::ByStranger),
             };
-            let ready = if protocol == Protocol::Tunnel { tunnels_ready } else { ready };
-            // The server is gone: so is the connection.
-            drop(ready.send(accepted.holding(held)).await);
+            match held {
+                Ok(held) => {
+                    let ready = if protocol == Protocol::Tunnel { tunnels_ready } else { ready };
+                    // The server is gone: so is the connection.
+                    drop(ready.send(accepted.holding(held)).await);
+                }
+                Err(full) => say_no(&accepted.info().peer, remote, full),
+            }
         });
+    }
+}
+
+/// Members should hear of it from their operators; strangers come and go.
+fn say_no(peer: &Option<VerifiedPeer>, remote: SocketAddr, full: Full) {
+    match peer {
+        Some(peer) => {
+            let organisation = peer.id().trust_domain();
+            tracing::info!(%organisation, %remote, %full, "hung up on a member: no connection is left for it");
+        }
+        None => tracing::debug!(%remote, %full, "hung up on a stranger: there are too many at once"),
     }
 }
 
@@ -204,12 +228,6 @@ impl AcceptLoop {
 #[derive(Debug)]
 #[expect(dead_code, reason = "held, and never read")]
 enum Held {
-    ByMember(OwnedSemaphorePermit, Share<TrustDomain>),
-    ByStranger(OwnedSemaphorePermit, OwnedSemaphorePermit, Share<IpAddr>),
-}
-
-/// One connection's share of the limits while hands are shaken.
-struct Places {
-    connection: OwnedSemaphorePermit,
-    handshake: OwnedSemaphorePermit,
+    ByMember(Share<TrustDomain>),
+    ByStranger(Share<IpAddr>),
 }

@@ -27,6 +27,10 @@ pub struct Health {
     /// What is odd although it serves: for people to look at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notice: Option<String>,
+    /// The classes of requests that it refuses because what it knows is too old for them, as `node.toml` names their
+    /// budgets: `all`, `new_callers`, `offers.ID`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stale: Vec<String>,
     /// How far it knows the federation's log.
     pub epoch: u64,
     /// When the broker last agreed with what it knows.
@@ -101,8 +105,15 @@ mod tests {
 
     fn written(serving: bool, why: Option<&str>) -> (tempfile::TempDir, Timestamp) {
         let (folder, now) = (tempfile::tempdir().unwrap(), at("2026-11-25T10:00:00Z"));
-        let health =
-            Health { serving, why: why.map(str::to_owned), notice: None, epoch: 7, heard_at: Some(now), at: now };
+        let health = Health {
+            serving,
+            why: why.map(str::to_owned),
+            notice: None,
+            stale: Vec::new(),
+            epoch: 7,
+            heard_at: Some(now),
+            at: now,
+        };
         health.write(&folder.path().join(FILE)).unwrap();
         (folder, now)
     }

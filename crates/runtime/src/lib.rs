@@ -11,6 +11,8 @@
 //! | [`tables`] | the tables that a program decides by, from its folder |
 //! | [`genesis`] | the founding of the membership log, from the root document |
 //! | [`health`] | what a node says of itself, in a file |
+//! | [`fair`] | places that many share, and nobody takes all of |
+//! | [`metrics`] | what a program counts, for whoever watches it |
 //! | [`quotas`] | what callers have used today of offers that state a quota |
 //! | [`telemetry`] | logging to stderr |
 //! | [`tasks`] | the only place where tasks are spawned |
@@ -26,8 +28,10 @@ pub mod chain;
 pub mod clock;
 pub mod config;
 pub mod dial;
+pub mod fair;
 pub mod genesis;
 pub mod health;
+pub mod metrics;
 pub mod quotas;
 pub mod shutdown;
 pub mod tables;

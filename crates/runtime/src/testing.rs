@@ -45,20 +45,27 @@ impl Organisation {
     }
 }
 
-/// A federation whose broker takes the members of one organisation.
+/// A federation whose broker takes the members of one organisation, and of those others that a test names.
 pub(crate) struct World {
     pub(crate) federation: Organisation,
     pub(crate) member: Organisation,
+    others: Vec<OrganisationAnchors>,
 }
 
 impl World {
     pub(crate) fn new() -> Self {
-        Self { federation: Organisation::new("fed.example"), member: Organisation::new("org-a.example") }
+        Self::trusting(&[])
+    }
+
+    pub(crate) fn trusting(others: &[Organisation]) -> Self {
+        let (federation, member) = (Organisation::new("fed.example"), Organisation::new("org-a.example"));
+        Self { federation, member, others: others.iter().map(Organisation::anchors).collect() }
     }
 
     pub(crate) fn acceptor(&self) -> Acceptor {
         let (clock, credentials) = (Arc::new(SystemClock), self.federation.credentials("broker/b1"));
-        let anchors = Arc::new(SharedAnchors::new([self.member.anchors()].into_iter().collect()));
+        let trusted = std::iter::once(self.member.anchors()).chain(self.others.iter().cloned());
+        let anchors = Arc::new(SharedAnchors::new(trusted.collect()));
         let mutual: Arc<ServerConfig> =
             tls::server_config(Arc::clone(&credentials), anchors.clone(), clock.clone()).unwrap();
         let tunnels = tls::tunnel_server_config(Arc::clone(&credentials), anchors, clock.clone()).unwrap();

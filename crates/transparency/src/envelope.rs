@@ -3,12 +3,16 @@
 //! What is signed are the payload's bytes as they stand, with their type before them, so that nothing is ever written
 //! anew to be verified, and a signature of one kind is never one of another.
 
+mod examined;
+
 use std::collections::BTreeSet;
 
 use comity_types::Digest;
 use serde::{Deserialize, Serialize};
 
 use crate::key::{KeyId, PublicKey, Signer, SigningError};
+
+pub use self::examined::Examined;
 
 /// Most signatures of one envelope: more operators than any federation has, and a bound on what verifying costs.
 pub const MAX_SIGNATURES: usize = 64;
@@ -111,18 +115,29 @@ impl Envelope {
         payload_type: &'static str,
         keys: impl IntoIterator<Item = &'a PublicKey>,
     ) -> Result<BTreeSet<KeyId>, EnvelopeError> {
+        let message = self.message();
+        self.verify_by(payload_type, keys, |_, key, sig| key.verifies(&message, sig))
+    }
+
+    /// As [`verify`](Self::verify), where `holds` says whether the signature at a place is one by this key.
+    fn verify_by<'a>(
+        &self,
+        payload_type: &'static str,
+        keys: impl IntoIterator<Item = &'a PublicKey>,
+        holds: impl Fn(usize, &PublicKey, &[u8]) -> bool,
+    ) -> Result<BTreeSet<KeyId>, EnvelopeError> {
         self.check_type(payload_type)?;
         match self.signatures.len() {
             0 => return Err(EnvelopeError::Unsigned),
             found if found > MAX_SIGNATURES => return Err(EnvelopeError::TooMany { found }),
             _ => {}
         }
-        let (keys, message): (Vec<_>, _) = (keys.into_iter().map(|key| (key.id(), key)).collect(), self.message());
+        let keys: Vec<_> = keys.into_iter().map(|key| (key.id(), key)).collect();
         let mut signers = BTreeSet::new();
-        for Signature { keyid, sig } in &self.signatures {
+        for (place, Signature { keyid, sig }) in self.signatures.iter().enumerate() {
             let known = keys.iter().find(|(id, _)| id == keyid);
             let (_, key) = known.ok_or(EnvelopeError::Stranger(*keyid))?;
-            if !key.verifies(&message, sig) {
+            if !holds(place, key, sig) {
                 return Err(EnvelopeError::Forged(*keyid));
             }
             if !signers.insert(*keyid) {

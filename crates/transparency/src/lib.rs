@@ -48,7 +48,7 @@ pub mod witness;
 
 pub use checkpoint::{Checkpoint, CheckpointNote};
 pub use cosignature::{CosignatureKind, CosigningKey};
-pub use envelope::{Envelope, EnvelopeError, Signature};
+pub use envelope::{Envelope, EnvelopeError, Examined, Signature};
 pub use key::{KeyId, PublicKey, Signer, SigningError};
 pub use log_key::LogKey;
 pub use note::{Note, NoteKey, NoteVerifier};

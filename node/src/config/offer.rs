@@ -44,6 +44,7 @@ fn planned(config: &Config, entry: &OfferEntry, node: &SpiffeId) -> Planned {
 
 fn misfits(config: &Config, node: &SpiffeId, tables: &Tables) -> Vec<Misfit> {
     let mut misfits = config.node.misfits();
+    misfits.extend(config.misfits());
     for (name, backend) in &config.backends {
         misfits.extend(backend.misfits().into_iter().map(|p| misfit(format!("backends.{name}"), p)));
     }

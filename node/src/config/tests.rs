@@ -21,7 +21,7 @@ fn the_example_loads_and_fits() {
 #[test]
 fn the_example_names_every_key() {
     // serde lists the fields that it expects when it meets one that it does not know.
-    for table in ["node", "backends.x", "terms.x", "terms.x.caller_rules"] {
+    for table in ["node", "metrics", "backends.x", "terms.x", "terms.x.caller_rules"] {
         let head = if table == "backends.x" { "kind = \"openai\"\n" } else { "" };
         let text = format!("[{table}]\n{head}zzz = 1\n");
         let error = Config::parse(&text).unwrap_err().to_string();
@@ -38,6 +38,35 @@ fn the_example_names_every_key() {
 fn expected(error: &str) -> BTreeSet<String> {
     let (_, list) = error.split_once("expected").unwrap_or_else(|| panic!("{error}"));
     list.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_examples_budgets_load_and_those_that_cannot_hold_are_misfits() {
+    let mut text = EXAMPLE.to_owned();
+    for line in [
+        "[staleness]",
+        "new_callers = \"1m\"",
+        "[staleness.offers]",
+        "chat = \"2m\"",
+        "[metrics]",
+        "listen = \"127.0.0.1:9464\"",
+    ] {
+        assert!(text.contains(&format!("# {line}\n")), "{line}");
+        text = text.replace(&format!("# {line}\n"), &format!("{line}\n"));
+    }
+    let config = Config::parse(&text).unwrap();
+    assert!(config.plan(&node(), Tables::builtin().unwrap()).is_ok());
+    let classes: Vec<_> = config.budgets().classes().map(|(class, time)| (class.to_string(), time.as_secs())).collect();
+    assert_eq!(classes, [("all".into(), 900), ("new_callers".into(), 60), ("offers.chat".into(), 120)]);
+    let text = text
+        .replace("new_callers = \"1m\"", "new_callers = \"16m\"")
+        .replace("chat = \"2m\"", "gone = \"2m\"")
+        .replace("listen = \"127.0.0.1:9464\"", "listen = \"0.0.0.0:9464\"");
+    let misfits = Config::parse(&text).unwrap().plan(&node(), Tables::builtin().unwrap()).unwrap_err();
+    let mut paths: Vec<_> = misfits.iter().map(|misfit| misfit.path.as_str()).collect();
+    paths.sort_unstable();
+    assert_eq!(paths, ["metrics.listen", "staleness.new_callers", "staleness.offers.gone"]);
+    assert!(Config::parse(&text.replace("\"16m\"", "\"30s\"")).is_err());
 }
 
 #[test]

@@ -73,7 +73,8 @@ async fn keep_saying(file: &Path, mut said: watch::Receiver<String>) -> Infallib
     let mut beat = interval(BEAT);
     loop {
         let why = Some(said.borrow_and_update().clone());
-        let health = Health { serving: false, why, notice: None, epoch: 0, heard_at: None, at: SystemClock.now() };
+        let (epoch, at) = (0, SystemClock.now());
+        let health = Health { serving: false, why, notice: None, stale: Vec::new(), epoch, heard_at: None, at };
         // Where the directory cannot be written, the node says so when it starts.
         let made = file.parent().is_some_and(|folder| std::fs::create_dir_all(folder).is_ok());
         let _written = made && health.write(file).is_ok();

@@ -70,7 +70,7 @@ impl Publication {
 
     /// What stands there, if it is not this.
     fn other(&self, federation: &Federation) -> Option<Contested> {
-        let NodeState { address, offers } = federation.node(&self.node)?;
+        let NodeState { address, offers, .. } = federation.node(&self.node)?;
         let digests = |offers: &[Offer]| offers.iter().map(offer_digest).collect::<Vec<Digest>>();
         let what = match address {
             Some(address) if *address != self.address => format!("the address {address}"),

@@ -7,6 +7,7 @@ use comity_proto::DESCRIPTORS;
 use comity_proto::inference::inference_server::InferenceServer;
 use comity_proto::tunnel::tunnel_server::TunnelServer;
 use comity_runtime::accept::{self, Connection, Incoming};
+use comity_runtime::metrics::CallsLayer;
 use comity_runtime::trailers::TrailerLayer;
 use tokio_stream::Stream;
 use tokio_util::sync::CancellationToken;
@@ -21,7 +22,7 @@ use crate::health::Health;
 use crate::serve::{MAX_ANSWER_BYTES, MAX_REQUEST_BYTES, Server};
 
 /// What stands before the services, innermost first.
-type Layers<I> = Stack<TrailerLayer, Stack<InterceptorLayer<I>, Identity>>;
+type Layers<I> = Stack<TrailerLayer, Stack<InterceptorLayer<I>, Stack<CallsLayer, Identity>>>;
 
 /// How often a silent connection is asked whether it still stands.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
@@ -73,6 +74,7 @@ fn router<I>(services: Services, gate: I, tunnel: Option<TunnelServer<Leaving>>)
 where
     I: Interceptor + Clone + Send + Sync + 'static,
 {
+    let calls = services.server.metrics().calls();
     let inference = InferenceServer::new(services.server)
         .max_decoding_message_size(MAX_REQUEST_BYTES)
         .max_encoding_message_size(MAX_ANSWER_BYTES);
@@ -88,6 +90,7 @@ where
         .max_concurrent_streams(Some(MAX_STREAMS))
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
+        .layer(calls)
         .layer(InterceptorLayer::new(gate))
         .layer(TrailerLayer)
         .add_service(inference)

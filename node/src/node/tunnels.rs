@@ -164,7 +164,11 @@ where
             self.gate.clone(),
             self.stop.child_token(),
         );
-        self.tasks.spawn("tunnel", work);
+        let standing = self.services.server.metrics().tunnel();
+        self.tasks.spawn("tunnel", async move {
+            work.await;
+            drop(standing);
+        });
         inner.reachable.cancel();
         tunnel
     }

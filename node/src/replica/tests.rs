@@ -105,6 +105,33 @@ async fn a_state_that_nobody_confirmed_for_too_long_is_not_acted_upon_until_some
     assert_eq!(replica.check(), Ok(()));
 }
 
+#[test]
+fn an_offer_with_a_budget_of_its_own_stops_before_the_others_and_it_is_said_which_classes_do() {
+    let (world, clock) = (World::at("127.0.0.1:1"), Arc::new(MovedClock::default()));
+    let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+    let offers = [("strict".parse().unwrap(), minutes(2))].into();
+    let replica = world.replica_within(clock.clone(), Budgets { all: BUDGET, new_callers: minutes(5), offers });
+    let caller: SpiffeId = "spiffe://app.example/app/a1".parse().unwrap();
+    let check = |offer: &str| match replica.check_class(&offer.parse().unwrap(), &caller) {
+        Ok(()) => None,
+        Err(NotCurrent::Stale { class, budget, .. }) => Some((class.to_string(), budget)),
+        Err(other) => panic!("{other}"),
+    };
+    let stale = || replica.stale_classes().iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(stale(), ["all", "new_callers", "offers.strict"], "never heard is stale for all");
+    take(&replica, history(&world).parts(&[1]));
+    assert_eq!((check("strict"), check("chat"), stale().len()), (None, None, 0));
+    clock.move_by(minutes(3));
+    assert_eq!((check("strict"), check("chat")), (Some(("offers.strict".to_owned(), minutes(2))), None));
+    assert_eq!(stale(), ["offers.strict"]);
+    clock.move_by(minutes(3));
+    assert_eq!(check("chat"), Some(("new_callers".to_owned(), minutes(5))));
+    replica.served(&caller);
+    assert_eq!(check("chat"), None);
+    assert!(check("strict").is_some(), "also for callers that were served");
+    assert_eq!(replica.check(), Ok(()));
+}
+
 #[tokio::test]
 async fn a_node_that_is_shown_two_pasts_serves_nobody_from_then_on() {
     let (world, replica, _) = empty();

@@ -21,6 +21,7 @@ use super::{Method, Parts, Route, Routes, Server, Witness, deadline, failure};
 use crate::backend::payload::needs::Needs;
 use crate::backend::{Backend, Fault};
 use crate::guard::{Guard, VerifiedPermit};
+use crate::metrics::Metrics;
 
 /// Most requests at once: each holds its payload, some tens of KiB as a rule.
 pub(super) const MAX_IN_FLIGHT: usize = 1024;
@@ -30,6 +31,7 @@ const PATIENCE_WITH_REPLICA: Duration = Duration::from_secs(2);
 /// What requests are held against besides their permits.
 #[derive(Debug)]
 pub(super) struct Rules {
+    /// Those of the node's own, until the federation adopts some.
     tables: Arc<Tables>,
     places: Arc<Semaphore>,
     quotas: Quotas,
@@ -50,6 +52,7 @@ pub struct Admitted {
     route: Arc<Route>,
     deadline: Instant,
     witness: Witness,
+    metrics: Metrics,
     _place: OwnedSemaphorePermit,
 }
 
@@ -61,11 +64,11 @@ impl Call {
 }
 
 impl Server {
-    /// A server of `routes`, by the rules of `tables`, whose outcomes `witness` signs.
+    /// A server of `routes`, by the rules of `tables` until the federation adopts some, whose outcomes `witness` signs.
     #[must_use]
     pub fn new(guard: Guard, routes: Routes, tables: Arc<Tables>, witness: Witness) -> Self {
         let rules = Rules { tables, places: Arc::new(Semaphore::new(MAX_IN_FLIGHT)), quotas: Quotas::default() };
-        Self { parts: Arc::new(Parts { guard, routes, rules, witness }) }
+        Self { parts: Arc::new(Parts { guard, routes, rules, witness, metrics: Metrics::default() }) }
     }
 
     /// Lets a request in, or says why not.
@@ -78,7 +81,7 @@ impl Server {
     }
 
     async fn try_admit(&self, call: Call, envelope: wire::Envelope) -> Result<Admitted, Failure> {
-        let Parts { guard, routes, rules, witness } = &*self.parts;
+        let Parts { guard, routes, rules, witness, metrics } = &*self.parts;
         let place = Arc::clone(&rules.places).try_acquire_owned().map_err(|_| failure::full(MAX_IN_FLIGHT))?;
         let digest = Digest::of(&envelope.encode_to_vec());
         let permit = guard.verify(call.permit.as_deref(), digest, call.method.name())?;
@@ -86,9 +89,13 @@ impl Server {
         let envelope = Envelope::try_from(envelope)
             .map_err(|WireError { path, problem }| failure::invalid(&format!("envelope.{path}"), &problem))?;
         let left = call.deadline.saturating_duration_since(Instant::now());
-        let federation = witness.replica.wait_for(permit.epoch(), PATIENCE_WITH_REPLICA.min(left)).await?;
+        let replica = &witness.replica;
+        let federation = replica.wait_for(permit.epoch(), PATIENCE_WITH_REPLICA.min(left)).await?;
+        replica.check_class(&route.offer.id, permit.caller())?;
         accept(rules, &federation, &permit, &route, call.method, &envelope).map_err(|failure| *failure)?;
-        Ok(Admitted { permit, route, deadline: call.deadline, witness: witness.clone(), _place: place })
+        replica.served(permit.caller());
+        let (witness, metrics) = (witness.clone(), metrics.clone());
+        Ok(Admitted { permit, route, deadline: call.deadline, witness, metrics, _place: place })
     }
 }
 
@@ -113,7 +120,7 @@ fn accept(
     let organisation = organisation.ok_or_else(|| failure::stranger(caller, "belongs to no member"))?;
     let used = rules.quotas.used(caller.trust_domain(), permit.arrived_at());
     let question = Question {
-        caller: &organisation.organisation,
+        caller: &organisation.facts,
         model: Some(&envelope.model),
         capability: method.capability(),
         declared: &envelope.declared,
@@ -125,9 +132,10 @@ fn accept(
     };
     let operator = federation.organisation(route.offer.node.trust_domain());
     let operator = operator.ok_or_else(|| failure::stranger(&route.offer.node, "belongs to no member"))?;
-    let verdict = evaluate_node_side(&route.offer, &operator.organisation, &question, &rules.tables);
-    let Err(reasons) = settled(verdict).and_then(|()| count(rules, permit, route)) else { return Ok(()) };
-    let sources = Sources { offer: &route.offer, operator: &operator.organisation, caller: &organisation.organisation };
+    let tables = federation.tables_or(&rules.tables);
+    let verdict = evaluate_node_side(&route.offer, &operator.facts, &question, tables);
+    let Err(reasons) = settled(verdict).and_then(|()| count(rules, tables, permit, route)) else { return Ok(()) };
+    let sources = Sources { offer: &route.offer, operator: &operator.facts, caller: &organisation.facts };
     // The broker passes them on: what the terms keep to themselves must not leave the node.
     let reasons = sources.shown_to(Viewer::Member(caller.trust_domain()), &reasons);
     Err(failure::veto(permit.offer(), &envelope.model, permit.decision(), reasons).into())
@@ -142,8 +150,8 @@ fn settled(verdict: Verdict) -> Result<(), Vec<Reason>> {
 
 /// Counts the request against the offer's quota, from whichever broker it came: others may have been let in since the
 /// terms were looked at.
-fn count(rules: &Rules, permit: &VerifiedPermit, route: &Route) -> Result<(), Vec<Reason>> {
-    rules.quotas.take(permit.caller().trust_domain(), &route.offer, permit.arrived_at(), &rules.tables)
+fn count(rules: &Rules, tables: &Tables, permit: &VerifiedPermit, route: &Route) -> Result<(), Vec<Reason>> {
+    rules.quotas.take(permit.caller().trust_domain(), &route.offer, permit.arrived_at(), tables)
 }
 
 impl Admitted {
@@ -169,8 +177,25 @@ impl Admitted {
         Err(self.signed(failure::incapable(offer, model, decision, (**missing, field), reasons)))
     }
 
-    /// Waits for the backend, until the call's deadline.
+    /// An answer used this much.
+    pub(super) fn used(&self, usage: &wire::Usage) {
+        self.metrics.used(usage);
+    }
+
+    /// Waits for the backend to begin its answer, until the call's deadline.
     pub(super) async fn run<T>(&self, work: impl Future<Output = Result<T, Fault>>) -> Result<T, Status> {
+        let begun = Instant::now();
+        let watched = async {
+            let done = work.await;
+            // What the backend says of the request is an answer, too.
+            let failed = |fault: &Fault| matches!(fault.code(), Code::Unavailable | Code::Internal);
+            self.metrics.asked(&self.route.offer, begun.elapsed(), !done.as_ref().is_err_and(failed));
+            done
+        };
+        self.wait(watched).await
+    }
+
+    async fn wait<T>(&self, work: impl Future<Output = Result<T, Fault>>) -> Result<T, Status> {
         let done = timeout_at(self.deadline, work).await.map_err(|_| self.signed(failure::late()))?;
         done.map_err(|fault| self.failed(&fault))
     }
@@ -180,7 +205,7 @@ impl Admitted {
         &self,
         piece: impl Future<Output = Option<Result<T, Fault>>>,
     ) -> Result<Option<T>, Status> {
-        self.run(async { piece.await.transpose() }).await
+        self.wait(async { piece.await.transpose() }).await
     }
 
     /// What the caller gets for a fault; what is wrong with the backend is the log's as well.

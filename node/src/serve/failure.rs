@@ -62,7 +62,10 @@ impl From<NotCurrent> for Failure {
             NotCurrent::Behind { known, needed } => {
                 failure("REPLICA_BEHIND").with("known_epoch", known).with("needed_epoch", needed)
             }
-            NotCurrent::Stale { age, .. } => failure("REPLICA_STALE").with("age_seconds", age.as_secs()),
+            NotCurrent::Stale { class, age, budget } => failure("REPLICA_STALE")
+                .with("class", class)
+                .with("age_seconds", age.as_secs())
+                .with("budget_seconds", budget.as_secs()),
             NotCurrent::Halted { .. } => failure("REPLICA_HALTED"),
         }
     }

@@ -16,6 +16,7 @@ use crate::backend::Pieces;
 
 /// An answer in one message.
 pub(super) fn whole<T>(admitted: &Admitted, usage: Option<Usage>, answer: T) -> Response<T> {
+    usage.iter().for_each(|usage| admitted.used(usage));
     let mut response = Response::new(answer);
     let mut trailers = HeaderMap::new();
     trailers.extend(account(admitted, usage));
@@ -35,12 +36,14 @@ pub(super) fn pieces<T: Send + 'static>(
     let late = LateTrailers::default();
     let filled = late.clone();
     let stream = async_stream::try_stream! {
-        let mut used = None;
+        let mut last = None;
         while let Some(piece) = admitted.next(pieces.next()).await? {
-            used = usage(&piece).or(used);
+            // A later piece may tell of all again.
+            last = usage(&piece).or(last);
             yield piece;
         }
-        for (name, value) in account(&admitted, used) {
+        last.iter().for_each(|usage| admitted.used(usage));
+        for (name, value) in account(&admitted, last) {
             filled.insert(name, value);
         }
     };

@@ -14,7 +14,7 @@ use comity_proto::{metadata, permit as permit_wire};
 use comity_runtime::trailers::{LateTrailers, Trailers};
 use comity_transparency::Signer as _;
 use comity_transparency::leaf::Kind;
-use comity_types::{Clock, Digest, SpiffeId, Timestamp};
+use comity_types::{Clock, Digest, SpiffeId, Timestamp, TrustDomain};
 use futures::StreamExt as _;
 use prost::Message as _;
 use tokio::sync::oneshot;
@@ -194,6 +194,8 @@ enum Said {
     Member(String),
     /// Somebody is suspended.
     Suspended(Subject),
+    /// Whatever else is said, and by whom.
+    Signed(Box<Statement>, &'static str),
 }
 
 impl Said {
@@ -209,6 +211,7 @@ impl Said {
                 let suspended = Statement::Suspended { subject, reason: "x".into(), by: By::Federation };
                 history.say(suspended, &["alice"]);
             }
+            Self::Signed(statement, by) => drop(history.say(*statement, &[by])),
         }
     }
 }
@@ -452,6 +455,50 @@ async fn a_node_that_has_not_heard_of_the_federation_for_too_long_serves_nobody_
     assert_eq!(world.refused(world.chat_request()).await, reason(Code::Unavailable, "REPLICA_STALE"));
     world.hears_of_the_broker();
     world.server.chat(world.request_of(APP, 2, Method::Chat, chat_message())).await.unwrap();
+}
+
+/// Why a request was refused, with the class that it was refused for.
+async fn stale_class(world: &World, request: Request<wire::ChatRequest>) -> (String, String) {
+    let detail = Detail::of(&world.server.chat(request).await.unwrap_err()).unwrap();
+    (detail.reason, detail.metadata["class"].clone())
+}
+
+#[tokio::test]
+async fn a_caller_that_was_served_goes_on_for_longer_than_one_that_comes_anew() {
+    let stale = |class: &str| ("REPLICA_STALE".to_owned(), class.to_owned());
+    let (known, unknown) = (world().knowing(statements("DE")), world().knowing(statements("DE")));
+    known.server.chat(known.chat_request()).await.unwrap();
+    for world in [&known, &unknown] {
+        *world.clock.0.lock().unwrap() = Duration::from_secs(61);
+    }
+    let again = |world: &World| world.request_of(APP, 2, Method::Chat, chat_message());
+    known.server.chat(again(&known)).await.unwrap();
+    assert_eq!(stale_class(&unknown, again(&unknown)).await, stale("new_callers"));
+    *known.clock.0.lock().unwrap() = Duration::from_secs(16 * 60);
+    assert_eq!(stale_class(&known, known.request_of(APP, 3, Method::Chat, chat_message())).await, stale("all"));
+    unknown.hears_of_the_broker();
+    unknown.server.chat(unknown.request_of(APP, 3, Method::Chat, chat_message())).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_run_is_counted_by_offer_and_tokens() {
+    let world = world().knowing(statements("DE"));
+    world.server.chat(world.chat_request()).await.unwrap();
+    let again = world.request_of(APP, 2, Method::ChatStream, world.stream_request().into_inner());
+    let stream = world.server.chat_stream(again).await;
+    let answered = match stream {
+        Ok(stream) => stream.into_inner().map(Result::unwrap).count().await,
+        Err(status) => panic!("{status}"),
+    };
+    assert!(answered > 0);
+    let text = world.server.metrics().encoded();
+    for line in [
+        format!("comity_node_tokens_total{{direction=\"output\"}} {}", 2 * USAGE.output_tokens),
+        "comity_node_backend_up{offer=\"chat\"} 1".to_owned(),
+        "comity_node_backend_first_answer_seconds_count{offer=\"chat\"} 2".to_owned(),
+    ] {
+        assert!(text.lines().any(|one| one == line), "{line} is missing in {text}");
+    }
 }
 
 fn chat_message() -> wire::ChatRequest {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use comity_policy::Claim;
-use comity_policy::claim::{Appraisal, Assurance, Evidence, MAX_STATEMENTS, Statement};
+use comity_policy::claim::{Appraisal, Assurance, Countersigned, Evidence, MAX_STATEMENTS, Statement};
 use comity_policy::limits::MAX_URI_BYTES;
 use comity_types::{Digest, Interval, Place, Timestamp};
 
@@ -86,6 +86,7 @@ fn statement<T>(path: &str, value: T, wire: wire::Provenance) -> Result<Statemen
         issued_at: instant_at(&of("issued_at"), wire.issued_at)?,
         revoked_at: instant_at(&of("revoked_at"), wire.revoked_at)?,
         appraisal: some(wire.appraisal, |number| appraisal(&of("appraisal"), number))?,
+        countersigned: Countersigned::NO,
     })
 }
 

@@ -1,6 +1,7 @@
 //! What arrives from others is their own word alone.
 //!
-//! No statement carries its issuer's signature yet, so that every member could claim any register's word for its own.
+//! A message carries no signature of an issuer, so that every member could claim any register's word for its own. What
+//! others stand behind is a statement that they sign themselves, which the membership log holds.
 //! Every claim of a message is looked at, by the descriptors of the contract, so that a claim which the contract gets
 //! later is looked at as well.
 
@@ -19,7 +20,7 @@ pub(super) fn check<M: Message + Name>(message: &M) -> Result<(), WireError> {
     walk(&dynamic).map_or(Ok(()), |path| {
         Err(WireError::new(
             path,
-            "no signature of an issuer can be checked yet: state what the operator itself declares",
+            "is another's word, and they have to sign it: state what the operator itself declares (hint: an auditor that the federation recognises says `comity claim audit`)",
         ))
     })
 }

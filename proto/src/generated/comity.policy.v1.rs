@@ -40,8 +40,8 @@ impl ::prost::Name for Evidence {
     }
 }
 /// The circumstances of a statement. Absent: the operator declares it for all time.
-/// What somebody else is said to have stated (assurance, issuer, appraisal) is refused as long as statements
-/// carry no signature of their issuer.
+/// What somebody else is said to have stated (assurance, issuer, appraisal) is refused: they sign it themselves, by a
+/// statement of the membership log.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Provenance {
     /// When it holds.
@@ -515,7 +515,8 @@ pub struct Organisation {
     /// Whether it is commercial in the sense of a scoped adequacy decision.
     #[prost(message, repeated, tag = "16")]
     pub commercial_organisation: ::prost::alloc::vec::Vec<FlagClaim>,
-    /// Versions of other organisations' terms that it accepted. At most 256.
+    /// Versions of other organisations' terms that it accepted. At most 256. Listings have it; what an organisation signs of
+    /// itself has not, since each acceptance is a statement of its own.
     #[prost(message, repeated, tag = "17")]
     pub accepted_terms: ::prost::alloc::vec::Vec<AcceptedTerms>,
     /// What it told others about training on its inputs. At most 256.

@@ -30,6 +30,7 @@ use super::node::{Door, Node, Script};
 use super::*;
 use crate::edge::stop::Stop;
 use crate::ledger::log::DecisionLog;
+use crate::metrics::Metrics;
 use crate::registry::Opening;
 use crate::testing::copy_of;
 use crate::testing::decision_log::{self, Decided, Ended};
@@ -40,6 +41,8 @@ pub(crate) const SOON: Duration = Duration::from_secs(10);
 pub(crate) const MODEL: &str = "test-model";
 /// What every request is for, and every offer allows.
 pub(crate) const PURPOSE: &str = "dpv:CustomerCare";
+/// Tunnels at once, of which an organisation has 16 at most.
+pub(crate) const TUNNELS: usize = 128;
 /// The largest request that is accepted.
 pub(crate) const REQUEST_BYTES: usize = 64 * 1024;
 /// The payload of every request: not well-formed protobuf, since the broker must not look.
@@ -173,10 +176,11 @@ impl World {
             tables: Arc::new(Tables::builtin().unwrap().clone()),
             clock: Arc::clone(&clock),
             tasks: tasks.clone(),
+            metrics: Metrics::default(),
         };
         let registry = Registry::open(&dir.path().join("registry.journal"), opening).await.unwrap();
         let broker = federation.credentials(&federation.id("broker", "b1"));
-        let links = Links::new(registry.clone(), broker, Arc::clone(&clock), tasks.clone());
+        let links = Links::new(registry.clone(), broker, TUNNELS, Arc::clone(&clock), tasks.clone());
         let key = LogKey::generate(LOG).unwrap();
         let log_key = NoteVerifier::of(&key.verifiers()[0]);
         let access = Access::new(Parts {
@@ -189,6 +193,7 @@ impl World {
             clock,
             tasks,
             stop: Stop::default(),
+            metrics: Metrics::default(),
         });
         let world = Self {
             access,
@@ -220,6 +225,17 @@ impl World {
         let version = self.registry.snapshot().federation().next_version(&statement.scope().unwrap());
         let payload = Payload { federation: root_sha256(), version, at: self.clock.now(), statement };
         self.registry.append(sign(&payload, signers).unwrap()).await.unwrap();
+    }
+
+    /// A statement that the operator signs, with so much white space after it.
+    pub(crate) fn signed_by_operator(&self, statement: Statement, padding: usize) -> comity_transparency::Envelope {
+        let version = self.registry.snapshot().federation().next_version(&statement.scope().unwrap());
+        let payload = Payload { federation: root_sha256(), version, at: self.clock.now(), statement };
+        let mut bytes = serde_json::to_vec(&payload).unwrap();
+        bytes.extend(std::iter::repeat_n(b' ', padding));
+        let mut envelope = comity_transparency::Envelope::new(comity_membership::signed::STATEMENT_TYPE, bytes);
+        envelope.sign(&self.operator).unwrap();
+        envelope
     }
 
     async fn join(&self, organisation: &Organisation, kind: &str, name: &str) -> SpiffeId {

@@ -145,7 +145,7 @@ impl Inner {
             alarm(id, &refused);
             return Err(refused.into());
         }
-        match self.proposals.submit(envelope).await {
+        match self.proposals.submit(self.registry.prepare(envelope)?).await {
             Ok(_) => Ok(member),
             Err(ProposalError::Registry(error)) => Err(error.into()),
             Err(other) => Err(other.into()),

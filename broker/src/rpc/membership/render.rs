@@ -98,7 +98,7 @@ fn organisation(federation: &Federation, state: &OrganisationState, viewer: View
         Viewer::Member(of) => of == domain,
     };
     wire::OrganisationEntry {
-        organisation: Some((&*disclosure::organisation(&state.organisation, viewer)).into()),
+        organisation: Some((&*disclosure::organisation(&state.as_stated(), viewer)).into()),
         standing: standing.into(),
         suspension_reason,
         nodes: u32::try_from(count(Kind::Node)).unwrap_or(u32::MAX),

@@ -1,5 +1,6 @@
 //! A node's own copy of the state, what its process says of itself, and how the broker reaches it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,11 +28,35 @@ pub(super) struct Config {
     data_dir: PathBuf,
     identity_dir: PathBuf,
     max_staleness: Duration,
+    /// Classes of requests that stop before, by the names that refusals have for them.
+    classes: Vec<(String, Duration)>,
 }
 
 #[derive(Debug, Deserialize)]
 struct Toml {
     node: Table,
+    #[serde(default)]
+    staleness: Classes,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Classes {
+    new_callers: Option<String>,
+    #[serde(default)]
+    offers: BTreeMap<String, String>,
+}
+
+impl Classes {
+    /// Each class with its budget, or the field that is none.
+    fn read(self) -> Result<Vec<(String, Duration)>, String> {
+        let new_callers = self.new_callers.map(|budget| ("new_callers".to_owned(), budget));
+        let offers = self.offers.into_iter().map(|(offer, budget)| (format!("offers.{offer}"), budget));
+        let read = |(class, budget): (String, String)| match humantime::parse_duration(&budget) {
+            Ok(budget) => Ok((class, budget)),
+            Err(error) => Err(format!("staleness.{class}: {error}")),
+        };
+        new_callers.into_iter().chain(offers).map(read).collect()
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -54,8 +79,9 @@ impl Config {
         }
         let text =
             fs::read_to_string(path).map_err(|error| failed(format!("cannot read {}: {error}", path.display())))?;
-        let Table { data_dir, identity_dir, max_staleness } =
-            toml::from_str::<Toml>(&text).map_err(|error| failed(error.to_string()))?.node;
+        let Toml { node: Table { data_dir, identity_dir, max_staleness }, staleness } =
+            toml::from_str(&text).map_err(|error| failed(error.to_string()))?;
+        let classes = staleness.read().map_err(failed)?;
         let max_staleness = match max_staleness.as_deref().map(humantime::parse_duration) {
             None => MAX_STALENESS,
             Some(Ok(budget)) => budget,
@@ -64,7 +90,7 @@ impl Config {
         let base = path.parent().unwrap_or_else(|| Path::new(""));
         let data_dir = base.join(data_dir);
         let identity_dir = identity_dir.map_or_else(|| data_dir.join("identity"), |dir| base.join(dir));
-        Ok(Self { data_dir, identity_dir, max_staleness })
+        Ok(Self { data_dir, identity_dir, max_staleness, classes })
     }
 
     /// Where the node's identity is.
@@ -76,7 +102,8 @@ impl Config {
     fn beside(identity_dir: &Path) -> Option<Self> {
         let data_dir = identity_dir.canonicalize().ok()?.parent()?.to_owned();
         let is_one = [LOG_FILE, health::FILE, "lock"].iter().any(|file| data_dir.join(file).exists());
-        is_one.then(|| Self { data_dir, identity_dir: identity_dir.to_owned(), max_staleness: MAX_STALENESS })
+        let identity_dir = identity_dir.to_owned();
+        is_one.then(|| Self { data_dir, identity_dir, max_staleness: MAX_STALENESS, classes: Vec::new() })
     }
 }
 
@@ -122,14 +149,18 @@ fn on_disk(patient: &Patient, config: &Config, findings: &mut Vec<Finding>) {
         findings.push(Finding::ok("node: one past", "the broker has not contradicted what this node knows"));
     }
     findings.push(copy(patient, config));
-    findings.push(match kept::heard(&config.data_dir) {
-        Ok(heard) => verdict::staleness(heard.map(|heard| heard.at), patient.now(), config.max_staleness),
-        Err(error) => Finding::error(
+    match kept::heard(&config.data_dir) {
+        Ok(heard) => {
+            let (at, now) = (heard.map(|heard| heard.at), patient.now());
+            findings.push(verdict::staleness(at, now, config.max_staleness));
+            findings.extend(config.classes.iter().map(|(class, budget)| verdict::class(class, at, now, *budget)));
+        }
+        Err(error) => findings.push(Finding::error(
             "node: age",
             &error,
             "stop the node, remove the file, and start it: it asks the broker again",
-        ),
-    });
+        )),
+    }
 }
 
 /// What the node's process says of itself.

@@ -137,6 +137,16 @@ fn a_copy_is_stale_above_the_budget_a_warning_above_half_of_it_and_never_heard_i
 }
 
 #[test]
+fn a_class_of_requests_is_refused_above_its_own_budget_which_is_a_warning() {
+    let judge = |age| verdict::class("new_callers", Some(now().minus(age)), now(), HOUR / 60);
+    assert_eq!(result(&judge(Duration::from_secs(60))), Outcome::Ok);
+    let refused = judge(Duration::from_secs(61));
+    assert_eq!(result(&refused), Outcome::Warn);
+    assert!(refused.found.contains("new_callers is refused"), "{refused:?}");
+    assert_eq!(result(&verdict::class("offers.chat", None, now(), HOUR)), Outcome::Warn);
+}
+
+#[test]
 fn a_node_that_dials_has_to_be_connected_and_one_that_listens_may_not_have_been_called_yet() {
     let judge = |listed| result(&verdict::link(listed));
     assert_eq!(judge(Some(("tunnel", "connected"))), Outcome::Ok);

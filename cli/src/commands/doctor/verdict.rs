@@ -178,6 +178,18 @@ pub(super) fn staleness(heard_at: Option<Timestamp>, now: Timestamp, budget: Dur
     }
 }
 
+/// Whether a node's own copy is young enough for a class of requests that has a budget of its own.
+pub(super) fn class(class: &str, heard_at: Option<Timestamp>, now: Timestamp, budget: Duration) -> Finding {
+    let check = "node: age by class";
+    let age = heard_at.map(|at| now.since(at));
+    if age.is_some_and(|age| age <= budget) {
+        return Finding::ok(check, format!("{class}: {} may be", span(budget)));
+    }
+    let mend = "start the node; if it runs, see its log and the checks of the broker's addresses: until it hears again \
+                it refuses these requests";
+    Finding::warn(check, format!("{class} is refused: {} may be", span(budget)), mend)
+}
+
 /// How the broker gets to a node, by what it lists: where, and the state of the link.
 pub(super) fn link(listed: Option<(&str, &str)>) -> Finding {
     let check = "node: link";

@@ -13,8 +13,9 @@ use comity_types::SpiffeId;
 use serde_json::json;
 
 use crate::args::Global;
+use crate::commands::table::adoption;
 use crate::error::CliError;
-use crate::output::{Format, Stream, ask, lined_table, print_json, say};
+use crate::output::{Format, Stream, ask, joined, lined_table, print_json, say};
 use crate::session::Session;
 use crate::signing::{self, Signatory, envelope_of, proposals, report, statement_of};
 use crate::{layers, view};
@@ -206,6 +207,17 @@ pub(crate) fn shown(federation: &Federation, statement: &Statement) -> Result<Ve
             lines.push(line("organisation", organisation.to_string()));
             lines.push(line("reason", reason.clone()));
         }
+        Statement::AuditorRecognised { auditor, paths, up_to, until } => {
+            lines.push(line("auditor", auditor.to_string()));
+            lines.push(line("its word counts on", joined(paths)));
+            lines.push(line("up to", up_to.as_str().to_owned()));
+            lines.push(line("until", until.to_string()));
+        }
+        Statement::AuditorRevoked { auditor, reason } => {
+            lines.push(line("auditor no more", auditor.to_string()));
+            lines.push(line("reason", reason.clone()));
+        }
+        Statement::TablesAdopted { tables } => lines.extend(adoption::shown(federation, tables)?),
         // What an organisation says of its own: operators sign none of it.
         Statement::OrganisationUpdated { .. }
         | Statement::AnchorsChanged { .. }
@@ -215,6 +227,10 @@ pub(crate) fn shown(federation: &Federation, statement: &Statement) -> Result<Ve
         | Statement::InviteRevoked { .. }
         | Statement::MemberAdmitted { .. }
         | Statement::MemberWithdrawn { .. }
+        | Statement::TermsAccepted { .. }
+        | Statement::TermsWithdrawn { .. }
+        | Statement::ClaimAudited { .. }
+        | Statement::AuditWithdrawn { .. }
         | Statement::OffersPublished { .. } => {
             lines.push(line("content", serde_json::to_string(statement).unwrap_or_default()));
         }

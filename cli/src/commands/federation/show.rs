@@ -1,7 +1,6 @@
 //! `comity federation show`: the state at an epoch, folded here from the log.
 
-use comity_membership::{Federation, Log, NotTaken, Standing};
-use comity_runtime::genesis;
+use comity_membership::{Federation, Log, Standing};
 use serde_json::json;
 
 use crate::args::Global;
@@ -12,25 +11,7 @@ use crate::session::Session;
 /// Shows the state.
 pub(super) async fn run(at_epoch: Option<u64>, global: &Global) -> Result<(), CliError> {
     let session = Session::open(global).await?;
-    let mut entries = Vec::new();
-    let followed = session.log_with(|_, entry| entries.push(entry.to_vec())).await?;
-    let last = followed.log().federation().epoch();
-    let epoch = at_epoch.unwrap_or(last);
-    if epoch == 0 || epoch > last {
-        return Err(CliError::Usage {
-            problem: format!("there is no epoch {epoch}"),
-            hint: format!("the log has epochs 1 to {last}"),
-        });
-    }
-    let mut log = Log::new(genesis::genesis(session.identity().root(), session.federation_root()));
-    for entry in entries.iter().take(usize::try_from(epoch).unwrap_or(usize::MAX)) {
-        log.take(entry).map_err(unproven)?;
-    }
-    show(&log, global)
-}
-
-fn unproven(error: NotTaken) -> CliError {
-    CliError::Client { doing: "believe the federation's log", source: Box::new(error), hint: None }
+    show(&session.log_at(at_epoch).await?, global)
 }
 
 fn show(log: &Log, global: &Global) -> Result<(), CliError> {
@@ -46,6 +27,7 @@ fn show(log: &Log, global: &Global) -> Result<(), CliError> {
             "operators": federation.governance().map(|all| all.operators.keys().collect::<Vec<_>>()),
             "rootThreshold": federation.governance().map(|all| all.root_threshold),
             "membershipThreshold": federation.governance().map(|all| all.membership_threshold),
+            "tablesSha256": federation.adopted().map(|adopted| adopted.tables.digest()),
             "members": members(federation).map(|[id, standing]| json!({ "id": id, "standing": standing })).collect::<Vec<_>>(),
             "departed": federation.departures().map(|(subject, how)| json!({ "subject": subject, "evicted": how.evicted, "reason": how.reason, "epoch": how.epoch })).collect::<Vec<_>>(),
         }));

@@ -37,7 +37,9 @@ pub(super) async fn run(path: &Path, dry_run: bool, global: &Global) -> Result<(
     let domain = file.facts.trust_domain.clone();
     let session = Session::open(global).await?;
     let now = list::row(&list::one(&session, &domain).await?)?;
-    let changes = changes(&fields(&now.facts, &now.layers.unwrap_or_default()), &fields(&file.facts, &file.layers));
+    // What it accepts is no part of the file, and stays.
+    let facts = Organisation { accepted_terms: BTreeMap::new(), ..now.facts };
+    let changes = changes(&fields(&facts, &now.layers.unwrap_or_default()), &fields(&file.facts, &file.layers));
     if global.output == Format::Table {
         let rows = changes.iter().map(|one| vec![one.field.clone(), text(one.now.as_ref()), text(one.then.as_ref())]);
         global.output.list(&["field", "now", "then"], rows.collect(), &())?;

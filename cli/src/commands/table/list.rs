@@ -13,7 +13,7 @@ pub(super) fn run(in_force: &InForce, output: Format) -> Result<(), CliError> {
     let (mut lines, mut views) = (Vec::new(), Vec::new());
     for table in TableName::ALL {
         let rows = of_text(*table, in_force.folder.text(*table))?;
-        let origin = if in_force.folder.has(*table) { "folder" } else { "program" };
+        let origin = if in_force.folder.has(*table) { in_force.from } else { "program" };
         let verified = rows.iter().filter(|row| row.is_verified()).count();
         let unverified = rows.len().saturating_sub(verified);
         let counts = [rows.len(), verified, unverified].map(|count| count.to_string());
@@ -37,11 +37,6 @@ pub(super) fn run(in_force: &InForce, output: Format) -> Result<(), CliError> {
         lines,
         &json!({ "tables_sha256": digest, "tables": views }),
     )
-}
-
-/// The rows of a table that ships.
-pub(super) fn built_in(table: TableName) -> Result<Vec<rows::Row>, CliError> {
-    of_text(table, table.builtin())
 }
 
 /// The rows of a table that was read already.

@@ -1,6 +1,7 @@
 //! The founding, and who governs.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use comity_transparency::PublicKey;
 use comity_types::ids::Kind;
@@ -80,22 +81,23 @@ impl Federation {
 
     /// Operators are members of the federation itself: those that stay keep their suspensions.
     fn seat(&mut self, governance: Governance) {
-        let before = std::mem::take(&mut self.members);
-        let (seated, others): (BTreeMap<_, _>, BTreeMap<_, _>) =
-            before.into_iter().partition(|(id, _)| self.name.as_ref() == Some(id.trust_domain()));
-        self.members = others;
+        let own = self.members.iter().filter(|(id, _)| self.name.as_ref() == Some(id.trust_domain()));
+        let seated: BTreeMap<_, _> = own.map(|(id, state)| (id.clone(), Arc::clone(state))).collect();
+        for id in seated.keys() {
+            self.members.remove(id);
+        }
         let gone = |id: &SpiffeId| seated.contains_key(id) && !governance.operators.contains_key(id);
         self.certificates.retain(|(id, _), _| !gone(id));
         self.brakes.retain(|(operator, braked), _| !gone(operator) && !braked.member().is_some_and(gone));
         let unseated = seated.iter().filter(|(id, member)| governance.operators.get(*id) != Some(&member.key));
-        self.unseated.extend(unseated.map(|(_, member)| member.key.id()));
+        self.unseated.extend(unseated.map(|(_, member)| (member.key.id(), ())));
         for (id, key) in &governance.operators {
             let same = seated.get(id).filter(|member| member.key == *key);
             let suspensions = same.map_or_else(Suspensions::default, |member| member.suspensions.clone());
             let member = MemberState { key: key.clone(), tls_key: TlsKey::Admitted, suspensions };
-            self.members.insert(id.clone(), member);
+            self.members.insert(id.clone(), Arc::new(member));
         }
-        self.governance = Some(governance);
+        self.governance = Some(Arc::new(governance));
     }
 
     /// Those of these operators who are not suspended, or were under another key, which is not theirs any more.

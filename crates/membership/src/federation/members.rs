@@ -1,11 +1,13 @@
 //! Nodes, apps and operators of organisations, and invites to become one.
 
+use std::sync::Arc;
+
 use comity_transparency::PublicKey;
 use comity_types::ids::Kind;
 use comity_types::{SpiffeId, Timestamp, TrustDomain};
 
 use super::organisations::check_kind;
-use super::{Departure, Federation, MemberState, NodeState, Refused, Suspensions};
+use super::{Departure, Federation, MemberState, Refused, Suspensions};
 use crate::statement::{InviteId, Subject, TlsKey};
 
 /// Most invites of one organisation that are open at once: bounds what nobody looks at any more.
@@ -97,6 +99,7 @@ impl Federation {
         }
         self.members.remove(id);
         self.nodes.remove(id);
+        self.end_audits_of_offers(id, &[]);
         self.certificates.retain(|(member, _), _| member != id);
         self.brakes.retain(|(_, braked), _| braked.member() != Some(id));
         self.departed.insert(subject, Departure { evicted: false, reason: reason.to_owned(), epoch });
@@ -105,11 +108,11 @@ impl Federation {
 
     pub(super) fn seat_member(&mut self, id: &SpiffeId, key: &PublicKey, tls_key: TlsKey) {
         if id.kind() == Kind::Node {
-            self.nodes.insert(id.clone(), NodeState::default());
+            self.nodes.insert(id.clone(), Arc::default());
         }
         self.departed.remove(&Subject::Member(id.clone()));
         let member = MemberState { key: key.clone(), tls_key, suspensions: Suspensions::default() };
-        self.members.insert(id.clone(), member);
+        self.members.insert(id.clone(), Arc::new(member));
     }
 
     /// Checks that somebody can become a member of an organisation that is there.

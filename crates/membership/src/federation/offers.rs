@@ -1,11 +1,12 @@
 //! What nodes publish.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use comity_policy::Offer;
 use comity_types::SpiffeId;
 
-use super::{Federation, NodeState, Refused};
+use super::{Federation, Refused};
 use crate::statement::Subject;
 
 /// Most offers of one node: more belong on more nodes.
@@ -27,7 +28,10 @@ impl Federation {
                 return refuse("the node has two offers of this id");
             }
         }
-        *state = NodeState { address: Some(address.to_owned()), offers: offers.to_vec() };
+        let state = Arc::make_mut(state);
+        (state.address, state.offers) = (Some(address.to_owned()), offers.to_vec());
+        self.end_audits_of_offers(node, offers);
+        self.weigh_node(node);
         Ok(())
     }
 }

@@ -1,14 +1,15 @@
 //! Organisations: admitted, updated, gone.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use comity_policy::{Layers, Organisation};
 use comity_transparency::{Envelope, PublicKey};
 use comity_types::ids::Kind;
 use comity_types::{Digest, TrustDomain};
 
-use super::{Departure, Federation, OrganisationState, Refused, Suspensions};
-use crate::signed::{Application, Entry};
+use super::{Departure, Federation, OrganisationState, Place, Refused, Suspensions};
+use crate::signed::Application;
 use crate::statement::Subject;
 
 /// Most keys that sign for one organisation: some people, and some that are going.
@@ -20,10 +21,10 @@ impl Federation {
     /// Whether an organisation was admitted by the application with this digest, which brings nobody back.
     #[must_use]
     pub fn was_admitted_by(&self, application: &Digest) -> bool {
-        self.applications.contains(application)
+        self.applications.contains_key(application)
     }
 
-    pub(super) fn admit_organisation(&mut self, envelope: &Envelope, entry: &Entry) -> Result<(), Refused> {
+    pub(super) fn admit_organisation(&mut self, envelope: &Envelope, place: Place) -> Result<(), Refused> {
         let application = Application::open(envelope).map_err(|error| Refused::Unreadable(error.to_string()))?;
         let Application { federation, organisation, layers, anchors, keys, member, member_key, tls_key, .. } =
             application;
@@ -37,30 +38,38 @@ impl Federation {
         if *member.trust_domain() != domain {
             return Err(Refused::WrongDomain { id: member, why: "an organisation's first member is its own" });
         }
+        check_facts(&organisation)?;
         check_keys(&keys)?;
         check_anchors(&anchors)?;
         check_kind(&member)?;
         // Who has left comes back by its own word alone, and not by what it said before it left.
-        if !self.applications.insert(envelope.payload_digest()) {
+        if self.was_admitted_by(&envelope.payload_digest()) {
             return Err(Refused::ApplicationUsed(domain));
         }
+        self.applications.insert(envelope.payload_digest(), ());
         let state = OrganisationState {
+            facts: Arc::new(organisation.clone()),
             organisation,
+            accepted: BTreeMap::new(),
             layers,
             anchors,
-            anchors_epoch: entry.epoch,
+            anchors_epoch: place.epoch,
             keys,
             suspensions: Suspensions::default(),
         };
-        self.organisations.insert(domain.clone(), state);
+        self.organisations.insert(domain.clone(), Arc::new(state));
         self.departed.retain(|subject, _| *subject.trust_domain() != domain);
         self.seat_member(&member, &member_key, tls_key);
+        self.weigh_organisation(&domain);
         Ok(())
     }
 
     pub(super) fn update_organisation(&mut self, organisation: &Organisation, layers: &Layers) -> Result<(), Refused> {
+        check_facts(organisation)?;
         let state = self.organisation_mut(&organisation.trust_domain)?;
         (state.organisation, state.layers) = (organisation.clone(), layers.clone());
+        self.end_audits_of_organisation(organisation);
+        self.weigh_organisation(&organisation.trust_domain);
         Ok(())
     }
 
@@ -95,7 +104,9 @@ impl Federation {
             return Err(Refused::Reason { found: reason.len() });
         }
         let subject = Subject::Organisation(domain.clone());
-        self.organisations.remove(domain).ok_or_else(|| Refused::NotAMember(subject.clone()))?;
+        if !self.organisations.remove(domain) {
+            return Err(Refused::NotAMember(subject));
+        }
         self.members.retain(|id, _| id.trust_domain() != domain);
         self.nodes.retain(|id, _| id.trust_domain() != domain);
         self.invites.retain(|_, invite| invite.member.trust_domain() != domain);
@@ -103,12 +114,14 @@ impl Federation {
         self.brakes.retain(|(_, subject), _| subject.trust_domain() != domain);
         self.departed.retain(|subject, _| subject.trust_domain() != domain);
         self.departed.insert(subject, Departure { evicted, reason: reason.to_owned(), epoch });
+        self.forget_terms_of(domain);
+        self.forget_audits_of(domain);
         Ok(())
     }
 
     pub(super) fn organisation_mut(&mut self, domain: &TrustDomain) -> Result<&mut OrganisationState, Refused> {
         let unknown = || Refused::NotAMember(Subject::Organisation(domain.clone()));
-        self.organisations.get_mut(domain).ok_or_else(unknown)
+        self.organisations.get_mut(domain).map(Arc::make_mut).ok_or_else(unknown)
     }
 }
 
@@ -118,6 +131,12 @@ pub(super) fn check_kind(id: &comity_types::SpiffeId) -> Result<(), Refused> {
         Kind::Node | Kind::App | Kind::Operator => Ok(()),
         Kind::Broker => Err(Refused::WrongDomain { id: id.clone(), why: "brokers are named by the root" }),
     }
+}
+
+/// What an organisation accepts, it says by a statement that names whose terms at which version, and what it read.
+fn check_facts(facts: &Organisation) -> Result<(), Refused> {
+    let none = facts.accepted_terms.is_empty();
+    none.then_some(()).ok_or_else(|| Refused::AcceptedInFacts(facts.trust_domain.clone()))
 }
 
 fn check_keys(keys: &[PublicKey]) -> Result<(), Refused> {

@@ -1,12 +1,13 @@
 //! Why an entry does not fit the state that it was made in.
 
+use comity_policy::claim::ClaimPath;
 use comity_transparency::EnvelopeError;
 use comity_types::{OfferName, SpiffeId, Timestamp, TrustDomain};
 
 use super::{
     MAX_ANCHORS, MAX_CERTIFICATES, MAX_KEYS, MAX_MEMBERS, MAX_OFFERS_PER_NODE, MAX_OPEN_INVITES, MAX_REASON_BYTES,
 };
-use crate::statement::{InviteId, Scope, Subject};
+use crate::statement::{Claimant, InviteId, Scope, Subject};
 
 /// An entry that does not fit the state it was made in.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -170,6 +171,68 @@ pub enum Refused {
         "{0} cannot be suspended: without it, and whoever brakes it, there are fewer operators than the threshold, and nobody could lift it"
     )]
     LastOperator(Subject),
+    /// What an organisation accepts stands in its facts.
+    #[error(
+        "the facts of {0} state accepted_terms, which are a statement of their own (hint: take the field out, and say `comity terms accept`)"
+    )]
+    AcceptedInFacts(TrustDomain),
+    /// Terms that cannot be accepted.
+    #[error("the terms of {of} cannot be accepted: {why}")]
+    Terms {
+        /// Whose.
+        of: TrustDomain,
+        /// Why not.
+        why: &'static str,
+    },
+    /// There is nothing to take back.
+    #[error("{organisation} has not accepted the terms of {of}")]
+    NotAccepted {
+        /// Who.
+        organisation: TrustDomain,
+        /// Whose.
+        of: TrustDomain,
+    },
+    /// An auditor that cannot be one, or not so.
+    #[error("{auditor} cannot be recognised as an auditor: {why}")]
+    Auditor {
+        /// Who.
+        auditor: TrustDomain,
+        /// Why not.
+        why: &'static str,
+    },
+    /// Operators have not recognised it, or not for this, or not any more.
+    #[error(
+        "{auditor} is not recognised as an auditor: {why} (hint: `comity auditor list` shows who is; operators recognise)"
+    )]
+    NotAnAuditor {
+        /// Who.
+        auditor: TrustDomain,
+        /// What is missing.
+        why: &'static str,
+    },
+    /// An audit that cannot be made.
+    #[error("{path} of {about} cannot be audited: {why}")]
+    Audit {
+        /// Whose claim.
+        about: Box<Claimant>,
+        /// Which.
+        path: ClaimPath,
+        /// Why not.
+        why: &'static str,
+    },
+    /// There is no such audit.
+    #[error("{auditor} has not audited {path} of {about}")]
+    NoAudit {
+        /// Who.
+        auditor: TrustDomain,
+        /// Whose claim.
+        about: Box<Claimant>,
+        /// Which.
+        path: ClaimPath,
+    },
+    /// Tables that nobody can decide by.
+    #[error("the tables cannot be adopted: {0}")]
+    Tables(String),
     /// The reason is empty or too long.
     #[error("a reason has 1 to {MAX_REASON_BYTES} bytes, this one has {found}")]
     Reason {

@@ -4,14 +4,14 @@
 //! refuses, and each lifts its own alone.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use comity_transparency::{KeyId, PublicKey};
 use comity_types::ids::Kind;
 use comity_types::{Digest, SpiffeId, Timestamp};
 
-use super::{Departure, Federation, Refused, check_reason};
-use crate::signed::Entry;
+use super::{Departure, Federation, Place, Refused, check_reason};
 use crate::statement::{By, Subject};
 
 /// How long one operator's suspension holds without the others: long enough for a weekend, too short to rule by.
@@ -214,31 +214,33 @@ impl Federation {
         subject: &Subject,
         reason: &str,
         by: By,
-        entry: &Entry,
+        place: Place,
         signers: &BTreeSet<KeyId>,
     ) -> Result<(), Refused> {
         check_reason(reason)?;
         self.check_enough_operators(subject, by, signers)?;
         self.check_few_certificates(subject, by)?;
         let spent = if by == By::Brake { self.brakes_spent(subject, signers)? } else { Vec::new() };
-        let lapses_at = (by == By::Brake).then(|| entry.at.plus(BRAKE));
-        let place = self.suspensions_of(subject)?.of(by);
+        let lapses_at = (by == By::Brake).then(|| place.at.plus(BRAKE));
+        let standing = self.suspensions_of(subject)?.of(by);
         // The threshold may ratify a brake, and no more.
-        let ratifies = by == By::Federation && place.as_ref().is_some_and(|standing| standing.lapses_at.is_some());
-        if place.is_some() && !ratifies {
+        let ratifies = by == By::Federation && standing.as_ref().is_some_and(|standing| standing.lapses_at.is_some());
+        if standing.is_some() && !ratifies {
             return Err(Refused::AlreadySuspended(subject.clone()));
         }
-        *place = Some(Suspension { reason: reason.to_owned(), epoch: entry.epoch, at: entry.at, lapses_at });
+        *standing = Some(Suspension { reason: reason.to_owned(), epoch: place.epoch, at: place.at, lapses_at });
         if by == By::Federation {
             self.brakes.retain(|(_, braked), _| braked != subject);
         }
-        self.brakes.extend(spent.into_iter().map(|brake| (brake, entry.epoch)));
+        self.brakes.extend(spent.into_iter().map(|brake| (brake, place.epoch)));
+        self.weigh_audited_by(subject);
         Ok(())
     }
 
     pub(super) fn lift(&mut self, subject: &Subject, by: By, signers: &BTreeSet<KeyId>) -> Result<(), Refused> {
         let lifted = self.take_off(subject, by, signers);
         self.forget_certificates();
+        self.weigh_audited_by(subject);
         lifted
     }
 
@@ -264,6 +266,7 @@ impl Federation {
     pub(super) fn lapse(&mut self, subject: &Subject, now: Timestamp) -> Result<(), Refused> {
         let lapsed = self.take_off_lapsed(subject, now);
         self.forget_certificates();
+        self.weigh_audited_by(subject);
         lapsed
     }
 
@@ -279,12 +282,14 @@ impl Federation {
 
     fn suspensions_of(&mut self, subject: &Subject) -> Result<&mut Suspensions, Refused> {
         let place = match subject {
-            Subject::Organisation(domain) => self.organisations.get_mut(domain).map(|state| &mut state.suspensions),
-            Subject::Member(id) => self.members.get_mut(id).map(|state| &mut state.suspensions),
-            Subject::Certificate { member, sha256 } => self
-                .members
-                .contains_key(member)
-                .then(|| self.certificates.entry((member.clone(), *sha256)).or_default()),
+            Subject::Organisation(domain) => {
+                self.organisations.get_mut(domain).map(|state| &mut Arc::make_mut(state).suspensions)
+            }
+            Subject::Member(id) => self.members.get_mut(id).map(|state| &mut Arc::make_mut(state).suspensions),
+            Subject::Certificate { member, sha256 } if self.members.contains_key(member) => {
+                self.certificates.entry_or_default(&(member.clone(), *sha256))
+            }
+            Subject::Certificate { .. } => None,
         };
         place.ok_or_else(|| Refused::NotAMember(subject.clone()))
     }

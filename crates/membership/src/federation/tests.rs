@@ -3,6 +3,7 @@
 //! That a refused entry changes nothing is held by [`TestFederation::apply`] at every refusal in here.
 
 mod agreement;
+mod audits;
 mod brake;
 mod certificates;
 mod departures;
@@ -16,7 +17,11 @@ mod place;
 mod root;
 mod round_trips;
 mod suspensions;
+mod tables;
+mod terms;
 mod threshold;
+
+use std::collections::BTreeMap;
 
 use super::*;
 use crate::statement::By;
@@ -110,5 +115,5 @@ fn too_few(have: usize) -> Result<(), Refused> {
 
 /// Somebody has signed who has no say.
 fn has_no_say(taken: &Result<(), Refused>) -> bool {
-    matches!(taken, Err(Refused::Signatures(comity_transparency::EnvelopeError::Stranger(_))))
+    matches!(taken, Err(Refused::Signatures(EnvelopeError::Stranger(_))))
 }

@@ -43,6 +43,19 @@ fn the_tree_is_over_the_very_bytes_that_came() {
 }
 
 #[test]
+fn a_statement_that_was_prepared_gets_the_bytes_that_its_entry_has() {
+    let (genesis, entries) = entries();
+    let mut log = taken(&genesis, &entries[..1]);
+    for bytes in &entries[1..] {
+        let entry = Entry::from_json(bytes).unwrap();
+        let Body::Signed(envelope) = entry.body else { panic!("nobody signed it") };
+        let prepared = log.federation().prepare(envelope).unwrap();
+        assert_eq!(&log.take_prepared(&prepared, entry.at).unwrap(), bytes);
+    }
+    assert_eq!(log.tree(), taken(&genesis, &entries).tree());
+}
+
+#[test]
 fn a_log_of_another_root_is_refused() {
     let (genesis, entries) = entries();
     for change in [

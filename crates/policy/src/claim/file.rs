@@ -8,7 +8,7 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer, StringDeser
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Serialize, Serializer};
 
-use super::{Appraisal, Assurance, Claim, Evidence, Statement};
+use super::{Appraisal, Assurance, Claim, Countersigned, Evidence, Statement};
 
 /// The keys of a claim's table. A value that is a table itself may not begin with one of them.
 const KEYS: &[&str] = &[
@@ -56,7 +56,8 @@ impl<T> From<Table<T>> for Statement<T> {
     fn from(table: Table<T>) -> Self {
         let Table { value, from, until, assurance, issuer, evidence, issued_at, revoked_at, appraisal } = table;
         let validity = Interval { from, until };
-        Self { value, validity, assurance, issuer, evidence, issued_at, revoked_at, appraisal }
+        let countersigned = Countersigned::NO;
+        Self { value, validity, assurance, issuer, evidence, issued_at, revoked_at, appraisal, countersigned }
     }
 }
 

@@ -53,7 +53,9 @@ impl<T> Statement<T> {
     /// The level that it counts with: hardware cannot show what it does not measure, and a level above a
     /// declaration is worth what its issuer is worth: who claims more than its word has counts with what it has.
     pub(crate) fn level(&self, attestable: bool, trusts: impl Fn(&str, Assurance) -> bool) -> Assurance {
-        let trusted = |level: &Assurance| self.issuer.as_deref().is_some_and(|issuer| trusts(issuer, *level));
+        let trusted = |level: &Assurance| {
+            self.countersigned.is_yes() || self.issuer.as_deref().is_some_and(|issuer| trusts(issuer, *level))
+        };
         match self.assurance {
             Assurance::SelfDeclared => Assurance::SelfDeclared,
             Assurance::Attested if !attestable || self.appraisal != Some(Appraisal::Affirming) => {

@@ -9,7 +9,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_stream::StreamExt as _;
 use tonic::transport::server::Connected as _;
 
-use super::{Connection, HANDSHAKE_DEADLINE, Incoming, Listener};
+use super::{Connection, HANDSHAKE_DEADLINE, Incoming, Listener, Places};
 use crate::clock::SystemClock;
 use crate::dial;
 use crate::tasks::{Closed, Tasks};
@@ -83,23 +83,34 @@ async fn an_address_that_stalls_all_its_handshakes_leaves_room_for_others() {
 async fn an_address_whose_strangers_stay_leaves_room_for_others_and_gets_it_back_when_they_go() {
     let (world, tasks) = (World::new(), Tasks::new());
     let (address, mut incoming) = listen(world.acceptor(), &tasks).await;
-    let mut strangers = Vec::new();
+    let (address, mut strangers) = (address.to_string(), Vec::new());
     for _ in 0..super::MAX_HANDSHAKES_PER_ADDRESS {
-        let address = address.to_string();
-        let client = dial::connect(&address, world.enrolling());
-        let server = async {
-            let mut server = next(&mut incoming).await;
-            greet(&mut server).await;
-            server
-        };
-        let (client, server) = tokio::join!(client, server);
-        strangers.push((client.unwrap(), server));
+        strangers.push(unless_refused(&address, world.enrolling(), &mut incoming).await.expect("its share"));
     }
-    let mut one_too_many = TcpStream::connect(address).await.unwrap();
-    let ended = timeout(HANDSHAKE_DEADLINE / 2, one_too_many.read_u8()).await.expect("the server hangs up at once");
-    assert!(ended.is_err());
+    assert!(unless_refused(&address, world.enrolling(), &mut incoming).await.is_none(), "one too many is taken");
     drop(strangers);
-    drop(pair(&world, &address.to_string(), &mut incoming).await);
+    drop(unless_refused(&address, world.enrolling(), &mut incoming).await.expect("they are given back"));
+}
+
+/// A connection from both sides, unless the server hangs up on whoever dials.
+async fn unless_refused(
+    address: &str,
+    client: Arc<rustls::ClientConfig>,
+    incoming: &mut Incoming,
+) -> Option<(Connection, TlsStream<TcpStream>)> {
+    let mut client = std::pin::pin!(dial::connect(address, client));
+    let server = async {
+        let mut server = next(incoming).await;
+        greet(&mut server).await;
+        server
+    };
+    tokio::select! {
+        server = server => Some((server, client.await.unwrap())),
+        refused = &mut client => {
+            assert!(refused.is_err(), "taken before the server said a word");
+            None
+        }
+    }
 }
 
 #[tokio::test]
@@ -107,18 +118,33 @@ async fn an_organisation_has_its_share_of_connections_and_gets_them_back_when_th
     let (world, tasks) = (World::new(), Tasks::new());
     let listener = Listener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().to_string();
-    let (mut incoming, _tunnels) = listener.with_share(3, world.acceptor(), &tasks);
+    let (mut incoming, _tunnels) =
+        listener.incoming_of(Places::new(3 * super::MAX_ORGANISATIONS_PART), world.acceptor(), &tasks);
     let mut held = Vec::new();
     for _ in 0..3 {
         held.push(pair(&world, &address, &mut incoming).await);
     }
-    let refused = dial::connect(&address, world.client(&world.member, "app/x")).await;
-    let ended = match refused {
-        Ok(mut client) => client.read_u8().await.map(drop),
-        Err(_) => Err(std::io::ErrorKind::ConnectionAborted.into()),
-    };
-    assert!(ended.is_err(), "one too many is taken");
+    let one_too_many = unless_refused(&address, world.client(&world.member, "app/x"), &mut incoming).await;
+    assert!(one_too_many.is_none(), "one too many is taken");
     held.pop();
+    drop(pair(&world, &address, &mut incoming).await);
+}
+
+#[tokio::test]
+async fn organisations_that_take_all_connections_they_can_get_leave_some_for_one_that_has_none() {
+    let hostile: Vec<_> = (0..9).map(|i| Organisation::new(&format!("h{i}.example"))).collect();
+    let (world, tasks) = (World::trusting(&hostile), Tasks::new());
+    let listener = Listener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().to_string();
+    let (mut incoming, _tunnels) = listener.incoming_of(Places::new(32), world.acceptor(), &tasks);
+    let mut held = Vec::new();
+    for organisation in &hostile {
+        let client = world.client(organisation, "app/x");
+        while let Some(connection) = unless_refused(&address, Arc::clone(&client), &mut incoming).await {
+            held.push(connection);
+        }
+    }
+    assert!(held.len() >= 24, "those who want many have most: {}", held.len());
     drop(pair(&world, &address, &mut incoming).await);
 }
 

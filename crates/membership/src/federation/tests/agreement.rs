@@ -4,10 +4,15 @@ mod events;
 
 use std::time::Duration;
 
+use comity_policy::Claim;
+use comity_policy::claim::{Assurance, value_digest};
+use comity_types::Place;
+
 use self::events::{DOMAINS, Event, OPERATORS, aim, certificate, event, id, members};
-use super::model::{Act, Model, Whose, scope};
+use super::model::{self, Act, Model, Whose, scope};
 use super::*;
 use crate::signed::Genesis;
+use crate::statement::Audit;
 
 /// What is said, at which version, by whom, and as what entry.
 type Utterance = (Act, u64, BTreeSet<String>, Body);
@@ -62,7 +67,7 @@ impl Pair {
             }
         };
         let may_wait = match scope(&act) {
-            Some(scope) if scope == "root" || scope.starts_with("governance/") => 30 * 24,
+            Some(scope) if scope == "root" || scope == "tables" || scope.starts_with("governance/") => 30 * 24,
             Some(_) => 24,
             None => u64::MAX,
         };
@@ -127,14 +132,76 @@ impl Pair {
                 Statement::MemberAdmitted { id: read(member), key, tls_key: TlsKey::Admitted, invite }
             }
             Act::Withdraw { member } => withdrawn(member),
-            Act::Publish { node } => offers::published(node, vec![]),
+            Act::Publish { node, version, place } => offers::published(node, vec![offer(node, *version, place)]),
+            Act::Update { domain, seat } => audits::updated(domain, seat),
+            Act::Accept { domain, of, version } => {
+                let terms = self.fold.federation.terms_of(&read(of), *version);
+                terms::accepted(domain, of, *version, terms)
+            }
+            Act::Unaccept { domain, of } => Statement::TermsWithdrawn { organisation: read(domain), of: read(of) },
+            Act::Recognise { domain, hours, path } => Statement::AuditorRecognised {
+                auditor: read(domain),
+                paths: [read(path)].into(),
+                up_to: Assurance::Audited,
+                until: self.in_hours(*hours),
+            },
+            Act::Unrecognise { domain } => audits::revoked(domain),
+            Act::Audit { domain, about, value, hours } => {
+                let (about, path) = (read(about), read(model::path(about)));
+                let value = digest_of(path, value);
+                let (level, evidence) = (Assurance::Audited, Digest::of(b"a report"));
+                let (from, until) = (read("2026-01-01"), self.in_hours(*hours));
+                audits::audited(domain, Audit { about, path, value, level, evidence, from, until })
+            }
+            Act::Unaudit { domain, about } => Statement::AuditWithdrawn {
+                auditor: read(domain),
+                about: read(about),
+                path: read(model::path(about)),
+                reason: String::new(),
+            },
+            Act::Adopt { tables } => tables::adopted(tables),
             Act::Suspend { subject, whose } => suspended(subject, by(whose)),
             Act::Lift { subject, whose } => lifted(subject, by(whose)),
             Act::Lapse { .. } => return None,
         })
     }
 
+    fn in_hours(&self, hours: u64) -> Timestamp {
+        self.fold.now.unwrap().plus(Duration::from_secs(hours * 3600))
+    }
+
+    /// What the policy is handed.
+    fn agree_on_what_counts(&self) {
+        let (federation, model) = (&self.fold.federation, &self.model);
+        assert!(federation.is_weighed(), "what is kept is what comes out anew");
+        let mut accepted = BTreeMap::new();
+        for state in federation.organisations() {
+            let domain = state.organisation.trust_domain.to_string();
+            let of =
+                state.facts.accepted_terms.iter().map(|(of, version)| ((domain.clone(), of.to_string()), *version));
+            accepted.extend(of);
+            assert_eq!(signed(state.facts.seat.as_ref()), self.until(model.signed(&domain)), "{domain}");
+        }
+        assert_eq!(accepted, model.accepted);
+        for offer in federation.offers() {
+            let name = offer.name().to_string();
+            assert_eq!(signed(offer.processing_locations.as_ref()), self.until(model.signed(&name)), "{name}");
+        }
+        assert_eq!(federation.offers().count(), model.offers.len());
+        let audits = federation.audits.iter().flat_map(|(about, all)| all.keys().map(move |(_, by)| (about, by)));
+        let standing: BTreeSet<_> = audits.map(|(about, by)| (about.to_string(), by.to_string())).collect();
+        assert_eq!(standing, model.audits.keys().cloned().collect());
+        let tables = federation.adopted().map(|adopted| adopted.texts.clone());
+        assert_eq!(tables, model.tables.as_deref().map(tables::texts));
+    }
+
+    fn until(&self, hours: BTreeMap<String, u64>) -> BTreeMap<String, Timestamp> {
+        let start = self.fold.now.unwrap().minus(Duration::from_secs(self.model.hour * 3600));
+        hours.into_iter().map(|(by, hour)| (by, start.plus(Duration::from_secs(hour * 3600)))).collect()
+    }
+
     fn agree(&self) {
+        self.agree_on_what_counts();
         let (federation, model) = (&self.fold.federation, &self.model);
         for id in members().into_iter().chain(OPERATORS.map(id)) {
             let (certificate, digest) = (certificate(&id), Digest::of(b"certificate"));
@@ -156,6 +223,25 @@ impl Pair {
             federation.versions.iter().map(|(s, head)| (s.to_string(), head.version)).collect();
         assert_eq!(versions, model.said);
     }
+}
+
+/// The statements of a claim whose signatures were checked: who signed, and until when it holds.
+fn signed<T>(claim: Option<&Claim<T>>) -> BTreeMap<String, Timestamp> {
+    let all = claim.into_iter().flat_map(Claim::statements).filter(|one| one.countersigned.is_yes());
+    all.map(|one| (one.issuer.clone().unwrap(), one.validity.until.unwrap())).collect()
+}
+
+/// An offer that says where it is processed, under terms of a version.
+fn offer(node: &str, version: u32, place: &str) -> Offer {
+    let mut offer = terms::offer(node, "o1", version);
+    offer.processing_locations = Some(Claim::always(BTreeSet::from([read(place)])));
+    offer
+}
+
+/// The digest of a place, as a claim at a path states it.
+fn digest_of(path: ClaimPath, place: &str) -> Digest {
+    let place: Place = read(place);
+    if path.is_of_organisation() { value_digest(&place) } else { value_digest(&BTreeSet::from([place])) }
 }
 
 /// As the model tells it.

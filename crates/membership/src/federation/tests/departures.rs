@@ -33,7 +33,7 @@ fn an_organisation_that_is_gone_leaves_nothing_but_its_versions_and_that_it_left
         assert!(federation.members().all(|(id, _)| *id.trust_domain() != a));
         assert!(federation.nodes().all(|(id, _)| *id.trust_domain() != a));
         assert_eq!((federation.invites().count(), federation.suspended_certificates().count()), (0, 0));
-        assert_eq!((federation.brakes(), federation.brakes.len()), (vec![], 0));
+        assert_eq!((federation.brakes(), federation.brakes.is_empty()), (vec![], true));
         let departures: Vec<_> = federation.departures().map(|(subject, all)| (subject.clone(), all.evicted)).collect();
         assert_eq!(departures, [(read(A), evicted)]);
         assert!(matches!(test.standing(NODE), Standing::Departed { .. }));

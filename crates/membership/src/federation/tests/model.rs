@@ -11,19 +11,93 @@ type Texts = BTreeSet<String>;
 /// What somebody says. Subjects are as the fold has them in text; a key is called by its holder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Act {
-    Root { operators: Texts, threshold: usize },
-    Admit { domain: String, member: String },
-    Evict { domain: String },
-    Leave { domain: String },
-    Keys { domain: String, keys: Texts },
-    Invite { member: String, number: u8, ends: u64 },
-    Revoke { domain: String, number: u8 },
-    Join { member: String, number: Option<u8> },
-    Withdraw { member: String },
-    Publish { node: String },
-    Suspend { subject: String, whose: Whose },
-    Lift { subject: String, whose: Whose },
-    Lapse { subject: String },
+    Root {
+        operators: Texts,
+        threshold: usize,
+    },
+    Admit {
+        domain: String,
+        member: String,
+    },
+    Evict {
+        domain: String,
+    },
+    Leave {
+        domain: String,
+    },
+    Keys {
+        domain: String,
+        keys: Texts,
+    },
+    Invite {
+        member: String,
+        number: u8,
+        ends: u64,
+    },
+    Revoke {
+        domain: String,
+        number: u8,
+    },
+    Join {
+        member: String,
+        number: Option<u8>,
+    },
+    Withdraw {
+        member: String,
+    },
+    /// With an offer under terms of this version, which says that it is processed in this place.
+    Publish {
+        node: String,
+        version: u32,
+        place: String,
+    },
+    Update {
+        domain: String,
+        seat: String,
+    },
+    Accept {
+        domain: String,
+        of: String,
+        version: u32,
+    },
+    Unaccept {
+        domain: String,
+        of: String,
+    },
+    /// For an hour and a path; the hours are counted from now.
+    Recognise {
+        domain: String,
+        hours: u64,
+        path: String,
+    },
+    Unrecognise {
+        domain: String,
+    },
+    /// Of an organisation or an offer: of a value, for so many hours from now.
+    Audit {
+        domain: String,
+        about: String,
+        value: String,
+        hours: u64,
+    },
+    Unaudit {
+        domain: String,
+        about: String,
+    },
+    Adopt {
+        tables: String,
+    },
+    Suspend {
+        subject: String,
+        whose: Whose,
+    },
+    Lift {
+        subject: String,
+        whose: Whose,
+    },
+    Lapse {
+        subject: String,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +122,16 @@ pub(super) struct Model {
     pub(super) words: BTreeMap<(String, bool), Word>,
     pub(super) spent: BTreeSet<(String, String)>,
     pub(super) gone: Texts,
+    pub(super) seats: BTreeMap<String, String>,
+    /// By node: the version of its terms, and where its offer says that it is processed.
+    pub(super) offers: BTreeMap<String, (u32, String)>,
+    /// By who accepts whose.
+    pub(super) accepted: BTreeMap<(String, String), u32>,
+    /// The path, and the hour at which it ends.
+    pub(super) auditors: BTreeMap<String, (String, u64)>,
+    /// By what is audited and by whom: the value, and the hour at which it ends.
+    pub(super) audits: BTreeMap<(String, String), (String, u64)>,
+    pub(super) tables: Option<String>,
     pub(super) said: BTreeMap<String, u64>,
 }
 
@@ -60,6 +144,17 @@ fn member(subject: &str) -> String {
     subject.split('#').next().unwrap_or_default().to_owned()
 }
 
+/// The path that is audited of somebody.
+pub(super) fn path(about: &str) -> &'static str {
+    if about.contains('/') { "processing_locations" } else { "operator.seat" }
+}
+
+/// The node of an offer.
+pub(super) fn node(about: &str) -> String {
+    let (node, _) = about.rsplit_once('/').unwrap_or_default();
+    format!("spiffe://{}", node.replacen('/', "/node/", 1))
+}
+
 fn texts<'a>(all: impl IntoIterator<Item = &'a str>) -> Texts {
     all.into_iter().map(str::to_owned).collect()
 }
@@ -69,11 +164,18 @@ pub(super) fn scope(act: &Act) -> Option<String> {
     Some(match act {
         Act::Root { .. } => "root".to_owned(),
         Act::Admit { domain, .. } | Act::Evict { domain } => format!("governance/{domain}"),
-        Act::Leave { domain } | Act::Keys { domain, .. } | Act::Revoke { domain, .. } => {
-            format!("organisation/{domain}")
-        }
+        Act::Leave { domain }
+        | Act::Keys { domain, .. }
+        | Act::Revoke { domain, .. }
+        | Act::Update { domain, .. }
+        | Act::Accept { domain, .. }
+        | Act::Unaccept { domain, .. }
+        | Act::Audit { domain, .. }
+        | Act::Unaudit { domain, .. } => format!("organisation/{domain}"),
+        Act::Recognise { domain, .. } | Act::Unrecognise { domain } => format!("governance/{domain}"),
+        Act::Adopt { .. } => "tables".to_owned(),
         Act::Invite { member, .. } | Act::Withdraw { member } => format!("organisation/{}", domain(member)),
-        Act::Join { member: id, .. } | Act::Publish { node: id } => format!("member/{id}"),
+        Act::Join { member: id, .. } | Act::Publish { node: id, .. } => format!("member/{id}"),
         Act::Suspend { subject, whose } | Act::Lift { subject, whose } => match whose {
             Whose::All => format!("governance/{}", domain(subject)),
             Whose::One => format!("brake/{}", domain(subject)),
@@ -88,7 +190,7 @@ impl Model {
     pub(super) fn say(&mut self, act: &Act, version: u64, signers: &Texts) -> bool {
         let scope = scope(act);
         if let Some(scope) = &scope
-            && (version != self.next(scope) || !self.signed(act, signers))
+            && (version != self.next(scope) || !self.have_signed(act, signers))
         {
             return false;
         }
@@ -96,6 +198,7 @@ impl Model {
             return false;
         }
         self.change(act, signers);
+        self.end_audits();
         if let Some(scope) = scope {
             *self.said.entry(scope).or_default() += 1;
         }
@@ -115,7 +218,7 @@ impl Model {
     }
 
     /// Each of these groups is there in sufficient number, and nobody is who stands in none.
-    fn signed(&self, act: &Act, signers: &Texts) -> bool {
+    fn have_signed(&self, act: &Act, signers: &Texts) -> bool {
         let Some(groups) = self.groups(act) else { return false };
         let enough = |(group, needed): &(Texts, usize)| group.intersection(signers).count() >= (*needed).max(1);
         groups.iter().all(enough) && signers.iter().all(|one| groups.iter().any(|(group, _)| group.contains(one)))
@@ -129,8 +232,18 @@ impl Model {
                 let able = operators.iter().filter(|id| !self.is_held(id)).cloned().collect();
                 vec![(self.voters(), self.threshold), (able, *threshold)]
             }
-            Act::Admit { .. } | Act::Evict { .. } => all(),
-            Act::Leave { domain } | Act::Revoke { domain, .. } => vec![own(domain)?],
+            Act::Admit { .. }
+            | Act::Evict { .. }
+            | Act::Recognise { .. }
+            | Act::Unrecognise { .. }
+            | Act::Adopt { .. } => all(),
+            Act::Leave { domain }
+            | Act::Revoke { domain, .. }
+            | Act::Update { domain, .. }
+            | Act::Accept { domain, .. }
+            | Act::Unaccept { domain, .. }
+            | Act::Audit { domain, .. }
+            | Act::Unaudit { domain, .. } => vec![own(domain)?],
             Act::Keys { domain, keys } => vec![own(domain)?, (keys.clone(), keys.len())],
             Act::Invite { member, .. } | Act::Withdraw { member } => vec![own(member)?],
             Act::Join { member, number: None } => vec![own(member)?, (texts([member.as_str()]), 1)],
@@ -138,7 +251,7 @@ impl Model {
                 self.invites.get(number)?;
                 vec![(texts([format!("invite {number}").as_str()]), 1), (texts([member.as_str()]), 1)]
             }
-            Act::Publish { node } => {
+            Act::Publish { node, .. } => {
                 let (mut group, needed) = own(node)?;
                 group.insert(node.clone());
                 vec![(group, needed)]
@@ -182,7 +295,25 @@ impl Model {
                 let held = self.words.keys().any(|(subject, own)| !own && member(subject) == *id);
                 self.members.contains(id) && !held
             }
-            Act::Publish { node } => self.members.contains(node),
+            Act::Publish { node, .. } => self.members.contains(node),
+            Act::Update { domain, .. } => self.organisations.contains_key(domain),
+            Act::Accept { domain, of, version } => {
+                let stated = self
+                    .offers
+                    .iter()
+                    .any(|(node, (stated, _))| super::model::domain(node) == *of && stated == version);
+                self.organisations.contains_key(domain) && self.organisations.contains_key(of) && *version > 0 && stated
+            }
+            Act::Unaccept { domain, of } => self.accepted.contains_key(&(domain.clone(), of.clone())),
+            Act::Recognise { domain, hours, .. } => self.organisations.contains_key(domain) && *hours > 0,
+            Act::Unrecognise { domain } => self.auditors.contains_key(domain),
+            Act::Audit { domain: by, about, value, hours } => {
+                let heard = self.auditors.get(by).is_some_and(|(of, until)| of == path(about) && self.hour < *until);
+                let states = self.stated(about).as_ref() == Some(value);
+                heard && !self.is_refused(by) && domain(about) != *by && *hours > 0 && states
+            }
+            Act::Unaudit { domain, about } => self.audits.contains_key(&(about.clone(), domain.clone())),
+            Act::Adopt { tables } => self.tables.as_ref() != Some(tables),
             Act::Suspend { subject, whose } => self.is_there(subject) && self.may_suspend(subject, *whose, signers),
             Act::Lift { subject, whose } => match self.words.get(&(subject.clone(), *whose == Whose::Own)) {
                 None => false,
@@ -194,6 +325,34 @@ impl Model {
                 matches!(self.words.get(&(subject.clone(), false)), Some(Some((until, _))) if *until <= self.hour)
             }
         }
+    }
+
+    fn is_refused(&self, subject: &str) -> bool {
+        [true, false].iter().any(|own| self.words.contains_key(&(subject.to_owned(), *own)))
+    }
+
+    /// The place that somebody states.
+    pub(super) fn stated(&self, about: &str) -> Option<String> {
+        if about.contains('/') {
+            return self.offers.get(&node(about)).map(|(_, place)| place.clone());
+        }
+        self.seats.get(about).cloned()
+    }
+
+    /// The audits of somebody that count, with the hour at which each ends.
+    pub(super) fn signed(&self, about: &str) -> BTreeMap<String, u64> {
+        let of_it = self.audits.iter().filter(|((of, by), _)| of == about && !self.is_refused(by));
+        of_it.map(|((_, by), (_, until))| (by.clone(), self.auditors[by].1.min(*until))).collect()
+    }
+
+    /// Audits of what is stated no longer, by who is recognised for it no longer.
+    fn end_audits(&mut self) {
+        let mut audits = std::mem::take(&mut self.audits);
+        audits.retain(|(about, by), (value, _)| {
+            let covered = self.auditors.get(by).is_some_and(|(of, _)| of == path(about));
+            covered && self.stated(about).as_ref() == Some(value)
+        });
+        self.audits = audits;
     }
 
     fn may_suspend(&self, subject: &str, whose: Whose, signers: &Texts) -> bool {
@@ -223,6 +382,7 @@ impl Model {
                 self.organisations.insert(of.clone(), texts([format!("{of} 0").as_str()]));
                 self.members.insert(member);
                 self.gone.retain(|subject| domain(subject) != of);
+                self.seats.insert(of, "DE".into());
             }
             Act::Evict { domain: of } | Act::Leave { domain: of } => {
                 self.organisations.remove(&of);
@@ -231,6 +391,10 @@ impl Model {
                 self.words.retain(|(subject, _), _| domain(subject) != of);
                 self.spent.retain(|(_, subject)| domain(subject) != of);
                 self.gone.retain(|subject| domain(subject) != of);
+                self.seats.remove(&of);
+                self.offers.retain(|node, _| domain(node) != of);
+                self.accepted.retain(|(one, other), _| *one != of && *other != of);
+                self.auditors.remove(&of);
                 self.gone.insert(of);
             }
             Act::Keys { domain, keys } => drop(self.organisations.insert(domain, keys)),
@@ -247,9 +411,20 @@ impl Model {
             Act::Withdraw { member } => {
                 self.forget(&member);
                 self.members.remove(&member);
+                self.offers.remove(&member);
                 self.gone.insert(member);
             }
-            Act::Publish { .. } => {}
+            Act::Publish { node, version, place } => drop(self.offers.insert(node, (version, place))),
+            Act::Update { domain, seat } => drop(self.seats.insert(domain, seat)),
+            Act::Accept { domain, of, version } => drop(self.accepted.insert((domain, of), version)),
+            Act::Unaccept { domain, of } => drop(self.accepted.remove(&(domain, of))),
+            Act::Recognise { domain, hours, path } => drop(self.auditors.insert(domain, (path, self.hour + hours))),
+            Act::Unrecognise { domain } => drop(self.auditors.remove(&domain)),
+            Act::Audit { domain, about, value, hours } => {
+                self.audits.insert((about, domain), (value, self.hour + hours));
+            }
+            Act::Unaudit { domain, about } => drop(self.audits.remove(&(about, domain))),
+            Act::Adopt { tables } => self.tables = Some(tables),
             Act::Suspend { subject, whose } => self.suspend(&subject, whose, signers),
             Act::Lift { subject, whose } => {
                 self.words.remove(&(subject.clone(), whose == Whose::Own));

@@ -32,7 +32,7 @@ fn a_key_counts_once_however_often_it_signs() {
     assert_eq!(test.enter(Body::Signed(envelope.clone())), too_few(1));
     envelope.signatures.push(envelope.signatures[0].clone());
     let twice = test.enter(Body::Signed(envelope));
-    assert!(matches!(twice, Err(Refused::Signatures(comity_transparency::EnvelopeError::Twice(_)))), "{twice:?}");
+    assert!(matches!(twice, Err(Refused::Signatures(EnvelopeError::Twice(_)))), "{twice:?}");
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn a_forged_signature_is_refused_beside_enough_that_hold() {
     let mut envelope = test.signed(evicted(A), &BOTH);
     envelope.signatures.extend(other.signatures);
     let taken = test.enter(Body::Signed(envelope));
-    assert!(matches!(taken, Err(Refused::Signatures(comity_transparency::EnvelopeError::Forged(_)))), "{taken:?}");
+    assert!(matches!(taken, Err(Refused::Signatures(EnvelopeError::Forged(_)))), "{taken:?}");
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn what_was_changed_after_it_was_signed_is_refused() {
     let changed = String::from_utf8(envelope.payload).unwrap().replace(A, B);
     envelope.payload = changed.into_bytes();
     let taken = test.enter(Body::Signed(envelope));
-    assert!(matches!(taken, Err(Refused::Signatures(comity_transparency::EnvelopeError::Forged(_)))), "{taken:?}");
+    assert!(matches!(taken, Err(Refused::Signatures(EnvelopeError::Forged(_)))), "{taken:?}");
 }
 
 #[test]

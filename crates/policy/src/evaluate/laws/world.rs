@@ -70,6 +70,11 @@ pub(crate) struct Read {
     pub(crate) file: RequirementsFile,
 }
 
+/// The good world, in which every claim is stated but the quota.
+pub(crate) fn stated() -> Read {
+    World(read(GOOD)).read()
+}
+
 impl World {
     pub(crate) fn read(&self) -> Read {
         let mut read: Read = serde_json::from_value(self.0.clone()).unwrap_or_else(|error| panic!("{error}: {self:?}"));

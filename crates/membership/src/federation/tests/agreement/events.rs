@@ -41,6 +41,16 @@ pub(super) fn certificate(member: &str) -> String {
     format!("{member}#sha256={}", Digest::of(b"certificate"))
 }
 
+/// Those who claim something.
+pub(super) fn claimants() -> Vec<String> {
+    let offers = members().into_iter().map(|id| format!("{}/o1", id["spiffe://".len()..].replacen("/node/", "/", 1)));
+    DOMAINS.map(str::to_owned).into_iter().chain(offers).collect()
+}
+
+fn place() -> impl Strategy<Value = String> {
+    prop_oneof![3 => Just("DE"), 1 => Just("FR")].prop_map(str::to_owned)
+}
+
 fn subjects() -> Vec<String> {
     let certificates = members().iter().step_by(2).map(|id| certificate(id)).collect::<Vec<_>>();
     let operators = OPERATORS.map(id).to_vec();
@@ -71,7 +81,17 @@ fn act() -> impl Strategy<Value = Act> {
         1 => (domain(), number()).prop_map(|(domain, number)| Act::Revoke { domain, number }),
         4 => (member(), proptest::option::of(number())).prop_map(|(member, number)| Act::Join { member, number }),
         2 => member().prop_map(|member| Act::Withdraw { member }),
-        1 => member().prop_map(|node| Act::Publish { node }),
+        2 => (member(), 0..3_u32, place()).prop_map(|(node, version, place)| Act::Publish { node, version, place }),
+        1 => (domain(), place()).prop_map(|(domain, seat)| Act::Update { domain, seat }),
+        2 => (domain(), domain(), 0..3_u32).prop_map(|(domain, of, version)| Act::Accept { domain, of, version }),
+        1 => (domain(), domain()).prop_map(|(domain, of)| Act::Unaccept { domain, of }),
+        3 => (domain(), 0..100_u64, select(vec!["operator.seat", "processing_locations"]))
+            .prop_map(|(domain, hours, path)| Act::Recognise { domain, hours, path: path.to_owned() }),
+        1 => domain().prop_map(|domain| Act::Unrecognise { domain }),
+        5 => (domain(), select(claimants()), place(), 0..100_u64)
+            .prop_map(|(domain, about, value, hours)| Act::Audit { domain, about, value, hours }),
+        1 => (domain(), select(claimants())).prop_map(|(domain, about)| Act::Unaudit { domain, about }),
+        1 => select(vec!["", "#"]).prop_map(|tables| Act::Adopt { tables: tables.to_owned() }),
         7 => (subject(), whose()).prop_map(|(subject, whose)| Act::Suspend { subject, whose }),
         5 => (subject(), whose()).prop_map(|(subject, whose)| Act::Lift { subject, whose }),
         3 => subject().prop_map(|subject| Act::Lapse { subject }),
@@ -116,11 +136,33 @@ pub(super) fn aim(model: &Model, mut act: Act, near: Option<usize>) -> Act {
             let all = invite.into_iter();
             all.for_each(|(open, (invited, _))| (*domain, *number) = (model::domain(invited), *open));
         }
-        Act::Withdraw { member } | Act::Publish { node: member } => {
+        Act::Withdraw { member } | Act::Publish { node: member, .. } => {
             model.members.iter().cycle().nth(near).into_iter().for_each(|id| member.clone_from(id));
         }
         Act::Root { .. } | Act::Admit { .. } | Act::Evict { .. } | Act::Leave { .. } | Act::Keys { .. } => {}
         Act::Invite { .. } | Act::Join { .. } | Act::Suspend { .. } => {}
+        Act::Accept { of, version, .. } => {
+            let offer = model.offers.iter().cycle().nth(near);
+            offer.into_iter().for_each(|(node, (stated, _))| (*of, *version) = (model::domain(node), *stated));
+        }
+        Act::Unaccept { domain, of } => {
+            let known = model.accepted.keys().cycle().nth(near);
+            known.into_iter().for_each(|known| (*domain, *of) = known.clone());
+        }
+        Act::Audit { domain, about, value, .. } => {
+            let auditor = model.auditors.iter().cycle().nth(near);
+            let Some((auditor, (path, _))) = auditor else { return act };
+            domain.clone_from(auditor);
+            let others =
+                claimants().into_iter().filter(|one| model::path(one) == *path && model::domain(one) != *auditor);
+            let stated = others.filter_map(|one| Some((model.stated(&one)?, one))).nth(near % 2);
+            stated.into_iter().for_each(|(stated, one)| (*about, *value) = (one, stated));
+        }
+        Act::Unaudit { domain, about } => {
+            let known = model.audits.keys().cycle().nth(near);
+            known.into_iter().for_each(|(of, by)| (*about, *domain) = (of.clone(), by.clone()));
+        }
+        Act::Update { .. } | Act::Recognise { .. } | Act::Unrecognise { .. } | Act::Adopt { .. } => {}
     }
     act
 }

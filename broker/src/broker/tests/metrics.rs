@@ -1,0 +1,86 @@
+//! What the broker counts, as whoever scrapes it reads it.
+
+use comity_proto::inference::inference_client::InferenceClient;
+use comity_proto::membership::Kind;
+use http::Request;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tonic::body::Body;
+use tower::ServiceExt as _;
+
+use crate::access::tests::node::answers;
+use crate::access::tests::stage::{chat, node};
+use crate::access::tests::world::in_germany;
+use crate::testing::{DEADLINE, Scene};
+
+/// An empty message in gRPC's frame.
+const EMPTY: &str = "\0\0\0\0\0";
+
+async fn scrape(scene: &Scene) -> String {
+    let mut tcp = TcpStream::connect(scene.metrics()).await.unwrap();
+    tcp.write_all(b"GET /metrics HTTP/1.1\r\nhost: broker\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    tcp.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+/// Scrapes until every one of these lines is there: what a call ends with is counted after its caller has it.
+async fn until_told(scene: &Scene, lines: &[&str]) -> String {
+    let mut text = String::new();
+    let told = async {
+        loop {
+            text = scrape(scene).await;
+            if lines.iter().all(|line| text.lines().any(|one| one == *line)) {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    let told = tokio::time::timeout(DEADLINE, told).await;
+    assert!(told.is_ok(), "{lines:#?} are not all in {text}");
+    text
+}
+
+#[tokio::test]
+async fn calls_decisions_tries_statements_and_suspensions_are_counted_and_nothing_that_a_caller_chose_is_told() {
+    let scene = Scene::founded();
+    let mut config = scene.config();
+    config.metrics = Some("127.0.0.1:0".parse().unwrap());
+    scene.start_with(config).await.unwrap();
+    let _node = node(&scene, "a.example", "DE", 1, answers(EMPTY)).await;
+    let app = scene.admit("app.example", Kind::App, "a1").await;
+    let channel = scene.connect(&app).await.unwrap();
+    let mut inference = InferenceClient::new(channel.clone());
+    inference.chat(chat(in_germany())).await.unwrap();
+    let mut elsewhere = chat(in_germany());
+    elsewhere.envelope.as_mut().unwrap().model = "chosen-by-the-caller".into();
+    inference.chat(elsewhere).await.unwrap_err();
+    let unknown = Request::post("/chosen.by.the.caller/Method").header("content-type", "application/grpc");
+    channel.oneshot(unknown.body(Body::empty()).unwrap()).await.unwrap();
+    scene.suspend("a.example").await;
+    let text = until_told(
+        &scene,
+        &[
+            "comity_broker_calls_total{method=\"/comity.inference.v1.Inference/Chat\",code=\"OK\"} 1",
+            "comity_broker_calls_total{method=\"/comity.inference.v1.Inference/Chat\",code=\"NOT_FOUND\"} 1",
+            "comity_broker_calls_total{method=\"unknown\",code=\"UNIMPLEMENTED\"} 1",
+            "comity_broker_decisions_total{outcome=\"eligible\"} 1",
+            "comity_broker_decisions_total{outcome=\"refused\"} 1",
+            "comity_broker_relay_attempts_total{outcome=\"answered\"} 1",
+            "comity_broker_commit_seconds_count 1",
+            "comity_broker_statements_total{kind=\"suspended\"} 1",
+            "comity_broker_statements_total{kind=\"organisation_admitted\"} 2",
+            "comity_broker_suspensions{of=\"organisation\"} 1",
+            "comity_broker_suspensions{of=\"member\"} 0",
+            "comity_broker_journal_failures_total 0",
+        ],
+    )
+    .await;
+    let epoch = format!("comity_broker_membership_epoch {}", scene.federation().epoch());
+    assert!(text.lines().any(|line| line == epoch), "{text}");
+    for told in ["chosen", "app.example", "a.example", "test-model"] {
+        assert!(!text.contains(told), "{told} is in {text}");
+    }
+    scene.clock.advance(std::time::Duration::from_secs(90));
+    until_told(&scene, &["comity_broker_last_statement_age_seconds 90"]).await;
+}

@@ -1,0 +1,271 @@
+//! Every metric of a broker: its name, its labels and their values, its unit. `docs/metrics.md` shows them.
+//!
+//! No label is anything that a caller chose, nor the name of an organisation: there is no end to either.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use comity_identity::Credentials;
+use comity_membership::{Federation, Statement};
+use comity_proto::methods;
+use comity_runtime::accept::Places;
+use comity_runtime::metrics::{CallsLayer, Kind, Labels, Metric, Metrics as Made};
+use comity_types::Clock;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+
+use crate::edge::capacity::Capacity;
+use crate::links::Links;
+use crate::registry::Registry;
+
+const CALLS: Metric = Metric {
+    name: "comity_broker_calls",
+    kind: Kind::Counter,
+    labels: &["method", "code"],
+    help: "Calls that have ended, by the path of the method (`unknown` where there is none) and the gRPC code.",
+};
+const CALLS_RUNNING: Metric = Metric {
+    name: "comity_broker_calls_in_flight",
+    kind: Kind::Gauge,
+    labels: &[],
+    help: "Calls that run, streams among them.",
+};
+const DECISIONS: Metric = Metric {
+    name: "comity_broker_decisions",
+    kind: Kind::Counter,
+    labels: &["outcome"],
+    help: "Decisions on requests: `eligible` (a node may be asked) or `refused`.",
+};
+const COMMITS: Metric = Metric {
+    name: "comity_broker_commit_seconds",
+    kind: Kind::Histogram,
+    labels: &[],
+    help: "How long a decision took to be durable and its permit signed.",
+};
+const ATTEMPTS: Metric = Metric {
+    name: "comity_broker_relay_attempts",
+    kind: Kind::Counter,
+    labels: &["outcome"],
+    help: "Tries of a node: `answered` or `failed`.",
+};
+const CONNECTIONS: Metric = Metric {
+    name: "comity_broker_connections",
+    kind: Kind::Gauge,
+    labels: &["kind"],
+    help: "Connections that stand: of a `member` (tunnels among them), of a `stranger`, or a `handshake`.",
+};
+const TUNNELS: Metric =
+    Metric { name: "comity_broker_tunnels", kind: Kind::Gauge, labels: &[], help: "Tunnels that nodes dialled." };
+const STATEMENTS: Metric = Metric {
+    name: "comity_broker_statements",
+    kind: Kind::Counter,
+    labels: &["kind"],
+    help: "Statements that came into force since the start, by what they say; `lapsed` is a brake that nobody ratified.",
+};
+const EPOCH: Metric = Metric {
+    name: "comity_broker_membership_epoch",
+    kind: Kind::Gauge,
+    labels: &[],
+    help: "The epoch: how many entries the membership log has.",
+};
+const LAST_STATEMENT: Metric = Metric {
+    name: "comity_broker_last_statement_age_seconds",
+    kind: Kind::Gauge,
+    labels: &[],
+    help: "How long ago the last entry of the membership log got its place.",
+};
+const SUSPENSIONS: Metric = Metric {
+    name: "comity_broker_suspensions",
+    kind: Kind::Gauge,
+    labels: &["of"],
+    help: "Who is suspended now: `organisation`, `member` or `certificate`.",
+};
+const JOURNAL_FAILURES: Metric = Metric {
+    name: "comity_broker_journal_failures",
+    kind: Kind::Counter,
+    labels: &[],
+    help: "Journals that failed. The broker ends with the first, so that `up` says it for longer.",
+};
+const CERTIFICATE: Metric = Metric {
+    name: "comity_broker_certificate_left_seconds",
+    kind: Kind::Gauge,
+    labels: &[],
+    help: "How long the broker's own certificate still holds.",
+};
+
+/// All of them.
+#[cfg(test)]
+const METRICS: &[Metric] = &[
+    CALLS,
+    CALLS_RUNNING,
+    DECISIONS,
+    COMMITS,
+    ATTEMPTS,
+    CONNECTIONS,
+    TUNNELS,
+    STATEMENTS,
+    EPOCH,
+    LAST_STATEMENT,
+    SUSPENSIONS,
+    JOURNAL_FAILURES,
+    CERTIFICATE,
+];
+
+/// What the broker counts. Clones are the same.
+#[derive(Clone)]
+pub struct Metrics(Arc<Inner>);
+
+struct Inner {
+    made: Made,
+    calls: Family<Labels<2>, Counter>,
+    calls_running: Gauge,
+    decisions: Family<Labels<1>, Counter>,
+    commits: Histogram,
+    attempts: Family<Labels<1>, Counter>,
+    connections: Family<Labels<1>, Gauge>,
+    tunnels: Gauge,
+    statements: Family<Labels<1>, Counter>,
+    epoch: Gauge,
+    last_statement: Gauge,
+    suspensions: Family<Labels<1>, Gauge>,
+    journal_failures: Counter,
+    certificate: Gauge,
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut made = Made::default();
+        Self(Arc::new(Inner {
+            calls: made.counters(&CALLS),
+            calls_running: made.gauge(&CALLS_RUNNING),
+            decisions: made.counters(&DECISIONS),
+            commits: made.times(&COMMITS),
+            attempts: made.counters(&ATTEMPTS),
+            connections: made.gauges(&CONNECTIONS),
+            tunnels: made.gauge(&TUNNELS),
+            statements: made.counters(&STATEMENTS),
+            epoch: made.gauge(&EPOCH),
+            last_statement: made.gauge(&LAST_STATEMENT),
+            suspensions: made.gauges(&SUSPENSIONS),
+            journal_failures: made.counter(&JOURNAL_FAILURES),
+            certificate: made.gauge(&CERTIFICATE),
+            made,
+        }))
+    }
+}
+
+/// What is looked at whenever somebody reads the metrics.
+#[derive(Debug, Clone)]
+pub struct Watched {
+    /// The federation.
+    pub registry: Registry,
+    /// The connections to nodes.
+    pub links: Links,
+    /// The calls in flight.
+    pub capacity: Capacity,
+    /// The connections of everybody.
+    pub places: Places,
+    /// The broker's own certificate.
+    pub credentials: Arc<Credentials>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Metrics {
+    /// Counts every call of a server.
+    #[must_use]
+    pub fn calls(&self) -> CallsLayer {
+        CallsLayer::new(self.0.calls.clone(), |path| methods::find(path).map(|method| method.path))
+    }
+
+    /// A request was decided on.
+    pub(crate) fn decided(&self, is_eligible: bool) {
+        let outcome = if is_eligible { "eligible" } else { "refused" };
+        self.0.decisions.get_or_create(&[("outcome", outcome)]).inc();
+    }
+
+    /// A decision became durable.
+    pub(crate) fn committed(&self, took: Duration) {
+        self.0.commits.observe(took.as_secs_f64());
+    }
+
+    /// A node was tried.
+    pub(crate) fn tried(&self, has_answered: bool) {
+        let outcome = if has_answered { "answered" } else { "failed" };
+        self.0.attempts.get_or_create(&[("outcome", outcome)]).inc();
+    }
+
+    /// A statement came into force.
+    pub(crate) fn said(&self, statement: &Statement) {
+        self.0.statements.get_or_create(&[("kind", statement.kind())]).inc();
+    }
+
+    /// A brake has lapsed.
+    pub(crate) fn lapsed(&self) {
+        self.0.statements.get_or_create(&[("kind", "lapsed")]).inc();
+    }
+
+    /// A journal has failed.
+    pub(crate) fn journal_failed(&self) {
+        self.0.journal_failures.inc();
+    }
+
+    /// All of them, as they are now.
+    #[must_use]
+    pub fn text(&self, watched: &Watched) -> String {
+        let Inner { made, connections, suspensions, .. } = &*self.0;
+        let now = watched.clock.now();
+        let snapshot = watched.registry.snapshot();
+        let federation = snapshot.federation();
+        self.0.calls_running.set(count(watched.capacity.in_flight()));
+        self.0.tunnels.set(count(watched.links.tunnels()));
+        for (kind, number) in watched.places.taken() {
+            connections.get_or_create(&[("kind", kind)]).set(count(number));
+        }
+        self.0.epoch.set(i64::try_from(federation.epoch()).unwrap_or(i64::MAX));
+        self.0.last_statement.set(seconds(federation.at().map_or(Duration::ZERO, |at| now.since(at))));
+        for (of, number) in suspended(federation) {
+            suspensions.get_or_create(&[("of", of)]).set(count(number));
+        }
+        self.0.certificate.set(seconds(watched.credentials.leaf().not_after.since(now)));
+        made.text()
+    }
+}
+
+fn count(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn seconds(time: Duration) -> i64 {
+    i64::try_from(time.as_secs()).unwrap_or(i64::MAX)
+}
+
+fn suspended(federation: &Federation) -> [(&'static str, usize); 3] {
+    let organisations = federation.organisations().filter(|state| !state.suspensions.is_none()).count();
+    let members = federation.members().filter(|(_, state)| !state.suspensions.is_none()).count();
+    [("organisation", organisations), ("member", members), ("certificate", federation.suspended_certificates().count())]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_is_made_and_stands_in_the_document_as_it_is() {
+        let document = include_str!("../../docs/metrics.md");
+        let rows: Vec<_> = document.lines().filter(|line| line.starts_with("| `comity_broker_")).collect();
+        let expected: Vec<_> = METRICS.iter().map(Metric::row).collect();
+        assert_eq!(rows, expected, "write these rows into docs/metrics.md:\n{}", expected.join("\n"));
+        let named: Vec<_> = METRICS.iter().map(|metric| metric.name).collect();
+        assert_eq!(Metrics::default().0.made.names(), named);
+    }
+}

@@ -1,0 +1,222 @@
+//! Every metric of a node: its name, its labels and their values, its unit. `docs/metrics.md` shows them.
+//!
+//! What callers send or choose is no label; offers are, since this node's own file names them.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use comity_client::Identity;
+use comity_policy::Offer;
+use comity_proto::inference::Usage;
+use comity_proto::methods;
+use comity_runtime::metrics::{CallsLayer, Kind, Labels, Metric, Metrics as Made, Named};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+
+use crate::replica::{NotCurrent, Replica};
+
+const CALLS: Metric = Metric {
+    name: "comity_node_calls",
+    kind: Kind::Counter,
+    labels: &["method", "code"],
+    help: "Calls that have ended, by the path of the method (`unknown` where there is none) and the gRPC code.",
+};
+const AGE: Metric = Metric {
+    name: "comity_node_replica_age_seconds",
+    kind: Kind::Gauge,
+    labels: &[],
+    help: "How long ago the broker last agreed with what the node knows of the federation; -1 if it never has.",
+};
+const BUDGET: Metric = Metric {
+    name: "comity_node_staleness_budget_seconds",
+    kind: Kind::Gauge,
+    labels: &["class"],
+    help: "How old that may be, by class of requests: `all`, `new_callers`, and `offers.ID` where node.toml has one.",
+};
+const STATE: Metric = Metric {
+    name: "comity_node_replica_state",
+    kind: Kind::Gauge,
+    labels: &["state"],
+    help: "1 for what the copy of the state is, 0 for what it is not: `fresh`, `stale`, or `halted` after two pasts were shown.",
+};
+const EPOCH: Metric = Metric {
+    name: "comity_node_membership_epoch",
+    kind: Kind::Gauge,
+    labels: &[],
+    help: "The epoch up to which the node knows the membership log.",
+};
+const TUNNELS: Metric = Metric {
+    name: "comity_node_tunnels",
+    kind: Kind::Gauge,
+    labels: &[],
+    help: "Tunnels to the broker that stand; 0 where the node listens.",
+};
+const BACKEND_UP: Metric = Metric {
+    name: "comity_node_backend_up",
+    kind: Kind::Gauge,
+    labels: &["offer"],
+    help: "1 if the backend of the offer answered the last request, 0 if it failed. Absent before the first.",
+};
+const BACKEND_TIMES: Metric = Metric {
+    name: "comity_node_backend_first_answer_seconds",
+    kind: Kind::Histogram,
+    labels: &["offer"],
+    help: "How long the backend took to begin its answer, or to give it whole where it is not a stream.",
+};
+const TOKENS: Metric = Metric {
+    name: "comity_node_tokens",
+    kind: Kind::Counter,
+    labels: &["direction"],
+    help: "Tokens that backends have counted: `input` and `output`.",
+};
+const CERTIFICATE: Metric = Metric {
+    name: "comity_node_certificate_left_seconds",
+    kind: Kind::Gauge,
+    labels: &[],
+    help: "How long the node's own certificate still holds.",
+};
+
+/// All of them.
+#[cfg(test)]
+const METRICS: &[Metric] = &[CALLS, AGE, BUDGET, STATE, EPOCH, TUNNELS, BACKEND_UP, BACKEND_TIMES, TOKENS, CERTIFICATE];
+
+/// What the node counts. Clones are the same.
+#[derive(Clone)]
+pub struct Metrics(Arc<Inner>);
+
+struct Inner {
+    made: Made,
+    calls: Family<Labels<2>, Counter>,
+    age: Gauge,
+    budget: Family<Named, Gauge>,
+    state: Family<Labels<1>, Gauge>,
+    epoch: Gauge,
+    tunnels: Gauge,
+    backend_up: Family<Named, Gauge>,
+    backend_times: Family<Named, Histogram, fn() -> Histogram>,
+    tokens: Family<Labels<1>, Counter>,
+    certificate: Gauge,
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut made = Made::default();
+        Self(Arc::new(Inner {
+            calls: made.counters(&CALLS),
+            age: made.gauge(&AGE),
+            budget: made.named_gauges(&BUDGET),
+            state: made.gauges(&STATE),
+            epoch: made.gauge(&EPOCH),
+            tunnels: made.gauge(&TUNNELS),
+            backend_up: made.named_gauges(&BACKEND_UP),
+            backend_times: made.named_times(&BACKEND_TIMES),
+            tokens: made.counters(&TOKENS),
+            certificate: made.gauge(&CERTIFICATE),
+            made,
+        }))
+    }
+}
+
+/// What is looked at whenever somebody reads the metrics.
+#[derive(Debug, Clone)]
+pub struct Watched {
+    /// Who the node is, and until when.
+    pub identity: Identity,
+    /// What it knows of the federation.
+    pub replica: Replica,
+}
+
+/// A tunnel that stands, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Standing(Metrics);
+
+impl Drop for Standing {
+    fn drop(&mut self) {
+        self.0.0.tunnels.dec();
+    }
+}
+
+impl Metrics {
+    /// Counts every call of a server.
+    pub(crate) fn calls(&self) -> CallsLayer {
+        CallsLayer::new(self.0.calls.clone(), |path| methods::find(path).map(|method| method.path))
+    }
+
+    /// A tunnel stands.
+    pub(crate) fn tunnel(&self) -> Standing {
+        self.0.tunnels.inc();
+        Standing(self.clone())
+    }
+
+    /// The backend of an offer has begun to answer, or has failed.
+    pub(crate) fn asked(&self, offer: &Offer, took: Duration, has_answered: bool) {
+        let label = [("offer", offer.id.to_string())];
+        self.0.backend_up.get_or_create(&label).set(has_answered.into());
+        if has_answered {
+            self.0.backend_times.get_or_create(&label).observe(took.as_secs_f64());
+        }
+    }
+
+    /// An answer used this much.
+    pub(crate) fn used(&self, usage: &Usage) {
+        for (direction, tokens) in [("input", usage.input_tokens), ("output", usage.output_tokens)] {
+            self.0.tokens.get_or_create(&[("direction", direction)]).inc_by(tokens);
+        }
+    }
+
+    /// What was counted, without what is looked at.
+    #[cfg(test)]
+    pub(crate) fn encoded(&self) -> String {
+        self.0.made.text()
+    }
+
+    /// All of them, as they are now.
+    #[must_use]
+    pub fn text(&self, watched: &Watched) -> String {
+        let (inner, replica) = (&*self.0, &watched.replica);
+        inner.age.set(replica.age().map_or(-1, seconds));
+        for (class, budget) in replica.budgets().classes() {
+            inner.budget.get_or_create(&[("class", class.to_string())]).set(seconds(budget));
+        }
+        let state = match replica.check() {
+            Ok(()) => "fresh",
+            Err(NotCurrent::Halted { .. }) => "halted",
+            Err(NotCurrent::Stale { .. } | NotCurrent::Behind { .. }) => "stale",
+        };
+        for one in ["fresh", "stale", "halted"] {
+            inner.state.get_or_create(&[("state", one)]).set((one == state).into());
+        }
+        inner.epoch.set(i64::try_from(replica.federation().epoch()).unwrap_or(i64::MAX));
+        let left = watched.identity.leaf().not_after.since(watched.identity.clock().now());
+        inner.certificate.set(seconds(left));
+        inner.made.text()
+    }
+}
+
+fn seconds(time: Duration) -> i64 {
+    i64::try_from(time.as_secs()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_is_made_and_stands_in_the_document_as_it_is() {
+        let document = include_str!("../../docs/metrics.md");
+        let rows: Vec<_> = document.lines().filter(|line| line.starts_with("| `comity_node_")).collect();
+        let expected: Vec<_> = METRICS.iter().map(Metric::row).collect();
+        assert_eq!(rows, expected, "write these rows into docs/metrics.md:\n{}", expected.join("\n"));
+        let named: Vec<_> = METRICS.iter().map(|metric| metric.name).collect();
+        assert_eq!(Metrics::default().0.made.names(), named);
+    }
+}
