@@ -98,7 +98,7 @@ impl Conversation {
         request.set_timeout(self.timeout);
         let call = self.session.inference().chat_stream(request).await;
         let response = call.map_err(|status| CliError::call("chat", status))?;
-        answer::print_as_it_comes(response, self.output).await
+        answer::print_as_it_comes(response, self.session.identity().root(), self.output).await
     }
 }
 

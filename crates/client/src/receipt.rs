@@ -10,7 +10,8 @@ use comity_identity::Root;
 use comity_membership::{Log, offer_digest};
 use comity_policy::{ENGINE_VERSION, Offer, ReasonCode, Request, Tables, Usage, Verdict, evaluate};
 use comity_proto::convert::Envelope;
-use comity_proto::{inference, permit};
+use comity_proto::metadata::RECEIPT;
+use comity_proto::{inference, permit, transparency};
 use comity_transparency::leaf::Kind;
 use comity_transparency::policy::Policy;
 use comity_transparency::receipt::{Receipt, ReceiptError, Verified};
@@ -18,6 +19,7 @@ use comity_transparency::record::{CANDIDATES, Field};
 use comity_transparency::{CheckpointNote, NoteVerifier};
 use comity_types::{Digest, OfferName, SpiffeId, Timestamp};
 use prost::Message as _;
+use tonic::metadata::MetadataMap;
 
 #[cfg(test)]
 mod tests;
@@ -80,6 +82,35 @@ pub enum CheckError {
     /// Two parts contradict each other.
     #[error("{0}")]
     Contradiction(String),
+}
+
+/// Why an answer is not proven.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unproven {
+    /// The answer came without a receipt.
+    #[error("the answer came without a receipt")]
+    Missing,
+    /// What came is none.
+    #[error("what came as its receipt cannot be read")]
+    Malformed,
+    /// It does not hold.
+    #[error("its receipt does not hold")]
+    Refused(#[from] ReceiptError),
+}
+
+/// The receipt among the trailers of an answer, held against the log's key of the root document that is pinned: every call
+/// of this SDK's users can, and `comity` does, before an answer counts.
+///
+/// # Errors
+/// There is none, or it does not hold.
+pub fn of_trailers(trailers: &MetadataMap, root: &Root) -> Result<(Receipt, Verified), Unproven> {
+    let bytes = trailers.get_bin(RECEIPT).ok_or(Unproven::Missing)?.to_bytes().map_err(|_| Unproven::Malformed)?;
+    let wire = transparency::Receipt::decode(bytes).map_err(|_| Unproven::Malformed)?;
+    let receipt = Receipt::try_from(wire).map_err(|_| Unproven::Malformed)?;
+    let [plain, _] = &root.decision_log;
+    let verified = receipt.verify(&root.decision_log_origin(), &NoteVerifier::of(plain))?;
+    Ok((receipt, verified))
 }
 
 /// Checks a receipt against all that there is.

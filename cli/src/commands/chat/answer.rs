@@ -2,9 +2,13 @@
 
 use std::io::IsTerminal;
 
+use comity_client::receipt;
+use comity_identity::Root;
 use comity_proto::inference::{ChatStreamResponse, FinishReason, Usage};
 use comity_proto::json::Canonical;
 use comity_proto::metadata;
+use comity_runtime::chain;
+use comity_transparency::receipt::VerifiedLeaf;
 use serde::Serialize;
 use tonic::metadata::MetadataMap;
 use tonic::{Response, Streaming};
@@ -20,6 +24,8 @@ pub(super) struct Answer {
     decision_id: String,
     finish: FinishReason,
     usage: Option<Usage>,
+    /// Where its outcome is in the broker's log: proven.
+    leaf: Option<u64>,
 }
 
 /// A whole answer, for programs.
@@ -31,15 +37,17 @@ struct Whole<'a> {
     decision_id: &'a str,
     finish_reason: &'static str,
     usage: Option<Canonical<'a, Usage>>,
+    leaf: Option<u64>,
 }
 
 /// Prints an answer's text as it comes, or the whole as JSON; fails unless it came to its end.
 pub(super) async fn print_as_it_comes(
     response: Response<Streaming<ChatStreamResponse>>,
+    root: &Root,
     output: Format,
 ) -> Result<Answer, CliError> {
     let mut answer = Answer::of(response.metadata());
-    let received = answer.receive(response.into_inner(), output).await;
+    let received = answer.receive(response.into_inner(), root, output).await;
     if output == Format::Table && !answer.text.is_empty() && !answer.text.ends_with('\n') {
         print("\n")?;
     }
@@ -57,7 +65,12 @@ impl Answer {
         Self { offer: text(metadata::OFFER), decision_id: text(metadata::DECISION_ID), ..Self::default() }
     }
 
-    async fn receive(&mut self, mut stream: Streaming<ChatStreamResponse>, output: Format) -> Result<(), CliError> {
+    async fn receive(
+        &mut self,
+        mut stream: Streaming<ChatStreamResponse>,
+        root: &Root,
+        output: Format,
+    ) -> Result<(), CliError> {
         let terminal = std::io::stdout().is_terminal();
         while let Some(piece) = stream.message().await.map_err(|status| CliError::call("chat", status))? {
             if output == Format::Table && !piece.text.is_empty() {
@@ -65,6 +78,9 @@ impl Answer {
             }
             self.add(&piece);
         }
+        let trailers = stream.trailers().await.map_err(|status| CliError::call("chat", status))?.unwrap_or_default();
+        let (_, proven) = receipt::of_trailers(&trailers, root).map_err(unproven)?;
+        self.leaf = proven.outcome().map(VerifiedLeaf::index);
         Ok(())
     }
 
@@ -86,12 +102,21 @@ impl Answer {
                 decision_id: &self.decision_id,
                 finish_reason: finish,
                 usage: self.usage.as_ref().map(Canonical),
+                leaf: self.leaf,
             });
         }
         let tokens = self.usage.map(|_| format!(", {} tokens in, {} out", usage.input_tokens, usage.output_tokens));
         let cut = if self.finish == FinishReason::Stop { String::new() } else { format!(", ended by {finish}") };
-        say(&format!("-- {}, decision {}{}{cut}", self.offer, self.decision_id, tokens.unwrap_or_default()));
+        let leaf = self.leaf.map(|leaf| format!(", on record as leaf {leaf}")).unwrap_or_default();
+        say(&format!("-- {}, decision {}{}{leaf}{cut}", self.offer, self.decision_id, tokens.unwrap_or_default()));
         Ok(())
+    }
+}
+
+fn unproven(error: receipt::Unproven) -> CliError {
+    CliError::Failed {
+        problem: format!("nobody can prove this answer: {}", chain::text(&error)),
+        hint: "tell the operators of the federation: its broker ends every answer with a receipt".to_owned(),
     }
 }
 
