@@ -79,7 +79,7 @@ fn terms_accepted_count_at_once_and_no_longer_when_withdrawn() {
     let told = is_refused(&federation.operator().identity, &["terms", "accept", EU_BODY.domain]);
     assert!(told.contains("only the organisation itself"), "{told}");
     let dry = says(&federation, &us, &["terms", "accept", EU_BODY.domain, "--dry-run"]);
-    let signed = &dry["wouldSign"]["terms_accepted"];
+    let signed = &dry["wouldSign"][0]["statement"]["terms_accepted"];
     assert_eq!((&signed["version"], signed["terms"].as_array().unwrap().len()), (&3.into(), 1), "{dry}");
     is_turned_down(&federation, &app, &[], "CALLER_TERMS_NOT_ACCEPTED");
 
@@ -273,7 +273,7 @@ fn tables_that_operators_adopt_decide_from_that_epoch_on() {
     is_turned_down(&federation, &app, &in_zone, "OUR-ZONE");
     let shown = run(comity().arg("--identity").arg(&bob).args(["approve", id, "--dry-run"]));
     assert!(said(&shown).contains("+ OUR-ZONE DE"), "{}", said(&shown));
-    let approved = says(&federation, &bob, &["approve", id]);
+    let approved = says(&federation, &bob, &["approve", id, "--yes"]);
     let epoch = approved["epoch"].as_u64().unwrap();
     is_answered(&federation, &app, &in_zone);
 
