@@ -104,12 +104,13 @@ fn published(store: &Store, key: &LogKey) -> Result<Published, LogError> {
 /// A checkpoint that this log has signed.
 fn opened(note: &str, key: &LogKey) -> Result<Checkpoint, String> {
     let parsed = CheckpointNote::parse(note).map_err(|error| error.to_string())?;
-    let [plain, _] = key.verifiers();
+    let [plain, post_quantum] = key.verifiers();
     if parsed.checkpoint().origin != key.origin() {
         return Err(format!("it is of the log {}", parsed.checkpoint().origin));
     }
     let signed = parsed.signed_by(plain).map_err(|error| format!("it is not signed by this log's key: {error}"))?;
     signed.ok_or("it is not signed by this log's key")?;
+    parsed.signed_by(post_quantum).map_err(|error| format!("its ML-DSA-44 signature does not hold: {error}"))?;
     Ok(parsed.checkpoint().clone())
 }
 

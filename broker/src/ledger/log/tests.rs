@@ -160,8 +160,8 @@ async fn a_log_goes_on_where_it_ended_published_or_not() {
     let (dir, key) = (tempfile::tempdir().unwrap(), Key::new());
     let mut tree = Tree::default();
     for start in 0..5_u64 {
-        let (log, open) = open(dir.path(), &key);
-        assert_eq!(open.len() as u64, start * 130, "decisions that wait are told");
+        let (log, waiting) = open(dir.path(), &key);
+        assert_eq!(waiting.len() as u64, start * 130, "decisions that wait are told");
         for number in start * 130..(start + 1) * 130 {
             tree.push(&decision(number).leaf);
             let placed = log.append(decision(number), None).await.unwrap();
@@ -179,13 +179,13 @@ async fn an_outcome_closes_its_decision_across_starts() {
     }
     log.append(entry(1, Kind::Outcome { decision: 1 }), Some(1)).await.unwrap();
     drop(log);
-    let (log, open) = self::open(dir.path(), &key);
-    assert_eq!(open.iter().map(|(index, _)| *index).collect::<Vec<_>>(), [0, 2]);
-    assert_eq!(open[1].1, decision(2).leaf);
+    let (log, waiting) = open(dir.path(), &key);
+    assert_eq!(waiting.iter().map(|(index, _)| *index).collect::<Vec<_>>(), [0, 2]);
+    assert_eq!(waiting[1].1, decision(2).leaf);
     log.append(entry(0, Kind::Abort { decision: 0 }), None).await.unwrap();
     drop(log);
-    let (_log, open) = self::open(dir.path(), &key);
-    assert_eq!(open.iter().map(|(index, _)| *index).collect::<Vec<_>>(), [2]);
+    let (_log, waiting) = open(dir.path(), &key);
+    assert_eq!(waiting.iter().map(|(index, _)| *index).collect::<Vec<_>>(), [2]);
 }
 
 #[tokio::test]

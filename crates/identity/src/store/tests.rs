@@ -17,6 +17,13 @@ struct Scene {
     org_a: Organisation,
 }
 
+/// The keys of the decision log, the same in every root document.
+fn decision_log() -> [comity_transparency::Verifier; 2] {
+    static KEYS: std::sync::OnceLock<[comity_transparency::Verifier; 2]> = std::sync::OnceLock::new();
+    let made = || comity_transparency::LogKey::generate("federation.example/decisions/b1").unwrap().verifiers().clone();
+    KEYS.get_or_init(made).clone()
+}
+
 impl Scene {
     fn new() -> Self {
         let temporary = tempfile::tempdir().unwrap();
@@ -38,10 +45,7 @@ impl Scene {
             broker: self.federation.id("broker", "b1"),
             addresses: vec![String::from("127.0.0.1:7443")],
             anchors: vec![self.federation.authority.anchor()],
-            decision_log: comity_transparency::LogKey::generate("federation.example/decisions/b1")
-                .unwrap()
-                .verifiers()
-                .clone(),
+            decision_log: decision_log(),
             log_key: [8; 32],
             operators: vec![crate::root::RootOperator {
                 id: self.federation.id("operator", "ada"),
