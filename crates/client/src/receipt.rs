@@ -21,9 +21,6 @@ use comity_types::{Digest, OfferName, SpiffeId, Timestamp};
 use prost::Message as _;
 use tonic::metadata::MetadataMap;
 
-#[cfg(test)]
-mod tests;
-
 /// What stands before an outcome's bytes when a node signs them (`comity.permit.v1.NodeOutcome`).
 pub const OUTCOME_PREFIX: &[u8] = b"comity outcome v1\n";
 
