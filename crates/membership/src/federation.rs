@@ -83,12 +83,15 @@ pub struct Federation {
     departed: Map<Subject, Departure>,
     auditors: Arc<BTreeMap<TrustDomain, Auditor>>,
     /// By whose claim, then by its path and the auditor.
-    audits: Arc<BTreeMap<Claimant, BTreeMap<(ClaimPath, TrustDomain), AuditState>>>,
+    audits: Arc<BTreeMap<Claimant, Audits>>,
     /// `None`: those of whoever reads this.
     adopted: Option<Arc<Adopted>>,
     unseated: Map<KeyId, ()>,
     versions: Map<Scope, Head>,
 }
+
+/// What was signed of one claimant's claims, by path and auditor.
+type Audits = BTreeMap<(ClaimPath, TrustDomain), AuditState>;
 
 /// The place that an entry has, or would have.
 #[derive(Debug, Clone, Copy)]

@@ -3,14 +3,14 @@
 //! Operators recognise auditors, by the threshold; an auditor signs for itself. An audit is of one value: it is over when
 //! another is stated, when its auditor is recognised no longer or has left, and it is void while its auditor is suspended.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use comity_policy::claim::{Assurance, ClaimPath};
 use comity_policy::{Offer, Organisation};
 use comity_types::{Digest, OfferName, SpiffeId, Timestamp, TrustDomain};
 
-use super::{Federation, Place, Refused, check_reason};
+use super::{Audits, Federation, Place, Refused, check_reason};
 use crate::statement::{Audit, Claimant, Subject};
 
 /// Most auditors: each is somebody whom operators look at, and every claim may have an audit of each.
@@ -200,9 +200,7 @@ impl Federation {
 
     /// Ends every audit but those that are to stay, and weighs again what they were of.
     fn keep_audits(&mut self, stays: impl Fn(&Claimant, &TrustDomain, &Audit) -> bool) {
-        let ends = |about: &Claimant, all: &BTreeMap<(ClaimPath, TrustDomain), AuditState>| {
-            all.iter().any(|((_, by), state)| !stays(about, by, &state.audit))
-        };
+        let ends = |about: &Claimant, all: &Audits| all.iter().any(|((_, by), state)| !stays(about, by, &state.audit));
         let ended: Vec<_> =
             self.audits.iter().filter(|(about, all)| ends(about, all)).map(|(about, _)| about.clone()).collect();
         if ended.is_empty() {
