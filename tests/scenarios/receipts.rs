@@ -15,11 +15,12 @@ use serde_json::Value;
 /// What only the request contains.
 const SECRET: &str = "the-patient-is-seventeen";
 
+/// Nodes end before the federation does, whose folder they live in.
 struct Scene {
-    federation: Federation,
     _nodes: [Node; 2],
     _backends: [Backend; 2],
     app: Caller,
+    federation: Federation,
 }
 
 impl Scene {
