@@ -240,7 +240,7 @@ impl Guard {
         let checkpoint = Checkpoint::open(&permit.checkpoint, &self.log.origin, &self.log.key);
         let checkpoint = checkpoint.map_err(|_| Lie::Checkpoint)?;
         let wire = permit.decision.ok_or(Lie::Malformed { field: "decision" })?;
-        let proven = convert::proven(wire, RecordKind::Decision, "decision");
+        let proven = convert::proven(&wire, RecordKind::Decision, "decision");
         let proven = proven.map_err(|_| Lie::Malformed { field: "decision" })?;
         let decision = proven.verify(&checkpoint, "decision").map_err(|_| Lie::NotInLog)?;
         if decision.leaf().kind == Kind::Decision { Ok(decision) } else { Err(Lie::NotInLog) }

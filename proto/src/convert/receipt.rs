@@ -48,8 +48,8 @@ impl TryFrom<wire::Receipt> for Receipt {
             return Err(WireError::new("checkpoint", format!("at most {MAX_CHECKPOINT_BYTES} bytes are allowed")));
         }
         let decision = wire.decision.ok_or_else(|| WireError::new("decision", "is missing"))?;
-        let outcome = wire.outcome.map(|outcome| proven(outcome, RecordKind::Outcome, "outcome"));
-        let decision = proven(decision, RecordKind::Decision, "decision")?;
+        let outcome = wire.outcome.map(|outcome| proven(&outcome, RecordKind::Outcome, "outcome"));
+        let decision = proven(&decision, RecordKind::Decision, "decision")?;
         Ok(Self { checkpoint: wire.checkpoint, decision, outcome: outcome.transpose()? })
     }
 }
@@ -58,7 +58,7 @@ impl TryFrom<wire::Receipt> for Receipt {
 ///
 /// # Errors
 /// Not the form, in the field that is named.
-pub fn proven(wire: wire::Proven, kind: RecordKind, field: &str) -> Result<Proven, WireError> {
+pub fn proven(wire: &wire::Proven, kind: RecordKind, field: &str) -> Result<Proven, WireError> {
     let wrong = |name: &str, problem: String| WireError::new(format!("{field}.{name}"), problem);
     if wire.leaf.len() > MAX_LEAF_BYTES {
         return Err(wrong("leaf", format!("at most {MAX_LEAF_BYTES} bytes are allowed")));

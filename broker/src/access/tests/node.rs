@@ -53,7 +53,7 @@ impl Seen {
     pub(crate) fn decision(&self, key: &NoteVerifier) -> VerifiedLeaf {
         let permit = self.permit();
         let checkpoint = Checkpoint::open(&permit.checkpoint, LOG, key).unwrap();
-        let proven = convert::proven(permit.decision.unwrap(), RecordKind::Decision, "decision").unwrap();
+        let proven = convert::proven(&permit.decision.unwrap(), RecordKind::Decision, "decision").unwrap();
         proven.verify(&checkpoint, "decision").unwrap()
     }
 
