@@ -71,6 +71,9 @@ pub struct Placed {
     pub checkpoint: Arc<str>,
 }
 
+/// A decision that waits for its outcome: the index of its leaf, and the leaf.
+pub type Open = (u64, Vec<u8>);
+
 /// What is published.
 #[derive(Debug, Clone)]
 pub struct Published {
@@ -173,7 +176,7 @@ impl DecisionLog {
     ///
     /// # Errors
     /// It is damaged, in use, of another key, or cannot be used.
-    pub fn open(dir: &Path, key: LogKey, clock: Arc<dyn Clock>) -> Result<(Self, Vec<(u64, Vec<u8>)>), LogError> {
+    pub fn open(dir: &Path, key: LogKey, clock: Arc<dyn Clock>) -> Result<(Self, Vec<Open>), LogError> {
         Self::open_with(dir, key, clock, |segments| segments)
     }
 
@@ -182,7 +185,7 @@ impl DecisionLog {
         key: LogKey,
         clock: Arc<dyn Clock>,
         disk: impl FnOnce(Segments) -> D,
-    ) -> Result<(Self, Vec<(u64, Vec<u8>)>), LogError> {
+    ) -> Result<(Self, Vec<Open>), LogError> {
         let Recovered { lock, published, tiles, tail, unpublished, open, segments } = recovery::recover(dir, &key)?;
         let (failure, key) = (Failure(watch::channel(None).0), Arc::new(key));
         let origin = key.origin().to_owned();
@@ -336,7 +339,6 @@ fn follow_open(open: &mut Vec<(u64, Vec<u8>)>, batch: &publisher::Batch) {
 
 /// Every leaf that is published in `dir`, with its record.
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that cannot go on has to fall")]
 pub(crate) fn everything(
     dir: &Path,
 ) -> Vec<(comity_transparency::leaf::Leaf, Option<comity_transparency::record::Record>)> {

@@ -220,11 +220,7 @@ impl Account {
         }
         let name: OfferName =
             outcome.offer.parse().map_err(|_| contradiction("the node signed the outcome of an offer that is none"))?;
-        let usage = format!(
-            "{} tokens in, {} out",
-            outcome.input_tokens.map_or("unknown".into(), |tokens| tokens.to_string()),
-            outcome.output_tokens.map_or("unknown".into(), |tokens| tokens.to_string())
-        );
+        let usage = format!("{} tokens in, {} out", counted(outcome.input_tokens), counted(outcome.output_tokens));
         let age = outcome.state_age_ms / 1000;
         let said = format!("{} says: status {}, {usage}, judged by a state {age} s old", name.node(), outcome.status);
         let Some(member) = log.map(|log| log.federation().member(name.node())) else {
@@ -351,6 +347,10 @@ impl Account {
         };
         Ok(evaluate(offer, &answering.organisation, &request, tables))
     }
+}
+
+fn counted(tokens: Option<u64>) -> String {
+    tokens.map_or_else(|| "unknown".to_owned(), |tokens| tokens.to_string())
 }
 
 fn contradiction(what: impl Into<String>) -> CheckError {

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, mpsc};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use comity_transparency::leaf::{Kind, Leaf};
 use comity_transparency::proof::root;
@@ -13,6 +13,7 @@ use comity_transparency::tree::leaf_hash;
 use comity_transparency::{Checkpoint, LogKey};
 use comity_types::Clock;
 use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
 
 use super::store::{Store, width};
 use super::{Entry, Failure, LogError, Published, wal};

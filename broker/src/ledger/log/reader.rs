@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use comity_transparency::leaf::Leaf;
+use comity_transparency::leaf::{Kind, Leaf};
 use comity_transparency::proof::{Nodes, inclusion};
 use comity_transparency::tile::{NotAtHand, Resource, Tile, Tiles, WIDTH, unbundle};
 use comity_types::{DecisionId, Digest};
@@ -104,10 +104,10 @@ impl Reader {
                     continue;
                 };
                 match leaf.kind {
-                    comity_transparency::leaf::Kind::Decision => {
+                    Kind::Decision => {
                         return Ok(Some(FoundDecision { decision: index, outcome }));
                     }
-                    _ => outcome = Some(index),
+                    Kind::Outcome { .. } | Kind::Abort { .. } => outcome = Some(index),
                 }
             }
         }

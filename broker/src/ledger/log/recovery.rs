@@ -136,7 +136,7 @@ fn edge(store: &Store, checkpoint: &Checkpoint) -> Result<(Tiles, Vec<Entry>), L
     if found != Some(checkpoint.root) {
         return Err(damaged(store, Resource::Checkpoint, "its root does not follow from the tiles"));
     }
-    let tail = if size % WIDTH == 0 { Vec::new() } else { tail(store, &tiles, size)? };
+    let tail = if size.is_multiple_of(WIDTH) { Vec::new() } else { tail(store, &tiles, size)? };
     Ok((tiles, tail))
 }
 

@@ -114,7 +114,7 @@ async fn every_leaf_is_proven_at_once_and_again_from_what_is_published() {
     for number in 0..600 {
         let entry = decision(number);
         tree.push(&entry.leaf);
-        let placed = log.append(entry.clone(), (number > 0).then(|| number / 2)).await.unwrap();
+        let placed = log.append(entry.clone(), (number > 0).then_some(number / 2)).await.unwrap();
         let checkpoint = verify(&key, &entry.leaf, &placed);
         assert_eq!((placed.index, checkpoint.size, checkpoint.root), (number, number + 1, tree.root()));
         if number > 0 {

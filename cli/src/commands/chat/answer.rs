@@ -79,7 +79,7 @@ impl Answer {
             self.add(&piece);
         }
         let trailers = stream.trailers().await.map_err(|status| CliError::call("chat", status))?.unwrap_or_default();
-        let (_, proven) = receipt::of_trailers(&trailers, root).map_err(unproven)?;
+        let (_, proven) = receipt::of_trailers(&trailers, root).map_err(|error| unproven(&error))?;
         self.leaf = proven.outcome().map(VerifiedLeaf::index);
         Ok(())
     }
@@ -113,9 +113,9 @@ impl Answer {
     }
 }
 
-fn unproven(error: receipt::Unproven) -> CliError {
+fn unproven(error: &receipt::Unproven) -> CliError {
     CliError::Failed {
-        problem: format!("nobody can prove this answer: {}", chain::text(&error)),
+        problem: format!("nobody can prove this answer: {}", chain::text(error)),
         hint: "tell the operators of the federation: its broker ends every answer with a receipt".to_owned(),
     }
 }

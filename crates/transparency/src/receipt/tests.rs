@@ -133,7 +133,7 @@ fn a_receipt_survives_its_file_which_others_read_as_a_proof() {
     let refusal = Receipt { outcome: None, ..scene.receipt.clone() };
     let erased =
         Receipt { decision: Proven { record: None, ..scene.receipt.decision.clone() }, ..scene.receipt.clone() };
-    for receipt in [scene.receipt.clone(), hidden, refusal, erased] {
+    for receipt in [scene.receipt, hidden, refusal, erased] {
         let file = receipt.to_file().unwrap();
         assert_eq!(Receipt::from_file(&file).unwrap(), receipt);
         let proof: crate::tlog_proof::TlogProof = file.parse().unwrap();
