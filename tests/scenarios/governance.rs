@@ -194,3 +194,18 @@ fn joining(member: &Caller, invite: &str) -> impl Fn() -> Command + use<> {
         join
     }
 }
+
+#[test]
+fn whoever_comes_back_is_shown_beside_what_it_said_of_itself_before() {
+    let federation = Federation::start();
+    let _was = federation.app(EU_OWNED, "assistant");
+    let _evicted = federation.govern(&["evict", EU_OWNED.domain, "--reason", "a test"]);
+    // Its keys are of no use any more. The same organisation, from another seat:
+    std::fs::remove_dir_all(federation.folder().join(EU_OWNED.domain)).unwrap();
+    let moved = comity_tests::federation::OrganisationSpec { seat: "IE", ..EU_OWNED };
+    let _waits = federation.waiting_app(moved, "another");
+    let diff = operator(&federation, "alice", &["organisation", "diff", &enrolment(&federation)]);
+    assert_eq!((&diff["trustDomain"], &diff["wasMember"]), (&EU_OWNED.domain.into(), &true.into()));
+    let fields: Vec<_> = diff["changes"].as_array().unwrap().iter().map(|change| change["field"].clone()).collect();
+    assert_eq!(fields, ["seat"], "{diff}");
+}

@@ -1,11 +1,12 @@
 //! The organisations of the federation.
 
 mod anchors;
+mod applied;
 mod list;
 mod show;
 mod update;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use comity_types::TrustDomain;
@@ -32,10 +33,10 @@ pub(crate) enum Organisation {
         #[arg(long)]
         dry_run: bool,
     },
-    /// Show what an update by a file would change, field by field
+    /// Show, field by field, what an update by a file would change, or what somebody states who waits to be let in
     Diff {
-        /// An organisation.toml
-        file: PathBuf,
+        /// An organisation.toml, or the id of an enrolment as `comity enrolment list` shows it
+        what: String,
     },
     /// The certificate authorities of one's own organisation
     #[command(subcommand)]
@@ -47,7 +48,10 @@ pub(crate) async fn run(command: Organisation, global: &Global) -> Result<(), Cl
     match command {
         Organisation::List => list::run(global).await,
         Organisation::Show { id } => show::run(&id, global).await,
-        Organisation::Diff { file } => update::run(&file, true, global).await,
+        Organisation::Diff { what } => match what.parse() {
+            Ok(enrolment) => applied::run(&enrolment, global).await,
+            Err(_) => update::run(Path::new(&what), true, global).await,
+        },
         Organisation::Anchors(command) => anchors::run(command, global).await,
         Organisation::Update { file, dry_run } => update::run(&file, dry_run, global).await,
     }

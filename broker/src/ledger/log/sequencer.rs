@@ -136,14 +136,15 @@ impl<D: Disk> Sequencer<D> {
             batches.push(batch);
         }
         self.disk.append(first, &frames).map_err(|error| self.failure.set(&error.to_string()))?;
+        // Before anybody is answered: who asks for a publication then finds in it what was answered.
+        for wal::Batch { first, entries, .. } in batches {
+            let batch = Batch { first, entries, segment: self.disk.segment() };
+            self.publish.send(publisher::Command::Batch(batch)).map_err(|_| self.failure.error())?;
+        }
         // From here on the signatures may leave.
         for (done, placed) in waiting {
             // Whoever asked may have left; the entry is durable all the same.
             let _left = done.send(Ok(placed));
-        }
-        for wal::Batch { first, entries, .. } in batches {
-            let batch = Batch { first, entries, segment: self.disk.segment() };
-            self.publish.send(publisher::Command::Batch(batch)).map_err(|_| self.failure.error())?;
         }
         // What is published can be read again.
         self.tiles.forget(first.min(self.reader.published().checkpoint.size));

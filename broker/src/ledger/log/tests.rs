@@ -208,6 +208,17 @@ async fn many_at_once_are_each_proven_and_all_there() {
 }
 
 #[tokio::test]
+async fn what_was_acknowledged_is_in_whatever_is_published_from_then_on() {
+    let (dir, key) = (tempfile::tempdir().unwrap(), Key::new());
+    let (log, _) = open(dir.path(), &key);
+    for number in 0..100 {
+        log.append(decision(number), None).await.unwrap();
+        log.flush().await.unwrap();
+        assert_eq!(log.reader().published().checkpoint.size, number + 1);
+    }
+}
+
+#[tokio::test]
 async fn a_disk_that_is_full_acknowledges_nothing_more_and_loses_nothing_before() {
     let (dir, key) = (tempfile::tempdir().unwrap(), Key::new());
     let left = Arc::new(Mutex::new(5));

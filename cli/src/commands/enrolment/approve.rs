@@ -103,7 +103,7 @@ fn proposed(federation: &Federation, proposal: &Proposal) -> Result<ToSign, CliE
     Ok(ToSign { envelope, shown })
 }
 
-async fn enrolment(session: &Session, id: &str) -> Result<Enrolment, CliError> {
+pub(crate) async fn enrolment(session: &Session, id: &str) -> Result<Enrolment, CliError> {
     let answer = session.membership().list_enrolments(ListEnrolmentsRequest {}).await;
     let answer = answer.map_err(|status| CliError::call("list the enrolments", status))?.into_inner();
     let found = answer.enrolments.into_iter().find(|enrolment| enrolment.id == id);

@@ -25,7 +25,7 @@ that of its first member.";
 
 /// A field that an update changes; absent is unknown, or not demanded.
 #[derive(Debug, PartialEq, Serialize)]
-struct Change {
+pub(super) struct Change {
     field: String,
     now: Option<Value>,
     then: Option<Value>,
@@ -41,8 +41,7 @@ pub(super) async fn run(path: &Path, dry_run: bool, global: &Global) -> Result<(
     let facts = Organisation { accepted_terms: BTreeMap::new(), ..now.facts };
     let changes = changes(&fields(&facts, &now.layers.unwrap_or_default()), &fields(&file.facts, &file.layers));
     if global.output == Format::Table {
-        let rows = changes.iter().map(|one| vec![one.field.clone(), text(one.now.as_ref()), text(one.then.as_ref())]);
-        global.output.list(&["field", "now", "then"], rows.collect(), &())?;
+        table(&changes, global)?;
     }
     let epoch = if dry_run || changes.is_empty() { None } else { Some(update(session, file).await?) };
     if global.output == Format::Json {
@@ -76,8 +75,14 @@ async fn update(session: Session, file: OrganisationFile) -> Result<u64, CliErro
     }
 }
 
+/// Changes, for people.
+pub(super) fn table(changes: &[Change], global: &Global) -> Result<(), CliError> {
+    let rows = changes.iter().map(|one| vec![one.field.clone(), text(one.now.as_ref()), text(one.then.as_ref())]);
+    global.output.list(&["field", "now", "then"], rows.collect(), &())
+}
+
 /// All that is stated, by the keys of the file.
-fn fields(facts: &Organisation, demanded: &Layers) -> BTreeMap<String, Value> {
+pub(super) fn fields(facts: &Organisation, demanded: &Layers) -> BTreeMap<String, Value> {
     let facts = match serde_json::to_value(facts) {
         Ok(Value::Object(fields)) => fields.into_iter().collect(),
         Ok(_) | Err(_) => Vec::new(),
@@ -85,7 +90,8 @@ fn fields(facts: &Organisation, demanded: &Layers) -> BTreeMap<String, Value> {
     facts.into_iter().chain(layers::fields(demanded)).collect()
 }
 
-fn changes(now: &BTreeMap<String, Value>, then: &BTreeMap<String, Value>) -> Vec<Change> {
+/// What of one is not as in the other.
+pub(super) fn changes(now: &BTreeMap<String, Value>, then: &BTreeMap<String, Value>) -> Vec<Change> {
     let all: BTreeMap<&String, ()> = now.keys().chain(then.keys()).map(|field| (field, ())).collect();
     let changed = all.into_keys().filter(|field| now.get(*field) != then.get(*field));
     let change =
