@@ -202,7 +202,7 @@ fn whoever_comes_back_is_shown_beside_what_it_said_of_itself_before() {
     let _evicted = federation.govern(&["evict", EU_OWNED.domain, "--reason", "a test"]);
     // Its keys are of no use any more. The same organisation, from another seat:
     std::fs::remove_dir_all(federation.folder().join(EU_OWNED.domain)).unwrap();
-    let moved = comity_tests::federation::OrganisationSpec { seat: "IE", ..EU_OWNED };
+    let moved = comity_tests::federation::OrganisationSpec { seat: "PT", ..EU_OWNED };
     let _waits = federation.waiting_app(moved, "another");
     let diff = operator(&federation, "alice", &["organisation", "diff", &enrolment(&federation)]);
     assert_eq!((&diff["trustDomain"], &diff["wasMember"]), (&EU_OWNED.domain.into(), &true.into()));
