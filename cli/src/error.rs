@@ -173,7 +173,7 @@ impl CliError {
                 ))
             }
             Self::AwaitsCertificate { request, certificate, .. } => Some(format!(
-                "have it sign {} for 24 hours at most and put the chain into {}; then go on: what uses the identity completes it",
+                "have it sign {} for 24 hours at most, with the extensions that the request asks for (`openssl x509 -req ... -days 1 -copy_extensions copy`), and put the chain into {}; then go on: what uses the identity completes it",
                 request.display(),
                 certificate.display()
             )),

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use comity_client::follow::own::OwnError;
+use comity_client::follow::own::{Copied, OwnError};
 use comity_client::follow::{self, FollowError, Followed};
 use comity_client::say::{self, Draft, Said, SayError};
 use comity_identity::KeyPair;
@@ -199,7 +199,8 @@ impl Signatory {
 }
 
 impl Session {
-    /// The federation's log, every signature in it checked, as far as a checkpoint of the broker's agrees.
+    /// The federation's log, every signature in it checked now or when it was first read, as far as a checkpoint of the
+    /// broker's agrees.
     pub(crate) async fn log(&self) -> Result<Followed, CliError> {
         self.log_with(|_, _| {}).await
     }
@@ -225,9 +226,19 @@ impl Session {
 
     /// As [`log`](Self::log), each entry handed to `each` once it is proven.
     pub(crate) async fn log_with(&self, each: impl FnMut(u64, &[u8])) -> Result<Followed, CliError> {
+        self.log_by(Copied::ByRoot, each).await
+    }
+
+    /// As [`log_with`](Self::log_with), every signature checked now, also those of what is kept beside the identity: for
+    /// whoever says of the log that they hold.
+    pub(crate) async fn verified_log(&self, each: impl FnMut(u64, &[u8])) -> Result<Followed, CliError> {
+        self.log_by(Copied::BySignature, each).await
+    }
+
+    async fn log_by(&self, copied: Copied, each: impl FnMut(u64, &[u8])) -> Result<Followed, CliError> {
         let empty = Followed::new(self.identity().root(), self.federation_root(), Arc::clone(self.identity().clock()));
         let dir = self.identity().dir().path();
-        follow::own::read(self.connection(), empty, dir, each).await.map_err(disbelieved)
+        follow::own::read(self.connection(), empty, dir, copied, each).await.map_err(disbelieved)
     }
 }
 

@@ -60,7 +60,7 @@ impl fmt::Display for Joined {
             ),
             Self::AwaitsCertificate { id, request, certificate } => write!(
                 f,
-                "{id} is admitted, and waits for a certificate of its organisation's own authority (hint: have it sign {} and put the chain into {})",
+                "{id} is admitted, and waits for a certificate of its organisation's own authority (hint: have it sign {} for 24 hours at most, with the extensions that the request asks for, `openssl x509 -req ... -days 1 -copy_extensions copy`, and put the chain into {})",
                 request.display(),
                 certificate.display()
             ),

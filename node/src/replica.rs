@@ -296,7 +296,13 @@ impl Replica {
     /// It is not to be believed; nothing has changed then.
     pub fn take(&self, part: &WatchResponse) -> Result<(), FollowError> {
         let mut followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
-        match followed.take(part) {
+        let taken = followed.take(part);
+        // What was shown before a restart counts, also where the copy of it is not whole.
+        let held = |part: Part| match (&part, &self.store) {
+            (Part::Checkpoint, Some(store)) => store.holds(&followed).map(|()| part),
+            (Part::Checkpoint | Part::Entry(_), _) => Ok(part),
+        };
+        match taken.and_then(held) {
             Ok(Part::Entry(_)) => {
                 if let Some(store) = &self.store {
                     store.entry(&part.entry);

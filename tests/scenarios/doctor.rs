@@ -156,7 +156,7 @@ fn a_certificate_that_has_ended_is_found() {
     let report = wait::until("the certificate has ended", || {
         Some(Report::on(&app.identity)).filter(|report| report.results("certificate") == ["fail"])
     });
-    report.fails("certificate", "ended at", "join again");
+    report.fails("certificate", "ended at", "comity identity renew");
     assert_eq!((report.results("tcp"), report.results("clock")), (vec!["ok"], vec!["ok"]));
 }
 

@@ -11,7 +11,7 @@ use comity_tests::backend::{Backend, Behaviour};
 use comity_tests::clients::{Caller, Certificate};
 use comity_tests::federation::{EU_BODY, EU_OWNED, Federation, PENDING};
 use comity_tests::node::NodeSpec;
-use comity_tests::program::{Program, built, run, said, succeed};
+use comity_tests::program::{Program, built, run, said, succeed, workspace};
 use comity_tests::wait;
 use comity_types::{Clock as _, Secret};
 use rcgen::{
@@ -139,6 +139,23 @@ fn without_its_key_join_writes_a_request_which_another_program_signs_and_joins_w
     let mut asked_for = CertificateSigningRequestParams::from_pem(&asked_for).unwrap();
     leaf(&mut asked_for.params);
     std::fs::write(&certificate, asked_for.signed_by(&scene.issuer()).unwrap().pem()).unwrap();
+    let _joined = succeed(&mut join());
+    let _node = scene.serves();
+}
+
+#[test]
+fn a_request_that_openssl_signs_by_the_words_of_the_readme_is_a_certificate_that_serves() {
+    let scene = Scene::set();
+    std::fs::write(scene.folder.join("own-ca.key"), scene.authority.key_pem().reveal()).unwrap();
+    let join = scene.joining(&[]);
+    assert_eq!(run(&mut join()).status.code(), Some(PENDING));
+    let (identity, beside) = (scene.folder.join("data/identity"), |file: &str| scene.folder.join(file));
+    std::fs::copy(identity.join("request.pem"), beside("request.pem")).unwrap();
+    let readme = std::fs::read_to_string(workspace().join("README.md")).unwrap();
+    let line = readme.split('`').find(|code| code.starts_with("openssl x509 -req")).unwrap().replace('\n', " ");
+    let _signed = succeed(Command::new("sh").args(["-ec", &line]).current_dir(&scene.folder));
+    std::fs::copy(beside("cert.pem"), identity.join("cert.pem")).unwrap();
+    scene.federation.approve_all();
     let _joined = succeed(&mut join());
     let _node = scene.serves();
 }

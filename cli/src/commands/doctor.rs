@@ -36,7 +36,7 @@ use crate::session::no_identity;
 
 /// What `--help` says about the results.
 const AFTER: &str = "\
-Results: ok; warn: it works, and will not for long; fail; skipped: cannot be told before something else is mended.
+Results: ok; warn: it works and will not for long, or waits for somebody; fail; skipped: cannot be told before something else is mended.
 
 Exit status: 0 nothing failed; 1 something did; 2 a mistake in the command.";
 

@@ -76,7 +76,8 @@ pub(crate) enum Table {
         #[arg(long)]
         dry_run: bool,
     },
-    /// Write the tables that the federation has adopted into a folder, as --tables takes it
+    /// Write the tables that the federation has adopted into a folder, as --tables takes it; those that ship if it has
+    /// adopted none
     Export {
         /// The folder; made if it is not there
         dir: PathBuf,

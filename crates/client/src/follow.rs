@@ -177,6 +177,17 @@ impl Followed {
         Ok(self.check_past(&Checkpoint::open(note, &self.log.origin(), &self.key)?)?)
     }
 
+    /// Whether a checkpoint of before is one of this log, which has come as far again.
+    ///
+    /// # Errors
+    /// It is none, or of another log, or of more entries than this log has.
+    pub fn still_holds(&self, note: &str) -> Result<(), FollowError> {
+        let known = Checkpoint::open(note, &self.log.origin(), &self.key)?;
+        self.check_past(&known)?;
+        let (signed, known) = (self.log.tree().size(), known.size);
+        if known > signed { Err(FollowError::Behind { signed, known }) } else { Ok(()) }
+    }
+
     fn check_past(&self, checkpoint: &Checkpoint) -> Result<(), Diverged> {
         let Checkpoint { size, root: there, .. } = checkpoint;
         let place = usize::try_from(*size).ok().and_then(|size| size.checked_sub(1));
@@ -184,6 +195,13 @@ impl Followed {
             Some(here) if here != there => Err(Diverged { size: *size, here: *here, there: *there }),
             Some(_) | None => Ok(()),
         }
+    }
+
+    /// Takes in an entry that is kept where the next one is to stand.
+    fn take_next(&mut self, entry: &[u8]) -> Result<(), FollowError> {
+        let epoch = self.log.federation().epoch().saturating_add(1);
+        let part = WatchResponse { epoch, entry: entry.to_vec().into(), checkpoint: String::new() };
+        self.take(&part).map(drop)
     }
 
     /// Takes in an entry whose signatures were checked when it was first taken in.

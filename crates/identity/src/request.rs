@@ -70,7 +70,9 @@ impl KeyPair {
 
     /// A PKCS #10 request in DER for a certificate that names `id`.
     ///
-    /// The authority decides by the invite, not by this name; it is there for whoever reads the request.
+    /// The broker's authority decides by the invite, and by nothing in here. An authority that is another program copies
+    /// what every leaf has to say ([`leaf_identity`](crate::spiffe::leaf_identity)) from the request: the name, and the
+    /// usages of the key.
     ///
     /// # Errors
     /// The cryptographic library failed.
@@ -79,6 +81,9 @@ impl KeyPair {
         params.distinguished_name = rcgen::DistinguishedName::new();
         let uri = id.as_str().try_into().map_err(|_| KeyError::Unusable)?;
         params.subject_alt_names = vec![rcgen::SanType::URI(uri)];
+        params.key_usages = vec![rcgen::KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages =
+            vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth, rcgen::ExtendedKeyUsagePurpose::ClientAuth];
         let request = params.serialize_request(&self.0).map_err(|_| KeyError::Unusable)?;
         Ok(request.der().to_vec())
     }
@@ -223,6 +228,19 @@ mod tests {
         let key = KeyPair::generate().unwrap();
         let request = SigningRequest::parse(&key.signing_request(&id()).unwrap()).unwrap();
         assert_eq!(request.public_key_digest(), key.public_key_digest());
+    }
+
+    /// Signs the request as a program does that copies its extensions, and says nothing itself.
+    #[test]
+    fn a_certificate_that_copies_what_the_request_asks_for_is_one_that_members_take() {
+        let key = KeyPair::generate().unwrap();
+        let der = key.signing_request(&id()).unwrap().into();
+        let asked = rcgen::CertificateSigningRequestParams::from_der(&der).unwrap();
+        let mut authority = rcgen::CertificateParams::default();
+        authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Constrained(0));
+        let authority = rcgen::Issuer::new(authority, rcgen::KeyPair::generate().unwrap());
+        let leaf = crate::spiffe::leaf_identity(asked.signed_by(&authority).unwrap().der()).unwrap();
+        assert_eq!((leaf.id, leaf.public_key), (id(), key.public_key_digest()));
     }
 
     #[test]

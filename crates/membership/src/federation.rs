@@ -75,6 +75,8 @@ pub struct Federation {
     members: Map<SpiffeId, Arc<MemberState>>,
     nodes: Map<SpiffeId, Arc<NodeState>>,
     invites: Map<InviteId, OpenInvite>,
+    /// Invites by which those came who are members now: at most one to a member.
+    used_invites: Map<InviteId, OpenInvite>,
     certificates: Map<(SpiffeId, Digest), Suspensions>,
     /// Operators who have braked a subject, and may not again until the threshold has spoken; with the epoch at which.
     brakes: Map<(SpiffeId, Subject), u64>,
@@ -472,6 +474,12 @@ impl Federation {
     #[must_use]
     pub fn invite(&self, id: &InviteId) -> Option<&OpenInvite> {
         self.invites.get(id)
+    }
+
+    /// One invite that was used up by a member who is there: whoever shows it again has a copy.
+    #[must_use]
+    pub fn used_invite(&self, id: &InviteId) -> Option<&OpenInvite> {
+        self.used_invites.get(id)
     }
 
     /// How somebody left who is not there any more.

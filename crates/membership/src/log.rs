@@ -39,6 +39,15 @@ pub enum NotTaken {
         /// Its length.
         bytes: usize,
     },
+    /// It says what an entry says, in other bytes than those that [`Entry::to_json`] makes: two would see the same
+    /// statements and have different trees, and a line break in it would tear the file that it is kept in.
+    #[error(
+        "entry {epoch} is not written as entries are (hint: an entry is one line of JSON without spaces, its fields in order)"
+    )]
+    OtherSpelling {
+        /// Its place.
+        epoch: u64,
+    },
     /// It is not founded on the root document that is pinned.
     #[error("the log is founded on another root document than the one that is pinned")]
     OtherRoot,
@@ -100,7 +109,11 @@ impl Log {
         if bytes.len() > MAX_ENTRY_BYTES {
             return Err(NotTaken::TooLong { epoch, bytes: bytes.len() });
         }
-        let entry = Entry::from_json(bytes).map_err(|source| NotTaken::Malformed { epoch, source })?;
+        let malformed = |source| NotTaken::Malformed { epoch, source };
+        let entry = Entry::from_json(bytes).map_err(malformed)?;
+        if entry.to_json().map_err(malformed)? != bytes {
+            return Err(NotTaken::OtherSpelling { epoch });
+        }
         if let Body::Founded(genesis) = &entry.body
             && *genesis != self.genesis
         {

@@ -31,18 +31,48 @@ pub(super) struct Store {
 
 impl Store {
     /// Opens or makes the files in `dir` and takes in what is in them, each signature checked as if it came from the
-    /// broker. Says when the last checkpoint came, if it agrees.
+    /// broker. Says when the last checkpoint came, if it is of all of that. If it is not, it still says what was shown, and
+    /// is held against what comes: see [`holds`](Self::holds).
     pub(super) fn open(dir: &Path, followed: &mut Followed) -> (Self, Option<Timestamp>) {
         let path = dir.join(LOG_FILE);
-        let whole = replay(&path, followed);
+        let heard = kept::heard(dir).unwrap_or_else(|error| {
+            let path = dir.join(CHECKPOINT_FILE);
+            tracing::warn!(path = %path.display(), error = crate::error_chain(&error), "the last checkpoint cannot be read");
+            None
+        });
+        let empty = followed.clone();
+        let mut whole = replay(&path, followed);
+        let (heard, at) = match heard.map(|heard| (followed.agree(&heard.checkpoint), heard)) {
+            None => (None, None),
+            Some((Ok(()), heard)) => (Some(heard.clone()), Some(heard.at)),
+            Some((Err(FollowError::Checkpoint(error)), _)) => {
+                let path = dir.join(CHECKPOINT_FILE);
+                tracing::warn!(path = %path.display(), error = crate::error_chain(&error), "the last checkpoint is none of this federation's");
+                (None, None)
+            }
+            Some((Err(error), heard)) => {
+                if matches!(error, FollowError::Diverged(_)) {
+                    // The file is not what was agreed with: all is asked for again.
+                    tracing::warn!(path = %path.display(), error = crate::error_chain(&error), "the federation's log on disk is not the one that was shown");
+                    (*followed, whole) = (empty, 0);
+                }
+                (Some(heard), None)
+            }
+        };
         let log = open(&path, whole).inspect_err(|error| unkept(&path, error)).ok();
-        let heard = kept::heard(dir).ok().flatten();
-        let heard = heard.filter(|heard| followed.agree(&heard.checkpoint).is_ok());
-        let at = heard.as_ref().map(|heard| heard.at);
         (Self { dir: dir.to_owned(), log: Mutex::new(log), written: Mutex::new(heard) }, at)
     }
 
-    /// Keeps an entry.
+    /// Whether the last checkpoint that this node agreed with, now or before it was started, is of the past of this log.
+    ///
+    /// # Errors
+    /// It is of another, or the log has not come as far again.
+    pub(super) fn holds(&self, followed: &Followed) -> Result<(), FollowError> {
+        let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        written.as_ref().map_or(Ok(()), |heard| followed.still_holds(&heard.checkpoint))
+    }
+
+    /// Keeps an entry, which is one line: [`Log::take`](comity_membership::Log::take) takes no other.
     pub(super) fn entry(&self, entry: &[u8]) {
         let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         let line = [entry, b"\n"].concat();

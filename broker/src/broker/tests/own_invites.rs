@@ -44,10 +44,12 @@ async fn it_lets_one_key_in_which_may_ask_again_and_no_second_one() {
     assert_eq!(described(&scene, &invite).await.unwrap(), (member_id(ORG, Kind::Node, "n2").to_string(), 1));
     let signed = admission(&scene, &invite, &key);
     assert_issued(&scene.join_by(&invite, &key, &signed).await);
-    assert_refused(described(&scene, &invite).await, Code::PermissionDenied, "INVITE_UNKNOWN");
-    let (other, log) = (admission(&scene, &invite, &second), Logged::default());
+    let log = Logged::default();
     let collecting = log.collect();
-    let refused = scene.join_by(&invite, &second, &other).await.unwrap_err();
+    // As a program does it that has only the invite: it asks what that is for, and shows its key.
+    assert_issued(&scene.join(&invite, &key, None).await);
+    assert_eq!(log.lines_with("WARN").len(), 0, "its own holder lost the answer: {log:?}");
+    let refused = scene.join(&invite, &second, None).await.unwrap_err();
     drop(collecting);
     assert_eq!(log.lines_with("WARN").len(), 1, "a human is told: {log:?}");
     assert_eq!(log.lines_with("an invite was presented by a second key").len(), 1);
@@ -61,6 +63,31 @@ async fn it_lets_one_key_in_which_may_ask_again_and_no_second_one() {
         scene.clock.advance(HOUR);
         scene.start().await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn whoever_knows_only_the_id_of_a_used_invite_alarms_nobody() {
+    let (scene, invite, _) = stage().await;
+    let (key, second) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+    assert_issued(&scene.join(&invite, &key, None).await);
+    let mut unsigned = admission(&scene, &invite, &second);
+    unsigned.signatures.retain(|signature| signature.keyid == second.public_key_digest());
+    let log = Logged::default();
+    let collecting = log.collect();
+    let refused = scene.join_by(&invite, &second, &unsigned).await.unwrap_err();
+    drop(collecting);
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::InvalidArgument, "INVALID_FIELD"), "{refused}");
+    assert_eq!(log.lines_with("WARN").len(), 0, "{log:?}");
+}
+
+#[tokio::test]
+async fn of_a_member_that_has_left_the_invite_is_worth_nothing_to_anybody() {
+    let (scene, invite, _) = stage().await;
+    let (key, second) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+    assert_issued(&scene.join(&invite, &key, None).await);
+    let withdrawn = Statement::MemberWithdrawn { id: member_id(ORG, Kind::Node, "n2"), reason: "sold".into() };
+    scene.say_of(ORG, withdrawn).await.unwrap();
+    assert_refused(scene.join(&invite, &second, None).await, Code::PermissionDenied, "INVITE_UNKNOWN");
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! A join: by an operators' invite it waits until operators have signed, by an organisation's the statement that admits
 //! the member comes with it.
 
+use comity_membership::signed::STATEMENT_TYPE;
 use comity_membership::{Application, Payload, Statement};
 use comity_runtime::chain;
 use comity_transparency::{Envelope, PublicKey};
@@ -26,8 +27,11 @@ impl Inner {
         let (snapshot, now) = (self.registry.snapshot(), self.clock.now());
         let federation = snapshot.federation();
         let Some(secret) = secret else {
-            let invite = federation.invite(id).ok_or(Refused::Unknown)?;
-            if invite.expires_at <= now {
+            // Of one that is used up it is said what it was for: whoever signs for that then shows a key, and is the member
+            // who has lost the answer, or somebody with a copy.
+            let used = federation.used_invite(id);
+            let invite = federation.invite(id).or(used).ok_or(Refused::Unknown)?;
+            if used.is_none() && invite.expires_at <= now {
                 return Err(Refused::Expired { at: invite.expires_at }.into());
             }
             let version = federation.next_version(&comity_membership::Scope::Member(invite.member.clone()));
@@ -138,10 +142,17 @@ impl Inner {
         if self.admitted(&member, key) {
             return Ok(member);
         }
-        if self.registry.snapshot().federation().member(&member).is_some() {
-            let taken = self.registry.snapshot();
-            let bound = taken.federation().member(&member).map(|member| member.key.id().fingerprint());
-            let refused = Refused::AnotherKey { bound: bound.unwrap_or_default() };
+        let snapshot = self.registry.snapshot();
+        if let Some(there) = snapshot.federation().member(&member) {
+            let used = snapshot.federation().used_invite(id).filter(|used| used.member == member);
+            let used = used.ok_or(Refused::Unknown)?;
+            // Its id stands in the log: who alarms a human has to hold the invite.
+            let signed =
+                envelope.verify(STATEMENT_TYPE, [&used.key, key]).map_err(|error| invalid(chain::text(&error)))?;
+            if !signed.contains(&used.key.id()) {
+                return Err(invalid("is not signed by the invite's key".into()));
+            }
+            let refused = Refused::AnotherKey { bound: there.key.id().fingerprint() };
             alarm(id, &refused);
             return Err(refused.into());
         }

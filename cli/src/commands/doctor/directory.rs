@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use comity_client::WorkloadApi;
+use comity_client::enrol;
 use comity_client::workload_api::Socket;
 use comity_identity::store::{
     CERTIFICATE_FILE, FEDERATION_CA_FILE, IDENTITY_FILE, Identity as Named, KEY_FILE, ORGANISATION_KEY_FILE, ROOT_FILE,
@@ -32,6 +33,12 @@ pub(super) struct Patient {
 }
 
 impl Patient {
+    /// Nobody yet.
+    fn nobody(dir: &Path) -> Self {
+        let clock = Arc::new(SystemClock);
+        Self { dir: dir.to_owned(), named: None, root: None, credentials: None, chain: None, clock }
+    }
+
     pub(super) fn now(&self) -> Timestamp {
         self.clock.now()
     }
@@ -40,6 +47,11 @@ impl Patient {
 /// Looks at every file.
 pub(super) async fn examine(path: &Path, workload: Option<&Socket>, findings: &mut Vec<Finding>) -> Patient {
     let dir = IdentityDir::unchecked(path);
+    if let Some(waits) = waiting(&dir) {
+        findings.push(waits);
+        keys(path, workload.is_some(), findings);
+        return Patient::nobody(path);
+    }
     let named = noted(dir.identity(), "identity", RESTORE, findings, |named: &Named| {
         format!("{} says that this is {}", path.join(IDENTITY_FILE).display(), named.spiffe_id)
     });
@@ -66,6 +78,17 @@ pub(super) async fn examine(path: &Path, workload: Option<&Socket>, findings: &m
     }
     let chain = if workload.is_none() { dir.chain().ok() } else { None };
     Patient { dir: path.to_owned(), named, root, credentials, chain, clock }
+}
+
+/// That a directory waits for what it has asked for, if that is all that is wrong with it.
+fn waiting(dir: &IdentityDir) -> Option<Finding> {
+    if dir.is_joined() {
+        return None;
+    }
+    let (taken, key) = (dir.taken_up().ok()??, dir.key().ok()?);
+    let shown = dir.path().display().to_string();
+    let fingerprint = key.public_key_digest().fingerprint();
+    Some(verdict::waits(&shown, &taken.id, &fingerprint, enrol::to_be_signed(dir.path())))
 }
 
 fn noted<T, E: std::error::Error + 'static>(

@@ -20,7 +20,7 @@ const SHAKE: &str = "see that the broker's own port is reached, with nothing in 
 /// Tries every address, each step by itself.
 pub(super) async fn examine(patient: &Patient, findings: &mut Vec<Finding>) {
     let Some(named) = &patient.named else {
-        findings.push(Finding::skipped("broker", "where it is, identity.json does not say"));
+        findings.push(Finding::skipped("broker", "there is no identity.json that says where it is"));
         return;
     };
     if named.brokers.is_empty() {

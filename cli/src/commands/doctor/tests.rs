@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use comity_client::probe::{Handshake, Offset, ProbeError, Protocol};
-use comity_identity::LeafIdentity;
+use comity_identity::invite::Inviter;
+use comity_identity::{IdentityDir, Invite, LeafIdentity};
 use comity_proto::error::Failure;
 use comity_types::{Digest, Timestamp};
 use tonic::{Code, Status};
 
 use super::finding::{Finding, Outcome};
 use super::verdict::{self, Renewer};
+use super::{broker, directory, network, node};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -65,11 +67,39 @@ fn a_certificate_that_ended_fails_one_that_is_due_is_a_warning_and_who_renews_it
     assert!(node.mend.unwrap().contains("start the node"));
     let ended = judge(app, now().minus(HOUR * 25), now().minus(HOUR));
     assert_eq!(result(&ended), Outcome::Fail);
-    assert!(ended.found.contains("1h ago") && ended.mend.unwrap().contains("join again"));
+    assert!(ended.found.contains("1h ago") && ended.mend.unwrap().contains("comity identity renew"));
+    let node = judge("spiffe://org-a.example/node/n1", now().minus(HOUR * 25), now().minus(HOUR));
+    let mend = node.mend.unwrap();
+    assert!(mend.contains("start the node") && !mend.contains("join"), "{mend}");
     let early = judge(app, now().plus(HOUR), now().plus(HOUR * 2));
     assert_eq!((result(&early), early.mend.as_deref()), (Outcome::Fail, Some(verdict::SET_CLOCK)));
     let of_spire = verdict::certificate(&leaf(app, now().minus(HOUR * 2), now().minus(HOUR)), now(), Renewer::Workload);
     assert!(of_spire.mend.unwrap().contains("SPIRE"));
+}
+
+#[tokio::test]
+async fn a_directory_that_waits_for_operators_is_told_so_and_nothing_else_is_blamed() {
+    let temporary = tempfile::tempdir().unwrap();
+    let dir = IdentityDir::create(temporary.path()).unwrap();
+    let key = dir.pending_key().unwrap();
+    let invite = Invite::generate(Inviter::Operators, Digest::of(b"root"), "broker.example:7443").unwrap();
+    dir.take_up(&invite).unwrap();
+    let mut findings = Vec::new();
+    let patient = directory::examine(temporary.path(), None, &mut findings).await;
+    network::examine(&patient, &mut findings).await;
+    let told = broker::examine(&patient, &mut findings).await;
+    node::examine(&patient, None, &told, &mut findings);
+    let results: Vec<_> = findings.iter().map(|one| (one.check.as_str(), result(one))).collect();
+    let (warn, ok, skipped) = (Outcome::Warn, Outcome::Ok, Outcome::Skipped);
+    let expected = [("enrolment", warn), ("key", ok), ("broker", skipped), ("clock", skipped), ("standing", skipped)];
+    assert_eq!(results, expected);
+    let mend = findings[0].mend.as_ref().unwrap();
+    assert!(mend.contains(&format!("comity approve {}", invite.id_text())) && !mend.contains("sign"), "{mend}");
+    assert!(findings[0].found.contains(&key.public_key_digest().fingerprint()));
+    std::fs::write(temporary.path().join("request.pem"), "").unwrap();
+    findings.clear();
+    directory::examine(temporary.path(), None, &mut findings).await;
+    assert!(findings[0].mend.as_ref().unwrap().contains("request.pem"), "{findings:?}");
 }
 
 #[test]

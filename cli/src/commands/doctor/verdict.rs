@@ -1,5 +1,6 @@
 //! What facts mean, and what mends them: pure, the time is the caller's.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use comity_client::probe::{Handshake, Offset, ProbeError, Protocol};
@@ -40,6 +41,25 @@ pub(super) fn secret_file(check: &str, path: &str, mode: Option<u32>) -> Finding
     Finding::ok(check, format!("{path} is its owner's alone, its mode is {mode:04o}"))
 }
 
+/// A directory that has taken up an invite and is no identity yet: `fingerprint` is that of its key, and `sign` a request
+/// that its organisation's own authority has to sign, with where the chain is expected.
+pub(super) fn waits(dir: &str, enrolment: &str, fingerprint: &str, sign: Option<(PathBuf, PathBuf)>) -> Finding {
+    let sign = sign.map_or_else(String::new, |(request, certificate)| {
+        let (request, certificate) = (request.display(), certificate.display());
+        format!("have your organisation's own authority sign {request}, and put the chain into {certificate}; ")
+    });
+    Finding::warn(
+        "enrolment",
+        format!(
+            "{dir} has asked to join by the invite {enrolment}, with the key {fingerprint}, and is no identity yet"
+        ),
+        format!(
+            "{sign}where operators invited, one says `comity approve {enrolment}` after comparing that fingerprint with \
+             you; then what uses the identity completes it, such as starting the node, or `comity identity renew`"
+        ),
+    )
+}
+
 /// Who renews a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Renewer {
@@ -57,12 +77,18 @@ pub(super) fn certificate(leaf: &LeafIdentity, now: Timestamp, renewer: Renewer)
         return Finding::fail(check, format!("it holds from {not_before} on, and it is {now} here"), SET_CLOCK);
     }
     if now > *not_after {
-        let mend = match renewer {
-            Renewer::Broker => {
-                "see that the clock is right; a certificate that has ended renews nothing: join again in an empty \
-                 directory, by an invite for another name"
+        let mend = match (renewer, id.kind()) {
+            (Renewer::Broker, Kind::Node) => {
+                "see that the clock is right, and start the node: it gets another one for the key that was admitted; if \
+                 it runs, its log says why it cannot"
             }
-            Renewer::Workload => "see why SPIRE's agent hands out no newer one (`spire-agent healthcheck`, its log)",
+            (Renewer::Broker, _) => {
+                "see that the clock is right, and say `comity identity renew`: it gets another one for the key that was \
+                 admitted"
+            }
+            (Renewer::Workload, _) => {
+                "see why SPIRE's agent hands out no newer one (`spire-agent healthcheck`, its log)"
+            }
         };
         let ago = span(now.since(*not_after));
         return Finding::fail(check, format!("that of {id} ended at {not_after}, {ago} ago"), mend);

@@ -37,7 +37,7 @@ const SHOW_PROGRESS_FROM: usize = 2_000;
 /// Verifies what the broker shows.
 pub(super) async fn online(global: &Global) -> Result<(), CliError> {
     let session = Session::open(global).await?;
-    let followed = session.log().await?;
+    let followed = session.verified_log(|_, _| {}).await?;
     verified(followed.log(), true, global)
 }
 
@@ -132,7 +132,7 @@ struct Kept {
 pub(super) async fn export(file: &Path, global: &Global) -> Result<(), CliError> {
     let session = Session::open(global).await?;
     let mut text = Vec::new();
-    let followed = session.log_with(|_, entry| text.extend([entry, b"\n"].concat())).await?;
+    let followed = session.verified_log(|_, entry| text.extend([entry, b"\n"].concat())).await?;
     fs::write(file, &text).map_err(|source| CliError::File { doing: "write", path: file.to_owned(), source })?;
     verified(followed.log(), true, global)
 }

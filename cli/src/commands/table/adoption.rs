@@ -27,7 +27,7 @@ they have, `comity proposal list` shows it. Broker and nodes decide by the table
 in force, whatever folder their configuration names.";
 
 /// Tables by name.
-type Texts = BTreeMap<TableName, String>;
+pub(super) type Texts = BTreeMap<TableName, String>;
 
 /// Shows what changes, and proposes it unless this is a dry run.
 pub(super) async fn run(paths: &[PathBuf], dry_run: bool, global: &Global) -> Result<(), CliError> {
@@ -111,7 +111,7 @@ pub(crate) fn shown(federation: &Federation, after: &Texts) -> Result<Vec<(Strin
 }
 
 /// What the federation decides by, or what ships where it has adopted nothing.
-fn texts(federation: &Federation) -> Texts {
+pub(super) fn texts(federation: &Federation) -> Texts {
     let ships = || TableName::ALL.iter().map(|table| (*table, table.builtin().to_owned())).collect();
     federation.adopted().map_or_else(ships, |adopted| adopted.texts.clone())
 }

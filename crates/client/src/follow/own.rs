@@ -40,6 +40,15 @@ pub enum OwnError {
     },
 }
 
+/// How much of the copy is checked again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Copied {
+    /// The root of the tree: its signatures were checked when it was first taken in, by whoever could write the copy.
+    ByRoot,
+    /// Each signature, as if it came from the broker now.
+    BySignature,
+}
+
 /// The log as it stands at the broker now, continued from the copy in `dir` where that is whole; each entry is handed to
 /// `each`, the kept ones too. The copy goes on, unless another program writes it at this moment.
 ///
@@ -49,6 +58,7 @@ pub async fn read(
     connection: &Connection,
     empty: Followed,
     dir: &Path,
+    copied: Copied,
     mut each: impl FnMut(u64, &[u8]),
 ) -> Result<Followed, OwnError> {
     let evidence = dir.join(EVIDENCE_FILE);
@@ -57,7 +67,8 @@ pub async fn read(
     }
     let heard = kept::heard(dir).ok().flatten();
     let mut copy = Copy::open(dir);
-    let mut followed = copy.as_mut().and_then(|copy| copy.taken(&empty, heard.as_ref(), &mut each)).unwrap_or(empty);
+    let mut followed =
+        copy.as_mut().and_then(|copy| copy.taken(&empty, heard.as_ref(), copied, &mut each)).unwrap_or(empty);
     let mut fresh = Vec::new();
     let read = read_on(connection, &mut followed, |epoch, entry| {
         each(epoch, entry);
@@ -68,7 +79,7 @@ pub async fn read(
     if let Some(heard) = &heard {
         // Of a copy that was not whole the checkpoint still says what was shown.
         let now = followed.checkpoint().unwrap_or_default().to_owned();
-        still_holds(&followed, &heard.checkpoint).map_err(|error| {
+        followed.still_holds(&heard.checkpoint).map_err(|error| {
             // What the log is now proves it together with the note of before.
             Stopped { error, note: Some(now) }.kept(Some(heard), dir)
         })?;
@@ -79,16 +90,6 @@ pub async fn read(
         let _kept = copy.go_on(&fresh, &heard).is_ok();
     }
     Ok(followed)
-}
-
-/// Whether a checkpoint of before is one of this log.
-fn still_holds(followed: &Followed, note: &str) -> Result<(), FollowError> {
-    followed.check(note)?;
-    let signed = followed.log().tree().size();
-    match note.lines().nth(1).and_then(|size| size.parse::<u64>().ok()) {
-        Some(known) if known > signed => Err(FollowError::Behind { signed, known }),
-        Some(_) | None => Ok(()),
-    }
 }
 
 impl Stopped {
@@ -137,6 +138,7 @@ impl Copy {
         &mut self,
         empty: &Followed,
         heard: Option<&Heard>,
+        copied: Copied,
         each: &mut impl FnMut(u64, &[u8]),
     ) -> Option<Followed> {
         let note = &heard?.checkpoint;
@@ -146,7 +148,11 @@ impl Copy {
         let (mut followed, mut whole) = (empty.clone(), 0);
         let lines = text.split_inclusive(|byte| *byte == b'\n').take(signed);
         for line in lines {
-            followed.take_again(line.strip_suffix(b"\n")?).ok()?;
+            let entry = line.strip_suffix(b"\n")?;
+            match copied {
+                Copied::ByRoot => followed.take_again(entry).ok()?,
+                Copied::BySignature => followed.take_next(entry).ok()?,
+            }
             whole += line.len() as u64;
         }
         followed.agree(note).ok()?;

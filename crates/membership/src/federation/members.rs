@@ -16,7 +16,7 @@ pub const MAX_OPEN_INVITES: usize = 1_000;
 /// Most members of one organisation: more belong to more organisations, and everybody keeps all of them.
 pub const MAX_MEMBERS: usize = 10_000;
 
-/// An invite that nobody has taken up.
+/// An invite as its organisation gave it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenInvite {
     /// Whom it is for.
@@ -79,6 +79,9 @@ impl Federation {
         if self.members.keys().filter(|member| member.trust_domain() == domain).count() >= MAX_MEMBERS {
             return Err(Refused::TooManyMembers(domain.clone()));
         }
+        if let Some((invite, used)) = invite.and_then(|id| Some((id, self.invites.get(id)?.clone()))) {
+            self.used_invites.insert(invite.clone(), used);
+        }
         // It is used up, and so is one that was not used: another key could take it up.
         self.invites.retain(|_, open| open.member != *id);
         self.seat_member(id, key, tls_key);
@@ -98,6 +101,7 @@ impl Federation {
             return Err(Refused::Held(held));
         }
         self.members.remove(id);
+        self.used_invites.retain(|_, used| used.member != *id);
         self.nodes.remove(id);
         self.end_audits_of_offers(id, &[]);
         self.certificates.retain(|(member, _), _| member != id);

@@ -108,6 +108,7 @@ impl Federation {
             return Err(Refused::NotAMember(subject));
         }
         self.members.retain(|id, _| id.trust_domain() != domain);
+        self.used_invites.retain(|_, used| used.member.trust_domain() != domain);
         self.nodes.retain(|id, _| id.trust_domain() != domain);
         self.invites.retain(|_, invite| invite.member.trust_domain() != domain);
         self.certificates.retain(|(id, _), _| id.trust_domain() != domain);

@@ -31,15 +31,28 @@ fn taken(genesis: &Genesis, entries: &[Vec<u8>]) -> Log {
 
 #[test]
 fn the_tree_is_over_the_very_bytes_that_came() {
-    let (genesis, mut entries) = entries();
+    let (genesis, entries) = entries();
     let log = taken(&genesis, &entries);
     let mut tree = Tree::default();
     entries.iter().for_each(|bytes| tree.push(bytes));
     assert_eq!(log.tree(), &tree);
-    entries[2].push(b' ');
-    let other = taken(&genesis, &entries);
-    assert_eq!(format!("{:?}", other.federation()), format!("{:?}", log.federation()));
-    assert_ne!(other.tree().root(), tree.root());
+}
+
+#[test]
+fn an_entry_has_one_spelling() {
+    let (genesis, entries) = entries();
+    let text = String::from_utf8(entries[2].clone()).unwrap();
+    let spaced =
+        |space: &str| [format!("{text}{space}"), format!("{space}{text}"), text.replacen(':', &format!(":{space}"), 1)];
+    let escaped = text.replacen("epoch", "\\u0065poch", 1);
+    for other in ["\n", "\r", "\t", " "].iter().flat_map(|space| spaced(space)).chain([escaped]) {
+        assert_eq!(Entry::from_json(other.as_bytes()).unwrap(), Entry::from_json(&entries[2]).unwrap(), "{other:?}");
+        let mut log = taken(&genesis, &entries[..2]);
+        for refused in [log.take(other.as_bytes()), log.take_again(other.as_bytes())] {
+            assert!(matches!(refused, Err(NotTaken::OtherSpelling { epoch: 3 })), "{other:?}: {refused:?}");
+        }
+        assert_eq!((log.federation().epoch(), log.tree().size()), (2, 2));
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ use comity_client::Identity;
 use comity_identity::Root;
 
 use super::*;
+use crate::testing::History;
 use comity_client::follow::kept::LOG_FILE;
 
 fn open(world: &World) -> Replica {
@@ -36,6 +37,82 @@ fn a_torn_line_is_cut_off_and_asked_for_again() {
     assert_eq!((again.federation().epoch(), again.age()), (2, None), "the checkpoint is of three");
     take(&again, history.parts(&[3, 4]));
     assert_eq!(open(&world).federation().epoch(), 4);
+}
+
+/// Two logs of one federation that part after the first entry.
+fn parted(world: &World) -> (History, History) {
+    let at = comity_runtime::clock::SystemClock.now();
+    let (mut one, mut other) = (world.history_at(at), world.history_at(at));
+    for domain in ["org-2.example", "org-3.example"] {
+        one.admit(facts(domain, "DE"), &format!("spiffe://{domain}/node/n1"));
+        other.admit(facts(domain, "FR"), &format!("spiffe://{domain}/node/n1"));
+    }
+    assert_eq!(one.entry(1), other.entry(1));
+    (one, other)
+}
+
+/// Cuts the last lines off the kept log.
+fn lose(world: &World, lines: usize) {
+    let path = world.config.node.data_dir.join(LOG_FILE);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let all: Vec<&str> = text.split_inclusive('\n').collect();
+    std::fs::write(&path, all[..all.len() - lines].concat()).unwrap();
+}
+
+#[test]
+fn a_node_whose_copy_lost_its_end_stops_where_that_end_becomes_another_and_keeps_the_evidence() {
+    // As far as before, and further with no checkpoint on the way.
+    for last in [2, 3] {
+        let (world, _, _) = empty();
+        let (one, other) = parted(&world);
+        take(&open(&world), one.parts(&[1, 2]));
+        lose(&world, 1);
+        let again = open(&world);
+        assert_eq!((again.federation().epoch(), again.age()), (1, None));
+        take(&again, (2..=last).map(|epoch| other.entry(epoch)));
+        // Nor does one more restart before the checkpoint make it forget.
+        drop(again);
+        let again = open(&world);
+        take(
+            &again,
+            (again.followed.lock().unwrap().log().federation().epoch() + 1..=last).map(|epoch| other.entry(epoch)),
+        );
+        assert!(matches!(again.take(&other.checkpoint(last)), Err(FollowError::Diverged(_))), "{last}");
+        assert!(matches!(again.check(), Err(NotCurrent::Halted { .. })));
+        let kept = std::fs::read(world.config.node.data_dir.join("equivocation.json")).unwrap();
+        let kept: serde_json::Value = serde_json::from_slice(&kept).unwrap();
+        assert_eq!(kept["then"], other.checkpoint(last).checkpoint);
+        assert_eq!(kept["agreed"]["checkpoint"], one.checkpoint(2).checkpoint);
+        assert!(matches!(open(&world).check(), Err(NotCurrent::Halted { .. })));
+    }
+}
+
+#[test]
+fn a_node_whose_copy_lost_its_end_goes_on_once_the_broker_has_shown_that_end_again() {
+    let (world, _, _) = empty();
+    let (one, _) = parted(&world);
+    take(&open(&world), one.parts(&[1, 2]));
+    lose(&world, 1);
+    let again = open(&world);
+    let refused = again.take(&one.checkpoint(1)).unwrap_err();
+    assert!(matches!(refused, FollowError::Behind { signed: 1, known: 2 }), "{refused:?}");
+    assert_eq!(again.age(), None, "a log that is shorter than it was says nothing of today");
+    assert!(again.behind().is_some());
+    take(&again, one.parts(&[2, 3]));
+    assert_eq!((again.federation().epoch(), again.check(), again.behind()), (3, Ok(()), None));
+}
+
+#[test]
+fn a_node_that_stopped_between_an_entry_and_its_checkpoint_still_knows_the_last_checkpoint() {
+    let (world, _, _) = empty();
+    let (one, _) = parted(&world);
+    let first = open(&world);
+    take(&first, one.parts(&[1, 2]));
+    take(&first, [one.entry(3)]);
+    drop(first);
+    lose(&world, 2);
+    let again = open(&world);
+    assert!(matches!(again.take(&one.checkpoint(1)), Err(FollowError::Behind { signed: 1, known: 2 })));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Evidence that a broker showed two logs: two checkpoints, both signed by the log's key, and the log of the first.
+//! Evidence that a broker showed two logs: two checkpoints, both signed by the log's key, and the log of one of them.
 
 use std::path::Path;
 
@@ -53,7 +53,9 @@ pub(super) fn verify(
             "rollback",
             "both checkpoints are signed by the log's key; the second is of the same log, with fewer entries",
         ),
-        Finding::Together => return Err(unbelieved(file, "its two checkpoints are the same: they prove nothing")),
+        Finding::Together => {
+            return Err(unbelieved(file, "its two checkpoints are of the same log: they prove nothing"));
+        }
         Finding::Open => {
             return Err(unbelieved(
                 file,
@@ -91,11 +93,12 @@ fn compare(
         let part = WatchResponse { epoch, entry: line.to_vec().into(), checkpoint: String::new() };
         log.take(&part).map_err(wrong)?;
     }
-    log.check(before).map_err(wrong)?;
-    match log.check(&evidence.then) {
-        Err(FollowError::Diverged(_)) => Ok(Finding::Forked),
-        Err(other) => Err(wrong(other)),
-        Ok(()) if longer => Ok(Finding::Open),
-        Ok(()) => Ok(Finding::RolledBack),
+    // The log is that of either: whoever had lost the first has kept the second.
+    match (log.still_holds(before), log.still_holds(&evidence.then)) {
+        (Ok(()), Err(FollowError::Diverged(_))) | (Err(FollowError::Diverged(_)), Ok(())) => Ok(Finding::Forked),
+        (Ok(()), Err(FollowError::Behind { .. })) if longer => Ok(Finding::Open),
+        (Ok(()), Ok(())) if longer => Ok(Finding::Together),
+        (Ok(()), Ok(())) => Ok(Finding::RolledBack),
+        (Err(error), _) | (_, Err(error)) => Err(wrong(error)),
     }
 }
