@@ -131,6 +131,7 @@ fn statement(refused: &StatementRefused) -> Status {
         }
         R::Unreadable(_)
         | R::OtherFederation
+        | R::TooLong { .. }
         | R::Reason { .. }
         | R::WrongDomain { .. }
         | R::Keys { .. }
