@@ -30,6 +30,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use comity_identity::{OrganisationAnchors, SharedAnchors};
+use comity_membership::federation::MAX_STATEMENT_BYTES;
 use comity_membership::{Body, Entry, Federation, Genesis, Log, NotTaken, Prepared, Refused, Statement};
 use comity_policy::{Index, Organisation, Tables};
 use comity_runtime::chain;
@@ -44,9 +45,6 @@ use self::lane::{Lane, Urgency};
 use crate::ledger::journal::{Journal, JournalError};
 use crate::metrics::Metrics;
 
-/// Longest statement that overtakes others, in bytes of its payload: a suspension has a reason of at most 1 KiB, and
-/// white space is signed as it stands.
-const MAX_URGENT_BYTES: usize = 16 * 1024;
 /// How often to look whether a brake has lapsed: it holds for days.
 const LOOK_FOR_LAPSED: Duration = Duration::from_secs(30);
 
@@ -353,7 +351,7 @@ impl Registry {
     /// or whoever signs what is refused would hold up what is not.
     pub(super) fn urgency(&self, prepared: &Prepared) -> Urgency {
         let urgency = Urgency::of(prepared.statement());
-        let is_short = prepared.envelope().payload.len() <= MAX_URGENT_BYTES;
+        let is_short = prepared.envelope().payload.len() <= MAX_STATEMENT_BYTES;
         let holds = || self.snapshot().federation().check_next(prepared, self.0.clock.now()).is_ok();
         if urgency == Urgency::Ordinary || (is_short && holds()) { urgency } else { Urgency::Ordinary }
     }

@@ -131,6 +131,7 @@ fn statement(refused: &StatementRefused) -> Status {
         }
         R::Unreadable(_)
         | R::OtherFederation
+        | R::TooLong { .. }
         | R::Reason { .. }
         | R::WrongDomain { .. }
         | R::Keys { .. }
@@ -168,7 +169,7 @@ pub(crate) fn proposal(error: ProposalError) -> Status {
         ProposalError::TooMany | ProposalError::TooManyOfOne | ProposalError::TooManyOfTables => {
             failure(Code::ResourceExhausted, "TOO_MANY_PROPOSALS", error.to_string(), vec![])
         }
-        ProposalError::TooOften { retry_after, .. } => {
+        ProposalError::TooOften { retry_after, .. } | ProposalError::TooManyBrakes { retry_after, .. } => {
             let retry_after = ("retry_after_seconds".into(), retry_after.as_secs().to_string());
             failure(Code::ResourceExhausted, "STATEMENT_RATE", error.to_string(), vec![retry_after])
         }

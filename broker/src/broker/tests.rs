@@ -2,6 +2,7 @@
 
 mod audits;
 mod authorisation;
+mod budgets;
 mod certify;
 mod departures;
 mod governance;

@@ -15,7 +15,7 @@ use comity_transparency::Envelope;
 use comity_types::{Clock, Digest, SpiffeId, Timestamp, TrustDomain};
 use serde::{Deserialize, Serialize};
 
-use super::budget::{Budget, Rate};
+use super::budget::{Budget, Rate, Spends};
 use super::lane::{Lane, Urgency};
 use super::{Registry, RegistryError};
 use crate::ledger::journal::{Journal, JournalError};
@@ -119,10 +119,18 @@ pub enum ProposalError {
     )]
     TooManyOfOne,
     /// An organisation signs more than the registry keeps.
-    #[error("{organisation} has signed more than the registry keeps (hint: try again in {} s; a suspension is taken at any time)", retry_after.as_secs())]
+    #[error("{organisation} has signed more than the registry keeps (hint: try again in {} s; some 200 suspensions of one's own are taken before that all the same)", retry_after.as_secs())]
     TooOften {
         /// Whose key signed.
         organisation: TrustDomain,
+        /// When there is room, if nothing else comes before; whole seconds.
+        retry_after: Duration,
+    },
+    /// An operator brakes more than the registry keeps of one.
+    #[error("{operator} has braked more than the registry keeps of one operator (hint: try again in {} s; brake the organisation as a whole, or have other operators sign)", retry_after.as_secs())]
+    TooManyBrakes {
+        /// Whose key signed.
+        operator: SpiffeId,
         /// When there is room, if nothing else comes before; whole seconds.
         retry_after: Duration,
     },
@@ -156,6 +164,7 @@ struct Inner {
     lane: Lane,
     clock: Arc<dyn Clock>,
     budget: Budget<TrustDomain>,
+    brakes: Budget<SpiffeId>,
 }
 
 impl Proposals {
@@ -166,8 +175,8 @@ impl Proposals {
     pub fn open(path: &Path, registry: Registry, clock: Arc<dyn Clock>) -> Result<Self, ProposalError> {
         let (journal, frames) = Journal::open(path)?;
         let current = ArcSwap::from_pointee(fold(&frames)?);
-        let (lane, budget) = (Lane::default(), Budget::new(Rate::STATEMENTS));
-        Ok(Self(Arc::new(Inner { registry, journal, current, lane, clock, budget })))
+        let (budget, brakes) = (Budget::new(Rate::STATEMENTS), Budget::new(Rate::BRAKES));
+        Ok(Self(Arc::new(Inner { registry, journal, current, lane: Lane::default(), clock, budget, brakes })))
     }
 
     /// Reads the journal at `path` as a start would, and changes nothing.
@@ -189,8 +198,7 @@ impl Proposals {
         let inner = &self.0;
         // What one signer says never waits for others, so it takes no turn here: behind those who propose, it would.
         if !concerns_operators(prepared.statement()) {
-            inner.charge(&prepared)?;
-            return inner.said(inner.registry.append_prepared(prepared).await);
+            return inner.said(inner.append_charged(prepared).await);
         }
         inner.govern(prepared).await
     }
@@ -257,11 +265,11 @@ impl Proposals {
 
 impl Inner {
     /// A statement of operators: in force, or kept until enough have signed.
-    async fn govern(&self, brought: Prepared) -> Result<Submitted, ProposalError> {
+    async fn govern(self: &Arc<Self>, brought: Prepared) -> Result<Submitted, ProposalError> {
         // Nobody takes a turn from operators by what none of them has signed.
         match self.registry.snapshot().federation().endorsers(&brought) {
             Ok(_) => {}
-            Err(refused) => return self.said(Err(RegistryError::Refused(Box::new(refused)))),
+            Err(refused) => return self.said(Err(RegistryError::Refused(Box::new(refused)).into())),
         }
         let _turn = self.lane.turn(Urgency::of(brought.statement())).await;
         let (id, now) = (brought.digest(), self.clock.now());
@@ -277,8 +285,8 @@ impl Inner {
         // What cannot come into force takes no turn from what can, and holds nobody up here meanwhile.
         let next = self.registry.snapshot().federation().check_next(&prepared, now);
         let appended = match next {
-            Ok(()) => self.registry.append_prepared(prepared).await,
-            Err(refused) => Err(RegistryError::Refused(Box::new(refused))),
+            Ok(()) => self.append_charged(prepared).await,
+            Err(refused) => Err(RegistryError::Refused(Box::new(refused)).into()),
         };
         match appended {
             Ok(epoch) => {
@@ -286,7 +294,9 @@ impl Inner {
                 self.end_overtaken(&proposal).await?;
                 Ok(Submitted::InForce(epoch))
             }
-            Err(RegistryError::Refused(refused)) if matches!(*refused, Refused::TooFew { .. }) => {
+            Err(ProposalError::Registry(RegistryError::Refused(refused)))
+                if matches!(*refused, Refused::TooFew { .. }) =>
+            {
                 self.keep(id, proposal, known, *refused).await
             }
             Err(other) => self.said(Err(other)),
@@ -294,13 +304,15 @@ impl Inner {
     }
 
     /// Said once, it stands: whoever lost the answer asks again.
-    fn said(&self, appended: Result<u64, RegistryError>) -> Result<Submitted, ProposalError> {
+    fn said(&self, appended: Result<u64, ProposalError>) -> Result<Submitted, ProposalError> {
         match appended {
             Ok(epoch) => Ok(Submitted::InForce(epoch)),
-            Err(RegistryError::Refused(refused)) if matches!(*refused, Refused::Said { .. }) => {
+            Err(ProposalError::Registry(RegistryError::Refused(refused)))
+                if matches!(*refused, Refused::Said { .. }) =>
+            {
                 Ok(Submitted::InForce(self.registry.snapshot().federation().epoch()))
             }
-            Err(other) => Err(other.into()),
+            Err(other) => Err(other),
         }
     }
 
@@ -320,22 +332,59 @@ impl Inner {
         Ok(proposal)
     }
 
-    /// Takes what an organisation signs out of its budget. Signed by all who have to, first: nobody spends another's.
-    fn charge(&self, prepared: &Prepared) -> Result<(), ProposalError> {
-        let statement = prepared.statement();
+    /// Gives a statement its place, and takes it out of its signer's budget in the same turn: what comes into force is
+    /// charged, and nothing else. Before the turn, nobody knows what it is that comes.
+    async fn append_charged(self: &Arc<Self>, prepared: Prepared) -> Result<u64, ProposalError> {
+        let inner = Arc::clone(self);
+        let plan = move |federation: &Federation, prepared: &Prepared| {
+            let now = inner.clock.now();
+            // What is refused is refused by the registry, which says why. Nobody spends another's budget by it.
+            if federation.check_next(prepared, now).is_ok() {
+                inner.charge(federation, prepared, now)?;
+            }
+            Ok(true)
+        };
+        self.registry.append_if(prepared, plan).await
+    }
+
+    /// Takes a statement that comes into force out of the budget of who signed it.
+    fn charge(&self, federation: &Federation, prepared: &Prepared, now: Timestamp) -> Result<(), ProposalError> {
+        let (statement, bytes) = (prepared.statement(), prepared.envelope().payload.len());
+        let on = match statement {
+            Statement::Suspended { .. } => Spends::Stop,
+            _ => Spends::Ordinary,
+        };
         let organisation = match (statement.scope(), statement) {
-            // What stops harm is never too much, and who takes up an invite was paid for when it was made.
-            (_, Statement::Suspended { .. } | Statement::MemberAdmitted { invite: Some(_), .. }) => return Ok(()),
+            // Who takes up an invite was paid for when it was made: one for each, and no longer than a few of them.
+            (_, Statement::MemberAdmitted { invite: Some(_), .. }) => return Ok(()),
             (Some(Scope::Organisation(organisation)), _) => organisation,
             (Some(Scope::Member(id)), _) => id.trust_domain().clone(),
-            (Some(Scope::Root | Scope::Governance(_) | Scope::Brake(_) | Scope::Tables) | None, _) => return Ok(()),
+            (Some(Scope::Brake(_)), _) => return self.charge_brake(federation, prepared, on, now),
+            // What the operators want together, they read before they sign it.
+            (Some(Scope::Root | Scope::Governance(_) | Scope::Tables) | None, _) => return Ok(()),
         };
-        if self.registry.snapshot().federation().check_signed(prepared).is_err() {
-            return Ok(());
-        }
         self.budget
-            .take(&organisation, prepared.envelope().payload.len(), self.clock.now())
+            .take(&organisation, on, bytes, now)
             .map_err(|retry_after| ProposalError::TooOften { organisation, retry_after })
+    }
+
+    /// Takes a brake out of the budget of every operator who signed it.
+    fn charge_brake(
+        &self,
+        federation: &Federation,
+        prepared: &Prepared,
+        on: Spends,
+        now: Timestamp,
+    ) -> Result<(), ProposalError> {
+        let refused = |refused| RegistryError::Refused(Box::new(refused));
+        let signers = federation.endorsers(prepared).map_err(refused)?;
+        let bytes = prepared.envelope().payload.len();
+        for (operator, _) in federation.voters().filter(|(_, key)| signers.contains(&key.id())) {
+            self.brakes
+                .take(operator, on, bytes, now)
+                .map_err(|retry_after| ProposalError::TooManyBrakes { operator: operator.clone(), retry_after })?;
+        }
+        Ok(())
     }
 
     /// Keeps what operators have signed, and nobody else's.

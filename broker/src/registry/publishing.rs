@@ -8,7 +8,7 @@ use comity_membership::{Federation, Prepared, Statement};
 use comity_policy::Offer;
 use comity_types::{Clock, SpiffeId};
 
-use super::budget::{Budget, Rate};
+use super::budget::{Budget, Rate, Spends};
 use super::{Registry, RegistryError};
 use crate::ledger::journal::MAX_FRAME_BYTES;
 
@@ -78,7 +78,7 @@ impl Publishing {
             federation.check_signed(prepared).map_err(refused)?;
             let node = publication.node;
             budget
-                .take(&node, bytes, clock.now())
+                .take(&node, Spends::Ordinary, bytes, clock.now())
                 .map_err(|retry_after| PublishError::TooOften { node, retry_after })?;
             Ok(true)
         };

@@ -42,7 +42,7 @@ async fn nothing_overtakes_that_would_not_come_into_force_or_is_longer_than_it_h
     let prepared = |envelope| world.registry.prepare(envelope).unwrap();
     let signed = |padding| prepared(world.signed_by_operator(brake(), padding));
     assert_eq!(urgency(signed(0)), Urgency::Stop);
-    assert_eq!(urgency(signed(MAX_URGENT_BYTES)), Urgency::Ordinary);
+    assert_eq!(urgency(signed(MAX_STATEMENT_BYTES)), Urgency::Ordinary);
     let mut forged = world.signed_by_operator(brake(), 0);
     forged.signatures[0].sig[10] ^= 1;
     assert_eq!(urgency(prepared(forged)), Urgency::Ordinary);

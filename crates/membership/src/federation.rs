@@ -60,6 +60,11 @@ pub const MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 pub const MAX_AGE_OF_OPERATORS: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// How far a signer's clock may be ahead of the broker's.
 pub const MAX_AHEAD: Duration = Duration::from_secs(10 * 60);
+/// Longest statement of a kind that is short by nature, in bytes of its payload: the longest has a reason of 1 KiB and a
+/// few names and keys, and white space is signed as it stands. What is longer is padded, and everybody keeps it.
+pub const MAX_STATEMENT_BYTES: usize = 16 * 1024;
+/// Longest acceptance of terms, in bytes of its payload: [`MAX_TERMS`] digests have under 20 KiB.
+pub const MAX_ACCEPTANCE_BYTES: usize = 32 * 1024;
 /// Longest reason, in bytes: a sentence or two for the member.
 pub const MAX_REASON_BYTES: usize = 1024;
 
@@ -100,6 +105,14 @@ type Audits = BTreeMap<(ClaimPath, TrustDomain), AuditState>;
 struct Place {
     epoch: u64,
     at: Timestamp,
+}
+
+/// A statement as it was read: what is signed, how many bytes that has, and their digest.
+#[derive(Debug, Clone, Copy)]
+struct Read<'a> {
+    payload: &'a Payload,
+    bytes: usize,
+    digest: Digest,
 }
 
 /// The last statement of a scope.
@@ -209,7 +222,8 @@ impl Federation {
             Body::Lapsed { subject } => self.lapse(subject, entry.at)?,
             Body::Signed(envelope) => {
                 let payload = Payload::peek(envelope).map_err(|error| Refused::Unreadable(error.to_string()))?;
-                self.enter(&payload, envelope.payload_digest(), place, |authority| verify(envelope, authority))?;
+                let read = Read { payload: &payload, bytes: envelope.payload.len(), digest: envelope.payload_digest() };
+                self.enter(read, place, |authority| verify(envelope, authority))?;
             }
         }
         (self.epoch, self.at) = (place.epoch, Some(place.at));
@@ -230,7 +244,7 @@ impl Federation {
             return Err(Refused::Founding);
         }
         let verify = |authority: &Authority<'_>| prepared.examined.verify(STATEMENT_TYPE, authority.keys());
-        self.enter(&prepared.payload, prepared.digest, place, verify)?;
+        self.enter(prepared.into(), place, verify)?;
         (self.epoch, self.at) = (place.epoch, Some(place.at));
         Ok(())
     }
@@ -250,12 +264,12 @@ impl Federation {
 
     fn enter(
         &mut self,
-        payload: &Payload,
-        digest: Digest,
+        read: Read<'_>,
         place: Place,
         verify: impl FnOnce(&Authority<'_>) -> Result<BTreeSet<KeyId>, EnvelopeError>,
     ) -> Result<(), Refused> {
-        let scope = self.place(payload, digest)?;
+        let scope = self.place(read)?;
+        let Read { payload, digest, .. } = read;
         check_age(payload, &scope, place.at)?;
         let signers = self.signers(&payload.statement, verify)?;
         self.take_in(&payload.statement, place, &signers)?;
@@ -289,7 +303,7 @@ impl Federation {
     /// # Errors
     /// Those of [`endorsed`](Self::endorsed).
     pub fn endorsers(&self, prepared: &Prepared) -> Result<BTreeSet<KeyId>, Refused> {
-        self.place(&prepared.payload, prepared.digest)?;
+        self.place(prepared.into())?;
         let authority = Authority::of(&prepared.payload.statement, self)?;
         prepared.examined.verify(STATEMENT_TYPE, authority.keys()).map_err(Refused::Signatures)
     }
@@ -299,7 +313,7 @@ impl Federation {
     /// # Errors
     /// As [`endorsers`](Self::endorsers), or there are too few.
     pub fn check_signed(&self, prepared: &Prepared) -> Result<(), Refused> {
-        self.place(&prepared.payload, prepared.digest)?;
+        self.place(prepared.into())?;
         let verify = |authority: &Authority<'_>| prepared.examined.verify(STATEMENT_TYPE, authority.keys());
         self.signers(&prepared.payload.statement, verify).map(drop)
     }
@@ -309,7 +323,7 @@ impl Federation {
     /// # Errors
     /// It is for another place or federation, a signature does not hold, or it does not follow from the state.
     pub fn check_proposed(&self, prepared: &Prepared, at: Timestamp) -> Result<(), Refused> {
-        let scope = self.place(&prepared.payload, prepared.digest)?;
+        let scope = self.place(prepared.into())?;
         check_age(&prepared.payload, &scope, at)?;
         let signers = self.endorsers(prepared)?;
         let place = Place { epoch: self.epoch.saturating_add(1), at };
@@ -324,8 +338,10 @@ impl Federation {
         self.clone().apply_prepared(prepared, self.at.map_or(at, |last| last.max(at)))
     }
 
-    /// The scope of a statement, if it is about this federation and its version is the next one there.
-    fn place(&self, payload: &Payload, digest: Digest) -> Result<Scope, Refused> {
+    /// The scope of a statement, if it is about this federation, no longer than its kind has to be, and its version is
+    /// the next one there.
+    fn place(&self, Read { payload, bytes, digest }: Read<'_>) -> Result<Scope, Refused> {
+        check_length(&payload.statement, bytes)?;
         if Some(payload.federation) != self.root_sha256 {
             return Err(Refused::OtherFederation);
         }
@@ -503,6 +519,41 @@ impl Federation {
     pub(crate) fn stranger(&self, subject: &Subject) -> Refused {
         Refused::NotAMember(subject.clone())
     }
+}
+
+impl<'a> From<&'a Prepared> for Read<'a> {
+    fn from(prepared: &'a Prepared) -> Self {
+        Self { payload: &prepared.payload, bytes: prepared.envelope().payload.len(), digest: prepared.digest }
+    }
+}
+
+/// What is padded is no statement: everybody keeps and reads it for ever. What may be long by nature has bounds of its
+/// own, by what is in it.
+fn check_length(statement: &Statement, bytes: usize) -> Result<(), Refused> {
+    let most = match statement {
+        Statement::RootChanged { .. }
+        | Statement::OrganisationAdmitted { .. }
+        | Statement::OrganisationUpdated { .. }
+        | Statement::AnchorsChanged { .. }
+        | Statement::KeysChanged { .. }
+        | Statement::OffersPublished { .. }
+        | Statement::TablesAdopted { .. } => return Ok(()),
+        Statement::TermsAccepted { .. } => MAX_ACCEPTANCE_BYTES,
+        Statement::OrganisationWithdrawn { .. }
+        | Statement::MemberInvited { .. }
+        | Statement::InviteRevoked { .. }
+        | Statement::MemberAdmitted { .. }
+        | Statement::MemberWithdrawn { .. }
+        | Statement::TermsWithdrawn { .. }
+        | Statement::AuditorRecognised { .. }
+        | Statement::AuditorRevoked { .. }
+        | Statement::ClaimAudited { .. }
+        | Statement::AuditWithdrawn { .. }
+        | Statement::Suspended { .. }
+        | Statement::Lifted { .. }
+        | Statement::Evicted { .. } => MAX_STATEMENT_BYTES,
+    };
+    if bytes <= most { Ok(()) } else { Err(Refused::TooLong { kind: statement.kind(), found: bytes, most }) }
 }
 
 /// What was signed long ago is not said now: whoever held it back could choose the moment.

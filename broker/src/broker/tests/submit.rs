@@ -2,7 +2,7 @@
 
 use comity_identity::KeyPair;
 use comity_membership::signed::STATEMENT_TYPE;
-use comity_membership::{By, Payload, Statement, TlsKey};
+use comity_membership::{By, Payload, Statement};
 use comity_policy::Organisation;
 use comity_proto::error::Detail;
 use comity_proto::membership::membership_client::MembershipClient;
@@ -196,15 +196,11 @@ async fn an_organisation_that_signs_without_end_is_held_up_and_may_still_suspend
 async fn nobody_spends_what_an_organisation_may_sign_by_a_statement_that_it_has_not_signed() {
     let (scene, node) = stage().await;
     let stranger = KeyPair::generate().unwrap();
-    // Whoever is let in signs as well, with whatever key: that alone says nothing of the organisation.
-    let admitted = || Statement::MemberAdmitted {
-        id: format!("spiffe://{ORG}/app/assistant").parse().unwrap(),
-        key: stranger.public_key().unwrap(),
-        tls_key: TlsKey::Admitted,
-        invite: None,
-    };
+    // Each new key signs as well, whosever it is: that alone says nothing of the organisation.
+    let keys =
+        || Statement::KeysChanged { organisation: ORG.parse().unwrap(), keys: vec![stranger.public_key().unwrap()] };
     for _ in 0..40 {
-        let mut payload = payload(&scene, admitted(), |_| {});
+        let mut payload = payload(&scene, keys(), |_| {});
         payload.resize(600_000, b' ');
         let refused = scene.submit(&node, &sealed(payload, &stranger)).await;
         assert_refused(refused, Code::PermissionDenied, "TOO_FEW_SIGNATURES");

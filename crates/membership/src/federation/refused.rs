@@ -34,6 +34,18 @@ pub enum Refused {
     /// What was signed is nothing that is known here.
     #[error("the statement cannot be read: {0}")]
     Unreadable(String),
+    /// It is padded: nothing of its kind is that long.
+    #[error(
+        "a statement of the kind {kind} has at most {most} bytes, this one has {found} (hint: sign it without white space; everybody keeps every byte for ever)"
+    )]
+    TooLong {
+        /// Its kind, as its JSON form has it.
+        kind: &'static str,
+        /// Its bytes.
+        found: usize,
+        /// What its kind may have.
+        most: usize,
+    },
     /// It was signed too long before it was handed in, or in the future.
     #[error(
         "the statement was signed at {signed}, and came at {entered} (hint: sign it again, and see that both clocks are right)"

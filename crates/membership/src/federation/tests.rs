@@ -9,6 +9,7 @@ mod certificates;
 mod departures;
 mod founding;
 mod invites;
+mod lengths;
 mod members;
 mod model;
 mod offers;
