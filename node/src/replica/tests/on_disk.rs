@@ -73,10 +73,8 @@ fn a_node_whose_copy_lost_its_end_stops_where_that_end_becomes_another_and_keeps
         // Nor does one more restart before the checkpoint make it forget.
         drop(again);
         let again = open(&world);
-        take(
-            &again,
-            (again.followed.lock().unwrap().log().federation().epoch() + 1..=last).map(|epoch| other.entry(epoch)),
-        );
+        let kept = again.federation().epoch();
+        take(&again, (kept + 1..=last).map(|epoch| other.entry(epoch)));
         assert!(matches!(again.take(&other.checkpoint(last)), Err(FollowError::Diverged(_))), "{last}");
         assert!(matches!(again.check(), Err(NotCurrent::Halted { .. })));
         let kept = std::fs::read(world.config.node.data_dir.join("equivocation.json")).unwrap();
