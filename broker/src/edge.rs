@@ -27,7 +27,8 @@ use crate::rpc::failure;
 use capacity::{Capacity, Place};
 use stop::Stop;
 
-/// What an organisation that paused itself may still call: nobody else could lift that. What counts is who signed.
+/// What members of an organisation that paused itself as a whole may still call: nobody else could lift that. What counts
+/// is who signed. A member that it suspended calls nothing: another one hands in what lifts it.
 const SUBMIT: &str = "/comity.membership.v1.Membership/Submit";
 
 /// A verified member that took part when the request came in. Found in a request's extensions.
@@ -112,7 +113,7 @@ impl Edge {
         let Some(peer) = &info.peer else { return Ok(None) };
         let snapshot = self.registry.snapshot();
         let federation = snapshot.federation();
-        if path == SUBMIT && federation.is_refused_by_its_own_alone(peer.id(), peer.certificate()) {
+        if path == SUBMIT && federation.is_paused_by_its_own_alone(peer.id(), peer.certificate()) {
             check_key(federation, peer)?;
         } else {
             check_peer(federation, peer)?;

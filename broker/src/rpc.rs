@@ -142,6 +142,7 @@ fn statement(refused: &StatementRefused) -> Status {
         | R::Offer { .. } => (Code::InvalidArgument, "INVALID_FIELD"),
         R::AlreadySuspended(_)
         | R::NotSuspended(_)
+        | R::Suspended(_)
         | R::Ratified(_)
         | R::NotLapsed(_)
         | R::BrakeSpent(_)

@@ -257,6 +257,25 @@ pub(crate) async fn proposals(session: &Session) -> Result<Vec<Proposal>, CliErr
     Ok(answer.map_err(|status| CliError::call("list the proposals", status))?.into_inner().proposals)
 }
 
+/// Shortest beginning of a proposal's id that names it.
+const MIN_PREFIX: usize = 8;
+
+/// The proposal of this id, or the one whose id begins so. Whoever signs has to know what: where two begin alike, none is
+/// taken.
+pub(crate) fn named<'a>(proposals: &'a [Proposal], id: &str) -> Result<Option<&'a Proposal>, CliError> {
+    if let Some(proposal) = proposals.iter().find(|proposal| proposal.id == id) {
+        return Ok(Some(proposal));
+    }
+    let mut found = proposals.iter().filter(|proposal| id.len() >= MIN_PREFIX && proposal.id.starts_with(id));
+    match (found.next(), found.count()) {
+        (first, 0) => Ok(first),
+        (_, others) => Err(CliError::Usage {
+            problem: format!("{} proposals have an id that begins with {id}", others.saturating_add(1)),
+            hint: "give the whole id, as `comity proposal list` shows it".to_owned(),
+        }),
+    }
+}
+
 fn disbelieved(error: OwnError) -> CliError {
     if let OwnError::Follow(error) = error {
         return unfollowed(error);
@@ -343,4 +362,21 @@ fn unreadable(source: Box<dyn std::error::Error + Send + Sync>) -> CliError {
 /// How many operators it takes to admit, suspend, lift and evict.
 pub(crate) fn membership_threshold(federation: &Federation) -> u32 {
     federation.governance().map_or(1, |governance| governance.membership_threshold)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_beginning_of_an_id_names_a_proposal_where_no_other_begins_so() {
+        let all =
+            ["abcdef0123", "abcdef0145", "0123456789"].map(|id| Proposal { id: id.into(), ..Proposal::default() });
+        let id = |text| named(&all, text).map(|found| found.map(|proposal| proposal.id.as_str()));
+        assert_eq!(id("01234567").unwrap(), Some("0123456789"));
+        assert_eq!(id("abcdef0145").unwrap(), Some("abcdef0145"));
+        assert_eq!(id("abcdef012").unwrap(), Some("abcdef0123"));
+        assert!(matches!(id("abcdef01"), Err(CliError::Usage { .. })));
+        assert_eq!((id("0123456").unwrap(), id("ffffffff").unwrap()), (None, None));
+    }
 }

@@ -9,7 +9,7 @@ use crate::args::Global;
 use crate::error::CliError;
 use crate::output::{joined, say};
 use crate::session::Session;
-use crate::signing::{proposals, statement_of};
+use crate::signing::{named, proposals, statement_of};
 use crate::view;
 
 /// Statements that wait for more operators.
@@ -34,9 +34,6 @@ Any operator may say no, and nobody alone takes off the table what enough others
 signature is withdrawn, or when those who have not said no are fewer than it takes. To change one's mind is to approve it. A no is not \
 signed and not in the log: whoever kept a copy of what was signed can hand it in again, for as long as it is of now.";
 
-/// Shortest beginning of an id that names a proposal.
-const MIN_PREFIX: usize = 8;
-
 /// Does what is asked.
 pub(crate) async fn run(command: &Proposal, global: &Global) -> Result<(), CliError> {
     let session = Session::open(global).await?;
@@ -55,8 +52,7 @@ async fn list(session: &Session, global: &Global) -> Result<(), CliError> {
 
 async fn reject(session: &Session, id: &str, dry_run: bool, global: &Global) -> Result<(), CliError> {
     let waiting = proposals(session).await?;
-    let named = |one: &&Waiting| one.id == id || (id.len() >= MIN_PREFIX && one.id.starts_with(id));
-    let found = waiting.iter().find(named).ok_or_else(|| CliError::NotFound {
+    let found = named(&waiting, id)?.ok_or_else(|| CliError::NotFound {
         kind: "proposal",
         name: id.to_owned(),
         list: "comity proposal list",

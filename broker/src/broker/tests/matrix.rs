@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use comity_identity::KeyPair;
-use comity_membership::Statement;
+use comity_membership::{By, Statement};
 use comity_proto::error::Detail;
 use comity_proto::membership::Kind;
 use comity_proto::methods::METHODS;
@@ -13,7 +13,7 @@ use tonic::Code;
 use tonic::transport::Channel;
 
 use super::authorisation::call;
-use crate::testing::{Scene, issued_by};
+use crate::testing::{Scene, issued_by, suspended as said_suspended};
 
 /// What the edge can say, by its mark in the table; everything else is a service's word, which the edge let through.
 const OUTCOMES: &[(char, Code, &str)] = &[
@@ -44,6 +44,8 @@ async fn peers(scene: &Scene) -> Vec<(&'static str, Channel)> {
         ("member with a suspended certificate", scene.admit(own, Kind::Node, "stolen").await),
         ("evicted member", scene.admit("evicted.example", Kind::Node, "n1").await),
         ("withdrawn member", scene.admit(own, Kind::Node, "withdrawn").await),
+        ("member suspended by its own organisation", scene.admit(own, Kind::Node, "lost").await),
+        ("member of an organisation that paused itself", scene.admit("paused.example", Kind::Node, "n1").await),
     ];
     for (name, member) in &members {
         peers.push((name, scene.connect(member).await.unwrap()));
@@ -59,10 +61,12 @@ async fn peers(scene: &Scene) -> Vec<(&'static str, Channel)> {
         let member = issued_by(&scene.authority(authority), id, &key, now);
         peers.push((name, scene.connect(&member).await.unwrap()));
     }
-    let [.., suspended, stolen, _, withdrawn] = &members;
+    let [.., suspended, stolen, _, withdrawn, lost, _] = &members;
     scene.suspend("out.example").await;
     scene.suspend(suspended.1.id.as_str()).await;
     scene.suspend(&stolen.1.certificate_subject().to_string()).await;
+    scene.say_of(own, said_suspended(lost.1.id.as_str(), By::Organisation)).await.unwrap();
+    scene.say_of("paused.example", said_suspended("paused.example", By::Organisation)).await.unwrap();
     let evicted = Statement::Evicted { organisation: "evicted.example".parse().unwrap(), reason: "a breach".into() };
     scene.govern(evicted).await.unwrap();
     let withdrawn = Statement::MemberWithdrawn { id: withdrawn.1.id.clone(), reason: "sold".into() };

@@ -17,11 +17,8 @@ use crate::commands::table::adoption;
 use crate::error::CliError;
 use crate::output::{Format, Stream, ask, joined, lined_table, print_json, say};
 use crate::session::Session;
-use crate::signing::{self, Signatory, envelope_of, proposals, report, statement_of};
+use crate::signing::{self, Signatory, envelope_of, named, proposals, report, statement_of};
 use crate::{layers, view};
-
-/// Shortest beginning of a proposal's id that names it.
-const MIN_PREFIX: usize = 8;
 
 /// Sign what waits for operators: an enrolment, or a proposal that another operator has signed. Compare the fingerprint
 /// with the member first.
@@ -69,8 +66,7 @@ struct ToSign {
 
 async fn signed(signatory: &Signatory, federation: &Federation, id: &str) -> Result<ToSign, CliError> {
     let proposals = proposals(signatory.session()).await?;
-    let named = |proposal: &&Proposal| proposal.id == id || (id.len() >= MIN_PREFIX && proposal.id.starts_with(id));
-    if let Some(proposal) = proposals.iter().find(named) {
+    if let Some(proposal) = named(&proposals, id)? {
         return proposed(federation, proposal);
     }
     let enrolment = enrolment(signatory.session(), id).await?;
@@ -195,8 +191,9 @@ pub(crate) fn shown(federation: &Federation, statement: &Statement) -> Result<Ve
             let gone =
                 before.iter().flat_map(|before| before.operators.keys()).filter(|id| !operators.contains_key(*id));
             lines.extend(gone.map(|id| line("operator no more", id.to_string())));
-            lines.push(line("signatures for the root", root_threshold.to_string()));
-            lines.push(line("signatures for membership", membership_threshold.to_string()));
+            let (root, membership) = (before.map(|all| all.root_threshold), before.map(|all| all.membership_threshold));
+            lines.push(line("signatures for the root", beside(*root_threshold, root)));
+            lines.push(line("signatures for membership", beside(*membership_threshold, membership)));
         }
         Statement::Suspended { subject, reason, .. } => {
             lines.push(line("subject", subject.to_string()));
@@ -238,6 +235,14 @@ pub(crate) fn shown(federation: &Federation, statement: &Statement) -> Result<Ve
     Ok(lines)
 }
 
+/// A threshold, with what it was where it changes: that is what may be missed in a list of operators.
+fn beside(now: u32, before: Option<u32>) -> String {
+    match before.filter(|before| *before != now) {
+        Some(before) => format!("{now}, was {before}"),
+        None => now.to_string(),
+    }
+}
+
 fn show(lines: &[(String, String)]) {
     let rows = lines.iter().map(|(name, value)| vec![name.clone(), value.clone()]).collect();
     say(&lined_table(&["what is signed", ""], rows, Stream::Stderr.width()));
@@ -258,4 +263,21 @@ fn confirmed() -> Result<bool, CliError> {
         .read_line(&mut answer)
         .map_err(|source| CliError::System { doing: "read the answer", source })?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use comity_membership::testing::TestFederation;
+
+    use super::*;
+
+    #[test]
+    fn a_threshold_that_changes_is_shown_with_what_it_was() {
+        let test = TestFederation::founded(&["alice", "bob"], 2);
+        let operators = test.federation.governance().unwrap().operators.clone();
+        let changed = Statement::RootChanged { operators, root_threshold: 1, membership_threshold: 2 };
+        let lines = shown(&test.federation, &changed).unwrap();
+        let of = |name| lines.iter().find(|(line, _)| line == name).unwrap().1.as_str();
+        assert_eq!((of("signatures for the root"), of("signatures for membership")), ("1, was 2", "2"));
+    }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use comity_policy::Offer;
 use comity_types::SpiffeId;
 
-use super::{Federation, Refused};
+use super::{Federation, Refused, Standing};
 use crate::statement::Subject;
 
 /// Most offers of one node: more belong on more nodes.
@@ -14,7 +14,11 @@ pub const MAX_OFFERS_PER_NODE: usize = 256;
 
 impl Federation {
     pub(super) fn publish(&mut self, node: &SpiffeId, address: &str, offers: &[Offer]) -> Result<(), Refused> {
+        let standing = self.standing(node);
         let state = self.nodes.get_mut(node).ok_or_else(|| Refused::NotAMember(Subject::Member(node.clone())))?;
+        if let Standing::Suspended { subject, .. } = standing {
+            return Err(Refused::Suspended(subject));
+        }
         if offers.len() > MAX_OFFERS_PER_NODE {
             return Err(Refused::TooManyOffers { node: node.clone(), found: offers.len() });
         }

@@ -158,6 +158,9 @@ pub enum Refused {
     /// The subject is suspended already.
     #[error("{0} is suspended already")]
     AlreadySuspended(Subject),
+    /// Whoever is suspended publishes nothing.
+    #[error("{0} is suspended, and offers nothing meanwhile (hint: publish once it is lifted)")]
+    Suspended(Subject),
     /// The subject is not suspended.
     #[error("{0} is not suspended")]
     NotSuspended(Subject),

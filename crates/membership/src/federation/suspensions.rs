@@ -190,15 +190,16 @@ impl Federation {
         brake.is_some() && brake == self.brakes.get(&(operator.clone(), subject.clone()))
     }
 
-    /// Whether nobody refuses a member but its own organisation, which ends that by its own word.
+    /// Whether nothing refuses a member but that its organisation has paused itself as a whole, which it ends by its own
+    /// word. A member or a certificate that it suspended beside that, it has reason not to listen to.
     #[must_use]
-    pub fn is_refused_by_its_own_alone(&self, id: &SpiffeId, certificate: Digest) -> bool {
+    pub fn is_paused_by_its_own_alone(&self, id: &SpiffeId, certificate: Digest) -> bool {
         let (Some(organisation), Some(member)) = (self.organisation(id.trust_domain()), self.member(id)) else {
             return false;
         };
         let shown = self.certificates.get(&(id.clone(), certificate));
-        let mut all = [&organisation.suspensions, &member.suspensions].into_iter().chain(shown);
-        all.clone().any(|one| one.own.is_some()) && all.all(|one| one.federation.is_none())
+        let (own, rest) = (&organisation.suspensions, [&member.suspensions].into_iter().chain(shown));
+        own.own.is_some() && own.federation.is_none() && rest.into_iter().all(Suspensions::is_none)
     }
 
     fn absence(&self, id: &SpiffeId, organisation: Subject) -> Standing {

@@ -295,7 +295,7 @@ impl Model {
                 let held = self.words.keys().any(|(subject, own)| !own && member(subject) == *id);
                 self.members.contains(id) && !held
             }
-            Act::Publish { node, .. } => self.members.contains(node),
+            Act::Publish { node, .. } => self.members.contains(node) && self.standing(node, "none") == "active",
             Act::Update { domain, .. } => self.organisations.contains_key(domain),
             Act::Accept { domain, of, version } => {
                 let stated = self

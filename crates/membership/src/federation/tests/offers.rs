@@ -55,6 +55,19 @@ fn nobody_publishes_but_a_node_that_is_there() {
 }
 
 #[test]
+fn a_suspended_node_publishes_nothing_whoever_signs_and_whoever_suspended_it() {
+    let mut test = with_a();
+    for subject in [NODE, A] {
+        test.say(suspended(subject, By::Organisation), &[A]).unwrap();
+        for signer in [NODE, A] {
+            assert_eq!(test.say(published(NODE, vec![]), &[signer]), Err(Refused::Suspended(read(subject))));
+        }
+        test.say(lifted(subject, By::Organisation), &[A]).unwrap();
+    }
+    assert_eq!(test.say(published(NODE, vec![]), &[NODE]), Ok(()));
+}
+
+#[test]
 fn a_withdrawn_node_and_its_key_publish_nothing_more() {
     let mut test = with_a();
     test.say(published(NODE, vec![offer(NODE, "o1")]), &[NODE]).unwrap();
