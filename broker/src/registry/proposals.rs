@@ -350,10 +350,7 @@ impl Inner {
     /// Takes a statement that comes into force out of the budget of who signed it.
     fn charge(&self, federation: &Federation, prepared: &Prepared, now: Timestamp) -> Result<(), ProposalError> {
         let (statement, bytes) = (prepared.statement(), prepared.envelope().payload.len());
-        let on = match statement {
-            Statement::Suspended { .. } => Spends::Stop,
-            _ => Spends::Ordinary,
-        };
+        let on = if matches!(statement, Statement::Suspended { .. }) { Spends::Stop } else { Spends::Ordinary };
         let organisation = match (statement.scope(), statement) {
             // Who takes up an invite was paid for when it was made: one for each, and no longer than a few of them.
             (_, Statement::MemberAdmitted { invite: Some(_), .. }) => return Ok(()),
