@@ -152,8 +152,9 @@ fn a_request_that_openssl_signs_by_the_words_of_the_readme_is_a_certificate_that
     let (identity, beside) = (scene.folder.join("data/identity"), |file: &str| scene.folder.join(file));
     std::fs::copy(identity.join("request.pem"), beside("request.pem")).unwrap();
     let readme = std::fs::read_to_string(workspace().join("README.md")).unwrap();
-    let line = readme.split('`').find(|code| code.starts_with("openssl x509 -req")).unwrap().replace('\n', " ");
-    let _signed = succeed(Command::new("sh").args(["-ec", &line]).current_dir(&scene.folder));
+    let readme = readme.replace('\n', " ");
+    let line = readme.split('`').find(|code| code.starts_with("openssl x509 -req")).unwrap();
+    let _signed = succeed(Command::new("sh").args(["-ec", line]).current_dir(&scene.folder));
     std::fs::copy(beside("cert.pem"), identity.join("cert.pem")).unwrap();
     scene.federation.approve_all();
     let _joined = succeed(&mut join());

@@ -110,13 +110,17 @@ fn an_organisations_own_invite_lets_an_app_in_at_once_and_no_operator_is_asked()
 
 #[test]
 fn an_own_invite_is_taken_up_once_by_one_key_and_not_when_it_was_revoked_or_has_expired() {
-    let scene = Scene::set();
+    let mut scene = Scene::set();
     let once = scene.invite("once");
     for _ in 0..2 {
         let joined = scene.join(text(&once, "invite"), "once");
         assert!(joined.status.success(), "whoever lost the answer asks again: {}", said(&joined));
     }
-    is_refused(&scene.join(text(&once, "invite"), "thief"));
+    // Refused, and alarmed.
+    scene.federation.expect_log("an invite was presented by a second key");
+    let thief = scene.join(text(&once, "invite"), "thief");
+    is_refused(&thief);
+    assert!(said(&thief).contains("another key"), "{}", said(&thief));
     let revoked = scene.invite("revoked");
     let _said = scene.own(&["reject", text(&revoked, "inviteId"), "--reason", "a test"]);
     is_refused(&scene.join(text(&revoked, "invite"), "revoked"));
