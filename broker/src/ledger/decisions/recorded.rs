@@ -34,11 +34,11 @@ pub struct DecisionRecord {
     pub envelope: Vec<u8>,
     /// How many offers were judged.
     pub considered: usize,
-    /// The names of the eligible set in the order of preference; cut to [`MAX_RECORDED_OFFERS`].
+    /// The names of the eligible set in the order of preference; cut to 512.
     pub eligible: Vec<OfferName>,
     /// Those of them that may be tried: cut to [`CANDIDATES`].
     pub candidates: Vec<CandidateRecord>,
-    /// Where nothing was eligible: why. Cut to [`MAX_RECORDED_OFFERS`].
+    /// Where nothing was eligible: why. Cut to 512.
     pub refused: Vec<RefusedOffer>,
 }
 
@@ -58,7 +58,7 @@ pub struct CandidateRecord {
 pub struct RefusedOffer {
     /// The offer.
     pub offer: OfferName,
-    /// The codes, each with its subject: `PRICE_ABOVE_MAX(EUR)`. Cut to [`MAX_RECORDED_REASONS`].
+    /// The codes, each with its subject: `PRICE_ABOVE_MAX(EUR)`. Cut to 16.
     pub reasons: Vec<String>,
 }
 
