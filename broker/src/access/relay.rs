@@ -90,7 +90,7 @@ async fn tries(
             Outcome::Answered(answer) => return Ok(Some(*answer)),
             Outcome::Rejected(rejection) => {
                 tracing::warn!(decision.id = %permit.id(), offer.id = %candidate.name, attempt, reason = %rejection, "a try failed");
-                settlement.failed(&rejection);
+                settlement.failed(rejection.word());
                 // A connection that broke says little about the node; it may have another chance, after the others.
                 if rejection.is_accident() {
                     waiting.push_back((rank, candidate));

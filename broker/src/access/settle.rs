@@ -100,9 +100,9 @@ impl Settlement {
     }
 
     /// The try that runs has failed.
-    pub(super) fn failed(&mut self, why: &dyn std::fmt::Display) {
+    pub(super) fn failed(&mut self, why: String) {
         if let Some(last) = self.record.as_mut().and_then(|record| record.tries.last_mut()) {
-            last.failed = why.to_string();
+            last.failed = why;
         }
     }
 

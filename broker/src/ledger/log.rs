@@ -191,7 +191,7 @@ impl DecisionLog {
         let origin = key.origin().to_owned();
         let (publish, commands) = mpsc::sync_channel(UNPUBLISHED_BATCHES);
         let (seen, seen_by) = watch::channel(published);
-        let publisher = Publisher::new(
+        let mut publisher = Publisher::new(
             dir,
             tiles.clone(),
             tail,
@@ -216,8 +216,8 @@ impl DecisionLog {
         for batch in unpublished {
             sequencer.replayed(&batch);
             follow_open(&mut open, &batch);
-            // The publisher's thread takes them as soon as it runs.
-            publish.send(publisher::Command::Batch(batch)).map_err(|_| failure.error())?;
+            // Not by its queue: a kill may leave more than that holds, and nobody empties it yet.
+            publisher.take(batch);
         }
         let (work, works) = queue::channel(QUEUE);
         let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {

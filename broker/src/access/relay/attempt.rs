@@ -76,6 +76,16 @@ impl Rejection {
         matches!(self, Self::Cut | Self::Link(LinkError::Broken { .. }))
     }
 
+    /// What the record says of it, which the caller may read: no more than [`conclude`](Self::conclude) tells.
+    pub(super) fn word(&self) -> String {
+        match self {
+            Self::Declined(trailers) => {
+                format!("declined with status {}", i32::from(code(trailers).unwrap_or(Code::Unknown)))
+            }
+            Self::Link(_) | Self::Cut | Self::NotGrpc(_) | Self::Suspended(_) => "no answer".to_owned(),
+        }
+    }
+
     /// What the caller gets, if this was the last try.
     pub(super) fn conclude(self, candidate: &Candidate) -> Result<Answer, Failure> {
         match self {

@@ -87,6 +87,10 @@ impl Publisher {
 
     /// Runs until every handle is gone, or something fails. What came is published before it ends.
     pub(super) fn run(mut self, commands: &mpsc::Receiver<Command>) {
+        // What a kill left: batches that were not published, and segments that should have gone.
+        if self.guarded(Self::publish).is_err() {
+            return;
+        }
         let mut due = None;
         loop {
             let wait = due.map_or(EVERY, |due: Instant| due.saturating_duration_since(Instant::now()));
@@ -141,7 +145,8 @@ impl Publisher {
         work(self).map_err(|error| self.failure.set(&comity_runtime::chain::text(&error)))
     }
 
-    fn take(&mut self, batch: Batch) {
+    /// Takes a batch in, to be published.
+    pub(super) fn take(&mut self, batch: Batch) {
         for (index, entry) in (batch.first..).zip(batch.entries) {
             match closes(&entry.leaf) {
                 Some(closed) => {

@@ -34,7 +34,7 @@ impl Store {
     /// Makes the directories of a log.
     pub(super) fn make(&self) -> Result<(), LogError> {
         let wal = self.wal();
-        std::fs::create_dir_all(&wal).map_err(|error| LogError::io(&wal, error))
+        if wal.is_dir() { Ok(()) } else { make_dir(&wal).map_err(|error| LogError::io(&wal, error)) }
     }
 
     pub(super) fn wal(&self) -> PathBuf {
