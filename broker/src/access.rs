@@ -117,9 +117,9 @@ impl Access {
             let decided = decide::decide(&self.0, &admitted);
             self.0.metrics.decided(decided.is_ok());
             let (decision, begun): (Decision, _) = (decided?, Instant::now());
-            let permit: Permit = commit::commit(&self.0, &admitted, decision).await?;
+            let committed = commit::commit(&self.0, &admitted, decision).await;
             self.0.metrics.committed(begun.elapsed());
-            let settlement = Settlement::open(&self.0, &admitted, &permit);
+            let (permit, settlement): (Permit, Settlement) = committed?;
             match relay::relay(&self.0, &admitted, &permit, settlement).await? {
                 Relayed::Answer(response) => return Ok(response),
                 // What made an offer eligible has ended meanwhile: what held then may not hold now.

@@ -17,8 +17,10 @@ use tonic::Code;
 
 use super::decide::{Candidate, Decision, Rejected, layer_demands};
 use super::request::Admitted;
+use super::settle::{Opening, Settlement};
 use super::{Parts, disclose};
-use crate::ledger::decisions::{CandidateRecord, Committed, DecisionRecord, RefusedOffer};
+use crate::ledger::decisions::{CandidateRecord, Committed, DecisionRecord, LedgerError, RefusedOffer};
+use crate::registry::run_to_end;
 
 /// How long a permit counts: time for a few tries of nodes that are slow to answer. Nodes accept 120 s at most.
 pub const PERMIT_LIFE: Duration = Duration::from_secs(60);
@@ -37,12 +39,6 @@ impl Permit {
     #[must_use]
     pub fn id(&self) -> DecisionId {
         self.committed.id()
-    }
-
-    /// What is on record.
-    #[must_use]
-    pub const fn committed(&self) -> &Arc<Committed> {
-        &self.committed
     }
 
     /// Whom the record lets try, in the order of preference: the head of the eligible set.
@@ -83,20 +79,29 @@ impl Decision {
     }
 }
 
-/// Keeps `decision`, and returns the permit.
+/// Keeps `decision`, and returns the permit with the account of what becomes of it.
 ///
 /// # Errors
 /// It cannot be kept, so that nothing may be sent; or it is kept and nothing is eligible.
-pub async fn commit(parts: &Parts, admitted: &Admitted, decision: Decision) -> Result<Permit, Failure> {
-    let kept = parts.ledger.commit(record(admitted, &decision)?).await;
-    let committed = kept.map_err(|error| {
-        tracing::error!(error = comity_runtime::chain::text(&error), "a decision could not be kept");
-        ledger_failed()
-    })?;
-    if decision.eligible.is_empty() {
-        return Err(refusal(admitted, &decision).with_receipt(committed.receipt()));
+pub async fn commit(parts: &Parts, admitted: &Admitted, decision: Decision) -> Result<(Permit, Settlement), Failure> {
+    let (record, opening, ledger) = (record(admitted, &decision)?, Opening::of(parts, admitted), parts.ledger.clone());
+    // To its end, even when the caller leaves: what is durable by then is settled as that of a caller who left.
+    let kept = run_to_end(&parts.tasks, "commit", async move {
+        let opens = record.opens();
+        let committed = Arc::new(ledger.commit(record).await?);
+        let settlement = opens.then(|| Settlement::open(opening, Arc::clone(&committed)));
+        Ok::<_, LedgerError>((committed, settlement))
+    });
+    match kept.await {
+        Some(Ok((committed, Some(settlement)))) => Ok((Permit { decision, committed }, settlement)),
+        Some(Ok((committed, None))) => Err(refusal(admitted, &decision).with_receipt(committed.receipt())),
+        Some(Err(error)) => {
+            tracing::error!(error = comity_runtime::chain::text(&error), "a decision could not be kept");
+            Err(ledger_failed())
+        }
+        // The broker is stopping, and takes on no more work.
+        None => Err(ledger_failed()),
     }
-    Ok(Permit { decision, committed: Arc::new(committed) })
 }
 
 /// What a caller gets where the broker cannot keep what it decides.

@@ -79,7 +79,7 @@ async fn tries(
         if !takes(parts, admitted, permit, candidate) {
             continue;
         }
-        settlement.trying(permit, candidate, attempt);
+        settlement.trying(permit, (rank, candidate), attempt);
         let outcome = tokio::select! {
             biased;
             suspended = suspension::of(&parts.registry, candidate.name.node(), None) => Outcome::Rejected(Rejection::Suspended(suspended)),

@@ -46,6 +46,23 @@ pub struct Settlement {
     record: Option<OutcomeRecord>,
 }
 
+/// What an account is opened with.
+#[derive(Debug)]
+pub(super) struct Opening {
+    ledger: Ledger,
+    tasks: Tasks,
+    clock: Arc<dyn Clock>,
+    arrived: Instant,
+}
+
+impl Opening {
+    /// For this request.
+    pub(super) fn of(parts: &Parts, admitted: &Admitted) -> Self {
+        let (ledger, tasks, clock) = (parts.ledger.clone(), parts.tasks.clone(), Arc::clone(&parts.clock));
+        Self { ledger, tasks, clock, arrived: admitted.arrived }
+    }
+}
+
 /// Resolves, to the receipt, when the outcome is durable; to none where it cannot be kept.
 #[derive(Debug)]
 pub struct Settling(Option<oneshot::Receiver<Receipt>>);
@@ -66,10 +83,12 @@ impl Settling {
 }
 
 impl Settlement {
-    /// Opens the account of a permitted request.
-    pub(super) fn open(parts: &Parts, admitted: &Admitted, permit: &Permit) -> Self {
+    /// Opens the account of a request whose decision is durable: where that becomes so, or whoever leaves in between would
+    /// leave a decision of which nobody says what became of it.
+    pub(super) fn open(opening: Opening, committed: Arc<Committed>) -> Self {
+        let Opening { ledger, tasks, clock, arrived } = opening;
         let record = OutcomeRecord {
-            at: parts.clock.now(),
+            at: clock.now(),
             offer: None,
             attempt: 0,
             tries: Vec::new(),
@@ -80,20 +99,13 @@ impl Settlement {
             duration_ms: 0,
             cancelled: true,
         };
-        Self {
-            ledger: parts.ledger.clone(),
-            committed: Arc::clone(permit.committed()),
-            tasks: parts.tasks.clone(),
-            clock: Arc::clone(&parts.clock),
-            arrived: admitted.arrived,
-            record: Some(record),
-        }
+        Self { ledger, committed, tasks, clock, arrived, record: Some(record) }
     }
 
     /// A try of a candidate begins.
-    pub(super) fn trying(&mut self, permit: &Permit, candidate: &Candidate, attempt: u32) {
+    pub(super) fn trying(&mut self, permit: &Permit, (rank, candidate): (usize, &Candidate), attempt: u32) {
         if let Some(record) = &mut self.record {
-            record.offer = permit.offer(candidate).map(|offer| offer_record(&candidate.name, offer));
+            record.offer = permit.offer(candidate).map(|offer| offer_record(rank, &candidate.name, offer));
             record.attempt = attempt;
             record.tries.push(TryRecord { offer: candidate.name.clone(), attempt, failed: String::new() });
         }
@@ -165,8 +177,9 @@ impl Drop for Settlement {
 }
 
 /// What of the offer goes into the record.
-fn offer_record(name: &OfferName, offer: &Offer) -> OfferRecord {
+fn offer_record(rank: usize, name: &OfferName, offer: &Offer) -> OfferRecord {
     OfferRecord {
+        rank,
         name: name.clone(),
         sha256: offer_digest(offer),
         jurisdiction: offer.processing_locations.as_ref().map(every_place),

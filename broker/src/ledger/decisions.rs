@@ -17,7 +17,7 @@ use comity_proto::{permit, transparency};
 use comity_transparency::LogKey;
 use comity_transparency::leaf::{Epoch, Kind, Leaf};
 use comity_transparency::receipt::{Proven, Receipt};
-use comity_transparency::record::{Field, Record, RecordError, RecordKind, SALT_BYTES};
+use comity_transparency::record::{CANDIDATES, Field, Record, RecordError, RecordKind, SALT_BYTES};
 use comity_types::{Clock, DecisionId, Timestamp};
 
 pub use self::recorded::{
@@ -27,8 +27,9 @@ use super::log::{DecisionLog, Entry, LogError, Placed};
 
 /// Which fields of a decision a node is shown: those that its permit has to match.
 const OF_A_PERMIT: [Field; 3] = [Field::CALLER, Field::METHOD, Field::ENVELOPE_SHA256];
-/// Which fields the caller is shown in a receipt: all but those that are long and can be fetched, or that tell of other
-/// organisations' rules what these keep to themselves.
+/// Which fields the caller is not shown in trailers, which clients read up to 8 KiB of: those that are long and can be
+/// fetched, or that tell of other organisations' rules what these keep to themselves. Of the candidates it is shown the one
+/// that answered.
 const NOT_IN_TRAILERS: [Field; 3] = [Field::ENVELOPE, Field::ELIGIBLE, Field::REFUSED];
 
 /// Why a record is not kept.
@@ -88,8 +89,13 @@ impl Committed {
     /// The receipt of a decision that has no outcome: a refusal.
     #[must_use]
     pub fn receipt(&self) -> transparency::Receipt {
-        let decision = self.proven(|field| !NOT_IN_TRAILERS.contains(&field));
+        let decision = self.in_trailers(None);
         wire_receipt(&Receipt { checkpoint: self.placed.checkpoint.to_string(), decision, outcome: None })
+    }
+
+    fn in_trailers(&self, answered: Option<usize>) -> Proven {
+        let other = |field| (0..CANDIDATES).any(|rank| Field::candidate(rank) == Some(field) && answered != Some(rank));
+        self.proven(|field| !NOT_IN_TRAILERS.contains(&field) && !other(field))
     }
 
     fn proven(&self, shown: impl Fn(Field) -> bool) -> Proven {
@@ -156,7 +162,7 @@ impl Ledger {
     /// # Errors
     /// The log takes no more; then nothing may be relayed.
     pub async fn commit(&self, decision: DecisionRecord) -> Result<Committed, LedgerError> {
-        let (id, at, epoch, opens) = (decision.id, decision.at, decision.epoch, !decision.candidates.is_empty());
+        let (id, at, epoch, opens) = (decision.id, decision.at, decision.epoch, decision.opens());
         let record = decision.record(salt()?)?;
         let leaf = leaf(Kind::Decision, at, id, epoch, &record);
         let entry = Entry { leaf: leaf.to_bytes(), record: Some(record.to_bytes()), opens };
@@ -169,14 +175,14 @@ impl Ledger {
     /// # Errors
     /// The log takes no more.
     pub async fn settle(&self, committed: &Committed, outcome: OutcomeRecord) -> Result<Settled, LedgerError> {
-        let at = outcome.at;
+        let (at, rank) = (outcome.at, outcome.offer.as_ref().map(|offer| offer.rank));
         let record = outcome.record(salt()?)?;
         let of = committed.index();
         let kind = Kind::Outcome { decision: of };
         let leaf = leaf(kind, at, committed.id(), committed.leaf.epoch, &record);
         let entry = Entry { leaf: leaf.to_bytes(), record: Some(record.to_bytes()), opens: false };
         let placed = self.log.append(entry, Some(of)).await?;
-        let mut decision = committed.proven(|field| !NOT_IN_TRAILERS.contains(&field));
+        let mut decision = committed.in_trailers(rank);
         decision.path = placed.also;
         let outcome = Proven {
             index: placed.index,

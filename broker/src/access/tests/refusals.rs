@@ -3,6 +3,9 @@
 use comity_identity::StaticAnchors;
 use comity_proto::error::Detail;
 use comity_proto::policy;
+use comity_transparency::receipt::Receipt;
+use comity_transparency::record::RecordKind;
+use prost::Message as _;
 
 use super::node::{Node, somebody_says};
 use super::world::Organisation;
@@ -88,6 +91,20 @@ async fn a_model_that_nobody_offers_is_not_found() {
     assert_eq!(ended(&trailers), (Code::NotFound, "MODEL_NOT_OFFERED".into()));
 }
 
+/// What the receipt among the trailers shows: of the decision, and of each try.
+fn receipt_of(trailers: &http::HeaderMap) -> (Vec<Field>, Option<String>) {
+    let bytes =
+        base64::Engine::decode(&base64::engine::general_purpose::STANDARD_NO_PAD, &trailers["comity-receipt-bin"]);
+    let wire = comity_proto::transparency::Receipt::decode(bytes.unwrap().as_slice()).unwrap();
+    let receipt = Receipt::try_from(wire).unwrap();
+    let decision = receipt.decision.record.unwrap();
+    let shown = RecordKind::Decision.fields().filter(|field| decision.get(*field).is_some()).collect();
+    let tries = receipt
+        .outcome
+        .map(|outcome| String::from_utf8(outcome.record.unwrap().get(Field::TRIES).unwrap().to_vec()).unwrap());
+    (shown, tries)
+}
+
 #[tokio::test]
 async fn what_listens_at_an_address_is_not_told_to_those_who_ask() {
     let world = World::new().await;
@@ -110,7 +127,8 @@ async fn what_listens_at_an_address_is_not_told_to_those_who_ask() {
         let mut metadata = Detail::of(&status).unwrap().metadata;
         assert!(metadata.remove("decision_id").is_some());
         assert_eq!(ended(&trailers), (Code::Unavailable, "NODES_UNAVAILABLE".into()));
-        told.push((status.message().to_owned(), metadata));
+        let (_, outcome) = receipt_of(&trailers);
+        told.push((status.message().to_owned(), metadata, outcome.unwrap()));
     }
     assert!(told.iter().all(|each| *each == told[0]), "{told:#?}");
 }

@@ -90,6 +90,8 @@ pub struct OutcomeRecord {
 /// What of an offer an outcome names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OfferRecord {
+    /// Its rank in the eligible set, from 0.
+    pub rank: usize,
     /// Its name.
     pub name: OfferName,
     /// SHA-256 of its stored form.
@@ -122,6 +124,12 @@ pub struct UsageRecord {
 }
 
 impl DecisionRecord {
+    /// Whether something is to become of it: nothing does of a refusal.
+    #[must_use]
+    pub const fn opens(&self) -> bool {
+        !self.candidates.is_empty()
+    }
+
     /// Its fields, hidden by this salt.
     pub(super) fn record(mut self, salt: [u8; SALT_BYTES]) -> Result<Record, LedgerError> {
         self.bound();

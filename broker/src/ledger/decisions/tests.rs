@@ -5,6 +5,7 @@ use comity_runtime::clock::SystemClock;
 use comity_transparency::NoteVerifier;
 use comity_transparency::receipt::Verified;
 use comity_types::{Digest, OfferName};
+use prost::Message as _;
 
 use super::*;
 
@@ -40,6 +41,7 @@ fn outcome() -> OutcomeRecord {
     OutcomeRecord {
         at: "2026-11-23T10:00:01Z".parse().unwrap(),
         offer: Some(OfferRecord {
+            rank: 0,
             name: "org-a.example/n1/o0".parse().unwrap(),
             sha256: Digest::of(b"o"),
             jurisdiction: Some(vec!["FR".parse().unwrap()]),
@@ -84,7 +86,7 @@ impl Scene {
 async fn a_receipt_proves_the_decision_and_its_outcome_in_one_tree() {
     let scene = Scene::new();
     let ledger = scene.open().await;
-    let committed = ledger.commit(eligible(2)).await.unwrap();
+    let committed = ledger.commit(eligible(20)).await.unwrap();
     // Others come in between.
     for _ in 0..300 {
         ledger.commit(decision(1)).await.unwrap();
@@ -92,12 +94,16 @@ async fn a_receipt_proves_the_decision_and_its_outcome_in_one_tree() {
     let settled = ledger.settle(&committed, outcome()).await.unwrap();
     let verified = scene.verify(settled.receipt());
     assert_eq!((verified.decision().index(), verified.outcome().unwrap().index()), (0, 301));
+    assert!(settled.receipt().encoded_len() < 3 * 1024, "trailers hold it, with a status beside it");
     assert_eq!(verified.text(Field::CALLER), Some("spiffe://org-b.example/app/a1"));
     assert_eq!(verified.text(Field::JURISDICTION), Some(r#"["FR"]"#));
     assert_eq!(verified.text(Field::USAGE), Some(r#"{"input_tokens":3,"output_tokens":4}"#));
     assert_eq!(verified.decision().leaf().engine, ENGINE_VERSION);
     // Long, or not the caller's to know.
     assert!(NOT_IN_TRAILERS.into_iter().all(|field| verified.get(field).is_none()));
+    let candidates: Vec<_> =
+        (0..CANDIDATES).map(|rank| verified.get(Field::candidate(rank).unwrap()).is_some()).collect();
+    assert_eq!(candidates, [true, false, false, false, false, false, false, false]);
 }
 
 #[tokio::test]
