@@ -114,9 +114,8 @@ impl Access {
     ) -> Result<Response<Body>, Failure> {
         let admitted = request::admit(caller, certificate, method, request, self.0.request_bytes).await?;
         for _ in 0..MAX_DECISIONS {
-            let decided = decide::decide(&self.0, &admitted);
-            self.0.metrics.decided(decided.is_ok());
-            let (decision, begun): (Decision, _) = (decided?, Instant::now());
+            let (decision, begun): (Decision, _) = (decide::decide(&self.0, &admitted)?, Instant::now());
+            self.0.metrics.decided(!decision.eligible.is_empty());
             let committed = commit::commit(&self.0, &admitted, decision).await;
             self.0.metrics.committed(begun.elapsed());
             let (permit, settlement): (Permit, Settlement) = committed?;

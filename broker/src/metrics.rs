@@ -187,7 +187,7 @@ impl Metrics {
         CallsLayer::new(self.0.calls.clone(), |path| methods::find(path).map(|method| method.path))
     }
 
-    /// A request was decided on.
+    /// A request was decided on: what names no model, or none that anybody offers, is not.
     pub(crate) fn decided(&self, is_eligible: bool) {
         let outcome = if is_eligible { "eligible" } else { "refused" };
         self.0.decisions.get_or_create(&[("outcome", outcome)]).inc();

@@ -24,7 +24,7 @@ mod recovery;
 mod sequencer;
 mod store;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod wal;
 
 use std::io;

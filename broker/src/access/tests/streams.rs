@@ -234,3 +234,24 @@ async fn a_caller_that_is_suspended_before_the_first_byte_is_told_so_and_the_nod
     closed(&answering).await;
     assert_eq!(world.journal(1).await.1[0].grpc_code, i32::from(Code::PermissionDenied));
 }
+
+#[tokio::test]
+async fn a_caller_that_leaves_while_its_decision_is_kept_leaves_an_outcome_and_no_node_is_asked() {
+    let (begun, mut writes) = tokio::sync::mpsc::unbounded_channel();
+    let (on, gate) = std::sync::mpsc::channel();
+    let world =
+        World::with_log(|path, key, clock| DecisionLog::held(&path.join("decisions"), key, clock, (begun, gate))).await;
+    let node = world.node("a.example", "DE", 1, answers("never")).await;
+    let left = async {
+        tokio::select! {
+            _ = world.ask(in_germany()) => panic!("nothing is answered before the decision is durable"),
+            _ = writes.recv() => {}
+        }
+    };
+    tokio::time::timeout(SOON, left).await.expect("the decision is written");
+    // Gone is the caller. The disk goes on.
+    drop(on);
+    let (decisions, outcomes) = world.journal(1).await;
+    assert_eq!((decisions[0].id, outcomes[0].cancelled), (outcomes[0].id, true));
+    assert_eq!((outcomes[0].attempt, node.connections()), (0, 0));
+}

@@ -2,6 +2,7 @@
 
 use comity_proto::inference::inference_client::InferenceClient;
 use comity_proto::membership::Kind;
+use comity_proto::policy;
 use http::Request;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -55,6 +56,9 @@ async fn calls_decisions_tries_statements_and_suspensions_are_counted_and_nothin
     let mut elsewhere = chat(in_germany());
     elsewhere.envelope.as_mut().unwrap().model = "chosen-by-the-caller".into();
     inference.chat(elsewhere).await.unwrap_err();
+    let in_france = policy::PlaceSet { places: vec!["FR".into()] };
+    let refused = policy::Requirements { allowed_processing_locations: vec![in_france], ..Default::default() };
+    inference.chat(chat(refused)).await.unwrap_err();
     let unknown = Request::post("/chosen.by.the.caller/Method").header("content-type", "application/grpc");
     channel.oneshot(unknown.body(Body::empty()).unwrap()).await.unwrap();
     scene.suspend("a.example").await;
@@ -63,11 +67,12 @@ async fn calls_decisions_tries_statements_and_suspensions_are_counted_and_nothin
         &[
             "comity_broker_calls_total{method=\"/comity.inference.v1.Inference/Chat\",code=\"OK\"} 1",
             "comity_broker_calls_total{method=\"/comity.inference.v1.Inference/Chat\",code=\"NOT_FOUND\"} 1",
+            "comity_broker_calls_total{method=\"/comity.inference.v1.Inference/Chat\",code=\"FAILED_PRECONDITION\"} 1",
             "comity_broker_calls_total{method=\"unknown\",code=\"UNIMPLEMENTED\"} 1",
             "comity_broker_decisions_total{outcome=\"eligible\"} 1",
             "comity_broker_decisions_total{outcome=\"refused\"} 1",
             "comity_broker_relay_attempts_total{outcome=\"answered\"} 1",
-            "comity_broker_commit_seconds_count 1",
+            "comity_broker_commit_seconds_count 2",
             "comity_broker_statements_total{kind=\"suspended\"} 1",
             "comity_broker_statements_total{kind=\"organisation_admitted\"} 2",
             "comity_broker_suspensions{of=\"organisation\"} 1",

@@ -84,6 +84,37 @@ impl DecisionLog {
     }
 }
 
+impl DecisionLog {
+    /// A log whose disk tells of each write, and goes on with it when it is told to.
+    pub(crate) fn held(dir: &Path, key: LogKey, clock: Arc<dyn Clock>, gate: Gate) -> Self {
+        Self::open_with(dir, key, clock, |segments| Held { segments, gate }).unwrap().0
+    }
+}
+
+/// Tells that a write has begun, and waits to be let on.
+pub(crate) type Gate = (queue::UnboundedSender<()>, mpsc::Receiver<()>);
+
+struct Held {
+    segments: Segments,
+    gate: Gate,
+}
+
+impl Disk for Held {
+    fn append(&mut self, first: u64, frames: &[u8]) -> io::Result<()> {
+        // Whoever held it has gone: there is nothing to wait for any more.
+        let _told = self.gate.0.send(()).is_ok() && self.gate.1.recv().is_ok();
+        Disk::append(&mut self.segments, first, frames)
+    }
+
+    fn rotate(&mut self, next: u64) {
+        Disk::rotate(&mut self.segments, next);
+    }
+
+    fn segment(&self) -> u64 {
+        self.segments.first()
+    }
+}
+
 /// A disk that fails after some writes.
 struct Failing {
     segments: Segments,
@@ -168,6 +199,30 @@ async fn a_log_goes_on_where_it_ended_published_or_not() {
             assert_eq!(verify(&key, &decision(number).leaf, &placed).root, tree.root());
         }
     }
+}
+
+/// A kill under load leaves more batches than any queue holds; nobody may wait for whoever empties it.
+#[tokio::test]
+async fn a_start_takes_up_however_many_batches_a_kill_has_left() {
+    const MANY: u64 = UNPUBLISHED_BATCHES as u64 + 200;
+    let (dir, key) = (tempfile::tempdir().unwrap(), Key::new());
+    let store = store::Store::new(dir.path());
+    store.make().unwrap();
+    let (mut segments, mut tree, log_key) = (Segments::new(&store.wal(), 0), Tree::default(), key.get());
+    let mut frames = Vec::new();
+    for number in 0..MANY {
+        tree.push(&decision(number).leaf);
+        let checkpoint = log_key.sign(&Checkpoint::of(ORIGIN, &tree), None).unwrap();
+        let batch = wal::Batch { first: number, entries: vec![decision(number)], checkpoint };
+        crate::ledger::journal::frame::encode(&batch.to_bytes(), &mut frames);
+    }
+    segments.append(0, &frames).unwrap();
+    let dir = dir.path().to_owned();
+    let opened = tokio::task::spawn_blocking(move || open(&dir, &key).0);
+    let log = tokio::time::timeout(std::time::Duration::from_secs(60), opened).await.expect("it starts").unwrap();
+    log.flush().await.unwrap();
+    let published = log.reader().published().checkpoint;
+    assert_eq!((published.size, published.root), (MANY, tree.root()));
 }
 
 #[tokio::test]
