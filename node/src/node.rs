@@ -31,7 +31,7 @@ use crate::health::{Health, Watched};
 use crate::link::{Publication, Publisher};
 use crate::replica::Replica;
 use crate::retry::Pace;
-use crate::serve::{Server, Witness};
+use crate::serve::{OutcomeSigner, Server};
 use crate::workload::{self, Source};
 use crate::{files, metrics, renewal};
 
@@ -179,8 +179,8 @@ impl Node {
         let replica = Replica::open(&config.node.data_dir, &identity, root_sha256, config.budgets());
         tables::announce(&tables);
         let key = Arc::new(identity.dir().key()?);
-        let witness = Witness { key, replica: replica.clone(), clock: Arc::clone(identity.clock()) };
-        let server = Server::new(guard(&identity, &offers), routes, tables, witness);
+        let signer = OutcomeSigner { key, replica: replica.clone(), clock: Arc::clone(identity.clock()) };
+        let server = Server::new(guard(&identity, &offers), routes, tables, signer);
         let front = Front::build(config, &identity).await?;
         let address = front.address(config);
         let metrics = bind_metrics(config).await?;

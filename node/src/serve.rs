@@ -32,7 +32,7 @@ mod tests;
 
 pub use admit::Admitted;
 pub use caller::broker_only;
-pub use outcome::Witness;
+pub use outcome::OutcomeSigner;
 pub use routes::{Route, Routes};
 
 use admit::Call;
@@ -53,7 +53,7 @@ struct Parts {
     guard: Guard,
     routes: Routes,
     rules: admit::Rules,
-    witness: Witness,
+    signer: OutcomeSigner,
     metrics: Metrics,
 }
 

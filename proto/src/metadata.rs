@@ -16,5 +16,9 @@ pub const OUTCOME: &str = "comity-outcome-bin";
 /// Broker to node: an encoded [`crate::permit::Permit`].
 pub const PERMIT: &str = "comity-permit-bin";
 
+/// What stands before an outcome's bytes when a node signs them ([`crate::permit::NodeOutcome`]), so that the signature means
+/// nothing elsewhere.
+pub const OUTCOME_CONTEXT: &[u8] = b"comity outcome v1\n";
+
 /// The domain of every `google.rpc.ErrorInfo` that Comity sends.
 pub const ERROR_DOMAIN: &str = "comity.dev";

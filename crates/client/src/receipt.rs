@@ -10,7 +10,7 @@ use comity_identity::Root;
 use comity_membership::{Log, offer_digest};
 use comity_policy::{ENGINE_VERSION, Offer, ReasonCode, Request, Tables, Usage, Verdict, evaluate};
 use comity_proto::convert::Envelope;
-use comity_proto::metadata::RECEIPT;
+use comity_proto::metadata::{OUTCOME_CONTEXT, RECEIPT};
 use comity_proto::{inference, permit, transparency};
 use comity_transparency::leaf::Kind;
 use comity_transparency::policy::Policy;
@@ -20,9 +20,6 @@ use comity_transparency::{CheckpointNote, NoteVerifier};
 use comity_types::{Digest, OfferName, SpiffeId, Timestamp};
 use prost::Message as _;
 use tonic::metadata::MetadataMap;
-
-/// What stands before an outcome's bytes when a node signs them (`comity.permit.v1.NodeOutcome`).
-pub const OUTCOME_PREFIX: &[u8] = b"comity outcome v1\n";
 
 /// What a receipt is held against.
 #[derive(Debug, Clone, Copy)]
@@ -228,7 +225,7 @@ impl Account {
             return Ok(());
         };
         let member = member.ok_or_else(|| contradiction("the node that signed was no member at that epoch"))?;
-        if !member.key.verifies(&[OUTCOME_PREFIX, &signed.outcome].concat(), &signed.signature) {
+        if !member.key.verifies(&[OUTCOME_CONTEXT, &signed.outcome].concat(), &signed.signature) {
             return Err(contradiction("the node's signature is not over its outcome"));
         }
         self.proven(format!("{said}, signed by its key of the federation's log"));

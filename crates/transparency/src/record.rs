@@ -10,7 +10,7 @@
 
 use std::fmt;
 
-use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Prk};
+use aws_lc_rs::hmac::{Context, HMAC_SHA256, Key};
 use comity_types::{Digest, Secret};
 
 use crate::tree::{Tree, leaf_hash};
@@ -243,22 +243,14 @@ fn hash(salt: &[u8; SALT_BYTES], value: &[u8]) -> Digest {
     leaf_hash(&[&salt[..], value].concat())
 }
 
-/// The salt of one field.
+/// The salt of one field: HKDF-Expand (RFC 5869, section 2.3) of one block, which is HMAC over the info and the byte 1. Places
+/// are few, and the record's salt is random, so that nothing has to be extracted from it (section 3.3).
 fn salt(record: &[u8; SALT_BYTES], kind: RecordKind, place: usize) -> [u8; SALT_BYTES] {
-    struct Length;
-    impl KeyType for Length {
-        fn len(&self) -> usize {
-            SALT_BYTES
-        }
-    }
+    let mut context = Context::with_key(&Key::new(HMAC_SHA256, record));
+    let place = u8::try_from(place).unwrap_or(u8::MAX);
+    context.update(SALT_CONTEXT);
+    context.update(&[kind.byte(), place, 1]);
     let mut salt = [0; SALT_BYTES];
-    // Places are few; the record's salt is random, so that nothing has to be extracted from it (RFC 5869, section 3.3).
-    let (kind, place) = ([kind.byte()], [u8::try_from(place).unwrap_or(u8::MAX)]);
-    let info = [SALT_CONTEXT, &kind, &place];
-    let prk = Prk::new_less_safe(HKDF_SHA256, record);
-    // Only a longer output than 255 digests fails.
-    if prk.expand(&info, Length).and_then(|expanded| expanded.fill(&mut salt)).is_err() {
-        salt = [0; SALT_BYTES];
-    }
+    salt.copy_from_slice(context.sign().as_ref());
     salt
 }

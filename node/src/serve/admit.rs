@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout_at};
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Request, Status};
 
-use super::{Method, Parts, Route, Routes, Server, Witness, deadline, failure};
+use super::{Method, OutcomeSigner, Parts, Route, Routes, Server, deadline, failure};
 use crate::backend::payload::needs::Needs;
 use crate::backend::{Backend, Fault};
 use crate::guard::{Guard, VerifiedPermit};
@@ -51,7 +51,7 @@ pub struct Admitted {
     permit: VerifiedPermit,
     route: Arc<Route>,
     deadline: Instant,
-    witness: Witness,
+    signer: OutcomeSigner,
     metrics: Metrics,
     _place: OwnedSemaphorePermit,
 }
@@ -64,11 +64,11 @@ impl Call {
 }
 
 impl Server {
-    /// A server of `routes`, by the rules of `tables` until the federation adopts some, whose outcomes `witness` signs.
+    /// A server of `routes`, by the rules of `tables` until the federation adopts some, whose outcomes `signer` signs.
     #[must_use]
-    pub fn new(guard: Guard, routes: Routes, tables: Arc<Tables>, witness: Witness) -> Self {
+    pub fn new(guard: Guard, routes: Routes, tables: Arc<Tables>, signer: OutcomeSigner) -> Self {
         let rules = Rules { tables, places: Arc::new(Semaphore::new(MAX_IN_FLIGHT)), quotas: Quotas::default() };
-        Self { parts: Arc::new(Parts { guard, routes, rules, witness, metrics: Metrics::default() }) }
+        Self { parts: Arc::new(Parts { guard, routes, rules, signer, metrics: Metrics::default() }) }
     }
 
     /// Lets a request in, or says why not.
@@ -81,7 +81,7 @@ impl Server {
     }
 
     async fn try_admit(&self, call: Call, envelope: wire::Envelope) -> Result<Admitted, Failure> {
-        let Parts { guard, routes, rules, witness, metrics } = &*self.parts;
+        let Parts { guard, routes, rules, signer, metrics } = &*self.parts;
         let place = Arc::clone(&rules.places).try_acquire_owned().map_err(|_| failure::full(MAX_IN_FLIGHT))?;
         let digest = Digest::of(&envelope.encode_to_vec());
         let permit = guard.verify(call.permit.as_deref(), digest, call.method.name())?;
@@ -89,13 +89,13 @@ impl Server {
         let envelope = Envelope::try_from(envelope)
             .map_err(|WireError { path, problem }| failure::invalid(&format!("envelope.{path}"), &problem))?;
         let left = call.deadline.saturating_duration_since(Instant::now());
-        let replica = &witness.replica;
+        let replica = &signer.replica;
         let federation = replica.wait_for(permit.epoch(), PATIENCE_WITH_REPLICA.min(left)).await?;
         replica.check_class(&route.offer.id, permit.caller())?;
         accept(rules, &federation, &permit, &route, call.method, &envelope).map_err(|failure| *failure)?;
         replica.served(permit.caller());
-        let (witness, metrics) = (witness.clone(), metrics.clone());
-        Ok(Admitted { permit, route, deadline: call.deadline, witness, metrics, _place: place })
+        let (signer, metrics) = (signer.clone(), metrics.clone());
+        Ok(Admitted { permit, route, deadline: call.deadline, signer, metrics, _place: place })
     }
 }
 
@@ -223,7 +223,7 @@ impl Admitted {
 
     /// What the node signs of the request that ended so.
     pub(super) fn outcome(&self, status: Code, usage: Option<wire::Usage>) -> Option<Vec<u8>> {
-        self.witness.outcome(&self.permit, status, usage)
+        self.signer.outcome(&self.permit, status, usage)
     }
 
     /// A failure of what was admitted, with the node's word on it.

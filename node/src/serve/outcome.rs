@@ -4,22 +4,21 @@
 use std::sync::Arc;
 
 use comity_identity::KeyPair;
+use comity_proto::convert::wire_instant;
 use comity_proto::inference::Usage;
+use comity_proto::metadata::OUTCOME_CONTEXT;
 use comity_proto::permit::{NodeOutcome, Outcome};
 use comity_transparency::Signer as _;
-use comity_types::{Clock, Timestamp};
+use comity_types::Clock;
 use prost::Message as _;
 use tonic::Code;
 
 use crate::guard::VerifiedPermit;
 use crate::replica::Replica;
 
-/// What stands before an outcome's bytes when they are signed, so that the signature means nothing elsewhere.
-pub const SIGNED_PREFIX: &[u8] = b"comity outcome v1\n";
-
 /// What outcomes are signed with.
 #[derive(Debug, Clone)]
-pub struct Witness {
+pub struct OutcomeSigner {
     /// The node's key.
     pub key: Arc<KeyPair>,
     /// The state that requests are held against.
@@ -28,7 +27,7 @@ pub struct Witness {
     pub clock: Arc<dyn Clock>,
 }
 
-impl Witness {
+impl OutcomeSigner {
     /// The signed outcome of a request, encoded. None where the key cannot be used: the answer goes out without it, and
     /// whoever verifies the receipt sees that the node said nothing.
     pub(super) fn outcome(&self, permit: &VerifiedPermit, status: Code, usage: Option<Usage>) -> Option<Vec<u8>> {
@@ -41,12 +40,12 @@ impl Witness {
             status: status.into(),
             input_tokens: usage.map(|usage| usage.input_tokens),
             output_tokens: usage.map(|usage| usage.output_tokens),
-            ended_at: Some(wire(self.clock.now())),
+            ended_at: Some(wire_instant(self.clock.now())),
             epoch: self.replica.federation().epoch(),
             state_age_ms: age,
         };
         let outcome = outcome.encode_to_vec();
-        match self.key.sign(&[SIGNED_PREFIX, &outcome].concat()) {
+        match self.key.sign(&[OUTCOME_CONTEXT, &outcome].concat()) {
             Ok(signature) => Some(NodeOutcome { outcome: outcome.into(), signature: signature.into() }.encode_to_vec()),
             Err(error) => {
                 tracing::error!(%error, "an outcome could not be signed");
@@ -54,10 +53,4 @@ impl Witness {
             }
         }
     }
-}
-
-fn wire(at: Timestamp) -> prost_types::Timestamp {
-    let millis = at.as_millis();
-    let nanos = i32::try_from(millis.rem_euclid(1000)).unwrap_or(0) * 1_000_000;
-    prost_types::Timestamp { seconds: millis.div_euclid(1000), nanos }
 }

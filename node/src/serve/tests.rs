@@ -25,8 +25,8 @@ use super::*;
 use crate::backend::{Backend, Fault, Model, Pieces};
 use crate::config::Config;
 use crate::replica::Replica;
-use crate::serve::outcome::SIGNED_PREFIX;
 use crate::testing::{Decided, History, Permits, facts};
+use comity_proto::metadata::OUTCOME_CONTEXT;
 
 mod payloads;
 mod quotas;
@@ -179,9 +179,9 @@ fn world_of(config: &str) -> World {
     let federation = crate::testing::World::at("127.0.0.1:1");
     let history = federation.history_at(now());
     let replica = federation.replica(clock.clone());
-    let witness = Witness { key: Arc::clone(&key), replica: replica.clone(), clock: clock.clone() };
+    let signer = OutcomeSigner { key: Arc::clone(&key), replica: replica.clone(), clock: clock.clone() };
     let tables = comity_runtime::tables::load(None).unwrap();
-    let server = Server::new(guard, std::iter::once(route).collect(), tables, witness);
+    let server = Server::new(guard, std::iter::once(route).collect(), tables, signer);
     World { permits, key, clock, replica, history, fake, offer, server }
 }
 
@@ -296,7 +296,7 @@ fn reason(code: Code, reason: &str) -> (Code, String) {
 fn signed(world: &World, metadata: &tonic::metadata::MetadataMap) -> permit_wire::Outcome {
     let signed = metadata.get_bin(metadata::OUTCOME).expect("the node signed nothing").to_bytes().unwrap();
     let permit_wire::NodeOutcome { outcome, signature } = permit_wire::NodeOutcome::decode(signed).unwrap();
-    let message = [SIGNED_PREFIX, &outcome].concat();
+    let message = [OUTCOME_CONTEXT, &outcome].concat();
     assert!(world.key.public_key().unwrap().verifies(&message, &signature));
     permit_wire::Outcome::decode(outcome).unwrap()
 }
