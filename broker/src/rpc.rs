@@ -12,6 +12,7 @@ pub mod transparency;
 
 use comity_membership::Refused as StatementRefused;
 use comity_policy::disclosure::Viewer;
+pub(crate) use comity_proto::convert::wire_instant as timestamp;
 use comity_proto::error::Failure;
 use comity_proto::methods::Caller;
 use comity_runtime::chain;
@@ -221,11 +222,4 @@ pub(crate) fn viewer(caller: &CallerIdentity) -> Viewer<'_> {
         Caller::Governor => Viewer::Governor,
         Caller::Member(_) | Caller::Anonymous => Viewer::Member(caller.organisation()),
     }
-}
-
-/// An instant as the wire has it.
-pub(crate) fn timestamp(at: comity_types::Timestamp) -> prost_types::Timestamp {
-    let millis = at.as_millis();
-    let nanos = i32::try_from(millis.rem_euclid(1000)).unwrap_or(0) * 1_000_000;
-    prost_types::Timestamp { seconds: millis.div_euclid(1000), nanos }
 }

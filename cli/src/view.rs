@@ -44,13 +44,6 @@ pub(crate) fn instant(wire: Option<&prost_types::Timestamp>) -> String {
     known(instant)
 }
 
-/// An instant, as the wire has it.
-pub(crate) fn wire_instant(at: comity_types::Timestamp) -> prost_types::Timestamp {
-    let millis = at.as_millis();
-    let nanos = i32::try_from(millis.rem_euclid(1000)).unwrap_or(0) * 1_000_000;
-    prost_types::Timestamp { seconds: millis.div_euclid(1000), nanos }
-}
-
 /// Whether a member is let in.
 pub(crate) fn standing(number: i32) -> &'static str {
     match membership::Standing::try_from(number) {

@@ -17,7 +17,7 @@ use crate::args::Global;
 use crate::error::CliError;
 use crate::output::{print, say};
 use crate::session::Session;
-use crate::view::wire_instant;
+use comity_proto::convert::wire_instant;
 use row::Row;
 
 /// What `--help` says about what a row is worth.

@@ -7,6 +7,7 @@ use std::io::{IsTerminal, Read};
 use std::time::Duration;
 
 use clap::Args;
+use comity_client::receipt::Asked;
 use comity_proto::inference::content_part::Part;
 use comity_proto::inference::{ChatPayload, ChatStreamRequest, ContentPart, Envelope, Message, Role, Sampling};
 use comity_proto::policy::Capability;
@@ -98,7 +99,9 @@ impl Conversation {
         request.set_timeout(self.timeout);
         let call = self.session.inference().chat_stream(request).await;
         let response = call.map_err(|status| CliError::call("chat", status))?;
-        answer::print_as_it_comes(response, self.session.identity().root(), self.output).await
+        let identity = self.session.identity();
+        let asked = Asked { caller: identity.id(), envelope: &self.envelope };
+        answer::print_as_it_comes(response, identity.root(), asked, self.output).await
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use comity_identity::{Invite, Inviter};
 use comity_membership::{InviteId, Statement};
+use comity_proto::convert::wire_instant;
 use comity_proto::json::Canonical;
 use comity_proto::membership::{InviteRequest, InviteResponse, Kind};
 use comity_transparency::Signer as _;
@@ -104,7 +105,7 @@ async fn own_invite(args: &InviteArgs, session: Session) -> Result<InviteRespons
     Ok(InviteResponse {
         invite: invite.encode().map_err(|error| unmade(error.into()))?.reveal().clone(),
         invite_id: invite.id_text(),
-        expires_at: Some(view::wire_instant(expires_at)),
+        expires_at: Some(wire_instant(expires_at)),
     })
 }
 

@@ -9,6 +9,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
+use comity_client::receipt::Unproven;
+use comity_runtime::chain;
 use comity_transparency::receipt::Receipt as Proof;
 
 use crate::args::Global;
@@ -77,4 +79,12 @@ fn write(receipt: &Proof, path: &Path) -> Result<(), CliError> {
         hint: "show fewer fields: `comity receipt disclose`".to_owned(),
     })?;
     fs::write(path, text).map_err(|source| CliError::File { doing: "write", path: path.to_owned(), source })
+}
+
+/// An answer that its receipt does not prove.
+pub(crate) fn unproven(error: &Unproven) -> CliError {
+    CliError::Failed {
+        problem: format!("nobody can prove this answer: {}", chain::text(error)),
+        hint: "tell the operators of the federation: its broker ends every answer with a receipt".to_owned(),
+    }
 }

@@ -6,9 +6,11 @@
 //! [`check`] refuses a receipt of which any part is contradicted by another; what there is nothing to hold against is said not
 //! to be proven.
 
+use std::sync::Arc;
+
 use comity_identity::Root;
 use comity_membership::{Log, offer_digest};
-use comity_policy::{ENGINE_VERSION, Offer, ReasonCode, Request, Tables, Usage, Verdict, evaluate};
+use comity_policy::{ENGINE_VERSION, ReasonCode, Request, Tables, Usage, Verdict, evaluate};
 use comity_proto::convert::Envelope;
 use comity_proto::metadata::{OUTCOME_CONTEXT, RECEIPT};
 use comity_proto::{inference, permit, transparency};
@@ -19,6 +21,7 @@ use comity_transparency::record::{CANDIDATES, Field};
 use comity_transparency::{CheckpointNote, NoteVerifier};
 use comity_types::{Digest, OfferName, SpiffeId, Timestamp};
 use prost::Message as _;
+use serde::Deserialize;
 use tonic::metadata::MetadataMap;
 
 /// What a receipt is held against.
@@ -32,7 +35,14 @@ pub struct Against<'a> {
     /// Which witnesses have to have cosigned; without it, their cosignatures prove nothing.
     pub policy: Option<&'a Policy>,
     /// What offers are held against where the federation has adopted no tables.
-    pub tables: &'a Tables,
+    pub tables: &'a Arc<Tables>,
+}
+
+/// An offer that a decision lets try, as its record has it.
+#[derive(Debug, Deserialize)]
+struct Candidate {
+    offer: OfferName,
+    offer_sha256: String,
 }
 
 /// What is proven, and what is not.
@@ -91,20 +101,42 @@ pub enum Unproven {
     /// It does not hold.
     #[error("its receipt does not hold")]
     Refused(#[from] ReceiptError),
+    /// It is true, and of another request.
+    #[error("its receipt is of another request")]
+    OfAnother,
+    /// It says that the request was not answered.
+    #[error("its receipt says that the request was not answered")]
+    NotAnswered,
 }
 
-/// The receipt among the trailers of an answer, held against the log's key of the root document that is pinned: every call
-/// of this SDK's users can, and `comity` does, before an answer counts.
+/// Who asked what: a receipt that is true of another request proves nothing of this one.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// The app that called.
+    pub caller: &'a SpiffeId,
+    /// The envelope that it sent.
+    pub envelope: &'a inference::Envelope,
+}
+
+/// The receipt among the trailers of an answer, held against the log's key of the root document that is pinned, and against
+/// what was asked: every call of this SDK's users can, and `comity` does, before an answer counts.
 ///
 /// # Errors
-/// There is none, or it does not hold.
-pub fn of_trailers(trailers: &MetadataMap, root: &Root) -> Result<(Receipt, Verified), Unproven> {
+/// There is none, it does not hold, or it is of another request, or of one that was not answered.
+pub fn of_trailers(trailers: &MetadataMap, root: &Root, asked: Asked<'_>) -> Result<(Receipt, Verified), Unproven> {
     let bytes = trailers.get_bin(RECEIPT).ok_or(Unproven::Missing)?.to_bytes().map_err(|_| Unproven::Malformed)?;
     let wire = transparency::Receipt::decode(bytes).map_err(|_| Unproven::Malformed)?;
     let receipt = Receipt::try_from(wire).map_err(|_| Unproven::Malformed)?;
     let [plain, _] = &root.decision_log;
     let verified = receipt.verify(&root.decision_log_origin(), &NoteVerifier::of(plain))?;
-    Ok((receipt, verified))
+    let envelope = Digest::of(&asked.envelope.encode_to_vec());
+    let is_of_it = verified.text(Field::CALLER) == Some(asked.caller.as_str())
+        && verified.get(Field::ENVELOPE_SHA256) == Some(envelope.as_bytes());
+    match (is_of_it, verified.text(Field::STATUS)) {
+        (true, Some("0")) => Ok((receipt, verified)),
+        (true, _) => Err(Unproven::NotAnswered),
+        (false, _) => Err(Unproven::OfAnother),
+    }
 }
 
 /// Checks a receipt against all that there is.
@@ -215,6 +247,11 @@ impl Account {
         if self.verified.text(Field::OFFER).is_some_and(|offer| offer != outcome.offer) {
             return Err(contradiction("the node signed the outcome of another offer than the broker recorded"));
         }
+        if let Some(recorded) = self.recorded_usage()
+            && recorded != (outcome.input_tokens, outcome.output_tokens)
+        {
+            return Err(contradiction("the node signed another usage than the broker recorded"));
+        }
         let name: OfferName =
             outcome.offer.parse().map_err(|_| contradiction("the node signed the outcome of an offer that is none"))?;
         let usage = format!("{} tokens in, {} out", counted(outcome.input_tokens), counted(outcome.output_tokens));
@@ -253,6 +290,13 @@ impl Account {
         Ok(())
     }
 
+    /// Tokens read and written, as the broker recorded them.
+    fn recorded_usage(&self) -> Option<(Option<u64>, Option<u64>)> {
+        let usage: serde_json::Value = serde_json::from_slice(self.verified.get(Field::USAGE)?).ok()?;
+        let tokens = |name: &str| usage.get(name).and_then(serde_json::Value::as_u64);
+        Some((tokens("input_tokens"), tokens("output_tokens")))
+    }
+
     fn answered(&self) -> Option<(OfferName, String)> {
         let name = self.verified.text(Field::OFFER)?.parse().ok()?;
         Some((name, self.verified.text(Field::OFFER_SHA256)?.to_owned()))
@@ -261,10 +305,10 @@ impl Account {
     /// That the offer was eligible, by evaluating it again.
     fn eligibility(&mut self, against: &Against<'_>) -> Result<(), CheckError> {
         let Some((name, recorded)) = self.answered() else { return Ok(()) };
-        let candidates = (0..CANDIDATES).filter_map(Field::candidate).filter_map(|field| self.verified.text(field));
-        let candidates: Vec<_> = candidates.collect();
-        let names_it = |json: &&str| json.contains(&format!("\"{name}\"")) && json.contains(&recorded);
+        let shown = (0..CANDIDATES).filter_map(Field::candidate).filter_map(|field| self.verified.get(field));
+        let candidates: Vec<Candidate> = shown.filter_map(|json| serde_json::from_slice(json).ok()).collect();
         if !candidates.is_empty() {
+            let names_it = |one: &Candidate| one.offer == name && one.offer_sha256 == recorded;
             if !candidates.iter().any(names_it) {
                 return Err(contradiction("the offer that answered was not among those that the decision let try"));
             }
@@ -310,7 +354,7 @@ impl Account {
         envelope: &[u8],
         name: &OfferName,
         at: Timestamp,
-        tables: &Tables,
+        own: &Arc<Tables>,
     ) -> Result<Verdict, CheckError> {
         let shown = self.verified.get(Field::ENVELOPE_SHA256);
         if shown.is_some_and(|digest| digest != Digest::of(envelope).as_bytes()) {
@@ -325,7 +369,9 @@ impl Account {
         let missing = || contradiction("who asked or who answered was no member at that epoch");
         let asking = federation.organisation(caller.trust_domain()).ok_or_else(missing)?;
         let answering = federation.organisation(name.node().trust_domain()).ok_or_else(missing)?;
-        let offer: &Offer = federation.offer(name).ok_or_else(missing)?;
+        // As they counted, with what auditors had signed; and by the tables of that epoch.
+        let offer = federation.offers().find(|offer| offer.name() == *name).ok_or_else(missing)?;
+        let tables = federation.tables_or(own);
         let demanded = asking.layers.demanded(Some(caller.name()), &envelope.requirements);
         let capability = match self.verified.text(Field::METHOD) {
             Some("Embed") => comity_policy::Capability::Embed,
@@ -333,7 +379,7 @@ impl Account {
             _ => comity_policy::Capability::Chat,
         };
         let request = Request {
-            caller: &asking.organisation,
+            caller: &asking.facts,
             model: Some(&envelope.model),
             capability,
             declared: &envelope.declared,
@@ -342,7 +388,7 @@ impl Account {
             used: Usage::none(),
             as_of: at,
         };
-        Ok(evaluate(offer, &answering.organisation, &request, tables))
+        Ok(evaluate(offer, &answering.facts, &request, tables))
     }
 }
 

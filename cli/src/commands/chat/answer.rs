@@ -2,17 +2,17 @@
 
 use std::io::IsTerminal;
 
-use comity_client::receipt;
+use comity_client::receipt::{self, Asked};
 use comity_identity::Root;
 use comity_proto::inference::{ChatStreamResponse, FinishReason, Usage};
 use comity_proto::json::Canonical;
 use comity_proto::metadata;
-use comity_runtime::chain;
 use comity_transparency::receipt::VerifiedLeaf;
 use serde::Serialize;
 use tonic::metadata::MetadataMap;
 use tonic::{Response, Streaming};
 
+use crate::commands::receipt::unproven;
 use crate::error::CliError;
 use crate::output::{Format, print, print_json, say};
 
@@ -44,10 +44,11 @@ struct Whole<'a> {
 pub(super) async fn print_as_it_comes(
     response: Response<Streaming<ChatStreamResponse>>,
     root: &Root,
+    asked: Asked<'_>,
     output: Format,
 ) -> Result<Answer, CliError> {
     let mut answer = Answer::of(response.metadata());
-    let received = answer.receive(response.into_inner(), root, output).await;
+    let received = answer.receive(response.into_inner(), root, asked, output).await;
     if output == Format::Table && !answer.text.is_empty() && !answer.text.ends_with('\n') {
         print("\n")?;
     }
@@ -69,6 +70,7 @@ impl Answer {
         &mut self,
         mut stream: Streaming<ChatStreamResponse>,
         root: &Root,
+        asked: Asked<'_>,
         output: Format,
     ) -> Result<(), CliError> {
         let terminal = std::io::stdout().is_terminal();
@@ -79,7 +81,7 @@ impl Answer {
             self.add(&piece);
         }
         let trailers = stream.trailers().await.map_err(|status| CliError::call("chat", status))?.unwrap_or_default();
-        let (_, proven) = receipt::of_trailers(&trailers, root).map_err(|error| unproven(&error))?;
+        let (_, proven) = receipt::of_trailers(&trailers, root, asked).map_err(|error| unproven(&error))?;
         self.leaf = proven.outcome().map(VerifiedLeaf::index);
         Ok(())
     }
@@ -110,13 +112,6 @@ impl Answer {
         let leaf = self.leaf.map(|leaf| format!(", on record as leaf {leaf}")).unwrap_or_default();
         say(&format!("-- {}, decision {}{}{leaf}{cut}", self.offer, self.decision_id, tokens.unwrap_or_default()));
         Ok(())
-    }
-}
-
-fn unproven(error: &receipt::Unproven) -> CliError {
-    CliError::Failed {
-        problem: format!("nobody can prove this answer: {}", chain::text(error)),
-        hint: "tell the operators of the federation: its broker ends every answer with a receipt".to_owned(),
     }
 }
 
