@@ -44,6 +44,23 @@ fn ask(federation: &Federation, app: &Caller, more: &[&str]) -> (bool, String) {
 fn is_answered(federation: &Federation, app: &Caller, more: &[&str]) {
     let (answered, text) = ask(federation, app, more);
     assert!(answered && text.contains("Paris"), "{text}");
+    is_decided_again(federation);
+}
+
+/// Whoever has the log and the receipt of the last answer comes to the same verdict.
+#[track_caller]
+fn is_decided_again(federation: &Federation) {
+    let operator = federation.operator().identity;
+    let rows: Value =
+        serde_json::from_str(&federation.govern(&["audit", "--from", "2026-01-01", "--format", "json"])).unwrap();
+    let answered = rows.as_array().unwrap().iter().rfind(|row| row["result"] == "answered").unwrap();
+    let [receipt, log] = ["last.tlog-proof", "last.log"].map(|name| federation.folder().join(name));
+    let (receipt, log, root) = (receipt.to_str().unwrap(), log.to_str().unwrap(), operator.join("root.json"));
+    let decision = answered["decision"].as_str().unwrap();
+    let _shown = federation.govern(&["receipt", "show", decision, "--save", receipt]);
+    let _written = federation.govern(&["log", "export", log]);
+    let verified = federation.govern(&["receipt", "verify", receipt, "--log", log, "--root", root.to_str().unwrap()]);
+    assert!(verified.contains("evaluated again at epoch"), "{verified}");
 }
 
 #[track_caller]
