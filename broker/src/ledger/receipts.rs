@@ -3,6 +3,8 @@
 //! Who asked and who governs see what is recorded; who answered sees what the node was shown anyway. What a side's rules are
 //! stays with it (decision 9), so that the reasons of a refusal are for operators of the federation alone.
 
+use std::collections::BTreeMap;
+
 use comity_policy::disclosure::Viewer;
 use comity_transparency::leaf::{Kind, Leaf};
 use comity_transparency::receipt::{Proven, Receipt};
@@ -34,6 +36,9 @@ pub enum ReceiptError {
     /// There is no such decision, or it is not the viewer's.
     #[error("there is no decision {0} that the caller may see")]
     Unknown(DecisionId),
+    /// What becomes of it is not on record yet, and would be again after it was erased.
+    #[error("the request of decision {0} has not ended yet (hint: erase its records when it has)")]
+    Running(DecisionId),
     /// More than [`MAX_LISTED`].
     #[error("more than {MAX_LISTED} decisions were made in that time (hint: ask for less time at once)")]
     TooMany,
@@ -70,7 +75,7 @@ impl Receipts {
     /// There is none, it is not the viewer's, or the log cannot be read.
     pub fn of(&self, decision: DecisionId, viewer: Viewer<'_>) -> Result<Receipt, ReceiptError> {
         let found = self.reader.find(decision)?.ok_or(ReceiptError::Unknown(decision))?;
-        self.receipt(found, viewer, None)?.ok_or(ReceiptError::Unknown(decision))
+        self.receipt(&mut Bundles::of(&self.reader), found, viewer, None)?.ok_or(ReceiptError::Unknown(decision))
     }
 
     /// Where the records of a decision are, if `viewer` may have them erased: who asked, and who governs.
@@ -80,11 +85,16 @@ impl Receipts {
     pub fn erasable(&self, decision: DecisionId, viewer: Viewer<'_>) -> Result<Vec<u64>, ReceiptError> {
         let unknown = || ReceiptError::Unknown(decision);
         let found = self.reader.find(decision)?.ok_or_else(unknown)?;
-        let record = self.kept(found.decision)?.record;
+        let record = Bundles::of(&self.reader).kept(found.decision)?.record;
         match share(viewer, record.as_ref(), None) {
-            Some(Share::All | Share::Asked) => Ok(std::iter::once(found.decision).chain(found.outcome).collect()),
-            Some(Share::Answered) | None => Err(unknown()),
+            Some(Share::All | Share::Asked) => {}
+            Some(Share::Answered) | None => return Err(unknown()),
         }
+        let ends = record.is_some_and(|record| Field::candidate(0).is_some_and(|first| record.get(first).is_some()));
+        if ends && found.outcome.is_none() {
+            return Err(ReceiptError::Running(decision));
+        }
+        Ok(std::iter::once(found.decision).chain(found.outcome).collect())
     }
 
     /// Every decision that was made from `from` on and before `to`, oldest first, with its outcome.
@@ -124,14 +134,15 @@ impl Receipts {
     ///
     /// # Errors
     /// The log cannot be read.
-    pub fn receipt(
+    fn receipt(
         &self,
+        bundles: &mut Bundles<'_>,
         found: FoundDecision,
         viewer: Viewer<'_>,
         of: Option<&TrustDomain>,
     ) -> Result<Option<Receipt>, ReceiptError> {
-        let decision = self.kept(found.decision)?;
-        let outcome = found.outcome.map(|index| self.kept(index)).transpose()?;
+        let decision = bundles.kept(found.decision)?;
+        let outcome = found.outcome.map(|index| bundles.kept(index)).transpose()?;
         let outcome_record = outcome.as_ref().and_then(|outcome| outcome.record.as_ref());
         let is_of = |domain| share(Viewer::Member(domain), decision.record.as_ref(), outcome_record).is_some();
         if of.is_some_and(|domain| !is_of(domain)) {
@@ -148,11 +159,48 @@ impl Receipts {
         Ok(Some(Receipt { checkpoint: published.note.to_string(), decision, outcome }))
     }
 
-    fn kept(&self, index: u64) -> Result<Kept, LogError> {
+    /// The receipts of decisions that were found, as `viewer` may see them: those that `of` asked or answered, if it is named.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn page(
+        &self,
+        found: &[FoundDecision],
+        viewer: Viewer<'_>,
+        of: Option<&TrustDomain>,
+    ) -> Result<Vec<Receipt>, ReceiptError> {
+        let mut bundles = Bundles::of(&self.reader);
+        let receipts = found.iter().map(|found| self.receipt(&mut bundles, *found, viewer, of));
+        receipts.filter_map(Result::transpose).collect()
+    }
+}
+
+/// Leaves and records, each bundle of which is read once.
+struct Bundles<'a> {
+    reader: &'a Reader,
+    read: BTreeMap<u64, Bundle>,
+}
+
+/// A bundle's leaves, and their records.
+type Bundle = (Vec<Vec<u8>>, Vec<Option<Vec<u8>>>);
+
+impl<'a> Bundles<'a> {
+    const fn of(reader: &'a Reader) -> Self {
+        Self { reader, read: BTreeMap::new() }
+    }
+
+    fn kept(&mut self, index: u64) -> Result<Kept, LogError> {
         let (bundle, place) = (index / WIDTH, usize::try_from(index % WIDTH).unwrap_or(usize::MAX));
-        let bytes = self.reader.bundle(bundle)?.into_iter().nth(place).unwrap_or_default();
-        let record = self.reader.records(bundle)?.into_iter().nth(place).flatten();
-        Ok(Kept { index, bytes, record: record.and_then(|record| Record::from_bytes(&record).ok()) })
+        if !self.read.contains_key(&bundle) {
+            // Decisions come in order, and their outcomes soon after: what lies far behind is not asked for again.
+            self.read.retain(|other, _| other.abs_diff(bundle) <= 2);
+            self.read.insert(bundle, (self.reader.bundle(bundle)?, self.reader.records(bundle)?));
+        }
+        let (leaves, records) =
+            self.read.get(&bundle).map_or((&[][..], &[][..]), |(leaves, records)| (leaves, records));
+        let bytes = leaves.get(place).cloned().unwrap_or_default();
+        let record = records.get(place).and_then(Option::as_ref).and_then(|record| Record::from_bytes(record).ok());
+        Ok(Kept { index, bytes, record })
     }
 }
 

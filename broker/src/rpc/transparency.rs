@@ -8,38 +8,61 @@ use comity_proto::transparency::{
     EraseRecordRequest, EraseRecordResponse, GetReceiptRequest, GetReceiptResponse, GetResourceRequest,
     GetResourceResponse, ListReceiptsRequest, ListReceiptsResponse,
 };
+use comity_transparency::receipt::Receipt;
 use comity_transparency::tile::Resource;
 use comity_types::{Clock, DecisionId, Timestamp, TrustDomain};
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
+use futures::StreamExt as _;
+use futures::stream::{self, BoxStream};
+use tokio::sync::Semaphore;
 use tonic::{Code, Request, Response, Status};
 
 use super::{failure, invalid, ours, parse, viewer};
 use crate::edge::CallerIdentity;
 use crate::ledger::decisions::Ledger;
+use crate::ledger::log::reader::FoundDecision;
 use crate::ledger::receipts::{ReceiptError, Receipts};
 
 /// Longest path of a file of the log, in bytes: twenty digits in threes.
 const MAX_PATH_BYTES: usize = 64;
-/// Receipts that wait for a slow reader.
-const WAITING_RECEIPTS: usize = 16;
+/// Decisions that are read from the disk at once for a list: a bundle, so that each file is read once or twice.
+const PAGE: usize = 256;
+/// Searches of the whole log at once: each reads the disk for as long as the log is, and whoever asks for decisions that are
+/// none must not take the threads that others need.
+const SEARCHES: usize = 4;
 
 /// The service.
 #[derive(Debug, Clone)]
 pub struct Service {
     ledger: Ledger,
     clock: Arc<dyn Clock>,
+    searches: Arc<Semaphore>,
 }
 
 impl Service {
     /// Over this log.
     #[must_use]
     pub fn new(ledger: Ledger, clock: Arc<dyn Clock>) -> Self {
-        Self { ledger, clock }
+        Self { ledger, clock, searches: Arc::new(Semaphore::new(SEARCHES)) }
     }
 
     fn receipts(&self) -> Receipts {
         Receipts::new(self.ledger.log().reader())
+    }
+
+    /// Searches the log, in turn with others. The turn lasts as long as the search, also when the caller leaves.
+    async fn search<T: Send + 'static>(
+        &self,
+        search: impl FnOnce(&Receipts) -> Result<T, ReceiptError> + Send + 'static,
+    ) -> Result<T, Status> {
+        self.current().await?;
+        // Never closed.
+        let turn = Arc::clone(&self.searches).acquire_owned().await.ok();
+        let receipts = self.receipts();
+        let found = blocking(move || {
+            let _turn = turn;
+            search(&receipts)
+        });
+        found.await?.map_err(refused)
     }
 
     /// What was answered a moment ago is to be found.
@@ -72,13 +95,11 @@ impl Transparency for Service {
     async fn get_receipt(&self, request: Request<GetReceiptRequest>) -> Result<Response<GetReceiptResponse>, Status> {
         let (caller, request) = taken(request)?;
         let decision: DecisionId = parse("decision_id", &request.decision_id)?;
-        self.current().await?;
-        let receipts = self.receipts();
-        let receipt = blocking(move || receipts.of(decision, viewer(&caller))).await?;
-        Ok(Response::new(GetReceiptResponse { receipt: Some(wire_receipt(&receipt.map_err(refused)?)) }))
+        let receipt = self.search(move |receipts| receipts.of(decision, viewer(&caller))).await?;
+        Ok(Response::new(GetReceiptResponse { receipt: Some(wire_receipt(&receipt)) }))
     }
 
-    type ListReceiptsStream = ReceiverStream<Result<ListReceiptsResponse, Status>>;
+    type ListReceiptsStream = BoxStream<'static, Result<ListReceiptsResponse, Status>>;
 
     async fn list_receipts(
         &self,
@@ -89,27 +110,21 @@ impl Transparency for Service {
         let to = time("to", request.to.as_ref())?.unwrap_or_else(|| self.clock.now());
         let of: Option<TrustDomain> =
             if request.organisation.is_empty() { None } else { Some(parse("organisation", &request.organisation)?) };
-        self.current().await?;
-        let receipts = self.receipts();
-        let all = {
-            let receipts = receipts.clone();
-            blocking(move || receipts.between(from, to)).await?.map_err(refused)?
+        let all = self.search(move |receipts| receipts.between(from, to)).await?;
+        let (receipts, asking) = (self.receipts(), Arc::new((caller, of)));
+        // A page is read when the caller has read the one before: a slow one holds no thread.
+        let pages: Vec<Vec<_>> = all.chunks(PAGE).map(<[_]>::to_vec).collect();
+        let read = move |page: Vec<FoundDecision>| {
+            let (receipts, asking) = (receipts.clone(), Arc::clone(&asking));
+            blocking(move || receipts.page(&page, viewer(&asking.0), asking.1.as_ref()))
         };
-        let (send, receive) = mpsc::channel(WAITING_RECEIPTS);
-        tokio::task::spawn_blocking(move || {
-            for found in all {
-                let receipt = match receipts.receipt(found, viewer(&caller), of.as_ref()) {
-                    Ok(Some(receipt)) => Ok(ListReceiptsResponse { receipt: Some(wire_receipt(&receipt)) }),
-                    Ok(None) => continue,
-                    Err(error) => Err(refused(error)),
-                };
-                // Whoever asked may have left.
-                if send.blocking_send(receipt).is_err() {
-                    return;
-                }
-            }
+        let receipts = stream::iter(pages).then(read).map(|page| page.and_then(|page| page.map_err(refused)));
+        let wire = |receipt: Receipt| ListReceiptsResponse { receipt: Some(wire_receipt(&receipt)) };
+        let one_by_one = receipts.flat_map(move |page| match page {
+            Ok(page) => stream::iter(page.into_iter().map(|receipt| Ok(wire(receipt))).collect::<Vec<_>>()),
+            Err(status) => stream::iter(vec![Err(status)]),
         });
-        Ok(Response::new(ReceiverStream::new(receive)))
+        Ok(Response::new(one_by_one.boxed()))
     }
 
     async fn erase_record(
@@ -118,9 +133,8 @@ impl Transparency for Service {
     ) -> Result<Response<EraseRecordResponse>, Status> {
         let (caller, request) = taken(request)?;
         let decision: DecisionId = parse("decision_id", &request.decision_id)?;
-        self.current().await?;
-        let (receipts, by) = (self.receipts(), caller.id().clone());
-        let indexes = blocking(move || receipts.erasable(decision, viewer(&caller))).await?.map_err(refused)?;
+        let by = caller.id().clone();
+        let indexes = self.search(move |receipts| receipts.erasable(decision, viewer(&caller))).await?;
         self.ledger.log().erase(indexes).await.map_err(|error| ours(&error))?;
         tracing::info!(decision.id = %decision, %by, "a record was erased");
         Ok(Response::new(EraseRecordResponse {}))
@@ -155,6 +169,7 @@ fn refused(error: ReceiptError) -> Status {
                 format!("{error} (hint: only who asked, who answered and operators of the federation see it)");
             failure(Code::NotFound, "DECISION_NOT_FOUND", message, vec![])
         }
+        ReceiptError::Running(_) => failure(Code::FailedPrecondition, "DECISION_RUNNING", error.to_string(), vec![]),
         ReceiptError::TooMany => failure(Code::OutOfRange, "TOO_MANY_RECEIPTS", error.to_string(), vec![]),
     }
 }

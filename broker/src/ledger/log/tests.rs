@@ -263,6 +263,24 @@ async fn many_at_once_are_each_proven_and_all_there() {
 }
 
 #[tokio::test]
+async fn a_log_that_somebody_goes_on_with_is_in_order_to_whoever_looks() {
+    let (dir, key) = (tempfile::tempdir().unwrap(), Arc::new(Key::new()));
+    let (log, _) = open(dir.path(), &key);
+    let (path, looking) = (dir.path().to_owned(), Arc::clone(&key));
+    let looks = tokio::task::spawn_blocking(move || {
+        (0..40).for_each(|_| DecisionLog::check(&path, &looking.get()).unwrap());
+    });
+    let mut number = 0;
+    while !looks.is_finished() {
+        log.append(decision(number), None).await.unwrap();
+        log.flush().await.unwrap();
+        number += 1;
+    }
+    looks.await.unwrap();
+    assert!(number > 0);
+}
+
+#[tokio::test]
 async fn what_was_acknowledged_is_in_whatever_is_published_from_then_on() {
     let (dir, key) = (tempfile::tempdir().unwrap(), Key::new());
     let (log, _) = open(dir.path(), &key);

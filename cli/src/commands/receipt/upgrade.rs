@@ -13,7 +13,7 @@ use crate::error::CliError;
 use crate::output::say;
 use crate::session::Session;
 
-/// Fetches the receipt of the same decision, and shows as much of it as the old one does.
+/// Fetches the proof of the same decision anew; what is shown of it stays as it was.
 pub(super) async fn run(file: &Path, save: Option<&Path>, global: &Global) -> Result<(), CliError> {
     let old = read(file)?;
     let leaf = Leaf::from_bytes(&old.decision.leaf).map_err(|error| CliError::BadFile {
@@ -29,15 +29,22 @@ pub(super) async fn run(file: &Path, save: Option<&Path>, global: &Global) -> Re
             hint: "keep both files: together they prove that the log was changed".to_owned(),
         });
     }
-    let shown = |field| {
-        let records = [old.decision.record.as_ref(), old.outcome.as_ref().and_then(|outcome| outcome.record.as_ref())];
-        records.into_iter().flatten().any(|record| record.get(field).is_some())
-    };
-    let new = new.narrowed(shown);
+    let new = with_what_was_shown(new, &old);
     write(&new, save.unwrap_or(file))?;
     let (before, after) = (signatures(&old), signatures(&new));
     say(&format!("the checkpoint has {after} signatures now, and had {before}"));
     Ok(())
+}
+
+/// The new proof of what the holder was shown before: as much and no less, whatever the broker shows or has erased since.
+fn with_what_was_shown(mut new: Receipt, old: &Receipt) -> Receipt {
+    new.decision.record.clone_from(&old.decision.record);
+    if let (Some(new), Some(old)) = (&mut new.outcome, &old.outcome)
+        && new.leaf == old.leaf
+    {
+        new.record.clone_from(&old.record);
+    }
+    new
 }
 
 fn signatures(receipt: &Receipt) -> usize {
