@@ -153,7 +153,7 @@ fn a_receipt_of_which_anything_was_changed_is_not_believed() {
 }
 
 #[test]
-fn thirty_lines_of_python_verify_a_receipt_as_the_document_has_them() {
+fn forty_lines_of_python_verify_a_receipt_as_the_document_has_them() {
     let scene = Scene::new();
     let decision = scene.asked();
     let _shown = scene.receipt(&scene.app, &decision, "own.tlog-proof");

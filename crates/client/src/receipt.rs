@@ -10,19 +10,22 @@ use std::sync::Arc;
 
 use comity_identity::Root;
 use comity_membership::{Log, offer_digest};
-use comity_policy::{ENGINE_VERSION, ReasonCode, Request, Tables, Usage, Verdict, evaluate};
-use comity_proto::convert::Envelope;
+use comity_policy::Tables;
 use comity_proto::metadata::{OUTCOME_CONTEXT, RECEIPT};
 use comity_proto::{inference, permit, transparency};
 use comity_transparency::leaf::Kind;
 use comity_transparency::policy::Policy;
 use comity_transparency::receipt::{Receipt, ReceiptError, Verified};
-use comity_transparency::record::{CANDIDATES, Field};
+use comity_transparency::record::Field;
 use comity_transparency::{CheckpointNote, NoteVerifier};
-use comity_types::{Digest, OfferName, SpiffeId, Timestamp};
+use comity_types::{Digest, OfferName, SpiffeId};
 use prost::Message as _;
 use serde::Deserialize;
 use tonic::metadata::MetadataMap;
+
+mod replay;
+#[cfg(test)]
+mod tests;
 
 /// What a receipt is held against.
 #[derive(Debug, Clone, Copy)]
@@ -38,11 +41,11 @@ pub struct Against<'a> {
     pub tables: &'a Arc<Tables>,
 }
 
-/// An offer that a decision lets try, as its record has it.
+/// Tokens, as an outcome's record has them.
 #[derive(Debug, Deserialize)]
-struct Candidate {
-    offer: OfferName,
-    offer_sha256: String,
+struct RecordedUsage {
+    input_tokens: Option<u64>,
+    output_tokens: Option<u64>,
 }
 
 /// What is proven, and what is not.
@@ -247,8 +250,8 @@ impl Account {
         if self.verified.text(Field::OFFER).is_some_and(|offer| offer != outcome.offer) {
             return Err(contradiction("the node signed the outcome of another offer than the broker recorded"));
         }
-        if let Some(recorded) = self.recorded_usage()
-            && recorded != (outcome.input_tokens, outcome.output_tokens)
+        if let Some(recorded) = self.recorded_usage()?
+            && (recorded.input_tokens, recorded.output_tokens) != (outcome.input_tokens, outcome.output_tokens)
         {
             return Err(contradiction("the node signed another usage than the broker recorded"));
         }
@@ -271,7 +274,7 @@ impl Account {
 
     /// The offer that answered, as it was published at that epoch.
     fn offer(&mut self, log: Option<&Log>) -> Result<(), CheckError> {
-        let Some((name, recorded)) = self.answered() else { return Ok(()) };
+        let Some((name, recorded)) = self.answered()? else { return Ok(()) };
         let Some(log) = log else {
             self.unproven(format!("under which terms {name} answered: the federation's log was not given"));
             return Ok(());
@@ -291,104 +294,20 @@ impl Account {
     }
 
     /// Tokens read and written, as the broker recorded them.
-    fn recorded_usage(&self) -> Option<(Option<u64>, Option<u64>)> {
-        let usage: serde_json::Value = serde_json::from_slice(self.verified.get(Field::USAGE)?).ok()?;
-        let tokens = |name: &str| usage.get(name).and_then(serde_json::Value::as_u64);
-        Some((tokens("input_tokens"), tokens("output_tokens")))
+    fn recorded_usage(&self) -> Result<Option<RecordedUsage>, CheckError> {
+        let usage = self.verified.get(Field::USAGE).map(serde_json::from_slice).transpose();
+        usage.map_err(|_| contradiction("the usage that the broker recorded cannot be read"))
     }
 
-    fn answered(&self) -> Option<(OfferName, String)> {
-        let name = self.verified.text(Field::OFFER)?.parse().ok()?;
-        Some((name, self.verified.text(Field::OFFER_SHA256)?.to_owned()))
-    }
-
-    /// That the offer was eligible, by evaluating it again.
-    fn eligibility(&mut self, against: &Against<'_>) -> Result<(), CheckError> {
-        let Some((name, recorded)) = self.answered() else { return Ok(()) };
-        let shown = (0..CANDIDATES).filter_map(Field::candidate).filter_map(|field| self.verified.get(field));
-        let candidates: Vec<Candidate> = shown.filter_map(|json| serde_json::from_slice(json).ok()).collect();
-        if !candidates.is_empty() {
-            let names_it = |one: &Candidate| one.offer == name && one.offer_sha256 == recorded;
-            if !candidates.iter().any(names_it) {
-                return Err(contradiction("the offer that answered was not among those that the decision let try"));
-            }
-            self.proven(format!("the decision, made before anything was sent, names {name} as eligible"));
-        }
-        let envelope = self.verified.get(Field::ENVELOPE).map(<[u8]>::to_vec);
-        let (Some(log), Some(envelope)) = (against.log, envelope) else {
-            self.unproven("eligibility, evaluated again: it takes the federation's log and the receipt with its envelope (`comity receipt show`)");
-            return Ok(());
+    /// The offer that answered, and the SHA-256 of its stored form, where both are shown.
+    fn answered(&self) -> Result<Option<(OfferName, String)>, CheckError> {
+        let (Some(name), Some(digest)) = (self.verified.get(Field::OFFER), self.verified.text(Field::OFFER_SHA256))
+        else {
+            return Ok(None);
         };
-        let leaf = *self.verified.decision().leaf();
-        if leaf.engine != ENGINE_VERSION {
-            self.unproven(format!(
-                "eligibility, evaluated again: version {} of the rules decided, and this program has {ENGINE_VERSION}",
-                leaf.engine
-            ));
-            return Ok(());
-        }
-        match self.replayed(log, &envelope, &name, leaf.at, against.tables)? {
-            Verdict::Eligible { .. } => {
-                self.proven(format!(
-                    "evaluated again at epoch {} and {}, {name} is eligible",
-                    leaf.epoch.size, leaf.at
-                ));
-            }
-            Verdict::Rejected { reasons } => {
-                // What was used that day, and where the broker stands, is in no log.
-                let unknowable = |code| matches!(code, ReasonCode::QuotaExceeded | ReasonCode::BrokerPathNotAllowed);
-                if let Some(reason) = reasons.iter().find(|reason| !unknowable(reason.code)) {
-                    return Err(contradiction(format!("evaluated again, {name} was not eligible: {reason}")));
-                }
-                self.unproven(format!(
-                    "that {name} was within its quota, and the broker's place allowed: no log says so"
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    fn replayed(
-        &self,
-        log: &Log,
-        envelope: &[u8],
-        name: &OfferName,
-        at: Timestamp,
-        own: &Arc<Tables>,
-    ) -> Result<Verdict, CheckError> {
-        let shown = self.verified.get(Field::ENVELOPE_SHA256);
-        if shown.is_some_and(|digest| digest != Digest::of(envelope).as_bytes()) {
-            return Err(contradiction("the envelope is another than the one whose digest was decided on"));
-        }
-        let unreadable = || contradiction("the envelope that was decided on cannot be read");
-        let envelope = inference::Envelope::decode(envelope).map_err(|_| unreadable())?;
-        let envelope = Envelope::try_from(envelope).map_err(|_| unreadable())?;
-        let caller: SpiffeId =
-            self.verified.text(Field::CALLER).and_then(|caller| caller.parse().ok()).ok_or_else(unreadable)?;
-        let federation = log.federation();
-        let missing = || contradiction("who asked or who answered was no member at that epoch");
-        let asking = federation.organisation(caller.trust_domain()).ok_or_else(missing)?;
-        let answering = federation.organisation(name.node().trust_domain()).ok_or_else(missing)?;
-        // As they counted, with what auditors had signed; and by the tables of that epoch.
-        let offer = federation.offers().find(|offer| offer.name() == *name).ok_or_else(missing)?;
-        let tables = federation.tables_or(own);
-        let demanded = asking.layers.demanded(Some(caller.name()), &envelope.requirements);
-        let capability = match self.verified.text(Field::METHOD) {
-            Some("Embed") => comity_policy::Capability::Embed,
-            Some("Forward") => comity_policy::Capability::Forward,
-            _ => comity_policy::Capability::Chat,
-        };
-        let request = Request {
-            caller: &asking.facts,
-            model: Some(&envelope.model),
-            capability,
-            declared: &envelope.declared,
-            requirements: &demanded.requirements,
-            broker_places: None,
-            used: Usage::none(),
-            as_of: at,
-        };
-        Ok(evaluate(offer, &answering.facts, &request, tables))
+        let name = str::from_utf8(name).ok().and_then(|name| name.parse().ok());
+        let name = name.ok_or_else(|| contradiction("the name of the offer that answered cannot be read"))?;
+        Ok(Some((name, digest.to_owned())))
     }
 }
 

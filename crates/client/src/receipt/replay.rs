@@ -1,0 +1,139 @@
+//! Whether the offer that answered was eligible: by the candidates that the decision names, and evaluated again by what the
+//! federation's log says of that epoch.
+
+use std::sync::Arc;
+
+use comity_membership::Log;
+use comity_policy::{Capability, ENGINE_VERSION, ReasonCode, Request, Tables, Usage, Verdict, evaluate};
+use comity_proto::convert::Envelope;
+use comity_proto::inference;
+use comity_transparency::record::{CANDIDATES, Field};
+use comity_types::{Digest, OfferName, SpiffeId};
+use prost::Message as _;
+use serde::Deserialize;
+
+use super::{Account, Against, CheckError, contradiction};
+
+/// An offer that a decision lets try, as its record has it.
+#[derive(Debug, Deserialize)]
+struct Candidate {
+    offer: OfferName,
+    offer_sha256: String,
+}
+
+/// What was asked, as the record of the decision has it.
+struct AskedFor {
+    caller: SpiffeId,
+    capability: Capability,
+    envelope: Envelope,
+}
+
+impl Account {
+    /// That the offer was eligible.
+    pub(super) fn eligibility(&mut self, against: &Against<'_>) -> Result<(), CheckError> {
+        let Some((name, recorded)) = self.answered()? else { return Ok(()) };
+        let candidates = self.candidates()?;
+        if !candidates.is_empty() {
+            if !candidates.iter().any(|one| one.offer == name && one.offer_sha256 == recorded) {
+                return Err(contradiction("the offer that answered was not among those that the decision let try"));
+            }
+            self.proven(format!("the decision, made before anything was sent, names {name} as eligible"));
+        }
+        let (Some(log), Some(asked)) = (against.log, self.asked_for()?) else {
+            self.unproven("eligibility, evaluated again: it takes the federation's log and the receipt with its envelope (`comity receipt show`)");
+            return Ok(());
+        };
+        let leaf = *self.verified.decision().leaf();
+        if leaf.engine != ENGINE_VERSION {
+            self.unproven(format!(
+                "eligibility, evaluated again: version {} of the rules decided, and this program has {ENGINE_VERSION}",
+                leaf.engine
+            ));
+            return Ok(());
+        }
+        match self.evaluated_again(log, &asked, &name, against.tables)? {
+            Verdict::Eligible { .. } => {
+                self.proven(format!(
+                    "evaluated again at epoch {} and {}, {name} is eligible",
+                    leaf.epoch.size, leaf.at
+                ));
+            }
+            Verdict::Rejected { reasons } => {
+                // What was used that day, and where the broker stands, is in no log.
+                let unknowable = |code| matches!(code, ReasonCode::QuotaExceeded | ReasonCode::BrokerPathNotAllowed);
+                if let Some(reason) = reasons.iter().find(|reason| !unknowable(reason.code)) {
+                    return Err(contradiction(format!("evaluated again, {name} was not eligible: {reason}")));
+                }
+                self.unproven(format!(
+                    "that {name} was within its quota, and the broker's place allowed: no log says so"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Those that are shown.
+    fn candidates(&self) -> Result<Vec<Candidate>, CheckError> {
+        let shown = (0..CANDIDATES).filter_map(Field::candidate).filter_map(|field| self.verified.get(field));
+        let candidates: Result<_, _> = shown.map(serde_json::from_slice).collect();
+        candidates.map_err(|_| contradiction("an offer that the decision let try cannot be read"))
+    }
+
+    /// Who asked for what, where all of it is shown.
+    fn asked_for(&self) -> Result<Option<AskedFor>, CheckError> {
+        let shown = |field| self.verified.get(field);
+        let (Some(caller), Some(method), Some(envelope)) =
+            (shown(Field::CALLER), shown(Field::METHOD), shown(Field::ENVELOPE))
+        else {
+            return Ok(None);
+        };
+        if shown(Field::ENVELOPE_SHA256).is_some_and(|digest| digest != Digest::of(envelope).as_bytes()) {
+            return Err(contradiction("the envelope is another than the one whose digest was decided on"));
+        }
+        let unreadable = |what: &str| contradiction(format!("the {what} that was decided on cannot be read"));
+        let caller = str::from_utf8(caller).ok().and_then(|caller| caller.parse().ok());
+        let envelope = inference::Envelope::decode(envelope).ok().and_then(|wire| Envelope::try_from(wire).ok());
+        Ok(Some(AskedFor {
+            caller: caller.ok_or_else(|| unreadable("caller"))?,
+            capability: capability(method).ok_or_else(|| unreadable("method"))?,
+            envelope: envelope.ok_or_else(|| unreadable("envelope"))?,
+        }))
+    }
+
+    fn evaluated_again(
+        &self,
+        log: &Log,
+        asked: &AskedFor,
+        name: &OfferName,
+        own: &Arc<Tables>,
+    ) -> Result<Verdict, CheckError> {
+        let federation = log.federation();
+        let missing = || contradiction("who asked or who answered was no member at that epoch");
+        let asking = federation.organisation(asked.caller.trust_domain()).ok_or_else(missing)?;
+        let answering = federation.organisation(name.node().trust_domain()).ok_or_else(missing)?;
+        // As they counted, with what auditors had signed; and by the tables of that epoch.
+        let offer = federation.offers().find(|offer| offer.name() == *name).ok_or_else(missing)?;
+        let demanded = asking.layers.demanded(Some(asked.caller.name()), &asked.envelope.requirements);
+        let request = Request {
+            caller: &asking.facts,
+            model: Some(&asked.envelope.model),
+            capability: asked.capability,
+            declared: &asked.envelope.declared,
+            requirements: &demanded.requirements,
+            broker_places: None,
+            used: Usage::none(),
+            as_of: self.verified.decision().leaf().at,
+        };
+        Ok(evaluate(offer, &answering.facts, &request, federation.tables_or(own)))
+    }
+}
+
+/// What a model has to be able to do for a method; nothing for one that this program does not know.
+fn capability(method: &[u8]) -> Option<Capability> {
+    match method {
+        b"Chat" | b"ChatStream" => Some(Capability::Chat),
+        b"Embed" => Some(Capability::Embed),
+        b"Forward" => Some(Capability::Forward),
+        _ => None,
+    }
+}
