@@ -43,7 +43,7 @@ use crate::edge::Edge;
 use crate::edge::capacity::Capacity;
 use crate::edge::layer::EdgeLayer;
 use crate::edge::stop::Stop;
-use crate::files::write_durably;
+use comity_runtime::files::write_durably;
 use crate::founding::Founding;
 use crate::health;
 use crate::ledger::decisions::Ledger;

@@ -29,7 +29,6 @@ pub mod certificate;
 pub mod config;
 pub mod data_dir;
 pub mod edge;
-mod files;
 pub mod founding;
 mod health;
 pub mod ledger;

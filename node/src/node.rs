@@ -20,9 +20,9 @@ use comity_membership::offer_digest;
 use comity_policy::Offer;
 use comity_runtime::clock::SystemClock;
 use comity_runtime::health;
-use comity_runtime::metrics::Endpoint;
 use comity_runtime::tables::{self, TablesError};
 use comity_runtime::tasks::{Closed, Tasks};
+use comity_runtime::web::Endpoint;
 use comity_types::Clock;
 
 use crate::config::{BackendError, Config, Misfit};
@@ -259,7 +259,7 @@ impl Node {
         if let Some(endpoint) = metrics {
             let counted = server.metrics().clone();
             let watched = metrics::Watched { identity: identity.clone(), replica: replica.clone() };
-            endpoint.serve(&tasks, move || counted.text(&watched));
+            comity_runtime::metrics::serve(endpoint, &tasks, move || counted.text(&watched));
         }
         let health = Health::new().await;
         let watched =

@@ -2,8 +2,9 @@
 
 use std::net::SocketAddr;
 
-use comity_runtime::metrics::Endpoint;
+use comity_runtime::metrics;
 use comity_runtime::tasks::Tasks;
+use comity_runtime::web::Endpoint;
 
 use super::BrokerError;
 use crate::metrics::{Metrics, Watched};
@@ -43,7 +44,7 @@ impl Counted {
         let Self { metrics, endpoint, watched } = self;
         if let Some(endpoint) = endpoint {
             let metrics = metrics.clone();
-            endpoint.serve(tasks, move || metrics.text(&watched));
+            metrics::serve(endpoint, tasks, move || metrics.text(&watched));
         }
         metrics
     }

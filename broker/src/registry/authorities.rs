@@ -12,7 +12,7 @@ use comity_identity::{Authority, CertificateDer, pem};
 use comity_types::{Secret, Timestamp, TrustDomain};
 use rustls::pki_types::pem::PemObject as _;
 
-use crate::files::write_durably;
+use comity_runtime::files::write_durably;
 
 /// Why an authority cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -21,6 +21,8 @@
 //! | [`dial`] | connections that are made, over TLS |
 //! | [`until`] | connections that end at an instant |
 //! | [`trailers`] | trailing metadata that a handler adds |
+//! | [`web`] | plain HTTP, beside gRPC |
+//! | [`files`] | files that are whole or absent after a crash |
 //! | [`chain`] | an error and all that caused it, as text |
 
 pub mod accept;
@@ -29,6 +31,7 @@ pub mod clock;
 pub mod config;
 pub mod dial;
 pub mod fair;
+pub mod files;
 pub mod genesis;
 pub mod health;
 pub mod metrics;
@@ -39,6 +42,7 @@ pub mod tasks;
 pub mod telemetry;
 pub mod trailers;
 pub mod until;
+pub mod web;
 
 #[cfg(test)]
 mod testing;

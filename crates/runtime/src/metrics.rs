@@ -24,7 +24,7 @@ use prometheus_client::registry::Registry;
 use serde::Deserialize;
 
 pub use self::calls::{CallsLayer, code_name};
-pub use self::endpoint::Endpoint;
+pub use self::endpoint::serve;
 
 /// Seconds that a histogram of short things tells apart: from half a millisecond to 16 s, each twice the one before.
 const SHORT_TIMES: (f64, f64, u16) = (0.0005, 2.0, 16);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use comity_identity::bundle::MAX_BUNDLE_BYTES;
 use tokio::time::timeout;
 
-use crate::backend::openai::http::{SetupError, client};
+use comity_runtime::web::{self, ClientError};
 
 /// How long the whole answer may take: it is a few kilobytes.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -33,7 +33,7 @@ pub enum BundleSourceError {
     },
     /// There is no client for it.
     #[error("no HTTPS client can be set up")]
-    Setup(#[from] SetupError),
+    Setup(#[from] ClientError),
     /// The server does not give it.
     #[error("{url} does not give a bundle: {problem}")]
     Server {
@@ -61,7 +61,7 @@ pub(super) async fn load(source: &str) -> Result<Vec<u8>, BundleSourceError> {
 async fn fetch(url: &str) -> Result<Vec<u8>, BundleSourceError> {
     let wrong = |problem: String| BundleSourceError::Server { url: url.to_owned(), problem };
     let failed = |error: reqwest::Error| wrong(crate::error_chain(&error));
-    let mut answer = client(None)?.get(url).send().await.map_err(failed)?;
+    let mut answer = web::client(None)?.get(url).send().await.map_err(failed)?;
     if !answer.status().is_success() {
         return Err(wrong(format!("it answers {}", answer.status())));
     }

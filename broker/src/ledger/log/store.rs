@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use comity_transparency::tile::{Resource, WIDTH};
 
 use super::LogError;
-use crate::files::write_durably;
+use comity_runtime::files::write_durably;
 
 /// The length that means that the record has been erased.
 const ERASED: u32 = u32::MAX;

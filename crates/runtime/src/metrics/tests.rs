@@ -4,6 +4,7 @@ use tokio::net::TcpStream;
 use super::*;
 use crate::tasks::{Closed, Tasks};
 use crate::testing::PATIENCE;
+use crate::web::Endpoint;
 
 const ASKED: Metric =
     Metric { name: "test_asked", kind: Kind::Counter, labels: &["what"], help: "How often what was asked." };
@@ -31,7 +32,7 @@ async fn metrics_are_read_as_open_metrics_with_their_names_labels_and_help() {
     let (endpoint, tasks, metrics) =
         (Endpoint::bind("127.0.0.1:0".parse().unwrap()).await.unwrap(), Tasks::new(), metrics());
     let address = endpoint.local_addr();
-    endpoint.serve(&tasks, move || metrics.text());
+    serve(endpoint, &tasks, move || metrics.text());
     let answer = ask(address, "GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("application/openmetrics-text; version=1.0.0"));
     for line in [

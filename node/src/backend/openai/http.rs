@@ -1,16 +1,14 @@
 //! HTTP to a model server: TLS, key, deadlines, bounded bodies, and what each status means.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use comity_runtime::web;
 use comity_types::Secret;
 use futures::{Stream, StreamExt};
 use reqwest::header::{AUTHORIZATION, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Method, Response, StatusCode};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use url::Url;
 
 use super::Patience;
@@ -19,8 +17,6 @@ use crate::backend::Fault;
 /// Bytes of a whole answer: a conversation of the longest context, with
 /// log-probabilities, is well below it.
 pub(super) const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
-/// To connect, TLS included: a server that is there answers far sooner.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why a body ended early.
 #[derive(Debug, thiserror::Error)]
@@ -36,20 +32,9 @@ pub(super) enum TransferError {
 /// Why a client could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
-    /// The file of certificates cannot be read.
-    #[error("cannot read certificates from {path}")]
-    Certificates {
-        /// The file.
-        path: String,
-        /// Why.
-        source: rustls::pki_types::pem::Error,
-    },
-    /// TLS cannot be set up.
-    #[error("cannot set up TLS")]
-    Tls(#[source] rustls::Error),
     /// The HTTP client cannot be set up.
-    #[error("cannot set up the HTTP client")]
-    Http(#[source] reqwest::Error),
+    #[error(transparent)]
+    Client(#[from] web::ClientError),
     /// The key is not a header value.
     #[error("the API key holds characters that an HTTP header cannot carry")]
     Key,
@@ -70,18 +55,6 @@ pub(super) struct Http {
     pub(super) patience: Patience,
 }
 
-/// A client of web servers: it believes the system's authorities, or those in a file, and goes where it is told alone.
-pub(crate) fn client(ca_file: Option<&Path>) -> Result<Client, SetupError> {
-    Client::builder()
-        .tls_backend_preconfigured(tls(ca_file)?)
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .connect_timeout(CONNECT_TIMEOUT)
-        .tcp_nodelay(true)
-        .build()
-        .map_err(SetupError::Http)
-}
-
 impl Http {
     pub(super) fn new(
         base: Url,
@@ -92,7 +65,7 @@ impl Http {
         if !matches!(base.scheme(), "http" | "https") {
             return Err(SetupError::Url { url: shown(&base) });
         }
-        let client = client(ca_file)?;
+        let client = web::client(ca_file)?;
         let key = key.map(|key| header(key.reveal())).transpose()?;
         Ok(Self { client, base, key, patience })
     }
@@ -204,28 +177,4 @@ fn header(key: &str) -> Result<HeaderValue, SetupError> {
     let mut value = HeaderValue::from_str(&format!("Bearer {key}")).map_err(|_| SetupError::Key)?;
     value.set_sensitive(true);
     Ok(value)
-}
-
-/// The system's certificates, or the file's alone where there is one.
-fn tls(ca_file: Option<&Path>) -> Result<rustls::ClientConfig, SetupError> {
-    let mut roots = rustls::RootCertStore::empty();
-    match ca_file {
-        Some(path) => {
-            let failed = |source| SetupError::Certificates { path: path.display().to_string(), source };
-            for certificate in CertificateDer::pem_file_iter(path).map_err(failed)? {
-                roots.add(certificate.map_err(failed)?).map_err(SetupError::Tls)?;
-            }
-        }
-        None => {
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        }
-    }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    // Model servers are not members: many of them speak TLS 1.2 at most.
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(rustls::DEFAULT_VERSIONS)
-        .map_err(SetupError::Tls)?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(config)
 }
