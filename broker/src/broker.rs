@@ -43,7 +43,6 @@ use crate::edge::Edge;
 use crate::edge::capacity::Capacity;
 use crate::edge::layer::EdgeLayer;
 use crate::edge::stop::Stop;
-use comity_runtime::files::write_durably;
 use crate::founding::Founding;
 use crate::health;
 use crate::ledger::decisions::Ledger;
@@ -57,6 +56,7 @@ use crate::registry::publishing::Publishing;
 use crate::registry::{Opening, Registry};
 use crate::routes::{Services, announce, retire, routes};
 use crate::rpc::{catalog, enrolment, inference, membership, transparency};
+use comity_runtime::files::write_durably;
 
 /// Calls that one connection may have in flight: an app's pool of connections is small, and its calls are many.
 const MAX_STREAMS: u32 = 1_024;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use http::{Method, StatusCode};
 
-use crate::web::{Answer, Endpoint};
 use crate::tasks::Tasks;
+use crate::web::{Answer, Endpoint};
 
 /// What is served, as OpenMetrics names it.
 const TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -87,6 +87,20 @@ impl Evidence {
         evidence.finding().is_ok_and(counts).then_some(evidence)
     }
 
+    /// Two checkpoints of one log of which one is untrue, or which `path` does not connect as it should; nothing if they
+    /// are consistent. Whether the log signed them, [`check`](Self::check) says.
+    #[must_use]
+    pub fn between(known: CheckpointNote, claimed: CheckpointNote, path: &[Digest]) -> Option<Self> {
+        let evidence = Self { known: Some(known), claimed, path: path.to_vec() };
+        evidence.finding().is_ok().then_some(evidence)
+    }
+
+    /// The log that it is against.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        &self.claimed.checkpoint().origin
+    }
+
     /// Verifies it with the log's keys.
     ///
     /// # Errors
