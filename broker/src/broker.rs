@@ -25,6 +25,7 @@ use comity_runtime::trailers::TrailerLayer;
 use comity_transparency::{LogKey, NoteKey};
 use comity_types::ids::Kind;
 use comity_types::{Clock, SpiffeId};
+use comity_witness::Circle;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::transport::Server;
@@ -46,6 +47,7 @@ use crate::edge::stop::Stop;
 use crate::founding::Founding;
 use crate::health;
 use crate::ledger::decisions::Ledger;
+use crate::ledger::witnesses::Witnesses;
 use crate::links::Links;
 use crate::metrics::{Metrics, Watched};
 use crate::registry::admission::{Admission, Door};
@@ -87,6 +89,7 @@ pub struct Broker {
     links: Links,
     health: HealthReporter,
     journals: Journals,
+    witnesses: Option<Witnesses>,
     places: Places,
     counted: Counted,
     front: Tasks,
@@ -134,7 +137,9 @@ impl Broker {
             metrics.clone(),
         )
         .await?;
-        let journals = Journals::open(&config, founding.decision_log_key, registry.clone(), &clock).await?;
+        let circle = witnesses(&config, &founding.root)?;
+        let (journals, witnesses) =
+            Journals::open(&config, founding.decision_log_key, registry.clone(), &clock, circle).await?;
         let acceptor = acceptor(&certificate, &registry, &clock)?;
         let source = Arc::new(RegistryBundles::new(registry.clone(), &founding.root));
         let bundles = bundles(&config, source, &certificate, &clock).await?;
@@ -191,6 +196,7 @@ impl Broker {
             links,
             health,
             journals,
+            witnesses,
             places,
             counted,
             front,
@@ -239,6 +245,7 @@ impl Broker {
             links,
             mut health,
             journals,
+            witnesses,
             places,
             counted,
             front,
@@ -253,6 +260,9 @@ impl Broker {
         front.spawn("brakes", journals.registry.clone().end_brakes(stop.clone()));
         if let Some(bundles) = bundles {
             bundles.serve(&front);
+        }
+        if let Some(witnesses) = witnesses {
+            front.spawn("witnesses", witnesses.run(stop.clone()));
         }
         announce(&health, ServingStatus::Serving).await;
         front.spawn("health", health::follow(health.clone(), credentials, clock, stop.clone()));
@@ -307,11 +317,13 @@ impl Journals {
         key: LogKey,
         registry: Registry,
         clock: &Arc<dyn Clock>,
-    ) -> Result<Self, BrokerError> {
+        circle: Option<Circle>,
+    ) -> Result<(Self, Option<Witnesses>), BrokerError> {
         let enrolments = Store::open(&data_dir::enrolments(&config.data_dir))?;
         let proposals = Proposals::open(&data_dir::proposals(&config.data_dir), registry.clone(), Arc::clone(clock))?;
-        let ledger = Ledger::open(&data_dir::decisions(&config.data_dir), key, Arc::clone(clock)).await?;
-        Ok(Self { registry, enrolments, proposals, ledger })
+        let decisions = data_dir::decisions(&config.data_dir);
+        let (ledger, witnesses) = Ledger::open(&decisions, key, Arc::clone(clock), circle).await?;
+        Ok((Self { registry, enrolments, proposals, ledger }, witnesses))
     }
 
     /// Resolves, to the cause, when the first of them has failed.
@@ -323,6 +335,13 @@ impl Journals {
             cause = self.ledger.failed() => cause,
         }
     }
+}
+
+/// The witnesses of the decision log, if the configuration names any.
+fn witnesses(config: &Config, root: &Root) -> Result<Option<Circle>, BrokerError> {
+    let Some(policy) = &config.witnesses else { return Ok(None) };
+    let http = comity_runtime::web::client(None)?;
+    Ok(Some(Circle::new(policy.clone(), root.decision_log.to_vec(), &root.federation, &http)?))
 }
 
 async fn open_registry(

@@ -17,6 +17,7 @@ use comity_policy::Tables;
 use comity_runtime::accept::MAX_CONNECTIONS;
 use comity_runtime::telemetry::LogFormat;
 use comity_runtime::{chain, metrics, tables};
+use comity_transparency::policy::Policy;
 use comity_types::{Name, Place};
 use serde::Deserialize;
 
@@ -65,6 +66,8 @@ pub struct Config {
     pub bundles: Option<SocketAddr>,
     /// Where it serves metrics, if it does.
     pub metrics: Option<SocketAddr>,
+    /// Who cosigns the decision log, and how many are enough, if anybody does.
+    pub witnesses: Option<Policy>,
     /// How long calls may finish after a signal to stop.
     pub drain: Duration,
 }
@@ -177,6 +180,13 @@ struct Raw {
     leaf: RawLeaf,
     bundles: Option<RawBundles>,
     metrics: Option<metrics::Config>,
+    witnesses: Option<RawWitnesses>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawWitnesses {
+    policy: PathBuf,
 }
 
 #[derive(Debug, Deserialize)]
@@ -269,6 +279,7 @@ fn check(raw: Raw, folder: &Path) -> Result<Config, Vec<Problem>> {
         let log = checks.log(raw.log);
         let limits = checks.limits(&raw.limits);
         let leaf = checks.leaf(&raw.leaf);
+        let witnesses = raw.witnesses.map(|witnesses| checks.policy(&folder.join(witnesses.policy)));
         let drain = checks.duration("drain", &raw.drain, Duration::ZERO..=MAX_DRAIN);
         Some(Config {
             listen: listen?,
@@ -282,6 +293,7 @@ fn check(raw: Raw, folder: &Path) -> Result<Config, Vec<Problem>> {
             leaf: leaf?,
             bundles: bundles.map_or(Some(None), |bundles| bundles.map(Some))?,
             metrics: metrics.map_or(Some(None), |metrics| metrics.map(Some))?,
+            witnesses: witnesses.map_or(Some(None), |policy| policy.map(Some))?,
             drain: drain?,
         })
     });
@@ -343,6 +355,14 @@ impl Checks {
             }
         }
         places
+    }
+
+    fn policy(&mut self, path: &Path) -> Option<Policy> {
+        let field = "witnesses.policy";
+        let file = std::fs::read(path)
+            .map_or_else(|error| self.problem(field, format_args!("cannot read {}: {error}", path.display())), Some)?;
+        let wrong = |error| format!("{}: {error} (hint: c2sp.org/tlog-policy, see docs/witnesses.md)", path.display());
+        Policy::parse(&file).map_or_else(|error| self.problem(field, wrong(error)), Some)
     }
 
     fn duration(&mut self, field: &str, text: &str, range: std::ops::RangeInclusive<Duration>) -> Option<Duration> {

@@ -77,6 +77,10 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     if futures::poll!(&mut stop).is_ready() {
         return Ok(());
     }
-    let broker = Box::pin(Broker::build(config)).await?;
+    // It may take long: witnesses are waited for.
+    let broker = tokio::select! {
+        built = Box::pin(Broker::build(config)) => built?,
+        () = &mut stop => return Ok(()),
+    };
     Ok(broker.run(stop).await?)
 }

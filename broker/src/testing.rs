@@ -214,6 +214,7 @@ impl Scene {
     pub(crate) fn config(&self) -> Config {
         let day = 24 * HOUR;
         Config {
+            witnesses: None,
             listen: "127.0.0.1:0".parse().unwrap(),
             advertise: vec!["broker.fed.example:7443".parse().unwrap()],
             data_dir: self.data_dir().to_owned(),

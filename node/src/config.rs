@@ -51,6 +51,9 @@ pub struct Config {
     /// Where it serves metrics, if it does.
     #[serde(default)]
     pub metrics: Option<metrics::Config>,
+    /// Where it is a witness of the federation's logs, if it is one.
+    #[serde(default)]
+    pub witness: Option<WitnessConfig>,
     /// How old the federation's state may be for some classes of requests.
     #[serde(default)]
     pub staleness: Staleness,
@@ -96,6 +99,49 @@ fn staleness<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Durati
     let expected = || serde::de::Error::custom("expected a time from 1m to 24h, such as \"15m\"");
     let text = String::deserialize(deserializer)?;
     humantime::parse_duration(&text).ok().filter(|time| STALENESS.contains(time)).ok_or_else(expected)
+}
+
+/// Where the node is a witness of the federation's logs.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WitnessConfig {
+    /// Where it listens, by plain HTTP: "address:port". Whatever goes over it proves itself.
+    pub listen: String,
+    /// Where others reach it, if not at `listen`: what `comity-node witness` shows.
+    pub url: Option<String>,
+}
+
+impl WitnessConfig {
+    /// The address.
+    ///
+    /// # Errors
+    /// It is none; says what would be right.
+    pub fn address(&self) -> Result<SocketAddr, String> {
+        let wrong = |_| format!("{:?} is no IP address with a port, such as 127.0.0.1:9443", self.listen);
+        self.listen.parse().map_err(wrong)
+    }
+
+    /// What is wrong with it.
+    fn misfits(&self) -> Vec<Misfit> {
+        let address = match self.address() {
+            Ok(address) => address,
+            Err(problem) => return vec![Misfit::new("witness.listen", problem)],
+        };
+        match &self.url {
+            Some(url) => {
+                let is_web = url.parse::<url::Url>().is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
+                let problem = || format!("{url:?} is no address such as https://witness.example");
+                (!is_web).then(|| Misfit::new("witness.url", problem())).into_iter().collect()
+            }
+            None if address.ip().is_unspecified() => {
+                let problem = format!(
+                    "is missing, and nobody finds a witness at {address}: add the address that others reach, such as \"http://witness.example:9443\""
+                );
+                vec![Misfit::new("witness.url", problem)]
+            }
+            None => Vec::new(),
+        }
+    }
 }
 
 /// How old the federation's state may be for some classes of requests: at most as old as for all of them.
@@ -269,7 +315,8 @@ impl Config {
         });
         let metrics = self.metrics.as_ref().and_then(|metrics| metrics.address().err());
         let metrics = metrics.map(|problem| Misfit::new("metrics.listen", problem));
-        longer.chain(unknown).chain(metrics).collect()
+        let witness = self.witness.iter().flat_map(WitnessConfig::misfits);
+        longer.chain(unknown).chain(metrics).chain(witness).collect()
     }
 
     /// Where the key and the certificate are.

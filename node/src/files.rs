@@ -9,6 +9,9 @@ use crate::node::NodeError;
 /// Locked while a node runs; in the data directory. It stays there, empty.
 const LOCK_FILE: &str = "lock";
 
+/// What convicts the broker's decision log, if this node has it; in the data directory.
+pub(crate) const LOG_EVIDENCE: &str = "decision-log.evidence";
+
 /// Makes a directory and those above it.
 pub(crate) fn make_directory(path: &Path) -> Result<(), NodeError> {
     fs::create_dir_all(path).map_err(|source| failed(path, source))

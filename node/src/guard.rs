@@ -5,21 +5,25 @@
 //! and that the decision names this request, this caller and this offer. A broker that keeps no account gets nothing run.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use comity_proto::convert;
 use comity_proto::permit::Permit;
-use comity_transparency::leaf::Kind;
+use comity_transparency::leaf::{Epoch, Kind};
 use comity_transparency::receipt::VerifiedLeaf;
 use comity_transparency::record::{CANDIDATES, Field, MAX_TRIES, RecordKind};
 use comity_transparency::{Checkpoint, NoteVerifier};
 use comity_types::{Clock, DecisionId, Digest, OfferName, SpiffeId, Timestamp};
 use prost::Message;
 use serde::Deserialize;
+use tokio::sync::watch;
 
+use self::history::History;
 use self::seen::Seen;
 
+mod history;
 mod seen;
 #[cfg(test)]
 mod tests;
@@ -37,7 +41,7 @@ pub struct VerifiedPermit {
     attempt: u32,
     offer: OfferName,
     caller: SpiffeId,
-    epoch: u64,
+    epoch: Epoch,
     issued_at: Timestamp,
     arrived_at: Timestamp,
 }
@@ -76,7 +80,13 @@ impl VerifiedPermit {
     /// The registry's epoch at which it was decided.
     #[must_use]
     pub const fn epoch(&self) -> u64 {
-        self.epoch
+        self.epoch.size
+    }
+
+    /// The root of the membership log at that epoch, as the decision has it.
+    #[must_use]
+    pub const fn epoch_root(&self) -> Digest {
+        self.epoch.root
     }
 
     /// When it was decided.
@@ -110,6 +120,12 @@ pub enum Lie {
     /// The decision is not in that log, or what is shown of it is not what it says.
     #[error("the permit's decision is not in the log")]
     NotInLog,
+    /// The decision log has signed two histories: nothing that it proves counts.
+    #[error("the decision log has signed two histories (hint: the operator of this node has the evidence)")]
+    Contradicted,
+    /// It was decided by another log of the federation than the one that this node follows.
+    #[error("the permit was decided by another log of the federation than this node's")]
+    OtherFederation,
     /// It is for another node.
     #[error("the permit is for another node")]
     OtherNode,
@@ -148,6 +164,8 @@ impl Lie {
             Self::Malformed { .. } => "PERMIT_MALFORMED",
             Self::Checkpoint => "PERMIT_CHECKPOINT",
             Self::NotInLog => "PERMIT_NOT_IN_LOG",
+            Self::Contradicted => "LOG_CONTRADICTED",
+            Self::OtherFederation => "PERMIT_OTHER_FEDERATION",
             Self::OtherNode => "PERMIT_OTHER_NODE",
             Self::UnknownOffer => "PERMIT_UNKNOWN_OFFER",
             Self::OtherOffer => "PERMIT_OTHER_OFFER",
@@ -185,6 +203,7 @@ pub struct Guard {
     node: SpiffeId,
     log: DecisionLog,
     offers: HashMap<OfferName, Digest>,
+    history: History,
     seen: Seen,
     clock: Arc<dyn Clock>,
 }
@@ -192,7 +211,14 @@ pub struct Guard {
 impl Guard {
     /// A guard of this node's offers.
     pub fn new(node: SpiffeId, log: DecisionLog, offers: HashMap<OfferName, Digest>, clock: Arc<dyn Clock>) -> Self {
-        Self { node, log, offers, seen: Seen::default(), clock }
+        Self { node, log, offers, history: History::default(), seen: Seen::default(), clock }
+    }
+
+    /// The same, which keeps what convicts the log in this file, and believes whoever else has caught it.
+    #[must_use]
+    pub fn with_history(self, evidence: PathBuf, caught: Option<watch::Receiver<Vec<String>>>) -> Self {
+        let history = History::kept(evidence, caught, &self.log);
+        Self { history, ..self }
     }
 
     /// Checks the bytes of a permit against the request that they came with.
@@ -229,7 +255,7 @@ impl Guard {
             attempt,
             offer,
             caller,
-            epoch: leaf.epoch.size,
+            epoch: leaf.epoch,
             issued_at: leaf.at,
             arrived_at: now,
         })
@@ -239,6 +265,7 @@ impl Guard {
     fn logged(&self, permit: Permit) -> Result<VerifiedLeaf, Lie> {
         let checkpoint = Checkpoint::open(&permit.checkpoint, &self.log.origin, &self.log.key);
         let checkpoint = checkpoint.map_err(|_| Lie::Checkpoint)?;
+        self.history.take(&permit.checkpoint, &checkpoint)?;
         let wire = permit.decision.ok_or(Lie::Malformed { field: "decision" })?;
         let proven = convert::proven(&wire, RecordKind::Decision, "decision");
         let proven = proven.map_err(|_| Lie::Malformed { field: "decision" })?;

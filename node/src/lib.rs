@@ -21,6 +21,7 @@
 //! | [`join`] | taking up an invite |
 //! | [`check`] | what is wrong, before anybody else sees it |
 //! | [`model`] | fetching and keeping GGUF files |
+//! | [`witness`] | the node as a witness of the federation's logs |
 //! | [`retry`] | when to ask the broker again, and whether to speak of it |
 
 pub mod backend;
@@ -40,6 +41,7 @@ pub mod retry;
 pub mod serve;
 #[cfg(test)]
 mod testing;
+pub mod witness;
 pub mod workload;
 
 pub use config::Config;

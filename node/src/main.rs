@@ -11,7 +11,7 @@ use comity_client::enrol::{self, EnrolError};
 use comity_client::{Cause, Explanation};
 use comity_node::join::{JoinError, Joined, Papers};
 use comity_node::model::ModelError;
-use comity_node::{Config, Node, check, join, model};
+use comity_node::{Config, Node, check, join, model, witness};
 use comity_runtime::clock::SystemClock;
 use comity_runtime::health::{self, Health};
 use comity_runtime::telemetry::LogFormat;
@@ -107,6 +107,13 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Say what others write into a policy (c2sp.org/tlog-policy) to count on this node as a witness of the federation's logs:
+    /// its keys, and where it is asked. The configuration has to have a [witness].
+    Witness {
+        /// The configuration.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
     /// GGUF files for embedded-text backends.
     #[command(subcommand)]
     Model(ModelCommand),
@@ -165,6 +172,7 @@ fn main() -> ExitCode {
         }
         Command::Check { config } => try_out(&config),
         Command::Health { config } => tell_health(&config),
+        Command::Witness { config } => tell_witness(&config),
         Command::Model(ModelCommand::Fetch { name, cache, python }) => fetch(&name, cache, &python),
         Command::Model(ModelCommand::List { cache }) => list(cache),
     };
@@ -297,6 +305,13 @@ fn tell_health(path: &Path) -> anyhow::Result<ExitCode> {
     if let Some(notice) = &health.notice {
         say(&format!("notice: {notice}"))?;
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn tell_witness(config: &Path) -> anyhow::Result<ExitCode> {
+    let config = Config::load(config)?;
+    let identity = runtime()?.block_on(comity_node::node::own_identity(&config))?;
+    write!(std::io::stdout(), "{}", witness::policy_lines(&config, &identity)?).context("cannot write to stdout")?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -24,6 +24,7 @@ use comity_runtime::tables::{self, TablesError};
 use comity_runtime::tasks::{Closed, Tasks};
 use comity_runtime::web::Endpoint;
 use comity_types::Clock;
+use comity_witness::StationError;
 
 use crate::config::{BackendError, Config, Misfit};
 use crate::guard::{DecisionLog, Guard};
@@ -32,6 +33,7 @@ use crate::link::{Publication, Publisher};
 use crate::replica::Replica;
 use crate::retry::Pace;
 use crate::serve::{OutcomeSigner, Server};
+use crate::witness::Witness;
 use crate::workload::{self, Source};
 use crate::{files, metrics, renewal};
 
@@ -70,6 +72,7 @@ pub struct Node {
     pace: Pace,
     lock: File,
     metrics: Option<Endpoint>,
+    witness: Option<Witness>,
 }
 
 /// Why a node cannot run.
@@ -134,6 +137,26 @@ pub enum NodeError {
         #[source]
         source: io::Error,
     },
+    /// The address for the witness cannot be bound.
+    #[error("witness.listen: cannot listen at {address}")]
+    ListenForWitness {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The witness cannot start.
+    #[error(transparent)]
+    Witness(#[from] StationError),
+    /// The configuration has no witness.
+    #[error(
+        "the configuration has no [witness] (hint: add it, with the address where it listens; see deploy/node.example.toml)"
+    )]
+    NoWitness,
+    /// The root document's key of the membership log is none.
+    #[error("the federation's root document has no usable key of its log")]
+    LogKey,
     /// A file cannot be written or read.
     #[error("{} cannot be read or written", path.display())]
     File {
@@ -180,7 +203,10 @@ impl Node {
         tables::announce(&tables);
         let key = Arc::new(identity.dir().key()?);
         let signer = OutcomeSigner { key, replica: replica.clone(), clock: Arc::clone(identity.clock()) };
-        let server = Server::new(guard(&identity, &offers), routes, tables, signer);
+        let witness = Witness::open(config, &identity).await?;
+        let caught = witness.as_ref().map(Witness::contradicted);
+        let guard = guard(&identity, &offers).with_history(config.node.data_dir.join(files::LOG_EVIDENCE), caught);
+        let server = Server::new(guard, routes, tables, signer);
         let front = Front::build(config, &identity).await?;
         let address = front.address(config);
         let metrics = bind_metrics(config).await?;
@@ -200,6 +226,7 @@ impl Node {
             pace,
             lock,
             metrics,
+            witness,
         })
     }
 
@@ -213,6 +240,12 @@ impl Node {
     #[must_use]
     pub fn metrics_addr(&self) -> Option<SocketAddr> {
         self.metrics.as_ref().map(Endpoint::local_addr)
+    }
+
+    /// Where it is a witness, if it is one.
+    #[must_use]
+    pub fn witness_addr(&self) -> Option<SocketAddr> {
+        self.witness.as_ref().map(Witness::local_addr)
     }
 
     /// Serves until `shutdown` ends, then lets calls finish for at most [`DRAIN`].
@@ -233,6 +266,7 @@ impl Node {
             pace,
             lock,
             metrics,
+            witness,
         } = self;
         let ready = data_dir.join(READY_FILE);
         files::remove(&ready)?;
@@ -260,6 +294,9 @@ impl Node {
             let counted = server.metrics().clone();
             let watched = metrics::Watched { identity: identity.clone(), replica: replica.clone() };
             comity_runtime::metrics::serve(endpoint, &tasks, move || counted.text(&watched));
+        }
+        if let Some(witness) = witness {
+            witness.serve(&tasks);
         }
         let health = Health::new().await;
         let watched =
@@ -338,6 +375,14 @@ async fn renew(identity: Identity, renewal: Renewal, pace: Pace) {
         Renewal::Broker => renewal::renew(&identity, pace).await,
         Renewal::Workload(source) => source.follow(&identity, pace).await,
     }
+}
+
+/// Who the node of this configuration is.
+///
+/// # Errors
+/// It has no identity that it can use.
+pub async fn own_identity(config: &Config) -> Result<Identity, NodeError> {
+    Ok(identity(config, Arc::new(SystemClock)).await?.0)
 }
 
 async fn identity(config: &Config, clock: Arc<dyn Clock>) -> Result<(Identity, Renewal), NodeError> {

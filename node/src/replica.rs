@@ -21,7 +21,7 @@ use comity_client::follow::kept::EVIDENCE_FILE;
 use comity_client::follow::{FollowError, Followed, Part};
 use comity_client::{Cause, Identity, explain};
 use comity_identity::Root;
-use comity_membership::Federation;
+use comity_membership::{Federation, log::Roots};
 use comity_proto::membership::membership_client::MembershipClient;
 use comity_proto::membership::{WatchRequest, WatchResponse};
 use comity_types::{Clock, Digest, Name, SpiffeId, Timestamp};
@@ -60,6 +60,8 @@ pub struct Replica {
 #[derive(Debug, Clone, Default)]
 struct Known {
     federation: Arc<Federation>,
+    /// The roots of its log so far.
+    roots: Roots,
     /// When a checkpoint last agreed.
     heard_at: Option<Timestamp>,
     /// Why nothing is believed any more.
@@ -157,7 +159,9 @@ impl Replica {
     }
 
     fn of(followed: Followed, store: Option<Arc<Store>>, clock: Arc<dyn Clock>, budgets: Budgets) -> Self {
-        let known = Known { federation: Arc::new(followed.log().federation().clone()), ..Known::default() };
+        let log = followed.log();
+        let (federation, roots) = (Arc::new(log.federation().clone()), log.roots().clone());
+        let known = Known { federation, roots, ..Known::default() };
         let followed = Arc::new(Mutex::new(followed));
         Self {
             known: watch::Sender::new(known),
@@ -175,6 +179,12 @@ impl Replica {
     #[must_use]
     pub fn federation(&self) -> Arc<Federation> {
         Arc::clone(&self.known.borrow().federation)
+    }
+
+    /// Whether the log had this root when it had `size` entries, as far as it is known.
+    #[must_use]
+    pub fn is_of_log(&self, size: u64, root: Digest) -> bool {
+        self.known.borrow().roots.at(size) == Some(root)
     }
 
     /// How long ago the broker last agreed with the state; `None` if it never has.
@@ -356,6 +366,7 @@ impl Replica {
             if known.federation.epoch() != log.federation().epoch() {
                 announce(&known.federation, log.federation());
                 known.federation = Arc::new(log.federation().clone());
+                known.roots = log.roots().clone();
             }
             known.heard_at = Some(now);
             known.barred = None;

@@ -34,4 +34,5 @@ mod statements;
 mod survival;
 mod tunnels;
 mod units;
+mod witnesses;
 mod worked_cases;

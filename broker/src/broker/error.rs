@@ -33,6 +33,12 @@ pub enum BrokerError {
     /// The decision log cannot be opened.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// The policy of witnesses is none for this log.
+    #[error("field witnesses.policy of the configuration cannot be used")]
+    Witnesses(#[from] comity_witness::CircleError),
+    /// No witness can be called.
+    #[error("witnesses cannot be called")]
+    Web(#[from] comity_runtime::web::ClientError),
     /// Hosted authorities do not do what their organisations have signed.
     #[error("a hosted authority cannot be used")]
     Admission(#[from] AdmissionError),

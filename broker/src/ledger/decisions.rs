@@ -19,11 +19,13 @@ use comity_transparency::leaf::{Epoch, Kind, Leaf};
 use comity_transparency::receipt::{Proven, Receipt};
 use comity_transparency::record::{CANDIDATES, Field, Record, RecordError, RecordKind, SALT_BYTES};
 use comity_types::{Clock, DecisionId, Timestamp};
+use comity_witness::Circle;
 
 pub use self::recorded::{
     CandidateRecord, DecisionRecord, OfferRecord, OutcomeRecord, RefusedOffer, TryRecord, UsageRecord,
 };
 use super::log::{DecisionLog, Entry, LogError, Placed};
+use super::witnesses::{WitnessError, Witnesses};
 
 /// Which fields of a decision a node is shown: those that its permit has to match.
 const OF_A_PERMIT: [Field; 3] = [Field::CALLER, Field::METHOD, Field::ENVELOPE_SHA256];
@@ -38,6 +40,9 @@ pub enum LedgerError {
     /// The log takes no more.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// Its witnesses have seen something else.
+    #[error(transparent)]
+    Witness(#[from] WitnessError),
     /// A field is too long.
     #[error(transparent)]
     Record(#[from] RecordError),
@@ -123,18 +128,29 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Opens or makes the log in `dir`. Decisions of which nobody knows what became of them are closed: the broker ended
-    /// before they did.
+    /// Opens or makes the log in `dir`. If it has witnesses, waits until enough of them confirm that nothing is missing.
+    /// Decisions of which nobody knows what became of them are closed then: the broker ended before they did.
     ///
     /// # Errors
-    /// It is damaged, in use, or cannot be used.
-    pub async fn open(dir: &Path, key: LogKey, clock: Arc<dyn Clock>) -> Result<Self, LedgerError> {
+    /// It is damaged, in use, cannot be used, or is not what it signed once.
+    pub async fn open(
+        dir: &Path,
+        key: LogKey,
+        clock: Arc<dyn Clock>,
+        witnesses: Option<Circle>,
+    ) -> Result<(Self, Option<Witnesses>), LedgerError> {
         let (log, open) = DecisionLog::open(dir, key, Arc::clone(&clock))?;
+        let mut witnesses = witnesses.map(|circle| Witnesses::new(circle, log.clone()));
+        if let Some(witnesses) = &mut witnesses {
+            // Before anything is appended: an old copy that goes on contradicts what it signed.
+            log.flush().await?;
+            witnesses.confirm().await?;
+        }
         let ledger = Self { log };
         for (index, leaf) in open {
             ledger.abort(index, &leaf, clock.now()).await?;
         }
-        Ok(ledger)
+        Ok((ledger, witnesses))
     }
 
     /// Reads the log in `dir` as a start would, and changes nothing.

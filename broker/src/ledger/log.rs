@@ -124,7 +124,7 @@ pub enum LogError {
 }
 
 impl LogError {
-    fn io(path: &Path, source: io::Error) -> Self {
+    pub(super) fn io(path: &Path, source: io::Error) -> Self {
         Self::Io { path: path.to_owned(), source: Arc::new(source) }
     }
 }
@@ -140,6 +140,7 @@ struct Inner {
     work: Option<queue::Sender<Work>>,
     publish: Option<mpsc::SyncSender<publisher::Command>>,
     published: watch::Receiver<Published>,
+    cosigned: watch::Sender<Option<Published>>,
     failure: Failure,
     threads: Vec<JoinHandle<()>>,
 }
@@ -186,7 +187,9 @@ impl DecisionLog {
         clock: Arc<dyn Clock>,
         disk: impl FnOnce(Segments) -> D,
     ) -> Result<(Self, Vec<Open>), LogError> {
-        let Recovered { lock, published, tiles, tail, unpublished, open, segments } = recovery::recover(dir, &key)?;
+        let Recovered { lock, published, cosigned, tiles, tail, unpublished, open, segments } =
+            recovery::recover(dir, &key)?;
+        let cosigned = watch::channel(cosigned).0;
         let (failure, key) = (Failure(watch::channel(None).0), Arc::new(key));
         let origin = key.origin().to_owned();
         let (publish, commands) = mpsc::sync_channel(UNPUBLISHED_BATCHES);
@@ -206,7 +209,7 @@ impl DecisionLog {
             tiles,
             key,
             disk(segments),
-            Reader::new(dir, seen_by.clone()),
+            Reader::new(dir, seen_by.clone(), cosigned.subscribe()),
             publish.clone(),
             failure.clone(),
             lock,
@@ -233,6 +236,7 @@ impl DecisionLog {
             work: Some(work),
             publish: Some(publish),
             published: seen_by,
+            cosigned,
             failure,
             threads,
         };
@@ -290,6 +294,26 @@ impl DecisionLog {
         self.0.published.clone()
     }
 
+    /// Keeps a checkpoint of this log that enough witnesses have cosigned, for receipts from then on. Waits for the disk.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(super) fn keep_cosigned(&self, cosigned: Published) -> Result<(), LogError> {
+        store::Store::new(&self.0.dir).write_cosigned(&cosigned.note)?;
+        self.0.cosigned.send_replace(Some(cosigned));
+        Ok(())
+    }
+
+    /// Ends the log: somebody has proven that it is not what it says. Nothing is appended or signed from then on.
+    pub(super) fn end(&self, cause: &str) {
+        self.0.failure.set(cause);
+    }
+
+    /// Where the log is.
+    pub(super) fn dir(&self) -> &Path {
+        &self.0.dir
+    }
+
     /// Publishes what was appended, without waiting for its time.
     ///
     /// # Errors
@@ -303,7 +327,7 @@ impl DecisionLog {
     /// Reads what is published.
     #[must_use]
     pub fn reader(&self) -> Reader {
-        Reader::new(&self.0.dir, self.published())
+        Reader::new(&self.0.dir, self.published(), self.0.cosigned.subscribe())
     }
 
     /// Resolves, to the cause, when the log has failed: the program has to end.

@@ -149,14 +149,15 @@ impl Receipts {
             return Ok(None);
         }
         let Some(share) = share(viewer, decision.record.as_ref(), outcome_record) else { return Ok(None) };
-        let published = self.reader.published();
+        let leaves = std::iter::once(decision.index).chain(outcome.as_ref().map(|outcome| outcome.index));
+        let covering = self.reader.covering(leaves);
         let proven = |kept: Kept| -> Result<Proven, LogError> {
-            let path = self.reader.proof(kept.index, published.checkpoint.size)?;
+            let path = self.reader.proof(kept.index, covering.checkpoint.size)?;
             let record = kept.record.map(|record| record.disclose(|field| shows(share, viewer, &record, field)));
             Ok(Proven { index: kept.index, leaf: kept.bytes, path, record })
         };
         let (decision, outcome) = (proven(decision)?, outcome.map(proven).transpose()?);
-        Ok(Some(Receipt { checkpoint: published.note.to_string(), decision, outcome }))
+        Ok(Some(Receipt { checkpoint: covering.note.to_string(), decision, outcome }))
     }
 
     /// The receipts of decisions that were found, as `viewer` may see them: those that `of` asked or answered, if it is named.

@@ -203,6 +203,10 @@ impl Account {
             self.unproven("that others saw the same log: no policy says whose cosignatures count");
             return Ok(());
         };
+        if let Some(own) = policy.own_witness(&against.root.federation) {
+            let why = format!("witness {} is the federation's own, and no witness of its log", own.name);
+            return Err(CheckError::Policy(why));
+        }
         let judged = policy.judge_of(&against.root.decision_log, &note);
         let judged = judged.map_err(|error| CheckError::Policy(error.to_string()))?;
         judged.witnessed().map_err(|error| CheckError::Policy(error.to_string()))?;

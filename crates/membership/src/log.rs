@@ -1,7 +1,8 @@
 //! The log as whoever follows it has it: the state, the tree over the entries, and whether a checkpoint agrees.
 
 use comity_transparency::{Checkpoint, Tree};
-use comity_types::Timestamp;
+use comity_types::{Digest, Timestamp};
+use rpds::VectorSync;
 
 use crate::federation::{Federation, Refused};
 use crate::prepared::Prepared;
@@ -16,6 +17,19 @@ pub struct Log {
     genesis: Genesis,
     federation: Federation,
     tree: Tree,
+    roots: Roots,
+}
+
+/// The root of the tree after each entry. Copied in an instant.
+#[derive(Debug, Clone, Default)]
+pub struct Roots(VectorSync<Digest>);
+
+impl Roots {
+    /// The root when the log had `size` entries, at least one; none if it has not come as far.
+    #[must_use]
+    pub fn at(&self, size: u64) -> Option<Digest> {
+        self.0.get(usize::try_from(size.checked_sub(1)?).ok()?).copied()
+    }
 }
 
 /// Why an entry is not taken in.
@@ -71,16 +85,16 @@ pub struct Diverged {
     /// How many entries both have.
     pub size: u64,
     /// The root here.
-    pub here: comity_types::Digest,
+    pub here: Digest,
     /// The root that was signed.
-    pub there: comity_types::Digest,
+    pub there: Digest,
 }
 
 impl Log {
     /// The log of the federation that was founded so; nothing is in it yet.
     #[must_use]
     pub fn new(genesis: Genesis) -> Self {
-        Self { genesis, federation: Federation::default(), tree: Tree::default() }
+        Self { genesis, federation: Federation::default(), tree: Tree::default(), roots: Roots::default() }
     }
 
     /// Takes the next entry in, by its bytes.
@@ -121,7 +135,7 @@ impl Log {
         }
         let refused = |source| NotTaken::Refused { epoch, source: Box::new(source) };
         apply(&mut self.federation, &entry).map_err(refused)?;
-        self.tree.push(bytes);
+        self.push(bytes);
         Ok(entry)
     }
 
@@ -138,8 +152,19 @@ impl Log {
         }
         let refused = |source| NotTaken::Refused { epoch, source: Box::new(source) };
         self.federation.apply_prepared(prepared, at).map_err(refused)?;
-        self.tree.push(&bytes);
+        self.push(&bytes);
         Ok(bytes)
+    }
+
+    fn push(&mut self, entry: &[u8]) {
+        self.tree.push(entry);
+        self.roots.0.push_back_mut(self.tree.root());
+    }
+
+    /// The roots of its past.
+    #[must_use]
+    pub const fn roots(&self) -> &Roots {
+        &self.roots
     }
 
     /// The state.

@@ -19,6 +19,8 @@ mod tests;
 
 use std::fmt;
 
+use comity_types::TrustDomain;
+
 use crate::verifier::Verifier;
 
 pub use draft::{PolicyDraft, Threshold};
@@ -124,6 +126,14 @@ impl Policy {
     #[must_use]
     pub fn witnesses(&self) -> &[PolicyWitness] {
         &self.witnesses
+    }
+
+    /// A witness whose key bears the name of `federation` or one below it, such as `fed.example/w1`: whoever runs a log is no
+    /// witness of it, under whichever key.
+    #[must_use]
+    pub fn own_witness(&self, federation: &TrustDomain) -> Option<&PolicyWitness> {
+        let is_own = |key: &Verifier| key.name().split('/').next() == Some(federation.as_str());
+        self.witnesses.iter().find(|witness| is_own(&witness.key))
     }
 
     /// The file that says this: reading it gives the same policy.

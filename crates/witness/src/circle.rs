@@ -135,12 +135,6 @@ pub enum Missed {
     },
 }
 
-/// A witness of whoever runs the log: its key's name is the federation's, or begins with it.
-#[must_use]
-pub fn is_own(key: &Verifier, federation: &TrustDomain) -> bool {
-    key.name().split('/').next() == Some(federation.as_str())
-}
-
 impl Circle {
     /// The witnesses of `policy` for the log that these keys sign, which `federation` runs.
     ///
@@ -157,11 +151,11 @@ impl Circle {
             let (origin, vkey) = keys.first().map(|key| (key.name().to_owned(), key.to_string())).unwrap_or_default();
             return Err(CircleError::OtherLogs { origin, vkey });
         }
+        if let Some(own) = policy.own_witness(federation) {
+            return Err(CircleError::Own { witness: own.name.clone(), federation: federation.clone() });
+        }
         let seats = policy.witnesses().iter().map(|witness| {
             let name = witness.name.clone();
-            if is_own(&witness.key, federation) {
-                return Err(CircleError::Own { witness: name, federation: federation.clone() });
-            }
             let url = witness.url.as_ref().ok_or_else(|| CircleError::NoAddress { witness: name.clone() })?;
             let client = WitnessClient::new(http.clone(), &url.to_string());
             let client = client.map_err(|source| CircleError::Address { witness: name.clone(), source })?;

@@ -332,14 +332,14 @@ async fn wrong_proofs_that_anybody_can_send_fill_no_disk_and_silence_no_log() {
     let mut log = Log::new();
     let world = World::new(&log, 1).await;
     let _round = world.circle(&log, 1).ask(&log.grow(&["a", "b"]), &log).await.unwrap();
-    for number in 0..super::home::MAX_EVIDENCE + 8 {
+    for number in 0..home::MAX_EVIDENCE + 8 {
         let published = log.grow(&["more"]);
         let path = vec![Digest::of(&number.to_be_bytes()); 2];
         let request = AddCheckpoint::new(2, path, published).unwrap().to_string();
         assert_eq!(world.stations[0].add_checkpoint(request.as_bytes()).status, StatusCode::UNPROCESSABLE_ENTITY);
     }
     let (home, _) = Home::open(world.dirs[0].path(), "org-0.example/n1/witness").unwrap();
-    assert_eq!(home.evidence().unwrap().len(), super::home::MAX_EVIDENCE);
+    assert_eq!(home.evidence().unwrap().len(), home::MAX_EVIDENCE);
     let round = world.circle(&log, 1).ask(&log.published(), &log).await.unwrap();
     assert!(round.judgement.quorum_met, "the log did nothing wrong: {:?}", round.missed);
 }

@@ -20,6 +20,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("comity-proto", BELOW_PROTO),
     ("comity-runtime", BELOW_RUNTIME),
     ("comity-client", BELOW_CLIENT),
+    ("comity-witness", &["comity-types", "comity-transparency", "comity-runtime"]),
     ("comity-broker", PROGRAM),
     ("comity-node", PROGRAM),
     ("comity-cli", PROGRAM),
@@ -54,6 +55,7 @@ const PROGRAM: &[&str] = &[
     "comity-proto",
     "comity-runtime",
     "comity-client",
+    "comity-witness",
 ];
 /// The crates that neither wait, nor speak to anyone, nor know what a message looks like on the wire.
 const PURE: &[&str] = &["comity-types", "comity-policy", "comity-transparency", "comity-membership"];

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use comity_transparency::leaf::Kind;
+use comity_transparency::leaf::{Epoch, Kind};
 
 use super::*;
 use crate::testing::{Decided, Permits};
@@ -46,7 +46,7 @@ fn decided() -> Decided {
         kind: Kind::Decision,
         id: 7,
         at: start(),
-        epoch: 7,
+        epoch: Epoch { size: 7, root: Digest::of(b"epoch") },
         caller: "spiffe://org-b.example/app/a1".into(),
         method: METHOD.into(),
         envelope: envelope(),
@@ -122,6 +122,46 @@ fn a_decision_that_is_not_in_the_log_is_refused() {
     assert_eq!(broker.tampered(leaf), Lie::NotInLog);
     // An outcome's leaf is no decision's.
     assert_eq!(broker.lie(|decided| decided.kind = Kind::Outcome { decision: 0 }), Lie::NotInLog);
+}
+
+#[test]
+fn two_histories_convict_the_log_for_good_by_its_own_signatures() {
+    let Broker { permits, clock, guard } = broker();
+    let dir = tempfile::tempdir().unwrap();
+    let evidence = dir.path().join("evidence");
+    let guard = guard.with_history(evidence.clone(), None);
+    let present = |guard: &Guard, permit: &Permit| guard.verify(Some(&permit.encode_to_vec()), envelope(), METHOD);
+    present(&guard, &permits.permit(&decided())).unwrap();
+    permits.fork();
+    let other = permits.permit(&Decided { id: 8, ..decided() });
+    assert_eq!(present(&guard, &other).unwrap_err(), Lie::Contradicted);
+    // What fits counts no more either: nobody knows which of the two histories others were shown.
+    let fits = permits.permit(&Decided { id: 9, ..decided() });
+    assert_eq!(present(&guard, &fits).unwrap_err(), Lie::Contradicted);
+    let kept: comity_transparency::witness::Evidence = std::fs::read_to_string(&evidence).unwrap().parse().unwrap();
+    let key = permits.log().key.vkey().parse().unwrap();
+    assert_eq!(kept.check(&[key]), Ok(comity_transparency::witness::Finding::Fork));
+    let node = "spiffe://org-a.example/node/n1".parse().unwrap();
+    let offers = HashMap::from([("org-a.example/n1/chat".parse().unwrap(), Digest::of(b"offer"))]);
+    let restarted = |log| {
+        Guard::new(SpiffeId::clone(&node), log, offers.clone(), clock.clone()).with_history(evidence.clone(), None)
+    };
+    assert_eq!(present(&restarted(permits.log()), &fits).unwrap_err(), Lie::Contradicted);
+    // Evidence against one log says nothing of another.
+    let another = Permits::new();
+    present(&restarted(another.log()), &another.permit(&decided())).unwrap();
+}
+
+#[test]
+fn what_the_nodes_witness_has_caught_runs_no_more() {
+    let Broker { permits, guard, .. } = broker();
+    let dir = tempfile::tempdir().unwrap();
+    let (catch, caught) = watch::channel(vec!["fed.example/decisions/other".to_owned()]);
+    let guard = guard.with_history(dir.path().join("evidence"), Some(caught));
+    let present = |permit: &Permit| guard.verify(Some(&permit.encode_to_vec()), envelope(), METHOD);
+    present(&permits.permit(&decided())).unwrap();
+    catch.send_replace(vec![permits.log().origin]);
+    assert_eq!(present(&permits.permit(&Decided { id: 8, ..decided() })).unwrap_err(), Lie::Contradicted);
 }
 
 #[test]

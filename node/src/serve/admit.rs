@@ -20,7 +20,7 @@ use tonic::{Code, Request, Status};
 use super::{Method, OutcomeSigner, Parts, Route, Routes, Server, deadline, failure};
 use crate::backend::payload::needs::Needs;
 use crate::backend::{Backend, Fault};
-use crate::guard::{Guard, VerifiedPermit};
+use crate::guard::{Guard, Lie, VerifiedPermit};
 use crate::metrics::Metrics;
 
 /// Most requests at once: each holds its payload, some tens of KiB as a rule.
@@ -85,12 +85,15 @@ impl Server {
         let place = Arc::clone(&rules.places).try_acquire_owned().map_err(|_| failure::full(MAX_IN_FLIGHT))?;
         let digest = Digest::of(&envelope.encode_to_vec());
         let permit = guard.verify(call.permit.as_deref(), digest, call.method.name())?;
-        let route = routes.of(&permit).ok_or(crate::guard::Lie::UnknownOffer)?;
+        let route = routes.of(&permit).ok_or(Lie::UnknownOffer)?;
         let envelope = Envelope::try_from(envelope)
             .map_err(|WireError { path, problem }| failure::invalid(&format!("envelope.{path}"), &problem))?;
         let left = call.deadline.saturating_duration_since(Instant::now());
         let replica = &signer.replica;
         let federation = replica.wait_for(permit.epoch(), PATIENCE_WITH_REPLICA.min(left)).await?;
+        if !replica.is_of_log(permit.epoch(), permit.epoch_root()) {
+            return Err(Lie::OtherFederation.into());
+        }
         replica.check_class(&route.offer.id, permit.caller())?;
         accept(rules, &federation, &permit, &route, call.method, &envelope).map_err(|failure| *failure)?;
         replica.served(permit.caller());

@@ -13,7 +13,7 @@ use comity_proto::inference::content_part::Part;
 use comity_proto::{metadata, permit as permit_wire};
 use comity_runtime::trailers::{LateTrailers, Trailers};
 use comity_transparency::Signer as _;
-use comity_transparency::leaf::Kind;
+use comity_transparency::leaf::{Epoch, Kind};
 use comity_types::{Clock, Digest, SpiffeId, Timestamp, TrustDomain};
 use futures::StreamExt as _;
 use prost::Message as _;
@@ -251,11 +251,16 @@ impl World {
 
     /// Such a request of `caller`, one of many.
     fn request_of<T>(&self, caller: &str, number: u32, method: Method, message: T) -> Request<T> {
+        self.request_at(self.history.epoch(3), caller, number, method, message)
+    }
+
+    /// Such a request, decided at this epoch.
+    fn request_at<T>(&self, epoch: Epoch, caller: &str, number: u32, method: Method, message: T) -> Request<T> {
         let permit = self.permits.permit(&Decided {
             kind: Kind::Decision,
             id: u8::try_from(number).unwrap(),
             at: self.clock.now(),
-            epoch: 3,
+            epoch,
             caller: caller.into(),
             method: method.name().into(),
             envelope: Digest::of(&envelope().encode_to_vec()),
@@ -362,6 +367,15 @@ async fn a_suspended_caller_is_refused_even_with_a_permit_from_before() {
     let suspended = Said::Suspended(Subject::Member(APP.parse().unwrap()));
     let world = world().knowing([statements("DE"), vec![suspended]].concat());
     assert_eq!(world.refused(world.chat_request()).await, reason(Code::PermissionDenied, "NODE_VETO"));
+}
+
+#[tokio::test]
+async fn what_was_decided_by_another_federation_than_the_one_that_the_node_follows_is_refused() {
+    let world = world().knowing(statements("DE"));
+    let other = Epoch { root: Digest::of(b"fork"), ..world.history.epoch(3) };
+    let message = wire::ChatRequest { envelope: Some(envelope()), payload: Some(payload()) };
+    let request = world.request_at(other, APP, 1, Method::Chat, message);
+    assert_eq!(world.refused(request).await, reason(Code::PermissionDenied, "PERMIT_OTHER_FEDERATION"));
 }
 
 #[tokio::test(start_paused = true)]

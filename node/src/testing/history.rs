@@ -6,6 +6,7 @@ use comity_membership::testing::read;
 use comity_membership::{Application, Body, Entry, Genesis, InviteId, Log, Payload, Statement, TlsKey, sign};
 use comity_policy::Organisation;
 use comity_proto::membership::WatchResponse;
+use comity_transparency::leaf::Epoch;
 use comity_transparency::testing::TestKey;
 use comity_transparency::{Checkpoint, NoteKey, PublicKey, Signer, Tree};
 use comity_types::{Timestamp, TrustDomain};
@@ -83,6 +84,13 @@ impl History {
         let mut tree = Tree::default();
         self.entries.iter().take(usize::try_from(epoch).unwrap()).for_each(|entry| tree.push(entry));
         self.signed(epoch, &tree)
+    }
+
+    /// What a decision at this place pins.
+    pub(crate) fn epoch(&self, size: u64) -> Epoch {
+        let mut tree = Tree::default();
+        self.entries.iter().take(usize::try_from(size).unwrap()).for_each(|entry| tree.push(entry));
+        Epoch { size, root: tree.root() }
     }
 
     /// What a broker signs that shows somebody another log.

@@ -1,5 +1,6 @@
 //! A decision log that holds what a test wants it to hold.
 
+use std::sync::Mutex;
 use std::time::Duration;
 
 use comity_proto::convert::wire_proven;
@@ -22,7 +23,7 @@ pub(crate) struct Decided {
     pub(crate) kind: Kind,
     pub(crate) id: u8,
     pub(crate) at: Timestamp,
-    pub(crate) epoch: u64,
+    pub(crate) epoch: Epoch,
     pub(crate) caller: String,
     pub(crate) method: String,
     pub(crate) envelope: Digest,
@@ -32,10 +33,11 @@ pub(crate) struct Decided {
     pub(crate) attempt: u32,
 }
 
-/// A broker's log.
+/// A broker's log, that grows with every permit.
 pub(crate) struct Permits {
     key: NoteKey,
     origin: &'static str,
+    tiles: Mutex<Tiles>,
 }
 
 impl Permits {
@@ -44,13 +46,18 @@ impl Permits {
     }
 
     pub(crate) fn of_log(origin: &'static str) -> Self {
-        Self { key: NoteKey::generate(origin.into()).unwrap(), origin }
+        Self { key: NoteKey::generate(origin.into()).unwrap(), origin, tiles: Mutex::default() }
     }
 
     /// The same log's name, with another key.
     pub(crate) fn log(&self) -> DecisionLog {
         let key = NoteVerifier::new(self.origin.into(), self.key.public().unwrap());
         DecisionLog { origin: self.origin.into(), key }
+    }
+
+    /// Forgets what is in it: what is signed from here on is another history.
+    pub(crate) fn fork(&self) {
+        *self.tiles.lock().unwrap() = Tiles::default();
     }
 
     /// The permit of a decision that is in the log, between others.
@@ -70,19 +77,21 @@ impl Permits {
             kind: decided.kind,
             at: decided.at,
             decision: DecisionId::from_bytes([decided.id; 16]),
-            epoch: Epoch { size: decided.epoch, root: Digest::of(b"epoch") },
+            epoch: decided.epoch,
             engine: 1,
             record: record.commitment(),
         };
-        let mut tiles = Tiles::default();
+        let mut tiles = self.tiles.lock().unwrap();
+        let before = tiles.size();
         for other in 0..5 {
             tiles.push(if other == 2 { leaf.hash() } else { Digest::of(&[other]) });
         }
-        let checkpoint = Checkpoint { origin: self.origin.into(), size: 5, root: root(&tiles, 5).unwrap() };
+        let (index, size) = (before + 2, before + 5);
+        let checkpoint = Checkpoint { origin: self.origin.into(), size, root: root(&*tiles, size).unwrap() };
         let decision = Proven {
-            index: 2,
+            index,
             leaf: leaf.to_bytes(),
-            path: inclusion(&tiles, 2, 5).unwrap().unwrap(),
+            path: inclusion(&*tiles, index, size).unwrap().unwrap(),
             record: Some(record.disclose(|_| true)),
         };
         let checkpoint = checkpoint.sign(&self.key).unwrap();

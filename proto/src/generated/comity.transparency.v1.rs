@@ -53,7 +53,7 @@ impl ::prost::Name for GetReceiptRequest {
 /// The receipt.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GetReceiptResponse {
-    /// The receipt.
+    /// The receipt, proven by the newest checkpoint that covers it and that witnesses have cosigned, or by the published one.
     #[prost(message, optional, tag = "1")]
     pub receipt: ::core::option::Option<Receipt>,
 }
@@ -94,7 +94,7 @@ impl ::prost::Name for ListReceiptsRequest {
 /// One of them.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListReceiptsResponse {
-    /// The receipt. All of one answer are proven by the same checkpoint.
+    /// The receipt, proven by the newest checkpoint that covers it and that witnesses have cosigned, or by the published one.
     #[prost(message, optional, tag = "1")]
     pub receipt: ::core::option::Option<Receipt>,
 }

@@ -73,7 +73,7 @@ impl Scene {
     }
 
     async fn open(&self) -> Ledger {
-        Ledger::open(self.dir.path(), self.key(), Arc::new(SystemClock)).await.unwrap()
+        Ledger::open(self.dir.path(), self.key(), Arc::new(SystemClock), None).await.unwrap().0
     }
 
     fn verify(&self, receipt: transparency::Receipt) -> Verified {

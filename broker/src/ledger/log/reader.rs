@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use comity_transparency::leaf::{Kind, Leaf};
-use comity_transparency::proof::{Nodes, inclusion};
+use comity_transparency::proof::{Nodes, consistency, inclusion};
 use comity_transparency::tile::{NotAtHand, Resource, Tile, Tiles, WIDTH, unbundle};
 use comity_types::{DecisionId, Digest};
 use tokio::sync::watch;
@@ -19,17 +19,47 @@ use super::{LogError, Published};
 pub struct Reader {
     store: Store,
     published: watch::Receiver<Published>,
+    cosigned: watch::Receiver<Option<Published>>,
 }
 
 impl Reader {
-    pub(super) fn new(dir: &Path, published: watch::Receiver<Published>) -> Self {
-        Self { store: Store::new(dir), published }
+    pub(super) fn new(
+        dir: &Path,
+        published: watch::Receiver<Published>,
+        cosigned: watch::Receiver<Option<Published>>,
+    ) -> Self {
+        Self { store: Store::new(dir), published, cosigned }
     }
 
     /// The log as it is published.
     #[must_use]
     pub fn published(&self) -> Published {
         self.published.borrow().clone()
+    }
+
+    /// The newest checkpoint that enough witnesses have cosigned, if there is one.
+    #[must_use]
+    pub fn cosigned(&self) -> Option<Published> {
+        self.cosigned.borrow().clone()
+    }
+
+    /// What proves these leaves best: a cosigned checkpoint, where it covers them, or what is published.
+    #[must_use]
+    pub fn covering(&self, leaves: impl IntoIterator<Item = u64>) -> Published {
+        let last = leaves.into_iter().max();
+        let covers = |cosigned: &Published| last.is_none_or(|last| last < cosigned.checkpoint.size);
+        self.cosigned().filter(covers).unwrap_or_else(|| self.published())
+    }
+
+    /// The way from the tree of `old` leaves to that of `new`, which is published; none if there is none.
+    ///
+    /// # Errors
+    /// A tile cannot be read.
+    pub fn consistency(&self, old: u64, new: u64) -> Result<Option<Vec<Digest>>, LogError> {
+        if new > self.published().checkpoint.size {
+            return Ok(None);
+        }
+        consistency(&self.with(&Tiles::default()), old, new)
     }
 
     /// A file of the log, as the specification names it; none where the published log has no such file.
@@ -40,7 +70,10 @@ impl Reader {
         let published = self.published();
         let size = published.checkpoint.size;
         let (asked, has) = match resource {
-            Resource::Checkpoint => return Ok(Some(published.note.as_bytes().to_vec())),
+            Resource::Checkpoint => {
+                let cosigned = self.cosigned().filter(|cosigned| cosigned.checkpoint.size == size);
+                return Ok(Some(cosigned.unwrap_or(published).note.as_bytes().to_vec()));
+            }
             Resource::Tile { level, index, width: asked } => (asked, width(size, level, index)),
             Resource::Entries { index, width: asked } => (asked, width(size, 0, index)),
         };

@@ -25,6 +25,8 @@ const LOOKS: usize = 8;
 pub(super) struct Recovered {
     pub(super) lock: File,
     pub(super) published: Published,
+    /// What witnesses have cosigned of it.
+    pub(super) cosigned: Option<Published>,
     /// Of what is published.
     pub(super) tiles: Tiles,
     /// The entries of the last bundle that is not full.
@@ -41,11 +43,11 @@ pub(super) fn recover(dir: &Path, key: &LogKey) -> Result<Recovered, LogError> {
     let store = Store::new(dir);
     store.make()?;
     let lock = lock(&store, dir)?;
-    let Found { published, tiles, tail, unpublished, next } = find(&store, key)?;
+    let Found { published, cosigned, tiles, tail, unpublished, next } = find(&store, key)?;
     let mut segments = Segments::new(&store.wal(), next);
     segments.rotate(next);
     remove_empty(&store, next)?;
-    Ok(Recovered { lock, published, tiles, tail, unpublished, open: store.open()?, segments })
+    Ok(Recovered { lock, published, cosigned, tiles, tail, unpublished, open: store.open()?, segments })
 }
 
 /// Reads the log in `dir`, and changes nothing. One that is not there is in order.
@@ -69,6 +71,7 @@ pub(super) fn check(dir: &Path, key: &LogKey) -> Result<(), LogError> {
 
 struct Found {
     published: Published,
+    cosigned: Option<Published>,
     tiles: Tiles,
     tail: Vec<Entry>,
     unpublished: Vec<Batch>,
@@ -78,6 +81,7 @@ struct Found {
 
 fn find(store: &Store, key: &LogKey) -> Result<Found, LogError> {
     let published = published(store, key)?;
+    let cosigned = cosigned(store, key, &published.checkpoint)?;
     let (tiles, tail) = edge(store, &published.checkpoint)?;
     let mut all = tiles.clone();
     let unpublished = unpublished(store, key, &mut all)?;
@@ -85,7 +89,7 @@ fn find(store: &Store, key: &LogKey) -> Result<Found, LogError> {
     if published.checkpoint.size == 0 && unpublished.is_empty() && store.has_tiles() {
         return Err(damaged(store, Resource::Checkpoint, "it is missing, and there are tiles"));
     }
-    Ok(Found { published, tiles, tail, unpublished, next: all.size() })
+    Ok(Found { published, cosigned, tiles, tail, unpublished, next: all.size() })
 }
 
 fn lock(store: &Store, dir: &Path) -> Result<File, LogError> {
@@ -111,6 +115,20 @@ fn published(store: &Store, key: &LogKey) -> Result<Published, LogError> {
     let note = String::from_utf8(bytes).map_err(|_| damaged("it is not text".into()))?;
     let checkpoint = opened(&note, key).map_err(damaged)?;
     Ok(Published { checkpoint, note: note.into() })
+}
+
+/// What witnesses have cosigned: never more than is published, or they have seen what is lost here.
+fn cosigned(store: &Store, key: &LogKey, published: &Checkpoint) -> Result<Option<Published>, LogError> {
+    let path = store.cosigned_path();
+    let damaged = |problem: String| LogError::Damaged { path: path.clone(), problem };
+    let Some(bytes) = Store::read(&path)? else { return Ok(None) };
+    let note = String::from_utf8(bytes).map_err(|_| damaged("it is not text".into()))?;
+    let checkpoint = opened(&note, key).map_err(damaged)?;
+    let (cosigned, size) = (checkpoint.size, published.size);
+    if cosigned > size || (cosigned == size && checkpoint.root != published.root) {
+        return Err(damaged(format!("witnesses have cosigned {cosigned} leaves, and {size} are published")));
+    }
+    Ok(Some(Published { checkpoint, note: note.into() }))
 }
 
 /// A checkpoint that this log has signed.

@@ -1,6 +1,7 @@
 //! The files that others read, below the log's directory:
 //! ```text
 //! checkpoint                     the log as it is published, signed by Ed25519 and ML-DSA-44
+//! cosigned                       the newest checkpoint that enough witnesses have cosigned
 //! tile/<L>/<N>[.p/<W>]           hashes                                      (c2sp.org/tlog-tiles)
 //! tile/entries/<N>[.p/<W>]       leaves
 //! records/<N>                    the records of a bundle's leaves; the one part that is not for everybody
@@ -57,6 +58,16 @@ impl Store {
     fn records_path(&self, bundle: u64) -> PathBuf {
         let entries = Resource::Entries { index: bundle, width: 256 }.to_string();
         self.0.join(entries.replace("tile/entries", "records"))
+    }
+
+    /// Where the newest checkpoint is that enough witnesses have cosigned.
+    pub(super) fn cosigned_path(&self) -> PathBuf {
+        self.0.join("cosigned")
+    }
+
+    /// Writes that checkpoint.
+    pub(super) fn write_cosigned(&self, note: &str) -> Result<(), LogError> {
+        Self::write(&self.cosigned_path(), note.as_bytes())
     }
 
     fn open_path(&self) -> PathBuf {

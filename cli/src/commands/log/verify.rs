@@ -19,6 +19,7 @@ use crate::error::CliError;
 use crate::output::say;
 use crate::session::Session;
 
+mod contradiction;
 mod evidence;
 
 /// What `--help` says about what is proven.
@@ -54,6 +55,10 @@ pub(super) fn offline(file: &Path, root: Option<&Path>, global: &Global) -> Resu
     let text = read(file)?;
     if let Ok(evidence) = serde_json::from_slice::<Evidence>(&text) {
         return evidence::verify(file, &evidence, &root, followed, global);
+    }
+    let witnessed = std::str::from_utf8(&text).ok().and_then(|text| text.parse().ok());
+    if let Some(evidence) = witnessed {
+        return contradiction::verify(file, &evidence, &root, global);
     }
     let mut beside = Beside::of(file)?;
     let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();

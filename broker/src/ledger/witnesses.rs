@@ -1,0 +1,195 @@
+//! The decision log before its witnesses: nothing is appended at a start before enough of them have confirmed that the log
+//! did not shrink, and whatever is published is cosigned from then on.
+//!
+//! ```text
+//! start ─▶ confirm: every witness, until the quorum cosigns ─▶ the log takes entries
+//! published ─▶ circle ─▶ cosigned, for receipts
+//! a witness shows what this log signed and does not have ─▶ evidence ─▶ the log ends
+//! ```
+//! Only the log's own signature accuses it: a witness that says more than it can show stops nothing.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use comity_runtime::files::write_durably;
+use comity_transparency::CheckpointNote;
+use comity_types::Digest;
+use comity_witness::{Circle, Missed, Proofs, Round};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::log::{DecisionLog, LogError, Published, Reader};
+
+/// Between two rounds at a start: witnesses that start with the broker are there in some of them.
+const CONFIRM_EVERY: Duration = Duration::from_secs(1);
+/// Between two rounds while a quorum is missing, though nothing new was published: they come back.
+const RETRY_EVERY: Duration = Duration::from_secs(1);
+/// Where what accuses the log is kept, in its directory.
+const EVIDENCE: &str = "evidence";
+
+/// Why a log must not go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WitnessError {
+    /// It has fewer leaves than it signed once.
+    #[error("the decision log has {have} leaves, and has signed {seen}: the witness {witness} shows it, see {} (hint: this is an old copy of the data directory, and what is missing was promised to somebody; bring back the newest copy)", path.display())]
+    RolledBack {
+        /// Who showed it.
+        witness: String,
+        /// How many leaves there are.
+        have: u64,
+        /// How many there were.
+        seen: u64,
+        /// What it showed.
+        path: PathBuf,
+    },
+    /// It signed something else.
+    #[error("the decision log has signed two histories: the witness {witness} shows the other, see {} (hint: two brokers with one key, or an old copy that went on; `comity log verify FILE` says what it proves, to anybody)", path.display())]
+    Forked {
+        /// Who showed it.
+        witness: String,
+        /// The evidence.
+        path: PathBuf,
+    },
+    /// The log cannot be read or written.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// What is published is no checkpoint of it.
+    #[error("what is published is no checkpoint of this log: {0}")]
+    Published(String),
+}
+
+/// A log with its witnesses.
+#[derive(Debug)]
+pub struct Witnesses {
+    circle: Circle,
+    log: DecisionLog,
+    /// What was said of the last round, so that it is not said again.
+    said: Option<String>,
+}
+
+impl Proofs for Reader {
+    async fn consistency(&self, old: u64, new: u64) -> Option<Vec<Digest>> {
+        let reader = self.clone();
+        let read = tokio::task::spawn_blocking(move || Self::consistency(&reader, old, new)).await.ok()?;
+        read.inspect_err(|error| tracing::error!(%error, "witnesses get no proof")).ok()?
+    }
+}
+
+impl Witnesses {
+    /// The witnesses of this log.
+    #[must_use]
+    pub const fn new(circle: Circle, log: DecisionLog) -> Self {
+        Self { circle, log, said: None }
+    }
+
+    /// Waits until enough witnesses have cosigned what the log was recovered with: an honest one among them that has seen
+    /// more does not.
+    ///
+    /// # Errors
+    /// A witness shows that the log has signed more, or something else; or the log fails.
+    pub async fn confirm(&mut self) -> Result<(), WitnessError> {
+        loop {
+            let round = self.round().await?;
+            if round.judgement.quorum_met {
+                return self.keep(round).await;
+            }
+            let missed: Vec<_> = round.missed.iter().map(|(name, why)| format!("{name}: {why}")).collect();
+            self.say(&missed, "the broker waits for enough witnesses of its decision log (hint: are they up? see [witnesses] in broker.toml)");
+            sleep(CONFIRM_EVERY).await;
+            self.circle.wake();
+        }
+    }
+
+    /// Has everything cosigned that is published, until `stop`. What shows that the log is not what it says ends it.
+    pub async fn run(mut self, stop: CancellationToken) {
+        if let Some(Err(error)) = stop.run_until_cancelled(self.follow()).await {
+            self.log.end(&comity_runtime::chain::text(&error));
+        }
+    }
+
+    async fn follow(&mut self) -> Result<(), WitnessError> {
+        let mut published = self.log.published();
+        loop {
+            published.mark_unchanged();
+            let round = self.round().await?;
+            let missed: Vec<_> = round.missed.iter().map(|(name, why)| format!("{name}: {why}")).collect();
+            let is_enough = round.judgement.quorum_met;
+            if is_enough {
+                self.keep(round).await?;
+                self.say(&missed, "some witnesses do not cosign");
+            } else {
+                self.say(&missed, "too few witnesses cosign: receipts wait for them");
+            }
+            let changed = published.changed();
+            if is_enough {
+                if changed.await.is_err() {
+                    return Ok(());
+                }
+            } else if let Ok(Err(_)) = tokio::time::timeout(RETRY_EVERY, changed).await {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Asks all of them about what is published now.
+    async fn round(&mut self) -> Result<Round, WitnessError> {
+        let reader = self.log.reader();
+        let published = reader.published();
+        let note = CheckpointNote::parse(&published.note).map_err(|e| WitnessError::Published(e.to_string()))?;
+        let round = self.circle.ask(&note, &reader).await.map_err(|e| WitnessError::Published(e.to_string()))?;
+        for (witness, missed) in &round.missed {
+            match missed {
+                Missed::Fork(evidence) => {
+                    let path = self.evidence(&evidence.to_string())?;
+                    return Err(WitnessError::Forked { witness: witness.to_string(), path });
+                }
+                Missed::Ahead(note) => self.check_ahead(&witness.to_string(), note).await?,
+                _ => {}
+            }
+        }
+        Ok(round)
+    }
+
+    /// What is durable is signed before it is published, and whoever gets it may show it to a witness. Only what is not
+    /// even durable is lost.
+    async fn check_ahead(&self, witness: &str, note: &CheckpointNote) -> Result<(), WitnessError> {
+        self.log.flush().await?;
+        let (have, seen) = (self.log.published().borrow().checkpoint.size, note.checkpoint().size);
+        if seen <= have {
+            return Ok(());
+        }
+        let path = self.evidence(&note.to_string())?;
+        Err(WitnessError::RolledBack { witness: witness.to_owned(), have, seen, path })
+    }
+
+    async fn keep(&self, round: Round) -> Result<(), WitnessError> {
+        let log = self.log.clone();
+        let (checkpoint, note) = (round.note.checkpoint().clone(), round.note.to_string().into());
+        let kept = tokio::task::spawn_blocking(move || log.keep_cosigned(Published { checkpoint, note })).await;
+        kept.unwrap_or(Ok(())).map_err(WitnessError::from)
+    }
+
+    /// Keeps what accuses the log: its file.
+    fn evidence(&self, text: &str) -> Result<PathBuf, WitnessError> {
+        let dir = self.log.dir().join(EVIDENCE);
+        let path = dir.join(Digest::of(text.as_bytes()).to_string());
+        let kept = std::fs::create_dir_all(&dir).and_then(|()| write_durably(&path, text.as_bytes()));
+        kept.map_err(|source| LogError::io(&path, source))?;
+        Ok(path)
+    }
+
+    /// Says who is missing, when that has changed.
+    fn say(&mut self, missed: &[String], what: &str) {
+        let now = (!missed.is_empty()).then(|| missed.join("; "));
+        // Who rests has failed before, which was said.
+        if now == self.said || now.as_ref().is_some_and(|now| now.contains("asked again in a while")) {
+            return;
+        }
+        match &now {
+            Some(missing) => tracing::warn!(missing, "{what}"),
+            None => tracing::info!(witnesses = self.circle.len(), "all witnesses cosign"),
+        }
+        self.said = now;
+    }
+}

@@ -1,0 +1,243 @@
+//! P6, against the broker itself: other organisations' nodes cosign its decision log, so that it can neither show two
+//! histories nor forget one.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use comity_tests::backend::{Backend, Behaviour};
+use comity_tests::clients::{Caller, comity};
+use comity_tests::federation::{EU_BODY, EU_OWNED, Federation, Node, US_VENDOR, free_address};
+use comity_tests::node::NodeSpec;
+use comity_tests::program::{Program, built, run, said, succeed};
+use comity_tests::wait;
+use serde_json::Value;
+
+/// Three organisations, whose nodes are witnesses, and a policy by which two of them are enough.
+struct Scene {
+    nodes: Vec<Node>,
+    _backends: Vec<Backend>,
+    app: Caller,
+    federation: Federation,
+}
+
+impl Scene {
+    /// The broker runs, and knows of no witnesses yet.
+    fn without_policy() -> Self {
+        let federation = Federation::start();
+        let backends: Vec<_> = (0..3).map(|_| Backend::start(Behaviour::Answer)).collect();
+        let places = [(EU_BODY, "DE"), (US_VENDOR, "US"), (EU_OWNED, "IE")];
+        let nodes = places.into_iter().zip(&backends).map(|((organisation, place), backend)| {
+            let spec = NodeSpec::openai("n1", &backend.url(), place);
+            let folder = federation.folder().join(organisation.domain).join("n1");
+            std::fs::create_dir_all(&folder).unwrap();
+            let witness = format!("\n[witness]\nlisten = \"{}\"\n", free_address());
+            std::fs::write(folder.join("node.toml"), spec.toml() + &witness).unwrap();
+            let node = federation.start_node_in(organisation, "n1", folder);
+            node.wait_until_ready();
+            node
+        });
+        let nodes = nodes.collect();
+        let app = federation.app(EU_OWNED, "assistant");
+        Self { nodes, _backends: backends, app, federation }
+    }
+
+    /// The broker was started again with the policy.
+    fn new() -> Self {
+        let mut scene = Self::without_policy();
+        scene.write_policy(2);
+        let config = scene.federation.broker_config();
+        let text = std::fs::read_to_string(&config).unwrap() + "\n[witnesses]\npolicy = \"witnesses.policy\"\n";
+        std::fs::write(config, text).unwrap();
+        scene.federation.stop_broker();
+        scene.federation.start_broker();
+        scene
+    }
+
+    fn policy(&self) -> PathBuf {
+        self.federation.broker_config().with_file_name("witnesses.policy")
+    }
+
+    /// By what the nodes say of themselves.
+    fn write_policy(&self, needed: usize) {
+        let lines = self.nodes.iter().map(|node| {
+            succeed(Command::new(built("comity-node")).args(["witness", "--config"]).arg(node.folder.join("node.toml")))
+        });
+        let lines: String = lines.collect();
+        let names = lines.lines().filter_map(|line| line.strip_prefix("witness ")?.split(' ').next());
+        let names = names.collect::<Vec<_>>().join(" ");
+        std::fs::write(self.policy(), format!("{lines}group enough {needed} {names}\nquorum enough\n")).unwrap();
+    }
+
+    /// Asks for an answer from Germany; gives the decision.
+    fn asked(&self) -> String {
+        let words = ["chat", "--model", "test-model", "--purpose", "dpv:CustomerCare", "--processing", "DE"];
+        let answer = self.federation.ask(&self.app, &[&words[..], &["-o", "json", "hello"]].concat());
+        assert!(answer.status.success(), "{}", said(&answer));
+        let answer: Value = serde_json::from_slice(&answer.stdout).unwrap();
+        answer["decisionId"].as_str().unwrap().to_owned()
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.federation.folder().join(name)
+    }
+
+    fn as_app(&self, words: &[&str], file: &Path) -> std::process::Output {
+        run(comity().arg("--identity").arg(&self.app.identity).args(words).arg(file))
+    }
+
+    /// Fetches the receipt of a decision, and upgrades it until it holds by the policy.
+    fn cosigned(&self, decision: &str) -> PathBuf {
+        let file = self.file("cosigned.tlog-proof");
+        let shown = self.as_app(&["receipt", "show", decision, "--save"], &file);
+        assert!(shown.status.success(), "{}", said(&shown));
+        wait::until("the receipt is cosigned", || {
+            let upgraded = self.as_app(&["receipt", "upgrade"], &file);
+            assert!(upgraded.status.success(), "{}", said(&upgraded));
+            self.verified(&file).status.success().then_some(())
+        });
+        file
+    }
+
+    fn verified(&self, file: &Path) -> std::process::Output {
+        let mut command = comity();
+        command.args(["receipt", "verify"]).arg(file).arg("--root").arg(self.app.identity.join("root.json"));
+        run(command.arg("--policy").arg(self.policy()))
+    }
+
+    fn log_dir(&self) -> PathBuf {
+        self.federation.broker_config().with_file_name("data").join("decisions")
+    }
+
+    /// Starts the broker, which does not come up: what it says at its end.
+    fn broker_refuses(&self) -> String {
+        let mut command = Command::new(built("comity-broker"));
+        let mut broker = Program::start(
+            "refused",
+            command.args(["run", "--config"]).arg(self.federation.broker_config()),
+            self.federation.folder(),
+        );
+        for word in ["error: ", "WARN", "ERROR"] {
+            broker.expect_log(word);
+        }
+        let status = wait::until("the broker has ended", || broker.ended());
+        assert!(!status.success());
+        broker.log()
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for file in std::fs::read_dir(from).unwrap() {
+        let path = file.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            std::fs::copy(&path, &target).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_receipt_gains_the_cosignatures_of_other_organisations_and_holds_by_the_policy() {
+    let scene = Scene::new();
+    let decision = scene.asked();
+    let file = scene.cosigned(&decision);
+    let verified = scene.verified(&file);
+    assert!(said(&verified).contains("enough witnesses of the policy cosigned"), "{}", said(&verified));
+    // By a policy that wants all three, with one gone, the same receipt does or does not hold: it is the verifier's to say.
+    let names = std::fs::read_to_string(&file).unwrap();
+    assert!(names.matches("/n1/witness").count() >= 2, "{names}");
+    let policy = std::fs::read_to_string(scene.policy()).unwrap();
+    let own = policy.replacen("eu-body.example/n1/witness", "federation.example/witness", 1);
+    std::fs::write(scene.policy(), own).unwrap();
+    let refused = scene.verified(&file);
+    assert!(!refused.status.success(), "a key under another name is another key: {}", said(&refused));
+}
+
+#[test]
+fn a_broker_that_was_restored_from_an_old_copy_is_stopped_by_what_others_saw() {
+    let mut scene = Scene::new();
+    let _cosigned = scene.cosigned(&scene.asked());
+    scene.federation.stop_broker();
+    let (log, old) = (scene.log_dir(), scene.file("old"));
+    copy(&log, &old);
+    scene.federation.start_broker();
+    let _cosigned = scene.cosigned(&scene.asked());
+    scene.federation.stop_broker();
+    std::fs::remove_dir_all(&log).unwrap();
+    copy(&old, &log);
+    let said = scene.broker_refuses();
+    assert!(said.contains("leaves, and has signed") && said.contains("bring back the newest copy"), "{said}");
+    // Nor does one that has lost everything begin anew.
+    std::fs::remove_dir_all(&log).unwrap();
+    let said = scene.broker_refuses();
+    assert!(said.contains("the decision log has 0 leaves"), "{said}");
+}
+
+#[test]
+fn a_broker_that_went_on_from_an_old_copy_is_convicted_by_its_own_signatures() {
+    let mut scene = Scene::new();
+    let _cosigned = scene.cosigned(&scene.asked());
+    scene.federation.stop_broker();
+    let (log, old) = (scene.log_dir(), scene.file("old"));
+    copy(&log, &old);
+    scene.federation.start_broker();
+    let _cosigned = scene.cosigned(&scene.asked());
+    scene.federation.stop_broker();
+    std::fs::remove_dir_all(&log).unwrap();
+    copy(&old, &log);
+    // Whoever runs it does without witnesses for a while, and decides something else.
+    let config = scene.federation.broker_config();
+    let with = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, with.replace("[witnesses]\npolicy = \"witnesses.policy\"\n", "")).unwrap();
+    scene.federation.start_broker();
+    let _other = scene.asked();
+    scene.federation.stop_broker();
+    std::fs::write(&config, with).unwrap();
+    let said_at_end = scene.broker_refuses();
+    assert!(said_at_end.contains("has signed two histories"), "{said_at_end}");
+    // Each witness has what a stranger can check, with the root document alone.
+    let evidence = wait::until("a witness has evidence", || {
+        let dir = scene.nodes[0].folder.join("data/witness/evidence");
+        std::fs::read_dir(dir).unwrap().map(|file| file.unwrap().path()).find(|path| path.extension().is_none())
+    });
+    let root = scene.app.identity.join("root.json");
+    let checked = run(comity().args(["log", "verify"]).arg(&evidence).arg("--root").arg(&root));
+    assert!(checked.status.success() && said(&checked).contains("fork"), "{}", said(&checked));
+    let text = std::fs::read_to_string(&evidence).unwrap();
+    std::fs::write(&evidence, text.replacen("claimed ", "claimed 0", 1)).unwrap();
+    let damaged = run(comity().args(["log", "verify"]).arg(&evidence).arg("--root").arg(&root));
+    assert!(!damaged.status.success(), "{}", said(&damaged));
+    for node in &mut scene.nodes {
+        node.program.expect_log("a log contradicts itself");
+    }
+}
+
+#[test]
+fn a_broker_serves_nobody_before_enough_witnesses_have_confirmed_its_log_and_then_does_with_one_away() {
+    let mut scene = Scene::new();
+    let _cosigned = scene.cosigned(&scene.asked());
+    scene.federation.stop_broker();
+    for node in &mut scene.nodes[1..] {
+        let _status = node.program.stop();
+    }
+    let mut command = Command::new(built("comity-broker"));
+    let address = scene.federation.broker_config().with_file_name("data").join("address");
+    let _gone = std::fs::remove_file(&address);
+    command.args(["run", "--config"]).arg(scene.federation.broker_config());
+    let mut broker = Program::start("waiting", &mut command, scene.federation.folder());
+    broker.expect_log("witness");
+    wait::until("the broker says whom it waits for", || {
+        broker.log().contains("waits for enough witnesses").then_some(())
+    });
+    assert!(!broker.listens(), "{}", broker.log());
+    let _status = broker.stop();
+    scene.nodes[1] = scene.federation.run_node(&scene.nodes[1]);
+    scene.federation.start_broker();
+    scene.federation.expect_log("witness");
+    for node in &scene.nodes[..2] {
+        node.wait_until_ready();
+    }
+    let _cosigned = scene.cosigned(&scene.asked());
+}
