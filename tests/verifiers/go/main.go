@@ -1,11 +1,12 @@
 // Verifies a decision log as others would: by golang.org/x/mod/sumdb/note and tlog, the libraries that Go's own
 // checksum database rests on. Nothing of ours is in them.
 //
-//	verify -log-key VKEY -tiles DIR [-earlier CHECKPOINT] [-receipt FILE]
+//	verify -log-key VKEY [-tiles DIR [-earlier CHECKPOINT]] [-receipt FILE] [-entries FILE -checkpoint CHECKPOINT]
 //
 // VKEY is the log's Ed25519 key, the first of `decision_log` in the federation's root document. DIR is a folder that
 // c2sp.org/tlog-tiles describes: every leaf of it is proven from its tiles. CHECKPOINT is one that was kept before, which
-// the log has to continue. FILE is a receipt.
+// the log has to continue. The FILE of -receipt is a receipt; that of -entries a membership log, an entry to a line, whose
+// tree has to be that of its CHECKPOINT.
 //
 // It exits with 0 and says what holds, or with 1 and says what does not.
 package main
@@ -31,12 +32,18 @@ func main() {
 	tiles := flag.String("tiles", "", "a folder with `checkpoint` and `tile/`")
 	earlier := flag.String("earlier", "", "an earlier checkpoint of the log")
 	receipt := flag.String("receipt", "", "a receipt")
+	entries := flag.String("entries", "", "a log as a file, an entry to a line")
+	checkpoint := flag.String("checkpoint", "", "the checkpoint of that file")
 	flag.Parse()
-	if *key == "" || flag.NArg() > 0 || *earlier != "" && *tiles == "" {
+	if *key == "" || flag.NArg() > 0 || *earlier != "" && *tiles == "" || (*entries == "") != (*checkpoint == "") {
 		flag.Usage()
 		os.Exit(2)
 	}
-	if err := verify(*key, *tiles, *earlier, *receipt); err != nil {
+	err := verify(*key, *tiles, *earlier, *receipt)
+	if err == nil && *entries != "" {
+		err = verifyEntries(*key, *entries, *checkpoint)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "refused:", err)
 		os.Exit(1)
 	}
@@ -96,6 +103,58 @@ func verifyLog(key note.Verifier, dir, earlier string) error {
 	}
 	fmt.Printf("growth: %d leaves continue the %d of before\n", tree.N, old.N)
 	return nil
+}
+
+// verifyEntries builds the tree over the entries of a file, and holds it against a checkpoint.
+func verifyEntries(vkey, path, checkpoint string) error {
+	key, err := note.NewVerifier(vkey)
+	if err != nil {
+		return err
+	}
+	tree, err := openCheckpoint(key, checkpoint)
+	if err != nil {
+		return err
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	var hashes storedHashes
+	entries := bytes.Split(bytes.TrimSuffix(text, []byte("\n")), []byte("\n"))
+	if int64(len(entries)) < tree.N {
+		return fmt.Errorf("%d entries, and the checkpoint is of %d", len(entries), tree.N)
+	}
+	for index, entry := range entries[:tree.N] {
+		more, err := tlog.StoredHashes(int64(index), entry, &hashes)
+		if err != nil {
+			return err
+		}
+		hashes = append(hashes, more...)
+	}
+	root, err := tlog.TreeHash(tree.N, &hashes)
+	if err != nil {
+		return err
+	}
+	if root != tree.Hash {
+		return errors.New("the entries have another root than the checkpoint")
+	}
+	fmt.Printf("entries: %d have the root that was signed\n", tree.N)
+	return nil
+}
+
+// storedHashes are all hashes of a tree, in the order of tlog.
+type storedHashes []tlog.Hash
+
+// ReadHashes reads them by their place in that order.
+func (all *storedHashes) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
+	var read []tlog.Hash
+	for _, index := range indexes {
+		if index < 0 || index >= int64(len(*all)) {
+			return nil, fmt.Errorf("hash %d is not there", index)
+		}
+		read = append(read, (*all)[index])
+	}
+	return read, nil
 }
 
 // verifyReceipt proves the leaf of a receipt, and that of the decision beside it.
