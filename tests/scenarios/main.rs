@@ -34,4 +34,5 @@ mod statements;
 mod survival;
 mod tunnels;
 mod units;
+mod verifiers;
 mod worked_cases;
