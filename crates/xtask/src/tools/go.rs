@@ -11,7 +11,13 @@ use super::{Tools, read};
 use crate::process::{output, run};
 
 /// Its source.
-const SOURCE: &[&str] = &["tests/verifiers/go/main.go", "tests/verifiers/go/tiles.go"];
+const SOURCE: &[&str] = &[
+    "tests/verifiers/go/main.go",
+    "tests/verifiers/go/checkpoint.go",
+    "tests/verifiers/go/tiles.go",
+    "tests/verifiers/go/receipt.go",
+    "tests/verifiers/go/entries.go",
+];
 /// Where distributions put the sources of Go libraries.
 const SYSTEM_SOURCES: &str = "/usr/share/gocode";
 /// Debian's package of golang.org/x/mod.
