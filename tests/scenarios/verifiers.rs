@@ -3,6 +3,7 @@
 
 mod negatives;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -14,11 +15,12 @@ use comity_membership::log;
 use comity_proto::inference::inference_client::InferenceClient;
 use comity_proto::inference::{ChatPayload, ChatRequest, ContentPart, Envelope, Message, Role, content_part};
 use comity_tests::backend::{Backend, Behaviour};
-use comity_tests::clients::Caller;
+use comity_tests::clients::{self, Caller};
 use comity_tests::exhibit::Exhibit;
 use comity_tests::federation::{EU_BODY, EU_OWNED, FEDERATION, Federation, Node};
 use comity_tests::node::NodeSpec;
-use comity_tests::program::said;
+use comity_tests::program::{built, said, succeed, workspace};
+use comity_tests::readme;
 use comity_tests::verifiers::{go, verdict};
 use comity_tests::wait;
 use comity_transparency::{CosignatureKind, CosigningKey, Kind, Verifier};
@@ -110,6 +112,14 @@ impl Scene {
     }
 }
 
+/// Where programs are looked for: ours first.
+fn with_programs() -> OsString {
+    let mut path = built("comity").parent().unwrap().as_os_str().to_owned();
+    path.push(":");
+    path.push(std::env::var_os("PATH").unwrap_or_default());
+    path
+}
+
 fn question() -> ChatRequest {
     let part = ContentPart { part: Some(content_part::Part::Text("Where?".into())) };
     ChatRequest {
@@ -140,6 +150,12 @@ fn verifiers_of_other_makers_take_the_log_its_growth_and_its_receipts_and_refuse
     for tool in &tools {
         let _said = tool.judge(&served).unwrap_or_else(|said| panic!("{tool:?} refuses the broker's files: {said}"));
     }
+    let by_hand = readme::block_of("docs/decision-log.md", "verified_by_hand");
+    let mut shell = Command::new("sh");
+    shell.args(["-euc", &by_hand]).current_dir(workspace()).env("DIR", &exhibit.folder).env("TOOLS", clients::tools());
+    shell.env("COMITY_IDENTITY", scene.federation.operator().identity).env("PATH", with_programs());
+    let said = succeed(&mut shell);
+    assert_eq!(said.matches("leaf 301 of 302 is proven").count(), 2, "{said}");
     let key = negatives::log_key(&scene.root(), &scene.file("broker/data"));
     negatives::refused_by_whoever_looks(&exhibit, &key, &tools);
 }
