@@ -34,5 +34,6 @@ mod statements;
 mod survival;
 mod tunnels;
 mod units;
+mod verifiers;
 mod witnesses;
 mod worked_cases;

@@ -14,6 +14,8 @@
 //! | [`operators`] | those who govern together with the founder |
 //! | [`backend`] | a model server that is slow, stalls, lies or breaks, and remembers what it saw |
 //! | [`clients`] | the clients of other makers |
+//! | [`verifiers`] | the verifiers of other makers |
+//! | [`exhibit`] | what they are shown, and what is done to it |
 //! | [`proxy`] | a way to the broker that falls silent |
 //! | [`program`] | a child process, its log, and its end |
 //! | [`worked_cases`] | the worked cases of the vocabulary, cast with members that a live federation can have |
@@ -34,6 +36,7 @@
 
 pub mod backend;
 pub mod clients;
+pub mod exhibit;
 pub mod federation;
 pub mod members;
 pub mod node;
@@ -42,5 +45,6 @@ pub mod program;
 pub mod proxy;
 pub mod reader;
 pub mod readme;
+pub mod verifiers;
 pub mod wait;
 pub mod worked_cases;

@@ -1,5 +1,6 @@
-//! The federation's log.
+//! The federation's log, and the broker's of its decisions.
 
+mod decisions;
 mod show;
 mod verify;
 
@@ -34,7 +35,12 @@ pub(crate) enum Log {
     /// Write the log to a file, a line of JSON to an entry, once it is verified
     Export {
         /// The file
-        file: PathBuf,
+        #[arg(required_unless_present = "decisions")]
+        file: Option<PathBuf>,
+        /// Write the broker's decision log in its place, into this folder, as c2sp.org/tlog-tiles has it: for verifiers of
+        /// other makers, and for the proof that the log goes on from what the folder has of it
+        #[arg(long, value_name = "DIR", conflicts_with = "file")]
+        decisions: Option<PathBuf>,
     },
 }
 
@@ -44,6 +50,11 @@ pub(crate) async fn run(command: Log, global: &Global) -> Result<(), CliError> {
         Log::Show { after } => show::run(after, global).await,
         Log::Verify { file: None, .. } => verify::online(global).await,
         Log::Verify { file: Some(file), root } => verify::offline(&file, root.as_deref(), global),
-        Log::Export { file } => verify::export(&file, global).await,
+        Log::Export { decisions: Some(dir), .. } => decisions::export(&dir, global).await,
+        Log::Export { file: Some(file), .. } => verify::export(&file, global).await,
+        Log::Export { .. } => Err(CliError::Usage {
+            problem: "neither a file nor a folder is named".to_owned(),
+            hint: "`comity log export FILE`, or `comity log export --decisions DIR`".to_owned(),
+        }),
     }
 }

@@ -30,6 +30,7 @@ pub(crate) fn run(root: &Path, cache: &Path, args: &Args) -> Result<()> {
     tools::prerequisites()?;
     tools.python(root)?;
     tools.node(root)?;
+    tools.go(root)?;
     // The tests beside the programs, so that both have one set of features: with two, a third of the dependencies
     // is compiled twice. That the programs build by themselves is `ci`'s to check.
     step("build the programs and the tests", || {

@@ -4,12 +4,18 @@
 //! ```text
 //! <cache>/clients/   Python: grpcio, its tools, reflection, health checking
 //! <cache>/llama/     Python: xllamacpp, which ships llama.cpp's server prebuilt
+//! <cache>/verifiers/ Python: readers of transparency logs
+//! <cache>/go/        a verifier that rests on Go's golang.org/x/mod
 //! <cache>/npm/       Node.js: grpc-js, proto-loader, buf, tsx, TypeScript
 //! <cache>/models/    SmolLM2-135M-Instruct as a GGUF file
 //! ```
 
+mod go;
+#[cfg(test)]
+mod tests;
+
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
@@ -19,6 +25,11 @@ use crate::process::{output, run, step};
 const CLIENT_PINS: &str = "tests/clients/python/requirements.txt";
 /// The pins of llama.cpp's server.
 const LLAMA_PINS: &str = "tests/clients/llama/requirements.txt";
+/// The pins of the verifiers.
+const VERIFIER_PINS: &str = "tests/verifiers/python/requirements.txt";
+/// The interpreters that verifiers may run on, best first: one of them wants 3.12, which a system has beside its own more
+/// often than as its own.
+const VERIFIER_PYTHONS: &[&str] = &["python3.14", "python3.13", "python3.12", "python3"];
 /// The pins of the Node.js clients.
 const NPM_PINS: &[&str] = &["tests/clients/node/package.json", "tests/clients/node/package-lock.json"];
 /// The model that `comity-node model fetch` knows by this name.
@@ -46,16 +57,21 @@ impl Tools {
         self.cache.join("npm/node_modules/.bin/buf")
     }
 
-    /// Installs the Python clients and llama.cpp's server.
+    /// Installs the Python clients, llama.cpp's server and the verifiers.
     ///
     /// # Errors
     /// If a virtual environment cannot be made or its package installer fails.
     pub(crate) fn python(&self, root: &Path) -> Result<()> {
-        for (name, pins) in [("clients", CLIENT_PINS), ("llama", LLAMA_PINS)] {
+        let newest = || VERIFIER_PYTHONS.iter().find(|name| makes_environments(name)).unwrap_or(&"python3");
+        for (name, pins, python) in [
+            ("clients", CLIENT_PINS, "python3"),
+            ("llama", LLAMA_PINS, "python3"),
+            ("verifiers", VERIFIER_PINS, newest()),
+        ] {
             let pins = root.join(pins);
             self.ensure(name, &read(&[&pins])?, |folder| {
                 let interpreter = folder.join("bin/python");
-                run(Command::new("python3").args(["-m", "venv"]).arg(folder))
+                run(Command::new(python).args(["-m", "venv"]).arg(folder))
                     .context("Python could not make a virtual environment: see above")?;
                 run(Command::new(interpreter).args(["-m", "pip", "install", "--quiet", "--requirement"]).arg(&pins))
                     .context("pip could not install the pinned packages: check the network or pip's configuration, then run this again")
@@ -154,6 +170,12 @@ impl std::fmt::Display for Needed {
     }
 }
 
+/// True if this is a Python that can make virtual environments.
+fn makes_environments(python: &str) -> bool {
+    let asked = Command::new(python).args(["-c", "import ensurepip, venv"]).stderr(Stdio::null()).status();
+    asked.is_ok_and(|status| status.success())
+}
+
 /// Checks a version that a program printed, such as `v20.20.2`.
 fn check_version(printed: &str, needed: &Needed) -> Result<()> {
     let printed = printed.trim();
@@ -178,75 +200,4 @@ fn read(paths: &[&PathBuf]) -> Result<String> {
         .iter()
         .map(|path| std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display())))
         .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn scratch(name: &str) -> PathBuf {
-        let folder = std::env::temp_dir().join(format!("comity-xtask-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        folder
-    }
-
-    #[test]
-    fn a_tool_is_installed_once_for_its_pins_and_again_when_they_change() {
-        let cache = scratch("stamp");
-        let tools = Tools::at(&cache);
-        let mut installs = 0;
-        for pins in ["a==1", "a==1", "a==2"] {
-            tools
-                .ensure("tool", pins, |folder| {
-                    installs += 1;
-                    Ok(std::fs::create_dir_all(folder)?)
-                })
-                .unwrap();
-        }
-        assert_eq!(installs, 2);
-        std::fs::remove_dir_all(cache).unwrap();
-    }
-
-    #[test]
-    fn a_version_that_is_too_old_or_none_is_refused_with_what_is_needed() {
-        let node = NEEDED[1].2;
-        assert!(check_version("v20.0.0\n", &node).is_ok() && check_version("v22.1.0", &node).is_ok());
-        for (printed, word) in [("v18.19.0", "Node.js 20.0 or newer is needed, and v18.19.0"), ("nonsense", "nonsense")]
-        {
-            let error = check_version(printed, &node).unwrap_err().to_string();
-            assert!(error.contains(word), "{error}");
-        }
-    }
-
-    #[test]
-    fn an_installation_that_fails_after_its_folder_was_removed_does_not_count_as_the_one_before() {
-        let cache = scratch("interrupted");
-        let tools = Tools::at(&cache);
-        tools.ensure("tool", "a==1", |folder| Ok(std::fs::create_dir_all(folder)?)).unwrap();
-        std::fs::remove_dir_all(cache.join("tool")).unwrap();
-        let half = |folder: &Path| {
-            std::fs::create_dir_all(folder)?;
-            bail!("no network")
-        };
-        tools.ensure("tool", "a==1", half).unwrap_err();
-        assert!(tools.ensure("tool", "a==1", half).is_err(), "half a tool was taken for a whole one");
-        std::fs::remove_dir_all(cache).unwrap();
-    }
-
-    #[test]
-    fn a_failed_installation_names_its_step_and_is_tried_again() {
-        let cache = scratch("failed");
-        let tools = Tools::at(&cache);
-        let error = tools.ensure("tool", "a==1", |_| bail!("no network")).unwrap_err();
-        assert!(format!("{error:#}").contains("install tool"), "{error:#}");
-        let mut installed = false;
-        tools
-            .ensure("tool", "a==1", |folder| {
-                installed = true;
-                Ok(std::fs::create_dir_all(folder)?)
-            })
-            .unwrap();
-        assert!(installed);
-        std::fs::remove_dir_all(cache).unwrap();
-    }
 }
