@@ -70,11 +70,21 @@ impl Scene {
 
     /// Asks for an answer from Germany; gives the decision.
     fn asked(&self) -> String {
-        let words = ["chat", "--model", "test-model", "--purpose", "dpv:CustomerCare", "--processing", "DE"];
-        let answer = self.federation.ask(&self.app, &[&words[..], &["-o", "json", "hello"]].concat());
+        let answer = self.ask();
         assert!(answer.status.success(), "{}", said(&answer));
         let answer: Value = serde_json::from_slice(&answer.stdout).unwrap();
         answer["decisionId"].as_str().unwrap().to_owned()
+    }
+
+    fn ask(&self) -> std::process::Output {
+        let words = ["chat", "--model", "test-model", "--purpose", "dpv:CustomerCare", "--processing", "DE"];
+        self.federation.ask(&self.app, &[&words[..], &["-o", "json", "hello"]].concat())
+    }
+
+    /// Checks evidence against the decision log as a stranger does.
+    fn checked(&self, evidence: &Path) -> std::process::Output {
+        let root = self.app.identity.join("root.json");
+        run(comity().args(["log", "verify"]).arg(evidence).arg("--root").arg(root))
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -192,22 +202,31 @@ fn a_broker_that_went_on_from_an_old_copy_is_convicted_by_its_own_signatures() {
     let with = std::fs::read_to_string(&config).unwrap();
     std::fs::write(&config, with.replace("[witnesses]\npolicy = \"witnesses.policy\"\n", "")).unwrap();
     scene.federation.start_broker();
-    let _other = scene.asked();
+    for node in &mut scene.nodes {
+        node.program.expect_log("the decision log has signed two histories");
+    }
+    // The node that was asked before has seen the other history, and runs nothing of this one.
+    let refused = scene.ask();
+    assert!(said(&refused).contains("LOG_CONTRADICTED"), "{}", said(&refused));
+    let evidence = scene.nodes[0].folder.join("data/decision-log.evidence");
+    let checked = scene.checked(&evidence);
+    assert!(checked.status.success() && said(&checked).contains("fork"), "{}", said(&checked));
     scene.federation.stop_broker();
     std::fs::write(&config, with).unwrap();
     let said_at_end = scene.broker_refuses();
     assert!(said_at_end.contains("has signed two histories"), "{said_at_end}");
     // Each witness has what a stranger can check, with the root document alone.
-    let evidence = wait::until("a witness has evidence", || {
-        let dir = scene.nodes[0].folder.join("data/witness/evidence");
-        std::fs::read_dir(dir).unwrap().map(|file| file.unwrap().path()).find(|path| path.extension().is_none())
-    });
-    let root = scene.app.identity.join("root.json");
-    let checked = run(comity().args(["log", "verify"]).arg(&evidence).arg("--root").arg(&root));
-    assert!(checked.status.success() && said(&checked).contains("fork"), "{}", said(&checked));
+    for node in &scene.nodes {
+        let evidence = wait::until("the witness has evidence", || {
+            let dir = node.folder.join("data/witness/evidence");
+            std::fs::read_dir(dir).unwrap().map(|file| file.unwrap().path()).find(|path| path.extension().is_none())
+        });
+        let checked = scene.checked(&evidence);
+        assert!(checked.status.success() && said(&checked).contains("fork"), "{}", said(&checked));
+    }
     let text = std::fs::read_to_string(&evidence).unwrap();
     std::fs::write(&evidence, text.replacen("claimed ", "claimed 0", 1)).unwrap();
-    let damaged = run(comity().args(["log", "verify"]).arg(&evidence).arg("--root").arg(&root));
+    let damaged = scene.checked(&evidence);
     assert!(!damaged.status.success(), "{}", said(&damaged));
     for node in &mut scene.nodes {
         node.program.expect_log("a log contradicts itself");
