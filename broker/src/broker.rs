@@ -174,6 +174,7 @@ impl Broker {
             links: links.clone(),
             capacity,
             places: places.clone(),
+            decisions: journals.ledger.log().clone(),
             credentials: certificate.credentials(),
             clock: Arc::clone(&clock),
         };
@@ -338,7 +339,10 @@ impl Journals {
 }
 
 /// The witnesses of the decision log, if the configuration names any.
-fn witnesses(config: &Config, root: &Root) -> Result<Option<Circle>, BrokerError> {
+///
+/// # Errors
+/// The policy is none for this log.
+pub(crate) fn witnesses(config: &Config, root: &Root) -> Result<Option<Circle>, BrokerError> {
     let Some(policy) = &config.witnesses else { return Ok(None) };
     let http = comity_runtime::web::client(None)?;
     Ok(Some(Circle::new(policy.clone(), root.decision_log.to_vec(), &root.federation, &http)?))

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use comity_types::ids::Kind;
 use comity_types::{SpiffeId, TrustDomain};
 
-use crate::broker::BrokerError;
+use crate::broker::{BrokerError, witnesses};
 use crate::config::Config;
 use crate::founding::Founding;
 use crate::ledger::decisions::{Ledger, LedgerError};
@@ -57,6 +57,7 @@ pub fn check(config: &Config) -> Result<(), BrokerError> {
     Registry::check(&registry(dir), &founding.genesis(), trace(dir, federation))?;
     Store::check(&enrolments(dir))?;
     Proposals::check(&proposals(dir))?;
+    witnesses(config, &founding.root)?;
     Ledger::check(&decisions(dir), &founding.decision_log_key).map_err(LedgerError::Log)?;
     Ok(())
 }

@@ -18,6 +18,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 
 use crate::edge::capacity::Capacity;
+use crate::ledger::log::DecisionLog;
 use crate::links::Links;
 use crate::registry::Registry;
 
@@ -89,6 +90,12 @@ const JOURNAL_FAILURES: Metric = Metric {
     labels: &[],
     help: "Journals that failed. The broker ends with the first, so that `up` says it for longer.",
 };
+const LEAVES: Metric = Metric {
+    name: "comity_broker_decision_log_leaves",
+    kind: Kind::Gauge,
+    labels: &["state"],
+    help: "Leaves of the decision log that are `published`, and that enough witnesses have `cosigned` if there are any.",
+};
 const CERTIFICATE: Metric = Metric {
     name: "comity_broker_certificate_left_seconds",
     kind: Kind::Gauge,
@@ -111,6 +118,7 @@ const METRICS: &[Metric] = &[
     LAST_STATEMENT,
     SUSPENSIONS,
     JOURNAL_FAILURES,
+    LEAVES,
     CERTIFICATE,
 ];
 
@@ -132,6 +140,7 @@ struct Inner {
     last_statement: Gauge,
     suspensions: Family<Labels<1>, Gauge>,
     journal_failures: Counter,
+    leaves: Family<Labels<1>, Gauge>,
     certificate: Gauge,
 }
 
@@ -157,6 +166,7 @@ impl Default for Metrics {
             last_statement: made.gauge(&LAST_STATEMENT),
             suspensions: made.gauges(&SUSPENSIONS),
             journal_failures: made.counter(&JOURNAL_FAILURES),
+            leaves: made.gauges(&LEAVES),
             certificate: made.gauge(&CERTIFICATE),
             made,
         }))
@@ -174,6 +184,8 @@ pub struct Watched {
     pub capacity: Capacity,
     /// The connections of everybody.
     pub places: Places,
+    /// The decision log.
+    pub decisions: DecisionLog,
     /// The broker's own certificate.
     pub credentials: Arc<Credentials>,
     /// The time.
@@ -235,6 +247,12 @@ impl Metrics {
         self.0.last_statement.set(seconds(federation.at().map_or(Duration::ZERO, |at| now.since(at))));
         for (of, number) in suspended(federation) {
             suspensions.get_or_create(&[("of", of)]).set(count(number));
+        }
+        let reader = watched.decisions.reader();
+        let leaves = [("published", Some(reader.published())), ("cosigned", reader.cosigned())];
+        for (state, log) in leaves.into_iter().filter_map(|(state, log)| Some((state, log?.checkpoint))) {
+            let size = i64::try_from(log.size).unwrap_or(i64::MAX);
+            self.0.leaves.get_or_create(&[("state", state)]).set(size);
         }
         self.0.certificate.set(seconds(watched.credentials.leaf().not_after.since(now)));
         made.text()

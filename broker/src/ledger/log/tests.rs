@@ -484,3 +484,29 @@ proptest! {
         prop_assert!(cut.is_none_or(|cut| cut != batch));
     }
 }
+
+#[tokio::test]
+async fn what_witnesses_have_cosigned_proves_receipts_is_kept_and_is_never_more_than_is_published() {
+    let (dir, key) = (tempfile::tempdir().unwrap(), Key::new());
+    let (log, _) = open(dir.path(), &key);
+    log.append(decision(0), None).await.unwrap();
+    log.flush().await.unwrap();
+    let cosigned = log.reader().published();
+    log.keep_cosigned(cosigned.clone()).unwrap();
+    log.append(decision(1), None).await.unwrap();
+    log.flush().await.unwrap();
+    let of = |log: &DecisionLog, leaf| log.reader().covering([leaf]).checkpoint.size;
+    assert_eq!((of(&log, 0), of(&log, 1)), (1, 2), "what is not cosigned yet is proven by what is published");
+    drop(log);
+    let (log, _) = open(dir.path(), &key);
+    assert_eq!(log.reader().cosigned().map(|cosigned| cosigned.checkpoint), Some(cosigned.checkpoint));
+    let later = log.reader().published();
+    drop(log);
+    let file = dir.path().join("cosigned");
+    let whole = std::fs::read_to_string(&file).unwrap();
+    let forged = Checkpoint { size: 3, ..later.checkpoint };
+    for damaged in [key.get().sign(&forged, Some(1)).unwrap(), whole.replacen('1', "2", 1), String::new()] {
+        std::fs::write(&file, damaged).unwrap();
+        assert!(matches!(refused(dir.path(), &key), LogError::Damaged { .. }));
+    }
+}
