@@ -39,6 +39,7 @@ use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::{Code, Status};
 
+use crate::config::Commit;
 use crate::edge::CallerIdentity;
 use crate::edge::stop::Stop;
 use crate::ledger::decisions::Ledger;
@@ -48,7 +49,7 @@ use crate::registry::Registry;
 
 use commit::Permit;
 use decide::Decision;
-use relay::Relayed;
+use relay::{Ahead, Relayed};
 use request::{Admitted, Method};
 use settle::Settlement;
 
@@ -69,6 +70,8 @@ pub struct Parts {
     pub quotas: Quotas,
     /// Where this broker runs.
     pub places: BTreeSet<Place>,
+    /// What waits for a decision to be durable.
+    pub commit: Commit,
     /// Largest request, in bytes.
     pub request_bytes: usize,
     /// The time.
@@ -116,16 +119,23 @@ impl Access {
         for _ in 0..MAX_DECISIONS {
             let (decision, begun): (Decision, _) = (decide::decide(&self.0, &admitted)?, Instant::now());
             self.0.metrics.decided(!decision.eligible.is_empty());
+            let ahead = self.ahead(&admitted, &decision);
             let committed = commit::commit(&self.0, &admitted, decision).await;
             self.0.metrics.committed(begun.elapsed());
             let (permit, settlement): (Permit, Settlement) = committed?;
-            match relay::relay(&self.0, &admitted, &permit, settlement).await? {
+            match relay::relay(&self.0, &admitted, &permit, settlement, ahead).await? {
                 Relayed::Answer(response) => return Ok(response),
                 // What made an offer eligible has ended meanwhile: what held then may not hold now.
                 Relayed::Expired => {}
             }
         }
         Err(expired(&admitted))
+    }
+
+    /// The request on its way to the first node of the eligible set, where it need not wait for the decision to be durable.
+    fn ahead(&self, admitted: &Admitted, decision: &Decision) -> Option<Ahead> {
+        let first = decision.eligible.first().filter(|_| self.0.commit == Commit::Overlapped)?;
+        Some(Ahead::send(&self.0, admitted, first))
     }
 }
 

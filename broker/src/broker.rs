@@ -414,6 +414,7 @@ fn access(
         links: watched.links.clone(),
         quotas: Quotas::default(),
         places: config.places.clone(),
+        commit: config.commit,
         request_bytes: config.limits.request_bytes,
         clock: Arc::clone(&watched.clock),
         tasks: tasks.clone(),

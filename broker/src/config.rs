@@ -66,10 +66,22 @@ pub struct Config {
     pub bundles: Option<SocketAddr>,
     /// Where it serves metrics, if it does.
     pub metrics: Option<SocketAddr>,
+    /// What waits for a decision to be durable.
+    pub commit: Commit,
     /// Who cosigns the decision log, and how many are enough, if anybody does.
     pub witnesses: Option<Policy>,
     /// How long calls may finish after a signal to stop.
     pub drain: Duration,
+}
+
+/// What waits for a decision to be durable (decision 22). A node runs nothing before either way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Commit {
+    /// The request: none of its bytes leave the broker before.
+    #[default]
+    Strict,
+    /// The permit alone: the request travels to the first node of the eligible set meanwhile.
+    Overlapped,
 }
 
 /// How the broker logs.
@@ -172,6 +184,8 @@ struct Raw {
     replica: String,
     #[serde(default = "drain")]
     drain: String,
+    #[serde(default = "commit")]
+    commit: String,
     #[serde(default)]
     log: RawLog,
     #[serde(default)]
@@ -224,6 +238,10 @@ struct RawLeaf {
 
 fn replica() -> String {
     "b1".into()
+}
+
+fn commit() -> String {
+    "strict".into()
 }
 
 fn drain() -> String {
@@ -279,6 +297,11 @@ fn check(raw: Raw, folder: &Path) -> Result<Config, Vec<Problem>> {
         let log = checks.log(raw.log);
         let limits = checks.limits(&raw.limits);
         let leaf = checks.leaf(&raw.leaf);
+        let commit = match raw.commit.as_str() {
+            "strict" => Some(Commit::Strict),
+            "overlapped" => Some(Commit::Overlapped),
+            other => checks.problem("commit", comity_types::Invalid::new(other, "\"strict\" or \"overlapped\"")),
+        };
         let witnesses = raw.witnesses.map(|witnesses| checks.policy(&folder.join(witnesses.policy)));
         let drain = checks.duration("drain", &raw.drain, Duration::ZERO..=MAX_DRAIN);
         Some(Config {
@@ -294,6 +317,7 @@ fn check(raw: Raw, folder: &Path) -> Result<Config, Vec<Problem>> {
             bundles: bundles.map_or(Some(None), |bundles| bundles.map(Some))?,
             metrics: metrics.map_or(Some(None), |metrics| metrics.map(Some))?,
             witnesses: witnesses.map_or(Some(None), |policy| policy.map(Some))?,
+            commit: commit?,
             drain: drain?,
         })
     });

@@ -8,6 +8,7 @@ mod connect;
 mod in_flight;
 mod leave;
 mod link;
+mod outgoing;
 mod taking;
 mod tunnels;
 
@@ -17,7 +18,6 @@ mod tests;
 use std::io;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use comity_identity::Credentials;
 use comity_identity::host::TUNNEL;
 use comity_membership::{Federation, Standing};
@@ -28,7 +28,6 @@ use comity_types::{Clock, Digest, SpiffeId, TrustDomain};
 use dashmap::DashMap;
 use http::uri::{Authority, Scheme};
 use http::{Request, Response};
-use http_body_util::Full;
 use hyper::body::Incoming;
 
 use crate::edge::check_peer;
@@ -38,6 +37,7 @@ use self::connect::Dialler;
 use self::in_flight::Counts;
 pub use self::in_flight::InFlight;
 use self::link::Link;
+pub use self::outgoing::Outgoing;
 pub use self::tunnels::MAX_TUNNELS_PER_NODE;
 use self::tunnels::Tunnels;
 
@@ -176,7 +176,7 @@ impl Links {
     ///
     /// # Errors
     /// The node cannot be reached, or no answer came back.
-    pub async fn send(&self, node: &SpiffeId, request: Request<Full<Bytes>>) -> Result<Sent, LinkError> {
+    pub async fn send(&self, node: &SpiffeId, request: Request<Outgoing>) -> Result<Sent, LinkError> {
         let way = self.way(node)?;
         let in_flight = self.0.counts.begin(node);
         if in_flight.count() > MAX_STREAMS {
@@ -192,7 +192,7 @@ impl Links {
         &self,
         node: &SpiffeId,
         link: &Arc<Link>,
-        mut request: Request<Full<Bytes>>,
+        mut request: Request<Outgoing>,
         in_flight: InFlight,
     ) -> Result<Sent, LinkError> {
         complete_uri(&mut request, link.address()).map_err(|source| link.unreachable(source))?;
@@ -275,7 +275,7 @@ fn may_stay(federation: &Federation, node: &SpiffeId, link: &Link) -> bool {
 }
 
 /// HTTP/2 wants the scheme and the authority beside the path.
-fn complete_uri(request: &mut Request<Full<Bytes>>, address: &str) -> io::Result<()> {
+fn complete_uri(request: &mut Request<Outgoing>, address: &str) -> io::Result<()> {
     let mut parts = std::mem::take(request.uri_mut()).into_parts();
     parts.scheme = Some(Scheme::HTTPS);
     parts.authority = Some(address.parse::<Authority>().map_err(io::Error::other)?);

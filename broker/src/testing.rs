@@ -215,6 +215,7 @@ impl Scene {
         let day = 24 * HOUR;
         Config {
             witnesses: None,
+            commit: crate::config::Commit::Strict,
             listen: "127.0.0.1:0".parse().unwrap(),
             advertise: vec!["broker.fed.example:7443".parse().unwrap()],
             data_dir: self.data_dir().to_owned(),

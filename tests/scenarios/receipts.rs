@@ -129,6 +129,29 @@ fn a_receipt_verifies_offline_says_who_where_and_under_which_terms_and_its_eligi
 }
 
 #[test]
+fn where_requests_travel_ahead_of_their_permits_nodes_run_and_prove_the_same() {
+    let backend = Backend::start(Behaviour::Answer);
+    let mut federation = Federation::found();
+    let config = federation.broker_config();
+    let text = std::fs::read_to_string(&config).unwrap();
+    // Above the first table: it is a line of the file itself.
+    std::fs::write(config, format!("commit = \"overlapped\"\n{text}")).unwrap();
+    federation.start_broker();
+    let dialled = NodeSpec::openai("n1", &backend.url(), "DE");
+    let tunnel = NodeSpec::openai("n2", &backend.url(), "DE").model("behind-a-tunnel").dialling_out();
+    let nodes = [&dialled, &tunnel].map(|spec| federation.node(EU_BODY, spec));
+    let app = federation.app(EU_OWNED, "assistant");
+    for (spec, asked) in [(&dialled, 1), (&tunnel, 2)] {
+        // `comity` counts no answer without a receipt that holds.
+        let words = ["chat", "--model", &spec.model, "--purpose", "dpv:CustomerCare", SECRET];
+        let answer = federation.ask(&app, &words);
+        assert!(answer.status.success(), "{}", said(&answer));
+        assert_eq!(backend.asked().len(), asked, "it runs once");
+    }
+    drop(nodes);
+}
+
+#[test]
 fn a_receipt_of_which_anything_was_changed_is_not_believed() {
     let scene = Scene::new();
     let decision = scene.asked();

@@ -1,7 +1,8 @@
 //! Tries the nodes of the eligible set, and of no other, until one begins to answer.
 //!
-//! A try may be followed by another only while not one byte of an answer has gone to the caller. The
-//! request's bytes go nowhere without a [`Permit`].
+//! A try may be followed by another only while not one byte of an answer has gone to the caller. No node runs anything
+//! without a [`Permit`], and the request's bytes go nowhere without one either, unless the operator has them travel to the
+//! first node of the eligible set while the decision becomes durable: [`Ahead`].
 
 mod attempt;
 
@@ -13,7 +14,7 @@ use http::Response;
 use tonic::Code;
 use tonic::body::Body;
 
-pub(super) use self::attempt::{Answer, Upstream};
+pub(super) use self::attempt::{Ahead, Answer, Upstream};
 use self::attempt::{Outcome, Rejection};
 use super::commit::{Permit, ledger_failed};
 use super::decide::Candidate;
@@ -34,18 +35,19 @@ pub enum Relayed {
 ///
 /// # Errors
 /// None does, the deadline has passed, the caller no longer takes part, or the broker stops.
-pub async fn relay(
+pub(super) async fn relay(
     parts: &Parts,
     admitted: &Admitted,
     permit: &Permit,
     mut settlement: Settlement,
+    ahead: Option<Ahead>,
 ) -> Result<Relayed, Failure> {
     let ended = tokio::select! {
         biased;
         suspended = suspension::of(&parts.registry, &admitted.caller, Some(admitted.certificate)) => Err(suspended),
         () = tokio::time::sleep_until(admitted.deadline) => Err(body::deadline_passed()),
         stopped = parts.stop.clone().reached() => Err(stopped),
-        tried = tries(parts, admitted, permit, &mut settlement) => tried,
+        tried = tries(parts, admitted, permit, &mut settlement, ahead) => tried,
     };
     match ended {
         Ok(Some(answer)) => Ok(Relayed::Answer(body::respond(parts, admitted, permit, answer, settlement))),
@@ -68,6 +70,7 @@ async fn tries(
     admitted: &Admitted,
     permit: &Permit,
     settlement: &mut Settlement,
+    mut ahead: Option<Ahead>,
 ) -> Result<Option<Answer>, Failure> {
     let mut waiting: VecDeque<(usize, &Candidate)> = permit.candidates().collect();
     let mut last = None;
@@ -80,10 +83,11 @@ async fn tries(
             continue;
         }
         settlement.trying(permit, (rank, candidate), attempt);
+        let ahead = ahead.take().filter(|ahead| ahead.is_for(candidate));
         let outcome = tokio::select! {
             biased;
             suspended = suspension::of(&parts.registry, candidate.name.node(), None) => Outcome::Rejected(Rejection::Suspended(suspended)),
-            outcome = attempt::attempt(parts, admitted, permit, (rank, candidate), attempt) => outcome?,
+            outcome = attempt::attempt(parts, admitted, permit, (rank, candidate), attempt, ahead) => outcome?,
         };
         parts.metrics.tried(matches!(outcome, Outcome::Answered(_)));
         match outcome {

@@ -14,6 +14,7 @@ use self::world::{
 use super::*;
 use crate::ledger::log::DecisionLog;
 
+mod ahead;
 mod expiry;
 pub(crate) mod node;
 mod quotas;

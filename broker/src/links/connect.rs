@@ -4,17 +4,15 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use comity_identity::{AnchorSource as _, Credentials, Lifetime, VerifiedPeer, tls};
 use comity_runtime::dial;
 use comity_runtime::tasks::Tasks;
 use comity_types::{Clock, Digest, SpiffeId, Timestamp};
-use http_body_util::Full;
 use hyper::client::conn::http2;
 use hyper::rt::Executor;
 use hyper_util::rt::{TokioIo, TokioTimer};
 
-use super::MAX_STREAMS;
+use super::{MAX_STREAMS, Outgoing};
 use crate::edge::check_peer;
 use crate::registry::Registry;
 
@@ -33,7 +31,7 @@ const CONNECTION_WINDOW: u32 = STREAM_WINDOW * MAX_STREAMS as u32;
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
 
 /// What requests go into.
-pub(super) type Sender = http2::SendRequest<Full<Bytes>>;
+pub(super) type Sender = http2::SendRequest<Outgoing>;
 
 /// A connection that stands.
 #[derive(Debug)]
@@ -87,7 +85,7 @@ impl Dialler {
     }
 
     /// Speaks HTTP/2 over a connection, whoever made it. What it gives has to be driven.
-    pub(super) async fn handshake<T>(&self, io: T) -> io::Result<(Sender, http2::Connection<T, Full<Bytes>, OnTasks>)>
+    pub(super) async fn handshake<T>(&self, io: T) -> io::Result<(Sender, http2::Connection<T, Outgoing, OnTasks>)>
     where
         T: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
     {

@@ -7,12 +7,13 @@ use std::time::Duration;
 use comity_proto::tunnel::LeaveRequest;
 use comity_proto::tunnel::tunnel_client::TunnelClient;
 use http::{Request, Response, Uri};
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use tokio::time::timeout;
 use tonic::body::Body;
 use tower::Service;
 
+use super::Outgoing;
 use super::connect::Sender;
 use super::tunnels::Tunnel;
 
@@ -50,7 +51,7 @@ impl Service<Request<Body>> for Stub {
         let mut sender = self.0.clone();
         Box::pin(async move {
             let (head, body) = request.into_parts();
-            let body = Full::new(body.collect().await?.to_bytes());
+            let body = Outgoing::whole(body.collect().await?.to_bytes());
             Ok(sender.send_request(Request::from_parts(head, body)).await?)
         })
     }

@@ -6,16 +6,14 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use comity_identity::VerifiedPeer;
 use comity_runtime::accept::PeerInfo;
 use comity_types::{Digest, SpiffeId};
 use dashmap::DashMap;
 use http::Request;
-use http_body_util::Full;
 
 use super::connect::Sender;
-use super::{InFlight, LinkError, LinkState, Sent, complete_uri};
+use super::{InFlight, LinkError, LinkState, Outgoing, Sent, complete_uri};
 
 /// Most tunnels of one node: twice as many as a node may be told to keep, since those of a process that was cut, or
 /// behind a router that was, are missed only after a while, and since a new one stands before an old one is left.
@@ -125,7 +123,7 @@ impl Tunnels {
     pub(super) async fn send(
         &self,
         node: &SpiffeId,
-        mut request: Request<Full<Bytes>>,
+        mut request: Request<Outgoing>,
         in_flight: InFlight,
     ) -> Result<Sent, LinkError> {
         complete_uri(&mut request, AUTHORITY).map_err(|source| unsendable(node, source))?;

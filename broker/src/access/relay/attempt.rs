@@ -3,12 +3,13 @@
 use bytes::Bytes;
 use comity_proto::error::{Detail, Failure};
 use comity_proto::metadata;
-use comity_types::Digest;
+use comity_types::{Digest, OfferName};
 use http::header::{CONTENT_TYPE, TE};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use http_body::Frame;
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tonic::{Code, Status};
 
@@ -16,7 +17,7 @@ use crate::access::Parts;
 use crate::access::commit::Permit;
 use crate::access::decide::Candidate;
 use crate::access::request::{Admitted, timeout_value};
-use crate::links::{InFlight, LinkError, Sent};
+use crate::links::{InFlight, LinkError, Outgoing, Sent};
 
 /// What every message of gRPC says that it is.
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
@@ -108,7 +109,45 @@ impl Rejection {
     }
 }
 
-/// Sends the request to the node of `candidate`, which is this one of the eligible set, and waits for the first frame of the answer.
+/// A request that travels while its decision becomes durable. The node has the message, and runs nothing of it before the
+/// permit follows; where this is dropped, none does.
+#[derive(Debug)]
+pub(in crate::access) struct Ahead {
+    offer: OfferName,
+    permit: oneshot::Sender<HeaderValue>,
+    sent: oneshot::Receiver<Result<Sent, LinkError>>,
+}
+
+impl Ahead {
+    /// Sends the message to the node of `candidate`.
+    pub(in crate::access) fn send(parts: &Parts, admitted: &Admitted, candidate: &Candidate) -> Self {
+        let ((permit, follows), (mut done, sent)) = (oneshot::channel(), oneshot::channel());
+        let request = request(admitted, Outgoing::followed(admitted.body.clone(), follows));
+        let (links, node) = (parts.links.clone(), candidate.name.node().clone());
+        parts.tasks.spawn("ahead", async move {
+            tokio::select! {
+                sent = links.send(&node, request) => drop(done.send(sent)),
+                () = done.closed() => {}
+            }
+        });
+        Self { offer: candidate.name.clone(), permit, sent }
+    }
+
+    /// Whether it is on its way to this candidate.
+    pub(super) fn is_for(&self, candidate: &Candidate) -> bool {
+        self.offer == candidate.name
+    }
+
+    /// Has the permit follow, and waits for the answer. None where the broker is stopping.
+    async fn follow(self, permit: HeaderValue) -> Option<Result<Sent, LinkError>> {
+        // Where the connection has broken, nobody takes it, and `sent` says why.
+        let _broken = self.permit.send(permit).is_err();
+        self.sent.await.ok()
+    }
+}
+
+/// Sends the request to the node of `candidate`, which is this one of the eligible set, or has the permit follow where it is
+/// there already, and waits for the first frame of the answer.
 ///
 /// # Errors
 /// The broker itself is at fault; another try would not help.
@@ -118,24 +157,39 @@ pub(super) async fn attempt(
     permit: &Permit,
     (rank, candidate): (usize, &Candidate),
     attempt: u32,
+    ahead: Option<Ahead>,
 ) -> Result<Outcome, Failure> {
-    let request = request(admitted, permit.proof(rank, attempt)?);
-    Ok(match parts.links.send(candidate.name.node(), request).await {
+    let proof = permit.proof(rank, attempt)?;
+    let followed = match ahead {
+        Some(ahead) => ahead.follow(proof.clone()).await,
+        None => None,
+    };
+    let sent = match followed {
+        Some(sent) => sent,
+        None => parts.links.send(candidate.name.node(), permitted(admitted, proof)).await,
+    };
+    Ok(match sent {
         Ok(sent) => classify(candidate, sent).await,
         Err(error) => Outcome::Rejected(error.into()),
     })
 }
 
-/// The caller's message as it came, with the permit. Nothing else of what the caller sent goes on.
-fn request(admitted: &Admitted, permit: HeaderValue) -> Request<Full<Bytes>> {
-    let mut request = Request::new(Full::new(admitted.body.clone()));
+/// The caller's message with its permit.
+fn permitted(admitted: &Admitted, permit: HeaderValue) -> Request<Outgoing> {
+    let mut request = request(admitted, Outgoing::whole(admitted.body.clone()));
+    request.headers_mut().insert(metadata::PERMIT, permit);
+    request
+}
+
+/// The caller's message as it came. Nothing else of what the caller sent goes on.
+fn request(admitted: &Admitted, body: Outgoing) -> Request<Outgoing> {
+    let mut request = Request::new(body);
     *request.method_mut() = Method::POST;
     *request.uri_mut() = http::Uri::from_static(admitted.method.path());
     let headers = request.headers_mut();
     headers.insert(CONTENT_TYPE, GRPC);
     headers.insert(TE, HeaderValue::from_static("trailers"));
     headers.insert("grpc-timeout", timeout_value(admitted.deadline.saturating_duration_since(Instant::now())));
-    headers.insert(metadata::PERMIT, permit);
     request
 }
 

@@ -211,14 +211,13 @@ where
         let (seen, script) = (Arc::clone(&seen), Arc::clone(&script));
         async move {
             let (head, body) = request.into_parts();
-            let body = body.collect().await?.to_bytes();
+            // As every gRPC server does: trailers of a request count as its metadata, and nothing runs before they came.
+            let body = body.collect().await?;
+            let mut headers = head.headers;
+            headers.extend(body.trailers().cloned().unwrap_or_default());
+            let body = body.to_bytes();
             let authority = head.uri.authority().map(ToString::to_string);
-            seen.lock().unwrap().push(Seen {
-                path: head.uri.path().to_owned(),
-                authority,
-                headers: head.headers,
-                body,
-            });
+            seen.lock().unwrap().push(Seen { path: head.uri.path().to_owned(), authority, headers, body });
             let (answering, frames) = mpsc::channel(16);
             script(answering);
             Ok::<_, hyper::Error>(Response::new(StreamBody::new(ReceiverStream::new(frames))))

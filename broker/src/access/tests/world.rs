@@ -154,7 +154,17 @@ impl World {
         Self::with_log(opened).await
     }
 
+    /// Whose requests travel while their decisions become durable.
+    pub(crate) async fn overlapped() -> Self {
+        let opened = |path: &Path, key, clock| DecisionLog::open(&path.join("decisions"), key, clock).unwrap().0;
+        Self::with(opened, Commit::Overlapped).await
+    }
+
     pub(crate) async fn with_log(log: impl FnOnce(&Path, LogKey, Arc<dyn Clock>) -> DecisionLog) -> Self {
+        Self::with(log, Commit::Strict).await
+    }
+
+    pub(crate) async fn with(log: impl FnOnce(&Path, LogKey, Arc<dyn Clock>) -> DecisionLog, commit: Commit) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let (federation, tasks) = (Organisation::new("fed.example"), Tasks::default());
         let ahead = Arc::new(AheadClock::default());
@@ -189,6 +199,7 @@ impl World {
             links: links.clone(),
             quotas: Quotas::default(),
             places: ["DE".parse().unwrap()].into(),
+            commit,
             request_bytes: REQUEST_BYTES,
             clock,
             tasks,

@@ -91,6 +91,14 @@ impl DecisionLog {
     }
 }
 
+impl DecisionLog {
+    /// A log whose disk is full.
+    pub(crate) fn full(dir: &Path, key: LogKey, clock: Arc<dyn Clock>) -> Self {
+        let full = |segments| Failing { segments, left: Arc::default() };
+        Self::open_with(dir, key, clock, full).unwrap().0
+    }
+}
+
 /// Tells that a write has begun, and waits to be let on.
 pub(crate) type Gate = (queue::UnboundedSender<()>, mpsc::Receiver<()>);
 

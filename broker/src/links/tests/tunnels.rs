@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use comity_identity::Credentials;
 use http_body::Frame;
 use http_body_util::BodyExt as _;
@@ -43,7 +44,7 @@ impl Scene {
 
     /// Sends one request over a tunnel, past everything that would decide on it.
     async fn send(&self) -> Result<Sent, LinkError> {
-        self.world.links.send(&self.node.id, Request::new(Full::new(Bytes::from_static(b"a request")))).await
+        self.world.links.send(&self.node.id, Request::new(Outgoing::whole(Bytes::from_static(b"a request")))).await
     }
 
     fn state(&self) -> LinkState {
@@ -63,7 +64,7 @@ async fn requests_go_to_whoever_dialled_and_to_nobody_else() {
     let (other, credentials) = scene.world.node_that_dials(&organisation).await;
     let _others = other.open_tunnel(&scene.door, credentials, answers("of b")).await.unwrap();
     for _ in 0..3 {
-        let mut request = Request::new(Full::new(Bytes::new()));
+        let mut request = Request::new(Outgoing::whole(Bytes::new()));
         // Nothing that a request names is asked, and least of all where it says that it goes.
         *request.uri_mut() = "https://b.example/x".parse().unwrap();
         assert_eq!(text(scene.world.links.send(&scene.node.id, request).await.unwrap()).await, "of a");
