@@ -11,7 +11,8 @@ use comity_client::say::{self, Draft, Said, SayError};
 use comity_identity::KeyPair;
 use comity_membership::authority::Authority;
 use comity_membership::{By, Federation, Log, NotTaken, Payload, Statement};
-use comity_proto::membership::{ListProposalsRequest, Proposal};
+use comity_proto::json::Canonical;
+use comity_proto::membership::{ListProposalsRequest, Proposal, Quorum};
 use comity_runtime::genesis;
 use comity_transparency::Envelope;
 use comity_types::ids::Kind;
@@ -313,20 +314,26 @@ pub(crate) fn report(global: &Global, did: (&'static str, &str), said: &Said) ->
             if global.output == Format::Json {
                 return print_json(&json!({ "proposed": whom, "proposal": proposal_json(proposal) }));
             }
-            let (have, needed) = (proposal.signed_by.len(), proposal.needed);
-            tell(&format!(
-                "{have} of {needed} operators have signed; another one runs: comity approve {}",
-                proposal.id
-            ));
+            tell(&format!("{} have signed; another one runs: comity approve {}", counted(proposal), proposal.id));
             let fields = vec![
                 ("proposed", whom.to_owned()),
                 ("proposal", proposal.id.clone()),
                 ("signed by", proposal.signed_by.join(" ")),
-                ("needed", needed.to_string()),
+                ("needed", proposal.needed.to_string()),
             ];
             global.output.record(fields, &json!({}))
         }
     }
+}
+
+/// How many have signed of whom, each quorum by itself: a new operator's signature is none of those that govern now.
+pub(crate) fn counted(proposal: &Proposal) -> String {
+    let of = |quorum: &Quorum| format!("{} of {} {}", quorum.signed, quorum.needed, quorum.who);
+    if proposal.quorums.is_empty() {
+        // A broker that is older than this program.
+        return format!("{} of {} operators", proposal.signed_by.len(), proposal.needed);
+    }
+    proposal.quorums.iter().map(of).collect::<Vec<_>>().join(" and ")
 }
 
 /// A proposal, as JSON.
@@ -335,6 +342,7 @@ pub(crate) fn proposal_json(proposal: &Proposal) -> Value {
         "id": proposal.id,
         "signedBy": proposal.signed_by,
         "needed": proposal.needed,
+        "quorums": proposal.quorums.iter().map(Canonical).collect::<Vec<_>>(),
         "statement": statement_of(proposal).map(|statement| json!(statement)).ok(),
     })
 }
