@@ -70,7 +70,9 @@ pub(crate) fn admission(error: AdmissionError) -> Status {
         AdmissionError::OtherApplication { .. } => {
             failure(Code::FailedPrecondition, "OTHER_APPLICATION", message, vec![])
         }
-        AdmissionError::NotActive { .. } => failure(Code::PermissionDenied, "NOT_ACTIVE", message, vec![]),
+        AdmissionError::NotActive { .. } | AdmissionError::Suspended { .. } => {
+            failure(Code::PermissionDenied, "NOT_ACTIVE", message, vec![])
+        }
         AdmissionError::Registry(error) => registry(&error),
         AdmissionError::Authority(AuthorityError::Rolling { .. }) => {
             failure(Code::FailedPrecondition, "ANCHORS_ROLLING", message, vec![])
@@ -147,6 +149,7 @@ fn statement(refused: &StatementRefused) -> Status {
         | R::Ratified(_)
         | R::NotLapsed(_)
         | R::BrakeSpent(_)
+        | R::BrakeSpentOnAnother(_)
         | R::TooManyCertificates(_)
         | R::Held(_)
         | R::ApplicationUsed(_)
