@@ -35,6 +35,11 @@ impl Inner {
             let (id, by, reason) = (id.clone(), by.clone(), reason.clone());
             self.record(Event::Refused { id, by, reason, at }).await?;
         }
+        // Counted before it is taken off proposals: those that end by it forget who else said no.
+        let snapshot = self.registry.snapshot();
+        let mut stands = self.enrolments.current().find(&id)?.clone();
+        self.count_refusals(snapshot.federation(), &mut stands);
+        stands.refused_by.entry(by.clone()).or_insert_with(|| reason.clone());
         let lets_in = |statement: &Statement| lets_in(statement, &member, request);
         for waiting in self.proposals.waiting_for(lets_in) {
             match self.proposals.refuse(waiting.id, &by).await {
@@ -43,9 +48,6 @@ impl Inner {
                 Err(other) => return Err(other.into()),
             }
         }
-        let snapshot = self.registry.snapshot();
-        let mut stands = self.enrolments.current().find(&id)?.clone();
-        self.count_refusals(snapshot.federation(), &mut stands);
         if !is_final(snapshot.federation(), request, &stands) {
             return Ok(Some(stands));
         }

@@ -190,7 +190,7 @@ mod tests {
         assert!(matches!(table.propose(&["i"], 200_000), Err(ProposalError::TooMany)));
         let bytes: usize = table.waiting.iter().map(size).sum();
         assert!(bytes <= MAX_PROPOSALS_BYTES + 9 * FIRST_BYTES, "{bytes}");
-        assert_eq!(table.fill(&["j"], 10), FIRST_PROPOSALS);
+        assert_eq!(table.fill(&["j"], 150_000), FIRST_PROPOSALS);
     }
 
     #[test]
