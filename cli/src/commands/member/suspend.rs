@@ -70,7 +70,7 @@ impl Stop {
         let followed = self.signatory.session().log().await?;
         let federation = followed.log().federation();
         // What the threshold could not say either is not said at all.
-        self.check(federation, &self.whole).map_err(refused)?;
+        self.check(federation, &self.whole).map_err(|why| refused(&why))?;
         let alone = membership_threshold(federation) == 1;
         let no_brake = if alone { None } else { self.check(federation, &self.brake).err() };
         if dry_run {
@@ -176,7 +176,7 @@ fn is_refusal(code: Code) -> bool {
     matches!(code, Code::FailedPrecondition | Code::ResourceExhausted | Code::Aborted)
 }
 
-fn refused(refused: Refused) -> CliError {
+fn refused(refused: &Refused) -> CliError {
     let text = refused.to_string();
     let (why, hint) = text.split_once(" (hint: ").unwrap_or((&text, ""));
     let hint = hint.strip_suffix(')').unwrap_or("`comity suspension list` shows who is suspended, by whom and why");
