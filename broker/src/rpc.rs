@@ -70,7 +70,9 @@ pub(crate) fn admission(error: AdmissionError) -> Status {
         AdmissionError::OtherApplication { .. } => {
             failure(Code::FailedPrecondition, "OTHER_APPLICATION", message, vec![])
         }
-        AdmissionError::NotActive { .. } => failure(Code::PermissionDenied, "NOT_ACTIVE", message, vec![]),
+        AdmissionError::NotActive { .. } | AdmissionError::Suspended { .. } => {
+            failure(Code::PermissionDenied, "NOT_ACTIVE", message, vec![])
+        }
         AdmissionError::Registry(error) => registry(&error),
         AdmissionError::Authority(AuthorityError::Rolling { .. }) => {
             failure(Code::FailedPrecondition, "ANCHORS_ROLLING", message, vec![])
@@ -147,6 +149,7 @@ fn statement(refused: &StatementRefused) -> Status {
         | R::Ratified(_)
         | R::NotLapsed(_)
         | R::BrakeSpent(_)
+        | R::BrakeSpentOnAnother(_)
         | R::TooManyCertificates(_)
         | R::Held(_)
         | R::ApplicationUsed(_)
@@ -168,10 +171,15 @@ fn statement(refused: &StatementRefused) -> Status {
 pub(crate) fn proposal(error: ProposalError) -> Status {
     match error {
         ProposalError::Registry(error) => registry(&error),
-        ProposalError::TooMany | ProposalError::TooManyOfOne | ProposalError::TooManyOfTables => {
+        ProposalError::NobodyInOffice { .. } => {
+            failure(Code::PermissionDenied, "TOO_FEW_SIGNATURES", error.to_string(), vec![])
+        }
+        ProposalError::TooMany | ProposalError::TooManyOfOne { .. } | ProposalError::TooManyOfTables { .. } => {
             failure(Code::ResourceExhausted, "TOO_MANY_PROPOSALS", error.to_string(), vec![])
         }
-        ProposalError::TooOften { retry_after, .. } | ProposalError::TooManyBrakes { retry_after, .. } => {
+        ProposalError::TooOften { retry_after, .. }
+        | ProposalError::TooManyBrakes { retry_after, .. }
+        | ProposalError::SignsTooOften { retry_after, .. } => {
             let retry_after = ("retry_after_seconds".into(), retry_after.as_secs().to_string());
             failure(Code::ResourceExhausted, "STATEMENT_RATE", error.to_string(), vec![retry_after])
         }
@@ -190,7 +198,9 @@ fn enrolment(refused: &EnrolmentRefused) -> Status {
         EnrolmentRefused::WrongState { .. } => (Code::FailedPrecondition, "ENROLMENT_STATE"),
         EnrolmentRefused::NoEnrolment { .. } => (Code::NotFound, "ENROLMENT_NOT_FOUND"),
         EnrolmentRefused::AlreadyInvited { .. } => (Code::AlreadyExists, "MEMBER_INVITED"),
-        EnrolmentRefused::TooMany => (Code::ResourceExhausted, "TOO_MANY_INVITES"),
+        EnrolmentRefused::TooMany | EnrolmentRefused::TooManyOfOne { .. } => {
+            (Code::ResourceExhausted, "TOO_MANY_INVITES")
+        }
     };
     failure(code, reason, refused.to_string(), vec![])
 }

@@ -151,8 +151,10 @@ fn a_brake_is_taken_back_by_whoever_made_it_and_made_once_and_two_others_can_end
     let brake = ["suspend", EU_BODY.domain, "--reason", "a test"];
     assert!(operator(&federation, "alice", &brake)["epoch"].is_u64());
     comes_into_force(&federation, "alice", &["lift", EU_BODY.domain]);
-    let again = attempt(&federation, "alice", &brake);
-    assert!(!again.status.success(), "{}", said(&again));
+    let again = operator(&federation, "alice", &brake);
+    assert!(again["epoch"].is_null() && again["noBrake"].as_str().unwrap().contains("once"), "{again}");
+    let proposed = again["ratification"]["id"].as_str().unwrap();
+    let _taken_back = operator(&federation, "alice", &["proposal", "reject", proposed]);
     assert_eq!(standing(&federation, EU_BODY.domain), "active");
     // A hostile brake: those who did not make it end it by their threshold, and not by one of them.
     assert!(operator(&federation, "carol", &brake)["epoch"].is_u64());
@@ -160,6 +162,82 @@ fn a_brake_is_taken_back_by_whoever_made_it_and_made_once_and_two_others_can_end
     assert!(standing(&federation, EU_BODY.domain).starts_with("suspended"));
     comes_into_force(&federation, "alice", &["approve", "--yes", &lift]);
     assert_eq!(standing(&federation, EU_BODY.domain), "active");
+}
+
+#[test]
+fn whoever_says_a_suspension_second_ratifies_it_and_where_no_brake_may_be_said_it_is_proposed() {
+    let federation = two_of_three();
+    let _app = federation.app(EU_BODY, "assistant");
+    let stop = |reason| ["suspend", EU_BODY.domain, "--reason", reason];
+    let would = |name: &str, reason| {
+        let shown = operator(&federation, name, &[&stop(reason)[..], &["--dry-run"]].concat());
+        let all = shown["wouldSign"].as_array().unwrap().iter();
+        all.map(|one| one["statement"]["suspended"]["by"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(would("alice", "leaks"), ["brake", "federation"]);
+    let braked = operator(&federation, "alice", &stop("leaks"));
+    assert!(braked["epoch"].is_u64() && braked["noBrake"].is_null(), "{braked}");
+    // As after a crash between the two: said again, it does what is left to do.
+    let repeated = operator(&federation, "alice", &stop("leaks"));
+    assert_eq!(repeated["ratification"]["id"], braked["ratification"]["id"]);
+    assert_eq!(would("bob", "leaks"), ["federation"], "the dry run says what would be said");
+    // For another reason it is another proposal, and names the first.
+    let other = attempt(&federation, "carol", &stop("rumours"));
+    let first = braked["ratification"]["id"].as_str().unwrap();
+    assert!(other.status.success() && said(&other).contains(&format!("comity approve {first}")), "{}", said(&other));
+    comes_into_force(&federation, "bob", &stop("leaks"));
+    assert!(waiting(&federation).is_empty());
+    for refused in [&stop("leaks")[..], &[&stop("leaks")[..], &["--dry-run"]].concat()] {
+        let refused = attempt(&federation, "carol", refused);
+        assert!(!refused.status.success() && said(&refused).contains("is suspended already"), "{}", said(&refused));
+    }
+
+    // An operator, whom nobody may brake alone here: two others suspend her.
+    let carol = format!("spiffe://{FEDERATION}/operator/carol");
+    let stop = ["suspend", &carol, "--reason", "a lost key"];
+    let proposed = operator(&federation, "alice", &stop);
+    assert!(proposed["epoch"].is_null() && proposed["ratification"]["id"].is_string(), "{proposed}");
+    comes_into_force(&federation, "bob", &stop);
+    assert!(standing(&federation, &carol).starts_with("suspended"));
+}
+
+#[test]
+fn one_operators_no_keeps_no_organisation_out_and_two_do_with_a_reason_that_it_reads() {
+    let federation = two_of_three();
+    let join = federation.waiting_app(EU_BODY, "assistant");
+    let id = enrolment(&federation);
+    let _proposal = proposes(&federation, "alice", &["approve", "--yes", &id]);
+    let veto = operator(&federation, "carol", &["reject", &id, "--reason", "a veto"]);
+    assert_eq!(veto["ended"], false, "{veto}");
+    let listed = operator(&federation, "bob", &["enrolment", "list"]);
+    assert_eq!(listed["enrolments"][0]["refusedBy"][0]["reason"], "a veto", "{listed}");
+    let shown = attempt(&federation, "bob", &["approve", &id, "--dry-run"]);
+    assert!(said(&shown).contains("a veto") && said(&shown).contains("1 of 2 operators"), "{}", said(&shown));
+    pending(&join);
+    comes_into_force(&federation, "bob", &["approve", "--yes", &id]);
+    let _joined = succeed(&mut join());
+
+    let join = federation.waiting_app(US_VENDOR, "assistant");
+    let id = enrolment(&federation);
+    let _proposal = proposes(&federation, "alice", &["approve", "--yes", &id]);
+    let _no = operator(&federation, "carol", &["reject", &id, "--reason", "who are they"]);
+    let last = operator(&federation, "bob", &["reject", &id, "--reason", "the seat is not proven"]);
+    assert_eq!(last["ended"], true, "{last}");
+    let rejected = run(&mut join());
+    assert_eq!(rejected.status.code(), Some(1), "{}", said(&rejected));
+    assert!(said(&rejected).contains("the seat is not proven"), "{}", said(&rejected));
+    assert!(waiting(&federation).is_empty());
+}
+
+#[test]
+fn a_change_of_operators_is_counted_by_those_who_govern_and_by_those_who_are_to() {
+    let federation = two_of_three();
+    let signed = attempt(&federation, "alice", &["operator", "threshold", "--root", "3", "--membership", "2"]);
+    let text = said(&signed);
+    assert!(text.contains("1 of 2 operators that govern now and 1 of 3 operators that are to govern"), "{text}");
+    let list = operator(&federation, "carol", &["proposal", "list"]);
+    let quorums = &list["proposals"][0]["quorums"];
+    assert_eq!((&quorums[0]["signed"], &quorums[1]["needed"]), (&1.into(), &3.into()), "{quorums}");
 }
 
 #[test]

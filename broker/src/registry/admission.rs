@@ -7,12 +7,14 @@
 //! | `error` | why somebody cannot be let in |
 //! | `eligible` | who may be invited and let in |
 //! | `join` | a join, state by state |
+//! | `refusal` | operators say no |
 //! | `certify` | certificates for keys that are admitted |
 
 mod certify;
 mod eligible;
 mod error;
 mod join;
+mod refusal;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -199,6 +201,7 @@ impl Admission {
             snapshot.federation().member(&enrolment.invite.member).is_none()
                 && !is_used_up(snapshot.federation(), enrolment)
         });
+        unanswered.iter_mut().for_each(|enrolment| self.0.count_refusals(snapshot.federation(), enrolment));
         unanswered
     }
 
@@ -227,6 +230,7 @@ impl Admission {
         let invite = Invite { id, secret_sha256: handed.secret_digest(), member, by, expires_at: at.plus(ttl) };
         let expires_at = invite.expires_at;
         self.run(move |inner| async move {
+            inner.enrolments.current().check_share(&invite.by, at)?;
             inner.put_away_used_up(&invite).await?;
             inner.record(Event::Invited { invite, at }).await
         })
@@ -250,27 +254,18 @@ impl Admission {
         self.run(move |inner| async move { inner.join(applicant).await }).await
     }
 
-    /// Turns a waiting enrolment down, or revokes an open invite.
+    /// Says no to a waiting enrolment, or revokes an open invite. Gives how the enrolment stands where it still waits: one
+    /// operator's no does not outvote the others'.
     ///
     /// # Errors
-    /// There is no such enrolment, or it was answered already.
-    pub async fn reject(&self, by: SpiffeId, id: InviteId, reason: String) -> Result<(), AdmissionError> {
-        self.run(move |inner| async move {
-            let member = inner.enrolments.current().find(&id)?.invite.member.clone();
-            if inner.registry.snapshot().federation().member(&member).is_some() {
-                return Err(AdmissionError::Exists { member });
-            }
-            let enrolments = inner.enrolments.current();
-            let request = enrolments.find(&id)?.state.request();
-            let application = request.and_then(|request| request.application.as_ref()).map(|it| it.payload_digest());
-            inner.record(Event::Rejected { id, by, reason, at: inner.clock.now() }).await?;
-            // Those who signed already did not know: whoever still wants it proposes it anew.
-            match application {
-                Some(application) => Ok(inner.proposals.turn_down(application).await?),
-                None => Ok(()),
-            }
-        })
-        .await
+    /// There is no such enrolment, it was answered already, or the operator has no vote.
+    pub async fn reject(
+        &self,
+        by: SpiffeId,
+        id: InviteId,
+        reason: String,
+    ) -> Result<Option<Enrolment>, AdmissionError> {
+        self.run(move |inner| async move { inner.reject(by, id, reason).await }).await
     }
 
     async fn run<T, F, W>(&self, work: W) -> Result<T, AdmissionError>

@@ -1,6 +1,8 @@
 //! The hosted certificate authorities: one an organisation, with its own key and trust domain.
-//! Keys lie under `<data_dir>/ca/`, readable by the broker's user alone. How one gets a new key is told in [`roll`].
+//! Keys lie under `<data_dir>/ca/`, readable by the broker's user alone. How one gets a new key is told in [`roll`], and
+//! what is remembered of what they signed in `issued`.
 
+mod issued;
 pub mod roll;
 
 use std::collections::HashMap;
@@ -86,13 +88,15 @@ pub enum AuthorityError {
 pub struct Authorities {
     dir: PathBuf,
     loaded: Mutex<HashMap<TrustDomain, Arc<Authority>>>,
+    /// Held while the memory of what was issued is changed.
+    issuing: Mutex<()>,
 }
 
 impl Authorities {
     /// Those under `dir`.
     #[must_use]
     pub fn new(dir: &Path) -> Self {
-        Self { dir: dir.to_owned(), loaded: Mutex::default() }
+        Self { dir: dir.to_owned(), loaded: Mutex::default(), issuing: Mutex::default() }
     }
 
     /// The authority of `organisation`, which must have one.

@@ -48,6 +48,9 @@ impl Rate {
     /// suspensions of its own, whatever else it has signed: more it need not say, since one of itself stops them all.
     pub(super) const STATEMENTS: Self =
         Self { capacity: 16 * 1024 * 1024 + STOP_BYTES, reserve: STOP_BYTES, refill: 512 };
+    /// What one operator writes of proposals, by signing them and by taking that back: as much at once as may wait of five
+    /// operators, then 44 MB a day. What comes into force by it is not held to it.
+    pub(super) const PROPOSALS: Self = Self { capacity: 10 * 1024 * 1024, reserve: 0, refill: 512 };
     /// What one operator alone brings into force: brakes, and what it takes back of them. At once, some 200, of whole
     /// organisations where it has to; then one in 40 seconds, 11 MB a day. What they say together is not held to it.
     pub(super) const BRAKES: Self = Self { capacity: STOP_BYTES + STOP_BYTES / 4, reserve: STOP_BYTES, refill: 128 };

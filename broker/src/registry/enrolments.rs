@@ -1,8 +1,8 @@
 //! Invites and what became of them: a pure fold over events. [`store`] keeps the events.
 //!
 //! ```text
-//! Open ──request──▶ Requested ──reject──▶ Rejected
-//!   └──────────────────reject─────────────▲
+//! Open ──request──▶ Requested ──enough no's──▶ Rejected
+//!   └──────────────────revoke──────────────────▲
 //! ```
 //! What operators approve is a statement in the log, and not an event here: whose key is admitted there gets its
 //! certificate, whatever became of the invite. To reject an open invite is to revoke it: whoever presents it then
@@ -25,6 +25,8 @@ pub use self::refused::Refused;
 
 /// Invites that may be unanswered or wait at once: bounds memory and what operators can overlook.
 pub const MAX_LIVE: usize = 10_000;
+/// Of these, those of one operator at most: one alone leaves the others no less than nine tenths of the room.
+pub const MAX_LIVE_OF_ONE: usize = MAX_LIVE / 10;
 
 /// What an operator offered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,11 +75,22 @@ pub enum Event {
         /// What it asked for.
         request: Request,
     },
-    /// An operator turned it down, or revoked it while it was open.
-    Rejected {
+    /// An operator said no to it while it waits, which the others may outvote.
+    Refused {
         /// Which enrolment.
         id: InviteId,
         /// Who.
+        by: SpiffeId,
+        /// Why, as the other operators see it.
+        reason: String,
+        /// When.
+        at: Timestamp,
+    },
+    /// It was turned down, or revoked while it was open.
+    Rejected {
+        /// Which enrolment.
+        id: InviteId,
+        /// Whose no was the last one that it took.
         by: SpiffeId,
         /// Why, as the member sees it.
         reason: String,
@@ -121,6 +134,8 @@ pub struct Enrolment {
     pub invite: Invite,
     /// Where it stands.
     pub state: State,
+    /// The operators who said no while it waited, each with their reason: their first one, as it was said once.
+    pub refused_by: BTreeMap<SpiffeId, String>,
 }
 
 /// What presenting an invite's secret comes to.
@@ -150,6 +165,7 @@ impl Enrolments {
                 State::Open => Some(State::Requested(request)),
                 State::Requested(_) | State::Rejected { .. } => None,
             }),
+            Event::Refused { id, by, reason, .. } => self.refuse(&id, by, reason),
             Event::Rejected { id, reason, .. } => self.advance(&id, "open or waiting", |state| match state {
                 State::Open => Some(State::Rejected { request: None, reason }),
                 State::Requested(request) => Some(State::Rejected { request: Some(request.clone()), reason }),
@@ -216,11 +232,17 @@ impl Enrolments {
         unanswered.into_iter().map(|(_, enrolment)| enrolment).collect()
     }
 
+    /// Checks that an operator may invite one more. Not asked of what is in the journal: it was invited.
+    ///
+    /// # Errors
+    /// Too many of theirs are unanswered.
+    pub fn check_share(&self, by: &SpiffeId, at: Timestamp) -> Result<(), Refused> {
+        let live = self.by_id.values().filter(|enrolment| is_live(enrolment, at) && enrolment.invite.by == *by);
+        if live.count() < MAX_LIVE_OF_ONE { Ok(()) } else { Err(Refused::TooManyOfOne { operator: by.clone() }) }
+    }
+
     fn add(&mut self, invite: Invite, at: Timestamp) -> Result<(), Refused> {
-        let live = |enrolment: &&Enrolment| match enrolment.state {
-            State::Open | State::Requested(_) => enrolment.invite.expires_at > at,
-            State::Rejected { .. } => false,
-        };
+        let live = |enrolment: &&Enrolment| is_live(enrolment, at);
         if let Some(other) = self.by_id.values().filter(live).find(|enrolment| enrolment.invite.member == invite.member)
         {
             let (id, until) = (other.invite.id.clone(), other.invite.expires_at);
@@ -229,7 +251,17 @@ impl Enrolments {
         if self.by_id.values().filter(live).count() >= MAX_LIVE {
             return Err(Refused::TooMany);
         }
-        self.by_id.insert(invite.id.clone(), Enrolment { invite, state: State::Open });
+        self.by_id.insert(invite.id.clone(), Enrolment { invite, state: State::Open, refused_by: BTreeMap::new() });
+        Ok(())
+    }
+
+    fn refuse(&mut self, id: &InviteId, by: SpiffeId, reason: String) -> Result<(), Refused> {
+        let enrolment = self.by_id.get_mut(id).ok_or_else(|| Refused::NoEnrolment { id: id.clone() })?;
+        let state = name(&enrolment.state);
+        if !matches!(enrolment.state, State::Requested(_)) {
+            return Err(Refused::WrongState { id: id.clone(), state, expected: "waiting" });
+        }
+        enrolment.refused_by.entry(by).or_insert(reason);
         Ok(())
     }
 
@@ -243,6 +275,13 @@ impl Enrolments {
         let wrong = Refused::WrongState { id: id.clone(), state: name(&enrolment.state), expected };
         enrolment.state = next(&enrolment.state).ok_or(wrong)?;
         Ok(())
+    }
+}
+
+fn is_live(enrolment: &Enrolment, at: Timestamp) -> bool {
+    match enrolment.state {
+        State::Open | State::Requested(_) => enrolment.invite.expires_at > at,
+        State::Rejected { .. } => false,
     }
 }
 

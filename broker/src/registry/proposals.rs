@@ -1,6 +1,16 @@
 //! Statements that operators have signed, and not enough of them yet: a pure fold over events, in a journal.
 //!
 //! A proposal is known by the digest of its payload: to sign it is to bring the same payload with one more signature.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `waiting` | how a proposal stands in a state |
+//! | `room` | how much may wait, and of whom |
+//! | `error` | why a statement is neither in force nor a proposal |
+
+mod error;
+mod room;
+mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -8,29 +18,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use comity_membership::authority::Authority;
-use comity_membership::federation::MAX_TABLES_BYTES;
 use comity_membership::{Federation, Payload, Prepared, Refused, Scope, Statement};
-use comity_transparency::Envelope;
+use comity_transparency::{Envelope, KeyId};
 use comity_types::{Clock, Digest, SpiffeId, Timestamp, TrustDomain};
 use serde::{Deserialize, Serialize};
 
+pub use self::error::ProposalError;
+use self::room::Room;
+#[cfg(test)]
+pub(crate) use self::room::{MAX_PROPOSALS_OF_ONE, MAX_TABLES_OF_ONE, MAX_TABLES_PROPOSAL_BYTES};
+pub use self::waiting::Waiting;
+use self::waiting::{can_still_pass, keep_voters, waiting};
 use super::budget::{Budget, Rate, Spends};
 use super::lane::{Lane, Urgency};
 use super::{Registry, RegistryError};
-use crate::ledger::journal::{Journal, JournalError};
+use crate::ledger::journal::Journal;
 
-/// Most proposals at once: more than operators can look through.
-pub const MAX_PROPOSALS: usize = 1_000;
-/// Most proposals at once that one operator alone has signed: more than one has reason for, and 32 operators who do it
-/// leave no room for others, where one does.
-pub const MAX_PROPOSALS_OF_ONE: usize = 32;
-/// Longest proposal, in bytes of its payload: an application with every anchor and demand is below.
-pub const MAX_PROPOSAL_BYTES: usize = 256 * 1024;
-/// Longest proposal of tables: all of them, with the marks that JSON puts before quotes and line ends.
-pub const MAX_TABLES_PROPOSAL_BYTES: usize = MAX_TABLES_BYTES + MAX_TABLES_BYTES / 4;
-/// Most proposals of tables at once: each is as long as hundreds of others, and only one of them can come into force.
-pub const MAX_TABLES_PROPOSALS: usize = 4;
 /// How long a proposal waits: whoever has not signed in a month does not want it.
 pub const PROPOSAL_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
 
@@ -66,92 +69,6 @@ pub enum Submitted {
     Waits(Waiting),
 }
 
-/// A proposal, as operators are shown it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Waiting {
-    /// What it is known by.
-    pub id: Digest,
-    /// What waits.
-    pub proposal: Proposal,
-    /// Who signed.
-    pub signed_by: Vec<SpiffeId>,
-    /// How many have to.
-    pub needed: usize,
-}
-
-/// Why proposals cannot be kept, or a statement is neither in force nor one.
-#[derive(Debug, thiserror::Error)]
-pub enum ProposalError {
-    /// The journal cannot be used.
-    #[error(transparent)]
-    Journal(#[from] JournalError),
-    /// A frame of the journal is not an event.
-    #[error("proposal event {position} cannot be read: {problem} (hint: restore proposals.journal from a copy)")]
-    Damaged {
-        /// Which, from 0.
-        position: usize,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// The event cannot be made a frame.
-    #[error("cannot encode a proposal")]
-    Encode(#[from] serde_json::Error),
-    /// There is none with this id.
-    #[error("no proposal {id} waits (hint: comity proposal list shows those that do)")]
-    Unknown {
-        /// The id.
-        id: Digest,
-    },
-    /// Whoever says no has no vote.
-    #[error("{operator} has no vote on it")]
-    NoVote {
-        /// Who.
-        operator: SpiffeId,
-    },
-    /// There are too many.
-    #[error(
-        "{MAX_PROPOSALS} proposals wait already (hint: sign those that are right; what is not signed ends after 30 days)"
-    )]
-    TooMany,
-    /// One operator has proposed too much.
-    #[error(
-        "{MAX_PROPOSALS_OF_ONE} proposals wait already that nobody else has signed (hint: have other operators sign or reject them; what is not signed ends after 30 days)"
-    )]
-    TooManyOfOne,
-    /// An organisation signs more than the registry keeps.
-    #[error("{organisation} has signed more than the registry keeps (hint: try again in {} s; some 200 suspensions of one's own are taken before that all the same)", retry_after.as_secs())]
-    TooOften {
-        /// Whose key signed.
-        organisation: TrustDomain,
-        /// When there is room, if nothing else comes before; whole seconds.
-        retry_after: Duration,
-    },
-    /// An operator brakes more than the registry keeps of one.
-    #[error("{operator} has braked more than the registry keeps of one operator (hint: try again in {} s; brake the organisation as a whole, or have other operators sign)", retry_after.as_secs())]
-    TooManyBrakes {
-        /// Whose key signed.
-        operator: SpiffeId,
-        /// When there is room, if nothing else comes before; whole seconds.
-        retry_after: Duration,
-    },
-    /// It is too long.
-    #[error("the statement has {bytes} bytes, and a proposal of its kind at most {most}")]
-    TooLong {
-        /// Its payload's length.
-        bytes: usize,
-        /// What a proposal of its kind may have.
-        most: usize,
-    },
-    /// There are too many of tables.
-    #[error(
-        "{MAX_TABLES_PROPOSALS} proposals of tables wait already (hint: sign the right one, which ends the others; what is not signed ends after 30 days)"
-    )]
-    TooManyOfTables,
-    /// The registry does not take it.
-    #[error(transparent)]
-    Registry(#[from] RegistryError),
-}
-
 /// The proposals of one data directory, and the way of a statement into the log.
 #[derive(Debug, Clone)]
 pub struct Proposals(Arc<Inner>);
@@ -165,6 +82,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     budget: Budget<TrustDomain>,
     brakes: Budget<SpiffeId>,
+    signatures: Budget<SpiffeId>,
 }
 
 impl Proposals {
@@ -176,7 +94,8 @@ impl Proposals {
         let (journal, frames) = Journal::open(path)?;
         let current = ArcSwap::from_pointee(fold(&frames)?);
         let (budget, brakes) = (Budget::new(Rate::STATEMENTS), Budget::new(Rate::BRAKES));
-        Ok(Self(Arc::new(Inner { registry, journal, current, lane: Lane::default(), clock, budget, brakes })))
+        let (lane, signatures) = (Lane::default(), Budget::new(Rate::PROPOSALS));
+        Ok(Self(Arc::new(Inner { registry, journal, current, lane, clock, budget, brakes, signatures })))
     }
 
     /// Reads the journal at `path` as a start would, and changes nothing.
@@ -203,18 +122,27 @@ impl Proposals {
         inner.govern(prepared).await
     }
 
-    /// Ends what waits for `application`, which somebody turned down.
+    /// Ends what waits and says what `is_meant`, which enough operators turned down.
     ///
     /// # Errors
     /// The journal has failed.
-    pub async fn turn_down(&self, application: Digest) -> Result<(), ProposalError> {
+    pub(super) async fn turn_down(&self, is_meant: impl Fn(&Statement) -> bool + Send) -> Result<(), ProposalError> {
         let inner = &self.0;
         let _turn = inner.lane.turn(Urgency::Governance).await;
         let current = inner.current.load_full();
-        for (id, _) in current.iter().filter(|(_, proposal)| admits_by(proposal) == Some(application)) {
+        let meant: Vec<_> =
+            current.iter().filter(|(_, proposal)| said(proposal).is_some_and(|said| is_meant(&said))).collect();
+        for (id, _) in meant {
             inner.append(Event::Ended { id: *id }).await?;
         }
         Ok(())
+    }
+
+    /// Those that wait and say what `is_meant`.
+    pub(super) fn waiting_for(&self, is_meant: impl Fn(&Statement) -> bool) -> Vec<Waiting> {
+        let mut waiting = self.waiting();
+        waiting.retain(|waiting| said(&waiting.proposal).is_some_and(|said| is_meant(&said)));
+        waiting
     }
 
     /// An operator says no to a proposal: their signature is taken off it, if they had signed. It ends when nobody's is
@@ -240,6 +168,9 @@ impl Proposals {
             return Ok(None);
         }
         let shown = waiting(federation, id, proposal.clone());
+        if shown.is_some() {
+            inner.charge_proposal(by, &proposal)?;
+        }
         inner.append(if shown.is_some() { Event::Stands(proposal) } else { Event::Ended { id } }).await?;
         Ok(shown)
     }
@@ -267,9 +198,14 @@ impl Inner {
     /// A statement of operators: in force, or kept until enough have signed.
     async fn govern(self: &Arc<Self>, brought: Prepared) -> Result<Submitted, ProposalError> {
         // Nobody takes a turn from operators by what none of them has signed.
-        match self.registry.snapshot().federation().endorsers(&brought) {
-            Ok(_) => {}
+        let snapshot = self.registry.snapshot();
+        let signers = match snapshot.federation().endorsers(&brought) {
+            Ok(signers) => signers,
             Err(refused) => return self.said(Err(RegistryError::Refused(Box::new(refused)).into())),
+        };
+        // A new operator signs what one in office has proposed. Alone, they are keys that anybody can make.
+        if !self.current.load().contains_key(&brought.digest()) {
+            check_in_office(snapshot.federation(), &brought, &signers)?;
         }
         let _turn = self.lane.turn(Urgency::of(brought.statement())).await;
         let (id, now) = (brought.digest(), self.clock.now());
@@ -393,44 +329,32 @@ impl Inner {
         refused: Refused,
     ) -> Result<Submitted, ProposalError> {
         let snapshot = self.registry.snapshot();
-        let shown = waiting(snapshot.federation(), id, proposal.clone());
-        let Some(shown) = shown.filter(|shown| !shown.signed_by.is_empty()) else {
-            return Err(RegistryError::Refused(Box::new(refused)).into());
+        let federation = snapshot.federation();
+        let Some(shown) = waiting(federation, id, proposal.clone()) else {
+            return Err(ProposalError::NobodyInOffice { refused: Box::new(refused) });
         };
         if known.as_ref() != Some(&proposal) {
             self.end_stale(None).await?;
             if known.is_none() {
-                self.check_room(&proposal)?;
+                let prepared = self.registry.prepare(proposal.envelope.clone())?;
+                let refused = |refused| RegistryError::Refused(Box::new(refused));
+                federation.check_proposed(&prepared, proposal.at).map_err(refused)?;
+                Room::of(federation, self.current.load().values()).check(&proposal)?;
+            }
+            for operator in newly_signed(federation, known.as_ref(), &proposal) {
+                self.charge_proposal(&operator, &proposal)?;
             }
             self.append(Event::Stands(proposal)).await?;
         }
         Ok(Submitted::Waits(shown))
     }
 
-    /// A new proposal has to be one that can come into force, and one operator leaves room for those of others.
-    fn check_room(&self, proposal: &Proposal) -> Result<(), ProposalError> {
-        let (current, snapshot) = (self.current.load(), self.registry.snapshot());
-        let of_tables = |proposal: &Proposal| matches!(said(proposal), Some(Statement::TablesAdopted { .. }));
-        let (bytes, is_of_tables) = (proposal.envelope.payload.len(), of_tables(proposal));
-        let most = if is_of_tables { MAX_TABLES_PROPOSAL_BYTES } else { MAX_PROPOSAL_BYTES };
-        if bytes > most {
-            return Err(ProposalError::TooLong { bytes, most });
-        }
-        if is_of_tables && current.values().filter(|other| of_tables(other)).count() >= MAX_TABLES_PROPOSALS {
-            return Err(ProposalError::TooManyOfTables);
-        }
-        let refused = |refused| RegistryError::Refused(Box::new(refused));
-        let prepared = self.registry.prepare(proposal.envelope.clone())?;
-        snapshot.federation().check_proposed(&prepared, proposal.at).map_err(refused)?;
-        if current.len() >= MAX_PROPOSALS {
-            return Err(ProposalError::TooMany);
-        }
-        let signers = |proposal: &Proposal| -> BTreeSet<_> {
-            proposal.envelope.signatures.iter().map(|signature| signature.keyid).collect()
-        };
-        let of_these = signers(proposal);
-        let alone = current.values().filter(|other| signers(other) == of_these).count();
-        if alone >= MAX_PROPOSALS_OF_ONE { Err(ProposalError::TooManyOfOne) } else { Ok(()) }
+    /// Takes what a proposal costs on disk out of the budget of an operator by whose hand it changes: it is written whole
+    /// each time, and whoever signs and takes back again and again would fill the disk.
+    fn charge_proposal(&self, operator: &SpiffeId, proposal: &Proposal) -> Result<(), ProposalError> {
+        let bytes = proposal.envelope.payload.len();
+        let taken = self.signatures.take(operator, Spends::Ordinary, bytes, self.clock.now());
+        taken.map_err(|retry_after| ProposalError::SignsTooOften { operator: operator.clone(), retry_after })
     }
 
     /// Ends `done`, and all that can never come into force any more.
@@ -481,55 +405,33 @@ fn concerns_operators(statement: &Statement) -> bool {
     }
 }
 
-/// Takes out the signatures of operators who have lost their vote since: one of them would spoil those that count.
-fn keep_voters(federation: &Federation, envelope: &mut Envelope) {
-    let Ok(statement) = Payload::peek(envelope).map(|payload| payload.statement) else { return };
-    let Ok(authority) = Authority::of(&statement, federation) else { return };
-    let keys: BTreeSet<_> = authority.keys().map(comity_transparency::PublicKey::id).collect();
-    envelope.signatures.retain(|signature| keys.contains(&signature.keyid));
+/// Checks that somebody signed who has a vote now, by the rule by which votes count.
+fn check_in_office(
+    federation: &Federation,
+    brought: &Prepared,
+    signers: &BTreeSet<KeyId>,
+) -> Result<(), ProposalError> {
+    if federation.voters().any(|(_, key)| signers.contains(&key.id())) {
+        return Ok(());
+    }
+    match federation.check_signed(brought) {
+        Err(refused) => Err(ProposalError::NobodyInOffice { refused: Box::new(refused) }),
+        Ok(()) => Ok(()),
+    }
 }
 
-/// A proposal as it stands in a state; `None` where it can never come into force any more, or is not for operators.
-fn waiting(federation: &Federation, id: Digest, proposal: Proposal) -> Option<Waiting> {
-    let mut proposal = proposal;
-    keep_voters(federation, &mut proposal.envelope);
-    let payload = Payload::peek(&proposal.envelope).ok()?;
-    match payload.statement.scope()? {
-        Scope::Root | Scope::Governance(_) | Scope::Tables => {}
-        Scope::Brake(_) | Scope::Organisation(_) | Scope::Member(_) => return None,
-    }
-    let signers = federation.endorsed(&proposal.envelope).ok()?;
-    let needed = Authority::of(&payload.statement, federation).ok()?.fewest();
-    let mut signed_by: Vec<_> = federation.voters().filter(|(_, key)| signers.contains(&key.id())).collect();
-    if let Statement::RootChanged { operators, .. } = &payload.statement {
-        // Those who are to govern sign as well.
-        signed_by.extend(
-            operators
-                .iter()
-                .filter(|(id, key)| signers.contains(&key.id()) && federation.voters().all(|(known, _)| known != *id)),
-        );
-    }
-    let signed_by = signed_by.into_iter().map(|(operator, _)| operator.clone()).collect();
-    Some(Waiting { id, proposal, signed_by, needed })
-}
-
-/// Whether somebody has signed, and those who have not said no are enough.
-fn can_still_pass(federation: &Federation, proposal: &Proposal) -> bool {
-    let Some(statement) = said(proposal) else { return false };
-    let Ok(authority) = Authority::of(&statement, federation) else { return false };
-    let noes: BTreeSet<_> = proposal.refused_by.iter().filter_map(|id| Some(federation.member(id)?.key.id())).collect();
-    let left = authority.keys().map(comity_transparency::PublicKey::id).filter(|key| !noes.contains(key)).collect();
-    !proposal.envelope.signatures.is_empty() && authority.check(&left).is_ok()
+/// The operators in office by whose signature a proposal is another than it was; where only somebody signed who is to
+/// govern, all of those who want that.
+fn newly_signed(federation: &Federation, known: Option<&Proposal>, proposal: &Proposal) -> Vec<SpiffeId> {
+    let signed = |proposal: &Proposal, key: &KeyId| proposal.envelope.signatures.iter().any(|one| one.keyid == *key);
+    let signers: Vec<_> = federation.voters().filter(|(_, key)| signed(proposal, &key.id())).collect();
+    let is_new = |key: &KeyId| known.is_none_or(|known| !signed(known, key));
+    let new: Vec<_> = signers.iter().filter(|(_, key)| is_new(&key.id())).map(|(id, _)| (*id).clone()).collect();
+    if new.is_empty() { signers.into_iter().map(|(id, _)| id.clone()).collect() } else { new }
 }
 
 fn said(proposal: &Proposal) -> Option<Statement> {
     Payload::peek(&proposal.envelope).ok().map(|payload| payload.statement)
-}
-
-/// The application by which a proposal would admit an organisation.
-fn admits_by(proposal: &Proposal) -> Option<Digest> {
-    let Some(Statement::OrganisationAdmitted { application }) = said(proposal) else { return None };
-    Some(application.payload_digest())
 }
 
 fn fold(frames: &[Vec<u8>]) -> Result<BTreeMap<Digest, Proposal>, ProposalError> {

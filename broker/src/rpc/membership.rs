@@ -178,8 +178,9 @@ impl Membership for Service {
         let by = CallerIdentity::of(&request)?.id().clone();
         let request = request.into_inner();
         let id = parse("enrolment_id", &request.enrolment_id)?;
-        self.0.admission.reject(by, id, reason(request.reason)?).await.map_err(admission)?;
-        Ok(Response::new(wire::RejectResponse {}))
+        let left = self.0.admission.reject(by, id, reason(request.reason)?).await.map_err(admission)?;
+        let enrolment = left.as_ref().map(render::enrolment).transpose()?;
+        Ok(Response::new(wire::RejectResponse { enrolment }))
     }
 
     async fn list_organisations(

@@ -9,7 +9,7 @@ use crate::args::Global;
 use crate::error::CliError;
 use crate::output::{joined, say};
 use crate::session::Session;
-use crate::signing::{named, proposals, statement_of};
+use crate::signing::{counted, named, proposals, statement_of};
 use crate::view;
 
 /// Statements that wait for more operators.
@@ -72,14 +72,7 @@ async fn reject(session: &Session, id: &str, dry_run: bool, global: &Global) -> 
     let answer = answer.map_err(|status| CliError::call("reject the proposal", status))?.into_inner();
     let stands = answer.proposal.map_or_else(
         || "it has ended".to_owned(),
-        |left| {
-            format!(
-                "it waits on: {} of {} have signed, {} said no",
-                left.signed_by.len(),
-                left.needed,
-                left.refused_by.len()
-            )
-        },
+        |left| format!("it waits on: {} have signed, {} said no", counted(&left), left.refused_by.len()),
     );
     let ended = stands == "it has ended";
     let fields = vec![("rejected", found.id.clone()), ("now", stands)];
@@ -92,7 +85,7 @@ fn row(proposal: &Waiting) -> Result<Vec<String>, CliError> {
         proposal.id.clone(),
         statement.kind().replace('_', " "),
         statement.scope().map(|scope| scope.to_string()).unwrap_or_default(),
-        format!("{} of {}", proposal.signed_by.len(), proposal.needed),
+        counted(proposal),
         proposal.signed_by.join(" "),
         joined(&proposal.refused_by),
         view::instant(proposal.proposed_at.as_ref()),

@@ -30,6 +30,17 @@ struct Quorum<'a> {
     who: &'static str,
 }
 
+/// How many have signed of those who have to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Count {
+    /// Who has to.
+    pub who: &'static str,
+    /// How many have.
+    pub have: usize,
+    /// How many have to.
+    pub needed: usize,
+}
+
 /// Everyone who has to sign a statement: each quorum has to be met, and nobody else may sign.
 #[derive(Debug)]
 pub struct Authority<'a>(Vec<Quorum<'a>>);
@@ -131,18 +142,23 @@ impl<'a> Authority<'a> {
         }
     }
 
-    /// Checks that enough of everyone have signed. A key counts once, however often it stands here.
+    /// How many of everyone have signed. A key counts once, however often it stands here.
+    #[must_use]
+    pub fn count(&self, signers: &BTreeSet<KeyId>) -> Vec<Count> {
+        let count = |quorum: &Quorum<'_>| {
+            let (have, needed) = (quorum.ids().intersection(signers).count(), quorum.needed.max(1));
+            Count { who: quorum.who, have, needed }
+        };
+        self.0.iter().map(count).collect()
+    }
+
+    /// Checks that enough of everyone have signed.
     ///
     /// # Errors
     /// Says of the first quorum that is not met how many have signed of how many that have to.
     pub fn check(&self, signers: &BTreeSet<KeyId>) -> Result<(), Refused> {
-        for quorum in &self.0 {
-            let (have, needed) = (quorum.ids().intersection(signers).count(), quorum.needed.max(1));
-            if have < needed {
-                return Err(Refused::TooFew { who: quorum.who, have, needed });
-            }
-        }
-        Ok(())
+        let missing = self.count(signers).into_iter().find(|count| count.have < count.needed);
+        missing.map_or(Ok(()), |Count { who, have, needed }| Err(Refused::TooFew { who, have, needed }))
     }
 }
 

@@ -330,6 +330,16 @@ impl Federation {
         self.clone().take_in(&prepared.payload.statement, place, &signers)
     }
 
+    /// Whether what a statement says could be said at `at` by these keys, as the next one of its scope: for whoever asks
+    /// before they sign. Whether they are enough is not asked.
+    ///
+    /// # Errors
+    /// It does not follow from the state.
+    pub fn check_said(&self, statement: &Statement, signers: &BTreeSet<KeyId>, at: Timestamp) -> Result<(), Refused> {
+        let place = Place { epoch: self.epoch.saturating_add(1), at: self.at.map_or(at, |last| last.max(at)) };
+        self.clone().take_in(statement, place, signers)
+    }
+
     /// Whether a statement would come into force now: on a copy, which is had in an instant.
     ///
     /// # Errors

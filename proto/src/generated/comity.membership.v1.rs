@@ -79,7 +79,7 @@ impl ::prost::Name for ListEnrolmentsResponse {
     }
 }
 /// An invite, and what was asked for with it.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Enrolment {
     /// What `approve` and `reject` take: 32 hexadecimal digits.
     #[prost(string, tag = "1")]
@@ -109,6 +109,10 @@ pub struct Enrolment {
     /// The key of an operator who waits: base64 of its SubjectPublicKeyInfo. Absent for others.
     #[prost(string, tag = "9")]
     pub operator_key: ::prost::alloc::string::String,
+    /// The operators who said no while it waits, and have not signed since. It is turned down when as many have as could let
+    /// it in, or when too few are left who can.
+    #[prost(message, repeated, tag = "10")]
+    pub refused_by: ::prost::alloc::vec::Vec<EnrolmentRefusal>,
 }
 impl ::prost::Name for Enrolment {
     const NAME: &'static str = "Enrolment";
@@ -120,7 +124,27 @@ impl ::prost::Name for Enrolment {
         "/comity.membership.v1.Enrolment".into()
     }
 }
-/// Turn an enrolment down, or revoke an open invite.
+/// An operator's no to an enrolment.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EnrolmentRefusal {
+    /// Whose: a SPIFFE ID.
+    #[prost(string, tag = "1")]
+    pub operator: ::prost::alloc::string::String,
+    /// Why. Empty where they said no to the proposal that would let it in.
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
+}
+impl ::prost::Name for EnrolmentRefusal {
+    const NAME: &'static str = "EnrolmentRefusal";
+    const PACKAGE: &'static str = "comity.membership.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.membership.v1.EnrolmentRefusal".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.membership.v1.EnrolmentRefusal".into()
+    }
+}
+/// Say no to an enrolment that waits, or revoke an open invite.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RejectRequest {
     /// The enrolment, or the invite: 32 hexadecimal digits.
@@ -140,9 +164,13 @@ impl ::prost::Name for RejectRequest {
         "/comity.membership.v1.RejectRequest".into()
     }
 }
-/// It is turned down or revoked.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct RejectResponse {}
+/// What is left of it.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RejectResponse {
+    /// How it stands. Absent where it is turned down or revoked.
+    #[prost(message, optional, tag = "1")]
+    pub enrolment: ::core::option::Option<Enrolment>,
+}
 impl ::prost::Name for RejectResponse {
     const NAME: &'static str = "RejectResponse";
     const PACKAGE: &'static str = "comity.membership.v1";
@@ -171,7 +199,7 @@ impl ::prost::Name for SubmitRequest {
     }
 }
 /// What became of it.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SubmitResponse {
     /// The outcome.
     #[prost(oneof = "submit_response::Outcome", tags = "1, 2")]
@@ -180,7 +208,7 @@ pub struct SubmitResponse {
 /// Nested message and enum types in `SubmitResponse`.
 pub mod submit_response {
     /// The outcome.
-    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Outcome {
         /// It is in force from this epoch on.
         #[prost(uint64, tag = "1")]
@@ -261,7 +289,7 @@ impl ::prost::Name for ListProposalsResponse {
     }
 }
 /// A statement that more operators have to sign.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Proposal {
     /// What `approve` takes: SHA-256 of the signed payload, 64 hexadecimal digits.
     #[prost(string, tag = "1")]
@@ -269,10 +297,10 @@ pub struct Proposal {
     /// The DSSE envelope as it stands, as JSON. To sign it is to send it again with one more signature.
     #[prost(bytes = "bytes", tag = "2")]
     pub envelope: ::prost::bytes::Bytes,
-    /// The SPIFFE IDs of the operators who signed.
+    /// The SPIFFE IDs of the operators who signed; of a change of operators, also of those that are to govern.
     #[prost(string, repeated, tag = "3")]
     pub signed_by: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// How many have to.
+    /// How many signatures it takes at least: one that governs now and is to govern counts on both sides (see quorums).
     #[prost(uint32, tag = "4")]
     pub needed: u32,
     /// When it was first proposed.
@@ -281,6 +309,10 @@ pub struct Proposal {
     /// The SPIFFE IDs of the operators who said no, and have not signed since.
     #[prost(string, repeated, tag = "6")]
     pub refused_by: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// How many have signed of whom: of the operators; for a change of operators, of those that govern now and of those that
+    /// are to govern, both of whom it takes. At least one that governs now has signed.
+    #[prost(message, repeated, tag = "7")]
+    pub quorums: ::prost::alloc::vec::Vec<Quorum>,
 }
 impl ::prost::Name for Proposal {
     const NAME: &'static str = "Proposal";
@@ -290,6 +322,29 @@ impl ::prost::Name for Proposal {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/comity.membership.v1.Proposal".into()
+    }
+}
+/// How many have signed of those who have to.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Quorum {
+    /// Who has to: `operators`, `operators that govern now` or `operators that are to govern`.
+    #[prost(string, tag = "1")]
+    pub who: ::prost::alloc::string::String,
+    /// How many have.
+    #[prost(uint32, tag = "2")]
+    pub signed: u32,
+    /// How many have to.
+    #[prost(uint32, tag = "3")]
+    pub needed: u32,
+}
+impl ::prost::Name for Quorum {
+    const NAME: &'static str = "Quorum";
+    const PACKAGE: &'static str = "comity.membership.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.membership.v1.Quorum".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.membership.v1.Quorum".into()
     }
 }
 /// Say no to a proposal.
@@ -310,7 +365,7 @@ impl ::prost::Name for RejectProposalRequest {
     }
 }
 /// What is left of it.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct RejectProposalResponse {
     /// How it stands. Absent where it has ended: nobody's signature is left, or too few can still sign.
     #[prost(message, optional, tag = "1")]
@@ -871,7 +926,8 @@ pub mod membership_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Turn an enrolment down, or revoke an open invite, with a reason that the member sees. Operators of the federation.
+        /// Say no to an enrolment that waits, which counts as one vote, or revoke an open invite. The member sees the reason once
+        /// it is final. Operators of the federation.
         pub async fn reject(
             &mut self,
             request: impl tonic::IntoRequest<super::RejectRequest>,
@@ -1080,7 +1136,8 @@ pub mod membership_server {
             tonic::Response<super::ListEnrolmentsResponse>,
             tonic::Status,
         >;
-        /// Turn an enrolment down, or revoke an open invite, with a reason that the member sees. Operators of the federation.
+        /// Say no to an enrolment that waits, which counts as one vote, or revoke an open invite. The member sees the reason once
+        /// it is final. Operators of the federation.
         async fn reject(
             &self,
             request: tonic::Request<super::RejectRequest>,

@@ -11,7 +11,7 @@ use comity_proto::membership::Kind;
 use comity_types::{Digest, Place};
 use tonic::Code;
 
-use crate::registry::proposals::{MAX_TABLES_PROPOSAL_BYTES, MAX_TABLES_PROPOSALS};
+use crate::registry::proposals::{MAX_TABLES_OF_ONE, MAX_TABLES_PROPOSAL_BYTES};
 use crate::testing::{Scene, assert_refused, organisation, updated};
 
 const ORG: &str = "org-a.example";
@@ -94,7 +94,7 @@ async fn the_index_is_made_anew_where_what_counts_has_changed_and_nowhere_else()
 }
 
 #[tokio::test]
-async fn tables_of_any_size_that_may_be_adopted_may_wait_and_so_many_at_once() {
+async fn tables_of_any_size_that_may_be_adopted_may_wait_and_one_operator_leaves_room_for_those_of_others() {
     let scene = Scene::governed_by(&["ada", "bob", "eve"], 2).await;
     let submit = async |statement: Statement| {
         scene.submit(&scene.operator, &scene.signed(statement, &[&scene.operator.key])).await
@@ -108,10 +108,12 @@ async fn tables_of_any_size_that_may_be_adopted_may_wait_and_so_many_at_once() {
     };
     assert!(room < MAX_TABLES_PROPOSAL_BYTES);
     assert_refused(submit(filled(room + 1)).await, Code::InvalidArgument, "INVALID_FIELD");
-    for n in 0..MAX_TABLES_PROPOSALS {
+    for n in 0..MAX_TABLES_OF_ONE {
         submit(filled(room - n)).await.unwrap();
     }
     assert_refused(submit(filled(1)).await, Code::ResourceExhausted, "TOO_MANY_PROPOSALS");
+    let others = scene.signed(filled(2), &[&scene.co_operators[1].key]);
+    scene.submit(&scene.operator, &others).await.unwrap();
     let second = scene.signed(filled(room), &[&scene.co_operators[0].key]);
     scene.submit(&scene.operator, &second).await.unwrap();
     assert!(scene.federation().adopted().is_some());

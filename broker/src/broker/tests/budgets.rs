@@ -1,14 +1,15 @@
 //! How much each may add to the log: what stops harm has a part of its own, and ends as well.
 
+use comity_identity::KeyPair;
 use comity_membership::signed::STATEMENT_TYPE;
-use comity_membership::{By, Payload, Scope, Statement, Subject};
+use comity_membership::{By, Payload, Scope, Statement, Subject, TlsKey};
 use comity_proto::membership::Kind;
 use comity_transparency::{Envelope, Signer};
 use comity_types::{Clock as _, Digest};
 use futures::future::join_all;
 use tonic::{Code, Status};
 
-use crate::testing::{DEADLINE, Member, Scene, assert_refused, organisation, reason, suspended, updated};
+use crate::testing::{DEADLINE, Member, Scene, assert_refused, member_id, organisation, reason, suspended, updated};
 
 const ORG: &str = "org-a.example";
 /// Longer than the kind of statement has to be: white space is signed as it stands.
@@ -39,16 +40,39 @@ fn long(scene: &Scene, version: u64) -> Envelope {
     envelope
 }
 
-/// Suspends certificates that nobody has seen, of one member after the other, until the broker refuses. Says how many.
-async fn suspends_without_end(scene: &Scene, members: &[Member], by: By, key: &dyn Signer) -> (u32, Status) {
-    for number in 0..TOO_MANY {
-        let subject = certificate(&members[number as usize / 50], number);
+/// Suspends one after the other until the broker refuses. Says how many.
+async fn suspends_without_end(
+    scene: &Scene,
+    subjects: impl Iterator<Item = Subject>,
+    by: By,
+    key: &dyn Signer,
+) -> (u32, Status) {
+    for (number, subject) in (0..).zip(subjects) {
         let statement = Statement::Suspended { subject, reason: "x".repeat(1024), by };
         if let Err(refused) = scene.say(statement, &[key]).await {
             return (number, refused);
         }
     }
     panic!("nothing holds it up");
+}
+
+/// Certificates that nobody has ever seen, of one member after the other.
+fn certificates(members: &[Member]) -> impl Iterator<Item = Subject> {
+    (0..TOO_MANY).map(|number| certificate(&members[number as usize / 50], number))
+}
+
+/// Members of the organisation, by its word alone: an operator brakes one certificate of each, and no more.
+async fn many(scene: &Scene) -> Vec<Subject> {
+    let mut subjects = Vec::new();
+    for number in 0..TOO_MANY {
+        let (id, key) = (member_id(ORG, Kind::App, &format!("a{number}")), KeyPair::generate().unwrap());
+        let public = key.public_key().unwrap();
+        let statement =
+            Statement::MemberAdmitted { id: id.clone(), key: public, tls_key: TlsKey::Admitted, invite: None };
+        scene.say(statement, &[&*scene.key_of(ORG), &key]).await.unwrap();
+        subjects.push(Subject::Member(id));
+    }
+    subjects
 }
 
 async fn nodes(scene: &Scene) -> Vec<Member> {
@@ -63,7 +87,8 @@ async fn nodes(scene: &Scene) -> Vec<Member> {
 async fn an_operator_alone_brakes_so_much_and_no_more_and_the_threshold_goes_on() {
     let scene = Scene::governed_by(&["ada", "bob", "cleo"], 2).await;
     let nodes = nodes(&scene).await;
-    let (braked, refused) = suspends_without_end(&scene, &nodes, By::Brake, &scene.operator.key).await;
+    let subjects = many(&scene).await.into_iter();
+    let (braked, refused) = suspends_without_end(&scene, subjects, By::Brake, &scene.operator.key).await;
     assert_refused(Err::<(), _>(refused), Code::ResourceExhausted, "STATEMENT_RATE");
     assert!((200..300).contains(&braked), "{braked}");
     scene.say(suspended(nodes[0].id.as_str(), By::Brake), &[&scene.co_operators[0].key]).await.unwrap();
@@ -85,7 +110,7 @@ async fn an_organisation_with_an_empty_budget_suspends_its_own_and_not_without_e
     assert_refused(Err::<(), _>(refused), Code::ResourceExhausted, "STATEMENT_RATE");
     scene.say_of(ORG, suspended(nodes[0].id.as_str(), By::Organisation)).await.unwrap();
     // What the long statements left may be spent on suspensions as well: fewer than one of them has.
-    let (suspended, refused) = suspends_without_end(&scene, &nodes, By::Organisation, &*key).await;
+    let (suspended, refused) = suspends_without_end(&scene, certificates(&nodes), By::Organisation, &*key).await;
     assert_refused(Err::<(), _>(refused), Code::ResourceExhausted, "STATEMENT_RATE");
     assert!(suspended >= 150, "{suspended}");
 }

@@ -3,18 +3,21 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use comity_identity::{Authority, KeyPair};
+use comity_membership::federation::BRAKE;
+use comity_membership::{By, Subject};
 use comity_proto::enrolment::enrolment_client::EnrolmentClient;
 use comity_proto::enrolment::join_response::State;
 use comity_proto::enrolment::{CertifyRequest, GetInviteRequest, JoinRequest, RenewRequest};
 use comity_proto::error::Detail;
 use comity_proto::membership::membership_client::MembershipClient;
 use comity_proto::membership::{Kind, ListNodesRequest, RejectRequest};
-use comity_types::Clock as _;
+use comity_types::{Clock as _, Digest};
 use tonic::Code;
 
 use super::standing::assert_is_refused;
 use crate::testing::{
-    HOUR, Member, Scene, assert_refused, copy_of, csr, issued_by, json, member, member_id, organisation,
+    HOUR, Member, Scene, assert_refused, copy_of, csr, issued_by, json, lifted, member, member_id, organisation,
+    suspended,
 };
 
 const ORG: &str = "org-a.example";
@@ -199,4 +202,70 @@ async fn an_invite_that_was_taken_up_says_so_to_whoever_brings_other_papers_and_
     for papers in [Some(&facts), None] {
         assert_eq!(scene.join(&invite, &key, papers).await.unwrap(), first);
     }
+}
+
+#[tokio::test]
+async fn a_brake_on_a_certificate_that_nobody_has_shuts_nobody_out() {
+    let scene = Scene::governed_by(&["ada", "bob", "eve", "joe"], 2).await;
+    let node = scene.admit(ORG, Kind::Node, "n1").await;
+    let [bob, eve, _] = &scene.co_operators[..] else { panic!("four operators") };
+    let made_up = |n: u8, id| Subject::Certificate { member: id, sha256: Digest::of(&[n]) }.to_string();
+    scene.certify(&eve.key).await.unwrap();
+    for member in [&node, eve] {
+        scene.say(suspended(&made_up(1, member.id.clone()), By::Brake), &[&bob.key]).await.unwrap();
+        scene.certify(&member.key).await.unwrap();
+        let more = scene.say(suspended(&made_up(2, member.id.clone()), By::Brake), &[&bob.key]).await;
+        assert_refused(more, Code::FailedPrecondition, "STATEMENT_REFUSED");
+    }
+    // What the threshold says counts, whether the broker has issued it or not: they may know more.
+    scene.govern(suspended(&made_up(1, node.id.clone()), By::Federation)).await.unwrap();
+    assert_refused(scene.certify(&node.key).await, Code::PermissionDenied, "CERTIFICATE_SUSPENDED");
+}
+
+#[tokio::test]
+async fn a_brake_on_a_certificate_that_was_issued_holds_over_a_restart_and_for_72_hours_and_what_ends_it_is_told() {
+    let scene = Scene::governed_by(&["ada", "bob", "eve"], 2).await;
+    let node = scene.admit(ORG, Kind::Node, "n1").await;
+    let (bob, subject) = (&scene.co_operators[0], node.certificate_subject().to_string());
+    let told = async |advice: &str| {
+        let refused = scene.certify(&node.key).await.unwrap_err();
+        assert!(refused.message().contains(advice) && refused.message().contains(&subject), "{refused}");
+        assert_refused(Err::<(), _>(refused), Code::PermissionDenied, "CERTIFICATE_SUSPENDED");
+    };
+    scene.say(suspended(&subject, By::Brake), &[&bob.key]).await.unwrap();
+    scene.stop().await;
+    scene.start().await.unwrap();
+    told("the operator who braked it takes it back").await;
+    scene.say(lifted(&subject, By::Brake), &[&bob.key]).await.unwrap();
+    scene.certify(&node.key).await.unwrap();
+
+    scene.say(suspended(&subject, By::Brake), &[&scene.operator.key]).await.unwrap();
+    told("it lapses at ").await;
+    scene.stop().await;
+    scene.clock.advance(BRAKE);
+    scene.start().await.unwrap();
+    scene.end_brakes().await;
+    scene.certify(&node.key).await.unwrap();
+}
+
+#[tokio::test]
+async fn whoever_a_suspended_certificate_keeps_from_another_is_told_who_ends_that_and_it_does() {
+    let scene = Scene::new().await;
+    let node = scene.admit(ORG, Kind::Node, "n1").await;
+    let subject = node.certificate_subject().to_string();
+    let told = async |advice: &str| {
+        let refused = scene.certify(&node.key).await.unwrap_err();
+        assert!(refused.message().contains(advice), "{refused}");
+        assert!(refused.message().contains(&format!("comity lift {subject}")), "{refused}");
+    };
+    scene.suspend(&subject).await;
+    told("operators of the federation end it").await;
+    scene.lift(&subject).await;
+    scene.certify(&node.key).await.unwrap();
+    scene.say_of(ORG, suspended(&subject, By::Organisation)).await.unwrap();
+    told("another member of org-a.example that has its key ends it").await;
+    let another = scene.admit(ORG, Kind::App, "a1").await;
+    let lift = scene.signed(lifted(&subject, By::Organisation), &[&*scene.key_of(ORG)]);
+    scene.submit(&another, &lift).await.unwrap();
+    scene.certify(&node.key).await.unwrap();
 }

@@ -7,14 +7,12 @@ use comity_membership::federation::BRAKE;
 use comity_membership::{By, Standing, Statement};
 use comity_proto::membership::membership_client::MembershipClient;
 use comity_proto::membership::submit_response::Outcome;
-use comity_proto::membership::{
-    Kind, ListEnrolmentsRequest, ListNodesRequest, ListProposalsRequest, Proposal, RejectRequest,
-};
+use comity_proto::membership::{Kind, ListEnrolmentsRequest, ListNodesRequest, ListProposalsRequest, Proposal};
 use comity_transparency::Envelope;
 use tonic::{Code, Status};
 
 use crate::registry::proposals::{MAX_PROPOSALS_OF_ONE, PROPOSAL_LIFE};
-use crate::testing::{DEADLINE, Member, Scene, assert_refused, copy_of, lifted, member, organisation, suspended};
+use crate::testing::{DEADLINE, Member, Scene, assert_refused, copy_of, lifted, member, suspended};
 
 const ORG: &str = "org-a.example";
 
@@ -249,19 +247,6 @@ async fn a_brake_that_lapsed_while_the_broker_was_down_is_lifted_when_it_is_back
         }
     };
     tokio::time::timeout(DEADLINE, lapsed).await.expect("it looks as soon as it runs");
-}
-
-#[tokio::test]
-async fn an_enrolment_that_one_operator_turned_down_is_not_let_in_by_what_another_signed_before() {
-    let scene = Scene::governed_by(&["ada", "bob", "eve"], 2).await;
-    let (invite, key) = (scene.invite(ORG, Kind::Node, "n1").await, KeyPair::generate().unwrap());
-    scene.join(&invite, &key, Some(&organisation(ORG))).await.unwrap();
-    let application = scene.waiting_application(&invite.id_text()).await;
-    let signed = scene.signed(Statement::OrganisationAdmitted { application }, &[&scene.operator.key]);
-    waits(scene.submit(&scene.operator, &signed).await);
-    let reject = RejectRequest { enrolment_id: invite.id_text(), reason: "a shell company".into() };
-    scene.operator().await.reject(reject).await.unwrap();
-    assert!(listed(&scene, &scene.operator).await.is_empty());
 }
 
 #[tokio::test]

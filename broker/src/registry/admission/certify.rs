@@ -3,10 +3,12 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use comity_identity::{CertificateDer, SigningRequest, VerifiedPeer};
-use comity_membership::{Federation, Standing};
+use comity_membership::federation::Suspensions;
+use comity_membership::{Federation, Standing, Subject};
 use comity_types::ids::Kind;
 use comity_types::{Digest, SpiffeId, Timestamp, TrustDomain};
 
+use super::error::Ends;
 use super::{Admission, AdmissionError, Inner, is_used_up};
 use crate::registry::enrolments::State;
 
@@ -112,18 +114,48 @@ impl Inner {
         member: &SpiffeId,
         csr: &SigningRequest,
     ) -> Result<Certificate, AdmissionError> {
-        if self.registry.snapshot().federation().suspended_certificates().any(|(id, ..)| id == member) {
-            return Err(AdmissionError::CertificateSuspended { member: member.clone() });
+        let snapshot = self.registry.snapshot();
+        for (sha256, suspensions) in snapshot.federation().suspended_certificates_of(member) {
+            if let Some(ends) = self.blocks(member, sha256, suspensions)? {
+                let subject = Subject::Certificate { member: member.clone(), sha256: *sha256 };
+                return Err(AdmissionError::CertificateSuspended { subject: Box::new(subject), ends });
+            }
         }
         self.certificate(member, csr)
+    }
+
+    /// Who ends the suspension of a certificate, if it stands in the way of another one: what the threshold or the
+    /// organisation said does, and what one operator said where the broker may have issued that certificate. One operator
+    /// can name any digest, and shuts out nobody by one that nobody has.
+    fn blocks(
+        &self,
+        member: &SpiffeId,
+        sha256: &Digest,
+        suspensions: &Suspensions,
+    ) -> Result<Option<Ends>, AdmissionError> {
+        if suspensions.own.is_some() {
+            return Ok(Some(Ends::Organisation));
+        }
+        match suspensions.federation.as_ref().map(|standing| standing.lapses_at) {
+            Some(None) => Ok(Some(Ends::Operators)),
+            Some(Some(at)) => Ok(self.authorities.may_have_issued(member, sha256)?.then_some(Ends::Brake { at })),
+            None => Ok(None),
+        }
     }
 
     /// A certificate of a member that takes part.
     fn certificate(&self, member: &SpiffeId, csr: &SigningRequest) -> Result<Certificate, AdmissionError> {
         let snapshot = self.registry.snapshot();
         let federation = snapshot.federation();
-        if federation.standing(member) != Standing::Active {
-            return Err(AdmissionError::NotActive { member: member.clone() });
+        match federation.standing(member) {
+            Standing::Active => {}
+            Standing::Suspended { subject, reason, .. } => {
+                let (member, subject) = (member.clone(), Box::new(subject));
+                return Err(AdmissionError::Suspended { member, subject, reason });
+            }
+            Standing::Departed { .. } | Standing::Unknown => {
+                return Err(AdmissionError::NotActive { member: member.clone() });
+            }
         }
         let domain = member.trust_domain();
         let anchors = self.anchors(federation, domain)?;
@@ -137,6 +169,9 @@ impl Inner {
         };
         let internal = |error: &dyn std::fmt::Display| AdmissionError::Internal { problem: error.to_string() };
         let issued = hosted.issue(csr, member, &[], life, self.clock.now()).map_err(|error| internal(&error))?;
+        if let Some(leaf) = issued.chain.first() {
+            self.authorities.note_issued(member, Digest::of(leaf), issued.not_after, self.clock.now())?;
+        }
         let chain = issued.chain.iter().map(|der| der.to_vec()).collect();
         Ok(Certificate { chain, not_after: Some(issued.not_after), anchors })
     }

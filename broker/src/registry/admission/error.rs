@@ -1,12 +1,42 @@
 //! Why somebody cannot be let in.
 
-use comity_types::SpiffeId;
+use comity_membership::Subject;
+use comity_types::{SpiffeId, Timestamp};
 
 use crate::registry::RegistryError;
 use crate::registry::authorities::AuthorityError;
 use crate::registry::enrolments::store::StoreError;
 use crate::registry::enrolments::{InviteId, Refused};
 use crate::registry::proposals::ProposalError;
+
+/// Who ends the suspension of a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ends {
+    /// The organisation that said it.
+    Organisation,
+    /// As many operators as have to.
+    Operators,
+    /// Time, or whoever braked it.
+    Brake {
+        /// When it lapses.
+        at: Timestamp,
+    },
+}
+
+impl Ends {
+    /// What whoever is in the way of it reads.
+    fn hint(self, subject: &Subject) -> String {
+        match self {
+            Self::Organisation => {
+                format!("another member of {} that has its key ends it: comity lift {subject}", subject.trust_domain())
+            }
+            Self::Operators => format!("operators of the federation end it: comity lift {subject}"),
+            Self::Brake { at } => {
+                format!("it lapses at {at}; the operator who braked it takes it back before: comity lift {subject}")
+            }
+        }
+    }
+}
 
 /// Why somebody cannot be let in.
 #[derive(Debug, thiserror::Error)]
@@ -28,8 +58,20 @@ pub enum AdmissionError {
         /// Why, and how to mend it.
         problem: String,
     },
-    /// The caller, or its organisation, is suspended or unknown.
-    #[error("{member} does not take part")]
+    /// The caller, or its organisation, is suspended.
+    #[error(
+        "{member} does not take part: {subject} is suspended: {reason} (hint: whoever suspended it ends that: comity lift {subject}; ask an operator of the federation, or who has the organisation's key)"
+    )]
+    Suspended {
+        /// Who.
+        member: SpiffeId,
+        /// What of it is suspended: itself, or its organisation.
+        subject: Box<Subject>,
+        /// Why.
+        reason: String,
+    },
+    /// The caller, or its organisation, was a member and is none any more.
+    #[error("{member} does not take part (hint: it has to be invited and to join again)")]
     NotActive {
         /// Who.
         member: SpiffeId,
@@ -44,11 +86,14 @@ pub enum AdmissionError {
     },
     /// A certificate of the member's was suspended, and its key may be with whoever it was suspended for.
     #[error(
-        "a certificate of {member} is suspended, and no other one is made for who has its key alone (hint: renew by a connection with a certificate that holds; or lift the suspension; or be withdrawn and join with a new key)"
+        "a certificate of this member is suspended, and no other one is made for who has its key alone: {subject} (hint: {ends}; until then a connection with another certificate that holds renews that: comity identity renew)",
+        ends = ends.hint(subject)
     )]
     CertificateSuspended {
-        /// Who.
-        member: SpiffeId,
+        /// Which, with whose it is.
+        subject: Box<Subject>,
+        /// Who ends that.
+        ends: Ends,
     },
     /// What operators propose cannot be kept.
     #[error(transparent)]

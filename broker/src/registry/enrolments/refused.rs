@@ -2,7 +2,7 @@
 
 use comity_types::{SpiffeId, Timestamp};
 
-use super::{InviteId, MAX_LIVE};
+use super::{InviteId, MAX_LIVE, MAX_LIVE_OF_ONE};
 
 /// Why something cannot be done with an invite.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -57,4 +57,12 @@ pub enum Refused {
         "{MAX_LIVE} invites are unanswered (hint: let some be taken up or end, or revoke some: comity enrolment list, comity reject)"
     )]
     TooMany,
+    /// One operator has too many invites unanswered.
+    #[error(
+        "{MAX_LIVE_OF_ONE} invites of {operator} are unanswered (hint: let some be taken up or end, or revoke some: comity enrolment list, comity reject)"
+    )]
+    TooManyOfOne {
+        /// Who.
+        operator: SpiffeId,
+    },
 }

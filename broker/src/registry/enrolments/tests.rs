@@ -112,6 +112,38 @@ fn rejected(n: u8) -> Event {
 }
 
 #[test]
+fn one_operators_invites_leave_room_for_those_of_others() {
+    let mut enrolments = Enrolments::default();
+    for n in 0..u32::try_from(MAX_LIVE_OF_ONE).unwrap() {
+        assert_eq!(enrolments.check_share(&operator(), now()), Ok(()));
+        let (id, member) =
+            (InviteId::from_bytes(u128::from(n).to_be_bytes()), format!("spiffe://org-a.example/node/n{n}"));
+        let invite = Invite { id, member: member.parse().unwrap(), ..invite(1) };
+        enrolments.apply(Event::Invited { invite, at: now() }).unwrap();
+    }
+    let full = enrolments.check_share(&operator(), now());
+    assert_eq!(full, Err(Refused::TooManyOfOne { operator: operator() }));
+    let other = "spiffe://fed.example/operator/o2".parse().unwrap();
+    assert_eq!(enrolments.check_share(&other, now()), Ok(()));
+    assert_eq!(enrolments.check_share(&operator(), now().plus(HOUR)), Ok(()), "those that have ended are none");
+}
+
+#[test]
+fn a_no_is_kept_with_its_first_reason_and_ends_nothing_by_itself() {
+    let no = |reason: &str| Event::Refused { id: id(1), by: operator(), reason: reason.into(), at: now() };
+    let mut enrolments = after([invited(1)]);
+    assert!(matches!(enrolments.apply(no("early")), Err(Refused::WrongState { state: "open", .. })));
+    for event in [requested(1, key(1)), no("a shell company"), no("another reason")] {
+        enrolments.apply(event).unwrap();
+    }
+    let waiting = enrolments.find(&id(1)).unwrap();
+    assert_eq!(waiting.refused_by, BTreeMap::from([(operator(), "a shell company".to_owned())]));
+    assert!(matches!(waiting.state, State::Requested(_)));
+    enrolments.apply(rejected(1)).unwrap();
+    assert!(matches!(enrolments.apply(no("late")), Err(Refused::WrongState { state: "rejected", .. })));
+}
+
+#[test]
 fn those_that_wait_are_listed_before_those_that_are_open_and_no_others() {
     let enrolments = after([
         invited(1),

@@ -1,6 +1,7 @@
 //! The registry's state as the wire has it.
 
 use bytes::Bytes;
+use comity_membership::authority::Count;
 use comity_membership::federation::OpenInvite;
 use comity_membership::{Federation, InviteId, OrganisationState, Standing};
 use comity_policy::disclosure::{self, Viewer};
@@ -28,7 +29,7 @@ pub(super) fn invite(invited: &Invited) -> Result<wire::InviteResponse, Status> 
 
 /// An enrolment that waits, or an invite that is open.
 pub(super) fn enrolment(enrolment: &Enrolment) -> Result<wire::Enrolment, Status> {
-    let Enrolment { invite, state } = enrolment;
+    let Enrolment { invite, state, refused_by } = enrolment;
     let (state, request) = match state {
         State::Requested(request) => (wire::EnrolmentState::Waiting, Some(request)),
         State::Open | State::Rejected { .. } => (wire::EnrolmentState::Open, None),
@@ -45,7 +46,12 @@ pub(super) fn enrolment(enrolment: &Enrolment) -> Result<wire::Enrolment, Status
         invited_by: invite.by.to_string(),
         expires_at: Some(timestamp(invite.expires_at)),
         operator_key: operator.map(|request| request.key.to_string()).unwrap_or_default(),
+        refused_by: refused_by.iter().map(refusal).collect(),
     })
+}
+
+fn refusal((operator, reason): (&SpiffeId, &String)) -> wire::EnrolmentRefusal {
+    wire::EnrolmentRefusal { operator: operator.to_string(), reason: reason.clone() }
 }
 
 /// The invites of an organisation for its own members that are open at `now`.
@@ -72,7 +78,13 @@ pub(super) fn proposal(waiting: &Waiting) -> Result<wire::Proposal, Status> {
         needed: u32::try_from(waiting.needed).unwrap_or(u32::MAX),
         proposed_at: Some(timestamp(waiting.proposal.at)),
         refused_by: waiting.proposal.refused_by.iter().map(ToString::to_string).collect(),
+        quorums: waiting.quorums.iter().map(quorum).collect(),
     })
+}
+
+fn quorum(count: &Count) -> wire::Quorum {
+    let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    wire::Quorum { who: count.who.to_owned(), signed: number(count.have), needed: number(count.needed) }
 }
 
 fn json(envelope: &Envelope) -> Result<Bytes, Status> {

@@ -79,12 +79,12 @@ pub(super) fn certificate(leaf: &LeafIdentity, now: Timestamp, renewer: Renewer)
     if now > *not_after {
         let mend = match (renewer, id.kind()) {
             (Renewer::Broker, Kind::Node) => {
-                "see that the clock is right, and start the node: it gets another one for the key that was admitted; if \
-                 it runs, its log says why it cannot"
+                "see that the clock is right, and start the node: it gets another one for the key that was admitted, \
+                 unless it or one of its certificates is suspended: its log then says which, and who lifts that"
             }
             (Renewer::Broker, _) => {
                 "see that the clock is right, and say `comity identity renew`: it gets another one for the key that was \
-                 admitted"
+                 admitted, or says what is suspended and who lifts that"
             }
             (Renewer::Workload, _) => {
                 "see why SPIRE's agent hands out no newer one (`spire-agent healthcheck`, its log)"

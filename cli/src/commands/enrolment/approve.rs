@@ -12,6 +12,7 @@ use comity_transparency::{Envelope, PublicKey};
 use comity_types::SpiffeId;
 use serde_json::json;
 
+use super::list;
 use crate::args::Global;
 use crate::commands::table::adoption;
 use crate::error::CliError;
@@ -73,10 +74,16 @@ async fn signed(signatory: &Signatory, federation: &Federation, id: &str) -> Res
     let statement = statement(federation, &enrolment)?;
     // Another operator may have signed the same already: then it is that payload that needs one more signature.
     let same = |proposal: &&Proposal| statement_of(proposal).is_ok_and(|other| is_same(&other, &statement));
+    let noes = list::refusals(&enrolment);
+    let noes = (!noes.is_empty()).then(|| ("said no so far".to_owned(), noes));
     if let Some(proposal) = proposals.iter().find(same) {
-        return proposed(federation, proposal);
+        let ToSign { envelope, mut shown } = proposed(federation, proposal)?;
+        shown.retain(|(name, _)| noes.is_none() || name != "said no so far");
+        shown.extend(noes);
+        return Ok(ToSign { envelope, shown });
     }
-    let shown = shown(federation, &statement)?;
+    let mut shown = shown(federation, &statement)?;
+    shown.extend(noes);
     let draft = signatory.draft(statement);
     let unsigned = draft.sign(federation, &[]).map_err(|error| CliError::Client {
         doing: "prepare the statement",
@@ -96,6 +103,10 @@ fn proposed(federation: &Federation, proposal: &Proposal) -> Result<ToSign, CliE
     })?;
     let mut shown = shown(federation, &signing::payload_of(&envelope)?.statement)?;
     shown.push(("signed by".into(), proposal.signed_by.join(" ")));
+    shown.push(("signed so far".into(), signing::counted(proposal)));
+    if !proposal.refused_by.is_empty() {
+        shown.push(("said no so far".into(), proposal.refused_by.join(" ")));
+    }
     Ok(ToSign { envelope, shown })
 }
 

@@ -2,7 +2,7 @@
 
 use comity_membership::Application;
 use comity_proto::json::Canonical;
-use comity_proto::membership::{Enrolment, ListEnrolmentsRequest};
+use comity_proto::membership::{Enrolment, EnrolmentRefusal, ListEnrolmentsRequest};
 
 use comity_transparency::Envelope;
 
@@ -17,7 +17,19 @@ pub(crate) async fn run(global: &Global) -> Result<(), CliError> {
     let answer = session.membership().list_enrolments(ListEnrolmentsRequest {}).await;
     let answer = answer.map_err(|status| CliError::call("list the enrolments", status))?.into_inner();
     let rows = answer.enrolments.iter().map(row).collect::<Result<_, _>>()?;
-    let header = ["id", "state", "for", "invited by", "ends", "fingerprint", "seat", "controllers", "demands", "since"];
+    let header = [
+        "id",
+        "state",
+        "for",
+        "invited by",
+        "ends",
+        "fingerprint",
+        "seat",
+        "controllers",
+        "demands",
+        "since",
+        "said no",
+    ];
     global.output.list(&header, rows, &Canonical(&answer))
 }
 
@@ -37,7 +49,16 @@ fn row(enrolment: &Enrolment) -> Result<Vec<String>, CliError> {
         output::joined(facts.map(view::controllers)),
         output::joined(demanded.into_iter().map(|(key, _)| key)),
         output::joined(enrolment.requested_at.as_ref().map(|at| view::instant(Some(at)))),
+        output::joined(Some(refusals(enrolment)).filter(|noes| !noes.is_empty())),
     ])
+}
+
+/// Who said no so far, and why.
+pub(crate) fn refusals(enrolment: &Enrolment) -> String {
+    let no = |no: &EnrolmentRefusal| {
+        if no.reason.is_empty() { no.operator.clone() } else { format!("{}: {}", no.operator, no.reason) }
+    };
+    enrolment.refused_by.iter().map(no).collect::<Vec<_>>().join("; ")
 }
 
 /// What a new organisation signed to become a member.
@@ -79,6 +100,7 @@ mod tests {
             "spiffe://a.example/node/n1",
             "spiffe://f.example/operator/o1",
             until,
+            "-",
             "-",
             "-",
             "-",

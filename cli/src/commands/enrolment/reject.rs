@@ -5,18 +5,26 @@ use comity_membership::{InviteId, Statement};
 use comity_proto::membership::RejectRequest;
 use serde_json::json;
 
+use super::list;
 use crate::args::Global;
 use crate::error::CliError;
 use crate::output::say;
 use crate::session::Session;
 use crate::signing::{Role, Signatory};
 
-/// Turn an enrolment down, or revoke an invite that nobody has taken up.
+/// What `--help` says about what a no is worth.
+const AFTER: &str = "\
+A no to an enrolment is one operator's vote: it is turned down when as many have said no as could let it in, or when too few \
+are left who can. Until then the other operators see who said no and why, and to change one's mind is to approve it. The \
+member sees the reason of the last no, once it is final. An invite that nobody has taken up is revoked by one operator alone.";
+
+/// Say no to an enrolment, or revoke an invite that nobody has taken up.
 #[derive(Debug, Args)]
+#[command(after_help = AFTER)]
 pub(crate) struct RejectArgs {
     /// The enrolment's or invite's id, as `comity enrolment list` shows it
     id: String,
-    /// Why; the member sees it
+    /// Why; operators see it, and the member once it is final
     #[arg(long)]
     reason: String,
     /// Show what would be said or signed, and by whom, and change nothing
@@ -31,14 +39,20 @@ pub(crate) async fn run(args: RejectArgs, global: &Global) -> Result<(), CliErro
         Role::Operator => {
             if args.dry_run {
                 say(
-                    "a dry run: nothing is changed. An operator's no is not a statement: one is enough, and it is not signed",
+                    "a dry run: nothing is changed. An operator's no is one vote on an enrolment, revokes an open invite, and is not signed",
                 );
                 let would = json!({ "wouldReject": args.id, "reason": args.reason });
                 return global.output.record(vec![("would reject", args.id), ("reason", args.reason)], &would);
             }
             let request = RejectRequest { enrolment_id: args.id.clone(), reason: args.reason };
             let answer = signatory.session().membership().reject(request).await;
-            answer.map_err(|status| CliError::call("reject the enrolment", status))?;
+            let answer = answer.map_err(|status| CliError::call("reject the enrolment", status))?.into_inner();
+            if let Some(left) = answer.enrolment {
+                let noes = list::refusals(&left);
+                say("it waits on: whether it is turned down, the other operators have a say in as well");
+                let fields = vec![("rejected", args.id.clone()), ("said no so far", noes)];
+                return global.output.record(fields, &json!({ "rejected": args.id, "ended": false }));
+            }
         }
         Role::Organisation(organisation) => {
             let invite: InviteId = args.id.parse().map_err(|error: comity_types::Invalid| CliError::Usage {
@@ -52,5 +66,5 @@ pub(crate) async fn run(args: RejectArgs, global: &Global) -> Result<(), CliErro
             let _said = signatory.say("revoke the invite", statement).await?;
         }
     }
-    global.output.record(vec![("rejected", args.id.clone())], &json!({ "rejected": args.id }))
+    global.output.record(vec![("rejected", args.id.clone())], &json!({ "rejected": args.id, "ended": true }))
 }

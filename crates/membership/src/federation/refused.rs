@@ -181,9 +181,14 @@ pub enum Refused {
         "this operator has braked {0} once (hint: the threshold of operators has to suspend or lift it before they may again)"
     )]
     BrakeSpent(Subject),
+    /// The operator has braked another certificate of the same member.
+    #[error(
+        "this operator has braked {0} once, and brakes no other certificate of that member (hint: brake the member itself; or have the threshold of operators suspend this certificate, or suspend or lift the other one)"
+    )]
+    BrakeSpentOnAnother(Box<Subject>),
     /// Without this operator, and without those who brake it, the threshold could not be met.
     #[error(
-        "{0} cannot be suspended: without it, and whoever brakes it, there are fewer operators than the threshold, and nobody could lift it"
+        "{0} cannot be suspended so: without that operator, those who have a suspended certificate and whoever brakes them, there are fewer operators than the threshold, and nobody could lift it (hint: where only a brake is refused, the threshold of operators suspends; or they change the operators: comity operator remove)"
     )]
     LastOperator(Subject),
     /// What an organisation accepts stands in its facts.

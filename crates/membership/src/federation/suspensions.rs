@@ -130,6 +130,12 @@ impl Federation {
         }
     }
 
+    /// The certificates of a member that are suspended.
+    pub fn suspended_certificates_of(&self, id: &SpiffeId) -> impl Iterator<Item = (&Digest, &Suspensions)> {
+        let of_it = self.certificates.iter().filter(move |((member, _), _)| member == id);
+        of_it.map(|((_, sha256), suspensions)| (sha256, suspensions))
+    }
+
     /// The certificates that are suspended, with whose they are.
     pub fn suspended_certificates(&self) -> impl Iterator<Item = (&SpiffeId, &Digest, &Suspension)> {
         self.certificates.iter().filter_map(|((id, digest), all)| Some((id, digest, all.first()?)))
@@ -309,12 +315,21 @@ impl Federation {
     }
 
     /// The operators who signed a brake, none of whom has braked this subject since the threshold last spoke of it.
+    ///
+    /// Nobody here can know which certificates there are, so those of a member are one subject: or one operator could stop
+    /// a member for ever, with digests that it makes up, one after the other.
     fn brakes_spent(&self, subject: &Subject, signers: &BTreeSet<KeyId>) -> Result<Vec<(SpiffeId, Subject)>, Refused> {
         let spent: Vec<_> = self.signed_by(signers).map(|id| (id.clone(), subject.clone())).collect();
         if spent.iter().any(|brake| self.brakes.contains_key(brake)) {
             return Err(Refused::BrakeSpent(subject.clone()));
         }
-        Ok(spent)
+        let Subject::Certificate { member, .. } = subject else { return Ok(spent) };
+        let signed = |operator: &SpiffeId| spent.iter().any(|(id, _)| id == operator);
+        let another = |braked: &Subject| matches!(braked, Subject::Certificate { member: of, .. } if of == member);
+        match self.brakes.keys().find(|(operator, braked)| another(braked) && signed(operator)) {
+            Some((_, braked)) => Err(Refused::BrakeSpentOnAnother(Box::new(braked.clone()))),
+            None => Ok(spent),
+        }
     }
 
     /// The epochs at which those who signed have braked this subject.
@@ -337,16 +352,24 @@ impl Federation {
     }
 
     /// Operators cannot be suspended below the threshold: nobody could lift it again. Nor can they be braked so that
-    /// it needs those who brake: one alone would have a veto for as long as a brake holds.
+    /// it needs those who brake: one alone would have a veto for as long as a brake holds. Who is braked by a certificate
+    /// counts as braked, since it may be the only one they have. What the threshold says of a certificate takes away no
+    /// vote, and with every operator signing it also not the last one.
     fn check_enough_operators(&self, subject: &Subject, by: By, signers: &BTreeSet<KeyId>) -> Result<(), Refused> {
-        let Subject::Member(id) = subject else { return Ok(()) };
+        let Some(id) = subject.member() else { return Ok(()) };
         let governed = id.kind() == Kind::Operator && self.name() == Some(id.trust_domain());
-        if !governed || by == By::Organisation {
+        let votes = match by {
+            By::Organisation => false,
+            By::Brake => true,
+            By::Federation => matches!(subject, Subject::Member(_)),
+        };
+        if !governed || !votes {
             return Ok(());
         }
         let needed = self.governance.as_ref().map_or(1, |all| all.root_threshold.max(all.membership_threshold));
-        let brakes = |key: &PublicKey| by == By::Brake && signers.contains(&key.id());
-        let left = self.voters().filter(|(voter, key)| *voter != id && !brakes(key)).count();
+        let brakes = |key: &PublicKey| signers.contains(&key.id());
+        let out = |voter: &SpiffeId, key| by == By::Brake && (brakes(key) || self.held_by_operators(voter).is_some());
+        let left = self.voters().filter(|(voter, key)| *voter != id && !out(voter, key)).count();
         if left < usize::try_from(needed).unwrap_or(usize::MAX) {
             return Err(Refused::LastOperator(subject.clone()));
         }

@@ -361,13 +361,17 @@ impl Model {
             Whose::All => stands.is_none_or(Option::is_some),
             Whose::One | Whose::Own => stands.is_none(),
         };
-        let spent = |one: &String| self.spent.contains(&(one.clone(), subject.to_owned()));
+        let one_of = |subject: &str| if subject.contains('#') { member(subject) + "#" } else { subject.to_owned() };
+        let same = |spent: &str| one_of(spent) == one_of(subject);
+        let spent = |one: &String| self.spent.iter().any(|(who, spent)| who == one && same(spent));
         let mut left = self.voters();
-        left.remove(subject);
+        left.remove(&member(subject));
         if whose == Whose::One {
-            left.retain(|one| !signers.contains(one));
+            let shown = |one: &String| self.words.keys().any(|(held, own)| !own && member(held) == *one);
+            left.retain(|one| !signers.contains(one) && !shown(one));
         }
-        let governs = self.operators.contains(subject) && left.len() < self.threshold;
+        let counts = whose == Whose::One || whose == Whose::All && !subject.contains('#');
+        let governs = counts && self.operators.contains(&member(subject)) && left.len() < self.threshold;
         free && !governs && (whose != Whose::One || !signers.iter().any(spent))
     }
 

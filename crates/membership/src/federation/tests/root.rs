@@ -122,13 +122,13 @@ fn an_operator_with_a_new_key_is_free_of_what_the_old_one_did_and_the_old_one_is
 
 #[test]
 fn what_was_said_of_an_operator_goes_with_it() {
-    let mut test = three();
+    let mut test = TestFederation::founded(&["alice", "bob", "carol", "dora"], 2);
     let certificate = format!("{}#sha256={}", operator_text("carol"), Digest::of(b""));
     test.say(suspended(&certificate, By::Brake), &["alice"]).unwrap();
     assert_eq!(test.federation.brakes().len(), 1);
-    change(&mut test, &["alice", "bob"], 2, &BOTH).unwrap();
+    change(&mut test, &["alice", "bob", "dora"], 2, &BOTH).unwrap();
     assert_eq!((test.federation.brakes(), test.federation.suspended_certificates().count()), (vec![], 0));
-    change(&mut test, &["alice", "bob", "carol"], 2, &BOTH).unwrap();
+    change(&mut test, &["alice", "bob", "carol", "dora"], 2, &BOTH).unwrap();
     assert_eq!(test.say(suspended(&certificate, By::Brake), &["alice"]), Ok(()));
 }
 

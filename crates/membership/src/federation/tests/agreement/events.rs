@@ -54,8 +54,10 @@ fn place() -> impl Strategy<Value = String> {
 fn subjects() -> Vec<String> {
     let certificates = members().iter().step_by(2).map(|id| certificate(id)).collect::<Vec<_>>();
     let operators = OPERATORS.map(id).to_vec();
-    let operator_certificate = vec![certificate(&id("o1"))];
-    [DOMAINS.map(str::to_owned).to_vec(), members(), certificates, operators, operator_certificate].concat()
+    // Another one of a member's and of an operator's: what was spent on one is spent on all of theirs.
+    let others = [members()[0].clone(), id("o1")].map(|id| format!("{id}#sha256={}", Digest::of(b"another")));
+    let of_operators = vec![certificate(&id("o1")), certificate(&id("o2"))];
+    [DOMAINS.map(str::to_owned).to_vec(), members(), certificates, operators, of_operators, others.to_vec()].concat()
 }
 
 fn subset(of: Vec<String>) -> impl Strategy<Value = BTreeSet<String>> {
