@@ -19,7 +19,8 @@ use super::commit::{Permit, ledger_failed};
 use super::decide::Candidate;
 use super::request::Admitted;
 use super::settle::Settlement;
-use super::{Parts, body, suspension};
+use super::{Parts, body};
+use crate::edge::cut;
 
 /// How relaying went.
 #[derive(Debug)]
@@ -42,7 +43,7 @@ pub async fn relay(
 ) -> Result<Relayed, Failure> {
     let ended = tokio::select! {
         biased;
-        suspended = suspension::of(&parts.registry, &admitted.caller, Some(admitted.certificate)) => Err(suspended),
+        suspended = cut::of_member(&parts.registry, &admitted.caller, Some(admitted.certificate)) => Err(suspended),
         () = tokio::time::sleep_until(admitted.deadline) => Err(body::deadline_passed()),
         stopped = parts.stop.clone().reached() => Err(stopped),
         tried = tries(parts, admitted, permit, &mut settlement) => tried,
@@ -82,7 +83,7 @@ async fn tries(
         settlement.trying(permit, (rank, candidate), attempt);
         let outcome = tokio::select! {
             biased;
-            suspended = suspension::of(&parts.registry, candidate.name.node(), None) => Outcome::Rejected(Rejection::Suspended(suspended)),
+            suspended = cut::of_member(&parts.registry, candidate.name.node(), None) => Outcome::Rejected(Rejection::Suspended(suspended)),
             outcome = attempt::attempt(parts, admitted, permit, (rank, candidate), attempt) => outcome?,
         };
         parts.metrics.tried(matches!(outcome, Outcome::Answered(_)));
