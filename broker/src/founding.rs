@@ -29,7 +29,7 @@ pub enum FoundingError {
         path: PathBuf,
     },
     /// The root document is missing or a file cannot be read.
-    #[error("cannot read {} (hint: {})", path.display(), unreadable_hint(.source))]
+    #[error("cannot read {}{}", path.display(), unreadable_hint(.source))]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -116,9 +116,9 @@ impl Founding {
 
 fn unreadable_hint(source: &io::Error) -> &'static str {
     if source.kind() == io::ErrorKind::NotFound {
-        "\"comity federation init\" makes it, and data_dir in broker.toml says where it is"
+        " (hint: \"comity federation init\" makes it, and data_dir in broker.toml says where it is)"
     } else {
-        "the broker's user alone has to be able to read it"
+        ""
     }
 }
 

@@ -191,6 +191,7 @@ async fn a_pause_of_ones_own_is_lifted_after_every_certificate_has_ended() {
     scene.submit(&again, &lift).await.unwrap();
     assert_eq!(asks(&mut client(&scene, &again).await).await.unwrap(), 1);
     // Of what is wrong with the member itself, a new certificate is no part.
-    scene.say_of(ORG, suspended(again.id.as_str(), By::Organisation)).await.unwrap();
-    assert_refused(scene.certify(&only.key).await, Code::PermissionDenied, "MEMBER_SUSPENDED");
+    let held = scene.signed(suspended(again.id.as_str(), By::Organisation), &[&*scene.key_of(ORG)]);
+    scene.submit(&again, &held).await.unwrap();
+    assert_refused(scene.certify(&only.key).await, Code::PermissionDenied, "NOT_ACTIVE");
 }

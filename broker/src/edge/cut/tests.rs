@@ -127,8 +127,9 @@ async fn open(scene: &Scene, method: &'static Method, member: &Member) -> Stream
             grpc.server_streaming(Request::new(from), path, ProstCodec::default()).await
         }
         "/comity.transparency.v1.Transparency/ListReceipts" => {
-            let from = comity_proto::convert::wire_instant("2020-01-01T00:00:00Z".parse().unwrap());
-            let list = ListReceiptsRequest { from: Some(from), ..Default::default() };
+            let [from, to] = ["2020-01-01T00:00:00Z", "2030-01-01T00:00:00Z"]
+                .map(|at| Some(comity_proto::convert::wire_instant(at.parse().unwrap())));
+            let list = ListReceiptsRequest { from, to, ..Default::default() };
             grpc.server_streaming(Request::new(list), path, ProstCodec::default()).await
         }
         "/comity.inference.v1.Inference/ChatStream" => {
