@@ -39,12 +39,11 @@ impl Denied {
         }
         let prepared = registry.prepare(said::envelope("envelope", envelope).ok()?).ok()?;
         said::check(&prepared, &registry.tables()).ok()?;
-        let releases = match prepared.statement() {
-            Statement::Lifted { subject, by: By::Organisation } => subject.trust_domain() == self.id.trust_domain(),
-            // To go is no gain to anybody who may not stay, and the organisation has said it.
-            Statement::MemberWithdrawn { id, .. } => *id == self.id,
-            _ => false,
-        };
-        (releases && registry.snapshot().federation().is_signed(&prepared)).then_some(prepared)
+        let (own, statement) = (self.id.trust_domain(), prepared.statement());
+        let lifts =
+            matches!(statement, Statement::Lifted { subject, by: By::Organisation } if subject.trust_domain() == own);
+        // To go is no gain to anybody who may not stay, and the organisation has said it.
+        let leaves = matches!(statement, Statement::MemberWithdrawn { id, .. } if *id == self.id);
+        ((lifts || leaves) && registry.snapshot().federation().is_signed(&prepared)).then_some(prepared)
     }
 }
