@@ -14,7 +14,6 @@
 //! | [`commit`] | the permit |
 //! | [`relay`] | tries, inside the eligible set |
 //! | [`body`] | the answer as it passes |
-//! | [`suspension`] | what ends a call before its time |
 //! | [`settle`] | the outcome, once |
 
 pub mod body;
@@ -25,7 +24,6 @@ pub mod disclose;
 pub mod relay;
 pub mod request;
 pub mod settle;
-pub mod suspension;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -41,6 +39,7 @@ use tonic::{Code, Status};
 
 use crate::config::Commit;
 use crate::edge::CallerIdentity;
+use crate::edge::cut;
 use crate::edge::stop::Stop;
 use crate::ledger::decisions::Ledger;
 use crate::links::Links;
@@ -115,7 +114,12 @@ impl Access {
         method: Method,
         request: Request<Body>,
     ) -> Result<Response<Body>, Failure> {
-        let admitted = request::admit(caller, certificate, method, request, self.0.request_bytes).await?;
+        let admitted = tokio::select! {
+            // Nobody who has lost their place goes on to send a request.
+            biased;
+            suspended = cut::of_member(&self.0.registry, caller, Some(certificate)) => return Err(suspended),
+            admitted = request::admit(caller, certificate, method, request, self.0.request_bytes) => admitted?,
+        };
         for _ in 0..MAX_DECISIONS {
             let (decision, begun): (Decision, _) = (decide::decide(&self.0, &admitted)?, Instant::now());
             self.0.metrics.decided(!decision.eligible.is_empty());

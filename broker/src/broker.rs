@@ -117,6 +117,7 @@ impl Broker {
         founding.check_broker(&own_id)?;
         let (tasks, front) = (Tasks::new(), Tasks::new());
         let authorities = Arc::new(Authorities::new(&data_dir::authorities(&config.data_dir)));
+        authorities.check_private()?;
         let authority = authorities.find(&founding.root.federation)?;
         let certificate = OwnCertificate::new(Issuer {
             authority,

@@ -53,7 +53,9 @@ pub fn check(config: &Config) -> Result<(), BrokerError> {
     let founding = Founding::read(dir)?;
     let federation = &founding.root.federation;
     founding.check_broker(&SpiffeId::new(federation.clone(), Kind::Broker, config.replica.clone()))?;
-    Authorities::new(&authorities(dir)).find(federation)?;
+    let authorities = Authorities::new(&authorities(dir));
+    authorities.check_private()?;
+    authorities.find(federation)?;
     Registry::check(&registry(dir), &founding.genesis(), trace(dir, federation))?;
     Store::check(&enrolments(dir))?;
     Proposals::check(&proposals(dir))?;

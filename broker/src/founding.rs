@@ -7,6 +7,7 @@ use bytes::Bytes;
 use comity_identity::Root;
 use comity_identity::root::RootError;
 use comity_membership::{Genesis, log};
+use comity_runtime::files::read_secret;
 use comity_runtime::genesis;
 use comity_transparency::{LogKey, NoteKey, SigningError};
 use comity_types::{Digest, Secret, SpiffeId};
@@ -21,8 +22,14 @@ const LOG_KEY_FILE: &str = "log.key";
 /// Why the data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum FoundingError {
-    /// A file is missing or cannot be read.
-    #[error("cannot read {} (hint: \"comity federation init\" makes it, and data_dir in broker.toml says where it is)", path.display())]
+    /// A file of a founded directory is missing.
+    #[error("{} is missing (hint: restore the data directory whole from a copy; without this file the federation has to be founded anew)", path.display())]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The root document is missing or a file cannot be read.
+    #[error("cannot read {}{}", path.display(), unreadable_hint(.source))]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -107,8 +114,16 @@ impl Founding {
     }
 }
 
+fn unreadable_hint(source: &io::Error) -> &'static str {
+    if source.kind() == io::ErrorKind::NotFound {
+        " (hint: \"comity federation init\" makes it, and data_dir in broker.toml says where it is)"
+    } else {
+        ""
+    }
+}
+
 fn decision_log_key(data_dir: &Path, root: &Root) -> Result<LogKey, FoundingError> {
-    let [plain, post_quantum] = DECISION_LOG_KEY_FILES.map(|name| read(data_dir, name));
+    let [plain, post_quantum] = DECISION_LOG_KEY_FILES.map(|name| read_key(data_dir, name));
     let ((path, plain), (_, post_quantum)) = (plain?, post_quantum?);
     let (plain, post_quantum) = (Secret::new(plain), Secret::new(post_quantum));
     let key = LogKey::from_pkcs8(&root.decision_log_origin(), &plain, &post_quantum);
@@ -117,7 +132,7 @@ fn decision_log_key(data_dir: &Path, root: &Root) -> Result<LogKey, FoundingErro
 }
 
 fn log_key(data_dir: &Path, root: &Root) -> Result<NoteKey, FoundingError> {
-    let (path, der) = read(data_dir, LOG_KEY_FILE)?;
+    let (path, der) = read_key(data_dir, LOG_KEY_FILE)?;
     let unusable = |source| FoundingError::LogKey { path: path.clone(), source };
     let key = NoteKey::from_pkcs8(log::origin(&root.federation), &Secret::new(der)).map_err(unusable)?;
     if key.public().map_err(unusable)? == root.log_key { Ok(key) } else { Err(FoundingError::OtherKey { path }) }
@@ -127,6 +142,16 @@ fn read(data_dir: &Path, name: &str) -> Result<(PathBuf, Vec<u8>), FoundingError
     let path = data_dir.join(name);
     match std::fs::read(&path) {
         Ok(bytes) => Ok((path, bytes)),
+        Err(source) => Err(FoundingError::Unreadable { path, source }),
+    }
+}
+
+/// A key that the root document has: whoever founds makes both.
+fn read_key(data_dir: &Path, name: &str) -> Result<(PathBuf, Vec<u8>), FoundingError> {
+    let path = data_dir.join(name);
+    match read_secret(&path) {
+        Ok(bytes) => Ok((path, bytes)),
+        Err(source) if source.kind() == io::ErrorKind::NotFound => Err(FoundingError::Missing { path }),
         Err(source) => Err(FoundingError::Unreadable { path, source }),
     }
 }

@@ -145,6 +145,8 @@ fn statement(refused: &StatementRefused) -> Status {
         | R::Offer { .. } => (Code::InvalidArgument, "INVALID_FIELD"),
         R::AlreadySuspended(_)
         | R::NotSuspended(_)
+        | R::SuspendedByItsOwn(_)
+        | R::SuspendedByOperators(_)
         | R::Suspended(_)
         | R::Ratified(_)
         | R::NotLapsed(_)

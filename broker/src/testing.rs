@@ -26,6 +26,7 @@ use comity_proto::enrolment::Issued;
 use comity_proto::error::Detail;
 use comity_proto::membership::Kind;
 use comity_proto::membership::membership_client::MembershipClient;
+use comity_runtime::files::write_durably;
 use comity_runtime::tasks::Tasks;
 use comity_transparency::{LogKey, NoteKey, Signer as _};
 use comity_types::{Clock, Digest, SpiffeId, Timestamp, TrustDomain};
@@ -171,10 +172,10 @@ impl Scene {
         std::fs::write(dir.path().join("root.json"), &root_json).unwrap();
         let names = ["decision-log.key", "decision-log.ml-dsa-44.key"];
         for (name, key) in names.into_iter().zip(decisions.to_pkcs8().unwrap()) {
-            std::fs::write(dir.path().join(name), key.reveal()).unwrap();
+            write_durably(&dir.path().join(name), key.reveal()).unwrap();
         }
-        std::fs::write(dir.path().join("log.key"), log_key.to_pkcs8().unwrap().reveal()).unwrap();
-        std::fs::write(ca.join("fed.example.key.pem"), authority.key_pem().reveal()).unwrap();
+        write_durably(&dir.path().join("log.key"), log_key.to_pkcs8().unwrap().reveal()).unwrap();
+        write_durably(&ca.join("fed.example.key.pem"), authority.key_pem().reveal().as_bytes()).unwrap();
         std::fs::write(ca.join("fed.example.pem"), comity_identity::pem::encode(&[authority.anchor()])).unwrap();
         let (root_sha256, operator) = (Root::digest(&root_json), operators.remove(0));
         let (keys, running) = (Mutex::default(), Mutex::default());
@@ -300,12 +301,23 @@ impl Scene {
     }
 
     pub(crate) async fn dial(&self, tls: Arc<ClientConfig>) -> Result<Channel, tonic::transport::Error> {
+        self.dial_by(Endpoint::from_static("http://broker"), tls).await
+    }
+
+    /// A connection with a member's certificate that gets no more than `window` bytes of a stream ahead of its reader.
+    pub(crate) async fn connect_narrowly(&self, member: &Member, window: u32) -> Channel {
+        let tls = client_config(member.credentials(), self.root.broker.clone(), self.anchors(), self.clock.clone());
+        let endpoint = Endpoint::from_static("http://broker").initial_stream_window_size(window);
+        self.dial_by(endpoint, tls.unwrap()).await.unwrap()
+    }
+
+    async fn dial_by(&self, endpoint: Endpoint, tls: Arc<ClientConfig>) -> Result<Channel, tonic::transport::Error> {
         let address = self.address().to_string();
         let connector = tower::service_fn(move |_| {
             let (address, tls) = (address.clone(), Arc::clone(&tls));
             async move { comity_runtime::dial::connect(&address, tls).await.map(TokioIo::new) }
         });
-        Endpoint::from_static("http://broker").connect_with_connector(connector).await
+        endpoint.connect_with_connector(connector).await
     }
 
     pub(crate) async fn operator(&self) -> MembershipClient<Channel> {

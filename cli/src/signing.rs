@@ -3,6 +3,7 @@
 //! An operator of the federation reads the log first, checks every signature in it, and signs for the state that was
 //! proven. An organisation signs with its key, which is in the directory of its first member.
 
+mod own_key;
 mod proposed;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use comity_types::{SpiffeId, TrustDomain};
 use serde_json::{Value, json};
 use tonic::Code;
 
+use self::own_key::signers_of;
 pub(crate) use self::proposed::{
     counted, envelope_of, named, payload_of, proposal_json, proposals, report, statement_of,
 };
@@ -107,19 +109,27 @@ impl Signatory {
         }
     }
 
-    /// Signs a statement and hands it in. What it is signed for is a state that was proven, except for an app's, which does
-    /// not follow the log, and that of an organisation which paused itself: it is not shown the log until it goes on.
+    /// Signs a statement and hands it in. What it is signed for is a state that was proven, except where the organisation has
+    /// suspended itself or this member: it is not shown the log until it goes on.
     pub(crate) async fn say(&self, doing: &'static str, statement: Statement) -> Result<Said, CliError> {
+        self.say_with(doing, statement, &[]).await
+    }
+
+    /// The same, with these keys' signatures beside its own.
+    pub(crate) async fn say_with(
+        &self,
+        doing: &'static str,
+        statement: Statement,
+        also: &[&KeyPair],
+    ) -> Result<Said, CliError> {
         let draft = self.draft(statement);
-        let read = if self.id().kind() == Kind::App { None } else { Some(self.session.log().await) };
         let own = matches!(self.role, Role::Organisation(_));
-        let followed = match read {
-            Some(Ok(followed)) => followed,
-            Some(Err(CliError::Status { status, .. })) if own && status.code() == Code::PermissionDenied => {
-                return self.say_unseen(doing, draft).await;
+        let followed = match self.session.log().await {
+            Ok(followed) => followed,
+            Err(CliError::Status { status, .. }) if own && status.code() == Code::PermissionDenied => {
+                return self.say_unseen(doing, draft, also).await;
             }
-            Some(Err(other)) => return Err(other),
-            None => return self.say_unseen(doing, draft).await,
+            Err(other) => return Err(other),
         };
         let federation = followed.log().federation();
         if self.role == Role::Operator
@@ -128,7 +138,9 @@ impl Signatory {
             self.endorse(&mut waiting)?;
             return self.submit(doing, &waiting).await;
         }
-        let signed = draft.sign(federation, &[&self.key]).map_err(|error| unsaid(doing, error))?;
+        let next = self.key_in_force(federation)?;
+        let signed = draft.sign(federation, &signers_of(next.as_ref().unwrap_or(&self.key), also));
+        let signed = signed.map_err(|error| unsaid(doing, error))?;
         self.submit(doing, &signed).await
     }
 
@@ -155,12 +167,12 @@ impl Signatory {
     /// Shows what would be signed and who has to sign it, and signs nothing.
     pub(crate) async fn would(&self, global: &Global, statements: &[Statement]) -> Result<(), CliError> {
         tell("a dry run: nothing is signed");
-        let followed = if self.id().kind() == Kind::App { None } else { self.session.log().await.ok() };
+        let followed = self.session.log().await.ok();
         let mut shown = Vec::new();
         for statement in statements {
             let signers = match &followed {
                 Some(followed) => signers(statement, followed.log().federation())?,
-                // Apps, and who paused itself, are not shown the log: what they sign is their organisation's own.
+                // Whoever is suspended is not shown the log: what is signed then is the organisation's own.
                 None => vec![json!({ "needed": 1, "of": 1, "who": "a key of the organisation" })],
             };
             shown.push(json!({ "statement": statement, "signers": signers }));
@@ -178,11 +190,6 @@ impl Signatory {
             }
         }
         global.output.record(fields, &json!({}))
-    }
-
-    async fn say_unseen(&self, doing: &'static str, draft: Draft) -> Result<Said, CliError> {
-        let said = say::say_unseen(self.session.connection(), draft, &self.key).await;
-        said.map_err(|error| unsaid(doing, error))
     }
 
     /// Adds a signature to what others have signed.

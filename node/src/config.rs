@@ -66,7 +66,7 @@ pub struct Config {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Node {
-    /// Where it listens: "address:port"; port 0 takes a free one. Not needed, and not used, if it dials out.
+    /// Where it listens: "address:port"; port 0 takes a free one. Not if it dials out.
     pub listen: Option<String>,
     /// Where the broker reaches it, if not at `listen`.
     pub advertise: Option<String>,
@@ -221,6 +221,11 @@ impl Node {
         self.tunnels.unwrap_or(DEFAULT_TUNNELS)
     }
 
+    /// Has it dial out, whatever it listens at.
+    pub fn dials_out(&mut self) {
+        (self.dial_out, self.listen, self.advertise) = (true, None, None);
+    }
+
     /// What is wrong with the addresses.
     fn misfits(&self) -> Vec<Misfit> {
         let misfit = |field: &str, problem: String| Misfit::new(format!("node.{field}"), problem);
@@ -229,7 +234,10 @@ impl Node {
             return vec![misfit("tunnels", format!("is {tunnels}: a node keeps {least} to {most}"))];
         }
         if self.dial_out {
-            return Vec::new();
+            let stated = [("listen", &self.listen), ("advertise", &self.advertise)];
+            let beside = stated.into_iter().filter(|(_, address)| address.is_some());
+            let problem = "stands beside `dial_out = true`, by which the node listens nowhere: take one of the two out";
+            return beside.map(|(field, _)| misfit(field, problem.to_owned())).collect();
         }
         let Some(listen) = &self.listen else {
             let problem = "is missing: add the address to listen at, such as \"127.0.0.1:7443\", or `dial_out = true` where the broker cannot reach this node";

@@ -190,7 +190,9 @@ fn run(config: &Path, dial_out: bool, format: Format, filter: &str) -> anyhow::R
     };
     telemetry::init(format, filter)?;
     let mut config = Config::load(config)?;
-    config.node.dial_out |= dial_out;
+    if dial_out {
+        config.node.dials_out();
+    }
     let runtime = runtime()?;
     let ended = runtime.block_on(async {
         tokio::select! {

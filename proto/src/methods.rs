@@ -1,6 +1,5 @@
-//! ONE table: which kind of peer may call which RPC, and whether the payload counts
-//! as inference. A method without a row is refused, and a test fails for an RPC of
-//! the contract that has none.
+//! ONE table: which kind of peer may call which RPC, and whether it answers with a stream. A method without a row is
+//! refused, and a test fails for an RPC of the contract that has none.
 //!
 //! Adding an RPC: 1. the schema, 2. `cargo xtask gen`, 3. a row here, 4. a scenario.
 
@@ -24,6 +23,17 @@ pub struct Method {
     pub path: &'static str,
     /// Who may call it on a broker.
     pub callers: &'static [Caller],
+    /// What it answers with.
+    pub answer: Answer,
+}
+
+/// What a method answers with: a stream may outlive what its caller may see, and has to be ended then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// One message.
+    Message,
+    /// Any number of messages.
+    Stream,
 }
 
 const ANYONE: &[Caller] = &[Caller::Anonymous, APP, NODE, OPERATOR, GOVERNOR];
@@ -40,9 +50,9 @@ const GOVERNOR: Caller = Caller::Governor;
 /// Every RPC of the contract, and who may call it on a broker.
 pub const METHODS: &[Method] = &[
     row("/comity.inference.v1.Inference/Chat", &[APP]),
-    row("/comity.inference.v1.Inference/ChatStream", &[APP]),
+    stream("/comity.inference.v1.Inference/ChatStream", &[APP]),
     row("/comity.inference.v1.Inference/Embed", &[APP]),
-    row("/comity.inference.v1.Inference/Forward", &[APP]),
+    stream("/comity.inference.v1.Inference/Forward", &[APP]),
     row("/comity.catalog.v1.Catalog/ListModels", MEMBERS),
     row("/comity.catalog.v1.Catalog/ListOffers", MEMBERS),
     row("/comity.catalog.v1.Catalog/Explain", &[APP]),
@@ -61,20 +71,24 @@ pub const METHODS: &[Method] = &[
     row("/comity.membership.v1.Membership/ListOrganisations", MEMBERS),
     row("/comity.membership.v1.Membership/ListNodes", MEMBERS),
     row("/comity.membership.v1.Membership/ListApps", MEMBERS),
-    row("/comity.membership.v1.Membership/Watch", &[NODE, OPERATOR, GOVERNOR]),
+    stream("/comity.membership.v1.Membership/Watch", MEMBERS),
     row("/comity.transparency.v1.Transparency/GetResource", MEMBERS),
     row("/comity.transparency.v1.Transparency/GetReceipt", MEMBERS),
-    row("/comity.transparency.v1.Transparency/ListReceipts", &[OPERATOR, GOVERNOR]),
+    stream("/comity.transparency.v1.Transparency/ListReceipts", &[OPERATOR, GOVERNOR]),
     row("/comity.transparency.v1.Transparency/EraseRecord", &[OPERATOR, GOVERNOR]),
     row("/comity.tunnel.v1.Tunnel/Leave", NOBODY),
     row("/grpc.health.v1.Health/Check", MEMBERS),
-    row("/grpc.health.v1.Health/Watch", MEMBERS),
-    row("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", MEMBERS),
-    row("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", MEMBERS),
+    stream("/grpc.health.v1.Health/Watch", MEMBERS),
+    stream("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", MEMBERS),
+    stream("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", MEMBERS),
 ];
 
 const fn row(path: &'static str, callers: &'static [Caller]) -> Method {
-    Method { path, callers }
+    Method { path, callers, answer: Answer::Message }
+}
+
+const fn stream(path: &'static str, callers: &'static [Caller]) -> Method {
+    Method { path, callers, answer: Answer::Stream }
 }
 
 /// The row of a path, or `None` for a method that does not exist and is refused.
@@ -98,18 +112,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_rpc_of_the_contract_has_a_row_and_every_row_an_rpc() {
+    fn every_rpc_of_the_contract_has_a_row_that_says_how_it_answers_and_every_row_an_rpc() {
         let set = prost_types::FileDescriptorSet::decode(crate::DESCRIPTORS).unwrap();
         let mut contract: Vec<_> = set
             .file
             .iter()
             .flat_map(|file| file.service.iter().map(move |service| (file.package(), service)))
             .flat_map(|(package, service)| {
-                service.method.iter().map(move |m| format!("/{package}.{}/{}", service.name(), m.name()))
+                let path = move |method: &str| format!("/{package}.{}/{method}", service.name());
+                service.method.iter().map(move |m| (path(m.name()), m.server_streaming()))
             })
             .collect();
-        let mut rows: Vec<_> =
-            METHODS.iter().map(|m| m.path.to_owned()).filter(|path| path.starts_with("/comity.")).collect();
+        let rows = METHODS.iter().map(|m| (m.path.to_owned(), m.answer == Answer::Stream));
+        let mut rows: Vec<_> = rows.filter(|(path, _)| path.starts_with("/comity.")).collect();
         contract.sort();
         rows.sort();
         assert_eq!(contract, rows, "add the missing rows to METHODS, or take the dead ones out");

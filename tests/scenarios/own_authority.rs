@@ -162,6 +162,30 @@ fn a_request_that_openssl_signs_by_the_words_of_the_readme_is_a_certificate_that
 }
 
 #[test]
+fn an_authority_made_by_the_words_of_the_readme_is_taken_and_one_that_does_not_sign_is_told_what_it_lacks() {
+    let mut scene = Scene::set();
+    scene.federation.expect_log("peer refused");
+    let openssl = |line: &str| succeed(Command::new("sh").args(["-ec", line]).current_dir(&scene.folder));
+    let readme = std::fs::read_to_string(workspace().join("README.md")).unwrap().replace('\n', " ");
+    let line = readme.split('`').find(|code| code.starts_with("openssl req -x509")).unwrap();
+    let line = line.replace("org-a.example", EU_BODY.domain);
+    let join = scene.joining(&["--ca-key", "own-ca.key"]);
+    let without = |extension: &str| {
+        let words: Vec<_> = line.split(" -addext ").filter(|word| !word.starts_with(extension)).collect();
+        words.join(" -addext ")
+    };
+    for (lacks, named) in [("keyUsage", "keyUsage = critical, keyCertSign"), ("subjectAltName", "URI:spiffe://DOMAIN")]
+    {
+        let _made = openssl(&without(lacks));
+        let refused = run(&mut join());
+        assert!(!refused.status.success() && said(&refused).contains(named), "{lacks}: {}", said(&refused));
+    }
+    let _made = openssl(&line);
+    scene.federation.join(join);
+    let _node = scene.serves();
+}
+
+#[test]
 fn its_certificate_for_an_id_of_another_organisation_is_refused() {
     let mut scene = Scene::set();
     std::fs::write(scene.folder.join("own-ca.key"), scene.authority.key_pem().reveal()).unwrap();

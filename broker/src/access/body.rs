@@ -22,11 +22,12 @@ use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::{Code, Status};
 
+use super::Parts;
 use super::commit::{Permit, ledger_failed};
 use super::relay::Answer;
 use super::request::Admitted;
 use super::settle::{Settlement, Settling};
-use super::{Parts, suspension};
+use crate::edge::cut;
 use crate::edge::stop::Stop;
 use crate::registry::Registry;
 use crate::rpc::trailers;
@@ -80,8 +81,8 @@ type Party = (SpiffeId, Option<Digest>);
 /// Resolves when the call has to end before its answer does.
 async fn cut(registry: Registry, caller: Party, node: Party, deadline: Instant, stop: Stop) -> Failure {
     tokio::select! {
-        failure = suspension::of(&registry, &caller.0, caller.1) => failure,
-        failure = suspension::of(&registry, &node.0, node.1) => failure,
+        failure = cut::of_member(&registry, &caller.0, caller.1) => failure,
+        failure = cut::of_member(&registry, &node.0, node.1) => failure,
         () = tokio::time::sleep_until(deadline) => deadline_passed(),
         failure = stop.reached() => failure,
     }

@@ -20,7 +20,8 @@ use super::commit::{Permit, ledger_failed};
 use super::decide::Candidate;
 use super::request::Admitted;
 use super::settle::Settlement;
-use super::{Parts, body, suspension};
+use super::{Parts, body};
+use crate::edge::cut;
 
 /// How relaying went.
 #[derive(Debug)]
@@ -44,7 +45,7 @@ pub(super) async fn relay(
 ) -> Result<Relayed, Failure> {
     let ended = tokio::select! {
         biased;
-        suspended = suspension::of(&parts.registry, &admitted.caller, Some(admitted.certificate)) => Err(suspended),
+        suspended = cut::of_member(&parts.registry, &admitted.caller, Some(admitted.certificate)) => Err(suspended),
         () = tokio::time::sleep_until(admitted.deadline) => Err(body::deadline_passed()),
         stopped = parts.stop.clone().reached() => Err(stopped),
         tried = tries(parts, admitted, permit, &mut settlement, ahead) => tried,
@@ -86,7 +87,7 @@ async fn tries(
         let ahead = ahead.take().filter(|ahead| ahead.is_for(candidate));
         let outcome = tokio::select! {
             biased;
-            suspended = suspension::of(&parts.registry, candidate.name.node(), None) => Outcome::Rejected(Rejection::Suspended(suspended)),
+            suspended = cut::of_member(&parts.registry, candidate.name.node(), None) => Outcome::Rejected(Rejection::Suspended(suspended)),
             outcome = attempt::attempt(parts, admitted, permit, (rank, candidate), attempt, ahead) => outcome?,
         };
         parts.metrics.tried(matches!(outcome, Outcome::Answered(_)));

@@ -1,5 +1,5 @@
 //! The edge as a tower layer: admits a request or answers it, gives its messages a time to arrive in, and holds its place
-//! until the response's body has ended, or the broker ends it.
+//! until the response's body has ended, or has to end.
 
 use std::fmt;
 use std::pin::Pin;
@@ -20,7 +20,7 @@ use tracing::Instrument as _;
 use super::Edge;
 use super::arrival::{self, Arriving};
 use super::capacity::Place;
-use super::stop::Stop;
+use super::cut::Ends;
 use crate::routes::most_bytes;
 use crate::rpc::trailers;
 
@@ -85,15 +85,15 @@ where
         }
         let most_bytes = most_bytes(request.uri().path());
         let response = self.inner.call(request);
-        let (place, stop) = (admitted.place, self.edge.stop());
+        let (place, ends) = (admitted.place, admitted.ends);
         let answer = async move {
             let response = tokio::select! {
                 // A service that knows why its calls end has the first word.
                 biased;
                 response = response => with_reason(response?, most_bytes),
-                failure = stop.clone().reached() => Status::from(failure).into_http(),
+                failure = ends.clone().before_the_answer() => Status::from(failure).into_http(),
             };
-            let mut response = response.map(|body| Body::new(Held::new(body, place, stop)));
+            let mut response = response.map(|body| Body::new(Held::new(body, place, ends)));
             response.headers_mut().insert(REQUEST_ID, id.header());
             Ok(response)
         };
@@ -144,17 +144,25 @@ fn answer<E: Send + 'static>(status: Status) -> Pin<Box<dyn Future<Output = Resu
     Box::pin(std::future::ready(Ok(status.into_http())))
 }
 
-/// A body that keeps its call's place, and ends when the broker does.
+/// A body that keeps its call's place, and ends when it has to.
 struct Held {
-    /// `None` when the broker has ended it.
+    /// `None` when it was ended.
     body: Option<Body>,
-    stopped: Pin<Box<dyn Future<Output = Failure> + Send>>,
+    ends: Pin<Box<dyn Future<Output = Failure> + Send>>,
+    /// Nothing more goes out once it has to end, whatever there still is.
+    ends_first: bool,
     _place: Place,
 }
 
 impl Held {
-    fn new(body: Body, place: Place, stop: Stop) -> Self {
-        Self { body: Some(body), stopped: Box::pin(stop.reached()), _place: place }
+    fn new(body: Body, place: Place, ends: Ends) -> Self {
+        let ends_first = ends.comes_first();
+        Self { body: Some(body), ends: Box::pin(ends.within_the_answer()), ends_first, _place: place }
+    }
+
+    fn end_with(&mut self, failure: Failure) -> Frame<bytes::Bytes> {
+        self.body = None;
+        Frame::trailers(trailers(failure))
     }
 }
 
@@ -163,13 +171,20 @@ impl http_body::Body for Held {
     type Error = Status;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<bytes::Bytes>, Status>>> {
+        if self.body.is_none() {
+            return Poll::Ready(None);
+        }
+        if self.ends_first
+            && let Poll::Ready(failure) = self.ends.as_mut().poll(cx)
+        {
+            return Poll::Ready(Some(Ok(self.end_with(failure))));
+        }
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
         if let Poll::Ready(frame) = Pin::new(body).poll_frame(cx) {
             return Poll::Ready(frame);
         }
-        let failure = ready!(self.stopped.as_mut().poll(cx));
-        self.body = None;
-        Poll::Ready(Some(Ok(Frame::trailers(trailers(failure)))))
+        let failure = ready!(self.ends.as_mut().poll(cx));
+        Poll::Ready(Some(Ok(self.end_with(failure))))
     }
 
     fn is_end_stream(&self) -> bool {

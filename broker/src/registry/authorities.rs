@@ -14,7 +14,7 @@ use comity_identity::{Authority, CertificateDer, pem};
 use comity_types::{Secret, Timestamp, TrustDomain};
 use rustls::pki_types::pem::PemObject as _;
 
-use comity_runtime::files::write_durably;
+use comity_runtime::files::{check_secret, read_secret, write_durably};
 
 /// Why an authority cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -99,6 +99,14 @@ impl Authorities {
         Self { dir: dir.to_owned(), loaded: Mutex::default(), issuing: Mutex::default() }
     }
 
+    /// Whether nobody but the broker's user may read any of the keys, also of those that are not needed yet.
+    ///
+    /// # Errors
+    /// Others may, or the folder cannot be read.
+    pub fn check_private(&self) -> Result<(), AuthorityError> {
+        check_keys(&self.dir)
+    }
+
     /// The authority of `organisation`, which must have one.
     ///
     /// # Errors
@@ -155,6 +163,9 @@ impl Authorities {
     }
 }
 
+/// How the name of a key's file ends.
+const KEY_END: &str = ".key.pem";
+
 /// Where one authority lies.
 struct Files {
     key: PathBuf,
@@ -164,13 +175,13 @@ struct Files {
 impl Files {
     fn within(dir: &Path, organisation: &TrustDomain) -> Self {
         let path = |end: &str| dir.join(format!("{organisation}{end}"));
-        Self { key: path(".key.pem"), anchor: path(".pem") }
+        Self { key: path(KEY_END), anchor: path(".pem") }
     }
 
     /// The authority, if there is one.
     fn load(&self, organisation: &TrustDomain) -> Result<Option<Authority>, AuthorityError> {
         let Some(anchor) = self.load_anchor()? else { return Ok(None) };
-        let key = read(&self.key)?.unwrap_or_default();
+        let key = found(&self.key, read_secret(&self.key))?.unwrap_or_default();
         let key = Secret::new(String::from_utf8_lossy(&key).into_owned());
         let authority = Authority::from_pem(&key, &anchor).map_err(|source| unusable(organisation, source))?;
         if authority.domain() == organisation {
@@ -194,10 +205,35 @@ impl Files {
 
 /// What stands in a file, if it is there.
 fn read(path: &Path) -> Result<Option<Vec<u8>>, AuthorityError> {
-    match std::fs::read(path) {
+    found(path, std::fs::read(path))
+}
+
+fn found(path: &Path, read: io::Result<Vec<u8>>) -> Result<Option<Vec<u8>>, AuthorityError> {
+    match read {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         other => other.map(Some).map_err(|source| AuthorityError::Io { path: path.to_owned(), source }),
     }
+}
+
+/// Every key below a folder of authorities.
+fn check_keys(dir: &Path) -> Result<(), AuthorityError> {
+    let io = |path: &Path| {
+        let path = path.to_owned();
+        move |source| AuthorityError::Io { path, source }
+    };
+    let entries = match std::fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        other => other.map_err(io(dir))?,
+    };
+    for entry in entries {
+        let path = entry.map_err(io(dir))?.path();
+        if path.is_dir() {
+            check_keys(&path)?;
+        } else if path.to_string_lossy().ends_with(KEY_END) {
+            check_secret(&path).map_err(io(&path))?;
+        }
+    }
+    Ok(())
 }
 
 /// Writes a file, and the folder that it is in, if need be.

@@ -177,7 +177,7 @@ impl Enrolments {
     /// What a key that presents a secret gets.
     ///
     /// # Errors
-    /// The invite does not exist, is over, has another secret, or belongs to another key.
+    /// The invite does not exist, has another secret, belongs to another key, or was not taken up before it ended.
     pub fn claim(&self, id: &InviteId, secret: &Digest, key: &Digest, now: Timestamp) -> Result<Claim<'_>, Refused> {
         let enrolment =
             self.by_id.get(id).filter(|enrolment| enrolment.invite.secret_sha256 == *secret).ok_or(Refused::Unknown)?;
@@ -185,22 +185,26 @@ impl Enrolments {
         if let Some(bound) = bound.filter(|bound| bound != key) {
             return Err(Refused::AnotherKey { bound: bound.fingerprint() });
         }
-        if enrolment.invite.expires_at <= now {
-            return Err(Refused::Expired { at: enrolment.invite.expires_at });
+        let at = enrolment.invite.expires_at;
+        match (&enrolment.state, bound) {
+            // How it stands with what this key asked for in time: operators take as long as they take.
+            (_, Some(_)) => Ok(Claim::Again(enrolment)),
+            (_, None) if at <= now => Err(Refused::Expired { at }),
+            (State::Open, None) => Ok(Claim::First(&enrolment.invite)),
+            (State::Requested(_) | State::Rejected { .. }, None) => Ok(Claim::Again(enrolment)),
         }
-        let open = matches!(enrolment.state, State::Open);
-        Ok(if open { Claim::First(&enrolment.invite) } else { Claim::Again(enrolment) })
     }
 
-    /// The invite whose secret this is, as long as it holds.
+    /// The invite whose secret this is, as long as it holds, or a key has taken it up, which asks how that stands.
     ///
     /// # Errors
-    /// There is none with the id, it has another secret, or it has ended.
+    /// There is none with the id, it has another secret, or it has ended before anybody took it up.
     pub fn invite_of(&self, id: &InviteId, secret: &Digest, now: Timestamp) -> Result<&Invite, Refused> {
         let enrolment =
             self.by_id.get(id).filter(|enrolment| enrolment.invite.secret_sha256 == *secret).ok_or(Refused::Unknown)?;
         let at = enrolment.invite.expires_at;
-        if at <= now { Err(Refused::Expired { at }) } else { Ok(&enrolment.invite) }
+        let is_open = enrolment.state.request().is_none();
+        if is_open && at <= now { Err(Refused::Expired { at }) } else { Ok(&enrolment.invite) }
     }
 
     /// One enrolment.

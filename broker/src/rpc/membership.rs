@@ -1,5 +1,6 @@
 //! The Membership service: statements come in, the log goes out, and what is in force is listed.
 
+mod release;
 mod render;
 #[cfg(test)]
 mod tests;
@@ -91,7 +92,12 @@ impl Membership for Service {
 
     /// Any member may bring a statement: what counts is who signed.
     async fn submit(&self, request: Request<wire::SubmitRequest>) -> Result<Response<wire::SubmitResponse>, Status> {
-        let prepared = self.read(request.into_inner().envelope).await?;
+        let denied = release::Denied::of(CallerIdentity::of(&request)?);
+        let envelope = request.into_inner().envelope;
+        let prepared = match denied {
+            None => self.read(envelope).await?,
+            Some(denied) => denied.read(&envelope, &self.0.registry)?,
+        };
         if let Some(publication) = Publication::of(prepared.statement()) {
             let epoch =
                 self.0.publishing.publish(publication, prepared).await.map_err(|error| publication_error(&error))?;
@@ -209,13 +215,8 @@ impl Membership for Service {
     }
 
     async fn watch(&self, request: Request<wire::WatchRequest>) -> Result<Response<watch::Entries>, Status> {
-        let caller = CallerIdentity::of(&request)?.peer.clone();
-        Ok(Response::new(watch::entries(
-            self.0.registry.clone(),
-            caller,
-            request.get_ref().after_epoch,
-            ends(&request, self.0.stop.clone()),
-        )))
+        let ends = ends(&request, self.0.stop.clone());
+        Ok(Response::new(watch::entries(self.0.registry.clone(), request.get_ref().after_epoch, ends)))
     }
 }
 

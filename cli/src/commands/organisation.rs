@@ -2,6 +2,7 @@
 
 mod anchors;
 mod applied;
+mod keys;
 mod list;
 mod show;
 mod update;
@@ -41,6 +42,9 @@ pub(crate) enum Organisation {
     /// The certificate authorities of one's own organisation
     #[command(subcommand)]
     Anchors(anchors::Anchors),
+    /// The keys that sign for one's own organisation
+    #[command(subcommand)]
+    Keys(keys::Keys),
 }
 
 /// Does what is asked.
@@ -53,6 +57,7 @@ pub(crate) async fn run(command: Organisation, global: &Global) -> Result<(), Cl
             Err(_) => update::run(Path::new(&what), true, global).await,
         },
         Organisation::Anchors(command) => anchors::run(command, global).await,
+        Organisation::Keys(command) => keys::run(command, global).await,
         Organisation::Update { file, dry_run } => update::run(&file, dry_run, global).await,
     }
 }

@@ -94,16 +94,24 @@ pub async fn submit(connection: &Connection, envelope: &Envelope) -> Result<Said
     }
 }
 
-/// Says a statement of one's own without following the log, as apps do: at the version that the broker names. It may be
+/// Says a statement of one's own without following the log, as whoever is not shown it: at the version that the broker names. It may be
 /// told a wrong one, and gains nothing by it: the statement counts once, at that version, and its signer learns where.
 ///
 /// # Errors
 /// The broker refuses it, or cannot be reached.
 pub async fn say_unseen(connection: &Connection, draft: Draft, key: &KeyPair) -> Result<Said, SayError> {
-    let first = submit(connection, &draft.clone().sign_as(1, &[key])?).await;
+    say_unseen_by(connection, draft, &[key]).await
+}
+
+/// As [`say_unseen`], signed by these.
+///
+/// # Errors
+/// Those of [`say_unseen`].
+pub async fn say_unseen_by(connection: &Connection, draft: Draft, signers: &[&dyn Signer]) -> Result<Said, SayError> {
+    let first = submit(connection, &draft.clone().sign_as(1, signers)?).await;
     let Err(SayError::Call(status)) = &first else { return first };
     let Some(version) = next_version(status) else { return first };
-    submit(connection, &draft.sign_as(version, &[key])?).await
+    submit(connection, &draft.sign_as(version, signers)?).await
 }
 
 /// The version that a refusal names as the next one.

@@ -46,9 +46,16 @@ pub enum AnchorError {
     /// Not one certificate in DER.
     #[error("an anchor cannot be read")]
     Malformed,
-    /// Not marked as an authority with keyCertSign.
-    #[error("an anchor is not an authority's certificate")]
+    /// Not marked as an authority.
+    #[error(
+        "an anchor is not an authority's certificate (hint: it needs the extension basicConstraints = critical, CA:TRUE)"
+    )]
     NotAuthority,
+    /// Marked as an authority, and not as one that signs certificates: X509-SVID.md, section 4.3.
+    #[error(
+        "an anchor does not say that it signs certificates (hint: it needs the extension keyUsage = critical, keyCertSign, cRLSign; openssl req -x509 takes -addext keyUsage=critical,keyCertSign,cRLSign)"
+    )]
+    DoesNotSign,
     /// Its URI name is not a trust domain's.
     #[error("an anchor's URI name is not that of a trust domain, such as spiffe://org-a.example")]
     NotDomain,
@@ -67,7 +74,9 @@ pub enum AnchorError {
         not_after: Timestamp,
     },
     /// It does not say whose it is, where that is needed.
-    #[error("an anchor names no trust domain")]
+    #[error(
+        "an anchor names no trust domain, and an authority whose key is used here signs for the one that it names (hint: it needs the extension subjectAltName = URI:spiffe://DOMAIN; openssl req -x509 takes -addext subjectAltName=URI:spiffe://DOMAIN)"
+    )]
     NoDomain,
 }
 
@@ -150,9 +159,11 @@ pub(crate) fn check_anchor(der: &CertificateDer<'_>) -> Result<AnchorFacts, Anch
     }
     let constraints = parsed.basic_constraints().map_err(|_| AnchorError::Malformed)?;
     let usage = parsed.key_usage().map_err(|_| AnchorError::Malformed)?;
-    let signs = usage.is_some_and(|usage| usage.critical && usage.value.key_cert_sign());
-    if !signs || !constraints.is_some_and(|constraints| constraints.value.ca) {
+    if !constraints.is_some_and(|constraints| constraints.value.ca) {
         return Err(AnchorError::NotAuthority);
+    }
+    if !usage.is_some_and(|usage| usage.critical && usage.value.key_cert_sign()) {
+        return Err(AnchorError::DoesNotSign);
     }
     let names = parsed.subject_alternative_name().map_err(|_| AnchorError::Malformed)?;
     let uris = names.map(|names| uri_names(names.value)).unwrap_or_default();

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `key.pem` | the private key, readable by its owner alone; made once, and never leaves |
 //! | `organisation.key.pem` | the key that signs for the organisation, with its first member or with whoever got a copy; readable by its owner alone |
+//! | `organisation.next.key.pem` | the key that is to sign in its place, from before it is said until that is known |
 //! | `authority.json` | where the organisation's own authority and its key are, if they sign on this machine |
 //! | `cert.pem` | the certificate chain, leaf first |
 //! | `federation-ca.pem` | the federation's authorities, for clients that are not ours |
@@ -32,6 +33,8 @@ pub use invite::{INVITE_FILE, TakenUp};
 pub const KEY_FILE: &str = "key.pem";
 /// The key that signs for the organisation, where this directory holds it.
 pub const ORGANISATION_KEY_FILE: &str = "organisation.key.pem";
+/// The key that is to take its place, while the federation is told.
+pub const NEXT_ORGANISATION_KEY_FILE: &str = "organisation.next.key.pem";
 /// Where the organisation's own authority is.
 pub const AUTHORITY_FILE: &str = "authority.json";
 /// The certificate chain.
@@ -69,6 +72,17 @@ pub struct IdentitySource {
     pub ca: PathBuf,
     /// Its key, in PEM.
     pub ca_key: PathBuf,
+}
+
+/// A private key in PEM that nobody but its owner may read, wherever it is.
+///
+/// # Errors
+/// It is missing, broken, or others may read it.
+pub fn read_key(path: &Path) -> Result<KeyPair, StoreError> {
+    let bytes = Secret::new(files::read_secret(path)?);
+    let content = || StoreError::Content { path: path.to_owned(), expected: "a private key in PEM" };
+    let text = std::str::from_utf8(bytes.reveal()).map_err(|_| content())?;
+    KeyPair::from_pem(&Secret::new(text.to_owned())).map_err(|source| StoreError::Key { path: path.to_owned(), source })
 }
 
 /// Why an identity on disk cannot be used or written.
@@ -212,6 +226,31 @@ impl IdentityDir {
         self.key_or_new(ORGANISATION_KEY_FILE)
     }
 
+    /// The key that is to take the place of the organisation's: the one that is here, or a new one. It is on disk before
+    /// anybody is told, so that no crash leaves an organisation without the key that it has named.
+    ///
+    /// # Errors
+    /// The key cannot be made, stored or read, or others may read it.
+    pub fn pending_next_organisation_key(&self) -> Result<KeyPair, StoreError> {
+        self.key_or_new(NEXT_ORGANISATION_KEY_FILE)
+    }
+
+    /// The key that was to take the place of the organisation's, if that was begun and not ended.
+    ///
+    /// # Errors
+    /// It is broken, or others may read it.
+    pub fn next_organisation_key(&self) -> Result<Option<KeyPair>, StoreError> {
+        self.optional_key(NEXT_ORGANISATION_KEY_FILE)
+    }
+
+    /// Puts the next key in the place of the organisation's, which signs nothing any more: in one step.
+    ///
+    /// # Errors
+    /// There is none, or it cannot be moved.
+    pub fn take_up_next_organisation_key(&self) -> Result<(), StoreError> {
+        files::replace(&self.file(NEXT_ORGANISATION_KEY_FILE), &self.file(ORGANISATION_KEY_FILE))
+    }
+
     fn key_or_new(&self, name: &str) -> Result<KeyPair, StoreError> {
         match self.key_in(name) {
             Err(StoreError::Missing { path }) => {
@@ -305,19 +344,18 @@ impl IdentityDir {
     /// # Errors
     /// It is broken, or others may read it.
     pub fn organisation_key(&self) -> Result<Option<KeyPair>, StoreError> {
-        match self.key_in(ORGANISATION_KEY_FILE) {
+        self.optional_key(ORGANISATION_KEY_FILE)
+    }
+
+    fn optional_key(&self, name: &str) -> Result<Option<KeyPair>, StoreError> {
+        match self.key_in(name) {
             Err(StoreError::Missing { .. }) => Ok(None),
             found => found.map(Some),
         }
     }
 
     fn key_in(&self, name: &str) -> Result<KeyPair, StoreError> {
-        let path = self.file(name);
-        let bytes = Secret::new(files::read_secret(&path)?);
-        let expected = "a private key in PEM";
-        let text =
-            std::str::from_utf8(bytes.reveal()).map_err(|_| StoreError::Content { path: path.clone(), expected })?;
-        KeyPair::from_pem(&Secret::new(text.to_owned())).map_err(|source| StoreError::Key { path, source })
+        read_key(&self.file(name))
     }
 
     /// Certificate and key, ready for TLS.

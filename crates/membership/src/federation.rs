@@ -318,6 +318,14 @@ impl Federation {
         self.signers(&prepared.payload.statement, verify).map(drop)
     }
 
+    /// Whether everyone has signed who has to, whatever else there is to be said of the statement: its version may be an old
+    /// one.
+    #[must_use]
+    pub fn is_signed(&self, prepared: &Prepared) -> bool {
+        let verify = |authority: &Authority<'_>| prepared.examined.verify(STATEMENT_TYPE, authority.keys());
+        self.signers(&prepared.payload.statement, verify).is_ok()
+    }
+
     /// Whether a statement could come into force at `at` if enough signed it: what it says, not who says it.
     ///
     /// # Errors

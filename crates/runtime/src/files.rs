@@ -1,8 +1,12 @@
 //! Files of a data directory: written so that after a crash each is whole or absent.
 
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+/// The permission bits of group and others.
+const OTHERS: u32 = 0o077;
 
 /// Written beside, synced, and moved over, readable by the program's user alone. When this returns, the file survives the end of the machine.
 ///
@@ -14,5 +18,63 @@ pub fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes)?;
     file.sync_all()?;
     std::fs::rename(&beside, path)?;
-    path.parent().map_or(Ok(()), |dir| std::fs::File::open(dir)?.sync_all())
+    path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
+}
+
+/// A private key that others than the program's user may read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{} can be read by others, its mode is {mode:03o} (hint: chmod 600 {})", path.display(), path.display())]
+pub struct Exposed {
+    /// The file.
+    pub path: PathBuf,
+    /// Its permission bits.
+    pub mode: u32,
+}
+
+/// All of a file that nobody but the program's user may read.
+///
+/// # Errors
+/// It cannot be read, or others may read it: the error's source is then [`Exposed`].
+pub fn read_secret(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    check_private(path, &file)?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Whether nobody but the program's user may read a file.
+///
+/// # Errors
+/// As for [`read_secret`].
+pub fn check_secret(path: &Path) -> io::Result<()> {
+    check_private(path, &File::open(path)?)
+}
+
+/// Of the file that is open, which is the one that is read.
+fn check_private(path: &Path, file: &File) -> io::Result<()> {
+    let mode = file.metadata()?.permissions().mode() & 0o777;
+    if mode & OTHERS == 0 {
+        return Ok(());
+    }
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, Exposed { path: path.to_owned(), mode }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_read_as_long_as_nobody_else_may_read_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log.key");
+        write_durably(&path, b"secret").unwrap();
+        assert_eq!(read_secret(&path).unwrap(), b"secret");
+        for mode in [0o640, 0o604, 0o644, 0o660] {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            let refused = read_secret(&path).unwrap_err();
+            assert_eq!(refused.to_string(), check_secret(&path).unwrap_err().to_string());
+            assert!(refused.to_string().ends_with(&format!("(hint: chmod 600 {})", path.display())), "{refused}");
+        }
+    }
 }

@@ -134,6 +134,8 @@ fn a_node_listens_or_dials_out_and_keeps_a_few_tunnels() {
     for enough in ["dial_out = true", "dial_out = true\ntunnels = 2", "dial_out = true\ntunnels = 8"] {
         assert_eq!(misfits(enough), [], "{enough}");
     }
+    let both = misfits("listen = \"127.0.0.1:7443\"\nadvertise = \"n1.example:7443\"\ndial_out = true");
+    assert!(both.iter().map(|(path, _)| path.as_str()).eq(["node.listen", "node.advertise"]), "{both:?}");
     for wrong in ["dial_out = true\ntunnels = 1", "dial_out = true\ntunnels = 9"] {
         assert_eq!(misfits(wrong)[0].0, "node.tunnels", "{wrong}");
     }

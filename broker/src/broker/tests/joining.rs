@@ -15,7 +15,7 @@ use comity_proto::membership::{
 use comity_types::Digest;
 use tonic::Code;
 
-use crate::testing::{HOUR, Scene, copy_of, csr, member, organisation, reason};
+use crate::testing::{HOUR, Scene, assert_refused, copy_of, csr, member, organisation, reason};
 
 const ORG: &str = "org-a.example";
 
@@ -221,6 +221,27 @@ async fn a_rejected_member_learns_why() {
         panic!("not rejected")
     };
     assert_eq!(rejected.reason, "not this year");
+    // Also after the invite has ended: it was in time.
+    scene.clock.advance(2 * HOUR);
+    let State::Rejected(later) = scene.join(&invite, &key, Some(&organisation(ORG))).await.unwrap() else {
+        panic!("not rejected")
+    };
+    assert_eq!(later.reason, "not this year");
+    let other = scene.join(&invite, &KeyPair::generate().unwrap(), Some(&organisation(ORG))).await;
+    assert_refused(other, Code::PermissionDenied, "INVITE_BOUND_TO_ANOTHER_KEY");
+}
+
+#[tokio::test]
+async fn whoever_waits_is_let_in_by_the_same_invite_after_it_has_ended() {
+    let scene = Scene::new().await;
+    let (invite, key) = (scene.invite(ORG, Kind::Node, "n1").await, KeyPair::generate().unwrap());
+    scene.join(&invite, &key, Some(&organisation(ORG))).await.unwrap();
+    scene.clock.advance(2 * HOUR);
+    let waits = scene.join(&invite, &key, Some(&organisation(ORG))).await.unwrap();
+    assert!(matches!(waits, State::Pending(_)), "{waits:?}");
+    scene.approve(&invite.id_text()).await.unwrap();
+    let admitted = scene.join(&invite, &key, Some(&organisation(ORG))).await.unwrap();
+    assert!(matches!(admitted, State::Issued(_)), "{admitted:?}");
 }
 
 #[tokio::test]

@@ -231,3 +231,32 @@ async fn reflection_tells_the_whole_contract() {
         assert!(names.contains(&format!("comity.{service}").as_str()), "{service} is missing in {names:?}");
     }
 }
+
+#[tokio::test]
+async fn a_key_that_others_may_read_is_named_with_what_mends_it_and_not_started_from() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let scene = Scene::new().await;
+    scene.admit(ORG, Kind::Node, "n1").await;
+    scene.stop().await;
+    let keys = [
+        "log.key",
+        "decision-log.key",
+        "decision-log.ml-dsa-44.key",
+        "ca/fed.example.key.pem",
+        "ca/org-a.example.key.pem",
+    ];
+    for key in keys {
+        let path = scene.file(key);
+        let allow = |mode| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        allow(0o644);
+        for refused in [data_dir::check(&scene.config()).unwrap_err(), scene.start().await.unwrap_err()] {
+            let text = comity_runtime::chain::text(&refused);
+            assert!(text.contains(&format!("its mode is 644 (hint: chmod 600 {})", path.display())), "{key}: {text}");
+        }
+        allow(0o600);
+        data_dir::check(&scene.config()).unwrap();
+    }
+    std::fs::remove_file(scene.file("log.key")).unwrap();
+    let lost = comity_runtime::chain::text(&data_dir::check(&scene.config()).unwrap_err());
+    assert!(lost.contains("restore the data directory whole") && !lost.contains("federation init"), "{lost}");
+}

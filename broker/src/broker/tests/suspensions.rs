@@ -1,6 +1,7 @@
 //! Operators and the organisation suspend without regard to each other; a certificate is suspended by itself.
 
 use comity_membership::{By, Statement, Subject};
+use comity_policy::Layers;
 use comity_proto::enrolment::RenewRequest;
 use comity_proto::enrolment::enrolment_client::EnrolmentClient;
 use comity_proto::membership::membership_client::MembershipClient;
@@ -8,7 +9,10 @@ use comity_proto::membership::{Kind, ListNodesRequest, WatchRequest, WatchRespon
 use tonic::transport::Channel;
 use tonic::{Code, Status, Streaming};
 
-use crate::testing::{DEADLINE, HOUR, Member, Scene, assert_refused, copy_of, csr, lifted, member, reason, suspended};
+use crate::testing::{
+    DEADLINE, HOUR, Member, Scene, assert_refused, copy_of, csr, lifted, member, organisation, reason, suspended,
+    updated,
+};
 
 const ORG: &str = "org-a.example";
 
@@ -111,4 +115,83 @@ async fn the_federation_suspends_certificates_of_members_and_of_nobody_else() {
     let subject = Subject::Certificate { member: nobody, sha256: node.certificate() };
     let statement = Statement::Suspended { subject, reason: "lost".into(), by: By::Federation };
     assert_refused(scene.govern(statement).await, Code::NotFound, "NOT_A_MEMBER");
+}
+
+#[tokio::test]
+async fn the_only_member_of_an_organisation_hands_in_what_ends_its_own_organisations_word() {
+    let scene = Scene::new().await;
+    let only = scene.admit(ORG, Kind::Node, "n1").await;
+    let (own, certificate) = (scene.key_of(ORG), only.certificate_subject().to_string());
+    for subject in [only.id.as_str(), &certificate, ORG] {
+        let say = async |statement| scene.submit(&only, &scene.signed(statement, &[&*own])).await;
+        say(suspended(subject, By::Organisation)).await.unwrap();
+        assert!(asks(&mut client(&scene, &only).await).await.is_err());
+        say(lifted(subject, By::Organisation)).await.unwrap();
+        assert_eq!(asks(&mut client(&scene, &only).await).await.unwrap(), 1);
+    }
+    // All at once, each is lifted by itself; and whoever may not stay may go.
+    for subject in [only.id.as_str(), &certificate, ORG] {
+        scene.say_of(ORG, suspended(subject, By::Organisation)).await.unwrap();
+    }
+    for subject in [ORG, &certificate] {
+        let lift = scene.signed(lifted(subject, By::Organisation), &[&*own]);
+        scene.submit(&only, &lift).await.unwrap();
+    }
+    let gone = Statement::MemberWithdrawn { id: only.id.clone(), reason: "sold".into() };
+    scene.submit(&only, &scene.signed(gone, &[&*own])).await.unwrap();
+    assert_refused(asks(&mut client(&scene, &only).await).await, Code::PermissionDenied, "WITHDRAWN");
+}
+
+#[tokio::test]
+async fn a_member_that_its_organisation_suspended_hands_in_nothing_else_and_nothing_without_its_organisations_key() {
+    let scene = Scene::new().await;
+    let stolen = scene.admit(ORG, Kind::Node, "n1").await;
+    let other = scene.admit(ORG, Kind::Node, "n2").await;
+    let (own, id) = (scene.key_of(ORG), stolen.id.as_str());
+    scene.say_of(ORG, suspended(id, By::Organisation)).await.unwrap();
+    let lift = || lifted(id, By::Organisation);
+    let told = async |envelope| {
+        let refused = scene.submit(&stolen, &envelope).await;
+        assert_refused(refused, Code::PermissionDenied, "MEMBER_SUSPENDED");
+    };
+    // Who has the member's key alone.
+    told(scene.signed(lift(), &[&stolen.key])).await;
+    told(scene.signed(lift(), &[])).await;
+    told(scene.signed(lift(), &[&*own, &stolen.key])).await;
+    // What the organisation signed for another call.
+    told(scene.signed(updated(organisation(ORG), Layers::default()), &[&*own])).await;
+    told(scene.signed(suspended(other.id.as_str(), By::Organisation), &[&*own])).await;
+    let another = Statement::MemberWithdrawn { id: other.id.clone(), reason: "sold".into() };
+    told(scene.signed(another, &[&*own])).await;
+    let offers = Statement::OffersPublished { node: stolen.id.clone(), address: "a:1".into(), offers: vec![] };
+    told(scene.signed(offers, &[&stolen.key])).await;
+    // The federation's word as well: then its own is no help.
+    scene.suspend(id).await;
+    told(scene.signed(lift(), &[&*own])).await;
+    scene.lift(id).await;
+    // An old version says what the next one is, to whoever has the organisation's key.
+    let old = scene.submit(&stolen, &scene.signed_at(1, lift(), &[&*own])).await;
+    assert_refused(old, Code::Aborted, "VERSION");
+    scene.submit(&stolen, &scene.signed(lift(), &[&*own])).await.unwrap();
+    assert_eq!(asks(&mut client(&scene, &stolen).await).await.unwrap(), 2);
+}
+
+#[tokio::test]
+async fn a_pause_of_ones_own_is_lifted_after_every_certificate_has_ended() {
+    let scene = Scene::new().await;
+    let only = scene.admit(ORG, Kind::Node, "n1").await;
+    scene.say_of(ORG, suspended(ORG, By::Organisation)).await.unwrap();
+    // The broker has a new certificate after that time as well.
+    scene.stop().await;
+    scene.clock.advance(25 * HOUR);
+    scene.start().await.unwrap();
+    let again = member(&scene.certify(&only.key).await.unwrap(), copy_of(&only.key));
+    assert_refused(asks(&mut client(&scene, &again).await).await, Code::PermissionDenied, "ORGANISATION_SUSPENDED");
+    let lift = scene.signed(lifted(ORG, By::Organisation), &[&*scene.key_of(ORG)]);
+    scene.submit(&again, &lift).await.unwrap();
+    assert_eq!(asks(&mut client(&scene, &again).await).await.unwrap(), 1);
+    // Of what is wrong with the member itself, a new certificate is no part.
+    let held = scene.signed(suspended(again.id.as_str(), By::Organisation), &[&*scene.key_of(ORG)]);
+    scene.submit(&again, &held).await.unwrap();
+    assert_refused(scene.certify(&only.key).await, Code::PermissionDenied, "NOT_ACTIVE");
 }

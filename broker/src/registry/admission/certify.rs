@@ -143,12 +143,15 @@ impl Inner {
         }
     }
 
-    /// A certificate of a member that takes part.
+    /// A certificate of a member that takes part, or that its organisation's own pause alone keeps from it: the pause may
+    /// last for longer than a certificate, and nobody else ends it. Nobody but the edge takes such a certificate: the
+    /// organisation's bundle is empty, and every call but the one that ends the pause is refused.
     fn certificate(&self, member: &SpiffeId, csr: &SigningRequest) -> Result<Certificate, AdmissionError> {
         let snapshot = self.registry.snapshot();
         let federation = snapshot.federation();
         match federation.standing(member) {
             Standing::Active => {}
+            Standing::Suspended { .. } if federation.is_paused_by_its_own_alone(member, None) => {}
             Standing::Suspended { subject, reason, .. } => {
                 let (member, subject) = (member.clone(), Box::new(subject));
                 return Err(AdmissionError::Suspended { member, subject, reason });
@@ -159,8 +162,12 @@ impl Inner {
         }
         let domain = member.trust_domain();
         let anchors = self.anchors(federation, domain)?;
-        let hosted = self.authorities.find(domain).ok().filter(|hosted| anchors.contains(&hosted.anchor().to_vec()));
-        let Some(hosted) = hosted else { return Ok(Certificate { chain: Vec::new(), not_after: None, anchors }) };
+        // The broker has one ready for every organisation that joined, also for those that brought their own. Where it is
+        // missing, nothing says that the organisation's own authority signs.
+        let hosted = self.authorities.find(domain)?;
+        if !anchors.contains(&hosted.anchor().to_vec()) {
+            return Ok(Certificate { chain: Vec::new(), not_after: None, anchors });
+        }
         let life = match member.kind() {
             Kind::Node => self.leaf.node,
             Kind::App => self.leaf.app,

@@ -59,15 +59,27 @@ fn an_invite_belongs_to_the_first_key_that_presents_it() {
 }
 
 #[test]
-fn the_same_key_may_ask_again_until_the_invite_ends() {
+fn the_same_key_may_ask_again_also_after_the_invite_has_ended_and_hears_why_it_was_turned_down() {
     let enrolments = after([invited(1), requested(1, key(1))]);
     let secret = Digest::of(b"secret");
     let Claim::Again(again) = enrolments.claim(&id(1), &secret, &key(1).id(), now()).unwrap() else {
         panic!("not bound")
     };
     assert_eq!(again.state.request().map(|request| &request.key), Some(&key(1)));
-    let refused = enrolments.claim(&id(1), &secret, &key(1).id(), now().plus(HOUR)).unwrap_err();
-    assert_eq!(refused, Refused::Expired { at: now().plus(HOUR) });
+    let mut enrolments = enrolments;
+    let later = now().plus(HOUR);
+    assert!(matches!(enrolments.claim(&id(1), &secret, &key(1).id(), later), Ok(Claim::Again(_))));
+    assert!(enrolments.invite_of(&id(1), &secret, later).is_ok());
+    enrolments.apply(rejected(1)).unwrap();
+    let Claim::Again(answered) = enrolments.claim(&id(1), &secret, &key(1).id(), later).unwrap() else {
+        panic!("not bound")
+    };
+    assert!(matches!(&answered.state, State::Rejected { reason, .. } if reason == "lost"));
+    // Nobody else learns anything by it.
+    let other = enrolments.claim(&id(1), &secret, &key(2).id(), later).unwrap_err();
+    assert!(matches!(other, Refused::AnotherKey { .. }));
+    let never = after([invited(2)]).claim(&id(2), &secret, &key(1).id(), later).map(drop);
+    assert_eq!(never, Err(Refused::Expired { at: later }));
 }
 
 #[test]

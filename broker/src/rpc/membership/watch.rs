@@ -5,12 +5,10 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
-use comity_identity::VerifiedPeer;
 use comity_proto::membership::WatchResponse;
 use futures::stream::{self, Stream, StreamExt as _, TryStreamExt as _};
 use tonic::Status;
 
-use crate::edge;
 use crate::registry::Registry;
 
 /// Entries that are taken from the registry at once.
@@ -24,20 +22,15 @@ pub(super) type Entries = Pin<Box<dyn Stream<Item = Result<WatchResponse, Status
 /// Where a reader is.
 struct Reader {
     registry: Registry,
-    peer: VerifiedPeer,
     after: u64,
     /// It has the checkpoint of `after`.
     told: bool,
 }
 
-/// Every entry after `after`, for as long as `peer` takes part and until `stop` ends: it then reconnects.
-pub(super) fn entries(
-    registry: Registry,
-    peer: VerifiedPeer,
-    after: u64,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> Entries {
-    let reader = Reader { registry, peer, after, told: false };
+/// Every entry after `after`, until `stop` ends: its reader then reconnects. The edge ends it where the reader takes part no
+/// longer.
+pub(super) fn entries(registry: Registry, after: u64, stop: impl Future<Output = ()> + Send + 'static) -> Entries {
+    let reader = Reader { registry, after, told: false };
     let batches = stream::try_unfold(reader, |reader| async move {
         let Some((batch, reader)) = reader.next().await? else { return Ok::<_, Status>(None) };
         Ok(Some((stream::iter(batch.into_iter().map(Ok)), reader)))
@@ -56,8 +49,6 @@ impl Reader {
             }
         }
         let snapshot = self.registry.snapshot();
-        // Between the request and now, the caller may have been suspended.
-        edge::check_peer(snapshot.federation(), &self.peer)?;
         let mut batch: Vec<_> = self.registry.entries_after(self.after, BATCH_ENTRIES).into_iter().map(entry).collect();
         self.after = batch.last().map_or(self.after, |last| last.epoch);
         let epoch = snapshot.federation().epoch();

@@ -102,14 +102,9 @@ async fn anonymously(
     Ok(None)
 }
 
-/// The log, every signature in it, and this member's chain by what it says. Apps do not follow it.
+/// The log, every signature in it, and this member's chain by what it says.
 async fn log(patient: &Patient, identity: &Identity, connection: &Connection, findings: &mut Vec<Finding>) {
     let Some(root_sha256) = patient.named.as_ref().map(|named| named.federation_root) else { return };
-    if identity.id().kind() == Kind::App {
-        findings.push(Finding::ok("chain", "the broker takes this certificate for that of its organisation"));
-        findings.push(Finding::skipped("log", "apps do not follow it"));
-        return;
-    }
     let empty = Followed::new(identity.root(), root_sha256, Arc::clone(identity.clock()));
     let mut last = None;
     match follow::read(connection, empty, |_, entry| last = Some(entry.to_vec())).await {

@@ -91,6 +91,18 @@ fn plan(args: &InitArgs) -> Result<FoundingPlan, CliError> {
             hint: "say how they reach the broker, such as --advertise broker.example.org:7443".to_owned(),
         });
     }
+    let tables = comity_runtime::tables::load(None).map_err(|source| CliError::Client {
+        doing: "read the tables that ship",
+        source: Box::new(source),
+        hint: None,
+    })?;
+    // As the broker will: what it refuses to start with is not written.
+    for place in &args.place {
+        tables.places.parse_known(place.as_str()).map_err(|invalid| CliError::Usage {
+            problem: format!("--place: {invalid}"),
+            hint: "name where the machine stands by its code of ISO 3166, such as DE or DE-BY".to_owned(),
+        })?;
+    }
     let addresses = if args.advertise.is_empty() { vec![args.listen.to_string()] } else { args.advertise.clone() };
     Ok(FoundingPlan {
         federation: args.name.clone(),

@@ -22,7 +22,7 @@ use crate::signing::{Signatory, report};
 /// The certificate authorities of one's own organisation.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Anchors {
-    /// List them, as the log proves (nodes and operators)
+    /// List them, as the log proves
     List,
     /// Replace them by those in a file: with a new authority beside the old one, roll; without the old one, end the roll
     Set {

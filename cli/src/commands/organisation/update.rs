@@ -6,6 +6,7 @@ use std::path::Path;
 use comity_client::say::Said;
 use comity_membership::Statement;
 use comity_policy::{Layers, Organisation, OrganisationFile};
+use comity_types::TrustDomain;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -36,6 +37,7 @@ pub(super) async fn run(path: &Path, dry_run: bool, global: &Global) -> Result<(
     let file = organisation_file::read(path, &*global.tables()?)?;
     let domain = file.facts.trust_domain.clone();
     let session = Session::open(global).await?;
+    check_own(&session, &domain)?;
     let now = list::row(&list::one(&session, &domain).await?)?;
     // What it accepts is no part of the file, and stays.
     let facts = Organisation { accepted_terms: BTreeMap::new(), ..now.facts };
@@ -55,15 +57,22 @@ pub(super) async fn run(path: &Path, dry_run: bool, global: &Global) -> Result<(
     Ok(())
 }
 
+/// Nobody updates another organisation. An operator of the federation may look at what a file would change.
+fn check_own(session: &Session, domain: &TrustDomain) -> Result<(), CliError> {
+    let identity = session.identity();
+    let own = identity.id().trust_domain();
+    if own == domain || *own == identity.root().federation {
+        return Ok(());
+    }
+    Err(CliError::Usage {
+        problem: format!("the file is of {domain}, and this identity signs for {own}"),
+        hint: "use the identity that has the key of that organisation".to_owned(),
+    })
+}
+
 async fn update(session: Session, file: OrganisationFile) -> Result<u64, CliError> {
     let signatory = Signatory::of(session)?;
-    let (own, domain) = (signatory.organisation()?, &file.facts.trust_domain);
-    if own != domain {
-        return Err(CliError::Usage {
-            problem: format!("the file is of {domain}, and this identity signs for {own}"),
-            hint: "use the identity that has the key of that organisation".to_owned(),
-        });
-    }
+    signatory.organisation()?;
     let OrganisationFile { facts, layers } = file;
     let statement = Statement::OrganisationUpdated { organisation: Box::new(facts), layers: Box::new(layers) };
     match signatory.say("update the organisation", statement).await? {

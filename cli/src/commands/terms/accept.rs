@@ -1,10 +1,7 @@
 //! `comity terms accept` and `withdraw`.
 
-use std::collections::BTreeSet;
-
 use comity_membership::{Federation, Statement};
 use comity_types::TrustDomain;
-use comity_types::ids::Kind;
 
 use crate::args::Global;
 use crate::error::CliError;
@@ -27,15 +24,10 @@ pub(super) async fn run(
 ) -> Result<(), CliError> {
     let signatory = Signatory::of(Session::open(global).await?)?;
     let organisation = signatory.organisation()?.clone();
-    // Apps do not follow the log: they accept by the version alone.
-    let (version, terms) = if signatory.id().kind() == Kind::App {
-        (version.ok_or_else(unread)?, BTreeSet::new())
-    } else {
-        let followed = signatory.session().log().await?;
-        let federation = followed.log().federation();
-        let version = version.map_or_else(|| newest(federation, of), Ok)?;
-        (version, federation.terms_of(of, version))
-    };
+    let followed = signatory.session().log().await?;
+    let federation = followed.log().federation();
+    let version = version.map_or_else(|| newest(federation, of), Ok)?;
+    let terms = federation.terms_of(of, version);
     terms.iter().for_each(|digest| say(&format!("terms of version {version}: SHA-256 {digest}")));
     let statement = Statement::TermsAccepted { organisation, of: of.clone(), version, terms };
     if dry_run {
@@ -61,11 +53,4 @@ fn newest(federation: &Federation, of: &TrustDomain) -> Result<u32, CliError> {
         problem: format!("no offer of {of} states a version of its terms"),
         hint: "`comity terms list` shows whose do; there is nothing to accept of others".to_owned(),
     })
-}
-
-fn unread() -> CliError {
-    CliError::Usage {
-        problem: "an app does not follow the federation's log, and cannot tell the newest version".to_owned(),
-        hint: "name it with --version N: a refusal and `comity offer show OFFER` say which it is".to_owned(),
-    }
 }

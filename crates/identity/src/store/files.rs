@@ -54,6 +54,11 @@ pub(super) fn write_new(path: &Path, content: &[u8]) -> Result<(), StoreError> {
     link_new(path, content, PUBLIC_FILE)
 }
 
+/// Moves a file to another's place in the same directory, in one step.
+pub(super) fn replace(from: &Path, to: &Path) -> Result<(), StoreError> {
+    fs::rename(from, to).and_then(|()| sync_directory(to)).map_err(at(from))
+}
+
 /// Takes a file away for good.
 pub(super) fn remove(path: &Path) -> Result<(), StoreError> {
     fs::remove_file(path).and_then(|()| sync_directory(path)).map_err(at(path))

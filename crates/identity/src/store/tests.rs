@@ -212,3 +212,20 @@ fn the_organisations_key_is_made_once_and_for_its_owner_alone() {
     fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
     assert!(matches!(dir.organisation_key(), Err(StoreError::Exposed { .. })));
 }
+
+#[test]
+fn the_next_key_of_an_organisation_is_private_there_before_it_counts_and_takes_the_old_ones_place_in_one_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = IdentityDir::create(folder.path()).unwrap();
+    let digest = |key: KeyPair| key.public_key_digest();
+    let old = digest(dir.pending_organisation_key().unwrap());
+    assert!(dir.next_organisation_key().unwrap().is_none() && dir.take_up_next_organisation_key().is_err());
+    let next = digest(dir.pending_next_organisation_key().unwrap());
+    assert_eq!(digest(dir.pending_next_organisation_key().unwrap()), next, "whoever begins again goes on with it");
+    assert_eq!(digest(dir.organisation_key().unwrap().unwrap()), old);
+    let mode = fs::metadata(folder.path().join(NEXT_ORGANISATION_KEY_FILE)).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    dir.take_up_next_organisation_key().unwrap();
+    assert_eq!(digest(dir.organisation_key().unwrap().unwrap()), next);
+    assert!(dir.next_organisation_key().unwrap().is_none());
+}

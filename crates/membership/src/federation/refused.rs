@@ -161,6 +161,12 @@ pub enum Refused {
     /// Whoever is suspended publishes nothing.
     #[error("{0} is suspended, and offers nothing meanwhile (hint: publish once it is lifted)")]
     Suspended(Subject),
+    /// Only its own organisation has suspended the subject.
+    #[error("{0} is not suspended by operators: its own organisation suspended it, and lifts it by its key")]
+    SuspendedByItsOwn(Subject),
+    /// Only operators have suspended the subject.
+    #[error("{0} is not suspended by its organisation: operators suspended it, and lift it (hint: ask one of them)")]
+    SuspendedByOperators(Subject),
     /// The subject is not suspended.
     #[error("{0} is not suspended")]
     NotSuspended(Subject),

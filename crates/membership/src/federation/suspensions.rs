@@ -196,14 +196,26 @@ impl Federation {
         brake.is_some() && brake == self.brakes.get(&(operator.clone(), subject.clone()))
     }
 
-    /// Whether nothing refuses a member but that its organisation has paused itself as a whole, which it ends by its own
-    /// word. A member or a certificate that it suspended beside that, it has reason not to listen to.
+    /// Whether a member is refused, and by nobody but its own organisation: as a whole, as a member, or by the certificate
+    /// that it shows. The organisation's key ends all three.
     #[must_use]
-    pub fn is_paused_by_its_own_alone(&self, id: &SpiffeId, certificate: Digest) -> bool {
+    pub fn is_held_by_its_own_alone(&self, id: &SpiffeId, certificate: Digest) -> bool {
         let (Some(organisation), Some(member)) = (self.organisation(id.trust_domain()), self.member(id)) else {
             return false;
         };
         let shown = self.certificates.get(&(id.clone(), certificate));
+        let all = || [&organisation.suspensions, &member.suspensions].into_iter().chain(shown);
+        all().any(|one| one.own.is_some()) && all().all(|one| one.federation.is_none())
+    }
+
+    /// Whether nothing refuses a member but that its organisation has paused itself as a whole, which it ends by its own
+    /// word. A member or a certificate that it suspended beside that, it has reason not to listen to in anything else.
+    #[must_use]
+    pub fn is_paused_by_its_own_alone(&self, id: &SpiffeId, certificate: Option<Digest>) -> bool {
+        let (Some(organisation), Some(member)) = (self.organisation(id.trust_domain()), self.member(id)) else {
+            return false;
+        };
+        let shown = certificate.and_then(|certificate| self.certificates.get(&(id.clone(), certificate)));
         let (own, rest) = (&organisation.suspensions, [&member.suspensions].into_iter().chain(shown));
         own.own.is_some() && own.federation.is_none() && rest.into_iter().all(Suspensions::is_none)
     }
@@ -253,8 +265,10 @@ impl Federation {
 
     fn take_off(&mut self, subject: &Subject, by: By, signers: &BTreeSet<KeyId>) -> Result<(), Refused> {
         let brakes = self.brakes_of(subject, signers);
-        let place = self.suspensions_of(subject)?.of(by);
-        let standing = place.as_ref().ok_or_else(|| Refused::NotSuspended(subject.clone()))?;
+        let all = self.suspensions_of(subject)?;
+        let not_theirs = not_by(by, all, subject);
+        let place = all.of(by);
+        let standing = place.as_ref().ok_or(not_theirs)?;
         // One operator takes back a brake, and not what the threshold has said.
         if by == By::Brake && standing.lapses_at.is_none() {
             return Err(Refused::Ratified(subject.clone()));
@@ -374,6 +388,15 @@ impl Federation {
             return Err(Refused::LastOperator(subject.clone()));
         }
         Ok(())
+    }
+}
+
+/// What whoever lifts is told where they have not suspended the subject themselves.
+fn not_by(by: By, all: &Suspensions, subject: &Subject) -> Refused {
+    match by {
+        By::Federation | By::Brake if all.own.is_some() => Refused::SuspendedByItsOwn(subject.clone()),
+        By::Organisation if all.federation.is_some() => Refused::SuspendedByOperators(subject.clone()),
+        By::Federation | By::Brake | By::Organisation => Refused::NotSuspended(subject.clone()),
     }
 }
 

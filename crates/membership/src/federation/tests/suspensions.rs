@@ -29,12 +29,12 @@ fn an_organisation_has_no_say_in_anothers_suspension_nor_a_member_in_its_own() {
 fn neither_lifts_what_the_other_has_said() {
     let mut test = with_a();
     test.say(suspended(A, By::Federation), &BOTH).unwrap();
-    assert_eq!(test.say(lifted(A, By::Organisation), &[A]), Err(Refused::NotSuspended(read(A))));
+    assert_eq!(test.say(lifted(A, By::Organisation), &[A]), Err(Refused::SuspendedByOperators(read(A))));
     assert!(has_no_say(&test.say(lifted(A, By::Federation), &[A])));
     test.say(suspended(A, By::Organisation), &[A]).unwrap();
     test.say(lifted(A, By::Federation), &BOTH).unwrap();
     assert!(!test.is_active(NODE), "the organisation's own stands");
-    assert_eq!(test.say(lifted(A, By::Federation), &BOTH), Err(Refused::NotSuspended(read(A))));
+    assert_eq!(test.say(lifted(A, By::Federation), &BOTH), Err(Refused::SuspendedByItsOwn(read(A))));
     assert!(has_no_say(&test.say(lifted(A, By::Organisation), &BOTH)));
     test.say(lifted(A, By::Organisation), &[A]).unwrap();
     assert!(test.is_active(NODE));

@@ -1,0 +1,163 @@
+//! `comity organisation keys`: the keys that sign for an organisation.
+//!
+//! A new key is on disk, readable by its owner alone, before anybody is told of it ([`crate::signing`] says what becomes of
+//! one that was begun).
+
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+use comity_client::say::Said;
+use comity_identity::KeyPair;
+use comity_identity::store::{StoreError, read_key};
+use comity_membership::Statement;
+use comity_transparency::{PublicKey, Signer as _, SigningError};
+use comity_types::TrustDomain;
+use serde_json::json;
+
+use crate::args::Global;
+use crate::error::CliError;
+use crate::output::say;
+use crate::session::Session;
+use crate::signing::{Signatory, report};
+
+/// What `--help` says about copies.
+pub(super) const AFTER: &str = "\
+A key that was copied is answered by a roll: from then on the old one signs nothing. Whoever has a copy of the key can \
+do the same, so do it at once. Every key that is to sign signs the change as well, so all of them have to be on this \
+machine. Directories that hold a copy of organisation.key.pem need the new file.";
+
+/// The keys that sign for one's own organisation.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Keys {
+    /// List them, as the log proves
+    List,
+    /// Put a new key in the place of the one in this directory, and end all others that are not kept
+    #[command(after_help = AFTER)]
+    Roll {
+        /// Another private key, in PEM, that goes on signing; may be repeated
+        #[arg(long, value_name = "FILE")]
+        keep: Vec<PathBuf>,
+        /// Show what would be signed, and sign nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Have these keys sign, the one in this directory among them, and no others
+    #[command(after_help = AFTER)]
+    Set {
+        /// Private keys, in PEM, that their owner alone may read
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// Show what would be signed and who has to sign it, and sign nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+/// Does what is asked.
+pub(super) async fn run(command: Keys, global: &Global) -> Result<(), CliError> {
+    let session = Session::open(global).await?;
+    match command {
+        Keys::List => list(&session, global).await,
+        Keys::Roll { keep, dry_run } => roll(Signatory::of(session)?, &keep, dry_run, global).await,
+        Keys::Set { files, dry_run } => set(Signatory::of(session)?, &files, dry_run, global).await,
+    }
+}
+
+async fn list(session: &Session, global: &Global) -> Result<(), CliError> {
+    let domain = session.identity().id().trust_domain();
+    let here = session.identity().dir().organisation_key().map_err(unusable)?.map(|key| key.public_key_digest());
+    let in_force = in_force(session, domain).await?;
+    let row = |key: &PublicKey| {
+        let place = if Some(key.id()) == here { "in this directory" } else { "" };
+        vec![domain.to_string(), key.id().fingerprint(), place.to_owned()]
+    };
+    let json: Vec<_> = in_force
+        .iter()
+        .map(|key| json!({ "fingerprint": key.id().fingerprint(), "here": Some(key.id()) == here }))
+        .collect();
+    let rows = in_force.iter().map(row).collect();
+    global.output.list(&["organisation", "key", "where"], rows, &json!({ "organisation": domain, "keys": json }))
+}
+
+async fn roll(signatory: Signatory, keep: &[PathBuf], dry_run: bool, global: &Global) -> Result<(), CliError> {
+    let domain = signatory.organisation()?.clone();
+    let kept = read(keep)?;
+    if dry_run {
+        return would_roll(&signatory, &domain, &kept, global).await;
+    }
+    // One that is in force already is not the next one.
+    let signatory = signatory.settled().await?;
+    let dir = signatory.session().identity().dir();
+    let next = dir.pending_next_organisation_key().map_err(unusable)?;
+    let signers: Vec<_> = std::iter::once(&next).chain(&kept).collect();
+    let statement = changed(&domain, &signers)?;
+    let said = signatory.say_with("change the organisation's keys", statement, &signers).await?;
+    if matches!(said, Said::InForce(_)) {
+        signatory.take_up_next()?;
+        let file = dir.path().join(comity_identity::store::ORGANISATION_KEY_FILE);
+        say(&format!("other directories that hold a copy need the new one, at mode 600: {}", file.display()));
+    }
+    report(global, ("keys changed", domain.as_str()), &said)
+}
+
+/// The new key is made when it is needed, so a dry run cannot name it.
+async fn would_roll(
+    signatory: &Signatory,
+    domain: &TrustDomain,
+    kept: &[KeyPair],
+    global: &Global,
+) -> Result<(), CliError> {
+    say("a dry run: nothing is signed, and no key is made");
+    let stays = |key: &PublicKey| kept.iter().any(|kept| kept.public_key_digest() == key.id());
+    let in_force = in_force(signatory.session(), domain).await?;
+    let ends: Vec<_> = in_force.iter().filter(|key| !stays(key)).map(|key| key.id().fingerprint()).collect();
+    let kept: Vec<_> = kept.iter().map(|key| key.public_key_digest().fingerprint()).collect();
+    let fields = vec![
+        ("organisation", domain.to_string()),
+        ("would end", ends.join(" ")),
+        ("would go on", kept.join(" ")),
+        ("would begin", "a new key, made in this directory".to_owned()),
+    ];
+    let json = json!({ "organisation": domain, "wouldEnd": ends, "wouldGoOn": kept, "wouldBegin": 1 });
+    global.output.record(fields, &json)
+}
+
+async fn set(signatory: Signatory, files: &[PathBuf], dry_run: bool, global: &Global) -> Result<(), CliError> {
+    let domain = signatory.organisation()?.clone();
+    let keys = read(files)?;
+    let own = signatory.session().identity().dir().organisation_key().map_err(unusable)?;
+    let has_own = own.is_some_and(|own| keys.iter().any(|key| key.public_key_digest() == own.public_key_digest()));
+    if !has_own {
+        return Err(CliError::Usage {
+            problem: "the key of this directory is not among them, which would sign nothing any more".to_owned(),
+            hint: "name its organisation.key.pem as well; `comity organisation keys roll` puts a new one in its place"
+                .to_owned(),
+        });
+    }
+    let signers: Vec<_> = keys.iter().collect();
+    let statement = changed(&domain, &signers)?;
+    if dry_run {
+        return signatory.would(global, &[statement]).await;
+    }
+    let said = signatory.say_with("change the organisation's keys", statement, &signers).await?;
+    report(global, ("keys changed", domain.as_str()), &said)
+}
+
+fn changed(organisation: &TrustDomain, keys: &[&KeyPair]) -> Result<Statement, CliError> {
+    let keys = keys.iter().map(|key| key.public_key()).collect::<Result<_, SigningError>>();
+    let keys = keys.map_err(|error| CliError::Client { doing: "use the keys", source: Box::new(error), hint: None })?;
+    Ok(Statement::KeysChanged { organisation: organisation.clone(), keys })
+}
+
+async fn in_force(session: &Session, domain: &TrustDomain) -> Result<Vec<PublicKey>, CliError> {
+    let followed = session.log().await?;
+    Ok(followed.log().federation().organisation(domain).map(|state| state.keys.clone()).unwrap_or_default())
+}
+
+fn read(files: &[PathBuf]) -> Result<Vec<KeyPair>, CliError> {
+    files.iter().map(|file: &PathBuf| read_key(Path::new(file)).map_err(unusable)).collect()
+}
+
+fn unusable(error: StoreError) -> CliError {
+    CliError::Client { doing: "use the organisation's key", source: Box::new(error), hint: None }
+}

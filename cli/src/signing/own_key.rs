@@ -1,0 +1,110 @@
+//! Which key signs for an organisation: that of the directory, unless a change of keys was cut before its end.
+//!
+//! The next key is on disk before it is said, and takes the old one's place once it is known to be in force. Whichever
+//! instant the program ended at, one of the two signs, and the log says which.
+
+use comity_client::say::{self, Draft, Said};
+use comity_identity::KeyPair;
+use comity_identity::store::StoreError;
+use comity_membership::Federation;
+use comity_proto::error::Detail;
+use comity_transparency::Signer;
+use tonic::Code;
+
+use super::{Role, Signatory, unsaid};
+use crate::error::CliError;
+use crate::output::say as tell;
+
+/// Reasons by which a broker may say that it was the wrong key that signed.
+const WRONG_KEY: &[&str] = &["SIGNATURE_REFUSED", "TOO_FEW_SIGNATURES", "MEMBER_SUSPENDED", "CERTIFICATE_SUSPENDED"];
+
+/// A key, with those that sign beside it.
+pub(super) fn signers_of<'a>(key: &'a KeyPair, also: &[&'a KeyPair]) -> Vec<&'a dyn Signer> {
+    let also = also.iter().filter(|other| other.public_key_digest() != key.public_key_digest());
+    std::iter::once(key as &dyn Signer).chain(also.map(|key| *key as &dyn Signer)).collect()
+}
+
+impl Signatory {
+    /// The organisation's key that is in force by the log where that is not the one of `organisation.key.pem`: what was
+    /// begun is ended.
+    ///
+    /// # Errors
+    /// No key of the directory signs for the organisation any more.
+    pub(super) fn key_in_force(&self, federation: &Federation) -> Result<Option<KeyPair>, CliError> {
+        let Role::Organisation(domain) = &self.role else { return Ok(None) };
+        // Who left has none, and is told so by the broker.
+        let Some(state) = federation.organisation(domain) else { return Ok(None) };
+        let signs = |key: &KeyPair| state.keys.iter().any(|known| known.id() == key.public_key_digest());
+        if signs(&self.key) {
+            return Ok(None);
+        }
+        let dir = self.session.identity().dir();
+        match dir.next_organisation_key().map_err(unusable)? {
+            Some(next) if signs(&next) => {
+                self.take_up_next()?;
+                Ok(Some(next))
+            }
+            _ => Err(CliError::Failed {
+                problem: format!(
+                    "{} does not sign for {domain} any more: its keys were changed",
+                    dir.path().join(comity_identity::store::ORGANISATION_KEY_FILE).display()
+                ),
+                hint: "copy organisation.key.pem from the directory where they were changed, and keep it at mode 600; \
+                       `comity organisation keys list` shows which keys sign"
+                    .to_owned(),
+            }),
+        }
+    }
+
+    /// The same, once a change of keys that was cut before its end has been ended.
+    ///
+    /// # Errors
+    /// As for [`key_in_force`](Self::key_in_force). A log that is not shown leaves it as it is.
+    pub(crate) async fn settled(mut self) -> Result<Self, CliError> {
+        if self.session.identity().dir().next_organisation_key().map_err(unusable)?.is_some()
+            && let Ok(followed) = self.session.log().await
+            && let Some(next) = self.key_in_force(followed.log().federation())?
+        {
+            self.key = next;
+        }
+        Ok(self)
+    }
+
+    /// The next key is the organisation's from now on; nothing where it is already.
+    pub(crate) fn take_up_next(&self) -> Result<(), CliError> {
+        let dir = self.session.identity().dir();
+        if dir.next_organisation_key().map_err(unusable)?.is_none() {
+            return Ok(());
+        }
+        dir.take_up_next_organisation_key().map_err(unusable)?;
+        tell("organisation.key.pem is the new key now; the old one signs nothing any more");
+        Ok(())
+    }
+
+    /// Says what is the organisation's own where the log is not shown: by the key that is here, or by the next one where
+    /// that is refused.
+    pub(super) async fn say_unseen(
+        &self,
+        doing: &'static str,
+        draft: Draft,
+        also: &[&KeyPair],
+    ) -> Result<Said, CliError> {
+        let connection = self.session.connection();
+        let first = say::say_unseen_by(connection, draft.clone(), &signers_of(&self.key, also)).await;
+        let Err(say::SayError::Call(status)) = &first else { return first.map_err(|error| unsaid(doing, error)) };
+        let wrong_key = Detail::of(status).is_some_and(|detail| WRONG_KEY.contains(&detail.reason.as_str()));
+        let next = self.session.identity().dir().next_organisation_key().map_err(unusable)?;
+        let Some(next) = next.filter(|_| wrong_key && status.code() == Code::PermissionDenied) else {
+            return first.map_err(|error| unsaid(doing, error));
+        };
+        let Ok(said) = say::say_unseen_by(connection, draft, &signers_of(&next, also)).await else {
+            return first.map_err(|error| unsaid(doing, error));
+        };
+        self.take_up_next()?;
+        Ok(said)
+    }
+}
+
+fn unusable(error: StoreError) -> CliError {
+    CliError::Client { doing: "use the organisation's key", source: Box::new(error), hint: None }
+}

@@ -1,0 +1,179 @@
+//! What an organisation's key can do, and its members' keys cannot: end what the organisation itself has said, and have
+//! another key sign. The log is read by whoever asks, an app as well.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use comity_client::Identity;
+use comity_tests::clients::{Caller, comity};
+use comity_tests::federation::{EU_BODY, Federation};
+use comity_tests::program::{run, said, succeed};
+use comity_types::Digest;
+use serde_json::Value;
+
+/// A federation with one organisation, whose one member is an app.
+struct Scene {
+    federation: Federation,
+    only: Caller,
+    id: String,
+}
+
+impl Scene {
+    fn set() -> Self {
+        let mut federation = Federation::start();
+        federation.expect_log("peer refused");
+        let only = federation.app(EU_BODY, "only");
+        Self { federation, only, id: format!("spiffe://{}/app/only", EU_BODY.domain) }
+    }
+
+    fn own(&self, arguments: &[&str]) -> String {
+        self.federation.say_as(&self.only.identity, arguments)
+    }
+
+    fn refused(&self, by: &Caller, arguments: &[&str], why: &str) {
+        let answer = self.federation.ask(by, arguments);
+        assert!(!answer.status.success() && said(&answer).contains(why), "{arguments:?}, {why}: {}", said(&answer));
+    }
+
+    /// The identity's directory, as somebody else has it.
+    fn copied(&self, name: &str, files: &[&str]) -> Caller {
+        let folder = self.federation.folder().join(name);
+        std::fs::create_dir(&folder).unwrap();
+        for file in files {
+            std::fs::copy(self.only.identity.join(file), folder.join(file)).unwrap();
+        }
+        Caller { address: self.only.address.clone(), identity: folder }
+    }
+
+    fn keys(&self) -> Vec<(String, bool)> {
+        let listed: Value = serde_json::from_str(&self.own(&["organisation", "keys", "list", "-o", "json"])).unwrap();
+        let key = |key: &Value| (key["fingerprint"].as_str().unwrap().to_owned(), key["here"].as_bool().unwrap());
+        listed["keys"].as_array().unwrap().iter().map(key).collect()
+    }
+
+    fn key_file(&self, name: &str) -> PathBuf {
+        self.only.identity.join(name)
+    }
+}
+
+/// What a member's identity is made of, without the organisation's key.
+const MEMBER: [&str; 5] = ["key.pem", "cert.pem", "root.json", "identity.json", "federation-ca.pem"];
+const OWN: &str = "organisation.key.pem";
+const NEXT: &str = "organisation.next.key.pem";
+
+#[test]
+fn the_only_member_of_an_organisation_takes_back_what_the_organisation_said_of_it_and_a_thief_of_its_key_does_not() {
+    let scene = Scene::set();
+    let thief = scene.copied("thief", &MEMBER);
+    let certificate = Digest::of(Identity::open(&scene.only.identity).unwrap().dir().chain().unwrap().first().unwrap());
+    let facts = scene.federation.folder().join("facts.toml");
+    scene.federation.write_facts(EU_BODY, &facts);
+    for (subject, why) in [
+        (scene.id.as_str(), "MEMBER_SUSPENDED"),
+        (&format!("{}#sha256={certificate}", scene.id), "CERTIFICATE_SUSPENDED"),
+    ] {
+        let _said = scene.own(&["suspend", subject, "--reason", "maintenance"]);
+        scene.refused(&scene.only, &["model", "list"], why);
+        scene.refused(&scene.only, &["model", "list"], "comity lift");
+        scene.refused(&scene.only, &["invite", EU_BODY.domain, "--kind", "app", "--name", "x"], why);
+        scene.refused(&thief, &["lift", subject], "organisation.key.pem");
+        std::fs::copy(thief.identity.join("key.pem"), thief.identity.join(OWN)).unwrap();
+        scene.refused(&thief, &["lift", subject], why);
+        std::fs::remove_file(thief.identity.join(OWN)).unwrap();
+        // Operators are told whose word it is.
+        scene.refused(&scene.federation.operator(), &["lift", subject], "its own organisation suspended it");
+        let _said = scene.own(&["lift", subject]);
+        let _listed = scene.own(&["model", "list"]);
+    }
+    let _said = scene.own(&["suspend", &scene.id, "--reason", "for good"]);
+    let _said = scene.own(&["withdraw", &scene.id]);
+}
+
+#[test]
+fn a_copied_organisation_key_signs_nothing_after_a_roll_and_copies_are_told_where_the_new_one_is() {
+    let scene = Scene::set();
+    let copy = scene.copied("copy", &[MEMBER.as_slice(), &[OWN]].concat());
+    let invite = |name: &'static str| ["invite", EU_BODY.domain, "--kind", "app", "--name", name];
+    let old = scene.keys();
+    let dry = scene.own(&["organisation", "keys", "roll", "--dry-run", "-o", "json"]);
+    assert!(dry.contains(&old[0].0) && !scene.key_file(NEXT).exists(), "{dry}");
+    assert_eq!(scene.keys(), old);
+    let old_file = std::fs::read(scene.key_file(OWN)).unwrap();
+    let _said = scene.own(&["organisation", "keys", "roll"]);
+    let new = scene.keys();
+    assert!(new.len() == 1 && new[0].1 && new[0].0 != old[0].0, "{old:?} {new:?}");
+    let mode = std::fs::metadata(scene.key_file(OWN)).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    scene.refused(&copy, &invite("theirs"), "its keys were changed");
+    scene.refused(&copy, &invite("theirs"), "copy organisation.key.pem");
+    let _said = scene.own(&invite("ours"));
+
+    // Cut after the federation was told, and before the file took its place: either command ends it.
+    for command in [&invite("again")[..], &["organisation", "keys", "roll"]] {
+        std::fs::rename(scene.key_file(OWN), scene.key_file(NEXT)).unwrap();
+        write_secret(&scene.key_file(OWN), &old_file);
+        let _said = scene.own(command);
+        assert!(!scene.key_file(NEXT).exists());
+        assert!(scene.keys()[0].1, "{command:?}");
+    }
+    // A paused organisation is not shown the log, and rolls all the same.
+    let before = scene.keys();
+    let _said = scene.own(&["suspend", EU_BODY.domain, "--reason", "a key was copied"]);
+    let _said = scene.own(&["organisation", "keys", "roll"]);
+    let _said = scene.own(&["lift", EU_BODY.domain]);
+    assert_ne!(scene.keys(), before);
+}
+
+fn write_secret(path: &Path, content: &[u8]) {
+    std::fs::write(path, content).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+#[test]
+fn several_keys_sign_for_an_organisation_if_each_of_them_says_so() {
+    let scene = Scene::set();
+    let other = scene.copied("other", &MEMBER);
+    // Another key, as any member's is.
+    let second = scene.federation.folder().join("second.key.pem");
+    write_secret(&second, &std::fs::read(scene.federation.operator().identity.join("key.pem")).unwrap());
+    let [first, second] = [scene.key_file(OWN), second].map(|path| path.to_str().unwrap().to_owned());
+    scene.refused(&scene.only, &["organisation", "keys", "set", &second], "the key of this directory");
+    let _said = scene.own(&["organisation", "keys", "set", &first, &second]);
+    assert_eq!(scene.keys().iter().filter(|(_, here)| *here).count(), 1);
+    assert_eq!(scene.keys().len(), 2);
+    write_secret(&other.identity.join(OWN), &std::fs::read(&second).unwrap());
+    let invite = ["invite", EU_BODY.domain, "--kind", "app", "--name", "x"];
+    let _said = scene.federation.say_as(&other.identity, &invite);
+    std::fs::set_permissions(&second, std::fs::Permissions::from_mode(0o644)).unwrap();
+    scene.refused(&scene.only, &["organisation", "keys", "roll", "--keep", &second], "chmod 600");
+    std::fs::set_permissions(&second, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let _said = scene.own(&["organisation", "keys", "roll", "--keep", &second]);
+    assert_eq!(scene.keys().len(), 2);
+    let _said = scene.own(&["organisation", "keys", "set", &first]);
+    assert_eq!(scene.keys().len(), 1);
+    scene.refused(&other, &invite, "its keys were changed");
+}
+
+#[test]
+fn an_app_proves_the_federations_log_by_itself() {
+    let scene = Scene::set();
+    let verified = scene.own(&["log", "verify"]);
+    assert!(verified.contains("epoch"), "{verified}");
+    let file = scene.federation.folder().join("exported.log");
+    let _said = scene.own(&["log", "export", file.to_str().unwrap()]);
+    let root = scene.only.identity.join("root.json");
+    let offline: Output = run(comity().args(["log", "verify"]).arg(&file).arg("--root").arg(&root));
+    assert!(offline.status.success(), "{}", said(&offline));
+    let _state = scene.own(&["federation", "show"]);
+    let doctor = succeed(comity().arg("--identity").arg(&scene.only.identity).arg("doctor"));
+    assert!(doctor.contains("log"), "{doctor}");
+}
+
+#[test]
+fn nobody_is_shown_what_another_organisations_file_would_change_of_it() {
+    let scene = Scene::set();
+    let file = scene.federation.folder().join("theirs.toml");
+    scene.federation.write_facts(comity_tests::federation::EU_OWNED, &file);
+    scene.refused(&scene.only, &["organisation", "update", file.to_str().unwrap(), "--dry-run"], "signs for");
+}
