@@ -36,11 +36,11 @@ use comity_transparency::{Checkpoint, LogKey};
 use comity_types::{Clock, Digest};
 use tokio::sync::{mpsc as queue, oneshot, watch};
 
+pub use crate::files::{Disk, System};
 use publisher::Publisher;
 pub use reader::Reader;
 use recovery::Recovered;
 use sequencer::{Sequencer, Work};
-use wal::Segments;
 
 /// Appends that may wait at once; beyond, `append` waits for room, which is the backpressure.
 const QUEUE: usize = 4_096;
@@ -177,22 +177,27 @@ impl DecisionLog {
     /// # Errors
     /// It is damaged, in use, of another key, or cannot be used.
     pub fn open(dir: &Path, key: LogKey, clock: Arc<dyn Clock>) -> Result<(Self, Vec<Open>), LogError> {
-        Self::open_with(dir, key, clock, |segments| segments)
+        Self::open_on(dir, key, clock, Arc::new(System))
     }
 
-    fn open_with<D: sequencer::Disk>(
+    /// The same on any disk.
+    ///
+    /// # Errors
+    /// Those of [`DecisionLog::open`].
+    pub fn open_on(
         dir: &Path,
         key: LogKey,
         clock: Arc<dyn Clock>,
-        disk: impl FnOnce(Segments) -> D,
+        disk: Arc<dyn Disk>,
     ) -> Result<(Self, Vec<Open>), LogError> {
-        let Recovered { lock, published, tiles, tail, unpublished, open, segments } = recovery::recover(dir, &key)?;
+        let Recovered { store, lock, published, tiles, tail, unpublished, open, segments } =
+            recovery::recover(dir, &key, disk)?;
         let (failure, key) = (Failure(watch::channel(None).0), Arc::new(key));
         let origin = key.origin().to_owned();
         let (publish, commands) = mpsc::sync_channel(UNPUBLISHED_BATCHES);
         let (seen, seen_by) = watch::channel(published);
         let mut publisher = Publisher::new(
-            dir,
+            store,
             tiles.clone(),
             tail,
             open,
@@ -205,7 +210,7 @@ impl DecisionLog {
         let mut sequencer = Sequencer::new(
             tiles,
             key,
-            disk(segments),
+            segments,
             Reader::new(dir, seen_by.clone()),
             publish.clone(),
             failure.clone(),

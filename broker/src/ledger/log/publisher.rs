@@ -2,7 +2,6 @@
 //! that were written ahead go.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -72,7 +71,7 @@ pub(super) fn closes(leaf: &[u8]) -> Option<u64> {
 impl Publisher {
     #[expect(clippy::too_many_arguments, reason = "called once, by the log that owns them all")]
     pub(super) fn new(
-        dir: &Path,
+        store: Store,
         tiles: Tiles,
         tail: Vec<Entry>,
         open: BTreeSet<u64>,
@@ -82,7 +81,7 @@ impl Publisher {
         published: watch::Sender<Published>,
         failure: Failure,
     ) -> Self {
-        Self { store: Store::new(dir), tiles, tail, open, segment, key, clock, published, failure }
+        Self { store, tiles, tail, open, segment, key, clock, published, failure }
     }
 
     /// Runs until every handle is gone, or something fails. What came is published before it ends.
@@ -170,7 +169,7 @@ impl Publisher {
             let written = [self.write_bundles(from, size)?, self.write_tiles(from, size)?].concat();
             self.store.write_open(&self.open)?;
             let (checkpoint, note) = self.sign(size)?;
-            Store::write(&self.store.path(Resource::Checkpoint), note.as_bytes())?;
+            self.store.write(&self.store.path(Resource::Checkpoint), note.as_bytes())?;
             self.published.send_replace(Published { checkpoint, note: note.into() });
             written.into_iter().try_for_each(|resource| self.store.tidy(resource))?;
             let full = usize::try_from(size / WIDTH - from / WIDTH).unwrap_or_default();
@@ -188,7 +187,7 @@ impl Publisher {
             let resource = Resource::Entries { index, width: width(size, 0, index) };
             let bytes = bundle(entries.iter().map(|entry| entry.leaf.as_slice()));
             // A leaf is a hundred bytes.
-            Store::write(&self.store.path(resource), &bytes.unwrap_or_default())?;
+            self.store.write(&self.store.path(resource), &bytes.unwrap_or_default())?;
             written.push(resource);
         }
         Ok(written)
@@ -207,7 +206,7 @@ impl Publisher {
                 let bytes = self.tiles.tile(level, index).and_then(|tile| tile.to_bytes(width));
                 let path = self.store.path(resource);
                 let lost = || LogError::Damaged { path: path.clone(), problem: "its hashes are not at hand".into() };
-                Store::write(&path, &bytes.ok_or_else(lost)?)?;
+                self.store.write(&path, &bytes.ok_or_else(lost)?)?;
                 written.push(resource);
             }
         }

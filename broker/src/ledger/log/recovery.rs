@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::Path;
+use std::sync::Arc;
 
 use comity_transparency::proof::root;
 use comity_transparency::tile::{Resource, Tile, Tiles, WIDTH, unbundle};
@@ -16,6 +17,7 @@ use super::publisher::Batch;
 use super::store::{Store, width};
 use super::wal::{self, Segments};
 use super::{Entry, LogError, Published};
+use crate::files::Disk;
 
 /// How often a log is looked at that somebody else goes on with: each look is shorter than the time between publications.
 const LOOKS: usize = 8;
@@ -23,6 +25,7 @@ const LOOKS: usize = 8;
 /// What the log goes on with.
 #[derive(Debug)]
 pub(super) struct Recovered {
+    pub(super) store: Store,
     pub(super) lock: File,
     pub(super) published: Published,
     /// Of what is published.
@@ -37,15 +40,15 @@ pub(super) struct Recovered {
 }
 
 /// Takes up the log in `dir`, or makes it.
-pub(super) fn recover(dir: &Path, key: &LogKey) -> Result<Recovered, LogError> {
-    let store = Store::new(dir);
+pub(super) fn recover(dir: &Path, key: &LogKey, disk: Arc<dyn Disk>) -> Result<Recovered, LogError> {
+    let store = Store::on(dir, Arc::clone(&disk));
     store.make()?;
     let lock = lock(&store, dir)?;
     let Found { published, tiles, tail, unpublished, next } = find(&store, key)?;
-    let mut segments = Segments::new(&store.wal(), next);
+    let mut segments = Segments::new(&store.wal(), disk, next);
     segments.rotate(next);
     remove_empty(&store, next)?;
-    Ok(Recovered { lock, published, tiles, tail, unpublished, open: store.open()?, segments })
+    Ok(Recovered { store: store.clone(), lock, published, tiles, tail, unpublished, open: store.open()?, segments })
 }
 
 /// Reads the log in `dir`, and changes nothing. One that is not there is in order.

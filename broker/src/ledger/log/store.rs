@@ -13,54 +13,64 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use comity_transparency::tile::{Resource, WIDTH};
 
 use super::LogError;
-use crate::files::write_durably;
+use crate::files::{Disk, System, sync_dir, write_durably_on};
 
 /// The length that means that the record has been erased.
 const ERASED: u32 = u32::MAX;
 
 /// The files of a log.
 #[derive(Debug, Clone)]
-pub(super) struct Store(PathBuf);
+pub(super) struct Store {
+    dir: PathBuf,
+    disk: Arc<dyn Disk>,
+}
 
 impl Store {
+    /// To be read.
     pub(super) fn new(dir: &Path) -> Self {
-        Self(dir.to_owned())
+        Self::on(dir, Arc::new(System))
+    }
+
+    /// To be written as well, on this disk.
+    pub(super) fn on(dir: &Path, disk: Arc<dyn Disk>) -> Self {
+        Self { dir: dir.to_owned(), disk }
     }
 
     /// Makes the directories of a log.
     pub(super) fn make(&self) -> Result<(), LogError> {
         let wal = self.wal();
-        if wal.is_dir() { Ok(()) } else { make_dir(&wal).map_err(|error| LogError::io(&wal, error)) }
+        if wal.is_dir() { Ok(()) } else { make_dir(&*self.disk, &wal).map_err(|error| LogError::io(&wal, error)) }
     }
 
     pub(super) fn wal(&self) -> PathBuf {
-        self.0.join("wal")
+        self.dir.join("wal")
     }
 
     /// Whether anything was ever published, or was about to be.
     pub(super) fn has_tiles(&self) -> bool {
-        self.0.join("tile").exists()
+        self.dir.join("tile").exists()
     }
 
     pub(super) fn lock(&self) -> PathBuf {
-        self.0.join("lock")
+        self.dir.join("lock")
     }
 
     pub(super) fn path(&self, resource: Resource) -> PathBuf {
-        self.0.join(resource.to_string())
+        self.dir.join(resource.to_string())
     }
 
     fn records_path(&self, bundle: u64) -> PathBuf {
         let entries = Resource::Entries { index: bundle, width: 256 }.to_string();
-        self.0.join(entries.replace("tile/entries", "records"))
+        self.dir.join(entries.replace("tile/entries", "records"))
     }
 
     fn open_path(&self) -> PathBuf {
-        self.0.join("open")
+        self.dir.join("open")
     }
 
     /// Reads a file; none if it is not there.
@@ -93,14 +103,14 @@ impl Store {
     }
 
     /// Writes a file; its directory is made if need be.
-    pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), LogError> {
+    pub(super) fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), LogError> {
         let failed = |error| LogError::io(path, error);
         if let Some(dir) = path.parent()
             && !dir.exists()
         {
-            make_dir(dir).map_err(failed)?;
+            make_dir(&*self.disk, dir).map_err(failed)?;
         }
-        write_durably(path, bytes).map_err(failed)
+        write_durably_on(&*self.disk, path, bytes).map_err(failed)
     }
 
     /// Writes the records of a bundle.
@@ -115,7 +125,7 @@ impl Store {
             bytes.extend_from_slice(&length.to_be_bytes());
             bytes.extend_from_slice(record.unwrap_or_default());
         }
-        Self::write(&self.records_path(bundle), &bytes)
+        self.write(&self.records_path(bundle), &bytes)
     }
 
     /// The records of a bundle: each is there, or has been erased.
@@ -128,7 +138,7 @@ impl Store {
     /// Keeps which decisions wait.
     pub(super) fn write_open(&self, open: &BTreeSet<u64>) -> Result<(), LogError> {
         let bytes: Vec<u8> = open.iter().flat_map(|index| index.to_be_bytes()).collect();
-        Self::write(&self.open_path(), &bytes)
+        self.write(&self.open_path(), &bytes)
     }
 
     /// Which decisions waited when the log was published.
@@ -196,12 +206,12 @@ fn parse_records(mut bytes: &[u8]) -> Option<Vec<Option<Vec<u8>>>> {
 }
 
 /// Makes a directory and those above it, each durable in its own.
-fn make_dir(dir: &Path) -> io::Result<()> {
+fn make_dir(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
     if let Some(above) = dir.parent()
         && !above.as_os_str().is_empty()
         && !above.exists()
     {
-        make_dir(above)?;
+        make_dir(disk, above)?;
     }
     match std::fs::create_dir(dir) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
@@ -209,5 +219,5 @@ fn make_dir(dir: &Path) -> io::Result<()> {
     }
     dir.parent()
         .filter(|above| !above.as_os_str().is_empty())
-        .map_or(Ok(()), |above| std::fs::File::open(above)?.sync_all())
+        .map_or(Ok(()), |above| sync_dir(disk, above))
 }

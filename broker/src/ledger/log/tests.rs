@@ -2,6 +2,8 @@
 //! signed twice differently; nothing is signed that cannot be reproduced.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Write as _;
 use std::sync::Mutex;
 
 use comity_runtime::clock::SystemClock;
@@ -14,7 +16,6 @@ use comity_transparency::{CheckpointNote, NoteVerifier};
 use comity_types::{DecisionId, Secret, Timestamp};
 use proptest::prelude::*;
 
-use super::sequencer::Disk;
 use super::*;
 
 const ORIGIN: &str = "fed.example/decisions/b1";
@@ -78,62 +79,49 @@ fn verify(key: &Key, leaf: &[u8], placed: &Placed) -> Checkpoint {
 }
 
 impl DecisionLog {
-    /// A log whose disk fails at the first write.
+    /// A log whose disk fails at the first write of a batch.
     pub(crate) fn broken(dir: &Path, key: LogKey, clock: Arc<dyn Clock>) -> Self {
-        Self::open_with(dir, key, clock, |segments| Failing { segments, left: Arc::new(Mutex::new(0)) }).unwrap().0
+        Self::open_on(dir, key, clock, Arc::new(Failing(Mutex::new(0)))).unwrap().0
     }
-}
 
-impl DecisionLog {
-    /// A log whose disk tells of each write, and goes on with it when it is told to.
+    /// A log whose disk tells of each write of batches, and goes on with it when it is told to.
     pub(crate) fn held(dir: &Path, key: LogKey, clock: Arc<dyn Clock>, gate: Gate) -> Self {
-        Self::open_with(dir, key, clock, |segments| Held { segments, gate }).unwrap().0
+        Self::open_on(dir, key, clock, Arc::new(Held(Mutex::new(gate)))).unwrap().0
     }
 }
 
 /// Tells that a write has begun, and waits to be let on.
 pub(crate) type Gate = (queue::UnboundedSender<()>, mpsc::Receiver<()>);
 
-struct Held {
-    segments: Segments,
-    gate: Gate,
-}
+#[derive(Debug)]
+struct Held(Mutex<Gate>);
 
 impl Disk for Held {
-    fn append(&mut self, first: u64, frames: &[u8]) -> io::Result<()> {
-        // Whoever held it has gone: there is nothing to wait for any more.
-        let _told = self.gate.0.send(()).is_ok() && self.gate.1.recv().is_ok();
-        Disk::append(&mut self.segments, first, frames)
-    }
-
-    fn rotate(&mut self, next: u64) {
-        Disk::rotate(&mut self.segments, next);
-    }
-
-    fn segment(&self) -> u64 {
-        self.segments.first()
+    fn write(&self, path: &Path, file: &mut File, bytes: &[u8]) -> io::Result<()> {
+        if is_of_the_wal(path) {
+            let gate = self.0.lock().unwrap();
+            // Whoever held it has gone: there is nothing to wait for any more.
+            let _told = gate.0.send(()).is_ok() && gate.1.recv().is_ok();
+        }
+        file.write_all(bytes)
     }
 }
 
-/// A disk that fails after some writes.
-struct Failing {
-    segments: Segments,
-    left: Arc<Mutex<u32>>,
+fn is_of_the_wal(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "wal")
 }
+
+/// A disk that is full after so many writes of batches.
+#[derive(Debug)]
+struct Failing(Mutex<u32>);
 
 impl Disk for Failing {
-    fn append(&mut self, first: u64, frames: &[u8]) -> io::Result<()> {
-        let mut left = self.left.lock().unwrap();
-        *left = left.checked_sub(1).ok_or(io::ErrorKind::StorageFull)?;
-        Disk::append(&mut self.segments, first, frames)
-    }
-
-    fn rotate(&mut self, next: u64) {
-        Disk::rotate(&mut self.segments, next);
-    }
-
-    fn segment(&self) -> u64 {
-        self.segments.first()
+    fn write(&self, path: &Path, file: &mut File, bytes: &[u8]) -> io::Result<()> {
+        if is_of_the_wal(path) {
+            let mut left = self.0.lock().unwrap();
+            *left = left.checked_sub(1).ok_or(io::ErrorKind::StorageFull)?;
+        }
+        file.write_all(bytes)
     }
 }
 
@@ -208,7 +196,7 @@ async fn a_start_takes_up_however_many_batches_a_kill_has_left() {
     let (dir, key) = (tempfile::tempdir().unwrap(), Key::new());
     let store = store::Store::new(dir.path());
     store.make().unwrap();
-    let (mut segments, mut tree, log_key) = (Segments::new(&store.wal(), 0), Tree::default(), key.get());
+    let (mut segments, mut tree, log_key) = (wal::Segments::new(&store.wal(), Arc::new(System), 0), Tree::default(), key.get());
     let mut frames = Vec::new();
     for number in 0..MANY {
         tree.push(&decision(number).leaf);
@@ -294,9 +282,8 @@ async fn what_was_acknowledged_is_in_whatever_is_published_from_then_on() {
 #[tokio::test]
 async fn a_disk_that_is_full_acknowledges_nothing_more_and_loses_nothing_before() {
     let (dir, key) = (tempfile::tempdir().unwrap(), Key::new());
-    let left = Arc::new(Mutex::new(5));
-    let failing = |segments| Failing { segments, left: Arc::clone(&left) };
-    let (log, _) = DecisionLog::open_with(dir.path(), key.get(), Arc::new(SystemClock), failing).unwrap();
+    let failing = Arc::new(Failing(Mutex::new(5)));
+    let (log, _) = DecisionLog::open_on(dir.path(), key.get(), Arc::new(SystemClock), failing).unwrap();
     let mut acknowledged = Vec::new();
     for number in 0..10 {
         if let Ok(placed) = log.append(decision(number), None).await {

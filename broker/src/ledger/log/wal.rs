@@ -8,10 +8,12 @@
 //! numbers big-endian; a record of length 0xffffffff is none.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::{Entry, LogError};
+use crate::files::{Disk, sync_dir};
 use crate::ledger::journal::frame;
 
 /// Most bytes of a leaf and its record: with the rest of a batch, below the longest frame.
@@ -87,16 +89,17 @@ impl Batch {
 #[derive(Debug)]
 pub(super) struct Segments {
     dir: PathBuf,
-    /// The last one, once something was written.
-    last: Option<File>,
+    disk: Arc<dyn Disk>,
+    /// The last one, once something was written, and where it is.
+    last: Option<(File, PathBuf)>,
     first: u64,
     bytes: u64,
 }
 
 impl Segments {
     /// Goes on in a new segment, so that nothing is ever appended behind what a crash has left.
-    pub(super) fn new(dir: &Path, next: u64) -> Self {
-        Self { dir: dir.to_owned(), last: None, first: next, bytes: 0 }
+    pub(super) fn new(dir: &Path, disk: Arc<dyn Disk>, next: u64) -> Self {
+        Self { dir: dir.to_owned(), disk, last: None, first: next, bytes: 0 }
     }
 
     /// The segment that is written to: its first leaf.
@@ -109,15 +112,15 @@ impl Segments {
         if self.bytes >= SEGMENT_BYTES {
             self.rotate(first);
         }
-        let file = match &mut self.last {
-            Some(file) => file,
+        let (file, path) = match &mut self.last {
+            Some(last) => last,
             none => {
                 self.first = first;
-                none.insert(create(&self.dir, first)?)
+                none.insert(create(&*self.disk, &self.dir, first)?)
             }
         };
-        file.write_all(frames)?;
-        file.sync_data()?;
+        self.disk.write(path, file, frames)?;
+        self.disk.sync_data(path, file)?;
         self.bytes += frames.len() as u64;
         Ok(())
     }
@@ -130,15 +133,16 @@ impl Segments {
     }
 }
 
-fn create(dir: &Path, first: u64) -> io::Result<File> {
+fn create(disk: &dyn Disk, dir: &Path, first: u64) -> io::Result<(File, PathBuf)> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.open(path(dir, first))?;
+    let path = path(dir, first);
+    let file = options.open(&path)?;
     // The directory entry of a new file has to be durable as well.
-    File::open(dir)?.sync_all()?;
-    Ok(file)
+    sync_dir(disk, dir)?;
+    Ok((file, path))
 }
 
 /// The file of the segment that begins at the leaf `first`.
