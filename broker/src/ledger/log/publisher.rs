@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use comity_transparency::leaf::{Kind, Leaf};
 use comity_transparency::proof::root;
 use comity_transparency::tile::{Resource, Tiles, WIDTH, bundle};
 use comity_transparency::tree::leaf_hash;
@@ -15,7 +14,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
 use super::store::{Store, width};
-use super::{Entry, Failure, LogError, Published, wal};
+use super::{Entry, Failure, LogError, Published, waiting, wal};
 
 /// How often what is new is published: often enough for witnesses to have cosigned it when an answer ends, and a few file
 /// writes a second.
@@ -60,14 +59,6 @@ pub(super) struct Publisher {
     failure: Failure,
 }
 
-/// Which decision a leaf closes.
-pub(super) fn closes(leaf: &[u8]) -> Option<u64> {
-    match Leaf::from_bytes(leaf).ok()?.kind {
-        Kind::Outcome { decision } | Kind::Abort { decision } => Some(decision),
-        Kind::Decision => None,
-    }
-}
-
 impl Publisher {
     #[expect(clippy::too_many_arguments, reason = "called once, by the log that owns them all")]
     pub(super) fn new(
@@ -86,10 +77,6 @@ impl Publisher {
 
     /// Runs until every handle is gone, or something fails. What came is published before it ends.
     pub(super) fn run(mut self, commands: &mpsc::Receiver<Command>) {
-        // What a kill left: batches that were not published, and segments that should have gone.
-        if self.guarded(Self::publish).is_err() {
-            return;
-        }
         let mut due = None;
         loop {
             let wait = due.map_or(EVERY, |due: Instant| due.saturating_duration_since(Instant::now()));
@@ -126,15 +113,9 @@ impl Publisher {
         let _last = self.guarded(Self::publish).is_ok();
     }
 
-    /// The decisions that wait, with their leaves.
-    pub(super) fn open_decisions(&self) -> Vec<(u64, Vec<u8>)> {
-        let leaf = |index: &u64| {
-            let bundle = Resource::Entries { index: index / WIDTH, width: 256 };
-            let bytes = self.store.resource(bundle, self.tiles.size()).ok()??;
-            let entries = comity_transparency::tile::unbundle(&bytes)?;
-            Some((*index, entries.get(usize::try_from(index % WIDTH).ok()?)?.to_vec()))
-        };
-        self.open.iter().filter_map(leaf).collect()
+    /// Whether the decision at this index waits for its outcome.
+    pub(super) fn waits(&self, index: u64) -> bool {
+        self.open.contains(&index)
     }
 
     fn guarded(&mut self, work: impl FnOnce(&mut Self) -> Result<(), LogError>) -> Result<(), LogError> {
@@ -147,15 +128,7 @@ impl Publisher {
     /// Takes a batch in, to be published.
     pub(super) fn take(&mut self, batch: Batch) {
         for (index, entry) in (batch.first..).zip(batch.entries) {
-            match closes(&entry.leaf) {
-                Some(closed) => {
-                    self.open.remove(&closed);
-                }
-                None if entry.opens => {
-                    self.open.insert(index);
-                }
-                None => {}
-            }
+            waiting::follow(&mut self.open, index, &entry);
             self.tiles.push(leaf_hash(&entry.leaf));
             self.tail.push(entry);
         }
@@ -163,11 +136,11 @@ impl Publisher {
     }
 
     /// Records, bundles and tiles; then the checkpoint; then what is no longer needed goes.
-    fn publish(&mut self) -> Result<(), LogError> {
+    pub(super) fn publish(&mut self) -> Result<(), LogError> {
         let (from, size) = (self.published.borrow().checkpoint.size, self.tiles.size());
         if from < size {
             let written = [self.write_bundles(from, size)?, self.write_tiles(from, size)?].concat();
-            self.store.write_open(&self.open)?;
+            waiting::write(&self.store, &self.open)?;
             let (checkpoint, note) = self.sign(size)?;
             self.store.write(&self.store.path(Resource::Checkpoint), note.as_bytes())?;
             self.published.send_replace(Published { checkpoint, note: note.into() });
@@ -224,17 +197,14 @@ impl Publisher {
 
     /// A segment may go when the one after it begins with something that is published, or before it.
     fn drop_segments(&self, size: u64) -> Result<(), LogError> {
-        let dir = self.store.wal();
-        let segments = wal::list(&dir)?;
+        let segments = wal::list(&self.store.wal())?;
         let followed = segments.iter().zip(segments.iter().skip(1).copied().chain([u64::MAX]));
-        for (first, next) in followed {
-            // The last one goes too once the sequencer has left it.
-            if next <= size || (next == u64::MAX && *first < self.segment && self.segment <= size) {
-                let path = wal::path(&dir, *first);
-                std::fs::remove_file(&path).map_err(|error| LogError::io(&path, error))?;
-            }
-        }
-        Ok(())
+        // The last one goes too once the sequencer has left it.
+        let may_go = |(first, next): &(&u64, u64)| {
+            *next <= size || (*next == u64::MAX && **first < self.segment && self.segment <= size)
+        };
+        let gone: Vec<u64> = followed.filter(may_go).map(|(first, _)| *first).collect();
+        self.store.drop_segments(&gone)
     }
 
     /// Takes records away: those of the last bundle here and on disk, those of others on disk alone.

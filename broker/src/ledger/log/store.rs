@@ -10,14 +10,13 @@
 //! Every file is written beside and moved over. A bundle's records are one after another, each with its length in four
 //! bytes, big-endian, before it; 0xffffffff stands for one that has been erased.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use comity_transparency::tile::{Resource, WIDTH};
 
-use super::LogError;
+use super::{LogError, wal};
 use crate::files::{Disk, System, sync_dir, write_durably_on};
 
 /// The length that means that the record has been erased.
@@ -56,10 +55,6 @@ impl Store {
         self.dir.join("tile").exists()
     }
 
-    pub(super) fn lock(&self) -> PathBuf {
-        self.dir.join("lock")
-    }
-
     pub(super) fn path(&self, resource: Resource) -> PathBuf {
         self.dir.join(resource.to_string())
     }
@@ -69,8 +64,24 @@ impl Store {
         self.dir.join(entries.replace("tile/entries", "records"))
     }
 
-    fn open_path(&self) -> PathBuf {
-        self.dir.join("open")
+    /// A file of the log's own directory.
+    pub(super) fn beside(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    /// Makes the names in the log's own directory durable, of which the checkpoint's is one.
+    pub(super) fn sync(&self) -> Result<(), LogError> {
+        sync_dir(&*self.disk, &self.dir).map_err(|error| LogError::io(&self.dir, error))
+    }
+
+    /// Takes segments away, for good: what was erased must not come back with a power cut.
+    pub(super) fn drop_segments(&self, segments: &[u64]) -> Result<(), LogError> {
+        let wal = self.wal();
+        for first in segments {
+            let path = wal::path(&wal, *first);
+            std::fs::remove_file(&path).map_err(|error| LogError::io(&path, error))?;
+        }
+        if segments.is_empty() { Ok(()) } else { sync_dir(&*self.disk, &wal).map_err(|error| LogError::io(&wal, error)) }
     }
 
     /// Reads a file; none if it is not there.
@@ -135,21 +146,9 @@ impl Store {
         parse_records(&bytes).ok_or_else(|| LogError::Damaged { path, problem: "the records break off".into() })
     }
 
-    /// Keeps which decisions wait.
-    pub(super) fn write_open(&self, open: &BTreeSet<u64>) -> Result<(), LogError> {
-        let bytes: Vec<u8> = open.iter().flat_map(|index| index.to_be_bytes()).collect();
-        self.write(&self.open_path(), &bytes)
-    }
-
-    /// Which decisions waited when the log was published.
-    pub(super) fn open(&self) -> Result<BTreeSet<u64>, LogError> {
-        let path = self.open_path();
-        let bytes = Self::read(&path)?.unwrap_or_default();
-        let (indexes, rest) = bytes.as_chunks();
-        if !rest.is_empty() {
-            return Err(LogError::Damaged { path, problem: "an index breaks off".into() });
-        }
-        Ok(indexes.iter().map(|index| u64::from_be_bytes(*index)).collect())
+    /// What to say of the records of a bundle.
+    pub(super) fn records_damaged(&self, bundle: u64, problem: &str) -> LogError {
+        LogError::Damaged { path: self.records_path(bundle), problem: problem.into() }
     }
 
     /// Takes away the shorter parts of a tile or a bundle that a longer one has replaced.

@@ -7,6 +7,7 @@
 //! ```
 //! numbers big-endian; a record of length 0xffffffff is none.
 
+use std::cell::Cell;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -40,6 +41,11 @@ pub(super) struct Batch {
 }
 
 impl Batch {
+    /// The size of the log after it.
+    pub(super) fn end(&self) -> u64 {
+        self.first.saturating_add(self.entries.len() as u64)
+    }
+
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = self.first.to_be_bytes().to_vec();
         // `Sequencer` bounds how many there are, and `append` how long each is.
@@ -164,16 +170,25 @@ pub(super) fn list(dir: &Path) -> Result<Vec<u64>, LogError> {
 }
 
 /// Reads the batches of a segment. What a crash has torn at its end is left out; anything else that cannot be read is
-/// damage.
-pub(super) fn read(dir: &Path, first: u64) -> Result<Vec<Batch>, LogError> {
+/// damage. `signed` says at which size the log has signed a checkpoint, if it has: bytes that look like a batch count as one
+/// that came later if the log has signed a larger size in them, since callers write part of what is torn.
+pub(super) fn read(dir: &Path, first: u64, signed: &dyn Fn(&str) -> Option<u64>) -> Result<Vec<Batch>, LogError> {
     let path = path(dir, first);
     let damaged = |problem: String| LogError::Damaged { path: path.clone(), problem };
     let file = File::open(&path).map_err(|error| LogError::io(&path, error))?;
-    let mut frames = Vec::new();
-    let scan = frame::scan(file, &mut |frame| frames.push(frame)).map_err(|error| LogError::io(&path, error))?;
+    let (mut batches, end) = (Vec::new(), Cell::new(first));
+    let mut visit = |frame: Vec<u8>| {
+        let batch = Batch::from_bytes(&frame);
+        end.set(batch.as_ref().map_or(u64::MAX, Batch::end));
+        batches.push(batch);
+    };
+    let is_ours = |frame: &[u8]| {
+        let batch = Batch::from_bytes(frame).filter(|batch| batch.first >= end.get());
+        batch.is_some_and(|batch| signed(&batch.checkpoint) == Some(batch.end()))
+    };
+    let scan = frame::scan(file, &mut visit, &is_ours).map_err(|error| LogError::io(&path, error))?;
     if let Some(offset) = scan.damaged_at {
         return Err(damaged(format!("the frame at byte {offset} is not what was written")));
     }
-    let batch = |frame: &Vec<u8>| Batch::from_bytes(frame).ok_or_else(|| damaged("a frame is no batch".into()));
-    frames.iter().map(batch).collect()
+    batches.into_iter().map(|batch| batch.ok_or_else(|| damaged("a frame is no batch".into()))).collect()
 }
