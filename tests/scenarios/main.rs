@@ -22,6 +22,7 @@ mod organisation_demands;
 mod other_makers;
 mod own_authority;
 mod own_tables;
+mod planted;
 mod proof;
 mod quotas;
 mod readme;

@@ -24,6 +24,8 @@ use self::catalogue::Fault;
 use self::table::Table;
 use self::world::World;
 
+/// A folder in memory, on Linux.
+const MEMORY: &str = "/dev/shm";
 /// How often it says how far it is.
 const TELLS: Duration = Duration::from_secs(10);
 
@@ -48,9 +50,10 @@ pub(crate) struct Args {
     /// How many logs at once.
     #[arg(long, default_value_t = 2)]
     jobs: u64,
-    /// Where the logs are kept while they live, and where one stays that broke a promise.
-    #[arg(long, default_value_os_t = std::env::temp_dir())]
-    dir: PathBuf,
+    /// Where the logs are kept while they live, in turn, and where one stays that broke a promise [default: the folder for
+    /// temporary files, and where there is one, a folder in memory, whose syncs leave kills other moments].
+    #[arg(long)]
+    dir: Vec<PathBuf>,
     /// How the figures are printed.
     #[arg(short, long, value_enum, default_value_t = Output::Text)]
     output: Output,
@@ -67,6 +70,7 @@ enum Output {
 struct Campaign<'a> {
     args: &'a Args,
     seed: u64,
+    dirs: Vec<PathBuf>,
     next: AtomicU64,
     started: Instant,
     so_far: Mutex<SoFar>,
@@ -91,7 +95,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     eprintln!("seed {seed}; a full disk is {}", if space::may_mount() { "a small tmpfs" } else { "a limit to files" });
     let now = Instant::now();
     let so_far = Mutex::new(SoFar { table: Table::default(), told: now, broken: Vec::new() });
-    let campaign = Campaign { args, seed, next: AtomicU64::new(args.world.unwrap_or(0)), started: now, so_far };
+    let dirs = if args.dir.is_empty() { dirs() } else { args.dir.clone() };
+    let campaign = Campaign { args, seed, dirs, next: AtomicU64::new(args.world.unwrap_or(0)), started: now, so_far };
     std::thread::scope(|scope| {
         let jobs = if args.world.is_some() { 1 } else { args.jobs.max(1) };
         for _ in 0..jobs {
@@ -109,6 +114,12 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     Ok(if so_far.broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// Where logs are kept.
+fn dirs() -> Vec<PathBuf> {
+    let memory = Path::new(MEMORY);
+    std::iter::once(std::env::temp_dir()).chain(memory.is_dir().then(|| memory.to_owned())).collect()
+}
+
 impl Campaign<'_> {
     /// One log after another.
     fn job(&self) {
@@ -124,8 +135,10 @@ impl Campaign<'_> {
     }
 
     fn world(&self, number: u64) -> Result<()> {
-        let home = tempfile::Builder::new().prefix("comity-faults-").tempdir_in(&self.args.dir);
-        let home = home.with_context(|| format!("cannot make a folder in {}", self.args.dir.display()))?;
+        let dir = usize::try_from(number)?.checked_rem(self.dirs.len()).and_then(|turn| self.dirs.get(turn));
+        let dir = dir.context("there is no folder for logs")?;
+        let home = tempfile::Builder::new().prefix("comity-faults-").tempdir_in(dir);
+        let home = home.with_context(|| format!("cannot make a folder in {}", dir.display()))?;
         let mut world = World::new(home.path(), self.seed, number)?;
         let lived = world.run(|| self.enough());
         self.count(&world.table);

@@ -26,6 +26,8 @@ const ROUNDS: u64 = 40;
 const LIFE: Duration = Duration::from_millis(30);
 /// Longest time from the start of a process to a kill that is to come while it starts.
 const START: Duration = Duration::from_millis(25);
+/// Most kills in a row under load.
+const KILLS: u64 = 4;
 /// Most kills in a row while it starts.
 const EARLY_KILLS: u64 = 4;
 /// Most tasks that append at once.
@@ -59,8 +61,10 @@ pub(super) struct World {
 impl World {
     /// A log without leaves, in `home`.
     pub(super) fn new(home: &Path, seed: u64, number: u64) -> Result<Self> {
-        let keys = home.join("keys");
-        std::fs::create_dir_all(&keys).with_context(|| format!("cannot make {}", keys.display()))?;
+        let [keys, log] = ["keys", "log"].map(|name| home.join(name));
+        for dir in [&keys, &log] {
+            std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        }
         let known = Known::new(&victim::make_keys(&keys)?);
         Ok(Self {
             home: home.to_owned(),
@@ -97,7 +101,9 @@ impl World {
     fn round(&mut self, fault: Fault) -> Result<()> {
         match fault {
             Fault::Kill => {
-                self.killed(fault)?;
+                for _ in 0..=self.chance.within(0..KILLS) {
+                    self.killed(fault)?;
+                }
                 self.sometimes_look(fault)
             }
             Fault::KillInRecovery => {
@@ -268,9 +274,6 @@ impl World {
     /// Until it is full, and once more while it is; then there is room again.
     fn full_disk(&mut self) -> Result<()> {
         let fault = Fault::FullDisk;
-        if !self.log().exists() {
-            return self.killed(fault);
-        }
         let used: u64 = files::below(&self.log())?
             .iter()
             .map(|path| Ok(path.metadata()?.len().next_multiple_of(BLOCK_BYTES)))
