@@ -100,8 +100,9 @@ impl Read {
                     Kind::Outcome { decision } | Kind::Abort { decision } => drop(waits.remove(&decision)),
                 }
             }
-            let waits: Vec<u64> = waits.into_iter().collect();
-            ensure!(waits == *told, "at {size} leaves {waits:?} waited, and {told:?} were told");
+            let untold: Vec<_> = waits.iter().filter(|index| !told.contains(index)).collect();
+            ensure!(untold.is_empty(), "at {size} leaves {untold:?} waited and were not told");
+            ensure!(told.len() == waits.len(), "at {size} leaves {} waited, and {} were told", waits.len(), told.len());
         }
         Ok(())
     }
