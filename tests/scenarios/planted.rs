@@ -64,20 +64,23 @@ struct Scene {
 impl Scene {
     fn new() -> Self {
         let metrics = [free_address(), free_address()];
-        let talkative =
-            |at: &str| format!("\n[log]\nfilter = \"{EVERYTHING}\"\n\n[metrics]\nlisten = \"{at}\"\n");
+        let counting = |at: &str| format!("\n[metrics]\nlisten = \"{at}\"\n");
+        let talkative = format!("\n[log]\nfilter = \"{EVERYTHING}\"\n");
         let mut federation = Federation::found();
         let config = federation.broker_config();
-        std::fs::write(&config, std::fs::read_to_string(&config).unwrap() + &talkative(&metrics[0])).unwrap();
+        std::fs::write(&config, std::fs::read_to_string(&config).unwrap() + &talkative + &counting(&metrics[0]))
+            .unwrap();
         federation.start_broker();
         federation.expect_log(" ");
         let backend = Backend::start(Behaviour::Answer);
         let folder = federation.folder().join(EU_BODY.domain).join("n1");
         std::fs::create_dir_all(&folder).unwrap();
         let spec = NodeSpec::openai("n1", &backend.url(), "DE");
-        std::fs::write(folder.join("node.toml"), spec.toml() + &talkative(&metrics[1])).unwrap();
+        std::fs::write(folder.join("node.toml"), spec.toml() + &counting(&metrics[1])).unwrap();
         let mut node = federation.start_node_in(EU_BODY, "n1", folder);
         node.wait_until_ready();
+        assert!(node.program.stop().success());
+        let mut node = federation.run_node_with(&node, &["--log-filter", EVERYTHING]);
         node.program.expect_log(" ");
         let app = federation.app(EU_OWNED, "assistant");
         Self { node, backend, app, federation, metrics }
@@ -90,12 +93,18 @@ impl Scene {
     }
 
     fn embed(&self) -> std::process::Output {
-        let folder = self.federation.folder().parent().unwrap().join(format!("{}-texts", self.federation.folder().file_name().unwrap().display()));
+        let folder = self
+            .federation
+            .folder()
+            .parent()
+            .unwrap()
+            .join(format!("{}-texts", self.federation.folder().file_name().unwrap().display()));
         std::fs::create_dir_all(&folder).unwrap();
         let [from, to] = ["texts.jsonl", "embedded.jsonl"].map(|name| folder.join(name));
         std::fs::write(&from, format!("\"{EMBEDDED}\"\n")).unwrap();
         let words = ["embed", "--model", "test-model", "--purpose", "dpv:CustomerCare"];
-        let output = self.federation.ask(&self.app, &[&words[..], &[from.to_str().unwrap(), to.to_str().unwrap()]].concat());
+        let output =
+            self.federation.ask(&self.app, &[&words[..], &[from.to_str().unwrap(), to.to_str().unwrap()]].concat());
         std::fs::remove_dir_all(&folder).unwrap();
         output
     }

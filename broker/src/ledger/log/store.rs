@@ -81,7 +81,11 @@ impl Store {
             let path = wal::path(&wal, *first);
             std::fs::remove_file(&path).map_err(|error| LogError::io(&path, error))?;
         }
-        if segments.is_empty() { Ok(()) } else { sync_dir(&*self.disk, &wal).map_err(|error| LogError::io(&wal, error)) }
+        if segments.is_empty() {
+            Ok(())
+        } else {
+            sync_dir(&*self.disk, &wal).map_err(|error| LogError::io(&wal, error))
+        }
     }
 
     /// Reads a file; none if it is not there.
@@ -216,7 +220,5 @@ fn make_dir(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }
-    dir.parent()
-        .filter(|above| !above.as_os_str().is_empty())
-        .map_or(Ok(()), |above| sync_dir(disk, above))
+    dir.parent().filter(|above| !above.as_os_str().is_empty()).map_or(Ok(()), |above| sync_dir(disk, above))
 }

@@ -196,7 +196,8 @@ async fn a_start_takes_up_however_many_batches_a_kill_has_left() {
     let (dir, key) = (tempfile::tempdir().unwrap(), Key::new());
     let store = store::Store::new(dir.path());
     store.make().unwrap();
-    let (mut segments, mut tree, log_key) = (wal::Segments::new(&store.wal(), Arc::new(System), 0), Tree::default(), key.get());
+    let (mut segments, mut tree, log_key) =
+        (wal::Segments::new(&store.wal(), Arc::new(System), 0), Tree::default(), key.get());
     let mut frames = Vec::new();
     for number in 0..MANY {
         tree.push(&decision(number).leaf);

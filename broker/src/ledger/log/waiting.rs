@@ -46,7 +46,8 @@ pub(super) fn read(store: &Store, size: u64) -> Result<BTreeSet<u64>, LogError> 
     let Some(bytes) = Store::read(&path)? else {
         return if size == 0 { Ok(BTreeSet::new()) } else { Err(damaged("it is missing, and there is a checkpoint")) };
     };
-    let indexes = bytes.split_first_chunk().filter(|(checksum, rest)| u32::from_be_bytes(**checksum) == crc32c::crc32c(rest));
+    let indexes =
+        bytes.split_first_chunk().filter(|(checksum, rest)| u32::from_be_bytes(**checksum) == crc32c::crc32c(rest));
     let (_, indexes) = indexes.ok_or_else(|| damaged("it is not what was written"))?;
     let (indexes, []) = indexes.as_chunks() else { return Err(damaged("an index breaks off")) };
     Ok(indexes.iter().map(|index| u64::from_be_bytes(*index)).collect())
@@ -65,7 +66,8 @@ pub(super) fn leaves(store: &Store, tiles: &Tiles, open: &BTreeSet<u64>) -> Resu
             entries = unbundle(&bytes).unwrap_or_default().into_iter().map(<[u8]>::to_vec).collect();
             bundle = Some(of);
         }
-        let leaf = usize::try_from(index % WIDTH).ok().and_then(|place| entries.get(place).cloned()).unwrap_or_default();
+        let leaf =
+            usize::try_from(index % WIDTH).ok().and_then(|place| entries.get(place).cloned()).unwrap_or_default();
         if leaf_hash(&leaf) != hashes.node(0, *index)? {
             let problem = format!("its entry {} is not that of the tile", index % WIDTH);
             return Err(LogError::Damaged { path: store.path(resource), problem });

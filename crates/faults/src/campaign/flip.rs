@@ -150,9 +150,7 @@ impl Flips<'_> {
         ensure!(root(&self.right.tiles, checkpoint.size)? == checkpoint.root, "a fork at {} leaves", checkpoint.size);
         ensure!(checkpoint.size >= self.known.out, "{} leaves are left of {}", checkpoint.size, self.known.out);
         let read = verify::read(self.spare);
-        Ok(read.is_ok_and(|read| {
-            read.holds(self.known).is_ok() && read.records(self.spare, self.known, 0).is_ok()
-        }))
+        Ok(read.is_ok_and(|read| read.holds(self.known).is_ok() && read.records(self.spare, self.known, 0).is_ok()))
     }
 }
 

@@ -109,7 +109,12 @@ impl Known {
         let parsed = self.verified(note)?;
         let checkpoint = parsed.checkpoint().clone();
         let known = *self.roots.entry(checkpoint.size).or_insert(checkpoint.root);
-        ensure!(known == checkpoint.root, "a fork: two roots of {} leaves, {known} and {}", checkpoint.size, checkpoint.root);
+        ensure!(
+            known == checkpoint.root,
+            "a fork: two roots of {} leaves, {known} and {}",
+            checkpoint.size,
+            checkpoint.root
+        );
         self.out = self.out.max(checkpoint.size);
         self.newest = (note.to_owned(), Some(checkpoint.clone()));
         Ok(checkpoint)

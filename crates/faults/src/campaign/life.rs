@@ -89,7 +89,10 @@ pub(super) fn live(orders: &Orders) -> Result<Life> {
     };
     said.extend(lines.iter());
     ensure!(listens.join().is_ok(), "what a victim said could not be read");
-    ensure!(ended.is_some() || !matches!(orders.until, Until::Failed), "the log neither failed nor ended in {LONGEST:?}");
+    ensure!(
+        ended.is_some() || !matches!(orders.until, Until::Failed),
+        "the log neither failed nor ended in {LONGEST:?}"
+    );
     ensure!(!killed || ended.is_none(), "the victim died by itself: {ended:?}");
     Ok(Life { said, killed })
 }

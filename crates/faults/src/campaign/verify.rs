@@ -158,7 +158,8 @@ fn parse(mut bytes: &[u8]) -> Option<Vec<Option<&[u8]>>> {
     while !bytes.is_empty() {
         let (length, rest) = bytes.split_first_chunk()?;
         let length = u32::from_be_bytes(*length);
-        let (record, rest) = rest.split_at_checked(if length == ERASED { 0 } else { usize::try_from(length).ok()? })?;
+        let (record, rest) =
+            rest.split_at_checked(if length == ERASED { 0 } else { usize::try_from(length).ok()? })?;
         records.push((length != ERASED).then_some(record));
         bytes = rest;
     }

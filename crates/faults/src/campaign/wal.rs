@@ -85,7 +85,8 @@ fn batch(frame: &[u8]) -> Option<Batch> {
         let (leaf, after) = after.split_at_checked(u16::from_be_bytes(*length).into())?;
         let (length, after) = after.split_first_chunk()?;
         let length = u32::from_be_bytes(*length);
-        let (_record, after) = after.split_at_checked(if length == NONE { 0 } else { usize::try_from(length).ok()? })?;
+        let (_record, after) =
+            after.split_at_checked(if length == NONE { 0 } else { usize::try_from(length).ok()? })?;
         leaves.push(leaf.to_vec());
         recorded.push(length != NONE);
         rest = after;

@@ -124,9 +124,9 @@ impl Load {
         };
         let record = Record::new(record_kind, *salt.as_bytes());
         // None of them is too long.
-        let record = fields.into_iter().fold(record, |record, field| {
-            record.clone().with(field, value(chance)).unwrap_or(record)
-        });
+        let record = fields
+            .into_iter()
+            .fold(record, |record, field| record.clone().with(field, value(chance)).unwrap_or(record));
         let leaf = Leaf {
             kind,
             at: SystemClock.now(),
