@@ -140,11 +140,12 @@ impl Publisher {
         let (from, size) = (self.published.borrow().checkpoint.size, self.tiles.size());
         if from < size {
             let written = [self.write_bundles(from, size)?, self.write_tiles(from, size)?].concat();
-            waiting::write(&self.store, &self.open)?;
+            waiting::write(&self.store, size, &self.open)?;
             let (checkpoint, note) = self.sign(size)?;
             self.store.write(&self.store.path(Resource::Checkpoint), note.as_bytes())?;
             self.published.send_replace(Published { checkpoint, note: note.into() });
             written.into_iter().try_for_each(|resource| self.store.tidy(resource))?;
+            waiting::tidy(&self.store, size)?;
             let full = usize::try_from(size / WIDTH - from / WIDTH).unwrap_or_default();
             self.tail.drain(..full * usize::try_from(WIDTH).unwrap_or_default());
             self.tiles.forget(size / WIDTH * WIDTH);

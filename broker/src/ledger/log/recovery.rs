@@ -34,9 +34,9 @@ pub(super) struct Recovered {
     pub(super) tail: Vec<Entry>,
     /// What is durable and not published.
     pub(super) unpublished: Vec<Batch>,
-    /// The decisions that waited when the log was published, or was about to be.
+    /// The decisions that waited when the log was published.
     pub(super) open: BTreeSet<u64>,
-    /// Those of them that are published, with their leaves.
+    /// The same with their leaves.
     pub(super) waiting: Vec<Open>,
     pub(super) segments: Segments,
 }

@@ -4,7 +4,7 @@
 //! tile/<L>/<N>[.p/<W>]           hashes                                      (c2sp.org/tlog-tiles)
 //! tile/entries/<N>[.p/<W>]       leaves
 //! records/<N>                    the records of a bundle's leaves; the one part that is not for everybody
-//! open                           the decisions that wait for their outcome
+//! open/<size>                    the decisions that wait for their outcome
 //! wal/                           what is not published yet
 //! ```
 //! Every file is written beside and moved over. A bundle's records are one after another, each with its length in four
@@ -97,7 +97,8 @@ impl Store {
         }
     }
 
-    /// Reads a tile or a bundle that a log of `size` leaves has, or a shorter part of one.
+    /// Reads a tile or a bundle that a log of `size` leaves has. The whole one counts only where the part that belongs to the
+    /// size has gone: one that a cut publication has left may rest on batches that a power cut has taken away.
     pub(super) fn resource(&self, resource: Resource, size: u64) -> Result<Option<Vec<u8>>, LogError> {
         let (whole, at) = match resource {
             Resource::Checkpoint => return Self::read(&self.path(resource)),
@@ -106,15 +107,19 @@ impl Store {
             }
             Resource::Entries { index, .. } => (Resource::Entries { index, width: 256 }, width(size, 0, index)),
         };
-        if let Some(bytes) = Self::read(&self.path(whole))? {
-            return Ok(Some(bytes));
-        }
-        let partial = match resource {
+        let part = match resource {
             Resource::Tile { level, index, .. } => Resource::Tile { level, index, width: at },
             Resource::Entries { index, .. } => Resource::Entries { index, width: at },
             Resource::Checkpoint => return Ok(None),
         };
-        if at == 0 { Ok(None) } else { Self::read(&self.path(partial)) }
+        if at == 0 {
+            return Ok(None);
+        }
+        match Self::read(&self.path(part))? {
+            Some(bytes) => Ok(Some(bytes)),
+            // The log has been published again since its size was looked at.
+            None => Self::read(&self.path(whole)),
+        }
     }
 
     /// Writes a file; its directory is made if need be.

@@ -509,11 +509,45 @@ async fn a_decision_waits_once_wherever_a_publication_was_cut() {
     assert_eq!(waiting.iter().map(|(index, _)| *index).collect::<Vec<_>>(), (0..300).collect::<Vec<_>>());
 }
 
+/// A start may publish what was never synced, be killed before the checkpoint, and lose it all to a power cut: then nothing of
+/// that publication counts.
+#[tokio::test]
+async fn a_cut_publication_of_what_a_power_cut_takes_away_changes_nothing() {
+    let (key, before, after) = (Key::new(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (log, _) = open(before.path(), &key);
+    for number in 0..250 {
+        log.append(decision(number), None).await.unwrap();
+    }
+    log.flush().await.unwrap();
+    copy(before.path(), after.path());
+    std::fs::remove_dir_all(after.path().join("wal")).unwrap();
+    for number in 250..260 {
+        log.append(entry(number - 250, Kind::Outcome { decision: number - 250 }), None).await.unwrap();
+    }
+    log.flush().await.unwrap();
+    for name in ["open", "records", "tile"] {
+        copy(&before.path().join(name), &after.path().join(name));
+    }
+    let (log, waiting) = open(after.path(), &key);
+    assert_eq!(waiting.iter().map(|(index, _)| *index).collect::<Vec<_>>(), (0..250).collect::<Vec<_>>());
+    for number in 250..253 {
+        log.append(decision(number), None).await.unwrap();
+    }
+    log.flush().await.unwrap();
+    let (reader, newest) = (log.reader(), decision(252).leaf);
+    assert_eq!(reader.bundle(0).unwrap().last(), Some(&newest));
+    let (path, root) = (reader.proof(252, 253).unwrap(), reader.published().checkpoint.root);
+    verify_inclusion(252, 253, leaf_hash(&newest), &path, root).unwrap();
+    drop(log);
+    let (_log, waiting) = open(after.path(), &key);
+    assert_eq!(waiting.len(), 253);
+}
+
 #[tokio::test]
 async fn a_list_of_those_who_wait_that_is_damaged_or_gone_is_no_empty_one() {
     let key = Key::new();
     let kept = killed(&key).await;
-    let path = kept.path().join("open");
+    let path = kept.path().join("open/300");
     let whole = std::fs::read(&path).unwrap();
     for place in (0..whole.len()).step_by(61) {
         let mut damaged = whole.clone();

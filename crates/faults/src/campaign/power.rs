@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use comity_transparency::CheckpointNote;
-use comity_transparency::tile::{Resource, WIDTH};
+use comity_transparency::tile::Resource;
 
 use super::{files, wal};
 use crate::chance::Chance;
@@ -13,7 +13,7 @@ use crate::chance::Chance;
 /// Longest garbage, in bytes: some pages.
 const GARBAGE_BYTES: u64 = 16 * 1024;
 
-/// Up to where each write-ahead file is durable, by its first leaf: what was synced before somebody was told of it, the publisher too.
+/// Up to where each write-ahead file is durable, by its first leaf: what was synced when somebody was told of it.
 #[derive(Debug, Default)]
 pub(super) struct Durable(BTreeMap<u64, u64>);
 
@@ -21,7 +21,7 @@ impl Durable {
     /// After a life: what it wrote is durable up to the last batch that somebody was told of, `out`, or that is published.
     /// What earlier lives left without a sync is no more durable than it was.
     pub(super) fn after(&mut self, dir: &Path, out: u64) -> Result<()> {
-        let told = out.max(published(dir)?).max(bundled(dir)?);
+        let told = out.max(published(dir)?);
         let segments = wal::segments(dir)?;
         self.0.retain(|first, _| segments.contains_key(first));
         for (first, path) in &segments {
@@ -52,10 +52,13 @@ impl Durable {
             }
         }
         let size = published(dir)?;
-        let covered: Vec<_> = Resource::all(size).map(|resource| dir.join(resource.to_string())).collect();
+        let mut covered: Vec<_> = Resource::all(size).map(|resource| dir.join(resource.to_string())).collect();
+        covered.push(dir.join("open").join(size.to_string()));
         for path in files::below(dir)? {
             let name = path.strip_prefix(dir)?;
-            let is_public = name.starts_with("tile") || path.extension().is_some_and(|ends| ends == "new");
+            let is_public = name.starts_with("tile")
+                || name.starts_with("open")
+                || path.extension().is_some_and(|ends| ends == "new");
             if is_public && !covered.contains(&path) && chance.percent(70) {
                 harm(&path, chance)?;
             }
@@ -103,18 +106,6 @@ pub(super) fn published(dir: &Path) -> Result<u64> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
         Err(error) => Err(error).context("cannot read the checkpoint"),
     }
-}
-
-/// How many leaves are in bundles, published or about to be: the publisher is told of nothing that is not durable.
-fn bundled(dir: &Path) -> Result<u64> {
-    let mut leaves = 0;
-    for path in files::below(dir)? {
-        let name = path.strip_prefix(dir)?.to_string_lossy().into_owned();
-        if let Some(Resource::Entries { index, width }) = Resource::parse(&name) {
-            leaves = leaves.max(index * WIDTH + u64::from(width));
-        }
-    }
-    Ok(leaves)
 }
 
 fn harm(path: &Path, chance: &mut Chance) -> Result<()> {

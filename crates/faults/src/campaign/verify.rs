@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
+use comity_broker::ledger::log::Reader;
 use comity_transparency::leaf::{Kind, Leaf};
 use comity_transparency::proof::{consistency, inclusion, root, verify_consistency, verify_inclusion};
 use comity_transparency::record::Record;
@@ -88,6 +89,26 @@ impl Read {
         }
         self.waited(known)?;
         Ok(known.leaves.len() as u64)
+    }
+
+    /// What the log serves of its last two bundles is what it holds.
+    ///
+    /// # Errors
+    /// It serves another leaf, or a path that proves none.
+    pub(super) fn served(&self, reader: &Reader) -> Result<()> {
+        let Checkpoint { size, root, .. } = self.checkpoint;
+        let last = (size.max(1) - 1) / WIDTH;
+        for bundle in last.saturating_sub(1)..=last {
+            for (index, leaf) in (bundle * WIDTH..).zip(reader.bundle(bundle)?) {
+                let held = usize::try_from(index).ok().and_then(|index| self.leaves.get(index));
+                ensure!(held == Some(&leaf), "another leaf is served at {index}");
+                if index % SAMPLE == 0 || index + 1 == size {
+                    verify_inclusion(index, size, leaf_hash(&leaf), &reader.proof(index, size)?, root)
+                        .with_context(|| format!("what is served does not prove the leaf {index}"))?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Whoever was said to wait at a start has to be whoever had no outcome then.

@@ -206,7 +206,7 @@ impl World {
         files::replace(dir, &copy)?;
         let batches = wal::all(&copy)?;
         let (log, _) = DecisionLog::open(&copy, victim::key(&self.keys())?, Arc::new(SystemClock))?;
-        let published = log.reader().published().checkpoint;
+        let (reader, published) = (log.reader(), log.reader().published().checkpoint);
         drop(log);
         if published.size == 0 {
             ensure!(self.known.out == 0, "nothing is left, and signatures over {} leaves got out", self.known.out);
@@ -216,6 +216,7 @@ impl World {
         ensure!(read.checkpoint == published, "what is published is not what is on the disk");
         let checked = read.holds(&self.known)?;
         read.adopted(&batches, &self.known)?;
+        read.served(&reader)?;
         // What was looked at before is looked at again now and then.
         let from = if self.chance.percent(10) { 0 } else { self.known.looked };
         read.records(&copy, &self.known, from)?;
