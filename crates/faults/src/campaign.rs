@@ -91,7 +91,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let mut random = [0; 8];
     std::fs::File::open("/dev/urandom").and_then(|mut file| std::io::Read::read_exact(&mut file, &mut random))?;
     // Short enough to be typed.
-    let seed = args.seed.unwrap_or(u64::from_be_bytes(random) % 1_000_000_000);
+    let seed = args.seed.unwrap_or_else(|| u64::from_be_bytes(random) % 1_000_000_000);
     eprintln!("seed {seed}; a full disk is {}", if space::may_mount() { "a small tmpfs" } else { "a limit to files" });
     let now = Instant::now();
     let so_far = Mutex::new(SoFar { table: Table::default(), told: now, broken: Vec::new() });
