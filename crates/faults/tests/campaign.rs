@@ -4,7 +4,7 @@
 use std::process::Command;
 
 /// Rounds: half a minute to a minute on two cores.
-const ROUNDS: &str = "500";
+const ROUNDS: &str = "400";
 
 /// The figures go to this process's own output, so that they are printed whether it passes or not.
 #[test]
