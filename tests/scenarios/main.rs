@@ -23,6 +23,7 @@ mod other_makers;
 mod own_authority;
 mod own_tables;
 mod own_word;
+mod planted;
 mod proof;
 mod quotas;
 mod readme;

@@ -22,8 +22,8 @@ const SECRET_BYTES: usize = 32;
 const KEYS: usize = 12;
 
 /// A private key, in every form that it could be written in.
-struct Key {
-    file: PathBuf,
+pub(crate) struct Key {
+    pub(crate) file: PathBuf,
     forms: Vec<Vec<u8>>,
 }
 
@@ -43,12 +43,12 @@ impl Key {
         Self { file, forms }
     }
 
-    fn is_in(&self, bytes: &[u8]) -> bool {
+    pub(crate) fn is_in(&self, bytes: &[u8]) -> bool {
         self.forms.iter().any(|form| find(bytes, form).is_some())
     }
 }
 
-fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+pub(crate) fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
     bytes.windows(wanted.len()).position(|window| window == wanted)
 }
 
@@ -139,12 +139,12 @@ fn session(federation: &mut Federation, backend: &Backend) -> Vec<String> {
 }
 
 /// The private key in a file, if it holds one.
-fn private_key(file: &Path) -> Option<Key> {
+pub(crate) fn private_key(file: &Path) -> Option<Key> {
     let bytes = std::fs::read(file).unwrap();
     find(&bytes, b"PRIVATE KEY-----").map(|_| Key::of(file.to_owned(), &bytes))
 }
 
-fn files_below(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     entries.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
 }

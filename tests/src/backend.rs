@@ -31,6 +31,8 @@ pub enum Behaviour {
     Garbage,
     /// Answers with this HTTP status and an error in JSON.
     Status(u16),
+    /// Answers with this HTTP status and what it was asked, as servers do that say what they did not understand.
+    Echo(u16),
 }
 
 impl Behaviour {
@@ -144,9 +146,11 @@ fn serve(mut stream: &TcpStream, state: &State) -> Option<()> {
         return respond(stream, 200, "application/json", &models.to_string());
     }
     let wanted: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let echo = json!({ "error": { "message": String::from_utf8_lossy(&body), "type": "test" } }).to_string();
     state.asked.lock().unwrap().push(body);
     let behaviour = *state.behaviour.lock().unwrap();
     match behaviour {
+        Behaviour::Echo(status) => respond(stream, status, "application/json", &echo),
         Behaviour::Silent => leave(stream, state),
         Behaviour::Garbage => respond(stream, 200, "text/html", "<html>It works!</html>"),
         Behaviour::Status(status) => {

@@ -265,18 +265,28 @@ impl Federation {
             join.args(["join", &invite, "--config"]).arg(&config).arg("--organisation").arg(&facts);
             join
         });
-        Self::run(format!("spiffe://{}/node/{name}", organisation.domain), folder)
+        Self::run(format!("spiffe://{}/node/{name}", organisation.domain), folder, &[])
     }
 
     /// Runs a node again that has joined and was stopped.
     #[must_use]
     pub fn run_node(&self, node: &Node) -> Node {
-        Self::run(node.id.clone(), node.folder.clone())
+        Self::run(node.id.clone(), node.folder.clone(), &[])
     }
 
-    fn run(id: String, folder: PathBuf) -> Node {
+    /// The same, with these arguments; waits until its offers are published.
+    #[must_use]
+    pub fn run_node_with(&self, node: &Node, arguments: &[&str]) -> Node {
+        let _gone = std::fs::remove_file(node.folder.join("data/ready"));
+        let node = Self::run(node.id.clone(), node.folder.clone(), arguments);
+        node.wait_until_ready();
+        node
+    }
+
+    fn run(id: String, folder: PathBuf, arguments: &[&str]) -> Node {
         let mut command = Command::new(built("comity-node"));
-        let program = Program::start("node", command.args(["run", "--config"]).arg(folder.join("node.toml")), &folder);
+        command.args(["run", "--config"]).arg(folder.join("node.toml")).args(arguments);
+        let program = Program::start("node", &mut command, &folder);
         Node { id, folder, program }
     }
 

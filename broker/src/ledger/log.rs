@@ -6,8 +6,9 @@
 //!                └─▶ publisher, every 250 ms ─▶ records, bundles, tiles ─▶ checkpoint ─▶ the wal before it goes
 //! ```
 //! No signature leaves this module before the bytes that reproduce it are durable: a [`Placed`] is made after the
-//! `fdatasync` alone, and the public checkpoint is written after the tiles that it covers. A write or a sync that fails
-//! ends the log, and with it the broker: what is durable is unknown then.
+//! `fdatasync` alone, and the public checkpoint is written after the tiles that it covers. A start publishes what it finds
+//! before it takes anything. A write or a sync that fails ends the log, and with it the broker: what is durable is unknown
+//! then.
 //!
 //! | module | holds |
 //! |---|---|
@@ -15,6 +16,7 @@
 //! | `sequencer` | the thread that gives leaves their places |
 //! | `publisher` | the thread that writes what others read |
 //! | `store` | the files that others read |
+//! | `waiting` | which decisions have no outcome yet |
 //! | `recovery` | what a start finds, and refuses |
 //! | [`reader`] | leaves, records and proofs, from what is published |
 
@@ -25,6 +27,7 @@ mod sequencer;
 mod store;
 #[cfg(test)]
 pub(crate) mod tests;
+mod waiting;
 mod wal;
 
 use std::io;
@@ -36,11 +39,11 @@ use comity_transparency::{Checkpoint, LogKey};
 use comity_types::{Clock, Digest};
 use tokio::sync::{mpsc as queue, oneshot, watch};
 
+pub use comity_runtime::files::{Disk, System};
 use publisher::Publisher;
 pub use reader::Reader;
 use recovery::Recovered;
 use sequencer::{Sequencer, Work};
-use wal::Segments;
 
 /// Appends that may wait at once; beyond, `append` waits for room, which is the backpressure.
 const QUEUE: usize = 4_096;
@@ -102,7 +105,7 @@ pub enum LogError {
         path: PathBuf,
     },
     /// What was durable once is not what was written.
-    #[error("{} of the decision log is damaged: {problem} (hint: restore the whole data directory from a copy; the broker signs nothing that it cannot reproduce)", path.display())]
+    #[error("{} of the decision log is damaged: {problem} (hint: the broker signs nothing that it cannot reproduce; bring back the newest copy of the whole data directory. An older one signs a second history, which witnesses refuse)", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -178,24 +181,28 @@ impl DecisionLog {
     /// # Errors
     /// It is damaged, in use, of another key, or cannot be used.
     pub fn open(dir: &Path, key: LogKey, clock: Arc<dyn Clock>) -> Result<(Self, Vec<Open>), LogError> {
-        Self::open_with(dir, key, clock, |segments| segments)
+        Self::open_on(dir, key, clock, Arc::new(System))
     }
 
-    fn open_with<D: sequencer::Disk>(
+    /// The same on any disk.
+    ///
+    /// # Errors
+    /// Those of [`DecisionLog::open`].
+    pub fn open_on(
         dir: &Path,
         key: LogKey,
         clock: Arc<dyn Clock>,
-        disk: impl FnOnce(Segments) -> D,
+        disk: Arc<dyn Disk>,
     ) -> Result<(Self, Vec<Open>), LogError> {
-        let Recovered { lock, published, cosigned, tiles, tail, unpublished, open, segments } =
-            recovery::recover(dir, &key)?;
+        let Recovered { store, lock, published, cosigned, tiles, tail, unpublished, open, mut waiting, segments } =
+            recovery::recover(dir, &key, disk)?;
         let cosigned = watch::channel(cosigned).0;
         let (failure, key) = (Failure(watch::channel(None).0), Arc::new(key));
         let origin = key.origin().to_owned();
         let (publish, commands) = mpsc::sync_channel(UNPUBLISHED_BATCHES);
         let (seen, seen_by) = watch::channel(published);
         let mut publisher = Publisher::new(
-            dir,
+            store,
             tiles.clone(),
             tail,
             open,
@@ -208,20 +215,21 @@ impl DecisionLog {
         let mut sequencer = Sequencer::new(
             tiles,
             key,
-            disk(segments),
+            segments,
             Reader::new(dir, seen_by.clone(), cosigned.subscribe()),
             publish.clone(),
             failure.clone(),
             lock,
         );
-        let open = publisher.open_decisions();
-        let mut open: Vec<_> = open.into_iter().collect();
         for batch in unpublished {
             sequencer.replayed(&batch);
-            follow_open(&mut open, &batch);
+            waiting.extend((batch.first..).zip(&batch.entries).map(|(index, entry)| (index, entry.leaf.clone())));
             // Not by its queue: a kill may leave more than that holds, and nobody empties it yet.
             publisher.take(batch);
         }
+        waiting.retain(|(index, _)| publisher.waits(*index));
+        // Before anything is signed on top of it: what a kill has left may be in the system's memory alone.
+        publisher.publish()?;
         let (work, works) = queue::channel(QUEUE);
         let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
             std::thread::Builder::new().name(name.into()).spawn(run).map_err(|error| LogError::io(dir, error))
@@ -240,7 +248,7 @@ impl DecisionLog {
             failure,
             threads,
         };
-        Ok((Self(Arc::new(log)), open))
+        Ok((Self(Arc::new(log)), waiting))
     }
 
     /// Reads the log in `dir` as a start would, and changes nothing.
@@ -347,17 +355,6 @@ impl DecisionLog {
         let queue = self.0.publish.clone().ok_or_else(|| self.0.failure.error())?;
         let sent = tokio::task::spawn_blocking(move || queue.send(command).is_ok()).await;
         if matches!(sent, Ok(true)) { Ok(()) } else { Err(self.0.failure.error()) }
-    }
-}
-
-/// Which decisions wait for their outcome after these entries.
-fn follow_open(open: &mut Vec<(u64, Vec<u8>)>, batch: &publisher::Batch) {
-    for (index, entry) in (batch.first..).zip(&batch.entries) {
-        match publisher::closes(&entry.leaf) {
-            Some(closed) => open.retain(|(waiting, _)| *waiting != closed),
-            None if entry.opens => open.push((index, entry.leaf.clone())),
-            None => {}
-        }
     }
 }
 

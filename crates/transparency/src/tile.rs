@@ -154,6 +154,20 @@ impl Tile {
         Some(hashes.iter().flat_map(|hash| *hash.as_bytes()).collect())
     }
 
+    /// The hash that stands for it in the tile above; none of one that is not full.
+    #[must_use]
+    pub fn root(&self) -> Option<Digest> {
+        let [.., top] = &self.rows;
+        let [left, right] = top.as_slice() else { return None };
+        Some(node_hash(left, right))
+    }
+
+    /// The hash at a place.
+    #[must_use]
+    pub fn hash(&self, place: u64) -> Option<Digest> {
+        self.node(0, place)
+    }
+
     /// How many hashes it has.
     #[must_use]
     pub fn width(&self) -> u64 {

@@ -27,6 +27,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("comity-tests", PROGRAM),
     ("comity-bench", &["comity-types", "comity-policy"]),
     ("comity-fuzz", &["comity-types", "comity-policy"]),
+    ("comity-faults", &["comity-types", "comity-transparency", "comity-runtime", "comity-broker"]),
     ("xtask", &["comity-policy", "comity-fuzz"]),
 ];
 /// What the contract may import.

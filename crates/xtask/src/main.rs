@@ -8,6 +8,7 @@
 //! | `reasons` | docs/reasons.md from the list of reasons |
 //! | `layers` | who may import whom |
 //! | `fuzz` | looks for files of policy that break a promise |
+//! | `faults` | kills decision logs and harms what they leave |
 //! | `bench` | measures the built programs |
 //! | `mutants` | whether the policy engine's tests notice that its code was changed |
 //!
@@ -22,6 +23,7 @@ use clap::{Parser, Subcommand};
 
 mod bench;
 mod ci;
+mod faults;
 mod fuzz;
 mod r#gen;
 mod layers;
@@ -67,6 +69,8 @@ enum Command {
     Layers,
     /// Look for files of policy that break what they promise, by libFuzzer.
     Fuzz(fuzz::Args),
+    /// Kill decision logs under load, harm what they leave, and check that nothing is lost or signed twice.
+    Faults(faults::Args),
     /// Measure the built programs.
     Bench {
         #[command(subcommand)]
@@ -90,6 +94,7 @@ fn main() -> ExitCode {
         Command::Reasons { check } => reasons::run(&root, check),
         Command::Layers => layers::run(&root),
         Command::Fuzz(args) => fuzz::run(&root, &args),
+        Command::Faults(args) => faults::run(&root, &args),
         Command::Bench { bench } => bench::run(&root, &bench),
         Command::Mutants(options) => mutants::run(&root, &options),
     };

@@ -34,7 +34,7 @@ async fn a_request_that_travels_ahead_is_run_when_its_decision_is_durable_and_no
 
 #[tokio::test]
 async fn a_request_whose_decision_cannot_be_kept_is_withdrawn_from_the_node_that_has_it() {
-    let log = |path: &std::path::Path, key, clock| DecisionLog::full(&path.join("decisions"), key, clock);
+    let log = |path: &std::path::Path, key, clock| DecisionLog::broken(&path.join("decisions"), key, clock);
     let world = World::with(log, Commit::Overlapped).await;
     let node = world.node("a.example", "DE", 1, answers("never")).await;
     let (_, trailers) = read(world.ask(in_germany()).await).await;

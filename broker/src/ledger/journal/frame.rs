@@ -27,8 +27,13 @@ pub(in crate::ledger) fn encode(frame: &[u8], batch: &mut Vec<u8>) {
     batch.extend_from_slice(frame);
 }
 
-/// Reads frames until the end, or until one that is not whole.
-pub(in crate::ledger) fn scan(file: impl Read, visit: &mut impl FnMut(Vec<u8>)) -> io::Result<Scan> {
+/// Reads frames until the end, or until one that is not whole. `is_ours` says of what looks like a frame behind that one
+/// whether it was written as one, where somebody else writes what frames hold.
+pub(in crate::ledger) fn scan(
+    file: impl Read,
+    visit: &mut impl FnMut(Vec<u8>),
+    is_ours: &dyn Fn(&[u8]) -> bool,
+) -> io::Result<Scan> {
     let mut reader = BufReader::new(file);
     let mut scan = Scan { frames: 0, end: 0, damaged_at: None };
     loop {
@@ -49,7 +54,7 @@ pub(in crate::ledger) fn scan(file: impl Read, visit: &mut impl FnMut(Vec<u8>)) 
             None if bytes.is_empty() => return Ok(scan),
             None => {
                 reader.read_to_end(&mut bytes)?;
-                scan.damaged_at = (!is_torn(&bytes)).then_some(scan.end);
+                scan.damaged_at = (!is_torn(&bytes, is_ours)).then_some(scan.end);
                 return Ok(scan);
             }
         }
@@ -81,8 +86,8 @@ fn decode(bytes: &[u8]) -> Option<&[u8]> {
 
 /// True if `tail` is what a write leaves that did not end: zeros where no byte arrived, or the beginning of
 /// a frame. Whatever else it is was written to its end once, and may have been acknowledged.
-fn is_torn(tail: &[u8]) -> bool {
-    tail.iter().all(|byte| *byte == 0) || (is_short(tail) && !holds_a_frame(tail))
+fn is_torn(tail: &[u8], is_ours: &dyn Fn(&[u8]) -> bool) -> bool {
+    tail.iter().all(|byte| *byte == 0) || (is_short(tail) && !holds_a_frame(tail, is_ours))
 }
 
 /// True if there are fewer bytes than the header says, or than a header has.
@@ -94,6 +99,6 @@ fn is_short(tail: &[u8]) -> bool {
 
 /// True if a whole frame begins anywhere after the first byte: then what precedes it was durable once,
 /// and is damaged. A tail that was torn while it was written holds none.
-fn holds_a_frame(tail: &[u8]) -> bool {
-    (1..tail.len()).any(|start| tail.get(start..).and_then(decode).is_some())
+fn holds_a_frame(tail: &[u8], is_ours: &dyn Fn(&[u8]) -> bool) -> bool {
+    (1..tail.len()).any(|start| tail.get(start..).and_then(decode).is_some_and(is_ours))
 }

@@ -172,7 +172,7 @@ async fn after_a_full_disk_nothing_more_is_accepted_or_written() {
 proptest! {
     #[test]
     fn no_bytes_make_a_scan_panic_or_read_past_their_end(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-        let scan = frame::scan(&bytes[..], &mut |_| {}).unwrap();
+        let scan = frame::scan(&bytes[..], &mut |_| {}, &|_| true).unwrap();
         prop_assert!(scan.end <= bytes.len() as u64);
     }
 }

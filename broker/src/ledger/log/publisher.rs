@@ -2,11 +2,9 @@
 //! that were written ahead go.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use comity_transparency::leaf::{Kind, Leaf};
 use comity_transparency::proof::root;
 use comity_transparency::tile::{Resource, Tiles, WIDTH, bundle};
 use comity_transparency::tree::leaf_hash;
@@ -16,7 +14,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
 use super::store::{Store, width};
-use super::{Entry, Failure, LogError, Published, wal};
+use super::{Entry, Failure, LogError, Published, waiting, wal};
 
 /// How often what is new is published: often enough for witnesses to have cosigned it when an answer ends, and a few file
 /// writes a second.
@@ -61,18 +59,10 @@ pub(super) struct Publisher {
     failure: Failure,
 }
 
-/// Which decision a leaf closes.
-pub(super) fn closes(leaf: &[u8]) -> Option<u64> {
-    match Leaf::from_bytes(leaf).ok()?.kind {
-        Kind::Outcome { decision } | Kind::Abort { decision } => Some(decision),
-        Kind::Decision => None,
-    }
-}
-
 impl Publisher {
     #[expect(clippy::too_many_arguments, reason = "called once, by the log that owns them all")]
     pub(super) fn new(
-        dir: &Path,
+        store: Store,
         tiles: Tiles,
         tail: Vec<Entry>,
         open: BTreeSet<u64>,
@@ -82,15 +72,11 @@ impl Publisher {
         published: watch::Sender<Published>,
         failure: Failure,
     ) -> Self {
-        Self { store: Store::new(dir), tiles, tail, open, segment, key, clock, published, failure }
+        Self { store, tiles, tail, open, segment, key, clock, published, failure }
     }
 
     /// Runs until every handle is gone, or something fails. What came is published before it ends.
     pub(super) fn run(mut self, commands: &mpsc::Receiver<Command>) {
-        // What a kill left: batches that were not published, and segments that should have gone.
-        if self.guarded(Self::publish).is_err() {
-            return;
-        }
         let mut due = None;
         loop {
             let wait = due.map_or(EVERY, |due: Instant| due.saturating_duration_since(Instant::now()));
@@ -127,15 +113,9 @@ impl Publisher {
         let _last = self.guarded(Self::publish).is_ok();
     }
 
-    /// The decisions that wait, with their leaves.
-    pub(super) fn open_decisions(&self) -> Vec<(u64, Vec<u8>)> {
-        let leaf = |index: &u64| {
-            let bundle = Resource::Entries { index: index / WIDTH, width: 256 };
-            let bytes = self.store.resource(bundle, self.tiles.size()).ok()??;
-            let entries = comity_transparency::tile::unbundle(&bytes)?;
-            Some((*index, entries.get(usize::try_from(index % WIDTH).ok()?)?.to_vec()))
-        };
-        self.open.iter().filter_map(leaf).collect()
+    /// Whether the decision at this index waits for its outcome.
+    pub(super) fn waits(&self, index: u64) -> bool {
+        self.open.contains(&index)
     }
 
     fn guarded(&mut self, work: impl FnOnce(&mut Self) -> Result<(), LogError>) -> Result<(), LogError> {
@@ -148,15 +128,7 @@ impl Publisher {
     /// Takes a batch in, to be published.
     pub(super) fn take(&mut self, batch: Batch) {
         for (index, entry) in (batch.first..).zip(batch.entries) {
-            match closes(&entry.leaf) {
-                Some(closed) => {
-                    self.open.remove(&closed);
-                }
-                None if entry.opens => {
-                    self.open.insert(index);
-                }
-                None => {}
-            }
+            waiting::follow(&mut self.open, index, &entry);
             self.tiles.push(leaf_hash(&entry.leaf));
             self.tail.push(entry);
         }
@@ -164,15 +136,16 @@ impl Publisher {
     }
 
     /// Records, bundles and tiles; then the checkpoint; then what is no longer needed goes.
-    fn publish(&mut self) -> Result<(), LogError> {
+    pub(super) fn publish(&mut self) -> Result<(), LogError> {
         let (from, size) = (self.published.borrow().checkpoint.size, self.tiles.size());
         if from < size {
             let written = [self.write_bundles(from, size)?, self.write_tiles(from, size)?].concat();
-            self.store.write_open(&self.open)?;
+            waiting::write(&self.store, size, &self.open)?;
             let (checkpoint, note) = self.sign(size)?;
-            Store::write(&self.store.path(Resource::Checkpoint), note.as_bytes())?;
+            self.store.write(&self.store.path(Resource::Checkpoint), note.as_bytes())?;
             self.published.send_replace(Published { checkpoint, note: note.into() });
             written.into_iter().try_for_each(|resource| self.store.tidy(resource))?;
+            waiting::tidy(&self.store, size)?;
             let full = usize::try_from(size / WIDTH - from / WIDTH).unwrap_or_default();
             self.tail.drain(..full * usize::try_from(WIDTH).unwrap_or_default());
             self.tiles.forget(size / WIDTH * WIDTH);
@@ -188,7 +161,7 @@ impl Publisher {
             let resource = Resource::Entries { index, width: width(size, 0, index) };
             let bytes = bundle(entries.iter().map(|entry| entry.leaf.as_slice()));
             // A leaf is a hundred bytes.
-            Store::write(&self.store.path(resource), &bytes.unwrap_or_default())?;
+            self.store.write(&self.store.path(resource), &bytes.unwrap_or_default())?;
             written.push(resource);
         }
         Ok(written)
@@ -207,7 +180,7 @@ impl Publisher {
                 let bytes = self.tiles.tile(level, index).and_then(|tile| tile.to_bytes(width));
                 let path = self.store.path(resource);
                 let lost = || LogError::Damaged { path: path.clone(), problem: "its hashes are not at hand".into() };
-                Store::write(&path, &bytes.ok_or_else(lost)?)?;
+                self.store.write(&path, &bytes.ok_or_else(lost)?)?;
                 written.push(resource);
             }
         }
@@ -225,17 +198,14 @@ impl Publisher {
 
     /// A segment may go when the one after it begins with something that is published, or before it.
     fn drop_segments(&self, size: u64) -> Result<(), LogError> {
-        let dir = self.store.wal();
-        let segments = wal::list(&dir)?;
+        let segments = wal::list(&self.store.wal())?;
         let followed = segments.iter().zip(segments.iter().skip(1).copied().chain([u64::MAX]));
-        for (first, next) in followed {
-            // The last one goes too once the sequencer has left it.
-            if next <= size || (next == u64::MAX && *first < self.segment && self.segment <= size) {
-                let path = wal::path(&dir, *first);
-                std::fs::remove_file(&path).map_err(|error| LogError::io(&path, error))?;
-            }
-        }
-        Ok(())
+        // The last one goes too once the sequencer has left it.
+        let may_go = |(first, next): &(&u64, u64)| {
+            *next <= size || (*next == u64::MAX && **first < self.segment && self.segment <= size)
+        };
+        let gone: Vec<u64> = followed.filter(may_go).map(|(first, _)| *first).collect();
+        self.store.drop_segments(&gone)
     }
 
     /// Takes records away: those of the last bundle here and on disk, those of others on disk alone.

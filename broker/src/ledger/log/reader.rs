@@ -120,7 +120,7 @@ impl Reader {
     /// Hashes from `tiles`, and from the disk where they are not at hand there.
     pub(super) fn with<'a>(&'a self, tiles: &'a Tiles) -> FromTiles<'a> {
         let size = self.published.borrow().checkpoint.size;
-        FromTiles { tiles, store: &self.store, size, cache: RefCell::default() }
+        FromTiles::new(tiles, &self.store, size)
     }
 
     /// The newest leaves of a decision: its own, and its outcome's where there is one. Reads bundles from the newest on.
@@ -163,6 +163,13 @@ pub(super) struct FromTiles<'a> {
     store: &'a Store,
     size: u64,
     cache: RefCell<HashMap<(u8, u64), Arc<Tiles>>>,
+}
+
+impl<'a> FromTiles<'a> {
+    /// From `tiles`, and from the files of a log of `size` leaves.
+    pub(super) fn new(tiles: &'a Tiles, store: &'a Store, size: u64) -> Self {
+        Self { tiles, store, size, cache: RefCell::default() }
+    }
 }
 
 impl Nodes for FromTiles<'_> {

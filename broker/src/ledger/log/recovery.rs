@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::Path;
+use std::sync::Arc;
 
 use comity_transparency::proof::root;
 use comity_transparency::tile::{Resource, Tile, Tiles, WIDTH, unbundle};
@@ -15,7 +16,8 @@ use comity_types::Digest;
 use super::publisher::Batch;
 use super::store::{Store, width};
 use super::wal::{self, Segments};
-use super::{Entry, LogError, Published};
+use super::{Entry, LogError, Open, Published, waiting};
+use comity_runtime::files::Disk;
 
 /// How often a log is looked at that somebody else goes on with: each look is shorter than the time between publications.
 const LOOKS: usize = 8;
@@ -23,6 +25,7 @@ const LOOKS: usize = 8;
 /// What the log goes on with.
 #[derive(Debug)]
 pub(super) struct Recovered {
+    pub(super) store: Store,
     pub(super) lock: File,
     pub(super) published: Published,
     /// What witnesses have cosigned of it.
@@ -35,19 +38,23 @@ pub(super) struct Recovered {
     pub(super) unpublished: Vec<Batch>,
     /// The decisions that waited when the log was published.
     pub(super) open: BTreeSet<u64>,
+    /// The same with their leaves.
+    pub(super) waiting: Vec<Open>,
     pub(super) segments: Segments,
 }
 
 /// Takes up the log in `dir`, or makes it.
-pub(super) fn recover(dir: &Path, key: &LogKey) -> Result<Recovered, LogError> {
-    let store = Store::new(dir);
+pub(super) fn recover(dir: &Path, key: &LogKey, disk: Arc<dyn Disk>) -> Result<Recovered, LogError> {
+    let store = Store::on(dir, Arc::clone(&disk));
     store.make()?;
     let lock = lock(&store, dir)?;
-    let Found { published, cosigned, tiles, tail, unpublished, next } = find(&store, key)?;
-    let mut segments = Segments::new(&store.wal(), next);
+    let Found { published, cosigned, tiles, tail, unpublished, open, waiting, next } = find(&store, key)?;
+    // A kill may have come between the checkpoint's move and its sync; what was written ahead goes because it is there.
+    store.sync()?;
+    let mut segments = Segments::new(&store.wal(), disk, next);
     segments.rotate(next);
     remove_empty(&store, next)?;
-    Ok(Recovered { lock, published, cosigned, tiles, tail, unpublished, open: store.open()?, segments })
+    Ok(Recovered { store, lock, published, cosigned, tiles, tail, unpublished, open, waiting, segments })
 }
 
 /// Reads the log in `dir`, and changes nothing. One that is not there is in order.
@@ -66,7 +73,7 @@ pub(super) fn check(dir: &Path, key: &LogKey) -> Result<(), LogError> {
         }
         (seen, looks) = (now, looks + 1);
     }
-    store.open().map(drop)
+    Ok(())
 }
 
 struct Found {
@@ -75,6 +82,8 @@ struct Found {
     tiles: Tiles,
     tail: Vec<Entry>,
     unpublished: Vec<Batch>,
+    open: BTreeSet<u64>,
+    waiting: Vec<Open>,
     /// How many leaves there are in all.
     next: u64,
 }
@@ -89,11 +98,13 @@ fn find(store: &Store, key: &LogKey) -> Result<Found, LogError> {
     if published.checkpoint.size == 0 && unpublished.is_empty() && store.has_tiles() {
         return Err(damaged(store, Resource::Checkpoint, "it is missing, and there are tiles"));
     }
-    Ok(Found { published, cosigned, tiles, tail, unpublished, next: all.size() })
+    let open = waiting::read(store, published.checkpoint.size)?;
+    let waiting = waiting::leaves(store, &tiles, &open)?;
+    Ok(Found { published, cosigned, tiles, tail, unpublished, open, waiting, next: all.size() })
 }
 
 fn lock(store: &Store, dir: &Path) -> Result<File, LogError> {
-    let path = store.lock();
+    let path = store.beside("lock");
     let failed = |error| LogError::io(&path, error);
     let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path).map_err(failed)?;
     match file.try_lock() {
@@ -113,7 +124,12 @@ fn published(store: &Store, key: &LogKey) -> Result<Published, LogError> {
         return Ok(Published { checkpoint, note: note.into() });
     };
     let note = String::from_utf8(bytes).map_err(|_| damaged("it is not text".into()))?;
-    let checkpoint = opened(&note, key).map_err(damaged)?;
+    let checkpoint = opened(&note, key).map_err(&damaged)?;
+    let [_, post_quantum] = key.verifiers();
+    let both = CheckpointNote::parse(&note).is_ok_and(|note| matches!(note.signed_by(post_quantum), Ok(Some(_))));
+    if !both {
+        return Err(damaged("it is not signed by ML-DSA-44".into()));
+    }
     Ok(Published { checkpoint, note: note.into() })
 }
 
@@ -166,8 +182,25 @@ fn edge(store: &Store, checkpoint: &Checkpoint) -> Result<(Tiles, Vec<Entry>), L
     if found != Some(checkpoint.root) {
         return Err(damaged(store, Resource::Checkpoint, "its root does not follow from the tiles"));
     }
+    full(store, &tiles, size)?;
     let tail = if size.is_multiple_of(WIDTH) { Vec::new() } else { tail(store, &tiles, size)? };
     Ok((tiles, tail))
+}
+
+/// The full tiles at the edge: the root does not follow from their hashes, but from the one that stands above for each.
+fn full(store: &Store, tiles: &Tiles, size: u64) -> Result<(), LogError> {
+    for level in 0..7_u8 {
+        let above = size.checked_shr(8 * (u32::from(level) + 1)).unwrap_or_default();
+        for index in above.saturating_sub(2)..above {
+            let Some(tile) = tiles.tile(level, index) else { continue };
+            let kept = tiles.tile(level + 1, index / WIDTH).and_then(|tile| tile.hash(index % WIDTH));
+            if kept.is_none() || kept != tile.root() {
+                let resource = Resource::Tile { level, index, width: 256 };
+                return Err(damaged(store, resource, "its hash is not what stands above"));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The entries of the last bundle, if it is not full; each has to be what its hash says.
@@ -182,6 +215,9 @@ fn tail(store: &Store, tiles: &Tiles, size: u64) -> Result<Vec<Entry>, LogError>
         return Err(damaged(store, resource, "its entries are not those of the tile"));
     }
     let records = store.records(index)?;
+    if records.len() < leaves.len() {
+        return Err(store.records_damaged(index, "it has fewer records than there are leaves"));
+    }
     let record = |place: usize| records.get(place).cloned().flatten();
     let entry = |(place, leaf): (usize, &&[u8])| Entry { leaf: leaf.to_vec(), record: record(place), opens: false };
     Ok(leaves.iter().enumerate().map(entry).collect())
@@ -193,8 +229,9 @@ fn unpublished(store: &Store, key: &LogKey, tiles: &mut Tiles) -> Result<Vec<Bat
     let mut batches = Vec::new();
     for segment in wal::list(&dir)? {
         let damaged = |problem: String| LogError::Damaged { path: wal::path(&dir, segment), problem };
-        for wal::Batch { first, entries, checkpoint } in wal::read(&dir, segment)? {
-            let end = first.saturating_add(entries.len() as u64);
+        for batch in wal::read(&dir, segment, &|note| opened(note, key).ok().map(|signed| signed.size))? {
+            let end = batch.end();
+            let wal::Batch { first, entries, checkpoint } = batch;
             if end <= tiles.size() {
                 continue;
             }

@@ -2,7 +2,6 @@
 //! answers all.
 
 use std::fs::File;
-use std::io;
 use std::sync::{Arc, mpsc};
 
 use comity_transparency::proof::{inclusion, root};
@@ -28,35 +27,11 @@ pub(super) enum Work {
     Rotate { done: oneshot::Sender<Result<(), LogError>> },
 }
 
-/// Where batches become durable; files, except in tests of failing disks.
-pub(super) trait Disk: Send + 'static {
-    /// Writes frames that begin at the leaf `first`, and returns when they are durable.
-    fn append(&mut self, first: u64, frames: &[u8]) -> io::Result<()>;
-    /// What follows, from the leaf `next` on, goes elsewhere.
-    fn rotate(&mut self, next: u64);
-    /// The first leaf of the place where it goes now.
-    fn segment(&self) -> u64;
-}
-
-impl Disk for Segments {
-    fn append(&mut self, first: u64, frames: &[u8]) -> io::Result<()> {
-        Self::append(self, first, frames)
-    }
-
-    fn rotate(&mut self, next: u64) {
-        Self::rotate(self, next);
-    }
-
-    fn segment(&self) -> u64 {
-        self.first()
-    }
-}
-
 /// The thread's state.
-pub(super) struct Sequencer<D> {
+pub(super) struct Sequencer {
     tiles: Tiles,
     key: Arc<LogKey>,
-    disk: D,
+    segments: Segments,
     /// Where tiles are read again that are no longer at hand.
     reader: Reader,
     publish: mpsc::SyncSender<publisher::Command>,
@@ -70,17 +45,17 @@ type Append = (Entry, Option<u64>, oneshot::Sender<Result<Placed, LogError>>);
 /// An entry that waits for its batch to be durable.
 type Waiting = (oneshot::Sender<Result<Placed, LogError>>, Placed);
 
-impl<D: Disk> Sequencer<D> {
+impl Sequencer {
     pub(super) fn new(
         tiles: Tiles,
         key: Arc<LogKey>,
-        disk: D,
+        segments: Segments,
         reader: Reader,
         publish: mpsc::SyncSender<publisher::Command>,
         failure: Failure,
         lock: File,
     ) -> Self {
-        Self { tiles, key, disk, reader, publish, failure, _lock: lock }
+        Self { tiles, key, segments, reader, publish, failure, _lock: lock }
     }
 
     /// Takes up a batch that was durable before the start.
@@ -105,7 +80,7 @@ impl<D: Disk> Sequencer<D> {
             }
             for done in rotations {
                 let next = self.tiles.size();
-                self.disk.rotate(next);
+                self.segments.rotate(next);
                 let told = self.publish.send(publisher::Command::Rotated(next));
                 let _left = done.send(told.map_err(|_| self.failure.error()));
             }
@@ -135,10 +110,10 @@ impl<D: Disk> Sequencer<D> {
             waiting.extend(senders.into_iter().zip(placed));
             batches.push(batch);
         }
-        self.disk.append(first, &frames).map_err(|error| self.failure.set(&error.to_string()))?;
+        self.segments.append(first, &frames).map_err(|error| self.failure.set(&error.to_string()))?;
         // Before anybody is answered: who asks for a publication then finds in it what was answered.
         for wal::Batch { first, entries, .. } in batches {
-            let batch = Batch { first, entries, segment: self.disk.segment() };
+            let batch = Batch { first, entries, segment: self.segments.first() };
             self.publish.send(publisher::Command::Batch(batch)).map_err(|_| self.failure.error())?;
         }
         // From here on the signatures may leave.

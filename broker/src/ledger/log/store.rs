@@ -5,73 +5,98 @@
 //! tile/<L>/<N>[.p/<W>]           hashes                                      (c2sp.org/tlog-tiles)
 //! tile/entries/<N>[.p/<W>]       leaves
 //! records/<N>                    the records of a bundle's leaves; the one part that is not for everybody
-//! open                           the decisions that wait for their outcome
+//! open/<size>                    the decisions that wait for their outcome
 //! wal/                           what is not published yet
 //! ```
 //! Every file is written beside and moved over. A bundle's records are one after another, each with its length in four
 //! bytes, big-endian, before it; 0xffffffff stands for one that has been erased.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use comity_transparency::tile::{Resource, WIDTH};
 
-use super::LogError;
-use comity_runtime::files::write_durably;
+use super::{LogError, wal};
+use comity_runtime::files::{Disk, System, sync_dir, write_durably_on};
 
 /// The length that means that the record has been erased.
 const ERASED: u32 = u32::MAX;
 
 /// The files of a log.
 #[derive(Debug, Clone)]
-pub(super) struct Store(PathBuf);
+pub(super) struct Store {
+    dir: PathBuf,
+    disk: Arc<dyn Disk>,
+}
 
 impl Store {
+    /// To be read.
     pub(super) fn new(dir: &Path) -> Self {
-        Self(dir.to_owned())
+        Self::on(dir, Arc::new(System))
+    }
+
+    /// To be written as well, on this disk.
+    pub(super) fn on(dir: &Path, disk: Arc<dyn Disk>) -> Self {
+        Self { dir: dir.to_owned(), disk }
     }
 
     /// Makes the directories of a log.
     pub(super) fn make(&self) -> Result<(), LogError> {
         let wal = self.wal();
-        if wal.is_dir() { Ok(()) } else { make_dir(&wal).map_err(|error| LogError::io(&wal, error)) }
+        if wal.is_dir() { Ok(()) } else { make_dir(&*self.disk, &wal).map_err(|error| LogError::io(&wal, error)) }
     }
 
     pub(super) fn wal(&self) -> PathBuf {
-        self.0.join("wal")
+        self.dir.join("wal")
     }
 
     /// Whether anything was ever published, or was about to be.
     pub(super) fn has_tiles(&self) -> bool {
-        self.0.join("tile").exists()
-    }
-
-    pub(super) fn lock(&self) -> PathBuf {
-        self.0.join("lock")
+        self.dir.join("tile").exists()
     }
 
     pub(super) fn path(&self, resource: Resource) -> PathBuf {
-        self.0.join(resource.to_string())
+        self.dir.join(resource.to_string())
     }
 
     fn records_path(&self, bundle: u64) -> PathBuf {
         let entries = Resource::Entries { index: bundle, width: 256 }.to_string();
-        self.0.join(entries.replace("tile/entries", "records"))
+        self.dir.join(entries.replace("tile/entries", "records"))
     }
 
     /// Where the newest checkpoint is that enough witnesses have cosigned.
     pub(super) fn cosigned_path(&self) -> PathBuf {
-        self.0.join("cosigned")
+        self.beside("cosigned")
     }
 
     /// Writes that checkpoint.
     pub(super) fn write_cosigned(&self, note: &str) -> Result<(), LogError> {
-        Self::write(&self.cosigned_path(), note.as_bytes())
+        self.write(&self.cosigned_path(), note.as_bytes())
     }
 
-    fn open_path(&self) -> PathBuf {
-        self.0.join("open")
+    /// A file of the log's own directory.
+    pub(super) fn beside(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    /// Makes the names in the log's own directory durable, of which the checkpoint's is one.
+    pub(super) fn sync(&self) -> Result<(), LogError> {
+        sync_dir(&*self.disk, &self.dir).map_err(|error| LogError::io(&self.dir, error))
+    }
+
+    /// Takes segments away, for good: what was erased must not come back with a power cut.
+    pub(super) fn drop_segments(&self, segments: &[u64]) -> Result<(), LogError> {
+        let wal = self.wal();
+        for first in segments {
+            let path = wal::path(&wal, *first);
+            std::fs::remove_file(&path).map_err(|error| LogError::io(&path, error))?;
+        }
+        if segments.is_empty() {
+            Ok(())
+        } else {
+            sync_dir(&*self.disk, &wal).map_err(|error| LogError::io(&wal, error))
+        }
     }
 
     /// Reads a file; none if it is not there.
@@ -83,7 +108,8 @@ impl Store {
         }
     }
 
-    /// Reads a tile or a bundle that a log of `size` leaves has, or a shorter part of one.
+    /// Reads a tile or a bundle that a log of `size` leaves has. The whole one counts only where the part that belongs to the
+    /// size has gone: one that a cut publication has left may rest on batches that a power cut has taken away.
     pub(super) fn resource(&self, resource: Resource, size: u64) -> Result<Option<Vec<u8>>, LogError> {
         let (whole, at) = match resource {
             Resource::Checkpoint => return Self::read(&self.path(resource)),
@@ -92,26 +118,30 @@ impl Store {
             }
             Resource::Entries { index, .. } => (Resource::Entries { index, width: 256 }, width(size, 0, index)),
         };
-        if let Some(bytes) = Self::read(&self.path(whole))? {
-            return Ok(Some(bytes));
-        }
-        let partial = match resource {
+        let part = match resource {
             Resource::Tile { level, index, .. } => Resource::Tile { level, index, width: at },
             Resource::Entries { index, .. } => Resource::Entries { index, width: at },
             Resource::Checkpoint => return Ok(None),
         };
-        if at == 0 { Ok(None) } else { Self::read(&self.path(partial)) }
+        if at == 0 {
+            return Ok(None);
+        }
+        match Self::read(&self.path(part))? {
+            Some(bytes) => Ok(Some(bytes)),
+            // The log has been published again since its size was looked at.
+            None => Self::read(&self.path(whole)),
+        }
     }
 
     /// Writes a file; its directory is made if need be.
-    pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), LogError> {
+    pub(super) fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), LogError> {
         let failed = |error| LogError::io(path, error);
         if let Some(dir) = path.parent()
             && !dir.exists()
         {
-            make_dir(dir).map_err(failed)?;
+            make_dir(&*self.disk, dir).map_err(failed)?;
         }
-        write_durably(path, bytes).map_err(failed)
+        write_durably_on(&*self.disk, path, bytes).map_err(failed)
     }
 
     /// Writes the records of a bundle.
@@ -126,7 +156,7 @@ impl Store {
             bytes.extend_from_slice(&length.to_be_bytes());
             bytes.extend_from_slice(record.unwrap_or_default());
         }
-        Self::write(&self.records_path(bundle), &bytes)
+        self.write(&self.records_path(bundle), &bytes)
     }
 
     /// The records of a bundle: each is there, or has been erased.
@@ -136,21 +166,9 @@ impl Store {
         parse_records(&bytes).ok_or_else(|| LogError::Damaged { path, problem: "the records break off".into() })
     }
 
-    /// Keeps which decisions wait.
-    pub(super) fn write_open(&self, open: &BTreeSet<u64>) -> Result<(), LogError> {
-        let bytes: Vec<u8> = open.iter().flat_map(|index| index.to_be_bytes()).collect();
-        Self::write(&self.open_path(), &bytes)
-    }
-
-    /// Which decisions waited when the log was published.
-    pub(super) fn open(&self) -> Result<BTreeSet<u64>, LogError> {
-        let path = self.open_path();
-        let bytes = Self::read(&path)?.unwrap_or_default();
-        let (indexes, rest) = bytes.as_chunks();
-        if !rest.is_empty() {
-            return Err(LogError::Damaged { path, problem: "an index breaks off".into() });
-        }
-        Ok(indexes.iter().map(|index| u64::from_be_bytes(*index)).collect())
+    /// What to say of the records of a bundle.
+    pub(super) fn records_damaged(&self, bundle: u64, problem: &str) -> LogError {
+        LogError::Damaged { path: self.records_path(bundle), problem: problem.into() }
     }
 
     /// Takes away the shorter parts of a tile or a bundle that a longer one has replaced.
@@ -207,18 +225,16 @@ fn parse_records(mut bytes: &[u8]) -> Option<Vec<Option<Vec<u8>>>> {
 }
 
 /// Makes a directory and those above it, each durable in its own.
-fn make_dir(dir: &Path) -> io::Result<()> {
+fn make_dir(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
     if let Some(above) = dir.parent()
         && !above.as_os_str().is_empty()
         && !above.exists()
     {
-        make_dir(above)?;
+        make_dir(disk, above)?;
     }
     match std::fs::create_dir(dir) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }
-    dir.parent()
-        .filter(|above| !above.as_os_str().is_empty())
-        .map_or(Ok(()), |above| std::fs::File::open(above)?.sync_all())
+    dir.parent().filter(|above| !above.as_os_str().is_empty()).map_or(Ok(()), |above| sync_dir(disk, above))
 }

@@ -7,12 +7,15 @@
 //! ```
 //! numbers big-endian; a record of length 0xffffffff is none.
 
+use std::cell::Cell;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::{Entry, LogError};
 use crate::ledger::journal::frame;
+use comity_runtime::files::{Disk, sync_dir};
 
 /// Most bytes of a leaf and its record: with the rest of a batch, below the longest frame.
 pub(super) const MAX_ENTRY_BYTES: usize = 800 * 1024;
@@ -38,6 +41,11 @@ pub(super) struct Batch {
 }
 
 impl Batch {
+    /// The size of the log after it.
+    pub(super) fn end(&self) -> u64 {
+        self.first.saturating_add(self.entries.len() as u64)
+    }
+
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = self.first.to_be_bytes().to_vec();
         // `Sequencer` bounds how many there are, and `append` how long each is.
@@ -87,16 +95,17 @@ impl Batch {
 #[derive(Debug)]
 pub(super) struct Segments {
     dir: PathBuf,
-    /// The last one, once something was written.
-    last: Option<File>,
+    disk: Arc<dyn Disk>,
+    /// The last one, once something was written, and where it is.
+    last: Option<(File, PathBuf)>,
     first: u64,
     bytes: u64,
 }
 
 impl Segments {
     /// Goes on in a new segment, so that nothing is ever appended behind what a crash has left.
-    pub(super) fn new(dir: &Path, next: u64) -> Self {
-        Self { dir: dir.to_owned(), last: None, first: next, bytes: 0 }
+    pub(super) fn new(dir: &Path, disk: Arc<dyn Disk>, next: u64) -> Self {
+        Self { dir: dir.to_owned(), disk, last: None, first: next, bytes: 0 }
     }
 
     /// The segment that is written to: its first leaf.
@@ -109,15 +118,15 @@ impl Segments {
         if self.bytes >= SEGMENT_BYTES {
             self.rotate(first);
         }
-        let file = match &mut self.last {
-            Some(file) => file,
+        let (file, path) = match &mut self.last {
+            Some(last) => last,
             none => {
                 self.first = first;
-                none.insert(create(&self.dir, first)?)
+                none.insert(create(&*self.disk, &self.dir, first)?)
             }
         };
-        file.write_all(frames)?;
-        file.sync_data()?;
+        self.disk.write(path, file, frames)?;
+        self.disk.sync_data(path, file)?;
         self.bytes += frames.len() as u64;
         Ok(())
     }
@@ -130,15 +139,16 @@ impl Segments {
     }
 }
 
-fn create(dir: &Path, first: u64) -> io::Result<File> {
+fn create(disk: &dyn Disk, dir: &Path, first: u64) -> io::Result<(File, PathBuf)> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.open(path(dir, first))?;
+    let path = path(dir, first);
+    let file = options.open(&path)?;
     // The directory entry of a new file has to be durable as well.
-    File::open(dir)?.sync_all()?;
-    Ok(file)
+    sync_dir(disk, dir)?;
+    Ok((file, path))
 }
 
 /// The file of the segment that begins at the leaf `first`.
@@ -160,16 +170,25 @@ pub(super) fn list(dir: &Path) -> Result<Vec<u64>, LogError> {
 }
 
 /// Reads the batches of a segment. What a crash has torn at its end is left out; anything else that cannot be read is
-/// damage.
-pub(super) fn read(dir: &Path, first: u64) -> Result<Vec<Batch>, LogError> {
+/// damage. `signed` says at which size the log has signed a checkpoint, if it has: bytes that look like a batch count as one
+/// that came later if the log has signed a larger size in them, since callers write part of what is torn.
+pub(super) fn read(dir: &Path, first: u64, signed: &dyn Fn(&str) -> Option<u64>) -> Result<Vec<Batch>, LogError> {
     let path = path(dir, first);
     let damaged = |problem: String| LogError::Damaged { path: path.clone(), problem };
     let file = File::open(&path).map_err(|error| LogError::io(&path, error))?;
-    let mut frames = Vec::new();
-    let scan = frame::scan(file, &mut |frame| frames.push(frame)).map_err(|error| LogError::io(&path, error))?;
+    let (mut batches, end) = (Vec::new(), Cell::new(first));
+    let mut visit = |frame: Vec<u8>| {
+        let batch = Batch::from_bytes(&frame);
+        end.set(batch.as_ref().map_or(u64::MAX, Batch::end));
+        batches.push(batch);
+    };
+    let is_ours = |frame: &[u8]| {
+        let batch = Batch::from_bytes(frame).filter(|batch| batch.first >= end.get());
+        batch.is_some_and(|batch| signed(&batch.checkpoint) == Some(batch.end()))
+    };
+    let scan = frame::scan(file, &mut visit, &is_ours).map_err(|error| LogError::io(&path, error))?;
     if let Some(offset) = scan.damaged_at {
         return Err(damaged(format!("the frame at byte {offset} is not what was written")));
     }
-    let batch = |frame: &Vec<u8>| Batch::from_bytes(frame).ok_or_else(|| damaged("a frame is no batch".into()));
-    frames.iter().map(batch).collect()
+    batches.into_iter().map(|batch| batch.ok_or_else(|| damaged("a frame is no batch".into()))).collect()
 }
