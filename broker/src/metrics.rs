@@ -45,6 +45,12 @@ const COMMITS: Metric = Metric {
     labels: &[],
     help: "How long a decision took to be durable and its permit signed.",
 };
+const SETTLES: Metric = Metric {
+    name: "comity_broker_settle_seconds",
+    kind: Kind::Histogram,
+    labels: &[],
+    help: "How long an outcome took to be durable and its receipt made.",
+};
 const ATTEMPTS: Metric = Metric {
     name: "comity_broker_relay_attempts",
     kind: Kind::Counter,
@@ -103,6 +109,7 @@ const METRICS: &[Metric] = &[
     CALLS_RUNNING,
     DECISIONS,
     COMMITS,
+    SETTLES,
     ATTEMPTS,
     CONNECTIONS,
     TUNNELS,
@@ -124,6 +131,7 @@ struct Inner {
     calls_running: Gauge,
     decisions: Family<Labels<1>, Counter>,
     commits: Histogram,
+    settles: Histogram,
     attempts: Family<Labels<1>, Counter>,
     connections: Family<Labels<1>, Gauge>,
     tunnels: Gauge,
@@ -149,6 +157,7 @@ impl Default for Metrics {
             calls_running: made.gauge(&CALLS_RUNNING),
             decisions: made.counters(&DECISIONS),
             commits: made.times(&COMMITS),
+            settles: made.times(&SETTLES),
             attempts: made.counters(&ATTEMPTS),
             connections: made.gauges(&CONNECTIONS),
             tunnels: made.gauge(&TUNNELS),
@@ -196,6 +205,11 @@ impl Metrics {
     /// A decision became durable.
     pub(crate) fn committed(&self, took: Duration) {
         self.0.commits.observe(took.as_secs_f64());
+    }
+
+    /// An outcome became durable.
+    pub(crate) fn settled(&self, took: Duration) {
+        self.0.settles.observe(took.as_secs_f64());
     }
 
     /// A node was tried.

@@ -2,7 +2,7 @@
 //! that were written ahead go.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -167,7 +167,10 @@ impl Publisher {
     fn publish(&mut self) -> Result<(), LogError> {
         let (from, size) = (self.published.borrow().checkpoint.size, self.tiles.size());
         if from < size {
-            let written = [self.write_bundles(from, size)?, self.write_tiles(from, size)?].concat();
+            let (mut written, mut files) = (Vec::new(), Vec::new());
+            self.bundles(from, size, &mut written, &mut files);
+            self.tiles(from, size, &mut written, &mut files)?;
+            Store::write_all(&files)?;
             self.store.write_open(&self.open)?;
             let (checkpoint, note) = self.sign(size)?;
             Store::write(&self.store.path(Resource::Checkpoint), note.as_bytes())?;
@@ -180,22 +183,25 @@ impl Publisher {
         self.drop_segments(size)
     }
 
-    fn write_bundles(&self, from: u64, size: u64) -> Result<Vec<Resource>, LogError> {
-        let mut written = Vec::new();
+    fn bundles(&self, from: u64, size: u64, written: &mut Vec<Resource>, files: &mut Vec<(PathBuf, Vec<u8>)>) {
         let first = from / WIDTH;
         for (index, entries) in (first..).zip(self.tail.chunks(usize::try_from(WIDTH).unwrap_or(usize::MAX))) {
-            self.store.write_records(index, entries.iter().map(|entry| entry.record.as_deref()))?;
+            files.push(self.store.records_file(index, entries.iter().map(|entry| entry.record.as_deref())));
             let resource = Resource::Entries { index, width: width(size, 0, index) };
             let bytes = bundle(entries.iter().map(|entry| entry.leaf.as_slice()));
             // A leaf is a hundred bytes.
-            Store::write(&self.store.path(resource), &bytes.unwrap_or_default())?;
+            files.push((self.store.path(resource), bytes.unwrap_or_default()));
             written.push(resource);
         }
-        Ok(written)
     }
 
-    fn write_tiles(&self, from: u64, size: u64) -> Result<Vec<Resource>, LogError> {
-        let mut written = Vec::new();
+    fn tiles(
+        &self,
+        from: u64,
+        size: u64,
+        written: &mut Vec<Resource>,
+        files: &mut Vec<(PathBuf, Vec<u8>)>,
+    ) -> Result<(), LogError> {
         for level in 0..8_u8 {
             let (had, has) = (from >> (8 * u32::from(level)), size >> (8 * u32::from(level)));
             if had == has {
@@ -207,11 +213,12 @@ impl Publisher {
                 let bytes = self.tiles.tile(level, index).and_then(|tile| tile.to_bytes(width));
                 let path = self.store.path(resource);
                 let lost = || LogError::Damaged { path: path.clone(), problem: "its hashes are not at hand".into() };
-                Store::write(&path, &bytes.ok_or_else(lost)?)?;
+                let bytes = bytes.ok_or_else(lost)?;
+                files.push((path, bytes));
                 written.push(resource);
             }
         }
-        Ok(written)
+        Ok(())
     }
 
     fn sign(&self, size: u64) -> Result<(Checkpoint, String), LogError> {
@@ -253,7 +260,8 @@ impl Publisher {
                     entry.record = None;
                 }
             }
-            self.store.write_records(bundle, records.iter().map(Option::as_deref))?;
+            let (path, bytes) = self.store.records_file(bundle, records.iter().map(Option::as_deref));
+            Store::write(&path, &bytes)?;
         }
         Ok(())
     }

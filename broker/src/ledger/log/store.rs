@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use comity_transparency::tile::{Resource, WIDTH};
 
 use super::LogError;
-use crate::files::write_durably;
+use crate::files::{write_all_durably, write_durably};
 
 /// The length that means that the record has been erased.
 const ERASED: u32 = u32::MAX;
@@ -94,28 +94,29 @@ impl Store {
 
     /// Writes a file; its directory is made if need be.
     pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), LogError> {
-        let failed = |error| LogError::io(path, error);
-        if let Some(dir) = path.parent()
-            && !dir.exists()
-        {
-            make_dir(dir).map_err(failed)?;
-        }
-        write_durably(path, bytes).map_err(failed)
+        make_dir_of(path)?;
+        write_durably(path, bytes).map_err(|error| LogError::io(path, error))
     }
 
-    /// Writes the records of a bundle.
-    pub(super) fn write_records<'a>(
+    /// Writes files, in any order; all are durable when this returns.
+    pub(super) fn write_all(files: &[(PathBuf, Vec<u8>)]) -> Result<(), LogError> {
+        files.iter().try_for_each(|(path, _)| make_dir_of(path))?;
+        write_all_durably(files).map_err(|(path, error)| LogError::io(&path, error))
+    }
+
+    /// The file with the records of a bundle.
+    pub(super) fn records_file<'a>(
         &self,
         bundle: u64,
         records: impl IntoIterator<Item = Option<&'a [u8]>>,
-    ) -> Result<(), LogError> {
+    ) -> (PathBuf, Vec<u8>) {
         let mut bytes = Vec::new();
         for record in records {
             let length = record.map_or(ERASED, |record| u32::try_from(record.len()).unwrap_or(ERASED));
             bytes.extend_from_slice(&length.to_be_bytes());
             bytes.extend_from_slice(record.unwrap_or_default());
         }
-        Self::write(&self.records_path(bundle), &bytes)
+        (self.records_path(bundle), bytes)
     }
 
     /// The records of a bundle: each is there, or has been erased.
@@ -193,6 +194,14 @@ fn parse_records(mut bytes: &[u8]) -> Option<Vec<Option<Vec<u8>>>> {
         };
     }
     Some(records)
+}
+
+/// Makes the directory of a file.
+fn make_dir_of(path: &Path) -> Result<(), LogError> {
+    match path.parent() {
+        Some(dir) if !dir.exists() => make_dir(dir).map_err(|error| LogError::io(path, error)),
+        _ => Ok(()),
+    }
 }
 
 /// Makes a directory and those above it, each durable in its own.
