@@ -46,6 +46,12 @@ const COMMITS: Metric = Metric {
     labels: &[],
     help: "How long a decision took to be durable and its permit signed.",
 };
+const SETTLES: Metric = Metric {
+    name: "comity_broker_settle_seconds",
+    kind: Kind::Histogram,
+    labels: &[],
+    help: "How long an outcome took to be durable and its receipt made.",
+};
 const ATTEMPTS: Metric = Metric {
     name: "comity_broker_relay_attempts",
     kind: Kind::Counter,
@@ -110,6 +116,7 @@ const METRICS: &[Metric] = &[
     CALLS_RUNNING,
     DECISIONS,
     COMMITS,
+    SETTLES,
     ATTEMPTS,
     CONNECTIONS,
     TUNNELS,
@@ -132,6 +139,7 @@ struct Inner {
     calls_running: Gauge,
     decisions: Family<Labels<1>, Counter>,
     commits: Histogram,
+    settles: Histogram,
     attempts: Family<Labels<1>, Counter>,
     connections: Family<Labels<1>, Gauge>,
     tunnels: Gauge,
@@ -158,6 +166,7 @@ impl Default for Metrics {
             calls_running: made.gauge(&CALLS_RUNNING),
             decisions: made.counters(&DECISIONS),
             commits: made.times(&COMMITS),
+            settles: made.times(&SETTLES),
             attempts: made.counters(&ATTEMPTS),
             connections: made.gauges(&CONNECTIONS),
             tunnels: made.gauge(&TUNNELS),
@@ -208,6 +217,11 @@ impl Metrics {
     /// A decision became durable.
     pub(crate) fn committed(&self, took: Duration) {
         self.0.commits.observe(took.as_secs_f64());
+    }
+
+    /// An outcome became durable.
+    pub(crate) fn settled(&self, took: Duration) {
+        self.0.settles.observe(took.as_secs_f64());
     }
 
     /// A node was tried.

@@ -50,6 +50,11 @@ impl Session {
         &self.identity
     }
 
+    /// Renews the identity where that is due, for a command that stays.
+    pub(crate) async fn keep_fresh(&self) -> Result<(), CliError> {
+        keep_fresh(&self.identity).await
+    }
+
     /// SHA-256 of the root document that the identity pins.
     pub(crate) const fn federation_root(&self) -> Digest {
         self.federation_root

@@ -10,6 +10,7 @@ mod backends_that_fail;
 mod bad_input;
 mod bundles;
 mod by_hand;
+mod decision_log;
 mod deploy;
 mod doctor;
 mod governance;

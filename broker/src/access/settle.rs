@@ -27,6 +27,7 @@ use super::commit::Permit;
 use super::decide::Candidate;
 use super::request::Admitted;
 use crate::ledger::decisions::{Committed, Ledger, OfferRecord, OutcomeRecord, TryRecord, UsageRecord};
+use crate::metrics::Metrics;
 
 /// gRPC allows binary metadata with and without padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -41,6 +42,7 @@ pub struct Settlement {
     committed: Arc<Committed>,
     tasks: Tasks,
     clock: Arc<dyn Clock>,
+    metrics: Metrics,
     arrived: Instant,
     /// Taken when it is written.
     record: Option<OutcomeRecord>,
@@ -52,6 +54,7 @@ pub(super) struct Opening {
     ledger: Ledger,
     tasks: Tasks,
     clock: Arc<dyn Clock>,
+    metrics: Metrics,
     arrived: Instant,
 }
 
@@ -59,7 +62,7 @@ impl Opening {
     /// For this request.
     pub(super) fn of(parts: &Parts, admitted: &Admitted) -> Self {
         let (ledger, tasks, clock) = (parts.ledger.clone(), parts.tasks.clone(), Arc::clone(&parts.clock));
-        Self { ledger, tasks, clock, arrived: admitted.arrived }
+        Self { ledger, tasks, clock, metrics: parts.metrics.clone(), arrived: admitted.arrived }
     }
 }
 
@@ -86,7 +89,7 @@ impl Settlement {
     /// Opens the account of a request whose decision is durable: where that becomes so, or whoever leaves in between would
     /// leave a decision of which nobody says what became of it.
     pub(super) fn open(opening: Opening, committed: Arc<Committed>) -> Self {
-        let Opening { ledger, tasks, clock, arrived } = opening;
+        let Opening { ledger, tasks, clock, metrics, arrived } = opening;
         let record = OutcomeRecord {
             at: clock.now(),
             offer: None,
@@ -99,7 +102,7 @@ impl Settlement {
             duration_ms: 0,
             cancelled: true,
         };
-        Self { ledger, committed, tasks, clock, arrived, record: Some(record) }
+        Self { ledger, committed, tasks, clock, metrics, arrived, record: Some(record) }
     }
 
     /// A try of a candidate begins.
@@ -154,12 +157,14 @@ impl Settlement {
         if tokio::runtime::Handle::try_current().is_err() {
             return Settling(None);
         }
-        let (ledger, committed) = (self.ledger.clone(), Arc::clone(&self.committed));
+        let (ledger, committed, metrics) = (self.ledger.clone(), Arc::clone(&self.committed), self.metrics.clone());
         let (done, receipt) = oneshot::channel();
+        let begun = Instant::now();
         // In a task of its own: the caller may leave, and the outcome is kept all the same.
         self.tasks.spawn("settle", async move {
             match ledger.settle(&committed, record).await {
                 Ok(settled) => {
+                    metrics.settled(begun.elapsed());
                     let _left = done.send(settled.receipt());
                 }
                 Err(error) => tracing::error!(error = chain::text(&error), "an outcome could not be kept"),

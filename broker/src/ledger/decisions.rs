@@ -81,6 +81,12 @@ impl Committed {
         self.placed.index
     }
 
+    /// The log's checkpoint that it is proven by: a signed note, shared by all that became durable with it.
+    #[must_use]
+    pub fn checkpoint(&self) -> &str {
+        &self.placed.checkpoint
+    }
+
     /// What the node of the offer that comes `rank`-th in the order of preference gets for one try: none beyond those that
     /// have a place of their own.
     #[must_use]

@@ -97,36 +97,43 @@ impl Receipts {
         Ok(std::iter::once(found.decision).chain(found.outcome).collect())
     }
 
-    /// Every decision that was made from `from` on and before `to`, oldest first, with its outcome.
+    /// Every decision that was made from `from` on and before `to`, oldest first, with its outcome: those of which a leaf,
+    /// their own or their outcome's, is at `first_leaf` or behind it.
     ///
     /// # Errors
     /// There are too many, or the log cannot be read.
-    pub fn between(&self, from: Timestamp, to: Timestamp) -> Result<Vec<FoundDecision>, ReceiptError> {
+    pub fn between(&self, from: Timestamp, to: Timestamp, first_leaf: u64) -> Result<Vec<FoundDecision>, ReceiptError> {
         let size = self.reader.published().checkpoint.size;
-        let mut found: Vec<FoundDecision> = Vec::new();
-        for bundle in 0..size.div_ceil(WIDTH) {
-            for (index, bytes) in (bundle * WIDTH..).zip(self.reader.bundle(bundle)?) {
+        let counts = |leaf: &Leaf| leaf.at >= from && leaf.at < to;
+        let (mut found, mut bundles) = (BTreeMap::<u64, Option<u64>>::new(), Bundles::of(&self.reader));
+        for bundle in first_leaf / WIDTH..size.div_ceil(WIDTH) {
+            let leaves = (bundle * WIDTH..).zip(self.reader.bundle(bundle)?);
+            for (index, bytes) in leaves.skip_while(|(index, _)| *index < first_leaf) {
                 let Ok(leaf) = Leaf::from_bytes(&bytes) else { continue };
                 match leaf.kind {
-                    Kind::Decision if leaf.at >= from && leaf.at < to => {
-                        found.push(FoundDecision { decision: index, outcome: None });
-                        if found.len() > MAX_LISTED {
-                            return Err(ReceiptError::TooMany);
-                        }
+                    Kind::Decision if counts(&leaf) => {
+                        found.insert(index, None);
                     }
                     Kind::Decision => {}
                     Kind::Outcome { decision } | Kind::Abort { decision } => {
-                        // They stand in order.
-                        if let Ok(place) = found.binary_search_by_key(&decision, |found| found.decision)
-                            && let Some(found) = found.get_mut(place)
-                        {
-                            found.outcome = Some(index);
+                        // Of one before the beginning nothing is known yet.
+                        let mut begun = || {
+                            let kept = bundles.kept(decision)?;
+                            Ok::<_, LogError>(Leaf::from_bytes(&kept.bytes).ok().filter(&counts))
+                        };
+                        if let Some(outcome) = found.get_mut(&decision) {
+                            *outcome = Some(index);
+                        } else if decision < first_leaf && begun()?.is_some() {
+                            found.insert(decision, Some(index));
                         }
                     }
                 }
+                if found.len() > MAX_LISTED {
+                    return Err(ReceiptError::TooMany);
+                }
             }
         }
-        Ok(found)
+        Ok(found.into_iter().map(|(decision, outcome)| FoundDecision { decision, outcome }).collect())
     }
 
     /// The receipt of a decision that was found, as `viewer` may see it, if `of` asked or answered; none if the viewer may

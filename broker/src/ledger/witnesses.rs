@@ -70,10 +70,22 @@ pub struct Witnesses {
 
 impl Proofs for Reader {
     async fn consistency(&self, old: u64, new: u64) -> Option<Vec<Digest>> {
-        let reader = self.clone();
-        let read = tokio::task::spawn_blocking(move || Self::consistency(&reader, old, new)).await.ok()?;
-        read.inspect_err(|error| tracing::error!(%error, "witnesses get no proof")).ok()?
+        read(self, move |reader| reader.consistency(old, new)).await
     }
+
+    async fn prefix(&self, old: u64, new: u64) -> Option<Vec<Digest>> {
+        read(self, move |reader| reader.prefix(old, new)).await
+    }
+}
+
+/// Reads a proof away from the runtime's threads.
+async fn read(
+    reader: &Reader,
+    proof: impl FnOnce(&Reader) -> Result<Option<Vec<Digest>>, LogError> + Send + 'static,
+) -> Option<Vec<Digest>> {
+    let reader = reader.clone();
+    let read = tokio::task::spawn_blocking(move || proof(&reader)).await.ok()?;
+    read.inspect_err(|error| tracing::error!(%error, "witnesses get no proof")).ok()?
 }
 
 impl Witnesses {

@@ -110,7 +110,8 @@ impl Transparency for Service {
         let to = time("to", request.to.as_ref())?.unwrap_or_else(|| self.clock.now());
         let of: Option<TrustDomain> =
             if request.organisation.is_empty() { None } else { Some(parse("organisation", &request.organisation)?) };
-        let all = self.search(move |receipts| receipts.between(from, to)).await?;
+        let first = request.first_leaf;
+        let all = self.search(move |receipts| receipts.between(from, to, first)).await?;
         let (receipts, asking) = (self.receipts(), Arc::new((caller, of)));
         // A page is read when the caller has read the one before: a slow one holds no thread.
         let pages: Vec<Vec<_>> = all.chunks(PAGE).map(<[_]>::to_vec).collect();

@@ -1,7 +1,7 @@
 //! `comity audit`: what went where and why, for a regulator.
 
 mod page;
-mod row;
+pub(crate) mod row;
 
 use std::fs;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use comity_proto::transparency::ListReceiptsRequest;
 use comity_transparency::NoteVerifier;
-use comity_transparency::receipt::Receipt;
+use comity_transparency::receipt::{Receipt, Verified};
 use comity_types::{Timestamp, TrustDomain};
 use indicatif::ProgressBar;
 
@@ -82,25 +82,41 @@ async fn rows(session: &Session, args: &AuditArgs) -> Result<Vec<Row>, CliError>
         from: Some(wire_instant(args.from)),
         to: args.to.map(wire_instant),
         organisation: args.organisation.as_ref().map(ToString::to_string).unwrap_or_default(),
+        first_leaf: 0,
     };
+    let (mut rows, progress) = (Vec::new(), ProgressBar::new_spinner());
+    list(session, request, |verified| {
+        rows.push(Row::of(verified));
+        progress.set_message(format!("{} decisions", rows.len()));
+        progress.tick();
+    })
+    .await?;
+    progress.finish_and_clear();
+    Ok(rows)
+}
+
+/// Lists receipts, each held against the pinned key of the log before it is handed over.
+pub(crate) async fn list(
+    session: &Session,
+    request: ListReceiptsRequest,
+    mut each: impl FnMut(&Verified),
+) -> Result<(), CliError> {
     let failed = |status| CliError::call("list the receipts", status);
     let mut answer = session.transparency().list_receipts(request).await.map_err(failed)?.into_inner();
     let root = session.identity().root();
     let (origin, [plain, _]) = (root.decision_log_origin(), &root.decision_log);
     let key = NoteVerifier::of(plain);
-    let (mut rows, progress) = (Vec::new(), ProgressBar::new_spinner());
+    let mut number = 0_usize;
     while let Some(part) = answer.message().await.map_err(failed)? {
+        number += 1;
         let unbelieved = |problem: String| CliError::Failed {
-            problem: format!("receipt {} is not to be believed: {problem}", rows.len() + 1),
+            problem: format!("receipt {number} is not to be believed: {problem}"),
             hint: "tell the operators of the federation; nothing is reported that is not proven".to_owned(),
         };
         let receipt = part.receipt.ok_or_else(|| unbelieved("it is missing".to_owned()))?;
         let receipt = Receipt::try_from(receipt).map_err(|error| unbelieved(error.to_string()))?;
         let verified = receipt.verify(&origin, &key).map_err(|error| unbelieved(error.to_string()))?;
-        rows.push(Row::of(&verified));
-        progress.set_message(format!("{} decisions", rows.len()));
-        progress.tick();
+        each(&verified);
     }
-    progress.finish_and_clear();
-    Ok(rows)
+    Ok(())
 }

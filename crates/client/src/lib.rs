@@ -9,6 +9,7 @@
 //! | [`identity`] | who this program is, read from a directory |
 //! | [`workload_api`] | an identity that SPIRE, or another implementation of SPIFFE, hands out |
 //! | [`connection`] | the way to the broker, as generated stubs take it |
+//! | [`decisions`] | the broker's decision log, every leaf of it hashed here |
 //! | [`enrol`] | taking up an invite, and fresh certificates |
 //! | [`follow`] | the federation's log, every signature in it checked here |
 //! | [`probe`] | the way to the broker, a step at a time, for whoever looks for what is wrong |
@@ -18,6 +19,7 @@
 //! | [`founding`] | the files of a new federation |
 
 pub mod connection;
+pub mod decisions;
 pub mod enrol;
 pub mod error;
 pub mod follow;

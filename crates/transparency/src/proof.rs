@@ -171,16 +171,52 @@ pub fn verify_consistency(
             (true, true) => Ok(()),
         };
     }
-    let mut hashes = path.iter();
     // A complete old tree is its own first hash.
-    let first = if old.is_power_of_two() { Some(&old_root) } else { hashes.next() };
-    let first = *first.ok_or(length)?;
+    let (first, rest) = if old.is_power_of_two() {
+        (old_root, path)
+    } else {
+        let (first, rest) = path.split_first().ok_or(length)?;
+        (*first, rest)
+    };
+    match both_roots(old, new, first, rest) {
+        Some(roots) if roots == (old_root, new_root) => Ok(()),
+        Some(_) => Err(ProofError::OtherRoot),
+        None => Err(length),
+    }
+}
+
+/// The root of the first `old` leaves of the tree that has `new` leaves and this root, as the path shows it: none where it
+/// leads to another tree. The path is that of [`consistency`], with the root of the first `old` leaves before it where `old`
+/// is a power of two; whoever has the root of another tree of `old` leaves has seen that no tree begins with both.
+#[must_use]
+pub fn prefix_root(old: u64, new: u64, new_root: Digest, path: &[Digest]) -> Option<Digest> {
+    if old == 0 || old >= new {
+        return None;
+    }
+    let (first, rest) = path.split_first()?;
+    let (of_old, of_new) = both_roots(old, new, *first, rest)?;
+    (of_new == new_root).then_some(of_old)
+}
+
+/// The path that [`prefix_root`] reads.
+///
+/// # Errors
+/// A subtree's root cannot be read.
+pub fn prefix<N: Nodes>(nodes: &N, old: u64, new: u64) -> Result<Option<Vec<Digest>>, N::Error> {
+    let Some(path) = consistency(nodes, old, new)? else { return Ok(None) };
+    let own = if old.is_power_of_two() && old < new { Some(root(nodes, old)?) } else { None };
+    Ok(Some(own.into_iter().chain(path).collect()))
+}
+
+/// What both trees' roots come to along the rest of a consistency proof, from their last common subtree up (RFC 9162,
+/// section 2.1.4.2); none where the number of hashes does not fit.
+fn both_roots(old: u64, new: u64, first: Digest, rest: &[Digest]) -> Option<(Digest, Digest)> {
     let levels = (old - 1).trailing_ones();
     let (mut position, mut last) = ((old - 1) >> levels, (new - 1) >> levels);
     let (mut of_old, mut of_new) = (first, first);
-    for hash in hashes {
+    for hash in rest {
         if last == 0 {
-            return Err(length);
+            return None;
         }
         if position & 1 == 1 || position == last {
             of_old = node_hash(hash, &of_old);
@@ -195,11 +231,7 @@ pub fn verify_consistency(
         position >>= 1;
         last >>= 1;
     }
-    match (last, of_old == old_root && of_new == new_root) {
-        (0, true) => Ok(()),
-        (0, false) => Err(ProofError::OtherRoot),
-        _ => Err(length),
-    }
+    (last == 0).then_some((of_old, of_new))
 }
 
 /// The root of the leaves from `start` to `end`, where `start` is a multiple of the power of two at or above their number.

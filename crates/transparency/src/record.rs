@@ -13,7 +13,7 @@ use std::fmt;
 use aws_lc_rs::hmac::{Context, HMAC_SHA256, Key};
 use comity_types::{Digest, Secret};
 
-use crate::tree::{Tree, leaf_hash};
+use crate::tree::{Tree, leaf_hash, leaf_hash_of};
 
 pub mod fields;
 #[cfg(test)]
@@ -100,10 +100,11 @@ impl Record {
     /// The fields that `shown` picks, with what proves them.
     #[must_use]
     pub fn disclose(&self, shown: impl Fn(Field) -> bool) -> Disclosure {
+        let key = Key::new(HMAC_SHA256, self.salt.reveal());
         let place = |place: usize| {
             let value = self.values.get(place).and_then(Option::as_ref);
             let Some(value) = value else { return Place::Absent };
-            let salt = salt(self.salt.reveal(), self.kind, place);
+            let salt = salt(&key, self.kind, place);
             match Field::at(self.kind, place).filter(|field| shown(*field)) {
                 Some(_) => Place::Shown { salt, value: value.clone() },
                 None => Place::Hidden(hash(&salt, value)),
@@ -115,7 +116,9 @@ impl Record {
     /// Its form where it is kept: kind, salt, and each place with its length before it, 0xffffffff where there is no value.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = vec![self.kind.byte()];
+        let values: usize = self.values.iter().flatten().map(Vec::len).sum();
+        let mut bytes = Vec::with_capacity(1 + SALT_BYTES + FIELDS * size_of::<u32>() + values);
+        bytes.push(self.kind.byte());
         bytes.extend_from_slice(self.salt.reveal());
         for value in &self.values {
             let length = value.as_ref().map_or(u32::MAX, |value| u32::try_from(value.len()).unwrap_or(u32::MAX));
@@ -240,13 +243,13 @@ impl Disclosure {
 
 /// What a place with a value is hashed to.
 fn hash(salt: &[u8; SALT_BYTES], value: &[u8]) -> Digest {
-    leaf_hash(&[&salt[..], value].concat())
+    leaf_hash_of(&[salt, value])
 }
 
 /// The salt of one field: HKDF-Expand (RFC 5869, section 2.3) of one block, which is HMAC over the info and the byte 1. Places
 /// are few, and the record's salt is random, so that nothing has to be extracted from it (section 3.3).
-fn salt(record: &[u8; SALT_BYTES], kind: RecordKind, place: usize) -> [u8; SALT_BYTES] {
-    let mut context = Context::with_key(&Key::new(HMAC_SHA256, record));
+fn salt(record: &Key, kind: RecordKind, place: usize) -> [u8; SALT_BYTES] {
+    let mut context = Context::with_key(record);
     let place = u8::try_from(place).unwrap_or(u8::MAX);
     context.update(SALT_CONTEXT);
     context.update(&[kind.byte(), place, 1]);

@@ -34,6 +34,19 @@ impl Tree {
         self.size += 1;
     }
 
+    /// Takes up a tree again by its size and its [`roots`](Self::roots); none where there are more or fewer than such a
+    /// tree has. That they are its roots shows when its [`root`](Self::root) is the one that somebody signed.
+    #[must_use]
+    pub fn from_roots(size: u64, roots: Vec<Digest>) -> Option<Self> {
+        (roots.len() == size.count_ones() as usize).then_some(Self { size, roots })
+    }
+
+    /// The roots of its complete subtrees, the largest first: what it takes to go on with it.
+    #[must_use]
+    pub fn roots(&self) -> &[Digest] {
+        &self.roots
+    }
+
     /// How many leaves it has.
     #[must_use]
     pub const fn size(&self) -> u64 {
@@ -52,7 +65,14 @@ impl Tree {
 /// The hash of a leaf.
 #[must_use]
 pub fn leaf_hash(leaf: &[u8]) -> Digest {
-    hash(&[LEAF, leaf])
+    leaf_hash_of(&[leaf])
+}
+
+/// The hash of a leaf that comes in parts.
+pub(crate) fn leaf_hash_of(parts: &[&[u8]]) -> Digest {
+    let mut hasher = Hasher::default();
+    [LEAF].iter().chain(parts).for_each(|part| hasher.update(part));
+    hasher.finish()
 }
 
 pub(crate) fn node_hash(left: &Digest, right: &Digest) -> Digest {
@@ -88,6 +108,21 @@ mod tests {
             assert_eq!((tree.size(), tree.root()), (size.into(), definition(&leaves)), "{size}");
             leaves.push(size.to_be_bytes().to_vec());
             tree.push(&size.to_be_bytes());
+        }
+    }
+
+    #[test]
+    fn a_tree_goes_on_from_its_roots() {
+        let (mut tree, mut again) = (Tree::default(), Tree::default());
+        for size in 0..70_u64 {
+            tree.push(&size.to_be_bytes());
+            again = Tree::from_roots(size, again.roots().to_vec()).unwrap();
+            again.push(&size.to_be_bytes());
+            assert_eq!(tree, again);
+            assert_eq!(
+                Tree::from_roots(size, tree.roots().to_vec()).is_some(),
+                size.count_ones() == (size + 1).count_ones()
+            );
         }
     }
 

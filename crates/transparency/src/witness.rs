@@ -31,7 +31,7 @@ use crate::verifier::Verifier;
 
 pub use advance::{Advance, Persisted};
 pub use client::{CosignedBy, ResponseError, conflict_size, merge};
-pub use evidence::{Evidence, EvidenceError, Finding, MAX_EVIDENCE_BYTES};
+pub use evidence::{EVIDENCE_HEADER, Evidence, EvidenceError, Finding, MAX_EVIDENCE_BYTES};
 pub use request::{AddCheckpoint, MAX_REQUEST_BYTES};
 pub use verdict::{Refusal, Refused, Verdict};
 

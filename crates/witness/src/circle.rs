@@ -22,6 +22,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 pub trait Proofs: Sync {
     /// From the tree of `old` leaves to that of `new`, which is published; none if there is none.
     fn consistency(&self, old: u64, new: u64) -> impl Future<Output = Option<Vec<Digest>>> + Send;
+
+    /// What the tree of `new` leaves, which is published, begins with: its first `old` leaves, on their way to its root
+    /// (`comity_transparency::proof::prefix`); none if there is none.
+    fn prefix(&self, old: u64, new: u64) -> impl Future<Output = Option<Vec<Digest>>> + Send;
 }
 
 /// A log's witnesses.
@@ -272,8 +276,11 @@ impl Seat {
             return Some(Missed::Ahead(Box::new(note)));
         }
         let path = proofs.consistency(theirs.size, ours.size).await?;
-        let fits = verify_consistency(theirs.size, ours.size, theirs.root, ours.root, &path).is_ok();
-        let evidence = if fits { None } else { Evidence::between(note, published.clone(), &path) };
-        Some(Missed::Fork(Box::new(evidence?)))
+        if verify_consistency(theirs.size, ours.size, theirs.root, ours.root, &path).is_ok() {
+            return None;
+        }
+        // What shows a stranger with which other leaves ours begins.
+        let path = proofs.prefix(theirs.size, ours.size).await.unwrap_or_default();
+        Some(Missed::Fork(Box::new(Evidence::between(note, published.clone(), path))))
     }
 }

@@ -204,7 +204,7 @@ fn contradicted(home: &Home, logs: &[WitnessedLog]) -> Result<Vec<String>, HomeE
         let text = std::fs::read_to_string(&path).map_err(|source| HomeError::Io { path: path.clone(), source })?;
         let found = text.parse::<Evidence>().ok().and_then(|evidence| finding(&evidence, logs));
         match found {
-            Some((origin, Finding::Fork | Finding::Impossible)) => {
+            Some((origin, Finding::Fork | Finding::Impossible | Finding::Rollback)) => {
                 tracing::error!(origin, file = %path.display(), "this log has contradicted itself");
                 origins.push(origin);
             }

@@ -9,7 +9,7 @@ use comity_runtime::clock::SystemClock;
 use comity_runtime::tasks::Tasks;
 use comity_runtime::web::{self, Answer, Endpoint};
 use comity_transparency::policy::Policy;
-use comity_transparency::proof::{consistency, root};
+use comity_transparency::proof::{consistency, prefix, root};
 use comity_transparency::tile::Tiles;
 use comity_transparency::witness::{AddCheckpoint, Evidence, Finding, ResponseError};
 use comity_transparency::{Checkpoint, CheckpointNote, LogKey};
@@ -58,6 +58,10 @@ impl Log {
 impl Proofs for Log {
     async fn consistency(&self, old: u64, new: u64) -> Option<Vec<Digest>> {
         consistency(&self.tiles, old, new).unwrap()
+    }
+
+    async fn prefix(&self, old: u64, new: u64) -> Option<Vec<Digest>> {
+        prefix(&self.tiles, old, new).unwrap()
     }
 }
 

@@ -43,6 +43,16 @@ pub(crate) enum Bench {
         #[arg(long)]
         runs: Option<usize>,
     },
+    /// How many decisions a second the decision log takes and how long each waits, what a receipt costs to verify, and what
+    /// of a call is waiting for the log.
+    Log {
+        /// What to build; `dev` is not what anyone installs.
+        #[arg(long, default_value = SHIPPED)]
+        profile: String,
+        /// How long each round of each setting lasts.
+        #[arg(long)]
+        seconds: Option<u64>,
+    },
 }
 
 /// Builds, measures, prints tables.
@@ -55,7 +65,18 @@ pub(crate) fn run(root: &Path, bench: &Bench) -> Result<()> {
         Bench::Policy => step("measure decisions", || {
             run_command(&mut cargo_bench(root, &["--package", "comity-bench"], "policy", SHIPPED))
         }),
-        Bench::Suspension { profile, runs } => suspension(root, profile, *runs),
+        Bench::Suspension { profile, runs } => {
+            let runs = runs.map(|runs| ["--runs".to_owned(), runs.to_string()]);
+            with_programs(root, profile, "suspension", runs.as_ref())
+        }
+        Bench::Log { profile, seconds } => {
+            let seconds = seconds.map(|seconds| ["--seconds".to_owned(), seconds.to_string()]);
+            step("measure the log", || {
+                let mut bench = cargo_bench(root, &["--workspace"], "log", profile);
+                run_command(bench.arg("--").args(seconds.iter().flatten()))
+            })?;
+            with_programs(root, profile, "calls", seconds.as_ref())
+        }
     }
 }
 
@@ -66,17 +87,14 @@ fn cargo_bench(root: &Path, of: &[&str], bench: &str, profile: &str) -> Command 
 }
 
 /// The programs beside the measurement, of the whole workspace, so that both have one set of features.
-fn suspension(root: &Path, profile: &str, runs: Option<usize>) -> Result<()> {
+fn with_programs(root: &Path, profile: &str, bench: &str, arguments: Option<&[String; 2]>) -> Result<()> {
     step("build the programs and the measurement", || {
-        let build = ["build", "--locked", "--workspace", "--bins", "--bench", "suspension", "--profile", profile];
+        let build = ["build", "--locked", "--workspace", "--bins", "--bench", bench, "--profile", profile];
         run_command(cargo(root).args(build))
     })?;
-    step("measure suspensions", || {
-        let mut bench = cargo_bench(root, &["--workspace"], "suspension", profile);
-        if let Some(runs) = runs {
-            bench.args(["--", "--runs", &runs.to_string()]);
-        }
-        run_command(&mut bench)
+    step(&format!("measure {bench}"), || {
+        let mut command = cargo_bench(root, &["--workspace"], bench, profile);
+        run_command(command.arg("--").args(arguments.into_iter().flatten()))
     })
 }
 

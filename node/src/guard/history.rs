@@ -72,7 +72,7 @@ impl History {
     /// Keeps both, for people to look at.
     fn keep(&self, known: &str, claimed: &str) {
         let notes = CheckpointNote::parse(known).and_then(|known| Ok((known, CheckpointNote::parse(claimed)?)));
-        let evidence = notes.ok().and_then(|(known, claimed)| Evidence::between(known, claimed, &[]));
+        let evidence = notes.ok().map(|(known, claimed)| Evidence::between(known, claimed, Vec::new()));
         let kept = self.evidence.as_ref().zip(evidence).map(|(path, evidence)| {
             let written = write_durably(path, evidence.to_string().as_bytes());
             written.map_or_else(|error| error.to_string(), |()| path.display().to_string())

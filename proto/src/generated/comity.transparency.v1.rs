@@ -80,6 +80,10 @@ pub struct ListReceiptsRequest {
     /// caller may see.
     #[prost(string, tag = "3")]
     pub organisation: ::prost::alloc::string::String,
+    /// Where to begin: decisions count whose own leaf has this index or a later one, or whose outcome's has; 0 for all.
+    /// Whoever follows the log asks from the size that it had at the last look.
+    #[prost(uint64, tag = "4")]
+    pub first_leaf: u64,
 }
 impl ::prost::Name for ListReceiptsRequest {
     const NAME: &'static str = "ListReceiptsRequest";

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use comity_transparency::leaf::{Kind, Leaf};
-use comity_transparency::proof::{Nodes, consistency, inclusion};
+use comity_transparency::proof::{Nodes, consistency, inclusion, prefix};
 use comity_transparency::tile::{NotAtHand, Resource, Tile, Tiles, WIDTH, unbundle};
 use comity_types::{DecisionId, Digest};
 use tokio::sync::watch;
@@ -60,6 +60,17 @@ impl Reader {
             return Ok(None);
         }
         consistency(&self.with(&Tiles::default()), old, new)
+    }
+
+    /// What the tree of `new` leaves, which is published, begins with ([`prefix`]); none if there is none.
+    ///
+    /// # Errors
+    /// A tile cannot be read.
+    pub fn prefix(&self, old: u64, new: u64) -> Result<Option<Vec<Digest>>, LogError> {
+        if new > self.published().checkpoint.size {
+            return Ok(None);
+        }
+        prefix(&self.with(&Tiles::default()), old, new)
     }
 
     /// A file of the log, as the specification names it; none where the published log has no such file.

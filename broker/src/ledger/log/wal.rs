@@ -29,6 +29,11 @@ const SUFFIX: &str = ".wal";
 /// The length that means that there is no record.
 const NONE: u32 = u32::MAX;
 
+/// Bytes of a batch before its entries.
+const HEAD_BYTES: usize = 8 + 4;
+/// Bytes of an entry beside its leaf and its record.
+const ENTRY_BYTES: usize = 1 + 2 + 4;
+
 /// Entries that became durable at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Batch {
@@ -47,7 +52,10 @@ impl Batch {
     }
 
     pub(super) fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = self.first.to_be_bytes().to_vec();
+        let length = |entry: &Entry| ENTRY_BYTES + entry.leaf.len() + entry.record.as_ref().map_or(0, Vec::len);
+        let entries: usize = self.entries.iter().map(length).sum();
+        let mut bytes = Vec::with_capacity(HEAD_BYTES + entries + self.checkpoint.len());
+        bytes.extend_from_slice(&self.first.to_be_bytes());
         // `Sequencer` bounds how many there are, and `append` how long each is.
         bytes.extend_from_slice(&u32::try_from(self.entries.len()).unwrap_or(u32::MAX).to_be_bytes());
         for Entry { leaf, record, opens } in &self.entries {

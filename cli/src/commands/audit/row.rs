@@ -9,24 +9,24 @@ use serde_json::Value;
 /// A decision and what became of it. Empty where it is not known, or not shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Row {
-    pub(super) decision: String,
-    pub(super) at: String,
-    pub(super) result: &'static str,
-    pub(super) caller: String,
-    pub(super) method: String,
-    pub(super) model: String,
-    pub(super) offer: String,
-    pub(super) operator: String,
-    pub(super) jurisdiction: String,
-    pub(super) governing_law: String,
-    pub(super) considered: String,
-    pub(super) status: String,
-    pub(super) input_tokens: String,
-    pub(super) output_tokens: String,
-    pub(super) epoch: u64,
-    pub(super) leaf: u64,
-    pub(super) outcome_leaf: Option<u64>,
+pub(crate) struct Row {
+    pub(crate) decision: String,
+    pub(crate) at: String,
+    pub(crate) result: &'static str,
+    pub(crate) caller: String,
+    pub(crate) method: String,
+    pub(crate) model: String,
+    pub(crate) offer: String,
+    pub(crate) operator: String,
+    pub(crate) jurisdiction: String,
+    pub(crate) governing_law: String,
+    pub(crate) considered: String,
+    pub(crate) status: String,
+    pub(crate) input_tokens: String,
+    pub(crate) output_tokens: String,
+    pub(crate) epoch: u64,
+    pub(crate) leaf: u64,
+    pub(crate) outcome_leaf: Option<u64>,
 }
 
 /// The heads of the columns.
@@ -51,7 +51,7 @@ pub(super) const COLUMNS: [&str; 17] = [
 ];
 
 impl Row {
-    pub(super) fn of(verified: &Verified) -> Self {
+    pub(crate) fn of(verified: &Verified) -> Self {
         let text = |field| verified.text(field).unwrap_or_default().to_owned();
         let json = |field| verified.get(field).and_then(|value| serde_json::from_slice::<Value>(value).ok());
         let tokens = |name: &str| {

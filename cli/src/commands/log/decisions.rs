@@ -1,180 +1,104 @@
-//! `comity log export --decisions`: the broker's decision log as files, for whoever reads c2sp.org/tlog-tiles.
+//! `comity log show --decisions` and `comity log verify --decisions`.
 
-use std::fs;
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use comity_proto::transparency::GetResourceRequest;
-use comity_transparency::tile::{Resource, Tiles, WIDTH, unbundle};
-use comity_transparency::tree::leaf_hash;
-use comity_transparency::{Checkpoint, NoteVerifier, Tree};
-use comity_types::Digest;
+use comity_client::decisions::{DecisionLog, Files, Folder, FromBroker};
+use comity_proto::convert::wire_instant;
+use comity_proto::transparency::ListReceiptsRequest;
+use comity_transparency::leaf::Kind;
+use comity_transparency::receipt::{Verified, VerifiedLeaf};
+use comity_types::Timestamp;
 use serde_json::json;
 
+use super::verify::pinned;
+use super::watch::{disbelieved, verified};
 use crate::args::Global;
+use crate::commands::audit::{list, row::Row};
 use crate::error::CliError;
 use crate::output::say;
 use crate::session::Session;
 
-/// Levels of tiles that 2^64 leaves need.
-const LEVELS: u8 = 8;
-/// Entries of a full bundle, and hashes of a full tile.
-const FULL: u16 = 256;
+/// A decision in a list.
+pub(super) struct Line {
+    row: Row,
+    /// The leaf that it ended with: its outcome's, or its own where it is a refusal; none while it runs.
+    pub(super) end: Option<u64>,
+}
 
-/// Writes the log into `dir`. Whatever is in it of the log, a full bundle or tile, is not fetched again; the checkpoint in
-/// it is the one that the broker's has to continue, and is replaced when all is there that the new one covers.
-pub(super) async fn export(dir: &Path, global: &Global) -> Result<(), CliError> {
+impl Line {
+    fn of(verified: &Verified) -> Self {
+        let row = Row::of(verified);
+        let outcome = verified.outcome().map(VerifiedLeaf::index);
+        // Of one whose record is erased nobody can tell whether something is to become of it.
+        let ended = matches!(row.result, "refused" | "erased").then_some(row.leaf);
+        Self { row, end: outcome.or(ended) }
+    }
+
+    /// For people: what counts most.
+    pub(super) fn cells(&self) -> Vec<String> {
+        let Row { at, decision, result, caller, model, offer, jurisdiction, leaf, .. } = &self.row;
+        let known = |text: &str| if text.is_empty() { "-".to_owned() } else { text.to_owned() };
+        let leaf = leaf.to_string();
+        [&leaf, at, *result, decision, caller, model, offer, jurisdiction].map(known).to_vec()
+    }
+
+    /// For programs: a line, with the columns of `comity audit`.
+    pub(super) fn json(&self) -> Result<String, CliError> {
+        let json = serde_json::to_string(&self.row);
+        json.map_err(|source| CliError::System { doing: "write JSON", source: source.into() })
+    }
+}
+
+/// Lists the decisions that the caller may see, with a leaf at `first` or behind it, each proven.
+pub(super) async fn receipts(session: &Session, first: u64, mut each: impl FnMut(Line)) -> Result<(), CliError> {
+    let begin = Timestamp::from_millis(0).ok().map(wire_instant);
+    let request = ListReceiptsRequest { from: begin, to: None, organisation: String::new(), first_leaf: first };
+    list(session, request, |verified| each(Line::of(verified))).await
+}
+
+/// Lists decisions.
+pub(super) async fn show(first: u64, global: &Global) -> Result<(), CliError> {
     let session = Session::open(global).await?;
-    let root = session.identity().root();
-    let key = NoteVerifier::of(&root.decision_log[0]);
-    let open = |bytes: &[u8], whose: &str| {
-        let text = String::from_utf8_lossy(bytes);
-        Checkpoint::open(&text, &root.decision_log_origin(), &key)
-            .map_err(|error| unbelieved(&format!("{whose} checkpoint: {error}"), dir))
-    };
-    let earlier = kept(&dir.join(Resource::Checkpoint.to_string()))?;
-    let earlier = earlier.map(|bytes| open(&bytes, "the folder's")).transpose()?;
-    let note = fetch(&session, Resource::Checkpoint).await?;
-    let checkpoint = open(&note, "the broker's")?;
-    if earlier.as_ref().is_some_and(|earlier| earlier.size > checkpoint.size) {
-        return Err(unbelieved("it is shorter than the one that is kept here", dir));
-    }
-    let mut log = Copy { session: &session, dir, tree: Tree::default(), tiles: Tiles::default(), earlier };
-    for bundle in 0..checkpoint.size.div_ceil(WIDTH) {
-        log.take(bundle, checkpoint.size).await?;
-    }
-    if log.tree.root() != checkpoint.root {
-        return Err(unbelieved("its leaves have another root than the broker signed", dir));
-    }
-    write(&dir.join(Resource::Checkpoint.to_string()), &note)?;
-    report(&checkpoint, log.earlier.as_ref(), global)?;
-    say(&format!("{} is a log as c2sp.org/tlog-tiles has it; docs/decision-log.md says who reads that", dir.display()));
+    let mut lines = Vec::new();
+    receipts(&session, first, |line| lines.push(line)).await?;
+    let header = ["leaf", "at", "result", "decision", "caller", "model", "offer", "jurisdiction"];
+    let rows = lines.iter().map(Line::cells).collect();
+    let json: Vec<&Row> = lines.iter().map(|line| &line.row).collect();
+    global.output.list(&header, rows, &json)
+}
+
+/// Verifies the broker's decision log from its first leaf on.
+pub(super) async fn verify(global: &Global) -> Result<(), CliError> {
+    let session = Session::open(global).await?;
+    let log = DecisionLog::of(session.identity().root());
+    all_of(&log, &mut FromBroker::new(session.connection()), global).await
+}
+
+/// Verifies a copy of its folder.
+pub(super) async fn verify_folder(dir: &Path, root: Option<&Path>, global: &Global) -> Result<(), CliError> {
+    let (root, _) = pinned(root, global)?;
+    all_of(&DecisionLog::of(&root), &mut Folder::new(dir.to_owned()), global).await
+}
+
+async fn all_of(log: &DecisionLog, files: &mut impl Files, global: &Global) -> Result<(), CliError> {
+    let (mut decisions, mut outcomes, mut aborts) = (0_u64, 0_u64, 0_u64);
+    let seen = verified(log, files, None, |_, leaf| match leaf.kind {
+        Kind::Decision => decisions += 1,
+        Kind::Outcome { .. } => outcomes += 1,
+        Kind::Abort { .. } => aborts += 1,
+    });
+    let seen = seen.await.map_err(|error| disbelieved(error, "tell the operators of the federation".to_owned()))?;
+    let (size, root, origin) = (seen.checkpoint().size, seen.checkpoint().root, &seen.checkpoint().origin);
+    let fields = vec![
+        ("verified", origin.clone()),
+        ("leaves", size.to_string()),
+        ("decisions", decisions.to_string()),
+        ("outcomes", outcomes.to_string()),
+        ("aborted", aborts.to_string()),
+        ("root", root.to_string()),
+    ];
+    let json = json!({ "verified": origin, "leaves": size, "decisions": decisions, "outcomes": outcomes, "aborted": aborts, "root": root });
+    global.output.record(fields, &json)?;
+    say("every leaf was hashed, and they lead to the root that the log's key signed");
     Ok(())
-}
-
-/// A log that is being copied.
-struct Copy<'a> {
-    session: &'a Session,
-    dir: &'a Path,
-    tree: Tree,
-    /// What its tiles have to be.
-    tiles: Tiles,
-    earlier: Option<Checkpoint>,
-}
-
-impl Copy<'_> {
-    /// Takes a bundle, and the tiles that end with it, into the folder.
-    async fn take(&mut self, index: u64, size: u64) -> Result<(), CliError> {
-        let width = u16::try_from((size - index * WIDTH).min(WIDTH)).unwrap_or(FULL);
-        let bytes = self.resource(Resource::Entries { index, width }).await?;
-        let leaves = unbundle(&bytes).filter(|leaves| leaves.len() == usize::from(width));
-        for leaf in leaves.ok_or_else(|| unbelieved(&format!("bundle {index} breaks off"), self.dir))? {
-            self.push(leaf_hash(leaf))?;
-        }
-        for tile in ending(self.tree.size(), size) {
-            let Resource::Tile { level, index, width } = tile else { continue };
-            let made = self.tiles.tile(level, index).and_then(|tile| tile.to_bytes(width));
-            if made.as_deref() != Some(&self.resource(tile).await?) {
-                return Err(unbelieved(&format!("{tile} is not what its leaves make"), self.dir));
-            }
-        }
-        self.tiles.forget(self.tree.size());
-        Ok(())
-    }
-
-    fn push(&mut self, leaf: Digest) -> Result<(), CliError> {
-        self.tree.push_hash(leaf);
-        self.tiles.push(leaf);
-        let known = self.earlier.as_ref().filter(|earlier| earlier.size == self.tree.size());
-        if known.is_some_and(|earlier| earlier.root != self.tree.root()) {
-            return Err(unbelieved("it does not continue the one that is kept here", self.dir));
-        }
-        Ok(())
-    }
-
-    /// A bundle or a tile: what is full stays what it is, and is fetched once.
-    async fn resource(&self, resource: Resource) -> Result<Vec<u8>, CliError> {
-        let path = self.dir.join(resource.to_string());
-        let full = matches!(resource, Resource::Entries { width: FULL, .. } | Resource::Tile { width: FULL, .. });
-        if full && let Some(bytes) = kept(&path)? {
-            return Ok(bytes);
-        }
-        let bytes = fetch(self.session, resource).await?;
-        write(&path, &bytes)?;
-        Ok(bytes)
-    }
-}
-
-/// The tiles of a log of `size` leaves whose last hash comes with the leaf before `at`, where a bundle ends.
-fn ending(at: u64, size: u64) -> impl Iterator<Item = Resource> {
-    (0..LEVELS).filter_map(move |level| {
-        let hashes = at >> (u32::from(level) * WIDTH.trailing_zeros());
-        let full = at.trailing_zeros() >= (u32::from(level) + 1) * WIDTH.trailing_zeros();
-        let rest = u16::try_from(hashes % WIDTH).unwrap_or_default();
-        match full {
-            true => Some(Resource::Tile { level, index: hashes / WIDTH - 1, width: FULL }),
-            false => (at == size && rest > 0).then_some(Resource::Tile { level, index: hashes / WIDTH, width: rest }),
-        }
-    })
-}
-
-async fn fetch(session: &Session, resource: Resource) -> Result<Vec<u8>, CliError> {
-    let request = GetResourceRequest { path: resource.to_string() };
-    let answer = session.transparency().get_resource(request).await;
-    Ok(answer.map_err(|status| CliError::call("fetch the decision log", status))?.into_inner().content.into())
-}
-
-/// A file's bytes; none if it is not there.
-fn kept(path: &Path) -> Result<Option<Vec<u8>>, CliError> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(CliError::File { doing: "read", path: path.to_owned(), source }),
-    }
-}
-
-/// Writes a file beside and moves it over, so that nobody reads half of one.
-fn write(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
-    let failed = |source| CliError::File { doing: "write", path: path.to_owned(), source };
-    path.parent().map_or(Ok(()), fs::create_dir_all).map_err(failed)?;
-    let beside = PathBuf::from(format!("{}.new", path.display()));
-    fs::write(&beside, bytes).and_then(|()| fs::rename(&beside, path)).map_err(failed)
-}
-
-fn unbelieved(problem: &str, dir: &Path) -> CliError {
-    CliError::Failed {
-        problem: format!("the decision log is not to be believed: {problem}"),
-        hint: format!(
-            "keep {} as it is and write to an empty folder: if that fails too, or says another root, tell the operators",
-            dir.display()
-        ),
-    }
-}
-
-fn report(log: &Checkpoint, earlier: Option<&Checkpoint>, global: &Global) -> Result<(), CliError> {
-    let continued = earlier.map(|earlier| earlier.size);
-    let mut fields =
-        vec![("verified", log.origin.clone()), ("leaves", log.size.to_string()), ("root", log.root.to_string())];
-    fields.extend(continued.map(|size| ("continues", format!("the {size} leaves that were here"))));
-    let json = json!({ "verified": log.origin, "leaves": log.size, "root": log.root, "continues": continued });
-    global.output.record(fields, &json)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_tile_of_a_log_is_written_once_as_the_bundles_come() {
-        for size in [1, 255, 256, 257, 512, 65_535, 65_536, 65_537, 66_000, 131_072] {
-            let bundles = (1..=size / WIDTH).map(|bundle| bundle * WIDTH);
-            let ends = bundles.chain((size % WIDTH > 0).then_some(size));
-            let mut written: Vec<_> = ends.flat_map(|at| ending(at, size)).collect();
-            written.sort_unstable();
-            let mut all: Vec<_> =
-                Resource::all(size).filter(|resource| matches!(resource, Resource::Tile { .. })).collect();
-            all.sort_unstable();
-            assert_eq!(written, all, "{size}");
-        }
-    }
 }

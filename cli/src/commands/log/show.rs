@@ -21,7 +21,7 @@ pub(super) async fn run(after: u64, global: &Global) -> Result<(), CliError> {
     global.output.list(&["epoch", "at", "statement", "scope", "version", "signed by"], rows, &json)
 }
 
-struct Line {
+pub(super) struct Line {
     epoch: u64,
     at: String,
     kind: &'static str,
@@ -32,7 +32,7 @@ struct Line {
 }
 
 impl Line {
-    fn of(entry: &Entry, federation: &Federation) -> Self {
+    pub(super) fn of(entry: &Entry, federation: &Federation) -> Self {
         let (at, epoch) = (entry.at.to_string(), entry.epoch);
         let plain = |kind, statement| Self {
             epoch,
@@ -60,13 +60,13 @@ impl Line {
         }
     }
 
-    fn row(&self) -> Vec<String> {
+    pub(super) fn row(&self) -> Vec<String> {
         let version = self.version.map_or_else(|| "-".into(), |version| version.to_string());
         let (kind, signers) = (self.kind.replace('_', " "), self.signers.join(" "));
         vec![self.epoch.to_string(), self.at.clone(), kind, self.scope.clone(), version, signers]
     }
 
-    fn json(&self) -> Value {
+    pub(super) fn json(&self) -> Value {
         json!({
             "epoch": self.epoch,
             "at": self.at,

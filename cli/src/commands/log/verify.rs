@@ -11,6 +11,8 @@ use comity_identity::store::ROOT_FILE;
 use comity_membership::Log;
 use comity_proto::membership::WatchResponse;
 use comity_runtime::clock::SystemClock;
+use comity_transparency::witness::EVIDENCE_HEADER;
+use comity_types::Digest;
 use indicatif::ProgressBar;
 use serde_json::json;
 
@@ -19,7 +21,6 @@ use crate::error::CliError;
 use crate::output::say;
 use crate::session::Session;
 
-mod contradiction;
 mod evidence;
 
 /// What `--help` says about what is proven.
@@ -33,7 +34,7 @@ Exit status: 0 verified; 1 not to be believed; 2 a mistake or a fault.";
 /// What a node calls the checkpoint beside its log.
 const CHECKPOINT_FILE: &str = "federation.checkpoint.json";
 /// From how many entries on progress is shown: fewer are done in an instant.
-const SHOW_PROGRESS_FROM: usize = 2_000;
+pub(super) const SHOW_PROGRESS_FROM: usize = 2_000;
 
 /// Verifies what the broker shows.
 pub(super) async fn online(global: &Global) -> Result<(), CliError> {
@@ -44,21 +45,14 @@ pub(super) async fn online(global: &Global) -> Result<(), CliError> {
 
 /// Verifies a file.
 pub(super) fn offline(file: &Path, root: Option<&Path>, global: &Global) -> Result<(), CliError> {
-    let path = root_path(root, global)?;
-    let bytes = read(&path)?;
-    let root = Root::from_json(&bytes).map_err(|error| CliError::BadFile {
-        path,
-        expected: "a federation's root document",
-        source: Box::new(error),
-    })?;
-    let mut followed = Followed::new(&root, Root::digest(&bytes), Arc::new(SystemClock));
+    let (root, digest) = pinned(root, global)?;
+    let mut followed = Followed::new(&root, digest, Arc::new(SystemClock));
     let text = read(file)?;
+    if text.starts_with(EVIDENCE_HEADER.as_bytes()) {
+        return evidence::verify_decisions(file, &text, &root, global);
+    }
     if let Ok(evidence) = serde_json::from_slice::<Evidence>(&text) {
         return evidence::verify(file, &evidence, &root, followed, global);
-    }
-    let witnessed = std::str::from_utf8(&text).ok().and_then(|text| text.parse().ok());
-    if let Some(evidence) = witnessed {
-        return contradiction::verify(file, &evidence, &root, global);
     }
     let mut beside = Beside::of(file)?;
     let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
@@ -79,7 +73,7 @@ pub(super) fn offline(file: &Path, root: Option<&Path>, global: &Global) -> Resu
     verified(followed.log(), matches!(beside, Beside::Agrees), global)
 }
 
-fn unbelieved(file: &Path, problem: &str) -> CliError {
+pub(super) fn unbelieved(file: &Path, problem: &str) -> CliError {
     CliError::Failed {
         problem: format!("{} is not to be believed: {problem}", file.display()),
         hint: "an update of this program may know more kinds of statement; otherwise ask whoever gave you the file"
@@ -159,7 +153,19 @@ fn verified(log: &Log, checkpoint: bool, global: &Global) -> Result<(), CliError
     Ok(())
 }
 
-/// The root document that is named, or that of the identity.
+/// The root document that is named, or that of the identity, and its digest.
+pub(super) fn pinned(root: Option<&Path>, global: &Global) -> Result<(Root, Digest), CliError> {
+    let path = root_path(root, global)?;
+    let bytes = read(&path)?;
+    let root = Root::from_json(&bytes).map_err(|error| CliError::BadFile {
+        path,
+        expected: "a federation's root document",
+        source: Box::new(error),
+    })?;
+    Ok((root, Root::digest(&bytes)))
+}
+
+/// Where the root document is that is named, or that of the identity.
 pub(crate) fn root_path(root: Option<&Path>, global: &Global) -> Result<PathBuf, CliError> {
     let named = root.map(Path::to_owned).or_else(|| global.identity.as_ref().map(|dir| dir.join(ROOT_FILE)));
     named.ok_or_else(|| CliError::Usage {

@@ -151,9 +151,25 @@ proptest! {
     }
 
     #[test]
+    fn a_path_shows_what_a_tree_begins_with_and_a_changed_one_shows_nothing_else(
+        new in 2_u32..300,
+        old: u64,
+        change in changes()
+    ) {
+        let log = leaves(new);
+        let (new, old) = (u64::from(new), 1 + old % (u64::from(new) - 1));
+        let (of_old, of_new) = (root(&log, old).unwrap(), root(&log, new).unwrap());
+        let path = prefix(&log, old, new).unwrap().unwrap();
+        prop_assert_eq!(prefix_root(old, new, of_new, &path), Some(of_old));
+        prop_assert_eq!(prefix_root(old, new, Digest::of(b"new"), &path), None);
+        prop_assert_eq!(prefix_root(old, new, of_new, &changed(path, change)), None);
+    }
+
+    #[test]
     fn no_sizes_and_no_number_of_hashes_make_it_fall(index: u64, size: u64, count in 0_usize..80) {
         let (hash, path) = (Digest::of(b"x"), vec![Digest::of(b"y"); count]);
         let _ = verify_inclusion(index, size, hash, &path, hash);
         let _ = verify_consistency(index, size, hash, hash, &path);
+        let _ = prefix_root(index, size, hash, &path);
     }
 }

@@ -10,7 +10,8 @@
 //! <hash>
 //! ```
 //!
-//! Nothing stands behind the last hash. The notes are verbatim, with the log's signatures.
+//! Where the sizes differ, a path from the shorter tree's last complete subtree up to the longer one's root shows what that
+//! one begins with: if it is another tree, the two are of two logs ([`prefix_root`]). Nothing stands behind the last hash. The notes are verbatim, with the log's signatures.
 
 use std::fmt;
 use std::str::FromStr;
@@ -19,13 +20,13 @@ use comity_types::Digest;
 
 use super::is_signed;
 use super::verdict::Refusal;
-use crate::checkpoint::{CheckpointError, CheckpointNote, decimal, hash, hash_text};
+use crate::checkpoint::{Checkpoint, CheckpointError, CheckpointNote, decimal, hash, hash_text};
 use crate::note::{MAX_NOTE_BYTES, NoteError};
-use crate::proof::{MAX_PROOF_HASHES, verify_consistency};
+use crate::proof::{MAX_PROOF_HASHES, prefix_root, verify_consistency};
 use crate::verifier::Verifier;
 
-/// The first line.
-const HEADER: &str = "comity/log-evidence@v1\n";
+/// The first line, with its end.
+pub const EVIDENCE_HEADER: &str = "comity/log-evidence@v1\n";
 /// Longest evidence, in bytes: two notes, 63 hashes, and the words between.
 pub const MAX_EVIDENCE_BYTES: usize = 2 * MAX_NOTE_BYTES + 4096;
 
@@ -40,10 +41,13 @@ pub struct Evidence {
 /// What evidence shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Finding {
-    /// Two roots at one size: the log contradicts itself, and nothing can explain it.
+    /// Two roots at one size, or a longer tree that is shown to begin with another than the shorter one: the log
+    /// contradicts itself, and nothing can explain it.
     Fork,
     /// A root of no leaves that is not the one root of no leaves: nothing can explain that either.
     Impossible,
+    /// The log signed fewer leaves at a later time than more of them: a log only grows.
+    Rollback,
     /// The log signed both, and the proof does not connect them. Anybody can send a wrong proof: the log owes the right
     /// one, and if there is none, it forked.
     Unconnected,
@@ -71,6 +75,19 @@ pub enum EvidenceError {
 }
 
 impl Evidence {
+    /// That one checkpoint was seen, and then the other. The path is what shows that they do not go together, where
+    /// something does: [`prefix`](crate::proof::prefix) of the shorter tree in the longer one.
+    #[must_use]
+    pub const fn between(known: CheckpointNote, claimed: CheckpointNote, path: Vec<Digest>) -> Self {
+        Self { known: Some(known), claimed, path }
+    }
+
+    /// The checkpoint that was seen first, and the one that was seen then.
+    #[must_use]
+    pub fn checkpoints(&self) -> (Option<&Checkpoint>, &Checkpoint) {
+        (self.known.as_ref().map(CheckpointNote::checkpoint), self.claimed.checkpoint())
+    }
+
     /// What a checkpoint that the log signed and the witness refuses is evidence of, next to the one that is known.
     pub(super) fn of(
         refusal: &Refusal,
@@ -85,14 +102,6 @@ impl Evidence {
         let asked = matches!(refusal, Refusal::Inconsistent(_));
         let counts = |finding| finding != Finding::Unconnected || asked;
         evidence.finding().is_ok_and(counts).then_some(evidence)
-    }
-
-    /// Two checkpoints of one log of which one is untrue, or which `path` does not connect as it should; nothing if they
-    /// are consistent. Whether the log signed them, [`check`](Self::check) says.
-    #[must_use]
-    pub fn between(known: CheckpointNote, claimed: CheckpointNote, path: &[Digest]) -> Option<Self> {
-        let evidence = Self { known: Some(known), claimed, path: path.to_vec() };
-        evidence.finding().is_ok().then_some(evidence)
     }
 
     /// The log that it is against.
@@ -111,7 +120,13 @@ impl Evidence {
                 return Err(EvidenceError::NotSigned);
             }
         }
-        self.finding()
+        let finding = self.finding()?;
+        let shrank = self.known.as_ref().is_some_and(|known| {
+            let latest = |note: &CheckpointNote| log.iter().filter_map(|key| note.signed_by(key).ok()??.time).max();
+            let later = matches!((latest(known), latest(&self.claimed)), (Some(before), Some(then)) if then > before);
+            later && self.claimed.checkpoint().size < known.checkpoint().size
+        });
+        Ok(if finding == Finding::Unconnected && shrank { Finding::Rollback } else { finding })
     }
 
     fn finding(&self) -> Result<Finding, EvidenceError> {
@@ -130,7 +145,11 @@ impl Evidence {
         let (old, new) = if known.size < claimed.size { (known, claimed) } else { (claimed, known) };
         match verify_consistency(old.size, new.size, old.root, new.root, &self.path) {
             Ok(()) => Err(EvidenceError::Consistent),
-            Err(_) => Ok(Finding::Unconnected),
+            Err(_) => match prefix_root(old.size, new.size, new.root, &self.path) {
+                Some(begins) if begins == old.root => Err(EvidenceError::Consistent),
+                Some(_) => Ok(Finding::Fork),
+                None => Ok(Finding::Unconnected),
+            },
         }
     }
 }
@@ -141,7 +160,7 @@ impl fmt::Display for Evidence {
         let claimed = self.claimed.to_string();
         write!(
             f,
-            "{HEADER}known {}\n{known}claimed {}\n{claimed}path {}\n",
+            "{EVIDENCE_HEADER}known {}\n{known}claimed {}\n{claimed}path {}\n",
             known.len(),
             claimed.len(),
             self.path.len()
@@ -157,7 +176,7 @@ impl FromStr for Evidence {
         if text.len() > MAX_EVIDENCE_BYTES {
             return Err(CheckpointError::from(NoteError::TooLong).into());
         }
-        let rest = text.strip_prefix(HEADER).ok_or(EvidenceError::Malformed("its first line"))?;
+        let rest = text.strip_prefix(EVIDENCE_HEADER).ok_or(EvidenceError::Malformed("its first line"))?;
         let (known, rest) = counted(rest, "known ").ok_or(EvidenceError::Malformed("the known checkpoint"))?;
         let (claimed, rest) = counted(rest, "claimed ").ok_or(EvidenceError::Malformed("the claimed checkpoint"))?;
         let path = path(rest).ok_or(EvidenceError::Malformed("the proof"))?;

@@ -2,7 +2,7 @@ use super::*;
 use crate::cosignature::CosignatureKind;
 use crate::log_key::LogKey;
 use crate::note::SignatureLine;
-use crate::proof::{ProofError, consistency};
+use crate::proof::{ProofError, consistency, prefix};
 use crate::testing::Leaves;
 use crate::tree::leaf_hash;
 use crate::verifier::{Kind, Signed};
@@ -292,10 +292,13 @@ fn a_fork_leaves_evidence_that_a_stranger_can_check() {
         let tampered = found.to_string().replacen("\n6\n", "\n5\n", 1).parse::<Evidence>().unwrap();
         assert_eq!(tampered.check(&log), Err(EvidenceError::NotSigned));
     }
-    // A proof that does not lead on from what the witness has.
-    let unproven = world.request(6, 9, true);
-    let found = evidence(&mut world, &unproven).unwrap();
-    assert_eq!(found.to_string().parse::<Evidence>().unwrap().check(&log), Ok(Finding::Unconnected));
+    // A proof that leads on from another tree than the one that the witness has, and one that leads nowhere.
+    let forked = world.request(6, 9, true);
+    let unproven = AddCheckpoint::new(6, world.request(6, 9, false).path().to_vec(), forked.note().clone()).unwrap();
+    for (request, finding) in [(forked, Finding::Fork), (unproven, Finding::Unconnected)] {
+        let found = evidence(&mut world, &request).unwrap();
+        assert_eq!(found.to_string().parse::<Evidence>().unwrap().check(&log), Ok(finding));
+    }
     // A tree of nothing that is something.
     let wrong = Checkpoint { origin: ORIGIN.into(), size: 0, root: Digest::of(b"x") };
     let wrong = CheckpointNote::parse(&world.log.sign(&wrong, None).unwrap()).unwrap();
@@ -305,6 +308,34 @@ fn a_fork_leaves_evidence_that_a_stranger_can_check() {
     for request in [world.request(0, 9, false), world.request(3, 9, true), World::new().request(6, 6, true)] {
         assert_eq!(evidence(&mut world, &request), None);
     }
+}
+
+#[test]
+fn whoever_saw_two_checkpoints_shows_a_fork_at_any_two_sizes_and_a_log_that_shrank_by_when_it_signed() {
+    let world = World::new();
+    let log = world.log.verifiers();
+    let check = |known: &CheckpointNote, claimed: &CheckpointNote, path: Vec<Digest>| {
+        Evidence::between(known.clone(), claimed.clone(), path).to_string().parse::<Evidence>().unwrap().check(log)
+    };
+    for (old, new) in [(6, 9), (8, 9), (8, 20), (5, 17), (7, 8)] {
+        let path = prefix(&leaves(new, true), old, new).unwrap().unwrap();
+        let (honest, forked) = (world.note(old, false), world.note(new, true));
+        for (known, claimed) in [(&honest, &forked), (&forked, &honest)] {
+            assert_eq!(check(known, claimed, path.clone()), Ok(Finding::Fork), "{old} {new}");
+        }
+        let own = prefix(&leaves(new, false), old, new).unwrap().unwrap();
+        assert_eq!(check(&honest, &world.note(new, false), own), Err(EvidenceError::Consistent), "{old} {new}");
+        let elsewhere = prefix(&leaves(new, false), old, new).unwrap().unwrap();
+        assert_eq!(check(&honest, &forked, elsewhere), Ok(Finding::Unconnected), "{old} {new}");
+    }
+    let signed = |size: u64, time: u64| {
+        let checkpoint = Checkpoint { origin: ORIGIN.into(), size, root: leaves(size, false).root() };
+        CheckpointNote::parse(&world.log.sign(&checkpoint, Some(time)).unwrap()).unwrap()
+    };
+    assert_eq!(check(&signed(9, AT), &signed(6, AT + 1), vec![]), Ok(Finding::Rollback));
+    // An old one that is shown again was signed when it was true.
+    assert_eq!(check(&signed(9, AT), &signed(6, AT), vec![]), Ok(Finding::Unconnected));
+    assert_eq!(check(&signed(9, AT), &world.note(6, false), vec![]), Ok(Finding::Unconnected));
 }
 
 #[test]

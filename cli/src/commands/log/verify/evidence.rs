@@ -1,14 +1,17 @@
-//! Evidence that a broker showed two logs: two checkpoints, both signed by the log's key, and the log of one of them.
+//! Evidence that a broker showed two logs: two checkpoints, both signed by the log's key, and the log of one of them, or
+//! what shows without it that they do not go together.
 
 use std::path::Path;
 
+use comity_client::decisions::DecisionLog;
 use comity_client::follow::kept::Evidence;
 use comity_client::follow::{FollowError, Followed};
 use comity_identity::Root;
 use comity_membership::log::origin;
 use comity_proto::membership::WatchResponse;
 use comity_runtime::genesis;
-use comity_transparency::Checkpoint;
+use comity_transparency::witness::{Evidence as DecisionEvidence, EvidenceError, Finding as Proven};
+use comity_transparency::{Checkpoint, Kind, Verifier};
 use serde_json::json;
 
 use super::{read, unbelieved};
@@ -74,6 +77,48 @@ pub(super) fn verify(
         .record(fields, &json!({ "verified": word, "before": checkpoint(&before), "then": checkpoint(&then) }))?;
     say(said);
     Ok(())
+}
+
+/// Verifies evidence against the broker's decision log: two checkpoints, and what shows that they do not go together.
+pub(super) fn verify_decisions(file: &Path, text: &[u8], root: &Root, global: &Global) -> Result<(), CliError> {
+    let wrong = |error: EvidenceError| unbelieved(file, &comity_runtime::chain::text(&error));
+    let text = std::str::from_utf8(text).map_err(|_| unbelieved(file, "it is not text"))?;
+    let evidence: DecisionEvidence = text.parse().map_err(wrong)?;
+    let (word, said) = match check(&evidence, root).map_err(wrong)? {
+        Proven::Fork => ("fork", "both checkpoints are signed by the log's key, and they are of two different logs"),
+        Proven::Impossible => ("fork", "the log's key signed a root of no leaves that no tree has"),
+        Proven::Rollback => ("rollback", "the log's key signed fewer leaves after it had signed more"),
+        Proven::Unconnected => {
+            return Err(unbelieved(
+                file,
+                "the log signed both checkpoints, and nothing in it shows that they do not go together: an old one that \
+                 is shown again was true once; ask the broker's operators for what connects them",
+            ));
+        }
+    };
+    let (known, claimed) = evidence.checkpoints();
+    let line = |one: &Checkpoint| format!("{} leaves, root {}", one.size, one.root);
+    let fields = vec![
+        ("verified", word.to_owned()),
+        ("log", claimed.origin.clone()),
+        ("before", known.map(line).unwrap_or_default()),
+        ("then", line(claimed)),
+    ];
+    let checkpoint = |one: &Checkpoint| json!({ "size": one.size, "root": one.root });
+    let both = json!({ "verified": word, "log": claimed.origin, "before": known.map(checkpoint), "then": checkpoint(claimed) });
+    global.output.record(fields, &both)?;
+    say(said);
+    Ok(())
+}
+
+/// By the keys of the log that it is against: that of decisions, or that of membership, which nodes witness as well.
+fn check(evidence: &DecisionEvidence, root: &Root) -> Result<Proven, EvidenceError> {
+    let membership = origin(&root.federation);
+    if evidence.origin() != membership {
+        return DecisionLog::of(root).check(evidence);
+    }
+    let key = Verifier::new(&membership, Kind::Note, &root.log_key).map_err(|_| EvidenceError::NotSigned)?;
+    evidence.check(&[key])
 }
 
 /// Holds both against the log beside the evidence, every signature of which is checked.

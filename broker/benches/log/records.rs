@@ -1,0 +1,81 @@
+//! What is committed: the record of a decision and of its outcome, as the broker makes them of a chat that three offers may
+//! answer.
+
+use std::sync::LazyLock;
+
+use comity_broker::ledger::decisions::{
+    CandidateRecord, DecisionRecord, OfferRecord, OutcomeRecord, TryRecord, UsageRecord,
+};
+use comity_runtime::clock::SystemClock;
+use comity_transparency::leaf::Epoch;
+use comity_types::{Clock as _, DecisionId, Digest, OfferName};
+
+/// Bytes of a request's envelope: a model, purposes, and some demands.
+const ENVELOPE_BYTES: usize = 160;
+/// Bytes of what a node signs of its answer: protobuf with an Ed25519 signature.
+const NODE_OUTCOME_BYTES: usize = 240;
+/// How many offers may answer.
+const ELIGIBLE: usize = 3;
+
+/// A decision; `number` is its own. What it holds is made once: a broker has it from its snapshot and from the request.
+pub(crate) fn decision(number: u64) -> DecisionRecord {
+    static MADE: LazyLock<DecisionRecord> = LazyLock::new(made);
+    let mut id = [0; 16];
+    id[..8].copy_from_slice(&number.to_be_bytes());
+    DecisionRecord { id: DecisionId::from_bytes(id), at: SystemClock.now(), ..MADE.clone() }
+}
+
+fn made() -> DecisionRecord {
+    let envelope = vec![b'e'; ENVELOPE_BYTES];
+    let now = SystemClock.now();
+    let candidate = |offer: OfferName| CandidateRecord {
+        offer_sha256: Digest::of(offer.as_str().as_bytes()),
+        offer,
+        expires_at: now.as_millis() + 60_000,
+    };
+    DecisionRecord {
+        id: DecisionId::from_bytes([0; 16]),
+        at: now,
+        epoch: Epoch { size: 40, root: Digest::of(b"epoch") },
+        caller: "spiffe://hospital.example/app/triage".parse().unwrap(),
+        method: "Chat",
+        model: "llama-3.1-8b-instruct".parse().unwrap(),
+        envelope_sha256: Digest::of(&envelope),
+        envelope,
+        considered: 10,
+        eligible: (0..ELIGIBLE).map(offer).collect(),
+        candidates: (0..ELIGIBLE).map(offer).map(candidate).collect(),
+        refused: Vec::new(),
+    }
+}
+
+/// What became of it.
+pub(crate) fn outcome() -> OutcomeRecord {
+    static MADE: LazyLock<OutcomeRecord> = LazyLock::new(made_outcome);
+    OutcomeRecord { at: SystemClock.now(), ..MADE.clone() }
+}
+
+fn made_outcome() -> OutcomeRecord {
+    OutcomeRecord {
+        at: SystemClock.now(),
+        offer: Some(OfferRecord {
+            rank: 0,
+            name: offer(0),
+            sha256: Digest::of(b"offer"),
+            jurisdiction: Some(vec!["DE".parse().unwrap(), "FR".parse().unwrap()]),
+            governing_law: Some("DE".parse().unwrap()),
+        }),
+        attempt: 1,
+        tries: vec![TryRecord { offer: offer(0), attempt: 1, failed: String::new() }],
+        grpc_code: 0,
+        usage: Some(UsageRecord { input_tokens: 412, output_tokens: 180 }),
+        node_outcome: Some(vec![b'o'; NODE_OUTCOME_BYTES]),
+        bytes_out: 2_211,
+        duration_ms: 1_402,
+        cancelled: false,
+    }
+}
+
+fn offer(number: usize) -> OfferName {
+    format!("university{number}.example/cluster/chat").parse().unwrap()
+}

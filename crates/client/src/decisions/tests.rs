@@ -1,0 +1,214 @@
+//! A log that goes on as it began is followed; one that does not is convicted by what it signed.
+
+use std::collections::BTreeMap;
+
+use comity_transparency::LogKey;
+use comity_transparency::leaf::{Epoch, Leaf};
+use comity_transparency::tile::bundle;
+use comity_types::{DecisionId, Digest, Timestamp};
+use tempfile::TempDir;
+
+use super::*;
+
+const ORIGIN: &str = "fed.example/decisions/b1";
+const AT: u64 = 1_795_000_000;
+
+/// A log that signs whatever a test wants.
+struct Lies {
+    key: LogKey,
+    leaves: Vec<Vec<u8>>,
+    time: u64,
+    /// Files that are answered with something else.
+    instead: BTreeMap<String, Option<Vec<u8>>>,
+    /// What was asked for.
+    asked: Vec<Resource>,
+}
+
+fn leaf(number: u64, word: &str) -> Vec<u8> {
+    let kind = if number.is_multiple_of(2) { Kind::Decision } else { Kind::Outcome { decision: number - 1 } };
+    let at = Timestamp::from_millis(1_795_000_000_000).unwrap();
+    let epoch = Epoch { size: 3, root: Digest::of(b"epoch") };
+    let (decision, record) = (DecisionId::from_bytes([7; 16]), Digest::of(format!("{word} {number}").as_bytes()));
+    Leaf { kind, at, decision, epoch, engine: 1, record }.to_bytes()
+}
+
+impl Lies {
+    fn new() -> Self {
+        let key = LogKey::generate(ORIGIN).unwrap();
+        Self { key, leaves: Vec::new(), time: AT, instead: BTreeMap::new(), asked: Vec::new() }
+    }
+
+    fn log(&self) -> DecisionLog {
+        DecisionLog { origin: ORIGIN.into(), keys: self.key.verifiers().clone() }
+    }
+
+    /// Grows to this size by leaves of this word.
+    fn grow(&mut self, size: u64, word: &str) -> &mut Self {
+        self.leaves.extend((self.leaves.len() as u64..size).map(|number| leaf(number, word)));
+        self
+    }
+
+    fn shrink(&mut self, size: usize) -> &mut Self {
+        self.leaves.truncate(size);
+        self
+    }
+
+    fn tiles(&self) -> Tiles {
+        let mut tiles = Tiles::default();
+        self.leaves.iter().for_each(|leaf| tiles.push(leaf_hash(leaf)));
+        tiles
+    }
+
+    fn note(&self) -> String {
+        let mut tree = Tree::default();
+        self.leaves.iter().for_each(|leaf| tree.push(leaf));
+        self.key.sign(&Checkpoint::of(ORIGIN, &tree), Some(self.time)).unwrap()
+    }
+
+    async fn look(&mut self, seen: Option<&Seen>) -> Result<Seen, DecisionsError> {
+        self.asked.clear();
+        let log = self.log();
+        log.advance(self, seen, |_, _, _| {}).await
+    }
+
+    async fn finding(&mut self, seen: &Seen) -> (Finding, Evidence) {
+        match self.look(Some(seen)).await {
+            Err(DecisionsError::Contradiction { finding, evidence }) => (finding, *evidence),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+impl Files for Lies {
+    async fn read(&mut self, resource: Resource) -> Result<Option<Vec<u8>>, FilesError> {
+        self.asked.push(resource);
+        if let Some(instead) = self.instead.get(&resource.to_string()) {
+            return Ok(instead.clone());
+        }
+        let size = self.leaves.len() as u64;
+        Ok(match resource {
+            Resource::Checkpoint => Some(self.note().into_bytes()),
+            Resource::Tile { level, index, width } => {
+                self.tiles().tile(level, index).and_then(|tile| tile.to_bytes(width))
+            }
+            Resource::Entries { index, width } => {
+                let start = usize::try_from(index * WIDTH).unwrap();
+                let end = usize::try_from(size).unwrap().min(start + usize::from(width));
+                bundle(self.leaves.get(start..end).unwrap().iter().map(Vec::as_slice))
+            }
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_grows_is_followed_and_each_leaf_is_read_once() {
+    let mut log = Lies::new();
+    let mut seen = None;
+    for size in [0, 2, 3, 256, 257, 700] {
+        log.grow(size, "a");
+        let mut indexes = Vec::new();
+        let watched = log.log();
+        let before = seen.as_ref().map_or(0, |seen: &Seen| seen.checkpoint().size);
+        seen = Some(watched.advance(&mut log, seen.as_ref(), |index, of, _| indexes.push((index, of))).await.unwrap());
+        assert_eq!(indexes, (before..size).map(|index| (index, size)).collect::<Vec<_>>());
+    }
+    // Nothing new: the checkpoint alone is read.
+    log.time += 1;
+    let again = log.look(seen.as_ref()).await.unwrap();
+    assert_eq!((log.asked.as_slice(), again.checkpoint().size), (&[Resource::Checkpoint][..], 700));
+}
+
+#[tokio::test]
+async fn a_fork_at_the_same_size_or_any_later_one_is_proven_to_strangers() {
+    for (old, common, new) in [(6, 4, 6), (6, 4, 9), (8, 3, 9), (8, 0, 600), (256, 255, 257), (300, 299, 700)] {
+        let mut log = Lies::new();
+        let seen = log.grow(old, "a").look(None).await.unwrap();
+        log.shrink(common).grow(new, "b");
+        let (finding, evidence) = log.finding(&seen).await;
+        assert_eq!(finding, Finding::Fork, "{old} {new}");
+        let read: Evidence = evidence.to_string().parse().unwrap();
+        assert_eq!(log.log().check(&read), Ok(Finding::Fork));
+        assert_eq!(Lies::new().log().check(&read), Err(EvidenceError::NotSigned), "another log's key");
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_shrank_is_convicted_by_when_it_signed_and_doubted_otherwise() {
+    let mut log = Lies::new();
+    let seen = log.grow(9, "a").look(None).await.unwrap();
+    log.shrink(6);
+    let (finding, evidence) = log.finding(&seen).await;
+    assert_eq!(finding, Finding::Unconnected, "an old checkpoint was true once");
+    let dir = TempDir::new().unwrap();
+    let error = DecisionsError::Contradiction { finding, evidence: Box::new(evidence) };
+    assert!(error.to_string().contains("restored from an old copy"), "{error}");
+    assert!(kept::convict(dir.path(), &error).unwrap().unwrap().ends_with(kept::DOUBT_FILE));
+    assert_eq!(kept::convicted(dir.path(), &log.log()).unwrap(), None);
+    log.time += 1;
+    let (finding, evidence) = log.finding(&seen).await;
+    assert_eq!(finding, Finding::Rollback);
+    let error = DecisionsError::Contradiction { finding, evidence: Box::new(evidence) };
+    let file = kept::convict(dir.path(), &error).unwrap().unwrap();
+    assert_eq!(kept::convicted(dir.path(), &log.log()).unwrap(), Some((file, Finding::Rollback)));
+}
+
+#[tokio::test]
+async fn a_log_whose_files_are_not_what_it_signed_is_not_believed() {
+    let mut log = Lies::new();
+    let seen = log.grow(300, "a").look(None).await.unwrap();
+    log.grow(310, "a");
+    let last = "tile/entries/001.p/54";
+    let other = bundle((256..310).map(|number| leaf(number, "b")).collect::<Vec<_>>().iter().map(Vec::as_slice));
+    for (path, instead) in [
+        (last, None),
+        (last, Some(b"\0".to_vec())),
+        (last, other),
+        (last, Some(Vec::new())),
+        ("tile/0/001.p/54", None),
+        ("tile/0/001.p/54", Some(vec![1; 32])),
+        ("tile/0/001.p/54", Some(vec![1; 54 * 32])),
+        ("checkpoint", None),
+        ("checkpoint", Some(b"fed.example/decisions/b1\n310\n".to_vec())),
+        ("checkpoint", Some(Lies::new().grow(310, "a").note().into_bytes())),
+    ] {
+        log.instead = BTreeMap::from([(path.to_owned(), instead)]);
+        let refused = log.look(Some(&seen)).await;
+        assert!(refused.is_err(), "{path}");
+    }
+    log.instead.clear();
+    assert!(log.look(Some(&seen)).await.is_ok());
+}
+
+#[tokio::test]
+async fn leaves_that_are_none_or_out_of_order_are_refused_whoever_signed_them() {
+    let mut log = Lies::new();
+    log.leaves.push(b"not a leaf".to_vec());
+    assert!(matches!(log.look(None).await, Err(DecisionsError::Leaf { index: 0, .. })));
+    let mut log = Lies::new();
+    let outcome = Leaf { kind: Kind::Outcome { decision: 0 }, ..Leaf::from_bytes(&leaf(0, "a")).unwrap() };
+    log.leaves.push(outcome.to_bytes());
+    assert!(matches!(log.look(None).await, Err(DecisionsError::Order { index: 0, of: 0 })));
+}
+
+#[tokio::test]
+async fn what_is_kept_is_gone_on_from_and_not_where_somebody_changed_it() {
+    let (mut log, dir) = (Lies::new(), TempDir::new().unwrap());
+    assert_eq!(kept::seen(dir.path(), &log.log()).unwrap(), None);
+    let seen = log.grow(300, "a").look(None).await.unwrap();
+    let at = Timestamp::from_millis(1_795_000_000_000).unwrap();
+    kept::keep(dir.path(), &seen, at).unwrap();
+    let again = kept::seen(dir.path(), &log.log()).unwrap().unwrap();
+    assert_eq!(again, seen);
+    assert_eq!(log.grow(301, "a").look(Some(&again)).await.unwrap().checkpoint().size, 301);
+    let file = dir.path().join(kept::SEEN_FILE);
+    let text = std::fs::read_to_string(&file).unwrap();
+    for changed in [
+        text.replacen("\\n300\\n", "\\n299\\n", 1),
+        text.replacen("\"subtrees\": [", "\"subtrees\": [ \"00\",", 1),
+        "{".into(),
+    ] {
+        assert_ne!(changed, text);
+        std::fs::write(&file, changed).unwrap();
+        assert!(matches!(kept::seen(dir.path(), &log.log()), Err(kept::KeptError::Damaged { .. })));
+    }
+}

@@ -1,0 +1,209 @@
+//! P6: whoever takes part follows the broker's decision log by themselves, and keeps what convicts a broker that takes back
+//! what it decided.
+
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use comity_tests::backend::{Backend, Behaviour};
+use comity_tests::clients::{Caller, comity};
+use comity_tests::federation::{EU_BODY, EU_OWNED, Federation, Node, OrganisationSpec, US_VENDOR};
+use comity_tests::node::NodeSpec;
+use comity_tests::program::{Program, run, said};
+use comity_tests::wait;
+use serde_json::Value;
+
+/// Nodes end before the federation does, whose folder they live in.
+struct Scene {
+    node: Node,
+    _backend: Backend,
+    app: Caller,
+    federation: Federation,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let backend = Backend::start(Behaviour::Answer);
+        let federation = Federation::start();
+        let node = federation.node(EU_BODY, &NodeSpec::openai("n1", &backend.url(), "DE"));
+        let app = federation.app(EU_OWNED, "assistant");
+        Self { node, _backend: backend, app, federation }
+    }
+
+    /// Asks until it is answered; gives the decision, which is published then with its outcome.
+    fn ask(&self, app: &Caller) -> String {
+        let words = ["chat", "--model", "test-model", "--purpose", "dpv:CustomerCare", "-o", "json", "Where?"];
+        let answer = wait::until("a request is answered", || {
+            let answer = self.federation.ask(app, &words);
+            answer.status.success().then_some(answer)
+        });
+        let decision = json(&answer)["decisionId"].as_str().unwrap().to_owned();
+        let shown = self.federation.ask(app, &["receipt", "show", &decision]);
+        assert!(shown.status.success(), "{}", said(&shown));
+        decision
+    }
+
+    /// An operator of an organisation that has an app already.
+    fn operator_of(&self, organisation: OrganisationSpec) -> Caller {
+        let identity = self.federation.folder().join(organisation.domain).join("ops");
+        let invite = self.federation.invite(organisation, "operator", "ops");
+        self.federation.join(|| {
+            let mut join = comity();
+            join.args(["join", &invite, "--dir"]).arg(&identity);
+            join
+        });
+        Caller { address: self.federation.address().to_owned(), identity }
+    }
+
+    fn monitor(&self) -> Output {
+        run(comity().arg("--identity").arg(&self.app.identity).args(["log", "monitor", "--once", "-o", "json"]))
+    }
+
+    fn verify(&self, file: &Path) -> Output {
+        let mut command = comity();
+        command.args(["log", "verify", "-o", "json"]).arg(file).arg("--root").arg(self.app.identity.join("root.json"));
+        run(&mut command)
+    }
+
+    fn data(&self) -> PathBuf {
+        self.federation.folder().join("broker/data")
+    }
+
+    fn kept(&self, name: &str) -> PathBuf {
+        self.app.identity.join(name)
+    }
+}
+
+fn json(output: &Output) -> Value {
+    assert!(output.status.success(), "{}", said(output));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if from.is_dir() {
+            copy(&from, &to);
+        } else {
+            let _bytes = std::fs::copy(from, to).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_broker_that_was_restored_from_a_copy_and_decided_something_else_is_convicted_by_whoever_watched_it() {
+    let mut scene = Scene::new();
+    scene.federation.expect_log("a try failed");
+    for text in ["broker", "not believed", "cannot be reached"] {
+        scene.node.program.expect_log(text);
+    }
+    let (data, older) = (scene.data(), scene.federation.folder().join("older"));
+    let _first = scene.ask(&scene.app);
+    let seen = json(&scene.monitor());
+    assert_eq!((&seen["leaves"], &seen["new"]), (&2.into(), &2.into()));
+    scene.federation.stop_broker();
+    copy(&data, &older);
+    scene.federation.start_broker();
+    let taken_back = scene.ask(&scene.app);
+    let seen = json(&scene.monitor());
+    assert_eq!((&seen["leaves"], &seen["new"]), (&4.into(), &2.into()));
+    scene.federation.stop_broker();
+    std::fs::remove_dir_all(&data).unwrap();
+    copy(&older, &data);
+    scene.federation.start_broker();
+
+    // It shows what was true once: that is refused, and proves nothing by itself.
+    let refused = scene.monitor();
+    assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
+    assert!(said(&refused).contains("had 4 before") && said(&refused).contains("old copy"), "{}", said(&refused));
+    let doubt = scene.verify(&scene.kept("decisions.doubt"));
+    assert!(doubt.status.code() == Some(1) && said(&doubt).contains("true once"), "{}", said(&doubt));
+
+    // It goes on, and signs another past.
+    let _others = [scene.ask(&scene.app), scene.ask(&scene.app)];
+    let convicted = scene.monitor();
+    assert_eq!(convicted.status.code(), Some(1), "{}", said(&convicted));
+    assert!(said(&convicted).contains("do not go together"), "{}", said(&convicted));
+    let evidence = scene.kept("decisions.evidence");
+    let stranger = json(&scene.verify(&evidence));
+    assert_eq!((&stranger["verified"], &stranger["before"]["size"]), (&"fork".into(), &4.into()));
+    // It stays convicted, and what was seen before is not forgotten.
+    let again = scene.monitor();
+    assert!(again.status.code() == Some(1) && said(&again).contains("convicted before"), "{}", said(&again));
+    let kept: Value =
+        serde_json::from_str(&std::fs::read_to_string(scene.kept("decisions.checkpoint.json")).unwrap()).unwrap();
+    assert!(kept["checkpoint"].as_str().unwrap().contains("\n4\n"), "{kept}");
+    // Whoever changes the evidence has none.
+    let text = std::fs::read_to_string(&evidence).unwrap();
+    std::fs::write(&evidence, text.replacen("\n4\n", "\n5\n", 1)).unwrap();
+    assert_eq!(scene.verify(&evidence).status.code(), Some(1));
+    let gone = run(comity().arg("--identity").arg(&scene.app.identity).args(["receipt", "show", &taken_back]));
+    assert!(!gone.status.success(), "it was taken back: {}", said(&gone));
+}
+
+#[test]
+fn the_whole_decision_log_is_verified_from_the_broker_or_from_a_copy_of_its_folder() {
+    let scene = Scene::new();
+    let decision = scene.ask(&scene.app);
+    let online =
+        run(comity().arg("--identity").arg(&scene.app.identity).args(["log", "verify", "--decisions", "-o", "json"]));
+    let folder = scene.federation.folder().join("copied");
+    copy(&scene.data().join("decisions"), &folder);
+    let (online, offline) = (json(&online), json(&scene.verify(&folder)));
+    assert_eq!(online, offline);
+    assert_eq!((&online["leaves"], &online["decisions"], &online["outcomes"]), (&2.into(), &1.into(), &1.into()));
+    let listed = scene.federation.govern_json(&["log", "show", "--decisions"]);
+    assert_eq!(listed[0]["decision"], decision.as_str());
+    let behind = scene.federation.govern_json(&["log", "show", "--decisions", "--after", "1"]);
+    assert_eq!(behind, listed, "its outcome counts as it does");
+    assert_eq!(scene.federation.govern_json(&["log", "show", "--decisions", "--after", "2"]), Value::Array(vec![]));
+    // A leaf that is another than the one that was signed.
+    let bundle = folder.join("tile/entries/000.p/2");
+    let mut bytes = std::fs::read(&bundle).unwrap();
+    bytes[60] ^= 1;
+    std::fs::write(&bundle, bytes).unwrap();
+    let refused = scene.verify(&folder);
+    assert!(
+        refused.status.code() == Some(1) && said(&refused).contains("do not lead to the root"),
+        "{}",
+        said(&refused)
+    );
+}
+
+#[test]
+fn tail_prints_each_decision_once_when_it_has_ended_to_those_who_may_see_it() {
+    let scene = Scene::new();
+    let other = scene.federation.app(US_VENDOR, "assistant");
+    let tail = |name: &str, who: &Caller| {
+        let mut command = comity();
+        command.arg("--identity").arg(&who.identity).args([
+            "log",
+            "tail",
+            "--decisions",
+            "--every",
+            "250ms",
+            "-o",
+            "json",
+        ]);
+        Program::start(name, &mut command, scene.federation.folder())
+    };
+    let own = scene.operator_of(EU_OWNED);
+    let all = scene.federation.operator();
+    let watchers = [own.identity.clone(), all.identity.clone()];
+    let (own, all) = (tail("own", &own), tail("all", &all));
+    // Once its first look is kept, it prints what comes after.
+    for who in watchers {
+        let _looked = wait::for_file(&who.join("decisions.checkpoint.json"));
+    }
+    let decisions = [scene.ask(&scene.app), scene.ask(&other), scene.ask(&scene.app)];
+    let lines = |program: &Program| -> Vec<(String, String)> {
+        let rows = program.log().lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).collect::<Vec<_>>();
+        let text = |row: &Value, name: &str| row[name].as_str().unwrap().to_owned();
+        rows.iter().map(|row| (text(row, "decision"), text(row, "result"))).collect()
+    };
+    let expected =
+        |which: &[usize]| which.iter().map(|at| (decisions[*at].clone(), "answered".to_owned())).collect::<Vec<_>>();
+    wait::until("whoever governs sees all", || (lines(&all) == expected(&[0, 1, 2])).then_some(()));
+    wait::until("who asked sees its own", || (lines(&own) == expected(&[0, 2])).then_some(()));
+}
