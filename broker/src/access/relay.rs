@@ -2,7 +2,7 @@
 //!
 //! A try may be followed by another only while not one byte of an answer has gone to the caller. No node runs anything
 //! without a [`Permit`], and the request's bytes go nowhere without one either, unless the operator has them travel to the
-//! first node of the eligible set while the decision becomes durable: [`Ahead`].
+//! first node of the eligible set while the decision becomes durable (`Ahead`).
 
 mod attempt;
 

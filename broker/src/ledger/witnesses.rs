@@ -157,7 +157,12 @@ impl Witnesses {
                     return Err(WitnessError::Forked { witness: witness.to_string(), path });
                 }
                 Missed::Ahead(note) => self.check_ahead(&witness.to_string(), note).await?,
-                _ => {}
+                Missed::Resting
+                | Missed::Call(_)
+                | Missed::Refused { .. }
+                | Missed::Answer(_)
+                | Missed::SaysAhead { .. }
+                | Missed::NoProof { .. } => {}
             }
         }
         Ok(round)

@@ -100,7 +100,6 @@ pub struct Round {
 
 /// Why a witness did not cosign.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum Missed {
     /// It failed a moment ago, and is left alone.
     #[error("it failed before, and is asked again in a while")]
