@@ -3,8 +3,9 @@
 //! histograms say how much of each call it waited for the log.
 //!
 //! What is compared: the call through broker and node, over mutual TLS on this machine; the same call less what the broker
-//! waited for its log, which is what it would take without one; and the same question to the model's server itself. There
-//! is no broker without a log to be measured, and no switch that makes one.
+//! waited for its log, which is what it would take without one; the same through a broker with `commit = "overlapped"`; and
+//! the same question to the model's server itself. There is no broker without a log to be measured, and no switch that
+//! makes one.
 //!
 //! | module | holds |
 //! |---|---|
@@ -40,6 +41,7 @@ struct Round {
     through_nearly_all: f64,
     commit: f64,
     settle: f64,
+    overlapped: f64,
     alone: f64,
 }
 
@@ -47,18 +49,20 @@ struct Round {
 async fn main() {
     let seconds = std::env::args().skip_while(|argument| argument != "--seconds").nth(1);
     let length = Duration::from_secs(seconds.map_or(SECONDS, |seconds| seconds.parse().unwrap()));
-    let stage = Stage::set();
+    let (stage, overlapped) = (Stage::set("strict"), Stage::set("overlapped"));
     println!("One caller, one chat after another; load {} at the start; {ROUNDS} rounds of {length:?}\n", load());
-    let _warm = calls(&stage, length).await;
+    let _warm = (calls(&stage, length).await, calls(&overlapped, length).await);
     let mut rounds = Vec::new();
     for _ in 0..ROUNDS {
         let before = Waited::read(stage.metrics());
         let through = calls(&stage, length).await;
         let [commit, settle] = Waited::read(stage.metrics()).since(&before, through.len());
+        let travelling = sorted(calls(&overlapped, length).await);
         let alone = stage.ask_the_model(through.len().min(500));
         let (through, alone) = (sorted(through), sorted(alone));
         let (through, through_nearly_all, alone) = (at(&through, 50), at(&through, 99), at(&alone, 50));
-        rounds.push(Round { through, through_nearly_all, commit, settle, alone });
+        let overlapped = at(&travelling, 50);
+        rounds.push(Round { through, through_nearly_all, commit, settle, overlapped, alone });
     }
     print(&rounds);
     print_check(&stage).await;
@@ -92,7 +96,12 @@ fn print(rounds: &[Round]) {
         "| the chat without both: p50 less both means | {} |",
         column(|round| round.through - round.commit - round.settle)
     );
-    println!("| added by `overlapped` | there is no such way |");
+    println!("| the chat with `overlapped`, p50 | {} |", column(|round| round.overlapped));
+    println!("| `overlapped` : strict, p50 | {} |", column(|round| round.overlapped / round.through));
+    println!(
+        "| added by `overlapped`: its p50 less the strict one without both | {} |",
+        column(|round| round.overlapped - (round.through - round.commit - round.settle))
+    );
     println!("| the model's own server, p50 | {} |", column(|round| round.alone));
     println!();
 }

@@ -35,13 +35,13 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Founds it.
-    pub(crate) fn set() -> Self {
+    /// Founds it, with a broker that commits so: `strict` or `overlapped`.
+    pub(crate) fn set(commit: &str) -> Self {
         let metrics = free_address();
         let mut federation = Federation::found();
         let config = federation.broker_config();
         let text = fs::read_to_string(&config).unwrap();
-        fs::write(&config, format!("{text}\n[metrics]\nlisten = \"{metrics}\"\n")).unwrap();
+        fs::write(&config, format!("commit = \"{commit}\"\n{text}\n[metrics]\nlisten = \"{metrics}\"\n")).unwrap();
         federation.start_broker();
         let backend = Backend::start(Behaviour::Answer);
         let node = federation.node(EU_OWNED, &NodeSpec::openai("n1", &backend.url(), "DE"));
