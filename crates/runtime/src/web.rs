@@ -4,11 +4,15 @@
 //! What is served so is for everybody who can reach the address: numbers without names, or texts that prove themselves.
 
 mod client;
+#[cfg(test)]
+mod tests;
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -31,8 +35,10 @@ pub use self::client::{ClientError, client};
 pub const TEXT: &str = "text/plain; charset=utf-8";
 /// Longest that one answer may take, with the question before it: whoever asks does so every few seconds.
 const DEADLINE: Duration = Duration::from_secs(10);
-/// Most who are answered at once: a scraper or two, a person, and the logs of some federations.
-const MAX_CONNECTIONS: usize = 16;
+/// Most connections at once: scrapers, people, and the logs of some federations.
+const MAX_CONNECTIONS: usize = 64;
+/// Most of one address, so that nobody who only holds connections keeps all others out.
+const MAX_CONNECTIONS_OF_ONE: usize = 8;
 /// Pause after the system refused to accept, which it does when files run out.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(50);
 
@@ -89,17 +95,19 @@ impl Endpoint {
         F: Future<Output = Answer> + Send + 'static,
     {
         let (stop, answer, connections) = (tasks.token(), Arc::new(answer), Arc::new(Semaphore::new(MAX_CONNECTIONS)));
-        let readers = tasks.clone();
+        let (readers, holders) = (tasks.clone(), Holders::default());
         tasks.spawn(name, async move {
             let accepting = async {
                 // Never closed.
                 while let Ok(place) = Arc::clone(&connections).acquire_owned().await {
                     match self.tcp.accept().await {
-                        Ok((tcp, _)) => {
+                        Ok((tcp, from)) => {
+                            // One too many is closed at once.
+                            let Some(own) = Held::take(&holders, from.ip()) else { continue };
                             let answer = Arc::clone(&answer);
                             readers.spawn(name, async move {
                                 let _late = timeout(DEADLINE, converse(tcp, &*answer)).await.is_err();
-                                drop(place);
+                                drop((place, own));
                             });
                         }
                         Err(error) => {
@@ -111,6 +119,39 @@ impl Endpoint {
             };
             stop.run_until_cancelled(accepting).await.unwrap_or(());
         });
+    }
+}
+
+/// How many connections each address holds.
+type Holders = Arc<Mutex<HashMap<IpAddr, usize>>>;
+
+/// A connection that an address holds, until it is dropped.
+struct Held {
+    holders: Holders,
+    address: IpAddr,
+}
+
+impl Held {
+    fn take(holders: &Holders, address: IpAddr) -> Option<Self> {
+        let mut held = holders.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = held.entry(address).or_default();
+        if *own >= MAX_CONNECTIONS_OF_ONE {
+            return None;
+        }
+        *own += 1;
+        Some(Self { holders: Arc::clone(holders), address })
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let mut held = self.holders.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Entry::Occupied(mut own) = held.entry(self.address) {
+            *own.get_mut() = own.get().saturating_sub(1);
+            if *own.get() == 0 {
+                own.remove();
+            }
+        }
     }
 }
 
