@@ -23,6 +23,9 @@ use super::settle::Settlement;
 use super::{Parts, body};
 use crate::edge::cut;
 
+/// What the record says of a request that had travelled ahead, and got no permit.
+const WITHDRAWN: &str = "withdrawn";
+
 /// How relaying went.
 #[derive(Debug)]
 pub enum Relayed {
@@ -43,6 +46,10 @@ pub(super) async fn relay(
     mut settlement: Settlement,
     ahead: Option<Ahead>,
 ) -> Result<Relayed, Failure> {
+    if let Some(there) = ahead.as_ref().and_then(|ahead| permit.candidates().find(|(_, one)| ahead.is_for(one))) {
+        // Whatever becomes of the request, this node has its message.
+        settlement.trying(permit, there, 1);
+    }
     let ended = tokio::select! {
         biased;
         suspended = cut::of_member(&parts.registry, &admitted.caller, Some(admitted.certificate)) => Err(suspended),
@@ -77,14 +84,18 @@ async fn tries(
     let mut last = None;
     for attempt in 1..=MAX_TRIES {
         let Some((rank, candidate)) = waiting.pop_front() else { break };
+        let ahead = ahead.take().filter(|ahead| ahead.is_for(candidate));
         if parts.clock.now() >= permit.expires_at(candidate) {
+            withdraw(settlement, ahead.is_some());
             return Ok(None);
         }
         if !takes(parts, admitted, permit, candidate) {
+            withdraw(settlement, ahead.is_some());
             continue;
         }
-        settlement.trying(permit, (rank, candidate), attempt);
-        let ahead = ahead.take().filter(|ahead| ahead.is_for(candidate));
+        if ahead.is_none() {
+            settlement.trying(permit, (rank, candidate), attempt);
+        }
         let outcome = tokio::select! {
             biased;
             suspended = cut::of_member(&parts.registry, candidate.name.node(), None) => Outcome::Rejected(Rejection::Suspended(suspended)),
@@ -108,6 +119,13 @@ async fn tries(
         Some((candidate, rejection)) => rejection.conclude(candidate).map(Some),
         // Nothing was tried: other requests have used up what every offer grants, so that this one is decided anew.
         None => Ok(None),
+    }
+}
+
+/// Records that a node has the message of this request, if it does, and gets no permit for it.
+fn withdraw(settlement: &mut Settlement, is_there: bool) {
+    if is_there {
+        settlement.failed(WITHDRAWN.to_owned());
     }
 }
 

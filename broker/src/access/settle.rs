@@ -2,7 +2,6 @@
 //!
 //! Whoever ends it gets the receipt, and may tell the caller that the request has ended only with that in hand.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -10,12 +9,12 @@ use base64::Engine as _;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use comity_membership::offer_digest;
-use comity_policy::{Claim, Offer};
+use comity_policy::Offer;
 use comity_proto::transparency::Receipt;
 use comity_proto::{inference, metadata};
 use comity_runtime::chain;
 use comity_runtime::tasks::Tasks;
-use comity_types::{Clock, OfferName, Place};
+use comity_types::{Clock, OfferName};
 use http::HeaderMap;
 use prost::Message as _;
 use tokio::sync::oneshot;
@@ -187,16 +186,9 @@ fn offer_record(rank: usize, name: &OfferName, offer: &Offer) -> OfferRecord {
         rank,
         name: name.clone(),
         sha256: offer_digest(offer),
-        jurisdiction: offer.processing_locations.as_ref().map(every_place),
+        jurisdiction: offer.processing_locations.as_ref().map(|places| places.everything().into_iter().collect()),
         governing_law: offer.terms.as_ref().and_then(|terms| terms.governing_law.clone()),
     }
-}
-
-/// Every place that any statement of the claim names: conflicting ones count together (D16).
-fn every_place(claim: &Claim<BTreeSet<Place>>) -> Vec<Place> {
-    let places: BTreeSet<Place> =
-        claim.statements().iter().flat_map(|statement| statement.value.iter().cloned()).collect();
-    places.into_iter().collect()
 }
 
 /// What the node says that the request used.

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use comity_runtime::files::write_durably;
 use comity_transparency::CheckpointNote;
+use comity_transparency::witness::Evidence;
 use comity_types::Digest;
 use comity_witness::{Circle, Missed, Proofs, Round};
 use tokio::time::sleep;
@@ -65,7 +66,7 @@ pub struct Witnesses {
     circle: Circle,
     log: DecisionLog,
     /// What was said of the last round, so that it is not said again.
-    said: Option<String>,
+    said: (bool, Vec<String>),
 }
 
 impl Proofs for Reader {
@@ -92,7 +93,7 @@ impl Witnesses {
     /// The witnesses of this log.
     #[must_use]
     pub const fn new(circle: Circle, log: DecisionLog) -> Self {
-        Self { circle, log, said: None }
+        Self { circle, log, said: (true, Vec::new()) }
     }
 
     /// Waits until enough witnesses have cosigned what the log was recovered with: an honest one among them that has seen
@@ -106,8 +107,7 @@ impl Witnesses {
             if round.judgement.quorum_met {
                 return self.keep(round).await;
             }
-            let missed: Vec<_> = round.missed.iter().map(|(name, why)| format!("{name}: {why}")).collect();
-            self.say(&missed, "the broker waits for enough witnesses of its decision log (hint: are they up? see [witnesses] in broker.toml)");
+            self.say(&round, "the broker waits for enough witnesses of its decision log (hint: are they up? see [witnesses] in broker.toml)");
             sleep(CONFIRM_EVERY).await;
             self.circle.wake();
         }
@@ -125,13 +125,12 @@ impl Witnesses {
         loop {
             published.mark_unchanged();
             let round = self.round().await?;
-            let missed: Vec<_> = round.missed.iter().map(|(name, why)| format!("{name}: {why}")).collect();
             let is_enough = round.judgement.quorum_met;
             if is_enough {
+                self.say(&round, "some witnesses do not cosign");
                 self.keep(round).await?;
-                self.say(&missed, "some witnesses do not cosign");
             } else {
-                self.say(&missed, "too few witnesses cosign: receipts wait for them");
+                self.say(&round, "too few witnesses cosign: receipts wait for them");
             }
             let changed = published.changed();
             if is_enough {
@@ -176,7 +175,10 @@ impl Witnesses {
         if seen <= have {
             return Ok(());
         }
-        let path = self.evidence(&note.to_string())?;
+        // Fewer leaves than it signed before, at a later time.
+        let ours = CheckpointNote::parse(&self.log.published().borrow().note);
+        let ours = ours.map_err(|error| WitnessError::Published(error.to_string()))?;
+        let path = self.evidence(&Evidence::between(note.clone(), ours, Vec::new()).to_string())?;
         Err(WitnessError::RolledBack { witness: witness.to_owned(), have, seen, path })
     }
 
@@ -197,15 +199,17 @@ impl Witnesses {
     }
 
     /// Says who is missing, when that has changed.
-    fn say(&mut self, missed: &[String], what: &str) {
-        let now = (!missed.is_empty()).then(|| missed.join("; "));
-        // Who rests has failed before, which was said.
-        if now == self.said || now.as_ref().is_some_and(|now| now.contains("asked again in a while")) {
+    fn say(&mut self, round: &Round, what: &str) {
+        let missing = round.missed.iter().map(|(name, _)| name.to_string()).collect();
+        let now = (round.judgement.quorum_met, missing);
+        if now == self.said {
             return;
         }
-        match &now {
-            Some(missing) => tracing::warn!(missing, "{what}"),
-            None => tracing::info!(witnesses = self.circle.len(), "all witnesses cosign"),
+        let why: Vec<_> = round.missed.iter().map(|(name, why)| format!("{name}: {why}")).collect();
+        if why.is_empty() {
+            tracing::info!(witnesses = self.circle.len(), "all witnesses cosign");
+        } else {
+            tracing::warn!(missing = why.join("; "), "{what}");
         }
         self.said = now;
     }

@@ -23,6 +23,7 @@ use prost::Message as _;
 use serde::Deserialize;
 use tonic::metadata::MetadataMap;
 
+mod repeated;
 mod replay;
 #[cfg(test)]
 mod tests;
@@ -155,6 +156,7 @@ pub fn check(receipt: &Receipt, against: &Against<'_>) -> Result<Account, CheckE
     account.epoch(against.log)?;
     account.outcome(against.log)?;
     account.offer(against.log)?;
+    account.repeated(against.log)?;
     account.eligibility(against)?;
     Ok(account)
 }
@@ -207,10 +209,22 @@ impl Account {
             let why = format!("witness {} is the federation's own, and no witness of its log", own.name);
             return Err(CheckError::Policy(why));
         }
+        if !policy.is_about(&against.root.decision_log) {
+            return Err(CheckError::Policy("it names logs, and not this one".to_owned()));
+        }
         let judged = policy.judge_of(&against.root.decision_log, &note);
         let judged = judged.map_err(|error| CheckError::Policy(error.to_string()))?;
+        let names: Vec<_> = judged.cosigned_by.iter().map(|cosigned| cosigned.witness.to_string()).collect();
+        let names = names.join(", ");
         judged.witnessed().map_err(|error| CheckError::Policy(error.to_string()))?;
-        self.proven("enough witnesses of the policy cosigned the checkpoint: they saw the same log");
+        if policy.asks_for_nobody() {
+            let who = if names.is_empty() { "nobody" } else { &names };
+            self.unproven(format!("that others saw the same log: the policy asks for nobody, and {who} cosigned"));
+        } else {
+            self.proven(format!(
+                "enough witnesses of the policy cosigned the checkpoint, they saw the same log: {names}"
+            ));
+        }
         Ok(())
     }
 
@@ -259,6 +273,7 @@ impl Account {
         {
             return Err(contradiction("the node signed another usage than the broker recorded"));
         }
+        self.as_the_node_said(&outcome)?;
         let name: OfferName =
             outcome.offer.parse().map_err(|_| contradiction("the node signed the outcome of an offer that is none"))?;
         let usage = format!("{} tokens in, {} out", counted(outcome.input_tokens), counted(outcome.output_tokens));

@@ -13,6 +13,7 @@ mod resolve;
 
 use comity_types::{Digest, Interval, Timestamp};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 pub use countersigned::{Countersignature, Countersigned, value_digest};
 pub use merge::Merge;
@@ -204,6 +205,14 @@ impl<T> Claim<T> {
     #[must_use]
     pub fn statements(&self) -> &[Statement<T>] {
         &self.0
+    }
+}
+
+impl<T: Ord + Clone> Claim<BTreeSet<T>> {
+    /// Everything that any statement names: conflicting ones count together (D16).
+    #[must_use]
+    pub fn everything(&self) -> BTreeSet<T> {
+        self.0.iter().flat_map(|statement| statement.value.iter().cloned()).collect()
     }
 }
 

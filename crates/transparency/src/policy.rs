@@ -128,11 +128,26 @@ impl Policy {
         &self.witnesses
     }
 
+    /// Whether it is about a log that these keys sign: it names one of them, or no log at all.
+    #[must_use]
+    pub fn is_about(&self, keys: &[Verifier]) -> bool {
+        self.logs.is_empty() || self.logs.iter().any(|log| keys.contains(&log.key))
+    }
+
+    /// Whether no cosignature is needed: `quorum none`.
+    #[must_use]
+    pub const fn asks_for_nobody(&self) -> bool {
+        self.quorum.is_none()
+    }
+
     /// A witness whose key bears the name of `federation` or one below it, such as `fed.example/w1`: whoever runs a log is no
     /// witness of it, under whichever key.
     #[must_use]
     pub fn own_witness(&self, federation: &TrustDomain) -> Option<&PolicyWitness> {
-        let is_own = |key: &Verifier| key.name().split('/').next() == Some(federation.as_str());
+        let is_own = |key: &Verifier| {
+            let host = key.name().split('/').next().unwrap_or_default().to_ascii_lowercase();
+            host.strip_suffix(federation.as_str()).is_some_and(|above| above.is_empty() || above.ends_with('.'))
+        };
         self.witnesses.iter().find(|witness| is_own(&witness.key))
     }
 

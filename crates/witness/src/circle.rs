@@ -149,8 +149,7 @@ impl Circle {
         federation: &TrustDomain,
         http: &Client,
     ) -> Result<Self, CircleError> {
-        let named = policy.logs().is_empty() || policy.logs().iter().any(|log| keys.contains(&log.key));
-        if !named {
+        if !policy.is_about(&keys) {
             let (origin, vkey) = keys.first().map(|key| (key.name().to_owned(), key.to_string())).unwrap_or_default();
             return Err(CircleError::OtherLogs { origin, vkey });
         }
@@ -224,8 +223,10 @@ impl Seat {
             return Err(Missed::Resting);
         }
         let asked = self.cosign(published, keys, proofs).await;
-        self.resting_until = asked.is_err().then(|| Instant::now() + self.pause);
-        self.pause = if asked.is_ok() { FIRST_PAUSE } else { (self.pause * 2).min(LONGEST_PAUSE) };
+        // Whoever has seen more than is published is well: anybody may have shown it what is signed already.
+        let is_well = matches!(asked, Ok(_) | Err(Missed::Ahead(_) | Missed::SaysAhead { .. }));
+        self.resting_until = (!is_well).then(|| Instant::now() + self.pause);
+        self.pause = if is_well { FIRST_PAUSE } else { (self.pause * 2).min(LONGEST_PAUSE) };
         asked
     }
 

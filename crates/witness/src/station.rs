@@ -169,6 +169,8 @@ impl Station {
     fn refuse(&self, home: &Home, keys: &[WitnessedLog], Refused { refusal, evidence }: Refused) -> Answer {
         if let Some(evidence) = evidence
             && let Some((origin, finding)) = finding(&evidence, keys)
+            // One proof convicts: whoever sends more of them fills no disk.
+            && !self.contradicted.borrow().contains(&origin)
         {
             let is_proof = finding != Finding::Unconnected;
             match home.keep(&evidence, is_proof) {

@@ -224,6 +224,39 @@ async fn a_fork_is_cosigned_by_nobody_and_both_sides_have_evidence_that_a_strang
 }
 
 #[tokio::test]
+async fn one_proof_convicts_and_more_of_them_fill_no_disk() {
+    let mut log = Log::new();
+    let world = World::new(&log, 1).await;
+    log.grow(&["a"]);
+    let _round = world.circle(&log, 1).ask(&log.published(), &log).await.unwrap();
+    for leaf in ["b", "c", "d"] {
+        let mut forked = Log { tiles: Tiles::default(), ..log.restored() };
+        let request = AddCheckpoint::new(1, vec![], forked.grow(&[leaf])).unwrap().to_string();
+        assert_eq!(world.stations[0].add_checkpoint(request.as_bytes()).status, StatusCode::UNPROCESSABLE_ENTITY);
+    }
+    let (home, _) = Home::open(world.dirs[0].path(), "org-0.example/n1/witness").unwrap();
+    assert_eq!(home.evidence().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_witness_that_was_shown_more_than_is_published_is_asked_again_at_once() {
+    let mut log = Log::new();
+    let world = World::new(&log, 1).await;
+    let mut circle = world.circle(&log, 1);
+    let before = log.grow(&["a"]);
+    let old = log.restored();
+    // Somebody got a checkpoint that is signed and not published yet, and showed it to the witness.
+    let shown = log.grow(&["b"]);
+    let path = consistency(&log.tiles, 0, 2).unwrap().unwrap();
+    let request = AddCheckpoint::new(0, path, shown).unwrap().to_string();
+    assert_eq!(world.stations[0].add_checkpoint(request.as_bytes()).status, StatusCode::OK);
+    let round = circle.ask(&before, &old).await.unwrap();
+    assert!(matches!(&round.missed[..], [(_, Missed::Ahead(_))]), "{:?}", round.missed);
+    let round = circle.ask(&log.grow(&["c"]), &log).await.unwrap();
+    assert!(round.judgement.quorum_met, "{:?}", round.missed);
+}
+
+#[tokio::test]
 async fn two_branches_shown_to_two_witnesses_never_both_find_a_quorum() {
     let mut log = Log::new();
     let world = World::new(&log, 3).await;

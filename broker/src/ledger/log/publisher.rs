@@ -8,7 +8,7 @@ use std::time::Duration;
 use comity_transparency::proof::root;
 use comity_transparency::tile::{Resource, Tiles, WIDTH, bundle};
 use comity_transparency::tree::leaf_hash;
-use comity_transparency::{Checkpoint, LogKey};
+use comity_transparency::{Checkpoint, CheckpointNote, LogKey};
 use comity_types::Clock;
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
@@ -192,8 +192,17 @@ impl Publisher {
         let root = root(&self.tiles, size).map_err(|error| failed(error.to_string()))?;
         let checkpoint = Checkpoint { origin: self.key.origin().to_owned(), size, root };
         let time = u64::try_from(self.clock.now().as_millis() / 1000).unwrap_or_default();
+        // A clock that was put back must not look like a log that lost leaves.
+        let time = time.max(self.signed_at().unwrap_or_default());
         let note = self.key.sign(&checkpoint, Some(time)).map_err(|error| failed(error.to_string()))?;
         Ok((checkpoint, note))
+    }
+
+    /// When what is published was signed, in seconds since 1970.
+    fn signed_at(&self) -> Option<u64> {
+        let note = CheckpointNote::parse(&self.published.borrow().note).ok()?;
+        let [_, post_quantum] = self.key.verifiers();
+        note.signed_by(post_quantum).ok()??.time
     }
 
     /// A segment may go when the one after it begins with something that is published, or before it.

@@ -654,3 +654,33 @@ async fn what_witnesses_have_cosigned_proves_receipts_is_kept_and_is_never_more_
         assert!(matches!(refused(dir.path(), &key), LogError::Damaged { .. }));
     }
 }
+
+#[tokio::test]
+async fn a_clock_that_was_put_back_does_not_look_like_a_log_that_lost_leaves() {
+    #[derive(Debug)]
+    struct Stepped(std::sync::atomic::AtomicI64);
+    impl Clock for Stepped {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_millis(self.0.load(std::sync::atomic::Ordering::SeqCst)).unwrap()
+        }
+    }
+    let (dir, key) = (tempfile::tempdir().unwrap(), Key::new());
+    let clock = Arc::new(Stepped(1_795_000_000_000.into()));
+    let at = |log: &DecisionLog| {
+        let note = CheckpointNote::parse(&log.reader().published().note).unwrap();
+        note.signed_by(&key.get().verifiers()[1]).unwrap().unwrap().time
+    };
+    let (log, _) = DecisionLog::open(dir.path(), key.get(), clock.clone()).unwrap();
+    log.append(decision(0), None).await.unwrap();
+    log.flush().await.unwrap();
+    let before = at(&log);
+    clock.0.fetch_sub(120_000, std::sync::atomic::Ordering::SeqCst);
+    log.append(decision(1), None).await.unwrap();
+    log.flush().await.unwrap();
+    assert_eq!((at(&log), log.reader().published().checkpoint.size), (before, 2));
+    drop(log);
+    let (log, _) = DecisionLog::open(dir.path(), key.get(), clock).unwrap();
+    log.append(decision(2), None).await.unwrap();
+    log.flush().await.unwrap();
+    assert_eq!((at(&log), log.reader().published().checkpoint.size), (before, 3), "nor after a start");
+}

@@ -44,6 +44,9 @@ struct Logged {
     usage: String,
     /// What the node says of it, if it says anything.
     said: Option<permit::Outcome>,
+    /// More of the decision, and of the outcome.
+    decision: Vec<(Field, String)>,
+    outcome: Vec<(Field, String)>,
     /// Who signs that.
     signer: &'static str,
     epoch: Epoch,
@@ -120,6 +123,8 @@ impl Scene {
             status: "0",
             usage: r#"{"input_tokens":3,"output_tokens":5}"#.into(),
             said: Some(said),
+            decision: vec![],
+            outcome: vec![],
             signer: NODE,
             epoch: Epoch { size: self.log.tree().size(), root: self.log.tree().root() },
             engine: comity_policy::ENGINE_VERSION,
@@ -136,6 +141,12 @@ impl Scene {
             .and_then(|record| record.with(Field::ENVELOPE, logged.envelope.as_slice()))
             .and_then(|record| record.with(Field::ENVELOPE_SHA256, logged.envelope_sha256.as_bytes()))
             .and_then(|record| record.with(Field::candidate(0).unwrap(), logged.candidate.as_str()));
+        let more = |record: Result<Record, _>, fields: &[(Field, String)]| {
+            fields
+                .iter()
+                .fold(record, |record, (field, value)| record.and_then(|record| record.with(*field, value.as_str())))
+        };
+        let decision = more(decision, &logged.decision);
         let outcome = Record::new(RecordKind::Outcome, [2; SALT_BYTES])
             .with(Field::OFFER, logged.offer.as_str())
             .and_then(|record| record.with(Field::OFFER_SHA256, logged.offer_sha256.as_str()))
@@ -145,6 +156,7 @@ impl Scene {
             Some(signed) => outcome.and_then(|record| record.with(Field::NODE_OUTCOME, signed)),
             None => outcome,
         };
+        let outcome = more(outcome, &logged.outcome);
         let kinds = [Kind::Decision, Kind::Outcome { decision: 1 }];
         let mut tiles = Tiles::default();
         tiles.push(Digest::of(b"another leaf"));
@@ -291,6 +303,65 @@ fn a_node_that_signed_something_else_contradicts() {
     assert!(said(|said| said.output_tokens = Some(6)).contains("another usage"));
     assert!(said(|said| said.input_tokens = None).contains("another usage"));
     assert!(scene.contradiction(|logged| logged.signer = CALLER).contains("signature is not over"));
+}
+
+#[test]
+fn what_a_record_repeats_of_the_offer_the_request_and_the_nodes_word_is_held_against_them() {
+    let mut scene = Scene::new();
+    scene.publish("processing_locations = ['DE', 'FR']");
+    let outcome = |field, value: &str| scene.contradiction(|logged| logged.outcome = vec![(field, value.to_owned())]);
+    for (field, lie, what) in [
+        (Field::OPERATOR, "nobody.example", "operator"),
+        (Field::JURISDICTION, r#"["CH"]"#, "jurisdiction"),
+        (Field::JURISDICTION, r#"["DE"]"#, "jurisdiction"),
+        (Field::JURISDICTION, "nowhere", "jurisdiction"),
+        (Field::GOVERNING_LAW, "CH", "governing law"),
+        (Field::STATUS, "14", "status"),
+        (Field::ATTEMPT, "2", "attempt"),
+    ] {
+        let said = outcome(field, lie);
+        assert!(said.contains(what), "{lie}: {said}");
+    }
+    let decision = |field, value: &str| scene.contradiction(|logged| logged.decision = vec![(field, value.to_owned())]);
+    assert!(decision(Field::MODEL, "large").contains("model"));
+    assert!(decision(Field::ELIGIBLE, r#"["org-z.example/n1/chat"]"#).contains("list of those"));
+    assert!(decision(Field::ELIGIBLE, "all").contains("cannot be read"));
+    let (proven, unproven) = scene.account(scene.against(), |logged| {
+        logged.decision = vec![(Field::MODEL, "tiny".into()), (Field::ELIGIBLE, format!(r#"["{OFFER}"]"#))];
+        logged.outcome = [
+            (Field::OPERATOR, "org-b.example"),
+            (Field::JURISDICTION, r#"["DE","FR"]"#),
+            (Field::ATTEMPT, "1"),
+            (Field::DURATION_MS, "5"),
+        ]
+        .map(|(field, value)| (field, value.to_owned()))
+        .into();
+    });
+    assert!(has(&proven, "where it was processed and under which law is as the offer says"), "{proven:#?}");
+    assert!(has(&unproven, "its word alone: eligible, duration_ms"), "{unproven:#?}");
+    let place = |logged: &mut Logged| logged.outcome = vec![(Field::JURISDICTION, r#"["CH"]"#.into())];
+    let (_, unproven) = scene.account(scene.without_log(), place);
+    assert!(has(&unproven, "the broker's word, for want of the federation's log"), "{unproven:#?}");
+}
+
+#[test]
+fn a_policy_that_asks_for_nobody_or_is_about_another_log_proves_nothing_of_others() {
+    let scene = Scene::new();
+    let nobody = Policy::parse(b"quorum none\n").unwrap();
+    let (proven, unproven) = scene.account(Against { policy: Some(&nobody), ..scene.against() }, |_| {});
+    assert!(!has(&proven, "saw the same log"), "{proven:#?}");
+    assert!(has(&unproven, "the policy asks for nobody, and nobody cosigned"), "{unproven:#?}");
+    let another = format!("log {}\nquorum none\n", Scene::new().key.verifiers()[0]);
+    let another = Policy::parse(another.as_bytes()).unwrap();
+    let refused = check(&scene.receipt(|_| {}), &Against { policy: Some(&another), ..scene.against() });
+    assert!(matches!(refused, Err(CheckError::Policy(_))), "{refused:?}");
+    for own in ["fed.example/w1", "w.Fed.Example"] {
+        let key = comity_transparency::CosigningKey::generate(own, comity_transparency::CosignatureKind::Ed25519);
+        let policy = format!("witness w {}\nquorum none\n", key.unwrap().verifier());
+        let policy = Policy::parse(policy.as_bytes()).unwrap();
+        let refused = check(&scene.receipt(|_| {}), &Against { policy: Some(&policy), ..scene.against() });
+        assert!(matches!(refused, Err(CheckError::Policy(_))), "{own}: {refused:?}");
+    }
 }
 
 #[test]

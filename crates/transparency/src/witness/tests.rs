@@ -333,6 +333,19 @@ fn whoever_saw_two_checkpoints_shows_a_fork_at_any_two_sizes_and_a_log_that_shra
         CheckpointNote::parse(&world.log.sign(&checkpoint, Some(time)).unwrap()).unwrap()
     };
     assert_eq!(check(&signed(9, AT), &signed(6, AT + 1), vec![]), Ok(Finding::Rollback));
+    // Whoever forks may spoil its own second signature: the one that holds is enough.
+    let spoiled = |note: &CheckpointNote| {
+        let text = note.to_string();
+        let line = text.lines().last().unwrap();
+        let middle = line.len() - 100;
+        let other = if &line[middle..=middle] == "A" { "B" } else { "A" };
+        let changed = format!("{}{other}{}", &line[..middle], &line[middle + 1..]);
+        CheckpointNote::parse(&text.replace(line, &changed)).unwrap()
+    };
+    let forked = Checkpoint { origin: ORIGIN.into(), size: 9, root: leaves(9, true).root() };
+    let forked = CheckpointNote::parse(&world.log.sign(&forked, Some(AT)).unwrap()).unwrap();
+    assert!(spoiled(&forked).signed_by(&log[1]).is_err());
+    assert_eq!(check(&spoiled(&signed(9, AT)), &spoiled(&forked), vec![]), Ok(Finding::Fork));
     // An old one that is shown again was signed when it was true.
     assert_eq!(check(&signed(9, AT), &signed(6, AT), vec![]), Ok(Finding::Unconnected));
     assert_eq!(check(&signed(9, AT), &world.note(6, false), vec![]), Ok(Finding::Unconnected));
