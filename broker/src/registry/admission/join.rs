@@ -79,15 +79,16 @@ impl Inner {
                 Claim::Again(enrolment) => {
                     let member = &enrolment.invite.member;
                     check_same(enrolment.state.request(), &asked)?;
+                    // The log counts: a no that came at the same time as the signature that was enough is too late.
+                    if enrolment.state.request().is_some_and(|request| self.admitted(member, &request.key)) {
+                        let certificate = self.certificate_by_key(member, csr)?;
+                        return Ok(Joined::Issued { member: member.clone(), certificate });
+                    }
                     return Ok(match &enrolment.state {
                         State::Open => return Err(Refused::Unknown.into()),
-                        State::Requested(request) => match self.admitted(member, &request.key) {
-                            true => Joined::Issued {
-                                member: member.clone(),
-                                certificate: self.certificate_by_key(member, csr)?,
-                            },
-                            false => Joined::Pending { id: asked.id, fingerprint: request.key.id().fingerprint() },
-                        },
+                        State::Requested(request) => {
+                            Joined::Pending { id: asked.id, fingerprint: request.key.id().fingerprint() }
+                        }
                         State::Rejected { reason, .. } => Joined::Rejected { reason: reason.clone() },
                     });
                 }

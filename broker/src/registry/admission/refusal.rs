@@ -51,8 +51,12 @@ impl Inner {
         if !is_final(snapshot.federation(), request, &stands) {
             return Ok(Some(stands));
         }
-        self.record(Event::Rejected { id, by, reason, at }).await?;
         self.proposals.turn_down(lets_in).await?;
+        // Whoever signed before that was first.
+        if self.registry.snapshot().federation().member(&member).is_some() {
+            return Err(AdmissionError::Exists { member });
+        }
+        self.record(Event::Rejected { id, by, reason, at }).await?;
         Ok(None)
     }
 

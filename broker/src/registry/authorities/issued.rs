@@ -12,6 +12,9 @@ use super::{Authorities, AuthorityError, read, write};
 
 /// Most certificates that are remembered of one member, the newest: at half of a day's life each, a month of them.
 const MAX_ISSUED: usize = 64;
+/// Stands for those that were forgotten because there were more, until the last of them has ended: meanwhile any may be one
+/// of them. Whoever has a stolen key must not be able to have a braked certificate forgotten.
+const FORGOTTEN: Digest = Digest::from_bytes([0; 32]);
 
 impl Authorities {
     /// Remembers a certificate of `member` that holds until `until`. Before it is handed out: what is shown is known.
@@ -29,8 +32,11 @@ impl Authorities {
         let mut known = self.issued(member)?.unwrap_or_default();
         known.retain(|(digest, until)| *until > now && *digest != leaf);
         known.push((leaf, until));
-        let newest = known.len().saturating_sub(MAX_ISSUED);
-        let lines = known.iter().skip(newest).map(|(digest, until)| format!("{digest} {until}\n"));
+        let (forgotten, mut known): (Vec<_>, Vec<_>) = known.into_iter().partition(|(digest, _)| *digest == FORGOTTEN);
+        let over = known.drain(..known.len().saturating_sub(MAX_ISSUED));
+        let until = over.chain(forgotten).map(|(_, until)| until).max();
+        known.extend(until.map(|until| (FORGOTTEN, until)));
+        let lines = known.iter().map(|(digest, until)| format!("{digest} {until}\n"));
         write(&self.issued_path(member), lines.collect::<String>().as_bytes())
     }
 
@@ -41,7 +47,7 @@ impl Authorities {
     /// The file cannot be read.
     pub(crate) fn may_have_issued(&self, member: &SpiffeId, leaf: &Digest) -> Result<bool, AuthorityError> {
         let known = self.issued(member)?;
-        Ok(known.is_none_or(|known| known.iter().any(|(digest, _)| digest == leaf)))
+        Ok(known.is_none_or(|known| known.iter().any(|(digest, _)| [*leaf, FORGOTTEN].contains(digest))))
     }
 
     /// What is remembered of `member`; `None` where there is nothing, or what is there cannot be understood.
@@ -81,7 +87,9 @@ mod tests {
         for n in 0..200 {
             Authorities::new(dir.path()).note_issued(&member, leaf(n), later(48), later(24)).unwrap();
         }
-        assert_eq!([may(199), may(136), may(135)], [true, true, false]);
+        assert_eq!([may(199), may(136), may(135)], [true; 3], "one that was forgotten may be any");
+        Authorities::new(dir.path()).note_issued(&member, leaf(201), later(72), later(49)).unwrap();
+        assert_eq!([may(201), may(199)], [true, false], "all of them have ended");
         std::fs::write(Authorities::new(dir.path()).issued_path(&member), "nonsense").unwrap();
         assert!(may(77), "what cannot be understood refuses, and not lets pass");
     }
