@@ -85,12 +85,12 @@ async fn a_node_whose_certificate_is_suspended_gets_nothing_until_it_shows_anoth
 async fn a_link_moves_to_a_new_connection_long_before_its_certificates_end_and_no_call_notices() {
     let (world, (script, mut asked)) = (World::new().await, waits());
     let node = world.node("a.example", "DE", 1, script).await;
-    let (running, first) = begun(&world, &mut asked).await;
+    let (running, first) = Box::pin(begun(&world, &mut asked)).await;
     // The certificates of tests last an hour, and the broker's clock says when half of that is over.
     world.clock.advance(Duration::from_secs(31 * 60));
-    let (meanwhile, second) = begun(&world, &mut asked).await;
+    let (meanwhile, second) = Box::pin(begun(&world, &mut asked)).await;
     soon("the new connection stands", || (node.connections() == 2).then_some(())).await;
-    let (after, third) = begun(&world, &mut asked).await;
+    let (after, third) = Box::pin(begun(&world, &mut asked)).await;
     for (answer, answering) in [(running, first), (meanwhile, second), (after, third)] {
         answering.send(Ok(data("b"))).await.unwrap();
         answering.send(Ok(ok())).await.unwrap();
