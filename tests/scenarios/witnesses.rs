@@ -53,6 +53,21 @@ impl Scene {
         scene
     }
 
+    /// The broker is down, and its log is an old copy: what was decided and cosigned since is not in it.
+    fn restored() -> Self {
+        let mut scene = Self::new();
+        let _cosigned = scene.cosigned(&scene.asked());
+        scene.federation.stop_broker();
+        let (log, old) = (scene.log_dir(), scene.file("old"));
+        copy(&log, &old);
+        scene.federation.start_broker();
+        let _cosigned = scene.cosigned(&scene.asked());
+        scene.federation.stop_broker();
+        std::fs::remove_dir_all(&log).unwrap();
+        copy(&old, &log);
+        scene
+    }
+
     fn policy(&self) -> PathBuf {
         self.federation.broker_config().with_file_name("witnesses.policy")
     }
@@ -167,36 +182,18 @@ fn a_receipt_gains_the_cosignatures_of_other_organisations_and_holds_by_the_poli
 
 #[test]
 fn a_broker_that_was_restored_from_an_old_copy_is_stopped_by_what_others_saw() {
-    let mut scene = Scene::new();
-    let _cosigned = scene.cosigned(&scene.asked());
-    scene.federation.stop_broker();
-    let (log, old) = (scene.log_dir(), scene.file("old"));
-    copy(&log, &old);
-    scene.federation.start_broker();
-    let _cosigned = scene.cosigned(&scene.asked());
-    scene.federation.stop_broker();
-    std::fs::remove_dir_all(&log).unwrap();
-    copy(&old, &log);
+    let scene = Scene::restored();
     let said = scene.broker_refuses();
     assert!(said.contains("leaves, and has signed") && said.contains("bring back the newest copy"), "{said}");
     // Nor does one that has lost everything begin anew.
-    std::fs::remove_dir_all(&log).unwrap();
+    std::fs::remove_dir_all(scene.log_dir()).unwrap();
     let said = scene.broker_refuses();
     assert!(said.contains("the decision log has 0 leaves"), "{said}");
 }
 
 #[test]
 fn a_broker_that_went_on_from_an_old_copy_is_convicted_by_its_own_signatures() {
-    let mut scene = Scene::new();
-    let _cosigned = scene.cosigned(&scene.asked());
-    scene.federation.stop_broker();
-    let (log, old) = (scene.log_dir(), scene.file("old"));
-    copy(&log, &old);
-    scene.federation.start_broker();
-    let _cosigned = scene.cosigned(&scene.asked());
-    scene.federation.stop_broker();
-    std::fs::remove_dir_all(&log).unwrap();
-    copy(&old, &log);
+    let mut scene = Scene::restored();
     // Whoever runs it does without witnesses for a while, and decides something else.
     let config = scene.federation.broker_config();
     let with = std::fs::read_to_string(&config).unwrap();
