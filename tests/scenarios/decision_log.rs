@@ -7,6 +7,7 @@ use std::process::Output;
 use comity_tests::backend::{Backend, Behaviour};
 use comity_tests::clients::{Caller, comity};
 use comity_tests::federation::{EU_BODY, EU_OWNED, Federation, Node, OrganisationSpec, US_VENDOR};
+use comity_tests::folder::copy;
 use comity_tests::node::NodeSpec;
 use comity_tests::program::{Program, run, said};
 use comity_tests::wait;
@@ -76,19 +77,6 @@ impl Scene {
 fn json(output: &Output) -> Value {
     assert!(output.status.success(), "{}", said(output));
     serde_json::from_slice(&output.stdout).unwrap()
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let (from, to) = (entry.path(), to.join(entry.file_name()));
-        if from.is_dir() {
-            copy(&from, &to);
-        } else {
-            let _bytes = std::fs::copy(from, to).unwrap();
-        }
-    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ use comity_identity::KeyPair;
 use comity_tests::backend::{Backend, Behaviour};
 use comity_tests::clients::comity;
 use comity_tests::federation::{EU_BODY, EU_OWNED, Federation, Node, OrganisationSpec, US_VENDOR};
+use comity_tests::folder::copy;
 use comity_tests::node::NodeSpec;
 use comity_tests::program::{run, said};
 use comity_tests::wait;
@@ -208,17 +209,4 @@ fn a_broker_that_was_restored_from_an_older_copy_and_went_on_is_noticed_by_opera
     let refused = past.federation.ask(&app, &chat);
     assert!(!refused.status.success(), "{}", said(&refused));
     assert!(past.backend.asked().is_empty());
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let (from, to) = (entry.path(), to.join(entry.file_name()));
-        if from.is_dir() {
-            copy(&from, &to);
-        } else {
-            let _bytes = std::fs::copy(from, to).unwrap();
-        }
-    }
 }

@@ -7,6 +7,7 @@ use std::process::Command;
 use comity_tests::backend::{Backend, Behaviour};
 use comity_tests::clients::{Caller, comity};
 use comity_tests::federation::{EU_BODY, EU_OWNED, Federation, Node, US_VENDOR, free_address};
+use comity_tests::folder::copy;
 use comity_tests::node::NodeSpec;
 use comity_tests::program::{Program, built, run, said, succeed};
 use comity_tests::wait;
@@ -147,19 +148,6 @@ impl Scene {
         let status = wait::until("the broker has ended", || broker.ended());
         assert!(!status.success());
         broker.log()
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for file in std::fs::read_dir(from).unwrap() {
-        let path = file.unwrap().path();
-        let target = to.join(path.file_name().unwrap());
-        if path.is_dir() {
-            copy(&path, &target);
-        } else {
-            std::fs::copy(&path, &target).unwrap();
-        }
     }
 }
 

@@ -16,6 +16,7 @@
 //! | [`clients`] | the clients of other makers |
 //! | [`verifiers`] | the verifiers of other makers |
 //! | [`exhibit`] | what they are shown, and what is done to it |
+//! | [`folder`] | folders, copied |
 //! | [`proxy`] | a way to the broker that falls silent |
 //! | [`program`] | a child process, its log, and its end |
 //! | [`worked_cases`] | the worked cases of the vocabulary, cast with members that a live federation can have |
@@ -38,6 +39,7 @@ pub mod backend;
 pub mod clients;
 pub mod exhibit;
 pub mod federation;
+pub mod folder;
 pub mod members;
 pub mod node;
 pub mod operators;

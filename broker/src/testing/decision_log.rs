@@ -29,6 +29,8 @@ pub(crate) struct Ended {
     pub(crate) output_tokens: Option<u64>,
     /// As JSON.
     pub(crate) jurisdiction: String,
+    /// As JSON.
+    pub(crate) tries: String,
 }
 
 /// Everything that the log in `dir` has published, in order; aborts are left out.
@@ -67,6 +69,7 @@ fn ended(leaf: &Leaf, record: &Record) -> Ended {
         input_tokens: tokens("input_tokens"),
         output_tokens: tokens("output_tokens"),
         jurisdiction: text(record, Field::JURISDICTION),
+        tries: text(record, Field::TRIES),
     }
 }
 

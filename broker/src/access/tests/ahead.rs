@@ -81,3 +81,31 @@ async fn a_node_that_is_down_is_a_failed_try_as_ever() {
     assert_eq!((bytes.as_slice(), ended(&trailers).0), (&b"hello"[..], Code::Ok));
     assert_eq!((second.seen().len(), world.journal(1).await.1[0].attempt), (1, 2));
 }
+
+#[tokio::test]
+async fn a_request_that_got_no_permit_after_all_is_on_record_with_the_node_that_has_it() {
+    let (begun, mut writes) = tokio::sync::mpsc::unbounded_channel();
+    let (on, gate) = std::sync::mpsc::channel();
+    let log =
+        |path: &std::path::Path, key, clock| DecisionLog::held(&path.join("decisions"), key, clock, (begun, gate));
+    let world = World::with(log, Commit::Overlapped).await;
+    let node = world.node("a.example", "DE", 1, answers("hello")).await;
+    world.limit(&node, 1, 1).await;
+    // Both are decided while the quota is whole, and one of them takes it.
+    let both = futures::future::join_all((0..2).map(|_| async { read(Box::pin(world.ask(in_germany())).await).await }));
+    let (answers, ()) = tokio::join!(both, async {
+        let on_their_way = async {
+            while world.links.load(&node.id).in_flight < 2 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(SOON, on_their_way).await.expect("both travel");
+        tokio::time::timeout(SOON, writes.recv()).await.expect("a decision is written");
+        drop(on);
+    });
+    let answered: Vec<_> = answers.iter().filter(|(bytes, _)| bytes == b"hello").collect();
+    assert_eq!((answered.len(), node.seen().len()), (1, 1), "the other one was not run");
+    let (_, outcomes) = world.journal(2).await;
+    let withdrawn: Vec<_> = outcomes.iter().filter(|outcome| outcome.tries.contains("withdrawn")).collect();
+    assert!(withdrawn.len() == 1 && withdrawn[0].tries.contains("a.example/n1/o1"), "{outcomes:?}");
+}

@@ -2,6 +2,7 @@
 
 use comity_identity::{Invite, KeyPair};
 use comity_membership::Statement;
+use comity_proto::enrolment::join_response::State;
 use comity_proto::error::Detail;
 use comity_proto::membership::membership_client::MembershipClient;
 use comity_proto::membership::submit_response::Outcome;
@@ -126,4 +127,23 @@ async fn a_no_to_a_new_operator_is_one_vote_as_well() {
     // An invite that is open, one operator revokes.
     let open = scene.invite("fed.example", Kind::Operator, "joe").await;
     assert_eq!(reject(&scene, eve, &open, "a mistake").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn whoever_is_let_in_and_turned_down_at_once_is_in_and_told_so() {
+    let scene = Scene::governed_by(&["ada", "bob"], 1).await;
+    let [bob] = &scene.co_operators[..] else { panic!("two operators") };
+    for number in 0..12 {
+        let (domain, key) = (format!("org-{number}.example"), KeyPair::generate().unwrap());
+        let invite = scene.invite(&domain, Kind::Node, "n1").await;
+        scene.join(&invite, &key, Some(&organisation(&domain))).await.unwrap();
+        let application = scene.waiting_application(&invite.id_text()).await;
+        let admitted = scene.signed(Statement::OrganisationAdmitted { application }, &[&scene.operator.key]);
+        let (let_in, _turned_down) =
+            tokio::join!(scene.submit(&scene.operator, &admitted), reject(&scene, bob, &invite, "no"));
+        let joined = scene.join(&invite, &key, Some(&organisation(&domain))).await.unwrap();
+        let is_issued = matches!(joined, State::Issued(_));
+        // Whatever the answers were, the log and what the member is told are one.
+        assert_eq!(is_issued, scene.certify(&key).await.is_ok(), "{number}: {let_in:?} {joined:?}");
+    }
 }
