@@ -3,6 +3,7 @@
 
 mod counted;
 mod error;
+mod parts;
 #[cfg(test)]
 mod tests;
 
@@ -11,22 +12,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use comity_identity::tls::{enrolment_server_config, public_server_config, server_config, tunnel_server_config};
-use comity_identity::{AnchorSource, HostName, Root, SharedAnchors};
-use comity_membership::Genesis;
 use comity_runtime::accept::{self, Acceptor, Listener, Places};
 use comity_runtime::clock::SystemClock;
+use comity_runtime::files::write_durably;
 use comity_runtime::metrics::CallsLayer;
-use comity_runtime::quotas::Quotas;
 use comity_runtime::tables;
 use comity_runtime::tasks::{Closed, Tasks};
 use comity_runtime::trailers::TrailerLayer;
-use comity_transparency::{LogKey, NoteKey};
 use comity_types::ids::Kind;
 use comity_types::{Clock, SpiffeId};
-use comity_witness::Circle;
-use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic_health::ServingStatus;
@@ -35,7 +29,8 @@ use tower::layer::util::{Identity, Stack};
 
 use self::counted::Counted;
 pub use self::error::BrokerError;
-use crate::access::{Access, Parts};
+pub(crate) use self::parts::witnesses;
+use self::parts::{Journals, acceptor, access, bundles, hosts, open_registry, services};
 use crate::bundles::{Bundles, RegistryBundles};
 use crate::certificate::{Issuer, OwnCertificate};
 use crate::config::Config;
@@ -46,19 +41,12 @@ use crate::edge::layer::EdgeLayer;
 use crate::edge::stop::Stop;
 use crate::founding::Founding;
 use crate::health;
-use crate::ledger::decisions::Ledger;
 use crate::ledger::witnesses::Witnesses;
 use crate::links::Links;
 use crate::metrics::{Metrics, Watched};
 use crate::registry::admission::{Admission, Door};
 use crate::registry::authorities::Authorities;
-use crate::registry::enrolments::store::Store;
-use crate::registry::proposals::Proposals;
-use crate::registry::publishing::Publishing;
-use crate::registry::{Opening, Registry};
-use crate::routes::{Services, announce, retire, routes};
-use crate::rpc::{catalog, enrolment, inference, membership, transparency};
-use comity_runtime::files::write_durably;
+use crate::routes::{announce, retire, routes};
 
 /// Calls that one connection may have in flight: an app's pool of connections is small, and its calls are many.
 const MAX_STREAMS: u32 = 1_024;
@@ -73,9 +61,6 @@ const LAST_WORK: Duration = Duration::from_secs(5);
 const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Where the broker writes the address that it listens on, once it does.
 pub const ADDRESS_FILE: &str = "address";
-/// Beside what is advertised, so that clients on the same machine that check host names get in.
-const LOCAL_HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
-
 /// A broker that is bound and not yet served.
 #[derive(Debug)]
 pub struct Broker {
@@ -215,7 +200,7 @@ impl Broker {
 
     /// The log, for tests that read the state.
     #[cfg(test)]
-    pub(crate) fn registry(&self) -> Registry {
+    pub(crate) fn registry(&self) -> crate::registry::Registry {
         self.journals.registry.clone()
     }
 
@@ -304,153 +289,6 @@ impl Broker {
     }
 }
 
-/// Everything that has to stay durable for the broker to go on.
-#[derive(Debug)]
-struct Journals {
-    registry: Registry,
-    enrolments: Store,
-    proposals: Proposals,
-    ledger: Ledger,
-}
-
-impl Journals {
-    async fn open(
-        config: &Config,
-        key: LogKey,
-        registry: Registry,
-        clock: &Arc<dyn Clock>,
-        circle: Option<Circle>,
-    ) -> Result<(Self, Option<Witnesses>), BrokerError> {
-        let enrolments = Store::open(&data_dir::enrolments(&config.data_dir))?;
-        let proposals = Proposals::open(&data_dir::proposals(&config.data_dir), registry.clone(), Arc::clone(clock))?;
-        let decisions = data_dir::decisions(&config.data_dir);
-        let (ledger, witnesses) = Ledger::open(&decisions, key, Arc::clone(clock), circle).await?;
-        Ok((Self { registry, enrolments, proposals, ledger }, witnesses))
-    }
-
-    /// Resolves, to the cause, when the first of them has failed.
-    async fn failed(&self) -> Arc<str> {
-        tokio::select! {
-            cause = self.registry.failed() => cause,
-            cause = self.enrolments.failed() => cause,
-            cause = self.proposals.failed() => cause,
-            cause = self.ledger.failed() => cause,
-        }
-    }
-}
-
-/// The witnesses of the decision log, if the configuration names any.
-///
-/// # Errors
-/// The policy is none for this log.
-pub(crate) fn witnesses(config: &Config, root: &Root) -> Result<Option<Circle>, BrokerError> {
-    let Some(policy) = &config.witnesses else { return Ok(None) };
-    let http = comity_runtime::web::client(None)?;
-    Ok(Some(Circle::new(policy.clone(), root.decision_log.to_vec(), &root.federation, &http)?))
-}
-
-async fn open_registry(
-    config: &Config,
-    genesis: Genesis,
-    log_key: NoteKey,
-    root: &Root,
-    clock: &Arc<dyn Clock>,
-    tasks: &Tasks,
-    metrics: Metrics,
-) -> Result<Registry, BrokerError> {
-    let opening = Opening {
-        genesis,
-        log_key,
-        trace: data_dir::trace(&config.data_dir, &root.federation),
-        federation_anchors: root.organisation_anchors()?,
-        anchors: Arc::new(SharedAnchors::default()),
-        tables: Arc::clone(&config.tables),
-        clock: Arc::clone(clock),
-        tasks: tasks.clone(),
-        metrics,
-    };
-    Ok(Registry::open(&data_dir::registry(&config.data_dir), opening).await?)
-}
-
-fn acceptor(
-    certificate: &OwnCertificate,
-    registry: &Registry,
-    clock: &Arc<dyn Clock>,
-) -> Result<Acceptor, BrokerError> {
-    let anchors: Arc<dyn AnchorSource> = registry.anchors();
-    let mutual = server_config(certificate.credentials(), Arc::clone(&anchors), Arc::clone(clock))?;
-    let tunnels = tunnel_server_config(certificate.credentials(), anchors, Arc::clone(clock))?;
-    let enrolment = enrolment_server_config(certificate.credentials(), Arc::clone(clock))?;
-    Ok(Acceptor::new(mutual, Some(enrolment))
-        .with_tunnels(tunnels)
-        .ending_with(certificate.credentials())
-        .with_clock(Arc::clone(clock)))
-}
-
-async fn bundles(
-    config: &Config,
-    source: Arc<RegistryBundles>,
-    certificate: &OwnCertificate,
-    clock: &Arc<dyn Clock>,
-) -> Result<Option<Bundles>, BrokerError> {
-    let Some(address) = config.bundles else { return Ok(None) };
-    let listener = Listener::bind(&address.to_string()).await;
-    let listener = listener.map_err(|source| BrokerError::ListenForBundles { address, source })?;
-    let tls = public_server_config(certificate.credentials(), Arc::clone(clock))?;
-    let acceptor = Acceptor::public(tls).ending_with(certificate.credentials()).with_clock(Arc::clone(clock));
-    Ok(Some(Bundles::new(listener, acceptor, source)))
-}
-
-fn access(
-    config: &Config,
-    journals: &Journals,
-    watched: &Watched,
-    metrics: &Metrics,
-    tasks: &Tasks,
-    stop: Stop,
-) -> Access {
-    Access::new(Parts {
-        registry: watched.registry.clone(),
-        ledger: journals.ledger.clone(),
-        links: watched.links.clone(),
-        quotas: Quotas::default(),
-        places: config.places.clone(),
-        commit: config.commit,
-        request_bytes: config.limits.request_bytes,
-        clock: Arc::clone(&watched.clock),
-        tasks: tasks.clone(),
-        stop,
-        metrics: metrics.clone(),
-    })
-}
-
-fn services(
-    watched: &Watched,
-    admission: Admission,
-    journals: &Journals,
-    root_json: Bytes,
-    access: Access,
-    tasks: &Tasks,
-    stop: CancellationToken,
-) -> Services {
-    let registry = watched.registry.clone();
-    Services {
-        enrolment: enrolment::Service::new(admission.clone(), root_json, registry.clone()),
-        membership: membership::Service::new(membership::Parts {
-            publishing: Publishing::new(registry.clone(), Arc::clone(&watched.clock)),
-            registry,
-            admission,
-            proposals: journals.proposals.clone(),
-            links: watched.links.clone(),
-            tasks: tasks.clone(),
-            stop,
-        }),
-        catalog: catalog::Catalog::new(access.clone()),
-        inference: inference::Inference::new(access),
-        transparency: transparency::Service::new(journals.ledger.clone(), Arc::clone(&watched.clock)),
-    }
-}
-
 fn server(edge: Edge, metrics: &Metrics) -> Server<Layers> {
     Server::builder()
         .max_concurrent_streams(MAX_STREAMS)
@@ -463,20 +301,6 @@ fn server(edge: Edge, metrics: &Metrics) -> Server<Layers> {
 
 /// What stands before the services, innermost first.
 type Layers = Stack<EdgeLayer, Stack<TrailerLayer, Stack<CallsLayer, Identity>>>;
-
-/// The host names in the broker's certificate, each once.
-fn hosts(config: &Config) -> Vec<HostName> {
-    let advertised = config.advertise.iter().map(|address| address.host().clone());
-    // Each of them is a host name, which a client on this machine would notice first.
-    let local = LOCAL_HOSTS.iter().filter_map(|host| host.parse().ok());
-    let mut hosts = Vec::new();
-    for host in advertised.chain(local) {
-        if !hosts.contains(&host) {
-            hosts.push(host);
-        }
-    }
-    hosts
-}
 
 /// Waits for tasks that write what was promised; nobody waits for them in vain, so they are short.
 async fn end(groups: [&Tasks; 2]) {

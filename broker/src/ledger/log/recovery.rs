@@ -7,6 +7,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::path::Path;
 use std::sync::Arc;
 
+use comity_runtime::files::Disk;
 use comity_transparency::proof::root;
 use comity_transparency::tile::{Resource, Tile, Tiles, WIDTH, unbundle};
 use comity_transparency::tree::leaf_hash;
@@ -17,7 +18,6 @@ use super::publisher::Batch;
 use super::store::{Store, width};
 use super::wal::{self, Segments};
 use super::{Entry, LogError, Open, Published, waiting};
-use comity_runtime::files::Disk;
 
 /// How often a log is looked at that somebody else goes on with: each look is shorter than the time between publications.
 const LOOKS: usize = 8;

@@ -15,10 +15,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use comity_runtime::files::{Disk, System, sync_dir, write_durably_on};
 use comity_transparency::tile::{Resource, WIDTH};
 
 use super::{LogError, wal};
-use comity_runtime::files::{Disk, System, sync_dir, write_durably_on};
 
 /// The length that means that the record has been erased.
 const ERASED: u32 = u32::MAX;

@@ -7,6 +7,8 @@
 //! ```
 //! numbers big-endian; a record of length 0xffffffff is none.
 
+use comity_runtime::files::{Disk, sync_dir};
+
 use std::cell::Cell;
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -15,7 +17,6 @@ use std::sync::Arc;
 
 use super::{Entry, LogError};
 use crate::ledger::journal::frame;
-use comity_runtime::files::{Disk, sync_dir};
 
 /// Most bytes of a leaf and its record: with the rest of a batch, below the longest frame.
 pub(super) const MAX_ENTRY_BYTES: usize = 800 * 1024;

@@ -1,0 +1,197 @@
+//! What a broker is put together from, each part opened from the configuration and the data directory.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use comity_identity::tls::{enrolment_server_config, public_server_config, server_config, tunnel_server_config};
+use comity_identity::{AnchorSource, HostName, Root, SharedAnchors};
+use comity_membership::Genesis;
+use comity_runtime::accept::{Acceptor, Listener};
+use comity_runtime::quotas::Quotas;
+use comity_runtime::tasks::Tasks;
+use comity_transparency::{LogKey, NoteKey};
+use comity_types::Clock;
+use comity_witness::Circle;
+use tokio_util::sync::CancellationToken;
+
+use super::BrokerError;
+use crate::access::{Access, Parts};
+use crate::bundles::{Bundles, RegistryBundles};
+use crate::certificate::OwnCertificate;
+use crate::config::Config;
+use crate::data_dir;
+use crate::edge::stop::Stop;
+use crate::ledger::decisions::Ledger;
+use crate::ledger::witnesses::Witnesses;
+use crate::metrics::{Metrics, Watched};
+use crate::registry::admission::Admission;
+use crate::registry::enrolments::store::Store;
+use crate::registry::proposals::Proposals;
+use crate::registry::publishing::Publishing;
+use crate::registry::{Opening, Registry};
+use crate::routes::Services;
+use crate::rpc::{catalog, enrolment, inference, membership, transparency};
+
+/// Beside what is advertised, so that clients on the same machine that check host names get in.
+const LOCAL_HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
+
+/// Everything that has to stay durable for the broker to go on.
+#[derive(Debug)]
+pub(super) struct Journals {
+    pub(super) registry: Registry,
+    pub(super) enrolments: Store,
+    pub(super) proposals: Proposals,
+    pub(super) ledger: Ledger,
+}
+
+impl Journals {
+    pub(super) async fn open(
+        config: &Config,
+        key: LogKey,
+        registry: Registry,
+        clock: &Arc<dyn Clock>,
+        circle: Option<Circle>,
+    ) -> Result<(Self, Option<Witnesses>), BrokerError> {
+        let enrolments = Store::open(&data_dir::enrolments(&config.data_dir))?;
+        let proposals = Proposals::open(&data_dir::proposals(&config.data_dir), registry.clone(), Arc::clone(clock))?;
+        let decisions = data_dir::decisions(&config.data_dir);
+        let (ledger, witnesses) = Ledger::open(&decisions, key, Arc::clone(clock), circle).await?;
+        Ok((Self { registry, enrolments, proposals, ledger }, witnesses))
+    }
+
+    /// Resolves, to the cause, when the first of them has failed.
+    pub(super) async fn failed(&self) -> Arc<str> {
+        tokio::select! {
+            cause = self.registry.failed() => cause,
+            cause = self.enrolments.failed() => cause,
+            cause = self.proposals.failed() => cause,
+            cause = self.ledger.failed() => cause,
+        }
+    }
+}
+
+/// The witnesses of the decision log, if the configuration names any.
+///
+/// # Errors
+/// The policy is none for this log.
+pub(crate) fn witnesses(config: &Config, root: &Root) -> Result<Option<Circle>, BrokerError> {
+    let Some(policy) = &config.witnesses else { return Ok(None) };
+    let http = comity_runtime::web::client(None)?;
+    Ok(Some(Circle::new(policy.clone(), root.decision_log.to_vec(), &root.federation, &http)?))
+}
+
+pub(super) async fn open_registry(
+    config: &Config,
+    genesis: Genesis,
+    log_key: NoteKey,
+    root: &Root,
+    clock: &Arc<dyn Clock>,
+    tasks: &Tasks,
+    metrics: Metrics,
+) -> Result<Registry, BrokerError> {
+    let opening = Opening {
+        genesis,
+        log_key,
+        trace: data_dir::trace(&config.data_dir, &root.federation),
+        federation_anchors: root.organisation_anchors()?,
+        anchors: Arc::new(SharedAnchors::default()),
+        tables: Arc::clone(&config.tables),
+        clock: Arc::clone(clock),
+        tasks: tasks.clone(),
+        metrics,
+    };
+    Ok(Registry::open(&data_dir::registry(&config.data_dir), opening).await?)
+}
+
+pub(super) fn acceptor(
+    certificate: &OwnCertificate,
+    registry: &Registry,
+    clock: &Arc<dyn Clock>,
+) -> Result<Acceptor, BrokerError> {
+    let anchors: Arc<dyn AnchorSource> = registry.anchors();
+    let mutual = server_config(certificate.credentials(), Arc::clone(&anchors), Arc::clone(clock))?;
+    let tunnels = tunnel_server_config(certificate.credentials(), anchors, Arc::clone(clock))?;
+    let enrolment = enrolment_server_config(certificate.credentials(), Arc::clone(clock))?;
+    Ok(Acceptor::new(mutual, Some(enrolment))
+        .with_tunnels(tunnels)
+        .ending_with(certificate.credentials())
+        .with_clock(Arc::clone(clock)))
+}
+
+pub(super) async fn bundles(
+    config: &Config,
+    source: Arc<RegistryBundles>,
+    certificate: &OwnCertificate,
+    clock: &Arc<dyn Clock>,
+) -> Result<Option<Bundles>, BrokerError> {
+    let Some(address) = config.bundles else { return Ok(None) };
+    let listener = Listener::bind(&address.to_string()).await;
+    let listener = listener.map_err(|source| BrokerError::ListenForBundles { address, source })?;
+    let tls = public_server_config(certificate.credentials(), Arc::clone(clock))?;
+    let acceptor = Acceptor::public(tls).ending_with(certificate.credentials()).with_clock(Arc::clone(clock));
+    Ok(Some(Bundles::new(listener, acceptor, source)))
+}
+
+pub(super) fn access(
+    config: &Config,
+    journals: &Journals,
+    watched: &Watched,
+    metrics: &Metrics,
+    tasks: &Tasks,
+    stop: Stop,
+) -> Access {
+    Access::new(Parts {
+        registry: watched.registry.clone(),
+        ledger: journals.ledger.clone(),
+        links: watched.links.clone(),
+        quotas: Quotas::default(),
+        places: config.places.clone(),
+        commit: config.commit,
+        request_bytes: config.limits.request_bytes,
+        clock: Arc::clone(&watched.clock),
+        tasks: tasks.clone(),
+        stop,
+        metrics: metrics.clone(),
+    })
+}
+
+pub(super) fn services(
+    watched: &Watched,
+    admission: Admission,
+    journals: &Journals,
+    root_json: Bytes,
+    access: Access,
+    tasks: &Tasks,
+    stop: CancellationToken,
+) -> Services {
+    let registry = watched.registry.clone();
+    Services {
+        enrolment: enrolment::Service::new(admission.clone(), root_json, registry.clone()),
+        membership: membership::Service::new(membership::Parts {
+            publishing: Publishing::new(registry.clone(), Arc::clone(&watched.clock)),
+            registry,
+            admission,
+            proposals: journals.proposals.clone(),
+            links: watched.links.clone(),
+            tasks: tasks.clone(),
+            stop,
+        }),
+        catalog: catalog::Catalog::new(access.clone()),
+        inference: inference::Inference::new(access),
+        transparency: transparency::Service::new(journals.ledger.clone(), Arc::clone(&watched.clock)),
+    }
+}
+
+/// The host names in the broker's certificate, each once.
+pub(super) fn hosts(config: &Config) -> Vec<HostName> {
+    let advertised = config.advertise.iter().map(|address| address.host().clone());
+    // Each of them is a host name, which a client on this machine would notice first.
+    let local = LOCAL_HOSTS.iter().filter_map(|host| host.parse().ok());
+    let mut hosts = Vec::new();
+    for host in advertised.chain(local) {
+        if !hosts.contains(&host) {
+            hosts.push(host);
+        }
+    }
+    hosts
+}
