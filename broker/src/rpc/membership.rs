@@ -11,6 +11,7 @@ use std::time::Duration;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use comity_membership::federation::MAX_REASON_BYTES;
 use comity_membership::{Prepared, Statement};
 use comity_proto::membership as wire;
 use comity_proto::membership::membership_server::Membership;
@@ -33,8 +34,6 @@ use crate::registry::{Registry, RegistryError, run_to_end};
 
 /// Longest envelope that is read at once, in bytes: one around a statement that may overtake others.
 const SHORT_BYTES: usize = 32 * 1024;
-/// Longest reason of a rejection, in bytes.
-const MAX_REASON_BYTES: usize = 1024;
 
 /// What the service needs.
 #[derive(Debug, Clone)]

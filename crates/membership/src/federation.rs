@@ -11,10 +11,13 @@
 //! | `weighing` | what the policy is handed: facts and offers with what was signed of them |
 //! | `tables` | by which tables the federation decides |
 //! | `suspensions` | who is refused, by whom and for how long |
+//! | `bounds` | how long a statement may be, and how old |
+//! | `view` | what is asked of the state |
 //! | `refused` | why an entry does not fit |
 //! | `map` | what a state is made of, so that it is copied in an instant |
 
 mod audits;
+mod bounds;
 mod governance;
 mod map;
 mod members;
@@ -26,18 +29,21 @@ mod tables;
 mod terms;
 #[cfg(test)]
 mod tests;
+mod view;
 mod weighing;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use comity_policy::claim::ClaimPath;
 use comity_policy::{Layers, Offer, Organisation};
 use comity_transparency::{Envelope, EnvelopeError, KeyId, PublicKey};
-use comity_types::{Digest, OfferName, SpiffeId, Timestamp, TrustDomain};
+use comity_types::{Digest, SpiffeId, Timestamp, TrustDomain};
 
 pub use self::audits::{AuditState, Auditor, MAX_AUDITORS, MAX_AUDITS};
+pub use self::bounds::{
+    MAX_ACCEPTANCE_BYTES, MAX_AGE, MAX_AGE_OF_OPERATORS, MAX_AHEAD, MAX_REASON_BYTES, MAX_STATEMENT_BYTES,
+};
 pub use self::governance::{Governance, MAX_OPERATORS};
 pub use self::members::{MAX_MEMBERS, MAX_OPEN_INVITES, OpenInvite};
 pub use self::offers::MAX_OFFERS_PER_NODE;
@@ -47,26 +53,12 @@ pub use self::suspensions::{BRAKE, MAX_CERTIFICATES, Standing, Suspension, Suspe
 pub use self::tables::{Adopted, MAX_TABLES_BYTES};
 pub use self::terms::{Acceptance, MAX_ACCEPTED, MAX_TERMS};
 
+use self::bounds::{check_age, check_length, check_reason};
 use self::map::Map;
 use crate::authority::Authority;
 use crate::prepared::Prepared;
 use crate::signed::{Body, Entry, Payload, STATEMENT_TYPE};
 use crate::statement::{Claimant, InviteId, Scope, Statement, Subject, TlsKey};
-
-/// How old a statement of one signer may be when it gets its place: it is handed in when it is signed, and tried again
-/// while a broker is down for a night.
-pub const MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
-/// How old a statement of operators may be: so long may they take to sign it, one after the other.
-pub const MAX_AGE_OF_OPERATORS: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-/// How far a signer's clock may be ahead of the broker's.
-pub const MAX_AHEAD: Duration = Duration::from_secs(10 * 60);
-/// Longest statement of a kind that is short by nature, in bytes of its payload: the longest has a reason of 1 KiB and a
-/// few names and keys, and white space is signed as it stands. What is longer is padded, and everybody keeps it.
-pub const MAX_STATEMENT_BYTES: usize = 16 * 1024;
-/// Longest acceptance of terms, in bytes of its payload: [`MAX_TERMS`] digests have under 20 KiB.
-pub const MAX_ACCEPTANCE_BYTES: usize = 32 * 1024;
-/// Longest reason, in bytes: a sentence or two for the member.
-pub const MAX_REASON_BYTES: usize = 1024;
 
 /// Who belongs to the federation, what they offer, and who is suspended, at one epoch.
 #[derive(Debug, Clone, Default)]
@@ -423,179 +415,10 @@ impl Federation {
             Statement::Lifted { subject, by } => self.lift(subject, *by, signers),
         }
     }
-
-    /// The version that the next statement of a scope has.
-    #[must_use]
-    pub fn next_version(&self, scope: &Scope) -> u64 {
-        self.versions.get(scope).map_or(1, |head| head.version.saturating_add(1))
-    }
-
-    /// The number of entries that were taken in.
-    #[must_use]
-    pub const fn epoch(&self) -> u64 {
-        self.epoch
-    }
-
-    /// When the last entry got its place.
-    #[must_use]
-    pub const fn at(&self) -> Option<Timestamp> {
-        self.at
-    }
-
-    /// The federation's trust domain, once it is founded.
-    #[must_use]
-    pub const fn name(&self) -> Option<&TrustDomain> {
-        self.name.as_ref()
-    }
-
-    /// SHA-256 of the root document, once the federation is founded.
-    #[must_use]
-    pub const fn root_sha256(&self) -> Option<Digest> {
-        self.root_sha256
-    }
-
-    /// Who governs, once the federation is founded.
-    #[must_use]
-    pub fn governance(&self) -> Option<&Governance> {
-        self.governance.as_deref()
-    }
-
-    /// The organisations, sorted.
-    pub fn organisations(&self) -> impl Iterator<Item = &OrganisationState> {
-        self.organisations.values().map(Arc::as_ref)
-    }
-
-    /// One organisation.
-    #[must_use]
-    pub fn organisation(&self, domain: &TrustDomain) -> Option<&OrganisationState> {
-        self.organisations.get(domain).map(Arc::as_ref)
-    }
-
-    /// Nodes, apps and operators, sorted.
-    pub fn members(&self) -> impl Iterator<Item = (&SpiffeId, &MemberState)> {
-        self.members.iter().map(|(id, state)| (id, state.as_ref()))
-    }
-
-    /// Whether the suspension of a member, or of its certificate, leaves its organisation without another one that takes part:
-    /// nobody could hand in a lift once the member's certificate has ended.
-    #[must_use]
-    pub fn leaves_nobody(&self, subject: &Subject) -> bool {
-        let (Subject::Member(id) | Subject::Certificate { member: id, .. }) = subject else { return false };
-        let is_another = |other: &SpiffeId| other != id && other.trust_domain() == id.trust_domain();
-        !self.members().any(|(other, state)| is_another(other) && state.suspensions.is_none())
-    }
-
-    /// One member.
-    #[must_use]
-    pub fn member(&self, id: &SpiffeId) -> Option<&MemberState> {
-        self.members.get(id).map(Arc::as_ref)
-    }
-
-    /// The nodes, sorted.
-    pub fn nodes(&self) -> impl Iterator<Item = (&SpiffeId, &NodeState)> {
-        self.nodes.iter().map(|(id, state)| (id, state.as_ref()))
-    }
-
-    /// One node.
-    #[must_use]
-    pub fn node(&self, id: &SpiffeId) -> Option<&NodeState> {
-        self.nodes.get(id).map(Arc::as_ref)
-    }
-
-    /// One offer.
-    #[must_use]
-    pub fn offer(&self, name: &OfferName) -> Option<&Offer> {
-        self.node(name.node())?.offers.iter().find(|offer| offer.id == *name.id())
-    }
-
-    /// The invites of organisations that nobody has taken up, expired or not.
-    pub fn invites(&self) -> impl Iterator<Item = (&InviteId, &OpenInvite)> {
-        self.invites.iter()
-    }
-
-    /// One open invite.
-    #[must_use]
-    pub fn invite(&self, id: &InviteId) -> Option<&OpenInvite> {
-        self.invites.get(id)
-    }
-
-    /// One invite that was used up by a member who is there: whoever shows it again has a copy.
-    #[must_use]
-    pub fn used_invite(&self, id: &InviteId) -> Option<&OpenInvite> {
-        self.used_invites.get(id)
-    }
-
-    /// How somebody left who is not there any more.
-    #[must_use]
-    pub fn departure(&self, subject: &Subject) -> Option<&Departure> {
-        self.departed.get(subject)
-    }
-
-    /// Whether an operator had this key who was removed since, or has another key.
-    #[must_use]
-    pub fn was_unseated(&self, key: &KeyId) -> bool {
-        self.unseated.contains_key(key)
-    }
-
-    /// Everyone who left and has not come back, sorted.
-    pub fn departures(&self) -> impl Iterator<Item = (&Subject, &Departure)> {
-        self.departed.iter()
-    }
-
-    /// The refusal of a statement about somebody who is not there.
-    pub(crate) fn stranger(&self, subject: &Subject) -> Refused {
-        Refused::NotAMember(subject.clone())
-    }
 }
 
 impl<'a> From<&'a Prepared> for Read<'a> {
     fn from(prepared: &'a Prepared) -> Self {
         Self { payload: &prepared.payload, bytes: prepared.envelope().payload.len(), digest: prepared.digest }
     }
-}
-
-/// What is padded is no statement: everybody keeps and reads it for ever. What may be long by nature has bounds of its
-/// own, by what is in it.
-fn check_length(statement: &Statement, bytes: usize) -> Result<(), Refused> {
-    let most = match statement {
-        Statement::RootChanged { .. }
-        | Statement::OrganisationAdmitted { .. }
-        | Statement::OrganisationUpdated { .. }
-        | Statement::AnchorsChanged { .. }
-        | Statement::KeysChanged { .. }
-        | Statement::OffersPublished { .. }
-        | Statement::TablesAdopted { .. } => return Ok(()),
-        Statement::TermsAccepted { .. } => MAX_ACCEPTANCE_BYTES,
-        Statement::OrganisationWithdrawn { .. }
-        | Statement::MemberInvited { .. }
-        | Statement::InviteRevoked { .. }
-        | Statement::MemberAdmitted { .. }
-        | Statement::MemberWithdrawn { .. }
-        | Statement::TermsWithdrawn { .. }
-        | Statement::AuditorRecognised { .. }
-        | Statement::AuditorRevoked { .. }
-        | Statement::ClaimAudited { .. }
-        | Statement::AuditWithdrawn { .. }
-        | Statement::Suspended { .. }
-        | Statement::Lifted { .. }
-        | Statement::Evicted { .. } => MAX_STATEMENT_BYTES,
-    };
-    if bytes <= most { Ok(()) } else { Err(Refused::TooLong { kind: statement.kind(), found: bytes, most }) }
-}
-
-/// What was signed long ago is not said now: whoever held it back could choose the moment.
-fn check_age(payload: &Payload, scope: &Scope, entered: Timestamp) -> Result<(), Refused> {
-    let oldest = match scope {
-        Scope::Root | Scope::Governance(_) | Scope::Tables => MAX_AGE_OF_OPERATORS,
-        Scope::Brake(_) | Scope::Organisation(_) | Scope::Member(_) => MAX_AGE,
-    };
-    let (signed, fresh) = (payload.at, entered.since(payload.at) <= oldest);
-    if fresh && payload.at <= entered.plus(MAX_AHEAD) { Ok(()) } else { Err(Refused::NotOfNow { signed, entered }) }
-}
-
-fn check_reason(reason: &str) -> Result<(), Refused> {
-    if reason.is_empty() || reason.len() > MAX_REASON_BYTES {
-        return Err(Refused::Reason { found: reason.len() });
-    }
-    Ok(())
 }

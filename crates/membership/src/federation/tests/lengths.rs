@@ -2,6 +2,8 @@
 
 use comity_transparency::Signer;
 
+use std::time::Duration;
+
 use super::*;
 use crate::InviteId;
 use crate::signed::{Body, STATEMENT_TYPE};

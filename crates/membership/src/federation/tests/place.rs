@@ -95,22 +95,22 @@ fn a_refused_statement_uses_up_no_version() {
 
 #[test]
 fn what_was_held_back_is_not_said_later_and_nothing_is_said_ahead_of_its_time() {
-    let day = std::time::Duration::from_secs(24 * 60 * 60);
+    let day = Duration::from_secs(24 * 60 * 60);
     let mut test = with_a();
     let (operators, own) =
         (test.signed(suspended(A, By::Federation), &BOTH), test.signed(suspended(NODE, By::Organisation), &[A]));
     test.wait(day);
     assert_eq!(test.enter(Body::Signed(own)), Ok(()), "a day old is not too old");
     let late = test.signed(lifted(NODE, By::Organisation), &[A]);
-    test.wait(day + std::time::Duration::from_millis(1));
+    test.wait(day + Duration::from_millis(1));
     assert!(matches!(test.enter(Body::Signed(late)), Err(Refused::NotOfNow { .. })));
     test.wait(day * 28);
     assert!(matches!(test.enter(Body::Signed(operators)), Err(Refused::NotOfNow { .. })), "thirty days for operators");
     let (statement, now) = (suspended(A, By::Federation), test.now.unwrap());
-    test.now = Some(now.plus(MAX_AHEAD + std::time::Duration::from_millis(1)));
+    test.now = Some(now.plus(MAX_AHEAD + Duration::from_millis(1)));
     let early = test.signed(statement, &BOTH);
     test.now = Some(now);
     assert!(matches!(test.enter(Body::Signed(early.clone())), Err(Refused::NotOfNow { .. })));
-    test.wait(std::time::Duration::from_millis(1));
+    test.wait(Duration::from_millis(1));
     assert_eq!(test.enter(Body::Signed(early)), Ok(()));
 }
