@@ -202,4 +202,13 @@ fn tail_prints_each_decision_once_when_it_has_ended_to_those_who_may_see_it() {
         |which: &[usize]| which.iter().map(|at| (decisions[*at].clone(), "answered".to_owned())).collect::<Vec<_>>();
     wait::until("whoever governs sees all", || (lines(&all) == expected(&[0, 1, 2])).then_some(()));
     wait::until("who asked sees its own", || (lines(&own) == expected(&[0, 2])).then_some(()));
+    // An app may not list decisions: it is told so and it ends, since another look would do no better.
+    let mut refused = tail("app", &scene.app);
+    refused.expect_log("METHOD_NOT_PERMITTED");
+    // It looks at the list when there is something new.
+    let status = wait::until("the app's tail has ended", || {
+        let _decision = scene.ask(&scene.app);
+        refused.ended()
+    });
+    assert!(!status.success() && refused.log().contains("METHOD_NOT_PERMITTED"), "{}", refused.log());
 }

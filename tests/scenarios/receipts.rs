@@ -224,7 +224,7 @@ fn a_refusal_is_recorded_with_every_reason_and_proven_as_an_answer_is() {
     let words = ["chat", "--model", "test-model", "--purpose", "dpv:CustomerCare", "--processing", "FR", SECRET];
     let answer = scene.federation.ask(&scene.app, &words);
     assert_eq!(answer.status.code(), Some(1), "{}", said(&answer));
-    let report = scene.federation.govern(&["audit", "--from", "2026-01-01", "--format", "json"]);
+    let report = scene.federation.govern(&["audit", "--from", "2026-01-01", "-o", "json"]);
     let rows: Value = serde_json::from_str(&report).unwrap();
     let refused: Vec<_> = rows.as_array().unwrap().iter().filter(|row| row["result"] == "refused").collect();
     assert_eq!(refused.len(), 1, "{report}");

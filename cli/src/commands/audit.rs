@@ -7,6 +7,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use comity_proto::convert::wire_instant;
 use comity_proto::transparency::ListReceiptsRequest;
 use comity_transparency::NoteVerifier;
 use comity_transparency::receipt::{Receipt, Verified};
@@ -15,9 +16,8 @@ use indicatif::ProgressBar;
 
 use crate::args::Global;
 use crate::error::CliError;
-use crate::output::{print, say};
+use crate::output::{Format, print, say};
 use crate::session::Session;
-use comity_proto::convert::wire_instant;
 use row::Row;
 
 /// What `--help` says about what a row is worth.
@@ -39,9 +39,9 @@ pub(crate) struct AuditArgs {
     /// Requests that this organisation made or answered [default: all that you may see]
     #[arg(long, value_name = "TRUST_DOMAIN")]
     organisation: Option<TrustDomain>,
-    /// The form
-    #[arg(long, value_enum, default_value_t = Form::Csv)]
-    format: Form,
+    /// The form [default: csv; json with `-o json`]
+    #[arg(long, value_enum)]
+    format: Option<Form>,
     /// Where it goes [default: stdout]
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,
@@ -62,7 +62,11 @@ pub(crate) enum Form {
 pub(crate) async fn run(args: AuditArgs, global: &Global) -> Result<(), CliError> {
     let session = Session::open(global).await?;
     let rows = rows(&session, &args).await?;
-    let text = match args.format {
+    let usual = match global.output {
+        Format::Json => Form::Json,
+        Format::Table => Form::Csv,
+    };
+    let text = match args.format.unwrap_or(usual) {
         Form::Csv => row::csv(&rows),
         Form::Json => row::json(&rows),
         Form::Html => page::html(&rows, &session.identity().root().federation.to_string(), args.from, args.to),

@@ -9,6 +9,7 @@ use comity_runtime::chain;
 use comity_transparency::leaf::Leaf;
 use comity_types::Clock;
 use indicatif::ProgressBar;
+use tonic::Code;
 
 use super::verify::SHOW_PROGRESS_FROM;
 use crate::error::CliError;
@@ -121,9 +122,10 @@ pub(super) fn disbelieved(error: DecisionsError, hint: String) -> CliError {
     CliError::Failed { problem: format!("the decision log is not to be believed: {}", chain::text(&error)), hint }
 }
 
-/// Whether another look may do better: the broker could not be reached.
+/// Whether another look may do better: the broker could not be reached, or had no time. A no stays one.
 pub(super) fn may_pass(error: &CliError) -> bool {
-    matches!(error, CliError::Status { .. })
+    let CliError::Status { status, .. } = error else { return false };
+    matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded | Code::ResourceExhausted | Code::Unknown)
 }
 
 /// Says that a look failed, and that there will be others.
