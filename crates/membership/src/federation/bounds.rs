@@ -18,7 +18,7 @@ pub const MAX_AHEAD: Duration = Duration::from_secs(10 * 60);
 /// Longest statement of a kind that is short by nature, in bytes of its payload: the longest has a reason of 1 KiB and a
 /// few names and keys, and white space is signed as it stands. What is longer is padded, and everybody keeps it.
 pub const MAX_STATEMENT_BYTES: usize = 16 * 1024;
-/// Longest acceptance of terms, in bytes of its payload: [`MAX_TERMS`] digests have under 20 KiB.
+/// Longest acceptance of terms, in bytes of its payload: [`MAX_TERMS`](super::MAX_TERMS) digests have under 20 KiB.
 pub const MAX_ACCEPTANCE_BYTES: usize = 32 * 1024;
 /// Longest reason, in bytes: a sentence or two for the member.
 pub const MAX_REASON_BYTES: usize = 1024;
