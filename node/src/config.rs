@@ -17,6 +17,7 @@ use comity_policy::{Tables, Terms};
 use comity_runtime::config::{self, line_of, unreadable_hint};
 use comity_runtime::metrics;
 use comity_runtime::tables::{self, TablesError};
+use comity_transparency::policy::Policy;
 use comity_types::{Name, SpiffeId};
 use serde::Deserialize;
 
@@ -54,6 +55,9 @@ pub struct Config {
     /// Where it is a witness of the federation's logs, if it is one.
     #[serde(default)]
     pub witness: Option<WitnessConfig>,
+    /// Whose word counts on what the broker's decision log has published.
+    #[serde(default)]
+    pub decision_log: DecisionLogConfig,
     /// How old the federation's state may be for some classes of requests.
     #[serde(default)]
     pub staleness: Staleness,
@@ -141,6 +145,29 @@ impl WitnessConfig {
             }
             None => Vec::new(),
         }
+    }
+}
+
+/// Whose word counts on what the broker's decision log has published.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DecisionLogConfig {
+    /// A file in the form of c2sp.org/tlog-policy: the witnesses that have to have cosigned it. The broker's word alone if
+    /// absent. Relative to this file.
+    pub policy: Option<PathBuf>,
+}
+
+impl DecisionLogConfig {
+    /// The policy, if there is one.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is none.
+    pub fn policy(&self) -> Result<Option<Policy>, Misfit> {
+        let Some(path) = &self.policy else { return Ok(None) };
+        let misfit = |problem: String| Misfit::new("decision_log.policy", format!("{}: {problem}", path.display()));
+        let file = std::fs::read(path).map_err(|error| misfit(format!("cannot be read: {error}")))?;
+        let policy = Policy::parse(&file);
+        policy.map(Some).map_err(|error| misfit(format!("{error} (hint: c2sp.org/tlog-policy, see docs/witnesses.md)")))
     }
 }
 
@@ -324,7 +351,8 @@ impl Config {
         let metrics = self.metrics.as_ref().and_then(|metrics| metrics.address().err());
         let metrics = metrics.map(|problem| Misfit::new("metrics.listen", problem));
         let witness = self.witness.iter().flat_map(WitnessConfig::misfits);
-        longer.chain(unknown).chain(metrics).chain(witness).collect()
+        let policy = self.decision_log.policy().err();
+        longer.chain(unknown).chain(metrics).chain(witness).chain(policy).collect()
     }
 
     /// Where the key and the certificate are.
@@ -375,6 +403,7 @@ impl Config {
         self.node.data_dir = base.join(&self.node.data_dir);
         self.node.identity_dir = self.node.identity_dir.take().map(|dir| base.join(dir));
         self.node.tables = self.node.tables.take().map(|dir| base.join(dir));
+        self.decision_log.policy = self.decision_log.policy.take().map(|file| base.join(file));
         for backend in self.backends.values_mut() {
             backend.anchor(base);
         }

@@ -2,10 +2,10 @@
 //!
 //! [`Guard::verify`] is the one maker of a [`VerifiedPermit`], and nothing runs without one. A permit is the proof that a
 //! decision is in the broker's log (RFC 6962), whose checkpoints are signed by the key that the federation's root names,
-//! and that the decision names this request, this caller and this offer. A broker that keeps no account gets nothing run.
+//! and that the decision names this request, this caller and this offer. A broker that keeps no account gets nothing run, nor
+//! does one that keeps another account for this node than for everybody else.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,12 +18,12 @@ use comity_transparency::{Checkpoint, NoteVerifier};
 use comity_types::{Clock, DecisionId, Digest, OfferName, SpiffeId, Timestamp};
 use prost::Message;
 use serde::Deserialize;
-use tokio::sync::watch;
 
-use self::history::History;
 use self::seen::Seen;
 
-mod history;
+pub use self::history::{LogHistory, PUBLISHED_WITHIN};
+
+pub(crate) mod history;
 mod seen;
 #[cfg(test)]
 mod tests;
@@ -123,6 +123,9 @@ pub enum Lie {
     /// The decision log has signed two histories: nothing that it proves counts.
     #[error("the decision log has signed two histories (hint: the operator of this node has the evidence)")]
     Contradicted,
+    /// The log has proven to this node what it has not published in time.
+    #[error("the decision log has not published within {} s what it proved to this node (hint: the operator of the broker finds out why; `comity doctor`)", PUBLISHED_WITHIN.as_secs())]
+    Unpublished,
     /// It was decided by another log of the federation than the one that this node follows.
     #[error("the permit was decided by another log of the federation than this node's")]
     OtherFederation,
@@ -165,6 +168,7 @@ impl Lie {
             Self::Checkpoint => "PERMIT_CHECKPOINT",
             Self::NotInLog => "PERMIT_NOT_IN_LOG",
             Self::Contradicted => "LOG_CONTRADICTED",
+            Self::Unpublished => "LOG_UNPUBLISHED",
             Self::OtherFederation => "PERMIT_OTHER_FEDERATION",
             Self::OtherNode => "PERMIT_OTHER_NODE",
             Self::UnknownOffer => "PERMIT_UNKNOWN_OFFER",
@@ -203,22 +207,32 @@ pub struct Guard {
     node: SpiffeId,
     log: DecisionLog,
     offers: HashMap<OfferName, Digest>,
-    history: History,
+    history: LogHistory,
     seen: Seen,
     clock: Arc<dyn Clock>,
 }
 
 impl Guard {
-    /// A guard of this node's offers.
-    pub fn new(node: SpiffeId, log: DecisionLog, offers: HashMap<OfferName, Digest>, clock: Arc<dyn Clock>) -> Self {
-        Self { node, log, offers, history: History::default(), seen: Seen::default(), clock }
+    /// A guard of this node's offers, which goes by the log's history.
+    pub fn new(
+        node: SpiffeId,
+        log: DecisionLog,
+        history: LogHistory,
+        offers: HashMap<OfferName, Digest>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { node, log, offers, history, seen: Seen::default(), clock }
     }
 
-    /// The same, which keeps what convicts the log in this file, and believes whoever else has caught it.
+    /// What the log has shown so far.
     #[must_use]
-    pub fn with_history(self, evidence: PathBuf, caught: Option<watch::Receiver<Vec<String>>>) -> Self {
-        let history = History::kept(evidence, caught, &self.log);
-        Self { history, ..self }
+    pub const fn history(&self) -> &LogHistory {
+        &self.history
+    }
+
+    /// Waits for the look at what the log has published, if one is overdue.
+    pub async fn catch_up(&self) {
+        self.history.catch_up(self.clock.now()).await;
     }
 
     /// Checks the bytes of a permit against the request that they came with.
@@ -265,7 +279,7 @@ impl Guard {
     fn logged(&self, permit: Permit) -> Result<VerifiedLeaf, Lie> {
         let checkpoint = Checkpoint::open(&permit.checkpoint, &self.log.origin, &self.log.key);
         let checkpoint = checkpoint.map_err(|_| Lie::Checkpoint)?;
-        self.history.take(&permit.checkpoint, &checkpoint)?;
+        self.history.take(&permit.checkpoint, &checkpoint, self.clock.now())?;
         let wire = permit.decision.ok_or(Lie::Malformed { field: "decision" })?;
         let proven = convert::proven(&wire, RecordKind::Decision, "decision");
         let proven = proven.map_err(|_| Lie::Malformed { field: "decision" })?;

@@ -22,7 +22,8 @@ use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 
-use crate::replica::{NotCurrent, Replica};
+use crate::guard::{Lie, LogHistory};
+use crate::replica::{NotCurrent, Replica, SILENCE};
 use crate::retry::Pace;
 use crate::serve::Server;
 
@@ -44,6 +45,8 @@ pub struct Watched {
     pub identity: Identity,
     /// What it knows of the federation.
     pub replica: Replica,
+    /// What it was shown of the decision log.
+    pub history: LogHistory,
     /// Where it says how it is.
     pub file: PathBuf,
 }
@@ -73,6 +76,9 @@ pub enum Unfit {
     /// What it knows may not be acted on.
     #[error(transparent)]
     NotCurrent(#[from] NotCurrent),
+    /// What the broker's log proves does not count.
+    #[error("this node runs nothing: {0}")]
+    Log(Lie),
     /// By what it knows, it takes no part.
     #[error("this node takes no part: {why} (hint: {mend})")]
     NotAMember {
@@ -111,7 +117,7 @@ impl Health {
         let mut before: Option<Result<(), Unfit>> = None;
         let mut file = StatusFile::default();
         loop {
-            let found = judge(&watched.identity, &watched.replica);
+            let found = judge(&watched.identity, &watched.replica, &watched.history);
             if before.as_ref().map(kind) != Some(kind(&found)) {
                 self.set(if found.is_ok() { ServingStatus::Serving } else { ServingStatus::NotServing }).await;
                 log(before.as_ref(), &found);
@@ -134,7 +140,7 @@ impl Health {
 ///
 /// # Errors
 /// It cannot, and why.
-pub fn judge(identity: &Identity, replica: &Replica) -> Result<(), Unfit> {
+pub fn judge(identity: &Identity, replica: &Replica, history: &LogHistory) -> Result<(), Unfit> {
     let leaf = identity.leaf();
     if identity.clock().now() > leaf.not_after {
         return Err(Unfit::CertificateEnded { not_after: leaf.not_after });
@@ -146,6 +152,11 @@ pub fn judge(identity: &Identity, replica: &Replica) -> Result<(), Unfit> {
         }
         Err(_) if replica.age().is_none() => return Err(Unfit::Unheard),
         current => current?,
+    }
+    match history.check(identity.clock().now()) {
+        // A broker that is away publishes nothing, and sends nothing: when it is back, both go on.
+        Err(Lie::Unpublished) if replica.age().is_none_or(|age| age > SILENCE) => {}
+        log => log.map_err(Unfit::Log)?,
     }
     let federation = replica.federation();
     let mut mend = "ask an operator of the federation";

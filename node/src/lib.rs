@@ -32,6 +32,7 @@ pub mod guard;
 pub mod health;
 pub mod join;
 pub mod link;
+pub mod log_watch;
 pub mod metrics;
 pub mod model;
 pub mod node;

@@ -16,6 +16,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 
+use crate::guard::LogHistory;
 use crate::replica::{NotCurrent, Replica};
 
 const CALLS: Metric = Metric {
@@ -72,6 +73,12 @@ const TOKENS: Metric = Metric {
     labels: &["direction"],
     help: "Tokens that backends have counted: `input` and `output`.",
 };
+const LOG_UNPUBLISHED: Metric = Metric {
+    name: "comity_node_log_unpublished_seconds",
+    kind: Kind::Gauge,
+    labels: &[],
+    help: "How long the oldest permit's checkpoint waits that is not shown yet to be in the published decision log: above 15, nothing is run.",
+};
 const CERTIFICATE: Metric = Metric {
     name: "comity_node_certificate_left_seconds",
     kind: Kind::Gauge,
@@ -81,7 +88,8 @@ const CERTIFICATE: Metric = Metric {
 
 /// All of them.
 #[cfg(test)]
-const METRICS: &[Metric] = &[CALLS, AGE, BUDGET, STATE, EPOCH, TUNNELS, BACKEND_UP, BACKEND_TIMES, TOKENS, CERTIFICATE];
+const METRICS: &[Metric] =
+    &[CALLS, AGE, BUDGET, STATE, EPOCH, TUNNELS, BACKEND_UP, BACKEND_TIMES, TOKENS, LOG_UNPUBLISHED, CERTIFICATE];
 
 /// What the node counts. Clones are the same.
 #[derive(Clone)]
@@ -98,6 +106,7 @@ struct Inner {
     backend_up: Family<Named, Gauge>,
     backend_times: Family<Named, Histogram, fn() -> Histogram>,
     tokens: Family<Labels<1>, Counter>,
+    log_unpublished: Gauge,
     certificate: Gauge,
 }
 
@@ -120,6 +129,7 @@ impl Default for Metrics {
             backend_up: made.named_gauges(&BACKEND_UP),
             backend_times: made.named_times(&BACKEND_TIMES),
             tokens: made.counters(&TOKENS),
+            log_unpublished: made.gauge(&LOG_UNPUBLISHED),
             certificate: made.gauge(&CERTIFICATE),
             made,
         }))
@@ -133,6 +143,8 @@ pub struct Watched {
     pub identity: Identity,
     /// What it knows of the federation.
     pub replica: Replica,
+    /// What it was shown of the decision log.
+    pub history: LogHistory,
 }
 
 /// A tunnel that stands, until it is dropped.
@@ -196,7 +208,9 @@ impl Metrics {
             inner.state.get_or_create(&[("state", one)]).set((one == state).into());
         }
         inner.epoch.set(i64::try_from(replica.federation().epoch()).unwrap_or(i64::MAX));
-        let left = watched.identity.leaf().not_after.since(watched.identity.clock().now());
+        let now = watched.identity.clock().now();
+        inner.log_unpublished.set(seconds(watched.history.waits_for(now)));
+        let left = watched.identity.leaf().not_after.since(now);
         inner.certificate.set(seconds(left));
         inner.made.text()
     }

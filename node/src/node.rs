@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,11 +25,13 @@ use comity_runtime::tasks::{Closed, Tasks};
 use comity_runtime::web::Endpoint;
 use comity_types::Clock;
 use comity_witness::StationError;
+use tokio::sync::watch;
 
 use crate::config::{BackendError, Config, Misfit};
-use crate::guard::{DecisionLog, Guard};
+use crate::guard::{DecisionLog, Guard, LogHistory};
 use crate::health::{Health, Watched};
 use crate::link::{Publication, Publisher};
+use crate::log_watch::{LogWatch, LogWatchError};
 use crate::replica::Replica;
 use crate::retry::Pace;
 use crate::serve::{OutcomeSigner, Server};
@@ -73,6 +75,8 @@ pub struct Node {
     lock: File,
     metrics: Option<Endpoint>,
     witness: Option<Witness>,
+    history: LogHistory,
+    log_watch: LogWatch,
 }
 
 /// Why a node cannot run.
@@ -149,6 +153,9 @@ pub enum NodeError {
     /// The witness cannot start.
     #[error(transparent)]
     Witness(#[from] StationError),
+    /// The decision log cannot be watched.
+    #[error(transparent)]
+    LogWatch(#[from] LogWatchError),
     /// The configuration has no witness.
     #[error(
         "the configuration has no [witness] (hint: add it, with the address where it listens; see deploy/node.example.toml)"
@@ -205,7 +212,9 @@ impl Node {
         let signer = OutcomeSigner { key, replica: replica.clone(), clock: Arc::clone(identity.clock()) };
         let witness = Witness::open(config, &identity).await?;
         let caught = witness.as_ref().map(Witness::contradicted);
-        let guard = guard(&identity, &offers).with_history(config.node.data_dir.join(files::LOG_EVIDENCE), caught);
+        let history = history(&identity, &config.node.data_dir, caught);
+        let log_watch = watch_log(config, &identity, history.clone())?;
+        let guard = guard(&identity, history.clone(), &offers);
         let server = Server::new(guard, routes, tables, signer);
         let front = Front::build(config, &identity).await?;
         let address = front.address(config);
@@ -227,6 +236,8 @@ impl Node {
             lock,
             metrics,
             witness,
+            history,
+            log_watch,
         })
     }
 
@@ -267,6 +278,8 @@ impl Node {
             lock,
             metrics,
             witness,
+            history,
+            log_watch,
         } = self;
         let ready = data_dir.join(READY_FILE);
         files::remove(&ready)?;
@@ -292,17 +305,19 @@ impl Node {
         };
         if let Some(endpoint) = metrics {
             let counted = server.metrics().clone();
-            let watched = metrics::Watched { identity: identity.clone(), replica: replica.clone() };
+            let (identity, replica, history) = (identity.clone(), replica.clone(), history.clone());
+            let watched = metrics::Watched { identity, replica, history };
             comity_runtime::metrics::serve(endpoint, &tasks, move || counted.text(&watched));
         }
         if let Some(witness) = witness {
             witness.serve(&tasks);
         }
         let health = Health::new().await;
-        let watched =
-            Watched { identity: identity.clone(), replica: replica.clone(), file: data_dir.join(health::FILE) };
+        let file = data_dir.join(health::FILE);
+        let watched = Watched { identity: identity.clone(), replica: replica.clone(), history, file };
         tasks.spawn("health", health.clone().follow(watched, pace, stop.clone()));
         tasks.spawn("replica", replica.follow(connection.channel(), pace, stop.clone()));
+        tasks.spawn("log", log_watch.follow(connection.clone(), pace, stop.clone()));
         tasks.spawn("renewal", until(&stop, renew(identity, renewal, pace)));
         tasks.spawn("offers", until(&stop, published));
         let mut served = front.serve(Services { server, health }, federation, pace, &tasks);
@@ -404,9 +419,20 @@ fn root_digest(identity: &Identity) -> Result<comity_types::Digest, NodeError> {
     Ok(Root::digest(&bytes))
 }
 
-fn guard(identity: &Identity, offers: &[Offer]) -> Guard {
+fn history(identity: &Identity, data_dir: &Path, caught: Option<watch::Receiver<Vec<String>>>) -> LogHistory {
+    let root = identity.root();
+    LogHistory::new(&root.decision_log_origin(), &root.decision_log, data_dir.join(files::LOG_EVIDENCE), caught)
+}
+
+fn watch_log(config: &Config, identity: &Identity, history: LogHistory) -> Result<LogWatch, NodeError> {
+    let policy = config.decision_log.policy().map_err(|misfit| NodeError::Misfits { misfits: vec![misfit] })?;
+    let clock = identity.clock();
+    Ok(LogWatch::open(&config.node.data_dir, identity.root(), policy, history, &**clock)?)
+}
+
+fn guard(identity: &Identity, history: LogHistory, offers: &[Offer]) -> Guard {
     let digests: HashMap<_, _> = offers.iter().map(|offer| (offer.name(), offer_digest(offer))).collect();
     let log =
         DecisionLog { origin: identity.root().decision_log_origin(), key: identity.root().decision_log_verifier() };
-    Guard::new(identity.id().clone(), log, digests, Arc::clone(identity.clock()))
+    Guard::new(identity.id().clone(), log, history, digests, Arc::clone(identity.clock()))
 }

@@ -13,6 +13,9 @@ use comity_tests::program::{Program, run, said};
 use comity_tests::wait;
 use serde_json::Value;
 
+/// A request that the node answers.
+const WORDS: [&str; 6] = ["chat", "--model", "test-model", "--purpose", "dpv:CustomerCare", "hello"];
+
 /// Nodes end before the federation does, whose folder they live in.
 struct Scene {
     node: Node,
@@ -80,6 +83,43 @@ fn json(output: &Output) -> Value {
 }
 
 #[test]
+fn a_node_that_is_shown_trees_of_ever_other_sizes_finds_that_they_are_not_the_log_that_it_saw_before() {
+    let mut scene = Scene::new();
+    for text in ["broker", "not believed", "cannot be reached", "two histories"] {
+        scene.node.program.expect_log(text);
+    }
+    let (data, older) = (scene.data(), scene.federation.folder().join("older"));
+    let _first = scene.ask(&scene.app);
+    scene.federation.stop_broker();
+    copy(&data, &older);
+    scene.federation.start_broker();
+    let _taken_back = scene.ask(&scene.app);
+    // Permits came with trees of 1 and 3 leaves, and the node has seen the published one of that or the next size.
+    let memory = scene.node.folder.join("data/decision-log.json");
+    wait::until("the node has seen what is published", || {
+        let kept: Value = serde_json::from_slice(&std::fs::read(&memory).ok()?).ok()?;
+        let size: u64 = kept["published"].as_str()?.lines().nth(1)?.parse().ok()?;
+        (size >= 3 && kept["waiting"] == Value::Array(Vec::new())).then_some(())
+    });
+    scene.federation.stop_broker();
+    std::fs::remove_dir_all(&data).unwrap();
+    copy(&older, &data);
+    scene.federation.start_broker();
+    // Decisions that no node gets let it pass the sizes that this node was shown.
+    for _ in 0..3 {
+        let refused = scene.federation.ask(&scene.app, &[&WORDS[..], &["--processing", "US"]].concat());
+        assert!(!refused.status.success(), "{}", said(&refused));
+    }
+    let refused = wait::until("the node has compared", || {
+        let answer = scene.federation.ask(&scene.app, &WORDS);
+        (!answer.status.success()).then_some(answer)
+    });
+    assert!(said(&refused).contains("LOG_CONTRADICTED"), "{}", said(&refused));
+    let stranger = json(&scene.verify(&scene.node.folder.join("data/decision-log.evidence")));
+    assert_eq!(stranger["verified"], "fork", "{stranger}");
+}
+
+#[test]
 fn a_broker_that_was_restored_from_a_copy_and_decided_something_else_is_convicted_by_whoever_watched_it() {
     let mut scene = Scene::new();
     scene.federation.expect_log("a try failed");
@@ -111,8 +151,7 @@ fn a_broker_that_was_restored_from_a_copy_and_decided_something_else_is_convicte
     // It goes on, and signs another past. The node that was asked before runs nothing of it, and what was decided stands in the
     // log all the same.
     for _ in 0..2 {
-        let words = ["chat", "--model", "test-model", "--purpose", "dpv:CustomerCare", "hello"];
-        let refused = scene.federation.ask(&scene.app, &words);
+        let refused = scene.federation.ask(&scene.app, &WORDS);
         assert!(said(&refused).contains("LOG_CONTRADICTED"), "{}", said(&refused));
     }
     // As soon as it is published, which is later than a refusal is told.

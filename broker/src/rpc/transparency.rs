@@ -24,6 +24,8 @@ use crate::ledger::receipts::{ReceiptError, Receipts};
 
 /// Longest path of a file of the log, in bytes: twenty digits in threes.
 const MAX_PATH_BYTES: usize = 64;
+/// The newest checkpoint with enough cosignatures, beside the files of the specification.
+const COSIGNED: &str = "cosigned";
 /// Decisions that are read from the disk at once for a list: a bundle, so that each file is read once or twice.
 const PAGE: usize = 256;
 /// Searches of the whole log at once: each reads the disk for as long as the log is, and whoever asks for decisions that are
@@ -71,6 +73,10 @@ impl Service {
     }
 }
 
+fn not_found(message: String) -> Status {
+    failure(Code::NotFound, "RESOURCE_NOT_FOUND", message, vec![])
+}
+
 #[tonic::async_trait]
 impl Transparency for Service {
     async fn get_resource(
@@ -81,13 +87,20 @@ impl Transparency for Service {
         if path.len() > MAX_PATH_BYTES {
             return Err(invalid("path", format!("at most {MAX_PATH_BYTES} bytes are allowed")));
         }
-        let expected = "expected `checkpoint`, or a tile or a bundle as c2sp.org/tlog-tiles names it";
-        let resource = Resource::parse(&path).ok_or_else(|| invalid("path", expected))?;
         let reader = self.ledger.log().reader();
+        if path == COSIGNED {
+            let cosigned = reader.cosigned().ok_or_else(|| {
+                not_found(
+                    "no checkpoint of the log has been cosigned by enough witnesses (hint: docs/witnesses.md)".into(),
+                )
+            })?;
+            return Ok(Response::new(GetResourceResponse { content: cosigned.note.as_bytes().to_vec().into() }));
+        }
+        let expected = "expected `checkpoint`, `cosigned`, or a tile or a bundle as c2sp.org/tlog-tiles names it";
+        let resource = Resource::parse(&path).ok_or_else(|| invalid("path", expected))?;
         let content = blocking(move || reader.resource(resource)).await?.map_err(|error| ours(&error))?;
         let content = content.ok_or_else(|| {
-            let message = format!("the log has no {path} yet (hint: its checkpoint says how large it is)");
-            failure(Code::NotFound, "RESOURCE_NOT_FOUND", message, vec![])
+            not_found(format!("the log has no {path} yet (hint: its checkpoint says how large it is)"))
         })?;
         Ok(Response::new(GetResourceResponse { content: content.into() }))
     }

@@ -8,6 +8,7 @@
 //! with the root document alone.
 
 mod files;
+mod hold;
 pub mod kept;
 #[cfg(test)]
 mod tests;
@@ -82,6 +83,12 @@ pub enum DecisionsError {
         /// How many there are said to be.
         size: u64,
     },
+    /// No checkpoint has been cosigned by enough witnesses.
+    #[error("the broker has no checkpoint that enough witnesses have cosigned")]
+    NotCosigned,
+    /// Too few of those that the policy counts have cosigned it, or the policy cannot be applied to this log.
+    #[error("the log's checkpoint does not meet the policy")]
+    Policy(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// It does not continue what was seen before.
     #[error("{}", contradiction(.evidence, *.finding))]
     Contradiction {
@@ -109,10 +116,16 @@ fn contradiction(evidence: &Evidence, finding: Finding) -> String {
 }
 
 impl DecisionLog {
+    /// The log of this origin, by its keys: Ed25519, then ML-DSA-44.
+    #[must_use]
+    pub fn new(origin: &str, keys: [Verifier; 2]) -> Self {
+        Self { origin: origin.to_owned(), keys }
+    }
+
     /// That of the federation's broker.
     #[must_use]
     pub fn of(root: &Root) -> Self {
-        Self { origin: root.decision_log_origin(), keys: root.decision_log.clone() }
+        Self::new(&root.decision_log_origin(), root.decision_log.clone())
     }
 
     /// Its keys: Ed25519, then ML-DSA-44.
@@ -149,7 +162,7 @@ impl DecisionLog {
         let new = note.checkpoint().clone();
         let mut tree = Tree::default();
         if let Some(Seen { note: known, tree: old }) = seen {
-            self.continues(files, known, &note).await?;
+            self.continues(files, &mut OnDemand::of(&new), known, &note).await?;
             tree.clone_from(old);
         }
         let first = tree.size();
@@ -173,11 +186,14 @@ impl DecisionLog {
     /// The log's checkpoint, signed.
     async fn checkpoint(&self, files: &mut impl Files) -> Result<CheckpointNote, DecisionsError> {
         let bytes = files.read(Resource::Checkpoint).await?.ok_or(DecisionsError::Missing(Resource::Checkpoint))?;
-        let text = std::str::from_utf8(&bytes).map_err(|_| DecisionsError::Malformed(Resource::Checkpoint))?;
-        self.signed(text)
+        self.signed(text(&bytes)?)
     }
 
-    fn signed(&self, note: &str) -> Result<CheckpointNote, DecisionsError> {
+    /// Reads a checkpoint that this log signed.
+    ///
+    /// # Errors
+    /// It is none, is another log's, or a signature of the log's keys is missing or wrong.
+    pub fn signed(&self, note: &str) -> Result<CheckpointNote, DecisionsError> {
         let note = CheckpointNote::parse(note)?;
         let found = &note.checkpoint().origin;
         if *found != self.origin {
@@ -192,10 +208,11 @@ impl DecisionLog {
         Ok(note)
     }
 
-    /// Checks by proof that `note` continues `known`.
+    /// Checks by proof that `note`, whose `tiles` they are, continues `known`.
     async fn continues(
         &self,
         files: &mut impl Files,
+        tiles: &mut OnDemand,
         known: &CheckpointNote,
         note: &CheckpointNote,
     ) -> Result<(), DecisionsError> {
@@ -204,7 +221,6 @@ impl DecisionLog {
             return Ok(());
         }
         let path = if old.size < new.size {
-            let mut tiles = OnDemand::of(new);
             let path = tiles.ask(files, |tiles| consistency(tiles, old.size, new.size)).await?.unwrap_or_default();
             if verify_consistency(old.size, new.size, old.root, new.root, &path).is_ok() {
                 return Ok(());
@@ -226,6 +242,10 @@ impl Seen {
     pub const fn checkpoint(&self) -> &Checkpoint {
         self.note.checkpoint()
     }
+}
+
+fn text(checkpoint: &[u8]) -> Result<&str, DecisionsError> {
+    std::str::from_utf8(checkpoint).map_err(|_| DecisionsError::Malformed(Resource::Checkpoint))
 }
 
 fn read(index: u64, bytes: &[u8]) -> Result<Leaf, DecisionsError> {

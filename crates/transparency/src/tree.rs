@@ -3,6 +3,8 @@
 use comity_types::Digest;
 use comity_types::digest::Hasher;
 
+use crate::proof::Nodes;
+
 /// What comes before a leaf when it is hashed.
 const LEAF: &[u8] = &[0];
 /// What comes before two children when they are hashed.
@@ -39,6 +41,17 @@ impl Tree {
     #[must_use]
     pub fn from_roots(size: u64, roots: Vec<Digest>) -> Option<Self> {
         (roots.len() == size.count_ones() as usize).then_some(Self { size, roots })
+    }
+
+    /// The first `size` leaves of a log, from the roots of its complete subtrees.
+    ///
+    /// # Errors
+    /// One of them is not to be had.
+    pub fn at<N: Nodes>(nodes: &N, size: u64) -> Result<Self, N::Error> {
+        let heights = (0..u64::BITS).rev().filter(|height| size >> height & 1 == 1);
+        // Before the subtree of this height come those of the larger ones, all of which it divides.
+        let roots = heights.map(|height| nodes.node(height, (size >> height) - 1));
+        Ok(Self { size, roots: roots.collect::<Result<_, _>>()? })
     }
 
     /// The roots of its complete subtrees, the largest first: what it takes to go on with it.
@@ -88,6 +101,7 @@ fn hash(parts: &[&[u8]]) -> Digest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tile::Tiles;
 
     /// The definition, word for word.
     fn definition(leaves: &[Vec<u8>]) -> Digest {
@@ -124,6 +138,20 @@ mod tests {
                 size.count_ones() == (size + 1).count_ones()
             );
         }
+    }
+
+    #[test]
+    fn a_tree_of_every_size_is_had_from_the_tiles_of_a_larger_one() {
+        let (mut tiles, mut tree, mut trees) = (Tiles::default(), Tree::default(), vec![Tree::default()]);
+        for size in 0..600_u64 {
+            tiles.push(leaf_hash(&size.to_be_bytes()));
+            tree.push(&size.to_be_bytes());
+            trees.push(tree.clone());
+        }
+        for (size, tree) in (0..).zip(trees) {
+            assert_eq!(Tree::at(&tiles, size), Ok(tree), "{size}");
+        }
+        assert!(Tree::at(&tiles, 601).is_err());
     }
 
     #[test]

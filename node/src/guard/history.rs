@@ -1,91 +1,224 @@
-//! The checkpoints that permits came with: two of one size with different roots convict the log, by its own signature. A node
-//! that has seen that runs nothing more of what the log proves, nor after a restart: one of the two histories is a lie.
+//! The checkpoints that permits came with, and whether the log is one log.
+//!
+//! Two of one size with different roots convict it at once. Of other sizes, each has to turn out to be what the log has
+//! published ([`LogWatch`](crate::log_watch::LogWatch) holds them against that): until it does it waits, and not for ever. A
+//! node whose log is convicted runs nothing more of what it proves, nor after a restart: one of two histories is a lie.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use comity_runtime::files::write_durably;
 use comity_transparency::witness::{Evidence, Finding};
 use comity_transparency::{Checkpoint, CheckpointNote, Verifier};
-use comity_types::Digest;
-use tokio::sync::watch;
+use comity_types::Timestamp;
+use tokio::sync::{Notify, watch};
+use tokio::time::timeout;
 
-use super::{DecisionLog, Lie};
+use super::Lie;
 
-/// Most checkpoints that are remembered, the largest of them: each comes with many permits, and is some 300 bytes.
-const MAX_KNOWN: usize = 1024;
+/// Most checkpoints that are remembered after they were held against what is published, the largest of them: each comes with
+/// many permits, and is some 300 bytes.
+const MAX_HELD: usize = 1024;
+/// Most checkpoints that wait: a broker makes one for each batch, some hundred a second under load; of 300 bytes they take 5 MiB.
+const MAX_WAITING: usize = 16 * 1024;
+/// How long a checkpoint may wait. A broker publishes four times a second, witnesses have two seconds to cosign, and this node
+/// looks every second: the rest is for a broker that starts again. Whoever hides requests from the published log has as long.
+pub const PUBLISHED_WITHIN: Duration = Duration::from_secs(15);
 
-/// What the log has shown so far.
-#[derive(Debug, Default)]
-pub(super) struct History {
-    known: Mutex<Known>,
+/// How long a request waits for a look that is overdue: a few round trips to the broker.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What the log has shown so far. Clones are the same.
+#[derive(Debug, Clone)]
+pub struct LogHistory(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    shown: Mutex<Shown>,
+    origin: String,
     /// Where evidence goes.
-    evidence: Option<PathBuf>,
-    /// The logs that this node's witness has caught, and which of them this is.
-    caught: Option<(watch::Receiver<Vec<String>>, String)>,
+    evidence: PathBuf,
+    /// The logs that this node's witness has caught.
+    caught: Option<watch::Receiver<Vec<String>>>,
+    /// Somebody waits for the next look at what is published.
+    wanted: Notify,
+    /// How often that was looked at.
+    looks: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
-struct Known {
-    notes: BTreeMap<u64, (Digest, String)>,
+struct Shown {
+    /// Those that are of the published log, by size.
+    held: BTreeMap<u64, CheckpointNote>,
+    /// Those of which it is not known yet, and since when each waits.
+    waiting: BTreeMap<u64, (CheckpointNote, Timestamp)>,
+    /// Since when the oldest of those waits.
+    waiting_since: Option<Timestamp>,
     is_convicted: bool,
 }
 
-impl History {
-    /// One that goes on with what was kept of a log.
-    pub(super) fn kept(evidence: PathBuf, caught: Option<watch::Receiver<Vec<String>>>, log: &DecisionLog) -> Self {
-        let kept = std::fs::read_to_string(&evidence).ok().and_then(|text| text.parse::<Evidence>().ok());
-        let is_convicted = kept.is_some_and(|kept| is_proof(&kept, log));
-        if is_convicted {
-            tracing::error!(evidence = %evidence.display(), log = log.origin, "the decision log has signed two histories, this node runs nothing of it");
-        }
-        let known = Mutex::new(Known { is_convicted, ..Known::default() });
-        let caught = caught.map(|caught| (caught, log.origin.clone()));
-        Self { known, evidence: Some(evidence), caught }
+impl Shown {
+    fn at(&self, size: u64) -> Option<&CheckpointNote> {
+        self.held.get(&size).or_else(|| self.waiting.get(&size).map(|(note, _)| note))
     }
 
-    /// Takes in a checkpoint that the log signed.
-    pub(super) fn take(&self, note: &str, checkpoint: &Checkpoint) -> Result<(), Lie> {
-        let is_caught = self.caught.as_ref().is_some_and(|(caught, log)| caught.borrow().contains(log));
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if is_caught || known.is_convicted {
+    fn wait(&mut self, note: CheckpointNote, now: Timestamp) {
+        self.waiting.insert(note.checkpoint().size, (note, now));
+        self.waiting_since.get_or_insert(now);
+    }
+}
+
+impl LogHistory {
+    /// Of the log with this origin and these keys. What convicts it goes to `evidence`, and counts if it is there already;
+    /// what this node's witness has `caught` counts too.
+    #[must_use]
+    pub fn new(
+        origin: &str,
+        keys: &[Verifier],
+        evidence: PathBuf,
+        caught: Option<watch::Receiver<Vec<String>>>,
+    ) -> Self {
+        let kept = std::fs::read_to_string(&evidence).ok().and_then(|text| text.parse::<Evidence>().ok());
+        let is_convicted = kept.is_some_and(|kept| kept.origin() == origin && kept.check(keys).is_ok_and(is_proof));
+        if is_convicted {
+            tracing::error!(evidence = %evidence.display(), log = origin, "the decision log has signed two histories, this node runs nothing of it");
+        }
+        let shown = Mutex::new(Shown { is_convicted, ..Shown::default() });
+        let (wanted, looks) = (Notify::new(), watch::Sender::new(0));
+        Self(Arc::new(Inner { shown, origin: origin.to_owned(), evidence, caught, wanted, looks }))
+    }
+
+    /// Takes in a checkpoint that the log signed, and the note that it came as.
+    pub(crate) fn take(&self, note: &str, checkpoint: &Checkpoint, now: Timestamp) -> Result<(), Lie> {
+        let mut shown = self.shown();
+        self.check_shown(&shown, now)?;
+        let known = shown.at(checkpoint.size);
+        if known.is_some_and(|known| known.checkpoint().root == checkpoint.root) {
+            return Ok(());
+        }
+        let note = CheckpointNote::parse(note).map_err(|_| Lie::Checkpoint)?;
+        if let Some(known) = known {
+            let evidence = Evidence::between(known.clone(), note, Vec::new());
+            self.found_guilty(&mut shown, &evidence);
             return Err(Lie::Contradicted);
         }
-        match known.notes.get(&checkpoint.size) {
-            Some((root, _)) if *root == checkpoint.root => {}
-            Some((_, other)) => {
-                self.keep(other, note);
-                known.is_convicted = true;
-                return Err(Lie::Contradicted);
-            }
-            None => {
-                known.notes.insert(checkpoint.size, (checkpoint.root, note.to_owned()));
-                if known.notes.len() > MAX_KNOWN {
-                    known.notes.pop_first();
-                }
-            }
+        if shown.waiting.len() >= MAX_WAITING {
+            return Err(Lie::Unpublished);
         }
+        shown.wait(note, now);
         Ok(())
     }
 
-    /// Keeps both, for people to look at.
-    fn keep(&self, known: &str, claimed: &str) {
-        let notes = CheckpointNote::parse(known).and_then(|known| Ok((known, CheckpointNote::parse(claimed)?)));
-        let evidence = notes.ok().map(|(known, claimed)| Evidence::between(known, claimed, Vec::new()));
-        let kept = self.evidence.as_ref().zip(evidence).map(|(path, evidence)| {
-            let written = write_durably(path, evidence.to_string().as_bytes());
-            written.map_or_else(|error| error.to_string(), |()| path.display().to_string())
-        });
+    /// Takes in one that was shown before a restart, and waits.
+    pub(crate) fn remember(&self, note: CheckpointNote, now: Timestamp) {
+        self.shown().wait(note, now);
+    }
+
+    /// Whether what the log proves counts.
+    ///
+    /// # Errors
+    /// It is convicted, or has not published for too long what it proved to this node.
+    pub fn check(&self, now: Timestamp) -> Result<(), Lie> {
+        self.check_shown(&self.shown(), now)
+    }
+
+    fn check_shown(&self, shown: &Shown, now: Timestamp) -> Result<(), Lie> {
+        let is_caught = self.0.caught.as_ref().is_some_and(|caught| caught.borrow().contains(&self.0.origin));
+        if is_caught || shown.is_convicted {
+            return Err(Lie::Contradicted);
+        }
+        let waits_too_long = |since: Timestamp| now > since.plus(PUBLISHED_WITHIN);
+        if shown.waiting_since.is_some_and(waits_too_long) { Err(Lie::Unpublished) } else { Ok(()) }
+    }
+
+    /// Waits for a look at what is published, if one is overdue: a broker that was away comes back with a request at once.
+    pub async fn catch_up(&self, now: Timestamp) {
+        if self.check(now) != Err(Lie::Unpublished) {
+            return;
+        }
+        let mut looks = self.0.looks.subscribe();
+        self.0.wanted.notify_one();
+        // Whether it was in time, the permit's check says.
+        let _looked = timeout(PATIENCE, looks.changed()).await.is_ok();
+    }
+
+    /// Ends when a look at what is published is wanted at once.
+    pub(crate) async fn wanted(&self) {
+        self.0.wanted.notified().await;
+    }
+
+    /// What is published was looked at, or could not be.
+    pub(crate) fn looked(&self) {
+        self.0.looks.send_modify(|looks| *looks += 1);
+    }
+
+    /// Those that are not known to be of the published log, smallest first.
+    #[must_use]
+    pub fn waiting(&self) -> Vec<CheckpointNote> {
+        self.shown().waiting.values().map(|(note, _)| note.clone()).collect()
+    }
+
+    /// How long the oldest of those waits.
+    #[must_use]
+    pub fn waits_for(&self, now: Timestamp) -> Duration {
+        self.shown().waiting_since.map(|since| now.since(since)).unwrap_or_default()
+    }
+
+    /// How many those are.
+    #[must_use]
+    pub fn count_waiting(&self) -> usize {
+        self.shown().waiting.len()
+    }
+
+    /// These turned out to be of the published log.
+    pub(crate) fn held(&self, notes: Vec<CheckpointNote>) {
+        let mut shown = self.shown();
+        for note in notes {
+            shown.waiting.remove(&note.checkpoint().size);
+            shown.held.insert(note.checkpoint().size, note);
+        }
+        while shown.held.len() > MAX_HELD {
+            shown.held.pop_first();
+        }
+        shown.waiting_since = shown.waiting.values().map(|(_, since)| *since).min();
+    }
+
+    /// The log contradicts itself, provably.
+    pub(crate) fn convict(&self, evidence: &Evidence) {
+        let mut shown = self.shown();
+        if !shown.is_convicted {
+            self.found_guilty(&mut shown, evidence);
+        }
+    }
+
+    /// Whether it is known to.
+    pub(crate) fn is_convicted(&self) -> bool {
+        self.shown().is_convicted
+    }
+
+    /// Keeps both checkpoints, for people to look at.
+    fn found_guilty(&self, shown: &mut Shown, evidence: &Evidence) {
+        shown.is_convicted = true;
+        let path = &self.0.evidence;
+        let written = write_durably(path, evidence.to_string().as_bytes());
+        let kept = written.map_or_else(|error| error.to_string(), |()| path.display().to_string());
         tracing::error!(
             evidence = kept,
             "the decision log has signed two histories, this node runs nothing more of it"
         );
     }
+
+    fn shown(&self) -> MutexGuard<'_, Shown> {
+        self.0.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-/// Whether the log signed both, and nothing can explain it.
-fn is_proof(evidence: &Evidence, log: &DecisionLog) -> bool {
-    let key = log.key.vkey().parse::<Verifier>();
-    evidence.origin() == log.origin && key.is_ok_and(|key| evidence.check(&[key]) == Ok(Finding::Fork))
+/// Whether nothing can explain what the log signed.
+pub(crate) const fn is_proof(finding: Finding) -> bool {
+    match finding {
+        Finding::Fork | Finding::Impossible | Finding::Rollback => true,
+        Finding::Unconnected => false,
+    }
 }

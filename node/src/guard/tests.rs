@@ -2,7 +2,9 @@
 
 use std::sync::Mutex;
 
-use comity_transparency::leaf::{Epoch, Kind};
+use comity_transparency::leaf::Kind;
+use tempfile::TempDir;
+use tokio::sync::watch;
 
 use super::*;
 use crate::testing::{Decided, Permits};
@@ -20,6 +22,7 @@ struct Broker {
     permits: Permits,
     clock: Arc<TestClock>,
     guard: Guard,
+    dir: TempDir,
 }
 
 const METHOD: &str = "Chat";
@@ -37,29 +40,24 @@ fn broker() -> Broker {
     let clock = Arc::new(TestClock(Mutex::new(start())));
     let offers = HashMap::from([("org-a.example/n1/chat".parse().unwrap(), Digest::of(b"offer"))]);
     let node = "spiffe://org-a.example/node/n1".parse().unwrap();
-    let guard = Guard::new(node, permits.log(), offers, clock.clone());
-    Broker { permits, clock, guard }
+    let dir = tempfile::tempdir().unwrap();
+    let history = permits.history(dir.path().join("evidence"), None);
+    let guard = Guard::new(node, permits.log(), history, offers, clock.clone());
+    Broker { permits, clock, guard, dir }
 }
 
 fn decided() -> Decided {
-    Decided {
-        kind: Kind::Decision,
-        id: 7,
-        at: start(),
-        epoch: Epoch { size: 7, root: Digest::of(b"epoch") },
-        caller: "spiffe://org-b.example/app/a1".into(),
-        method: METHOD.into(),
-        envelope: envelope(),
-        offer: "org-a.example/n1/chat".into(),
-        offer_sha256: Digest::of(b"offer"),
-        life: Duration::from_secs(60),
-        attempt: 1,
-    }
+    Decided::at(start())
 }
 
 impl Broker {
     fn present(&self, permit: &Permit) -> Result<VerifiedPermit, Lie> {
         self.guard.verify(Some(&permit.encode_to_vec()), envelope(), METHOD)
+    }
+
+    /// Everything that permits came with so far turns out to be published.
+    fn publishes(&self) {
+        self.guard.history().held(self.guard.history().waiting());
     }
 
     fn decides(&self, change: impl FnOnce(&mut Decided)) -> Result<VerifiedPermit, Lie> {
@@ -126,10 +124,8 @@ fn a_decision_that_is_not_in_the_log_is_refused() {
 
 #[test]
 fn two_histories_convict_the_log_for_good_by_its_own_signatures() {
-    let Broker { permits, clock, guard } = broker();
-    let dir = tempfile::tempdir().unwrap();
+    let Broker { permits, clock, guard, dir } = broker();
     let evidence = dir.path().join("evidence");
-    let guard = guard.with_history(evidence.clone(), None);
     let present = |guard: &Guard, permit: &Permit| guard.verify(Some(&permit.encode_to_vec()), envelope(), METHOD);
     present(&guard, &permits.permit(&decided())).unwrap();
     permits.fork();
@@ -143,25 +139,49 @@ fn two_histories_convict_the_log_for_good_by_its_own_signatures() {
     assert_eq!(kept.check(&[key]), Ok(comity_transparency::witness::Finding::Fork));
     let node = "spiffe://org-a.example/node/n1".parse().unwrap();
     let offers = HashMap::from([("org-a.example/n1/chat".parse().unwrap(), Digest::of(b"offer"))]);
-    let restarted = |log| {
-        Guard::new(SpiffeId::clone(&node), log, offers.clone(), clock.clone()).with_history(evidence.clone(), None)
+    let restarted = |permits: &Permits| {
+        let history = permits.history(evidence.clone(), None);
+        Guard::new(SpiffeId::clone(&node), permits.log(), history, offers.clone(), clock.clone())
     };
-    assert_eq!(present(&restarted(permits.log()), &fits).unwrap_err(), Lie::Contradicted);
+    assert_eq!(present(&restarted(&permits), &fits).unwrap_err(), Lie::Contradicted);
     // Evidence against one log says nothing of another.
     let another = Permits::new();
-    present(&restarted(another.log()), &another.permit(&decided())).unwrap();
+    present(&restarted(&another), &another.permit(&decided())).unwrap();
 }
 
 #[test]
 fn what_the_nodes_witness_has_caught_runs_no_more() {
-    let Broker { permits, guard, .. } = broker();
-    let dir = tempfile::tempdir().unwrap();
+    let Broker { permits, clock, dir, .. } = broker();
     let (catch, caught) = watch::channel(vec!["fed.example/decisions/other".to_owned()]);
-    let guard = guard.with_history(dir.path().join("evidence"), Some(caught));
+    let history = permits.history(dir.path().join("evidence"), Some(caught));
+    let offers = HashMap::from([("org-a.example/n1/chat".parse().unwrap(), Digest::of(b"offer"))]);
+    let node = "spiffe://org-a.example/node/n1".parse().unwrap();
+    let guard = Guard::new(node, permits.log(), history, offers, clock);
     let present = |permit: &Permit| guard.verify(Some(&permit.encode_to_vec()), envelope(), METHOD);
     present(&permits.permit(&decided())).unwrap();
     catch.send_replace(vec![permits.log().origin]);
     assert_eq!(present(&permits.permit(&Decided { id: 8, ..decided() })).unwrap_err(), Lie::Contradicted);
+}
+
+#[test]
+fn what_waits_to_be_published_for_too_long_stops_the_node_until_it_is() {
+    let broker = broker();
+    broker.decides(|_| ()).unwrap();
+    let history = broker.guard.history().clone();
+    let first = history.waiting();
+    assert_eq!(first.len(), 1);
+    *broker.clock.0.lock().unwrap() = start().plus(PUBLISHED_WITHIN);
+    broker.decides(|decided| decided.id = 8).unwrap();
+    *broker.clock.0.lock().unwrap() = start().plus(PUBLISHED_WITHIN + Duration::from_millis(1));
+    assert_eq!(broker.lie(|decided| decided.id = 9), Lie::Unpublished);
+    // The first turns out to be published: the second came later.
+    history.held(first);
+    broker.decides(|decided| decided.id = 9).unwrap();
+    *broker.clock.0.lock().unwrap() = start().plus(PUBLISHED_WITHIN * 2 + Duration::from_millis(1));
+    assert_eq!(
+        broker.lie(|decided| (decided.id, decided.at) = (10, start().plus(PUBLISHED_WITHIN * 2))),
+        Lie::Unpublished
+    );
 }
 
 #[test]
@@ -191,8 +211,10 @@ fn a_permit_for_something_else_is_refused() {
 fn a_permit_counts_only_while_it_is_in_force() {
     let broker = broker();
     assert_eq!(broker.lie(|decided| decided.life = MAX_PERMIT_LIFE * 2), Lie::TooLong);
+    broker.publishes();
     *broker.clock.0.lock().unwrap() = start().plus(Duration::from_secs(65));
     assert_eq!(broker.lie(|_| ()), Lie::Stale);
+    broker.publishes();
     *broker.clock.0.lock().unwrap() = start().minus(Duration::from_secs(6));
     assert_eq!(broker.lie(|_| ()), Lie::Stale);
 }
@@ -214,6 +236,7 @@ fn each_try_is_let_in_once_and_there_are_three() {
 fn a_try_is_remembered_for_as_long_as_its_permit_is_accepted_and_the_clocks_may_differ_that_much() {
     let broker = broker();
     broker.decides(|_| ()).unwrap();
+    broker.publishes();
     let last = Duration::from_secs(60) + CLOCK_TOLERANCE - Duration::from_millis(1);
     *broker.clock.0.lock().unwrap() = start().plus(last);
     assert_eq!(broker.lie(|_| ()), Lie::Replayed);

@@ -6,6 +6,9 @@ use comity_client::Connection;
 use comity_membership::{By, Statement, Subject};
 use comity_proto::error::Failure;
 use comity_runtime::health::FILE;
+use comity_transparency::Checkpoint;
+use comity_types::Clock as _;
+use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio_stream::StreamExt as _;
 use tonic::{Code, Request};
@@ -14,7 +17,8 @@ use tonic_health::pb::health_check_response::ServingStatus as Told;
 use tonic_health::pb::health_server::Health as _;
 
 use super::*;
-use crate::testing::{self, Broker, FAST, History, LIFETIME, MovedClock, World, eventually};
+use crate::guard::{DecisionLog, PUBLISHED_WITHIN};
+use crate::testing::{self, Broker, Decided, FAST, History, LIFETIME, MovedClock, Permits, World, eventually};
 
 /// More than a node may go on without hearing of the state.
 const TOO_LONG: Duration = Duration::from_secs(16 * 60);
@@ -25,6 +29,9 @@ struct Node {
     history: History,
     identity: Identity,
     replica: Replica,
+    permits: Permits,
+    shown: LogHistory,
+    dir: TempDir,
 }
 
 impl Node {
@@ -33,7 +40,9 @@ impl Node {
         let history = world.history_with_node();
         let identity = Identity::open_with_clock(world.config.identity_dir(), Arc::clone(&clock) as _).unwrap();
         let replica = world.replica(Arc::clone(&clock) as _);
-        Self { clock, world, history, identity, replica }
+        let (permits, dir) = (Permits::new(), tempfile::tempdir().unwrap());
+        let shown = permits.history(dir.path().join("evidence"), None);
+        Self { clock, world, history, identity, replica, permits, shown, dir }
     }
 
     /// One that has heard of all.
@@ -51,7 +60,7 @@ impl Node {
     }
 
     fn judge(&self) -> Result<(), Unfit> {
-        judge(&self.identity, &self.replica)
+        judge(&self.identity, &self.replica, &self.shown)
     }
 
     fn suspend(&mut self, subject: Subject) {
@@ -107,6 +116,32 @@ fn a_node_that_is_suspended_or_never_was_a_member_does_not_serve() {
     assert!(matches!(stranger.judge(), Err(Unfit::NotAMember { why, .. }) if why.contains("never admitted")));
 }
 
+#[test]
+fn a_node_whose_log_hides_something_or_contradicts_itself_does_not_serve() {
+    let node = Node::that_has_heard();
+    let show = |id| {
+        let permit = node.permits.permit(&Decided { id, ..Decided::at(node.clock.now()) });
+        let DecisionLog { origin, key } = node.permits.log();
+        let checkpoint = Checkpoint::open(&permit.checkpoint, &origin, &key).unwrap();
+        node.shown.take(&permit.checkpoint, &checkpoint, node.clock.now())
+    };
+    show(1).unwrap();
+    assert_eq!(node.judge(), Ok(()));
+    node.clock.move_by(PUBLISHED_WITHIN + Duration::from_millis(1));
+    assert_eq!(node.judge(), Err(Unfit::Log(Lie::Unpublished)));
+    // A broker that is away publishes nothing.
+    node.clock.move_by(SILENCE);
+    assert_eq!(node.judge(), Ok(()));
+    node.replica.take(&node.history.checkpoint(2)).unwrap();
+    assert_eq!(node.judge(), Err(Unfit::Log(Lie::Unpublished)));
+    node.shown.held(node.shown.waiting());
+    assert_eq!(node.judge(), Ok(()));
+    node.permits.fork();
+    assert_eq!(show(2), Err(Lie::Contradicted));
+    assert_eq!(node.judge(), Err(Unfit::Log(Lie::Contradicted)));
+    assert!(node.dir.path().join("evidence").exists());
+}
+
 #[tokio::test]
 async fn a_node_that_the_broker_bars_does_not_serve_until_it_may_follow_again() {
     let clock = Arc::<MovedClock>::default();
@@ -118,11 +153,13 @@ async fn a_node_that_the_broker_bars_does_not_serve_until_it_may_follow_again() 
     let identity = Identity::open_with_clock(world.config.identity_dir(), Arc::clone(&clock) as _).unwrap();
     let replica = world.replica(Arc::clone(&clock) as _);
     let channel = Connection::open(&identity).unwrap().channel();
-    let barred = || matches!(judge(&identity, &replica), Err(Unfit::Barred { why }) if why.contains("is suspended"));
+    let shown = Permits::new().history("/nowhere/evidence".into(), None);
+    let barred =
+        || matches!(judge(&identity, &replica, &shown), Err(Unfit::Barred { why }) if why.contains("is suspended"));
     let following = || replica.clone().follow(channel.clone(), FAST, CancellationToken::new());
     testing::run_until(following(), barred).await;
     *broker.script.watching.lock().unwrap() = [testing::Said::Lasting(history.all())].into();
-    testing::run_until(following(), || judge(&identity, &replica).is_ok()).await;
+    testing::run_until(following(), || judge(&identity, &replica, &shown).is_ok()).await;
 }
 
 #[tokio::test]
@@ -130,7 +167,8 @@ async fn a_node_that_the_broker_bars_does_not_serve_until_it_may_follow_again() 
 async fn grpc_health_and_the_file_change_without_a_restart_and_end_with_the_node() {
     let node = Node::new();
     let file = node.world.folder.path().join(FILE);
-    let watched = Watched { identity: node.identity.clone(), replica: node.replica.clone(), file: file.clone() };
+    let (identity, replica, history) = (node.identity.clone(), node.replica.clone(), node.shown.clone());
+    let watched = Watched { identity, replica, history, file: file.clone() };
     let (health, stop) = (Health::new().await, CancellationToken::new());
     let service = HealthService::from_health_reporter(health.reporter.clone());
     let (ended, has_ended) = oneshot::channel();

@@ -84,6 +84,7 @@ impl Server {
         let Parts { guard, routes, rules, signer, metrics } = &*self.parts;
         let place = Arc::clone(&rules.places).try_acquire_owned().map_err(|_| failure::full(MAX_IN_FLIGHT))?;
         let digest = Digest::of(&envelope.encode_to_vec());
+        guard.catch_up().await;
         let permit = guard.verify(call.permit.as_deref(), digest, call.method.name())?;
         let route = routes.of(&permit).ok_or(Lie::UnknownOffer)?;
         let envelope = Envelope::try_from(envelope)

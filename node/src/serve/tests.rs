@@ -174,7 +174,9 @@ fn world_of(config: &str) -> World {
     let (fake, offer) = (Arc::new(Fake::default()), planned.offer);
     let digests = HashMap::from([(offer.name(), offer_digest(&offer))]);
     let clock = Arc::new(Still::default());
-    let guard = Guard::new(node, permits.log(), digests, clock.clone());
+    // Nothing is written there, unless the log contradicts itself.
+    let shown = permits.history("/nowhere/evidence".into(), None);
+    let guard = Guard::new(node, permits.log(), shown, digests, clock.clone());
     let route = Route { offer: offer.clone(), backend: fake.clone(), backend_model: "own-name".to_owned() };
     let federation = crate::testing::World::at("127.0.0.1:1");
     let history = federation.history_at(now());

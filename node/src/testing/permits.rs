@@ -1,5 +1,6 @@
 //! A decision log that holds what a test wants it to hold.
 
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -10,10 +11,12 @@ use comity_transparency::proof::{inclusion, root};
 use comity_transparency::receipt::Proven;
 use comity_transparency::record::{Field, Record, RecordKind, SALT_BYTES};
 use comity_transparency::tile::Tiles;
-use comity_transparency::{Checkpoint, NoteKey, NoteVerifier};
+use comity_transparency::{Checkpoint, NoteKey, NoteVerifier, Verifier};
 use comity_types::{DecisionId, Digest, Timestamp};
 
-use crate::guard::DecisionLog;
+use tokio::sync::watch;
+
+use crate::guard::{DecisionLog, LogHistory};
 
 const ORIGIN: &str = "fed.example/decisions/b1";
 
@@ -31,6 +34,25 @@ pub(crate) struct Decided {
     pub(crate) offer_sha256: Digest,
     pub(crate) life: Duration,
     pub(crate) attempt: u32,
+}
+
+impl Decided {
+    /// Some decision at this time.
+    pub(crate) fn at(at: Timestamp) -> Self {
+        Self {
+            kind: Kind::Decision,
+            id: 7,
+            at,
+            epoch: Epoch { size: 7, root: Digest::of(b"epoch") },
+            caller: "spiffe://org-b.example/app/a1".into(),
+            method: "Chat".into(),
+            envelope: Digest::of(b"envelope"),
+            offer: "org-a.example/n1/chat".into(),
+            offer_sha256: Digest::of(b"offer"),
+            life: Duration::from_secs(60),
+            attempt: 1,
+        }
+    }
 }
 
 /// A broker's log, that grows with every permit.
@@ -53,6 +75,12 @@ impl Permits {
     pub(crate) fn log(&self) -> DecisionLog {
         let key = NoteVerifier::new(self.origin.into(), self.key.public().unwrap());
         DecisionLog { origin: self.origin.into(), key }
+    }
+
+    /// What a node that starts remembers of it.
+    pub(crate) fn history(&self, evidence: PathBuf, caught: Option<watch::Receiver<Vec<String>>>) -> LogHistory {
+        let key: Verifier = self.log().key.vkey().parse().unwrap();
+        LogHistory::new(self.origin, &[key], evidence, caught)
     }
 
     /// Forgets what is in it: what is signed from here on is another history.

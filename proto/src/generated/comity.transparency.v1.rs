@@ -297,7 +297,8 @@ pub mod transparency_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// One file of the log: `checkpoint`, a tile, or a bundle of entries. Members.
+        /// One file of the log: `checkpoint`, a tile, or a bundle of entries; or `cosigned`, the newest checkpoint that enough
+        /// witnesses have cosigned, where the broker has some. Members.
         pub async fn get_resource(
             &mut self,
             request: impl tonic::IntoRequest<super::GetResourceRequest>,
@@ -426,7 +427,8 @@ pub mod transparency_server {
     /// Generated trait containing gRPC methods that should be implemented for use with TransparencyServer.
     #[async_trait]
     pub trait Transparency: std::marker::Send + std::marker::Sync + 'static {
-        /// One file of the log: `checkpoint`, a tile, or a bundle of entries. Members.
+        /// One file of the log: `checkpoint`, a tile, or a bundle of entries; or `cosigned`, the newest checkpoint that enough
+        /// witnesses have cosigned, where the broker has some. Members.
         async fn get_resource(
             &self,
             request: tonic::Request<super::GetResourceRequest>,

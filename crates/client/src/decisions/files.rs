@@ -21,7 +21,16 @@ pub trait Files: Send {
     /// # Errors
     /// It cannot be read.
     fn read(&mut self, resource: Resource) -> impl Future<Output = Result<Option<Vec<u8>>, FilesError>> + Send;
+
+    /// Reads the newest checkpoint that enough witnesses have cosigned; none where there is none.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    fn cosigned(&mut self) -> impl Future<Output = Result<Option<Vec<u8>>, FilesError>> + Send;
 }
+
+/// What it is called, beside the files of c2sp.org/tlog-tiles.
+const COSIGNED: &str = "cosigned";
 
 /// Why a file is not to be had.
 #[derive(Debug, thiserror::Error)]
@@ -52,13 +61,23 @@ impl FromBroker {
     }
 }
 
-impl Files for FromBroker {
-    async fn read(&mut self, resource: Resource) -> Result<Option<Vec<u8>>, FilesError> {
-        match self.0.get_resource(GetResourceRequest { path: resource.to_string() }).await {
+impl FromBroker {
+    async fn get(&mut self, path: String) -> Result<Option<Vec<u8>>, FilesError> {
+        match self.0.get_resource(GetResourceRequest { path }).await {
             Ok(answer) => Ok(Some(answer.into_inner().content.into())),
             Err(status) if Detail::of(&status).is_some_and(|detail| detail.reason == "RESOURCE_NOT_FOUND") => Ok(None),
             Err(status) => Err(FilesError::Call(Box::new(status))),
         }
+    }
+}
+
+impl Files for FromBroker {
+    async fn read(&mut self, resource: Resource) -> Result<Option<Vec<u8>>, FilesError> {
+        self.get(resource.to_string()).await
+    }
+
+    async fn cosigned(&mut self) -> Result<Option<Vec<u8>>, FilesError> {
+        self.get(COSIGNED.to_owned()).await
     }
 }
 
@@ -73,8 +92,8 @@ impl Folder {
         Self(path)
     }
 
-    fn file(&self, resource: Resource) -> Result<Option<Vec<u8>>, FilesError> {
-        let path = self.0.join(resource.to_string());
+    fn file(&self, name: &str) -> Result<Option<Vec<u8>>, FilesError> {
+        let path = self.0.join(name);
         match std::fs::read(&path) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -86,19 +105,23 @@ impl Folder {
 impl Files for Folder {
     /// A part of a tile is gone when the tile is full, of which it is the beginning (tlog-tiles, "Partial tiles").
     async fn read(&mut self, resource: Resource) -> Result<Option<Vec<u8>>, FilesError> {
-        if let Some(bytes) = self.file(resource)? {
+        if let Some(bytes) = self.file(&resource.to_string())? {
             return Ok(Some(bytes));
         }
         Ok(match resource {
             Resource::Checkpoint => None,
             Resource::Tile { level, index, width } => {
-                let whole = self.file(Resource::Tile { level, index, width: 256 })?;
+                let whole = self.file(&Resource::Tile { level, index, width: 256 }.to_string())?;
                 whole.and_then(|bytes| bytes.get(..usize::from(width) * HASH_BYTES).map(<[u8]>::to_vec))
             }
             Resource::Entries { index, width } => {
-                let whole = self.file(Resource::Entries { index, width: 256 })?;
+                let whole = self.file(&Resource::Entries { index, width: 256 }.to_string())?;
                 whole.and_then(|bytes| bundle(unbundle(&bytes)?.into_iter().take(width.into())))
             }
         })
+    }
+
+    async fn cosigned(&mut self) -> Result<Option<Vec<u8>>, FilesError> {
+        self.file(COSIGNED)
     }
 }

@@ -65,6 +65,24 @@ impl Lies {
         self.key.sign(&Checkpoint::of(ORIGIN, &tree), Some(self.time)).unwrap()
     }
 
+    /// What it signs of its first leaves, and of the last of them another one.
+    fn checkpoint(&self, size: u64, other_end: bool) -> CheckpointNote {
+        let mut tree = Tree::default();
+        let size = usize::try_from(size).unwrap();
+        self.leaves[..size - usize::from(other_end)].iter().for_each(|leaf| tree.push(leaf));
+        if other_end {
+            tree.push(b"another");
+        }
+        CheckpointNote::parse(&self.key.sign(&Checkpoint::of(ORIGIN, &tree), None).unwrap()).unwrap()
+    }
+
+    async fn hold(&mut self, shown: &[CheckpointNote]) -> Result<(), DecisionsError> {
+        self.asked.clear();
+        let log = self.log();
+        let published = log.published(self, None, None).await?;
+        log.hold(self, &published, shown).await
+    }
+
     async fn look(&mut self, seen: Option<&Seen>) -> Result<Seen, DecisionsError> {
         self.asked.clear();
         let log = self.log();
@@ -97,6 +115,10 @@ impl Files for Lies {
                 bundle(self.leaves.get(start..end).unwrap().iter().map(Vec::as_slice))
             }
         })
+    }
+
+    async fn cosigned(&mut self) -> Result<Option<Vec<u8>>, FilesError> {
+        Ok(None)
     }
 }
 
@@ -211,4 +233,56 @@ async fn what_is_kept_is_gone_on_from_and_not_where_somebody_changed_it() {
         std::fs::write(&file, changed).unwrap();
         assert!(matches!(kept::seen(dir.path(), &log.log()), Err(kept::KeptError::Damaged { .. })));
     }
+}
+
+#[tokio::test]
+async fn what_somebody_was_shown_is_held_against_what_is_published_without_reading_a_leaf() {
+    let mut log = Lies::new();
+    log.grow(700, "a");
+    let shown: Vec<_> = (1..=700).map(|size| log.checkpoint(size, false)).collect();
+    log.hold(&shown).await.unwrap();
+    assert!(log.asked.iter().all(|resource| !matches!(resource, Resource::Entries { .. })), "{:?}", log.asked);
+    // The checkpoint, three tiles of leaves and one above.
+    assert_eq!(log.asked.len(), 5, "{:?}", log.asked);
+    log.hold(&shown[300..301]).await.unwrap();
+    log.hold(&[]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_tree_that_was_signed_for_one_alone_convicts_the_log_whatever_its_size() {
+    let mut log = Lies::new();
+    log.grow(700, "a");
+    for size in [1, 2, 5, 255, 256, 257, 300, 512, 513, 699, 700] {
+        // Between others that are as they should be, so that it is found where several end in one tile.
+        let mut shown: Vec<_> = (1..=700).map(|size| log.checkpoint(size, false)).collect();
+        let place = usize::try_from(size - 1).unwrap();
+        shown[place] = log.checkpoint(size, true);
+        for shown in [&shown[..], &shown[place..=place]] {
+            let Err(DecisionsError::Contradiction { finding, evidence }) = log.hold(shown).await else {
+                panic!("{size} was held")
+            };
+            assert_eq!(finding, Finding::Fork, "{size}");
+            let read: Evidence = evidence.to_string().parse().unwrap();
+            assert_eq!((log.log().check(&read), read.checkpoints().0.unwrap().size), (Ok(Finding::Fork), size));
+        }
+    }
+}
+
+#[tokio::test]
+async fn tiles_that_are_not_those_of_the_published_tree_hold_nothing_and_convict_nobody() {
+    let mut log = Lies::new();
+    log.grow(300, "a");
+    let shown: Vec<_> = (257..=300).map(|size| log.checkpoint(size, false)).collect();
+    let mut tile = log.tiles().tile(0, 1).unwrap().to_bytes(44).unwrap();
+    tile[7] ^= 1;
+    log.instead.insert("tile/0/001.p/44".into(), Some(tile));
+    for shown in [&shown[..], &shown[3..4]] {
+        match log.hold(shown).await {
+            Err(DecisionsError::OtherLeaves { .. }) => {}
+            Err(DecisionsError::Contradiction { finding, .. }) => assert_eq!(finding, Finding::Unconnected),
+            other => panic!("{other:?}"),
+        }
+    }
+    log.instead.insert("tile/0/001.p/44".into(), None);
+    assert!(matches!(log.hold(&shown).await, Err(DecisionsError::Missing(_))));
 }
