@@ -230,10 +230,10 @@ fn code(trailers: &HeaderMap) -> Option<Code> {
 }
 
 /// Whether another node may well do what this one would not: it is overloaded, cannot work now, or its own rules
-/// or its own view of the federation forbid it.
+/// or its own view of the federation and of the decision log forbid it.
 fn may_be_tried_elsewhere(trailers: &HeaderMap) -> bool {
     let reason =
         || Status::from_header_map(trailers).and_then(|status| Detail::of(&status)).map(|detail| detail.reason);
-    let is_veto = |reason: String| reason == "NODE_VETO" || reason.starts_with("PERMIT_");
+    let is_veto = |reason: String| reason == "NODE_VETO" || reason.starts_with("PERMIT_") || reason.starts_with("LOG_");
     matches!(code(trailers), Some(Code::Unavailable | Code::ResourceExhausted)) || reason().is_some_and(is_veto)
 }
