@@ -45,6 +45,19 @@ impl Session {
         Ok(Self { identity, federation_root, connection })
     }
 
+    /// The identity that the command line names with its certificate as it is, where that has ended: for what needs none.
+    pub(crate) fn shut_out(global: &Global) -> Option<Self> {
+        let identity = on_disk(global).ok()?;
+        let federation_root = identity.dir().identity().ok()?.federation_root;
+        let connection = Connection::open(&identity).ok()?;
+        Some(Self { identity, federation_root, connection }).filter(Self::is_shut_out)
+    }
+
+    /// Whether nobody takes its certificate any more.
+    pub(crate) fn is_shut_out(&self) -> bool {
+        self.identity.clock().now() > self.identity.leaf().not_after
+    }
+
     /// Who it is.
     pub(crate) const fn identity(&self) -> &Identity {
         &self.identity

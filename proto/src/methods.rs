@@ -60,6 +60,7 @@ pub const METHODS: &[Method] = &[
     row("/comity.enrolment.v1.Enrolment/GetInvite", ANONYMOUS),
     row("/comity.enrolment.v1.Enrolment/Join", ANONYMOUS),
     row("/comity.enrolment.v1.Enrolment/Certify", ANONYMOUS),
+    row("/comity.enrolment.v1.Enrolment/Lift", ANONYMOUS),
     row("/comity.enrolment.v1.Enrolment/Renew", MEMBERS),
     row("/comity.membership.v1.Membership/Submit", MEMBERS),
     row("/comity.membership.v1.Membership/PrepareAnchors", &[APP, NODE, OPERATOR]),

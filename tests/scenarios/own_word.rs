@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use comity_client::Identity;
+use comity_runtime::clock::SystemClock;
 use comity_tests::clients::{Caller, comity};
 use comity_tests::federation::{EU_BODY, Federation};
 use comity_tests::program::{run, said, succeed};
-use comity_types::Digest;
+use comity_tests::wait;
+use comity_types::{Clock as _, Digest};
 use serde_json::Value;
 
 /// A federation with one organisation, whose one member is an app.
@@ -21,7 +23,20 @@ struct Scene {
 
 impl Scene {
     fn set() -> Self {
-        let mut federation = Federation::start();
+        Self::of(Federation::start())
+    }
+
+    /// One whose apps' certificates last for as long.
+    fn with_certificates_of(life: &str) -> Self {
+        let mut federation = Federation::found();
+        let config = federation.broker_config();
+        let text = std::fs::read_to_string(&config).unwrap();
+        std::fs::write(&config, format!("{text}\n[leaf]\ndanger_short = true\napp = \"{life}\"\n")).unwrap();
+        federation.start_broker();
+        Self::of(federation)
+    }
+
+    fn of(mut federation: Federation) -> Self {
         federation.expect_log("peer refused");
         let only = federation.app(EU_BODY, "only");
         Self { federation, only, id: format!("spiffe://{}/app/only", EU_BODY.domain) }
@@ -88,6 +103,27 @@ fn the_only_member_of_an_organisation_takes_back_what_the_organisation_said_of_i
     }
     let _said = scene.own(&["suspend", &scene.id, "--reason", "for good"]);
     let _said = scene.own(&["withdraw", &scene.id]);
+}
+
+#[test]
+fn an_organisation_that_suspended_its_only_member_comes_back_by_its_key_after_every_certificate_has_ended() {
+    let scene = Scene::with_certificates_of("6s");
+    let thief = scene.copied("thief", &MEMBER);
+    let open = || Identity::open(&scene.only.identity).unwrap();
+    let has_ended = || (SystemClock.now() > open().leaf().not_after).then_some(());
+    for of_certificate in [false, true] {
+        let certificate = Digest::of(open().dir().chain().unwrap().first().unwrap());
+        let subject = if of_certificate { format!("{}#sha256={certificate}", scene.id) } else { scene.id.clone() };
+        let _said = scene.own(&["suspend", &subject, "--reason", "maintenance"]);
+        wait::until("the certificate has ended", has_ended);
+        scene.refused(&scene.only, &["model", "list"], "comity lift");
+        scene.refused(&thief, &["lift", &subject], "comity lift");
+        let dry = scene.own(&["lift", &subject, "--dry-run"]);
+        assert!(dry.contains("a key of the organisation"), "{dry}");
+        scene.refused(&scene.only, &["model", "list"], "comity lift");
+        let _said = scene.own(&["lift", &subject]);
+        let _listed = scene.own(&["model", "list"]);
+    }
 }
 
 #[test]

@@ -166,7 +166,13 @@ pub(super) fn services(
 ) -> Services {
     let registry = watched.registry.clone();
     Services {
-        enrolment: enrolment::Service::new(admission.clone(), root_json, registry.clone()),
+        enrolment: enrolment::Service::new(enrolment::Parts {
+            admission: admission.clone(),
+            root: root_json,
+            registry: registry.clone(),
+            proposals: journals.proposals.clone(),
+            tasks: tasks.clone(),
+        }),
         membership: membership::Service::new(membership::Parts {
             publishing: Publishing::new(registry.clone(), Arc::clone(&watched.clock)),
             registry,

@@ -1,4 +1,7 @@
-//! The Enrolment service: the root document, joining with an invite, certificates.
+//! The Enrolment service: the root document, joining with an invite, certificates, and the way back for an organisation
+//! that has shut itself out.
+
+mod lift;
 
 use bytes::Bytes;
 use comity_identity::SigningRequest;
@@ -6,33 +9,46 @@ use comity_proto::enrolment as wire;
 use comity_proto::enrolment::enrolment_server::Enrolment;
 use comity_proto::enrolment::join_response::State;
 use comity_proto::membership::Kind as WireKind;
+use comity_runtime::tasks::Tasks;
 use comity_types::ids::Kind;
 use comity_types::{Digest, SpiffeId};
 use tonic::{Request, Response, Status};
 
-use super::{admission, invalid, parse, said};
+use super::{admission, invalid, parse, proposal, registry, said};
 use crate::edge::CallerIdentity;
-use crate::registry::Registry;
 use crate::registry::admission::{Admission, Applicant, Certificate, Credential, Joined};
+use crate::registry::proposals::{Proposals, Submitted};
+use crate::registry::{Registry, RegistryError, run_to_end};
 
 /// Bytes of an invite's secret.
 const SECRET_BYTES: usize = 32;
 /// Most kinds that a caller may name: there are as many that can be invited.
 const MAX_KINDS: usize = 3;
 
-/// Serves enrolment.
+/// What the service needs.
 #[derive(Debug, Clone)]
-pub struct Service {
-    admission: Admission,
-    root: Bytes,
-    registry: Registry,
+pub struct Parts {
+    /// Invites and enrolments.
+    pub admission: Admission,
+    /// root.json as it was founded.
+    pub root: Bytes,
+    /// The log.
+    pub registry: Registry,
+    /// Where statements get their place.
+    pub proposals: Proposals,
+    /// Where statements are said, so that a caller who leaves does not cut one.
+    pub tasks: Tasks,
 }
 
+/// Serves enrolment.
+#[derive(Debug, Clone)]
+pub struct Service(Parts);
+
 impl Service {
-    /// Puts it together; `root` is root.json as it was founded.
+    /// Puts it together.
     #[must_use]
-    pub const fn new(admission: Admission, root: Bytes, registry: Registry) -> Self {
-        Self { admission, root, registry }
+    pub const fn new(parts: Parts) -> Self {
+        Self(parts)
     }
 
     /// What shows that the caller holds the invite.
@@ -50,7 +66,7 @@ impl Service {
             None
         } else {
             let envelope = said::envelope("application", &request.application)?;
-            said::check_application("application", &envelope, &self.registry.tables())?;
+            said::check_application("application", &envelope, &self.0.registry.tables())?;
             Some(Box::new(envelope))
         };
         Ok(Credential::Secret { sha256, application })
@@ -99,8 +115,8 @@ fn kind(number: i32) -> Result<Kind, Status> {
 #[tonic::async_trait]
 impl Enrolment for Service {
     async fn get_root(&self, _: Request<wire::GetRootRequest>) -> Result<Response<wire::GetRootResponse>, Status> {
-        let now = Some(super::timestamp(self.admission.now()));
-        Ok(Response::new(wire::GetRootResponse { root: self.root.clone(), now }))
+        let now = Some(super::timestamp(self.0.admission.now()));
+        Ok(Response::new(wire::GetRootResponse { root: self.0.root.clone(), now }))
     }
 
     async fn get_invite(
@@ -110,7 +126,7 @@ impl Enrolment for Service {
         let request = request.into_inner();
         let id = parse("invite_id", &request.invite_id)?;
         let secret = if request.secret.is_empty() { None } else { Some(secret(&request.secret)?) };
-        let described = self.admission.describe(&id, secret.as_ref()).map_err(admission)?;
+        let described = self.0.admission.describe(&id, secret.as_ref()).map_err(admission)?;
         Ok(Response::new(wire::GetInviteResponse {
             spiffe_id: described.member.to_string(),
             hosted_anchor_der: described.hosted_anchor.unwrap_or_default().into(),
@@ -127,7 +143,7 @@ impl Enrolment for Service {
             request: csr(&request.csr_der)?,
             kinds: kinds(&request.kinds)?,
         };
-        let state = match self.admission.join(applicant).await.map_err(admission)? {
+        let state = match self.0.admission.join(applicant).await.map_err(admission)? {
             Joined::Pending { id, fingerprint } => {
                 State::Pending(wire::Pending { enrolment_id: id.to_string(), fingerprint })
             }
@@ -139,14 +155,26 @@ impl Enrolment for Service {
 
     async fn certify(&self, request: Request<wire::CertifyRequest>) -> Result<Response<wire::CertifyResponse>, Status> {
         let csr = csr(&request.get_ref().csr_der)?;
-        let (member, certificate) = self.admission.certify(&csr).map_err(admission)?;
+        let (member, certificate) = self.0.admission.certify(&csr).map_err(admission)?;
         Ok(Response::new(wire::CertifyResponse { issued: Some(issued(&member, certificate)) }))
+    }
+
+    /// Nobody has to call as a member: what counts is who signed.
+    async fn lift(&self, request: Request<wire::LiftRequest>) -> Result<Response<wire::LiftResponse>, Status> {
+        let prepared = lift::read(&request.get_ref().envelope, &self.0.registry)?;
+        let proposals = self.0.proposals.clone();
+        let said = run_to_end(&self.0.tasks, "lift", async move { proposals.submit(prepared).await }).await;
+        match said.ok_or_else(|| registry(&RegistryError::Stopping))?.map_err(proposal)? {
+            Submitted::InForce(epoch) => Ok(Response::new(wire::LiftResponse { epoch })),
+            // An organisation's word is one signer's, which waits for nobody.
+            Submitted::Waits(_) => Err(lift::refused()),
+        }
     }
 
     async fn renew(&self, request: Request<wire::RenewRequest>) -> Result<Response<wire::RenewResponse>, Status> {
         let peer = &CallerIdentity::of(&request)?.peer;
         let csr = csr(&request.get_ref().csr_der)?;
-        let certificate = self.admission.renew(peer, &csr).map_err(admission)?;
+        let certificate = self.0.admission.renew(peer, &csr).map_err(admission)?;
         Ok(Response::new(wire::RenewResponse { issued: Some(issued(peer.id(), certificate)) }))
     }
 }

@@ -7,7 +7,7 @@ use comity_membership::{Application, InviteId, Statement, TlsKey};
 use comity_policy::{Layers as StatedLayers, Organisation};
 use comity_proto::enrolment::enrolment_client::EnrolmentClient;
 use comity_proto::enrolment::join_response::State;
-use comity_proto::enrolment::{CertifyRequest, GetInviteRequest, Issued, JoinRequest};
+use comity_proto::enrolment::{CertifyRequest, GetInviteRequest, Issued, JoinRequest, LiftRequest};
 use comity_proto::membership::{InviteRequest, Kind, ListEnrolmentsRequest};
 use comity_proto::policy::Layers;
 use comity_transparency::{Envelope, Signer as _};
@@ -165,6 +165,12 @@ impl Scene {
         let mut client = EnrolmentClient::new(self.connect_to_enrol().await);
         let request = CertifyRequest { csr_der: csr(key).into() };
         client.certify(request).await.map(|response| response.into_inner().issued.unwrap())
+    }
+
+    /// Hands in a statement without a certificate.
+    pub(crate) async fn lift_as_nobody(&self, envelope: &Envelope) -> Result<u64, Status> {
+        let mut client = EnrolmentClient::new(self.connect_to_enrol().await);
+        client.lift(LiftRequest { envelope: json(envelope) }).await.map(|answer| answer.into_inner().epoch)
     }
 
     /// Ends the brakes that have lapsed by the clock, as the broker does from time to time.

@@ -6,7 +6,7 @@
 use comity_client::say::{self, Draft, Said};
 use comity_identity::KeyPair;
 use comity_identity::store::StoreError;
-use comity_membership::Federation;
+use comity_membership::{Federation, Statement};
 use comity_proto::error::Detail;
 use comity_transparency::Signer;
 use tonic::Code;
@@ -16,7 +16,8 @@ use crate::error::CliError;
 use crate::output::say as tell;
 
 /// Reasons by which a broker may say that it was the wrong key that signed.
-const WRONG_KEY: &[&str] = &["SIGNATURE_REFUSED", "TOO_FEW_SIGNATURES", "MEMBER_SUSPENDED", "CERTIFICATE_SUSPENDED"];
+const WRONG_KEY: &[&str] =
+    &["SIGNATURE_REFUSED", "TOO_FEW_SIGNATURES", "MEMBER_SUSPENDED", "CERTIFICATE_SUSPENDED", "LIFT_REFUSED"];
 
 /// A key, with those that sign beside it.
 pub(super) fn signers_of<'a>(key: &'a KeyPair, also: &[&'a KeyPair]) -> Vec<&'a dyn Signer> {
@@ -90,14 +91,30 @@ impl Signatory {
         also: &[&KeyPair],
     ) -> Result<Said, CliError> {
         let connection = self.session.connection();
-        let first = say::say_unseen_by(connection, draft.clone(), &signers_of(&self.key, also)).await;
+        let say = async |key: &KeyPair| say::say_unseen_by(connection, draft.clone(), &signers_of(key, also)).await;
+        self.say_by_either_key(doing, say).await
+    }
+
+    /// Ends what the organisation suspended of itself by its key alone: no certificate is shown, where none holds.
+    pub(crate) async fn lift_unseen(&self, doing: &'static str, statement: Statement) -> Result<Said, CliError> {
+        let (identity, draft) = (self.session.identity(), self.draft(statement));
+        let say = async |key: &KeyPair| say::lift_unseen(identity, draft.clone(), &[key]).await;
+        self.say_by_either_key(doing, say).await
+    }
+
+    async fn say_by_either_key(
+        &self,
+        doing: &'static str,
+        say: impl AsyncFn(&KeyPair) -> Result<Said, say::SayError>,
+    ) -> Result<Said, CliError> {
+        let first = say(&self.key).await;
         let Err(say::SayError::Call(status)) = &first else { return first.map_err(|error| unsaid(doing, error)) };
         let wrong_key = Detail::of(status).is_some_and(|detail| WRONG_KEY.contains(&detail.reason.as_str()));
         let next = self.session.identity().dir().next_organisation_key().map_err(unusable)?;
         let Some(next) = next.filter(|_| wrong_key && status.code() == Code::PermissionDenied) else {
             return first.map_err(|error| unsaid(doing, error));
         };
-        let Ok(said) = say::say_unseen_by(connection, draft, &signers_of(&next, also)).await else {
+        let Ok(said) = say(&next).await else {
             return first.map_err(|error| unsaid(doing, error));
         };
         self.take_up_next()?;

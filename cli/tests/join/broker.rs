@@ -192,6 +192,10 @@ impl Enrolment for Desk {
         Ok(Response::new(wire::GetInviteResponse { spiffe_id: MEMBER.into(), hosted_anchor_der, ..Default::default() }))
     }
 
+    async fn lift(&self, _: Request<wire::LiftRequest>) -> Result<Response<wire::LiftResponse>, Status> {
+        Err(Status::unimplemented("nobody is suspended here"))
+    }
+
     async fn certify(&self, request: Request<wire::CertifyRequest>) -> Result<Response<wire::CertifyResponse>, Status> {
         let _before = self.0.certified.fetch_add(1, Ordering::SeqCst);
         if self.0.admits.load(Ordering::SeqCst) {

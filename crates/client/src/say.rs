@@ -2,6 +2,8 @@
 
 use comity_identity::KeyPair;
 use comity_membership::{Federation, Payload, Scope, Statement, sign};
+use comity_proto::enrolment::LiftRequest;
+use comity_proto::enrolment::enrolment_client::EnrolmentClient;
 use comity_proto::error::Detail;
 use comity_proto::membership::membership_client::MembershipClient;
 use comity_proto::membership::submit_response::Outcome;
@@ -10,7 +12,10 @@ use comity_transparency::{Envelope, Signer, SigningError};
 use comity_types::{Digest, Timestamp};
 use tonic::Status;
 
-use crate::connection::Connection;
+use crate::connection::{Connection, ConnectionError};
+use crate::error::{Cause, explain};
+use crate::identity::Identity;
+use crate::probe;
 
 /// What became of a statement.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +36,9 @@ pub enum SayError {
     /// The broker refuses it, or cannot be reached.
     #[error("the broker did not take the statement")]
     Call(#[source] Box<Status>),
+    /// There can be no connection, whatever the network does.
+    #[error("nobody can be asked")]
+    Connection(#[from] ConnectionError),
     /// The statement names nobody that can be read, or the broker's answer lacks something.
     #[error("{0}")]
     Incomplete(&'static str),
@@ -82,8 +90,7 @@ impl Draft {
 /// # Errors
 /// The broker refuses it, or cannot be reached.
 pub async fn submit(connection: &Connection, envelope: &Envelope) -> Result<Said, SayError> {
-    let envelope = serde_json::to_vec(envelope).map_err(|_| SayError::Incomplete("the envelope has no JSON form"))?;
-    let request = SubmitRequest { envelope: envelope.into() };
+    let request = SubmitRequest { envelope: json(envelope)?.into() };
     let answer = MembershipClient::new(connection.unary()).submit(request).await?.into_inner();
     match answer
         .outcome
@@ -108,10 +115,46 @@ pub async fn say_unseen(connection: &Connection, draft: Draft, key: &KeyPair) ->
 /// # Errors
 /// Those of [`say_unseen`].
 pub async fn say_unseen_by(connection: &Connection, draft: Draft, signers: &[&dyn Signer]) -> Result<Said, SayError> {
-    let first = submit(connection, &draft.clone().sign_as(1, signers)?).await;
+    at_the_version_named(draft, signers, async |envelope| submit(connection, &envelope).await).await
+}
+
+/// Says what ends an organisation's own suspension where no certificate of its holds: to the first broker that answers, and
+/// at the version that it names, as [`say_unseen`] does.
+///
+/// # Errors
+/// Those of [`say_unseen`].
+pub async fn lift_unseen(identity: &Identity, draft: Draft, signers: &[&dyn Signer]) -> Result<Said, SayError> {
+    let mut last = SayError::Incomplete("the identity names no broker");
+    for address in identity.brokers() {
+        let connection = probe::without_certificate(identity.root(), address, identity.clock())?;
+        let said = at_the_version_named(draft.clone(), signers, async |envelope| lift(&connection, &envelope).await);
+        match said.await {
+            Err(SayError::Call(status)) if explain(&status).cause != Cause::Answered => last = SayError::Call(status),
+            said => return said,
+        }
+    }
+    Err(last)
+}
+
+async fn lift(connection: &Connection, envelope: &Envelope) -> Result<Said, SayError> {
+    let request = LiftRequest { envelope: json(envelope)?.into() };
+    let answer = EnrolmentClient::new(connection.unary()).lift(request).await?;
+    Ok(Said::InForce(answer.into_inner().epoch))
+}
+
+async fn at_the_version_named(
+    draft: Draft,
+    signers: &[&dyn Signer],
+    submit: impl AsyncFn(Envelope) -> Result<Said, SayError>,
+) -> Result<Said, SayError> {
+    let first = submit(draft.clone().sign_as(1, signers)?).await;
     let Err(SayError::Call(status)) = &first else { return first };
     let Some(version) = next_version(status) else { return first };
-    submit(connection, &draft.sign_as(version, signers)?).await
+    submit(draft.sign_as(version, signers)?).await
+}
+
+fn json(envelope: &Envelope) -> Result<Vec<u8>, SayError> {
+    serde_json::to_vec(envelope).map_err(|_| SayError::Incomplete("the envelope has no JSON form"))
 }
 
 /// The version that a refusal names as the next one.

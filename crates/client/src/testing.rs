@@ -371,6 +371,10 @@ impl Enrolment for Desk {
         }))
     }
 
+    async fn lift(&self, _: Request<wire::LiftRequest>) -> Result<Response<wire::LiftResponse>, Status> {
+        Err(Status::unimplemented("nobody is suspended here"))
+    }
+
     async fn certify(&self, request: Request<wire::CertifyRequest>) -> Result<Response<wire::CertifyResponse>, Status> {
         let csr = request.into_inner().csr_der;
         let key = SigningRequest::parse(&csr).unwrap().public_key_digest();

@@ -223,6 +223,10 @@ impl Enrolment for Desk {
         Ok(Response::new(enrol::GetInviteResponse { spiffe_id: named, ..Default::default() }))
     }
 
+    async fn lift(&self, _: Request<enrol::LiftRequest>) -> Result<Response<enrol::LiftResponse>, Status> {
+        Err(Status::unimplemented("nobody is suspended here"))
+    }
+
     async fn certify(&self, _: Request<enrol::CertifyRequest>) -> Result<Response<enrol::CertifyResponse>, Status> {
         Err(Failure::new(Code::NotFound, "KEY_NOT_ADMITTED", "the key is not admitted").into())
     }

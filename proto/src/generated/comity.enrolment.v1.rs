@@ -246,6 +246,41 @@ impl ::prost::Name for CertifyResponse {
         "/comity.enrolment.v1.CertifyResponse".into()
     }
 }
+/// End what an organisation suspended of itself.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LiftRequest {
+    /// A DSSE envelope as JSON around a statement that lifts the organisation's own suspension, signed by a key of the
+    /// organisation's. At most 4 KiB.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub envelope: ::prost::bytes::Bytes,
+}
+impl ::prost::Name for LiftRequest {
+    const NAME: &'static str = "LiftRequest";
+    const PACKAGE: &'static str = "comity.enrolment.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.enrolment.v1.LiftRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.enrolment.v1.LiftRequest".into()
+    }
+}
+/// It is ended.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LiftResponse {
+    /// The epoch from which on it is.
+    #[prost(uint64, tag = "1")]
+    pub epoch: u64,
+}
+impl ::prost::Name for LiftResponse {
+    const NAME: &'static str = "LiftResponse";
+    const PACKAGE: &'static str = "comity.enrolment.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.enrolment.v1.LiftResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.enrolment.v1.LiftResponse".into()
+    }
+}
 /// Get a fresh certificate.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RenewRequest {
@@ -291,7 +326,7 @@ pub mod enrolment_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
-    /// Enrolment of nodes, apps and operators. Join, GetInvite and Certify are called over TLS without a
+    /// Enrolment of nodes, apps and operators. Join, GetInvite, Certify and Lift are called over TLS without a
     /// client certificate (ALPN "comity-enrol/1"); Renew needs one.
     #[derive(Debug, Clone)]
     pub struct EnrolmentClient<T> {
@@ -459,6 +494,29 @@ pub mod enrolment_client {
                 .insert(GrpcMethod::new("comity.enrolment.v1.Enrolment", "Certify"));
             self.inner.unary(req, path, codec).await
         }
+        /// Hand in an organisation's own word that ends what it suspended of itself, where no member of it has a certificate to
+        /// call with. What counts is who signed; nothing else is taken (LIFT_REFUSED).
+        pub async fn lift(
+            &mut self,
+            request: impl tonic::IntoRequest<super::LiftRequest>,
+        ) -> std::result::Result<tonic::Response<super::LiftResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/comity.enrolment.v1.Enrolment/Lift",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("comity.enrolment.v1.Enrolment", "Lift"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Get a fresh certificate for the identity that calls.
         pub async fn renew(
             &mut self,
@@ -519,13 +577,19 @@ pub mod enrolment_server {
             &self,
             request: tonic::Request<super::CertifyRequest>,
         ) -> std::result::Result<tonic::Response<super::CertifyResponse>, tonic::Status>;
+        /// Hand in an organisation's own word that ends what it suspended of itself, where no member of it has a certificate to
+        /// call with. What counts is who signed; nothing else is taken (LIFT_REFUSED).
+        async fn lift(
+            &self,
+            request: tonic::Request<super::LiftRequest>,
+        ) -> std::result::Result<tonic::Response<super::LiftResponse>, tonic::Status>;
         /// Get a fresh certificate for the identity that calls.
         async fn renew(
             &self,
             request: tonic::Request<super::RenewRequest>,
         ) -> std::result::Result<tonic::Response<super::RenewResponse>, tonic::Status>;
     }
-    /// Enrolment of nodes, apps and operators. Join, GetInvite and Certify are called over TLS without a
+    /// Enrolment of nodes, apps and operators. Join, GetInvite, Certify and Lift are called over TLS without a
     /// client certificate (ALPN "comity-enrol/1"); Renew needs one.
     #[derive(Debug)]
     pub struct EnrolmentServer<T> {
@@ -762,6 +826,49 @@ pub mod enrolment_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = CertifySvc(inner);
+                        let codec = crate::strict::Codec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/comity.enrolment.v1.Enrolment/Lift" => {
+                    #[allow(non_camel_case_types)]
+                    struct LiftSvc<T: Enrolment>(pub Arc<T>);
+                    impl<T: Enrolment> tonic::server::UnaryService<super::LiftRequest>
+                    for LiftSvc<T> {
+                        type Response = super::LiftResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::LiftRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Enrolment>::lift(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = LiftSvc(inner);
                         let codec = crate::strict::Codec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

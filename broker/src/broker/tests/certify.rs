@@ -263,7 +263,7 @@ async fn whoever_a_suspended_certificate_keeps_from_another_is_told_who_ends_tha
     scene.lift(&subject).await;
     scene.certify(&node.key).await.unwrap();
     scene.say_of(ORG, suspended(&subject, By::Organisation)).await.unwrap();
-    told("another member of org-a.example that has its key ends it").await;
+    told("whoever has the key of org-a.example ends it").await;
     let another = scene.admit(ORG, Kind::App, "a1").await;
     let lift = scene.signed(lifted(&subject, By::Organisation), &[&*scene.key_of(ORG)]);
     scene.submit(&another, &lift).await.unwrap();

@@ -6,6 +6,7 @@ use comity_proto::enrolment::RenewRequest;
 use comity_proto::enrolment::enrolment_client::EnrolmentClient;
 use comity_proto::membership::membership_client::MembershipClient;
 use comity_proto::membership::{Kind, ListNodesRequest, WatchRequest, WatchResponse};
+use comity_transparency::Signer;
 use tonic::transport::Channel;
 use tonic::{Code, Status, Streaming};
 
@@ -194,4 +195,64 @@ async fn a_pause_of_ones_own_is_lifted_after_every_certificate_has_ended() {
     let held = scene.signed(suspended(again.id.as_str(), By::Organisation), &[&*scene.key_of(ORG)]);
     scene.submit(&again, &held).await.unwrap();
     assert_refused(scene.certify(&only.key).await, Code::PermissionDenied, "NOT_ACTIVE");
+}
+
+#[tokio::test]
+async fn what_an_organisation_suspended_of_its_only_member_its_key_ends_when_no_certificate_of_it_holds() {
+    let scene = Scene::new().await;
+    let only = scene.admit(ORG, Kind::Node, "n1").await;
+    let (own, certificate) = (scene.key_of(ORG), only.certificate_subject().to_string());
+    for subject in [only.id.as_str(), &certificate] {
+        scene.say_of(ORG, suspended(subject, By::Organisation)).await.unwrap();
+    }
+    scene.stop().await;
+    scene.clock.advance(25 * HOUR);
+    scene.start().await.unwrap();
+    assert_refused(scene.certify(&only.key).await, Code::PermissionDenied, "CERTIFICATE_SUSPENDED");
+    for subject in [certificate.as_str(), only.id.as_str()] {
+        scene.lift_as_nobody(&scene.signed(lifted(subject, By::Organisation), &[&*own])).await.unwrap();
+    }
+    let again = member(&scene.certify(&only.key).await.unwrap(), copy_of(&only.key));
+    assert_eq!(asks(&mut client(&scene, &again).await).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn without_a_certificate_nothing_is_taken_but_a_lift_that_the_organisations_key_signed() {
+    let scene = Scene::new().await;
+    let node = scene.admit(ORG, Kind::Node, "n1").await;
+    scene.admit("org-b.example", Kind::Node, "n1").await;
+    let (own, other, id) = (scene.key_of(ORG), scene.key_of("org-b.example"), node.id.as_str());
+    scene.say_of(ORG, suspended(id, By::Organisation)).await.unwrap();
+    let lift = || lifted(id, By::Organisation);
+    let refused = async |envelope| {
+        assert_refused(scene.lift_as_nobody(&envelope).await, Code::PermissionDenied, "LIFT_REFUSED");
+    };
+    let operator = &scene.operator.key;
+    for signers in [vec![], vec![&node.key], vec![&*other], vec![operator], vec![&*own, &node.key]] {
+        let signers: Vec<&dyn Signer> = signers.into_iter().map(|key| key as _).collect();
+        refused(scene.signed(lift(), &signers)).await;
+    }
+    let gone = Statement::MemberWithdrawn { id: node.id.clone(), reason: "sold".into() };
+    for statement in [updated(organisation(ORG), Layers::default()), suspended(ORG, By::Organisation), gone] {
+        refused(scene.signed(statement, &[&*own])).await;
+    }
+    refused(scene.signed(lifted(id, By::Federation), &[operator])).await;
+    // Whom operators suspend is heard in nothing.
+    scene.suspend(ORG).await;
+    refused(scene.signed(lift(), &[&*own])).await;
+    scene.lift(ORG).await;
+    let old = scene.lift_as_nobody(&scene.signed_at(1, lift(), &[&*own])).await;
+    assert_refused(old, Code::Aborted, "EQUIVOCATION");
+    let good = scene.signed(lift(), &[&*own]);
+    scene.lift_as_nobody(&good).await.unwrap();
+    // Said once, it counts once; and what nobody suspended, nobody lifts.
+    scene.say_of(ORG, suspended(id, By::Organisation)).await.unwrap();
+    assert!(scene.lift_as_nobody(&good).await.is_err());
+    assert!(asks(&mut client(&scene, &node).await).await.is_err());
+    scene.lift_as_nobody(&scene.signed(lift(), &[&*own])).await.unwrap();
+    let none = scene.lift_as_nobody(&scene.signed(lift(), &[&*own])).await;
+    assert_refused(none, Code::FailedPrecondition, "STATEMENT_REFUSED");
+    let mut long = scene.signed(lift(), &[&*own]);
+    long.payload.resize(5_000, b' ');
+    assert_refused(scene.lift_as_nobody(&long).await, Code::InvalidArgument, "INVALID_FIELD");
 }

@@ -28,7 +28,7 @@ impl Ends {
     fn hint(self, subject: &Subject) -> String {
         match self {
             Self::Organisation => {
-                format!("another member of {} that has its key ends it: comity lift {subject}", subject.trust_domain())
+                format!("whoever has the key of {} ends it: comity lift {subject}", subject.trust_domain())
             }
             Self::Operators => format!("operators of the federation end it: comity lift {subject}"),
             Self::Brake { at } => {

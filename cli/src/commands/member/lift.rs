@@ -8,8 +8,14 @@ use crate::error::CliError;
 use crate::session::Session;
 use crate::signing::{Role, Signatory, report};
 
+/// What `--help` says about members without a certificate.
+pub(crate) const AFTER: &str = "\
+What an organisation suspended of itself, its key ends at any time: also from the directory of the only member that it \
+has, when that is suspended and its certificate has ended.";
+
 /// End a suspension: operators the federation's, an organisation its own. Whoever braked alone takes it back alone.
 #[derive(Debug, Args)]
+#[command(after_help = AFTER)]
 pub(crate) struct LiftArgs {
     /// An organisation's trust domain, a member's SPIFFE ID, or SPIFFE-ID#sha256=DIGEST for one certificate
     member: Subject,
@@ -20,7 +26,7 @@ pub(crate) struct LiftArgs {
 
 /// Does so.
 pub(crate) async fn run(args: LiftArgs, global: &Global) -> Result<(), CliError> {
-    let signatory = Signatory::of(Session::open(global).await?)?;
+    let signatory = signatory(global).await?;
     let subject = args.member;
     let by = match signatory.role() {
         Role::Organisation(_) => By::Organisation,
@@ -35,6 +41,22 @@ pub(crate) async fn run(args: LiftArgs, global: &Global) -> Result<(), CliError>
     if args.dry_run {
         return signatory.would(global, &[statement]).await;
     }
-    let said = signatory.say("lift the member", statement).await?;
+    let doing = "lift the member";
+    let said = if signatory.session().is_shut_out() {
+        signatory.lift_unseen(doing, statement).await?
+    } else {
+        signatory.say(doing, statement).await?
+    };
     report(global, ("lifted", &subject.to_string()), &said)
+}
+
+/// Whoever has an organisation's key and no certificate that holds, nor gets one, may be suspended by the organisation
+/// itself: the key alone ends that.
+async fn signatory(global: &Global) -> Result<Signatory, CliError> {
+    let refused = match Session::open(global).await {
+        Ok(session) => return Signatory::of(session),
+        Err(refused) => refused,
+    };
+    let shut_out = Session::shut_out(global).and_then(|session| Signatory::of(session).ok());
+    shut_out.filter(|signatory| matches!(signatory.role(), Role::Organisation(_))).ok_or(refused)
 }

@@ -49,15 +49,7 @@ pub(crate) async fn run(args: SuspendArgs, global: &Global) -> Result<(), CliErr
         if dry_run {
             return signatory.would(global, &[suspended(By::Organisation)]).await;
         }
-        let leaves_nobody = signatory.session().log().await?.log().federation().leaves_nobody(&member);
         let said = signatory.say("suspend the member", suspended(By::Organisation)).await?;
-        if leaves_nobody {
-            say(&format!(
-                "warning: no other member of {} takes part. Lift this before the certificate of {member} ends, or nobody can; `comity suspend {}` can be lifted at any time",
-                member.trust_domain(),
-                member.trust_domain()
-            ));
-        }
         return report(global, ("suspended", &member.to_string()), &said);
     }
     let stop =

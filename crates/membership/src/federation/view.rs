@@ -62,15 +62,6 @@ impl Federation {
         self.members.iter().map(|(id, state)| (id, state.as_ref()))
     }
 
-    /// Whether the suspension of a member, or of its certificate, leaves its organisation without another one that takes part:
-    /// nobody could hand in a lift once the member's certificate has ended.
-    #[must_use]
-    pub fn leaves_nobody(&self, subject: &Subject) -> bool {
-        let (Subject::Member(id) | Subject::Certificate { member: id, .. }) = subject else { return false };
-        let is_another = |other: &SpiffeId| other != id && other.trust_domain() == id.trust_domain();
-        !self.members().any(|(other, state)| is_another(other) && state.suspensions.is_none())
-    }
-
     /// One member.
     #[must_use]
     pub fn member(&self, id: &SpiffeId) -> Option<&MemberState> {

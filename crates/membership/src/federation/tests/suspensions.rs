@@ -87,20 +87,3 @@ fn somebody_who_was_never_there_is_unknown() {
     let test = with_a();
     assert_eq!((test.standing(OTHER), test.standing(STRANGER)), (Standing::Unknown, Standing::Unknown));
 }
-
-#[test]
-fn whoever_suspends_the_last_member_that_takes_part_leaves_nobody() {
-    let mut test = with_both();
-    let member = Subject::Member(read(NODE));
-    let certificate = Subject::Certificate { member: read(NODE), sha256: Digest::of(b"leaf") };
-    let organisation = Subject::Organisation(read(A));
-    for subject in [&member, &certificate] {
-        assert!(test.federation.leaves_nobody(subject), "{subject}");
-    }
-    assert!(!test.federation.leaves_nobody(&organisation));
-    let other = joined(&mut test, OTHER);
-    test.say(other, &[A, OTHER]).unwrap();
-    assert!(!test.federation.leaves_nobody(&member));
-    test.say(suspended(OTHER, By::Organisation), &[A]).unwrap();
-    assert!(test.federation.leaves_nobody(&member), "one that is suspended lifts nothing");
-}
