@@ -81,9 +81,8 @@ pub(crate) fn admission(error: AdmissionError) -> Status {
         AdmissionError::CertificateSuspended { .. } => {
             failure(Code::PermissionDenied, "CERTIFICATE_SUSPENDED", message, vec![])
         }
-        AdmissionError::Authority(
-            AuthorityError::Missing { organisation, .. } | AuthorityError::NotHosted { organisation },
-        ) => {
+        AdmissionError::Authority(lost @ AuthorityError::Missing { .. }) => authority_lost(&lost),
+        AdmissionError::Authority(AuthorityError::NotHosted { organisation }) => {
             let message = format!(
                 "the broker hosts no certificate authority for {organisation} (hint: sign the anchors of your own: comity organisation anchors set FILE)"
             );
@@ -211,6 +210,13 @@ fn enrolment(refused: &EnrolmentRefused) -> Status {
 fn ours(error: &(dyn std::error::Error + 'static)) -> Status {
     tracing::error!(error = chain::text(error), "the broker failed a call");
     failure(Code::Internal, "BROKER_FAILED", "the broker failed; its log says why".into(), vec![])
+}
+
+/// What a member can do about an authority that the broker has lost is little, and it is not its fault.
+fn authority_lost(lost: &AuthorityError) -> Status {
+    tracing::error!(error = chain::text(lost), "a hosted authority is lost, and signs nothing");
+    let message = "the broker has lost the certificate authority that it hosts for this organisation, and signs nothing for it (hint: ask operators to restore the broker's data directory from a backup; certificates go on until they end. Without a backup, they evict the organisation and it joins again)";
+    failure(Code::Internal, "HOSTED_AUTHORITY_LOST", message.into(), vec![])
 }
 
 /// A status with its reason.

@@ -19,8 +19,8 @@ use comity_runtime::files::{check_secret, read_secret, write_durably};
 /// Why an authority cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthorityError {
-    /// There is none.
-    #[error("{organisation} has no certificate authority in {}", dir.display())]
+    /// There is none, though one is made for every organisation that is invited: its files are lost.
+    #[error("the certificate authority of {organisation} is not whole in {}: its certificate or its key is gone (hint: restore both from a backup of the data directory)", dir.display())]
     Missing {
         /// Whose.
         organisation: TrustDomain,
@@ -178,10 +178,10 @@ impl Files {
         Self { key: path(KEY_END), anchor: path(".pem") }
     }
 
-    /// The authority, if there is one.
+    /// The authority, if it is whole.
     fn load(&self, organisation: &TrustDomain) -> Result<Option<Authority>, AuthorityError> {
         let Some(anchor) = self.load_anchor()? else { return Ok(None) };
-        let key = found(&self.key, read_secret(&self.key))?.unwrap_or_default();
+        let Some(key) = found(&self.key, read_secret(&self.key))? else { return Ok(None) };
         let key = Secret::new(String::from_utf8_lossy(&key).into_owned());
         let authority = Authority::from_pem(&key, &anchor).map_err(|source| unusable(organisation, source))?;
         if authority.domain() == organisation {

@@ -10,14 +10,14 @@ use comity_proto::enrolment::join_response::State;
 use comity_proto::enrolment::{CertifyRequest, GetInviteRequest, JoinRequest, RenewRequest};
 use comity_proto::error::Detail;
 use comity_proto::membership::membership_client::MembershipClient;
-use comity_proto::membership::{Kind, ListNodesRequest, RejectRequest};
+use comity_proto::membership::{Kind, ListNodesRequest, PrepareAnchorsRequest, RejectRequest};
 use comity_types::{Clock as _, Digest};
 use tonic::Code;
 
 use super::standing::assert_is_refused;
 use crate::testing::{
     HOUR, Member, Scene, assert_refused, copy_of, csr, issued_by, json, lifted, member, member_id, organisation,
-    suspended,
+    reason, suspended,
 };
 
 const ORG: &str = "org-a.example";
@@ -106,6 +106,29 @@ async fn an_organisation_with_an_authority_of_its_own_is_left_to_sign() {
     }
     // What the broker would sign in its name counts for nothing.
     assert_is_refused(&scene, &issued_by(&scene.authority(ORG), id.as_str(), &key, scene.clock.now())).await;
+}
+
+#[tokio::test]
+async fn a_hosted_authority_that_the_broker_has_lost_is_the_operators_to_restore() {
+    let scene = Scene::new().await;
+    let node = scene.admit(ORG, Kind::Node, "n1").await;
+    for file in [format!("{ORG}.pem"), format!("{ORG}.key.pem")] {
+        scene.stop().await;
+        let (path, kept) = (scene.data_dir().join("ca").join(&file), scene.data_dir().join("kept"));
+        std::fs::rename(&path, &kept).unwrap();
+        scene.start().await.unwrap();
+        let refused = scene.certify(&node.key).await.unwrap_err();
+        assert_eq!((refused.code(), reason(&refused).as_str()), (Code::Internal, "HOSTED_AUTHORITY_LOST"), "{file}");
+        assert!(refused.message().contains("backup"), "{refused}");
+        // Whoever would roll it is told the same, and not to bring one instead.
+        let mut client = MembershipClient::new(scene.connect(&node).await.unwrap());
+        let refused = client.prepare_anchors(PrepareAnchorsRequest {}).await.unwrap_err();
+        assert_eq!(reason(&refused), "HOSTED_AUTHORITY_LOST", "{refused}");
+        scene.stop().await;
+        std::fs::rename(&kept, &path).unwrap();
+        scene.start().await.unwrap();
+        scene.certify(&node.key).await.unwrap();
+    }
 }
 
 #[tokio::test]
