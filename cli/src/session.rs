@@ -163,6 +163,9 @@ pub(crate) fn no_identity() -> CliError {
 
 /// Why there is no identity; what is wrong with one that is there says its own hint.
 fn unusable(dir: &Path, error: StoreError) -> CliError {
+    if let StoreError::TurnedDown { reason, .. } = error {
+        return CliError::Rejected { reason };
+    }
     let missing = matches!(error, StoreError::Missing { .. });
     let hint = missing.then(|| {
         format!(

@@ -112,7 +112,9 @@ pub enum JoinError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// Operators said no.
-    #[error("the federation's operators turned the enrolment down: {reason}")]
+    #[error(
+        "the federation's operators turned the enrolment down: {reason} (hint: settle that with them, and `comity-node join` again with the invite that they then make)"
+    )]
     Rejected {
         /// Their reason.
         reason: String,

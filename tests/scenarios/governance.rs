@@ -225,7 +225,14 @@ fn one_operators_no_keeps_no_organisation_out_and_two_do_with_a_reason_that_it_r
     assert_eq!(last["ended"], true, "{last}");
     let rejected = run(&mut join());
     assert_eq!(rejected.status.code(), Some(1), "{}", said(&rejected));
-    assert!(said(&rejected).contains("the seat is not proven"), "{}", said(&rejected));
+    // Whoever uses the directory afterwards is told the same, and not that nobody has joined there.
+    let identity = federation.folder().join(US_VENDOR.domain).join("assistant");
+    let used = run(comity().arg("--identity").arg(&identity).args(["model", "list"]));
+    let looked_at = run(comity().arg("--identity").arg(&identity).arg("doctor"));
+    for told in [rejected, used, looked_at] {
+        assert_eq!(told.status.code(), Some(1), "{}", said(&told));
+        assert!(said(&told).contains("the seat is not proven"), "{}", said(&told));
+    }
     assert!(waiting(&federation).is_empty());
 }
 

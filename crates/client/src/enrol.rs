@@ -142,7 +142,7 @@ impl Newcomer<'_> {
                 Ok(JoinState::Pending { enrolment_id, fingerprint })
             }
             State::Rejected(wire::Rejected { reason }) => {
-                self.dir.put_down_by_id(invite_id)?;
+                self.dir.note_rejection(invite_id, &reason)?;
                 Ok(JoinState::Rejected { reason })
             }
             State::Issued(issued) => {

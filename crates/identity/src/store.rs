@@ -9,6 +9,7 @@
 //! | `cert.pem` | the certificate chain, leaf first |
 //! | `federation-ca.pem` | the federation's authorities, for clients that are not ours |
 //! | `invite.json` | which invite the key asks with, from before it asks |
+//! | `rejected.json` | why operators turned down what was asked for last, until another invite is taken up |
 //! | `root.json` | the root document, byte for byte |
 //! | `identity.json` | who this is, which root it pins, where the brokers are; written last, so it marks a whole identity |
 
@@ -27,7 +28,7 @@ use crate::tls::{Credentials, CredentialsError};
 mod files;
 mod invite;
 
-pub use invite::{INVITE_FILE, TakenUp};
+pub use invite::{INVITE_FILE, REJECTION_FILE, TakenUp};
 
 /// The private key.
 pub const KEY_FILE: &str = "key.pem";
@@ -94,6 +95,16 @@ pub enum StoreError {
     Missing {
         /// What was looked for.
         path: PathBuf,
+    },
+    /// Operators turned down what the directory asked for, and it has no identity.
+    #[error(
+        "{} has no identity: the federation's operators turned its enrolment down: {reason} (hint: settle that with them, and join again with the invite that they then make)", dir.display()
+    )]
+    TurnedDown {
+        /// The directory.
+        dir: PathBuf,
+        /// Their reason.
+        reason: String,
     },
     /// Others may read the private key.
     #[error("{} can be read by others, its mode is {mode:03o} (hint: chmod 600 {})", path.display(), path.display())]
@@ -317,7 +328,10 @@ impl IdentityDir {
     /// # Errors
     /// The file is missing or broken.
     pub fn identity(&self) -> Result<Identity, StoreError> {
-        let bytes = files::read(&self.file(IDENTITY_FILE))?;
+        let bytes = match files::read(&self.file(IDENTITY_FILE)) {
+            Err(missing @ StoreError::Missing { .. }) => return Err(self.turned_down()?.unwrap_or(missing)),
+            read => read?,
+        };
         serde_json::from_slice(&bytes)
             .map_err(|_| self.content_error(IDENTITY_FILE, "an identity (hint: join again in an empty directory)"))
     }
@@ -374,8 +388,9 @@ impl IdentityDir {
     /// # Errors
     /// It is missing, broken or another one.
     pub fn load_root(&self) -> Result<Root, StoreError> {
+        let pinned = self.identity()?.federation_root;
         let bytes = files::read(&self.file(ROOT_FILE))?;
-        Root::pinned(&bytes, self.identity()?.federation_root).map_err(|source| self.root_error(source))
+        Root::pinned(&bytes, pinned).map_err(|source| self.root_error(source))
     }
 
     /// Remembers where certificates come from.
@@ -393,10 +408,20 @@ impl IdentityDir {
     /// # Errors
     /// The file cannot be removed.
     pub fn forget_source(&self) -> Result<(), StoreError> {
-        match files::remove(&self.file(AUTHORITY_FILE)) {
+        self.forget(AUTHORITY_FILE)
+    }
+
+    /// Removes a file, if it is there.
+    fn forget(&self, name: &str) -> Result<(), StoreError> {
+        match files::remove(&self.file(name)) {
             Err(StoreError::Missing { .. }) => Ok(()),
             done => done,
         }
+    }
+
+    fn turned_down(&self) -> Result<Option<StoreError>, StoreError> {
+        let turned_down = |reason| StoreError::TurnedDown { dir: self.path.clone(), reason };
+        Ok(self.rejection()?.map(turned_down))
     }
 
     /// Where certificates come from; none where it is the broker.

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use comity_client::enrol::{self, OwnAuthority, Resuming, Told};
+use comity_identity::IdentityDir;
 use comity_runtime::clock::SystemClock;
 use comity_runtime::health::{BEAT, FILE, Health};
 use comity_types::Clock as _;
@@ -48,7 +49,12 @@ pub async fn wait(
 /// # Errors
 /// Operators said no, or what the broker says cannot be used.
 pub async fn settle(config: &Config) -> Result<(), JoinError> {
-    if !enrol::has_asked(&config.identity_dir()) {
+    let dir = config.identity_dir();
+    // Whoever asked may have been told by `join`, and somebody else starts the node.
+    if let Some(reason) = IdentityDir::unchecked(&dir).rejection()? {
+        return Err(JoinError::Rejected { reason });
+    }
+    if !enrol::has_asked(&dir) {
         return Ok(());
     }
     let (why, said) = watch::channel("this node asks how its enrolment stands".to_owned());

@@ -71,8 +71,16 @@ async fn a_node_that_operators_turn_down_is_told_why() {
     let node = newcomer().await;
     node.answer(Ok(State::Rejected(Rejected { reason: "nobody knows you".into() })));
     let error = node.join().await.unwrap_err();
-    assert!(matches!(&error, JoinError::Rejected { reason } if reason == "nobody knows you"), "{error:?}");
+    let is_told = |error: &JoinError| matches!(error, JoinError::Rejected { reason } if reason == "nobody knows you");
+    assert!(is_told(&error), "{error:?}");
     assert!(!node.has_joined());
+    // Also by `run` afterwards, until another invite is taken up.
+    for _ in 0..2 {
+        let error = settle(&node.config).await.unwrap_err();
+        assert!(is_told(&error) && error.to_string().contains("hint: settle that with them"), "{error}");
+    }
+    node.join().await.unwrap();
+    settle(&node.config).await.unwrap();
 }
 
 #[tokio::test]

@@ -80,10 +80,14 @@ pub(super) async fn examine(path: &Path, workload: Option<&Socket>, findings: &m
     Patient { dir: path.to_owned(), named, root, credentials, chain, clock }
 }
 
-/// That a directory waits for what it has asked for, if that is all that is wrong with it.
+/// That a directory waits for what it has asked for, or was turned down, if that is all that is wrong with it.
 fn waiting(dir: &IdentityDir) -> Option<Finding> {
     if dir.is_joined() {
         return None;
+    }
+    if let Ok(Some(reason)) = dir.rejection() {
+        let found = format!("the federation's operators turned the enrolment down: {reason}");
+        return Some(Finding::fail("identity", found, "settle it with them; what comes of it is another invite"));
     }
     let (taken, key) = (dir.taken_up().ok()??, dir.key().ok()?);
     let shown = dir.path().display().to_string();

@@ -9,6 +9,17 @@ use crate::invite::Invite;
 /// Which invite the key asks with.
 pub const INVITE_FILE: &str = "invite.json";
 
+/// What became of the last invite, if operators turned it down.
+pub const REJECTION_FILE: &str = "rejected.json";
+
+/// What `rejected.json` says.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rejection {
+    /// The operators' reason.
+    reason: String,
+}
+
 /// What `invite.json` says: enough to ask how it stands, by the key. The secret of the invite is not kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -60,6 +71,7 @@ impl IdentityDir {
         let taken = TakenUp { id: invite.id_text(), federation_root: invite.root, address };
         let json = serde_json::to_vec_pretty(&taken).map_err(|_| self.content_error(INVITE_FILE, "an invite's id"))?;
         files::write_new(&self.file(INVITE_FILE), &json)?;
+        self.forget(REJECTION_FILE)?;
         Ok(self.invite_id()?.unwrap_or_default())
     }
 
@@ -80,6 +92,40 @@ impl IdentityDir {
             return Ok(());
         }
         files::remove(&self.file(INVITE_FILE))
+    }
+
+    /// Makes room for another invite where operators turned this one down, and keeps why: whoever uses the directory later
+    /// is told.
+    ///
+    /// # Errors
+    /// A file cannot be read, written or removed.
+    pub fn note_rejection(&self, id: &str, reason: &str) -> Result<(), StoreError> {
+        if self.is_joined() || self.invite_id()?.as_deref() != Some(id) {
+            return Ok(());
+        }
+        let json = serde_json::to_vec_pretty(&Rejection { reason: reason.to_owned() });
+        let json = json.map_err(|_| self.content_error(REJECTION_FILE, "a rejection"))?;
+        files::write(&self.file(REJECTION_FILE), &json)?;
+        self.put_down_by_id(id)
+    }
+
+    /// Why operators turned down what this directory asked for last; none where they did not, or where it has an identity
+    /// or asks for another one.
+    ///
+    /// # Errors
+    /// The file is broken.
+    pub fn rejection(&self) -> Result<Option<String>, StoreError> {
+        if self.is_joined() || self.invite_id()?.is_some() {
+            return Ok(None);
+        }
+        match files::read(&self.file(REJECTION_FILE)) {
+            Err(StoreError::Missing { .. }) => Ok(None),
+            Err(other) => Err(other),
+            Ok(bytes) => {
+                let broken = |_| self.content_error(REJECTION_FILE, "a rejection (hint: remove it)");
+                serde_json::from_slice(&bytes).map(|Rejection { reason }| Some(reason)).map_err(broken)
+            }
+        }
     }
 }
 
@@ -104,6 +150,24 @@ mod tests {
         assert_eq!(dir.invite_id().unwrap(), Some(first.id_text()), "only its own holder puts an invite down");
         dir.put_down(&first).unwrap();
         assert_eq!(dir.take_up(&second).unwrap(), second.id_text());
+    }
+
+    #[test]
+    fn a_rejection_is_told_until_another_invite_is_taken_up() {
+        let temporary = tempfile::tempdir().unwrap();
+        let dir = IdentityDir::create(temporary.path()).unwrap();
+        let (first, second) = (invite(), invite());
+        assert_eq!(dir.rejection().unwrap(), None);
+        dir.take_up(&first).unwrap();
+        dir.note_rejection(&second.id_text(), "of another").unwrap();
+        assert_eq!((dir.rejection().unwrap(), dir.invite_id().unwrap()), (None, Some(first.id_text())));
+        dir.note_rejection(&first.id_text(), "nobody knows you").unwrap();
+        assert_eq!(dir.rejection().unwrap().as_deref(), Some("nobody knows you"));
+        let refused = dir.identity().unwrap_err();
+        assert!(matches!(&refused, StoreError::TurnedDown { reason, .. } if reason == "nobody knows you"), "{refused}");
+        assert_eq!(dir.take_up(&second).unwrap(), second.id_text());
+        assert_eq!(dir.rejection().unwrap(), None);
+        assert!(matches!(dir.identity(), Err(StoreError::Missing { .. })));
     }
 
     #[test]
