@@ -161,6 +161,36 @@ fn a_copied_organisation_key_signs_nothing_after_a_roll_and_copies_are_told_wher
     assert_ne!(scene.keys(), before);
 }
 
+#[test]
+fn a_roll_that_failed_is_gone_on_with_by_the_next_one_which_says_so() {
+    let mut scene = Scene::set();
+    let before = scene.keys();
+    assert!(scene.federation.broker.take().unwrap().stop().success());
+    let roll = ["organisation", "keys", "roll"];
+    for said_of_it in ["whether that was heard is not known", "an earlier roll was not ended"] {
+        scene.refused(&scene.only, &roll, said_of_it);
+        assert!(scene.key_file(NEXT).exists());
+    }
+    scene.federation.start_broker();
+    assert_eq!(scene.keys(), before);
+    let doctor = scene.own(&["doctor"]);
+    assert!(doctor.contains("was begun and not ended"), "{doctor}");
+    let dry = scene.own(&["organisation", "keys", "roll", "--dry-run"]);
+    let made = dry.lines().find(|line| line.contains("would begin")).unwrap().to_owned();
+    assert!(made.contains("which an earlier roll made"), "{dry}");
+    let _said = scene.own(&roll);
+    let (fingerprint, here) = scene.keys().remove(0);
+    assert!(here && made.contains(&fingerprint) && !scene.key_file(NEXT).exists(), "{made} {fingerprint}");
+
+    // The reply to it was lost: what is listed says where the key is, and another roll makes a new one.
+    std::fs::copy(scene.key_file(OWN), scene.key_file(NEXT)).unwrap();
+    write_secret(&scene.key_file(OWN), &std::fs::read(scene.federation.operator().identity.join("key.pem")).unwrap());
+    let listed = scene.own(&["organisation", "keys", "list"]);
+    assert!(listed.contains("as organisation.next.key.pem"), "{listed}");
+    let _said = scene.own(&roll);
+    assert_ne!(scene.keys()[0].0, fingerprint);
+}
+
 fn write_secret(path: &Path, content: &[u8]) {
     std::fs::write(path, content).unwrap();
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();

@@ -9,7 +9,8 @@ use comity_client::WorkloadApi;
 use comity_client::enrol;
 use comity_client::workload_api::Socket;
 use comity_identity::store::{
-    CERTIFICATE_FILE, FEDERATION_CA_FILE, IDENTITY_FILE, Identity as Named, KEY_FILE, ORGANISATION_KEY_FILE, ROOT_FILE,
+    CERTIFICATE_FILE, FEDERATION_CA_FILE, IDENTITY_FILE, Identity as Named, KEY_FILE, NEXT_ORGANISATION_KEY_FILE,
+    ORGANISATION_KEY_FILE, ROOT_FILE,
 };
 use comity_identity::{CertificateDer, Credentials, IdentityDir, Root};
 use comity_runtime::clock::SystemClock;
@@ -138,6 +139,12 @@ fn keys(path: &Path, elsewhere: bool, findings: &mut Vec<Finding>) {
     // Most members do not have it.
     if let Some(found) = mode(ORGANISATION_KEY_FILE) {
         findings.push(verdict::secret_file("organisation's key", &shown(ORGANISATION_KEY_FILE), Some(found)));
+    }
+    if let Some(found) = mode(NEXT_ORGANISATION_KEY_FILE) {
+        let next = shown(NEXT_ORGANISATION_KEY_FILE);
+        findings.push(verdict::secret_file("organisation's next key", &next, Some(found)));
+        let begun = format!("a change of keys was begun and not ended: {next} is there");
+        findings.push(Finding::warn("change of keys", begun, "`comity organisation keys roll` goes on with it"));
     }
 }
 

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use comity_client::say::Said;
 use comity_identity::KeyPair;
-use comity_identity::store::{StoreError, read_key};
+use comity_identity::store::{NEXT_ORGANISATION_KEY_FILE, StoreError, read_key};
 use comity_membership::Statement;
+use comity_proto::error::Detail;
 use comity_transparency::{PublicKey, Signer as _, SigningError};
 use comity_types::TrustDomain;
 use serde_json::json;
@@ -24,7 +25,8 @@ use crate::signing::{Signatory, report};
 pub(super) const AFTER: &str = "\
 A key that was copied is answered by a roll: from then on the old one signs nothing. Whoever has a copy of the key can \
 do the same, so do it at once. Every key that is to sign signs the change as well, so all of them have to be on this \
-machine. Directories that hold a copy of organisation.key.pem need the new file.";
+machine. Directories that hold a copy of organisation.key.pem need the new file. A roll that fails leaves the new key in \
+organisation.next.key.pem: the same again goes on with it, whether the first was heard or not.";
 
 /// The keys that sign for one's own organisation.
 #[derive(Debug, Subcommand)]
@@ -64,11 +66,18 @@ pub(super) async fn run(command: Keys, global: &Global) -> Result<(), CliError> 
 }
 
 async fn list(session: &Session, global: &Global) -> Result<(), CliError> {
-    let domain = session.identity().id().trust_domain();
-    let here = session.identity().dir().organisation_key().map_err(unusable)?.map(|key| key.public_key_digest());
+    let (domain, dir) = (session.identity().id().trust_domain(), session.identity().dir());
+    let digest = |key: Option<KeyPair>| key.map(|key| key.public_key_digest());
+    let here = digest(dir.organisation_key().map_err(unusable)?);
+    // In force already where the answer to a roll was lost.
+    let next = digest(dir.next_organisation_key().map_err(unusable)?);
     let in_force = in_force(session, domain).await?;
     let row = |key: &PublicKey| {
-        let place = if Some(key.id()) == here { "in this directory" } else { "" };
+        let place = match Some(key.id()) {
+            id if id == here => "in this directory",
+            id if id == next => "in this directory, as organisation.next.key.pem until something is signed with it",
+            _ => "",
+        };
         vec![domain.to_string(), key.id().fingerprint(), place.to_owned()]
     };
     let json: Vec<_> = in_force
@@ -88,10 +97,17 @@ async fn roll(signatory: Signatory, keep: &[PathBuf], dry_run: bool, global: &Gl
     // One that is in force already is not the next one.
     let signatory = signatory.settled().await?;
     let dir = signatory.session().identity().dir();
+    if let Some(left) = dir.next_organisation_key().map_err(unusable)? {
+        say(&format!(
+            "an earlier roll was not ended, and its key is not in force: going on with {} ({NEXT_ORGANISATION_KEY_FILE}). If somebody may have copied that file since, roll once more afterwards",
+            left.public_key_digest().fingerprint()
+        ));
+    }
     let next = dir.pending_next_organisation_key().map_err(unusable)?;
     let signers: Vec<_> = std::iter::once(&next).chain(&kept).collect();
     let statement = changed(&domain, &signers)?;
-    let said = signatory.say_with("change the organisation's keys", statement, &signers).await?;
+    let said = signatory.say_with("change the organisation's keys", statement, &signers).await;
+    let said = said.inspect_err(|failed| say(left_behind(failed)))?;
     if matches!(said, Said::InForce(_)) {
         signatory.take_up_next()?;
         let file = dir.path().join(comity_identity::store::ORGANISATION_KEY_FILE);
@@ -100,7 +116,17 @@ async fn roll(signatory: Signatory, keep: &[PathBuf], dry_run: bool, global: &Gl
     report(global, ("keys changed", domain.as_str()), &said)
 }
 
-/// The new key is made when it is needed, so a dry run cannot name it.
+/// What a roll that failed leaves, and what becomes of it. The key is never thrown away: whoever holds back what it signed
+/// could have it in force later.
+fn left_behind(failed: &CliError) -> &'static str {
+    if matches!(failed, CliError::Status { status, .. } if Detail::of(status).is_some()) {
+        "the keys are as they were, and organisation.key.pem signs; the key that was made waits in organisation.next.key.pem, and another roll goes on with it"
+    } else {
+        "whether that was heard is not known: the key that was made waits in organisation.next.key.pem, and the next command that signs, or another roll, finds out from the log and goes on with the right one"
+    }
+}
+
+/// The new key is made when it is needed, so a dry run cannot name it, except one that an earlier roll has left.
 async fn would_roll(
     signatory: &Signatory,
     domain: &TrustDomain,
@@ -108,6 +134,11 @@ async fn would_roll(
     global: &Global,
 ) -> Result<(), CliError> {
     say("a dry run: nothing is signed, and no key is made");
+    let left = signatory.session().identity().dir().next_organisation_key().map_err(unusable)?;
+    let begins = left.map_or_else(
+        || "a new key, made in this directory".to_owned(),
+        |left| format!("{}, which an earlier roll made", left.public_key_digest().fingerprint()),
+    );
     let stays = |key: &PublicKey| kept.iter().any(|kept| kept.public_key_digest() == key.id());
     let in_force = in_force(signatory.session(), domain).await?;
     let ends: Vec<_> = in_force.iter().filter(|key| !stays(key)).map(|key| key.id().fingerprint()).collect();
@@ -116,7 +147,7 @@ async fn would_roll(
         ("organisation", domain.to_string()),
         ("would end", ends.join(" ")),
         ("would go on", kept.join(" ")),
-        ("would begin", "a new key, made in this directory".to_owned()),
+        ("would begin", begins),
     ];
     let json = json!({ "organisation": domain, "wouldEnd": ends, "wouldGoOn": kept, "wouldBegin": 1 });
     global.output.record(fields, &json)
