@@ -132,6 +132,40 @@ fn whoever_is_suspended_learns_why_and_its_clock_is_compared_all_the_same() {
 }
 
 #[test]
+fn a_node_whose_organisation_is_evicted_after_it_was_suspended_says_so_and_not_why_it_was_suspended() {
+    let backend = Backend::start(Behaviour::Answer);
+    let mut federation = Federation::start();
+    federation.expect_log("peer refused");
+    let mut node = federation.node(EU_BODY, &NodeSpec::openai("n1", &backend.url(), "DE"));
+    let app = federation.app(EU_BODY, "assistant");
+    for expected in ["SUSPENDED", "EVICTED", "CertificateRefused"] {
+        node.program.expect_log(expected);
+    }
+    wait_until_well(&node);
+    let says = |node: &Node, word: &str| {
+        wait::until("its health says why", || Some(said(&health(node))).filter(|text| text.contains(word)))
+    };
+    let _done = federation.govern(&["suspend", EU_BODY.domain, "--reason", "under audit"]);
+    let _suspended = says(&node, "under audit");
+    let _done = federation.govern(&["evict", EU_BODY.domain, "--reason", "it lied"]);
+    // The connection that it has is told the reason.
+    let told = says(&node, "it lied");
+    assert!(!told.contains("under audit"), "{told}");
+    // A new one ends in the handshake, which knows no reasons.
+    assert!(node.program.stop().success());
+    let mut node = federation.run_node(&node);
+    for expected in ["SUSPENDED", "EVICTED", "CertificateRefused"] {
+        node.program.expect_log(expected);
+    }
+    let told = says(&node, "no longer, one of the federation's");
+    assert!(!told.contains("under audit") && told.contains("evicted"), "{told}");
+    Report::on(&node.folder.join("data/identity")).fails("standing", "does not take this certificate", "evicted");
+    let asked = federation.ask(&app, &["model", "list"]);
+    assert!(said(&asked).contains("does not take this certificate"), "{}", said(&asked));
+    assert!(said(&asked).contains("hint: ") && !said(&asked).contains("fatal alert"), "{}", said(&asked));
+}
+
+#[test]
 fn a_key_that_others_may_read_is_found_with_what_mends_it() {
     let federation = Federation::start();
     let app = federation.app(EU_BODY, "assistant");

@@ -79,7 +79,11 @@ pub fn explain(status: &Status) -> Explanation {
     let cause = cause(status);
     let said = || status.source().map_or_else(|| status.message().to_owned(), text);
     // What a broken connection says of itself is TLS's and HTTP/2's own words, which mend nothing.
-    let message = if cause == Cause::BrokenOff { BROKEN_OFF.to_owned() } else { said() };
+    let message = match alert_in(status) {
+        Some(alert) => of_alert(cause, alert).unwrap_or_else(said),
+        None if cause == Cause::BrokenOff => BROKEN_OFF.to_owned(),
+        None => said(),
+    };
     let (message, own_hint) = split_hint(&message);
     Explanation { cause, message, hint: own_hint.or_else(|| hint(cause).map(str::to_owned)), detail: None }
 }
@@ -120,6 +124,36 @@ fn tls_cause(error: &rustls::Error) -> Option<Cause> {
         .then_some(Cause::WrongBroker)
 }
 
+/// The alert by which the other side ended the handshake.
+fn alert_in(status: &Status) -> Option<AlertDescription> {
+    links(status).find_map(|error| match error.downcast_ref()? {
+        rustls::Error::AlertReceived(alert) => Some(*alert),
+        _ => None,
+    })
+}
+
+/// What an alert means that is about our certificate. It is one word, and there are several reasons for each: none is said
+/// to be the one.
+fn of_alert(cause: Cause, alert: AlertDescription) -> Option<String> {
+    match cause {
+        Cause::CertificateRefused => Some(format!(
+            "the broker does not take this certificate, and TLS says no more of it than {alert:?}: its organisation is \
+             not, or no longer, one of the federation's, or the certificate is not by an authority that the organisation \
+             has now, or not as it has to be"
+        )),
+        Cause::CertificateEnded => {
+            Some(format!("by the broker's clock this certificate has ended: TLS says {alert:?}"))
+        }
+        Cause::Answered
+        | Cause::Unreachable
+        | Cause::WrongBroker
+        | Cause::DeadlineExceeded
+        | Cause::Cancelled
+        | Cause::BrokenOff
+        | Cause::Other => None,
+    }
+}
+
 /// What the broker's TLS says about our certificate (RFC 8446, section 6.2).
 fn alert_cause(alert: AlertDescription) -> Option<Cause> {
     const REFUSED: &[AlertDescription] = &[
@@ -144,9 +178,9 @@ const fn hint(cause: Cause) -> Option<&'static str> {
         Cause::WrongBroker => {
             Some("check the broker's address and both clocks; if the federation was founded anew, join it again")
         }
-        Cause::CertificateRefused => {
-            Some("ask an operator whether this member or its organisation is suspended; otherwise join again")
-        }
+        Cause::CertificateRefused => Some(
+            "`comity doctor` looks at the certificate; an operator of the federation knows whether the organisation was evicted or has withdrawn, and invites it again",
+        ),
         Cause::CertificateEnded => Some(
             "check the clock; `comity identity renew` gets a certificate for a key that is admitted, without an invite",
         ),

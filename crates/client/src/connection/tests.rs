@@ -97,6 +97,9 @@ async fn a_member_that_the_broker_does_not_know_is_told_that_its_certificate_is_
     world.forget_members();
     let explained = call(&identity).await.unwrap_err();
     assert_eq!(explained.cause, Cause::CertificateRefused, "{explained:?}");
+    assert!(explained.message.starts_with("the broker does not take this certificate"), "{explained:?}");
+    assert!(!explained.message.contains("fatal alert"), "{explained:?}");
+    assert!(explained.hint.unwrap().contains("evicted"));
 }
 
 #[tokio::test]
@@ -115,6 +118,7 @@ async fn a_certificate_that_the_broker_finds_expired_is_told_from_one_that_it_re
     let world = World::with_clock(clock).await;
     let explained = call(&joined(&world).await).await.unwrap_err();
     assert_eq!(explained.cause, Cause::CertificateEnded, "{explained:?}");
+    assert!(explained.message.starts_with("by the broker's clock"), "{explained:?}");
 }
 
 #[tokio::test]
