@@ -76,6 +76,12 @@ impl Scene {
     }
 }
 
+/// The command of the README that begins so.
+fn readme_line(begins: &str) -> String {
+    let readme = std::fs::read_to_string(workspace().join("README.md")).unwrap().replace('\n', " ");
+    readme.split('`').find(|code| code.starts_with(begins)).unwrap().to_owned()
+}
+
 /// The body of a key's PEM.
 fn body(pem: &Secret<String>) -> String {
     pem.reveal().lines().filter(|line| !line.starts_with("-----")).collect()
@@ -144,17 +150,18 @@ fn without_its_key_join_writes_a_request_which_another_program_signs_and_joins_w
 }
 
 #[test]
-fn a_request_that_openssl_signs_by_the_words_of_the_readme_is_a_certificate_that_serves() {
+fn an_authority_and_a_certificate_that_openssl_makes_by_the_words_of_the_readme_serve() {
     let scene = Scene::set();
-    std::fs::write(scene.folder.join("own-ca.key"), scene.authority.key_pem().reveal()).unwrap();
+    let by_the_readme = |begins: &str| {
+        let line = readme_line(begins).replace("org-a.example", EU_BODY.domain);
+        succeed(Command::new("sh").args(["-ec", &line]).current_dir(&scene.folder))
+    };
+    let _made = by_the_readme("openssl req -x509");
     let join = scene.joining(&[]);
     assert_eq!(run(&mut join()).status.code(), Some(PENDING));
     let (identity, beside) = (scene.folder.join("data/identity"), |file: &str| scene.folder.join(file));
     std::fs::copy(identity.join("request.pem"), beside("request.pem")).unwrap();
-    let readme = std::fs::read_to_string(workspace().join("README.md")).unwrap();
-    let readme = readme.replace('\n', " ");
-    let line = readme.split('`').find(|code| code.starts_with("openssl x509 -req")).unwrap();
-    let _signed = succeed(Command::new("sh").args(["-ec", line]).current_dir(&scene.folder));
+    let _signed = by_the_readme("openssl x509 -req");
     std::fs::copy(beside("cert.pem"), identity.join("cert.pem")).unwrap();
     scene.federation.approve_all();
     let _joined = succeed(&mut join());
@@ -166,9 +173,7 @@ fn an_authority_made_by_the_words_of_the_readme_is_taken_and_one_that_does_not_s
     let mut scene = Scene::set();
     scene.federation.expect_log("peer refused");
     let openssl = |line: &str| succeed(Command::new("sh").args(["-ec", line]).current_dir(&scene.folder));
-    let readme = std::fs::read_to_string(workspace().join("README.md")).unwrap().replace('\n', " ");
-    let line = readme.split('`').find(|code| code.starts_with("openssl req -x509")).unwrap();
-    let line = line.replace("org-a.example", EU_BODY.domain);
+    let line = readme_line("openssl req -x509").replace("org-a.example", EU_BODY.domain);
     let join = scene.joining(&["--ca-key", "own-ca.key"]);
     let without = |extension: &str| {
         let words: Vec<_> = line.split(" -addext ").filter(|word| !word.starts_with(extension)).collect();
