@@ -174,9 +174,14 @@ pub fn judge(identity: &Identity, replica: &Replica, history: &LogHistory) -> Re
     Err(Unfit::NotAMember { why, mend })
 }
 
-/// What distinguishes one state from another: not how old something is by now.
-fn kind(found: &Result<(), Unfit>) -> Option<std::mem::Discriminant<Unfit>> {
-    found.as_ref().err().map(std::mem::discriminant)
+/// What distinguishes one state from another: also why the node takes no part, and not how old something is by now.
+fn kind(found: &Result<(), Unfit>) -> Option<(std::mem::Discriminant<Unfit>, &str)> {
+    let unfit = found.as_ref().err()?;
+    let why = match unfit {
+        Unfit::Barred { why } | Unfit::NotAMember { why, .. } => why,
+        Unfit::CertificateEnded { .. } | Unfit::Unheard | Unfit::NotCurrent(_) | Unfit::Log(_) => "",
+    };
+    Some((std::mem::discriminant(unfit), why))
 }
 
 /// Starting, a node has heard of nothing: that is no news.

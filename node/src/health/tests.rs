@@ -18,6 +18,7 @@ use tonic_health::pb::health_server::Health as _;
 
 use super::*;
 use crate::guard::{DecisionLog, PUBLISHED_WITHIN};
+use crate::replica::Class;
 use crate::testing::{self, Broker, Decided, FAST, History, LIFETIME, MovedClock, Permits, World, eventually};
 
 /// More than a node may go on without hearing of the state.
@@ -140,6 +141,20 @@ fn a_node_whose_log_hides_something_or_contradicts_itself_does_not_serve() {
     assert_eq!(show(2), Err(Lie::Contradicted));
     assert_eq!(node.judge(), Err(Unfit::Log(Lie::Contradicted)));
     assert!(node.dir.path().join("evidence").exists());
+}
+
+#[test]
+fn another_reason_is_news_and_a_greater_age_is_none() {
+    let barred = |why: &str| Err(Unfit::Barred { why: why.to_owned() });
+    let gone = |why: &str| Err(Unfit::NotAMember { why: why.to_owned(), mend: "ask" });
+    assert_ne!(kind(&barred("suspended")), kind(&barred("evicted")));
+    assert_ne!(kind(&gone("suspended")), kind(&gone("evicted")));
+    assert_eq!(kind(&barred("suspended")), kind(&barred("suspended")));
+    let stale = |seconds| {
+        let (age, budget) = (Duration::from_secs(seconds), Duration::from_secs(60));
+        Err(Unfit::NotCurrent(NotCurrent::Stale { class: Class::All, age, budget }))
+    };
+    assert_eq!(kind(&stale(61)), kind(&stale(62)));
 }
 
 #[tokio::test]
