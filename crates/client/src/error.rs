@@ -126,9 +126,9 @@ fn tls_cause(error: &rustls::Error) -> Option<Cause> {
 
 /// The alert by which the other side ended the handshake.
 fn alert_in(status: &Status) -> Option<AlertDescription> {
-    links(status).find_map(|error| match error.downcast_ref()? {
-        rustls::Error::AlertReceived(alert) => Some(*alert),
-        _ => None,
+    links(status).find_map(|error| {
+        let rustls::Error::AlertReceived(alert) = error.downcast_ref()? else { return None };
+        Some(*alert)
     })
 }
 

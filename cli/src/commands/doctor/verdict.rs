@@ -23,6 +23,9 @@ const AGE_WARN_SHARE: u32 = 2;
 const TLS: &str = "TLSv1_3";
 /// The key exchange that there should be.
 const GROUP: &str = "X25519MLKEM768";
+/// What to do where TLS refuses a certificate without a reason that anybody could read.
+const REFUSED_BY_TLS: &str = "see the check of the certificate; if that is in order, ask an operator of the federation \
+                              whether the organisation was evicted or has withdrawn: then it is invited again";
 /// What mends a clock.
 pub(super) const SET_CLOCK: &str =
     "compare `date -u` on both machines and have both follow NTP (`timedatectl set-ntp true`)";
@@ -169,7 +172,10 @@ pub(super) fn refused(status: &Status) -> Finding {
     let check = "standing";
     let Explanation { cause, message, hint, detail } = explain(status);
     let reason = detail.map(|detail| format!(" [{}]", detail.reason)).unwrap_or_default();
-    let mend = hint.unwrap_or_else(|| "ask an operator of the federation".to_owned());
+    let mend = match hint {
+        _ if cause == Cause::CertificateRefused => REFUSED_BY_TLS.to_owned(),
+        hint => hint.unwrap_or_else(|| "ask an operator of the federation".to_owned()),
+    };
     match cause {
         Cause::Unreachable | Cause::DeadlineExceeded | Cause::BrokenOff => {
             Finding::skipped(check, format!("the broker cannot be asked: {message}"))
