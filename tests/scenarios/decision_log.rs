@@ -85,6 +85,7 @@ fn json(output: &Output) -> Value {
 #[test]
 fn a_node_that_is_shown_trees_of_ever_other_sizes_finds_that_they_are_not_the_log_that_it_saw_before() {
     let mut scene = Scene::new();
+    scene.federation.expect_log("a try failed");
     for text in ["broker", "not believed", "cannot be reached", "two histories"] {
         scene.node.program.expect_log(text);
     }

@@ -190,6 +190,7 @@ fn a_broker_that_went_on_from_an_old_copy_is_convicted_by_its_own_signatures() {
     for node in &mut scene.nodes {
         node.program.expect_log("the decision log has signed two histories");
     }
+    scene.federation.expect_log("a try failed");
     // The node that was asked before has seen the other history, and runs nothing of this one.
     let refused = scene.ask();
     assert!(said(&refused).contains("LOG_CONTRADICTED"), "{}", said(&refused));

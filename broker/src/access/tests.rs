@@ -16,6 +16,7 @@ use crate::ledger::log::DecisionLog;
 
 mod ahead;
 mod expiry;
+mod leaks;
 pub(crate) mod node;
 mod quotas;
 mod refusals;

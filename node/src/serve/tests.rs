@@ -22,6 +22,7 @@ use tonic::Code;
 use tonic::metadata::MetadataValue;
 
 use super::*;
+use crate::guard::LogHistory;
 use crate::backend::{Backend, Fault, Model, Pieces};
 use crate::config::Config;
 use crate::replica::Replica;
@@ -155,6 +156,7 @@ impl Backend for Fake {
 struct World {
     permits: Permits,
     key: Arc<KeyPair>,
+    shown: LogHistory,
     clock: Arc<Still>,
     replica: Replica,
     history: History,
@@ -176,7 +178,7 @@ fn world_of(config: &str) -> World {
     let clock = Arc::new(Still::default());
     // Nothing is written there, unless the log contradicts itself.
     let shown = permits.history("/nowhere/evidence".into(), None);
-    let guard = Guard::new(node, permits.log(), shown, digests, clock.clone());
+    let guard = Guard::new(node, permits.log(), shown.clone(), digests, clock.clone());
     let route = Route { offer: offer.clone(), backend: fake.clone(), backend_model: "own-name".to_owned() };
     let federation = crate::testing::World::at("127.0.0.1:1");
     let history = federation.history_at(now());
@@ -184,7 +186,7 @@ fn world_of(config: &str) -> World {
     let signer = OutcomeSigner { key: Arc::clone(&key), replica: replica.clone(), clock: clock.clone() };
     let tables = comity_runtime::tables::load(None).unwrap();
     let server = Server::new(guard, std::iter::once(route).collect(), tables, signer);
-    World { permits, key, clock, replica, history, fake, offer, server }
+    World { permits, shown, key, clock, replica, history, fake, offer, server }
 }
 
 /// What a log says, after its founding.
@@ -234,6 +236,12 @@ fn payload() -> wire::ChatPayload {
 }
 
 impl World {
+    /// So much later; meanwhile, what permits came with turned out to be published.
+    fn comes_to(&self, later: Duration) {
+        self.shown.held(self.shown.waiting());
+        *self.clock.0.lock().unwrap() = later;
+    }
+
     /// The node has heard all this.
     fn knowing(mut self, said: Vec<Said>) -> Self {
         said.into_iter().for_each(|said| said.to(&mut self.history));
@@ -467,7 +475,7 @@ fn a_request_without_a_verified_peer_is_no_brokers() {
 #[tokio::test]
 async fn a_node_that_has_not_heard_of_the_federation_for_too_long_serves_nobody_until_it_does() {
     let world = world().knowing(statements("DE"));
-    *world.clock.0.lock().unwrap() = Duration::from_secs(16 * 60);
+    world.comes_to(Duration::from_secs(16 * 60));
     assert_eq!(world.refused(world.chat_request()).await, reason(Code::Unavailable, "REPLICA_STALE"));
     world.hears_of_the_broker();
     world.server.chat(world.request_of(APP, 2, Method::Chat, chat_message())).await.unwrap();
@@ -485,12 +493,12 @@ async fn a_caller_that_was_served_goes_on_for_longer_than_one_that_comes_anew() 
     let (known, unknown) = (world().knowing(statements("DE")), world().knowing(statements("DE")));
     known.server.chat(known.chat_request()).await.unwrap();
     for world in [&known, &unknown] {
-        *world.clock.0.lock().unwrap() = Duration::from_secs(61);
+        world.comes_to(Duration::from_secs(61));
     }
     let again = |world: &World| world.request_of(APP, 2, Method::Chat, chat_message());
     known.server.chat(again(&known)).await.unwrap();
     assert_eq!(stale_class(&unknown, again(&unknown)).await, stale("new_callers"));
-    *known.clock.0.lock().unwrap() = Duration::from_secs(16 * 60);
+    known.comes_to(Duration::from_secs(16 * 60));
     assert_eq!(stale_class(&known, known.request_of(APP, 3, Method::Chat, chat_message())).await, stale("all"));
     unknown.hears_of_the_broker();
     unknown.server.chat(unknown.request_of(APP, 3, Method::Chat, chat_message())).await.unwrap();

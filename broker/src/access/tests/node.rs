@@ -33,6 +33,9 @@ pub(crate) type Answering = mpsc::Sender<Result<Frame<Bytes>, io::Error>>;
 /// What to answer to each request.
 pub(crate) type Script = Arc<dyn Fn(Answering) + Send + Sync>;
 
+/// What is done with each request, and how it is answered.
+pub(crate) type Handler = Arc<dyn Fn(Seen, Answering) + Send + Sync>;
+
 /// A request as it arrived.
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
@@ -93,6 +96,21 @@ impl Node {
         script: Script,
         clock: Arc<dyn Clock>,
     ) -> Self {
+        let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
+        let handler = remembering(&seen, script);
+        let mut node = Self::handing(id, credentials, trusted, handler, clock).await;
+        node.seen = seen;
+        node
+    }
+
+    /// One that hands each request to the test, and remembers none.
+    pub(crate) async fn handing(
+        id: SpiffeId,
+        credentials: Arc<Credentials>,
+        trusted: StaticAnchors,
+        handler: Handler,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let certificate = credentials.leaf().certificate;
@@ -105,16 +123,14 @@ impl Node {
             connections: Arc::default(),
             stopping: CancellationToken::new(),
         };
-        let (seen, connections, stopping) =
-            (Arc::clone(&node.seen), Arc::clone(&node.connections), node.stopping.clone());
+        let (connections, stopping) = (Arc::clone(&node.connections), node.stopping.clone());
         spawn(async move {
             while let Some(Ok((stream, _))) = stopping.run_until_cancelled(listener.accept()).await {
                 let ending = stopping.child_token();
                 connections.lock().unwrap().push(ending.clone());
-                let (acceptor, seen, script) =
-                    (TlsAcceptor::from(Arc::clone(&config)), Arc::clone(&seen), Arc::clone(&script));
+                let (acceptor, handler) = (TlsAcceptor::from(Arc::clone(&config)), Arc::clone(&handler));
                 spawn(async move {
-                    let _ended = ending.run_until_cancelled(serve(acceptor, stream, seen, script)).await;
+                    let _ended = ending.run_until_cancelled(serve(acceptor, stream, handler)).await;
                 });
             }
         });
@@ -146,10 +162,11 @@ impl Node {
             tls::tunnel_client_config(credentials, broker, Arc::new(door.federation.clone()), Arc::clone(&door.clock));
         let connection = dial::tunnel(&door.address, tls.unwrap(), door.clock.as_ref()).await?;
         let tunnel = Tunnel { leaving: CancellationToken::new(), gone: connection.gone() };
-        let (seen, leaving, stopping) = (Arc::clone(&self.seen), tunnel.leaving.clone(), self.stopping.child_token());
+        let (handler, leaving) = (remembering(&self.seen, script), tunnel.leaving.clone());
+        let stopping = self.stopping.child_token();
         self.connections.lock().unwrap().push(stopping.clone());
         spawn(async move {
-            let _ended = stopping.run_until_cancelled(serve_connection(connection, seen, script, leaving)).await;
+            let _ended = stopping.run_until_cancelled(serve_connection(connection, handler, leaving)).await;
         });
         Ok(tunnel)
     }
@@ -196,19 +213,28 @@ pub(crate) fn spawn(future: impl Future<Output = ()> + Send + 'static) {
     drop(tokio::spawn(future));
 }
 
-async fn serve(acceptor: TlsAcceptor, stream: TcpStream, seen: Arc<Mutex<Vec<Seen>>>, script: Script) {
+/// Remembers each request, and answers by the script.
+fn remembering(seen: &Arc<Mutex<Vec<Seen>>>, script: Script) -> Handler {
+    let seen = Arc::clone(seen);
+    Arc::new(move |request, answering| {
+        seen.lock().unwrap().push(request);
+        script(answering);
+    })
+}
+
+async fn serve(acceptor: TlsAcceptor, stream: TcpStream, handler: Handler) {
     let Ok(stream) = acceptor.accept(stream).await else { return };
     assert_eq!(caller_of(stream.get_ref().1).to_string(), "spiffe://fed.example/broker/b1");
-    serve_connection(stream, seen, script, CancellationToken::new()).await;
+    serve_connection(stream, handler, CancellationToken::new()).await;
 }
 
 /// Serves until the connection ends; once `leaving` is cancelled, says GOAWAY and goes on to the end of what runs.
-async fn serve_connection<T>(stream: T, seen: Arc<Mutex<Vec<Seen>>>, script: Script, leaving: CancellationToken)
+async fn serve_connection<T>(stream: T, handler: Handler, leaving: CancellationToken)
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let service = service_fn(move |request: Request<Incoming>| {
-        let (seen, script) = (Arc::clone(&seen), Arc::clone(&script));
+        let handler = Arc::clone(&handler);
         async move {
             let (head, body) = request.into_parts();
             // As every gRPC server does: trailers of a request count as its metadata, and nothing runs before they came.
@@ -217,9 +243,8 @@ where
             headers.extend(body.trailers().cloned().unwrap_or_default());
             let body = body.to_bytes();
             let authority = head.uri.authority().map(ToString::to_string);
-            seen.lock().unwrap().push(Seen { path: head.uri.path().to_owned(), authority, headers, body });
             let (answering, frames) = mpsc::channel(16);
-            script(answering);
+            handler(Seen { path: head.uri.path().to_owned(), authority, headers, body }, answering);
             Ok::<_, hyper::Error>(Response::new(StreamBody::new(ReceiverStream::new(frames))))
         }
     });

@@ -121,13 +121,21 @@ impl Organisation {
         OrganisationAnchors::new(self.domain().clone(), &[self.authority.anchor()]).unwrap()
     }
 
+    /// What it says of itself, with its seat in `seat`.
+    pub(crate) fn facts(&self, seat: &str) -> Facts {
+        let domain = self.domain();
+        let facts = format!("trust_domain = '{domain}'\nname = '{domain}'\nseat = '{seat}'\nultimate_controllers = []");
+        toml::from_str(&facts).unwrap()
+    }
+
     /// What it signs to be admitted with `member`.
     fn admitted(&self, member: SpiffeId) -> Statement {
-        let organisation: Facts = toml::from_str(&format!(
-            "trust_domain = '{0}'\nname = '{0}'\nseat = 'DE'\nultimate_controllers = []",
-            self.domain()
-        ))
-        .unwrap();
+        self.admitted_from("DE", member)
+    }
+
+    /// The same, with its seat in `seat`.
+    fn admitted_from(&self, seat: &str, member: SpiffeId) -> Statement {
+        let organisation = self.facts(seat);
         let application = Application {
             federation: root_sha256(),
             invite: InviteId::from_bytes([1; 16]),
@@ -253,6 +261,21 @@ impl World {
         let id = organisation.id(kind, name);
         self.say(organisation.admitted(id.clone()), &[&self.operator]).await;
         id
+    }
+
+    /// Admits an organisation with its seat in `seat` and its first member.
+    pub(crate) async fn admit(&self, organisation: &Organisation, seat: &str, member: &SpiffeId) {
+        self.say(organisation.admitted_from(seat, member.clone()), &[&self.operator]).await;
+    }
+
+    /// Says what the operators say.
+    pub(crate) async fn govern(&self, statement: Statement) {
+        self.say(statement, &[&self.operator]).await;
+    }
+
+    /// Says what an organisation, or its member, says.
+    pub(crate) async fn say_as(&self, organisation: &Organisation, statement: Statement) {
+        self.say(statement, &[&organisation.key]).await;
     }
 
     /// Takes tunnels.

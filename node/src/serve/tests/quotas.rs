@@ -39,7 +39,7 @@ async fn a_quota_is_an_organisations_whichever_app_asks_until_the_next_day_in_ut
     assert_eq!(world.asked_by(APP, 3).await, ["QUOTA_EXCEEDED"]);
     assert_eq!(world.asked_by(APPS[0], 4).await, ["QUOTA_EXCEEDED"]);
     assert_eq!((world.asked_by(APPS[1], 5).await, world.runs()), (vec![], 3));
-    *world.clock.0.lock().unwrap() = Duration::from_secs(15 * 3600);
+    world.comes_to(Duration::from_secs(15 * 3600));
     world.hears_of_the_broker();
     assert_eq!((world.asked_by(APP, 6).await, world.runs()), (vec![], 4));
 }
