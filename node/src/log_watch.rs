@@ -140,8 +140,11 @@ impl LogWatch {
             let _early = timeout(every, self.history.wanted()).await.is_ok();
             let trouble = match timeout(pace.call_deadline, self.look(&mut files)).await {
                 Ok(Ok(())) => None,
-                Ok(Err(error)) => Some(self.judge(&error)),
-                Err(_) => Some(Trouble::of(&Status::deadline_exceeded("the broker does not show its decision log"))),
+                Ok(Err(error)) => Some((self.judge(&error), matches!(error, DecisionsError::Files(_)))),
+                Err(_) => {
+                    let late = Status::deadline_exceeded("the broker does not show its decision log");
+                    Some((Trouble::of(&late), true))
+                }
             };
             if self.history.is_convicted() {
                 // Said already, with where the evidence is; nothing that follows would change it.
@@ -152,7 +155,7 @@ impl LogWatch {
                     tracing::info!("what permits came with is in the published decision log again");
                 }
                 None => {}
-                Some(trouble) => self.log(&trouble, &mut retry),
+                Some((trouble, is_unreachable)) => self.log(&trouble, is_unreachable, &mut retry),
             }
             self.history.looked();
         }
@@ -188,10 +191,15 @@ impl LogWatch {
         Trouble::unusable(error)
     }
 
-    fn log(&self, trouble: &Trouble, retry: &mut Retry) {
-        // That a broker is away is said already by who follows it.
-        if retry.is_news(trouble) && !trouble.is_away() {
-            let (why, waiting) = (trouble.said(), self.history.count_waiting());
+    fn log(&self, trouble: &Trouble, is_unreachable: bool, retry: &mut Retry) {
+        if !retry.is_news(trouble) {
+            return;
+        }
+        let (why, waiting) = (trouble.said(), self.history.count_waiting());
+        if is_unreachable {
+            // That a broker is away, or does not let this node take part, is said by who follows it.
+            tracing::info!(why, waiting, "the published decision log cannot be read, trying again");
+        } else {
             tracing::warn!(
                 why,
                 waiting,

@@ -22,9 +22,9 @@ use tonic::Code;
 use tonic::metadata::MetadataValue;
 
 use super::*;
-use crate::guard::LogHistory;
 use crate::backend::{Backend, Fault, Model, Pieces};
 use crate::config::Config;
+use crate::guard::LogHistory;
 use crate::replica::Replica;
 use crate::testing::{Decided, History, Permits, facts};
 use comity_proto::metadata::OUTCOME_CONTEXT;
