@@ -11,7 +11,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use comity_client::receipt::{self, Asked};
 use comity_proto::inference::{EmbedPayload, EmbedRequest, Envelope};
 use comity_proto::metadata;
 use comity_proto::policy::Capability;
@@ -19,7 +18,6 @@ use comity_types::ModelName;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::args::{Global, timeout};
-use crate::commands::receipt::unproven;
 use crate::error::CliError;
 use crate::output::{Format, joined, print_json, say};
 use crate::refusal;
@@ -101,9 +99,6 @@ async fn call(
         request.set_timeout(timeout);
         match session.inference().embed(request).await {
             Ok(answer) => {
-                let identity = session.identity();
-                let asked = Asked { caller: identity.id(), envelope };
-                receipt::of_trailers(answer.metadata(), identity.root(), asked).map_err(|error| unproven(&error))?;
                 let offer = answer.metadata().get(metadata::OFFER).and_then(|offer| offer.to_str().ok());
                 offers.borrow_mut().extend(offer.map(str::to_owned));
                 return Ok(answer.into_inner().embeddings.into_iter().map(|vector| vector.values).collect());

@@ -1,10 +1,12 @@
-//! The way to the broker, as generated stubs take it: `InferenceClient::new(connection.channel())`.
+//! The way to the broker, as generated stubs take it: `InferenceClient::new(connection.channel())`. An answer of a model
+//! counts on it when its receipt proves it; otherwise the call fails.
 //!
 //! It connects with the first call, again after the connection broke, beside it before its certificates end or when ours
 //! was renewed, and to no one but the broker that the federation's root document names.
 
 mod channel;
 mod dialler;
+mod line;
 #[cfg(test)]
 mod tests;
 mod unary;
@@ -14,15 +16,18 @@ use std::time::Duration;
 
 use comity_identity::anchors::AnchorError;
 use comity_identity::tls;
+use comity_types::Digest;
 use http::Uri;
 use rustls::ClientConfig;
 use tonic::transport::Endpoint;
 
 use crate::identity::Identity;
+use crate::receipt::Pinned;
 
 pub use channel::Channel;
 pub(crate) use dialler::Dialler;
 pub use dialler::{CertificateEnded, NotReached};
+pub use line::Line;
 pub use unary::{NoAnswer, Unary};
 
 /// Longest wait for a connection to any of the brokers: every address has its own, shorter deadline.
@@ -42,7 +47,9 @@ const CONNECTION_WINDOW_BYTES: u32 = 8 * 1024 * 1024;
 /// A connection to the federation's broker. Clones are the same connection.
 #[derive(Debug, Clone)]
 pub struct Connection {
-    channel: Channel,
+    line: Line,
+    /// None without a certificate.
+    pinned: Option<Pinned>,
 }
 
 /// Why there can be no connection, whatever the network does.
@@ -77,24 +84,45 @@ impl Connection {
         let clock = Arc::clone(identity.clock());
         let credentials = Arc::clone(identity.credentials());
         let tls = tls::client_config(credentials, root.broker.clone(), anchors, clock)?;
-        Ok(Self { channel: Channel::new(Dialler::of(identity, tls)) })
+        let pinned = Pinned::new(Arc::clone(identity.shared_root()), identity.id().clone());
+        Ok(Self { line: Line::new(Dialler::of(identity, tls)), pinned: Some(pinned) })
     }
 
     /// Prepares a connection that shows no certificate, to `address` alone.
     pub(crate) fn for_enrolment(address: &str, tls: Arc<ClientConfig>) -> Self {
-        Self { channel: Channel::new(Dialler::anonymous(address, tls)) }
+        Self { line: Line::new(Dialler::anonymous(address, tls)), pinned: None }
+    }
+
+    /// The same connection for whoever follows the federation's log too ([`follow`](crate::follow)): what was decided by
+    /// another state of it than `root_at` knows of that epoch is not proven. Of an epoch that it does not know, nothing is said.
+    #[must_use]
+    pub fn held_against(self, root_at: impl Fn(u64) -> Option<Digest> + Send + Sync + 'static) -> Self {
+        let epochs = Arc::new(root_at);
+        Self { pinned: self.pinned.map(|pinned| pinned.with_epochs(epochs)), ..self }
     }
 
     /// What generated stubs are made of. Calls of models take their own time: give them a deadline.
+    ///
+    /// The answer of a model has to end with the receipt of this very request: signed by the log's key of the root document
+    /// that the identity pins, not shown before, and of what the answer said at its beginning and its end. Otherwise the call
+    /// fails with [`Cause::Unproven`](crate::Cause::Unproven). The messages of a stream pass as they come, so they are not
+    /// proven until it has ended.
     #[must_use]
     pub fn channel(&self) -> Channel {
-        self.channel.clone()
+        Channel::new(self.line.clone(), self.pinned.clone())
+    }
+
+    /// The same without looking at receipts: whatever the broker sends counts, and whoever calls is to check it by
+    /// [`receipt::of_trailers`](crate::receipt::of_trailers).
+    #[must_use]
+    pub fn danger_without_receipts(&self) -> Line {
+        self.line.clone()
     }
 
     /// What generated stubs are made of whose calls ask no model: they fail after [`ANSWER_DEADLINE`].
     #[must_use]
     pub fn unary(&self) -> Unary {
-        Unary::new(self.channel.clone(), ANSWER_DEADLINE)
+        Unary::new(self.channel(), ANSWER_DEADLINE)
     }
 }
 

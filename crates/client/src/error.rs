@@ -11,6 +11,7 @@ use rustls::AlertDescription;
 use tonic::{Code, Status, TimeoutExpired};
 
 use crate::connection::{CertificateEnded, NoAnswer, NotReached};
+use crate::receipt::Unproven;
 
 /// What a connection that broke in the middle of a call means.
 const BROKEN_OFF: &str = "the broker broke off: the connection to it ended in the middle of the call";
@@ -47,6 +48,8 @@ pub enum Cause {
     Cancelled,
     /// The connection to the broker broke in the middle of a call: what arrived is not the whole answer.
     BrokenOff,
+    /// The answer's receipt does not prove it: see [`Unproven`].
+    Unproven,
     /// Anything else.
     Other,
 }
@@ -57,6 +60,7 @@ impl Cause {
     pub const fn reason(self) -> Option<&'static str> {
         match self {
             Self::BrokenOff => Some("BROKER_BROKE_OFF"),
+            Self::Unproven => Some("ANSWER_UNPROVEN"),
             Self::Answered
             | Self::Unreachable
             | Self::WrongBroker
@@ -82,6 +86,8 @@ pub fn explain(status: &Status) -> Explanation {
     let message = match alert_in(status) {
         Some(alert) => of_alert(cause, alert).unwrap_or_else(said),
         None if cause == Cause::BrokenOff => BROKEN_OFF.to_owned(),
+        // Why it is not is in the status as well.
+        None if cause == Cause::Unproven => status.message().to_owned(),
         None => said(),
     };
     let (message, own_hint) = split_hint(&message);
@@ -105,6 +111,9 @@ fn is_transport(status: &Status) -> bool {
 fn cause_of_link(error: &(dyn Error + 'static)) -> Option<Cause> {
     if error.is::<CertificateEnded>() {
         return Some(Cause::CertificateEnded);
+    }
+    if error.is::<Unproven>() {
+        return Some(Cause::Unproven);
     }
     if error.is::<NoAnswer>() || error.is::<TimeoutExpired>() {
         return Some(Cause::DeadlineExceeded);
@@ -188,6 +197,9 @@ const fn hint(cause: Cause) -> Option<&'static str> {
         Cause::BrokenOff => {
             Some("ask again: what arrived is not the whole answer; if it happens again, look at the broker's log")
         }
+        Cause::Unproven => Some(
+            "do not use what arrived; tell the operators of the federation: its broker ends every answer with a receipt of it",
+        ),
         Cause::Answered | Cause::Cancelled | Cause::Other => None,
     }
 }

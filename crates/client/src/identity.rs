@@ -114,6 +114,10 @@ impl Identity {
         &self.root
     }
 
+    pub(crate) const fn shared_root(&self) -> &Arc<Root> {
+        &self.root
+    }
+
     /// Certificate and key. A renewal replaces what is inside, for connections and listeners alike.
     #[must_use]
     pub const fn credentials(&self) -> &Arc<Credentials> {

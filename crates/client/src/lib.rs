@@ -4,6 +4,35 @@
 //! invite ──enrol::join──▶ directory ──Identity::open──▶ Connection::open ──▶ channel() ──▶ any generated stub
 //! ```
 //!
+//! Every answer of a model ends with a receipt: the proof that the decision and what became of it are in the broker's log. A
+//! connection checks it, against the root document that the identity pins and against what was asked. An answer without one, with
+//! one that is forged, altered, or of another request, is an error ([`Cause::Unproven`]), not an answer:
+//!
+//! ```no_run
+//! use comity_client::{Cause, Connection, Identity, explain};
+//! use comity_proto::inference::inference_client::InferenceClient;
+//! use comity_proto::inference::{ChatStreamRequest, Envelope};
+//!
+//! # async fn ask() -> Result<String, Box<dyn std::error::Error>> {
+//! let connection = Connection::open(&Identity::open("assistant")?)?;
+//! let envelope = Some(Envelope { model: "tiny".into(), ..Envelope::default() });
+//! let request = ChatStreamRequest { envelope, payload: None };
+//! let mut answer = InferenceClient::new(connection.channel()).chat_stream(request).await?.into_inner();
+//! let mut text = String::new();
+//! loop {
+//!     match answer.message().await {
+//!         Ok(Some(piece)) => text.push_str(&piece.text), // as it is made: not proven yet
+//!         Ok(None) => return Ok(text),                   // the end: proven
+//!         Err(status) if explain(&status).cause == Cause::Unproven => return Err("nobody can prove it".into()),
+//!         Err(status) => return Err(status.into()),
+//!     }
+//! }
+//! # }
+//! ```
+//! [`Connection::held_against`] adds the federation's log, for an app that follows it, and
+//! [`Connection::danger_without_receipts`] takes whatever the broker sends. Witnesses cosign later than an answer can wait for: who
+//! has a policy of them fetches the receipt again (`GetReceipt`) and gives it to [`receipt::check`].
+//!
 //! | module | holds |
 //! |---|---|
 //! | [`identity`] | who this program is, read from a directory |

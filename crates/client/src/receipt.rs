@@ -11,22 +11,25 @@ use std::sync::Arc;
 use comity_identity::Root;
 use comity_membership::{Log, offer_digest};
 use comity_policy::Tables;
-use comity_proto::metadata::{OUTCOME_CONTEXT, RECEIPT};
-use comity_proto::{inference, permit, transparency};
+use comity_proto::metadata::OUTCOME_CONTEXT;
+use comity_proto::permit;
 use comity_transparency::leaf::Kind;
 use comity_transparency::policy::Policy;
 use comity_transparency::receipt::{Receipt, ReceiptError, Verified};
 use comity_transparency::record::Field;
 use comity_transparency::{CheckpointNote, NoteVerifier};
-use comity_types::{Digest, OfferName, SpiffeId};
+use comity_types::OfferName;
 use prost::Message as _;
 use serde::Deserialize;
-use tonic::metadata::MetadataMap;
 
+mod answer;
 mod repeated;
 mod replay;
 #[cfg(test)]
 mod tests;
+
+pub use answer::{Asked, Unproven, of_trailers};
+pub(crate) use answer::{Expected, Pinned};
 
 /// What a receipt is held against.
 #[derive(Debug, Clone, Copy)]
@@ -90,57 +93,6 @@ pub enum CheckError {
     /// Two parts contradict each other.
     #[error("{0}")]
     Contradiction(String),
-}
-
-/// Why an answer is not proven.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Unproven {
-    /// The answer came without a receipt.
-    #[error("the answer came without a receipt")]
-    Missing,
-    /// What came is none.
-    #[error("what came as its receipt cannot be read")]
-    Malformed,
-    /// It does not hold.
-    #[error("its receipt does not hold")]
-    Refused(#[from] ReceiptError),
-    /// It is true, and of another request.
-    #[error("its receipt is of another request")]
-    OfAnother,
-    /// It says that the request was not answered.
-    #[error("its receipt says that the request was not answered")]
-    NotAnswered,
-}
-
-/// Who asked what: a receipt that is true of another request proves nothing of this one.
-#[derive(Debug, Clone, Copy)]
-pub struct Asked<'a> {
-    /// The app that called.
-    pub caller: &'a SpiffeId,
-    /// The envelope that it sent.
-    pub envelope: &'a inference::Envelope,
-}
-
-/// The receipt among the trailers of an answer, held against the log's key of the root document that is pinned, and against
-/// what was asked: every call of this SDK's users can, and `comity` does, before an answer counts.
-///
-/// # Errors
-/// There is none, it does not hold, or it is of another request, or of one that was not answered.
-pub fn of_trailers(trailers: &MetadataMap, root: &Root, asked: Asked<'_>) -> Result<(Receipt, Verified), Unproven> {
-    let bytes = trailers.get_bin(RECEIPT).ok_or(Unproven::Missing)?.to_bytes().map_err(|_| Unproven::Malformed)?;
-    let wire = transparency::Receipt::decode(bytes).map_err(|_| Unproven::Malformed)?;
-    let receipt = Receipt::try_from(wire).map_err(|_| Unproven::Malformed)?;
-    let [plain, _] = &root.decision_log;
-    let verified = receipt.verify(&root.decision_log_origin(), &NoteVerifier::of(plain))?;
-    let envelope = Digest::of(&asked.envelope.encode_to_vec());
-    let is_of_it = verified.text(Field::CALLER) == Some(asked.caller.as_str())
-        && verified.get(Field::ENVELOPE_SHA256) == Some(envelope.as_bytes());
-    match (is_of_it, verified.text(Field::STATUS)) {
-        (true, Some("0")) => Ok((receipt, verified)),
-        (true, _) => Err(Unproven::NotAnswered),
-        (false, _) => Err(Unproven::OfAnother),
-    }
 }
 
 /// Checks a receipt against all that there is.

@@ -1,4 +1,7 @@
-//! What this crate's tests share: a founded federation in a directory of its own, and a broker that only enrols.
+//! What this crate's tests share: a founded federation in a directory of its own, and a broker that enrols, and answers as
+//! [`models`] says.
+
+pub(crate) mod models;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -15,9 +18,11 @@ use comity_proto::enrolment as wire;
 use comity_proto::enrolment::enrolment_server::{Enrolment, EnrolmentServer};
 use comity_proto::enrolment::join_response::State;
 use comity_proto::error::Failure;
+use comity_proto::inference::inference_server::InferenceServer;
 use comity_runtime::accept::{Acceptor, Listener, PeerInfo};
 use comity_runtime::clock::SystemClock;
 use comity_runtime::tasks::Tasks;
+use comity_runtime::trailers::TrailerLayer;
 use comity_types::{Clock, Digest, Secret, SpiffeId, Timestamp};
 use tempfile::TempDir;
 use tokio::sync::Notify;
@@ -28,6 +33,7 @@ use tonic::transport::server::Connected as _;
 use tonic::{Code, Request, Response, Status};
 
 use crate::founding::{Founded, FoundingPlan, found};
+use models::Models;
 
 /// How long members' first certificates hold; those that they get by renewing hold twice as long, which is the longest.
 pub(crate) const LIFETIME: Duration = Duration::from_secs(12 * 3600);
@@ -70,12 +76,13 @@ pub(crate) fn plan(dir: &Path, address: &str) -> FoundingPlan {
     }
 }
 
-/// A founded federation with a broker that only enrols.
+/// A founded federation with a broker.
 pub(crate) struct World {
     pub(crate) dir: TempDir,
     pub(crate) founded: Founded,
     pub(crate) address: SocketAddr,
     pub(crate) desk: Desk,
+    pub(crate) models: Models,
     anchors: Arc<SharedAnchors>,
     broker: Arc<Credentials>,
     cuts: Arc<Mutex<Vec<CancellationToken>>>,
@@ -110,9 +117,11 @@ impl World {
             taken.lock().unwrap().extend(info.peer.is_some().then_some(info.cut));
             connection
         });
-        let server = Server::builder().add_service(EnrolmentServer::new(desk.clone()));
+        let models = Models::new(&founded);
+        let server = Server::builder().layer(TrailerLayer).add_service(EnrolmentServer::new(desk.clone()));
+        let server = server.add_service(InferenceServer::new(models.clone()));
         tasks.spawn("server", async move { server.serve_with_incoming(incoming).await.unwrap() });
-        Self { dir, founded, address, desk, anchors, broker, cuts, _tasks: tasks }
+        Self { dir, founded, address, desk, models, anchors, broker, cuts, _tasks: tasks }
     }
 
     pub(crate) fn invite(&self) -> Invite {

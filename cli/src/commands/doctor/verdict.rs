@@ -185,6 +185,7 @@ pub(super) fn refused(status: &Status) -> Finding {
         | Cause::CertificateRefused
         | Cause::CertificateEnded
         | Cause::Cancelled
+        | Cause::Unproven
         | Cause::Other => Finding::fail(check, format!("{message}{reason}"), mend),
     }
 }

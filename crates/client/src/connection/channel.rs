@@ -1,123 +1,127 @@
-//! What generated stubs call through: the connection of the moment, and the next one before that one ends.
+//! What generated stubs call through: every answer of a model is held against its receipt before it counts.
 //!
 //! ```text
-//!  call ──▶ Channel ──▶ the connection that stands          calls that run keep theirs, to their end
-//!                └ half of what was left is over, or our certificate was renewed:
-//!                  connect beside it, then send calls over the new one
+//!  stub ──▶ Channel ──▶ Line ──▶ broker
+//!             ▲  messages pass as they come     │
+//!             └──── the end: is it proven? ◀────┘   no: the call fails, and says why
 //! ```
+//! Calls that ask no model have no receipt, and pass as they are.
 
-use std::fmt;
+use std::error::Error;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
-use arc_swap::ArcSwap;
-use comity_runtime::tasks::Tasks;
-use http::{Request, Response};
+use bytes::Bytes;
+use comity_proto::inference::inference_server::SERVICE_NAME;
+use comity_runtime::chain;
+use http::{HeaderMap, Request, Response};
+use http_body::Frame;
+use http_body_util::{BodyExt as _, Full};
+use tonic::Status;
 use tonic::body::Body;
-use tonic::transport::{self, Error};
-use tower::{Service, ServiceExt as _};
+use tower::Service;
 
-use super::dialler::{Dialler, Made};
-use super::endpoint;
+use super::line::Line;
+use crate::receipt::{Expected, Pinned, Unproven};
 
-/// How long a connection that could not be made is not tried again, while the one before still stands.
-const PAUSE: Duration = Duration::from_millis(500);
+/// The flag and the length before a message on the wire.
+const PREFIX_BYTES: usize = 5;
 
-/// The way to the broker. Clones are the same.
+/// The way to the broker, on which no answer of a model counts that its receipt does not prove. Clones are the same.
 #[derive(Debug, Clone)]
-pub struct Channel(Arc<Shared>);
-
-struct Shared {
-    dialler: Dialler,
-    standing: ArcSwap<Standing>,
-    renewing: AtomicBool,
-    keeps_fresh: AtomicBool,
-    tasks: Tasks,
-}
-
-/// A connection, made or to be made with the first call, and anew if it breaks.
-#[derive(Debug)]
-struct Standing {
-    channel: transport::Channel,
-    made: Made,
+pub struct Channel {
+    line: Line,
+    /// None without a certificate: nobody answers such a caller for a model.
+    pinned: Option<Pinned>,
 }
 
 impl Channel {
-    /// Connects with the first call.
-    pub(super) fn new(dialler: Dialler) -> Self {
-        let made = Made::default();
-        let channel = endpoint().connect_with_connector_lazy(dialler.clone().connector(&made));
-        let standing = ArcSwap::from_pointee(Standing { channel, made });
-        let [renewing, keeps_fresh] = [false; 2].map(AtomicBool::new);
-        Self(Arc::new(Shared { dialler, standing, renewing, keeps_fresh, tasks: Tasks::new() }))
-    }
-
-    /// What the next call goes over.
-    fn standing(&self) -> transport::Channel {
-        if !self.0.keeps_fresh.swap(true, Ordering::AcqRel) {
-            self.0.tasks.spawn("certificate", keep_fresh(Arc::downgrade(&self.0)));
-        }
-        let standing = self.0.standing.load();
-        if standing.is_to_be_left(&self.0.dialler) && !self.0.renewing.swap(true, Ordering::AcqRel) {
-            self.0.tasks.spawn("connect anew", Arc::clone(&self.0).renew());
-        }
-        standing.channel.clone()
-    }
-}
-
-impl Standing {
-    fn is_to_be_left(&self, dialler: &Dialler) -> bool {
-        dialler.member().is_some_and(|identity| self.made.is_over(identity.credentials(), &**identity.clock()))
-    }
-}
-
-impl Shared {
-    /// Calls go over the connection that stands until the next one does; it goes when its calls have ended.
-    async fn renew(self: Arc<Self>) {
-        let made = Made::default();
-        match endpoint().connect_with_connector(self.dialler.clone().connector(&made)).await {
-            Ok(channel) => self.standing.store(Arc::new(Standing { channel, made })),
-            // It is tried again; if it never succeeds, the call that finds no connection any more says why.
-            Err(_) => tokio::time::sleep(PAUSE).await,
-        }
-        self.renewing.store(false, Ordering::Release);
-    }
-}
-
-/// Has the certificate renewed in time, for as long as there is a channel.
-async fn keep_fresh(channel: Weak<Shared>) {
-    loop {
-        let Some(shared) = channel.upgrade() else { return };
-        let Some(identity) = shared.dialler.member().cloned() else { return };
-        drop(shared);
-        let Some(pause) = identity.next_look() else { return };
-        // It is tried again; once the certificate has ended, the call that finds no connection says why.
-        let _fresh = identity.keep_fresh().await.is_ok();
-        tokio::time::sleep(pause).await;
-    }
-}
-
-impl fmt::Debug for Shared {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Channel").field("dialler", &self.dialler).finish_non_exhaustive()
+    pub(super) const fn new(line: Line, pinned: Option<Pinned>) -> Self {
+        Self { line, pinned }
     }
 }
 
 impl Service<Request<Body>> for Channel {
     type Response = Response<Body>;
-    type Error = Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Error>> + Send>>;
+    type Error = Box<dyn Error + Send + Sync>;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
-    /// Always: which connection it is, is known when the call is made.
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        Poll::Ready(Ok(()))
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.line.poll_ready(context).map_err(Into::into)
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let standing = self.standing();
-        Box::pin(standing.oneshot(request))
+        let mut line = self.line.clone();
+        match self.pinned.clone().filter(|_| asks_a_model(&request)) {
+            Some(pinned) => Box::pin(asked(line, request, pinned)),
+            None => Box::pin(async move { Ok(line.call(request).await?) }),
+        }
     }
+}
+
+fn asks_a_model(request: &Request<Body>) -> bool {
+    let path = request.uri().path().strip_prefix('/').and_then(|path| path.split_once('/'));
+    path.is_some_and(|(service, _)| service == SERVICE_NAME)
+}
+
+/// Calls, and has the answer checked when it ends.
+async fn asked(
+    mut line: Line,
+    request: Request<Body>,
+    pinned: Pinned,
+) -> Result<Response<Body>, Box<dyn Error + Send + Sync>> {
+    let (parts, body) = request.into_parts();
+    // Every method takes one message, which the stub has in memory.
+    let framed = body.collect().await?.to_bytes();
+    let expected = pinned.expect(framed.get(PREFIX_BYTES..).unwrap_or_default());
+    let answer = line.call(Request::from_parts(parts, Body::new(Full::new(framed)))).await?;
+    let (head, body) = answer.into_parts();
+    // A status in the head is all there is: stubs look for none at the end then.
+    if let Some(status) = Status::from_header_map(&head.headers) {
+        expected.check(&head.headers, status.code(), &head.headers).map_err(refused)?;
+        return Ok(Response::from_parts(head, body));
+    }
+    let checked = Checked { body, expected, head: head.headers.clone() };
+    Ok(Response::from_parts(head, Body::new(checked)))
+}
+
+/// An answer whose messages pass as they come, and whose end is an error unless it is proven.
+struct Checked {
+    body: Body,
+    expected: Expected,
+    head: HeaderMap,
+}
+
+impl http_body::Body for Checked {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+            Some(Ok(frame)) => frame.into_trailers(),
+            // Without a status a stub takes it for cut off.
+            ended @ (Some(Err(_)) | None) => return Poll::Ready(ended),
+        };
+        Poll::Ready(Some(match frame {
+            Err(data) => Ok(data),
+            Ok(trailers) => self.end(trailers),
+        }))
+    }
+}
+
+impl Checked {
+    fn end(&self, trailers: HeaderMap) -> Result<Frame<Bytes>, Status> {
+        if let Some(status) = Status::from_header_map(&trailers) {
+            self.expected.check(&self.head, status.code(), &trailers).map_err(refused)?;
+        }
+        Ok(Frame::trailers(trailers))
+    }
+}
+
+/// What a call fails with: what arrived is not what is on record, and asking again mends nothing.
+fn refused(unproven: Unproven) -> Status {
+    let mut status = Status::data_loss(format!("the answer is not proven: {}", chain::text(&unproven)));
+    status.set_source(Arc::new(unproven));
+    status
 }

@@ -15,6 +15,7 @@ use crate::enrol::{Joining, join};
 use crate::testing::{LIFETIME, MovedClock, World, plan};
 use crate::{Cause, Explanation, Identity, explain};
 
+mod receipts;
 mod rotation;
 
 async fn joined(world: &World) -> Identity {

@@ -45,7 +45,7 @@ impl Service<Request<Body>> for Unary {
         let (answer, deadline) = (self.channel.call(request), self.deadline);
         Box::pin(async move {
             let answered = tokio::time::timeout(deadline, answer).await;
-            Ok(answered.map_err(|_| NoAnswer { deadline })??)
+            answered.map_err(|_| NoAnswer { deadline })?
         })
     }
 }

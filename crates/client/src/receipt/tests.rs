@@ -4,14 +4,16 @@ use comity_membership::testing::{TestFederation, read};
 use comity_membership::{Body, Entry, Statement};
 use comity_policy::Offer;
 use comity_proto::convert::wire_receipt;
+use comity_proto::inference;
+use comity_proto::metadata::RECEIPT;
 use comity_transparency::leaf::{Epoch, Leaf};
 use comity_transparency::proof::{inclusion, root};
 use comity_transparency::receipt::Proven;
 use comity_transparency::record::{Record, RecordKind, SALT_BYTES};
 use comity_transparency::tile::Tiles;
 use comity_transparency::{Checkpoint, LogKey, Signer as _};
-use comity_types::{Clock as _, DecisionId};
-use tonic::metadata::MetadataValue;
+use comity_types::{Clock as _, DecisionId, Digest};
+use tonic::metadata::{MetadataMap, MetadataValue};
 
 use super::*;
 use crate::founding::found;

@@ -1,0 +1,221 @@
+//! The receipt that an answer ends with, held against what was asked, before the answer counts.
+//!
+//! It comes with the answer's last byte, earlier than any witness can have cosigned: what it is held against is the log's key
+//! of the root document that is pinned, this request, and what the log has shown before.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use comity_identity::Root;
+use comity_proto::metadata::{DECISION_ID, OFFER, RECEIPT};
+use comity_proto::{inference, transparency};
+use comity_transparency::NoteVerifier;
+use comity_transparency::receipt::{Receipt, ReceiptError, Verified};
+use comity_transparency::record::Field;
+use comity_types::{Digest, SpiffeId};
+use http::HeaderMap;
+use prost::Message as _;
+use tonic::Code;
+use tonic::metadata::MetadataMap;
+
+/// Why an answer is not proven.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unproven {
+    /// The answer came without a receipt.
+    #[error("the answer came without a receipt")]
+    Missing,
+    /// What came is none.
+    #[error("what came as its receipt cannot be read")]
+    Malformed,
+    /// It does not hold.
+    #[error("its receipt does not hold")]
+    Refused(#[from] ReceiptError),
+    /// It is true, and of another request.
+    #[error("its receipt is of another request")]
+    OfAnother,
+    /// It is true, and of a request like this one that was made before.
+    #[error("its receipt is of an earlier request: leaf {index}, and the log had {known} before this one was made")]
+    OfBefore {
+        /// The decision's leaf.
+        index: u64,
+        /// How many leaves the log had when the call began.
+        known: u64,
+    },
+    /// It was decided by another state of the federation than the one that this side knows.
+    #[error("it was decided at epoch {epoch} by another log of the federation than the one that was followed here")]
+    OtherFederation {
+        /// The decision's epoch.
+        epoch: u64,
+    },
+    /// It says that the request was not answered.
+    #[error("its receipt says that the request was not answered")]
+    NotAnswered,
+    /// It says that the request ended otherwise than the broker told.
+    #[error("its receipt says that the request ended with status {recorded}, and the broker said {said}")]
+    OtherStatus {
+        /// On record.
+        recorded: String,
+        /// What came: the number of a gRPC status.
+        said: i32,
+    },
+    /// What the answer began with is not what is on record.
+    #[error("the answer said {header}: {said}, and its receipt says {recorded}")]
+    OtherHead {
+        /// The metadata's name.
+        header: &'static str,
+        /// What came.
+        said: String,
+        /// On record.
+        recorded: String,
+    },
+}
+
+/// Who asked what: a receipt that is true of another request proves nothing of this one.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// The app that called.
+    pub caller: &'a SpiffeId,
+    /// The envelope that it sent.
+    pub envelope: &'a inference::Envelope,
+}
+
+/// The receipt among the trailers of an answer, held against the log's key of the root document that is pinned, and against
+/// what was asked. A [`Channel`](crate::connection::Channel) has done it, and more, before the answer ends; this is for
+/// whoever wants what was proven, or calls by other means.
+///
+/// # Errors
+/// There is none, it does not hold, or it is of another request, or of one that was not answered.
+pub fn of_trailers(trailers: &MetadataMap, root: &Root, asked: Asked<'_>) -> Result<(Receipt, Verified), Unproven> {
+    let receipt = read(trailers)?.ok_or(Unproven::Missing)?;
+    let verified = held(&receipt, root, asked.caller, Digest::of(&asked.envelope.encode_to_vec()))?;
+    match verified.text(Field::STATUS) {
+        Some("0") => Ok((receipt, verified)),
+        _ => Err(Unproven::NotAnswered),
+    }
+}
+
+/// The receipt in metadata, if there is one.
+fn read(metadata: &MetadataMap) -> Result<Option<Receipt>, Unproven> {
+    let Some(value) = metadata.get_bin(RECEIPT) else { return Ok(None) };
+    let bytes = value.to_bytes().map_err(|_| Unproven::Malformed)?;
+    let wire = transparency::Receipt::decode(bytes).map_err(|_| Unproven::Malformed)?;
+    Receipt::try_from(wire).map(Some).map_err(|_| Unproven::Malformed)
+}
+
+/// Whether it is in the federation's log, and of this request.
+fn held(receipt: &Receipt, root: &Root, caller: &SpiffeId, envelope: Digest) -> Result<Verified, Unproven> {
+    let [plain, _] = &root.decision_log;
+    let verified = receipt.verify(&root.decision_log_origin(), &NoteVerifier::of(plain))?;
+    let is_of_it = verified.text(Field::CALLER) == Some(caller.as_str())
+        && verified.get(Field::ENVELOPE_SHA256) == Some(envelope.as_bytes());
+    if is_of_it { Ok(verified) } else { Err(Unproven::OfAnother) }
+}
+
+/// The root of the federation's log at an epoch, as this side has followed it; none of one that it does not know.
+pub(crate) type Epochs = dyn Fn(u64) -> Option<Digest> + Send + Sync;
+
+/// What answers to one member are held against.
+#[derive(Clone)]
+pub(crate) struct Pinned {
+    root: Arc<Root>,
+    caller: SpiffeId,
+    epochs: Option<Arc<Epochs>>,
+    /// How many leaves the log has, as far as receipts have shown.
+    leaves: Arc<AtomicU64>,
+}
+
+/// What the answer to one request is held against.
+#[derive(Debug)]
+pub(crate) struct Expected {
+    pinned: Pinned,
+    envelope: Digest,
+    /// A decision that is made after the call began cannot be one of the leaves that were there before.
+    known: u64,
+}
+
+impl fmt::Debug for Pinned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pinned").field("caller", &self.caller).finish_non_exhaustive()
+    }
+}
+
+/// The part of any request of `Inference` that is decided by.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Request {
+    #[prost(message, optional, tag = "1")]
+    envelope: Option<inference::Envelope>,
+}
+
+impl Pinned {
+    pub(crate) fn new(root: Arc<Root>, caller: SpiffeId) -> Self {
+        Self { root, caller, epochs: None, leaves: Arc::default() }
+    }
+
+    pub(crate) fn with_epochs(self, epochs: Arc<Epochs>) -> Self {
+        Self { epochs: Some(epochs), ..self }
+    }
+
+    /// A call begins, with this message. One without an envelope is the broker's to refuse.
+    pub(crate) fn expect(self, message: &[u8]) -> Expected {
+        let envelope = Request::decode(message).ok().and_then(|request| request.envelope).unwrap_or_default();
+        let known = self.leaves.load(Ordering::Acquire);
+        Expected { pinned: self, envelope: Digest::of(&envelope.encode_to_vec()), known }
+    }
+}
+
+impl Expected {
+    /// Whether an answer that began with `head`, and ended with `code` and `last`, is proven. What failed needs no receipt,
+    /// since nothing follows from it; one that it has is to be true.
+    pub(crate) fn check(&self, head: &HeaderMap, code: Code, last: &HeaderMap) -> Result<(), Unproven> {
+        let receipt = match read(&MetadataMap::from_headers(last.clone()))? {
+            Some(receipt) => receipt,
+            None if code == Code::Ok => return Err(Unproven::Missing),
+            None => return Ok(()),
+        };
+        let Self { pinned, envelope, known } = self;
+        let verified = held(&receipt, &pinned.root, &pinned.caller, *envelope)?;
+        let (decision, known) = (verified.decision(), *known);
+        if decision.index() < known {
+            return Err(Unproven::OfBefore { index: decision.index(), known });
+        }
+        let epoch = decision.leaf().epoch;
+        let followed = pinned.epochs.as_ref().and_then(|root_at| root_at(epoch.size));
+        if followed.is_some_and(|root| root != epoch.root) {
+            return Err(Unproven::OtherFederation { epoch: epoch.size });
+        }
+        ended(&verified, code)?;
+        began(&verified, head)?;
+        pinned.leaves.fetch_max(verified.checkpoint().size, Ordering::AcqRel);
+        Ok(())
+    }
+}
+
+/// Whether it ended as is on record.
+fn ended(verified: &Verified, code: Code) -> Result<(), Unproven> {
+    let said = i32::from(code);
+    match verified.text(Field::STATUS) {
+        None if code == Code::Ok => Err(Unproven::NotAnswered),
+        Some(recorded) if recorded != said.to_string() => {
+            Err(Unproven::OtherStatus { recorded: recorded.to_owned(), said })
+        }
+        // Of what was refused there is the decision alone.
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Whether it began with what is on record.
+fn began(verified: &Verified, head: &HeaderMap) -> Result<(), Unproven> {
+    let decision = verified.decision().leaf().decision.to_string();
+    for (header, recorded) in [(DECISION_ID, Some(decision.as_str())), (OFFER, verified.text(Field::OFFER))] {
+        let said = head.get(header).map(|value| value.to_str().unwrap_or_default());
+        if let (Some(said), Some(recorded)) = (said, recorded)
+            && said != recorded
+        {
+            let (said, recorded) = (said.to_owned(), recorded.to_owned());
+            return Err(Unproven::OtherHead { header, said, recorded });
+        }
+    }
+    Ok(())
+}
