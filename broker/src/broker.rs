@@ -30,7 +30,7 @@ use tower::layer::util::{Identity, Stack};
 use self::counted::Counted;
 pub use self::error::BrokerError;
 pub(crate) use self::parts::witnesses;
-use self::parts::{Journals, acceptor, access, bundles, hosts, open_registry, services};
+use self::parts::{Circles, Journals, acceptor, access, bundles, confirm, hosts, open_registry, services};
 use crate::bundles::{Bundles, RegistryBundles};
 use crate::certificate::{Issuer, OwnCertificate};
 use crate::config::Config;
@@ -41,7 +41,8 @@ use crate::edge::layer::EdgeLayer;
 use crate::edge::stop::Stop;
 use crate::founding::Founding;
 use crate::health;
-use crate::ledger::witnesses::Witnesses;
+use crate::ledger::log::DecisionLog;
+use crate::ledger::witnesses::{MembershipLog, Witnesses};
 use crate::links::Links;
 use crate::metrics::{Metrics, Watched};
 use crate::registry::admission::{Admission, Door};
@@ -74,7 +75,7 @@ pub struct Broker {
     links: Links,
     health: HealthReporter,
     journals: Journals,
-    witnesses: Option<Witnesses>,
+    witnesses: (Option<Witnesses<MembershipLog>>, Option<Witnesses<DecisionLog>>),
     places: Places,
     counted: Counted,
     front: Tasks,
@@ -123,9 +124,12 @@ impl Broker {
             metrics.clone(),
         )
         .await?;
-        let circle = witnesses(&config, &founding.root)?;
-        let (journals, witnesses) =
-            Journals::open(&config, founding.decision_log_key, registry.clone(), &clock, circle).await?;
+        let circles = witnesses(&config, &founding.root)?;
+        let circles = circles.map(|Circles { membership, decisions }| (membership, decisions)).unzip();
+        let membership_witnesses = confirm(&registry, &config, circles.0).await?;
+        let (journals, decision_witnesses) =
+            Journals::open(&config, founding.decision_log_key, registry.clone(), &clock, circles.1).await?;
+        let witnesses = (membership_witnesses, decision_witnesses);
         let acceptor = acceptor(&certificate, &registry, &clock)?;
         let source = Arc::new(RegistryBundles::new(registry.clone(), &founding.root));
         let bundles = bundles(&config, source, &certificate, &clock).await?;
@@ -248,8 +252,9 @@ impl Broker {
         if let Some(bundles) = bundles {
             bundles.serve(&front);
         }
-        if let Some(witnesses) = witnesses {
-            front.spawn("witnesses", witnesses.run(stop.clone()));
+        if let (Some(of_membership), Some(of_decisions)) = witnesses {
+            front.spawn("witnesses of membership", of_membership.run(stop.clone()));
+            front.spawn("witnesses of decisions", of_decisions.run(stop.clone()));
         }
         announce(&health, ServingStatus::Serving).await;
         front.spawn("health", health::follow(health.clone(), credentials, clock, stop.clone()));

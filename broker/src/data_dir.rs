@@ -20,6 +20,11 @@ pub(crate) fn registry(data_dir: &Path) -> PathBuf {
     data_dir.join("registry.journal")
 }
 
+/// What accuses the log of statements, if anything does.
+pub(crate) fn registry_evidence(data_dir: &Path) -> PathBuf {
+    data_dir.join("registry.evidence")
+}
+
 /// Invites and what became of them.
 pub(crate) fn enrolments(data_dir: &Path) -> PathBuf {
     data_dir.join("enrolments.journal")

@@ -57,18 +57,26 @@ pub struct Snapshot {
     pub index: Arc<Index>,
     /// (size, root) of the log, signed.
     pub checkpoint: Arc<str>,
+    /// The same with the cosignatures of enough witnesses, once they have come.
+    cosigned: Option<Arc<str>>,
 }
 
 impl Snapshot {
     fn new(log: Log, index: Arc<Index>, key: &NoteKey) -> Result<Self, RegistryError> {
         let checkpoint = Checkpoint::of(&log.origin(), log.tree()).sign(key).map_err(RegistryError::Sign)?;
-        Ok(Self { log, index, checkpoint: checkpoint.into() })
+        Ok(Self { log, index, checkpoint: checkpoint.into(), cosigned: None })
     }
 
     /// The state.
     #[must_use]
     pub const fn federation(&self) -> &Federation {
         self.log.federation()
+    }
+
+    /// The checkpoint with all the signatures that there are.
+    #[must_use]
+    pub fn shown(&self) -> &str {
+        self.cosigned.as_ref().unwrap_or(&self.checkpoint)
     }
 
     /// What a decision names the state by.
@@ -201,6 +209,8 @@ struct Inner {
     entries: RwLock<Vec<Arc<[u8]>>>,
     lane: Lane,
     changed: watch::Sender<u64>,
+    /// Why nothing more may be appended, once somebody has proven that the log is not what it says.
+    ended: watch::Sender<Option<Arc<str>>>,
     anchors: Arc<SharedAnchors>,
     federation_anchors: OrganisationAnchors,
     tables: Arc<Tables>,
@@ -250,6 +260,7 @@ impl Registry {
             entries: RwLock::new(frames.into_iter().map(Arc::from).collect()),
             lane: Lane::default(),
             changed,
+            ended: watch::Sender::default(),
             anchors: opening.anchors,
             federation_anchors: opening.federation_anchors,
             tables: opening.tables,
@@ -386,9 +397,36 @@ impl Registry {
         self.0.lapse().await
     }
 
-    /// Resolves, to the cause, when the journal has failed and the broker has to end.
+    /// Keeps the checkpoint of this many entries that enough witnesses have cosigned, for whoever follows the log. One of
+    /// before is of no use to anybody any more.
+    pub fn keep_cosigned(&self, size: u64, note: &Arc<str>) {
+        self.0.snapshot.rcu(|now| {
+            if now.log.tree().size() != size {
+                return Arc::clone(now);
+            }
+            let (log, index) = (now.log.clone(), Arc::clone(&now.index));
+            Arc::new(Snapshot { log, index, checkpoint: Arc::clone(&now.checkpoint), cosigned: Some(Arc::clone(note)) })
+        });
+    }
+
+    /// Ends the log: somebody has proven that it is not what it says. Nothing is appended or signed from then on.
+    pub fn end(&self, cause: &str) {
+        self.0.ended.send_replace(Some(cause.into()));
+    }
+
+    /// Resolves, to the cause, when the journal has failed, or the log was ended, and the broker has to end.
     pub async fn failed(&self) -> Arc<str> {
-        self.0.journal.failed().await
+        let mut ended = self.0.ended.subscribe();
+        let ended = async move {
+            match ended.wait_for(Option::is_some).await.ok().and_then(|cause| cause.clone()) {
+                Some(cause) => cause,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            cause = self.0.journal.failed() => cause,
+            cause = ended => cause,
+        }
     }
 }
 
@@ -462,6 +500,9 @@ impl Inner {
 
     /// Durable, trusted by TLS, then seen by everyone, in this order. The turn is needed.
     async fn store(&self, before: &Snapshot, log: Log, frame: Vec<u8>, new_anchors: bool) -> Result<(), RegistryError> {
+        if let Some(cause) = self.ended.borrow().clone() {
+            return Err(JournalError::Poisoned { cause }.into());
+        }
         // Before it is durable: an anchor that cannot be used would keep the broker from starting.
         let trusted = if new_anchors { Some(self.trusted(log.federation())?) } else { None };
         let index = before.index_of(log.federation(), &self.tables);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use comity_client::Identity;
 use comity_identity::Root;
 use comity_membership::log;
+use comity_runtime::genesis;
 use comity_runtime::tasks::Tasks;
 use comity_runtime::web::Endpoint;
 use comity_transparency::{Kind, Verifier};
@@ -75,7 +76,7 @@ fn name(node: &SpiffeId) -> String {
 /// The logs of the federation: of decisions, and of membership.
 fn logs(root: &Root) -> Result<Vec<WitnessedLog>, NodeError> {
     let membership = log::origin(&root.federation);
-    let key = Verifier::new(&membership, Kind::Note, &root.log_key).map_err(|_| NodeError::LogKey)?;
+    let key = genesis::log_key(root).map_err(|_| NodeError::LogKey)?;
     Ok(vec![(root.decision_log_origin(), root.decision_log.to_vec()), (membership, vec![key])])
 }
 

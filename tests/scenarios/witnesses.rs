@@ -1,5 +1,5 @@
-//! P6, against the broker itself: other organisations' nodes cosign its decision log, so that it can neither show two
-//! histories nor forget one.
+//! P6, against the broker itself: other organisations' nodes cosign its decision log and the federation's log, so that it can
+//! neither show two histories of one nor forget one.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -134,6 +134,30 @@ impl Scene {
         self.federation.broker_config().with_file_name("data").join("decisions")
     }
 
+    /// The federation's log as the broker shows it, and with the cosignatures that this policy of the app's asks for.
+    fn federation_verified(&self) -> std::process::Output {
+        self.as_app(&["log", "verify", "--policy"], &self.policy())
+    }
+
+    /// The broker is down, and its log of statements is an old copy: who was let in since is not in it.
+    fn with_old_statements() -> Self {
+        let mut scene = Self::new();
+        scene.federation.stop_broker();
+        let (journal, old) = (scene.statements(), scene.file("old.journal"));
+        std::fs::copy(&journal, &old).unwrap();
+        scene.federation.start_broker();
+        let _app = scene.federation.app(EU_OWNED, "forgotten");
+        let cosigned = scene.federation_verified();
+        assert!(cosigned.status.success(), "{}", said(&cosigned));
+        scene.federation.stop_broker();
+        std::fs::copy(&old, &journal).unwrap();
+        scene
+    }
+
+    fn statements(&self) -> PathBuf {
+        self.federation.broker_config().with_file_name("data").join("registry.journal")
+    }
+
     /// Starts the broker, which does not come up: what it says at its end.
     fn broker_refuses(&self) -> String {
         let mut command = Command::new(built("comity-broker"));
@@ -245,4 +269,59 @@ fn a_broker_serves_nobody_before_enough_witnesses_have_confirmed_its_log_and_the
         node.wait_until_ready();
     }
     let _cosigned = scene.cosigned(&scene.asked());
+}
+
+#[test]
+fn the_federations_log_gains_the_cosignatures_of_other_organisations_and_holds_by_the_policy() {
+    let scene = Scene::new();
+    let _app = scene.federation.app(EU_OWNED, "another");
+    let verified = scene.federation_verified();
+    assert!(verified.status.success() && said(&verified).contains("cosigned by"), "{}", said(&verified));
+    // What a node keeps has them too, for whoever gets the file.
+    let log = scene.nodes[0].folder.join("data/federation.log");
+    wait::until("the node has kept a checkpoint that enough cosigned", || {
+        let mut command = comity();
+        command.args(["log", "verify"]).arg(&log).arg("--root").arg(scene.app.identity.join("root.json"));
+        let verified = run(command.arg("--policy").arg(scene.policy()));
+        verified.status.success().then_some(())
+    });
+    // A witness that is nobody's makes a policy that nobody meets.
+    let policy = std::fs::read_to_string(scene.policy()).unwrap();
+    std::fs::write(scene.policy(), policy.replace("group enough 2", "group enough 4")).unwrap();
+    let refused = scene.federation_verified();
+    assert!(!refused.status.success(), "{}", said(&refused));
+}
+
+#[test]
+fn a_broker_that_has_forgotten_whom_it_let_in_is_stopped_by_what_others_saw() {
+    let mut scene = Scene::with_old_statements();
+    let refusal = scene.broker_refuses();
+    assert!(refusal.contains("the membership log has") && refusal.contains("bring back the newest copy"), "{refusal}");
+    // Whoever runs it does without witnesses for a while, and lets in somebody else.
+    for node in &mut scene.nodes {
+        let _status = node.program.stop();
+    }
+    let config = scene.federation.broker_config();
+    let with = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, with.replace("[witnesses]\npolicy = \"witnesses.policy\"\n", "")).unwrap();
+    scene.federation.start_broker();
+    let _app = scene.federation.app(EU_OWNED, "instead");
+    scene.federation.stop_broker();
+    std::fs::write(&config, with).unwrap();
+    scene.nodes = scene.nodes.iter().map(|node| scene.federation.run_node(node)).collect();
+    for node in &mut scene.nodes {
+        for word in ["WARN", "ERROR"] {
+            node.program.expect_log(word);
+        }
+        wait::until("the witness listens", || node.program.log().contains("witness").then_some(()));
+    }
+    let convicted = scene.broker_refuses();
+    assert!(convicted.contains("the membership log has signed two histories"), "{convicted}");
+    let evidence = scene.statements().with_file_name("registry.evidence");
+    let evidence = std::fs::read_dir(evidence).unwrap().map(|file| file.unwrap().path());
+    let fork = evidence.filter_map(|file| {
+        let checked = scene.checked(&file);
+        (checked.status.success() && said(&checked).contains("fork")).then_some(file)
+    });
+    assert!(fork.count() >= 1, "a stranger can check it");
 }

@@ -36,6 +36,12 @@ pub enum BrokerError {
     /// The policy of witnesses is none for this log.
     #[error("field witnesses.policy of the configuration cannot be used")]
     Witnesses(#[from] comity_witness::CircleError),
+    /// The key of the membership log is none.
+    #[error("root.json: field log_key")]
+    LogKey(#[from] comity_types::Invalid),
+    /// The membership log is not what witnesses have seen of it.
+    #[error(transparent)]
+    Membership(crate::ledger::witnesses::WitnessError),
     /// No witness can be called.
     #[error("witnesses cannot be called")]
     Web(#[from] comity_runtime::web::ClientError),

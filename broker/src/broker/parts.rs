@@ -7,6 +7,7 @@ use comity_identity::tls::{enrolment_server_config, public_server_config, server
 use comity_identity::{AnchorSource, HostName, Root, SharedAnchors};
 use comity_membership::Genesis;
 use comity_runtime::accept::{Acceptor, Listener};
+use comity_runtime::genesis;
 use comity_runtime::quotas::Quotas;
 use comity_runtime::tasks::Tasks;
 use comity_transparency::{LogKey, NoteKey};
@@ -22,7 +23,8 @@ use crate::config::Config;
 use crate::data_dir;
 use crate::edge::stop::Stop;
 use crate::ledger::decisions::Ledger;
-use crate::ledger::witnesses::Witnesses;
+use crate::ledger::log::DecisionLog;
+use crate::ledger::witnesses::{MembershipLog, Witnesses};
 use crate::metrics::{Metrics, Watched};
 use crate::registry::admission::Admission;
 use crate::registry::enrolments::store::Store;
@@ -51,7 +53,7 @@ impl Journals {
         registry: Registry,
         clock: &Arc<dyn Clock>,
         circle: Option<Circle>,
-    ) -> Result<(Self, Option<Witnesses>), BrokerError> {
+    ) -> Result<(Self, Option<Witnesses<DecisionLog>>), BrokerError> {
         let enrolments = Store::open(&data_dir::enrolments(&config.data_dir))?;
         let proposals = Proposals::open(&data_dir::proposals(&config.data_dir), registry.clone(), Arc::clone(clock))?;
         let decisions = data_dir::decisions(&config.data_dir);
@@ -70,14 +72,37 @@ impl Journals {
     }
 }
 
-/// The witnesses of the decision log, if the configuration names any.
+/// Who is asked to cosign each of the two logs.
+#[derive(Debug)]
+pub(crate) struct Circles {
+    pub(super) membership: Circle,
+    pub(super) decisions: Circle,
+}
+
+/// The witnesses of the broker's logs, if the configuration names any: the same for both.
 ///
 /// # Errors
-/// The policy is none for this log.
-pub(crate) fn witnesses(config: &Config, root: &Root) -> Result<Option<Circle>, BrokerError> {
+/// The policy is none for one of them.
+pub(crate) fn witnesses(config: &Config, root: &Root) -> Result<Option<Circles>, BrokerError> {
     let Some(policy) = &config.witnesses else { return Ok(None) };
     let http = comity_runtime::web::client(None)?;
-    Ok(Some(Circle::new(policy.clone(), root.decision_log.to_vec(), &root.federation, &http)?))
+    let circle = |keys| Circle::new(policy.clone(), keys, &root.federation, &http);
+    let membership = circle(vec![genesis::log_key(root)?])?;
+    Ok(Some(Circles { membership, decisions: circle(root.decision_log.to_vec())? }))
+}
+
+/// The registry before its witnesses. Where there are any, it waits until enough of them confirm that no statement is
+/// missing: before anything is appended, since an old copy that goes on contradicts what it signed.
+pub(super) async fn confirm(
+    registry: &Registry,
+    config: &Config,
+    circle: Option<Circle>,
+) -> Result<Option<Witnesses<MembershipLog>>, BrokerError> {
+    let Some(circle) = circle else { return Ok(None) };
+    let log = MembershipLog::new(registry.clone(), data_dir::registry_evidence(&config.data_dir));
+    let mut witnesses = Witnesses::new(circle, log);
+    witnesses.confirm().await.map_err(BrokerError::Membership)?;
+    Ok(Some(witnesses))
 }
 
 pub(super) async fn open_registry(

@@ -144,7 +144,7 @@ impl Ledger {
         key: LogKey,
         clock: Arc<dyn Clock>,
         witnesses: Option<Circle>,
-    ) -> Result<(Self, Option<Witnesses>), LedgerError> {
+    ) -> Result<(Self, Option<Witnesses<DecisionLog>>), LedgerError> {
         let (log, open) = DecisionLog::open(dir, key, Arc::clone(&clock))?;
         let mut witnesses = witnesses.map(|circle| Witnesses::new(circle, log.clone()));
         if let Some(witnesses) = &mut witnesses {

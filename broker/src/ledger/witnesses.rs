@@ -1,14 +1,15 @@
-//! The decision log before its witnesses: nothing is appended at a start before enough of them have confirmed that the log
+//! The broker's logs before their witnesses: nothing is appended at a start before enough of them have confirmed that a log
 //! did not shrink, and whatever is published is cosigned from then on.
 //!
 //! ```text
 //! start ─▶ confirm: every witness, until the quorum cosigns ─▶ the log takes entries
-//! published ─▶ circle ─▶ cosigned, for receipts
+//! published ─▶ circle ─▶ cosigned, for receipts and for whoever follows
 //! a witness shows what this log signed and does not have ─▶ evidence ─▶ the log ends
 //! ```
-//! Only the log's own signature accuses it: a witness that says more than it can show stops nothing.
+//! `decisions` and `membership` say what is done with each of the two. Only the log's own signature accuses it: a witness that says more than it can show stops nothing.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use comity_runtime::files::write_durably;
@@ -16,25 +17,30 @@ use comity_transparency::CheckpointNote;
 use comity_transparency::witness::Evidence;
 use comity_types::Digest;
 use comity_witness::{Circle, Missed, Proofs, Round};
+use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::log::{DecisionLog, LogError, Published, Reader};
+use super::log::{LogError, Published};
+
+mod decisions;
+mod membership;
+
+pub use membership::MembershipLog;
 
 /// Between two rounds at a start: witnesses that start with the broker are there in some of them.
 const CONFIRM_EVERY: Duration = Duration::from_secs(1);
 /// Between two rounds while a quorum is missing, though nothing new was published: they come back.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
-/// Where what accuses the log is kept, in its directory.
-const EVIDENCE: &str = "evidence";
-
 /// Why a log must not go on.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WitnessError {
     /// It has fewer leaves than it signed once.
-    #[error("the decision log has {have} leaves, and has signed {seen}: the witness {witness} shows it, see {} (hint: this is an old copy of the data directory, and what is missing was promised to somebody; bring back the newest copy)", path.display())]
+    #[error("the {log} has {have} leaves, and has signed {seen}: the witness {witness} shows it, see {} (hint: this is an old copy of the data directory, and what is missing was promised to somebody; bring back the newest copy)", path.display())]
     RolledBack {
+        /// Which log.
+        log: &'static str,
         /// Who showed it.
         witness: String,
         /// How many leaves there are.
@@ -45,8 +51,10 @@ pub enum WitnessError {
         path: PathBuf,
     },
     /// It signed something else.
-    #[error("the decision log has signed two histories: the witness {witness} shows the other, see {} (hint: two brokers with one key, or an old copy that went on; `comity log verify FILE` says what it proves, to anybody)", path.display())]
+    #[error("the {log} has signed two histories: the witness {witness} shows the other, see {} (hint: two brokers with one key, or an old copy that went on; `comity log verify FILE` says what it proves, to anybody)", path.display())]
     Forked {
+        /// Which log.
+        log: &'static str,
         /// Who showed it.
         witness: String,
         /// The evidence.
@@ -60,39 +68,47 @@ pub enum WitnessError {
     Published(String),
 }
 
+/// A log that can be shown to witnesses. Clones are the same log.
+pub trait Witnessed: Clone + Send + Sync + 'static {
+    /// What messages call it.
+    const NAME: &'static str;
+    /// What it proves by.
+    type Proofs: Proofs + Send;
+    /// What tells that there is more of it.
+    type Change: Send + Sync;
+
+    /// The newest checkpoint that others may see, a signed note, and the proofs that lead to it.
+    fn shown(&self) -> (Arc<str>, Self::Proofs);
+
+    /// Tells whenever a newer one is shown.
+    fn changes(&self) -> watch::Receiver<Self::Change>;
+
+    /// Waits until all that is durable is shown.
+    fn flush(&self) -> impl Future<Output = Result<(), LogError>> + Send;
+
+    /// Keeps a checkpoint that enough witnesses have cosigned.
+    fn keep(&self, cosigned: Published) -> impl Future<Output = Result<(), LogError>> + Send;
+
+    /// Where what accuses it is kept.
+    fn evidence(&self) -> PathBuf;
+
+    /// Ends it: somebody has proven that it is not what it says. Nothing is appended or signed from then on.
+    fn end(&self, cause: &str);
+}
+
 /// A log with its witnesses.
 #[derive(Debug)]
-pub struct Witnesses {
+pub struct Witnesses<L> {
     circle: Circle,
-    log: DecisionLog,
+    log: L,
     /// What was said of the last round, so that it is not said again.
     said: (bool, Vec<String>),
 }
 
-impl Proofs for Reader {
-    async fn consistency(&self, old: u64, new: u64) -> Option<Vec<Digest>> {
-        read(self, move |reader| reader.consistency(old, new)).await
-    }
-
-    async fn prefix(&self, old: u64, new: u64) -> Option<Vec<Digest>> {
-        read(self, move |reader| reader.prefix(old, new)).await
-    }
-}
-
-/// Reads a proof away from the runtime's threads.
-async fn read(
-    reader: &Reader,
-    proof: impl FnOnce(&Reader) -> Result<Option<Vec<Digest>>, LogError> + Send + 'static,
-) -> Option<Vec<Digest>> {
-    let reader = reader.clone();
-    let read = tokio::task::spawn_blocking(move || proof(&reader)).await.ok()?;
-    read.inspect_err(|error| tracing::error!(%error, "witnesses get no proof")).ok()?
-}
-
-impl Witnesses {
+impl<L: Witnessed> Witnesses<L> {
     /// The witnesses of this log.
     #[must_use]
-    pub const fn new(circle: Circle, log: DecisionLog) -> Self {
+    pub const fn new(circle: Circle, log: L) -> Self {
         Self { circle, log, said: (true, Vec::new()) }
     }
 
@@ -107,7 +123,13 @@ impl Witnesses {
             if round.judgement.quorum_met {
                 return self.keep(round).await;
             }
-            self.say(&round, "the broker waits for enough witnesses of its decision log (hint: are they up? see [witnesses] in broker.toml)");
+            self.say(
+                &round,
+                &format!(
+                    "the broker waits for enough witnesses of its {} (hint: are they up? see [witnesses] in broker.toml)",
+                    L::NAME
+                ),
+            );
             sleep(CONFIRM_EVERY).await;
             self.circle.wake();
         }
@@ -121,7 +143,7 @@ impl Witnesses {
     }
 
     async fn follow(&mut self) -> Result<(), WitnessError> {
-        let mut published = self.log.published();
+        let mut published = self.log.changes();
         loop {
             published.mark_unchanged();
             let round = self.round().await?;
@@ -130,7 +152,7 @@ impl Witnesses {
                 self.say(&round, "some witnesses do not cosign");
                 self.keep(round).await?;
             } else {
-                self.say(&round, "too few witnesses cosign: receipts wait for them");
+                self.say(&round, "too few witnesses cosign: whoever asks for them waits");
             }
             let changed = published.changed();
             if is_enough {
@@ -145,15 +167,14 @@ impl Witnesses {
 
     /// Asks all of them about what is published now.
     async fn round(&mut self) -> Result<Round, WitnessError> {
-        let reader = self.log.reader();
-        let published = reader.published();
-        let note = CheckpointNote::parse(&published.note).map_err(|e| WitnessError::Published(e.to_string()))?;
-        let round = self.circle.ask(&note, &reader).await.map_err(|e| WitnessError::Published(e.to_string()))?;
+        let (note, proofs) = self.log.shown();
+        let note = CheckpointNote::parse(&note).map_err(|e| WitnessError::Published(e.to_string()))?;
+        let round = self.circle.ask(&note, &proofs).await.map_err(|e| WitnessError::Published(e.to_string()))?;
         for (witness, missed) in &round.missed {
             match missed {
                 Missed::Fork(evidence) => {
                     let path = self.evidence(&evidence.to_string())?;
-                    return Err(WitnessError::Forked { witness: witness.to_string(), path });
+                    return Err(WitnessError::Forked { log: L::NAME, witness: witness.to_string(), path });
                 }
                 Missed::Ahead(note) => self.check_ahead(&witness.to_string(), note).await?,
                 Missed::Resting
@@ -171,27 +192,25 @@ impl Witnesses {
     /// even durable is lost.
     async fn check_ahead(&self, witness: &str, note: &CheckpointNote) -> Result<(), WitnessError> {
         self.log.flush().await?;
-        let (have, seen) = (self.log.published().borrow().checkpoint.size, note.checkpoint().size);
+        let ours = CheckpointNote::parse(&self.log.shown().0);
+        let ours = ours.map_err(|error| WitnessError::Published(error.to_string()))?;
+        let (have, seen) = (ours.checkpoint().size, note.checkpoint().size);
         if seen <= have {
             return Ok(());
         }
         // Fewer leaves than it signed before, at a later time.
-        let ours = CheckpointNote::parse(&self.log.published().borrow().note);
-        let ours = ours.map_err(|error| WitnessError::Published(error.to_string()))?;
         let path = self.evidence(&Evidence::between(note.clone(), ours, Vec::new()).to_string())?;
-        Err(WitnessError::RolledBack { witness: witness.to_owned(), have, seen, path })
+        Err(WitnessError::RolledBack { log: L::NAME, witness: witness.to_owned(), have, seen, path })
     }
 
     async fn keep(&self, round: Round) -> Result<(), WitnessError> {
-        let log = self.log.clone();
         let (checkpoint, note) = (round.note.checkpoint().clone(), round.note.to_string().into());
-        let kept = tokio::task::spawn_blocking(move || log.keep_cosigned(Published { checkpoint, note })).await;
-        kept.unwrap_or(Ok(())).map_err(WitnessError::from)
+        Ok(self.log.keep(Published { checkpoint, note }).await?)
     }
 
     /// Keeps what accuses the log: its file.
     fn evidence(&self, text: &str) -> Result<PathBuf, WitnessError> {
-        let dir = self.log.dir().join(EVIDENCE);
+        let dir = self.log.evidence();
         let path = dir.join(Digest::of(text.as_bytes()).to_string());
         let kept = std::fs::create_dir_all(&dir).and_then(|()| write_durably(&path, text.as_bytes()));
         kept.map_err(|source| LogError::io(&path, source))?;
@@ -207,9 +226,9 @@ impl Witnesses {
         }
         let why: Vec<_> = round.missed.iter().map(|(name, why)| format!("{name}: {why}")).collect();
         if why.is_empty() {
-            tracing::info!(witnesses = self.circle.len(), "all witnesses cosign");
+            tracing::info!(log = L::NAME, witnesses = self.circle.len(), "all witnesses cosign");
         } else {
-            tracing::warn!(missing = why.join("; "), "{what}");
+            tracing::warn!(log = L::NAME, missing = why.join("; "), "{what}");
         }
         self.said = now;
     }

@@ -16,6 +16,8 @@ use comity_transparency::receipt::Receipt as Proof;
 use crate::args::Global;
 use crate::error::CliError;
 
+pub(crate) use verify::policy;
+
 /// Longest file that is read as a receipt, in bytes: both records whole, with the cosignatures of many witnesses.
 const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
 

@@ -45,6 +45,7 @@
 //! | [`receipt`] | receipts, checked here: what is proven and what is not |
 //! | [`say`] | statements, signed here |
 //! | [`error`] | what a status means, and how to mend it |
+//! | [`witnessed`] | who else has seen a log, by a policy |
 //! | [`founding`] | the files of a new federation |
 
 pub mod connection;
@@ -57,6 +58,7 @@ pub mod identity;
 pub mod probe;
 pub mod receipt;
 pub mod say;
+pub mod witnessed;
 pub mod workload_api;
 
 #[cfg(test)]

@@ -22,6 +22,8 @@ use comity_types::OfferName;
 use prost::Message as _;
 use serde::Deserialize;
 
+use crate::witnessed::cosigned_by;
+
 mod answer;
 mod repeated;
 mod replay;
@@ -157,18 +159,8 @@ impl Account {
             self.unproven("that others saw the same log: no policy says whose cosignatures count");
             return Ok(());
         };
-        if let Some(own) = policy.own_witness(&against.root.federation) {
-            let why = format!("witness {} is the federation's own, and no witness of its log", own.name);
-            return Err(CheckError::Policy(why));
-        }
-        if !policy.is_about(&against.root.decision_log) {
-            return Err(CheckError::Policy("it names logs, and not this one".to_owned()));
-        }
-        let judged = policy.judge_of(&against.root.decision_log, &note);
-        let judged = judged.map_err(|error| CheckError::Policy(error.to_string()))?;
-        let names: Vec<_> = judged.cosigned_by.iter().map(|cosigned| cosigned.witness.to_string()).collect();
-        let names = names.join(", ");
-        judged.witnessed().map_err(|error| CheckError::Policy(error.to_string()))?;
+        let names = cosigned_by(policy, &against.root.federation, &against.root.decision_log, &note);
+        let names = names.map_err(|error| CheckError::Policy(error.to_string()))?.join(", ");
         if policy.asks_for_nobody() {
             let who = if names.is_empty() { "nobody" } else { &names };
             self.unproven(format!("that others saw the same log: the policy asks for nobody, and {who} cosigned"));

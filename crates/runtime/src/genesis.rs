@@ -2,8 +2,8 @@
 
 use comity_identity::Root;
 use comity_membership::{Genesis, log};
-use comity_transparency::NoteVerifier;
-use comity_types::Digest;
+use comity_transparency::{Kind, NoteVerifier, Verifier};
+use comity_types::{Digest, Invalid};
 
 /// What the log's first entry has to say, for everyone who pins this root document.
 #[must_use]
@@ -21,4 +21,12 @@ pub fn genesis(root: &Root, root_sha256: Digest) -> Genesis {
 #[must_use]
 pub fn log_verifier(root: &Root) -> NoteVerifier {
     root.log_verifier(log::origin(&root.federation))
+}
+
+/// The key that signs the membership log, as policies of witnesses name it.
+///
+/// # Errors
+/// The root document's is none.
+pub fn log_key(root: &Root) -> Result<Verifier, Invalid> {
+    Verifier::new(&log::origin(&root.federation), Kind::Note, &root.log_key)
 }

@@ -55,7 +55,7 @@ impl Reader {
         // Who knows more than this broker, as after its data were restored, waits like everybody else.
         self.told = self.after >= epoch;
         if self.told {
-            batch.push(WatchResponse { epoch, entry: Bytes::new(), checkpoint: snapshot.checkpoint.to_string() });
+            batch.push(WatchResponse { epoch, entry: Bytes::new(), checkpoint: snapshot.shown().to_owned() });
         }
         Ok(Some((batch, self)))
     }

@@ -3,20 +3,27 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use comity_client::follow::kept::Evidence;
 use comity_client::follow::{FollowError, Followed};
+use comity_client::witnessed::{PolicyNotMet, cosigned_by};
 use comity_identity::Root;
 use comity_identity::store::ROOT_FILE;
 use comity_membership::Log;
 use comity_proto::membership::WatchResponse;
 use comity_runtime::clock::SystemClock;
+use comity_runtime::{chain, genesis};
+use comity_transparency::CheckpointNote;
+use comity_transparency::policy::{JudgeError, Policy};
 use comity_transparency::witness::EVIDENCE_HEADER;
 use comity_types::Digest;
 use indicatif::ProgressBar;
 use serde_json::json;
+use tokio::time::{Instant, sleep};
 
 use crate::args::Global;
+use crate::commands::receipt;
 use crate::error::CliError;
 use crate::output::say;
 use crate::session::Session;
@@ -27,24 +34,47 @@ mod evidence;
 pub(super) const AFTER: &str = "\
 What is proven: every statement was signed by those who had to sign it, in the state that all statements before it fold \
 to; nothing was said twice, skipped or said of another federation; and the tree over the entries has the root that the \
-broker signed; for a file, where the node's federation.checkpoint.json lies beside it. What is not: that the broker shows everybody the same log. Compare epoch and root with another member, or \
-keep a file and verify it again later.
+broker signed; for a file, where the node's federation.checkpoint.json lies beside it. What is not: that the broker shows everybody the same log, unless enough witnesses of your own --policy have cosigned the \
+checkpoint. Without one, compare epoch and root with another member, or keep a file and verify it again later.
 
 Exit status: 0 verified; 1 not to be believed; 2 a mistake or a fault.";
 /// What a node calls the checkpoint beside its log.
 const CHECKPOINT_FILE: &str = "federation.checkpoint.json";
+/// How long the witnesses of the newest checkpoint are waited for: some rounds of theirs, and the 5 s after which the broker
+/// tells its checkpoint again.
+const COSIGNED_WITHIN: Duration = Duration::from_secs(15);
+/// Between two looks.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// From how many entries on progress is shown: fewer are done in an instant.
 pub(super) const SHOW_PROGRESS_FROM: usize = 2_000;
 
 /// Verifies what the broker shows.
-pub(super) async fn online(global: &Global) -> Result<(), CliError> {
+pub(super) async fn online(policy: Option<&Path>, global: &Global) -> Result<(), CliError> {
+    let Some(policy) = policy.map(Seen::by).transpose()? else {
+        let followed = Session::open(global).await?.verified_log(|_, _| {}).await?;
+        return verified(followed.log(), Checkpoint::Agrees, global);
+    };
     let session = Session::open(global).await?;
-    let followed = session.verified_log(|_, _| {}).await?;
-    verified(followed.log(), true, global)
+    let until = Instant::now() + COSIGNED_WITHIN;
+    loop {
+        let followed = session.verified_log(|_, _| {}).await?;
+        match policy.of(followed.checkpoint().unwrap_or_default(), session.identity().root()) {
+            Ok(names) => return verified(followed.log(), Checkpoint::Cosigned(names), global),
+            // The cosignatures of a change come a moment later than it.
+            Err(PolicyNotMet::TooFew(_)) if Instant::now() < until => sleep(LOOK_AGAIN).await,
+            Err(error) => return Err(policy.not_met(&error)),
+        }
+    }
 }
 
 /// Verifies a file.
-pub(super) fn offline(file: &Path, root: Option<&Path>, global: &Global) -> Result<(), CliError> {
+pub(super) fn offline(
+    file: &Path,
+    root: Option<&Path>,
+    policy: Option<&Path>,
+    global: &Global,
+) -> Result<(), CliError> {
+    let policy = policy.map(Seen::by).transpose()?;
     let (root, digest) = pinned(root, global)?;
     let mut followed = Followed::new(&root, digest, Arc::new(SystemClock));
     let text = read(file)?;
@@ -61,8 +91,8 @@ pub(super) fn offline(file: &Path, root: Option<&Path>, global: &Global) -> Resu
     for line in lines {
         let epoch = followed.log().federation().epoch().saturating_add(1);
         let part = WatchResponse { epoch, entry: line.to_vec().into(), checkpoint: String::new() };
-        followed.take(&part).map_err(|error| unbelieved(file, &comity_runtime::chain::text(&error)))?;
-        beside.hold_against(&mut followed).map_err(|error| unbelieved(file, &comity_runtime::chain::text(&error)))?;
+        followed.take(&part).map_err(|error| unbelieved(file, &chain::text(&error)))?;
+        beside.hold_against(&mut followed).map_err(|error| unbelieved(file, &chain::text(&error)))?;
         progress.inc(1);
     }
     progress.finish_and_clear();
@@ -70,7 +100,15 @@ pub(super) fn offline(file: &Path, root: Option<&Path>, global: &Global) -> Resu
         let problem = format!("it ends before the checkpoint beside it, which the broker signed for {size} entries");
         return Err(unbelieved(file, &problem));
     }
-    verified(followed.log(), matches!(beside, Beside::Agrees), global)
+    let checkpoint = match (followed.checkpoint(), policy) {
+        (None, None) => Checkpoint::Missing,
+        (Some(_), None) => Checkpoint::Agrees,
+        (note, Some(policy)) => {
+            let names = policy.of(note.unwrap_or_default(), &root).map_err(|error| policy.not_met(&error))?;
+            Checkpoint::Cosigned(names)
+        }
+    };
+    verified(followed.log(), checkpoint, global)
 }
 
 pub(super) fn unbelieved(file: &Path, problem: &str) -> CliError {
@@ -133,22 +171,72 @@ pub(super) async fn export(file: &Path, global: &Global) -> Result<(), CliError>
     let mut text = Vec::new();
     let followed = session.verified_log(|_, entry| text.extend([entry, b"\n"].concat())).await?;
     fs::write(file, &text).map_err(|source| CliError::File { doing: "write", path: file.to_owned(), source })?;
-    verified(followed.log(), true, global)
+    verified(followed.log(), Checkpoint::Agrees, global)
 }
 
-fn verified(log: &Log, checkpoint: bool, global: &Global) -> Result<(), CliError> {
+/// What was signed of the log as a whole.
+enum Checkpoint {
+    Missing,
+    /// By the broker.
+    Agrees,
+    /// By enough witnesses as well, which are named.
+    Cosigned(Vec<String>),
+}
+
+/// A policy of witnesses.
+struct Seen {
+    path: PathBuf,
+    policy: Policy,
+}
+
+impl Seen {
+    fn by(path: &Path) -> Result<Self, CliError> {
+        Ok(Self { path: path.to_owned(), policy: receipt::policy(path)? })
+    }
+
+    /// Who has cosigned this checkpoint of the federation's log: enough of them.
+    fn of(&self, note: &str, root: &Root) -> Result<Vec<String>, PolicyNotMet> {
+        let note = CheckpointNote::parse(note).map_err(JudgeError::from)?;
+        // One that is none signed nothing.
+        let keys: Vec<_> = genesis::log_key(root).into_iter().collect();
+        cosigned_by(&self.policy, &root.federation, &keys, &note)
+    }
+
+    fn not_met(&self, error: &PolicyNotMet) -> CliError {
+        CliError::Failed {
+            problem: format!("the policy {} is not met: {}", self.path.display(), chain::text(error)),
+            hint: "is the broker's [witnesses] policy one with the same witnesses, and are they up? docs/witnesses.md"
+                .to_owned(),
+        }
+    }
+}
+
+fn verified(log: &Log, checkpoint: Checkpoint, global: &Global) -> Result<(), CliError> {
     let federation = log.federation();
     let (epoch, root) = (federation.epoch(), log.tree().root());
     let name = federation.name().map(ToString::to_string).unwrap_or_default();
+    let said = match &checkpoint {
+        Checkpoint::Missing => "none was there".to_owned(),
+        Checkpoint::Agrees => "the broker's agrees".to_owned(),
+        Checkpoint::Cosigned(names) => format!("the broker's agrees, cosigned by {}", names.join(", ")),
+    };
     let fields = vec![
         ("verified", name.clone()),
         ("epoch", epoch.to_string()),
         ("root", root.to_string()),
-        ("checkpoint", if checkpoint { "the broker's agrees" } else { "none was there" }.to_owned()),
+        ("checkpoint", said),
     ];
-    global
-        .output
-        .record(fields, &json!({ "verified": name, "epoch": epoch, "root": root, "checkpointAgrees": checkpoint }))?;
+    let agrees = !matches!(checkpoint, Checkpoint::Missing);
+    let cosigned_by = match checkpoint {
+        Checkpoint::Cosigned(names) => Some(names),
+        Checkpoint::Missing | Checkpoint::Agrees => None,
+    };
+    global.output.record(
+        fields,
+        &json!({
+            "verified": name, "epoch": epoch, "root": root, "checkpointAgrees": agrees, "cosignedBy": cosigned_by,
+        }),
+    )?;
     say("every signature holds, and every statement follows from those before it");
     Ok(())
 }

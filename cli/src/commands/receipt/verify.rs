@@ -87,7 +87,8 @@ fn report(account: &Account, global: &Global) -> Result<(), CliError> {
     Ok(())
 }
 
-fn policy(path: &Path) -> Result<Policy, CliError> {
+/// Reads a policy of witnesses.
+pub(crate) fn policy(path: &Path) -> Result<Policy, CliError> {
     let bytes = fs::read(path).map_err(|source| CliError::File { doing: "read", path: path.to_owned(), source })?;
     Policy::parse(&bytes).map_err(|error| CliError::BadFile {
         path: path.to_owned(),

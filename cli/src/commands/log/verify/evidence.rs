@@ -11,7 +11,7 @@ use comity_membership::log::origin;
 use comity_proto::membership::WatchResponse;
 use comity_runtime::genesis;
 use comity_transparency::witness::{Evidence as DecisionEvidence, EvidenceError, Finding as Proven};
-use comity_transparency::{Checkpoint, Kind, Verifier};
+use comity_transparency::Checkpoint;
 use serde_json::json;
 
 use super::{read, unbelieved};
@@ -117,7 +117,7 @@ fn check(evidence: &DecisionEvidence, root: &Root) -> Result<Proven, EvidenceErr
     if evidence.origin() != membership {
         return DecisionLog::of(root).check(evidence);
     }
-    let key = Verifier::new(&membership, Kind::Note, &root.log_key).map_err(|_| EvidenceError::NotSigned)?;
+    let key = genesis::log_key(root).map_err(|_| EvidenceError::NotSigned)?;
     evidence.check(&[key])
 }
 
