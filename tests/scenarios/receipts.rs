@@ -17,7 +17,7 @@ const SECRET: &str = "the-patient-is-seventeen";
 
 /// Nodes end before the federation does, whose folder they live in.
 struct Scene {
-    _nodes: [Node; 2],
+    nodes: [Node; 2],
     _backends: [Backend; 2],
     app: Caller,
     federation: Federation,
@@ -30,7 +30,7 @@ impl Scene {
         let inside = federation.node(EU_BODY, &NodeSpec::openai("n1", &backends[0].url(), "DE"));
         let outside = federation.node(US_VENDOR, &NodeSpec::openai("n1", &backends[1].url(), "US"));
         let app = federation.app(EU_OWNED, "assistant");
-        Self { federation, _nodes: [inside, outside], _backends: backends, app }
+        Self { federation, nodes: [inside, outside], _backends: backends, app }
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -274,15 +274,54 @@ fn an_erased_record_cannot_be_read_or_computed_again_and_the_log_still_verifies(
 #[test]
 fn an_audit_reports_every_decision_in_three_forms_each_row_with_its_leaf() {
     let scene = Scene::new();
-    let decisions = [scene.asked(), scene.asked()];
+    let first = scene.asked();
+    // Each is held against the federation as it was when it was decided.
+    let _app = scene.federation.app(EU_BODY, "later");
+    let decisions = [first, scene.asked()];
     let csv = scene.federation.govern(&["audit", "--from", "2026-01-01"]);
     let page = scene.federation.govern(&["audit", "--from", "2026-01-01", "--format", "html"]);
     for decision in &decisions {
         assert!(csv.contains(decision) && page.contains(decision), "{csv}");
     }
+    assert!(csv.lines().next().unwrap().ends_with(",contradiction"), "{csv}");
+    assert!(csv.lines().skip(1).all(|row| row.ends_with(',')), "nothing is contradicted: {csv}");
+    assert!(page.contains("No row contradicts"), "{page}");
     assert!(csv.lines().nth(1).unwrap().contains(",answered,spiffe://eu-owned.example/app/assistant,"), "{csv}");
     let none = scene.federation.govern(&["audit", "--from", "2026-01-01", "--organisation", US_VENDOR.domain]);
     assert_eq!(none.lines().count(), 1, "the vendor neither asked nor answered: {none}");
+}
+
+#[test]
+fn an_audit_marks_what_was_decided_by_another_state_than_the_federations_log_has_and_fails() {
+    let mut scene = Scene::new();
+    let journal = scene.federation.broker_config().with_file_name("data").join("registry.journal");
+    let old = scene.file("old.journal");
+    scene.federation.stop_broker();
+    std::fs::copy(&journal, &old).unwrap();
+    scene.federation.start_broker();
+    scene.nodes.iter().for_each(Node::wait_until_ready);
+    let _app = scene.federation.app(EU_BODY, "forgotten");
+    let decision = scene.asked();
+    scene.federation.stop_broker();
+    for node in &mut scene.nodes {
+        let _status = node.program.stop();
+    }
+    // Who was let in is forgotten, and somebody else is let in in its place.
+    std::fs::copy(&old, &journal).unwrap();
+    scene.federation.start_broker();
+    let operator = scene.operator();
+    for kept in ["federation.log", "federation.checkpoint.json"] {
+        // Whoever has followed the log notices without an audit.
+        std::fs::remove_file(operator.identity.join(kept)).unwrap();
+    }
+    let _app = scene.federation.app(EU_BODY, "instead");
+    let audit = scene.federation.ask(&operator, &["audit", "--from", "2026-01-01"]);
+    assert_eq!(audit.status.code(), Some(1), "{}", said(&audit));
+    let report = String::from_utf8_lossy(&audit.stdout);
+    let row = report.lines().find(|row| row.starts_with(&decision)).expect("the row is reported");
+    assert!(row.contains("by another log of the federation"), "{row}");
+    let why = said(&audit);
+    assert!(why.contains("1 of 1 decisions contradict") && why.contains("hint: "), "{why}");
 }
 
 fn contains(bytes: &[u8], text: &str) -> bool {

@@ -1,5 +1,6 @@
 //! `comity audit`: what went where and why, for a regulator.
 
+mod held;
 mod page;
 pub(crate) mod row;
 
@@ -18,13 +19,16 @@ use crate::args::Global;
 use crate::error::CliError;
 use crate::output::{Format, print, say};
 use crate::session::Session;
-use row::Row;
+use held::{Held, Holding};
 
 /// What `--help` says about what a row is worth.
 const AFTER: &str = "\
 Every row is proven to be in the broker's log before it is printed, and names its leaves: `comity receipt show DECISION` \
-fetches the proof of one, `comity receipt verify` checks it offline. Rows of erased records say when there was a decision, \
-and nothing else.";
+fetches the proof of one, `comity receipt verify` checks it offline. What a row says of who answered, where and under which \
+terms is held against the federation's own log at the row's epoch, as `comity receipt verify --log` does; what goes against \
+it stands in the column `contradiction`. Rows of erased records say when there was a decision, and nothing else.
+
+Exit status: 0 nothing contradicts the federation's log; 1 something does, or is not proven; 2 a mistake or a fault.";
 
 /// What to report.
 #[derive(Debug, Args)]
@@ -61,14 +65,14 @@ pub(crate) enum Form {
 /// Fetches all receipts of that time, checks each, and reports them.
 pub(crate) async fn run(args: AuditArgs, global: &Global) -> Result<(), CliError> {
     let session = Session::open(global).await?;
-    let rows = rows(&session, &args).await?;
+    let rows = rows(&session, &args, global).await?;
     let usual = match global.output {
         Format::Json => Form::Json,
         Format::Table => Form::Csv,
     };
     let text = match args.format.unwrap_or(usual) {
-        Form::Csv => row::csv(&rows),
-        Form::Json => row::json(&rows),
+        Form::Csv => held::csv(&rows),
+        Form::Json => held::json(&rows),
         Form::Html => page::html(&rows, &session.identity().root().federation.to_string(), args.from, args.to),
     };
     match &args.save {
@@ -78,32 +82,33 @@ pub(crate) async fn run(args: AuditArgs, global: &Global) -> Result<(), CliError
         }
         None => print(&text)?,
     }
-    Ok(())
+    held::verdict(&rows)
 }
 
-async fn rows(session: &Session, args: &AuditArgs) -> Result<Vec<Row>, CliError> {
+async fn rows(session: &Session, args: &AuditArgs, global: &Global) -> Result<Vec<Held>, CliError> {
     let request = ListReceiptsRequest {
         from: Some(wire_instant(args.from)),
         to: args.to.map(wire_instant),
         organisation: args.organisation.as_ref().map(ToString::to_string).unwrap_or_default(),
         first_leaf: 0,
     };
-    let (mut rows, progress) = (Vec::new(), ProgressBar::new_spinner());
-    list(session, request, |verified| {
-        rows.push(Row::of(verified));
-        progress.set_message(format!("{} decisions", rows.len()));
+    let progress = ProgressBar::new_spinner();
+    let mut holding = Holding::open(session, global).await?;
+    list(session, request, |receipt, verified| {
+        holding.take(receipt, verified);
+        progress.set_message(format!("{} decisions", holding.len()));
         progress.tick();
     })
     .await?;
     progress.finish_and_clear();
-    Ok(rows)
+    holding.rows(session).await
 }
 
 /// Lists receipts, each held against the pinned key of the log before it is handed over.
 pub(crate) async fn list(
     session: &Session,
     request: ListReceiptsRequest,
-    mut each: impl FnMut(&Verified),
+    mut each: impl FnMut(Receipt, &Verified),
 ) -> Result<(), CliError> {
     let failed = |status| CliError::call("list the receipts", status);
     let mut answer = session.transparency().list_receipts(request).await.map_err(failed)?.into_inner();
@@ -120,7 +125,7 @@ pub(crate) async fn list(
         let receipt = part.receipt.ok_or_else(|| unbelieved("it is missing".to_owned()))?;
         let receipt = Receipt::try_from(receipt).map_err(|error| unbelieved(error.to_string()))?;
         let verified = receipt.verify(&origin, &key).map_err(|error| unbelieved(error.to_string()))?;
-        each(&verified);
+        each(receipt, &verified);
     }
     Ok(())
 }

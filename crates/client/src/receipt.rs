@@ -25,6 +25,7 @@ use serde::Deserialize;
 use crate::witnessed::cosigned_by;
 
 mod answer;
+mod history;
 mod repeated;
 mod replay;
 #[cfg(test)]
@@ -32,6 +33,7 @@ mod tests;
 
 pub use answer::{Asked, Unproven, of_trailers};
 pub(crate) use answer::{Expected, Pinned};
+pub use history::History;
 
 /// What a receipt is held against.
 #[derive(Debug, Clone, Copy)]

@@ -2,22 +2,26 @@
 
 use comity_types::Timestamp;
 
-use super::row::{COLUMNS, Row};
+use super::held::{COLUMNS, Held};
 
 /// What the page looks like: readable on paper too.
 const STYLE: &str = "body{font:14px/1.4 system-ui,sans-serif;margin:2em}table{border-collapse:collapse;font-size:12px}\
 td,th{border:1px solid #ccc;padding:2px 6px;text-align:left;vertical-align:top}th{background:#f3f3f3;position:sticky;top:0}";
 
 /// The page: how many decisions there were, where they went, and each.
-pub(super) fn html(rows: &[Row], federation: &str, from: Timestamp, to: Option<Timestamp>) -> String {
+pub(super) fn html(rows: &[Held], federation: &str, from: Timestamp, to: Option<Timestamp>) -> String {
     let to = to.map_or_else(|| "now".to_owned(), |to| to.to_string());
     let mut page = format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Audit of {0}</title><style>{STYLE}</style>\
-         <h1>Decisions of {0}</h1><p>From {1} to {2}. Each row was proven to be in the broker's decision log; the last \
-         columns name its leaves.</p>",
+         <h1>Decisions of {0}</h1><p>From {1} to {2}. Each row was proven to be in the broker's decision log, and names its \
+         leaves. {3}</p>",
         escaped(federation),
         escaped(&from.to_string()),
-        escaped(&to)
+        escaped(&to),
+        match rows.iter().filter(|row| row.contradiction.is_some()).count() {
+            0 => "No row contradicts the federation's own log.".to_owned(),
+            some => format!("<strong>Rows that contradict the federation's own log: {some}.</strong>"),
+        }
     );
     page += &summary(rows);
     page += "<h2>Every decision</h2><table><tr>";
@@ -32,9 +36,9 @@ pub(super) fn html(rows: &[Row], federation: &str, from: Timestamp, to: Option<T
 }
 
 /// How many of each result, by operator and jurisdiction.
-fn summary(rows: &[Row]) -> String {
+fn summary(rows: &[Held]) -> String {
     let mut counts = std::collections::BTreeMap::<[&str; 3], usize>::new();
-    for row in rows {
+    for Held { row, .. } in rows {
         *counts.entry([row.result, &row.operator, &row.jurisdiction]).or_default() += 1;
     }
     let line = |([result, operator, places], count): ([&str; 3], usize)| {

@@ -29,7 +29,7 @@ pub(crate) struct Row {
     pub(crate) outcome_leaf: Option<u64>,
 }
 
-/// The heads of the columns.
+/// The heads of its columns.
 pub(super) const COLUMNS: [&str; 17] = [
     "decision",
     "at",
@@ -117,64 +117,5 @@ fn result(verified: &Verified) -> &'static str {
         Some(_) => "failed",
         None if eligible == Some("[]") => "refused",
         None => "running",
-    }
-}
-
-/// All rows as CSV (RFC 4180), with their heads.
-pub(super) fn csv(rows: &[Row]) -> String {
-    let line = |cells: &mut dyn Iterator<Item = String>| cells.map(|cell| quoted(&cell)).collect::<Vec<_>>().join(",");
-    let head = line(&mut COLUMNS.into_iter().map(str::to_owned));
-    let rows = rows.iter().map(|row| line(&mut row.cells().into_iter()));
-    std::iter::once(head).chain(rows).map(|line| line + "\r\n").collect()
-}
-
-fn quoted(cell: &str) -> String {
-    if cell.contains([',', '"', '\r', '\n']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell.to_owned() }
-}
-
-/// All rows as JSON.
-pub(super) fn json(rows: &[Row]) -> String {
-    // Rows hold text and numbers, and no map.
-    serde_json::to_string_pretty(rows).unwrap_or_default() + "\n"
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    pub(crate) fn row(caller: &str) -> Row {
-        Row {
-            decision: "0".repeat(32),
-            at: "2026-11-29T10:00:00Z".into(),
-            result: "answered",
-            caller: caller.into(),
-            method: "Chat".into(),
-            model: "m".into(),
-            offer: "o".into(),
-            operator: "org-a.example".into(),
-            jurisdiction: "FR DE".into(),
-            governing_law: String::new(),
-            considered: "2".into(),
-            status: "0".into(),
-            input_tokens: "3".into(),
-            output_tokens: "4".into(),
-            epoch: 5,
-            leaf: 6,
-            outcome_leaf: Some(7),
-        }
-    }
-
-    #[test]
-    fn a_cell_cannot_leave_its_column() {
-        let text = csv(&[row("a,\"b\"\nc")]);
-        assert_eq!(text.lines().next().unwrap().split(',').count(), COLUMNS.len());
-        assert!(text.contains(r#","a,""b""#), "{text}");
-    }
-
-    #[test]
-    fn json_has_every_column() {
-        let rows: Value = serde_json::from_str(&json(&[row("a")])).unwrap();
-        assert_eq!(rows[0].as_object().unwrap().len(), COLUMNS.len());
-        assert_eq!((&rows[0]["leaf"], &rows[0]["outcomeLeaf"]), (&Value::from(6), &Value::from(7)));
     }
 }

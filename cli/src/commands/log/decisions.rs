@@ -42,7 +42,8 @@ impl Line {
         [&leaf, at, *result, decision, caller, model, offer, jurisdiction].map(known).to_vec()
     }
 
-    /// For programs: a line, with the columns of `comity audit`.
+    /// For programs: a line, with the columns of `comity audit` but its `contradiction`: nothing is held against the
+    /// federation's log here.
     pub(super) fn json(&self) -> Result<String, CliError> {
         let json = serde_json::to_string(&self.row);
         json.map_err(|source| CliError::System { doing: "write JSON", source: source.into() })
@@ -53,7 +54,7 @@ impl Line {
 pub(super) async fn receipts(session: &Session, first: u64, mut each: impl FnMut(Line)) -> Result<(), CliError> {
     let begin = Timestamp::from_millis(0).ok().map(wire_instant);
     let request = ListReceiptsRequest { from: begin, to: None, organisation: String::new(), first_leaf: first };
-    list(session, request, |verified| each(Line::of(verified))).await
+    list(session, request, |_, verified| each(Line::of(verified))).await
 }
 
 /// Lists decisions.

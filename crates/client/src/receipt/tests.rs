@@ -30,6 +30,7 @@ struct Scene {
     key: LogKey,
     federation: TestFederation,
     log: Log,
+    entries: Vec<Vec<u8>>,
     tables: Arc<Tables>,
 }
 
@@ -65,8 +66,10 @@ impl Scene {
         let genesis = federation.genesis.clone().unwrap();
         let mut log = Log::new(genesis.clone());
         let founded = Entry { epoch: 1, at: federation.now.unwrap(), body: Body::Founded(genesis) };
-        log.take(&founded.to_json().unwrap()).unwrap();
-        let mut scene = Self { root, key, federation, log, tables: Arc::new(Tables::builtin().unwrap().clone()) };
+        let entries = vec![founded.to_json().unwrap()];
+        log.take(&entries[0]).unwrap();
+        let mut scene =
+            Self { root, key, federation, log, entries, tables: Arc::new(Tables::builtin().unwrap().clone()) };
         for (domain, member) in [("org-a.example", CALLER), ("org-b.example", NODE)] {
             let application = scene.federation.application(domain, member);
             scene.say(Statement::OrganisationAdmitted { application }, "alice");
@@ -79,7 +82,8 @@ impl Scene {
         let envelope = self.federation.signed(statement, &[signer]);
         let entry = self.federation.entry(Body::Signed(envelope));
         self.federation.apply(&entry).unwrap();
-        self.log.take(&entry.to_json().unwrap()).unwrap();
+        self.entries.push(entry.to_json().unwrap());
+        self.log.take(self.entries.last().unwrap()).unwrap();
     }
 
     /// The node's offer, with more lines of TOML.
@@ -452,4 +456,27 @@ fn an_erased_record_proves_its_leaf_and_nothing_that_was_in_it() {
         findings.iter().filter(|finding| !finding.proven).map(|finding| finding.what.clone()).collect();
     assert!(has(&unproven, "the record has been erased") && has(&unproven, "the node's own word"), "{unproven:?}");
     assert!(!findings.iter().any(|finding| finding.proven && finding.what.contains("eligible")));
+}
+
+#[test]
+fn receipts_of_many_epochs_are_each_held_against_the_state_of_their_own() {
+    let mut scene = Scene::new();
+    let in_germany = |logged: &mut Logged| logged.outcome = vec![(Field::JURISDICTION, r#"["DE"]"#.to_owned())];
+    scene.publish("processing_locations = ['DE']");
+    let before = scene.receipt(in_germany);
+    scene.publish("processing_locations = ['FR']");
+    let (after, lie) = (scene.receipt(|_| {}), scene.receipt(in_germany));
+    let empty = Log::new(scene.federation.genesis.clone().unwrap());
+    let history = History::of(empty, scene.entries.iter().map(Vec::as_slice)).unwrap();
+    let held = |receipt: &Receipt, epoch| {
+        let log = history.at(epoch).unwrap();
+        check(receipt, &Against { log: Some(log), ..scene.against() }).map(drop)
+    };
+    let now = scene.log.tree().size();
+    assert_eq!((history.epochs() as u64, history.at(0).is_some(), history.at(now + 1).is_some()), (now, false, false));
+    held(&before, now - 1).unwrap();
+    held(&after, now).unwrap();
+    assert!(matches!(held(&before, now), Err(CheckError::OtherEpoch { .. })));
+    let contradiction = held(&lie, now).unwrap_err().to_string();
+    assert!(contradiction.contains("the jurisdiction that the broker recorded"), "{contradiction}");
 }

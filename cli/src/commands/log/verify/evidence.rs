@@ -10,8 +10,8 @@ use comity_identity::Root;
 use comity_membership::log::origin;
 use comity_proto::membership::WatchResponse;
 use comity_runtime::genesis;
-use comity_transparency::witness::{Evidence as DecisionEvidence, EvidenceError, Finding as Proven};
 use comity_transparency::Checkpoint;
+use comity_transparency::witness::{Evidence as DecisionEvidence, EvidenceError, Finding as Proven};
 use serde_json::json;
 
 use super::{read, unbelieved};
