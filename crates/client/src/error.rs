@@ -159,6 +159,7 @@ fn of_alert(cause: Cause, alert: AlertDescription) -> Option<String> {
         | Cause::DeadlineExceeded
         | Cause::Cancelled
         | Cause::BrokenOff
+        | Cause::Unproven
         | Cause::Other => None,
     }
 }
