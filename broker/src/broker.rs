@@ -12,20 +12,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use comity_runtime::accept::{self, Acceptor, Listener, Places};
+use comity_runtime::accept::{self, Acceptor, Http2, Listener, Places};
 use comity_runtime::clock::SystemClock;
 use comity_runtime::files::write_durably;
-use comity_runtime::metrics::CallsLayer;
 use comity_runtime::tables;
 use comity_runtime::tasks::{Closed, Tasks};
 use comity_runtime::trailers::TrailerLayer;
 use comity_types::ids::Kind;
 use comity_types::{Clock, SpiffeId};
 use tonic::service::Routes;
-use tonic::transport::Server;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
-use tower::layer::util::{Identity, Stack};
+use tower::ServiceBuilder;
 
 use self::counted::Counted;
 pub use self::error::BrokerError;
@@ -56,6 +54,13 @@ const MAX_STREAMS: u32 = 1_024;
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(30);
 /// How long the peer has for its answer.
 const KEEPALIVE_ANSWER: Duration = Duration::from_secs(20);
+/// How callers are spoken with.
+const HTTP2: Http2 = Http2 {
+    max_streams: MAX_STREAMS,
+    keep_alive: KEEPALIVE_EVERY,
+    keep_alive_timeout: KEEPALIVE_ANSWER,
+    windows: None,
+};
 /// How long the last work may take after the last call has ended: some writes to a journal.
 const LAST_WORK: Duration = Duration::from_secs(5);
 /// How long callers have to read why their calls were cut; whoever does not read is not waited for.
@@ -261,9 +266,12 @@ impl Broker {
         let address_file = AddressFile::write(&config.data_dir, address)?;
         tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
         let metrics = counted.serve(&front);
-        let server = server(edge, &metrics);
-        let one = |one, drain| server.clone().add_routes(routes.clone()).serve_with_incoming_shutdown(one, drain);
-        let mut served = Box::pin(accept::serve(incoming, stop.clone(), one));
+        let service = ServiceBuilder::new()
+            .layer(metrics.calls())
+            .layer(TrailerLayer)
+            .layer(EdgeLayer::new(edge))
+            .service(routes.prepare());
+        let mut served = Box::pin(accept::serve(incoming, HTTP2, stop.clone(), service));
         tokio::select! {
             () = shutdown => {}
             cause = journals.failed() => {
@@ -293,19 +301,6 @@ impl Broker {
         Ok(())
     }
 }
-
-fn server(edge: Edge, metrics: &Metrics) -> Server<Layers> {
-    Server::builder()
-        .max_concurrent_streams(MAX_STREAMS)
-        .http2_keepalive_interval(Some(KEEPALIVE_EVERY))
-        .http2_keepalive_timeout(Some(KEEPALIVE_ANSWER))
-        .layer(metrics.calls())
-        .layer(TrailerLayer)
-        .layer(EdgeLayer::new(edge))
-}
-
-/// What stands before the services, innermost first.
-type Layers = Stack<EdgeLayer, Stack<TrailerLayer, Stack<CallsLayer, Identity>>>;
 
 /// Waits for tasks that write what was promised; nobody waits for them in vain, so they are short.
 async fn end(groups: [&Tasks; 2]) {

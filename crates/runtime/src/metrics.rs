@@ -23,7 +23,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 use serde::Deserialize;
 
-pub use self::calls::{CallsLayer, code_name};
+pub use self::calls::{CallsLayer, CallsService, code_name};
 pub use self::endpoint::serve;
 
 /// Seconds that a histogram of short things tells apart: from half a millisecond to 16 s, each twice the one before.

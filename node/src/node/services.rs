@@ -1,28 +1,22 @@
 //! The gRPC services of a node, and the server that has them.
 
-use std::io;
 use std::time::Duration;
 
 use comity_proto::DESCRIPTORS;
 use comity_proto::inference::inference_server::InferenceServer;
 use comity_proto::tunnel::tunnel_server::TunnelServer;
-use comity_runtime::accept::{self, Connection, Incoming};
-use comity_runtime::metrics::CallsLayer;
-use comity_runtime::trailers::TrailerLayer;
-use tokio_stream::Stream;
+use comity_runtime::accept::{self, Connection, Http2, Incoming};
+use comity_runtime::metrics::CallsService;
+use comity_runtime::trailers::{TrailerLayer, TrailerService};
 use tokio_util::sync::CancellationToken;
-use tonic::service::{Interceptor, InterceptorLayer};
-use tonic::transport::Error;
-use tonic::transport::server::Router;
+use tonic::service::interceptor::InterceptedService;
+use tonic::service::{Interceptor, InterceptorLayer, Routes};
 use tonic_reflection::server::Builder;
-use tower::layer::util::{Identity, Stack};
+use tower::ServiceBuilder;
 
 use super::tunnels::Leaving;
 use crate::health::Health;
 use crate::serve::{MAX_ANSWER_BYTES, MAX_REQUEST_BYTES, Server};
-
-/// What stands before the services, innermost first.
-type Layers<I> = Stack<TrailerLayer, Stack<InterceptorLayer<I>, Stack<CallsLayer, Identity>>>;
 
 /// How often a silent connection is asked whether it still stands.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
@@ -35,6 +29,13 @@ const STREAM_WINDOW: u32 = 128 * 1024;
 /// As many stream windows as there may be streams: so that requests which are not read cannot take the connection
 /// from those that are.
 const CONNECTION_WINDOW: u32 = STREAM_WINDOW * MAX_STREAMS;
+/// How a broker is spoken with.
+const HTTP2: Http2 = Http2 {
+    max_streams: MAX_STREAMS,
+    keep_alive: KEEP_ALIVE,
+    keep_alive_timeout: KEEP_ALIVE_TIMEOUT,
+    windows: Some((STREAM_WINDOW, CONNECTION_WINDOW)),
+};
 
 /// What every connection to the broker serves. Clones are the same.
 #[derive(Debug, Clone)]
@@ -50,8 +51,7 @@ pub(super) async fn serve<I>(services: Services, gate: I, incoming: Incoming, st
 where
     I: Interceptor + Clone + Send + Sync + 'static,
 {
-    let router = router(services, gate, None);
-    accept::serve(incoming, stop, |one, drain| router.clone().serve_with_incoming_shutdown(one, drain)).await;
+    accept::serve(incoming, HTTP2, stop, behind(services, gate, None)).await;
 }
 
 /// Serves the broker over a tunnel until `stop`, then until the calls that are there have ended. What the broker says of
@@ -60,17 +60,19 @@ pub(super) async fn serve_tunnel<I>(
     services: Services,
     gate: I,
     tunnel: TunnelServer<Leaving>,
-    connection: impl Stream<Item = io::Result<Connection>>,
+    connection: Connection,
     stop: impl Future<Output = ()>,
-) -> Result<(), Error>
-where
+) where
     I: Interceptor + Clone + Send + Sync + 'static,
 {
-    router(services, gate, Some(tunnel)).serve_with_incoming_shutdown(connection, stop).await
+    accept::serve_one(connection, HTTP2, stop, behind(services, gate, Some(tunnel))).await;
 }
 
+/// The services, and what stands before them, outermost first.
+type Gated<I> = CallsService<InterceptedService<TrailerService<Routes>, I>>;
+
 /// All services behind the gate.
-fn router<I>(services: Services, gate: I, tunnel: Option<TunnelServer<Leaving>>) -> Router<Layers<I>>
+fn behind<I>(services: Services, gate: I, tunnel: Option<TunnelServer<Leaving>>) -> Gated<I>
 where
     I: Interceptor + Clone + Send + Sync + 'static,
 {
@@ -84,18 +86,14 @@ where
             .register_encoded_file_descriptor_set(DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
-    tonic::transport::Server::builder()
-        .http2_keepalive_interval(Some(KEEP_ALIVE))
-        .http2_keepalive_timeout(Some(KEEP_ALIVE_TIMEOUT))
-        .max_concurrent_streams(Some(MAX_STREAMS))
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .layer(calls)
-        .layer(InterceptorLayer::new(gate))
-        .layer(TrailerLayer)
-        .add_service(inference)
-        .add_service(services.health.service())
-        .add_optional_service(tunnel)
-        .add_optional_service(reflection().build_v1().ok())
-        .add_optional_service(reflection().build_v1alpha().ok())
+    let mut routes = Routes::builder();
+    routes.add_service(inference).add_service(services.health.service());
+    if let Some(tunnel) = tunnel {
+        routes.add_service(tunnel);
+    }
+    if let (Ok(v1), Ok(v1alpha)) = (reflection().build_v1(), reflection().build_v1alpha()) {
+        routes.add_service(v1).add_service(v1alpha);
+    }
+    let routes = routes.routes().prepare();
+    ServiceBuilder::new().layer(calls).layer(InterceptorLayer::new(gate)).layer(TrailerLayer).service(routes)
 }

@@ -13,7 +13,9 @@ mod model;
 mod stage;
 
 use std::io::Write as _;
-use std::time::SystemTime;
+
+use comity_runtime::clock::SystemClock;
+use comity_types::Clock as _;
 
 use self::model::Dice;
 use self::stage::Episode;
@@ -49,13 +51,13 @@ impl Tally {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "a test has no configuration")]
 fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
 fn any_seed() -> u64 {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-    u64::from(now.subsec_nanos()) ^ now.as_secs()
+    SystemClock.now().as_millis().unsigned_abs()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -14,7 +14,7 @@ use tokio_rustls::TlsStream;
 use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned};
 use tonic::transport::server::Connected;
 
-/// Who is at the other end. tonic puts it into the extensions of every request.
+/// Who is at the other end. It is in the extensions of every request.
 #[derive(Debug, Clone)]
 pub struct PeerInfo {
     /// The member; `None` on the enrolment protocol, which has no certificate.

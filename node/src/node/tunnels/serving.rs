@@ -10,7 +10,6 @@ use comity_runtime::accept::Connection;
 use comity_types::Digest;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
-use tokio_stream::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Interceptor;
 use tonic::transport::server::Connected as _;
@@ -75,8 +74,6 @@ impl Serving {
             gone: gone.clone(),
             ending: ending.clone(),
         };
-        // The stream does not end with its only connection: a server whose connections have ended would be done.
-        let incoming = tokio_stream::once(Ok(connection)).chain(tokio_stream::pending());
         let stop = async move {
             tokio::select! {
                 () = ending.cancelled() => {}
@@ -84,10 +81,7 @@ impl Serving {
             }
         };
         let work = async move {
-            let service = TunnelServer::new(Leaving(leave));
-            if let Err(error) = services::serve_tunnel(services, gate, service, incoming, stop).await {
-                tracing::error!(error = crate::error_chain(&error), "a tunnel to the broker cannot be served");
-            }
+            services::serve_tunnel(services, gate, TunnelServer::new(Leaving(leave)), connection, stop).await;
         };
         (tunnel, work)
     }

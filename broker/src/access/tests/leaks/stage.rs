@@ -118,7 +118,7 @@ impl Episode {
             let (over, seens) = (over.clone(), &seens);
             async move {
                 let mut dice = Dice::new(this.draw_seed() ^ number);
-                while over.run_until_cancelled(this.ask(&mut dice, seens)).await.is_some() {}
+                while over.run_until_cancelled(Box::pin(this.ask(&mut dice, seens))).await.is_some() {}
             }
         }));
         tokio::join!(check, change, ask);

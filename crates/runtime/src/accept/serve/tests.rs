@@ -1,3 +1,4 @@
+use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use comity_types::{Clock, Timestamp};
 use hyper_util::rt::TokioIo;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
-use tonic::transport::{Channel, Endpoint, Server, Uri};
+use tonic::transport::{Channel, Endpoint, Uri};
 use tonic::{Request, Response, Status};
 
 use super::*;
@@ -25,6 +26,13 @@ use crate::testing::{LIFETIME, PATIENCE, World, eventually, listen};
 const LEFT: Duration = Duration::from_secs(160);
 /// When a connection of that life is drained: an eighth before its end.
 const DRAINED_AFTER: Duration = Duration::from_secs(140);
+
+const HTTP2: Http2 = Http2 {
+    max_streams: 16,
+    keep_alive: Duration::from_secs(30),
+    keep_alive_timeout: Duration::from_secs(20),
+    windows: None,
+};
 
 #[derive(Debug)]
 struct ShortlyBefore(Timestamp);
@@ -74,8 +82,11 @@ impl Inference for Service {
         Ok(Response::new(UnboundedReceiverStream::new(pieces)))
     }
 
-    async fn embed(&self, _: Request<EmbedRequest>) -> Result<Response<EmbedResponse>, Status> {
-        Err(Status::unimplemented("no"))
+    /// Knows that the time is over, and says so when that is on record: later.
+    async fn embed(&self, request: Request<EmbedRequest>) -> Result<Response<EmbedResponse>, Status> {
+        assert_eq!(request.metadata().get("grpc-timeout").unwrap(), "1m");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        Err(Status::deadline_exceeded("said by the service"))
     }
 
     async fn forward(&self, _: Request<ForwardRequest>) -> Result<Response<Self::ForwardStream>, Status> {
@@ -83,19 +94,20 @@ impl Inference for Service {
     }
 }
 
-/// A server of connections that have [`LEFT`] to live, and a client of it.
-async fn serving(stop: CancellationToken, tasks: &Tasks) -> (Service, InferenceClient<Channel>) {
+/// A server of connections that have [`LEFT`] to live, and how to connect to it.
+async fn served(stop: CancellationToken, tasks: &Tasks) -> (Service, World, SocketAddr) {
     let world = World::new();
     let now = SystemClock.now().plus(LIFETIME).minus(LEFT);
     let (address, incoming) = listen(world.acceptor().with_clock(std::sync::Arc::new(ShortlyBefore(now))), tasks).await;
     let service = Service::default();
-    let serves = InferenceServer::new(service.clone());
-    tasks.spawn(
-        "server",
-        serve(incoming, stop, move |one, drain| {
-            Server::builder().add_service(serves.clone()).serve_with_incoming_shutdown(one, drain)
-        }),
-    );
+    let routes = tonic::service::Routes::new(InferenceServer::new(service.clone())).prepare();
+    tasks.spawn("server", serve(incoming, HTTP2, stop, routes));
+    (service, world, address)
+}
+
+/// The same, and a client of it.
+async fn serving(stop: CancellationToken, tasks: &Tasks) -> (Service, InferenceClient<Channel>) {
+    let (service, world, address) = served(stop, tasks).await;
     let tls = world.client(&world.member, "app/x");
     let connect = tower::service_fn(move |_: Uri| {
         let tls = std::sync::Arc::clone(&tls);
@@ -157,4 +169,24 @@ async fn a_connection_that_its_peer_ends_leaves_nothing_behind() {
     stop.cancel();
     assert_eq!(tasks.close(PATIENCE).await, Closed::Drained);
     assert!(!connection.draining.is_cancelled());
+}
+
+#[tokio::test]
+async fn a_call_is_ended_at_its_deadline_by_its_service_and_by_nobody_before_it() {
+    let tasks = Tasks::new();
+    let (_service, world, address) = served(CancellationToken::new(), &tasks).await;
+    // tonic's own client would end it as well.
+    let tls = dial::connect(&address.to_string(), world.client(&world.member, "app/x")).await.unwrap();
+    let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(tls));
+    let (sender, connection) = handshake.await.unwrap();
+    tasks.spawn("client", async move { drop(connection.await) });
+    let send = tower::service_fn(move |request: http::Request<Body>| {
+        let mut sender = sender.clone();
+        async move { sender.send_request(request).await }
+    });
+    let mut client = InferenceClient::with_origin(send, Uri::from_static("http://server"));
+    let mut request = Request::new(EmbedRequest::default());
+    request.metadata_mut().insert("grpc-timeout", "1m".parse().unwrap());
+    let status = client.embed(request).await.unwrap_err();
+    assert_eq!((status.code(), status.message()), (tonic::Code::DeadlineExceeded, "said by the service"));
 }
