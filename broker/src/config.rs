@@ -72,6 +72,9 @@ pub struct Config {
     pub witnesses: Option<Policy>,
     /// How long calls may finish after a signal to stop.
     pub drain: Duration,
+    /// Nothing is recorded and nothing proven: see `ledger::decisions::unlogged`. No file can say so.
+    #[cfg(feature = "bench-unlogged")]
+    pub keeps_nothing: bool,
 }
 
 /// What waits for a decision to be durable (decision 22). A node runs nothing before either way.
@@ -319,6 +322,8 @@ fn check(raw: Raw, folder: &Path) -> Result<Config, Vec<Problem>> {
             witnesses: witnesses.map_or(Some(None), |policy| policy.map(Some))?,
             commit: commit?,
             drain: drain?,
+            #[cfg(feature = "bench-unlogged")]
+            keeps_nothing: false,
         })
     });
     config.filter(|_| checks.problems.is_empty()).ok_or(checks.problems)

@@ -235,6 +235,8 @@ impl Scene {
             bundles: None,
             metrics: None,
             drain: DEADLINE,
+            #[cfg(feature = "bench-unlogged")]
+            keeps_nothing: false,
         }
     }
 

@@ -58,6 +58,8 @@ impl Journals {
         let proposals = Proposals::open(&data_dir::proposals(&config.data_dir), registry.clone(), Arc::clone(clock))?;
         let decisions = data_dir::decisions(&config.data_dir);
         let (ledger, witnesses) = Ledger::open(&decisions, key, Arc::clone(clock), circle).await?;
+        #[cfg(feature = "bench-unlogged")]
+        let ledger = if config.keeps_nothing { ledger.keeping_nothing() } else { ledger };
         Ok((Self { registry, enrolments, proposals, ledger }, witnesses))
     }
 

@@ -7,6 +7,8 @@
 mod recorded;
 #[cfg(test)]
 mod tests;
+#[cfg(any(test, feature = "bench-unlogged"))]
+mod unlogged;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -131,6 +133,9 @@ impl Settled {
 #[derive(Debug, Clone)]
 pub struct Ledger {
     log: DecisionLog,
+    /// Only ever true in the program that relaying alone is measured by.
+    #[cfg(any(test, feature = "bench-unlogged"))]
+    keeps_nothing: bool,
 }
 
 impl Ledger {
@@ -152,7 +157,7 @@ impl Ledger {
             log.flush().await?;
             witnesses.confirm().await?;
         }
-        let ledger = Self { log };
+        let ledger = Self::over(log);
         for (index, leaf) in open {
             ledger.abort(index, &leaf, clock.now()).await?;
         }
@@ -168,9 +173,12 @@ impl Ledger {
     }
 
     /// A ledger over any log.
-    #[cfg(test)]
     pub(crate) const fn over(log: DecisionLog) -> Self {
-        Self { log }
+        Self {
+            log,
+            #[cfg(any(test, feature = "bench-unlogged"))]
+            keeps_nothing: false,
+        }
     }
 
     /// The log, to be read.
@@ -184,6 +192,10 @@ impl Ledger {
     /// # Errors
     /// The log takes no more; then nothing may be relayed.
     pub async fn commit(&self, decision: DecisionRecord) -> Result<Committed, LedgerError> {
+        #[cfg(any(test, feature = "bench-unlogged"))]
+        if self.keeps_nothing {
+            return Ok(Committed::of_nothing(&decision));
+        }
         let (id, at, epoch, opens) = (decision.id, decision.at, decision.epoch, decision.opens());
         let record = decision.record(salt()?)?;
         let leaf = leaf(Kind::Decision, at, id, epoch, &record);
@@ -197,6 +209,10 @@ impl Ledger {
     /// # Errors
     /// The log takes no more.
     pub async fn settle(&self, committed: &Committed, outcome: OutcomeRecord) -> Result<Settled, LedgerError> {
+        #[cfg(any(test, feature = "bench-unlogged"))]
+        if self.keeps_nothing {
+            return Ok(Settled::of_nothing(committed));
+        }
         let (at, rank) = (outcome.at, outcome.offer.as_ref().map(|offer| offer.rank));
         let record = outcome.record(salt()?)?;
         let of = committed.index();

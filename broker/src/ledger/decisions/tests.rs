@@ -106,6 +106,20 @@ async fn a_receipt_proves_the_decision_and_its_outcome_in_one_tree() {
     assert_eq!(candidates, [true, false, false, false, false, false, false, false]);
 }
 
+/// The program that relaying alone is measured by must not pass for a broker.
+#[tokio::test]
+async fn a_ledger_that_keeps_nothing_gives_out_nothing_that_proves_anything() {
+    let scene = Scene::new();
+    let ledger = scene.open().await.keeping_nothing();
+    let committed = ledger.commit(eligible(2)).await.unwrap();
+    let settled = ledger.settle(&committed, outcome()).await.unwrap();
+    assert_eq!(committed.permit(0, 1).unwrap().checkpoint, "");
+    let verifier = NoteVerifier::of(&scene.key().verifiers()[0]);
+    for receipt in [committed.receipt(), settled.receipt()] {
+        assert!(Receipt::try_from(receipt).unwrap().verify(LOG, &verifier).is_err());
+    }
+}
+
 #[tokio::test]
 async fn a_refusal_is_proven_alone_and_tells_no_others_rules() {
     let scene = Scene::new();
