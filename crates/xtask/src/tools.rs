@@ -10,6 +10,7 @@
 //! <cache>/models/    SmolLM2-135M-Instruct as a GGUF file
 //! ```
 
+mod debian;
 mod go;
 #[cfg(test)]
 mod tests;

@@ -7,8 +7,9 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+use super::debian::{self, Apt};
 use super::{Tools, read};
-use crate::process::{output, run};
+use crate::process::run;
 
 /// Its source.
 const SOURCE: &[&str] = &[
@@ -71,9 +72,7 @@ impl Go {
 
     /// Debian's, unpacked.
     fn unpacked(scratch: &Path) -> Result<Self> {
-        // The system's lists of packages, and if they are missing or out of date, ones of our own.
-        let unpacked = fetch(scratch, Lists::System).or_else(|_| fetch(scratch, Lists::Own));
-        let version = unpacked.context(HINT)?;
+        let version = debian::unpacked(scratch, fetch).context(HINT)?;
         let root = scratch.join("usr/lib").join(format!("go-{version}"));
         let path = scratch.join("usr/share/gocode").into_os_string();
         Ok(Self { program: root.join("bin/go"), root: Some(root), path })
@@ -92,42 +91,10 @@ impl Go {
     }
 }
 
-/// Which lists of packages apt reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Lists {
-    System,
-    Own,
-}
-
 /// Loads Go and the library and unpacks them; gives Go's version.
-fn fetch(scratch: &Path, lists: Lists) -> Result<String> {
-    let apt = |program: &str| {
-        let mut apt = Command::new(program);
-        apt.current_dir(scratch).stdin(Stdio::null());
-        if lists == Lists::Own {
-            apt.arg("-o").arg(format!("Dir::State::Lists={}", scratch.join("lists").display()));
-            apt.arg("-o").arg(format!("Dir::Cache={}", scratch.join("apt").display()));
-        }
-        // Who is root fetches as root: the packages are verified all the same, and the user `_apt` may not write here.
-        apt.args(["-o", "APT::Sandbox::User=root"]);
-        apt
-    };
-    if lists == Lists::Own {
-        std::fs::create_dir_all(scratch.join("lists/partial"))?;
-        std::fs::create_dir_all(scratch.join("apt/archives/partial"))?;
-        let _said = output(apt("apt-get").arg("update"))?;
-    }
-    let depends = output(apt("apt-cache").args(["depends", GO_PACKAGE]))?;
-    let version = version(&String::from_utf8_lossy(&depends))?;
-    let packages = [format!("golang-{version}-go"), format!("golang-{version}-src"), MOD_PACKAGE.to_owned()];
-    let _said = output(apt("apt-get").arg("download").args(packages))?;
-    for file in std::fs::read_dir(scratch)? {
-        let file = file?.path();
-        if file.extension().is_some_and(|extension| extension == "deb") {
-            run(Command::new("dpkg-deb").arg("-x").args([&file, scratch]))?;
-            std::fs::remove_file(&file)?;
-        }
-    }
+fn fetch(apt: &Apt<'_>) -> Result<String> {
+    let version = version(&apt.cache(&["depends", GO_PACKAGE])?)?;
+    apt.unpack(&[format!("golang-{version}-go"), format!("golang-{version}-src"), MOD_PACKAGE.to_owned()])?;
     Ok(version)
 }
 
