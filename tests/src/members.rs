@@ -46,15 +46,24 @@ impl Admission {
     /// # Panics
     /// If it is refused, or its offers are.
     pub async fn node(&self, facts: &Organisation, name: &str, offers: &[Offer]) {
+        let _identity = self.node_at(NOWHERE, facts, name, offers).await;
+    }
+
+    /// The same, of a node that is at `address`; gives its identity.
+    ///
+    /// # Panics
+    /// As for [`Admission::node`].
+    pub async fn node_at(&self, address: &str, facts: &Organisation, name: &str, offers: &[Offer]) -> Identity {
         let file = OrganisationFile { facts: facts.clone(), layers: Layers::default() };
         let identity = Identity::open(self.join(&file, ids::Kind::Node, name).await).unwrap();
         let statement = Statement::OffersPublished {
             node: identity.id().clone(),
-            address: NOWHERE.into(),
+            address: address.into(),
             offers: offers.to_vec(),
         };
         let key = identity.dir().key().unwrap();
         assert!(matches!(sign_and_say(&identity, &key, statement).await, Said::InForce(_)));
+        identity
     }
 
     /// Lets an organisation with these facts and demands in, with one app; gives the folder of the app's identity.

@@ -1,5 +1,7 @@
 //! `cargo xtask bench`: measurements that say what they measured and on what.
 
+mod dataplane;
+
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -53,13 +55,15 @@ pub(crate) enum Bench {
         #[arg(long)]
         seconds: Option<u64>,
     },
+    /// What a request costs that passes through the broker, beside nginx, HAProxy and Envoy as plain gRPC proxies.
+    Dataplane(dataplane::Args),
 }
 
 /// Builds, measures, prints tables.
 ///
 /// # Errors
 /// If what is measured does not build, or does not do what it should.
-pub(crate) fn run(root: &Path, bench: &Bench) -> Result<()> {
+pub(crate) fn run(root: &Path, cache: &Path, bench: &Bench) -> Result<()> {
     match bench {
         Bench::Idle { debug } => idle(root, *debug),
         Bench::Policy => step("measure decisions", || {
@@ -77,6 +81,7 @@ pub(crate) fn run(root: &Path, bench: &Bench) -> Result<()> {
             })?;
             with_programs(root, profile, "calls", seconds.as_ref())
         }
+        Bench::Dataplane(args) => dataplane::run(root, cache, args),
     }
 }
 

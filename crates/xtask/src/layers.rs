@@ -24,7 +24,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("comity-broker", PROGRAM),
     ("comity-node", PROGRAM),
     ("comity-cli", PROGRAM),
-    ("comity-tests", PROGRAM),
+    ("comity-tests", TESTS),
     ("comity-bench", &["comity-types", "comity-policy"]),
     ("comity-fuzz", &["comity-types", "comity-policy"]),
     ("comity-faults", &["comity-types", "comity-transparency", "comity-runtime", "comity-broker"]),
@@ -57,6 +57,19 @@ const PROGRAM: &[&str] = &[
     "comity-runtime",
     "comity-client",
     "comity-witness",
+];
+/// What the tests may import: what programs may, and the synthetic federations that measurements decide over.
+const TESTS: &[&str] = &[
+    "comity-types",
+    "comity-policy",
+    "comity-membership",
+    "comity-transparency",
+    "comity-identity",
+    "comity-proto",
+    "comity-runtime",
+    "comity-client",
+    "comity-witness",
+    "comity-bench",
 ];
 /// The crates that neither wait, nor speak to anyone, nor know what a message looks like on the wire.
 const PURE: &[&str] = &["comity-types", "comity-policy", "comity-transparency", "comity-membership"];

@@ -95,7 +95,7 @@ fn main() -> ExitCode {
         Command::Layers => layers::run(&root),
         Command::Fuzz(args) => fuzz::run(&root, &args),
         Command::Faults(args) => faults::run(&root, &args),
-        Command::Bench { bench } => bench::run(&root, &bench),
+        Command::Bench { bench } => bench::run(&root, &cache, &bench),
         Command::Mutants(options) => mutants::run(&root, &options),
     };
     match result {

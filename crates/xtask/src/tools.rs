@@ -8,10 +8,12 @@
 //! <cache>/go/        a verifier that rests on Go's golang.org/x/mod
 //! <cache>/npm/       Node.js: grpc-js, proto-loader, buf, tsx, TypeScript
 //! <cache>/models/    SmolLM2-135M-Instruct as a GGUF file
+//! <cache>/peer-*/    proxies that the data plane is measured against: nginx, HAProxy, Envoy
 //! ```
 
 mod debian;
 mod go;
+mod peers;
 #[cfg(test)]
 mod tests;
 

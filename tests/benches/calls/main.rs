@@ -4,8 +4,8 @@
 //!
 //! What is compared: the call through broker and node, over mutual TLS on this machine; the same call less what the broker
 //! waited for its log, which is what it would take without one; the same through a broker with `commit = "overlapped"`; and
-//! the same question to the model's server itself. There is no broker without a log to be measured, and no switch that
-//! makes one.
+//! the same question to the model's server itself. No setting of the broker turns its log off; what relaying costs
+//! without one is measured by `cargo xtask bench dataplane`, with a program of its own.
 //!
 //! | module | holds |
 //! |---|---|
