@@ -21,7 +21,7 @@ use comity_identity::Root;
 use comity_runtime::files::write_durably;
 use comity_transparency::CheckpointNote;
 use comity_transparency::policy::Policy;
-use comity_types::Clock;
+use comity_types::{Clock, Timestamp};
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -58,7 +58,15 @@ struct Kept {
     /// The newest published checkpoint that was verified.
     published: Option<String>,
     /// Those of permits that were not held against it yet.
-    waiting: Vec<String>,
+    waiting: Vec<Waiting>,
+}
+
+/// A checkpoint that waits: a restart does not give the log more time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Waiting {
+    checkpoint: String,
+    since: Timestamp,
 }
 
 /// Why the log cannot be watched.
@@ -121,8 +129,8 @@ impl LogWatch {
             log.signed(text).map_err(|source| LogWatchError::Damaged { path: file.clone(), source: source.into() })
         };
         let published = kept.published.as_ref().map(note).transpose()?;
-        for waiting in &kept.waiting {
-            history.remember(note(waiting)?, clock.now());
+        for Waiting { checkpoint, since } in &kept.waiting {
+            history.remember(note(checkpoint)?, (*since).min(clock.now()));
         }
         Ok(Self { log, policy, history, file, kept, cannot_keep: false, published })
     }
@@ -163,14 +171,15 @@ impl LogWatch {
 
     /// Holds everything that waits against what is published now; what is not published yet goes on waiting.
     async fn look(&mut self, files: &mut impl Files) -> Result<(), DecisionsError> {
-        let waiting = self.history.waiting();
+        let waiting = self.history.waiting_since();
         self.keep(&waiting);
         if waiting.is_empty() {
             return Ok(());
         }
         let published = self.log.published(files, self.published.as_ref(), self.policy.as_ref()).await?;
         let (covered, later): (Vec<_>, Vec<_>) =
-            waiting.into_iter().partition(|note| note.checkpoint().size <= published.checkpoint().size);
+            waiting.into_iter().partition(|(note, _)| note.checkpoint().size <= published.checkpoint().size);
+        let covered: Vec<_> = covered.into_iter().map(|(note, _)| note).collect();
         self.log.hold(files, &published, &covered).await?;
         self.published = Some(published);
         self.keep(&later);
@@ -209,9 +218,9 @@ impl LogWatch {
     }
 
     /// Puts it on disk, where it is not there already.
-    fn keep(&mut self, waiting: &[CheckpointNote]) {
+    fn keep(&mut self, waiting: &[(CheckpointNote, Timestamp)]) {
         let published = self.published.as_ref().map(ToString::to_string);
-        let kept = Kept { published, waiting: waiting.iter().map(ToString::to_string).collect() };
+        let kept = Kept { published, waiting: waiting.iter().map(Waiting::of).collect() };
         if kept == self.kept {
             return;
         }
@@ -226,6 +235,12 @@ impl LogWatch {
                 }
             }
         }
+    }
+}
+
+impl Waiting {
+    fn of((note, since): &(CheckpointNote, Timestamp)) -> Self {
+        Self { checkpoint: note.to_string(), since: *since }
     }
 }
 

@@ -31,6 +31,7 @@ use comity_policy::OrganisationFile;
 use comity_proto::enrolment as wire;
 use comity_proto::enrolment::join_response::State;
 use comity_runtime::clock::SystemClock;
+use comity_types::display::harmless;
 use comity_types::ids::Kind;
 use comity_types::{Clock, SpiffeId};
 
@@ -142,6 +143,8 @@ impl Newcomer<'_> {
                 Ok(JoinState::Pending { enrolment_id, fingerprint })
             }
             State::Rejected(wire::Rejected { reason }) => {
+                // The broker's words, which go to a terminal.
+                let reason = harmless(&reason);
                 self.dir.note_rejection(invite_id, &reason)?;
                 Ok(JoinState::Rejected { reason })
             }

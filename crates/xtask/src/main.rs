@@ -9,6 +9,7 @@
 //! | `layers` | who may import whom |
 //! | `fuzz` | looks for files of policy that break a promise |
 //! | `faults` | kills decision logs and harms what they leave |
+//! | `leaks` | looks for requests that nodes get and must not |
 //! | `bench` | measures the built programs |
 //! | `mutants` | whether the policy engine's tests notice that its code was changed |
 //!
@@ -27,6 +28,7 @@ mod faults;
 mod fuzz;
 mod r#gen;
 mod layers;
+mod leaks;
 mod mutants;
 mod process;
 mod reasons;
@@ -71,6 +73,8 @@ enum Command {
     Fuzz(fuzz::Args),
     /// Kill decision logs under load, harm what they leave, and check that nothing is lost or signed twice.
     Faults(faults::Args),
+    /// Look for requests that get to nodes which the policy does not let have them, in random federations.
+    Leaks(leaks::Args),
     /// Measure the built programs.
     Bench {
         #[command(subcommand)]
@@ -95,6 +99,7 @@ fn main() -> ExitCode {
         Command::Layers => layers::run(&root),
         Command::Fuzz(args) => fuzz::run(&root, &args),
         Command::Faults(args) => faults::run(&root, &args),
+        Command::Leaks(args) => leaks::run(&root, &args),
         Command::Bench { bench } => bench::run(&root, &cache, &bench),
         Command::Mutants(options) => mutants::run(&root, &options),
     };

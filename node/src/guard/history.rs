@@ -66,7 +66,7 @@ impl Shown {
 
     fn wait(&mut self, note: CheckpointNote, now: Timestamp) {
         self.waiting.insert(note.checkpoint().size, (note, now));
-        self.waiting_since.get_or_insert(now);
+        self.waiting_since = Some(self.waiting_since.map_or(now, |since| since.min(now)));
     }
 }
 
@@ -111,9 +111,9 @@ impl LogHistory {
         Ok(())
     }
 
-    /// Takes in one that was shown before a restart, and waits.
-    pub(crate) fn remember(&self, note: CheckpointNote, now: Timestamp) {
-        self.shown().wait(note, now);
+    /// Takes in one that was shown before a restart, and waits since then.
+    pub(crate) fn remember(&self, note: CheckpointNote, since: Timestamp) {
+        self.shown().wait(note, since);
     }
 
     /// Whether what the log proves counts.
@@ -157,7 +157,12 @@ impl LogHistory {
     /// Those that are not known to be of the published log, smallest first.
     #[must_use]
     pub fn waiting(&self) -> Vec<CheckpointNote> {
-        self.shown().waiting.values().map(|(note, _)| note.clone()).collect()
+        self.waiting_since().into_iter().map(|(note, _)| note).collect()
+    }
+
+    /// The same, and since when each waits.
+    pub(crate) fn waiting_since(&self) -> Vec<(CheckpointNote, Timestamp)> {
+        self.shown().waiting.values().cloned().collect()
     }
 
     /// How long the oldest of those waits.

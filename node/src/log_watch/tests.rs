@@ -195,6 +195,18 @@ async fn what_waits_is_remembered_over_a_restart_and_convicts_then() {
 }
 
 #[tokio::test]
+async fn a_restart_gives_the_log_no_more_time() {
+    let mut node = Node::new(10);
+    node.permit(true, 50).unwrap();
+    node.look().await.unwrap();
+    node.clock.move_by(PUBLISHED_WITHIN / 2);
+    node.restart();
+    node.history.check(node.clock.now()).unwrap();
+    node.clock.move_by(PUBLISHED_WITHIN / 2 + Duration::from_millis(1));
+    assert_eq!(node.history.check(node.clock.now()), Err(Lie::Unpublished));
+}
+
+#[tokio::test]
 async fn what_waits_is_on_disk_before_the_log_is_asked() {
     let mut node = Node::new(10);
     *node.shown.fails.lock().unwrap() = true;
@@ -283,6 +295,9 @@ fn a_memory_that_is_none_and_a_policy_that_shows_nothing_are_refused() {
     // Another log's word is none.
     let foreign = LogKey::generate(ORIGIN).unwrap();
     let checkpoint = Checkpoint { origin: ORIGIN.into(), size: 1, root: Digest::of(b"x") };
-    let foreign = Kept { published: None, waiting: vec![foreign.sign(&checkpoint, None).unwrap()] };
+    let foreign = Kept {
+        published: None,
+        waiting: vec![Waiting { checkpoint: foreign.sign(&checkpoint, None).unwrap(), since: node.clock.now() }],
+    };
     assert!(opened(&serde_json::to_string(&foreign).unwrap()).is_err());
 }

@@ -3,9 +3,10 @@
 //! It comes with the answer's last byte, earlier than any witness can have cosigned: what it is held against is the log's key
 //! of the root document that is pinned, this request, and what the log has shown before.
 
+use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use comity_identity::Root;
 use comity_proto::metadata::{DECISION_ID, OFFER, RECEIPT};
@@ -116,6 +117,10 @@ fn held(receipt: &Receipt, root: &Root, caller: &SpiffeId, envelope: Digest) -> 
 /// The root of the federation's log at an epoch, as this side has followed it; none of one that it does not know.
 pub(crate) type Epochs = dyn Fn(u64) -> Option<Digest> + Send + Sync;
 
+/// Most decisions that are remembered as taken, the newest: a receipt of one that is forgotten counts only for a call that
+/// began before it, and so many answers ago.
+const MAX_TAKEN: usize = 16 * 1024;
+
 /// What answers to one member are held against.
 #[derive(Clone)]
 pub(crate) struct Pinned {
@@ -124,6 +129,8 @@ pub(crate) struct Pinned {
     epochs: Option<Arc<Epochs>>,
     /// How many leaves the log has, as far as receipts have shown.
     leaves: Arc<AtomicU64>,
+    /// The decisions that have proven an answer already, by their index: one proves one.
+    taken: Arc<Mutex<BTreeSet<u64>>>,
 }
 
 /// What the answer to one request is held against.
@@ -150,11 +157,21 @@ struct Request {
 
 impl Pinned {
     pub(crate) fn new(root: Arc<Root>, caller: SpiffeId) -> Self {
-        Self { root, caller, epochs: None, leaves: Arc::default() }
+        Self { root, caller, epochs: None, leaves: Arc::default(), taken: Arc::default() }
     }
 
     pub(crate) fn with_epochs(self, epochs: Arc<Epochs>) -> Self {
         Self { epochs: Some(epochs), ..self }
+    }
+
+    /// False if this decision has proven another answer.
+    fn take(&self, index: u64) -> bool {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new = taken.insert(index);
+        if taken.len() > MAX_TAKEN {
+            taken.pop_first();
+        }
+        is_new
     }
 
     /// A call begins, with this message. One without an envelope is the broker's to refuse.
@@ -187,6 +204,9 @@ impl Expected {
         }
         ended(&verified, code)?;
         began(&verified, head)?;
+        if !pinned.take(decision.index()) {
+            return Err(Unproven::OfBefore { index: decision.index(), known: verified.checkpoint().size });
+        }
         pinned.leaves.fetch_max(verified.checkpoint().size, Ordering::AcqRel);
         Ok(())
     }

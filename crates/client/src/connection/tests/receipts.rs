@@ -1,7 +1,7 @@
 //! What an app of this SDK gets from a broker that lies about what is on record, over a real connection.
 
 use comity_proto::inference::inference_client::InferenceClient;
-use comity_proto::inference::{ChatRequest, ChatStreamRequest, EmbedRequest, Envelope};
+use comity_proto::inference::{ChatRequest, ChatStreamRequest, ChatStreamResponse, EmbedRequest, Envelope};
 use comity_types::Digest;
 use tonic::Status;
 
@@ -140,6 +140,26 @@ async fn what_is_shown_on_one_channel_is_not_taken_again_on_another_of_the_same_
     app.world.models.lie(Lie::Again);
     app.client = InferenceClient::new(app.connection.clone().channel());
     is_unproven(&app.chat().await.unwrap_err(), "of an earlier request");
+}
+
+#[tokio::test]
+async fn one_receipt_proves_one_of_two_answers_that_come_at_once() {
+    let app = App::new().await;
+    let open = async || {
+        let request = ChatStreamRequest { envelope: envelope(), payload: None };
+        app.client.clone().chat_stream(request).await.unwrap().into_inner()
+    };
+    let first = open().await;
+    app.world.models.lie(Lie::Again);
+    let second = open().await;
+    let end = async |mut stream: tonic::Streaming<ChatStreamResponse>| loop {
+        match stream.message().await {
+            Ok(Some(_)) => {}
+            ended => break ended.map(drop),
+        }
+    };
+    end(first).await.unwrap();
+    is_unproven(&end(second).await.unwrap_err(), "of an earlier request");
 }
 
 #[tokio::test]
