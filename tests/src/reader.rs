@@ -30,7 +30,8 @@ case "$*" in
 "run --release --bin "*" -- "*) exec "$BUILT/$4" "${@:6}" --once ;;
 "xtask "*) exec "$BUILT/xtask" "${@:2}" --help ;;
 "install --locked --path "*)
-    program=$(sed -n '/^\[\[bin\]\]/,/^$/s/^name = "\(.*\)"/\1/p' "$4/Cargo.toml")
+    # The first: one behind a feature is not installed.
+    program=$(sed -n '/^\[\[bin\]\]/,/^$/s/^name = "\(.*\)"/\1/p' "$4/Cargo.toml" | head -n 1)
     ln -s "$BUILT/$program" "$BIN/$program" ;;
 *) echo "the stand-in of cargo cannot: $*" >&2; exit 2 ;;
 esac
