@@ -80,7 +80,7 @@ pub struct Broker {
     links: Links,
     health: HealthReporter,
     journals: Journals,
-    witnesses: (Option<Witnesses<MembershipLog>>, Option<Witnesses<DecisionLog>>),
+    witnesses: Option<(Witnesses<MembershipLog>, Witnesses<DecisionLog>)>,
     places: Places,
     counted: Counted,
     front: Tasks,
@@ -134,7 +134,7 @@ impl Broker {
         let membership_witnesses = confirm(&registry, &config, circles.0).await?;
         let (journals, decision_witnesses) =
             Journals::open(&config, founding.decision_log_key, registry.clone(), &clock, circles.1).await?;
-        let witnesses = (membership_witnesses, decision_witnesses);
+        let witnesses = membership_witnesses.zip(decision_witnesses);
         let acceptor = acceptor(&certificate, &registry, &clock)?;
         let source = Arc::new(RegistryBundles::new(registry.clone(), &founding.root));
         let bundles = bundles(&config, source, &certificate, &clock).await?;
@@ -257,7 +257,7 @@ impl Broker {
         if let Some(bundles) = bundles {
             bundles.serve(&front);
         }
-        if let (Some(of_membership), Some(of_decisions)) = witnesses {
+        if let Some((of_membership, of_decisions)) = witnesses {
             front.spawn("witnesses of membership", of_membership.run(stop.clone()));
             front.spawn("witnesses of decisions", of_decisions.run(stop.clone()));
         }

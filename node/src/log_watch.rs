@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use comity_client::Connection;
 use comity_client::decisions::{DecisionLog, DecisionsError, Files, FilesError, FromBroker};
+use comity_client::witnessed::{self, PolicyNotMet};
 use comity_identity::Root;
 use comity_runtime::files::write_durably;
 use comity_transparency::CheckpointNote;
@@ -36,6 +37,9 @@ mod tests;
 
 /// How far the log was seen, and which checkpoints wait; in the data directory.
 const FILE: &str = "decision-log.json";
+/// How long a look may take; the next goes on from what it held. A third of what a node waits, so that one read that hangs
+/// does not stop it.
+const LOOK_DEADLINE: Duration = Duration::from_secs(5);
 /// Between two looks while permits come.
 const EVERY: Duration = Duration::from_secs(1);
 
@@ -94,8 +98,8 @@ pub enum LogWatchError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The policy cannot say anything of this log.
-    #[error("decision_log.policy: {0}")]
-    Policy(String),
+    #[error("decision_log.policy: {0} (hint: docs/witnesses.md)")]
+    Policy(#[from] PolicyNotMet),
 }
 
 impl LogWatch {
@@ -111,7 +115,7 @@ impl LogWatch {
         clock: &dyn Clock,
     ) -> Result<Self, LogWatchError> {
         if let Some(policy) = &policy {
-            check_policy(policy, root).map_err(LogWatchError::Policy)?;
+            witnessed::asks_for_somebody(policy, &root.federation, &root.decision_log)?;
         }
         Self::open_log(data_dir, DecisionLog::of(root), policy, history, clock)
     }
@@ -146,7 +150,7 @@ impl LogWatch {
         loop {
             // Ended early by a request that waits.
             let _early = timeout(every, self.history.wanted()).await.is_ok();
-            let trouble = match timeout(pace.call_deadline, self.look(&mut files)).await {
+            let trouble = match timeout(LOOK_DEADLINE.min(pace.call_deadline), self.look(&mut files)).await {
                 Ok(Ok(())) => None,
                 Ok(Err(error)) => Some((self.judge(&error), matches!(error, DecisionsError::Files(_)))),
                 Err(_) => {
@@ -180,10 +184,11 @@ impl LogWatch {
         let (covered, later): (Vec<_>, Vec<_>) =
             waiting.into_iter().partition(|(note, _)| note.checkpoint().size <= published.checkpoint().size);
         let covered: Vec<_> = covered.into_iter().map(|(note, _)| note).collect();
-        self.log.hold(files, &published, &covered).await?;
+        // Each part that is held stays so, also where this look is cut short.
+        let history = &self.history;
+        self.log.hold(files, &published, &covered, |held| history.held(held.to_vec())).await?;
         self.published = Some(published);
         self.keep(&later);
-        self.history.held(covered);
         Ok(())
     }
 
@@ -251,18 +256,4 @@ fn read(path: &Path) -> Result<Kept, LogWatchError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Kept::default()),
         Err(source) => Err(LogWatchError::File { path: path.to_owned(), source }),
     }
-}
-
-/// A policy that could not be broken shows nothing, and one that names others' logs could not be met.
-fn check_policy(policy: &Policy, root: &Root) -> Result<(), String> {
-    if let Some(own) = policy.own_witness(&root.federation) {
-        return Err(format!("witness {} is the federation's own, and no witness of its log: take it out", own.name));
-    }
-    if policy.asks_for_nobody() {
-        return Err("its quorum is `none`: nobody has to cosign, and it shows nothing (hint: docs/witnesses.md)".into());
-    }
-    if !policy.is_about(&root.decision_log) {
-        return Err("it names logs, and not this federation's decision log".into());
-    }
-    Ok(())
 }

@@ -272,6 +272,35 @@ fn a_broker_serves_nobody_before_enough_witnesses_have_confirmed_its_log_and_the
 }
 
 #[test]
+fn a_node_that_counts_witnesses_runs_nothing_while_too_few_of_them_cosign_and_goes_on_when_enough_do() {
+    let mut scene = Scene::new();
+    let config = scene.nodes[0].folder.join("node.toml");
+    let counts = format!("\n[decision_log]\npolicy = {:?}\n", scene.policy());
+    std::fs::write(&config, std::fs::read_to_string(&config).unwrap() + &counts).unwrap();
+    let _status = scene.nodes[0].program.stop();
+    scene.nodes[0] = scene.federation.run_node(&scene.nodes[0]);
+    scene.federation.expect_log("witness");
+    scene.federation.expect_log("a try failed");
+    let is_answered = || scene.ask().status.success().then_some(());
+    wait::until("the node answers by what witnesses cosign", is_answered);
+    for node in &mut scene.nodes[1..] {
+        let _status = node.program.stop();
+    }
+    let is_refused = || said(&scene.ask()).contains("LOG_UNPUBLISHED").then_some(());
+    wait::until("the node has waited long enough", is_refused);
+    // A restart gives nobody more time.
+    let _status = scene.nodes[0].program.stop();
+    scene.nodes[0] = scene.federation.run_node(&scene.nodes[0]);
+    wait::until("the node refuses at once", || {
+        let answer = scene.ask();
+        assert!(!answer.status.success(), "{}", said(&answer));
+        said(&answer).contains("LOG_UNPUBLISHED").then_some(())
+    });
+    scene.nodes[1] = scene.federation.run_node(&scene.nodes[1]);
+    wait::until("enough cosign, and the node goes on", || scene.ask().status.success().then_some(()));
+}
+
+#[test]
 fn the_federations_log_gains_the_cosignatures_of_other_organisations_and_holds_by_the_policy() {
     let scene = Scene::new();
     let _app = scene.federation.app(EU_OWNED, "another");

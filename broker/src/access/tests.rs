@@ -151,6 +151,17 @@ async fn a_nodes_veto_goes_to_the_next_node_and_another_error_does_not() {
 }
 
 #[tokio::test]
+async fn a_node_that_does_not_trust_the_log_for_now_is_passed_over() {
+    let world = World::new().await;
+    let unpublished = Failure::new(Code::PermissionDenied, "LOG_UNPUBLISHED", "not published in time");
+    let doubting = world.node("a.example", "DE", 1, declines(unpublished)).await;
+    let _other = world.node("b.example", "DE", 2, answers("hello")).await;
+    let (bytes, trailers) = read(world.ask(in_germany()).await).await;
+    assert_eq!((bytes.as_slice(), ended(&trailers).0), (&b"hello"[..], Code::Ok));
+    assert_eq!(doubting.seen().len(), 1);
+}
+
+#[tokio::test]
 async fn no_more_than_three_tries_are_made() {
     let world = World::new().await;
     let mut nodes = Vec::new();

@@ -159,8 +159,12 @@ impl<L: Witnessed> Witnesses<L> {
                 if changed.await.is_err() {
                     return Ok(());
                 }
-            } else if let Ok(Err(_)) = tokio::time::timeout(RETRY_EVERY, changed).await {
-                return Ok(());
+            } else {
+                if let Ok(Err(_)) = tokio::time::timeout(RETRY_EVERY, changed).await {
+                    return Ok(());
+                }
+                // Nodes that count them run nothing until enough of them cosign again.
+                self.circle.wake();
             }
         }
     }

@@ -25,6 +25,8 @@ use comity_transparency::{Checkpoint, CheckpointNote, Verifier};
 
 pub use files::{Files, FilesError, Folder, FromBroker};
 
+use crate::witnessed::PolicyNotMet;
+
 /// Levels of tiles that 2^64 leaves need.
 const LEVELS: u8 = 8;
 
@@ -86,9 +88,9 @@ pub enum DecisionsError {
     /// No checkpoint has been cosigned by enough witnesses.
     #[error("the broker has no checkpoint that enough witnesses have cosigned")]
     NotCosigned,
-    /// Too few of those that the policy counts have cosigned it, or the policy cannot be applied to this log.
+    /// Too few of those that the policy counts have cosigned it.
     #[error("the log's checkpoint does not meet the policy")]
-    Policy(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Policy(#[from] PolicyNotMet),
     /// It does not continue what was seen before.
     #[error("{}", contradiction(.evidence, *.finding))]
     Contradiction {

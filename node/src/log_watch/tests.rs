@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use comity_client::Identity;
 use comity_transparency::cosignature::CosignatureKind;
 use comity_transparency::proof::root;
 use comity_transparency::tile::{Resource, Tiles};
@@ -12,7 +13,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::guard::{Lie, PUBLISHED_WITHIN};
-use crate::testing::{FAST, MovedClock};
+use crate::testing::{FAST, MovedClock, World};
 
 const ORIGIN: &str = "fed.example/decisions/b1";
 const TIME: u64 = 1_795_000_000;
@@ -47,11 +48,16 @@ struct Shown {
     log: Arc<Mutex<Log>>,
     cosigned: Arc<Mutex<Option<String>>>,
     fails: Arc<Mutex<bool>>,
+    /// The tile of leaves that cannot be read.
+    unreadable: Arc<Mutex<Option<u64>>>,
 }
 
 impl Files for Shown {
     async fn read(&mut self, resource: Resource) -> Result<Option<Vec<u8>>, FilesError> {
-        if *self.fails.lock().unwrap() {
+        let is_unreadable = |tile| *self.unreadable.lock().unwrap() == Some(tile);
+        if *self.fails.lock().unwrap()
+            || matches!(resource, Resource::Tile { level: 0, index, .. } if is_unreadable(index))
+        {
             return Err(FilesError::Call(Box::new(Status::unavailable("away"))));
         }
         let log = self.log.lock().unwrap();
@@ -85,7 +91,7 @@ impl Node {
     fn with(published: u64, policy: Option<Policy>) -> Self {
         let key = LogKey::generate(ORIGIN).unwrap();
         let log = Arc::new(Mutex::new(Log { key, published, time: TIME, shared: 3 }));
-        let shown = Shown { log, cosigned: Arc::default(), fails: Arc::default() };
+        let shown = Shown { log, cosigned: Arc::default(), fails: Arc::default(), unreadable: Arc::default() };
         let (dir, clock) = (tempfile::tempdir().unwrap(), Arc::<MovedClock>::default());
         let (history, watch) = open(&dir, &shown, &clock, policy);
         Self { dir, clock, shown, history, watch }
@@ -148,6 +154,20 @@ async fn what_permits_came_with_is_held_against_what_is_published() {
     assert_eq!((node.history.count_waiting(), node.kept().waiting.len()), (0, 0));
     // What is known waits no more.
     node.permit(false, 300).unwrap();
+    assert_eq!(node.history.count_waiting(), 0);
+}
+
+#[tokio::test]
+async fn what_was_held_before_a_look_was_cut_short_stays_held() {
+    let mut node = Node::new(600);
+    for size in [5, 9, 300] {
+        node.permit(false, size).unwrap();
+    }
+    *node.shown.unreadable.lock().unwrap() = Some(1);
+    node.look().await.unwrap_err();
+    assert_eq!(node.history.waiting().iter().map(|note| note.checkpoint().size).collect::<Vec<_>>(), [300]);
+    *node.shown.unreadable.lock().unwrap() = None;
+    node.look().await.unwrap();
     assert_eq!(node.history.count_waiting(), 0);
 }
 
@@ -279,7 +299,28 @@ async fn a_request_that_comes_while_a_look_is_overdue_waits_for_one() {
 }
 
 #[test]
-fn a_memory_that_is_none_and_a_policy_that_shows_nothing_are_refused() {
+fn a_policy_that_can_show_nothing_is_refused() {
+    let node = Node::new(1);
+    let world = World::at("127.0.0.1:1");
+    let identity = Identity::open(world.config.identity_dir()).unwrap();
+    let root = identity.root();
+    let key = |name| CosigningKey::generate(name, CosignatureKind::Ed25519).unwrap().verifier().clone();
+    let of_another_log = LogKey::generate("other.example/decisions/b1").unwrap().verifiers()[0].clone();
+    let witness = key("org-w.example/w1");
+    for (policy, why) in [
+        (format!("witness w {witness}\nquorum none\n"), "shows nothing"),
+        (format!("witness w {}\nquorum w\n", key("fed.example/w1")), "federation's own"),
+        (format!("log {of_another_log}\nwitness w {witness}\nquorum w\n"), "not this one"),
+    ] {
+        let policy = Some(Policy::parse(policy.as_bytes()).unwrap());
+        let opened = LogWatch::open(node.dir.path(), root, policy, node.history.clone(), &*node.clock);
+        let said = opened.unwrap_err().to_string();
+        assert!(said.contains("decision_log.policy") && said.contains(why), "{said}");
+    }
+}
+
+#[test]
+fn a_memory_that_is_none_is_refused() {
     let node = Node::new(1);
     let path = node.dir.path().join(FILE);
     let opened = |kept: &str| {

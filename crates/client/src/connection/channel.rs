@@ -82,7 +82,7 @@ async fn asked(
         expected.check(&head.headers, status.code(), &head.headers).map_err(refused)?;
         return Ok(Response::from_parts(head, body));
     }
-    let checked = Checked { body, expected, head: head.headers.clone() };
+    let checked = Checked { body, expected, head: head.headers.clone(), has_ended: false };
     Ok(Response::from_parts(head, Body::new(checked)))
 }
 
@@ -91,6 +91,7 @@ struct Checked {
     body: Body,
     expected: Expected,
     head: HeaderMap,
+    has_ended: bool,
 }
 
 impl http_body::Body for Checked {
@@ -100,7 +101,10 @@ impl http_body::Body for Checked {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
             Some(Ok(frame)) => frame.into_trailers(),
-            // Without a status a stub takes it for cut off.
+            // An answer that just stops is none, whatever stubs make of it.
+            None if !std::mem::replace(&mut self.has_ended, true) => {
+                return Poll::Ready(Some(Err(refused(Unproven::NoStatus))));
+            }
             ended @ (Some(Err(_)) | None) => return Poll::Ready(ended),
         };
         Poll::Ready(Some(match frame {
@@ -111,10 +115,10 @@ impl http_body::Body for Checked {
 }
 
 impl Checked {
-    fn end(&self, trailers: HeaderMap) -> Result<Frame<Bytes>, Status> {
-        if let Some(status) = Status::from_header_map(&trailers) {
-            self.expected.check(&self.head, status.code(), &trailers).map_err(refused)?;
-        }
+    fn end(&mut self, trailers: HeaderMap) -> Result<Frame<Bytes>, Status> {
+        self.has_ended = true;
+        let status = Status::from_header_map(&trailers).ok_or_else(|| refused(Unproven::NoStatus))?;
+        self.expected.check(&self.head, status.code(), &trailers).map_err(refused)?;
         Ok(Frame::trailers(trailers))
     }
 }
@@ -124,4 +128,38 @@ fn refused(unproven: Unproven) -> Status {
     let mut status = Status::data_loss(format!("the answer is not proven: {}", chain::text(&unproven)));
     status.set_source(Arc::new(unproven));
     status
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::StreamBody;
+
+    use super::*;
+    use crate::testing::World;
+
+    /// What a stub gets of an answer with these frames.
+    async fn ends(frames: Vec<Frame<Bytes>>) -> Result<(), Status> {
+        let root = Arc::new(World::new().await.founded.root.clone());
+        let caller = "spiffe://org-a.example/app/a1".parse().unwrap();
+        let frames = frames.into_iter().map(Ok::<_, Status>);
+        let body = Body::new(StreamBody::new(tokio_stream::iter(frames)));
+        let expected = Pinned::new(root, caller).expect(b"");
+        let checked = Checked { body, expected, head: HeaderMap::new(), has_ended: false };
+        checked.collect().await.map(drop)
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_stops_without_a_status_is_none() {
+        let data = || Frame::data(Bytes::from_static(b"words"));
+        let other = HeaderMap::from_iter([(http::HeaderName::from_static("x-other"), "1".parse().unwrap())]);
+        for frames in
+            [vec![], vec![data()], vec![data(), Frame::trailers(HeaderMap::new())], vec![Frame::trailers(other)]]
+        {
+            let said = ends(frames).await.unwrap_err();
+            assert!(said.message().contains("without a status"), "{said:?}");
+        }
+        // One that failed needs no receipt.
+        let failed = HeaderMap::from_iter([(Status::GRPC_STATUS, "14".parse().unwrap())]);
+        ends(vec![data(), Frame::trailers(failed)]).await.unwrap();
+    }
 }

@@ -10,6 +10,7 @@ use comity_transparency::tile::WIDTH;
 use comity_transparency::tree::Tree;
 
 use super::{DecisionLog, DecisionsError, Files, OnDemand, text};
+use crate::witnessed::PolicyNotMet;
 
 impl DecisionLog {
     /// What the log publishes now: a checkpoint that continues the one that was seen `before`, by proof. With a policy it is
@@ -36,13 +37,14 @@ impl DecisionLog {
     async fn cosigned(&self, files: &mut impl Files, policy: &Policy) -> Result<CheckpointNote, DecisionsError> {
         let bytes = files.cosigned().await?.ok_or(DecisionsError::NotCosigned)?;
         let note = self.signed(text(&bytes)?)?;
-        let judged = policy.judge_of(&self.keys, &note).map_err(|error| DecisionsError::Policy(error.into()))?;
-        judged.witnessed().map_err(|error| DecisionsError::Policy(error.into()))?;
+        let judged = policy.judge_of(&self.keys, &note).map_err(PolicyNotMet::from)?;
+        judged.witnessed().map_err(PolicyNotMet::from)?;
         Ok(note)
     }
 
     /// Holds checkpoints that the log signed for somebody, smallest first and none larger than what is `published`, against
-    /// that: each has to be what the published tree was at its size.
+    /// that: each has to be what the published tree was at its size. Those that are go to `held`, some at a time, so that
+    /// whoever has not the time for all of them goes on from there.
     ///
     /// One consistency proof is made for those that end in one tile; between them the tree grows by the hashes of its leaves.
     ///
@@ -53,27 +55,40 @@ impl DecisionLog {
         files: &mut impl Files,
         published: &CheckpointNote,
         shown: &[CheckpointNote],
+        mut held: impl FnMut(&[CheckpointNote]),
     ) -> Result<(), DecisionsError> {
         let mut tiles = OnDemand::of(published.checkpoint());
         for of_one_tile in shown.chunk_by(|one, next| tile_of(one) == tile_of(next)) {
             let Some((last, earlier)) = of_one_tile.split_last() else { continue };
             self.continues(files, &mut tiles, last, published).await?;
-            if earlier.is_empty() {
-                continue;
+            if !earlier.is_empty() {
+                self.grows(files, &mut tiles, published, of_one_tile).await?;
             }
-            let start = tile_of(last) * WIDTH;
-            let mut tree = tiles.ask(files, |tiles| Tree::at(tiles, start)).await?;
-            for note in of_one_tile {
-                let checkpoint = note.checkpoint();
-                while tree.size() < checkpoint.size {
-                    let next = tree.size();
-                    tree.push_hash(tiles.ask(files, |tiles| tiles.node(0, next)).await?);
-                }
-                if checkpoint.size > 0 && tree.root() != checkpoint.root {
-                    self.continues(files, &mut tiles, note, published).await?;
-                    // By that proof it does: the tiles are not those of the tree that they are said to be of.
-                    return Err(DecisionsError::OtherLeaves { size: checkpoint.size });
-                }
+            held(of_one_tile);
+        }
+        Ok(())
+    }
+
+    /// Whether the tree, as it grows within one tile, comes to each of these.
+    async fn grows(
+        &self,
+        files: &mut impl Files,
+        tiles: &mut OnDemand,
+        published: &CheckpointNote,
+        of_one_tile: &[CheckpointNote],
+    ) -> Result<(), DecisionsError> {
+        let start = of_one_tile.first().map_or(0, tile_of) * WIDTH;
+        let mut tree = tiles.ask(files, |tiles| Tree::at(tiles, start)).await?;
+        for note in of_one_tile {
+            let checkpoint = note.checkpoint();
+            while tree.size() < checkpoint.size {
+                let next = tree.size();
+                tree.push_hash(tiles.ask(files, |tiles| tiles.node(0, next)).await?);
+            }
+            if checkpoint.size > 0 && tree.root() != checkpoint.root {
+                self.continues(files, tiles, note, published).await?;
+                // By that proof it does: the tiles are not those of the tree that they are said to be of.
+                return Err(DecisionsError::OtherLeaves { size: checkpoint.size });
             }
         }
         Ok(())

@@ -80,7 +80,10 @@ impl Lies {
         self.asked.clear();
         let log = self.log();
         let published = log.published(self, None, None).await?;
-        log.hold(self, &published, shown).await
+        let mut held = 0;
+        log.hold(self, &published, shown, |some| held += some.len()).await?;
+        assert_eq!(held, shown.len());
+        Ok(())
     }
 
     async fn look(&mut self, seen: Option<&Seen>) -> Result<Seen, DecisionsError> {

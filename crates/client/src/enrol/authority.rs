@@ -154,6 +154,11 @@ pub(super) fn prepare(joining: &Joining<'_>, dir: &IdentityDir, key: &KeyPair, i
     write_request(dir, key, &id).map(drop)
 }
 
+/// Has a directory remember the authority that it remembered.
+pub(super) fn put_back(dir: &IdentityDir, before: Option<IdentitySource>) -> Result<(), EnrolError> {
+    Ok(before.map_or_else(|| dir.forget_source(), |source| dir.save_source(&source))?)
+}
+
 /// The request that waits for the organisation's own authority, and where the chain is expected; none where none waits.
 #[must_use]
 pub fn to_be_signed(dir: &Path) -> Option<(PathBuf, PathBuf)> {

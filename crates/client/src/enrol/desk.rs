@@ -73,6 +73,7 @@ impl Desk {
         let question = wire::GetInviteRequest { invite_id: invite.id_text(), secret: secret.clone().into() };
         let described = self.client.clone().get_invite(question).await?.into_inner();
         let signed = apply::sign(joining, dir, key, &described)?;
+        let before = dir.source()?;
         authority::prepare(joining, dir, key, &described.spiffe_id)?;
         let request = wire::JoinRequest {
             invite_id: invite.id_text(),
@@ -82,8 +83,13 @@ impl Desk {
             admission: signed.admission.into(),
             kinds: joining.kinds.iter().filter_map(|kind| wire_kind(*kind)).map(Into::into).collect(),
         };
-        let answer = self.client.clone().join(request).await?.into_inner();
-        answer.state.ok_or(EnrolError::Incomplete { field: "state" })
+        let answer = self.client.clone().join(request).await;
+        if answer.as_ref().is_err_and(|status| Detail::of(status).is_some()) {
+            // What the broker refuses changes nothing: an application that it has goes on with the authority that it named.
+            // Of an answer that was lost nobody knows, and it may have taken this one.
+            authority::put_back(dir, before)?;
+        }
+        answer?.into_inner().state.ok_or(EnrolError::Incomplete { field: "state" })
     }
 
     /// How it stands with a key whose invite the broker refuses: the answer to an earlier call may have been lost, and an

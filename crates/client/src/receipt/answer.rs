@@ -27,6 +27,9 @@ pub enum Unproven {
     /// The answer came without a receipt.
     #[error("the answer came without a receipt")]
     Missing,
+    /// The answer stopped without a status, and what it came to nobody says.
+    #[error("the answer stopped without a status, and without a receipt")]
+    NoStatus,
     /// What came is none.
     #[error("what came as its receipt cannot be read")]
     Malformed,

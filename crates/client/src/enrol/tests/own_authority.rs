@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use comity_identity::{KeyPair, pem};
+use comity_identity::{Authority, KeyPair, pem};
 use comity_runtime::clock::SystemClock;
 use comity_types::Clock as _;
 
@@ -89,4 +89,34 @@ async fn a_certificate_that_members_would_refuse_is_refused_where_it_is_given_be
     }
     scene.give(&desk.issue_for(&key));
     assert!(matches!(scene.join().await.unwrap(), JoinState::Issued(_)));
+}
+
+#[tokio::test]
+async fn a_refused_application_does_not_take_the_place_of_the_one_that_waits() {
+    let scene = Scene::new().await;
+    let (folder, dir) = (scene.world.dir.path(), scene.world.member_dir());
+    let authority = |name: &str| {
+        let own = Authority::generate("org-a.example".parse().unwrap(), SystemClock.now()).unwrap();
+        let (ca, key) = (folder.join(format!("{name}.pem")), folder.join(format!("{name}.key")));
+        std::fs::write(&ca, pem::encode(&[own.anchor()])).unwrap();
+        std::fs::write(&key, own.key_pem().reveal()).unwrap();
+        OwnAuthority::read(&ca, Some(&key)).unwrap()
+    };
+    let join_with = async |own: Option<&OwnAuthority>| {
+        join(Joining { authority: own, ..Joining::new(&scene.invite, &[Kind::App], None, &dir) }).await
+    };
+    let source = || IdentityDir::create(&dir).unwrap().source().unwrap();
+    let refusal = || Failure::new(Code::FailedPrecondition, "OTHER_ANCHORS", "taken up with other authorities");
+    // Of a first one that is refused nothing stays.
+    scene.world.desk.refuse_next(refusal());
+    join_with(Some(&authority("first"))).await.unwrap_err();
+    assert_eq!(source(), None);
+    assert!(matches!(join_with(Some(&authority("right"))).await.unwrap(), JoinState::Pending { .. }));
+    let waits = source().unwrap();
+    assert!(waits.ca.ends_with("right.pem"));
+    for other in [Some(authority("wrong")), None] {
+        scene.world.desk.refuse_next(refusal());
+        join_with(other.as_ref()).await.unwrap_err();
+        assert_eq!(source().as_ref(), Some(&waits), "{other:?}");
+    }
 }

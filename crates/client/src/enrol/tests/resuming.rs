@@ -60,7 +60,8 @@ async fn patience_that_is_over_leaves_it_waiting() {
 async fn who_is_turned_down_learns_why_and_the_directory_takes_another_invite() {
     let (world, _) = asked().await;
     let dir = world.member_dir();
-    world.desk.turn_down("nobody knows you");
+    // Whoever runs a broker chooses the words, and they go to a terminal.
+    world.desk.turn_down("nobody\u{1b} knows\u{202e} you");
     let state = wait_with(&Resuming::new(KINDS, &dir), None, Duration::from_millis(5), |_| {}).await.unwrap();
     assert_eq!(state, JoinState::Rejected { reason: "nobody knows you".into() });
     assert!(!has_asked(&dir));
