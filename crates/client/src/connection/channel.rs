@@ -139,7 +139,7 @@ mod tests {
 
     /// What a stub gets of an answer with these frames.
     async fn ends(frames: Vec<Frame<Bytes>>) -> Result<(), Status> {
-        let root = Arc::new(World::new().await.founded.root.clone());
+        let root = Arc::new(World::new().await.founded.root);
         let caller = "spiffe://org-a.example/app/a1".parse().unwrap();
         let frames = frames.into_iter().map(Ok::<_, Status>);
         let body = Body::new(StreamBody::new(tokio_stream::iter(frames)));
