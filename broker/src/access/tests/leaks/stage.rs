@@ -118,7 +118,10 @@ impl Episode {
             let (over, seens) = (over.clone(), &seens);
             async move {
                 let mut dice = Dice::new(this.draw_seed() ^ number);
-                while over.run_until_cancelled(Box::pin(this.ask(&mut dice, seens))).await.is_some() {}
+                while over.run_until_cancelled(Box::pin(this.ask(&mut dice, seens))).await.is_some() {
+                    // Whoever is suspended is refused without waiting for anything, and somebody has to lift them.
+                    tokio::task::yield_now().await;
+                }
             }
         }));
         tokio::join!(check, change, ask);
