@@ -7,7 +7,7 @@ use std::io::{IsTerminal, Read};
 use std::time::Duration;
 
 use clap::Args;
-use comity_client::receipt::Asked;
+use comity_client::receipt::{self, Asked};
 use comity_proto::inference::content_part::Part;
 use comity_proto::inference::{ChatPayload, ChatStreamRequest, ContentPart, Envelope, Message, Role, Sampling};
 use comity_proto::policy::Capability;
@@ -94,13 +94,15 @@ impl Conversation {
     }
 
     async fn answer(&self) -> Result<Answer, CliError> {
-        let (envelope, payload) = (Some(self.envelope.clone()), Some(self.payload.clone()));
-        let mut request = tonic::Request::new(ChatStreamRequest { envelope, payload });
+        let nonce = receipt::nonce().map_err(|status| CliError::call("chat", status))?;
+        let envelope = Envelope { nonce, ..self.envelope.clone() };
+        let asking = ChatStreamRequest { envelope: Some(envelope.clone()), payload: Some(self.payload.clone()) };
+        let mut request = tonic::Request::new(asking);
         request.set_timeout(self.timeout);
         let call = self.session.inference().chat_stream(request).await;
         let response = call.map_err(|status| CliError::call("chat", status))?;
         let identity = self.session.identity();
-        let asked = Asked { caller: identity.id(), envelope: &self.envelope };
+        let asked = Asked { caller: identity.id(), envelope: &envelope };
         answer::print_as_it_comes(response, identity.root(), asked, self.output).await
     }
 }

@@ -104,7 +104,8 @@ impl Connection {
     /// What generated stubs are made of. Calls of models take their own time: give them a deadline.
     ///
     /// The answer of a model has to end with the receipt of this very request: signed by the log's key of the root document
-    /// that the identity pins, not shown before, and of what the answer said at its beginning and its end. Otherwise the call
+    /// that the identity pins, and of what the answer said at its beginning and its end. Envelopes that have no nonce get one, so
+    /// that no receipt is of two requests; whoever gives them one makes it anew for each. Otherwise the call
     /// fails with [`Cause::Unproven`](crate::Cause::Unproven). The messages of a stream pass as they come, so they are not
     /// proven until it has ended.
     #[must_use]
@@ -113,7 +114,7 @@ impl Connection {
     }
 
     /// The same without looking at receipts: whatever the broker sends counts, and whoever calls is to check it by
-    /// [`receipt::of_trailers`](crate::receipt::of_trailers).
+    /// [`receipt::of_trailers`](crate::receipt::of_trailers), the envelope with a [`nonce`](crate::receipt::nonce).
     #[must_use]
     pub fn danger_without_receipts(&self) -> Line {
         self.line.clone()

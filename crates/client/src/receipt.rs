@@ -26,6 +26,7 @@ use crate::witnessed::cosigned_by;
 
 mod answer;
 mod history;
+mod nonce;
 mod repeated;
 mod replay;
 #[cfg(test)]
@@ -34,6 +35,8 @@ mod tests;
 pub use answer::{Asked, Unproven, of_trailers};
 pub(crate) use answer::{Expected, Pinned};
 pub use history::History;
+pub use nonce::nonce;
+pub(crate) use nonce::unlike_any_other;
 
 /// What a receipt is held against.
 #[derive(Debug, Clone, Copy)]

@@ -1,5 +1,6 @@
 //! The envelope of a request.
 
+use bytes::Bytes;
 use comity_policy::limits::MAX_ENTRIES;
 use comity_policy::rank::Preferences;
 use comity_policy::request::Classification;
@@ -10,6 +11,9 @@ use comity_types::{ModelName, Place};
 use super::claims::strings;
 use super::{MAX_REQUEST_LIST, MAX_TEXT_BYTES, WireError, bounded, parse, parse_all, text, texts};
 use crate::{inference, policy as wire};
+
+/// How many bytes a nonce has: fewer could be met twice by chance, and more make records longer for nothing.
+const NONCE_BYTES: std::ops::RangeInclusive<usize> = 16..=32;
 
 /// The envelope of a request, in domain types.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,9 +33,19 @@ impl TryFrom<inference::Envelope> for Envelope {
 
     fn try_from(wire: inference::Envelope) -> Result<Self, WireError> {
         let model = parse("model", &wire.model)?;
+        check_nonce(&wire.nonce)?;
         let RequirementsFile { requirements, declared, prefer } = file(wire)?;
         Ok(Self { model, requirements, declared, prefer })
     }
+}
+
+/// What tells two requests apart that ask for the same; nothing is decided by it, so that it goes no further than this.
+fn check_nonce(nonce: &[u8]) -> Result<(), WireError> {
+    if nonce.is_empty() || NONCE_BYTES.contains(&nonce.len()) {
+        return Ok(());
+    }
+    let (fewest, most) = (NONCE_BYTES.start(), NONCE_BYTES.end());
+    Err(WireError::new("nonce", format!("has {} bytes, where {fewest} to {most} random ones make one", nonce.len())))
 }
 
 /// Everything but the model.
@@ -129,5 +143,6 @@ pub(super) fn wire(requirements: &Requirements, declared: &Declared, prefer: &Pr
         classifications: declared.classifications.iter().map(classification).collect(),
         data_categories: strings(&declared.data_categories),
         preferences: (!prefer.is_default()).then(|| prefer.into()),
+        nonce: Bytes::new(),
     }
 }

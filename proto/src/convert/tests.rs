@@ -98,6 +98,13 @@ fn each_mistake_in_an_envelope_names_its_field() {
         refused(inference::Envelope { purposes: vec!["p".into(); 17], ..good.clone() })
             .starts_with("purposes: at most 16")
     );
+    let nonce = |bytes: usize| inference::Envelope { nonce: vec![7; bytes].into(), ..good.clone() };
+    for bytes in [0, 16, 32] {
+        assert_eq!(Envelope::try_from(nonce(bytes)), Envelope::try_from(good.clone()), "nothing is decided by it");
+    }
+    for bytes in [1, 15, 33] {
+        assert_eq!(refused(nonce(bytes)), format!("nonce: has {bytes} bytes, where 16 to 32 random ones make one"));
+    }
     let places = wire::PlaceSet { places: vec!["uk".into()] };
     let requirements = Some(wire::Requirements { allowed_storage_locations: vec![places], ..Default::default() });
     let path = "requirements.allowed_storage_locations[0].places[0]: ";

@@ -34,6 +34,10 @@ pub struct Envelope {
     /// What is better among offers that are eligible.
     #[prost(message, optional, tag = "10")]
     pub preferences: ::core::option::Option<super::super::policy::v1::Preferences>,
+    /// 16 to 32 random bytes, fresh for each request, or none. With them a receipt proves this very request, and none before it
+    /// that asked for the same. The Rust SDK sets them; nothing is decided by them.
+    #[prost(bytes = "bytes", tag = "11")]
+    pub nonce: ::prost::bytes::Bytes,
 }
 impl ::prost::Name for Envelope {
     const NAME: &'static str = "Envelope";

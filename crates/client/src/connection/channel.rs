@@ -23,10 +23,7 @@ use tonic::body::Body;
 use tower::Service;
 
 use super::line::Line;
-use crate::receipt::{Expected, Pinned, Unproven};
-
-/// The flag and the length before a message on the wire.
-const PREFIX_BYTES: usize = 5;
+use crate::receipt::{Expected, Pinned, Unproven, unlike_any_other};
 
 /// The way to the broker, on which no answer of a model counts that its receipt does not prove. Clones are the same.
 #[derive(Debug, Clone)]
@@ -74,7 +71,8 @@ async fn asked(
     let (parts, body) = request.into_parts();
     // Every method takes one message, which the stub has in memory.
     let framed = body.collect().await?.to_bytes();
-    let expected = pinned.expect(framed.get(PREFIX_BYTES..).unwrap_or_default());
+    let (framed, envelope) = unlike_any_other(framed)?;
+    let expected = pinned.expect(envelope);
     let answer = line.call(Request::from_parts(parts, Body::new(Full::new(framed)))).await?;
     let (head, body) = answer.into_parts();
     // A status in the head is all there is: stubs look for none at the end then.
@@ -132,6 +130,7 @@ fn refused(unproven: Unproven) -> Status {
 
 #[cfg(test)]
 mod tests {
+    use comity_types::Digest;
     use http_body_util::StreamBody;
 
     use super::*;
@@ -143,7 +142,7 @@ mod tests {
         let caller = "spiffe://org-a.example/app/a1".parse().unwrap();
         let frames = frames.into_iter().map(Ok::<_, Status>);
         let body = Body::new(StreamBody::new(tokio_stream::iter(frames)));
-        let expected = Pinned::new(root, caller).expect(b"");
+        let expected = Pinned::new(root, caller).expect(Digest::of(b""));
         let checked = Checked { body, expected, head: HeaderMap::new(), has_ended: false };
         checked.collect().await.map(drop)
     }

@@ -1,12 +1,11 @@
 //! The receipt that an answer ends with, held against what was asked, before the answer counts.
 //!
 //! It comes with the answer's last byte, earlier than any witness can have cosigned: what it is held against is the log's key
-//! of the root document that is pinned, this request, and what the log has shown before.
+//! of the root document that is pinned, and this request. That it is this one and not an earlier one that asked for the same
+//! is the [`nonce`](super::nonce)'s doing.
 
-use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use comity_identity::Root;
 use comity_proto::metadata::{DECISION_ID, OFFER, RECEIPT};
@@ -39,14 +38,6 @@ pub enum Unproven {
     /// It is true, and of another request.
     #[error("its receipt is of another request")]
     OfAnother,
-    /// It is true, and of a request like this one that was made before.
-    #[error("its receipt is of an earlier request: leaf {index}, and the log had {known} before this one was made")]
-    OfBefore {
-        /// The decision's leaf.
-        index: u64,
-        /// How many leaves the log had when the call began.
-        known: u64,
-    },
     /// It was decided by another state of the federation than the one that this side knows.
     #[error("it was decided at epoch {epoch} by another log of the federation than the one that was followed here")]
     OtherFederation {
@@ -81,7 +72,8 @@ pub enum Unproven {
 pub struct Asked<'a> {
     /// The app that called.
     pub caller: &'a SpiffeId,
-    /// The envelope that it sent.
+    /// The envelope that it sent, with the [`nonce`](super::nonce) that it gave it: a [`Channel`](crate::connection::Channel)
+    /// gives one of its own to an envelope without, which nobody else knows then.
     pub envelope: &'a inference::Envelope,
 }
 
@@ -120,20 +112,12 @@ fn held(receipt: &Receipt, root: &Root, caller: &SpiffeId, envelope: Digest) -> 
 /// The root of the federation's log at an epoch, as this side has followed it; none of one that it does not know.
 pub(crate) type Epochs = dyn Fn(u64) -> Option<Digest> + Send + Sync;
 
-/// Most decisions that are remembered as taken, the newest: a receipt of one that is forgotten counts only for a call that
-/// began before it, and so many answers ago.
-const MAX_TAKEN: usize = 16 * 1024;
-
 /// What answers to one member are held against.
 #[derive(Clone)]
 pub(crate) struct Pinned {
     root: Arc<Root>,
     caller: SpiffeId,
     epochs: Option<Arc<Epochs>>,
-    /// How many leaves the log has, as far as receipts have shown.
-    leaves: Arc<AtomicU64>,
-    /// The decisions that have proven an answer already, by their index: one proves one.
-    taken: Arc<Mutex<BTreeSet<u64>>>,
 }
 
 /// What the answer to one request is held against.
@@ -141,8 +125,6 @@ pub(crate) struct Pinned {
 pub(crate) struct Expected {
     pinned: Pinned,
     envelope: Digest,
-    /// A decision that is made after the call began cannot be one of the leaves that were there before.
-    known: u64,
 }
 
 impl fmt::Debug for Pinned {
@@ -151,37 +133,18 @@ impl fmt::Debug for Pinned {
     }
 }
 
-/// The part of any request of `Inference` that is decided by.
-#[derive(Clone, PartialEq, prost::Message)]
-struct Request {
-    #[prost(message, optional, tag = "1")]
-    envelope: Option<inference::Envelope>,
-}
-
 impl Pinned {
     pub(crate) fn new(root: Arc<Root>, caller: SpiffeId) -> Self {
-        Self { root, caller, epochs: None, leaves: Arc::default(), taken: Arc::default() }
+        Self { root, caller, epochs: None }
     }
 
     pub(crate) fn with_epochs(self, epochs: Arc<Epochs>) -> Self {
         Self { epochs: Some(epochs), ..self }
     }
 
-    /// False if this decision has proven another answer.
-    fn take(&self, index: u64) -> bool {
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_new = taken.insert(index);
-        if taken.len() > MAX_TAKEN {
-            taken.pop_first();
-        }
-        is_new
-    }
-
-    /// A call begins, with this message. One without an envelope is the broker's to refuse.
-    pub(crate) fn expect(self, message: &[u8]) -> Expected {
-        let envelope = Request::decode(message).ok().and_then(|request| request.envelope).unwrap_or_default();
-        let known = self.leaves.load(Ordering::Acquire);
-        Expected { pinned: self, envelope: Digest::of(&envelope.encode_to_vec()), known }
+    /// A call begins, with an envelope of this digest.
+    pub(crate) const fn expect(self, envelope: Digest) -> Expected {
+        Expected { pinned: self, envelope }
     }
 }
 
@@ -194,24 +157,15 @@ impl Expected {
             None if code == Code::Ok => return Err(Unproven::Missing),
             None => return Ok(()),
         };
-        let Self { pinned, envelope, known } = self;
+        let Self { pinned, envelope } = self;
         let verified = held(&receipt, &pinned.root, &pinned.caller, *envelope)?;
-        let (decision, known) = (verified.decision(), *known);
-        if decision.index() < known {
-            return Err(Unproven::OfBefore { index: decision.index(), known });
-        }
-        let epoch = decision.leaf().epoch;
+        let epoch = verified.decision().leaf().epoch;
         let followed = pinned.epochs.as_ref().and_then(|root_at| root_at(epoch.size));
         if followed.is_some_and(|root| root != epoch.root) {
             return Err(Unproven::OtherFederation { epoch: epoch.size });
         }
         ended(&verified, code)?;
-        began(&verified, head)?;
-        if !pinned.take(decision.index()) {
-            return Err(Unproven::OfBefore { index: decision.index(), known: verified.checkpoint().size });
-        }
-        pinned.leaves.fetch_max(verified.checkpoint().size, Ordering::AcqRel);
-        Ok(())
+        began(&verified, head)
     }
 }
 

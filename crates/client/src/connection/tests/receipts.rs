@@ -15,7 +15,7 @@ const LIES: [(Lie, &str); 12] = [
     (Lie::NoneAtAll, "cannot be read"),
     (Lie::OfAnotherCaller, "of another request"),
     (Lie::OfAnotherRequest, "of another request"),
-    (Lie::Again, "of an earlier request"),
+    (Lie::Again, "of another request"),
     (Lie::AlteredField, "does not hold"),
     (Lie::ForgedSignature, "does not hold"),
     (Lie::RecordedAsFailed, "ended with status 14"),
@@ -130,16 +130,17 @@ async fn a_refusal_needs_no_receipt_and_one_that_it_has_is_to_be_true() {
     app.world.models.lie(None);
     app.chat().await.unwrap();
     app.world.models.lie(Lie::Again);
-    is_unproven(&app.embed().await, "of an earlier request");
+    is_unproven(&app.embed().await, "of another request");
 }
 
 #[tokio::test]
-async fn what_is_shown_on_one_channel_is_not_taken_again_on_another_of_the_same_connection() {
+async fn a_receipt_that_was_shown_once_is_not_taken_again_on_another_connection() {
     let mut app = App::new().await;
     app.chat().await.unwrap();
     app.world.models.lie(Lie::Again);
-    app.client = InferenceClient::new(app.connection.clone().channel());
-    is_unproven(&app.chat().await.unwrap_err(), "of an earlier request");
+    let again = Connection::open(&Identity::open(app.world.member_dir()).unwrap()).unwrap();
+    app.client = InferenceClient::new(again.channel());
+    is_unproven(&app.chat().await.unwrap_err(), "of another request");
 }
 
 #[tokio::test]
@@ -159,7 +160,7 @@ async fn one_receipt_proves_one_of_two_answers_that_come_at_once() {
         }
     };
     end(first).await.unwrap();
-    is_unproven(&end(second).await.unwrap_err(), "of an earlier request");
+    is_unproven(&end(second).await.unwrap_err(), "of another request");
 }
 
 #[tokio::test]

@@ -1,0 +1,117 @@
+//! What makes a request unlike every other: random bytes in its envelope. The log is committed to the envelope's digest, so that
+//! no broker has a receipt of them before they were sent.
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use comity_proto::error::Failure;
+use comity_proto::{inference, strict};
+use comity_types::Digest;
+use prost::Message as _;
+use tonic::Status;
+
+/// How many bytes a nonce has: never met twice by chance.
+const NONCE_BYTES: usize = 16;
+/// The flag and the length before a message on the wire.
+const PREFIX_BYTES: usize = 5;
+
+/// Any request of `Inference`, its parts as they were encoded.
+#[derive(Clone, PartialEq, prost::Message)]
+struct AnyRequest {
+    #[prost(bytes = "bytes", optional, tag = "1")]
+    envelope: Option<Bytes>,
+    #[prost(bytes = "bytes", optional, tag = "2")]
+    payload: Option<Bytes>,
+}
+
+/// A fresh one, for an [`Envelope`](inference::Envelope) that goes over a connection without receipts, or whose receipt is to
+/// be read by [`of_trailers`](super::of_trailers). Every request needs its own.
+///
+/// # Errors
+/// This machine has no randomness.
+pub fn nonce() -> Result<Bytes, Status> {
+    let mut nonce = [0; NONCE_BYTES];
+    let filled = aws_lc_rs::rand::fill(&mut nonce);
+    filled.map_err(|_| Status::internal("this machine has no randomness, without which no answer can be proven"))?;
+    Ok(Bytes::copy_from_slice(&nonce))
+}
+
+/// A framed request whose envelope has a nonce, its own if it came with one; and the digest of the envelope. What is no
+/// request of this contract is left for the broker to refuse, and proven by nothing.
+///
+/// # Errors
+/// The envelope has a field that this version does not know, and would drop, or this machine has no randomness.
+pub(crate) fn unlike_any_other(framed: Bytes) -> Result<(Bytes, Digest), Status> {
+    let message = framed.get(PREFIX_BYTES..).unwrap_or_default();
+    let whole = AnyRequest::decode(message).ok().filter(|request| request.encoded_len() == message.len());
+    let Some(AnyRequest { envelope: Some(envelope), payload }) = whole else {
+        return Ok((framed, Digest::of(b"")));
+    };
+    let mut envelope: inference::Envelope = strict::decode(envelope).map_err(Failure::from)?;
+    if !envelope.nonce.is_empty() {
+        return Ok((framed, Digest::of(&envelope.encode_to_vec())));
+    }
+    envelope.nonce = nonce()?;
+    let envelope = Bytes::from(envelope.encode_to_vec());
+    let digest = Digest::of(&envelope);
+    Ok((frame(&AnyRequest { envelope: Some(envelope), payload })?, digest))
+}
+
+fn frame(request: &AnyRequest) -> Result<Bytes, Status> {
+    let length = request.encoded_len();
+    let stated = u32::try_from(length).map_err(|_| Status::resource_exhausted("the request has more than 4 GiB"))?;
+    let mut framed = BytesMut::with_capacity(PREFIX_BYTES + length);
+    framed.put_u8(0);
+    framed.put_u32(stated);
+    let encoded = request.encode(&mut framed);
+    encoded.map_err(|error| Status::internal(format!("the request cannot be encoded: {error}")))?;
+    Ok(framed.freeze())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn framed(nonce: &'static [u8]) -> Bytes {
+        let nonce = Bytes::from_static(nonce);
+        let envelope = inference::Envelope { model: "tiny".into(), nonce, ..inference::Envelope::default() };
+        of(envelope.encode_to_vec())
+    }
+
+    fn of(envelope: Vec<u8>) -> Bytes {
+        let payload = Some(Bytes::from_static(b"\x08\x01"));
+        frame(&AnyRequest { envelope: Some(envelope.into()), payload }).unwrap()
+    }
+
+    fn envelope(framed: &Bytes) -> inference::Envelope {
+        let request = AnyRequest::decode(&framed[PREFIX_BYTES..]).unwrap();
+        inference::Envelope::decode(request.envelope.unwrap()).unwrap()
+    }
+
+    #[test]
+    fn every_request_gets_a_nonce_and_nothing_else_of_it_changes() {
+        let asked = framed(b"");
+        let [(one, digest), (other, _)] = [(); 2].map(|()| unlike_any_other(asked.clone()).unwrap());
+        let [one, other] = [one, other].map(|sent| envelope(&sent));
+        assert_eq!((one.nonce.len(), one.nonce == other.nonce), (NONCE_BYTES, false));
+        assert_eq!(digest, Digest::of(&one.encode_to_vec()));
+        assert_eq!(of(inference::Envelope { nonce: Bytes::new(), ..one }.encode_to_vec()), asked);
+    }
+
+    #[test]
+    fn a_nonce_that_is_there_stays_and_what_is_no_request_is_sent_as_it_is() {
+        let own = framed(b"0123456789abcdef");
+        let (sent, digest) = unlike_any_other(own.clone()).unwrap();
+        assert_eq!((&sent, digest), (&own, Digest::of(&envelope(&own).encode_to_vec())));
+        let later = [&b"\0\0\0\0\x04"[..], b"\x0a\0\x18\x01"].concat();
+        for none in [&b""[..], b"\0\0", b"\0\0\0\0\0", b"\x01\0\0\0\x02\xff\xff", &later] {
+            assert_eq!(unlike_any_other(Bytes::copy_from_slice(none)).unwrap().0, none);
+        }
+    }
+
+    #[test]
+    fn a_constraint_that_this_version_does_not_know_is_refused_and_not_dropped() {
+        let mut newer = envelope(&framed(b"")).encode_to_vec();
+        newer.extend_from_slice(b"\x98\x06\x01");
+        let refused = unlike_any_other(of(newer)).unwrap_err();
+        assert!(refused.message().contains("Envelope has no field 99"), "{refused:?}");
+    }
+}
