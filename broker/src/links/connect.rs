@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use comity_identity::{AnchorSource as _, Credentials, Lifetime, VerifiedPeer, tls};
+use comity_runtime::batched::{Batched, Turns, batched};
 use comity_runtime::dial;
 use comity_runtime::tasks::Tasks;
 use comity_types::{Clock, Digest, SpiffeId, Timestamp};
 use hyper::client::conn::http2;
 use hyper::rt::Executor;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{MAX_STREAMS, Outgoing};
 use crate::edge::check_peer;
@@ -30,6 +32,8 @@ const CONNECTION_WINDOW: u32 = STREAM_WINDOW * MAX_STREAMS as u32;
 /// How long the HTTP/2 handshake may take after that of TLS, which has a deadline of its own.
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
 
+/// What drives a connection; it has to be polled.
+type Driver<T> = http2::Connection<TokioIo<Batched<T>>, Outgoing, OnTasks<T>>;
 /// What requests go into.
 pub(super) type Sender = http2::SendRequest<Outgoing>;
 
@@ -78,24 +82,25 @@ impl Dialler {
         // Before a byte of a request goes there: whoever stole a certificate has its name and not its standing.
         check_peer(self.registry.snapshot().federation(), &peer)
             .map_err(|refused| io::Error::other(refused.message().to_owned()))?;
-        let (sender, connection) = self.handshake(TokioIo::new(stream)).await?;
+        let (sender, connection) = self.handshake(stream).await?;
         let lifetime = Lifetime::between(self.clock.now(), ours, peer.not_after());
         self.run(node.clone(), lifetime.end_at, connection);
         Ok(Connected { sender, certificate: peer.certificate(), lifetime })
     }
 
     /// Speaks HTTP/2 over a connection, whoever made it. What it gives has to be driven.
-    pub(super) async fn handshake<T>(&self, io: T) -> io::Result<(Sender, http2::Connection<T, Outgoing, OnTasks>)>
+    pub(super) async fn handshake<T>(&self, io: T) -> io::Result<(Sender, Driver<T>)>
     where
-        T: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
+        let (io, turns) = batched(io);
         let late = |_| io::Error::new(io::ErrorKind::TimedOut, "no HTTP/2 handshake in time");
-        let handshake = tokio::time::timeout(HANDSHAKE_DEADLINE, self.http2().handshake(io));
+        let handshake = tokio::time::timeout(HANDSHAKE_DEADLINE, self.http2(turns).handshake(TokioIo::new(io)));
         handshake.await.map_err(late)?.map_err(io::Error::other)
     }
 
-    fn http2(&self) -> http2::Builder<OnTasks> {
-        let mut builder = http2::Builder::new(OnTasks(self.tasks.clone()));
+    fn http2<T>(&self, turns: Turns<T>) -> http2::Builder<OnTasks<T>> {
+        let mut builder = http2::Builder::new(OnTasks(self.tasks.clone(), turns));
         builder
             .timer(TokioTimer::new())
             .adaptive_window(false)
@@ -127,14 +132,24 @@ impl Dialler {
     }
 }
 
-/// Lets hyper spawn where everything else does.
-#[derive(Debug, Clone)]
-pub(super) struct OnTasks(Tasks);
+/// Lets hyper spawn where everything else does. One of the tasks is the connection's own, which has to end its turns.
+pub(super) struct OnTasks<T>(Tasks, Turns<T>);
 
-impl<F: Future<Output: Send> + Send + 'static> Executor<F> for OnTasks {
+impl<T> Clone for OnTasks<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone(), self.1.clone())
+    }
+}
+
+impl<T, F> Executor<F> for OnTasks<T>
+where
+    T: AsyncWrite + Unpin + Send + 'static,
+    F: Future<Output: Send> + Send + 'static,
+{
     fn execute(&self, future: F) {
+        let turn = self.1.run(future);
         self.0.spawn("link stream", async move {
-            drop(future.await);
+            drop(turn.await);
         });
     }
 }

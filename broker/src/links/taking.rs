@@ -11,7 +11,6 @@ use comity_runtime::fair::{Full, Share};
 use comity_types::TrustDomain;
 use comity_types::ids::Kind;
 use futures::StreamExt as _;
-use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::{sleep, timeout};
 use tonic::transport::server::Connected as _;
@@ -82,7 +81,7 @@ impl Links {
                 return Err(full.into());
             }
         };
-        let (sender, connection) = self.0.dialler.handshake(TokioIo::new(connection)).await?;
+        let (sender, connection) = self.0.dialler.handshake(connection).await?;
         let tunnel = Tunnel::new(sender, peer.clone(), info.clone());
         if !self.0.tunnels.insert(&tunnel) {
             return Err(Refused::NodeFull);

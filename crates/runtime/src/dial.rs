@@ -19,6 +19,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::accept::{Connection, Ends, PeerInfo};
+use crate::socket::Socket;
 
 /// Longest wait for name lookup, TCP and TLS together: three tries of a lost SYN fit in.
 pub const DEADLINE: Duration = Duration::from_secs(10);
@@ -34,15 +35,14 @@ pub const DEADLINE: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// The address cannot be reached, the peer is not the expected one or refuses us, or [`DEADLINE`] has passed.
-pub async fn connect(address: &str, tls: Arc<ClientConfig>) -> io::Result<TlsStream<TcpStream>> {
+pub async fn connect(address: &str, tls: Arc<ClientConfig>) -> io::Result<TlsStream<Socket>> {
     let connected = timeout(DEADLINE, connect_without_deadline(address, tls)).await;
     connected.unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, Slow { address: address.to_owned() })))
 }
 
-async fn connect_without_deadline(address: &str, tls: Arc<ClientConfig>) -> io::Result<TlsStream<TcpStream>> {
+async fn connect_without_deadline(address: &str, tls: Arc<ClientConfig>) -> io::Result<TlsStream<Socket>> {
     let tcp = TcpStream::connect(address).await?;
-    tcp.set_nodelay(true)?;
-    let mut tls = TlsConnector::from(tls).connect(placeholder(), tcp).await?;
+    let mut tls = TlsConnector::from(tls).connect(placeholder(), Socket::new(tcp)?).await?;
     // Looked at, not consumed: they stay in the stream for whoever speaks HTTP/2.
     if tls.fill_buf().await?.is_empty() {
         return Err(io::Error::new(io::ErrorKind::ConnectionAborted, HungUp { address: address.to_owned() }));

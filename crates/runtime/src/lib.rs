@@ -20,12 +20,15 @@
 //! | [`accept`] | connections that are taken, over TLS |
 //! | [`dial`] | connections that are made, over TLS |
 //! | [`until`] | connections that end at an instant |
+//! | [`socket`] | TCP below TLS, which reads ahead |
+//! | [`batched`] | what is written in one turn leaves together |
 //! | [`trailers`] | trailing metadata that a handler adds |
 //! | [`web`] | plain HTTP, beside gRPC |
 //! | [`files`] | files that are whole or absent after a crash |
 //! | [`chain`] | an error and all that caused it, as text |
 
 pub mod accept;
+pub mod batched;
 pub mod chain;
 pub mod clock;
 pub mod config;
@@ -37,6 +40,7 @@ pub mod health;
 pub mod metrics;
 pub mod quotas;
 pub mod shutdown;
+pub mod socket;
 pub mod tables;
 pub mod tasks;
 pub mod telemetry;

@@ -11,6 +11,7 @@ use comity_proto::enrolment::GetRootRequest;
 use comity_proto::enrolment::enrolment_client::EnrolmentClient;
 use comity_proto::inference::inference_client::InferenceClient;
 use comity_proto::membership::Kind;
+use comity_runtime::socket::Socket;
 use futures::StreamExt as _;
 use http::Request;
 use http_body::Frame;
@@ -18,7 +19,7 @@ use http_body_util::{BodyExt as _, StreamBody};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use tokio::io::AsyncReadExt as _;
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpSocket;
 use tokio::sync::oneshot;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -161,7 +162,7 @@ async fn a_members_call_whose_message_does_not_come_is_ended_and_gives_its_place
 }
 
 /// A connection of a member, unless the broker hangs up on it.
-async fn connected(scene: &Scene, member: &Member) -> Option<TlsStream<TcpStream>> {
+async fn connected(scene: &Scene, member: &Member) -> Option<TlsStream<Socket>> {
     let dialled = comity_runtime::dial::connect(&scene.address().to_string(), scene.members_tls(member)).await;
     let mut connection = dialled.ok()?;
     // The broker's first word is HTTP/2's.

@@ -8,12 +8,12 @@ use arc_swap::ArcSwapOption;
 use comity_identity::verify::check_lifetime;
 use comity_identity::{Credentials, Lifetime, VerifiedPeer};
 use comity_runtime::dial;
+use comity_runtime::socket::Socket;
 use comity_runtime::until::Until;
 use comity_types::{Clock, Digest, Timestamp};
 use http::Uri;
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_rustls::client::TlsStream;
 use tower::Service;
@@ -24,7 +24,7 @@ use crate::identity::Identity;
 const UNVERIFIED_LIFETIME: Duration = comity_runtime::accept::ENROLMENT_LIFETIME;
 
 /// A connection to the broker, until a certificate of it ends.
-pub(super) type Stream = TokioIo<Until<TlsStream<TcpStream>>>;
+pub(super) type Stream = TokioIo<Until<TlsStream<Socket>>>;
 
 /// With which certificate a connection was made, and when it is to be left; nothing while it is not made.
 #[derive(Debug, Clone, Default)]
@@ -112,7 +112,7 @@ impl Dialler {
         Ok(TokioIo::new(Until::new(tls, Instant::now() + lifetime.end_at.since(now))))
     }
 
-    async fn dial(&self) -> io::Result<TlsStream<TcpStream>> {
+    async fn dial(&self) -> io::Result<TlsStream<Socket>> {
         let mut worst: Option<io::Error> = None;
         for address in &*self.addresses {
             match dial::connect(address, Arc::clone(&self.tls)).await {

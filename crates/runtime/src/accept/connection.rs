@@ -8,11 +8,12 @@ use std::task::{Context, Poll};
 
 use comity_identity::VerifiedPeer;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_rustls::TlsStream;
 use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned};
 use tonic::transport::server::Connected;
+
+use crate::socket::Socket;
 
 /// Who is at the other end. It is in the extensions of every request.
 #[derive(Debug, Clone)]
@@ -38,7 +39,7 @@ impl PeerInfo {
 
 /// Bytes over TLS, from and to a known peer.
 pub struct Connection {
-    tls: TlsStream<TcpStream>,
+    tls: TlsStream<Socket>,
     info: PeerInfo,
     ends: Ends,
     expiry: Pin<Box<Sleep>>,
@@ -65,7 +66,7 @@ enum Ended {
 }
 
 impl Connection {
-    pub(crate) fn new(tls: TlsStream<TcpStream>, info: PeerInfo, ends: Ends) -> Self {
+    pub(crate) fn new(tls: TlsStream<Socket>, info: PeerInfo, ends: Ends) -> Self {
         let (cut, gone) = (Box::pin(info.cut.clone().cancelled_owned()), CancellationToken::new());
         let guard = gone.clone().drop_guard();
         Self { tls, info, ends, expiry: Box::pin(sleep_until(ends.end_at)), cut, held: None, gone, _gone: guard }

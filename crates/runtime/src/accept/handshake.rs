@@ -21,6 +21,7 @@ use super::connection::{Connection, Ends, PeerInfo};
 use super::{ENROLMENT_LIFETIME, HANDSHAKE_DEADLINE};
 use crate::chain;
 use crate::clock::SystemClock;
+use crate::socket::Socket;
 
 use comity_identity::tls::ALPN_TUNNEL;
 
@@ -132,15 +133,15 @@ impl Acceptor {
         Ok((protocol, Connection::new(tls.into(), PeerInfo::new(peer, remote), ends(lifetime, now))))
     }
 
-    async fn handshake(&self, tcp: TcpStream) -> Result<(Protocol, TlsStream<TcpStream>), Refused> {
-        tcp.set_nodelay(true).map_err(Refused::Handshake)?;
-        let hello = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), tcp);
+    async fn handshake(&self, tcp: TcpStream) -> Result<(Protocol, TlsStream<Socket>), Refused> {
+        let socket = Socket::new(tcp).map_err(Refused::Handshake)?;
+        let hello = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), socket);
         let hello = hello.await.map_err(Refused::Handshake)?;
         let (protocol, config) = self.choose(&hello.client_hello());
         match hello.into_stream(config).into_fallible().await {
             Ok(tls) => Ok((protocol, tls)),
-            Err((error, tcp)) => {
-                linger(tcp).await;
+            Err((error, socket)) => {
+                linger(socket).await;
                 Err(Refused::Handshake(error))
             }
         }
@@ -165,10 +166,10 @@ fn ends(lifetime: Lifetime, now: Timestamp) -> Ends {
 }
 
 /// The alert has been sent; gives the peer time to read it.
-async fn linger(mut tcp: TcpStream) {
+async fn linger(mut socket: Socket) {
     let drain = async {
-        tcp.shutdown().await?;
-        tokio::io::copy(&mut tcp.take(LINGER_BYTES), &mut tokio::io::sink()).await
+        socket.shutdown().await?;
+        tokio::io::copy(&mut socket.take(LINGER_BYTES), &mut tokio::io::sink()).await
     };
     // Whatever comes of it, the peer was refused.
     drop(timeout(LINGER, drain).await);

@@ -19,6 +19,7 @@ use tonic::body::Body;
 use tower::{BoxError, Service, ServiceExt as _};
 
 use super::{Connection, Incoming};
+use crate::batched::batched;
 
 /// How HTTP/2 is spoken with whoever connects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,15 +91,18 @@ where
         request.extensions_mut().insert(peer.clone());
         service.clone().oneshot(request)
     });
-    let mut serving = std::pin::pin!(http2.builder().serve_connection(TokioIo::new(connection), answer));
-    let ended = tokio::select! {
-        ended = serving.as_mut() => ended,
-        () = drain => {
-            serving.as_mut().graceful_shutdown();
-            serving.await
+    let (io, turns) = batched(connection);
+    let mut serving = std::pin::pin!(http2.builder().serve_connection(TokioIo::new(io), answer));
+    let ended = turns.run(async {
+        tokio::select! {
+            ended = serving.as_mut() => ended,
+            () = drain => {
+                serving.as_mut().graceful_shutdown();
+                serving.await
+            }
         }
-    };
-    if let Err(error) = ended {
+    });
+    if let Err(error) = ended.await {
         // Peers leave without a word every day.
         tracing::debug!(error = crate::chain::text(&error), "a connection broke");
     }

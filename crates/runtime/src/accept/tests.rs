@@ -12,6 +12,7 @@ use tonic::transport::server::Connected as _;
 use super::{Connection, HANDSHAKE_DEADLINE, Incoming, Listener, Places};
 use crate::clock::SystemClock;
 use crate::dial;
+use crate::socket::Socket;
 use crate::tasks::{Closed, Tasks};
 use crate::testing::{LIFETIME, Log, Organisation, PATIENCE, World, eventually, listen};
 
@@ -26,7 +27,7 @@ async fn greet(connection: &mut Connection) {
 }
 
 /// A connection from both sides.
-async fn pair(world: &World, address: &str, incoming: &mut Incoming) -> (Connection, TlsStream<TcpStream>) {
+async fn pair(world: &World, address: &str, incoming: &mut Incoming) -> (Connection, TlsStream<Socket>) {
     let client = dial::connect(address, world.client(&world.member, "app/x"));
     let server = async {
         let mut server = next(incoming).await;
@@ -97,7 +98,7 @@ async fn unless_refused(
     address: &str,
     client: Arc<rustls::ClientConfig>,
     incoming: &mut Incoming,
-) -> Option<(Connection, TlsStream<TcpStream>)> {
+) -> Option<(Connection, TlsStream<Socket>)> {
     let mut client = std::pin::pin!(dial::connect(address, client));
     let server = async {
         let mut server = next(incoming).await;
