@@ -22,6 +22,7 @@ use comity_proto::methods::{self, Caller, Method};
 use comity_runtime::accept::PeerInfo;
 use comity_types::ids::Kind;
 use comity_types::{SpiffeId, TrustDomain};
+use tokio_util::task::TaskTracker;
 use tonic::{Code, Status};
 
 use crate::registry::Registry;
@@ -45,6 +46,8 @@ pub struct CallerIdentity {
     pub epoch: u64,
     /// What it is told unless it brings its organisation's own word on its suspension: nothing to whoever takes part.
     pub denied: Option<Box<Failure>>,
+    /// Whether it takes part, and is not merely heard.
+    takes_part: bool,
 }
 
 impl CallerIdentity {
@@ -86,6 +89,8 @@ pub struct Admitted {
     pub place: Place,
     /// What may end the call before it ends by itself.
     ends: Ends,
+    /// Where the answer counts that has to end with its caller's part; of what the others are heard in, none has to.
+    answers: Option<TaskTracker>,
 }
 
 impl Edge {
@@ -106,7 +111,8 @@ impl Edge {
         let method = authorise(path, caller.as_ref())?;
         let place = self.capacity.take(caller.as_ref().map(CallerIdentity::organisation), info.remote)?;
         let ends = Ends::new(self.registry.clone(), self.stop.clone(), info.peer.as_ref(), method);
-        Ok(Admitted { caller, place, ends })
+        let answers = caller.as_ref().is_some_and(|caller| caller.takes_part).then(|| info.answers.clone());
+        Ok(Admitted { caller, place, ends, answers })
     }
 
     /// What ends calls that still run.
@@ -119,12 +125,13 @@ impl Edge {
         let Some(peer) = &info.peer else { return Ok(None) };
         let snapshot = self.registry.snapshot();
         let federation = snapshot.federation();
-        let denied = match standing::hearing(federation, peer, path)? {
-            Hearing::Full => None,
-            Hearing::Release(failure) => Some(failure),
+        let (takes_part, denied) = match standing::hearing(federation, peer, path)? {
+            Hearing::Full => (true, None),
+            Hearing::Paused => (false, None),
+            Hearing::Release(failure) => (false, Some(failure)),
         };
         let (role, epoch) = (role(federation, peer.id()), federation.epoch());
-        Ok(Some(CallerIdentity { peer: peer.clone(), remote: info.remote, role, epoch, denied }))
+        Ok(Some(CallerIdentity { peer: peer.clone(), remote: info.remote, role, epoch, denied, takes_part }))
     }
 }
 

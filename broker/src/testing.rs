@@ -291,9 +291,12 @@ impl Scene {
 
     /// A connection with a member's certificate.
     pub(crate) async fn connect(&self, member: &Member) -> Result<Channel, tonic::transport::Error> {
-        let tls =
-            client_config(member.credentials(), self.root.broker.clone(), self.anchors(), self.clock.clone()).unwrap();
-        self.dial(tls).await
+        self.dial(self.client(member)).await
+    }
+
+    /// How a member dials.
+    pub(crate) fn client(&self, member: &Member) -> Arc<ClientConfig> {
+        client_config(member.credentials(), self.root.broker.clone(), self.anchors(), self.clock.clone()).unwrap()
     }
 
     /// A connection without a certificate, as joining uses it.
@@ -308,9 +311,8 @@ impl Scene {
 
     /// A connection with a member's certificate that gets no more than `window` bytes of a stream ahead of its reader.
     pub(crate) async fn connect_narrowly(&self, member: &Member, window: u32) -> Channel {
-        let tls = client_config(member.credentials(), self.root.broker.clone(), self.anchors(), self.clock.clone());
         let endpoint = Endpoint::from_static("http://broker").initial_stream_window_size(window);
-        self.dial_by(endpoint, tls.unwrap()).await.unwrap()
+        self.dial_by(endpoint, self.client(member)).await.unwrap()
     }
 
     async fn dial_by(&self, endpoint: Endpoint, tls: Arc<ClientConfig>) -> Result<Channel, tonic::transport::Error> {

@@ -14,6 +14,7 @@ use comity_proto::error::Failure;
 use comity_proto::metadata;
 use comity_proto::transparency::Receipt;
 use comity_types::{Digest, SpiffeId};
+use futures::FutureExt as _;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Response};
 use http_body::Frame;
@@ -164,6 +165,17 @@ impl Passing {
         };
         self.ended = true;
         Poll::Ready(Frame::trailers(trailers))
+    }
+}
+
+impl Drop for Passing {
+    /// Nobody read what had to end: the record says why it had to, and not that the caller left.
+    fn drop(&mut self) {
+        if self.ending.is_none()
+            && let Some(failure) = self.cut.as_mut().now_or_never()
+        {
+            drop(self.settlement.end(failure.code, None));
+        }
     }
 }
 

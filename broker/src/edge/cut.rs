@@ -1,10 +1,12 @@
 //! What ends a call before its time: the broker stops, or a member of the call no longer takes part.
 //!
 //! The edge ends every call of such a caller, whatever it calls ([`Ends`]). The calls of `Inference` end themselves by the
-//! same word ([`of_member`], for caller and node), since what became of them is to be on record first.
+//! same word ([`of_member`], for caller and node), since what became of them is to be on record first. An answer is only told
+//! to whoever reads it: of those who do not, the connection is cut ([`watch`]).
 
 #[cfg(test)]
 mod tests;
+mod unread;
 
 use std::time::Duration;
 
@@ -18,6 +20,8 @@ use super::standing::{denial_in, hearing};
 use super::stop::Stop;
 use crate::access::request;
 use crate::registry::Registry;
+
+pub(crate) use self::unread::watch;
 
 /// How long a call with one answer may still take to give it: what it said may be the very reason why its caller takes
 /// part no longer, as when somebody leaves, and is then told that it is said.
@@ -91,14 +95,14 @@ pub(crate) async fn of_member(registry: &Registry, member: &SpiffeId, certificat
     .await
 }
 
-/// Resolves to what `denied` finds in the state, now or after a change.
-async fn when(registry: &Registry, denied: impl Fn(&Federation) -> Option<Failure>) -> Failure {
+/// Resolves to what `find` finds in the state, now or after a change.
+async fn when<T>(registry: &Registry, find: impl Fn(&Federation) -> Option<T>) -> T {
     let mut changed = registry.changed();
     loop {
         // Seen before the state is read, so that a change in between is not missed.
         changed.mark_unchanged();
-        if let Some(failure) = denied(registry.snapshot().federation()) {
-            return failure;
+        if let Some(found) = find(registry.snapshot().federation()) {
+            return found;
         }
         if changed.changed().await.is_err() {
             // The registry is gone, and the broker with it; its tasks end this call.

@@ -12,6 +12,7 @@ use comity_proto::metadata::REQUEST_ID;
 use comity_runtime::accept::PeerInfo;
 use http::{HeaderValue, Request, Response};
 use http_body::{Frame, SizeHint};
+use tokio_util::task::task_tracker::TaskTrackerToken;
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
@@ -85,7 +86,7 @@ where
         }
         let most_bytes = most_bytes(request.uri().path());
         let response = self.inner.call(request);
-        let (place, ends) = (admitted.place, admitted.ends);
+        let (place, ends, answers) = (admitted.place, admitted.ends, admitted.answers);
         let answer = async move {
             let response = tokio::select! {
                 // A service that knows why its calls end has the first word.
@@ -93,7 +94,8 @@ where
                 response = response => with_reason(response?, most_bytes),
                 failure = ends.clone().before_the_answer() => Status::from(failure).into_http(),
             };
-            let mut response = response.map(|body| Body::new(Held::new(body, place, ends)));
+            let counted = answers.map(|answers| answers.token());
+            let mut response = response.map(|body| Body::new(Held::new(body, ends, (place, counted))));
             response.headers_mut().insert(REQUEST_ID, id.header());
             Ok(response)
         };
@@ -144,20 +146,23 @@ fn answer<E: Send + 'static>(status: Status) -> Pin<Box<dyn Future<Output = Resu
     Box::pin(std::future::ready(Ok(status.into_http())))
 }
 
-/// A body that keeps its call's place, and ends when it has to.
+/// A call's place, and its answer's among those on their way to the caller.
+type Places = (Place, Option<TaskTrackerToken>);
+
+/// A body that keeps its call's places, and ends when it has to.
 struct Held {
     /// `None` when it was ended.
     body: Option<Body>,
     ends: Pin<Box<dyn Future<Output = Failure> + Send>>,
     /// Nothing more goes out once it has to end, whatever there still is.
     ends_first: bool,
-    _place: Place,
+    _places: Places,
 }
 
 impl Held {
-    fn new(body: Body, place: Place, ends: Ends) -> Self {
+    fn new(body: Body, ends: Ends, places: Places) -> Self {
         let ends_first = ends.comes_first();
-        Self { body: Some(body), ends: Box::pin(ends.within_the_answer()), ends_first, _place: place }
+        Self { body: Some(body), ends: Box::pin(ends.within_the_answer()), ends_first, _places: places }
     }
 
     fn end_with(&mut self, failure: Failure) -> Frame<bytes::Bytes> {

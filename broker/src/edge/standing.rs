@@ -15,6 +15,8 @@ const SUBMIT: &str = "/comity.membership.v1.Membership/Submit";
 pub(super) enum Hearing {
     /// In all that the methods table says.
     Full,
+    /// The same, although its organisation has paused itself: nobody else could end that.
+    Paused,
     /// In what ends its suspension, or its membership, by the organisation's key; otherwise it is told this.
     Release(Box<Failure>),
 }
@@ -31,7 +33,9 @@ pub(super) fn hearing(federation: &Federation, peer: &VerifiedPeer, path: &str) 
     }
     match denied {
         None => Ok(Hearing::Full),
-        Some(_) if path == SUBMIT && federation.is_paused_by_its_own_alone(id, Some(certificate)) => Ok(Hearing::Full),
+        Some(_) if path == SUBMIT && federation.is_paused_by_its_own_alone(id, Some(certificate)) => {
+            Ok(Hearing::Paused)
+        }
         Some(failure) if path == SUBMIT && federation.is_held_by_its_own_alone(id, certificate) => {
             Ok(Hearing::Release(Box::new(failure)))
         }

@@ -1,5 +1,7 @@
 //! Every call of a caller that loses its place ends, and says why: whatever it called, and however it lost it.
 
+mod unread;
+
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;

@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_rustls::TlsStream;
 use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned};
+use tokio_util::task::TaskTracker;
 use tonic::transport::server::Connected;
 
 use crate::socket::Socket;
@@ -27,13 +28,16 @@ pub struct PeerInfo {
     /// Cancelled when the connection takes no more calls, because its end is near: streams that would go on for ever
     /// end then, so that whoever reads them asks again over a new one.
     pub draining: CancellationToken,
+    /// The answers on their way to the peer, for whoever counts them: an answer is there until its peer has read it.
+    pub answers: TaskTracker,
 }
 
 impl PeerInfo {
     /// A peer whose connection nobody has cut.
     #[must_use]
     pub fn new(peer: Option<VerifiedPeer>, remote: SocketAddr) -> Self {
-        Self { peer, remote, cut: CancellationToken::new(), draining: CancellationToken::new() }
+        let (cut, draining) = (CancellationToken::new(), CancellationToken::new());
+        Self { peer, remote, cut, draining, answers: TaskTracker::new() }
     }
 }
 
@@ -89,7 +93,8 @@ impl Connection {
     }
 
     /// Who is at the other end.
-    pub(super) const fn info(&self) -> &PeerInfo {
+    #[must_use]
+    pub const fn info(&self) -> &PeerInfo {
         &self.info
     }
 
@@ -157,6 +162,8 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Where the peer takes no bytes, nothing else may be waited for.
+        self.check(context)?;
         Pin::new(&mut self.tls).poll_flush(context)
     }
 

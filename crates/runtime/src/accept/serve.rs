@@ -4,10 +4,11 @@
 //! deadline by itself, with a status of its own (0028): here every call is ended by whoever knows why.
 
 use std::convert::Infallible;
+use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::StreamExt as _;
+use futures::{Stream, StreamExt as _};
 use http::{Request, Response};
 use hyper::body::Incoming as Received;
 use hyper::server::conn::http2::Builder;
@@ -18,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tower::{BoxError, Service, ServiceExt as _};
 
-use super::{Connection, Incoming};
+use super::Connection;
 use crate::batched::batched;
 
 /// How HTTP/2 is spoken with whoever connects.
@@ -51,8 +52,9 @@ impl Http2 {
 /// Answers the calls of each connection by `service`, until `stop` or until there are no more; then waits until those that
 /// are there have ended. Each is drained when its time has come, and at `stop`: calls that run go on, and the peer is told
 /// to make new ones elsewhere. Where this is dropped, every connection breaks.
-pub async fn serve<S, B>(mut incoming: Incoming, http2: Http2, stop: CancellationToken, service: S)
+pub async fn serve<I, S, B>(mut incoming: I, http2: Http2, stop: CancellationToken, service: S)
 where
+    I: Stream<Item = io::Result<Connection>> + Unpin,
     S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
     B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
