@@ -150,7 +150,7 @@ impl Broker {
             registry.clone(),
             journals.enrolments.clone(),
             journals.proposals.clone(),
-            authorities,
+            Arc::clone(&authorities),
             config.leaf,
             door,
             Arc::clone(&clock),
@@ -171,6 +171,7 @@ impl Broker {
             capacity,
             places: places.clone(),
             decisions: journals.ledger.log().clone(),
+            authorities,
             credentials: certificate.credentials(),
             clock: Arc::clone(&clock),
         };

@@ -21,6 +21,7 @@ use crate::edge::capacity::Capacity;
 use crate::ledger::log::DecisionLog;
 use crate::links::Links;
 use crate::registry::Registry;
+use crate::registry::authorities::Authorities;
 
 const CALLS: Metric = Metric {
     name: "comity_broker_calls",
@@ -102,6 +103,12 @@ const LEAVES: Metric = Metric {
     labels: &["state"],
     help: "Leaves of the decision log that are `published`, and that enough witnesses have `cosigned` if there are any.",
 };
+const AUTHORITIES_LOST: Metric = Metric {
+    name: "comity_broker_hosted_authorities_lost",
+    kind: Kind::Gauge,
+    labels: &[],
+    help: "Organisations whose hosted certificate authority the broker has lost: it signs nothing for them.",
+};
 const CERTIFICATE: Metric = Metric {
     name: "comity_broker_certificate_left_seconds",
     kind: Kind::Gauge,
@@ -126,6 +133,7 @@ const METRICS: &[Metric] = &[
     SUSPENSIONS,
     JOURNAL_FAILURES,
     LEAVES,
+    AUTHORITIES_LOST,
     CERTIFICATE,
 ];
 
@@ -149,6 +157,7 @@ struct Inner {
     suspensions: Family<Labels<1>, Gauge>,
     journal_failures: Counter,
     leaves: Family<Labels<1>, Gauge>,
+    authorities_lost: Gauge,
     certificate: Gauge,
 }
 
@@ -176,6 +185,7 @@ impl Default for Metrics {
             suspensions: made.gauges(&SUSPENSIONS),
             journal_failures: made.counter(&JOURNAL_FAILURES),
             leaves: made.gauges(&LEAVES),
+            authorities_lost: made.gauge(&AUTHORITIES_LOST),
             certificate: made.gauge(&CERTIFICATE),
             made,
         }))
@@ -195,6 +205,8 @@ pub struct Watched {
     pub places: Places,
     /// The decision log.
     pub decisions: DecisionLog,
+    /// The certificate authorities that it hosts.
+    pub authorities: Arc<Authorities>,
     /// The broker's own certificate.
     pub credentials: Arc<Credentials>,
     /// The time.
@@ -268,6 +280,8 @@ impl Metrics {
             let size = i64::try_from(log.size).unwrap_or(i64::MAX);
             self.0.leaves.get_or_create(&[("state", state)]).set(size);
         }
+        let lost = watched.authorities.lost(|domain| federation.organisation(domain).is_some());
+        self.0.authorities_lost.set(count(lost));
         self.0.certificate.set(seconds(watched.credentials.leaf().not_after.since(now)));
         made.text()
     }

@@ -215,7 +215,7 @@ fn ours(error: &(dyn std::error::Error + 'static)) -> Status {
 /// What a member can do about an authority that the broker has lost is little, and it is not its fault.
 fn authority_lost(lost: &AuthorityError) -> Status {
     tracing::error!(error = chain::text(lost), "a hosted authority is lost, and signs nothing");
-    let message = "the broker has lost the certificate authority that it hosts for this organisation, and signs nothing for it (hint: ask operators to restore the broker's data directory from a backup; certificates go on until they end. Without a backup, they evict the organisation and it joins again)";
+    let message = "the broker has lost the certificate authority that it hosts for this organisation, and signs nothing for it (hint: ask operators to restore the broker's data directory from a backup. Without one, `comity organisation anchors roll` has another authority made, with the organisation's key and while a certificate of a member still holds; where none does, operators evict the organisation and it joins again)";
     failure(Code::Internal, "HOSTED_AUTHORITY_LOST", message.into(), vec![])
 }
 

@@ -5,7 +5,7 @@
 mod issued;
 pub mod roll;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,7 +20,7 @@ use comity_runtime::files::{check_secret, read_secret, write_durably};
 #[derive(Debug, thiserror::Error)]
 pub enum AuthorityError {
     /// There is none, though one is made for every organisation that is invited: its files are lost.
-    #[error("the certificate authority of {organisation} is not whole in {}: its certificate or its key is gone (hint: restore both from a backup of the data directory)", dir.display())]
+    #[error("the certificate authority of {organisation} is not whole in {}: its certificate or its key is gone (hint: restore both from a backup of the data directory; without one, the organisation itself has another one made: `comity organisation anchors roll`, while a certificate of its still holds, and nobody joins again)", dir.display())]
     Missing {
         /// Whose.
         organisation: TrustDomain,
@@ -88,6 +88,8 @@ pub enum AuthorityError {
 pub struct Authorities {
     dir: PathBuf,
     loaded: Mutex<HashMap<TrustDomain, Arc<Authority>>>,
+    /// Those that are needed and are not whole.
+    lost: Mutex<HashSet<TrustDomain>>,
     /// Held while the memory of what was issued is changed.
     issuing: Mutex<()>,
 }
@@ -96,7 +98,7 @@ impl Authorities {
     /// Those under `dir`.
     #[must_use]
     pub fn new(dir: &Path) -> Self {
-        Self { dir: dir.to_owned(), loaded: Mutex::default(), issuing: Mutex::default() }
+        Self { dir: dir.to_owned(), loaded: Mutex::default(), lost: Mutex::default(), issuing: Mutex::default() }
     }
 
     /// Whether nobody but the broker's user may read any of the keys, also of those that are not needed yet.
@@ -139,7 +141,33 @@ impl Authorities {
         };
         let authority = Arc::new(authority);
         loaded.insert(organisation.clone(), Arc::clone(&authority));
+        self.lost_ones().remove(organisation);
         Ok(authority)
+    }
+
+    /// Counts the authority of `organisation` as lost, until it is found.
+    pub fn count_lost(&self, organisation: &TrustDomain) {
+        self.lost_ones().insert(organisation.clone());
+    }
+
+    /// How many are lost, of organisations that `still` take part.
+    #[must_use]
+    pub fn lost(&self, still: impl Fn(&TrustDomain) -> bool) -> usize {
+        self.lost_ones().iter().filter(|organisation| still(organisation)).count()
+    }
+
+    fn lost_ones(&self) -> MutexGuard<'_, HashSet<TrustDomain>> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the authority that is hosted for `organisation` is known to be none of these, though it is lost itself: its
+    /// certificate is there without its key.
+    ///
+    /// # Errors
+    /// The file cannot be used.
+    pub fn is_another(&self, organisation: &TrustDomain, anchors: &[Vec<u8>]) -> Result<bool, AuthorityError> {
+        let hosted = self.signing(organisation)?.load_anchor()?;
+        Ok(hosted.is_some_and(|hosted| anchors.iter().all(|anchor| *anchor != hosted.to_vec())))
     }
 
     fn create(&self, organisation: &TrustDomain, now: Timestamp) -> Result<Authority, AuthorityError> {

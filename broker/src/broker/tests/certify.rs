@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use comity_identity::{Authority, KeyPair};
 use comity_membership::federation::BRAKE;
-use comity_membership::{By, Subject};
+use comity_membership::{By, Statement, Subject};
 use comity_proto::enrolment::enrolment_client::EnrolmentClient;
 use comity_proto::enrolment::join_response::State;
 use comity_proto::enrolment::{CertifyRequest, GetInviteRequest, JoinRequest, RenewRequest};
@@ -14,10 +14,11 @@ use comity_proto::membership::{Kind, ListNodesRequest, PrepareAnchorsRequest, Re
 use comity_types::{Clock as _, Digest};
 use tonic::Code;
 
+use super::metrics::scrape;
 use super::standing::assert_is_refused;
 use crate::testing::{
-    HOUR, Member, Scene, assert_refused, copy_of, csr, issued_by, json, lifted, member, member_id, organisation,
-    reason, suspended,
+    HOUR, Logged, Member, Scene, assert_refused, copy_of, csr, issued_by, json, lifted, member, member_id,
+    organisation, reason, suspended,
 };
 
 const ORG: &str = "org-a.example";
@@ -25,6 +26,18 @@ const ORG: &str = "org-a.example";
 async fn gets_in(scene: &Scene, member: &Member) {
     let mut client = MembershipClient::new(scene.connect(member).await.unwrap());
     client.list_nodes(ListNodesRequest {}).await.unwrap();
+}
+
+async fn start_counting(scene: &Scene) {
+    let mut config = scene.config();
+    config.metrics = Some("127.0.0.1:0".parse().unwrap());
+    scene.start_with(config).await.unwrap();
+}
+
+async fn authorities_lost(scene: &Scene) -> String {
+    let text = scrape(scene).await;
+    let lost = text.lines().find_map(|line| line.strip_prefix("comity_broker_hosted_authorities_lost "));
+    lost.unwrap_or_else(|| panic!("it is not counted: {text}")).to_owned()
 }
 
 #[tokio::test]
@@ -109,26 +122,75 @@ async fn an_organisation_with_an_authority_of_its_own_is_left_to_sign() {
 }
 
 #[tokio::test]
-async fn a_hosted_authority_that_the_broker_has_lost_is_the_operators_to_restore() {
+async fn a_hosted_authority_that_the_broker_has_lost_is_told_of_at_the_start_and_is_the_operators_to_restore() {
+    let logged = Logged::default();
+    let _guard = logged.collect();
     let scene = Scene::new().await;
     let node = scene.admit(ORG, Kind::Node, "n1").await;
     for file in [format!("{ORG}.pem"), format!("{ORG}.key.pem")] {
         scene.stop().await;
         let (path, kept) = (scene.data_dir().join("ca").join(&file), scene.data_dir().join("kept"));
         std::fs::rename(&path, &kept).unwrap();
-        scene.start().await.unwrap();
+        let before = logged.lines_with("ERROR").len();
+        start_counting(&scene).await;
+        let told = logged.lines_with("ERROR").split_off(before);
+        assert!(matches!(&told[..], [one] if one.contains(ORG) && one.contains("anchors roll")), "{told:?}");
+        assert_eq!(authorities_lost(&scene).await, "1");
         let refused = scene.certify(&node.key).await.unwrap_err();
         assert_eq!((refused.code(), reason(&refused).as_str()), (Code::Internal, "HOSTED_AUTHORITY_LOST"), "{file}");
         assert!(refused.message().contains("backup"), "{refused}");
-        // Whoever would roll it is told the same, and not to bring one instead.
-        let mut client = MembershipClient::new(scene.connect(&node).await.unwrap());
-        let refused = client.prepare_anchors(PrepareAnchorsRequest {}).await.unwrap_err();
-        assert_eq!(reason(&refused), "HOSTED_AUTHORITY_LOST", "{refused}");
         scene.stop().await;
         std::fs::rename(&kept, &path).unwrap();
+        start_counting(&scene).await;
+        assert_eq!(logged.lines_with("ERROR").len(), before + 2, "the start, and the refusal: {logged:?}");
+        assert_eq!(authorities_lost(&scene).await, "0");
+        scene.certify(&node.key).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_organisation_whose_hosted_authority_is_lost_gets_another_one_by_its_own_signature() {
+    for lost in [&[".key.pem"][..], &[".pem", ".key.pem"]] {
+        let scene = Scene::founded();
+        start_counting(&scene).await;
+        let node = scene.admit(ORG, Kind::Node, "n1").await;
+        let before = scene.authority(ORG).anchor();
+        scene.stop().await;
+        for end in lost {
+            std::fs::remove_file(scene.data_dir().join("ca").join(format!("{ORG}{end}"))).unwrap();
+        }
+        start_counting(&scene).await;
+        assert_eq!(reason(&scene.certify(&node.key).await.unwrap_err()), "HOSTED_AUTHORITY_LOST");
+        let mut client = MembershipClient::new(scene.connect(&node).await.unwrap());
+        let due = client.prepare_anchors(PrepareAnchorsRequest {}).await.unwrap().into_inner().anchors_der;
+        assert!(due.len() == 2 && due.contains(&before.to_vec().into()), "certificates go on until they end");
+        assert!(scene.certify(&node.key).await.is_err(), "it is not signed yet");
+        let anchors = due.iter().map(|anchor| STANDARD.encode(anchor)).collect();
+        scene.say_of(ORG, Statement::AnchorsChanged { organisation: ORG.parse().unwrap(), anchors }).await.unwrap();
+        gets_in(&scene, &node).await;
+        let issued = scene.certify(&node.key).await.unwrap();
+        gets_in(&scene, &member(&issued, copy_of(&node.key))).await;
+        assert_eq!(authorities_lost(&scene).await, "0");
+        scene.stop().await;
         scene.start().await.unwrap();
         scene.certify(&node.key).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn an_authority_that_is_lost_and_that_nobody_uses_is_no_alarm() {
+    let logged = Logged::default();
+    let _guard = logged.collect();
+    let scene = Scene::new().await;
+    let node = scene.admit(ORG, Kind::Node, "n1").await;
+    let own = Authority::generate(ORG.parse().unwrap(), scene.clock.now()).unwrap();
+    let anchors = vec![STANDARD.encode(own.anchor())];
+    scene.say_of(ORG, Statement::AnchorsChanged { organisation: ORG.parse().unwrap(), anchors }).await.unwrap();
+    scene.stop().await;
+    std::fs::remove_file(scene.data_dir().join("ca").join(format!("{ORG}.key.pem"))).unwrap();
+    scene.start().await.unwrap();
+    assert_eq!(logged.lines_with("ERROR").len(), 0, "{logged:?}");
+    assert!(scene.certify(&node.key).await.unwrap().certificate_chain_der.is_empty(), "its own authority signs");
 }
 
 #[tokio::test]

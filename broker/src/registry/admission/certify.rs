@@ -5,11 +5,13 @@ use base64::engine::general_purpose::STANDARD;
 use comity_identity::{CertificateDer, SigningRequest, VerifiedPeer};
 use comity_membership::federation::Suspensions;
 use comity_membership::{Federation, Standing, Subject};
+use comity_runtime::chain;
 use comity_types::ids::Kind;
 use comity_types::{Digest, SpiffeId, Timestamp, TrustDomain};
 
 use super::error::Ends;
 use super::{Admission, AdmissionError, Inner, is_used_up};
+use crate::registry::authorities::AuthorityError;
 use crate::registry::enrolments::State;
 
 /// What was handed out.
@@ -63,7 +65,8 @@ impl Admission {
         Ok(due.iter().map(|anchor| anchor.to_vec()).collect())
     }
 
-    /// Has all hosted authorities do what their organisations have signed, as when the broker starts.
+    /// Has all hosted authorities do what their organisations have signed, as when the broker starts. Those that are lost
+    /// are told of: their members notice when their certificates end, and by then it is late.
     ///
     /// # Errors
     /// Files cannot be used.
@@ -71,7 +74,15 @@ impl Admission {
         let snapshot = self.0.registry.snapshot();
         let federation = snapshot.federation();
         for state in federation.organisations() {
-            self.follow_anchors_of(&state.organisation.trust_domain)?;
+            let domain = &state.organisation.trust_domain;
+            self.follow_anchors_of(domain)?;
+            let anchors = self.0.anchors(federation, domain)?;
+            if let Err(lost) = self.0.authorities.find(domain)
+                && !self.0.authorities.is_another(domain, &anchors)?
+            {
+                self.0.authorities.count_lost(domain);
+                tracing::error!(organisation = %domain, error = chain::text(&lost), "a hosted authority is lost, and signs nothing: certificates of its organisation end within a day");
+            }
         }
         Ok(())
     }
@@ -163,11 +174,12 @@ impl Inner {
         let domain = member.trust_domain();
         let anchors = self.anchors(federation, domain)?;
         // The broker has one ready for every organisation that joined, also for those that brought their own. Where it is
-        // missing, nothing says that the organisation's own authority signs.
-        let hosted = self.authorities.find(domain)?;
-        if !anchors.contains(&hosted.anchor().to_vec()) {
-            return Ok(Certificate { chain: Vec::new(), not_after: None, anchors });
-        }
+        // missing, only what is left of it says that the organisation's own authority signs.
+        let hosted = match self.authorities.find(domain) {
+            Err(AuthorityError::Missing { .. }) if self.authorities.is_another(domain, &anchors)? => None,
+            found => Some(found?).filter(|hosted| anchors.contains(&hosted.anchor().to_vec())),
+        };
+        let Some(hosted) = hosted else { return Ok(Certificate { chain: Vec::new(), not_after: None, anchors }) };
         let life = match member.kind() {
             Kind::Node => self.leaf.node,
             Kind::App => self.leaf.app,

@@ -6,7 +6,8 @@
 //!  ┄▶ once the last leaf of the old one has ended, due: ──▶ the organisation signs [new] ──▶ follow: the roll is over
 //! ```
 //! Which anchors an organisation has is its own to sign; here it is made what there is to sign, and followed what it has
-//! signed. Each step can be done again after a crash. Which authority signs is one file, `ca/rolled/<organisation>`:
+//! signed. Where the authority that signs is lost, the same gives the organisation another one, by its own signature and
+//! without anybody joining again. Each step can be done again after a crash. Which authority signs is one file, `ca/rolled/<organisation>`:
 //! while it is there, the next one does, and it says until when the anchor before has to stand.
 
 use std::io;
@@ -32,14 +33,23 @@ impl Authorities {
         in_force: &[CertificateDer<'static>],
         now: Timestamp,
     ) -> Result<Vec<CertificateDer<'static>>, AuthorityError> {
-        // Another authority than its own is nobody's to give an organisation.
-        if !in_force.contains(&self.find(organisation)?.anchor()) {
+        let signing = match self.find(organisation) {
+            Ok(signing) => Some(signing.anchor()),
+            Err(AuthorityError::Missing { .. }) => None,
+            Err(other) => return Err(other),
+        };
+        // Another authority than its own is nobody's to give an organisation. Of one that is lost, its certificate may
+        // still say whose it was.
+        let known =
+            signing.clone().map_or_else(|| self.signing(organisation)?.load_anchor(), |anchor| Ok(Some(anchor)))?;
+        if known.is_some_and(|known| !in_force.contains(&known)) {
             return Err(AuthorityError::NotHosted { organisation: organisation.clone() });
         }
+        let Some(signing) = signing else { return self.with_the_next(organisation, in_force, None, now) };
         match self.rolled_until(organisation)? {
             Some(until) if now < until => Err(AuthorityError::Rolling { organisation: organisation.clone(), until }),
             Some(_) => self.without_the_one_before(organisation, in_force),
-            None => self.with_the_next(organisation, in_force, now),
+            None => self.with_the_next(organisation, in_force, Some(&signing), now),
         }
     }
 
@@ -56,18 +66,22 @@ impl Authorities {
         longest_leaf: Duration,
         now: Timestamp,
     ) -> Result<(), AuthorityError> {
-        let Ok(signing) = self.find(organisation) else { return Ok(()) };
-        if self.rolled_until(organisation)?.is_some() {
+        // Where it is lost, the next one takes its place as soon as that is signed.
+        let signing = self.find(organisation).ok();
+        if let Some(signing) = &signing
+            && self.rolled_until(organisation)?.is_some()
+        {
             let before = self.files(organisation).load_anchor()?;
             let is_over = before.is_none_or(|before| before == signing.anchor() || !anchors.contains(&before));
             return if is_over && anchors.contains(&signing.anchor()) {
-                self.settle(organisation, &signing)
+                self.settle(organisation, signing)
             } else {
                 Ok(())
             };
         }
         let next = self.next(organisation).load_anchor()?;
-        match next.filter(|next| *next != signing.anchor() && anchors.contains(next)) {
+        let signs = |next: &CertificateDer<'_>| signing.as_ref().is_some_and(|signing| *next == signing.anchor());
+        match next.filter(|next| !signs(next) && anchors.contains(next)) {
             Some(_) => self.activate(organisation, now.plus(longest_leaf)),
             None => Ok(()),
         }
@@ -79,16 +93,17 @@ impl Authorities {
         Ok(if is_rolled { self.next(organisation) } else { self.files(organisation) })
     }
 
-    /// Makes the next authority, unless a roll that stopped has, and adds its anchor.
+    /// Makes the next authority after the one that is `signing`, unless a roll that stopped has, and adds its anchor.
     fn with_the_next(
         &self,
         organisation: &TrustDomain,
         in_force: &[CertificateDer<'static>],
+        signing: Option<&CertificateDer<'static>>,
         now: Timestamp,
     ) -> Result<Vec<CertificateDer<'static>>, AuthorityError> {
-        let (signing, next) = (self.find(organisation)?, self.next(organisation));
+        let next = self.next(organisation);
         let next = match next.load(organisation)? {
-            Some(made) if made.anchor() != signing.anchor() => made.anchor(),
+            Some(made) if Some(&made.anchor()) != signing => made.anchor(),
             // One that signs already is left over from a roll that was over.
             Some(_) | None => {
                 let made = Authority::generate(organisation.clone(), now);
