@@ -127,7 +127,7 @@ impl Signatory {
         let followed = match self.session.log().await {
             Ok(followed) => followed,
             Err(CliError::Status { status, .. }) if own && status.code() == Code::PermissionDenied => {
-                return self.say_unseen(doing, draft, also).await;
+                return self.say_unseen(doing, draft, also, &status).await;
             }
             Err(other) => return Err(other),
         };
@@ -216,6 +216,11 @@ impl Session {
         self.log_with(|_, _| {}).await
     }
 
+    /// The log as it was last read into the identity's directory, if it was.
+    pub(crate) fn kept_log(&self) -> Option<Followed> {
+        follow::own::kept(&self.unread(), self.identity().dir().path())
+    }
+
     /// The log up to an epoch, or all of it.
     pub(crate) async fn log_at(&self, epoch: Option<u64>) -> Result<Log, CliError> {
         let mut entries = Vec::new();
@@ -247,9 +252,12 @@ impl Session {
     }
 
     async fn log_by(&self, copied: Copied, each: impl FnMut(u64, &[u8])) -> Result<Followed, CliError> {
-        let empty = Followed::new(self.identity().root(), self.federation_root(), Arc::clone(self.identity().clock()));
         let dir = self.identity().dir().path();
-        follow::own::read(self.connection(), empty, dir, copied, each).await.map_err(disbelieved)
+        follow::own::read(self.connection(), self.unread(), dir, copied, each).await.map_err(disbelieved)
+    }
+
+    fn unread(&self) -> Followed {
+        Followed::new(self.identity().root(), self.federation_root(), Arc::clone(self.identity().clock()))
     }
 }
 

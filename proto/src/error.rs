@@ -17,6 +17,8 @@ use crate::transparency::Receipt;
 /// Most bytes of details. They travel base64-coded in one header, and clients accept 8 KiB of headers by
 /// default, a receipt beside them; what is cut from a refusal can be had from `Catalog.Explain`.
 pub const MAX_DETAIL_BYTES: usize = 3 * 1024;
+/// In the metadata of a failure: the fingerprints of the keys that sign for the caller's organisation, with spaces between.
+pub const ORGANISATION_KEYS: &str = "organisation_keys";
 /// The full name of a refusal, by which its detail is found.
 const REFUSAL: &str = "comity.policy.v1.Refusal";
 

@@ -141,7 +141,7 @@ fn a_copied_organisation_key_signs_nothing_after_a_roll_and_copies_are_told_wher
     assert!(new.len() == 1 && new[0].1 && new[0].0 != old[0].0, "{old:?} {new:?}");
     let mode = std::fs::metadata(scene.key_file(OWN)).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-    scene.refused(&copy, &invite("theirs"), "its keys were changed");
+    scene.refused(&copy, &invite("theirs"), "is none of the keys that sign");
     scene.refused(&copy, &invite("theirs"), "copy organisation.key.pem");
     let _said = scene.own(&invite("ours"));
 
@@ -159,6 +159,53 @@ fn a_copied_organisation_key_signs_nothing_after_a_roll_and_copies_are_told_wher
     let _said = scene.own(&["organisation", "keys", "roll"]);
     let _said = scene.own(&["lift", EU_BODY.domain]);
     assert_ne!(scene.keys(), before);
+}
+
+/// What whoever signs with a key of before is told is not to do the same again.
+fn assert_is_shown_the_newer_key(scene: &Scene, copy: &Caller, arguments: &[&str], [old, new]: [&str; 2]) {
+    let answer = scene.federation.ask(copy, arguments);
+    let told = said(&answer);
+    assert!(!answer.status.success() && told.contains(old) && told.contains(new), "{arguments:?}: {told}");
+    let hint = told.lines().find(|line| line.starts_with("hint: ")).unwrap();
+    assert!(hint.contains("not the newest") && !hint.contains("comity lift"), "{arguments:?}: {told}");
+}
+
+#[test]
+fn whoever_signs_with_a_key_of_before_is_shown_it_and_the_one_that_signs_now_also_where_the_log_is_not() {
+    let scene = Scene::set();
+    let copy = scene.copied("copy", &[MEMBER.as_slice(), &[OWN]].concat());
+    let (old, _) = scene.keys().remove(0);
+    let _said = scene.own(&["organisation", "keys", "roll"]);
+    let (new, _) = scene.keys().remove(0);
+    let is_shown = |arguments: &[&str]| assert_is_shown_the_newer_key(&scene, &copy, arguments, [&old, &new]);
+    is_shown(&["invite", EU_BODY.domain, "--kind", "app", "--name", "theirs"]);
+    is_shown(&["suspend", EU_BODY.domain, "--reason", "theirs"]);
+    for subject in [EU_BODY.domain, &scene.id] {
+        let _said = scene.own(&["suspend", subject, "--reason", "maintenance"]);
+        is_shown(&["lift", subject]);
+        let _said = scene.own(&["lift", subject]);
+    }
+}
+
+#[test]
+fn an_old_key_that_lifts_without_a_certificate_is_named_and_so_is_what_its_directory_knows() {
+    let scene = Scene::with_certificates_of("6s");
+    let files = [MEMBER.as_slice(), &[OWN]].concat();
+    let strange = scene.copied("strange", &files);
+    let (old, _) = scene.keys().remove(0);
+    let _said = scene.own(&["organisation", "keys", "roll"]);
+    let (new, _) = scene.keys().remove(0);
+    // A directory that read the log after the roll, and has the key of before it.
+    let knows = scene.copied("knows", &MEMBER);
+    std::fs::copy(strange.identity.join(OWN), knows.identity.join(OWN)).unwrap();
+    let _read = scene.federation.say_as(&knows.identity, &["log", "show"]);
+    let _said = scene.own(&["suspend", &scene.id, "--reason", "maintenance"]);
+    let not_after = Identity::open(&scene.only.identity).unwrap().leaf().not_after;
+    wait::until("the certificate has ended", || (SystemClock.now() > not_after).then_some(()));
+    assert_is_shown_the_newer_key(&scene, &knows, &["lift", &scene.id], [&old, &new]);
+    // One that never read it is told which key it used, and that it may be one of before.
+    assert_is_shown_the_newer_key(&scene, &strange, &["lift", &scene.id], [&old, "what operators suspended"]);
+    let _said = scene.own(&["lift", &scene.id]);
 }
 
 #[test]
@@ -218,7 +265,7 @@ fn several_keys_sign_for_an_organisation_if_each_of_them_says_so() {
     assert_eq!(scene.keys().len(), 2);
     let _said = scene.own(&["organisation", "keys", "set", &first]);
     assert_eq!(scene.keys().len(), 1);
-    scene.refused(&other, &invite, "its keys were changed");
+    scene.refused(&other, &invite, "is none of the keys that sign");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use comity_identity::VerifiedPeer;
 use comity_membership::{Federation, MemberState, Standing, Subject};
-use comity_proto::error::Failure;
+use comity_proto::error::{Failure, ORGANISATION_KEYS};
 use comity_types::SpiffeId;
 use tonic::{Code, Status};
 
@@ -28,6 +28,7 @@ pub(super) enum Hearing {
 pub(super) fn hearing(federation: &Federation, peer: &VerifiedPeer, path: &str) -> Result<Hearing, Failure> {
     let (id, certificate) = (peer.id(), peer.certificate());
     let denied = denial_in(federation, id, federation.standing_with(id, certificate));
+    let denied = denied.map(|failure| with_keys(failure, federation, peer));
     if let Some(wrong_key) = other_key(federation, peer) {
         return Err(denied.unwrap_or(wrong_key));
     }
@@ -51,6 +52,19 @@ pub fn check_peer(federation: &Federation, peer: &VerifiedPeer) -> Result<(), St
     match hearing(federation, peer, "") {
         Ok(_) => Ok(()),
         Err(failure) => Err(failure.into()),
+    }
+}
+
+/// The same, with the keys that end it where the organisation's own word does: whoever signs with an old one is not shown
+/// the log, and would not learn that there is a newer.
+fn with_keys(failure: Failure, federation: &Federation, peer: &VerifiedPeer) -> Failure {
+    let own = federation.organisation(peer.id().trust_domain());
+    match own.filter(|_| federation.is_held_by_its_own_alone(peer.id(), peer.certificate())) {
+        Some(own) => {
+            let keys: Vec<_> = own.keys.iter().map(|key| key.id().fingerprint()).collect();
+            failure.with(ORGANISATION_KEYS, keys.join(" "))
+        }
+        None => failure,
     }
 }
 

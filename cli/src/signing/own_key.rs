@@ -5,11 +5,12 @@
 
 use comity_client::say::{self, Draft, Said};
 use comity_identity::KeyPair;
-use comity_identity::store::StoreError;
+use comity_identity::store::{ORGANISATION_KEY_FILE, StoreError};
 use comity_membership::{Federation, Statement};
-use comity_proto::error::Detail;
-use comity_transparency::Signer;
-use tonic::Code;
+use comity_proto::error::{Detail, ORGANISATION_KEYS};
+use comity_transparency::{PublicKey, Signer};
+use comity_types::display::harmless;
+use tonic::{Code, Status};
 
 use super::{Role, Signatory, unsaid};
 use crate::error::CliError;
@@ -17,7 +18,12 @@ use crate::output::say as tell;
 
 /// Reasons by which a broker may say that it was the wrong key that signed.
 const WRONG_KEY: &[&str] =
-    &["SIGNATURE_REFUSED", "TOO_FEW_SIGNATURES", "MEMBER_SUSPENDED", "CERTIFICATE_SUSPENDED", "LIFT_REFUSED"];
+    &["SIGNATURE_REFUSED", "TOO_FEW_SIGNATURES", "MEMBER_SUSPENDED", "CERTIFICATE_SUSPENDED", LIFT_REFUSED];
+/// The one thing that is said to whoever brings the wrong thing without a certificate.
+const LIFT_REFUSED: &str = "LIFT_REFUSED";
+/// What mends it where the organisation's keys were changed.
+const COPY: &str = "if the keys were changed, this file is not the newest: copy organisation.key.pem from the directory \
+                    where they were, and keep it at mode 600; `comity organisation keys list` there says that it is the one";
 
 /// A key, with those that sign beside it.
 pub(super) fn signers_of<'a>(key: &'a KeyPair, also: &[&'a KeyPair]) -> Vec<&'a dyn Signer> {
@@ -45,15 +51,59 @@ impl Signatory {
                 self.take_up_next()?;
                 Ok(Some(next))
             }
-            _ => Err(CliError::Failed {
-                problem: format!(
-                    "{} does not sign for {domain} any more: its keys were changed",
-                    dir.path().join(comity_identity::store::ORGANISATION_KEY_FILE).display()
-                ),
-                hint: "copy organisation.key.pem from the directory where they were changed, and keep it at mode 600; \
-                       `comity organisation keys list` shows which keys sign"
-                    .to_owned(),
-            }),
+            _ => {
+                let problem = self.not_in_force(&fingerprints(&state.keys));
+                Err(CliError::Failed { problem, hint: COPY.to_owned() })
+            }
+        }
+    }
+
+    /// What whoever signs with a key of before is told: which one that is, and which ones sign now.
+    fn not_in_force(&self, known: &[String]) -> String {
+        format!(
+            "{} ({}) is none of the keys that sign for {} now: {}",
+            self.key_file(),
+            self.key.public_key_digest().fingerprint(),
+            self.id().trust_domain(),
+            known.join(" ")
+        )
+    }
+
+    fn key_file(&self) -> String {
+        self.session.identity().dir().path().join(ORGANISATION_KEY_FILE).display().to_string()
+    }
+
+    /// Why a key was refused where the log is not shown: the broker has said which ones end what it refuses, and this is not
+    /// among them.
+    fn explained(&self, refusal: &Status, refused: CliError) -> CliError {
+        let known = Detail::of(refusal).and_then(|mut detail| detail.metadata.remove(ORGANISATION_KEYS));
+        let known: Vec<_> = known.iter().flat_map(|keys| keys.split(' ')).map(harmless).collect();
+        let is_known = known.contains(&self.key.public_key_digest().fingerprint());
+        if known.is_empty() || is_known { refused } else { self.refused_for_its_key(&refused, &known) }
+    }
+
+    fn refused_for_its_key(&self, refused: &CliError, known: &[String]) -> CliError {
+        CliError::Failed { problem: format!("{refused}; {}", self.not_in_force(known)), hint: COPY.to_owned() }
+    }
+
+    /// The same without a certificate. Strangers are told nothing, and what this directory last read of the log may be of
+    /// before the change.
+    fn guessed(&self, refused: CliError) -> CliError {
+        let CliError::Status { status, .. } = &refused else { return refused };
+        if Detail::of(status).is_none_or(|detail| detail.reason != LIFT_REFUSED) {
+            return refused;
+        }
+        let kept = self.session.kept_log();
+        let kept = kept.as_ref().map(|kept| kept.log().federation());
+        let state = kept.and_then(|federation| federation.organisation(self.id().trust_domain()));
+        if let Some(state) = state.filter(|state| state.keys.iter().all(|key| key.id() != self.key.public_key_digest()))
+        {
+            return self.refused_for_its_key(&refused, &fingerprints(&state.keys));
+        }
+        let (file, key) = (self.key_file(), self.key.public_key_digest().fingerprint());
+        CliError::Failed {
+            problem: format!("{refused}; signed was with {file} ({key})"),
+            hint: format!("{COPY}; what operators suspended, operators lift"),
         }
     }
 
@@ -82,24 +132,25 @@ impl Signatory {
         Ok(())
     }
 
-    /// Says what is the organisation's own where the log is not shown: by the key that is here, or by the next one where
-    /// that is refused.
+    /// Says what is the organisation's own where the log is not shown, by this refusal: by the key that is here, or by the
+    /// next one where that is refused.
     pub(super) async fn say_unseen(
         &self,
         doing: &'static str,
         draft: Draft,
         also: &[&KeyPair],
+        refusal: &Status,
     ) -> Result<Said, CliError> {
         let connection = self.session.connection();
         let say = async |key: &KeyPair| say::say_unseen_by(connection, draft.clone(), &signers_of(key, also)).await;
-        self.say_by_either_key(doing, say).await
+        self.say_by_either_key(doing, say).await.map_err(|refused| self.explained(refusal, refused))
     }
 
     /// Ends what the organisation suspended of itself by its key alone: no certificate is shown, where none holds.
     pub(crate) async fn lift_unseen(&self, doing: &'static str, statement: Statement) -> Result<Said, CliError> {
         let (identity, draft) = (self.session.identity(), self.draft(statement));
         let say = async |key: &KeyPair| say::lift_unseen(identity, draft.clone(), &[key]).await;
-        self.say_by_either_key(doing, say).await
+        self.say_by_either_key(doing, say).await.map_err(|refused| self.guessed(refused))
     }
 
     async fn say_by_either_key(
@@ -120,6 +171,10 @@ impl Signatory {
         self.take_up_next()?;
         Ok(said)
     }
+}
+
+fn fingerprints(keys: &[PublicKey]) -> Vec<String> {
+    keys.iter().map(|key| key.id().fingerprint()).collect()
 }
 
 fn unusable(error: StoreError) -> CliError {

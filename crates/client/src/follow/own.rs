@@ -92,6 +92,14 @@ pub async fn read(
     Ok(followed)
 }
 
+/// The log as far as the copy in `dir` has it: what was believed when it was last read, and may be of before. None where
+/// there is no whole copy, or another program writes it at this moment.
+#[must_use]
+pub fn kept(empty: &Followed, dir: &Path) -> Option<Followed> {
+    let heard = kept::heard(dir).ok().flatten()?;
+    Copy::open(dir)?.taken(empty, Some(&heard), Copied::ByRoot, &mut |_, _| {})
+}
+
 impl Stopped {
     /// Keeps what the broker signed, where it goes against what it signed before.
     fn kept(self, heard: Option<&Heard>, dir: &Path) -> OwnError {
