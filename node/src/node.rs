@@ -216,7 +216,7 @@ impl Node {
         let log_watch = watch_log(config, &identity, history.clone())?;
         let guard = guard(&identity, history.clone(), &offers);
         let server = Server::new(guard, routes, tables, signer);
-        let front = Front::build(config, &identity).await?;
+        let front = Front::build(config, &identity, &replica).await?;
         let address = front.address(config);
         let metrics = bind_metrics(config).await?;
         let connection = Connection::open(&identity)?;

@@ -200,6 +200,14 @@ impl Replica {
         self.known.borrow().barred.clone()
     }
 
+    /// Ends when the broker, which lets this node take no part, or will say so soon, lets it again.
+    pub async fn let_back_in(&self) {
+        let mut state = self.known.subscribe();
+        // This copy keeps the sender: the state does not end.
+        let _barred = state.wait_for(|known| known.barred.is_some()).await.is_ok();
+        let _back = state.wait_for(|known| known.barred.is_none()).await.is_ok();
+    }
+
     /// That the broker's log is shorter than it was, if it has shown that since it last agreed with the state.
     #[must_use]
     pub fn behind(&self) -> Option<Arc<str>> {

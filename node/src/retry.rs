@@ -10,9 +10,14 @@ use tonic::{Code, Status};
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause while the broker is away: one that is back is found within it.
 const LONGEST_PAUSE_AWAY: Duration = Duration::from_secs(5);
-/// The longest pause while the broker says no, to a suspended member for one: people mend that, in minutes at best,
-/// and a whole federation of such nodes costs the broker little.
+/// The longest pause while the broker says no: people mend that, in minutes at best, and a whole federation of such nodes
+/// costs the broker little.
 const LONGEST_PAUSE_REFUSED: Duration = Duration::from_secs(60);
+/// The longest pause while the broker says that this node is suspended. Whoever lifts it waits to see it serve, and who evicts
+/// it to see that said; asking costs the broker one call on a connection that stands, refused before it is read.
+const LONGEST_PAUSE_SUSPENDED: Duration = Duration::from_secs(3);
+/// The reasons of that. Who was evicted, or has left, joins anew: that is a refusal as any other.
+const SUSPENDED: [&str; 3] = ["ORGANISATION_SUSPENDED", "MEMBER_SUSPENDED", "CERTIFICATE_SUSPENDED"];
 /// How long one call to the broker may take: it waits for a disk, not for people.
 const CALL_DEADLINE: Duration = Duration::from_secs(30);
 /// How long a stream has to last before it counts as one that works: as long as the longest pause, so that a broker
@@ -32,6 +37,8 @@ pub struct Pace {
     pub longest_pause_away: Duration,
     /// The longest pause while the broker says no.
     pub longest_pause_refused: Duration,
+    /// The longest pause while the broker says that this node is suspended.
+    pub longest_pause_suspended: Duration,
     /// How long one call to the broker may take.
     pub call_deadline: Duration,
     /// How long a stream that says nothing has to last before it counts as one that works.
@@ -48,6 +55,7 @@ impl Default for Pace {
             first_pause: FIRST_PAUSE,
             longest_pause_away: LONGEST_PAUSE_AWAY,
             longest_pause_refused: LONGEST_PAUSE_REFUSED,
+            longest_pause_suspended: LONGEST_PAUSE_SUSPENDED,
             call_deadline: CALL_DEADLINE,
             settle: SETTLE,
             silence: crate::replica::SILENCE,
@@ -72,6 +80,8 @@ enum Kind {
     Away,
     /// The answer is no, and stays so until people change something.
     Refused,
+    /// The same, by one word of theirs, at any moment.
+    Suspended,
 }
 
 impl Trouble {
@@ -79,7 +89,12 @@ impl Trouble {
     #[must_use]
     pub fn of(status: &Status) -> Self {
         let Explanation { cause, message, hint, detail } = explain(status);
-        let kind = if is_refusal(cause, status.code()) { Kind::Refused } else { Kind::Away };
+        let is_suspended = detail.as_ref().is_some_and(|detail| SUSPENDED.contains(&detail.reason.as_str()));
+        let kind = match is_refusal(cause, status.code()) {
+            true if is_suspended => Kind::Suspended,
+            true => Kind::Refused,
+            false => Kind::Away,
+        };
         let not_before = detail.as_ref().and_then(retry_after).unwrap_or_default();
         let topic = detail.map_or_else(|| format!("{cause:?}: {:?}", status.code()), |detail| detail.reason);
         let hint = hint.map(|hint| format!(" (hint: {hint})")).unwrap_or_default();
@@ -152,14 +167,17 @@ impl Retry {
     }
 
     /// How long to wait before the next try: twice as long each time, up to a limit, and never shorter than the
-    /// broker asks for, up to the longest limit.
+    /// broker asks for, up to the longest limit. Those who were suspended at one moment, as an organisation's nodes are, do
+    /// not go on asking at one moment: theirs is anything from half of it on.
     pub fn pause(&mut self, trouble: &Trouble) -> Duration {
         let longest = match trouble.kind {
             Kind::Away => self.pace.longest_pause_away,
             Kind::Refused => self.pace.longest_pause_refused,
+            Kind::Suspended => self.pace.longest_pause_suspended,
         };
         let pause = self.next.min(longest);
         self.next = pause.saturating_mul(2);
+        let pause = if trouble.kind == Kind::Suspended { pause / 2 + up_to(pause / 2) } else { pause };
         pause.max(trouble.not_before.min(self.pace.longest_pause_refused))
     }
 
@@ -168,6 +186,17 @@ impl Retry {
         self.next = self.pace.first_pause;
         self.topic.take().is_some()
     }
+}
+
+/// Any time from none to `limit`.
+pub(crate) fn up_to(limit: Duration) -> Duration {
+    let mut random = [0; 4];
+    // Without randomness it is the limit itself.
+    let share = match aws_lc_rs::rand::fill(&mut random) {
+        Ok(()) => u32::from_be_bytes(random),
+        Err(_) => u32::MAX,
+    };
+    limit.mul_f64(f64::from(share) / f64::from(u32::MAX))
 }
 
 #[cfg(test)]
@@ -190,16 +219,27 @@ mod tests {
 
     #[test]
     fn pauses_grow_to_seconds_while_the_broker_is_away_and_to_a_minute_while_it_says_no() {
-        for (trouble, longest) in [(away(), LONGEST_PAUSE_AWAY), (refused("MEMBER_SUSPENDED"), LONGEST_PAUSE_REFUSED)] {
+        for (trouble, longest) in [(away(), LONGEST_PAUSE_AWAY), (refused("EVICTED"), LONGEST_PAUSE_REFUSED)] {
             let pauses = pauses(&mut Retry::new(Pace::default()), &trouble);
             assert!(pauses.is_sorted() && pauses[0] == FIRST_PAUSE && pauses[19] == longest, "{pauses:?}");
         }
     }
 
     #[test]
+    fn whoever_is_suspended_asks_every_few_seconds_and_not_when_all_the_others_do() {
+        for reason in SUSPENDED {
+            let pauses = pauses(&mut Retry::new(Pace::default()), &refused(reason)).split_off(10);
+            let few_seconds = LONGEST_PAUSE_SUSPENDED / 2..=LONGEST_PAUSE_SUSPENDED;
+            assert!(pauses.iter().all(|pause| few_seconds.contains(pause)), "{reason}: {pauses:?}");
+            let different: std::collections::BTreeSet<_> = pauses.iter().collect();
+            assert!(different.len() > 5, "{reason}: {pauses:?}");
+        }
+    }
+
+    #[test]
     fn a_broker_that_goes_away_after_it_said_no_is_looked_for_more_often() {
         let mut retry = Retry::new(Pace::default());
-        let _grown = pauses(&mut retry, &refused("MEMBER_SUSPENDED"));
+        let _grown = pauses(&mut retry, &refused("EVICTED"));
         assert_eq!(retry.pause(&away()), LONGEST_PAUSE_AWAY);
     }
 

@@ -46,6 +46,7 @@ pub(crate) const FAST: Pace = Pace {
     first_pause: Duration::from_millis(1),
     longest_pause_away: Duration::from_millis(5),
     longest_pause_refused: Duration::from_millis(5),
+    longest_pause_suspended: Duration::from_millis(5),
     call_deadline: Duration::from_secs(10),
     settle: Duration::from_secs(1),
     silence: Duration::from_secs(10),

@@ -22,6 +22,13 @@ const STANDS: &str = "a tunnel to the broker stands";
 /// on a machine that is shared.
 const NOTICED: Duration = Duration::from_secs(45);
 
+/// How long somebody is suspended for the pauses of a node that asks ever less often to be far longer than [`SOON`].
+const FOR_LONG: Duration = Duration::from_secs(15);
+
+/// How soon a node notices that it is lifted, or evicted, however long it was suspended: its longest pause is 3 s; twice
+/// that on a machine that is shared.
+const SOON: Duration = Duration::from_secs(6);
+
 fn dialling_out(federation: &Federation, backend: &Backend) -> Node {
     federation.node(EU_BODY, &NodeSpec::openai("n1", &backend.url(), "DE").dialling_out())
 }
@@ -89,6 +96,42 @@ fn a_suspended_nodes_tunnels_are_cut_its_streams_end_and_it_comes_back_when_that
     assert!(!refused.status.success(), "{}", said(&refused));
     let _done = federation.govern(&["lift", &node.id]);
     wait::until("it is called again", || app.python("unary", "test-model")["text"].is_string().then_some(()));
+}
+
+#[test]
+fn a_node_that_was_suspended_for_long_notices_within_seconds_that_it_is_lifted_and_that_it_is_evicted() {
+    let backend = Backend::start(Behaviour::Answer);
+    let mut federation = Federation::start();
+    // Whoever is evicted does not even shake hands any more.
+    federation.expect_log("is not a member in good standing");
+    let mut nodes =
+        [dialling_out(&federation, &backend), federation.node(EU_OWNED, &NodeSpec::openai("n1", &backend.url(), "DE"))];
+    for text in ["the broker takes no tunnel", "SUSPENDED", "EVICTED"] {
+        nodes.iter_mut().for_each(|node| node.program.expect_log(text));
+    }
+    wait_for_tunnels(&nodes[0], 2);
+    let suspend_for_long = || {
+        for organisation in [EU_BODY, EU_OWNED] {
+            let _done = federation.govern(&["suspend", organisation.domain, "--reason", "a test"]);
+        }
+        let begun = Instant::now();
+        wait::until("they are suspended for long", || (begun.elapsed() > FOR_LONG).then_some(()));
+    };
+    let soon = |what: &str, node: &Node, text: &str, times: usize| {
+        let has_come = || (node.program.log().matches(text).count() >= times).then_some(());
+        assert!(wait::within(SOON, has_come).is_some(), "{what} of {} is not noticed: {}", node.id, node.program.log());
+    };
+    suspend_for_long();
+    for (organisation, node) in [EU_BODY, EU_OWNED].into_iter().zip(&nodes) {
+        let _done = federation.govern(&["lift", organisation.domain]);
+        soon("the lift", node, "following the broker again", 1);
+    }
+    soon("the lift", &nodes[0], STANDS, 3);
+    suspend_for_long();
+    for (organisation, node) in [EU_BODY, EU_OWNED].into_iter().zip(&nodes) {
+        let _done = federation.govern(&["evict", organisation.domain, "--reason", "a test"]);
+        soon("the eviction", node, "EVICTED", 1);
+    }
 }
 
 #[test]

@@ -17,6 +17,7 @@ use super::tunnels::Tunnels;
 use super::{NodeError, services};
 use crate::config::Config;
 use crate::files;
+use crate::replica::Replica;
 use crate::retry::Pace;
 use crate::serve::broker_only;
 
@@ -32,9 +33,9 @@ type Served = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Front {
     /// Binds the socket, where there is one.
-    pub(super) async fn build(config: &Config, identity: &Identity) -> Result<Self, NodeError> {
+    pub(super) async fn build(config: &Config, identity: &Identity, replica: &Replica) -> Result<Self, NodeError> {
         if config.node.dial_out {
-            return Ok(Self::DialingOut(Tunnels::new(identity, config.node.tunnels())?));
+            return Ok(Self::DialingOut(Tunnels::new(identity, replica.clone(), config.node.tunnels())?));
         }
         // The plan has refused a file without it.
         let listener = bind(config.node.listen.as_deref().unwrap_or_default()).await?;

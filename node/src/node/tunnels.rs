@@ -5,6 +5,7 @@
 //! one slot a tunnel:  dial ─▶ serve ─┬─ it ended ─▶ pause (full jitter) ─▶ dial again
 //!                       ▲            └─ it is to be replaced ─▶ dial first, then end the old one by GOAWAY
 //! ```
+//! A node that is suspended gets no tunnel, and its pauses grow; when the broker lets it follow again, they are over.
 //! The services, the gate before them and the verifier of certificates are those of a node that listens.
 
 mod backoff;
@@ -32,6 +33,7 @@ pub(super) use self::leaving::Leaving;
 use self::serving::{Next, Serving};
 use super::DRAIN;
 use super::services::Services;
+use crate::replica::Replica;
 
 /// What keeps the tunnels. Clones are the same.
 #[derive(Debug, Clone)]
@@ -40,6 +42,7 @@ pub(super) struct Tunnels(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     identity: Identity,
+    replica: Replica,
     tls: Arc<ClientConfig>,
     count: usize,
     /// Cancelled when the first of them stands.
@@ -64,12 +67,12 @@ struct Slot<G> {
 
 impl Tunnels {
     /// Prepares `count` of them; dials none yet.
-    pub(super) fn new(identity: &Identity, count: usize) -> Result<Self, ConnectionError> {
+    pub(super) fn new(identity: &Identity, replica: Replica, count: usize) -> Result<Self, ConnectionError> {
         let (root, clock) = (identity.root(), Arc::clone(identity.clock()));
         let anchors = Arc::new(root.organisation_anchors()?);
         let tls = tls::tunnel_client_config(Arc::clone(identity.credentials()), root.broker.clone(), anchors, clock)?;
         let (identity, reachable) = (identity.clone(), CancellationToken::new());
-        Ok(Self(Arc::new(Inner { identity, tls, count, reachable })))
+        Ok(Self(Arc::new(Inner { identity, replica, tls, count, reachable })))
     }
 
     /// Cancelled when the first of them stands: the broker can call.
@@ -134,9 +137,25 @@ where
                 }
                 Err(error) => {
                     self.failed(&error);
-                    beside(&mut old, sleep(self.backoff.next())).await;
+                    self.pause(&mut old).await;
                 }
             }
+        }
+    }
+
+    /// Until the next try: not for long once the broker has let the node back in.
+    async fn pause(&mut self, old: &mut Option<Serving>) {
+        let pause = sleep(self.backoff.next());
+        let let_back_in = self.tunnels.0.replica.let_back_in();
+        let is_back = beside(old, async {
+            tokio::select! {
+                () = pause => false,
+                () = let_back_in => true,
+            }
+        });
+        if is_back.await {
+            self.backoff = Backoff::default();
+            beside(old, sleep(self.backoff.short())).await;
         }
     }
 

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use crate::retry::up_to;
+
 /// The longest first pause: a broker that was restarted is found soon.
 const FIRST: Duration = Duration::from_millis(200);
 /// The longest pause of all.
@@ -44,17 +46,6 @@ impl Backoff {
     pub(super) fn short(&self) -> Duration {
         up_to(FIRST)
     }
-}
-
-/// Any time from none to `limit`.
-fn up_to(limit: Duration) -> Duration {
-    let mut random = [0; 4];
-    // Without randomness it is the limit itself.
-    let share = match aws_lc_rs::rand::fill(&mut random) {
-        Ok(()) => u32::from_be_bytes(random),
-        Err(_) => u32::MAX,
-    };
-    limit.mul_f64(f64::from(share) / f64::from(u32::MAX))
 }
 
 #[cfg(test)]

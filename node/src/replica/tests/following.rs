@@ -83,6 +83,26 @@ async fn a_suspended_node_says_so_once_and_follows_again_when_it_may() {
 }
 
 #[tokio::test]
+async fn a_lift_is_noticed_soon_however_long_the_suspension_was() {
+    let suspended = Failure::new(Code::PermissionDenied, "ORGANISATION_SUSPENDED", "suspended");
+    let refused = vec![Said::Refused(suspended.into()); 30];
+    let node = follower(|log| [refused, vec![Said::Lasting(log.parts(&[1]))]].concat()).await;
+    // As a node is that has asked for long: its next pause is the longest.
+    let pace = Pace { first_pause: FAST.longest_pause_suspended, longest_pause_refused: Duration::MAX, ..FAST };
+    let following = Box::pin(node.replica.clone().follow(node.channel.clone(), pace, CancellationToken::new()));
+    let back = std::cell::Cell::new(false);
+    let let_back_in = async {
+        node.replica.let_back_in().await;
+        back.set(true);
+    };
+    let both = async {
+        let ((), ()) = tokio::join!(following, let_back_in);
+    };
+    run_until(both, || node.epoch() == 1 && back.get()).await;
+    assert_eq!(node.asked().len(), 31);
+}
+
+#[tokio::test]
 async fn a_skipped_statement_is_not_guessed_and_nothing_after_it_is_believed() {
     let said = |log: &History| {
         [vec![Said::Lasting(log.parts(&[1, 3, 4]))], vec![Said::Lasting(log.parts(&[3, 4])); 10]].concat()
