@@ -46,7 +46,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Operator(operator) => operator::run(operator, &global).await,
         Command::Invite(args) => invite::run(args, &global).await,
         Command::Join(args) => join::run(&args, &global).await,
-        Command::Enrolment(enrolment::Enrolment::List) => enrolment::list::run(&global).await,
+        Command::Enrolment(command) => enrolment::run(&command, &global).await,
         Command::Approve(args) => enrolment::approve::run(args, &global).await,
         Command::Reject(args) => enrolment::reject::run(args, &global).await,
         Command::Organisation(organisation) => organisation::run(organisation, &global).await,

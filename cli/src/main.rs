@@ -20,6 +20,7 @@
 //! | `render_error` | what a failure looks like |
 
 mod args;
+mod changes;
 mod commands;
 mod error;
 mod exit;

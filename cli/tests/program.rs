@@ -204,6 +204,38 @@ fn a_federation_that_nobody_could_reach_is_not_founded() {
 }
 
 #[test]
+fn a_dry_run_of_founding_shows_what_would_be_made_and_makes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("new");
+    let words = ["federation", "init", "--dir", dir.to_str().unwrap(), "--name", "f.example", "--operator", "alice"];
+    let words = [&words[..], &["--listen", "127.0.0.1:7443", "--place", "DE"]].concat();
+    let dry = |more: &[&'static str]| [&words[..], &["--dry-run"], more].concat();
+    let would: serde_json::Value = serde_json::from_str(&done(&dry(&["-o", "json"]))).unwrap();
+    let would = &would["wouldFound"];
+    assert_eq!((&would["federation"], &would["rootThreshold"]), (&"f.example".into(), &1.into()), "{would}");
+    assert_eq!(would["operators"], serde_json::json!(["spiffe://f.example/operator/alice"]));
+    // What cannot be founded is refused as it would be.
+    fails(&dry(&["--threshold", "2"]), FAULT, &["found the federation", "1 to 1 is possible"]);
+    assert!(!dir.exists());
+
+    let _founded = done(&words);
+    for made in would["directories"].as_array().unwrap() {
+        assert!(Path::new(made.as_str().unwrap()).is_dir(), "{made}");
+    }
+    fails(&dry(&[]), FAULT, &["is there already"]);
+}
+
+#[test]
+fn what_does_not_go_together_is_refused_before_anybody_is_asked() {
+    let decision = "0".repeat(32);
+    fails(&["record", "erase", &decision, "--yes", "--dry-run"], FAULT, &["--yes", "--dry-run"]);
+    fails(&["record", "erase", &decision], FAULT, &["cannot be brought back", "--dry-run"]);
+    let [one, other] = ["org-a.example/n1/chat", "org-b.example/n1/chat"];
+    fails(&["offer", "diff", one], FAULT, &["OTHER", "--since"]);
+    fails(&["offer", "diff", one, other, "--since", "1"], FAULT, &["--since"]);
+}
+
+#[test]
 fn a_broker_that_is_down_is_an_error_that_says_so() {
     let folder = tempfile::tempdir().unwrap();
     // Port 1 of this machine: nobody listens there.

@@ -90,6 +90,42 @@ fn one_operator_alone_admits_nobody_and_the_second_lets_them_in_by_enrolment_or_
 }
 
 #[test]
+fn an_operator_an_enrolment_and_a_proposal_are_shown_one_by_one() {
+    let federation = two_of_three();
+    let _join = federation.waiting_app(EU_BODY, "assistant");
+    let id = enrolment(&federation);
+    let shown = operator(&federation, "bob", &["enrolment", "show", &id]);
+    assert_eq!((&shown["id"], &shown["state"]), (&id.as_str().into(), &"ENROLMENT_STATE_WAITING".into()), "{shown}");
+    let for_people = said(&attempt(&federation, "bob", &["enrolment", "show", &id]));
+    let fingerprint = shown["fingerprint"].as_str().unwrap();
+    assert!(for_people.contains(fingerprint) && for_people.contains("ultimate controllers"), "{for_people}");
+
+    let proposal = proposes(&federation, "alice", &["approve", "--yes", &id]);
+    let alice = format!("spiffe://{FEDERATION}/operator/alice");
+    let shown = operator(&federation, "bob", &["proposal", "show", proposal.get(..12).unwrap()]);
+    assert_eq!((&shown["id"], &shown["signedBy"]), (&proposal.as_str().into(), &serde_json::json!([alice])), "{shown}");
+    let for_people = said(&attempt(&federation, "bob", &["proposal", "show", &proposal]));
+    assert!(for_people.contains(EU_BODY.domain) && for_people.contains("1 of 2"), "{for_people}");
+
+    let carol = format!("spiffe://{FEDERATION}/operator/carol");
+    let stop = ["suspend", &carol, "--reason", "a lost key"];
+    let _proposed = operator(&federation, "alice", &stop);
+    comes_into_force(&federation, "bob", &stop);
+    let listed = operator(&federation, "alice", &["operator", "list"]);
+    for (name, standing, reason) in [("alice", "active", ""), ("carol", "suspended", "a lost key")] {
+        let shown = operator(&federation, "alice", &["operator", "show", name]);
+        let of = listed["operators"].as_array().unwrap().iter().find(|one| one["id"] == shown["id"]).unwrap();
+        assert_eq!((&shown["fingerprint"], &shown["standing"]), (&of["fingerprint"], &standing.into()), "{shown}");
+        assert_eq!(shown["suspensionReason"], reason, "{shown}");
+    }
+    for unknown in [["operator", "show", "mallory"], ["enrolment", "show", "0000"], ["proposal", "show", "00000000"]] {
+        let answer = attempt(&federation, "alice", &unknown);
+        assert_eq!(answer.status.code(), Some(1), "{unknown:?}: {}", said(&answer));
+        assert!(said(&answer).contains("list` shows what there is"), "{unknown:?}: {}", said(&answer));
+    }
+}
+
+#[test]
 fn an_operator_below_the_threshold_lifts_evicts_and_removes_nobody_and_lowers_no_threshold() {
     let federation = two_of_three();
     let _app = federation.app(EU_BODY, "assistant");

@@ -55,6 +55,35 @@ fn what_somebody_else_publishes_under_a_nodes_name_is_told_and_taken_back_and_se
     assert!(outside.asked().is_empty(), "the ineligible node's backend was asked");
 }
 
+#[test]
+fn what_a_node_changed_of_its_offer_is_shown_field_by_field_and_so_is_what_another_offers() {
+    let backend = Backend::start(Behaviour::Answer);
+    let federation = Federation::start();
+    let spec = NodeSpec::openai("n1", &backend.url(), "DE");
+    let mut node = federation.node(EU_BODY, &spec);
+    let _other = federation.node(EU_OWNED, &NodeSpec::openai("n1", &backend.url(), "FR"));
+    let [own, other] = [EU_BODY, EU_OWNED].map(|organisation| format!("{}/n1/chat", organisation.domain));
+    let fields = |shown: &Value| -> Vec<String> {
+        shown["fields"].as_array().unwrap().iter().map(|one| one["field"].as_str().unwrap().to_owned()).collect()
+    };
+    let places = ["access_locations", "processing_locations", "storage_locations"];
+    let shown = federation.govern_json(&["offer", "diff", &own, &other]);
+    assert_eq!(fields(&shown), places, "{shown}");
+
+    let epoch = federation.govern_json(&["federation", "show"])["epoch"].to_string();
+    assert!(node.program.stop().success());
+    std::fs::write(node.folder.join("node.toml"), spec.granting(7).toml()).unwrap();
+    let _again = federation.run_node_with(&node, &[]);
+    let since = ["offer", "diff", &own, "--since", &epoch];
+    let shown = wait::until("the node has published its offer", || {
+        Some(federation.govern_json(&since)).filter(|shown| !fields(shown).is_empty())
+    });
+    assert_eq!(fields(&shown), ["terms.quota"], "{shown}");
+    assert!(federation.govern(&since).contains("terms.quota"));
+    let refused = federation.ask(&federation.operator(), &["offer", "diff", &own, "--since", "1"]);
+    assert!(said(&refused).contains("was not offered at epoch 1"), "{}", said(&refused));
+}
+
 /// A node's offers in a list of all.
 fn of(node: &Node, list: &Value) -> Vec<Value> {
     let name = node.id.trim_start_matches("spiffe://").replace("/node/", "/");

@@ -254,6 +254,10 @@ fn an_erased_record_cannot_be_read_or_computed_again_and_the_log_still_verifies(
     let _before = scene.receipt(&scene.operator(), &erased, "before.tlog-proof");
     let refused = scene.federation.ask(&scene.app, &["record", "erase", &erased, "--yes"]);
     assert!(!refused.status.success(), "an app erases nothing: {}", said(&refused));
+    let refused = scene.federation.ask(&scene.app, &["record", "erase", &erased, "--dry-run"]);
+    assert!(!refused.status.success() && said(&refused).contains("is no operator"), "{}", said(&refused));
+    let dry = scene.federation.govern_json(&["record", "erase", &erased, "--dry-run"]);
+    assert_eq!(dry, scene.receipt(&scene.operator(), &erased, "still.tlog-proof"), "it is all there still");
     let _done = scene.federation.govern(&["record", "erase", &erased, "--yes"]);
     let after = scene.receipt(&scene.operator(), &erased, "after.tlog-proof");
     assert_eq!((&after["recordErased"], after.get("caller")), (&true.into(), None));

@@ -3,12 +3,29 @@
 pub(crate) mod approve;
 pub(crate) mod list;
 pub(crate) mod reject;
+mod show;
 
 use clap::Subcommand;
+
+use crate::args::Global;
+use crate::error::CliError;
 
 /// Enrolments that wait for approval, and invites that nobody has taken up.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Enrolment {
     /// List them: those that wait first, the oldest at the head (operators)
     List,
+    /// Show one, with all that a new organisation states and demands (operators)
+    Show {
+        /// Its id as `comity enrolment list` shows it
+        id: String,
+    },
+}
+
+/// Does what is asked.
+pub(crate) async fn run(command: &Enrolment, global: &Global) -> Result<(), CliError> {
+    match command {
+        Enrolment::List => list::run(global).await,
+        Enrolment::Show { id } => show::run(id, global).await,
+    }
 }

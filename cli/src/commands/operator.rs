@@ -3,11 +3,13 @@
 mod change;
 mod list;
 mod request;
+mod show;
 
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use comity_types::{Name, TrustDomain};
+use comity_types::ids::Kind;
+use comity_types::{Name, SpiffeId, TrustDomain};
 
 use crate::args::Global;
 use crate::error::CliError;
@@ -17,6 +19,11 @@ use crate::error::CliError;
 pub(crate) enum Operator {
     /// List them, with the thresholds
     List,
+    /// Show one
+    Show {
+        /// The operator's name, or SPIFFE ID
+        operator: String,
+    },
     /// Make a key for an operator of a federation that is to be founded; the founder needs the request that this writes
     Request {
         /// Where the key goes; it stays there
@@ -51,10 +58,21 @@ pub(crate) enum Operator {
     },
 }
 
+/// The ID of an operator of `federation` who is called by name, or by that ID.
+fn named(operator: &str, federation: &TrustDomain) -> Result<SpiffeId, CliError> {
+    let by_name = |name: Name| SpiffeId::new(federation.clone(), Kind::Operator, name);
+    operator.parse().or_else(|_| operator.parse().map(by_name)).map_err(|_| unknown(operator))
+}
+
+fn unknown(operator: &str) -> CliError {
+    CliError::NotFound { kind: "operator", name: operator.to_owned(), list: "comity operator list" }
+}
+
 /// Does what is asked.
 pub(crate) async fn run(command: Operator, global: &Global) -> Result<(), CliError> {
     match command {
         Operator::List => list::run(global).await,
+        Operator::Show { operator } => show::run(&operator, global).await,
         Operator::Request { dir, federation, name } => request::run(&dir, federation, &name, global),
         Operator::Threshold { root, membership, dry_run } => {
             change::thresholds(root, membership, dry_run, global).await

@@ -6,17 +6,23 @@ use comity_proto::membership::{ListProposalsResponse, Proposal as Waiting, Rejec
 use serde_json::json;
 
 use crate::args::Global;
+use crate::commands::enrolment::approve;
 use crate::error::CliError;
 use crate::output::{joined, say};
 use crate::session::Session;
-use crate::signing::{counted, named, proposals, statement_of};
+use crate::signing::{counted, named, proposal_json, proposals, statement_of};
 use crate::view;
 
 /// Statements that wait for more operators.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Proposal {
-    /// List them; `comity approve ID --dry-run` shows one whole
+    /// List them
     List,
+    /// Show one whole: what is signed, and by whom, each signature checked here
+    Show {
+        /// Its id as `comity proposal list` shows it, or the beginning of that
+        id: String,
+    },
     /// Say no to one, and take one's own signature off it; it ends when nobody's is left or too few can still sign
     #[command(visible_alias = "withdraw", after_help = AFTER)]
     Reject {
@@ -39,6 +45,7 @@ pub(crate) async fn run(command: &Proposal, global: &Global) -> Result<(), CliEr
     let session = Session::open(global).await?;
     match command {
         Proposal::List => list(&session, global).await,
+        Proposal::Show { id } => show(&session, id, global).await,
         Proposal::Reject { id, dry_run } => reject(&session, id, *dry_run, global).await,
     }
 }
@@ -50,13 +57,29 @@ async fn list(session: &Session, global: &Global) -> Result<(), CliError> {
     global.output.list(&header, rows, &Canonical(&ListProposalsResponse { proposals: waiting }))
 }
 
+async fn show(session: &Session, id: &str, global: &Global) -> Result<(), CliError> {
+    let waiting = proposals(session).await?;
+    let found = named(&waiting, id)?.ok_or_else(|| unknown(id))?;
+    let followed = session.log().await?;
+    let shown = approve::shown_proposal(followed.log().federation(), found)?;
+    let since = view::instant(found.proposed_at.as_ref());
+    let mut json = proposal_json(found);
+    if let Some(json) = json.as_object_mut() {
+        json.insert("refusedBy".to_owned(), json!(found.refused_by));
+        json.insert("proposedAt".to_owned(), json!(since));
+    }
+    let own = [("id", found.id.as_str()), ("since", &since)];
+    let all = own.into_iter().chain(shown.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    global.output.record(all.map(|(name, value)| (name, value.to_owned())).collect(), &json)
+}
+
+fn unknown(id: &str) -> CliError {
+    CliError::NotFound { kind: "proposal", name: id.to_owned(), list: "comity proposal list" }
+}
+
 async fn reject(session: &Session, id: &str, dry_run: bool, global: &Global) -> Result<(), CliError> {
     let waiting = proposals(session).await?;
-    let found = named(&waiting, id)?.ok_or_else(|| CliError::NotFound {
-        kind: "proposal",
-        name: id.to_owned(),
-        list: "comity proposal list",
-    })?;
+    let found = named(&waiting, id)?.ok_or_else(|| unknown(id))?;
     if dry_run {
         say("a dry run: nothing is changed. A no is not a statement, and not signed");
         let signed = found.signed_by.contains(&session.identity().id().to_string());

@@ -1,7 +1,7 @@
 //! Receipts: the proof of a decision and of what became of it.
 
 mod disclose;
-mod show;
+pub(super) mod show;
 mod upgrade;
 mod verify;
 

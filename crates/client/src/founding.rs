@@ -157,6 +157,33 @@ pub fn found(plan: &FoundingPlan, now: Timestamp) -> Result<Founded, FoundingErr
     })
 }
 
+/// What founding would make.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WouldFound {
+    /// The first broker.
+    pub broker: SpiffeId,
+    /// All operators, the founder first.
+    pub operators: Vec<SpiffeId>,
+    /// The directories: the broker's, and one an operator.
+    pub directories: Vec<PathBuf>,
+}
+
+/// What [`found`] would make, with keys that are thrown away. Nothing is written.
+///
+/// # Errors
+/// The plan cannot be followed.
+pub fn would_found(plan: &FoundingPlan, now: Timestamp) -> Result<WouldFound, FoundingError> {
+    let root = root(plan, &Keys::generate(plan, now)?, now)?;
+    root.to_json()?;
+    let mut directories = vec![plan.dir.join(BROKER_DIR)];
+    directories.extend(names(plan).map(|name| operator_path(plan, name)));
+    if let Some(path) = directories.iter().find(|path| path.exists()) {
+        return Err(FoundingError::Exists { path: path.clone() });
+    }
+    let operators = root.operators.into_iter().map(|operator| operator.id).collect();
+    Ok(WouldFound { broker: root.broker, operators, directories })
+}
+
 /// The keys that are made when a federation is founded.
 struct Keys {
     authority: Authority,
@@ -209,14 +236,18 @@ fn operator_id(plan: &FoundingPlan, name: &Name) -> SpiffeId {
 
 /// Whoever makes the broker's directory founds; a second one finds it there.
 fn claim_directory(plan: &FoundingPlan) -> Result<PathBuf, FoundingError> {
-    let names = std::iter::once(&plan.operator).chain(plan.co_operators.iter().map(|other| &other.name));
-    if let Some(path) = names.map(|name| operator_path(plan, name)).find(|path| path.exists()) {
+    if let Some(path) = names(plan).map(|name| operator_path(plan, name)).find(|path| path.exists()) {
         return Err(FoundingError::Exists { path });
     }
     files::make_directories(&plan.dir)?;
     let broker = plan.dir.join(BROKER_DIR);
     files::make_new_directory(&broker)?;
     Ok(broker)
+}
+
+/// The operators' names, the founder's first.
+fn names(plan: &FoundingPlan) -> impl Iterator<Item = &Name> {
+    std::iter::once(&plan.operator).chain(plan.co_operators.iter().map(|other| &other.name))
 }
 
 fn operator_path(plan: &FoundingPlan, name: &Name) -> PathBuf {

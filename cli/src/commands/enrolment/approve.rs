@@ -93,6 +93,11 @@ async fn signed(signatory: &Signatory, federation: &Federation, id: &str) -> Res
     Ok(ToSign { envelope: unsigned, shown })
 }
 
+/// What a proposal says and who has signed it, each signature checked here.
+pub(crate) fn shown_proposal(federation: &Federation, proposal: &Proposal) -> Result<Vec<(String, String)>, CliError> {
+    proposed(federation, proposal).map(|to_sign| to_sign.shown)
+}
+
 fn proposed(federation: &Federation, proposal: &Proposal) -> Result<ToSign, CliError> {
     let envelope = envelope_of(proposal)?;
     // Not the broker's word: the signatures that it has are checked here.

@@ -12,7 +12,7 @@ use crate::session::Session;
 use crate::{layers, output, view};
 
 /// Lists what operators can still answer.
-pub(crate) async fn run(global: &Global) -> Result<(), CliError> {
+pub(super) async fn run(global: &Global) -> Result<(), CliError> {
     let session = Session::open(global).await?;
     let answer = session.membership().list_enrolments(ListEnrolmentsRequest {}).await;
     let answer = answer.map_err(|status| CliError::call("list the enrolments", status))?.into_inner();
@@ -62,7 +62,7 @@ pub(crate) fn refusals(enrolment: &Enrolment) -> String {
 }
 
 /// What a new organisation signed to become a member.
-fn application(enrolment: &Enrolment) -> Result<Option<Application>, CliError> {
+pub(super) fn application(enrolment: &Enrolment) -> Result<Option<Application>, CliError> {
     if enrolment.application.is_empty() {
         return Ok(None);
     }

@@ -5,14 +5,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
-use comity_client::founding::{self, CoOperator, Founded, FoundingPlan};
+use comity_client::founding::{self, CoOperator, Founded, FoundingError, FoundingPlan, WouldFound};
 use comity_identity::{SigningRequest, pem};
 use comity_runtime::clock::SystemClock;
 use comity_types::{Clock, Name, Place, TrustDomain};
 use serde_json::json;
 
 use crate::error::CliError;
-use crate::output::{Format, say};
+use crate::output::{Format, joined, say};
 
 /// Make the files of a new federation.
 #[derive(Debug, Args)]
@@ -44,6 +44,9 @@ pub(crate) struct InitArgs {
     /// Every place where the broker's machine stands, such as DE
     #[arg(long, required = true, value_delimiter = ',')]
     place: Vec<Place>,
+    /// Show what would be made, and make nothing: neither a key nor a file
+    #[arg(long)]
+    dry_run: bool,
 }
 
 /// An operator whose key is elsewhere.
@@ -74,13 +77,56 @@ fn read_request(arg: &CoOperatorArg) -> Result<CoOperator, CliError> {
 /// Founds it.
 pub(crate) fn run(args: &InitArgs, output: Format) -> Result<(), CliError> {
     let plan = plan(args)?;
-    let founded = founding::found(&plan, SystemClock.now());
-    let founded = founded.map_err(|error| CliError::Client {
+    let refused = |error| CliError::Client {
         doing: "found the federation",
-        source: Box::new(error),
+        source: Box::<FoundingError>::new(error),
         hint: None,
-    })?;
+    };
+    if args.dry_run {
+        let would = founding::would_found(&plan, SystemClock.now()).map_err(refused)?;
+        return print_would(&plan, &would, output);
+    }
+    let founded = founding::found(&plan, SystemClock.now()).map_err(refused)?;
     print(&plan, &founded, output)
+}
+
+/// What founding would make. Keys are new each time, so that it has no fingerprints but those of others, and no SHA-256.
+fn print_would(plan: &FoundingPlan, would: &WouldFound, output: Format) -> Result<(), CliError> {
+    say("a dry run: no key is kept, and no file is written");
+    let paths: Vec<_> = would.directories.iter().map(|path| path.display().to_string()).collect();
+    let mut fields = vec![
+        ("federation", plan.federation.to_string()),
+        ("broker", would.broker.to_string()),
+        ("listens on", plan.listen.to_string()),
+        ("reached at", joined(&plan.addresses)),
+        ("stands in", joined(&plan.places)),
+        ("operators", joined(&would.operators)),
+        ("admit, suspend, lift and evict", format!("{} of {}", plan.membership_threshold, would.operators.len())),
+        ("change who governs", format!("{} of {}", plan.root_threshold, would.operators.len())),
+    ];
+    let requests = requests(plan);
+    fields.extend(requests.iter().map(|(name, key)| ("fingerprint of another's key", format!("{name} {key}"))));
+    fields.extend(paths.iter().map(|path| ("would make", path.clone())));
+    let requests: serde_json::Map<_, _> = requests.into_iter().map(|(name, key)| (name, key.into())).collect();
+    let json = json!({ "wouldFound": {
+        "federation": plan.federation,
+        "broker": would.broker,
+        "listen": plan.listen,
+        "addresses": plan.addresses,
+        "places": plan.places,
+        "operators": would.operators,
+        "membershipThreshold": plan.membership_threshold,
+        "rootThreshold": plan.root_threshold,
+        "requestFingerprints": requests,
+        "directories": paths,
+    } });
+    output.record(fields, &json)
+}
+
+/// The operators whose keys are elsewhere, and the fingerprints of those.
+fn requests(plan: &FoundingPlan) -> Vec<(String, String)> {
+    let fingerprint = |other: &CoOperator| other.request.public_key_digest().fingerprint();
+    plan.co_operators.iter().map(|other| (other.name.to_string(), fingerprint(other))).collect()
 }
 
 fn plan(args: &InitArgs) -> Result<FoundingPlan, CliError> {
@@ -130,8 +176,7 @@ fn print(plan: &FoundingPlan, founded: &Founded, output: Format) -> Result<(), C
     let others: Vec<String> = founded.co_operator_dirs.iter().map(|dir| dir.display().to_string()).collect();
     let mut fields = fields;
     fields.extend(others.iter().map(|dir| ("for another operator", dir.clone())));
-    let fingerprint = |other: &CoOperator| other.request.public_key_digest().fingerprint();
-    let requests: Vec<_> = plan.co_operators.iter().map(|other| (other.name.to_string(), fingerprint(other))).collect();
+    let requests = requests(plan);
     fields.extend(requests.iter().map(|(name, key)| ("fingerprint of another's key", format!("{name} {key}"))));
     let json = json!({
         "federation": founded.root.federation,

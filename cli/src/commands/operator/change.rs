@@ -2,9 +2,8 @@
 
 use comity_membership::Statement;
 use comity_membership::federation::Governance;
-use comity_types::ids::Kind;
-use comity_types::{Name, SpiffeId};
 
+use super::{named, unknown};
 use crate::args::Global;
 use crate::error::CliError;
 use crate::session::Session;
@@ -38,11 +37,9 @@ pub(super) async fn remove(operator: &str, dry_run: bool, global: &Global) -> Re
     let signatory = Signatory::of(Session::open(global).await?)?;
     signatory.operator()?;
     let mut governance = governance(&signatory).await?;
-    let unknown = || CliError::NotFound { kind: "operator", name: operator.to_owned(), list: "comity operator list" };
-    let by_name = |name: Name| SpiffeId::new(signatory.id().trust_domain().clone(), Kind::Operator, name);
-    let id = operator.parse().or_else(|_| operator.parse().map(by_name)).map_err(|_| unknown())?;
+    let id = named(operator, signatory.id().trust_domain())?;
     if governance.operators.remove(&id).is_none() {
-        return Err(unknown());
+        return Err(unknown(operator));
     }
     change(&signatory, governance, ("removed", id.as_str()), dry_run, global).await
 }

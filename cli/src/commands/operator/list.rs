@@ -1,7 +1,9 @@
 //! `comity operator list`.
 
 use comity_membership::Standing;
-use serde_json::json;
+use comity_transparency::PublicKey;
+use comity_types::SpiffeId;
+use serde_json::{Value, json};
 
 use crate::args::Global;
 use crate::error::CliError;
@@ -13,21 +15,17 @@ pub(super) async fn run(global: &Global) -> Result<(), CliError> {
     let followed = Session::open(global).await?.log().await?;
     let federation = followed.log().federation();
     let Some(governance) = federation.governance() else { return Ok(()) };
-    let standing = |id| if federation.standing(id) == Standing::Active { "active" } else { "suspended" };
+    let standing = |id| standing(&federation.standing(id));
     let rows =
         governance.operators.iter().map(|(id, key)| vec![id.to_string(), standing(id).into(), key.id().fingerprint()]);
-    let operators: Vec<_> = governance
-        .operators
-        .iter()
-        .map(|(id, key)| json!({ "id": id, "standing": standing(id), "key": key, "fingerprint": key.id().fingerprint() }))
-        .collect();
-    let json = json!({
+    let operators: Vec<_> = governance.operators.iter().map(|(id, key)| json(id, standing(id), key)).collect();
+    let all = json!({
         "operators": operators,
         "rootThreshold": governance.root_threshold,
         "membershipThreshold": governance.membership_threshold,
         "epoch": federation.epoch(),
     });
-    global.output.list(&["operator", "standing", "fingerprint"], rows.collect(), &json)?;
+    global.output.list(&["operator", "standing", "fingerprint"], rows.collect(), &all)?;
     say(&format!(
         "{} of {} change who governs; {} admit, suspend, lift and evict",
         governance.root_threshold,
@@ -35,4 +33,14 @@ pub(super) async fn run(global: &Global) -> Result<(), CliError> {
         governance.membership_threshold
     ));
     Ok(())
+}
+
+/// The word for whether an operator's signature counts.
+pub(super) const fn standing(standing: &Standing) -> &'static str {
+    if matches!(standing, Standing::Active) { "active" } else { "suspended" }
+}
+
+/// One operator, for programs.
+pub(super) fn json(id: &SpiffeId, standing: &str, key: &PublicKey) -> Value {
+    json!({ "id": id, "standing": standing, "key": key, "fingerprint": key.id().fingerprint() })
 }

@@ -7,8 +7,9 @@ use comity_membership::{Application, InviteId, Subject};
 use comity_transparency::Envelope;
 use serde_json::json;
 
-use super::update::{changes, fields, table};
+use super::update::{fields, table};
 use crate::args::Global;
+use crate::changes;
 use crate::commands::enrolment::approve;
 use crate::error::CliError;
 use crate::output::{Format, print_json, say};
@@ -34,7 +35,7 @@ pub(super) async fn run(id: &InviteId, global: &Global) -> Result<(), CliError> 
         }
         None => None,
     };
-    let changes = changes(&known.clone().unwrap_or_else(BTreeMap::new), &fields(&organisation, &layers));
+    let changes = changes::between(&known.clone().unwrap_or_else(BTreeMap::new), &fields(&organisation, &layers));
     if global.output == Format::Json {
         return print_json(&json!({ "trustDomain": domain, "changes": changes, "wasMember": known.is_some() }));
     }

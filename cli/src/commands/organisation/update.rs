@@ -7,11 +7,11 @@ use comity_client::say::Said;
 use comity_membership::Statement;
 use comity_policy::{Layers, Organisation, OrganisationFile};
 use comity_types::TrustDomain;
-use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::list;
 use crate::args::Global;
+use crate::changes::{self, Change};
 use crate::error::CliError;
 use crate::output::{Format, print_json, say};
 use crate::session::Session;
@@ -24,14 +24,6 @@ What changes is shown before it is signed, and counts from the next request on. 
 authorities, members and suspensions stay as they are. The organisation signs it: use the identity that has its key, \
 that of its first member.";
 
-/// A field that an update changes; absent is unknown, or not demanded.
-#[derive(Debug, PartialEq, Serialize)]
-pub(super) struct Change {
-    field: String,
-    now: Option<Value>,
-    then: Option<Value>,
-}
-
 /// Shows what changes, and changes it unless this is a dry run.
 pub(super) async fn run(path: &Path, dry_run: bool, global: &Global) -> Result<(), CliError> {
     let file = organisation_file::read(path, &*global.tables()?)?;
@@ -41,7 +33,8 @@ pub(super) async fn run(path: &Path, dry_run: bool, global: &Global) -> Result<(
     let now = list::row(&list::one(&session, &domain).await?)?;
     // What it accepts is no part of the file, and stays.
     let facts = Organisation { accepted_terms: BTreeMap::new(), ..now.facts };
-    let changes = changes(&fields(&facts, &now.layers.unwrap_or_default()), &fields(&file.facts, &file.layers));
+    let changes =
+        changes::between(&fields(&facts, &now.layers.unwrap_or_default()), &fields(&file.facts, &file.layers));
     if global.output == Format::Table {
         table(&changes, global)?;
     }
@@ -86,8 +79,7 @@ async fn update(session: Session, file: OrganisationFile) -> Result<u64, CliErro
 
 /// Changes, for people.
 pub(super) fn table(changes: &[Change], global: &Global) -> Result<(), CliError> {
-    let rows = changes.iter().map(|one| vec![one.field.clone(), text(one.now.as_ref()), text(one.then.as_ref())]);
-    global.output.list(&["field", "now", "then"], rows.collect(), &())
+    changes::table(changes, &["field", "now", "then"], global)
 }
 
 /// All that is stated, by the keys of the file.
@@ -97,35 +89,4 @@ pub(super) fn fields(facts: &Organisation, demanded: &Layers) -> BTreeMap<String
         Ok(_) | Err(_) => Vec::new(),
     };
     facts.into_iter().chain(layers::fields(demanded)).collect()
-}
-
-/// What of one is not as in the other.
-pub(super) fn changes(now: &BTreeMap<String, Value>, then: &BTreeMap<String, Value>) -> Vec<Change> {
-    let all: BTreeMap<&String, ()> = now.keys().chain(then.keys()).map(|field| (field, ())).collect();
-    let changed = all.into_keys().filter(|field| now.get(*field) != then.get(*field));
-    let change =
-        |field: &String| Change { field: field.clone(), now: now.get(field).cloned(), then: then.get(field).cloned() };
-    changed.map(change).collect()
-}
-
-fn text(value: Option<&Value>) -> String {
-    value.map_or_else(|| "-".to_owned(), layers::text)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_new_other_or_gone_is_a_change_and_what_stays_is_none() {
-        let of = |json: Value| json.as_object().unwrap().clone().into_iter().collect::<BTreeMap<_, _>>();
-        let now = of(json!({ "name": "A", "seat": "DE", "require.no_training": true }));
-        let then = of(json!({ "name": "A", "seat": "FR", "apps.a1.require.no_training": true }));
-        let found = changes(&now, &then);
-        let fields: Vec<_> = found.iter().map(|one| one.field.as_str()).collect();
-        assert_eq!(fields, ["apps.a1.require.no_training", "require.no_training", "seat"]);
-        assert_eq!((text(found[0].now.as_ref()), text(found[0].then.as_ref())), ("-".to_owned(), "true".to_owned()));
-        assert_eq!(found[2].then, Some(json!("FR")));
-        assert_eq!(changes(&now, &now), []);
-    }
 }

@@ -26,7 +26,7 @@ pub(super) async fn run(decision: &str, save: Option<&Path>, global: &Global) ->
 }
 
 /// The receipt of a decision, held against the pinned key of the log.
-pub(super) async fn fetch(session: &Session, decision: &str) -> Result<(Receipt, Verified), CliError> {
+pub(in crate::commands) async fn fetch(session: &Session, decision: &str) -> Result<(Receipt, Verified), CliError> {
     let request = GetReceiptRequest { decision_id: decision.to_owned() };
     let answer = session.transparency().get_receipt(request).await;
     let answer = answer.map_err(|status| CliError::call("fetch the receipt", status))?.into_inner();
@@ -44,7 +44,7 @@ pub(super) async fn fetch(session: &Session, decision: &str) -> Result<(Receipt,
 }
 
 /// Every field that is shown.
-pub(super) fn print(verified: &Verified, global: &Global) -> Result<(), CliError> {
+pub(in crate::commands) fn print(verified: &Verified, global: &Global) -> Result<(), CliError> {
     let decision = verified.decision();
     let mut fields = vec![
         ("decision", decision.leaf().decision.to_string()),

@@ -1,0 +1,40 @@
+//! `comity enrolment show`.
+
+use comity_membership::Application;
+use comity_proto::json::Canonical;
+use comity_proto::membership::Enrolment;
+
+use super::{approve, list};
+use crate::args::Global;
+use crate::error::CliError;
+use crate::output::joined;
+use crate::session::Session;
+use crate::{layers, view};
+
+/// Shows one.
+pub(super) async fn run(id: &str, global: &Global) -> Result<(), CliError> {
+    let session = Session::open(global).await?;
+    let enrolment = approve::enrolment(&session, id).await?;
+    let application = list::application(&enrolment)?;
+    let fields = fields(&enrolment, application.as_ref());
+    let fields = fields.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+    global.output.record(fields, &Canonical(&enrolment))
+}
+
+fn fields(enrolment: &Enrolment, application: Option<&Application>) -> Vec<(String, String)> {
+    let known = |text: &String| joined(Some(text).filter(|text| !text.is_empty()));
+    let own = [
+        ("id", enrolment.id.clone()),
+        ("state", view::enrolment_state(enrolment.state).to_owned()),
+        ("for", enrolment.spiffe_id.clone()),
+        ("invited by", enrolment.invited_by.clone()),
+        ("ends", view::instant(enrolment.expires_at.as_ref())),
+        ("fingerprint", known(&enrolment.fingerprint)),
+        ("since", joined(enrolment.requested_at.as_ref().map(|at| view::instant(Some(at))))),
+        ("said no", known(&list::refusals(enrolment))),
+    ];
+    let stated = application.map(|application| view::organisation_fields(&application.organisation));
+    let demanded = application.map(|application| layers::fields(&application.layers)).unwrap_or_default();
+    let own = own.into_iter().chain(stated.into_iter().flatten()).map(|(name, value)| (name.to_owned(), value));
+    own.chain(demanded.into_iter().map(|(key, value)| (key, layers::text(&value)))).collect()
+}
