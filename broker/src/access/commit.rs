@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
-use comity_membership::offer_digest;
 use comity_policy::{Offer, Reason, Verdict};
 use comity_proto::error::Failure;
 use comity_proto::policy;
 use comity_transparency::record::CANDIDATES;
-use comity_types::{DecisionId, OfferName, Timestamp};
+use comity_types::{DecisionId, Digest, OfferName, Timestamp};
 use http::HeaderValue;
 use prost::Message;
 use tonic::Code;
@@ -52,6 +51,11 @@ impl Permit {
         self.decision.offer(candidate)
     }
 
+    /// What that offer is known by.
+    pub(super) fn offer_sha256(&self, candidate: &Candidate) -> Option<Digest> {
+        self.decision.offer_sha256(candidate)
+    }
+
     /// First instant at which it no longer counts for `candidate`.
     #[must_use]
     pub fn expires_at(&self, candidate: &Candidate) -> Timestamp {
@@ -71,6 +75,10 @@ impl Permit {
 impl Decision {
     fn offer(&self, candidate: &Candidate) -> Option<&Offer> {
         self.snapshot.federation().offer(&candidate.name)
+    }
+
+    fn offer_sha256(&self, candidate: &Candidate) -> Option<Digest> {
+        self.snapshot.federation().offer_sha256(&candidate.name)
     }
 
     fn expires_at(&self, candidate: &Candidate) -> Timestamp {
@@ -113,10 +121,9 @@ pub(super) fn ledger_failed() -> Failure {
 fn record(admitted: &Admitted, decision: &Decision) -> Result<DecisionRecord, Failure> {
     let refused = if decision.eligible.is_empty() { decision.rejected.as_slice() } else { &[] };
     let candidate = |candidate: &Candidate| {
-        let offer = decision.offer(candidate).ok_or_else(broker_failed)?;
         Ok::<_, Failure>(CandidateRecord {
             offer: candidate.name.clone(),
-            offer_sha256: offer_digest(offer),
+            offer_sha256: decision.offer_sha256(candidate).ok_or_else(broker_failed)?,
             expires_at: decision.expires_at(candidate).as_millis(),
         })
     };

@@ -8,13 +8,11 @@ use std::task::{Context, Poll};
 use base64::Engine as _;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
-use comity_membership::offer_digest;
-use comity_policy::Offer;
 use comity_proto::transparency::Receipt;
 use comity_proto::{inference, metadata};
 use comity_runtime::chain;
 use comity_runtime::tasks::Tasks;
-use comity_types::{Clock, OfferName};
+use comity_types::Clock;
 use http::HeaderMap;
 use prost::Message as _;
 use tokio::sync::oneshot;
@@ -107,7 +105,7 @@ impl Settlement {
     /// A try of a candidate begins.
     pub(super) fn trying(&mut self, permit: &Permit, (rank, candidate): (usize, &Candidate), attempt: u32) {
         if let Some(record) = &mut self.record {
-            record.offer = permit.offer(candidate).map(|offer| offer_record(rank, &candidate.name, offer));
+            record.offer = offer_record(permit, rank, candidate);
             record.attempt = attempt;
             record.tries.push(TryRecord { offer: candidate.name.clone(), attempt, failed: String::new() });
         }
@@ -181,14 +179,15 @@ impl Drop for Settlement {
 }
 
 /// What of the offer goes into the record.
-fn offer_record(rank: usize, name: &OfferName, offer: &Offer) -> OfferRecord {
-    OfferRecord {
+fn offer_record(permit: &Permit, rank: usize, candidate: &Candidate) -> Option<OfferRecord> {
+    let (offer, sha256) = permit.offer(candidate).zip(permit.offer_sha256(candidate))?;
+    Some(OfferRecord {
         rank,
-        name: name.clone(),
-        sha256: offer_digest(offer),
+        name: candidate.name.clone(),
+        sha256,
         jurisdiction: offer.processing_locations.as_ref().map(|places| places.everything().into_iter().collect()),
         governing_law: offer.terms.as_ref().and_then(|terms| terms.governing_law.clone()),
-    }
+    })
 }
 
 /// What the node says that the request used.

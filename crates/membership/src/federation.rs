@@ -169,6 +169,8 @@ pub struct NodeState {
     pub address: Option<String>,
     /// Its offers, as it states them.
     pub offers: Vec<Offer>,
+    /// What each of them is known by, in their order: made when they are published, since every request names some.
+    pub(crate) digests: Vec<Digest>,
     /// Its offers, as they count: with what auditors have signed.
     pub weighed: Arc<[Offer]>,
 }

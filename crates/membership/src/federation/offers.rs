@@ -7,7 +7,7 @@ use comity_policy::Offer;
 use comity_types::SpiffeId;
 
 use super::{Federation, Refused, Standing};
-use crate::statement::Subject;
+use crate::statement::{Subject, offer_digest};
 
 /// Most offers of one node: more belong on more nodes.
 pub const MAX_OFFERS_PER_NODE: usize = 256;
@@ -34,6 +34,7 @@ impl Federation {
         }
         let state = Arc::make_mut(state);
         (state.address, state.offers) = (Some(address.to_owned()), offers.to_vec());
+        state.digests = offers.iter().map(offer_digest).collect();
         self.end_audits_of_offers(node, offers);
         self.weigh_node(node);
         Ok(())

@@ -85,6 +85,14 @@ impl Federation {
         self.node(name.node())?.offers.iter().find(|offer| offer.id == *name.id())
     }
 
+    /// What an offer is known by in records: its [`offer_digest`](crate::offer_digest).
+    #[must_use]
+    pub fn offer_sha256(&self, name: &OfferName) -> Option<Digest> {
+        let node = self.node(name.node())?;
+        let place = node.offers.iter().position(|offer| offer.id == *name.id())?;
+        node.digests.get(place).copied()
+    }
+
     /// The invites of organisations that nobody has taken up, expired or not.
     pub fn invites(&self) -> impl Iterator<Item = (&InviteId, &OpenInvite)> {
         self.invites.iter()

@@ -1,6 +1,7 @@
 //! What nodes publish.
 
 use super::*;
+use crate::statement::offer_digest;
 
 /// An offer of `node`.
 fn offer(node: &str, id: &str) -> Offer {
@@ -40,6 +41,18 @@ fn a_node_offers_nothing_of_another_and_nothing_twice() {
     let found = MAX_OFFERS_PER_NODE + 1;
     assert_eq!(test.say(many(found), &[NODE]), Err(Refused::TooManyOffers { node: read(NODE), found }));
     assert_eq!(test.say(many(MAX_OFFERS_PER_NODE), &[NODE]), Ok(()));
+}
+
+#[test]
+fn every_offer_is_known_by_the_digest_of_what_its_node_said_last() {
+    let mut test = with_a();
+    let known = |test: &TestFederation, offer: &Offer| test.federation.offer_sha256(&offer.name());
+    let [one, mut other] = ["o1", "o2"].map(|id| offer(NODE, id));
+    test.say(published(NODE, vec![one.clone(), other.clone()]), &[NODE]).unwrap();
+    assert_eq!((known(&test, &one), known(&test, &other)), (Some(offer_digest(&one)), Some(offer_digest(&other))));
+    other.context_tokens = Some(1);
+    test.say(published(NODE, vec![other.clone()]), &[NODE]).unwrap();
+    assert_eq!((known(&test, &one), known(&test, &other)), (None, Some(offer_digest(&other))));
 }
 
 #[test]
