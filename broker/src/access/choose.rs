@@ -4,29 +4,18 @@
 use std::cmp::Reverse;
 
 use comity_policy::rank::{Preferences, Ranked, scores};
-use comity_policy::{Tables, Verdict};
+use comity_policy::Index;
 use comity_types::{Price, SpiffeId, Timestamp};
 
-use super::decide::{Candidate, Judged};
+use super::decide::Candidate;
 use crate::links::{LinkState, Load};
 
-/// The offers that are eligible, each with its score by `prefer`. Latency is not measured yet, so that it scores nothing.
-pub fn candidates(judged: &[Judged<'_>], prefer: &Preferences, tables: &Tables, as_of: Timestamp) -> Vec<Candidate> {
-    let eligible = || {
-        judged.iter().filter_map(|judged| match judged.verdict {
-            Verdict::Eligible { expires_at } => Some((judged, expires_at)),
-            Verdict::Rejected { .. } => None,
-        })
-    };
-    let ranked: Vec<_> = eligible().map(|(judged, _)| Ranked { offer: judged.offer, latency_ms: None }).collect();
-    let scored = eligible().zip(scores(&ranked, prefer, tables, as_of));
-    let candidate = |((judged, expires_at), score): ((&Judged<'_>, _), _)| Candidate {
-        name: judged.name.clone(),
-        price: judged.offer.price.clone(),
-        score,
-        expires_at,
-    };
-    scored.map(candidate).collect()
+/// Gives each of the candidates its score by `prefer`. Latency is not measured yet, so that it scores nothing.
+pub fn score(candidates: &mut [Candidate], index: &Index, prefer: &Preferences, as_of: Timestamp) {
+    let offers = candidates.iter().filter_map(|candidate| index.offer(candidate.place));
+    let ranked: Vec<_> = offers.map(|offer| Ranked { offer, latency_ms: None }).collect();
+    let scored = scores(&ranked, prefer, &index.tables(), as_of);
+    candidates.iter_mut().zip(scored).for_each(|(candidate, score)| candidate.score = score);
 }
 
 /// Puts the candidates in order. `load` tells how a node's link is.
@@ -57,6 +46,8 @@ fn cost(price: Option<&Price>) -> u128 {
 
 #[cfg(test)]
 mod tests {
+    use comity_types::Digest;
+
     use super::*;
 
     fn candidate(name: &str, price: Option<(&str, u64)>) -> Candidate {
@@ -65,7 +56,8 @@ mod tests {
             input_micros_per_million_tokens: micros,
             output_micros_per_million_tokens: micros,
         });
-        Candidate { name: name.parse().unwrap(), price, score: 0, expires_at: None }
+        let sha256 = Digest::of(name.as_bytes());
+        Candidate { name: name.parse().unwrap(), place: 0, sha256, price, score: 0, expires_at: None }
     }
 
     fn load(state: LinkState, in_flight: usize) -> Load {

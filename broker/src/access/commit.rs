@@ -9,7 +9,7 @@ use comity_policy::{Offer, Reason, Verdict};
 use comity_proto::error::Failure;
 use comity_proto::policy;
 use comity_transparency::record::CANDIDATES;
-use comity_types::{DecisionId, Digest, OfferName, Timestamp};
+use comity_types::{DecisionId, OfferName, Timestamp};
 use http::HeaderValue;
 use prost::Message;
 use tonic::Code;
@@ -51,11 +51,6 @@ impl Permit {
         self.decision.offer(candidate)
     }
 
-    /// What that offer is known by.
-    pub(super) fn offer_sha256(&self, candidate: &Candidate) -> Option<Digest> {
-        self.decision.offer_sha256(candidate)
-    }
-
     /// First instant at which it no longer counts for `candidate`.
     #[must_use]
     pub fn expires_at(&self, candidate: &Candidate) -> Timestamp {
@@ -77,10 +72,6 @@ impl Decision {
         self.snapshot.federation().offer(&candidate.name)
     }
 
-    fn offer_sha256(&self, candidate: &Candidate) -> Option<Digest> {
-        self.snapshot.federation().offer_sha256(&candidate.name)
-    }
-
     fn expires_at(&self, candidate: &Candidate) -> Timestamp {
         let end = self.at.plus(PERMIT_LIFE);
         candidate.expires_at.map_or(end, |expires| expires.min(end))
@@ -92,7 +83,7 @@ impl Decision {
 /// # Errors
 /// It cannot be kept, so that nothing may be sent; or it is kept and nothing is eligible.
 pub async fn commit(parts: &Parts, admitted: &Admitted, decision: Decision) -> Result<(Permit, Settlement), Failure> {
-    let (record, opening, ledger) = (record(admitted, &decision)?, Opening::of(parts, admitted), parts.ledger.clone());
+    let (record, opening, ledger) = (record(admitted, &decision), Opening::of(parts, admitted), parts.ledger.clone());
     // To its end, even when the caller leaves: what is durable by then is settled as that of a caller who left.
     let kept = run_to_end(&parts.tasks, "commit", async move {
         let opens = record.opens();
@@ -118,16 +109,14 @@ pub(super) fn ledger_failed() -> Failure {
     Failure::new(Code::Unavailable, "LEDGER_FAILED", message)
 }
 
-fn record(admitted: &Admitted, decision: &Decision) -> Result<DecisionRecord, Failure> {
-    let refused = if decision.eligible.is_empty() { decision.rejected.as_slice() } else { &[] };
-    let candidate = |candidate: &Candidate| {
-        Ok::<_, Failure>(CandidateRecord {
-            offer: candidate.name.clone(),
-            offer_sha256: decision.offer_sha256(candidate).ok_or_else(broker_failed)?,
-            expires_at: decision.expires_at(candidate).as_millis(),
-        })
+fn record(admitted: &Admitted, decision: &Decision) -> DecisionRecord {
+    let candidate = |candidate: &Candidate| CandidateRecord {
+        offer: candidate.name.clone(),
+        offer_sha256: candidate.sha256,
+        expires_at: decision.expires_at(candidate).as_millis(),
     };
-    Ok(DecisionRecord {
+    let refused = decision.refused.iter().flat_map(|refused| &refused.rejected);
+    DecisionRecord {
         id: decision.id,
         at: decision.at,
         epoch: decision.snapshot.epoch(),
@@ -136,11 +125,11 @@ fn record(admitted: &Admitted, decision: &Decision) -> Result<DecisionRecord, Fa
         model: admitted.envelope.model.clone(),
         envelope_sha256: admitted.envelope_sha256,
         envelope: admitted.envelope_bytes.clone(),
-        considered: decision.eligible.len() + decision.rejected.len(),
+        considered: decision.considered,
         eligible: decision.eligible.iter().map(|candidate| candidate.name.clone()).collect(),
-        candidates: decision.eligible.iter().take(CANDIDATES).map(candidate).collect::<Result<_, _>>()?,
-        refused: refused.iter().map(refused_offer).collect(),
-    })
+        candidates: decision.eligible.iter().take(CANDIDATES).map(candidate).collect(),
+        refused: refused.map(refused_offer).collect(),
+    }
 }
 
 fn refused_offer(rejected: &Rejected) -> RefusedOffer {
@@ -152,7 +141,8 @@ fn refusal(admitted: &Admitted, decision: &Decision) -> Failure {
     let shown = |Rejected { name, reasons }: &Rejected| {
         (disclose::reasons(admitted.caller.trust_domain(), federation, name, reasons), name.clone())
     };
-    let mut shown: Vec<_> = decision.rejected.iter().map(shown).collect();
+    let refused = decision.refused.as_ref();
+    let mut shown: Vec<_> = refused.iter().flat_map(|refused| &refused.rejected).map(shown).collect();
     // By what is shown: the order must not tell how many reasons a side keeps to itself.
     shown.sort_by(|(a, one), (b, other)| (a.len(), one).cmp(&(b.len(), other)));
     let verdict = |(reasons, name): (Vec<Reason>, OfferName)| {
@@ -161,8 +151,8 @@ fn refusal(admitted: &Admitted, decision: &Decision) -> Failure {
     let refusal = policy::Refusal {
         decision_id: decision.id.to_string(),
         verdicts: shown.into_iter().take(MAX_REFUSAL_VERDICTS).map(verdict).collect(),
-        considered: u32::try_from(decision.rejected.len()).unwrap_or(u32::MAX),
-        layer_demands: layer_demands(&admitted.caller, &decision.demanded),
+        considered: u32::try_from(decision.considered).unwrap_or(u32::MAX),
+        layer_demands: refused.map(|refused| layer_demands(&admitted.caller, &refused.demanded)).unwrap_or_default(),
     };
     let message = format!(
         "none of the {} offers of {model} is eligible for this request (hint: the details say why, for each)",

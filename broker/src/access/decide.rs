@@ -1,6 +1,7 @@
 //! Every offer's verdict, and the decision that follows from them.
 //!
-//! [`decide`] is the one maker of a [`Decision`]. The same [`demanded`] and [`judge`] answer `Catalog.Explain`.
+//! [`decide`] is the one maker of a [`Decision`]. Reasons are written where somebody reads them: for a refusal, and for
+//! `Catalog.Explain`, both by [`judge`]; whether it is eligible, and until when, the index says of an offer without a word.
 
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use comity_policy::{Demanded, Offer, Organisation, Reason, ReasonCode, Request, 
 use comity_proto::convert::{self, WireError};
 use comity_proto::error::Failure;
 use comity_proto::policy::LayerDemands;
-use comity_types::{DecisionId, OfferName, Price, SpiffeId, Timestamp};
+use comity_types::{DecisionId, Digest, OfferName, Price, SpiffeId, Timestamp};
 use tonic::Code;
 
 use super::request::Admitted;
@@ -21,6 +22,8 @@ use crate::registry::Snapshot;
 pub struct Judged<'a> {
     /// Its name.
     pub name: OfferName,
+    /// Its place in the index.
+    pub place: usize,
     /// The offer.
     pub offer: &'a Offer,
     /// The verdict.
@@ -33,10 +36,20 @@ pub struct Decision {
     pub(super) id: DecisionId,
     pub(super) at: Timestamp,
     pub(super) snapshot: Arc<Snapshot>,
-    /// What had to hold, and who demanded it.
-    pub(super) demanded: Demanded,
+    /// How many offers were judged.
+    pub(super) considered: usize,
     /// The eligible set, in the order of preference.
     pub(super) eligible: Vec<Candidate>,
+    /// Why it is empty, if it is.
+    pub(super) refused: Option<Refused>,
+}
+
+/// Why nothing is eligible.
+#[derive(Debug)]
+pub struct Refused {
+    /// What had to hold, and who demanded it.
+    pub(super) demanded: Demanded,
+    /// The fewest reasons first: those are the easiest to mend.
     pub(super) rejected: Vec<Rejected>,
 }
 
@@ -45,6 +58,10 @@ pub struct Decision {
 pub struct Candidate {
     /// Its name.
     pub name: OfferName,
+    /// Its place in the index.
+    pub place: usize,
+    /// What it is known by in records.
+    pub sha256: Digest,
     /// What it costs, where that is known.
     pub price: Option<Price>,
     /// How far it is what the caller prefers; 0 where nothing is preferred.
@@ -84,20 +101,42 @@ pub fn decide(parts: &Parts, admitted: &Admitted) -> Result<Decision, Failure> {
         as_of: at,
     };
     // Offers of other models would be refused for that alone; they are left out, so that a refusal stays readable.
-    let judged = judge(&snapshot, &request, Scope::OfItsModel);
-    if judged.is_empty() {
+    let considered = snapshot.index.of_model(&admitted.envelope.model).len();
+    if considered == 0 {
         return Err(model_not_offered(admitted));
     }
-    let mut eligible = choose::candidates(&judged, &admitted.envelope.prefer, &tables, at);
-    let refused = judged.into_iter().filter_map(|Judged { name, verdict, .. }| match verdict {
-        Verdict::Eligible { .. } => None,
-        Verdict::Rejected { reasons } => Some(Rejected { name, reasons }),
-    });
-    let mut rejected: Vec<_> = refused.collect();
+    let mut eligible = candidates(&snapshot, &request);
+    choose::score(&mut eligible, &snapshot.index, &admitted.envelope.prefer, at);
     choose::order(&mut eligible, |node| parts.links.load(node));
-    // The fewest reasons first: those are the easiest to mend.
+    let rejected = eligible.is_empty().then(|| rejected(&snapshot, &request));
+    let refused = rejected.map(|rejected| Refused { demanded, rejected });
+    Ok(Decision { id: new_id()?, at, considered, eligible, refused, snapshot: Arc::clone(&snapshot) })
+}
+
+/// The offers of the request's model that are eligible, by the same answer of the index as [`judge`].
+fn candidates(snapshot: &Snapshot, request: &Request<'_>) -> Vec<Candidate> {
+    let (answer, of_model) = (snapshot.index.ask(request), request.model.map(|model| snapshot.index.of_model(model)));
+    let eligible = of_model.unwrap_or_default().iter().filter(|place| answer.is_eligible(**place));
+    eligible.filter_map(|place| Candidate::of(snapshot, *place, answer.expires_at(*place))).collect()
+}
+
+impl Candidate {
+    /// The offer at a place of the index, which the policy finds eligible until then: none if the node serves nobody.
+    pub fn of(snapshot: &Snapshot, place: usize, expires_at: Option<Timestamp>) -> Option<Self> {
+        let (name, offer) = snapshot.index.name(place).zip(snapshot.index.offer(place))?;
+        let active = snapshot.federation().standing(&offer.node) == Standing::Active;
+        let sha256 = snapshot.federation().offer_sha256(name).filter(|_| active)?;
+        Some(Self { name: name.clone(), place, sha256, price: offer.price.clone(), score: 0, expires_at })
+    }
+}
+
+/// Why no offer of the request's model is eligible.
+fn rejected(snapshot: &Snapshot, request: &Request<'_>) -> Vec<Rejected> {
+    let judged = judge(snapshot, request, Scope::OfItsModel).into_iter();
+    let mut rejected: Vec<_> =
+        judged.map(|Judged { name, verdict, .. }| Rejected { name, reasons: verdict.into_reasons() }).collect();
     rejected.sort_by(|a, b| (a.reasons.len(), &a.name).cmp(&(b.reasons.len(), &b.name)));
-    Ok(Decision { id: new_id()?, at, demanded, eligible, rejected, snapshot: Arc::clone(&snapshot) })
+    rejected
 }
 
 /// The organisation of `caller`, and what has to hold for a request of it: what its organisation demands of all its
@@ -136,9 +175,9 @@ pub enum Scope {
 pub fn judge<'a>(snapshot: &'a Snapshot, request: &Request<'_>, scope: Scope) -> Vec<Judged<'a>> {
     let answer = snapshot.index.ask(request);
     let judged = |place: usize| {
-        let offer = snapshot.index.offer(place)?;
+        let (name, offer) = snapshot.index.name(place).zip(snapshot.index.offer(place))?;
         let verdict = with_standing(answer.verdict(place, request), snapshot.federation(), &offer.node);
-        Some(Judged { name: offer.name(), offer, verdict })
+        Some(Judged { name: name.clone(), place, offer, verdict })
     };
     let mut judged: Vec<_> = match (scope, request.model) {
         (Scope::OfItsModel, Some(model)) => {

@@ -180,11 +180,11 @@ impl Drop for Settlement {
 
 /// What of the offer goes into the record.
 fn offer_record(permit: &Permit, rank: usize, candidate: &Candidate) -> Option<OfferRecord> {
-    let (offer, sha256) = permit.offer(candidate).zip(permit.offer_sha256(candidate))?;
+    let offer = permit.offer(candidate)?;
     Some(OfferRecord {
         rank,
         name: candidate.name.clone(),
-        sha256,
+        sha256: candidate.sha256,
         jurisdiction: offer.processing_locations.as_ref().map(|places| places.everything().into_iter().collect()),
         governing_law: offer.terms.as_ref().and_then(|terms| terms.governing_law.clone()),
     })

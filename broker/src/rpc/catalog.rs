@@ -7,7 +7,7 @@ use std::ops::Range;
 use comity_membership::{Federation, Standing};
 use comity_policy::disclosure;
 use comity_policy::rank::Preferences;
-use comity_policy::{Capability, Claim, Demanded, Offer, Request as Question, Tables, Verdict};
+use comity_policy::{Capability, Claim, Demanded, Offer, Request as Question, Verdict};
 use comity_proto::catalog::catalog_server::Catalog as Service;
 use comity_proto::catalog::{
     ExplainRequest, ExplainResponse, ListModelsRequest, ListModelsResponse, ListOffersRequest, ListOffersResponse,
@@ -19,7 +19,7 @@ use comity_types::{ModelName, OfferName, Place, SpiffeId, Timestamp};
 use tonic::{Request, Response, Status};
 
 use super::{invalid, parse, timestamp, viewer};
-use crate::access::decide::{self, Judged, Scope};
+use crate::access::decide::{self, Candidate, Judged, Scope};
 use crate::access::{Access, choose, disclose};
 use crate::edge::CallerIdentity;
 use crate::links::LinkState;
@@ -74,7 +74,7 @@ impl Catalog {
         let judged = disclose::verdicts(caller.organisation(), snapshot.federation(), judged);
         Ok(ExplainResponse {
             relaxations: relaxations(&snapshot, &question, &demanded),
-            verdicts: self.in_order(judged, &envelope.prefer, &tables, as_of),
+            verdicts: self.in_order(&snapshot, judged, &envelope.prefer, as_of),
             epoch: snapshot.federation().epoch(),
             tables_sha256: tables.digest().as_bytes().to_vec().into(),
             as_of: Some(timestamp(as_of)),
@@ -85,12 +85,17 @@ impl Catalog {
     /// Eligible offers first, in the order in which they would be tried; then those with the fewest reasons.
     fn in_order(
         &self,
+        snapshot: &Snapshot,
         judged: Vec<Judged<'_>>,
         prefer: &Preferences,
-        tables: &Tables,
         as_of: Timestamp,
     ) -> Vec<comity_proto::policy::Verdict> {
-        let mut eligible = choose::candidates(&judged, prefer, tables, as_of);
+        let candidate = |judged: &Judged<'_>| match judged.verdict {
+            Verdict::Eligible { expires_at } => Candidate::of(snapshot, judged.place, expires_at),
+            Verdict::Rejected { .. } => None,
+        };
+        let mut eligible: Vec<_> = judged.iter().filter_map(candidate).collect();
+        choose::score(&mut eligible, &snapshot.index, prefer, as_of);
         choose::order(&mut eligible, |node| self.access.parts().links.load(node));
         let place: BTreeMap<_, _> =
             eligible.into_iter().enumerate().map(|(place, candidate)| (candidate.name, place)).collect();

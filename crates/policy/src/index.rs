@@ -28,7 +28,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use comity_types::{ModelName, Name, SpiffeId, Timestamp, TrustDomain};
+use comity_types::{ModelName, Name, OfferName, SpiffeId, Timestamp, TrustDomain};
 
 use bits::Bits;
 use classes::Classes;
@@ -61,17 +61,22 @@ pub struct Index {
 /// An offer, and who operates it.
 #[derive(Debug)]
 struct Entry {
+    name: OfferName,
     offer: Offer,
     operator: Arc<Organisation>,
 }
 
 impl Entry {
+    fn new(offer: Offer, operator: Arc<Organisation>) -> Self {
+        Self { name: offer.name(), offer, operator }
+    }
+
     fn facts(&self) -> (&Offer, &Organisation) {
         (&self.offer, &self.operator)
     }
 
     /// What an offer is used under.
-    const fn name(&self) -> (&SpiffeId, &Name) {
+    const fn used_as(&self) -> (&SpiffeId, &Name) {
         (&self.offer.node, &self.offer.id)
     }
 
@@ -95,7 +100,7 @@ impl Index {
             .collect();
         let entry = |offer: Offer| {
             let operator = Arc::clone(organisations.get(offer.node.trust_domain())?);
-            Some(Entry { offer, operator })
+            Some(Entry::new(offer, operator))
         };
         let entries = offers.into_iter().filter_map(entry).take(MAX_OFFERS).collect();
         Self::sorted(organisations, entries, tables)
@@ -104,7 +109,7 @@ impl Index {
     /// Of offers that come with their operators' facts, from files.
     #[must_use]
     pub fn of_pairs(pairs: impl IntoIterator<Item = (Offer, Organisation)>, tables: Arc<Tables>) -> Self {
-        let entry = |(offer, operator)| Entry { offer, operator: Arc::new(operator) };
+        let entry = |(offer, operator)| Entry::new(offer, Arc::new(operator));
         Self::sorted(BTreeMap::new(), pairs.into_iter().map(entry).take(MAX_OFFERS).collect(), tables)
     }
 
@@ -120,7 +125,7 @@ impl Index {
         }
         let of_place = |place: &usize| entries.get(*place).filter(|entry| entry.is_limited());
         let mut limited: Vec<_> = (0..entries.len()).filter(|place| of_place(place).is_some()).collect();
-        limited.sort_by_key(|place| of_place(place).map(Entry::name));
+        limited.sort_by_key(|place| of_place(place).map(Entry::used_as));
         let memo = Memo::over(entries.len());
         Self { tables, organisations, entries, models, limited, facets, memo }
     }
@@ -161,6 +166,12 @@ impl Index {
         self.entries.get(place).map(|entry| &entry.offer)
     }
 
+    /// Its name.
+    #[must_use]
+    pub fn name(&self, place: usize) -> Option<&OfferName> {
+        self.entries.get(place).map(|entry| &entry.name)
+    }
+
     /// Who operates it.
     #[must_use]
     pub fn operator(&self, place: usize) -> Option<&Organisation> {
@@ -169,10 +180,10 @@ impl Index {
 
     /// The places of the offers that state a quota and of which a caller has used something.
     fn used(&self, used: &Usage) -> BTreeSet<usize> {
-        let name = |place: &usize| self.entries.get(*place).map(Entry::name);
+        let used_as = |place: &usize| self.entries.get(*place).map(Entry::used_as);
         let of = |wanted| {
-            let first = self.limited.partition_point(|place| name(place) < Some(wanted));
-            self.limited.iter().skip(first).take_while(move |place| name(place) == Some(wanted))
+            let first = self.limited.partition_point(|place| used_as(place) < Some(wanted));
+            self.limited.iter().skip(first).take_while(move |place| used_as(place) == Some(wanted))
         };
         used.offers().flat_map(of).copied().collect()
     }

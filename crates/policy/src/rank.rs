@@ -77,6 +77,9 @@ pub fn rank(offers: &[Ranked<'_>], prefer: &Preferences, tables: &Tables, as_of:
 /// The score of each of `offers`, in their order; higher is better, and all are 0 where nothing is preferred.
 #[must_use]
 pub fn scores(offers: &[Ranked<'_>], prefer: &Preferences, tables: &Tables, as_of: Timestamp) -> Vec<u64> {
+    if prefer.is_default() {
+        return vec![0; offers.len()];
+    }
     let latencies: Vec<_> = offers.iter().map(|one| one.latency_ms).collect();
     let carbon: Vec<_> = offers.iter().map(|one| one.offer.carbon_grams_per_million_tokens).collect();
     let measured = [(prefer.price, prices(offers)), (prefer.latency, latencies), (prefer.carbon, carbon)];

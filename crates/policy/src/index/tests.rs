@@ -41,7 +41,11 @@ fn agrees(index: &Index, request: &Request<'_>) -> Result<(), TestCaseError> {
         let (offer, operator) = (index.offer(place).unwrap(), index.operator(place).unwrap());
         let expected = evaluate(offer, operator, request, tables());
         let codes: ReasonCodes = expected.reasons().iter().map(|reason| reason.code).collect();
+        // What is said without a word, and then what is said in words.
         prop_assert_eq!(answer.is_eligible(place), matches!(expected, Verdict::Eligible { .. }));
+        if let Verdict::Eligible { expires_at } = expected {
+            prop_assert_eq!(answer.expires_at(place), expires_at);
+        }
         prop_assert_eq!(answer.codes(place), codes);
         prop_assert_eq!(all.get(place).copied(), Some(codes));
         prop_assert_eq!(answer.verdict(place, request), expected);
