@@ -9,6 +9,7 @@
 //! | [`admission`] | the way from an invite to a member with a certificate |
 //! | [`proposals`] | statements that wait for more operators |
 //! | [`publishing`] | what nodes offer, within a budget of changes |
+//! | [`memory`] | which offers were found eligible before, at one epoch |
 //! | [`lane`] | whose turn it is to change something: what stops harm before all else |
 //! | `budget` | how much each may add to the log |
 //! | `anchors` | what TLS trusts |
@@ -19,6 +20,7 @@ pub mod authorities;
 mod budget;
 pub mod enrolments;
 pub mod lane;
+pub mod memory;
 pub mod proposals;
 pub mod publishing;
 #[cfg(test)]
@@ -42,6 +44,7 @@ use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use self::lane::{Lane, Urgency};
+use self::memory::Memory;
 use crate::ledger::journal::{Journal, JournalError};
 use crate::metrics::Metrics;
 
@@ -55,6 +58,8 @@ pub struct Snapshot {
     /// Its offers, sorted so that a request is held against all of them at once. One for all epochs between which
     /// no offer, no fact and no table changed: a suspension makes none, and waits at most for one that is being made.
     pub index: Arc<Index>,
+    /// What was found eligible before, at this epoch and no other.
+    pub memory: Arc<Memory>,
     /// (size, root) of the log, signed.
     pub checkpoint: Arc<str>,
     /// The same with the cosignatures of enough witnesses, once they have come.
@@ -64,7 +69,7 @@ pub struct Snapshot {
 impl Snapshot {
     fn new(log: Log, index: Arc<Index>, key: &NoteKey) -> Result<Self, RegistryError> {
         let checkpoint = Checkpoint::of(&log.origin(), log.tree()).sign(key).map_err(RegistryError::Sign)?;
-        Ok(Self { log, index, checkpoint: checkpoint.into(), cosigned: None })
+        Ok(Self { log, index, memory: Arc::default(), checkpoint: checkpoint.into(), cosigned: None })
     }
 
     /// The state.
@@ -404,8 +409,9 @@ impl Registry {
             if now.log.tree().size() != size {
                 return Arc::clone(now);
             }
-            let (log, index) = (now.log.clone(), Arc::clone(&now.index));
-            Arc::new(Snapshot { log, index, checkpoint: Arc::clone(&now.checkpoint), cosigned: Some(Arc::clone(note)) })
+            let (log, index, memory) = (now.log.clone(), Arc::clone(&now.index), Arc::clone(&now.memory));
+            let (checkpoint, cosigned) = (Arc::clone(&now.checkpoint), Some(Arc::clone(note)));
+            Arc::new(Snapshot { log, index, memory, checkpoint, cosigned })
         });
     }
 

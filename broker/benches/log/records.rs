@@ -26,7 +26,7 @@ pub(crate) fn decision(number: u64) -> DecisionRecord {
 }
 
 fn made() -> DecisionRecord {
-    let envelope = vec![b'e'; ENVELOPE_BYTES];
+    let envelope = bytes::Bytes::from(vec![b'e'; ENVELOPE_BYTES]);
     let now = SystemClock.now();
     let candidate = |offer: OfferName| CandidateRecord {
         offer_sha256: Digest::of(offer.as_str().as_bytes()),

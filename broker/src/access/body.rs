@@ -47,7 +47,7 @@ pub(super) fn respond(
     settlement: Settlement,
 ) -> Response<Body> {
     let caller = (admitted.caller.clone(), Some(admitted.certificate));
-    let node = (answer.candidate.name.node().clone(), answer.rest.as_ref().map(|rest| rest.certificate));
+    let node = (answer.candidate.offer.name.node().clone(), answer.rest.as_ref().map(|rest| rest.certificate));
     let cut = cut(parts.registry.clone(), caller, node, admitted.deadline, parts.stop.clone());
     let passing = Passing {
         first: Some(answer.first),
@@ -64,7 +64,7 @@ pub(super) fn respond(
         headers.insert(ENCODING, encoding.clone());
     }
     // Both are made of characters that headers hold.
-    let own = [(metadata::DECISION_ID, permit.id().to_string()), (metadata::OFFER, answer.candidate.name.to_string())];
+    let own = [(metadata::DECISION_ID, permit.id().to_string()), (metadata::OFFER, answer.candidate.offer.name.to_string())];
     headers.extend(
         own.into_iter().filter_map(|(name, value)| Some((http::HeaderName::from_static(name), value.try_into().ok()?))),
     );

@@ -12,7 +12,7 @@ use crate::links::{LinkState, Load};
 
 /// Gives each of the candidates its score by `prefer`. Latency is not measured yet, so that it scores nothing.
 pub fn score(candidates: &mut [Candidate], index: &Index, prefer: &Preferences, as_of: Timestamp) {
-    let offers = candidates.iter().filter_map(|candidate| index.offer(candidate.place));
+    let offers = candidates.iter().filter_map(|candidate| index.offer(candidate.offer.place));
     let ranked: Vec<_> = offers.map(|offer| Ranked { offer, latency_ms: None }).collect();
     let scored = scores(&ranked, prefer, &index.tables(), as_of);
     candidates.iter_mut().zip(scored).for_each(|(candidate, score)| candidate.score = score);
@@ -22,17 +22,17 @@ pub fn score(candidates: &mut [Candidate], index: &Index, prefer: &Preferences, 
 pub fn order(candidates: &mut [Candidate], load: impl Fn(&SpiffeId) -> Load) {
     let comparable = one_currency(candidates);
     candidates.sort_by_cached_key(|candidate| {
-        let load = load(candidate.name.node());
+        let load = load(candidate.offer.name.node());
         let unreachable = load.state == LinkState::Unreachable;
-        let price = if comparable { cost(candidate.price.as_ref()) } else { 0 };
-        (unreachable, Reverse(candidate.score), price, load.in_flight, candidate.name.clone())
+        let price = if comparable { cost(candidate.offer.price.as_ref()) } else { 0 };
+        (unreachable, Reverse(candidate.score), price, load.in_flight, candidate.offer.name.clone())
     });
 }
 
 /// Whether prices can be compared: amounts of different currencies cannot, so that they then do not count.
 fn one_currency(candidates: &[Candidate]) -> bool {
     let mut currencies =
-        candidates.iter().filter_map(|candidate| candidate.price.as_ref().map(|price| &price.currency));
+        candidates.iter().filter_map(|candidate| candidate.offer.price.as_ref().map(|price| &price.currency));
     let first = currencies.next();
     currencies.all(|currency| Some(currency) == first)
 }
@@ -46,9 +46,12 @@ fn cost(price: Option<&Price>) -> u128 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use comity_types::Digest;
 
     use super::*;
+    use crate::registry::memory::Listed;
 
     fn candidate(name: &str, price: Option<(&str, u64)>) -> Candidate {
         let price = price.map(|(currency, micros)| Price {
@@ -57,7 +60,8 @@ mod tests {
             output_micros_per_million_tokens: micros,
         });
         let sha256 = Digest::of(name.as_bytes());
-        Candidate { name: name.parse().unwrap(), place: 0, sha256, price, score: 0, expires_at: None }
+        let offer = Arc::new(Listed { name: name.parse().unwrap(), place: 0, sha256, price });
+        Candidate { offer, score: 0, expires_at: None }
     }
 
     fn load(state: LinkState, in_flight: usize) -> Load {
@@ -66,7 +70,7 @@ mod tests {
 
     fn ordered(mut candidates: Vec<Candidate>, load: impl Fn(&SpiffeId) -> Load) -> Vec<String> {
         order(&mut candidates, load);
-        candidates.iter().map(|candidate| candidate.name.to_string()).collect()
+        candidates.iter().map(|candidate| candidate.offer.name.to_string()).collect()
     }
 
     fn idle(_: &SpiffeId) -> Load {

@@ -69,7 +69,7 @@ impl Permit {
 
 impl Decision {
     fn offer(&self, candidate: &Candidate) -> Option<&Offer> {
-        self.snapshot.federation().offer(&candidate.name)
+        self.snapshot.federation().offer(&candidate.offer.name)
     }
 
     fn expires_at(&self, candidate: &Candidate) -> Timestamp {
@@ -111,8 +111,8 @@ pub(super) fn ledger_failed() -> Failure {
 
 fn record(admitted: &Admitted, decision: &Decision) -> DecisionRecord {
     let candidate = |candidate: &Candidate| CandidateRecord {
-        offer: candidate.name.clone(),
-        offer_sha256: candidate.sha256,
+        offer: candidate.offer.name.clone(),
+        offer_sha256: candidate.offer.sha256,
         expires_at: decision.expires_at(candidate).as_millis(),
     };
     let refused = decision.refused.iter().flat_map(|refused| &refused.rejected);
@@ -126,7 +126,7 @@ fn record(admitted: &Admitted, decision: &Decision) -> DecisionRecord {
         envelope_sha256: admitted.envelope_sha256,
         envelope: admitted.envelope_bytes.clone(),
         considered: decision.considered,
-        eligible: decision.eligible.iter().map(|candidate| candidate.name.clone()).collect(),
+        eligible: decision.eligible.iter().map(|candidate| candidate.offer.name.clone()).collect(),
         candidates: decision.eligible.iter().take(CANDIDATES).map(candidate).collect(),
         refused: refused.map(refused_offer).collect(),
     }

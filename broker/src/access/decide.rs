@@ -6,16 +6,17 @@
 use std::sync::Arc;
 
 use comity_membership::{Federation, Standing};
-use comity_policy::{Demanded, Offer, Organisation, Reason, ReasonCode, Request, Requirements, Side, Verdict};
+use comity_policy::{Demanded, Offer, Organisation, Reason, ReasonCode, Request, Requirements, Side, Usage, Verdict};
 use comity_proto::convert::{self, WireError};
 use comity_proto::error::Failure;
 use comity_proto::policy::LayerDemands;
-use comity_types::{DecisionId, Digest, OfferName, Price, SpiffeId, Timestamp};
+use comity_types::{DecisionId, OfferName, SpiffeId, Timestamp};
 use tonic::Code;
 
 use super::request::Admitted;
 use super::{Parts, choose};
 use crate::registry::Snapshot;
+use crate::registry::memory::{Eligible, Listed};
 
 /// An offer and the verdict on it.
 #[derive(Debug)]
@@ -56,14 +57,8 @@ pub struct Refused {
 /// An eligible offer.
 #[derive(Debug, Clone)]
 pub struct Candidate {
-    /// Its name.
-    pub name: OfferName,
-    /// Its place in the index.
-    pub place: usize,
-    /// What it is known by in records.
-    pub sha256: Digest,
-    /// What it costs, where that is known.
-    pub price: Option<Price>,
+    /// The offer.
+    pub offer: Arc<Listed>,
     /// How far it is what the caller prefers; 0 where nothing is preferred.
     pub score: u64,
     /// When what made it eligible ends, if it does.
@@ -84,59 +79,76 @@ pub struct Rejected {
 /// # Errors
 /// The envelope speaks of something that no table has, or nobody offers the model. That nothing is eligible is a decision too, and becomes a refusal once it is kept.
 pub fn decide(parts: &Parts, admitted: &Admitted) -> Result<Decision, Failure> {
-    let snapshot = parts.registry.snapshot();
-    let tables = snapshot.tables();
-    admitted.envelope.check(&tables).map_err(|error| invalid(&error.within("envelope")))?;
-    let at = parts.clock.now();
-    let (caller, demanded) = demanded(&snapshot, &admitted.caller, &admitted.envelope.requirements)?;
+    let (snapshot, at) = (parts.registry.snapshot(), parts.clock.now());
+    let found = eligible(&snapshot, parts, admitted, at)?;
     let used = parts.quotas.used(admitted.caller.trust_domain(), at);
-    let request = Request {
-        caller,
-        model: Some(&admitted.envelope.model),
-        capability: admitted.method.capability(),
-        declared: &admitted.envelope.declared,
-        requirements: &demanded.requirements,
-        broker_places: Some(&parts.places),
-        used: &used,
-        as_of: at,
-    };
-    // Offers of other models would be refused for that alone; they are left out, so that a refusal stays readable.
-    let considered = snapshot.index.of_model(&admitted.envelope.model).len();
-    if considered == 0 {
-        return Err(model_not_offered(admitted));
-    }
-    let mut eligible = candidates(&snapshot, &request);
+    let within_quota = found.eligible(&snapshot.index, &used, at);
+    let candidate = |(offer, expires_at)| Candidate { offer: Arc::clone(offer), score: 0, expires_at };
+    let mut eligible: Vec<_> = within_quota.map(candidate).collect();
     choose::score(&mut eligible, &snapshot.index, &admitted.envelope.prefer, at);
     choose::order(&mut eligible, |node| parts.links.load(node));
-    let rejected = eligible.is_empty().then(|| rejected(&snapshot, &request));
-    let refused = rejected.map(|rejected| Refused { demanded, rejected });
-    Ok(Decision { id: new_id()?, at, considered, eligible, refused, snapshot: Arc::clone(&snapshot) })
+    let refused = if eligible.is_empty() { Some(refused(&snapshot, parts, admitted, &used, at)?) } else { None };
+    let considered = snapshot.index.of_model(&admitted.envelope.model).len();
+    Ok(Decision { id: new_id()?, at, considered, eligible, refused, snapshot })
 }
 
-/// The offers of the request's model that are eligible, by the same answer of the index as [`judge`].
-fn candidates(snapshot: &Snapshot, request: &Request<'_>) -> Vec<Candidate> {
-    let (answer, of_model) = (snapshot.index.ask(request), request.model.map(|model| snapshot.index.of_model(model)));
-    let eligible = of_model.unwrap_or_default().iter().filter(|place| answer.is_eligible(**place));
-    eligible.filter_map(|place| Candidate::of(snapshot, *place, answer.expires_at(*place))).collect()
-}
-
-impl Candidate {
-    /// The offer at a place of the index, which the policy finds eligible until then: none if the node serves nobody.
-    pub fn of(snapshot: &Snapshot, place: usize, expires_at: Option<Timestamp>) -> Option<Self> {
-        let (name, offer) = snapshot.index.name(place).zip(snapshot.index.offer(place))?;
-        let active = snapshot.federation().standing(&offer.node) == Standing::Active;
-        let sha256 = snapshot.federation().offer_sha256(name).filter(|_| active)?;
-        Some(Self { name: name.clone(), place, sha256, price: offer.price.clone(), score: 0, expires_at })
+/// The offers that are eligible, as far as the caller's quotas let it: what was found before in this state, if it still stands.
+fn eligible(snapshot: &Snapshot, parts: &Parts, admitted: &Admitted, at: Timestamp) -> Result<Arc<Eligible>, Failure> {
+    let question = admitted.question();
+    if let Some(found) = snapshot.memory.get(&question, at) {
+        return Ok(found);
     }
+    let checked = admitted.envelope.check(&snapshot.tables());
+    checked.map_err(|error| invalid(&error.within("envelope")))?;
+    let (caller, demanded) = demanded(snapshot, &admitted.caller, &admitted.envelope.requirements)?;
+    // Offers of other models would be refused for that alone; they are left out, so that a refusal stays readable.
+    let of_model = snapshot.index.of_model(&admitted.envelope.model);
+    if of_model.is_empty() {
+        return Err(model_not_offered(admitted));
+    }
+    let request = request(parts, admitted, caller, &demanded.requirements, Usage::none(), at);
+    let found = snapshot.index.lasting(&request, of_model, |place| listed(snapshot, place).map(Arc::new));
+    let found = Arc::new(found);
+    snapshot.memory.keep(question, &found);
+    Ok(found)
 }
 
-/// Why no offer of the request's model is eligible.
-fn rejected(snapshot: &Snapshot, request: &Request<'_>) -> Vec<Rejected> {
-    let judged = judge(snapshot, request, Scope::OfItsModel).into_iter();
+/// The offer at a place of the index; none if its node serves nobody.
+pub fn listed(snapshot: &Snapshot, place: usize) -> Option<Listed> {
+    let (name, offer) = snapshot.index.name(place).zip(snapshot.index.offer(place))?;
+    let active = snapshot.federation().standing(&offer.node) == Standing::Active;
+    let sha256 = snapshot.federation().offer_sha256(name).filter(|_| active)?;
+    Some(Listed { name: name.clone(), place, sha256, price: offer.price.clone() })
+}
+
+/// Why nothing is eligible, by the same index.
+fn refused(
+    snapshot: &Snapshot,
+    parts: &Parts,
+    admitted: &Admitted,
+    used: &Usage,
+    at: Timestamp,
+) -> Result<Refused, Failure> {
+    let (caller, demanded) = demanded(snapshot, &admitted.caller, &admitted.envelope.requirements)?;
+    let request = request(parts, admitted, caller, &demanded.requirements, used, at);
+    let judged = judge(snapshot, &request, Scope::OfItsModel).into_iter();
     let mut rejected: Vec<_> =
         judged.map(|Judged { name, verdict, .. }| Rejected { name, reasons: verdict.into_reasons() }).collect();
     rejected.sort_by(|a, b| (a.reasons.len(), &a.name).cmp(&(b.reasons.len(), &b.name)));
-    rejected
+    Ok(Refused { demanded, rejected })
+}
+
+fn request<'a>(
+    parts: &'a Parts,
+    admitted: &'a Admitted,
+    caller: &'a Organisation,
+    requirements: &'a Requirements,
+    used: &'a Usage,
+    as_of: Timestamp,
+) -> Request<'a> {
+    let (model, declared) = (Some(&admitted.envelope.model), &admitted.envelope.declared);
+    let (capability, broker_places) = (admitted.method.capability(), Some(&parts.places));
+    Request { caller, model, capability, declared, requirements, broker_places, used, as_of }
 }
 
 /// The organisation of `caller`, and what has to hold for a request of it: what its organisation demands of all its

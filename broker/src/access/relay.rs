@@ -98,14 +98,14 @@ async fn tries(
         }
         let outcome = tokio::select! {
             biased;
-            suspended = cut::of_member(&parts.registry, candidate.name.node(), None) => Outcome::Rejected(Rejection::Suspended(suspended)),
+            suspended = cut::of_member(&parts.registry, candidate.offer.name.node(), None) => Outcome::Rejected(Rejection::Suspended(suspended)),
             outcome = attempt::attempt(parts, admitted, permit, (rank, candidate), attempt, ahead) => outcome?,
         };
         parts.metrics.tried(matches!(outcome, Outcome::Answered(_)));
         match outcome {
             Outcome::Answered(answer) => return Ok(Some(*answer)),
             Outcome::Rejected(rejection) => {
-                tracing::warn!(decision.id = %permit.id(), offer.id = %candidate.name, attempt, reason = %rejection, "a try failed");
+                tracing::warn!(decision.id = %permit.id(), offer.id = %candidate.offer.name, attempt, reason = %rejection, "a try failed");
                 settlement.failed(rejection.word());
                 // A connection that broke says little about the node; it may have another chance, after the others.
                 if rejection.is_accident() {
@@ -136,7 +136,7 @@ fn takes(parts: &Parts, admitted: &Admitted, permit: &Permit, candidate: &Candid
     let Some(offer) = permit.offer(candidate) else { return false };
     let taken = parts.quotas.take(caller, offer, parts.clock.now(), &tables);
     if taken.is_err() {
-        tracing::info!(decision.id = %permit.id(), offer.id = %candidate.name, "a quota was used up after the decision");
+        tracing::info!(decision.id = %permit.id(), offer.id = %candidate.offer.name, "a quota was used up after the decision");
     }
     taken.is_ok()
 }

@@ -18,6 +18,8 @@ use tokio::time::Instant;
 use tonic::Code;
 use tonic::body::Body;
 
+use crate::registry::memory::Question;
+
 pub(crate) use timeout::value as timeout_value;
 
 /// How long a call may take at most, whether or not it states a deadline of its own: an answer that is made
@@ -94,13 +96,23 @@ pub struct Admitted {
     /// The digest that the permit names the envelope by.
     pub envelope_sha256: Digest,
     /// The envelope in canonical encoding, of which that is the digest.
-    pub envelope_bytes: Vec<u8>,
+    pub envelope_bytes: Bytes,
     /// The message in its frame, exactly as it came.
     pub body: Bytes,
     /// When it came.
     pub arrived: Instant,
     /// When the caller wants it to have ended.
     pub deadline: Instant,
+}
+
+impl Admitted {
+    /// What is asked, without what makes no difference to which offers are eligible: to be left out here, whatever else is
+    /// put into an envelope to tell one request from the next.
+    #[must_use]
+    pub fn question(&self) -> Question {
+        let (caller, capability) = (self.caller.clone(), self.method.capability());
+        Question { caller, capability, envelope: self.envelope_bytes.clone() }
+    }
 }
 
 /// Reads a request of `caller`.
@@ -126,12 +138,12 @@ pub async fn admit(
 }
 
 /// The envelope in a frame, checked for fields that this version does not know, and its canonical encoding.
-fn envelope(framed: &Bytes) -> Result<(Envelope, Vec<u8>), Failure> {
+fn envelope(framed: &Bytes) -> Result<(Envelope, Bytes), Failure> {
     let message = framed.slice(frame::PREFIX_BYTES..);
     let raw = frame::envelope(&message).map_err(invalid)?;
     let wire: inference::Envelope =
         strict::decode(raw).map_err(|error| invalid(WireError::new("envelope", error.to_string())))?;
-    let bytes = wire.encode_to_vec();
+    let bytes = Bytes::from(wire.encode_to_vec());
     let envelope = Envelope::try_from(wire).map_err(|error| invalid(error.within("envelope")))?;
     Ok((envelope, bytes))
 }

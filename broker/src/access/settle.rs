@@ -107,7 +107,7 @@ impl Settlement {
         if let Some(record) = &mut self.record {
             record.offer = offer_record(permit, rank, candidate);
             record.attempt = attempt;
-            record.tries.push(TryRecord { offer: candidate.name.clone(), attempt, failed: String::new() });
+            record.tries.push(TryRecord { offer: candidate.offer.name.clone(), attempt, failed: String::new() });
         }
     }
 
@@ -183,8 +183,8 @@ fn offer_record(permit: &Permit, rank: usize, candidate: &Candidate) -> Option<O
     let offer = permit.offer(candidate)?;
     Some(OfferRecord {
         rank,
-        name: candidate.name.clone(),
-        sha256: candidate.sha256,
+        name: candidate.offer.name.clone(),
+        sha256: candidate.offer.sha256,
         jurisdiction: offer.processing_locations.as_ref().map(|places| places.everything().into_iter().collect()),
         governing_law: offer.terms.as_ref().and_then(|terms| terms.governing_law.clone()),
     })

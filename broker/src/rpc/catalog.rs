@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::sync::Arc;
 
 use comity_membership::{Federation, Standing};
 use comity_policy::disclosure;
@@ -91,14 +92,17 @@ impl Catalog {
         as_of: Timestamp,
     ) -> Vec<comity_proto::policy::Verdict> {
         let candidate = |judged: &Judged<'_>| match judged.verdict {
-            Verdict::Eligible { expires_at } => Candidate::of(snapshot, judged.place, expires_at),
+            Verdict::Eligible { expires_at } => {
+                let offer = Arc::new(decide::listed(snapshot, judged.place)?);
+                Some(Candidate { offer, score: 0, expires_at })
+            }
             Verdict::Rejected { .. } => None,
         };
         let mut eligible: Vec<_> = judged.iter().filter_map(candidate).collect();
         choose::score(&mut eligible, &snapshot.index, prefer, as_of);
         choose::order(&mut eligible, |node| self.access.parts().links.load(node));
         let place: BTreeMap<_, _> =
-            eligible.into_iter().enumerate().map(|(place, candidate)| (candidate.name, place)).collect();
+            eligible.into_iter().enumerate().map(|(place, candidate)| (candidate.offer.name.clone(), place)).collect();
         let mut judged = judged;
         judged.sort_by_cached_key(|judged| {
             let reasons = match &judged.verdict {

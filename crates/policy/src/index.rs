@@ -16,10 +16,12 @@
 //! | `classes` | offers that share a piece of what a facet reads |
 //! | `part` | what the facets of one part of a request say |
 //! | `memo` | what they said before |
+//! | `lasting` | what of an answer holds for the next requests |
 //! | `bits` | sets of offers |
 
 mod bits;
 mod classes;
+mod lasting;
 mod memo;
 mod part;
 
@@ -32,6 +34,7 @@ use comity_types::{ModelName, Name, OfferName, SpiffeId, Timestamp, TrustDomain}
 
 use bits::Bits;
 use classes::Classes;
+pub use lasting::Lasting;
 use memo::Memo;
 use part::PartAnswer;
 
@@ -266,6 +269,12 @@ impl Answer<'_> {
         self.parts().filter_map(|part| part.of(self.index, place).1).min()
     }
 
+    /// The first instant from which a request that differs in nothing else may have another answer, if there is one.
+    #[must_use]
+    pub fn changes_at(&self) -> Option<Timestamp> {
+        self.parts().filter_map(PartAnswer::changes_at).min()
+    }
+
     /// The codes of every reason against an offer; none if it is eligible.
     #[must_use]
     pub fn codes(&self, place: usize) -> ReasonCodes {
@@ -296,14 +305,6 @@ impl Answer<'_> {
         reasons.sort();
         reasons.dedup();
         Verdict::Rejected { reasons }
-    }
-}
-
-#[cfg(test)]
-impl Index {
-    /// The first instant from which the answer to a request may be another one.
-    fn changes_at(&self, request: &Request<'_>) -> Option<Timestamp> {
-        self.ask(request).parts().filter_map(|part| part.changes_at()).min()
     }
 }
 

@@ -100,10 +100,10 @@ impl Rejection {
             Self::Link(_) | Self::Cut | Self::NotGrpc(_) | Self::Suspended(_) => {
                 // What the connection met there is the operators' business: a member could publish any address
                 // and read from the error what listens on it.
-                tracing::info!(offer.id = %candidate.name, error = %self, "no eligible node answered");
+                tracing::info!(offer.id = %candidate.offer.name, error = %self, "no eligible node answered");
                 let message =
-                    format!("no eligible node answered; the last one tried was {} (hint: try again)", candidate.name);
-                Err(Failure::new(Code::Unavailable, "NODES_UNAVAILABLE", message).with("offer", &candidate.name))
+                    format!("no eligible node answered; the last one tried was {} (hint: try again)", candidate.offer.name);
+                Err(Failure::new(Code::Unavailable, "NODES_UNAVAILABLE", message).with("offer", &candidate.offer.name))
             }
         }
     }
@@ -123,19 +123,19 @@ impl Ahead {
     pub(in crate::access) fn send(parts: &Parts, admitted: &Admitted, candidate: &Candidate) -> Self {
         let ((permit, follows), (mut done, sent)) = (oneshot::channel(), oneshot::channel());
         let request = request(admitted, Outgoing::followed(admitted.body.clone(), follows));
-        let (links, node) = (parts.links.clone(), candidate.name.node().clone());
+        let (links, node) = (parts.links.clone(), candidate.offer.name.node().clone());
         parts.tasks.spawn("ahead", async move {
             tokio::select! {
                 sent = links.send(&node, request) => drop(done.send(sent)),
                 () = done.closed() => {}
             }
         });
-        Self { offer: candidate.name.clone(), permit, sent }
+        Self { offer: candidate.offer.name.clone(), permit, sent }
     }
 
     /// Whether it is on its way to this candidate.
     pub(super) fn is_for(&self, candidate: &Candidate) -> bool {
-        self.offer == candidate.name
+        self.offer == candidate.offer.name
     }
 
     /// Has the permit follow, and waits for the answer. None where the broker is stopping.
@@ -166,7 +166,7 @@ pub(super) async fn attempt(
     };
     let sent = match followed {
         Some(sent) => sent,
-        None => parts.links.send(candidate.name.node(), permitted(admitted, proof)).await,
+        None => parts.links.send(candidate.offer.name.node(), permitted(admitted, proof)).await,
     };
     Ok(match sent {
         Ok(sent) => classify(candidate, sent).await,

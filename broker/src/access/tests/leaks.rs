@@ -9,6 +9,7 @@
 //! that know nothing of it ([`model`]). `cargo xtask leaks` runs this for a million deliveries.
 
 mod deliveries;
+mod memory;
 mod model;
 mod stage;
 

@@ -1,5 +1,6 @@
 //! What of a decision and of its outcome goes into their records, field by field.
 
+use bytes::Bytes;
 use comity_transparency::leaf::Epoch;
 use comity_transparency::record::{CANDIDATES, Field, MAX_VALUE_BYTES, Record, RecordKind, SALT_BYTES};
 use comity_types::{DecisionId, Digest, ModelName, OfferName, Place, SpiffeId, Timestamp};
@@ -31,7 +32,7 @@ pub struct DecisionRecord {
     /// SHA-256 of the request's envelope in canonical encoding.
     pub envelope_sha256: Digest,
     /// That encoding.
-    pub envelope: Vec<u8>,
+    pub envelope: Bytes,
     /// How many offers were judged.
     pub considered: usize,
     /// The names of the eligible set in the order of preference; cut to 512.

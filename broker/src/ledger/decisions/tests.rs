@@ -22,7 +22,7 @@ fn decision(offers: usize) -> DecisionRecord {
         method: "Chat",
         model: "m".parse().unwrap(),
         envelope_sha256: Digest::of(b"envelope"),
-        envelope: b"envelope".to_vec(),
+        envelope: bytes::Bytes::from_static(b"envelope"),
         considered: offers,
         eligible: Vec::new(),
         candidates: Vec::new(),

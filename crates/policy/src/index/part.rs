@@ -132,7 +132,6 @@ impl PartAnswer {
     }
 
     /// The first instant from which it may be another one.
-    #[cfg(test)]
     pub(super) const fn changes_at(&self) -> Option<Timestamp> {
         self.changes_at
     }

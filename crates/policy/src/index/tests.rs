@@ -12,7 +12,7 @@ use proptest::sample::{Index as Pick, select};
 use super::Index;
 use crate::evaluate::laws::world::{DAYS, Read, World, tables, world};
 use crate::reason::ReasonCodes;
-use crate::{Request, Verdict, evaluate};
+use crate::{Request, Usage, Verdict, evaluate};
 
 /// Worlds whose offers and organisations stand in one federation, each under names of its own.
 fn federation(worlds: &[World]) -> (Index, Vec<Read>) {
@@ -97,13 +97,51 @@ proptest! {
         let read = reads.first().unwrap();
         let caller = index.organisation(&read.caller.trust_domain).unwrap();
         let request = Request { caller, ..read.request(&read.file.requirements) };
-        let changes = index.changes_at(&request).map_or(i64::MAX, Timestamp::as_millis);
+        let changes = index.ask(&request).changes_at().map_or(i64::MAX, Timestamp::as_millis);
         let from = request.as_of.as_millis();
         let end = changes.min(from + 6_000_000_000_000);
         for instant in [from + (end - from) / 1_000 * part, end - 1] {
             let later = Request { as_of: Timestamp::from_millis(instant).unwrap(), ..request.clone() };
             let at = |request: &Request<'_>| evaluate(&read.offer, index.operator(0).unwrap(), request, tables());
             prop_assert_eq!(at(&later), at(&request), "{} of {}", instant, end);
+        }
+    }
+
+    #[test]
+    fn what_lasts_of_an_answer_is_what_the_full_scan_says_later_whatever_was_used_by_then(
+        worlds in proptest::collection::vec(world(), 1..7),
+        asks in proptest::collection::vec((any::<Pick>(), any::<Pick>(), 0..1_000_i64), 1..4),
+        used in proptest::collection::vec(select(vec![0, 1, 5, 9]), 7),
+    ) {
+        let (index, reads) = federation(&worlds);
+        let places: Vec<_> = (0..index.len()).collect();
+        let used = places.iter().zip(used).filter(|(_, used)| *used > 0);
+        let used: Usage = used.map(|(place, used)| (index.name(*place).unwrap().clone(), used)).collect();
+        for (who, what, part) in asks {
+            let (who, what) = (who.get(&reads), what.get(&reads));
+            let caller = index.organisation(&who.caller.trust_domain).unwrap();
+            let request = Request { caller, used: Usage::none(), ..what.request(&what.file.requirements) };
+            // Whatever is used when it is made: that is not to last.
+            let lasting = index.lasting(&Request { used: &used, ..request.clone() }, &places, Some);
+            let changes_at = index.ask(&request).changes_at();
+            let from = request.as_of.as_millis();
+            let end = changes_at.map_or(i64::MAX, Timestamp::as_millis).min(from + 6_000_000_000_000);
+            let at = |millis| Timestamp::from_millis(millis).unwrap();
+            for (instant, used) in [(from, Usage::none()), (from + (end - from) / 1_000 * part, &used), (end - 1, &used)] {
+                let later = Request { as_of: at(instant), used, ..request.clone() };
+                let full = |place: &usize| {
+                    let (offer, operator) = (index.offer(*place).unwrap(), index.operator(*place).unwrap());
+                    match evaluate(offer, operator, &later, tables()) {
+                        Verdict::Eligible { expires_at } => Some((*place, expires_at)),
+                        Verdict::Rejected { .. } => None,
+                    }
+                };
+                let expected: Vec<_> = places.iter().filter_map(full).collect();
+                let said = lasting.eligible(&index, used, later.as_of).map(|(place, expires_at)| (*place, expires_at));
+                prop_assert!(lasting.stands_at(later.as_of));
+                prop_assert_eq!(said.collect::<Vec<_>>(), expected);
+            }
+            prop_assert!(!lasting.stands_at(at(from - 1)) && changes_at.is_none_or(|changes| !lasting.stands_at(changes)));
         }
     }
 }

@@ -25,6 +25,8 @@ const NODES: u64 = 5;
 const CALLERS: u64 = 3;
 /// Requests at once.
 const AT_ONCE: u64 = 24;
+/// Demands that are made often.
+const OFTEN: u64 = 16;
 /// Deliveries between two changes of the state, about.
 const BETWEEN_CHANGES: u64 = 20;
 /// How long a caller waits who waits long.
@@ -231,7 +233,8 @@ impl Episode {
     async fn ask(&self, dice: &mut Dice, seens: &Seens) {
         let caller = dice.one(&self.callers).clone();
         let method = *dice.one(&[Method::Chat, Method::ChatStream, Method::Embed, Method::Forward]);
-        let demands = Demands::draw(dice);
+        // What was asked before is asked again, as callers do.
+        let demands = if dice.percent(60) { Demands::draw(&mut Dice::new(dice.below(OFTEN))) } else { Demands::draw(dice) };
         let envelope = inference::Envelope {
             model: demands.model.into(),
             requirements: Some(demands.on_the_wire()),
