@@ -2,6 +2,7 @@
 //! the names below an organisation, and the ids of decisions.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -81,9 +82,13 @@ impl fmt::Display for Kind {
 }
 
 /// `spiffe://<trust domain>/<kind>/<name>`: the only form of SPIFFE ID that a federation issues or accepts.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SpiffeId {
-    text: Arc<str>,
+/// Copies share one: requests have many made of the IDs that take part in them.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SpiffeId(Arc<SpiffeParts>);
+
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct SpiffeParts {
+    text: Box<str>,
     domain: TrustDomain,
     kind: Kind,
     name: Name,
@@ -94,31 +99,38 @@ impl SpiffeId {
     #[must_use]
     pub fn new(domain: TrustDomain, kind: Kind, name: Name) -> Self {
         let text = format!("spiffe://{domain}/{kind}/{name}").into();
-        Self { text, domain, kind, name }
+        Self(Arc::new(SpiffeParts { text, domain, kind, name }))
     }
 
     /// The whole ID.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.text
+        &self.0.text
     }
 
     /// The organisation, or the federation, that the ID belongs to.
     #[must_use]
-    pub const fn trust_domain(&self) -> &TrustDomain {
-        &self.domain
+    pub fn trust_domain(&self) -> &TrustDomain {
+        &self.0.domain
     }
 
     /// What kind of member it names.
     #[must_use]
-    pub const fn kind(&self) -> Kind {
-        self.kind
+    pub fn kind(&self) -> Kind {
+        self.0.kind
     }
 
     /// The member's name below the organisation.
     #[must_use]
-    pub const fn name(&self) -> &Name {
-        &self.name
+    pub fn name(&self) -> &Name {
+        &self.0.name
+    }
+}
+
+impl Hash for SpiffeId {
+    /// The text holds all of it.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.text.hash(state);
     }
 }
 
@@ -151,9 +163,13 @@ impl FromStr for SpiffeId {
 text_traits!(SpiffeId, "a SPIFFE ID such as spiffe://org-a.example/node/n1");
 
 /// An offer's name in the federation: `<organisation>/<node>/<offer>`.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct OfferName {
-    text: Arc<str>,
+/// Copies share one, as those of IDs do.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct OfferName(Arc<OfferParts>);
+
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct OfferParts {
+    text: Box<str>,
     node: SpiffeId,
     id: Name,
 }
@@ -163,25 +179,31 @@ impl OfferName {
     #[must_use]
     pub fn new(node: &SpiffeId, id: &Name) -> Self {
         let text = format!("{}/{}/{id}", node.trust_domain(), node.name()).into();
-        Self { text, node: node.clone(), id: id.clone() }
+        Self(Arc::new(OfferParts { text, node: node.clone(), id: id.clone() }))
     }
 
     /// The whole name.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.text
+        &self.0.text
     }
 
     /// The node that makes the offer.
     #[must_use]
-    pub const fn node(&self) -> &SpiffeId {
-        &self.node
+    pub fn node(&self) -> &SpiffeId {
+        &self.0.node
     }
 
     /// The offer's id on its node.
     #[must_use]
-    pub const fn id(&self) -> &Name {
-        &self.id
+    pub fn id(&self) -> &Name {
+        &self.0.id
+    }
+}
+
+impl Hash for OfferName {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.text.hash(state);
     }
 }
 

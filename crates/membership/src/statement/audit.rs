@@ -39,7 +39,7 @@ pub struct Audit {
 impl Claimant {
     /// The organisation that answers for the claim.
     #[must_use]
-    pub const fn trust_domain(&self) -> &TrustDomain {
+    pub fn trust_domain(&self) -> &TrustDomain {
         match self {
             Self::Organisation(domain) => domain,
             Self::Offer(offer) => offer.node().trust_domain(),

@@ -28,7 +28,7 @@ pub enum Subject {
 impl Subject {
     /// The organisation, or the federation, that it belongs to.
     #[must_use]
-    pub const fn trust_domain(&self) -> &TrustDomain {
+    pub fn trust_domain(&self) -> &TrustDomain {
         match self {
             Self::Organisation(domain) => domain,
             Self::Member(id) | Self::Certificate { member: id, .. } => id.trust_domain(),
