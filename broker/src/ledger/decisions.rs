@@ -19,7 +19,7 @@ use comity_proto::{permit, transparency};
 use comity_transparency::LogKey;
 use comity_transparency::leaf::{Epoch, Kind, Leaf};
 use comity_transparency::receipt::{Proven, Receipt};
-use comity_transparency::record::{CANDIDATES, Field, Record, RecordError, RecordKind, SALT_BYTES};
+use comity_transparency::record::{CANDIDATES, Field, Record, RecordError, RecordKind, SALT_BYTES, Hashed};
 use comity_types::{Clock, DecisionId, Timestamp};
 use comity_witness::Circle;
 
@@ -60,7 +60,7 @@ pub enum LedgerError {
 #[derive(Debug)]
 pub struct Committed {
     leaf: Leaf,
-    record: Record,
+    record: Box<Hashed>,
     placed: Placed,
 }
 
@@ -196,10 +196,9 @@ impl Ledger {
         if self.keeps_nothing {
             return Ok(Committed::of_nothing(&decision));
         }
-        let (id, at, epoch, opens) = (decision.id, decision.at, decision.epoch, decision.opens());
-        let record = decision.record(salt()?)?;
-        let leaf = leaf(Kind::Decision, at, id, epoch, &record);
-        let entry = Entry { leaf: leaf.to_bytes(), record: Some(record.to_bytes()), opens };
+        let opens = decision.opens();
+        let (leaf, record) = written(decision)?;
+        let entry = Entry { leaf: leaf.to_bytes(), record: Some(record.record().to_bytes()), opens };
         let placed = self.log.append(entry, None).await?;
         Ok(Committed { leaf, record, placed })
     }
@@ -214,11 +213,11 @@ impl Ledger {
             return Ok(Settled::of_nothing(committed));
         }
         let (at, rank) = (outcome.at, outcome.offer.as_ref().map(|offer| offer.rank));
-        let record = outcome.record(salt()?)?;
+        let record = outcome.record(salt()?)?.hashed();
         let of = committed.index();
         let kind = Kind::Outcome { decision: of };
         let leaf = leaf(kind, at, committed.id(), committed.leaf.epoch, &record);
-        let entry = Entry { leaf: leaf.to_bytes(), record: Some(record.to_bytes()), opens: false };
+        let entry = Entry { leaf: leaf.to_bytes(), record: Some(record.record().to_bytes()), opens: false };
         let placed = self.log.append(entry, Some(of)).await?;
         let mut decision = committed.in_trailers(rank);
         decision.path = placed.also;
@@ -236,9 +235,9 @@ impl Ledger {
     async fn abort(&self, decision: u64, leaf: &[u8], now: Timestamp) -> Result<(), LedgerError> {
         let Ok(of) = Leaf::from_bytes(leaf) else { return Ok(()) };
         tracing::warn!(decision.id = %of.decision, "the broker ended before this request did");
-        let record = Record::new(RecordKind::Outcome, salt()?);
+        let record = Record::new(RecordKind::Outcome, salt()?).hashed();
         let leaf = self::leaf(Kind::Abort { decision }, now, of.decision, of.epoch, &record);
-        let entry = Entry { leaf: leaf.to_bytes(), record: Some(record.to_bytes()), opens: false };
+        let entry = Entry { leaf: leaf.to_bytes(), record: Some(record.record().to_bytes()), opens: false };
         self.log.append(entry, None).await?;
         Ok(())
     }
@@ -249,7 +248,14 @@ impl Ledger {
     }
 }
 
-fn leaf(kind: Kind, at: Timestamp, decision: DecisionId, epoch: Epoch, record: &Record) -> Leaf {
+/// A decision's leaf, and the record that it commits to.
+fn written(decision: DecisionRecord) -> Result<(Leaf, Box<Hashed>), LedgerError> {
+    let (id, at, epoch) = (decision.id, decision.at, decision.epoch);
+    let record = Box::new(decision.record(salt()?)?.hashed());
+    Ok((leaf(Kind::Decision, at, id, epoch, &record), record))
+}
+
+fn leaf(kind: Kind, at: Timestamp, decision: DecisionId, epoch: Epoch, record: &Hashed) -> Leaf {
     Leaf { kind, at, decision, epoch, engine: ENGINE_VERSION, record: record.commitment() }
 }
 

@@ -38,6 +38,21 @@ pub struct Record {
     values: [Option<Vec<u8>>; FIELDS],
 }
 
+/// A record with the salt and the hash of each of its values, made once: what was decided is shown to a node, and then to
+/// whoever asked.
+#[derive(Debug, Clone)]
+pub struct Hashed {
+    record: Record,
+    hidden: Box<[Option<Hidden>; FIELDS]>,
+}
+
+/// What a place with a value is hidden by, and hashed to.
+#[derive(Clone)]
+struct Hidden {
+    salt: [u8; SALT_BYTES],
+    hash: Digest,
+}
+
 /// Why bytes are no record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -100,14 +115,33 @@ impl Record {
     /// The fields that `shown` picks, with what proves them.
     #[must_use]
     pub fn disclose(&self, shown: impl Fn(Field) -> bool) -> Disclosure {
+        self.disclosing(&self.hidden(), shown)
+    }
+
+    /// With its hashes, to be shown more than once.
+    #[must_use]
+    pub fn hashed(self) -> Hashed {
+        Hashed { hidden: Box::new(self.hidden()), record: self }
+    }
+
+    fn hidden(&self) -> [Option<Hidden>; FIELDS] {
         let key = Key::new(HMAC_SHA256, self.salt.reveal());
-        let place = |place: usize| {
-            let value = self.values.get(place).and_then(Option::as_ref);
-            let Some(value) = value else { return Place::Absent };
+        std::array::from_fn(|place| {
+            let value = self.values.get(place)?.as_ref()?;
             let salt = salt(&key, self.kind, place);
+            Some(Hidden { hash: hash(&salt, value), salt })
+        })
+    }
+
+    fn disclosing(&self, hidden: &[Option<Hidden>; FIELDS], shown: impl Fn(Field) -> bool) -> Disclosure {
+        let place = |place: usize| {
+            let (value, hidden) = (self.values.get(place).and_then(Option::as_ref), hidden.get(place));
+            let Some((value, Hidden { salt, hash })) = value.zip(hidden.and_then(Option::as_ref)) else {
+                return Place::Absent;
+            };
             match Field::at(self.kind, place).filter(|field| shown(*field)) {
-                Some(_) => Place::Shown { salt, value: value.clone() },
-                None => Place::Hidden(hash(&salt, value)),
+                Some(_) => Place::Shown { salt: *salt, value: value.clone() },
+                None => Place::Hidden(*hash),
             }
         };
         Disclosure { kind: self.kind, places: std::array::from_fn(place) }
@@ -151,6 +185,32 @@ impl Record {
             rest.is_empty().then_some(record)
         };
         read().ok_or(RecordError::Malformed)
+    }
+}
+
+impl Hashed {
+    /// The record.
+    #[must_use]
+    pub const fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// What a leaf holds of it.
+    #[must_use]
+    pub fn commitment(&self) -> Digest {
+        commitment(self.hidden.iter().map(|hidden| hidden.as_ref().map(|hidden| hidden.hash)))
+    }
+
+    /// The fields that `shown` picks, with what proves them.
+    #[must_use]
+    pub fn disclose(&self, shown: impl Fn(Field) -> bool) -> Disclosure {
+        self.record.disclosing(&self.hidden, shown)
+    }
+}
+
+impl fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hidden")
     }
 }
 
@@ -207,15 +267,11 @@ impl Disclosure {
     /// The commitment that a leaf has to hold, if this is of its record.
     #[must_use]
     pub fn commitment(&self) -> Digest {
-        let mut tree = Tree::default();
-        for place in &self.places {
-            tree.push_hash(match place {
-                Place::Absent => leaf_hash(b""),
-                Place::Hidden(hash) => *hash,
-                Place::Shown { salt, value } => hash(salt, value),
-            });
-        }
-        tree.root()
+        commitment(self.places.iter().map(|place| match place {
+            Place::Absent => None,
+            Place::Hidden(hash) => Some(*hash),
+            Place::Shown { salt, value } => Some(hash(salt, value)),
+        }))
     }
 
     /// A field's value, if it is shown. It says something only if the [`commitment`](Self::commitment) is a leaf's.
@@ -239,6 +295,13 @@ impl Disclosure {
         let mut places = self.places.iter().enumerate().map(place);
         Self { kind: self.kind, places: std::array::from_fn(|_| places.next().unwrap_or(Place::Absent)) }
     }
+}
+
+/// The root over the places, by their hashes.
+fn commitment(places: impl Iterator<Item = Option<Digest>>) -> Digest {
+    let (mut tree, absent) = (Tree::default(), leaf_hash(b""));
+    places.for_each(|hash| tree.push_hash(hash.unwrap_or(absent)));
+    tree.root()
 }
 
 /// What a place with a value is hashed to.

@@ -27,7 +27,7 @@ impl Ledger {
 impl Committed {
     /// Of a decision that is nowhere.
     pub(super) fn of_nothing(decision: &DecisionRecord) -> Self {
-        let record = Record::new(RecordKind::Decision, [0; SALT_BYTES]);
+        let record = Box::new(Record::new(RecordKind::Decision, [0; SALT_BYTES]).hashed());
         // Nothing is hashed for it: a digest of nothing is as good.
         let leaf = Leaf {
             kind: Kind::Decision,

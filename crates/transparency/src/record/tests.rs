@@ -39,6 +39,16 @@ fn a_field_is_shown_alone_and_nothing_else_with_it() {
 }
 
 #[test]
+fn a_record_that_is_hashed_once_commits_to_and_shows_what_it_does_by_itself() {
+    let (record, hashed) = (record(7), record(7).hashed());
+    assert_eq!((hashed.commitment(), hashed.record().to_bytes()), (record.commitment(), record.to_bytes()));
+    let some = |field| field == Field::MODEL || field == Field::CONSIDERED;
+    assert_eq!(hashed.disclose(some), record.disclose(some));
+    assert_eq!(hashed.disclose(some).commitment(), record.commitment());
+    assert!(!format!("{hashed:?}").contains("7, 7"), "{hashed:?}");
+}
+
+#[test]
 fn the_same_fields_with_another_salt_are_another_commitment() {
     assert_ne!(record(7).commitment(), record(8).commitment());
 }
