@@ -88,7 +88,8 @@ impl Link {
         {
             return Ok((sender, certificate));
         }
-        match dialler.connect(&self.node, &self.address).await {
+        // Boxed: every request has room for what it awaits, and one in many connects.
+        match Box::pin(dialler.connect(&self.node, &self.address)).await {
             Ok(connected) => Ok(self.connected(connected)),
             Err(source) => Err(self.failed(source)),
         }

@@ -37,6 +37,8 @@ impl Tasks {
     ///
     /// Work that may last has to watch [`Tasks::token`]; work that is spawned after it was cancelled still runs.
     pub fn spawn(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+        // Boxed where it is made: what is wrapped is moved with each wrapping, and when it has ended.
+        let work = Box::pin(work);
         drop(self.tracker.spawn(async move {
             let watch = PanicWatch(name);
             work.await;
