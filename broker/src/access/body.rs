@@ -64,7 +64,8 @@ pub(super) fn respond(
         headers.insert(ENCODING, encoding.clone());
     }
     // Both are made of characters that headers hold.
-    let own = [(metadata::DECISION_ID, permit.id().to_string()), (metadata::OFFER, answer.candidate.offer.name.to_string())];
+    let own =
+        [(metadata::DECISION_ID, permit.id().to_string()), (metadata::OFFER, answer.candidate.offer.name.to_string())];
     headers.extend(
         own.into_iter().filter_map(|(name, value)| Some((http::HeaderName::from_static(name), value.try_into().ok()?))),
     );

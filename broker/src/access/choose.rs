@@ -3,8 +3,8 @@
 
 use std::cmp::Reverse;
 
-use comity_policy::rank::{Preferences, Ranked, scores};
 use comity_policy::Index;
+use comity_policy::rank::{Preferences, Ranked, scores};
 use comity_types::{Price, SpiffeId, Timestamp};
 
 use super::decide::Candidate;

@@ -87,7 +87,8 @@ pub fn decide(parts: &Parts, admitted: &Admitted) -> Result<Decision, Failure> {
     let mut eligible: Vec<_> = within_quota.map(candidate).collect();
     choose::score(&mut eligible, &snapshot.index, &admitted.envelope.prefer, at);
     choose::order(&mut eligible, |node| parts.links.load(node));
-    let refused = if eligible.is_empty() { Some(Box::new(refused(&snapshot, parts, admitted, &used, at)?)) } else { None };
+    let refused =
+        if eligible.is_empty() { Some(Box::new(refused(&snapshot, parts, admitted, &used, at)?)) } else { None };
     let considered = snapshot.index.of_model(&admitted.envelope.model).len();
     Ok(Decision { id: new_id()?, at, considered, eligible, refused, snapshot })
 }

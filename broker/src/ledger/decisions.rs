@@ -19,7 +19,7 @@ use comity_proto::{permit, transparency};
 use comity_transparency::LogKey;
 use comity_transparency::leaf::{Epoch, Kind, Leaf};
 use comity_transparency::receipt::{Proven, Receipt};
-use comity_transparency::record::{CANDIDATES, Field, Record, RecordError, RecordKind, SALT_BYTES, Hashed};
+use comity_transparency::record::{CANDIDATES, Field, Hashed, Record, RecordError, RecordKind, SALT_BYTES};
 use comity_types::{Clock, DecisionId, Timestamp};
 use comity_witness::Circle;
 

@@ -101,8 +101,10 @@ impl Rejection {
                 // What the connection met there is the operators' business: a member could publish any address
                 // and read from the error what listens on it.
                 tracing::info!(offer.id = %candidate.offer.name, error = %self, "no eligible node answered");
-                let message =
-                    format!("no eligible node answered; the last one tried was {} (hint: try again)", candidate.offer.name);
+                let message = format!(
+                    "no eligible node answered; the last one tried was {} (hint: try again)",
+                    candidate.offer.name
+                );
                 Err(Failure::new(Code::Unavailable, "NODES_UNAVAILABLE", message).with("offer", &candidate.offer.name))
             }
         }

@@ -28,12 +28,7 @@ struct Lasts<T> {
 impl Index {
     /// What lasts of the answer to a request, of the offers at `places`; `of` says what is kept of each, and leaves out the
     /// offers of which nothing is. What the caller has used makes no difference here.
-    pub fn lasting<T>(
-        &self,
-        request: &Request<'_>,
-        places: &[usize],
-        of: impl Fn(usize) -> Option<T>,
-    ) -> Lasting<T> {
+    pub fn lasting<T>(&self, request: &Request<'_>, places: &[usize], of: impl Fn(usize) -> Option<T>) -> Lasting<T> {
         let answer = self.ask(&Request { used: Usage::none(), ..request.clone() });
         let lasts = |place: usize| {
             let (of, is_limited) = (of(place)?, self.entries.get(place)?.is_limited());

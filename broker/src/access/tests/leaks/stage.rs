@@ -234,7 +234,8 @@ impl Episode {
         let caller = dice.one(&self.callers).clone();
         let method = *dice.one(&[Method::Chat, Method::ChatStream, Method::Embed, Method::Forward]);
         // What was asked before is asked again, as callers do.
-        let demands = if dice.percent(60) { Demands::draw(&mut Dice::new(dice.below(OFTEN))) } else { Demands::draw(dice) };
+        let demands =
+            if dice.percent(60) { Demands::draw(&mut Dice::new(dice.below(OFTEN))) } else { Demands::draw(dice) };
         let envelope = inference::Envelope {
             model: demands.model.into(),
             requirements: Some(demands.on_the_wire()),
