@@ -49,7 +49,7 @@ use crate::registry::Registry;
 use commit::Permit;
 use decide::Decision;
 use relay::{Ahead, Relayed};
-use request::{Admitted, Method};
+use request::{Admitted, Envelopes, Method};
 use settle::Settlement;
 
 /// How often a request may be decided anew, because its decision ended before a node answered: once is
@@ -67,6 +67,8 @@ pub struct Parts {
     pub links: Links,
     /// What callers have used today of offers that state a quota.
     pub quotas: Quotas,
+    /// The envelopes that were read before.
+    pub envelopes: Envelopes,
     /// Where this broker runs.
     pub places: BTreeSet<Place>,
     /// What waits for a decision to be durable.
@@ -118,7 +120,7 @@ impl Access {
             // Nobody who has lost their place goes on to send a request.
             biased;
             suspended = cut::of_member(&self.0.registry, caller, Some(certificate)) => return Err(suspended),
-            admitted = request::admit(caller, certificate, method, request, self.0.request_bytes) => admitted?,
+            admitted = request::admit(caller, certificate, method, request, &self.0) => admitted?,
         };
         for _ in 0..MAX_DECISIONS {
             let (decision, begun): (Decision, _) = (decide::decide(&self.0, &admitted)?, Instant::now());

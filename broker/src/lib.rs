@@ -33,6 +33,7 @@ pub mod founding;
 mod health;
 pub mod ledger;
 pub mod links;
+pub mod memory;
 pub mod metrics;
 pub mod registry;
 mod routes;

@@ -1,25 +1,27 @@
 //! Reads what the broker reads of a request: the one message's frame, the envelope in it, the deadline.
 //! The payload beside the envelope is not looked at.
 
+mod envelopes;
 mod frame;
 mod timeout;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use comity_policy::Capability;
 use comity_proto::convert::{Envelope, WireError};
 use comity_proto::error::Failure;
-use comity_proto::{inference, strict};
 use comity_types::{Digest, SpiffeId};
 use http::Request;
-use prost::Message;
 use tokio::time::Instant;
 use tonic::Code;
 use tonic::body::Body;
 
+use super::Parts;
 use crate::registry::memory::Question;
 
+pub use envelopes::Envelopes;
 pub(crate) use timeout::value as timeout_value;
 
 /// How long a call may take at most, whether or not it states a deadline of its own: an answer that is made
@@ -92,7 +94,7 @@ pub struct Admitted {
     /// What it calls.
     pub method: Method,
     /// What it demands.
-    pub envelope: Envelope,
+    pub envelope: Arc<Envelope>,
     /// The digest that the permit names the envelope by.
     pub envelope_sha256: Digest,
     /// The envelope in canonical encoding, of which that is the digest.
@@ -124,28 +126,26 @@ pub async fn admit(
     certificate: Digest,
     method: Method,
     request: Request<Body>,
-    most_bytes: usize,
+    parts: &Parts,
 ) -> Result<Admitted, Failure> {
     let arrived = Instant::now();
     let deadline = arrived + timeout::of(request.headers())?.unwrap_or(MAX_CALL).min(MAX_CALL);
     let last_byte = deadline.min(arrived + MAX_ARRIVAL);
-    let reading = frame::read(request.into_body(), most_bytes);
+    let reading = frame::read(request.into_body(), parts.request_bytes);
     let body = tokio::time::timeout_at(last_byte, reading).await.map_err(|_| too_slow())??;
-    let (envelope, envelope_bytes) = envelope(&body)?;
-    let envelope_sha256 = Digest::of(&envelope_bytes);
-    let caller = caller.clone();
-    Ok(Admitted { caller, certificate, method, envelope, envelope_sha256, envelope_bytes, body, arrived, deadline })
-}
-
-/// The envelope in a frame, checked for fields that this version does not know, and its canonical encoding.
-fn envelope(framed: &Bytes) -> Result<(Envelope, Bytes), Failure> {
-    let message = framed.slice(frame::PREFIX_BYTES..);
-    let raw = frame::envelope(&message).map_err(invalid)?;
-    let wire: inference::Envelope =
-        strict::decode(raw).map_err(|error| invalid(WireError::new("envelope", error.to_string())))?;
-    let bytes = Bytes::from(wire.encode_to_vec());
-    let envelope = Envelope::try_from(wire).map_err(|error| invalid(error.within("envelope")))?;
-    Ok((envelope, bytes))
+    let raw = frame::envelope(&body.slice(frame::PREFIX_BYTES..)).map_err(invalid)?;
+    let read = parts.envelopes.read(&raw).map_err(invalid)?;
+    Ok(Admitted {
+        caller: caller.clone(),
+        certificate,
+        method,
+        envelope: Arc::clone(&read.envelope),
+        envelope_sha256: read.sha256,
+        envelope_bytes: read.bytes.clone(),
+        body,
+        arrived,
+        deadline,
+    })
 }
 
 fn invalid(error: WireError) -> Failure {

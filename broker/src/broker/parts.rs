@@ -16,6 +16,7 @@ use comity_witness::Circle;
 use tokio_util::sync::CancellationToken;
 
 use super::BrokerError;
+use crate::access::request::Envelopes;
 use crate::access::{Access, Parts};
 use crate::bundles::{Bundles, RegistryBundles};
 use crate::certificate::OwnCertificate;
@@ -172,6 +173,7 @@ pub(super) fn access(
         ledger: journals.ledger.clone(),
         links: watched.links.clone(),
         quotas: Quotas::default(),
+        envelopes: Envelopes::default(),
         places: config.places.clone(),
         commit: config.commit,
         request_bytes: config.limits.request_bytes,

@@ -206,6 +206,7 @@ impl World {
             ledger: Ledger::over(log(dir.path(), key, Arc::clone(&clock))),
             links: links.clone(),
             quotas: Quotas::default(),
+            envelopes: Envelopes::default(),
             places: ["DE".parse().unwrap()].into(),
             commit,
             request_bytes: REQUEST_BYTES,

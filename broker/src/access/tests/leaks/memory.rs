@@ -112,7 +112,7 @@ impl Scene {
             caller: dice.one(&self.apps).clone(),
             certificate: World::certificate(),
             method: *dice.one(&[Method::Chat, Method::ChatStream, Method::Embed]),
-            envelope: Envelope::try_from(wire).unwrap(),
+            envelope: Arc::new(Envelope::try_from(wire).unwrap()),
             envelope_sha256: Digest::of(&envelope_bytes),
             envelope_bytes,
             body: bytes::Bytes::new(),
