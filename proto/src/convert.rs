@@ -23,7 +23,7 @@ use comity_types::PlaceOrBloc;
 
 pub use claims::{instant, wire_instant};
 pub use comity_policy::limits::{MAX_LIST, MAX_REQUEST_LIST, MAX_TEXT_BYTES};
-pub use envelope::Envelope;
+pub use envelope::{Envelope, check_nonce};
 pub use layers::{MAX_LAYERS_BYTES, checked_layers, layer_demands, wire_layer};
 pub use receipt::{proven, wire_proven, wire_receipt};
 pub use verdict::verdict;

@@ -99,6 +99,8 @@ pub struct Admitted {
     pub envelope_sha256: Digest,
     /// The envelope in canonical encoding, of which that is the digest.
     pub envelope_bytes: Bytes,
+    /// The same without the nonce.
+    pub asked: Bytes,
     /// The message in its frame, exactly as it came.
     pub body: Bytes,
     /// When it came.
@@ -108,12 +110,11 @@ pub struct Admitted {
 }
 
 impl Admitted {
-    /// What is asked, without what makes no difference to which offers are eligible: to be left out here, whatever else is
-    /// put into an envelope to tell one request from the next.
+    /// What is asked, without what makes no difference to which offers are eligible.
     #[must_use]
     pub fn question(&self) -> Question {
         let (caller, capability) = (self.caller.clone(), self.method.capability());
-        Question { caller, capability, envelope: self.envelope_bytes.clone() }
+        Question { caller, capability, envelope: self.asked.clone() }
     }
 }
 
@@ -139,9 +140,10 @@ pub async fn admit(
         caller: caller.clone(),
         certificate,
         method,
-        envelope: Arc::clone(&read.envelope),
+        envelope: read.envelope,
         envelope_sha256: read.sha256,
-        envelope_bytes: read.bytes.clone(),
+        envelope_bytes: read.bytes,
+        asked: read.asked,
         body,
         arrived,
         deadline,

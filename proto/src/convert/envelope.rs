@@ -40,7 +40,10 @@ impl TryFrom<inference::Envelope> for Envelope {
 }
 
 /// What tells two requests apart that ask for the same; nothing is decided by it, so that it goes no further than this.
-fn check_nonce(nonce: &[u8]) -> Result<(), WireError> {
+///
+/// # Errors
+/// It has too few bytes, or too many.
+pub fn check_nonce(nonce: &[u8]) -> Result<(), WireError> {
     if nonce.is_empty() || NONCE_BYTES.contains(&nonce.len()) {
         return Ok(());
     }

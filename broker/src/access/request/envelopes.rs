@@ -1,15 +1,18 @@
-//! Envelopes that were read before: callers send the same again and again, and what bytes say never changes.
+//! Envelopes that were read before: callers send the same again and again, but for the nonce, and what bytes say never changes.
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use comity_proto::convert::{Envelope, WireError};
+use bytes::{Buf as _, Bytes, BytesMut};
+use comity_proto::convert::{Envelope, WireError, check_nonce};
 use comity_proto::{inference, strict};
 use comity_types::Digest;
 use prost::Message as _;
+use prost::encoding::{self, DecodeContext, WireType};
 
 use crate::memory::Memory;
 
+/// The number of `Envelope.nonce`, the last of its fields.
+const NONCE: u32 = 11;
 /// Most bytes of a generation: a thousand envelopes with a few demands each.
 const GENERATION_BYTES: usize = 4 << 20;
 /// Bytes that an envelope takes for each byte that it came in: its texts stand in it twice, in trees. Rather too many.
@@ -25,11 +28,23 @@ pub(super) struct Read {
     pub(super) bytes: Bytes,
     /// The digest of that.
     pub(super) sha256: Digest,
+    /// The encoding without the nonce.
+    pub(super) asked: Bytes,
 }
 
-/// Those that were read before, by the bytes that they came in.
+/// What an envelope asks.
 #[derive(Debug)]
-pub struct Envelopes(Memory<Bytes, Read>);
+struct Asked {
+    envelope: Arc<Envelope>,
+    /// In canonical encoding, without the nonce.
+    bytes: Bytes,
+    /// The digest of that.
+    sha256: Digest,
+}
+
+/// Those that were read before, by the bytes that they came in, without the nonce.
+#[derive(Debug)]
+pub struct Envelopes(Memory<Bytes, Asked>);
 
 impl Default for Envelopes {
     fn default() -> Self {
@@ -42,20 +57,50 @@ impl Envelopes {
     ///
     /// # Errors
     /// It is none. That is not remembered.
-    pub(super) fn read(&self, raw: &Bytes) -> Result<Arc<Read>, WireError> {
-        if let Some(read) = self.0.get(raw, |_| true) {
-            return Ok(read);
+    pub(super) fn read(&self, raw: &Bytes) -> Result<Read, WireError> {
+        // One whose nonce stands elsewhere, or twice, is read whole each time.
+        let (raw, nonce) = apart(raw).unwrap_or_else(|| (raw.clone(), Bytes::new()));
+        check_nonce(&nonce).map_err(|error| error.within("envelope"))?;
+        let asked = match self.0.get(&raw, |_| true) {
+            Some(asked) => asked,
+            None => self.learn(&raw)?,
+        };
+        let (envelope, bytes) = (Arc::clone(&asked.envelope), asked.bytes.clone());
+        if nonce.is_empty() {
+            return Ok(Read { envelope, sha256: asked.sha256, asked: bytes.clone(), bytes });
         }
+        let mut whole = BytesMut::from(&*bytes);
+        encoding::bytes::encode(NONCE, &nonce, &mut whole);
+        Ok(Read { envelope, sha256: Digest::of(&whole), asked: bytes, bytes: whole.freeze() })
+    }
+
+    fn learn(&self, raw: &Bytes) -> Result<Arc<Asked>, WireError> {
         let wire: inference::Envelope =
             strict::decode(raw.clone()).map_err(|error| WireError::new("envelope", error.to_string()))?;
         let bytes = Bytes::from(wire.encode_to_vec());
         let envelope = Envelope::try_from(wire).map_err(|error| error.within("envelope"))?;
-        let read = Arc::new(Read { envelope: Arc::new(envelope), sha256: Digest::of(&bytes), bytes });
+        let asked = Arc::new(Asked { envelope: Arc::new(envelope), sha256: Digest::of(&bytes), bytes });
         // A copy: the request's own bytes have its payload with them.
         let taken = raw.len().saturating_mul(BYTES_PER_BYTE).saturating_add(ENTRY_BYTES);
-        self.0.keep(Bytes::copy_from_slice(raw), &read, taken);
-        Ok(read)
+        self.0.keep(Bytes::copy_from_slice(raw), &asked, taken);
+        Ok(asked)
     }
+}
+
+/// What stands before the nonce, and the nonce, where it comes last, as encoders put it; nothing where it does not, or where
+/// the bytes are no message.
+fn apart(raw: &Bytes) -> Option<(Bytes, Bytes)> {
+    let mut rest = raw.clone();
+    while rest.has_remaining() {
+        let before = raw.slice(..raw.len() - rest.len());
+        let (field, wire_type) = encoding::decode_key(&mut rest).ok()?;
+        if field == NONCE {
+            let length = encoding::decode_varint(&mut rest).ok().filter(|_| wire_type == WireType::LengthDelimited)?;
+            return (rest.len() as u64 == length).then_some((before, rest));
+        }
+        encoding::skip_field(wire_type, field, &mut rest, DecodeContext::default()).ok()?;
+    }
+    Some((raw.clone(), Bytes::new()))
 }
 
 #[cfg(test)]
@@ -74,7 +119,8 @@ mod tests {
         let envelopes = Envelopes::default();
         let (one, other) = (Bytes::from(envelope("a").encode_to_vec()), Bytes::from(envelope("b").encode_to_vec()));
         let first = envelopes.read(&one).unwrap();
-        assert!(Arc::ptr_eq(&first, &envelopes.read(&Bytes::copy_from_slice(&one)).unwrap()));
+        let again = envelopes.read(&Bytes::copy_from_slice(&one)).unwrap();
+        assert!(Arc::ptr_eq(&first.envelope, &again.envelope));
         assert_eq!((first.envelope.model.as_str(), first.sha256), ("a", Digest::of(&one)));
         assert!(first.envelope.requirements.no_training);
         assert_eq!(envelopes.read(&other).unwrap().envelope.model.as_str(), "b");
@@ -100,5 +146,42 @@ mod tests {
             let refused = [envelopes.read(&raw).unwrap_err(), envelopes.read(&raw).unwrap_err()];
             assert_eq!(refused[0].to_string(), refused[1].to_string());
         }
+    }
+
+    #[test]
+    fn the_same_with_another_nonce_is_not_read_again_and_has_another_digest() {
+        let envelopes = Envelopes::default();
+        let [one, other, none] = [&[7; 16][..], &[9; 32], &[]].map(|nonce| {
+            let wire = inference::Envelope { nonce: Bytes::from_static(nonce), ..envelope("a") };
+            let raw = Bytes::from(wire.encode_to_vec());
+            let read = envelopes.read(&raw).unwrap();
+            assert_eq!((&read.bytes, read.sha256), (&raw, Digest::of(&raw)), "as whoever decodes it whole has it");
+            read
+        });
+        for read in [&one, &other] {
+            assert!(Arc::ptr_eq(&read.envelope, &none.envelope));
+            assert_eq!(read.asked, none.bytes);
+        }
+        assert_eq!(none.asked, none.bytes);
+    }
+
+    #[test]
+    fn a_nonce_is_held_to_its_bounds_and_read_wherever_it_stands() {
+        let envelopes = Envelopes::default();
+        let of = |nonce: Vec<u8>| inference::Envelope { nonce: nonce.into(), ..Default::default() }.encode_to_vec();
+        let (model, nonce) = (envelope("a").encode_to_vec(), of(vec![7; 16]));
+        let read = |parts: &[&[u8]]| envelopes.read(&Bytes::from(parts.concat()));
+        let whole = read(&[&model, &nonce]).unwrap();
+        for turned in [[&nonce, &model[..], &[]], [&of(vec![9; 16]), &model, &nonce]] {
+            let turned = read(&turned).unwrap();
+            assert_eq!((turned.sha256, turned.bytes), (whole.sha256, whole.bytes.clone()));
+        }
+        for (one, refused) in [of(vec![7; 15]), of(vec![7; 33])]
+            .iter()
+            .flat_map(|nonce| [[&model[..], nonce], [nonce, &model]].map(|parts| (parts, read(&parts).unwrap_err())))
+        {
+            assert_eq!(refused.path, "envelope.nonce", "{one:?}");
+        }
+        assert!(read(&[&model, &nonce[..9]]).is_err(), "it is cut");
     }
 }

@@ -39,13 +39,13 @@ impl Scene {
         for index in 0..NODES {
             let organisation = Organisation::new(&format!("n{index}.example"));
             let node = organisation.id("node", "n1");
-            world.admit(&organisation, *dice.one::<&str>(&PLACES), &node).await;
+            world.admit(&organisation, dice.one::<&str>(&PLACES), &node).await;
             nodes.push((node, organisation));
         }
         for index in 0..APPS {
             let organisation = Organisation::new(&format!("c{index}.example"));
             let app = organisation.id("app", "a1");
-            world.admit(&organisation, *dice.one::<&str>(&PLACES), &app).await;
+            world.admit(&organisation, dice.one::<&str>(&PLACES), &app).await;
             apps.push(app);
         }
         let mut scene = Self { world, nodes, apps, out: BTreeSet::new() };
@@ -114,6 +114,7 @@ impl Scene {
             method: *dice.one(&[Method::Chat, Method::ChatStream, Method::Embed]),
             envelope: Arc::new(Envelope::try_from(wire).unwrap()),
             envelope_sha256: Digest::of(&envelope_bytes),
+            asked: envelope_bytes.clone(),
             envelope_bytes,
             body: bytes::Bytes::new(),
             arrived: Instant::now(),

@@ -240,6 +240,7 @@ impl Episode {
             model: demands.model.into(),
             requirements: Some(demands.on_the_wire()),
             purposes: vec![PURPOSE.into()],
+            nonce: if dice.percent(50) { dice.next().to_be_bytes().repeat(2).into() } else { Bytes::new() },
             ..Default::default()
         };
         let number = dice.next();
