@@ -4,6 +4,7 @@
 //! domain [`ERROR_DOMAIN`]; a refusal carries a [`Refusal`] beside it.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use prost::Message;
 use tonic::metadata::MetadataValue;
@@ -21,6 +22,8 @@ pub const MAX_DETAIL_BYTES: usize = 3 * 1024;
 pub const ORGANISATION_KEYS: &str = "organisation_keys";
 /// The full name of a refusal, by which its detail is found.
 const REFUSAL: &str = "comity.policy.v1.Refusal";
+/// The key of an `ErrorInfo` under which a node says when to come back, in whole seconds.
+pub const RETRY_AFTER_SECONDS: &str = "retry_after_seconds";
 
 /// Why a call failed, ready to be sent.
 #[derive(Debug, Clone, PartialEq)]
@@ -122,6 +125,17 @@ impl Detail {
     }
 }
 
+/// When whoever declined wants to be asked again, if they say so: by a `RetryInfo`, as any gRPC server may, or as our
+/// own nodes do.
+#[must_use]
+pub fn retry_after(status: &Status) -> Option<Duration> {
+    let details = pb::Status::decode(status.details()).ok()?.details;
+    let info = details.iter().find(|any| any.type_url.ends_with("/google.rpc.RetryInfo"));
+    let delay = info.and_then(|any| pb::RetryInfo::decode(any.value.as_slice()).ok()?.retry_delay);
+    let own = || Detail::of(status)?.metadata.get(RETRY_AFTER_SECONDS)?.parse().ok().map(Duration::from_secs);
+    delay.and_then(|delay| Duration::try_from(delay).ok()).or_else(own)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,6 +169,22 @@ mod tests {
         let cut = Detail::of(&status).unwrap().refusal.unwrap();
         assert!(!cut.verdicts.is_empty() && cut.verdicts.len() < 200);
         assert_eq!(cut.considered, 300);
+    }
+
+    #[test]
+    fn a_time_to_come_back_is_read_in_both_forms_and_nothing_else_is() {
+        let own = |seconds: &str| Failure::new(Code::ResourceExhausted, "BUSY", "").with(RETRY_AFTER_SECONDS, seconds);
+        let after = |failure: Failure| retry_after(&Status::from(failure));
+        assert_eq!(after(own("7")), Some(Duration::from_secs(7)));
+        assert_eq!([own("-7"), own("soon"), Failure::new(Code::Unavailable, "DOWN", "")].map(after), [None; 3]);
+        let standard = |seconds, nanos| {
+            let info = pb::RetryInfo { retry_delay: Some(prost_types::Duration { seconds, nanos }) };
+            let details = vec![any("google.rpc.RetryInfo", &info)];
+            let status = pb::Status { code: Code::Unavailable.into(), message: String::new(), details };
+            retry_after(&Status::with_details(Code::Unavailable, "", status.encode_to_vec().into()))
+        };
+        assert_eq!((standard(1, 500_000_000), standard(-1, 0)), (Some(Duration::from_millis(1_500)), None));
+        assert_eq!(retry_after(&Status::unavailable("")), None);
     }
 
     #[test]
