@@ -164,6 +164,7 @@ impl Broker {
             config.limits.tunnels,
             Arc::clone(&clock),
             tasks.clone(),
+            metrics.clone(),
         );
         let watched = Watched {
             registry,

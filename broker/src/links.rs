@@ -5,6 +5,7 @@
 //! certificate; a link with a change of the node's address as well. What travels over them is left to [`crate::access`].
 
 mod connect;
+mod health;
 mod in_flight;
 mod leave;
 mod link;
@@ -24,17 +25,20 @@ use comity_membership::{Federation, Standing};
 use comity_runtime::accept::MAX_ORGANISATIONS_PART;
 use comity_runtime::fair::{Fair, Rule};
 use comity_runtime::tasks::Tasks;
-use comity_types::{Clock, Digest, SpiffeId, TrustDomain};
+use comity_types::{Clock, Digest, OfferName, SpiffeId, TrustDomain};
 use dashmap::DashMap;
 use http::uri::{Authority, Scheme};
 use http::{Request, Response};
 use hyper::body::Incoming;
+use tokio::time::Instant;
 
 use crate::edge::check_peer;
+use crate::metrics::Metrics;
 use crate::registry::Registry;
 
 use self::connect::Dialler;
-use self::in_flight::Counts;
+use self::health::Health;
+pub use self::health::{Event, FULL_SHARE, Failing, Load, Readiness};
 pub use self::in_flight::InFlight;
 use self::link::Link;
 pub use self::outgoing::Outgoing;
@@ -43,6 +47,8 @@ use self::tunnels::Tunnels;
 
 /// Most requests on one link at once. The windows are sized for it, and a node that is given more has stopped to answer.
 pub const MAX_STREAMS: usize = 1024;
+/// Most requests of one offer at once where its node has others: a backend that stalls leaves them a quarter of the link.
+const MAX_STREAMS_PER_OFFER: usize = MAX_STREAMS / 4 * 3;
 
 /// How a node's link is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,15 +71,6 @@ impl LinkState {
             Self::Unreachable => "unreachable",
         }
     }
-}
-
-/// What routing asks about a node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Load {
-    /// How its link is.
-    pub state: LinkState,
-    /// How many requests it is working on for this broker.
-    pub in_flight: usize,
 }
 
 /// Why a request did not get to a node, or no answer back.
@@ -101,11 +98,11 @@ pub enum LinkError {
         /// The node.
         node: SpiffeId,
     },
-    /// As many requests are on the link as may be.
-    #[error("{node} has {MAX_STREAMS} requests in flight")]
+    /// As many requests of the offer, or of all offers of its node, are in flight as may be.
+    #[error("{offer} has as many requests in flight as it may")]
     Full {
-        /// The node.
-        node: SpiffeId,
+        /// The offer.
+        offer: OfferName,
     },
     /// The link broke, or the node reset the request, before an answer began.
     #[error("the connection to {node} broke: {source}")]
@@ -139,7 +136,7 @@ struct Inner {
     links: DashMap<SpiffeId, Arc<Link>>,
     tunnels: Tunnels,
     tunnel_places: Fair<TrustDomain>,
-    counts: Counts,
+    health: Health,
 }
 
 /// How requests get to a node.
@@ -158,6 +155,7 @@ impl Links {
         tunnels: usize,
         clock: Arc<dyn Clock>,
         tasks: Tasks,
+        metrics: Metrics,
     ) -> Self {
         let dialler = Arc::new(Dialler::new(registry.clone(), credentials, clock, tasks));
         let links = Self(Arc::new(Inner {
@@ -166,22 +164,21 @@ impl Links {
             links: DashMap::new(),
             tunnels: Tunnels::default(),
             tunnel_places: Fair::new(Rule::new(tunnels, (tunnels / MAX_ORGANISATIONS_PART).max(1))),
-            counts: Counts::default(),
+            health: Health::new(metrics),
         }));
         links.0.dialler.tasks().spawn("links", links.clone().follow_registry());
         links
     }
 
-    /// Sends a request to `node`, whose path alone is set, and waits for the head of its answer.
+    /// Sends a request for `offer` to its node, whose path alone is set, and waits for the head of its answer.
     ///
     /// # Errors
     /// The node cannot be reached, or no answer came back.
-    pub async fn send(&self, node: &SpiffeId, request: Request<Outgoing>) -> Result<Sent, LinkError> {
+    pub async fn send(&self, offer: &OfferName, request: Request<Outgoing>) -> Result<Sent, LinkError> {
+        let node = offer.node();
         let way = self.way(node)?;
-        let in_flight = self.0.counts.begin(node);
-        if in_flight.count() > MAX_STREAMS {
-            return Err(LinkError::Full { node: node.clone() });
-        }
+        let in_flight = InFlight::begin(&self.0.health, offer, matches!(way, Way::Tunnel));
+        let in_flight = in_flight.ok_or_else(|| LinkError::Full { offer: offer.clone() })?;
         match way {
             Way::Link(link) => self.send_by_link(node, &link, request, in_flight).await,
             Way::Tunnel => self.0.tunnels.send(node, request, in_flight).await,
@@ -211,22 +208,43 @@ impl Links {
     /// How the link to `node` is.
     #[must_use]
     pub fn state(&self, node: &SpiffeId) -> LinkState {
-        // Asked for every offer of a decision: the registry, which costs most, comes last.
         if let Some(link) = self.0.links.get(node) {
             return link.state();
         }
-        if let Some(state) = self.0.tunnels.state(node) {
-            return state;
-        }
-        let snapshot = self.0.registry.snapshot();
-        let dials = snapshot.federation().node(node).is_some_and(|state| state.address.as_deref() == Some(TUNNEL));
-        if dials { LinkState::Unreachable } else { LinkState::Idle }
+        let of_none = || if self.dials(node) { LinkState::Unreachable } else { LinkState::Idle };
+        self.0.tunnels.state(node).unwrap_or_else(of_none)
     }
 
-    /// What routing asks about `node`.
+    /// What choosing asks about `offer`. That a link could not be made is known as a failure, and not asked again here.
     #[must_use]
-    pub fn load(&self, node: &SpiffeId) -> Load {
-        Load { state: self.state(node), in_flight: self.0.counts.of(node) }
+    pub fn load(&self, offer: &OfferName, now: Instant) -> Load {
+        let node = offer.node();
+        let (load, dials) = self.0.health.load(offer, now).unwrap_or_else(|| (Load::UNKNOWN, self.dials(node)));
+        let is_there = !dials || self.0.tunnels.state(node) == Some(LinkState::Connected);
+        if is_there { load } else { Load { readiness: Readiness::Unreachable, ..load } }
+    }
+
+    /// What became of a try of `offer`.
+    pub fn tell(&self, offer: &OfferName, event: Event) {
+        self.0.health.tell(offer, event);
+    }
+
+    /// How many nodes and how many offers are ejected now.
+    #[must_use]
+    pub fn ejected(&self) -> [(&'static str, usize); 2] {
+        self.0.health.ejected()
+    }
+
+    /// How many requests `node` is working on for this broker.
+    #[cfg(test)]
+    pub(crate) fn in_flight(&self, node: &SpiffeId) -> usize {
+        self.0.health.in_flight(node)
+    }
+
+    /// Whether it is the node that dials.
+    fn dials(&self, node: &SpiffeId) -> bool {
+        let snapshot = self.0.registry.snapshot();
+        snapshot.federation().node(node).is_some_and(|state| state.address.as_deref() == Some(TUNNEL))
     }
 
     /// The link to `node` at its present address, or its tunnels.
@@ -253,8 +271,16 @@ impl Links {
         let mut changed = self.0.registry.changed();
         while let Some(Ok(())) = ending.run_until_cancelled(changed.changed()).await {
             let snapshot = self.0.registry.snapshot();
-            self.0.links.retain(|node, link| may_stay(snapshot.federation(), node, link));
+            self.0.links.retain(|node, link| {
+                let stays = may_stay(snapshot.federation(), node, link);
+                if !stays {
+                    // Elsewhere, or later, it may do better than it did.
+                    self.0.health.returned(node);
+                }
+                stays
+            });
             self.0.tunnels.retain(|peer| check_peer(snapshot.federation(), peer).is_ok());
+            self.0.health.follow(snapshot.federation());
         }
         // Connections end when nobody can use them any more.
         self.0.links.clear();

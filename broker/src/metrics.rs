@@ -59,6 +59,18 @@ const ATTEMPTS: Metric = Metric {
     labels: &["outcome"],
     help: "Tries of a node: `answered` or `failed`.",
 };
+const EJECTIONS: Metric = Metric {
+    name: "comity_broker_ejections",
+    kind: Kind::Counter,
+    labels: &["who"],
+    help: "How often a `node`, or one `offer`, has failed again and again, and came behind the others for a while.",
+};
+const EJECTED: Metric = Metric {
+    name: "comity_broker_ejected",
+    kind: Kind::Gauge,
+    labels: &["who"],
+    help: "Nodes and offers that come behind the others now: `node` or `offer`. They are asked where no other answers.",
+};
 const CONNECTIONS: Metric = Metric {
     name: "comity_broker_connections",
     kind: Kind::Gauge,
@@ -125,6 +137,8 @@ const METRICS: &[Metric] = &[
     COMMITS,
     SETTLES,
     ATTEMPTS,
+    EJECTIONS,
+    EJECTED,
     CONNECTIONS,
     TUNNELS,
     STATEMENTS,
@@ -149,6 +163,8 @@ struct Inner {
     commits: Histogram,
     settles: Histogram,
     attempts: Family<Labels<1>, Counter>,
+    ejections: Family<Labels<1>, Counter>,
+    ejected: Family<Labels<1>, Gauge>,
     connections: Family<Labels<1>, Gauge>,
     tunnels: Gauge,
     statements: Family<Labels<1>, Counter>,
@@ -177,6 +193,8 @@ impl Default for Metrics {
             commits: made.times(&COMMITS),
             settles: made.times(&SETTLES),
             attempts: made.counters(&ATTEMPTS),
+            ejections: made.counters(&EJECTIONS),
+            ejected: made.gauges(&EJECTED),
             connections: made.gauges(&CONNECTIONS),
             tunnels: made.gauge(&TUNNELS),
             statements: made.counters(&STATEMENTS),
@@ -242,6 +260,11 @@ impl Metrics {
         self.0.attempts.get_or_create(&[("outcome", outcome)]).inc();
     }
 
+    /// Somebody comes behind the others for a while: a `node` or an `offer`.
+    pub(crate) fn ejected(&self, who: &'static str) {
+        self.0.ejections.get_or_create(&[("who", who)]).inc();
+    }
+
     /// A statement came into force.
     pub(crate) fn said(&self, statement: &Statement) {
         self.0.statements.get_or_create(&[("kind", statement.kind())]).inc();
@@ -260,7 +283,7 @@ impl Metrics {
     /// All of them, as they are now.
     #[must_use]
     pub fn text(&self, watched: &Watched) -> String {
-        let Inner { made, connections, suspensions, .. } = &*self.0;
+        let Inner { made, ejected, connections, suspensions, .. } = &*self.0;
         let now = watched.clock.now();
         let snapshot = watched.registry.snapshot();
         let federation = snapshot.federation();
@@ -268,6 +291,9 @@ impl Metrics {
         self.0.tunnels.set(count(watched.links.tunnels()));
         for (kind, number) in watched.places.taken() {
             connections.get_or_create(&[("kind", kind)]).set(count(number));
+        }
+        for (who, number) in watched.links.ejected() {
+            ejected.get_or_create(&[("who", who)]).set(count(number));
         }
         self.0.epoch.set(i64::try_from(federation.epoch()).unwrap_or(i64::MAX));
         self.0.last_statement.set(seconds(federation.at().map_or(Duration::ZERO, |at| now.since(at))));

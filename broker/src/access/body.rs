@@ -35,6 +35,8 @@ use crate::rpc::trailers;
 
 /// What of a node's trailers goes on to the caller.
 const TRAILERS: [&str; 4] = ["grpc-status", "grpc-message", "grpc-status-details-bin", metadata::USAGE];
+/// What a caller is told of an answer that has no end.
+const UNFINISHED: &str = "the node ended its answer without a status";
 /// The encoding of messages, if the node names one.
 const ENCODING: &str = "grpc-encoding";
 
@@ -107,14 +109,29 @@ impl Passing {
     /// The end: the node's own status, and what it used.
     fn end(&mut self, mut trailers: HeaderMap) {
         let Some(code) = trailers.get(Status::GRPC_STATUS).map(|value| Code::from_bytes(value.as_bytes())) else {
-            return self.end_with(truncated("the node ended its answer without a status"));
+            return self.break_off(UNFINISHED);
         };
+        // That its backend went away is what it says of an answer which others may have given.
+        self.tell(code != Code::Unavailable);
         let settling = self.settlement.end(code, Some(&trailers));
         let dropped: Vec<_> = trailers.keys().filter(|name| !TRAILERS.contains(&name.as_str())).cloned().collect();
         for name in dropped {
             trailers.remove(name);
         }
         self.close(trailers, settling);
+    }
+
+    /// The end, which is none: the node, or what is between, is at fault.
+    fn break_off(&mut self, problem: &str) {
+        self.tell(false);
+        self.end_with(truncated(problem));
+    }
+
+    /// Tells how the answer ended, to whom the next nodes are chosen by.
+    fn tell(&self, well: bool) {
+        if let Some(rest) = &self.rest {
+            rest.in_flight.ended(well);
+        }
     }
 
     /// The end: our own status.
@@ -150,9 +167,9 @@ impl Passing {
             },
             Some(Err(error)) => {
                 tracing::warn!(error = %error, "an answer broke off");
-                self.end_with(truncated("the connection to the node broke"));
+                self.break_off("the connection to the node broke");
             }
-            None => self.end_with(truncated("the node ended its answer without a status")),
+            None => self.break_off(UNFINISHED),
         }
         Poll::Ready(None)
     }

@@ -1,32 +1,94 @@
-//! In which order eligible offers are tried: what the caller prefers first, then the cheapest, then the least busy
-//! node, then by name; those whose nodes could not be reached lately come last, whatever they cost.
+//! In which order eligible offers are tried: what the caller prefers first, then the cheapest. Among those that are equal
+//! by that, two are drawn, and the one where a request would wait less comes first.
+//!
+//! Whoever should not be asked now comes behind, whatever they cost, and never goes missing: whom policy let in stays in,
+//! and nobody else comes in (decision 30).
+
+mod draws;
 
 use std::cmp::Reverse;
 
 use comity_policy::Index;
 use comity_policy::rank::{Preferences, Ranked, scores};
-use comity_types::{Price, SpiffeId, Timestamp};
+use comity_transparency::record::CANDIDATES;
+use comity_types::{Price, Timestamp};
 
+pub use self::draws::Draws;
 use super::decide::Candidate;
-use crate::links::{LinkState, Load};
+use crate::links::{FULL_SHARE, Readiness};
 
-/// Gives each of the candidates its score by `prefer`. Latency is not measured yet, so that it scores nothing.
+/// Gives each of the candidates its score by `prefer`.
 pub fn score(candidates: &mut [Candidate], index: &Index, prefer: &Preferences, as_of: Timestamp) {
-    let offers = candidates.iter().filter_map(|candidate| index.offer(candidate.offer.place));
-    let ranked: Vec<_> = offers.map(|offer| Ranked { offer, latency_ms: None }).collect();
-    let scored = scores(&ranked, prefer, &index.tables(), as_of);
+    let ranked = candidates.iter().filter_map(|Candidate { offer, load, .. }| {
+        Some(Ranked { offer: index.offer(offer.place)?, latency_ms: load.latency_ms })
+    });
+    let scored = scores(&ranked.collect::<Vec<_>>(), prefer, &index.tables(), as_of);
     candidates.iter_mut().zip(scored).for_each(|(candidate, score)| candidate.score = score);
 }
 
-/// Puts the candidates in order. `load` tells how a node's link is.
-pub fn order(candidates: &mut [Candidate], load: impl Fn(&SpiffeId) -> Load) {
+/// Puts the candidates in the order in which they are tried.
+pub fn order(candidates: &mut [Candidate], draws: &mut Draws) {
+    for Candidate { load, .. } in &mut *candidates {
+        if let Readiness::Returning { share } = load.readiness
+            && draws.below(FULL_SHARE as usize) < share as usize
+        {
+            load.readiness = Readiness::Ready;
+        }
+    }
+    sort(candidates);
     let comparable = one_currency(candidates);
-    candidates.sort_by_cached_key(|candidate| {
-        let load = load(candidate.offer.name.node());
-        let unreachable = load.state == LinkState::Unreachable;
-        let price = if comparable { cost(candidate.offer.price.as_ref()) } else { 0 };
-        (unreachable, Reverse(candidate.score), price, load.in_flight, candidate.offer.name.clone())
+    // Nobody further back is ever tried.
+    let mut places = CANDIDATES;
+    for equal in candidates.chunk_by_mut(|one, other| preference(one, comparable) == preference(other, comparable)) {
+        spread(equal, places, draws);
+        places = places.saturating_sub(equal.len());
+        if places == 0 {
+            break;
+        }
+    }
+}
+
+/// Puts the candidates in the order of preference, and those that are equal by that in the order of their names.
+pub fn sort(candidates: &mut [Candidate]) {
+    let comparable = one_currency(candidates);
+    candidates.sort_by(|one, other| {
+        let preferred = preference(one, comparable).cmp(&preference(other, comparable));
+        preferred.then_with(|| one.offer.name.cmp(&other.offer.name))
     });
+}
+
+/// Of two that are drawn the one that costs less comes first, then of two of the others, and so on: no more than that has
+/// to be known to leave the slow and the busy alone, and not everybody runs to the same one.
+fn spread(mut equal: &mut [Candidate], places: usize, draws: &mut Draws) {
+    for _ in 0..places {
+        if equal.len() < 2 {
+            return;
+        }
+        let one = draws.below(equal.len());
+        // Another one, as likely as any.
+        let other = (one + 1 + draws.below(equal.len() - 1)) % equal.len();
+        let cost = |place: usize| equal.get(place).map(|candidate| candidate.load.cost);
+        let first = if cost(other) < cost(one) { other } else { one };
+        equal.swap(0, first);
+        equal = equal.get_mut(1..).unwrap_or_default();
+    }
+}
+
+/// What goes before whatever an offer costs to ask, least first.
+fn preference(candidate: &Candidate, comparable: bool) -> (u8, Reverse<u64>, u128) {
+    let price = if comparable { cost(candidate.offer.price.as_ref()) } else { 0 };
+    (turn(candidate.load.readiness), Reverse(candidate.score), price)
+}
+
+/// When somebody's turn comes.
+const fn turn(readiness: Readiness) -> u8 {
+    match readiness {
+        Readiness::Ready => 0,
+        Readiness::Returning { .. } => 1,
+        Readiness::Busy => 2,
+        Readiness::Ejected => 3,
+        Readiness::Unreachable => 4,
+    }
 }
 
 /// Whether prices can be compared: amounts of different currencies cannot, so that they then do not count.
@@ -45,71 +107,4 @@ fn cost(price: Option<&Price>) -> u128 {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use comity_types::Digest;
-
-    use super::*;
-    use crate::registry::memory::Listed;
-
-    fn candidate(name: &str, price: Option<(&str, u64)>) -> Candidate {
-        let price = price.map(|(currency, micros)| Price {
-            currency: currency.parse().unwrap(),
-            input_micros_per_million_tokens: micros,
-            output_micros_per_million_tokens: micros,
-        });
-        let sha256 = Digest::of(name.as_bytes());
-        let offer = Arc::new(Listed { name: name.parse().unwrap(), place: 0, sha256, price });
-        Candidate { offer, score: 0, expires_at: None }
-    }
-
-    fn load(state: LinkState, in_flight: usize) -> Load {
-        Load { state, in_flight }
-    }
-
-    fn ordered(mut candidates: Vec<Candidate>, load: impl Fn(&SpiffeId) -> Load) -> Vec<String> {
-        order(&mut candidates, load);
-        candidates.iter().map(|candidate| candidate.offer.name.to_string()).collect()
-    }
-
-    fn idle(_: &SpiffeId) -> Load {
-        load(LinkState::Idle, 0)
-    }
-
-    #[test]
-    fn the_cheapest_comes_first_the_unpriced_last_and_names_break_ties() {
-        let (one, two) = (Some(("EUR", 1)), Some(("EUR", 2)));
-        let names = ["d.example/n/o", "c.example/n/o", "b.example/n/o", "a.example/n/o"];
-        let offers = names.into_iter().zip([None, one, two, two]).map(|(name, price)| candidate(name, price)).collect();
-        assert_eq!(ordered(offers, idle), ["c.example/n/o", "a.example/n/o", "b.example/n/o", "d.example/n/o"]);
-    }
-
-    #[test]
-    fn what_the_caller_prefers_comes_before_what_is_cheap() {
-        let dear = Candidate { score: 1, ..candidate("b.example/n/o", Some(("EUR", 9))) };
-        assert_eq!(
-            ordered(vec![candidate("a.example/n/o", Some(("EUR", 1))), dear], idle),
-            ["b.example/n/o", "a.example/n/o"]
-        );
-    }
-
-    #[test]
-    fn amounts_of_different_currencies_are_not_compared() {
-        let offers = vec![candidate("b.example/n/o", Some(("JPY", 1))), candidate("a.example/n/o", Some(("EUR", 2)))];
-        assert_eq!(ordered(offers, idle), ["a.example/n/o", "b.example/n/o"]);
-    }
-
-    #[test]
-    fn the_less_busy_node_comes_first_at_the_same_price_and_an_unreachable_one_last() {
-        let offers = || vec![candidate("a.example/n/o", None), candidate("b.example/n/o", None)];
-        let of_a = |state, in_flight| {
-            move |node: &SpiffeId| {
-                if node.trust_domain().as_str() == "a.example" { load(state, in_flight) } else { idle(node) }
-            }
-        };
-        assert_eq!(ordered(offers(), of_a(LinkState::Connected, 1)), ["b.example/n/o", "a.example/n/o"]);
-        let cheap = vec![candidate("a.example/n/o", Some(("EUR", 1))), candidate("b.example/n/o", Some(("EUR", 9)))];
-        assert_eq!(ordered(cheap, of_a(LinkState::Unreachable, 0)), ["b.example/n/o", "a.example/n/o"]);
-    }
-}
+mod tests;

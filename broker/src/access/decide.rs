@@ -11,10 +11,13 @@ use comity_proto::convert::{self, WireError};
 use comity_proto::error::Failure;
 use comity_proto::policy::LayerDemands;
 use comity_types::{DecisionId, OfferName, SpiffeId, Timestamp};
+use tokio::time::Instant;
 use tonic::Code;
 
+use super::choose::Draws;
 use super::request::Admitted;
 use super::{Parts, choose};
+use crate::links::Load;
 use crate::registry::Snapshot;
 use crate::registry::memory::{Eligible, Listed};
 
@@ -61,6 +64,8 @@ pub struct Candidate {
     pub offer: Arc<Listed>,
     /// How far it is what the caller prefers; 0 where nothing is preferred.
     pub score: u64,
+    /// How it and its node do.
+    pub load: Load,
     /// When what made it eligible ends, if it does.
     pub expires_at: Option<Timestamp>,
 }
@@ -83,14 +88,18 @@ pub fn decide(parts: &Parts, admitted: &Admitted) -> Result<Decision, Failure> {
     let found = eligible(&snapshot, parts, admitted, at)?;
     let used = parts.quotas.used(admitted.caller.trust_domain(), at);
     let within_quota = found.eligible(&snapshot.index, &used, at);
-    let candidate = |(offer, expires_at)| Candidate { offer: Arc::clone(offer), score: 0, expires_at };
+    let (id, now) = (new_id()?, Instant::now());
+    let candidate = |(offer, expires_at): (&Arc<Listed>, _)| {
+        let load = parts.links.load(&offer.name, now);
+        Candidate { offer: Arc::clone(offer), score: 0, load, expires_at }
+    };
     let mut eligible: Vec<_> = within_quota.map(candidate).collect();
     choose::score(&mut eligible, &snapshot.index, &admitted.envelope.prefer, at);
-    choose::order(&mut eligible, |node| parts.links.load(node));
+    choose::order(&mut eligible, &mut Draws::of(id));
     let refused =
         if eligible.is_empty() { Some(Box::new(refused(&snapshot, parts, admitted, &used, at)?)) } else { None };
     let considered = snapshot.index.of_model(&admitted.envelope.model).len();
-    Ok(Decision { id: new_id()?, at, considered, eligible, refused, snapshot })
+    Ok(Decision { id, at, considered, eligible, refused, snapshot })
 }
 
 /// The offers that are eligible, as far as the caller's quotas let it: what was found before in this state, if it still stands.

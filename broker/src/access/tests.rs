@@ -15,6 +15,7 @@ use super::*;
 use crate::ledger::log::DecisionLog;
 
 mod ahead;
+mod choosing;
 mod expiry;
 mod leaks;
 pub(crate) mod node;

@@ -1,72 +1,75 @@
-//! How many requests each node is working on.
+//! A request's place among those that its node is working on.
 
 use std::sync::Arc;
 
-use comity_types::SpiffeId;
-use dashmap::DashMap;
+use comity_types::OfferName;
+use tokio::time::Instant;
 
-/// The counts of all nodes that have requests; a node without any has no entry, so that the map stays small.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Counts(Arc<DashMap<SpiffeId, usize>>);
+use super::health::{Event, Failing, Health};
 
-/// One request's place in its node's count; dropped when the answer has ended.
+/// It is held until the answer has ended, and then dropped.
 #[derive(Debug)]
 pub struct InFlight {
-    counts: Counts,
-    node: SpiffeId,
-    count: usize,
+    health: Health,
+    offer: OfferName,
+    begun: Instant,
     over: Option<Arc<()>>,
 }
 
-impl Counts {
-    /// A request of `node` begins.
-    pub(super) fn begin(&self, node: &SpiffeId) -> InFlight {
-        let mut count = self.0.entry(node.clone()).or_default();
-        *count = count.saturating_add(1);
-        InFlight { counts: self.clone(), node: node.clone(), count: *count, over: None }
-    }
-
-    /// How many there are.
-    pub(super) fn of(&self, node: &SpiffeId) -> usize {
-        self.0.get(node).map_or(0, |count| *count)
-    }
-}
-
 impl InFlight {
+    /// A request of `offer` begins; none where there is no room for it.
+    pub(super) fn begin(health: &Health, offer: &OfferName, dials: bool) -> Option<Self> {
+        let begun = Instant::now();
+        health.begin(offer, dials).then(|| Self { health: health.clone(), offer: offer.clone(), begun, over: None })
+    }
+
     /// The same, which counts for the tunnel that it went over as well.
     pub(super) fn over(mut self, running: Arc<()>) -> Self {
         self.over = Some(running);
         self
     }
 
-    /// How many there were when this one had begun, itself included.
-    pub(super) const fn count(&self) -> usize {
-        self.count
+    /// The answer has ended: well, or in a way that is the node's fault.
+    pub fn ended(&self, well: bool) {
+        let event = if well { Event::Well { begun: self.begun } } else { Event::Failed(Failing::Answer) };
+        self.health.tell(&self.offer, event);
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        if let Some(mut count) = self.counts.0.get_mut(&self.node) {
-            *count = count.saturating_sub(1);
-        }
-        self.counts.0.remove_if(&self.node, |_, count| *count == 0);
+        self.health.tell(&self.offer, Event::Over);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::{MAX_STREAMS, MAX_STREAMS_PER_OFFER};
     use super::*;
+    use crate::metrics::Metrics;
 
     #[test]
-    fn a_request_counts_until_it_is_dropped_and_leaves_nothing_behind() {
-        let (counts, node) = (Counts::default(), "spiffe://org-a.example/node/n1".parse().unwrap());
-        let first = counts.begin(&node);
-        let second = counts.begin(&node);
-        assert_eq!((second.count(), counts.of(&node)), (2, 2));
+    fn a_request_counts_until_it_is_dropped() {
+        let (health, offer) = (Health::new(Metrics::default()), "org-a.example/n1/chat".parse().unwrap());
+        let first = InFlight::begin(&health, &offer, false).unwrap();
+        let second = InFlight::begin(&health, &offer, false).unwrap();
+        assert_eq!(health.in_flight(offer.node()), 2);
         drop(first);
-        assert_eq!(counts.of(&node), 1);
+        assert_eq!(health.in_flight(offer.node()), 1);
         drop(second);
-        assert!(counts.0.is_empty());
+        assert_eq!(health.in_flight(offer.node()), 0);
+    }
+
+    #[test]
+    fn a_link_has_so_many_places_and_no_offer_takes_them_all_from_the_others() {
+        let health = Health::new(Metrics::default());
+        let [one, other] = ["org-a.example/n1/one", "org-a.example/n1/other"].map(|name| name.parse().unwrap());
+        let of = |offer| std::iter::from_fn(|| InFlight::begin(&health, offer, false)).collect::<Vec<_>>();
+        assert_eq!(of(&one).len(), MAX_STREAMS, "alone, it may have the whole link");
+        let first_of_other = of(&other);
+        assert_eq!(first_of_other.len(), MAX_STREAMS_PER_OFFER);
+        drop(first_of_other);
+        let (of_one, of_other) = (of(&one), of(&other));
+        assert_eq!((of_one.len(), of_other.len()), (MAX_STREAMS_PER_OFFER, MAX_STREAMS - MAX_STREAMS_PER_OFFER));
     }
 }

@@ -83,8 +83,9 @@ impl Links {
         };
         let (sender, connection) = self.0.dialler.handshake(connection).await?;
         let tunnel = Tunnel::new(sender, peer.clone(), info.clone());
-        if !self.0.tunnels.insert(&tunnel) {
-            return Err(Refused::NodeFull);
+        let before = self.0.tunnels.insert(&tunnel).ok_or(Refused::NodeFull)?;
+        if before == 0 {
+            self.0.health.returned(peer.id());
         }
         // Whoever was suspended since the first look was not among the tunnels when they were looked through.
         if let Err(refused) = self.check_member(&peer) {

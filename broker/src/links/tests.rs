@@ -37,7 +37,7 @@ async fn a_link_is_kept_between_requests_and_dropped_with_the_suspension() {
         assert_eq!(read(world.ask(in_germany()).await).await.0, b"hello");
     }
     assert_eq!((node.connections(), world.links.state(&node.id)), (1, LinkState::Connected));
-    soon("the requests have ended", || (world.links.load(&node.id).in_flight == 0).then_some(())).await;
+    soon("the requests have ended", || (world.links.in_flight(&node.id) == 0).then_some(())).await;
     world.suspend("a.example").await;
     soon("the link is dropped", || (world.links.state(&node.id) == LinkState::Idle).then_some(())).await;
 }

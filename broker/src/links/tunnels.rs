@@ -61,14 +61,14 @@ impl Tunnels {
         self.0.get(node).is_none_or(|own| own.len() < MAX_TUNNELS_PER_NODE)
     }
 
-    /// Lets requests go over `tunnel`; false if its node has as many as it may.
-    pub(super) fn insert(&self, tunnel: &Arc<Tunnel>) -> bool {
+    /// Lets requests go over `tunnel`, and says how many its node had before; none if it has as many as it may.
+    pub(super) fn insert(&self, tunnel: &Arc<Tunnel>) -> Option<usize> {
         let mut own = self.0.entry(tunnel.peer.id().clone()).or_default();
-        let has_room = own.len() < MAX_TUNNELS_PER_NODE;
-        if has_room {
+        let before = own.len();
+        (before < MAX_TUNNELS_PER_NODE).then(|| {
             own.push(Arc::clone(tunnel));
-        }
-        has_room
+            before
+        })
     }
 
     /// Begins no more requests on `tunnel`.

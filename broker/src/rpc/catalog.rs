@@ -17,6 +17,7 @@ use comity_proto::catalog::{
 use comity_proto::convert::{self, Envelope};
 use comity_proto::policy::Relaxation;
 use comity_types::{ModelName, OfferName, Place, SpiffeId, Timestamp};
+use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
 use super::{invalid, parse, timestamp, viewer};
@@ -83,7 +84,8 @@ impl Catalog {
         })
     }
 
-    /// Eligible offers first, in the order in which they would be tried; then those with the fewest reasons.
+    /// Eligible offers first, in the order in which they would be tried, of those that are equal by name; then those with
+    /// the fewest reasons.
     fn in_order(
         &self,
         snapshot: &Snapshot,
@@ -91,16 +93,18 @@ impl Catalog {
         prefer: &Preferences,
         as_of: Timestamp,
     ) -> Vec<comity_proto::policy::Verdict> {
+        let (links, now) = (&self.access.parts().links, Instant::now());
         let candidate = |judged: &Judged<'_>| match judged.verdict {
             Verdict::Eligible { expires_at } => {
                 let offer = Arc::new(decide::listed(snapshot, judged.place)?);
-                Some(Candidate { offer, score: 0, expires_at })
+                let load = links.load(&offer.name, now);
+                Some(Candidate { offer, score: 0, load, expires_at })
             }
             Verdict::Rejected { .. } => None,
         };
         let mut eligible: Vec<_> = judged.iter().filter_map(candidate).collect();
         choose::score(&mut eligible, &snapshot.index, prefer, as_of);
-        choose::order(&mut eligible, |node| self.access.parts().links.load(node));
+        choose::sort(&mut eligible);
         let place: BTreeMap<_, _> =
             eligible.into_iter().enumerate().map(|(place, candidate)| (candidate.offer.name.clone(), place)).collect();
         let mut judged = judged;

@@ -200,7 +200,7 @@ impl Membership for Service {
         &self,
         _: Request<wire::ListNodesRequest>,
     ) -> Result<Response<wire::ListNodesResponse>, Status> {
-        Ok(Response::new(render::nodes(self.0.registry.snapshot().federation(), |node| self.0.links.load(node).state)))
+        Ok(Response::new(render::nodes(self.0.registry.snapshot().federation(), |node| self.0.links.state(node))))
     }
 
     async fn list_apps(

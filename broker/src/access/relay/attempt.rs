@@ -1,7 +1,9 @@
 //! One try: the request to one node, up to the first byte of its answer.
 
+use std::time::Duration;
+
 use bytes::Bytes;
-use comity_proto::error::{Detail, Failure};
+use comity_proto::error::{Detail, Failure, retry_after};
 use comity_proto::metadata;
 use comity_types::{Digest, OfferName};
 use http::header::{CONTENT_TYPE, TE};
@@ -17,7 +19,7 @@ use crate::access::Parts;
 use crate::access::commit::Permit;
 use crate::access::decide::Candidate;
 use crate::access::request::{Admitted, timeout_value};
-use crate::links::{InFlight, LinkError, Outgoing, Sent};
+use crate::links::{Event, Failing, InFlight, LinkError, Links, Outgoing, Sent};
 
 /// What every message of gRPC says that it is.
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
@@ -41,8 +43,8 @@ pub(in crate::access) struct Upstream {
     pub(in crate::access) body: Incoming,
     /// SHA-256 of the certificate that the node showed.
     pub(in crate::access) certificate: Digest,
-    /// Counts as a call of the node until the answer has ended.
-    pub(in crate::access) _in_flight: InFlight,
+    /// Counts as a call of the node until the answer has ended, and takes how it did.
+    pub(in crate::access) in_flight: InFlight,
 }
 
 /// How a try ended.
@@ -87,6 +89,25 @@ impl Rejection {
         }
     }
 
+    /// What it says of the node, or of its offer: nothing, where it says more of this request.
+    fn fault(&self) -> Option<Failing> {
+        match self {
+            Self::Link(LinkError::Unreachable { .. }) => Some(Failing::Connecting),
+            Self::Link(LinkError::Broken { .. }) | Self::NotGrpc(_) => Some(Failing::Connection),
+            Self::Cut => Some(Failing::Answer),
+            Self::Declined(trailers) => (code(trailers) == Some(Code::Unavailable)).then_some(Failing::Answer),
+            Self::Link(LinkError::NotServing { .. } | LinkError::NoTunnel { .. } | LinkError::Full { .. })
+            | Self::Suspended(_) => None,
+        }
+    }
+
+    /// For how long the node wants to be left alone, if it says so: by a veto it does not, which is about this caller.
+    fn rest(&self) -> Option<Duration> {
+        let Self::Declined(trailers) = self else { return None };
+        let says = matches!(code(trailers), Some(Code::Unavailable | Code::ResourceExhausted));
+        says.then(|| Status::from_header_map(trailers).and_then(|status| retry_after(&status))).flatten()
+    }
+
     /// What the caller gets, if this was the last try.
     pub(super) fn conclude(self, candidate: &Candidate) -> Result<Answer, Failure> {
         match self {
@@ -125,10 +146,10 @@ impl Ahead {
     pub(in crate::access) fn send(parts: &Parts, admitted: &Admitted, candidate: &Candidate) -> Self {
         let ((permit, follows), (mut done, sent)) = (oneshot::channel(), oneshot::channel());
         let request = request(admitted, Outgoing::followed(admitted.body.clone(), follows));
-        let (links, node) = (parts.links.clone(), candidate.offer.name.node().clone());
+        let (links, offer) = (parts.links.clone(), candidate.offer.name.clone());
         parts.tasks.spawn("ahead", async move {
             tokio::select! {
-                sent = links.send(&node, request) => drop(done.send(sent)),
+                sent = links.send(&offer, request) => drop(done.send(sent)),
                 () = done.closed() => {}
             }
         });
@@ -162,18 +183,56 @@ pub(super) async fn attempt(
     ahead: Option<Ahead>,
 ) -> Result<Outcome, Failure> {
     let proof = permit.proof(rank, attempt)?;
+    let watch = Watch::begin(&parts.links, &candidate.offer.name);
     let followed = match ahead {
         Some(ahead) => ahead.follow(proof.clone()).await,
         None => None,
     };
     let sent = match followed {
         Some(sent) => sent,
-        None => parts.links.send(candidate.offer.name.node(), permitted(admitted, proof)).await,
+        None => parts.links.send(&candidate.offer.name, permitted(admitted, proof)).await,
     };
-    Ok(match sent {
+    let outcome = match sent {
         Ok(sent) => classify(candidate, sent).await,
         Err(error) => Outcome::Rejected(error.into()),
-    })
+    };
+    watch.ended(&outcome);
+    Ok(outcome)
+}
+
+/// Tells what becomes of a try to whom the next ones are chosen by; where it is dropped before, that nobody waited longer.
+/// It begins with the permit: that this was awaited is not the node's doing.
+struct Watch<'a> {
+    links: &'a Links,
+    offer: &'a OfferName,
+    begun: Instant,
+    has_ended: bool,
+}
+
+impl<'a> Watch<'a> {
+    fn begin(links: &'a Links, offer: &'a OfferName) -> Self {
+        Self { links, offer, begun: Instant::now(), has_ended: false }
+    }
+
+    fn ended(mut self, outcome: &Outcome) {
+        self.has_ended = true;
+        let tell = |event| self.links.tell(self.offer, event);
+        match outcome {
+            Outcome::Answered(_) => tell(Event::Answered { after: self.begun.elapsed() }),
+            Outcome::Rejected(rejection) => {
+                rejection.fault().map(Event::Failed).into_iter().for_each(tell);
+                rejection.rest().map(|time| Event::Resting { time }).into_iter().for_each(tell);
+            }
+        }
+    }
+}
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            self.links.tell(self.offer, Event::Waited { in_vain: self.begun.elapsed() });
+        }
+    }
 }
 
 /// The caller's message with its permit.
@@ -213,7 +272,10 @@ async fn classify(candidate: &Candidate, sent: Sent) -> Outcome {
     if let Some(trailers) = first.trailers_ref().filter(|trailers| may_be_tried_elsewhere(trailers)) {
         return Outcome::Rejected(Rejection::Declined(Box::new(trailers.clone())));
     }
-    let rest = first.is_data().then_some(Upstream { body, certificate, _in_flight: in_flight });
+    if first.is_trailers() {
+        in_flight.ended(true);
+    }
+    let rest = first.is_data().then_some(Upstream { body, certificate, in_flight });
     Outcome::Answered(Box::new(Answer { candidate: candidate.clone(), head: head.headers, first, rest }))
 }
 

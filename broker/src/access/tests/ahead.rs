@@ -40,7 +40,7 @@ async fn a_request_whose_decision_cannot_be_kept_is_withdrawn_from_the_node_that
     let (_, trailers) = read(world.ask(in_germany()).await).await;
     assert_eq!(ended(&trailers), (Code::Unavailable, "LEDGER_FAILED".into()));
     let withdrawn = async {
-        while world.links.load(&node.id).in_flight > 0 {
+        while world.links.in_flight(&node.id) > 0 {
             tokio::task::yield_now().await;
         }
     };
@@ -95,7 +95,7 @@ async fn a_request_that_got_no_permit_after_all_is_on_record_with_the_node_that_
     let both = futures::future::join_all((0..2).map(|_| async { read(Box::pin(world.ask(in_germany())).await).await }));
     let (answers, ()) = tokio::join!(both, async {
         let on_their_way = async {
-            while world.links.load(&node.id).in_flight < 2 {
+            while world.links.in_flight(&node.id) < 2 {
                 tokio::task::yield_now().await;
             }
         };

@@ -198,7 +198,8 @@ impl World {
         };
         let registry = Registry::open(&dir.path().join("registry.journal"), opening).await.unwrap();
         let broker = federation.credentials(&federation.id("broker", "b1"));
-        let links = Links::new(registry.clone(), broker, TUNNELS, Arc::clone(&clock), tasks.clone());
+        let metrics = Metrics::default();
+        let links = Links::new(registry.clone(), broker, TUNNELS, Arc::clone(&clock), tasks.clone(), metrics.clone());
         let key = LogKey::generate(LOG).unwrap();
         let log_key = NoteVerifier::of(&key.verifiers()[0]);
         let access = Access::new(Parts {
@@ -213,7 +214,7 @@ impl World {
             clock,
             tasks,
             stop: Stop::default(),
-            metrics: Metrics::default(),
+            metrics,
         });
         let world = Self {
             access,

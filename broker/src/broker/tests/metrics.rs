@@ -72,6 +72,8 @@ async fn calls_decisions_tries_statements_and_suspensions_are_counted_and_nothin
             "comity_broker_decisions_total{outcome=\"eligible\"} 1",
             "comity_broker_decisions_total{outcome=\"refused\"} 1",
             "comity_broker_relay_attempts_total{outcome=\"answered\"} 1",
+            "comity_broker_ejected{who=\"node\"} 0",
+            "comity_broker_ejected{who=\"offer\"} 0",
             "comity_broker_commit_seconds_count 2",
             "comity_broker_statements_total{kind=\"suspended\"} 1",
             "comity_broker_statements_total{kind=\"organisation_admitted\"} 2",

@@ -44,7 +44,11 @@ impl Scene {
 
     /// Sends one request over a tunnel, past everything that would decide on it.
     async fn send(&self) -> Result<Sent, LinkError> {
-        self.world.links.send(&self.node.id, Request::new(Outgoing::whole(Bytes::from_static(b"a request")))).await
+        self.world.links.send(&self.offer(), Request::new(Outgoing::whole(Bytes::from_static(b"a request")))).await
+    }
+
+    fn offer(&self) -> OfferName {
+        OfferName::new(&self.node.id, &"o1".parse().unwrap())
     }
 
     fn state(&self) -> LinkState {
@@ -67,7 +71,7 @@ async fn requests_go_to_whoever_dialled_and_to_nobody_else() {
         let mut request = Request::new(Outgoing::whole(Bytes::new()));
         // Nothing that a request names is asked, and least of all where it says that it goes.
         *request.uri_mut() = "https://b.example/x".parse().unwrap();
-        assert_eq!(text(scene.world.links.send(&scene.node.id, request).await.unwrap()).await, "of a");
+        assert_eq!(text(scene.world.links.send(&scene.offer(), request).await.unwrap()).await, "of a");
     }
     assert_eq!(scene.node.seen()[0].authority.as_deref(), Some("tunnel"));
     own.leaving.cancel();
@@ -193,7 +197,7 @@ async fn a_hundred_callers_who_do_not_read_freeze_nobody_else() {
         let answer = tokio::time::timeout(SOON, answer).await.expect("the tunnel is frozen");
         assert_eq!(answer.len(), 4 * PAGE_BYTES);
     }
-    assert_eq!(scene.world.links.load(&scene.node.id).in_flight, 120);
+    assert_eq!(scene.world.links.in_flight(&scene.node.id), 120);
 }
 
 #[tokio::test]

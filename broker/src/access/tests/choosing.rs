@@ -1,0 +1,124 @@
+//! Whom requests go to, of those that may have them: as nodes have done before.
+
+use std::time::Duration;
+
+use comity_proto::error::RETRY_AFTER_SECONDS;
+use http_body_util::BodyExt as _;
+
+use super::node::{Node, Script, spawn};
+use super::world::soon;
+use super::*;
+
+/// Failures in a row after which an offer comes behind the others.
+const ENOUGH: usize = 5;
+
+fn down() -> Failure {
+    Failure::new(Code::Unavailable, "BACKEND_UNREACHABLE", "the backend is down")
+}
+
+async fn asked(world: &World, times: usize) -> Vec<Vec<u8>> {
+    let mut answers = Vec::new();
+    for _ in 0..times {
+        answers.push(read(world.ask(in_germany()).await).await.0);
+    }
+    answers
+}
+
+/// How many requests each node got.
+fn seen<const N: usize>(nodes: [&Node; N]) -> [usize; N] {
+    nodes.map(|node| node.seen().len())
+}
+
+#[tokio::test]
+async fn an_offer_that_fails_again_and_again_is_asked_after_the_others_and_counted() {
+    let world = World::new().await;
+    let failing = world.node("a.example", "DE", 1, declines(down())).await;
+    let dearer = world.node("b.example", "DE", 2, answers("hello")).await;
+    assert!(asked(&world, ENOUGH + 3).await.iter().all(|answer| answer == b"hello"));
+    assert_eq!(seen([&failing, &dearer]), [ENOUGH, ENOUGH + 3]);
+    assert_eq!(world.links.ejected(), [("node", 0), ("offer", 1)]);
+    // It is behind, and not gone: the record has both.
+    let last = world.journal(ENOUGH + 3).await.0.pop().unwrap();
+    let eligible: Vec<_> = last.eligible.iter().map(ToString::to_string).collect();
+    assert_eq!(eligible, ["b.example/n1/o1", "a.example/n1/o1"]);
+}
+
+#[tokio::test]
+async fn who_is_alone_is_asked_whatever_happened_before() {
+    let world = World::new().await;
+    let failing = world.node("a.example", "DE", 1, declines(down())).await;
+    assert!(asked(&world, ENOUGH + 3).await.iter().all(Vec::is_empty));
+    assert_eq!(seen([&failing]), [ENOUGH + 3]);
+}
+
+#[tokio::test]
+async fn a_node_that_cannot_be_reached_is_behind_at_once() {
+    let world = World::new().await;
+    let gone = world.node("a.example", "DE", 1, answers("never")).await;
+    world.publish(&gone, "127.0.0.1:9", "DE", 1).await;
+    let _there = world.node("b.example", "DE", 2, answers("hello")).await;
+    assert_eq!(asked(&world, 1).await, [b"hello"]);
+    assert_eq!(world.links.ejected(), [("node", 1), ("offer", 0)]);
+    // What was said of one address is not held against another.
+    world.publish(&gone, &gone.address, "DE", 1).await;
+    soon("it may be asked", || (world.links.ejected() == [("node", 0), ("offer", 0)]).then_some(())).await;
+}
+
+#[tokio::test]
+async fn answers_that_break_off_after_they_began_count_as_failures() {
+    let world = World::new().await;
+    let cutting: Script = Arc::new(|answering| answering.try_send(Ok(data("half"))).unwrap());
+    let cutting = world.node("a.example", "DE", 1, cutting).await;
+    let whole = world.node("b.example", "DE", 2, answers("hello")).await;
+    let answers = asked(&world, ENOUGH + 2).await;
+    assert_eq!(answers.iter().filter(|answer| *answer == b"hello").count(), 2, "{answers:?}");
+    assert_eq!(seen([&cutting, &whole]), [ENOUGH, 2]);
+}
+
+#[tokio::test]
+async fn a_node_that_says_when_it_has_room_again_is_left_alone_until_then() {
+    let world = World::new().await;
+    let full = world.node("a.example", "DE", 1, declines(overloaded().with(RETRY_AFTER_SECONDS, 60))).await;
+    let dearer = world.node("b.example", "DE", 2, answers("hello")).await;
+    assert!(asked(&world, 3).await.iter().all(|answer| answer == b"hello"));
+    assert_eq!(seen([&full, &dearer]), [1, 3]);
+}
+
+#[tokio::test]
+async fn a_veto_is_about_one_caller_and_held_against_nobody() {
+    let world = World::new().await;
+    let veto = Failure::new(Code::FailedPrecondition, "NODE_VETO", "not you").with(RETRY_AFTER_SECONDS, 60);
+    let vetoing = world.node("a.example", "DE", 1, declines(veto)).await;
+    let _dearer = world.node("b.example", "DE", 2, answers("hello")).await;
+    assert!(asked(&world, ENOUGH + 2).await.iter().all(|answer| answer == b"hello"));
+    assert_eq!(seen([&vetoing]), [ENOUGH + 2]);
+}
+
+#[tokio::test]
+async fn who_prefers_short_waits_gets_the_node_that_was_seen_to_answer_sooner_though_it_is_dearer() {
+    let world = World::new().await;
+    let slowly: Script = Arc::new(|answering| {
+        spawn(async move {
+            // So much slower that no busy machine turns it round.
+            tokio::time::sleep(Duration::from_millis(700)).await;
+            answers("slow")(answering);
+        });
+    });
+    let slow = world.node("a.example", "DE", 1, slowly).await;
+    let fast = world.node("b.example", "DE", 2, answers("fast")).await;
+    let prefer = policy::Preferences { latency: 1, ..Default::default() };
+    let request = framed(&message_preferring(in_germany(), Some(prefer)));
+    let asked = async || {
+        let answer = world.call(Method::Chat, request.clone(), &[]).await;
+        answer.into_body().collect().await.unwrap().to_bytes()
+    };
+    // Nobody knows yet: the cheaper one, and then the other one, which somebody has to find out about.
+    let first = [asked().await, asked().await];
+    assert_eq!(first, ["slow", "fast"]);
+    for _ in 0..3 {
+        assert_eq!(asked().await, "fast");
+    }
+    assert_eq!(seen([&slow, &fast]), [1, 4]);
+    // Whoever does not mind gets the cheaper one.
+    assert_eq!(read(world.ask(in_germany()).await).await.0, b"slow");
+}
