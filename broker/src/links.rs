@@ -39,7 +39,7 @@ use crate::registry::Registry;
 use self::connect::Dialler;
 use self::health::Health;
 pub use self::health::{Event, FULL_SHARE, Failing, Load, Readiness};
-pub use self::in_flight::InFlight;
+pub use self::in_flight::{InFlight, is_failure};
 use self::link::Link;
 pub use self::outgoing::Outgoing;
 pub use self::tunnels::MAX_TUNNELS_PER_NODE;

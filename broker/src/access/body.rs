@@ -111,8 +111,7 @@ impl Passing {
         let Some(code) = trailers.get(Status::GRPC_STATUS).map(|value| Code::from_bytes(value.as_bytes())) else {
             return self.break_off(UNFINISHED);
         };
-        // That its backend went away is what it says of an answer which others may have given.
-        self.tell(code != Code::Unavailable);
+        self.tell(Some(code));
         let settling = self.settlement.end(code, Some(&trailers));
         let dropped: Vec<_> = trailers.keys().filter(|name| !TRAILERS.contains(&name.as_str())).cloned().collect();
         for name in dropped {
@@ -123,14 +122,14 @@ impl Passing {
 
     /// The end, which is none: the node, or what is between, is at fault.
     fn break_off(&mut self, problem: &str) {
-        self.tell(false);
+        self.tell(None);
         self.end_with(truncated(problem));
     }
 
     /// Tells how the answer ended, to whom the next nodes are chosen by.
-    fn tell(&self, well: bool) {
+    fn tell(&self, code: Option<Code>) {
         if let Some(rest) = &self.rest {
-            rest.in_flight.ended(well);
+            rest.in_flight.ended(code);
         }
     }
 

@@ -73,6 +73,8 @@ pub enum Event {
         /// After so long.
         after: Duration,
     },
+    /// It was declined, or got an answer without a message.
+    Declined,
     /// Nobody waits any longer, and nothing had come.
     Waited {
         /// After so long.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use comity_types::OfferName;
 use tokio::time::Instant;
+use tonic::Code;
 
 use super::health::{Event, Failing, Health};
 
@@ -29,11 +30,17 @@ impl InFlight {
         self
     }
 
-    /// The answer has ended: well, or in a way that is the node's fault.
-    pub fn ended(&self, well: bool) {
+    /// The answer has ended, with this code or with none.
+    pub fn ended(&self, code: Option<Code>) {
+        let well = code.is_some_and(|code| !is_failure(code));
         let event = if well { Event::Well { begun: self.begun } } else { Event::Failed(Failing::Answer) };
         self.health.tell(&self.offer, event);
     }
+}
+
+/// Whether a code says that the node is at fault, or what is behind it: neither the caller nor how busy it is.
+pub const fn is_failure(code: Code) -> bool {
+    matches!(code, Code::Unavailable | Code::Internal | Code::Unknown)
 }
 
 impl Drop for InFlight {

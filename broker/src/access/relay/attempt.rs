@@ -19,7 +19,7 @@ use crate::access::Parts;
 use crate::access::commit::Permit;
 use crate::access::decide::Candidate;
 use crate::access::request::{Admitted, timeout_value};
-use crate::links::{Event, Failing, InFlight, LinkError, Links, Outgoing, Sent};
+use crate::links::{Event, Failing, InFlight, LinkError, Links, Outgoing, Sent, is_failure};
 
 /// What every message of gRPC says that it is.
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
@@ -95,7 +95,7 @@ impl Rejection {
             Self::Link(LinkError::Unreachable { .. }) => Some(Failing::Connecting),
             Self::Link(LinkError::Broken { .. }) | Self::NotGrpc(_) => Some(Failing::Connection),
             Self::Cut => Some(Failing::Answer),
-            Self::Declined(trailers) => (code(trailers) == Some(Code::Unavailable)).then_some(Failing::Answer),
+            Self::Declined(trailers) => code(trailers).is_some_and(is_failure).then_some(Failing::Answer),
             Self::Link(LinkError::NotServing { .. } | LinkError::NoTunnel { .. } | LinkError::Full { .. })
             | Self::Suspended(_) => None,
         }
@@ -218,8 +218,10 @@ impl<'a> Watch<'a> {
         self.has_ended = true;
         let tell = |event| self.links.tell(self.offer, event);
         match outcome {
-            Outcome::Answered(_) => tell(Event::Answered { after: self.begun.elapsed() }),
+            Outcome::Answered(answer) if answer.rest.is_some() => tell(Event::Answered { after: self.begun.elapsed() }),
+            Outcome::Answered(_) => tell(Event::Declined),
             Outcome::Rejected(rejection) => {
+                tell(Event::Declined);
                 rejection.fault().map(Event::Failed).into_iter().for_each(tell);
                 rejection.rest().map(|time| Event::Resting { time }).into_iter().for_each(tell);
             }
@@ -272,8 +274,8 @@ async fn classify(candidate: &Candidate, sent: Sent) -> Outcome {
     if let Some(trailers) = first.trailers_ref().filter(|trailers| may_be_tried_elsewhere(trailers)) {
         return Outcome::Rejected(Rejection::Declined(Box::new(trailers.clone())));
     }
-    if first.is_trailers() {
-        in_flight.ended(true);
+    if let Some(trailers) = first.trailers_ref() {
+        in_flight.ended(code(trailers));
     }
     let rest = first.is_data().then_some(Upstream { body, certificate, in_flight });
     Outcome::Answered(Box::new(Answer { candidate: candidate.clone(), head: head.headers, first, rest }))

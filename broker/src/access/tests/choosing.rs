@@ -76,6 +76,27 @@ async fn answers_that_break_off_after_they_began_count_as_failures() {
 }
 
 #[tokio::test]
+async fn a_node_whose_own_fault_its_answers_are_is_left_though_nobody_else_is_asked_in_its_stead() {
+    let world = World::new().await;
+    let wrong = Failure::new(Code::Internal, "BACKEND_KEY_REFUSED", "the key of this node is wrong");
+    let wrong = world.node("a.example", "DE", 1, declines(wrong)).await;
+    let dearer = world.node("b.example", "DE", 2, answers("hello")).await;
+    let answers = asked(&world, ENOUGH + 2).await;
+    assert_eq!(answers.iter().filter(|answer| *answer == b"hello").count(), 2);
+    assert_eq!(seen([&wrong, &dearer]), [ENOUGH, 2]);
+}
+
+#[tokio::test]
+async fn callers_whose_requests_are_wrong_eject_nobody() {
+    let world = World::new().await;
+    let wrong = Failure::new(Code::InvalidArgument, "INVALID_FIELD", "no such tool");
+    let node = world.node("a.example", "DE", 1, declines(wrong)).await;
+    let _dearer = world.node("b.example", "DE", 2, answers("never")).await;
+    assert!(asked(&world, ENOUGH + 2).await.iter().all(Vec::is_empty));
+    assert_eq!((seen([&node]), world.links.ejected()), ([ENOUGH + 2], [("node", 0), ("offer", 0)]));
+}
+
+#[tokio::test]
 async fn a_node_that_says_when_it_has_room_again_is_left_alone_until_then() {
     let world = World::new().await;
     let full = world.node("a.example", "DE", 1, declines(overloaded().with(RETRY_AFTER_SECONDS, 60))).await;

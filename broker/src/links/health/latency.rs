@@ -15,8 +15,9 @@ const NEWS: f64 = 1.0 / 8.0;
 const REMEMBERED: Duration = Duration::from_secs(600);
 /// How long somebody has to have waited in vain for that to say anything of an offer that never answered: many leave sooner.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// What an offer costs that has not answered yet and has somebody waiting: more than any that has, so that one request
-/// finds out and not all of them.
+/// How often one request finds out about an offer that has not answered with anything: others are there to answer meanwhile.
+const FINDING_OUT: Duration = Duration::from_secs(10);
+/// What such an offer costs otherwise: more than any that has answered.
 const UNPROVEN: u64 = u64::MAX / 2;
 
 /// What was seen of one offer.
@@ -24,6 +25,7 @@ const UNPROVEN: u64 = u64::MAX / 2;
 pub(super) struct Latency {
     peak: Option<Estimate>,
     usual: Option<Estimate>,
+    tried_at: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +35,11 @@ struct Estimate {
 }
 
 impl Latency {
+    /// A request begins.
+    pub(super) const fn tried(&mut self, now: Instant) {
+        self.tried_at = Some(now);
+    }
+
     /// The first bytes of an answer came after so long.
     pub(super) fn answered(&mut self, now: Instant, after: Duration) {
         let after = after.as_secs_f64();
@@ -55,6 +62,15 @@ impl Latency {
         }
     }
 
+    /// It declined, or ended its answer without a message: that it did so fast makes it no faster, and what is known of it is
+    /// not forgotten for that, or whoever answers nothing but errors would get the requests of all others.
+    pub(super) fn declined(&mut self, now: Instant) {
+        let usual = self.believed(now).unwrap_or_default();
+        if let Some(peak) = &mut self.peak {
+            *peak = Estimate { seconds: usual.max(peak.seconds * peak.left(now)), at: now };
+        }
+    }
+
     fn becomes_usual(&mut self, now: Instant, seconds: f64) {
         let seconds = self.believed(now).map_or(seconds, |usual| usual + (seconds - usual) * NEWS);
         self.usual = Some(Estimate { seconds, at: now });
@@ -62,11 +78,11 @@ impl Latency {
 
     /// What one more request would cost beside so many in flight: nanoseconds, of which only the order counts.
     pub(super) fn cost(&self, now: Instant, in_flight: usize) -> u64 {
-        let in_flight = u64::try_from(in_flight).unwrap_or(u64::MAX);
+        let beside = u64::try_from(in_flight).unwrap_or(u64::MAX);
         match self.peak {
-            Some(peak) => nanos(peak.seconds * peak.left(now)).saturating_mul(in_flight.saturating_add(1)),
-            None if in_flight == 0 => 0,
-            None => UNPROVEN.saturating_add(in_flight),
+            Some(peak) => nanos(peak.seconds * peak.left(now)).saturating_mul(beside.saturating_add(1)),
+            None if self.wants_finding_out(now, in_flight) => 0,
+            None => UNPROVEN.saturating_add(beside),
         }
     }
 
@@ -74,7 +90,12 @@ impl Latency {
     /// out, and nothing for others beside it.
     pub(super) fn usual_ms(&self, now: Instant, in_flight: usize) -> Option<u64> {
         let usual = self.believed(now).map(|seconds| coarse(nanos(seconds) / 1_000_000));
-        usual.or_else(|| (in_flight == 0).then_some(0))
+        usual.or_else(|| self.wants_finding_out(now, in_flight).then_some(0))
+    }
+
+    fn wants_finding_out(&self, now: Instant, in_flight: usize) -> bool {
+        let is_due = |at| now.saturating_duration_since(at) >= FINDING_OUT;
+        in_flight == 0 && self.tried_at.is_none_or(is_due)
     }
 
     fn believed(&self, now: Instant) -> Option<f64> {
@@ -138,6 +159,23 @@ mod tests {
         assert!(unknown.cost(now, 1) > slow.cost(now, 1_000));
         assert!(unknown.cost(now, 2) > unknown.cost(now, 1));
         assert_eq!([0, 1].map(|in_flight| unknown.usual_ms(now, in_flight)), [Some(0), None]);
+        let mut tried = unknown;
+        tried.tried(now);
+        let known = |after| (tried.cost(now + after, 0), tried.usual_ms(now + after, 0));
+        assert_eq!((known(MS(1)), known(FINDING_OUT)), ((UNPROVEN, None), (0, Some(0))));
+    }
+
+    #[test]
+    fn who_declines_at_once_is_no_faster_for_that() {
+        let (mut latency, mut now) = measured(&[100, 100]);
+        for _ in 0..100 {
+            now += MS(1_000);
+            latency.declined(now);
+        }
+        assert_eq!((latency.cost(now, 0), latency.usual_ms(now, 0)), (100_000_000, Some(96)));
+        let (mut unknown, _) = measured(&[]);
+        unknown.declined(now);
+        assert_eq!(unknown.cost(now, 1), UNPROVEN + 1);
     }
 
     #[test]

@@ -63,6 +63,7 @@ impl Node {
         let of_offer = self.offer(offer);
         match event {
             Event::Begun => {
+                of_offer.latency.tried(now);
                 of_offer.in_flight = of_offer.in_flight.saturating_add(1);
                 self.in_flight = self.in_flight.saturating_add(1);
             }
@@ -71,6 +72,7 @@ impl Node {
                 self.in_flight = self.in_flight.saturating_sub(1);
             }
             Event::Answered { after } => of_offer.latency.answered(now, after),
+            Event::Declined => of_offer.latency.declined(now),
             Event::Waited { in_vain } => of_offer.latency.waited(now, in_vain),
             Event::Resting { time } => of_offer.rests_until = Some(now + time.min(MAX_REST)),
             Event::Well { begun } => {

@@ -94,6 +94,7 @@ fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         Just(Event::Begun),
         Just(Event::Over),
+        Just(Event::Declined),
         failing.prop_map(Event::Failed),
         time.clone().prop_map(|after| Event::Answered { after }),
         time.clone().prop_map(|in_vain| Event::Waited { in_vain }),
