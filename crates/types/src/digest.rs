@@ -71,7 +71,7 @@ impl Hasher {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        write_hex(&self.0, f)
     }
 }
 
@@ -102,6 +102,20 @@ impl<'de> serde::Deserialize<'de> for Digest {
     }
 }
 
+/// Bytes as lower-case hexadecimal digits, sixteen at a time: every record and permit names some.
+pub(crate) fn write_hex(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    const fn digit(half: u8) -> u8 {
+        if half < 10 { b'0' + half } else { b'a' + half - 10 }
+    }
+    for part in bytes.chunks(16) {
+        let mut text = [[0; 2]; 16];
+        text.iter_mut().zip(part).for_each(|(pair, byte)| *pair = [digit(byte >> 4), digit(byte & 15)]);
+        let digits = text.as_flattened().get(..2 * part.len()).and_then(|digits| std::str::from_utf8(digits).ok());
+        f.write_str(digits.ok_or(fmt::Error)?)?;
+    }
+    Ok(())
+}
+
 /// Exactly `N` bytes from lower-case or upper-case hexadecimal digits.
 pub(crate) fn bytes_from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     if text.len() != 2 * N || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
@@ -117,6 +131,21 @@ pub(crate) fn bytes_from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_are_written_as_hexadecimal_digits_however_many() {
+        struct Written(Vec<u8>);
+        impl fmt::Display for Written {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write_hex(&self.0, f)
+            }
+        }
+        for length in 0..=40 {
+            let bytes: Vec<u8> = (0..length).map(|index: u8| index.wrapping_mul(29)).collect();
+            let expected: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            assert_eq!(Written(bytes).to_string(), expected);
+        }
+    }
 
     #[test]
     fn the_empty_text_has_the_digest_that_everyone_knows() {
