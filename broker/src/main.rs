@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use comity_broker::{Broker, Config, config, data_dir};
-use comity_runtime::{chain, shutdown, telemetry};
+use comity_runtime::{chain, executor, shutdown, telemetry};
 
 /// Exit status where the command line or the configuration is wrong.
 const USAGE: u8 = 2;
@@ -66,9 +66,7 @@ fn check(path: &Path) -> anyhow::Result<()> {
 fn run(path: &Path) -> anyhow::Result<()> {
     let config = config::load(path)?;
     telemetry::init(config.log.format, &config.log.filter)?;
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the async runtime")?;
-    runtime.block_on(serve(config))
+    executor::start().context("cannot start the async runtime")?.block_on(serve(config))
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::Parser;
 use comity_broker::{Broker, config};
-use comity_runtime::{shutdown, telemetry};
+use comity_runtime::{executor, shutdown, telemetry};
 
 /// What the environment has to say.
 const MEANT: &str = "nothing-is-recorded-or-proven";
@@ -35,8 +35,7 @@ fn main() -> anyhow::Result<()> {
     telemetry::init(config.log.format, &config.log.filter)?;
     tracing::error!("NOTHING IS RECORDED AND NOTHING IS PROVEN: this is a measurement and no broker");
     config.keeps_nothing = true;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.context("cannot start the async runtime")?.block_on(async {
+    executor::start().context("cannot start the async runtime")?.block_on(async {
         let broker = Box::pin(Broker::build(config)).await?;
         Ok(broker.run(shutdown::requested()).await?)
     })

@@ -15,7 +15,7 @@ use comity_node::{Config, Node, check, join, model, witness};
 use comity_runtime::clock::SystemClock;
 use comity_runtime::health::{self, Health};
 use comity_runtime::telemetry::LogFormat;
-use comity_runtime::{chain, shutdown, telemetry};
+use comity_runtime::{chain, executor, shutdown, telemetry};
 use comity_types::Clock as _;
 
 /// What `--help` says about how the program ends.
@@ -341,7 +341,7 @@ impl Cache {
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the async runtime")
+    executor::start().context("cannot start the async runtime")
 }
 
 fn say(line: &str) -> anyhow::Result<()> {

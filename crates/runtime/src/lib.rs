@@ -15,6 +15,7 @@
 //! | [`metrics`] | what a program counts, for whoever watches it |
 //! | [`quotas`] | what callers have used today of offers that state a quota |
 //! | [`telemetry`] | logging to stderr |
+//! | [`executor`] | what tasks run on |
 //! | [`tasks`] | the only place where tasks are spawned |
 //! | [`shutdown`] | the signals that end a program |
 //! | [`accept`] | connections that are taken, over TLS |
@@ -33,6 +34,7 @@ pub mod chain;
 pub mod clock;
 pub mod config;
 pub mod dial;
+pub mod executor;
 pub mod fair;
 pub mod files;
 pub mod genesis;

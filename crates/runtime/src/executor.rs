@@ -1,0 +1,18 @@
+//! What a program's tasks run on.
+
+use std::io;
+use std::num::NonZero;
+use std::thread::available_parallelism;
+
+use tokio::runtime::{Builder, Runtime};
+
+/// A thread for each processor that this process may use. Where that is a single one there is nobody to share work with, and a
+/// scheduler that would share it costs a sixth of what a request does.
+///
+/// # Errors
+/// The system gives no threads, or no way to wait for sockets.
+pub fn start() -> io::Result<Runtime> {
+    let alone = available_parallelism().is_ok_and(|processors| processors == NonZero::<usize>::MIN);
+    let mut builder = if alone { Builder::new_current_thread() } else { Builder::new_multi_thread() };
+    builder.enable_all().build()
+}
