@@ -5,7 +5,7 @@
 //! ```
 //! The h2 crate flushes after every larger frame, since it cannot know whether there is another one to come. Its task knows:
 //! when it waits, there is none. So a flush is noted, and made when the task has had its turn ([`Turns::run`]); nothing that
-//! is ready waits for anything else. What cannot leave yet is bounded by [`MAX_UNSENT`], and beyond that writes wait as they
+//! is ready waits for anything else. What cannot leave yet is bounded by `MAX_UNSENT`, and beyond that writes wait as they
 //! would for the socket.
 
 use std::cell::Cell;
