@@ -35,7 +35,7 @@ pub enum Unproven {
     /// It does not hold.
     #[error("its receipt does not hold")]
     Refused(#[from] ReceiptError),
-    /// It is true, and of another request.
+    /// It is true, and of another request; or nothing tells the request from others that ask for the same.
     #[error("its receipt is of another request")]
     OfAnother,
     /// It was decided by another state of the federation than the one that this side knows.
@@ -85,7 +85,9 @@ pub struct Asked<'a> {
 /// There is none, it does not hold, or it is of another request, or of one that was not answered.
 pub fn of_trailers(trailers: &MetadataMap, root: &Root, asked: Asked<'_>) -> Result<(Receipt, Verified), Unproven> {
     let receipt = read(trailers)?.ok_or(Unproven::Missing)?;
-    let verified = held(&receipt, root, asked.caller, Digest::of(&asked.envelope.encode_to_vec()))?;
+    // A receipt of any request that asked for the same would be true of it.
+    let envelope = (!asked.envelope.nonce.is_empty()).then(|| Digest::of(&asked.envelope.encode_to_vec()));
+    let verified = held(&receipt, root, asked.caller, envelope)?;
     match verified.text(Field::STATUS) {
         Some("0") => Ok((receipt, verified)),
         _ => Err(Unproven::NotAnswered),
@@ -100,12 +102,12 @@ fn read(metadata: &MetadataMap) -> Result<Option<Receipt>, Unproven> {
     Receipt::try_from(wire).map(Some).map_err(|_| Unproven::Malformed)
 }
 
-/// Whether it is in the federation's log, and of this request.
-fn held(receipt: &Receipt, root: &Root, caller: &SpiffeId, envelope: Digest) -> Result<Verified, Unproven> {
+/// Whether it is in the federation's log, and of the request with this envelope; nothing is of one without a digest.
+fn held(receipt: &Receipt, root: &Root, caller: &SpiffeId, envelope: Option<Digest>) -> Result<Verified, Unproven> {
     let [plain, _] = &root.decision_log;
     let verified = receipt.verify(&root.decision_log_origin(), &NoteVerifier::of(plain))?;
     let is_of_it = verified.text(Field::CALLER) == Some(caller.as_str())
-        && verified.get(Field::ENVELOPE_SHA256) == Some(envelope.as_bytes());
+        && envelope.is_some_and(|envelope| verified.get(Field::ENVELOPE_SHA256) == Some(envelope.as_bytes()));
     if is_of_it { Ok(verified) } else { Err(Unproven::OfAnother) }
 }
 
@@ -124,7 +126,7 @@ pub(crate) struct Pinned {
 #[derive(Debug)]
 pub(crate) struct Expected {
     pinned: Pinned,
-    envelope: Digest,
+    envelope: Option<Digest>,
 }
 
 impl fmt::Debug for Pinned {
@@ -143,7 +145,7 @@ impl Pinned {
     }
 
     /// A call begins, with an envelope of this digest.
-    pub(crate) const fn expect(self, envelope: Digest) -> Expected {
+    pub(crate) const fn expect(self, envelope: Option<Digest>) -> Expected {
         Expected { pinned: self, envelope }
     }
 }

@@ -35,24 +35,23 @@ pub fn nonce() -> Result<Bytes, Status> {
 }
 
 /// A framed request whose envelope has a nonce, its own if it came with one; and the digest of the envelope. What is no
-/// request of this contract is left for the broker to refuse, and proven by nothing.
+/// request of this contract is left for the broker to refuse, and without a digest, since nothing proves it.
 ///
 /// # Errors
 /// The envelope has a field that this version does not know, and would drop, or this machine has no randomness.
-pub(crate) fn unlike_any_other(framed: Bytes) -> Result<(Bytes, Digest), Status> {
-    let message = framed.get(PREFIX_BYTES..).unwrap_or_default();
-    let whole = AnyRequest::decode(message).ok().filter(|request| request.encoded_len() == message.len());
-    let Some(AnyRequest { envelope: Some(envelope), payload }) = whole else {
-        return Ok((framed, Digest::of(b"")));
-    };
+pub(crate) fn unlike_any_other(framed: Bytes) -> Result<(Bytes, Option<Digest>), Status> {
+    let message = if framed.len() < PREFIX_BYTES { Bytes::new() } else { framed.slice(PREFIX_BYTES..) };
+    let length = message.len();
+    let whole = AnyRequest::decode(message).ok().filter(|request| request.encoded_len() == length);
+    let Some(AnyRequest { envelope: Some(envelope), payload }) = whole else { return Ok((framed, None)) };
     let mut envelope: inference::Envelope = strict::decode(envelope).map_err(Failure::from)?;
     if !envelope.nonce.is_empty() {
-        return Ok((framed, Digest::of(&envelope.encode_to_vec())));
+        return Ok((framed, Some(Digest::of(&envelope.encode_to_vec()))));
     }
     envelope.nonce = nonce()?;
     let envelope = Bytes::from(envelope.encode_to_vec());
     let digest = Digest::of(&envelope);
-    Ok((frame(&AnyRequest { envelope: Some(envelope), payload })?, digest))
+    Ok((frame(&AnyRequest { envelope: Some(envelope), payload })?, Some(digest)))
 }
 
 fn frame(request: &AnyRequest) -> Result<Bytes, Status> {
@@ -92,7 +91,7 @@ mod tests {
         let [(one, digest), (other, _)] = [(); 2].map(|()| unlike_any_other(asked.clone()).unwrap());
         let [one, other] = [one, other].map(|sent| envelope(&sent));
         assert_eq!((one.nonce.len(), one.nonce == other.nonce), (NONCE_BYTES, false));
-        assert_eq!(digest, Digest::of(&one.encode_to_vec()));
+        assert_eq!(digest, Some(Digest::of(&one.encode_to_vec())));
         assert_eq!(of(inference::Envelope { nonce: Bytes::new(), ..one }.encode_to_vec()), asked);
     }
 
@@ -100,10 +99,10 @@ mod tests {
     fn a_nonce_that_is_there_stays_and_what_is_no_request_is_sent_as_it_is() {
         let own = framed(b"0123456789abcdef");
         let (sent, digest) = unlike_any_other(own.clone()).unwrap();
-        assert_eq!((&sent, digest), (&own, Digest::of(&envelope(&own).encode_to_vec())));
+        assert_eq!((&sent, digest), (&own, Some(Digest::of(&envelope(&own).encode_to_vec()))));
         let later = [&b"\0\0\0\0\x04"[..], b"\x0a\0\x18\x01"].concat();
         for none in [&b""[..], b"\0\0", b"\0\0\0\0\0", b"\x01\0\0\0\x02\xff\xff", &later] {
-            assert_eq!(unlike_any_other(Bytes::copy_from_slice(none)).unwrap().0, none);
+            assert_eq!(unlike_any_other(Bytes::copy_from_slice(none)).unwrap(), (Bytes::copy_from_slice(none), None));
         }
     }
 

@@ -227,7 +227,8 @@ fn envelope() -> inference::Envelope {
 
 fn envelope_for(model: &str) -> inference::Envelope {
     let purposes = vec!["dpv:CustomerCare".into()];
-    inference::Envelope { model: model.into(), purposes, ..inference::Envelope::default() }
+    let nonce = vec![7; 16].into();
+    inference::Envelope { model: model.into(), purposes, nonce, ..inference::Envelope::default() }
 }
 
 fn another_envelope() -> Vec<u8> {
@@ -258,6 +259,12 @@ fn a_receipt_that_is_true_of_something_else_proves_no_answer() {
     assert!(matches!(refused(|logged| logged.status = "7"), Unproven::NotAnswered));
     let refusal = Receipt { outcome: None, ..scene.receipt(|_| {}) };
     assert!(matches!(scene.trailers(&refusal), Err(Unproven::NotAnswered)));
+    let without_nonce = inference::Envelope { nonce: vec![].into(), ..envelope() };
+    let replayable = scene.receipt(|logged| logged.envelope_sha256 = Digest::of(&without_nonce.encode_to_vec()));
+    let mut trailers = MetadataMap::new();
+    trailers.insert_bin(RECEIPT, MetadataValue::from_bytes(&wire_receipt(&replayable).encode_to_vec()));
+    let asked = Asked { caller: &read(CALLER), envelope: &without_nonce };
+    assert!(matches!(of_trailers(&trailers, &scene.root, asked), Err(Unproven::OfAnother)), "it may be of one before");
     let narrowed = scene.receipt(|_| {}).narrowed(|field| field != Field::CALLER);
     assert!(matches!(scene.trailers(&narrowed), Err(Unproven::OfAnother)), "whose it is has to be shown");
 }
