@@ -12,9 +12,10 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use comity_identity::{Authority, CertificateDer};
+use comity_identity::{Authority, CertificateDer, pem};
 use comity_types::{Timestamp, TrustDomain};
 
 use super::{Authorities, AuthorityError, Files, read, unusable, write};
@@ -33,11 +34,10 @@ impl Authorities {
         in_force: &[CertificateDer<'static>],
         now: Timestamp,
     ) -> Result<Vec<CertificateDer<'static>>, AuthorityError> {
-        let signing = match self.find(organisation) {
-            Ok(signing) => Some(signing.anchor()),
-            Err(AuthorityError::Missing { .. }) => None,
-            Err(other) => return Err(other),
-        };
+        let signing = self.unless_lost(organisation)?.map(|signing| signing.anchor());
+        if signing.is_none() {
+            self.end_roll_of_the_lost(organisation)?;
+        }
         // Another authority than its own is nobody's to give an organisation. Of one that is lost, its certificate may
         // still say whose it was.
         let known =
@@ -67,7 +67,7 @@ impl Authorities {
         now: Timestamp,
     ) -> Result<(), AuthorityError> {
         // Where it is lost, the next one takes its place as soon as that is signed.
-        let signing = self.find(organisation).ok();
+        let signing = self.unless_lost(organisation)?;
         if let Some(signing) = &signing
             && self.rolled_until(organisation)?.is_some()
         {
@@ -85,6 +85,32 @@ impl Authorities {
             Some(_) => self.activate(organisation, now.plus(longest_leaf)),
             None => Ok(()),
         }
+    }
+
+    /// The authority that signs; none where it is lost.
+    fn unless_lost(&self, organisation: &TrustDomain) -> Result<Option<Arc<Authority>>, AuthorityError> {
+        match self.find(organisation) {
+            Ok(signing) => Ok(Some(signing)),
+            Err(AuthorityError::Missing { .. }) => Ok(None),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// What was rolled when its authority was lost is rolled no more: otherwise the place where the next one is made would be
+    /// that of the one that signs, which nobody has signed for. The key goes first, since it is that of the one before; of
+    /// the one that is lost its certificate stays, which says whose it was.
+    fn end_roll_of_the_lost(&self, organisation: &TrustDomain) -> Result<(), AuthorityError> {
+        let _nobody_reads = self.loaded();
+        if self.rolled_until(organisation)?.is_none() {
+            return Ok(());
+        }
+        let (files, lost) = (self.files(organisation), self.next(organisation));
+        remove(files.key)?;
+        if let Some(anchor) = lost.load_anchor()? {
+            write(&files.anchor, pem::encode(&[anchor]).as_bytes())?;
+        }
+        remove(lost.anchor)?;
+        remove(self.rolled(organisation))
     }
 
     /// Where the authority lies that signs.

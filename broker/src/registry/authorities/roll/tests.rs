@@ -5,7 +5,7 @@ use comity_types::{Clock, SpiffeId};
 use rustls::{ClientConnection, ServerConnection};
 
 use super::*;
-use crate::registry::authorities::Authorities;
+use crate::registry::authorities::{Authorities, KEY_END};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -225,4 +225,32 @@ fn an_organisation_whose_authorities_are_all_its_own_gets_none_of_the_brokers() 
     let refused = scene.roll(start()).unwrap_err();
     assert!(matches!(refused, AuthorityError::NotHosted { .. }), "{refused}");
     assert_eq!(scene.published(), [own]);
+}
+
+#[test]
+fn an_authority_that_is_lost_while_it_is_rolled_is_replaced_by_one_that_the_organisation_has_signed() {
+    for asked in [1, 3] {
+        let mut scene = Scene::new();
+        scene.roll(start()).unwrap();
+        let lost = scene.signs();
+        std::fs::remove_file(scene.dir.path().join("next").join(format!("{}{KEY_END}", scene.organisation))).unwrap();
+        scene.restart();
+        let due: Vec<_> = (0..asked)
+            .map(|_| {
+                let due = scene.authorities.due(&scene.organisation, &scene.published(), start()).unwrap();
+                scene.restart();
+                // What nobody has signed signs nothing, and is told of.
+                let found = scene.authorities.find(&scene.organisation);
+                assert!(matches!(found, Err(AuthorityError::Missing { .. })), "{found:?}");
+                due
+            })
+            .collect();
+        assert!(due.iter().all(|one| one == &due[0]), "asked again, it is the same that there is to sign");
+        scene.roll(start()).unwrap();
+        assert!(scene.published().contains(&scene.signs()) && scene.signs() != lost);
+        scene.restart();
+        assert!(scene.published().contains(&scene.signs()));
+        scene.retire(start().plus(2 * DAY));
+        assert!(scene.published().contains(&scene.signs()));
+    }
 }
