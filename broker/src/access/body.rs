@@ -188,7 +188,9 @@ impl Passing {
 impl Drop for Passing {
     /// Nobody read what had to end: the record says why it had to, and not that the caller left.
     fn drop(&mut self) {
+        // Where the runtime has ended, there is no time to ask about, and nowhere to write to.
         if self.ending.is_none()
+            && tokio::runtime::Handle::try_current().is_ok()
             && let Some(failure) = self.cut.as_mut().now_or_never()
         {
             drop(self.settlement.end(failure.code, None));

@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 
 use comity_proto::error::Failure;
 use comity_transparency::record::MAX_TRIES;
+use comity_types::TrustDomain;
 use http::Response;
 use tonic::Code;
 use tonic::body::Body;
@@ -81,9 +82,9 @@ async fn tries(
     mut ahead: Option<Ahead>,
 ) -> Result<Option<Answer>, Failure> {
     let mut waiting: VecDeque<(usize, &Candidate)> = permit.candidates().collect();
-    let mut last = None;
+    let (mut last, mut failed) = (None, Vec::new());
     for attempt in 1..=MAX_TRIES {
-        let Some((rank, candidate)) = waiting.pop_front() else { break };
+        let Some((rank, candidate)) = next(&mut waiting, &failed) else { break };
         let ahead = ahead.take().filter(|ahead| ahead.is_for(candidate));
         if parts.clock.now() >= permit.expires_at(candidate) {
             withdraw(settlement, ahead.is_some());
@@ -107,6 +108,7 @@ async fn tries(
             Outcome::Rejected(rejection) => {
                 tracing::warn!(decision.id = %permit.id(), offer.id = %candidate.offer.name, attempt, reason = %rejection, "a try failed");
                 settlement.failed(rejection.word());
+                failed.push(candidate.offer.name.node().trust_domain());
                 // A connection that broke says little about the node; it may have another chance, after the others.
                 if rejection.is_accident() {
                     waiting.push_back((rank, candidate));
@@ -120,6 +122,13 @@ async fn tries(
         // Nothing was tried: other requests have used up what every offer grants, so that this one is decided anew.
         None => Ok(None),
     }
+}
+
+/// Whom to try next: the first of those whose organisation has not `failed` this request, or else the first. So no organisation
+/// can use up the tries of a request by offers that are cheap and answer nothing.
+fn next<'a>(waiting: &mut VecDeque<(usize, &'a Candidate)>, failed: &[&TrustDomain]) -> Option<(usize, &'a Candidate)> {
+    let untried = |(_, one): &(usize, &Candidate)| !failed.contains(&one.offer.name.node().trust_domain());
+    waiting.remove(waiting.iter().position(untried).unwrap_or_default())
 }
 
 /// Records that a node has the message of this request, if it does, and gets no permit for it.

@@ -6,7 +6,7 @@ use comity_proto::error::RETRY_AFTER_SECONDS;
 use http_body_util::BodyExt as _;
 
 use super::node::{Node, Script, spawn};
-use super::world::soon;
+use super::world::{offer, soon};
 use super::*;
 
 /// Failures in a row after which an offer comes behind the others.
@@ -113,6 +113,19 @@ async fn a_veto_is_about_one_caller_and_held_against_nobody() {
     let _dearer = world.node("b.example", "DE", 2, answers("hello")).await;
     assert!(asked(&world, ENOUGH + 2).await.iter().all(|answer| answer == b"hello"));
     assert_eq!(seen([&vetoing]), [ENOUGH + 2]);
+}
+
+#[tokio::test]
+async fn offers_of_one_organisation_that_decline_use_up_no_more_than_the_first_try() {
+    let world = World::new().await;
+    let veto = Failure::new(Code::FailedPrecondition, "NODE_VETO", "not you");
+    let cheap = world.node("a.example", "DE", 1, declines(veto)).await;
+    let offers = ["o1", "o2", "o3", "o4"]
+        .map(|id| comity_policy::Offer { id: id.parse().unwrap(), ..offer(&cheap.id, "DE", 1) });
+    world.publish_offers(&cheap, &cheap.address, offers.into()).await;
+    let _dearer = world.node("b.example", "DE", 9, answers("hello")).await;
+    assert!(asked(&world, 3).await.iter().all(|answer| answer == b"hello"));
+    assert_eq!(seen([&cheap]), [3]);
 }
 
 #[tokio::test]

@@ -351,7 +351,11 @@ impl World {
     }
 
     pub(crate) async fn publish_offer(&self, node: &Node, address: &str, offer: Offer) {
-        let (node, address, offers) = (node.id.clone(), address.to_owned(), vec![offer]);
+        self.publish_offers(node, address, vec![offer]).await;
+    }
+
+    pub(crate) async fn publish_offers(&self, node: &Node, address: &str, offers: Vec<Offer>) {
+        let (node, address) = (node.id.clone(), address.to_owned());
         let key = copy_of(&self.organisations.lock().unwrap()[&node].key);
         self.say(Statement::OffersPublished { node, address, offers }, &[&key]).await;
     }

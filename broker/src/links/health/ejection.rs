@@ -8,6 +8,9 @@ use super::FULL_SHARE;
 
 /// Failures in a row after which somebody is ejected: fewer happen to everybody now and then.
 pub(super) const FAILURES_IN_A_ROW: u32 = 5;
+/// Tries that begin after the first failure of a row, and after which what fails only now and then is forgotten: so many that
+/// half of them is far from chance, and few enough that whoever breaks in between is found out soon.
+const ROW: u32 = 64;
 /// How long the first time is. Not shorter than a link remembers that it could not be made.
 pub(super) const FIRST_EJECTION: Duration = Duration::from_secs(5);
 /// How long the longest is: whoever is back is noticed within this time, for the price of one failed try in it.
@@ -21,6 +24,10 @@ const FIRST_SHARE: u32 = FULL_SHARE / 16;
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Ejection {
     in_a_row: u32,
+    /// Tries that began since the first failure of the row.
+    begun: u32,
+    /// Tries that went well since, and had begun before its last failure.
+    went_well: u32,
     failed_at: Option<Instant>,
     times: u32,
     until: Option<Instant>,
@@ -49,28 +56,61 @@ impl Ejection {
         Phase::Returning(u32::try_from(grown).unwrap_or(FULL_SHARE).max(FIRST_SHARE))
     }
 
-    /// It failed; after `enough` times in a row it is ejected, for the time that is returned. What fails while it is out
-    /// makes that no longer: others were told nothing yet when they tried.
+    /// A try begins.
+    pub(super) const fn begun(&mut self) {
+        if self.in_a_row == 0 {
+            return;
+        }
+        self.begun = self.begun.saturating_add(1);
+        self.forget_what_is_rare();
+    }
+
+    const fn forget_what_is_rare(&mut self) {
+        if self.tried() >= ROW && !self.fails_mostly() {
+            self.end_row();
+        }
+    }
+
+    /// Where answers take long, many tries are on their way between two failures, and most of them may do well.
+    const fn fails_mostly(&self) -> bool {
+        self.in_a_row.saturating_mul(2) >= self.tried()
+    }
+
+    /// Tries of the row: those that began in it, or, where fewer begin than before, those that ended.
+    const fn tried(&self) -> u32 {
+        let ended = self.in_a_row.saturating_add(self.went_well);
+        if ended > self.begun { ended } else { self.begun }
+    }
+
+    const fn end_row(&mut self) {
+        (self.in_a_row, self.begun, self.went_well) = (0, 0, 0);
+    }
+
+    /// It failed; after `enough` times in a row, of mostly failures, it is ejected, for the time that is returned. What fails
+    /// while it is out makes that no longer: others were told nothing yet when they tried.
     pub(super) fn failed(&mut self, now: Instant, enough: u32) -> Option<Duration> {
         self.failed_at = Some(now);
         if self.phase(now) == Phase::Out {
             return None;
         }
         self.in_a_row = self.in_a_row.saturating_add(1);
-        if self.in_a_row < enough {
+        // Where a single one is enough, nobody is there, and what went before says nothing.
+        if self.in_a_row < enough || (enough > 1 && !self.fails_mostly()) {
             return None;
         }
         let time = FIRST_EJECTION.saturating_mul(1 << self.times.min(16)).min(MAX_EJECTION);
-        (self.in_a_row, self.times, self.until) = (0, self.times.saturating_add(1), Some(now + time));
+        self.end_row();
+        (self.times, self.until) = (self.times.saturating_add(1), Some(now + time));
         Some(time)
     }
 
-    /// A try that had begun then ended well. One that had begun before the last failure says nothing about what came since.
+    /// A try that had begun then ended well. One that had begun before the last failure says little about what came since.
     pub(super) fn well(&mut self, now: Instant, begun: Instant) {
         if self.failed_at.is_some_and(|failed| begun < failed) {
-            return;
+            self.went_well = self.went_well.saturating_add(u32::from(self.in_a_row > 0));
+            return self.forget_what_is_rare();
         }
-        self.in_a_row = 0;
+        self.end_row();
         match self.phase(now) {
             Phase::Out => self.until = Some(now),
             Phase::Returning(_) => {}
@@ -182,6 +222,44 @@ mod tests {
         assert!(out);
         ejection.well(now, begun);
         assert_eq!(ejection.phase(now), Phase::Out);
+    }
+
+    /// Tries begin every 10 ms and take this long; those that `fails` says do.
+    fn ejected_after(takes_ms: u64, tries: u64, fails: impl Fn(u64) -> bool) -> Option<u64> {
+        let (mut ejection, start) = (Ejection::default(), Instant::now());
+        let at = |ms| start + Duration::from_millis(ms);
+        for now in (0..tries * 10 + takes_ms).step_by(10) {
+            if now < tries * 10 {
+                ejection.begun();
+            }
+            let Some(begun) = now.checked_sub(takes_ms) else { continue };
+            if !fails(begun / 10) {
+                ejection.well(at(now), at(begun));
+            } else if ejection.failed(at(now), FAILURES_IN_A_ROW).is_some() {
+                return Some(begun / 10);
+            }
+        }
+        None
+    }
+
+    #[test]
+    fn who_fails_now_and_then_stays_however_long_answers_take() {
+        for takes_ms in [0, 100, 2_000, 8_000] {
+            for every in [4, 10, 100] {
+                assert_eq!(ejected_after(takes_ms, 10_000, |number| number % every == 0), None, "{takes_ms} {every}");
+            }
+        }
+    }
+
+    #[test]
+    fn who_fails_always_from_some_time_on_is_found_out_within_a_row() {
+        for takes_ms in [0, 100, 2_000, 8_000] {
+            for from in [0, 1_000] {
+                let fails = |number| number >= from || number % 100 == 0;
+                let found = ejected_after(takes_ms, from + 4_000, fails).unwrap();
+                assert!(found <= from + u64::from(2 * ROW), "{takes_ms} {from}: {found}");
+            }
+        }
     }
 
     #[test]

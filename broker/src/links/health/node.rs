@@ -64,7 +64,9 @@ impl Node {
         match event {
             Event::Begun => {
                 of_offer.latency.tried(now);
+                of_offer.ejection.begun();
                 of_offer.in_flight = of_offer.in_flight.saturating_add(1);
+                self.ejection.begun();
                 self.in_flight = self.in_flight.saturating_add(1);
             }
             Event::Over => {
