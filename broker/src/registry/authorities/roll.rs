@@ -127,6 +127,8 @@ impl Authorities {
         signing: Option<&CertificateDer<'static>>,
         now: Timestamp,
     ) -> Result<Vec<CertificateDer<'static>>, AuthorityError> {
+        // Two that ask at once are to be given the same one.
+        let _nobody_makes_another = self.loaded();
         let next = self.next(organisation);
         let next = match next.load(organisation)? {
             Some(made) if Some(&made.anchor()) != signing => made.anchor(),

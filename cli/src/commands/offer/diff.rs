@@ -71,7 +71,9 @@ fn print([from, to]: &[String; 2], changes: &[Change], global: &Global) -> Resul
 fn fields(offer: &Offer) -> BTreeMap<String, Value> {
     let mut fields = BTreeMap::new();
     for (field, value) in object(serde_json::to_value(offer).unwrap_or_default()) {
-        if field == TERMS {
+        // Terms that say nothing are another offer than none.
+        let has_terms = field == TERMS && value != json!({});
+        if has_terms {
             fields.extend(object(value).into_iter().map(|(term, value)| (format!("{TERMS}.{term}"), value)));
         } else if !NAMES.contains(&field.as_str()) {
             fields.insert(field, value);
@@ -106,5 +108,9 @@ mod tests {
         let changed: Vec<_> = changed.iter().map(|change| change.field.as_str()).collect();
         assert_eq!(changed, ["terms.allowed_purposes"]);
         assert_eq!(changes::between(&fields(&one), &fields(&offer("b", &["dpv:Purpose"]))), []);
+        let (mut none, mut empty) = (one.clone(), one);
+        (none.terms, empty.terms) = (None, Some(Default::default()));
+        let changed = changes::between(&fields(&none), &fields(&empty));
+        assert_eq!(changed.iter().map(|change| change.field.as_str()).collect::<Vec<_>>(), ["terms"]);
     }
 }
