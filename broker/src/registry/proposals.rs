@@ -372,14 +372,17 @@ impl Inner {
         Ok(())
     }
 
-    /// Once operators have lifted somebody, what was proposed against them before has to be proposed anew: those who
-    /// signed it saw another state. What an organisation lifts of its own overtakes nothing: it would end by it what
+    /// Once operators have lifted somebody, what was proposed against them before, or to lift them, has to be proposed anew:
+    /// those who signed it saw another state, and a vote that is left over would count against the next suspension. What an organisation lifts of its own overtakes nothing: it would end by it what
     /// operators propose against it.
     async fn end_overtaken(&self, by: &Proposal) -> Result<(), ProposalError> {
         let Some(Statement::Lifted { subject: lifted, .. }) = said(by) else { return Ok(()) };
         let current = self.current.load_full();
         for (id, proposal) in current.iter() {
-            if matches!(said(proposal), Some(Statement::Suspended { subject, .. }) if subject == lifted) {
+            let Some(Statement::Suspended { subject, .. } | Statement::Lifted { subject, .. }) = said(proposal) else {
+                continue;
+            };
+            if subject == lifted {
                 self.append(Event::Ended { id: *id }).await?;
             }
         }

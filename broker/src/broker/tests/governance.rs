@@ -262,6 +262,17 @@ async fn what_was_proposed_against_somebody_ends_when_they_are_lifted() {
 }
 
 #[tokio::test]
+async fn a_vote_to_lift_does_not_count_against_a_later_suspension() {
+    let scene = stage().await;
+    let (alice, bob) = (&scene.operator, &scene.co_operators[0]);
+    scene.say(suspended(ORG, By::Brake), &[&bob.key]).await.unwrap();
+    let vote = scene.signed(lifted(ORG, By::Federation), &[&alice.key]);
+    waits(scene.submit(alice, &vote).await);
+    scene.say(lifted(ORG, By::Brake), &[&bob.key]).await.unwrap();
+    assert!(listed(&scene, bob).await.is_empty(), "nothing is left to be signed by one more");
+}
+
+#[tokio::test]
 async fn what_could_not_come_into_force_is_refused_before_anybody_else_signs_it() {
     let scene = stage().await;
     let evicted = Statement::Evicted { organisation: "nobody.example".parse().unwrap(), reason: "x".into() };
