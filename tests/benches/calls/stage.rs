@@ -102,8 +102,12 @@ impl Stage {
 fn request() -> ChatRequest {
     let text = ContentPart { part: Some(content_part::Part::Text(QUESTION.into())) };
     let message = Message { role: Role::User.into(), content: vec![text], ..Default::default() };
-    let envelope =
-        Envelope { model: "test-model".into(), purposes: vec!["dpv:CustomerCare".into()], ..Default::default() };
+    let envelope = Envelope {
+        model: "test-model".into(),
+        purposes: vec!["dpv:CustomerCare".into()],
+        nonce: vec![7; 16].into(),
+        ..Default::default()
+    };
     let payload = ChatPayload { messages: vec![message], ..Default::default() };
     ChatRequest { envelope: Some(envelope), payload: Some(payload) }
 }

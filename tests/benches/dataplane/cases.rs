@@ -137,6 +137,8 @@ pub(crate) fn envelope() -> Envelope {
         model: MODEL.into(),
         purposes: vec!["dpv:CustomerCare".into()],
         requirements: Some(requirements),
+        // As requests of the SDK have one. What is always the same costs the broker what a fresh one does.
+        nonce: Bytes::from_static(&[7; 16]),
         ..Default::default()
     }
 }
