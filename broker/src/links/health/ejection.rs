@@ -6,7 +6,8 @@ use tokio::time::Instant;
 
 use super::FULL_SHARE;
 
-/// Failures in a row after which somebody is ejected: fewer happen to everybody now and then.
+/// Failures of a row after which somebody is ejected, if they are at least half of what was tried in it: fewer happen to
+/// everybody now and then.
 pub(super) const FAILURES_IN_A_ROW: u32 = 5;
 /// Tries that begin after the first failure of a row, and after which what fails only now and then is forgotten: so many that
 /// half of them is far from chance, and few enough that whoever breaks in between is found out soon.
