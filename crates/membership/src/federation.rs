@@ -265,6 +265,7 @@ impl Federation {
         let scope = self.place(read)?;
         let Read { payload, digest, .. } = read;
         check_age(payload, &scope, place.at)?;
+        self.check_seen(payload)?;
         let signers = self.signers(&payload.statement, verify)?;
         self.take_in(&payload.statement, place, &signers)?;
         self.versions.insert(scope, Head { version: payload.version, payload: digest });
@@ -327,6 +328,7 @@ impl Federation {
     pub fn check_proposed(&self, prepared: &Prepared, at: Timestamp) -> Result<(), Refused> {
         let scope = self.place(prepared.into())?;
         check_age(&prepared.payload, &scope, at)?;
+        self.check_seen(&prepared.payload)?;
         let signers = self.endorsers(prepared)?;
         let place = Place { epoch: self.epoch.saturating_add(1), at };
         self.clone().take_in(&prepared.payload.statement, place, &signers)

@@ -179,6 +179,17 @@ pub enum Refused {
     /// The threshold has ratified the brake.
     #[error("the suspension of {0} was ratified: the threshold of operators has to lift it")]
     Ratified(Subject),
+    /// Whoever signed the lift did so before the suspension that stands.
+    #[error(
+        "{subject} is suspended since {since}, after this was signed, which lifts another suspension (hint: lift it anew; \
+         where that was done just now, look at this machine's clock)"
+    )]
+    NotSeen {
+        /// Who is suspended.
+        subject: Subject,
+        /// Since when.
+        since: Timestamp,
+    },
     /// There is no brake, or its time is not over.
     #[error("no suspension of {0} has lapsed")]
     NotLapsed(Subject),

@@ -12,7 +12,8 @@ use comity_types::ids::Kind;
 use comity_types::{Digest, SpiffeId, Timestamp};
 
 use super::{Departure, Federation, Place, Refused, check_reason};
-use crate::statement::{By, Subject};
+use crate::Payload;
+use crate::statement::{By, Statement, Subject};
 
 /// How long one operator's suspension holds without the others: long enough for a weekend, too short to rule by.
 pub const BRAKE: Duration = Duration::from_secs(72 * 60 * 60);
@@ -261,6 +262,19 @@ impl Federation {
         self.forget_certificates();
         self.weigh_audited_by(subject);
         lifted
+    }
+
+    /// Whether operators who lift a suspension can have seen it when they signed. A brake is no statement of the scope in which
+    /// they lift, so that no version there tells whether theirs came before it.
+    pub(super) fn check_seen(&self, payload: &Payload) -> Result<(), Refused> {
+        let Statement::Lifted { subject, by: By::Federation } = &payload.statement else { return Ok(()) };
+        let came_later = |(of, by, standing): &(Subject, By, &Suspension)| {
+            of == subject && *by != By::Organisation && payload.at < standing.at
+        };
+        match self.suspended().iter().find(|one| came_later(one)) {
+            Some((.., standing)) => Err(Refused::NotSeen { subject: subject.clone(), since: standing.at }),
+            None => Ok(()),
+        }
     }
 
     fn take_off(&mut self, subject: &Subject, by: By, signers: &BTreeSet<KeyId>) -> Result<(), Refused> {

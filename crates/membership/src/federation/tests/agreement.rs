@@ -71,7 +71,8 @@ impl Pair {
             Some(_) => 24,
             None => u64::MAX,
         };
-        let expected = self.model.hour - signed <= may_wait && self.model.say(&act, version, &signers);
+        let may_be_said = self.model.hour - signed <= may_wait && self.model.has_seen(&act, signed);
+        let expected = may_be_said && self.model.say(&act, version, &signers);
         let taken = self.take(body.clone());
         assert_eq!(taken.is_ok(), expected, "{act:?} at {version} by {signers:?}: {taken:?}");
         self.said.push((signed, (act, version, signers, body)));

@@ -54,6 +54,21 @@ fn a_brake_holds_for_72_hours_and_until_an_entry_says_that_it_has_lapsed() {
 }
 
 #[test]
+fn operators_lift_no_suspension_that_they_signed_before() {
+    let mut test = braked(A);
+    let vote = test.signed(lifted(A, By::Federation), &BOTH);
+    test.say(lifted(A, By::Brake), &["alice"]).unwrap();
+    test.wait(SECOND);
+    let since = test.now.unwrap();
+    test.say(suspended(A, By::Brake), &["bob"]).unwrap();
+    test.wait(SECOND);
+    assert_eq!(test.enter(Body::Signed(vote)), Err(Refused::NotSeen { subject: read(A), since }));
+    assert!(!test.is_active(NODE));
+    test.say(lifted(A, By::Federation), &BOTH).unwrap();
+    assert!(test.is_active(NODE));
+}
+
+#[test]
 fn nothing_lapses_but_a_brake() {
     let mut test = with_a();
     test.say(suspended(A, By::Federation), &BOTH).unwrap();

@@ -120,6 +120,8 @@ pub(super) struct Model {
     pub(super) invites: BTreeMap<u8, (String, u64)>,
     /// By subject, and whether it is the organisation's own.
     pub(super) words: BTreeMap<(String, bool), Word>,
+    /// The hour of the operators' last word against each.
+    pub(super) since: BTreeMap<String, u64>,
     pub(super) spent: BTreeSet<(String, String)>,
     pub(super) gone: Texts,
     pub(super) seats: BTreeMap<String, String>,
@@ -211,6 +213,12 @@ impl Model {
 
     pub(super) fn voters(&self) -> Texts {
         self.operators.iter().filter(|id| !self.is_held(id)).cloned().collect()
+    }
+
+    /// Whether who signed this at that hour can have seen what it lifts.
+    pub(super) fn has_seen(&self, act: &Act, signed: u64) -> bool {
+        let Act::Lift { subject, whose: Whose::All } = act else { return true };
+        self.since.get(subject).is_none_or(|since| *since <= signed)
     }
 
     fn is_held(&self, subject: &str) -> bool {
@@ -443,6 +451,9 @@ impl Model {
     fn suspend(&mut self, subject: &str, whose: Whose, signers: &Texts) {
         let word = (whose == Whose::One).then(|| (self.hour + BRAKE_HOURS, signers.clone()));
         self.words.insert((subject.to_owned(), whose == Whose::Own), word);
+        if whose != Whose::Own {
+            self.since.insert(subject.to_owned(), self.hour);
+        }
         match whose {
             Whose::All => self.spent.retain(|(_, other)| other != subject),
             Whose::One => self.spent.extend(signers.iter().map(|one| (one.clone(), subject.to_owned()))),
