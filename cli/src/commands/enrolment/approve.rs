@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use comity_identity::anchors;
-use comity_membership::{Application, Federation, Statement};
+use comity_membership::{Application, By, Federation, Statement, Subject, Suspension};
 use comity_proto::membership::{Enrolment, ListEnrolmentsRequest, Proposal};
 use comity_transparency::{Envelope, PublicKey};
 use comity_types::SpiffeId;
@@ -215,7 +215,10 @@ pub(crate) fn shown(federation: &Federation, statement: &Statement) -> Result<Ve
             lines.push(line("subject", subject.to_string()));
             lines.push(line("reason", reason.clone()));
         }
-        Statement::Lifted { subject, .. } => lines.push(line("subject", subject.to_string())),
+        Statement::Lifted { subject, .. } => {
+            lines.push(line("subject", subject.to_string()));
+            lines.extend(lifts(federation, subject).map(|what| line("lifts", what)));
+        }
         Statement::Evicted { organisation, reason } => {
             lines.push(line("organisation", organisation.to_string()));
             lines.push(line("reason", reason.clone()));
@@ -249,6 +252,15 @@ pub(crate) fn shown(federation: &Federation, statement: &Statement) -> Result<Ve
         }
     }
     Ok(lines)
+}
+
+/// What operators said against a subject, which they lift.
+fn lifts(federation: &Federation, subject: &Subject) -> impl Iterator<Item = String> {
+    let said = federation.suspended().into_iter().filter(move |(of, by, _)| of == subject && *by != By::Organisation);
+    said.map(|(_, by, Suspension { reason, epoch, at, .. })| {
+        let what = if by == By::Brake { "brake" } else { "suspension" };
+        format!("the {what} of epoch {epoch}, since {at}: {reason}")
+    })
 }
 
 /// A threshold, with what it was where it changes: that is what may be missed in a list of operators.
@@ -295,5 +307,18 @@ mod tests {
         let lines = shown(&test.federation, &changed).unwrap();
         let of = |name| lines.iter().find(|(line, _)| line == name).unwrap().1.as_str();
         assert_eq!((of("signatures for the root"), of("signatures for membership")), ("1, was 2", "2"));
+    }
+
+    #[test]
+    fn whoever_lifts_is_shown_what_was_said_against_whom() {
+        let mut test = TestFederation::founded(&["alice", "bob"], 2);
+        let application = test.application("org-a.example", "spiffe://org-a.example/node/n1");
+        test.say(Statement::OrganisationAdmitted { application }, &["alice", "bob"]).unwrap();
+        let subject: Subject = "org-a.example".parse().unwrap();
+        let braked = Statement::Suspended { subject: subject.clone(), reason: "a breach".into(), by: By::Brake };
+        test.say(braked, &["alice"]).unwrap();
+        let lines = shown(&test.federation, &Statement::Lifted { subject, by: By::Federation }).unwrap();
+        let lifts = &lines.iter().find(|(name, _)| name == "lifts").unwrap().1;
+        assert_eq!(*lifts, format!("the brake of epoch 3, since {}: a breach", test.now.unwrap()));
     }
 }
