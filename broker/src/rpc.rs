@@ -148,6 +148,7 @@ fn statement(refused: &StatementRefused) -> Status {
         | R::SuspendedByOperators(_)
         | R::Suspended(_)
         | R::Ratified(_)
+        | R::NotSeen { .. }
         | R::NotLapsed(_)
         | R::BrakeSpent(_)
         | R::BrakeSpentOnAnother(_)
