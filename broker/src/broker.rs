@@ -155,6 +155,7 @@ impl Broker {
             door,
             Arc::clone(&clock),
             tasks.clone(),
+            metrics.clone(),
         );
         // What was signed while the broker was cut, or in its last moment.
         admission.follow_anchors()?;

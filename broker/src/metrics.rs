@@ -121,6 +121,12 @@ const AUTHORITIES_LOST: Metric = Metric {
     labels: &[],
     help: "Organisations whose hosted certificate authority the broker has lost: it signs nothing for them.",
 };
+const INVITES_CONTESTED: Metric = Metric {
+    name: "comity_broker_invites_contested",
+    kind: Kind::Counter,
+    labels: &[],
+    help: "How often an invite was presented by a second key, which was refused: the invite has leaked.",
+};
 const CERTIFICATE: Metric = Metric {
     name: "comity_broker_certificate_left_seconds",
     kind: Kind::Gauge,
@@ -148,6 +154,7 @@ const METRICS: &[Metric] = &[
     JOURNAL_FAILURES,
     LEAVES,
     AUTHORITIES_LOST,
+    INVITES_CONTESTED,
     CERTIFICATE,
 ];
 
@@ -174,6 +181,7 @@ struct Inner {
     journal_failures: Counter,
     leaves: Family<Labels<1>, Gauge>,
     authorities_lost: Gauge,
+    invites_contested: Counter,
     certificate: Gauge,
 }
 
@@ -204,6 +212,7 @@ impl Default for Metrics {
             journal_failures: made.counter(&JOURNAL_FAILURES),
             leaves: made.gauges(&LEAVES),
             authorities_lost: made.gauge(&AUTHORITIES_LOST),
+            invites_contested: made.counter(&INVITES_CONTESTED),
             certificate: made.gauge(&CERTIFICATE),
             made,
         }))
@@ -273,6 +282,11 @@ impl Metrics {
     /// A brake has lapsed.
     pub(crate) fn lapsed(&self) {
         self.0.statements.get_or_create(&[("kind", "lapsed")]).inc();
+    }
+
+    /// A second key presented an invite.
+    pub(crate) fn contested(&self) {
+        self.0.invites_contested.inc();
     }
 
     /// A journal has failed.

@@ -58,6 +58,7 @@ pub(crate) fn enrolment_state(number: i32) -> &'static str {
     match membership::EnrolmentState::try_from(number) {
         Ok(membership::EnrolmentState::Open) => "open",
         Ok(membership::EnrolmentState::Waiting) => "waiting",
+        Ok(membership::EnrolmentState::Rejected) => "rejected",
         Ok(membership::EnrolmentState::Unspecified) | Err(_) => "unknown",
     }
 }

@@ -243,6 +243,10 @@ fn one_operators_no_keeps_no_organisation_out_and_two_do_with_a_reason_that_it_r
     let join = federation.waiting_app(EU_BODY, "assistant");
     let id = enrolment(&federation);
     let _proposal = proposes(&federation, "alice", &["approve", "--yes", &id]);
+    let tried = operator(&federation, "carol", &["reject", &id, "--reason", "a veto", "--dry-run"]);
+    assert_eq!(tried["does"], "is one vote on the enrolment", "{tried}");
+    let unknown = attempt(&federation, "carol", &["reject", &"0".repeat(32), "--reason", "a veto", "--dry-run"]);
+    assert!(!unknown.status.success() && said(&unknown).contains("no enrolment"), "{}", said(&unknown));
     let veto = operator(&federation, "carol", &["reject", &id, "--reason", "a veto"]);
     assert_eq!(veto["ended"], false, "{veto}");
     let listed = operator(&federation, "bob", &["enrolment", "list"]);
@@ -270,6 +274,11 @@ fn one_operators_no_keeps_no_organisation_out_and_two_do_with_a_reason_that_it_r
         assert!(said(&told).contains("the seat is not proven"), "{}", said(&told));
     }
     assert!(waiting(&federation).is_empty());
+    // Alice, who signed, sees what became of it, also where she would sign again.
+    let shown = operator(&federation, "alice", &["enrolment", "list", "--rejected"]);
+    assert_eq!(shown["enrolments"][0]["rejection"]["reason"], "the seat is not proven", "{shown}");
+    let late = attempt(&federation, "alice", &["approve", "--yes", &id]);
+    assert!(!late.status.success() && said(&late).contains("turned down by"), "{}", said(&late));
 }
 
 #[test]

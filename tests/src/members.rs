@@ -112,7 +112,7 @@ impl Admission {
 
     async fn approve(&self, enrolment: &str) {
         let mut operator = MembershipClient::new(Connection::open(&self.operator).unwrap().unary());
-        let waiting = operator.list_enrolments(ListEnrolmentsRequest {}).await.unwrap().into_inner().enrolments;
+        let waiting = operator.list_enrolments(ListEnrolmentsRequest::default()).await.unwrap().into_inner().enrolments;
         let application = waiting.into_iter().find(|waiting| waiting.id == enrolment).unwrap().application;
         let statement = Statement::OrganisationAdmitted { application: serde_json::from_slice(&application).unwrap() };
         let key = self.operator.dir().key().unwrap();

@@ -35,6 +35,7 @@ use super::enrolments::{Enrolment, Event, Invite, InviteId};
 use super::proposals::Proposals;
 use super::{Registry, RegistryError, run_to_end};
 use crate::config::Leaf;
+use crate::metrics::Metrics;
 
 /// Shortest and longest life of an invite.
 pub const INVITE_TTL: std::ops::RangeInclusive<Duration> =
@@ -127,6 +128,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     tasks: Tasks,
     door: Door,
+    metrics: Metrics,
 }
 
 /// What every invite carries.
@@ -175,8 +177,9 @@ impl Admission {
         door: Door,
         clock: Arc<dyn Clock>,
         tasks: Tasks,
+        metrics: Metrics,
     ) -> Self {
-        Self(Arc::new(Inner { registry, enrolments, proposals, authorities, leaf, clock, tasks, door }))
+        Self(Arc::new(Inner { registry, enrolments, proposals, authorities, leaf, clock, tasks, door, metrics }))
     }
 
     /// The broker's time.
@@ -203,6 +206,12 @@ impl Admission {
         });
         unanswered.iter_mut().for_each(|enrolment| self.0.count_refusals(snapshot.federation(), enrolment));
         unanswered
+    }
+
+    /// Those that were turned down of late, the newest at the head.
+    #[must_use]
+    pub fn rejected(&self) -> Vec<Enrolment> {
+        self.0.enrolments.current().rejected(self.0.clock.now()).into_iter().cloned().collect()
     }
 
     /// Invites a member.

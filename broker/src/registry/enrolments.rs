@@ -15,6 +15,7 @@ pub mod store;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 pub use comity_membership::InviteId;
 use comity_transparency::{Envelope, PublicKey};
@@ -27,6 +28,10 @@ pub use self::refused::Refused;
 pub const MAX_LIVE: usize = 10_000;
 /// Of these, those of one operator at most: one alone leaves the others no less than nine tenths of the room.
 pub const MAX_LIVE_OF_ONE: usize = MAX_LIVE / 10;
+/// Other keys that are kept of an invite: that it leaked is known by the first, and whoever has it can make any number.
+pub const MAX_OTHER_KEYS: usize = 8;
+/// How long operators are shown what was turned down: a month in which they can ask each other why.
+pub const REJECTED_SHOWN: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// What an operator offered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,6 +80,15 @@ pub enum Event {
         /// What it asked for.
         request: Request,
     },
+    /// Another key presented the secret after it.
+    Contested {
+        /// Which enrolment.
+        id: InviteId,
+        /// The SHA-256 of the other key.
+        key: Digest,
+        /// When.
+        at: Timestamp,
+    },
     /// An operator said no to it while it waits, which the others may outvote.
     Refused {
         /// Which enrolment.
@@ -110,9 +124,20 @@ pub enum State {
     Rejected {
         /// What was asked for; nothing where the invite was open.
         request: Option<Request>,
-        /// Why.
-        reason: String,
+        /// By whom, why and when.
+        rejection: Rejection,
     },
+}
+
+/// The end of an enrolment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejection {
+    /// Whose no was the last one that it took.
+    pub by: SpiffeId,
+    /// Why, as the member reads it.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
 }
 
 impl State {
@@ -136,6 +161,21 @@ pub struct Enrolment {
     pub state: State,
     /// The operators who said no while it waited, each with their reason: their first one, as it was said once.
     pub refused_by: BTreeMap<SpiffeId, String>,
+    /// Other keys that presented the secret once it belonged to one, by their SHA-256, and when each came first: at most
+    /// [`MAX_OTHER_KEYS`].
+    pub other_keys: BTreeMap<Digest, Timestamp>,
+}
+
+impl Enrolment {
+    fn of(invite: Invite) -> Self {
+        Self { invite, state: State::Open, refused_by: BTreeMap::new(), other_keys: BTreeMap::new() }
+    }
+
+    /// Whether it is worth keeping that this other key came: it is new, and there is room.
+    #[must_use]
+    pub fn is_news(&self, other: &Digest) -> bool {
+        self.other_keys.len() < MAX_OTHER_KEYS && !self.other_keys.contains_key(other)
+    }
 }
 
 /// What presenting an invite's secret comes to.
@@ -165,12 +205,16 @@ impl Enrolments {
                 State::Open => Some(State::Requested(request)),
                 State::Requested(_) | State::Rejected { .. } => None,
             }),
+            Event::Contested { id, key, at } => self.contest(&id, key, at),
             Event::Refused { id, by, reason, .. } => self.refuse(&id, by, reason),
-            Event::Rejected { id, reason, .. } => self.advance(&id, "open or waiting", |state| match state {
-                State::Open => Some(State::Rejected { request: None, reason }),
-                State::Requested(request) => Some(State::Rejected { request: Some(request.clone()), reason }),
-                State::Rejected { .. } => None,
-            }),
+            Event::Rejected { id, by, reason, at } => {
+                let rejection = Rejection { by, reason, at };
+                self.advance(&id, "open or waiting", |state| match state {
+                    State::Open => Some(State::Rejected { request: None, rejection }),
+                    State::Requested(request) => Some(State::Rejected { request: Some(request.clone()), rejection }),
+                    State::Rejected { .. } => None,
+                })
+            }
         }
     }
 
@@ -236,6 +280,18 @@ impl Enrolments {
         unanswered.into_iter().map(|(_, enrolment)| enrolment).collect()
     }
 
+    /// Those that were turned down within [`REJECTED_SHOWN`] before `now`, the newest at the head.
+    #[must_use]
+    pub fn rejected(&self, now: Timestamp) -> Vec<&Enrolment> {
+        let at = |enrolment: &Enrolment| match &enrolment.state {
+            State::Rejected { rejection, .. } => Some(rejection.at).filter(|at| at.plus(REJECTED_SHOWN) > now),
+            State::Open | State::Requested(_) => None,
+        };
+        let mut rejected: Vec<_> = self.by_id.values().filter_map(|e| Some((at(e)?, e))).collect();
+        rejected.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
+        rejected.into_iter().map(|(_, enrolment)| enrolment).collect()
+    }
+
     /// Checks that an operator may invite one more. Not asked of what is in the journal: it was invited.
     ///
     /// # Errors
@@ -255,7 +311,19 @@ impl Enrolments {
         if self.by_id.values().filter(live).count() >= MAX_LIVE {
             return Err(Refused::TooMany);
         }
-        self.by_id.insert(invite.id.clone(), Enrolment { invite, state: State::Open, refused_by: BTreeMap::new() });
+        self.by_id.insert(invite.id.clone(), Enrolment::of(invite));
+        Ok(())
+    }
+
+    fn contest(&mut self, id: &InviteId, key: Digest, at: Timestamp) -> Result<(), Refused> {
+        let enrolment = self.by_id.get_mut(id).ok_or_else(|| Refused::NoEnrolment { id: id.clone() })?;
+        if enrolment.state.request().is_none_or(|request| request.key.id() == key) {
+            let state = name(&enrolment.state);
+            return Err(Refused::WrongState { id: id.clone(), state, expected: "taken up by another key" });
+        }
+        if enrolment.is_news(&key) {
+            enrolment.other_keys.insert(key, at);
+        }
         Ok(())
     }
 

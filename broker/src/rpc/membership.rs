@@ -171,8 +171,9 @@ impl Membership for Service {
     ) -> Result<Response<wire::ListEnrolmentsResponse>, Status> {
         let caller = CallerIdentity::of(&request)?;
         let enrolments = if caller.role == Caller::Governor {
-            let unanswered = self.0.admission.unanswered();
-            unanswered.iter().map(render::enrolment).collect::<Result<_, _>>()?
+            let admission = &self.0.admission;
+            let rejected = if request.get_ref().with_rejected { admission.rejected() } else { Vec::new() };
+            admission.unanswered().iter().chain(&rejected).map(render::enrolment).collect::<Result<_, _>>()?
         } else {
             render::own_invites(self.0.registry.snapshot().federation(), caller.organisation(), self.0.admission.now())
         };

@@ -114,7 +114,7 @@ async fn a_rejection_with_a_term_that_is_not_known_rejects_nobody() {
     let channel = scene.connect(&scene.operator).await.unwrap();
     let answer = call(channel, "/comity.membership.v1.Membership/Reject", reject).await;
     refuses(answer, "comity.membership.v1.RejectRequest");
-    let open = scene.operator().await.list_enrolments(ListEnrolmentsRequest {}).await.unwrap().into_inner();
+    let open = scene.operator().await.list_enrolments(ListEnrolmentsRequest::default()).await.unwrap().into_inner();
     assert_eq!(open.enrolments.len(), 1, "the invite is as good as before");
 }
 

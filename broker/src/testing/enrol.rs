@@ -136,7 +136,8 @@ impl Scene {
 
     /// What a new organisation signed that waits.
     pub(crate) async fn waiting_application(&self, enrolment_id: &str) -> Envelope {
-        let enrolments = self.operator().await.list_enrolments(ListEnrolmentsRequest {}).await.unwrap().into_inner();
+        let enrolments =
+            self.operator().await.list_enrolments(ListEnrolmentsRequest::default()).await.unwrap().into_inner();
         let waiting = enrolments.enrolments.into_iter().find(|enrolment| enrolment.id == enrolment_id).unwrap();
         serde_json::from_slice(&waiting.application).unwrap()
     }

@@ -14,7 +14,7 @@ use crate::error::CliError;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Enrolment {
     /// List them: those that wait first, the oldest at the head (operators)
-    List,
+    List(list::ListArgs),
     /// Show one, with all that a new organisation states and demands (operators)
     Show {
         /// Its id as `comity enrolment list` shows it
@@ -25,7 +25,7 @@ pub(crate) enum Enrolment {
 /// Does what is asked.
 pub(crate) async fn run(command: &Enrolment, global: &Global) -> Result<(), CliError> {
     match command {
-        Enrolment::List => list::run(global).await,
+        Enrolment::List(args) => list::run(args, global).await,
         Enrolment::Show { id } => show::run(id, global).await,
     }
 }

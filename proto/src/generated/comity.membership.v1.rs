@@ -50,7 +50,11 @@ impl ::prost::Name for InviteResponse {
 }
 /// Ask for enrolments.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct ListEnrolmentsRequest {}
+pub struct ListEnrolmentsRequest {
+    /// Whether an operator also gets those that were turned down in the last 30 days.
+    #[prost(bool, tag = "1")]
+    pub with_rejected: bool,
+}
 impl ::prost::Name for ListEnrolmentsRequest {
     const NAME: &'static str = "ListEnrolmentsRequest";
     const PACKAGE: &'static str = "comity.membership.v1";
@@ -61,10 +65,11 @@ impl ::prost::Name for ListEnrolmentsRequest {
         "/comity.membership.v1.ListEnrolmentsRequest".into()
     }
 }
-/// Enrolments that operators can still answer.
+/// Enrolments that operators can still answer, and what became of others.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListEnrolmentsResponse {
-    /// Those that wait, oldest first; then the open invites, the one that ends first at the head.
+    /// Those that wait, oldest first; then the open invites, the one that ends first at the head; then those that were
+    /// turned down, the newest first.
     #[prost(message, repeated, tag = "1")]
     pub enrolments: ::prost::alloc::vec::Vec<Enrolment>,
 }
@@ -113,6 +118,13 @@ pub struct Enrolment {
     /// it in, or when too few are left who can.
     #[prost(message, repeated, tag = "10")]
     pub refused_by: ::prost::alloc::vec::Vec<EnrolmentRefusal>,
+    /// Other keys that have presented the invite since, and were refused: it has leaked, and whose the first key is has to be
+    /// asked its holder. At most 8, the first ones.
+    #[prost(message, repeated, tag = "11")]
+    pub other_keys: ::prost::alloc::vec::Vec<OtherKey>,
+    /// Who turned it down or revoked it. Absent where nobody has.
+    #[prost(message, optional, tag = "12")]
+    pub rejection: ::core::option::Option<EnrolmentRejection>,
 }
 impl ::prost::Name for Enrolment {
     const NAME: &'static str = "Enrolment";
@@ -122,6 +134,49 @@ impl ::prost::Name for Enrolment {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/comity.membership.v1.Enrolment".into()
+    }
+}
+/// A key that presented an invite which belongs to another one.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OtherKey {
+    /// A short form of its SHA-256.
+    #[prost(string, tag = "1")]
+    pub fingerprint: ::prost::alloc::string::String,
+    /// When it came first.
+    #[prost(message, optional, tag = "2")]
+    pub at: ::core::option::Option<::prost_types::Timestamp>,
+}
+impl ::prost::Name for OtherKey {
+    const NAME: &'static str = "OtherKey";
+    const PACKAGE: &'static str = "comity.membership.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.membership.v1.OtherKey".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.membership.v1.OtherKey".into()
+    }
+}
+/// The end of an enrolment.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EnrolmentRejection {
+    /// Whose no was the last one that it took: a SPIFFE ID.
+    #[prost(string, tag = "1")]
+    pub operator: ::prost::alloc::string::String,
+    /// Why, as the member reads it.
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
+    /// When.
+    #[prost(message, optional, tag = "3")]
+    pub at: ::core::option::Option<::prost_types::Timestamp>,
+}
+impl ::prost::Name for EnrolmentRejection {
+    const NAME: &'static str = "EnrolmentRejection";
+    const PACKAGE: &'static str = "comity.membership.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.membership.v1.EnrolmentRejection".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.membership.v1.EnrolmentRejection".into()
     }
 }
 /// An operator's no to an enrolment.
@@ -680,7 +735,7 @@ impl Standing {
         }
     }
 }
-/// Where an enrolment stands that operators can still answer.
+/// Where an enrolment stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum EnrolmentState {
@@ -690,6 +745,8 @@ pub enum EnrolmentState {
     Open = 1,
     /// A key has: operators approve or reject.
     Waiting = 2,
+    /// It was turned down, or the invite revoked. Sent only where it was asked for.
+    Rejected = 3,
 }
 impl EnrolmentState {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -701,6 +758,7 @@ impl EnrolmentState {
             Self::Unspecified => "ENROLMENT_STATE_UNSPECIFIED",
             Self::Open => "ENROLMENT_STATE_OPEN",
             Self::Waiting => "ENROLMENT_STATE_WAITING",
+            Self::Rejected => "ENROLMENT_STATE_REJECTED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -709,6 +767,7 @@ impl EnrolmentState {
             "ENROLMENT_STATE_UNSPECIFIED" => Some(Self::Unspecified),
             "ENROLMENT_STATE_OPEN" => Some(Self::Open),
             "ENROLMENT_STATE_WAITING" => Some(Self::Waiting),
+            "ENROLMENT_STATE_REJECTED" => Some(Self::Rejected),
             _ => None,
         }
     }

@@ -308,6 +308,6 @@ async fn an_operator_who_was_removed_does_not_wait_to_be_let_in_again() {
     scene.admit("fed.example", Kind::Operator, "bob").await;
     let removed = Statement::RootChanged { operators: before, root_threshold: 1, membership_threshold: 1 };
     scene.govern(removed).await.unwrap();
-    let waiting = scene.operator().await.list_enrolments(ListEnrolmentsRequest {}).await.unwrap().into_inner();
+    let waiting = scene.operator().await.list_enrolments(ListEnrolmentsRequest::default()).await.unwrap().into_inner();
     assert!(waiting.enrolments.is_empty(), "{waiting:?}");
 }

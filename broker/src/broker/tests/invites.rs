@@ -11,7 +11,9 @@ use comity_transparency::Envelope;
 use tonic::Code;
 use tonic::transport::Channel;
 
-use crate::testing::{HOUR, Scene, organisation, reason};
+use super::certify::start_counting;
+use super::metrics::scrape;
+use crate::testing::{HOUR, Logged, Scene, organisation, reason};
 
 const ORG: &str = "org-a.example";
 
@@ -20,7 +22,7 @@ fn request(name: &str) -> InviteRequest {
 }
 
 async fn listed(operator: &mut MembershipClient<Channel>) -> Vec<Enrolment> {
-    operator.list_enrolments(ListEnrolmentsRequest {}).await.unwrap().into_inner().enrolments
+    operator.list_enrolments(ListEnrolmentsRequest::default()).await.unwrap().into_inner().enrolments
 }
 
 #[tokio::test]
@@ -73,6 +75,31 @@ async fn operators_see_open_invites_beside_what_waits_for_them() {
     scene.clock.advance(HOUR / 6);
     let states: Vec<_> = listed(&mut scene.operator().await).await.iter().map(Enrolment::state).collect();
     assert_eq!(states, [EnrolmentState::Waiting], "an invite that has ended is open no more");
+}
+
+#[tokio::test]
+async fn who_decides_on_a_key_sees_which_others_presented_its_invite_also_after_a_restart() {
+    let scene = Scene::founded();
+    start_counting(&scene).await;
+    let (invite, key) = (scene.invite(ORG, Kind::Node, "n1").await, KeyPair::generate().unwrap());
+    scene.join(&invite, &key, Some(&organisation(ORG))).await.unwrap();
+    assert_eq!(listed(&mut scene.operator().await).await[0].other_keys, []);
+    let (thief, log) = (KeyPair::generate().unwrap(), Logged::default());
+    let collecting = log.collect();
+    for _ in 0..2 {
+        let refused = scene.join(&invite, &thief, Some(&organisation(ORG))).await.unwrap_err();
+        assert_eq!(reason(&refused), "INVITE_BOUND_TO_ANOTHER_KEY");
+    }
+    drop(collecting);
+    let fingerprint = thief.public_key_digest().fingerprint();
+    assert_eq!(log.lines_with(&fingerprint).len(), 2, "{log:?}");
+    let counted = scrape(&scene).await;
+    assert!(counted.contains("comity_broker_invites_contested_total 2\n"), "{counted}");
+    scene.stop().await;
+    scene.start().await.unwrap();
+    let [waiting] = listed(&mut scene.operator().await).await.try_into().unwrap();
+    let others: Vec<_> = waiting.other_keys.iter().map(|other| other.fingerprint.clone()).collect();
+    assert_eq!(others, [fingerprint]);
 }
 
 #[tokio::test]

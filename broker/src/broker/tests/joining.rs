@@ -29,7 +29,7 @@ async fn a_new_organisation_waits_until_operators_approve_and_its_node_gets_in()
     };
     assert_eq!(pending.fingerprint, key.public_key_digest().fingerprint());
     let mut operator = scene.operator().await;
-    let waiting = operator.list_enrolments(ListEnrolmentsRequest {}).await.unwrap().into_inner().enrolments;
+    let waiting = operator.list_enrolments(ListEnrolmentsRequest::default()).await.unwrap().into_inner().enrolments;
     assert_eq!(
         (waiting.len(), &waiting[0].fingerprint, waiting[0].spiffe_id.as_str()),
         (1, &pending.fingerprint, "spiffe://org-a.example/node/n1")
@@ -152,7 +152,7 @@ async fn a_second_operator_governs_as_the_first_does() {
     let scene = Scene::new().await;
     let second = scene.admit("fed.example", Kind::Operator, "bob").await;
     let mut second = MembershipClient::new(scene.connect(&second).await.unwrap());
-    assert!(second.list_enrolments(ListEnrolmentsRequest {}).await.is_ok());
+    assert!(second.list_enrolments(ListEnrolmentsRequest::default()).await.is_ok());
 }
 
 #[tokio::test]

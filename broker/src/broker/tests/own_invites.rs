@@ -170,7 +170,7 @@ async fn an_organisations_members_see_its_open_invites_and_nobody_else_does() {
     let other = scene.admit("org-b.example", Kind::Node, "n1").await;
     let listed = async |member: &Member| {
         let mut client = MembershipClient::new(scene.connect(member).await.unwrap());
-        client.list_enrolments(ListEnrolmentsRequest {}).await.unwrap().into_inner().enrolments
+        client.list_enrolments(ListEnrolmentsRequest::default()).await.unwrap().into_inner().enrolments
     };
     let [open] = listed(&first).await.try_into().unwrap();
     assert_eq!((open.id.as_str(), open.state()), (invite.id_text().as_str(), EnrolmentState::Open));

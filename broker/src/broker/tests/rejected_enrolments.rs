@@ -7,7 +7,7 @@ use comity_proto::error::Detail;
 use comity_proto::membership::membership_client::MembershipClient;
 use comity_proto::membership::submit_response::Outcome;
 use comity_proto::membership::{
-    Enrolment, Kind, ListEnrolmentsRequest, ListProposalsRequest, RejectProposalRequest, RejectRequest,
+    Enrolment, EnrolmentState, Kind, ListEnrolmentsRequest, ListProposalsRequest, RejectProposalRequest, RejectRequest,
 };
 use tonic::{Code, Status};
 
@@ -40,7 +40,7 @@ fn noes(enrolment: &Enrolment) -> Vec<(&str, &str)> {
 }
 
 async fn listed(scene: &Scene) -> Vec<Enrolment> {
-    scene.operator().await.list_enrolments(ListEnrolmentsRequest {}).await.unwrap().into_inner().enrolments
+    scene.operator().await.list_enrolments(ListEnrolmentsRequest::default()).await.unwrap().into_inner().enrolments
 }
 
 async fn proposals(scene: &Scene) -> usize {
@@ -72,6 +72,12 @@ async fn a_second_no_is_final_the_member_reads_why_and_what_was_signed_before_le
     reject(&scene, bob, &invite, "who are they").await.unwrap().unwrap();
     assert_eq!(reject(&scene, eve, &invite, "a shell company").await.unwrap(), None);
     assert_eq!((listed(&scene).await.len(), proposals(&scene).await), (0, 0));
+    // Whoever was not asked sees whose word was the last.
+    let request = ListEnrolmentsRequest { with_rejected: true };
+    let shown = scene.operator().await.list_enrolments(request).await.unwrap().into_inner().enrolments;
+    let ends: Vec<_> = shown.iter().map(|one| (one.state(), one.rejection.clone().unwrap())).collect();
+    let [(EnrolmentState::Rejected, end)] = &ends[..] else { panic!("{ends:?}") };
+    assert_eq!((&end.operator, end.reason.as_str()), (&eve.id.to_string(), "a shell company"));
     let rejected = scene.certify(&key).await.unwrap_err();
     let detail = Detail::of(&rejected).unwrap();
     assert_eq!((detail.reason.as_str(), detail.metadata["why"].as_str()), ("ENROLMENT_REJECTED", "a shell company"));

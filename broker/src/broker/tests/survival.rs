@@ -141,7 +141,7 @@ impl Told {
         let nodes = membership.list_nodes(ListNodesRequest {}).await.unwrap().into_inner();
         let apps = membership.list_apps(ListAppsRequest {}).await.unwrap().into_inner();
         let offers = catalog.list_offers(ListOffersRequest::default()).await.unwrap().into_inner();
-        let enrolments = membership.list_enrolments(ListEnrolmentsRequest {}).await.unwrap().into_inner();
+        let enrolments = membership.list_enrolments(ListEnrolmentsRequest::default()).await.unwrap().into_inner();
         // A list that is empty would be the same before and after, whatever was lost.
         let counts = (organisations.organisations.len(), nodes.nodes.len(), apps.apps.len(), offers.offers.len());
         assert_eq!((counts, enrolments.enrolments.len()), ((2, 2, 2, 2), 2));

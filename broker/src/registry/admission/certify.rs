@@ -110,7 +110,7 @@ impl Inner {
         let unknown = AdmissionError::KeyNotAdmitted { fingerprint: fingerprint.clone() };
         let Some((enrolment, _)) = enrolments.asked_by(&key) else { return unknown };
         match &enrolment.state {
-            State::Rejected { reason, .. } => AdmissionError::TurnedDown { reason: reason.clone() },
+            State::Rejected { rejection, .. } => AdmissionError::TurnedDown { reason: rejection.reason.clone() },
             // Answered once, and gone since: nothing waits any more.
             State::Requested(_) if is_used_up(federation, enrolment) => unknown,
             State::Requested(_) => AdmissionError::Waits { id: enrolment.invite.id.clone(), fingerprint },

@@ -71,10 +71,12 @@ impl Inner {
     async fn enrol(&self, asked: Asked, csr: &comity_identity::SigningRequest) -> Result<Joined, AdmissionError> {
         for _ in 0..JOIN_ROUNDS {
             let enrolments = self.enrolments.current();
-            let claim = enrolments
-                .claim(&asked.id, &asked.secret_sha256, &asked.key.id(), self.clock.now())
-                .inspect_err(|refused| alarm(&asked.id, refused))?;
-            let invite = match claim {
+            let claim = enrolments.claim(&asked.id, &asked.secret_sha256, &asked.key.id(), self.clock.now());
+            if let Err(refused @ Refused::AnotherKey { .. }) = claim {
+                self.keep_contested(&asked).await?;
+                return Err(self.alarm(&asked.id, &asked.key, refused));
+            }
+            let invite = match claim? {
                 Claim::First(invite) => invite,
                 Claim::Again(enrolment) => {
                     let member = &enrolment.invite.member;
@@ -89,7 +91,7 @@ impl Inner {
                         State::Requested(request) => {
                             Joined::Pending { id: asked.id, fingerprint: request.key.id().fingerprint() }
                         }
-                        State::Rejected { reason, .. } => Joined::Rejected { reason: reason.clone() },
+                        State::Rejected { rejection, .. } => Joined::Rejected { reason: rejection.reason.clone() },
                     });
                 }
             };
@@ -154,14 +156,34 @@ impl Inner {
                 return Err(invalid("is not signed by the invite's key".into()));
             }
             let refused = Refused::AnotherKey { bound: there.key.id().fingerprint() };
-            alarm(id, &refused);
-            return Err(refused.into());
+            return Err(self.alarm(id, key, refused));
         }
         match self.proposals.submit(self.registry.prepare(envelope)?).await {
             Ok(_) => Ok(member),
             Err(ProposalError::Registry(error)) => Err(error.into()),
             Err(other) => Err(other.into()),
         }
+    }
+
+    /// Keeps that another key came, for whoever decides on the first. Said again, it is kept once.
+    async fn keep_contested(&self, asked: &Asked) -> Result<(), AdmissionError> {
+        let (id, key) = (asked.id.clone(), asked.key.id());
+        if self.enrolments.current().find(&id)?.is_news(&key) {
+            self.record(Event::Contested { id, key, at: self.clock.now() }).await?;
+        }
+        Ok(())
+    }
+
+    /// A second key on an invite means that the invite leaked: a human must look.
+    fn alarm(&self, id: &InviteId, key: &PublicKey, refused: Refused) -> AdmissionError {
+        self.metrics.contested();
+        tracing::warn!(
+            enrolment.id = %id,
+            key = key.id().fingerprint(),
+            %refused,
+            "an invite was presented by a second key"
+        );
+        refused.into()
     }
 
     fn admitted(&self, member: &SpiffeId, key: &PublicKey) -> bool {
@@ -213,11 +235,4 @@ fn check_kind(member: &SpiffeId, kinds: &[Kind]) -> Result<(), AdmissionError> {
         return Ok(());
     }
     Err(AdmissionError::OtherKind { member: member.clone() })
-}
-
-/// A second key on an invite means that the invite leaked: a human must look.
-fn alarm(id: &InviteId, refused: &Refused) {
-    if let Refused::AnotherKey { bound } = refused {
-        tracing::warn!(enrolment.id = %id, bound, "an invite was presented by a second key");
-    }
 }

@@ -74,7 +74,7 @@ fn the_same_key_may_ask_again_also_after_the_invite_has_ended_and_hears_why_it_w
     let Claim::Again(answered) = enrolments.claim(&id(1), &secret, &key(1).id(), later).unwrap() else {
         panic!("not bound")
     };
-    assert!(matches!(&answered.state, State::Rejected { reason, .. } if reason == "lost"));
+    assert!(matches!(&answered.state, State::Rejected { rejection, .. } if rejection.reason == "lost"));
     // Nobody else learns anything by it.
     let other = enrolments.claim(&id(1), &secret, &key(2).id(), later).unwrap_err();
     assert!(matches!(other, Refused::AnotherKey { .. }));
@@ -178,11 +178,40 @@ fn an_open_invite_can_be_revoked_and_whoever_presents_it_then_sees_that() {
     let mut enrolments = after([invited(1), rejected(1)]);
     let claim = enrolments.claim(&id(1), &Digest::of(b"secret"), &key(1).id(), now()).unwrap();
     let Claim::Again(revoked) = claim else { panic!("it can be taken up") };
-    assert_eq!(revoked.state, State::Rejected { request: None, reason: "lost".into() });
+    let rejection = Rejection { by: operator(), reason: "lost".into(), at: now() };
+    assert_eq!(revoked.state, State::Rejected { request: None, rejection });
     for event in [requested(1, key(1)), rejected(1)] {
         assert!(matches!(enrolments.apply(event), Err(Refused::WrongState { state: "rejected", .. })));
     }
     enrolments.apply(Event::Invited { invite: Invite { id: id(2), ..invite(1) }, at: now() }).unwrap();
+}
+
+#[test]
+fn other_keys_are_kept_each_once_up_to_their_number_and_only_of_an_invite_that_belongs_to_one() {
+    let came = |number: u8, at: Timestamp| Event::Contested { id: id(1), key: key(number).id(), at };
+    let mut enrolments = after([invited(1)]);
+    assert!(matches!(enrolments.apply(came(2, now())), Err(Refused::WrongState { state: "open", .. })));
+    enrolments.apply(requested(1, key(1))).unwrap();
+    assert!(matches!(enrolments.apply(came(1, now())), Err(Refused::WrongState { state: "waiting", .. })), "its own");
+    for at in [now(), now().plus(HOUR)] {
+        enrolments.apply(came(2, at)).unwrap();
+    }
+    assert_eq!(enrolments.find(&id(1)).unwrap().other_keys, BTreeMap::from([(key(2).id(), now())]));
+    let is_news = |enrolments: &Enrolments, number| enrolments.find(&id(1)).unwrap().is_news(&key(number).id());
+    assert!(!is_news(&enrolments, 2) && is_news(&enrolments, 3));
+    for number in 3..20 {
+        enrolments.apply(came(number, now())).unwrap();
+    }
+    assert_eq!(enrolments.find(&id(1)).unwrap().other_keys.len(), MAX_OTHER_KEYS);
+    assert!(!is_news(&enrolments, 20));
+}
+
+#[test]
+fn what_was_turned_down_is_shown_for_a_month() {
+    let enrolments = after([invited(1), requested(1, key(1)), rejected(1), invited(2)]);
+    let shown = |now| enrolments.rejected(now).iter().map(|one| one.invite.id.clone()).collect::<Vec<_>>();
+    assert_eq!(shown(now()), [id(1)]);
+    assert!(shown(now().plus(REJECTED_SHOWN)).is_empty());
 }
 
 #[test]

@@ -8,7 +8,7 @@ use comity_policy::disclosure::{self, Viewer};
 use comity_proto::membership as wire;
 use comity_transparency::Envelope;
 use comity_types::ids::Kind;
-use comity_types::{SpiffeId, Timestamp, TrustDomain};
+use comity_types::{Digest, SpiffeId, Timestamp, TrustDomain};
 use tonic::Status;
 
 use crate::links::LinkState;
@@ -27,12 +27,13 @@ pub(super) fn invite(invited: &Invited) -> Result<wire::InviteResponse, Status> 
     })
 }
 
-/// An enrolment that waits, or an invite that is open.
+/// An enrolment that waits or was turned down, or an invite that is open.
 pub(super) fn enrolment(enrolment: &Enrolment) -> Result<wire::Enrolment, Status> {
-    let Enrolment { invite, state, refused_by } = enrolment;
-    let (state, request) = match state {
-        State::Requested(request) => (wire::EnrolmentState::Waiting, Some(request)),
-        State::Open | State::Rejected { .. } => (wire::EnrolmentState::Open, None),
+    let Enrolment { invite, state, refused_by, other_keys } = enrolment;
+    let (state, request, rejection) = match state {
+        State::Requested(request) => (wire::EnrolmentState::Waiting, Some(request), None),
+        State::Open => (wire::EnrolmentState::Open, None, None),
+        State::Rejected { request, rejection } => (wire::EnrolmentState::Rejected, request.as_ref(), Some(rejection)),
     };
     let application = request.and_then(|request| request.application.as_deref());
     let operator = request.filter(|_| application.is_none());
@@ -47,7 +48,17 @@ pub(super) fn enrolment(enrolment: &Enrolment) -> Result<wire::Enrolment, Status
         expires_at: Some(timestamp(invite.expires_at)),
         operator_key: operator.map(|request| request.key.to_string()).unwrap_or_default(),
         refused_by: refused_by.iter().map(refusal).collect(),
+        other_keys: other_keys.iter().map(other_key).collect(),
+        rejection: rejection.map(|end| wire::EnrolmentRejection {
+            operator: end.by.to_string(),
+            reason: end.reason.clone(),
+            at: Some(timestamp(end.at)),
+        }),
     })
+}
+
+fn other_key((key, at): (&Digest, &Timestamp)) -> wire::OtherKey {
+    wire::OtherKey { fingerprint: key.fingerprint(), at: Some(timestamp(*at)) }
 }
 
 fn refusal((operator, reason): (&SpiffeId, &String)) -> wire::EnrolmentRefusal {

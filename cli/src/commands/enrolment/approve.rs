@@ -71,19 +71,22 @@ async fn signed(signatory: &Signatory, federation: &Federation, id: &str) -> Res
         return proposed(federation, proposal);
     }
     let enrolment = enrolment(signatory.session(), id).await?;
+    let enrolment = still_open(enrolment)?;
     let statement = statement(federation, &enrolment)?;
     // Another operator may have signed the same already: then it is that payload that needs one more signature.
     let same = |proposal: &&Proposal| statement_of(proposal).is_ok_and(|other| is_same(&other, &statement));
-    let noes = list::refusals(&enrolment);
-    let noes = (!noes.is_empty()).then(|| ("said no so far".to_owned(), noes));
+    let line = |name: &str, value: String| (!value.is_empty()).then(|| (name.to_owned(), value));
+    let noes = line("said no so far", list::refusals(&enrolment));
+    // Which of the two is the member, only the member can say.
+    let leaked = line("the invite was also presented by", list::other_keys(&enrolment));
     if let Some(proposal) = proposals.iter().find(same) {
         let ToSign { envelope, mut shown } = proposed(federation, proposal)?;
         shown.retain(|(name, _)| noes.is_none() || name != "said no so far");
-        shown.extend(noes);
+        shown.extend(noes.into_iter().chain(leaked));
         return Ok(ToSign { envelope, shown });
     }
     let mut shown = shown(federation, &statement)?;
-    shown.extend(noes);
+    shown.extend(noes.into_iter().chain(leaked));
     let draft = signatory.draft(statement);
     let unsigned = draft.sign(federation, &[]).map_err(|error| CliError::Client {
         doing: "prepare the statement",
@@ -116,13 +119,24 @@ fn proposed(federation: &Federation, proposal: &Proposal) -> Result<ToSign, CliE
 }
 
 pub(crate) async fn enrolment(session: &Session, id: &str) -> Result<Enrolment, CliError> {
-    let answer = session.membership().list_enrolments(ListEnrolmentsRequest {}).await;
+    let answer = session.membership().list_enrolments(ListEnrolmentsRequest { with_rejected: true }).await;
     let answer = answer.map_err(|status| CliError::call("list the enrolments", status))?.into_inner();
     let found = answer.enrolments.into_iter().find(|enrolment| enrolment.id == id);
     found.ok_or_else(|| CliError::NotFound {
         kind: "enrolment or proposal",
         name: id.to_owned(),
         list: "comity enrolment list",
+    })
+}
+
+/// Refuses one that is turned down: its end is final.
+pub(super) fn still_open(enrolment: Enrolment) -> Result<Enrolment, CliError> {
+    if enrolment.rejection.is_none() {
+        return Ok(enrolment);
+    }
+    Err(CliError::Failed {
+        problem: format!("the enrolment {} was turned down by {}", enrolment.id, list::refusals(&enrolment)),
+        hint: "what comes of it is another invite: `comity invite`".to_owned(),
     })
 }
 

@@ -1,8 +1,9 @@
 //! `comity enrolment list`.
 
+use clap::Args;
 use comity_membership::Application;
 use comity_proto::json::Canonical;
-use comity_proto::membership::{Enrolment, EnrolmentRefusal, ListEnrolmentsRequest};
+use comity_proto::membership::{Enrolment, EnrolmentRefusal, EnrolmentRejection, ListEnrolmentsRequest, OtherKey};
 
 use comity_transparency::Envelope;
 
@@ -11,10 +12,18 @@ use crate::error::CliError;
 use crate::session::Session;
 use crate::{layers, output, view};
 
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// Also those that operators turned down or revoked in the last 30 days: who, and why
+    #[arg(long)]
+    rejected: bool,
+}
+
 /// Lists what operators can still answer.
-pub(super) async fn run(global: &Global) -> Result<(), CliError> {
+pub(super) async fn run(args: &ListArgs, global: &Global) -> Result<(), CliError> {
     let session = Session::open(global).await?;
-    let answer = session.membership().list_enrolments(ListEnrolmentsRequest {}).await;
+    let request = ListEnrolmentsRequest { with_rejected: args.rejected };
+    let answer = session.membership().list_enrolments(request).await;
     let answer = answer.map_err(|status| CliError::call("list the enrolments", status))?.into_inner();
     let rows = answer.enrolments.iter().map(row).collect::<Result<_, _>>()?;
     let header = [
@@ -29,6 +38,7 @@ pub(super) async fn run(global: &Global) -> Result<(), CliError> {
         "demands",
         "since",
         "said no",
+        "other keys",
     ];
     global.output.list(&header, rows, &Canonical(&answer))
 }
@@ -50,15 +60,25 @@ fn row(enrolment: &Enrolment) -> Result<Vec<String>, CliError> {
         output::joined(demanded.into_iter().map(|(key, _)| key)),
         output::joined(enrolment.requested_at.as_ref().map(|at| view::instant(Some(at)))),
         output::joined(Some(refusals(enrolment)).filter(|noes| !noes.is_empty())),
+        output::joined(Some(other_keys(enrolment)).filter(|keys| !keys.is_empty())),
     ])
 }
 
-/// Who said no so far, and why.
+/// Who said no, and why: so far, or of one that is turned down whose word was the last.
 pub(crate) fn refusals(enrolment: &Enrolment) -> String {
     let no = |no: &EnrolmentRefusal| {
         if no.reason.is_empty() { no.operator.clone() } else { format!("{}: {}", no.operator, no.reason) }
     };
-    enrolment.refused_by.iter().map(no).collect::<Vec<_>>().join("; ")
+    match &enrolment.rejection {
+        None => enrolment.refused_by.iter().map(no).collect::<Vec<_>>().join("; "),
+        Some(EnrolmentRejection { operator, reason, .. }) => format!("{operator}: {reason}"),
+    }
+}
+
+/// The keys that presented the invite after the first, which is who holds it: somebody else has a copy.
+pub(crate) fn other_keys(enrolment: &Enrolment) -> String {
+    let other = |key: &OtherKey| format!("{} at {}", key.fingerprint, view::instant(key.at.as_ref()));
+    enrolment.other_keys.iter().map(other).collect::<Vec<_>>().join("; ")
 }
 
 /// What a new organisation signed to become a member.
@@ -100,6 +120,7 @@ mod tests {
             "spiffe://a.example/node/n1",
             "spiffe://f.example/operator/o1",
             until,
+            "-",
             "-",
             "-",
             "-",

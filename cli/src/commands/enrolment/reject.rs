@@ -2,9 +2,10 @@
 
 use clap::Args;
 use comity_membership::{InviteId, Statement};
-use comity_proto::membership::RejectRequest;
+use comity_proto::membership::{EnrolmentState, RejectRequest};
 use serde_json::json;
 
+use super::approve::{enrolment, still_open};
 use super::list;
 use crate::args::Global;
 use crate::error::CliError;
@@ -38,11 +39,7 @@ pub(crate) async fn run(args: RejectArgs, global: &Global) -> Result<(), CliErro
     match signatory.role() {
         Role::Operator => {
             if args.dry_run {
-                say(
-                    "a dry run: nothing is changed. An operator's no is one vote on an enrolment, revokes an open invite, and is not signed",
-                );
-                let would = json!({ "wouldReject": args.id, "reason": args.reason });
-                return global.output.record(vec![("would reject", args.id), ("reason", args.reason)], &would);
+                return would(&signatory, args, global).await;
             }
             let request = RejectRequest { enrolment_id: args.id.clone(), reason: args.reason };
             let answer = signatory.session().membership().reject(request).await;
@@ -67,4 +64,18 @@ pub(crate) async fn run(args: RejectArgs, global: &Global) -> Result<(), CliErro
         }
     }
     global.output.record(vec![("rejected", args.id.clone())], &json!({ "rejected": args.id, "ended": true }))
+}
+
+/// What an operator's no would do, to whom.
+async fn would(signatory: &Signatory, args: RejectArgs, global: &Global) -> Result<(), CliError> {
+    let found = still_open(enrolment(signatory.session(), &args.id).await?)?;
+    say("a dry run: nothing is changed, and nothing is signed");
+    let is_open = found.state() == EnrolmentState::Open;
+    let does = if is_open { "revokes the invite" } else { "is one vote on the enrolment" };
+    let (noes, of) = (list::refusals(&found), found.spiffe_id.clone());
+    let would =
+        json!({ "wouldReject": args.id, "for": of, "reason": args.reason, "does": does, "refusedBefore": noes });
+    let mut fields = vec![("would reject", args.id), ("for", of), ("reason", args.reason), ("which", does.to_owned())];
+    fields.extend((!noes.is_empty()).then_some(("said no so far", noes)));
+    global.output.record(fields, &would)
 }

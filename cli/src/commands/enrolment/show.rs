@@ -32,6 +32,8 @@ fn fields(enrolment: &Enrolment, application: Option<&Application>) -> Vec<(Stri
         ("fingerprint", known(&enrolment.fingerprint)),
         ("since", joined(enrolment.requested_at.as_ref().map(|at| view::instant(Some(at))))),
         ("said no", known(&list::refusals(enrolment))),
+        ("rejected", joined(enrolment.rejection.as_ref().map(|end| view::instant(end.at.as_ref())))),
+        ("presented by other keys as well", known(&list::other_keys(enrolment))),
     ];
     let stated = application.map(|application| view::organisation_fields(&application.organisation));
     let demanded = application.map(|application| layers::fields(&application.layers)).unwrap_or_default();
