@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use crate::backend::openai::shown;
 use crate::backend::{Backend, Fault, Model};
 use crate::config::{BackendConfig, Config, Misfit, Planned};
-use crate::node::load_backend;
+use crate::node::{NodeError, load_backend};
 
 mod probe;
 #[cfg(test)]
@@ -37,11 +37,7 @@ struct Tried {
 
 /// Everything that is wrong; nothing if the node could run.
 pub async fn check(config: &Config) -> Vec<Misfit> {
-    let mut misfits: Vec<_> = writable(&config.node.data_dir).err().into_iter().collect();
-    let planned = plan(config).unwrap_or_else(|found| {
-        misfits.extend(found);
-        Vec::new()
-    });
+    let (planned, mut misfits) = plan_in(config);
     let mut tried = BTreeMap::new();
     for (name, backend) in &config.backends {
         if !backend.misfits().is_empty() {
@@ -58,6 +54,26 @@ pub async fn check(config: &Config) -> Vec<Misfit> {
         misfits.extend(try_offer(offer, config, &tried).await);
     }
     config.placed(misfits)
+}
+
+/// What is wrong with the file by itself: nobody is asked, and no identity is needed, so that whoever waits to be let in need
+/// not wait to learn it.
+///
+/// # Errors
+/// All misfits, in the file's order.
+pub fn alone(config: &Config) -> Result<(), NodeError> {
+    let (_, misfits) = plan_in(config);
+    if misfits.is_empty() { Ok(()) } else { Err(NodeError::Misfits { misfits: config.placed(misfits) }) }
+}
+
+/// What would be offered, and what stands against it.
+fn plan_in(config: &Config) -> (Vec<Planned>, Vec<Misfit>) {
+    let mut misfits: Vec<_> = writable(&config.node.data_dir).err().into_iter().collect();
+    let planned = plan(config).unwrap_or_else(|found| {
+        misfits.extend(found);
+        Vec::new()
+    });
+    (planned, misfits)
 }
 
 /// What would be offered; which codes there are, the tables say.

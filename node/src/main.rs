@@ -193,6 +193,7 @@ fn run(config: &Path, dial_out: bool, format: Format, filter: &str) -> anyhow::R
     if dial_out {
         config.node.dials_out();
     }
+    check::alone(&config)?;
     let runtime = runtime()?;
     let ended = runtime.block_on(async {
         tokio::select! {

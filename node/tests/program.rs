@@ -48,7 +48,7 @@ fn mistakes_in_the_command_and_in_files_are_faults_that_say_what_mends_them() {
     }
     let empty = file(folder.path(), "[node]\nlisten = \"nowhere\"\ndata_dir = \"data\"\n");
     fails(&["check", "--config", &empty], FAULT, &["LINE", "   2  node.listen", "offers"]);
-    fails(&["run", "--config", &empty], FAULT, &["comity-node join"]);
+    fails(&["run", "--config", &empty], FAULT, &["node.listen", "offers"]);
 }
 
 #[test]

@@ -36,6 +36,12 @@ fn an_organisation_is_enrolled_by_two_commands_of_the_operator_and_two_of_the_me
     join.args(["join", invited["invite"].as_str().unwrap(), "--config"]).arg(&config).arg("--organisation").arg(&facts);
     let asked = run(&mut join);
     assert_eq!(asked.status.code(), Some(PENDING), "{}", said(&asked));
+    // A mistake in the file is found now, and not once operators have decided.
+    let (toml, spoiled) = (std::fs::read_to_string(&config).unwrap(), member.path().join("spoiled.toml"));
+    std::fs::write(&spoiled, toml.replace("DE", "Atlantis")).unwrap();
+    let ended = run(Command::new(built("comity-node")).args(["run", "--config"]).arg(&spoiled));
+    assert!(ended.status.code() == Some(2) && said(&ended).contains("Atlantis"), "{}", said(&ended));
+    std::fs::remove_file(&spoiled).unwrap();
     // The member's second: it waits, says so, and serves nobody.
     let mut run_node = Command::new(built("comity-node"));
     let node = Program::start("node", run_node.args(["run", "--config"]).arg(&config), member.path());

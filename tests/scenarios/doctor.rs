@@ -100,6 +100,20 @@ fn all_is_well_for_an_app_a_node_that_listens_one_that_dials_and_an_operator() {
 }
 
 #[test]
+fn who_waits_to_be_let_in_learns_whether_the_way_to_the_broker_is_open() {
+    let mut federation = Federation::start();
+    let _join = federation.waiting_app(EU_BODY, "assistant");
+    let identity = federation.folder().join(EU_BODY.domain).join("assistant");
+    let report = Report::on(&identity);
+    assert_eq!((report.results("enrolment"), report.status), (vec!["warn"], Some(0)), "{:#?}", report.findings);
+    for check in ["key", "name", "tcp", "root", "tls comity-enrol/1", "clock"] {
+        assert_eq!(report.results(check), ["ok"], "{check}: {:#?}", report.findings);
+    }
+    assert!(federation.broker.take().unwrap().stop().success());
+    Report::on(&identity).fails("tcp", "refused", "the broker runs there");
+}
+
+#[test]
 fn a_broker_that_is_down_is_found_and_nothing_else_is_blamed() {
     let mut federation = Federation::start();
     let app = federation.app(EU_BODY, "assistant");

@@ -284,6 +284,8 @@ fn one_operators_no_keeps_no_organisation_out_and_two_do_with_a_reason_that_it_r
 #[test]
 fn a_change_of_operators_is_counted_by_those_who_govern_and_by_those_who_are_to() {
     let federation = two_of_three();
+    let as_it_is = attempt(&federation, "alice", &["operator", "threshold", "--root", "2", "--membership", "2"]);
+    assert!(!as_it_is.status.success() && said(&as_it_is).contains("nothing is proposed"), "{}", said(&as_it_is));
     let signed = attempt(&federation, "alice", &["operator", "threshold", "--root", "3", "--membership", "2"]);
     let text = said(&signed);
     assert!(text.contains("1 of 2 operators that govern now and 1 of 3 operators that are to govern"), "{text}");
@@ -297,6 +299,9 @@ fn an_operator_who_is_removed_counts_no_more_and_one_who_is_invited_counts_once_
     let federation = two_of_three();
     let removal = proposes(&federation, "alice", &["operator", "remove", "carol"]);
     comes_into_force(&federation, "bob", &["approve", "--yes", &removal]);
+    let differs = operator(&federation, "alice", &["federation", "diff", "1"]);
+    let gone = differs["fields"].as_array().unwrap().iter().find(|one| one["to"].is_null()).unwrap();
+    assert!(gone["field"].as_str().unwrap().ends_with("/operator/carol"), "{differs}");
     let gone = attempt(&federation, "carol", &["operator", "list"]);
     assert!(!gone.status.success(), "{}", said(&gone));
 

@@ -60,8 +60,8 @@ pub(crate) async fn run(args: &DoctorArgs, global: &Global) -> Result<(), CliErr
         (None, Some(Err(unreadable))) => findings.push(unreadable),
         (None, _) => return Err(no_identity()),
         (Some(dir), config) => {
-            let patient = directory::examine(&dir, global.workload_api.as_ref(), &mut findings).await;
-            network::examine(&patient, &mut findings).await;
+            let mut patient = directory::examine(&dir, global.workload_api.as_ref(), &mut findings).await;
+            network::examine(&mut patient, &mut findings).await;
             let told = broker::examine(&patient, &mut findings).await;
             node::examine(&patient, config, &told, &mut findings);
         }

@@ -1,5 +1,6 @@
 //! Federations.
 
+mod diff;
 pub(crate) mod init;
 mod show;
 
@@ -19,6 +20,15 @@ pub(crate) enum Federation {
         #[arg(long, value_name = "N")]
         at_epoch: Option<u64>,
     },
+    /// What two epochs differ in: who governs, who belongs to it, what they state and what is offered (nodes and operators)
+    Diff {
+        /// The earlier epoch
+        #[arg(value_name = "N")]
+        from: u64,
+        /// The later one [default: the last]
+        #[arg(value_name = "M")]
+        to: Option<u64>,
+    },
 }
 
 /// Does what is asked.
@@ -26,5 +36,6 @@ pub(crate) async fn run(command: Federation, global: &Global) -> Result<(), CliE
     match command {
         Federation::Init(args) => init::run(&args, global.output),
         Federation::Show { at_epoch } => show::run(at_epoch, global).await,
+        Federation::Diff { from, to } => diff::run(from, to, global).await,
     }
 }

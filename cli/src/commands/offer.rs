@@ -1,6 +1,6 @@
 //! The offers of the federation.
 
-mod diff;
+pub(crate) mod diff;
 mod list;
 mod show;
 

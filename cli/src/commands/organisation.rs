@@ -5,7 +5,7 @@ mod applied;
 mod keys;
 mod list;
 mod show;
-mod update;
+pub(crate) mod update;
 
 use std::path::{Path, PathBuf};
 

@@ -96,6 +96,18 @@ pub enum FoundingError {
         /// What is in the way.
         path: PathBuf,
     },
+    /// A co-operator's request was made for somebody else.
+    #[error(
+        "the request that is named for {name} was made for {asked} (hint: name the file that {expected} made: comity operator request)"
+    )]
+    OtherRequest {
+        /// The name that it was given by.
+        name: Name,
+        /// Whom it asks to name.
+        asked: SpiffeId,
+        /// Whom it would have to.
+        expected: SpiffeId,
+    },
     /// The broker would stand nowhere.
     #[error("no place is given for the broker (hint: name every country that its machine stands in)")]
     NoPlace,
@@ -209,6 +221,10 @@ fn root(plan: &FoundingPlan, keys: &Keys, now: Timestamp) -> Result<Root, Foundi
     }
     let mut operators = vec![RootOperator { id: operator_id(plan, &plan.operator), key: keys.operator.public_key()? }];
     for CoOperator { name, request } in &plan.co_operators {
+        let expected = operator_id(plan, name);
+        if let Some(asked) = request.asked_for().filter(|asked| **asked != expected) {
+            return Err(FoundingError::OtherRequest { name: name.clone(), asked: asked.clone(), expected });
+        }
         operators.push(RootOperator { id: operator_id(plan, name), key: request.public_key()? });
     }
     Ok(Root {

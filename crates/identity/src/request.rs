@@ -9,6 +9,7 @@ use comity_types::{Digest, Secret, SpiffeId};
 use rcgen::{PublicKeyData as _, SigningKey as _};
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use x509_parser::certification_request::X509CertificationRequest;
+use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::oid_registry as oid;
 use x509_parser::prelude::FromDer as _;
 use x509_parser::x509::AlgorithmIdentifier;
@@ -120,6 +121,7 @@ impl std::fmt::Debug for KeyPair {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SigningRequest {
     public_key_info: Vec<u8>,
+    asked_for: Option<SpiffeId>,
 }
 
 /// Why a signing request is refused.
@@ -164,7 +166,15 @@ impl SigningRequest {
         UnparsedPublicKey::new(algorithm, &info.subject_pki.subject_public_key.data)
             .verify(info.raw, &request.signature_value.data)
             .map_err(|_| RequestError::Signature)?;
-        Ok(Self { public_key_info: info.subject_pki.raw.to_vec() })
+        let public_key_info = info.subject_pki.raw.to_vec();
+        Ok(Self { public_key_info, asked_for: asked_for(&request) })
+    }
+
+    /// Whom it asks to name, where it asks for one SPIFFE ID. Nobody is named by it: who issues says whom the certificate
+    /// names.
+    #[must_use]
+    pub const fn asked_for(&self) -> Option<&SpiffeId> {
+        self.asked_for.as_ref()
     }
 
     /// SHA-256 of the public key's SubjectPublicKeyInfo.
@@ -185,6 +195,16 @@ impl SigningRequest {
     pub(crate) fn public_key_info(&self) -> &[u8] {
         &self.public_key_info
     }
+}
+
+/// The one SPIFFE ID that a request asks for.
+fn asked_for(request: &X509CertificationRequest<'_>) -> Option<SpiffeId> {
+    let names = request.requested_extensions()?.find_map(|extension| {
+        if let ParsedExtension::SubjectAlternativeName(names) = extension { Some(&names.general_names) } else { None }
+    })?;
+    let mut uris = names.iter().filter_map(|name| if let GeneralName::URI(uri) = name { Some(*uri) } else { None });
+    let uri = uris.next().filter(|_| uris.next().is_none())?;
+    uri.parse().ok()
 }
 
 /// How to check a signature of that kind by a key of that kind, if both are allowed and fit.

@@ -76,10 +76,10 @@ fn member(patient: &Patient) -> Option<Member> {
 /// By the member's own connection, or as anybody where that one is refused.
 async fn clock(patient: &Patient, member: Option<&Member>, stands: bool) -> Finding {
     let skipped = |why: &str| Finding::skipped("clock", format!("the broker's clock cannot be read: {why}"));
-    let told = match (member, &patient.root, &patient.named) {
-        (Some(Ok((_, connection))), ..) if stands => probe::offset(connection, &*patient.clock).await.ok(),
-        (_, Some(root), Some(named)) => anonymously(patient, root, &named.brokers).await.ok().flatten(),
-        _ => return skipped("mend the identity first"),
+    let told = match (member, &patient.root) {
+        (Some(Ok((_, connection))), _) if stands => probe::offset(connection, &*patient.clock).await.ok(),
+        (_, Some(root)) => anonymously(patient, root, &patient.brokers).await.ok().flatten(),
+        (_, None) => return skipped("mend the identity first"),
     };
     match told {
         Some(Some(offset)) => verdict::clock(offset),

@@ -14,7 +14,7 @@ use comity_identity::store::{
 };
 use comity_identity::{CertificateDer, Credentials, IdentityDir, Root};
 use comity_runtime::clock::SystemClock;
-use comity_types::{Clock, Timestamp};
+use comity_types::{Clock, Digest, Timestamp};
 
 use super::finding::Finding;
 use super::verdict::{self, Renewer};
@@ -27,6 +27,10 @@ const RESTORE: &str = "restore it from a backup, or join again in an empty direc
 pub(super) struct Patient {
     pub(super) dir: PathBuf,
     pub(super) named: Option<Named>,
+    /// Where the broker is, as the identity says, or the invite that it waits by.
+    pub(super) brokers: Vec<String>,
+    /// The root document that such an invite pins, which the broker is to show.
+    pub(super) pinned: Option<Digest>,
     pub(super) root: Option<Root>,
     pub(super) credentials: Option<Arc<Credentials>>,
     pub(super) chain: Option<Vec<CertificateDer<'static>>>,
@@ -34,10 +38,13 @@ pub(super) struct Patient {
 }
 
 impl Patient {
-    /// Nobody yet.
-    fn nobody(dir: &Path) -> Self {
-        let clock = Arc::new(SystemClock);
-        Self { dir: dir.to_owned(), named: None, root: None, credentials: None, chain: None, clock }
+    /// Nobody yet: who has asked knows where.
+    fn nobody(dir: &IdentityDir) -> Self {
+        let taken = dir.taken_up().ok().flatten();
+        let pinned = taken.as_ref().map(|taken| taken.federation_root);
+        let brokers = taken.and_then(|taken| taken.address).into_iter().collect();
+        let (dir, clock) = (dir.path().to_owned(), Arc::new(SystemClock));
+        Self { dir, named: None, brokers, pinned, root: None, credentials: None, chain: None, clock }
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -51,7 +58,7 @@ pub(super) async fn examine(path: &Path, workload: Option<&Socket>, findings: &m
     if let Some(waits) = waiting(&dir) {
         findings.push(waits);
         keys(path, workload.is_some(), findings);
-        return Patient::nobody(path);
+        return Patient::nobody(&dir);
     }
     let named = noted(dir.identity(), "identity", RESTORE, findings, |named: &Named| {
         format!("{} says that this is {}", path.join(IDENTITY_FILE).display(), named.spiffe_id)
@@ -78,7 +85,8 @@ pub(super) async fn examine(path: &Path, workload: Option<&Socket>, findings: &m
         findings.push(verdict::certificate(&credentials.leaf(), clock.now(), renewer));
     }
     let chain = if workload.is_none() { dir.chain().ok() } else { None };
-    Patient { dir: path.to_owned(), named, root, credentials, chain, clock }
+    let brokers = named.as_ref().map(|named| named.brokers.clone()).unwrap_or_default();
+    Patient { dir: path.to_owned(), named, brokers, pinned: None, root, credentials, chain, clock }
 }
 
 /// That a directory waits for what it has asked for, or was turned down, if that is all that is wrong with it.

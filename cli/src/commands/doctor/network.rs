@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use comity_client::enrol;
 use comity_client::probe::{self, Protocol};
 use comity_identity::Root;
+use comity_types::Digest;
 use comity_types::ids::Kind;
 
 use super::directory::Patient;
@@ -17,22 +19,24 @@ const REACH: &str =
 const SHAKE: &str = "see that the broker's own port is reached, with nothing in between that ends TLS; if the federation \
                      was founded anew, join it again";
 
-/// Tries every address, each step by itself.
-pub(super) async fn examine(patient: &Patient, findings: &mut Vec<Finding>) {
-    let Some(named) = &patient.named else {
-        findings.push(Finding::skipped("broker", "there is no identity.json that says where it is"));
-        return;
-    };
-    if named.brokers.is_empty() {
-        findings.push(Finding::fail("broker", "identity.json names no address of the broker", "join again"));
+const SHOW: &str = "see that the broker's own port is reached, with nothing in between that ends TLS; if the federation \
+                    was founded anew, its operators have to invite again";
+
+/// Tries every address, each step by itself. Whoever waits to be let in learns here by which root the broker is known.
+pub(super) async fn examine(patient: &mut Patient, findings: &mut Vec<Finding>) {
+    if patient.brokers.is_empty() {
+        findings.push(match &patient.named {
+            None => Finding::skipped("broker", "there is no identity.json that says where it is"),
+            Some(_) => Finding::fail("broker", "identity.json names no address of the broker", "join again"),
+        });
     }
-    let is_node = named.spiffe_id.kind() == Kind::Node;
-    for address in &named.brokers {
-        try_address(address, is_node, patient, findings).await;
+    let is_node = patient.named.as_ref().is_some_and(|named| named.spiffe_id.kind() == Kind::Node);
+    for address in patient.brokers.clone() {
+        try_address(&address, is_node, patient, findings).await;
     }
 }
 
-async fn try_address(address: &str, is_node: bool, patient: &Patient, findings: &mut Vec<Finding>) {
+async fn try_address(address: &str, is_node: bool, patient: &mut Patient, findings: &mut Vec<Finding>) {
     let check = |step: &str| format!("{step} {address}");
     let found = match probe::resolve(address).await {
         Ok(found) => found,
@@ -44,6 +48,9 @@ async fn try_address(address: &str, is_node: bool, patient: &Patient, findings: 
         Ok(_) => findings.push(Finding::ok(check("tcp"), "somebody listens there")),
         Err(error) => return findings.push(verdict::step(check("tcp"), &error, REACH)),
     }
+    if let Some(pinned) = patient.pinned.filter(|_| patient.root.is_none()) {
+        patient.root = shown(address, pinned, patient, findings).await;
+    }
     let Some(root) = &patient.root else {
         return findings.push(Finding::skipped(check("tls"), "whom to expect there, root.json does not say"));
     };
@@ -51,6 +58,22 @@ async fn try_address(address: &str, is_node: bool, patient: &Patient, findings: 
     for protocol in [Protocol::Calls, Protocol::Enrolment].into_iter().chain(tunnel) {
         let check = check(&format!("tls {}", protocol.alpn()));
         findings.push(shake(check, &found, protocol, root, patient).await);
+    }
+}
+
+/// The root document that an invite pins: who shows it is the broker that the invite is for.
+async fn shown(address: &str, pinned: Digest, patient: &Patient, findings: &mut Vec<Finding>) -> Option<Root> {
+    let check = format!("root {address}");
+    match enrol::pinned_root(address, pinned, &patient.clock).await {
+        Ok(root) => {
+            let found = format!("it is the one that the invite pins; the federation is {}", root.federation);
+            findings.push(Finding::ok(check, found));
+            Some(root)
+        }
+        Err(error) => {
+            findings.push(Finding::error(check, &error, SHOW));
+            None
+        }
     }
 }
 

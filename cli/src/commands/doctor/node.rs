@@ -148,6 +148,11 @@ fn on_disk(patient: &Patient, config: &Config, findings: &mut Vec<Finding>) {
     } else {
         findings.push(Finding::ok("node: one past", "the broker has not contradicted what this node knows"));
     }
+    if !config.data_dir.join(LOG_FILE).exists() {
+        let found = "this node has not heard of its federation yet: what it knows comes with its first run";
+        findings.push(Finding::skipped("node: log", found));
+        return;
+    }
     findings.push(copy(patient, config));
     match kept::heard(&config.data_dir) {
         Ok(heard) => {

@@ -78,20 +78,26 @@ fn a_certificate_that_ended_fails_one_that_is_due_is_a_warning_and_who_renews_it
 }
 
 #[tokio::test]
-async fn a_directory_that_waits_for_operators_is_told_so_and_nothing_else_is_blamed() {
+async fn a_directory_that_waits_for_operators_is_told_so_and_that_its_invite_leads_nowhere() {
     let temporary = tempfile::tempdir().unwrap();
     let dir = IdentityDir::create(temporary.path()).unwrap();
     let key = dir.pending_key().unwrap();
-    let invite = Invite::generate(Inviter::Operators, Digest::of(b"root"), "broker.example:7443").unwrap();
+    let invite = Invite::generate(Inviter::Operators, Digest::of(b"root"), "broker.invalid:7443").unwrap();
     dir.take_up(&invite).unwrap();
     let mut findings = Vec::new();
-    let patient = directory::examine(temporary.path(), None, &mut findings).await;
-    network::examine(&patient, &mut findings).await;
+    let mut patient = directory::examine(temporary.path(), None, &mut findings).await;
+    network::examine(&mut patient, &mut findings).await;
     let told = broker::examine(&patient, &mut findings).await;
     node::examine(&patient, None, &told, &mut findings);
     let results: Vec<_> = findings.iter().map(|one| (one.check.as_str(), result(one))).collect();
     let (warn, ok, skipped) = (Outcome::Warn, Outcome::Ok, Outcome::Skipped);
-    let expected = [("enrolment", warn), ("key", ok), ("broker", skipped), ("clock", skipped), ("standing", skipped)];
+    let expected = [
+        ("enrolment", warn),
+        ("key", ok),
+        ("name broker.invalid:7443", Outcome::Fail),
+        ("clock", skipped),
+        ("standing", skipped),
+    ];
     assert_eq!(results, expected);
     let mend = findings[0].mend.as_ref().unwrap();
     assert!(mend.contains(&format!("comity approve {}", invite.id_text())) && !mend.contains("sign"), "{mend}");

@@ -48,7 +48,7 @@ fn members(federation: &Federation) -> impl Iterator<Item = [String; 2]> {
     organisations.chain(members)
 }
 
-fn standing(standing: Standing) -> String {
+pub(super) fn standing(standing: Standing) -> String {
     match standing {
         Standing::Active => "active".to_owned(),
         Standing::Suspended { reason, .. } => format!("suspended: {reason}"),

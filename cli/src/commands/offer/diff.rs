@@ -68,7 +68,7 @@ fn print([from, to]: &[String; 2], changes: &[Change], global: &Global) -> Resul
 }
 
 /// All that an offer states, its terms one by one.
-fn fields(offer: &Offer) -> BTreeMap<String, Value> {
+pub(crate) fn fields(offer: &Offer) -> BTreeMap<String, Value> {
     let mut fields = BTreeMap::new();
     for (field, value) in object(serde_json::to_value(offer).unwrap_or_default()) {
         // Terms that say nothing are another offer than none.

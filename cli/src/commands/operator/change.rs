@@ -24,11 +24,18 @@ pub(super) async fn thresholds(
     }
     let signatory = Signatory::of(Session::open(global).await?)?;
     signatory.operator()?;
-    let mut governance = governance(&signatory).await?;
+    let before = governance(&signatory).await?;
+    let mut governance = before.clone();
     governance.root_threshold = root.unwrap_or(governance.root_threshold);
     governance.membership_threshold = membership.unwrap_or(governance.membership_threshold);
     let whom =
         format!("{} for the root, {} for membership", governance.root_threshold, governance.membership_threshold);
+    if governance == before {
+        return Err(CliError::Failed {
+            problem: format!("nothing is proposed: it takes {whom} already"),
+            hint: "`comity operator list` shows who governs, and how many of them it takes".to_owned(),
+        });
+    }
     change(&signatory, governance, ("thresholds", &whom), dry_run, global).await
 }
 

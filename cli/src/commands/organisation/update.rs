@@ -83,7 +83,7 @@ pub(super) fn table(changes: &[Change], global: &Global) -> Result<(), CliError>
 }
 
 /// All that is stated, by the keys of the file.
-pub(super) fn fields(facts: &Organisation, demanded: &Layers) -> BTreeMap<String, Value> {
+pub(crate) fn fields(facts: &Organisation, demanded: &Layers) -> BTreeMap<String, Value> {
     let facts = match serde_json::to_value(facts) {
         Ok(Value::Object(fields)) => fields.into_iter().collect(),
         Ok(_) | Err(_) => Vec::new(),

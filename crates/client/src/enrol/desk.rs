@@ -34,6 +34,14 @@ pub(super) async fn show(address: &str, digest: Digest, clock: &Arc<dyn Clock>) 
     Ok(Shown { address: address.to_owned(), root: Root::pinned(&root_json, digest)?, root_json })
 }
 
+/// The root document of this digest, as the broker at `address` shows it to anybody.
+///
+/// # Errors
+/// It cannot be reached, or shows another one.
+pub async fn pinned_root(address: &str, digest: Digest, clock: &Arc<dyn Clock>) -> Result<Root, EnrolError> {
+    show(address, digest, clock).await.map(|shown| shown.root)
+}
+
 impl Shown {
     /// The desk of the broker that the root document names.
     pub(super) fn desk(&self, key: &KeyPair, clock: &Arc<dyn Clock>) -> Result<Desk, EnrolError> {

@@ -102,6 +102,22 @@ fn operators_who_made_their_keys_themselves_govern_from_the_first_day() {
 }
 
 #[test]
+fn a_request_that_was_made_for_another_federation_or_by_another_name_founds_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let name = |text: &str| text.parse::<Name>().unwrap();
+    for (number, federation, made_for) in [(0, "other.example", "bob"), (1, "fed.example", "carol")] {
+        let requested = request(&dir.path().join(made_for), federation.parse().unwrap(), name(made_for)).unwrap();
+        let request = SigningRequest::parse(&requested.request).unwrap();
+        let at = dir.path().join(format!("federation-{number}"));
+        let co_operators = vec![CoOperator { name: name("bob"), request }];
+        let refused = found(&FoundingPlan { co_operators, ..plan(&at, "broker.example:7443") }, now()).unwrap_err();
+        assert!(matches!(&refused, FoundingError::OtherRequest { .. }), "{refused}");
+        assert!(refused.to_string().contains(&format!("spiffe://{federation}/operator/{made_for}")), "{refused}");
+        assert!(!at.exists());
+    }
+}
+
+#[test]
 fn a_threshold_that_nobody_can_meet_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let plan = FoundingPlan { membership_threshold: 2, ..plan(dir.path(), "broker.example:7443") };
