@@ -31,6 +31,7 @@ use capacity::{Capacity, Place};
 use cut::Ends;
 use standing::Hearing;
 pub use standing::check_peer;
+pub(crate) use standing::departed;
 use stop::Stop;
 
 /// A verified member that took part when the request came in. Found in a request's extensions.

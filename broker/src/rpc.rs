@@ -20,7 +20,7 @@ use comity_types::Invalid;
 use http::{HeaderMap, HeaderValue};
 use tonic::{Code, Status};
 
-use crate::edge::CallerIdentity;
+use crate::edge::{CallerIdentity, departed};
 use crate::registry::RegistryError;
 use crate::registry::admission::AdmissionError;
 use crate::registry::authorities::AuthorityError;
@@ -59,6 +59,7 @@ pub(crate) fn admission(error: AdmissionError) -> Status {
             message,
             vec![("kind".into(), member.kind().to_string())],
         ),
+        AdmissionError::Departed { id, subject, departure } => departed(&id, &subject, &departure).into(),
         AdmissionError::KeyNotAdmitted { .. } => failure(Code::NotFound, "KEY_NOT_ADMITTED", message, vec![]),
         AdmissionError::Waits { id, fingerprint } => {
             let metadata = vec![("enrolment".into(), id.to_string()), ("fingerprint".into(), fingerprint)];

@@ -34,9 +34,18 @@ pub(crate) mod terms;
 
 use crate::args::{Cli, Command};
 use crate::error::CliError;
+use crate::session;
 
 /// Does what the command line says.
 pub(crate) async fn run(cli: Cli) -> Result<(), CliError> {
+    let global = cli.global.clone();
+    match dispatch(cli).await {
+        Err(error) => Err(session::explained(error, &global).await),
+        done => done,
+    }
+}
+
+async fn dispatch(cli: Cli) -> Result<(), CliError> {
     let Cli { global, command } = cli;
     match command {
         Command::Demo(args) => Box::pin(demo::run(args)).await,

@@ -22,6 +22,7 @@
 mod args;
 mod changes;
 mod commands;
+mod confirm;
 mod error;
 mod exit;
 mod files;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use comity_client::connection::{Channel, ConnectionError, Unary};
 use comity_client::workload_api::{Socket, WorkloadError};
-use comity_client::{Connection, Identity, WorkloadApi};
+use comity_client::{Cause, Connection, Identity, WorkloadApi, enrol, explain};
 use comity_identity::IdentityDir;
 use comity_identity::store::StoreError;
 use comity_proto::catalog::catalog_client::CatalogClient;
@@ -151,6 +151,20 @@ async fn keep_fresh(identity: &Identity) -> Result<(), CliError> {
     }
     say(&format!("warning: {} could not be renewed, and will be tried again: {}", identity.id(), in_one_line(&error)));
     Ok(())
+}
+
+/// Puts what the broker says to the key of whoever failed in the place of TLS's one word: that it was evicted, and why.
+pub(crate) async fn explained(error: CliError, global: &Global) -> CliError {
+    let CliError::Status { doing, status } = &error else { return error };
+    if explain(status).cause != Cause::CertificateRefused {
+        return error;
+    }
+    let identity = global.identity.as_ref().and_then(|dir| Identity::open(dir).ok());
+    let Some(identity) = identity else { return error };
+    match enrol::why_refused(&identity).await {
+        Some(told) => CliError::call(doing, told),
+        None => error,
+    }
 }
 
 pub(crate) fn no_identity() -> CliError {

@@ -6,6 +6,7 @@
 mod own_key;
 mod proposed;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use comity_client::follow::own::{Copied, OwnError};
@@ -15,7 +16,7 @@ use comity_identity::KeyPair;
 use comity_membership::authority::Authority;
 use comity_membership::{By, Federation, Log, NotTaken, Statement};
 use comity_runtime::genesis;
-use comity_transparency::Envelope;
+use comity_transparency::{Envelope, KeyId, Signer as _};
 use comity_types::ids::Kind;
 use comity_types::{SpiffeId, TrustDomain};
 use serde_json::{Value, json};
@@ -171,7 +172,11 @@ impl Signatory {
         let mut shown = Vec::new();
         for statement in statements {
             let signers = match &followed {
-                Some(followed) => signers(statement, followed.log().federation())?,
+                Some(followed) => {
+                    let federation = followed.log().federation();
+                    self.check_sayable(federation, statement)?;
+                    signers(statement, federation)?
+                }
                 // Whoever is suspended is not shown the log: what is signed then is the organisation's own.
                 None => vec![json!({ "needed": 1, "of": 1, "who": "a key of the organisation" })],
             };
@@ -190,6 +195,21 @@ impl Signatory {
             }
         }
         global.output.record(fields, &json!({}))
+    }
+
+    /// Refuses what the log would refuse whoever signed it, so that a dry run does not promise it.
+    fn check_sayable(&self, federation: &Federation, statement: &Statement) -> Result<(), CliError> {
+        let now = self.session.identity().clock().now();
+        federation.check_said(statement, &BTreeSet::from([self.key_id()?]), now).map_err(|refused| CliError::Failed {
+            problem: format!("this would be refused: {refused}"),
+            hint: "`comity federation show` shows who takes part, and `comity suspension list` who is suspended"
+                .to_owned(),
+        })
+    }
+
+    fn key_id(&self) -> Result<KeyId, CliError> {
+        let key = self.key.public_key().map_err(|error| unsaid("sign", error.into()))?;
+        Ok(key.id())
     }
 
     /// Adds a signature to what others have signed.

@@ -50,7 +50,7 @@ impl Publisher {
             };
             if say::next_version(&status).is_some() {
                 // Somebody was faster, or the state is not known yet: it comes with the next checkpoint.
-                let _known = timeout(self.pace.longest_pause_away, self.replica.heard()).await.is_ok();
+                let _known = timeout(self.pace.longest_pause_away, self.replica.heard_again()).await.is_ok();
             }
             let trouble = Trouble::of(&status);
             if retry.is_news(&trouble) {

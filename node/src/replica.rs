@@ -7,6 +7,7 @@
 //! | `store` | the log on disk |
 
 mod budgets;
+mod heard;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -24,13 +25,14 @@ use comity_identity::Root;
 use comity_membership::{Federation, log::Roots};
 use comity_proto::membership::membership_client::MembershipClient;
 use comity_proto::membership::{WatchRequest, WatchResponse};
-use comity_types::{Clock, Digest, Name, SpiffeId, Timestamp};
+use comity_types::{Clock, Digest, Name, SpiffeId};
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 
 pub use self::budgets::{Budgets, Class};
+use self::heard::Heard;
 use self::store::Store;
 use crate::retry::{Pace, Retry, Trouble};
 
@@ -63,7 +65,9 @@ struct Known {
     /// The roots of its log so far.
     roots: Roots,
     /// When a checkpoint last agreed.
-    heard_at: Option<Timestamp>,
+    heard: Option<Heard>,
+    /// How often one has, in this run.
+    rounds: u64,
     /// Why nothing is believed any more.
     halted: Option<Arc<str>>,
     /// Why the broker does not let this node follow, if it said so since it last agreed.
@@ -143,7 +147,7 @@ impl Replica {
         let (store, heard_at) = Store::open(data_dir, &mut followed);
         let replica = Self::of(followed, Some(Arc::new(store)), Arc::clone(identity.clock()), budgets.into());
         if let Some(heard_at) = heard_at {
-            replica.known.send_modify(|known| known.heard_at = Some(heard_at));
+            replica.known.send_modify(|known| known.heard = Some(Heard::before(heard_at)));
         }
         // A restart explains nothing.
         let evidence = data_dir.join(EVIDENCE_FILE);
@@ -190,7 +194,7 @@ impl Replica {
     /// How long ago the broker last agreed with the state; `None` if it never has.
     #[must_use]
     pub fn age(&self) -> Option<Duration> {
-        self.known.borrow().heard_at.map(|at| self.clock.now().since(at))
+        self.known.borrow().heard.and_then(|heard| heard.age(self.clock.now()))
     }
 
     /// Why the broker lets this node take no part, if it said so since it last agreed with the state: whoever is
@@ -242,7 +246,7 @@ impl Replica {
         if let Some(why) = &known.halted {
             return Err(NotCurrent::Halted { why: Arc::clone(why) });
         }
-        let age = known.heard_at.map_or(Duration::MAX, |at| self.clock.now().since(at));
+        let age = known.heard.and_then(|heard| heard.age(self.clock.now())).unwrap_or(Duration::MAX);
         let budget = self.budgets.all;
         if age > budget {
             return Err(NotCurrent::Stale { class: Class::All, age, budget });
@@ -300,12 +304,19 @@ impl Replica {
         }
     }
 
-    /// Waits until a checkpoint has agreed, however long that takes.
+    /// Waits until a checkpoint has agreed in this run, however long that takes.
     pub async fn heard(&self) {
-        let heard_since = self.known.borrow().heard_at;
         let mut state = self.known.subscribe();
         // This copy keeps the sender: the state does not end.
-        let _known = state.wait_for(|known| known.heard_at.is_some() && known.heard_at != heard_since).await.is_ok();
+        let _known = state.wait_for(|known| known.heard.is_some_and(|heard| heard.is_of_this_run())).await.is_ok();
+    }
+
+    /// Waits until another checkpoint agrees, however long that takes.
+    pub async fn heard_again(&self) {
+        let mut state = self.known.subscribe();
+        let rounds = state.borrow_and_update().rounds;
+        // This copy keeps the sender: the state does not end.
+        let _known = state.wait_for(|known| known.rounds != rounds).await.is_ok();
     }
 
     /// Takes in what the broker sent. The state goes on with the next checkpoint.
@@ -376,7 +387,8 @@ impl Replica {
                 known.federation = Arc::new(log.federation().clone());
                 known.roots = log.roots().clone();
             }
-            known.heard_at = Some(now);
+            known.heard = Some(Heard::now(now));
+            known.rounds = known.rounds.wrapping_add(1);
             known.barred = None;
             known.behind = None;
         });

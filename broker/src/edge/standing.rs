@@ -1,7 +1,7 @@
 //! Whether a caller takes part, by the log's word, and what it is told if it does not.
 
 use comity_identity::VerifiedPeer;
-use comity_membership::{Federation, MemberState, Standing, Subject};
+use comity_membership::{Departure, Federation, MemberState, Standing, Subject};
 use comity_proto::error::{Failure, ORGANISATION_KEYS};
 use comity_types::SpiffeId;
 use tonic::{Code, Status};
@@ -86,14 +86,19 @@ pub(super) fn denial_in(federation: &Federation, id: &SpiffeId, standing: Standi
             };
             (code, subject.to_string(), epoch, format!("{subject} is suspended since epoch {epoch}: {reason} {ask}"))
         }
-        Standing::Departed { subject, departure } => {
-            let (code, how) = if departure.evicted { ("EVICTED", "was evicted") } else { ("WITHDRAWN", "has left") };
-            let message = format!("{subject} {how} at epoch {}: {} {ask}", departure.epoch, departure.reason);
-            (code, subject.to_string(), departure.epoch, message)
-        }
+        Standing::Departed { subject, departure } => return Some(departed(id, &subject, &departure)),
     };
     let failure = Failure::new(Code::PermissionDenied, reason, message);
     Some(failure.with("member", id).with("subject", subject).with("epoch", epoch))
+}
+
+/// What somebody is told who was a member.
+pub(crate) fn departed(id: &SpiffeId, subject: &Subject, departure: &Departure) -> Failure {
+    let Departure { evicted, reason, epoch, .. } = departure;
+    let (code, how) = if *evicted { ("EVICTED", "was evicted") } else { ("WITHDRAWN", "has left") };
+    let failure =
+        Failure::new(Code::PermissionDenied, code, format!("{subject} {how} at epoch {epoch}: {reason} {ASK}"));
+    failure.with("member", id).with("subject", subject).with("epoch", epoch)
 }
 
 /// Who ends what the federation's operators have said.

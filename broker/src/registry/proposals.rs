@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use comity_membership::{Federation, Payload, Prepared, Refused, Scope, Statement};
+use comity_membership::{By, Federation, Payload, Prepared, Refused, Scope, Statement};
 use comity_transparency::{Envelope, KeyId};
 use comity_types::{Clock, Digest, SpiffeId, Timestamp, TrustDomain};
 use serde::{Deserialize, Serialize};
@@ -227,7 +227,7 @@ impl Inner {
         match appended {
             Ok(epoch) => {
                 self.end_stale(Some(id)).await?;
-                self.end_overtaken(&proposal).await?;
+                self.end_overtaken(&proposal, &signers).await?;
                 Ok(Submitted::InForce(epoch))
             }
             Err(ProposalError::Registry(RegistryError::Refused(refused)))
@@ -373,18 +373,25 @@ impl Inner {
     }
 
     /// Once operators have lifted somebody, what was proposed against them before, or to lift them, has to be proposed anew:
-    /// those who signed it saw another state, and a vote that is left over would count against the next suspension. What an organisation lifts of its own overtakes nothing: it would end by it what
-    /// operators propose against it.
-    async fn end_overtaken(&self, by: &Proposal) -> Result<(), ProposalError> {
-        let Some(Statement::Lifted { subject: lifted, .. }) = said(by) else { return Ok(()) };
-        let current = self.current.load_full();
-        for (id, proposal) in current.iter() {
-            let Some(Statement::Suspended { subject, .. } | Statement::Lifted { subject, .. }) = said(proposal) else {
-                continue;
-            };
-            if subject == lifted {
-                self.append(Event::Ended { id: *id }).await?;
+    /// those who signed it saw another state, and a vote that is left over would count against the next suspension. One who
+    /// takes their own brake back speaks for nobody else: what others have signed against the subject stays. What an
+    /// organisation lifts of its own overtakes nothing: it would end by it what operators propose against it.
+    async fn end_overtaken(&self, by: &Proposal, lifters: &BTreeSet<KeyId>) -> Result<(), ProposalError> {
+        let Some(Statement::Lifted { subject: lifted, by: whose }) = said(by) else { return Ok(()) };
+        let snapshot = self.registry.snapshot();
+        let signed = |proposal: &Proposal| snapshot.federation().endorsed(&proposal.envelope).unwrap_or_default();
+        let is_overtaken = |proposal: &Proposal| match (said(proposal), whose) {
+            (_, By::Organisation) => false,
+            (Some(Statement::Lifted { subject, .. }), By::Federation | By::Brake) => subject == lifted,
+            (Some(Statement::Suspended { subject, .. }), By::Federation) => subject == lifted,
+            (Some(Statement::Suspended { subject, .. }), By::Brake) => {
+                subject == lifted && signed(proposal).is_subset(lifters)
             }
+            _ => false,
+        };
+        let current = self.current.load_full();
+        for (id, _) in current.iter().filter(|(_, proposal)| is_overtaken(proposal)) {
+            self.append(Event::Ended { id: *id }).await?;
         }
         Ok(())
     }

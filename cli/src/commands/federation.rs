@@ -3,6 +3,7 @@
 mod diff;
 pub(crate) mod init;
 mod show;
+mod state;
 
 use clap::Subcommand;
 

@@ -38,7 +38,7 @@ use comity_types::{Clock, SpiffeId};
 pub use authority::{AuthorityError, OwnAuthority, to_be_signed};
 pub use desk::pinned_root;
 pub use error::{EnrolError, GivenCertificate};
-pub use renewal::{renew, renew_due};
+pub use renewal::{renew, renew_due, why_refused};
 pub use resume::{Resuming, Told, has_asked, resume, wait};
 
 /// Where an enrolment stands.

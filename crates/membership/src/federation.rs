@@ -80,6 +80,8 @@ pub struct Federation {
     /// Applications that were admitted once, and bring nobody back.
     applications: Map<Digest, ()>,
     departed: Map<Subject, Departure>,
+    /// The keys of members who left, and whose they were.
+    former: Map<KeyId, SpiffeId>,
     auditors: Arc<BTreeMap<TrustDomain, Auditor>>,
     /// By whose claim, then by its path and the auditor.
     audits: Arc<BTreeMap<Claimant, Audits>>,
@@ -184,6 +186,8 @@ pub struct Departure {
     pub reason: String,
     /// The epoch at which it left.
     pub epoch: u64,
+    /// What operators had said against it or its members, and not lifted: whoever lets it in again has to know.
+    pub held: Arc<[(Subject, Suspension)]>,
 }
 
 impl Federation {

@@ -45,7 +45,10 @@ async fn an_evicted_organisation_is_refused_from_the_next_request_and_the_next_h
     assert_refused(asks(&mut open).await, Code::PermissionDenied, "EVICTED");
     assert_is_refused(&scene, &node).await;
     assert_eq!(organisations(&scene).await, 0);
-    assert_refused(scene.certify(&node.key).await, Code::NotFound, "KEY_NOT_ADMITTED");
+    // TLS tells them nothing: whoever has the key may ask.
+    let told = scene.certify(&node.key).await.unwrap_err();
+    assert!(told.message().contains("a breach"), "{told}");
+    assert_refused(Err::<(), _>(told), Code::PermissionDenied, "EVICTED");
     let said = scene.say_of(ORG, withdrawn(ORG)).await;
     assert_refused(said, Code::NotFound, "NOT_A_MEMBER");
     assert_refused(scene.govern(evicted()).await, Code::NotFound, "NOT_A_MEMBER");

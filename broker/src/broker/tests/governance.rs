@@ -262,6 +262,19 @@ async fn what_was_proposed_against_somebody_ends_when_they_are_lifted() {
 }
 
 #[tokio::test]
+async fn who_takes_their_own_brake_back_ends_nothing_that_another_has_signed_against_the_subject() {
+    let scene = stage().await;
+    let (alice, bob) = (&scene.operator, &scene.co_operators[0]);
+    scene.say(suspended(ORG, By::Brake), &[&bob.key]).await.unwrap();
+    let for_good =
+        Statement::Suspended { subject: ORG.parse().unwrap(), reason: "it leaks prompts".into(), by: By::Federation };
+    waits(scene.submit(alice, &scene.signed(for_good, &[&alice.key])).await);
+    scene.say(lifted(ORG, By::Brake), &[&bob.key]).await.unwrap();
+    let left = listed(&scene, bob).await;
+    assert_eq!(left.iter().map(|one| one.signed_by.clone()).collect::<Vec<_>>(), [vec![alice.id.to_string()]]);
+}
+
+#[tokio::test]
 async fn a_vote_to_lift_does_not_count_against_a_later_suspension() {
     let scene = stage().await;
     let (alice, bob) = (&scene.operator, &scene.co_operators[0]);

@@ -103,9 +103,19 @@ fn admitted(federation: &Federation, key: Digest) -> Option<SpiffeId> {
 }
 
 impl Inner {
-    /// Why a key has no certificate: it asked to be admitted and was not answered, it was turned down, or nobody knows it.
+    /// Why a key has no certificate: its holder has left, it asked to be admitted and was not answered, it was turned
+    /// down, or nobody knows it.
     /// Whoever has the key may know that: it is theirs.
     fn not_admitted(&self, federation: &Federation, key: Digest) -> AdmissionError {
+        if let Some(id) = federation.former(&key)
+            && let Standing::Departed { subject, departure } = federation.standing(id)
+        {
+            return AdmissionError::Departed {
+                id: id.clone(),
+                subject: Box::new(subject),
+                departure: Box::new(departure),
+            };
+        }
         let (enrolments, fingerprint) = (self.enrolments.current(), key.fingerprint());
         let unknown = AdmissionError::KeyNotAdmitted { fingerprint: fingerprint.clone() };
         let Some((enrolment, _)) = enrolments.asked_by(&key) else { return unknown };

@@ -1,6 +1,6 @@
 //! Why somebody cannot be let in.
 
-use comity_membership::Subject;
+use comity_membership::{Departure, Subject};
 use comity_types::{SpiffeId, Timestamp};
 
 use crate::registry::RegistryError;
@@ -103,6 +103,16 @@ pub enum AdmissionError {
     KeyNotAdmitted {
         /// The key, short.
         fingerprint: String,
+    },
+    /// Whose key it is was a member, and is none any more.
+    #[error("{id} is not a member any more")]
+    Departed {
+        /// Whose it was.
+        id: SpiffeId,
+        /// Who left: itself, or its organisation.
+        subject: Box<Subject>,
+        /// How.
+        departure: Box<Departure>,
     },
     /// Operators have not decided on what the key asked for.
     #[error(

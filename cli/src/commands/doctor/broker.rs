@@ -7,7 +7,7 @@ use base64::prelude::BASE64_STANDARD as BASE64;
 use comity_client::connection::ConnectionError;
 use comity_client::follow::{self, FollowError, Followed};
 use comity_client::probe::{self, Offset};
-use comity_client::{Connection, Identity};
+use comity_client::{Cause, Connection, Identity, enrol, explain};
 use comity_identity::{CertificateDer, OrganisationAnchors, Root, check_chain};
 use comity_membership::Entry;
 use comity_proto::membership::membership_client::MembershipClient;
@@ -41,8 +41,15 @@ pub(super) async fn examine(patient: &Patient, findings: &mut Vec<Finding>) -> T
     findings.push(clock(patient, member.as_ref(), standing.as_ref().is_some_and(Result::is_ok)).await);
     let (identity, connection) = match (member, standing) {
         (Some(Ok(member)), Some(Ok(()))) => member,
-        (_, Some(Err(status))) => {
-            findings.push(verdict::refused(&status));
+        (member, Some(Err(status))) => {
+            // TLS says one word of it; to who has the key, the broker says more.
+            let told = match &member {
+                Some(Ok((identity, _))) if explain(&status).cause == Cause::CertificateRefused => {
+                    enrol::why_refused(identity).await
+                }
+                _ => None,
+            };
+            findings.push(verdict::refused(&told.unwrap_or(*status)));
             return Told::default();
         }
         (Some(Err(error)), _) => {

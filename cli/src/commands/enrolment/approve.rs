@@ -1,22 +1,23 @@
 //! `comity approve`: an operator's signature, after they have seen what they sign.
 
-use std::io::{self, BufRead as _, IsTerminal as _};
+use std::io::{self, IsTerminal as _};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use comity_identity::anchors;
-use comity_membership::{Application, By, Federation, Statement, Subject, Suspension};
+use comity_membership::{Application, By, Departure, Federation, Statement, Subject, Suspension};
 use comity_proto::membership::{Enrolment, ListEnrolmentsRequest, Proposal};
 use comity_transparency::{Envelope, PublicKey};
-use comity_types::SpiffeId;
+use comity_types::{SpiffeId, TrustDomain};
 use serde_json::json;
 
 use super::list;
 use crate::args::Global;
 use crate::commands::table::adoption;
+use crate::confirm;
 use crate::error::CliError;
-use crate::output::{Format, Stream, ask, joined, lined_table, print_json, say};
+use crate::output::{Format, Stream, joined, lined_table, print_json, say};
 use crate::session::Session;
 use crate::signing::{self, Signatory, envelope_of, named, proposals, report, statement_of};
 use crate::{layers, view};
@@ -199,6 +200,9 @@ pub(crate) fn shown(federation: &Federation, statement: &Statement) -> Result<Ve
         Statement::OrganisationAdmitted { application } => {
             let opened = Application::open(application).map_err(wrong)?;
             lines.extend(
+                left_before(federation, &opened.organisation.trust_domain).map(|what| line("was a member", what)),
+            );
+            lines.extend(
                 view::organisation_fields(&opened.organisation).into_iter().map(|(name, value)| line(name, value)),
             );
             lines.extend(layers::fields(&opened.layers).iter().map(|(key, value)| line(key, layers::text(value))));
@@ -268,6 +272,21 @@ pub(crate) fn shown(federation: &Federation, statement: &Statement) -> Result<Ve
     Ok(lines)
 }
 
+/// How an organisation that asks to be let in left before, and what operators held against it then: the log keeps it, and
+/// letting it in wipes it.
+pub(crate) fn left_before(federation: &Federation, domain: &TrustDomain) -> impl Iterator<Item = String> {
+    let left = federation.departure(&Subject::Organisation(domain.clone())).cloned();
+    left.into_iter().flat_map(|Departure { evicted, reason, epoch, held }| {
+        let how = if evicted { "operators evicted it" } else { "it withdrew" };
+        let reason = if reason.is_empty() { "no reason was given".to_owned() } else { reason };
+        let held = held.iter().map(|(subject, Suspension { reason, epoch, .. })| {
+            format!("{subject} was suspended then, since epoch {epoch}: {reason}")
+        });
+        let held: Vec<_> = held.collect();
+        std::iter::once(format!("{how} at epoch {epoch}: {reason}")).chain(held)
+    })
+}
+
 /// What operators said against a subject, which they lift.
 fn lifts(federation: &Federation, subject: &Subject) -> impl Iterator<Item = String> {
     let said = federation.suspended().into_iter().filter(move |(of, by, _)| of == subject && *by != By::Organisation);
@@ -298,13 +317,7 @@ fn confirmed() -> Result<bool, CliError> {
             hint: "compare the fingerprint with the member, then run it again with --yes".to_owned(),
         });
     }
-    ask("Have you compared the fingerprint with the member? Sign this? [y/N] ");
-    let mut answer = String::new();
-    io::stdin()
-        .lock()
-        .read_line(&mut answer)
-        .map_err(|source| CliError::System { doing: "read the answer", source })?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    confirm::agreed("Have you compared the fingerprint with the member? Sign this?")
 }
 
 #[cfg(test)]

@@ -16,7 +16,12 @@ pub(super) async fn run(id: &str, global: &Global) -> Result<(), CliError> {
     let session = Session::open(global).await?;
     let enrolment = approve::enrolment(&session, id).await?;
     let application = list::application(&enrolment)?;
-    let fields = fields(&enrolment, application.as_ref());
+    let mut fields = fields(&enrolment, application.as_ref());
+    if let Some(application) = &application {
+        let followed = session.log().await?;
+        let left = approve::left_before(followed.log().federation(), &application.organisation.trust_domain);
+        fields.extend(left.map(|what| ("was a member".to_owned(), what)));
+    }
     let fields = fields.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
     global.output.record(fields, &Canonical(&enrolment))
 }

@@ -3,6 +3,7 @@
 use comity_membership::{Federation, Log, Standing};
 use serde_json::json;
 
+use super::state;
 use crate::args::Global;
 use crate::error::CliError;
 use crate::output::{Format, print_json, say};
@@ -30,11 +31,17 @@ fn show(log: &Log, global: &Global) -> Result<(), CliError> {
             "tablesSha256": federation.adopted().map(|adopted| adopted.tables.digest()),
             "members": members(federation).map(|[id, standing]| json!({ "id": id, "standing": standing })).collect::<Vec<_>>(),
             "departed": federation.departures().map(|(subject, how)| json!({ "subject": subject, "evicted": how.evicted, "reason": how.reason, "epoch": how.epoch })).collect::<Vec<_>>(),
+            "state": state::fields(federation),
         }));
     }
     let name = federation.name().map(ToString::to_string).unwrap_or_default();
     say(&format!("{name} at epoch {} ({at}), root {root}", federation.epoch()));
-    global.output.list(&["member", "standing"], members(federation).map(Vec::from).collect(), &json!({}))
+    let left = federation.departures().map(|(subject, how)| {
+        let what = if how.evicted { "evicted" } else { "withdrawn" };
+        [subject.to_string(), format!("{what} at epoch {}: {}", how.epoch, how.reason)]
+    });
+    let rows = members(federation).chain(left).map(Vec::from).collect();
+    global.output.list(&["member", "standing"], rows, &json!({}))
 }
 
 /// Organisations and members, each with its standing.

@@ -1,6 +1,6 @@
 //! `comity log show`.
 
-use comity_membership::{Body, Entry, Federation, Payload};
+use comity_membership::{Application, Body, Entry, Federation, Payload, Statement};
 use comity_transparency::KeyId;
 use serde_json::{Value, json};
 
@@ -18,13 +18,14 @@ pub(super) async fn run(after: u64, global: &Global) -> Result<(), CliError> {
     let lines: Vec<Line> = read.map(|entry| Line::of(&entry, federation)).collect();
     let rows = lines.iter().map(Line::row).collect();
     let json: Vec<Value> = lines.iter().map(Line::json).collect();
-    global.output.list(&["epoch", "at", "statement", "scope", "version", "signed by"], rows, &json)
+    global.output.list(&["epoch", "at", "statement", "about", "scope", "version", "signed by"], rows, &json)
 }
 
 pub(super) struct Line {
     epoch: u64,
     at: String,
     kind: &'static str,
+    about: String,
     scope: String,
     version: Option<u64>,
     signers: Vec<String>,
@@ -38,6 +39,7 @@ impl Line {
             epoch,
             at: at.clone(),
             kind,
+            about: "-".into(),
             scope: "-".into(),
             version: None,
             signers: Vec::new(),
@@ -45,10 +47,13 @@ impl Line {
         };
         match &entry.body {
             Body::Founded(genesis) => plain("founded", json!(genesis)),
-            Body::Lapsed { subject } => plain("lapsed", json!({ "subject": subject })),
+            Body::Lapsed { subject } => {
+                Self { about: subject.to_string(), ..plain("lapsed", json!({ "subject": subject })) }
+            }
             Body::Signed(envelope) => match Payload::peek(envelope) {
                 Ok(Payload { version, statement, .. }) => Self {
                     kind: statement.kind(),
+                    about: about(&statement),
                     scope: statement.scope().map(|scope| scope.to_string()).unwrap_or_default(),
                     version: Some(version),
                     signers: envelope.signatures.iter().map(|one| signer(federation, one.keyid)).collect(),
@@ -63,7 +68,7 @@ impl Line {
     pub(super) fn row(&self) -> Vec<String> {
         let version = self.version.map_or_else(|| "-".into(), |version| version.to_string());
         let (kind, signers) = (self.kind.replace('_', " "), self.signers.join(" "));
-        vec![self.epoch.to_string(), self.at.clone(), kind, self.scope.clone(), version, signers]
+        vec![self.epoch.to_string(), self.at.clone(), kind, self.about.clone(), self.scope.clone(), version, signers]
     }
 
     pub(super) fn json(&self) -> Value {
@@ -76,6 +81,44 @@ impl Line {
             "signedBy": self.signers,
             "statement": self.statement,
         })
+    }
+}
+
+/// Whom a statement is about, and why it was said.
+fn about(statement: &Statement) -> String {
+    let because = |whom: String, reason: &str| if reason.is_empty() { whom } else { format!("{whom}: {reason}") };
+    match statement {
+        Statement::RootChanged { operators, root_threshold, membership_threshold } => {
+            format!(
+                "{} operators, {root_threshold} for the root, {membership_threshold} for membership",
+                operators.len()
+            )
+        }
+        Statement::OrganisationAdmitted { application } => Application::open(application).map_or_else(
+            |_| "-".to_owned(),
+            |opened| format!("{} with {}", opened.organisation.trust_domain, opened.member),
+        ),
+        Statement::OrganisationUpdated { organisation, .. } => organisation.trust_domain.to_string(),
+        Statement::AnchorsChanged { organisation, .. } | Statement::KeysChanged { organisation, .. } => {
+            organisation.to_string()
+        }
+        Statement::OrganisationWithdrawn { organisation, reason } | Statement::Evicted { organisation, reason } => {
+            because(organisation.to_string(), reason)
+        }
+        Statement::MemberInvited { member, invite, .. } => format!("{member} by {invite}"),
+        Statement::InviteRevoked { invite, .. } => invite.to_string(),
+        Statement::MemberAdmitted { id, .. } => id.to_string(),
+        Statement::MemberWithdrawn { id, reason } => because(id.to_string(), reason),
+        Statement::Suspended { subject, reason, .. } => because(subject.to_string(), reason),
+        Statement::Lifted { subject, .. } => subject.to_string(),
+        Statement::OffersPublished { node, offers, .. } => format!("{node}: {} offers", offers.len()),
+        Statement::TermsAccepted { of, version, .. } => format!("version {version} of {of}"),
+        Statement::TermsWithdrawn { of, .. } => of.to_string(),
+        Statement::AuditorRecognised { auditor, .. } => auditor.to_string(),
+        Statement::AuditorRevoked { auditor, reason } => because(auditor.to_string(), reason),
+        Statement::ClaimAudited { .. } | Statement::AuditWithdrawn { .. } | Statement::TablesAdopted { .. } => {
+            "-".to_owned()
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use clap::Args;
 use comity_membership::{Statement, Subject};
 
 use crate::args::Global;
+use crate::confirm;
 use crate::error::CliError;
 use crate::session::Session;
 use crate::signing::{Signatory, report};
@@ -19,13 +20,16 @@ pub(crate) struct WithdrawArgs {
     /// Show what would be signed and who has to sign it, and sign nothing
     #[arg(long)]
     dry_run: bool,
+    /// Do not ask first, at a terminal
+    #[arg(long)]
+    yes: bool,
 }
 
 /// Does so.
 pub(crate) async fn run(args: WithdrawArgs, global: &Global) -> Result<(), CliError> {
     let signatory = Signatory::of(Session::open(global).await?)?;
     let own = signatory.organisation()?.clone();
-    let WithdrawArgs { member, reason, dry_run } = args;
+    let WithdrawArgs { member, reason, dry_run, yes } = args;
     if *member.trust_domain() != own {
         return Err(CliError::Usage {
             problem: format!("{member} is not of {own}"),
@@ -44,6 +48,12 @@ pub(crate) async fn run(args: WithdrawArgs, global: &Global) -> Result<(), CliEr
     };
     if dry_run {
         return signatory.would(global, &[statement]).await;
+    }
+    if let Subject::Organisation(own) = &member {
+        let question = format!(
+            "This takes all of {own} out, with every member: to come back it is invited and approved anew. Sign it?"
+        );
+        confirm::before_the_end(&question, yes)?;
     }
     let said = signatory.say("withdraw", statement).await?;
     report(global, ("withdrawn", &member.to_string()), &said)

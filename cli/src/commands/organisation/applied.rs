@@ -41,7 +41,12 @@ pub(super) async fn run(id: &InviteId, global: &Global) -> Result<(), CliError> 
     }
     table(&changes, global)?;
     match left {
-        Some(epoch) => say(&format!("{domain} left at epoch {epoch}; `now` is what it said of itself until then")),
+        Some(_) => {
+            for what in approve::left_before(followed.log().federation(), &domain) {
+                say(&format!("{domain} was a member: {what}"));
+            }
+            say("`now` is what it said of itself until then");
+        }
         None => say(&format!("{domain} has not been a member")),
     }
     Ok(())

@@ -41,6 +41,16 @@ pub async fn renew(identity: &Identity) -> Result<Timestamp, EnrolError> {
     take_over(identity, &key, fresh)
 }
 
+/// What the broker says to the key of a member whose certificate it does not even shake hands with: that its organisation
+/// was evicted, at which epoch and why. Nothing where it says nothing of the kind.
+pub async fn why_refused(identity: &Identity) -> Option<Status> {
+    let key = identity.dir().key().ok()?;
+    match by_key(identity, &key).await {
+        Err(EnrolError::Call(status)) if explain(&status).cause == Cause::Answered => Some(*status),
+        Ok(_) | Err(_) => None,
+    }
+}
+
 /// True once the certificate is past half of its life, and a little more that differs between certificates.
 #[must_use]
 pub fn renew_due(identity: &Identity, now: Timestamp) -> bool {

@@ -100,13 +100,16 @@ impl Federation {
         if let Some(held) = self.held_by_operators(id) {
             return Err(Refused::Held(held));
         }
+        let key = self.member(id).map(|member| member.key.id());
+        self.former.extend(key.map(|key| (key, id.clone())));
         self.members.remove(id);
         self.used_invites.retain(|_, used| used.member != *id);
         self.nodes.remove(id);
         self.end_audits_of_offers(id, &[]);
         self.certificates.retain(|(member, _), _| member != id);
         self.brakes.retain(|(_, braked), _| braked.member() != Some(id));
-        self.departed.insert(subject, Departure { evicted: false, reason: reason.to_owned(), epoch });
+        self.departed
+            .insert(subject, Departure { evicted: false, reason: reason.to_owned(), epoch, held: Arc::default() });
         Ok(())
     }
 
@@ -115,6 +118,7 @@ impl Federation {
             self.nodes.insert(id.clone(), Arc::default());
         }
         self.departed.remove(&Subject::Member(id.clone()));
+        self.former.remove(&key.id());
         let member = MemberState { key: key.clone(), tls_key, suspensions: Suspensions::default() };
         self.members.insert(id.clone(), Arc::new(member));
     }

@@ -10,7 +10,7 @@ use comity_types::{Digest, TrustDomain};
 
 use super::{Departure, Federation, OrganisationState, Place, Refused, Suspensions};
 use crate::signed::Application;
-use crate::statement::Subject;
+use crate::statement::{By, Subject};
 
 /// Most keys that sign for one organisation: some people, and some that are going.
 pub const MAX_KEYS: usize = 16;
@@ -88,6 +88,8 @@ impl Federation {
     pub(super) fn change_keys(&mut self, domain: &TrustDomain, keys: &[PublicKey]) -> Result<(), Refused> {
         check_keys(keys)?;
         keys.clone_into(&mut self.organisation_mut(domain)?.keys);
+        // Whoever has a copy of the old key may have made them.
+        self.invites.retain(|_, invite| invite.member.trust_domain() != domain);
         Ok(())
     }
 
@@ -104,9 +106,15 @@ impl Federation {
             return Err(Refused::Reason { found: reason.len() });
         }
         let subject = Subject::Organisation(domain.clone());
+        let held =
+            self.suspended().into_iter().filter(|(of, by, _)| of.trust_domain() == domain && *by != By::Organisation);
+        let held = held.map(|(of, _, suspension)| (of, suspension.clone())).collect();
         if !self.organisations.remove(domain) {
             return Err(Refused::NotAMember(subject));
         }
+        let of_it = self.members().filter(|(id, _)| id.trust_domain() == domain);
+        let former: Vec<_> = of_it.map(|(id, member)| (member.key.id(), id.clone())).collect();
+        self.former.extend(former);
         self.members.retain(|id, _| id.trust_domain() != domain);
         self.used_invites.retain(|_, used| used.member.trust_domain() != domain);
         self.nodes.retain(|id, _| id.trust_domain() != domain);
@@ -114,7 +122,7 @@ impl Federation {
         self.certificates.retain(|(id, _), _| id.trust_domain() != domain);
         self.brakes.retain(|(_, subject), _| subject.trust_domain() != domain);
         self.departed.retain(|subject, _| subject.trust_domain() != domain);
-        self.departed.insert(subject, Departure { evicted, reason: reason.to_owned(), epoch });
+        self.departed.insert(subject, Departure { evicted, reason: reason.to_owned(), epoch, held });
         self.forget_terms_of(domain);
         self.forget_audits_of(domain);
         Ok(())

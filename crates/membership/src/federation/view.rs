@@ -116,6 +116,12 @@ impl Federation {
         self.departed.get(subject)
     }
 
+    /// Whose key this was, of those who left and have not come back.
+    #[must_use]
+    pub fn former(&self, key: &KeyId) -> Option<&SpiffeId> {
+        self.former.get(key)
+    }
+
     /// Whether an operator had this key who was removed since, or has another key.
     #[must_use]
     pub fn was_unseated(&self, key: &KeyId) -> bool {

@@ -42,6 +42,24 @@ fn an_organisation_that_is_gone_leaves_nothing_but_its_versions_and_that_it_left
 }
 
 #[test]
+fn whoever_lets_somebody_in_again_can_see_what_operators_held_against_them_when_they_left() {
+    for (statement, signers) in [(evicted(A), &BOTH[..]), (left(A), &[A])] {
+        let mut test = with_everything();
+        let key = test.federation.member(&read(NODE)).unwrap().key.id();
+        assert_eq!(test.federation.former(&key), None);
+        test.say(statement, signers).unwrap();
+        let departure = test.federation.departure(&read(A)).unwrap();
+        let held: Vec<_> = departure.held.iter().map(|(subject, _)| subject.to_string()).collect();
+        let certificate = format!("{NODE}#sha256={}", Digest::of(b""));
+        assert_eq!(held, [A, NODE, &certificate], "what it said of its own is its own");
+        assert_eq!(test.federation.former(&key), Some(&read(NODE)), "whose key it was");
+        let application = test.application(A, NODE);
+        test.say(Statement::OrganisationAdmitted { application }, &BOTH).unwrap();
+        assert_eq!(test.federation.former(&key), None, "it is back");
+    }
+}
+
+#[test]
 fn whoever_is_gone_does_not_come_back_by_replay_nor_by_its_old_application() {
     for (statement, signers) in [(evicted(A), &BOTH[..]), (left(A), &[A])] {
         let mut test = three();

@@ -17,6 +17,18 @@ pub(super) fn invited(test: &mut TestFederation, member: &str, n: u8) -> Stateme
     Statement::MemberInvited { member: read(member), invite: id(n), key, expires_at }
 }
 
+#[test]
+fn a_change_of_keys_ends_what_the_old_key_has_invited_to() {
+    let mut test = with_both();
+    let invite = invited(&mut test, OTHER, 1);
+    test.say(invite, &[A]).unwrap();
+    let changed = keys(&mut test, A, &["new"]);
+    test.say(changed, &[A, "new"]).unwrap();
+    assert_eq!(test.federation.invites().count(), 0);
+    let late = taken_up(&mut test, OTHER, 1);
+    assert!(test.say(late, &["invite 1", OTHER]).is_err());
+}
+
 /// That `member` comes by invite `n`.
 fn taken_up(test: &mut TestFederation, member: &str, n: u8) -> Statement {
     let key = test.key(member).public();

@@ -409,7 +409,10 @@ impl Model {
                 self.auditors.remove(&of);
                 self.gone.insert(of);
             }
-            Act::Keys { domain, keys } => drop(self.organisations.insert(domain, keys)),
+            Act::Keys { domain: of, keys } => {
+                self.invites.retain(|_, (member, _)| domain(member) != of);
+                drop(self.organisations.insert(of, keys));
+            }
             Act::Invite { member, number, ends } => {
                 self.invites.retain(|_, (_, ends)| self.hour < *ends);
                 self.invites.insert(number, (member, ends));
