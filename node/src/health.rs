@@ -204,6 +204,7 @@ fn said(watched: &Watched, found: &Result<(), Unfit>) -> Said {
         why: found.as_ref().err().map(ToString::to_string),
         notice: watched.replica.behind().map(|why| why.to_string()),
         stale: watched.replica.stale_classes().iter().map(ToString::to_string).collect(),
+        budgets: watched.replica.budgets().classes().map(|(class, it)| (class.to_string(), it.as_secs())).collect(),
         epoch: watched.replica.federation().epoch(),
         heard_at: watched.replica.age().map(|age| now.minus(age)),
         at: now,

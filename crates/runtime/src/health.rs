@@ -1,6 +1,7 @@
 //! What a node says of itself in a file of its data directory, for whoever cannot ask it over a socket: supervisors of
 //! processes, and `comity doctor`.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -31,6 +32,9 @@ pub struct Health {
     /// budgets: `all`, `new_callers`, `offers.ID`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stale: Vec<String>,
+    /// How old what it knows may be, in seconds, by the same names: for whoever has not read `node.toml`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub budgets: BTreeMap<String, u64>,
     /// How far it knows the federation's log.
     pub epoch: u64,
     /// When the broker last agreed with what it knows.
@@ -110,6 +114,7 @@ mod tests {
             why: why.map(str::to_owned),
             notice: None,
             stale: Vec::new(),
+            budgets: BTreeMap::from([("all".to_owned(), 60)]),
             epoch: 7,
             heard_at: Some(now),
             at: now,

@@ -1,6 +1,7 @@
 //! Waiting until what a node has asked for is decided: `join` for as long as somebody looks on, `run` for as long as it
 //! takes. While `run` waits, its health says what for.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::path::Path;
 use std::time::Duration;
@@ -80,7 +81,16 @@ async fn keep_saying(file: &Path, mut said: watch::Receiver<String>) -> Infallib
     loop {
         let why = Some(said.borrow_and_update().clone());
         let (epoch, at) = (0, SystemClock.now());
-        let health = Health { serving: false, why, notice: None, stale: Vec::new(), epoch, heard_at: None, at };
+        let health = Health {
+            serving: false,
+            why,
+            notice: None,
+            stale: Vec::new(),
+            budgets: BTreeMap::new(),
+            epoch,
+            heard_at: None,
+            at,
+        };
         // Where the directory cannot be written, the node says so when it starts.
         let made = file.parent().is_some_and(|folder| std::fs::create_dir_all(folder).is_ok());
         let _written = made && health.write(file).is_ok();

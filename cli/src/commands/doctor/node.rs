@@ -19,6 +19,8 @@ use super::verdict;
 
 /// How long a node goes on without hearing, if its `node.toml` does not say otherwise.
 const MAX_STALENESS: Duration = Duration::from_secs(15 * 60);
+/// What `health.json` calls the budget of everything.
+const ALL: &str = "all";
 /// Largest `node.toml`, in bytes: what a program reads of its configuration as well.
 const MAX_CONFIG_BYTES: u64 = 1024 * 1024;
 
@@ -27,7 +29,8 @@ const MAX_CONFIG_BYTES: u64 = 1024 * 1024;
 pub(super) struct Config {
     data_dir: PathBuf,
     identity_dir: PathBuf,
-    max_staleness: Duration,
+    /// Nothing where neither the file nor the node says it.
+    max_staleness: Option<Duration>,
     /// Classes of requests that stop before, by the names that refusals have for them.
     classes: Vec<(String, Duration)>,
 }
@@ -83,8 +86,8 @@ impl Config {
             toml::from_str(&text).map_err(|error| failed(error.to_string()))?;
         let classes = staleness.read().map_err(failed)?;
         let max_staleness = match max_staleness.as_deref().map(humantime::parse_duration) {
-            None => MAX_STALENESS,
-            Some(Ok(budget)) => budget,
+            None => Some(MAX_STALENESS),
+            Some(Ok(budget)) => Some(budget),
             Some(Err(error)) => return Err(failed(format!("node.max_staleness: {error}"))),
         };
         let base = path.parent().unwrap_or_else(|| Path::new(""));
@@ -102,8 +105,21 @@ impl Config {
     fn beside(identity_dir: &Path) -> Option<Self> {
         let data_dir = identity_dir.canonicalize().ok()?.parent()?.to_owned();
         let is_one = [LOG_FILE, health::FILE, "lock"].iter().any(|file| data_dir.join(file).exists());
-        let identity_dir = identity_dir.to_owned();
-        is_one.then(|| Self { data_dir, identity_dir, max_staleness: MAX_STALENESS, classes: Vec::new() })
+        if !is_one {
+            return None;
+        }
+        // What the file says, the node has written down.
+        let said = fs::read(data_dir.join(health::FILE)).ok();
+        let said: Option<Health> = said.and_then(|json| serde_json::from_slice(&json).ok());
+        let mut classes: Vec<_> = said.into_iter().flat_map(|said| said.budgets).collect();
+        let all = classes.iter().position(|(class, _)| class == ALL).map(|at| classes.swap_remove(at).1);
+        let classes = classes.into_iter().map(|(class, seconds)| (class, Duration::from_secs(seconds))).collect();
+        Some(Self {
+            data_dir,
+            identity_dir: identity_dir.to_owned(),
+            max_staleness: all.map(Duration::from_secs),
+            classes,
+        })
     }
 }
 
@@ -157,7 +173,10 @@ fn on_disk(patient: &Patient, config: &Config, findings: &mut Vec<Finding>) {
     match kept::heard(&config.data_dir) {
         Ok(heard) => {
             let (at, now) = (heard.map(|heard| heard.at), patient.now());
-            findings.push(verdict::staleness(at, now, config.max_staleness));
+            findings.push(match config.max_staleness {
+                Some(budget) => verdict::staleness(at, now, budget),
+                None => Finding::skipped("node: age", "how old it may be, its node.toml says: name that with --config"),
+            });
             findings.extend(config.classes.iter().map(|(class, budget)| verdict::class(class, at, now, *budget)));
         }
         Err(error) => findings.push(Finding::error(

@@ -23,7 +23,8 @@ use crate::signing::{Signatory, report};
 
 /// What `--help` says about copies.
 pub(super) const AFTER: &str = "\
-A key that was copied is answered by a roll: from then on the old one signs nothing. Whoever has a copy of the key can \
+A key that was copied is answered by a roll: from then on the old one signs nothing, and the invites that it may have \
+signed and that nobody has taken up end. Whoever has a copy of the key can \
 do the same, so do it at once. Every key that is to sign signs the change as well, so all of them have to be on this \
 machine. Directories that hold a copy of organisation.key.pem need the new file. A roll that fails leaves the new key in \
 organisation.next.key.pem: the same again goes on with it, whether the first was heard or not.";
@@ -143,13 +144,22 @@ async fn would_roll(
     let in_force = in_force(signatory.session(), domain).await?;
     let ends: Vec<_> = in_force.iter().filter(|key| !stays(key)).map(|key| key.id().fingerprint()).collect();
     let kept: Vec<_> = kept.iter().map(|key| key.public_key_digest().fingerprint()).collect();
-    let fields = vec![
+    let invites = open_invites(signatory.session(), domain).await?;
+    let mut fields = vec![
         ("organisation", domain.to_string()),
         ("would end", ends.join(" ")),
         ("would go on", kept.join(" ")),
         ("would begin", begins),
     ];
-    let json = json!({ "organisation": domain, "wouldEnd": ends, "wouldGoOn": kept, "wouldBegin": 1 });
+    fields.extend(invites.iter().map(|(id, member)| ("would end the invite", format!("{id} for {member}"))));
+    let invites: serde_json::Map<_, _> = invites.into_iter().map(|(id, member)| (id, member.into())).collect();
+    let json = json!({
+        "organisation": domain,
+        "wouldEnd": ends,
+        "wouldGoOn": kept,
+        "wouldBegin": 1,
+        "wouldEndInvites": invites,
+    });
     global.output.record(fields, &json)
 }
 
@@ -178,6 +188,13 @@ fn changed(organisation: &TrustDomain, keys: &[&KeyPair]) -> Result<Statement, C
     let keys = keys.iter().map(|key| key.public_key()).collect::<Result<_, SigningError>>();
     let keys = keys.map_err(|error| CliError::Client { doing: "use the keys", source: Box::new(error), hint: None })?;
     Ok(Statement::KeysChanged { organisation: organisation.clone(), keys })
+}
+
+/// The invites that the organisation's keys have signed and that nobody has taken up: a change of keys ends them.
+async fn open_invites(session: &Session, domain: &TrustDomain) -> Result<Vec<(String, String)>, CliError> {
+    let followed = session.log().await?;
+    let all = followed.log().federation().invites().filter(|(_, invite)| invite.member.trust_domain() == domain);
+    Ok(all.map(|(id, invite)| (id.to_string(), invite.member.to_string())).collect())
 }
 
 async fn in_force(session: &Session, domain: &TrustDomain) -> Result<Vec<PublicKey>, CliError> {
