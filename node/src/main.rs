@@ -196,12 +196,19 @@ fn run(config: &Path, dial_out: bool, format: Format, filter: &str) -> anyhow::R
     check::alone(&config)?;
     let runtime = runtime()?;
     let ended = runtime.block_on(async {
+        // Heard from here on: what comes while the node is being built is not lost between two who listen.
+        let mut stop = Box::pin(shutdown::requested());
         tokio::select! {
+            biased;
+            () = &mut stop => return Ok(()),
             settled = join::settle(&config) => settled.map_err(not_joined)?,
-            () = shutdown::requested() => return Ok(()),
         }
-        let node = Box::pin(Node::build(&config)).await?;
-        node.run(shutdown::requested()).await.map_err(anyhow::Error::from)
+        // It may take long: a Workload API is waited for, and models are read.
+        let node = tokio::select! {
+            built = Box::pin(Node::build(&config)) => built?,
+            () = &mut stop => return Ok(()),
+        };
+        node.run(stop).await.map_err(anyhow::Error::from)
     });
     // The calls were drained: an embedded model in the middle of a step has nobody left to answer.
     runtime.shutdown_background();

@@ -165,7 +165,7 @@ fn a_node_whose_organisation_is_evicted_after_it_was_suspended_says_so_and_not_w
     // The connection that it has is told the reason.
     let told = says(&node, "it lied");
     assert!(!told.contains("under audit"), "{told}");
-    // A new one ends in the handshake, which knows no reasons.
+    // A new one ends in the handshake.
     assert!(node.program.stop().success());
     let mut node = federation.run_node(&node);
     for expected in ["SUSPENDED", "EVICTED", "CertificateRefused"] {
@@ -173,9 +173,10 @@ fn a_node_whose_organisation_is_evicted_after_it_was_suspended_says_so_and_not_w
     }
     let told = says(&node, "no longer, one of the federation's");
     assert!(!told.contains("under audit") && told.contains("evicted"), "{told}");
-    Report::on(&node.folder.join("data/identity")).fails("standing", "does not take this certificate", "evicted");
+    // Whoever has the key asks, and is told.
+    Report::on(&node.folder.join("data/identity")).fails("standing", "it lied [EVICTED]", "operator of the federation");
     let asked = federation.ask(&app, &["model", "list"]);
-    assert!(said(&asked).contains("does not take this certificate"), "{}", said(&asked));
+    assert!(said(&asked).contains("was evicted at epoch") && said(&asked).contains("it lied"), "{}", said(&asked));
     assert!(said(&asked).contains("hint: ") && !said(&asked).contains("fatal alert"), "{}", said(&asked));
 }
 
@@ -231,7 +232,10 @@ fn a_node_that_has_heard_nothing_for_too_long_is_found_on_disk_and_by_its_superv
     let unwell = || Some(health(&node)).filter(|health| said(health).contains("last heard of the federation's state"));
     assert_eq!(wait::until("it says that it is stale", unwell).status.code(), Some(1));
     let report = Report::on(&node.folder.join("data/identity"));
-    report.fails("node: age", "15m may be", "see its log");
+    // By the budgets that the node itself has written down.
+    assert_eq!(report.results("node: age"), ["fail", "warn"], "{:#?}", report.findings);
+    assert!(report.text("node: age", "found").contains("15m may be"), "{:#?}", report.findings);
+    assert!(report.text("node: age by class", "found").contains("new_callers"), "{:#?}", report.findings);
     report.fails("node: health", "last heard", "connection to the broker");
     assert_eq!(report.results("node: log"), ["ok"]);
     std::fs::write(node.folder.join("data/equivocation.json"), "{}").unwrap();
