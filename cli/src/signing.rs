@@ -6,7 +6,6 @@
 mod own_key;
 mod proposed;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use comity_client::follow::own::{Copied, OwnError};
@@ -16,7 +15,7 @@ use comity_identity::KeyPair;
 use comity_membership::authority::Authority;
 use comity_membership::{By, Federation, Log, NotTaken, Statement};
 use comity_runtime::genesis;
-use comity_transparency::{Envelope, KeyId, Signer as _};
+use comity_transparency::Envelope;
 use comity_types::ids::Kind;
 use comity_types::{SpiffeId, TrustDomain};
 use serde_json::{Value, json};
@@ -168,7 +167,16 @@ impl Signatory {
     /// Shows what would be signed and who has to sign it, and signs nothing.
     pub(crate) async fn would(&self, global: &Global, statements: &[Statement]) -> Result<(), CliError> {
         tell("a dry run: nothing is signed");
-        let followed = self.session.log().await.ok();
+        // Whoever their own organisation has suspended is not shown the log, and may say what ends that.
+        let followed = match self.session.log().await {
+            Ok(followed) => Some(followed),
+            Err(CliError::Status { status, .. })
+                if matches!(self.role, Role::Organisation(_)) && status.code() == Code::PermissionDenied =>
+            {
+                None
+            }
+            Err(other) => return Err(other),
+        };
         let mut shown = Vec::new();
         for statement in statements {
             let signers = match &followed {
@@ -177,7 +185,6 @@ impl Signatory {
                     self.check_sayable(federation, statement)?;
                     signers(statement, federation)?
                 }
-                // Whoever is suspended is not shown the log: what is signed then is the organisation's own.
                 None => vec![json!({ "needed": 1, "of": 1, "who": "a key of the organisation" })],
             };
             shown.push(json!({ "statement": statement, "signers": signers }));
@@ -199,17 +206,21 @@ impl Signatory {
 
     /// Refuses what the log would refuse whoever signed it, so that a dry run does not promise it.
     fn check_sayable(&self, federation: &Federation, statement: &Statement) -> Result<(), CliError> {
-        let now = self.session.identity().clock().now();
-        federation.check_said(statement, &BTreeSet::from([self.key_id()?]), now).map_err(|refused| CliError::Failed {
+        let signed = self.draft(statement.clone()).sign(federation, &[&self.key]);
+        let signed = signed.map_err(|error| unsaid("prepare the statement", error))?;
+        self.check_signable(federation, &signed)
+    }
+
+    /// The same of what is signed, by whomever: whether it could come into force if enough others signed it as well.
+    pub(crate) fn check_signable(&self, federation: &Federation, signed: &Envelope) -> Result<(), CliError> {
+        let refused = |refused: &dyn std::fmt::Display| CliError::Failed {
             problem: format!("this would be refused: {refused}"),
             hint: "`comity federation show` shows who takes part, and `comity suspension list` who is suspended"
                 .to_owned(),
-        })
-    }
-
-    fn key_id(&self) -> Result<KeyId, CliError> {
-        let key = self.key.public_key().map_err(|error| unsaid("sign", error.into()))?;
-        Ok(key.id())
+        };
+        let prepared = federation.prepare(signed.clone()).map_err(|error| refused(&error))?;
+        let now = self.session.identity().clock().now();
+        federation.check_proposed(&prepared, now).map_err(|error| refused(&error))
     }
 
     /// Adds a signature to what others have signed.

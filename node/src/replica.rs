@@ -356,8 +356,7 @@ impl Replica {
 
     /// An entry that does not fit is kept for people to look at, once for each place in the log.
     fn keep_refused(&self, part: &WatchResponse, why: &FollowError) {
-        let unfit =
-            matches!(why, FollowError::NotTaken(_) | FollowError::Misplaced { .. } | FollowError::FromThePast { .. });
+        let unfit = matches!(why, FollowError::NotTaken(_) | FollowError::Misplaced { .. });
         let place = (part.epoch, Digest::of(&part.entry));
         let mut last = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(store) = self.store.as_ref().filter(|_| unfit && *last != Some(place)) {

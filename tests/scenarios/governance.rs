@@ -282,6 +282,44 @@ fn one_operators_no_keeps_no_organisation_out_and_two_do_with_a_reason_that_it_r
 }
 
 #[test]
+fn whoever_signs_for_a_key_first_or_last_is_shown_that_another_key_came_by_its_invite() {
+    let mut federation = two_of_three();
+    federation.expect_log("an invite was presented by a second key");
+    let (invite, facts) = (federation.invite(EU_BODY, "app", "assistant"), federation.folder().join("facts.toml"));
+    federation.write_facts(EU_BODY, &facts);
+    let join = |dir: &str| {
+        let dir = federation.folder().join(dir);
+        run(comity().args(["join", &invite, "--dir"]).arg(dir).arg("--organisation").arg(&facts))
+    };
+    assert_eq!(join("member").status.code(), Some(PENDING));
+    let thief = join("thief");
+    assert!(!thief.status.success() && said(&thief).contains("another key"), "{}", said(&thief));
+    let id = enrolment(&federation);
+    let first = attempt(&federation, "alice", &["approve", &id, "--dry-run"]);
+    let proposal = proposes(&federation, "alice", &["approve", "--yes", &id]);
+    let last = attempt(&federation, "bob", &["approve", &proposal, "--dry-run"]);
+    let shown = attempt(&federation, "bob", &["proposal", "show", &proposal]);
+    for told in [first, last, shown] {
+        assert!(said(&told).contains("the invite was also presented by"), "{}", said(&told));
+    }
+}
+
+#[test]
+fn a_dry_run_refuses_what_the_log_would_refuse() {
+    let federation = two_of_three();
+    let _join = federation.waiting_app(EU_BODY, "assistant");
+    let reason = ["--reason", "a test"];
+    for (arguments, why) in [
+        (&["evict", "nobody.example", reason[0], reason[1]][..], "nobody.example"),
+        (&["lift", "nobody.example"], "nobody.example"),
+        (&["operator", "threshold", "--root", "9"], "9"),
+    ] {
+        let tried = attempt(&federation, "alice", &[arguments, &["--dry-run"]].concat());
+        assert!(!tried.status.success() && said(&tried).contains(why), "{arguments:?}: {}", said(&tried));
+    }
+}
+
+#[test]
 fn a_change_of_operators_is_counted_by_those_who_govern_and_by_those_who_are_to() {
     let federation = two_of_three();
     let as_it_is = attempt(&federation, "alice", &["operator", "threshold", "--root", "2", "--membership", "2"]);

@@ -32,6 +32,8 @@ pub const MAX_LIVE_OF_ONE: usize = MAX_LIVE / 10;
 pub const MAX_OTHER_KEYS: usize = 8;
 /// How long operators are shown what was turned down: a month in which they can ask each other why.
 pub const REJECTED_SHOWN: Duration = Duration::from_secs(30 * 24 * 3600);
+/// The newest of them: to invite and revoke takes one operator, and an answer has an end.
+pub const MAX_REJECTED_SHOWN: usize = 256;
 
 /// What an operator offered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -280,7 +282,8 @@ impl Enrolments {
         unanswered.into_iter().map(|(_, enrolment)| enrolment).collect()
     }
 
-    /// Those that were turned down within [`REJECTED_SHOWN`] before `now`, the newest at the head.
+    /// Those that were turned down within [`REJECTED_SHOWN`] before `now`, the newest at the head, [`MAX_REJECTED_SHOWN`] of
+    /// them.
     #[must_use]
     pub fn rejected(&self, now: Timestamp) -> Vec<&Enrolment> {
         let at = |enrolment: &Enrolment| match &enrolment.state {
@@ -289,7 +292,7 @@ impl Enrolments {
         };
         let mut rejected: Vec<_> = self.by_id.values().filter_map(|e| Some((at(e)?, e))).collect();
         rejected.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
-        rejected.into_iter().map(|(_, enrolment)| enrolment).collect()
+        rejected.into_iter().map(|(_, enrolment)| enrolment).take(MAX_REJECTED_SHOWN).collect()
     }
 
     /// Checks that an operator may invite one more. Not asked of what is in the journal: it was invited.

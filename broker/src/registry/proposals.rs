@@ -379,18 +379,21 @@ impl Inner {
     async fn end_overtaken(&self, by: &Proposal, lifters: &BTreeSet<KeyId>) -> Result<(), ProposalError> {
         let Some(Statement::Lifted { subject: lifted, by: whose }) = said(by) else { return Ok(()) };
         let snapshot = self.registry.snapshot();
-        let signed = |proposal: &Proposal| snapshot.federation().endorsed(&proposal.envelope).unwrap_or_default();
-        let is_overtaken = |proposal: &Proposal| match (said(proposal), whose) {
+        // By those in office: what cannot be read or counted is nobody's to end.
+        let is_theirs = |id: &Digest, proposal: &Proposal| {
+            let shown = waiting(snapshot.federation(), *id, proposal.clone());
+            let signed = shown.and_then(|shown| snapshot.federation().endorsed(&shown.proposal.envelope).ok());
+            signed.is_some_and(|signed| !signed.is_empty() && signed.is_subset(lifters))
+        };
+        let is_overtaken = |id: &Digest, proposal: &Proposal| match (said(proposal), whose) {
             (_, By::Organisation) => false,
             (Some(Statement::Lifted { subject, .. }), By::Federation | By::Brake) => subject == lifted,
             (Some(Statement::Suspended { subject, .. }), By::Federation) => subject == lifted,
-            (Some(Statement::Suspended { subject, .. }), By::Brake) => {
-                subject == lifted && signed(proposal).is_subset(lifters)
-            }
+            (Some(Statement::Suspended { subject, .. }), By::Brake) => subject == lifted && is_theirs(id, proposal),
             _ => false,
         };
         let current = self.current.load_full();
-        for (id, _) in current.iter().filter(|(_, proposal)| is_overtaken(proposal)) {
+        for (id, _) in current.iter().filter(|(id, proposal)| is_overtaken(id, proposal)) {
             self.append(Event::Ended { id: *id }).await?;
         }
         Ok(())

@@ -61,7 +61,7 @@ async fn show(session: &Session, id: &str, global: &Global) -> Result<(), CliErr
     let waiting = proposals(session).await?;
     let found = named(&waiting, id)?.ok_or_else(|| unknown(id))?;
     let followed = session.log().await?;
-    let shown = approve::shown_proposal(followed.log().federation(), found)?;
+    let shown = approve::shown_proposal(session, followed.log().federation(), found).await?;
     let since = view::instant(found.proposed_at.as_ref());
     let mut json = proposal_json(found);
     if let Some(json) = json.as_object_mut() {

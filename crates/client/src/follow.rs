@@ -31,8 +31,6 @@ pub struct Followed {
     log: Log,
     key: NoteVerifier,
     checkpoint: Option<String>,
-    /// When the broker last said that this is all there is.
-    caught_up_at: Option<Timestamp>,
     /// The root after each entry: what a checkpoint of an earlier size is held against.
     roots: Vec<Digest>,
 }
@@ -71,18 +69,6 @@ pub enum FollowError {
         epoch: u64,
         /// When it is said to have got its place.
         at: Timestamp,
-    },
-    /// An entry is of a time before the broker said that there was none: it was kept back, or its time is made up.
-    #[error(
-        "entry {epoch} is of {at}, and at {caught_up_at} the broker showed a log without it (hint: the clock of the broker or of this machine is wrong, or the broker dates what is said now back: compare with other members, and ask its operator)"
-    )]
-    FromThePast {
-        /// Its place.
-        epoch: u64,
-        /// When it is said to have got its place.
-        at: Timestamp,
-        /// When the log was shown without it.
-        caught_up_at: Timestamp,
     },
     /// An entry is refused: it is forged, or does not fit.
     #[error("the broker's log is not believed")]
@@ -125,7 +111,7 @@ impl Followed {
     #[must_use]
     pub fn new(root: &Root, root_sha256: Digest, clock: Arc<dyn Clock>) -> Self {
         let log = Log::new(genesis::genesis(root, root_sha256));
-        Self { clock, log, key: genesis::log_verifier(root), checkpoint: None, caught_up_at: None, roots: Vec::new() }
+        Self { clock, log, key: genesis::log_verifier(root), checkpoint: None, roots: Vec::new() }
     }
 
     /// The log.
@@ -150,28 +136,17 @@ impl Followed {
             if part.epoch != expected {
                 return Err(FollowError::Misplaced { expected, sent: part.epoch });
             }
-            if let Ok(Entry { at, .. }) = Entry::from_json(&part.entry) {
-                self.check_time(part.epoch, at)?;
+            if let Ok(Entry { at, .. }) = Entry::from_json(&part.entry)
+                && at > self.clock.now().plus(MAX_AHEAD)
+            {
+                return Err(FollowError::FromTheFuture { epoch: part.epoch, at });
             }
             let entry = self.log.take(&part.entry)?;
             self.roots.push(self.log.tree().root());
             return Ok(Part::Entry(Box::new(entry)));
         }
         self.agree(&part.checkpoint)?;
-        self.caught_up_at = Some(self.clock.now());
         Ok(Part::Checkpoint)
-    }
-
-    /// Brakes, invites and statements end by the times of entries: a broker that could choose them would choose what holds.
-    /// Both clocks may be wrong by as much as is allowed for.
-    fn check_time(&self, epoch: u64, at: Timestamp) -> Result<(), FollowError> {
-        if at > self.clock.now().plus(MAX_AHEAD) {
-            return Err(FollowError::FromTheFuture { epoch, at });
-        }
-        match self.caught_up_at.filter(|caught_up_at| at.plus(MAX_AHEAD) < *caught_up_at) {
-            Some(caught_up_at) => Err(FollowError::FromThePast { epoch, at, caught_up_at }),
-            None => Ok(()),
-        }
     }
 
     /// Holds a checkpoint against what was taken in.

@@ -90,18 +90,6 @@ fn an_entry_of_a_time_that_has_not_come_is_not_taken() {
     take(&replica, history.parts(&[1]));
 }
 
-#[test]
-fn an_entry_that_is_dated_back_behind_a_checkpoint_without_it_is_not_taken() {
-    let (world, replica, clock) = empty();
-    let history = history(&world);
-    take(&replica, history.parts(&[1]));
-    clock.move_by(Duration::from_secs(3600));
-    take(&replica, [history.checkpoint(1)]);
-    let refused = replica.take(&history.entry(2));
-    assert!(matches!(refused, Err(FollowError::FromThePast { epoch: 2, .. })), "{refused:?}");
-    assert_eq!(replica.federation().epoch(), 1);
-}
-
 #[tokio::test]
 async fn a_state_that_nobody_confirmed_for_too_long_is_not_acted_upon_until_somebody_does() {
     let (world, replica, clock) = empty();

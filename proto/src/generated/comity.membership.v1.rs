@@ -51,7 +51,8 @@ impl ::prost::Name for InviteResponse {
 /// Ask for enrolments.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListEnrolmentsRequest {
-    /// Whether an operator also gets those that were turned down in the last 30 days.
+    /// Whether an operator also gets those that were turned down in the last 30 days: the newest 256, without what was asked
+    /// for.
     #[prost(bool, tag = "1")]
     pub with_rejected: bool,
 }

@@ -256,6 +256,14 @@ async fn a_key_that_has_asked_learns_by_itself_how_that_stands() {
     assert_refused(scene.certify(&key).await, Code::FailedPrecondition, "ENROLMENT_WAITS");
     scene.approve(&again.id_text()).await.unwrap();
     scene.certify(&key).await.unwrap();
+    // Who was put out and asks again, by the same key, hears of what they asked for.
+    let evicted = Statement::Evicted { organisation: ORG.parse().unwrap(), reason: "a breach".into() };
+    scene.govern(evicted).await.unwrap();
+    assert_refused(scene.certify(&key).await, Code::PermissionDenied, "EVICTED");
+    let back = scene.invite(ORG, Kind::Node, "n1").await;
+    scene.clock.advance(HOUR / 60);
+    scene.join(&back, &key, Some(&organisation(ORG))).await.unwrap();
+    assert_refused(scene.certify(&key).await, Code::FailedPrecondition, "ENROLMENT_WAITS");
 }
 
 #[tokio::test]

@@ -275,6 +275,20 @@ async fn who_takes_their_own_brake_back_ends_nothing_that_another_has_signed_aga
 }
 
 #[tokio::test]
+async fn nor_what_somebody_has_signed_beside_one_who_has_lost_their_vote_since() {
+    let scene = Scene::governed_by(&["ada", "bob", "eve", "joe", "kim"], 3).await;
+    scene.admit(ORG, Kind::Node, "n1").await;
+    let (alice, [bob, eve, ..]) = (&scene.operator, &scene.co_operators[..]) else { panic!("five operators") };
+    let for_good = scene.signed(suspended(ORG, By::Federation), &[&alice.key, &bob.key]);
+    waits(scene.submit(alice, &for_good).await);
+    scene.say(suspended(bob.id.as_str(), By::Brake), &[&eve.key]).await.unwrap();
+    scene.say(suspended(ORG, By::Brake), &[&eve.key]).await.unwrap();
+    scene.say(lifted(ORG, By::Brake), &[&eve.key]).await.unwrap();
+    let left = listed(&scene, alice).await;
+    assert_eq!(left.iter().map(|one| one.signed_by.clone()).collect::<Vec<_>>(), [vec![alice.id.to_string()]]);
+}
+
+#[tokio::test]
 async fn a_vote_to_lift_does_not_count_against_a_later_suspension() {
     let scene = stage().await;
     let (alice, bob) = (&scene.operator, &scene.co_operators[0]);

@@ -107,17 +107,16 @@ impl Inner {
     /// down, or nobody knows it.
     /// Whoever has the key may know that: it is theirs.
     fn not_admitted(&self, federation: &Federation, key: Digest) -> AdmissionError {
-        if let Some(id) = federation.former(&key)
-            && let Standing::Departed { subject, departure } = federation.standing(id)
-        {
-            return AdmissionError::Departed {
+        let (enrolments, fingerprint) = (self.enrolments.current(), key.fingerprint());
+        let left = federation.former(&key).and_then(|id| match federation.standing(id) {
+            Standing::Departed { subject, departure } => Some(AdmissionError::Departed {
                 id: id.clone(),
                 subject: Box::new(subject),
                 departure: Box::new(departure),
-            };
-        }
-        let (enrolments, fingerprint) = (self.enrolments.current(), key.fingerprint());
-        let unknown = AdmissionError::KeyNotAdmitted { fingerprint: fingerprint.clone() };
+            }),
+            Standing::Active | Standing::Suspended { .. } | Standing::Unknown => None,
+        });
+        let unknown = left.unwrap_or_else(|| AdmissionError::KeyNotAdmitted { fingerprint: fingerprint.clone() });
         let Some((enrolment, _)) = enrolments.asked_by(&key) else { return unknown };
         match &enrolment.state {
             State::Rejected { rejection, .. } => AdmissionError::TurnedDown { reason: rejection.reason.clone() },

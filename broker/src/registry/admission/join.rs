@@ -73,8 +73,9 @@ impl Inner {
             let enrolments = self.enrolments.current();
             let claim = enrolments.claim(&asked.id, &asked.secret_sha256, &asked.key.id(), self.clock.now());
             if let Err(refused @ Refused::AnotherKey { .. }) = claim {
+                let told = self.alarm(&asked.id, &asked.key, refused);
                 self.keep_contested(&asked).await?;
-                return Err(self.alarm(&asked.id, &asked.key, refused));
+                return Err(told);
             }
             let invite = match claim? {
                 Claim::First(invite) => invite,

@@ -35,8 +35,10 @@ pub(super) fn enrolment(enrolment: &Enrolment) -> Result<wire::Enrolment, Status
         State::Open => (wire::EnrolmentState::Open, None, None),
         State::Rejected { request, rejection } => (wire::EnrolmentState::Rejected, request.as_ref(), Some(rejection)),
     };
-    let application = request.and_then(|request| request.application.as_deref());
-    let operator = request.filter(|_| application.is_none());
+    // Nobody decides on what was turned down: who it was and why is what is asked for.
+    let decided_on = request.filter(|_| rejection.is_none());
+    let application = decided_on.and_then(|request| request.application.as_deref());
+    let operator = decided_on.filter(|_| application.is_none());
     Ok(wire::Enrolment {
         id: invite.id.to_string(),
         spiffe_id: invite.member.to_string(),

@@ -57,6 +57,12 @@ impl Finding {
         Self::fail(check, found, hint.unwrap_or_else(|| mend.to_owned()))
     }
 
+    /// The same, with more of what was found.
+    pub(super) fn adding(mut self, more: &str) -> Self {
+        self.found.push_str(more);
+        self
+    }
+
     /// The cells of a table.
     pub(super) fn row(&self) -> Vec<String> {
         vec![

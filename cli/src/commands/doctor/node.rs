@@ -164,7 +164,8 @@ fn on_disk(patient: &Patient, config: &Config, findings: &mut Vec<Finding>) {
     } else {
         findings.push(Finding::ok("node: one past", "the broker has not contradicted what this node knows"));
     }
-    if !config.data_dir.join(LOG_FILE).exists() {
+    let has_heard = kept::heard(&config.data_dir).is_ok_and(|heard| heard.is_some());
+    if !has_heard && !config.data_dir.join(LOG_FILE).exists() {
         let found = "this node has not heard of its federation yet: what it knows comes with its first run";
         findings.push(Finding::skipped("node: log", found));
         return;
@@ -175,7 +176,8 @@ fn on_disk(patient: &Patient, config: &Config, findings: &mut Vec<Finding>) {
             let (at, now) = (heard.map(|heard| heard.at), patient.now());
             findings.push(match config.max_staleness {
                 Some(budget) => verdict::staleness(at, now, budget),
-                None => Finding::skipped("node: age", "how old it may be, its node.toml says: name that with --config"),
+                None => verdict::staleness(at, now, MAX_STALENESS)
+                    .adding("; unless its node.toml says otherwise: name that with --config"),
             });
             findings.extend(config.classes.iter().map(|(class, budget)| verdict::class(class, at, now, *budget)));
         }

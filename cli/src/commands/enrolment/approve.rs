@@ -45,6 +45,9 @@ pub(crate) async fn run(args: ApproveArgs, global: &Global) -> Result<(), CliErr
     let signed = signed(&signatory, federation, &args.id).await?;
     show(&signed.shown);
     if args.dry_run {
+        let mut envelope = signed.envelope;
+        signatory.endorse(&mut envelope)?;
+        signatory.check_signable(federation, &envelope)?;
         say("a dry run: nothing is signed");
         return match global.output {
             Format::Json => print_json(&json!({ "wouldSign": signed.shown })),
@@ -69,25 +72,24 @@ struct ToSign {
 async fn signed(signatory: &Signatory, federation: &Federation, id: &str) -> Result<ToSign, CliError> {
     let proposals = proposals(signatory.session()).await?;
     if let Some(proposal) = named(&proposals, id)? {
-        return proposed(federation, proposal);
+        let mut to_sign = proposed(federation, proposal)?;
+        let statement = signing::payload_of(&to_sign.envelope)?.statement;
+        to_sign.add(spoken_of(&let_in_by(signatory.session(), &statement).await?));
+        return Ok(to_sign);
     }
     let enrolment = enrolment(signatory.session(), id).await?;
     let enrolment = still_open(enrolment)?;
     let statement = statement(federation, &enrolment)?;
     // Another operator may have signed the same already: then it is that payload that needs one more signature.
     let same = |proposal: &&Proposal| statement_of(proposal).is_ok_and(|other| is_same(&other, &statement));
-    let line = |name: &str, value: String| (!value.is_empty()).then(|| (name.to_owned(), value));
-    let noes = line("said no so far", list::refusals(&enrolment));
-    // Which of the two is the member, only the member can say.
-    let leaked = line("the invite was also presented by", list::other_keys(&enrolment));
+    let spoken = spoken_of(std::slice::from_ref(&enrolment));
     if let Some(proposal) = proposals.iter().find(same) {
-        let ToSign { envelope, mut shown } = proposed(federation, proposal)?;
-        shown.retain(|(name, _)| noes.is_none() || name != "said no so far");
-        shown.extend(noes.into_iter().chain(leaked));
-        return Ok(ToSign { envelope, shown });
+        let mut to_sign = proposed(federation, proposal)?;
+        to_sign.add(spoken);
+        return Ok(to_sign);
     }
     let mut shown = shown(federation, &statement)?;
-    shown.extend(noes.into_iter().chain(leaked));
+    shown.extend(spoken);
     let draft = signatory.draft(statement);
     let unsigned = draft.sign(federation, &[]).map_err(|error| CliError::Client {
         doing: "prepare the statement",
@@ -97,9 +99,55 @@ async fn signed(signatory: &Signatory, federation: &Federation, id: &str) -> Res
     Ok(ToSign { envelope: unsigned, shown })
 }
 
-/// What a proposal says and who has signed it, each signature checked here.
-pub(crate) fn shown_proposal(federation: &Federation, proposal: &Proposal) -> Result<Vec<(String, String)>, CliError> {
-    proposed(federation, proposal).map(|to_sign| to_sign.shown)
+/// The line of an enrolment's or a proposal's no's.
+const SAID_NO: &str = "said no so far";
+
+impl ToSign {
+    /// Adds what is known of the enrolment: its no's have reasons, which those of the proposal have not.
+    fn add(&mut self, spoken: Vec<(String, String)>) {
+        let has_noes = spoken.iter().any(|(name, _)| name == SAID_NO);
+        self.shown.retain(|(name, _)| !has_noes || name != SAID_NO);
+        self.shown.extend(spoken);
+    }
+}
+
+/// What operators have said of enrolments, and which other keys came by their invites: which of two keys is the member's,
+/// only the member can say.
+fn spoken_of(enrolments: &[Enrolment]) -> Vec<(String, String)> {
+    let line = |name: &str, value: String| (!value.is_empty()).then(|| (name.to_owned(), value));
+    let lines = |enrolment| {
+        let leaked = line("the invite was also presented by", list::other_keys(enrolment));
+        line(SAID_NO, list::refusals(enrolment)).into_iter().chain(leaked)
+    };
+    enrolments.iter().flat_map(lines).collect()
+}
+
+/// The enrolments that wait and that a statement would let in.
+async fn let_in_by(session: &Session, statement: &Statement) -> Result<Vec<Enrolment>, CliError> {
+    let lets_in: Box<dyn Fn(&Enrolment) -> bool> = if let Statement::OrganisationAdmitted { application } = statement {
+        let invite = Application::open(application).map_err(wrong)?.invite.to_string();
+        Box::new(move |enrolment| enrolment.id == invite)
+    } else if let Statement::RootChanged { operators, .. } = statement {
+        let key = |id: SpiffeId| operators.get(&id).map(ToString::to_string);
+        Box::new(move |one| one.spiffe_id.parse().ok().and_then(key).is_some_and(|key| key == one.operator_key))
+    } else {
+        return Ok(Vec::new());
+    };
+    let answer = session.membership().list_enrolments(ListEnrolmentsRequest::default()).await;
+    let answer = answer.map_err(|status| CliError::call("list the enrolments", status))?.into_inner();
+    Ok(answer.enrolments.into_iter().filter(|one| lets_in(one)).collect())
+}
+
+/// What a proposal says and who has signed it, each signature checked here, and what is known of whom it lets in.
+pub(crate) async fn shown_proposal(
+    session: &Session,
+    federation: &Federation,
+    proposal: &Proposal,
+) -> Result<Vec<(String, String)>, CliError> {
+    let mut to_sign = proposed(federation, proposal)?;
+    let statement = signing::payload_of(&to_sign.envelope)?.statement;
+    to_sign.add(spoken_of(&let_in_by(session, &statement).await?));
+    Ok(to_sign.shown)
 }
 
 fn proposed(federation: &Federation, proposal: &Proposal) -> Result<ToSign, CliError> {
@@ -114,20 +162,20 @@ fn proposed(federation: &Federation, proposal: &Proposal) -> Result<ToSign, CliE
     shown.push(("signed by".into(), proposal.signed_by.join(" ")));
     shown.push(("signed so far".into(), signing::counted(proposal)));
     if !proposal.refused_by.is_empty() {
-        shown.push(("said no so far".into(), proposal.refused_by.join(" ")));
+        shown.push((SAID_NO.into(), proposal.refused_by.join(" ")));
     }
     Ok(ToSign { envelope, shown })
 }
 
 pub(crate) async fn enrolment(session: &Session, id: &str) -> Result<Enrolment, CliError> {
-    let answer = session.membership().list_enrolments(ListEnrolmentsRequest { with_rejected: true }).await;
-    let answer = answer.map_err(|status| CliError::call("list the enrolments", status))?.into_inner();
-    let found = answer.enrolments.into_iter().find(|enrolment| enrolment.id == id);
-    found.ok_or_else(|| CliError::NotFound {
-        kind: "enrolment or proposal",
-        name: id.to_owned(),
-        list: "comity enrolment list",
-    })
+    for with_rejected in [false, true] {
+        let answer = session.membership().list_enrolments(ListEnrolmentsRequest { with_rejected }).await;
+        let answer = answer.map_err(|status| CliError::call("list the enrolments", status))?.into_inner();
+        if let Some(found) = answer.enrolments.into_iter().find(|enrolment| enrolment.id == id) {
+            return Ok(found);
+        }
+    }
+    Err(CliError::NotFound { kind: "enrolment or proposal", name: id.to_owned(), list: "comity enrolment list" })
 }
 
 /// Refuses one that is turned down: its end is final.

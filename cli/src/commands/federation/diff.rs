@@ -11,6 +11,12 @@ use crate::session::Session;
 
 /// Shows what is not the same.
 pub(super) async fn run(from: u64, to: Option<u64>, global: &Global) -> Result<(), CliError> {
+    if to.is_some_and(|to| to < from) {
+        return Err(CliError::Usage {
+            problem: format!("epoch {from} is later than the one it is compared with"),
+            hint: "name the earlier one first".to_owned(),
+        });
+    }
     let session = Session::open(global).await?;
     let (before, after) = (session.log_at(Some(from)).await?, session.log_at(to).await?);
     let to = after.federation().epoch();

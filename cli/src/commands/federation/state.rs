@@ -22,18 +22,30 @@ pub(super) fn fields(federation: &Federation) -> BTreeMap<String, Value> {
         let domain = &state.organisation.trust_domain;
         fields.extend(stated(state).into_iter().map(|(field, value)| (format!("{domain}.{field}"), value)));
     }
-    let members = federation.members().map(|(id, _)| (id.to_string(), json!(standing(federation.standing(id)))));
-    fields.extend(members);
+    for (id, member) in federation.members() {
+        fields.insert(id.to_string(), json!(standing(federation.standing(id))));
+        fields.insert(format!("{id}.key"), json!(member.key.id().fingerprint()));
+        fields.insert(format!("{id}.tls_key"), json!(member.tls_key));
+    }
+    let published = federation.nodes().filter_map(|(id, node)| Some((id, node.address.as_ref()?)));
+    fields.extend(published.map(|(id, address)| (format!("{id}.address"), json!(address))));
+    for (subject, by, why) in federation.suspended() {
+        let what = json!({ "reason": why.reason, "epoch": why.epoch, "lapsesAt": why.lapses_at });
+        fields.insert(format!("suspended.{subject}.{by:?}").to_lowercase(), what);
+    }
     for offer in federation.offers() {
         let name = format!("{}/{}", offer.node, offer.id);
         fields.extend(diff::fields(offer).into_iter().map(|(field, value)| (format!("{name}.{field}"), value)));
     }
     fields.extend(federation.departures().map(|(subject, how)| {
         let what = if how.evicted { "evicted" } else { "withdrawn" };
-        (format!("left.{subject}"), json!(format!("{what} at epoch {}: {}", how.epoch, how.reason)))
+        let held: Vec<_> = how.held.iter().map(|(of, why)| json!({ "subject": of, "reason": why.reason })).collect();
+        (format!("left.{subject}"), json!({ "how": what, "epoch": how.epoch, "reason": how.reason, "held": held }))
     }));
     let invites = federation.invites();
-    fields.extend(invites.map(|(id, invite)| (format!("invites.{id}"), json!(invite.member))));
+    fields.extend(invites.map(|(id, invite)| {
+        (format!("invites.{id}"), json!({ "member": invite.member, "expiresAt": invite.expires_at }))
+    }));
     for (domain, auditor) in federation.auditors() {
         fields.insert(
             format!("auditors.{domain}"),
@@ -44,13 +56,11 @@ pub(super) fn fields(federation: &Federation) -> BTreeMap<String, Value> {
     fields
 }
 
-/// What an organisation states of itself, by what it signs, and whether it may take part.
+/// What an organisation states of itself, by what it signs.
 fn stated(state: &OrganisationState) -> BTreeMap<String, Value> {
     let mut fields = update::fields(&state.as_stated(), &state.layers);
     let keys: Vec<_> = state.keys.iter().map(|key| key.id().fingerprint()).collect();
-    let suspended = state.suspensions.first().map(|why| why.reason.clone());
     fields.insert("keys".to_owned(), json!(keys));
     fields.insert("anchors".to_owned(), json!(state.anchors));
-    fields.extend(suspended.map(|reason| ("suspended".to_owned(), json!(reason))));
     fields
 }

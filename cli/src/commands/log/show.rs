@@ -76,6 +76,7 @@ impl Line {
             "epoch": self.epoch,
             "at": self.at,
             "kind": self.kind,
+            "about": self.about,
             "scope": self.scope,
             "version": self.version,
             "signedBy": self.signers,
@@ -116,9 +117,9 @@ fn about(statement: &Statement) -> String {
         Statement::TermsWithdrawn { of, .. } => of.to_string(),
         Statement::AuditorRecognised { auditor, .. } => auditor.to_string(),
         Statement::AuditorRevoked { auditor, reason } => because(auditor.to_string(), reason),
-        Statement::ClaimAudited { .. } | Statement::AuditWithdrawn { .. } | Statement::TablesAdopted { .. } => {
-            "-".to_owned()
-        }
+        Statement::ClaimAudited { audit, .. } => format!("{} of {}", audit.path, audit.about),
+        Statement::AuditWithdrawn { about, path, reason, .. } => because(format!("{path} of {about}"), reason),
+        Statement::TablesAdopted { tables } => format!("{} tables", tables.len()),
     }
 }
 

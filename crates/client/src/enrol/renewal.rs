@@ -5,6 +5,7 @@ use comity_identity::verify::lasts_too_long;
 use comity_identity::{CertificateDer, KeyPair, leaf_identity};
 use comity_proto::enrolment as wire;
 use comity_proto::enrolment::enrolment_client::EnrolmentClient;
+use comity_proto::error::Detail;
 use comity_types::Timestamp;
 use tonic::Status;
 
@@ -12,6 +13,9 @@ use super::{EnrolError, authority, chain, desk};
 use crate::connection::Connection;
 use crate::error::{Cause, explain};
 use crate::identity::Identity;
+
+/// What the broker says of whoever takes part no more.
+const LEFT: [&str; 2] = ["EVICTED", "WITHDRAWN"];
 
 /// Gets a fresh certificate, stores it, and has the identity's connections and listeners use it from their next
 /// handshake on. Answers when it ends.
@@ -42,11 +46,15 @@ pub async fn renew(identity: &Identity) -> Result<Timestamp, EnrolError> {
 }
 
 /// What the broker says to the key of a member whose certificate it does not even shake hands with: that its organisation
-/// was evicted, at which epoch and why. Nothing where it says nothing of the kind.
+/// was evicted or has left, at which epoch and why. Nothing where it says nothing of the kind.
 pub async fn why_refused(identity: &Identity) -> Option<Status> {
     let key = identity.dir().key().ok()?;
     match by_key(identity, &key).await {
-        Err(EnrolError::Call(status)) if explain(&status).cause == Cause::Answered => Some(*status),
+        Err(EnrolError::Call(status))
+            if Detail::of(&status).is_some_and(|detail| LEFT.contains(&detail.reason.as_str())) =>
+        {
+            Some(*status)
+        }
         Ok(_) | Err(_) => None,
     }
 }

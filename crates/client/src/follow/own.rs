@@ -111,7 +111,6 @@ impl Stopped {
             | FollowError::Silent
             | FollowError::Misplaced { .. }
             | FollowError::FromTheFuture { .. }
-            | FollowError::FromThePast { .. }
             | FollowError::NotTaken(_)
             | FollowError::Checkpoint(_)
             | FollowError::OtherSize { .. } => return error.into(),
