@@ -18,6 +18,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 
 use crate::edge::capacity::Capacity;
+use crate::ledger::decisions::Unsigned;
 use crate::ledger::log::DecisionLog;
 use crate::links::Links;
 use crate::registry::Registry;
@@ -58,6 +59,12 @@ const ATTEMPTS: Metric = Metric {
     kind: Kind::Counter,
     labels: &["outcome"],
     help: "Tries of a node: `answered` or `failed`.",
+};
+const UNSIGNED: Metric = Metric {
+    name: "comity_broker_unsigned_outcomes",
+    kind: Kind::Counter,
+    labels: &["why"],
+    help: "Answers that their nodes did not sign: what came was `missing`, `malformed`, of something `other` than was relayed, or `forged`.",
 };
 const EJECTIONS: Metric = Metric {
     name: "comity_broker_ejections",
@@ -143,6 +150,7 @@ const METRICS: &[Metric] = &[
     COMMITS,
     SETTLES,
     ATTEMPTS,
+    UNSIGNED,
     EJECTIONS,
     EJECTED,
     CONNECTIONS,
@@ -170,6 +178,7 @@ struct Inner {
     commits: Histogram,
     settles: Histogram,
     attempts: Family<Labels<1>, Counter>,
+    unsigned: Family<Labels<1>, Counter>,
     ejections: Family<Labels<1>, Counter>,
     ejected: Family<Labels<1>, Gauge>,
     connections: Family<Labels<1>, Gauge>,
@@ -201,6 +210,7 @@ impl Default for Metrics {
             commits: made.times(&COMMITS),
             settles: made.times(&SETTLES),
             attempts: made.counters(&ATTEMPTS),
+            unsigned: made.counters(&UNSIGNED),
             ejections: made.counters(&EJECTIONS),
             ejected: made.gauges(&EJECTED),
             connections: made.gauges(&CONNECTIONS),
@@ -267,6 +277,18 @@ impl Metrics {
     pub(crate) fn tried(&self, has_answered: bool) {
         let outcome = if has_answered { "answered" } else { "failed" };
         self.0.attempts.get_or_create(&[("outcome", outcome)]).inc();
+    }
+
+    /// A node did not sign what it answered.
+    pub(crate) fn unsigned(&self, why: Unsigned) {
+        self.0.unsigned.get_or_create(&[("why", why.word())]).inc();
+    }
+
+    /// How often that was.
+    #[cfg(test)]
+    pub(crate) fn count_unsigned(&self) -> u64 {
+        let of = |why| self.0.unsigned.get_or_create(&[("why", why)]).get();
+        ["missing", "malformed", "other", "forged"].into_iter().map(of).sum()
     }
 
     /// Somebody comes behind the others for a while: a `node` or an `offer`.

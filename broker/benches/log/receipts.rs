@@ -39,6 +39,11 @@ pub(crate) async fn measure(place: &Place, ledger: &Ledger, committed: &Committe
     let alone = time(|| verify(&bare));
     let with_records = time(|| verify(&receipt));
     let from_trailers = time(|| verify(&Receipt::try_from(wire.clone()).unwrap()));
+    let word = records::Word::new();
+    println!(
+        "| a node's signed outcome, before it is kept, µs of one core | {} |",
+        time(|| drop(word.verify())).text(0)
+    );
     println!("| signature and both proofs, µs of one core | {} |", alone.text(0));
     println!("| the same, with what is shown of both records | {} |", with_records.text(0));
     println!("| the same, read from trailers | {} |", from_trailers.text(0));

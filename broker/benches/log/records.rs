@@ -4,16 +4,20 @@
 use std::sync::LazyLock;
 
 use comity_broker::ledger::decisions::{
-    CandidateRecord, DecisionRecord, OfferRecord, OutcomeRecord, TryRecord, UsageRecord,
+    CandidateRecord, DecisionRecord, NodeSigned, OfferRecord, OutcomeRecord, Relayed, TryRecord, UsageRecord,
 };
+use comity_identity::KeyPair;
+use comity_proto::convert::wire_instant;
+use comity_proto::metadata::OUTCOME_CONTEXT;
+use comity_proto::permit::{NodeOutcome, Outcome};
 use comity_runtime::clock::SystemClock;
+use comity_transparency::Signer as _;
 use comity_transparency::leaf::Epoch;
 use comity_types::{Clock as _, DecisionId, Digest, OfferName};
+use prost::Message as _;
 
 /// Bytes of a request's envelope: a model, purposes, and some demands.
 const ENVELOPE_BYTES: usize = 160;
-/// Bytes of what a node signs of its answer: protobuf with an Ed25519 signature.
-const NODE_OUTCOME_BYTES: usize = 240;
 /// How many offers may answer.
 const ELIGIBLE: usize = 3;
 
@@ -66,13 +70,65 @@ fn made_outcome() -> OutcomeRecord {
             governing_law: Some("DE".parse().unwrap()),
         }),
         attempt: 1,
-        tries: vec![TryRecord { offer: offer(0), attempt: 1, failed: String::new() }],
+        tries: vec![TryRecord { offer: offer(0), attempt: 1, failed: String::new(), unsigned: None }],
         grpc_code: 0,
         usage: Some(UsageRecord { input_tokens: 412, output_tokens: 180 }),
-        node_outcome: Some(vec![b'o'; NODE_OUTCOME_BYTES]),
+        node_outcome: Some(node_signed()),
         bytes_out: 2_211,
         duration_ms: 1_402,
         cancelled: false,
+    }
+}
+
+/// What its node signs: by P-256, as nodes do.
+fn node_signed() -> NodeSigned {
+    let word = Word::new();
+    word.verify()
+}
+
+/// A node's word on an answer, as it comes.
+pub(crate) struct Word {
+    key: KeyPair,
+    sent: Vec<u8>,
+    offer: OfferName,
+}
+
+impl Word {
+    pub(crate) fn new() -> Self {
+        let (key, offer) = (KeyPair::generate().unwrap(), offer(0));
+        let outcome = Outcome {
+            decision_id: vec![0; 16].into(),
+            decision_index: 7,
+            attempt: 1,
+            offer: offer.to_string(),
+            status: 0,
+            input_tokens: Some(412),
+            output_tokens: Some(180),
+            ended_at: Some(wire_instant(SystemClock.now())),
+            epoch: 40,
+            state_age_ms: 900,
+        };
+        let outcome = outcome.encode_to_vec();
+        let signature = key.sign(&[OUTCOME_CONTEXT, &outcome].concat()).unwrap();
+        let sent = NodeOutcome { outcome: outcome.into(), signature: signature.into() }.encode_to_vec();
+        Self { key, sent, offer }
+    }
+
+    /// What a broker does with it before it keeps it.
+    pub(crate) fn verify(&self) -> NodeSigned {
+        let now = SystemClock.now();
+        let relayed = Relayed {
+            decision: DecisionId::from_bytes([0; 16]),
+            index: 7,
+            decided_at: now,
+            epochs: (40, 40),
+            offer: &self.offer,
+            attempt: 1,
+            grpc_code: 0,
+            usage: Some(UsageRecord { input_tokens: 412, output_tokens: 180 }),
+            ended_at: now,
+        };
+        NodeSigned::verify(&self.sent, &self.key.public_key().unwrap(), &relayed).unwrap()
     }
 }
 

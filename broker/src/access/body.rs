@@ -11,12 +11,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use bytes::Bytes;
 use comity_proto::error::Failure;
-use comity_proto::metadata;
 use comity_proto::transparency::Receipt;
+use comity_proto::{inference, metadata};
 use comity_types::{Digest, SpiffeId};
 use futures::FutureExt as _;
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use http_body::Frame;
 use prost::Message as _;
 use tokio::time::Instant;
@@ -27,14 +27,20 @@ use super::Parts;
 use super::commit::{Permit, ledger_failed};
 use super::relay::Answer;
 use super::request::Admitted;
-use super::settle::{Settlement, Settling};
+use super::settle::{self, Settlement, Settling};
 use crate::edge::cut;
 use crate::edge::stop::Stop;
+use crate::ledger::decisions::UsageRecord;
 use crate::registry::Registry;
 use crate::rpc::trailers;
 
-/// What of a node's trailers goes on to the caller.
-const TRAILERS: [&str; 4] = ["grpc-status", "grpc-message", "grpc-status-details-bin", metadata::USAGE];
+/// What of a node's status goes on to the caller, and how long it may be: with a receipt beside it, it has to stay within
+/// what clients read of trailers, or the call fails at the caller, and nobody could tell whose doing that is. A node's own
+/// failures have less than 4 KiB of details, which are coded in base64.
+const ABOUT_STATUS: [(HeaderName, usize); 2] =
+    [(Status::GRPC_MESSAGE, 2 * 1024), (Status::GRPC_STATUS_DETAILS, 6 * 1024)];
+/// Longest name of an encoding that is passed on.
+const MAX_ENCODING_BYTES: usize = 32;
 /// What a caller is told of an answer that has no end.
 const UNFINISHED: &str = "the node ended its answer without a status";
 /// The encoding of messages, if the node names one.
@@ -62,14 +68,14 @@ pub(super) fn respond(
     let mut response = Response::new(Body::new(passing));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-    if let Some(encoding) = answer.head.get(ENCODING) {
+    if let Some(encoding) = answer.head.get(ENCODING).filter(|name| name.len() <= MAX_ENCODING_BYTES) {
         headers.insert(ENCODING, encoding.clone());
     }
     // Both are made of characters that headers hold.
     let own =
         [(metadata::DECISION_ID, permit.id().to_string()), (metadata::OFFER, answer.candidate.offer.name.to_string())];
     headers.extend(
-        own.into_iter().filter_map(|(name, value)| Some((http::HeaderName::from_static(name), value.try_into().ok()?))),
+        own.into_iter().filter_map(|(name, value)| Some((HeaderName::from_static(name), value.try_into().ok()?))),
     );
     response
 }
@@ -107,17 +113,13 @@ struct Passing {
 
 impl Passing {
     /// The end: the node's own status, and what it used.
-    fn end(&mut self, mut trailers: HeaderMap) {
+    fn end(&mut self, trailers: &HeaderMap) {
         let Some(code) = trailers.get(Status::GRPC_STATUS).map(|value| Code::from_bytes(value.as_bytes())) else {
             return self.break_off(UNFINISHED);
         };
         self.tell(Some(code));
-        let settling = self.settlement.end(code, Some(&trailers));
-        let dropped: Vec<_> = trailers.keys().filter(|name| !TRAILERS.contains(&name.as_str())).cloned().collect();
-        for name in dropped {
-            trailers.remove(name);
-        }
-        self.close(trailers, settling);
+        let settling = self.settlement.end(code, Some(trailers));
+        self.close(passed_on(code, trailers), settling);
     }
 
     /// The end, which is none: the node, or what is between, is at fault.
@@ -158,7 +160,7 @@ impl Passing {
         };
         match frame {
             Some(Ok(frame)) => match frame.into_trailers() {
-                Ok(trailers) => self.end(trailers),
+                Ok(trailers) => self.end(&trailers),
                 Err(data) => {
                     self.settlement.passed(data.data_ref().map_or(0, Bytes::len));
                     return Poll::Ready(Some(data));
@@ -198,12 +200,33 @@ impl Drop for Passing {
     }
 }
 
+/// What of a node's trailers goes on to the caller: its status, each part once and as long as it may be, and what it says that
+/// the request used, and no more than that.
+fn passed_on(code: Code, trailers: &HeaderMap) -> HeaderMap {
+    let mut passed = HeaderMap::new();
+    // As it is on record, whatever spelling the node has for it.
+    passed.insert(Status::GRPC_STATUS, HeaderValue::from(i32::from(code)));
+    for (name, most) in ABOUT_STATUS {
+        if let Some(value) = trailers.get(&name).filter(|value| value.len() <= most) {
+            passed.insert(name, value.clone());
+        }
+    }
+    if let Some(UsageRecord { input_tokens, output_tokens }) = settle::usage(trailers) {
+        insert(&mut passed, metadata::USAGE, &inference::Usage { input_tokens, output_tokens }.encode_to_vec());
+    }
+    passed
+}
+
 /// The trailers with the proof of what was decided and became of it.
 fn with_receipt(mut trailers: HeaderMap, receipt: &Receipt) -> HeaderMap {
-    if let Ok(value) = HeaderValue::try_from(STANDARD_NO_PAD.encode(receipt.encode_to_vec())) {
-        trailers.insert(metadata::RECEIPT, value);
-    }
+    insert(&mut trailers, metadata::RECEIPT, &receipt.encode_to_vec());
     trailers
+}
+
+fn insert(trailers: &mut HeaderMap, name: &'static str, bytes: &[u8]) {
+    if let Ok(value) = HeaderValue::try_from(STANDARD_NO_PAD.encode(bytes)) {
+        trailers.insert(name, value);
+    }
 }
 
 impl http_body::Body for Passing {

@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use comity_policy::{Offer, Reason, Verdict};
 use comity_proto::error::Failure;
 use comity_proto::policy;
+use comity_transparency::PublicKey;
 use comity_transparency::record::CANDIDATES;
 use comity_types::{DecisionId, OfferName, Timestamp};
 use http::HeaderValue;
@@ -49,6 +50,13 @@ impl Permit {
     #[must_use]
     pub fn offer(&self, candidate: &Candidate) -> Option<&Offer> {
         self.decision.offer(candidate)
+    }
+
+    /// What the node of `candidate` signs with, by the state that was decided on.
+    #[must_use]
+    pub fn key(&self, candidate: &Candidate) -> Option<&PublicKey> {
+        let federation = self.decision.snapshot.federation();
+        federation.member(candidate.offer.name.node()).map(|member| &member.key)
     }
 
     /// First instant at which it no longer counts for `candidate`.

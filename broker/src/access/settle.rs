@@ -1,6 +1,7 @@
 //! What became of a request, written once: by whoever ends it, or, if nobody does, when it is dropped.
 //!
-//! Whoever ends it gets the receipt, and may tell the caller that the request has ended only with that in hand.
+//! Whoever ends it gets the receipt, and may tell the caller that the request has ended only with that in hand. What a node
+//! sends at its end is kept where it is its signed word on just that, and is otherwise not even read again ([`NodeSigned`]).
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -12,7 +13,8 @@ use comity_proto::transparency::Receipt;
 use comity_proto::{inference, metadata};
 use comity_runtime::chain;
 use comity_runtime::tasks::Tasks;
-use comity_types::Clock;
+use comity_transparency::PublicKey;
+use comity_types::{Clock, SpiffeId};
 use http::HeaderMap;
 use prost::Message as _;
 use tokio::sync::oneshot;
@@ -23,8 +25,12 @@ use super::Parts;
 use super::commit::Permit;
 use super::decide::Candidate;
 use super::request::Admitted;
-use crate::ledger::decisions::{Committed, Ledger, OfferRecord, OutcomeRecord, TryRecord, UsageRecord};
+use crate::ledger::decisions::{
+    Committed, Ledger, MAX_SIGNED_BYTES, NodeSigned, OfferRecord, OutcomeRecord, Relayed, TryRecord, Unsigned,
+    UsageRecord,
+};
 use crate::metrics::Metrics;
+use crate::registry::Registry;
 
 /// gRPC allows binary metadata with and without padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -40,9 +46,27 @@ pub struct Settlement {
     tasks: Tasks,
     clock: Arc<dyn Clock>,
     metrics: Metrics,
+    registry: Registry,
     arrived: Instant,
+    /// The node that is tried, and what it signs with.
+    signer: Option<Signer>,
     /// Taken when it is written.
     record: Option<OutcomeRecord>,
+}
+
+/// A node, and the key that the membership log names for it at the decision's epoch: what whoever verifies the receipt holds
+/// its word against.
+#[derive(Debug)]
+struct Signer {
+    node: SpiffeId,
+    key: PublicKey,
+}
+
+/// What a node sent as its word on a try.
+#[derive(Debug)]
+struct Word {
+    signer: Signer,
+    sent: Result<Vec<u8>, Unsigned>,
 }
 
 /// What an account is opened with.
@@ -52,6 +76,7 @@ pub(super) struct Opening {
     tasks: Tasks,
     clock: Arc<dyn Clock>,
     metrics: Metrics,
+    registry: Registry,
     arrived: Instant,
 }
 
@@ -59,7 +84,8 @@ impl Opening {
     /// For this request.
     pub(super) fn of(parts: &Parts, admitted: &Admitted) -> Self {
         let (ledger, tasks, clock) = (parts.ledger.clone(), parts.tasks.clone(), Arc::clone(&parts.clock));
-        Self { ledger, tasks, clock, metrics: parts.metrics.clone(), arrived: admitted.arrived }
+        let (metrics, registry) = (parts.metrics.clone(), parts.registry.clone());
+        Self { ledger, tasks, clock, metrics, registry, arrived: admitted.arrived }
     }
 }
 
@@ -86,7 +112,7 @@ impl Settlement {
     /// Opens the account of a request whose decision is durable: where that becomes so, or whoever leaves in between would
     /// leave a decision of which nobody says what became of it.
     pub(super) fn open(opening: Opening, committed: Arc<Committed>) -> Self {
-        let Opening { ledger, tasks, clock, metrics, arrived } = opening;
+        let Opening { ledger, tasks, clock, metrics, registry, arrived } = opening;
         let record = OutcomeRecord {
             at: clock.now(),
             offer: None,
@@ -99,7 +125,7 @@ impl Settlement {
             duration_ms: 0,
             cancelled: true,
         };
-        Self { ledger, committed, tasks, clock, metrics, arrived, record: Some(record) }
+        Self { ledger, committed, tasks, clock, metrics, registry, arrived, signer: None, record: Some(record) }
     }
 
     /// A try of a candidate begins.
@@ -107,8 +133,11 @@ impl Settlement {
         if let Some(record) = &mut self.record {
             record.offer = offer_record(permit, rank, candidate);
             record.attempt = attempt;
-            record.tries.push(TryRecord { offer: candidate.offer.name.clone(), attempt, failed: String::new() });
+            let offer = candidate.offer.name.clone();
+            record.tries.push(TryRecord { offer, attempt, failed: String::new(), unsigned: None });
         }
+        let node = candidate.offer.name.node();
+        self.signer = permit.key(candidate).map(|key| Signer { node: node.clone(), key: key.clone() });
     }
 
     /// The try that runs has failed.
@@ -130,13 +159,15 @@ impl Settlement {
         if let Some(record) = &mut self.record {
             record.grpc_code = code.into();
             record.usage = trailers.and_then(usage);
-            record.node_outcome = trailers.and_then(|trailers| binary(trailers, metadata::OUTCOME));
             record.cancelled = false;
         }
-        self.write()
+        // Of what it did not run, a node signs nothing.
+        let sent = trailers.map(outcome).filter(|sent| code == Code::Ok || *sent != Err(Unsigned::Missing));
+        let word = sent.zip(self.signer.take()).map(|(sent, signer)| Word { signer, sent });
+        self.write(word)
     }
 
-    fn write(&mut self) -> Settling {
+    fn write(&mut self, word: Option<Word>) -> Settling {
         let Some(mut record) = self.record.take() else { return Settling(None) };
         record.at = self.clock.now();
         record.duration_ms = u64::try_from(self.arrived.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -155,10 +186,16 @@ impl Settlement {
             return Settling(None);
         }
         let (ledger, committed, metrics) = (self.ledger.clone(), Arc::clone(&self.committed), self.metrics.clone());
+        let registry = self.registry.clone();
         let (done, receipt) = oneshot::channel();
         let begun = Instant::now();
         // In a task of its own: the caller may leave, and the outcome is kept all the same.
         self.tasks.spawn("settle", async move {
+            if let Some(word) = word {
+                // Here, where no frame of an answer waits for it.
+                let newest = registry.snapshot().epoch().size;
+                take_word(&mut record, &committed, &word, newest, &metrics);
+            }
             match ledger.settle(&committed, record).await {
                 Ok(settled) => {
                     metrics.settled(begun.elapsed());
@@ -174,7 +211,7 @@ impl Settlement {
 impl Drop for Settlement {
     /// Nobody ended it: the caller left.
     fn drop(&mut self) {
-        drop(self.write());
+        drop(self.write(None));
     }
 }
 
@@ -190,10 +227,47 @@ fn offer_record(permit: &Permit, rank: usize, candidate: &Candidate) -> Option<O
     })
 }
 
+/// Keeps what a node sent as its word on the try that ended so, if it is that; otherwise that it is not, and nothing of it.
+fn take_word(record: &mut OutcomeRecord, committed: &Committed, word: &Word, newest: u64, metrics: &Metrics) {
+    let Word { signer: Signer { node, key }, sent } = word;
+    let Some(offer) = &record.offer else { return };
+    let relayed = Relayed {
+        decision: committed.id(),
+        index: committed.index(),
+        decided_at: committed.at(),
+        epochs: (committed.epoch(), newest),
+        offer: &offer.name,
+        attempt: record.attempt,
+        grpc_code: record.grpc_code,
+        usage: record.usage,
+        ended_at: record.at,
+    };
+    let signed = sent.as_ref().map_err(|why| *why).and_then(|sent| NodeSigned::verify(sent, key, &relayed));
+    match signed {
+        Ok(signed) => record.node_outcome = Some(signed),
+        Err(why) => {
+            record.not_signed(why);
+            metrics.unsigned(why);
+            if why != Unsigned::Missing {
+                tracing::warn!(decision.id = %committed.id(), node.id = %node, why = %why, "a node did not sign what it answered");
+            }
+        }
+    }
+}
+
 /// What the node says that the request used.
-fn usage(trailers: &HeaderMap) -> Option<UsageRecord> {
+pub(super) fn usage(trailers: &HeaderMap) -> Option<UsageRecord> {
     let usage = inference::Usage::decode(binary(trailers, metadata::USAGE)?.as_slice()).ok()?;
     Some(UsageRecord { input_tokens: usage.input_tokens, output_tokens: usage.output_tokens })
+}
+
+/// What the node sent as its word; what is longer than any is not even decoded.
+fn outcome(trailers: &HeaderMap) -> Result<Vec<u8>, Unsigned> {
+    let sent = trailers.get(metadata::OUTCOME).ok_or(Unsigned::Missing)?;
+    if sent.len() > MAX_SIGNED_BYTES.div_ceil(3) * 4 {
+        return Err(Unsigned::TooLong);
+    }
+    BASE64.decode(sent.as_bytes()).map_err(|_| Unsigned::Malformed)
 }
 
 fn binary(trailers: &HeaderMap, name: &str) -> Option<Vec<u8>> {

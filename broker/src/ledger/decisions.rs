@@ -4,6 +4,7 @@
 //! [`Ledger::commit`] is the one maker of a [`Committed`], the proof that a decision is durable; [`Ledger::settle`] takes
 //! one, so that there is no outcome without its decision.
 
+mod node_signed;
 mod recorded;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ use comity_transparency::record::{CANDIDATES, Field, Hashed, Record, RecordError
 use comity_types::{Clock, DecisionId, Timestamp};
 use comity_witness::Circle;
 
+pub use self::node_signed::{MAX_SIGNED_BYTES, NodeSigned, Relayed, Unsigned};
 pub use self::recorded::{
     CandidateRecord, DecisionRecord, OfferRecord, OutcomeRecord, RefusedOffer, TryRecord, UsageRecord,
 };
@@ -81,6 +83,18 @@ impl Committed {
     #[must_use]
     pub const fn index(&self) -> u64 {
         self.placed.index
+    }
+
+    /// When it was made.
+    #[must_use]
+    pub const fn at(&self) -> Timestamp {
+        self.leaf.at
+    }
+
+    /// The epoch that it was made against.
+    #[must_use]
+    pub const fn epoch(&self) -> u64 {
+        self.leaf.epoch.size
     }
 
     /// The log's checkpoint that it is proven by: a signed note, shared by all that became durable with it.

@@ -26,7 +26,7 @@ use http::HeaderMap;
 use http_body_util::BodyExt as _;
 use prost::Message as _;
 
-use super::node::{Door, Node, Script};
+use super::node::{Door, Handler, Node, Script};
 use super::*;
 use crate::edge::stop::Stop;
 use crate::ledger::log::DecisionLog;
@@ -344,6 +344,22 @@ impl World {
         self.organisations.lock().unwrap().insert(id, organisation);
         self.publish(&node, &node.address, place, price).await;
         node
+    }
+
+    /// The same, that does with each request what a handler made with the node's key does.
+    pub(crate) async fn node_handing(&self, domain: &str, handler: impl FnOnce(KeyPair) -> Handler) -> Node {
+        let organisation = Organisation::new(domain);
+        let id = self.join(&organisation, "node", "n1").await;
+        let (credentials, handler) = (organisation.credentials(&id), handler(copy_of(&organisation.key)));
+        let node = Node::handing(id.clone(), credentials, self.trusted(), handler, Arc::new(SystemClock)).await;
+        self.organisations.lock().unwrap().insert(id, organisation);
+        self.publish(&node, &node.address, "DE", 1).await;
+        node
+    }
+
+    /// Everything that the broker keeps.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
     }
 
     pub(crate) async fn publish(&self, node: &Node, address: &str, place: &str, price: u64) {

@@ -6,7 +6,7 @@ use comity_transparency::record::{CANDIDATES, Field, MAX_VALUE_BYTES, Record, Re
 use comity_types::{DecisionId, Digest, ModelName, OfferName, Place, SpiffeId, Timestamp};
 use serde::Serialize;
 
-use super::LedgerError;
+use super::{LedgerError, NodeSigned, Unsigned};
 
 /// Most offers that a record names, eligible or refused: far above a federation's offers of one model, and
 /// their names and reasons stay within a field.
@@ -78,8 +78,8 @@ pub struct OutcomeRecord {
     pub grpc_code: i32,
     /// What the node says that it used.
     pub usage: Option<UsageRecord>,
-    /// What the node signed.
-    pub node_outcome: Option<Vec<u8>>,
+    /// What the node signed, where it is its word on just this.
+    pub node_outcome: Option<NodeSigned>,
     /// Bytes of messages that went to the caller.
     pub bytes_out: u64,
     /// From the request's arrival to its end.
@@ -113,6 +113,9 @@ pub struct TryRecord {
     /// Why it was not the last, in a word; empty for the last.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub failed: String,
+    /// Why nothing of what the node said at its end is kept, in a word: it did not sign what it answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unsigned: Option<&'static str>,
 }
 
 /// Tokens, as the backend counted them.
@@ -177,6 +180,13 @@ fn list<T: Serialize>(items: &mut Vec<T>) -> Result<Vec<u8>, serde_json::Error> 
 }
 
 impl OutcomeRecord {
+    /// The node did not sign what it answered.
+    pub fn not_signed(&mut self, why: Unsigned) {
+        if let Some(last) = self.tries.last_mut() {
+            last.unsigned = Some(why.word());
+        }
+    }
+
     /// Its fields, hidden by this salt.
     pub(super) fn record(mut self, salt: [u8; SALT_BYTES]) -> Result<Record, LedgerError> {
         let mut record = Record::new(RecordKind::Outcome, salt)
@@ -201,8 +211,8 @@ impl OutcomeRecord {
         if let Some(usage) = self.usage {
             record = record.with(Field::USAGE, serde_json::to_vec(&usage)?)?;
         }
-        if let Some(signed) = self.node_outcome.filter(|signed| signed.len() <= MAX_VALUE_BYTES) {
-            record = record.with(Field::NODE_OUTCOME, signed)?;
+        if let Some(signed) = self.node_outcome {
+            record = record.with(Field::NODE_OUTCOME, signed.into_bytes())?;
         }
         Ok(record)
     }

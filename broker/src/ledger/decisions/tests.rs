@@ -51,7 +51,7 @@ fn outcome() -> OutcomeRecord {
         tries: Vec::new(),
         grpc_code: 0,
         usage: Some(UsageRecord { input_tokens: 3, output_tokens: 4 }),
-        node_outcome: Some(b"signed".to_vec()),
+        node_outcome: None,
         bytes_out: 9,
         duration_ms: 1000,
         cancelled: false,
