@@ -24,6 +24,8 @@ use crate::registry::run_to_end;
 
 /// How long a permit counts: time for a few tries of nodes that are slow to answer. Nodes accept 120 s at most.
 pub const PERMIT_LIFE: Duration = Duration::from_secs(60);
+/// How long a decision counts after the federation's state has changed: time for a failover of what was decided just before.
+const EPOCH_LIFE: Duration = Duration::from_secs(10);
 /// Most verdicts that a refusal carries on its way to being cut to what headers hold.
 const MAX_REFUSAL_VERDICTS: usize = 64;
 
@@ -63,6 +65,13 @@ impl Permit {
     #[must_use]
     pub fn expires_at(&self, candidate: &Candidate) -> Timestamp {
         self.decision.expires_at(candidate)
+    }
+
+    /// Whether it was decided by a state that is not the newest, and not just now: nodes refuse a permit of an epoch that they
+    /// have known to be over for 30 s, and what was said since then counts for this request as well.
+    #[must_use]
+    pub fn is_overtaken(&self, newest: u64, now: Timestamp) -> bool {
+        self.committed.epoch() < newest && now > self.committed.at().plus(EPOCH_LIFE)
     }
 
     /// What the node of the candidate of this rank gets for one try: the proof that the decision is in the log and names it.

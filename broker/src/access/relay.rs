@@ -32,7 +32,7 @@ const WITHDRAWN: &str = "withdrawn";
 pub enum Relayed {
     /// A node answers.
     Answer(Response<Body>),
-    /// The permit ended before one did.
+    /// The permit ended before one did, or the state that it was decided by.
     Expired,
 }
 
@@ -86,7 +86,9 @@ async fn tries(
     for attempt in 1..=MAX_TRIES {
         let Some((rank, candidate)) = next(&mut waiting, &failed) else { break };
         let ahead = ahead.take().filter(|ahead| ahead.is_for(candidate));
-        if parts.clock.now() >= permit.expires_at(candidate) {
+        let now = parts.clock.now();
+        let newest = parts.registry.snapshot().federation().epoch();
+        if now >= permit.expires_at(candidate) || permit.is_overtaken(newest, now) {
             withdraw(settlement, ahead.is_some());
             return Ok(None);
         }

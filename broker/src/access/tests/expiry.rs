@@ -77,3 +77,48 @@ async fn an_offer_that_ended_while_another_was_tried_gets_nothing() {
     assert_eq!(ended_meanwhile.connections(), 0);
     assert_eq!(world.journal(2).await.0.len(), 2, "what holds now was decided anew");
 }
+
+#[tokio::test]
+async fn what_is_tried_again_after_the_state_has_changed_is_decided_by_the_new_state() {
+    let world = World::new().await;
+    let (script, mut asked) = waits();
+    let _slow = world.node("a.example", "DE", 1, script).await;
+    let forbidden = world.node("b.example", "DE", 2, answers("by a state that is over")).await;
+    let _next = world.node("c.example", "DE", 3, answers("hello")).await;
+    let asking = world.ask(in_germany());
+    let meanwhile = async {
+        let answering = asked.recv().await.unwrap();
+        // It serves from elsewhere now.
+        world.publish(&forbidden, &forbidden.address, "US", 2).await;
+        world.clock.advance(Duration::from_secs(11));
+        answering.try_send(Ok(status(overloaded()))).unwrap();
+        // The second decision may ask this one again.
+        drop(answering);
+        while let Some(again) = asked.recv().await {
+            again.try_send(Ok(status(overloaded()))).unwrap();
+        }
+    };
+    let response = tokio::select! {
+        response = asking => response,
+        () = meanwhile => panic!("the node has ended"),
+    };
+    assert_eq!(read(response).await.0, b"hello");
+    assert_eq!(forbidden.connections(), 0);
+    assert_eq!(world.journal(2).await.0.len(), 2);
+}
+
+#[tokio::test]
+async fn a_failover_just_after_the_state_has_changed_goes_on() {
+    let world = World::new().await;
+    let (script, mut asked) = waits();
+    let slow = world.node("a.example", "DE", 1, script).await;
+    let _next = world.node("b.example", "DE", 2, answers("hello")).await;
+    let meanwhile = async {
+        let answering = asked.recv().await.unwrap();
+        world.publish(&slow, &slow.address, "DE", 1).await;
+        answering.try_send(Ok(status(overloaded()))).unwrap();
+    };
+    let (response, ()) = tokio::join!(world.ask(in_germany()), meanwhile);
+    assert_eq!(read(response).await.0, b"hello");
+    assert_eq!(world.journal(1).await.0.len(), 1);
+}
