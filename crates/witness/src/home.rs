@@ -118,7 +118,7 @@ impl Home {
     pub fn keep(&self, evidence: &Evidence, is_proof: bool) -> Result<Option<PathBuf>, HomeError> {
         let text = evidence.to_string();
         let path = self.evidence_dir().join(Digest::of(text.as_bytes()).to_string());
-        if path.exists() {
+        if fs::read(&path).is_ok_and(|kept| kept == text.as_bytes()) {
             return Ok(Some(path));
         }
         if !is_proof && self.evidence()?.len() >= MAX_EVIDENCE {
@@ -158,4 +158,9 @@ impl Home {
     fn evidence_dir(&self) -> PathBuf {
         self.0.join("evidence")
     }
+}
+
+/// Whether a piece of evidence is what was kept: its file is named by its SHA-256.
+pub(crate) fn is_named_by_content(path: &Path, bytes: &[u8]) -> bool {
+    path.file_name().is_some_and(|name| *name == *Digest::of(bytes).to_string())
 }

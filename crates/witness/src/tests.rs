@@ -224,6 +224,52 @@ async fn a_fork_is_cosigned_by_nobody_and_both_sides_have_evidence_that_a_strang
 }
 
 #[tokio::test]
+async fn evidence_that_is_not_what_was_kept_stops_the_witness_before_it_signs_anything() {
+    let mut log = Log::new();
+    let world = World::new(&log, 1).await;
+    log.grow(&["a", "b"]);
+    let mut forked = log.restored();
+    let _round = world.circle(&log, 1).ask(&log.grow(&["c"]), &log).await.unwrap();
+    let _round = world.circle(&forked, 1).ask(&forked.grow(&["C", "D"]), &forked).await.unwrap();
+    let name = "org-0.example/n1/witness";
+    let file = Home::open(world.dirs[0].path(), name).unwrap().0.evidence().unwrap().remove(0);
+    let opened = || station(world.dirs[0].path(), name, &log);
+    let shown = opened().unwrap().published(&comity_transparency::witness::monitoring_path(ORIGIN));
+    assert_eq!(shown.status, StatusCode::NOT_FOUND, "a witness that convicted a log signs nothing of it at its start");
+    let kept = std::fs::read(&file).unwrap();
+    // Where the last hash of the proof is gone, what is left would be a doubt and no proof.
+    for length in (0..kept.len()).rev() {
+        std::fs::write(&file, &kept[..length]).unwrap();
+        let refused = opened().unwrap_err();
+        assert!(matches!(refused, StationError::Evidence { .. }), "{length} bytes of it: {refused:?}");
+    }
+    std::fs::remove_file(&file).unwrap();
+    std::fs::create_dir(&file).unwrap();
+    assert!(matches!(opened().unwrap_err(), StationError::Home(HomeError::Io { .. })));
+}
+
+#[tokio::test]
+async fn what_convicts_a_log_counts_where_it_cannot_be_kept_and_is_kept_when_it_can() {
+    let mut log = Log::new();
+    let world = World::new(&log, 1).await;
+    let _round = world.circle(&log, 1).ask(&log.grow(&["a"]), &log).await.unwrap();
+    let evidence = world.dirs[0].path().join("evidence");
+    std::fs::remove_dir(&evidence).unwrap();
+    let mut forked = Log { tiles: Tiles::default(), ..log.restored() };
+    let request = |log: &mut Log, old, leaf| AddCheckpoint::new(old, vec![], log.grow(&[leaf])).unwrap().to_string();
+    let forking = request(&mut forked, 1, "b");
+    let station_0 = &world.stations[0];
+    assert_eq!(station_0.add_checkpoint(forking.as_bytes()).status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(!station_0.is_evidence_kept());
+    let round = world.circle(&log, 1).ask(&log.grow(&["c"]), &log).await.unwrap();
+    assert!(matches!(&round.missed[..], [(_, Missed::Refused { status: 422, .. })]), "{:?}", round.missed);
+    std::fs::create_dir(&evidence).unwrap();
+    assert!(station_0.is_evidence_kept());
+    let again = station(world.dirs[0].path(), "org-0.example/n1/witness", &log).unwrap();
+    assert_eq!(*again.contradicted().borrow(), [ORIGIN]);
+}
+
+#[tokio::test]
 async fn one_proof_convicts_and_more_of_them_fill_no_disk() {
     let mut log = Log::new();
     let world = World::new(&log, 1).await;
