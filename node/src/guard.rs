@@ -18,10 +18,12 @@ use comity_transparency::{Checkpoint, NoteVerifier};
 use comity_types::{Clock, DecisionId, Digest, OfferName, SpiffeId, Timestamp};
 use prost::Message;
 use serde::Deserialize;
+use tonic::Code;
 
-use self::seen::Seen;
+use crate::replica::EPOCH_TOLERANCE;
 
-pub use self::history::{LogHistory, PUBLISHED_WITHIN};
+pub use self::history::{EvidenceFault, LogHistory, PUBLISHED_WITHIN};
+pub use self::seen::{Seen, SeenError};
 
 pub(crate) mod history;
 mod seen;
@@ -129,6 +131,17 @@ pub enum Lie {
     /// It was decided by another log of the federation than the one that this node follows.
     #[error("the permit was decided by another log of the federation than this node's")]
     OtherFederation,
+    /// It was decided by a state that is over, and this node has known that for a while.
+    #[error(
+        "the permit was decided at epoch {decided}, and this node has known for {} s that the federation has come to epoch {known} (hint: the operator of the broker finds out why it decides by what is over)",
+        EPOCH_TOLERANCE.as_secs()
+    )]
+    OldEpoch {
+        /// The permit's.
+        decided: u64,
+        /// The oldest that still counts.
+        known: u64,
+    },
     /// It is for another node.
     #[error("the permit is for another node")]
     OtherNode,
@@ -153,12 +166,32 @@ pub enum Lie {
     /// It was used.
     #[error("the permit was used before")]
     Replayed,
+    /// It was issued before this node knows which it has let in.
+    #[error(
+        "the permit was issued before this node started on this machine, which no longer knows whether it was used (hint: try again)"
+    )]
+    BeforeStart,
     /// Too many permits are in force to remember another.
     #[error("too many permits are in force")]
     Full,
+    /// What is let in cannot be written down.
+    #[error("this node cannot keep which permits were used (hint: its operator finds the cause in its log)")]
+    Unkept,
 }
 
 impl Lie {
+    /// The gRPC code: that a permit does not count, or that it may count somewhere else.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        if *self == Self::Full {
+            Code::ResourceExhausted
+        } else if *self == Self::Unkept {
+            Code::Unavailable
+        } else {
+            Code::PermissionDenied
+        }
+    }
+
     /// The `ErrorInfo` reason.
     #[must_use]
     pub const fn reason(&self) -> &'static str {
@@ -170,6 +203,7 @@ impl Lie {
             Self::Contradicted => "LOG_CONTRADICTED",
             Self::Unpublished => "LOG_UNPUBLISHED",
             Self::OtherFederation => "PERMIT_OTHER_FEDERATION",
+            Self::OldEpoch { .. } => "PERMIT_OLD_EPOCH",
             Self::OtherNode => "PERMIT_OTHER_NODE",
             Self::UnknownOffer => "PERMIT_UNKNOWN_OFFER",
             Self::OtherOffer => "PERMIT_OTHER_OFFER",
@@ -178,7 +212,9 @@ impl Lie {
             Self::Stale => "PERMIT_STALE",
             Self::TooLong => "PERMIT_TOO_LONG",
             Self::Replayed => "PERMIT_REPLAYED",
+            Self::BeforeStart => "PERMIT_BEFORE_START",
             Self::Full => "PERMITS_FULL",
+            Self::Unkept => "PERMITS_UNKEPT",
         }
     }
 }
@@ -213,15 +249,15 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// A guard of this node's offers, which goes by the log's history.
+    /// A guard of this node's offers, which goes by the log's history and by what was let in before.
     pub fn new(
         node: SpiffeId,
-        log: DecisionLog,
-        history: LogHistory,
+        (log, history): (DecisionLog, LogHistory),
         offers: HashMap<OfferName, Digest>,
+        seen: Seen,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { node, log, offers, history, seen: Seen::default(), clock }
+        Self { node, log, offers, history, seen, clock }
     }
 
     /// What the log has shown so far.
@@ -262,7 +298,7 @@ impl Guard {
         let (leaf, now) = (decision.leaf(), self.clock.now());
         let expires_at = Timestamp::from_millis(expires_at).map_err(|_| Lie::Malformed { field: "expires_at" })?;
         check_time(leaf.at, expires_at, now)?;
-        self.seen.claim((leaf.decision, attempt), expires_at.plus(CLOCK_TOLERANCE), now)?;
+        self.seen.claim((leaf.decision, attempt), (leaf.at, expires_at.plus(CLOCK_TOLERANCE)), now)?;
         Ok(VerifiedPermit {
             decision: leaf.decision,
             index: decision.index(),

@@ -24,7 +24,7 @@ use comity_transparency::CheckpointNote;
 use comity_transparency::policy::Policy;
 use comity_types::{Clock, Timestamp};
 use serde::{Deserialize, Serialize};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
@@ -40,6 +40,8 @@ const FILE: &str = "decision-log.json";
 /// How long a look may take; the next goes on from what it held. A third of what a node waits, so that one read that hangs
 /// does not stop it.
 const LOOK_DEADLINE: Duration = Duration::from_secs(5);
+/// Between two tries to keep what convicts the log.
+const KEEP_AGAIN: Duration = Duration::from_secs(5);
 /// Between two looks while permits come.
 const EVERY: Duration = Duration::from_secs(1);
 
@@ -160,7 +162,7 @@ impl LogWatch {
             };
             if self.history.is_convicted() {
                 // Said already, with where the evidence is; nothing that follows would change it.
-                return std::future::pending().await;
+                return kept_at_last(&self.history, pace).await;
             }
             match trouble {
                 None if retry.worked() => {
@@ -241,6 +243,14 @@ impl LogWatch {
             }
         }
     }
+}
+
+/// Keeps what convicts the log, however often that has to be tried, and never ends.
+async fn kept_at_last(history: &LogHistory, pace: Pace) {
+    while !history.is_kept() {
+        sleep(KEEP_AGAIN.min(pace.longest_pause_away)).await;
+    }
+    std::future::pending::<()>().await;
 }
 
 impl Waiting {

@@ -28,7 +28,7 @@ use comity_witness::StationError;
 use tokio::sync::watch;
 
 use crate::config::{BackendError, Config, Misfit};
-use crate::guard::{DecisionLog, Guard, LogHistory};
+use crate::guard::{DecisionLog, EvidenceFault, Guard, LogHistory, Seen, SeenError};
 use crate::health::{Health, Watched};
 use crate::link::{Publication, Publisher};
 use crate::log_watch::{LogWatch, LogWatchError};
@@ -156,6 +156,12 @@ pub enum NodeError {
     /// The decision log cannot be watched.
     #[error(transparent)]
     LogWatch(#[from] LogWatchError),
+    /// Whether the decision log was convicted cannot be known.
+    #[error(transparent)]
+    Evidence(#[from] EvidenceFault),
+    /// Which requests it let in cannot be known.
+    #[error(transparent)]
+    Seen(#[from] SeenError),
     /// The configuration has no witness.
     #[error(
         "the configuration has no [witness] (hint: add it, with the address where it listens; see deploy/node.example.toml)"
@@ -212,9 +218,10 @@ impl Node {
         let signer = OutcomeSigner { key, replica: replica.clone(), clock: Arc::clone(identity.clock()) };
         let witness = Witness::open(config, &identity).await?;
         let caught = witness.as_ref().map(Witness::contradicted);
-        let history = history(&identity, &config.node.data_dir, caught);
+        let history = history(&identity, &config.node.data_dir, caught)?;
         let log_watch = watch_log(config, &identity, history.clone())?;
-        let guard = guard(&identity, history.clone(), &offers);
+        let seen = Seen::open(&config.node.data_dir, identity.clock().now())?;
+        let guard = guard(&identity, history.clone(), seen, &offers);
         let server = Server::new(guard, routes, tables, signer);
         let front = Front::build(config, &identity, &replica).await?;
         let address = front.address(config);
@@ -419,7 +426,11 @@ fn root_digest(identity: &Identity) -> Result<comity_types::Digest, NodeError> {
     Ok(Root::digest(&bytes))
 }
 
-fn history(identity: &Identity, data_dir: &Path, caught: Option<watch::Receiver<Vec<String>>>) -> LogHistory {
+fn history(
+    identity: &Identity,
+    data_dir: &Path,
+    caught: Option<watch::Receiver<Vec<String>>>,
+) -> Result<LogHistory, EvidenceFault> {
     let root = identity.root();
     LogHistory::new(&root.decision_log_origin(), &root.decision_log, data_dir.join(files::LOG_EVIDENCE), caught)
 }
@@ -430,9 +441,9 @@ fn watch_log(config: &Config, identity: &Identity, history: LogHistory) -> Resul
     Ok(LogWatch::open(&config.node.data_dir, identity.root(), policy, history, &**clock)?)
 }
 
-fn guard(identity: &Identity, history: LogHistory, offers: &[Offer]) -> Guard {
+fn guard(identity: &Identity, history: LogHistory, seen: Seen, offers: &[Offer]) -> Guard {
     let digests: HashMap<_, _> = offers.iter().map(|offer| (offer.name(), offer_digest(offer))).collect();
     let log =
         DecisionLog { origin: identity.root().decision_log_origin(), key: identity.root().decision_log_verifier() };
-    Guard::new(identity.id().clone(), log, history, digests, Arc::clone(identity.clock()))
+    Guard::new(identity.id().clone(), (log, history), digests, seen, Arc::clone(identity.clock()))
 }

@@ -4,16 +4,18 @@
 //! | module | holds |
 //! |---|---|
 //! | `budgets` | how old it may be |
+//! | `learned` | since when which epochs are known |
 //! | `store` | the log on disk |
 
 mod budgets;
 mod heard;
+mod learned;
 mod store;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -27,17 +29,22 @@ use comity_proto::membership::membership_client::MembershipClient;
 use comity_proto::membership::{WatchRequest, WatchResponse};
 use comity_types::{Clock, Digest, Name, SpiffeId};
 use tokio::sync::{Notify, watch};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 
 pub use self::budgets::{Budgets, Class};
+pub use self::learned::EPOCH_TOLERANCE;
 use self::heard::Heard;
+use self::learned::Learned;
 use self::store::Store;
 use crate::retry::{Pace, Retry, Trouble};
 
 /// How long nothing may come of the broker's log, which brings a checkpoint every 5 s: some of them may be late.
 pub const SILENCE: Duration = Duration::from_secs(20);
+
+/// Between two tries to keep what proves that the broker showed two pasts.
+const KEEP_AGAIN: Duration = Duration::from_secs(5);
 
 /// Most callers that are remembered as served, some 100 bytes each: beyond, they count as new ones.
 const MAX_SERVED: usize = 100_000;
@@ -56,6 +63,8 @@ pub struct Replica {
     wanted: Arc<Notify>,
     /// The last entry that was refused, by its place and digest.
     refused: Arc<Mutex<Option<(u64, Digest)>>>,
+    /// The checkpoint that proves two pasts, while it is not on disk.
+    unkept: Arc<Mutex<Option<String>>>,
 }
 
 /// What is known, as of the last checkpoint.
@@ -64,6 +73,8 @@ struct Known {
     federation: Arc<Federation>,
     /// The roots of its log so far.
     roots: Roots,
+    /// Since when it is known.
+    learned: Learned,
     /// When a checkpoint last agreed.
     heard: Option<Heard>,
     /// How often one has, in this run.
@@ -147,11 +158,15 @@ impl Replica {
         let (store, heard_at) = Store::open(data_dir, &mut followed);
         let replica = Self::of(followed, Some(Arc::new(store)), Arc::clone(identity.clock()), budgets.into());
         if let Some(heard_at) = heard_at {
-            replica.known.send_modify(|known| known.heard = Some(Heard::before(heard_at)));
+            replica.known.send_modify(|known| {
+                known.heard = Some(Heard::before(heard_at));
+                known.learned.note(known.federation.epoch(), heard_at);
+            });
         }
         // A restart explains nothing.
         let evidence = data_dir.join(EVIDENCE_FILE);
-        if evidence.exists() {
+        // A file that cannot even be looked for may be there.
+        if evidence.try_exists().unwrap_or(true) {
             let why = format!(
                 "the broker has shown two pasts; the evidence is in {} (hint: when the federation's operators have explained it, move the file away and start again)",
                 evidence.display()
@@ -176,6 +191,7 @@ impl Replica {
             served: Arc::default(),
             wanted: Arc::default(),
             refused: Arc::default(),
+            unkept: Arc::default(),
         }
     }
 
@@ -189,6 +205,12 @@ impl Replica {
     #[must_use]
     pub fn is_of_log(&self, size: u64, root: Digest) -> bool {
         self.known.borrow().roots.at(size) == Some(root)
+    }
+
+    /// The oldest epoch that may be decided by: what this node has known to be over for [`EPOCH_TOLERANCE`] may not.
+    #[must_use]
+    pub fn oldest_epoch(&self) -> u64 {
+        self.known.borrow().learned.oldest(self.clock.now())
     }
 
     /// How long ago the broker last agreed with the state; `None` if it never has.
@@ -386,6 +408,7 @@ impl Replica {
                 announce(&known.federation, log.federation());
                 known.federation = Arc::new(log.federation().clone());
                 known.roots = log.roots().clone();
+                known.learned.note(log.federation().epoch(), now);
             }
             known.heard = Some(Heard::now(now));
             known.rounds = known.rounds.wrapping_add(1);
@@ -396,11 +419,33 @@ impl Replica {
 
     /// Two pasts were shown: from here on, nothing of this broker's is believed, and what proves it stays.
     fn halt(&self, why: &str, checkpoint: &str) {
-        let kept = self.store.as_ref().and_then(|store| store.evidence(checkpoint));
+        *self.unkept.lock().unwrap_or_else(PoisonError::into_inner) = Some(checkpoint.to_owned());
+        let kept = self.keep_evidence();
         let kept = kept.map(|path| format!("; the evidence is in {}", path.display())).unwrap_or_default();
         let why: Arc<str> = format!("{why}{kept}").into();
         tracing::error!(why = &*why, "the broker has equivocated, this node stops");
         self.known.send_modify(|known| known.halted = Some(why));
+    }
+
+    /// Puts what proves two pasts on disk, if it is not there yet: says where. A copy that is kept nowhere has no disk.
+    fn keep_evidence(&self) -> Option<PathBuf> {
+        let mut unkept = self.unkept.lock().unwrap_or_else(PoisonError::into_inner);
+        let (store, checkpoint) = (self.store.as_ref()?, unkept.as_ref()?);
+        let kept = store.evidence(checkpoint);
+        if kept.is_some() {
+            *unkept = None;
+        }
+        kept
+    }
+
+    /// Ends never: nothing more of this broker's is believed. What proves it is kept, however often that has to be tried.
+    async fn stand_still(&self) {
+        let is_unkept = || self.unkept.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        while self.store.is_some() && is_unkept() {
+            sleep(KEEP_AGAIN).await;
+            let _kept = self.keep_evidence();
+        }
+        std::future::pending::<()>().await;
     }
 
     /// Follows the broker until `stop`; comes back after every loss.
@@ -411,7 +456,7 @@ impl Replica {
     async fn follow_for_ever(self, broker: Channel, pace: Pace) {
         let mut retry = Retry::new(pace);
         if self.known.borrow().halted.is_some() {
-            return std::future::pending().await;
+            return self.stand_still().await;
         }
         loop {
             let lost = match self.follow_once(broker.clone(), pace, &mut retry).await {
@@ -419,7 +464,7 @@ impl Replica {
                 Err(lost) => lost,
             };
             if self.known.borrow().halted.is_some() {
-                return std::future::pending().await;
+                return self.stand_still().await;
             }
             let trouble = trouble(&lost);
             if is_barred(&lost) {

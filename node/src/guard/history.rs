@@ -5,12 +5,13 @@
 //! node whose log is convicted runs nothing more of what it proves, nor after a restart: one of two histories is a lie.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use comity_runtime::files::write_durably;
-use comity_transparency::witness::{Evidence, Finding};
+use comity_transparency::witness::{Evidence, EvidenceError, Finding};
 use comity_transparency::{Checkpoint, CheckpointNote, Verifier};
 use comity_types::Timestamp;
 use tokio::sync::{Notify, watch};
@@ -48,6 +49,32 @@ struct Inner {
     looks: watch::Sender<u64>,
 }
 
+/// Why this node cannot know whether the log was convicted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EvidenceFault {
+    /// The file cannot be read.
+    #[error("{} cannot be read: it may hold what convicts the decision log", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It convicts nobody.
+    #[error(
+        "{} is not what this node kept against the decision log, which it convicted (hint: look who changed it; the node runs nothing until the file is as it was, or is moved away where everybody agrees which log counts)",
+        path.display()
+    )]
+    Damaged {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
 #[derive(Debug, Default)]
 struct Shown {
     /// Those that are of the published log, by size.
@@ -57,6 +84,8 @@ struct Shown {
     /// Since when the oldest of those waits.
     waiting_since: Option<Timestamp>,
     is_convicted: bool,
+    /// What convicts it, and is not on disk yet.
+    unkept: Option<Evidence>,
 }
 
 impl Shown {
@@ -73,21 +102,23 @@ impl Shown {
 impl LogHistory {
     /// Of the log with this origin and these keys. What convicts it goes to `evidence`, and counts if it is there already;
     /// what this node's witness has `caught` counts too.
-    #[must_use]
+    ///
+    /// # Errors
+    /// There is a file, and it cannot be read or is no evidence against this log: it was when it was written, and a node that
+    /// goes on because a byte of it is lost would serve a broker that was convicted.
     pub fn new(
         origin: &str,
         keys: &[Verifier],
         evidence: PathBuf,
         caught: Option<watch::Receiver<Vec<String>>>,
-    ) -> Self {
-        let kept = std::fs::read_to_string(&evidence).ok().and_then(|text| text.parse::<Evidence>().ok());
-        let is_convicted = kept.is_some_and(|kept| kept.origin() == origin && kept.check(keys).is_ok_and(is_proof));
+    ) -> Result<Self, EvidenceFault> {
+        let is_convicted = is_evidence(origin, keys, &evidence)?;
         if is_convicted {
             tracing::error!(evidence = %evidence.display(), log = origin, "the decision log has signed two histories, this node runs nothing of it");
         }
         let shown = Mutex::new(Shown { is_convicted, ..Shown::default() });
         let (wanted, looks) = (Notify::new(), watch::Sender::new(0));
-        Self(Arc::new(Inner { shown, origin: origin.to_owned(), evidence, caught, wanted, looks }))
+        Ok(Self(Arc::new(Inner { shown, origin: origin.to_owned(), evidence, caught, wanted, looks })))
     }
 
     /// Takes in a checkpoint that the log signed, and the note that it came as.
@@ -203,20 +234,58 @@ impl LogHistory {
         self.shown().is_convicted
     }
 
-    /// Keeps both checkpoints, for people to look at.
+    /// Keeps both checkpoints, for people to look at and for the next start.
     fn found_guilty(&self, shown: &mut Shown, evidence: &Evidence) {
         shown.is_convicted = true;
-        let path = &self.0.evidence;
-        let written = write_durably(path, evidence.to_string().as_bytes());
-        let kept = written.map_or_else(|error| error.to_string(), |()| path.display().to_string());
-        tracing::error!(
-            evidence = kept,
-            "the decision log has signed two histories, this node runs nothing more of it"
-        );
+        shown.unkept = Some(evidence.clone());
+        tracing::error!("the decision log has signed two histories, this node runs nothing more of it");
+        self.keep_evidence(shown);
+    }
+
+    /// Tries again to keep what convicts the log, if that failed. True if it is kept, or there is none.
+    pub(crate) fn is_kept(&self) -> bool {
+        let mut shown = self.shown();
+        self.keep_evidence(&mut shown);
+        shown.unkept.is_none()
+    }
+
+    fn keep_evidence(&self, shown: &mut Shown) {
+        let Some(evidence) = &shown.unkept else { return };
+        let file = self.0.evidence.display();
+        match write_durably(&self.0.evidence, evidence.to_string().as_bytes()) {
+            Ok(()) => {
+                shown.unkept = None;
+                tracing::error!(evidence = %file, "what convicts the decision log is kept");
+            }
+            Err(error) => {
+                tracing::error!(evidence = %file, %error, "what convicts the decision log cannot be kept, trying again: until then a restart would forget it");
+            }
+        }
     }
 
     fn shown(&self) -> MutexGuard<'_, Shown> {
         self.0.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether there is evidence against the log; a file that is none is an error.
+fn is_evidence(origin: &str, keys: &[Verifier], path: &Path) -> Result<bool, EvidenceFault> {
+    let damaged =
+        |source: Box<dyn std::error::Error + Send + Sync>| EvidenceFault::Damaged { path: path.to_owned(), source };
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(damaged(error.into())),
+        Err(source) => return Err(EvidenceFault::File { path: path.to_owned(), source }),
+    };
+    let evidence: Evidence = text.parse().map_err(|error: EvidenceError| damaged(error.into()))?;
+    if evidence.origin() != origin {
+        return Err(damaged(format!("it is about the log {}, and not {origin}", evidence.origin()).into()));
+    }
+    match evidence.check(keys) {
+        Ok(finding) if is_proof(finding) => Ok(true),
+        Ok(_) => Err(damaged("its proof does not connect the two checkpoints".into())),
+        Err(error) => Err(damaged(error.into())),
     }
 }
 

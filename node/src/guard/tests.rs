@@ -42,8 +42,13 @@ fn broker() -> Broker {
     let node = "spiffe://org-a.example/node/n1".parse().unwrap();
     let dir = tempfile::tempdir().unwrap();
     let history = permits.history(dir.path().join("evidence"), None);
-    let guard = Guard::new(node, permits.log(), history, offers, clock.clone());
+    let guard = Guard::new(node, (permits.log(), history), offers, seen(&dir), clock.clone());
     Broker { permits, clock, guard, dir }
+}
+
+/// What was let in, as the next run of a node finds it.
+fn seen(dir: &TempDir) -> Seen {
+    Seen::open(dir.path(), start()).unwrap()
 }
 
 fn decided() -> Decided {
@@ -141,12 +146,67 @@ fn two_histories_convict_the_log_for_good_by_its_own_signatures() {
     let offers = HashMap::from([("org-a.example/n1/chat".parse().unwrap(), Digest::of(b"offer"))]);
     let restarted = |permits: &Permits| {
         let history = permits.history(evidence.clone(), None);
-        Guard::new(SpiffeId::clone(&node), permits.log(), history, offers.clone(), clock.clone())
+        Guard::new(SpiffeId::clone(&node), (permits.log(), history), offers.clone(), seen(&dir), clock.clone())
     };
     assert_eq!(present(&restarted(&permits), &fits).unwrap_err(), Lie::Contradicted);
-    // Evidence against one log says nothing of another.
-    let another = Permits::new();
-    present(&restarted(&another), &another.permit(&decided())).unwrap();
+}
+
+#[test]
+fn evidence_that_cannot_be_read_stops_the_node_and_so_does_what_is_none_against_its_log() {
+    let Broker { permits, guard, dir, .. } = broker();
+    guard.verify(Some(&permits.permit(&decided()).encode_to_vec()), envelope(), METHOD).unwrap();
+    permits.fork();
+    let other = permits.permit(&Decided { id: 8, ..decided() });
+    assert_eq!(guard.verify(Some(&other.encode_to_vec()), envelope(), METHOD).unwrap_err(), Lie::Contradicted);
+    let path = dir.path().join("evidence");
+    let kept = std::fs::read(&path).unwrap();
+    let opened = |permits: &Permits| {
+        let key = permits.log().key.vkey().parse().unwrap();
+        LogHistory::new(&permits.log().origin, &[key], path.clone(), None).map(|history| history.is_convicted())
+    };
+    assert!(opened(&permits).unwrap());
+    // Another log's word, and this one's, cut anywhere or with another byte in it.
+    assert!(matches!(opened(&Permits::new()), Err(EvidenceFault::Damaged { .. })));
+    for length in 0..kept.len() {
+        std::fs::write(&path, &kept[..length]).unwrap();
+        assert!(matches!(opened(&permits), Err(EvidenceFault::Damaged { .. }) | Ok(true)), "{length} bytes of it");
+    }
+    std::fs::write(&path, &kept[..kept.len() - 2]).unwrap();
+    let error = opened(&permits).unwrap_err();
+    assert!(error.to_string().contains("is not what this node kept against the decision log"), "{error}");
+    for place in 0..kept.len() {
+        let mut changed = kept.clone();
+        changed[place] ^= 1;
+        std::fs::write(&path, &changed).unwrap();
+        assert!(!matches!(opened(&permits), Ok(false)), "byte {place}");
+    }
+    std::fs::remove_file(&path).unwrap();
+    assert!(!opened(&permits).unwrap());
+    std::fs::create_dir(&path).unwrap();
+    assert!(matches!(opened(&permits), Err(EvidenceFault::File { .. })));
+}
+
+#[test]
+fn what_convicts_the_log_counts_where_it_cannot_be_kept_and_is_kept_when_it_can() {
+    let Broker { permits, clock, dir, .. } = broker();
+    let missing = dir.path().join("missing");
+    let history = permits.history(missing.join("evidence"), None);
+    let offers = HashMap::from([("org-a.example/n1/chat".parse().unwrap(), Digest::of(b"offer"))]);
+    let node = "spiffe://org-a.example/node/n1".parse().unwrap();
+    let guard = Guard::new(node, (permits.log(), history), offers, seen(&dir), clock);
+    let present = |id| {
+        let permit = permits.permit(&Decided { id, ..decided() });
+        guard.verify(Some(&permit.encode_to_vec()), envelope(), METHOD)
+    };
+    present(7).unwrap();
+    permits.fork();
+    for id in 8..10 {
+        assert_eq!(present(id).unwrap_err(), Lie::Contradicted);
+        assert!(!guard.history().is_kept());
+    }
+    std::fs::create_dir(&missing).unwrap();
+    assert!(guard.history().is_kept());
+    assert!(permits.history(missing.join("evidence"), None).is_convicted());
 }
 
 #[test]
@@ -156,7 +216,7 @@ fn what_the_nodes_witness_has_caught_runs_no_more() {
     let history = permits.history(dir.path().join("evidence"), Some(caught));
     let offers = HashMap::from([("org-a.example/n1/chat".parse().unwrap(), Digest::of(b"offer"))]);
     let node = "spiffe://org-a.example/node/n1".parse().unwrap();
-    let guard = Guard::new(node, permits.log(), history, offers, clock);
+    let guard = Guard::new(node, (permits.log(), history), offers, seen(&dir), clock);
     let present = |permit: &Permit| guard.verify(Some(&permit.encode_to_vec()), envelope(), METHOD);
     present(&permits.permit(&decided())).unwrap();
     catch.send_replace(vec![permits.log().origin]);
@@ -243,4 +303,21 @@ fn a_try_is_remembered_for_as_long_as_its_permit_is_accepted_and_the_clocks_may_
     broker.decides(|decided| decided.attempt = 2).unwrap();
     *broker.clock.0.lock().unwrap() = start().minus(CLOCK_TOLERANCE);
     broker.decides(|decided| decided.attempt = 3).unwrap();
+}
+
+#[test]
+fn a_node_that_starts_again_runs_nothing_again_and_takes_what_it_has_not_run() {
+    let mut broker = broker();
+    broker.decides(|_| ()).unwrap();
+    let node = "spiffe://org-a.example/node/n1".parse().unwrap();
+    let offers = HashMap::from([("org-a.example/n1/chat".parse().unwrap(), Digest::of(b"offer"))]);
+    let history = broker.permits.history(broker.dir.path().join("evidence"), None);
+    // Killed, and back in a second: what runs now is another process of the same machine.
+    *broker.clock.0.lock().unwrap() = start().plus(Duration::from_secs(1));
+    broker.guard = Guard::new(node, (broker.permits.log(), history), offers, seen(&broker.dir), broker.clock.clone());
+    assert_eq!(broker.lie(|_| ()), Lie::Replayed);
+    // The broker's next try of the same decision, one that it issued while the node was down, and one of just now.
+    broker.decides(|decided| decided.attempt = 2).unwrap();
+    broker.decides(|decided| decided.id = 8).unwrap();
+    broker.decides(|decided| (decided.id, decided.at) = (9, start().plus(Duration::from_secs(1)))).unwrap();
 }

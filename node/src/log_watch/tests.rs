@@ -132,7 +132,7 @@ impl Node {
 
 fn open(dir: &TempDir, shown: &Shown, clock: &Arc<MovedClock>, policy: Option<Policy>) -> (LogHistory, LogWatch) {
     let keys = shown.log.lock().unwrap().key.verifiers().clone();
-    let history = LogHistory::new(ORIGIN, &keys, dir.path().join("evidence"), None);
+    let history = LogHistory::new(ORIGIN, &keys, dir.path().join("evidence"), None).unwrap();
     let log = DecisionLog::new(ORIGIN, keys);
     let watch = LogWatch::open_log(dir.path(), log, policy, history.clone(), &**clock).unwrap();
     (history, watch)
@@ -326,7 +326,7 @@ fn a_memory_that_is_none_is_refused() {
     let opened = |kept: &str| {
         std::fs::write(&path, kept).unwrap();
         let (log, keys) = (node.watch.log.clone(), node.log().key.verifiers().clone());
-        let history = LogHistory::new(ORIGIN, &keys, node.dir.path().join("evidence"), None);
+        let history = LogHistory::new(ORIGIN, &keys, node.dir.path().join("evidence"), None).unwrap();
         LogWatch::open_log(node.dir.path(), log, None, history, &*node.clock).map(|_| ())
     };
     for damaged in ["", "{}", r#"{"published": null, "waiting": ["a"]}"#, r#"{"published": "x", "waiting": []}"#] {

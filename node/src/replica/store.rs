@@ -102,12 +102,18 @@ impl Store {
     /// Keeps what proves that the broker signed two pasts: the checkpoint that it signed before stands in its file, the
     /// log beside it. Says where.
     pub(super) fn evidence(&self, checkpoint: &str) -> Option<PathBuf> {
-        self.keep(EVIDENCE_FILE, checkpoint)
+        let kept = self.keep(EVIDENCE_FILE, checkpoint);
+        kept.inspect_err(|error| {
+            let path = self.dir.join(EVIDENCE_FILE);
+            tracing::error!(path = %path.display(), %error, "what proves that the broker showed two pasts cannot be kept, trying again: until then a restart would forget it");
+        })
+        .ok()
     }
 
     /// Keeps that the broker's log is shorter than it was, which proves nothing by itself. Says where.
     pub(super) fn rollback(&self, checkpoint: &str) -> Option<PathBuf> {
-        self.keep(ROLLBACK_FILE, checkpoint)
+        let kept = self.keep(ROLLBACK_FILE, checkpoint);
+        kept.inspect_err(|error| unkept(&self.dir.join(ROLLBACK_FILE), error)).ok()
     }
 
     /// Keeps an entry that does not fit, and why.
@@ -123,10 +129,10 @@ impl Store {
         }
     }
 
-    fn keep(&self, name: &str, then: &str) -> Option<PathBuf> {
+    fn keep(&self, name: &str, then: &str) -> io::Result<PathBuf> {
         let agreed = self.written.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let evidence = Evidence { agreed, then: then.to_owned(), log: LOG_FILE.to_owned() };
-        evidence.keep(&self.dir, name).inspect_err(|error| unkept(&self.dir.join(name), error)).ok()
+        evidence.keep(&self.dir, name)
     }
 }
 

@@ -95,6 +95,11 @@ impl Server {
         if !replica.is_of_log(permit.epoch(), permit.epoch_root()) {
             return Err(Lie::OtherFederation.into());
         }
+        // What the newer state forbids, an older one would let through.
+        let (decided, known) = (permit.epoch(), replica.oldest_epoch());
+        if decided < known {
+            return Err(Lie::OldEpoch { decided, known }.into());
+        }
         replica.check_class(&route.offer.id, permit.caller())?;
         accept(rules, &federation, &permit, &route, call.method, &envelope).map_err(|failure| *failure)?;
         replica.served(permit.caller());

@@ -50,7 +50,7 @@ fn hint(fault: &Fault, organisation: &TrustDomain) -> String {
 
 impl From<Lie> for Failure {
     fn from(lie: Lie) -> Self {
-        let code = if lie == Lie::Full { Code::ResourceExhausted } else { Code::PermissionDenied };
+        let code = lie.code();
         Self::new(code, lie.reason(), lie.to_string())
     }
 }

@@ -24,7 +24,8 @@ use tonic::metadata::MetadataValue;
 use super::*;
 use crate::backend::{Backend, Fault, Model, Pieces};
 use crate::config::Config;
-use crate::guard::LogHistory;
+use crate::guard::{LogHistory, Seen};
+use crate::replica::EPOCH_TOLERANCE;
 use crate::replica::Replica;
 use crate::testing::{Decided, History, Permits, facts};
 use comity_proto::metadata::OUTCOME_CONTEXT;
@@ -163,6 +164,7 @@ struct World {
     fake: Arc<Fake>,
     offer: Offer,
     server: Server,
+    _dir: tempfile::TempDir,
 }
 
 fn world() -> World {
@@ -178,7 +180,9 @@ fn world_of(config: &str) -> World {
     let clock = Arc::new(Still::default());
     // Nothing is written there, unless the log contradicts itself.
     let shown = permits.history("/nowhere/evidence".into(), None);
-    let guard = Guard::new(node, permits.log(), shown.clone(), digests, clock.clone());
+    let dir = tempfile::tempdir().unwrap();
+    let seen = Seen::open(dir.path(), now()).unwrap();
+    let guard = Guard::new(node, (permits.log(), shown.clone()), digests, seen, clock.clone());
     let route = Route { offer: offer.clone(), backend: fake.clone(), backend_model: "own-name".to_owned() };
     let federation = crate::testing::World::at("127.0.0.1:1");
     let history = federation.history_at(now());
@@ -186,7 +190,7 @@ fn world_of(config: &str) -> World {
     let signer = OutcomeSigner { key: Arc::clone(&key), replica: replica.clone(), clock: clock.clone() };
     let tables = comity_runtime::tables::load(None).unwrap();
     let server = Server::new(guard, std::iter::once(route).collect(), tables, signer);
-    World { permits, shown, key, clock, replica, history, fake, offer, server }
+    World { permits, shown, key, clock, replica, history, fake, offer, server, _dir: dir }
 }
 
 /// What a log says, after its founding.
@@ -259,9 +263,10 @@ impl World {
         self.request_of(APP, 1, method, message)
     }
 
-    /// Such a request of `caller`, one of many.
+    /// Such a request of `caller`, one of many, decided at the newest epoch; it has to be 3 at least.
     fn request_of<T>(&self, caller: &str, number: u32, method: Method, message: T) -> Request<T> {
-        self.request_at(self.history.epoch(3), caller, number, method, message)
+        let newest = self.replica.federation().epoch().max(3);
+        self.request_at(self.history.epoch(newest), caller, number, method, message)
     }
 
     /// Such a request, decided at this epoch.
@@ -386,6 +391,24 @@ async fn what_was_decided_by_another_federation_than_the_one_that_the_node_follo
     let message = wire::ChatRequest { envelope: Some(envelope()), payload: Some(payload()) };
     let request = world.request_at(other, APP, 1, Method::Chat, message);
     assert_eq!(world.refused(request).await, reason(Code::PermissionDenied, "PERMIT_OTHER_FEDERATION"));
+}
+
+#[tokio::test]
+async fn what_was_decided_by_a_state_that_has_been_over_for_a_while_is_refused() {
+    let newer = Said::Member("spiffe://org-b.example/app/a2".into());
+    let world = world().knowing([statements("DE"), vec![newer]].concat());
+    let chat = |epoch, number| {
+        let message = wire::ChatRequest { envelope: Some(envelope()), payload: Some(payload()) };
+        world.request_at(epoch, APP, number, Method::Chat, message)
+    };
+    let [old, newest] = [3, 4].map(|epoch| world.history.epoch(epoch));
+    assert!(world.server.chat(chat(old, 1)).await.is_ok());
+    world.comes_to(EPOCH_TOLERANCE);
+    assert!(world.server.chat(chat(old, 2)).await.is_ok());
+    world.comes_to(EPOCH_TOLERANCE + Duration::from_millis(1));
+    world.fake.asked.lock().unwrap().clear();
+    assert_eq!(world.refused(chat(old, 3)).await, reason(Code::PermissionDenied, "PERMIT_OLD_EPOCH"));
+    assert!(world.server.chat(chat(newest, 4)).await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]

@@ -80,7 +80,7 @@ impl Permits {
     /// What a node that starts remembers of it.
     pub(crate) fn history(&self, evidence: PathBuf, caught: Option<watch::Receiver<Vec<String>>>) -> LogHistory {
         let key: Verifier = self.log().key.vkey().parse().unwrap();
-        LogHistory::new(self.origin, &[key], evidence, caught)
+        LogHistory::new(self.origin, &[key], evidence, caught).unwrap()
     }
 
     /// Forgets what is in it: what is signed from here on is another history.

@@ -1,0 +1,135 @@
+//! What was let in is known to the next run of the program, and nothing is let in of which that is not known.
+
+use std::fs::{self, File};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::*;
+
+const BOOT: Option<&str> = Some("b07e1d3c");
+
+fn start() -> Timestamp {
+    "2026-11-22T09:00:00Z".parse().unwrap()
+}
+
+fn after(seconds: u64) -> Timestamp {
+    start().plus(Duration::from_secs(seconds))
+}
+
+fn open(dir: &TempDir, now: Timestamp) -> Seen {
+    Seen::open_on(dir.path(), BOOT, now).unwrap()
+}
+
+/// The try of a decision of this number whose permit was issued then, by when it came.
+fn claim(seen: &Seen, number: u8, issued_at: Timestamp, now: Timestamp) -> Result<(), Lie> {
+    let counts_until = issued_at.plus(Duration::from_secs(65));
+    seen.claim((DecisionId::from_bytes([number; 16]), 1), (issued_at, counts_until), now)
+}
+
+#[test]
+fn a_try_is_known_to_every_run_until_its_permit_has_ended() {
+    let dir = tempfile::tempdir().unwrap();
+    claim(&open(&dir, start()), 1, start(), start()).unwrap();
+    for seconds in [1, 2, 64] {
+        let seen = open(&dir, after(seconds));
+        assert_eq!(claim(&seen, 1, start(), after(seconds)), Err(Lie::Replayed));
+    }
+    assert_eq!(fs::read_to_string(dir.path().join("tries")).unwrap().lines().count(), 2);
+    drop(open(&dir, after(65)));
+    assert_eq!(fs::read_to_string(dir.path().join("tries")).unwrap().lines().count(), 1);
+}
+
+#[test]
+fn what_was_issued_while_the_program_was_down_is_let_in() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(&dir, start()));
+    let seen = open(&dir, after(50));
+    claim(&seen, 1, after(1), after(50)).unwrap();
+}
+
+#[test]
+fn the_files_take_turns_and_nothing_that_counts_is_lost_between_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let seen = open(&dir, start());
+    for (number, seconds) in (0..).zip((0..1000).step_by(10)) {
+        claim(&seen, number, after(seconds), after(seconds)).unwrap();
+        let again = Kept::open(&copy(&dir), BOOT, after(seconds)).unwrap().1;
+        let counting = seconds.min(60) / 10 + 1;
+        assert_eq!(again.len() as u64, counting, "at {seconds} s");
+    }
+    let lines = |file: &str| fs::read_to_string(dir.path().join(file)).unwrap().lines().count();
+    assert!(lines("tries") <= 15 && lines("tries.before") <= 15);
+}
+
+/// The files as a start would find them.
+fn copy(dir: &TempDir) -> std::path::PathBuf {
+    let copy = dir.path().join("copy");
+    let _none = fs::remove_dir_all(&copy).is_err();
+    fs::create_dir(&copy).unwrap();
+    for file in ["tries", "tries.before"] {
+        let _not_yet = fs::copy(dir.path().join(file), copy.join(file)).is_err();
+    }
+    copy
+}
+
+#[test]
+fn a_line_that_was_being_written_when_the_program_ended_is_of_a_try_that_did_not_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let seen = open(&dir, start());
+    claim(&seen, 1, start(), start()).unwrap();
+    claim(&seen, 2, start(), start()).unwrap();
+    let path = dir.path().join("tries");
+    let file = File::options().write(true).open(&path).unwrap();
+    file.set_len(file.metadata().unwrap().len() - 3).unwrap();
+    let seen = open(&dir, after(1));
+    assert_eq!(claim(&seen, 1, start(), after(1)), Err(Lie::Replayed));
+    claim(&seen, 2, start(), after(1)).unwrap();
+    assert_eq!(claim(&open(&dir, after(2)), 2, start(), after(2)), Err(Lie::Replayed));
+}
+
+#[test]
+fn a_machine_that_started_anew_lets_in_nothing_that_was_issued_before() {
+    let dir = tempfile::tempdir().unwrap();
+    claim(&open(&dir, start()), 1, start(), start()).unwrap();
+    // Power was cut: what was not written to the disk is gone, or is anything.
+    fs::write(dir.path().join("tries"), [0; 512]).unwrap();
+    let after_boot = |boot| Seen::open_on(dir.path(), boot, after(20)).unwrap();
+    for boot in [Some("another"), None] {
+        let seen = after_boot(boot);
+        assert_eq!(claim(&seen, 1, start(), after(20)), Err(Lie::BeforeStart));
+        assert_eq!(claim(&seen, 2, after(14), after(20)), Err(Lie::BeforeStart));
+        claim(&seen, 3, after(15), after(20)).unwrap();
+        claim(&seen, 4, after(20), after(20)).unwrap();
+    }
+    // And so does its next run, which knows no more of the time before.
+    drop(after_boot(BOOT));
+    let seen = open(&dir, after(22));
+    assert_eq!(claim(&seen, 1, start(), after(22)), Err(Lie::BeforeStart));
+    claim(&seen, 5, after(16), after(22)).unwrap();
+}
+
+#[test]
+fn what_cannot_be_written_down_is_not_let_in_and_is_once_it_can() {
+    let dir = tempfile::tempdir().unwrap();
+    let seen = open(&dir, start());
+    let full = File::options().append(true).open("/dev/full").unwrap();
+    let usable = std::mem::replace(&mut seen.0.lock().unwrap().kept.file, full);
+    assert_eq!(claim(&seen, 1, start(), start()), Err(Lie::Unkept));
+    seen.0.lock().unwrap().kept.file = usable;
+    claim(&seen, 1, start(), start()).unwrap();
+    assert_eq!(claim(&open(&dir, after(1)), 1, start(), after(1)), Err(Lie::Replayed));
+}
+
+#[test]
+fn a_file_that_was_changed_stops_the_node_and_names_the_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let seen = open(&dir, start());
+    (1..=3).for_each(|number| claim(&seen, number, start(), start()).unwrap());
+    let path = dir.path().join("tries");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace(&"02".repeat(16), "two")).unwrap();
+    let error = Seen::open_on(dir.path(), BOOT, after(1)).unwrap_err();
+    assert!(error.to_string().contains("line 3"), "{error}");
+    assert!(matches!(error, SeenError::Damaged { line: 3, .. }));
+}
