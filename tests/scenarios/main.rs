@@ -14,6 +14,7 @@ mod decision_log;
 mod deploy;
 mod doctor;
 mod governance;
+mod hostile_nodes;
 mod identity_on_the_wire;
 mod json_form;
 mod metrics;

@@ -28,7 +28,7 @@ const EVERYTHING: &str = "trace";
 const DECISIONS: usize = 9;
 
 /// A text in every form that it could be written in.
-fn forms(text: &str) -> Vec<Vec<u8>> {
+pub(crate) fn forms(text: &str) -> Vec<Vec<u8>> {
     let hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
     let listed = format!("{:?}", text.as_bytes());
     let mut forms = vec![text.into(), hex.to_uppercase().into(), hex.into(), listed.trim_matches(['[', ']']).into()];
