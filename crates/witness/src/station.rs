@@ -217,7 +217,7 @@ impl Station {
             && !self.contradicted.borrow().contains(&origin)
         {
             if is_proof(finding) {
-                tracing::error!(origin, ?finding, "a log contradicts itself: this witness cosigns nothing more of it");
+                tracing::error!(origin, ?finding, "a log contradicts itself, this witness cosigns nothing more of it");
                 // Before it is on disk, which may be full.
                 self.contradicted.send_modify(|origins| origins.push(origin));
                 if !keep_proof(home, &evidence) {
@@ -238,7 +238,7 @@ fn keep_proof(home: &Home, evidence: &Evidence) -> bool {
     match home.keep(evidence, true) {
         Ok(kept) => {
             let file = kept.map(|file| file.display().to_string());
-            tracing::error!(log, file, "what convicts a log is kept");
+            tracing::info!(log, file, "what convicts a log is kept");
             true
         }
         Err(error) => {

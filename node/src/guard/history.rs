@@ -255,7 +255,7 @@ impl LogHistory {
         match write_durably(&self.0.evidence, evidence.to_string().as_bytes()) {
             Ok(()) => {
                 shown.unkept = None;
-                tracing::error!(evidence = %file, "what convicts the decision log is kept");
+                tracing::info!(evidence = %file, "what convicts the decision log is kept");
             }
             Err(error) => {
                 tracing::error!(evidence = %file, %error, "what convicts the decision log cannot be kept, trying again: until then a restart would forget it");
