@@ -34,9 +34,9 @@ use crate::ledger::decisions::UsageRecord;
 use crate::registry::Registry;
 use crate::rpc::trailers;
 
-/// What of a node's status goes on to the caller, and how long it may be: with a receipt beside it, it has to stay within
-/// what clients read of trailers, or the call fails at the caller, and nobody could tell whose doing that is. A node's own
-/// failures have less than 4 KiB of details, which are coded in base64.
+/// What of a node's failure goes on to the caller, and how long it may be: longer trailers than clients read would tell them
+/// nothing, not even that it was the node that failed. A node's own failures have some 3 KiB of details, which are coded in
+/// base64. Of a success nothing does, so that no node makes a call fail at the caller whose answer has come.
 const ABOUT_STATUS: [(HeaderName, usize); 2] =
     [(Status::GRPC_MESSAGE, 2 * 1024), (Status::GRPC_STATUS_DETAILS, 6 * 1024)];
 /// Longest name of an encoding that is passed on.
@@ -206,7 +206,7 @@ fn passed_on(code: Code, trailers: &HeaderMap) -> HeaderMap {
     let mut passed = HeaderMap::new();
     // As it is on record, whatever spelling the node has for it.
     passed.insert(Status::GRPC_STATUS, HeaderValue::from(i32::from(code)));
-    for (name, most) in ABOUT_STATUS {
+    for (name, most) in ABOUT_STATUS.into_iter().filter(|_| code != Code::Ok) {
         if let Some(value) = trailers.get(&name).filter(|value| value.len() <= most) {
             passed.insert(name, value.clone());
         }

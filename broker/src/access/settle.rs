@@ -193,7 +193,7 @@ impl Settlement {
         self.tasks.spawn("settle", async move {
             if let Some(word) = word {
                 // Here, where no frame of an answer waits for it.
-                let newest = registry.snapshot().epoch().size;
+                let newest = registry.snapshot().federation().epoch();
                 take_word(&mut record, &committed, &word, newest, &metrics);
             }
             match ledger.settle(&committed, record).await {

@@ -191,10 +191,24 @@ async fn nothing_that_a_node_sends_at_the_end_makes_the_callers_call_fail() {
     }
     let ended = ended_by(|end| {
         end.sign();
-        end.trailers.insert("grpc-message", "Z".repeat(9_000).parse().unwrap());
+        end.trailers.insert("grpc-message", "Z".repeat(2_000).parse().unwrap());
         end.put("grpc-status-details-bin", &[b'Z'; 4_000]);
     });
     ended.await.keeps_nothing_of(&"Z".repeat(32));
+}
+
+#[tokio::test]
+async fn a_failure_that_a_node_tells_at_length_is_told_in_short() {
+    let world = World::new().await;
+    let mut trailers = HeaderMap::new();
+    trailers.insert("grpc-status", "13".parse().unwrap());
+    trailers.insert("grpc-message", "Z".repeat(5_000).parse().unwrap());
+    trailers.insert("grpc-status-details-bin", "Z".repeat(7_000).parse().unwrap());
+    let _node = world.node("a.example", "DE", 1, says(vec![Ok(Frame::trailers(trailers))])).await;
+    let (_, trailers) = read(world.ask(in_germany()).await).await;
+    assert_eq!(ended(&trailers).0, Code::Internal);
+    assert!(!trailers.contains_key("grpc-message") && !trailers.contains_key("grpc-status-details-bin"));
+    assert!(trailers.contains_key(metadata::RECEIPT));
 }
 
 #[tokio::test]
