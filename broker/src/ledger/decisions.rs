@@ -230,7 +230,7 @@ impl Ledger {
         let record = outcome.record(salt()?)?.hashed();
         let of = committed.index();
         let kind = Kind::Outcome { decision: of };
-        let leaf = leaf(kind, at, committed.id(), committed.leaf.epoch, &record);
+        let leaf = leaf(kind, ended(at, &committed.leaf), committed.id(), committed.leaf.epoch, &record);
         let entry = Entry { leaf: leaf.to_bytes(), record: Some(record.record().to_bytes()), opens: false };
         let placed = self.log.append(entry, Some(of)).await?;
         let mut decision = committed.in_trailers(rank);
@@ -250,7 +250,7 @@ impl Ledger {
         let Ok(of) = Leaf::from_bytes(leaf) else { return Ok(()) };
         tracing::warn!(decision.id = %of.decision, "the broker ended before this request did");
         let record = Record::new(RecordKind::Outcome, salt()?).hashed();
-        let leaf = self::leaf(Kind::Abort { decision }, now, of.decision, of.epoch, &record);
+        let leaf = self::leaf(Kind::Abort { decision }, ended(now, &of), of.decision, of.epoch, &record);
         let entry = Entry { leaf: leaf.to_bytes(), record: Some(record.record().to_bytes()), opens: false };
         self.log.append(entry, None).await?;
         Ok(())
@@ -271,6 +271,12 @@ fn written(decision: DecisionRecord) -> Result<(Leaf, Box<Hashed>), LedgerError>
 
 fn leaf(kind: Kind, at: Timestamp, decision: DecisionId, epoch: Epoch, record: &Hashed) -> Leaf {
     Leaf { kind, at, decision, epoch, engine: ENGINE_VERSION, record: record.commitment() }
+}
+
+/// When something ended: never before it was decided, though the clock be set back meanwhile. An outcome that is older than
+/// its decision is refused by everybody.
+fn ended(now: Timestamp, decision: &Leaf) -> Timestamp {
+    now.max(decision.at)
 }
 
 fn salt() -> Result<[u8; SALT_BYTES], LedgerError> {

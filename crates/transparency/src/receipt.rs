@@ -4,8 +4,9 @@
 //! checkpoint ──log's key──▶ (size, root) ◀──path── leaf ──commitment──▶ what is shown of the record
 //! ```
 //! [`Receipt::verify`] is the one maker of a [`Verified`], of which alone a field can be read as proven.
+//! An outcome is held against its decision: it lies behind it in the log, ended no earlier, and was decided by the same state.
 
-use comity_types::Digest;
+use comity_types::{Digest, Timestamp};
 
 use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::leaf::{Kind, Leaf, LeafError};
@@ -82,6 +83,34 @@ pub enum ReceiptError {
     /// The outcome is of another decision.
     #[error("the outcome is of another decision")]
     OtherDecision,
+    /// The outcome was logged before what it is the outcome of.
+    #[error("the outcome is leaf {outcome}, and its decision leaf {decision} comes after it")]
+    OutcomeFirst {
+        /// Index of the decision's leaf.
+        decision: u64,
+        /// Index of the outcome's.
+        outcome: u64,
+    },
+    /// The outcome is older than its decision. A broker whose clock was set back says the decision's time again.
+    #[error("the outcome is of {outcome}, and its decision of {decision}, which is later")]
+    OutcomeEarlier {
+        /// When it was decided.
+        decision: Timestamp,
+        /// When it is said to have ended.
+        outcome: Timestamp,
+    },
+    /// An outcome repeats the state that its decision was made by, and the engine that made it.
+    #[error("the outcome says another {what} than its decision")]
+    OtherBasis {
+        /// The epoch, or the engine.
+        what: &'static str,
+    },
+    /// Nobody knows what became of it, says the leaf, and its record says something all the same.
+    #[error("the broker ended before the request did, says leaf {index}, and its record says what became of it")]
+    AbortWithRecord {
+        /// Index of the abort's leaf.
+        index: u64,
+    },
 }
 
 /// A leaf that is in a log, with the fields of its record that are shown.
@@ -138,13 +167,7 @@ impl Receipt {
         }
         let outcome = self.outcome.as_ref().map(|outcome| outcome.verify(&checkpoint, "outcome")).transpose()?;
         if let Some(outcome) = &outcome {
-            let of = match outcome.leaf.kind {
-                Kind::Outcome { decision } | Kind::Abort { decision } => decision,
-                Kind::Decision => return Err(ReceiptError::OtherKind { which: "outcome" }),
-            };
-            if of != decision.index || outcome.leaf.decision != decision.leaf.decision {
-                return Err(ReceiptError::OtherDecision);
-            }
+            outcome.ends(&decision)?;
         }
         Ok(Verified { checkpoint, decision, outcome })
     }
@@ -160,6 +183,41 @@ impl Receipt {
 }
 
 impl VerifiedLeaf {
+    /// Checks that it is what became of this decision.
+    fn ends(&self, decision: &Self) -> Result<(), ReceiptError> {
+        let (ended, decided) = (&self.leaf, &decision.leaf);
+        let of = match ended.kind {
+            Kind::Outcome { decision } | Kind::Abort { decision } => decision,
+            Kind::Decision => return Err(ReceiptError::OtherKind { which: "outcome" }),
+        };
+        if of != decision.index || ended.decision != decided.decision {
+            return Err(ReceiptError::OtherDecision);
+        }
+        if self.index <= decision.index {
+            return Err(ReceiptError::OutcomeFirst { decision: decision.index, outcome: self.index });
+        }
+        if ended.at < decided.at {
+            return Err(ReceiptError::OutcomeEarlier { decision: decided.at, outcome: ended.at });
+        }
+        if ended.epoch != decided.epoch {
+            return Err(ReceiptError::OtherBasis { what: "epoch" });
+        }
+        match ended.kind {
+            // Whatever is started next says it, which may be an older or a newer program.
+            Kind::Abort { .. } => self.says_nothing(),
+            Kind::Outcome { .. } | Kind::Decision if ended.engine != decided.engine => {
+                Err(ReceiptError::OtherBasis { what: "engine" })
+            }
+            Kind::Outcome { .. } | Kind::Decision => Ok(()),
+        }
+    }
+
+    /// The record of an abort has no field, and so nothing to hide.
+    fn says_nothing(&self) -> Result<(), ReceiptError> {
+        let empty = self.record.as_ref().is_none_or(Disclosure::is_empty);
+        if empty { Ok(()) } else { Err(ReceiptError::AbortWithRecord { index: self.index }) }
+    }
+
     /// Its index in the log.
     #[must_use]
     pub const fn index(&self) -> u64 {

@@ -283,6 +283,12 @@ impl Disclosure {
         }
     }
 
+    /// True if no place has a value, shown or hidden.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.places.iter().all(|place| *place == Place::Absent || *place == Place::Hidden(leaf_hash(b"")))
+    }
+
     /// The same with fewer fields shown.
     #[must_use]
     pub fn narrowed(&self, shown: impl Fn(Field) -> bool) -> Self {

@@ -165,3 +165,24 @@ async fn what_was_not_settled_is_closed_by_the_next_start_once() {
     let abort = Kind::Abort { decision: 2 };
     assert_eq!(all, [Kind::Decision, outcome, Kind::Decision, Kind::Decision, abort]);
 }
+
+#[tokio::test]
+async fn an_outcome_is_no_older_than_its_decision_though_the_clock_is_set_back() {
+    let scene = Scene::new();
+    let ledger = scene.open().await;
+    let ended = |at: &str| OutcomeRecord { at: at.parse().unwrap(), ..outcome() };
+    for (at, said) in
+        [("2026-11-23T09:00:00Z", "2026-11-23T10:00:00Z"), ("2026-11-23T10:00:01Z", "2026-11-23T10:00:01Z")]
+    {
+        let committed = ledger.commit(eligible(1)).await.unwrap();
+        let verified = scene.verify(ledger.settle(&committed, ended(at)).await.unwrap().receipt());
+        assert_eq!(verified.outcome().unwrap().leaf().at, said.parse().unwrap());
+    }
+    // What the next start closes was decided on a clock that was ahead.
+    let ahead = Timestamp::from_millis(4_000_000_000_000).unwrap();
+    ledger.commit(DecisionRecord { at: ahead, ..eligible(1) }).await.unwrap();
+    drop(ledger);
+    drop(scene.open().await);
+    let last = super::super::log::everything(scene.dir.path()).last().map(|(leaf, _)| leaf.at);
+    assert_eq!(last, Some(ahead));
+}

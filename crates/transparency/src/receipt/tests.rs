@@ -118,6 +118,78 @@ fn an_outcome_is_of_its_own_decision() {
     assert_eq!(mixed, Err(ReceiptError::OtherDecision));
 }
 
+/// A decision and what is said to have become of it, in a log where both are wherever `at` puts them.
+fn ending(at: (u64, u64), change: impl FnOnce(&mut Leaf, &mut Leaf, &mut Record)) -> Result<Verified, ReceiptError> {
+    let mut decision = Leaf {
+        kind: Kind::Decision,
+        at: Timestamp::from_millis(1_795_000_000_000).unwrap(),
+        decision: DecisionId::from_bytes([9; 16]),
+        epoch: Epoch { size: 3, root: Digest::of(b"epoch") },
+        engine: 1,
+        record: Record::new(RecordKind::Decision, [1; SALT_BYTES]).commitment(),
+    };
+    let mut outcome = Leaf { kind: Kind::Outcome { decision: at.0 }, ..decision };
+    let mut record = Record::new(RecordKind::Outcome, [2; SALT_BYTES]);
+    change(&mut decision, &mut outcome, &mut record);
+    outcome.record = record.commitment();
+    let mut tiles = Tiles::default();
+    for index in 0..8 {
+        tiles.push(match index {
+            index if index == at.0 => decision.hash(),
+            index if index == at.1 => outcome.hash(),
+            _ => Digest::of(b"another"),
+        });
+    }
+    let key = NoteKey::generate(ORIGIN.into()).unwrap();
+    let checkpoint = Checkpoint { origin: ORIGIN.into(), size: 8, root: root(&tiles, 8).unwrap() };
+    let proven = |index, leaf: &Leaf, record| Proven {
+        index,
+        leaf: leaf.to_bytes(),
+        path: inclusion(&tiles, index, 8).unwrap().unwrap(),
+        record,
+    };
+    let shown = Some(record.disclose(|_| false));
+    let receipt = Receipt {
+        checkpoint: checkpoint.sign(&key).unwrap(),
+        decision: proven(at.0, &decision, None),
+        outcome: Some(proven(at.1, &outcome, shown)),
+    };
+    receipt.verify(ORIGIN, &NoteVerifier::new(ORIGIN.into(), key.public().unwrap()))
+}
+
+#[test]
+fn an_outcome_comes_after_its_decision_in_the_log_and_in_time() {
+    assert!(ending((2, 5), |_, _, _| {}).is_ok());
+    let first = ending((5, 2), |_, _, _| {});
+    assert_eq!(first, Err(ReceiptError::OutcomeFirst { decision: 5, outcome: 2 }));
+    let earlier = ending((2, 5), |decision, outcome, _| {
+        outcome.at = Timestamp::from_millis(decision.at.as_millis() - 1).unwrap();
+    });
+    assert!(matches!(earlier, Err(ReceiptError::OutcomeEarlier { .. })), "{earlier:?}");
+}
+
+#[test]
+fn an_outcome_repeats_the_state_and_the_engine_of_its_decision_and_an_abort_the_state() {
+    let epoch = |_: &mut Leaf, outcome: &mut Leaf, _: &mut Record| outcome.epoch.size += 1;
+    assert_eq!(ending((2, 5), epoch), Err(ReceiptError::OtherBasis { what: "epoch" }));
+    let engine = |_: &mut Leaf, outcome: &mut Leaf, _: &mut Record| outcome.engine += 1;
+    assert_eq!(ending((2, 5), engine), Err(ReceiptError::OtherBasis { what: "engine" }));
+    // The next start writes it, perhaps after an update.
+    let abort = |_: &mut Leaf, outcome: &mut Leaf, _: &mut Record| {
+        (outcome.kind, outcome.engine) = (Kind::Abort { decision: 2 }, 2);
+    };
+    assert!(ending((2, 5), abort).is_ok());
+}
+
+#[test]
+fn an_abort_that_says_what_became_of_it_is_refused_shown_or_hidden() {
+    let says = |_: &mut Leaf, outcome: &mut Leaf, record: &mut Record| {
+        outcome.kind = Kind::Abort { decision: 2 };
+        *record = record.clone().with(Field::OFFER, "org-b.example/n1/chat").unwrap();
+    };
+    assert_eq!(ending((2, 5), says), Err(ReceiptError::AbortWithRecord { index: 5 }));
+}
+
 #[test]
 fn what_is_narrowed_still_holds_and_tells_less() {
     let scene = scene();
