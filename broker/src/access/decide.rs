@@ -17,6 +17,7 @@ use tonic::Code;
 use super::choose::Draws;
 use super::request::Admitted;
 use super::{Parts, choose};
+use crate::edge::cut;
 use crate::links::Load;
 use crate::registry::Snapshot;
 use crate::registry::memory::{Eligible, Listed};
@@ -82,9 +83,14 @@ pub struct Rejected {
 /// Judges every offer of the request's model, and puts those that are eligible in order.
 ///
 /// # Errors
-/// The envelope speaks of something that no table has, or nobody offers the model. That nothing is eligible is a decision too, and becomes a refusal once it is kept.
+/// The caller has lost its place since it was let in, the envelope speaks of something that no table has, or nobody offers the
+/// model. That nothing is eligible is a decision too, and becomes a refusal once it is kept.
 pub fn decide(parts: &Parts, admitted: &Admitted) -> Result<Decision, Failure> {
     let (snapshot, at) = (parts.registry.snapshot(), parts.clock.now());
+    // By the state that the decision will name: whoever holds it against that finds a caller who took part in it.
+    if let Some(lost) = cut::out_of(snapshot.federation(), &admitted.caller, Some(admitted.certificate)) {
+        return Err(lost);
+    }
     let found = eligible(&snapshot, parts, admitted, at)?;
     let used = parts.quotas.used(admitted.caller.trust_domain(), at);
     let within_quota = found.eligible(&snapshot.index, &used, at);

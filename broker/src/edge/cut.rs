@@ -85,14 +85,16 @@ async fn denied(registry: &Registry, caller: Option<&(VerifiedPeer, &'static Met
 /// Resolves, to what is told, when `member` does not take part, or the certificate that it shows is suspended: at once, or
 /// when the registry says so.
 pub(crate) async fn of_member(registry: &Registry, member: &SpiffeId, certificate: Option<Digest>) -> Failure {
-    when(registry, |federation| {
-        let standing = match certificate {
-            Some(certificate) => federation.standing_with(member, certificate),
-            None => federation.standing(member),
-        };
-        denial_in(federation, member, standing)
-    })
-    .await
+    when(registry, |federation| out_of(federation, member, certificate)).await
+}
+
+/// What is told to `member` where it does not take part in this state, or the certificate that it shows is suspended.
+pub(crate) fn out_of(federation: &Federation, member: &SpiffeId, certificate: Option<Digest>) -> Option<Failure> {
+    let standing = match certificate {
+        Some(certificate) => federation.standing_with(member, certificate),
+        None => federation.standing(member),
+    };
+    denial_in(federation, member, standing)
 }
 
 /// Resolves to what `find` finds in the state, now or after a change.

@@ -4,59 +4,64 @@
 //! receipt ─log's key of the root─▶ leaves ─commitments─▶ fields ─node's key─▶ outcome ─federation's log─▶ terms, eligibility
 //! ```
 //! [`check`] refuses a receipt of which any part is contradicted by another; what there is nothing to hold against is said not
-//! to be proven.
+//! to be proven. Every field that is shown ends in exactly one [`Finding`].
 
 use std::sync::Arc;
 
 use comity_identity::Root;
 use comity_membership::{Log, offer_digest};
 use comity_policy::Tables;
-use comity_proto::metadata::OUTCOME_CONTEXT;
-use comity_proto::permit;
 use comity_transparency::leaf::Kind;
 use comity_transparency::policy::Policy;
 use comity_transparency::receipt::{Receipt, ReceiptError, Verified};
-use comity_transparency::record::Field;
+use comity_transparency::record::{Field, RecordKind};
 use comity_transparency::{CheckpointNote, NoteVerifier};
-use comity_types::OfferName;
-use prost::Message as _;
-use serde::Deserialize;
+use comity_types::{OfferName, Timestamp};
 
 use crate::witnessed::cosigned_by;
 
 mod answer;
 mod history;
+mod node;
 mod nonce;
 mod repeated;
 mod replay;
+mod standing;
 #[cfg(test)]
 mod tests;
+mod when;
 
 pub use answer::{Asked, Unproven, of_trailers};
 pub(crate) use answer::{Expected, Pinned};
 pub use history::History;
 pub use nonce::nonce;
 pub(crate) use nonce::unlike_any_other;
+pub use when::{CLOCK_TOLERANCE, EPOCH_TOLERANCE};
+
+use node::NodesWord;
 
 /// What a receipt is held against.
 #[derive(Debug, Clone, Copy)]
 pub struct Against<'a> {
     /// The federation's root document, which is pinned.
     pub root: &'a Root,
-    /// The federation's log up to the decision's epoch, verified; without it, neither terms nor eligibility nor the node's
-    /// signature can be checked.
-    pub log: Option<&'a Log>,
+    /// The federation as it was decided by; without it, neither terms nor eligibility nor the node's signature can be checked.
+    pub log: Option<AsOf<'a>>,
     /// Which witnesses have to have cosigned; without it, their cosignatures prove nothing.
     pub policy: Option<&'a Policy>,
     /// What offers are held against where the federation has adopted no tables.
     pub tables: &'a Arc<Tables>,
+    /// The time, by the clock of whoever checks: nothing that is to be believed was decided later.
+    pub now: Timestamp,
 }
 
-/// Tokens, as an outcome's record has them.
-#[derive(Debug, Deserialize)]
-struct RecordedUsage {
-    input_tokens: Option<u64>,
-    output_tokens: Option<u64>,
+/// The federation while one epoch was its newest.
+#[derive(Debug, Clone, Copy)]
+pub struct AsOf<'a> {
+    /// Its log up to that epoch, verified.
+    pub log: &'a Log,
+    /// When the entry behind it came into force; none where none is known.
+    pub until: Option<Timestamp>,
 }
 
 /// What is proven, and what is not.
@@ -75,6 +80,8 @@ pub struct Finding {
     pub proven: bool,
     /// What, in a sentence.
     pub what: String,
+    /// The fields that it is the verdict on; none where it is about something else.
+    pub fields: Vec<Field>,
 }
 
 /// Why a receipt is not to be believed.
@@ -110,23 +117,40 @@ pub fn check(receipt: &Receipt, against: &Against<'_>) -> Result<Account, CheckE
     let [plain, _] = &against.root.decision_log;
     let verified = receipt.verify(&against.root.decision_log_origin(), &NoteVerifier::of(plain))?;
     let mut account = Account { verified, findings: Vec::new() };
+    let log = against.log.map(|state| state.log);
     account.logged();
     account.signatures(receipt, against)?;
-    account.epoch(against.log)?;
-    account.outcome(against.log)?;
-    account.offer(against.log)?;
-    account.repeated(against.log)?;
-    account.eligibility(against)?;
+    account.epoch(log)?;
+    account.when(against)?;
+    account.standing(log)?;
+    let node = account.outcome(log)?;
+    account.offer(log, node.as_ref())?;
+    account.repeated(log)?;
+    account.eligibility(against, node.as_ref())?;
+    account.word();
     Ok(account)
 }
 
 impl Account {
     fn proven(&mut self, what: impl Into<String>) {
-        self.findings.push(Finding { proven: true, what: what.into() });
+        self.findings.push(Finding { proven: true, what: what.into(), fields: Vec::new() });
     }
 
     fn unproven(&mut self, what: impl Into<String>) {
-        self.findings.push(Finding { proven: false, what: what.into() });
+        self.findings.push(Finding { proven: false, what: what.into(), fields: Vec::new() });
+    }
+
+    /// The verdict on those of these fields that are shown and have none yet.
+    fn verdict(&mut self, proven: bool, fields: &[Field], what: impl Into<String>) {
+        let fields = self.open().filter(|field| fields.contains(field)).collect();
+        self.findings.push(Finding { proven, what: what.into(), fields });
+    }
+
+    /// The fields that are shown, and on which there is no verdict yet.
+    fn open(&self) -> impl Iterator<Item = Field> {
+        let all = [RecordKind::Decision, RecordKind::Outcome].into_iter().flat_map(RecordKind::fields);
+        let judged = |field: &Field| self.findings.iter().any(|finding| finding.fields.contains(field));
+        all.filter(|field| self.verified.get(*field).is_some()).filter(move |field| !judged(field))
     }
 
     /// What stands in the log.
@@ -198,53 +222,21 @@ impl Account {
         Ok(())
     }
 
-    /// What the node signed, against what the broker recorded.
-    fn outcome(&mut self, log: Option<&Log>) -> Result<(), CheckError> {
-        let Some(signed) = self.verified.get(Field::NODE_OUTCOME).map(<[u8]>::to_vec) else {
-            if self.verified.outcome().is_some() {
-                self.unproven("the node's own word: it signed nothing that is shown");
-            }
-            return Ok(());
-        };
-        let unreadable = |_| contradiction("what the node signed cannot be read");
-        let signed = permit::NodeOutcome::decode(signed.as_slice()).map_err(unreadable)?;
-        let outcome = permit::Outcome::decode(signed.outcome.clone()).map_err(unreadable)?;
-        let decision = self.verified.decision();
-        if outcome.decision_id != decision.leaf().decision.as_bytes()[..] || outcome.decision_index != decision.index()
-        {
-            return Err(contradiction("the node signed the outcome of another decision"));
-        }
-        if self.verified.text(Field::OFFER).is_some_and(|offer| offer != outcome.offer) {
-            return Err(contradiction("the node signed the outcome of another offer than the broker recorded"));
-        }
-        if let Some(recorded) = self.recorded_usage()?
-            && (recorded.input_tokens, recorded.output_tokens) != (outcome.input_tokens, outcome.output_tokens)
-        {
-            return Err(contradiction("the node signed another usage than the broker recorded"));
-        }
-        self.as_the_node_said(&outcome)?;
-        let name: OfferName =
-            outcome.offer.parse().map_err(|_| contradiction("the node signed the outcome of an offer that is none"))?;
-        let usage = format!("{} tokens in, {} out", counted(outcome.input_tokens), counted(outcome.output_tokens));
-        let age = outcome.state_age_ms / 1000;
-        let said = format!("{} says: status {}, {usage}, judged by a state {age} s old", name.node(), outcome.status);
-        let Some(member) = log.map(|log| log.federation().member(name.node())) else {
-            self.unproven(format!("{said}; its signature was not checked, for want of the federation's log"));
-            return Ok(());
-        };
-        let member = member.ok_or_else(|| contradiction("the node that signed was no member at that epoch"))?;
-        if !member.key.verifies(&[OUTCOME_CONTEXT, &signed.outcome].concat(), &signed.signature) {
-            return Err(contradiction("the node's signature is not over its outcome"));
-        }
-        self.proven(format!("{said}, signed by its key of the federation's log"));
-        Ok(())
-    }
-
     /// The offer that answered, as it was published at that epoch.
-    fn offer(&mut self, log: Option<&Log>) -> Result<(), CheckError> {
+    fn offer(&mut self, log: Option<&Log>, node: Option<&NodesWord>) -> Result<(), CheckError> {
+        const FIELDS: [Field; 3] = [Field::OFFER, Field::OFFER_SHA256, Field::OPERATOR];
         let Some((name, recorded)) = self.answered()? else { return Ok(()) };
+        let organisation = name.node().trust_domain();
+        self.is("operator", Field::OPERATOR, organisation.as_str())?;
+        let role = match self.verified.text(Field::STATUS) {
+            None | Some("0") => "answering",
+            Some(_) => "the last that was tried",
+        };
         let Some(log) = log else {
-            self.unproven(format!("under which terms {name} answered: the federation's log was not given"));
+            let what = format!(
+                "under which terms {name}, which is recorded as {role}, was: the federation's log was not given"
+            );
+            self.verdict(false, &FIELDS, what);
             return Ok(());
         };
         let offer = log.federation().offer(&name);
@@ -254,17 +246,18 @@ impl Account {
                 "the offer that answered was published in another form than the broker recorded",
             ));
         }
-        self.proven(format!(
-            "{name} answered under terms that {} had published and signed (SHA-256 {recorded})",
-            name.node().trust_domain()
-        ));
+        let terms = format!("under terms that {organisation} had published and signed (SHA-256 {recorded})");
+        match node.map(NodesWord::status) {
+            Some(0) => self.verdict(true, &FIELDS, format!("{name} answered {terms}")),
+            Some(status) => self.verdict(true, &FIELDS, format!("{name} ended with status {status} {terms}")),
+            None => {
+                self.proven(format!("{name} is recorded as {role} {terms}"));
+                let what =
+                    format!("that it was {name}: the broker's word, without the node's signed one (node_outcome)");
+                self.verdict(false, &FIELDS, what);
+            }
+        }
         Ok(())
-    }
-
-    /// Tokens read and written, as the broker recorded them.
-    fn recorded_usage(&self) -> Result<Option<RecordedUsage>, CheckError> {
-        let usage = self.verified.get(Field::USAGE).map(serde_json::from_slice).transpose();
-        usage.map_err(|_| contradiction("the usage that the broker recorded cannot be read"))
     }
 
     /// The offer that answered, and the SHA-256 of its stored form, where both are shown.
@@ -277,10 +270,6 @@ impl Account {
         let name = name.ok_or_else(|| contradiction("the name of the offer that answered cannot be read"))?;
         Ok(Some((name, digest.to_owned())))
     }
-}
-
-fn counted(tokens: Option<u64>) -> String {
-    tokens.map_or_else(|| "unknown".to_owned(), |tokens| tokens.to_string())
 }
 
 fn contradiction(what: impl Into<String>) -> CheckError {

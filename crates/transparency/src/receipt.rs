@@ -241,6 +241,12 @@ impl VerifiedLeaf {
     pub fn get(&self, field: Field) -> Option<&[u8]> {
         self.record.as_ref()?.get(field)
     }
+
+    /// True if a field of its record may have a value that is not shown.
+    #[must_use]
+    pub fn hides(&self, field: Field) -> bool {
+        self.record.as_ref().is_none_or(|record| record.hides(field))
+    }
 }
 
 impl Verified {

@@ -283,6 +283,13 @@ impl Disclosure {
         }
     }
 
+    /// True if a field has a value that is not shown.
+    #[must_use]
+    pub fn hides(&self, field: Field) -> bool {
+        let place = self.places.get(field.place()).filter(|_| field.kind() == self.kind);
+        matches!(place, Some(Place::Hidden(hash)) if *hash != leaf_hash(b""))
+    }
+
     /// True if no place has a value, shown or hidden.
     #[must_use]
     pub fn is_empty(&self) -> bool {

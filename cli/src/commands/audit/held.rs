@@ -8,6 +8,7 @@ use comity_identity::Root;
 use comity_policy::Tables;
 use comity_runtime::chain;
 use comity_transparency::receipt::{Receipt, Verified};
+use comity_types::Clock;
 use serde::Serialize;
 
 use super::row::{self, Row};
@@ -47,6 +48,7 @@ impl Held {
 pub(super) struct Holding<'a> {
     root: &'a Root,
     tables: Arc<Tables>,
+    clock: &'a Arc<dyn Clock>,
     history: History,
     rows: Vec<Held>,
     /// Those that were decided by a later epoch than was known: which rows.
@@ -55,8 +57,8 @@ pub(super) struct Holding<'a> {
 
 impl<'a> Holding<'a> {
     pub(super) async fn open(session: &'a Session, global: &Global) -> Result<Self, CliError> {
-        let (root, tables) = (session.identity().root(), global.tables()?);
-        Ok(Self { root, tables, history: history(session).await?, rows: Vec::new(), ahead: Vec::new() })
+        let (root, tables, clock) = (session.identity().root(), global.tables()?, session.identity().clock());
+        Ok(Self { root, tables, clock, history: history(session).await?, rows: Vec::new(), ahead: Vec::new() })
     }
 
     pub(super) const fn len(&self) -> usize {
@@ -92,7 +94,8 @@ impl<'a> Holding<'a> {
         let Some(log) = self.history.at(epoch) else {
             return Some(format!("the federation's log has {} entries, and no epoch {epoch}", self.history.epochs()));
         };
-        let against = Against { root: self.root, log: Some(log), policy: None, tables: &self.tables };
+        let (tables, now) = (&self.tables, self.clock.now());
+        let against = Against { root: self.root, log: Some(log), policy: None, tables, now };
         check(receipt, &against).err().map(|error: CheckError| chain::text(&error))
     }
 }

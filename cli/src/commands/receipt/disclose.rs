@@ -9,8 +9,16 @@ use super::{read, write};
 use crate::error::CliError;
 use crate::output::say;
 
+/// What `--help` says about what is hidden.
+const AFTER: &str = "\
+A hidden field is its hash, under a salt of its own: what it says cannot be guessed. Which fields are empty can be told, for \
+all of those have the same hash: that there was no usage, say, or how many offers might have been tried. When it was decided, \
+and at which epoch, stands in the leaf and is always shown. A field that is shown alone is the broker's word: `comity receipt \
+verify` says what has to be shown beside it.";
+
 /// What to show of a receipt.
 #[derive(Debug, Args)]
+#[command(after_help = AFTER)]
 pub(crate) struct DiscloseArgs {
     /// The receipt
     file: PathBuf,
@@ -42,6 +50,9 @@ pub(super) fn run(args: &DiscloseArgs) -> Result<(), CliError> {
         });
     }
     write(&receipt.narrowed(|field| args.fields.contains(&field)), &args.save)?;
-    say(&format!("written to {}; what is hidden cannot be guessed from it", args.save.display()));
+    say(&format!(
+        "written to {}; what a hidden field says cannot be guessed from it, but it can be seen which fields are empty",
+        args.save.display()
+    ));
     Ok(())
 }

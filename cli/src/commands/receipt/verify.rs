@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use comity_client::follow::Followed;
-use comity_client::receipt::{Account, Against, check};
+use comity_client::receipt::{Account, Against, AsOf, Finding, check};
 use comity_identity::Root;
 use comity_membership::Log;
 use comity_proto::membership::WatchResponse;
@@ -14,6 +14,8 @@ use comity_runtime::chain;
 use comity_runtime::clock::SystemClock;
 use comity_transparency::leaf::Leaf;
 use comity_transparency::policy::Policy;
+use comity_transparency::record::Field;
+use comity_types::{Clock as _, Timestamp};
 use serde_json::json;
 
 use super::{read, show};
@@ -25,7 +27,9 @@ use crate::output::{print_json, print_line};
 /// What `--help` says about what is proven.
 pub(super) const AFTER: &str = "\
 Nothing is asked of anybody: what counts is the root document that you pinned, the federation's log if you have it \
-(`comity log export`), and the policy that names the witnesses that you trust (c2sp.org/tlog-policy).
+(`comity log export`), the policy that names the witnesses that you trust (c2sp.org/tlog-policy), and this machine's clock: \
+what is of a later time is refused. Give the log as far as you have it: the entry behind the decision's epoch says until when \
+that was the newest. Every field that is shown stands below `Proven` or `Not proven`, with what else would have to be shown.
 
 Exit status: 0 all that could be checked holds; 1 not to be believed; 2 a mistake or a fault.";
 
@@ -56,12 +60,13 @@ pub(super) fn run(args: &VerifyArgs, global: &Global) -> Result<(), CliError> {
         source: Box::new(error),
     })?;
     let policy = args.policy.as_deref().map(policy).transpose()?;
-    let log = match &args.log {
-        Some(file) => Some(log_at(file, &root, Root::digest(&bytes), epoch(&receipt.decision.leaf))?),
+    let state = match &args.log {
+        Some(file) => Some(state_at(file, &root, Root::digest(&bytes), epoch(&receipt.decision.leaf))?),
         None => None,
     };
-    let tables = global.tables()?;
-    let against = Against { root: &root, log: log.as_ref(), policy: policy.as_ref(), tables: &tables };
+    let (tables, now) = (global.tables()?, SystemClock.now());
+    let log = state.as_ref().map(|(log, until)| AsOf { log, until: *until });
+    let against = Against { root: &root, log, policy: policy.as_ref(), tables: &tables, now };
     let account = check(&receipt, &against).map_err(|error| CliError::Failed {
         problem: format!("{} is not to be believed: {}", args.file.display(), chain::text(&error)),
         hint: "ask whoever gave it to you; a receipt of another federation needs that one's --root".to_owned(),
@@ -71,8 +76,11 @@ pub(super) fn run(args: &VerifyArgs, global: &Global) -> Result<(), CliError> {
 
 fn report(account: &Account, global: &Global) -> Result<(), CliError> {
     if global.output == crate::output::Format::Json {
-        let findings: Vec<_> =
-            account.findings.iter().map(|finding| json!({ "proven": finding.proven, "what": finding.what })).collect();
+        let finding = |finding: &Finding| {
+            let fields: Vec<_> = finding.fields.iter().copied().map(Field::name).collect();
+            json!({ "proven": finding.proven, "what": finding.what, "fields": fields })
+        };
+        let findings: Vec<_> = account.findings.iter().map(finding).collect();
         return print_json(&json!({ "verified": true, "findings": findings }));
     }
     show::print(&account.verified, global)?;
@@ -102,17 +110,30 @@ fn epoch(leaf: &[u8]) -> u64 {
     Leaf::from_bytes(leaf).map_or(0, |leaf| leaf.epoch.size)
 }
 
-/// The federation's log up to an epoch, every signature checked.
-fn log_at(file: &Path, root: &Root, digest: comity_types::Digest, epoch: u64) -> Result<Log, CliError> {
+/// The federation's log up to an epoch, every signature checked; and when the entry behind it came into force, which is read
+/// to see that the federation had not come further when something was decided.
+fn state_at(
+    file: &Path,
+    root: &Root,
+    digest: comity_types::Digest,
+    epoch: u64,
+) -> Result<(Log, Option<Timestamp>), CliError> {
     let text = fs::read(file).map_err(|source| CliError::File { doing: "read", path: file.to_owned(), source })?;
     let mut followed = Followed::new(root, digest, Arc::new(SystemClock));
-    let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    for (number, line) in (1..=epoch).zip(lines) {
-        let part = WatchResponse { epoch: number, entry: line.to_vec().into(), checkpoint: String::new() };
+    let mut lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    let mut take = |epoch: u64, line: &[u8]| {
+        let part = WatchResponse { epoch, entry: line.to_vec().into(), checkpoint: String::new() };
         followed.take(&part).map_err(|error| CliError::Failed {
             problem: format!("{} is not to be believed: {}", file.display(), chain::text(&error)),
             hint: "`comity log verify` says more; fetch the log anew with `comity log export`".to_owned(),
         })?;
+        Ok::<_, CliError>(followed.log().clone())
+    };
+    let mut log = None;
+    for (number, line) in (1..=epoch).zip(&mut lines) {
+        log = Some(take(number, line)?);
     }
-    Ok(followed.log().clone())
+    let next = lines.next().map(|line| take(epoch.saturating_add(1), line)).transpose()?;
+    let log = log.unwrap_or_else(|| Followed::new(root, digest, Arc::new(SystemClock)).log().clone());
+    Ok((log, next.and_then(|next| next.federation().at())))
 }

@@ -2,6 +2,8 @@
 
 use comity_membership::{Log, NotTaken};
 
+use super::AsOf;
+
 /// The log as it was after each entry. The states share what did not change between them: an epoch costs some kilobytes.
 #[derive(Debug, Default)]
 pub struct History(Vec<Log>);
@@ -22,10 +24,12 @@ impl History {
         states.collect::<Result<_, _>>().map(Self)
     }
 
-    /// The log up to this epoch; none if it has not come as far.
+    /// The federation while this epoch was its newest; none if it has not come as far.
     #[must_use]
-    pub fn at(&self, epoch: u64) -> Option<&Log> {
-        self.0.get(usize::try_from(epoch.checked_sub(1)?).ok()?)
+    pub fn at(&self, epoch: u64) -> Option<AsOf<'_>> {
+        let place = usize::try_from(epoch.checked_sub(1)?).ok()?;
+        let until = self.0.get(place + 1).and_then(|next| next.federation().at());
+        Some(AsOf { log: self.0.get(place)?, until })
     }
 
     /// How many there are: the last one.

@@ -1,5 +1,5 @@
 //! Whether the offer that answered was eligible: by the candidates that the decision names, and evaluated again by what the
-//! federation's log says of that epoch.
+//! federation's log says of that epoch. That caller and node took part in it was looked at before.
 
 use std::sync::Arc;
 
@@ -8,11 +8,12 @@ use comity_policy::{Capability, ENGINE_VERSION, ReasonCode, Request, Tables, Usa
 use comity_proto::convert::Envelope;
 use comity_proto::inference;
 use comity_transparency::record::{CANDIDATES, Field};
-use comity_types::{Digest, OfferName, SpiffeId};
+use comity_types::{OfferName, SpiffeId};
 use prost::Message as _;
 use serde::Deserialize;
 
-use super::{Account, Against, CheckError, contradiction};
+use super::node::NodesWord;
+use super::{Account, Against, AsOf, CheckError, contradiction};
 
 /// An offer that a decision lets try, as its record has it.
 #[derive(Debug, Deserialize)]
@@ -30,16 +31,19 @@ struct AskedFor {
 
 impl Account {
     /// That the offer was eligible.
-    pub(super) fn eligibility(&mut self, against: &Against<'_>) -> Result<(), CheckError> {
+    pub(super) fn eligibility(&mut self, against: &Against<'_>, node: Option<&NodesWord>) -> Result<(), CheckError> {
         let Some((name, recorded)) = self.answered()? else { return Ok(()) };
         let candidates = self.candidates()?;
-        if !candidates.is_empty() {
-            if !candidates.iter().any(|one| one.offer == name && one.offer_sha256 == recorded) {
-                return Err(contradiction("the offer that answered was not among those that the decision let try"));
-            }
-            self.proven(format!("the decision, made before anything was sent, names {name} as eligible"));
+        let own = candidates.iter().find(|(_, one)| one.offer == name && one.offer_sha256 == recorded);
+        let mut fields = (0..CANDIDATES).filter_map(Field::candidate);
+        if let Some((field, _)) = own {
+            // The node signed the index of the decision's leaf: that was in the log before the node ran.
+            let before = if node.is_some() { ", made before anything was sent," } else { "" };
+            self.verdict(true, &[*field], format!("the decision{before} names {name} as eligible"));
+        } else if !fields.any(|field| self.verified.decision().hides(field)) {
+            return Err(contradiction("the offer that answered was not among those that the decision let try"));
         }
-        let (Some(log), Some(asked)) = (against.log, self.asked_for()?) else {
+        let (Some(AsOf { log, .. }), Some(asked)) = (against.log, self.asked_for()?) else {
             self.unproven("eligibility, evaluated again: it takes the federation's log and the receipt with its envelope (`comity receipt show`)");
             return Ok(());
         };
@@ -73,9 +77,11 @@ impl Account {
     }
 
     /// Those that are shown.
-    fn candidates(&self) -> Result<Vec<Candidate>, CheckError> {
-        let shown = (0..CANDIDATES).filter_map(Field::candidate).filter_map(|field| self.verified.get(field));
-        let candidates: Result<_, _> = shown.map(serde_json::from_slice).collect();
+    fn candidates(&self) -> Result<Vec<(Field, Candidate)>, CheckError> {
+        let fields = (0..CANDIDATES).filter_map(Field::candidate);
+        let shown = fields.filter_map(|field| Some((field, self.verified.get(field)?)));
+        let candidates: Result<_, _> =
+            shown.map(|(field, json)| Ok::<_, serde_json::Error>((field, serde_json::from_slice(json)?))).collect();
         candidates.map_err(|_| contradiction("an offer that the decision let try cannot be read"))
     }
 
@@ -87,9 +93,6 @@ impl Account {
         else {
             return Ok(None);
         };
-        if shown(Field::ENVELOPE_SHA256).is_some_and(|digest| digest != Digest::of(envelope).as_bytes()) {
-            return Err(contradiction("the envelope is another than the one whose digest was decided on"));
-        }
         let unreadable = |what: &str| contradiction(format!("the {what} that was decided on cannot be read"));
         let caller = str::from_utf8(caller).ok().and_then(|caller| caller.parse().ok());
         let envelope = inference::Envelope::decode(envelope).ok().and_then(|wire| Envelope::try_from(wire).ok());

@@ -4,20 +4,23 @@ use comity_membership::testing::{TestFederation, read};
 use comity_membership::{Body, Entry, Statement};
 use comity_policy::Offer;
 use comity_proto::convert::wire_receipt;
-use comity_proto::inference;
-use comity_proto::metadata::RECEIPT;
+use comity_proto::metadata::{OUTCOME_CONTEXT, RECEIPT};
+use comity_proto::{inference, permit};
 use comity_transparency::leaf::{Epoch, Leaf};
 use comity_transparency::proof::{inclusion, root};
 use comity_transparency::receipt::Proven;
 use comity_transparency::record::{Record, RecordKind, SALT_BYTES};
 use comity_transparency::tile::Tiles;
 use comity_transparency::{Checkpoint, LogKey, Signer as _};
-use comity_types::{Clock as _, DecisionId, Digest};
+use comity_types::{DecisionId, Digest};
+use prost::Message as _;
 use tonic::metadata::{MetadataMap, MetadataValue};
 
 use super::*;
 use crate::founding::found;
 use crate::testing::plan;
+
+mod forged;
 
 const CALLER: &str = "spiffe://org-a.example/app/chat";
 const NODE: &str = "spiffe://org-b.example/node/n1";
@@ -54,15 +57,16 @@ struct Logged {
     signer: &'static str,
     epoch: Epoch,
     engine: u32,
+    at: Timestamp,
+    kind: Kind,
 }
 
 impl Scene {
     fn new() -> Self {
-        let (dir, clock) = (tempfile::tempdir().unwrap(), comity_runtime::clock::SystemClock);
-        let mut root = found(&plan(dir.path(), "broker.example:7443"), clock.now()).unwrap().root;
+        let (dir, federation) = (tempfile::tempdir().unwrap(), TestFederation::founded(&["alice"], 1));
+        let mut root = found(&plan(dir.path(), "broker.example:7443"), federation.now.unwrap()).unwrap().root;
         let key = LogKey::generate(&root.decision_log_origin()).unwrap();
         root.decision_log = key.verifiers().clone();
-        let federation = TestFederation::founded(&["alice"], 1);
         let genesis = federation.genesis.clone().unwrap();
         let mut log = Log::new(genesis.clone());
         let founded = Entry { epoch: 1, at: federation.now.unwrap(), body: Body::Founded(genesis) };
@@ -95,8 +99,11 @@ impl Scene {
         self.say(Statement::OffersPublished { node: read(NODE), address: "127.0.0.1:1".into(), offers }, NODE);
     }
 
+    /// All that there is, and that the federation has come no further.
     fn against(&self) -> Against<'_> {
-        Against { root: &self.root, log: Some(&self.log), policy: None, tables: &self.tables }
+        let now = self.federation.now.unwrap();
+        let state = AsOf { log: &self.log, until: Some(now) };
+        Against { root: &self.root, log: Some(state), policy: None, tables: &self.tables, now }
     }
 
     fn without_log(&self) -> Against<'_> {
@@ -134,6 +141,8 @@ impl Scene {
             signer: NODE,
             epoch: Epoch { size: self.log.tree().size(), root: self.log.tree().root() },
             engine: comity_policy::ENGINE_VERSION,
+            at: self.federation.now.unwrap(),
+            kind: Kind::Outcome { decision: 1 },
         }
     }
 
@@ -146,7 +155,10 @@ impl Scene {
             .and_then(|record| record.with(Field::METHOD, logged.method))
             .and_then(|record| record.with(Field::ENVELOPE, logged.envelope.as_slice()))
             .and_then(|record| record.with(Field::ENVELOPE_SHA256, logged.envelope_sha256.as_bytes()))
-            .and_then(|record| record.with(Field::candidate(0).unwrap(), logged.candidate.as_str()));
+            .and_then(|record| match logged.candidate.as_str() {
+                "" => Ok(record),
+                candidate => record.with(Field::candidate(0).unwrap(), candidate),
+            });
         let more = |record: Result<Record, _>, fields: &[(Field, String)]| {
             fields
                 .iter()
@@ -163,13 +175,13 @@ impl Scene {
             None => outcome,
         };
         let outcome = more(outcome, &logged.outcome);
-        let kinds = [Kind::Decision, Kind::Outcome { decision: 1 }];
+        let kinds = [Kind::Decision, logged.kind];
         let mut tiles = Tiles::default();
         tiles.push(Digest::of(b"another leaf"));
         let leaves = [decision.unwrap(), outcome.unwrap()].into_iter().zip(kinds).map(|(record, kind)| {
             let leaf = Leaf {
                 kind,
-                at: self.federation.now.unwrap(),
+                at: logged.at,
                 decision: DecisionId::from_bytes([7; 16]),
                 epoch: logged.epoch,
                 engine: logged.engine,
@@ -282,17 +294,20 @@ fn what_another_log_signed_or_what_is_no_receipt_proves_no_answer() {
 }
 
 #[test]
-fn with_the_federations_log_everything_is_proven_but_that_others_saw_it() {
+fn with_the_federations_log_everything_is_proven_but_that_others_saw_it_and_who_asked_for_what() {
     let scene = Scene::new();
     let (proven, unproven) = scene.account(scene.against(), |_| {});
     for what in ["is leaf 1 of the log", "its outcome of", "ML-DSA-44", "every signature of which holds"] {
         assert!(has(&proven, what), "{what}: {proven:#?}");
     }
     let said = "3 tokens in, 5 out, judged by a state 0 s old, signed by its key of the federation's log";
-    for what in [said, "answered under terms", "names org-b.example/n1/chat as eligible", "evaluated again at epoch"] {
+    let before = "the decision, made before anything was sent, names org-b.example/n1/chat as eligible";
+    for what in [said, "answered under terms", before, "evaluated again at epoch", "took part in the federation at"] {
         assert!(has(&proven, what), "{what}: {proven:#?}");
     }
-    assert_eq!(unproven, ["that others saw the same log: no policy says whose cosignatures count"]);
+    let seen = "that others saw the same log: no policy says whose cosignatures count";
+    let asked = "who asked for what, which is the broker's word to all but whoever asked: caller, method, envelope_sha256, envelope";
+    assert_eq!(unproven, [seen, asked]);
 }
 
 #[test]
@@ -378,10 +393,19 @@ fn a_policy_that_asks_for_nobody_or_is_about_another_log_proves_nothing_of_other
 }
 
 #[test]
-fn a_node_that_signed_nothing_leaves_its_word_unproven() {
+fn a_node_that_signed_nothing_leaves_its_word_unproven_and_nobody_is_said_to_have_answered() {
     let scene = Scene::new();
-    let (_, unproven) = scene.account(scene.against(), |logged| logged.said = None);
-    assert!(has(&unproven, "the node's own word"), "{unproven:?}");
+    let (proven, unproven) = scene.account(scene.against(), |logged| logged.said = None);
+    assert!(
+        has(&unproven, "the node's own word") && has(&unproven, "that it was org-b.example/n1/chat"),
+        "{unproven:?}"
+    );
+    assert!(
+        has(&proven, "org-b.example/n1/chat is recorded as answering under terms that org-b.example"),
+        "{proven:?}"
+    );
+    assert!(!has(&proven, "answered") && !has(&proven, "before anything was sent"), "{proven:#?}");
+    assert!(has(&unproven, "node_outcome is shown, and the federation's log is given, besides: status, usage"));
 }
 
 #[test]
@@ -413,6 +437,7 @@ fn an_offer_that_was_not_among_the_candidates_or_was_published_otherwise_contrad
         scene.contradiction(|logged| logged.candidate = candidate)
     };
     assert!(candidate(&scene).contains("not among those"));
+    assert!(scene.contradiction(|logged| logged.candidate.clear()).contains("not among those"));
     let before = scene.logged();
     scene.publish(
         "price = { currency = 'EUR', input_micros_per_million_tokens = 1, output_micros_per_million_tokens = 1 }",
