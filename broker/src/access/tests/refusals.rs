@@ -132,3 +132,18 @@ async fn what_listens_at_an_address_is_not_told_to_those_who_ask() {
     }
     assert!(told.iter().all(|each| *each == told[0]), "{told:#?}");
 }
+
+#[tokio::test]
+async fn nothing_is_decided_by_a_state_in_which_the_caller_takes_no_part() {
+    let world = World::new().await;
+    let _node = world.node("a.example", "DE", 1, answers("never")).await;
+    let body = Body::new(http_body_util::Full::new(framed(&message(in_germany())).into()));
+    let (caller, certificate) = (World::app(), World::certificate());
+    let parts = world.access.parts();
+    let admitted = request::admit(&caller, certificate, Method::Chat, Request::new(body), parts).await.ok().unwrap();
+    assert!(decide::decide(parts, &admitted).is_ok());
+    // It was let in before.
+    world.suspend("app.example").await;
+    let lost = decide::decide(parts, &admitted).err().unwrap();
+    assert_eq!((lost.code, lost.reason), (Code::PermissionDenied, "ORGANISATION_SUSPENDED"));
+}

@@ -120,7 +120,7 @@ impl Account {
         let law = offer.terms.as_ref().and_then(|terms| terms.governing_law.as_ref()).map_or("", Place::as_str);
         self.is("governing law", Field::GOVERNING_LAW, law)?;
         if shown {
-            let what = "where it was processed and under which law is as the offer says that was published";
+            let what = "the jurisdiction and the governing law on record are as the offer says that was published";
             self.verdict(true, &PLACE, what);
         }
         Ok(())

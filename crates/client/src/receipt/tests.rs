@@ -365,7 +365,7 @@ fn what_a_record_repeats_of_the_offer_the_request_and_the_nodes_word_is_held_aga
         .map(|(field, value)| (field, value.to_owned()))
         .into();
     });
-    assert!(has(&proven, "where it was processed and under which law is as the offer says"), "{proven:#?}");
+    assert!(has(&proven, "the jurisdiction and the governing law on record are as the offer says"), "{proven:#?}");
     assert!(has(&unproven, "its word alone: eligible, duration_ms"), "{unproven:#?}");
     let place = |logged: &mut Logged| logged.outcome = vec![(Field::JURISDICTION, r#"["CH"]"#.into())];
     let (_, unproven) = scene.account(scene.without_log(), place);
