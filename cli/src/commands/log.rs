@@ -60,7 +60,8 @@ pub(crate) enum Log {
         /// The root document that a file is held against [default: that of the identity]
         #[arg(long, value_name = "FILE")]
         root: Option<PathBuf>,
-        /// Whose cosignatures of the checkpoint of the federation's log count, and how many are enough (c2sp.org/tlog-policy)
+        /// Whose cosignatures of the checkpoint count, of the federation's log or of the folder's, and how many are enough
+        /// (c2sp.org/tlog-policy)
         #[arg(long, value_name = "FILE", conflicts_with = "decisions")]
         policy: Option<PathBuf>,
         /// Verify the broker's decision log from its first leaf on
@@ -89,8 +90,8 @@ pub(crate) async fn run(command: Log, global: &Global) -> Result<(), CliError> {
         Log::Monitor { once, every } => monitor::run(once, every, global).await,
         Log::Verify { file: None, decisions: false, policy, .. } => verify::online(policy.as_deref(), global).await,
         Log::Verify { file: None, decisions: true, .. } => decisions::verify(global).await,
-        Log::Verify { file: Some(dir), root, policy: None, .. } if dir.is_dir() => {
-            decisions::verify_folder(&dir, root.as_deref(), global).await
+        Log::Verify { file: Some(dir), root, policy, .. } if dir.is_dir() => {
+            decisions::verify_folder(&dir, root.as_deref(), policy.as_deref(), global).await
         }
         Log::Verify { file: Some(file), root, policy, .. } => {
             verify::offline(&file, root.as_deref(), policy.as_deref(), global)

@@ -7,11 +7,13 @@
 //! What does not continue is convicted where it can be: [`Evidence`] of two checkpoints, both signed, that anybody checks
 //! with the root document alone.
 
+mod ends;
 mod files;
 mod hold;
 pub mod kept;
 #[cfg(test)]
 mod tests;
+mod tiles;
 
 use comity_identity::Root;
 use comity_transparency::checkpoint::CheckpointError;
@@ -23,6 +25,7 @@ use comity_transparency::tree::{Tree, leaf_hash};
 use comity_transparency::witness::{Evidence, EvidenceError, Finding};
 use comity_transparency::{Checkpoint, CheckpointNote, Verifier};
 
+use ends::{Ends, Open};
 pub use files::{Files, FilesError, Folder, FromBroker};
 
 use crate::witnessed::PolicyNotMet;
@@ -42,6 +45,8 @@ pub struct DecisionLog {
 pub struct Seen {
     note: CheckpointNote,
     tree: Tree,
+    /// Which decisions have not ended; none where that was not kept, and the leaves have to be read again.
+    open: Option<Open>,
 }
 
 /// Why a log is not believed.
@@ -79,6 +84,37 @@ pub enum DecisionsError {
         /// What it says that it is of.
         of: u64,
     },
+    /// An outcome of something that is no decision.
+    #[error("leaf {index} is the outcome of leaf {of}, which is no decision")]
+    NoDecision {
+        /// Its index.
+        index: u64,
+        /// What it says that it is of.
+        of: u64,
+    },
+    /// An outcome that names another decision than the leaf that it is of.
+    #[error("leaf {index} is the outcome of leaf {of}, and names another decision than that")]
+    OtherDecision {
+        /// Its index.
+        index: u64,
+        /// What it says that it is of.
+        of: u64,
+    },
+    /// A decision has two outcomes: two could be shown two different receipts of it, both of which hold.
+    #[error(
+        "the decision of leaf {decision} has two ends, leaf {first} and leaf {second} (hint: `comity log export --decisions DIR` keeps the log that shows it)"
+    )]
+    TwoEnds {
+        /// Index of the decision's leaf.
+        decision: u64,
+        /// Index of the first end.
+        first: u64,
+        /// Index of the second.
+        second: u64,
+    },
+    /// A tile is not what the leaves make.
+    #[error("{0} is not what the leaves make of it")]
+    OtherTile(Resource),
     /// The leaves are others than those that were signed.
     #[error("the leaves up to {size} do not lead to the root that the log signed")]
     OtherLeaves {
@@ -149,8 +185,9 @@ impl DecisionLog {
     }
 
     /// Looks at the log again: its checkpoint has to continue what was `seen`, and the leaves since then have to lead to its
-    /// root. `each` gets the index of each, how many leaves there are in all, and the leaf, before it is known that they do. Where nothing was seen, all of it is
-    /// verified from the first leaf on.
+    /// root. Each end has to be that of a decision before it, and its only one. `each` gets the index of each leaf, how many
+    /// there are in all, and the leaf, before it is known that they do. Where nothing was seen, all of it is verified from the
+    /// first leaf on.
     ///
     /// # Errors
     /// It is not to be believed, or cannot be read.
@@ -162,12 +199,16 @@ impl DecisionLog {
     ) -> Result<Seen, DecisionsError> {
         let note = self.checkpoint(files).await?;
         let new = note.checkpoint().clone();
-        let mut tree = Tree::default();
-        if let Some(Seen { note: known, tree: old }) = seen {
-            self.continues(files, &mut OnDemand::of(&new), known, &note).await?;
-            tree.clone_from(old);
+        let (mut tree, mut open, mut known) = (Tree::default(), Open::default(), 0);
+        if let Some(Seen { note: old, tree: before, open: still }) = seen {
+            self.continues(files, &mut OnDemand::of(&new), old, &note).await?;
+            known = before.size();
+            // Where it was not kept which decisions have ended, the leaves say it again.
+            if let Some(still) = still {
+                (tree, open) = (before.clone(), still.clone());
+            }
         }
-        let first = tree.size();
+        let (first, mut ends) = (tree.size(), Ends::from(open, &new));
         let bundles = if first < new.size { first / WIDTH..new.size.div_ceil(WIDTH) } else { 0..0 };
         for bundle in bundles {
             let resource = Resource::Entries { index: bundle, width: width(new.size, 0, bundle) };
@@ -176,13 +217,17 @@ impl DecisionLog {
             let start = bundle * WIDTH;
             for (index, bytes) in (start..new.size).zip(leaves).skip_while(|(index, _)| *index < first) {
                 tree.push_hash(leaf_hash(bytes));
-                each(index, new.size, &read(index, bytes)?);
+                let leaf = read(index, bytes)?;
+                ends.take(files, index, &leaf).await?;
+                if index >= known {
+                    each(index, new.size, &leaf);
+                }
             }
         }
         if (tree.size(), tree.root()) != (new.size, new.root) {
             return Err(DecisionsError::OtherLeaves { size: new.size });
         }
-        Ok(Seen { note, tree })
+        Ok(Seen { note, tree, open: Some(ends.open()) })
     }
 
     /// The log's checkpoint, signed.
@@ -239,6 +284,12 @@ impl DecisionLog {
 }
 
 impl Seen {
+    /// The signed note that it was verified by.
+    #[must_use]
+    pub const fn note(&self) -> &CheckpointNote {
+        &self.note
+    }
+
     /// The checkpoint.
     #[must_use]
     pub const fn checkpoint(&self) -> &Checkpoint {
@@ -261,6 +312,7 @@ fn read(index: u64, bytes: &[u8]) -> Result<Leaf, DecisionsError> {
 }
 
 /// Tiles of a log, each read when it is asked for.
+#[derive(Debug)]
 struct OnDemand {
     size: u64,
     tiles: Tiles,

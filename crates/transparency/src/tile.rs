@@ -247,6 +247,24 @@ impl Tiles {
         Self { size, tiles: BTreeMap::new() }
     }
 
+    /// The tiles of a log of `size` leaves whose last hash comes with the leaf before `at`, where a bundle ends: those that a copy
+    /// gets next when the leaves come in order. Each is with its bytes, which are empty if it is not at hand.
+    pub fn ending(&self, at: u64, size: u64) -> impl Iterator<Item = (Resource, Vec<u8>)> {
+        let ending = (0..LEVELS).filter_map(move |level| {
+            let hashes = at >> (HEIGHT * u32::from(level));
+            let full = at.trailing_zeros() >= HEIGHT * (u32::from(level) + 1);
+            let rest = u16::try_from(hashes % WIDTH).unwrap_or_default();
+            match full {
+                true => Some((level, hashes / WIDTH - 1, 256)),
+                false => (at == size && rest > 0).then_some((level, hashes / WIDTH, rest)),
+            }
+        });
+        ending.map(|(level, index, width)| {
+            let bytes = self.tile(level, index).and_then(|tile| tile.to_bytes(width)).unwrap_or_default();
+            (Resource::Tile { level, index, width }, bytes)
+        })
+    }
+
     /// Forgets the tiles that end at or before the leaf `before`, but for the last one of each level: what follows
     /// needs no others.
     pub fn forget(&mut self, before: u64) {

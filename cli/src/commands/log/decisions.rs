@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use comity_client::decisions::{DecisionLog, Files, Folder, FromBroker};
+use comity_client::decisions::{DecisionLog, Files, Folder, FromBroker, Seen};
+use comity_client::witnessed::cosigned_by;
 use comity_proto::convert::wire_instant;
 use comity_proto::transparency::ListReceiptsRequest;
 use comity_transparency::leaf::Kind;
@@ -10,7 +11,7 @@ use comity_transparency::receipt::{Verified, VerifiedLeaf};
 use comity_types::Timestamp;
 use serde_json::json;
 
-use super::verify::pinned;
+use super::verify::{Seen as ByPolicy, pinned};
 use super::watch::{disbelieved, verified};
 use crate::args::Global;
 use crate::commands::audit::{list, row::Row};
@@ -72,34 +73,69 @@ pub(super) async fn show(first: u64, global: &Global) -> Result<(), CliError> {
 pub(super) async fn verify(global: &Global) -> Result<(), CliError> {
     let session = Session::open(global).await?;
     let log = DecisionLog::of(session.identity().root());
-    all_of(&log, &mut FromBroker::new(session.connection()), global).await
+    all_of(&log, &mut FromBroker::new(session.connection())).await?.report(None, global)
 }
 
-/// Verifies a copy of its folder.
-pub(super) async fn verify_folder(dir: &Path, root: Option<&Path>, global: &Global) -> Result<(), CliError> {
+/// Verifies a copy of its folder, with its tiles; by a policy, also that enough witnesses cosigned its checkpoint.
+pub(super) async fn verify_folder(
+    dir: &Path,
+    root: Option<&Path>,
+    policy: Option<&Path>,
+    global: &Global,
+) -> Result<(), CliError> {
+    let policy = policy.map(ByPolicy::by).transpose()?;
     let (root, _) = pinned(root, global)?;
-    all_of(&DecisionLog::of(&root), &mut Folder::new(dir.to_owned()), global).await
+    let (log, mut files) = (DecisionLog::of(&root), Folder::new(dir.to_owned()));
+    let all = all_of(&log, &mut files).await?;
+    let hint = || format!("copy it anew, with `comity log export --decisions DIR`: {} is damaged", dir.display());
+    log.tiles(&mut files, &all.seen).await.map_err(|error| disbelieved(error, hint()))?;
+    let cosigned = policy.map(|policy| {
+        let names = cosigned_by(&policy.policy, &root.federation, &root.decision_log, all.seen.note());
+        names.map_err(|error| policy.not_met(&error))
+    });
+    all.report(cosigned.transpose()?.as_deref(), global)?;
+    say("every tile is what the leaves make of it");
+    Ok(())
 }
 
-async fn all_of(log: &DecisionLog, files: &mut impl Files, global: &Global) -> Result<(), CliError> {
-    let (mut decisions, mut outcomes, mut aborts) = (0_u64, 0_u64, 0_u64);
+/// A log, every leaf of which was hashed.
+struct All {
+    seen: Seen,
+    decisions: u64,
+    outcomes: u64,
+    aborts: u64,
+}
+
+async fn all_of(log: &DecisionLog, files: &mut impl Files) -> Result<All, CliError> {
+    let (mut decisions, mut outcomes, mut aborts) = (0, 0, 0);
     let seen = verified(log, files, None, |_, leaf| match leaf.kind {
         Kind::Decision => decisions += 1,
         Kind::Outcome { .. } => outcomes += 1,
         Kind::Abort { .. } => aborts += 1,
     });
     let seen = seen.await.map_err(|error| disbelieved(error, "tell the operators of the federation".to_owned()))?;
-    let (size, root, origin) = (seen.checkpoint().size, seen.checkpoint().root, &seen.checkpoint().origin);
-    let fields = vec![
-        ("verified", origin.clone()),
-        ("leaves", size.to_string()),
-        ("decisions", decisions.to_string()),
-        ("outcomes", outcomes.to_string()),
-        ("aborted", aborts.to_string()),
-        ("root", root.to_string()),
-    ];
-    let json = json!({ "verified": origin, "leaves": size, "decisions": decisions, "outcomes": outcomes, "aborted": aborts, "root": root });
-    global.output.record(fields, &json)?;
-    say("every leaf was hashed, and they lead to the root that the log's key signed");
-    Ok(())
+    Ok(All { seen, decisions, outcomes, aborts })
+}
+
+impl All {
+    fn report(self, cosigned_by: Option<&[String]>, global: &Global) -> Result<(), CliError> {
+        let Self { seen, decisions, outcomes, aborts } = self;
+        let (size, root, origin) = (seen.checkpoint().size, seen.checkpoint().root, &seen.checkpoint().origin);
+        let mut fields = vec![
+            ("verified", origin.clone()),
+            ("leaves", size.to_string()),
+            ("decisions", decisions.to_string()),
+            ("outcomes", outcomes.to_string()),
+            ("aborted", aborts.to_string()),
+            ("root", root.to_string()),
+        ];
+        fields.extend(cosigned_by.map(|names| ("cosigned by", names.join(", "))));
+        let json = json!({
+            "verified": origin, "leaves": size, "decisions": decisions, "outcomes": outcomes, "aborted": aborts, "root": root,
+            "cosignedBy": cosigned_by,
+        });
+        global.output.record(fields, &json)?;
+        say("every leaf was hashed, and they lead to the root that the log's key signed; no decision has two ends");
+        Ok(())
+    }
 }

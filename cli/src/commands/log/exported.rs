@@ -16,8 +16,6 @@ use crate::error::CliError;
 use crate::output::say;
 use crate::session::Session;
 
-/// Levels of tiles that 2^64 leaves need.
-const LEVELS: u8 = 8;
 /// Entries of a full bundle, and hashes of a full tile.
 const FULL: u16 = 256;
 
@@ -71,10 +69,8 @@ impl Copy<'_> {
         for leaf in leaves.ok_or_else(|| unbelieved(&format!("bundle {index} breaks off"), self.dir))? {
             self.push(leaf_hash(leaf))?;
         }
-        for tile in ending(self.tree.size(), size) {
-            let Resource::Tile { level, index, width } = tile else { continue };
-            let made = self.tiles.tile(level, index).and_then(|tile| tile.to_bytes(width));
-            if made.as_deref() != Some(&self.resource(tile).await?) {
+        for (tile, made) in self.tiles.ending(self.tree.size(), size) {
+            if made != self.resource(tile).await? {
                 return Err(unbelieved(&format!("{tile} is not what its leaves make"), self.dir));
             }
         }
@@ -103,19 +99,6 @@ impl Copy<'_> {
         write(&path, &bytes)?;
         Ok(bytes)
     }
-}
-
-/// The tiles of a log of `size` leaves whose last hash comes with the leaf before `at`, where a bundle ends.
-fn ending(at: u64, size: u64) -> impl Iterator<Item = Resource> {
-    (0..LEVELS).filter_map(move |level| {
-        let hashes = at >> (u32::from(level) * WIDTH.trailing_zeros());
-        let full = at.trailing_zeros() >= (u32::from(level) + 1) * WIDTH.trailing_zeros();
-        let rest = u16::try_from(hashes % WIDTH).unwrap_or_default();
-        match full {
-            true => Some(Resource::Tile { level, index: hashes / WIDTH - 1, width: FULL }),
-            false => (at == size && rest > 0).then_some(Resource::Tile { level, index: hashes / WIDTH, width: rest }),
-        }
-    })
 }
 
 async fn fetch(session: &Session, resource: Resource) -> Result<Vec<u8>, CliError> {
@@ -158,23 +141,4 @@ fn report(log: &Checkpoint, earlier: Option<&Checkpoint>, global: &Global) -> Re
     fields.extend(continued.map(|size| ("continues", format!("the {size} leaves that were here"))));
     let json = json!({ "verified": log.origin, "leaves": log.size, "root": log.root, "continues": continued });
     global.output.record(fields, &json)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_tile_of_a_log_is_written_once_as_the_bundles_come() {
-        for size in [1, 255, 256, 257, 512, 65_535, 65_536, 65_537, 66_000, 131_072] {
-            let bundles = (1..=size / WIDTH).map(|bundle| bundle * WIDTH);
-            let ends = bundles.chain((size % WIDTH > 0).then_some(size));
-            let mut written: Vec<_> = ends.flat_map(|at| ending(at, size)).collect();
-            written.sort_unstable();
-            let mut all: Vec<_> =
-                Resource::all(size).filter(|resource| matches!(resource, Resource::Tile { .. })).collect();
-            all.sort_unstable();
-            assert_eq!(written, all, "{size}");
-        }
-    }
 }

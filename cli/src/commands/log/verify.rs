@@ -37,6 +37,9 @@ to; nothing was said twice, skipped or said of another federation; and the tree 
 broker signed; for a file, where the node's federation.checkpoint.json lies beside it. What is not: that the broker shows everybody the same log, unless enough witnesses of your own --policy have cosigned the \
 checkpoint. Without one, compare epoch and root with another member, or keep a file and verify it again later.
 
+Of a decision log every leaf is hashed, each end has to be the only one of a decision before it, and of a folder every tile \
+has to be what its leaves make.
+
 Exit status: 0 verified; 1 not to be believed; 2 a mistake or a fault.";
 /// What a node calls the checkpoint beside its log.
 const CHECKPOINT_FILE: &str = "federation.checkpoint.json";
@@ -184,13 +187,13 @@ enum Checkpoint {
 }
 
 /// A policy of witnesses.
-struct Seen {
+pub(super) struct Seen {
     path: PathBuf,
-    policy: Policy,
+    pub(super) policy: Policy,
 }
 
 impl Seen {
-    fn by(path: &Path) -> Result<Self, CliError> {
+    pub(super) fn by(path: &Path) -> Result<Self, CliError> {
         Ok(Self { path: path.to_owned(), policy: receipt::policy(path)? })
     }
 
@@ -202,7 +205,7 @@ impl Seen {
         cosigned_by(&self.policy, &root.federation, &keys, &note)
     }
 
-    fn not_met(&self, error: &PolicyNotMet) -> CliError {
+    pub(super) fn not_met(&self, error: &PolicyNotMet) -> CliError {
         CliError::Failed {
             problem: format!("the policy {} is not met: {}", self.path.display(), chain::text(error)),
             hint: "is the broker's [witnesses] policy one with the same witnesses, and are they up? docs/witnesses.md"

@@ -4,11 +4,14 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use comity_transparency::Tree;
 use comity_transparency::witness::{Evidence, Finding};
 use comity_types::{Digest, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::ends::Open;
 use super::{DecisionLog, DecisionsError, Seen};
 
 /// The last checkpoint that was verified, with what it takes to go on from it.
@@ -26,6 +29,10 @@ struct Kept {
     checkpoint: String,
     /// The roots of its tree's complete subtrees, the largest first.
     subtrees: Vec<Digest>,
+    /// Which leaves are decisions that have not ended, a bit each; base64. Absent where an older program kept this: then the
+    /// leaves are read once more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    open: Option<String>,
     /// When it was verified, by the clock of whoever keeps it.
     at: Timestamp,
 }
@@ -68,11 +75,13 @@ pub fn seen(dir: &Path, log: &DecisionLog) -> Result<Option<Seen>, KeptError> {
         Err(source) => return Err(KeptError::File { path, source }),
     };
     let read = || {
-        let Kept { checkpoint, subtrees, .. } = serde_json::from_slice(&text)?;
+        let Kept { checkpoint, subtrees, open, .. } = serde_json::from_slice(&text)?;
         let note = log.signed(&checkpoint)?;
         let (size, root) = (note.checkpoint().size, note.checkpoint().root);
         let tree = Tree::from_roots(size, subtrees).filter(|tree| tree.root() == root);
-        Ok(Seen { note, tree: tree.ok_or("its subtrees do not lead to its root")? })
+        let bits = open.map(|open| STANDARD.decode(open)).transpose()?;
+        let open = bits.map(|bits| Open::from_bytes(&bits, size).ok_or("what is open in it is of another size"));
+        Ok(Seen { note, tree: tree.ok_or("its subtrees do not lead to its root")?, open: open.transpose()? })
     };
     read().map(Some).map_err(|source| KeptError::Damaged { path, source })
 }
@@ -83,7 +92,8 @@ pub fn seen(dir: &Path, log: &DecisionLog) -> Result<Option<Seen>, KeptError> {
 /// It cannot be written.
 pub fn keep(dir: &Path, seen: &Seen, at: Timestamp) -> Result<(), KeptError> {
     let path = dir.join(SEEN_FILE);
-    let kept = Kept { checkpoint: seen.note.to_string(), subtrees: seen.tree.roots().to_vec(), at };
+    let open = seen.open.as_ref().map(|open| STANDARD.encode(open.to_bytes()));
+    let kept = Kept { checkpoint: seen.note.to_string(), subtrees: seen.tree.roots().to_vec(), open, at };
     let written = serde_json::to_vec_pretty(&kept).map_err(io::Error::from).and_then(|text| replace(&path, &text));
     written.map_err(|source| KeptError::File { path, source })
 }

@@ -215,6 +215,75 @@ async fn leaves_that_are_none_or_out_of_order_are_refused_whoever_signed_them() 
     assert!(matches!(log.look(None).await, Err(DecisionsError::Order { index: 0, of: 0 })));
 }
 
+/// A log of two decisions, the first of which has ended, and then `more` leaves.
+fn with(more: &[(Kind, u8)]) -> Lies {
+    let mut log = Lies::new();
+    let ended = Kind::Outcome { decision: 0 };
+    for (number, (kind, id)) in [(Kind::Decision, 1), (Kind::Decision, 2), (ended, 1)].iter().chain(more).enumerate() {
+        let record = Digest::of(&number.to_be_bytes());
+        let leaf = Leaf {
+            kind: *kind,
+            decision: DecisionId::from_bytes([*id; 16]),
+            record,
+            ..Leaf::from_bytes(&leaf(0, "a")).unwrap()
+        };
+        log.leaves.push(leaf.to_bytes());
+    }
+    log
+}
+
+#[tokio::test]
+async fn a_decision_that_is_ended_twice_is_told_with_both_leaves_also_by_whoever_had_seen_the_first() {
+    for second in [Kind::Outcome { decision: 0 }, Kind::Abort { decision: 0 }] {
+        let mut log = with(&[(Kind::Decision, 3), (second, 1)]);
+        let told = |error: DecisionsError| {
+            let DecisionsError::TwoEnds { decision, first, second } = error else { panic!("{error:?}") };
+            [decision, first, second]
+        };
+        assert_eq!(told(log.look(None).await.unwrap_err()), [0, 2, 4]);
+        let mut before = with(&[]);
+        let seen = before.look(None).await.unwrap();
+        before.leaves.clone_from(&log.leaves);
+        assert_eq!(told(before.look(Some(&seen)).await.unwrap_err()), [0, 2, 4]);
+    }
+}
+
+#[tokio::test]
+async fn an_outcome_is_of_a_decision_and_of_the_one_that_it_names() {
+    assert!(with(&[(Kind::Outcome { decision: 1 }, 2)]).look(None).await.is_ok());
+    let of_an_outcome = with(&[(Kind::Outcome { decision: 2 }, 1)]).look(None).await;
+    assert!(matches!(of_an_outcome, Err(DecisionsError::NoDecision { index: 3, of: 2 })), "{of_an_outcome:?}");
+    let of_another = with(&[(Kind::Outcome { decision: 1 }, 9)]).look(None).await;
+    assert!(matches!(of_another, Err(DecisionsError::OtherDecision { index: 3, of: 1 })), "{of_another:?}");
+    // Of a decision that was seen before, its leaf is read again.
+    for (id, holds) in [(2, true), (9, false)] {
+        let mut log = with(&[]);
+        let seen = log.look(None).await.unwrap();
+        log.leaves = with(&[(Kind::Outcome { decision: 1 }, id)]).leaves;
+        let result = log.look(Some(&seen)).await;
+        assert_eq!(result.is_ok(), holds, "{result:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_kept_without_knowing_which_decisions_had_ended_is_gone_on_from_and_a_second_end_is_seen() {
+    let (mut log, dir) = (with(&[]), TempDir::new().unwrap());
+    let seen = log.look(None).await.unwrap();
+    kept::keep(dir.path(), &seen, Timestamp::from_millis(1_795_000_000_000).unwrap()).unwrap();
+    let file = dir.path().join(kept::SEEN_FILE);
+    let mut kept: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    kept.as_object_mut().unwrap().remove("open").unwrap();
+    std::fs::write(&file, kept.to_string()).unwrap();
+    let old = kept::seen(dir.path(), &log.log()).unwrap().unwrap();
+    let mut new = Vec::new();
+    log.leaves = with(&[(Kind::Decision, 3)]).leaves;
+    let watched = log.log();
+    watched.advance(&mut log, Some(&old), |index, _, _| new.push(index)).await.unwrap();
+    assert_eq!(new, [3], "leaves that were seen are not told again");
+    log.leaves = with(&[(Kind::Outcome { decision: 0 }, 1)]).leaves;
+    assert!(matches!(log.look(Some(&old)).await, Err(DecisionsError::TwoEnds { .. })));
+}
+
 #[tokio::test]
 async fn what_is_kept_is_gone_on_from_and_not_where_somebody_changed_it() {
     let (mut log, dir) = (Lies::new(), TempDir::new().unwrap());
@@ -230,6 +299,7 @@ async fn what_is_kept_is_gone_on_from_and_not_where_somebody_changed_it() {
     for changed in [
         text.replacen("\\n300\\n", "\\n299\\n", 1),
         text.replacen("\"subtrees\": [", "\"subtrees\": [ \"00\",", 1),
+        text.replacen("\"open\": \"", "\"open\": \"AAAA", 1),
         "{".into(),
     ] {
         assert_ne!(changed, text);
@@ -288,4 +358,24 @@ async fn tiles_that_are_not_those_of_the_published_tree_hold_nothing_and_convict
     }
     log.instead.insert("tile/0/001.p/44".into(), None);
     assert!(matches!(log.hold(&shown).await, Err(DecisionsError::Missing(_))));
+}
+
+#[tokio::test]
+async fn every_tile_of_a_copy_is_held_against_its_leaves() {
+    let mut log = Lies::new();
+    let seen = log.grow(700, "a").look(None).await.unwrap();
+    let watched = log.log();
+    watched.tiles(&mut log, &seen).await.unwrap();
+    let full = log.tiles().tile(0, 0).unwrap().to_bytes(256).unwrap();
+    let other: Vec<u8> = full.iter().map(|byte| byte ^ 1).collect();
+    for path in ["tile/0/000", "tile/0/001", "tile/0/002.p/188", "tile/1/000.p/2"] {
+        for instead in [None, Some(full[..32].to_vec()), Some(other.clone())] {
+            log.instead = BTreeMap::from([(path.to_owned(), instead)]);
+            let refused = watched.tiles(&mut log, &seen).await;
+            assert!(
+                matches!(refused, Err(DecisionsError::Missing(_) | DecisionsError::OtherTile(_))),
+                "{path}: {refused:?}"
+            );
+        }
+    }
 }

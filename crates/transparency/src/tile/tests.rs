@@ -146,3 +146,18 @@ proptest! {
         prop_assert!(resource.is_none_or(|resource| resource.to_string() == path));
     }
 }
+
+#[test]
+fn every_tile_of_a_log_ends_once_as_the_bundles_come() {
+    for size in [1, 255, 256, 257, 512, 65_535, 65_536, 65_537, 66_000, 131_072] {
+        let bundles = (1..=size / WIDTH).map(|bundle| bundle * WIDTH);
+        let ends = bundles.chain((size % WIDTH > 0).then_some(size));
+        let none = Tiles::default();
+        let mut ended: Vec<_> = ends.flat_map(|at| none.ending(at, size)).map(|(tile, _)| tile).collect();
+        ended.sort_unstable();
+        let mut all: Vec<_> =
+            Resource::all(size).filter(|resource| matches!(resource, Resource::Tile { .. })).collect();
+        all.sort_unstable();
+        assert_eq!(ended, all, "{size}");
+    }
+}
