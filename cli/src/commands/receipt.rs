@@ -2,6 +2,8 @@
 
 mod disclose;
 pub(super) mod show;
+#[cfg(test)]
+pub(crate) mod testing;
 mod upgrade;
 mod verify;
 
@@ -37,7 +39,8 @@ pub(crate) enum Receipt {
     Verify(verify::VerifyArgs),
     /// Write a receipt that shows only some fields, and still verifies
     Disclose(disclose::DiscloseArgs),
-    /// Fetch the same receipt anew, with the cosignatures that have come since
+    /// Fetch the same receipt anew, with the cosignatures that have come since; one that goes against it replaces nothing, and is
+    /// kept beside it
     Upgrade {
         /// The receipt
         file: PathBuf,
@@ -80,7 +83,10 @@ fn write(receipt: &Proof, path: &Path) -> Result<(), CliError> {
         problem: format!("the receipt cannot be written: {error}"),
         hint: "show fewer fields: `comity receipt disclose`".to_owned(),
     })?;
-    fs::write(path, text).map_err(|source| CliError::File { doing: "write", path: path.to_owned(), source })
+    // Beside, and moved over: half of a receipt proves nothing, and would stand in the place of a whole one.
+    let beside = PathBuf::from(format!("{}.new", path.display()));
+    let written = fs::write(&beside, text).and_then(|()| fs::rename(&beside, path));
+    written.map_err(|source| CliError::File { doing: "write", path: path.to_owned(), source })
 }
 
 /// An answer that its receipt does not prove.

@@ -2,13 +2,16 @@
 
 use std::path::Path;
 
+use comity_identity::Root;
 use comity_proto::transparency::GetReceiptRequest;
 use comity_transparency::NoteVerifier;
+use comity_transparency::leaf::Leaf;
 use comity_transparency::receipt::{Receipt, Verified};
 use comity_transparency::record::{Field, RecordKind};
 use serde_json::{Map, Value, json};
 
-use super::write;
+use super::upgrade::{kept_beside, other_ends};
+use super::{read, write};
 use crate::args::Global;
 use crate::error::CliError;
 use crate::output::say;
@@ -19,28 +22,83 @@ pub(super) async fn run(decision: &str, save: Option<&Path>, global: &Global) ->
     let session = Session::open(global).await?;
     let (receipt, verified) = fetch(&session, decision).await?;
     if let Some(path) = save {
+        // What the file proves already is not written over by what goes against it.
+        if let Some(kept) = earlier(path, &receipt)? {
+            if let Some(problem) = other_ends(&kept, &receipt) {
+                return Err(kept_beside(path, &receipt, &problem));
+            }
+            if shows_less(&kept, &receipt) {
+                return Err(CliError::Failed {
+                    problem: format!("{} shows more of this decision than the broker does now", path.display()),
+                    hint:
+                        "`comity receipt upgrade FILE` fetches the proof and keeps what is shown; or name another file"
+                            .to_owned(),
+                });
+            }
+        }
         write(&receipt, path)?;
         say(&format!("written to {}: `comity receipt verify {0}` says what it proves", path.display()));
     }
     print(&verified, global)
 }
 
+/// The receipt of the same decision that a file has, if it has one.
+fn earlier(path: &Path, receipt: &Receipt) -> Result<Option<Receipt>, CliError> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let id = |receipt: &Receipt| Leaf::from_bytes(&receipt.decision.leaf).ok().map(|leaf| leaf.decision);
+    match read(path) {
+        Ok(kept) => Ok(Some(kept).filter(|kept| id(kept) == id(receipt))),
+        Err(CliError::BadFile { .. } | CliError::Usage { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether a receipt hides what another one of the same decision shows.
+pub(super) fn shows_less(kept: &Receipt, new: &Receipt) -> bool {
+    let shows = |receipt: &Receipt, field| {
+        let proven = [Some(&receipt.decision), receipt.outcome.as_ref()].into_iter().flatten();
+        proven.filter_map(|proven| proven.record.as_ref()).any(|record| record.get(field).is_some())
+    };
+    let mut all = [RecordKind::Decision, RecordKind::Outcome].into_iter().flat_map(RecordKind::fields);
+    all.any(|field| shows(kept, field) && !shows(new, field))
+}
+
 /// The receipt of a decision, held against the pinned key of the log.
 pub(in crate::commands) async fn fetch(session: &Session, decision: &str) -> Result<(Receipt, Verified), CliError> {
+    let receipt = told(session, decision).await?;
+    let verified = believed(&receipt, decision, session.identity().root()).map_err(|problem| unbelieved(&problem))?;
+    Ok((receipt, verified))
+}
+
+/// The receipt of a decision, as the broker tells it.
+pub(super) async fn told(session: &Session, decision: &str) -> Result<Receipt, CliError> {
     let request = GetReceiptRequest { decision_id: decision.to_owned() };
     let answer = session.transparency().get_receipt(request).await;
     let answer = answer.map_err(|status| CliError::call("fetch the receipt", status))?.into_inner();
-    let unbelieved = |problem: String| CliError::Failed {
-        problem: format!("the broker's receipt is not to be believed: {problem}"),
-        hint: "tell the operators of the federation, and keep what the broker sent".to_owned(),
-    };
-    let receipt = answer.receipt.ok_or_else(|| unbelieved("it is missing".to_owned()))?;
-    let receipt = Receipt::try_from(receipt).map_err(|error| unbelieved(error.to_string()))?;
-    let root = session.identity().root();
+    let receipt = answer.receipt.ok_or_else(|| unbelieved("it is missing"))?;
+    Receipt::try_from(receipt).map_err(|error| unbelieved(&error.to_string()))
+}
+
+/// Whether it holds, by the pinned key of the log, and is of the decision that was asked for.
+pub(super) fn believed(receipt: &Receipt, decision: &str, root: &Root) -> Result<Verified, String> {
     let [plain, _] = &root.decision_log;
     let verified = receipt.verify(&root.decision_log_origin(), &NoteVerifier::of(plain));
-    let verified = verified.map_err(|error| unbelieved(error.to_string()))?;
-    Ok((receipt, verified))
+    let verified = verified.map_err(|error| error.to_string())?;
+    let found = verified.decision().leaf().decision;
+    if found.to_string().eq_ignore_ascii_case(decision) {
+        Ok(verified)
+    } else {
+        Err(format!("it is of the decision {found}, and {decision} was asked for"))
+    }
+}
+
+fn unbelieved(problem: &str) -> CliError {
+    CliError::Failed {
+        problem: format!("the broker's receipt is not to be believed: {problem}"),
+        hint: "tell the operators of the federation, and keep what the broker sent".to_owned(),
+    }
 }
 
 /// Every field that is shown.
