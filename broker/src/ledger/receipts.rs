@@ -60,6 +60,17 @@ struct Kept {
     index: u64,
     bytes: Vec<u8>,
     record: Option<Record>,
+    /// True if there is a record, and it is not the leaf's, or none.
+    damaged: bool,
+}
+
+/// A receipt, and the leaves whose record is damaged and therefore not in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown {
+    /// The receipt.
+    pub receipt: Receipt,
+    /// Those leaves.
+    pub damaged: Vec<u64>,
 }
 
 impl Receipts {
@@ -73,7 +84,7 @@ impl Receipts {
     ///
     /// # Errors
     /// There is none, it is not the viewer's, or the log cannot be read.
-    pub fn of(&self, decision: DecisionId, viewer: Viewer<'_>) -> Result<Receipt, ReceiptError> {
+    pub fn of(&self, decision: DecisionId, viewer: Viewer<'_>) -> Result<Shown, ReceiptError> {
         let found = self.reader.find(decision)?.ok_or(ReceiptError::Unknown(decision))?;
         self.receipt(&mut Bundles::of(&self.reader), found, viewer, None)?.ok_or(ReceiptError::Unknown(decision))
     }
@@ -147,7 +158,7 @@ impl Receipts {
         found: FoundDecision,
         viewer: Viewer<'_>,
         of: Option<&TrustDomain>,
-    ) -> Result<Option<Receipt>, ReceiptError> {
+    ) -> Result<Option<Shown>, ReceiptError> {
         let decision = bundles.kept(found.decision)?;
         let outcome = found.outcome.map(|index| bundles.kept(index)).transpose()?;
         let outcome_record = outcome.as_ref().and_then(|outcome| outcome.record.as_ref());
@@ -158,13 +169,19 @@ impl Receipts {
         let Some(share) = share(viewer, decision.record.as_ref(), outcome_record) else { return Ok(None) };
         let leaves = std::iter::once(decision.index).chain(outcome.as_ref().map(|outcome| outcome.index));
         let covering = self.reader.covering(leaves);
+        let damaged = [Some(&decision), outcome.as_ref()].into_iter().flatten().filter(|kept| kept.damaged);
+        let damaged: Vec<_> = damaged.map(|kept| kept.index).collect();
+        for leaf in &damaged {
+            tracing::error!(log.leaf = leaf, "the record of a leaf is damaged");
+        }
         let proven = |kept: Kept| -> Result<Proven, LogError> {
             let path = self.reader.proof(kept.index, covering.checkpoint.size)?;
             let record = kept.record.map(|record| record.disclose(|field| shows(share, viewer, &record, field)));
             Ok(Proven { index: kept.index, leaf: kept.bytes, path, record })
         };
         let (decision, outcome) = (proven(decision)?, outcome.map(proven).transpose()?);
-        Ok(Some(Receipt { checkpoint: covering.note.to_string(), decision, outcome }))
+        let receipt = Receipt { checkpoint: covering.note.to_string(), decision, outcome };
+        Ok(Some(Shown { receipt, damaged }))
     }
 
     /// The receipts of decisions that were found, as `viewer` may see them: those that `of` asked or answered, if it is named.
@@ -176,7 +193,7 @@ impl Receipts {
         found: &[FoundDecision],
         viewer: Viewer<'_>,
         of: Option<&TrustDomain>,
-    ) -> Result<Vec<Receipt>, ReceiptError> {
+    ) -> Result<Vec<Shown>, ReceiptError> {
         let mut bundles = Bundles::of(&self.reader);
         let receipts = found.iter().map(|found| self.receipt(&mut bundles, *found, viewer, of));
         receipts.filter_map(Result::transpose).collect()
@@ -202,13 +219,25 @@ impl<'a> Bundles<'a> {
         if !self.read.contains_key(&bundle) {
             // Decisions come in order, and their outcomes soon after: what lies far behind is not asked for again.
             self.read.retain(|other, _| other.abs_diff(bundle) <= 2);
-            self.read.insert(bundle, (self.reader.bundle(bundle)?, self.reader.records(bundle)?));
+            let records = match self.reader.records(bundle) {
+                // The leaves are proven all the same, and which of its records can be read nobody knows.
+                Err(error @ LogError::Damaged { .. }) => {
+                    tracing::error!(%error, "the records of a bundle are damaged");
+                    Vec::new()
+                }
+                records => records?,
+            };
+            self.read.insert(bundle, (self.reader.bundle(bundle)?, records));
         }
         let (leaves, records) =
             self.read.get(&bundle).map_or((&[][..], &[][..]), |(leaves, records)| (leaves, records));
         let bytes = leaves.get(place).cloned().unwrap_or_default();
-        let record = records.get(place).and_then(Option::as_ref).and_then(|record| Record::from_bytes(record).ok());
-        Ok(Kept { index, bytes, record })
+        // What was erased has its place still; one that is missing is damage.
+        let kept = records.get(place);
+        let commits = |record: &Record| Leaf::from_bytes(&bytes).is_ok_and(|leaf| leaf.record == record.commitment());
+        let record = kept.and_then(Option::as_ref).and_then(|record| Record::from_bytes(record).ok()).filter(commits);
+        let damaged = record.is_none() && kept.is_none_or(Option::is_some);
+        Ok(Kept { index, bytes, record, damaged })
     }
 }
 

@@ -8,7 +8,6 @@ use comity_proto::transparency::{
     EraseRecordRequest, EraseRecordResponse, GetReceiptRequest, GetReceiptResponse, GetResourceRequest,
     GetResourceResponse, ListReceiptsRequest, ListReceiptsResponse,
 };
-use comity_transparency::receipt::Receipt;
 use comity_transparency::tile::Resource;
 use comity_types::{Clock, DecisionId, Timestamp, TrustDomain};
 use futures::StreamExt as _;
@@ -20,7 +19,7 @@ use super::{failure, invalid, ours, parse, viewer};
 use crate::edge::CallerIdentity;
 use crate::ledger::decisions::Ledger;
 use crate::ledger::log::reader::FoundDecision;
-use crate::ledger::receipts::{ReceiptError, Receipts};
+use crate::ledger::receipts::{ReceiptError, Receipts, Shown};
 
 /// Longest path of a file of the log, in bytes: twenty digits in threes.
 const MAX_PATH_BYTES: usize = 64;
@@ -108,8 +107,8 @@ impl Transparency for Service {
     async fn get_receipt(&self, request: Request<GetReceiptRequest>) -> Result<Response<GetReceiptResponse>, Status> {
         let (caller, request) = taken(request)?;
         let decision: DecisionId = parse("decision_id", &request.decision_id)?;
-        let receipt = self.search(move |receipts| receipts.of(decision, viewer(&caller))).await?;
-        Ok(Response::new(GetReceiptResponse { receipt: Some(wire_receipt(&receipt)) }))
+        let Shown { receipt, damaged } = self.search(move |receipts| receipts.of(decision, viewer(&caller))).await?;
+        Ok(Response::new(GetReceiptResponse { receipt: Some(wire_receipt(&receipt)), damaged }))
     }
 
     type ListReceiptsStream = BoxStream<'static, Result<ListReceiptsResponse, Status>>;
@@ -133,7 +132,7 @@ impl Transparency for Service {
             blocking(move || receipts.page(&page, viewer(&asking.0), asking.1.as_ref()))
         };
         let receipts = stream::iter(pages).then(read).map(|page| page.and_then(|page| page.map_err(refused)));
-        let wire = |receipt: Receipt| ListReceiptsResponse { receipt: Some(wire_receipt(&receipt)) };
+        let wire = |Shown { receipt, damaged }| ListReceiptsResponse { receipt: Some(wire_receipt(&receipt)), damaged };
         let one_by_one = receipts.flat_map(move |page| match page {
             Ok(page) => stream::iter(page.into_iter().map(|receipt| Ok(wire(receipt))).collect::<Vec<_>>()),
             Err(status) => stream::iter(vec![Err(status)]),

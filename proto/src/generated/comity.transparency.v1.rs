@@ -56,6 +56,10 @@ pub struct GetReceiptResponse {
     /// The receipt, proven by the newest checkpoint that covers it and that witnesses have cosigned, or by the published one.
     #[prost(message, optional, tag = "1")]
     pub receipt: ::core::option::Option<Receipt>,
+    /// Leaves of it, at most two, whose record the broker keeps and cannot read, or which do not commit to it: it is damaged, not
+    /// erased, and not in the receipt.
+    #[prost(uint64, repeated, tag = "2")]
+    pub damaged: ::prost::alloc::vec::Vec<u64>,
 }
 impl ::prost::Name for GetReceiptResponse {
     const NAME: &'static str = "GetReceiptResponse";
@@ -101,6 +105,10 @@ pub struct ListReceiptsResponse {
     /// The receipt, proven by the newest checkpoint that covers it and that witnesses have cosigned, or by the published one.
     #[prost(message, optional, tag = "1")]
     pub receipt: ::core::option::Option<Receipt>,
+    /// Leaves of it, at most two, whose record the broker keeps and cannot read, or which do not commit to it: it is damaged, not
+    /// erased, and not in the receipt.
+    #[prost(uint64, repeated, tag = "2")]
+    pub damaged: ::prost::alloc::vec::Vec<u64>,
 }
 impl ::prost::Name for ListReceiptsResponse {
     const NAME: &'static str = "ListReceiptsResponse";

@@ -1,12 +1,14 @@
 //! What the ledger promises: records survive, stay within their fields, and are proven by receipts that say no more than
 //! their reader may know.
 
+use comity_policy::disclosure::Viewer;
 use comity_runtime::clock::SystemClock;
 use comity_transparency::NoteVerifier;
 use comity_transparency::receipt::Verified;
 use comity_types::{Digest, OfferName};
 use prost::Message as _;
 
+use super::super::receipts::Receipts;
 use super::*;
 
 const LOG: &str = "fed.example/decisions/b1";
@@ -185,4 +187,43 @@ async fn an_outcome_is_no_older_than_its_decision_though_the_clock_is_set_back()
     drop(scene.open().await);
     let last = super::super::log::everything(scene.dir.path()).last().map(|(leaf, _)| leaf.at);
     assert_eq!(last, Some(ahead));
+}
+
+/// The files in which records are.
+fn record_files(dir: &Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { record_files(&path) } else { vec![path] }).collect()
+}
+
+#[tokio::test]
+async fn a_record_that_is_damaged_or_missing_is_told_from_one_that_was_erased_and_its_leaf_is_proven_still() {
+    let scene = Scene::new();
+    let ledger = scene.open().await;
+    let committed = ledger.commit(eligible(1)).await.unwrap();
+    ledger.settle(&committed, outcome()).await.unwrap();
+    ledger.log().flush().await.unwrap();
+    let receipts = Receipts::new(ledger.log().reader());
+    let shown = || receipts.of(committed.id(), Viewer::Governor).unwrap();
+    assert_eq!((shown().damaged, shown().receipt.decision.record.is_some()), (vec![], true));
+    let [file] = <[_; 1]>::try_from(record_files(&scene.dir.path().join("records"))).unwrap();
+    let whole = std::fs::read(&file).unwrap();
+    let flipped = |place: usize| {
+        let mut bytes = whole.clone();
+        bytes[place] ^= 1;
+        std::fs::write(&file, bytes).unwrap();
+        shown()
+    };
+    // The first record's kind, a byte of what it says, and the length before it.
+    let value = whole.windows(13).position(|window| window == b"org-b.example").unwrap();
+    for (place, damaged) in [(4, vec![0]), (value, vec![0]), (0, vec![0, 1])] {
+        let shown = flipped(place);
+        assert_eq!(shown.damaged, damaged, "byte {place}");
+        let verified = scene.verify(wire_receipt(&shown.receipt));
+        assert!(verified.decision().is_without_record() && verified.outcome().is_some());
+    }
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(shown().damaged, [0, 1]);
+    std::fs::write(&file, &whole).unwrap();
+    ledger.log().erase(vec![0, 1]).await.unwrap();
+    assert_eq!((shown().damaged, shown().receipt.decision.record), (vec![], None));
 }
