@@ -123,6 +123,12 @@ fn a_receipt_verifies_offline_says_who_where_and_under_which_terms_and_its_eligi
     }
     let unproven = findings(&verified, false);
     assert!(unproven.contains("no policy"), "{unproven}");
+    // That the federation had not come further when it was decided takes the entry behind.
+    assert!(unproven.contains("the log that was given ends there"), "{unproven}");
+    let _app = scene.federation.app(EU_BODY, "later");
+    scene.export_log();
+    let verified = findings(&scene.verify("whole.tlog-proof", Some("federation.log")), true);
+    assert!(verified.contains("it was decided while epoch"), "{verified}");
     // Without the log, less is proven, and said so.
     let alone = scene.verify("whole.tlog-proof", None);
     assert!(findings(&alone, false).contains("evaluated again"), "{}", said(&alone));
@@ -287,12 +293,79 @@ fn an_audit_reports_every_decision_in_three_forms_each_row_with_its_leaf() {
     for decision in &decisions {
         assert!(csv.contains(decision) && page.contains(decision), "{csv}");
     }
-    assert!(csv.lines().next().unwrap().ends_with(",contradiction"), "{csv}");
-    assert!(csv.lines().skip(1).all(|row| row.ends_with(',')), "nothing is contradicted: {csv}");
+    assert!(csv.lines().next().unwrap().ends_with(",node_signed,completeness,contradiction"), "{csv}");
+    assert!(csv.lines().skip(1).all(|row| row.ends_with(",yes,log,")), "nothing is contradicted: {csv}");
+    assert!(csv.lines().skip(1).all(|row| row.contains(",dpv:CustomerCare,")), "for which purpose: {csv}");
     assert!(page.contains("No row contradicts"), "{page}");
     assert!(csv.lines().nth(1).unwrap().contains(",answered,spiffe://eu-owned.example/app/assistant,"), "{csv}");
     let none = scene.federation.govern(&["audit", "--from", "2026-01-01", "--organisation", US_VENDOR.domain]);
     assert_eq!(none.lines().count(), 1, "the vendor neither asked nor answered: {none}");
+}
+
+#[test]
+fn a_damaged_record_is_a_row_of_its_own_in_every_list_and_hides_no_other() {
+    let mut scene = Scene::new();
+    let (damaged, whole) = (scene.asked(), scene.asked());
+    // It is published, and whole.
+    let _listed = scene.federation.govern(&["log", "show", "--decisions"]);
+    let records = scene.federation.broker_config().with_file_name("data").join("decisions").join("records");
+    let [file] = <[_; 1]>::try_from(files(&records)).unwrap();
+    let mut bytes = std::fs::read(&file).unwrap();
+    let caller = bytes.windows(17).position(|window| window == b"spiffe://eu-owned").unwrap();
+    bytes[caller] ^= 1;
+    std::fs::write(&file, bytes).unwrap();
+    scene.federation.expect_log("the record of a leaf is damaged");
+    let operator = scene.operator();
+    for (words, says) in [
+        (&["audit", "--from", "2026-01-01"][..], "1 of 2 decisions contradict"),
+        (&["log", "show", "--decisions"][..], "1 of 2 decisions are not as the log commits to them"),
+    ] {
+        let listed = scene.federation.ask(&operator, words);
+        let (report, why) = (String::from_utf8_lossy(&listed.stdout).into_owned(), said(&listed));
+        assert_eq!(listed.status.code(), Some(1), "{why}");
+        assert!(why.contains(says) && why.contains("its record of leaf 0 is damaged"), "{why}");
+        assert!(report.contains(&damaged) && report.contains(&whole) && report.contains("damaged"), "{report}");
+    }
+    let shown = scene.federation.ask(&operator, &["receipt", "show", &damaged]);
+    assert_eq!(shown.status.code(), Some(1));
+    assert!(said(&shown).contains("damaged, not erased"), "{}", said(&shown));
+}
+
+#[test]
+fn what_was_erased_is_in_the_audit_of_every_organisation_since_nobody_knows_whose_it_was() {
+    let scene = Scene::new();
+    let (erased, _kept) = (scene.asked(), scene.asked());
+    let _done = scene.federation.govern(&["record", "erase", &erased, "--yes"]);
+    for (organisation, rows) in [(EU_OWNED, 2), (US_VENDOR, 1)] {
+        let words = ["audit", "--from", "2026-01-01", "--organisation", organisation.domain];
+        let audit = scene.federation.ask(&scene.operator(), &words);
+        let report = String::from_utf8_lossy(&audit.stdout).into_owned();
+        assert!(audit.status.success() && report.lines().count() == rows + 1, "{}", said(&audit));
+        assert!(report.contains(&erased), "{report}");
+        assert!(said(&audit).contains("1 rows are of erased records: nobody can tell"), "{}", said(&audit));
+    }
+}
+
+#[test]
+fn a_copy_of_the_log_of_which_a_tile_is_gone_or_cut_is_not_verified() {
+    let scene = Scene::new();
+    let _shown = scene.receipt(&scene.operator(), &scene.asked(), "own.tlog-proof");
+    let dir = scene.file("copy");
+    let _exported = scene.federation.govern(&["log", "export", "--decisions", dir.to_str().unwrap()]);
+    let verify = || scene.federation.ask(&scene.operator(), &["log", "verify", dir.to_str().unwrap()]);
+    assert!(verify().status.success(), "{}", said(&verify()));
+    let [tile] = <[_; 1]>::try_from(files(&dir.join("tile").join("0"))).unwrap();
+    let whole = std::fs::read(&tile).unwrap();
+    std::fs::write(&tile, &whole[..32]).unwrap();
+    assert!(verify().status.code() == Some(1) && said(&verify()).contains("is not what the leaves make"));
+    std::fs::remove_file(&tile).unwrap();
+    assert_eq!(verify().status.code(), Some(1));
+    std::fs::write(&tile, &whole).unwrap();
+    let policy = scene.file("nobody.policy");
+    std::fs::write(&policy, "quorum none\n").unwrap();
+    let by_policy = ["log", "verify", dir.to_str().unwrap(), "--policy", policy.to_str().unwrap()];
+    let verified = scene.federation.ask(&scene.operator(), &by_policy);
+    assert!(verified.status.success(), "{}", said(&verified));
 }
 
 #[test]

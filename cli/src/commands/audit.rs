@@ -1,17 +1,18 @@
 //! `comity audit`: what went where and why, for a regulator.
 
 mod held;
+mod listed;
 mod page;
 pub(crate) mod row;
+mod whole;
 
 use std::fs;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use comity_client::receipt::CLOCK_TOLERANCE;
 use comity_proto::convert::wire_instant;
 use comity_proto::transparency::ListReceiptsRequest;
-use comity_transparency::NoteVerifier;
-use comity_transparency::receipt::{Receipt, Verified};
 use comity_types::{Timestamp, TrustDomain};
 use indicatif::ProgressBar;
 
@@ -19,16 +20,23 @@ use crate::args::Global;
 use crate::error::CliError;
 use crate::output::{Format, print, say};
 use crate::session::Session;
-use held::{Held, Holding};
+use held::{Asked, Held, Holding};
+pub(crate) use listed::{Listed, list};
+use whole::Published;
 
 /// What `--help` says about what a row is worth.
 const AFTER: &str = "\
-Every row is proven to be in the broker's log before it is printed, and names its leaves: `comity receipt show DECISION` \
-fetches the proof of one, `comity receipt verify` checks it offline. What a row says of who answered, where and under which \
-terms is held against the federation's own log at the row's epoch, as `comity receipt verify --log` does; what goes against \
-it stands in the column `contradiction`. Rows of erased records say when there was a decision, and nothing else.
+The decision log is read from its first leaf, and every row is held against it at that one checkpoint: what came later is not \
+in the report. Each names its leaves: `comity receipt show DECISION` fetches the proof of one, `comity receipt verify` checks it \
+offline. What a row says of who asked, who answered, where and under which terms is held against the federation's own log at the \
+row's epoch, as `comity receipt verify --log` does; what goes against either, is damaged, or is listed twice or for somebody else \
+stands in the column `contradiction`. `node_signed` says whether a node signed what became of it; an answer without is the \
+broker's word. Operators of the federation see all, so that a decision that the broker does not list is a row, `unlisted` \
+(`completeness` is `log`); to others it is the broker's word that none is missing (`broker`). Rows of erased records say when \
+there was a decision, and nothing else: they are in the report of every organisation that an operator of the federation asks \
+for, since nobody can tell whose they were.
 
-Exit status: 0 nothing contradicts the federation's log; 1 something does, or is not proven; 2 a mistake or a fault.";
+Exit status: 0 nothing contradicts the logs, and each answer is signed by its node; 1 otherwise; 2 a mistake or a fault.";
 
 /// What to report.
 #[derive(Debug, Args)]
@@ -70,62 +78,78 @@ pub(crate) async fn run(args: AuditArgs, global: &Global) -> Result<(), CliError
         Format::Json => Form::Json,
         Format::Table => Form::Csv,
     };
+    let asked = asked(&session, &args);
+    let notes = notes(&rows, &asked);
     let text = match args.format.unwrap_or(usual) {
         Form::Csv => held::csv(&rows),
         Form::Json => held::json(&rows),
-        Form::Html => page::html(&rows, &session.identity().root().federation.to_string(), args.from, args.to),
+        Form::Html => {
+            let federation = session.identity().root().federation.to_string();
+            page::html(&rows, &federation, (args.from, args.to), &notes)
+        }
     };
     match &args.save {
         Some(path) => {
             fs::write(path, text).map_err(|source| CliError::File { doing: "write", path: path.clone(), source })?;
-            say(&format!("{} decisions, each proven, written to {}", rows.len(), path.display()));
+            say(&format!("{} decisions written to {}", rows.len(), path.display()));
         }
         None => print(&text)?,
     }
+    notes.iter().for_each(|note| say(note));
     held::verdict(&rows)
 }
 
+/// Who asks for what.
+fn asked(session: &Session, args: &AuditArgs) -> Asked {
+    let own = session.identity().id().trust_domain();
+    if *own == session.identity().root().federation {
+        Asked::Governor(args.organisation.clone())
+    } else {
+        Asked::Member(args.organisation.clone().unwrap_or_else(|| own.clone()))
+    }
+}
+
+/// What holds of the report as a whole, and is in no row.
+fn notes(rows: &[Held], asked: &Asked) -> Vec<String> {
+    let erased = rows.iter().filter(|held| held.row.result == "erased").count();
+    let mut notes = vec![match asked {
+        Asked::Governor(_) => {
+            "every decision that the log has of that time was listed, or is marked as unlisted".to_owned()
+        }
+        Asked::Member(of) => format!(
+            "that no decision of {of} is missing is the broker's word: the operators of the federation see all, and can check it"
+        ),
+    }];
+    if let (Asked::Governor(Some(of)), 1..) = (asked, erased) {
+        notes.push(format!("{erased} rows are of erased records: nobody can tell whether they were {of}'s"));
+    }
+    notes
+}
+
 async fn rows(session: &Session, args: &AuditArgs, global: &Global) -> Result<Vec<Held>, CliError> {
+    let (asked, to) = (asked(session, args), args.to);
+    // What the log has by now, whichever clock is ahead.
+    let to = to.unwrap_or_else(|| session.identity().clock().now().plus(CLOCK_TOLERANCE));
+    // Who sees all asks for all, and so sees what is missing.
+    let organisation = match &asked {
+        Asked::Governor(_) => String::new(),
+        Asked::Member(_) => args.organisation.as_ref().map(ToString::to_string).unwrap_or_default(),
+    };
     let request = ListReceiptsRequest {
         from: Some(wire_instant(args.from)),
-        to: args.to.map(wire_instant),
-        organisation: args.organisation.as_ref().map(ToString::to_string).unwrap_or_default(),
+        to: Some(wire_instant(to)),
+        organisation,
         first_leaf: 0,
     };
+    let published = Published::read(session, args.from, to).await?;
     let progress = ProgressBar::new_spinner();
-    let mut holding = Holding::open(session, global).await?;
-    list(session, request, |receipt, verified| {
-        holding.take(receipt, verified);
+    let mut holding = Holding::open(session, published, asked, global).await?;
+    list(session, request, |listed| {
+        holding.take(listed);
         progress.set_message(format!("{} decisions", holding.len()));
         progress.tick();
     })
     .await?;
     progress.finish_and_clear();
-    holding.rows(session).await
-}
-
-/// Lists receipts, each held against the pinned key of the log before it is handed over.
-pub(crate) async fn list(
-    session: &Session,
-    request: ListReceiptsRequest,
-    mut each: impl FnMut(Receipt, &Verified),
-) -> Result<(), CliError> {
-    let failed = |status| CliError::call("list the receipts", status);
-    let mut answer = session.transparency().list_receipts(request).await.map_err(failed)?.into_inner();
-    let root = session.identity().root();
-    let (origin, [plain, _]) = (root.decision_log_origin(), &root.decision_log);
-    let key = NoteVerifier::of(plain);
-    let mut number = 0_usize;
-    while let Some(part) = answer.message().await.map_err(failed)? {
-        number += 1;
-        let unbelieved = |problem: String| CliError::Failed {
-            problem: format!("receipt {number} is not to be believed: {problem}"),
-            hint: "tell the operators of the federation; nothing is reported that is not proven".to_owned(),
-        };
-        let receipt = part.receipt.ok_or_else(|| unbelieved("it is missing".to_owned()))?;
-        let receipt = Receipt::try_from(receipt).map_err(|error| unbelieved(error.to_string()))?;
-        let verified = receipt.verify(&origin, &key).map_err(|error| unbelieved(error.to_string()))?;
-        each(receipt, &verified);
-    }
-    Ok(())
+    holding.rows().await
 }

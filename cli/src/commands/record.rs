@@ -67,5 +67,5 @@ async fn would_erase(decision: &str, global: &Global) -> Result<(), CliError> {
     }
     let (_, verified) = show::fetch(&session, decision).await?;
     say("a dry run: nothing is erased. This is what is recorded; the leaves in the log would stay");
-    show::print(&verified, global)
+    show::print(&verified, &[], global)
 }

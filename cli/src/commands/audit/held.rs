@@ -1,19 +1,26 @@
-//! The rows of a report, each held against the federation's own log at its epoch.
+//! The rows of a report, each held against the federation's own log at its epoch, and against the decision log at one checkpoint.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use comity_client::decisions::kept;
 use comity_client::follow::Followed;
-use comity_client::receipt::{Against, CheckError, History, check};
+use comity_client::receipt::{Account, Against, History, check};
 use comity_identity::Root;
 use comity_policy::Tables;
 use comity_runtime::chain;
+use comity_transparency::NoteVerifier;
 use comity_transparency::receipt::{Receipt, Verified};
-use comity_types::Clock;
+use comity_transparency::record::Field;
+use comity_types::{Clock, OfferName, SpiffeId, TrustDomain};
 use serde::Serialize;
 
+use super::listed::Listed;
 use super::row::{self, Row};
+use super::whole::{Published, Whole, ended_later};
 use crate::args::Global;
 use crate::error::CliError;
+use crate::output::say;
 use crate::session::Session;
 
 /// Most contradictions that are said at the end: the report has all.
@@ -21,83 +28,225 @@ const SAID: usize = 3;
 
 /// A decision of a report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct Held {
     #[serde(flatten)]
     pub(super) row: Row,
-    /// What in it goes against the federation's log, or against what a node signed; none where nothing does.
+    /// Whether a node signed what became of it, by its key of the federation's log; empty where none had to.
+    pub(super) node_signed: &'static str,
+    /// What shows that the report has every decision: the `log`, or the `broker`'s word.
+    pub(super) completeness: &'static str,
+    /// What in it goes against what it is held against, or cannot be proven; none where nothing does.
     pub(super) contradiction: Option<String>,
 }
 
 /// The heads of the columns.
-pub(super) const COLUMNS: [&str; 18] = {
-    let mut columns = ["contradiction"; 18];
-    let (head, _) = columns.split_at_mut(row::COLUMNS.len());
+pub(super) const COLUMNS: [&str; 23] = {
+    let mut columns = ["node_signed", "completeness", "contradiction"].as_slice();
+    let mut all = [""; 23];
+    let (head, mut tail) = all.split_at_mut(row::COLUMNS.len());
     head.copy_from_slice(&row::COLUMNS);
-    columns
+    while let ([first, rest @ ..], [place, more @ ..]) = (columns, tail) {
+        *place = first;
+        (columns, tail) = (rest, more);
+    }
+    all
 };
 
 impl Held {
     /// Its cells, as [`COLUMNS`] has them.
     pub(super) fn cells(&self) -> impl Iterator<Item = String> + use<> {
+        let last = [self.node_signed.to_owned(), self.completeness.to_owned()];
         let contradiction = self.contradiction.clone().unwrap_or_default();
-        self.row.cells().into_iter().chain(std::iter::once(contradiction))
+        self.row.cells().into_iter().chain(last).chain(std::iter::once(contradiction))
+    }
+
+    /// True if it is recorded as answered, and no node said so.
+    fn is_unsigned(&self) -> bool {
+        self.row.result == "answered" && self.node_signed != "yes"
+    }
+}
+
+/// Whose rows are in a report.
+#[derive(Debug)]
+pub(super) enum Asked {
+    /// An operator of the federation sees all, of everybody or of one organisation: what is missing is seen.
+    Governor(Option<TrustDomain>),
+    /// Others see what this organisation asked or answered, as far as the broker shows it.
+    Member(TrustDomain),
+}
+
+impl Asked {
+    /// What shows that nothing is missing.
+    pub(super) const fn completeness(&self) -> &'static str {
+        match self {
+            Self::Governor(_) => "log",
+            Self::Member(_) => "broker",
+        }
+    }
+
+    /// Whether a row belongs to the report. Whose it was of which nothing is recorded any more, nobody knows: it is in the report of
+    /// whoever sees all.
+    fn covers(&self, verified: &Verified) -> bool {
+        let (Self::Governor(Some(of)) | Self::Member(of)) = self else { return true };
+        if let Self::Governor(_) = self
+            && verified.decision().is_without_record()
+        {
+            return true;
+        }
+        let caller = verified.text(Field::CALLER).and_then(|caller| caller.parse::<SpiffeId>().ok());
+        let offer = verified.text(Field::OFFER).and_then(|offer| offer.parse::<OfferName>().ok());
+        let answered = offer.map(|offer| offer.node().trust_domain().clone());
+        caller.is_some_and(|caller| caller.trust_domain() == of) || answered.as_ref() == Some(of)
     }
 }
 
 /// Rows while they come.
 pub(super) struct Holding<'a> {
+    session: &'a Session,
     root: &'a Root,
     tables: Arc<Tables>,
     clock: &'a Arc<dyn Clock>,
     history: History,
+    asked: Asked,
+    published: Published,
+    whole: Whole,
     rows: Vec<Held>,
     /// Those that were decided by a later epoch than was known: which rows.
     ahead: Vec<(usize, Receipt)>,
+    /// The checkpoints that receipts are proven by: which rows.
+    notes: BTreeMap<String, Vec<usize>>,
 }
 
 impl<'a> Holding<'a> {
-    pub(super) async fn open(session: &'a Session, global: &Global) -> Result<Self, CliError> {
+    pub(super) async fn open(
+        session: &'a Session,
+        (published, whole): (Published, Whole),
+        asked: Asked,
+        global: &Global,
+    ) -> Result<Self, CliError> {
         let (root, tables, clock) = (session.identity().root(), global.tables()?, session.identity().clock());
-        Ok(Self { root, tables, clock, history: history(session).await?, rows: Vec::new(), ahead: Vec::new() })
+        let (history, rows, ahead, notes) = (history(session).await?, Vec::new(), Vec::new(), BTreeMap::new());
+        Ok(Self { session, root, tables, clock, history, asked, published, whole, rows, ahead, notes })
     }
 
     pub(super) const fn len(&self) -> usize {
         self.rows.len()
     }
 
-    /// Takes in a receipt that was verified.
-    pub(super) fn take(&mut self, receipt: Receipt, verified: &Verified) {
-        let row = Row::of(verified);
-        let contradiction = self.contradiction(&receipt, row.epoch);
+    /// Takes in what was listed, as it was at the checkpoint that the report is of.
+    pub(super) fn take(&mut self, mut listed: Listed) {
+        let Some((receipt, verified)) = &mut listed.proven else {
+            self.whole.list_unproven(listed.leaf);
+            return self.push(Row::listed(&listed), "", listed.problem);
+        };
+        // Every checkpoint has to be of the one log, also where the row came after it.
+        self.notes.entry(receipt.checkpoint.clone()).or_default();
+        let size = self.whole.size();
+        if verified.decision().index() >= size {
+            return;
+        }
+        if ended_later(verified, size) {
+            self.take_back_the_end(receipt, verified);
+        }
+        let row = Row::listed(&listed);
+        let Some((receipt, verified)) = listed.proven else { return };
+        // Before all else: it was listed, whatever is wrong with it.
+        let against_log = self.whole.list(&verified);
+        let problem = listed.problem.or(against_log);
+        let elsewhere = match &self.asked {
+            Asked::Member(of) if !self.asked.covers(&verified) => {
+                Some(format!("it is none that {of} asked or answered"))
+            }
+            Asked::Governor(_) if problem.is_none() && !self.asked.covers(&verified) => return,
+            Asked::Governor(_) | Asked::Member(_) => None,
+        };
+        let (signed, against_federation) = self.held(&receipt, row.epoch);
+        self.notes.entry(receipt.checkpoint.clone()).or_default().push(self.rows.len());
         if usize::try_from(row.epoch).is_ok_and(|epoch| epoch > self.history.epochs()) {
             self.ahead.push((self.rows.len(), receipt));
         }
-        self.rows.push(Held { row, contradiction });
+        self.push(row, signed, problem.or(elsewhere).or(against_federation));
     }
 
-    /// All of them. What was decided while the report was made is held against the log as it is by now.
-    pub(super) async fn rows(mut self, session: &Session) -> Result<Vec<Held>, CliError> {
+    /// Leaves out what became of a decision after the report's checkpoint.
+    fn take_back_the_end(&self, receipt: &mut Receipt, verified: &mut Verified) {
+        let bare = Receipt { outcome: None, ..receipt.clone() };
+        let [plain, _] = &self.root.decision_log;
+        if let Ok(alone) = bare.verify(&self.root.decision_log_origin(), &NoteVerifier::of(plain)) {
+            (*receipt, *verified) = (bare, alone);
+        }
+    }
+
+    fn push(&mut self, row: Row, signed: &'static str, contradiction: Option<String>) {
+        let node_signed = if signed.is_empty() && row.result == "answered" { "no" } else { signed };
+        self.rows.push(Held { row, node_signed, completeness: self.asked.completeness(), contradiction });
+    }
+
+    /// All of them. What was decided while the report was made is held against the federation's log as it is by now; every
+    /// checkpoint against the one that the report is of; and a decision that was not listed is a row too.
+    pub(super) async fn rows(mut self) -> Result<Vec<Held>, CliError> {
         if !self.ahead.is_empty() {
-            self.history = history(session).await?;
+            self.history = history(self.session).await?;
         }
         for (place, receipt) in std::mem::take(&mut self.ahead) {
             let Some(epoch) = self.rows.get(place).map(|held| held.row.epoch) else { continue };
-            let contradiction = self.contradiction(&receipt, epoch);
+            let (signed, against) = self.held(&receipt, epoch);
             if let Some(held) = self.rows.get_mut(place) {
-                held.contradiction = contradiction;
+                let of_federation = held.contradiction.as_ref().is_none_or(|said| said.contains(NO_EPOCH));
+                if of_federation {
+                    held.contradiction = against;
+                }
+                held.node_signed = if signed.is_empty() && held.row.result == "answered" { "no" } else { signed };
             }
         }
+        for (note, places) in std::mem::take(&mut self.notes) {
+            let Err(error) = self.published.holds(self.session, &note).await else { continue };
+            let said = format!("its receipt is of another log than the one that is published: {}", chain::text(&error));
+            if let Ok(Some(file)) = kept::convict(self.session.identity().dir().path(), &error) {
+                say(&format!("what proves that the log is another one is kept in {}", file.display()));
+            }
+            if places.is_empty() {
+                self.push(Row::bare(self.whole.size(), None, "unproven"), "", Some(said.clone()));
+            }
+            for place in places {
+                if let Some(held) = self.rows.get_mut(place) {
+                    held.contradiction.get_or_insert_with(|| said.clone());
+                }
+            }
+        }
+        if let Asked::Governor(_) = self.asked {
+            let missing: Vec<_> =
+                self.whole.missing().map(|(index, leaf)| Row::bare(index, Some(leaf), "unlisted")).collect();
+            for row in missing {
+                self.push(row, "", Some("the log has this decision, and the broker did not list it".to_owned()));
+            }
+        }
+        self.rows.sort_by_key(|held| held.row.leaf);
         Ok(self.rows)
     }
 
-    fn contradiction(&self, receipt: &Receipt, epoch: u64) -> Option<String> {
-        let Some(log) = self.history.at(epoch) else {
-            return Some(format!("the federation's log has {} entries, and no epoch {epoch}", self.history.epochs()));
+    /// Whether a node signed it, and what goes against the federation's log.
+    fn held(&self, receipt: &Receipt, epoch: u64) -> (&'static str, Option<String>) {
+        let Some(state) = self.history.at(epoch) else {
+            let epochs = self.history.epochs();
+            return ("", Some(format!("the federation's log has {epochs} entries, and {NO_EPOCH} {epoch}")));
         };
         let (tables, now) = (&self.tables, self.clock.now());
-        let against = Against { root: self.root, log: Some(log), policy: None, tables, now };
-        check(receipt, &against).err().map(|error: CheckError| chain::text(&error))
+        let against = Against { root: self.root, log: Some(state), policy: None, tables, now };
+        match check(receipt, &against) {
+            Ok(account) => (if is_signed(&account) { "yes" } else { "" }, None),
+            Err(error) => ("", Some(chain::text(&error))),
+        }
     }
+}
+
+/// What is said of an epoch that has not come yet.
+const NO_EPOCH: &str = "no epoch";
+
+/// Whether the node's word was verified.
+fn is_signed(account: &Account) -> bool {
+    account.findings.iter().any(|finding| finding.proven && finding.fields.contains(&Field::NODE_OUTCOME))
 }
 
 /// The federation's log as the broker shows it, every signature checked.
@@ -113,25 +262,33 @@ async fn history(session: &Session) -> Result<History, CliError> {
     })
 }
 
-/// What a report ends with: an error where a row contradicts what it is held against.
+/// What a report ends with: an error where a row contradicts what it is held against, or an answer has no node's signature.
 pub(super) fn verdict(rows: &[Held]) -> Result<(), CliError> {
-    let said = |held: &Held| Some(format!("leaf {}: {}", held.row.leaf, held.contradiction.as_ref()?));
-    let contradictions: Vec<_> = rows.iter().filter_map(said).collect();
-    if contradictions.is_empty() {
+    let contradicted = rows.iter().filter_map(|held| Some((held.row.leaf, held.contradiction.as_deref()?)));
+    let unsigned = rows.iter().filter(|held| held.contradiction.is_none() && held.is_unsigned());
+    let unsigned = unsigned.map(|held| (held.row.leaf, "no node signed it"));
+    let of_all = |what: &str, some: Vec<(u64, &str)>| {
+        let first: Vec<_> = some.iter().take(SAID).map(|(leaf, said)| format!("leaf {leaf}: {said}")).collect();
+        let more = match some.len().saturating_sub(SAID) {
+            0 => String::new(),
+            more => format!("; and {more} more"),
+        };
+        let said = format!("{} of {} decisions {what}: {}{more}", some.len(), rows.len(), first.join("; "));
+        (!some.is_empty()).then_some(said)
+    };
+    let said = [
+        of_all("contradict what they are held against", contradicted.collect()),
+        of_all("are recorded as answered, and nobody but the broker says so", unsigned.collect()),
+    ];
+    let said: Vec<_> = said.into_iter().flatten().collect();
+    if said.is_empty() {
         return Ok(());
     }
-    let more = match contradictions.len().saturating_sub(SAID) {
-        0 => String::new(),
-        more => format!("; and {more} more"),
-    };
-    let (count, all) = (contradictions.len(), rows.len());
-    let first = contradictions.into_iter().take(SAID).collect::<Vec<_>>().join("; ");
     Err(CliError::Failed {
-        problem: format!("{count} of {all} decisions contradict the federation's own log: {first}{more}"),
-        hint:
-            "the report has them, in the column `contradiction`: the broker recorded what is not so. Keep it, and show \
-               it to the operators and to whom it concerns"
-                .to_owned(),
+        problem: said.join("; and "),
+        hint: "the report has them, in the columns `contradiction` and `node_signed`: what is recorded is not so, is damaged, \
+               or is the broker's word alone. Keep it, and show it to the operators and to whom it concerns"
+            .to_owned(),
     })
 }
 
@@ -172,6 +329,9 @@ mod tests {
             jurisdiction: "FR DE".into(),
             governing_law: String::new(),
             considered: "2".into(),
+            purposes: "dpv:CustomerCare".into(),
+            reasons: String::new(),
+            offer_sha256: String::new(),
             status: "0".into(),
             input_tokens: "3".into(),
             output_tokens: "4".into(),
@@ -179,7 +339,7 @@ mod tests {
             leaf: 6,
             outcome_leaf: Some(7),
         };
-        Held { row, contradiction: None }
+        Held { row, node_signed: "yes", completeness: "log", contradiction: None }
     }
 
     #[test]
@@ -210,5 +370,15 @@ mod tests {
         assert!(csv(&rows).lines().nth(2).unwrap().ends_with(",it was processed elsewhere"));
         let many: Vec<_> = std::iter::repeat_n(rows[1].clone(), SAID + 2).collect();
         assert!(verdict(&many).unwrap_err().to_string().ends_with("; and 2 more"));
+    }
+
+    #[test]
+    fn an_answer_that_no_node_signed_is_not_clean() {
+        let mut rows = vec![row("a")];
+        rows[0].node_signed = "no";
+        let said = verdict(&rows).unwrap_err().to_string();
+        assert!(said.contains("1 of 1 decisions are recorded as answered") && said.contains("leaf 6"), "{said}");
+        rows[0].row.result = "failed";
+        verdict(&rows).unwrap();
     }
 }

@@ -9,19 +9,25 @@ const STYLE: &str = "body{font:14px/1.4 system-ui,sans-serif;margin:2em}table{bo
 td,th{border:1px solid #ccc;padding:2px 6px;text-align:left;vertical-align:top}th{background:#f3f3f3;position:sticky;top:0}";
 
 /// The page: how many decisions there were, where they went, and each.
-pub(super) fn html(rows: &[Held], federation: &str, from: Timestamp, to: Option<Timestamp>) -> String {
+pub(super) fn html(
+    rows: &[Held],
+    federation: &str,
+    (from, to): (Timestamp, Option<Timestamp>),
+    notes: &[String],
+) -> String {
     let to = to.map_or_else(|| "now".to_owned(), |to| to.to_string());
     let mut page = format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Audit of {0}</title><style>{STYLE}</style>\
-         <h1>Decisions of {0}</h1><p>From {1} to {2}. Each row was proven to be in the broker's decision log, and names its \
-         leaves. {3}</p>",
+         <h1>Decisions of {0}</h1><p>From {1} to {2}. Each row was held against the broker's decision log, and names its leaves. \
+         {3}</p>{4}",
         escaped(federation),
         escaped(&from.to_string()),
         escaped(&to),
         match rows.iter().filter(|row| row.contradiction.is_some()).count() {
-            0 => "No row contradicts the federation's own log.".to_owned(),
-            some => format!("<strong>Rows that contradict the federation's own log: {some}.</strong>"),
-        }
+            0 => "No row contradicts what it is held against.".to_owned(),
+            some => format!("<strong>Rows that contradict what they are held against: {some}.</strong>"),
+        },
+        notes.iter().map(|note| format!("<p>{}.</p>", escaped(note))).collect::<String>()
     );
     page += &summary(rows);
     page += "<h2>Every decision</h2><table><tr>";
@@ -67,7 +73,7 @@ mod tests {
     #[test]
     fn what_members_name_their_things_is_no_markup() {
         assert_eq!(escaped("<script>'a'&\"b\""), "&lt;script&gt;&#39;a&#39;&amp;&quot;b&quot;");
-        let page = html(&[], "<b>", "2026-11-29".parse().unwrap(), None);
+        let page = html(&[], "<b>", ("2026-11-29".parse().unwrap(), None), &["<b>".to_owned()]);
         assert!(!page.contains("<b>") && page.contains("&lt;b&gt;"));
     }
 }

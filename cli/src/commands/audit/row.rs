@@ -1,13 +1,17 @@
 //! One decision of a report.
 
-use comity_transparency::leaf::Kind;
+use comity_proto::inference;
+use comity_transparency::leaf::{Kind, Leaf};
 use comity_transparency::receipt::Verified;
 use comity_transparency::record::Field;
+use prost::Message as _;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::listed::Listed;
+
 /// A decision and what became of it. Empty where it is not known, or not shown.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Row {
     pub(crate) decision: String,
@@ -21,6 +25,9 @@ pub(crate) struct Row {
     pub(crate) jurisdiction: String,
     pub(crate) governing_law: String,
     pub(crate) considered: String,
+    pub(crate) purposes: String,
+    pub(crate) reasons: String,
+    pub(crate) offer_sha256: String,
     pub(crate) status: String,
     pub(crate) input_tokens: String,
     pub(crate) output_tokens: String,
@@ -30,7 +37,7 @@ pub(crate) struct Row {
 }
 
 /// The heads of its columns.
-pub(super) const COLUMNS: [&str; 17] = [
+pub(super) const COLUMNS: [&str; 20] = [
     "decision",
     "at",
     "result",
@@ -42,6 +49,9 @@ pub(super) const COLUMNS: [&str; 17] = [
     "jurisdiction",
     "governing_law",
     "considered",
+    "purposes",
+    "reasons",
+    "offer_sha256",
     "status",
     "input_tokens",
     "output_tokens",
@@ -74,6 +84,9 @@ impl Row {
             jurisdiction: places.unwrap_or_default(),
             governing_law: text(Field::GOVERNING_LAW),
             considered: text(Field::CONSIDERED),
+            purposes: purposes(verified).unwrap_or_default(),
+            reasons: json(Field::REFUSED).as_ref().and_then(reasons).unwrap_or_default(),
+            offer_sha256: text(Field::OFFER_SHA256),
             status: text(Field::STATUS),
             input_tokens: tokens("input_tokens").unwrap_or_default(),
             output_tokens: tokens("output_tokens").unwrap_or_default(),
@@ -83,8 +96,27 @@ impl Row {
         }
     }
 
+    /// A decision of which its leaf alone is known, with a word for why.
+    pub(crate) fn bare(index: u64, leaf: Option<&Leaf>, result: &'static str) -> Self {
+        Self {
+            decision: leaf.map(|leaf| leaf.decision.to_string()).unwrap_or_default(),
+            at: leaf.map(|leaf| leaf.at.to_string()).unwrap_or_default(),
+            result,
+            epoch: leaf.map_or(0, |leaf| leaf.epoch.size),
+            leaf: index,
+            ..Self::default()
+        }
+    }
+
+    /// What was listed: as much as is proven of it.
+    pub(crate) fn listed(listed: &Listed) -> Self {
+        let Some((_, verified)) = &listed.proven else { return Self::bare(listed.leaf, None, "unproven") };
+        let row = Self::of(verified);
+        if listed.problem.is_some() { Self { result: "damaged", ..row } } else { row }
+    }
+
     /// Its cells, as [`COLUMNS`] has them.
-    pub(super) fn cells(&self) -> [String; 17] {
+    pub(super) fn cells(&self) -> [String; 20] {
         [
             self.decision.clone(),
             self.at.clone(),
@@ -97,6 +129,9 @@ impl Row {
             self.jurisdiction.clone(),
             self.governing_law.clone(),
             self.considered.clone(),
+            self.purposes.clone(),
+            self.reasons.clone(),
+            self.offer_sha256.clone(),
             self.status.clone(),
             self.input_tokens.clone(),
             self.output_tokens.clone(),
@@ -105,6 +140,21 @@ impl Row {
             self.outcome_leaf.map(|leaf| leaf.to_string()).unwrap_or_default(),
         ]
     }
+}
+
+/// What for, as the caller declared it.
+fn purposes(verified: &Verified) -> Option<String> {
+    let envelope = inference::Envelope::decode(verified.get(Field::ENVELOPE)?).ok()?;
+    Some(envelope.purposes.join(" "))
+}
+
+/// Every offer with the reasons against it: `org/node/offer: CODE(subject) CODE; …`.
+fn reasons(refused: &Value) -> Option<String> {
+    let of_offer = |refused: &Value| {
+        let reasons = refused.get("reasons")?.as_array()?.iter().filter_map(Value::as_str).collect::<Vec<_>>();
+        Some(format!("{}: {}", refused.get("offer")?.as_str()?, reasons.join(" ")))
+    };
+    Some(refused.as_array()?.iter().filter_map(of_offer).collect::<Vec<_>>().join("; "))
 }
 
 /// What became of it, in a word.
@@ -117,5 +167,39 @@ fn result(verified: &Verified) -> &'static str {
         Some(_) => "failed",
         None if eligible == Some("[]") => "refused",
         None => "running",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use comity_transparency::NoteVerifier;
+
+    use super::*;
+    use crate::commands::receipt::testing::TestLog;
+
+    #[test]
+    fn a_row_says_why_for_which_purposes_and_by_which_form_of_the_offer() {
+        let mut log = TestLog::new();
+        let purposes = vec!["dpv:CustomerCare".to_owned(), "dpv:ResearchAndDevelopment".to_owned()];
+        let envelope = inference::Envelope { purposes, ..inference::Envelope::default() }.encode_to_vec();
+        let refused = r#"[{"offer":"b.example/n1/o","reasons":["PRICE_ABOVE_MAX(EUR)","QUOTA_EXCEEDED"]},{"offer":"c.example/n1/o","reasons":["X"]}]"#;
+        let envelope = String::from_utf8(envelope).unwrap();
+        let decision =
+            log.decision(1, &[(Field::ENVELOPE, &envelope), (Field::REFUSED, refused), (Field::ELIGIBLE, "[]")]);
+        let answered = log.decision(2, &[]);
+        let outcome = log.outcome(2, answered, &[(Field::OFFER_SHA256, "ab12"), (Field::STATUS, "0")]);
+        let row = |decision, outcome| {
+            let receipt = log.receipt(decision, outcome);
+            let key = NoteVerifier::of(&log.root.decision_log[0]);
+            Row::of(&receipt.verify(&log.root.decision_log_origin(), &key).unwrap())
+        };
+        let refused = row(decision, None);
+        assert_eq!(
+            (refused.result, refused.purposes.as_str()),
+            ("refused", "dpv:CustomerCare dpv:ResearchAndDevelopment")
+        );
+        assert_eq!(refused.reasons, "b.example/n1/o: PRICE_ABOVE_MAX(EUR) QUOTA_EXCEEDED; c.example/n1/o: X");
+        let answered = row(answered, Some(outcome));
+        assert_eq!((answered.result, answered.offer_sha256.as_str()), ("answered", "ab12"));
     }
 }

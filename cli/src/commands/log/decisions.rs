@@ -7,14 +7,14 @@ use comity_client::witnessed::cosigned_by;
 use comity_proto::convert::wire_instant;
 use comity_proto::transparency::ListReceiptsRequest;
 use comity_transparency::leaf::Kind;
-use comity_transparency::receipt::{Verified, VerifiedLeaf};
+use comity_transparency::receipt::VerifiedLeaf;
 use comity_types::Timestamp;
 use serde_json::json;
 
 use super::verify::{Seen as ByPolicy, pinned};
 use super::watch::{disbelieved, verified};
 use crate::args::Global;
-use crate::commands::audit::{list, row::Row};
+use crate::commands::audit::{Listed, list, row::Row};
 use crate::error::CliError;
 use crate::output::say;
 use crate::session::Session;
@@ -24,15 +24,22 @@ pub(super) struct Line {
     row: Row,
     /// The leaf that it ended with: its outcome's, or its own where it is a refusal; none while it runs.
     pub(super) end: Option<u64>,
+    /// What is wrong with it, if something is.
+    problem: Option<String>,
 }
 
 impl Line {
-    fn of(verified: &Verified) -> Self {
-        let row = Row::of(verified);
-        let outcome = verified.outcome().map(VerifiedLeaf::index);
-        // Of one whose record is erased nobody can tell whether something is to become of it.
-        let ended = matches!(row.result, "refused" | "erased").then_some(row.leaf);
-        Self { row, end: outcome.or(ended) }
+    fn of(listed: Listed) -> Self {
+        let row = Row::listed(&listed);
+        let outcome = listed.proven.as_ref().and_then(|(_, verified)| verified.outcome()).map(VerifiedLeaf::index);
+        // Of one whose record is erased or damaged nobody can tell whether something is to become of it.
+        let ended = matches!(row.result, "refused" | "erased" | "damaged" | "unproven").then_some(row.leaf);
+        Self { row, end: outcome.or(ended), problem: listed.problem }
+    }
+
+    /// What is wrong with it, with its leaf.
+    pub(super) fn problem(&self) -> Option<String> {
+        Some(format!("leaf {}: {}", self.row.leaf, self.problem.as_ref()?))
     }
 
     /// For people: what counts most.
@@ -43,7 +50,7 @@ impl Line {
         [&leaf, at, *result, decision, caller, model, offer, jurisdiction].map(known).to_vec()
     }
 
-    /// For programs: a line, with the columns of `comity audit` but its `contradiction`: nothing is held against the
+    /// For programs: a line, with those columns of `comity audit` that say what is recorded: nothing is held against the
     /// federation's log here.
     pub(super) fn json(&self) -> Result<String, CliError> {
         let json = serde_json::to_string(&self.row);
@@ -55,7 +62,7 @@ impl Line {
 pub(super) async fn receipts(session: &Session, first: u64, mut each: impl FnMut(Line)) -> Result<(), CliError> {
     let begin = Timestamp::from_millis(0).ok().map(wire_instant);
     let request = ListReceiptsRequest { from: begin, to: None, organisation: String::new(), first_leaf: first };
-    list(session, request, |_, verified| each(Line::of(verified))).await
+    list(session, request, |listed| each(Line::of(listed))).await
 }
 
 /// Lists decisions.
@@ -66,7 +73,20 @@ pub(super) async fn show(first: u64, global: &Global) -> Result<(), CliError> {
     let header = ["leaf", "at", "result", "decision", "caller", "model", "offer", "jurisdiction"];
     let rows = lines.iter().map(Line::cells).collect();
     let json: Vec<&Row> = lines.iter().map(|line| &line.row).collect();
-    global.output.list(&header, rows, &json)
+    global.output.list(&header, rows, &json)?;
+    let problems: Vec<_> = lines.iter().filter_map(Line::problem).collect();
+    if problems.is_empty() {
+        return Ok(());
+    }
+    Err(CliError::Failed {
+        problem: format!(
+            "{} of {} decisions are not as the log commits to them: {}",
+            problems.len(),
+            lines.len(),
+            problems.join("; ")
+        ),
+        hint: "tell the broker's operators; whoever kept a receipt has what was recorded still".to_owned(),
+    })
 }
 
 /// Verifies the broker's decision log from its first leaf on.

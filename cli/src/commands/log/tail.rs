@@ -11,7 +11,7 @@ use super::show::Line;
 use super::watch::{Watch, may_pass, say_later};
 use crate::args::Global;
 use crate::error::CliError;
-use crate::output::{Format, print_line};
+use crate::output::{Format, print_line, say};
 use crate::session::Session;
 
 /// Prints statements as they come into force.
@@ -91,6 +91,9 @@ async fn follow(
 }
 
 fn print(line: &Decision, global: &Global) -> Result<(), CliError> {
+    if let Some(problem) = line.problem() {
+        say(&format!("warning: {problem} (hint: tell the broker's operators)"));
+    }
     print_line(&match global.output {
         Format::Json => line.json()?,
         Format::Table => comity_types::display::harmless(&line.cells().join("  ")),

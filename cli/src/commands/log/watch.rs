@@ -91,7 +91,7 @@ impl Watch {
 }
 
 /// Looks at a log, with a bar where that takes a while. `each` gets every leaf with its index.
-pub(super) async fn verified(
+pub(crate) async fn verified(
     log: &DecisionLog,
     files: &mut impl Files,
     seen: Option<&Seen>,
@@ -112,7 +112,7 @@ pub(super) async fn verified(
 }
 
 /// A log that is not believed, or could not be read.
-pub(super) fn disbelieved(error: DecisionsError, hint: String) -> CliError {
+pub(crate) fn disbelieved(error: DecisionsError, hint: String) -> CliError {
     if let DecisionsError::Files(FilesError::Call(status)) = error {
         return CliError::call("read the decision log", *status);
     }

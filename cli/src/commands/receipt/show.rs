@@ -20,7 +20,8 @@ use crate::session::Session;
 /// Fetches it, checks it against the log's key, and shows it.
 pub(super) async fn run(decision: &str, save: Option<&Path>, global: &Global) -> Result<(), CliError> {
     let session = Session::open(global).await?;
-    let (receipt, verified) = fetch(&session, decision).await?;
+    let Told { receipt, damaged } = told(&session, decision).await?;
+    let verified = believed(&receipt, decision, session.identity().root()).map_err(|problem| unbelieved(&problem))?;
     if let Some(path) = save {
         // What the file proves already is not written over by what goes against it.
         if let Some(kept) = earlier(path, &receipt)? {
@@ -39,7 +40,17 @@ pub(super) async fn run(decision: &str, save: Option<&Path>, global: &Global) ->
         write(&receipt, path)?;
         say(&format!("written to {}: `comity receipt verify {0}` says what it proves", path.display()));
     }
-    print(&verified, global)
+    print(&verified, &damaged, global)?;
+    if damaged.is_empty() { Ok(()) } else { Err(damage(&damaged)) }
+}
+
+/// Records that the broker keeps, and cannot read.
+fn damage(leaves: &[u64]) -> CliError {
+    let leaves: Vec<_> = leaves.iter().map(u64::to_string).collect();
+    CliError::Failed {
+        problem: format!("the broker's record of leaf {} is damaged, not erased", leaves.join(" and leaf ")),
+        hint: "tell the broker's operators: a backup of its data/decisions/records may have it".to_owned(),
+    }
 }
 
 /// The receipt of the same decision that a file has, if it has one.
@@ -67,18 +78,26 @@ pub(super) fn shows_less(kept: &Receipt, new: &Receipt) -> bool {
 
 /// The receipt of a decision, held against the pinned key of the log.
 pub(in crate::commands) async fn fetch(session: &Session, decision: &str) -> Result<(Receipt, Verified), CliError> {
-    let receipt = told(session, decision).await?;
+    let Told { receipt, .. } = told(session, decision).await?;
     let verified = believed(&receipt, decision, session.identity().root()).map_err(|problem| unbelieved(&problem))?;
     Ok((receipt, verified))
 }
 
+/// A receipt as the broker tells it, and nobody has looked at yet.
+pub(super) struct Told {
+    pub(super) receipt: Receipt,
+    /// Leaves whose record the broker says is damaged.
+    pub(super) damaged: Vec<u64>,
+}
+
 /// The receipt of a decision, as the broker tells it.
-pub(super) async fn told(session: &Session, decision: &str) -> Result<Receipt, CliError> {
+pub(super) async fn told(session: &Session, decision: &str) -> Result<Told, CliError> {
     let request = GetReceiptRequest { decision_id: decision.to_owned() };
     let answer = session.transparency().get_receipt(request).await;
     let answer = answer.map_err(|status| CliError::call("fetch the receipt", status))?.into_inner();
     let receipt = answer.receipt.ok_or_else(|| unbelieved("it is missing"))?;
-    Receipt::try_from(receipt).map_err(|error| unbelieved(&error.to_string()))
+    let receipt = Receipt::try_from(receipt).map_err(|error| unbelieved(&error.to_string()))?;
+    Ok(Told { receipt, damaged: answer.damaged })
 }
 
 /// Whether it holds, by the pinned key of the log, and is of the decision that was asked for.
@@ -101,8 +120,8 @@ fn unbelieved(problem: &str) -> CliError {
     }
 }
 
-/// Every field that is shown.
-pub(in crate::commands) fn print(verified: &Verified, global: &Global) -> Result<(), CliError> {
+/// Every field that is shown; of these leaves the broker has said that their record is damaged.
+pub(in crate::commands) fn print(verified: &Verified, damaged: &[u64], global: &Global) -> Result<(), CliError> {
     let decision = verified.decision();
     let mut fields = vec![
         ("decision", decision.leaf().decision.to_string()),
@@ -115,7 +134,10 @@ pub(in crate::commands) fn print(verified: &Verified, global: &Global) -> Result
         fields.push(("outcome leaf", outcome.index().to_string()));
         json.insert("outcomeLeaf".to_owned(), json!(outcome.index()));
     }
-    if decision.is_without_record() {
+    if damaged.contains(&decision.index()) {
+        fields.push(("record", "damaged".to_owned()));
+        json.insert("recordDamaged".to_owned(), json!(true));
+    } else if decision.is_without_record() {
         fields.push(("record", "erased".to_owned()));
         json.insert("recordErased".to_owned(), json!(true));
     }

@@ -11,7 +11,7 @@ use comity_transparency::CheckpointNote;
 use comity_transparency::leaf::Leaf;
 use comity_transparency::receipt::Receipt;
 
-use super::show::{believed, told};
+use super::show::{Told, believed, told};
 use super::{read, write};
 use crate::args::Global;
 use crate::error::CliError;
@@ -35,15 +35,15 @@ pub(super) async fn run(file: &Path, save: Option<&Path>, global: &Global) -> Re
         problem: format!("{} is not to be believed: {problem}", file.display()),
         hint: "`comity receipt verify` says more; nothing was fetched".to_owned(),
     })?;
-    let new = told(&session, &decision).await?;
+    let Told { receipt: new, .. } = told(&session, &decision).await?;
     let merged = merged(&old, &new, &decision, root).map_err(|problem| kept_beside(file, &new, &problem))?;
-    continues(&session, &old, &new).await.map_err(|error| match error {
+    if let Err(error) = continues(&session, &old, &new).await {
         // What connects the two could not be fetched: that says nothing against either.
-        DecisionsError::Files(FilesError::Call(status)) => {
-            CliError::call("fetch what connects the checkpoints", *status)
+        if let DecisionsError::Files(FilesError::Call(status)) = error {
+            return Err(CliError::call("fetch what connects the checkpoints", *status));
         }
-        error => kept_beside(file, &new, &chain::text(&error)),
-    })?;
+        return Err(kept_beside(file, &new, &chain::text(&error)));
+    }
     let (before, after) = (signatures(&old), signatures(&merged));
     if after < before {
         return Err(CliError::Failed {

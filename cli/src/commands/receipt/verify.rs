@@ -83,7 +83,7 @@ fn report(account: &Account, global: &Global) -> Result<(), CliError> {
         let findings: Vec<_> = account.findings.iter().map(finding).collect();
         return print_json(&json!({ "verified": true, "findings": findings }));
     }
-    show::print(&account.verified, global)?;
+    show::print(&account.verified, &[], global)?;
     print_line("")?;
     for (proven, head) in [(true, "Proven:"), (false, "Not proven:")] {
         let of_kind: Vec<_> = account.findings.iter().filter(|finding| finding.proven == proven).collect();
