@@ -136,6 +136,8 @@ fn a_broker_that_was_restored_from_a_copy_and_decided_something_else_is_convicte
     let taken_back = scene.ask(&scene.app);
     let seen = json(&scene.monitor());
     assert_eq!((&seen["leaves"], &seen["new"]), (&4.into(), &2.into()));
+    let _seen = scene.federation.govern(&["log", "monitor", "--once"]);
+    let _audited = scene.federation.govern(&["audit", "--from", "2026-01-01"]);
     scene.federation.stop_broker();
     std::fs::remove_dir_all(&data).unwrap();
     copy(&older, &data);
@@ -146,6 +148,9 @@ fn a_broker_that_was_restored_from_a_copy_and_decided_something_else_is_convicte
     let refused = scene.monitor();
     assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
     assert!(said(&refused).contains("had 4 before") && said(&refused).contains("old copy"), "{}", said(&refused));
+    let audit = scene.federation.ask(&scene.federation.operator(), &["audit", "--from", "2026-01-01"]);
+    assert_eq!(audit.status.code(), Some(1), "{}", said(&audit));
+    assert!(said(&audit).contains("had 4 before"), "no report is made of less than was seen: {}", said(&audit));
     let doubt = scene.verify(&scene.kept("decisions.doubt"));
     assert!(doubt.status.code() == Some(1) && said(&doubt).contains("true once"), "{}", said(&doubt));
 

@@ -145,7 +145,7 @@ impl Scene {
         assert_eq!(decisions.len(), DECISIONS, "{rows}");
         for decision in decisions {
             for (who, caller) in [("an operator", &operator), ("whoever asked", &self.app)] {
-                let file = self.federation.folder().join(format!("{decision}.tlog-proof"));
+                let file = self.federation.folder().join(format!("{decision} for {who}.tlog-proof"));
                 let words = ["receipt", "show", decision, "-o", "json", "--save", file.to_str().unwrap()];
                 keep(format!("the receipt of {decision} for {who}"), ask(caller, &words));
             }

@@ -269,6 +269,11 @@ fn an_erased_record_cannot_be_read_or_computed_again_and_the_log_still_verifies(
     assert_eq!((&after["recordErased"], after.get("caller")), (&true.into(), None));
     let verified = scene.verify("after.tlog-proof", None);
     assert!(findings(&verified, false).contains("has been erased"), "{}", said(&verified));
+    // What is kept is not written over by less.
+    let whole = scene.file("before.tlog-proof");
+    let less = ["receipt", "show", &erased, "--save", whole.to_str().unwrap()];
+    let refused = scene.federation.ask(&scene.operator(), &less);
+    assert!(refused.status.code() == Some(1) && said(&refused).contains("shows more of this decision"));
     // Whoever kept a receipt keeps what it proves, also with a newer proof; another record is as it was.
     let before = scene.file("before.tlog-proof");
     let _upgraded = scene.federation.govern(&["receipt", "upgrade", before.to_str().unwrap()]);

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use comity_client::follow::{self, Followed};
-use comity_client::receipt::{Against, check};
+use comity_client::receipt::{Against, AsOf, check};
 use comity_runtime::tables;
 use tokio::time::Instant;
 
@@ -114,7 +114,8 @@ async fn print_check(stage: &Stage) {
     let followed = Followed::new(root, digest, Arc::clone(stage.identity.clock()));
     let followed = follow::read(&stage.operator, followed, |_, _| {}).await.unwrap();
     let tables = tables::load(None).unwrap();
-    let against = Against { root, log: Some(followed.log()), policy: None, tables: &tables };
+    let state = AsOf { log: followed.log(), until: None };
+    let against = Against { root, log: Some(state), policy: None, tables: &tables, now: stage.identity.clock().now() };
     let mut rounds: Vec<f64> = (0..ROUNDS)
         .map(|_| {
             let begun = Instant::now();

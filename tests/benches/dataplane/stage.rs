@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use comity_client::follow::{self, Followed};
-use comity_client::receipt::{Against, Asked, Finding, check, of_trailers};
+use comity_client::receipt::{Against, AsOf, Asked, Finding, check, of_trailers};
 use comity_client::{Connection, Identity};
 use comity_identity::{StaticAnchors, tls};
 use comity_policy::{Offer, Organisation};
@@ -145,7 +145,9 @@ impl Stage {
             return;
         }
         let tables = comity_runtime::tables::load(None).unwrap();
-        let against = Against { root: self.app.root(), log: Some(self.followed.log()), policy: None, tables: &tables };
+        let (root, now) = (self.app.root(), self.app.clock().now());
+        let log = Some(AsOf { log: self.followed.log(), until: None });
+        let against = Against { root, log, policy: None, tables: &tables, now };
         let findings = check(&proven.unwrap().0, &against).unwrap().findings;
         let signed = |finding: &Finding| finding.proven && finding.what.contains("signed by its key");
         assert!(findings.iter().any(signed), "the node's word is not in the receipt: {findings:?}");

@@ -200,11 +200,26 @@ impl<'a> Holding<'a> {
                 held.node_signed = if signed.is_empty() && held.row.result == "answered" { "no" } else { signed };
             }
         }
+        self.hold_checkpoints().await;
+        if let Asked::Governor(_) = self.asked {
+            let missing: Vec<_> =
+                self.whole.missing().map(|(index, leaf)| Row::bare(index, Some(leaf), "unlisted")).collect();
+            for row in missing {
+                self.push(row, "", Some("the log has this decision, and the broker did not list it".to_owned()));
+            }
+        }
+        self.rows.sort_by_key(|held| held.row.leaf);
+        Ok(self.rows)
+    }
+
+    /// Holds the checkpoint of every receipt against the one that the report is of.
+    async fn hold_checkpoints(&mut self) {
+        let mut kept_in = None;
         for (note, places) in std::mem::take(&mut self.notes) {
             let Err(error) = self.published.holds(self.session, &note).await else { continue };
             let said = format!("its receipt is of another log than the one that is published: {}", chain::text(&error));
-            if let Ok(Some(file)) = kept::convict(self.session.identity().dir().path(), &error) {
-                say(&format!("what proves that the log is another one is kept in {}", file.display()));
+            if kept_in.is_none() {
+                kept_in = kept::convict(self.session.identity().dir().path(), &error).ok().flatten();
             }
             if places.is_empty() {
                 self.push(Row::bare(self.whole.size(), None, "unproven"), "", Some(said.clone()));
@@ -215,15 +230,9 @@ impl<'a> Holding<'a> {
                 }
             }
         }
-        if let Asked::Governor(_) = self.asked {
-            let missing: Vec<_> =
-                self.whole.missing().map(|(index, leaf)| Row::bare(index, Some(leaf), "unlisted")).collect();
-            for row in missing {
-                self.push(row, "", Some("the log has this decision, and the broker did not list it".to_owned()));
-            }
+        if let Some(file) = kept_in {
+            say(&format!("what shows that the log is another one is kept in {}", file.display()));
         }
-        self.rows.sort_by_key(|held| held.row.leaf);
-        Ok(self.rows)
     }
 
     /// Whether a node signed it, and what goes against the federation's log.
@@ -315,6 +324,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::commands::receipt::testing::TestLog;
 
     fn row(caller: &str) -> Held {
         let row = Row {
@@ -370,6 +380,30 @@ mod tests {
         assert!(csv(&rows).lines().nth(2).unwrap().ends_with(",it was processed elsewhere"));
         let many: Vec<_> = std::iter::repeat_n(rows[1].clone(), SAID + 2).collect();
         assert!(verdict(&many).unwrap_err().to_string().ends_with("; and 2 more"));
+    }
+
+    #[test]
+    fn a_row_belongs_to_whoever_asked_or_answered_and_an_erased_one_to_every_report_of_who_sees_all() {
+        let mut log = TestLog::new();
+        let decision = log.decision(1, &[(Field::CALLER, "spiffe://a.example/app/x")]);
+        let outcome = log.outcome(1, decision, &[(Field::OFFER, "b.example/n1/chat")]);
+        let receipt = log.receipt(decision, Some(outcome));
+        let mut erased = receipt.clone();
+        (erased.decision.record, erased.outcome.as_mut().unwrap().record) = (None, None);
+        let key = NoteVerifier::of(&log.root.decision_log[0]);
+        let [whole, erased] =
+            [receipt, erased].map(|receipt| receipt.verify(&log.root.decision_log_origin(), &key).unwrap());
+        let of = |domain: &str| domain.parse::<TrustDomain>().unwrap();
+        for (domain, is_its) in [("a.example", true), ("b.example", true), ("c.example", false)] {
+            let (governor, member) = (Asked::Governor(Some(of(domain))), Asked::Member(of(domain)));
+            assert_eq!((governor.covers(&whole), member.covers(&whole)), (is_its, is_its), "{domain}");
+            assert_eq!((governor.covers(&erased), member.covers(&erased)), (true, false), "{domain}");
+        }
+        assert!(Asked::Governor(None).covers(&whole));
+        assert_eq!(
+            (Asked::Governor(None).completeness(), Asked::Member(of("a.example")).completeness()),
+            ("log", "broker")
+        );
     }
 
     #[test]

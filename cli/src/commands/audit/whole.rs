@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use comity_client::decisions::{DecisionLog, DecisionsError, FromBroker, Seen};
+use comity_client::decisions::{DecisionLog, DecisionsError, FromBroker, Seen, kept};
 use comity_proto::convert::wire_instant;
 use comity_proto::transparency::ListReceiptsRequest;
 use comity_transparency::CheckpointNote;
@@ -51,12 +51,15 @@ impl Published {
         };
         list(session, nothing, |_| {}).await?;
         let log = DecisionLog::of(session.identity().root());
+        let continues = continues_what_is_kept(session, &log).await?;
         let mut whole = Whole::of(from, to);
         let mut files = FromBroker::new(session.connection());
         let seen = verified(&log, &mut files, None, |index, leaf| whole.take(index, leaf)).await;
-        let hint = "`comity log export --decisions DIR` keeps the log: show it to the operators of the federation";
-        let seen = seen.map_err(|error| disbelieved(error, hint.to_owned()))?;
-        Ok((Self { log, seen }, whole))
+        let hint =
+            "`comity log export --decisions DIR` keeps the log: show it to the operators of the federation".to_owned();
+        let published = Self { log, seen: seen.map_err(|error| disbelieved(error, hint.clone()))? };
+        published.holds(session, &continues.to_string()).await.map_err(|error| disbelieved(error, hint))?;
+        Ok((published, whole))
     }
 
     /// Whether a checkpoint is of the same log, by proof.
@@ -71,6 +74,28 @@ impl Published {
         let [smaller, larger] = both;
         self.log.hold(&mut FromBroker::new(session.connection()), &larger, &[smaller], |_| {}).await
     }
+}
+
+/// The log's checkpoint, which continues what this identity has seen of it before, if it has (`comity log monitor`).
+async fn continues_what_is_kept(session: &Session, log: &DecisionLog) -> Result<CheckpointNote, CliError> {
+    let dir = session.identity().dir().path();
+    let unusable = |error: kept::KeptError| CliError::Client {
+        doing: "use what is kept of the decision log",
+        source: Box::new(error),
+        hint: None,
+    };
+    let before = kept::seen(dir, log).map_err(unusable)?;
+    let mut files = FromBroker::new(session.connection());
+    let error = match log.published(&mut files, before.as_ref().map(Seen::note), None).await {
+        Ok(note) => return Ok(note),
+        Err(error) => error,
+    };
+    let kept = kept::convict(dir, &error).map_err(unusable)?;
+    let hint = match kept {
+        Some(file) => format!("keep {}, and show it to the operators of the federation", file.display()),
+        None => "tell the operators of the federation".to_owned(),
+    };
+    Err(disbelieved(error, hint))
 }
 
 impl Whole {

@@ -21,7 +21,10 @@ use crate::session::Session;
 pub(super) async fn run(decision: &str, save: Option<&Path>, global: &Global) -> Result<(), CliError> {
     let session = Session::open(global).await?;
     let Told { receipt, damaged } = told(&session, decision).await?;
-    let verified = believed(&receipt, decision, session.identity().root()).map_err(|problem| unbelieved(&problem))?;
+    let verified = believed(&receipt, decision, session.identity().root()).map_err(|problem| match save {
+        Some(path) => kept_beside(path, &receipt, &problem),
+        None => unbelieved(&problem),
+    })?;
     if let Some(path) = save {
         // What the file proves already is not written over by what goes against it.
         if let Some(kept) = earlier(path, &receipt)? {
@@ -116,7 +119,9 @@ pub(super) fn believed(receipt: &Receipt, decision: &str, root: &Root) -> Result
 fn unbelieved(problem: &str) -> CliError {
     CliError::Failed {
         problem: format!("the broker's receipt is not to be believed: {problem}"),
-        hint: "tell the operators of the federation, and keep what the broker sent".to_owned(),
+        hint: "tell the operators of the federation; `comity receipt show DECISION --save FILE` keeps what the broker sends beside \
+               the file"
+            .to_owned(),
     }
 }
 
