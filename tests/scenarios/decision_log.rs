@@ -257,3 +257,23 @@ fn tail_prints_each_decision_once_when_it_has_ended_to_those_who_may_see_it() {
     });
     assert!(!status.success() && refused.log().contains("METHOD_NOT_PERMITTED"), "{}", refused.log());
 }
+
+#[test]
+fn an_organisations_operator_audits_its_own_and_is_told_that_completeness_is_the_brokers_word() {
+    let scene = Scene::new();
+    let other = scene.federation.app(US_VENDOR, "assistant");
+    let own = scene.operator_of(EU_OWNED);
+    let (asked, others) = (scene.ask(&scene.app), scene.ask(&other));
+    let audit = |who: &Caller| scene.federation.ask(who, &["audit", "--from", "2026-01-01"]);
+    for (who, rows, completeness, word) in [
+        (&own, vec![&asked], "broker", "is the broker's word"),
+        (&scene.federation.operator(), vec![&asked, &others], "log", "every decision that the log has"),
+    ] {
+        let audit = audit(who);
+        let report = String::from_utf8_lossy(&audit.stdout).into_owned();
+        assert!(audit.status.success() && said(&audit).contains(word), "{}", said(&audit));
+        let listed: Vec<_> = report.lines().skip(1).map(|row| row.split(',').next().unwrap().to_owned()).collect();
+        assert_eq!(listed.iter().collect::<Vec<_>>(), rows, "{report}");
+        assert!(report.lines().skip(1).all(|row| row.ends_with(&format!(",yes,{completeness},"))), "{report}");
+    }
+}

@@ -209,6 +209,7 @@ fn a_field_is_shown_alone_and_the_rest_stays_hidden() {
         .arg("--save")
         .arg(scene.file("part.tlog-proof")));
     assert!(disclosed.status.success(), "{}", said(&disclosed));
+    assert!(said(&disclosed).contains("which fields are empty"), "what is told all the same: {}", said(&disclosed));
     let shown = run(comity()
         .args(["receipt", "verify"])
         .arg(scene.file("part.tlog-proof"))

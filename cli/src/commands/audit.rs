@@ -117,11 +117,20 @@ fn notes(rows: &[Held], asked: &Asked) -> Vec<String> {
             "every decision that the log has of that time was listed, or is marked as unlisted".to_owned()
         }
         Asked::Member(of) => format!(
-            "that no decision of {of} is missing is the broker's word: the operators of the federation see all, and can check it"
+            "that no decision of {of} is missing is the broker's word, and what was erased is not listed: the operators of the \
+             federation see all, and can check it"
         ),
     }];
-    if let (Asked::Governor(Some(of)), 1..) = (asked, erased) {
-        notes.push(format!("{erased} rows are of erased records: nobody can tell whether they were {of}'s"));
+    match asked {
+        _ if erased == 0 => {}
+        Asked::Governor(Some(of)) => {
+            notes.push(format!("{erased} rows are of erased records: nobody can tell whether they were {of}'s"));
+        }
+        Asked::Governor(None) | Asked::Member(_) => {
+            notes.push(format!(
+                "{erased} rows are of erased records, as the broker says: nobody can tell what they were"
+            ));
+        }
     }
     notes
 }
