@@ -1,5 +1,6 @@
 //! `comity audit`: what went where and why, for a regulator.
 
+mod asked;
 mod held;
 mod listed;
 mod page;
@@ -20,7 +21,8 @@ use crate::args::Global;
 use crate::error::CliError;
 use crate::output::{Format, print, say};
 use crate::session::Session;
-use held::{Asked, Held, Holding};
+use asked::Asked;
+use held::{Held, Holding};
 pub(crate) use listed::{Listed, list};
 use whole::Published;
 

@@ -12,9 +12,10 @@ use comity_runtime::chain;
 use comity_transparency::NoteVerifier;
 use comity_transparency::receipt::{Receipt, Verified};
 use comity_transparency::record::Field;
-use comity_types::{Clock, OfferName, SpiffeId, TrustDomain};
+use comity_types::Clock;
 use serde::Serialize;
 
+use super::asked::Asked;
 use super::listed::Listed;
 use super::row::{self, Row};
 use super::whole::{Published, Whole, ended_later};
@@ -64,40 +65,6 @@ impl Held {
     /// True if it is recorded as answered, and no node said so.
     fn is_unsigned(&self) -> bool {
         self.row.result == "answered" && self.node_signed != "yes"
-    }
-}
-
-/// Whose rows are in a report.
-#[derive(Debug)]
-pub(super) enum Asked {
-    /// An operator of the federation sees all, of everybody or of one organisation: what is missing is seen.
-    Governor(Option<TrustDomain>),
-    /// Others see what this organisation asked or answered, as far as the broker shows it.
-    Member(TrustDomain),
-}
-
-impl Asked {
-    /// What shows that nothing is missing.
-    pub(super) const fn completeness(&self) -> &'static str {
-        match self {
-            Self::Governor(_) => "log",
-            Self::Member(_) => "broker",
-        }
-    }
-
-    /// Whether a row belongs to the report. Whose it was of which nothing is recorded any more, nobody knows: it is in the report of
-    /// whoever sees all.
-    fn covers(&self, verified: &Verified) -> bool {
-        let (Self::Governor(Some(of)) | Self::Member(of)) = self else { return true };
-        if let Self::Governor(_) = self
-            && verified.decision().is_without_record()
-        {
-            return true;
-        }
-        let caller = verified.text(Field::CALLER).and_then(|caller| caller.parse::<SpiffeId>().ok());
-        let offer = verified.text(Field::OFFER).and_then(|offer| offer.parse::<OfferName>().ok());
-        let answered = offer.map(|offer| offer.node().trust_domain().clone());
-        caller.is_some_and(|caller| caller.trust_domain() == of) || answered.as_ref() == Some(of)
     }
 }
 
@@ -324,7 +291,6 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::commands::receipt::testing::TestLog;
 
     fn row(caller: &str) -> Held {
         let row = Row {
@@ -380,30 +346,6 @@ mod tests {
         assert!(csv(&rows).lines().nth(2).unwrap().ends_with(",it was processed elsewhere"));
         let many: Vec<_> = std::iter::repeat_n(rows[1].clone(), SAID + 2).collect();
         assert!(verdict(&many).unwrap_err().to_string().ends_with("; and 2 more"));
-    }
-
-    #[test]
-    fn a_row_belongs_to_whoever_asked_or_answered_and_an_erased_one_to_every_report_of_who_sees_all() {
-        let mut log = TestLog::new();
-        let decision = log.decision(1, &[(Field::CALLER, "spiffe://a.example/app/x")]);
-        let outcome = log.outcome(1, decision, &[(Field::OFFER, "b.example/n1/chat")]);
-        let receipt = log.receipt(decision, Some(outcome));
-        let mut erased = receipt.clone();
-        (erased.decision.record, erased.outcome.as_mut().unwrap().record) = (None, None);
-        let key = NoteVerifier::of(&log.root.decision_log[0]);
-        let [whole, erased] =
-            [receipt, erased].map(|receipt| receipt.verify(&log.root.decision_log_origin(), &key).unwrap());
-        let of = |domain: &str| domain.parse::<TrustDomain>().unwrap();
-        for (domain, is_its) in [("a.example", true), ("b.example", true), ("c.example", false)] {
-            let (governor, member) = (Asked::Governor(Some(of(domain))), Asked::Member(of(domain)));
-            assert_eq!((governor.covers(&whole), member.covers(&whole)), (is_its, is_its), "{domain}");
-            assert_eq!((governor.covers(&erased), member.covers(&erased)), (true, false), "{domain}");
-        }
-        assert!(Asked::Governor(None).covers(&whole));
-        assert_eq!(
-            (Asked::Governor(None).completeness(), Asked::Member(of("a.example")).completeness()),
-            ("log", "broker")
-        );
     }
 
     #[test]
