@@ -34,8 +34,8 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 
 pub use self::budgets::{Budgets, Class};
-pub use self::learned::EPOCH_TOLERANCE;
 use self::heard::Heard;
+pub use self::learned::EPOCH_TOLERANCE;
 use self::learned::Learned;
 use self::store::Store;
 use crate::retry::{Pace, Retry, Trouble};
