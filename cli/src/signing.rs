@@ -167,14 +167,11 @@ impl Signatory {
     /// Shows what would be signed and who has to sign it, and signs nothing.
     pub(crate) async fn would(&self, global: &Global, statements: &[Statement]) -> Result<(), CliError> {
         tell("a dry run: nothing is signed");
-        // Whoever their own organisation has suspended is not shown the log, and may say what ends that.
+        // Whoever their own organisation has suspended, or whose certificate has ended, is not shown the log, and may say what
+        // ends that.
         let followed = match self.session.log().await {
             Ok(followed) => Some(followed),
-            Err(CliError::Status { status, .. })
-                if matches!(self.role, Role::Organisation(_)) && status.code() == Code::PermissionDenied =>
-            {
-                None
-            }
+            Err(_) if matches!(self.role, Role::Organisation(_)) => None,
             Err(other) => return Err(other),
         };
         let mut shown = Vec::new();

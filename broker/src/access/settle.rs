@@ -270,6 +270,6 @@ fn outcome(trailers: &HeaderMap) -> Result<Vec<u8>, Unsigned> {
     BASE64.decode(sent.as_bytes()).map_err(|_| Unsigned::Malformed)
 }
 
-fn binary(trailers: &HeaderMap, name: &str) -> Option<Vec<u8>> {
+pub(super) fn binary(trailers: &HeaderMap, name: &str) -> Option<Vec<u8>> {
     BASE64.decode(trailers.get(name)?.as_bytes()).ok()
 }

@@ -17,7 +17,7 @@ use crate::args::Global;
 use crate::error::CliError;
 
 pub(crate) use verify::root_path;
-pub(crate) use watch::{disbelieved, verified};
+pub(crate) use watch::{convicted, disbelieved, verified};
 
 /// The federation's logs: signed statements in order, and what the broker decided.
 #[derive(Debug, Subcommand)]

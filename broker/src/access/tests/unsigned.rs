@@ -117,6 +117,11 @@ impl Ended {
         said
     }
 
+    /// What went on as what the node used.
+    fn usage(&self) -> Option<Vec<u8>> {
+        settle::binary(&self.trailers, metadata::USAGE)
+    }
+
     /// What the broker logged of it.
     fn warned(&self) -> Vec<String> {
         self.log.lines_with("a node did not sign what it answered")
@@ -179,6 +184,11 @@ async fn nor_where_it_is_planted_in_any_other_trailer() {
     });
     let ended = ended.await;
     assert_eq!(ended.unsigned(), None);
+    assert_eq!(
+        ended.usage(),
+        Some(inference::Usage { input_tokens: 3, output_tokens: 4 }.encode_to_vec()),
+        "and nothing more"
+    );
     ended.keeps_nothing_of(MARKER);
 }
 

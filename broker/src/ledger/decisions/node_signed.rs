@@ -26,6 +26,11 @@ pub const MAX_SIGNED_BYTES: usize = 1024;
 /// How far the node's clock may be from the broker's: it takes permits of 60 s, and clocks that are 5 s apart.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(120);
 
+/// The oldest state that a node acts on, in milliseconds: a day is the longest that `node.toml` takes.
+const MAX_STATE_AGE_MS: u64 = 24 * 60 * 60 * 1000;
+/// Times are of milliseconds.
+const NANOS_A_MILLI: i32 = 1_000_000;
+
 /// A [`NodeOutcome`] that the node of this try signed, and that says what the broker relayed of it: encoded, with no more in
 /// it than that.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,6 +130,8 @@ impl Relayed<'_> {
     fn check(&self, outcome: &Outcome) -> Result<(), Unsigned> {
         let usage = self.usage.map(|usage| (usage.input_tokens, usage.output_tokens)).unzip();
         let ended_at = outcome.ended_at.and_then(|ended| instant("ended_at", ended).ok());
+        // Numbers that nothing is held against have no more room than what they are for.
+        let is_whole = outcome.ended_at.is_some_and(|ended| ended.nanos % NANOS_A_MILLI == 0);
         let is_in_time = |ended: Timestamp| {
             ended >= self.decided_at.minus(CLOCK_TOLERANCE) && ended <= self.ended_at.plus(CLOCK_TOLERANCE)
         };
@@ -135,7 +142,8 @@ impl Relayed<'_> {
             ("offer", outcome.offer == self.offer.as_str()),
             ("status", outcome.status == self.grpc_code),
             ("usage", (outcome.input_tokens, outcome.output_tokens) == usage),
-            ("time", ended_at.is_some_and(is_in_time)),
+            ("time", ended_at.is_some_and(is_in_time) && is_whole),
+            ("state_age_ms", outcome.state_age_ms <= MAX_STATE_AGE_MS),
             ("epoch", (first..=last).contains(&outcome.epoch)),
         ];
         match fields.into_iter().find(|(_, holds)| !holds) {

@@ -31,11 +31,31 @@ impl Asked {
         {
             return true;
         }
+        // What whoever sees all is not shown is in every report, and is held against whoever hid it.
+        if let Self::Governor(_) = self
+            && hidden(verified).is_some()
+        {
+            return true;
+        }
         let caller = verified.text(Field::CALLER).and_then(|caller| caller.parse::<SpiffeId>().ok());
         let offer = verified.text(Field::OFFER).and_then(|offer| offer.parse::<OfferName>().ok());
         let answered = offer.map(|offer| offer.node().trust_domain().clone());
         caller.is_some_and(|caller| caller.trust_domain() == of) || answered.as_ref() == Some(of)
     }
+}
+
+/// What is hidden of a record that is shown: whoever governs is shown all of what is kept, and others what a row is made of.
+pub(super) fn hidden(verified: &Verified) -> Option<&'static str> {
+    const OF_DECISION: [Field; 4] = [Field::CALLER, Field::MODEL, Field::ELIGIBLE, Field::ENVELOPE];
+    const OF_OUTCOME: [Field; 4] = [Field::OFFER, Field::STATUS, Field::JURISDICTION, Field::NODE_OUTCOME];
+    let decision = (!verified.decision().is_without_record())
+        .then(|| OF_DECISION.into_iter().find(|field| verified.decision().hides(*field)))
+        .flatten();
+    let outcome = verified
+        .outcome()
+        .filter(|outcome| !outcome.is_without_record())
+        .and_then(|outcome| OF_OUTCOME.into_iter().find(|field| outcome.hides(*field)));
+    decision.or(outcome).map(Field::name)
 }
 
 #[cfg(test)]

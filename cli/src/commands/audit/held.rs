@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use comity_client::decisions::kept;
+use comity_client::decisions::{DecisionsError, kept};
 use comity_client::follow::Followed;
 use comity_client::receipt::{Account, Against, History, check};
 use comity_identity::Root;
@@ -15,7 +15,7 @@ use comity_transparency::record::Field;
 use comity_types::Clock;
 use serde::Serialize;
 
-use super::asked::Asked;
+use super::asked::{Asked, hidden};
 use super::listed::Listed;
 use super::row::{self, Row};
 use super::whole::{Published, Whole, ended_later};
@@ -120,7 +120,11 @@ impl<'a> Holding<'a> {
         let Some((receipt, verified)) = listed.proven else { return };
         // Before all else: it was listed, whatever is wrong with it.
         let against_log = self.whole.list(&verified);
-        let problem = listed.problem.or(against_log);
+        let hidden = match self.asked {
+            Asked::Governor(_) => hidden(&verified).map(|field| format!("the broker hides its {field}")),
+            Asked::Member(_) => None,
+        };
+        let problem = listed.problem.or(against_log).or(hidden);
         let elsewhere = match &self.asked {
             Asked::Member(of) if !self.asked.covers(&verified) => {
                 Some(format!("it is none that {of} asked or answered"))
@@ -167,7 +171,7 @@ impl<'a> Holding<'a> {
                 held.node_signed = if signed.is_empty() && held.row.result == "answered" { "no" } else { signed };
             }
         }
-        self.hold_checkpoints().await;
+        self.hold_checkpoints().await?;
         if let Asked::Governor(_) = self.asked {
             let missing: Vec<_> =
                 self.whole.missing().map(|(index, leaf)| Row::bare(index, Some(leaf), "unlisted")).collect();
@@ -179,11 +183,19 @@ impl<'a> Holding<'a> {
         Ok(self.rows)
     }
 
-    /// Holds the checkpoint of every receipt against the one that the report is of.
-    async fn hold_checkpoints(&mut self) {
+    /// Holds the checkpoint of every receipt against the one that the report is of. What connects the two may not come: then there
+    /// is no report, and nobody is accused by it.
+    async fn hold_checkpoints(&mut self) -> Result<(), CliError> {
         let mut kept_in = None;
         for (note, places) in std::mem::take(&mut self.notes) {
             let Err(error) = self.published.holds(self.session, &note).await else { continue };
+            if let DecisionsError::Files(_) = error {
+                return Err(CliError::Client {
+                    doing: "hold the receipts against the decision log",
+                    source: Box::new(error),
+                    hint: Some("try again; a shorter time (--from, --to) asks less of the broker".to_owned()),
+                });
+            }
             let said = format!("its receipt is of another log than the one that is published: {}", chain::text(&error));
             if kept_in.is_none() {
                 kept_in = kept::convict(self.session.identity().dir().path(), &error).ok().flatten();
@@ -200,6 +212,7 @@ impl<'a> Holding<'a> {
         if let Some(file) = kept_in {
             say(&format!("what shows that the log is another one is kept in {}", file.display()));
         }
+        Ok(())
     }
 
     /// Whether a node signed it, and what goes against the federation's log.

@@ -160,8 +160,11 @@ fn reasons(refused: &Value) -> Option<String> {
 /// What became of it, in a word.
 fn result(verified: &Verified) -> &'static str {
     let eligible = verified.text(Field::ELIGIBLE);
+    let is_hidden = |field| verified.outcome().is_some_and(|outcome| outcome.hides(field));
     match verified.outcome().map(|outcome| outcome.leaf().kind) {
         _ if verified.decision().is_without_record() => "erased",
+        None if verified.decision().hides(Field::ELIGIBLE) => "hidden",
+        Some(Kind::Outcome { .. }) if is_hidden(Field::STATUS) => "hidden",
         Some(Kind::Abort { .. }) => "unknown",
         Some(_) if verified.text(Field::STATUS) == Some("0") => "answered",
         Some(_) => "failed",

@@ -12,7 +12,7 @@ use comity_transparency::receipt::{Verified, VerifiedLeaf};
 use comity_types::Timestamp;
 
 use super::listed::list;
-use crate::commands::log::{disbelieved, verified};
+use crate::commands::log::{convicted, disbelieved, verified};
 use crate::error::CliError;
 use crate::session::Session;
 
@@ -84,6 +84,9 @@ async fn continues_what_is_kept(session: &Session, log: &DecisionLog) -> Result<
         source: Box::new(error),
         hint: None,
     };
+    if let Some((file, _)) = kept::convicted(dir, log).map_err(unusable)? {
+        return Err(convicted(&file));
+    }
     let before = kept::seen(dir, log).map_err(unusable)?;
     let mut files = FromBroker::new(session.connection());
     let error = match log.published(&mut files, before.as_ref().map(Seen::note), None).await {

@@ -1,6 +1,6 @@
 //! Looks at the broker's decision log, each of which has to continue the last one; what does not is convicted and kept.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,17 +46,22 @@ pub(super) struct Watch {
     seen: Option<Seen>,
 }
 
+/// Of a log that was caught once, nothing is reported as if that had not been.
+pub(crate) fn convicted(file: &Path) -> CliError {
+    CliError::Failed {
+        problem: format!("the decision log was convicted before, by {}", file.display()),
+        hint: "`comity log verify FILE` says of what; move the file away once the federation has dealt with it"
+            .to_owned(),
+    }
+}
+
 impl Watch {
     /// Goes on from what is kept beside the identity; not where that convicts the log.
     pub(super) fn open(session: &Session) -> Result<Self, CliError> {
         let identity = session.identity();
         let (dir, log) = (identity.dir().path().to_owned(), DecisionLog::of(identity.root()));
         if let Some((file, _)) = kept::convicted(&dir, &log).map_err(unkept)? {
-            return Err(CliError::Failed {
-                problem: format!("the decision log was convicted before, by {}", file.display()),
-                hint: "`comity log verify FILE` says of what; move the file away once the federation has dealt with it"
-                    .to_owned(),
-            });
+            return Err(convicted(&file));
         }
         let seen = kept::seen(&dir, &log).map_err(unkept)?;
         let (files, clock) = (FromBroker::new(session.connection()), Arc::clone(identity.clock()));

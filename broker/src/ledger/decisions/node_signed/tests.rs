@@ -79,6 +79,23 @@ fn a_nodes_word_is_kept_as_it_was_signed() {
 }
 
 #[test]
+fn numbers_that_nothing_is_held_against_have_no_room_for_a_text() {
+    let key = KeyPair::generate().unwrap();
+    let offer: OfferName = "a.example/n1/o1".parse().unwrap();
+    let ended = outcome().ended_at.unwrap();
+    let finer = prost_types::Timestamp { nanos: ended.nanos + 1, ..ended };
+    for (said, field) in [
+        (Outcome { state_age_ms: MAX_STATE_AGE_MS + 1, ..outcome() }, "state_age_ms"),
+        (Outcome { ended_at: Some(finer), ..outcome() }, "time"),
+    ] {
+        let said = Outcome { offer: offer.to_string(), ..said };
+        let sent = signed(&key, said.encode_to_vec()).unwrap().encode_to_vec();
+        let found = NodeSigned::verify(&sent, &key.public_key().unwrap(), &relayed(&offer));
+        assert_eq!(found, Err(Unsigned::Other { field }));
+    }
+}
+
+#[test]
 fn the_longest_word_that_an_honest_node_has_is_kept() {
     let name = |label: &str| label.repeat(64);
     let domain = format!("{0}.{0}.{0}.{1}", "a".repeat(63), "b".repeat(63));
@@ -92,7 +109,7 @@ fn the_longest_word_that_an_honest_node_has_is_kept() {
         input_tokens: Some(u64::MAX),
         output_tokens: Some(u64::MAX),
         epoch: u64::MAX,
-        state_age_ms: u64::MAX,
+        state_age_ms: MAX_STATE_AGE_MS,
         ..outcome()
     };
     let key = KeyPair::generate().unwrap();
