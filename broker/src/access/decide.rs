@@ -86,10 +86,7 @@ pub struct Rejected {
 /// The caller has lost its place since it was let in, the envelope speaks of something that no table has, or nobody offers the
 /// model. That nothing is eligible is a decision too, and becomes a refusal once it is kept.
 pub fn decide(parts: &Parts, admitted: &Admitted) -> Result<Decision, Failure> {
-    let snapshot = parts.registry.snapshot();
-    // A clock that was set back says a time at which this state was not there yet.
-    let now = parts.clock.now();
-    let at = snapshot.federation().at().map_or(now, |since| since.max(now));
+    let (snapshot, at) = (parts.registry.snapshot(), parts.clock.now());
     // By the state that the decision will name: whoever holds it against that finds a caller who took part in it.
     if let Some(lost) = cut::out_of(snapshot.federation(), &admitted.caller, Some(admitted.certificate)) {
         return Err(lost);

@@ -88,4 +88,24 @@ mod tests {
             ("log", "broker")
         );
     }
+
+    #[test]
+    fn what_is_hidden_from_whoever_sees_all_is_in_every_report_of_theirs_and_named() {
+        let mut log = TestLog::new();
+        let decision = log.decision(1, &[(Field::CALLER, "spiffe://a.example/app/x"), (Field::MODEL, "m")]);
+        let outcome = log.outcome(1, decision, &[(Field::OFFER, "b.example/n1/chat"), (Field::STATUS, "0")]);
+        let key = NoteVerifier::of(&log.root.decision_log[0]);
+        let shown = |fields: &[Field]| {
+            let receipt = log.receipt_hiding(fields, decision, Some(outcome));
+            receipt.verify(&log.root.decision_log_origin(), &key).unwrap()
+        };
+        assert_eq!(hidden(&shown(&[])), None);
+        let elsewhere = Asked::Governor(Some("c.example".parse().unwrap()));
+        for field in [Field::CALLER, Field::MODEL, Field::OFFER, Field::STATUS] {
+            let verified = shown(&[field]);
+            assert_eq!(hidden(&verified), Some(field.name()));
+            assert!(elsewhere.covers(&verified), "{}", field.name());
+        }
+        assert!(!elsewhere.covers(&shown(&[])));
+    }
 }

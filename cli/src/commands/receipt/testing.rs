@@ -89,11 +89,21 @@ impl TestLog {
 
     /// The receipt of a decision, with everything shown.
     pub(crate) fn receipt(&self, decision: u64, outcome: Option<u64>) -> Receipt {
+        self.receipt_hiding(&[], decision, outcome)
+    }
+
+    /// The same without these fields.
+    pub(crate) fn receipt_hiding(&self, hidden: &[Field], decision: u64, outcome: Option<u64>) -> Receipt {
         let (tiles, checkpoint) = (self.tiles(), self.checkpoint());
         let proven = |index: u64| {
             let (leaf, record) = &self.leaves[usize::try_from(index).unwrap()];
             let path = inclusion(&tiles, index, checkpoint.size).unwrap().unwrap();
-            Proven { index, leaf: leaf.to_bytes(), path, record: Some(record.disclose(|_| true)) }
+            Proven {
+                index,
+                leaf: leaf.to_bytes(),
+                path,
+                record: Some(record.disclose(|field| !hidden.contains(&field))),
+            }
         };
         Receipt {
             checkpoint: self.key.sign(&checkpoint, None).unwrap(),
