@@ -6,8 +6,9 @@ use std::thread::available_parallelism;
 
 use tokio::runtime::{Builder, Runtime};
 
-/// A thread for each processor that this process may use. Where that is a single one there is nobody to share work with, and a
-/// scheduler that would share it costs a sixth of what a request does.
+/// A thread for each processor that this process may use. Where that is a single one there is nobody to share work with, and the
+/// scheduler that shares none is taken: with the decision log on, a request of one caller costs some 3 % less by it, and with 64
+/// in flight some 6 % more (three rounds, interleaved); what it saves where nothing is logged was measured in prototypes alone.
 ///
 /// # Errors
 /// The system gives no threads, or no way to wait for sockets.
