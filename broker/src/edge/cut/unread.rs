@@ -30,9 +30,12 @@ async fn until_unread(registry: &Registry, info: &PeerInfo) {
     let Some(peer) = &info.peer else { return };
     loop {
         when(registry, |federation| hearing(federation, peer, "").err()).await;
-        tokio::time::sleep(TO_READ).await;
-        let takes_part = hearing(registry.snapshot().federation(), peer, "").is_ok();
-        if !takes_part && !info.answers.is_empty() {
+        // Who is let back in within it, and loses its part again, has as long again to read of that.
+        let back = when(registry, |federation| hearing(federation, peer, "").ok());
+        if tokio::time::timeout(TO_READ, back).await.is_ok() {
+            continue;
+        }
+        if !info.answers.is_empty() {
             tracing::info!(peer.id = %peer.id(), remote = %info.remote, "a connection was cut: its member takes part no longer, and did not read that");
             return info.cut.cancel();
         }
