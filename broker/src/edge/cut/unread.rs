@@ -13,7 +13,7 @@ use crate::registry::Registry;
 
 /// How long whoever loses its part has to read why its answers end: longer than [`LAST_WORD`](super::LAST_WORD), so that
 /// the answers that end by then arrive as well, and below the second within which the last stream is to be closed.
-const TO_READ: Duration = Duration::from_millis(700);
+pub(super) const TO_READ: Duration = Duration::from_millis(700);
 
 /// Cuts this connection when its peer has lost its part and lets an answer lie; until the connection has ended.
 pub(crate) fn watch(registry: &Registry, connection: &Connection, tasks: &Tasks) {

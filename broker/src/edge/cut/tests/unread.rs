@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned};
 use tonic::transport::Endpoint;
 
+use super::super::unread::TO_READ;
 use super::*;
 use crate::access::tests::node::spawn;
 use crate::testing::decision_log;
@@ -224,4 +225,31 @@ async fn a_reader_that_reads_keeps_its_connection_until_it_stalls() {
     lose(&scene, &member, how).await;
     in_time("the connection", how, line.gone.cancelled()).await;
     assert_recorded(&scene, 2).await;
+}
+
+#[tokio::test]
+async fn who_is_let_back_in_and_loses_its_part_again_at_once_has_as_long_again_to_read_why() {
+    let scene = Scene::new().await;
+    let mut flood = Flood::of(&scene).await;
+    let how = Loses::Organisation;
+    let member = scene.admit(ORG, Kind::App, "m").await;
+    let line = Line::of(&scene, &member, WINDOW).await;
+    lose(&scene, &member, how).await;
+    let first = Instant::now();
+    scene.lift(ORG).await;
+    let mut read = line.ask().await.unwrap();
+    flood.is_dammed().await;
+    tokio::time::sleep_until(first + TO_READ - QUIET / 2).await;
+    lose(&scene, &member, how).await;
+    // The time of the first loss is over, and that of the second is not.
+    tokio::time::sleep_until(first + TO_READ + QUIET / 2).await;
+    let told = loop {
+        if let Err(status) = read.message().await {
+            break status;
+        }
+    };
+    assert_told(&told, "ChatStream", how, "ORGANISATION_SUSPENDED");
+    assert!(!line.gone.is_cancelled());
+    flood.ended.recv().await.unwrap();
+    assert_recorded(&scene, 1).await;
 }
