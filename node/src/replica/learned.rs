@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use comity_types::Timestamp;
+use tokio::time::Instant;
 
 /// For how long after this node has heard of a newer epoch an older one may still be decided by. A broker decides by the
 /// newest, and anew where that has changed 10 s ago; the rest is for a request that is long on its way. Whoever decides by an
@@ -15,29 +16,40 @@ const GRAIN: Duration = Duration::from_secs(1);
 
 /// Epochs, and when each was heard of, oldest first: at most one for each second of [`EPOCH_TOLERANCE`], and the one before.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Learned(VecDeque<(u64, Timestamp)>);
+pub(super) struct Learned(VecDeque<Since>);
+
+/// An epoch, and when it was heard of by two clocks: whoever sets the wall's back would have what is over count on.
+#[derive(Debug, Clone)]
+struct Since {
+    epoch: u64,
+    at: Timestamp,
+    here: Instant,
+}
+
+impl Since {
+    /// Whether it is as long ago by either clock.
+    fn is_past(&self, time: Duration, now: Timestamp) -> bool {
+        now > self.at.plus(time) || self.here.elapsed() > time
+    }
+}
 
 impl Learned {
     /// This epoch is known from now on.
     pub(super) fn note(&mut self, epoch: u64, now: Timestamp) {
         match self.0.back_mut() {
-            Some((last, at)) if now < at.plus(GRAIN) => *last = epoch.max(*last),
-            Some(_) | None => self.0.push_back((epoch, now)),
+            Some(last) if !last.is_past(GRAIN, now) => last.epoch = epoch.max(last.epoch),
+            Some(_) | None => self.0.push_back(Since { epoch, at: now, here: Instant::now() }),
         }
-        while self.0.get(1).is_some_and(|(_, at)| has_passed(*at, now)) {
+        while self.0.get(1).is_some_and(|next| next.is_past(EPOCH_TOLERANCE, now)) {
             self.0.pop_front();
         }
     }
 
     /// The oldest epoch that may be decided by now: the newest that was known before [`EPOCH_TOLERANCE`] began.
     pub(super) fn oldest(&self, now: Timestamp) -> u64 {
-        let known = self.0.iter().rev().find(|(_, at)| has_passed(*at, now));
-        known.map_or(0, |(epoch, _)| *epoch)
+        let known = self.0.iter().rev().find(|since| since.is_past(EPOCH_TOLERANCE, now));
+        known.map_or(0, |since| since.epoch)
     }
-}
-
-fn has_passed(at: Timestamp, now: Timestamp) -> bool {
-    now > at.plus(EPOCH_TOLERANCE)
 }
 
 #[cfg(test)]
@@ -71,5 +83,16 @@ mod tests {
             // Within the second, never later.
             assert!(oldest >= known_then.saturating_sub(1) && oldest <= known_then + 100, "{oldest} of {known_then}");
         }
+    }
+
+    #[test]
+    fn a_wall_clock_that_is_set_back_makes_no_epoch_count_on() {
+        let minute = Duration::from_secs(60);
+        let mut learned = Learned::default();
+        learned.note(3, at(0));
+        learned.0[0].here = Instant::now().checked_sub(2 * minute).unwrap();
+        learned.note(5, at(0));
+        learned.0[1].here = Instant::now().checked_sub(minute).unwrap();
+        assert_eq!(learned.oldest(at(0)), 5);
     }
 }
