@@ -46,6 +46,15 @@ pub(crate) enum Role {
     Organisation(TrustDomain),
 }
 
+/// What a statement does beside what it says, as a dry run shows it.
+#[derive(Debug, Default)]
+pub(crate) struct Consequence {
+    /// Lines below what would be signed.
+    pub(crate) fields: Vec<(&'static str, String)>,
+    /// The same, as JSON.
+    pub(crate) json: serde_json::Map<String, Value>,
+}
+
 impl Signatory {
     /// Whom the identity of the session can sign for.
     pub(crate) fn of(session: Session) -> Result<Self, CliError> {
@@ -166,44 +175,71 @@ impl Signatory {
 
     /// Shows what would be signed and who has to sign it, and signs nothing.
     pub(crate) async fn would(&self, global: &Global, statements: &[Statement]) -> Result<(), CliError> {
-        tell("a dry run: nothing is signed");
+        let mut shown = Vec::new();
+        for statement in statements {
+            let signers = self.asked(statement, &[]).await?;
+            shown.push(json!({ "statement": statement, "signers": signers }));
+        }
+        Self::show_would(global, &shown, Consequence::default())
+    }
+
+    /// The same of one statement that these keys would sign as well, with what else it does.
+    pub(crate) async fn would_with(
+        &self,
+        global: &Global,
+        statement: &Statement,
+        also: &[&KeyPair],
+        consequence: Consequence,
+    ) -> Result<(), CliError> {
+        let signers = self.asked(statement, also).await?;
+        Self::show_would(global, &[json!({ "statement": statement, "signers": signers })], consequence)
+    }
+
+    /// Asks the log what it would say to a statement, if these keys signed it as well: who has to sign it. Nothing is signed
+    /// that leaves this process.
+    ///
+    /// # Errors
+    /// It would be refused, or no key of this directory signs.
+    pub(crate) async fn asked(&self, statement: &Statement, also: &[&KeyPair]) -> Result<Vec<Value>, CliError> {
         // Whoever their own organisation has suspended, or whose certificate has ended, is not shown the log, and may say what
         // ends that.
         let followed = match self.session.log().await {
-            Ok(followed) => Some(followed),
-            Err(_) if matches!(self.role, Role::Organisation(_)) => None,
+            Ok(followed) => followed,
+            Err(_) if matches!(self.role, Role::Organisation(_)) => {
+                return Ok(vec![json!({ "needed": 1, "of": 1, "who": "a key of the organisation" })]);
+            }
             Err(other) => return Err(other),
         };
-        let mut shown = Vec::new();
-        for statement in statements {
-            let signers = match &followed {
-                Some(followed) => {
-                    let federation = followed.log().federation();
-                    self.check_sayable(federation, statement)?;
-                    signers(statement, federation)?
-                }
-                None => vec![json!({ "needed": 1, "of": 1, "who": "a key of the organisation" })],
-            };
-            shown.push(json!({ "statement": statement, "signers": signers }));
-        }
+        let federation = followed.log().federation();
+        self.check_sayable(federation, statement, also)?;
+        signers(statement, federation)
+    }
+
+    fn show_would(global: &Global, shown: &[Value], consequence: Consequence) -> Result<(), CliError> {
+        tell("a dry run: nothing is signed");
         if global.output == Format::Json {
-            return print_json(&json!({ "wouldSign": shown }));
+            let mut json = consequence.json;
+            json.insert("wouldSign".to_owned(), shown.into());
+            return print_json(&Value::Object(json));
         }
         let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let mut fields = Vec::new();
-        for one in &shown {
+        for one in shown {
             fields.push(("would sign", one["statement"].to_string()));
             for signer in one["signers"].as_array().into_iter().flatten() {
                 let of = format!("{} of {}: {}", signer["needed"], signer["of"], text(&signer["who"]));
                 fields.push(("signed by", of));
             }
         }
+        fields.extend(consequence.fields);
         global.output.record(fields, &json!({}))
     }
 
     /// Refuses what the log would refuse whoever signed it, so that a dry run does not promise it.
-    fn check_sayable(&self, federation: &Federation, statement: &Statement) -> Result<(), CliError> {
-        let signed = self.draft(statement.clone()).sign(federation, &[&self.key]);
+    fn check_sayable(&self, federation: &Federation, statement: &Statement, also: &[&KeyPair]) -> Result<(), CliError> {
+        let next = self.next_in_force(federation)?;
+        let signers = signers_of(next.as_ref().unwrap_or(&self.key), also);
+        let signed = self.draft(statement.clone()).sign(federation, &signers);
         let signed = signed.map_err(|error| unsaid("prepare the statement", error))?;
         self.check_signable(federation, &signed)
     }

@@ -317,6 +317,17 @@ fn a_dry_run_refuses_what_the_log_would_refuse() {
         let tried = attempt(&federation, "alice", &[arguments, &["--dry-run"]].concat());
         assert!(!tried.status.success() && said(&tried).contains(why), "{arguments:?}: {}", said(&tried));
     }
+    let invite = ["invite", EU_BODY.domain, "--kind", "app", "--name", "assistant"];
+    let words = |dry: &[&str]| {
+        let tried = attempt(&federation, "alice", &[&invite[..], dry].concat());
+        assert!(!tried.status.success() && said(&tried).contains("comity reject"), "{}", said(&tried));
+        said(&tried)
+    };
+    assert_eq!(words(&["--dry-run"]), words(&[]));
+    let other = attempt(&federation, "alice", &["invite", "new.example", "--kind", "app", "--name", "a", "--dry-run"]);
+    assert!(other.status.success() && said(&other).contains("spiffe://new.example/app/a"), "{}", said(&other));
+    let listed = operator(&federation, "alice", &["enrolment", "list"]);
+    assert!(!listed.to_string().contains("new.example"), "{listed}");
 }
 
 #[test]

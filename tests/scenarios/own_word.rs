@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use comity_client::Identity;
+use comity_identity::{Authority, pem};
 use comity_runtime::clock::SystemClock;
 use comity_tests::clients::{Caller, comity};
 use comity_tests::federation::{EU_BODY, Federation};
@@ -266,6 +267,61 @@ fn several_keys_sign_for_an_organisation_if_each_of_them_says_so() {
     let _said = scene.own(&["organisation", "keys", "set", &first]);
     assert_eq!(scene.keys().len(), 1);
     scene.refused(&other, &invite, "is none of the keys that sign");
+}
+
+#[test]
+fn a_dry_run_of_what_an_organisation_says_is_refused_as_the_log_would_refuse_it_and_touches_no_file() {
+    let scene = Scene::set();
+    let copy = scene.copied("copy", &[MEMBER.as_slice(), &[OWN]].concat());
+    let second = scene.federation.folder().join("second.key.pem");
+    write_secret(&second, &std::fs::read(scene.federation.operator().identity.join("key.pem")).unwrap());
+    let anchors = scene.federation.folder().join("anchors.pem");
+    let authority = Authority::generate(EU_BODY.domain.parse().unwrap(), SystemClock.now()).unwrap();
+    std::fs::write(&anchors, pem::encode(&[authority.anchor()])).unwrap();
+    let (second, anchors) = (second.to_str().unwrap(), anchors.to_str().unwrap());
+    let set_anchors = ["organisation", "anchors", "set", anchors, "--dry-run"];
+    let roll = ["organisation", "keys", "roll", "--dry-run"];
+
+    // What the log refuses, whoever signs it; and what would shut its own signer out.
+    scene.refused(&scene.only, &[&roll[..], &["--keep", second, "--keep", second]].concat(), "this would be refused");
+    scene.refused(&scene.only, &set_anchors, "--force signs all the same");
+    let would = scene.own(&[&set_anchors[..], &["--force"]].concat());
+    assert!(would.contains(EU_BODY.domain), "{would}");
+
+    // A key of before signs nothing, and is told so before it tries.
+    let old = std::fs::read(scene.key_file(OWN)).unwrap();
+    let _said = scene.own(&["organisation", "keys", "roll"]);
+    let own_key = copy.identity.join(OWN);
+    let set_keys = ["organisation", "keys", "set", own_key.to_str().unwrap(), second, "--dry-run"];
+    for dry in [&roll[..], &set_keys, &[&set_anchors[..], &["--force"]].concat()] {
+        scene.refused(&copy, dry, "is none of the keys that sign");
+    }
+    // A change that was cut before its end is seen, and left as it is.
+    std::fs::rename(scene.key_file(OWN), scene.key_file(NEXT)).unwrap();
+    write_secret(&scene.key_file(OWN), &old);
+    for dry in [&roll[..], &[&set_anchors[..], &["--force"]].concat()] {
+        let _would = scene.own(dry);
+        assert!(std::fs::read(scene.key_file(OWN)).unwrap() == old && scene.key_file(NEXT).exists(), "{dry:?}");
+    }
+}
+
+#[test]
+fn whoever_changes_an_organisations_keys_is_told_which_open_invites_end_by_it() {
+    let scene = Scene::set();
+    let own = scene.key_file(OWN).to_str().unwrap().to_owned();
+    let invited = scene.own(&["invite", EU_BODY.domain, "--kind", "app", "--name", "second", "-o", "json"]);
+    let invited: Value = serde_json::from_str(&invited).unwrap();
+    let id = invited["inviteId"].as_str().unwrap().to_owned();
+    for command in [&["organisation", "keys", "set", &own][..], &["organisation", "keys", "roll"]] {
+        let dry = scene.own(&[command, &["--dry-run"]].concat());
+        assert!(dry.contains("would end the invite") && dry.contains(&id), "{command:?}: {dry}");
+        let dry: Value = serde_json::from_str(&scene.own(&[command, &["--dry-run", "-o", "json"]].concat())).unwrap();
+        assert_eq!(dry["wouldEndInvites"][&id], format!("spiffe://{}/app/second", EU_BODY.domain), "{dry}");
+    }
+    let changed = scene.federation.ask(&scene.only, &["organisation", "keys", "set", &own]);
+    assert!(changed.status.success() && said(&changed).contains(&format!("ends the open invite {id}")));
+    let dry = scene.own(&["organisation", "keys", "set", &own, "--dry-run"]);
+    assert!(!dry.contains("would end the invite"), "{dry}");
 }
 
 #[test]

@@ -105,6 +105,7 @@ impl Admission {
             kind: wire.into(),
             name: name.into(),
             ttl_seconds: INVITE_SECONDS,
+            dry_run: false,
         };
         let mut operator = MembershipClient::new(Connection::open(&self.operator).unwrap().unary());
         operator.invite(request).await.unwrap().into_inner().invite.parse().unwrap()

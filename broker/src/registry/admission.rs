@@ -31,7 +31,7 @@ use self::eligible::check_invitable;
 pub use self::error::AdmissionError;
 use super::authorities::Authorities;
 use super::enrolments::store::Store;
-use super::enrolments::{Enrolment, Event, Invite, InviteId};
+use super::enrolments::{Enrolment, Enrolments, Event, Invite, InviteId};
 use super::proposals::Proposals;
 use super::{Registry, RegistryError, run_to_end};
 use crate::config::Leaf;
@@ -149,18 +149,23 @@ fn is_used_up(federation: &Federation, enrolment: &Enrolment) -> bool {
 }
 
 impl Inner {
-    /// Whoever was evicted or has left is invited anew by the same name: what it came by once is not in the way.
-    async fn put_away_used_up(&self, invite: &Invite) -> Result<(), AdmissionError> {
+    /// Everything that happens when an operator invites. Whoever was evicted or has left is invited anew by the same name:
+    /// what it came by once is put away first, so that it is not in the way.
+    fn inviting(&self, invite: Invite, at: Timestamp) -> Result<Vec<Event>, AdmissionError> {
         let (snapshot, enrolments) = (self.registry.snapshot(), self.enrolments.current());
-        let (member, at) = (&invite.member, self.clock.now());
+        enrolments.check_share(&invite.by, at)?;
+        let member = &invite.member;
         let unanswered = enrolments.unanswered(at);
         let used = unanswered.into_iter().filter(|other| other.invite.member == *member);
-        for used in used.filter(|other| is_used_up(snapshot.federation(), other)) {
+        let used = used.filter(|other| is_used_up(snapshot.federation(), other));
+        let put_away = used.map(|used| {
             let (id, by) = (used.invite.id.clone(), invite.by.clone());
             let reason = format!("{member} has joined by this invite, and has left since");
-            self.record(Event::Rejected { id, by, reason, at }).await?;
-        }
-        Ok(())
+            Event::Rejected { id, by, reason, at }
+        });
+        let mut events: Vec<_> = put_away.collect();
+        events.push(Event::Invited { invite, at });
+        Ok(events)
     }
 }
 
@@ -226,7 +231,46 @@ impl Admission {
         name: Name,
         ttl: Duration,
     ) -> Result<Invited, AdmissionError> {
-        let member = SpiffeId::new(domain, kind, name);
+        let (handed, invite) = self.offered(by, SpiffeId::new(domain, kind, name), ttl)?;
+        let (at, expires_at) = (self.0.clock.now(), invite.expires_at);
+        self.run(move |inner| async move {
+            for event in inner.inviting(invite, at)? {
+                inner.record(event).await?;
+            }
+            Ok(())
+        })
+        .await?;
+        Ok(Invited { invite: handed, expires_at })
+    }
+
+    /// Whether [`invite`](Self::invite) would make that invite, and when it would end: nothing is made.
+    ///
+    /// # Errors
+    /// Those of [`invite`](Self::invite).
+    pub fn would_invite(
+        &self,
+        by: SpiffeId,
+        domain: TrustDomain,
+        kind: Kind,
+        name: Name,
+        ttl: Duration,
+    ) -> Result<Timestamp, AdmissionError> {
+        let (_, invite) = self.offered(by, SpiffeId::new(domain, kind, name), ttl)?;
+        let expires_at = invite.expires_at;
+        let mut enrolments = Enrolments::clone(&self.0.enrolments.current());
+        for event in self.0.inviting(invite, self.0.clock.now())? {
+            enrolments.apply(event)?;
+        }
+        Ok(expires_at)
+    }
+
+    /// A fresh invite for a member whom operators may invite: what it gets, and what is kept of it.
+    fn offered(
+        &self,
+        by: SpiffeId,
+        member: SpiffeId,
+        ttl: Duration,
+    ) -> Result<(comity_identity::Invite, Invite), AdmissionError> {
         check_invitable(self.0.registry.snapshot().federation(), &member)?;
         let handed = comity_identity::Invite::generate(
             Inviter::Operators,
@@ -234,17 +278,9 @@ impl Admission {
             self.0.door.address.as_str(),
         );
         let handed = handed.map_err(|error| AdmissionError::Internal { problem: error.to_string() })?;
-        let at = self.0.clock.now();
-        let id = InviteId::from_bytes(handed.id);
-        let invite = Invite { id, secret_sha256: handed.secret_digest(), member, by, expires_at: at.plus(ttl) };
-        let expires_at = invite.expires_at;
-        self.run(move |inner| async move {
-            inner.enrolments.current().check_share(&invite.by, at)?;
-            inner.put_away_used_up(&invite).await?;
-            inner.record(Event::Invited { invite, at }).await
-        })
-        .await?;
-        Ok(Invited { invite: handed, expires_at })
+        let (id, expires_at) = (InviteId::from_bytes(handed.id), self.0.clock.now().plus(ttl));
+        let invite = Invite { id, secret_sha256: handed.secret_digest(), member, by, expires_at };
+        Ok((handed, invite))
     }
 
     /// What an invite is for: `secret` is that of an operators' invite, and none for an organisation's.

@@ -161,7 +161,12 @@ impl Membership for Service {
         if !INVITE_TTL.contains(&ttl) {
             return Err(invalid("ttl_seconds", format_args!("{} is outside 60 to 2592000", request.ttl_seconds)));
         }
-        let invited = self.0.admission.invite(by, domain, kind(request.kind)?, name, ttl).await.map_err(admission)?;
+        let kind = kind(request.kind)?;
+        if request.dry_run {
+            let ends = self.0.admission.would_invite(by, domain, kind, name, ttl).map_err(admission)?;
+            return Ok(Response::new(render::would_invite(ends)));
+        }
+        let invited = self.0.admission.invite(by, domain, kind, name, ttl).await.map_err(admission)?;
         Ok(Response::new(render::invite(&invited)?))
     }
 

@@ -22,8 +22,13 @@ impl Scene {
         if self.federation().organisation(&domain.parse().unwrap()).is_some() {
             return self.invite_own(domain, kind, name).await.unwrap();
         }
-        let request =
-            InviteRequest { trust_domain: domain.into(), kind: kind.into(), name: name.into(), ttl_seconds: 3600 };
+        let request = InviteRequest {
+            trust_domain: domain.into(),
+            kind: kind.into(),
+            name: name.into(),
+            ttl_seconds: 3600,
+            dry_run: false,
+        };
         self.operator().await.invite(request).await.unwrap().into_inner().invite.parse().unwrap()
     }
 

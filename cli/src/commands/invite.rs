@@ -41,7 +41,7 @@ pub(crate) struct InviteArgs {
     /// How long it holds: 1m to 30d
     #[arg(long, default_value = "24h", value_parser = ttl)]
     ttl: Duration,
-    /// Show what would be signed and who has to sign it, and make no invite
+    /// Show what would be signed and who has to sign it, or that the broker would make the invite, and make none
     #[arg(long)]
     dry_run: bool,
 }
@@ -63,9 +63,7 @@ pub(crate) async fn run(args: InviteArgs, global: &Global) -> Result<(), CliErro
     let governs = session.identity().root().federation == *session.identity().id().trust_domain();
     let by_organisation = own && !governs;
     if args.dry_run && !by_organisation {
-        say("a dry run: no invite is made. An operators' invite is not a statement: they sign when they approve");
-        let member = SpiffeId::new(args.organisation.clone(), own_kind(args.kind), args.name.clone());
-        return global.output.record(vec![("would invite", member.to_string())], &json!({ "wouldInvite": member }));
+        return would_ask(&args, &session, global).await;
     }
     if args.dry_run {
         let (_, statement) = prepare(&args, &session)?;
@@ -85,13 +83,24 @@ pub(crate) async fn run(args: InviteArgs, global: &Global) -> Result<(), CliErro
     print_line(&answer.invite)
 }
 
-/// An operators' invite: the broker makes it.
+/// What the broker would say to an operators' invite, which is not a statement: nothing else knows whom others invited.
+async fn would_ask(args: &InviteArgs, session: &Session, global: &Global) -> Result<(), CliError> {
+    let answer = ask(args, session).await?;
+    say("a dry run: no invite is made. An operators' invite is not a statement: they sign when they approve");
+    let member = SpiffeId::new(args.organisation.clone(), own_kind(args.kind), args.name.clone());
+    let until = view::instant(answer.expires_at.as_ref());
+    let json = json!({ "wouldInvite": member, "until": until });
+    global.output.record(vec![("would invite", member.to_string()), ("until", until)], &json)
+}
+
+/// An operators' invite: the broker makes it, or says whether it would.
 async fn ask(args: &InviteArgs, session: &Session) -> Result<InviteResponse, CliError> {
     let request = InviteRequest {
         trust_domain: args.organisation.to_string(),
         kind: wire_kind(args.kind).into(),
         name: args.name.to_string(),
         ttl_seconds: u32::try_from(args.ttl.as_secs()).unwrap_or(u32::MAX),
+        dry_run: args.dry_run,
     };
     let answer = session.membership().invite(request).await;
     Ok(answer.map_err(|status| CliError::call("invite", status))?.into_inner())

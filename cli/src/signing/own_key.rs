@@ -36,8 +36,20 @@ impl Signatory {
     /// begun is ended.
     ///
     /// # Errors
-    /// No key of the directory signs for the organisation any more.
+    /// As for [`next_in_force`](Self::next_in_force).
     pub(super) fn key_in_force(&self, federation: &Federation) -> Result<Option<KeyPair>, CliError> {
+        let next = self.next_in_force(federation)?;
+        if next.is_some() {
+            self.take_up_next()?;
+        }
+        Ok(next)
+    }
+
+    /// As [`key_in_force`](Self::key_in_force), with every file left as it is: for whoever only asks.
+    ///
+    /// # Errors
+    /// No key of the directory signs for the organisation any more.
+    pub(super) fn next_in_force(&self, federation: &Federation) -> Result<Option<KeyPair>, CliError> {
         let Role::Organisation(domain) = &self.role else { return Ok(None) };
         // Who left has none, and is told so by the broker.
         let Some(state) = federation.organisation(domain) else { return Ok(None) };
@@ -47,10 +59,7 @@ impl Signatory {
         }
         let dir = self.session.identity().dir();
         match dir.next_organisation_key().map_err(unusable)? {
-            Some(next) if signs(&next) => {
-                self.take_up_next()?;
-                Ok(Some(next))
-            }
+            Some(next) if signs(&next) => Ok(Some(next)),
             _ => {
                 let problem = self.not_in_force(&fingerprints(&state.keys));
                 Err(CliError::Failed { problem, hint: COPY.to_owned() })

@@ -14,6 +14,9 @@ pub struct InviteRequest {
     /// How long the invite holds, in seconds: 60 to 2592000 (30 days).
     #[prost(uint32, tag = "4")]
     pub ttl_seconds: u32,
+    /// Only say whether the invite would be made: it is refused as it would be, and nothing is made or kept.
+    #[prost(bool, tag = "5")]
+    pub dry_run: bool,
 }
 impl ::prost::Name for InviteRequest {
     const NAME: &'static str = "InviteRequest";
@@ -28,13 +31,13 @@ impl ::prost::Name for InviteRequest {
 /// The invite.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct InviteResponse {
-    /// One string that the member gives to `join`: id, secret, root digest, broker address.
+    /// One string that the member gives to `join`: id, secret, root digest, broker address. Empty for a dry run.
     #[prost(string, tag = "1")]
     pub invite: ::prost::alloc::string::String,
-    /// The invite's id, by which `reject` revokes it: 32 hexadecimal digits.
+    /// The invite's id, by which `reject` revokes it: 32 hexadecimal digits. Empty for a dry run.
     #[prost(string, tag = "2")]
     pub invite_id: ::prost::alloc::string::String,
-    /// When it ends.
+    /// When it ends, or would end.
     #[prost(message, optional, tag = "3")]
     pub expires_at: ::core::option::Option<::prost_types::Timestamp>,
 }

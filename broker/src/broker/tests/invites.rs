@@ -1,7 +1,7 @@
 //! What operators can still do about an invite that they have handed out.
 
 use comity_identity::KeyPair;
-use comity_membership::Application;
+use comity_membership::{Application, Statement};
 use comity_proto::enrolment::GetInviteRequest;
 use comity_proto::enrolment::enrolment_client::EnrolmentClient;
 use comity_proto::enrolment::join_response::State;
@@ -18,7 +18,13 @@ use crate::testing::{HOUR, Logged, Scene, organisation, reason};
 const ORG: &str = "org-a.example";
 
 fn request(name: &str) -> InviteRequest {
-    InviteRequest { trust_domain: ORG.into(), kind: Kind::Node.into(), name: name.into(), ttl_seconds: 3600 }
+    InviteRequest {
+        trust_domain: ORG.into(),
+        kind: Kind::Node.into(),
+        name: name.into(),
+        ttl_seconds: 3600,
+        dry_run: false,
+    }
 }
 
 async fn listed(operator: &mut MembershipClient<Channel>) -> Vec<Enrolment> {
@@ -134,4 +140,47 @@ async fn what_operators_invite_for_is_told_to_nobody_without_the_secret() {
     scene.clock.advance(HOUR);
     let ended = client.get_invite(ask(invite.secret.reveal().to_vec())).await.unwrap_err();
     assert_eq!(reason(&ended), "INVITE_EXPIRED");
+}
+
+#[tokio::test]
+async fn a_dry_run_of_an_invite_is_refused_as_the_invite_would_be_and_makes_none() {
+    let scene = Scene::new().await;
+    scene.admit("org-b.example", Kind::Node, "n1").await;
+    let mut operator = scene.operator().await;
+    let dry = |request: InviteRequest| InviteRequest { dry_run: true, ..request };
+    let would = operator.invite(dry(request("n1"))).await.unwrap().into_inner();
+    assert_eq!((would.invite.as_str(), would.invite_id.as_str()), ("", ""));
+    assert!(listed(&mut operator).await.is_empty(), "nothing was made");
+
+    let made = operator.invite(request("n1")).await.unwrap().into_inner();
+    assert_eq!(would.expires_at, made.expires_at);
+    let member = InviteRequest { trust_domain: "org-b.example".into(), ..request("n1") };
+    let guest = InviteRequest { trust_domain: "org-b.example".into(), ..request("n2") };
+    let short = InviteRequest { ttl_seconds: 59, ..request("n2") };
+    for (refused, why) in [
+        (request("n1"), "MEMBER_INVITED"),
+        (member, "MEMBER_EXISTS"),
+        (guest, "INVALID_FIELD"),
+        (short, "INVALID_FIELD"),
+    ] {
+        let tried = operator.invite(dry(refused.clone())).await.unwrap_err();
+        let meant = operator.invite(refused).await.unwrap_err();
+        assert_eq!((reason(&tried).as_str(), tried.message()), (why, meant.message()));
+    }
+    assert_eq!(listed(&mut operator).await.len(), 1);
+}
+
+#[tokio::test]
+async fn whoever_left_may_be_invited_by_a_dry_run_as_well_which_puts_nothing_away() {
+    let scene = Scene::new().await;
+    let (invite, key) = (scene.invite(ORG, Kind::Node, "n1").await, KeyPair::generate().unwrap());
+    scene.join(&invite, &key, Some(&organisation(ORG))).await.unwrap();
+    scene.approve(&invite.id_text()).await.unwrap();
+    let evicted = Statement::Evicted { organisation: ORG.parse().unwrap(), reason: "a test".into() };
+    scene.govern(evicted).await.unwrap();
+    let mut operator = scene.operator().await;
+    operator.invite(InviteRequest { dry_run: true, ..request("n1") }).await.unwrap();
+    let turned_down = ListEnrolmentsRequest { with_rejected: true };
+    assert_eq!(operator.list_enrolments(turned_down).await.unwrap().into_inner().enrolments, []);
+    operator.invite(request("n1")).await.unwrap();
 }

@@ -134,8 +134,13 @@ async fn operators_invite_nobody_into_an_organisation_that_is_a_member_suspended
     scene.admit(ORG, Kind::Node, "n1").await;
     let (early, key) = (scene.invite("org-b.example", Kind::App, "early").await, KeyPair::generate().unwrap());
     scene.admit("org-b.example", Kind::App, "first").await;
-    let request =
-        InviteRequest { trust_domain: ORG.into(), kind: Kind::App.into(), name: "b".into(), ttl_seconds: 3600 };
+    let request = InviteRequest {
+        trust_domain: ORG.into(),
+        kind: Kind::App.into(),
+        name: "b".into(),
+        ttl_seconds: 3600,
+        dry_run: false,
+    };
     let refuses = async || {
         let refused = scene.operator().await.invite(request.clone()).await.unwrap_err();
         assert_eq!((refused.code(), refused.message().contains("trust_domain")), (Code::InvalidArgument, true));
@@ -263,8 +268,13 @@ async fn invites_that_make_no_sense_are_refused_by_the_field() {
     let scene = Scene::new().await;
     scene.admit("org-b.example", Kind::Node, "n1").await;
     let mut operator = scene.operator().await;
-    let good =
-        InviteRequest { trust_domain: ORG.into(), kind: Kind::Node.into(), name: "n2".into(), ttl_seconds: 3600 };
+    let good = InviteRequest {
+        trust_domain: ORG.into(),
+        kind: Kind::Node.into(),
+        name: "n2".into(),
+        ttl_seconds: 3600,
+        dry_run: false,
+    };
     let member = InviteRequest { trust_domain: "org-b.example".into(), ..good.clone() };
     let table = [
         (InviteRequest { trust_domain: "Org A".into(), ..good.clone() }, Code::InvalidArgument, "trust_domain"),

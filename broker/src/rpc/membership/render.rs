@@ -27,6 +27,11 @@ pub(super) fn invite(invited: &Invited) -> Result<wire::InviteResponse, Status> 
     })
 }
 
+/// An invite that would be made: there is none, and so no string and no id.
+pub(super) fn would_invite(expires_at: Timestamp) -> wire::InviteResponse {
+    wire::InviteResponse { expires_at: Some(timestamp(expires_at)), ..Default::default() }
+}
+
 /// An enrolment that waits or was turned down, or an invite that is open.
 pub(super) fn enrolment(enrolment: &Enrolment) -> Result<wire::Enrolment, Status> {
     let Enrolment { invite, state, refused_by, other_keys } = enrolment;

@@ -10,7 +10,7 @@ use comity_identity::{CertificateDer, OrganisationAnchors, check_chain, pem};
 use comity_membership::Statement;
 use comity_proto::membership::PrepareAnchorsRequest;
 use comity_runtime::clock::SystemClock;
-use comity_types::{Clock as _, Digest};
+use comity_types::{Clock as _, Digest, TrustDomain};
 use serde_json::json;
 
 use crate::args::Global;
@@ -49,45 +49,47 @@ pub(super) async fn run(command: Anchors, global: &Global) -> Result<(), CliErro
     let session = Session::open(global).await?;
     match command {
         Anchors::List => list(&session, global).await,
-        Anchors::Set { file, dry_run, force } => {
-            let anchors = read(&file)?;
-            let usable = check(&session, &anchors)?;
-            let shown = anchors.iter().map(anchors::describe).collect::<Result<Vec<_>, _>>().map_err(unusable)?;
-            if dry_run {
-                say("a dry run: nothing is signed");
-                let domain = session.identity().id().trust_domain();
-                let rows = shown.iter().map(|anchor| vec![domain.to_string(), anchor.clone()]).collect();
-                let json = json!({ "organisation": domain, "would_sign": shown });
-                return global.output.list(&["organisation", "certificate authority"], rows, &json);
-            }
-            if !force {
-                let chain = session.identity().dir().chain().map_err(|error| CliError::Client {
-                    doing: "read one's own certificate",
-                    source: Box::new(error),
-                    hint: None,
-                })?;
-                check_chain(&chain, usable, SystemClock.now()).map_err(locked_out)?;
-            }
-            change(Signatory::of(session)?, anchors, global).await
-        }
-        Anchors::Roll { dry_run } => {
-            let signatory = Signatory::of(session)?;
-            let due = signatory.session().membership().prepare_anchors(PrepareAnchorsRequest {}).await;
-            let due = due.map_err(|status| CliError::call("roll the authority", status))?.into_inner().anchors_der;
-            let anchors: Vec<_> = due.into_iter().map(|der| CertificateDer::from(der.to_vec())).collect();
-            if dry_run {
-                let organisation = signatory.organisation()?.clone();
-                let anchors = anchors.iter().map(|der| STANDARD.encode(der)).collect();
-                return signatory.would(global, &[Statement::AnchorsChanged { organisation, anchors }]).await;
-            }
-            if anchors.len() > 1 {
-                say(
-                    "the new authority signs from now on; roll again when the last certificate of the old one has ended",
-                );
-            }
-            change(signatory, anchors, global).await
-        }
+        Anchors::Set { file, dry_run, force } => set(Signatory::of(session)?, &file, dry_run, force, global).await,
+        Anchors::Roll { dry_run } => roll(Signatory::of(session)?, dry_run, global).await,
     }
+}
+
+/// What is refused of it is refused of a dry run as well.
+async fn set(signatory: Signatory, file: &Path, dry_run: bool, force: bool, global: &Global) -> Result<(), CliError> {
+    let organisation = signatory.organisation()?.clone();
+    let anchors = read(file)?;
+    let usable = check(signatory.session(), &anchors)?;
+    if !force {
+        let chain = signatory.session().identity().dir().chain().map_err(|error| CliError::Client {
+            doing: "read one's own certificate",
+            source: Box::new(error),
+            hint: None,
+        })?;
+        check_chain(&chain, usable, SystemClock.now()).map_err(locked_out)?;
+    }
+    if !dry_run {
+        return change(signatory, anchors, global).await;
+    }
+    let shown = anchors.iter().map(anchors::describe).collect::<Result<Vec<_>, _>>().map_err(unusable)?;
+    let _needed = signatory.asked(&changed(&organisation, &anchors), &[]).await?;
+    say("a dry run: nothing is signed");
+    let rows = shown.iter().map(|anchor| vec![organisation.to_string(), anchor.clone()]).collect();
+    let json = json!({ "organisation": organisation, "would_sign": shown });
+    global.output.list(&["organisation", "certificate authority"], rows, &json)
+}
+
+async fn roll(signatory: Signatory, dry_run: bool, global: &Global) -> Result<(), CliError> {
+    let due = signatory.session().membership().prepare_anchors(PrepareAnchorsRequest {}).await;
+    let due = due.map_err(|status| CliError::call("roll the authority", status))?.into_inner().anchors_der;
+    let anchors: Vec<_> = due.into_iter().map(|der| CertificateDer::from(der.to_vec())).collect();
+    if dry_run {
+        let statement = changed(signatory.organisation()?, &anchors);
+        return signatory.would(global, &[statement]).await;
+    }
+    if anchors.len() > 1 {
+        say("the new authority signs from now on; roll again when the last certificate of the old one has ended");
+    }
+    change(signatory, anchors, global).await
 }
 
 async fn list(session: &Session, global: &Global) -> Result<(), CliError> {
@@ -136,8 +138,11 @@ fn locked_out(error: impl std::error::Error + Send + Sync + 'static) -> CliError
 /// Signs that these are the anchors from now on.
 async fn change(signatory: Signatory, anchors: Vec<CertificateDer<'static>>, global: &Global) -> Result<(), CliError> {
     let organisation = signatory.organisation()?.clone();
-    let anchors = anchors.iter().map(|der| STANDARD.encode(der)).collect();
-    let statement = Statement::AnchorsChanged { organisation: organisation.clone(), anchors };
-    let said = signatory.say("change the authorities", statement).await?;
+    let said = signatory.say("change the authorities", changed(&organisation, &anchors)).await?;
     report(global, ("anchors changed", organisation.as_str()), &said)
+}
+
+fn changed(organisation: &TrustDomain, anchors: &[CertificateDer<'static>]) -> Statement {
+    let anchors = anchors.iter().map(|der| STANDARD.encode(der)).collect();
+    Statement::AnchorsChanged { organisation: organisation.clone(), anchors }
 }

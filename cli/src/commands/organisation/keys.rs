@@ -8,18 +8,19 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use comity_client::say::Said;
 use comity_identity::KeyPair;
+use comity_identity::request::KeyError;
 use comity_identity::store::{NEXT_ORGANISATION_KEY_FILE, StoreError, read_key};
 use comity_membership::Statement;
 use comity_proto::error::Detail;
 use comity_transparency::{PublicKey, Signer as _, SigningError};
 use comity_types::TrustDomain;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::args::Global;
 use crate::error::CliError;
 use crate::output::say;
 use crate::session::Session;
-use crate::signing::{Signatory, report};
+use crate::signing::{Consequence, Signatory, report};
 
 /// What `--help` says about copies.
 pub(super) const AFTER: &str = "\
@@ -104,6 +105,7 @@ async fn roll(signatory: Signatory, keep: &[PathBuf], dry_run: bool, global: &Gl
             left.public_key_digest().fingerprint()
         ));
     }
+    tell_of_invites(signatory.session(), &domain).await;
     let next = dir.pending_next_organisation_key().map_err(unusable)?;
     let signers: Vec<_> = std::iter::once(&next).chain(&kept).collect();
     let statement = changed(&domain, &signers)?;
@@ -134,33 +136,36 @@ async fn would_roll(
     kept: &[KeyPair],
     global: &Global,
 ) -> Result<(), CliError> {
-    say("a dry run: nothing is signed, and no key is made");
     let left = signatory.session().identity().dir().next_organisation_key().map_err(unusable)?;
-    let begins = left.map_or_else(
+    let in_force = in_force(signatory.session(), domain).await?;
+    // One that is in force already is not the next one.
+    let left = left.filter(|left| in_force.iter().all(|key| key.id() != left.public_key_digest()));
+    let begins = left.as_ref().map_or_else(
         || "a new key, made in this directory".to_owned(),
         |left| format!("{}, which an earlier roll made", left.public_key_digest().fingerprint()),
     );
+    // Asked with a key in the place of the one that is not made yet, which nobody keeps.
+    let next = left.map_or_else(KeyPair::generate, Ok).map_err(unmade)?;
+    let signers: Vec<_> = std::iter::once(&next).chain(kept).collect();
+    let _needed = signatory.asked(&changed(domain, &signers)?, &signers).await?;
+    say("a dry run: nothing is signed, and no key is made");
     let stays = |key: &PublicKey| kept.iter().any(|kept| kept.public_key_digest() == key.id());
-    let in_force = in_force(signatory.session(), domain).await?;
     let ends: Vec<_> = in_force.iter().filter(|key| !stays(key)).map(|key| key.id().fingerprint()).collect();
     let kept: Vec<_> = kept.iter().map(|key| key.public_key_digest().fingerprint()).collect();
-    let invites = open_invites(signatory.session(), domain).await?;
     let mut fields = vec![
         ("organisation", domain.to_string()),
         ("would end", ends.join(" ")),
         ("would go on", kept.join(" ")),
         ("would begin", begins),
     ];
-    fields.extend(invites.iter().map(|(id, member)| ("would end the invite", format!("{id} for {member}"))));
-    let invites: serde_json::Map<_, _> = invites.into_iter().map(|(id, member)| (id, member.into())).collect();
-    let json = json!({
-        "organisation": domain,
-        "wouldEnd": ends,
-        "wouldGoOn": kept,
-        "wouldBegin": 1,
-        "wouldEndInvites": invites,
-    });
-    global.output.record(fields, &json)
+    let invites = ended_invites(signatory.session(), domain).await?;
+    fields.extend(invites.fields);
+    let mut json = invites.json;
+    json.insert("organisation".to_owned(), json!(domain));
+    json.insert("wouldEnd".to_owned(), json!(ends));
+    json.insert("wouldGoOn".to_owned(), json!(kept));
+    json.insert("wouldBegin".to_owned(), json!(1));
+    global.output.record(fields, &Value::Object(json))
 }
 
 async fn set(signatory: Signatory, files: &[PathBuf], dry_run: bool, global: &Global) -> Result<(), CliError> {
@@ -178,8 +183,14 @@ async fn set(signatory: Signatory, files: &[PathBuf], dry_run: bool, global: &Gl
     let signers: Vec<_> = keys.iter().collect();
     let statement = changed(&domain, &signers)?;
     if dry_run {
-        return signatory.would(global, &[statement]).await;
+        let invites = match signatory.session().log().await {
+            Ok(_) => ended_invites(signatory.session(), &domain).await?,
+            // As a pause is: what would be signed is shown without the log.
+            Err(_) => Consequence::default(),
+        };
+        return signatory.would_with(global, &statement, &signers, invites).await;
     }
+    tell_of_invites(signatory.session(), &domain).await;
     let said = signatory.say_with("change the organisation's keys", statement, &signers).await?;
     report(global, ("keys changed", domain.as_str()), &said)
 }
@@ -190,11 +201,31 @@ fn changed(organisation: &TrustDomain, keys: &[&KeyPair]) -> Result<Statement, C
     Ok(Statement::KeysChanged { organisation: organisation.clone(), keys })
 }
 
-/// The invites that the organisation's keys have signed and that nobody has taken up: a change of keys ends them.
+/// The invites that the organisation's keys have signed, that hold, and that nobody has taken up: a change of keys ends them.
 async fn open_invites(session: &Session, domain: &TrustDomain) -> Result<Vec<(String, String)>, CliError> {
-    let followed = session.log().await?;
+    let (followed, now) = (session.log().await?, session.identity().clock().now());
     let all = followed.log().federation().invites().filter(|(_, invite)| invite.member.trust_domain() == domain);
-    Ok(all.map(|(id, invite)| (id.to_string(), invite.member.to_string())).collect())
+    let open = all.filter(|(_, invite)| invite.expires_at > now);
+    Ok(open.map(|(id, invite)| (id.to_string(), invite.member.to_string())).collect())
+}
+
+/// The same, as a dry run shows it.
+async fn ended_invites(session: &Session, domain: &TrustDomain) -> Result<Consequence, CliError> {
+    let invites = open_invites(session, domain).await?;
+    let fields = invites.iter().map(|(id, member)| ("would end the invite", format!("{id} for {member}"))).collect();
+    let invites: serde_json::Map<_, _> = invites.into_iter().map(|(id, member)| (id, member.into())).collect();
+    Ok(Consequence { fields, json: std::iter::once(("wouldEndInvites".to_owned(), invites.into())).collect() })
+}
+
+/// Tells whoever changes the keys which invites they have to make anew. An organisation that has paused itself is not shown
+/// the log, and changes its keys all the same.
+async fn tell_of_invites(session: &Session, domain: &TrustDomain) {
+    match open_invites(session, domain).await {
+        Ok(invites) => invites.iter().for_each(|(id, member)| {
+            say(&format!("this ends the open invite {id} for {member}: invite again once the keys are changed"));
+        }),
+        Err(_) => say("the log is not shown: whichever invites of the organisation are open, this ends them"),
+    }
 }
 
 async fn in_force(session: &Session, domain: &TrustDomain) -> Result<Vec<PublicKey>, CliError> {
@@ -204,6 +235,10 @@ async fn in_force(session: &Session, domain: &TrustDomain) -> Result<Vec<PublicK
 
 fn read(files: &[PathBuf]) -> Result<Vec<KeyPair>, CliError> {
     files.iter().map(|file: &PathBuf| read_key(Path::new(file)).map_err(unusable)).collect()
+}
+
+fn unmade(error: KeyError) -> CliError {
+    CliError::Client { doing: "make a key", source: Box::new(error), hint: None }
 }
 
 fn unusable(error: StoreError) -> CliError {
