@@ -9,7 +9,7 @@ use comity_policy::claim::{Assurance, value_digest};
 use comity_types::Place;
 
 use self::events::{DOMAINS, Event, OPERATORS, aim, certificate, event, id, members};
-use super::model::{self, Act, Model, Whose, scope};
+use super::model::{self, Act, Gone, Model, Whose, scope};
 use super::*;
 use crate::signed::Genesis;
 use crate::statement::Audit;
@@ -35,7 +35,7 @@ impl Pair {
         let (federation, root_sha256) = (read("fed.example"), Digest::of(b"root"));
         let (root_threshold, membership_threshold) = (2, 2);
         let genesis = Genesis { federation, root_sha256, operators, root_threshold, membership_threshold };
-        let model = Model { operators: first, threshold: 2, ..Model::default() };
+        let model = Model { operators: first, threshold: 2, epoch: 1, ..Model::default() };
         let mut pair = Self { fold, model, said: Vec::new(), entries: Vec::new() };
         pair.take(Body::Founded(genesis)).unwrap();
         for (domain, member) in DOMAINS.map(str::to_owned).into_iter().zip(members().into_iter().step_by(2)) {
@@ -128,8 +128,8 @@ impl Pair {
             Act::Revoke { domain, number } => {
                 Statement::InviteRevoked { organisation: read(domain), invite: invite(*number) }
             }
-            Act::Join { member, number } => {
-                let (key, invite) = (self.fold.key(member).public(), number.map(invite));
+            Act::Join { member, number, key } => {
+                let (key, invite) = (self.fold.key(key).public(), number.map(invite));
                 Statement::MemberAdmitted { id: read(member), key, tls_key: TlsKey::Admitted, invite }
             }
             Act::Withdraw { member } => withdrawn(member),
@@ -197,12 +197,35 @@ impl Pair {
     }
 
     fn until(&self, hours: BTreeMap<String, u64>) -> BTreeMap<String, Timestamp> {
-        let start = self.fold.now.unwrap().minus(Duration::from_secs(self.model.hour * 3600));
+        let start = self.start();
         hours.into_iter().map(|(by, hour)| (by, start.plus(Duration::from_secs(hour * 3600)))).collect()
+    }
+
+    /// Who left, how, with what operators held against it, and whose keys theirs were.
+    fn agree_on_who_left(&self) {
+        let (federation, model) = (&self.fold.federation, &self.model);
+        let left = federation.departures().map(|(subject, departure)| (subject.to_string(), self.gone(departure)));
+        assert_eq!(left.collect::<BTreeMap<_, _>>(), model.gone);
+        let former: BTreeMap<_, _> = federation.former.iter().map(|(key, id)| (*key, id.to_string())).collect();
+        let expected = model.former.iter().map(|(holder, id)| (self.fold.keys[holder].public().id(), id.clone()));
+        assert_eq!(former, expected.collect());
+    }
+
+    fn gone(&self, departure: &Departure) -> Gone {
+        let Departure { evicted, reason, epoch, held } = departure;
+        assert_eq!(reason, if *evicted { "a reason" } else { "" });
+        let lapses = |at: Timestamp| at.since(self.start()).as_secs() / 3600;
+        let held = held.iter().map(|(subject, word)| (subject.to_string(), word.lapses_at.map(lapses))).collect();
+        Gone { evicted: *evicted, epoch: *epoch, held }
+    }
+
+    fn start(&self) -> Timestamp {
+        self.fold.now.unwrap().minus(Duration::from_secs(self.model.hour * 3600))
     }
 
     fn agree(&self) {
         self.agree_on_what_counts();
+        self.agree_on_who_left();
         let (federation, model) = (&self.fold.federation, &self.model);
         for id in members().into_iter().chain(OPERATORS.map(id)) {
             let (certificate, digest) = (certificate(&id), Digest::of(b"certificate"));

@@ -38,9 +38,11 @@ pub(super) enum Act {
         domain: String,
         number: u8,
     },
+    /// By a key that is called by its holder, who may be somebody else: keys are handed on.
     Join {
         member: String,
         number: Option<u8>,
+        key: String,
     },
     Withdraw {
         member: String,
@@ -110,20 +112,32 @@ pub(super) enum Whose {
 /// When it lapses and whose it is, if it is a brake.
 type Word = Option<(u64, Texts)>;
 
+/// How somebody left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Gone {
+    pub(super) evicted: bool,
+    pub(super) epoch: u64,
+    /// Against whom operators had said something, and when that would have lapsed.
+    pub(super) held: BTreeMap<String, Option<u64>>,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Model {
     pub(super) hour: u64,
     pub(super) operators: Texts,
     pub(super) threshold: usize,
     pub(super) organisations: BTreeMap<String, Texts>,
-    pub(super) members: Texts,
+    /// With the key of each.
+    pub(super) members: BTreeMap<String, String>,
     pub(super) invites: BTreeMap<u8, (String, u64)>,
     /// By subject, and whether it is the organisation's own.
     pub(super) words: BTreeMap<(String, bool), Word>,
     /// The hour of the operators' last word against each.
     pub(super) since: BTreeMap<String, u64>,
     pub(super) spent: BTreeSet<(String, String)>,
-    pub(super) gone: Texts,
+    pub(super) gone: BTreeMap<String, Gone>,
+    /// Keys of those who left, with whose they were.
+    pub(super) former: BTreeMap<String, String>,
     pub(super) seats: BTreeMap<String, String>,
     /// By node: the version of its terms, and where its offer says that it is processed.
     pub(super) offers: BTreeMap<String, (u32, String)>,
@@ -135,6 +149,8 @@ pub(super) struct Model {
     pub(super) audits: BTreeMap<(String, String), (String, u64)>,
     pub(super) tables: Option<String>,
     pub(super) said: BTreeMap<String, u64>,
+    /// How many entries there are.
+    pub(super) epoch: u64,
 }
 
 pub(super) fn domain(text: &str) -> String {
@@ -199,6 +215,7 @@ impl Model {
         if !self.fits(act, signers) {
             return false;
         }
+        self.epoch += 1;
         self.change(act, signers);
         self.end_audits();
         if let Some(scope) = scope {
@@ -254,14 +271,14 @@ impl Model {
             | Act::Unaudit { domain, .. } => vec![own(domain)?],
             Act::Keys { domain, keys } => vec![own(domain)?, (keys.clone(), keys.len())],
             Act::Invite { member, .. } | Act::Withdraw { member } => vec![own(member)?],
-            Act::Join { member, number: None } => vec![own(member)?, (texts([member.as_str()]), 1)],
-            Act::Join { member, number: Some(number) } => {
+            Act::Join { member, number: None, key } => vec![own(member)?, (texts([key.as_str()]), 1)],
+            Act::Join { number: Some(number), key, .. } => {
                 self.invites.get(number)?;
-                vec![(texts([format!("invite {number}").as_str()]), 1), (texts([member.as_str()]), 1)]
+                vec![(texts([format!("invite {number}").as_str()]), 1), (texts([key.as_str()]), 1)]
             }
             Act::Publish { node, .. } => {
                 let (mut group, needed) = own(node)?;
-                group.insert(node.clone());
+                group.insert(self.members.get(node)?.clone());
                 vec![(group, needed)]
             }
             Act::Suspend { subject, whose } | Act::Lift { subject, whose } => match whose {
@@ -275,7 +292,7 @@ impl Model {
 
     fn is_there(&self, subject: &str) -> bool {
         let id = member(subject);
-        self.organisations.contains_key(subject) || self.members.contains(&id) || self.operators.contains(&id)
+        self.organisations.contains_key(subject) || self.members.contains_key(&id) || self.operators.contains(&id)
     }
 
     fn fits(&self, act: &Act, signers: &Texts) -> bool {
@@ -290,20 +307,20 @@ impl Model {
             Act::Keys { keys, .. } => !keys.is_empty(),
             Act::Invite { member, number, ends } => {
                 let invited = self.invites.values().any(|(other, ends)| other == member && self.hour < *ends);
-                *ends > self.hour && !self.members.contains(member) && open(number).is_none() && !invited
+                *ends > self.hour && !self.members.contains_key(member) && open(number).is_none() && !invited
             }
             Act::Revoke { domain: of, number } => {
                 self.invites.get(number).is_some_and(|(member, _)| domain(member) == *of)
             }
-            Act::Join { member, number } => {
+            Act::Join { member, number, .. } => {
                 let by_invite = number.is_none_or(|number| open(&number).is_some_and(|(other, _)| other == member));
-                self.organisations.contains_key(&domain(member)) && !self.members.contains(member) && by_invite
+                self.organisations.contains_key(&domain(member)) && !self.members.contains_key(member) && by_invite
             }
             Act::Withdraw { member: id } => {
                 let held = self.words.keys().any(|(subject, own)| !own && member(subject) == *id);
-                self.members.contains(id) && !held
+                self.members.contains_key(id) && !held
             }
-            Act::Publish { node, .. } => self.members.contains(node) && self.standing(node, "none") == "active",
+            Act::Publish { node, .. } => self.members.contains_key(node) && self.standing(node, "none") == "active",
             Act::Update { domain, .. } => self.organisations.contains_key(domain),
             Act::Accept { domain, of, version } => {
                 let stated = self
@@ -392,22 +409,26 @@ impl Model {
             }
             Act::Admit { domain: of, member } => {
                 self.organisations.insert(of.clone(), texts([format!("{of} 0").as_str()]));
-                self.members.insert(member);
-                self.gone.retain(|subject| domain(subject) != of);
+                self.gone.retain(|subject, _| domain(subject) != of);
+                self.seat(member.clone(), member);
                 self.seats.insert(of, "DE".into());
             }
             Act::Evict { domain: of } | Act::Leave { domain: of } => {
+                let gone = Gone { evicted: matches!(act, Act::Evict { .. }), epoch: self.epoch, held: self.held(&of) };
                 self.organisations.remove(&of);
-                self.members.retain(|id| domain(id) != of);
+                let (left, stay): (BTreeMap<_, _>, _) =
+                    std::mem::take(&mut self.members).into_iter().partition(|(id, _)| domain(id) == of);
+                self.members = stay;
+                self.former.extend(left.into_iter().map(|(id, key)| (key, id)));
                 self.invites.retain(|_, (member, _)| domain(member) != of);
                 self.words.retain(|(subject, _), _| domain(subject) != of);
                 self.spent.retain(|(_, subject)| domain(subject) != of);
-                self.gone.retain(|subject| domain(subject) != of);
+                self.gone.retain(|subject, _| domain(subject) != of);
                 self.seats.remove(&of);
                 self.offers.retain(|node, _| domain(node) != of);
                 self.accepted.retain(|(one, other), _| *one != of && *other != of);
                 self.auditors.remove(&of);
-                self.gone.insert(of);
+                self.gone.insert(of, gone);
             }
             Act::Keys { domain: of, keys } => {
                 self.invites.retain(|_, (member, _)| domain(member) != of);
@@ -418,16 +439,18 @@ impl Model {
                 self.invites.insert(number, (member, ends));
             }
             Act::Revoke { number, .. } => drop(self.invites.remove(&number)),
-            Act::Join { member, .. } => {
+            Act::Join { member, key, .. } => {
                 self.invites.retain(|_, (other, _)| *other != member);
                 self.gone.remove(&member);
-                self.members.insert(member);
+                self.seat(member, key);
             }
             Act::Withdraw { member } => {
                 self.forget(&member);
-                self.members.remove(&member);
+                let key = self.members.remove(&member).unwrap();
+                self.former.insert(key, member.clone());
                 self.offers.remove(&member);
-                self.gone.insert(member);
+                let gone = Gone { evicted: false, epoch: self.epoch, held: BTreeMap::new() };
+                self.gone.insert(member, gone);
             }
             Act::Publish { node, version, place } => drop(self.offers.insert(node, (version, place))),
             Act::Update { domain, seat } => drop(self.seats.insert(domain, seat)),
@@ -449,6 +472,17 @@ impl Model {
             }
             Act::Lapse { subject } => drop(self.words.remove(&(subject, false))),
         }
+    }
+
+    fn seat(&mut self, member: String, key: String) {
+        self.former.remove(&key);
+        self.members.insert(member, key);
+    }
+
+    /// What operators hold against an organisation and all that is its own.
+    fn held(&self, of: &str) -> BTreeMap<String, Option<u64>> {
+        let words = self.words.iter().filter(|((subject, own), _)| !own && domain(subject) == of);
+        words.map(|((subject, _), word)| (subject.clone(), word.as_ref().map(|(until, _)| *until))).collect()
     }
 
     fn suspend(&mut self, subject: &str, whose: Whose, signers: &Texts) {
@@ -479,7 +513,7 @@ impl Model {
             let held = [of.as_str(), id, certificate].into_iter().find(|subject| said(subject));
             return held.map_or_else(|| "active".into(), |subject| format!("suspended {subject}"));
         }
-        let gone = [of.as_str(), id].into_iter().find(|subject| self.gone.contains(*subject));
+        let gone = [of.as_str(), id].into_iter().find(|subject| self.gone.contains_key(*subject));
         gone.map_or_else(|| "unknown".into(), |subject| format!("departed {subject}"))
     }
 }

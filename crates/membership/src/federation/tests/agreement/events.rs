@@ -81,7 +81,9 @@ fn act() -> impl Strategy<Value = Act> {
         }),
         3 => (member(), number()).prop_map(|(member, number)| Act::Invite { member, number, ends: 0 }),
         1 => (domain(), number()).prop_map(|(domain, number)| Act::Revoke { domain, number }),
-        4 => (member(), proptest::option::of(number())).prop_map(|(member, number)| Act::Join { member, number }),
+        4 => (member(), proptest::option::of(number()), proptest::option::weighted(0.3, member())).prop_map(
+            |(member, number, key)| Act::Join { key: key.unwrap_or_else(|| member.clone()), member, number }
+        ),
         2 => member().prop_map(|member| Act::Withdraw { member }),
         2 => (member(), 0..3_u32, place()).prop_map(|(node, version, place)| Act::Publish { node, version, place }),
         1 => (domain(), place()).prop_map(|(domain, seat)| Act::Update { domain, seat }),
@@ -131,15 +133,19 @@ pub(super) fn aim(model: &Model, mut act: Act, near: Option<usize>) -> Act {
             let brake = model.words.iter().filter(|(_, word)| word.is_some()).cycle().nth(near);
             brake.into_iter().for_each(|((word, _), _)| subject.clone_from(word));
         }
-        Act::Join { member, number: Some(number) } => {
+        Act::Join { member, number: Some(number), key } => {
+            let own = key == member;
             invite.into_iter().for_each(|(open, (invited, _))| (*member, *number) = (invited.clone(), *open));
+            if own {
+                key.clone_from(member);
+            }
         }
         Act::Revoke { domain, number } => {
             let all = invite.into_iter();
             all.for_each(|(open, (invited, _))| (*domain, *number) = (model::domain(invited), *open));
         }
         Act::Withdraw { member } | Act::Publish { node: member, .. } => {
-            model.members.iter().cycle().nth(near).into_iter().for_each(|id| member.clone_from(id));
+            model.members.keys().cycle().nth(near).into_iter().for_each(|id| member.clone_from(id));
         }
         Act::Root { .. } | Act::Admit { .. } | Act::Evict { .. } | Act::Leave { .. } | Act::Keys { .. } => {}
         Act::Invite { .. } | Act::Join { .. } | Act::Suspend { .. } => {}
