@@ -43,7 +43,16 @@ impl TestFederation {
     /// The test is wrong.
     #[must_use]
     pub fn founded(operators: &[&str], threshold: u32) -> Self {
-        let mut test = Self { now: Some(read("2026-11-25")), ..Self::default() };
+        Self::founded_with(BTreeMap::new(), operators, threshold)
+    }
+
+    /// As [`founded`](Self::founded), with these keys already in it.
+    ///
+    /// # Panics
+    /// The test is wrong.
+    #[must_use]
+    pub fn founded_with(keys: BTreeMap<String, TestKey>, operators: &[&str], threshold: u32) -> Self {
+        let mut test = Self { now: Some(read("2026-11-25")), keys, ..Self::default() };
         let operators = operators.iter().map(|name| (operator(name), test.key(name).public())).collect();
         let genesis = Genesis {
             federation: read("fed.example"),

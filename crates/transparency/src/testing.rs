@@ -38,6 +38,15 @@ impl TestKey {
         Self::Ed25519(Ed25519KeyPair::generate().unwrap())
     }
 
+    /// The Ed25519 key of this seed, which signs the same bytes alike each time: for what is written down.
+    ///
+    /// # Panics
+    /// Never: every seed is one of a key.
+    #[must_use]
+    pub fn of_seed(seed: &Digest) -> Self {
+        Self::Ed25519(Ed25519KeyPair::from_seed_unchecked(seed.as_bytes()).unwrap())
+    }
+
     /// The public half.
     ///
     /// # Panics

@@ -13,6 +13,7 @@ mod lengths;
 mod members;
 mod model;
 mod offers;
+mod old_log;
 mod organisations;
 mod place;
 mod root;
