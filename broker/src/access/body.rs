@@ -1,11 +1,14 @@
 //! The answer as it passes: frames as they come, ended by a status whatever the node does.
 //!
 //! A node that breaks off, or ends without a status, is an error to the caller, never a success. A caller that
-//! leaves takes the node's call with it, since dropping the body resets the stream.
+//! leaves takes the node's call with it, since dropping the body resets the stream. A caller that stays and does not read is
+//! never told that its deadline has passed, since HTTP/2 asks for nothing more of an answer that nobody reads: its stream
+//! is reset, and what its answer held is free.
 
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -13,6 +16,7 @@ use bytes::Bytes;
 use comity_proto::error::Failure;
 use comity_proto::transparency::Receipt;
 use comity_proto::{inference, metadata};
+use comity_runtime::accept::drop_call_at;
 use comity_types::{Digest, SpiffeId};
 use futures::FutureExt as _;
 use http::header::CONTENT_TYPE;
@@ -41,6 +45,12 @@ const ABOUT_STATUS: [(HeaderName, usize); 2] =
     [(Status::GRPC_MESSAGE, 2 * 1024), (Status::GRPC_STATUS_DETAILS, 6 * 1024)];
 /// Longest name of an encoding that is passed on.
 const MAX_ENCODING_BYTES: usize = 32;
+/// How long whoever has not read up to the deadline has to read that it has passed: as long as whoever loses its part has, and
+/// no time in which anything else is waited for.
+pub(crate) const TO_READ: Duration = Duration::from_millis(700);
+/// How long an outcome may take to be durable before its caller is told nothing more: far longer than a disk that works
+/// needs, and an end for whoever shrinks its window just then.
+const TO_SETTLE: Duration = Duration::from_secs(30);
 /// What a caller is told of an answer that has no end.
 const UNFINISHED: &str = "the node ended its answer without a status";
 /// The encoding of messages, if the node names one.
@@ -57,6 +67,7 @@ pub(super) fn respond(
     let caller = (admitted.caller.clone(), Some(admitted.certificate));
     let node = (answer.candidate.offer.name.node().clone(), answer.rest.as_ref().map(|rest| rest.certificate));
     let cut = cut(parts.registry.clone(), caller, node, admitted.deadline, parts.stop.clone());
+    drop_call_at(admitted.deadline + TO_READ);
     let passing = Passing {
         first: Some(answer.first),
         rest: answer.rest,
@@ -143,6 +154,7 @@ impl Passing {
 
     fn close(&mut self, trailers: HeaderMap, settling: Settling) {
         self.rest = None;
+        drop_call_at(Instant::now() + TO_SETTLE);
         self.ending = Some((trailers, settling));
     }
 

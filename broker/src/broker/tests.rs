@@ -3,7 +3,7 @@
 mod audits;
 mod authorisation;
 mod budgets;
-mod certify;
+pub(crate) mod certify;
 mod departures;
 mod governance;
 mod hostile_proposals;
@@ -13,7 +13,7 @@ mod lane;
 mod lifecycle;
 mod load;
 mod matrix;
-mod metrics;
+pub(crate) mod metrics;
 mod own_invites;
 mod publishing;
 mod quotas;

@@ -12,6 +12,7 @@
 //! Handshakes run beside one another, so one that stalls holds up nobody else. Which protocol a peer speaks, and
 //! so which TLS configuration it gets, is read from the ALPN names in its first message.
 
+mod call;
 mod connection;
 mod handshake;
 mod serve;
@@ -36,6 +37,7 @@ use tokio_util::sync::CancellationToken;
 use crate::fair::{Fair, Full, Rule, Share};
 use crate::tasks::Tasks;
 
+pub use call::drop_call_at;
 pub(crate) use connection::Ends;
 pub use connection::{Connection, PeerInfo};
 use handshake::Protocol;

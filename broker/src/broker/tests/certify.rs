@@ -28,7 +28,7 @@ async fn gets_in(scene: &Scene, member: &Member) {
     client.list_nodes(ListNodesRequest {}).await.unwrap();
 }
 
-pub(super) async fn start_counting(scene: &Scene) {
+pub(crate) async fn start_counting(scene: &Scene) {
     let mut config = scene.config();
     config.metrics = Some("127.0.0.1:0".parse().unwrap());
     scene.start_with(config).await.unwrap();

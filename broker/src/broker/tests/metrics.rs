@@ -17,7 +17,7 @@ use crate::testing::{DEADLINE, Scene};
 /// An empty message in gRPC's frame.
 const EMPTY: &str = "\0\0\0\0\0";
 
-pub(super) async fn scrape(scene: &Scene) -> String {
+pub(crate) async fn scrape(scene: &Scene) -> String {
     let mut tcp = TcpStream::connect(scene.metrics()).await.unwrap();
     tcp.write_all(b"GET /metrics HTTP/1.1\r\nhost: broker\r\n\r\n").await.unwrap();
     let mut answer = String::new();

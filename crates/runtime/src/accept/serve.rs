@@ -13,13 +13,14 @@ use http::{Request, Response};
 use hyper::body::Incoming as Received;
 use hyper::server::conn::http2::Builder;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tower::{BoxError, Service, ServiceExt as _};
 
 use super::Connection;
+use super::call::Calls;
 use crate::batched::batched;
 
 /// How HTTP/2 is spoken with whoever connects.
@@ -36,8 +37,8 @@ pub struct Http2 {
 }
 
 impl Http2 {
-    fn builder(self) -> Builder<TokioExecutor> {
-        let mut builder = Builder::new(TokioExecutor::new());
+    fn builder(self) -> Builder<Calls> {
+        let mut builder = Builder::new(Calls);
         builder
             .timer(TokioTimer::new())
             .max_concurrent_streams(self.max_streams)

@@ -19,6 +19,8 @@ use tonic::transport::Endpoint;
 use super::super::unread::TO_READ;
 use super::*;
 use crate::access::tests::node::spawn;
+use crate::broker::tests::certify::start_counting;
+use crate::broker::tests::metrics::scrape;
 use crate::testing::decision_log;
 
 /// From the word to the last stream closed.
@@ -92,8 +94,14 @@ impl Line {
     }
 
     async fn ask(&self) -> Result<Streaming<ChatStreamResponse>, Status> {
+        self.ask_within(DEADLINE).await
+    }
+
+    async fn ask_within(&self, time: Duration) -> Result<Streaming<ChatStreamResponse>, Status> {
         let mut client = InferenceClient::new(self.channel.clone());
-        client.chat_stream(stage::chat_stream(in_germany())).await.map(tonic::Response::into_inner)
+        let mut request = Request::new(stage::chat_stream(in_germany()));
+        request.set_timeout(time);
+        client.chat_stream(request).await.map(tonic::Response::into_inner)
     }
 }
 
@@ -106,6 +114,11 @@ struct Flood {
 
 impl Flood {
     async fn of(scene: &Scene) -> Self {
+        Self::of_pieces(scene, usize::MAX).await
+    }
+
+    /// Which falls silent after so many pieces, and does not end.
+    async fn of_pieces(scene: &Scene, pieces: usize) -> Self {
         let (said, (ends, ended)) = (Arc::<AtomicUsize>::default(), mpsc::unbounded_channel());
         // Fields that nobody knows, which a reader passes over.
         let piece = Bytes::from(framed(&[0x78, 0].repeat(8 * 1024)));
@@ -113,9 +126,13 @@ impl Flood {
         let script = move |answering: Answering| {
             let (piece, said, ends) = (piece.clone(), Arc::clone(&counted), ends.clone());
             spawn(async move {
-                while answering.send(Ok(Frame::data(piece.clone()))).await.is_ok() {
+                for _ in 0..pieces {
+                    if answering.send(Ok(Frame::data(piece.clone()))).await.is_err() {
+                        break;
+                    }
                     said.fetch_add(1, Ordering::SeqCst);
                 }
+                answering.closed().await;
                 let _over = ends.send(Instant::now());
             });
         };
@@ -251,5 +268,104 @@ async fn who_is_let_back_in_and_loses_its_part_again_at_once_has_as_long_again_t
     assert_told(&told, "ChatStream", how, "ORGANISATION_SUSPENDED");
     assert!(!line.gone.is_cancelled());
     flood.ended.recv().await.unwrap();
+    assert_recorded(&scene, 1).await;
+}
+
+/// What a reader may take before its deadline.
+const SHORT: Duration = Duration::from_secs(2);
+
+async fn assert_ended_at_the_deadline(scene: &Scene, line: &Line, flood: &mut Flood) {
+    let ended = tokio::time::timeout(DEADLINE, flood.ended.recv()).await;
+    assert!(ended.is_ok(), "the node's stream goes on after the deadline");
+    wait_for_no_place_taken(scene).await;
+    assert!(!line.gone.is_cancelled(), "other calls of the connection go on");
+}
+
+async fn wait_for_no_place_taken(scene: &Scene) {
+    let free = async {
+        while !scrape(scene).await.contains("\ncomity_broker_calls_in_flight 0\n") {
+            tokio::time::sleep(QUIET).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, free).await.expect("the place is free");
+}
+
+async fn assert_the_deadline_is_recorded(scene: &Scene) {
+    scene.stop().await;
+    let (_, outcomes) = decision_log::read(&scene.file("decisions"));
+    let outcomes: Vec<_> = outcomes.iter().map(|outcome| (outcome.grpc_code, outcome.cancelled)).collect();
+    assert_eq!(outcomes, [(Code::DeadlineExceeded.into(), false)]);
+}
+
+#[tokio::test]
+async fn a_reader_with_a_full_window_keeps_neither_stream_nor_place_past_its_deadline_and_its_connection_goes_on() {
+    for pieces in [usize::MAX, 1] {
+        let scene = Scene::founded();
+        start_counting(&scene).await;
+        let mut flood = Flood::of_pieces(&scene, pieces).await;
+        let member = scene.admit(ORG, Kind::App, "m").await;
+        let line = Line::of(&scene, &member, WINDOW).await;
+        let mut unread = line.ask_within(SHORT).await.unwrap();
+        flood.is_dammed().await;
+        assert_ended_at_the_deadline(&scene, &line, &mut flood).await;
+        let cut_off = loop {
+            if let Err(status) = unread.message().await {
+                break status;
+            }
+        };
+        assert_ne!(cut_off.code(), Code::Ok);
+        assert_the_deadline_is_recorded(&scene).await;
+    }
+}
+
+#[tokio::test]
+async fn a_reader_that_takes_no_byte_keeps_neither_stream_nor_place_past_its_deadline() {
+    let scene = Scene::founded();
+    start_counting(&scene).await;
+    let mut flood = Flood::of(&scene).await;
+    let member = scene.admit(ORG, Kind::App, "m").await;
+    let line = Line::of(&scene, &member, WIDE).await;
+    let _unread = line.ask_within(SHORT).await.unwrap();
+    line.freeze();
+    flood.is_dammed().await;
+    assert_ended_at_the_deadline(&scene, &line, &mut flood).await;
+    line.thaw.cancel();
+    assert_the_deadline_is_recorded(&scene).await;
+}
+
+#[tokio::test]
+async fn whoever_reads_on_soon_after_the_deadline_is_told_that_it_has_passed() {
+    let scene = Scene::new().await;
+    let mut flood = Flood::of(&scene).await;
+    let member = scene.admit(ORG, Kind::App, "m").await;
+    let line = Line::of(&scene, &member, WINDOW).await;
+    let asked = Instant::now();
+    let mut read = line.ask_within(SHORT).await.unwrap();
+    flood.is_dammed().await;
+    tokio::time::sleep_until(asked + SHORT + QUIET / 2).await;
+    let told = loop {
+        if let Err(status) = read.message().await {
+            break status;
+        }
+    };
+    assert_eq!((told.code(), reason(&told).as_str()), (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"), "{told}");
+    flood.ended.recv().await.unwrap();
+    assert_the_deadline_is_recorded(&scene).await;
+}
+
+#[tokio::test]
+async fn a_reader_that_leaves_one_piece_unread_while_its_node_is_silent_has_its_connection_closed_within_a_second() {
+    let scene = Scene::new().await;
+    let mut flood = Flood::of_pieces(&scene, 1).await;
+    let how = Loses::Membership;
+    let member = scene.admit(ORG, Kind::App, "m").await;
+    let line = Line::of(&scene, &member, WINDOW).await;
+    let _unread = line.ask().await.unwrap();
+    flood.is_dammed().await;
+    let word = Instant::now();
+    lose(&scene, &member, how).await;
+    in_time("the connection", how, line.gone.cancelled()).await;
+    assert_in_time("the connection", how, word.elapsed());
+    in_time("the node's stream", how, flood.ended.recv()).await.unwrap();
     assert_recorded(&scene, 1).await;
 }

@@ -9,7 +9,7 @@ use comity_proto::inference::{
     ForwardResponse,
 };
 use comity_types::{Clock, Timestamp};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::transport::{Channel, Endpoint, Uri};
@@ -89,8 +89,10 @@ impl Inference for Service {
         Err(Status::deadline_exceeded("said by the service"))
     }
 
+    /// Never answers, and says by when it is dropped.
     async fn forward(&self, _: Request<ForwardRequest>) -> Result<Response<Self::ForwardStream>, Status> {
-        Err(Status::unimplemented("no"))
+        super::super::drop_call_at(tokio::time::Instant::now() + Duration::from_millis(50));
+        std::future::pending().await
     }
 }
 
@@ -141,6 +143,21 @@ async fn a_connection_near_its_end_takes_no_more_calls_and_those_that_run_go_on(
     assert!(running.message().await.unwrap().is_some(), "the call that ran goes on");
     drop(feed);
     assert!(running.message().await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_call_is_dropped_when_its_service_has_said_so_and_the_others_of_its_connection_go_on() {
+    let tasks = Tasks::new();
+    let (service, mut client) = serving(CancellationToken::new(), &tasks).await;
+    let mut running = client.chat_stream(ChatStreamRequest::default()).await.unwrap().into_inner();
+    running.message().await.unwrap().unwrap();
+    let never = tokio::time::timeout(PATIENCE, client.forward(ForwardRequest::default()));
+    let dropped = never.await.expect("the call is dropped").unwrap_err();
+    assert_eq!(dropped.code(), tonic::Code::Cancelled, "{dropped}");
+    let feed = service.streams.lock().unwrap().pop().unwrap();
+    feed.send(Ok(ChatStreamResponse::default())).unwrap();
+    assert!(running.message().await.unwrap().is_some());
+    assert_eq!(service.connections(), 1);
 }
 
 #[tokio::test]
