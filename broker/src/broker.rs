@@ -39,7 +39,7 @@ use crate::edge::layer::EdgeLayer;
 use crate::edge::stop::Stop;
 use crate::edge::{Edge, cut};
 use crate::founding::Founding;
-use crate::health;
+use crate::health::{self, Trouble};
 use crate::ledger::log::DecisionLog;
 use crate::ledger::witnesses::{MembershipLog, Witnesses};
 use crate::links::Links;
@@ -47,6 +47,7 @@ use crate::metrics::{Metrics, Watched};
 use crate::registry::admission::{Admission, Door};
 use crate::registry::authorities::Authorities;
 use crate::routes::{announce, retire, routes};
+use crate::steady::Steady;
 
 /// Calls that one connection may have in flight: an app's pool of connections is small, and its calls are many.
 const MAX_STREAMS: u32 = 1_024;
@@ -86,7 +87,7 @@ pub struct Broker {
     counted: Counted,
     front: Tasks,
     tasks: Tasks,
-    clock: Arc<dyn Clock>,
+    wall: Arc<dyn Clock>,
 }
 
 impl Broker {
@@ -96,14 +97,20 @@ impl Broker {
     /// A file of the data directory is missing, damaged, in use or of another federation, or the address
     /// cannot be bound.
     pub async fn build(config: Config) -> Result<Self, BrokerError> {
-        Self::build_with_clock(config, Arc::new(SystemClock)).await
+        let wall: Arc<dyn Clock> = Arc::new(SystemClock);
+        let clock = Arc::new(Steady::new(Arc::clone(&wall)));
+        Self::build_with_clocks(config, wall, clock).await
     }
 
-    /// As [`Broker::build`], with a time of one's own.
+    /// As [`Broker::build`], with times of one's own: the wall's, by which certificates hold, and the one that is stamped.
     ///
     /// # Errors
     /// Those of [`Broker::build`].
-    pub async fn build_with_clock(config: Config, clock: Arc<dyn Clock>) -> Result<Self, BrokerError> {
+    pub(crate) async fn build_with_clocks(
+        config: Config,
+        wall: Arc<dyn Clock>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, BrokerError> {
         let founding = Founding::read(&config.data_dir)?;
         let own_id = SpiffeId::new(founding.root.federation.clone(), Kind::Broker, config.replica.clone());
         founding.check_broker(&own_id)?;
@@ -116,7 +123,7 @@ impl Broker {
             id: own_id,
             hosts: hosts(&config),
             life: config.leaf.broker,
-            clock: Arc::clone(&clock),
+            clock: Arc::clone(&wall),
         })?;
         tables::announce(&config.tables);
         let metrics = Metrics::default();
@@ -136,16 +143,14 @@ impl Broker {
         let (journals, decision_witnesses) =
             Journals::open(&config, founding.decision_log_key, registry.clone(), &clock, circles.1).await?;
         let witnesses = membership_witnesses.zip(decision_witnesses);
-        let acceptor = acceptor(&certificate, &registry, &clock)?;
+        let acceptor = acceptor(&certificate, &registry, &wall)?;
         let source = Arc::new(RegistryBundles::new(registry.clone(), &founding.root));
-        let bundles = bundles(&config, source, &certificate, &clock).await?;
+        let bundles = bundles(&config, source, &certificate, &wall).await?;
         let stop = Stop::default();
         let (capacity, places) = (Capacity::new(config.limits), Places::new(config.limits.connections));
         let edge = Edge::new(registry.clone(), capacity.clone(), stop.clone());
-        let door = Door {
-            root_sha256: founding.root_sha256,
-            address: config.advertise.first().cloned().ok_or(BrokerError::NotAdvertised)?,
-        };
+        let address = config.advertise.first().cloned().ok_or(BrokerError::NotAdvertised)?;
+        let door = Door { root_sha256: founding.root_sha256, address };
         let admission = Admission::new(
             registry.clone(),
             journals.enrolments.clone(),
@@ -163,7 +168,7 @@ impl Broker {
             registry.clone(),
             certificate.credentials(),
             config.limits.tunnels,
-            Arc::clone(&clock),
+            Arc::clone(&wall),
             tasks.clone(),
             metrics.clone(),
         );
@@ -175,7 +180,8 @@ impl Broker {
             decisions: journals.ledger.log().clone(),
             authorities,
             credentials: certificate.credentials(),
-            clock: Arc::clone(&clock),
+            wall: Arc::clone(&wall),
+            clock,
         };
         let access = access(&config, &journals, &watched, &metrics, &tasks, stop);
         let services = services(&watched, admission, &journals, founding.root_json, access, &tasks, front.token());
@@ -201,7 +207,7 @@ impl Broker {
             counted,
             front,
             tasks,
-            clock,
+            wall,
         })
     }
 
@@ -250,14 +256,15 @@ impl Broker {
             counted,
             front,
             tasks,
-            clock,
+            wall,
         } = self;
         let (address, stop, calls) = (listener.local_addr(), front.token(), edge.stop());
         let (incoming, tunnels) = listener.incoming_of(places, acceptor, &front);
         let (registry, watching) = (journals.registry.clone(), tasks.clone());
         let incoming = incoming.inspect_ok(move |connection| cut::watch(&registry, connection, &watching));
         front.spawn("tunnels", links.clone().take_tunnels(tunnels));
-        let credentials = certificate.credentials();
+        let (credentials, decided_by) = (certificate.credentials(), journals.registry.clone());
+        let trouble = move || Trouble::of(&credentials, &*wall, decided_by.to_decide_by().err());
         front.spawn("certificate", certificate.keep_fresh(stop.clone()));
         front.spawn("brakes", journals.registry.clone().end_brakes(stop.clone()));
         if let Some(bundles) = bundles {
@@ -268,7 +275,7 @@ impl Broker {
             front.spawn("witnesses of decisions", of_decisions.run(stop.clone()));
         }
         announce(&health, ServingStatus::Serving).await;
-        front.spawn("health", health::follow(health.clone(), credentials, clock, stop.clone()));
+        front.spawn("health", health::follow(health.clone(), trouble, stop.clone()));
         let address_file = AddressFile::write(&config.data_dir, address)?;
         tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
         let metrics = counted.serve(&front);

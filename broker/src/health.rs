@@ -1,55 +1,69 @@
-//! Health of the broker while it serves: red when its own certificate has ended, since nobody believes who it is then.
-//! A journal that fails ends the broker itself.
+//! Health of the broker while it serves: red when its own certificate has ended, since nobody believes who it is then, and
+//! while it can decide nothing. A journal that fails ends the broker itself.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use comity_identity::Credentials;
-use comity_types::Clock;
+use comity_types::{Clock, Timestamp};
 use tokio_util::sync::CancellationToken;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
+use crate::registry::deciding::Undecidable;
 use crate::routes::announce;
 
-/// Between two looks at the certificate.
+/// Between two looks.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Follows the certificate until `stop`; health says at first that all is served.
+/// What keeps the broker from serving.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Trouble {
+    #[error("the broker's certificate has ended at {0}: nobody can connect")]
+    Certificate(Timestamp),
+    #[error("nothing can be decided")]
+    Undecidable(#[source] Undecidable),
+}
+
+impl Trouble {
+    /// The first of them, if there is any now.
+    pub(crate) fn of(credentials: &Credentials, wall: &dyn Clock, undecidable: Option<Undecidable>) -> Option<Self> {
+        let not_after = credentials.leaf().not_after;
+        let has_ended = wall.now() > not_after;
+        has_ended.then_some(Self::Certificate(not_after)).or_else(|| undecidable.map(Self::Undecidable))
+    }
+}
+
+/// Follows what `trouble` says until `stop`; health says at first that all is served.
 pub(crate) async fn follow(
     health: HealthReporter,
-    credentials: Arc<Credentials>,
-    clock: Arc<dyn Clock>,
+    trouble: impl Fn() -> Option<Trouble> + Send,
     stop: CancellationToken,
 ) {
     let mut before = ServingStatus::Serving;
     while stop.run_until_cancelled(tokio::time::sleep(LOOK)).await.is_some() {
-        let not_after = credentials.leaf().not_after;
-        let has_ended = clock.now() > not_after;
-        let status = if has_ended { ServingStatus::NotServing } else { ServingStatus::Serving };
+        let trouble = trouble();
+        let status = if trouble.is_some() { ServingStatus::NotServing } else { ServingStatus::Serving };
         if status != before {
             announce(&health, status).await;
-            tell(has_ended, not_after);
+            tell(trouble);
             before = status;
         }
     }
 }
 
-fn tell(has_ended: bool, not_after: comity_types::Timestamp) {
-    if has_ended {
-        tracing::error!(%not_after, "the broker's certificate has ended: nobody can connect");
-    } else {
-        tracing::info!("the broker's certificate holds again");
+fn tell(trouble: Option<Trouble>) {
+    match trouble {
+        Some(trouble) => tracing::error!(error = comity_runtime::chain::text(&trouble), "the broker serves nobody"),
+        None => tracing::info!("the broker serves again"),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
+    use std::sync::{Arc, Mutex};
 
     use comity_identity::{Authority, KeyPair, SigningRequest};
     use comity_runtime::tasks::{Closed, Tasks};
-    use comity_types::Timestamp;
     use tonic::Request;
     use tonic_health::pb::HealthCheckRequest;
     use tonic_health::pb::health_check_response::ServingStatus as Told;
@@ -68,7 +82,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn health_is_red_while_the_brokers_certificate_has_ended_and_green_again_with_the_next() {
+    async fn health_is_red_while_the_brokers_certificate_has_ended_or_nothing_can_be_decided_and_green_again_after() {
         let start: Timestamp = "2026-11-23T10:00:00Z".parse().unwrap();
         let authority = Authority::generate("fed.example".parse().unwrap(), start).unwrap();
         let clock = Arc::new(SetClock(Mutex::new(start)));
@@ -82,7 +96,12 @@ mod tests {
         let (health, tasks) = (HealthReporter::new(), Tasks::new());
         let service = HealthService::from_health_reporter(health.clone());
         announce(&health, ServingStatus::Serving).await;
-        tasks.spawn("health", follow(health, Arc::clone(&credentials), clock.clone(), tasks.token()));
+        let undecidable = Arc::new(Mutex::new(None));
+        let trouble = {
+            let (credentials, clock, undecidable) = (Arc::clone(&credentials), clock.clone(), Arc::clone(&undecidable));
+            move || Trouble::of(&credentials, &*clock, *undecidable.lock().unwrap())
+        };
+        tasks.spawn("health", follow(health, trouble, tasks.token()));
         let told = async |service_name: &str| {
             let request = Request::new(HealthCheckRequest { service: service_name.to_owned() });
             service.check(request).await.unwrap().into_inner().status()
@@ -99,6 +118,13 @@ mod tests {
 
         let (chain, key) = issue(late);
         credentials.replace(chain, &key).unwrap();
+        tokio::time::sleep(LOOK * 2).await;
+        assert_eq!(told("").await, Told::Serving);
+
+        *undecidable.lock().unwrap() = Some(Undecidable::Behind { last: late, now: start });
+        tokio::time::sleep(LOOK * 2).await;
+        assert_eq!(told("").await, Told::NotServing);
+        *undecidable.lock().unwrap() = None;
         tokio::time::sleep(LOOK * 2).await;
         assert_eq!(told("").await, Told::Serving);
         assert_eq!(tasks.close(LOOK).await, Closed::Drained);

@@ -17,10 +17,11 @@
 //! | [`rpc`] | one thin file per service |
 //! | [`registry`] | members, enrolments, hosted authorities |
 //! | [`access`] | the life of one request |
-//! | `health` | whether anybody can believe who the broker is |
+//! | `health` | whether anybody can believe who the broker is, and it can decide |
 //! | [`ledger`] | what is kept for good |
 //! | [`links`] | the connections to nodes |
 //! | [`metrics`] | every metric: name, labels, unit |
+//! | `steady` | the time that is stamped |
 
 pub mod access;
 pub mod broker;
@@ -38,6 +39,7 @@ pub mod metrics;
 pub mod registry;
 mod routes;
 pub mod rpc;
+mod steady;
 #[cfg(test)]
 mod testing;
 

@@ -141,6 +141,19 @@ const CERTIFICATE: Metric = Metric {
     help: "How long the broker's own certificate still holds.",
 };
 
+const CLOCK_OFF: Metric = Metric {
+    name: "comity_broker_clock_off_seconds",
+    kind: Kind::Gauge,
+    labels: &[],
+    help: "How far the machine's clock is ahead (negative: behind) of the time that the broker stamps with: it has made a step, which is followed once it has stood for 30 s.",
+};
+const UNDECIDABLE: Metric = Metric {
+    name: "comity_broker_undecidable",
+    kind: Kind::Gauge,
+    labels: &["why"],
+    help: "1 while no request can be decided: the time is before the membership log's newest entry (`clock`), or an entry hangs on its way to the disk (`stalled`).",
+};
+
 /// All of them.
 #[cfg(test)]
 const METRICS: &[Metric] = &[
@@ -164,6 +177,8 @@ const METRICS: &[Metric] = &[
     AUTHORITIES_LOST,
     INVITES_CONTESTED,
     CERTIFICATE,
+    CLOCK_OFF,
+    UNDECIDABLE,
 ];
 
 /// What the broker counts. Clones are the same.
@@ -192,6 +207,8 @@ struct Inner {
     authorities_lost: Gauge,
     invites_contested: Counter,
     certificate: Gauge,
+    clock_off: Gauge,
+    undecidable: Family<Labels<1>, Gauge>,
 }
 
 impl fmt::Debug for Metrics {
@@ -224,6 +241,8 @@ impl Default for Metrics {
             authorities_lost: made.gauge(&AUTHORITIES_LOST),
             invites_contested: made.counter(&INVITES_CONTESTED),
             certificate: made.gauge(&CERTIFICATE),
+            clock_off: made.gauge(&CLOCK_OFF),
+            undecidable: made.gauges(&UNDECIDABLE),
             made,
         }))
     }
@@ -246,7 +265,9 @@ pub struct Watched {
     pub authorities: Arc<Authorities>,
     /// The broker's own certificate.
     pub credentials: Arc<Credentials>,
-    /// The time.
+    /// The machine's time, by which certificates hold.
+    pub wall: Arc<dyn Clock>,
+    /// The time that is stamped.
     pub clock: Arc<dyn Clock>,
 }
 
@@ -320,7 +341,7 @@ impl Metrics {
     #[must_use]
     pub fn text(&self, watched: &Watched) -> String {
         let Inner { made, ejected, connections, suspensions, .. } = &*self.0;
-        let now = watched.clock.now();
+        let (now, wall) = (watched.clock.now(), watched.wall.now());
         let snapshot = watched.registry.snapshot();
         let federation = snapshot.federation();
         self.0.calls_running.set(count(watched.capacity.in_flight()));
@@ -344,7 +365,13 @@ impl Metrics {
         }
         let lost = watched.authorities.lost(|domain| federation.organisation(domain).is_some());
         self.0.authorities_lost.set(count(lost));
-        self.0.certificate.set(seconds(watched.credentials.leaf().not_after.since(now)));
+        self.0.certificate.set(seconds(watched.credentials.leaf().not_after.since(wall)));
+        self.0.clock_off.set(seconds(wall.since(now)) - seconds(now.since(wall)));
+        let undecidable = watched.registry.to_decide_by().err();
+        for why in ["clock", "stalled"] {
+            let is_so = undecidable.is_some_and(|error| error.word() == why);
+            self.0.undecidable.get_or_create(&[("why", why)]).set(i64::from(is_so));
+        }
         made.text()
     }
 }

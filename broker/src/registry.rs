@@ -9,6 +9,7 @@
 //! | [`admission`] | the way from an invite to a member with a certificate |
 //! | [`proposals`] | statements that wait for more operators |
 //! | [`publishing`] | what nodes offer, within a budget of changes |
+//! | [`deciding`] | the state and the time that a request is decided by, or that there is none now |
 //! | [`memory`] | which offers were found eligible before, at one epoch |
 //! | [`lane`] | whose turn it is to change something: what stops harm before all else |
 //! | `budget` | how much each may add to the log |
@@ -18,6 +19,7 @@ pub mod admission;
 mod anchors;
 pub mod authorities;
 mod budget;
+pub mod deciding;
 pub mod enrolments;
 pub mod lane;
 pub mod memory;
@@ -43,6 +45,7 @@ use comity_types::{Clock, Digest, Timestamp};
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+use self::deciding::Stamped;
 use self::lane::{Lane, Urgency};
 use self::memory::Memory;
 use crate::ledger::journal::{Journal, JournalError};
@@ -213,6 +216,7 @@ struct Inner {
     snapshot: ArcSwap<Snapshot>,
     entries: RwLock<Vec<Arc<[u8]>>>,
     lane: Lane,
+    stamped: Stamped,
     changed: watch::Sender<u64>,
     /// Why nothing more may be appended, once somebody has proven that the log is not what it says.
     ended: watch::Sender<Option<Arc<str>>>,
@@ -254,6 +258,16 @@ impl Registry {
     /// The journal is damaged, lost, in use, or of another federation.
     pub async fn open(path: &Path, opening: Opening) -> Result<Self, RegistryError> {
         let (journal, frames) = Journal::open(path)?;
+        Self::over(journal, frames, path, opening).await
+    }
+
+    /// Opens the log that was read from a journal.
+    pub(crate) async fn over(
+        journal: Journal,
+        frames: Vec<Vec<u8>>,
+        path: &Path,
+        opening: Opening,
+    ) -> Result<Self, RegistryError> {
         let log = replay(path, &frames, &opening.genesis, opening.trace)?;
         let (changed, _) = watch::channel(log.federation().epoch());
         let index = index(log.federation(), &opening.tables);
@@ -264,6 +278,7 @@ impl Registry {
             log_key: opening.log_key,
             entries: RwLock::new(frames.into_iter().map(Arc::from).collect()),
             lane: Lane::default(),
+            stamped: Stamped::default(),
             changed,
             ended: watch::Sender::default(),
             anchors: opening.anchors,
@@ -480,6 +495,7 @@ impl Inner {
     /// An entry of the broker's own.
     async fn append_unsigned(&self, body: Body) -> Result<(), RegistryError> {
         let before = self.snapshot.load_full();
+        let _stamping = self.stamped.begin();
         let entry =
             Entry { epoch: before.federation().epoch().saturating_add(1), at: self.next_instant(&before), body };
         let frame = entry.to_json().map_err(RegistryError::Encode)?;
@@ -492,6 +508,7 @@ impl Inner {
     async fn append(&self, prepared: &Prepared) -> Result<(), RegistryError> {
         let before = self.snapshot.load_full();
         let mut log = before.log.clone();
+        let _stamping = self.stamped.begin();
         let frame = log.take_prepared(prepared, self.next_instant(&before)).map_err(not_taken)?;
         self.store(&before, log, frame, touches_anchors(prepared.statement())).await?;
         self.metrics.said(prepared.statement());

@@ -245,7 +245,7 @@ impl Scene {
     }
 
     pub(crate) async fn start_with(&self, config: Config) -> Result<(), BrokerError> {
-        let broker = Broker::build_with_clock(config, self.clock.clone()).await?;
+        let broker = Broker::build_with_clocks(config, self.clock.clone(), self.clock.clone()).await?;
         let (stop, stopped) = oneshot::channel();
         let (address, metrics, registry) = (broker.local_addr(), broker.metrics_addr(), broker.registry());
         let (end, ended) = oneshot::channel();

@@ -20,6 +20,7 @@ use super::{Parts, choose};
 use crate::edge::cut;
 use crate::links::Load;
 use crate::registry::Snapshot;
+use crate::registry::deciding::Undecidable;
 use crate::registry::memory::{Eligible, Listed};
 
 /// An offer and the verdict on it.
@@ -83,10 +84,10 @@ pub struct Rejected {
 /// Judges every offer of the request's model, and puts those that are eligible in order.
 ///
 /// # Errors
-/// The caller has lost its place since it was let in, the envelope speaks of something that no table has, or nobody offers the
+/// Nothing can be decided now, the caller has lost its place since it was let in, the envelope speaks of something that no table has, or nobody offers the
 /// model. That nothing is eligible is a decision too, and becomes a refusal once it is kept.
 pub fn decide(parts: &Parts, admitted: &Admitted) -> Result<Decision, Failure> {
-    let (snapshot, at) = (parts.registry.snapshot(), parts.clock.now());
+    let (snapshot, at) = parts.registry.to_decide_by().map_err(undecidable)?;
     // By the state that the decision will name: whoever holds it against that finds a caller who took part in it.
     if let Some(lost) = cut::out_of(snapshot.federation(), &admitted.caller, Some(admitted.certificate)) {
         return Err(lost);
@@ -242,6 +243,15 @@ fn out_of_standing(subject: &str, actual: &str) -> Reason {
         actual: actual.to_owned(),
         rule: String::new(),
     }
+}
+
+/// A decision of now would contradict the membership log: another broker, or a later try, does better.
+fn undecidable(error: Undecidable) -> Failure {
+    let reason = match error {
+        Undecidable::Behind { .. } => "CLOCK_BEHIND_LOG",
+        Undecidable::Stalled { .. } => "MEMBERSHIP_LOG_STALLED",
+    };
+    Failure::new(Code::Unavailable, reason, error.to_string())
 }
 
 /// A field that speaks of something that no table has.

@@ -23,6 +23,7 @@ mod quotas;
 mod refusals;
 pub(crate) mod stage;
 mod streams;
+mod undecidable;
 mod unsigned;
 pub(crate) mod world;
 

@@ -16,7 +16,8 @@ use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use frame::MAX_FRAME_BYTES;
-use writer::{Append, Storage};
+use writer::Append;
+pub(crate) use writer::Storage;
 
 /// Appends that may wait at once; beyond, `append` waits for room, which is the backpressure.
 const QUEUE_FRAMES: usize = 4_096;
@@ -97,6 +98,15 @@ impl Journal {
         let scan = scan(&file, path, &mut visit)?;
         cut(&file, scan.end).map_err(failed)?;
         Self::start(file, scan.frames).map_err(failed)
+    }
+
+    /// An empty one on another storage.
+    ///
+    /// # Errors
+    /// No thread can be started.
+    #[cfg(test)]
+    pub(crate) fn on(storage: impl Storage) -> io::Result<Self> {
+        Self::start(storage, 0)
     }
 
     /// Hands each frame of the file to `visit`, and leaves the file as it is: nobody has to stop who writes it.

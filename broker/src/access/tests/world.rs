@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -29,6 +29,7 @@ use prost::Message as _;
 use super::node::{Door, Handler, Node, Script};
 use super::*;
 use crate::edge::stop::Stop;
+use crate::ledger::journal::{Journal, Storage};
 use crate::ledger::log::DecisionLog;
 use crate::metrics::Metrics;
 use crate::registry::Opening;
@@ -56,6 +57,8 @@ pub(crate) struct World {
     pub(crate) clock: Arc<AheadClock>,
     pub(crate) registry: Registry,
     pub(crate) links: Links,
+    /// Of the membership log.
+    pub(crate) disk: HangingDisk,
     pub(crate) log_key: NoteVerifier,
     federation: Organisation,
     operator: KeyPair,
@@ -68,6 +71,11 @@ pub(crate) struct World {
 pub(crate) struct AheadClock(AtomicU64);
 
 impl AheadClock {
+    /// Takes that much of it back.
+    pub(crate) fn set_back(&self, by: Duration) {
+        self.0.fetch_sub(u64::try_from(by.as_millis()).unwrap(), Ordering::SeqCst);
+    }
+
     pub(crate) fn advance(&self, by: Duration) {
         self.0.fetch_add(u64::try_from(by.as_millis()).unwrap(), Ordering::SeqCst);
     }
@@ -76,6 +84,44 @@ impl AheadClock {
 impl Clock for AheadClock {
     fn now(&self) -> Timestamp {
         SystemClock.now().plus(Duration::from_millis(self.0.load(Ordering::SeqCst)))
+    }
+}
+
+/// A disk that hangs while it is told to: then nothing that is written becomes durable.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct HangingDisk(Arc<(Mutex<Hanging>, Condvar)>);
+
+#[derive(Debug, Default)]
+struct Hanging {
+    hangs: bool,
+    waits: bool,
+}
+
+impl HangingDisk {
+    pub(crate) fn hang(&self, hangs: bool) {
+        self.0.0.lock().unwrap().hangs = hangs;
+        self.0.1.notify_all();
+    }
+
+    /// Whether something waits for it now.
+    pub(crate) fn is_waited_for(&self) -> bool {
+        self.0.0.lock().unwrap().waits
+    }
+}
+
+impl Storage for HangingDisk {
+    fn write(&mut self, _: &[u8]) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    fn sync(&mut self) -> std::io::Result<()> {
+        let mut hanging = self.0.0.lock().unwrap();
+        while hanging.hangs {
+            hanging.waits = true;
+            hanging = self.0.1.wait(hanging).unwrap();
+        }
+        hanging.waits = false;
+        Ok(())
     }
 }
 
@@ -196,7 +242,9 @@ impl World {
             tasks: tasks.clone(),
             metrics: Metrics::default(),
         };
-        let registry = Registry::open(&dir.path().join("registry.journal"), opening).await.unwrap();
+        let disk = HangingDisk::default();
+        let journal = Journal::on(disk.clone()).unwrap();
+        let registry = Registry::over(journal, Vec::new(), dir.path(), opening).await.unwrap();
         let broker = federation.credentials(&federation.id("broker", "b1"));
         let metrics = Metrics::default();
         let links = Links::new(registry.clone(), broker, TUNNELS, Arc::clone(&clock), tasks.clone(), metrics.clone());
@@ -221,6 +269,7 @@ impl World {
             clock: ahead,
             registry,
             links,
+            disk,
             log_key,
             federation,
             operator,
@@ -411,6 +460,13 @@ impl World {
             (kept.len() >= outcomes).then_some((decisions, kept))
         })
         .await
+    }
+}
+
+impl Drop for World {
+    /// The journal's thread is waited for.
+    fn drop(&mut self) {
+        self.disk.hang(false);
     }
 }
 

@@ -18,7 +18,7 @@ pub(super) struct Append {
 }
 
 /// Where batches go; a file, except in tests of failing disks.
-pub(super) trait Storage: Send + 'static {
+pub(crate) trait Storage: Send + 'static {
     /// Writes all of `batch` at the end.
     fn write(&mut self, batch: &[u8]) -> io::Result<()>;
     /// Returns when everything that was written is durable.
