@@ -17,6 +17,7 @@ use tokio::time::{Instant, timeout_at};
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Request, Status};
 
+use super::outcome::LetInBy;
 use super::{Method, OutcomeSigner, Parts, Route, Routes, Server, deadline, failure};
 use crate::backend::payload::needs::Needs;
 use crate::backend::{Backend, Fault};
@@ -49,6 +50,7 @@ pub(super) struct Call {
 #[derive(Debug)]
 pub struct Admitted {
     permit: VerifiedPermit,
+    state: LetInBy,
     route: Arc<Route>,
     deadline: Instant,
     signer: OutcomeSigner,
@@ -100,11 +102,12 @@ impl Server {
         if decided < known {
             return Err(Lie::OldEpoch { decided, known }.into());
         }
+        let state = signer.state(&federation);
         replica.check_class(&route.offer.id, permit.caller())?;
         accept(rules, &federation, &permit, &route, call.method, &envelope).map_err(|failure| *failure)?;
         replica.served(permit.caller());
         let (signer, metrics) = (signer.clone(), metrics.clone());
-        Ok(Admitted { permit, route, deadline: call.deadline, signer, metrics, _place: place })
+        Ok(Admitted { permit, state, route, deadline: call.deadline, signer, metrics, _place: place })
     }
 }
 
@@ -232,7 +235,7 @@ impl Admitted {
 
     /// What the node signs of the request that ended so.
     pub(super) fn outcome(&self, status: Code, usage: Option<wire::Usage>) -> Option<Vec<u8>> {
-        self.signer.outcome(&self.permit, status, usage)
+        self.signer.outcome(&self.permit, self.state, status, usage)
     }
 
     /// A failure of what was admitted, with the node's word on it.

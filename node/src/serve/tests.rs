@@ -336,6 +336,26 @@ async fn a_node_signs_what_became_of_a_request_and_how_old_its_state_was() {
     assert_eq!((outcome.status, outcome.input_tokens), (i32::from(failed.code()), None));
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_a_node_signs_names_the_state_that_let_the_request_in_however_long_it_runs() {
+    let mut world = world().knowing(statements("DE"));
+    let (told, dropped) = oneshot::channel();
+    *world.fake.dropped.lock().unwrap() = Some(told);
+    let mut request = world.stream_request();
+    request.set_timeout(Duration::from_secs(5));
+    let mut pieces = world.server.chat_stream(request).await.unwrap().into_inner();
+    assert_eq!(pieces.next().await.unwrap().unwrap().text, "Hel");
+    Said::Member("spiffe://org-b.example/app/a2".into()).to(&mut world.history);
+    for part in [world.history.entry(4), world.history.checkpoint(4)] {
+        world.replica.take(&part).unwrap();
+    }
+    world.comes_to(Duration::from_secs(60));
+    let late = in_time(pieces.next()).await.unwrap().unwrap_err();
+    let outcome = signed(&world, late.metadata());
+    assert_eq!((outcome.epoch, outcome.state_age_ms, world.replica.federation().epoch()), (3, 0, 4));
+    drop((pieces, dropped));
+}
+
 #[tokio::test]
 async fn a_permitted_request_runs_on_the_offers_own_model_and_says_what_it_used() {
     let world = world().knowing(statements("DE"));

@@ -71,10 +71,10 @@ pub struct Outcome {
     /// When the node ended it.
     #[prost(message, optional, tag = "8")]
     pub ended_at: ::core::option::Option<::prost_types::Timestamp>,
-    /// The epoch of the federation's state that the node held the request against.
+    /// The epoch of the federation's state that the node held the request against when it let it in.
     #[prost(uint64, tag = "9")]
     pub epoch: u64,
-    /// How old that state was, in milliseconds: the time since a checkpoint of the membership log agreed with it.
+    /// How old that state was then, in milliseconds: the time since a checkpoint of the membership log agreed with it.
     #[prost(uint64, tag = "10")]
     pub state_age_ms: u64,
 }
