@@ -64,7 +64,7 @@ const UNSIGNED: Metric = Metric {
     name: "comity_broker_unsigned_outcomes",
     kind: Kind::Counter,
     labels: &["why"],
-    help: "Answers that their nodes did not sign: what came was `missing`, `malformed`, of something `other` than was relayed, or `forged`.",
+    help: "Answers that their nodes did not sign: what came was `missing`, `malformed`, of something `other` than was relayed, `forged`, or says that more was used than can be (`excessive`).",
 };
 const EJECTIONS: Metric = Metric {
     name: "comity_broker_ejections",
@@ -309,7 +309,7 @@ impl Metrics {
     #[cfg(test)]
     pub(crate) fn count_unsigned(&self) -> u64 {
         let of = |why| self.0.unsigned.get_or_create(&[("why", why)]).get();
-        ["missing", "malformed", "other", "forged"].into_iter().map(of).sum()
+        ["missing", "malformed", "excessive", "other", "forged"].into_iter().map(of).sum()
     }
 
     /// Somebody comes behind the others for a while: a `node` or an `offer`.

@@ -31,7 +31,7 @@ use super::Parts;
 use super::commit::{Permit, ledger_failed};
 use super::relay::Answer;
 use super::request::Admitted;
-use super::settle::{self, Settlement, Settling};
+use super::settle::{Settlement, Settling};
 use crate::edge::cut;
 use crate::edge::stop::Stop;
 use crate::ledger::decisions::UsageRecord;
@@ -129,8 +129,10 @@ impl Passing {
             return self.break_off(UNFINISHED);
         };
         self.tell(Some(code));
-        let settling = self.settlement.end(code, Some(trailers));
-        self.close(passed_on(code, trailers), settling);
+        let said = self.settlement.hear(trailers);
+        let passed_on = passed_on(code, trailers, said.usage);
+        let settling = self.settlement.end(code, Some(said));
+        self.close(passed_on, settling);
     }
 
     /// The end, which is none: the node, or what is between, is at fault.
@@ -214,7 +216,7 @@ impl Drop for Passing {
 
 /// What of a node's trailers goes on to the caller: its status, each part once and as long as it may be, and what it says that
 /// the request used, and no more than that.
-fn passed_on(code: Code, trailers: &HeaderMap) -> HeaderMap {
+fn passed_on(code: Code, trailers: &HeaderMap, usage: Option<UsageRecord>) -> HeaderMap {
     let mut passed = HeaderMap::new();
     // As it is on record, whatever spelling the node has for it.
     passed.insert(Status::GRPC_STATUS, HeaderValue::from(i32::from(code)));
@@ -223,7 +225,7 @@ fn passed_on(code: Code, trailers: &HeaderMap) -> HeaderMap {
             passed.insert(name, value.clone());
         }
     }
-    if let Some(UsageRecord { input_tokens, output_tokens }) = settle::usage(trailers) {
+    if let Some(UsageRecord { input_tokens, output_tokens }) = usage {
         insert(&mut passed, metadata::USAGE, &inference::Usage { input_tokens, output_tokens }.encode_to_vec());
     }
     passed

@@ -26,8 +26,8 @@ use super::commit::Permit;
 use super::decide::Candidate;
 use super::request::Admitted;
 use crate::ledger::decisions::{
-    Committed, Ledger, MAX_SIGNED_BYTES, NodeSigned, OfferRecord, OutcomeRecord, Relayed, TryRecord, Unsigned,
-    UsageRecord,
+    Committed, Ledger, MAX_SIGNED_BYTES, NodeSigned, OfferRecord, OutcomeRecord, Plausible, Relayed, TryRecord,
+    Unsigned, UsageRecord,
 };
 use crate::metrics::Metrics;
 use crate::registry::Registry;
@@ -48,6 +48,7 @@ pub struct Settlement {
     metrics: Metrics,
     registry: Registry,
     arrived: Instant,
+    request_bytes: usize,
     /// The node that is tried, and what it signs with.
     signer: Option<Signer>,
     /// Taken when it is written.
@@ -69,6 +70,15 @@ struct Word {
     sent: Result<Vec<u8>, Unsigned>,
 }
 
+/// What a node said at the end of its answer.
+#[derive(Debug)]
+pub(super) struct Said {
+    /// What it used, if that can be.
+    pub(super) usage: Option<UsageRecord>,
+    /// Its word, or why it is none.
+    sent: Result<Vec<u8>, Unsigned>,
+}
+
 /// What an account is opened with.
 #[derive(Debug)]
 pub(super) struct Opening {
@@ -78,6 +88,7 @@ pub(super) struct Opening {
     metrics: Metrics,
     registry: Registry,
     arrived: Instant,
+    request_bytes: usize,
 }
 
 impl Opening {
@@ -85,7 +96,8 @@ impl Opening {
     pub(super) fn of(parts: &Parts, admitted: &Admitted) -> Self {
         let (ledger, tasks, clock) = (parts.ledger.clone(), parts.tasks.clone(), Arc::clone(&parts.clock));
         let (metrics, registry) = (parts.metrics.clone(), parts.registry.clone());
-        Self { ledger, tasks, clock, metrics, registry, arrived: admitted.arrived }
+        let (arrived, request_bytes) = (admitted.arrived, admitted.body.len());
+        Self { ledger, tasks, clock, metrics, registry, arrived, request_bytes }
     }
 }
 
@@ -112,7 +124,7 @@ impl Settlement {
     /// Opens the account of a request whose decision is durable: where that becomes so, or whoever leaves in between would
     /// leave a decision of which nobody says what became of it.
     pub(super) fn open(opening: Opening, committed: Arc<Committed>) -> Self {
-        let Opening { ledger, tasks, clock, metrics, registry, arrived } = opening;
+        let Opening { ledger, tasks, clock, metrics, registry, arrived, request_bytes } = opening;
         let record = OutcomeRecord {
             at: clock.now(),
             offer: None,
@@ -125,7 +137,8 @@ impl Settlement {
             duration_ms: 0,
             cancelled: true,
         };
-        Self { ledger, committed, tasks, clock, metrics, registry, arrived, signer: None, record: Some(record) }
+        let (signer, record) = (None, Some(record));
+        Self { ledger, committed, tasks, clock, metrics, registry, arrived, request_bytes, signer, record }
     }
 
     /// A try of a candidate begins.
@@ -154,15 +167,26 @@ impl Settlement {
         }
     }
 
-    /// The request has ended with `code`; `trailers` may say what it used. Only the first call counts.
-    pub(super) fn end(&mut self, code: Code, trailers: Option<&HeaderMap>) -> Settling {
+    /// Reads what a node says at the end of its answer. What it cannot have used is not kept, billed or passed on, and makes
+    /// nothing of its word.
+    pub(super) fn hear(&self, trailers: &HeaderMap) -> Said {
+        let seen = Plausible { request_bytes: self.request_bytes, took: self.arrived.elapsed() };
+        match usage(trailers).map(|usage| seen.check(usage)).transpose() {
+            Ok(usage) => Said { usage, sent: outcome(trailers) },
+            Err(excessive) => Said { usage: None, sent: Err(excessive) },
+        }
+    }
+
+    /// The request has ended with `code`, and so the node said, if it did. Only the first call counts.
+    pub(super) fn end(&mut self, code: Code, said: Option<Said>) -> Settling {
+        let (usage, sent) = said.map(|said| (said.usage, said.sent)).unzip();
         if let Some(record) = &mut self.record {
             record.grpc_code = code.into();
-            record.usage = trailers.and_then(usage);
+            record.usage = usage.flatten();
             record.cancelled = false;
         }
         // Of what it did not run, a node signs nothing.
-        let sent = trailers.map(outcome).filter(|sent| code == Code::Ok || *sent != Err(Unsigned::Missing));
+        let sent = sent.filter(|sent| code == Code::Ok || *sent != Err(Unsigned::Missing));
         let word = sent.zip(self.signer.take()).map(|(sent, signer)| Word { signer, sent });
         self.write(word)
     }
@@ -256,7 +280,7 @@ fn take_word(record: &mut OutcomeRecord, committed: &Committed, word: &Word, new
 }
 
 /// What the node says that the request used.
-pub(super) fn usage(trailers: &HeaderMap) -> Option<UsageRecord> {
+fn usage(trailers: &HeaderMap) -> Option<UsageRecord> {
     let usage = inference::Usage::decode(binary(trailers, metadata::USAGE)?.as_slice()).ok()?;
     Some(UsageRecord { input_tokens: usage.input_tokens, output_tokens: usage.output_tokens })
 }

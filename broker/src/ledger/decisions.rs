@@ -5,6 +5,7 @@
 //! one, so that there is no outcome without its decision.
 
 mod node_signed;
+mod plausible;
 mod recorded;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ use comity_types::{Clock, DecisionId, Timestamp};
 use comity_witness::Circle;
 
 pub use self::node_signed::{MAX_SIGNED_BYTES, NodeSigned, Relayed, Unsigned};
+pub use self::plausible::Plausible;
 pub use self::recorded::{
     CandidateRecord, DecisionRecord, OfferRecord, OutcomeRecord, RefusedOffer, TryRecord, UsageRecord,
 };

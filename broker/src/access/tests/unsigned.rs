@@ -193,6 +193,24 @@ async fn nor_where_it_is_planted_in_any_other_trailer() {
 }
 
 #[tokio::test]
+async fn a_text_that_a_node_plants_in_its_counters_is_nowhere_at_the_broker() {
+    for is_signed in [true, false] {
+        let ended = ended_by(move |end| {
+            let [input_tokens, output_tokens] = [*b"patient!", *b"is afrai"].map(u64::from_be_bytes);
+            (end.said.input_tokens, end.said.output_tokens) = (Some(input_tokens), Some(output_tokens));
+            end.put(metadata::USAGE, &inference::Usage { input_tokens, output_tokens }.encode_to_vec());
+            if is_signed {
+                end.sign();
+            }
+        });
+        let ended = ended.await;
+        assert_eq!(ended.unsigned().as_deref(), Some("excessive"));
+        assert_eq!((ended.usage(), ended.receipt.get(Field::USAGE)), (None, None));
+        assert!(ended.warned()[0].contains("input_tokens"), "{:?}", ended.warned());
+    }
+}
+
+#[tokio::test]
 async fn nothing_that_a_node_sends_at_the_end_makes_the_callers_call_fail() {
     for length in [11_000, 14_000] {
         let ended = ended_by(move |end| end.sign_and_plant(&vec![b'Z'; length / 4 * 3])).await;

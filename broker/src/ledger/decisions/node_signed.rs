@@ -73,6 +73,14 @@ pub enum Unsigned {
         "what the node sent as its outcome is none, or has more in it (hint: of a node that is newer than this broker, upgrade the broker)"
     )]
     Malformed,
+    /// It says that more was used than can have been.
+    #[error(
+        "the node says that it used more {field} than a request of this length and time can (hint: what bounds it stands in docs/decision-log.md)"
+    )]
+    Excessive {
+        /// Which field.
+        field: &'static str,
+    },
     /// It is of something else than was relayed.
     #[error("the node signed another {field} than it answered with")]
     Other {
@@ -91,6 +99,7 @@ impl Unsigned {
         match self {
             Self::Missing => "missing",
             Self::TooLong | Self::Malformed => "malformed",
+            Self::Excessive { .. } => "excessive",
             Self::Other { .. } => "other",
             Self::Forged => "forged",
         }
