@@ -125,6 +125,11 @@ pub enum Lie {
     /// The decision log has signed two histories: nothing that it proves counts.
     #[error("the decision log has signed two histories (hint: the operator of this node has the evidence)")]
     Contradicted,
+    /// What this node's witness kept against the log cannot be read: it may have convicted it.
+    #[error(
+        "this node cannot read what its witness kept against the decision log (hint: the operator of this node looks at data/witness/evidence; docs/witnesses.md)"
+    )]
+    EvidenceUnread,
     /// The log has proven to this node what it has not published in time.
     #[error("the decision log has not published within {} s what it proved to this node (hint: the operator of the broker finds out why; `comity doctor`)", PUBLISHED_WITHIN.as_secs())]
     Unpublished,
@@ -201,6 +206,7 @@ impl Lie {
             Self::Checkpoint => "PERMIT_CHECKPOINT",
             Self::NotInLog => "PERMIT_NOT_IN_LOG",
             Self::Contradicted => "LOG_CONTRADICTED",
+            Self::EvidenceUnread => "LOG_EVIDENCE_UNREAD",
             Self::Unpublished => "LOG_UNPUBLISHED",
             Self::OtherFederation => "PERMIT_OTHER_FEDERATION",
             Self::OldEpoch { .. } => "PERMIT_OLD_EPOCH",

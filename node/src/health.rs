@@ -202,13 +202,21 @@ fn said(watched: &Watched, found: &Result<(), Unfit>) -> Said {
     Said {
         serving: found.is_ok(),
         why: found.as_ref().err().map(ToString::to_string),
-        notice: watched.replica.behind().map(|why| why.to_string()),
+        notice: notice(watched),
         stale: watched.replica.stale_classes().iter().map(ToString::to_string).collect(),
         budgets: watched.replica.budgets().classes().map(|(class, it)| (class.to_string(), it.as_secs())).collect(),
         epoch: watched.replica.federation().epoch(),
         heard_at: watched.replica.age().map(|age| now.minus(age)),
         at: now,
     }
+}
+
+/// What is odd although the node may serve.
+fn notice(watched: &Watched) -> Option<String> {
+    let behind = watched.replica.behind().map(|why| why.to_string());
+    let silent = watched.history.silent().into_iter().map(|log| format!("as a witness of {}: {}", log.origin, log.why));
+    let notices: Vec<_> = behind.into_iter().chain(silent).collect();
+    (!notices.is_empty()).then(|| notices.join("; "))
 }
 
 /// The file, and what was the matter with it.

@@ -11,6 +11,7 @@ use comity_policy::Offer;
 use comity_proto::inference::Usage;
 use comity_proto::methods;
 use comity_runtime::metrics::{CallsLayer, Kind, Labels, Metric, Metrics as Made, Named};
+use comity_witness::Silence;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -85,11 +86,29 @@ const CERTIFICATE: Metric = Metric {
     labels: &[],
     help: "How long the node's own certificate still holds.",
 };
+const WITNESS_SILENT: Metric = Metric {
+    name: "comity_node_witness_silent_logs",
+    kind: Kind::Gauge,
+    labels: &["why"],
+    help: "Logs of which this node, as a witness, cosigns nothing: it has `contradicted` itself, or the `evidence` against it or the `memory` of what was cosigned cannot be read.",
+};
 
 /// All of them.
 #[cfg(test)]
-const METRICS: &[Metric] =
-    &[CALLS, AGE, BUDGET, STATE, EPOCH, TUNNELS, BACKEND_UP, BACKEND_TIMES, TOKENS, LOG_UNPUBLISHED, CERTIFICATE];
+const METRICS: &[Metric] = &[
+    CALLS,
+    AGE,
+    BUDGET,
+    STATE,
+    EPOCH,
+    TUNNELS,
+    BACKEND_UP,
+    BACKEND_TIMES,
+    TOKENS,
+    LOG_UNPUBLISHED,
+    CERTIFICATE,
+    WITNESS_SILENT,
+];
 
 /// What the node counts. Clones are the same.
 #[derive(Clone)]
@@ -108,6 +127,7 @@ struct Inner {
     tokens: Family<Labels<1>, Counter>,
     log_unpublished: Gauge,
     certificate: Gauge,
+    witness_silent: Family<Labels<1>, Gauge>,
 }
 
 impl fmt::Debug for Metrics {
@@ -131,6 +151,7 @@ impl Default for Metrics {
             tokens: made.counters(&TOKENS),
             log_unpublished: made.gauge(&LOG_UNPUBLISHED),
             certificate: made.gauge(&CERTIFICATE),
+            witness_silent: made.gauges(&WITNESS_SILENT),
             made,
         }))
     }
@@ -212,6 +233,11 @@ impl Metrics {
         inner.log_unpublished.set(seconds(watched.history.waits_for(now)));
         let left = watched.identity.leaf().not_after.since(now);
         inner.certificate.set(seconds(left));
+        let silent = watched.history.silent();
+        for why in Silence::ALL {
+            let logs = silent.iter().filter(|log| log.why == why).count();
+            inner.witness_silent.get_or_create(&[("why", why.word())]).set(i64::try_from(logs).unwrap_or(i64::MAX));
+        }
         inner.made.text()
     }
 }

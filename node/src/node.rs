@@ -24,7 +24,7 @@ use comity_runtime::tables::{self, TablesError};
 use comity_runtime::tasks::{Closed, Tasks};
 use comity_runtime::web::Endpoint;
 use comity_types::Clock;
-use comity_witness::StationError;
+use comity_witness::{Silent, StationError};
 use tokio::sync::watch;
 
 use crate::config::{BackendError, Config, Misfit};
@@ -217,8 +217,8 @@ impl Node {
         let key = Arc::new(identity.dir().key()?);
         let signer = OutcomeSigner { key, replica: replica.clone(), clock: Arc::clone(identity.clock()) };
         let witness = Witness::open(config, &identity).await?;
-        let caught = witness.as_ref().map(Witness::contradicted);
-        let history = history(&identity, &config.node.data_dir, caught)?;
+        let silent = witness.as_ref().map(Witness::silent);
+        let history = history(&identity, &config.node.data_dir, silent)?;
         let log_watch = watch_log(config, &identity, history.clone())?;
         let seen = Seen::open(&config.node.data_dir, identity.clock().now())?;
         let guard = guard(&identity, history.clone(), seen, &offers);
@@ -429,10 +429,10 @@ fn root_digest(identity: &Identity) -> Result<comity_types::Digest, NodeError> {
 fn history(
     identity: &Identity,
     data_dir: &Path,
-    caught: Option<watch::Receiver<Vec<String>>>,
+    silent: Option<watch::Receiver<Vec<Silent>>>,
 ) -> Result<LogHistory, EvidenceFault> {
     let root = identity.root();
-    LogHistory::new(&root.decision_log_origin(), &root.decision_log, data_dir.join(files::LOG_EVIDENCE), caught)
+    LogHistory::new(&root.decision_log_origin(), &root.decision_log, data_dir.join(files::LOG_EVIDENCE), silent)
 }
 
 fn watch_log(config: &Config, identity: &Identity, history: LogHistory) -> Result<LogWatch, NodeError> {

@@ -12,8 +12,8 @@ use comity_runtime::tasks::Tasks;
 use comity_runtime::web::Endpoint;
 use comity_transparency::{Kind, Verifier};
 use comity_types::{Clock, SpiffeId};
-use comity_witness::Station;
 use comity_witness::station::WitnessedLog;
+use comity_witness::{Silent, Station};
 use tokio::sync::watch;
 
 use crate::config::{Config, WitnessConfig};
@@ -50,10 +50,10 @@ impl Witness {
         self.station.serve(self.endpoint, tasks);
     }
 
-    /// The logs that it has caught.
+    /// The logs of which it cosigns nothing, and why.
     #[must_use]
-    pub fn contradicted(&self) -> watch::Receiver<Vec<String>> {
-        self.station.contradicted()
+    pub fn silent(&self) -> watch::Receiver<Vec<Silent>> {
+        self.station.silent()
     }
 
     /// Where it listens.

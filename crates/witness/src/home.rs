@@ -3,6 +3,7 @@
 //! ed25519.key, ml-dsa-44.key     what it cosigns with: PKCS #8 in DER, for its user alone
 //! logs/<SHA-256 of the origin>   the latest checkpoint of a log: a signed note
 //! evidence/<SHA-256>             what a log signed against itself (comity/log-evidence@v1)
+//! doubts/<SHA-256>               the same, of what a wrong proof may explain: for people alone
 //! ```
 //! Every file is whole or absent. Whoever brings back an old copy of `logs`, or removes it, makes the witness contradict
 //! itself: better a witness with new keys than one with an old memory.
@@ -17,9 +18,8 @@ use comity_transparency::key::SigningError;
 use comity_transparency::witness::Evidence;
 use comity_types::{Digest, Secret};
 
-/// Most pieces of evidence that are kept: each is some kilobytes, one is enough to accuse a log, and wrong proofs with right
-/// checkpoints can be sent by anybody.
-pub const MAX_EVIDENCE: usize = 64;
+/// Most doubts that are kept: each is some kilobytes, and wrong proofs with right checkpoints can be sent by anybody.
+pub const MAX_DOUBTS: usize = 64;
 /// The keys, and what they sign.
 const KEYS: [(&str, CosignatureKind); 2] =
     [("ed25519.key", CosignatureKind::Ed25519), ("ml-dsa-44.key", CosignatureKind::MlDsa44)];
@@ -67,7 +67,7 @@ impl Home {
         if has_keys && !home.logs().is_dir() {
             return Err(HomeError::Forgotten { path: home.logs() });
         }
-        for dir in [home.logs(), home.evidence_dir()] {
+        for dir in [home.logs(), home.evidence_dir(), home.doubts_dir()] {
             fs::create_dir_all(&dir).map_err(|source| HomeError::Io { path: dir.clone(), source })?;
         }
         let keys = KEYS.into_iter().map(|(file, kind)| home.key(file, name, kind)).collect::<Result<_, _>>()?;
@@ -110,18 +110,19 @@ impl Home {
         self.write(&self.log(origin), note.as_bytes())
     }
 
-    /// Keeps evidence, once: its file. None if there are [`MAX_EVIDENCE`] pieces, which a person should have looked at by
-    /// then; but for what nothing can explain, for which there is always room.
+    /// Keeps evidence, once: its file. Of doubts none if there are [`MAX_DOUBTS`], which a person should have looked at by then;
+    /// for what nothing can explain there is always room.
     ///
     /// # Errors
     /// It cannot be written.
     pub fn keep(&self, evidence: &Evidence, is_proof: bool) -> Result<Option<PathBuf>, HomeError> {
         let text = evidence.to_string();
-        let path = self.evidence_dir().join(Digest::of(text.as_bytes()).to_string());
+        let dir = if is_proof { self.evidence_dir() } else { self.doubts_dir() };
+        let path = dir.join(Digest::of(text.as_bytes()).to_string());
         if fs::read(&path).is_ok_and(|kept| kept == text.as_bytes()) {
             return Ok(Some(path));
         }
-        if !is_proof && self.evidence()?.len() >= MAX_EVIDENCE {
+        if !is_proof && self.doubts()?.len() >= MAX_DOUBTS {
             return Ok(None);
         }
         self.write(&path, text.as_bytes())?;
@@ -133,14 +134,15 @@ impl Home {
     /// # Errors
     /// They cannot be read.
     pub fn evidence(&self) -> Result<Vec<PathBuf>, HomeError> {
-        let dir = self.evidence_dir();
-        let failed = |source| HomeError::Io { path: dir.clone(), source };
-        let files = fs::read_dir(&dir).map_err(failed)?.map(|file| file.map(|file| file.path()));
-        // What a crash left half written is none.
-        let whole = |path: &PathBuf| path.extension().is_none();
-        let mut files = files.collect::<Result<Vec<_>, _>>().map_err(failed)?;
-        files.retain(whole);
-        Ok(files)
+        whole_files(&self.evidence_dir())
+    }
+
+    /// Every doubt that is kept.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub fn doubts(&self) -> Result<Vec<PathBuf>, HomeError> {
+        whole_files(&self.doubts_dir())
     }
 
     fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), HomeError> {
@@ -158,6 +160,19 @@ impl Home {
     fn evidence_dir(&self) -> PathBuf {
         self.0.join("evidence")
     }
+
+    fn doubts_dir(&self) -> PathBuf {
+        self.0.join("doubts")
+    }
+}
+
+/// The files of a directory; what a crash left half written is none.
+fn whole_files(dir: &Path) -> Result<Vec<PathBuf>, HomeError> {
+    let failed = |source| HomeError::Io { path: dir.to_owned(), source };
+    let files = fs::read_dir(dir).map_err(failed)?.map(|file| file.map(|file| file.path()));
+    let mut files = files.collect::<Result<Vec<_>, _>>().map_err(failed)?;
+    files.retain(|path| path.extension().is_none());
+    Ok(files)
 }
 
 /// Whether a piece of evidence is what was kept: its file is named by its SHA-256.

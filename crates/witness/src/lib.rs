@@ -8,6 +8,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`home`] | what a witness keeps: keys, the latest checkpoints, evidence |
+//! | [`silence`] | of which logs it signs nothing, and why |
 //! | [`station`] | what it answers |
 //! | [`client`] | one witness, as a log calls it |
 //! | [`circle`] | all witnesses of a policy, asked at once |
@@ -15,6 +16,7 @@
 pub mod circle;
 pub mod client;
 pub mod home;
+pub mod silence;
 pub mod station;
 #[cfg(test)]
 mod tests;
@@ -22,4 +24,5 @@ mod tests;
 pub use circle::{Circle, CircleError, Missed, Proofs, Round};
 pub use client::{CallError, Reply, WitnessClient};
 pub use home::{Home, HomeError};
+pub use silence::{Silence, Silent};
 pub use station::{Station, StationError};

@@ -1,7 +1,7 @@
 //! What a witness answers (tlog-witness): `POST /add-checkpoint`, and `GET /<SHA-256 of the origin>/checkpoint` for
 //! monitors. Anybody may ask: what is sent proves itself, and so does what is answered.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,13 +9,14 @@ use comity_runtime::tasks::Tasks;
 use comity_runtime::web::{Answer, Endpoint, body};
 use comity_transparency::Verifier;
 use comity_transparency::key::SigningError;
-use comity_transparency::witness::{Evidence, Finding, LogError, MAX_REQUEST_BYTES, Refused, Verdict, Witness};
+use comity_transparency::witness::{AddCheckpoint, Evidence, LogError, MAX_REQUEST_BYTES, Refused, Verdict, Witness};
 use comity_types::{Clock, Timestamp};
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 use tokio::sync::watch;
 
-use crate::home::{Home, HomeError, is_named_by_content};
+use crate::home::{Home, HomeError};
+use crate::silence::{Silence, Silent, by_evidence, finding, is_proof};
 
 /// Between two tries to keep what convicts a log.
 const KEEP_AGAIN: Duration = Duration::from_secs(5);
@@ -30,7 +31,7 @@ pub type WitnessedLog = (String, Vec<Verifier>);
 pub struct Station {
     memory: Mutex<Memory>,
     verifiers: Vec<Verifier>,
-    contradicted: watch::Sender<Vec<String>>,
+    silent: watch::Sender<Vec<Silent>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -63,42 +64,33 @@ pub enum StationError {
         /// Why.
         source: LogError,
     },
-    /// What it kept against a log is not what it was.
-    #[error(
-        "{} is no evidence against a log of this witness, and was when it was kept (hint: look who changed it; the witness signs nothing until the file is as it was, or is moved away where everybody agrees which log counts)",
-        path.display()
-    )]
-    Evidence {
-        /// The file.
-        path: PathBuf,
-    },
 }
 
 impl Station {
     /// The witness `name` of these logs, with what it kept in `dir`.
     ///
     /// # Errors
-    /// What it kept cannot be used, or is of another log than it says.
+    /// Its directory or its keys cannot be used, or the logs are none. What it kept of one log and cannot read silences it on
+    /// that log alone.
     pub fn open(dir: &Path, name: &str, logs: Vec<WitnessedLog>, clock: Arc<dyn Clock>) -> Result<Self, StationError> {
         let (home, keys) = Home::open(dir, name)?;
         let mut witness = Witness::new(keys)?;
-        for (origin, keys) in &logs {
-            let stored = home.stored(origin)?;
-            let taken = witness.add_log(origin, keys.clone(), stored.as_deref());
-            taken.map_err(|source| StationError::Log { origin: origin.clone(), source })?;
-        }
         // Before anything is signed.
-        let contradicted = contradicted(&home, &logs)?;
+        let mut silent = by_evidence(&home, &logs)?;
+        for (origin, keys) in &logs {
+            if !take_up(&mut witness, &home, origin, keys)? {
+                silent.push(Silent { origin: origin.clone(), why: Silence::Memory });
+            }
+        }
         // What was stored, and perhaps never signed: monitors get it again.
         let now = seconds(clock.now());
-        for stored in
-            witness.unpublished().filter(|stored| !contradicted.iter().any(|log| *log == stored.checkpoint().origin))
-        {
+        let is_silent = |origin: &str| silent.iter().any(|log| log.origin == origin);
+        for stored in witness.unpublished().filter(|stored| !is_silent(&stored.checkpoint().origin)) {
             let _body = stored.sign(now)?;
         }
         let verifiers = witness.verifiers().cloned().collect();
         let memory = Mutex::new(Memory { witness, home, keys: logs, has_failed: false, unkept: Vec::new() });
-        Ok(Self { memory, verifiers, contradicted: watch::channel(contradicted).0, clock })
+        Ok(Self { memory, verifiers, silent: watch::channel(silent).0, clock })
     }
 
     /// Who verifies its cosignatures.
@@ -107,10 +99,14 @@ impl Station {
         &self.verifiers
     }
 
-    /// The logs that have signed two things of which one is untrue, by their origins: their checkpoints are cosigned no more.
+    /// The logs of which nothing is cosigned, and why.
     #[must_use]
-    pub fn contradicted(&self) -> watch::Receiver<Vec<String>> {
-        self.contradicted.subscribe()
+    pub fn silent(&self) -> watch::Receiver<Vec<Silent>> {
+        self.silent.subscribe()
+    }
+
+    fn silence(&self, origin: &str) -> Option<Silence> {
+        self.silent.borrow().iter().find(|log| log.origin == origin).map(|log| log.why)
     }
 
     /// Serves at `endpoint` until `tasks` are to end.
@@ -179,15 +175,18 @@ impl Station {
         if *has_failed {
             return unavailable();
         }
+        // Of a log whose memory is lost it knows nothing to judge by.
+        let asked = AddCheckpoint::parse(body).ok().map(|request| request.note().checkpoint().origin.clone());
+        if asked.is_some_and(|origin| self.silence(&origin) == Some(Silence::Memory)) {
+            return silent(Silence::Memory);
+        }
         let advance = match witness.receive(body) {
             Verdict::Refused(refused) => return self.refuse((home, unkept), keys, *refused),
             Verdict::Advance(advance) => advance,
         };
         let origin = advance.checkpoint().origin.clone();
-        if self.contradicted.borrow().contains(&origin) {
-            let text =
-                "the log has contradicted itself: this witness has the evidence, and cosigns nothing more of it\n";
-            return Answer::text(StatusCode::UNPROCESSABLE_ENTITY, text);
+        if let Some(why) = self.silence(&origin) {
+            return silent(why);
         }
         let signed = match advance.persist(|origin, note| home.store(origin, note)) {
             Ok(stored) => stored.sign(seconds(self.clock.now())).map_err(|error| error.to_string()),
@@ -214,12 +213,15 @@ impl Station {
         if let Some(evidence) = evidence
             && let Some((origin, finding)) = finding(&evidence, keys)
             // One proof convicts: whoever sends more of them fills no disk.
-            && !self.contradicted.borrow().contains(&origin)
+            && self.silence(&origin) != Some(Silence::Contradicted)
         {
             if is_proof(finding) {
                 tracing::error!(origin, ?finding, "a log contradicts itself, this witness cosigns nothing more of it");
                 // Before it is on disk, which may be full.
-                self.contradicted.send_modify(|origins| origins.push(origin));
+                self.silent.send_modify(|logs| {
+                    logs.retain(|log| log.origin != origin);
+                    logs.push(Silent { origin, why: Silence::Contradicted });
+                });
                 if !keep_proof(home, &evidence) {
                     unkept.push(evidence);
                 }
@@ -264,40 +266,32 @@ fn keep_doubt(home: &Home, evidence: &Evidence, origin: &str) {
     }
 }
 
-/// Which of these logs evidence is against, and what it shows.
-fn finding(evidence: &Evidence, logs: &[WitnessedLog]) -> Option<(String, Finding)> {
-    let (origin, keys) = logs.iter().find(|(origin, _)| origin == evidence.origin())?;
-    Some((origin.clone(), evidence.check(keys).ok()?))
-}
-
-/// The logs that were caught before. Every file was evidence against one of these logs when it was kept: of one that is none
-/// now, nobody knows whom it convicts.
-fn contradicted(home: &Home, logs: &[WitnessedLog]) -> Result<Vec<String>, StationError> {
-    let mut origins = Vec::new();
-    for path in home.evidence()? {
-        let bytes = match std::fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(source) => return Err(HomeError::Io { path, source }.into()),
-        };
-        // Without its proof, what convicted a log would be a doubt that anybody can raise.
-        let is_whole = is_named_by_content(&path, &bytes);
-        let text = String::from_utf8(bytes).ok().filter(|_| is_whole);
-        let found = text.and_then(|text| text.parse::<Evidence>().ok()).and_then(|evidence| finding(&evidence, logs));
-        let Some((origin, finding)) = found else { return Err(StationError::Evidence { path }) };
-        if is_proof(finding) {
-            tracing::error!(origin, file = %path.display(), "this log has contradicted itself");
-            origins.push(origin);
+/// Takes up a log with what was stored of it; false if that is not what it signed.
+fn take_up(witness: &mut Witness, home: &Home, origin: &str, keys: &[Verifier]) -> Result<bool, StationError> {
+    let taken = match home.stored(origin) {
+        Ok(stored) => witness.add_log(origin, keys.to_vec(), stored.as_deref()),
+        Err(error) => {
+            tell_unread(origin, &error);
+            return Ok(false);
         }
+    };
+    match taken {
+        Ok(()) => Ok(true),
+        Err(error @ LogError::Stored(_)) => {
+            tell_unread(origin, &error);
+            Ok(false)
+        }
+        Err(source) => Err(StationError::Log { origin: origin.to_owned(), source }),
     }
-    Ok(origins)
 }
 
-/// Whether nothing can explain what the log signed.
-const fn is_proof(finding: Finding) -> bool {
-    match finding {
-        Finding::Fork | Finding::Impossible | Finding::Rollback => true,
-        Finding::Unconnected => false,
-    }
+fn tell_unread(origin: &str, error: &(dyn std::error::Error + 'static)) {
+    let error = comity_runtime::chain::text(error);
+    tracing::error!(origin, error, "what this witness signed of a log cannot be read: it cosigns nothing of that log");
+}
+
+fn silent(why: Silence) -> Answer {
+    Answer::text(StatusCode::UNPROCESSABLE_ENTITY, format!("{why}\n"))
 }
 
 fn unavailable() -> Answer {

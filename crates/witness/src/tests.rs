@@ -24,13 +24,18 @@ const ORIGIN: &str = "fed.example/decisions/b1";
 
 /// A log in memory.
 struct Log {
+    origin: &'static str,
     key: LogKey,
     tiles: Tiles,
 }
 
 impl Log {
     fn new() -> Self {
-        Self { key: LogKey::generate(ORIGIN).unwrap(), tiles: Tiles::default() }
+        Self::named(ORIGIN)
+    }
+
+    fn named(origin: &'static str) -> Self {
+        Self { origin, key: LogKey::generate(origin).unwrap(), tiles: Tiles::default() }
     }
 
     fn grow(&mut self, leaves: &[&str]) -> CheckpointNote {
@@ -40,18 +45,19 @@ impl Log {
 
     fn published(&self) -> CheckpointNote {
         let size = self.tiles.size();
-        let checkpoint = Checkpoint { origin: ORIGIN.into(), size, root: root(&self.tiles, size).unwrap() };
+        let checkpoint = Checkpoint { origin: self.origin.into(), size, root: root(&self.tiles, size).unwrap() };
         CheckpointNote::parse(&self.key.sign(&checkpoint, Some(1)).unwrap()).unwrap()
     }
 
     /// A copy with the same key that can go another way.
     fn restored(&self) -> Self {
         let [plain, post_quantum] = self.key.to_pkcs8().unwrap();
-        Self { key: LogKey::from_pkcs8(ORIGIN, &plain, &post_quantum).unwrap(), tiles: self.tiles.clone() }
+        let key = LogKey::from_pkcs8(self.origin, &plain, &post_quantum).unwrap();
+        Self { origin: self.origin, key, tiles: self.tiles.clone() }
     }
 
     fn known(&self) -> Vec<WitnessedLog> {
-        vec![(ORIGIN.into(), self.key.verifiers().to_vec())]
+        vec![(self.origin.into(), self.key.verifiers().to_vec())]
     }
 }
 
@@ -113,6 +119,10 @@ fn circle(log: &Log, lines: &str, number: usize, needed: usize) -> Result<Circle
     let text = format!("{lines}group all {needed} {}\nquorum all\n", members.join(" "));
     let policy = Policy::parse(text.as_bytes()).unwrap();
     Circle::new(policy, log.key.verifiers().to_vec(), &"fed.example".parse().unwrap(), &web::client(None).unwrap())
+}
+
+fn silent(why: Silence) -> Silent {
+    Silent { origin: ORIGIN.into(), why }
 }
 
 /// A witness that answers as it likes.
@@ -212,7 +222,7 @@ async fn a_fork_is_cosigned_by_nobody_and_both_sides_have_evidence_that_a_strang
     let kept: Evidence = std::fs::read_to_string(&files[0]).unwrap().parse().unwrap();
     assert_eq!((files.len(), kept.check(log.key.verifiers())), (1, Ok(Finding::Fork)));
     // Neither branch is cosigned from here on, also by a witness that starts again: one of the two is a lie.
-    assert_eq!(*world.stations[0].contradicted().borrow(), [ORIGIN]);
+    assert_eq!(*world.stations[0].silent().borrow(), [silent(Silence::Contradicted)]);
     let round = world.circle(&log, 1).ask(&log.grow(&["d"]), &log).await.unwrap();
     assert!(
         round.missed.iter().all(|(_, why)| matches!(why, Missed::Refused { status: 422, .. })),
@@ -220,12 +230,12 @@ async fn a_fork_is_cosigned_by_nobody_and_both_sides_have_evidence_that_a_strang
         round.missed
     );
     let again = station(world.dirs[0].path(), "org-0.example/n1/witness", &log).unwrap();
-    assert_eq!(*again.contradicted().borrow(), [ORIGIN]);
+    assert_eq!(*again.silent().borrow(), [silent(Silence::Contradicted)]);
 }
 
 #[tokio::test]
-async fn evidence_that_is_not_what_was_kept_stops_the_witness_before_it_signs_anything() {
-    let mut log = Log::new();
+async fn evidence_that_is_not_what_was_kept_silences_the_witness_on_that_log_and_on_no_other() {
+    let (mut log, mut other) = (Log::new(), Log::named("fed.example/log"));
     let world = World::new(&log, 1).await;
     log.grow(&["a", "b"]);
     let mut forked = log.restored();
@@ -233,19 +243,63 @@ async fn evidence_that_is_not_what_was_kept_stops_the_witness_before_it_signs_an
     let _round = world.circle(&forked, 1).ask(&forked.grow(&["C", "D"]), &forked).await.unwrap();
     let name = "org-0.example/n1/witness";
     let file = Home::open(world.dirs[0].path(), name).unwrap().0.evidence().unwrap().remove(0);
-    let opened = || station(world.dirs[0].path(), name, &log);
-    let shown = opened().unwrap().published(&comity_transparency::witness::monitoring_path(ORIGIN));
+    let both = || [log.known(), other.known()].concat();
+    let opened = || Station::open(world.dirs[0].path(), name, both(), Arc::new(SystemClock)).unwrap();
+    let shown = opened().published(&comity_transparency::witness::monitoring_path(ORIGIN));
     assert_eq!(shown.status, StatusCode::NOT_FOUND, "a witness that convicted a log signs nothing of it at its start");
     let kept = std::fs::read(&file).unwrap();
     // Where the last hash of the proof is gone, what is left would be a doubt and no proof.
-    for length in (0..kept.len()).rev() {
+    for length in (kept.len() / 2..kept.len()).rev() {
         std::fs::write(&file, &kept[..length]).unwrap();
-        let refused = opened().unwrap_err();
-        assert!(matches!(refused, StationError::Evidence { .. }), "{length} bytes of it: {refused:?}");
+        assert_eq!(*opened().silent().borrow(), [silent(Silence::Evidence)], "{length} bytes of it");
     }
+    let again = opened();
+    let advance = |old, note| AddCheckpoint::new(old, vec![], note).unwrap().to_string();
+    let of_it = advance(3, log.published());
+    assert_eq!(again.add_checkpoint(of_it.as_bytes()).status, StatusCode::UNPROCESSABLE_ENTITY);
+    let shown = again.published(&comity_transparency::witness::monitoring_path(ORIGIN));
+    assert_eq!(shown.status, StatusCode::NOT_FOUND);
+    let of_another = advance(0, other.grow(&["x"]));
+    assert_eq!(again.add_checkpoint(of_another.as_bytes()).status, StatusCode::OK, "it goes on for others");
+
+    // What names no log at all may be about any of them.
+    std::fs::write(&file, "").unwrap();
+    let both = [log.known(), other.known()].concat();
+    let silent_on_both = |file: &Path| {
+        let again = Station::open(world.dirs[0].path(), name, both.clone(), Arc::new(SystemClock)).unwrap();
+        let silent = again.silent().borrow().clone();
+        assert!(silent.len() == 2 && silent.iter().all(|log| log.why == Silence::Evidence), "{}", file.display());
+    };
+    silent_on_both(&file);
     std::fs::remove_file(&file).unwrap();
     std::fs::create_dir(&file).unwrap();
-    assert!(matches!(opened().unwrap_err(), StationError::Home(HomeError::Io { .. })));
+    silent_on_both(&file);
+}
+
+#[tokio::test]
+async fn evidence_against_a_log_that_is_no_longer_witnessed_silences_none() {
+    let (mut log, other) = (Log::new(), Log::named("fed.example/log"));
+    let world = World::new(&log, 1).await;
+    let mut forked = log.restored();
+    let _round = world.circle(&log, 1).ask(&log.grow(&["c"]), &log).await.unwrap();
+    let _round = world.circle(&forked, 1).ask(&forked.grow(&["C"]), &forked).await.unwrap();
+    let name = "org-0.example/n1/witness";
+    let again = Station::open(world.dirs[0].path(), name, other.known(), Arc::new(SystemClock)).unwrap();
+    assert_eq!(*again.silent().borrow(), []);
+}
+
+#[tokio::test]
+async fn a_damaged_doubt_silences_nobody() {
+    let mut log = Log::new();
+    let world = World::new(&log, 1).await;
+    let _round = world.circle(&log, 1).ask(&log.grow(&["a", "b"]), &log).await.unwrap();
+    let wrong = AddCheckpoint::new(2, vec![Digest::of(b"wrong"); 2], log.grow(&["more"])).unwrap().to_string();
+    assert_eq!(world.stations[0].add_checkpoint(wrong.as_bytes()).status, StatusCode::UNPROCESSABLE_ENTITY);
+    let name = "org-0.example/n1/witness";
+    let doubt = Home::open(world.dirs[0].path(), name).unwrap().0.doubts().unwrap().remove(0);
+    std::fs::write(&doubt, "damaged").unwrap();
+    let again = station(world.dirs[0].path(), name, &log).unwrap();
+    assert_eq!(*again.silent().borrow(), []);
 }
 
 #[tokio::test]
@@ -266,7 +320,7 @@ async fn what_convicts_a_log_counts_where_it_cannot_be_kept_and_is_kept_when_it_
     std::fs::create_dir(&evidence).unwrap();
     assert!(station_0.is_evidence_kept());
     let again = station(world.dirs[0].path(), "org-0.example/n1/witness", &log).unwrap();
-    assert_eq!(*again.contradicted().borrow(), [ORIGIN]);
+    assert_eq!(*again.silent().borrow(), [silent(Silence::Contradicted)]);
 }
 
 #[tokio::test]
@@ -382,16 +436,27 @@ async fn a_witness_without_its_memory_does_not_start() {
 }
 
 #[tokio::test]
-async fn a_damaged_memory_is_not_taken_for_none() {
-    let mut log = Log::new();
+async fn a_damaged_memory_is_not_taken_for_none_and_silences_the_witness_on_that_log_alone() {
+    let (mut log, mut other) = (Log::new(), Log::named("fed.example/log"));
     let world = World::new(&log, 1).await;
     let _round = world.circle(&log, 1).ask(&log.grow(&["a"]), &log).await.unwrap();
     let file = world.dirs[0].path().join("logs").join(Digest::of(ORIGIN.as_bytes()).to_string());
-    for damaged in [String::new(), std::fs::read_to_string(&file).unwrap().replace("\n1\n", "\n2\n")] {
+    let damaged = std::fs::read_to_string(&file).unwrap().replace("\n1\n", "\n2\n").into_bytes();
+    for damaged in [Vec::new(), damaged, vec![0xff]] {
         std::fs::write(&file, damaged).unwrap();
-        let refused = station(world.dirs[0].path(), "org-0.example/n1/witness", &log).unwrap_err();
-        assert!(matches!(refused, StationError::Log { .. }), "{refused:?}");
+        let logs = [log.known(), other.known()].concat();
+        let name = "org-0.example/n1/witness";
+        let again = Station::open(world.dirs[0].path(), name, logs, Arc::new(SystemClock)).unwrap();
+        assert_eq!(*again.silent().borrow(), [silent(Silence::Memory)]);
+        let request = |note| AddCheckpoint::new(0, vec![], note).unwrap().to_string();
+        let refused = again.add_checkpoint(request(log.published()).as_bytes());
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert!(refused.body.contains("what it signed of the log last"), "{}", refused.body);
     }
+    let request = AddCheckpoint::new(0, vec![], other.grow(&["x"])).unwrap().to_string();
+    let logs = [log.known(), other.known()].concat();
+    let again = Station::open(world.dirs[0].path(), "org-0.example/n1/witness", logs, Arc::new(SystemClock)).unwrap();
+    assert_eq!(again.add_checkpoint(request.as_bytes()).status, StatusCode::OK);
 }
 
 #[tokio::test]
@@ -415,14 +480,14 @@ async fn wrong_proofs_that_anybody_can_send_fill_no_disk_and_silence_no_log() {
     let mut log = Log::new();
     let world = World::new(&log, 1).await;
     let _round = world.circle(&log, 1).ask(&log.grow(&["a", "b"]), &log).await.unwrap();
-    for number in 0..home::MAX_EVIDENCE + 8 {
+    for number in 0..home::MAX_DOUBTS + 8 {
         let published = log.grow(&["more"]);
         let path = vec![Digest::of(&number.to_be_bytes()); 2];
         let request = AddCheckpoint::new(2, path, published).unwrap().to_string();
         assert_eq!(world.stations[0].add_checkpoint(request.as_bytes()).status, StatusCode::UNPROCESSABLE_ENTITY);
     }
     let (home, _) = Home::open(world.dirs[0].path(), "org-0.example/n1/witness").unwrap();
-    assert_eq!(home.evidence().unwrap().len(), home::MAX_EVIDENCE);
+    assert_eq!((home.evidence().unwrap().len(), home.doubts().unwrap().len()), (0, home::MAX_DOUBTS));
     let round = world.circle(&log, 1).ask(&log.published(), &log).await.unwrap();
     assert!(round.judgement.quorum_met, "the log did nothing wrong: {:?}", round.missed);
 }

@@ -14,6 +14,7 @@ use comity_runtime::files::write_durably;
 use comity_transparency::witness::{Evidence, EvidenceError, Finding};
 use comity_transparency::{Checkpoint, CheckpointNote, Verifier};
 use comity_types::Timestamp;
+use comity_witness::{Silence, Silent};
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
@@ -41,8 +42,8 @@ struct Inner {
     origin: String,
     /// Where evidence goes.
     evidence: PathBuf,
-    /// The logs that this node's witness has caught.
-    caught: Option<watch::Receiver<Vec<String>>>,
+    /// The logs of which this node's witness cosigns nothing.
+    silent: Option<watch::Receiver<Vec<Silent>>>,
     /// Somebody waits for the next look at what is published.
     wanted: Notify,
     /// How often that was looked at.
@@ -101,7 +102,7 @@ impl Shown {
 
 impl LogHistory {
     /// Of the log with this origin and these keys. What convicts it goes to `evidence`, and counts if it is there already;
-    /// what this node's witness has `caught` counts too.
+    /// what this node's witness has caught counts too, and what it kept against the log and cannot read (`silent`).
     ///
     /// # Errors
     /// There is a file, and it cannot be read or is no evidence against this log: it was when it was written, and a node that
@@ -110,7 +111,7 @@ impl LogHistory {
         origin: &str,
         keys: &[Verifier],
         evidence: PathBuf,
-        caught: Option<watch::Receiver<Vec<String>>>,
+        silent: Option<watch::Receiver<Vec<Silent>>>,
     ) -> Result<Self, EvidenceFault> {
         let is_convicted = is_evidence(origin, keys, &evidence)?;
         if is_convicted {
@@ -118,7 +119,7 @@ impl LogHistory {
         }
         let shown = Mutex::new(Shown { is_convicted, ..Shown::default() });
         let (wanted, looks) = (Notify::new(), watch::Sender::new(0));
-        Ok(Self(Arc::new(Inner { shown, origin: origin.to_owned(), evidence, caught, wanted, looks })))
+        Ok(Self(Arc::new(Inner { shown, origin: origin.to_owned(), evidence, silent, wanted, looks })))
     }
 
     /// Takes in a checkpoint that the log signed, and the note that it came as.
@@ -156,12 +157,28 @@ impl LogHistory {
     }
 
     fn check_shown(&self, shown: &Shown, now: Timestamp) -> Result<(), Lie> {
-        let is_caught = self.0.caught.as_ref().is_some_and(|caught| caught.borrow().contains(&self.0.origin));
-        if is_caught || shown.is_convicted {
+        if shown.is_convicted {
             return Err(Lie::Contradicted);
+        }
+        match self.silence() {
+            Some(Silence::Contradicted) => return Err(Lie::Contradicted),
+            Some(Silence::Evidence) => return Err(Lie::EvidenceUnread),
+            // What a witness has signed accuses nobody.
+            Some(Silence::Memory) | None => {}
         }
         let waits_too_long = |since: Timestamp| now > since.plus(PUBLISHED_WITHIN);
         if shown.waiting_since.is_some_and(waits_too_long) { Err(Lie::Unpublished) } else { Ok(()) }
+    }
+
+    /// Why this node's witness cosigns nothing of this log, if so.
+    fn silence(&self) -> Option<Silence> {
+        self.silent().into_iter().find(|log| log.origin == self.0.origin).map(|log| log.why)
+    }
+
+    /// The logs of which this node's witness, if it is one, cosigns nothing.
+    #[must_use]
+    pub fn silent(&self) -> Vec<Silent> {
+        self.0.silent.as_ref().map(|silent| silent.borrow().clone()).unwrap_or_default()
     }
 
     /// Waits for a look at what is published, if one is overdue: a broker that was away comes back with a request at once.

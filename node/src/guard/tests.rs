@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 
 use comity_transparency::leaf::Kind;
+use comity_witness::{Silence, Silent};
 use tempfile::TempDir;
 use tokio::sync::watch;
 
@@ -210,16 +211,22 @@ fn what_convicts_the_log_counts_where_it_cannot_be_kept_and_is_kept_when_it_can(
 }
 
 #[test]
-fn what_the_nodes_witness_has_caught_runs_no_more() {
+fn what_the_nodes_witness_has_caught_or_may_have_runs_no_more() {
     let Broker { permits, clock, dir, .. } = broker();
-    let (catch, caught) = watch::channel(vec!["fed.example/decisions/other".to_owned()]);
+    let silent = |origin: &str, why| vec![Silent { origin: origin.to_owned(), why }];
+    let (catch, caught) = watch::channel(silent("fed.example/decisions/other", Silence::Evidence));
     let history = permits.history(dir.path().join("evidence"), Some(caught));
     let offers = HashMap::from([("org-a.example/n1/chat".parse().unwrap(), Digest::of(b"offer"))]);
     let node = "spiffe://org-a.example/node/n1".parse().unwrap();
     let guard = Guard::new(node, (permits.log(), history), offers, seen(&dir), clock);
     let present = |permit: &Permit| guard.verify(Some(&permit.encode_to_vec()), envelope(), METHOD);
     present(&permits.permit(&decided())).unwrap();
-    catch.send_replace(vec![permits.log().origin]);
+    let own = permits.log().origin;
+    catch.send_replace(silent(&own, Silence::Memory));
+    present(&permits.permit(&Decided { id: 9, ..decided() })).unwrap();
+    catch.send_replace(silent(&own, Silence::Evidence));
+    assert_eq!(present(&permits.permit(&Decided { id: 8, ..decided() })).unwrap_err(), Lie::EvidenceUnread);
+    catch.send_replace(silent(&own, Silence::Contradicted));
     assert_eq!(present(&permits.permit(&Decided { id: 8, ..decided() })).unwrap_err(), Lie::Contradicted);
 }
 

@@ -8,8 +8,9 @@ use comity_proto::error::Failure;
 use comity_runtime::health::FILE;
 use comity_transparency::Checkpoint;
 use comity_types::Clock as _;
+use comity_witness::{Silence, Silent};
 use tempfile::TempDir;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio_stream::StreamExt as _;
 use tonic::{Code, Request};
 use tonic_health::pb::HealthCheckRequest;
@@ -141,6 +142,25 @@ fn a_node_whose_log_hides_something_or_contradicts_itself_does_not_serve() {
     assert_eq!(show(2), Err(Lie::Contradicted));
     assert_eq!(node.judge(), Err(Unfit::Log(Lie::Contradicted)));
     assert!(node.dir.path().join("evidence").exists());
+}
+
+#[test]
+fn a_node_that_signs_nothing_of_a_log_as_a_witness_says_so_and_serves_unless_the_log_may_have_been_convicted() {
+    let node = Node::that_has_heard();
+    let silent = |why| vec![Silent { origin: node.permits.log().origin, why }];
+    for (why, judged) in [
+        (Silence::Memory, Ok(())),
+        (Silence::Evidence, Err(Unfit::Log(Lie::EvidenceUnread))),
+        (Silence::Contradicted, Err(Unfit::Log(Lie::Contradicted))),
+    ] {
+        let (_told, silent) = watch::channel(silent(why));
+        let history = node.permits.history("/nowhere/evidence".into(), Some(silent));
+        assert_eq!(judge(&node.identity, &node.replica, &history), judged);
+        let (identity, replica) = (node.identity.clone(), node.replica.clone());
+        let watched = Watched { identity, replica, history, file: PathBuf::new() };
+        let notice = said(&watched, &judged).notice.unwrap();
+        assert!(notice.contains(&node.permits.log().origin) && notice.contains("cosigns nothing"), "{notice}");
+    }
 }
 
 #[test]

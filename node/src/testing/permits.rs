@@ -13,7 +13,7 @@ use comity_transparency::record::{Field, Record, RecordKind, SALT_BYTES};
 use comity_transparency::tile::Tiles;
 use comity_transparency::{Checkpoint, NoteKey, NoteVerifier, Verifier};
 use comity_types::{DecisionId, Digest, Timestamp};
-
+use comity_witness::Silent;
 use tokio::sync::watch;
 
 use crate::guard::{DecisionLog, LogHistory};
@@ -78,9 +78,9 @@ impl Permits {
     }
 
     /// What a node that starts remembers of it.
-    pub(crate) fn history(&self, evidence: PathBuf, caught: Option<watch::Receiver<Vec<String>>>) -> LogHistory {
+    pub(crate) fn history(&self, evidence: PathBuf, silent: Option<watch::Receiver<Vec<Silent>>>) -> LogHistory {
         let key: Verifier = self.log().key.vkey().parse().unwrap();
-        LogHistory::new(self.origin, &[key], evidence, caught).unwrap()
+        LogHistory::new(self.origin, &[key], evidence, silent).unwrap()
     }
 
     /// Forgets what is in it: what is signed from here on is another history.
