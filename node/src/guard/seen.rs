@@ -3,14 +3,17 @@
 //! A try is on file before it runs ([`kept`]), so that a node that ends, however it does, and starts again, lets in what it has
 //! not run and nothing else. What the end of the machine takes with it is covered by time: a node whose machine has started
 //! anew, or that has no file, lets in no permit that was issued before.
+//!
+//! Two clocks say that a permit has ended, the wall's and one that only goes on: a wall clock that jumps ahead and back must make
+//! nothing run twice. What was let in while it was ahead is remembered until it comes there again.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use comity_types::{DecisionId, Timestamp};
 
-use self::kept::Kept;
+use self::kept::{A_FILE, Kept, Let, Moment};
 use super::{CLOCK_TOLERANCE, Lie};
 
 mod kept;
@@ -33,7 +36,12 @@ pub struct Seen(Mutex<Memory>);
 #[derive(Debug)]
 struct Memory {
     tries: HashSet<Try>,
-    by_expiry: BTreeMap<Timestamp, Vec<Try>>,
+    /// As long ago as permits count at most, in the order in which they were let in.
+    young: VecDeque<Let>,
+    /// Longer ago, and not over by the wall clock, which was set back since.
+    old: BTreeMap<Timestamp, Vec<Let>>,
+    /// How many may be remembered.
+    most: usize,
     kept: Kept,
     /// Whether a write has failed, and that was said.
     cannot_keep: bool,
@@ -45,46 +53,58 @@ impl Seen {
     /// # Errors
     /// It cannot be read or written, or is not what was kept.
     pub fn open(data_dir: &Path, now: Timestamp) -> Result<Self, SeenError> {
-        Self::open_on(data_dir, kept::boot().as_deref(), now)
+        Self::open_on(data_dir, kept::boot().as_deref(), Moment::now(now))
     }
 
     /// The same, in this run of the machine; none where nobody knows which it is.
-    fn open_on(data_dir: &Path, boot: Option<&str>, now: Timestamp) -> Result<Self, SeenError> {
-        let (kept, tries) = Kept::open(data_dir, boot, now)?;
-        let mut memory = Memory { tries: HashSet::new(), by_expiry: BTreeMap::new(), kept, cannot_keep: false };
-        tries.into_iter().for_each(|(claimed, expires_at)| memory.remember(claimed, expires_at));
+    fn open_on(data_dir: &Path, boot: Option<&str>, now: Moment) -> Result<Self, SeenError> {
+        let (kept, mut kept_tries) = Kept::open(data_dir, boot, now)?;
+        kept_tries.sort_by_key(|one| one.at);
+        let (tries, young, old) = (HashSet::new(), VecDeque::new(), BTreeMap::new());
+        // What an earlier run has let in takes no room from this one.
+        let most = MAX_REMEMBERED.saturating_add(kept_tries.len());
+        let mut memory = Memory { tries, young, old, most, kept, cannot_keep: false };
+        kept_tries.into_iter().for_each(|one| memory.remember(one));
         Ok(Self(Mutex::new(memory)))
     }
 
     /// Takes a try of a permit that was issued then, once, until `expires_at`. A full memory refuses: it never forgets early.
-    pub(super) fn claim(
-        &self,
-        claimed: Try,
-        (issued_at, expires_at): (Timestamp, Timestamp),
-        now: Timestamp,
-    ) -> Result<(), Lie> {
+    pub(super) fn claim(&self, claimed: Try, counts: (Timestamp, Timestamp), now: Timestamp) -> Result<(), Lie> {
+        self.claim_at(claimed, counts, Moment::now(now))
+    }
+
+    fn claim_at(&self, claimed: Try, (issued_at, until): (Timestamp, Timestamp), now: Moment) -> Result<(), Lie> {
         let mut memory = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         memory.forget(now);
         if memory.tries.contains(&claimed) {
             return Err(Lie::Replayed);
         }
-        let since = memory.kept.since();
-        // A clock that was set back since then says nothing of what is earlier.
-        if now >= since && issued_at.plus(CLOCK_TOLERANCE) < since {
+        if is_unknown(memory.kept.since(), issued_at, now) {
             return Err(Lie::BeforeStart);
         }
-        if memory.tries.len() >= MAX_REMEMBERED {
+        if memory.tries.len() >= memory.most {
             return Err(Lie::Full);
         }
-        memory.keep(claimed, expires_at, now)?;
-        memory.remember(claimed, expires_at);
+        let one = Let { claimed, until, at: now.run };
+        memory.keep(&one)?;
+        memory.remember(one);
         Ok(())
     }
 }
 
+/// Whether a permit of this time may have been let in before all was known. Where the wall clock was set back since then, it
+/// says nothing of what is earlier: every permit may, until those of then have ended by the other clock.
+fn is_unknown(since: Moment, issued_at: Timestamp, now: Moment) -> bool {
+    if now.wall.plus(CLOCK_TOLERANCE) >= since.wall {
+        issued_at.plus(CLOCK_TOLERANCE) < since.wall
+    } else {
+        now.run < since.run.saturating_add(A_FILE)
+    }
+}
+
 impl Memory {
-    fn keep(&mut self, claimed: Try, expires_at: Timestamp, now: Timestamp) -> Result<(), Lie> {
-        let Err(error) = self.kept.keep(claimed, expires_at, now) else {
+    fn keep(&mut self, one: &Let) -> Result<(), Lie> {
+        let Err(error) = self.kept.keep(one, self.old.values().flatten()) else {
             self.cannot_keep = false;
             return Ok(());
         };
@@ -95,16 +115,19 @@ impl Memory {
         Err(Lie::Unkept)
     }
 
-    fn remember(&mut self, claimed: Try, expires_at: Timestamp) {
-        if self.tries.insert(claimed) {
-            self.by_expiry.entry(expires_at).or_default().push(claimed);
+    fn remember(&mut self, one: Let) {
+        if self.tries.insert(one.claimed) {
+            self.young.push_back(one);
         }
     }
 
-    fn forget(&mut self, now: Timestamp) {
-        while let Some(oldest) = self.by_expiry.first_entry().filter(|entry| *entry.key() <= now) {
-            for forgotten in oldest.remove() {
-                self.tries.remove(&forgotten);
+    fn forget(&mut self, now: Moment) {
+        while let Some(one) = self.young.pop_front_if(|one| one.has_aged(now)) {
+            self.old.entry(one.until).or_default().push(one);
+        }
+        while let Some(over) = self.old.first_entry().filter(|entry| *entry.key() <= now.wall) {
+            for one in over.remove() {
+                self.tries.remove(&one.claimed);
             }
         }
     }

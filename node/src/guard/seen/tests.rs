@@ -7,6 +7,8 @@ use tempfile::TempDir;
 
 use super::*;
 
+/// How long the machine has run when it all begins.
+const UP: Duration = Duration::from_secs(1_000);
 const BOOT: Option<&str> = Some("b07e1d3c");
 
 fn start() -> Timestamp {
@@ -17,14 +19,23 @@ fn after(seconds: u64) -> Timestamp {
     start().plus(Duration::from_secs(seconds))
 }
 
+/// Both clocks, where they go together.
+fn moment(wall: Timestamp) -> Moment {
+    Moment { wall, run: UP + wall.since(start()) }
+}
+
 fn open(dir: &TempDir, now: Timestamp) -> Seen {
-    Seen::open_on(dir.path(), BOOT, now).unwrap()
+    Seen::open_on(dir.path(), BOOT, moment(now)).unwrap()
 }
 
 /// The try of a decision of this number whose permit was issued then, by when it came.
 fn claim(seen: &Seen, number: u8, issued_at: Timestamp, now: Timestamp) -> Result<(), Lie> {
+    claim_at(seen, number.into(), issued_at, moment(now))
+}
+
+fn claim_at(seen: &Seen, number: u64, issued_at: Timestamp, now: Moment) -> Result<(), Lie> {
     let counts_until = issued_at.plus(Duration::from_secs(65));
-    seen.claim((DecisionId::from_bytes([number; 16]), 1), (issued_at, counts_until), now)
+    seen.claim_at((DecisionId::from_bytes(u128::from(number).to_be_bytes()), 1), (issued_at, counts_until), now)
 }
 
 #[test]
@@ -36,7 +47,7 @@ fn a_try_is_known_to_every_run_until_its_permit_has_ended() {
         assert_eq!(claim(&seen, 1, start(), after(seconds)), Err(Lie::Replayed));
     }
     assert_eq!(fs::read_to_string(dir.path().join("tries")).unwrap().lines().count(), 2);
-    drop(open(&dir, after(65)));
+    drop(open(&dir, after(130)));
     assert_eq!(fs::read_to_string(dir.path().join("tries")).unwrap().lines().count(), 1);
 }
 
@@ -54,8 +65,8 @@ fn the_files_take_turns_and_nothing_that_counts_is_lost_between_them() {
     let seen = open(&dir, start());
     for (number, seconds) in (0..).zip((0..1000).step_by(10)) {
         claim(&seen, number, after(seconds), after(seconds)).unwrap();
-        let again = Kept::open(&copy(&dir), BOOT, after(seconds)).unwrap().1;
-        let counting = seconds.min(60) / 10 + 1;
+        let again = Kept::open(&copy(&dir), BOOT, moment(after(seconds))).unwrap().1;
+        let counting = seconds.min(120) / 10 + 1;
         assert_eq!(again.len() as u64, counting, "at {seconds} s");
     }
     let lines = |file: &str| fs::read_to_string(dir.path().join(file)).unwrap().lines().count();
@@ -94,7 +105,7 @@ fn a_machine_that_started_anew_lets_in_nothing_that_was_issued_before() {
     claim(&open(&dir, start()), 1, start(), start()).unwrap();
     // Power was cut: what was not written to the disk is gone, or is anything.
     fs::write(dir.path().join("tries"), [0; 512]).unwrap();
-    let after_boot = |boot| Seen::open_on(dir.path(), boot, after(20)).unwrap();
+    let after_boot = |boot| Seen::open_on(dir.path(), boot, moment(after(20))).unwrap();
     for boot in [Some("another"), None] {
         let seen = after_boot(boot);
         assert_eq!(claim(&seen, 1, start(), after(20)), Err(Lie::BeforeStart));
@@ -128,8 +139,67 @@ fn a_file_that_was_changed_stops_the_node_and_names_the_line() {
     (1..=3).for_each(|number| claim(&seen, number, start(), start()).unwrap());
     let path = dir.path().join("tries");
     let text = fs::read_to_string(&path).unwrap();
-    fs::write(&path, text.replace(&"02".repeat(16), "two")).unwrap();
-    let error = Seen::open_on(dir.path(), BOOT, after(1)).unwrap_err();
+    fs::write(&path, text.replace(&format!("{}02", "00".repeat(15)), "two")).unwrap();
+    let error = Seen::open_on(dir.path(), BOOT, moment(after(1))).unwrap_err();
     assert!(error.to_string().contains("line 3"), "{error}");
     assert!(matches!(error, SeenError::Damaged { line: 3, .. }));
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+#[test]
+fn a_wall_clock_that_jumps_ahead_and_back_lets_nothing_in_twice_nor_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let seen = open(&dir, start());
+    claim(&seen, 1, start(), start()).unwrap();
+    // Ahead, and a broker with it: its permits count, and those of before are over.
+    let ahead = |seconds| Moment { wall: after(seconds).plus(HOUR), ..moment(after(seconds)) };
+    for (number, seconds) in (2..).zip([1, 5, 9]) {
+        claim_at(&seen, number, ahead(seconds).wall, ahead(seconds)).unwrap();
+    }
+    drop(Seen::open_on(dir.path(), BOOT, ahead(9)).unwrap());
+    let again = Seen::open_on(dir.path(), BOOT, ahead(10)).unwrap();
+    for seen in [&seen, &again, &Seen::open_on(dir.path(), BOOT, moment(after(20))).unwrap()] {
+        assert_eq!(claim(seen, 1, start(), after(20)), Err(Lie::Replayed));
+    }
+}
+
+#[test]
+fn what_was_let_in_while_the_wall_clock_was_ahead_is_known_when_it_comes_there_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut seen = open(&dir, start());
+    let then = start().plus(HOUR);
+    claim_at(&seen, 1, then, Moment { wall: then, ..moment(start()) }).unwrap();
+    for (number, seconds) in (2..).zip((10..3600).step_by(10)) {
+        claim_at(&seen, number, after(seconds), moment(after(seconds))).unwrap();
+        if seconds % 500 == 0 {
+            seen = open(&dir, after(seconds));
+        }
+    }
+    assert_eq!(claim_at(&seen, 1, then, moment(then)), Err(Lie::Replayed));
+}
+
+#[test]
+fn the_files_do_not_grow_while_the_wall_clock_stands_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let seen = open(&dir, start());
+    let back = start().minus(HOUR);
+    for number in 1..1_000 {
+        let after = Duration::from_secs(number);
+        let now = Moment { wall: back.plus(after), run: UP + A_FILE + after };
+        claim_at(&seen, number, now.wall, now).unwrap();
+    }
+    let lines = |file: &str| fs::read_to_string(dir.path().join(file)).unwrap().lines().count() as u64;
+    assert!(lines("tries") <= A_FILE.as_secs() + 2 && lines("tries.before") <= A_FILE.as_secs() + 2);
+    assert!(seen.0.lock().unwrap().tries.len() as u64 <= A_FILE.as_secs() + 1);
+}
+
+#[test]
+fn a_start_whose_clock_is_set_back_soon_after_lets_in_nothing_that_may_have_run_before_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let seen = Seen::open_on(dir.path(), BOOT, Moment { wall: start().plus(HOUR), run: UP }).unwrap();
+    let before = start().minus(Duration::from_secs(20));
+    assert_eq!(claim(&seen, 1, before, after(10)), Err(Lie::BeforeStart));
+    let later = Duration::from_secs(A_FILE.as_secs() + 1);
+    claim(&seen, 2, start().plus(later), start().plus(later)).unwrap();
 }
