@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use comity_runtime::accept::{self, Acceptor, Http2, Listener, Places};
+use comity_runtime::calm::Allowance;
 use comity_runtime::clock::SystemClock;
 use comity_runtime::files::write_durably;
 use comity_runtime::tables;
@@ -32,7 +33,7 @@ pub(crate) use self::parts::witnesses;
 use self::parts::{Circles, Journals, acceptor, access, bundles, confirm, hosts, open_registry, services};
 use crate::bundles::{Bundles, RegistryBundles};
 use crate::certificate::{Issuer, OwnCertificate};
-use crate::config::Config;
+use crate::config::{Config, Limits};
 use crate::data_dir;
 use crate::edge::capacity::Capacity;
 use crate::edge::layer::EdgeLayer;
@@ -56,13 +57,11 @@ const MAX_STREAMS: u32 = 1_024;
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(30);
 /// How long the peer has for its answer.
 const KEEPALIVE_ANSWER: Duration = Duration::from_secs(20);
-/// How callers are spoken with.
-const HTTP2: Http2 = Http2 {
-    max_streams: MAX_STREAMS,
-    keep_alive: KEEPALIVE_EVERY,
-    keep_alive_timeout: KEEPALIVE_ANSWER,
-    windows: None,
-};
+/// What may come of one request before it is read, in bytes: hyper's own choice, and far more than prompts have.
+const STREAM_WINDOW: u32 = 1024 * 1024;
+/// The same of all requests on a connection: what a caller costs whose messages nobody can use yet. They are read as they
+/// come, so that one that waits keeps none of the others.
+const CONNECTION_WINDOW: u32 = STREAM_WINDOW;
 /// How long the last work may take after the last call has ended: some writes to a journal.
 const LAST_WORK: Duration = Duration::from_secs(5);
 /// How long callers have to read why their calls were cut; whoever does not read is not waited for.
@@ -284,7 +283,7 @@ impl Broker {
             .layer(TrailerLayer)
             .layer(EdgeLayer::new(edge))
             .service(routes.prepare());
-        let mut served = Box::pin(accept::serve(incoming, HTTP2, stop.clone(), service));
+        let mut served = Box::pin(accept::serve(incoming, http2(config.limits), stop.clone(), service));
         tokio::select! {
             () = shutdown => {}
             cause = journals.failed() => {
@@ -312,6 +311,17 @@ impl Broker {
         }
         end([&front, &tasks]).await;
         Ok(())
+    }
+}
+
+/// How callers are spoken with.
+fn http2(limits: Limits) -> Http2 {
+    Http2 {
+        max_streams: MAX_STREAMS,
+        keep_alive: KEEPALIVE_EVERY,
+        keep_alive_timeout: KEEPALIVE_ANSWER,
+        windows: Some((STREAM_WINDOW, CONNECTION_WINDOW)),
+        allowance: Allowance { per_second: limits.control_frames_per_second, ..Allowance::DEFAULT },
     }
 }
 

@@ -15,6 +15,7 @@ use std::time::Duration;
 use comity_identity::Address;
 use comity_policy::Tables;
 use comity_runtime::accept::MAX_CONNECTIONS;
+use comity_runtime::calm::Allowance;
 use comity_runtime::telemetry::LogFormat;
 use comity_runtime::{chain, metrics, tables};
 use comity_transparency::policy::Policy;
@@ -40,6 +41,10 @@ const TUNNELS: usize = MAX_CONNECTIONS / 4;
 const LISTEN: &str = "an IP address and a port, such as 0.0.0.0:7443; port 0 takes a free one";
 /// Smallest and largest request that may be configured, in bytes: a prompt of a few lines, and gRPC's practical end.
 const REQUEST_BYTES: std::ops::RangeInclusive<usize> = 64 * 1024..=64 * 1024 * 1024;
+
+/// Least and most that one connection may ask for beside its calls, a second: a few cancelled calls, and as many as are
+/// made in all.
+const CONTROL_FRAMES_PER_SECOND: std::ops::RangeInclusive<usize> = 50..=100_000;
 
 /// What a broker is told, checked.
 #[derive(Debug, Clone)]
@@ -109,6 +114,8 @@ pub struct Limits {
     pub tunnels: usize,
     /// Largest request, in bytes.
     pub request_bytes: usize,
+    /// What one connection may ask for beside its calls, a second, in credit ([`comity_runtime::calm`]).
+    pub control_frames_per_second: u32,
 }
 
 /// How long certificates live, by whom they are for.
@@ -227,6 +234,7 @@ struct RawLimits {
     connections: usize,
     tunnels: usize,
     request_bytes: usize,
+    control_frames_per_second: usize,
 }
 
 #[derive(Debug, Deserialize)]
@@ -265,6 +273,7 @@ impl Default for RawLimits {
             connections: MAX_CONNECTIONS,
             tunnels: TUNNELS,
             request_bytes: 16 * 1024 * 1024,
+            control_frames_per_second: Allowance::PER_SECOND as usize,
         }
     }
 }
@@ -429,12 +438,15 @@ impl Checks {
         let connections = self.number("limits.connections", raw.connections, CONNECTIONS);
         let tunnels = self.number("limits.tunnels", raw.tunnels, CONNECTIONS);
         let request_bytes = self.number("limits.request_bytes", raw.request_bytes, REQUEST_BYTES);
+        let (field, number) = ("limits.control_frames_per_second", raw.control_frames_per_second);
+        let control_frames = self.number(field, number, CONTROL_FRAMES_PER_SECOND);
         Some(Limits {
             in_flight: in_flight?,
             in_flight_per_organisation: per_organisation?,
             connections: connections?,
             tunnels: tunnels?,
             request_bytes: request_bytes?,
+            control_frames_per_second: control_frames.and_then(|number| number.try_into().ok())?,
         })
     }
 

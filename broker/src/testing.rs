@@ -26,6 +26,7 @@ use comity_proto::enrolment::Issued;
 use comity_proto::error::Detail;
 use comity_proto::membership::Kind;
 use comity_proto::membership::membership_client::MembershipClient;
+use comity_runtime::calm::Allowance;
 use comity_runtime::files::write_durably;
 use comity_runtime::tasks::Tasks;
 use comity_transparency::{LogKey, NoteKey, Signer as _};
@@ -230,6 +231,7 @@ impl Scene {
                 connections: 512,
                 tunnels: 256,
                 request_bytes: 1024 * 1024,
+                control_frames_per_second: Allowance::PER_SECOND,
             },
             leaf: Leaf { broker: day, node: day, app: day, operator: day },
             bundles: None,

@@ -6,6 +6,7 @@
     reason = "this is test code: it fails by panicking"
 )]
 
+mod abuse;
 mod backends_that_fail;
 mod bad_input;
 mod bundles;

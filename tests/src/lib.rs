@@ -18,6 +18,7 @@
 //! | [`exhibit`] | what they are shown, and what is done to it |
 //! | [`folder`] | folders, copied |
 //! | [`proxy`] | a way to the broker that falls silent |
+//! | [`raw`] | a peer that speaks HTTP/2 by hand, and what becomes of it |
 //! | [`program`] | a child process, its log, and its end |
 //! | [`worked_cases`] | the worked cases of the vocabulary, cast with members that a live federation can have |
 //! | [`wait`] | waiting for a state with a deadline |
@@ -45,6 +46,7 @@ pub mod node;
 pub mod operators;
 pub mod program;
 pub mod proxy;
+pub mod raw;
 pub mod reader;
 pub mod readme;
 pub mod verifiers;

@@ -96,7 +96,14 @@ mod tests {
     use crate::testing::reason;
 
     fn limits(in_flight: usize, in_flight_per_organisation: usize) -> Limits {
-        Limits { in_flight, in_flight_per_organisation, connections: 16, tunnels: 16, request_bytes: 1 }
+        Limits {
+            in_flight,
+            in_flight_per_organisation,
+            connections: 16,
+            tunnels: 16,
+            request_bytes: 1,
+            control_frames_per_second: 500,
+        }
     }
 
     fn organisation(name: &str) -> Option<TrustDomain> {

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use comity_identity::{AnchorSource as _, Credentials, Lifetime, VerifiedPeer, tls};
+use comity_runtime::accept::MAX_HEADER_BYTES;
 use comity_runtime::batched::{Batched, Turns, batched};
+use comity_runtime::calm::Allowance;
 use comity_runtime::dial;
 use comity_runtime::tasks::Tasks;
 use comity_types::{Clock, Digest, SpiffeId, Timestamp};
@@ -29,6 +31,9 @@ const STREAM_WINDOW: u32 = 128 * 1024;
 /// from those who do.
 #[expect(clippy::cast_possible_truncation, reason = "1024 streams")]
 const CONNECTION_WINDOW: u32 = STREAM_WINDOW * MAX_STREAMS as u32;
+/// Most requests of a connection that are reset because of the node's own mistakes: an honest one makes none, and where it
+/// does, its connection is given up, and made anew.
+const MAX_RESET_BY_MISTAKE: usize = 256;
 /// How long the HTTP/2 handshake may take after that of TLS, which has a deadline of its own.
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -93,7 +98,7 @@ impl Dialler {
     where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let (io, turns) = batched(io);
+        let (io, turns) = batched(io, Allowance::DEFAULT);
         let late = |_| io::Error::new(io::ErrorKind::TimedOut, "no HTTP/2 handshake in time");
         let handshake = tokio::time::timeout(HANDSHAKE_DEADLINE, self.http2(turns).handshake(TokioIo::new(io)));
         handshake.await.map_err(late)?.map_err(io::Error::other)
@@ -106,6 +111,8 @@ impl Dialler {
             .adaptive_window(false)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_header_list_size(MAX_HEADER_BYTES)
+            .max_local_error_reset_streams(MAX_RESET_BY_MISTAKE)
             .keep_alive_interval(KEEP_ALIVE)
             .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
             .keep_alive_while_idle(true);

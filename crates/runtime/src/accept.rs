@@ -42,7 +42,7 @@ pub(crate) use connection::Ends;
 pub use connection::{Connection, PeerInfo};
 use handshake::Protocol;
 pub use handshake::{Acceptor, ENROLMENT_ALPN};
-pub use serve::{Http2, serve, serve_one};
+pub use serve::{Http2, MAX_HEADER_BYTES, serve, serve_one};
 pub use share::{MAX_HANDSHAKES_PER_ADDRESS, MAX_ORGANISATIONS_PART, network};
 
 /// Longest handshake: a phone's radio wakes up within it, a stalled peer is gone soon.

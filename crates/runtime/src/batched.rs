@@ -6,7 +6,7 @@
 //! The h2 crate flushes after every larger frame, since it cannot know whether there is another one to come. Its task knows:
 //! when it waits, there is none. So a flush is noted, and made when the task has had its turn ([`Turns::run`]); nothing that
 //! is ready waits for anything else. What cannot leave yet is bounded by `MAX_UNSENT`, and beyond that writes wait as they
-//! would for the socket.
+//! would for the socket. What comes is watched on its way to h2 ([`calm`](crate::calm)).
 
 use std::cell::Cell;
 use std::fmt;
@@ -18,6 +18,8 @@ use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::calm::{Allowance, Calm, Flood};
 
 /// Most bytes that are kept back within a turn, in bytes: four full TLS records, as much as rustls itself keeps.
 const MAX_UNSENT: usize = 64 * 1024;
@@ -44,6 +46,11 @@ struct Inner<T> {
     wants_flush: bool,
     /// Why a flush failed, for the next who uses the connection.
     failed: Option<io::Error>,
+    /// Whether the last write was kept whole: h2 writes whole frames, so that one of ours may follow.
+    whole: bool,
+    calm: Calm,
+    /// Set when the peer was hung up on.
+    flood: Option<Flood>,
 }
 
 pin_project! {
@@ -55,10 +62,20 @@ pin_project! {
     }
 }
 
-/// The connection, and what makes its flushes: without that, nothing leaves.
+/// The connection, and what makes its flushes: without that, nothing leaves. Its peer is hung up on when it asks for more
+/// than its allowance.
 #[must_use]
-pub fn batched<T>(io: T) -> (Batched<T>, Turns<T>) {
-    let inner = Inner { io, unsent: Vec::new(), sent: 0, wants_flush: false, failed: None };
+pub fn batched<T>(io: T, allowance: Allowance) -> (Batched<T>, Turns<T>) {
+    let inner = Inner {
+        io,
+        unsent: Vec::new(),
+        sent: 0,
+        wants_flush: false,
+        failed: None,
+        whole: true,
+        calm: Calm::new(allowance),
+        flood: None,
+    };
     let shared = Arc::new(Mutex::new(inner));
     let turns = Turns(Arc::downgrade(&shared));
     (Batched(shared), turns)
@@ -68,6 +85,18 @@ impl<T> Turns<T> {
     /// `future`, as a task that uses the connection.
     pub fn run<F>(&self, future: F) -> Turn<T, F> {
         Turn { future, turns: self.clone() }
+    }
+}
+
+impl<T> Turns<T> {
+    /// Whether the peer has said its first words, or the connection is gone.
+    pub(crate) fn begun(&self) -> bool {
+        self.0.upgrade().is_none_or(|shared| lock(&shared).calm.begun())
+    }
+
+    /// Why the peer was hung up on, if it was, as long as the connection is there.
+    pub(crate) fn flood(&self) -> Option<Flood> {
+        lock(&*self.0.upgrade()?).flood
     }
 }
 
@@ -137,10 +166,25 @@ impl<T: AsyncWrite + Unpin> Inner<T> {
 
     /// Keeps as much of `bytes` as there is room for.
     fn keep(&mut self, bytes: &[u8], room: usize) -> usize {
-        let (kept, _) = bytes.split_at(bytes.len().min(room));
+        let (kept, rest) = bytes.split_at(bytes.len().min(room));
         self.unsent.extend_from_slice(kept);
         self.wants_flush = true;
+        self.whole = rest.is_empty();
+        self.calm.sent(kept.len());
         kept.len()
+    }
+
+    /// Watches what came; hangs up on a peer that asks for too much. It is told why, unless a frame is on its way in pieces.
+    fn came(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> io::Result<()> {
+        let Err(flood) = self.calm.came(bytes) else { return Ok(()) };
+        self.flood = Some(flood);
+        if self.whole {
+            self.unsent.extend(self.calm.goaway());
+            self.wants_flush = true;
+            // What the peer does not take now, it is not told.
+            let _told = self.poll_flush(cx);
+        }
+        Err(io::Error::other(flood))
     }
 }
 
@@ -156,13 +200,15 @@ fn lock<T>(shared: &Mutex<Inner<T>>) -> MutexGuard<'_, Inner<T>> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for Batched<T> {
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Batched<T> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let mut inner = self.using();
         if let Some(failed) = inner.failed.take() {
             return Poll::Ready(Err(failed));
         }
-        Pin::new(&mut inner.io).poll_read(cx, buffer)
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut inner.io).poll_read(cx, buffer))?;
+        Poll::Ready(inner.came(cx, buffer.filled().get(before..).unwrap_or_default()))
     }
 }
 
@@ -181,6 +227,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Batched<T> {
         let mut inner = self.using();
         let room = ready!(inner.poll_room(cx))?;
         let kept = slices.iter().fold(0, |kept, slice| kept + inner.keep(slice, room - kept));
+        inner.whole = slices.iter().map(|slice| slice.len()).sum::<usize>() == kept;
         Poll::Ready(Ok(kept))
     }
 

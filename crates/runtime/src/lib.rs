@@ -23,6 +23,7 @@
 //! | [`until`] | connections that end at an instant |
 //! | [`socket`] | TCP below TLS, which reads ahead |
 //! | [`batched`] | what is written in one turn leaves together |
+//! | [`calm`] | what a peer may ask of HTTP/2 beside its calls |
 //! | [`trailers`] | trailing metadata that a handler adds |
 //! | [`web`] | plain HTTP, beside gRPC |
 //! | [`files`] | files that are whole or absent after a crash |
@@ -30,6 +31,7 @@
 
 pub mod accept;
 pub mod batched;
+pub mod calm;
 pub mod chain;
 pub mod clock;
 pub mod config;

@@ -4,6 +4,10 @@ use tracing_subscriber::filter::{EnvFilter, ParseError};
 use tracing_subscriber::fmt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
+/// What is left out unless it is asked for: the h2 crate warns of every odd frame of a peer, which is as many lines as a
+/// stranger likes to send.
+const BY_STRANGERS: &str = "h2=error";
+
 /// How log lines look.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -37,8 +41,7 @@ pub enum TelemetryError {
 /// # Errors
 /// The filter cannot be read, or logging was set up before.
 pub fn init(format: LogFormat, filter: &str) -> Result<(), TelemetryError> {
-    let parsed = filter.parse::<EnvFilter>();
-    let parsed = parsed.map_err(|source| TelemetryError::Filter { filter: filter.to_owned(), source })?;
+    let parsed = read(filter)?;
     let lines = fmt().with_env_filter(parsed).with_writer(std::io::stderr);
     match format {
         LogFormat::Text => lines.with_ansi(false).finish().try_init()?,
@@ -47,9 +50,21 @@ pub fn init(format: LogFormat, filter: &str) -> Result<(), TelemetryError> {
     Ok(())
 }
 
+/// The filter that was asked for, which has the last word.
+fn read(filter: &str) -> Result<EnvFilter, TelemetryError> {
+    let parsed = format!("{BY_STRANGERS},{filter}").parse::<EnvFilter>();
+    parsed.map_err(|source| TelemetryError::Filter { filter: filter.to_owned(), source })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn strangers_write_no_warnings_into_the_log_unless_it_is_asked_for() {
+        assert_eq!(read("info").unwrap().to_string(), "h2=error,info");
+        assert_eq!(read("info,h2=debug").unwrap().to_string(), "h2=debug,info");
+    }
 
     #[test]
     fn a_filter_that_cannot_be_read_is_named() {

@@ -6,6 +6,7 @@ use comity_proto::DESCRIPTORS;
 use comity_proto::inference::inference_server::InferenceServer;
 use comity_proto::tunnel::tunnel_server::TunnelServer;
 use comity_runtime::accept::{self, Connection, Http2, Incoming};
+use comity_runtime::calm::Allowance;
 use comity_runtime::metrics::CallsService;
 use comity_runtime::trailers::{TrailerLayer, TrailerService};
 use tokio_util::sync::CancellationToken;
@@ -35,6 +36,7 @@ const HTTP2: Http2 = Http2 {
     keep_alive: KEEP_ALIVE,
     keep_alive_timeout: KEEP_ALIVE_TIMEOUT,
     windows: Some((STREAM_WINDOW, CONNECTION_WINDOW)),
+    allowance: Allowance::DEFAULT,
 };
 
 /// What every connection to the broker serves. Clones are the same.

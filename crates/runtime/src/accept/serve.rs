@@ -19,9 +19,24 @@ use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tower::{BoxError, Service, ServiceExt as _};
 
-use super::Connection;
 use super::call::Calls;
-use crate::batched::batched;
+use super::{Connection, HANDSHAKE_DEADLINE, PeerInfo};
+use crate::batched::{Turns, batched};
+use crate::calm::{Allowance, Flood};
+
+/// Largest header list that broker and node take, in bytes, as hyper and h2 count it: an envelope's metadata is a few
+/// hundred, and a node's longest is a permit of some 8 KiB. What is larger is answered with HTTP's 431.
+pub const MAX_HEADER_BYTES: u32 = 16 * 1024;
+/// Most calls that a peer may take back before they were looked at (CVE-2023-44487): those of one turn of the connection, in
+/// which an honest peer hardly both makes a call and leaves it.
+const MAX_UNSEEN_RESETS: usize = 64;
+/// Most calls of a connection that are reset because of the peer's own mistakes (CVE-2025-8671): honest peers make none.
+const MAX_RESET_BY_MISTAKE: usize = 256;
+/// Most bytes of one call's answer that wait for the socket, beside what the connection itself keeps: a few frames. It is
+/// what a call costs whose reader grants a large window and does not read.
+const MAX_UNSENT_PER_CALL: usize = 64 * 1024;
+/// How long the first words of HTTP/2 may take after those of TLS: as long as those.
+const PREFACE_DEADLINE: Duration = HANDSHAKE_DEADLINE;
 
 /// How HTTP/2 is spoken with whoever connects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +49,8 @@ pub struct Http2 {
     pub keep_alive_timeout: Duration,
     /// What may come of one call, and of all of a connection, before it is read, in bytes; hyper's 1 MiB each if absent.
     pub windows: Option<(u32, u32)>,
+    /// What may come beside calls, of one connection.
+    pub allowance: Allowance,
 }
 
 impl Http2 {
@@ -42,6 +59,10 @@ impl Http2 {
         builder
             .timer(TokioTimer::new())
             .max_concurrent_streams(self.max_streams)
+            .max_header_list_size(MAX_HEADER_BYTES)
+            .max_pending_accept_reset_streams(MAX_UNSEEN_RESETS)
+            .max_local_error_reset_streams(MAX_RESET_BY_MISTAKE)
+            .max_send_buf_size(MAX_UNSENT_PER_CALL)
             .keep_alive_interval(self.keep_alive)
             .keep_alive_timeout(self.keep_alive_timeout)
             .initial_stream_window_size(self.windows.map(|(stream, _)| stream))
@@ -88,17 +109,18 @@ where
     S::Future: Send,
     B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
-    let peer = connection.info().clone();
+    let (info, peer) = (connection.info().clone(), connection.info().clone());
     let answer = service_fn(move |request: Request<Received>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(peer.clone());
         service.clone().oneshot(request)
     });
-    let (io, turns) = batched(connection);
+    let (io, turns) = batched(connection, http2.allowance);
     let mut serving = std::pin::pin!(http2.builder().serve_connection(TokioIo::new(io), answer));
     let ended = turns.run(async {
         tokio::select! {
             ended = serving.as_mut() => ended,
+            () = silence(&turns) => Ok(()),
             () = drain => {
                 serving.as_mut().graceful_shutdown();
                 serving.await
@@ -106,8 +128,27 @@ where
         }
     });
     if let Err(error) = ended.await {
-        // Peers leave without a word every day.
-        tracing::debug!(error = crate::chain::text(&error), "a connection broke");
+        match turns.flood() {
+            Some(flood) => say_calm(&info, flood),
+            // Peers leave without a word every day.
+            None => tracing::debug!(error = crate::chain::text(&error), "a connection broke"),
+        }
+    }
+}
+
+/// Resolves when the peer has not said its first words in time: hyper waits for them for ever.
+async fn silence<T>(turns: &Turns<T>) {
+    tokio::time::sleep(PREFACE_DEADLINE).await;
+    if turns.begun() {
+        std::future::pending().await
+    }
+}
+
+/// Members should hear of it from their operators; strangers come and go.
+fn say_calm(info: &PeerInfo, flood: Flood) {
+    match &info.peer {
+        Some(peer) => tracing::info!(peer = %peer.id(), remote = %info.remote, %flood, "hung up on a member"),
+        None => tracing::debug!(remote = %info.remote, %flood, "hung up on a stranger"),
     }
 }
 

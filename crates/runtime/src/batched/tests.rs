@@ -80,7 +80,7 @@ fn write(io: &mut Batched<Scripted>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll
 #[test]
 fn what_is_written_and_flushed_in_one_turn_leaves_in_one_write() {
     let socket = Scripted::default();
-    let (mut io, turns) = batched(socket.clone());
+    let (mut io, turns) = batched(socket.clone(), Allowance::DEFAULT);
     turn(&turns, |cx| {
         for word in ["to", "ge", "ther"] {
             assert!(write(&mut io, cx, word.as_bytes()).is_ready());
@@ -96,7 +96,7 @@ fn what_is_written_and_flushed_in_one_turn_leaves_in_one_write() {
 #[test]
 fn what_the_connection_does_not_take_is_kept_to_a_limit_and_leaves_when_it_does() {
     let socket = Scripted::answering([full(), full(), Ok(3)]);
-    let (mut io, turns) = batched(socket.clone());
+    let (mut io, turns) = batched(socket.clone(), Allowance::DEFAULT);
     let much = vec![7; MAX_UNSENT + 1];
     turn(&turns, |cx| {
         assert!(matches!(write(&mut io, cx, &much), Poll::Ready(Ok(MAX_UNSENT))));
@@ -120,11 +120,11 @@ fn why_a_flush_failed_is_told_to_whoever_uses_the_connection_next() {
         |io, cx| matches!(Pin::new(io).poll_shutdown(cx), Poll::Ready(Err(_))),
     ];
     for fails in uses {
-        let (mut io, turns) = batched(Scripted::answering([Err(io::ErrorKind::BrokenPipe.into())]));
+        let (mut io, turns) = batched(Scripted::answering([Err(io::ErrorKind::BrokenPipe.into())]), Allowance::DEFAULT);
         turn(&turns, |cx| assert!(write(&mut io, cx, b"a").is_ready()));
         turn(&turns, |cx| assert!(fails(&mut io, cx)));
     }
-    let (mut io, turns) = batched(Scripted::answering([Ok(0)]));
+    let (mut io, turns) = batched(Scripted::answering([Ok(0)]), Allowance::DEFAULT);
     turn(&turns, |cx| assert!(write(&mut io, cx, b"a").is_ready()));
     turn(&turns, |cx| assert!(matches!(Pin::new(&mut io).poll_flush(cx), Poll::Ready(Err(_)))));
 }
@@ -132,7 +132,7 @@ fn why_a_flush_failed_is_told_to_whoever_uses_the_connection_next() {
 #[test]
 fn a_connection_that_is_dropped_is_closed_whoever_may_still_end_its_turns() {
     let socket = Scripted::default();
-    let (io, turns) = batched(socket.clone());
+    let (io, turns) = batched(socket.clone(), Allowance::DEFAULT);
     drop(io);
     assert_eq!(Arc::strong_count(&socket.0), 1);
     turn(&turns, |_| USED.set(true));
@@ -141,7 +141,7 @@ fn a_connection_that_is_dropped_is_closed_whoever_may_still_end_its_turns() {
 #[test]
 fn shutting_down_sends_what_is_unsent() {
     let socket = Scripted::default();
-    let (mut io, _turns) = batched(socket.clone());
+    let (mut io, _turns) = batched(socket.clone(), Allowance::DEFAULT);
     let cx = &mut Context::from_waker(Waker::noop());
     assert!(write(&mut io, cx, b"last").is_ready());
     assert!(Pin::new(&mut io).poll_shutdown(cx).is_ready());
@@ -157,7 +157,7 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let sent: Vec<u8> = (0_u8..251).cycle().take(pieces.iter().sum()).collect();
         let (ours, mut theirs) = tokio::io::duplex(width);
-        let (mut io, turns) = batched(ours);
+        let (mut io, turns) = batched(ours, Allowance::DEFAULT);
         let arrived = runtime.block_on(async {
             let mut rest = sent.as_slice();
             let writing = turns.run(async {

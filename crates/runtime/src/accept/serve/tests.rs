@@ -1,3 +1,5 @@
+mod slow;
+
 use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -32,6 +34,7 @@ const HTTP2: Http2 = Http2 {
     keep_alive: Duration::from_secs(30),
     keep_alive_timeout: Duration::from_secs(20),
     windows: None,
+    allowance: Allowance::DEFAULT,
 };
 
 #[derive(Debug)]
