@@ -3,7 +3,6 @@
 use std::io;
 use std::sync::Arc;
 
-
 use comity_client::Identity;
 use comity_identity::tls::{client_config, enrolment_client_config};
 use rustls::ClientConfig;
@@ -154,11 +153,7 @@ pub async fn connect(address: &str, tls: &Arc<ClientConfig>) -> io::Result<TlsSt
 ///
 /// # Panics
 /// If neither is so within [`PATIENCE`].
-pub async fn flood(
-    connection: TlsStream<TcpStream>,
-    most: u32,
-    mut piece: impl FnMut(u32) -> Vec<u8> + Send,
-) -> Ended {
+pub async fn flood(connection: TlsStream<TcpStream>, most: u32, mut piece: impl FnMut(u32) -> Vec<u8> + Send) -> Ended {
     let (reader, mut writer) = tokio::io::split(connection);
     let writing = async {
         let mut sent = 0;
@@ -218,4 +213,3 @@ impl Held {
         Self { memory: kibibytes * 1024, descriptors }
     }
 }
-
