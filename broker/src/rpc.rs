@@ -223,7 +223,7 @@ fn authority_lost(lost: &AuthorityError) -> Status {
 
 /// A status with its reason.
 pub(crate) fn failure(code: Code, reason: &'static str, message: String, metadata: Vec<(String, String)>) -> Status {
-    Failure { code, reason, message, metadata, refusal: None, receipt: None }.into()
+    Failure { metadata, ..Failure::new(code, reason, message) }.into()
 }
 
 /// The trailers that end an answer which has begun.

@@ -40,12 +40,15 @@ pub struct Failure {
     pub refusal: Option<Box<Refusal>>,
     /// The proof of what was decided, if it was: trailing metadata.
     pub receipt: Option<Box<Receipt>>,
+    /// How long to wait before asking again, if that is known: a `google.rpc.RetryInfo`.
+    pub retry_after: Option<Duration>,
 }
 
 impl Failure {
     /// A failure without metadata.
     pub fn new(code: Code, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { code, reason, message: message.into(), metadata: Vec::new(), refusal: None, receipt: None }
+        let (message, metadata) = (message.into(), Vec::new());
+        Self { code, reason, message, metadata, refusal: None, receipt: None, retry_after: None }
     }
 
     /// Adds a pair of metadata.
@@ -59,6 +62,13 @@ impl Failure {
     #[must_use]
     pub fn refusing(mut self, refusal: Refusal) -> Self {
         self.refusal = Some(Box::new(refusal));
+        self
+    }
+
+    /// Says how long to wait before asking again.
+    #[must_use]
+    pub const fn retrying_after(mut self, delay: Duration) -> Self {
+        self.retry_after = Some(delay);
         self
     }
 
@@ -78,6 +88,9 @@ impl From<Failure> for Status {
             metadata: failure.metadata.into_iter().collect(),
         };
         let mut details = vec![any("google.rpc.ErrorInfo", &info)];
+        // A delay that protobuf cannot say is none.
+        let delay = failure.retry_after.and_then(|delay| prost_types::Duration::try_from(delay).ok());
+        details.extend(delay.map(|delay| any("google.rpc.RetryInfo", &pb::RetryInfo { retry_delay: Some(delay) })));
         details.extend(failure.refusal.map(|refusal| any(REFUSAL, &bounded(*refusal))));
         let status = pb::Status { code: failure.code.into(), message: failure.message.clone(), details };
         let mut status = Self::with_details(failure.code, failure.message, status.encode_to_vec().into());
@@ -140,6 +153,16 @@ pub fn retry_after(status: &Status) -> Option<Duration> {
 mod tests {
     use super::*;
     use crate::policy::{Reason, Verdict};
+
+    #[test]
+    fn whoever_is_told_to_come_back_later_can_read_when() {
+        let delay = Duration::from_millis(1250);
+        let failure = Failure::new(Code::ResourceExhausted, "BUSY", "later").with("in_flight", 7);
+        assert_eq!(retry_after(&failure.clone().into()), None);
+        let status = Status::from(failure.retrying_after(delay));
+        assert_eq!(retry_after(&status), Some(delay));
+        assert_eq!(Detail::of(&status).unwrap().metadata["in_flight"], "7");
+    }
 
     fn refusal(verdicts: usize) -> Refusal {
         let reason =

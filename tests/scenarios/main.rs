@@ -33,6 +33,7 @@ mod readme;
 mod receipts;
 mod rotation;
 mod secrets;
+mod slow_readers;
 mod sovereignty;
 mod spire_members;
 mod statements;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use comity_client::Identity;
 use comity_identity::tls::{client_config, enrolment_client_config};
 use rustls::ClientConfig;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -140,11 +140,7 @@ pub async fn connect(address: &str, tls: &Arc<ClientConfig>) -> io::Result<TlsSt
     tcp.set_nodelay(true)?;
     let mut tls = TlsConnector::from(Arc::clone(tls)).connect("broker".try_into().unwrap(), tcp).await?;
     // In TLS 1.3 a client is done before the server has looked at it; a server that takes it begins with its settings.
-    let mut settings = [0; HEAD];
-    tls.read_exact(&mut settings).await?;
-    let length = usize::from(settings[2]) + (usize::from(settings[1]) << 8);
-    let mut values = vec![0; length];
-    tls.read_exact(&mut values).await?;
+    let _settings = read(&mut tls).await?;
     Ok(tls)
 }
 
@@ -153,7 +149,11 @@ pub async fn connect(address: &str, tls: &Arc<ClientConfig>) -> io::Result<TlsSt
 ///
 /// # Panics
 /// If neither is so within [`PATIENCE`].
-pub async fn flood(connection: TlsStream<TcpStream>, most: u32, mut piece: impl FnMut(u32) -> Vec<u8> + Send) -> Ended {
+pub async fn flood(
+    connection: impl AsyncRead + AsyncWrite,
+    most: u32,
+    mut piece: impl FnMut(u32) -> Vec<u8> + Send,
+) -> Ended {
     let (reader, mut writer) = tokio::io::split(connection);
     let writing = async {
         let mut sent = 0;
@@ -175,19 +175,39 @@ pub async fn flood(connection: TlsStream<TcpStream>, most: u32, mut piece: impl 
 }
 
 /// Reads until the connection ends.
-pub async fn ending(mut reader: impl AsyncRead + Unpin) -> Ended {
+async fn ending(mut reader: impl AsyncRead + Unpin) -> Ended {
     let mut ended = Ended::Cut;
-    let mut head = [0; HEAD];
-    while reader.read_exact(&mut head).await.is_ok() {
-        let mut payload = vec![0; usize::try_from(u32::from_be_bytes([0, head[0], head[1], head[2]])).unwrap()];
-        if reader.read_exact(&mut payload).await.is_err() {
-            break;
-        }
-        if head[3] == Kind::GoAway as u8 {
-            ended = Ended::Told(u32::from_be_bytes([payload[4], payload[5], payload[6], payload[7]]));
+    while let Ok(read) = read(&mut reader).await {
+        if read.kind == Kind::GoAway as u8 {
+            let code = read.payload.get(4..8).map(|code| u32::from_be_bytes(code.try_into().unwrap()));
+            ended = code.map_or(Ended::Cut, Ended::Told);
         }
     }
     ended
+}
+
+/// A frame that came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Read {
+    /// Its kind, by number.
+    pub kind: u8,
+    /// Which call it is of; 0 of none.
+    pub stream: u32,
+    /// What it holds.
+    pub payload: Vec<u8>,
+}
+
+/// Reads the next frame.
+///
+/// # Errors
+/// The connection ends before it is whole.
+pub async fn read(reader: &mut (impl AsyncRead + Unpin)) -> io::Result<Read> {
+    let mut head = [0; HEAD];
+    reader.read_exact(&mut head).await?;
+    let [a, b, c, kind, _flags, stream @ ..] = head;
+    let mut payload = vec![0; usize::try_from(u32::from_be_bytes([0, a, b, c])).unwrap()];
+    reader.read_exact(&mut payload).await?;
+    Ok(Read { kind, stream: u32::from_be_bytes(stream), payload })
 }
 
 /// What a process holds.

@@ -2,17 +2,20 @@
 //!
 //! Callers without a certificate are together one organisation, and among them nobody takes it all either: each address has
 //! its share, and each connection a few. However many take all that they can get, the last places are kept for
-//! everybody's first ([`comity_runtime::fair`]).
+//! everybody's first ([`comity_runtime::fair`]). Whoever gets none is told when to come back, each at another time ([`pause`]).
+
+mod pause;
 
 use std::net::{IpAddr, SocketAddr};
 
+use comity_proto::error::Failure;
 use comity_runtime::accept::network;
 use comity_runtime::fair::{Fair, Full, Rule, Share};
 use comity_types::TrustDomain;
 use tonic::{Code, Status};
 
+use self::pause::{Holding, Pause};
 use crate::config::Limits;
-use crate::rpc::failure;
 
 /// Most calls on one connection without a certificate: a join asks one thing after another.
 const STRANGERS_PER_CONNECTION: usize = 8;
@@ -26,12 +29,13 @@ pub struct Capacity {
     organisations: Fair<Option<TrustDomain>>,
     addresses: Fair<IpAddr>,
     connections: Fair<SocketAddr>,
+    pause: Pause,
 }
 
 /// One call's place; free again when it is dropped.
 #[derive(Debug)]
 #[expect(dead_code, reason = "held, and never read")]
-pub struct Place(Share<Option<TrustDomain>>, Option<(Share<IpAddr>, Share<SocketAddr>)>);
+pub struct Place(Share<Option<TrustDomain>>, Option<(Share<IpAddr>, Share<SocketAddr>)>, Holding);
 
 impl Capacity {
     /// With these limits.
@@ -43,6 +47,7 @@ impl Capacity {
             organisations: Fair::new(Rule::new(limits.in_flight, limits.in_flight_per_organisation)),
             addresses: Fair::new(Rule::new(strangers, (strangers / ADDRESSES_PART).max(1))),
             connections: Fair::new(unbounded),
+            pause: Pause::default(),
         }
     }
 
@@ -51,6 +56,10 @@ impl Capacity {
     /// # Errors
     /// `RESOURCE_EXHAUSTED`: the broker, the organisation, the address or the connection has none left.
     pub fn take(&self, organisation: Option<&TrustDomain>, remote: SocketAddr) -> Result<Place, Status> {
+        self.try_take(organisation, remote).map_err(|busy| busy.retrying_after(self.pause.next()).into())
+    }
+
+    fn try_take(&self, organisation: Option<&TrustDomain>, remote: SocketAddr) -> Result<Place, Failure> {
         // The narrowest first, so that what is refused to one connection is taken from nobody.
         let as_stranger = if organisation.is_none() { Some(self.stranger(remote)?) } else { None };
         let place = self.organisations.take(organisation.cloned()).map_err(|full| match full {
@@ -60,7 +69,7 @@ impl Capacity {
             Full::Own(_) => busy("ORGANISATION_BUSY", "the organisation has", full),
             Full::All(_) => busy("BROKER_BUSY", "the broker has", full),
         })?;
-        Ok(Place(place, as_stranger))
+        Ok(Place(place, as_stranger, self.pause.hold()))
     }
 
     /// How many calls are in flight.
@@ -69,7 +78,7 @@ impl Capacity {
         self.organisations.taken()
     }
 
-    fn stranger(&self, remote: SocketAddr) -> Result<(Share<IpAddr>, Share<SocketAddr>), Status> {
+    fn stranger(&self, remote: SocketAddr) -> Result<(Share<IpAddr>, Share<SocketAddr>), Failure> {
         let by_connection = self.connections.take(remote);
         let by_connection = by_connection.map_err(|full| busy("CONNECTION_BUSY", "the connection has", full))?;
         let by_address = self.addresses.take(network(remote.ip())).map_err(|full| match full {
@@ -80,14 +89,16 @@ impl Capacity {
     }
 }
 
-fn busy(reason: &'static str, who: &str, full: Full) -> Status {
+fn busy(reason: &'static str, who: &str, full: Full) -> Failure {
     let (Full::Own(calls) | Full::All(calls)) = full;
     let limit = match full {
         Full::Own(_) => "which is the limit",
         Full::All(_) => "and the last places are kept for those who have few",
     };
-    let message = format!("{who} {calls} calls in flight, {limit} (hint: wait for some to end, and try again)");
-    failure(Code::ResourceExhausted, reason, message, vec![("in_flight".into(), calls.to_string())])
+    let message = format!(
+        "{who} {calls} calls in flight, {limit} (hint: wait for some to end, and try again after what RetryInfo says)"
+    );
+    Failure::new(Code::ResourceExhausted, reason, message).with("in_flight", calls)
 }
 
 #[cfg(test)]
@@ -117,6 +128,7 @@ mod tests {
     fn refused(taken: Result<Place, Status>) -> String {
         let refused = taken.unwrap_err();
         assert_eq!(refused.code(), Code::ResourceExhausted);
+        assert!(comity_proto::error::retry_after(&refused).is_some());
         reason(&refused)
     }
 
