@@ -14,6 +14,9 @@
 //! | [`fair`] | places that many share, and nobody takes all of |
 //! | [`metrics`] | what a program counts, for whoever watches it |
 //! | [`quotas`] | what callers have used today of offers that state a quota |
+//! | [`observe`] | what is told of a call that has ended |
+//! | [`access_log`] | the same as a line |
+//! | [`traces`] | the same as spans, on their way to a collector |
 //! | [`telemetry`] | logging to stderr |
 //! | [`executor`] | what tasks run on |
 //! | [`tasks`] | the only place where tasks are spawned |
@@ -30,6 +33,7 @@
 //! | [`chain`] | an error and all that caused it, as text |
 
 pub mod accept;
+pub mod access_log;
 pub mod batched;
 pub mod calm;
 pub mod chain;
@@ -42,12 +46,14 @@ pub mod files;
 pub mod genesis;
 pub mod health;
 pub mod metrics;
+pub mod observe;
 pub mod quotas;
 pub mod shutdown;
 pub mod socket;
 pub mod tables;
 pub mod tasks;
 pub mod telemetry;
+pub mod traces;
 pub mod trailers;
 pub mod until;
 pub mod web;

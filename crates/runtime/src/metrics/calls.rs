@@ -1,9 +1,10 @@
-//! Counts the calls of a server, by method and by the code that each ended with.
+//! Counts the calls of a server, by method and by the code that each ended with, and has an observer told of each.
 
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use bytes::Buf;
 use http::{HeaderMap, Request, Response};
 use http_body::{Frame, SizeHint};
 use prometheus_client::metrics::counter::Counter;
@@ -12,6 +13,7 @@ use tonic::{Code, Status};
 use tower::{Layer, Service};
 
 use super::Labels;
+use crate::observe::{Account, Observer};
 
 /// What is counted of a path that is none of the contract's: callers choose paths, and labels have an end.
 const UNKNOWN: &str = "unknown";
@@ -24,13 +26,20 @@ pub type Calls = Family<Labels<2>, Counter>;
 pub struct CallsLayer {
     calls: Calls,
     known: fn(&str) -> Option<&'static str>,
+    observer: Observer,
 }
 
 impl CallsLayer {
     /// Counts in `calls`; `known` gives the paths that have a name.
     #[must_use]
-    pub const fn new(calls: Calls, known: fn(&str) -> Option<&'static str>) -> Self {
-        Self { calls, known }
+    pub fn new(calls: Calls, known: fn(&str) -> Option<&'static str>) -> Self {
+        Self { calls, known, observer: Observer::default() }
+    }
+
+    /// Has the observer told of each call, too.
+    #[must_use]
+    pub fn told_to(self, observer: Observer) -> Self {
+        Self { observer, ..self }
     }
 }
 
@@ -59,6 +68,7 @@ impl<S, Q, B> Service<Request<Q>> for CallsService<S>
 where
     S: Service<Request<Q>, Response = Response<B>>,
     S::Future: Send + 'static,
+    B: http_body::Body<Data: Buf>,
 {
     type Response = Response<Counted<B>>;
     type Error = S::Error;
@@ -68,12 +78,14 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<Q>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Q>) -> Self::Future {
         let method = (self.layer.known)(request.uri().path()).unwrap_or(UNKNOWN);
-        let mut count = Count { calls: self.layer.calls.clone(), method, is_over: false };
+        let account = self.layer.observer.begin(method, &mut request);
+        let mut count = Count { calls: self.layer.calls.clone(), method, account, is_over: false };
         let response = self.inner.call(request);
         Box::pin(async move {
             let response = response.await?;
+            count.account.head(response.headers());
             count.see(response.headers());
             Ok(response.map(|body| Counted { body: Box::pin(body), count }))
         })
@@ -84,26 +96,28 @@ where
 struct Count {
     calls: Calls,
     method: &'static str,
+    account: Account,
     is_over: bool,
 }
 
 impl Count {
     fn see(&mut self, headers: &HeaderMap) {
         if let Some(code) = headers.get(Status::GRPC_STATUS) {
-            self.end(Code::from_bytes(code.as_bytes()));
+            self.end(Code::from_bytes(code.as_bytes()), Some(headers));
         }
     }
 
-    fn end(&mut self, code: Code) {
+    fn end(&mut self, code: Code, headers: Option<&HeaderMap>) {
         if !std::mem::replace(&mut self.is_over, true) {
             self.calls.get_or_create(&[("method", self.method), ("code", code_name(code))]).inc();
+            self.account.end(code, headers);
         }
     }
 }
 
 impl Drop for Count {
     fn drop(&mut self) {
-        self.end(Code::Cancelled);
+        self.end(Code::Cancelled, None);
     }
 }
 
@@ -119,7 +133,7 @@ impl<B> fmt::Debug for Counted<B> {
     }
 }
 
-impl<B: http_body::Body> http_body::Body for Counted<B> {
+impl<B: http_body::Body<Data: Buf>> http_body::Body for Counted<B> {
     type Data = B::Data;
     type Error = B::Error;
 
@@ -129,9 +143,11 @@ impl<B: http_body::Body> http_body::Body for Counted<B> {
             Poll::Ready(Some(Ok(frame))) => {
                 if let Some(trailers) = frame.trailers_ref() {
                     self.count.see(trailers);
+                } else if let Some(data) = frame.data_ref() {
+                    self.count.account.passed(data.remaining());
                 }
             }
-            Poll::Ready(Some(Err(_))) => self.count.end(Code::Internal),
+            Poll::Ready(Some(Err(_))) => self.count.end(Code::Internal, None),
             Poll::Ready(None) | Poll::Pending => {}
         }
         frame
