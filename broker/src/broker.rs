@@ -3,10 +3,12 @@
 
 mod counted;
 mod error;
+mod observed;
 mod parts;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,6 +24,7 @@ use comity_runtime::trailers::TrailerLayer;
 use comity_types::ids::Kind;
 use comity_types::{Clock, SpiffeId};
 use futures::TryStreamExt as _;
+use futures::future::BoxFuture;
 use tonic::service::Routes;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
@@ -29,6 +32,7 @@ use tower::ServiceBuilder;
 
 use self::counted::Counted;
 pub use self::error::BrokerError;
+use self::observed::Observed;
 pub(crate) use self::parts::witnesses;
 use self::parts::{Circles, Journals, acceptor, access, bundles, confirm, hosts, open_registry, services};
 use crate::bundles::{Bundles, RegistryBundles};
@@ -47,6 +51,7 @@ use crate::links::Links;
 use crate::metrics::{Metrics, Watched};
 use crate::registry::admission::{Admission, Door};
 use crate::registry::authorities::Authorities;
+use crate::reload::{self, Live, Reloads};
 use crate::routes::{announce, retire, routes};
 use crate::steady::Steady;
 
@@ -68,8 +73,8 @@ const LAST_WORK: Duration = Duration::from_secs(5);
 const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Where the broker writes the address that it listens on, once it does.
 pub const ADDRESS_FILE: &str = "address";
+
 /// A broker that is bound and not yet served.
-#[derive(Debug)]
 pub struct Broker {
     config: Config,
     listener: Listener,
@@ -84,9 +89,19 @@ pub struct Broker {
     witnesses: Option<(Witnesses<MembershipLog>, Witnesses<DecisionLog>)>,
     places: Places,
     counted: Counted,
+    observed: Observed,
     front: Tasks,
     tasks: Tasks,
     wall: Arc<dyn Clock>,
+    live: Live,
+    reloads: Option<Reloads>,
+    insisted: BoxFuture<'static, ()>,
+}
+
+impl fmt::Debug for Broker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Broker").field("address", &self.local_addr()).finish_non_exhaustive()
+    }
 }
 
 impl Broker {
@@ -126,6 +141,7 @@ impl Broker {
         })?;
         tables::announce(&config.tables);
         let metrics = Metrics::default();
+        let observed = Observed::open(&config, certificate.id(), &metrics, &clock, &tasks)?;
         let registry = open_registry(
             &config,
             founding.genesis(),
@@ -182,6 +198,17 @@ impl Broker {
             wall: Arc::clone(&wall),
             clock,
         };
+        let live = Live::new(
+            config.clone(),
+            reload::Parts {
+                capacity: watched.capacity.clone(),
+                places: places.clone(),
+                links: links.clone(),
+                admission: admission.clone(),
+                access_log: observed.log.clone(),
+                metrics: metrics.clone(),
+            },
+        );
         let access = access(&config, &journals, &watched, &metrics, &tasks, stop);
         let services = services(&watched, admission, &journals, founding.root_json, access, &tasks, front.token());
         let counted = Counted::new(config.metrics, metrics, watched).await?;
@@ -204,10 +231,32 @@ impl Broker {
             witnesses,
             places,
             counted,
+            observed,
             front,
             tasks,
             wall,
+            live,
+            reloads: None,
+            insisted: Box::pin(std::future::pending()),
         })
+    }
+
+    /// Reads its configuration again whenever it is asked to.
+    #[must_use]
+    pub fn reloading(self, reloads: Reloads) -> Self {
+        Self { reloads: Some(reloads), ..self }
+    }
+
+    /// Waits for no call any more once `insisted` ends.
+    #[must_use]
+    pub fn ending_at_once(self, insisted: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self { insisted: Box::pin(insisted), ..self }
+    }
+
+    /// What can change while it runs.
+    #[cfg(test)]
+    pub(crate) fn live(&self) -> Live {
+        self.live.clone()
     }
 
     /// Where it listens.
@@ -253,9 +302,13 @@ impl Broker {
             witnesses,
             places,
             counted,
+            observed,
             front,
             tasks,
             wall,
+            live,
+            reloads,
+            insisted,
         } = self;
         let (address, stop, calls) = (listener.local_addr(), front.token(), edge.stop());
         let (incoming, tunnels) = listener.incoming_of(places, acceptor, &front);
@@ -278,8 +331,11 @@ impl Broker {
         let address_file = AddressFile::write(&config.data_dir, address)?;
         tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
         let metrics = counted.serve(&front);
+        if let Some(reloads) = reloads {
+            front.spawn("reload", live.clone().follow(reloads, stop.clone()));
+        }
         let service = ServiceBuilder::new()
-            .layer(metrics.calls())
+            .layer(metrics.calls().told_to(observed.observer.clone()))
             .layer(TrailerLayer)
             .layer(EdgeLayer::new(edge))
             .service(routes.prepare());
@@ -290,6 +346,7 @@ impl Broker {
                 metrics.journal_failed();
                 // Whoever watches health is told before the connections break.
                 retire(&mut health).await;
+                observed.flush().await;
                 return Err(BrokerError::JournalFailed { cause });
             }
             () = &mut served => return Ok(()),
@@ -298,11 +355,12 @@ impl Broker {
         retire(&mut health).await;
         stop.cancel();
         // At once, so that nodes find another broker while the calls that still run go on over the old tunnels.
-        tasks.spawn("leave", async move { links.ask_to_leave(config.drain).await });
-        match tokio::time::timeout(config.drain, &mut served).await {
-            Ok(()) => {}
-            Err(_) => {
-                tracing::warn!(drain = ?config.drain, "calls still ran when the drain ended; they are cut");
+        let drain = live.drain();
+        tasks.spawn("leave", async move { links.ask_to_leave(drain).await });
+        tokio::select! {
+            () = &mut served => {}
+            () = over(drain, insisted) => {
+                tracing::warn!(?drain, "calls still ran when the drain ended; they are cut");
                 calls.end_calls();
                 if tokio::time::timeout(LAST_WORDS, served).await.is_err() {
                     tracing::warn!("some callers did not read why their calls were cut");
@@ -310,6 +368,7 @@ impl Broker {
             }
         }
         end([&front, &tasks]).await;
+        observed.flush().await;
         Ok(())
     }
 }
@@ -322,6 +381,14 @@ fn http2(limits: Limits) -> Http2 {
         keep_alive_timeout: KEEPALIVE_ANSWER,
         windows: Some((STREAM_WINDOW, CONNECTION_WINDOW)),
         allowance: Allowance { per_second: limits.control_frames_per_second, ..Allowance::DEFAULT },
+    }
+}
+
+/// Ends when calls are waited for no longer: their time is over, or somebody insists.
+async fn over(drain: Duration, insisted: impl Future<Output = ()>) {
+    tokio::select! {
+        () = tokio::time::sleep(drain) => {}
+        () = insisted => {}
     }
 }
 

@@ -68,6 +68,12 @@ impl OwnCertificate {
         Ok(Self { issuer, credentials })
     }
 
+    /// Whom it names.
+    #[must_use]
+    pub const fn id(&self) -> &SpiffeId {
+        &self.issuer.id
+    }
+
     /// What TLS uses: always the newest.
     #[must_use]
     pub fn credentials(&self) -> Arc<Credentials> {

@@ -17,7 +17,7 @@ use comity_policy::Tables;
 use comity_runtime::accept::MAX_CONNECTIONS;
 use comity_runtime::calm::Allowance;
 use comity_runtime::telemetry::LogFormat;
-use comity_runtime::{chain, metrics, tables};
+use comity_runtime::{access_log, chain, metrics, tables, telemetry, traces};
 use comity_transparency::policy::Policy;
 use comity_types::{Name, Place};
 use serde::Deserialize;
@@ -71,6 +71,10 @@ pub struct Config {
     pub bundles: Option<SocketAddr>,
     /// Where it serves metrics, if it does.
     pub metrics: Option<SocketAddr>,
+    /// Where it sends spans, if it makes any.
+    pub traces: Option<traces::Config>,
+    /// Where it writes a line for each call, if it does.
+    pub access_log: Option<access_log::Config>,
     /// What waits for a decision to be durable.
     pub commit: Commit,
     /// Who cosigns the decision log, and how many are enough, if anybody does.
@@ -204,6 +208,8 @@ struct Raw {
     leaf: RawLeaf,
     bundles: Option<RawBundles>,
     metrics: Option<metrics::Config>,
+    traces: Option<traces::Config>,
+    access_log: Option<access_log::Config>,
     witnesses: Option<RawWitnesses>,
 }
 
@@ -328,6 +334,11 @@ fn check(raw: Raw, folder: &Path) -> Result<Config, Vec<Problem>> {
             leaf: leaf?,
             bundles: bundles.map_or(Some(None), |bundles| bundles.map(Some))?,
             metrics: metrics.map_or(Some(None), |metrics| metrics.map(Some))?,
+            traces: checks.traces(raw.traces),
+            access_log: raw.access_log.map(|mut log| {
+                log.anchor(folder);
+                log
+            }),
             witnesses: witnesses.map_or(Some(None), |policy| policy.map(Some))?,
             commit: commit?,
             drain: drain?,
@@ -428,7 +439,18 @@ impl Checks {
             "json" => Some(LogFormat::Json),
             other => self.problem("log.format", comity_types::Invalid::new(other, "\"text\" or \"json\"")),
         };
+        if let Err(error) = telemetry::check(&raw.filter) {
+            return self.problem("log.filter", chain::text(&error));
+        }
         Some(Log { format: format?, filter: raw.filter })
+    }
+
+    /// As it is: what is wrong with it is a problem already.
+    fn traces(&mut self, traces: Option<traces::Config>) -> Option<traces::Config> {
+        for (field, problem) in traces.iter().flat_map(traces::Config::wrong) {
+            self.problem::<()>(field, problem);
+        }
+        traces
     }
 
     fn limits(&mut self, raw: &RawLimits) -> Option<Limits> {

@@ -20,6 +20,7 @@
 //! | `health` | whether anybody can believe who the broker is, and it can decide |
 //! | [`ledger`] | what is kept for good |
 //! | [`links`] | the connections to nodes |
+//! | [`reload`] | what of `broker.toml` can change while it runs |
 //! | [`metrics`] | every metric: name, labels, unit |
 //! | `steady` | the time that is stamped |
 
@@ -37,6 +38,7 @@ pub mod links;
 pub mod memory;
 pub mod metrics;
 pub mod registry;
+pub mod reload;
 mod routes;
 pub mod rpc;
 mod steady;

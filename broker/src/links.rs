@@ -163,7 +163,7 @@ impl Links {
             dialler,
             links: DashMap::new(),
             tunnels: Tunnels::default(),
-            tunnel_places: Fair::new(Rule::new(tunnels, (tunnels / MAX_ORGANISATIONS_PART).max(1))),
+            tunnel_places: Fair::new(tunnel_rule(tunnels)),
             health: Health::new(metrics),
         }));
         links.0.dialler.tasks().spawn("links", links.clone().follow_registry());
@@ -197,6 +197,11 @@ impl Links {
         let answer = sender.send_request(request).await;
         let answer = answer.map_err(|source| LinkError::Broken { node: node.clone(), source: Arc::new(source) })?;
         Ok(Sent { answer, in_flight, certificate })
+    }
+
+    /// Has room for so many tunnels from here on. Those that stand stay.
+    pub fn limit_tunnels(&self, tunnels: usize) {
+        self.0.tunnel_places.share_by(tunnel_rule(tunnels));
     }
 
     /// How many tunnels stand.
@@ -286,6 +291,11 @@ impl Links {
         self.0.links.clear();
         self.0.tunnels.clear();
     }
+}
+
+/// Of so many tunnels one organisation's nodes have at most a part.
+fn tunnel_rule(tunnels: usize) -> Rule {
+    Rule::new(tunnels, (tunnels / MAX_ORGANISATIONS_PART).max(1))
 }
 
 /// Where a node that takes part is reached.

@@ -6,8 +6,12 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use comity_broker::reload::Reloads;
 use comity_broker::{Broker, Config, config, data_dir};
+use comity_runtime::shutdown::Hangups;
+use comity_runtime::telemetry::Filter;
 use comity_runtime::{chain, executor, shutdown, telemetry};
+use futures::StreamExt as _;
 
 /// Exit status where the command line or the configuration is wrong.
 const USAGE: u8 = 2;
@@ -24,7 +28,9 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve until SIGTERM or SIGINT, then let calls finish.
+    /// Serve until SIGTERM or SIGINT, then let calls finish; the same signal again ends them at once.
+    ///
+    /// SIGHUP has the configuration read again, and the access log opened anew: docs/operations.md says what can change.
     Run {
         /// The configuration; deploy/broker.example.toml describes every field.
         #[arg(long, value_name = "FILE")]
@@ -65,20 +71,32 @@ fn check(path: &Path) -> anyhow::Result<()> {
 
 fn run(path: &Path) -> anyhow::Result<()> {
     let config = config::load(path)?;
-    telemetry::init(config.log.format, &config.log.filter)?;
-    executor::start().context("cannot start the async runtime")?.block_on(serve(config))
+    let filter = telemetry::init(config.log.format, &config.log.filter)?;
+    executor::start().context("cannot start the async runtime")?.block_on(serve(config, path, filter))
 }
 
-async fn serve(config: Config) -> anyhow::Result<()> {
-    let mut stop = Box::pin(shutdown::requested());
-    // Asked once, it hears signals from here on, also those that come before anything is served.
-    if futures::poll!(&mut stop).is_ready() {
+async fn serve(config: Config, path: &Path, filter: Filter) -> anyhow::Result<()> {
+    let (mut stop, mut insisted) = (Box::pin(shutdown::requested()), Box::pin(shutdown::insisted()));
+    // Asked once, they hear signals from here on, also those that come before anything is served.
+    if futures::poll!(&mut stop).is_ready() || futures::poll!(&mut insisted).is_ready() {
         return Ok(());
     }
+    let reloads = reloads(path, filter)?;
     // It may take long: witnesses are waited for.
     let broker = tokio::select! {
         built = Box::pin(Broker::build(config)) => built?,
         () = &mut stop => return Ok(()),
     };
-    Ok(broker.run(stop).await?)
+    Ok(broker.reloading(reloads).ending_at_once(insisted).run(stop).await?)
+}
+
+/// SIGHUP, and what it has read.
+fn reloads(path: &Path, filter: Filter) -> anyhow::Result<Reloads> {
+    let hangups = Hangups::listen().context("cannot hear signals")?;
+    let asked = futures::stream::unfold(hangups, async |mut hangups| {
+        hangups.next().await;
+        Some(((), hangups))
+    });
+    let path = path.to_owned();
+    Ok(Reloads { asked: asked.boxed(), load: Box::new(move || config::load(&path)), filter })
 }

@@ -10,7 +10,9 @@ use comity_identity::Credentials;
 use comity_membership::{Federation, Statement};
 use comity_proto::methods;
 use comity_runtime::accept::Places;
+use comity_runtime::access_log::Lines;
 use comity_runtime::metrics::{CallsLayer, Kind, Labels, Metric, Metrics as Made};
+use comity_runtime::traces::Spans;
 use comity_types::Clock;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -153,6 +155,25 @@ const UNDECIDABLE: Metric = Metric {
     labels: &["why"],
     help: "1 while no request can be decided: the time is before the membership log's newest entry (`clock`), or an entry hangs on its way to the disk (`stalled`).",
 };
+const SPANS: Metric = Metric {
+    name: "comity_broker_spans",
+    kind: Kind::Counter,
+    labels: &["outcome"],
+    help: "Spans of requests, where traces are on: `delivered` to the collector, or `dropped`.",
+};
+const LINES: Metric = Metric {
+    name: "comity_broker_access_log_lines",
+    kind: Kind::Counter,
+    labels: &["outcome"],
+    help: "Lines of the access log, where there is one: `written`, or `dropped`.",
+};
+
+const RELOADS: Metric = Metric {
+    name: "comity_broker_reloads",
+    kind: Kind::Counter,
+    labels: &["outcome"],
+    help: "How often the configuration was read again: `applied`, or `refused`, so that everything stayed as it was.",
+};
 
 /// All of them.
 #[cfg(test)]
@@ -179,6 +200,9 @@ const METRICS: &[Metric] = &[
     CERTIFICATE,
     CLOCK_OFF,
     UNDECIDABLE,
+    SPANS,
+    LINES,
+    RELOADS,
 ];
 
 /// What the broker counts. Clones are the same.
@@ -209,6 +233,9 @@ struct Inner {
     certificate: Gauge,
     clock_off: Gauge,
     undecidable: Family<Labels<1>, Gauge>,
+    spans: Spans,
+    lines: Lines,
+    reloads: Family<Labels<1>, Counter>,
 }
 
 impl fmt::Debug for Metrics {
@@ -243,6 +270,9 @@ impl Default for Metrics {
             certificate: made.gauge(&CERTIFICATE),
             clock_off: made.gauge(&CLOCK_OFF),
             undecidable: made.gauges(&UNDECIDABLE),
+            spans: made.counters(&SPANS),
+            lines: made.counters(&LINES),
+            reloads: made.counters(&RELOADS),
             made,
         }))
     }
@@ -276,6 +306,28 @@ impl Metrics {
     #[must_use]
     pub fn calls(&self) -> CallsLayer {
         CallsLayer::new(self.0.calls.clone(), |path| methods::find(path).map(|method| method.path))
+    }
+
+    /// What becomes of spans.
+    pub(crate) fn spans(&self) -> Spans {
+        self.0.spans.clone()
+    }
+
+    /// What becomes of lines of the access log.
+    pub(crate) fn lines(&self) -> Lines {
+        self.0.lines.clone()
+    }
+
+    /// The configuration was read again.
+    pub(crate) fn reloaded(&self, is_applied: bool) {
+        let outcome = if is_applied { "applied" } else { "refused" };
+        self.0.reloads.get_or_create(&[("outcome", outcome)]).inc();
+    }
+
+    /// How often that was.
+    #[cfg(test)]
+    pub(crate) fn count_reloads(&self, outcome: &'static str) -> u64 {
+        self.0.reloads.get_or_create(&[("outcome", outcome)]).get()
     }
 
     /// A request was decided on: what names no model, or none that anybody offers, is not.

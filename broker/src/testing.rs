@@ -236,6 +236,8 @@ impl Scene {
             leaf: Leaf { broker: day, node: day, app: day, operator: day },
             bundles: None,
             metrics: None,
+            traces: None,
+            access_log: None,
             drain: DEADLINE,
             #[cfg(feature = "bench-unlogged")]
             keeps_nothing: false,

@@ -32,7 +32,7 @@ fn main() -> anyhow::Result<()> {
         "this program measures relaying without a log, and is no broker (hint: start comity-broker)"
     );
     let mut config = config::load(&arguments.config)?;
-    telemetry::init(config.log.format, &config.log.filter)?;
+    let _filter = telemetry::init(config.log.format, &config.log.filter)?;
     tracing::error!("NOTHING IS RECORDED AND NOTHING IS PROVEN: this is a measurement and no broker");
     config.keeps_nothing = true;
     executor::start().context("cannot start the async runtime")?.block_on(async {

@@ -15,8 +15,8 @@ use comity_identity::Address;
 use comity_policy::node_file::OfferEntry;
 use comity_policy::{Tables, Terms};
 use comity_runtime::config::{self, line_of, unreadable_hint};
-use comity_runtime::metrics;
 use comity_runtime::tables::{self, TablesError};
+use comity_runtime::{access_log, metrics, traces};
 use comity_transparency::policy::Policy;
 use comity_types::{Name, SpiffeId};
 use serde::Deserialize;
@@ -52,6 +52,12 @@ pub struct Config {
     /// Where it serves metrics, if it does.
     #[serde(default)]
     pub metrics: Option<metrics::Config>,
+    /// Where it sends spans, if it makes any.
+    #[serde(default)]
+    pub traces: Option<traces::Config>,
+    /// Where it writes a line for each call, if it does.
+    #[serde(default)]
+    pub access_log: Option<access_log::Config>,
     /// Where it is a witness of the federation's logs, if it is one.
     #[serde(default)]
     pub witness: Option<WitnessConfig>,
@@ -322,6 +328,12 @@ impl Config {
         Ok(Self { text: text.to_owned(), ..config })
     }
 
+    /// The text that it was read from.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// How old the federation's state may be, by class.
     #[must_use]
     pub fn budgets(&self) -> Budgets {
@@ -334,7 +346,7 @@ impl Config {
         budgets
     }
 
-    /// What is wrong with the budgets of classes, and with where metrics are served.
+    /// What is wrong with the budgets of classes, and with where metrics and spans go.
     fn misfits(&self) -> Vec<Misfit> {
         let Staleness { new_callers, offers } = &self.staleness;
         let classes = new_callers.iter().map(|budget| ("staleness.new_callers".to_owned(), budget));
@@ -350,9 +362,11 @@ impl Config {
         });
         let metrics = self.metrics.as_ref().and_then(|metrics| metrics.address().err());
         let metrics = metrics.map(|problem| Misfit::new("metrics.listen", problem));
+        let traces = self.traces.iter().flat_map(traces::Config::wrong);
+        let traces = traces.map(|(field, problem)| Misfit::new(field, problem));
         let witness = self.witness.iter().flat_map(WitnessConfig::misfits);
         let policy = self.decision_log.policy().err();
-        longer.chain(unknown).chain(metrics).chain(witness).chain(policy).collect()
+        longer.chain(unknown).chain(metrics).chain(traces).chain(witness).chain(policy).collect()
     }
 
     /// Where the key and the certificate are.
@@ -404,6 +418,9 @@ impl Config {
         self.node.identity_dir = self.node.identity_dir.take().map(|dir| base.join(dir));
         self.node.tables = self.node.tables.take().map(|dir| base.join(dir));
         self.decision_log.policy = self.decision_log.policy.take().map(|file| base.join(file));
+        if let Some(log) = &mut self.access_log {
+            log.anchor(base);
+        }
         for backend in self.backends.values_mut() {
             backend.anchor(base);
         }

@@ -18,6 +18,7 @@
 //! | [`workload`] | certificates that a Workload API hands out |
 //! | [`backend`] | model servers and embedded models behind one trait |
 //! | [`config`] | `node.toml` |
+//! | [`reload`] | what of it can change while the node runs |
 //! | [`join`] | taking up an invite |
 //! | [`check`] | what is wrong, before anybody else sees it |
 //! | [`model`] | fetching and keeping GGUF files |
@@ -36,6 +37,7 @@ pub mod log_watch;
 pub mod metrics;
 pub mod model;
 pub mod node;
+pub mod reload;
 pub mod renewal;
 pub mod replica;
 pub mod retry;

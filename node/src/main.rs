@@ -11,12 +11,15 @@ use comity_client::enrol::{self, EnrolError};
 use comity_client::{Cause, Explanation};
 use comity_node::join::{JoinError, Joined, Papers};
 use comity_node::model::ModelError;
+use comity_node::reload::Reloads;
 use comity_node::{Config, Node, check, join, model, witness};
 use comity_runtime::clock::SystemClock;
 use comity_runtime::health::{self, Health};
+use comity_runtime::shutdown::Hangups;
 use comity_runtime::telemetry::LogFormat;
 use comity_runtime::{chain, executor, shutdown, telemetry};
 use comity_types::Clock as _;
+use futures::StreamExt as _;
 
 /// What `--help` says about how the program ends.
 const EXITS: &str = "\
@@ -44,7 +47,9 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve until SIGTERM or SIGINT, then let calls finish.
+    /// Serve until SIGTERM or SIGINT, then let calls finish; the same signal again ends them at once.
+    ///
+    /// SIGHUP has the configuration read again, and the access log opened anew: docs/operations.md says what can change.
     ///
     /// A node that has asked to join and is not let in yet waits until it is, and says how it stands; if operators turn it
     /// down, it ends with 1 and their reason.
@@ -188,8 +193,9 @@ fn run(config: &Path, dial_out: bool, format: Format, filter: &str) -> anyhow::R
         Format::Text => LogFormat::Text,
         Format::Json => LogFormat::Json,
     };
-    telemetry::init(format, filter)?;
-    let mut config = Config::load(config)?;
+    let _filter = telemetry::init(format, filter)?;
+    let file = config;
+    let mut config = Config::load(file)?;
     if dial_out {
         config.node.dials_out();
     }
@@ -197,10 +203,12 @@ fn run(config: &Path, dial_out: bool, format: Format, filter: &str) -> anyhow::R
     let runtime = runtime()?;
     let ended = runtime.block_on(async {
         // Heard from here on: what comes while the node is being built is not lost between two who listen.
-        let mut stop = Box::pin(shutdown::requested());
+        let (mut stop, mut insisted) = (Box::pin(shutdown::requested()), Box::pin(shutdown::insisted()));
+        let reloads = reloads(file)?;
         tokio::select! {
             biased;
             () = &mut stop => return Ok(()),
+            () = &mut insisted => return Ok(()),
             settled = join::settle(&config) => settled.map_err(not_joined)?,
         }
         // It may take long: a Workload API is waited for, and models are read.
@@ -208,12 +216,22 @@ fn run(config: &Path, dial_out: bool, format: Format, filter: &str) -> anyhow::R
             built = Box::pin(Node::build(&config)) => built?,
             () = &mut stop => return Ok(()),
         };
-        node.run(stop).await.map_err(anyhow::Error::from)
+        node.reloading(reloads).ending_at_once(insisted).run(stop).await.map_err(anyhow::Error::from)
     });
     // The calls were drained: an embedded model in the middle of a step has nobody left to answer.
     runtime.shutdown_background();
     ended?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// SIGHUP, and what is read again by it.
+fn reloads(file: &Path) -> anyhow::Result<Reloads> {
+    let hangups = Hangups::listen().context("cannot hear signals")?;
+    let asked = futures::stream::unfold(hangups, async |mut hangups| {
+        hangups.next().await;
+        Some(((), hangups))
+    });
+    Ok(Reloads { asked: asked.boxed(), file: file.to_owned() })
 }
 
 /// How long `join` waits where nobody says: as long as a day at a terminal, where somebody can stop it.

@@ -10,7 +10,9 @@ use comity_client::Identity;
 use comity_policy::Offer;
 use comity_proto::inference::Usage;
 use comity_proto::methods;
+use comity_runtime::access_log::Lines;
 use comity_runtime::metrics::{CallsLayer, Kind, Labels, Metric, Metrics as Made, Named};
+use comity_runtime::traces::Spans;
 use comity_witness::Silence;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -93,6 +95,26 @@ const WITNESS_SILENT: Metric = Metric {
     help: "Logs of which this node, as a witness, cosigns nothing: it has `contradicted` itself, or the `evidence` against it or the `memory` of what was cosigned cannot be read.",
 };
 
+const SPANS: Metric = Metric {
+    name: "comity_node_spans",
+    kind: Kind::Counter,
+    labels: &["outcome"],
+    help: "Spans of requests, where traces are on: `delivered` to the collector, or `dropped`.",
+};
+const LINES: Metric = Metric {
+    name: "comity_node_access_log_lines",
+    kind: Kind::Counter,
+    labels: &["outcome"],
+    help: "Lines of the access log, where there is one: `written`, or `dropped`.",
+};
+
+const RELOADS: Metric = Metric {
+    name: "comity_node_reloads",
+    kind: Kind::Counter,
+    labels: &["outcome"],
+    help: "How often the configuration was read again: `applied`, or `refused`, so that everything stayed as it was.",
+};
+
 /// All of them.
 #[cfg(test)]
 const METRICS: &[Metric] = &[
@@ -108,6 +130,9 @@ const METRICS: &[Metric] = &[
     LOG_UNPUBLISHED,
     CERTIFICATE,
     WITNESS_SILENT,
+    SPANS,
+    LINES,
+    RELOADS,
 ];
 
 /// What the node counts. Clones are the same.
@@ -128,6 +153,9 @@ struct Inner {
     log_unpublished: Gauge,
     certificate: Gauge,
     witness_silent: Family<Labels<1>, Gauge>,
+    spans: Spans,
+    lines: Lines,
+    reloads: Family<Labels<1>, Counter>,
 }
 
 impl fmt::Debug for Metrics {
@@ -152,6 +180,9 @@ impl Default for Metrics {
             log_unpublished: made.gauge(&LOG_UNPUBLISHED),
             certificate: made.gauge(&CERTIFICATE),
             witness_silent: made.gauges(&WITNESS_SILENT),
+            spans: made.counters(&SPANS),
+            lines: made.counters(&LINES),
+            reloads: made.counters(&RELOADS),
             made,
         }))
     }
@@ -182,6 +213,22 @@ impl Metrics {
     /// Counts every call of a server.
     pub(crate) fn calls(&self) -> CallsLayer {
         CallsLayer::new(self.0.calls.clone(), |path| methods::find(path).map(|method| method.path))
+    }
+
+    /// What becomes of spans.
+    pub(crate) fn spans(&self) -> Spans {
+        self.0.spans.clone()
+    }
+
+    /// What becomes of lines of the access log.
+    pub(crate) fn lines(&self) -> Lines {
+        self.0.lines.clone()
+    }
+
+    /// The configuration was read again.
+    pub(crate) fn reloaded(&self, is_applied: bool) {
+        let outcome = if is_applied { "applied" } else { "refused" };
+        self.0.reloads.get_or_create(&[("outcome", outcome)]).inc();
     }
 
     /// A tunnel stands.

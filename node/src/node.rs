@@ -1,6 +1,7 @@
 //! The node as a whole: built (everything checked, the socket bound if there is one), run, drained.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
@@ -25,6 +26,7 @@ use comity_runtime::tasks::{Closed, Tasks};
 use comity_runtime::web::Endpoint;
 use comity_types::Clock;
 use comity_witness::{Silent, StationError};
+use futures::future::BoxFuture;
 use tokio::sync::watch;
 
 use crate::config::{BackendError, Config, Misfit};
@@ -32,6 +34,7 @@ use crate::guard::{DecisionLog, EvidenceFault, Guard, LogHistory, Seen, SeenErro
 use crate::health::{Health, Watched};
 use crate::link::{Publication, Publisher};
 use crate::log_watch::{LogWatch, LogWatchError};
+use crate::reload::{Live, Reloads};
 use crate::replica::Replica;
 use crate::retry::Pace;
 use crate::serve::{OutcomeSigner, Server};
@@ -40,6 +43,7 @@ use crate::workload::{self, Source};
 use crate::{files, metrics, renewal};
 
 mod front;
+mod observed;
 mod offers;
 mod services;
 #[cfg(test)]
@@ -47,6 +51,7 @@ mod tests;
 mod tunnels;
 
 use front::Front;
+use observed::Observed;
 pub(crate) use offers::load as load_backend;
 use services::Services;
 
@@ -60,7 +65,6 @@ pub const ADDRESS_FILE: &str = "address";
 pub const READY_FILE: &str = "ready";
 
 /// A node that is ready to run.
-#[derive(Debug)]
 pub struct Node {
     identity: Identity,
     renewal: Renewal,
@@ -74,9 +78,19 @@ pub struct Node {
     pace: Pace,
     lock: File,
     metrics: Option<Endpoint>,
+    observed: Observed,
     witness: Option<Witness>,
     history: LogHistory,
     log_watch: LogWatch,
+    text: String,
+    reloads: Option<Reloads>,
+    insisted: BoxFuture<'static, ()>,
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node").field("address", &self.address).finish_non_exhaustive()
+    }
 }
 
 /// Why a node cannot run.
@@ -141,6 +155,15 @@ pub enum NodeError {
         #[source]
         source: io::Error,
     },
+    /// Spans cannot be sent, which the plan refuses.
+    #[error("traces.endpoint: {problem}")]
+    Traces {
+        /// Why.
+        problem: String,
+    },
+    /// The access log cannot be written.
+    #[error(transparent)]
+    AccessLog(#[from] comity_runtime::access_log::Unwritable),
     /// The address for the witness cannot be bound.
     #[error("witness.listen: cannot listen at {address}")]
     ListenForWitness {
@@ -226,6 +249,7 @@ impl Node {
         let front = Front::build(config, &identity, &replica).await?;
         let address = front.address(config);
         let metrics = bind_metrics(config).await?;
+        let observed = Observed::open(config, server.metrics())?;
         let connection = Connection::open(&identity)?;
         let data_dir = config.node.data_dir.clone();
         let pace = Pace::default();
@@ -242,10 +266,26 @@ impl Node {
             pace,
             lock,
             metrics,
+            observed,
             witness,
             history,
             log_watch,
+            text: config.text().to_owned(),
+            reloads: None,
+            insisted: Box::pin(std::future::pending()),
         })
+    }
+
+    /// Reads its configuration again whenever it is asked to.
+    #[must_use]
+    pub fn reloading(self, reloads: Reloads) -> Self {
+        Self { reloads: Some(reloads), ..self }
+    }
+
+    /// Waits for no call any more once `insisted` ends.
+    #[must_use]
+    pub fn ending_at_once(self, insisted: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self { insisted: Box::pin(insisted), ..self }
     }
 
     /// Where it listens; nowhere if it dials the broker.
@@ -284,14 +324,19 @@ impl Node {
             pace,
             lock,
             metrics,
+            observed,
             witness,
             history,
             log_watch,
+            text,
+            reloads,
+            insisted,
         } = self;
         let ready = data_dir.join(READY_FILE);
         files::remove(&ready)?;
-        front.announce(&data_dir.join(ADDRESS_FILE), identity.id())?;
         let tasks = Tasks::new();
+        let observer = observed.start(&identity, server.metrics(), &tasks)?;
+        front.announce(&data_dir.join(ADDRESS_FILE), identity.id())?;
         let stop = tasks.token();
         let federation = identity.root().federation.clone();
         let publication = Publication { node: identity.id().clone(), address, offers };
@@ -319,6 +364,11 @@ impl Node {
         if let Some(witness) = witness {
             witness.serve(&tasks);
         }
+        if let Some(reloads) = reloads {
+            let (node, replica, metrics) = (identity.id().clone(), replica.clone(), server.metrics().clone());
+            let live = Live { text, node, replica, access_log: observed.log.clone(), metrics };
+            tasks.spawn("reload", live.follow(reloads, stop.clone()));
+        }
         let health = Health::new().await;
         let file = data_dir.join(health::FILE);
         let watched = Watched { identity: identity.clone(), replica: replica.clone(), history, file };
@@ -327,12 +377,13 @@ impl Node {
         tasks.spawn("log", log_watch.follow(connection.clone(), pace, stop.clone()));
         tasks.spawn("renewal", until(&stop, renew(identity, renewal, pace)));
         tasks.spawn("offers", until(&stop, published));
-        let mut served = front.serve(Services { server, health }, federation, pace, &tasks);
+        let mut served = front.serve(Services { server, health, observer }, federation, pace, &tasks);
         tokio::select! {
             () = &mut served => {}
-            () = shutdown => drain(&tasks, served).await,
+            () = shutdown => drain(&tasks, served, insisted).await,
         }
         finish(&tasks).await;
+        observed.flush().await;
         // Until nothing of this node is left, the directory is nobody else's.
         drop(lock);
         Ok(())
@@ -346,12 +397,15 @@ async fn bind_metrics(config: &Config) -> Result<Option<Endpoint>, NodeError> {
     bound.map(Some).map_err(|source| NodeError::ListenForMetrics { address, source })
 }
 
-/// Takes no more calls, and waits for those that are there.
-async fn drain(tasks: &Tasks, served: impl Future<Output = ()>) {
+/// Takes no more calls, and waits for those that are there, unless somebody insists.
+async fn drain(tasks: &Tasks, served: impl Future<Output = ()>, insisted: impl Future<Output = ()>) {
     tasks.token().cancel();
-    if tokio::time::timeout(DRAIN, served).await.is_err() {
-        tracing::info!(seconds = DRAIN.as_secs(), "calls were still running, they are cut");
+    tokio::select! {
+        () = served => return,
+        () = tokio::time::sleep(DRAIN) => {}
+        () = insisted => {}
     }
+    tracing::info!(seconds = DRAIN.as_secs(), "calls were still running, they are cut");
 }
 
 async fn finish(tasks: &Tasks) {

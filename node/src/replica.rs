@@ -16,7 +16,7 @@ mod tests;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use comity_client::connection::Channel;
@@ -56,7 +56,7 @@ pub struct Replica {
     followed: Arc<Mutex<Followed>>,
     store: Option<Arc<Store>>,
     clock: Arc<dyn Clock>,
-    budgets: Arc<Budgets>,
+    budgets: Arc<RwLock<Arc<Budgets>>>,
     /// Whom the node has served since it started.
     served: Arc<Mutex<HashSet<SpiffeId>>>,
     /// Somebody waits for more: the broker is asked again at once.
@@ -187,7 +187,7 @@ impl Replica {
             followed,
             store,
             clock,
-            budgets: Arc::new(budgets),
+            budgets: Arc::new(RwLock::new(Arc::new(budgets))),
             served: Arc::default(),
             wanted: Arc::default(),
             refused: Arc::default(),
@@ -269,7 +269,7 @@ impl Replica {
             return Err(NotCurrent::Halted { why: Arc::clone(why) });
         }
         let age = known.heard.and_then(|heard| heard.age(self.clock.now())).unwrap_or(Duration::MAX);
-        let budget = self.budgets.all;
+        let budget = self.budgets().all;
         if age > budget {
             return Err(NotCurrent::Stale { class: Class::All, age, budget });
         }
@@ -278,8 +278,13 @@ impl Replica {
 
     /// How old the state may be.
     #[must_use]
-    pub fn budgets(&self) -> &Budgets {
-        &self.budgets
+    pub fn budgets(&self) -> Arc<Budgets> {
+        Arc::clone(&self.budgets.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// It may be so old from here on.
+    pub fn allow(&self, budgets: Budgets) {
+        *self.budgets.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(budgets);
     }
 
     /// Whether what is known may be acted on for this offer and this caller, besides what [`check`](Self::check) says.
@@ -287,7 +292,7 @@ impl Replica {
     /// # Errors
     /// It is too old for one of the classes that the request is of.
     pub fn check_class(&self, offer: &Name, caller: &SpiffeId) -> Result<(), NotCurrent> {
-        let (age, budgets) = (self.age().unwrap_or(Duration::MAX), &self.budgets);
+        let (age, budgets) = (self.age().unwrap_or(Duration::MAX), self.budgets());
         if let Some(budget) = budgets.offers.get(offer).copied().filter(|budget| age > *budget) {
             return Err(NotCurrent::Stale { class: Class::Offer(offer.clone()), age, budget });
         }
@@ -311,7 +316,7 @@ impl Replica {
     #[must_use]
     pub fn stale_classes(&self) -> Vec<Class> {
         let age = self.age().unwrap_or(Duration::MAX);
-        self.budgets.classes().filter(|(_, budget)| age > *budget).map(|(class, _)| class).collect()
+        self.budgets().classes().filter(|(_, budget)| age > *budget).map(|(class, _)| class).collect()
     }
 
     /// Waits until something is found in the state, however long that takes.

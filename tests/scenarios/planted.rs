@@ -9,6 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use comity_tests::backend::{Backend, Behaviour, PIECES};
 use comity_tests::clients::Caller;
+use comity_tests::collector::Collector;
 use comity_tests::federation::{EU_BODY, EU_OWNED, Federation, Node, free_address};
 use comity_tests::node::NodeSpec;
 use comity_tests::program::said;
@@ -52,24 +53,34 @@ fn a_marker_is_found_in_every_form_and_at_every_place() {
     assert!(!is_in(b"the-patient-is-eighteen-and-afraid"));
 }
 
-/// A federation whose programs say all that they can, and count.
+/// A federation whose programs say all that they can, count, trace every request, and write their access logs: the broker to
+/// a file, the node to where it logs.
 struct Scene {
     node: Node,
     backend: Backend,
     app: Caller,
     federation: Federation,
     metrics: [String; 2],
+    collector: Collector,
 }
 
 impl Scene {
     fn new() -> Self {
         let metrics = [free_address(), free_address()];
-        let counting = |at: &str| format!("\n[metrics]\nlisten = \"{at}\"\n");
+        let collector = Collector::start();
+        let endpoint = collector.endpoint();
+        let counting = |at: &str| {
+            let traces = format!("[traces]\nendpoint = \"{endpoint}\"\nratio = 1.0\n");
+            format!("\n[metrics]\nlisten = \"{at}\"\n{traces}[access_log]\n")
+        };
         let talkative = format!("\n[log]\nfilter = \"{EVERYTHING}\"\n");
         let mut federation = Federation::found();
         let config = federation.broker_config();
-        std::fs::write(&config, std::fs::read_to_string(&config).unwrap() + &talkative + &counting(&metrics[0]))
-            .unwrap();
+        std::fs::write(
+            &config,
+            std::fs::read_to_string(&config).unwrap() + &talkative + &counting(&metrics[0]) + "file = \"access.log\"\n",
+        )
+        .unwrap();
         federation.start_broker();
         federation.expect_log(" ");
         let backend = Backend::start(Behaviour::Answer);
@@ -83,7 +94,7 @@ impl Scene {
         let mut node = federation.run_node_with(&node, &["--log-filter", EVERYTHING]);
         node.program.expect_log(" ");
         let app = federation.app(EU_OWNED, "assistant");
-        Self { node, backend, app, federation, metrics }
+        Self { node, backend, app, federation, metrics, collector }
     }
 
     /// A chat with the marker in it. Gives what was printed.
@@ -153,7 +164,17 @@ impl Scene {
         for (name, address) in ["the broker", "the node"].iter().zip(&self.metrics) {
             shown.push((format!("the metrics of {name}"), scrape(address)));
         }
+        shown.push(("the spans".to_owned(), self.collector.received()));
         shown
+    }
+
+    /// Waits until the spans of the last request are there: its own, its try, and the node's.
+    fn wait_for_spans(&self) {
+        wait::until("spans of every request are collected", || {
+            let spans = self.collector.spans();
+            let of = |program: &str| spans.iter().filter(|(name, span)| name == program && span.name != "try").count();
+            (of("comity-broker") == DECISIONS && of("comity-node") == DECISIONS - 1).then_some(())
+        });
     }
 }
 
@@ -177,6 +198,7 @@ fn written(folder: &Path) -> Vec<(String, Vec<u8>)> {
 fn nothing_of_a_prompt_a_completion_or_a_secret_is_in_any_log_record_trace_or_metric() {
     let scene = Scene::new();
     scene.session();
+    scene.wait_for_spans();
     let folder = scene.federation.folder();
     // What is written ahead now is published soon, and both have to be searched.
     let before = written(folder);
@@ -186,7 +208,15 @@ fn nothing_of_a_prompt_a_completion_or_a_secret_is_in_any_log_record_trace_or_me
     // The search would find what is there, and the markers were where they have to be.
     let with = |text: &str| all.iter().filter(|(_, bytes)| find(bytes, text.as_bytes()).is_some()).count();
     assert!(with("eu-owned.example/app/assistant") > 5 && with("comity_broker_") > 0 && with("comity_node_") > 0);
-    for part in ["decisions/tile/", "decisions/records/", "decisions/checkpoint", "n1/data/", "broker.log"] {
+    for part in [
+        "decisions/tile/",
+        "decisions/records/",
+        "decisions/checkpoint",
+        "n1/data/",
+        "broker.log",
+        "access.log",
+        "the spans",
+    ] {
         assert!(all.iter().any(|(name, _)| name.contains(part)), "{part} is not searched");
     }
     for program in [scene.federation.broker.as_ref().unwrap(), &scene.node.program] {

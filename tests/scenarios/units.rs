@@ -18,6 +18,7 @@ const KNOWN: &[(&str, &[&str])] = &[
         &[
             "ExecStartPre",
             "ExecStart",
+            "ExecReload",
             "Restart",
             "RestartPreventExitStatus",
             "RestartSec",

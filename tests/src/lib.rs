@@ -38,6 +38,7 @@
 
 pub mod backend;
 pub mod clients;
+pub mod collector;
 pub mod exhibit;
 pub mod federation;
 pub mod folder;

@@ -108,7 +108,11 @@ pub async fn commit(parts: &Parts, admitted: &Admitted, decision: Decision) -> R
         let settlement = opens.then(|| Settlement::open(opening, Arc::clone(&committed)));
         Ok::<_, LedgerError>((committed, settlement))
     });
-    match kept.await {
+    let kept = kept.await;
+    if let Some(Ok((committed, _))) = &kept {
+        admitted.account.decided(committed.id(), committed.epoch(), &admitted.envelope.model);
+    }
+    match kept {
         Some(Ok((committed, Some(settlement)))) => Ok((Permit { decision, committed }, settlement)),
         Some(Ok((committed, None))) => Err(refusal(admitted, &decision).with_receipt(committed.receipt())),
         Some(Err(error)) => {

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use comity_policy::Capability;
 use comity_proto::convert::{Envelope, WireError};
 use comity_proto::error::Failure;
+use comity_runtime::observe::Account;
 use comity_types::{Digest, SpiffeId};
 use http::Request;
 use tokio::time::Instant;
@@ -103,6 +104,8 @@ pub struct Admitted {
     pub asked: Bytes,
     /// The message in its frame, exactly as it came.
     pub body: Bytes,
+    /// What is told of it when it has ended.
+    pub account: Account,
     /// When it came.
     pub arrived: Instant,
     /// When the caller wants it to have ended.
@@ -131,9 +134,11 @@ pub async fn admit(
 ) -> Result<Admitted, Failure> {
     let arrived = Instant::now();
     let deadline = arrived + timeout::of(request.headers())?.unwrap_or(MAX_CALL).min(MAX_CALL);
+    let account = Account::of(request.extensions());
     let last_byte = deadline.min(arrived + MAX_ARRIVAL);
     let reading = frame::read(request.into_body(), parts.request_bytes);
     let body = tokio::time::timeout_at(last_byte, reading).await.map_err(|_| too_slow())??;
+    account.read(body.len());
     let raw = frame::envelope(&body.slice(frame::PREFIX_BYTES..)).map_err(invalid)?;
     let read = parts.envelopes.read(&raw).map_err(invalid)?;
     Ok(Admitted {
@@ -145,6 +150,7 @@ pub async fn admit(
         envelope_bytes: read.bytes,
         asked: read.asked,
         body,
+        account,
         arrived,
         deadline,
     })

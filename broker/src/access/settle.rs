@@ -12,6 +12,7 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use comity_proto::transparency::Receipt;
 use comity_proto::{inference, metadata};
 use comity_runtime::chain;
+use comity_runtime::observe::Account;
 use comity_runtime::tasks::Tasks;
 use comity_transparency::PublicKey;
 use comity_types::{Clock, SpiffeId};
@@ -47,6 +48,7 @@ pub struct Settlement {
     clock: Arc<dyn Clock>,
     metrics: Metrics,
     registry: Registry,
+    account: Account,
     arrived: Instant,
     request_bytes: usize,
     /// The node that is tried, and what it signs with.
@@ -87,6 +89,7 @@ pub(super) struct Opening {
     clock: Arc<dyn Clock>,
     metrics: Metrics,
     registry: Registry,
+    account: Account,
     arrived: Instant,
     request_bytes: usize,
 }
@@ -96,8 +99,8 @@ impl Opening {
     pub(super) fn of(parts: &Parts, admitted: &Admitted) -> Self {
         let (ledger, tasks, clock) = (parts.ledger.clone(), parts.tasks.clone(), Arc::clone(&parts.clock));
         let (metrics, registry) = (parts.metrics.clone(), parts.registry.clone());
-        let (arrived, request_bytes) = (admitted.arrived, admitted.body.len());
-        Self { ledger, tasks, clock, metrics, registry, arrived, request_bytes }
+        let (account, arrived, request_bytes) = (admitted.account.clone(), admitted.arrived, admitted.body.len());
+        Self { ledger, tasks, clock, metrics, registry, account, arrived, request_bytes }
     }
 }
 
@@ -124,7 +127,7 @@ impl Settlement {
     /// Opens the account of a request whose decision is durable: where that becomes so, or whoever leaves in between would
     /// leave a decision of which nobody says what became of it.
     pub(super) fn open(opening: Opening, committed: Arc<Committed>) -> Self {
-        let Opening { ledger, tasks, clock, metrics, registry, arrived, request_bytes } = opening;
+        let Opening { ledger, tasks, clock, metrics, registry, account, arrived, request_bytes } = opening;
         let record = OutcomeRecord {
             at: clock.now(),
             offer: None,
@@ -137,12 +140,24 @@ impl Settlement {
             duration_ms: 0,
             cancelled: true,
         };
-        let (signer, record) = (None, Some(record));
-        Self { ledger, committed, tasks, clock, metrics, registry, arrived, request_bytes, signer, record }
+        Self {
+            ledger,
+            committed,
+            tasks,
+            clock,
+            metrics,
+            registry,
+            account,
+            arrived,
+            request_bytes,
+            signer: None,
+            record: Some(record),
+        }
     }
 
     /// A try of a candidate begins.
     pub(super) fn trying(&mut self, permit: &Permit, (rank, candidate): (usize, &Candidate), attempt: u32) {
+        self.account.trying(attempt, &candidate.offer.name);
         if let Some(record) = &mut self.record {
             record.offer = offer_record(permit, rank, candidate);
             record.attempt = attempt;
@@ -155,6 +170,7 @@ impl Settlement {
 
     /// The try that runs has failed.
     pub(super) fn failed(&mut self, why: String) {
+        self.account.failed(&why);
         if let Some(last) = self.record.as_mut().and_then(|record| record.tries.last_mut()) {
             last.failed = why;
         }
@@ -183,6 +199,7 @@ impl Settlement {
         if let Some(record) = &mut self.record {
             record.grpc_code = code.into();
             record.usage = usage.flatten();
+            record.usage.iter().for_each(|used| self.account.used(used.input_tokens, used.output_tokens));
             record.cancelled = false;
         }
         // Of what it did not run, a node signs nothing.

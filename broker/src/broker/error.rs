@@ -83,6 +83,15 @@ pub enum BrokerError {
         #[source]
         source: io::Error,
     },
+    /// Spans cannot be sent, which the configuration's checks refuse.
+    #[error("traces.endpoint: {problem}")]
+    Traces {
+        /// Why.
+        problem: String,
+    },
+    /// The access log cannot be written.
+    #[error(transparent)]
+    AccessLog(#[from] comity_runtime::access_log::Unwritable),
     /// The address for trust bundles cannot be bound.
     #[error("cannot listen on {address} (hint: field bundles.listen of the configuration)")]
     ListenForBundles {

@@ -51,6 +51,13 @@ impl Capacity {
         }
     }
 
+    /// Has these limits from here on. Calls that run go on.
+    pub fn limit(&self, limits: Limits) {
+        let strangers = limits.in_flight_per_organisation;
+        self.organisations.share_by(Rule::new(limits.in_flight, limits.in_flight_per_organisation));
+        self.addresses.share_by(Rule::new(strangers, (strangers / ADDRESSES_PART).max(1)));
+    }
+
     /// Takes a place for a caller of `organisation`, or without one, that calls from `remote`.
     ///
     /// # Errors

@@ -19,6 +19,7 @@ mod refusal;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use comity_identity::{Address, Inviter, SigningRequest};
 use comity_membership::Federation;
 use comity_runtime::tasks::Tasks;
@@ -124,7 +125,7 @@ struct Inner {
     enrolments: Store,
     proposals: Proposals,
     authorities: Arc<Authorities>,
-    leaf: Leaf,
+    leaf: ArcSwap<Leaf>,
     clock: Arc<dyn Clock>,
     tasks: Tasks,
     door: Door,
@@ -184,7 +185,13 @@ impl Admission {
         tasks: Tasks,
         metrics: Metrics,
     ) -> Self {
+        let leaf = ArcSwap::from_pointee(leaf);
         Self(Arc::new(Inner { registry, enrolments, proposals, authorities, leaf, clock, tasks, door, metrics }))
+    }
+
+    /// Signs certificates that live so long from here on.
+    pub(crate) fn limit_leaf(&self, leaf: Leaf) {
+        self.0.leaf.store(Arc::new(leaf));
     }
 
     /// The broker's time.

@@ -128,10 +128,20 @@ impl Places {
     #[must_use]
     pub fn new(connections: usize) -> Self {
         Self {
-            members: Fair::new(Rule::new(connections, (connections / MAX_ORGANISATIONS_PART).max(1))),
+            members: Fair::new(Self::rule(connections)),
             strangers: Fair::new(Rule::new(MAX_STRANGERS, MAX_HANDSHAKES_PER_ADDRESS)),
             shaking: Fair::new(Rule::new(MAX_HANDSHAKES, MAX_HANDSHAKES_PER_ADDRESS)),
         }
+    }
+
+    const fn rule(connections: usize) -> Rule {
+        let part = connections / MAX_ORGANISATIONS_PART;
+        Rule::new(connections, if part == 0 { 1 } else { part })
+    }
+
+    /// Has at most so many connections of members from here on. Those that are there stay.
+    pub fn limit(&self, connections: usize) {
+        self.members.share_by(Self::rule(connections));
     }
 
     /// How many are taken, by what they are: `member`, `stranger` and `handshake`.

@@ -54,13 +54,13 @@ pub enum Full {
 /// The places, and who has them. Clones are handles to the same.
 #[derive(Debug)]
 pub struct Fair<K: Eq + Hash> {
-    rule: Rule,
     taken: Arc<Mutex<Taken<K>>>,
 }
 
 /// Has no more entries than there are places.
 #[derive(Debug)]
 struct Taken<K> {
+    rule: Rule,
     all: usize,
     by: HashMap<K, usize>,
 }
@@ -73,7 +73,7 @@ pub struct Share<K: Eq + Hash> {
 
 impl<K: Eq + Hash> Clone for Fair<K> {
     fn clone(&self) -> Self {
-        Self { rule: self.rule, taken: Arc::clone(&self.taken) }
+        Self { taken: Arc::clone(&self.taken) }
     }
 }
 
@@ -81,7 +81,12 @@ impl<K: Clone + Eq + Hash> Fair<K> {
     /// None is taken yet.
     #[must_use]
     pub fn new(rule: Rule) -> Self {
-        Self { rule, taken: Arc::new(Mutex::new(Taken { all: 0, by: HashMap::new() })) }
+        Self { taken: Arc::new(Mutex::new(Taken { rule, all: 0, by: HashMap::new() })) }
+    }
+
+    /// Shares them by another rule from here on. Whoever has more than that grants keeps what they have.
+    pub fn share_by(&self, rule: Rule) {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner).rule = rule;
     }
 
     /// Takes a place for `whose`.
@@ -89,8 +94,8 @@ impl<K: Clone + Eq + Hash> Fair<K> {
     /// # Errors
     /// They have as many as one may, or those that are left are kept for others.
     pub fn take(&self, whose: K) -> Result<Share<K>, Full> {
-        let Rule { all, each, kept, first } = self.rule;
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let Rule { all, each, kept, first } = taken.rule;
         let own = taken.by.get(&whose).copied().unwrap_or_default();
         if own >= each {
             return Err(Full::Own(own));
@@ -139,6 +144,18 @@ mod tests {
     /// All that `whose` can get.
     fn greedy(places: &Fair<u32>, whose: u32) -> Vec<Share<u32>> {
         std::iter::from_fn(|| places.take(whose).ok()).collect()
+    }
+
+    #[test]
+    fn a_rule_that_grants_less_takes_nothing_away_and_one_that_grants_more_counts_at_once() {
+        let places = Fair::new(Rule::new(100, 10));
+        let mut held = greedy(&places, 1);
+        places.share_by(Rule::new(100, 4));
+        assert_eq!((held.len(), places.clone().take(1).unwrap_err()), (10, Full::Own(10)));
+        held.truncate(3);
+        assert_eq!(greedy(&places, 1).len(), 1);
+        places.clone().share_by(Rule::new(100, 20));
+        assert_eq!(greedy(&places, 1).len(), 17);
     }
 
     #[test]

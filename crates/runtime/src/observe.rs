@@ -150,6 +150,13 @@ impl Account {
         }
     }
 
+    /// It is for this offer, at the node that makes it.
+    pub fn offer(&self, offer: &OfferName) {
+        if let Some(mut facts) = self.facts() {
+            facts.offer = Some(offer.clone());
+        }
+    }
+
     /// A try of an offer begins.
     pub fn trying(&self, attempt: u32, offer: &OfferName) {
         if let Some(mut facts) = self.facts() {

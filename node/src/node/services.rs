@@ -8,6 +8,7 @@ use comity_proto::tunnel::tunnel_server::TunnelServer;
 use comity_runtime::accept::{self, Connection, Http2, Incoming};
 use comity_runtime::calm::Allowance;
 use comity_runtime::metrics::CallsService;
+use comity_runtime::observe::Observer;
 use comity_runtime::trailers::{TrailerLayer, TrailerService};
 use tokio_util::sync::CancellationToken;
 use tonic::service::interceptor::InterceptedService;
@@ -46,6 +47,8 @@ pub(super) struct Services {
     pub(super) server: Server,
     /// Whether it is worth asking them.
     pub(super) health: Health,
+    /// Who is told of calls that have ended.
+    pub(super) observer: Observer,
 }
 
 /// Serves `incoming` until `stop`, then until the calls that are there have ended; each connection is drained in its time.
@@ -78,7 +81,7 @@ fn behind<I>(services: Services, gate: I, tunnel: Option<TunnelServer<Leaving>>)
 where
     I: Interceptor + Clone + Send + Sync + 'static,
 {
-    let calls = services.server.metrics().calls();
+    let calls = services.server.metrics().calls().told_to(services.observer);
     let inference = InferenceServer::new(services.server)
         .max_decoding_message_size(MAX_REQUEST_BYTES)
         .max_encoding_message_size(MAX_ANSWER_BYTES);

@@ -9,6 +9,7 @@ use comity_policy::{Reason, Request as Question, Tables, Verdict, evaluate_node_
 use comity_proto::convert::{Envelope, WireError};
 use comity_proto::error::Failure;
 use comity_proto::{inference as wire, metadata};
+use comity_runtime::observe::Account;
 use comity_runtime::quotas::Quotas;
 use comity_types::Digest;
 use prost::Message;
@@ -44,6 +45,7 @@ pub(super) struct Call {
     method: Method,
     permit: Option<Vec<u8>>,
     deadline: Instant,
+    account: Account,
 }
 
 /// Proof that a request may run: it has a permit, the node's own terms allow it, and there is a place for it.
@@ -55,13 +57,15 @@ pub struct Admitted {
     deadline: Instant,
     signer: OutcomeSigner,
     metrics: Metrics,
+    account: Account,
     _place: OwnedSemaphorePermit,
 }
 
 impl Call {
     pub(super) fn of<T>(method: Method, request: &Request<T>) -> Self {
         let permit = request.metadata().get_bin(metadata::PERMIT).and_then(|value| value.to_bytes().ok());
-        Self { method, permit: permit.map(|bytes| bytes.to_vec()), deadline: deadline::of(request.metadata()) }
+        let (deadline, account) = (deadline::of(request.metadata()), Account::of(request.extensions()));
+        Self { method, permit: permit.map(|bytes| bytes.to_vec()), deadline, account }
     }
 }
 
@@ -89,6 +93,9 @@ impl Server {
         guard.catch_up().await;
         let permit = guard.verify(call.permit.as_deref(), digest, call.method.name())?;
         let route = routes.of(&permit).ok_or(Lie::UnknownOffer)?;
+        call.account.caller(permit.caller());
+        call.account.decided(permit.decision(), permit.epoch(), &route.offer.model);
+        call.account.offer(permit.offer());
         let envelope = Envelope::try_from(envelope)
             .map_err(|WireError { path, problem }| failure::invalid(&format!("envelope.{path}"), &problem))?;
         let left = call.deadline.saturating_duration_since(Instant::now());
@@ -107,7 +114,8 @@ impl Server {
         accept(rules, &federation, &permit, &route, call.method, &envelope).map_err(|failure| *failure)?;
         replica.served(permit.caller());
         let (signer, metrics) = (signer.clone(), metrics.clone());
-        Ok(Admitted { permit, state, route, deadline: call.deadline, signer, metrics, _place: place })
+        let Call { deadline, account, .. } = call;
+        Ok(Admitted { permit, state, route, deadline, signer, metrics, account, _place: place })
     }
 }
 
@@ -192,6 +200,7 @@ impl Admitted {
     /// An answer used this much.
     pub(super) fn used(&self, usage: &wire::Usage) {
         self.metrics.used(usage);
+        self.account.used(usage.input_tokens, usage.output_tokens);
     }
 
     /// Waits for the backend to begin its answer, until the call's deadline.

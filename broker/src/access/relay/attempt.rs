@@ -244,7 +244,7 @@ fn permitted(admitted: &Admitted, permit: HeaderValue) -> Request<Outgoing> {
     request
 }
 
-/// The caller's message as it came. Nothing else of what the caller sent goes on.
+/// The caller's message as it came. Nothing else of what the caller sent goes on, but the ids of its trace, where traces are made.
 fn request(admitted: &Admitted, body: Outgoing) -> Request<Outgoing> {
     let mut request = Request::new(body);
     *request.method_mut() = Method::POST;
@@ -252,6 +252,7 @@ fn request(admitted: &Admitted, body: Outgoing) -> Request<Outgoing> {
     let headers = request.headers_mut();
     headers.insert(CONTENT_TYPE, GRPC);
     headers.insert(TE, HeaderValue::from_static("trailers"));
+    headers.extend(admitted.account.traceparent());
     headers.insert("grpc-timeout", timeout_value(admitted.deadline.saturating_duration_since(Instant::now())));
     request
 }

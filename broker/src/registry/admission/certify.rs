@@ -93,7 +93,7 @@ impl Admission {
     /// Files cannot be used; the broker's next start goes on where it stopped.
     pub fn follow_anchors_of(&self, organisation: &TrustDomain) -> Result<(), AdmissionError> {
         let in_force = self.0.certificates(self.0.registry.snapshot().federation(), organisation)?;
-        Ok(self.0.authorities.follow(organisation, &in_force, self.0.leaf.longest(), self.0.clock.now())?)
+        Ok(self.0.authorities.follow(organisation, &in_force, self.0.leaf.load().longest(), self.0.clock.now())?)
     }
 }
 
@@ -189,11 +189,12 @@ impl Inner {
             found => Some(found?).filter(|hosted| anchors.contains(&hosted.anchor().to_vec())),
         };
         let Some(hosted) = hosted else { return Ok(Certificate { chain: Vec::new(), not_after: None, anchors }) };
+        let leaf = self.leaf.load();
         let life = match member.kind() {
-            Kind::Node => self.leaf.node,
-            Kind::App => self.leaf.app,
-            Kind::Operator => self.leaf.operator,
-            Kind::Broker => self.leaf.broker,
+            Kind::Node => leaf.node,
+            Kind::App => leaf.app,
+            Kind::Operator => leaf.operator,
+            Kind::Broker => leaf.broker,
         };
         let internal = |error: &dyn std::fmt::Display| AdmissionError::Internal { problem: error.to_string() };
         let issued = hosted.issue(csr, member, &[], life, self.clock.now()).map_err(|error| internal(&error))?;

@@ -18,6 +18,8 @@ pub(super) struct Facts {
     pub(super) model: Option<ModelName>,
     /// The decision and its epoch.
     pub(super) decided: Option<(DecisionId, u64)>,
+    /// The offer that was tried last, or that the request is for.
+    pub(super) offer: Option<OfferName>,
     pub(super) tries: Vec<Try>,
     /// How many there were.
     pub(super) tried: u64,
@@ -54,6 +56,7 @@ pub(super) struct Ending {
 impl Facts {
     pub(super) fn trying(&mut self, attempt: u32, offer: OfferName) {
         self.tried += 1;
+        self.offer = Some(offer.clone());
         let span = self.ahead.take().or_else(new_span);
         if self.tries.len() < MAX_TRIES {
             self.tries.push(Try { attempt, offer, span, begun: Instant::now(), failed: None });

@@ -34,7 +34,7 @@ pub(super) fn fields(open: &Open, facts: &Facts, ending: &Ending) -> [(&'static 
         ("method", open.method.into()),
         ("model", facts.model.as_ref().map(|model| model.as_str()).into()),
         ("decision", facts.decided.map(|(decision, _)| decision.to_string()).into()),
-        ("offer", facts.tries.last().map(|last| last.offer.to_string()).into()),
+        ("offer", facts.offer.as_ref().map(ToString::to_string).into()),
         ("code", code_name(ending.code).into()),
         ("reason", ending.reason.as_deref().into()),
         ("tries", facts.tried.into()),

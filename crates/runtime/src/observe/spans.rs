@@ -54,7 +54,7 @@ fn own(open: &Open, trace: Trace, facts: &Facts, ending: &Ending) -> Span {
     if let Some((decision, epoch)) = facts.decided {
         attributes.extend([text("comity.decision_id", decision.to_string()), number("comity.epoch", epoch)]);
     }
-    attributes.extend(facts.tries.last().map(|last| text("comity.offer", last.offer.to_string())));
+    attributes.extend(facts.offer.iter().map(|offer| text("comity.offer", offer.to_string())));
     if let Some((input, output)) = facts.tokens {
         attributes.extend([number("gen_ai.usage.input_tokens", input), number("gen_ai.usage.output_tokens", output)]);
     }

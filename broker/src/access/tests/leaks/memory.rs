@@ -117,6 +117,7 @@ impl Scene {
             asked: envelope_bytes.clone(),
             envelope_bytes,
             body: bytes::Bytes::new(),
+            account: comity_runtime::observe::Account::default(),
             arrived: Instant::now(),
             deadline: Instant::now(),
         }
