@@ -23,6 +23,8 @@ pub enum Behaviour {
     Brisk,
     /// Says nothing until its caller leaves.
     Silent,
+    /// Sends two pieces of a stream, and the rest once it is told to do something else.
+    Held,
     /// Sends two pieces of a stream, then nothing until its caller leaves.
     Stall,
     /// Sends two pieces of a stream, then closes the connection.
@@ -53,6 +55,9 @@ pub const PAUSE: Duration = Duration::from_millis(900);
 /// How long a brisk server takes for each of the pieces.
 pub const SHORT_PAUSE: Duration = Duration::from_millis(350);
 
+/// How often a server that holds back looks whether it still has to.
+const GLANCE: Duration = Duration::from_millis(10);
+
 /// Seconds of silence that a node grants a slow server.
 pub const SLOW_LIMIT_SECONDS: u32 = 3;
 
@@ -71,6 +76,12 @@ struct State {
     behaviour: Mutex<Behaviour>,
     asked: Mutex<Vec<Vec<u8>>>,
     left: AtomicUsize,
+}
+
+impl State {
+    fn is_held(&self) -> bool {
+        *self.behaviour.lock().unwrap() == Behaviour::Held
+    }
 }
 
 impl Backend {
@@ -166,12 +177,21 @@ fn serve(mut stream: &TcpStream, state: &State) -> Option<()> {
             std::thread::sleep(SHORT_PAUSE);
             respond(stream, 200, "application/json", &answer())
         }
-        Behaviour::Slow | Behaviour::Brisk | Behaviour::Answer | Behaviour::Stall | Behaviour::Cut => {
+        Behaviour::Slow
+        | Behaviour::Brisk
+        | Behaviour::Answer
+        | Behaviour::Held
+        | Behaviour::Stall
+        | Behaviour::Cut => {
             stream
                 .write_all(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n")
                 .ok()?;
-            let whole = matches!(behaviour, Behaviour::Answer | Behaviour::Slow | Behaviour::Brisk);
-            for piece in PIECES.iter().take(if whole { PIECES.len() } else { 2 }) {
+            let whole =
+                matches!(behaviour, Behaviour::Answer | Behaviour::Slow | Behaviour::Brisk | Behaviour::Held);
+            for (sent, piece) in PIECES.iter().enumerate().take(if whole { PIECES.len() } else { 2 }) {
+                while behaviour == Behaviour::Held && sent == 2 && state.is_held() {
+                    std::thread::sleep(GLANCE);
+                }
                 if let Some(pause) = behaviour.pause() {
                     std::thread::sleep(pause);
                 }
