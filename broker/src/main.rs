@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 use comity_broker::reload::Reloads;
 use comity_broker::{Broker, Config, config, data_dir};
 use comity_runtime::shutdown::Hangups;
+use comity_runtime::tasks::Tasks;
 use comity_runtime::telemetry::Filter;
 use comity_runtime::{chain, executor, shutdown, telemetry};
 use futures::StreamExt as _;
@@ -76,18 +77,19 @@ fn run(path: &Path) -> anyhow::Result<()> {
 }
 
 async fn serve(config: Config, path: &Path, filter: Filter) -> anyhow::Result<()> {
-    let (mut stop, mut insisted) = (Box::pin(shutdown::requested()), Box::pin(shutdown::insisted()));
-    // Asked once, they hear signals from here on, also those that come before anything is served.
-    if futures::poll!(&mut stop).is_ready() || futures::poll!(&mut insisted).is_ready() {
-        return Ok(());
-    }
+    // Signals are heard from here on, also those that come before anything is served.
+    let asked = shutdown::listen(&Tasks::new());
     let reloads = reloads(path, filter)?;
     // It may take long: witnesses are waited for.
     let broker = tokio::select! {
         built = Box::pin(Broker::build(config)) => built?,
-        () = &mut stop => return Ok(()),
+        () = asked.once.cancelled() => return Ok(()),
     };
-    Ok(broker.reloading(reloads).ending_at_once(insisted).run(stop).await?)
+    Ok(broker
+        .reloading(reloads)
+        .ending_at_once(asked.again.cancelled_owned())
+        .run(asked.once.cancelled_owned())
+        .await?)
 }
 
 /// SIGHUP, and what it has read.

@@ -272,6 +272,12 @@ impl Guard {
         &self.history
     }
 
+    /// Whether what is let in can be kept: where it cannot, nothing is run.
+    #[must_use]
+    pub fn can_keep(&self) -> bool {
+        self.seen.can_keep()
+    }
+
     /// Waits for the look at what the log has published, if one is overdue.
     pub async fn catch_up(&self) {
         self.history.catch_up(self.clock.now()).await;

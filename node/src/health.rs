@@ -6,15 +6,17 @@
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use comity_client::Identity;
 use comity_membership::Standing;
 use comity_proto::inference::inference_server::InferenceServer;
 use comity_runtime::health::{BEAT, Health as Said};
-use comity_types::Timestamp;
+use comity_types::{Name, Timestamp};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tonic::server::NamedService;
@@ -47,8 +49,39 @@ pub struct Watched {
     pub replica: Replica,
     /// What it was shown of the decision log.
     pub history: LogHistory,
+    /// What it works with.
+    pub work: Work,
     /// Where it says how it is.
     pub file: PathBuf,
+}
+
+/// What health asks of whoever serves the requests. That of [`Default`] is well.
+#[derive(Clone)]
+pub struct Work {
+    can_keep: Arc<dyn Fn() -> bool + Send + Sync>,
+    failing: Arc<dyn Fn() -> Vec<Name> + Send + Sync>,
+}
+
+impl Work {
+    /// Whether what is let in can be kept, and which offers' backends failed the last request.
+    pub(crate) fn new(
+        can_keep: impl Fn() -> bool + Send + Sync + 'static,
+        failing: impl Fn() -> Vec<Name> + Send + Sync + 'static,
+    ) -> Self {
+        Self { can_keep: Arc::new(can_keep), failing: Arc::new(failing) }
+    }
+}
+
+impl Default for Work {
+    fn default() -> Self {
+        Self::new(|| true, Vec::new)
+    }
+}
+
+impl fmt::Debug for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Work").finish_non_exhaustive()
+    }
 }
 
 /// Why a node does not serve.
@@ -79,6 +112,11 @@ pub enum Unfit {
     /// What the broker's log proves does not count.
     #[error("this node runs nothing: {0}")]
     Log(Lie),
+    /// What it lets in cannot be kept, so that it runs nothing.
+    #[error(
+        "this node runs nothing: it cannot write to its data directory (hint: look for free space; its log has the file and the error)"
+    )]
+    Unkept,
     /// By what it knows, it takes no part.
     #[error("this node takes no part: {why} (hint: {mend})")]
     NotAMember {
@@ -118,6 +156,7 @@ impl Health {
         let mut file = StatusFile::default();
         loop {
             let found = judge(&watched.identity, &watched.replica, &watched.history);
+            let found = found.and_then(|()| if (watched.work.can_keep)() { Ok(()) } else { Err(Unfit::Unkept) });
             if before.as_ref().map(kind) != Some(kind(&found)) {
                 self.set(if found.is_ok() { ServingStatus::Serving } else { ServingStatus::NotServing }).await;
                 log(before.as_ref(), &found);
@@ -179,7 +218,7 @@ fn kind(found: &Result<(), Unfit>) -> Option<(std::mem::Discriminant<Unfit>, &st
     let unfit = found.as_ref().err()?;
     let why = match unfit {
         Unfit::Barred { why } | Unfit::NotAMember { why, .. } => why,
-        Unfit::CertificateEnded { .. } | Unfit::Unheard | Unfit::NotCurrent(_) | Unfit::Log(_) => "",
+        Unfit::CertificateEnded { .. } | Unfit::Unheard | Unfit::NotCurrent(_) | Unfit::Log(_) | Unfit::Unkept => "",
     };
     Some((std::mem::discriminant(unfit), why))
 }
@@ -197,6 +236,19 @@ fn log(before: Option<&Result<(), Unfit>>, found: &Result<(), Unfit>) {
     }
 }
 
+/// What is odd although the node may serve: that it follows the log no further, that it cosigns nothing of a log as a witness,
+/// and backends that fail.
+fn notice(watched: &Watched) -> Option<String> {
+    let behind = watched.replica.behind().map(|why| why.to_string());
+    let silent = watched.history.silent().into_iter().map(|log| format!("as a witness of {}: {}", log.origin, log.why));
+    let failing = (watched.work.failing)();
+    let backends = failing.iter().map(|offer| {
+        format!("the backend of the offer {offer} failed the last request (hint: `comity-node check` tries it)")
+    });
+    let all: Vec<_> = behind.into_iter().chain(silent).chain(backends).collect();
+    (!all.is_empty()).then(|| all.join("; "))
+}
+
 fn said(watched: &Watched, found: &Result<(), Unfit>) -> Said {
     let now = watched.identity.clock().now();
     Said {
@@ -209,14 +261,6 @@ fn said(watched: &Watched, found: &Result<(), Unfit>) -> Said {
         heard_at: watched.replica.age().map(|age| now.minus(age)),
         at: now,
     }
-}
-
-/// What is odd although the node may serve.
-fn notice(watched: &Watched) -> Option<String> {
-    let behind = watched.replica.behind().map(|why| why.to_string());
-    let silent = watched.history.silent().into_iter().map(|log| format!("as a witness of {}: {}", log.origin, log.why));
-    let notices: Vec<_> = behind.into_iter().chain(silent).collect();
-    (!notices.is_empty()).then(|| notices.join("; "))
 }
 
 /// The file, and what was the matter with it.

@@ -16,6 +16,7 @@ use comity_node::{Config, Node, check, join, model, witness};
 use comity_runtime::clock::SystemClock;
 use comity_runtime::health::{self, Health};
 use comity_runtime::shutdown::Hangups;
+use comity_runtime::tasks::Tasks;
 use comity_runtime::telemetry::LogFormat;
 use comity_runtime::{chain, executor, shutdown, telemetry};
 use comity_types::Clock as _;
@@ -203,20 +204,23 @@ fn run(config: &Path, dial_out: bool, format: Format, filter: &str) -> anyhow::R
     let runtime = runtime()?;
     let ended = runtime.block_on(async {
         // Heard from here on: what comes while the node is being built is not lost between two who listen.
-        let (mut stop, mut insisted) = (Box::pin(shutdown::requested()), Box::pin(shutdown::insisted()));
+        let asked = shutdown::listen(&Tasks::new());
         let reloads = reloads(file)?;
         tokio::select! {
             biased;
-            () = &mut stop => return Ok(()),
-            () = &mut insisted => return Ok(()),
+            () = asked.once.cancelled() => return Ok(()),
             settled = join::settle(&config) => settled.map_err(not_joined)?,
         }
         // It may take long: a Workload API is waited for, and models are read.
         let node = tokio::select! {
             built = Box::pin(Node::build(&config)) => built?,
-            () = &mut stop => return Ok(()),
+            () = asked.once.cancelled() => return Ok(()),
         };
-        node.reloading(reloads).ending_at_once(insisted).run(stop).await.map_err(anyhow::Error::from)
+        node.reloading(reloads)
+            .ending_at_once(asked.again.cancelled_owned())
+            .run(asked.once.cancelled_owned())
+            .await
+            .map_err(anyhow::Error::from)
     });
     // The calls were drained: an embedded model in the middle of a step has nobody left to answer.
     runtime.shutdown_background();

@@ -2,8 +2,9 @@
 //!
 //! What callers send or choose is no label; offers are, since this node's own file names them.
 
+use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use comity_client::Identity;
@@ -13,6 +14,7 @@ use comity_proto::methods;
 use comity_runtime::access_log::Lines;
 use comity_runtime::metrics::{CallsLayer, Kind, Labels, Metric, Metrics as Made, Named};
 use comity_runtime::traces::Spans;
+use comity_types::Name;
 use comity_witness::Silence;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -148,6 +150,8 @@ struct Inner {
     epoch: Gauge,
     tunnels: Gauge,
     backend_up: Family<Named, Gauge>,
+    /// The offers whose backend failed the last request.
+    failing: Mutex<BTreeSet<Name>>,
     backend_times: Family<Named, Histogram, fn() -> Histogram>,
     tokens: Family<Labels<1>, Counter>,
     log_unpublished: Gauge,
@@ -175,6 +179,7 @@ impl Default for Metrics {
             epoch: made.gauge(&EPOCH),
             tunnels: made.gauge(&TUNNELS),
             backend_up: made.named_gauges(&BACKEND_UP),
+            failing: Mutex::default(),
             backend_times: made.named_times(&BACKEND_TIMES),
             tokens: made.counters(&TOKENS),
             log_unpublished: made.gauge(&LOG_UNPUBLISHED),
@@ -241,9 +246,21 @@ impl Metrics {
     pub(crate) fn asked(&self, offer: &Offer, took: Duration, has_answered: bool) {
         let label = [("offer", offer.id.to_string())];
         self.0.backend_up.get_or_create(&label).set(has_answered.into());
+        let mut failing = self.0.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        if !has_answered {
+            failing.insert(offer.id.clone());
+        } else if failing.contains(&offer.id) {
+            failing.remove(&offer.id);
+        }
+        drop(failing);
         if has_answered {
             self.0.backend_times.get_or_create(&label).observe(took.as_secs_f64());
         }
+    }
+
+    /// The offers whose backend failed the last request.
+    pub(crate) fn failing(&self) -> Vec<Name> {
+        self.0.failing.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
     /// An answer used this much.

@@ -371,7 +371,8 @@ impl Node {
         }
         let health = Health::new().await;
         let file = data_dir.join(health::FILE);
-        let watched = Watched { identity: identity.clone(), replica: replica.clone(), history, file };
+        let work = server.work();
+        let watched = Watched { identity: identity.clone(), replica: replica.clone(), history, work, file };
         tasks.spawn("health", health.clone().follow(watched, pace, stop.clone()));
         tasks.spawn("replica", replica.follow(connection.channel(), pace, stop.clone()));
         tasks.spawn("log", log_watch.follow(connection.clone(), pace, stop.clone()));

@@ -18,6 +18,7 @@ use tonic::{Request, Response, Status};
 use crate::backend::openai::UsageReader;
 use crate::backend::payload::{self, needs};
 use crate::guard::Guard;
+use crate::health::Work;
 use crate::metrics::Metrics;
 
 mod admit;
@@ -58,6 +59,12 @@ struct Parts {
 }
 
 impl Server {
+    /// What health asks of it.
+    pub(crate) fn work(&self) -> Work {
+        let (kept, counted) = (self.clone(), self.clone());
+        Work::new(move || kept.parts.guard.can_keep(), move || counted.parts.metrics.failing())
+    }
+
     /// What it counts.
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.parts.metrics

@@ -186,8 +186,7 @@ fn serve(mut stream: &TcpStream, state: &State) -> Option<()> {
             stream
                 .write_all(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n")
                 .ok()?;
-            let whole =
-                matches!(behaviour, Behaviour::Answer | Behaviour::Slow | Behaviour::Brisk | Behaviour::Held);
+            let whole = matches!(behaviour, Behaviour::Answer | Behaviour::Slow | Behaviour::Brisk | Behaviour::Held);
             for (sent, piece) in PIECES.iter().enumerate().take(if whole { PIECES.len() } else { 2 }) {
                 while behaviour == Behaviour::Held && sent == 2 && state.is_held() {
                     std::thread::sleep(GLANCE);

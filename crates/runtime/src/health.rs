@@ -54,7 +54,7 @@ pub enum Unwell {
     #[error("what the node says of itself cannot be read")]
     Unreadable(#[source] io::Error),
     /// It has said nothing for too long.
-    #[error("the node has said nothing of itself for {} s: it was killed, or hangs (hint: start it again)", age.as_secs())]
+    #[error("the node has said nothing of itself for {} s: it was killed, hangs, or cannot write to its data directory (hint: look for free space, then start it again)", age.as_secs())]
     Silent {
         /// For how long.
         age: Duration,

@@ -3,6 +3,9 @@
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::tasks::Tasks;
 
 /// Ends when SIGINT (Ctrl-C) or SIGTERM (a service manager) arrives.
 ///
@@ -15,13 +18,40 @@ pub async fn requested() {
     }
 }
 
-/// Ends when a program that was asked to stop is asked again: whoever insists waits for no call. Counted from the first time
-/// that this is polled. Never ends where signals cannot be heard: [`requested`] has said so.
-pub async fn insisted() {
-    let Ok(mut signals) = Ends::listen() else { return std::future::pending().await };
-    let _asked = signals.next().await;
-    let name = signals.next().await;
-    tracing::warn!(signal = name, "asked again, stopping at once");
+/// How often a program was asked to stop.
+#[derive(Debug, Clone, Default)]
+pub struct Asked {
+    /// Cancelled when it was.
+    pub once: CancellationToken,
+    /// Cancelled when it was asked again: whoever insists waits for no call.
+    pub again: CancellationToken,
+}
+
+/// Hears, from here on, how often the program is asked to stop.
+///
+/// By one who listens to all of them: of two who listen, the second could miss a signal that comes before it has seen the
+/// first. A program that cannot hear them stops at once, as with [`requested`].
+#[must_use]
+pub fn listen(tasks: &Tasks) -> Asked {
+    let asked = Asked::default();
+    let mut signals = match Ends::listen() {
+        Ok(signals) => signals,
+        Err(error) => {
+            tracing::error!(%error, "signals cannot be heard, stopping");
+            asked.once.cancel();
+            return asked;
+        }
+    };
+    let told = asked.clone();
+    tasks.spawn("signals", async move {
+        let signal = signals.next().await;
+        tracing::info!(signal, "stopping");
+        told.once.cancel();
+        let signal = signals.next().await;
+        tracing::warn!(signal, "asked again, stopping at once");
+        told.again.cancel();
+    });
+    asked
 }
 
 async fn first_signal() -> io::Result<&'static str> {
@@ -81,6 +111,16 @@ mod tests {
     async fn send(signal: &str) {
         let kill = Command::new("kill").arg(signal).arg(std::process::id().to_string()).status().await.unwrap();
         assert!(kill.success());
+    }
+
+    #[tokio::test]
+    async fn whoever_asks_twice_is_heard_twice() {
+        let asked = listen(&Tasks::new());
+        for heard in [&asked.once, &asked.again] {
+            assert!(!heard.is_cancelled());
+            send("-TERM").await;
+            timeout(PATIENCE, heard.cancelled()).await.expect("the signal is heard");
+        }
     }
 
     #[tokio::test]

@@ -102,6 +102,18 @@ fn is_unknown(since: Moment, issued_at: Timestamp, now: Moment) -> bool {
     }
 }
 
+impl Seen {
+    /// Whether what is let in can be kept, or nothing is run. Where it could not, this tries again: nobody sends anything to a
+    /// node that says that it does not serve.
+    pub(super) fn can_keep(&self) -> bool {
+        let mut memory = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if memory.cannot_keep && memory.kept.probe().is_ok() {
+            memory.cannot_keep = false;
+        }
+        !memory.cannot_keep
+    }
+}
+
 impl Memory {
     fn keep(&mut self, one: &Let) -> Result<(), Lie> {
         let Err(error) = self.kept.keep(one, self.old.values().flatten()) else {

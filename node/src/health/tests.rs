@@ -1,6 +1,7 @@
 //! Health follows the certificate, the age of what is known and the node's standing, without a restart.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use comity_client::Connection;
 use comity_membership::{By, Statement, Subject};
@@ -157,7 +158,7 @@ fn a_node_that_signs_nothing_of_a_log_as_a_witness_says_so_and_serves_unless_the
         let history = node.permits.history("/nowhere/evidence".into(), Some(silent));
         assert_eq!(judge(&node.identity, &node.replica, &history), judged);
         let (identity, replica) = (node.identity.clone(), node.replica.clone());
-        let watched = Watched { identity, replica, history, file: PathBuf::new() };
+        let watched = Watched { identity, replica, history, work: Work::default(), file: PathBuf::new() };
         let notice = said(&watched, &judged).notice.unwrap();
         assert!(notice.contains(&node.permits.log().origin) && notice.contains("cosigns nothing"), "{notice}");
     }
@@ -203,7 +204,11 @@ async fn grpc_health_and_the_file_change_without_a_restart_and_end_with_the_node
     let node = Node::new();
     let file = node.world.folder.path().join(FILE);
     let (identity, replica, history) = (node.identity.clone(), node.replica.clone(), node.shown.clone());
-    let watched = Watched { identity, replica, history, file: file.clone() };
+    let (keeps, fails) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(false)));
+    let (kept, failed) = (Arc::clone(&keeps), Arc::clone(&fails));
+    let failing = move || failed.load(Ordering::SeqCst).then(|| "chat".parse().unwrap()).into_iter().collect();
+    let work = Work::new(move || kept.load(Ordering::SeqCst), failing);
+    let watched = Watched { identity, replica, history, work, file: file.clone() };
     let (health, stop) = (Health::new().await, CancellationToken::new());
     let service = HealthService::from_health_reporter(health.reporter.clone());
     let (ended, has_ended) = oneshot::channel();
@@ -225,6 +230,15 @@ async fn grpc_health_and_the_file_change_without_a_restart_and_end_with_the_node
     }
     let mut watching = service.watch(request(NAMES[1])).await.unwrap().into_inner();
     assert_eq!(watching.next().await.unwrap().unwrap().status(), Told::Serving);
+    // A disk that is full, for as long as it is; and backends that fail, which others may stand beside.
+    keeps.store(false, Ordering::SeqCst);
+    assert_eq!(watching.next().await.unwrap().unwrap().status(), Told::NotServing, "it runs nothing");
+    eventually(|| said().is_err_and(|unwell| unwell.to_string().contains("free space"))).await;
+    keeps.store(true, Ordering::SeqCst);
+    assert_eq!(watching.next().await.unwrap().unwrap().status(), Told::Serving);
+    fails.store(true, Ordering::SeqCst);
+    node.clock.move_by(BEAT);
+    eventually(|| said().is_ok_and(|said| said.notice.is_some_and(|notice| notice.contains("the offer chat")))).await;
     node.clock.move_by(TOO_LONG);
     assert_eq!(watching.next().await.unwrap().unwrap().status(), Told::NotServing, "whoever watches is told");
     eventually(|| said().is_err_and(|unwell| unwell.to_string().contains("last heard"))).await;

@@ -31,6 +31,8 @@ const BEFORE: &str = "tries.before";
 const FORMAT: &str = "comity/node-tries@v2";
 /// How long a file is written to, and a try remembered at least: no permit that was let in counts for longer than that.
 pub(super) const A_FILE: Duration = MAX_PERMIT_LIFE.saturating_add(CLOCK_TOLERANCE.saturating_mul(2));
+/// Bytes of a line, at least.
+const A_LINE: usize = 64;
 /// Where Linux says which run of the machine this is.
 const BOOT: &str = "/proc/sys/kernel/random/boot_id";
 /// Where Linux says for how long the machine has run, asleep or not.
@@ -179,6 +181,16 @@ impl Kept {
         self.is_torn = true;
         self.file.write_all(line.as_bytes())?;
         (self.length, self.is_torn) = (self.length + line.len() as u64, false);
+        Ok(())
+    }
+
+    /// Writes as much as a try takes, and takes it back. What the end of the program leaves of it is no whole line.
+    pub(super) fn probe(&mut self) -> io::Result<()> {
+        self.is_torn = true;
+        self.file.set_len(self.length)?;
+        self.file.write_all(&[b' '; A_LINE])?;
+        self.file.set_len(self.length)?;
+        self.is_torn = false;
         Ok(())
     }
 

@@ -127,7 +127,9 @@ fn what_cannot_be_written_down_is_not_let_in_and_is_once_it_can() {
     let full = File::options().append(true).open("/dev/full").unwrap();
     let usable = std::mem::replace(&mut seen.0.lock().unwrap().kept.file, full);
     assert_eq!(claim(&seen, 1, start(), start()), Err(Lie::Unkept));
+    assert!(!seen.can_keep() && !seen.can_keep());
     seen.0.lock().unwrap().kept.file = usable;
+    assert!(seen.can_keep(), "it tries again although nothing is sent");
     claim(&seen, 1, start(), start()).unwrap();
     assert_eq!(claim(&open(&dir, after(1)), 1, start(), after(1)), Err(Lie::Replayed));
 }
