@@ -37,6 +37,7 @@ mod secrets;
 mod slow_readers;
 mod sovereignty;
 mod spire_members;
+mod starting;
 mod statements;
 mod survival;
 mod tunnels;

@@ -61,6 +61,34 @@ fn a_node_that_listens_nowhere_serves_any_client_and_the_broker_says_how_it_is_r
     assert!(shown.contains("tunnel") && shown.contains("connected"), "{shown}");
 }
 
+/// How often tunnels are refused before a scenario believes that there are none: a node that keeps two has then tried each
+/// again after it had long read the federation's log.
+const REFUSALS: usize = 6;
+
+#[test]
+fn a_node_that_dials_out_publishes_its_offers_when_its_first_tunnel_stands_and_not_before() {
+    let backend = Backend::start(Behaviour::Answer);
+    let (federation, firewall) = Federation::start_behind_proxy();
+    firewall.close_tunnels(true);
+    let node = federation.start_node(EU_BODY, &NodeSpec::openai("n1", &backend.url(), "DE").dialling_out());
+    wait::until("the node knows the federation", || node.program.log().contains("this node serves").then_some(()));
+    wait::until("it has no tunnel", || (firewall.closed_tunnels() >= REFUSALS).then_some(()));
+    // All else that it asks of the broker it gets, so that it is the tunnel that it waits for.
+    assert!(!node.folder.join("data/ready").exists() && !node.program.log().contains(STANDS));
+    let listed = federation.govern_json(&["offer", "list"]);
+    assert!(listed["offers"].as_array().is_none_or(Vec::is_empty), "{listed}");
+    let app = federation.app(EU_BODY, "assistant");
+    let seen = app.python("unary", "test-model");
+    assert!(seen["text"].is_null() && seen["code"].is_string(), "{seen}");
+    assert!(backend.asked().is_empty());
+
+    firewall.close_tunnels(false);
+    node.wait_until_ready();
+    let log = node.program.log();
+    assert!(log.find(STANDS) < log.find("published"), "{log}");
+    assert_eq!(app.python("unary", "test-model")["text"], PIECES.concat());
+}
+
 /// A call that stalls in the middle of its stream, while `meanwhile` happens.
 fn stalled_call(app: &Caller, backend: &Backend, meanwhile: impl FnOnce()) -> Value {
     std::thread::scope(|scope| {

@@ -126,20 +126,35 @@ impl Federation {
         (federation, proxy)
     }
 
+    /// Founds a federation and starts its broker, which nobody reaches but through a proxy; gives the proxy.
+    #[must_use]
+    pub fn start_behind_proxy() -> (Self, Proxy) {
+        let address = free_address();
+        let proxy = Proxy::start(&address);
+        let mut federation = Self::found_by(&address, &[proxy.address()], "DE", &[], 1);
+        federation.start_broker();
+        (federation, proxy)
+    }
+
     fn found_at(address: String, place: &str, advertised: &[String], others: &[&str], threshold: usize) -> Self {
+        let all = [std::slice::from_ref(&address), advertised].concat();
+        Self::found_by(&address, &all, place, others, threshold)
+    }
+
+    fn found_by(address: &str, advertised: &[String], place: &str, others: &[&str], threshold: usize) -> Self {
         let folder = tempfile::Builder::new().prefix("comity-scenario-").tempdir().unwrap();
         let mut init = comity();
         init.args(["federation", "init", "--name", FEDERATION, "--operator", OPERATOR]);
-        init.args(["--listen", &address, "--advertise", &address, "--place", place]);
-        for other in advertised {
-            init.args(["--advertise", other]);
+        init.args(["--listen", address, "--place", place]);
+        for advertised in advertised {
+            init.args(["--advertise", advertised]);
         }
         let requests = others.iter().map(|name| operators::request(folder.path(), name));
         init.args(requests.collect::<Vec<_>>().concat()).args(["--threshold", &threshold.to_string()]);
         let _said = succeed(init.arg("--dir").arg(folder.path()));
         others.iter().for_each(|name| operators::take_over(folder.path(), name));
         let approvers = [OPERATOR].iter().chain(others).take(threshold).map(ToString::to_string).collect();
-        Self { broker: None, address, folder, approvers }
+        Self { broker: None, address: address.to_owned(), folder, approvers }
     }
 
     /// Where the broker listens.

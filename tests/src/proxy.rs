@@ -1,12 +1,15 @@
-//! A way to an address that can fall silent: it closes nothing and passes nothing on, as a router that lost its table.
+//! A way to an address that can fall silent: it closes nothing and passes nothing on, as a router that lost its table. Or it
+//! lets no tunnels through, as a firewall that reads which protocol a handshake names.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
 /// What is passed on at once.
 const CHUNK_BYTES: usize = 64 * 1024;
+/// The name of tunnels in a handshake, with its length, as ALPN has it: it is not encrypted.
+const TUNNEL: &[u8] = b"\x03rh2";
 
 /// Passes on what comes, until it is told not to.
 #[derive(Debug)]
@@ -20,6 +23,9 @@ struct State {
     /// Connections that were made before this many silences pass nothing on.
     silences: AtomicUsize,
     connections: AtomicUsize,
+    /// Whether connections that name tunnels are closed, and how many were.
+    closes_tunnels: AtomicBool,
+    closed_tunnels: AtomicUsize,
     over: Mutex<bool>,
     ended: Condvar,
 }
@@ -61,6 +67,17 @@ impl Proxy {
         self.state.connections.load(Ordering::SeqCst)
     }
 
+    /// From now on closes every connection whose handshake names tunnels; or lets them through again.
+    pub fn close_tunnels(&self, closes: bool) {
+        self.state.closes_tunnels.store(closes, Ordering::SeqCst);
+    }
+
+    /// How many it has closed.
+    #[must_use]
+    pub fn closed_tunnels(&self) -> usize {
+        self.state.closed_tunnels.load(Ordering::SeqCst)
+    }
+
     /// All connections through it fall silent; those that are made from now on do not.
     pub fn fall_silent(&self) {
         self.state.silences.fetch_add(1, Ordering::SeqCst);
@@ -81,6 +98,12 @@ fn pass_on(mut from: TcpStream, mut to: TcpStream, born: usize, state: &State) {
         if state.silences.load(Ordering::SeqCst) != born {
             // Both ends stay open, and hear nothing, until the scenario is over.
             drop(state.ended.wait_while(state.over.lock().unwrap(), |over| !*over).unwrap());
+            return;
+        }
+        let names_tunnel = |read: &usize| chunk[..*read].windows(TUNNEL.len()).any(|bytes| bytes == TUNNEL);
+        if state.closes_tunnels.load(Ordering::SeqCst) && read.as_ref().is_ok_and(names_tunnel) {
+            state.closed_tunnels.fetch_add(1, Ordering::SeqCst);
+            [&from, &to].into_iter().for_each(|stream| drop(stream.shutdown(Shutdown::Both)));
             return;
         }
         let passed = read.is_ok_and(|read| read > 0 && to.write_all(&chunk[..read]).is_ok());
