@@ -155,6 +155,10 @@ impl Enrolment for Service {
 
     async fn certify(&self, request: Request<wire::CertifyRequest>) -> Result<Response<wire::CertifyResponse>, Status> {
         let csr = csr(&request.get_ref().csr_der)?;
+        if request.get_ref().dry_run {
+            self.0.admission.would_certify(&csr).map_err(admission)?;
+            return Ok(Response::new(wire::CertifyResponse { issued: None }));
+        }
         let (member, certificate) = self.0.admission.certify(&csr).map_err(admission)?;
         Ok(Response::new(wire::CertifyResponse { issued: Some(issued(&member, certificate)) }))
     }

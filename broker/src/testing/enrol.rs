@@ -169,7 +169,7 @@ impl Scene {
     /// Asks for a certificate of a key that is admitted.
     pub(crate) async fn certify(&self, key: &KeyPair) -> Result<Issued, Status> {
         let mut client = EnrolmentClient::new(self.connect_to_enrol().await);
-        let request = CertifyRequest { csr_der: csr(key).into() };
+        let request = CertifyRequest { csr_der: csr(key).into(), dry_run: false };
         client.certify(request).await.map(|response| response.into_inner().issued.unwrap())
     }
 

@@ -218,6 +218,9 @@ pub struct CertifyRequest {
     /// A PKCS #10 request in DER, signed by the key that was admitted. At most 8 KiB.
     #[prost(bytes = "bytes", tag = "1")]
     pub csr_der: ::prost::bytes::Bytes,
+    /// Only say whether the key would get a certificate: it is refused as it would be, and none is made.
+    #[prost(bool, tag = "2")]
+    pub dry_run: bool,
 }
 impl ::prost::Name for CertifyRequest {
     const NAME: &'static str = "CertifyRequest";
@@ -232,7 +235,7 @@ impl ::prost::Name for CertifyRequest {
 /// The certificate.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CertifyResponse {
-    /// The identity.
+    /// The identity. Absent for a dry run.
     #[prost(message, optional, tag = "1")]
     pub issued: ::core::option::Option<Issued>,
 }

@@ -73,7 +73,7 @@ async fn who_is_suspended_or_was_never_admitted_gets_none() {
         scene.lift(subject).await;
     }
     let mut client = EnrolmentClient::new(scene.connect_to_enrol().await);
-    let nonsense = client.certify(CertifyRequest { csr_der: vec![1, 2, 3].into() }).await;
+    let nonsense = client.certify(CertifyRequest { csr_der: vec![1, 2, 3].into(), dry_run: false }).await;
     assert_refused(nonsense, Code::InvalidArgument, "INVALID_FIELD");
     // The key of the organisation signs statements; it is no member's.
     assert_refused(scene.certify(&scene.key_of(ORG)).await, Code::NotFound, "KEY_NOT_ADMITTED");
@@ -361,4 +361,37 @@ async fn whoever_a_suspended_certificate_keeps_from_another_is_told_who_ends_tha
     let lift = scene.signed(lifted(&subject, By::Organisation), &[&*scene.key_of(ORG)]);
     scene.submit(&another, &lift).await.unwrap();
     scene.certify(&node.key).await.unwrap();
+}
+
+#[tokio::test]
+async fn whoever_only_asks_whether_its_key_gets_a_certificate_is_refused_as_it_would_be_and_none_is_made() {
+    let scene = Scene::new().await;
+    let node = scene.admit(ORG, Kind::Node, "n1").await;
+    let asks = async |key: &KeyPair| {
+        let mut client = EnrolmentClient::new(scene.connect_to_enrol().await);
+        let request = CertifyRequest { csr_der: csr(key).into(), dry_run: true };
+        client.certify(request).await.map(tonic::Response::into_inner)
+    };
+    let remembered = || {
+        let file = Digest::of(node.id.as_str().as_bytes()).to_string();
+        std::fs::read_to_string(scene.file("ca").join("issued").join(file)).unwrap()
+    };
+    let before = remembered();
+    assert_eq!(asks(&node.key).await.unwrap().issued, None);
+    assert_eq!(remembered(), before, "nothing was issued");
+    let _issued = scene.certify(&node.key).await.unwrap();
+    assert_ne!(remembered(), before, "what is issued is remembered there");
+
+    let told = async |key: &KeyPair, why: &str| {
+        let (tried, meant) = (asks(key).await.unwrap_err(), scene.certify(key).await.unwrap_err());
+        assert_eq!((reason(&tried).as_str(), tried.message()), (why, meant.message()));
+    };
+    told(&KeyPair::generate().unwrap(), "KEY_NOT_ADMITTED").await;
+    scene.suspend(&node.certificate_subject().to_string()).await;
+    told(&node.key, "CERTIFICATE_SUSPENDED").await;
+    scene.suspend(node.id.as_str()).await;
+    told(&node.key, "CERTIFICATE_SUSPENDED").await;
+    let evicted = Statement::Evicted { organisation: ORG.parse().unwrap(), reason: "a test".into() };
+    scene.govern(evicted).await.unwrap();
+    told(&node.key, "EVICTED").await;
 }

@@ -45,12 +45,21 @@ impl Admission {
     /// The key is not admitted, and where it asked to be: how that stands. Or its holder is suspended, or its authority
     /// cannot sign.
     pub fn certify(&self, csr: &SigningRequest) -> Result<(SpiffeId, Certificate), AdmissionError> {
-        let key = csr.public_key_digest();
-        let snapshot = self.0.registry.snapshot();
-        let member = admitted(snapshot.federation(), key);
-        let member = member.ok_or_else(|| self.0.not_admitted(snapshot.federation(), key))?;
+        let member = self.0.holder(csr.public_key_digest())?;
         let certificate = self.0.certificate_by_key(&member, csr)?;
         Ok((member, certificate))
+    }
+
+    /// Whether [`certify`](Self::certify) would give the key a certificate by what is known of its holder: none is made, so that
+    /// who only wants to know why it is refused puts no certificate into the world.
+    ///
+    /// # Errors
+    /// Those of [`certify`](Self::certify), except that its authority cannot sign.
+    pub fn would_certify(&self, csr: &SigningRequest) -> Result<(), AdmissionError> {
+        let member = self.0.holder(csr.public_key_digest())?;
+        let snapshot = self.0.registry.snapshot();
+        self.0.check_certificates(snapshot.federation(), &member)?;
+        check_standing(snapshot.federation(), &member)
     }
 }
 
@@ -102,7 +111,28 @@ fn admitted(federation: &Federation, key: Digest) -> Option<SpiffeId> {
     federation.members().find(|(_, member)| member.key.id() == key).map(|(id, _)| id.clone())
 }
 
+/// Whether a member takes part, or its organisation's own pause alone keeps it from that: the pause may last for longer than a
+/// certificate, and nobody else ends it. Nobody but the edge takes such a certificate: the organisation's bundle is empty, and
+/// every call but the one that ends the pause is refused.
+fn check_standing(federation: &Federation, member: &SpiffeId) -> Result<(), AdmissionError> {
+    match federation.standing(member) {
+        Standing::Active => Ok(()),
+        Standing::Suspended { .. } if federation.is_paused_by_its_own_alone(member, None) => Ok(()),
+        Standing::Suspended { subject, reason, .. } => {
+            let (member, subject) = (member.clone(), Box::new(subject));
+            Err(AdmissionError::Suspended { member, subject, reason })
+        }
+        Standing::Departed { .. } | Standing::Unknown => Err(AdmissionError::NotActive { member: member.clone() }),
+    }
+}
+
 impl Inner {
+    /// Whose key this is, as a member.
+    fn holder(&self, key: Digest) -> Result<SpiffeId, AdmissionError> {
+        let snapshot = self.registry.snapshot();
+        admitted(snapshot.federation(), key).ok_or_else(|| self.not_admitted(snapshot.federation(), key))
+    }
+
     /// Why a key has no certificate: its holder has left, it asked to be admitted and was not answered, it was turned
     /// down, or nobody knows it.
     /// Whoever has the key may know that: it is theirs.
@@ -134,14 +164,19 @@ impl Inner {
         member: &SpiffeId,
         csr: &SigningRequest,
     ) -> Result<Certificate, AdmissionError> {
-        let snapshot = self.registry.snapshot();
-        for (sha256, suspensions) in snapshot.federation().suspended_certificates_of(member) {
+        self.check_certificates(self.registry.snapshot().federation(), member)?;
+        self.certificate(member, csr)
+    }
+
+    /// Whether the suspension of a certificate of theirs stands in the way of another one.
+    fn check_certificates(&self, federation: &Federation, member: &SpiffeId) -> Result<(), AdmissionError> {
+        for (sha256, suspensions) in federation.suspended_certificates_of(member) {
             if let Some(ends) = self.blocks(member, sha256, suspensions)? {
                 let subject = Subject::Certificate { member: member.clone(), sha256: *sha256 };
                 return Err(AdmissionError::CertificateSuspended { subject: Box::new(subject), ends });
             }
         }
-        self.certificate(member, csr)
+        Ok(())
     }
 
     /// Who ends the suspension of a certificate, if it stands in the way of another one: what the threshold or the
@@ -163,23 +198,11 @@ impl Inner {
         }
     }
 
-    /// A certificate of a member that takes part, or that its organisation's own pause alone keeps from it: the pause may
-    /// last for longer than a certificate, and nobody else ends it. Nobody but the edge takes such a certificate: the
-    /// organisation's bundle is empty, and every call but the one that ends the pause is refused.
+    /// A certificate of a member that may have one ([`check_standing`]).
     fn certificate(&self, member: &SpiffeId, csr: &SigningRequest) -> Result<Certificate, AdmissionError> {
         let snapshot = self.registry.snapshot();
         let federation = snapshot.federation();
-        match federation.standing(member) {
-            Standing::Active => {}
-            Standing::Suspended { .. } if federation.is_paused_by_its_own_alone(member, None) => {}
-            Standing::Suspended { subject, reason, .. } => {
-                let (member, subject) = (member.clone(), Box::new(subject));
-                return Err(AdmissionError::Suspended { member, subject, reason });
-            }
-            Standing::Departed { .. } | Standing::Unknown => {
-                return Err(AdmissionError::NotActive { member: member.clone() });
-            }
-        }
+        check_standing(federation, member)?;
         let domain = member.trust_domain();
         let anchors = self.anchors(federation, domain)?;
         // The broker has one ready for every organisation that joined, also for those that brought their own. Where it is

@@ -132,8 +132,16 @@ impl Desk {
 
     /// The certificate of a key that is admitted.
     pub(super) async fn certify(&self) -> Result<wire::Issued, EnrolError> {
-        let answer = self.client.clone().certify(wire::CertifyRequest { csr_der: self.csr.clone().into() }).await?;
+        let request = wire::CertifyRequest { csr_der: self.csr.clone().into(), dry_run: false };
+        let answer = self.client.clone().certify(request).await?;
         answer.into_inner().issued.ok_or(EnrolError::Incomplete { field: "issued" })
+    }
+
+    /// Whether the key would get one: the broker makes none.
+    pub(super) async fn would_certify(&self) -> Result<(), EnrolError> {
+        let request = wire::CertifyRequest { csr_der: self.csr.clone().into(), dry_run: true };
+        self.client.clone().certify(request).await?;
+        Ok(())
     }
 }
 

@@ -9,6 +9,7 @@ use comity_proto::error::Detail;
 use comity_types::Timestamp;
 use tonic::Status;
 
+use super::desk::Desk;
 use super::{EnrolError, authority, chain, desk};
 use crate::connection::Connection;
 use crate::error::{Cause, explain};
@@ -46,10 +47,11 @@ pub async fn renew(identity: &Identity) -> Result<Timestamp, EnrolError> {
 }
 
 /// What the broker says to the key of a member whose certificate it does not even shake hands with: that its organisation
-/// was evicted or has left, at which epoch and why. Nothing where it says nothing of the kind.
+/// was evicted or has left, at which epoch and why. Nothing where it says nothing of the kind. No certificate is made by it, which
+/// nobody would use, and which a broker would have to remember.
 pub async fn why_refused(identity: &Identity) -> Option<Status> {
     let key = identity.dir().key().ok()?;
-    match by_key(identity, &key).await {
+    match at_first_broker(identity, &key, async |desk| desk.would_certify().await).await {
         Err(EnrolError::Call(status))
             if Detail::of(&status).is_some_and(|detail| LEFT.contains(&detail.reason.as_str())) =>
         {
@@ -85,10 +87,18 @@ async fn by_certificate(identity: &Identity, key: &KeyPair) -> Result<wire::Issu
 
 /// Without a certificate, by the key alone, at the first broker that answers.
 async fn by_key(identity: &Identity, key: &KeyPair) -> Result<wire::Issued, EnrolError> {
+    at_first_broker(identity, key, async |desk| desk.certify().await).await
+}
+
+/// Asks the first broker that answers.
+async fn at_first_broker<T>(
+    identity: &Identity,
+    key: &KeyPair,
+    ask: impl AsyncFn(Desk) -> Result<T, EnrolError>,
+) -> Result<T, EnrolError> {
     let mut last = EnrolError::Incomplete { field: "brokers" };
     for address in identity.brokers() {
-        let certified = desk::desk(identity.root(), address, key, identity.clock())?.certify().await;
-        match certified {
+        match ask(desk::desk(identity.root(), address, key, identity.clock())?).await {
             Err(EnrolError::Call(status)) if explain(&status).cause != Cause::Answered => {
                 last = EnrolError::Call(status);
             }
