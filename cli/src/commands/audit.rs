@@ -29,7 +29,8 @@ use whole::Published;
 /// What `--help` says about what a row is worth.
 const AFTER: &str = "\
 The decision log is read from its first leaf, and every row is held against it at that one checkpoint: what came later is not \
-in the report. Each names its leaves: `comity receipt show DECISION` fetches the proof of one, `comity receipt verify` checks it \
+in the report. That checkpoint is kept beside the identity (decisions.checkpoint.json), as by `comity log monitor`, and the next \
+report's has to continue it: a log that lost something between two reports is told. Each names its leaves: `comity receipt show DECISION` fetches the proof of one, `comity receipt verify` checks it \
 offline. What a row says of who asked, who answered, where and under which terms is held against the federation's own log at the \
 row's epoch, as `comity receipt verify --log` does; what goes against either, is damaged, or is listed twice or for somebody else \
 stands in the column `contradiction`. `node_signed` says whether a node signed what became of it; an answer without is the \

@@ -45,7 +45,7 @@ pub struct DecisionLog {
 pub struct Seen {
     note: CheckpointNote,
     tree: Tree,
-    /// Which decisions have not ended; none where that was not kept, and the leaves have to be read again.
+    /// Which decisions have not ended, a bit for each leaf, 125 KB for a million; none where that was not kept, and the leaves have to be read again.
     open: Option<Open>,
 }
 
@@ -227,7 +227,7 @@ impl DecisionLog {
         if (tree.size(), tree.root()) != (new.size, new.root) {
             return Err(DecisionsError::OtherLeaves { size: new.size });
         }
-        Ok(Seen { note, tree, open: Some(ends.open()) })
+        Ok(Seen { note, tree, open: Some(ends.open(files).await?) })
     }
 
     /// The log's checkpoint, signed.

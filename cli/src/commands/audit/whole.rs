@@ -58,32 +58,48 @@ impl Published {
         let hint =
             "`comity log export --decisions DIR` keeps the log: show it to the operators of the federation".to_owned();
         let published = Self { log, seen: seen.map_err(|error| disbelieved(error, hint.clone()))? };
-        published.holds(session, &continues.to_string()).await.map_err(|error| disbelieved(error, hint))?;
+        let held = published.holds(session, [&*continues.to_string()]).await;
+        held.map_err(|error| disbelieved(error, hint))?;
+        published.keep(session)?;
         Ok((published, whole))
     }
 
-    /// Whether a checkpoint is of the same log, by proof.
+    /// Whether checkpoints are of the same log, by proof.
     ///
     /// # Errors
-    /// It is of another, or what connects the two cannot be had.
-    pub(super) async fn holds(&self, session: &Session, note: &str) -> Result<(), DecisionsError> {
-        let note = self.log.signed(note)?;
-        let size = |note: &CheckpointNote| note.checkpoint().size;
-        let mut both = [note, self.seen.note().clone()];
-        both.sort_by_key(size);
-        let [smaller, larger] = both;
-        self.log.hold(&mut FromBroker::new(session.connection()), &larger, &[smaller], |_| {}).await
+    /// One is of another, or what connects them cannot be had.
+    pub(super) async fn holds<'a>(
+        &self,
+        session: &Session,
+        notes: impl IntoIterator<Item = &'a str>,
+    ) -> Result<(), DecisionsError> {
+        let notes = notes.into_iter().map(|note| self.log.signed(note));
+        let mut all = notes.collect::<Result<Vec<_>, _>>()?;
+        all.push(self.seen.note().clone());
+        self.log.hold_together(&mut FromBroker::new(session.connection()), all).await
+    }
+
+    /// Keeps how far the log was seen beside the identity, where `comity log monitor` keeps it: the next report, or look, has to
+    /// continue it. What was seen further meanwhile stays.
+    fn keep(&self, session: &Session) -> Result<(), CliError> {
+        let dir = session.identity().dir().path();
+        let kept = kept::seen(dir, &self.log).map_err(unusable)?;
+        let is_further = kept.is_some_and(|kept| kept.checkpoint().size > self.seen.checkpoint().size);
+        if is_further {
+            return Ok(());
+        }
+        kept::keep(dir, &self.seen, session.identity().clock().now()).map_err(unusable)
     }
 }
 
-/// The log's checkpoint, which continues what this identity has seen of it before, if it has (`comity log monitor`).
+fn unusable(error: kept::KeptError) -> CliError {
+    CliError::Client { doing: "use what is kept of the decision log", source: Box::new(error), hint: None }
+}
+
+/// The log's checkpoint, which continues what this identity has seen of it before, if it has: in an earlier report, or by
+/// `comity log monitor`.
 async fn continues_what_is_kept(session: &Session, log: &DecisionLog) -> Result<CheckpointNote, CliError> {
     let dir = session.identity().dir().path();
-    let unusable = |error: kept::KeptError| CliError::Client {
-        doing: "use what is kept of the decision log",
-        source: Box::new(error),
-        hint: None,
-    };
     if let Some((file, _)) = kept::convicted(dir, log).map_err(unusable)? {
         return Err(convicted(&file));
     }

@@ -1,7 +1,8 @@
 //! Whether each end, an outcome or an abort, is of a decision before it, and the only one of that.
 //!
-//! Of every leaf one bit is kept: whether it is a decision that nothing has ended yet. Which decision that is, is remembered of
-//! the newest alone; of others their leaf is read again, with the proof that it is in the same tree.
+//! Of every leaf one bit is kept, 125 KB for a million: whether it is a decision that nothing has ended yet. Which decision that
+//! is, is remembered of the newest alone; of others their leaf is read again, with the proof that it is in the same tree. Those
+//! are asked many at a time, in the order of the log: a bundle that holds some of them is read once for all of them.
 
 use std::collections::VecDeque;
 
@@ -16,6 +17,9 @@ use super::{DecisionsError, Files, OnDemand, read, width};
 
 /// Decisions whose id is remembered: those of the last minutes of a busy broker, which end soon. 1.5 MiB.
 const REMEMBERED: usize = 64 * 1024;
+/// Ends of other decisions that are looked up together. They wait in 256 KiB; the tiles that they are looked up in are 8 KiB each,
+/// 64 MiB where no two ends are in one.
+const LATE: usize = 8 * 1024;
 /// Leaves to a word of the bits.
 const WORD: u64 = 64;
 
@@ -31,8 +35,16 @@ pub(super) struct Open {
 pub(super) struct Ends {
     open: Open,
     recent: VecDeque<(u64, DecisionId)>,
-    tiles: OnDemand,
+    late: Vec<Late>,
     checkpoint: Checkpoint,
+}
+
+/// An end of which it is not known yet whether it is of the decision that it names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Late {
+    of: u64,
+    index: u64,
+    decision: DecisionId,
 }
 
 impl Open {
@@ -79,13 +91,13 @@ impl Open {
 impl Ends {
     /// From what is open, along the leaves of this tree.
     pub(super) fn from(open: Open, checkpoint: &Checkpoint) -> Self {
-        let (tiles, checkpoint) = (OnDemand::of(checkpoint), checkpoint.clone());
-        Self { open, recent: VecDeque::new(), tiles, checkpoint }
+        Self { open, recent: VecDeque::new(), late: Vec::new(), checkpoint: checkpoint.clone() }
     }
 
-    /// What is open now.
-    pub(super) fn open(self) -> Open {
-        self.open
+    /// What is open now, once all ends are known to be of the decisions that they name.
+    pub(super) async fn open(mut self, files: &mut impl Files) -> Result<Open, DecisionsError> {
+        self.look_up(files).await?;
+        Ok(self.open)
     }
 
     /// Takes the next leaf.
@@ -101,8 +113,13 @@ impl Ends {
                 if !self.open.end(of) {
                     return Err(self.ended(files, index, of).await?);
                 }
-                if self.id(files, of).await? != leaf.decision {
-                    return Err(DecisionsError::OtherDecision { index, of });
+                match self.recent(of) {
+                    Some(decision) if decision == leaf.decision => {}
+                    Some(_) => return Err(DecisionsError::OtherDecision { index, of }),
+                    None => self.late.push(Late { of, index, decision: leaf.decision }),
+                }
+                if self.late.len() >= LATE {
+                    self.look_up(files).await?;
                 }
             }
         }
@@ -110,17 +127,41 @@ impl Ends {
         Ok(())
     }
 
-    /// Which decision a leaf is.
-    async fn id(&mut self, files: &mut impl Files, of: u64) -> Result<DecisionId, DecisionsError> {
-        if let Ok(place) = self.recent.binary_search_by_key(&of, |(index, _)| *index) {
-            return Ok(self.recent.get(place).map_or_else(|| DecisionId::from_bytes([0; 16]), |(_, id)| *id));
+    /// Which decision a leaf is, if it is one of the newest.
+    fn recent(&self, of: u64) -> Option<DecisionId> {
+        let place = self.recent.binary_search_by_key(&of, |(index, _)| *index).ok()?;
+        self.recent.get(place).map(|(_, decision)| *decision)
+    }
+
+    /// Reads which decisions the late ends are of: each bundle once.
+    async fn look_up(&mut self, files: &mut impl Files) -> Result<(), DecisionsError> {
+        let mut late = std::mem::take(&mut self.late);
+        late.sort_unstable();
+        let mut tiles = OnDemand::of(&self.checkpoint);
+        for of_one_bundle in late.chunk_by(|one, next| one.of / WIDTH == next.of / WIDTH) {
+            let Some(Late { of, .. }) = of_one_bundle.first() else { continue };
+            let leaves = bundle_of(files, of / WIDTH, self.checkpoint.size).await?;
+            for end in of_one_bundle {
+                self.is_of(files, &mut tiles, &leaves, *end).await?;
+            }
         }
-        let size = self.checkpoint.size;
-        let bytes = leaf_of(files, of, size).await?;
-        let path = self.tiles.ask(files, |tiles| inclusion(tiles, of, size)).await?.unwrap_or_default();
-        verify_inclusion(of, size, leaf_hash(&bytes), &path, self.checkpoint.root)
-            .map_err(|_| DecisionsError::OtherLeaves { size })?;
-        Ok(read(of, &bytes)?.decision)
+        Ok(())
+    }
+
+    /// Whether an end is of the decision that it names; `leaves` are the bundle of that.
+    async fn is_of(
+        &self,
+        files: &mut impl Files,
+        tiles: &mut OnDemand,
+        leaves: &[Vec<u8>],
+        Late { of, index, decision }: Late,
+    ) -> Result<(), DecisionsError> {
+        let Checkpoint { size, root, .. } = self.checkpoint;
+        let other = || DecisionsError::OtherLeaves { size };
+        let bytes = usize::try_from(of % WIDTH).ok().and_then(|place| leaves.get(place)).ok_or_else(other)?;
+        let path = tiles.ask(files, |tiles| inclusion(tiles, of, size)).await?.unwrap_or_default();
+        verify_inclusion(of, size, leaf_hash(bytes), &path, root).map_err(|_| other())?;
+        if read(of, bytes)?.decision == decision { Ok(()) } else { Err(DecisionsError::OtherDecision { index, of }) }
     }
 
     /// Why leaf `index` cannot be the end of leaf `of`: it is no decision, or had ended before.

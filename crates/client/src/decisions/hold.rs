@@ -69,6 +69,20 @@ impl DecisionLog {
         Ok(())
     }
 
+    /// Whether all of these, which the log signed, are of one log: by one way from the smallest to the largest.
+    ///
+    /// # Errors
+    /// Two of them are not, or a file cannot be read.
+    pub async fn hold_together(
+        &self,
+        files: &mut impl Files,
+        mut notes: Vec<CheckpointNote>,
+    ) -> Result<(), DecisionsError> {
+        notes.sort_by_key(|note| note.checkpoint().size);
+        let Some((largest, others)) = notes.split_last() else { return Ok(()) };
+        self.hold(files, largest, others, |_| {}).await
+    }
+
     /// Whether the tree, as it grows within one tile, comes to each of these.
     async fn grows(
         &self,

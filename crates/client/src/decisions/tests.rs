@@ -379,3 +379,46 @@ async fn every_tile_of_a_copy_is_held_against_its_leaves() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_bundle_is_read_once_for_all_the_late_ends_of_its_decisions() {
+    let mut log = Lies::new();
+    let leaf = |kind, id: u64| {
+        let decision = DecisionId::from_bytes(u128::from(id).to_be_bytes());
+        Leaf { kind, decision, ..Leaf::from_bytes(&leaf(0, "a")).unwrap() }.to_bytes()
+    };
+    let decisions = 3 * WIDTH;
+    log.leaves.extend((0..decisions).map(|number| leaf(Kind::Decision, number)));
+    let seen = log.look(None).await.unwrap();
+    // In an order in which no two that follow one another are in one bundle.
+    let order: Vec<_> = (0..decisions).map(|turn| turn % 3 * WIDTH + turn / 3).collect();
+    log.leaves.extend(order.iter().map(|of| leaf(Kind::Outcome { decision: *of }, *of)));
+    let all = log.look(Some(&seen)).await.unwrap();
+    for index in 0..3 {
+        let read =
+            log.asked.iter().filter(|asked| matches!(asked, Resource::Entries { index: of, .. } if *of == index));
+        assert_eq!(read.count(), 1, "bundle {index}");
+    }
+    assert_eq!(log.look(Some(&all)).await.unwrap().checkpoint(), all.checkpoint());
+
+    // One that names another decision is found among them.
+    let last = log.leaves.len() - 1;
+    log.leaves[last] = leaf(Kind::Outcome { decision: order[order.len() - 1] }, 0);
+    let refused = log.look(Some(&seen)).await.unwrap_err();
+    assert!(matches!(refused, DecisionsError::OtherDecision { index, .. } if index == last as u64), "{refused:?}");
+}
+
+#[tokio::test]
+async fn checkpoints_of_one_log_are_held_together_by_one_way_and_another_log_s_is_not() {
+    let mut log = Lies::new();
+    log.grow(700, "a");
+    let notes: Vec<_> = (1..=700).rev().map(|size| log.checkpoint(size, false)).collect();
+    log.asked.clear();
+    let of = log.log();
+    of.hold_together(&mut log, notes.clone()).await.unwrap();
+    assert!(log.asked.len() <= 6, "{:?}", log.asked);
+    let mut forked = notes;
+    forked.push(log.checkpoint(300, true));
+    let refused = of.hold_together(&mut log, forked).await.unwrap_err();
+    assert!(matches!(refused, DecisionsError::Contradiction { finding: Finding::Fork, .. }), "{refused:?}");
+}
