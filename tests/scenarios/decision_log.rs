@@ -136,7 +136,6 @@ fn a_broker_that_was_restored_from_a_copy_and_decided_something_else_is_convicte
     let taken_back = scene.ask(&scene.app);
     let seen = json(&scene.monitor());
     assert_eq!((&seen["leaves"], &seen["new"]), (&4.into(), &2.into()));
-    let _seen = scene.federation.govern(&["log", "monitor", "--once"]);
     let _audited = scene.federation.govern(&["audit", "--from", "2026-01-01"]);
     scene.federation.stop_broker();
     std::fs::remove_dir_all(&data).unwrap();

@@ -107,7 +107,8 @@ impl Connection {
     /// that the identity pins, and of what the answer said at its beginning and its end. Envelopes that have no nonce get one, so
     /// that no receipt is of two requests; whoever gives them one makes it anew for each. Otherwise the call
     /// fails with [`Cause::Unproven`](crate::Cause::Unproven). The messages of a stream pass as they come, so they are not
-    /// proven until it has ended.
+    /// proven until it has ended. The node's own signature in the receipt is not checked here: its key stands in the federation's
+    /// log ([what is proven](crate)).
     #[must_use]
     pub fn channel(&self) -> Channel {
         Channel::new(self.line.clone(), self.pinned.clone())
