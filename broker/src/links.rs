@@ -104,6 +104,12 @@ pub enum LinkError {
         /// The offer.
         offer: OfferName,
     },
+    /// The node left the connection before it looked at the request, as every node does one day: that is no failed try.
+    #[error("{node} left the connection before it looked at the request")]
+    Left {
+        /// The node.
+        node: SpiffeId,
+    },
     /// The link broke, or the node reset the request, before an answer began.
     #[error("the connection to {node} broke: {source}")]
     Broken {
@@ -112,6 +118,22 @@ pub enum LinkError {
         /// Why.
         source: Arc<hyper::Error>,
     },
+}
+
+impl LinkError {
+    /// What became of a request that got no answer.
+    fn of(node: &SpiffeId, error: hyper::Error) -> Self {
+        let of_http2 = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<h2::Error>());
+        // To a stream that its node has begun to work on, a GOAWAY without an error does nothing (RFC 9113, section 6.8).
+        let is_left = of_http2.is_some_and(|error| {
+            error.is_go_away() && error.is_remote() && error.reason() == Some(h2::Reason::NO_ERROR)
+        });
+        if is_left {
+            Self::Left { node: node.clone() }
+        } else {
+            Self::Broken { node: node.clone(), source: error.into() }
+        }
+    }
 }
 
 /// A request that a node has begun to answer.
@@ -193,10 +215,17 @@ impl Links {
         in_flight: InFlight,
     ) -> Result<Sent, LinkError> {
         complete_uri(&mut request, link.address()).map_err(|source| link.unreachable(source))?;
-        let (mut sender, certificate) = link.sender(&self.0.dialler).await?;
-        let answer = sender.send_request(request).await;
-        let answer = answer.map_err(|source| LinkError::Broken { node: node.clone(), source: Arc::new(source) })?;
-        Ok(Sent { answer, in_flight, certificate })
+        let mut way = link.way(&self.0.dialler).await?;
+        match way.sender.send_request(request).await {
+            Ok(answer) => Ok(Sent { answer, in_flight, certificate: way.certificate }),
+            Err(error) => {
+                let error = LinkError::of(node, error);
+                if matches!(error, LinkError::Left { .. }) {
+                    link.left(&way);
+                }
+                Err(error)
+            }
+        }
     }
 
     /// Has room for so many tunnels from here on. Those that stand stay.

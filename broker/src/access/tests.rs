@@ -17,6 +17,7 @@ use crate::ledger::log::DecisionLog;
 mod ahead;
 mod choosing;
 mod expiry;
+mod faults;
 mod leaks;
 pub(crate) mod node;
 mod quotas;

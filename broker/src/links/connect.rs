@@ -34,6 +34,9 @@ const CONNECTION_WINDOW: u32 = STREAM_WINDOW * MAX_STREAMS as u32;
 /// Most requests of a connection that are reset because of the node's own mistakes: an honest one makes none, and where it
 /// does, its connection is given up, and made anew.
 const MAX_RESET_BY_MISTAKE: usize = 256;
+/// How long TCP and TLS may take, the lookup of a name among it: a request waits for it that others could answer. A SYN that
+/// is lost is sent again after 1 s and after 3 s.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(4);
 /// How long the HTTP/2 handshake may take after that of TLS, which has a deadline of its own.
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -82,7 +85,9 @@ impl Dialler {
         let anchors = self.registry.anchors().anchors(node.trust_domain());
         let anchors = anchors.ok_or_else(|| io::Error::other("its organisation has no anchors"))?;
         let config = tls::client_config(Arc::clone(&self.credentials), node.clone(), anchors, Arc::clone(&self.clock));
-        let stream = dial::connect(address, config.map_err(io::Error::other)?).await?;
+        let stream = tokio::time::timeout(CONNECT_DEADLINE, dial::connect(address, config.map_err(io::Error::other)?));
+        let late = |_| io::Error::new(io::ErrorKind::TimedOut, "no connection in time");
+        let stream = stream.await.map_err(late)??;
         let peer = VerifiedPeer::assertion_of_server(stream.get_ref().1).map_err(io::Error::other)?;
         // Before a byte of a request goes there: whoever stole a certificate has its name and not its standing.
         check_peer(self.registry.snapshot().federation(), &peer)

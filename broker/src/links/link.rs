@@ -4,6 +4,7 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -26,34 +27,43 @@ pub(super) struct Link {
     address: String,
     state: ArcSwap<State>,
     connecting: Arc<Mutex<()>>,
+    /// How many connections were made.
+    made: AtomicU64,
 }
 
 enum State {
     Idle,
-    Open {
-        sender: Sender,
-        /// SHA-256 of the certificate that the node showed.
-        certificate: Digest,
-        lifetime: Lifetime,
-    },
-    Failed {
-        until: Instant,
-        backoff: Duration,
-        source: Arc<io::Error>,
-    },
+    Open { way: Way, lifetime: Lifetime },
+    Failed { until: Instant, backoff: Duration, source: Arc<io::Error> },
+}
+
+/// Where a request can be sent into.
+#[derive(Clone)]
+pub(super) struct Way {
+    pub(super) sender: Sender,
+    /// SHA-256 of the certificate that the node showed.
+    pub(super) certificate: Digest,
+    /// Which of the link's connections it is.
+    number: u64,
 }
 
 /// A connection that stands, and by which certificate the node is there.
 enum Ready {
     /// It is to be used.
-    Fresh(Sender, Digest),
+    Fresh(Way),
     /// It can be used, and the next one is to be made, so that this one is empty when its certificates end.
-    Leaving(Sender, Digest),
+    Leaving(Way),
 }
 
 impl Link {
     pub(super) fn new(node: SpiffeId, address: String) -> Self {
-        Self { node, address, state: ArcSwap::from_pointee(State::Idle), connecting: Arc::default() }
+        Self {
+            node,
+            address,
+            state: ArcSwap::from_pointee(State::Idle),
+            connecting: Arc::default(),
+            made: AtomicU64::new(0),
+        }
     }
 
     pub(super) fn address(&self) -> &str {
@@ -63,30 +73,28 @@ impl Link {
     /// The certificate that the node showed, while the link stands.
     pub(super) fn certificate(&self) -> Option<Digest> {
         match &**self.state.load() {
-            State::Open { certificate, .. } => Some(*certificate),
+            State::Open { way, .. } => Some(way.certificate),
             State::Idle | State::Failed { .. } => None,
         }
     }
 
     pub(super) fn state(&self) -> LinkState {
         match &**self.state.load() {
-            State::Open { sender, .. } if !sender.is_closed() => LinkState::Connected,
+            State::Open { way, .. } if !way.sender.is_closed() => LinkState::Connected,
             State::Failed { .. } => LinkState::Unreachable,
             State::Idle | State::Open { .. } => LinkState::Idle,
         }
     }
 
-    /// Where a request can be sent into, and who is there by which certificate, connecting if need be.
-    pub(super) async fn sender(self: &Arc<Self>, dialler: &Arc<Dialler>) -> Result<(Sender, Digest), LinkError> {
-        if let Some(sender) = self.standing(dialler)? {
-            return Ok(sender);
+    /// Where a request can be sent into, connecting if need be.
+    pub(super) async fn way(self: &Arc<Self>, dialler: &Arc<Dialler>) -> Result<Way, LinkError> {
+        if let Some(way) = self.standing(dialler)? {
+            return Ok(way);
         }
         let _turn = self.connecting.lock().await;
         // Whoever had the turn before may have connected, or failed.
-        if let Some(Ready::Fresh(sender, certificate) | Ready::Leaving(sender, certificate)) =
-            self.ready(dialler.now())?
-        {
-            return Ok((sender, certificate));
+        if let Some(Ready::Fresh(way) | Ready::Leaving(way)) = self.ready(dialler.now())? {
+            return Ok(way);
         }
         // Boxed: every request has room for what it awaits, and one in many connects.
         match Box::pin(dialler.connect(&self.node, &self.address)).await {
@@ -95,15 +103,23 @@ impl Link {
         }
     }
 
-    /// The sender, if the link stands; has the next connection made, if it is time.
-    fn standing(self: &Arc<Self>, dialler: &Arc<Dialler>) -> Result<Option<(Sender, Digest)>, LinkError> {
+    /// The node has left this connection: what runs on it ends there, and the next request has another one.
+    pub(super) fn left(&self, by: &Way) {
+        let current = self.state.load_full();
+        if matches!(&*current, State::Open { way, .. } if way.number == by.number) {
+            drop(self.state.compare_and_swap(&current, Arc::new(State::Idle)));
+        }
+    }
+
+    /// The way, if the link stands; has the next connection made, if it is time.
+    fn standing(self: &Arc<Self>, dialler: &Arc<Dialler>) -> Result<Option<Way>, LinkError> {
         Ok(match self.ready(dialler.now())? {
-            Some(Ready::Fresh(sender, certificate)) => Some((sender, certificate)),
-            Some(Ready::Leaving(sender, certificate)) => {
+            Some(Ready::Fresh(way)) => Some(way),
+            Some(Ready::Leaving(way)) => {
                 if let Ok(turn) = Arc::clone(&self.connecting).try_lock_owned() {
                     dialler.tasks().spawn("link renewal", Arc::clone(self).replace(Arc::clone(dialler), turn));
                 }
-                Some((sender, certificate))
+                Some(way)
             }
             None => None,
         })
@@ -124,24 +140,21 @@ impl Link {
     /// What stands; an error, if it failed a moment ago.
     fn ready(&self, now: Timestamp) -> Result<Option<Ready>, LinkError> {
         match &**self.state.load() {
-            State::Open { sender, certificate, lifetime } if !sender.is_closed() && now < lifetime.end_at => {
-                let (sender, leaving) = (sender.clone(), now >= lifetime.leave_at);
-                Ok(Some(if leaving {
-                    Ready::Leaving(sender, *certificate)
-                } else {
-                    Ready::Fresh(sender, *certificate)
-                }))
+            State::Open { way, lifetime } if !way.sender.is_closed() && now < lifetime.end_at => {
+                let (way, leaving) = (way.clone(), now >= lifetime.leave_at);
+                Ok(Some(if leaving { Ready::Leaving(way) } else { Ready::Fresh(way) }))
             }
             State::Failed { until, source, .. } if Instant::now() < *until => Err(self.unreachable(Arc::clone(source))),
             State::Idle | State::Open { .. } | State::Failed { .. } => Ok(None),
         }
     }
 
-    fn connected(&self, connected: Connected) -> (Sender, Digest) {
+    fn connected(&self, connected: Connected) -> Way {
         let Connected { sender, certificate, lifetime } = connected;
-        self.state.store(Arc::new(State::Open { sender: sender.clone(), certificate, lifetime }));
+        let way = Way { sender, certificate, number: self.made.fetch_add(1, Ordering::Relaxed) };
+        self.state.store(Arc::new(State::Open { way: way.clone(), lifetime }));
         tracing::info!(node.id = %self.node, "a link was made");
-        (sender, certificate)
+        way
     }
 
     fn failed(&self, source: io::Error) -> LinkError {

@@ -134,10 +134,7 @@ impl Tunnels {
                 Err(mut error) => match error.take_message() {
                     // The tunnel ended before any of it was sent, as every tunnel does one day: that is no failed try.
                     Some(unsent) => request = unsent,
-                    None => {
-                        let source = Arc::new(error.into_error());
-                        return Err(LinkError::Broken { node: node.clone(), source });
-                    }
+                    None => return Err(LinkError::of(node, error.into_error())),
                 },
             }
         }

@@ -24,6 +24,10 @@ use crate::links::{Event, Failing, InFlight, LinkError, Links, Outgoing, Sent, i
 /// What every message of gRPC says that it is.
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 
+/// How often a request is sent again that its node did not look at, since it was leaving the connection: the next one is
+/// fresh, and whoever leaves that as well does not rotate.
+const SENT_AGAIN: usize = 2;
+
 /// An answer that has begun.
 #[derive(Debug)]
 pub(in crate::access) struct Answer {
@@ -76,7 +80,7 @@ pub(super) enum Rejection {
 impl Rejection {
     /// True if the same node may well answer another try.
     pub(super) const fn is_accident(&self) -> bool {
-        matches!(self, Self::Cut | Self::Link(LinkError::Broken { .. }))
+        matches!(self, Self::Cut | Self::Link(LinkError::Broken { .. } | LinkError::Left { .. }))
     }
 
     /// What the record says of it, which the caller may read: no more than [`conclude`](Self::conclude) tells.
@@ -93,7 +97,9 @@ impl Rejection {
     fn fault(&self) -> Option<Failing> {
         match self {
             Self::Link(LinkError::Unreachable { .. }) => Some(Failing::Connecting),
-            Self::Link(LinkError::Broken { .. }) | Self::NotGrpc(_) => Some(Failing::Connection),
+            Self::Link(LinkError::Broken { .. } | LinkError::Left { .. }) | Self::NotGrpc(_) => {
+                Some(Failing::Connection)
+            }
             Self::Cut => Some(Failing::Answer),
             Self::Declined(trailers) => code(trailers).is_some_and(is_failure).then_some(Failing::Answer),
             Self::Link(LinkError::NotServing { .. } | LinkError::NoTunnel { .. } | LinkError::Full { .. })
@@ -188,10 +194,17 @@ pub(super) async fn attempt(
         Some(ahead) => ahead.follow(proof.clone()).await,
         None => None,
     };
-    let sent = match followed {
+    let send = || parts.links.send(&candidate.offer.name, permitted(admitted, proof.clone()));
+    let mut sent = match followed {
         Some(sent) => sent,
-        None => parts.links.send(&candidate.offer.name, permitted(admitted, proof)).await,
+        None => send().await,
     };
+    for _ in 0..SENT_AGAIN {
+        if !matches!(sent, Err(LinkError::Left { .. })) {
+            break;
+        }
+        sent = send().await;
+    }
     let outcome = match sent {
         Ok(sent) => classify(candidate, sent).await,
         Err(error) => Outcome::Rejected(error.into()),
