@@ -13,6 +13,7 @@
 //! | [`choose`] | in which order eligible offers are tried |
 //! | [`commit`] | the permit |
 //! | [`relay`] | tries, inside the eligible set |
+//! | [`retries`] | how many tries beyond the first there may be |
 //! | [`body`] | the answer as it passes |
 //! | [`settle`] | the outcome, once |
 
@@ -23,6 +24,7 @@ pub mod decide;
 pub mod disclose;
 pub mod relay;
 pub mod request;
+pub mod retries;
 pub mod settle;
 
 use std::collections::BTreeSet;
@@ -50,6 +52,7 @@ use commit::Permit;
 use decide::Decision;
 use relay::{Ahead, Relayed};
 use request::{Admitted, Envelopes, Method};
+use retries::Retries;
 use settle::Settlement;
 
 /// How often a request may be decided anew, because its decision ended before a node answered: once is
@@ -67,6 +70,8 @@ pub struct Parts {
     pub links: Links,
     /// What callers have used today of offers that state a quota.
     pub quotas: Quotas,
+    /// How many further tries are left.
+    pub retries: Retries,
     /// The envelopes that were read before.
     pub envelopes: Envelopes,
     /// Where this broker runs.

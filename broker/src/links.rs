@@ -10,6 +10,7 @@ mod in_flight;
 mod leave;
 mod link;
 mod outgoing;
+mod report;
 mod taking;
 mod tunnels;
 
@@ -18,6 +19,7 @@ mod tests;
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use comity_identity::Credentials;
 use comity_identity::host::TUNNEL;
@@ -256,6 +258,12 @@ impl Links {
         let (load, dials) = self.0.health.load(offer, now).unwrap_or_else(|| (Load::UNKNOWN, self.dials(node)));
         let is_there = !dials || self.0.tunnels.state(node) == Some(LinkState::Connected);
         if is_there { load } else { Load { readiness: Readiness::Unreachable, ..load } }
+    }
+
+    /// How long nineteen of twenty answers of `offer` take to begin at most, about; a second where nobody knows.
+    #[must_use]
+    pub fn slow_after(&self, offer: &OfferName) -> Duration {
+        self.0.health.slow_after(offer)
     }
 
     /// What became of a try of `offer`.

@@ -62,6 +62,12 @@ const ATTEMPTS: Metric = Metric {
     labels: &["outcome"],
     help: "Tries of a node: `answered` or `failed`.",
 };
+const FURTHER: Metric = Metric {
+    name: "comity_broker_further_tries",
+    kind: Kind::Counter,
+    labels: &["kind"],
+    help: "Tries beyond a request's first: a `retry`, a `hedge` beside one that is slow, or `withheld`, where too many of the last requests needed one.",
+};
 const UNSIGNED: Metric = Metric {
     name: "comity_broker_unsigned_outcomes",
     kind: Kind::Counter,
@@ -184,6 +190,7 @@ const METRICS: &[Metric] = &[
     COMMITS,
     SETTLES,
     ATTEMPTS,
+    FURTHER,
     UNSIGNED,
     EJECTIONS,
     EJECTED,
@@ -217,6 +224,7 @@ struct Inner {
     commits: Histogram,
     settles: Histogram,
     attempts: Family<Labels<1>, Counter>,
+    further: Family<Labels<1>, Counter>,
     unsigned: Family<Labels<1>, Counter>,
     ejections: Family<Labels<1>, Counter>,
     ejected: Family<Labels<1>, Gauge>,
@@ -254,6 +262,7 @@ impl Default for Metrics {
             commits: made.times(&COMMITS),
             settles: made.times(&SETTLES),
             attempts: made.counters(&ATTEMPTS),
+            further: made.counters(&FURTHER),
             unsigned: made.counters(&UNSIGNED),
             ejections: made.counters(&EJECTIONS),
             ejected: made.gauges(&EJECTED),
@@ -350,6 +359,17 @@ impl Metrics {
     pub(crate) fn tried(&self, has_answered: bool) {
         let outcome = if has_answered { "answered" } else { "failed" };
         self.0.attempts.get_or_create(&[("outcome", outcome)]).inc();
+    }
+
+    /// A request was to have one more try: a `retry`, a `hedge`, or none, `withheld`.
+    pub(crate) fn further_try(&self, kind: &'static str) {
+        self.0.further.get_or_create(&[("kind", kind)]).inc();
+    }
+
+    /// How often that was.
+    #[cfg(test)]
+    pub(crate) fn count_further(&self, kind: &'static str) -> u64 {
+        self.0.further.get_or_create(&[("kind", kind)]).get()
     }
 
     /// A node did not sign what it answered.

@@ -29,6 +29,7 @@ mod files;
 mod layers;
 mod organisation_file;
 mod output;
+mod preferences;
 mod refusal;
 mod render_error;
 mod requirements;

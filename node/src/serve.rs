@@ -34,7 +34,7 @@ mod tests;
 pub use admit::Admitted;
 pub use caller::broker_only;
 pub use outcome::OutcomeSigner;
-pub use routes::{Route, Routes};
+pub use routes::{Places, Route, Routes};
 
 use admit::Call;
 

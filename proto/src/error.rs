@@ -82,6 +82,10 @@ impl Failure {
 
 impl From<Failure> for Status {
     fn from(failure: Failure) -> Self {
+        let after = failure.metadata.iter().find(|(key, _)| key == RETRY_AFTER_SECONDS);
+        let after = after.and_then(|(_, seconds)| seconds.parse::<u32>().ok());
+        // For clients that know nothing of ours, as well.
+        let delay = failure.retry_after.or(after.map(|seconds| Duration::from_secs(seconds.into())));
         let info = pb::ErrorInfo {
             reason: failure.reason.to_owned(),
             domain: ERROR_DOMAIN.to_owned(),
@@ -89,7 +93,7 @@ impl From<Failure> for Status {
         };
         let mut details = vec![any("google.rpc.ErrorInfo", &info)];
         // A delay that protobuf cannot say is none.
-        let delay = failure.retry_after.and_then(|delay| prost_types::Duration::try_from(delay).ok());
+        let delay = delay.and_then(|delay| prost_types::Duration::try_from(delay).ok());
         details.extend(delay.map(|delay| any("google.rpc.RetryInfo", &pb::RetryInfo { retry_delay: Some(delay) })));
         details.extend(failure.refusal.map(|refusal| any(REFUSAL, &bounded(*refusal))));
         let status = pb::Status { code: failure.code.into(), message: failure.message.clone(), details };
@@ -208,6 +212,16 @@ mod tests {
         };
         assert_eq!((standard(1, 500_000_000), standard(-1, 0)), (Some(Duration::from_millis(1_500)), None));
         assert_eq!(retry_after(&Status::unavailable("")), None);
+    }
+
+    #[test]
+    fn a_failure_that_says_when_to_come_back_says_it_in_the_form_of_google_as_well() {
+        let details = |failure: Failure| pb::Status::decode(Status::from(failure).details()).unwrap().details;
+        let said = details(Failure::new(Code::ResourceExhausted, "NODE_FULL", "").with(RETRY_AFTER_SECONDS, 2));
+        let info = said.iter().find(|any| any.type_url == "type.googleapis.com/google.rpc.RetryInfo").unwrap();
+        let delay = pb::RetryInfo::decode(info.value.as_slice()).unwrap().retry_delay.unwrap();
+        assert_eq!((delay.seconds, delay.nanos), (2, 0));
+        assert_eq!(details(Failure::new(Code::ResourceExhausted, "NODE_FULL", "")).len(), 1);
     }
 
     #[test]

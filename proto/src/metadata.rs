@@ -13,6 +13,8 @@ pub const USAGE: &str = "comity-usage-bin";
 pub const RECEIPT: &str = "comity-receipt-bin";
 /// Node to broker, last: what the node signed of the request, an encoded [`crate::permit::NodeOutcome`].
 pub const OUTCOME: &str = "comity-outcome-bin";
+/// Node to broker, last: how busy the node is with the offer, an encoded [`crate::permit::Load`].
+pub const LOAD: &str = "comity-load-bin";
 /// Broker to node: an encoded [`crate::permit::Permit`].
 pub const PERMIT: &str = "comity-permit-bin";
 

@@ -128,6 +128,7 @@ impl Passing {
         let Some(code) = trailers.get(Status::GRPC_STATUS).map(|value| Code::from_bytes(value.as_bytes())) else {
             return self.break_off(UNFINISHED);
         };
+        self.rest.iter().for_each(|rest| rest.in_flight.reported(trailers));
         self.tell(Some(code));
         let said = self.settlement.hear(trailers);
         let passed_on = passed_on(code, trailers, said.usage);

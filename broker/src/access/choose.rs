@@ -11,7 +11,7 @@ use std::cmp::Reverse;
 use comity_policy::Index;
 use comity_policy::rank::{Preferences, Ranked, scores};
 use comity_transparency::record::CANDIDATES;
-use comity_types::{Price, Timestamp};
+use comity_types::{Digest, OfferName, Price, Timestamp};
 
 pub use self::draws::Draws;
 use super::decide::Candidate;
@@ -27,10 +27,13 @@ pub fn score(candidates: &mut [Candidate], index: &Index, prefer: &Preferences, 
 }
 
 /// Puts the candidates in the order in which they are tried.
-pub fn order(candidates: &mut [Candidate], draws: &mut Draws) {
-    for Candidate { load, .. } in &mut *candidates {
+///
+/// Of a session there is nothing to be drawn: each offer has a weight in it, by which the same one comes first each time, and
+/// where that should not be asked, the same next one. Nobody keeps a table, and who comes or goes moves no other's sessions.
+pub fn order(candidates: &mut [Candidate], session: Option<&Digest>, draws: &mut Draws) {
+    for Candidate { load, offer, .. } in &mut *candidates {
         if let Readiness::Returning { share } = load.readiness
-            && draws.below(FULL_SHARE as usize) < share as usize
+            && share_drawn(session, &offer.name, draws) < share as usize
         {
             load.readiness = Readiness::Ready;
         }
@@ -40,7 +43,10 @@ pub fn order(candidates: &mut [Candidate], draws: &mut Draws) {
     // Nobody further back is ever tried.
     let mut places = CANDIDATES;
     for equal in candidates.chunk_by_mut(|one, other| preference(one, comparable) == preference(other, comparable)) {
-        spread(equal, places, draws);
+        match session {
+            Some(session) => equal.sort_by_cached_key(|one| Reverse(weight(session, &one.offer.name))),
+            None => spread(equal, places, draws),
+        }
         places = places.saturating_sub(equal.len());
         if places == 0 {
             break;
@@ -55,6 +61,20 @@ pub fn sort(candidates: &mut [Candidate]) {
         let preferred = preference(one, comparable).cmp(&preference(other, comparable));
         preferred.then_with(|| one.offer.name.cmp(&other.offer.name))
     });
+}
+
+/// What of [`FULL_SHARE`] somebody who returns has to have for this request. A session comes back once, and stays.
+fn share_drawn(session: Option<&Digest>, offer: &OfferName, draws: &mut Draws) -> usize {
+    let whole = u64::from(FULL_SHARE);
+    let of_session = |session| usize::try_from(weight(session, offer) % whole).unwrap_or_default();
+    session.map_or_else(|| draws.below(FULL_SHARE as usize), of_session)
+}
+
+/// An offer's weight in a session (rendezvous hashing: Thaler and Ravishankar, 1998). Nobody can choose the name of an offer so
+/// that it comes first in sessions that it does not know.
+fn weight(session: &Digest, offer: &OfferName) -> u64 {
+    let both = [session.as_bytes(), offer.as_str().as_bytes()].concat();
+    Digest::of(&both).as_bytes().first_chunk().map_or(0, |half| u64::from_be_bytes(*half))
 }
 
 /// Of two that are drawn the one that costs less comes first, then of two of the others, and so on: no more than that has

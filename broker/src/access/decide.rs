@@ -102,7 +102,7 @@ pub fn decide(parts: &Parts, admitted: &Admitted) -> Result<Decision, Failure> {
     };
     let mut eligible: Vec<_> = within_quota.map(candidate).collect();
     choose::score(&mut eligible, &snapshot.index, &admitted.envelope.prefer, at);
-    choose::order(&mut eligible, &mut Draws::of(id));
+    choose::order(&mut eligible, admitted.envelope.prefer.session.as_ref(), &mut Draws::of(id));
     let refused =
         if eligible.is_empty() { Some(Box::new(refused(&snapshot, parts, admitted, &used, at)?)) } else { None };
     let considered = snapshot.index.of_model(&admitted.envelope.model).len();

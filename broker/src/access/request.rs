@@ -141,6 +141,7 @@ pub async fn admit(
     account.read(body.len());
     let raw = frame::envelope(&body.slice(frame::PREFIX_BYTES..)).map_err(invalid)?;
     let read = parts.envelopes.read(&raw).map_err(invalid)?;
+    may_be_hedged(method, &read.envelope).map_err(invalid)?;
     Ok(Admitted {
         caller: caller.clone(),
         certificate,
@@ -154,6 +155,16 @@ pub async fn admit(
         arrived,
         deadline,
     })
+}
+
+/// Whether two nodes may run the request at once, where the caller wants that: of a body in a backend's own format, nobody here
+/// knows what it does beside being answered.
+fn may_be_hedged(method: Method, envelope: &Envelope) -> Result<(), WireError> {
+    if method == Method::Forward && envelope.prefer.hedge.is_some() {
+        let problem = "`Forward` is never asked of two nodes at once, since a backend's own format may say what must not happen twice (hint: leave it out)";
+        return Err(WireError::new("envelope.preferences.hedge", problem));
+    }
+    Ok(())
 }
 
 fn invalid(error: WireError) -> Failure {

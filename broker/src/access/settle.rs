@@ -164,16 +164,33 @@ impl Settlement {
             let offer = candidate.offer.name.clone();
             record.tries.push(TryRecord { offer, attempt, failed: String::new(), unsigned: None });
         }
-        let node = candidate.offer.name.node();
-        self.signer = permit.key(candidate).map(|key| Signer { node: node.clone(), key: key.clone() });
+        self.signer = signer(permit, candidate);
     }
 
-    /// The try that runs has failed.
-    pub(super) fn failed(&mut self, why: String) {
+    /// This try has failed.
+    pub(super) fn failed(&mut self, attempt: u32, why: String) {
         self.account.failed(&why);
-        if let Some(last) = self.record.as_mut().and_then(|record| record.tries.last_mut()) {
-            last.failed = why;
+        let mut tries = self.record.iter_mut().flat_map(|record| &mut record.tries);
+        if let Some(failed) = tries.find(|one| one.attempt == attempt) {
+            failed.failed = why;
         }
+    }
+
+    /// This try is answered, whichever began last: one that ran beside it is `outpaced`, and what it used is nobody's.
+    pub(super) fn answered(
+        &mut self,
+        permit: &Permit,
+        (rank, candidate): (usize, &Candidate),
+        attempt: u32,
+        outpaced: &str,
+    ) {
+        let Some(record) = self.record.as_mut().filter(|record| record.tries.len() > 1) else { return };
+        record.tries.sort_by_key(|one| one.attempt == attempt);
+        let others = record.tries.iter_mut().filter(|one| one.attempt != attempt && one.failed.is_empty());
+        others.for_each(|one| one.failed = outpaced.to_owned());
+        record.offer = offer_record(permit, rank, candidate);
+        record.attempt = attempt;
+        self.signer = signer(permit, candidate);
     }
 
     /// So many bytes went to the caller.
@@ -254,6 +271,11 @@ impl Drop for Settlement {
     fn drop(&mut self) {
         drop(self.write(None));
     }
+}
+
+fn signer(permit: &Permit, candidate: &Candidate) -> Option<Signer> {
+    let node = candidate.offer.name.node();
+    permit.key(candidate).map(|key| Signer { node: node.clone(), key: key.clone() })
 }
 
 /// What of the offer goes into the record.

@@ -18,10 +18,13 @@ mod ahead;
 mod choosing;
 mod expiry;
 mod faults;
+mod hedging;
 mod leaks;
 pub(crate) mod node;
 mod quotas;
 mod refusals;
+mod retries;
+mod sessions;
 pub(crate) mod stage;
 mod streams;
 mod undecidable;
@@ -30,6 +33,10 @@ pub(crate) mod world;
 
 fn overloaded() -> Failure {
     Failure::new(Code::ResourceExhausted, "BACKEND_OVERLOADED", "come back later")
+}
+
+fn down() -> Failure {
+    Failure::new(Code::Unavailable, "BACKEND_UNREACHABLE", "the backend is down")
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::BrokerError;
 use crate::access::request::Envelopes;
+use crate::access::retries::Retries;
 use crate::access::{Access, Parts};
 use crate::bundles::{Bundles, RegistryBundles};
 use crate::certificate::OwnCertificate;
@@ -173,6 +174,7 @@ pub(super) fn access(
         ledger: journals.ledger.clone(),
         links: watched.links.clone(),
         quotas: Quotas::default(),
+        retries: Retries::default(),
         envelopes: Envelopes::default(),
         places: config.places.clone(),
         commit: config.commit,

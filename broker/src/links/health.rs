@@ -24,6 +24,9 @@ use tokio::time::Instant;
 use self::node::{Ejected, Node};
 use crate::metrics::Metrics;
 
+/// After how long an answer is slow of which nothing is known.
+const SLOW: Duration = Duration::from_secs(1);
+
 /// The whole of a share.
 pub const FULL_SHARE: u32 = 1 << 10;
 
@@ -87,6 +90,11 @@ pub enum Event {
     },
     /// It came to nothing, by no fault of the caller.
     Failed(Failing),
+    /// At the end of an answer the node said how busy it is with the offer.
+    Reported {
+        /// So much of [`FULL_SHARE`].
+        busy: u32,
+    },
     /// The node has no room, and said for how long.
     Resting {
         /// So long.
@@ -162,6 +170,12 @@ impl Health {
     pub(super) fn load(&self, offer: &OfferName, now: Instant) -> Option<(Load, bool)> {
         let row = self.0.nodes.get(offer.node())?;
         Some((row.node.load(now, offer.id()), row.dials))
+    }
+
+    /// After how long an answer of `offer` is slow to begin.
+    pub(super) fn slow_after(&self, offer: &OfferName) -> Duration {
+        let of_offer = |row: &Row| row.node.slow_after(Instant::now(), offer.id());
+        self.0.nodes.get(offer.node()).and_then(|row| of_offer(&row)).unwrap_or(SLOW)
     }
 
     /// How many requests `node` is working on.

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use comity_types::OfferName;
+use http::HeaderMap;
 use tokio::time::Instant;
 use tonic::Code;
 
 use super::health::{Event, Failing, Health};
+use super::report;
 
 /// It is held until the answer has ended, and then dropped.
 #[derive(Debug)]
@@ -28,6 +30,13 @@ impl InFlight {
     pub(super) fn over(mut self, running: Arc<()>) -> Self {
         self.over = Some(running);
         self
+    }
+
+    /// What the node says at the end of an answer of how busy it is; what is not well-formed is nothing.
+    pub fn reported(&self, trailers: &HeaderMap) {
+        if let Some(busy) = report::of(trailers) {
+            self.health.tell(&self.offer, Event::Reported { busy });
+        }
     }
 
     /// The answer has ended, with this code or with none.

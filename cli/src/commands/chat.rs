@@ -16,6 +16,7 @@ use comity_types::ModelName;
 use crate::args::{Global, timeout};
 use crate::error::CliError;
 use crate::output::Format;
+use crate::preferences::PreferenceArgs;
 use crate::refusal;
 use crate::requirements::RequirementArgs;
 use crate::session::Session;
@@ -49,6 +50,8 @@ pub(crate) struct ChatArgs {
     timeout: Duration,
     #[command(flatten)]
     requirements: RequirementArgs,
+    #[command(flatten)]
+    preferences: PreferenceArgs,
 }
 
 /// What is the same for every question of a conversation.
@@ -62,7 +65,7 @@ struct Conversation {
 
 /// Asks once, or as long as somebody does at a terminal.
 pub(crate) async fn run(args: ChatArgs, global: &Global) -> Result<(), CliError> {
-    let envelope = args.requirements.envelope(&args.model, &*global.tables()?)?;
+    let envelope = args.preferences.put_into(args.requirements.envelope(&args.model, &*global.tables()?)?);
     let prompt = match args.prompt.clone() {
         None if !std::io::stdin().is_terminal() => Some(read_stdin()?),
         prompt => prompt,

@@ -20,6 +20,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::args::{Global, timeout};
 use crate::error::CliError;
 use crate::output::{Format, joined, print_json, say};
+use crate::preferences::PreferenceArgs;
 use crate::refusal;
 use crate::requirements::RequirementArgs;
 use crate::session::Session;
@@ -46,11 +47,13 @@ pub(crate) struct EmbedArgs {
     timeout: Duration,
     #[command(flatten)]
     requirements: RequirementArgs,
+    #[command(flatten)]
+    preferences: PreferenceArgs,
 }
 
 /// Embeds what is not embedded yet.
 pub(crate) async fn run(args: EmbedArgs, global: &Global) -> Result<(), CliError> {
-    let envelope = args.requirements.envelope(&args.model, &*global.tables()?)?;
+    let envelope = args.preferences.put_into(args.requirements.envelope(&args.model, &*global.tables()?)?);
     let job = Job {
         input: args.input,
         output: args.output_file,

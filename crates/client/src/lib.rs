@@ -52,6 +52,7 @@
 //! | [`probe`] | the way to the broker, a step at a time, for whoever looks for what is wrong |
 //! | [`receipt`] | receipts, checked here: what is proven and what is not |
 //! | [`say`] | statements, signed here |
+//! | [`session()`] | what keeps a conversation with one offer, where it may |
 //! | [`error`] | what a status means, and how to mend it |
 //! | [`witnessed`] | who else has seen a log, by a policy |
 //! | [`founding`] | the files of a new federation |
@@ -66,6 +67,7 @@ pub mod identity;
 pub mod probe;
 pub mod receipt;
 pub mod say;
+mod session;
 pub mod witnessed;
 pub mod workload_api;
 
@@ -75,4 +77,5 @@ mod testing;
 pub use connection::Connection;
 pub use error::{Cause, Explanation, explain, split_hint};
 pub use identity::Identity;
+pub use session::session;
 pub use workload_api::WorkloadApi;

@@ -34,6 +34,9 @@ pub struct NodeFile {
     pub offers: Vec<OfferEntry>,
 }
 
+/// Requests that a node works on at once, at most: each holds its payload, some tens of KiB as a rule.
+pub const MAX_IN_FLIGHT: u32 = 1024;
+
 /// An entry of `[[offers]]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -88,6 +91,8 @@ pub struct OfferEntry {
     pub in_force: Interval,
     /// The longest context, in tokens.
     pub context_tokens: Option<u32>,
+    /// How many requests of it the node works on at once; as many as of all its offers, if absent.
+    pub max_in_flight: Option<u32>,
 }
 
 impl OfferEntry {
@@ -136,6 +141,10 @@ pub fn faults(offers: &[OfferEntry], terms: &BTreeMap<Name, Terms>, node: &Spiff
         let holder = format!("offers.{}", entry.id);
         if !seen.insert(&entry.id) {
             found.push(Fault::new(format!("{holder}.id"), "another offer has this id: rename one"));
+        }
+        if entry.max_in_flight.is_some_and(|most| !(1..=MAX_IN_FLIGHT).contains(&most)) {
+            let problem = format!("1 to {MAX_IN_FLIGHT} requests are accepted");
+            found.push(Fault::new(format!("{holder}.max_in_flight"), problem));
         }
         if !terms.contains_key(&entry.terms) {
             found.push(Fault::new(format!("{holder}.terms"), format!("there is no [terms.{}]: add it", entry.terms)));

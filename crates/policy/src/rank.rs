@@ -6,7 +6,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use comity_types::{OfferName, PlaceOrBloc, Timestamp};
+use comity_types::{Digest, OfferName, PlaceOrBloc, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::offer::Objective;
@@ -34,6 +34,26 @@ pub struct Preferences {
     pub latency: u8,
     /// Less carbon.
     pub carbon: u8,
+    /// The same offer for each request of this session, among those that are equal otherwise: a digest of what the app calls it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<Digest>,
+    /// One more offer where the first is slow to begin.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hedge: Option<Hedge>,
+}
+
+/// When another offer is asked beside the first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Hedge {
+    /// After so many milliseconds without an answer; what is long for that offer, where this is not said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after_ms: Option<u32>,
+}
+
+impl Hedge {
+    /// How long may be waited, in milliseconds: sooner, every request would go to two nodes; later, nobody waits.
+    pub const AFTER_MS: std::ops::RangeInclusive<u32> = 10..=600_000;
 }
 
 impl Preferences {
@@ -43,10 +63,18 @@ impl Preferences {
         *self == Self::default()
     }
 
-    /// These, or the others where these say nothing.
+    /// True if no offer scores more than another by them.
+    fn weighs_nothing(&self) -> bool {
+        let Self { locations, seal, price, latency, carbon, session: _, hedge: _ } = self;
+        locations.is_empty() && seal.is_empty() && (*price, *latency, *carbon) == (0, 0, 0)
+    }
+
+    /// These, or the others where these say nothing: the weights together, since they say something beside each other alone.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
-        if self.is_default() { other } else { self }
+        let (session, hedge) = (self.session.or(other.session), self.hedge.or(other.hedge));
+        let weights = if self.weighs_nothing() { other } else { self };
+        Self { session, hedge, ..weights }
     }
 }
 
@@ -77,7 +105,7 @@ pub fn rank(offers: &[Ranked<'_>], prefer: &Preferences, tables: &Tables, as_of:
 /// The score of each of `offers`, in their order; higher is better, and all are 0 where nothing is preferred.
 #[must_use]
 pub fn scores(offers: &[Ranked<'_>], prefer: &Preferences, tables: &Tables, as_of: Timestamp) -> Vec<u64> {
-    if prefer.is_default() {
+    if prefer.weighs_nothing() {
         return vec![0; offers.len()];
     }
     let latencies: Vec<_> = offers.iter().map(|one| one.latency_ms).collect();

@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use tonic::Code;
 
+/// When to come back to a model that is busy: an answer of a small model, which makes room in the queue, takes about as long.
+pub const BUSY_SECONDS: u64 = 2;
+
 /// A request that a backend did not answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
@@ -143,6 +146,7 @@ impl Fault {
             Self::RateLimited { retry_after_seconds: Some(seconds) } => {
                 pair("retry_after_seconds", seconds.to_string())
             }
+            Self::Busy { .. } => pair("retry_after_seconds", BUSY_SECONDS.to_string()),
             Self::Failed { status } | Self::Refused { status } | Self::Unauthorised { status } => {
                 pair("http_status", status.to_string())
             }
@@ -155,7 +159,6 @@ impl Fault {
             | Self::Malformed { .. }
             | Self::TooLarge { .. }
             | Self::Stalled { .. }
-            | Self::Busy { .. }
             | Self::Model { .. } => Vec::new(),
         }
     }

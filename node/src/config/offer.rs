@@ -15,6 +15,8 @@ pub struct Planned {
     pub backend: Name,
     /// The backend's own name for the model.
     pub backend_model: String,
+    /// How many requests of it the node works on at once.
+    pub max_in_flight: u32,
 }
 
 /// Every offer, or every misfit.
@@ -37,6 +39,7 @@ fn unpublishable(planned: &Planned) -> Option<Misfit> {
 fn planned(config: &Config, entry: &OfferEntry, node: &SpiffeId) -> Planned {
     Planned {
         backend: entry.backend.clone(),
+        max_in_flight: entry.max_in_flight.unwrap_or(node_file::MAX_IN_FLIGHT),
         backend_model: entry.backend_model.clone().unwrap_or_else(|| entry.model.to_string()),
         offer: entry.offer(node, config.terms.get(&entry.terms)),
     }

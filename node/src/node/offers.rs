@@ -9,7 +9,7 @@ use comity_types::{Digest, Name};
 use super::NodeError;
 use crate::backend::Backend;
 use crate::config::{BackendConfig, BackendError, Config, Kind, Planned};
-use crate::serve::{Route, Routes};
+use crate::serve::{Places, Route, Routes};
 
 /// A backend that is open.
 #[derive(Debug)]
@@ -50,12 +50,12 @@ pub(crate) async fn load(config: BackendConfig) -> Result<Arc<dyn Backend>, Back
 
 /// The offers before their backends, with the digests of their models.
 pub(super) fn routes(planned: Vec<Planned>, backends: &BTreeMap<Name, Opened>) -> Routes {
-    let route = |Planned { mut offer, backend, backend_model }: Planned| {
+    let route = |Planned { mut offer, backend, backend_model, max_in_flight }: Planned| {
         let opened = backends.get(&backend)?;
         if let Some(digest) = digest(&opened.models, &backend_model) {
             offer.model_digest = Some(Claim::always(digest));
         }
-        Some(Route { offer, backend: Arc::clone(&opened.backend), backend_model })
+        Some(Route { offer, backend: Arc::clone(&opened.backend), backend_model, places: Places::new(max_in_flight) })
     };
     planned.into_iter().filter_map(route).collect()
 }

@@ -5,28 +5,30 @@ use std::time::Duration;
 
 use comity_membership::{Federation, Standing};
 use comity_policy::disclosure::{Sources, Viewer};
+use comity_policy::node_file::MAX_IN_FLIGHT;
 use comity_policy::{Reason, Request as Question, Tables, Verdict, evaluate_node_side};
 use comity_proto::convert::{Envelope, WireError};
 use comity_proto::error::Failure;
+use comity_proto::permit::Load;
 use comity_proto::{inference as wire, metadata};
 use comity_runtime::observe::Account;
 use comity_runtime::quotas::Quotas;
 use comity_types::Digest;
 use prost::Message;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Request, Status};
 
 use super::outcome::LetInBy;
-use super::{Method, OutcomeSigner, Parts, Route, Routes, Server, deadline, failure};
+use super::{Method, OutcomeSigner, Parts, Places, Route, Routes, Server, deadline, failure};
 use crate::backend::payload::needs::Needs;
 use crate::backend::{Backend, Fault};
 use crate::guard::{Guard, Lie, VerifiedPermit};
 use crate::metrics::Metrics;
 
-/// Most requests at once: each holds its payload, some tens of KiB as a rule.
-pub(super) const MAX_IN_FLIGHT: usize = 1024;
+/// The whole of a share, to compare two by.
+const FULL: u64 = 1 << 20;
 /// How long a request waits for the statement that it was decided on. It usually is a round trip behind.
 const PATIENCE_WITH_REPLICA: Duration = Duration::from_secs(2);
 
@@ -35,8 +37,15 @@ const PATIENCE_WITH_REPLICA: Duration = Duration::from_secs(2);
 pub(super) struct Rules {
     /// Those of the node's own, until the federation adopts some.
     tables: Arc<Tables>,
-    places: Arc<Semaphore>,
+    places: Places,
     quotas: Quotas,
+}
+
+impl Rules {
+    #[cfg(test)]
+    pub(super) const fn places(&self) -> &Places {
+        &self.places
+    }
 }
 
 /// What the metadata of a call says.
@@ -58,7 +67,10 @@ pub struct Admitted {
     signer: OutcomeSigner,
     metrics: Metrics,
     account: Account,
-    _place: OwnedSemaphorePermit,
+    /// All places of the node.
+    places: Places,
+    /// One of the node's, and one of the offer's.
+    _held: [OwnedSemaphorePermit; 2],
 }
 
 impl Call {
@@ -73,7 +85,7 @@ impl Server {
     /// A server of `routes`, by the rules of `tables` until the federation adopts some, whose outcomes `signer` signs.
     #[must_use]
     pub fn new(guard: Guard, routes: Routes, tables: Arc<Tables>, signer: OutcomeSigner) -> Self {
-        let rules = Rules { tables, places: Arc::new(Semaphore::new(MAX_IN_FLIGHT)), quotas: Quotas::default() };
+        let rules = Rules { tables, places: Places::new(MAX_IN_FLIGHT), quotas: Quotas::default() };
         Self { parts: Arc::new(Parts { guard, routes, rules, signer, metrics: Metrics::default() }) }
     }
 
@@ -88,7 +100,7 @@ impl Server {
 
     async fn try_admit(&self, call: Call, envelope: wire::Envelope) -> Result<Admitted, Failure> {
         let Parts { guard, routes, rules, signer, metrics } = &*self.parts;
-        let place = Arc::clone(&rules.places).try_acquire_owned().map_err(|_| failure::full(MAX_IN_FLIGHT))?;
+        let place = rules.places.take().ok_or_else(|| failure::full(&rules.places))?;
         let digest = Digest::of(&envelope.encode_to_vec());
         guard.catch_up().await;
         let permit = guard.verify(call.permit.as_deref(), digest, call.method.name())?;
@@ -96,6 +108,7 @@ impl Server {
         call.account.caller(permit.caller());
         call.account.decided(permit.decision(), permit.epoch(), &route.offer.model);
         call.account.offer(permit.offer());
+        let of_offer = route.places.take().ok_or_else(|| failure::offer_full(permit.offer(), &route.places))?;
         let envelope = Envelope::try_from(envelope)
             .map_err(|WireError { path, problem }| failure::invalid(&format!("envelope.{path}"), &problem))?;
         let left = call.deadline.saturating_duration_since(Instant::now());
@@ -113,9 +126,9 @@ impl Server {
         replica.check_class(&route.offer.id, permit.caller())?;
         accept(rules, &federation, &permit, &route, call.method, &envelope).map_err(|failure| *failure)?;
         replica.served(permit.caller());
-        let (signer, metrics) = (signer.clone(), metrics.clone());
-        let Call { deadline, account, .. } = call;
-        Ok(Admitted { permit, state, route, deadline, signer, metrics, account, _place: place })
+        let (signer, metrics, places) = (signer.clone(), metrics.clone(), rules.places.clone());
+        let (Call { deadline, account, .. }, held) = (call, [place, of_offer]);
+        Ok(Admitted { permit, state, route, deadline, signer, metrics, account, places, _held: held })
     }
 }
 
@@ -242,6 +255,14 @@ impl Admitted {
         self.signed(failure::of_fault(fault, offer))
     }
 
+    /// How busy the node is with the offer: by its places, or by the node's own where fewer of those are free.
+    pub(super) fn load(&self) -> Load {
+        let of = |places: &Places| Load { in_flight: places.taken(), limit: places.limit() };
+        let share = |load: &Load| u64::from(load.in_flight).saturating_mul(FULL) / u64::from(load.limit).max(1);
+        let (offer, node) = (of(&self.route.places), of(&self.places));
+        if share(&node) > share(&offer) { node } else { offer }
+    }
+
     /// What the node signs of the request that ended so.
     pub(super) fn outcome(&self, status: Code, usage: Option<wire::Usage>) -> Option<Vec<u8>> {
         self.signer.outcome(&self.permit, self.state, status, usage)
@@ -250,6 +271,8 @@ impl Admitted {
     /// A failure of what was admitted, with the node's word on it.
     fn signed(&self, failure: Failure) -> Status {
         let mut status = Status::from(failure);
+        let load = self.load().encode_to_vec();
+        status.metadata_mut().insert_bin(metadata::LOAD, MetadataValue::from_bytes(&load));
         if let Some(outcome) = self.outcome(status.code(), None) {
             status.metadata_mut().insert_bin(metadata::OUTCOME, MetadataValue::from_bytes(&outcome));
         }

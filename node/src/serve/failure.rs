@@ -2,14 +2,19 @@
 
 use comity_policy::{Capability, Reason, ReasonCode, Side};
 use comity_proto::convert;
-use comity_proto::error::Failure;
+use comity_proto::error::{Failure, RETRY_AFTER_SECONDS};
 use comity_proto::policy::Refusal;
 use comity_types::{DecisionId, ModelName, OfferName, SpiffeId, TrustDomain};
 use tonic::Code;
 
+use super::Places;
 use crate::backend::Fault;
+use crate::backend::fault::BUSY_SECONDS;
 use crate::guard::Lie;
 use crate::replica::NotCurrent;
+
+/// When somebody comes back who found no place: of so many requests, some have ended by then.
+const FULL_SECONDS: u64 = 1;
 
 /// What went wrong behind `offer`, with what mends it: by the caller, or by the organisation that makes the offer.
 /// Where its backend is stays with it.
@@ -37,7 +42,8 @@ fn hint(fault: &Fault, organisation: &TrustDomain) -> String {
         }
         Fault::Model { .. } => format!("{organisation} finds the cause in the log of its node"),
         Fault::RateLimited { retry_after_seconds: Some(seconds) } => format!("try again in {seconds} s"),
-        Fault::RateLimited { retry_after_seconds: None } | Fault::Busy { .. } => "try again later".to_owned(),
+        Fault::RateLimited { retry_after_seconds: None } => "try again later".to_owned(),
+        Fault::Busy { .. } => format!("try again in {BUSY_SECONDS} s"),
         Fault::TooLarge { .. } => "ask for a shorter answer".to_owned(),
         Fault::PromptTooLong { .. } => "shorten the conversation, or choose a model with a longer context".to_owned(),
         Fault::Refused { .. } => {
@@ -138,9 +144,21 @@ pub(super) fn late() -> Failure {
 }
 
 /// There is no place for another call.
-pub(super) fn full(limit: usize) -> Failure {
-    let message = format!("the node works on {limit} requests already (hint: try again)");
-    Failure::new(Code::ResourceExhausted, "NODE_FULL", message).with("limit", limit)
+pub(super) fn full(places: &Places) -> Failure {
+    let limit = places.limit();
+    let message = format!("the node works on {limit} requests already (hint: try again in {FULL_SECONDS} s)");
+    let failure = Failure::new(Code::ResourceExhausted, "NODE_FULL", message);
+    failure.with("limit", limit).with(RETRY_AFTER_SECONDS, FULL_SECONDS)
+}
+
+/// There is none for another call of this offer.
+pub(super) fn offer_full(offer: &OfferName, places: &Places) -> Failure {
+    let limit = places.limit();
+    let message = format!(
+        "the node works on {limit} requests of {offer} already, its `max_in_flight` (hint: try again in {FULL_SECONDS} s)"
+    );
+    let failure = Failure::new(Code::ResourceExhausted, "OFFER_FULL", message);
+    failure.with("offer", offer).with("limit", limit).with(RETRY_AFTER_SECONDS, FULL_SECONDS)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use comity_proto::inference::Usage;
-use comity_proto::metadata::{OUTCOME, USAGE};
+use comity_proto::metadata::{LOAD, OUTCOME, USAGE};
 use comity_runtime::trailers::{LateTrailers, Trailers};
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
@@ -52,11 +52,12 @@ pub(super) fn pieces<T: Send + 'static>(
     response
 }
 
-/// What a request that ended well used, and the node's word on it.
+/// What a request that ended well used, the node's word on it, and how busy the node is.
 fn account(admitted: &Admitted, usage: Option<Usage>) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
     let used = usage.and_then(|usage| header(USAGE, &usage.encode_to_vec()));
     let signed = admitted.outcome(Code::Ok, usage).and_then(|outcome| header(OUTCOME, &outcome));
-    used.into_iter().chain(signed)
+    let load = header(LOAD, &admitted.load().encode_to_vec());
+    used.into_iter().chain(signed).chain(load)
 }
 
 fn header(name: &'static str, bytes: &[u8]) -> Option<(HeaderName, HeaderValue)> {

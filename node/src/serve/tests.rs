@@ -31,6 +31,7 @@ use crate::testing::{Decided, History, Permits, facts};
 use comity_proto::metadata::OUTCOME_CONTEXT;
 
 mod payloads;
+mod places;
 mod quotas;
 mod veto;
 
@@ -183,7 +184,12 @@ fn world_of(config: &str) -> World {
     let dir = tempfile::tempdir().unwrap();
     let seen = Seen::open(dir.path(), now()).unwrap();
     let guard = Guard::new(node, (permits.log(), shown.clone()), digests, seen, clock.clone());
-    let route = Route { offer: offer.clone(), backend: fake.clone(), backend_model: "own-name".to_owned() };
+    let route = Route {
+        offer: offer.clone(),
+        backend: fake.clone(),
+        backend_model: "own-name".to_owned(),
+        places: Places::new(planned.max_in_flight),
+    };
     let federation = crate::testing::World::at("127.0.0.1:1");
     let history = federation.history_at(now());
     let replica = federation.replica(clock.clone());

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use comity_policy::Requirements;
 use comity_policy::limits::{MAX_DEMANDS, MAX_SEAL};
-use comity_policy::rank::Preferences;
+use comity_policy::rank::{Hedge, Preferences};
 use comity_policy::requirements::{
     AllowLists, ForeignOwnership, NoExposure, PriceCeiling, RequiredCertification, RetentionLimit,
 };
-use comity_types::{Currency, PlaceOrBloc, Price};
+use comity_types::{Currency, Digest, PlaceOrBloc, Price};
 
 use super::claims::{assurance, strings, wire_assurance};
 use super::offer::{ratings, safety_grade, wire_ratings, wire_safety_grade};
@@ -288,6 +288,10 @@ impl TryFrom<wire::Preferences> for Preferences {
     type Error = WireError;
 
     fn try_from(wire: wire::Preferences) -> Result<Self, WireError> {
+        if wire.resume {
+            let problem = "no backend can go on with an answer that broke off (hint: leave it out, and ask again)";
+            return Err(WireError::new("resume", problem));
+        }
         bounded("locations", wire.locations.len(), MAX_REQUEST_LIST)?;
         let location = |(index, one): (usize, wire::LocationPreference)| {
             let path = format!("locations[{index}]");
@@ -299,7 +303,29 @@ impl TryFrom<wire::Preferences> for Preferences {
             price: weight("price", wire.price)?,
             latency: weight("latency", wire.latency)?,
             carbon: weight("carbon", wire.carbon)?,
+            session: session(&wire.session)?,
+            hedge: wire.hedge.map(hedge).transpose()?,
         })
+    }
+}
+
+fn session(bytes: &[u8]) -> Result<Option<Digest>, WireError> {
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    let problem =
+        || format!("has {} bytes, where 32 are expected: a SHA-256 of what the app calls the session", bytes.len());
+    let digest = <[u8; 32]>::try_from(bytes).map_err(|_| WireError::new("session", problem()))?;
+    Ok(Some(Digest::from_bytes(digest)))
+}
+
+fn hedge(wire: wire::Hedge) -> Result<Hedge, WireError> {
+    let (least, most) = (Hedge::AFTER_MS.start(), Hedge::AFTER_MS.end());
+    match wire.after_ms {
+        Some(after) if !Hedge::AFTER_MS.contains(&after) => {
+            Err(WireError::new("hedge.after_ms", format!("{least} to {most} ms are accepted")))
+        }
+        after_ms => Ok(Hedge { after_ms }),
     }
 }
 
@@ -319,6 +345,9 @@ impl From<&Preferences> for wire::Preferences {
             price: prefer.price.into(),
             latency: prefer.latency.into(),
             carbon: prefer.carbon.into(),
+            session: prefer.session.map_or_else(Default::default, |session| session.as_bytes().to_vec().into()),
+            hedge: prefer.hedge.map(|Hedge { after_ms }| wire::Hedge { after_ms }),
+            resume: false,
         }
     }
 }

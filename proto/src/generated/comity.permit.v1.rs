@@ -44,6 +44,27 @@ impl ::prost::Name for NodeOutcome {
         "/comity.permit.v1.NodeOutcome".into()
     }
 }
+/// How busy a node is with an offer, when a request of it ends. Trailing metadata `comity-load-bin`, at most 32 bytes. It is not
+/// signed: a broker counts it against the offer alone, and never for it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Load {
+    /// Requests of the offer that the node works on, this one among them.
+    #[prost(uint32, tag = "1")]
+    pub in_flight: u32,
+    /// How many it works on at most, at least 1.
+    #[prost(uint32, tag = "2")]
+    pub limit: u32,
+}
+impl ::prost::Name for Load {
+    const NAME: &'static str = "Load";
+    const PACKAGE: &'static str = "comity.permit.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.permit.v1.Load".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.permit.v1.Load".into()
+    }
+}
 /// What became of a request at the node.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Outcome {

@@ -1658,6 +1658,18 @@ pub struct Preferences {
     /// The weight of less carbon, 0 to 255.
     #[prost(uint32, tag = "5")]
     pub carbon: u32,
+    /// Among offers that are equal by the weights and by price: the same one for each request of a session, as long as it
+    /// should be asked. 32 bytes that mean nothing to anybody else, such as the SHA-256 of what the app calls the session; or
+    /// none. The SDK makes them.
+    #[prost(bytes = "bytes", tag = "6")]
+    pub session: ::prost::bytes::Bytes,
+    /// Ask one more offer of the eligible set where the first is slow to begin; absent: never. Refused for `Forward`, of whose
+    /// effects the broker knows nothing.
+    #[prost(message, optional, tag = "7")]
+    pub hedge: ::core::option::Option<Hedge>,
+    /// Go on with an answer that broke off. Refused if true: no backend can.
+    #[prost(bool, tag = "8")]
+    pub resume: bool,
 }
 impl ::prost::Name for Preferences {
     const NAME: &'static str = "Preferences";
@@ -1667,6 +1679,24 @@ impl ::prost::Name for Preferences {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/comity.policy.v1.Preferences".into()
+    }
+}
+/// When another offer is asked beside the first. What is written first is passed on, and the other is cancelled.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Hedge {
+    /// Milliseconds without an answer, 10 to 600000. Absent: what nineteen of twenty answers of that offer do not take, as the
+    /// broker has seen it.
+    #[prost(uint32, optional, tag = "1")]
+    pub after_ms: ::core::option::Option<u32>,
+}
+impl ::prost::Name for Hedge {
+    const NAME: &'static str = "Hedge";
+    const PACKAGE: &'static str = "comity.policy.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "comity.policy.v1.Hedge".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/comity.policy.v1.Hedge".into()
     }
 }
 /// One reason why an offer was not eligible. Where its side discloses the code alone, subject, path, expected, actual

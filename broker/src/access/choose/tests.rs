@@ -47,7 +47,7 @@ fn sorted(mut candidates: Vec<Candidate>) -> Vec<String> {
 fn firsts(candidates: &[Candidate]) -> impl Fn(&str) -> usize + use<> {
     let first = |seed| {
         let mut candidates = candidates.to_vec();
-        order(&mut candidates, &mut draws(seed));
+        order(&mut candidates, None, &mut draws(seed));
         names(&candidates).swap_remove(0)
     };
     let firsts: Vec<_> = (0..=u8::MAX).map(first).collect();
@@ -87,7 +87,7 @@ fn whoever_should_not_be_asked_now_comes_behind_whatever_they_cost() {
     let price = |place| Some(("EUR", place));
     let offer = |((name, readiness), place)| ready(candidate(name, price(place)), readiness);
     let mut offers: Vec<_> = named.into_iter().zip(turns).zip(1..).map(offer).collect();
-    order(&mut offers, &mut draws(0));
+    order(&mut offers, None, &mut draws(0));
     let behind: Vec<_> = named.into_iter().rev().collect();
     assert_eq!(names(&offers), behind);
 }
@@ -121,6 +121,65 @@ fn one_that_returns_gets_its_share_though_it_is_the_cheapest() {
     assert!((40..90).contains(&times(FULL_SHARE / 4)), "{}", times(FULL_SHARE / 4));
 }
 
+fn session(number: u8) -> Digest {
+    Digest::of(&[number])
+}
+
+/// Who comes first, in each of 256 sessions.
+fn firsts_of_sessions(candidates: &[Candidate]) -> Vec<String> {
+    let first = |number| {
+        let mut candidates = candidates.to_vec();
+        order(&mut candidates, Some(&session(number)), &mut draws(number));
+        names(&candidates).swap_remove(0)
+    };
+    (0..=u8::MAX).map(first).collect()
+}
+
+#[test]
+fn a_session_has_the_same_offer_first_however_busy_and_whatever_is_drawn_and_sessions_are_spread() {
+    let offers = ["a.example/n/o", "b.example/n/o", "c.example/n/o"].map(|name| candidate(name, None));
+    let firsts = firsts_of_sessions(&offers);
+    for number in 0..=u8::MAX {
+        let mut busy: Vec<_> = offers.iter().cloned().zip([9, 5, 7]).map(|(one, cost)| costing(one, cost)).collect();
+        order(&mut busy, Some(&session(number)), &mut draws(number.wrapping_add(1)));
+        assert_eq!(names(&busy)[0], firsts[usize::from(number)]);
+    }
+    for offer in &offers {
+        let times = firsts.iter().filter(|first| **first == offer.offer.name.to_string()).count();
+        assert!((60..112).contains(&times), "{times}");
+    }
+}
+
+#[test]
+fn whoever_leaves_moves_no_sessions_but_its_own_and_those_come_back() {
+    let offers = ["a.example/n/o", "b.example/n/o", "c.example/n/o", "d.example/n/o"].map(|name| candidate(name, None));
+    let before = firsts_of_sessions(&offers);
+    let mut gone = offers.clone();
+    gone[0] = ready(gone[0].clone(), Readiness::Ejected);
+    for (before, after) in before.iter().zip(firsts_of_sessions(&gone)) {
+        assert!(after != "a.example/n/o" && (before == "a.example/n/o" || *before == after), "{before} {after}");
+    }
+    // On its way back it gets more of its own again, and none of another's.
+    let returning = |share| {
+        let mut offers = offers.clone();
+        offers[0] = ready(offers[0].clone(), Readiness::Returning { share });
+        firsts_of_sessions(&offers)
+    };
+    let (some, more) = (returning(FULL_SHARE / 4), returning(FULL_SHARE / 2));
+    let back = |firsts: &[String]| firsts.iter().filter(|first| *first == "a.example/n/o").count();
+    assert!(0 < back(&some) && back(&some) < back(&more) && back(&more) < back(&before));
+    for ((some, more), before) in some.iter().zip(&more).zip(&before) {
+        assert!(some != "a.example/n/o" || more == some, "who is back stays");
+        assert!(more != "a.example/n/o" || before == more, "nobody else's");
+    }
+}
+
+#[test]
+fn a_session_changes_nothing_of_what_is_preferred() {
+    let [cheap, dear] = [1, 2].map(|price| candidate(&format!("n{price}.example/n/o"), Some(("EUR", price))));
+    assert!(firsts_of_sessions(&[dear, cheap]).iter().all(|first| first == "n1.example/n/o"));
+}
+
 fn any_candidate() -> impl Strategy<Value = Candidate> {
     let readiness = prop_oneof![
         Just(Readiness::Ready),
@@ -141,9 +200,10 @@ proptest! {
     fn no_candidate_is_lost_or_added_and_what_is_preferred_comes_first(
         offers in prop::collection::vec(any_candidate(), 0..40),
         seed: u8,
+        session in prop::option::of(any::<[u8; 32]>().prop_map(Digest::from_bytes)),
     ) {
         let mut ordered = offers.clone();
-        order(&mut ordered, &mut draws(seed));
+        order(&mut ordered, session.as_ref(), &mut draws(seed));
         let of = |candidates: &[Candidate]| {
             let mut names = names(candidates);
             names.sort();
@@ -153,7 +213,7 @@ proptest! {
         let comparable = one_currency(&ordered);
         prop_assert!(ordered.is_sorted_by_key(|candidate| preference(candidate, comparable)));
         let mut again = offers;
-        order(&mut again, &mut draws(seed));
+        order(&mut again, session.as_ref(), &mut draws(seed));
         prop_assert_eq!(names(&again), names(&ordered), "the same draws give the same order");
     }
 }

@@ -28,6 +28,9 @@ const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 /// fresh, and whoever leaves that as well does not rotate.
 const SENT_AGAIN: usize = 2;
 
+/// How long a node is left alone that has no room and does not say for how long: it would decline the next request as well.
+const UNSAID_REST: Duration = Duration::from_secs(1);
+
 /// An answer that has begun.
 #[derive(Debug)]
 pub(in crate::access) struct Answer {
@@ -93,6 +96,27 @@ impl Rejection {
         }
     }
 
+    /// Whether a node may have worked on the request: a further try is one more for the nodes. Of a veto nothing was run, and
+    /// without a connection nothing was sent.
+    pub(super) fn was_worked_on(&self) -> bool {
+        match self {
+            Self::Declined(trailers) => !is_veto(trailers),
+            Self::Cut | Self::NotGrpc(_) | Self::Suspended(_) | Self::Link(LinkError::Broken { .. }) => true,
+            Self::Link(
+                LinkError::NotServing { .. }
+                | LinkError::Unreachable { .. }
+                | LinkError::NoTunnel { .. }
+                | LinkError::Full { .. }
+                | LinkError::Left { .. },
+            ) => false,
+        }
+    }
+
+    /// The code that it is told with.
+    pub(super) fn code(&self) -> Code {
+        if let Self::Declined(trailers) = self { code(trailers).unwrap_or(Code::Unknown) } else { Code::Unavailable }
+    }
+
     /// What it says of the node, or of its offer: nothing, where it says more of this request.
     fn fault(&self) -> Option<Failing> {
         match self {
@@ -107,11 +131,14 @@ impl Rejection {
         }
     }
 
-    /// For how long the node wants to be left alone, if it says so: by a veto it does not, which is about this caller.
+    /// For how long the node is left alone: for as long as it says, or a little where it has no room and does not say when it
+    /// has. By a veto it says nothing of that, which is about this caller.
     fn rest(&self) -> Option<Duration> {
         let Self::Declined(trailers) = self else { return None };
-        let says = matches!(code(trailers), Some(Code::Unavailable | Code::ResourceExhausted));
-        says.then(|| Status::from_header_map(trailers).and_then(|status| retry_after(&status))).flatten()
+        let said = || Status::from_header_map(trailers).and_then(|status| retry_after(&status));
+        let code = code(trailers)?;
+        let is_full = code == Code::ResourceExhausted;
+        if is_full || code == Code::Unavailable { said().or_else(|| is_full.then_some(UNSAID_REST)) } else { None }
     }
 
     /// What the caller gets, if this was the last try.
@@ -285,6 +312,7 @@ async fn classify(candidate: &Candidate, sent: Sent) -> Outcome {
             None => return Outcome::Rejected(Rejection::Cut),
         }
     };
+    first.trailers_ref().into_iter().for_each(|trailers| in_flight.reported(trailers));
     if let Some(trailers) = first.trailers_ref().filter(|trailers| may_be_tried_elsewhere(trailers)) {
         return Outcome::Rejected(Rejection::Declined(Box::new(trailers.clone())));
     }
@@ -312,8 +340,13 @@ fn code(trailers: &HeaderMap) -> Option<Code> {
 /// Whether another node may well do what this one would not: it is overloaded, cannot work now, or its own rules
 /// or its own view of the federation and of the decision log forbid it.
 fn may_be_tried_elsewhere(trailers: &HeaderMap) -> bool {
-    let reason =
-        || Status::from_header_map(trailers).and_then(|status| Detail::of(&status)).map(|detail| detail.reason);
-    let is_veto = |reason: String| reason == "NODE_VETO" || reason.starts_with("PERMIT_") || reason.starts_with("LOG_");
-    matches!(code(trailers), Some(Code::Unavailable | Code::ResourceExhausted)) || reason().is_some_and(is_veto)
+    matches!(code(trailers), Some(Code::Unavailable | Code::ResourceExhausted)) || is_veto(trailers)
+}
+
+/// Whether the node's own rules, or its own view of the federation and of the decision log, forbid it.
+fn is_veto(trailers: &HeaderMap) -> bool {
+    let detail = Status::from_header_map(trailers).and_then(|status| Detail::of(&status));
+    detail.is_some_and(|Detail { reason, .. }| {
+        reason == "NODE_VETO" || reason.starts_with("PERMIT_") || reason.starts_with("LOG_")
+    })
 }

@@ -3,18 +3,16 @@
 use std::time::Duration;
 
 use comity_proto::error::RETRY_AFTER_SECONDS;
+use comity_proto::metadata::LOAD;
 use http_body_util::BodyExt as _;
 
 use super::node::{Node, Script, spawn};
 use super::world::{offer, soon};
 use super::*;
+use crate::links::Event;
 
 /// Failures in a row after which an offer comes behind the others.
 const ENOUGH: usize = 5;
-
-fn down() -> Failure {
-    Failure::new(Code::Unavailable, "BACKEND_UNREACHABLE", "the backend is down")
-}
 
 async fn asked(world: &World, times: usize) -> Vec<Vec<u8>> {
     let mut answers = Vec::new();
@@ -103,6 +101,27 @@ async fn a_node_that_says_when_it_has_room_again_is_left_alone_until_then() {
     let dearer = world.node("b.example", "DE", 2, answers("hello")).await;
     assert!(asked(&world, 3).await.iter().all(|answer| answer == b"hello"));
     assert_eq!(seen([&full, &dearer]), [1, 3]);
+}
+
+#[tokio::test]
+async fn what_a_node_says_of_its_load_counts_and_is_not_the_callers_to_know() {
+    let world = World::new().await;
+    let report = prost::Message::encode_to_vec(&comity_proto::permit::Load { in_flight: 8, limit: 8 });
+    let report = base64::Engine::encode(&base64::engine::general_purpose::STANDARD_NO_PAD, report);
+    let script: Script = Arc::new(move |answering| {
+        let mut end = ok().into_trailers().unwrap();
+        end.insert(LOAD, report.parse().unwrap());
+        answering.try_send(Ok(data("hello"))).unwrap();
+        answering.try_send(Ok(http_body::Frame::trailers(end))).unwrap();
+    });
+    let _busy = world.node("a.example", "DE", 1, script).await;
+    let (_, trailers) = read(world.ask(in_germany()).await).await;
+    assert!(ended(&trailers).0 == Code::Ok && !trailers.contains_key(LOAD));
+    let offer: OfferName = "a.example/n1/o1".parse().unwrap();
+    let cost = || world.links.load(&offer, Instant::now()).cost;
+    let busy = cost();
+    world.links.tell(&offer, Event::Reported { busy: 0 });
+    assert!(busy / cost() >= 3, "wholly busy costs four times as much, less what was forgotten in between");
 }
 
 #[tokio::test]

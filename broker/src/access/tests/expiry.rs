@@ -16,7 +16,7 @@ fn slow(clock: &Arc<AheadClock>, time: Duration, every_time: bool) -> Script {
     Arc::new(move |answering| {
         if slow.swap(every_time, Ordering::SeqCst) {
             clock.advance(time);
-            answering.try_send(Ok(status(overloaded()))).unwrap();
+            answering.try_send(Ok(status(down()))).unwrap();
         } else {
             answers("hello")(answering);
         }
@@ -91,11 +91,11 @@ async fn what_is_tried_again_after_the_state_has_changed_is_decided_by_the_new_s
         // It serves from elsewhere now.
         world.publish(&forbidden, &forbidden.address, "US", 2).await;
         world.clock.advance(Duration::from_secs(11));
-        answering.try_send(Ok(status(overloaded()))).unwrap();
+        answering.try_send(Ok(status(down()))).unwrap();
         // The second decision may ask this one again.
         drop(answering);
         while let Some(again) = asked.recv().await {
-            again.try_send(Ok(status(overloaded()))).unwrap();
+            again.try_send(Ok(status(down()))).unwrap();
         }
     };
     let response = tokio::select! {
@@ -116,7 +116,7 @@ async fn a_failover_just_after_the_state_has_changed_goes_on() {
     let meanwhile = async {
         let answering = asked.recv().await.unwrap();
         world.publish(&slow, &slow.address, "DE", 1).await;
-        answering.try_send(Ok(status(overloaded()))).unwrap();
+        answering.try_send(Ok(status(down()))).unwrap();
     };
     let (response, ()) = tokio::join!(world.ask(in_germany()), meanwhile);
     assert_eq!(read(response).await.0, b"hello");

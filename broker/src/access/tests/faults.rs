@@ -219,7 +219,8 @@ fn tries(record: &str) -> String {
 
 /// A row of the table, as it happens.
 async fn happens(row: &Row, commit: Commit) -> String {
-    let (with_other, alone) = futures::future::join(meet(row, commit, true), meet(row, commit, false)).await;
+    let (with_other, alone) =
+        futures::future::join(Box::pin(meet(row, commit, true)), Box::pin(meet(row, commit, false))).await;
     format!("| {} | {} | {} | {} | {} |", row.name, with_other.told, with_other.tries, alone.told, alone.tries)
 }
 

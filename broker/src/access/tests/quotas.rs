@@ -37,7 +37,7 @@ async fn without_another_offer_a_used_up_quota_is_a_refusal_like_any_other_even_
 #[tokio::test]
 async fn every_try_counts_and_what_was_used_is_of_one_offer_alone() {
     let world = World::new().await;
-    let declining = world.node("a.example", "DE", 1, declines(overloaded())).await;
+    let declining = world.node("a.example", "DE", 1, declines(down())).await;
     world.limit(&declining, 1, 2).await;
     let answering = world.node("b.example", "DE", 2, answers("hello")).await;
     world.limit(&answering, 2, 3).await;

@@ -255,6 +255,7 @@ impl World {
             ledger: Ledger::over(log(dir.path(), key, Arc::clone(&clock))),
             links: links.clone(),
             quotas: Quotas::default(),
+            retries: Retries::default(),
             envelopes: Envelopes::default(),
             places: ["DE".parse().unwrap()].into(),
             commit,

@@ -17,6 +17,8 @@ const REMEMBERED: Duration = Duration::from_secs(600);
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How often one request finds out about an offer that has not answered with anything: others are there to answer meanwhile.
 const FINDING_OUT: Duration = Duration::from_secs(10);
+/// What is never slow: sooner, the clock of a busy machine would say so, and not the offer.
+const LEAST_SLOW: Duration = Duration::from_millis(10);
 /// What such an offer costs otherwise: more than any that has answered.
 const UNPROVEN: u64 = u64::MAX / 2;
 
@@ -25,6 +27,8 @@ const UNPROVEN: u64 = u64::MAX / 2;
 pub(super) struct Latency {
     peak: Option<Estimate>,
     usual: Option<Estimate>,
+    /// How far answers are from what is usual, in the mean, in seconds.
+    deviation: f64,
     tried_at: Option<Instant>,
 }
 
@@ -72,7 +76,15 @@ impl Latency {
     }
 
     fn becomes_usual(&mut self, now: Instant, seconds: f64) {
-        let seconds = self.believed(now).map_or(seconds, |usual| usual + (seconds - usual) * NEWS);
+        let (seconds, deviation) = match self.believed(now) {
+            Some(usual) => {
+                let off = (seconds - usual).abs();
+                (usual + (seconds - usual) * NEWS, self.deviation + (off - self.deviation) * NEWS)
+            }
+            // Of one answer alone, half of it is as good a guess as any (RFC 6298, section 2.2).
+            None => (seconds, seconds / 2.0),
+        };
+        self.deviation = deviation;
         self.usual = Some(Estimate { seconds, at: now });
     }
 
@@ -91,6 +103,13 @@ impl Latency {
     pub(super) fn usual_ms(&self, now: Instant, in_flight: usize) -> Option<u64> {
         let usual = self.believed(now).map(|seconds| coarse(nanos(seconds) / 1_000_000));
         usual.or_else(|| self.wants_finding_out(now, in_flight).then_some(0))
+    }
+
+    /// What about nineteen of twenty answers do not take: two mean deviations above what is usual are that, where answers are
+    /// spread as errors are.
+    pub(super) fn slow_after(&self, now: Instant) -> Option<Duration> {
+        let slow = self.believed(now)? + 2.0 * self.deviation;
+        Some(Duration::try_from_secs_f64(slow).ok()?.max(LEAST_SLOW))
     }
 
     fn wants_finding_out(&self, now: Instant, in_flight: usize) -> bool {
@@ -191,6 +210,22 @@ mod tests {
         assert_eq!(seen(&unknown), (999_000_000, None));
         unknown.waited(now, MS(1_000));
         assert_eq!(seen(&unknown), (1_000_000_000, Some(896)));
+    }
+
+    #[test]
+    fn slow_is_what_hardly_any_answer_takes() {
+        let (unknown, now) = measured(&[]);
+        assert_eq!(unknown.slow_after(now), None);
+        let (steady, now) = measured(&[100; 100]);
+        assert_eq!(steady.slow_after(now).unwrap().as_millis(), 100);
+        let spread: Vec<_> = (0..400).map(|number| 100 + (number * 7) % 100).collect();
+        let (latency, now) = measured(&spread);
+        let slow = latency.slow_after(now).unwrap();
+        let sooner = spread.iter().filter(|ms| MS(**ms) < slow).count();
+        assert!((360..=400).contains(&sooner), "{slow:?}: {sooner} of 400");
+        let (fast, now) = measured(&[1; 100]);
+        assert_eq!(fast.slow_after(now), Some(LEAST_SLOW));
+        assert_eq!(steady.slow_after(now + REMEMBERED), None);
     }
 
     #[test]

@@ -11,10 +11,16 @@ use tokio::time::Instant;
 use super::super::{MAX_STREAMS, MAX_STREAMS_PER_OFFER};
 use super::ejection::{Ejection, FAILURES_IN_A_ROW, Phase};
 use super::latency::Latency;
-use super::{Event, Failing, Load, Readiness};
+use super::{Event, FULL_SHARE, Failing, Load, Readiness};
 
 /// Longest time that a node's word keeps its offer behind: who says that it takes a day is asked again before.
 const MAX_REST: Duration = Duration::from_secs(60);
+
+/// How often as much an offer costs at most that says that it is wholly busy: enough to go elsewhere, and not so much that one
+/// that lies about it, or whose report is old, is never asked.
+const BUSY_COSTS: u64 = 4;
+/// How long a report counts: who is not asked says nothing new.
+const REPORT_LIFE: Duration = Duration::from_secs(5);
 
 /// A node.
 #[derive(Debug, Default)]
@@ -30,6 +36,21 @@ struct Offer {
     latency: Latency,
     ejection: Ejection,
     rests_until: Option<Instant>,
+    /// How busy it said that it is, of [`FULL_SHARE`], and when.
+    reported: Option<(u32, Instant)>,
+}
+
+impl Offer {
+    /// What one more request would cost, with what the node said of others' requests, which nobody sees here. It is believed
+    /// to its disadvantage alone: who reports nothing to do costs what it would cost without a word, so that nobody gets
+    /// requests by saying so.
+    fn cost(&self, now: Instant) -> u64 {
+        let cost = self.latency.cost(now, self.in_flight);
+        let of_late = self.reported.filter(|(_, at)| now.saturating_duration_since(*at) < REPORT_LIFE);
+        let busy = of_late.map_or(0, |(busy, _)| u64::from(busy.min(FULL_SHARE)));
+        let dearer = u128::from(cost) * u128::from(busy * (BUSY_COSTS - 1)) / u128::from(FULL_SHARE);
+        cost.saturating_add(u64::try_from(dearer).unwrap_or(u64::MAX))
+    }
 }
 
 /// What an event led to.
@@ -76,6 +97,7 @@ impl Node {
             Event::Answered { after } => of_offer.latency.answered(now, after),
             Event::Declined => of_offer.latency.declined(now),
             Event::Waited { in_vain } => of_offer.latency.waited(now, in_vain),
+            Event::Reported { busy } => of_offer.reported = Some((busy, now)),
             Event::Resting { time } => of_offer.rests_until = Some(now + time.min(MAX_REST)),
             Event::Well { begun } => {
                 of_offer.ejection.well(now, begun);
@@ -116,8 +138,15 @@ impl Node {
             }
             (Phase::In, Phase::In) => Readiness::Ready,
         };
-        let (latency, in_flight) = of_offer.map_or_else(Default::default, |offer| (offer.latency, offer.in_flight));
-        Load { readiness, cost: latency.cost(now, in_flight), latency_ms: latency.usual_ms(now, in_flight) }
+        let unknown = Offer::default();
+        let of_offer = of_offer.unwrap_or(&unknown);
+        let latency_ms = of_offer.latency.usual_ms(now, of_offer.in_flight);
+        Load { readiness, cost: of_offer.cost(now), latency_ms }
+    }
+
+    /// After how long an answer of `offer` is slow to begin, if that is known.
+    pub(super) fn slow_after(&self, now: Instant, offer: &Name) -> Option<Duration> {
+        self.offers.get(offer)?.latency.slow_after(now)
     }
 
     /// Whether one more request of `offer` may begin.

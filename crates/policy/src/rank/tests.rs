@@ -81,6 +81,11 @@ fn a_higher_score_comes_first_and_then_the_lower_price_and_then_the_name() {
 
 #[test]
 fn preferences_are_those_of_the_first_that_has_some() {
+    let (session, hedge) = (Some(Digest::of(b"talk")), Some(Hedge::default()));
+    let beside = Preferences { session, hedge, ..Preferences::default() };
+    let price = Preferences { price: 1, ..Preferences::default() };
+    let both = Preferences { session, hedge, ..price.clone() };
+    assert_eq!((beside.clone().or(price.clone()), price.clone().or(beside.clone())), (both.clone(), both));
     let (none, price) = (Preferences::default(), Preferences { price: 1, ..Preferences::default() });
     let latency = Preferences { latency: 1, ..Preferences::default() };
     assert!(none.is_default() && !price.is_default());

@@ -11,6 +11,7 @@ use crate::Tables;
 use crate::check::{more_than_whole, too_many, unfit_texts};
 use crate::evaluate::ASSURANCE_PATHS;
 use crate::limits::{MAX_CADA_LEVEL, MAX_DEMANDS, MAX_ENTRIES, MAX_GAIAX_LABEL, MAX_LIST, MAX_REQUEST_LIST, MAX_SEAL};
+use crate::rank::Hedge;
 use crate::tables::places::{looks_like_one, not_assigned};
 use crate::tables::statutes::Effect;
 use crate::tables::{TableName, not_listed};
@@ -76,8 +77,19 @@ fn places(file: &RequirementsFile, tables: &Tables) -> Result<(), (String, Strin
         bounded(path, list.len(), MAX_REQUEST_LIST)?;
         list.iter().try_for_each(|entry| place(path, entry, tables))?;
     }
+    hedge(file.prefer.hedge)?;
     bounded("prefer.locations", file.prefer.locations.len(), MAX_REQUEST_LIST)?;
     file.prefer.locations.keys().try_for_each(|entry| place_or_bloc("prefer.locations", entry, tables))
+}
+
+fn hedge(hedge: Option<Hedge>) -> Result<(), (String, String)> {
+    match hedge.and_then(|hedge| hedge.after_ms) {
+        Some(after) if !Hedge::AFTER_MS.contains(&after) => {
+            let (least, most) = (Hedge::AFTER_MS.start(), Hedge::AFTER_MS.end());
+            wrong("prefer.hedge.after_ms", format!("{least} to {most} ms are accepted"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn place(path: &str, entry: &Place, tables: &Tables) -> Result<(), (String, String)> {

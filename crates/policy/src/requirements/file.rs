@@ -335,7 +335,9 @@ mod tests {
     fn what_is_not_said_is_not_written() {
         assert_eq!(toml::to_string(&RequirementsTable::default()).unwrap(), "");
         assert_eq!(serde_json::to_string(&Requirements::default()).unwrap(), "{}");
-        let prefer = Preferences { price: 1, ..Preferences::default() };
+        let (session, hedge) =
+            (Some(comity_types::Digest::of(b"talk")), Some(crate::rank::Hedge { after_ms: Some(300) }));
+        let prefer = Preferences { price: 1, session, hedge, ..Preferences::default() };
         let written = toml::to_string(&RequirementsTable { prefer: prefer.clone(), ..Default::default() }).unwrap();
         assert_eq!(toml::from_str::<RequirementsTable>(&written).unwrap().prefer, prefer);
     }

@@ -271,6 +271,13 @@ fn requests_are_refused_with_the_path_and_what_was_expected() {
         ("preferences.locations[0].weight", "at most 255", |e| {
             e.preferences.as_mut().unwrap().locations[0].weight = 256;
         }),
+        ("preferences.session", "has 31 bytes, where 32", |e| {
+            e.preferences.as_mut().unwrap().session = vec![1; 31].into();
+        }),
+        ("preferences.hedge.after_ms", "10 to 600000 ms", |e| {
+            e.preferences.as_mut().unwrap().hedge = Some(wire::Hedge { after_ms: Some(9) });
+        }),
+        ("preferences.resume", "no backend can go on", |e| e.preferences.as_mut().unwrap().resume = true),
         // Currencies, and what stands twice.
         ("requirements.max_prices[0].currency", "ISO 4217", |e| {
             required(e).max_prices = vec![wire::Price { currency: "EURO".into(), ..Default::default() }];

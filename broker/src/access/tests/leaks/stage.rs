@@ -49,6 +49,16 @@ pub(super) struct Episode {
     wanted: u64,
 }
 
+/// Sessions that callers name.
+const SESSIONS: u64 = 8;
+
+/// What may have a request asked of two nodes, or of one that no draw has chosen.
+fn preferences(dice: &mut Dice) -> policy::Preferences {
+    let hedge = dice.percent(40).then_some(policy::Hedge { after_ms: Some(10) });
+    let session = if dice.percent(40) { vec![u8::try_from(dice.below(SESSIONS)).unwrap(); 32] } else { Vec::new() };
+    policy::Preferences { hedge, session: session.into(), ..Default::default() }
+}
+
 /// What callers saw.
 #[derive(Debug, Default)]
 struct Seens {
@@ -240,6 +250,7 @@ impl Episode {
             model: demands.model.into(),
             requirements: Some(demands.on_the_wire()),
             purposes: vec![PURPOSE.into()],
+            preferences: Some(preferences(dice)),
             nonce: if dice.percent(50) { dice.next().to_be_bytes().repeat(2).into() } else { Bytes::new() },
             ..Default::default()
         };

@@ -51,6 +51,21 @@ fn one_who_cannot_be_reached_is_behind_at_once_and_one_whose_answers_fail_after_
 }
 
 #[test]
+fn what_an_offer_says_of_its_load_makes_it_dearer_and_never_cheaper_and_is_forgotten() {
+    let answered = Event::Answered { after: MS(100) };
+    let cost = |events: &[Event], later: Duration| {
+        let (node, now) = told(events);
+        node.load(now + later, &id()).cost
+    };
+    let silent = cost(&[answered], MS(0));
+    let reporting = |busy| cost(&[answered, Event::Reported { busy }], MS(0));
+    assert_eq!([0, FULL_SHARE / 2, FULL_SHARE].map(reporting), [silent, silent / 2 * 5, silent * 4]);
+    assert_eq!(reporting(u32::MAX), silent * 4, "no more than wholly busy");
+    let later = REPORT_LIFE;
+    assert_eq!(cost(&[answered, Event::Reported { busy: FULL_SHARE }], later), cost(&[answered], later));
+}
+
+#[test]
 fn the_answers_of_one_offer_say_nothing_of_another_and_the_connection_says_it_of_all() {
     let other: Name = "o2".parse().unwrap();
     let of_other = |failing| {
@@ -181,7 +196,7 @@ impl Model {
         let mut candidates: Vec<_> = self.nodes.iter().enumerate().map(candidate).collect();
         // As random as an id is, and the same each time.
         self.decisions = self.decisions.wrapping_add(1).wrapping_mul(0x2360_ed05_1fc6_5da4_4385_df64_9fcc_f645);
-        choose::order(&mut candidates, &mut Draws::of(DecisionId::from_bytes(self.decisions.to_be_bytes())));
+        choose::order(&mut candidates, None, &mut Draws::of(DecisionId::from_bytes(self.decisions.to_be_bytes())));
         for candidate in candidates {
             let index = index(&candidate.offer.name);
             let (node, likeness) = &mut self.nodes[index];

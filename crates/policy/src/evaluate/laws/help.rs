@@ -43,6 +43,7 @@ fn preferences() -> impl Strategy<Value = Preferences> {
         price,
         latency,
         carbon,
+        ..Preferences::default()
     })
 }
 

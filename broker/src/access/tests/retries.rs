@@ -1,0 +1,94 @@
+//! How often nodes are tried beyond the first time: no more than a share of what is asked, and whoever is told so.
+
+use comity_proto::error::{Detail, retry_after};
+use comity_types::TrustDomain;
+use futures::StreamExt as _;
+
+use super::node::{Node, Script};
+use super::*;
+use crate::access::retries::{FLOOR_OF_ONE, SHARE};
+
+/// Requests of a storm.
+const STORM: usize = 400;
+/// At once.
+const AT_ONCE: usize = 16;
+/// How fast what was granted is forgotten, in seconds.
+const WINDOW: f64 = 10.0;
+
+async fn failing(world: &World, script: impl Fn() -> Script) -> Vec<Node> {
+    let mut nodes = Vec::new();
+    for (price, domain) in (1..).zip(["a.example", "b.example", "c.example"]) {
+        nodes.push(world.node(domain, "DE", price, script()).await);
+    }
+    nodes
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_a_storm_nodes_get_no_more_than_a_fifth_beyond_what_is_asked() {
+    let cutting: fn() -> Script = || Arc::new(|answering| answering.try_send(reset()).unwrap());
+    for script in [cutting, || declines(down()), || declines(overloaded())] {
+        let (world, begun) = (World::new().await, Instant::now());
+        let nodes = failing(&world, script).await;
+        let asked = futures::stream::iter(0..STORM).map(|_| async { read(world.ask(in_germany()).await).await });
+        let told: Vec<_> = asked.buffer_unordered(AT_ONCE).map(|(_, trailers)| ended(&trailers).1).collect().await;
+        let delivered = nodes.iter().map(|node| node.seen().len()).sum::<usize>() as f64;
+        let floors = FLOOR_OF_ONE * (1.0 + begun.elapsed().as_secs_f64() / WINDOW);
+        let most = STORM as f64 * (1.0 + SHARE) + floors;
+        assert!(delivered <= most, "{delivered} deliveries of {STORM} requests");
+        let withheld = told.iter().filter(|reason| *reason == "RETRIES_WITHHELD").count();
+        assert_eq!(world.access.parts().metrics.count_further("withheld"), withheld as u64);
+        assert!(withheld > STORM / 2, "{withheld}");
+    }
+}
+
+/// Uses up what the caller is granted.
+fn use_up(world: &World) {
+    let caller: TrustDomain = World::app().trust_domain().clone();
+    while world.access.parts().retries.take(&caller, Instant::now()) {}
+}
+
+#[tokio::test]
+async fn who_gets_no_further_try_is_told_what_failed_why_no_other_was_asked_and_when_to_come_back() {
+    let world = World::new().await;
+    let failing = world.node("a.example", "DE", 1, declines(down())).await;
+    let other = world.node("b.example", "DE", 2, answers("never")).await;
+    use_up(&world);
+    let (_, trailers) = read(world.ask(in_germany()).await).await;
+    assert_eq!(ended(&trailers), (Code::Unavailable, "RETRIES_WITHHELD".into()));
+    let status = Status::from_header_map(&trailers).unwrap();
+    let detail = Detail::of(&status).unwrap();
+    assert_eq!(
+        (&*detail.metadata["offer"], &*detail.metadata["failed"]),
+        ("a.example/n1/o1", "declined with status 14")
+    );
+    assert!(retry_after(&status).is_some() && status.message().contains("hint: "), "{status}");
+    assert!(trailers.contains_key("comity-receipt-bin"));
+    assert_eq!((failing.seen().len(), other.connections()), (1, 0));
+    let outcome = world.journal(1).await.1.remove(0);
+    assert_eq!((outcome.grpc_code, outcome.attempt), (i32::from(Code::Unavailable), 1));
+    assert!(outcome.tries.contains("declined with status 14"), "{}", outcome.tries);
+}
+
+#[tokio::test]
+async fn what_no_node_has_worked_on_costs_no_try() {
+    let world = World::new().await;
+    let veto = Failure::new(Code::FailedPrecondition, "NODE_VETO", "not you");
+    let _vetoing = world.node("a.example", "DE", 1, declines(veto)).await;
+    let gone = world.node("b.example", "DE", 2, answers("never")).await;
+    world.publish(&gone, "127.0.0.1:9", "DE", 2).await;
+    let _other = world.node("c.example", "DE", 3, answers("hello")).await;
+    use_up(&world);
+    assert_eq!(read(world.ask(in_germany()).await).await.0, b"hello");
+}
+
+#[tokio::test]
+async fn a_node_that_is_full_and_does_not_say_for_how_long_is_left_alone_for_a_moment() {
+    let world = World::new().await;
+    let full = world.node("a.example", "DE", 1, declines(overloaded())).await;
+    let _dearer = world.node("b.example", "DE", 2, answers("hello")).await;
+    assert_eq!(read(world.ask(in_germany()).await).await.0, b"hello");
+    // It is behind at once, so that the budget is not used up by a node that declines everything.
+    let behind = world.links.load(&"a.example/n1/o1".parse().unwrap(), Instant::now());
+    assert_eq!(behind.readiness, crate::links::Readiness::Busy);
+    assert_eq!(full.seen().len(), 1);
+}
