@@ -104,14 +104,14 @@ impl Federation {
     /// If it cannot be founded.
     #[must_use]
     pub fn found_in(place: &str) -> Self {
-        Self::found_at(free_address(), place, &[], &[], 1)
+        Self::found_at(&free_address(), place, &[], &[], 1)
     }
 
     /// Founds a federation of several operators, of whom so many have to sign, and starts its broker. The founder is
     /// alice; the others made their keys where they are.
     #[must_use]
     pub fn start_governed(others: &[&str], threshold: usize) -> Self {
-        let mut federation = Self::found_at(free_address(), "DE", &[], others, threshold);
+        let mut federation = Self::found_at(&free_address(), "DE", &[], others, threshold);
         federation.start_broker();
         federation
     }
@@ -121,7 +121,7 @@ impl Federation {
     pub fn start_with_proxy() -> (Self, Proxy) {
         let address = free_address();
         let proxy = Proxy::start(&address);
-        let mut federation = Self::found_at(address, "DE", &[proxy.address()], &[], 1);
+        let mut federation = Self::found_at(&address, "DE", &[proxy.address()], &[], 1);
         federation.start_broker();
         (federation, proxy)
     }
@@ -136,9 +136,9 @@ impl Federation {
         (federation, proxy)
     }
 
-    fn found_at(address: String, place: &str, advertised: &[String], others: &[&str], threshold: usize) -> Self {
-        let all = [std::slice::from_ref(&address), advertised].concat();
-        Self::found_by(&address, &all, place, others, threshold)
+    fn found_at(address: &str, place: &str, advertised: &[String], others: &[&str], threshold: usize) -> Self {
+        let all = [&[address.to_owned()], advertised].concat();
+        Self::found_by(address, &all, place, others, threshold)
     }
 
     fn found_by(address: &str, advertised: &[String], place: &str, others: &[&str], threshold: usize) -> Self {
