@@ -327,7 +327,7 @@ fn signed(world: &World, metadata: &tonic::metadata::MetadataMap) -> permit_wire
     permit_wire::Outcome::decode(outcome).unwrap()
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_node_signs_what_became_of_a_request_and_how_old_its_state_was() {
     let world = world().knowing(statements("DE"));
     let mut answer = world.server.chat(world.chat_request()).await.unwrap();
