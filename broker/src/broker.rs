@@ -34,7 +34,7 @@ use self::counted::Counted;
 pub use self::error::BrokerError;
 use self::observed::Observed;
 pub(crate) use self::parts::witnesses;
-use self::parts::{Circles, Journals, acceptor, access, bundles, confirm, hosts, open_registry, services};
+use self::parts::{Circles, Journals, acceptor, access, bundles, confirm, door, hosts, live, open_registry, services};
 use crate::bundles::{Bundles, RegistryBundles};
 use crate::certificate::{Issuer, OwnCertificate};
 use crate::config::{Config, Limits};
@@ -49,9 +49,9 @@ use crate::ledger::log::DecisionLog;
 use crate::ledger::witnesses::{MembershipLog, Witnesses};
 use crate::links::Links;
 use crate::metrics::{Metrics, Watched};
-use crate::registry::admission::{Admission, Door};
+use crate::registry::admission::Admission;
 use crate::registry::authorities::Authorities;
-use crate::reload::{self, Live, Reloads};
+use crate::reload::{Live, Reloads};
 use crate::routes::{announce, retire, routes};
 use crate::steady::Steady;
 
@@ -164,15 +164,13 @@ impl Broker {
         let stop = Stop::default();
         let (capacity, places) = (Capacity::new(config.limits), Places::new(config.limits.connections));
         let edge = Edge::new(registry.clone(), capacity.clone(), stop.clone());
-        let address = config.advertise.first().cloned().ok_or(BrokerError::NotAdvertised)?;
-        let door = Door { root_sha256: founding.root_sha256, address };
         let admission = Admission::new(
             registry.clone(),
             journals.enrolments.clone(),
             journals.proposals.clone(),
             Arc::clone(&authorities),
             config.leaf,
-            door,
+            door(&config, founding.root_sha256)?,
             Arc::clone(&clock),
             tasks.clone(),
             metrics.clone(),
@@ -198,17 +196,7 @@ impl Broker {
             wall: Arc::clone(&wall),
             clock,
         };
-        let live = Live::new(
-            config.clone(),
-            reload::Parts {
-                capacity: watched.capacity.clone(),
-                places: places.clone(),
-                links: links.clone(),
-                admission: admission.clone(),
-                access_log: observed.log.clone(),
-                metrics: metrics.clone(),
-            },
-        );
+        let live = live(&config, &watched, &admission, &observed, &metrics);
         let access = access(&config, &journals, &watched, &metrics, &tasks, stop);
         let services = services(&watched, admission, &journals, founding.root_json, access, &tasks, front.token());
         let counted = Counted::new(config.metrics, metrics, watched).await?;

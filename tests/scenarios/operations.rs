@@ -280,7 +280,7 @@ async fn ask_until(app: &App, over: &AtomicBool, acknowledged: &Mutex<BTreeSet<S
             Ok(decision) => drop(acknowledged.lock().unwrap().insert(decision)),
             // It has stopped, in one of the ways that a caller sees it.
             Err(status) => {
-                assert!(matches!(status.code(), Code::Unavailable | Code::Cancelled | Code::Unknown), "{status:?}")
+                assert!(matches!(status.code(), Code::Unavailable | Code::Cancelled | Code::Unknown), "{status:?}");
             }
         }
     }
@@ -375,5 +375,5 @@ async fn until(mut state: impl FnMut() -> bool) {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
     });
-    waited.await.expect("the state did not come");
+    assert!(waited.await.is_ok(), "the state did not come");
 }

@@ -61,7 +61,7 @@ fn wrong(query: &str, metrics: &BTreeMap<String, BTreeSet<String>>) -> Vec<Strin
             wrong.push(format!("none of the metrics has a label {label}"));
         }
     }
-    if known.len() == SCRAPED.len() && !names.iter().any(|(word, _)| metrics.contains_key(word)) {
+    if wrong.is_empty() && !names.iter().any(|(word, _)| metrics.contains_key(word)) {
         wrong.push("it asks for no metric".to_owned());
     }
     wrong

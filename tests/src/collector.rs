@@ -79,9 +79,9 @@ impl Collector {
 #[must_use]
 pub fn said(span: &Span, key: &str) -> Option<String> {
     let value = span.attributes.iter().find(|attribute| attribute.key == key)?.value.as_ref()?.value.as_ref()?;
-    match value {
-        Value::StringValue(text) => Some(text.clone()),
-        Value::IntValue(number) => Some(number.to_string()),
-        other => panic!("{key} is {other:?}"),
+    if let Value::StringValue(text) = value {
+        return Some(text.clone());
     }
+    let Value::IntValue(number) = value else { panic!("{key} is {value:?}") };
+    Some(number.to_string())
 }

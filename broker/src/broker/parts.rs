@@ -11,11 +11,12 @@ use comity_runtime::genesis;
 use comity_runtime::quotas::Quotas;
 use comity_runtime::tasks::Tasks;
 use comity_transparency::{LogKey, NoteKey};
-use comity_types::Clock;
+use comity_types::{Clock, Digest};
 use comity_witness::Circle;
 use tokio_util::sync::CancellationToken;
 
 use super::BrokerError;
+use super::observed::Observed;
 use crate::access::request::Envelopes;
 use crate::access::retries::Retries;
 use crate::access::{Access, Parts};
@@ -28,11 +29,12 @@ use crate::ledger::decisions::Ledger;
 use crate::ledger::log::DecisionLog;
 use crate::ledger::witnesses::{MembershipLog, Witnesses};
 use crate::metrics::{Metrics, Watched};
-use crate::registry::admission::Admission;
+use crate::registry::admission::{Admission, Door};
 use crate::registry::enrolments::store::Store;
 use crate::registry::proposals::Proposals;
 use crate::registry::publishing::Publishing;
 use crate::registry::{Opening, Registry};
+use crate::reload::{self, Live};
 use crate::routes::Services;
 use crate::rpc::{catalog, enrolment, inference, membership, transparency};
 
@@ -159,6 +161,31 @@ pub(super) async fn bundles(
     let tls = public_server_config(certificate.credentials(), Arc::clone(clock))?;
     let acceptor = Acceptor::public(tls).ending_with(certificate.credentials()).with_clock(Arc::clone(clock));
     Ok(Some(Bundles::new(listener, acceptor, source)))
+}
+
+/// Where members are told to come.
+pub(super) fn door(config: &Config, root_sha256: Digest) -> Result<Door, BrokerError> {
+    let address = config.advertise.first().cloned().ok_or(BrokerError::NotAdvertised)?;
+    Ok(Door { root_sha256, address })
+}
+
+/// What of the configuration can change while the broker runs, and what it then goes to.
+pub(super) fn live(
+    config: &Config,
+    watched: &Watched,
+    admission: &Admission,
+    observed: &Observed,
+    metrics: &Metrics,
+) -> Live {
+    let parts = reload::Parts {
+        capacity: watched.capacity.clone(),
+        places: watched.places.clone(),
+        links: watched.links.clone(),
+        admission: admission.clone(),
+        access_log: observed.log.clone(),
+        metrics: metrics.clone(),
+    };
+    Live::new(config.clone(), parts)
 }
 
 pub(super) fn access(

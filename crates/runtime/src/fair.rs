@@ -149,12 +149,13 @@ mod tests {
     #[test]
     fn a_rule_that_grants_less_takes_nothing_away_and_one_that_grants_more_counts_at_once() {
         let places = Fair::new(Rule::new(100, 10));
+        let other = places.clone();
         let mut held = greedy(&places, 1);
-        places.share_by(Rule::new(100, 4));
-        assert_eq!((held.len(), places.clone().take(1).unwrap_err()), (10, Full::Own(10)));
+        other.share_by(Rule::new(100, 4));
+        assert_eq!((held.len(), places.take(1).unwrap_err()), (10, Full::Own(10)));
         held.truncate(3);
         assert_eq!(greedy(&places, 1).len(), 1);
-        places.clone().share_by(Rule::new(100, 20));
+        places.share_by(Rule::new(100, 20));
         assert_eq!(greedy(&places, 1).len(), 17);
     }
 

@@ -93,7 +93,7 @@ impl Hangups {
     /// Waits for the next one. Those that come while nobody waits are one.
     pub async fn next(&mut self) {
         if self.0.recv().await.is_none() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }
