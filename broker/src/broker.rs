@@ -42,6 +42,7 @@ use crate::data_dir;
 use crate::edge::capacity::Capacity;
 use crate::edge::layer::EdgeLayer;
 use crate::edge::stop::Stop;
+use crate::edge::weight::Memory;
 use crate::edge::{Edge, cut};
 use crate::founding::Founding;
 use crate::health::{self, Trouble};
@@ -163,7 +164,8 @@ impl Broker {
         let bundles = bundles(&config, source, &certificate, &wall).await?;
         let stop = Stop::default();
         let (capacity, places) = (Capacity::new(config.limits), Places::new(config.limits.connections));
-        let edge = Edge::new(registry.clone(), capacity.clone(), stop.clone());
+        let shares = (capacity.clone(), Memory::new(config.limits));
+        let edge = Edge::new(registry.clone(), shares, stop.clone());
         let admission = Admission::new(
             registry.clone(),
             journals.enrolments.clone(),

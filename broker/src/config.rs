@@ -42,6 +42,10 @@ const LISTEN: &str = "an IP address and a port, such as 0.0.0.0:7443; port 0 tak
 /// Smallest and largest request that may be configured, in bytes: a prompt of a few lines, and gRPC's practical end.
 const REQUEST_BYTES: std::ops::RangeInclusive<usize> = 64 * 1024..=64 * 1024 * 1024;
 
+/// The part of the memory for requests that one organisation has at most.
+pub(crate) const ORGANISATIONS_PART_OF_MEMORY: usize = 4;
+/// Most memory for requests that may be configured, in bytes: that of a large machine.
+const MAX_REQUEST_MEMORY: usize = 64 << 30;
 /// Least and most that one connection may ask for beside its calls, a second: a few cancelled calls, and as many as are
 /// made in all.
 const CONTROL_FRAMES_PER_SECOND: std::ops::RangeInclusive<usize> = 50..=100_000;
@@ -118,6 +122,9 @@ pub struct Limits {
     pub tunnels: usize,
     /// Largest request, in bytes.
     pub request_bytes: usize,
+    /// Requests that are held at once, in bytes, without the first [`UNIT`](crate::edge::weight::UNIT) of each; one
+    /// organisation has at most a quarter.
+    pub request_memory: usize,
     /// What one connection may ask for beside its calls, a second, in credit ([`comity_runtime::calm`]).
     pub control_frames_per_second: u32,
 }
@@ -241,6 +248,7 @@ struct RawLimits {
     tunnels: usize,
     request_bytes: usize,
     control_frames_per_second: usize,
+    request_memory: usize,
 }
 
 #[derive(Debug, Deserialize)]
@@ -280,6 +288,7 @@ impl Default for RawLimits {
             tunnels: TUNNELS,
             request_bytes: 16 * 1024 * 1024,
             control_frames_per_second: Allowance::PER_SECOND as usize,
+            request_memory: 512 * 1024 * 1024,
         }
     }
 }
@@ -460,6 +469,7 @@ impl Checks {
         let connections = self.number("limits.connections", raw.connections, CONNECTIONS);
         let tunnels = self.number("limits.tunnels", raw.tunnels, CONNECTIONS);
         let request_bytes = self.number("limits.request_bytes", raw.request_bytes, REQUEST_BYTES);
+        let request_memory = self.request_memory(raw);
         let (field, number) = ("limits.control_frames_per_second", raw.control_frames_per_second);
         let control_frames = self.number(field, number, CONTROL_FRAMES_PER_SECOND);
         Some(Limits {
@@ -468,8 +478,15 @@ impl Checks {
             connections: connections?,
             tunnels: tunnels?,
             request_bytes: request_bytes?,
+            request_memory: request_memory?,
             control_frames_per_second: control_frames.and_then(|number| number.try_into().ok())?,
         })
+    }
+
+    /// Enough that one organisation may send one request of the largest size.
+    fn request_memory(&mut self, raw: &RawLimits) -> Option<usize> {
+        let least = raw.request_bytes.saturating_mul(ORGANISATIONS_PART_OF_MEMORY).min(MAX_REQUEST_MEMORY);
+        self.number("limits.request_memory", raw.request_memory, least..=MAX_REQUEST_MEMORY)
     }
 
     fn leaf(&mut self, raw: &RawLeaf) -> Option<Leaf> {

@@ -12,6 +12,7 @@ pub(crate) mod cut;
 pub mod layer;
 mod standing;
 pub mod stop;
+pub mod weight;
 
 use std::net::SocketAddr;
 
@@ -33,6 +34,7 @@ use standing::Hearing;
 pub use standing::check_peer;
 pub(crate) use standing::departed;
 use stop::Stop;
+use weight::{Memory, Weight};
 
 /// A verified member that took part when the request came in. Found in a request's extensions.
 #[derive(Debug, Clone)]
@@ -78,6 +80,7 @@ impl CallerIdentity {
 pub struct Edge {
     registry: Registry,
     capacity: Capacity,
+    memory: Memory,
     stop: Stop,
 }
 
@@ -88,6 +91,8 @@ pub struct Admitted {
     pub caller: Option<CallerIdentity>,
     /// Its place among the calls in flight.
     pub place: Place,
+    /// What it holds of the memory for requests.
+    weight: Weight,
     /// What may end the call before it ends by itself.
     ends: Ends,
     /// Where the answer counts that has to end with its caller's part; of what the others are heard in, none has to.
@@ -97,8 +102,8 @@ pub struct Admitted {
 impl Edge {
     /// Puts it together; calls that still run end when `stop` says so.
     #[must_use]
-    pub const fn new(registry: Registry, capacity: Capacity, stop: Stop) -> Self {
-        Self { registry, capacity, stop }
+    pub fn new(registry: Registry, (capacity, memory): (Capacity, Memory), stop: Stop) -> Self {
+        Self { registry, capacity, memory, stop }
     }
 
     /// The whole edge, in order.
@@ -111,9 +116,15 @@ impl Edge {
         // Before capacity: a call that is refused must not take a place from one that is not.
         let method = authorise(path, caller.as_ref())?;
         let place = self.capacity.take(caller.as_ref().map(CallerIdentity::organisation), info.remote)?;
+        let weight = self.memory.weigh(caller.as_ref().map(|caller| caller.organisation().clone()));
         let ends = Ends::new(self.registry.clone(), self.stop.clone(), info.peer.as_ref(), method);
         let answers = caller.as_ref().is_some_and(|caller| caller.takes_part).then(|| info.answers.clone());
-        Ok(Admitted { caller, place, ends, answers })
+        Ok(Admitted { caller, place, weight, ends, answers })
+    }
+
+    /// What a call is told that was refused for its size, and when to come back.
+    fn too_large(&self, weight: &Weight) -> Option<Failure> {
+        weight.refused().map(|failure| failure.retrying_after(self.capacity.pause()))
     }
 
     /// What ends calls that still run.

@@ -7,6 +7,7 @@
 mod pause;
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use comity_proto::error::Failure;
 use comity_runtime::accept::network;
@@ -79,6 +80,12 @@ impl Capacity {
         Ok(Place(place, as_stranger, self.pause.hold()))
     }
 
+    /// When whoever is refused now is to come back.
+    #[must_use]
+    pub fn pause(&self) -> Duration {
+        self.pause.next()
+    }
+
     /// How many calls are in flight.
     #[must_use]
     pub fn in_flight(&self) -> usize {
@@ -121,6 +128,7 @@ mod tests {
             tunnels: 16,
             request_bytes: 1,
             control_frames_per_second: 500,
+            request_memory: 1,
         }
     }
 

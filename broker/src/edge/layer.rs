@@ -22,6 +22,7 @@ use super::Edge;
 use super::arrival::{self, Arriving};
 use super::capacity::Place;
 use super::cut::Ends;
+use super::weight::Weight;
 use crate::routes::most_bytes;
 use crate::rpc::trailers;
 
@@ -84,6 +85,8 @@ where
         if let Some(caller) = admitted.caller {
             request.extensions_mut().insert(caller);
         }
+        let (edge, weight) = (self.edge.clone(), admitted.weight);
+        request = request.map(|body| weight.of(body));
         let most_bytes = most_bytes(request.uri().path());
         let response = self.inner.call(request);
         let (place, ends, answers) = (admitted.place, admitted.ends, admitted.answers);
@@ -94,8 +97,10 @@ where
                 response = response => with_reason(response?, most_bytes),
                 failure = ends.clone().before_the_answer() => Status::from(failure).into_http(),
             };
+            // What was made of a message that broke off for this does not say so.
+            let response = edge.too_large(&weight).map_or(response, |failure| Status::from(failure).into_http());
             let counted = answers.map(|answers| answers.token());
-            let mut response = response.map(|body| Body::new(Held::new(body, ends, (place, counted))));
+            let mut response = response.map(|body| Body::new(Held::new(body, ends, (place, weight, counted))));
             response.headers_mut().insert(REQUEST_ID, id.header());
             Ok(response)
         };
@@ -146,8 +151,8 @@ fn answer<E: Send + 'static>(status: Status) -> Pin<Box<dyn Future<Output = Resu
     Box::pin(std::future::ready(Ok(status.into_http())))
 }
 
-/// A call's place, and its answer's among those on their way to the caller.
-type Places = (Place, Option<TaskTrackerToken>);
+/// A call's place, what it holds of the memory, and its answer's place among those on their way to the caller.
+type Places = (Place, Weight, Option<TaskTrackerToken>);
 
 /// A body that keeps its call's places, and ends when it has to.
 struct Held {
