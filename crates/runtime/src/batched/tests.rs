@@ -1,5 +1,7 @@
 //! What is written in one turn leaves in one write, all of it, in order; and what cannot leave is bounded.
 
+mod burst;
+
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::task::Waker;
