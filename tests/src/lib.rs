@@ -18,6 +18,8 @@
 //! | [`exhibit`] | what they are shown, and what is done to it |
 //! | [`folder`] | folders, copied |
 //! | [`proxy`] | a way to the broker that falls silent |
+//! | [`abuse`] | what a caller does that means harm, frame by frame |
+//! | [`plot`] | a plot as an SVG picture |
 //! | [`raw`] | a peer that speaks HTTP/2 by hand, and what becomes of it |
 //! | [`program`] | a child process, its log, and its end |
 //! | [`worked_cases`] | the worked cases of the vocabulary, cast with members that a live federation can have |
@@ -36,6 +38,7 @@
     reason = "this is test code: it fails by panicking"
 )]
 
+pub mod abuse;
 pub mod backend;
 pub mod clients;
 pub mod collector;
@@ -45,6 +48,7 @@ pub mod folder;
 pub mod members;
 pub mod node;
 pub mod operators;
+pub mod plot;
 pub mod program;
 pub mod proxy;
 pub mod raw;

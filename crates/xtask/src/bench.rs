@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: measurements that say what they measured and on what.
 
 mod dataplane;
+mod overload;
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -57,6 +58,8 @@ pub(crate) enum Bench {
     },
     /// What a request costs that passes through the broker, beside nginx, HAProxy and Envoy as plain gRPC proxies.
     Dataplane(dataplane::Args),
+    /// What becomes of a broker that is asked for more than it can do, and of an honest caller while others mean harm.
+    Overload(overload::Args),
 }
 
 /// Builds, measures, prints tables.
@@ -82,6 +85,7 @@ pub(crate) fn run(root: &Path, cache: &Path, bench: &Bench) -> Result<()> {
             with_programs(root, profile, "calls", seconds.as_ref())
         }
         Bench::Dataplane(args) => dataplane::run(root, cache, args),
+        Bench::Overload(args) => overload::run(root, args),
     }
 }
 

@@ -32,8 +32,8 @@ pub(crate) struct Figures {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Spread {
     pub(crate) median: f64,
-    lowest: f64,
-    highest: f64,
+    pub(crate) lowest: f64,
+    pub(crate) highest: f64,
 }
 
 impl Spread {

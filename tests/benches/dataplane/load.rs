@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use comity_proto::error::retry_after;
 use comity_proto::metadata::{OFFER, RECEIPT};
 use http::header::{CONTENT_TYPE, TE};
 use http::{HeaderMap, HeaderValue, Method, Request};
@@ -17,6 +18,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
+use tonic::{Code, Status};
 
 use crate::backend::{WINDOWS, now};
 use crate::cases::{Case, PACE, PACED};
@@ -25,6 +27,8 @@ use crate::tls::HOST;
 
 /// Connections of the app, where it has as many calls in flight.
 const CONNECTIONS: usize = 4;
+/// What a call came to that was shed as it should be: told so, and when to come back.
+pub(crate) const SHED: &str = "shed";
 /// Longest that a call may take before it counts as failed.
 const LONGEST: Duration = Duration::from_secs(20);
 
@@ -93,7 +97,8 @@ impl Load {
         Ok(done)
     }
 
-    fn call(&self, case: Case, caller: usize, request: &Bytes) -> Call {
+    /// A call of this case, over one connection or another.
+    pub(crate) fn call(&self, case: Case, caller: usize, request: &Bytes) -> Call {
         let sender = self.connections[caller % self.connections.len()].clone();
         Call { sender, case, request: request.clone(), offer: self.target.offer.clone() }
     }
@@ -137,7 +142,7 @@ async fn paced(mut call: Call, begun: Instant, caller: usize, length: Duration) 
 }
 
 /// A call that is made again and again.
-struct Call {
+pub(crate) struct Call {
     sender: Sender,
     case: Case,
     request: Bytes,
@@ -146,7 +151,7 @@ struct Call {
 
 impl Call {
     /// Makes it, and checks all of the answer; gives the trailers.
-    async fn make(&mut self, message: impl FnMut(u64)) -> Result<HeaderMap, String> {
+    pub(crate) async fn make(&mut self, message: impl FnMut(u64)) -> Result<HeaderMap, String> {
         let made = tokio::time::timeout(LONGEST, self.make_at_length(message)).await;
         made.unwrap_or_else(|_| Err(format!("no whole answer within {LONGEST:?}")))
     }
@@ -180,6 +185,10 @@ impl Call {
     }
 
     fn check_head(&self, headers: &HeaderMap) -> Result<(), String> {
+        let status = Status::from_header_map(headers).filter(|status| status.code() == Code::ResourceExhausted);
+        if let Some(status) = status {
+            return Err(retry_after(&status).map_or("shed, without a word when to come back", |_| SHED).to_owned());
+        }
         match &self.offer {
             Some(offer) if headers.get(OFFER).is_none_or(|answered| answered != offer.as_str()) => {
                 Err(format!("{offer} did not answer: {}", said(headers, None)))

@@ -21,6 +21,7 @@
 //! | `load`, `messages` | the load generator, and what it checks |
 //! | `machine` | processors, and what a process has used |
 //! | `figures`, `bars`, `report` | medians, promises, tables |
+//! | `overload` | the same broker and load for `cargo xtask bench overload`: more than it can take, and abuse |
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a measurement is its output")]
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "measurements end loudly")]
 
@@ -32,6 +33,7 @@ mod load;
 mod machine;
 mod messages;
 mod options;
+mod overload;
 mod peers;
 mod proxy;
 mod report;
@@ -52,6 +54,9 @@ fn main() {
     let cores = Cores::take();
     eprintln!("founding a federation with a thousand offers");
     let stage = Stage::set();
+    if options.overload {
+        return overload::run(&options, &stage, cores);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let folder = tempfile::Builder::new().prefix("comity-dataplane-").tempdir().unwrap();
     let proxies = runtime.block_on(proxy::start(&options, &stage, cores, folder.path()));

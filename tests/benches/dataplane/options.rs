@@ -21,6 +21,9 @@ pub(crate) struct Options {
     pub(crate) peers: Vec<(String, PathBuf)>,
     /// Where their libraries are, as the dynamic linker takes it.
     pub(crate) libraries: String,
+    /// Whether overload and abuse are measured, and not what a request costs; and where the picture goes.
+    pub(crate) overload: bool,
+    pub(crate) plot: Option<PathBuf>,
     /// Peers that are not there, each with the reason.
     pub(crate) missing: Vec<(String, String)>,
 }
@@ -49,6 +52,8 @@ impl Options {
             proxies: values("--proxies").iter().flat_map(|list| list.split(',')).map(str::to_owned).collect(),
             peers: pairs("--peer").into_iter().map(|(name, path)| (name, path.into())).collect(),
             libraries: values("--libraries").join(":"),
+            overload: all.iter().any(|word| word == "--overload"),
+            plot: values("--plot").first().map(PathBuf::from),
             missing: pairs("--missing"),
         }
     }

@@ -14,10 +14,11 @@ use comity_policy::{Offer, Organisation};
 use comity_proto::catalog::ExplainRequest;
 use comity_proto::catalog::catalog_client::CatalogClient;
 use comity_proto::policy::Capability;
-use comity_tests::federation::{EU_BODY, FEDERATION, Federation, free_address};
+use comity_tests::federation::{EU_BODY, EU_OWNED, FEDERATION, Federation, free_address};
 use comity_tests::folder;
 use comity_tests::members::Admission;
 use comity_tests::program::{Program, built};
+use comity_tests::raw;
 use comity_tests::wait;
 use http::HeaderMap;
 use rustls::ClientConfig;
@@ -63,6 +64,8 @@ pub(crate) struct Stage {
     federation: Federation,
     app: Identity,
     tls: Arc<ClientConfig>,
+    /// Somebody of another organisation, who means harm.
+    hostile: Identity,
     followed: Followed,
     offer: String,
     /// Offers of the model that is asked for, and how many of them are eligible.
@@ -92,13 +95,14 @@ impl Stage {
         let node = admission.node_at(&address.to_string(), &facts, "n0", std::slice::from_ref(&offer)).await;
         serve(listener, &node, &offer);
         let app = Identity::open(&federation.app(EU_BODY, "assistant").identity).unwrap();
+        let hostile = Identity::open(&federation.app(EU_OWNED, "hostile").identity).unwrap();
         let verdicts = explain(&app).await;
         let offer = offer.name().to_string();
         assert_eq!(verdicts.first(), Some(&(offer.clone(), true)), "another offer is preferred");
         let eligible = verdicts.iter().filter(|(_, eligible)| *eligible).count();
         let tls = dialled(&app);
         let followed = follow(&federation, &app).await;
-        Self { federation, app, tls, followed, offer, of_model: verdicts.len(), eligible }
+        Self { federation, app, tls, hostile, followed, offer, of_model: verdicts.len(), eligible }
     }
 
     /// A broker of it, on the proxy's processor.
@@ -121,6 +125,11 @@ impl Stage {
         }
         let _address = wait::for_file(&folder.join("data/address"));
         (program, Target { address, tls: Arc::clone(&self.tls), offer: Some(self.offer.clone()) })
+    }
+
+    /// How somebody of another organisation connects, and how a stranger does.
+    pub(crate) fn hostile(&self) -> [Arc<ClientConfig>; 2] {
+        [raw::member(&self.hostile), raw::stranger(&self.hostile)]
     }
 
     /// The configuration that was founded, with another address, no line in the log for each request, as the peers have

@@ -6,6 +6,7 @@ use std::sync::{Arc, mpsc};
 
 use comity_client::Identity;
 use comity_identity::{StaticAnchors, tls};
+use comity_tests::abuse::{FRAMES, PIECES};
 use comity_tests::backend::{Backend, Behaviour};
 use comity_tests::federation::{EU_BODY, EU_OWNED, Federation};
 use comity_tests::node::NodeSpec;
@@ -16,7 +17,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-use super::{FRAMES, MOST_MEMORY, PIECES};
+use super::MOST_MEMORY;
 
 /// What a node does that means harm, on a call that it got. All of them end in `ENHANCE_YOUR_CALM`.
 struct Attack {

@@ -10,7 +10,7 @@ use crate::process::{cargo, output, run as run_command, step};
 use crate::tools::Tools;
 
 /// What is built: the programs that are started, and the measurement beside them.
-const PACKAGES: &[&str] = &["-p", "comity-broker", "-p", "comity-cli", "-p", "comity-tests"];
+pub(super) const PACKAGES: &[&str] = &["-p", "comity-broker", "-p", "comity-cli", "-p", "comity-tests"];
 /// The feature with which the broker's twin is built.
 const UNLOGGED: &str = "comity-broker/bench-unlogged";
 /// What the measured part of a report begins with, in the file that it is put into.
@@ -69,7 +69,7 @@ pub(super) fn run(root: &Path, cache: &Path, args: &Args) -> Result<()> {
     }
     step("measure the data plane", || match &args.report {
         None => run_command(&mut bench),
-        Some(file) => put(file, &output(&mut bench)?),
+        Some(file) => put(file, MEASURED, &output(&mut bench)?),
     })
 }
 
@@ -89,16 +89,17 @@ impl Args {
     }
 }
 
-/// Replaces what a file says that was measured; what stands before it stays.
-fn put(file: &Path, report: &[u8]) -> Result<()> {
+/// Replaces what a file says that was measured, which begins with `measured`; what stands before it stays.
+pub(super) fn put(file: &Path, measured: &str, report: &[u8]) -> Result<()> {
     let before = std::fs::read_to_string(file).unwrap_or_default();
     let report = String::from_utf8_lossy(report);
-    std::fs::write(file, with(&before, report.trim())).with_context(|| format!("cannot write {}", file.display()))
+    std::fs::write(file, with(&before, measured, report.trim()))
+        .with_context(|| format!("cannot write {}", file.display()))
 }
 
-fn with(before: &str, report: &str) -> String {
-    let kept = before.split_once(MEASURED).map_or(before, |(kept, _)| kept);
-    format!("{kept}{MEASURED}\n{report}\n")
+fn with(before: &str, measured: &str, report: &str) -> String {
+    let kept = before.split_once(measured).map_or(before, |(kept, _)| kept);
+    format!("{kept}{measured}\n{report}\n")
 }
 
 #[cfg(test)]
@@ -107,8 +108,8 @@ mod tests {
 
     #[test]
     fn a_report_takes_the_place_of_the_last_one_and_of_nothing_else() {
-        let once = with("# How it is measured\n\n", "first");
-        let twice = with(&once, "second");
+        let once = with("# How it is measured\n\n", MEASURED, "first");
+        let twice = with(&once, MEASURED, "second");
         assert!(twice.starts_with("# How it is measured\n\n") && twice.ends_with("second\n"), "{twice}");
         assert!(!twice.contains("first"));
     }
