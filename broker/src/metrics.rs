@@ -48,7 +48,7 @@ const COMMITS: Metric = Metric {
     name: "comity_broker_commit_seconds",
     kind: Kind::Histogram,
     labels: &[],
-    help: "How long a decision took to be durable and its permit signed.",
+    help: "How long a decision took to be durable and its proof made.",
 };
 const SETTLES: Metric = Metric {
     name: "comity_broker_settle_seconds",

@@ -84,7 +84,7 @@ impl Committed {
     /// The index of its leaf.
     #[must_use]
     pub const fn index(&self) -> u64 {
-        self.placed.index
+        self.placed.index()
     }
 
     /// When it was made.
@@ -102,7 +102,7 @@ impl Committed {
     /// The log's checkpoint that it is proven by: a signed note, shared by all that became durable with it.
     #[must_use]
     pub fn checkpoint(&self) -> &str {
-        &self.placed.checkpoint
+        self.placed.checkpoint()
     }
 
     /// What the node of the offer that comes `rank`-th in the order of preference gets for one try: none beyond those that
@@ -111,7 +111,7 @@ impl Committed {
     pub fn permit(&self, rank: usize, attempt: u32) -> Option<permit::Permit> {
         let candidate = Field::candidate(rank)?;
         let decision = self.proven(|field| field == candidate || OF_A_PERMIT.contains(&field));
-        let checkpoint = self.placed.checkpoint.to_string();
+        let checkpoint = self.placed.checkpoint().to_owned();
         Some(permit::Permit { checkpoint, decision: Some(wire_proven(&decision)), attempt })
     }
 
@@ -119,7 +119,7 @@ impl Committed {
     #[must_use]
     pub fn receipt(&self) -> transparency::Receipt {
         let decision = self.in_trailers(None);
-        wire_receipt(&Receipt { checkpoint: self.placed.checkpoint.to_string(), decision, outcome: None })
+        wire_receipt(&Receipt { checkpoint: self.placed.checkpoint().to_owned(), decision, outcome: None })
     }
 
     fn in_trailers(&self, answered: Option<usize>) -> Proven {
@@ -129,9 +129,9 @@ impl Committed {
 
     fn proven(&self, shown: impl Fn(Field) -> bool) -> Proven {
         Proven {
-            index: self.placed.index,
+            index: self.placed.index(),
             leaf: self.leaf.to_bytes(),
-            path: self.placed.path.clone(),
+            path: self.placed.path().to_vec(),
             record: Some(self.record.disclose(shown)),
         }
     }
@@ -236,14 +236,14 @@ impl Ledger {
         let entry = Entry { leaf: leaf.to_bytes(), record: Some(record.record().to_bytes()), opens: false };
         let placed = self.log.append(entry, Some(of)).await?;
         let mut decision = committed.in_trailers(rank);
-        decision.path = placed.also;
+        decision.path = placed.also().to_vec();
         let outcome = Proven {
-            index: placed.index,
+            index: placed.index(),
             leaf: leaf.to_bytes(),
-            path: placed.path,
+            path: placed.path().to_vec(),
             record: Some(record.disclose(|_| true)),
         };
-        let receipt = Receipt { checkpoint: placed.checkpoint.to_string(), decision, outcome: Some(outcome) };
+        let receipt = Receipt { checkpoint: placed.checkpoint().to_owned(), decision, outcome: Some(outcome) };
         Ok(Settled { receipt })
     }
 

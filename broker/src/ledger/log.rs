@@ -5,8 +5,8 @@
 //!                │
 //!                └─▶ publisher, every 250 ms ─▶ records, bundles, tiles ─▶ checkpoint ─▶ the wal before it goes
 //! ```
-//! No signature leaves this module before the bytes that reproduce it are durable: a [`Placed`] is made after the
-//! `fdatasync` alone, and the public checkpoint is written after the tiles that it covers. A start publishes what it finds
+//! No signature leaves this module before the bytes that reproduce it are durable: a [`Placed`] is made of what the
+//! `fdatasync` returns alone, and the public checkpoint is written after the tiles that it covers. A start publishes what it finds
 //! before it takes anything. A write or a sync that fails ends the log, and with it the broker: what is durable is unknown
 //! then.
 //!
@@ -16,10 +16,12 @@
 //! | `sequencer` | the thread that gives leaves their places |
 //! | `publisher` | the thread that writes what others read |
 //! | `store` | the files that others read |
+//! | `placed` | where a leaf is, and the type that says that it is durable |
 //! | `waiting` | which decisions have no outcome yet |
 //! | `recovery` | what a start finds, and refuses |
 //! | [`reader`] | leaves, records and proofs, from what is published |
 
+mod placed;
 mod publisher;
 pub mod reader;
 mod recovery;
@@ -36,10 +38,11 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
 use comity_transparency::{Checkpoint, LogKey};
-use comity_types::{Clock, Digest};
+use comity_types::Clock;
 use tokio::sync::{mpsc as queue, oneshot, watch};
 
 pub use comity_runtime::files::{Disk, System};
+pub use placed::Placed;
 use publisher::Publisher;
 pub use reader::Reader;
 use recovery::Recovered;
@@ -59,19 +62,6 @@ pub struct Entry {
     pub record: Option<Vec<u8>>,
     /// Whether another leaf has to follow that says what became of it.
     pub opens: bool,
-}
-
-/// Where a leaf is, and the proof of it: durable.
-#[derive(Debug, Clone)]
-pub struct Placed {
-    /// Its index.
-    pub index: u64,
-    /// From its sibling up to the checkpoint's root.
-    pub path: Vec<Digest>,
-    /// The same of another leaf that was asked for, in the same tree; empty where none was.
-    pub also: Vec<Digest>,
-    /// The checkpoint that the batch ended with, signed.
-    pub checkpoint: Arc<str>,
 }
 
 /// A decision that waits for its outcome: the index of its leaf, and the leaf.

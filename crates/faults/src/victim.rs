@@ -45,6 +45,9 @@ pub(crate) struct Args {
     /// What its disk fails at, such as `wal:sync:7`, and then once or always: `wal:sync:7:always`.
     #[arg(long)]
     pub(crate) fails: Option<Fails>,
+    /// Whether what was not synced to the write-ahead log is lost with a kill.
+    #[arg(long, conflicts_with = "fails")]
+    pub(crate) volatile: bool,
 }
 
 /// Runs until it is killed, or the log fails.
@@ -55,6 +58,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let key = key(&args.keys)?;
     let disk: Arc<dyn Disk> = match args.fails {
         Some(fails) => Arc::new(disk::Failing::new(fails)),
+        None if args.volatile => Arc::new(disk::Volatile::default()),
         None => Arc::new(System),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build()?;

@@ -4,8 +4,6 @@
 //! permits and receipts proves nothing: there is no checkpoint in it and no signature, so that no node runs a request of
 //! it, and whoever verifies a receipt refuses it.
 
-use std::sync::Arc;
-
 use comity_policy::ENGINE_VERSION;
 use comity_transparency::leaf::{Kind, Leaf};
 use comity_transparency::receipt::Receipt;
@@ -37,8 +35,7 @@ impl Committed {
             engine: ENGINE_VERSION,
             record: Digest::from_bytes([0; 32]),
         };
-        let placed = Placed { index: 0, path: Vec::new(), also: Vec::new(), checkpoint: Arc::from("") };
-        Self { leaf, record, placed }
+        Self { leaf, record, placed: Placed::nowhere() }
     }
 }
 

@@ -10,9 +10,10 @@ use comity_transparency::tree::leaf_hash;
 use comity_transparency::{Checkpoint, LogKey};
 use tokio::sync::{mpsc as queue, oneshot};
 
+use super::placed::{Pending, Placed};
 use super::publisher::{self, Batch};
 use super::wal::{self, Segments};
-use super::{Entry, Failure, LogError, Placed, Reader};
+use super::{Entry, Failure, LogError, Reader};
 use crate::ledger::journal::frame;
 
 /// Most entries that become durable at once, so that the first of them does not wait for ever.
@@ -46,8 +47,6 @@ pub(super) struct Sequencer {
 
 /// An entry, what is to be proven with it, and whom to tell.
 type Append = (Entry, Option<u64>, oneshot::Sender<Result<Placed, LogError>>);
-/// An entry that waits for its batch to be durable.
-type Waiting = (oneshot::Sender<Result<Placed, LogError>>, Placed);
 
 impl Sequencer {
     pub(super) fn new(
@@ -97,31 +96,30 @@ impl Sequencer {
             return Ok(());
         }
         let first = self.tiles.size();
-        let (mut frames, mut waiting, mut batches) = (Vec::new(), Vec::<Waiting>::new(), Vec::new());
+        let (mut frames, mut waiting, mut pending, mut batches) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let mut appends = appends.into_iter().peekable();
         while appends.peek().is_some() {
-            let (mut entries, mut asked, mut senders, mut bytes) = (Vec::new(), Vec::new(), Vec::new(), 0);
+            let (mut entries, mut asked, mut bytes) = (Vec::new(), Vec::new(), 0);
             while bytes < wal::BATCH_BYTES
                 && let Some((entry, also, done)) = appends.next()
             {
                 bytes += entry.leaf.len() + entry.record.as_ref().map_or(0, Vec::len);
                 entries.push(entry);
                 asked.push(also);
-                senders.push(done);
+                waiting.push(done);
             }
-            let (batch, placed) = self.place(entries, &asked)?;
+            let batch = self.place(entries, &asked, &mut pending)?;
             frame::encode(&batch.to_bytes(), &mut frames);
-            waiting.extend(senders.into_iter().zip(placed));
             batches.push(batch);
         }
-        self.segments.append(first, &frames).map_err(|error| self.failure.set(&error.to_string()))?;
+        let synced = self.segments.append(first, &frames).map_err(|error| self.failure.set(&error.to_string()))?;
         // Before anybody is answered: who asks for a publication then finds in it what was answered.
         for wal::Batch { first, entries, .. } in batches {
             let batch = Batch { first, entries, segment: self.segments.first() };
             self.publish.send(publisher::Command::Batch(batch)).map_err(|_| self.failure.error())?;
         }
         // From here on the signatures may leave.
-        for (done, placed) in waiting {
+        for (done, placed) in waiting.into_iter().zip(Pending::durable(pending, synced)) {
             // Whoever asked may have left; the entry is durable all the same.
             let _left = done.send(Ok(placed));
         }
@@ -133,8 +131,13 @@ impl Sequencer {
         Ok(())
     }
 
-    /// Hashes and signs a batch. Nothing of it may leave yet.
-    fn place(&mut self, entries: Vec<Entry>, asked: &[Option<u64>]) -> Result<(wal::Batch, Vec<Placed>), LogError> {
+    /// Hashes and signs a batch, and adds where its entries will be to `pending`.
+    fn place(
+        &mut self,
+        entries: Vec<Entry>,
+        asked: &[Option<u64>],
+        pending: &mut Vec<Pending>,
+    ) -> Result<wal::Batch, LogError> {
         let first = self.tiles.size();
         entries.iter().for_each(|entry| self.tiles.push(leaf_hash(&entry.leaf)));
         let size = self.tiles.size();
@@ -148,13 +151,12 @@ impl Sequencer {
             Ok(path) => Ok(path.unwrap_or_default()),
             Err(error) => Err(failed(comity_runtime::chain::text(&error))),
         };
-        let placed = |(index, also): (u64, &Option<u64>)| {
+        for (index, also) in (first..size).zip(asked) {
             let also = also.map_or(Ok(Vec::new()), prove)?;
-            Ok(Placed { index, path: prove(index)?, also, checkpoint: Arc::clone(&shared) })
-        };
-        let placed = (first..size).zip(asked).map(placed).collect::<Result<_, LogError>>()?;
+            pending.push(Pending::new(index, prove(index)?, also, Arc::clone(&shared)));
+        }
         drop(nodes);
-        Ok((wal::Batch { first, entries, checkpoint: note }, placed))
+        Ok(wal::Batch { first, entries, checkpoint: note })
     }
 }
 

@@ -13,12 +13,13 @@ use comity_transparency::record::{Field, Record, RecordKind};
 use comity_transparency::tile::Resource;
 use comity_transparency::tree::{Tree, leaf_hash};
 use comity_transparency::{CheckpointNote, NoteVerifier};
-use comity_types::{DecisionId, Secret, Timestamp};
+use comity_types::{DecisionId, Digest, Secret, Timestamp};
 use proptest::prelude::*;
 
 use super::*;
 
 mod damage;
+mod synced;
 
 const ORIGIN: &str = "fed.example/decisions/b1";
 
@@ -75,15 +76,20 @@ fn refused(dir: &Path, key: &Key) -> LogError {
 
 /// What the log said of a leaf has to verify by what it signed.
 fn verify(key: &Key, leaf: &[u8], placed: &Placed) -> Checkpoint {
-    let checkpoint = Checkpoint::open(&placed.checkpoint, ORIGIN, &key.verifier()).unwrap();
-    verify_inclusion(placed.index, checkpoint.size, leaf_hash(leaf), &placed.path, checkpoint.root).unwrap();
+    let checkpoint = Checkpoint::open(placed.checkpoint(), ORIGIN, &key.verifier()).unwrap();
+    verify_inclusion(placed.index(), checkpoint.size, leaf_hash(leaf), placed.path(), checkpoint.root).unwrap();
     checkpoint
 }
 
 impl DecisionLog {
     /// A log whose disk fails at the first write of a batch.
     pub(crate) fn broken(dir: &Path, key: LogKey, clock: Arc<dyn Clock>) -> Self {
-        Self::open_on(dir, key, clock, Arc::new(Failing(Mutex::new(0)))).unwrap().0
+        Self::broken_after(0, dir, key, clock)
+    }
+
+    /// A log whose disk fails after so many writes of batches.
+    pub(crate) fn broken_after(writes: u32, dir: &Path, key: LogKey, clock: Arc<dyn Clock>) -> Self {
+        Self::open_on(dir, key, clock, Arc::new(Failing(Mutex::new(writes)))).unwrap().0
     }
 
     /// A log whose disk tells of each write of batches, and goes on with it when it is told to.
@@ -137,10 +143,10 @@ async fn every_leaf_is_proven_at_once_and_again_from_what_is_published() {
         tree.push(&entry.leaf);
         let placed = log.append(entry.clone(), (number > 0).then_some(number / 2)).await.unwrap();
         let checkpoint = verify(&key, &entry.leaf, &placed);
-        assert_eq!((placed.index, checkpoint.size, checkpoint.root), (number, number + 1, tree.root()));
+        assert_eq!((placed.index(), checkpoint.size, checkpoint.root), (number, number + 1, tree.root()));
         if number > 0 {
             let also = leaf_hash(&decision(number / 2).leaf);
-            verify_inclusion(number / 2, checkpoint.size, also, &placed.also, checkpoint.root).unwrap();
+            verify_inclusion(number / 2, checkpoint.size, also, placed.also(), checkpoint.root).unwrap();
         }
     }
     log.flush().await.unwrap();
@@ -207,7 +213,7 @@ async fn a_start_takes_up_however_many_batches_a_kill_has_left() {
         let batch = wal::Batch { first: number, entries: vec![decision(number)], checkpoint };
         crate::ledger::journal::frame::encode(&batch.to_bytes(), &mut frames);
     }
-    segments.append(0, &frames).unwrap();
+    let _durable = segments.append(0, &frames).unwrap();
     let dir = dir.path().to_owned();
     let opened = tokio::task::spawn_blocking(move || open(&dir, &key).0);
     let log = tokio::time::timeout(std::time::Duration::from_secs(60), opened).await.expect("it starts").unwrap();
@@ -303,7 +309,7 @@ async fn a_disk_that_is_full_acknowledges_nothing_more_and_loses_nothing_before(
     let reader = log.reader();
     assert_eq!(reader.published().checkpoint.size, 6);
     for (number, placed) in acknowledged {
-        assert_eq!(reader.bundle(0).unwrap()[usize::try_from(placed.index).unwrap()], decision(number).leaf);
+        assert_eq!(reader.bundle(0).unwrap()[usize::try_from(placed.index()).unwrap()], decision(number).leaf);
     }
 }
 

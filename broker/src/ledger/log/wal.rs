@@ -100,6 +100,11 @@ impl Batch {
     }
 }
 
+/// The disk's word that what was appended last is durable: made by [`Segments::append`], and nowhere else.
+#[derive(Debug)]
+#[must_use = "only what is made of it may leave"]
+pub(super) struct Durable(());
+
 /// The segments of a log, of which the last is written to.
 #[derive(Debug)]
 pub(super) struct Segments {
@@ -123,7 +128,7 @@ impl Segments {
     }
 
     /// Writes frames that begin at the leaf `first`, and returns when they are durable.
-    pub(super) fn append(&mut self, first: u64, frames: &[u8]) -> io::Result<()> {
+    pub(super) fn append(&mut self, first: u64, frames: &[u8]) -> io::Result<Durable> {
         if self.bytes >= SEGMENT_BYTES {
             self.rotate(first);
         }
@@ -137,7 +142,7 @@ impl Segments {
         self.disk.write(path, file, frames)?;
         self.disk.sync_data(path, file)?;
         self.bytes += frames.len() as u64;
-        Ok(())
+        Ok(Durable(()))
     }
 
     /// What follows goes to a new segment.

@@ -23,6 +23,8 @@ pub(super) struct Orders {
     pub(super) seed: u64,
     pub(super) tasks: u64,
     pub(super) fails: Option<Fails>,
+    /// Whether what it did not sync is lost with the kill.
+    pub(super) volatile: bool,
     /// No file of it may become longer than so many blocks of 512 bytes.
     pub(super) blocks: Option<u64>,
     pub(super) until: Until,
@@ -117,6 +119,9 @@ fn start(orders: &Orders) -> Result<Child> {
     command.arg("--tasks").arg(orders.tasks.to_string());
     if let Some(fails) = orders.fails {
         command.arg("--fails").arg(fails.to_string());
+    }
+    if orders.volatile {
+        command.arg("--volatile");
     }
     command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("cannot start a victim")
 }

@@ -105,7 +105,11 @@ impl World {
                 self.sometimes_look(fault)
             }
             Fault::PowerCut => {
-                self.killed(fault)?;
+                let after = self.time(LIFE);
+                let mut orders = self.orders(self.log(), Until::Opened(after), None);
+                // What was acknowledged and not synced goes with it; what was synced and not acknowledged may.
+                orders.volatile = true;
+                self.lived(fault, &orders)?;
                 self.durable.cut(&self.log(), &mut self.chance)?;
                 self.sometimes_look(fault)
             }
@@ -118,7 +122,10 @@ impl World {
             Fault::FlippedBit => self.flips(),
             Fault::FullDisk if space::may_mount() => self.full_disk(),
             Fault::FullDisk | Fault::FileLimit => self.file_limit(fault),
-            Fault::SequencerSync => self.disk_fails(fault, Writer::Sequencer, Operation::Sync),
+            Fault::SequencerSync => {
+                let at = if self.chance.percent(75) { Operation::Sync } else { Operation::Names };
+                self.disk_fails(fault, Writer::Sequencer, at)
+            }
             Fault::PublisherSync => self.disk_fails(fault, Writer::Publisher, Operation::Sync),
             Fault::SequencerWrite => {
                 let at = self.write();
@@ -163,6 +170,7 @@ impl World {
             seed: self.chance.next(),
             tasks: self.chance.within(1..TASKS),
             fails,
+            volatile: false,
             blocks: None,
             until,
         }

@@ -65,9 +65,9 @@ impl Load {
     /// A decision, most times what became of it, and sometimes a publication or an erasure.
     async fn turn(&self, chance: &mut Chance) -> Result<(), LogError> {
         let decision = self.append(Kind::Decision, chance).await?;
-        let mut newest = decision.index;
+        let mut newest = decision.index();
         if chance.percent(80) {
-            newest = self.append(Kind::Outcome { decision: decision.index }, chance).await?.index;
+            newest = self.append(Kind::Outcome { decision: decision.index() }, chance).await?.index();
         }
         if chance.percent(6) {
             self.log.flush().await?;
@@ -96,10 +96,10 @@ impl Load {
         }
         say(&Said::Placed(Box::new(said::Placed {
             leaf,
-            index: placed.index,
-            path: placed.path.clone(),
-            also: also.map(|index| (index, placed.also.clone())),
-            note: placed.checkpoint.to_string(),
+            index: placed.index(),
+            path: placed.path().to_vec(),
+            also: also.map(|index| (index, placed.also().to_vec())),
+            note: placed.checkpoint().to_owned(),
         })));
         Ok(placed)
     }

@@ -219,7 +219,7 @@ async fn what_a_record_says_does_not_make_a_torn_write_look_like_damage() {
     let (mut frames, mut planted) = (Vec::new(), decision(1));
     for first in [0, 1, 7] {
         // With the newest checkpoint that anybody has.
-        let checkpoint = placed.checkpoint.to_string();
+        let checkpoint = placed.checkpoint().to_owned();
         let batch = wal::Batch { first, entries: vec![decision(first)], checkpoint };
         crate::ledger::journal::frame::encode(&batch.to_bytes(), &mut frames);
     }

@@ -14,6 +14,8 @@ use crate::victim::{self, Fails, Operation, Writer};
 
 /// Most operations of a disk before it fails.
 const OPERATIONS: u64 = 60;
+/// Most syncs of the write-ahead log's names before one fails: there is one when a file of it begins or goes.
+const NAMES: u64 = 8;
 /// Most room that is left on a full disk at first, in bytes.
 const ROOM_BYTES: u64 = 700 * 1024;
 /// What a small file system needs for itself and for what a copy takes more, in bytes.
@@ -52,7 +54,8 @@ impl World {
     }
 
     pub(super) fn disk_fails(&mut self, fault: Fault, of: Writer, at: Operation) -> Result<()> {
-        let fails = Fails { of, at, after: self.chance.within(0..OPERATIONS), always: self.chance.percent(50) };
+        let most = if at == Operation::Names { NAMES } else { OPERATIONS };
+        let fails = Fails { of, at, after: self.chance.within(0..most), always: self.chance.percent(50) };
         self.live(fault, Until::Failed, Some(fails))?;
         // What a failed sync has left may go with the power.
         if self.chance.percent(50) {
