@@ -2,13 +2,17 @@
 
 use comity_identity::StaticAnchors;
 use comity_proto::error::Detail;
-use comity_proto::policy;
-use comity_transparency::receipt::Receipt;
+use comity_proto::{metadata, policy};
+use comity_transparency::Checkpoint;
+use comity_transparency::leaf::Leaf;
+use comity_transparency::proof::verify_inclusion;
+use comity_transparency::receipt::{Proven, Receipt};
 use comity_transparency::record::RecordKind;
+use comity_transparency::tree::leaf_hash;
 use prost::Message as _;
 
 use super::node::{Node, somebody_says};
-use super::world::Organisation;
+use super::world::{LOG, Organisation};
 use super::*;
 
 /// Refuses `body`, and checks that the node got nothing.
@@ -82,6 +86,26 @@ async fn without_an_eligible_offer_the_refusal_names_every_reason_and_is_kept() 
     let (decisions, outcomes) = world.journal(0).await;
     assert_eq!((decisions[0].id.to_string(), outcomes.len(), abroad.connections()), (refusal.decision_id, 0, 0));
     assert!(decisions[0].refused.contains("PROCESSING_LOCATION_NOT_ALLOWED"), "{}", decisions[0].refused);
+    // The proof of it is in the same trailers, and says that nothing was tried.
+    let receipt = whole_receipt_of(&trailers);
+    let checkpoint = Checkpoint::open(&receipt.checkpoint, LOG, &world.log_key).unwrap();
+    let Proven { index, leaf, path, .. } = &receipt.decision;
+    verify_inclusion(*index, checkpoint.size, leaf_hash(leaf), path, checkpoint.root).unwrap();
+    assert_eq!((Leaf::from_bytes(leaf).unwrap().decision, receipt.outcome), (decisions[0].id, None));
+}
+
+/// The caller is told that a call has ended when its outcome is durable, and otherwise that there is no record of it.
+#[tokio::test]
+async fn an_answer_whose_outcome_cannot_be_kept_has_no_good_end() {
+    for (script, arrives) in [(answers("hello"), "hello"), (declines(overloaded()), "")] {
+        // The decision is written, and what comes after it is not.
+        let world = World::with_log(|dir, key, clock| DecisionLog::broken_after(1, dir, key, clock)).await;
+        let node = world.node("a.example", "DE", 1, script).await;
+        let (bytes, trailers) = read(world.ask(in_germany()).await).await;
+        assert_eq!((bytes.as_slice(), node.seen().len()), (arrives.as_bytes(), 1));
+        assert_eq!(ended(&trailers), (Code::Unavailable, "LEDGER_FAILED".into()));
+        assert!(!trailers.contains_key(metadata::RECEIPT) && !trailers.contains_key(metadata::USAGE));
+    }
 }
 
 #[tokio::test]
@@ -91,12 +115,16 @@ async fn a_model_that_nobody_offers_is_not_found() {
     assert_eq!(ended(&trailers), (Code::NotFound, "MODEL_NOT_OFFERED".into()));
 }
 
-/// What the receipt among the trailers shows: of the decision, and of each try.
-fn receipt_of(trailers: &http::HeaderMap) -> (Vec<Field>, Option<String>) {
-    let bytes =
-        base64::Engine::decode(&base64::engine::general_purpose::STANDARD_NO_PAD, &trailers["comity-receipt-bin"]);
+/// The receipt among the trailers.
+fn whole_receipt_of(trailers: &http::HeaderMap) -> Receipt {
+    let bytes = base64::Engine::decode(&base64::engine::general_purpose::STANDARD_NO_PAD, &trailers[metadata::RECEIPT]);
     let wire = comity_proto::transparency::Receipt::decode(bytes.unwrap().as_slice()).unwrap();
-    let receipt = Receipt::try_from(wire).unwrap();
+    Receipt::try_from(wire).unwrap()
+}
+
+/// What it shows: of the decision, and of each try.
+fn receipt_of(trailers: &http::HeaderMap) -> (Vec<Field>, Option<String>) {
+    let receipt = whole_receipt_of(trailers);
     let decision = receipt.decision.record.unwrap();
     let shown = RecordKind::Decision.fields().filter(|field| decision.get(*field).is_some()).collect();
     let tries = receipt
