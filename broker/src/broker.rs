@@ -308,6 +308,7 @@ impl Broker {
         let (credentials, decided_by) = (certificate.credentials(), journals.registry.clone());
         let trouble = move || Trouble::of(&credentials, &*wall, decided_by.to_decide_by().err());
         front.spawn("certificate", certificate.keep_fresh(stop.clone()));
+        front.spawn("examination", journals.ledger.log().clone().examine(Arc::clone(&clock), stop.clone()));
         front.spawn("brakes", journals.registry.clone().end_brakes(stop.clone()));
         if let Some(bundles) = bundles {
             bundles.serve(&front);

@@ -130,6 +130,12 @@ const LEAVES: Metric = Metric {
     labels: &["state"],
     help: "Leaves of the decision log that are `published`, and that enough witnesses have `cosigned` if there are any.",
 };
+const EXAMINED: Metric = Metric {
+    name: "comity_broker_decision_log_examined_age_seconds",
+    kind: Kind::Gauge,
+    labels: &[],
+    help: "How long ago all full tiles and bundles of the decision log were last read again, and held; -1 if not since the start.",
+};
 const AUTHORITIES_LOST: Metric = Metric {
     name: "comity_broker_hosted_authorities_lost",
     kind: Kind::Gauge,
@@ -202,6 +208,7 @@ const METRICS: &[Metric] = &[
     SUSPENSIONS,
     JOURNAL_FAILURES,
     LEAVES,
+    EXAMINED,
     AUTHORITIES_LOST,
     INVITES_CONTESTED,
     CERTIFICATE,
@@ -236,6 +243,7 @@ struct Inner {
     suspensions: Family<Labels<1>, Gauge>,
     journal_failures: Counter,
     leaves: Family<Labels<1>, Gauge>,
+    examined: Gauge,
     authorities_lost: Gauge,
     invites_contested: Counter,
     certificate: Gauge,
@@ -274,6 +282,7 @@ impl Default for Metrics {
             suspensions: made.gauges(&SUSPENSIONS),
             journal_failures: made.counter(&JOURNAL_FAILURES),
             leaves: made.gauges(&LEAVES),
+            examined: made.gauge(&EXAMINED),
             authorities_lost: made.gauge(&AUTHORITIES_LOST),
             invites_contested: made.counter(&INVITES_CONTESTED),
             certificate: made.gauge(&CERTIFICATE),
@@ -435,6 +444,7 @@ impl Metrics {
             let size = i64::try_from(log.size).unwrap_or(i64::MAX);
             self.0.leaves.get_or_create(&[("state", state)]).set(size);
         }
+        self.0.examined.set(watched.decisions.examined().map_or(-1, |at| seconds(now.since(at))));
         let lost = watched.authorities.lost(|domain| federation.organisation(domain).is_some());
         self.0.authorities_lost.set(count(lost));
         self.0.certificate.set(seconds(watched.credentials.leaf().not_after.since(wall)));

@@ -19,8 +19,12 @@
 //! | `placed` | where a leaf is, and the type that says that it is durable |
 //! | `waiting` | which decisions have no outcome yet |
 //! | `recovery` | what a start finds, and refuses |
+//! | `examination` | the pass over what is older, while the broker runs |
+//! | `from_tiles` | hashes from the disk, each held against what stands above |
 //! | [`reader`] | leaves, records and proofs, from what is published |
 
+mod examination;
+mod from_tiles;
 mod placed;
 mod publisher;
 pub mod reader;
@@ -38,7 +42,7 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
 use comity_transparency::{Checkpoint, LogKey};
-use comity_types::Clock;
+use comity_types::{Clock, Timestamp};
 use tokio::sync::{mpsc as queue, oneshot, watch};
 
 pub use comity_runtime::files::{Disk, System};
@@ -134,6 +138,8 @@ struct Inner {
     publish: Option<mpsc::SyncSender<publisher::Command>>,
     published: watch::Receiver<Published>,
     cosigned: watch::Sender<Option<Published>>,
+    /// When everything was last read again.
+    examined: watch::Sender<Option<Timestamp>>,
     failure: Failure,
     threads: Vec<JoinHandle<()>>,
 }
@@ -206,7 +212,7 @@ impl DecisionLog {
             tiles,
             key,
             segments,
-            Reader::new(dir, seen_by.clone(), cosigned.subscribe()),
+            Reader::new(dir, seen_by.clone(), cosigned.subscribe(), failure.clone()),
             publish.clone(),
             failure.clone(),
             lock,
@@ -235,6 +241,7 @@ impl DecisionLog {
             publish: Some(publish),
             published: seen_by,
             cosigned,
+            examined: watch::channel(None).0,
             failure,
             threads,
         };
@@ -325,7 +332,7 @@ impl DecisionLog {
     /// Reads what is published.
     #[must_use]
     pub fn reader(&self) -> Reader {
-        Reader::new(&self.0.dir, self.published(), self.0.cosigned.subscribe())
+        Reader::new(&self.0.dir, self.published(), self.0.cosigned.subscribe(), self.0.failure.clone())
     }
 
     /// Resolves, to the cause, when the log has failed: the program has to end.

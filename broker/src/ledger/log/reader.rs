@@ -1,18 +1,18 @@
-//! Reads what is published: files as others read them, leaves, records, and proofs of any of them.
+//! Reads what is published: files as others read them, leaves, records, and proofs of any of them. A tile that is not what
+//! the root follows from ends the log: it would make false proofs, of which witnesses keep a doubt.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Arc;
 
 use comity_transparency::leaf::{Kind, Leaf};
-use comity_transparency::proof::{Nodes, consistency, inclusion, prefix};
-use comity_transparency::tile::{NotAtHand, Resource, Tile, Tiles, WIDTH, unbundle};
+use comity_transparency::proof::{Nodes as _, consistency, inclusion, prefix};
+use comity_transparency::tile::{Resource, Tiles, WIDTH, unbundle};
+use comity_transparency::tree::leaf_hash;
 use comity_types::{DecisionId, Digest};
 use tokio::sync::watch;
 
+use super::from_tiles::FromTiles;
 use super::store::{Store, width};
-use super::{LogError, Published};
+use super::{Failure, LogError, Published};
 
 /// Reads a log's files. Calls block on the disk.
 #[derive(Debug, Clone)]
@@ -20,6 +20,7 @@ pub struct Reader {
     store: Store,
     published: watch::Receiver<Published>,
     cosigned: watch::Receiver<Option<Published>>,
+    failure: Failure,
 }
 
 impl Reader {
@@ -27,8 +28,9 @@ impl Reader {
         dir: &Path,
         published: watch::Receiver<Published>,
         cosigned: watch::Receiver<Option<Published>>,
+        failure: Failure,
     ) -> Self {
-        Self { store: Store::new(dir), published, cosigned }
+        Self { store: Store::new(dir), published, cosigned, failure }
     }
 
     /// The log as it is published.
@@ -59,7 +61,7 @@ impl Reader {
         if new > self.published().checkpoint.size {
             return Ok(None);
         }
-        consistency(&self.with(&Tiles::default()), old, new)
+        self.proven(|hashes| consistency(hashes, old, new))
     }
 
     /// What the tree of `new` leaves, which is published, begins with ([`prefix`]); none if there is none.
@@ -70,7 +72,7 @@ impl Reader {
         if new > self.published().checkpoint.size {
             return Ok(None);
         }
-        prefix(&self.with(&Tiles::default()), old, new)
+        self.proven(|hashes| prefix(hashes, old, new))
     }
 
     /// A file of the log, as the specification names it; none where the published log has no such file.
@@ -120,18 +122,65 @@ impl Reader {
         self.store.records(bundle)
     }
 
-    /// Proves the leaf `index` in the tree of `size` leaves, which is published.
+    /// Proves the leaf `index` in the tree of `size` leaves, which is published; of another there is no way.
     ///
     /// # Errors
     /// A tile cannot be read.
     pub fn proof(&self, index: u64, size: u64) -> Result<Vec<Digest>, LogError> {
-        Ok(inclusion(&self.with(&Tiles::default()), index, size)?.unwrap_or_default())
+        if size > self.published().checkpoint.size {
+            return Ok(Vec::new());
+        }
+        Ok(self.proven(|hashes| inclusion(hashes, index, size))?.unwrap_or_default())
+    }
+
+    /// Reads a full tile or a full bundle, which has to be what the root follows from.
+    ///
+    /// # Errors
+    /// It cannot be read, or is another, by which the log has ended.
+    pub(super) fn examine(&self, resource: Resource) -> Result<(), LogError> {
+        self.proven(|hashes| match resource {
+            Resource::Tile { level, index, .. } => hashes.load(level, index),
+            Resource::Entries { index, .. } => self.examine_bundle(hashes, index),
+            Resource::Checkpoint => Ok(()),
+        })
+    }
+
+    fn examine_bundle(&self, hashes: &FromTiles<'_>, index: u64) -> Result<(), LogError> {
+        let resource = Resource::Entries { index, width: 256 };
+        let damaged = |problem: &str| LogError::Damaged { path: self.store.path(resource), problem: problem.into() };
+        let bytes = Store::read(&self.store.path(resource))?.ok_or_else(|| damaged("it is missing"))?;
+        let leaves = unbundle(&bytes).ok_or_else(|| damaged("it breaks off"))?;
+        if leaves.len() as u64 != WIDTH {
+            return Err(damaged("it has another number of entries"));
+        }
+        for (leaf, bytes) in (index * WIDTH..).zip(leaves) {
+            if hashes.node(0, leaf)? != leaf_hash(bytes) {
+                return Err(damaged(&format!("its entry {} is not that of the tile", leaf % WIDTH)));
+            }
+        }
+        Ok(())
+    }
+
+    /// What follows from the tiles of what is published, as it stands on the disk. Read again where the log was published
+    /// again meanwhile, with which parts of tiles go; damage that stays ends the log.
+    fn proven<T>(&self, of: impl Fn(&FromTiles<'_>) -> Result<T, LogError>) -> Result<T, LogError> {
+        loop {
+            let (seen, none) = (self.published().checkpoint, Tiles::default());
+            match of(&FromTiles::new(&none, &self.store, seen.size, seen.root)) {
+                Err(LogError::Damaged { .. }) if self.published().checkpoint.size != seen.size => {}
+                Err(error @ LogError::Damaged { .. }) => {
+                    self.failure.set(&comity_runtime::chain::text(&error));
+                    return Err(error);
+                }
+                done => return done,
+            }
+        }
     }
 
     /// Hashes from `tiles`, and from the disk where they are not at hand there.
     pub(super) fn with<'a>(&'a self, tiles: &'a Tiles) -> FromTiles<'a> {
-        let size = self.published.borrow().checkpoint.size;
-        FromTiles::new(tiles, &self.store, size)
+        let published = self.published.borrow();
+        FromTiles::new(tiles, &self.store, published.checkpoint.size, published.checkpoint.root)
     }
 
     /// The newest leaves of a decision: its own, and its outcome's where there is one. Reads bundles from the newest on.
@@ -166,47 +215,4 @@ pub struct FoundDecision {
     pub decision: u64,
     /// The index of its outcome's.
     pub outcome: Option<u64>,
-}
-
-/// Hashes from tiles, each of which is read once from the disk at most.
-pub(super) struct FromTiles<'a> {
-    tiles: &'a Tiles,
-    store: &'a Store,
-    size: u64,
-    cache: RefCell<HashMap<(u8, u64), Arc<Tiles>>>,
-}
-
-impl<'a> FromTiles<'a> {
-    /// From `tiles`, and from the files of a log of `size` leaves.
-    pub(super) fn new(tiles: &'a Tiles, store: &'a Store, size: u64) -> Self {
-        Self { tiles, store, size, cache: RefCell::default() }
-    }
-}
-
-impl Nodes for FromTiles<'_> {
-    type Error = LogError;
-
-    fn node(&self, height: u32, index: u64) -> Result<Digest, LogError> {
-        if let Ok(node) = self.tiles.node(height, index) {
-            return Ok(node);
-        }
-        let level = u8::try_from(height / 8).unwrap_or(u8::MAX);
-        let tile = index >> (8 - height % 8);
-        let resource = Resource::Tile { level, index: tile, width: 256 };
-        let damaged = |problem: &str| LogError::Damaged { path: self.store.path(resource), problem: problem.into() };
-        let cached = self.cache.borrow().get(&(level, tile)).cloned();
-        let tiles = match cached {
-            Some(tiles) => tiles,
-            None => {
-                let bytes = self.store.resource(resource, self.size)?;
-                let read = bytes.and_then(|bytes| Tile::from_bytes(&bytes)).ok_or_else(|| damaged("it is no tile"))?;
-                let mut tiles = Tiles::at(self.size);
-                tiles.put(level, tile, read);
-                let tiles = Arc::new(tiles);
-                self.cache.borrow_mut().insert((level, tile), Arc::clone(&tiles));
-                tiles
-            }
-        };
-        tiles.node(height, index).map_err(|NotAtHand { .. }| damaged("it is shorter than the log"))
-    }
 }

@@ -99,7 +99,7 @@ fn find(store: &Store, key: &LogKey) -> Result<Found, LogError> {
         return Err(damaged(store, Resource::Checkpoint, "it is missing, and there are tiles"));
     }
     let open = waiting::read(store, published.checkpoint.size)?;
-    let waiting = waiting::leaves(store, &tiles, &open)?;
+    let waiting = waiting::leaves(store, &tiles, published.checkpoint.root, &open)?;
     Ok(Found { published, cosigned, tiles, tail, unpublished, open, waiting, next: all.size() })
 }
 

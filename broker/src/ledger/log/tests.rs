@@ -19,6 +19,7 @@ use proptest::prelude::*;
 use super::*;
 
 mod damage;
+mod old;
 mod synced;
 
 const ORIGIN: &str = "fed.example/decisions/b1";

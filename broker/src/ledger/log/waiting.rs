@@ -11,8 +11,9 @@ use comity_transparency::leaf::{Kind, Leaf};
 use comity_transparency::proof::Nodes as _;
 use comity_transparency::tile::{Resource, Tiles, WIDTH, unbundle};
 use comity_transparency::tree::leaf_hash;
+use comity_types::Digest;
 
-use super::reader::FromTiles;
+use super::from_tiles::FromTiles;
 use super::store::{Store, width};
 use super::{Entry, LogError, Open};
 
@@ -67,10 +68,10 @@ pub(super) fn read(store: &Store, size: u64) -> Result<BTreeSet<u64>, LogError> 
     Ok(indexes.iter().map(|index| u64::from_be_bytes(*index)).collect())
 }
 
-/// The leaves of those who wait and are published.
-pub(super) fn leaves(store: &Store, tiles: &Tiles, open: &BTreeSet<u64>) -> Result<Vec<Open>, LogError> {
+/// The leaves of those who wait and are published, in a log with this root.
+pub(super) fn leaves(store: &Store, tiles: &Tiles, root: Digest, open: &BTreeSet<u64>) -> Result<Vec<Open>, LogError> {
     let size = tiles.size();
-    let hashes = FromTiles::new(tiles, store, size);
+    let hashes = FromTiles::new(tiles, store, size, root);
     let (mut found, mut bundle, mut entries) = (Vec::new(), None, Vec::new());
     for index in open {
         let of = index / WIDTH;
