@@ -119,7 +119,7 @@ pub(crate) fn on_disk(global: &Global) -> Result<Identity, CliError> {
 
 /// An identity whose key and certificate are in `dir`; renewed, if that is due.
 async fn kept(dir: &Path) -> Result<Identity, CliError> {
-    join::complete(dir).await?;
+    join::complete(dir, None).await?;
     let identity = Identity::open(dir).map_err(|error| unusable(dir, error))?;
     keep_fresh(&identity).await?;
     Ok(identity)
@@ -127,6 +127,7 @@ async fn kept(dir: &Path) -> Result<Identity, CliError> {
 
 /// An identity whose key and certificate a Workload API hands out, and keeps fresh.
 async fn handed_out(dir: &Path, socket: &Socket) -> Result<Identity, CliError> {
+    join::complete(dir, Some(socket)).await?;
     let kept = IdentityDir::open_without_key(dir).and_then(|dir| dir.identity());
     let id = kept.map_err(|error| unusable(dir, error))?.spiffe_id;
     let failed = |source: WorkloadError| CliError::Client {

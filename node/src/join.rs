@@ -12,15 +12,15 @@ use comity_policy::organisation::{LayerError, OrganisationTable};
 use comity_policy::{OrganisationFile, Tables};
 use comity_runtime::config::ConfigError;
 use comity_runtime::tables::TablesError;
+use comity_runtime::web::bundle;
 use comity_types::SpiffeId;
 use comity_types::ids::Kind;
 
 use crate::config::Config;
 
-mod bundle;
 mod settling;
 
-pub use bundle::BundleSourceError;
+pub use comity_runtime::web::bundle::BundleSourceError;
 pub use settling::{settle, wait};
 
 #[cfg(test)]

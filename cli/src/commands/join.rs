@@ -7,8 +7,11 @@ use std::time::Duration;
 use clap::Args;
 use comity_client::enrol::{self, EnrolError, JoinState, Joining, OwnAuthority, Resuming, Told};
 use comity_client::split_hint;
+use comity_client::workload_api::Socket;
 use comity_identity::invite::InviteError;
-use comity_identity::{IdentityDir, Invite};
+use comity_identity::{IdentityDir, Invite, Inviter};
+use comity_policy::OrganisationFile;
+use comity_runtime::web::bundle;
 use comity_types::ids::Kind;
 use indicatif::ProgressBar;
 use serde_json::json;
@@ -58,6 +61,10 @@ pub(crate) struct JoinArgs {
     /// Have the broker host a certificate authority for your organisation, with a key of its own; so it is without --ca
     #[arg(long)]
     hosted: bool,
+    /// The SPIFFE trust bundle of your organisation (JWKS), a file or an https URL, where it is new to the federation and SPIRE
+    /// or another Workload API hands out certificates; --workload-api says where
+    #[arg(long, value_name = "FILE|URL", conflicts_with_all = ["ca", "hosted"])]
+    spiffe_bundle: Option<String>,
     /// Wait for operators, for as long as this [default at a terminal: 24h; elsewhere: 0s]
     #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "24h", value_parser = humantime::parse_duration)]
     wait: Option<Duration>,
@@ -70,27 +77,78 @@ pub(crate) async fn run(args: &JoinArgs, global: &Global) -> Result<(), CliError
         Some(path) => Some(organisation_file::read(path, &*global.tables()?)?),
         None => None,
     };
-    let authority = args.ca.as_deref().map(|ca| OwnAuthority::read(ca, args.ca_key.as_deref())).transpose();
-    let authority = authority.map_err(EnrolError::from).map_err(failed)?;
+    let authority = match global.workload_api {
+        Some(_) => Some(handed_out(args, &invite, organisation.as_ref()).await?),
+        None => own_authority(args)?,
+    };
     let joining =
         Joining { authority: authority.as_ref(), ..Joining::new(&invite, KINDS, organisation.as_ref(), &args.dir) };
     let first = Box::pin(enrol::join(joining)).await.map_err(failed)?;
     let at_a_terminal = io::stderr().is_terminal();
     let patience = args.wait.unwrap_or(if at_a_terminal { AT_A_TERMINAL } else { Duration::ZERO });
     let waits = matches!(first, JoinState::Pending { .. } | JoinState::AwaitsCertificate { .. });
-    let last = if waits && !patience.is_zero() { wait(&args.dir, first, patience).await? } else { first };
+    let last =
+        if waits && !patience.is_zero() { wait(&args.dir, first, patience, authority.as_ref()).await? } else { first };
     issued(&decided(last, &args.dir)?, global)
 }
 
+/// The authority whose certificates are in files; none where the broker hosts one.
+fn own_authority(args: &JoinArgs) -> Result<Option<OwnAuthority>, CliError> {
+    if args.spiffe_bundle.is_some() {
+        return Err(CliError::Usage {
+            problem: "--spiffe-bundle is for certificates that a Workload API hands out, and none is named".to_owned(),
+            hint: "name it with --workload-api SOCKET (COMITY_WORKLOAD_API), here and for every command as this identity; \
+                   an authority whose certificates are in files is --ca"
+                .to_owned(),
+        });
+    }
+    let read = args.ca.as_deref().map(|ca| OwnAuthority::read(ca, args.ca_key.as_deref())).transpose();
+    read.map_err(EnrolError::from).map_err(failed)
+}
+
+/// The authority of whoever has key and certificate of a Workload API, which makes a new key with every certificate.
+async fn handed_out(
+    args: &JoinArgs,
+    invite: &Invite,
+    organisation: Option<&OrganisationFile>,
+) -> Result<OwnAuthority, CliError> {
+    let usage = |problem: &str, hint: &str| CliError::Usage { problem: problem.to_owned(), hint: hint.to_owned() };
+    if args.ca.is_some() || args.hosted {
+        return Err(usage(
+            "--workload-api says that certificates are handed out, and --ca or --hosted that they are not",
+            "leave out --workload-api (COMITY_WORKLOAD_API), or --ca and --hosted",
+        ));
+    }
+    match (organisation, args.spiffe_bundle.as_deref()) {
+        (Some(organisation), Some(source)) => {
+            let unusable = |source| CliError::Client { doing: "use the trust bundle", source, hint: None };
+            let bundle = bundle::load(source).await.map_err(|error| unusable(Box::new(error)))?;
+            let domain = organisation.facts.trust_domain.clone();
+            OwnAuthority::of_bundle(domain, &bundle).map_err(|error| unusable(Box::new(error)))
+        }
+        (Some(_), None) if invite.from == Inviter::Operators => Err(usage(
+            "an organisation that is new to the federation brings the authorities of its Workload API's certificates",
+            "name its SPIFFE trust bundle with --spiffe-bundle FILE|URL",
+        )),
+        // A member of an organisation that takes part already states no anchors: those stand in the log.
+        _ => Ok(OwnAuthority::of_workload_api()),
+    }
+}
+
 /// Waits until it is decided, `patience` is over or somebody stops it; gives how it stands then.
-async fn wait(dir: &Path, first: JoinState, patience: Duration) -> Result<JoinState, CliError> {
+async fn wait(
+    dir: &Path,
+    first: JoinState,
+    patience: Duration,
+    authority: Option<&OwnAuthority>,
+) -> Result<JoinState, CliError> {
     if let Some(waits) = decided(first.clone(), dir).err() {
         say(&format!("{waits}\n{}", waits.hint().unwrap_or_default()));
     }
     let spinner =
         ProgressBar::new_spinner().with_message("waiting for the federation's operators; Ctrl-C stops waiting");
     spinner.enable_steady_tick(TICK);
-    let resuming = Resuming::new(KINDS, dir);
+    let resuming = Resuming { authority, ..Resuming::new(KINDS, dir) };
     let waiting = enrol::wait(&resuming, Some(patience), |told| match told {
         Told::Away(why) => spinner.set_message(format!("the broker is away, asking again: {why}")),
         Told::Stands(JoinState::AwaitsCertificate { certificate, .. }) => {
@@ -107,11 +165,13 @@ async fn wait(dir: &Path, first: JoinState, patience: Duration) -> Result<JoinSt
 }
 
 /// Completes the identity that a directory has asked for, if it waits for one.
-pub(crate) async fn complete(dir: &Path) -> Result<(), CliError> {
+pub(crate) async fn complete(dir: &Path, workload_api: Option<&Socket>) -> Result<(), CliError> {
     if !enrol::has_asked(dir) {
         return Ok(());
     }
-    let state = Box::pin(enrol::resume(&Resuming::new(KINDS, dir))).await.map_err(failed)?;
+    let own = workload_api.map(|_| OwnAuthority::of_workload_api());
+    let resuming = Resuming { authority: own.as_ref(), ..Resuming::new(KINDS, dir) };
+    let state = Box::pin(enrol::resume(&resuming)).await.map_err(failed)?;
     decided(state, dir).map(drop)
 }
 

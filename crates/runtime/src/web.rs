@@ -1,8 +1,9 @@
 //! The web beside gRPC: small things that are served over plain HTTP/1.1, one answer a connection, in a bounded time, to few
-//! at once; and a [`client`] of servers that are no members.
+//! at once; a [`client`] of servers that are no members; and trust bundles, which such servers give ([`bundle`]).
 //!
 //! What is served so is for everybody who can reach the address: numbers without names, or texts that prove themselves.
 
+pub mod bundle;
 mod client;
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,9 @@
 Every second it hands out a fresh certificate for a fresh key. The wire format of the two messages that it sends is
 written by hand (SPIFFE_Workload_API.md): no generated code of anybody stands between it and the node.
 
-    python agent.py --socket PATH --bundle FILE --id spiffe://org-a.example/node/n1
+    python agent.py --socket PATH --bundle FILE --id spiffe://org-a.example/node/n1 [--id ...]
+
+Every answer has all identities, which are of one trust domain.
 """
 
 import argparse
@@ -71,20 +73,24 @@ def jwks(anchor):
 
 
 class Agent:
-    def __init__(self, identity):
-        self.identity, self.key = identity, ec.generate_private_key(ec.SECP256R1())
-        domain = "/".join(identity.split("/")[:3])
+    def __init__(self, identities):
+        self.identities, self.key = identities, ec.generate_private_key(ec.SECP256R1())
+        domain = "/".join(identities[0].split("/")[:3])
         self.anchor = certificate(domain, self.key, None, self.key, 3600, authority=True)
         self.handed_out = 0
 
-    def svid(self):
-        """A fresh certificate for a fresh key, as the API's message has it."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        leaf = certificate(self.identity, key, self.anchor.subject, self.key, LIFE, authority=False)
-        pkcs8 = key.private_bytes(DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        parts = (self.identity.encode(), leaf.public_bytes(DER), pkcs8, self.anchor.public_bytes(DER))
+    def answer(self):
+        """A fresh certificate for every identity, as one answer."""
         self.handed_out += 1
         print("handed out", self.handed_out, flush=True)
+        return b"".join(self.svid(identity) for identity in self.identities)
+
+    def svid(self, identity):
+        """A fresh certificate for a fresh key, as the API's message has it."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        leaf = certificate(identity, key, self.anchor.subject, self.key, LIFE, authority=False)
+        pkcs8 = key.private_bytes(DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        parts = (identity.encode(), leaf.public_bytes(DER), pkcs8, self.anchor.public_bytes(DER))
         return field(1, b"".join(field(number, data) for number, data in enumerate(parts, start=1)))
 
     def fetch(self, _request, context):
@@ -92,16 +98,16 @@ class Agent:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, "security header missing from request")
         ended = threading.Event()
         context.add_callback(ended.set)
-        yield self.svid()
+        yield self.answer()
         while not ended.wait(EVERY):
-            yield self.svid()
+            yield self.answer()
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--socket", required=True)
     parser.add_argument("--bundle", required=True, type=pathlib.Path)
-    parser.add_argument("--id", required=True)
+    parser.add_argument("--id", required=True, action="append")
     args = parser.parse_args()
     agent, same = Agent(args.id), lambda data: data
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=8))

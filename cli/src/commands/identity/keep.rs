@@ -22,7 +22,7 @@ const LOOKS: u32 = 16;
 
 /// Renews it whenever it is due, until somebody stops it.
 pub(super) async fn run(global: &Global) -> Result<(), CliError> {
-    join::complete(&session::dir(global)?).await?;
+    join::complete(&session::dir(global)?, global.workload_api.as_ref()).await?;
     let identity = session::on_disk(global)?;
     say(&format!("keeping {} fresh: its certificate holds until {}", identity.id(), identity.leaf().not_after));
     tokio::select! {

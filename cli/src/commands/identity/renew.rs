@@ -10,7 +10,7 @@ use crate::session;
 
 /// Renews it, due or not.
 pub(super) async fn run(global: &Global) -> Result<(), CliError> {
-    join::complete(&session::dir(global)?).await?;
+    join::complete(&session::dir(global)?, global.workload_api.as_ref()).await?;
     let identity = session::on_disk(global)?;
     Box::pin(enrol::renew(&identity)).await.map_err(failed)?;
     show::record(&identity, global)

@@ -1,15 +1,16 @@
 //! `comity organisation anchors`: the certificate authorities that vouch for an organisation's members.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::Subcommand;
 use comity_identity::anchors::{self, AnchorError};
-use comity_identity::{CertificateDer, OrganisationAnchors, check_chain, pem};
+use comity_identity::{Bundle, CertificateDer, OrganisationAnchors, check_chain, pem};
 use comity_membership::Statement;
 use comity_proto::membership::PrepareAnchorsRequest;
 use comity_runtime::clock::SystemClock;
+use comity_runtime::web::bundle;
 use comity_types::{Clock as _, Digest, TrustDomain};
 use serde_json::json;
 
@@ -26,8 +27,9 @@ pub(crate) enum Anchors {
     List,
     /// Replace them by those in a file: with a new authority beside the old one, roll; without the old one, end the roll
     Set {
-        /// Certificates in PEM, all that are to be valid
-        file: PathBuf,
+        /// All that are to be valid: certificates in PEM, or a SPIFFE trust bundle (JWKS), which may be an https URL
+        #[arg(value_name = "FILE|URL")]
+        source: String,
         /// Show what would be signed, and sign nothing
         #[arg(long)]
         dry_run: bool,
@@ -49,22 +51,19 @@ pub(super) async fn run(command: Anchors, global: &Global) -> Result<(), CliErro
     let session = Session::open(global).await?;
     match command {
         Anchors::List => list(&session, global).await,
-        Anchors::Set { file, dry_run, force } => set(Signatory::of(session)?, &file, dry_run, force, global).await,
+        Anchors::Set { source, dry_run, force } => set(Signatory::of(session)?, &source, dry_run, force, global).await,
         Anchors::Roll { dry_run } => roll(Signatory::of(session)?, dry_run, global).await,
     }
 }
 
 /// What is refused of it is refused of a dry run as well.
-async fn set(signatory: Signatory, file: &Path, dry_run: bool, force: bool, global: &Global) -> Result<(), CliError> {
+async fn set(signatory: Signatory, source: &str, dry_run: bool, force: bool, global: &Global) -> Result<(), CliError> {
     let organisation = signatory.organisation()?.clone();
-    let anchors = read(file)?;
+    let anchors = read(signatory.session().identity().id().trust_domain(), source).await?;
     let usable = check(signatory.session(), &anchors)?;
     if !force {
-        let chain = signatory.session().identity().dir().chain().map_err(|error| CliError::Client {
-            doing: "read one's own certificate",
-            source: Box::new(error),
-            hint: None,
-        })?;
+        // What is shown in handshakes: it is not in the directory where a Workload API hands it out.
+        let chain = signatory.session().identity().credentials().chain();
         check_chain(&chain, usable, SystemClock.now()).map_err(locked_out)?;
     }
     if !dry_run {
@@ -105,13 +104,20 @@ fn digest(anchor: &str) -> String {
     STANDARD.decode(anchor).map_or_else(|_| "unreadable".to_owned(), |der| Digest::of(&der).to_string())
 }
 
-fn read(file: &Path) -> Result<Vec<CertificateDer<'static>>, CliError> {
-    let text = std::fs::read(file).map_err(|source| CliError::File { doing: "read", path: file.to_owned(), source })?;
-    pem::decode(&text).ok_or_else(|| CliError::BadFile {
-        path: file.to_owned(),
-        expected: "certificates in PEM",
-        source: "it holds none that can be read".into(),
-    })
+/// The certificates in a file of PEM, or in a trust bundle, which is JSON.
+async fn read(domain: &TrustDomain, source: &str) -> Result<Vec<CertificateDer<'static>>, CliError> {
+    let unread = |error| CliError::Client { doing: "read the authorities", source: Box::new(error), hint: None };
+    let text = bundle::load(source).await.map_err(unread)?;
+    let bad = |why| CliError::BadFile {
+        path: PathBuf::from(source),
+        expected: "certificates in PEM, or a SPIFFE trust bundle (JWKS)",
+        source: why,
+    };
+    if text.trim_ascii_start().starts_with(b"{") {
+        let bundle = Bundle::from_json(domain.clone(), &text).map_err(|error| bad(error.into()))?;
+        return Ok(bundle.anchors);
+    }
+    pem::decode(&text).ok_or_else(|| bad("it holds none that can be read".into()))
 }
 
 /// Refused by the broker as well, or worse, not: an authority that has ended vouches for nobody.

@@ -74,6 +74,12 @@ impl Credentials {
         self.0.load().leaf.clone()
     }
 
+    /// The certificates in use, leaf first.
+    #[must_use]
+    pub fn chain(&self) -> Vec<CertificateDer<'static>> {
+        self.certified().cert.clone()
+    }
+
     /// True if this certificate is the one in use.
     #[must_use]
     pub fn shows(&self, certificate: Digest) -> bool {

@@ -5,9 +5,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use comity_identity::bundle::MAX_BUNDLE_BYTES;
+use reqwest::Client;
 use tokio::time::timeout;
 
-use comity_runtime::web::{self, ClientError};
+use super::{ClientError, client};
+use crate::chain;
+
+#[cfg(test)]
+mod tests;
 
 /// How long the whole answer may take: it is a few kilobytes.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -17,7 +22,7 @@ const DEADLINE: Duration = Duration::from_secs(20);
 #[non_exhaustive]
 pub enum BundleSourceError {
     /// The file cannot be read.
-    #[error("{path} cannot be read (hint: --spiffe-bundle takes a file, or a URL that begins with https://)")]
+    #[error("{path} cannot be read (hint: a trust bundle is a file, or a URL that begins with https://)")]
     File {
         /// The file.
         path: String,
@@ -44,8 +49,11 @@ pub enum BundleSourceError {
     },
 }
 
-/// The bundle's bytes.
-pub(super) async fn load(source: &str) -> Result<Vec<u8>, BundleSourceError> {
+/// The bundle's bytes, from a file or a URL; a server is believed by the system's authorities.
+///
+/// # Errors
+/// The file cannot be read; the URL is not https; its server does not answer in time, or answers more than a bundle.
+pub async fn load(source: &str) -> Result<Vec<u8>, BundleSourceError> {
     if source.starts_with("http://") {
         return Err(BundleSourceError::Insecure { url: source.to_owned() });
     }
@@ -53,15 +61,20 @@ pub(super) async fn load(source: &str) -> Result<Vec<u8>, BundleSourceError> {
         return std::fs::read(Path::new(source))
             .map_err(|error| BundleSourceError::File { path: source.to_owned(), source: error });
     }
-    let fetched = timeout(DEADLINE, fetch(source)).await;
-    let late = format!("no answer within {} s", DEADLINE.as_secs());
-    fetched.unwrap_or_else(|_| Err(BundleSourceError::Server { url: source.to_owned(), problem: late }))
+    fetch(&client(None)?, source).await
 }
 
-async fn fetch(url: &str) -> Result<Vec<u8>, BundleSourceError> {
+/// The same from a server, within [`DEADLINE`].
+async fn fetch(client: &Client, url: &str) -> Result<Vec<u8>, BundleSourceError> {
+    let fetched = timeout(DEADLINE, answer(client, url)).await;
+    let late = format!("no answer within {} s", DEADLINE.as_secs());
+    fetched.unwrap_or_else(|_| Err(BundleSourceError::Server { url: url.to_owned(), problem: late }))
+}
+
+async fn answer(client: &Client, url: &str) -> Result<Vec<u8>, BundleSourceError> {
     let wrong = |problem: String| BundleSourceError::Server { url: url.to_owned(), problem };
-    let failed = |error: reqwest::Error| wrong(crate::error_chain(&error));
-    let mut answer = web::client(None)?.get(url).send().await.map_err(failed)?;
+    let failed = |error: reqwest::Error| wrong(chain::text(&error));
+    let mut answer = client.get(url).send().await.map_err(failed)?;
     if !answer.status().is_success() {
         return Err(wrong(format!("it answers {}", answer.status())));
     }
