@@ -13,7 +13,7 @@ use comity_tests::federation::{EU_BODY, EU_OWNED, Federation, PENDING};
 use comity_tests::node::NodeSpec;
 use comity_tests::program::{Program, built, run, said, succeed, workspace};
 use comity_tests::wait;
-use comity_types::{Clock as _, Secret};
+use comity_types::{Clock as _, Digest, Secret};
 use rcgen::{
     CertificateParams, CertificateSigningRequestParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, SanType,
@@ -188,6 +188,29 @@ fn an_authority_made_by_the_words_of_the_readme_is_taken_and_one_that_does_not_s
     let _made = openssl(&line);
     scene.federation.join(join);
     let _node = scene.serves();
+}
+
+#[test]
+fn whoever_asks_for_a_hosted_authority_gets_one_of_its_own_trust_domain_and_not_beside_an_own_one() {
+    let scene = Scene::set();
+    let invite = scene.federation.invite(EU_BODY, "node", "n1");
+    let joining = |words: &[&str]| {
+        let mut join = Command::new(built("comity-node"));
+        join.current_dir(&scene.folder).args(["join", &invite, "--config", "node.toml"]);
+        join.args(["--organisation", "organisation.toml", "--hosted"]).args(words);
+        join
+    };
+    let both = run(&mut joining(&["--ca", "own-ca.pem"]));
+    assert!(both.status.code() == Some(2) && said(&both).contains("cannot be used with"), "{}", said(&both));
+    scene.federation.join(|| joining(&[]));
+    let _node = scene.serves();
+    let anchor = |path: PathBuf| pem::decode(&std::fs::read(path).unwrap()).unwrap().remove(0);
+    let hosted = anchor(scene.federation.folder().join(format!("broker/data/ca/{}.pem", EU_BODY.domain)));
+    let stated = [Digest::of(&hosted).to_string()];
+    let node = scene.folder.join("data/identity");
+    let listed = scene.federation.say_as(&node, &["organisation", "anchors", "list", "-o", "json"]);
+    let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+    assert_eq!(listed["sha256"], serde_json::json!(stated), "the broker's for this organisation alone");
 }
 
 #[test]

@@ -89,6 +89,22 @@ fn a_node_that_dials_out_publishes_its_offers_when_its_first_tunnel_stands_and_n
     assert_eq!(app.python("unary", "test-model")["text"], PIECES.concat());
 }
 
+#[test]
+fn a_node_whose_file_says_where_to_listen_listens_nowhere_and_serves_when_run_is_told_to_dial_out() {
+    let backend = Backend::start(Behaviour::Answer);
+    let federation = Federation::start();
+    let mut node = federation.node(EU_BODY, &NodeSpec::openai("n1", &backend.url(), "DE"));
+    assert!(node.program.listens());
+    assert!(node.program.stop().success());
+    let _gone = std::fs::remove_file(node.folder.join("data/address"));
+    let node = federation.run_node_with(&node, &["--dial-out"]);
+    assert!(!node.program.listens() && !node.folder.join("data/address").exists());
+    let app = federation.app(EU_OWNED, "assistant");
+    assert_eq!(app.python("streaming", "test-model")["text"], PIECES.concat());
+    let entry = listed(&federation);
+    assert_eq!((&entry["address"], &entry["link"]), (&"tunnel".into(), &"connected".into()), "{entry}");
+}
+
 /// A call that stalls in the middle of its stream, while `meanwhile` happens.
 fn stalled_call(app: &Caller, backend: &Backend, meanwhile: impl FnOnce()) -> Value {
     std::thread::scope(|scope| {
