@@ -61,6 +61,25 @@ fn pending(join: &impl Fn() -> Command) {
     assert_eq!(asked.status.code(), Some(PENDING), "{}", said(&asked));
 }
 
+#[test]
+fn without_yes_and_without_a_terminal_approve_shows_what_it_would_sign_and_signs_nothing() {
+    let federation = two_of_three();
+    let join = federation.waiting_app(EU_BODY, "a1");
+    let id = enrolment(&federation);
+    let asked = attempt(&federation, "alice", &["approve", &id]);
+    assert_eq!(asked.status.code(), Some(2), "{}", said(&asked));
+    let signed = ["fingerprint of its key", "none is in force", "comity offer list"];
+    for told in signed.into_iter().chain(["nothing was signed: there is no terminal", "--yes"]) {
+        assert!(said(&asked).contains(told), "no {told:?} in {}", said(&asked));
+    }
+    assert_eq!(waiting(&federation), Vec::<usize>::new(), "nobody has signed anything");
+    // Another operator's signature is not added to either.
+    let _proposal = proposes(&federation, "alice", &["approve", "--yes", &id]);
+    let asked = attempt(&federation, "bob", &["approve", &id]);
+    assert_eq!((asked.status.code(), waiting(&federation)), (Some(2), vec![1]), "{}", said(&asked));
+    pending(&join);
+}
+
 fn standing(federation: &Federation, member: &str) -> String {
     let shown = operator(federation, "alice", &["federation", "show"]);
     let of = shown["members"].as_array().unwrap().iter().find(|one| one["id"] == member);

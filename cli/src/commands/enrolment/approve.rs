@@ -99,6 +99,9 @@ async fn signed(signatory: &Signatory, federation: &Federation, id: &str) -> Res
     Ok(ToSign { envelope: unsigned, shown })
 }
 
+/// What stands in the place of the terms of whoever is not in yet (decision 32).
+const NO_OFFER: &str = "none is in force: nodes publish offers, with their terms, once the organisation is in; `comity offer \
+                        list` and `comity offer diff` show them then, and every caller's requirements say which it takes";
 /// The line of an enrolment's or a proposal's no's.
 const SAID_NO: &str = "said no so far";
 
@@ -262,6 +265,7 @@ pub(crate) fn shown(federation: &Federation, statement: &Statement) -> Result<Ve
             lines.push(line("fingerprint of its key", opened.member_key.id().fingerprint()));
             let keys = opened.keys.iter().map(|key| key.id().fingerprint()).collect::<Vec<_>>().join(" ");
             lines.push(line("fingerprint of the organisation's key", keys));
+            lines.push(line("offers", NO_OFFER.to_owned()));
         }
         Statement::RootChanged { operators, root_threshold, membership_threshold } => {
             let before = federation.governance();
