@@ -4,12 +4,15 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use comity_identity::{Authority, pem};
+use comity_runtime::clock::SystemClock;
 use comity_tests::backend::{Backend, Behaviour};
 use comity_tests::clients::comity;
 use comity_tests::federation::{EU_BODY, Federation, Node};
 use comity_tests::node::NodeSpec;
 use comity_tests::program::{built, run, said};
 use comity_tests::wait;
+use comity_types::Clock as _;
 use serde_json::Value;
 
 /// What the doctor said.
@@ -178,6 +181,48 @@ fn a_node_whose_organisation_is_evicted_after_it_was_suspended_says_so_and_not_w
     let asked = federation.ask(&app, &["model", "list"]);
     assert!(said(&asked).contains("was evicted at epoch") && said(&asked).contains("it lied"), "{}", said(&asked));
     assert!(said(&asked).contains("hint: ") && !said(&asked).contains("fatal alert"), "{}", said(&asked));
+}
+
+#[test]
+fn a_broker_whose_chain_is_of_another_authority_is_found_and_not_asked_anything() {
+    let (mut federation, mut another) = (Federation::start(), Federation::found());
+    let app = federation.app(EU_BODY, "assistant");
+    federation.stop_broker();
+    // Of the same name, at the same address, and founded by somebody else.
+    let config = another.broker_config();
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, text.replace(another.address(), federation.address())).unwrap();
+    another.start_broker();
+    another.expect_log("peer refused");
+    let report = Report::on(&app.identity);
+    assert_eq!(report.results("tcp"), ["ok"], "{:#?}", report.findings);
+    for protocol in ["tls h2", "tls comity-enrol/1"] {
+        report.fails(protocol, "UnknownIssuer", "nothing in between that ends TLS");
+    }
+    report.fails("standing", "certificate", "");
+    for check in ["chain", "log"] {
+        assert_eq!(report.results(check), Vec::<&str>::new(), "{check}: {:#?}", report.findings);
+    }
+    // Whom it expects there is what its invite pinned: it is not the name that counts.
+    let asked = federation.ask(&app, &["model", "list"]);
+    assert!(!asked.status.success(), "{}", said(&asked));
+}
+
+#[test]
+fn a_member_whose_authority_its_organisation_states_no_more_is_found() {
+    let mut federation = Federation::start();
+    federation.expect_log("peer refused");
+    let app = federation.app(EU_BODY, "assistant");
+    let other = Authority::generate(EU_BODY.domain.parse().unwrap(), SystemClock.now()).unwrap();
+    let file = federation.folder().join("other.pem");
+    std::fs::write(&file, pem::encode(&[other.anchor()])).unwrap();
+    let set = ["organisation", "anchors", "set", file.to_str().unwrap()];
+    let kept = federation.ask(&app, &set);
+    assert!(kept.status.code() == Some(2) && said(&kept).contains("--force signs"), "{}", said(&kept));
+    let _forced = federation.say_as(&app.identity, &[&set[..], &["--force"]].concat());
+    let report = Report::on(&app.identity);
+    report.fails("standing", "certificate", "");
+    assert_eq!(report.results("tls comity-enrol/1"), ["ok"], "{:#?}", report.findings);
 }
 
 #[test]

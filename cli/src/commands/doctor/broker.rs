@@ -8,7 +8,7 @@ use comity_client::connection::ConnectionError;
 use comity_client::follow::{self, FollowError, Followed};
 use comity_client::probe::{self, Offset};
 use comity_client::{Cause, Connection, Identity, enrol, explain};
-use comity_identity::{CertificateDer, OrganisationAnchors, Root, check_chain};
+use comity_identity::{CertificateDer, OrganisationAnchors, Root};
 use comity_membership::Entry;
 use comity_proto::membership::membership_client::MembershipClient;
 use comity_proto::membership::{ListNodesRequest, NodeEntry};
@@ -116,7 +116,7 @@ async fn log(patient: &Patient, identity: &Identity, connection: &Connection, fi
     let mut last = None;
     match follow::read(connection, empty, |_, entry| last = Some(entry.to_vec())).await {
         Ok(followed) => {
-            findings.push(chain(patient, identity, &followed));
+            findings.push(chain(identity, &followed));
             findings.push(agreed(&followed, last.as_deref()));
         }
         Err(error @ FollowError::FromTheFuture { .. }) => {
@@ -139,11 +139,9 @@ fn agreed(followed: &Followed, last: Option<&[u8]>) -> Finding {
     )
 }
 
-fn chain(patient: &Patient, identity: &Identity, followed: &Followed) -> Finding {
-    let (check, domain) = ("chain", identity.id().trust_domain());
-    let Some(chain) = &patient.chain else {
-        return Finding::ok(check, "the broker takes this certificate for that of its organisation");
-    };
+/// The chain that is shown in handshakes, wherever it comes from.
+fn chain(identity: &Identity, followed: &Followed) -> Finding {
+    let domain = identity.id().trust_domain();
     let anchors = if *domain == identity.root().federation {
         identity.root().organisation_anchors()
     } else {
@@ -152,13 +150,7 @@ fn chain(patient: &Patient, identity: &Identity, followed: &Followed) -> Finding
             stated.iter().flat_map(|state| &state.anchors).filter_map(|anchor| der(anchor)).collect();
         OrganisationAnchors::new(domain.clone(), &ders)
     };
-    let mend = "have the authority that your organisation states sign a new one, or state the authority that signed this \
-                one";
-    match anchors.map(|anchors| check_chain(chain, anchors, patient.now())) {
-        Ok(Ok(())) => Finding::ok(check, format!("{} certificates lead to an authority of {domain}", chain.len())),
-        Ok(Err(error)) => Finding::error(check, &error, mend),
-        Err(error) => Finding::error(check, &error, mend),
-    }
+    verdict::chain(&identity.credentials().chain(), domain, anchors, identity.clock().now())
 }
 
 /// What cannot be read is missed by the check of the chain.

@@ -12,7 +12,7 @@ use comity_identity::store::{
     CERTIFICATE_FILE, FEDERATION_CA_FILE, IDENTITY_FILE, Identity as Named, KEY_FILE, NEXT_ORGANISATION_KEY_FILE,
     ORGANISATION_KEY_FILE, ROOT_FILE,
 };
-use comity_identity::{CertificateDer, Credentials, IdentityDir, Root};
+use comity_identity::{Credentials, IdentityDir, Root};
 use comity_runtime::clock::SystemClock;
 use comity_types::{Clock, Digest, Timestamp};
 
@@ -33,7 +33,6 @@ pub(super) struct Patient {
     pub(super) pinned: Option<Digest>,
     pub(super) root: Option<Root>,
     pub(super) credentials: Option<Arc<Credentials>>,
-    pub(super) chain: Option<Vec<CertificateDer<'static>>>,
     pub(super) clock: Arc<dyn Clock>,
 }
 
@@ -44,7 +43,7 @@ impl Patient {
         let pinned = taken.as_ref().map(|taken| taken.federation_root);
         let brokers = taken.and_then(|taken| taken.address).into_iter().collect();
         let (dir, clock) = (dir.path().to_owned(), Arc::new(SystemClock));
-        Self { dir, named: None, brokers, pinned, root: None, credentials: None, chain: None, clock }
+        Self { dir, named: None, brokers, pinned, root: None, credentials: None, clock }
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -84,9 +83,8 @@ pub(super) async fn examine(path: &Path, workload: Option<&Socket>, findings: &m
     if let Some(credentials) = &credentials {
         findings.push(verdict::certificate(&credentials.leaf(), clock.now(), renewer));
     }
-    let chain = if workload.is_none() { dir.chain().ok() } else { None };
     let brokers = named.as_ref().map(|named| named.brokers.clone()).unwrap_or_default();
-    Patient { dir: path.to_owned(), named, brokers, pinned: None, root, credentials, chain, clock }
+    Patient { dir: path.to_owned(), named, brokers, pinned: None, root, credentials, clock }
 }
 
 /// That a directory waits for what it has asked for, or was turned down, if that is all that is wrong with it.

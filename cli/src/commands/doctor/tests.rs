@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use comity_client::probe::{Handshake, Offset, ProbeError, Protocol};
 use comity_identity::invite::Inviter;
-use comity_identity::{IdentityDir, Invite, LeafIdentity};
+use comity_identity::{
+    Authority, CertificateDer, IdentityDir, Invite, KeyPair, LeafIdentity, OrganisationAnchors, SigningRequest,
+};
 use comity_proto::error::Failure;
-use comity_types::{Digest, Timestamp};
+use comity_types::{Digest, Timestamp, TrustDomain};
 use tonic::{Code, Status};
 
 use super::finding::{Finding, Outcome};
@@ -35,6 +37,23 @@ fn result(finding: &Finding) -> Outcome {
     let needs = matches!(finding.result, Outcome::Warn | Outcome::Fail);
     assert_eq!(mends, needs, "{finding:?}");
     finding.result
+}
+
+#[test]
+fn a_chain_fails_that_none_of_the_stated_authorities_has_signed_and_one_where_none_is_stated() {
+    let domain: TrustDomain = "org-a.example".parse().unwrap();
+    let [own, other] = [(); 2].map(|()| Authority::generate(domain.clone(), now()).unwrap());
+    let id = "spiffe://org-a.example/app/a1".parse().unwrap();
+    let request = SigningRequest::parse(&KeyPair::generate().unwrap().signing_request(&id).unwrap()).unwrap();
+    let issued = own.issue(&request, &id, &[], HOUR, now()).unwrap().chain;
+    let judge = |stated: &[CertificateDer<'_>]| {
+        verdict::chain(&issued, &domain, OrganisationAnchors::new(domain.clone(), stated), now())
+    };
+    assert_eq!(result(&judge(&[other.anchor(), own.anchor()])), Outcome::Ok);
+    let unsigned = judge(&[other.anchor()]);
+    assert!(result(&unsigned) == Outcome::Fail && unsigned.found.contains("UnknownIssuer"), "{unsigned:?}");
+    let nobody = judge(&[]);
+    assert!(result(&nobody) == Outcome::Fail && nobody.found.contains("0 anchors"), "{nobody:?}");
 }
 
 #[test]

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use comity_client::probe::{Handshake, Offset, ProbeError, Protocol};
 use comity_client::{Cause, Explanation, explain};
-use comity_identity::LeafIdentity;
+use comity_identity::anchors::AnchorError;
 use comity_identity::lifetime::renewal_time;
-use comity_types::Timestamp;
+use comity_identity::{CertificateDer, LeafIdentity, OrganisationAnchors, check_chain};
 use comity_types::ids::Kind;
+use comity_types::{Timestamp, TrustDomain};
 use tonic::Status;
 
 use super::finding::Finding;
@@ -29,6 +30,23 @@ const REFUSED_BY_TLS: &str = "see the check of the certificate; if that is in or
 /// What mends a clock.
 pub(super) const SET_CLOCK: &str =
     "compare `date -u` on both machines and have both follow NTP (`timedatectl set-ntp true`)";
+
+/// A member's chain, against the authorities that the log states of its organisation: the broker that takes it all the same
+/// goes by others.
+pub(super) fn chain(
+    chain: &[CertificateDer<'static>],
+    domain: &TrustDomain,
+    anchors: Result<OrganisationAnchors, AnchorError>,
+    now: Timestamp,
+) -> Finding {
+    const MEND: &str = "have the authority that your organisation states sign a new one, or state the authority that signed \
+                        this one";
+    match anchors.map(|anchors| check_chain(chain, anchors, now)) {
+        Ok(Ok(())) => Finding::ok("chain", format!("{} certificates lead to an authority of {domain}", chain.len())),
+        Ok(Err(error)) => Finding::error("chain", &error, MEND),
+        Err(error) => Finding::error("chain", &error, MEND),
+    }
+}
 
 /// The mode of a file that has to be its owner's alone; `None` if it is not there.
 pub(super) fn secret_file(check: &str, path: &str, mode: Option<u32>) -> Finding {
