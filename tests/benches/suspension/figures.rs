@@ -39,8 +39,9 @@ impl<'a> Figures<'a> {
         row.unwrap().2.push(sample);
     }
 
-    /// The table, in milliseconds, and whether the promise is kept.
-    pub(crate) fn print(&self, epoch: u64) {
+    /// The table, in milliseconds; gives whether the promise is kept.
+    #[must_use]
+    pub(crate) fn print(&self, epoch: u64) -> bool {
         println!(
             "| suspended | by | next request refused: p50 / p99 / max | last stream closed: p50 / p99 / max | answered: p50 / p99 / max |"
         );
@@ -53,11 +54,13 @@ impl<'a> Figures<'a> {
             worst = worst.max(refused.nearly_all).max(cut.nearly_all);
             println!("| {} | {by} | {} | {} | {} |", who.name, refused.text(), cut.text(), answered.text());
         }
-        let kept = if worst < PROMISE { "met" } else { "NOT met" };
+        let kept = worst < PROMISE;
+        let word = if kept { "met" } else { "NOT met" };
         println!();
-        println!("p99 < {} ms: {kept} (the worst is {:.0} ms)", PROMISE.as_millis(), milliseconds(worst));
+        println!("p99 < {} ms: {word} (the worst is {:.0} ms)", PROMISE.as_millis(), milliseconds(worst));
         println!("entries in the log at the end: {epoch}");
         self.print_growth();
+        kept
     }
 
     /// A command reads the whole log first, and every run makes it longer.
