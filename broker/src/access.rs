@@ -1,7 +1,7 @@
 //! The main flow of the broker: the life of one request, top to bottom in `Access::serve`.
 //!
 //! ```text
-//! admit ─▶ Admitted ─▶ decide ─▶ Decision ─▶ commit ─▶ Permit ─▶ relay ─▶ settle
+//! admit ─▶ Admitted ─▶ decide ─▶ Decision ─▶ reserve ─▶ commit ─▶ Permit ─▶ relay ─▶ settle
 //! ```
 //! The order is the types': [`relay`] takes a [`Permit`], which is made from a durable [`Decision`] alone, which
 //! is made by [`decide`] alone.
@@ -10,6 +10,7 @@
 //! |---|---|
 //! | [`request`] | the one message of a request, its envelope and its deadline |
 //! | [`decide`] | every offer's verdict, and the decision that follows |
+//! | [`spend`] | what is reserved of budgets |
 //! | [`choose`] | in which order eligible offers are tried |
 //! | [`commit`] | the permit |
 //! | [`relay`] | tries, inside the eligible set |
@@ -26,6 +27,7 @@ pub mod relay;
 pub mod request;
 pub mod retries;
 pub mod settle;
+pub mod spend;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -39,6 +41,7 @@ use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::{Code, Status};
 
+use crate::budgets::accounts::Accounts;
 use crate::config::Commit;
 use crate::edge::CallerIdentity;
 use crate::edge::cut;
@@ -72,6 +75,8 @@ pub struct Parts {
     pub quotas: Quotas,
     /// How many further tries are left.
     pub retries: Retries,
+    /// What organisations, apps, models and offers may use, where that is limited.
+    pub budgets: Option<Accounts>,
     /// The envelopes that were read before.
     pub envelopes: Envelopes,
     /// Where this broker runs.
@@ -129,9 +134,11 @@ impl Access {
         };
         for _ in 0..MAX_DECISIONS {
             let (decision, begun): (Decision, _) = (decide::decide(&self.0, &admitted)?, Instant::now());
+            // Before anything is kept or sent: what runs at the same time has reserved its own.
+            let spending = spend::reserve(&self.0, &admitted, &decision)?;
             self.0.metrics.decided(!decision.eligible.is_empty());
             let ahead = self.ahead(&admitted, &decision);
-            let committed = commit::commit(&self.0, &admitted, decision).await;
+            let committed = commit::commit(&self.0, &admitted, decision, spending).await;
             self.0.metrics.committed(begun.elapsed());
             let (permit, settlement): (Permit, Settlement) = committed?;
             match relay::relay(&self.0, &admitted, &permit, settlement, ahead).await? {

@@ -153,8 +153,9 @@ impl Broker {
             metrics.clone(),
         )
         .await?;
-        let circles = witnesses(&config, &founding.root)?;
-        let circles = circles.map(|Circles { membership, decisions }| (membership, decisions)).unzip();
+        let circles = witnesses(&config, &founding.root)?
+            .map(|Circles { membership, decisions }| (membership, decisions))
+            .unzip();
         let membership_witnesses = confirm(&registry, &config, circles.0).await?;
         let (journals, decision_witnesses) =
             Journals::open(&config, founding.decision_log_key, registry.clone(), &clock, circles.1).await?;
@@ -193,6 +194,7 @@ impl Broker {
             capacity,
             places: places.clone(),
             decisions: journals.ledger.log().clone(),
+            budgets: journals.accounts(),
             authorities,
             credentials: certificate.credentials(),
             wall: Arc::clone(&wall),
@@ -306,12 +308,15 @@ impl Broker {
         let incoming = incoming.inspect_ok(move |connection| cut::watch(&registry, connection, &watching));
         front.spawn("tunnels", links.clone().take_tunnels(tunnels));
         let (credentials, decided_by) = (certificate.credentials(), journals.registry.clone());
+        front.spawn("examination", journals.ledger.log().clone().examine(Arc::clone(&wall), stop.clone()));
         let trouble = move || Trouble::of(&credentials, &*wall, decided_by.to_decide_by().err());
         front.spawn("certificate", certificate.keep_fresh(stop.clone()));
-        front.spawn("examination", journals.ledger.log().clone().examine(Arc::clone(&clock), stop.clone()));
         front.spawn("brakes", journals.registry.clone().end_brakes(stop.clone()));
         if let Some(bundles) = bundles {
             bundles.serve(&front);
+        }
+        if let Some((keeper, _)) = &journals.budgets {
+            front.spawn("budgets", keeper.clone().run(stop.clone()));
         }
         if let Some((of_membership, of_decisions)) = witnesses {
             front.spawn("witnesses of membership", of_membership.run(stop.clone()));

@@ -1,6 +1,7 @@
 //! `broker.toml`: read as written, then checked as a whole, so that all mistakes are reported at once.
 //! Every field is described in `deploy/broker.example.toml`.
 
+mod budgets;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +22,8 @@ use comity_runtime::{access_log, chain, metrics, tables, telemetry, traces};
 use comity_transparency::policy::Policy;
 use comity_types::{Name, Place};
 use serde::Deserialize;
+
+use crate::budgets::definition::Budgets;
 
 /// Shortest life of a certificate: below, a renewal that is tried a few times would come too late.
 const MIN_LEAF: Duration = Duration::from_secs(10 * 60);
@@ -81,6 +84,8 @@ pub struct Config {
     pub access_log: Option<access_log::Config>,
     /// What waits for a decision to be durable.
     pub commit: Commit,
+    /// What organisations, apps, models and offers may use, if that is limited.
+    pub budgets: Option<Arc<Budgets>>,
     /// Who cosigns the decision log, and how many are enough, if anybody does.
     pub witnesses: Option<Policy>,
     /// How long calls may finish after a signal to stop.
@@ -201,6 +206,7 @@ struct Raw {
     data_dir: PathBuf,
     places: Vec<String>,
     tables: Option<PathBuf>,
+    budgets: Option<PathBuf>,
     #[serde(default = "replica")]
     replica: String,
     #[serde(default = "drain")]
@@ -329,6 +335,7 @@ fn check(raw: Raw, folder: &Path) -> Result<Config, Vec<Problem>> {
             "overlapped" => Some(Commit::Overlapped),
             other => checks.problem("commit", comity_types::Invalid::new(other, "\"strict\" or \"overlapped\"")),
         };
+        let budgets = raw.budgets.map(|budgets| checks.budgets(&folder.join(budgets)));
         let witnesses = raw.witnesses.map(|witnesses| checks.policy(&folder.join(witnesses.policy)));
         let drain = checks.duration("drain", &raw.drain, Duration::ZERO..=MAX_DRAIN);
         Some(Config {
@@ -348,6 +355,7 @@ fn check(raw: Raw, folder: &Path) -> Result<Config, Vec<Problem>> {
                 log.anchor(folder);
                 log
             }),
+            budgets: budgets.map_or(Some(None), |budgets| budgets.map(Some))?,
             witnesses: witnesses.map_or(Some(None), |policy| policy.map(Some))?,
             commit: commit?,
             drain: drain?,
@@ -395,6 +403,10 @@ impl Checks {
 
     fn tables(&mut self, folder: Option<&Path>) -> Option<Arc<Tables>> {
         tables::load(folder).map_or_else(|error| self.problem("tables", chain::text(&error)), Some)
+    }
+
+    fn budgets(&mut self, path: &Path) -> Option<Arc<Budgets>> {
+        budgets::load(path).map_err(|problems| self.problems.extend(problems)).ok()
     }
 
     /// Where the broker runs: codes that are assigned. Without tables it is not known which are.

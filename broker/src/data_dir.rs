@@ -40,6 +40,11 @@ pub(crate) fn decisions(data_dir: &Path) -> PathBuf {
     data_dir.join("decisions")
 }
 
+/// What was spent of budgets.
+pub(crate) fn budgets(data_dir: &Path) -> PathBuf {
+    data_dir.join("budgets.spent")
+}
+
 /// The hosted authorities.
 pub(crate) fn authorities(data_dir: &Path) -> PathBuf {
     data_dir.join("ca")

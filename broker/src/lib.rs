@@ -26,6 +26,7 @@
 
 pub mod access;
 pub mod broker;
+pub mod budgets;
 pub mod bundles;
 pub mod certificate;
 pub mod config;

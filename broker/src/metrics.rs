@@ -2,6 +2,8 @@
 //!
 //! No label is anything that a caller chose, nor the name of an organisation: there is no end to either.
 
+mod budgets;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,14 +13,15 @@ use comity_membership::{Federation, Statement};
 use comity_proto::methods;
 use comity_runtime::accept::Places;
 use comity_runtime::access_log::Lines;
-use comity_runtime::metrics::{CallsLayer, Kind, Labels, Metric, Metrics as Made};
+use comity_runtime::metrics::{CallsLayer, Kind, Labels, Metric, Metrics as Made, Named};
 use comity_runtime::traces::Spans;
-use comity_types::Clock;
+use comity_types::{Clock, Name};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 
+use crate::budgets::accounts::Accounts;
 use crate::edge::capacity::Capacity;
 use crate::ledger::decisions::Unsigned;
 use crate::ledger::log::DecisionLog;
@@ -85,6 +88,30 @@ const EJECTED: Metric = Metric {
     kind: Kind::Gauge,
     labels: &["who"],
     help: "Nodes and offers that come behind the others now: `node` or `offer`. They are asked where no other answers.",
+};
+const BUDGET_LIMIT: Metric = Metric {
+    name: "comity_broker_budget_limit",
+    kind: Kind::Gauge,
+    labels: &["budget", "measure"],
+    help: "What a budget grants an account, by its name in the budgets' file: `requests`, `tokens`, `input_tokens`, `output_tokens`, `money` in millionths, or `concurrent` calls.",
+};
+const BUDGET_USED: Metric = Metric {
+    name: "comity_broker_budget_used",
+    kind: Kind::Gauge,
+    labels: &["budget", "measure"],
+    help: "What the account of it that has least left has used since the last renewal.",
+};
+const BUDGET_RESERVED: Metric = Metric {
+    name: "comity_broker_budget_reserved",
+    kind: Kind::Gauge,
+    labels: &["budget", "measure"],
+    help: "What is reserved in the same account for calls that run.",
+};
+const BUDGET_REFUSALS: Metric = Metric {
+    name: "comity_broker_budget_refusals",
+    kind: Kind::Counter,
+    labels: &["budget"],
+    help: "Requests that a budget had no room for, and tries of offers that it left out after the decision.",
 };
 const CONNECTIONS: Metric = Metric {
     name: "comity_broker_connections",
@@ -200,6 +227,10 @@ const METRICS: &[Metric] = &[
     UNSIGNED,
     EJECTIONS,
     EJECTED,
+    BUDGET_LIMIT,
+    BUDGET_USED,
+    BUDGET_RESERVED,
+    BUDGET_REFUSALS,
     CONNECTIONS,
     TUNNELS,
     STATEMENTS,
@@ -235,6 +266,8 @@ struct Inner {
     unsigned: Family<Labels<1>, Counter>,
     ejections: Family<Labels<1>, Counter>,
     ejected: Family<Labels<1>, Gauge>,
+    budgets: budgets::Gauges,
+    budget_refusals: Family<Named, Counter>,
     connections: Family<Labels<1>, Gauge>,
     tunnels: Gauge,
     statements: Family<Labels<1>, Counter>,
@@ -274,6 +307,8 @@ impl Default for Metrics {
             unsigned: made.counters(&UNSIGNED),
             ejections: made.counters(&EJECTIONS),
             ejected: made.gauges(&EJECTED),
+            budgets: budgets::Gauges::of(&mut made),
+            budget_refusals: made.named_counters(&BUDGET_REFUSALS),
             connections: made.gauges(&CONNECTIONS),
             tunnels: made.gauge(&TUNNELS),
             statements: made.counters(&STATEMENTS),
@@ -309,6 +344,8 @@ pub struct Watched {
     pub places: Places,
     /// The decision log.
     pub decisions: DecisionLog,
+    /// What was spent of budgets, where there are some.
+    pub budgets: Option<Accounts>,
     /// The certificate authorities that it hosts.
     pub authorities: Arc<Authorities>,
     /// The broker's own certificate.
@@ -398,6 +435,11 @@ impl Metrics {
         self.0.ejections.get_or_create(&[("who", who)]).inc();
     }
 
+    /// A budget had no room for a request, or for a try.
+    pub(crate) fn over_budget(&self, budget: &Name) {
+        self.0.budget_refusals.get_or_create(&[("budget", budget.to_string())]).inc();
+    }
+
     /// A statement came into force.
     pub(crate) fn said(&self, statement: &Statement) {
         self.0.statements.get_or_create(&[("kind", statement.kind())]).inc();
@@ -432,6 +474,9 @@ impl Metrics {
         }
         for (who, number) in watched.links.ejected() {
             ejected.get_or_create(&[("who", who)]).set(count(number));
+        }
+        if let Some(accounts) = &watched.budgets {
+            self.0.budgets.set(accounts, now);
         }
         self.0.epoch.set(i64::try_from(federation.epoch()).unwrap_or(i64::MAX));
         self.0.last_statement.set(seconds(federation.at().map_or(Duration::ZERO, |at| now.since(at))));

@@ -156,6 +156,7 @@ fn fixed(old: &Config, new: &Config) -> Vec<&'static str> {
         traces,
         access_log,
         commit,
+        budgets,
         witnesses,
         drain: _,
         #[cfg(feature = "bench-unlogged")]
@@ -178,6 +179,7 @@ fn fixed(old: &Config, new: &Config) -> Vec<&'static str> {
         ("traces", *traces != old.traces),
         ("access_log", *access_log != old.access_log),
         ("commit", *commit != old.commit),
+        ("budgets", *budgets != old.budgets),
         ("witnesses", *witnesses != old.witnesses),
     ])
 }

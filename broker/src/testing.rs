@@ -216,6 +216,7 @@ impl Scene {
     pub(crate) fn config(&self) -> Config {
         let day = 24 * HOUR;
         Config {
+            budgets: None,
             witnesses: None,
             commit: crate::config::Commit::Strict,
             listen: "127.0.0.1:0".parse().unwrap(),

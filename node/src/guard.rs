@@ -15,7 +15,7 @@ use comity_transparency::leaf::{Epoch, Kind};
 use comity_transparency::receipt::VerifiedLeaf;
 use comity_transparency::record::{CANDIDATES, Field, MAX_TRIES, RecordKind};
 use comity_transparency::{Checkpoint, NoteVerifier};
-use comity_types::{Clock, DecisionId, Digest, OfferName, SpiffeId, Timestamp};
+use comity_types::{Clock, DecisionId, Digest, OfferName, Price, SpiffeId, Timestamp};
 use prost::Message;
 use serde::Deserialize;
 use tonic::Code;
@@ -232,6 +232,17 @@ struct Candidate {
     offer: OfferName,
     offer_sha256: String,
     expires_at: i64,
+    #[serde(default, rename = "reserved")]
+    _reserved: Option<Reserved>,
+}
+
+/// What the broker's budgets reserve for an offer, where there are some: a node has no use for it, and knows what it may be.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "read so that nothing else stands in its place")]
+struct Reserved {
+    input_tokens: u64,
+    price: Option<Price>,
 }
 
 /// The decision log of the federation's broker.
@@ -302,7 +313,7 @@ impl Guard {
         }
         let caller =
             text(&decision, Field::CALLER, "caller")?.parse().map_err(|_| Lie::Malformed { field: "caller" })?;
-        let Candidate { offer, offer_sha256, expires_at } = self.own_candidate(&decision)?;
+        let Candidate { offer, offer_sha256, expires_at, _reserved: _ } = self.own_candidate(&decision)?;
         let own = self.offers.get(&offer).ok_or(Lie::UnknownOffer)?;
         if offer_sha256 != own.to_string() {
             return Err(Lie::OtherOffer);

@@ -203,6 +203,9 @@ mod tests {
         let own = |seconds: &str| Failure::new(Code::ResourceExhausted, "BUSY", "").with(RETRY_AFTER_SECONDS, seconds);
         let after = |failure: Failure| retry_after(&Status::from(failure));
         assert_eq!(after(own("7")), Some(Duration::from_secs(7)));
+        let ours =
+            Failure::new(Code::ResourceExhausted, "BUDGET_EXCEEDED", "").retrying_after(Duration::from_millis(90_500));
+        assert_eq!(after(ours), Some(Duration::from_millis(90_500)));
         assert_eq!([own("-7"), own("soon"), Failure::new(Code::Unavailable, "DOWN", "")].map(after), [None; 3]);
         let standard = |seconds, nanos| {
             let info = pb::RetryInfo { retry_delay: Some(prost_types::Duration { seconds, nanos }) };

@@ -36,6 +36,7 @@ fn made() -> DecisionRecord {
         offer_sha256: Digest::of(offer.as_str().as_bytes()),
         offer,
         expires_at: now.as_millis() + 60_000,
+        reserved: None,
     };
     DecisionRecord {
         id: DecisionId::from_bytes([0; 16]),

@@ -19,7 +19,8 @@ use super::decide::{Candidate, Decision, Rejected, layer_demands};
 use super::request::Admitted;
 use super::settle::{Opening, Settlement};
 use super::{Parts, disclose};
-use crate::ledger::decisions::{CandidateRecord, Committed, DecisionRecord, LedgerError, RefusedOffer};
+use crate::budgets::spending::Spending;
+use crate::ledger::decisions::{CandidateRecord, Committed, DecisionRecord, LedgerError, RefusedOffer, ReservedRecord};
 use crate::registry::run_to_end;
 
 /// How long a permit counts: time for a few tries of nodes that are slow to answer. Nodes accept 120 s at most.
@@ -45,7 +46,7 @@ impl Permit {
 
     /// Whom the record lets try, in the order of preference: the head of the eligible set.
     pub fn candidates(&self) -> impl Iterator<Item = (usize, &Candidate)> {
-        self.decision.eligible.iter().enumerate().take(CANDIDATES)
+        self.decision.candidates().enumerate()
     }
 
     /// The offer of `candidate`, as it was decided on.
@@ -85,6 +86,11 @@ impl Permit {
 }
 
 impl Decision {
+    /// Whom the record lets try.
+    pub(super) fn candidates(&self) -> impl Iterator<Item = &Candidate> {
+        self.eligible.iter().take(CANDIDATES)
+    }
+
     fn offer(&self, candidate: &Candidate) -> Option<&Offer> {
         self.snapshot.federation().offer(&candidate.offer.name)
     }
@@ -95,12 +101,18 @@ impl Decision {
     }
 }
 
-/// Keeps `decision`, and returns the permit with the account of what becomes of it.
+/// Keeps `decision`, and returns the permit with the account of what becomes of it, which settles `spending`.
 ///
 /// # Errors
 /// It cannot be kept, so that nothing may be sent; or it is kept and nothing is eligible.
-pub async fn commit(parts: &Parts, admitted: &Admitted, decision: Decision) -> Result<(Permit, Settlement), Failure> {
-    let (record, opening, ledger) = (record(admitted, &decision), Opening::of(parts, admitted), parts.ledger.clone());
+pub async fn commit(
+    parts: &Parts,
+    admitted: &Admitted,
+    decision: Decision,
+    spending: Option<Spending>,
+) -> Result<(Permit, Settlement), Failure> {
+    let record = record(admitted, &decision, spending.as_ref());
+    let (opening, ledger) = (Opening::of(parts, admitted, spending), parts.ledger.clone());
     // To its end, even when the caller leaves: what is durable by then is settled as that of a caller who left.
     let kept = run_to_end(&parts.tasks, "commit", async move {
         let opens = record.opens();
@@ -130,11 +142,16 @@ pub(super) fn ledger_failed() -> Failure {
     Failure::new(Code::Unavailable, "LEDGER_FAILED", message)
 }
 
-fn record(admitted: &Admitted, decision: &Decision) -> DecisionRecord {
+fn record(admitted: &Admitted, decision: &Decision, spending: Option<&Spending>) -> DecisionRecord {
+    let reserved = |candidate: &Candidate| {
+        let input_tokens = spending?.input_tokens();
+        Some(ReservedRecord { input_tokens, price: candidate.offer.price.clone() })
+    };
     let candidate = |candidate: &Candidate| CandidateRecord {
         offer: candidate.offer.name.clone(),
         offer_sha256: candidate.offer.sha256,
         expires_at: decision.expires_at(candidate).as_millis(),
+        reserved: reserved(candidate),
     };
     let refused = decision.refused.iter().flat_map(|refused| &refused.rejected);
     DecisionRecord {
@@ -148,7 +165,7 @@ fn record(admitted: &Admitted, decision: &Decision) -> DecisionRecord {
         envelope: admitted.envelope_bytes.clone(),
         considered: decision.considered,
         eligible: decision.eligible.iter().map(|candidate| candidate.offer.name.clone()).collect(),
-        candidates: decision.eligible.iter().take(CANDIDATES).map(candidate).collect(),
+        candidates: decision.candidates().map(candidate).collect(),
         refused: refused.map(refused_offer).collect(),
     }
 }

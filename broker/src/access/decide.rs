@@ -16,7 +16,7 @@ use tonic::Code;
 
 use super::choose::Draws;
 use super::request::Admitted;
-use super::{Parts, choose};
+use super::{Parts, choose, spend};
 use crate::edge::cut;
 use crate::links::Load;
 use crate::registry::Snapshot;
@@ -101,6 +101,7 @@ pub fn decide(parts: &Parts, admitted: &Admitted) -> Result<Decision, Failure> {
         Candidate { offer: Arc::clone(offer), score: 0, load, expires_at }
     };
     let mut eligible: Vec<_> = within_quota.map(candidate).collect();
+    spend::leave(parts, admitted, at, &mut eligible);
     choose::score(&mut eligible, &snapshot.index, &admitted.envelope.prefer, at);
     choose::order(&mut eligible, admitted.envelope.prefer.session.as_ref(), &mut Draws::of(id));
     let refused =
@@ -149,8 +150,15 @@ fn refused(
     let (caller, demanded) = demanded(snapshot, &admitted.caller, &admitted.envelope.requirements)?;
     let request = request(parts, admitted, caller, &demanded.requirements, used, at);
     let judged = judge(snapshot, &request, Scope::OfItsModel).into_iter();
-    let mut rejected: Vec<_> =
-        judged.map(|Judged { name, verdict, .. }| Rejected { name, reasons: verdict.into_reasons() }).collect();
+    let reject = |one: Judged<'_>| {
+        let reasons = match &one.verdict {
+            // Policy lets it have the request, and a budget does not.
+            Verdict::Eligible { .. } => spend::against(parts, admitted, at, &one),
+            Verdict::Rejected { reasons } => reasons.clone(),
+        };
+        Rejected { name: one.name, reasons }
+    };
+    let mut rejected: Vec<_> = judged.map(reject).collect();
     rejected.sort_by(|a, b| (a.reasons.len(), &a.name).cmp(&(b.reasons.len(), &b.name)));
     Ok(Refused { demanded, rejected })
 }

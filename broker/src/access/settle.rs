@@ -15,7 +15,7 @@ use comity_runtime::chain;
 use comity_runtime::observe::Account;
 use comity_runtime::tasks::Tasks;
 use comity_transparency::PublicKey;
-use comity_types::{Clock, SpiffeId};
+use comity_types::{Clock, OfferName, SpiffeId};
 use http::HeaderMap;
 use prost::Message as _;
 use tokio::sync::oneshot;
@@ -26,6 +26,8 @@ use super::Parts;
 use super::commit::Permit;
 use super::decide::Candidate;
 use super::request::Admitted;
+use crate::budgets::charge::Became;
+use crate::budgets::spending::Spending;
 use crate::ledger::decisions::{
     Committed, Ledger, MAX_SIGNED_BYTES, NodeSigned, OfferRecord, OutcomeRecord, Plausible, Relayed, TryRecord,
     Unsigned, UsageRecord,
@@ -53,6 +55,8 @@ pub struct Settlement {
     request_bytes: usize,
     /// The node that is tried, and what it signs with.
     signer: Option<Signer>,
+    /// What is reserved for it, if there are budgets: settled by the record.
+    spending: Option<Spending>,
     /// Taken when it is written.
     record: Option<OutcomeRecord>,
 }
@@ -92,15 +96,16 @@ pub(super) struct Opening {
     account: Account,
     arrived: Instant,
     request_bytes: usize,
+    spending: Option<Spending>,
 }
 
 impl Opening {
     /// For this request.
-    pub(super) fn of(parts: &Parts, admitted: &Admitted) -> Self {
+    pub(super) fn of(parts: &Parts, admitted: &Admitted, spending: Option<Spending>) -> Self {
         let (ledger, tasks, clock) = (parts.ledger.clone(), parts.tasks.clone(), Arc::clone(&parts.clock));
         let (metrics, registry) = (parts.metrics.clone(), parts.registry.clone());
         let (account, arrived, request_bytes) = (admitted.account.clone(), admitted.arrived, admitted.body.len());
-        Self { ledger, tasks, clock, metrics, registry, account, arrived, request_bytes }
+        Self { ledger, tasks, clock, metrics, registry, account, arrived, request_bytes, spending }
     }
 }
 
@@ -127,7 +132,7 @@ impl Settlement {
     /// Opens the account of a request whose decision is durable: where that becomes so, or whoever leaves in between would
     /// leave a decision of which nobody says what became of it.
     pub(super) fn open(opening: Opening, committed: Arc<Committed>) -> Self {
-        let Opening { ledger, tasks, clock, metrics, registry, account, arrived, request_bytes } = opening;
+        let Opening { ledger, tasks, clock, metrics, registry, account, arrived, request_bytes, spending } = opening;
         let record = OutcomeRecord {
             at: clock.now(),
             offer: None,
@@ -151,8 +156,19 @@ impl Settlement {
             arrived,
             request_bytes,
             signer: None,
+            spending,
             record: Some(record),
         }
+    }
+
+    /// Reserves what a try of a candidate may come to. False if other requests have used up its budgets since the decision:
+    /// it gets none of this one.
+    pub(super) fn reserves(&mut self, candidate: &Candidate, attempt: u32) -> bool {
+        let Some(spending) = &mut self.spending else { return true };
+        let Err(exceeded) = spending.reserve_try(&candidate.offer.name, attempt) else { return true };
+        self.metrics.over_budget(&exceeded.budget);
+        tracing::info!(decision.id = %self.committed.id(), offer.id = %candidate.offer.name, budget = %exceeded.budget, "a budget was used up after the decision");
+        false
     }
 
     /// A try of a candidate begins.
@@ -174,6 +190,7 @@ impl Settlement {
         if let Some(failed) = tries.find(|one| one.attempt == attempt) {
             failed.failed = why;
         }
+        self.spending.iter_mut().for_each(|spending| spending.ended(attempt));
     }
 
     /// This try is answered, whichever began last: one that ran beside it is `outpaced`, and what it used is nobody's.
@@ -186,8 +203,10 @@ impl Settlement {
     ) {
         let Some(record) = self.record.as_mut().filter(|record| record.tries.len() > 1) else { return };
         record.tries.sort_by_key(|one| one.attempt == attempt);
-        let others = record.tries.iter_mut().filter(|one| one.attempt != attempt && one.failed.is_empty());
-        others.for_each(|one| one.failed = outpaced.to_owned());
+        for other in record.tries.iter_mut().filter(|one| one.attempt != attempt && one.failed.is_empty()) {
+            other.failed = outpaced.to_owned();
+            self.spending.iter_mut().for_each(|spending| spending.ended(other.attempt));
+        }
         record.offer = offer_record(permit, rank, candidate);
         record.attempt = attempt;
         self.signer = signer(permit, candidate);
@@ -244,7 +263,7 @@ impl Settlement {
             return Settling(None);
         }
         let (ledger, committed, metrics) = (self.ledger.clone(), Arc::clone(&self.committed), self.metrics.clone());
-        let registry = self.registry.clone();
+        let (registry, spending) = (self.registry.clone(), self.spending.take());
         let (done, receipt) = oneshot::channel();
         let begun = Instant::now();
         // In a task of its own: the caller may leave, and the outcome is kept all the same.
@@ -254,8 +273,11 @@ impl Settlement {
                 let newest = registry.snapshot().federation().epoch();
                 take_word(&mut record, &committed, &word, newest, &metrics);
             }
+            let (tries, signed) = used(&record);
             match ledger.settle(&committed, record).await {
                 Ok(settled) => {
+                    // When it is durable, and before anybody is told: what is given back is on record, and there for the next.
+                    spending.into_iter().for_each(|all| all.end(Became::Ended { tries: &tries, signed }));
                     metrics.settled(begun.elapsed());
                     let _left = done.send(settled.receipt());
                 }
@@ -316,6 +338,13 @@ fn take_word(record: &mut OutcomeRecord, committed: &Committed, word: &Word, new
             }
         }
     }
+}
+
+/// What budgets count of an outcome: the offers that may have run it, and what the last one's node signed that it used.
+fn used(record: &OutcomeRecord) -> (Vec<OfferName>, Option<(u64, u64)>) {
+    let tries = record.tries.iter().filter(|one| one.may_have_run()).map(|one| one.offer.clone());
+    let signed = record.node_outcome.as_ref().and(record.usage);
+    (tries.collect(), signed.map(|usage| (usage.input_tokens, usage.output_tokens)))
 }
 
 /// What the node says that the request used.

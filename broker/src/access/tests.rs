@@ -15,6 +15,7 @@ use super::*;
 use crate::ledger::log::DecisionLog;
 
 mod ahead;
+mod budgets;
 mod choosing;
 mod expiry;
 mod faults;

@@ -33,6 +33,9 @@ pub enum BrokerError {
     /// The decision log cannot be opened.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// It is not known what budgets have left.
+    #[error(transparent)]
+    Budgets(#[from] crate::budgets::keeper::KeeperError),
     /// The policy of witnesses is none for this log.
     #[error("field witnesses.policy of the configuration cannot be used")]
     Witnesses(#[from] comity_witness::CircleError),

@@ -20,6 +20,8 @@ use super::observed::Observed;
 use crate::access::request::Envelopes;
 use crate::access::retries::Retries;
 use crate::access::{Access, Parts};
+use crate::budgets::accounts::Accounts;
+use crate::budgets::keeper::Keeper;
 use crate::bundles::{Bundles, RegistryBundles};
 use crate::certificate::OwnCertificate;
 use crate::config::Config;
@@ -48,6 +50,8 @@ pub(super) struct Journals {
     pub(super) enrolments: Store,
     pub(super) proposals: Proposals,
     pub(super) ledger: Ledger,
+    /// What is spent of budgets, where there are some: the accounts, and who keeps them.
+    pub(super) budgets: Option<(Keeper, Accounts)>,
 }
 
 impl Journals {
@@ -64,7 +68,19 @@ impl Journals {
         let (ledger, witnesses) = Ledger::open(&decisions, key, Arc::clone(clock), circle).await?;
         #[cfg(feature = "bench-unlogged")]
         let ledger = if config.keeps_nothing { ledger.keeping_nothing() } else { ledger };
-        Ok((Self { registry, enrolments, proposals, ledger }, witnesses))
+        let budgets = match &config.budgets {
+            Some(budgets) => {
+                let (path, log) = (data_dir::budgets(&config.data_dir), ledger.log().clone());
+                Some(Keeper::open(path, log, Arc::clone(budgets), clock.now()).await?)
+            }
+            None => None,
+        };
+        Ok((Self { registry, enrolments, proposals, ledger, budgets }, witnesses))
+    }
+
+    /// What is spent of budgets, where there are some.
+    pub(super) fn accounts(&self) -> Option<Accounts> {
+        self.budgets.as_ref().map(|(_, accounts)| accounts.clone())
     }
 
     /// Resolves, to the cause, when the first of them has failed.
@@ -202,6 +218,7 @@ pub(super) fn access(
         links: watched.links.clone(),
         quotas: Quotas::default(),
         retries: Retries::default(),
+        budgets: watched.budgets.clone(),
         envelopes: Envelopes::default(),
         places: config.places.clone(),
         commit: config.commit,
@@ -242,7 +259,11 @@ pub(super) fn services(
         }),
         catalog: catalog::Catalog::new(access.clone()),
         inference: inference::Inference::new(access),
-        transparency: transparency::Service::new(journals.ledger.clone(), Arc::clone(&watched.clock)),
+        transparency: transparency::Service::new(transparency::Parts {
+            ledger: journals.ledger.clone(),
+            keeper: journals.budgets.as_ref().map(|(keeper, _)| keeper.clone()),
+            clock: Arc::clone(&watched.clock),
+        }),
     }
 }
 

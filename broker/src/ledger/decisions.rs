@@ -28,7 +28,7 @@ use comity_witness::Circle;
 pub use self::node_signed::{MAX_SIGNED_BYTES, NodeSigned, Relayed, Unsigned};
 pub use self::plausible::Plausible;
 pub use self::recorded::{
-    CandidateRecord, DecisionRecord, OfferRecord, OutcomeRecord, RefusedOffer, TryRecord, UsageRecord,
+    CandidateRecord, DecisionRecord, OfferRecord, OutcomeRecord, RefusedOffer, ReservedRecord, TryRecord, UsageRecord,
 };
 use super::log::{DecisionLog, Entry, LogError, Placed};
 use super::witnesses::{WitnessError, Witnesses};

@@ -22,7 +22,8 @@ use tonic::{Request, Response, Status};
 
 use super::{invalid, parse, timestamp, viewer};
 use crate::access::decide::{self, Candidate, Judged, Scope};
-use crate::access::{Access, choose, disclose};
+use crate::access::{Access, choose, disclose, spend};
+use crate::budgets::book::Call;
 use crate::edge::CallerIdentity;
 use crate::links::LinkState;
 use crate::registry::Snapshot;
@@ -73,6 +74,8 @@ impl Catalog {
             as_of,
         };
         let judged = decide::judge(&snapshot, &question, Scope::Everything);
+        let call = Call { caller: caller.id(), model: &envelope.model, at: as_of };
+        let judged = spend::verdicts(parts, call, &snapshot, judged);
         let judged = disclose::verdicts(caller.organisation(), snapshot.federation(), judged);
         Ok(ExplainResponse {
             relaxations: relaxations(&snapshot, &question, &demanded),

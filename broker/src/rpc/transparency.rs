@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 use tonic::{Code, Request, Response, Status};
 
 use super::{failure, invalid, ours, parse, viewer};
+use crate::budgets::keeper::Keeper;
 use crate::edge::CallerIdentity;
 use crate::ledger::decisions::Ledger;
 use crate::ledger::log::reader::FoundDecision;
@@ -31,19 +32,31 @@ const PAGE: usize = 256;
 /// none must not take the threads that others need.
 const SEARCHES: usize = 4;
 
+/// What it works with.
+#[derive(Debug, Clone)]
+pub struct Parts {
+    /// The log.
+    pub ledger: Ledger,
+    /// Who keeps what was spent of budgets, where there are some: before a record goes that says it.
+    pub keeper: Option<Keeper>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
 /// The service.
 #[derive(Debug, Clone)]
 pub struct Service {
     ledger: Ledger,
+    keeper: Option<Keeper>,
     clock: Arc<dyn Clock>,
     searches: Arc<Semaphore>,
 }
 
 impl Service {
-    /// Over this log.
+    /// Put together.
     #[must_use]
-    pub fn new(ledger: Ledger, clock: Arc<dyn Clock>) -> Self {
-        Self { ledger, clock, searches: Arc::new(Semaphore::new(SEARCHES)) }
+    pub fn new(Parts { ledger, keeper, clock }: Parts) -> Self {
+        Self { ledger, keeper, clock, searches: Arc::new(Semaphore::new(SEARCHES)) }
     }
 
     fn receipts(&self) -> Receipts {
@@ -148,6 +161,10 @@ impl Transparency for Service {
         let decision: DecisionId = parse("decision_id", &request.decision_id)?;
         let by = caller.id().clone();
         let indexes = self.search(move |receipts| receipts.erasable(decision, viewer(&caller))).await?;
+        if let Some(keeper) = &self.keeper {
+            // What was spent stays so, whatever becomes of the record.
+            keeper.keep().await.map_err(|error| ours(&error))?;
+        }
         self.ledger.log().erase(indexes).await.map_err(|error| ours(&error))?;
         tracing::info!(decision.id = %decision, %by, "a record was erased");
         Ok(Response::new(EraseRecordResponse {}))

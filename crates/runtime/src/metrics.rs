@@ -80,6 +80,9 @@ pub type Labels<const N: usize> = [(&'static str, &'static str); N];
 /// A label whose values this program's own configuration names.
 pub type Named = [(&'static str, String); 1];
 
+/// Such a label, and one more.
+pub type NamedAndOne = [(&'static str, String); 2];
+
 /// The metrics of a program, in the order in which they were made.
 #[derive(Debug, Default)]
 pub struct Metrics {
@@ -130,6 +133,20 @@ impl Metrics {
 
     /// A gauge for each thing that this program's own configuration names.
     pub fn named_gauges(&mut self, metric: &Metric) -> Family<Named, Gauge> {
+        let made = Family::default();
+        self.register(metric, made.clone());
+        made
+    }
+
+    /// The same with one more label.
+    pub fn named_gauges_and_one(&mut self, metric: &Metric) -> Family<NamedAndOne, Gauge> {
+        let made = Family::default();
+        self.register(metric, made.clone());
+        made
+    }
+
+    /// A counter for each thing that this program's own configuration names.
+    pub fn named_counters(&mut self, metric: &Metric) -> Family<Named, Counter> {
         let made = Family::default();
         self.register(metric, made.clone());
         made

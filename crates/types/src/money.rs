@@ -24,6 +24,18 @@ pub struct Price {
     pub output_micros_per_million_tokens: u64,
 }
 
+impl Price {
+    /// What so many tokens cost, in millionths of the currency's unit; a part of one counts as a whole one.
+    #[must_use]
+    pub fn cost(&self, input_tokens: u64, output_tokens: u64) -> u64 {
+        const TOKENS: u128 = 1_000_000;
+        let of = |tokens: u64, micros: u64| u128::from(tokens) * u128::from(micros);
+        let input = of(input_tokens, self.input_micros_per_million_tokens);
+        let all = input.saturating_add(of(output_tokens, self.output_micros_per_million_tokens));
+        u64::try_from(all.div_ceil(TOKENS)).unwrap_or(u64::MAX)
+    }
+}
+
 /// An amount of money, in millionths of the currency's unit.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -37,6 +49,18 @@ pub struct Money {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_price_is_of_a_million_tokens_and_no_part_of_a_micro_is_free() {
+        let price = |input, output| Price {
+            currency: "EUR".parse().unwrap(),
+            input_micros_per_million_tokens: input,
+            output_micros_per_million_tokens: output,
+        };
+        assert_eq!(price(2_000_000, 6_000_000).cost(1000, 500), 5_000);
+        assert_eq!(price(1, 0).cost(1, 0), 1);
+        assert_eq!(price(u64::MAX, u64::MAX).cost(u64::MAX, u64::MAX), u64::MAX);
+    }
 
     #[test]
     fn currencies_are_codes_of_the_list() {

@@ -17,9 +17,8 @@ use crate::access::decide::Candidate;
 use crate::access::request::Admitted;
 use crate::access::settle::Settlement;
 use crate::edge::cut;
+use crate::ledger::decisions::TryRecord;
 
-/// What the record says of a request that had travelled ahead, and got no permit.
-const WITHDRAWN: &str = "withdrawn";
 /// What it says of a try beside which another one was answered first.
 const OUTPACED: &str = "outpaced";
 /// When to come back who got no further try: by then the failures of now count for half less, and the node that failed comes
@@ -108,7 +107,7 @@ impl<'a> Tries<'a> {
         }
         match self.last {
             Some((candidate, rejection)) => rejection.conclude(candidate).map(Some),
-            // Nothing was tried: other requests have used up what every offer grants, so that this one is decided anew.
+            // Nothing was tried: other requests have used up what every offer or its budget grants, so that this one is decided anew.
             None => Ok(None),
         }
     }
@@ -165,7 +164,9 @@ impl<'a> Tries<'a> {
                 self.withdraw(ahead.is_some());
                 return Next::Expired;
             }
-            if !takes_quota(self.parts, self.admitted, self.permit, candidate) {
+            if !self.settlement.reserves(candidate, attempt)
+                || !takes_quota(self.parts, self.admitted, self.permit, candidate)
+            {
                 self.withdraw(ahead.is_some());
                 continue;
             }
@@ -230,7 +231,7 @@ impl<'a> Tries<'a> {
     /// Records that a node has the message of this request, if it does, and gets no permit for it.
     fn withdraw(&mut self, is_there: bool) {
         if is_there {
-            self.settlement.failed(self.attempt, WITHDRAWN.to_owned());
+            self.settlement.failed(self.attempt, TryRecord::WITHDRAWN.to_owned());
         }
     }
 }

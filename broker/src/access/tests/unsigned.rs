@@ -24,7 +24,7 @@ const MARKER: &str = "the-patient-is-seventeen-and-afraid";
 const READ_BY_CLIENTS: usize = 8 * 1024;
 
 /// What a node writes at the end of its answer.
-struct End {
+pub(super) struct End {
     key: Arc<KeyPair>,
     said: Outcome,
     trailers: HeaderMap,
@@ -43,7 +43,7 @@ impl End {
     }
 
     /// What a node sends that does as it should.
-    fn sign(&mut self) {
+    pub(super) fn sign(&mut self) {
         self.put(metadata::OUTCOME, &self.signed().encode_to_vec());
     }
 
@@ -66,11 +66,12 @@ struct Ended {
     _node: Node,
 }
 
-async fn ended_by(ending: impl Fn(&mut End) + Send + Sync + 'static) -> Ended {
-    let (log, world) = (Logged::default(), World::new().await);
-    let collecting = log.collect();
-    let log_key = world.log_key.clone();
-    let node = world.node_handing("a.example", move |key| {
+/// A node that answers, and ends its answer so.
+pub(super) fn ending(
+    log_key: comity_transparency::NoteVerifier,
+    ending: impl Fn(&mut End) + Send + Sync + 'static,
+) -> impl FnOnce(KeyPair) -> node::Handler {
+    move |key| {
         let key = Arc::new(key);
         Arc::new(move |seen: Seen, answering: node::Answering| {
             let decision = seen.decision(&log_key);
@@ -94,8 +95,13 @@ async fn ended_by(ending: impl Fn(&mut End) + Send + Sync + 'static) -> Ended {
             let frames = [Frame::data(Bytes::from_static(b"hello")), Frame::trailers(end.trailers)];
             frames.into_iter().for_each(|frame| answering.try_send(Ok(frame)).unwrap());
         })
-    });
-    let node = node.await;
+    }
+}
+
+async fn ended_by(ending: impl Fn(&mut End) + Send + Sync + 'static) -> Ended {
+    let (log, world) = (Logged::default(), World::new().await);
+    let collecting = log.collect();
+    let node = world.node_handing("a.example", self::ending(world.log_key.clone(), ending)).await;
     let (bytes, trailers) = read(world.ask(in_germany()).await).await;
     assert_eq!((bytes.as_slice(), ended(&trailers).0), (&b"hello"[..], Code::Ok));
     let receipt = trailers[metadata::RECEIPT].as_bytes();

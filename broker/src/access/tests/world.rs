@@ -28,6 +28,8 @@ use prost::Message as _;
 
 use super::node::{Door, Handler, Node, Script};
 use super::*;
+use crate::budgets::book::Book;
+use crate::budgets::definition::{Budget, Budgets};
 use crate::edge::stop::Stop;
 use crate::ledger::journal::{Journal, Storage};
 use crate::ledger::log::DecisionLog;
@@ -218,7 +220,22 @@ impl World {
         Self::with(log, Commit::Strict).await
     }
 
+    /// Whose requests are under these budgets.
+    pub(crate) async fn under(budgets: Vec<Budget>, commit: Commit) -> Self {
+        let opened = |path: &Path, key, clock| DecisionLog::open(&path.join("decisions"), key, clock).unwrap().0;
+        let accounts = Accounts::new(Book::new(Arc::new(Budgets::new(budgets, None))));
+        Self::with_budgets(opened, commit, Some(accounts)).await
+    }
+
     pub(crate) async fn with(log: impl FnOnce(&Path, LogKey, Arc<dyn Clock>) -> DecisionLog, commit: Commit) -> Self {
+        Self::with_budgets(log, commit, None).await
+    }
+
+    async fn with_budgets(
+        log: impl FnOnce(&Path, LogKey, Arc<dyn Clock>) -> DecisionLog,
+        commit: Commit,
+        budgets: Option<Accounts>,
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let (federation, tasks) = (Organisation::new("fed.example"), Tasks::default());
         let ahead = Arc::new(AheadClock::default());
@@ -256,6 +273,7 @@ impl World {
             links: links.clone(),
             quotas: Quotas::default(),
             retries: Retries::default(),
+            budgets,
             envelopes: Envelopes::default(),
             places: ["DE".parse().unwrap()].into(),
             commit,

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use comity_transparency::leaf::Epoch;
 use comity_transparency::record::{CANDIDATES, Field, MAX_VALUE_BYTES, Record, RecordKind, SALT_BYTES};
-use comity_types::{DecisionId, Digest, ModelName, OfferName, Place, SpiffeId, Timestamp};
+use comity_types::{DecisionId, Digest, ModelName, OfferName, Place, Price, SpiffeId, Timestamp};
 use serde::Serialize;
 
 use super::{LedgerError, NodeSigned, Unsigned};
@@ -52,6 +52,19 @@ pub struct CandidateRecord {
     pub offer_sha256: Digest,
     /// First instant at which the permit no longer counts for it, in milliseconds since 1970.
     pub expires_at: i64,
+    /// What is reserved for it, where there are budgets: they are counted anew from that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reserved: Option<ReservedRecord>,
+}
+
+/// What budgets reserve for an offer that may be tried.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ReservedRecord {
+    /// Tokens that its model reads of the request, at most.
+    pub input_tokens: u64,
+    /// What it costs, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price: Option<Price>,
 }
 
 /// An offer and the reasons against it.
@@ -116,6 +129,17 @@ pub struct TryRecord {
     /// Why nothing of what the node said at its end is kept, in a word: it did not sign what it answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unsigned: Option<&'static str>,
+}
+
+impl TryRecord {
+    /// Why a try failed that had no permit: no node runs anything without one.
+    pub const WITHDRAWN: &str = "withdrawn";
+
+    /// Whether a node may have run it.
+    #[must_use]
+    pub fn may_have_run(&self) -> bool {
+        self.failed != Self::WITHDRAWN
+    }
 }
 
 /// Tokens, as the backend counted them.

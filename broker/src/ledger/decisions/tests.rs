@@ -34,7 +34,12 @@ fn decision(offers: usize) -> DecisionRecord {
 
 fn eligible(offers: usize) -> DecisionRecord {
     let offer = |number| format!("org-a.example/n1/o{number}").parse::<OfferName>().unwrap();
-    let candidate = |number| CandidateRecord { offer: offer(number), offer_sha256: Digest::of(b"o"), expires_at: 9 };
+    let candidate = |number| CandidateRecord {
+        offer: offer(number),
+        offer_sha256: Digest::of(b"o"),
+        expires_at: 9,
+        reserved: None,
+    };
     let (eligible, candidates) = ((0..offers).map(offer).collect(), (0..offers).map(candidate).collect());
     DecisionRecord { eligible, candidates, refused: Vec::new(), ..decision(offers) }
 }

@@ -1,0 +1,232 @@
+//! Budgets in the flow: what has no room is refused before anything is sent, what was used is what nodes signed, and what the
+//! log says of it after a restart is what the broker had counted.
+
+use std::collections::BTreeMap;
+
+use comity_proto::error::{Detail, retry_after};
+use comity_types::Money;
+use futures::future::join_all;
+
+use super::*;
+use crate::budgets::amount::Amount;
+use crate::budgets::book::{Book, Key};
+use crate::budgets::definition::{Budget, Dimension, Limits};
+use crate::budgets::keeper::Keeper;
+use crate::budgets::period::Period;
+
+/// How many requests come at once.
+const AT_ONCE: usize = 20;
+
+fn budget(name: &str, each: &[Dimension], limits: Limits) -> Budget {
+    Budget {
+        name: name.parse().unwrap(),
+        organisation: None,
+        app: None,
+        model: None,
+        offer: None,
+        each: each.iter().copied().collect(),
+        per: (limits.all().count() > usize::from(limits.concurrent.is_some())).then_some(Period::Month),
+        limits,
+        output_tokens_reserved: 1_000,
+    }
+}
+
+fn requests(limit: u64) -> Limits {
+    Limits { requests: Some(limit), ..Limits::default() }
+}
+
+fn tokens(limit: u64) -> Limits {
+    Limits { tokens: Some(limit), ..Limits::default() }
+}
+
+fn euros(micros: u64) -> Limits {
+    Limits { money: Some(Money { currency: "EUR".parse().unwrap(), micros }), ..Limits::default() }
+}
+
+/// What the accounts of a budget have used, as the flow has counted it.
+fn used(world: &World, place: usize) -> Amount {
+    let all = world.access.parts().budgets.as_ref().unwrap();
+    all.read(|book| in_use(book, place))
+}
+
+fn in_use(book: &Book, place: usize) -> Amount {
+    let own = book.accounts().filter(|(key, _)| key.budget == place);
+    own.fold(Amount::default(), |sum, (_, account)| sum.plus(account.current.used))
+}
+
+async fn signing(world: &World, domain: &str) -> node::Node {
+    world.node_handing(domain, unsigned::ending(world.log_key.clone(), unsigned::End::sign)).await
+}
+
+async fn answered(world: &World) -> (Code, String) {
+    let (_, trailers) = read(world.ask(in_germany()).await).await;
+    ended(&trailers)
+}
+
+#[tokio::test]
+async fn a_budget_without_room_refuses_the_request_says_which_and_no_node_sees_a_byte() {
+    let world = World::under(vec![budget("two", &[Dimension::Organisation], requests(2))], Commit::Strict).await;
+    let node = world.node("a.example", "DE", 1, answers("hello")).await;
+    for _ in 0..2 {
+        assert_eq!(answered(&world).await.0, Code::Ok);
+    }
+    let (_, trailers) = read(world.ask(in_germany()).await).await;
+    assert_eq!(ended(&trailers), (Code::ResourceExhausted, "BUDGET_EXCEEDED".into()));
+    let status = Status::from_header_map(&trailers).unwrap();
+    let said = Detail::of(&status).unwrap().metadata;
+    for (key, value) in [("budget", "two"), ("measure", "requests"), ("limit", "2"), ("used", "2"), ("reserved", "0")] {
+        assert_eq!(said[key], value, "{key}");
+    }
+    let renews_at: comity_types::Timestamp = said["renews_at"].parse().unwrap();
+    let wait = retry_after(&status).unwrap();
+    assert!(renews_at.since(world.clock.now()) <= wait && wait <= std::time::Duration::from_secs(31 * 86_400));
+    assert_eq!(node.seen().len(), 2);
+    // In the month after there is room; the node's certificate has ended by then.
+    world.clock.advance(wait);
+    assert_eq!(answered(&world).await.1, "NODES_UNAVAILABLE");
+}
+
+#[tokio::test]
+async fn requests_at_once_do_not_overdraw_a_budget() {
+    for commit in [Commit::Strict, Commit::Overlapped] {
+        let world = World::under(vec![budget("five", &[], requests(5))], commit).await;
+        let node = world.node("a.example", "DE", 1, answers("hello")).await;
+        let all = join_all((0..AT_ONCE).map(|_| answered(&world))).await;
+        let refused = all.iter().filter(|(_, reason)| reason == "BUDGET_EXCEEDED").count();
+        assert_eq!((node.seen().len(), refused, used(&world, 0).requests), (5, AT_ONCE - 5, 5));
+    }
+}
+
+#[tokio::test]
+async fn what_a_node_signed_is_used_and_what_it_did_not_sign_stands_in_full() {
+    let world = World::under(vec![budget("b", &[], tokens(100_000))], Commit::Strict).await;
+    let signing = signing(&world, "a.example").await;
+    assert_eq!(answered(&world).await.0, Code::Ok);
+    assert_eq!((used(&world, 0).input_tokens, used(&world, 0).output_tokens), (3, 4));
+    world.suspend("a.example").await;
+    drop(signing);
+    let _unsigned = world.node("b.example", "DE", 1, answers("hello")).await;
+    assert_eq!(answered(&world).await.0, Code::Ok);
+    let bytes = framed(&message(in_germany())).len() as u64;
+    assert_eq!((used(&world, 0).input_tokens, used(&world, 0).output_tokens), (3 + bytes + 256, 4 + 1_000));
+}
+
+#[tokio::test]
+async fn a_budget_of_offers_takes_the_offer_away_and_the_next_one_answers() {
+    let world = World::under(vec![budget("per-offer", &[Dimension::Offer], requests(2))], Commit::Strict).await;
+    let cheap = world.node("a.example", "DE", 1, answers("hello")).await;
+    let dearer = world.node("b.example", "DE", 2, answers("hello")).await;
+    let all = join_all((0..6).map(|_| answered(&world))).await;
+    assert_eq!((cheap.seen().len(), dearer.seen().len()), (2, 2));
+    let refused: Vec<_> = all.into_iter().filter(|(code, _)| *code != Code::Ok).collect();
+    assert_eq!(refused, vec![(Code::FailedPrecondition, "NO_ELIGIBLE_OFFER".to_owned()); 2]);
+    let (_, trailers) = read(world.ask(in_germany()).await).await;
+    let refusal = Detail::of(&Status::from_header_map(&trailers).unwrap()).unwrap().refusal.unwrap();
+    assert_eq!(refusal.verdicts.len(), 2);
+    for verdict in refusal.verdicts {
+        let reason = &verdict.reasons[0];
+        assert_eq!((reason.code.as_str(), reason.subject.as_str()), ("FEDERATION_POLICY", "budget per-offer"));
+        assert!(
+            reason.expected.contains("requests up to 2, renewed at") && reason.actual.contains("2 used"),
+            "{reason:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_offer_that_is_priced_in_another_currency_gets_nothing_of_a_budget_of_money() {
+    let world = World::under(vec![budget("euros", &[], euros(1_000_000))], Commit::Strict).await;
+    let node = world.node("a.example", "DE", 1, answers("hello")).await;
+    assert_eq!(answered(&world).await.0, Code::Ok);
+    assert_eq!(used(&world, 0).micros, 1);
+    let mut offer = world::offer(&node.id, "DE", 1);
+    offer.price.as_mut().unwrap().currency = "USD".parse().unwrap();
+    world.publish_offer(&node, &node.address, offer).await;
+    let (_, trailers) = read(world.ask(in_germany()).await).await;
+    assert_eq!(ended(&trailers).1, "NO_ELIGIBLE_OFFER");
+    let refusal = Detail::of(&Status::from_header_map(&trailers).unwrap()).unwrap().refusal.unwrap();
+    let reason = &refusal.verdicts[0].reasons[0];
+    assert_eq!((reason.expected.as_str(), reason.actual.as_str()), ("a price in EUR", "a price in USD"));
+    assert_eq!(node.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn calls_at_once_have_room_again_when_one_ends_and_when_its_caller_leaves() {
+    let limits = Limits { concurrent: Some(1), ..Limits::default() };
+    let world = World::under(vec![budget("one", &[], limits)], Commit::Strict).await;
+    let (script, mut asked) = waits();
+    let node = world.node("a.example", "DE", 1, script).await;
+    let begun = async |asked: &mut tokio::sync::mpsc::Receiver<node::Answering>| {
+        let mut running = Box::pin(world.ask(in_germany()));
+        tokio::select! {
+            _ = &mut running => panic!("it was answered"),
+            answering = asked.recv() => (running, answering.unwrap()),
+        }
+    };
+    let (running, _answering) = begun(&mut asked).await;
+    assert_eq!(answered(&world).await, (Code::ResourceExhausted, "BUDGET_EXCEEDED".into()));
+    drop(running);
+    let again = world::soon("there is room again", || {
+        let all = world.access.parts().budgets.as_ref().unwrap();
+        all.read(|book| book.accounts().all(|(_, account)| account.running == 0)).then_some(())
+    });
+    again.await;
+    let (_running, _answering) = begun(&mut asked).await;
+    assert_eq!(node.seen().len(), 2);
+}
+
+#[tokio::test]
+async fn what_the_log_says_after_a_restart_is_what_was_counted_erased_records_included() {
+    let budgets = || {
+        vec![
+            budget("tokens", &[Dimension::Organisation, Dimension::App], tokens(1_000_000)),
+            budget("offers", &[Dimension::Offer], requests(1_000)),
+            budget("money", &[Dimension::Model], euros(1_000_000)),
+        ]
+    };
+    let world = World::under(budgets(), Commit::Strict).await;
+    let _declining = world.node("a.example", "DE", 1, declines(overloaded())).await;
+    let _signing = signing(&world, "b.example").await;
+    let _unsigned = world.node("c.example", "DE", 1, answers("hello")).await;
+    for _ in 0..12 {
+        assert_eq!(answered(&world).await.0, Code::Ok);
+    }
+    let (parts, path) = (world.access.parts(), world.dir().join("budgets.spent"));
+    let open = async |path: std::path::PathBuf, budgets| {
+        let budgets = Arc::new(crate::budgets::definition::Budgets::new(budgets, None));
+        Keeper::open(path, parts.ledger.log().clone(), budgets, world.clock.now()).await
+    };
+    let counted = || state(&parts.budgets.as_ref().unwrap().read(Book::clone));
+    let (first, _) = open(path.clone(), budgets()).await.unwrap();
+    assert_eq!(state(&first.book()), counted());
+    for _ in 0..6 {
+        assert_eq!(answered(&world).await.0, Code::Ok);
+    }
+    first.keep().await.unwrap();
+    assert_eq!(state(&first.book()), counted());
+    // From the file alone, of which nothing is behind; and where its records are gone, as well.
+    let (decisions, _) = world.journal(18).await;
+    let receipts = crate::ledger::receipts::Receipts::new(parts.ledger.log().reader());
+    let erased = receipts.erasable(decisions[0].id, comity_policy::disclosure::Viewer::Governor).unwrap();
+    parts.ledger.log().erase(erased).await.unwrap();
+    assert_eq!(state(&open(path.clone(), budgets()).await.unwrap().0.book()), counted());
+    // What they grant may change; what they are of may not, without their being counted anew.
+    let mut raised = budgets();
+    raised[0].limits.tokens = Some(2_000_000);
+    assert_eq!(state(&open(path.clone(), raised).await.unwrap().0.book()), counted());
+    // A file that is damaged, or gone, leaves the log, which no longer says what that record said: nobody guesses.
+    let kept = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &kept[..kept.len() - 1]).unwrap();
+    for _ in 0..2 {
+        let error = comity_runtime::chain::text(&open(path.clone(), budgets()).await.unwrap_err());
+        assert!(error.contains("has been erased") && error.contains("danger_nothing_before = \"20"), "{error}");
+        let _gone = std::fs::remove_file(&path);
+    }
+    std::fs::write(&path, kept).unwrap();
+    assert_eq!(state(&open(path, budgets()).await.unwrap().0.book()), counted());
+}
+
+fn state(book: &Book) -> BTreeMap<String, Amount> {
+    let of = |(key, account): (&Key, &crate::budgets::book::Account)| (format!("{key:?}"), account.current.used);
+    book.accounts().map(of).filter(|(_, used)| *used != Amount::default()).collect()
+}

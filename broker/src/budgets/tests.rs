@@ -1,0 +1,392 @@
+//! No sum of what was used and what is reserved is ever above a limit, whoever comes at once; and what a life has counted is
+//! what the next one finds.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use comity_types::{Money, OfferName, Price, SpiffeId, Timestamp};
+use proptest::prelude::*;
+
+use super::accounts::Accounts;
+use super::amount::{Amount, Measure};
+use super::book::{Book, Call, Key};
+use super::charge::{Asked, Became, Candidate, charges};
+use super::definition::{Budget, Budgets, Dimension, Limits};
+use super::period::Period;
+use super::spending::Spending;
+
+const MODEL: &str = "m";
+
+fn budget(name: &str, per: Option<Period>, limits: Limits) -> Budget {
+    Budget {
+        name: name.parse().unwrap(),
+        organisation: None,
+        app: None,
+        model: None,
+        offer: None,
+        each: [Dimension::Organisation].into(),
+        per,
+        limits,
+        output_tokens_reserved: 10,
+    }
+}
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn offer(number: usize) -> OfferName {
+    format!("op.example/n{number}/chat").parse().unwrap()
+}
+
+/// What costs one micro a token.
+fn price(currency: &str) -> Option<Price> {
+    Some(Price {
+        currency: currency.parse().unwrap(),
+        input_micros_per_million_tokens: 1_000_000,
+        output_micros_per_million_tokens: 1_000_000,
+    })
+}
+
+fn asked(organisation: &str, moment: &str, input_tokens: u64) -> Asked {
+    let candidate = |number| Candidate { offer: offer(number), price: price("EUR") };
+    Asked {
+        caller: format!("spiffe://{organisation}/app/a").parse().unwrap(),
+        model: MODEL.parse().unwrap(),
+        at: at(moment),
+        input_tokens,
+        candidates: (0..3).map(candidate).collect(),
+    }
+}
+
+fn accounts(budgets: Vec<Budget>) -> Accounts {
+    Accounts::new(Book::new(Arc::new(Budgets::new(budgets, None))))
+}
+
+fn reserve(accounts: &Accounts, asked: Asked) -> Result<Spending, String> {
+    Spending::reserve(accounts, Arc::new(asked)).map_err(|exceeded| exceeded.to_string())
+}
+
+/// What the accounts of a budget have used and reserved in the period that runs.
+fn state(accounts: &Accounts, place: usize) -> Vec<(Amount, Amount, u64)> {
+    accounts.read(|book| {
+        let own = book.accounts().filter(|(key, _)| key.budget == place);
+        own.map(|(_, account)| (account.current.used, account.current.reserved, account.running)).collect()
+    })
+}
+
+fn requests(limit: u64) -> Limits {
+    Limits { requests: Some(limit), ..Limits::default() }
+}
+
+fn everything() -> Limits {
+    Limits {
+        requests: Some(40),
+        tokens: Some(1_000),
+        input_tokens: Some(800),
+        output_tokens: Some(300),
+        money: Some(Money { currency: "EUR".parse().unwrap(), micros: 900 }),
+        concurrent: Some(4),
+    }
+}
+
+/// What a caller does with what it reserved.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    /// The node of its last try signs so many tokens.
+    Signed(u64, u64),
+    /// Nobody signs.
+    Unsigned,
+    /// Nothing was sent.
+    Nothing,
+    /// Whoever had it has gone.
+    Dropped,
+}
+
+fn ends() -> impl Strategy<Value = End> {
+    prop_oneof![
+        3 => (0..20_u64, 0..=10_u64).prop_map(|(input, output)| End::Signed(input, output)),
+        1 => Just(End::Unsigned),
+        1 => Just(End::Nothing),
+        1 => Just(End::Dropped),
+    ]
+}
+
+proptest! {
+    /// Eight threads, two organisations, four budgets, and a watcher that looks all the while.
+    #[test]
+    fn callers_at_once_never_overspend_and_what_is_left_is_what_a_model_says(
+        calls in proptest::collection::vec((any::<bool>(), 1..20_u64, 0..3_usize, ends()), 1..200)
+    ) {
+        let mut shared = budget("shared", Some(Period::Day), everything());
+        shared.each.clear();
+        let mut of_offers = budget("of-offers", Some(Period::Hour), requests(25));
+        of_offers.each = [Dimension::Offer].into();
+        let all = vec![budget("each", Some(Period::Day), everything()), shared, of_offers, budget("at-once", None, Limits { concurrent: Some(2), ..Limits::default() })];
+        let accounts = accounts(all);
+        let (next, model) = (AtomicU64::new(0), std::sync::Mutex::new(BTreeMap::<String, Amount>::new()));
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    while let Some(call) = calls.get(usize::try_from(next.fetch_add(1, Ordering::SeqCst)).unwrap()) {
+                        one(&accounts, *call, &model);
+                        holds(&accounts);
+                    }
+                });
+            }
+        });
+        holds(&accounts);
+        let left: BTreeMap<_, _> = accounts.read(|book| {
+            book.accounts().map(|(key, account)| (format!("{key:?}"), account.current.used)).collect()
+        });
+        let is_used = |(_, amount): &(String, Amount)| *amount != Amount::default();
+        let expected: BTreeMap<_, _> = model.into_inner().unwrap().into_iter().filter(is_used).collect();
+        prop_assert_eq!(left.into_iter().filter(is_used).collect::<BTreeMap<_, _>>(), expected);
+        accounts.read(|book| for (_, account) in book.accounts() {
+            assert_eq!((account.current.reserved, account.running), (Amount::default(), 0));
+        });
+    }
+}
+
+fn one(
+    accounts: &Accounts,
+    (of_one, input, tried, end): (bool, u64, usize, End),
+    model: &std::sync::Mutex<BTreeMap<String, Amount>>,
+) {
+    let asked = asked(if of_one { "one.example" } else { "two.example" }, "2026-11-30T10:00:00Z", input);
+    let Ok(mut spending) = reserve(accounts, asked.clone()) else { return };
+    let tries: Vec<_> = (1..)
+        .zip((0..=tried).map(offer))
+        .filter_map(|(attempt, offer)| spending.reserve_try(&offer, attempt).ok().map(|()| offer))
+        .collect();
+    std::thread::yield_now();
+    let became = match end {
+        End::Signed(input, output) => {
+            Became::Ended { tries: &tries, signed: Some((input.min(asked.input_tokens), output)) }
+        }
+        End::Unsigned | End::Dropped => Became::Ended { tries: &tries, signed: None },
+        End::Nothing => Became::Ended { tries: &[], signed: None },
+    };
+    let mut used = charges(accounts.budgets(), &asked, became);
+    match end {
+        End::Dropped => {
+            drop(spending);
+            // Nobody knows that nothing was tried.
+            for (place, budget) in accounts.budgets().of(&asked.caller, &asked.model, None) {
+                used.insert(Key::of((place, budget), asked.call(), None), asked.at_most(budget));
+            }
+        }
+        End::Signed(..) | End::Unsigned | End::Nothing => spending.end(became),
+    }
+    let mut model = model.lock().unwrap();
+    let counted = used.into_iter().filter(|(key, _)| accounts.budgets().at(key.budget).unwrap().per.is_some());
+    for (key, amount) in counted {
+        let sum = model.entry(format!("{key:?}")).or_default();
+        *sum = sum.plus(amount);
+    }
+}
+
+/// That no limit is passed, at this very instant.
+fn holds(accounts: &Accounts) {
+    accounts.read(|book| {
+        for (key, account) in book.accounts() {
+            let budget = book.budgets().at(key.budget).unwrap();
+            for (measure, limit) in budget.limits.all() {
+                let taken = match measure {
+                    Measure::Concurrent => account.running,
+                    other @ (Measure::Requests
+                    | Measure::Tokens
+                    | Measure::InputTokens
+                    | Measure::OutputTokens
+                    | Measure::Money) => account.current.used.plus(account.current.reserved).of(other),
+                };
+                assert!(taken <= limit, "{} {measure}: {taken} of {limit}", budget.name);
+            }
+        }
+    });
+}
+
+#[test]
+fn a_reservation_is_under_all_budgets_of_a_call_or_under_none() {
+    let roomy = budget("roomy", Some(Period::Day), requests(10));
+    let tight = budget("tight", Some(Period::Hour), requests(1));
+    let accounts = accounts(vec![roomy, tight]);
+    let moment = "2026-11-30T10:15:00Z";
+    let first = reserve(&accounts, asked("a.example", moment, 1)).unwrap();
+    let refused = reserve(&accounts, asked("a.example", moment, 1)).unwrap_err();
+    assert!(refused.contains("budget tight has no room"), "{refused}");
+    assert_eq!(state(&accounts, 0)[0].1.requests, 1);
+    // Another organisation has an account of its own.
+    drop(reserve(&accounts, asked("b.example", moment, 1)).unwrap());
+    drop(first);
+}
+
+#[test]
+fn what_was_signed_replaces_what_was_reserved_and_what_nobody_signed_stands_in_full() {
+    let limits = Limits { tokens: Some(1_000), money: everything().money, ..Limits::default() };
+    let mut by_offer = budget("offers", Some(Period::Day), Limits { tokens: Some(1_000), ..Limits::default() });
+    by_offer.each = [Dimension::Offer].into();
+    let accounts = accounts(vec![budget("b", Some(Period::Day), limits), by_offer]);
+    let used = |accounts: &Accounts, place| -> u64 {
+        state(accounts, place).iter().map(|one| one.0.of(Measure::Tokens)).sum()
+    };
+    let begin = || {
+        let mut spending = reserve(&accounts, asked("a.example", "2026-11-30T10:00:00Z", 90)).unwrap();
+        spending.reserve_try(&offer(0), 1).unwrap();
+        spending
+    };
+    begin().end(Became::Ended { tries: &[offer(0)], signed: Some((7, 3)) });
+    assert_eq!((used(&accounts, 0), used(&accounts, 1)), (10, 10));
+    assert_eq!(state(&accounts, 0)[0].0.micros, 10);
+    begin().end(Became::Ended { tries: &[offer(0)], signed: None });
+    assert_eq!((used(&accounts, 0), used(&accounts, 1)), (110, 110));
+    // A try that failed before the one that answered counts for its offer alone: a request is answered once.
+    let mut twice = begin();
+    twice.reserve_try(&offer(1), 2).unwrap();
+    twice.end(Became::Ended { tries: &[offer(0), offer(1)], signed: Some((7, 3)) });
+    assert_eq!((used(&accounts, 0), used(&accounts, 1)), (120, 220));
+    // Nothing was sent: nothing was used.
+    begin().end(Became::Ended { tries: &[], signed: None });
+    assert_eq!((used(&accounts, 0), used(&accounts, 1)), (120, 220));
+    // Nobody knows what became of it.
+    drop(begin());
+    assert_eq!((used(&accounts, 0), used(&accounts, 1)), (220, 320));
+}
+
+#[test]
+fn more_than_was_reserved_is_counted_where_a_node_signs_it() {
+    let accounts = accounts(vec![budget("b", Some(Period::Day), Limits { tokens: Some(110), ..Limits::default() })]);
+    let spending = reserve(&accounts, asked("a.example", "2026-11-30T10:00:00Z", 100)).unwrap();
+    spending.end(Became::Ended { tries: &[offer(0)], signed: Some((100, 500)) });
+    assert_eq!(state(&accounts, 0)[0].0.of(Measure::Tokens), 600);
+    let refused = reserve(&accounts, asked("a.example", "2026-11-30T23:59:59.999Z", 1)).unwrap_err();
+    assert!(refused.contains("of 110 in a day, 600 are used") && refused.contains("2026-12-01T00:00:00Z"), "{refused}");
+}
+
+#[test]
+fn a_budget_is_renewed_when_its_period_ends_and_no_clock_that_is_set_back_renews_it() {
+    let accounts = accounts(vec![budget("b", Some(Period::Minute), requests(1))]);
+    let spend = |moment: &str| match reserve(&accounts, asked("a.example", moment, 1)) {
+        Ok(spending) => {
+            spending.end(Became::Ended { tries: &[offer(0)], signed: Some((1, 1)) });
+            true
+        }
+        Err(_) => false,
+    };
+    assert!(spend("2026-11-30T10:00:59.999Z"));
+    assert!(!spend("2026-11-30T10:00:00Z"));
+    assert!(spend("2026-11-30T10:01:00Z"));
+    assert!(!spend("2026-11-30T10:01:59Z"));
+    // Back into the minute before, and far behind both.
+    assert!(!spend("2026-11-30T10:00:30Z"));
+    assert!(!spend("2026-11-30T09:00:00Z"));
+    assert!(spend("2026-11-30T10:02:00Z"));
+}
+
+#[test]
+fn what_ends_after_its_period_takes_nothing_from_the_next_one() {
+    let accounts = accounts(vec![budget("b", Some(Period::Minute), requests(2))]);
+    let long = reserve(&accounts, asked("a.example", "2026-11-30T10:00:00Z", 1)).unwrap();
+    let next = reserve(&accounts, asked("a.example", "2026-11-30T10:01:00Z", 1)).unwrap();
+    long.end(Became::Ended { tries: &[offer(0)], signed: Some((1, 1)) });
+    assert_eq!(
+        state(&accounts, 0),
+        [(Amount::default(), Amount { requests: 1, input_tokens: 1, output_tokens: 10, micros: 0 }, 1)]
+    );
+    drop(next);
+}
+
+#[test]
+fn calls_at_once_are_of_no_time_and_a_try_that_failed_leaves_its_place() {
+    let mut of_offers = budget("b", None, Limits { concurrent: Some(1), ..Limits::default() });
+    of_offers.each = [Dimension::Offer].into();
+    let accounts = accounts(vec![of_offers]);
+    let begin = || reserve(&accounts, asked("a.example", "2026-11-30T10:00:00Z", 1)).unwrap();
+    let (mut one, mut other) = (begin(), begin());
+    one.reserve_try(&offer(0), 1).unwrap();
+    let refused = other.reserve_try(&offer(0), 1).unwrap_err();
+    assert_eq!(
+        (refused.measure, refused.reserved, refused.limit, refused.renews_at),
+        (Measure::Concurrent, 1, 1, None)
+    );
+    other.reserve_try(&offer(1), 2).unwrap();
+    one.ended(1);
+    other.reserve_try(&offer(0), 1).unwrap();
+    other.end(Became::Ended { tries: &[offer(1), offer(0)], signed: None });
+    one.reserve_try(&offer(0), 1).unwrap();
+}
+
+#[test]
+fn the_dearest_of_those_that_may_be_tried_is_reserved_and_no_price_costs_nothing() {
+    let money = Limits { money: everything().money, ..Limits::default() };
+    let one = budget("b", Some(Period::Day), money);
+    let mut asked = asked("a.example", "2026-11-30T10:00:00Z", 90);
+    asked.candidates[0].price = None;
+    asked.candidates[1].price.as_mut().unwrap().input_micros_per_million_tokens = 5_000_000;
+    assert_eq!(asked.at_most(&one).micros, 5 * 90 + 10);
+    asked.candidates.truncate(1);
+    assert_eq!(asked.at_most(&one).micros, 0);
+    asked.candidates[0].price = price("USD");
+    assert_eq!(asked.at_most(&one).micros, u64::MAX);
+}
+
+#[test]
+fn a_request_that_can_never_have_room_is_told_so_and_not_to_wait() {
+    let accounts =
+        accounts(vec![budget("b", Some(Period::Month), Limits { input_tokens: Some(50), ..Limits::default() })]);
+    let call = asked("a.example", "2026-11-30T10:00:00Z", 51);
+    let refused = Spending::reserve(&accounts, Arc::new(call)).unwrap_err();
+    assert!(refused.never && refused.to_string().contains("it never has"), "{refused}");
+    let failure = refused.failure(at("2026-11-30T10:00:00Z"));
+    assert_eq!((failure.reason, failure.retry_after), ("BUDGET_EXCEEDED", None));
+}
+
+#[test]
+fn who_is_reserved_for_calls_that_run_is_not_told_to_wait_for_the_renewal() {
+    let accounts = accounts(vec![budget("b", Some(Period::Day), requests(1))]);
+    let (moment, call) = (at("2026-11-30T23:59:00Z"), || Arc::new(asked("a.example", "2026-11-30T23:59:00Z", 1)));
+    let running = Spending::reserve(&accounts, call()).unwrap();
+    let refused = Spending::reserve(&accounts, call()).unwrap_err();
+    assert_eq!((refused.used, refused.reserved, refused.failure(moment).retry_after), (0, 1, None));
+    running.end(Became::Ended { tries: &[offer(0)], signed: None });
+    let refused = Spending::reserve(&accounts, call()).unwrap_err().failure(moment);
+    assert_eq!(refused.retry_after, Some(std::time::Duration::from_secs(60)));
+    let said: BTreeMap<_, _> = refused.metadata.into_iter().collect();
+    for (key, value) in [
+        ("budget", "b"),
+        ("measure", "requests"),
+        ("limit", "1"),
+        ("used", "1"),
+        ("reserved", "0"),
+        ("renews_at", "2026-12-01T00:00:00Z"),
+    ] {
+        assert_eq!(said[key], value, "{key}");
+    }
+}
+
+#[test]
+fn a_budget_is_of_whom_and_of_what_it_says_and_of_nobody_else() {
+    let caller: SpiffeId = "spiffe://a.example/app/a".parse().unwrap();
+    let mut one = budget("b", Some(Period::Day), requests(1));
+    one.organisation = Some("a.example".parse().unwrap());
+    one.app = Some(caller.clone());
+    one.model = Some(MODEL.parse().unwrap());
+    let budgets = Budgets::new(vec![one.clone(), budget("all", Some(Period::Day), requests(1))], None);
+    let of = |caller: &str, model: &str| {
+        let (caller, model) = (caller.parse().unwrap(), model.parse().unwrap());
+        budgets.of(&caller, &model, None).map(|(_, budget)| budget.name.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(of("spiffe://a.example/app/a", MODEL), ["all", "b"]);
+    for (caller, model) in
+        [("spiffe://a.example/app/b", MODEL), ("spiffe://b.example/app/a", MODEL), ("spiffe://a.example/app/a", "n")]
+    {
+        assert_eq!(of(caller, model), ["all"]);
+    }
+    one.offer = Some(offer(1));
+    let model = MODEL.parse().unwrap();
+    assert!(one.covers(&caller, &model, Some(&offer(1))));
+    assert!(!one.covers(&caller, &model, Some(&offer(2))) && !one.covers(&caller, &model, None));
+    let call = Call { caller: &caller, model: &model, at: at("2026-11-30") };
+    assert_eq!(Key::of((0, &one), call, Some(&offer(1))).offer, None);
+}
