@@ -311,6 +311,19 @@ fn with_the_federations_log_everything_is_proven_but_that_others_saw_it_and_who_
 }
 
 #[test]
+fn how_old_the_state_was_that_a_node_judged_by_is_told_in_whole_seconds_as_it_signed_it() {
+    let scene = Scene::new();
+    for (millis, told) in [(42_000, "42 s"), (42_999, "42 s"), (999, "0 s")] {
+        let old = |logged: &mut Logged| logged.said.as_mut().unwrap().state_age_ms = millis;
+        for against in [scene.against(), scene.without_log()] {
+            let (proven, unproven) = scene.account(against, old);
+            let said = format!("judged by a state {told} old");
+            assert!(has(&[proven, unproven].concat(), &said), "no {said:?}");
+        }
+    }
+}
+
+#[test]
 fn without_the_federations_log_nothing_is_said_of_terms_keys_or_eligibility_evaluated_again() {
     let scene = Scene::new();
     let (proven, unproven) = scene.account(scene.without_log(), |_| {});
