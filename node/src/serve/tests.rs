@@ -340,6 +340,16 @@ async fn a_node_signs_what_became_of_a_request_and_how_old_its_state_was() {
     let failed = world.server.chat(world.request_of(APP, 2, Method::Chat, chat_message())).await.unwrap_err();
     let outcome = signed(&world, failed.metadata());
     assert_eq!((outcome.status, outcome.input_tokens), (i32::from(failed.code()), None));
+    // Nothing is heard for a while, and then again.
+    world.comes_to(Duration::from_secs(42));
+    let mut answer = world.server.chat(world.request_of(APP, 3, Method::Chat, chat_message())).await.unwrap();
+    let trailers = answer.extensions_mut().remove::<Trailers>().unwrap().0;
+    let outcome = signed(&world, &tonic::metadata::MetadataMap::from_headers(trailers));
+    assert_eq!(outcome.state_age_ms, 42_000);
+    world.hears_of_the_broker();
+    *world.fake.fault.lock().unwrap() = Some(Fault::Unreachable);
+    let failed = world.server.chat(world.request_of(APP, 4, Method::Chat, chat_message())).await.unwrap_err();
+    assert_eq!(signed(&world, failed.metadata()).state_age_ms, 0);
 }
 
 #[tokio::test(start_paused = true)]
