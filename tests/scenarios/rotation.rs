@@ -1,64 +1,87 @@
-//! Rotation without a dropped request: every identity rolls, again and again, under hundreds of calls in flight.
+//! Rotation without a dropped request: every identity rolls, again and again, under hundreds of calls in flight. What it
+//! prints at its end is in docs/bench-rotation.md.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::process::{Command, Output};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use comity_client::connection::Channel;
 use comity_client::{Connection, Identity, enrol};
+use comity_identity::{Authority, SigningRequest, pem};
 use comity_proto::inference::inference_client::InferenceClient;
 use comity_proto::inference::{
     ChatPayload, ChatRequest, ChatStreamRequest, ContentPart, Envelope, Message, Role, content_part,
 };
+use comity_proto::metadata::OFFER;
+use comity_runtime::clock::SystemClock;
 use comity_tests::backend::{Backend, Behaviour, PIECES};
 use comity_tests::clients::comity;
-use comity_tests::federation::{EU_BODY, EU_OWNED, Federation, Node};
+use comity_tests::federation::{EU_BODY, EU_OWNED, Federation, Node, PENDING, US_VENDOR};
 use comity_tests::node::NodeSpec;
-use comity_tests::program::{run, said};
+use comity_tests::program::{built, run, said, succeed};
 use comity_tests::wait;
-use comity_types::Digest;
+use comity_types::{Clock as _, Digest, SpiffeId, Timestamp};
 
 /// The life of every certificate of a program: rolled at half of it, or an eighth later. A connection that is made just
-/// before has three eighths left, is left after half of that, and what runs on it has the other half: 3 s, while a
-/// stream of the backend takes half of them.
-const LEAF_SECONDS: u32 = 16;
+/// before has three eighths left, is left after half of that, and what runs on it has the other half: 9 s, while a
+/// stream of the backend takes 1.5 s, and several times as long where two cores are shared with much else. Shorter than
+/// what a scenario waits for: one authority's last certificate has to end.
+const LEAF_SECONDS: u32 = 48;
 /// Between two rolls of apps, which are rolled by hand, one after the other.
 const ROLL_EVERY: Duration = Duration::from_millis(250);
 /// Apps, each with one connection.
 const APPS: usize = 6;
 /// Calls that each app has in flight, all the time: half of them streams.
 const CALLS_OF_AN_APP: usize = 40;
+/// Between two certificates that an organisation's own authority signs: a program that renews finds a fresh one.
+const SIGN_EVERY: Duration = Duration::from_millis(500);
+/// How an answer ended that began and has no end.
+const CUT: &str = "a stream was cut after";
+/// Of the hosted authority and of the organisation's own: each gets a successor, and is taken away.
+const AUTHORITY_CHANGES: usize = 4;
 /// How often the broker and each node are to roll before it is enough.
 const ROLLS: usize = 2;
 
 #[test]
-fn certificates_and_an_authority_roll_under_hundreds_of_calls_and_none_fails_and_no_stream_is_cut() {
+fn certificates_and_authorities_roll_under_hundreds_of_calls_and_none_fails_and_no_stream_is_cut() {
     let backend = Backend::start(Behaviour::Brisk);
-    let federation = short_lived();
-    let nodes: Vec<Node> = [(EU_BODY, "n1"), (EU_BODY, "n2"), (EU_OWNED, "n1")]
-        .map(|(organisation, name)| federation.node(organisation, &NodeSpec::openai(name, &backend.url(), "DE")))
+    let mut federation = short_lived();
+    // A node that dials out leaves its tunnel by itself: what the broker sends at that moment goes to another offer.
+    federation.expect_log(&format!("{}/n2/chat attempt=", EU_BODY.domain));
+    let spec = |name: &str| NodeSpec::openai(name, &backend.url(), "DE");
+    // One of them listens nowhere, and one is of an organisation that has its own authority.
+    let mut nodes: Vec<Node> = [(EU_BODY, spec("n1")), (EU_BODY, spec("n2").dialling_out()), (EU_OWNED, spec("n1"))]
+        .map(|(organisation, spec)| federation.node(organisation, &spec))
         .into();
+    let own = OwnAuthority::join(&federation, &spec("n1"));
+    nodes.push(own.node(&federation));
     let apps: Vec<_> = (0..APPS).map(|index| federation.app(EU_OWNED, &format!("a{index}"))).collect();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let load = Arc::<Load>::default();
     let identities: Vec<Identity> = apps.iter().map(|app| Identity::open(&app.identity).unwrap()).collect();
     let callers: Vec<_> = identities.iter().flat_map(|identity| callers(&runtime, identity, &load)).collect();
     let roller = runtime.spawn(roll(identities, Arc::clone(&load)));
-    // Half of the nodes are of an organisation whose authority gets a new key meanwhile,
+    // The authority that the broker hosts for two of the nodes gets a new key meanwhile, that of the fourth a successor,
     roll_authority(&federation);
+    own.roll(&federation);
     let mut seen = vec![HashSet::new(); nodes.len()];
     wait::until("every node has rolled", || {
         for (node, seen) in nodes.iter().zip(&mut seen) {
             seen.insert(Digest::of(&std::fs::read(node.folder.join("data/identity/cert.pem")).unwrap_or_default()));
         }
-        let rolled = seen.iter().all(|seen| seen.len() > ROLLS) && broker_rolls(&federation) >= ROLLS;
+        let renewed = nodes.iter().all(|node| node_rolls(node) >= ROLLS);
+        let rolled = seen.iter().all(|seen| seen.len() > ROLLS) && renewed && broker_rolls(&federation) >= ROLLS;
         (rolled || load.has_failed()).then_some(())
     });
-    // and loses the old one.
+    // and both lose the old one.
     roll_authority(&federation);
-    assert_eq!(anchors(&federation), 1);
-    wait::until("calls go on by the new authority alone", || {
+    assert_eq!([EU_BODY.domain, US_VENDOR.domain].map(|domain| anchors(&federation, domain)), [1, 1]);
+    wait::until("calls go on by the new authorities alone", || {
         let enough = load.answers.load(Ordering::SeqCst) > 500 && load.streams.load(Ordering::SeqCst) > 500;
         (enough || load.has_failed()).then_some(())
     });
@@ -69,6 +92,7 @@ fn certificates_and_an_authority_roll_under_hundreds_of_calls_and_none_fails_and
             caller.await.unwrap();
         }
     });
+    load.report(&federation, &nodes);
     let [answers, streams, most, rolls] =
         [&load.answers, &load.streams, &load.most, &load.rolls].map(|count| count.load(Ordering::SeqCst));
     assert_eq!(*load.failures.lock().unwrap(), Vec::<String>::new(), "after {answers} answers and {streams} streams");
@@ -99,8 +123,8 @@ fn roll_authority(federation: &Federation) {
     });
 }
 
-fn anchors(federation: &Federation) -> usize {
-    let signer = federation.organisation_dir(EU_BODY.domain).unwrap();
+fn anchors(federation: &Federation, domain: &str) -> usize {
+    let signer = federation.organisation_dir(domain).unwrap();
     let listed = federation.say_as(&signer, &["organisation", "anchors", "list", "-o", "json"]);
     let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
     listed["sha256"].as_array().unwrap().len()
@@ -108,6 +132,122 @@ fn anchors(federation: &Federation) -> usize {
 
 fn broker_rolls(federation: &Federation) -> usize {
     federation.broker.as_ref().unwrap().log().matches("renewed the broker's certificate").count()
+}
+
+fn tries_elsewhere(federation: &Federation) -> usize {
+    federation.broker.as_ref().unwrap().log().matches("a try failed").count()
+}
+
+fn node_rolls(node: &Node) -> usize {
+    node.program.log().matches("renewed the certificate").count()
+}
+
+/// An organisation's own authority, which is on no machine of the federation: it signs the request of its node, again
+/// and again, and puts the certificate where the node looks for it.
+struct OwnAuthority {
+    desk: Arc<Desk>,
+    stop: Option<mpsc::Sender<()>>,
+    signing: Option<JoinHandle<()>>,
+}
+
+/// Where it signs.
+struct Desk {
+    folder: PathBuf,
+    id: SpiffeId,
+    authority: Mutex<Authority>,
+}
+
+impl Desk {
+    /// Nobody reads half of a certificate.
+    fn sign(&self) {
+        let (identity, authority) = (self.folder.join("data/identity"), self.authority.lock().unwrap());
+        let request = pem::decode_request(&std::fs::read(identity.join("request.pem")).unwrap()).unwrap();
+        let (request, life) = (SigningRequest::parse(&request).unwrap(), Duration::from_secs(LEAF_SECONDS.into()));
+        let issued = authority.issue(&request, &self.id, &[], life, SystemClock.now()).unwrap();
+        let beside = self.folder.join("fresh.pem");
+        std::fs::write(&beside, pem::encode(&issued.chain)).unwrap();
+        std::fs::rename(beside, identity.join("cert.pem")).unwrap();
+    }
+
+    /// Signs by another authority from now on; gives when the last certificate of the one before has ended.
+    fn replace(&self, next: Authority) -> Timestamp {
+        *self.authority.lock().unwrap() = next;
+        SystemClock.now().plus(Duration::from_secs(LEAF_SECONDS.into()))
+    }
+}
+
+impl OwnAuthority {
+    /// Lets the organisation join with its authority and a node.
+    fn join(federation: &Federation, spec: &NodeSpec) -> Self {
+        let folder = federation.folder().join(US_VENDOR.domain).join(&spec.name);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("node.toml"), spec.toml()).unwrap();
+        federation.write_facts(US_VENDOR, &folder.join("organisation.toml"));
+        let authority = Authority::generate(US_VENDOR.domain.parse().unwrap(), SystemClock.now()).unwrap();
+        std::fs::write(folder.join("own-ca.pem"), pem::encode(&[authority.anchor()])).unwrap();
+        let invite = federation.invite(US_VENDOR, "node", &spec.name);
+        let join = || {
+            let mut join = Command::new(built("comity-node"));
+            join.current_dir(&folder).args(["join", &invite, "--config", "node.toml"]);
+            join.args(["--organisation", "organisation.toml", "--ca", "own-ca.pem"]);
+            join
+        };
+        let asked = run(&mut join());
+        assert_eq!(asked.status.code(), Some(PENDING), "{}", said(&asked));
+        let id = format!("spiffe://{}/node/{}", US_VENDOR.domain, spec.name).parse().unwrap();
+        let desk = Arc::new(Desk { folder: folder.clone(), id, authority: Mutex::new(authority) });
+        desk.sign();
+        let (stop, stopped) = mpsc::channel();
+        let signer = Arc::clone(&desk);
+        let signing = std::thread::spawn(move || {
+            while stopped.recv_timeout(SIGN_EVERY) == Err(RecvTimeoutError::Timeout) {
+                signer.sign();
+            }
+        });
+        federation.approve_all();
+        let _joined = succeed(&mut join());
+        Self { desk, stop: Some(stop), signing: Some(signing) }
+    }
+
+    fn node(&self, federation: &Federation) -> Node {
+        let node = federation.run_joined(self.desk.id.as_str(), &self.desk.folder, &[]);
+        node.wait_until_ready();
+        node
+    }
+
+    /// Its successor beside it, then alone; whoever would lock themselves out is stopped.
+    fn roll(&self, federation: &Federation) {
+        let next = Authority::generate(US_VENDOR.domain.parse().unwrap(), SystemClock.now()).unwrap();
+        let file = |name: &str, authorities: &[_]| {
+            std::fs::write(self.desk.folder.join(name), pem::encode(authorities)).unwrap();
+        };
+        file("next.pem", &[next.anchor()]);
+        file("both.pem", &[self.desk.authority.lock().unwrap().anchor(), next.anchor()]);
+        let refused = self.set("next.pem");
+        assert_eq!(refused.status.code(), Some(2), "{}", said(&refused));
+        assert!(said(&refused).contains("leave it in the file until every member has"), "{}", said(&refused));
+        assert_eq!(anchors(federation, US_VENDOR.domain), 1, "nothing was signed");
+        let both = self.set("both.pem");
+        assert!(both.status.success(), "{}", said(&both));
+        let ended = self.desk.replace(next);
+        wait::until("the last certificate of the old authority has ended", || {
+            (SystemClock.now() > ended).then_some(())
+        });
+        let alone = self.set("next.pem");
+        assert!(alone.status.success(), "{}", said(&alone));
+    }
+
+    fn set(&self, file: &str) -> Output {
+        let (dir, file) = (self.desk.folder.join("data/identity"), self.desk.folder.join(file));
+        run(comity().arg("--identity").arg(dir).args(["organisation", "anchors", "set"]).arg(file))
+    }
+}
+
+impl Drop for OwnAuthority {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        let _ended = self.signing.take().map(JoinHandle::join);
+    }
 }
 
 /// What the callers did, and what became of it.
@@ -119,7 +259,7 @@ struct Load {
     answers: AtomicUsize,
     streams: AtomicUsize,
     rolls: AtomicUsize,
-    failures: std::sync::Mutex<Vec<String>>,
+    failures: Mutex<Vec<String>>,
 }
 
 impl Load {
@@ -133,6 +273,29 @@ impl Load {
 
     fn fail(&self, what: String) {
         self.failures.lock().unwrap().push(what);
+    }
+
+    /// The figures, for whoever runs it with `--nocapture`.
+    #[expect(clippy::print_stdout, reason = "a measurement is its output")]
+    fn report(&self, federation: &Federation, nodes: &[Node]) {
+        let of = |count: &AtomicUsize| count.load(Ordering::SeqCst);
+        let failures = self.failures.lock().unwrap();
+        let cut = failures.iter().filter(|what| what.starts_with(CUT)).count();
+        println!("| what | how many |\n|---|--:|");
+        for (what, count) in [
+            ("rolls of the broker's certificate", broker_rolls(federation)),
+            ("rolls of nodes' certificates", nodes.iter().map(node_rolls).sum()),
+            ("rolls of apps' certificates", of(&self.rolls)),
+            ("changes of authorities, hosted and own: a successor beside the old one, or alone", AUTHORITY_CHANGES),
+            ("most calls in flight", of(&self.most)),
+            ("tries that went on with another offer", tries_elsewhere(federation)),
+            ("whole answers", of(&self.answers)),
+            ("whole streams", of(&self.streams)),
+            ("failed calls", failures.len() - cut),
+            ("cut streams", cut),
+        ] {
+            println!("| {what} | {count} |");
+        }
     }
 
     fn begin(&self) {
@@ -183,12 +346,14 @@ async fn answer(mut client: InferenceClient<Channel>) -> Result<(), String> {
 async fn stream(mut client: InferenceClient<Channel>) -> Result<(), String> {
     let request = ChatStreamRequest { envelope: Some(envelope()), payload: Some(payload()) };
     let failed = |status: tonic::Status| format!("a stream: {status:?}");
-    let mut pieces = client.chat_stream(request).await.map_err(failed)?.into_inner();
-    let mut said = String::new();
-    while let Some(piece) = pieces.message().await.map_err(failed)? {
+    let answer = client.chat_stream(request).await.map_err(failed)?;
+    let (offer, mut said) = (format!("{:?}", answer.metadata().get(OFFER)), String::new());
+    let mut pieces = answer.into_inner();
+    let cut = |status: tonic::Status, said: &str| format!("{CUT} {said:?} of {offer}: {}", status.message());
+    while let Some(piece) = pieces.message().await.map_err(|status| cut(status, &said))? {
         said.push_str(&piece.text);
     }
-    if said == PIECES.concat() { Ok(()) } else { Err(format!("a stream was cut after {said:?}")) }
+    if said == PIECES.concat() { Ok(()) } else { Err(format!("{CUT} {said:?} of {offer}")) }
 }
 
 fn envelope() -> Envelope {

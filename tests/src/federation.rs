@@ -283,6 +283,12 @@ impl Federation {
         Self::run(format!("spiffe://{}/node/{name}", organisation.domain), folder, &[])
     }
 
+    /// Runs a node that has joined in another way than [`Federation::node`] has it join.
+    #[must_use]
+    pub fn run_joined(&self, id: &str, folder: &Path, arguments: &[&str]) -> Node {
+        Self::run(id.to_owned(), folder.to_owned(), arguments)
+    }
+
     /// Runs a node again that has joined and was stopped.
     #[must_use]
     pub fn run_node(&self, node: &Node) -> Node {
