@@ -95,6 +95,12 @@ async fn without_a_certificate_the_protocol_of_members_is_refused_in_the_handsha
     assert!(comity_proto::error::Detail::of(&refused).is_none(), "{refused:?}");
 }
 
+/// What the `ErrorInfo` of a refusal says under this name.
+fn told(status: &Status, name: &str) -> String {
+    let mut metadata = comity_proto::error::Detail::of(status).unwrap().metadata;
+    metadata.remove(name).unwrap_or_default()
+}
+
 #[tokio::test]
 async fn a_suspension_reaches_connections_that_are_open_and_ends_when_it_is_lifted() {
     let scene = Scene::new().await;
@@ -109,6 +115,7 @@ async fn a_suspension_reaches_connections_that_are_open_and_ends_when_it_is_lift
             refused.message().contains("an incident") && refused.message().contains(&epoch.to_string()),
             "{refused}"
         );
+        assert_eq!(told(&refused, "epoch"), epoch.to_string(), "programs read it too");
         assert_eq!(
             reason(&list_nodes(&scene, &node).await.unwrap_err()),
             code,
@@ -136,9 +143,10 @@ async fn whoever_watches_sees_each_statement_and_is_cut_off_by_its_own_suspensio
     assert_eq!(next().await.unwrap(), 2);
     scene.admit("org-b.example", Kind::Node, "n1").await;
     assert_eq!(next().await.unwrap(), 3);
-    scene.suspend(ORG).await;
+    let epoch = scene.suspend(ORG).await;
     let cut = next().await.unwrap_err();
     assert_eq!((cut.code(), reason(&cut).as_str()), (Code::PermissionDenied, "ORGANISATION_SUSPENDED"));
+    assert_eq!(told(&cut, "epoch"), epoch.to_string());
 }
 
 #[tokio::test]
