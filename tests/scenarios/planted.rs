@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use comity_client::{Connection, Identity};
+use comity_proto::inference::inference_client::InferenceClient;
+use comity_proto::inference::{Envelope, ForwardPayload, ForwardRequest};
 use comity_tests::backend::{Backend, Behaviour, PIECES};
 use comity_tests::clients::Caller;
 use comity_tests::collector::Collector;
@@ -21,21 +24,29 @@ use crate::secrets::{files_below, find, private_key};
 /// What prompts, of chat and of embeddings, and what is said to a model before them, have in them and nothing else has.
 const PROMPT: &str = "the-patient-is-seventeen-and-afraid";
 const EMBEDDED: &str = "her-address-is-four-privet-drive";
+/// What a body has in it that is forwarded as it is.
+const FORWARDED: &str = "he-was-seen-leaving-by-the-back-door";
 /// A piece of every good answer.
 const COMPLETION: &str = PIECES[1];
 /// Whatever is said by anything that a program is made of.
 const EVERYTHING: &str = "trace";
-/// Calls of the session that are decided on: two answers, two embeddings, a refusal, and four that a backend fails.
-const DECISIONS: usize = 9;
+/// Calls of the session that are decided on: two answers, two embeddings, a forwarded body, a refusal, and four that a
+/// backend fails.
+const DECISIONS: usize = 10;
 
 /// A text in every form that it could be written in.
 pub(crate) fn forms(text: &str) -> Vec<Vec<u8>> {
-    let hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
-    let listed = format!("{:?}", text.as_bytes());
-    let mut forms = vec![text.into(), hex.to_uppercase().into(), hex.into(), listed.trim_matches(['[', ']']).into()];
+    forms_of(text.as_bytes())
+}
+
+/// The same of any bytes.
+pub(crate) fn forms_of(bytes: &[u8]) -> Vec<Vec<u8>> {
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let listed = format!("{bytes:?}");
+    let mut forms = vec![bytes.into(), hex.to_uppercase().into(), hex.into(), listed.trim_matches(['[', ']']).into()];
     // Wherever it stands in what is encoded, but for the letters that share their bits with what stands beside it.
     for skipped in 0..3 {
-        let whole = &text.as_bytes()[skipped..];
+        let whole = &bytes[skipped..];
         forms.push(STANDARD.encode(&whole[..whole.len() / 3 * 3]).into());
     }
     forms
@@ -86,7 +97,8 @@ impl Scene {
         let backend = Backend::start(Behaviour::Answer);
         let folder = federation.folder().join(EU_BODY.domain).join("n1");
         std::fs::create_dir_all(&folder).unwrap();
-        let spec = NodeSpec::openai("n1", &backend.url(), "DE");
+        let mut spec = NodeSpec::openai("n1", &backend.url(), "DE");
+        spec.capabilities = r#"["chat", "embed", "forward"]"#.to_owned();
         std::fs::write(folder.join("node.toml"), spec.toml() + &counting(&metrics[1])).unwrap();
         let mut node = federation.start_node_in(EU_BODY, "n1", folder);
         node.wait_until_ready();
@@ -120,11 +132,32 @@ impl Scene {
         output
     }
 
+    /// A body in the backend's own format, with the marker in it, as no command sends one. Gives the backend's answer.
+    fn forward(&self) -> Vec<u8> {
+        let envelope =
+            Envelope { model: "test-model".into(), purposes: vec!["dpv:CustomerCare".into()], ..Default::default() };
+        let body = format!(r#"{{"model": "any", "messages": [{{"role": "user", "content": "{FORWARDED}"}}]}}"#);
+        let payload = ForwardPayload { format: "openai/chat.completions".into(), body: body.into() };
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async {
+            let app = Identity::open(&self.app.identity).unwrap();
+            let mut client = InferenceClient::new(Connection::open(&app).unwrap().channel());
+            let request = ForwardRequest { envelope: Some(envelope), payload: Some(payload) };
+            let mut pieces = client.forward(request).await.unwrap().into_inner();
+            let mut answer = Vec::new();
+            while let Some(piece) = pieces.message().await.unwrap() {
+                answer.extend_from_slice(&piece.body);
+            }
+            answer
+        })
+    }
+
     /// Calls that end in every way.
     fn session(&self) {
         let answer = self.chat(&[]);
         assert!(said(&answer).contains("Paris"), "{}", said(&answer));
         assert!(self.embed().status.success());
+        assert!(find(&self.forward(), COMPLETION.as_bytes()).is_some());
         assert_eq!(self.chat(&["--processing", "FR"]).status.code(), Some(1));
         for behaviour in [Behaviour::Echo(500), Behaviour::Echo(400), Behaviour::Echo(200), Behaviour::Cut] {
             self.backend.behave(behaviour);
@@ -223,10 +256,10 @@ fn nothing_of_a_prompt_a_completion_or_a_secret_is_in_any_log_record_trace_or_me
         wait::until("a program says all that it can", || program.log().contains("TRACE").then_some(()));
     }
     let asked = scene.backend.asked().concat();
-    for marker in [PROMPT, EMBEDDED] {
+    for marker in [PROMPT, EMBEDDED, FORWARDED] {
         assert!(find(&asked, marker.as_bytes()).is_some(), "{marker} did not reach the backend");
     }
-    for marker in [PROMPT, EMBEDDED, COMPLETION] {
+    for marker in [PROMPT, EMBEDDED, FORWARDED, COMPLETION] {
         let forms = forms(marker);
         for (name, bytes) in &all {
             assert!(!forms.iter().any(|form| find(bytes, form).is_some()), "{marker:?} is in {name}");
