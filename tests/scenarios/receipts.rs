@@ -8,9 +8,11 @@ use comity_tests::backend::{Backend, Behaviour};
 use comity_tests::clients::{Caller, comity, python};
 use comity_tests::federation::{EU_BODY, EU_OWNED, Federation, Node, US_VENDOR};
 use comity_tests::node::NodeSpec;
-use comity_tests::program::{run, said};
-use comity_tests::readme;
-use serde_json::Value;
+use comity_tests::program::{run, said, succeed};
+use comity_tests::{readme, wait};
+use comity_transparency::leaf::{Kind, Leaf};
+use comity_transparency::tile::unbundle;
+use serde_json::{Value, json};
 
 /// What only the request contains.
 const SECRET: &str = "the-patient-is-seventeen";
@@ -196,6 +198,42 @@ fn forty_lines_of_python_verify_a_receipt_as_the_document_has_them() {
     let text = std::fs::read_to_string(scene.file("own.tlog-proof")).unwrap();
     std::fs::write(scene.file("other.tlog-proof"), text.replacen("\nindex 1\n", "\nindex 0\n", 1)).unwrap();
     assert!(!verify("other.tlog-proof").status.success());
+}
+
+/// What calls the document's lines, with the parts of a leaf as JSON.
+const REBUILD: &str = r#"
+import json, sys
+parts, raw = json.loads(sys.argv[1]), bytes.fromhex
+ids = {name: raw(parts.pop(name)) for name in ["decision", "epoch_root", "record"]}
+print(leaf(**parts, **ids).hex())
+"#;
+
+#[test]
+fn a_leaf_is_rebuilt_from_its_parts_by_the_lines_of_python_in_the_document() {
+    let scene = Scene::new();
+    let _decision = scene.asked();
+    let folder = scene.file("exported");
+    wait::until("the outcome is published", || {
+        let exported = scene.federation.govern_json(&["log", "export", "--decisions", folder.to_str().unwrap()]);
+        (exported["leaves"] == 2).then_some(())
+    });
+    let bundle = std::fs::read(folder.join("tile/entries/000.p/2")).unwrap();
+    let lines = readme::block_of("docs/decision-log.md", "leaf_in_python") + REBUILD;
+    for bytes in unbundle(&bundle).unwrap() {
+        let Leaf { kind, at, decision, epoch, engine, record } = Leaf::from_bytes(bytes).unwrap();
+        let (kind, of) = match kind {
+            Kind::Decision => (1, None),
+            Kind::Outcome { decision } => (2, Some(decision)),
+            Kind::Abort { decision } => (3, Some(decision)),
+        };
+        let parts = json!({
+            "kind": kind, "at": at.as_millis(), "decision": decision.to_string(), "epoch_size": epoch.size,
+            "epoch_root": epoch.root.to_string(), "engine": engine, "record": record.to_string(), "of": of,
+        });
+        let rebuilt = succeed(Command::new(python()).args(["-c", &lines, &parts.to_string()]));
+        let exported: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(rebuilt.trim(), exported);
+    }
 }
 
 #[test]
