@@ -18,6 +18,7 @@ mod governance;
 mod hostile_nodes;
 mod identity_on_the_wire;
 mod json_form;
+mod lying_broker;
 mod metrics;
 mod no_leak;
 mod offers_that_lie;

@@ -3,7 +3,10 @@
 
 mod negatives;
 
+pub(crate) use self::negatives::log_key;
+
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -113,6 +116,11 @@ impl Scene {
 }
 
 /// Where programs are looked for: ours first.
+/// Said past the test's captured output: whoever reads what CI printed is to see who looked, and what they said.
+pub(crate) fn aloud(text: &str) {
+    std::io::stderr().write_all(format!("{}\n", text.trim_end()).as_bytes()).unwrap();
+}
+
 fn with_programs() -> OsString {
     let mut path = built("comity").parent().unwrap().as_os_str().to_owned();
     path.push(":");
@@ -141,7 +149,7 @@ fn verifiers_of_other_makers_take_the_log_its_growth_and_its_receipts_and_refuse
     let (exhibit, tools) = (scene.exhibit(), negatives::installed());
     for tool in &tools {
         let said = tool.judge(&exhibit).unwrap_or_else(|said| panic!("{tool:?} refuses: {said}"));
-        println!("{tool:?} takes the log and its receipt:\n{said}");
+        aloud(&format!("{tool:?} takes the log and its receipt:\n{said}"));
     }
     // The broker's own folder, which any web server can serve, has the same files as the RPC gives.
     let served = exhibit.copy(scene.file("served"));
@@ -156,7 +164,7 @@ fn verifiers_of_other_makers_take_the_log_its_growth_and_its_receipts_and_refuse
     shell.env("COMITY_IDENTITY", scene.federation.operator().identity).env("PATH", with_programs());
     let said = succeed(&mut shell);
     assert_eq!(said.matches("leaf 301 of 302 is proven").count(), 2, "{said}");
-    let key = negatives::log_key(&scene.root(), &scene.file("broker/data"));
+    let key = log_key(&scene.root(), &scene.file("broker/data"));
     negatives::refused_by_whoever_looks(&exhibit, &key, &tools);
 }
 
@@ -187,7 +195,7 @@ fn a_broker_whose_log_does_not_go_on_from_the_one_in_the_folder_is_found_out() {
     let _receipt = scene.receipt(&scene.ask(1));
     let _exported = scene.export();
     // As many leaves, another past, and signed: whoever has the log's key can say so.
-    let key = negatives::log_key(&scene.root(), &scene.file("broker/data"));
+    let key = log_key(&scene.root(), &scene.file("broker/data"));
     let root = STANDARD.encode([7; 32]);
     let other = key.sign(&format!("{}\n2\n{root}\n", key.name())).unwrap();
     std::fs::write(scene.file("exhibit/log/checkpoint"), other).unwrap();

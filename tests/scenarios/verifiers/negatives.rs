@@ -2,7 +2,6 @@
 
 mod table;
 
-use std::io::Write as _;
 use std::path::Path;
 
 use comity_identity::Root;
@@ -15,7 +14,7 @@ use Word::{Elsewhere, Refuses, Takes};
 use table::NEGATIVES;
 
 /// The broker's own key of its log: what a broker could sign, whatever it ought to.
-pub(super) fn log_key(root: &Root, data: &Path) -> NoteKey {
+pub(crate) fn log_key(root: &Root, data: &Path) -> NoteKey {
     let der = Secret::new(std::fs::read(data.join("decision-log.key")).unwrap());
     NoteKey::from_pkcs8(root.decision_log_origin(), &der).unwrap()
 }
@@ -64,13 +63,11 @@ fn every_negative_is_refused_by_a_tool_that_is_not_ours_and_by_ours_where_it_rea
     }
 }
 
-/// The tools that are installed. Of the others that is said past the test's captured output: nobody is to believe that
-/// they were asked.
+/// The tools that are installed. Of the others that is said: nobody is to believe that they were asked.
 pub(super) fn installed() -> Vec<Tool> {
     let (there, missing): (Vec<_>, Vec<_>) = TOOLS.into_iter().partition(|tool| tool.is_installed());
     for tool in missing {
-        let told = format!("SKIPPED: {tool:?} is not installed, it wants a newer Python\n");
-        std::io::stderr().write_all(told.as_bytes()).unwrap();
+        super::aloud(&format!("SKIPPED: {tool:?} is not installed, it wants a newer Python"));
     }
     there
 }
