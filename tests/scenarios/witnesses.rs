@@ -13,6 +13,8 @@ use comity_tests::program::{Program, built, run, said, succeed};
 use comity_tests::wait;
 use serde_json::Value;
 
+mod third_party;
+
 /// Three organisations, whose nodes are witnesses, and a policy by which two of them are enough.
 struct Scene {
     nodes: Vec<Node>,
@@ -44,14 +46,20 @@ impl Scene {
 
     /// The broker was started again with the policy.
     fn new() -> Self {
-        let mut scene = Self::without_policy();
+        let scene = Self::without_policy();
         scene.write_policy(2);
+        scene.with_its_policy()
+    }
+
+    /// The same with the policy that is written.
+    fn with_its_policy(mut self) -> Self {
+        let scene = &mut self;
         let config = scene.federation.broker_config();
         let text = std::fs::read_to_string(&config).unwrap() + "\n[witnesses]\npolicy = \"witnesses.policy\"\n";
         std::fs::write(config, text).unwrap();
         scene.federation.stop_broker();
         scene.federation.start_broker();
-        scene
+        self
     }
 
     /// The broker is down, and its log is an old copy: what was decided and cosigned since is not in it.
@@ -73,12 +81,17 @@ impl Scene {
         self.federation.broker_config().with_file_name("witnesses.policy")
     }
 
-    /// By what the nodes say of themselves.
-    fn write_policy(&self, needed: usize) {
+    /// What the nodes say of themselves.
+    fn seats(&self) -> String {
         let lines = self.nodes.iter().map(|node| {
             succeed(Command::new(built("comity-node")).args(["witness", "--config"]).arg(node.folder.join("node.toml")))
         });
-        let lines: String = lines.collect();
+        lines.collect()
+    }
+
+    /// By that, any so many of them.
+    fn write_policy(&self, needed: usize) {
+        let lines = self.seats();
         let names = lines.lines().filter_map(|line| line.strip_prefix("witness ")?.split(' ').next());
         let names = names.collect::<Vec<_>>().join(" ");
         std::fs::write(self.policy(), format!("{lines}group enough {needed} {names}\nquorum enough\n")).unwrap();
@@ -193,10 +206,56 @@ fn a_receipt_gains_the_cosignatures_of_other_organisations_and_holds_by_the_poli
 }
 
 #[test]
+fn a_policy_of_groups_in_groups_wants_a_witness_of_each_jurisdiction() {
+    let scene = Scene::without_policy();
+    let seats = scene.seats();
+    let of = |domain: &str| {
+        let name = format!("{domain}/n1");
+        let there: Vec<_> = seats.lines().filter_map(|line| line.strip_prefix("witness ")?.split(' ').next()).collect();
+        there.into_iter().find(|there| there.starts_with(&name)).unwrap().to_owned()
+    };
+    let [germany, ireland, america] = [EU_BODY, EU_OWNED, US_VENDOR].map(|organisation| of(organisation.domain));
+    let groups = format!("group europe any {germany} {ireland}\ngroup elsewhere all {america}\n");
+    let policy = format!("{seats}{groups}group everywhere all europe elsewhere\nquorum everywhere\n");
+    std::fs::write(scene.policy(), policy).unwrap();
+    let mut scene = scene.with_its_policy();
+    let file = scene.cosigned(&scene.asked());
+    // One of Europe's is enough, and none of America's is not, however many there are of Europe's.
+    let receipt = std::fs::read_to_string(&file).unwrap();
+    let without = |names: &[&str]| {
+        let kept: Vec<_> = receipt.lines().filter(|line| !names.iter().any(|name| line.contains(name))).collect();
+        std::fs::write(&file, kept.join("\n") + "\n").unwrap();
+        scene.verified(&file)
+    };
+    let european =
+        [germany.as_str(), ireland.as_str()].into_iter().filter(|name| receipt.contains(name)).collect::<Vec<_>>();
+    if let [one, _] = european[..] {
+        let enough = without(&[one]);
+        assert!(enough.status.success(), "{}", said(&enough));
+    }
+    for names in [&european[..], &[&america]] {
+        let refused = without(names);
+        assert!(!refused.status.success(), "without {names:?}: {}", said(&refused));
+    }
+    // The broker counts by it too: with America's away, it says that nobody is to wait for cosignatures.
+    scene.federation.expect_log("witness");
+    assert!(scene.nodes[1].program.stop().success());
+    let _asked = scene.asked();
+    let broker = scene.federation.broker.as_ref().unwrap();
+    wait::until("too few cosign", || broker.log().contains("too few witnesses cosign").then_some(()));
+}
+
+#[test]
 fn a_broker_that_was_restored_from_an_old_copy_is_stopped_by_what_others_saw() {
     let scene = Scene::restored();
     let said = scene.broker_refuses();
     assert!(said.contains("leaves, and has signed") && said.contains("bring back the newest copy"), "{said}");
+    // The operator knows. Nobody else can tell it from a checkpoint that was shown late: the file says so, and so does the broker.
+    let (_, rest) = said.split_once(" shows it, see ").unwrap();
+    let checked = scene.checked(Path::new(rest.split_once(" (hint: ").unwrap().0));
+    let checked = (checked.status.code(), comity_tests::program::said(&checked));
+    assert!(checked.0 == Some(1) && checked.1.contains("was true once"), "{checked:?}");
+    assert!(said.contains("was true once: `comity log verify FILE` says"), "{said}");
     // Nor does one that has lost everything begin anew.
     std::fs::remove_dir_all(scene.log_dir()).unwrap();
     let said = scene.broker_refuses();

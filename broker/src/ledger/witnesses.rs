@@ -37,7 +37,7 @@ const RETRY_EVERY: Duration = Duration::from_secs(1);
 #[non_exhaustive]
 pub enum WitnessError {
     /// It has fewer leaves than it signed once.
-    #[error("the {log} has {have} leaves, and has signed {seen}: the witness {witness} shows it, see {} (hint: this is an old copy of the data directory, and what is missing was promised to somebody; bring back the newest copy)", path.display())]
+    #[error("the {log} has {have} leaves, and has signed {seen}: the witness {witness} shows it, see {} (hint: this is an old copy of the data directory, and what is missing was promised to somebody; bring back the newest copy. To others the file proves nothing as long as this copy has signed nothing since, for what it had signed was true once: `comity log verify FILE` says which it is)", path.display())]
     RolledBack {
         /// Which log.
         log: &'static str,
