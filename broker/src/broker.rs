@@ -165,8 +165,7 @@ impl Broker {
         let bundles = bundles(&config, source, &certificate, &wall).await?;
         let stop = Stop::default();
         let (capacity, places) = (Capacity::new(config.limits), Places::new(config.limits.connections));
-        let shares = (capacity.clone(), Memory::new(config.limits));
-        let edge = Edge::new(registry.clone(), shares, stop.clone());
+        let edge = Edge::new(registry.clone(), (capacity.clone(), Memory::new(config.limits)), stop.clone());
         let admission = Admission::new(
             registry.clone(),
             journals.enrolments.clone(),

@@ -51,8 +51,7 @@ impl Allowance {
 /// Somebody asked for more than they may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the peer sent more pings, settings, resets and the like than a connection may, which is {per_second} a second in \
-     credit (hint: limits.control_frames_per_second)"
+    "the peer sent more pings, settings, resets and the like than a connection may, which is {per_second} a second in credit"
 )]
 pub struct Flood {
     per_second: u32,

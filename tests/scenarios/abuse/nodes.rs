@@ -111,7 +111,7 @@ impl Hostile {
     /// How the first connection ends on which this attack is carried out.
     fn ended(&self, attack: usize) -> Ended {
         loop {
-            let (at, ended) = self.ended.recv_timeout(PATIENCE).expect("no connection has ended");
+            let (at, ended) = self.ended.recv_timeout(PATIENCE).unwrap();
             if at == attack {
                 return ended;
             }

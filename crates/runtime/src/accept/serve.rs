@@ -140,7 +140,7 @@ where
 async fn silence<T>(turns: &Turns<T>) {
     tokio::time::sleep(PREFACE_DEADLINE).await;
     if turns.begun() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
