@@ -33,18 +33,19 @@ pub(super) struct Offered {
 /// Offers so many calls a second, for so long, and waits for the last.
 pub(super) async fn offer(load: &Load, rate: f64, length: Duration) -> Offered {
     let (case, mut calls, mut offered) = (Case::Unary64, JoinSet::new(), Offered::default());
-    let (request, begun) = (case.request(), Instant::now());
+    let (request, begun, gap) = (case.request(), Instant::now(), Duration::from_secs_f64(1.0 / rate));
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     while begun.elapsed() < length {
         let _tick = ticks.tick().await;
-        let due = (begun.elapsed().min(length).as_secs_f64() * rate) as usize;
+        let due = begun.elapsed().min(length).as_nanos() / gap.as_nanos().max(1);
+        let due = usize::try_from(due).unwrap();
         for at in offered.offered..due {
             if calls.len() >= MOST {
                 offered.late += 1;
                 continue;
             }
-            let (mut call, due_at) = (load.call(case, at, &request), begun + Duration::from_secs_f64(at as f64 / rate));
+            let (mut call, due_at) = (load.call(case, at, &request), begun + gap.mul_f64(at as f64));
             calls.spawn(async move {
                 let made = timeout_at(due_at + OF_USE, call.make(|_| {})).await;
                 made.map(|made| made.map(|_| due_at.elapsed()))
