@@ -34,6 +34,7 @@ mod quotas;
 mod readme;
 mod receipts;
 mod rotation;
+mod second_tries;
 mod secrets;
 mod slow_readers;
 mod sovereignty;

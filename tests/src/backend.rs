@@ -33,6 +33,8 @@ pub enum Behaviour {
     Garbage,
     /// Answers with this HTTP status and an error in JSON.
     Status(u16),
+    /// Answers with HTTP status 429 and `Retry-After` of so many seconds.
+    RetryAfter(u16),
     /// Answers with this HTTP status and what it was asked, as servers do that say what they did not understand.
     Echo(u16),
 }
@@ -162,6 +164,10 @@ fn serve(mut stream: &TcpStream, state: &State) -> Option<()> {
     let behaviour = *state.behaviour.lock().unwrap();
     match behaviour {
         Behaviour::Echo(status) => respond(stream, status, "application/json", &echo),
+        Behaviour::RetryAfter(seconds) => {
+            let head = format!("HTTP/1.1 429 Test\r\nretry-after: {seconds}\r\ncontent-length: 2\r\n\r\n{{}}");
+            stream.write_all(head.as_bytes()).ok()
+        }
         Behaviour::Silent => leave(stream, state),
         Behaviour::Garbage => respond(stream, 200, "text/html", "<html>It works!</html>"),
         Behaviour::Status(status) => {

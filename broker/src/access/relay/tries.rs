@@ -100,7 +100,9 @@ impl<'a> Tries<'a> {
                     let was_worked_on = rejection.was_worked_on();
                     self.rejected((done.rank, done.candidate), done.attempt, rejection);
                     if was_worked_on && self.has_next() && !self.takes_another("retry") {
-                        return Err(self.withheld());
+                        return self
+                            .last
+                            .map_or(Ok(None), |(candidate, rejection)| Err(withheld(candidate, &rejection)));
                     }
                 }
             }
@@ -217,17 +219,6 @@ impl<'a> Tries<'a> {
         self.last = Some((candidate, rejection));
     }
 
-    /// What the caller gets where the failure of now is the last: too many requests have needed further tries.
-    fn withheld(self) -> Failure {
-        let Some((candidate, rejection)) = self.last else { return super::body::deadline_passed() };
-        let (offer, word) = (&candidate.offer.name, rejection.word());
-        let message = format!(
-            "{offer} failed ({word}), and no other node was asked, since too many of the last requests needed a further try (hint: try again in {AGAIN_SECONDS} s)"
-        );
-        let failure = Failure::new(rejection.code(), "RETRIES_WITHHELD", message).with("offer", offer);
-        failure.with("failed", word).with(RETRY_AFTER_SECONDS, AGAIN_SECONDS)
-    }
-
     /// Records that a node has the message of this request, if it does, and gets no permit for it.
     fn withdraw(&mut self, is_there: bool) {
         if is_there {
@@ -251,6 +242,16 @@ async fn try_one<'a>(
     };
     parts.metrics.tried(matches!(outcome, Outcome::Answered(_)));
     Ok(Done { rank, candidate, attempt, outcome })
+}
+
+/// What the caller gets where this failure is the last, since too many requests have needed further tries.
+fn withheld(candidate: &Candidate, rejection: &Rejection) -> Failure {
+    let (offer, word) = (&candidate.offer.name, rejection.word());
+    let message = format!(
+        "{offer} failed ({word}), and no other node was asked, since too many of the last requests needed a further try (hint: try again in {AGAIN_SECONDS} s)"
+    );
+    let failure = Failure::new(rejection.code(), "RETRIES_WITHHELD", message).with("offer", offer);
+    failure.with("failed", word).with(RETRY_AFTER_SECONDS, AGAIN_SECONDS)
 }
 
 /// Counts a try against the quota of its offer. False if other requests have used that up since the decision: the offer

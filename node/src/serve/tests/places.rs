@@ -25,12 +25,12 @@ async fn an_offer_works_on_so_many_requests_at_once_and_says_how_busy_it_is() {
     assert_eq!((&*detail.metadata["limit"], retry_after(&status)), ("2", Some(Duration::from_secs(1))));
     assert_eq!(world.fake.asked.lock().unwrap().len(), 2);
     streams.pop();
-    let mut answer = world.server.chat(world.request_of(APP, 3, Method::Chat, chat_message())).await.unwrap();
+    let mut answer = world.server.chat(world.request_of(APP, 4, Method::Chat, chat_message())).await.unwrap();
     let trailers = answer.extensions_mut().remove::<Trailers>().unwrap().0;
     assert_eq!(load(&tonic::metadata::MetadataMap::from_headers(trailers)), (2, 2), "the stream and itself");
     streams.clear();
     *world.fake.fault.lock().unwrap() = Some(Fault::Busy { waiting: 16 });
-    let busy = world.server.chat(world.chat_request()).await.unwrap_err();
+    let busy = world.server.chat(world.request_of(APP, 5, Method::Chat, chat_message())).await.unwrap_err();
     assert_eq!((load(busy.metadata()), retry_after(&busy)), ((1, 2), Some(Duration::from_secs(2))));
 }
 
