@@ -7,9 +7,9 @@ use clap::{Args, Parser, Subcommand};
 use comity_client::workload_api::Socket;
 
 use crate::commands::{
-    app, audit, auditor, chat, claim, completions, demo, doctor, embed, enrolment, explain, federation, identity,
-    invite, join, log, man, member, model, node, offer, operator, organisation, policy, preset, proposal, receipt,
-    record, suspension, table, terms,
+    app, audit, auditor, budget, chat, claim, completions, demo, doctor, embed, enrolment, explain, federation,
+    identity, invite, join, log, man, member, model, node, offer, operator, organisation, policy, preset, proposal,
+    receipt, record, suspension, table, terms, usage,
 };
 use crate::exit;
 use crate::output::Format;
@@ -79,6 +79,11 @@ pub(crate) enum Command {
     Record(record::Record),
     /// Report what went where and why, every row traceable to its leaf (operators)
     Audit(audit::AuditArgs),
+    /// State what was used: requests, tokens and money, every line traceable to the leaves of the decision log
+    Usage(usage::UsageArgs),
+    /// What may be used, and what is left of it
+    #[command(subcommand)]
+    Budget(budget::Budget),
     /// The organisations of the federation
     #[command(subcommand)]
     Organisation(organisation::Organisation),

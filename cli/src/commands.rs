@@ -3,6 +3,7 @@
 pub(crate) mod app;
 pub(crate) mod audit;
 pub(crate) mod auditor;
+pub(crate) mod budget;
 pub(crate) mod chat;
 pub(crate) mod claim;
 pub(crate) mod completions;
@@ -31,6 +32,7 @@ pub(crate) mod record;
 pub(crate) mod suspension;
 pub(crate) mod table;
 pub(crate) mod terms;
+pub(crate) mod usage;
 
 use crate::args::{Cli, Command};
 use crate::error::CliError;
@@ -66,11 +68,13 @@ async fn dispatch(cli: Cli) -> Result<(), CliError> {
         Command::Receipt(receipt) => receipt::run(receipt, &global).await,
         Command::Record(record) => record::run(record, &global).await,
         Command::Audit(args) => audit::run(args, &global).await,
+        Command::Usage(args) => usage::run(args, &global).await,
         Command::Evict(args) => member::evict::run(args, &global).await,
         Command::Withdraw(args) => member::withdraw::run(args, &global).await,
         Command::Suspend(args) => member::suspend::run(args, &global).await,
         Command::Lift(args) => member::lift::run(args, &global).await,
         Command::Suspension(command) => suspension::run(&command, &global).await,
+        Command::Budget(budget::Budget::List) => budget::list::run(&global).await,
         Command::Model(model::Model::List) => model::list::run(&global).await,
         Command::Offer(offer) => offer::run(offer, &global).await,
         Command::Explain(args) => explain::run(&args, &global).await,

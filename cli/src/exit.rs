@@ -1,6 +1,7 @@
 //! What the program ends with, so that scripts can tell a no from a fault, and both from "not yet".
 
-use tonic::Code;
+use comity_proto::error::Detail;
+use tonic::{Code, Status};
 
 use crate::error::CliError;
 
@@ -29,7 +30,7 @@ pub(crate) fn status(error: &CliError) -> u8 {
         | CliError::Failed { .. }
         | CliError::Rejected { .. }
         | CliError::Demo { .. } => REFUSED,
-        CliError::Status { status, .. } if is_no(status.code()) => REFUSED,
+        CliError::Status { status, .. } if is_no(status.code()) || is_over_budget(status) => REFUSED,
         CliError::Status { .. }
         | CliError::File { .. }
         | CliError::BadFile { .. }
@@ -39,6 +40,12 @@ pub(crate) fn status(error: &CliError) -> u8 {
         | CliError::Interrupted { .. }
         | CliError::CutOff { .. } => FAULT,
     }
+}
+
+/// True where a budget has no room: to call again is of no use before it has, unlike where somebody is overloaded.
+fn is_over_budget(status: &Status) -> bool {
+    status.code() == Code::ResourceExhausted
+        && Detail::of(status).is_some_and(|detail| detail.reason == "BUDGET_EXCEEDED")
 }
 
 /// True where somebody understood the call and said no.

@@ -97,7 +97,7 @@ pub(crate) fn ask(text: &str) {
 }
 
 /// A table without lines, for lists.
-fn plain_table(header: &[&str], rows: Vec<Vec<String>>) -> String {
+pub(crate) fn plain_table(header: &[&str], rows: Vec<Vec<String>>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     if !header.is_empty() {

@@ -56,6 +56,7 @@ pub const METHODS: &[Method] = &[
     row("/comity.catalog.v1.Catalog/ListModels", MEMBERS),
     row("/comity.catalog.v1.Catalog/ListOffers", MEMBERS),
     row("/comity.catalog.v1.Catalog/Explain", &[APP]),
+    row("/comity.catalog.v1.Catalog/ListBudgets", MEMBERS),
     row("/comity.enrolment.v1.Enrolment/GetRoot", ANYONE),
     row("/comity.enrolment.v1.Enrolment/GetInvite", ANONYMOUS),
     row("/comity.enrolment.v1.Enrolment/Join", ANONYMOUS),

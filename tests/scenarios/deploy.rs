@@ -52,7 +52,11 @@ fn a_federation_runs_on_the_examples() {
     let mut federation = Federation::found();
     let address = federation.address().to_owned();
     let lines = [format!("listen = {address:?}"), format!("advertise = [{address:?}]"), "data_dir = \"data\"".into()];
-    std::fs::write(federation.broker_config(), examples.take("broker", &lines)).unwrap();
+    // Budgets are off in the example of a broker: with the line that it shows, they are those of the example beside it.
+    let broker = examples.take("broker", &lines).replace("# budgets = \"budgets.toml\"", "budgets = \"budgets.toml\"");
+    assert!(broker.contains("\nbudgets = "), "{broker}");
+    std::fs::write(federation.broker_config(), broker).unwrap();
+    std::fs::write(federation.broker_config().with_file_name("budgets.toml"), examples.take("budgets", &[])).unwrap();
     federation.start_broker();
 
     let (folder, listen) = (federation.folder().join("org-a"), free_address());

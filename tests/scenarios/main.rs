@@ -9,6 +9,7 @@
 mod abuse;
 mod backends_that_fail;
 mod bad_input;
+mod budgets;
 mod bundles;
 mod by_hand;
 mod decision_log;

@@ -1,6 +1,8 @@
 //! `comity.catalog.v1.Catalog`: what there is to ask for, and what the flow would decide. Judges with the very
 //! function that the flow does.
 
+mod budgets;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
@@ -11,8 +13,8 @@ use comity_policy::rank::Preferences;
 use comity_policy::{Capability, Claim, Demanded, Offer, Request as Question, Verdict};
 use comity_proto::catalog::catalog_server::Catalog as Service;
 use comity_proto::catalog::{
-    ExplainRequest, ExplainResponse, ListModelsRequest, ListModelsResponse, ListOffersRequest, ListOffersResponse,
-    Model, OfferEntry,
+    ExplainRequest, ExplainResponse, ListBudgetsRequest, ListBudgetsResponse, ListModelsRequest, ListModelsResponse,
+    ListOffersRequest, ListOffersResponse, Model, OfferEntry,
 };
 use comity_proto::convert::{self, Envelope};
 use comity_proto::policy::Relaxation;
@@ -159,6 +161,17 @@ impl Service for Catalog {
     async fn explain(&self, request: Request<ExplainRequest>) -> Result<Response<ExplainResponse>, Status> {
         let caller = CallerIdentity::of(&request)?.clone();
         self.explain(&caller, request.into_inner()).map(Response::new)
+    }
+
+    async fn list_budgets(
+        &self,
+        request: Request<ListBudgetsRequest>,
+    ) -> Result<Response<ListBudgetsResponse>, Status> {
+        let caller = CallerIdentity::of(&request)?;
+        let parts = self.access.parts();
+        let list = |accounts| budgets::list(accounts, viewer(caller), parts.clock.now());
+        let accounts = parts.budgets.as_ref().map(list).unwrap_or_default();
+        Ok(Response::new(ListBudgetsResponse { accounts }))
     }
 }
 

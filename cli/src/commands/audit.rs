@@ -22,7 +22,9 @@ use crate::error::CliError;
 use crate::output::{Format, print, say};
 use crate::session::Session;
 use asked::Asked;
-use held::{Held, Holding};
+pub(crate) use held::Held;
+use held::Holding;
+pub(crate) use held::quoted;
 pub(crate) use listed::{Listed, list};
 use whole::Published;
 
@@ -76,12 +78,13 @@ pub(crate) enum Form {
 /// Fetches all receipts of that time, checks each, and reports them.
 pub(crate) async fn run(args: AuditArgs, global: &Global) -> Result<(), CliError> {
     let session = Session::open(global).await?;
-    let rows = rows(&session, &args, global).await?;
+    let wanted = Wanted { from: args.from, to: args.to, organisation: args.organisation.clone() };
+    let rows = rows(&session, &wanted, global).await?;
     let usual = match global.output {
         Format::Json => Form::Json,
         Format::Table => Form::Csv,
     };
-    let asked = asked(&session, &args);
+    let asked = asked(&session, &wanted);
     let notes = notes(&rows, &asked);
     let text = match args.format.unwrap_or(usual) {
         Form::Csv => held::csv(&rows),
@@ -102,8 +105,19 @@ pub(crate) async fn run(args: AuditArgs, global: &Global) -> Result<(), CliError
     held::verdict(&rows)
 }
 
+/// Which decisions are reported.
+#[derive(Debug, Clone)]
+pub(crate) struct Wanted {
+    /// Those from this instant on,
+    pub(crate) from: Timestamp,
+    /// and before this one; all that there are by now where it is absent.
+    pub(crate) to: Option<Timestamp>,
+    /// That this organisation asked or answered.
+    pub(crate) organisation: Option<TrustDomain>,
+}
+
 /// Who asks for what.
-fn asked(session: &Session, args: &AuditArgs) -> Asked {
+fn asked(session: &Session, args: &Wanted) -> Asked {
     let own = session.identity().id().trust_domain();
     if *own == session.identity().root().federation {
         Asked::Governor(args.organisation.clone())
@@ -138,7 +152,8 @@ fn notes(rows: &[Held], asked: &Asked) -> Vec<String> {
     notes
 }
 
-async fn rows(session: &Session, args: &AuditArgs, global: &Global) -> Result<Vec<Held>, CliError> {
+/// The decisions, each held against both logs.
+pub(crate) async fn rows(session: &Session, args: &Wanted, global: &Global) -> Result<Vec<Held>, CliError> {
     let (asked, to) = (asked(session, args), args.to);
     // What the log has by now, whichever clock is ahead.
     let to = to.unwrap_or_else(|| session.identity().clock().now().plus(CLOCK_TOLERANCE));

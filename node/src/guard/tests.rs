@@ -275,6 +275,24 @@ fn a_permit_for_something_else_is_refused() {
 }
 
 #[test]
+fn a_candidate_may_say_what_budgets_reserve_for_it_and_nothing_that_is_not_known() {
+    let broker = broker();
+    let price = serde_json::json!({
+        "currency": "EUR",
+        "input_micros_per_million_tokens": 1,
+        "output_micros_per_million_tokens": 2,
+    });
+    let reserved = serde_json::json!({ "input_tokens": 300, "price": price });
+    broker.decides(|decided| decided.besides = Some(("reserved", reserved.clone()))).unwrap();
+    let free = serde_json::json!({ "input_tokens": 300 });
+    broker.decides(|decided| (decided.id, decided.besides) = (8, Some(("reserved", free.clone())))).unwrap();
+    let malformed = Lie::Malformed { field: "candidate" };
+    assert_eq!(broker.lie(|decided| decided.besides = Some(("prompt", free.clone()))), malformed);
+    let more = serde_json::json!({ "input_tokens": 300, "prompt": "" });
+    assert_eq!(broker.lie(|decided| decided.besides = Some(("reserved", more.clone()))), malformed);
+}
+
+#[test]
 fn a_permit_counts_only_while_it_is_in_force() {
     let broker = broker();
     assert_eq!(broker.lie(|decided| decided.life = MAX_PERMIT_LIFE * 2), Lie::TooLong);

@@ -289,6 +289,7 @@ impl World {
             offer_sha256: offer_digest(&self.offer),
             life: Duration::from_secs(60),
             attempt: 1,
+            besides: None,
         });
         let permit = permit.encode_to_vec();
         let mut request = Request::new(message);

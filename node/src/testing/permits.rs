@@ -34,6 +34,8 @@ pub(crate) struct Decided {
     pub(crate) offer_sha256: Digest,
     pub(crate) life: Duration,
     pub(crate) attempt: u32,
+    /// What stands in the candidate besides, if anything does.
+    pub(crate) besides: Option<(&'static str, serde_json::Value)>,
 }
 
 impl Decided {
@@ -51,6 +53,7 @@ impl Decided {
             offer_sha256: Digest::of(b"offer"),
             life: Duration::from_secs(60),
             attempt: 1,
+            besides: None,
         }
     }
 }
@@ -90,11 +93,14 @@ impl Permits {
 
     /// The permit of a decision that is in the log, between others.
     pub(crate) fn permit(&self, decided: &Decided) -> Permit {
-        let candidate = serde_json::json!({
+        let mut candidate = serde_json::json!({
             "offer": decided.offer,
             "offer_sha256": decided.offer_sha256.to_string(),
             "expires_at": decided.at.plus(decided.life).as_millis(),
         });
+        if let Some((key, value)) = &decided.besides {
+            candidate[*key] = value.clone();
+        }
         let record = Record::new(RecordKind::Decision, [decided.id; SALT_BYTES])
             .with(Field::CALLER, decided.caller.as_str())
             .and_then(|record| record.with(Field::METHOD, decided.method.as_str()))

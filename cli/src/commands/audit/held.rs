@@ -12,7 +12,7 @@ use comity_runtime::chain;
 use comity_transparency::NoteVerifier;
 use comity_transparency::receipt::{Receipt, Verified};
 use comity_transparency::record::Field;
-use comity_types::Clock;
+use comity_types::{Clock, OfferName, Price};
 use serde::Serialize;
 
 use super::asked::{Asked, hidden};
@@ -30,15 +30,18 @@ const SAID: usize = 3;
 /// A decision of a report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Held {
+pub(crate) struct Held {
     #[serde(flatten)]
-    pub(super) row: Row,
+    pub(crate) row: Row,
     /// Whether a node signed what became of it, by its key of the federation's log; empty where none had to.
-    pub(super) node_signed: &'static str,
+    pub(crate) node_signed: &'static str,
     /// What shows that the report has every decision: the `log`, or the `broker`'s word.
-    pub(super) completeness: &'static str,
+    pub(crate) completeness: &'static str,
     /// What in it goes against what it is held against, or cannot be proven; none where nothing does.
-    pub(super) contradiction: Option<String>,
+    pub(crate) contradiction: Option<String>,
+    /// What the offer that answered costs, as its organisation signed it; none where it has no price, or is not known.
+    #[serde(skip)]
+    pub(crate) price: Option<Price>,
 }
 
 /// The heads of the columns.
@@ -151,7 +154,8 @@ impl<'a> Holding<'a> {
 
     fn push(&mut self, row: Row, signed: &'static str, contradiction: Option<String>) {
         let node_signed = if signed.is_empty() && row.result == "answered" { "no" } else { signed };
-        self.rows.push(Held { row, node_signed, completeness: self.asked.completeness(), contradiction });
+        let completeness = self.asked.completeness();
+        self.rows.push(Held { row, node_signed, completeness, contradiction, price: None });
     }
 
     /// All of them. What was decided while the report was made is held against the federation's log as it is by now; every
@@ -179,6 +183,8 @@ impl<'a> Holding<'a> {
                 self.push(row, "", Some("the log has this decision, and the broker did not list it".to_owned()));
             }
         }
+        let prices: Vec<_> = self.rows.iter().map(|held| self.price(&held.row)).collect();
+        self.rows.iter_mut().zip(prices).for_each(|(held, price)| held.price = price);
         self.rows.sort_by_key(|held| held.row.leaf);
         Ok(self.rows)
     }
@@ -218,6 +224,14 @@ impl<'a> Holding<'a> {
             say(&format!("what shows that the log is another one is kept in {}", file.display()));
         }
         Ok(())
+    }
+
+    /// What the offer of a row cost at its epoch, if it was the form of the offer that is recorded.
+    fn price(&self, row: &Row) -> Option<Price> {
+        let federation = self.history.at(row.epoch)?.log.federation();
+        let name: OfferName = row.offer.parse().ok()?;
+        let is_it = federation.offer_sha256(&name).is_some_and(|sha256| sha256.to_string() == row.offer_sha256);
+        federation.offer(&name).filter(|_| is_it)?.price.clone()
     }
 
     /// Whether a node signed it, and what goes against the federation's log.
@@ -294,7 +308,8 @@ pub(super) fn csv(rows: &[Held]) -> String {
     std::iter::once(head).chain(rows).map(|line| line + "\r\n").collect()
 }
 
-fn quoted(cell: &str) -> String {
+/// A cell of CSV.
+pub(crate) fn quoted(cell: &str) -> String {
     if cell.contains([',', '"', '\r', '\n']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell.to_owned() }
 }
 
@@ -333,7 +348,7 @@ mod tests {
             leaf: 6,
             outcome_leaf: Some(7),
         };
-        Held { row, node_signed: "yes", completeness: "log", contradiction: None }
+        Held { row, node_signed: "yes", completeness: "log", contradiction: None, price: None }
     }
 
     #[test]
