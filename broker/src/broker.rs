@@ -34,7 +34,9 @@ use self::counted::Counted;
 pub use self::error::BrokerError;
 use self::observed::Observed;
 pub(crate) use self::parts::witnesses;
-use self::parts::{Circles, Journals, acceptor, access, bundles, confirm, door, hosts, live, open_registry, services};
+use self::parts::{
+    Circles, Journals, acceptor, access, bundles, confirm, door, hosts, listener, live, open_registry, services,
+};
 use crate::bundles::{Bundles, RegistryBundles};
 use crate::certificate::{Issuer, OwnCertificate};
 use crate::config::{Config, Limits};
@@ -205,9 +207,7 @@ impl Broker {
         let counted = Counted::new(config.metrics, metrics, watched).await?;
         let health = HealthReporter::new();
         let routes = routes(services, &health)?;
-        let listener = Listener::bind(&config.listen.to_string())
-            .await
-            .map_err(|source| BrokerError::Listen { address: config.listen, source })?;
+        let listener = listener(&config).await?;
         Ok(Self {
             config,
             listener,

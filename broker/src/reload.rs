@@ -1,7 +1,7 @@
 //! SIGHUP: `broker.toml` is read again, and what can change while the broker runs does: all of it, or nothing. No call and no
 //! connection ends by it.
 //!
-//! [`fixed`] says, field by field, what needs a restart; `docs/operations.md` lists what does not, and a test holds the two
+//! `fixed` says, field by field, what needs a restart; `docs/operations.md` lists what does not, and a test holds the two
 //! against each other.
 
 #[cfg(test)]

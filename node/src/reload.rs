@@ -1,6 +1,6 @@
 //! SIGHUP: `node.toml` is read again, and what can change while the node runs does: all of it, or nothing. No call ends by it.
 //!
-//! [`LIVE`] lists what can; `docs/operations.md` has the same, held against this by a test.
+//! `LIVE` lists what can; `docs/operations.md` has the same, held against this by a test.
 
 #[cfg(test)]
 mod tests;

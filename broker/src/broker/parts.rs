@@ -179,6 +179,12 @@ pub(super) async fn bundles(
     Ok(Some(Bundles::new(listener, acceptor, source)))
 }
 
+/// The socket, bound.
+pub(super) async fn listener(config: &Config) -> Result<Listener, BrokerError> {
+    let bound = Listener::bind(&config.listen.to_string()).await;
+    bound.map_err(|source| BrokerError::Listen { address: config.listen, source })
+}
+
 /// Where members are told to come.
 pub(super) fn door(config: &Config, root_sha256: Digest) -> Result<Door, BrokerError> {
     let address = config.advertise.first().cloned().ok_or(BrokerError::NotAdvertised)?;
