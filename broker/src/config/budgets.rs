@@ -68,13 +68,13 @@ pub(super) fn load(path: &Path) -> Result<Arc<Budgets>, Vec<Problem>> {
     let unusable = |error| vec![Problem { field: "budgets".to_owned(), problem: chain::text(&error) }];
     let raw: Raw = comity_runtime::config::load(path).map_err(unusable)?;
     let file = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-    check(raw).map(Arc::new).map_err(|problems| {
+    check(&raw).map(Arc::new).map_err(|problems| {
         let within = |Problem { field, problem }| Problem { field: format!("{file}: {field}"), problem };
         problems.into_iter().map(within).collect()
     })
 }
 
-fn check(raw: Raw) -> Result<Budgets, Vec<Problem>> {
+fn check(raw: &Raw) -> Result<Budgets, Vec<Problem>> {
     let mut checks = Checks::default();
     if raw.budget.is_empty() {
         checks.problem::<()>("budget", "is empty; write a [[budget]], or leave `budgets` out of broker.toml");
