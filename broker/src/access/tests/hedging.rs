@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use comity_types::TrustDomain;
-
 use super::node::{Answering, Node, Script};
+use super::retries::use_up;
 use super::world::soon;
 use super::*;
 
@@ -123,6 +122,8 @@ async fn where_both_fail_the_third_is_asked_and_no_more() {
     assert_eq!(ended(&trailers).0, Code::ResourceExhausted);
     let seen = [&first, &second, &third, &fourth, &abroad].map(|node| node.seen().len());
     assert_eq!(seen, [1, 1, 1, 0, 0]);
+    let of = |kind| world.access.parts().metrics.count_further(kind);
+    assert_eq!((of("hedge"), of("retry"), of("withheld")), (1, 1, 0));
 }
 
 #[tokio::test]
@@ -132,8 +133,7 @@ async fn nobody_is_asked_beside_where_there_is_no_other_or_the_budget_is_used_up
     let alone = world.node("a.example", "DE", 1, script).await;
     for has_other in [false, true] {
         let other = if has_other { Some(world.node("b.example", "DE", 2, answers("never")).await) } else { None };
-        let caller: TrustDomain = World::app().trust_domain().clone();
-        while world.access.parts().retries.take(&caller, Instant::now()) {}
+        use_up(&world);
         let withheld = || world.access.parts().metrics.count_further("withheld");
         let before = withheld();
         let asked = Box::pin(world.call(Method::Chat, hedged_after(SOON_MS), &[]));
