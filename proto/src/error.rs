@@ -85,7 +85,7 @@ impl From<Failure> for Status {
         let after = failure.metadata.iter().find(|(key, _)| key == RETRY_AFTER_SECONDS);
         let after = after.and_then(|(_, seconds)| seconds.parse::<u32>().ok());
         // For clients that know nothing of ours, as well.
-        let delay = failure.retry_after.or(after.map(|seconds| Duration::from_secs(seconds.into())));
+        let delay = failure.retry_after.or_else(|| after.map(|seconds| Duration::from_secs(seconds.into())));
         let info = pb::ErrorInfo {
             reason: failure.reason.to_owned(),
             domain: ERROR_DOMAIN.to_owned(),

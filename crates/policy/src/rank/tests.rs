@@ -85,7 +85,7 @@ fn preferences_are_those_of_the_first_that_has_some() {
     let beside = Preferences { session, hedge, ..Preferences::default() };
     let price = Preferences { price: 1, ..Preferences::default() };
     let both = Preferences { session, hedge, ..price.clone() };
-    assert_eq!((beside.clone().or(price.clone()), price.clone().or(beside.clone())), (both.clone(), both));
+    assert_eq!((beside.clone().or(price.clone()), price.or(beside)), (both.clone(), both));
     let (none, price) = (Preferences::default(), Preferences { price: 1, ..Preferences::default() });
     let latency = Preferences { latency: 1, ..Preferences::default() };
     assert!(none.is_default() && !price.is_default());

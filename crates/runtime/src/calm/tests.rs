@@ -128,7 +128,7 @@ proptest! {
             in_pieces.came(piece).unwrap();
             rest = after;
         }
-        let cost: u32 = frames.iter().map(|(kind, payload)| cost(*kind, payload.len() as u32)).sum();
+        let cost: u32 = frames.iter().map(|(kind, payload)| cost(*kind, u32::try_from(payload.len()).unwrap())).sum();
         prop_assert_eq!(at_once.credit, Allowance::BURST - cost);
         prop_assert_eq!((at_once.credit, at_once.last_call), (in_pieces.credit, in_pieces.last_call));
     }
