@@ -19,7 +19,7 @@ pub const FLOOR_OF_ONE: f64 = 10.0;
 /// What the broker grants beside that: the floors of a few organisations at once.
 pub const FLOOR_OF_ALL: f64 = 50.0;
 /// How fast requests and tries are forgotten: what is left after so long is a third. A failure of a node is known by then.
-const WINDOW: Duration = Duration::from_secs(10);
+pub const WINDOW: Duration = Duration::from_secs(10);
 /// Organisations of which nothing is left are dropped when there are more than this, so that those who have left take no room.
 const KEPT: usize = 1024;
 
