@@ -233,7 +233,7 @@ impl Scene {
                 tunnels: 256,
                 request_bytes: 1024 * 1024,
                 control_frames_per_second: Allowance::PER_SECOND,
-                request_memory: 16 << 20,
+                request_memory: 512 << 20,
             },
             leaf: Leaf { broker: day, node: day, app: day, operator: day },
             bundles: None,
