@@ -35,7 +35,7 @@ pub use self::error::BrokerError;
 use self::observed::Observed;
 pub(crate) use self::parts::witnesses;
 use self::parts::{
-    Circles, Journals, acceptor, access, bundles, confirm, door, hosts, listener, live, open_registry, services,
+    Circles, Journals, acceptor, access, bundles, confirm, door, hosts, links, listener, live, open_registry, services,
 };
 use crate::bundles::{Bundles, RegistryBundles};
 use crate::certificate::{Issuer, OwnCertificate};
@@ -181,14 +181,7 @@ impl Broker {
         );
         // What was signed while the broker was cut, or in its last moment.
         admission.follow_anchors()?;
-        let links = Links::new(
-            registry.clone(),
-            certificate.credentials(),
-            config.limits.tunnels,
-            Arc::clone(&wall),
-            tasks.clone(),
-            metrics.clone(),
-        );
+        let links = links(&config, &registry, certificate.credentials(), &wall, (&tasks, &metrics));
         let watched = Watched {
             registry,
             links: links.clone(),

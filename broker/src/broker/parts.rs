@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use comity_identity::tls::{enrolment_server_config, public_server_config, server_config, tunnel_server_config};
-use comity_identity::{AnchorSource, HostName, Root, SharedAnchors};
+use comity_identity::{AnchorSource, Credentials, HostName, Root, SharedAnchors};
 use comity_membership::Genesis;
 use comity_runtime::accept::{Acceptor, Listener};
 use comity_runtime::genesis;
@@ -30,6 +30,7 @@ use crate::edge::stop::Stop;
 use crate::ledger::decisions::Ledger;
 use crate::ledger::log::DecisionLog;
 use crate::ledger::witnesses::{MembershipLog, Witnesses};
+use crate::links::Links;
 use crate::metrics::{Metrics, Watched};
 use crate::registry::admission::{Admission, Door};
 use crate::registry::enrolments::store::Store;
@@ -186,6 +187,17 @@ pub(super) async fn listener(config: &Config) -> Result<Listener, BrokerError> {
 }
 
 /// Where members are told to come.
+pub(super) fn links(
+    config: &Config,
+    registry: &Registry,
+    credentials: Arc<Credentials>,
+    wall: &Arc<dyn Clock>,
+    (tasks, metrics): (&Tasks, &Metrics),
+) -> Links {
+    let (tunnels, wall) = (config.limits.tunnels, Arc::clone(wall));
+    Links::new(registry.clone(), credentials, tunnels, wall, tasks.clone(), metrics.clone())
+}
+
 pub(super) fn door(config: &Config, root_sha256: Digest) -> Result<Door, BrokerError> {
     let address = config.advertise.first().cloned().ok_or(BrokerError::NotAdvertised)?;
     Ok(Door { root_sha256, address })
