@@ -2,7 +2,7 @@
 //!
 //! Callers without a certificate are together one organisation, and among them nobody takes it all either: each address has
 //! its share, and each connection a few. However many take all that they can get, the last places are kept for
-//! everybody's first ([`comity_runtime::fair`]). Whoever gets none is told when to come back, each at another time ([`pause`]).
+//! everybody's first ([`comity_runtime::fair`]). Whoever gets none is told when to come back, each at another time (`pause`).
 
 mod pause;
 

@@ -30,7 +30,7 @@ const ENHANCE_YOUR_CALM: u8 = 0xb;
 /// What is told with it.
 const WHY: &[u8] = b"too_many_control_frames";
 
-/// How much one connection may ask for beside its calls, in credit. [`cost`] says what takes how much.
+/// How much one connection may ask for beside its calls, in credit: a ping or a reset takes 4, new settings take 8, whatever else is no data takes 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Allowance {
     /// At once: a caller that cancels as many calls as a connection may have stays below.
