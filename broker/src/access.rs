@@ -45,6 +45,7 @@ use crate::budgets::accounts::Accounts;
 use crate::config::Commit;
 use crate::edge::CallerIdentity;
 use crate::edge::cut;
+use crate::edge::deciding::Deciding;
 use crate::edge::stop::Stop;
 use crate::ledger::decisions::Ledger;
 use crate::links::Links;
@@ -89,6 +90,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Where outcomes are written.
     pub tasks: Tasks,
+    /// How many requests are decided at once.
+    pub deciding: Deciding,
     /// Ends the requests that still run.
     pub stop: Stop,
     /// What is counted.
@@ -132,6 +135,8 @@ impl Access {
             suspended = cut::of_member(&self.0.registry, caller, Some(certificate)) => return Err(suspended),
             admitted = request::admit(caller, certificate, method, request, &self.0) => admitted?,
         };
+        // Before anything is decided or written for it.
+        let mut turn = Some(self.0.deciding.enter(caller.trust_domain())?);
         for _ in 0..MAX_DECISIONS {
             let (decision, begun): (Decision, _) = (decide::decide(&self.0, &admitted)?, Instant::now());
             // Before anything is kept or sent: what runs at the same time has reserved its own.
@@ -141,6 +146,9 @@ impl Access {
             let committed = commit::commit(&self.0, &admitted, decision, spending).await;
             self.0.metrics.committed(begun.elapsed());
             let (permit, settlement): (Permit, Settlement) = committed?;
+            if let Some(turn) = turn.take() {
+                turn.decided();
+            }
             match relay::relay(&self.0, &admitted, &permit, settlement, ahead).await? {
                 Relayed::Answer(response) => return Ok(response),
                 // What made an offer eligible has ended meanwhile: what held then may not hold now.

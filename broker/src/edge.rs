@@ -9,6 +9,7 @@
 pub mod arrival;
 pub mod capacity;
 pub(crate) mod cut;
+pub mod deciding;
 pub mod layer;
 mod standing;
 pub mod stop;
@@ -26,6 +27,7 @@ use comity_types::{SpiffeId, TrustDomain};
 use tokio_util::task::TaskTracker;
 use tonic::{Code, Status};
 
+use crate::access::request;
 use crate::registry::Registry;
 use crate::rpc::failure;
 use capacity::{Capacity, Place};
@@ -115,6 +117,9 @@ impl Edge {
         let caller = self.identify(info, path)?;
         // Before capacity: a call that is refused must not take a place from one that is not.
         let method = authorise(path, caller.as_ref())?;
+        if let Some(caller) = caller.as_ref().filter(|_| request::Method::of_path(path).is_some()) {
+            self.capacity.deciding().room(caller.organisation())?;
+        }
         let place = self.capacity.take(caller.as_ref().map(CallerIdentity::organisation), info.remote)?;
         let weight = self.memory.weigh(caller.as_ref().map(|caller| caller.organisation().clone()));
         let ends = Ends::new(self.registry.clone(), self.stop.clone(), info.peer.as_ref(), method);

@@ -243,6 +243,7 @@ pub(super) fn access(
         request_bytes: config.limits.request_bytes,
         clock: Arc::clone(&watched.clock),
         tasks: tasks.clone(),
+        deciding: watched.capacity.deciding().clone(),
         stop,
         metrics: metrics.clone(),
     })

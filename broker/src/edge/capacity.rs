@@ -4,7 +4,7 @@
 //! its share, and each connection a few. However many take all that they can get, the last places are kept for
 //! everybody's first ([`comity_runtime::fair`]). Whoever gets none is told when to come back, each at another time (`pause`).
 
-mod pause;
+pub mod pause;
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -16,6 +16,7 @@ use comity_types::TrustDomain;
 use tonic::{Code, Status};
 
 use self::pause::{Holding, Pause};
+use super::deciding::Deciding;
 use crate::config::Limits;
 
 /// Most calls on one connection without a certificate: a join asks one thing after another.
@@ -31,6 +32,7 @@ pub struct Capacity {
     addresses: Fair<IpAddr>,
     connections: Fair<SocketAddr>,
     pause: Pause,
+    deciding: Deciding,
 }
 
 /// One call's place; free again when it is dropped.
@@ -43,12 +45,14 @@ impl Capacity {
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         let strangers = limits.in_flight_per_organisation;
+        let pause = Pause::default();
         let unbounded = Rule { all: usize::MAX, each: STRANGERS_PER_CONNECTION, kept: 0, first: 0 };
         Self {
             organisations: Fair::new(Rule::new(limits.in_flight, limits.in_flight_per_organisation)),
             addresses: Fair::new(Rule::new(strangers, (strangers / ADDRESSES_PART).max(1))),
             connections: Fair::new(unbounded),
-            pause: Pause::default(),
+            deciding: Deciding::new(limits.in_flight, pause.clone()),
+            pause,
         }
     }
 
@@ -84,6 +88,12 @@ impl Capacity {
     #[must_use]
     pub fn pause(&self) -> Duration {
         self.pause.next()
+    }
+
+    /// How many calls are decided at once.
+    #[must_use]
+    pub const fn deciding(&self) -> &Deciding {
+        &self.deciding
     }
 
     /// How many calls are in flight.

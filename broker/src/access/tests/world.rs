@@ -30,6 +30,8 @@ use super::node::{Door, Handler, Node, Script};
 use super::*;
 use crate::budgets::book::Book;
 use crate::budgets::definition::{Budget, Budgets};
+use crate::edge::capacity::pause::Pause;
+use crate::edge::deciding::Deciding;
 use crate::edge::stop::Stop;
 use crate::ledger::journal::{Journal, Storage};
 use crate::ledger::log::DecisionLog;
@@ -280,6 +282,7 @@ impl World {
             request_bytes: REQUEST_BYTES,
             clock,
             tasks,
+            deciding: Deciding::new(usize::MAX, Pause::default()),
             stop: Stop::default(),
             metrics,
         });

@@ -22,7 +22,7 @@ const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Says when to come back. Clones are handles to the same.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Pause(Arc<Inner>);
+pub struct Pause(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -33,19 +33,19 @@ struct Inner {
 
 /// Notes how long a place was held, when it is dropped.
 #[derive(Debug)]
-pub(super) struct Holding {
+pub struct Holding {
     pause: Pause,
     since: Instant,
 }
 
 impl Pause {
     /// A place is taken now.
-    pub(super) fn hold(&self) -> Holding {
+    pub(crate) fn hold(&self) -> Holding {
         Holding { pause: self.clone(), since: Instant::now() }
     }
 
     /// When whoever is refused now is to come back.
-    pub(super) fn next(&self) -> Duration {
+    pub(crate) fn next(&self) -> Duration {
         let turn = self.0.told.fetch_add(1, Ordering::Relaxed).wrapping_mul(GOLDEN);
         let longest = Duration::from_nanos(self.0.held.load(Ordering::Relaxed)).clamp(SHORTEST, LONGEST);
         // 32 bits of the turn are more than enough, and the product fits.
