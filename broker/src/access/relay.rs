@@ -55,7 +55,11 @@ pub(super) async fn relay(
         Ok(Some(answer)) => Ok(Relayed::Answer(body::respond(parts, admitted, permit, answer, settlement))),
         Ok(None) => {
             // Nobody is told of this one; the request is decided anew.
-            drop(settlement.end(Code::Unavailable, None));
+            let settling = settlement.end(Code::Unavailable, None);
+            if parts.budgets.is_some() {
+                // What is reserved for it is given back with its outcome: until then it would stand in its own way.
+                let _on_record = settling.receipt().await.is_some();
+            }
             Ok(Relayed::Expired)
         }
         Err(failure) => {

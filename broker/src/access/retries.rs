@@ -2,7 +2,7 @@
 //! times is three requests more for those that still answer.
 //!
 //! Of what went to nodes within about [`WINDOW`], at most [`SHARE`] may be further tries, beside a few that are always
-//! granted: for each organisation, so that nobody uses them up for the others, and for the broker. A try that no node has
+//! granted: for each organisation, and for the broker, whose few are those of five organisations at once. A try that no node has
 //! worked on is none: a veto, or a connection that was not made.
 
 use std::collections::HashMap;

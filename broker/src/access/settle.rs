@@ -171,6 +171,11 @@ impl Settlement {
         false
     }
 
+    /// The try of this number was not made: its offer's budgets are as they were.
+    pub(super) fn passed_over(&mut self, attempt: u32) {
+        self.spending.iter_mut().for_each(|spending| spending.passed_over(attempt));
+    }
+
     /// A try of a candidate begins.
     pub(super) fn trying(&mut self, permit: &Permit, (rank, candidate): (usize, &Candidate), attempt: u32) {
         self.account.trying(attempt, &candidate.offer.name);
@@ -193,8 +198,9 @@ impl Settlement {
         self.spending.iter_mut().for_each(|spending| spending.ended(attempt));
     }
 
-    /// This try is answered, whichever began last: one that ran beside it is `outpaced`, and what it used is nobody's.
-    pub(super) fn answered(
+    /// The record is of this try, whichever began last: it is answered, or the last that failed. One that ran beside it is
+    /// `outpaced`, and what that used is nobody's.
+    pub(super) fn stands(
         &mut self,
         permit: &Permit,
         (rank, candidate): (usize, &Candidate),

@@ -52,6 +52,12 @@ impl Spending {
         of_it.for_each(|(_, held)| held.ended());
     }
 
+    /// The try of this number was not made: nothing is reserved for it any more.
+    pub fn passed_over(&mut self, attempt: u32) {
+        let of_it = self.tries.extract_if(.., |(number, _)| *number == attempt).map(|(_, held)| held);
+        self.accounts.settle(of_it, self.asked.call(), std::collections::HashMap::new());
+    }
+
     /// Settles all of it by what is on record.
     pub fn end(self, became: Became<'_>) {
         let Self { accounts, asked, request, tries } = self;

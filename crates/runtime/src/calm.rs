@@ -149,13 +149,13 @@ impl Calm {
             return Ok(());
         }
         self.first = First::Frame;
-        let [a, b, c, kind, _flags, stream @ ..] = self.head;
+        let [a, b, c, kind, flags, stream @ ..] = self.head;
         let length = u32::from_be_bytes([0, a, b, c]);
         self.skip = usize::try_from(length).unwrap_or(usize::MAX);
         if kind == kinds::HEADERS && self.calls {
             self.last_call = self.last_call.max(u32::from_be_bytes(stream) & !(1 << 31));
         }
-        self.take(cost(kind, length))
+        self.take(cost(kind, flags, length))
     }
 
     fn take(&mut self, cost: u32) -> Result<(), Flood> {
@@ -196,11 +196,14 @@ mod kinds {
     pub(super) const GOAWAY: u8 = 7;
 }
 
+/// Of a frame of data: its payload ends in bytes that say nothing (RFC 9113, section 6.1).
+const PADDED: u8 = 0x8;
+
 /// What a frame costs.
-const fn cost(kind: u8, length: u32) -> u32 {
+const fn cost(kind: u8, flags: u8, length: u32) -> u32 {
     match (kind, length) {
-        // Empty ones move nothing.
-        (kinds::DATA, 1..) => 0,
+        // Empty ones move nothing; nor need those that are padded, and no client of gRPC pads.
+        (kinds::DATA, 1..) if flags & PADDED == 0 => 0,
         // Every stream is walked through for a new window.
         (kinds::SETTINGS, _) => 8,
         // An answer of as many bytes; or a call that was begun for nothing.

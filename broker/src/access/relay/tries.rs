@@ -38,7 +38,8 @@ pub(super) struct Tries<'a> {
     /// The number of the last try.
     attempt: u32,
     ahead: Option<Ahead>,
-    last: Option<(&'a Candidate, Rejection)>,
+    /// The try that failed last: it is the one that the caller is told of.
+    last: Option<Failed<'a>>,
 }
 
 /// A try that begins.
@@ -55,6 +56,14 @@ enum Next<'a> {
     /// The permit has ended.
     Expired,
     Nobody,
+}
+
+/// A try that failed.
+struct Failed<'a> {
+    rank: usize,
+    candidate: &'a Candidate,
+    attempt: u32,
+    rejection: Rejection,
 }
 
 /// How a try ended.
@@ -93,22 +102,20 @@ impl<'a> Tries<'a> {
             };
             match done.outcome {
                 Outcome::Answered(answer) => {
-                    self.settlement.answered(self.permit, (done.rank, done.candidate), done.attempt, OUTPACED);
+                    self.settlement.stands(self.permit, (done.rank, done.candidate), done.attempt, OUTPACED);
                     return Ok(Some(*answer));
                 }
                 Outcome::Rejected(rejection) => {
                     let was_worked_on = rejection.was_worked_on();
                     self.rejected((done.rank, done.candidate), done.attempt, rejection);
                     if was_worked_on && self.has_next() && !self.takes_another("retry") {
-                        return self
-                            .last
-                            .map_or(Ok(None), |(candidate, rejection)| Err(withheld(candidate, &rejection)));
+                        return self.stands().map_or(Ok(None), |last| Err(withheld(last.candidate, &last.rejection)));
                     }
                 }
             }
         }
-        match self.last {
-            Some((candidate, rejection)) => rejection.conclude(candidate).map(Some),
+        match self.stands() {
+            Some(Failed { candidate, rejection, .. }) => rejection.conclude(candidate).map(Some),
             // Nothing was tried: other requests have used up what every offer or its budget grants, so that this one is decided anew.
             None => Ok(None),
         }
@@ -166,9 +173,9 @@ impl<'a> Tries<'a> {
                 self.withdraw(ahead.is_some());
                 return Next::Expired;
             }
-            if !self.settlement.reserves(candidate, attempt)
-                || !takes_quota(self.parts, self.admitted, self.permit, candidate)
-            {
+            let has_room = self.settlement.reserves(candidate, attempt);
+            if !has_room || !takes_quota(self.parts, self.admitted, self.permit, candidate) {
+                self.settlement.passed_over(attempt);
                 self.withdraw(ahead.is_some());
                 continue;
             }
@@ -216,7 +223,14 @@ impl<'a> Tries<'a> {
         if rejection.is_accident() {
             self.waiting.push_back((rank, candidate));
         }
-        self.last = Some((candidate, rejection));
+        self.last = Some(Failed { rank, candidate, attempt, rejection });
+    }
+
+    /// The try that failed last, which the record is of from here on: another one may have begun after it.
+    fn stands(&mut self) -> Option<Failed<'a>> {
+        let failed = self.last.take()?;
+        self.settlement.stands(self.permit, (failed.rank, failed.candidate), failed.attempt, OUTPACED);
+        Some(failed)
     }
 
     /// Records that a node has the message of this request, if it does, and gets no permit for it.

@@ -7,6 +7,8 @@ use comity_proto::error::{Detail, retry_after};
 use comity_types::Money;
 use futures::future::join_all;
 
+use super::commit::PERMIT_LIFE;
+use super::expiry::slow;
 use super::*;
 use crate::budgets::amount::Amount;
 use crate::budgets::book::{Book, Key};
@@ -173,6 +175,16 @@ async fn calls_at_once_have_room_again_when_one_ends_and_when_its_caller_leaves(
     again.await;
     let (_running, _answering) = begun(&mut asked).await;
     assert_eq!(node.seen().len(), 2);
+}
+
+#[tokio::test]
+async fn a_request_that_is_decided_anew_does_not_stand_in_its_own_way() {
+    let limits = Limits { concurrent: Some(1), ..Limits::default() };
+    let world = World::under(vec![budget("one", &[], limits)], Commit::Strict).await;
+    let node = world.node("a.example", "DE", 1, slow(&world.clock, PERMIT_LIFE, false)).await;
+    let _next = world.node("b.example", "DE", 2, answers("by a permit that has ended")).await;
+    assert_eq!(answered(&world).await.0, Code::Ok);
+    assert_eq!((node.seen().len(), world.journal(2).await.1.len()), (2, 2));
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use super::world::{AheadClock, offer};
 use super::*;
 
 /// Takes `time` to decline, every time or the first time alone; then it answers.
-fn slow(clock: &Arc<AheadClock>, time: Duration, every_time: bool) -> Script {
+pub(super) fn slow(clock: &Arc<AheadClock>, time: Duration, every_time: bool) -> Script {
     let (clock, slow) = (Arc::clone(clock), AtomicBool::new(true));
     Arc::new(move |answering| {
         if slow.swap(every_time, Ordering::SeqCst) {

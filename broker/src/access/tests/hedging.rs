@@ -107,6 +107,26 @@ async fn a_failure_of_one_of_two_leaves_the_other() {
 }
 
 #[tokio::test]
+async fn where_all_fail_the_record_is_of_the_one_that_the_caller_is_told_of() {
+    let world = World::new().await;
+    let (slowly, mut asked) = waits();
+    let [_first, second, _abroad] = three(&world, slowly, declines(overloaded())).await;
+    let answer = Box::pin(world.call(Method::Chat, hedged_after(SOON_MS), &[]));
+    let (response, ()) = tokio::join!(answer, async {
+        let answering = next(&mut asked).await;
+        soon("the other is asked", || (second.seen().len() == 1).then_some(())).await;
+        soon("it has failed", || (world.links.in_flight(&second.id) == 0).then_some(())).await;
+        declines(overloaded())(answering);
+    });
+    assert_eq!(response.headers()["comity-offer"], "a.example/n1/o1");
+    assert_eq!(ended(&read(response).await.1).0, Code::ResourceExhausted);
+    let outcome = world.journal(1).await.1.remove(0);
+    let failed = "declined with status 8";
+    let [one, other] = [tried("b.example/n1/o1", 2, failed), tried("a.example/n1/o1", 1, failed)];
+    assert_eq!((tries(&outcome.tries), outcome.attempt), (vec![one, other], 1));
+}
+
+#[tokio::test]
 async fn where_both_fail_the_third_is_asked_and_no_more() {
     let world = World::new().await;
     let slowly: Script = Arc::new(|answering| {

@@ -38,7 +38,11 @@ async fn each_kind_of_frame_costs_what_it_makes_us_do_and_calls_and_data_go_on_f
     for (kind, payload, most) in ends {
         assert_eq!(until_flood(&mut Calm::new(LITTLE), &frame(kind, 1, payload)), most, "kind {kind}");
     }
-    assert_eq!(until_flood(&mut Calm::new(LITTLE), &frame(kinds::DATA, 1, b"x")), 100_000);
+    let mut data = frame(kinds::DATA, 1, b"x");
+    assert_eq!(until_flood(&mut Calm::new(LITTLE), &data), 100_000);
+    // A byte that says that no padding follows is all that there is.
+    data[4] = PADDED;
+    assert_eq!(until_flood(&mut Calm::new(LITTLE), &data), 40);
 }
 
 #[tokio::test(start_paused = true)]
@@ -128,7 +132,7 @@ proptest! {
             in_pieces.came(piece).unwrap();
             rest = after;
         }
-        let cost: u32 = frames.iter().map(|(kind, payload)| cost(*kind, u32::try_from(payload.len()).unwrap())).sum();
+        let cost: u32 = frames.iter().map(|(kind, payload)| cost(*kind, 0, u32::try_from(payload.len()).unwrap())).sum();
         prop_assert_eq!(at_once.credit, Allowance::BURST - cost);
         prop_assert_eq!((at_once.credit, at_once.last_call), (in_pieces.credit, in_pieces.last_call));
     }

@@ -1,8 +1,10 @@
 //! A state in words, whole: a field that is added to it does not compile before it is told as well.
 
+use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
 
 use serde::Serialize;
+use serde_json::Value;
 
 use super::super::super::*;
 use crate::federation::map::Map;
@@ -75,9 +77,23 @@ fn option<T: Display>(value: Option<&T>) -> String {
     value.map_or_else(|| "-".to_owned(), ToString::to_string)
 }
 
+/// With the keys of each object in order: that of [`Value`]'s own map hangs on what else is built (`preserve_order`).
+fn spelled(value: &Value) -> String {
+    match value {
+        Value::Object(map) => {
+            let sorted: BTreeMap<_, _> = map.iter().collect();
+            let fields: Vec<_> =
+                sorted.into_iter().map(|(key, value)| format!("{}:{}", json(key), spelled(value))).collect();
+            format!("{{{}}}", fields.join(","))
+        }
+        Value::Array(items) => format!("[{}]", items.iter().map(spelled).collect::<Vec<_>>().join(",")),
+        other => other.to_string(),
+    }
+}
+
 /// Keys in the order of their names.
 fn json<T: Serialize + ?Sized>(value: &T) -> String {
-    serde_json::to_value(value).unwrap().to_string()
+    spelled(&serde_json::to_value(value).unwrap())
 }
 
 fn governing(governance: &Governance) -> String {
