@@ -110,6 +110,7 @@ fn an_operator_governs(readme: &Readme) {
     let _installed = reader.follow("install");
     reader.fill_in("ADDRESS", free_address());
     let _founded = reader.follow("founding");
+    let _checked = reader.follow("budgeting");
     let _broker = reader.stay("brokering");
     let _ready = wait::for_file(&reader.folder().join("federation/broker/data/address"));
     assert!(reader.follow("governing").lines().count() > 0);
