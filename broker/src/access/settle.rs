@@ -190,7 +190,7 @@ impl Settlement {
 
     /// This try has failed.
     pub(super) fn failed(&mut self, attempt: u32, why: String) {
-        self.account.failed(&why);
+        self.account.failed(attempt, &why);
         let mut tries = self.record.iter_mut().flat_map(|record| &mut record.tries);
         if let Some(failed) = tries.find(|one| one.attempt == attempt) {
             failed.failed = why;
@@ -210,9 +210,11 @@ impl Settlement {
         let Some(record) = self.record.as_mut().filter(|record| record.tries.len() > 1) else { return };
         record.tries.sort_by_key(|one| one.attempt == attempt);
         for other in record.tries.iter_mut().filter(|one| one.attempt != attempt && one.failed.is_empty()) {
+            self.account.failed(other.attempt, outpaced);
             other.failed = outpaced.to_owned();
             self.spending.iter_mut().for_each(|spending| spending.ended(other.attempt));
         }
+        self.account.stands(attempt, &candidate.offer.name);
         record.offer = offer_record(permit, rank, candidate);
         record.attempt = attempt;
         self.signer = signer(permit, candidate);

@@ -3,7 +3,7 @@
 //! The count of calls in flight cannot say that: most of them wait for a model, and cost nothing meanwhile. What tells of load
 //! is how long a call takes from its whole message to its durable decision, which has the processor's queue in it, the log's and
 //! the disk's, and no model's time. Where even the least of a while is above the target, fewer are decided at once; where it is
-//! not, a few more again (docs/decisions/0031). Whoever has few of them is let in all the same.
+//! not, a few more again (docs/decisions/0035). Whoever has few of them is let in all the same.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

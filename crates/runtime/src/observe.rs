@@ -164,10 +164,17 @@ impl Account {
         }
     }
 
-    /// The try that runs has failed, by one of the program's own words for why.
-    pub fn failed(&self, why: &str) {
+    /// The try of this number has failed, by one of the program's own words for why.
+    pub fn failed(&self, attempt: u32, why: &str) {
         if let Some(mut facts) = self.facts() {
-            facts.failed(why);
+            facts.failed(attempt, why);
+        }
+    }
+
+    /// The call is that of this try, whichever began last.
+    pub fn stands(&self, attempt: u32, offer: &OfferName) {
+        if let Some(mut facts) = self.facts() {
+            facts.stands(attempt, offer.clone());
         }
     }
 

@@ -18,7 +18,7 @@ pub(super) struct Facts {
     pub(super) model: Option<ModelName>,
     /// The decision and its epoch.
     pub(super) decided: Option<(DecisionId, u64)>,
-    /// The offer that was tried last, or that the request is for.
+    /// The offer that answers or was tried last, or that the request is for.
     pub(super) offer: Option<OfferName>,
     pub(super) tries: Vec<Try>,
     /// How many there were.
@@ -63,9 +63,18 @@ impl Facts {
         }
     }
 
-    pub(super) fn failed(&mut self, why: &str) {
-        if let Some(last) = self.running() {
-            last.failed = Some((Instant::now(), why.to_owned()));
+    pub(super) fn failed(&mut self, attempt: u32, why: &str) {
+        if let Some(one) = self.numbered(attempt) {
+            one.failed = Some((Instant::now(), why.to_owned()));
+        }
+    }
+
+    pub(super) fn stands(&mut self, attempt: u32, offer: OfferName) {
+        self.offer = Some(offer);
+        if let Some(place) = self.tries.iter().rposition(|one| one.attempt == attempt) {
+            // The one that stands is told last, as it ends.
+            let one = self.tries.remove(place);
+            self.tries.push(one);
         }
     }
 
@@ -83,6 +92,11 @@ impl Facts {
         }
         self.ahead = self.ahead.or_else(new_span);
         self.ahead
+    }
+
+    /// The try of this number that runs: of those of an earlier decision, none does.
+    fn numbered(&mut self, attempt: u32) -> Option<&mut Try> {
+        self.tries.iter_mut().rfind(|one| one.attempt == attempt && one.failed.is_none())
     }
 
     fn running(&mut self) -> Option<&mut Try> {

@@ -101,7 +101,7 @@ fn answered(account: &Account) -> http::Response<Body> {
     account.read(120);
     account.decided(decision(), 7, &"test-model".parse().unwrap());
     account.trying(1, &offer("org-a.example/n1/chat"));
-    account.failed("no answer");
+    account.failed(1, "no answer");
     account.trying(2, &offer("org-b.example/n1/chat"));
     account.used(12, 3);
     let mut answer = streamed(ok());
@@ -179,7 +179,7 @@ async fn whoever_works_on_a_try_hangs_on_that_try_whether_it_began_before_or_aft
             send();
             account.trying(1, &"org-a.example/n1/chat".parse().unwrap());
             send();
-            account.failed("no answer");
+            account.failed(1, "no answer");
             account.trying(2, &"org-b.example/n1/chat".parse().unwrap());
             send();
             streamed(ok())
@@ -193,6 +193,25 @@ async fn whoever_works_on_a_try_hangs_on_that_try_whether_it_began_before_or_aft
     };
     let expected = [of(&first), of(&first), of(&second)].map(|context| context.header().unwrap());
     assert_eq!(*sent.lock().unwrap(), expected);
+}
+
+#[tokio::test]
+async fn of_two_tries_beside_each_other_the_call_is_that_of_the_one_that_answers_whichever_began_last() {
+    let stage = Stage::new(Format::Json, 1.0).await;
+    let [first, second] = ["org-a.example/n1/chat", "org-b.example/n1/chat"].map(|name| name.parse().unwrap());
+    stage
+        .call(CHAT, None, |account| {
+            account.trying(1, &first);
+            account.trying(2, &second);
+            account.failed(2, "outpaced");
+            account.stands(1, &first);
+            streamed(ok())
+        })
+        .await;
+    let [own, outpaced, answering] = stage.spans(3).await.try_into().unwrap();
+    let offers = [&own, &outpaced, &answering].map(|span| text(span, "comity.offer"));
+    assert_eq!(offers, [first.to_string(), second.to_string(), first.to_string()]);
+    assert!(outpaced.status.is_some() && answering.status.is_none());
 }
 
 #[tokio::test]
