@@ -318,6 +318,25 @@ fn calls_at_once_are_of_no_time_and_a_try_that_failed_leaves_its_place() {
 }
 
 #[test]
+fn a_try_that_is_passed_over_gives_back_what_was_reserved_for_it() {
+    let limits = Limits { concurrent: Some(1), ..requests(1) };
+    let mut of_offers = budget("b", Some(Period::Day), limits);
+    of_offers.each = [Dimension::Offer].into();
+    let accounts = accounts(vec![of_offers]);
+    let begin = || reserve(&accounts, asked("a.example", "2026-11-30T10:00:00Z", 1)).unwrap();
+    let (mut one, mut other) = (begin(), begin());
+    one.reserve_try(&offer(0), 1).unwrap();
+    one.passed_over(1);
+    one.reserve_try(&offer(1), 2).unwrap();
+    other.reserve_try(&offer(0), 1).unwrap();
+    one.end(Became::Ended { tries: &[offer(1)], signed: None });
+    other.end(Became::Ended { tries: &[offer(0)], signed: None });
+    for used in [0, 1] {
+        assert_eq!(begin().reserve_try(&offer(used), 1).unwrap_err().used, 1, "each is used up by its own");
+    }
+}
+
+#[test]
 fn the_dearest_of_those_that_may_be_tried_is_reserved_and_no_price_costs_nothing() {
     let money = Limits { money: everything().money, ..Limits::default() };
     let one = budget("b", Some(Period::Day), money);
