@@ -6,6 +6,7 @@ mod listed;
 mod page;
 pub(crate) mod row;
 mod whole;
+mod why;
 
 use std::fs;
 use std::path::PathBuf;
@@ -34,7 +35,9 @@ The decision log is read from its first leaf, and every row is held against it a
 in the report. That checkpoint is kept beside the identity (decisions.checkpoint.json), as by `comity log monitor`, and the next \
 report's has to continue it: a log that lost something between two reports is told. Each names its leaves: `comity receipt show DECISION` fetches the proof of one, `comity receipt verify` checks it \
 offline. What a row says of who asked, who answered, where and under which terms is held against the federation's own log at the \
-row's epoch, as `comity receipt verify --log` does; what goes against either, is damaged, or is listed twice or for somebody else \
+row's epoch, as `comity receipt verify --log` does. Why it went there is in `requirements` (what the request demanded), \
+`organisation_requirements`, `eligible`, `reasons`, `rank`, `chosen_by` and `tries`: docs/decision-log.md, \"An audit\", has all \
+columns. What goes against either, is damaged, or is listed twice or for somebody else \
 stands in the column `contradiction`. `node_signed` says whether a node signed what became of it; an answer without is the \
 broker's word. Operators of the federation see all, so that a decision that the broker does not list is a row, `unlisted` \
 (`completeness` is `log`); to others it is the broker's word that none is missing (`broker`). Rows of erased records say when \

@@ -7,18 +7,22 @@ use comity_client::decisions::{DecisionsError, kept};
 use comity_client::follow::Followed;
 use comity_client::receipt::{Account, Against, History, check};
 use comity_identity::Root;
-use comity_policy::Tables;
+use comity_policy::{Layers, Requirements, Tables};
+use comity_proto::json::Canonical;
+use comity_proto::policy;
 use comity_runtime::chain;
 use comity_transparency::NoteVerifier;
 use comity_transparency::receipt::{Receipt, Verified};
 use comity_transparency::record::Field;
-use comity_types::{Clock, OfferName, Price};
+use comity_types::{Clock, Name, OfferName, Price, SpiffeId};
 use serde::Serialize;
+use serde_json::Value;
 
 use super::asked::{Asked, hidden};
 use super::listed::Listed;
 use super::row::{self, Row};
 use super::whole::{Published, Whole, ended_later};
+use super::why::plain;
 use crate::args::Global;
 use crate::error::CliError;
 use crate::output::say;
@@ -33,6 +37,9 @@ const SAID: usize = 3;
 pub(crate) struct Held {
     #[serde(flatten)]
     pub(crate) row: Row,
+    /// What the caller's organisation demands besides of all its requests, and of those of this app, by the federation's log at the
+    /// decision's epoch: `comity.policy.v1.Requirements` by layer, in the contract's JSON form.
+    pub(crate) organisation_requirements: Option<Value>,
     /// Whether a node signed what became of it, by its key of the federation's log; empty where none had to.
     pub(crate) node_signed: &'static str,
     /// What shows that the report has every decision: the `log`, or the `broker`'s word.
@@ -45,9 +52,9 @@ pub(crate) struct Held {
 }
 
 /// The heads of the columns.
-pub(super) const COLUMNS: [&str; 23] = {
-    let mut columns = ["node_signed", "completeness", "contradiction"].as_slice();
-    let mut all = [""; 23];
+pub(super) const COLUMNS: [&str; 32] = {
+    let mut columns = ["organisation_requirements", "node_signed", "completeness", "contradiction"].as_slice();
+    let mut all = [""; 32];
     let (head, mut tail) = all.split_at_mut(row::COLUMNS.len());
     head.copy_from_slice(&row::COLUMNS);
     while let ([first, rest @ ..], [place, more @ ..]) = (columns, tail) {
@@ -60,9 +67,10 @@ pub(super) const COLUMNS: [&str; 23] = {
 impl Held {
     /// Its cells, as [`COLUMNS`] has them.
     pub(super) fn cells(&self) -> impl Iterator<Item = String> + use<> {
-        let last = [self.node_signed.to_owned(), self.completeness.to_owned()];
+        let demanded = self.organisation_requirements.as_ref().map(plain).unwrap_or_default();
         let contradiction = self.contradiction.clone().unwrap_or_default();
-        self.row.cells().into_iter().chain(last).chain(std::iter::once(contradiction))
+        let last = [demanded, self.node_signed.to_owned(), self.completeness.to_owned(), contradiction];
+        self.row.cells().chain(last)
     }
 
     /// True if it is recorded as answered, and no node said so.
@@ -155,7 +163,8 @@ impl<'a> Holding<'a> {
     fn push(&mut self, row: Row, signed: &'static str, contradiction: Option<String>) {
         let node_signed = if signed.is_empty() && row.result == "answered" { "no" } else { signed };
         let completeness = self.asked.completeness();
-        self.rows.push(Held { row, node_signed, completeness, contradiction, price: None });
+        let organisation_requirements = None;
+        self.rows.push(Held { row, organisation_requirements, node_signed, completeness, contradiction, price: None });
     }
 
     /// All of them. What was decided while the report was made is held against the federation's log as it is by now; every
@@ -183,8 +192,10 @@ impl<'a> Holding<'a> {
                 self.push(row, "", Some("the log has this decision, and the broker did not list it".to_owned()));
             }
         }
-        let prices: Vec<_> = self.rows.iter().map(|held| self.price(&held.row)).collect();
-        self.rows.iter_mut().zip(prices).for_each(|(held, price)| held.price = price);
+        let of_epoch: Vec<_> = self.rows.iter().map(|Held { row, .. }| (self.price(row), self.layers(row))).collect();
+        for (held, (price, layers)) in self.rows.iter_mut().zip(of_epoch) {
+            (held.price, held.organisation_requirements) = (price, layers);
+        }
         self.rows.sort_by_key(|held| held.row.leaf);
         Ok(self.rows)
     }
@@ -234,6 +245,13 @@ impl<'a> Holding<'a> {
         federation.offer(&name).filter(|_| is_it)?.price.clone()
     }
 
+    /// What the organisation of a row's caller demanded at its epoch, whatever the request said.
+    fn layers(&self, row: &Row) -> Option<Value> {
+        let federation = self.history.at(row.epoch)?.log.federation();
+        let caller: SpiffeId = row.caller.parse().ok()?;
+        Some(layers(&federation.organisation(caller.trust_domain())?.layers, caller.name()))
+    }
+
     /// Whether a node signed it, and what goes against the federation's log.
     fn held(&self, receipt: &Receipt, epoch: u64) -> (&'static str, Option<String>) {
         let Some(state) = self.history.at(epoch) else {
@@ -247,6 +265,15 @@ impl<'a> Holding<'a> {
             Err(error) => ("", Some(chain::text(&error))),
         }
     }
+}
+
+/// What layers demand of a request of `app`, by layer; one that demands nothing is left out.
+fn layers(layers: &Layers, app: &Name) -> Value {
+    let of_app = layers.apps.get(app);
+    let all = [("organisation", Some(&layers.organisation)), ("app", of_app)].into_iter();
+    let demanding = all.filter_map(|(layer, demanded)| Some((layer, demanded.filter(|one| !one.keys().is_empty())?)));
+    let json = |demanded: &Requirements| serde_json::to_value(Canonical(&policy::Requirements::from(demanded)));
+    demanding.filter_map(|(layer, demanded)| Some((layer.to_owned(), json(demanded).ok()?))).collect()
 }
 
 /// What is said of an epoch that has not come yet.
@@ -308,9 +335,14 @@ pub(super) fn csv(rows: &[Held]) -> String {
     std::iter::once(head).chain(rows).map(|line| line + "\r\n").collect()
 }
 
-/// A cell of CSV.
+/// A cell of CSV. What a spreadsheet would take for a formula gets an apostrophe before it, which makes it a text there: members
+/// name their things, and a report is opened by others.
 pub(crate) fn quoted(cell: &str) -> String {
-    if cell.contains([',', '"', '\r', '\n']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell.to_owned() }
+    let is_formula =
+        cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}']);
+    let cell = if is_formula { format!("'{cell}") } else { cell.to_owned() };
+    // Also where the one that opens it separates columns by semicolons or tabs.
+    if cell.contains([',', ';', '\t', '"', '\r', '\n']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell }
 }
 
 /// All rows as JSON.
@@ -321,9 +353,10 @@ pub(super) fn json(rows: &[Held]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
+    use serde_json::json;
 
     use super::*;
+    use crate::commands::audit::why::Why;
 
     fn row(caller: &str) -> Held {
         let row = Row {
@@ -340,6 +373,7 @@ mod tests {
             considered: "2".into(),
             purposes: "dpv:CustomerCare".into(),
             reasons: String::new(),
+            why: Why::default(),
             offer_sha256: String::new(),
             status: "0".into(),
             input_tokens: "3".into(),
@@ -348,7 +382,8 @@ mod tests {
             leaf: 6,
             outcome_leaf: Some(7),
         };
-        Held { row, node_signed: "yes", completeness: "log", contradiction: None, price: None }
+        let (node_signed, completeness) = ("yes", "log");
+        Held { row, organisation_requirements: None, node_signed, completeness, contradiction: None, price: None }
     }
 
     #[test]
@@ -356,6 +391,33 @@ mod tests {
         let text = csv(&[row("a,\"b\"\nc")]);
         assert_eq!(text.lines().next().unwrap().split(',').count(), COLUMNS.len());
         assert!(text.contains(r#","a,""b""#), "{text}");
+    }
+
+    #[test]
+    fn no_cell_is_a_formula_where_the_report_is_opened() {
+        for begins in ["=", "+", "-", "@", "\t", "\r", "\u{ff1d}"] {
+            let text = csv(&[row(&format!("{begins}cmd|' /C calc'!A0"))]);
+            let cell = text.split_once(",answered,").unwrap().1.trim_start_matches('"');
+            assert!(cell.starts_with(&format!("'{begins}cmd")), "{text}");
+        }
+        // As many columns for whoever separates them by semicolons.
+        assert_eq!(quoted("a;=1+1"), "\"a;=1+1\"");
+        assert_eq!(quoted("spiffe://a.example/app/x"), "spiffe://a.example/app/x");
+    }
+
+    #[test]
+    fn the_callers_organisation_demands_by_layer_and_what_is_not_demanded_is_left_out() {
+        let requirements =
+            |no_training, no_human_review| Requirements { no_training, no_human_review, ..Requirements::default() };
+        let both = Layers {
+            organisation: requirements(true, false),
+            apps: [("a".parse().unwrap(), requirements(false, true))].into(),
+        };
+        let demanded = |layers_of: &Layers, app: &str| layers(layers_of, &app.parse().unwrap());
+        let (organisation, app) = (json!({ "noTraining": true }), json!({ "noHumanReview": true }));
+        assert_eq!(demanded(&both, "a"), json!({ "organisation": organisation, "app": app }));
+        assert_eq!(demanded(&both, "b"), json!({ "organisation": organisation }));
+        assert_eq!(demanded(&Layers::default(), "a"), json!({}));
     }
 
     #[test]

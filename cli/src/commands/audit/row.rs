@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::listed::Listed;
+use super::why::Why;
 
 /// A decision and what became of it. Empty where it is not known, or not shown.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -27,6 +28,8 @@ pub(crate) struct Row {
     pub(crate) considered: String,
     pub(crate) purposes: String,
     pub(crate) reasons: String,
+    #[serde(flatten)]
+    pub(crate) why: Why,
     pub(crate) offer_sha256: String,
     pub(crate) status: String,
     pub(crate) input_tokens: String,
@@ -37,7 +40,7 @@ pub(crate) struct Row {
 }
 
 /// The heads of its columns.
-pub(super) const COLUMNS: [&str; 20] = [
+pub(super) const COLUMNS: [&str; 28] = [
     "decision",
     "at",
     "result",
@@ -51,6 +54,14 @@ pub(super) const COLUMNS: [&str; 20] = [
     "considered",
     "purposes",
     "reasons",
+    "requirements",
+    "preferences",
+    "eligible",
+    "eligible_count",
+    "refused_count",
+    "rank",
+    "chosen_by",
+    "tries",
     "offer_sha256",
     "status",
     "input_tokens",
@@ -86,6 +97,7 @@ impl Row {
             considered: text(Field::CONSIDERED),
             purposes: purposes(verified).unwrap_or_default(),
             reasons: json(Field::REFUSED).as_ref().and_then(reasons).unwrap_or_default(),
+            why: Why::of(verified),
             offer_sha256: text(Field::OFFER_SHA256),
             status: text(Field::STATUS),
             input_tokens: tokens("input_tokens").unwrap_or_default(),
@@ -116,8 +128,8 @@ impl Row {
     }
 
     /// Its cells, as [`COLUMNS`] has them.
-    pub(super) fn cells(&self) -> [String; 20] {
-        [
+    pub(super) fn cells(&self) -> impl Iterator<Item = String> + use<> {
+        let what = [
             self.decision.clone(),
             self.at.clone(),
             self.result.to_owned(),
@@ -131,6 +143,8 @@ impl Row {
             self.considered.clone(),
             self.purposes.clone(),
             self.reasons.clone(),
+        ];
+        let ended = [
             self.offer_sha256.clone(),
             self.status.clone(),
             self.input_tokens.clone(),
@@ -138,7 +152,8 @@ impl Row {
             self.epoch.to_string(),
             self.leaf.to_string(),
             self.outcome_leaf.map(|leaf| leaf.to_string()).unwrap_or_default(),
-        ]
+        ];
+        what.into_iter().chain(self.why.cells()).chain(ended)
     }
 }
 

@@ -299,7 +299,8 @@ mod tests {
             input_micros_per_million_tokens: 100_000,
             output_micros_per_million_tokens: 300_000,
         };
-        Held { row, node_signed, completeness: "log", contradiction: None, price: Some(price) }
+        let price = Some(price);
+        Held { row, organisation_requirements: None, node_signed, completeness: "log", contradiction: None, price }
     }
 
     fn statement(rows: &[Held]) -> Statement {
