@@ -30,6 +30,7 @@ mod layers;
 mod organisation_file;
 mod output;
 mod preferences;
+mod progress;
 mod refusal;
 mod render_error;
 mod requirements;

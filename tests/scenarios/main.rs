@@ -31,6 +31,7 @@ mod own_authority;
 mod own_tables;
 mod own_word;
 mod planted;
+mod progress;
 mod proof;
 mod quotas;
 mod readme;

@@ -23,6 +23,7 @@
 //! | [`raw`] | a peer that speaks HTTP/2 by hand, and what becomes of it |
 //! | [`program`] | a child process, its log, and its end |
 //! | [`worked_cases`] | the worked cases of the vocabulary, cast with members that a live federation can have |
+//! | [`terminal`] | a program whose talk goes to a terminal |
 //! | [`wait`] | waiting for a state with a deadline |
 //! | [`readme`] | the blocks of the README, and which were run |
 //! | [`reader`] | somebody who runs them |
@@ -54,6 +55,7 @@ pub mod proxy;
 pub mod raw;
 pub mod reader;
 pub mod readme;
+pub mod terminal;
 pub mod verifiers;
 pub mod wait;
 pub mod worked_cases;

@@ -17,6 +17,7 @@ use crate::args::Global;
 use crate::commands::audit::{Listed, list, row::Row};
 use crate::error::CliError;
 use crate::output::say;
+use crate::progress::Progress;
 use crate::session::Session;
 
 /// A decision in a list.
@@ -108,7 +109,10 @@ pub(super) async fn verify_folder(
     let (log, mut files) = (DecisionLog::of(&root), Folder::new(dir.to_owned()));
     let all = all_of(&log, &mut files).await?;
     let hint = || format!("copy it anew, with `comity log export --decisions DIR`: {} is damaged", dir.display());
-    log.tiles(&mut files, &all.seen).await.map_err(|error| disbelieved(error, hint()))?;
+    let progress = Progress::of(Some(all.seen.checkpoint().size), "leaves held against the tiles");
+    let held = log.tiles(&mut files, &all.seen, || progress.inc()).await;
+    drop(progress);
+    held.map_err(|error| disbelieved(error, hint()))?;
     let cosigned = policy.map(|policy| {
         let names = cosigned_by(&policy.policy, &root.federation, &root.decision_log, all.seen.note());
         names.map_err(|error| policy.not_met(&error))

@@ -14,6 +14,7 @@ use serde_json::json;
 use crate::args::Global;
 use crate::error::CliError;
 use crate::output::say;
+use crate::progress::Progress;
 use crate::session::Session;
 
 /// Entries of a full bundle, and hashes of a full tile.
@@ -38,9 +39,11 @@ pub(super) async fn export(dir: &Path, global: &Global) -> Result<(), CliError> 
         return Err(unbelieved("it is shorter than the one that is kept here", dir));
     }
     let mut log = Copy { session: &session, dir, tree: Tree::default(), tiles: Tiles::default(), earlier };
+    let progress = Progress::of(Some(checkpoint.size), "leaves");
     for bundle in 0..checkpoint.size.div_ceil(WIDTH) {
-        log.take(bundle, checkpoint.size).await?;
+        log.take(bundle, checkpoint.size, &progress).await?;
     }
+    drop(progress);
     if log.tree.root() != checkpoint.root {
         return Err(unbelieved("its leaves have another root than the broker signed", dir));
     }
@@ -62,12 +65,13 @@ struct Copy<'a> {
 
 impl Copy<'_> {
     /// Takes a bundle, and the tiles that end with it, into the folder.
-    async fn take(&mut self, index: u64, size: u64) -> Result<(), CliError> {
+    async fn take(&mut self, index: u64, size: u64, progress: &Progress) -> Result<(), CliError> {
         let width = u16::try_from((size - index * WIDTH).min(WIDTH)).unwrap_or(FULL);
         let bytes = self.resource(Resource::Entries { index, width }).await?;
         let leaves = unbundle(&bytes).filter(|leaves| leaves.len() == usize::from(width));
         for leaf in leaves.ok_or_else(|| unbelieved(&format!("bundle {index} breaks off"), self.dir))? {
             self.push(leaf_hash(leaf))?;
+            progress.inc();
         }
         for (tile, made) in self.tiles.ending(self.tree.size(), size) {
             if made != self.resource(tile).await? {

@@ -18,7 +18,6 @@ use comity_transparency::CheckpointNote;
 use comity_transparency::policy::{JudgeError, Policy};
 use comity_transparency::witness::EVIDENCE_HEADER;
 use comity_types::Digest;
-use indicatif::ProgressBar;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
@@ -26,6 +25,7 @@ use crate::args::Global;
 use crate::commands::receipt;
 use crate::error::CliError;
 use crate::output::say;
+use crate::progress::Progress;
 use crate::session::Session;
 
 mod evidence;
@@ -38,29 +38,29 @@ broker signed; for a file, where the node's federation.checkpoint.json lies besi
 checkpoint. Without one, compare epoch and root with another member, or keep a file and verify it again later.
 
 Of a decision log every leaf is hashed, each end has to be the only one of a decision before it, and of a folder every tile \
-has to be what its leaves make.
+has to be what its leaves make. What takes a while says on a terminal how far it is, on stderr.
 
 Exit status: 0 verified; 1 not to be believed; 2 a mistake or a fault.";
 /// What a node calls the checkpoint beside its log.
 const CHECKPOINT_FILE: &str = "federation.checkpoint.json";
+/// What is counted while a log of statements is verified.
+const STATEMENTS: &str = "statements";
 /// How long the witnesses of the newest checkpoint are waited for: some rounds of theirs, and the 5 s after which the broker
 /// tells its checkpoint again.
 const COSIGNED_WITHIN: Duration = Duration::from_secs(15);
 /// Between two looks.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
-/// From how many entries on progress is shown: fewer are done in an instant.
-pub(super) const SHOW_PROGRESS_FROM: usize = 2_000;
 
 /// Verifies what the broker shows.
 pub(super) async fn online(policy: Option<&Path>, global: &Global) -> Result<(), CliError> {
     let Some(policy) = policy.map(Seen::by).transpose()? else {
-        let followed = Session::open(global).await?.verified_log(|_, _| {}).await?;
+        let followed = shown(&Session::open(global).await?, |_| {}).await?;
         return verified(followed.log(), Checkpoint::Agrees, global);
     };
     let session = Session::open(global).await?;
     let until = Instant::now() + COSIGNED_WITHIN;
     loop {
-        let followed = session.verified_log(|_, _| {}).await?;
+        let followed = shown(&session, |_| {}).await?;
         match policy.of(followed.checkpoint().unwrap_or_default(), session.identity().root()) {
             Ok(names) => return verified(followed.log(), Checkpoint::Cosigned(names), global),
             // The cosignatures of a change come a moment later than it.
@@ -68,6 +68,16 @@ pub(super) async fn online(policy: Option<&Path>, global: &Global) -> Result<(),
             Err(error) => return Err(policy.not_met(&error)),
         }
     }
+}
+
+/// What the broker shows, with how far that is. It says nowhere beforehand how much there is.
+async fn shown(session: &Session, mut each: impl FnMut(&[u8])) -> Result<Followed, CliError> {
+    let progress = Progress::of(None, STATEMENTS);
+    let read = session.verified_log(|_, entry| {
+        progress.inc();
+        each(entry);
+    });
+    read.await
 }
 
 /// Verifies a file.
@@ -89,16 +99,15 @@ pub(super) fn offline(
     }
     let mut beside = Beside::of(file)?;
     let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
-    let shown = lines.len() >= SHOW_PROGRESS_FROM;
-    let progress = if shown { ProgressBar::new(lines.len() as u64) } else { ProgressBar::hidden() };
+    let progress = Progress::of(Some(lines.len() as u64), STATEMENTS);
     for line in lines {
         let epoch = followed.log().federation().epoch().saturating_add(1);
         let part = WatchResponse { epoch, entry: line.to_vec().into(), checkpoint: String::new() };
         followed.take(&part).map_err(|error| unbelieved(file, &chain::text(&error)))?;
         beside.hold_against(&mut followed).map_err(|error| unbelieved(file, &chain::text(&error)))?;
-        progress.inc(1);
+        progress.inc();
     }
-    progress.finish_and_clear();
+    drop(progress);
     if let Beside::Awaits { size, .. } = beside {
         let problem = format!("it ends before the checkpoint beside it, which the broker signed for {size} entries");
         return Err(unbelieved(file, &problem));
@@ -172,7 +181,7 @@ struct Kept {
 pub(super) async fn export(file: &Path, global: &Global) -> Result<(), CliError> {
     let session = Session::open(global).await?;
     let mut text = Vec::new();
-    let followed = session.verified_log(|_, entry| text.extend([entry, b"\n"].concat())).await?;
+    let followed = shown(&session, |entry| text.extend([entry, b"\n"].concat())).await?;
     fs::write(file, &text).map_err(|source| CliError::File { doing: "write", path: file.to_owned(), source })?;
     verified(followed.log(), Checkpoint::Agrees, global)
 }

@@ -8,12 +8,11 @@ use comity_client::decisions::{DecisionLog, DecisionsError, Files, FilesError, F
 use comity_runtime::chain;
 use comity_transparency::leaf::Leaf;
 use comity_types::Clock;
-use indicatif::ProgressBar;
 use tonic::Code;
 
-use super::verify::SHOW_PROGRESS_FROM;
 use crate::error::CliError;
 use crate::output::say;
+use crate::progress::Progress;
 use crate::session::Session;
 
 /// What `--help` says about what is watched.
@@ -104,16 +103,10 @@ pub(crate) async fn verified(
 ) -> Result<Seen, DecisionsError> {
     let (first, mut bar) = (seen.map_or(0, |seen| seen.checkpoint().size), None);
     let seen = log.advance(files, seen, |index, size, leaf| {
-        let shown = size - first >= SHOW_PROGRESS_FROM as u64;
-        let bar = bar.get_or_insert_with(|| if shown { ProgressBar::new(size - first) } else { ProgressBar::hidden() });
-        bar.inc(1);
+        bar.get_or_insert_with(|| Progress::of(Some(size - first), "leaves")).inc();
         each(index, leaf);
     });
-    let seen = seen.await;
-    if let Some(bar) = bar {
-        bar.finish_and_clear();
-    }
-    seen
+    seen.await
 }
 
 /// A log that is not believed, or could not be read.

@@ -23,6 +23,7 @@ use crate::args::Global;
 use crate::commands::log::root_path;
 use crate::error::CliError;
 use crate::output::{print_json, print_line};
+use crate::progress::Progress;
 
 /// What `--help` says about what is proven.
 pub(super) const AFTER: &str = "\
@@ -121,7 +122,10 @@ fn state_at(
     let text = fs::read(file).map_err(|source| CliError::File { doing: "read", path: file.to_owned(), source })?;
     let mut followed = Followed::new(root, digest, Arc::new(SystemClock));
     let mut lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    // The entries up to the epoch, and the one behind.
+    let progress = Progress::of(Some(epoch.saturating_add(1)), "statements");
     let mut take = |epoch: u64, line: &[u8]| {
+        progress.inc();
         let part = WatchResponse { epoch, entry: line.to_vec().into(), checkpoint: String::new() };
         followed.take(&part).map_err(|error| CliError::Failed {
             problem: format!("{} is not to be believed: {}", file.display(), chain::text(&error)),

@@ -365,13 +365,15 @@ async fn every_tile_of_a_copy_is_held_against_its_leaves() {
     let mut log = Lies::new();
     let seen = log.grow(700, "a").look(None).await.unwrap();
     let watched = log.log();
-    watched.tiles(&mut log, &seen).await.unwrap();
+    let mut leaves = 0;
+    watched.tiles(&mut log, &seen, || leaves += 1).await.unwrap();
+    assert_eq!(leaves, seen.checkpoint().size, "whoever waits is told of each leaf");
     let full = log.tiles().tile(0, 0).unwrap().to_bytes(256).unwrap();
     let other: Vec<u8> = full.iter().map(|byte| byte ^ 1).collect();
     for path in ["tile/0/000", "tile/0/001", "tile/0/002.p/188", "tile/1/000.p/2"] {
         for instead in [None, Some(full[..32].to_vec()), Some(other.clone())] {
             log.instead = BTreeMap::from([(path.to_owned(), instead)]);
-            let refused = watched.tiles(&mut log, &seen).await;
+            let refused = watched.tiles(&mut log, &seen, || {}).await;
             assert!(
                 matches!(refused, Err(DecisionsError::Missing(_) | DecisionsError::OtherTile(_))),
                 "{path}: {refused:?}"

@@ -6,11 +6,16 @@ use comity_transparency::tree::leaf_hash;
 use super::{DecisionLog, DecisionsError, Files, Seen, width};
 
 impl DecisionLog {
-    /// Reads every tile of a log that was verified, and holds it against what its leaves make.
+    /// Reads every tile of a log that was verified, and holds it against what its leaves make. `each` is called for every leaf.
     ///
     /// # Errors
     /// One is missing, or is another.
-    pub async fn tiles(&self, files: &mut impl Files, seen: &Seen) -> Result<(), DecisionsError> {
+    pub async fn tiles(
+        &self,
+        files: &mut impl Files,
+        seen: &Seen,
+        mut each: impl FnMut(),
+    ) -> Result<(), DecisionsError> {
         let (size, mut made, mut at) = (seen.checkpoint().size, Tiles::default(), 0);
         for index in 0..size.div_ceil(WIDTH) {
             let resource = Resource::Entries { index, width: width(size, 0, index) };
@@ -18,6 +23,7 @@ impl DecisionLog {
             for leaf in unbundle(&bytes).ok_or(DecisionsError::Malformed(resource))? {
                 made.push(leaf_hash(leaf));
                 at += 1;
+                each();
             }
             for (tile, bytes) in made.ending(at, size) {
                 let found = files.read(tile).await?.ok_or(DecisionsError::Missing(tile))?;

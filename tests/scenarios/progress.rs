@@ -1,0 +1,95 @@
+//! P6, for people: a long verification says how far it is, to whoever sits at a terminal and to nobody else.
+
+use std::path::Path;
+use std::process::Command;
+
+use comity_client::founding::{FoundingPlan, found};
+use comity_runtime::clock::SystemClock;
+use comity_tests::clients::comity;
+use comity_tests::program::{run, said};
+use comity_tests::terminal::run_on_a_terminal;
+use comity_transparency::leaf::{Epoch, Kind, Leaf};
+use comity_transparency::tile::{Resource, Tiles, WIDTH, bundle};
+use comity_transparency::{Checkpoint, LogKey, Tree};
+use comity_types::{Clock as _, DecisionId, Digest, Timestamp};
+use serde_json::Value;
+
+/// Leaves of the log: enough that it takes a while.
+const LEAVES: u64 = 2_100;
+
+/// Writes a decision log of [`LEAVES`] into a folder, as `comity log export --decisions` does, and the root document that names its
+/// key beside it.
+fn long_log(folder: &Path) {
+    let plan = FoundingPlan {
+        federation: "fed.example".parse().unwrap(),
+        dir: folder.join("founded"),
+        operator: "ada".parse().unwrap(),
+        co_operators: vec![],
+        root_threshold: 1,
+        membership_threshold: 1,
+        listen: "127.0.0.1:0".parse().unwrap(),
+        addresses: vec!["127.0.0.1:1".to_owned()],
+        places: ["DE".parse().unwrap()].into(),
+    };
+    let mut root = found(&plan, SystemClock.now()).unwrap().root;
+    let key = LogKey::generate(&root.decision_log_origin()).unwrap();
+    root.decision_log = key.verifiers().clone();
+    std::fs::write(folder.join("root.json"), serde_json::to_vec(&root).unwrap()).unwrap();
+    let write = |resource: Resource, bytes: &[u8]| {
+        let path = folder.join("log").join(resource.to_string());
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    };
+    let leaves: Vec<Vec<u8>> = (0..LEAVES).map(|number| decision(number).to_bytes()).collect();
+    let (mut tree, mut tiles) = (Tree::default(), Tiles::default());
+    for (index, part) in (0..).zip(leaves.chunks(usize::try_from(WIDTH).unwrap())) {
+        for leaf in part {
+            tree.push(leaf);
+            tiles.push(comity_transparency::tree::leaf_hash(leaf));
+        }
+        let width = u16::try_from(part.len()).unwrap();
+        write(Resource::Entries { index, width }, &bundle(part.iter().map(Vec::as_slice)).unwrap());
+        tiles.ending(tree.size(), LEAVES).for_each(|(tile, bytes)| write(tile, &bytes));
+    }
+    let checkpoint = Checkpoint { origin: root.decision_log_origin(), size: LEAVES, root: tree.root() };
+    write(Resource::Checkpoint, key.sign(&checkpoint, Some(1_796_000_000)).unwrap().as_bytes());
+}
+
+fn decision(number: u64) -> Leaf {
+    let mut id = [0; 16];
+    id[8..].copy_from_slice(&number.to_be_bytes());
+    Leaf {
+        kind: Kind::Decision,
+        at: Timestamp::from_millis(1_796_000_000_000).unwrap(),
+        decision: DecisionId::from_bytes(id),
+        epoch: Epoch { size: 1, root: Digest::of(b"epoch") },
+        engine: 1,
+        record: Digest::of(&id),
+    }
+}
+
+fn verify(folder: &Path, more: &[&str]) -> Command {
+    let mut command = comity();
+    command.args(["log", "verify"]).arg(folder.join("log")).arg("--root").arg(folder.join("root.json")).args(more);
+    command
+}
+
+#[test]
+fn a_long_verification_shows_on_a_terminal_how_far_it_is_and_leaves_data_and_pipes_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    long_log(folder.path());
+    let seen = run_on_a_terminal(&verify(folder.path(), &["-o", "json"]));
+    assert_eq!(seen.status, 0, "{seen:?}");
+    for pass in ["/2100 leaves, ", "/2100 leaves held against the tiles, "] {
+        assert!(seen.shown.contains(pass), "{pass}: {seen:?}");
+    }
+    let data: Value = serde_json::from_str(&seen.stdout).expect("stdout is data, and nothing else");
+    assert_eq!(data["leaves"], LEAVES);
+    let piped = run(&mut verify(folder.path(), &[]));
+    assert!(
+        piped.status.success() && said(&piped).contains("every tile is what the leaves make of it"),
+        "{}",
+        said(&piped)
+    );
+    assert!(!said(&piped).contains("/2100") && !said(&piped).contains('\u{1b}'), "{}", said(&piped));
+}
