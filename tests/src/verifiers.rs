@@ -1,5 +1,7 @@
 //! Verifiers of other makers, as `cargo xtask test` installs them, and our own beside them.
 
+mod oracle;
+
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
@@ -22,12 +24,15 @@ pub enum Tool {
     Cryptography,
     /// aics-tlog, which wants Python 3.12.
     Aics,
+    /// signed_note and tlog_tiles, of Rust.
+    Tiles,
     /// Ourselves.
     Comity,
 }
 
 /// All of them, in the order of the tables.
-pub const TOOLS: [Tool; 6] = [Tool::Go, Tool::Proofbundle, Tool::Scales, Tool::Cryptography, Tool::Aics, Tool::Comity];
+pub const TOOLS: [Tool; 7] =
+    [Tool::Go, Tool::Proofbundle, Tool::Scales, Tool::Cryptography, Tool::Aics, Tool::Tiles, Tool::Comity];
 
 impl Tool {
     /// True if it is there: two of them want a newer Python than the oldest that the tests run on.
@@ -36,7 +41,7 @@ impl Tool {
         let module = match self {
             Self::Aics => "aics_tlog",
             Self::Scales => "tlog_scales",
-            Self::Go | Self::Proofbundle | Self::Cryptography | Self::Comity => return true,
+            Self::Go | Self::Proofbundle | Self::Cryptography | Self::Tiles | Self::Comity => return true,
         };
         let asked = run(Command::new(python()).args(["-c", &format!("import {module}")]));
         asked.status.success()
@@ -76,6 +81,7 @@ impl Tool {
                 verdict(each(&mut command, "--key", witnesses).arg(exhibit.file("receipt")))
             }
             Self::Aics => aics(exhibit, &plain, of_kind(Kind::Ed25519Cosignature).collect()),
+            Self::Tiles => oracle::judge(exhibit),
             Self::Comity => {
                 std::fs::write(exhibit.file("policy"), exhibit.policy()).unwrap();
                 let mut command = comity();

@@ -1,4 +1,4 @@
-//! The table: what is done, and what Go, proofbundle, tlog-scales, cryptography, aics-tlog and `comity` say to it.
+//! The table: what is done, and what Go, proofbundle, tlog-scales, cryptography, aics-tlog, tlog_tiles and `comity` say to it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -21,6 +21,7 @@ pub(super) const NEGATIVES: &[Negative] = &[
             Refuses("!= root_hash"),
             Elsewhere,
             Refuses("does not match its parent tile"),
+            Refuses("leaf 0: invalid transparency proof"),
             Elsewhere,
         ],
     },
@@ -33,8 +34,14 @@ pub(super) const NEGATIVES: &[Negative] = &[
             Refuses("list index out of range"),
             Elsewhere,
             Refuses("malformed resource"),
+            Refuses("bad math"),
             Elsewhere,
         ],
+    },
+    Negative {
+        name: "a partial tile of another width than its name says",
+        done: |exhibit, _| exhibit.edit_bytes("log/tile/0/001.p/46", |bytes| bytes.extend([0; 32])),
+        said: [Takes, Elsewhere, Takes, Elsewhere, Refuses("malformed resource"), Refuses("bad math"), Elsewhere],
     },
     Negative {
         name: "a leaf that was tampered with, in its bundle",
@@ -45,6 +52,7 @@ pub(super) const NEGATIVES: &[Negative] = &[
             Refuses("!= root_hash"),
             Elsewhere,
             Refuses("does not match its level 0 tile"),
+            Refuses("leaf 301: invalid transparency proof"),
             Elsewhere,
         ],
     },
@@ -63,6 +71,7 @@ pub(super) const NEGATIVES: &[Negative] = &[
             Elsewhere,
             Elsewhere,
             Elsewhere,
+            Refuses("receipt: invalid transparency proof"),
             Refuses("the outcome is not in the log"),
         ],
     },
@@ -75,6 +84,7 @@ pub(super) const NEGATIVES: &[Negative] = &[
             Refuses("is not the one that the tiles make"),
             Elsewhere,
             Elsewhere,
+            Refuses("receipt: invalid transparency proof"),
             Refuses("leads to another root"),
         ],
     },
@@ -87,6 +97,7 @@ pub(super) const NEGATIVES: &[Negative] = &[
             Refuses("is not the one that the tiles make"),
             Elsewhere,
             Elsewhere,
+            Refuses("Invalid last symbol"),
             Refuses("is not 32 bytes in base64"),
         ],
     },
@@ -99,7 +110,15 @@ pub(super) const NEGATIVES: &[Negative] = &[
                 text.replace(line, &other_spelling(line))
             });
         },
-        said: [Takes, Takes, Takes, Elsewhere, Refuses("non-canonical base64"), Refuses("not a signed note")],
+        said: [
+            Takes,
+            Takes,
+            Takes,
+            Elsewhere,
+            Refuses("non-canonical base64"),
+            Refuses("malformed note"),
+            Refuses("not a signed note"),
+        ],
     },
     Negative {
         name: "a proof of 64 hashes",
@@ -117,6 +136,7 @@ pub(super) const NEGATIVES: &[Negative] = &[
             Refuses("is not the one that the tiles make"),
             Elsewhere,
             Elsewhere,
+            Refuses("receipt: invalid transparency proof"),
             Refuses("more than 63 hashes"),
         ],
     },
@@ -129,6 +149,7 @@ pub(super) const NEGATIVES: &[Negative] = &[
             Refuses("the signature does not verify"),
             Refuses("not in its one spelling"),
             Refuses("tree size has leading zeroes"),
+            Refuses("malformed"),
             Refuses("not a checkpoint"),
         ],
     },
@@ -141,6 +162,7 @@ pub(super) const NEGATIVES: &[Negative] = &[
             Refuses("is of the log"),
             Refuses("the signature does not verify"),
             Refuses("origin mismatch"),
+            Refuses("it is of the log"),
             Refuses("is of the log"),
         ],
     },
@@ -163,6 +185,7 @@ pub(super) const NEGATIVES: &[Negative] = &[
             Elsewhere,
             Elsewhere,
             Refuses("quorum not met: 0"),
+            Elsewhere,
             Refuses("missing: w0, w1"),
         ],
     },
@@ -182,6 +205,7 @@ pub(super) const NEGATIVES: &[Negative] = &[
             Elsewhere,
             Refuses("the signature does not verify"),
             Elsewhere,
+            Elsewhere,
             Refuses("is forged"),
         ],
     },
@@ -200,6 +224,7 @@ pub(super) const NEGATIVES: &[Negative] = &[
             Elsewhere,
             Elsewhere,
             Refuses("quorum not met: 1"),
+            Elsewhere,
             Refuses("is the witness w0's already"),
         ],
     },
@@ -217,12 +242,28 @@ pub(super) const NEGATIVES: &[Negative] = &[
                 format!("{proof}\n\n{}", note.replace(line_of(note, &absent), &line_by(&posing, &timed)))
             });
         },
-        said: [Elsewhere, Refuses("witnesses_ok"), Elsewhere, Elsewhere, Takes, Refuses("and so no witness")],
+        said: [
+            Elsewhere,
+            Refuses("witnesses_ok"),
+            Elsewhere,
+            Elsewhere,
+            Takes,
+            Elsewhere,
+            Refuses("and so no witness"),
+        ],
     },
     Negative {
         name: "the log's ML-DSA signature posing as a witness's",
         done: |exhibit, _| exhibit.witnesses[2] = exhibit.log[1].clone(),
-        said: [Elsewhere, Refuses("witnesses_ok"), Elsewhere, Takes, Elsewhere, Refuses("and so no witness")],
+        said: [
+            Elsewhere,
+            Refuses("witnesses_ok"),
+            Elsewhere,
+            Takes,
+            Elsewhere,
+            Elsewhere,
+            Refuses("and so no witness"),
+        ],
     },
 ];
 
