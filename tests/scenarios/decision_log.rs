@@ -68,6 +68,13 @@ impl Scene {
         run(&mut command)
     }
 
+    /// Has `who` run a command that stays.
+    fn watch(&self, who: &Caller, words: &[&str]) -> Program {
+        let name = format!("{}-{}", words[1], who.identity.file_name().unwrap().to_str().unwrap());
+        let mut command = comity();
+        Program::start(&name, command.arg("--identity").arg(&who.identity).args(words), self.federation.folder())
+    }
+
     fn data(&self) -> PathBuf {
         self.federation.folder().join("broker/data")
     }
@@ -180,6 +187,91 @@ fn a_broker_that_was_restored_from_a_copy_and_decided_something_else_is_convicte
     assert_eq!(scene.verify(&evidence).status.code(), Some(1));
     let gone = run(comity().arg("--identity").arg(&scene.app.identity).args(["receipt", "show", &taken_back]));
     assert!(!gone.status.success(), "it was taken back: {}", said(&gone));
+}
+
+#[test]
+fn a_monitor_that_stays_outlives_an_outage_and_ends_with_what_shows_a_rollback_or_a_fork() {
+    let mut scene = Scene::new();
+    for text in ["broker", "not believed", "cannot be reached", "two histories"] {
+        scene.node.program.expect_log(text);
+    }
+    let (data, older) = (scene.data(), scene.federation.folder().join("older"));
+    let _first = scene.ask(&scene.app);
+    let others = [scene.federation.operator(), scene.federation.app(EU_OWNED, "watcher")];
+    let mut monitors = others.each_ref().map(|who| scene.watch(who, &["log", "monitor", "--every", "250ms"]));
+    for monitor in &monitors {
+        wait::until("it has looked", || monitor.log().contains("2 leaves, 2 of them new").then_some(()));
+    }
+    scene.federation.stop_broker();
+    for monitor in &monitors {
+        wait::until("it says that it will look again", || monitor.log().contains("(looked at again)").then_some(()));
+    }
+    copy(&data, &older);
+    scene.federation.start_broker();
+    let _taken_back = scene.ask(&scene.app);
+    for monitor in &monitors {
+        wait::until("it has looked again", || monitor.log().contains("4 leaves, 2 of them new").then_some(()));
+    }
+    scene.federation.stop_broker();
+    // The second one sees nothing of what comes until there is another past.
+    wait::until("it has lost the broker", || monitors[1].log().ends_with("(looked at again)\n").then_some(()));
+    monitors[1].signal("-STOP");
+    std::fs::remove_dir_all(&data).unwrap();
+    copy(&older, &data);
+    scene.federation.start_broker();
+    scene.federation.expect_log("a try failed");
+
+    let ended = |monitor: &mut Program| wait::until("the monitor has ended", || monitor.ended()).code();
+    let kept = |who: usize, name: &str| others[who].identity.join(name);
+    assert_eq!(ended(&mut monitors[0]), Some(1), "{}", monitors[0].log());
+    let said_last = monitors[0].log();
+    assert!(said_last.contains("had 4 before") && said_last.contains("hint: "), "{said_last}");
+    let doubt = scene.verify(&kept(0, "decisions.doubt"));
+    assert!(doubt.status.code() == Some(1) && said(&doubt).contains("true once"), "{}", said(&doubt));
+
+    for _ in 0..2 {
+        let refused = scene.federation.ask(&scene.app, &WORDS);
+        assert!(said(&refused).contains("LOG_CONTRADICTED"), "{}", said(&refused));
+    }
+    // Somebody new to the log takes it: as many leaves as were seen before, and more.
+    let folder = scene.federation.folder().join("other-past");
+    wait::until("the other past is published", || {
+        let words = ["log", "export", "--decisions", folder.to_str().unwrap()];
+        (scene.federation.govern_json(&words)["leaves"].as_u64()? > 4).then_some(())
+    });
+    monitors[1].signal("-CONT");
+    assert_eq!(ended(&mut monitors[1]), Some(1), "{}", monitors[1].log());
+    assert!(monitors[1].log().contains("do not go together"), "{}", monitors[1].log());
+    let stranger = json(&scene.verify(&kept(1, "decisions.evidence")));
+    assert_eq!((&stranger["verified"], &stranger["before"]["size"]), (&"fork".into(), &4.into()));
+}
+
+#[test]
+fn tail_prints_each_statement_once_it_is_in_force_and_goes_on_after_an_outage() {
+    let mut scene = Scene::new();
+    let watcher = scene.federation.app(EU_OWNED, "watcher");
+    let tail = scene.watch(&watcher, &["log", "tail", "--every", "250ms", "-o", "json"]);
+    let lines = || -> Vec<Value> { tail.log().lines().filter_map(|line| serde_json::from_str(line).ok()).collect() };
+    let about = |name: &str| {
+        let member = format!("spiffe://{}/app/{name}", EU_BODY.domain);
+        let said = |lines: &[Value]| lines.iter().filter(|line| line["about"] == member.as_str()).count();
+        wait::until("the new member is printed", || (said(&lines()) > 0).then_some(()));
+        assert_eq!(said(&lines()), 1, "{}", tail.log());
+    };
+    // What it has read at its first look is kept, and what comes after is printed.
+    let _looked = wait::for_file(&watcher.identity.join("federation.log"));
+    let _app = scene.federation.app(EU_BODY, "first");
+    about("first");
+    scene.federation.stop_broker();
+    wait::until("it says that it will look again", || tail.log().contains("(looked at again)").then_some(()));
+    scene.federation.start_broker();
+    let _app = scene.federation.app(EU_BODY, "second");
+    about("second");
+    let lines = lines();
+    let epochs: Vec<_> = lines.iter().map(|line| line["epoch"].as_u64().unwrap()).collect();
+    let following: Vec<_> = (epochs[0]..).take(epochs.len()).collect();
+    assert_eq!(epochs, following, "every statement since, in order: {}", tail.log());
+    assert!(lines.iter().all(|line| line["signedBy"].as_array().is_some_and(|by| !by.is_empty())), "{}", tail.log());
 }
 
 #[test]
