@@ -137,6 +137,16 @@ fn each_alert_asks_for_metrics_and_labels_that_there_are_and_has_its_answer_in_t
     }
 }
 
+/// What shows nowhere else until it is too late.
+const UNSEEN: [&str; 1] = ["comity_broker_decision_log_examined_age_seconds"];
+
+#[test]
+fn what_nobody_would_notice_by_itself_has_an_alert() {
+    for metric in UNSEEN {
+        assert!(alerts().iter().any(|(_, query, _)| query.contains(metric)), "no alert asks for {metric}");
+    }
+}
+
 #[test]
 fn each_panel_of_a_dashboard_asks_for_metrics_and_labels_that_there_are_and_together_they_show_every_metric() {
     let metrics = metrics();

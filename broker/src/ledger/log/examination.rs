@@ -26,6 +26,11 @@ impl DecisionLog {
     /// Reads everything that is full again and again, until `stop`, or until something is damaged: that ends the log.
     pub async fn examine(self, clock: Arc<dyn Clock>, stop: CancellationToken) {
         let passes = async {
+            // Who starts a broker on an old disk knows by this what has been looked at, and what has not yet.
+            tracing::info!(
+                leaves = self.reader().published().checkpoint.size,
+                "the decision log holds at its right edge and in what was written ahead; all that is older is read again now"
+            );
             loop {
                 match self.examine_once(PACE).await {
                     Ok(files) => {

@@ -103,6 +103,8 @@ async fn the_pass_begins_at_the_start_says_when_it_has_ended_and_comes_again() {
     let key = Key::new();
     let dir = long(&key).await;
     let (log, _) = open(dir.path(), &key);
+    let logged = crate::testing::Logged::default();
+    let _collecting = logged.collect();
     let stop = tokio_util::sync::CancellationToken::new();
     let mut examined = log.0.examined.subscribe();
     assert_eq!(log.examined(), None);
@@ -113,6 +115,9 @@ async fn the_pass_begins_at_the_start_says_when_it_has_ended_and_comes_again() {
         }
         stop.cancel();
     });
+    // What the start looked at, and what it did not.
+    let [begun] = <[_; 1]>::try_from(logged.lines_with("right edge")).unwrap();
+    assert!(begun.contains("is read again now") && begun.contains(&format!("leaves={LEAVES}")), "{begun}");
 }
 
 /// With each publication parts of tiles go that somebody may be about to read.
