@@ -8,10 +8,15 @@ use std::sync::{Arc, Mutex};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use bytes::{BufMut as _, Bytes, BytesMut};
-use comity_client::Identity;
+use comity_client::follow::Followed;
+use comity_client::{Cause, Connection, Identity, explain};
 use comity_identity::{KeyPair, StaticAnchors, tls};
 use comity_proto::convert::wire_instant;
-use comity_proto::inference::{ChatStreamRequest, ChatStreamResponse, FinishReason, Usage, content_part};
+use comity_proto::inference::inference_client::InferenceClient;
+use comity_proto::inference::{
+    ChatPayload, ChatStreamRequest, ChatStreamResponse, ContentPart, Envelope, FinishReason, Message as Said, Role,
+    Usage, content_part,
+};
 use comity_proto::metadata::{OUTCOME, OUTCOME_CONTEXT, PERMIT, USAGE};
 use comity_proto::permit::{NodeOutcome, Outcome, Permit};
 use comity_runtime::clock::SystemClock;
@@ -267,4 +272,52 @@ fn what_a_node_writes_at_the_end_stays_nowhere_and_accuses_nobody_but_the_node()
         let bytes = std::fs::read(&file).unwrap_or_default();
         assert!(!forms.iter().any(|form| find(&bytes, form).is_some()), "the prompt is in {}", file.display());
     }
+}
+
+/// Asks by the SDK, to the end of the answer.
+async fn asked_by(connection: &Connection) -> Result<(), tonic::Status> {
+    let part = ContentPart { part: Some(content_part::Part::Text(PROMPT.into())) };
+    let message = Said { role: Role::User.into(), content: vec![part], ..Said::default() };
+    let purposes = vec!["dpv:CustomerCare".into()];
+    let request = ChatStreamRequest {
+        envelope: Some(Envelope { model: "test-model".into(), purposes, ..Envelope::default() }),
+        payload: Some(ChatPayload { messages: vec![message], ..ChatPayload::default() }),
+    };
+    let mut answer = InferenceClient::new(connection.channel()).chat_stream(request).await?.into_inner();
+    while answer.message().await?.is_some() {}
+    Ok(())
+}
+
+#[test]
+fn an_app_that_follows_the_federation_takes_an_answer_that_its_node_signed_and_no_other() {
+    let backend = Backend::start(Behaviour::Answer);
+    let mut federation = Federation::start();
+    federation.expect_log("a node did not sign what it answered");
+    federation.expect_log("a link broke");
+    let mut node = federation.node(EU_BODY, &NodeSpec::openai("n1", &backend.url(), "DE"));
+    let app = federation.app(EU_OWNED, "assistant");
+    let address = node.address();
+    assert!(node.program.stop().success());
+    let hostile = Hostile::start(&address, &node.folder.join("data/identity"));
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let (plain, follows) = runtime.block_on(async {
+        let identity = Identity::open(&app.identity).unwrap();
+        let pinned = identity.dir().identity().unwrap().federation_root;
+        let followed = Followed::new(identity.root(), pinned, Arc::clone(identity.clock()));
+        let plain = Connection::open(&identity).unwrap();
+        (plain.clone(), plain.with_federation(followed))
+    });
+    let ask = |connection: &Connection| runtime.block_on(asked_by(connection));
+    ask(&follows).unwrap();
+    for way in [Way::Planted, Way::OtherUsage, Way::OtherDecision] {
+        hostile.goes(way);
+        let refused = ask(&follows).unwrap_err();
+        assert_eq!(explain(&refused).cause, Cause::Unproven, "{way:?}: {refused:?}");
+        assert!(refused.message().contains("no node signed"), "{way:?}: {refused:?}");
+        ask(&plain).unwrap();
+    }
+    // What is decided by a later state is held against that, which is read first.
+    hostile.goes(Way::Honest);
+    let _later = federation.app(EU_BODY, "later");
+    ask(&follows).unwrap();
 }

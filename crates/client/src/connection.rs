@@ -21,6 +21,7 @@ use http::Uri;
 use rustls::ClientConfig;
 use tonic::transport::Endpoint;
 
+use crate::follow::{Followed, States};
 use crate::identity::Identity;
 use crate::receipt::Pinned;
 
@@ -101,14 +102,27 @@ impl Connection {
         Self { pinned: self.pinned.map(|pinned| pinned.with_epochs(epochs)), ..self }
     }
 
+    /// The same connection for whoever wants the node's own word on each answer, and not the broker's alone: it follows the
+    /// federation's log from where `followed` is ([`Followed::new`] begins with the root document that is pinned), every signature in
+    /// it checked. Of an answer the node that is recorded has to have signed decision, offer, status and usage by its key of the
+    /// state that was decided by, caller and node have to have taken part in it, and the offer to have been published so; otherwise
+    /// it is not proven. One that was decided by a later state than is known here waits until the log is read that far, 20 s at
+    /// most; one whose node signed nothing, which the broker lets count, does not count here.
+    #[must_use]
+    pub fn with_federation(self, followed: Followed) -> Self {
+        let log = Self { line: self.line.clone(), pinned: None };
+        let states = Arc::new(States::new(log, followed));
+        Self { pinned: self.pinned.map(|pinned| pinned.with_states(states)), ..self }
+    }
+
     /// What generated stubs are made of. Calls of models take their own time: give them a deadline.
     ///
     /// The answer of a model has to end with the receipt of this very request: signed by the log's key of the root document
     /// that the identity pins, and of what the answer said at its beginning and its end. Envelopes that have no nonce get one, so
     /// that no receipt is of two requests; whoever gives them one makes it anew for each. Otherwise the call
     /// fails with [`Cause::Unproven`](crate::Cause::Unproven). The messages of a stream pass as they come, so they are not
-    /// proven until it has ended. The node's own signature in the receipt is not checked here: its key stands in the federation's
-    /// log ([what is proven](crate)).
+    /// proven until it has ended. The node's own signature in the receipt is not checked, unless this connection follows the
+    /// federation's log, where its key stands ([`with_federation`](Self::with_federation)).
     #[must_use]
     pub fn channel(&self) -> Channel {
         Channel::new(self.line.clone(), self.pinned.clone())

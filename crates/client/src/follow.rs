@@ -3,6 +3,7 @@
 
 pub mod kept;
 pub mod own;
+mod states;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,8 @@ use tokio::time::timeout;
 use tonic::Status;
 
 use crate::connection::Connection;
+
+pub(crate) use states::States;
 
 /// Longest wait for the next part of the log: the broker sends at least a checkpoint every 5 s.
 const PART_DEADLINE: Duration = Duration::from_secs(20);
@@ -219,9 +222,9 @@ impl Followed {
 pub async fn read(
     connection: &Connection,
     mut followed: Followed,
-    each: impl FnMut(u64, &[u8]),
+    mut each: impl FnMut(u64, &[u8]),
 ) -> Result<Followed, FollowError> {
-    read_on(connection, &mut followed, each).await.map_err(|stopped| stopped.error)?;
+    read_on(connection, &mut followed, |_, epoch, entry| each(epoch, entry)).await.map_err(|stopped| stopped.error)?;
     Ok(followed)
 }
 
@@ -243,7 +246,7 @@ impl<E: Into<FollowError>> From<E> for Stopped {
 async fn read_on(
     connection: &Connection,
     followed: &mut Followed,
-    mut each: impl FnMut(u64, &[u8]),
+    mut each: impl FnMut(&Followed, u64, &[u8]),
 ) -> Result<(), Stopped> {
     let after_epoch = followed.log.federation().epoch();
     let mut parts = MembershipClient::new(connection.channel()).watch(WatchRequest { after_epoch }).await?.into_inner();
@@ -252,7 +255,7 @@ async fn read_on(
         let part = part.ok_or_else(|| Status::unavailable("the broker ended its log"))?;
         let note = Some(&part.checkpoint).filter(|note| !note.is_empty()).cloned();
         match followed.take(&part).map_err(|error| Stopped { error, note })? {
-            Part::Entry(_) => each(part.epoch, &part.entry),
+            Part::Entry(_) => each(followed, part.epoch, &part.entry),
             Part::Checkpoint => return Ok(()),
         }
     }

@@ -33,11 +33,11 @@
 //! app asked this (the envelope, nonce and all), at which epoch it was decided, which offer answered, and with which status. What is
 //! not: the node's own word. The receipt has it (`node_outcome`: status, tokens, the state that the node judged by), and the broker
 //! has held it against the node's key before it kept it; but that key is named by the federation's log, which an identity does not
-//! pin and an app need not follow. Who does checks it: take the receipt ([`receipt::of_trailers`]) and give it to
-//! [`receipt::check`] with the log at the decision's epoch, which holds caller, node, offer and terms against that as well. Nor is
-//! anything proven of the text: no log has it, and what a node sent is what TLS brought from the broker.
+//! pin and an app need not follow. [`Connection::with_federation`] follows it, and holds each answer's node, caller, offer and terms
+//! against the state that it was decided by before it counts; [`receipt::check`] does the same, and more, for a receipt that was
+//! kept. Nor is anything proven of the text: no log has it, and what a node sent is what TLS brought from the broker.
 //!
-//! [`Connection::held_against`] adds the federation's log, for an app that follows it, and
+//! [`Connection::held_against`] takes the roots of the federation's log from an app that follows it by itself, and
 //! [`Connection::danger_without_receipts`] takes whatever the broker sends. Witnesses cosign later than an answer can wait for: who
 //! has a policy of them fetches the receipt again (`GetReceipt`) and gives it to [`receipt::check`].
 //!

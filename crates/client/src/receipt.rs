@@ -21,6 +21,7 @@ use comity_types::{OfferName, Timestamp};
 use crate::witnessed::cosigned_by;
 
 mod answer;
+mod by_state;
 mod history;
 mod node;
 mod nonce;

@@ -77,26 +77,36 @@ async fn asked(
     let (head, body) = answer.into_parts();
     // A status in the head is all there is: stubs look for none at the end then.
     if let Some(status) = Status::from_header_map(&head.headers) {
-        expected.check(&head.headers, status.code(), &head.headers).map_err(refused)?;
+        expected.check(&head.headers, status.code(), &head.headers).await.map_err(refused)?;
         return Ok(Response::from_parts(head, body));
     }
-    let checked = Checked { body, expected, head: head.headers.clone(), has_ended: false };
+    let checked = Checked::new(body, expected, head.headers.clone());
     Ok(Response::from_parts(head, Body::new(checked)))
 }
 
 /// An answer whose messages pass as they come, and whose end is an error unless it is proven.
 struct Checked {
     body: Body,
-    expected: Expected,
+    expected: Arc<Expected>,
     head: HeaderMap,
     has_ended: bool,
+    /// Its end while it is looked at: the federation's log may have to be read first.
+    end: Option<Ending>,
 }
+
+/// The trailers, once they are proven.
+type Ending = Pin<Box<dyn Future<Output = Result<HeaderMap, Status>> + Send>>;
 
 impl http_body::Body for Checked {
     type Data = Bytes;
     type Error = Status;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        if let Some(end) = &mut self.end {
+            let trailers = ready!(end.as_mut().poll(cx));
+            self.end = None;
+            return Poll::Ready(Some(trailers.map(Frame::trailers)));
+        }
         let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
             Some(Ok(frame)) => frame.into_trailers(),
             // An answer that just stops is none, whatever stubs make of it.
@@ -105,20 +115,27 @@ impl http_body::Body for Checked {
             }
             ended @ (Some(Err(_)) | None) => return Poll::Ready(ended),
         };
-        Poll::Ready(Some(match frame {
-            Err(data) => Ok(data),
-            Ok(trailers) => self.end(trailers),
-        }))
+        match frame {
+            Err(data) => Poll::Ready(Some(Ok(data))),
+            Ok(trailers) => {
+                self.has_ended = true;
+                self.end = Some(Box::pin(proven(Arc::clone(&self.expected), self.head.clone(), trailers)));
+                self.poll_frame(cx)
+            }
+        }
     }
 }
 
 impl Checked {
-    fn end(&mut self, trailers: HeaderMap) -> Result<Frame<Bytes>, Status> {
-        self.has_ended = true;
-        let status = Status::from_header_map(&trailers).ok_or_else(|| refused(Unproven::NoStatus))?;
-        self.expected.check(&self.head, status.code(), &trailers).map_err(refused)?;
-        Ok(Frame::trailers(trailers))
+    fn new(body: Body, expected: Expected, head: HeaderMap) -> Self {
+        Self { body, expected: Arc::new(expected), head, has_ended: false, end: None }
     }
+}
+
+async fn proven(expected: Arc<Expected>, head: HeaderMap, trailers: HeaderMap) -> Result<HeaderMap, Status> {
+    let status = Status::from_header_map(&trailers).ok_or_else(|| refused(Unproven::NoStatus))?;
+    expected.check(&head, status.code(), &trailers).await.map_err(refused)?;
+    Ok(trailers)
 }
 
 /// What a call fails with: what arrived is not what is on record, and asking again mends nothing.
@@ -142,8 +159,7 @@ mod tests {
         let frames = frames.into_iter().map(Ok::<_, Status>);
         let body = Body::new(StreamBody::new(tokio_stream::iter(frames)));
         let expected = Pinned::new(root, caller).expect(None);
-        let checked = Checked { body, expected, head: HeaderMap::new(), has_ended: false };
-        checked.collect().await.map(drop)
+        Checked::new(body, expected, HeaderMap::new()).collect().await.map(drop)
     }
 
     #[tokio::test]

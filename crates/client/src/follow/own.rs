@@ -70,7 +70,7 @@ pub async fn read(
     let mut followed =
         copy.as_mut().and_then(|copy| copy.taken(&empty, heard.as_ref(), copied, &mut each)).unwrap_or(empty);
     let mut fresh = Vec::new();
-    let read = read_on(connection, &mut followed, |epoch, entry| {
+    let read = read_on(connection, &mut followed, |_, epoch, entry| {
         each(epoch, entry);
         fresh.extend_from_slice(entry);
         fresh.push(b'\n');

@@ -19,6 +19,9 @@ use prost::Message as _;
 use tonic::Code;
 use tonic::metadata::MetadataMap;
 
+use super::{CheckError, by_state};
+use crate::follow::{FollowError, States};
+
 /// Why an answer is not proven.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -44,6 +47,21 @@ pub enum Unproven {
         /// The decision's epoch.
         epoch: u64,
     },
+    /// The federation's log, which it is to be held against, cannot be read, or is not to be believed.
+    #[error("the federation's log cannot be followed, which it is held against")]
+    NotFollowed(#[source] Box<FollowError>),
+    /// It was decided by a state of the federation that its log does not have, or had too long ago.
+    #[error("it was decided at epoch {epoch}, and what the federation was then is not known here")]
+    UnknownEpoch {
+        /// The decision's epoch.
+        epoch: u64,
+    },
+    /// The federation's log goes against it.
+    #[error("the federation's log goes against its receipt")]
+    AgainstFederation(#[source] Box<CheckError>),
+    /// Nobody but the broker says what was answered.
+    #[error("no node signed what is on record of the answer")]
+    NotSigned,
     /// It says that the request was not answered.
     #[error("its receipt says that the request was not answered")]
     NotAnswered,
@@ -64,6 +82,14 @@ pub enum Unproven {
         said: String,
         /// On record.
         recorded: String,
+    },
+    /// What the answer began with is not shown to be on record.
+    #[error("the answer said {header}: {said}, and its receipt says nothing of it")]
+    HiddenHead {
+        /// The metadata's name.
+        header: &'static str,
+        /// What came.
+        said: String,
     },
 }
 
@@ -120,6 +146,7 @@ pub(crate) struct Pinned {
     root: Arc<Root>,
     caller: SpiffeId,
     epochs: Option<Arc<Epochs>>,
+    states: Option<Arc<States>>,
 }
 
 /// What the answer to one request is held against.
@@ -137,11 +164,15 @@ impl fmt::Debug for Pinned {
 
 impl Pinned {
     pub(crate) fn new(root: Arc<Root>, caller: SpiffeId) -> Self {
-        Self { root, caller, epochs: None }
+        Self { root, caller, epochs: None, states: None }
     }
 
     pub(crate) fn with_epochs(self, epochs: Arc<Epochs>) -> Self {
         Self { epochs: Some(epochs), ..self }
+    }
+
+    pub(crate) fn with_states(self, states: Arc<States>) -> Self {
+        Self { states: Some(states), ..self }
     }
 
     /// A call begins, with an envelope of this digest.
@@ -153,11 +184,20 @@ impl Pinned {
 impl Expected {
     /// Whether an answer that began with `head`, and ended with `code` and `last`, is proven. What failed needs no receipt,
     /// since nothing follows from it; one that it has is to be true.
-    pub(crate) fn check(&self, head: &HeaderMap, code: Code, last: &HeaderMap) -> Result<(), Unproven> {
+    pub(crate) async fn check(&self, head: &HeaderMap, code: Code, last: &HeaderMap) -> Result<(), Unproven> {
+        let Some(verified) = self.recorded(head, code, last)? else { return Ok(()) };
+        let Some(states) = &self.pinned.states else { return Ok(()) };
+        let epoch = verified.decision().leaf().epoch.size;
+        let log = states.at(epoch).await.map_err(|error| Unproven::NotFollowed(Box::new(error)))?;
+        by_state::held(verified, &log.ok_or(Unproven::UnknownEpoch { epoch })?, code)
+    }
+
+    /// What is on record of it, which is what was told; nothing, where it needs no receipt and has none.
+    fn recorded(&self, head: &HeaderMap, code: Code, last: &HeaderMap) -> Result<Option<Verified>, Unproven> {
         let receipt = match read(&MetadataMap::from_headers(last.clone()))? {
             Some(receipt) => receipt,
             None if code == Code::Ok => return Err(Unproven::Missing),
-            None => return Ok(()),
+            None => return Ok(None),
         };
         let Self { pinned, envelope } = self;
         let verified = held(&receipt, &pinned.root, &pinned.caller, *envelope)?;
@@ -167,7 +207,8 @@ impl Expected {
             return Err(Unproven::OtherFederation { epoch: epoch.size });
         }
         ended(&verified, code)?;
-        began(&verified, head)
+        began(&verified, head, code)?;
+        Ok(Some(verified))
     }
 }
 
@@ -185,15 +226,17 @@ fn ended(verified: &Verified, code: Code) -> Result<(), Unproven> {
 }
 
 /// Whether it began with what is on record.
-fn began(verified: &Verified, head: &HeaderMap) -> Result<(), Unproven> {
+fn began(verified: &Verified, head: &HeaderMap, code: Code) -> Result<(), Unproven> {
     let decision = verified.decision().leaf().decision.to_string();
     for (header, recorded) in [(DECISION_ID, Some(decision.as_str())), (OFFER, verified.text(Field::OFFER))] {
-        let said = head.get(header).map(|value| value.to_str().unwrap_or_default());
-        if let (Some(said), Some(recorded)) = (said, recorded)
-            && said != recorded
-        {
-            let (said, recorded) = (said.to_owned(), recorded.to_owned());
-            return Err(Unproven::OtherHead { header, said, recorded });
+        let Some(said) = head.get(header).map(|value| value.to_str().unwrap_or_default().to_owned()) else { continue };
+        match recorded {
+            Some(recorded) if said != recorded => {
+                return Err(Unproven::OtherHead { header, said, recorded: recorded.to_owned() });
+            }
+            // Of what failed there may be no more than the decision.
+            None if code == Code::Ok => return Err(Unproven::HiddenHead { header, said }),
+            Some(_) | None => {}
         }
     }
     Ok(())

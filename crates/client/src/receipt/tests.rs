@@ -525,3 +525,40 @@ fn receipts_of_many_epochs_are_each_held_against_the_state_of_their_own() {
     let contradiction = held(&lie, now).unwrap_err().to_string();
     assert!(contradiction.contains("the jurisdiction that the broker recorded"), "{contradiction}");
 }
+
+/// An answer's receipt, held against the state that it was decided by.
+fn by_state(scene: &Scene, code: tonic::Code, change: impl FnOnce(&mut Logged)) -> Result<(), String> {
+    let [plain, _] = &scene.root.decision_log;
+    let receipt = scene.receipt(change);
+    let verified = receipt.verify(&scene.root.decision_log_origin(), &NoteVerifier::of(plain)).unwrap();
+    by_state::held(verified, &scene.log, code).map_err(|unproven| comity_runtime::chain::text(&unproven))
+}
+
+#[test]
+fn whoever_has_the_federations_state_takes_no_answer_that_its_node_did_not_sign_as_the_broker_recorded_it() {
+    let scene = Scene::new();
+    let ok = tonic::Code::Ok;
+    by_state(&scene, ok, |_| {}).unwrap();
+    type Swap = fn(&mut Logged);
+    let swapped: [(Swap, &str); 7] = [
+        (|logged| logged.said = None, "no node signed"),
+        (|logged| logged.usage = r#"{"input_tokens":3,"output_tokens":6}"#.into(), "another usage"),
+        (|logged| logged.said.as_mut().unwrap().decision_index = 0, "of another decision"),
+        (|logged| logged.said.as_mut().unwrap().offer = "org-b.example/n1/other".into(), "of another offer"),
+        (|logged| logged.said.as_mut().unwrap().status = 14, "status"),
+        (|logged| logged.signer = CALLER, "signature is not over its outcome"),
+        (|logged| logged.offer_sha256 = Digest::of(b"other terms").to_string(), "in another form"),
+    ];
+    for (change, why) in swapped {
+        let said = by_state(&scene, ok, change).unwrap_err();
+        assert!(said.contains(why), "{why}: {said}");
+    }
+    let other_log = |logged: &mut Logged| logged.epoch.root = Digest::of(b"another log");
+    assert!(by_state(&scene, ok, other_log).unwrap_err().contains("another log of the federation"));
+    let stranger = |logged: &mut Logged| logged.caller = ANOTHER.into();
+    assert!(by_state(&scene, ok, stranger).unwrap_err().contains("took no part"));
+    // What failed may have failed before a node could sign; what it signed has to be so all the same.
+    by_state(&scene, tonic::Code::Unavailable, |logged| logged.said = None).unwrap();
+    let forged = |logged: &mut Logged| logged.signer = CALLER;
+    assert!(by_state(&scene, tonic::Code::Unavailable, forged).is_err());
+}

@@ -54,6 +54,8 @@ pub(crate) enum Lie {
     RecordedAsRefused,
     /// It says that somebody else answered.
     AnotherOffer,
+    /// It hides who answered, and says that it was somebody else.
+    HiddenOffer,
     /// It says that it was another decision.
     AnotherDecision,
     /// It says at once that all is well, with no word more.
@@ -122,7 +124,8 @@ impl Models {
         };
         let shown = if lies(Lie::AlteredField) { outcome(Code::Aborted) } else { outcome(ended) };
         let (decision, outcome) = (decision.unwrap(), outcome(ended));
-        let shown = [decision.disclose(|_| true), shown.disclose(|_| true)];
+        let hides = lies(Lie::HiddenOffer);
+        let shown = [decision.disclose(|_| true), shown.disclose(|field| !hides || field != Field::OFFER)];
         let mut receipt = self.append([&decision, &outcome], shown);
         if lies(Lie::RecordedAsRefused) || ended == Code::FailedPrecondition {
             receipt.outcome = None;
@@ -177,7 +180,11 @@ impl Models {
             return Err(Status::new(Code::Ok, ""));
         }
         let mut response = Response::new(answer);
-        let offer = if self.lies(Lie::AnotherOffer) { "org-c.example/n1/chat" } else { ANSWERED_BY };
+        let offer = if self.lies(Lie::AnotherOffer) || self.lies(Lie::HiddenOffer) {
+            "org-c.example/n1/chat"
+        } else {
+            ANSWERED_BY
+        };
         response.metadata_mut().insert(OFFER, offer.parse().unwrap());
         response.metadata_mut().insert(DECISION_ID, said.decision.to_string().parse().unwrap());
         let mut last = Response::new(());

@@ -10,7 +10,7 @@ use crate::connection::Channel;
 use crate::testing::models::{self, Lie, WORDS};
 
 /// Every lie, and what the app is told.
-const LIES: [(Lie, &str); 12] = [
+const LIES: [(Lie, &str); 13] = [
     (Lie::NoReceipt, "came without a receipt"),
     (Lie::NoneAtAll, "cannot be read"),
     (Lie::OfAnotherCaller, "of another request"),
@@ -21,6 +21,7 @@ const LIES: [(Lie, &str); 12] = [
     (Lie::RecordedAsFailed, "ended with status 14"),
     (Lie::RecordedAsRefused, "was not answered"),
     (Lie::AnotherOffer, "comity-offer: org-c.example"),
+    (Lie::HiddenOffer, "comity-offer: org-c.example/n1/chat, and its receipt says nothing of it"),
     (Lie::AnotherDecision, "comity-decision-id"),
     (Lie::EndedAtOnce, "came without a receipt"),
 ];
