@@ -4,14 +4,22 @@ use std::path::Path;
 use std::process::Command;
 
 use comity_client::founding::{FoundingPlan, found};
+use comity_client::{Connection, Identity};
+use comity_proto::inference::inference_client::InferenceClient;
+use comity_proto::inference::{ChatRequest, Envelope};
 use comity_runtime::clock::SystemClock;
-use comity_tests::clients::comity;
+use comity_tests::backend::{Backend, Behaviour};
+use comity_tests::clients::{Caller, comity};
+use comity_tests::federation::{EU_BODY, EU_OWNED, Federation};
+use comity_tests::node::NodeSpec;
 use comity_tests::program::{run, said};
 use comity_tests::terminal::run_on_a_terminal;
+use comity_tests::wait;
 use comity_transparency::leaf::{Epoch, Kind, Leaf};
 use comity_transparency::tile::{Resource, Tiles, WIDTH, bundle};
 use comity_transparency::{Checkpoint, LogKey, Tree};
 use comity_types::{Clock as _, DecisionId, Digest, Timestamp};
+use futures::{StreamExt as _, stream};
 use serde_json::Value;
 
 /// Leaves of the log: enough that it takes a while.
@@ -92,4 +100,51 @@ fn a_long_verification_shows_on_a_terminal_how_far_it_is_and_leaves_data_and_pip
         said(&piped)
     );
     assert!(!said(&piped).contains("/2100") && !said(&piped).contains('\u{1b}'), "{}", said(&piped));
+}
+
+/// Asks so often for what nobody may answer: each is a decision, and a leaf.
+fn refused(app: &Caller, times: u64) {
+    const AT_ONCE: usize = 8;
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let client = InferenceClient::new(Connection::open(&Identity::open(&app.identity).unwrap()).unwrap().channel());
+        let ask = |_| {
+            let mut client = client.clone();
+            async move {
+                let envelope = Some(Envelope { model: "test-model".into(), ..Envelope::default() });
+                let refused = client.chat(ChatRequest { envelope, payload: None }).await.unwrap_err();
+                assert_eq!(refused.code(), tonic::Code::FailedPrecondition, "{refused:?}");
+            }
+        };
+        stream::iter(0..times).map(ask).buffer_unordered(AT_ONCE).collect::<()>().await;
+    });
+}
+
+#[test]
+fn a_long_log_that_the_broker_shows_is_verified_and_exported_with_a_bar_on_a_terminal() {
+    let backend = Backend::start(Behaviour::Answer);
+    let federation = Federation::start();
+    let _node = federation.node(EU_BODY, &NodeSpec::openai("n1", &backend.url(), "DE"));
+    let app = federation.app(EU_OWNED, "assistant");
+    refused(&app, LEAVES);
+    let folder = federation.folder().join("exported");
+    let operator = federation.operator();
+    let command = |words: &[&str]| {
+        let mut command = comity();
+        command.arg("--identity").arg(&operator.identity).args(["-o", "json", "log"]).args(words);
+        command
+    };
+    let verify = ["verify", "--decisions"];
+    wait::until("all of it is published", || {
+        let seen = run(&mut command(&verify));
+        (serde_json::from_slice::<Value>(&seen.stdout).ok()?["leaves"] == LEAVES).then_some(())
+    });
+    for words in [&verify[..], &["export", "--decisions", folder.to_str().unwrap()]] {
+        let seen = run_on_a_terminal(&command(words));
+        assert!(seen.status == 0 && seen.shown.contains("/2100 leaves, "), "{words:?}: {seen:?}");
+        let data: Value = serde_json::from_str(&seen.stdout).expect("stdout is data, and nothing else");
+        assert_eq!(data["leaves"], LEAVES);
+        let piped = run(&mut command(words));
+        assert!(piped.status.success() && !said(&piped).contains("/2100"), "{words:?}: {}", said(&piped));
+    }
 }
