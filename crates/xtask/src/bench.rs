@@ -46,8 +46,8 @@ pub(crate) enum Bench {
         #[arg(long)]
         runs: Option<usize>,
     },
-    /// How many decisions a second the decision log takes and how long each waits, what a receipt costs to verify, and what
-    /// of a call is waiting for the log.
+    /// How many decisions a second the decision log takes and how long each waits, what a receipt costs to verify, what
+    /// of a call is waiting for the log, and what a call waits longer than where there is none.
     Log {
         /// What to build; `dev` is not what anyone installs.
         #[arg(long, default_value = SHIPPED)]
@@ -77,12 +77,14 @@ pub(crate) fn run(root: &Path, cache: &Path, bench: &Bench) -> Result<()> {
             with_programs(root, profile, "suspension", runs.as_ref())
         }
         Bench::Log { profile, seconds } => {
+            let beside = dataplane::Args::of_log(profile, *seconds);
             let seconds = seconds.map(|seconds| ["--seconds".to_owned(), seconds.to_string()]);
             step("measure the log", || {
                 let mut bench = cargo_bench(root, &["--workspace"], "log", profile);
                 run_command(bench.arg("--").args(seconds.iter().flatten()))
             })?;
-            with_programs(root, profile, "calls", seconds.as_ref())
+            with_programs(root, profile, "calls", seconds.as_ref())?;
+            dataplane::run(root, cache, &beside)
         }
         Bench::Dataplane(args) => dataplane::run(root, cache, args),
         Bench::Overload(args) => overload::run(root, args),

@@ -27,6 +27,7 @@ pub(crate) fn print(options: &Options, stage: &Stage, proxies: &[Proxy], figures
     for case in &options.cases {
         print_case(*case, proxies, figures, counted);
     }
+    bars::print_added(figures);
     println!("### What is promised\n");
     println!("Ratios are of the same round, and what is held against the bar is their median.\n");
     let idle: Vec<_> = proxies.iter().filter_map(|proxy| Some((proxy.name, proxy.idle?))).collect();

@@ -74,6 +74,13 @@ pub(super) fn run(root: &Path, cache: &Path, args: &Args) -> Result<()> {
 }
 
 impl Args {
+    /// What the log adds to one caller's wait: the broker's ways beside each other, in turn.
+    pub(super) fn of_log(profile: &str, seconds: Option<u64>) -> Self {
+        let proxies = ["direct", "comity-relay", "comity-overlapped", "comity-strict"].map(str::to_owned).to_vec();
+        let (profile, only) = (profile.to_owned(), vec!["unary-1".to_owned()]);
+        Self { profile, rounds: None, seconds, only, proxies, report: None }
+    }
+
     fn hand_on(&self, bench: &mut Command) {
         for (option, number) in [("--rounds", self.rounds), ("--seconds", self.seconds)] {
             if let Some(number) = number {
