@@ -10,7 +10,7 @@
 
 use std::cell::Cell;
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -37,6 +37,9 @@ pub struct Batched<T>(Arc<Mutex<Inner<T>>>);
 /// Flushes a connection at the end of each turn of the tasks that use it. Clones are for the same connection, and do not keep
 /// it open.
 pub struct Turns<T>(Weak<Mutex<Inner<T>>>);
+
+/// A connection once nobody speaks over it any more, which is kept open for as long as its peer still does.
+pub(crate) struct Rest<T>(Arc<Mutex<Inner<T>>>);
 
 struct Inner<T> {
     io: T,
@@ -127,6 +130,23 @@ impl<T: AsyncWrite + Unpin, F: Future> Future for Turn<T, F> {
     }
 }
 
+impl<T: AsyncRead + Unpin> Rest<T> {
+    /// Throws away what still comes, until the peer has closed the connection, or it broke.
+    pub(crate) async fn hear_out(&self) {
+        let mut thrown_away = vec![0; KEPT];
+        poll_fn(|cx| {
+            loop {
+                let mut buffer = ReadBuf::new(&mut thrown_away);
+                let read = ready!(Pin::new(&mut lock(&self.0).io).poll_read(cx, &mut buffer));
+                if read.is_err() || buffer.filled().is_empty() {
+                    return Poll::Ready(());
+                }
+            }
+        })
+        .await;
+    }
+}
+
 impl<T: AsyncWrite + Unpin> Inner<T> {
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while let Some(unsent) = self.unsent.get(self.sent..).filter(|unsent| !unsent.is_empty()) {
@@ -189,6 +209,11 @@ impl<T: AsyncWrite + Unpin> Inner<T> {
 }
 
 impl<T> Batched<T> {
+    /// What is there of the connection when whoever has this is done.
+    pub(crate) fn rest(&self) -> Rest<T> {
+        Rest(Arc::clone(&self.0))
+    }
+
     /// The connection, for this turn.
     fn using(&self) -> MutexGuard<'_, Inner<T>> {
         USED.set(true);

@@ -1,11 +1,14 @@
 //! A node that does what a script says, and remembers every byte that it got.
 
+use std::convert::Infallible;
 use std::io;
 use std::sync::Mutex;
 
 use bytes::Bytes;
 use comity_identity::{OrganisationAnchors, StaticAnchors, tls};
 use comity_proto::{convert, permit as wire};
+use comity_runtime::accept::{Connection, Http2, serve_one};
+use comity_runtime::calm::Allowance;
 use comity_runtime::clock::SystemClock;
 use comity_runtime::dial;
 use comity_transparency::receipt::VerifiedLeaf;
@@ -18,14 +21,13 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use prost::Message as _;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
-use super::world::{LOG, caller_of};
+use super::world::{LOG, SOON, caller_of};
 use super::*;
 
 /// Where a script writes the frames of its answer; an error resets the stream.
@@ -166,7 +168,7 @@ impl Node {
         let stopping = self.stopping.child_token();
         self.connections.lock().unwrap().push(stopping.clone());
         spawn(async move {
-            let _ended = stopping.run_until_cancelled(serve_connection(connection, handler, leaving)).await;
+            let _ended = stopping.run_until_cancelled(serve_tunnel(connection, handler, leaving)).await;
         });
         Ok(tunnel)
     }
@@ -225,36 +227,51 @@ fn remembering(seen: &Arc<Mutex<Vec<Seen>>>, script: Script) -> Handler {
 async fn serve(acceptor: TlsAcceptor, stream: TcpStream, handler: Handler) {
     let Ok(stream) = acceptor.accept(stream).await else { return };
     assert_eq!(caller_of(stream.get_ref().1).to_string(), "spiffe://fed.example/broker/b1");
-    serve_connection(stream, handler, CancellationToken::new()).await;
+    let service = service_fn(move |request: Request<Incoming>| handed(request, Arc::clone(&handler)));
+    let builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+    let _broken = builder.serve_connection(TokioIo::new(stream), service).await;
 }
 
-/// Serves until the connection ends; once `leaving` is cancelled, says GOAWAY and goes on to the end of what runs.
-async fn serve_connection<T>(stream: T, handler: Handler, leaving: CancellationToken)
-where
-    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let service = service_fn(move |request: Request<Incoming>| {
-        let handler = Arc::clone(&handler);
-        async move {
-            let (head, body) = request.into_parts();
-            // As every gRPC server does: trailers of a request count as its metadata, and nothing runs before they came.
-            let body = body.collect().await?;
-            let mut headers = head.headers;
-            headers.extend(body.trailers().cloned().unwrap_or_default());
-            let body = body.to_bytes();
-            let authority = head.uri.authority().map(ToString::to_string);
-            let (answering, frames) = mpsc::channel(16);
-            handler(Seen { path: head.uri.path().to_owned(), authority, headers, body }, answering);
-            Ok::<_, hyper::Error>(Response::new(StreamBody::new(ReceiverStream::new(frames))))
-        }
+/// Serves as a real node does, until the connection ends; once `leaving` is cancelled, says GOAWAY and goes on to the end of
+/// what runs.
+async fn serve_tunnel(connection: Connection, handler: Handler, leaving: CancellationToken) {
+    let http2 = Http2 {
+        max_streams: 1024,
+        keep_alive: SOON,
+        keep_alive_timeout: SOON,
+        windows: None,
+        allowance: Allowance::DEFAULT,
+    };
+    let service = tower::service_fn(move |request: Request<Body>| {
+        let answer = handed(request, Arc::clone(&handler));
+        // A request that breaks off has nobody who waits for its answer.
+        async move { Ok::<_, Infallible>(answer.await.unwrap_or_else(|_| Response::new(no_answer()))) }
     });
-    let builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
-    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
-    tokio::select! {
-        _broken = connection.as_mut() => return,
-        () = leaving.cancelled() => connection.as_mut().graceful_shutdown(),
-    }
-    let _broken = connection.await;
+    serve_one(connection, http2, leaving.cancelled_owned(), service).await;
+}
+
+/// What is left of an answer.
+type Answer = StreamBody<ReceiverStream<Result<Frame<Bytes>, io::Error>>>;
+
+/// Hands a request to the test, which answers it.
+async fn handed<B>(request: Request<B>, handler: Handler) -> Result<Response<Answer>, B::Error>
+where
+    B: http_body::Body<Data = Bytes>,
+{
+    let (head, body) = request.into_parts();
+    // As every gRPC server does: trailers of a request count as its metadata, and nothing runs before they came.
+    let body = body.collect().await?;
+    let mut headers = head.headers;
+    headers.extend(body.trailers().cloned().unwrap_or_default());
+    let body = body.to_bytes();
+    let authority = head.uri.authority().map(ToString::to_string);
+    let (answering, frames) = mpsc::channel(16);
+    handler(Seen { path: head.uri.path().to_owned(), authority, headers, body }, answering);
+    Ok(Response::new(StreamBody::new(ReceiverStream::new(frames))))
+}
+
+fn no_answer() -> Answer {
+    StreamBody::new(ReceiverStream::new(mpsc::channel(1).1))
 }
 
 /// The address of somebody who says `greeting` to whoever connects, whatever that was to be.

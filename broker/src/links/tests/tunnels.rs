@@ -1,13 +1,14 @@
 //! What a tunnel promises: the requests of whoever dialled it and no others, for as long as that one takes part, and
 //! none is lost when it ends as it should.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use comity_identity::Credentials;
 use http_body::Frame;
 use http_body_util::BodyExt as _;
+use tokio::task::JoinSet;
 
 use super::*;
 use crate::access::tests::node::{Door, Script, Tunnel, data, ok, spawn, waits};
@@ -15,6 +16,12 @@ use crate::access::tests::world::SOON;
 
 /// What a node is asked to leave by.
 const LEAVE: &str = "/comity.tunnel.v1.Tunnel/Leave";
+/// How often a try sends again what its node did not look at.
+const SENT_AGAIN: usize = 2;
+/// Callers who ask again and again.
+const CALLERS: usize = 64;
+/// How often a node replaces its tunnel under them.
+const ROTATIONS: usize = 150;
 /// A piece of a long answer.
 const PAGE_BYTES: usize = 32 * 1024;
 
@@ -36,9 +43,10 @@ impl Scene {
     }
 
     async fn open(&self, script: Script) -> Tunnel {
-        let before = self.world.links.0.tunnels.all().len();
+        let remotes = || self.world.links.0.tunnels.all().iter().map(|tunnel| tunnel.info.remote).collect::<Vec<_>>();
+        let before = remotes();
         let tunnel = self.node.open_tunnel(&self.door, Arc::clone(&self.credentials), script).await.unwrap();
-        soon("the tunnel is used", || (self.world.links.0.tunnels.all().len() > before).then_some(())).await;
+        soon("the tunnel is used", || remotes().iter().any(|remote| !before.contains(remote)).then_some(())).await;
         tunnel
     }
 
@@ -163,6 +171,46 @@ async fn no_request_is_lost_when_tunnels_are_replaced_one_after_another() {
     };
     let (_done, ()) = tokio::join!(futures::future::join_all(callers), rotating);
     assert_eq!(scene.node.connections(), 21);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_request_of_many_at_once_is_lost_when_tunnels_are_replaced_one_after_another() {
+    let scene = Scene::new().await;
+    let mut tunnel = scene.open(answers("hello")).await;
+    let (is_over, mut callers) = (Arc::new(AtomicBool::new(false)), JoinSet::new());
+    for _ in 0..CALLERS {
+        let (links, offer, is_over) = (scene.world.links.clone(), scene.offer(), Arc::clone(&is_over));
+        callers.spawn(async move {
+            let mut lost = Vec::new();
+            while !is_over.load(Ordering::SeqCst) {
+                lost.extend(sent_and_again(&links, &offer).await.err());
+            }
+            lost
+        });
+    }
+    for _ in 0..ROTATIONS {
+        let fresh = scene.open(answers("hello")).await;
+        tunnel.leaving.cancel();
+        std::mem::replace(&mut tunnel, fresh).gone.cancelled().await;
+    }
+    is_over.store(true, Ordering::SeqCst);
+    let lost = callers.join_all().await;
+    assert_eq!(lost.concat(), Vec::<String>::new());
+}
+
+/// One request as a try sends it, and its whole answer; or what became of it.
+async fn sent_and_again(links: &Links, offer: &OfferName) -> Result<(), String> {
+    let send = || links.send(offer, Request::new(Outgoing::whole(Bytes::from_static(b"a request"))));
+    let mut sent = send().await;
+    for _ in 0..SENT_AGAIN {
+        if !matches!(sent, Err(LinkError::Left { .. })) {
+            break;
+        }
+        sent = send().await;
+    }
+    let answer = sent.map_err(|error| format!("not answered: {error:?}"))?.answer;
+    let whole = answer.into_body().collect().await.map_err(|error| format!("cut: {error:?}"))?;
+    if whole.to_bytes() == "hello" { Ok(()) } else { Err("cut, and nobody said so".to_owned()) }
 }
 
 /// The first `stalled` answers never end; the others are this many pages.

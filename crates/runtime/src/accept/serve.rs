@@ -38,6 +38,11 @@ const MAX_UNSENT_PER_CALL: usize = 64 * 1024;
 /// How long the first words of HTTP/2 may take after those of TLS: as long as those.
 const PREFACE_DEADLINE: Duration = HANDSHAKE_DEADLINE;
 
+/// How long a peer may take to close a connection that has ended here: it has heard GOAWAY and every answer, and that is a round
+/// trip away. Whoever closes first while something of the peer's is on its way resets the connection, and a reset takes with it
+/// what the peer has not read yet: answers, and the last GOAWAY, by which it would know what was not looked at.
+const LINGER: Duration = Duration::from_secs(2);
+
 /// How HTTP/2 is spoken with whoever connects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Http2 {
@@ -116,23 +121,26 @@ where
         service.clone().oneshot(request)
     });
     let (io, turns) = batched(connection, http2.allowance);
+    let rest = io.rest();
     let mut serving = std::pin::pin!(http2.builder().serve_connection(TokioIo::new(io), answer));
     let ended = turns.run(async {
         tokio::select! {
-            ended = serving.as_mut() => ended,
-            () = silence(&turns) => Ok(()),
+            ended = serving.as_mut() => Some(ended),
+            () = silence(&turns) => None,
             () = drain => {
                 serving.as_mut().graceful_shutdown();
-                serving.await
+                Some(serving.await)
             }
         }
     });
-    if let Err(error) = ended.await {
-        match turns.flood() {
+    match ended.await {
+        Some(Ok(())) => drop(tokio::time::timeout(LINGER, rest.hear_out()).await),
+        Some(Err(error)) => match turns.flood() {
             Some(flood) => say_calm(&info, flood),
             // Peers leave without a word every day.
             None => tracing::debug!(error = crate::chain::text(&error), "a connection broke"),
-        }
+        },
+        None => {}
     }
 }
 
