@@ -13,6 +13,7 @@ use std::time::Duration;
 use comity_client::connection::Channel;
 use comity_client::{Connection, Identity, enrol};
 use comity_identity::{Authority, SigningRequest, pem};
+use comity_proto::error::{Detail, retry_after};
 use comity_proto::inference::inference_client::InferenceClient;
 use comity_proto::inference::{
     ChatPayload, ChatRequest, ChatStreamRequest, ContentPart, Envelope, Message, Role, content_part,
@@ -26,33 +27,36 @@ use comity_tests::node::NodeSpec;
 use comity_tests::program::{built, run, said, succeed};
 use comity_tests::wait;
 use comity_types::{Clock as _, Digest, SpiffeId, Timestamp};
+use tokio::time::Instant;
+use tonic::Status;
 
 /// The life of every certificate of a program: rolled at half of it, or an eighth later. A connection that is made just
-/// before has three eighths left, is left after half of that, and what runs on it has the other half: 9 s, while a
-/// stream of the backend takes 1.5 s, and several times as long where two cores are shared with much else. Shorter than
-/// what a scenario waits for: one authority's last certificate has to end.
-const LEAF_SECONDS: u32 = 48;
-/// Between two rolls of apps, which are rolled by hand, one after the other.
-const ROLL_EVERY: Duration = Duration::from_millis(250);
+/// before has three eighths left, is left after half of that, and what runs on it has the other half: 4.5 s, while a
+/// stream of the backend takes 1.5 s, and twice as long where two cores are shared with much else. Shorter than what a
+/// scenario waits for: one authority's last certificate has to end.
+const LEAF_SECONDS: u32 = 24;
+/// Between two rolls of one app, which are asked for: six apps come to one every quarter of a second.
+const ROLL_EVERY: Duration = Duration::from_millis(1500);
 /// Apps, each with one connection.
 const APPS: usize = 6;
 /// Calls that each app has in flight, all the time: half of them streams.
 const CALLS_OF_AN_APP: usize = 40;
 /// Between two certificates that an organisation's own authority signs: a program that renews finds a fresh one.
 const SIGN_EVERY: Duration = Duration::from_millis(500);
+/// Tunnels that the only node to ask opens one after the other, two of them at once: one of them is replaced every one to three
+/// seconds, so that it is a minute at most.
+const TUNNELS: usize = 20;
+/// What a broker says to a caller whose call it does not begin now, and when to come again.
+const LATER: &str = "BROKER_OVERLOADED";
 /// How an answer ended that began and has no end.
 const CUT: &str = "a stream was cut after";
-/// Of the hosted authority and of the organisation's own: each gets a successor, and is taken away.
-const AUTHORITY_CHANGES: usize = 4;
 /// How often the broker and each node are to roll before it is enough.
 const ROLLS: usize = 2;
 
 #[test]
 fn certificates_and_authorities_roll_under_hundreds_of_calls_and_none_fails_and_no_stream_is_cut() {
     let backend = Backend::start(Behaviour::Brisk);
-    let mut federation = short_lived();
-    // A node that dials out leaves its tunnel by itself: what the broker sends at that moment goes to another offer.
-    federation.expect_log(&format!("{}/n2/chat attempt=", EU_BODY.domain));
+    let federation = short_lived();
     let spec = |name: &str| NodeSpec::openai(name, &backend.url(), "DE");
     // One of them listens nowhere, and one is of an organisation that has its own authority.
     let mut nodes: Vec<Node> = [(EU_BODY, spec("n1")), (EU_BODY, spec("n2").dialling_out()), (EU_OWNED, spec("n1"))]
@@ -62,10 +66,10 @@ fn certificates_and_authorities_roll_under_hundreds_of_calls_and_none_fails_and_
     nodes.push(own.node(&federation));
     let apps: Vec<_> = (0..APPS).map(|index| federation.app(EU_OWNED, &format!("a{index}"))).collect();
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let load = Arc::<Load>::default();
+    let (load, began) = (Arc::<Load>::default(), Instant::now());
     let identities: Vec<Identity> = apps.iter().map(|app| Identity::open(&app.identity).unwrap()).collect();
-    let callers: Vec<_> = identities.iter().flat_map(|identity| callers(&runtime, identity, &load)).collect();
-    let roller = runtime.spawn(roll(identities, Arc::clone(&load)));
+    let mut working: Vec<_> = identities.iter().flat_map(|identity| callers(&runtime, identity, &load)).collect();
+    working.extend(identities.into_iter().map(|identity| runtime.spawn(roll(identity, Arc::clone(&load)))));
     // The authority that the broker hosts for two of the nodes gets a new key meanwhile, that of the fourth a successor,
     roll_authority(&federation);
     own.roll(&federation);
@@ -87,18 +91,45 @@ fn certificates_and_authorities_roll_under_hundreds_of_calls_and_none_fails_and_
     });
     load.over.store(true, Ordering::SeqCst);
     runtime.block_on(async {
-        roller.await.unwrap();
-        for caller in callers {
-            caller.await.unwrap();
+        for one in working {
+            one.await.unwrap();
         }
     });
-    load.report(&federation, &nodes);
+    load.report(&federation, &nodes, began.elapsed());
     let [answers, streams, most, rolls] =
         [&load.answers, &load.streams, &load.most, &load.rolls].map(|count| count.load(Ordering::SeqCst));
     assert_eq!(*load.failures.lock().unwrap(), Vec::<String>::new(), "after {answers} answers and {streams} streams");
     assert!(most >= 200, "only {most} calls were in flight");
     assert!(answers > 500 && streams > 500, "{answers} answers, {streams} streams");
     assert!(rolls > 20, "{rolls} rolls of apps");
+    assert_eq!(passed_over(&federation, &nodes), Vec::<String>::new(), "tries went on with another offer");
+}
+
+#[test]
+fn a_node_that_dials_out_and_is_the_only_one_to_ask_replaces_its_tunnels_all_the_time_and_no_call_fails() {
+    let backend = Backend::start(Behaviour::Brisk);
+    let federation = short_lived();
+    let node = federation.node(EU_BODY, &NodeSpec::openai("n1", &backend.url(), "DE").dialling_out());
+    let identity = Identity::open(federation.app(EU_OWNED, "a1").identity).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let (load, began) = (Arc::<Load>::default(), Instant::now());
+    let callers = callers(&runtime, &identity, &load);
+    wait::until("the tunnels were replaced many times", || {
+        let replaced = node.program.log().matches("a tunnel to the broker stands").count();
+        (replaced >= TUNNELS || load.has_failed()).then_some(())
+    });
+    load.over.store(true, Ordering::SeqCst);
+    runtime.block_on(async {
+        for caller in callers {
+            caller.await.unwrap();
+        }
+    });
+    let nodes = [node];
+    load.report(&federation, &nodes, began.elapsed());
+    assert_eq!(*load.failures.lock().unwrap(), Vec::<String>::new());
+    assert_eq!(passed_over(&federation, &nodes), Vec::<String>::new(), "tries failed");
+    let [answers, streams] = [&load.answers, &load.streams].map(|count| count.load(Ordering::SeqCst));
+    assert!(answers > TUNNELS && streams > TUNNELS, "{answers} answers, {streams} streams");
 }
 
 /// A federation whose certificates last for seconds.
@@ -134,8 +165,11 @@ fn broker_rolls(federation: &Federation) -> usize {
     federation.broker.as_ref().unwrap().log().matches("renewed the broker's certificate").count()
 }
 
-fn tries_elsewhere(federation: &Federation) -> usize {
-    federation.broker.as_ref().unwrap().log().matches("a try failed").count()
+/// What the broker says of every try that failed, and nodes of every request that they refused.
+fn passed_over(federation: &Federation, nodes: &[Node]) -> Vec<String> {
+    let said = |log: String, what: &str| log.lines().filter(|line| line.contains(what)).map(str::to_owned).collect();
+    let tries: Vec<String> = said(federation.broker.as_ref().unwrap().log(), "a try failed");
+    tries.into_iter().chain(nodes.iter().flat_map(|node| said(node.program.log(), "refused a request"))).collect()
 }
 
 fn node_rolls(node: &Node) -> usize {
@@ -259,6 +293,8 @@ struct Load {
     answers: AtomicUsize,
     streams: AtomicUsize,
     rolls: AtomicUsize,
+    /// Calls that were told to come again, since the broker had as many to decide as it can.
+    later: AtomicUsize,
     failures: Mutex<Vec<String>>,
 }
 
@@ -277,18 +313,21 @@ impl Load {
 
     /// The figures, for whoever runs it with `--nocapture`.
     #[expect(clippy::print_stdout, reason = "a measurement is its output")]
-    fn report(&self, federation: &Federation, nodes: &[Node]) {
+    fn report(&self, federation: &Federation, nodes: &[Node], took: Duration) {
         let of = |count: &AtomicUsize| count.load(Ordering::SeqCst);
+        let of_nodes: usize = nodes.iter().map(node_rolls).sum();
+        let rolls = broker_rolls(federation) + of_nodes + of(&self.rolls);
+        let between = took.as_millis() / u128::try_from(rolls.max(1)).unwrap();
         let failures = self.failures.lock().unwrap();
         let cut = failures.iter().filter(|what| what.starts_with(CUT)).count();
         println!("| what | how many |\n|---|--:|");
         for (what, count) in [
             ("rolls of the broker's certificate", broker_rolls(federation)),
-            ("rolls of nodes' certificates", nodes.iter().map(node_rolls).sum()),
+            ("rolls of nodes' certificates", of_nodes),
             ("rolls of apps' certificates", of(&self.rolls)),
-            ("changes of authorities, hosted and own: a successor beside the old one, or alone", AUTHORITY_CHANGES),
             ("most calls in flight", of(&self.most)),
-            ("tries that went on with another offer", tries_elsewhere(federation)),
+            ("tries that were passed over, and requests that nodes refused", passed_over(federation, nodes).len()),
+            ("calls that were told to come again later, and did", of(&self.later)),
             ("whole answers", of(&self.answers)),
             ("whole streams", of(&self.streams)),
             ("failed calls", failures.len() - cut),
@@ -296,6 +335,17 @@ impl Load {
         ] {
             println!("| {what} | {count} |");
         }
+        println!("under load for {} s, a roll every {between} ms", took.as_secs());
+    }
+
+    /// Waits for as long as the broker says that has no time for more calls now: a small machine gets there, and that has
+    /// nothing to do with what rolls. Every other refusal is a failure.
+    async fn comes_again(&self, status: Status) -> Result<(), Status> {
+        let is_later = Detail::of(&status).is_some_and(|detail| detail.reason == LATER);
+        let Some(pause) = retry_after(&status).filter(|_| is_later) else { return Err(status) };
+        self.later.fetch_add(1, Ordering::SeqCst);
+        tokio::time::sleep(pause).await;
+        Ok(())
     }
 
     fn begin(&self) {
@@ -328,9 +378,9 @@ fn callers(
             while !load.is_over() {
                 load.begin();
                 if index.is_multiple_of(2) {
-                    load.end(&load.streams, stream(client.clone()).await);
+                    load.end(&load.streams, stream(&load, client.clone()).await);
                 } else {
-                    load.end(&load.answers, answer(client.clone()).await);
+                    load.end(&load.answers, answer(&load, client.clone()).await);
                 }
             }
         })
@@ -338,18 +388,25 @@ fn callers(
     (0..CALLS_OF_AN_APP).map(caller).collect()
 }
 
-async fn answer(mut client: InferenceClient<Channel>) -> Result<(), String> {
-    let request = ChatRequest { envelope: Some(envelope()), payload: Some(payload()) };
-    client.chat(request).await.map(drop).map_err(|status| format!("an answer: {status:?}"))
+async fn answer(load: &Load, mut client: InferenceClient<Channel>) -> Result<(), String> {
+    loop {
+        let request = ChatRequest { envelope: Some(envelope()), payload: Some(payload()) };
+        let Err(status) = client.chat(request).await else { return Ok(()) };
+        load.comes_again(status).await.map_err(|status| format!("an answer: {status:?}"))?;
+    }
 }
 
-async fn stream(mut client: InferenceClient<Channel>) -> Result<(), String> {
-    let request = ChatStreamRequest { envelope: Some(envelope()), payload: Some(payload()) };
-    let failed = |status: tonic::Status| format!("a stream: {status:?}");
-    let answer = client.chat_stream(request).await.map_err(failed)?;
+async fn stream(load: &Load, mut client: InferenceClient<Channel>) -> Result<(), String> {
+    let answer = loop {
+        let request = ChatStreamRequest { envelope: Some(envelope()), payload: Some(payload()) };
+        match client.chat_stream(request).await {
+            Ok(answer) => break answer,
+            Err(status) => load.comes_again(status).await.map_err(|status| format!("a stream: {status:?}"))?,
+        }
+    };
     let (offer, mut said) = (format!("{:?}", answer.metadata().get(OFFER)), String::new());
     let mut pieces = answer.into_inner();
-    let cut = |status: tonic::Status, said: &str| format!("{CUT} {said:?} of {offer}: {}", status.message());
+    let cut = |status: Status, said: &str| format!("{CUT} {said:?} of {offer}: {}", status.message());
     while let Some(piece) = pieces.message().await.map_err(|status| cut(status, &said))? {
         said.push_str(&piece.text);
     }
@@ -366,15 +423,12 @@ fn payload() -> ChatPayload {
     ChatPayload { messages: vec![message], ..Default::default() }
 }
 
-/// Rolls one app after another.
-async fn roll(identities: Vec<Identity>, load: Arc<Load>) {
+/// Rolls one app again and again.
+async fn roll(identity: Identity, load: Arc<Load>) {
     let mut tick = tokio::time::interval(ROLL_EVERY);
-    for identity in identities.iter().cycle() {
+    while !load.is_over() {
         tick.tick().await;
-        if load.is_over() {
-            return;
-        }
-        match enrol::renew(identity).await {
+        match enrol::renew(&identity).await {
             Ok(_) => drop(load.rolls.fetch_add(1, Ordering::SeqCst)),
             Err(error) => load.fail(format!("a renewal: {error:?}")),
         }

@@ -12,7 +12,7 @@ use comity_types::TrustDomain;
 use comity_types::ids::Kind;
 use futures::StreamExt as _;
 use tokio::io::AsyncWriteExt as _;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tonic::transport::server::Connected as _;
 
 use super::Links;
@@ -20,12 +20,22 @@ use super::leave;
 use super::tunnels::{MAX_TUNNELS_PER_NODE, Tunnel};
 use crate::edge::check_peer;
 
-/// How long before the end of a node's certificate no more requests begin on its tunnel: most answers are done in it.
-/// A node that is in order has left by then, to come back with a fresh certificate.
+/// How long before the end of a node's certificate it is asked to leave its tunnel, on which no more requests begin half of that
+/// before: most answers are done in it. A node that is in order has left by then, to come back with a fresh certificate.
 const LAST_ANSWERS: Duration = Duration::from_secs(60);
 
 /// How long saying no may take.
 const LAST_WORD: Duration = Duration::from_secs(1);
+
+/// Why no more requests begin on a tunnel.
+enum End {
+    /// It has ended.
+    Come(hyper::Result<()>),
+    /// Its node's certificate is about to, and the node was asked to leave.
+    Near,
+    /// The broker stops.
+    Stop,
+}
 
 /// Why a tunnel is not taken.
 #[derive(Debug, thiserror::Error)]
@@ -122,15 +132,19 @@ impl Links {
         let left = tunnel.peer.not_after().since(self.0.dialler.now());
         let reserve = LAST_ANSWERS.min(left / 4);
         let mut connection = std::pin::pin!(connection);
-        let ended = tokio::select! {
-            ended = &mut connection => Some(ended),
-            () = sleep(left - reserve) => None,
-            () = stop.cancelled() => None,
+        let end = tokio::select! {
+            ended = &mut connection => End::Come(ended),
+            () = leaving(&tunnel, left, reserve) => End::Near,
+            () = stop.cancelled() => End::Stop,
         };
         self.0.tunnels.remove(&tunnel);
-        let ended = match ended {
-            Some(ended) => ended,
-            None => drain(tunnel, reserve, connection).await,
+        let ended = match end {
+            End::Come(ended) => ended,
+            End::Near => {
+                drop(tunnel);
+                connection.await
+            }
+            End::Stop => drain(tunnel, reserve, connection).await,
         };
         match ended {
             Ok(()) => tracing::info!(node.id = %node, %remote, "a tunnel was closed"),
@@ -151,6 +165,16 @@ fn log(refused: &Refused, info: &PeerInfo) {
             tracing::warn!(peer.id = peer, remote = %info.remote, reason, "a tunnel was refused");
         }
     }
+}
+
+/// Waits until a certificate's end is near, asks the node to leave, and gives it half of what is kept for the last answers to
+/// open another tunnel: as long as it has none, this one is used.
+async fn leaving(tunnel: &Tunnel, left: Duration, reserve: Duration) {
+    sleep(left - reserve).await;
+    tunnel.leave();
+    let until = Instant::now() + reserve / 2;
+    let _answered = timeout_at(until, leave::ask(tunnel, reserve / 2)).await.is_ok();
+    sleep_until(until).await;
 }
 
 /// Without anybody who has the tunnel, hyper ends its connection after the last answer, and says so by GOAWAY. The

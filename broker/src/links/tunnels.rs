@@ -5,6 +5,7 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use comity_identity::VerifiedPeer;
 use comity_runtime::accept::PeerInfo;
@@ -32,11 +33,13 @@ pub(super) struct Tunnel {
     pub(super) info: PeerInfo,
     /// One clone for each request on it.
     running: Arc<()>,
+    /// Whether its node was asked to leave it.
+    leaving: AtomicBool,
 }
 
 impl Tunnel {
     pub(super) fn new(sender: Sender, peer: VerifiedPeer, info: PeerInfo) -> Arc<Self> {
-        Arc::new(Self { sender, peer, info, running: Arc::default() })
+        Arc::new(Self { sender, peer, info, running: Arc::default(), leaving: AtomicBool::new(false) })
     }
 
     /// Whether a request may begin: the connection stands, and the node has not asked to end it.
@@ -44,8 +47,14 @@ impl Tunnel {
         !self.sender.is_closed()
     }
 
-    fn in_flight(&self) -> usize {
-        Arc::strong_count(&self.running).saturating_sub(1)
+    /// Requests go over it from now on only where its node has no other.
+    pub(super) fn leave(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+    }
+
+    /// What requests are spread by, least first.
+    fn burden(&self) -> (bool, usize) {
+        (self.leaving.load(Ordering::Relaxed), Arc::strong_count(&self.running).saturating_sub(1))
     }
 }
 
@@ -112,10 +121,10 @@ impl Tunnels {
     }
 
     /// The node's tunnel with the fewest requests, of several the newest: a silent one fills up and is not chosen again,
-    /// and a renewed certificate is used at once.
+    /// and a renewed certificate is used at once. One that is to be left comes after all others.
     fn choose(&self, node: &SpiffeId) -> Option<(Sender, Arc<()>, Digest)> {
         let own = self.0.get(node)?;
-        let tunnel = own.iter().rev().filter(|tunnel| tunnel.is_open()).min_by_key(|tunnel| tunnel.in_flight())?;
+        let tunnel = own.iter().rev().filter(|tunnel| tunnel.is_open()).min_by_key(|tunnel| tunnel.burden())?;
         Some((tunnel.sender.clone(), Arc::clone(&tunnel.running), tunnel.peer.certificate()))
     }
 

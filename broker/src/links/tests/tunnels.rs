@@ -267,6 +267,21 @@ async fn a_tunnel_is_drained_before_its_certificate_ends_and_its_node_is_asked_t
 }
 
 #[tokio::test]
+async fn a_tunnel_that_is_to_be_left_is_used_until_its_node_has_another_and_no_longer() {
+    let scene = Scene::new().await;
+    let _old = scene.open(answers("over the old one")).await;
+    scene.world.links.0.tunnels.all().iter().for_each(|tunnel| tunnel.leave());
+    assert_eq!(text(scene.send().await.unwrap()).await, "over the old one");
+    let (script, mut held) = waits();
+    let _new = scene.open(script).await;
+    // However many are on it.
+    for _ in 0..3 {
+        let (sent, _answering) = tokio::join!(scene.send(), held.recv());
+        std::mem::forget(sent.unwrap());
+    }
+}
+
+#[tokio::test]
 async fn a_broker_that_stops_asks_every_node_to_leave_and_calls_them_meanwhile() {
     let scene = Scene::new().await;
     let _tunnels = [scene.open(answers("hello")).await, scene.open(answers("hello")).await];

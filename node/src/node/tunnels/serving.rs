@@ -9,7 +9,7 @@ use comity_proto::tunnel::tunnel_server::TunnelServer;
 use comity_runtime::accept::Connection;
 use comity_types::Digest;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tonic::service::Interceptor;
 use tonic::transport::server::Connected as _;
@@ -93,7 +93,7 @@ impl Serving {
             tokio::select! {
                 () = self.gone.cancelled() => return Next::Ended,
                 asked = self.asked.changed() => return if asked.is_ok() { Next::Replace } else { Next::Ended },
-                () = sleep(self.look) => {}
+                () = sleep_until(self.replace_at.min(Instant::now() + self.look)) => {}
             }
             if self.credentials.leaf().certificate != self.certificate || Instant::now() >= self.replace_at {
                 return Next::Replace;
