@@ -175,6 +175,12 @@ const INVITES_CONTESTED: Metric = Metric {
     labels: &[],
     help: "How often an invite was presented by a second key, which was refused: the invite has leaked.",
 };
+const EQUIVOCATIONS: Metric = Metric {
+    name: "comity_broker_equivocations",
+    kind: Kind::Counter,
+    labels: &[],
+    help: "How often a second statement was brought, and refused, at a position where the same key has signed another one.",
+};
 const CERTIFICATE: Metric = Metric {
     name: "comity_broker_certificate_left_seconds",
     kind: Kind::Gauge,
@@ -242,6 +248,7 @@ const METRICS: &[Metric] = &[
     EXAMINED,
     AUTHORITIES_LOST,
     INVITES_CONTESTED,
+    EQUIVOCATIONS,
     CERTIFICATE,
     CLOCK_OFF,
     UNDECIDABLE,
@@ -279,6 +286,7 @@ struct Inner {
     examined: Gauge,
     authorities_lost: Gauge,
     invites_contested: Counter,
+    equivocations: Counter,
     certificate: Gauge,
     clock_off: Gauge,
     undecidable: Family<Labels<1>, Gauge>,
@@ -320,6 +328,7 @@ impl Default for Metrics {
             examined: made.gauge(&EXAMINED),
             authorities_lost: made.gauge(&AUTHORITIES_LOST),
             invites_contested: made.counter(&INVITES_CONTESTED),
+            equivocations: made.counter(&EQUIVOCATIONS),
             certificate: made.gauge(&CERTIFICATE),
             clock_off: made.gauge(&CLOCK_OFF),
             undecidable: made.gauges(&UNDECIDABLE),
@@ -453,6 +462,17 @@ impl Metrics {
     /// A second key presented an invite.
     pub(crate) fn contested(&self) {
         self.0.invites_contested.inc();
+    }
+
+    /// Somebody signed a second statement at one position.
+    pub(crate) fn equivocated(&self) {
+        self.0.equivocations.inc();
+    }
+
+    /// How often that was.
+    #[cfg(test)]
+    pub(crate) fn count_equivocations(&self) -> u64 {
+        self.0.equivocations.get()
     }
 
     /// A journal has failed.

@@ -12,6 +12,7 @@
 //! | [`deciding`] | the state and the time that a request is decided by, or that there is none now |
 //! | [`memory`] | which offers were found eligible before, at one epoch |
 //! | [`lane`] | whose turn it is to change something: what stops harm before all else |
+//! | [`equivocations`] | two statements at one position: in the journal, or from a member |
 //! | `budget` | how much each may add to the log |
 //! | `anchors` | what TLS trusts |
 
@@ -21,6 +22,7 @@ pub mod authorities;
 mod budget;
 pub mod deciding;
 pub mod enrolments;
+pub mod equivocations;
 pub mod lane;
 pub mod memory;
 pub mod proposals;
@@ -35,7 +37,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use comity_identity::{OrganisationAnchors, SharedAnchors};
 use comity_membership::federation::MAX_STATEMENT_BYTES;
-use comity_membership::{Body, Entry, Federation, Genesis, Log, NotTaken, Prepared, Refused, Statement};
+use comity_membership::{Body, Entry, Equivocation, Federation, Genesis, Log, NotTaken, Prepared, Refused, Statement};
 use comity_policy::{Index, Organisation, Tables};
 use comity_runtime::chain;
 use comity_runtime::tasks::Tasks;
@@ -46,6 +48,7 @@ use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use self::deciding::Stamped;
+use self::equivocations::{Alarms, Kept};
 use self::lane::{Lane, Urgency};
 use self::memory::Memory;
 use crate::ledger::journal::{Journal, JournalError};
@@ -155,6 +158,19 @@ pub enum RegistryError {
         /// What is wrong with it.
         problem: String,
     },
+    /// The journal has two different statements at one position, and those signed both who have to.
+    #[error("entry {position} of {} is not believed, and the broker serves nobody; {kept} (hint: the broker never writes such an entry: somebody who has a key of the signers' changed the file, or two files were put together; show the evidence to the operators, who check it by `comity log verify FILE --root root.json`, and restore the journal from a copy)", path.display())]
+    Equivocated {
+        /// The journal.
+        path: PathBuf,
+        /// Which entry, from 1.
+        position: usize,
+        /// Where what proves it is.
+        kept: Kept,
+        /// What was signed, and by whom.
+        #[source]
+        source: Box<Equivocation>,
+    },
     /// The journal belongs to another federation than the root document.
     #[error("{} was founded on root {found}, and root.json is {expected} (hint: the two files belong to different federations; restore the right one)", path.display())]
     OtherRoot {
@@ -226,6 +242,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     tasks: Tasks,
     metrics: Metrics,
+    alarms: Alarms,
 }
 
 /// What a registry is opened with.
@@ -268,7 +285,7 @@ impl Registry {
         path: &Path,
         opening: Opening,
     ) -> Result<Self, RegistryError> {
-        let log = replay(path, &frames, &opening.genesis, opening.trace)?;
+        let log = replay(path, &frames, &opening.genesis, opening.trace, path.parent())?;
         let (changed, _) = watch::channel(log.federation().epoch());
         let index = index(log.federation(), &opening.tables);
         let registry = Self(Arc::new(Inner {
@@ -287,6 +304,7 @@ impl Registry {
             clock: opening.clock,
             tasks: opening.tasks,
             metrics: opening.metrics,
+            alarms: Alarms::beside(path),
         }));
         registry.0.trust(registry.snapshot().federation())?;
         if registry.snapshot().federation().epoch() == 0 {
@@ -302,7 +320,7 @@ impl Registry {
     pub fn check(path: &Path, genesis: &Genesis, trace: Option<PathBuf>) -> Result<(), RegistryError> {
         let mut frames = Vec::new();
         Journal::read(path, |frame| frames.push(frame))?;
-        replay(path, &frames, genesis, trace).map(drop)
+        replay(path, &frames, genesis, trace, None).map(drop)
     }
 
     /// The federation as it stands.
@@ -391,6 +409,12 @@ impl Registry {
     #[cfg(test)]
     pub(crate) async fn held_up(&self) -> impl Sized + use<> {
         self.0.lane.turn(Urgency::Stop).await
+    }
+
+    /// How often somebody has signed two statements at one position.
+    #[cfg(test)]
+    pub(crate) fn equivocations(&self) -> u64 {
+        self.0.metrics.count_equivocations()
     }
 
     /// How many changes wait.
@@ -552,17 +576,23 @@ fn not_taken(error: NotTaken) -> RegistryError {
     RegistryError::Unreadable(chain::text(&error))
 }
 
-fn replay(path: &Path, frames: &[Vec<u8>], genesis: &Genesis, trace: Option<PathBuf>) -> Result<Log, RegistryError> {
+fn replay(
+    path: &Path,
+    frames: &[Vec<u8>],
+    genesis: &Genesis,
+    trace: Option<PathBuf>,
+    keep: Option<&Path>,
+) -> Result<Log, RegistryError> {
     if let Some(trace) = trace.filter(|_| frames.is_empty()) {
         return Err(RegistryError::Lost { path: path.to_owned(), trace });
     }
     check_root(path, frames, genesis)?;
     let mut log = Log::new(genesis.clone());
     for (index, frame) in frames.iter().enumerate() {
-        let damaged = |error: NotTaken| RegistryError::Damaged {
-            path: path.to_owned(),
-            position: index + 1,
-            problem: chain::text(&error),
+        let damaged = |error: NotTaken| {
+            let twice = equivocations::in_journal(path, frames, index, (genesis, &error), keep);
+            let problem = chain::text(&error);
+            twice.unwrap_or(RegistryError::Damaged { path: path.to_owned(), position: index + 1, problem })
         };
         log.take(frame).map_err(damaged)?;
     }

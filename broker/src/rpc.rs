@@ -102,6 +102,7 @@ pub(crate) fn registry(error: &RegistryError) -> Status {
         RegistryError::Stopping => failure(Code::Unavailable, "STOPPING", error.to_string(), vec![]),
         RegistryError::Journal(_)
         | RegistryError::Damaged { .. }
+        | RegistryError::Equivocated { .. }
         | RegistryError::OtherRoot { .. }
         | RegistryError::NotFounded { .. }
         | RegistryError::Lost { .. }
@@ -123,9 +124,8 @@ fn statement(refused: &StatementRefused) -> Status {
         R::TooManyMembers(_) => (Code::ResourceExhausted, "TOO_MANY_MEMBERS"),
         R::Signatures(_) => (Code::PermissionDenied, "SIGNATURE_REFUSED"),
         R::TooFew { .. } => (Code::PermissionDenied, "TOO_FEW_SIGNATURES"),
-        R::Equivocation { scope, version } => {
-            let next = version.saturating_add(1).to_string();
-            let metadata = vec![("scope".into(), scope.to_string()), ("next".into(), next)];
+        R::Equivocation { scope, next, .. } => {
+            let metadata = vec![("scope".into(), scope.to_string()), ("next".into(), next.to_string())];
             return failure(Code::Aborted, "EQUIVOCATION", refused.to_string(), metadata);
         }
         R::Version { next, scope, .. } => {

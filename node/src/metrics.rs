@@ -46,7 +46,7 @@ const STATE: Metric = Metric {
     name: "comity_node_replica_state",
     kind: Kind::Gauge,
     labels: &["state"],
-    help: "1 for what the copy of the state is, 0 for what it is not: `fresh`, `stale`, or `halted` after two pasts were shown.",
+    help: "1 for what the copy of the state is, 0 for what it is not: `fresh`, `stale`, or `halted` after two pasts, or two statements at one position, were shown.",
 };
 const EPOCH: Metric = Metric {
     name: "comity_node_membership_epoch",

@@ -37,13 +37,13 @@ pub use self::budgets::{Budgets, Class};
 use self::heard::Heard;
 pub use self::learned::EPOCH_TOLERANCE;
 use self::learned::Learned;
-use self::store::Store;
+use self::store::{Proof, Store};
 use crate::retry::{Pace, Retry, Trouble};
 
 /// How long nothing may come of the broker's log, which brings a checkpoint every 5 s: some of them may be late.
 pub const SILENCE: Duration = Duration::from_secs(20);
 
-/// Between two tries to keep what proves that the broker showed two pasts.
+/// Between two tries to keep what proves equivocation.
 const KEEP_AGAIN: Duration = Duration::from_secs(5);
 
 /// Most callers that are remembered as served, some 100 bytes each: beyond, they count as new ones.
@@ -63,8 +63,8 @@ pub struct Replica {
     wanted: Arc<Notify>,
     /// The last entry that was refused, by its place and digest.
     refused: Arc<Mutex<Option<(u64, Digest)>>>,
-    /// The checkpoint that proves two pasts, while it is not on disk.
-    unkept: Arc<Mutex<Option<String>>>,
+    /// What proves equivocation, while it is not on disk.
+    unkept: Arc<Mutex<Option<Proof>>>,
 }
 
 /// What is known, as of the last checkpoint.
@@ -108,7 +108,7 @@ pub enum NotCurrent {
         /// How long may be.
         budget: Duration,
     },
-    /// It was shown two pasts, and believes neither.
+    /// It was shown two pasts, or two statements at one position, and believes nothing more.
     #[error("this node serves nobody: {why}")]
     Halted {
         /// What it was shown.
@@ -168,7 +168,7 @@ impl Replica {
         // A file that cannot even be looked for may be there.
         if evidence.try_exists().unwrap_or(true) {
             let why = format!(
-                "the broker has shown two pasts; the evidence is in {} (hint: when the federation's operators have explained it, move the file away and start again)",
+                "the broker has shown two pasts, or two statements at one position; the evidence is in {} (hint: when the federation's operators have explained it, move the file away and start again)",
                 evidence.display()
             );
             tracing::error!(why, "the broker has equivocated before, this node serves nobody");
@@ -366,7 +366,7 @@ impl Replica {
             }
             Ok(Part::Checkpoint) => self.agreed(&followed, &part.checkpoint),
             Err(FollowError::Diverged(diverged)) => {
-                self.halt(&diverged.to_string(), &part.checkpoint);
+                self.halt(&diverged.to_string(), Proof::Checkpoint(part.checkpoint.clone()));
                 return Err(diverged.into());
             }
             Err(behind @ FollowError::Behind { .. }) => {
@@ -375,7 +375,10 @@ impl Replica {
             }
             Err(other) => {
                 self.keep_refused(part, &other);
-                return Err(other);
+                let convicted = self.store.as_ref().and_then(|store| store.convict(&followed, part, &other));
+                let Some((equivocation, statements)) = convicted else { return Err(other) };
+                self.halt(&equivocation.to_string(), Proof::Statements(Box::new(statements)));
+                return Err(Box::new(equivocation).into());
             }
         }
         Ok(())
@@ -422,9 +425,10 @@ impl Replica {
         });
     }
 
-    /// Two pasts were shown: from here on, nothing of this broker's is believed, and what proves it stays.
-    fn halt(&self, why: &str, checkpoint: &str) {
-        *self.unkept.lock().unwrap_or_else(PoisonError::into_inner) = Some(checkpoint.to_owned());
+    /// Two pasts were shown, or two statements at one position: from here on, nothing of this broker's is believed, and what
+    /// proves it stays.
+    fn halt(&self, why: &str, proof: Proof) {
+        *self.unkept.lock().unwrap_or_else(PoisonError::into_inner) = Some(proof);
         let kept = self.keep_evidence();
         let kept = kept.map(|path| format!("; the evidence is in {}", path.display())).unwrap_or_default();
         let why: Arc<str> = format!("{why}{kept}").into();
@@ -432,11 +436,11 @@ impl Replica {
         self.known.send_modify(|known| known.halted = Some(why));
     }
 
-    /// Puts what proves two pasts on disk, if it is not there yet: says where. A copy that is kept nowhere has no disk.
+    /// Puts what proves equivocation on disk, if it is not there yet: says where. A copy that is kept nowhere has no disk.
     fn keep_evidence(&self) -> Option<PathBuf> {
         let mut unkept = self.unkept.lock().unwrap_or_else(PoisonError::into_inner);
-        let (store, checkpoint) = (self.store.as_ref()?, unkept.as_ref()?);
-        let kept = store.evidence(checkpoint);
+        let (store, proof) = (self.store.as_ref()?, unkept.as_ref()?);
+        let kept = store.evidence(proof);
         if kept.is_some() {
             *unkept = None;
         }

@@ -16,6 +16,7 @@ mod by_hand;
 mod decision_log;
 mod deploy;
 mod doctor;
+mod equivocation;
 mod governance;
 mod hostile_nodes;
 mod identity_on_the_wire;

@@ -5,6 +5,7 @@ mod authorisation;
 mod budgets;
 pub(crate) mod certify;
 mod departures;
+mod equivocation;
 mod governance;
 mod hostile_proposals;
 mod invites;

@@ -12,7 +12,7 @@ use comity_proto::membership::Kind as WireKind;
 use comity_runtime::tasks::Tasks;
 use comity_types::ids::Kind;
 use comity_types::{Digest, SpiffeId};
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 
 use super::{admission, invalid, parse, proposal, registry, said};
 use crate::edge::CallerIdentity;
@@ -168,7 +168,11 @@ impl Enrolment for Service {
         let prepared = lift::read(&request.get_ref().envelope, &self.0.registry)?;
         let proposals = self.0.proposals.clone();
         let said = run_to_end(&self.0.tasks, "lift", async move { proposals.submit(prepared).await }).await;
-        match said.ok_or_else(|| registry(&RegistryError::Stopping))?.map_err(proposal)? {
+        let said = said.ok_or_else(|| registry(&RegistryError::Stopping))?.map_err(proposal);
+        if matches!(&said, Err(status) if status.code() == Code::Aborted) {
+            self.0.registry.suspect(request.into_inner().envelope).await;
+        }
+        match said? {
             Submitted::InForce(epoch) => Ok(Response::new(wire::LiftResponse { epoch })),
             // An organisation's word is one signer's, which waits for nobody.
             Submitted::Waits(_) => Err(lift::refused()),

@@ -83,24 +83,13 @@ impl Service {
         let _turn = self.1.acquire().await.ok();
         tokio::task::spawn_blocking(read).await.unwrap_or_else(|_| Err(super::registry(&RegistryError::Stopping)))
     }
-}
 
-#[tonic::async_trait]
-impl Membership for Service {
-    type WatchStream = watch::Entries;
-
-    /// Any member may bring a statement: what counts is who signed.
-    async fn submit(&self, request: Request<wire::SubmitRequest>) -> Result<Response<wire::SubmitResponse>, Status> {
-        let denied = release::Denied::of(CallerIdentity::of(&request)?);
-        let envelope = request.into_inner().envelope;
-        let prepared = match denied {
-            None => self.read(envelope).await?,
-            Some(denied) => denied.read(&envelope, &self.0.registry)?,
-        };
+    /// Gives a statement its place, or keeps it until enough have signed.
+    async fn say(&self, prepared: Prepared) -> Result<Outcome, Status> {
         if let Some(publication) = Publication::of(prepared.statement()) {
             let epoch =
                 self.0.publishing.publish(publication, prepared).await.map_err(|error| publication_error(&error))?;
-            return Ok(Response::new(wire::SubmitResponse { outcome: Some(Outcome::Epoch(epoch)) }));
+            return Ok(Outcome::Epoch(epoch));
         }
         let new_anchors = if let Statement::AnchorsChanged { organisation, .. } = prepared.statement() {
             Some(organisation.clone())
@@ -114,11 +103,31 @@ impl Membership for Service {
         if let Some(organisation) = new_anchors {
             self.0.admission.follow_anchors_of(&organisation).map_err(admission)?;
         }
-        let outcome = match submitted {
+        Ok(match submitted {
             Submitted::InForce(epoch) => Outcome::Epoch(epoch),
             Submitted::Waits(waiting) => Outcome::Proposal(render::proposal(&waiting)?),
+        })
+    }
+}
+
+#[tonic::async_trait]
+impl Membership for Service {
+    type WatchStream = watch::Entries;
+
+    /// Any member may bring a statement: what counts is who signed.
+    async fn submit(&self, request: Request<wire::SubmitRequest>) -> Result<Response<wire::SubmitResponse>, Status> {
+        let denied = release::Denied::of(CallerIdentity::of(&request)?);
+        let envelope = request.into_inner().envelope;
+        let prepared = match denied {
+            None => self.read(envelope.clone()).await?,
+            Some(denied) => denied.read(&envelope, &self.0.registry)?,
         };
-        Ok(Response::new(wire::SubmitResponse { outcome: Some(outcome) }))
+        let said = self.say(prepared).await;
+        // It stands elsewhere in the log than it could: by a key that signed what stands there, it is an alarm.
+        if matches!(&said, Err(status) if status.code() == Code::Aborted) {
+            self.0.registry.suspect(envelope).await;
+        }
+        Ok(Response::new(wire::SubmitResponse { outcome: Some(said?) }))
     }
 
     async fn prepare_anchors(

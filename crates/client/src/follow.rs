@@ -1,6 +1,7 @@
 //! The federation's log as the broker sends it, believed only as far as it is proven: every signature is checked here,
 //! the state is folded here, and the root has to be the one that the broker signed.
 
+mod equivocation;
 pub mod kept;
 pub mod own;
 mod states;
@@ -9,8 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use comity_identity::Root;
+use comity_identity::store::StoreError;
 use comity_membership::federation::MAX_AHEAD;
-use comity_membership::{Diverged, Entry, Log, NotTaken};
+use comity_membership::{Diverged, Entry, Equivocation, Log, NotTaken};
 use comity_proto::membership::membership_client::MembershipClient;
 use comity_proto::membership::{WatchRequest, WatchResponse};
 use comity_runtime::genesis;
@@ -21,6 +23,7 @@ use tokio::time::timeout;
 use tonic::Status;
 
 use crate::connection::Connection;
+use crate::identity::Identity;
 
 pub(crate) use states::States;
 
@@ -51,6 +54,9 @@ pub enum Part {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FollowError {
+    /// The identity, which pins what the log is founded on, cannot be read.
+    #[error("the identity cannot be read")]
+    Identity(#[from] StoreError),
     /// The broker cannot be reached, or refuses.
     #[error("the broker's log cannot be read")]
     Call(#[source] Box<Status>),
@@ -101,6 +107,9 @@ pub enum FollowError {
     /// The checkpoint is of another log.
     #[error(transparent)]
     Diverged(#[from] Diverged),
+    /// An entry is a second statement at a position that is taken, and those signed it who have to.
+    #[error("the broker's log is not believed")]
+    Equivocated(#[from] Box<Equivocation>),
 }
 
 impl From<Status> for FollowError {
@@ -215,17 +224,37 @@ impl Followed {
     }
 }
 
+/// The federation's log as it stands at the broker now, verified here from the founding that the identity pins: every signature,
+/// every step, and the root of the tree against the checkpoint that the log's key has signed. Nobody's word is taken, and nothing is
+/// kept: whoever asks again reads it again, and notices no other past than before ([`own::read`] does).
+///
+/// # Errors
+/// The identity cannot be read, the broker cannot be reached, refuses, or sends what is not to be believed.
+pub async fn verified(identity: &Identity, connection: &Connection) -> Result<Log, FollowError> {
+    let root_sha256 = identity.dir().identity()?.federation_root;
+    let empty = Followed::new(identity.root(), root_sha256, Arc::clone(identity.clock()));
+    Ok(read(connection, empty, |_, _| {}).await?.log)
+}
+
 /// The log as it stands at the broker now, each entry handed to `each` once it is proven.
 ///
 /// # Errors
-/// The broker cannot be reached, refuses, or sends what is not to be believed.
+/// The broker cannot be reached, refuses, or sends what is not to be believed. That two statements stand at one position is
+/// [`Equivocated`](FollowError::Equivocated) where `followed` was empty, and any other refused entry where it was not: who had to
+/// sign both is found in the log from its founding on.
 pub async fn read(
     connection: &Connection,
     mut followed: Followed,
     mut each: impl FnMut(u64, &[u8]),
 ) -> Result<Followed, FollowError> {
-    read_on(connection, &mut followed, |_, epoch, entry| each(epoch, entry)).await.map_err(|stopped| stopped.error)?;
-    Ok(followed)
+    let mut lines = Vec::new();
+    let read = read_on(connection, &mut followed, |_, epoch, entry| {
+        each(epoch, entry);
+        lines.push(entry.to_vec());
+    });
+    let Err(Stopped { error, entry, .. }) = read.await else { return Ok(followed) };
+    let convicted = entry.and_then(|entry| followed.convict(&lines, &entry, &error));
+    Err(convicted.map_or(error, |(equivocation, _)| Box::new(equivocation).into()))
 }
 
 /// Why the log is not followed any further, and the broker's word that was refused.
@@ -234,11 +263,13 @@ struct Stopped {
     error: FollowError,
     /// The signed note, where it was one.
     note: Option<String>,
+    /// The entry, where it was one.
+    entry: Option<Vec<u8>>,
 }
 
 impl<E: Into<FollowError>> From<E> for Stopped {
     fn from(error: E) -> Self {
-        Self { error: error.into(), note: None }
+        Self { error: error.into(), note: None, entry: None }
     }
 }
 
@@ -253,8 +284,12 @@ async fn read_on(
     loop {
         let part = timeout(PART_DEADLINE, parts.message()).await.map_err(|_| FollowError::Silent)??;
         let part = part.ok_or_else(|| Status::unavailable("the broker ended its log"))?;
-        let note = Some(&part.checkpoint).filter(|note| !note.is_empty()).cloned();
-        match followed.take(&part).map_err(|error| Stopped { error, note })? {
+        let stopped = |error| {
+            let note = Some(&part.checkpoint).filter(|note| !note.is_empty()).cloned();
+            let entry = note.is_none().then(|| part.entry.to_vec());
+            Stopped { error, note, entry }
+        };
+        match followed.take(&part).map_err(stopped)? {
             Part::Entry(_) => each(followed, part.epoch, &part.entry),
             Part::Checkpoint => return Ok(()),
         }

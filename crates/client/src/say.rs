@@ -142,12 +142,16 @@ async fn lift(connection: &Connection, envelope: &Envelope) -> Result<Said, SayE
     Ok(Said::InForce(answer.into_inner().epoch))
 }
 
+/// A version that no statement has: signed so, it is a question that is never in force, and no second statement at a
+/// position that is taken.
+const NO_VERSION: u64 = 0;
+
 async fn at_the_version_named(
     draft: Draft,
     signers: &[&dyn Signer],
     submit: impl AsyncFn(Envelope) -> Result<Said, SayError>,
 ) -> Result<Said, SayError> {
-    let first = submit(draft.clone().sign_as(1, signers)?).await;
+    let first = submit(draft.clone().sign_as(NO_VERSION, signers)?).await;
     let Err(SayError::Call(status)) = &first else { return first };
     let Some(version) = next_version(status) else { return first };
     submit(draft.sign_as(version, signers)?).await

@@ -12,6 +12,7 @@
 //! | `tables` | by which tables the federation decides |
 //! | `suspensions` | who is refused, by whom and for how long |
 //! | `bounds` | how long a statement may be, and how old |
+//! | `positions` | what was said at each version of a scope |
 //! | `view` | what is asked of the state |
 //! | `refused` | why an entry does not fit |
 //! | `map` | what a state is made of, so that it is copied in an instant |
@@ -23,6 +24,7 @@ mod map;
 mod members;
 mod offers;
 mod organisations;
+mod positions;
 mod refused;
 mod suspensions;
 mod tables;
@@ -48,6 +50,7 @@ pub use self::governance::{Governance, MAX_OPERATORS};
 pub use self::members::{MAX_MEMBERS, MAX_OPEN_INVITES, OpenInvite};
 pub use self::offers::MAX_OFFERS_PER_NODE;
 pub use self::organisations::{MAX_ANCHORS, MAX_KEYS};
+pub use self::positions::Position;
 pub use self::refused::Refused;
 pub use self::suspensions::{BRAKE, MAX_CERTIFICATES, Standing, Suspension, Suspensions};
 pub use self::tables::{Adopted, MAX_TABLES_BYTES};
@@ -55,6 +58,7 @@ pub use self::terms::{Acceptance, MAX_ACCEPTED, MAX_TERMS};
 
 use self::bounds::{check_age, check_length, check_reason};
 use self::map::Map;
+use self::positions::Positions;
 use crate::authority::Authority;
 use crate::prepared::Prepared;
 use crate::signed::{Body, Entry, Payload, STATEMENT_TYPE};
@@ -88,7 +92,7 @@ pub struct Federation {
     /// `None`: those of whoever reads this.
     adopted: Option<Arc<Adopted>>,
     unseated: Map<KeyId, ()>,
-    versions: Map<Scope, Head>,
+    versions: Map<Scope, Positions>,
 }
 
 /// What was signed of one claimant's claims, by path and auditor.
@@ -107,13 +111,6 @@ struct Read<'a> {
     payload: &'a Payload,
     bytes: usize,
     digest: Digest,
-}
-
-/// The last statement of a scope.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Head {
-    version: u64,
-    payload: Digest,
 }
 
 /// An admitted organisation.
@@ -272,7 +269,12 @@ impl Federation {
         self.check_seen(payload)?;
         let signers = self.signers(&payload.statement, verify)?;
         self.take_in(&payload.statement, place, &signers)?;
-        self.versions.insert(scope, Head { version: payload.version, payload: digest });
+        let said = Position { payload: digest, epoch: place.epoch };
+        let positions = self
+            .versions
+            .get(&scope)
+            .map_or_else(|| Positions::default().and(said), |said_so_far| said_so_far.and(said));
+        self.versions.insert(scope, positions);
         Ok(())
     }
 
@@ -286,6 +288,11 @@ impl Federation {
         let signers = verify(&authority).map_err(Refused::Signatures)?;
         authority.check(&signers)?;
         Ok(signers)
+    }
+
+    /// The keys that signed a statement, if they are those who have to sign it in this state: whatever its place.
+    pub(crate) fn signers_then(&self, statement: &Statement, envelope: &Envelope) -> Result<BTreeSet<KeyId>, Refused> {
+        self.signers(statement, |authority| envelope.verify(STATEMENT_TYPE, authority.keys()))
     }
 
     /// The keys that have signed a statement that would stand next in its scope, whether they are enough or not.
@@ -365,15 +372,17 @@ impl Federation {
         }
         let scope =
             payload.statement.scope().ok_or_else(|| Refused::Unreadable("the application cannot be read".into()))?;
-        match self.versions.get(&scope) {
-            Some(head) if head.version == payload.version && head.payload == digest => Err(Refused::Said { scope }),
-            Some(head) if head.version == payload.version => {
-                Err(Refused::Equivocation { scope, version: head.version })
+        let (version, next) = (payload.version, self.next_version(&scope));
+        match self.position(&scope, version) {
+            Some(first) if first.payload != digest => {
+                let (epoch, first) = (first.epoch, first.payload);
+                Err(Refused::Equivocation { scope, version, next, epoch, first, second: digest })
             }
-            _ if payload.version != self.next_version(&scope) => {
-                Err(Refused::Version { next: self.next_version(&scope), scope, found: payload.version })
-            }
-            _ => Ok(scope),
+            Some(_) if version.checked_add(1) == Some(next) => Err(Refused::Said { scope }),
+            // The same again, and something was said after it: it does not come into force once more.
+            Some(_) => Err(Refused::Version { next, scope, found: version }),
+            None if version != next => Err(Refused::Version { next, scope, found: version }),
+            None => Ok(scope),
         }
     }
 

@@ -18,8 +18,10 @@
 //! | [`authority`] | who has to sign what |
 //! | [`federation`] | the fold |
 //! | [`log`] | the fold with the tree over it, and whether a checkpoint agrees |
+//! | [`equivocation`] | the proof that two different statements were signed at one position |
 
 pub mod authority;
+pub mod equivocation;
 pub mod federation;
 pub mod log;
 pub mod prepared;
@@ -28,6 +30,7 @@ pub mod statement;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
+pub use equivocation::{Equivocation, Unproven};
 pub use federation::{Departure, Federation, MemberState, NodeState, OrganisationState, Refused, Standing, Suspension};
 pub use log::{Diverged, Log, NotTaken};
 pub use prepared::Prepared;

@@ -161,6 +161,12 @@ impl Log {
         self.roots.0.push_back_mut(self.tree.root());
     }
 
+    /// What it is founded on.
+    #[must_use]
+    pub const fn genesis(&self) -> &Genesis {
+        &self.genesis
+    }
+
     /// The roots of its past.
     #[must_use]
     pub const fn roots(&self) -> &Roots {

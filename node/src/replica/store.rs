@@ -14,12 +14,23 @@ use comity_client::follow::kept::{
     self, CHECKPOINT_FILE, EVIDENCE_FILE, Evidence, Heard, LOG_FILE, REFUSED_FILE, ROLLBACK_FILE, RefusedEntry,
 };
 use comity_client::follow::{FollowError, Followed, Part};
+use comity_membership::Equivocation;
+use comity_membership::equivocation::Evidence as Statements;
 use comity_proto::membership::WatchResponse;
 use comity_types::Timestamp;
 use serde::Serialize;
 
 /// How often the checkpoint is written although it is the same: what a restart may forget of how fresh it was.
 const WRITE_EVERY: Duration = Duration::from_secs(30);
+
+/// What proves equivocation.
+#[derive(Debug, Clone)]
+pub(super) enum Proof {
+    /// A checkpoint of another past than the one that was agreed with.
+    Checkpoint(String),
+    /// Two statements at one position.
+    Statements(Box<Statements>),
+}
 
 /// The files of one replica.
 #[derive(Debug)]
@@ -99,13 +110,29 @@ impl Store {
         }
     }
 
-    /// Keeps what proves that the broker signed two pasts: the checkpoint that it signed before stands in its file, the
-    /// log beside it. Says where.
-    pub(super) fn evidence(&self, checkpoint: &str) -> Option<PathBuf> {
-        let kept = self.keep(EVIDENCE_FILE, checkpoint);
+    /// Whether an entry that was refused so is a second statement at a position that is taken, by the log on disk.
+    pub(super) fn convict(
+        &self,
+        followed: &Followed,
+        part: &WatchResponse,
+        why: &FollowError,
+    ) -> Option<(Equivocation, Statements)> {
+        let FollowError::NotTaken(_) = why else { return None };
+        let text = fs::read(self.dir.join(LOG_FILE)).ok()?;
+        let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
+        followed.convict(&lines, &part.entry, why)
+    }
+
+    /// Keeps what proves equivocation: of two pasts the checkpoint that was signed before stands in its file, the log beside
+    /// it. Says where.
+    pub(super) fn evidence(&self, proof: &Proof) -> Option<PathBuf> {
+        let kept = match proof {
+            Proof::Checkpoint(note) => self.keep(EVIDENCE_FILE, note),
+            Proof::Statements(statements) => kept::keep_statements(statements, &self.dir),
+        };
         kept.inspect_err(|error| {
             let path = self.dir.join(EVIDENCE_FILE);
-            tracing::error!(path = %path.display(), %error, "what proves that the broker showed two pasts cannot be kept, trying again: until then a restart would forget it");
+            tracing::error!(path = %path.display(), %error, "what proves equivocation cannot be kept, trying again: until then a restart would forget it");
         })
         .ok()
     }

@@ -53,6 +53,16 @@ impl History {
         self
     }
 
+    /// An entry behind the last one that has another statement at a position that is taken, signed by these: the log
+    /// itself does not take it.
+    pub(crate) fn second_at(&self, version: u64, statement: Statement, signers: &[&str]) -> WatchResponse {
+        let payload = Payload { federation: self.genesis.root_sha256, version, at: self.at, statement };
+        let signers: Vec<&dyn Signer> = signers.iter().map(|name| &self.keys[*name] as &dyn Signer).collect();
+        let epoch = self.log.federation().epoch() + 1;
+        let entry = Entry { epoch, at: self.at, body: Body::Signed(sign(&payload, &signers).unwrap()) };
+        WatchResponse { epoch, entry: entry.to_json().unwrap().into(), checkpoint: String::new() }
+    }
+
     /// Admits an organisation with its first member; its key is known by its trust domain.
     pub(crate) fn admit(&mut self, facts: Organisation, member: &str) -> &mut Self {
         let domain: TrustDomain = facts.trust_domain.clone();
@@ -71,6 +81,16 @@ impl History {
         };
         let application = application.sign(&[&self.keys[domain.as_str()], &self.keys[member]]).unwrap();
         self.say(Statement::OrganisationAdmitted { application }, &["alice"])
+    }
+
+    /// What it was founded with.
+    pub(crate) fn genesis(&self) -> Genesis {
+        self.genesis.clone()
+    }
+
+    /// The version of the last statement in its scope.
+    pub(crate) fn last_position(&self) -> u64 {
+        Entry::from_json(self.entries.last().unwrap()).unwrap().payload().unwrap().unwrap().version
     }
 
     /// The entry at this place.

@@ -170,9 +170,11 @@ async fn a_member_that_its_organisation_suspended_hands_in_nothing_else_and_noth
     scene.suspend(id).await;
     told(scene.signed(lift(), &[&*own])).await;
     scene.lift(id).await;
-    // An old version says what the next one is, to whoever has the organisation's key.
-    let old = scene.submit(&stolen, &scene.signed_at(1, lift(), &[&*own])).await;
-    assert_refused(old, Code::Aborted, "VERSION");
+    // A version that is not the next one says what that is, to whoever has the organisation's key.
+    for (version, reason) in [(0, "VERSION"), (1, "EQUIVOCATION")] {
+        let old = scene.submit(&stolen, &scene.signed_at(version, lift(), &[&*own])).await;
+        assert_refused(old, Code::Aborted, reason);
+    }
     scene.submit(&stolen, &scene.signed(lift(), &[&*own])).await.unwrap();
     assert_eq!(asks(&mut client(&scene, &stolen).await).await.unwrap(), 2);
 }

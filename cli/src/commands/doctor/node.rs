@@ -157,7 +157,7 @@ fn on_disk(patient: &Patient, config: &Config, findings: &mut Vec<Finding>) {
     if evidence.exists() {
         findings.push(Finding::fail(
             "node: one past",
-            format!("{} is there: the broker showed this node two pasts", evidence.display()),
+            format!("{} is there: this node was shown two pasts, or two statements at one position", evidence.display()),
             "compare with other members (`comity log verify`); the runbook says how to go on (\"A node says that the broker \
              has equivocated\")",
         ));

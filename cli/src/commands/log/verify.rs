@@ -11,6 +11,7 @@ use comity_client::witnessed::{PolicyNotMet, cosigned_by};
 use comity_identity::Root;
 use comity_identity::store::ROOT_FILE;
 use comity_membership::Log;
+use comity_membership::equivocation::Evidence as Statements;
 use comity_proto::membership::WatchResponse;
 use comity_runtime::clock::SystemClock;
 use comity_runtime::{chain, genesis};
@@ -97,13 +98,20 @@ pub(super) fn offline(
     if let Ok(evidence) = serde_json::from_slice::<Evidence>(&text) {
         return evidence::verify(file, &evidence, &root, followed, global);
     }
+    if let Ok(evidence) = serde_json::from_slice::<Statements>(&text) {
+        return evidence::verify_statements(file, &evidence, &followed, global);
+    }
     let mut beside = Beside::of(file)?;
     let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
     let progress = Progress::of(Some(lines.len() as u64), STATEMENTS);
-    for line in lines {
+    for (place, line) in lines.iter().enumerate() {
         let epoch = followed.log().federation().epoch().saturating_add(1);
         let part = WatchResponse { epoch, entry: line.to_vec().into(), checkpoint: String::new() };
-        followed.take(&part).map_err(|error| unbelieved(file, &chain::text(&error)))?;
+        if let Err(error) = followed.take(&part) {
+            let convicted = followed.convict(lines.get(..place).unwrap_or_default(), line, &error);
+            let problem = convicted.map_or_else(|| chain::text(&error), |(equivocation, _)| equivocation.to_string());
+            return Err(unbelieved(file, &problem));
+        }
         beside.hold_against(&mut followed).map_err(|error| unbelieved(file, &chain::text(&error)))?;
         progress.inc();
     }

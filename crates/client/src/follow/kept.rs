@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use comity_membership::equivocation::Evidence as Statements;
 use comity_proto::membership::WatchResponse;
 use comity_types::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -15,7 +16,8 @@ use super::{FollowError, Followed};
 pub const LOG_FILE: &str = "federation.log";
 /// The last checkpoint.
 pub const CHECKPOINT_FILE: &str = "federation.checkpoint.json";
-/// What proves that the broker showed two pasts.
+/// What proves equivocation: that the broker showed two pasts ([`Evidence`]), or that two statements were signed at one
+/// position ([`comity_membership::equivocation::Evidence`]).
 pub const EVIDENCE_FILE: &str = "equivocation.json";
 
 /// What shows that the broker's log had fewer entries than before, which is no proof of two pasts.
@@ -44,6 +46,16 @@ impl Evidence {
         replace(&path, &serde_json::to_vec_pretty(self)?)?;
         Ok(path)
     }
+}
+
+/// Keeps in `folder` what proves that two statements were signed at one position; gives the file.
+///
+/// # Errors
+/// It cannot be written.
+pub fn keep_statements(evidence: &Statements, folder: &Path) -> io::Result<PathBuf> {
+    let path = folder.join(EVIDENCE_FILE);
+    replace(&path, &serde_json::to_vec_pretty(evidence)?)?;
+    Ok(path)
 }
 
 /// What a broker sent that does not fit what it showed before: no signature of the broker's is on it, so that it proves

@@ -9,6 +9,8 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
+use comity_membership::equivocation::Evidence as Statements;
+
 use super::kept::{self, CHECKPOINT_FILE, EVIDENCE_FILE, Evidence, Heard, LOG_FILE, ROLLBACK_FILE};
 use super::{FollowError, Followed, Stopped, read_on};
 use crate::connection::Connection;
@@ -20,8 +22,8 @@ pub enum OwnError {
     /// It cannot be read, or is not believed for itself.
     #[error(transparent)]
     Follow(#[from] FollowError),
-    /// The broker has shown two logs; what proves it is kept.
-    #[error("the broker has shown two pasts; the evidence is in {} (hint: sign nothing; show it to the other operators, who check it by `comity log verify {} --root root.json`; when they have explained it, move the file away)", evidence.display(), evidence.display())]
+    /// The broker has shown two logs, or two statements at one position; what proves it is kept.
+    #[error("the broker has equivocated: it has shown two pasts, or two statements at one position; the evidence is in {} (hint: sign nothing; show it to the other operators, who check it by `comity log verify {} --root root.json`; when they have explained it, move the file away)", evidence.display(), evidence.display())]
     Forked {
         /// Where the evidence is.
         evidence: PathBuf,
@@ -75,13 +77,17 @@ pub async fn read(
         fresh.extend_from_slice(entry);
         fresh.push(b'\n');
     });
-    read.await.map_err(|stopped| stopped.kept(heard.as_ref(), dir))?;
+    if let Err(stopped) = read.await {
+        let whole = copy.as_ref().map_or(0, |copy| copy.whole);
+        let stopped = stopped.convicted(&followed, &lines(dir, whole, &fresh));
+        return Err(stopped.kept(heard.as_ref(), dir));
+    }
     if let Some(heard) = &heard {
         // Of a copy that was not whole the checkpoint still says what was shown.
         let now = followed.checkpoint().unwrap_or_default().to_owned();
         followed.still_holds(&heard.checkpoint).map_err(|error| {
             // What the log is now proves it together with the note of before.
-            Stopped { error, note: Some(now) }.kept(Some(heard), dir)
+            Convicted::from(Stopped { error, note: Some(now), entry: None }).kept(Some(heard), dir)
         })?;
     }
     if let (Some(copy), Some(checkpoint)) = (copy, followed.checkpoint()) {
@@ -100,29 +106,62 @@ pub fn kept(empty: &Followed, dir: &Path) -> Option<Followed> {
     Copy::open(dir)?.taken(empty, Some(&heard), Copied::ByRoot, &mut |_, _| {})
 }
 
+/// The entries so far: what is whole of the copy, and what came behind it.
+fn lines(dir: &Path, whole: u64, fresh: &[u8]) -> Vec<Vec<u8>> {
+    let mut text = std::fs::read(dir.join(LOG_FILE)).unwrap_or_default();
+    text.truncate(usize::try_from(whole).unwrap_or(usize::MAX));
+    text.extend_from_slice(fresh);
+    text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect()
+}
+
+/// What stopped a reader, with what proves it where that is another thing than a checkpoint.
+#[derive(Debug)]
+struct Convicted {
+    stopped: Stopped,
+    statements: Option<Statements>,
+}
+
+impl From<Stopped> for Convicted {
+    fn from(stopped: Stopped) -> Self {
+        Self { stopped, statements: None }
+    }
+}
+
 impl Stopped {
-    /// Keeps what the broker signed, where it goes against what it signed before.
+    /// By these entries, which are the log so far.
+    fn convicted(mut self, followed: &Followed, lines: &[Vec<u8>]) -> Convicted {
+        let convicted = self.entry.take().and_then(|entry| followed.convict(lines, &entry, &self.error));
+        let Some((equivocation, statements)) = convicted else { return self.into() };
+        self.error = Box::new(equivocation).into();
+        Convicted { stopped: self, statements: Some(statements) }
+    }
+}
+
+impl Convicted {
+    /// Keeps what was signed, where it goes against what was signed before.
     fn kept(self, heard: Option<&Heard>, dir: &Path) -> OwnError {
-        let Self { error, note } = self;
-        let name = match &error {
-            FollowError::Diverged(_) => EVIDENCE_FILE,
-            FollowError::Behind { .. } => ROLLBACK_FILE,
-            FollowError::Call(_)
-            | FollowError::Silent
-            | FollowError::Misplaced { .. }
-            | FollowError::FromTheFuture { .. }
-            | FollowError::NotTaken(_)
-            | FollowError::Checkpoint(_)
-            | FollowError::OtherSize { .. } => return error.into(),
+        let Self { stopped: Stopped { error, note, .. }, statements } = self;
+        let kept = match (&error, statements, note) {
+            (FollowError::Equivocated(_), Some(statements), _) => kept::keep_statements(&statements, dir),
+            (FollowError::Diverged(_), _, Some(then)) => checkpoints(heard, then).keep(dir, EVIDENCE_FILE),
+            (FollowError::Behind { .. }, _, Some(then)) => {
+                return match checkpoints(heard, then).keep(dir, ROLLBACK_FILE) {
+                    Ok(evidence) => OwnError::Behind { evidence, source: Box::new(error) },
+                    Err(_) => error.into(),
+                };
+            }
+            _ => return error.into(),
         };
-        let Some(then) = note else { return error.into() };
-        let evidence = Evidence { agreed: heard.cloned(), then, log: LOG_FILE.to_owned() };
-        match evidence.keep(dir, name) {
+        match kept {
+            Ok(evidence) => OwnError::Forked { evidence, source: Some(Box::new(error)) },
             Err(_) => error.into(),
-            Ok(evidence) if name == EVIDENCE_FILE => OwnError::Forked { evidence, source: Some(Box::new(error)) },
-            Ok(evidence) => OwnError::Behind { evidence, source: Box::new(error) },
         }
     }
+}
+
+/// The broker's word of before, and the one that goes against it.
+fn checkpoints(heard: Option<&Heard>, then: String) -> Evidence {
+    Evidence { agreed: heard.cloned(), then, log: LOG_FILE.to_owned() }
 }
 
 /// The files, held by this program alone.

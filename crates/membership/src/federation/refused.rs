@@ -2,7 +2,7 @@
 
 use comity_policy::claim::ClaimPath;
 use comity_transparency::EnvelopeError;
-use comity_types::{OfferName, SpiffeId, Timestamp, TrustDomain};
+use comity_types::{Digest, OfferName, SpiffeId, Timestamp, TrustDomain};
 
 use super::{
     MAX_ANCHORS, MAX_CERTIFICATES, MAX_KEYS, MAX_MEMBERS, MAX_OFFERS_PER_NODE, MAX_OPEN_INVITES, MAX_REASON_BYTES,
@@ -77,15 +77,23 @@ pub enum Refused {
         /// Of what.
         scope: Scope,
     },
-    /// Another statement stands at this version: somebody signed two.
+    /// Another statement stands at this position: two were signed.
     #[error(
-        "another statement stands at version {version} of {scope} (hint: if its signers did not sign again after they read the state, a key is used by two)"
+        "another statement stands at version {version} of {scope}: {first} in entry {epoch}, and this one is {second} (hint: read the state again and sign as version {next}; if its signers did not sign again after they read the state, a key is used by two)"
     )]
     Equivocation {
         /// Of what.
         scope: Scope,
         /// At which version.
         version: u64,
+        /// The version that would be next.
+        next: u64,
+        /// The entry that has the one that stands.
+        epoch: u64,
+        /// What the one that stands is known by: the digest of its payload.
+        first: Digest,
+        /// What the other one is known by.
+        second: Digest,
     },
     /// A signature does not hold, or is by somebody who has no say.
     #[error(transparent)]

@@ -7,6 +7,7 @@ mod audits;
 mod brake;
 mod certificates;
 mod departures;
+mod equivocation;
 mod founding;
 mod invites;
 mod lengths;

@@ -13,7 +13,7 @@ impl Federation {
     /// The version that the next statement of a scope has.
     #[must_use]
     pub fn next_version(&self, scope: &Scope) -> u64 {
-        self.versions.get(scope).map_or(1, |head| head.version.saturating_add(1))
+        self.versions.get(scope).map_or(1, |said| said.last().saturating_add(1))
     }
 
     /// The number of entries that were taken in.
@@ -120,6 +120,14 @@ impl Federation {
     #[must_use]
     pub fn former(&self, key: &KeyId) -> Option<&SpiffeId> {
         self.former.get(key)
+    }
+
+    /// Who has this key: an organisation, a member or an operator, as they are written.
+    pub(crate) fn holder(&self, key: &KeyId) -> Option<String> {
+        let organisation = self.organisations().find(|state| state.keys.iter().any(|own| own.id() == *key));
+        let organisation = organisation.map(|state| state.organisation.trust_domain.to_string());
+        let member = || self.members().find(|(_, state)| state.key.id() == *key).map(|(id, _)| id.to_string());
+        organisation.or_else(member)
     }
 
     /// Whether an operator had this key who was removed since, or has another key.

@@ -194,3 +194,39 @@ fn an_entry_that_does_not_fit_is_kept_for_people_and_stops_nothing_that_was_know
     assert_eq!(replica.check(), Ok(()));
     take(&replica, history.parts(&[3, 4]));
 }
+
+#[test]
+fn a_second_statement_at_one_position_stops_the_node_which_says_who_signed_and_keeps_what_proves_it_to_a_stranger() {
+    let (world, _, _) = empty();
+    let mut history = history(&world);
+    let suspended = |reason: &str| comity_membership::Statement::Suspended {
+        subject: "org-2.example".parse().unwrap(),
+        reason: reason.into(),
+        by: comity_membership::By::Federation,
+    };
+    history.say(suspended("a reason"), &["alice"]);
+    let position = history.last_position();
+    let replica = open(&world);
+    take(&replica, history.all());
+    let known = replica.federation().epoch();
+    // Signed by nobody who has to, it is a fault, and stops nothing.
+    let by_others = history.second_at(position, suspended("another reason"), &["org-2.example"]);
+    assert!(matches!(replica.take(&by_others), Err(FollowError::NotTaken(_))));
+    assert_eq!(replica.check(), Ok(()));
+    let log = crate::testing::Log::default();
+    let _guard = log.collect();
+    let second = history.second_at(position, suspended("another reason"), &["alice"]);
+    let refused = replica.take(&second).unwrap_err();
+    assert!(matches!(refused, FollowError::Equivocated(_)), "{refused:?}");
+    let Err(NotCurrent::Halted { why }) = replica.check() else { panic!("it goes on") };
+    for part in ["equivocation: two statements", "spiffe://fed.example/operator/alice", "equivocation.json"] {
+        assert!(why.contains(part), "{part}: {why}");
+    }
+    assert_eq!((log.lines_with("has equivocated").len(), replica.federation().epoch()), (1, known));
+    let kept = std::fs::read(world.config.node.data_dir.join("equivocation.json")).unwrap();
+    let evidence: comity_membership::equivocation::Evidence = serde_json::from_slice(&kept).unwrap();
+    let proven = evidence.check(&history.genesis()).unwrap();
+    assert!(why.contains(&proven.first.sha256.to_string()) && why.contains(&proven.second.sha256.to_string()), "{why}");
+    // Nor does it forget by a restart.
+    assert!(matches!(open(&world).check(), Err(NotCurrent::Halted { .. })));
+}

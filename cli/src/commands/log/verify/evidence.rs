@@ -1,5 +1,5 @@
 //! Evidence that a broker showed two logs: two checkpoints, both signed by the log's key, and the log of one of them, or
-//! what shows without it that they do not go together.
+//! what shows without it that they do not go together. And evidence that two statements were signed at one position.
 
 use std::path::Path;
 
@@ -7,6 +7,8 @@ use comity_client::decisions::DecisionLog;
 use comity_client::follow::kept::Evidence;
 use comity_client::follow::{FollowError, Followed};
 use comity_identity::Root;
+use comity_membership::Equivocation;
+use comity_membership::equivocation::{Evidence as Statements, SignedStatement};
 use comity_membership::log::origin;
 use comity_proto::membership::WatchResponse;
 use comity_runtime::genesis;
@@ -76,6 +78,40 @@ pub(super) fn verify(
         .output
         .record(fields, &json!({ "verified": word, "before": checkpoint(&before), "then": checkpoint(&then) }))?;
     say(said);
+    Ok(())
+}
+
+/// Verifies that two statements were signed at one position, from the founding on, and believes nobody.
+pub(super) fn verify_statements(
+    file: &Path,
+    evidence: &Statements,
+    empty: &Followed,
+    global: &Global,
+) -> Result<(), CliError> {
+    let proven = evidence.check(empty.log().genesis());
+    let proven = proven.map_err(|error| unbelieved(file, &comity_runtime::chain::text(&error)))?;
+    let Equivocation { scope, version, epoch, first, second } = &proven;
+    let fields = vec![
+        ("verified", "equivocation".to_owned()),
+        ("position", format!("version {version} of {scope}")),
+        ("first", format!("{first}, in entry {epoch}")),
+        ("second", second.to_string()),
+    ];
+    let statement = |one: &SignedStatement| {
+        let signers = one.signers.iter().map(|(key, who)| json!({ "key": key.to_string(), "who": who }));
+        json!({ "sha256": one.sha256, "signers": signers.collect::<Vec<_>>() })
+    };
+    let position = json!({ "scope": scope.to_string(), "version": version });
+    let both: Vec<_> = proven.signed_both().iter().map(ToString::to_string).collect();
+    let (first, second) = (statement(first), statement(second));
+    global.output.record(
+        fields,
+        &json!({
+            "verified": "equivocation", "position": position, "epoch": epoch, "first": first, "second": second,
+            "signedBoth": both,
+        }),
+    )?;
+    say("both statements are signed by those who had to sign them, at one position: only one of them can stand");
     Ok(())
 }
 

@@ -244,7 +244,7 @@ impl Pair {
         let expected = model.words.iter().filter(|(_, word)| word.is_some()).map(|((subject, _), _)| subject.clone());
         assert_eq!(brakes, expected.collect());
         let versions: BTreeMap<_, _> =
-            federation.versions.iter().map(|(s, head)| (s.to_string(), head.version)).collect();
+            federation.versions.iter().map(|(s, said)| (s.to_string(), said.last())).collect();
         assert_eq!(versions, model.said);
     }
 }

@@ -50,9 +50,14 @@ fn a_statement_is_said_once_and_no_other_at_its_version() {
     assert_eq!(test.enter(Body::Signed(by_others.clone())), said, "whoever signed it");
     by_others.signatures.clear();
     let other = test.signed_at(2, suspended(NODE, By::Federation), &BOTH);
-    assert_eq!(test.enter(Body::Signed(other)), Err(Refused::Equivocation { scope: scope.clone(), version: 2 }));
+    let (first, second) = (envelope.payload_digest(), other.payload_digest());
+    let contradicts =
+        |next| Err(Refused::Equivocation { scope: scope.clone(), version: 2, next, epoch: 3, first, second });
+    assert_eq!(test.enter(Body::Signed(other.clone())), contradicts(3));
+    // However much was said since.
     test.say(lifted(A, By::Federation), &BOTH).unwrap();
-    assert_eq!(test.enter(Body::Signed(envelope)), Err(Refused::Version { scope, next: 4, found: 2 }));
+    assert_eq!(test.enter(Body::Signed(other)), contradicts(4));
+    assert_eq!(test.enter(Body::Signed(envelope)), Err(Refused::Version { scope: scope.clone(), next: 4, found: 2 }));
 }
 
 #[test]

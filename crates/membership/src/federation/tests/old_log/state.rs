@@ -59,7 +59,10 @@ pub(super) fn told(federation: &Federation) -> String {
     }
     lines.extend(adopted.iter().map(|adopted| tables(adopted)));
     each(&mut lines, "unseated", unseated, |()| String::new());
-    each(&mut lines, "version", versions, |Head { version, payload }| format!("{version} {payload}"));
+    each(&mut lines, "version", versions, |said| {
+        let last = said.at(said.last()).expect("what was said");
+        format!("{} {}", said.last(), last.payload)
+    });
     lines.sort();
     lines.join("\n")
 }
