@@ -11,7 +11,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use comity_client::follow::kept;
 use comity_membership::equivocation::{Checked, Evidence};
 use comity_membership::{Body, Entry, Genesis, NotTaken, Payload, Refused, Scope};
 use comity_transparency::Envelope;
@@ -19,6 +18,8 @@ use comity_types::Digest;
 
 use super::{Inner, Registry, RegistryError};
 
+/// What evidence is called here, as nodes and operators call theirs.
+const EVIDENCE_FILE: &str = "equivocation.json";
 /// Where what proves that members signed twice is kept, beside the journal.
 const FOLDER: &str = "equivocations";
 /// Most files in there, of one position each: a file has the log up to the first of the two statements, some MiB at most, and
@@ -96,7 +97,7 @@ impl Inner {
         let path = self.alarms.free(&scope, said.version)?;
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner).clone();
         let (equivocation, evidence) = Evidence::of(&self.genesis, &entries, &second, Checked::Before).ok()?;
-        let kept = fs::create_dir_all(&path).and_then(|()| kept::keep_statements(&evidence, &path));
+        let kept = fs::create_dir_all(&path).and_then(|()| keep(&evidence, &path));
         Some(Alarm { why: equivocation.to_string(), kept: Kept::of(Some(kept)) })
     }
 
@@ -118,26 +119,35 @@ fn is_twice(first: &Entry, said: &Payload, second: &Envelope) -> Option<bool> {
 }
 
 /// What a start says of a frame that was refused so, if that is a second statement at one position: what proves it is kept
-/// in `keep`, unless nothing is to be changed.
+/// in `into`, unless nothing is to be changed.
 pub(super) fn in_journal(
     path: &Path,
     frames: &[Vec<u8>],
     position: usize,
     (genesis, why): (&Genesis, &NotTaken),
-    keep: Option<&Path>,
+    into: Option<&Path>,
 ) -> Option<RegistryError> {
     let NotTaken::Refused { source, .. } = why else { return None };
     let Refused::Equivocation { .. } = **source else { return None };
     let (before, frame) = (frames.get(..position)?, frames.get(position)?);
     let Body::Signed(second) = Entry::from_json(frame).ok()?.body else { return None };
     let (equivocation, evidence) = Evidence::of(genesis, before, &second, Checked::Before).ok()?;
-    let kept = keep.map(|folder| kept::keep_statements(&evidence, folder));
+    let kept = into.map(|folder| keep(&evidence, folder));
     Some(RegistryError::Equivocated {
         path: path.to_owned(),
         position: position.saturating_add(1),
         kept: Kept::of(kept),
         source: Box::new(equivocation),
     })
+}
+
+/// Keeps it in `folder`, whole; gives the file.
+fn keep(evidence: &Evidence, folder: &Path) -> io::Result<PathBuf> {
+    let path = folder.join(EVIDENCE_FILE);
+    let aside = path.with_extension("new");
+    fs::write(&aside, serde_json::to_vec_pretty(evidence)?)?;
+    fs::rename(&aside, &path)?;
+    Ok(path)
 }
 
 /// Where evidence is.
