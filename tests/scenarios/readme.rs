@@ -121,10 +121,10 @@ fn an_operator_governs(readme: &Readme) {
         let mut command = Command::new(built("comity"));
         run(command.args(arguments).current_dir(&folder).env("COMITY_IDENTITY", "federation/operator/alice"))
     };
-    let invited = comity(&["invite", "org-b.example", "--kind", "app", "--name", "a1", "-o", "json"]);
+    let invited = comity(&["invite", "org-a.example", "--kind", "app", "--name", "a1", "-o", "json"]);
     let invited: Value = serde_json::from_slice(&invited.stdout).unwrap();
     let field = |name: &str| invited.get(name).and_then(Value::as_str).unwrap();
-    let facts = "trust_domain = \"org-b.example\"\nname = \"B\"\nseat = \"FR\"\nultimate_controllers = []\n";
+    let facts = "trust_domain = \"org-a.example\"\nname = \"A\"\nseat = \"FR\"\nultimate_controllers = []\n";
     std::fs::write(folder.join("organisation.toml"), facts).unwrap();
     let asked = comity(&["join", field("invite"), "--dir", "a1", "--organisation", "organisation.toml"]);
     assert_eq!(asked.status.code(), Some(PENDING), "{}", said(&asked));
@@ -138,4 +138,89 @@ fn an_operator_governs(readme: &Readme) {
         Some(&Value::from("STANDING_ACTIVE")),
         "{organisations}"
     );
+}
+
+/// The model server's own name for its model, which the reader writes into `node.toml`.
+const OWN_NAME: &str = "test-model";
+
+/// What the README tells a reader to make of the example: the backend and the offer that they have, with their server.
+fn write_node(reader: &Reader<'_>, url: &str) {
+    let example = std::fs::read_to_string(reader.folder().join("deploy/node.example.toml")).unwrap();
+    let mut config: toml::Table = toml::from_str(&example).unwrap();
+    let table = |config: &mut toml::Table, name: &str| config[name].as_table().unwrap().clone();
+    let mut node = table(&mut config, "node");
+    node.remove("advertise");
+    // A port that is free.
+    node.insert("listen".into(), "127.0.0.1:0".into());
+    config.insert("node".into(), node.into());
+    let mut server = table(&mut config, "backends")["server"].as_table().unwrap().clone();
+    server.insert("url".into(), format!("{url}/v1").into());
+    server.remove("api_key_file");
+    server.remove("ca_file");
+    config.insert("backends".into(), toml::Table::from_iter([("server".to_owned(), server.into())]).into());
+    let offers = config["offers"].as_array().unwrap().clone();
+    let mut chat = offers.into_iter().find(|offer| offer["id"].as_str() == Some("chat")).unwrap();
+    chat.as_table_mut().unwrap().insert("backend_model".into(), OWN_NAME.into());
+    config.insert("offers".into(), vec![chat].into());
+    std::fs::write(reader.folder().join("node.toml"), toml::to_string(&config).unwrap()).unwrap();
+}
+
+/// The invite that a block has printed.
+fn invite(printed: &str) -> String {
+    let found = printed.split_whitespace().find(|word| word.starts_with("comity-invite-"));
+    found.unwrap_or_else(|| panic!("no invite was printed: {printed}")).to_owned()
+}
+
+#[test]
+fn from_an_empty_directory_the_readme_leads_one_reader_in_its_own_order_to_an_answered_call() {
+    let (readme, folder) = (Readme::open(), tempfile::tempdir().unwrap());
+    let backend = Backend::start(Behaviour::Answer);
+    let mut left = readme.order().into_iter();
+    let mut next = |name: &str| {
+        assert_eq!(left.next(), Some(name), "the README tells another order");
+        name.to_owned()
+    };
+    let mut operator = Reader::new(&readme, folder.path().join("reader"));
+    let _installed = operator.follow(&next("install"));
+    operator.fill_in("ADDRESS", free_address());
+    let _founded = operator.follow(&next("founding"));
+    let _broker = operator.in_another_terminal("broker").stay(&next("brokering"));
+    let _ready = wait::for_file(&operator.folder().join("federation/broker/data/address"));
+    let invited = invite(&operator.follow(&next("governing")));
+
+    let mut organisation = operator.in_another_terminal("organisation");
+    let example = organisation.folder().join("deploy/organisation.example.toml");
+    std::fs::copy(example, organisation.folder().join("organisation.toml")).unwrap();
+    write_node(&organisation, &backend.url());
+    organisation.fill_in("INVITE", invited);
+    let asked = organisation.try_to_follow(&next("joining"));
+    assert_eq!(asked.status.code(), Some(PENDING), "{}", said(&asked));
+
+    // What is waiting, as `comity enrolment list` has it.
+    let mut list = Command::new(built("comity"));
+    list.args(["enrolment", "list", "-o", "json"]).current_dir(operator.folder());
+    let waiting = run(list.env("COMITY_IDENTITY", "federation/operator/alice"));
+    let waiting: Value = serde_json::from_slice(&waiting.stdout).unwrap();
+    let id = waiting.pointer("/enrolments/0/id").and_then(Value::as_str);
+    operator.fill_in("ENROLMENT", id.unwrap_or_else(|| panic!("nobody waits: {waiting}")));
+    let _decided = operator.follow(&next("deciding"));
+
+    let node = organisation.stay(&next("serving"));
+    let _ready = wait::for_file(&organisation.folder().join("data/ready"));
+    let mut owner = organisation.in_another_terminal("owner");
+    owner.fill_in("ORGANISATION", "org-a.example");
+    let invited = invite(&owner.follow(&next("inviting_ones_own")));
+
+    let mut app = operator.in_another_terminal("app");
+    app.fill_in("INVITE", invited);
+    let _joined = app.follow(&next("app_joins"));
+    let listed = wait::until("the node's offer is listed", || {
+        let listed = app.follow("app_looks");
+        listed.contains("qwen3-8b").then_some(listed)
+    });
+    assert!(!listed.is_empty(), "{}", node.log());
+    let _looked = next("app_looks");
+    app.fill_in("MODEL", "qwen3-8b");
+    assert!(app.follow(&next("app_asks")).contains("Paris"));
+    assert_eq!(left.next(), None, "the README goes on");
 }

@@ -17,11 +17,11 @@ use crate::program::{Program, built, run, said, workspace};
 use crate::readme::{Block, Readme};
 
 /// What is exported in one block is there in the next, as in one terminal.
-const TERMINAL: &str = r#"
-if [ -e .terminal ]; then . ./.terminal; fi
-trap 'export -p > .terminal' EXIT
-. ./.block
-"#;
+fn terminal(name: &str) -> String {
+    format!(
+        "if [ -e .terminal-{name} ]; then . ./.terminal-{name}; fi\ntrap 'export -p > .terminal-{name}' EXIT\n. ./.block-{name}\n"
+    )
+}
 
 /// See the table above. `$BUILT` has the programs, `$BIN` is where cargo installs.
 const CARGO: &str = r#"#!/usr/bin/env bash
@@ -50,6 +50,7 @@ ln -s "$NPM" node_modules
 pub struct Reader<'a> {
     readme: &'a Readme,
     folder: PathBuf,
+    terminal: &'static str,
     variables: Vec<(String, OsString)>,
 }
 
@@ -75,7 +76,7 @@ impl<'a> Reader<'a> {
         let path = [folder.join("stand-ins"), folder.join("bin"), python().parent().unwrap().to_owned()];
         let system = std::env::var_os("PATH").unwrap_or_default();
         let path = std::env::join_paths(path.into_iter().chain(std::env::split_paths(&system))).unwrap();
-        let mut reader = Self { readme, variables: Vec::new(), folder };
+        let mut reader = Self { readme, variables: Vec::new(), terminal: "first", folder };
         reader.fill_in("PATH", path);
         reader.fill_in("BUILT", programs);
         reader.fill_in("BIN", reader.folder.join("bin"));
@@ -83,6 +84,13 @@ impl<'a> Reader<'a> {
         // What pip is asked for was installed by `cargo xtask test`: it finds that, or fails without the network.
         reader.fill_in("PIP_NO_INDEX", "1");
         reader
+    }
+
+    /// The same reader in another terminal, in the same folder: what was filled in is known, what a block exported is not.
+    #[must_use]
+    pub fn in_another_terminal(&self, terminal: &'static str) -> Self {
+        let (folder, variables) = (self.folder.clone(), self.variables.clone());
+        Self { readme: self.readme, folder, terminal, variables }
     }
 
     /// The folder.
@@ -124,9 +132,12 @@ impl<'a> Reader<'a> {
     }
 
     fn shell(&self, script: &str) -> Command {
-        std::fs::write(self.folder.join(".block"), script).unwrap();
+        std::fs::write(self.folder.join(format!(".block-{}", self.terminal)), script).unwrap();
         let mut shell = Command::new("bash");
-        shell.args(["-euo", "pipefail", "-c", TERMINAL]).current_dir(&self.folder).envs(self.variables.clone());
+        shell
+            .args(["-euo", "pipefail", "-c", &terminal(self.terminal)])
+            .current_dir(&self.folder)
+            .envs(self.variables.clone());
         shell
     }
 }

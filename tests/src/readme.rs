@@ -36,6 +36,7 @@ pub fn block_of(document: &str, name: &str) -> String {
 #[derive(Debug)]
 pub struct Readme {
     blocks: Vec<Block>,
+    order: String,
     taken: Mutex<BTreeSet<usize>>,
 }
 
@@ -50,7 +51,15 @@ impl Readme {
     }
 
     fn of(markdown: &str) -> Self {
-        Self { blocks: blocks(markdown), taken: Mutex::default() }
+        let order = markdown.lines().find_map(|line| line.strip_prefix("<!-- order:")?.strip_suffix("-->"));
+        Self { blocks: blocks(markdown), order: order.unwrap_or_default().to_owned(), taken: Mutex::default() }
+    }
+
+    /// The blocks that somebody follows who begins with nothing, in the order that the text tells them: the comment
+    /// `<!-- order: names -->` below it. None where there is none.
+    #[must_use]
+    pub fn order(&self) -> Vec<&str> {
+        self.order.split_whitespace().collect()
     }
 
     /// The block with this name, to be run: it counts as run from here on, so that only
@@ -119,6 +128,12 @@ mod tests {
             (Some("joins"), "comity demo\n", 3)
         );
         assert_eq!(found[1].name, None);
+    }
+
+    #[test]
+    fn the_order_is_told_in_a_comment() {
+        assert_eq!(Readme::of("a\n<!-- order: joins asks -->\n").order(), ["joins", "asks"]);
+        assert!(Readme::of(TEXT).order().is_empty());
     }
 
     #[test]
