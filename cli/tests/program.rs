@@ -57,6 +57,67 @@ fn help_is_data_and_names_every_command() {
     }
 }
 
+/// What can be looked at, and how.
+const NOUNS: &[(&str, &[&str])] = &[
+    ("federation", &["show", "diff"]),
+    ("organisation", &["list", "show", "diff", "keys list", "anchors list"]),
+    ("operator", &["list", "show"]),
+    ("node", &["list", "show"]),
+    ("app", &["list", "show"]),
+    ("offer", &["list", "show", "diff"]),
+    ("enrolment", &["list", "show"]),
+    ("proposal", &["list", "show"]),
+    ("suspension", &["list"]),
+    ("terms", &["list"]),
+    ("auditor", &["list"]),
+    ("claim", &["list"]),
+    ("table", &["list", "show", "diff"]),
+    ("log", &["show", "tail", "verify"]),
+];
+/// What changes something that others see.
+const CHANGES: &[&str] = &[
+    "federation init",
+    "invite",
+    "approve",
+    "reject",
+    "suspend",
+    "lift",
+    "evict",
+    "withdraw",
+    "operator threshold",
+    "operator remove",
+    "organisation update",
+    "organisation keys set",
+    "organisation keys roll",
+    "organisation anchors set",
+    "organisation anchors roll",
+    "terms accept",
+    "terms withdraw",
+    "auditor recognise",
+    "auditor revoke",
+    "claim audit",
+    "table adopt",
+    "record erase",
+];
+
+#[test]
+fn every_noun_is_looked_at_in_the_same_words_and_every_change_can_be_tried() {
+    let help = |words: &str| done(&[&["help"], &words.split(' ').collect::<Vec<_>>()[..]].concat());
+    for (noun, verbs) in NOUNS {
+        for verb in *verbs {
+            let help = help(&format!("{noun} {verb}"));
+            assert!(help.contains(&format!("Usage: comity {noun} {verb}")), "{noun} {verb}: {help}");
+            assert!(help.contains("-o, --output <OUTPUT>") && help.contains("json"), "{noun} {verb}: {help}");
+        }
+    }
+    for change in CHANGES {
+        let help = help(change);
+        assert!(help.contains("--dry-run"), "{change}: {help}");
+        assert!(help.contains("-o, --output <OUTPUT>"), "{change}: {help}");
+    }
+    assert!(help("doctor").contains("-o, --output <OUTPUT>"));
+}
+
 #[test]
 fn mistakes_on_the_command_line_are_named() {
     fails(&[], FAULT, &["Usage"]);

@@ -16,6 +16,7 @@ mod by_hand;
 mod decision_log;
 mod deploy;
 mod doctor;
+mod dry_runs;
 mod equivocation;
 mod governance;
 mod hostile_nodes;
