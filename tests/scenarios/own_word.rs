@@ -5,7 +5,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use comity_client::Identity;
+use comity_client::connection::Connection;
+use comity_client::{Identity, follow};
 use comity_identity::{Authority, pem};
 use comity_runtime::clock::SystemClock;
 use comity_tests::clients::{Caller, comity};
@@ -335,6 +336,12 @@ fn an_app_proves_the_federations_log_by_itself() {
     let offline: Output = run(comity().args(["log", "verify"]).arg(&file).arg("--root").arg(&root));
     assert!(offline.status.success(), "{}", said(&offline));
     let _state = scene.own(&["federation", "show"]);
+    // And so does a program, in one call of the library.
+    let identity = Identity::open(&scene.only.identity).unwrap();
+    let verify = async { follow::verified(&identity, &Connection::open(&identity).unwrap()).await };
+    let log = tokio::runtime::Runtime::new().unwrap().block_on(verify).unwrap();
+    let shown: Value = serde_json::from_str(&scene.own(&["log", "verify", "-o", "json"])).unwrap();
+    assert_eq!((&shown["epoch"], &shown["root"]), (&log.tree().size().into(), &log.tree().root().to_string().into()));
     let doctor = succeed(comity().arg("--identity").arg(&scene.only.identity).arg("doctor"));
     assert!(doctor.contains("log"), "{doctor}");
 }

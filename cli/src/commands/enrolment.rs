@@ -13,7 +13,7 @@ use crate::error::CliError;
 /// Enrolments that wait for approval, and invites that nobody has taken up.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Enrolment {
-    /// List them: those that wait first, the oldest at the head (operators)
+    /// List them: to operators those that wait first, the oldest at the head; to an organisation the open invites of its own
     List(list::ListArgs),
     /// Show one, with all that a new organisation states and demands (operators)
     Show {

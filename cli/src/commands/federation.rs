@@ -15,13 +15,13 @@ use crate::error::CliError;
 pub(crate) enum Federation {
     /// Make the files of a new federation: its broker's, and its first operator's identity
     Init(init::InitArgs),
-    /// Who belongs to it and who governs it, now or at an epoch, as its log proves (nodes and operators)
+    /// Who belongs to it and who governs it, now or at an epoch, as its log proves (members)
     Show {
         /// Rebuild the state at this epoch
         #[arg(long, value_name = "N")]
         at_epoch: Option<u64>,
     },
-    /// What two epochs differ in: who governs, who belongs to it, what they state and what is offered (nodes and operators)
+    /// What two epochs differ in: who governs, who belongs to it, what they state and what is offered (members)
     Diff {
         /// The earlier epoch
         #[arg(value_name = "N")]

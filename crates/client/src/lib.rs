@@ -37,6 +37,9 @@
 //! against the state that it was decided by before it counts; [`receipt::check`] does the same, and more, for a receipt that was
 //! kept. Nor is anything proven of the text: no log has it, and what a node sent is what TLS brought from the broker.
 //!
+//! Of the federation's log a program verifies by itself what it asks for: [`follow::verified`] reads it and checks every signature in
+//! it from the pinned root document on, in one call; [`follow::own::read`] goes on from a copy beside the identity, and notices
+//! when the broker shows another past than before. `comity log verify` and `comity federation show` are the same code, as commands.
 //! [`Connection::held_against`] takes the roots of the federation's log from an app that follows it by itself, and
 //! [`Connection::danger_without_receipts`] takes whatever the broker sends. Witnesses cosign later than an answer can wait for: who
 //! has a policy of them fetches the receipt again (`GetReceipt`) and gives it to [`receipt::check`].

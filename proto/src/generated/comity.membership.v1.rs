@@ -1120,7 +1120,7 @@ pub mod membership_client {
             self.inner.unary(req, path, codec).await
         }
         /// The log from an epoch on, then each new entry as it is made, and a checkpoint after each and every few seconds.
-        /// Nodes and operators.
+        /// Members: whoever takes part.
         pub async fn watch(
             &mut self,
             request: impl tonic::IntoRequest<super::WatchRequest>,
@@ -1244,7 +1244,7 @@ pub mod membership_server {
             + std::marker::Send
             + 'static;
         /// The log from an epoch on, then each new entry as it is made, and a checkpoint after each and every few seconds.
-        /// Nodes and operators.
+        /// Members: whoever takes part.
         async fn watch(
             &self,
             request: tonic::Request<super::WatchRequest>,
