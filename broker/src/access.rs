@@ -16,6 +16,7 @@
 //! | [`relay`] | tries, inside the eligible set |
 //! | [`retries`] | how many tries beyond the first there may be |
 //! | [`body`] | the answer as it passes |
+//! | `framing` | whether its messages are whole |
 //! | [`settle`] | the outcome, once |
 
 pub mod body;
@@ -23,6 +24,7 @@ pub mod choose;
 pub mod commit;
 pub mod decide;
 pub mod disclose;
+mod framing;
 pub mod relay;
 pub mod request;
 pub mod retries;

@@ -1,6 +1,7 @@
 //! The answer as it passes: frames as they come, ended by a status whatever the node does.
 //!
-//! A node that breaks off, or ends without a status, is an error to the caller, never a success. A caller that
+//! A node that breaks off, ends without a status, or says that it ended well inside a message, is an error to the caller,
+//! never a success. A caller that
 //! leaves takes the node's call with it, since dropping the body resets the stream. A caller that stays and does not read is
 //! never told that its deadline has passed, since HTTP/2 asks for nothing more of an answer that nobody reads: its stream
 //! is reset, and what its answer held is free.
@@ -29,6 +30,7 @@ use tonic::{Code, Status};
 
 use super::Parts;
 use super::commit::{Permit, ledger_failed};
+use super::framing::{Framing, Malformed};
 use super::relay::Answer;
 use super::request::Admitted;
 use super::settle::{Settlement, Settling};
@@ -55,6 +57,8 @@ const TO_SETTLE: Duration = Duration::from_secs(30);
 const UNFINISHED: &str = "the node ended its answer without a status";
 /// The encoding of messages, if the node names one.
 const ENCODING: &str = "grpc-encoding";
+/// The encoding that is none.
+const IDENTITY: &str = "identity";
 
 /// The response that carries `answer` to the caller.
 pub(super) fn respond(
@@ -71,6 +75,7 @@ pub(super) fn respond(
     let passing = Passing {
         first: Some(answer.first),
         rest: answer.rest,
+        framing: answer.framing,
         cut: Box::pin(cut),
         settlement,
         ending: None,
@@ -79,7 +84,7 @@ pub(super) fn respond(
     let mut response = Response::new(Body::new(passing));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-    if let Some(encoding) = answer.head.get(ENCODING).filter(|name| name.len() <= MAX_ENCODING_BYTES) {
+    if let Some(encoding) = encoding(&answer.head) {
         headers.insert(ENCODING, encoding.clone());
     }
     // Both are made of characters that headers hold.
@@ -89,6 +94,16 @@ pub(super) fn respond(
         own.into_iter().filter_map(|(name, value)| Some((HeaderName::from_static(name), value.try_into().ok()?))),
     );
     response
+}
+
+/// The encoding that a node's head names for its messages, as far as that is passed on.
+fn encoding(head: &HeaderMap) -> Option<&HeaderValue> {
+    head.get(ENCODING).filter(|name| name.len() <= MAX_ENCODING_BYTES)
+}
+
+/// Whether messages may be compressed: where the caller is told how.
+pub(super) fn may_be_compressed(head: &HeaderMap) -> bool {
+    encoding(head).is_some_and(|name| name != IDENTITY)
 }
 
 /// What a caller gets whose deadline has passed.
@@ -115,6 +130,8 @@ struct Passing {
     first: Option<Frame<Bytes>>,
     /// Dropped at the end, which resets a stream that has not ended.
     rest: Option<super::relay::Upstream>,
+    /// Where it is in its messages; what `first` has is counted.
+    framing: Framing,
     cut: Pin<Box<dyn Future<Output = Failure> + Send>>,
     settlement: Settlement,
     /// What ends the answer, once the outcome is durable.
@@ -129,6 +146,11 @@ impl Passing {
             return self.break_off(UNFINISHED);
         };
         self.rest.iter().for_each(|rest| rest.in_flight.reported(trailers));
+        if code == Code::Ok
+            && let Err(problem) = self.framing.end()
+        {
+            return self.refuse(problem);
+        }
         self.tell(Some(code));
         let said = self.settlement.hear(trailers);
         let passed_on = passed_on(code, trailers, said.usage);
@@ -140,6 +162,13 @@ impl Passing {
     fn break_off(&mut self, problem: &str) {
         self.tell(None);
         self.end_with(truncated(problem));
+    }
+
+    /// The end of an answer whose messages are none, whatever the node says of it.
+    fn refuse(&mut self, problem: Malformed) {
+        self.tell(None);
+        self.settlement.malformed();
+        self.end_with(malformed(problem));
     }
 
     /// Tells how the answer ended, to whom the next nodes are chosen by.
@@ -168,17 +197,23 @@ impl Passing {
             self.end_with(failure);
             return Poll::Ready(None);
         }
-        let frame = match (self.first.take(), &mut self.rest) {
-            (Some(first), _) => Some(Ok(first)),
-            (None, Some(rest)) => ready!(http_body::Body::poll_frame(Pin::new(&mut rest.body), cx)),
-            (None, None) => None,
+        let (frame, is_first) = match (self.first.take(), &mut self.rest) {
+            (Some(first), _) => (Some(Ok(first)), true),
+            (None, Some(rest)) => (ready!(http_body::Body::poll_frame(Pin::new(&mut rest.body), cx)), false),
+            (None, None) => (None, false),
         };
         match frame {
             Some(Ok(frame)) => match frame.into_trailers() {
                 Ok(trailers) => self.end(&trailers),
-                Err(data) => {
-                    self.settlement.passed(data.data_ref().map_or(0, Bytes::len));
-                    return Poll::Ready(Some(data));
+                Err(frame) => {
+                    let data = frame.data_ref().map_or(&[][..], Bytes::as_ref);
+                    let taken = if is_first { Ok(()) } else { self.framing.take(data) };
+                    if let Err(problem) = taken {
+                        self.refuse(problem);
+                        return Poll::Ready(None);
+                    }
+                    self.settlement.passed(data.len());
+                    return Poll::Ready(Some(frame));
                 }
             },
             Some(Err(error)) => {
@@ -263,6 +298,14 @@ impl http_body::Body for Passing {
     fn is_end_stream(&self) -> bool {
         self.ended
     }
+}
+
+/// What a caller gets of an answer whose messages are not what gRPC makes of one.
+pub(super) fn malformed(problem: Malformed) -> Failure {
+    let message = format!(
+        "the node's answer is not what gRPC makes of one: {problem} (hint: what arrived is not to be relied on; ask again, and tell the node's operator)"
+    );
+    Failure::new(Code::Internal, "ANSWER_MALFORMED", message)
 }
 
 fn truncated(how: &str) -> Failure {

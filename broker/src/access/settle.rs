@@ -198,6 +198,12 @@ impl Settlement {
         self.spending.iter_mut().for_each(|spending| spending.ended(attempt));
     }
 
+    /// The answer of the try that stands is none: its messages are not what gRPC makes of one.
+    pub(super) fn malformed(&mut self) {
+        let attempt = self.record.as_ref().map(|record| record.attempt);
+        attempt.into_iter().for_each(|attempt| self.failed(attempt, TryRecord::MALFORMED.to_owned()));
+    }
+
     /// The record is of this try, whichever began last: it is answered, or the last that failed. One that ran beside it is
     /// `outpaced`, and what that used is nobody's.
     pub(super) fn stands(

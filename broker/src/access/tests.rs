@@ -60,7 +60,7 @@ async fn a_request_passes_as_it_came_and_its_answer_with_usage_decision_and_offe
     assert_eq!((decisions[0].id.to_string(), decisions[0].considered), (decision, 1));
     assert_eq!(
         (outcomes[0].id, outcomes[0].grpc_code, outcomes[0].bytes_out, outcomes[0].cancelled),
-        (decisions[0].id, 0, 5, false)
+        (decisions[0].id, 0, framed(b"hello").len() as u64, false)
     );
     assert_eq!((outcomes[0].input_tokens, outcomes[0].output_tokens), (Some(3), Some(4)));
     assert_eq!(outcomes[0].jurisdiction, r#"["DE"]"#);

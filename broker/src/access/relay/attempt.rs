@@ -16,9 +16,12 @@ use tokio::time::Instant;
 use tonic::{Code, Status};
 
 use crate::access::Parts;
+use crate::access::body::{malformed, may_be_compressed};
 use crate::access::commit::Permit;
 use crate::access::decide::Candidate;
-use crate::access::request::{Admitted, timeout_value};
+use crate::access::framing::{Framing, Malformed};
+use crate::access::request::{self, Admitted, timeout_value};
+use crate::ledger::decisions::TryRecord;
 use crate::links::{Event, Failing, InFlight, LinkError, Links, Outgoing, Sent, is_failure};
 
 /// What every message of gRPC says that it is.
@@ -40,6 +43,8 @@ pub(in crate::access) struct Answer {
     pub(in crate::access) head: HeaderMap,
     /// The first frame: bytes, or trailers if there are none.
     pub(in crate::access) first: Frame<Bytes>,
+    /// Where that leaves its messages.
+    pub(in crate::access) framing: Framing,
     /// What follows.
     pub(in crate::access) rest: Option<Upstream>,
 }
@@ -69,6 +74,9 @@ pub(super) enum Rejection {
     /// It began to answer, and broke off before the first byte.
     #[error("the answer broke off before its first byte")]
     Cut,
+    /// What it answers first is no message, or none where there has to be one.
+    #[error("the node's answer is malformed: {0}")]
+    Malformed(Malformed),
     /// It does not speak gRPC.
     #[error("the node answered with HTTP status {0}")]
     NotGrpc(StatusCode),
@@ -92,6 +100,7 @@ impl Rejection {
             Self::Declined(trailers) => {
                 format!("declined with status {}", i32::from(code(trailers).unwrap_or(Code::Unknown)))
             }
+            Self::Malformed(_) => TryRecord::MALFORMED.to_owned(),
             Self::Link(_) | Self::Cut | Self::NotGrpc(_) | Self::Suspended(_) => "no answer".to_owned(),
         }
     }
@@ -101,7 +110,11 @@ impl Rejection {
     pub(super) fn was_worked_on(&self) -> bool {
         match self {
             Self::Declined(trailers) => !is_veto(trailers),
-            Self::Cut | Self::NotGrpc(_) | Self::Suspended(_) | Self::Link(LinkError::Broken { .. }) => true,
+            Self::Cut
+            | Self::Malformed(_)
+            | Self::NotGrpc(_)
+            | Self::Suspended(_)
+            | Self::Link(LinkError::Broken { .. }) => true,
             Self::Link(
                 LinkError::NotServing { .. }
                 | LinkError::Unreachable { .. }
@@ -114,7 +127,11 @@ impl Rejection {
 
     /// The code that it is told with.
     pub(super) fn code(&self) -> Code {
-        if let Self::Declined(trailers) = self { code(trailers).unwrap_or(Code::Unknown) } else { Code::Unavailable }
+        match self {
+            Self::Declined(trailers) => code(trailers).unwrap_or(Code::Unknown),
+            Self::Malformed(problem) => malformed(*problem).code,
+            Self::Link(_) | Self::Cut | Self::NotGrpc(_) | Self::Suspended(_) => Code::Unavailable,
+        }
     }
 
     /// What it says of the node, or of its offer: nothing, where it says more of this request.
@@ -124,7 +141,7 @@ impl Rejection {
             Self::Link(LinkError::Broken { .. } | LinkError::Left { .. }) | Self::NotGrpc(_) => {
                 Some(Failing::Connection)
             }
-            Self::Cut => Some(Failing::Answer),
+            Self::Cut | Self::Malformed(_) => Some(Failing::Answer),
             Self::Declined(trailers) => code(trailers).is_some_and(is_failure).then_some(Failing::Answer),
             Self::Link(LinkError::NotServing { .. } | LinkError::NoTunnel { .. } | LinkError::Full { .. })
             | Self::Suspended(_) => None,
@@ -142,15 +159,17 @@ impl Rejection {
     }
 
     /// What the caller gets, if this was the last try.
-    pub(super) fn conclude(self, candidate: &Candidate) -> Result<Answer, Failure> {
+    pub(super) fn conclude(self, method: request::Method, candidate: &Candidate) -> Result<Answer, Failure> {
         match self {
             // The node's own words are the best account of why.
             Self::Declined(trailers) => Ok(Answer {
                 candidate: candidate.clone(),
                 head: HeaderMap::new(),
                 first: Frame::trailers(*trailers),
+                framing: Framing::new(method, false),
                 rest: None,
             }),
+            Self::Malformed(problem) => Err(malformed(problem).with("offer", &candidate.offer.name)),
             Self::Link(_) | Self::Cut | Self::NotGrpc(_) | Self::Suspended(_) => {
                 // What the connection met there is the operators' business: a member could publish any address
                 // and read from the error what listens on it.
@@ -233,7 +252,7 @@ pub(super) async fn attempt(
         sent = send().await;
     }
     let outcome = match sent {
-        Ok(sent) => classify(candidate, sent).await,
+        Ok(sent) => classify(admitted.method, candidate, sent).await,
         Err(error) => Outcome::Rejected(error.into()),
     };
     watch.ended(&outcome);
@@ -297,7 +316,7 @@ fn request(admitted: &Admitted, body: Outgoing) -> Request<Outgoing> {
     request
 }
 
-async fn classify(candidate: &Candidate, sent: Sent) -> Outcome {
+async fn classify(method: request::Method, candidate: &Candidate, sent: Sent) -> Outcome {
     let Sent { answer, in_flight, certificate } = sent;
     let (head, mut body) = answer.into_parts();
     if head.status != StatusCode::OK {
@@ -316,11 +335,24 @@ async fn classify(candidate: &Candidate, sent: Sent) -> Outcome {
     if let Some(trailers) = first.trailers_ref().filter(|trailers| may_be_tried_elsewhere(trailers)) {
         return Outcome::Rejected(Rejection::Declined(Box::new(trailers.clone())));
     }
+    let mut framing = Framing::new(method, may_be_compressed(&head.headers));
+    if let Err(problem) = begin(&mut framing, &first) {
+        return Outcome::Rejected(Rejection::Malformed(problem));
+    }
     if let Some(trailers) = first.trailers_ref() {
         in_flight.ended(code(trailers));
     }
     let rest = first.is_data().then_some(Upstream { body, certificate, in_flight });
-    Outcome::Answered(Box::new(Answer { candidate: candidate.clone(), head: head.headers, first, rest }))
+    Outcome::Answered(Box::new(Answer { candidate: candidate.clone(), head: head.headers, first, framing, rest }))
+}
+
+/// Holds the first frame against what an answer has to be; of a failure nothing has to come.
+fn begin(framing: &mut Framing, first: &Frame<Bytes>) -> Result<(), Malformed> {
+    match (first.data_ref(), first.trailers_ref().and_then(code)) {
+        (Some(data), _) => framing.take(data),
+        (None, Some(Code::Ok)) => framing.end(),
+        (None, _) => Ok(()),
+    }
 }
 
 /// The first frame that says something; `None` if the answer ended or broke before one.
@@ -345,7 +377,9 @@ fn may_be_tried_elsewhere(trailers: &HeaderMap) -> bool {
 
 /// Whether the node's own rules, or its own view of the federation and of the decision log, forbid it.
 fn is_veto(trailers: &HeaderMap) -> bool {
-    let detail = Status::from_header_map(trailers).and_then(|status| Detail::of(&status));
+    // Whoever says that it went well forbids nothing.
+    let refusal = Status::from_header_map(trailers).filter(|status| status.code() != Code::Ok);
+    let detail = refusal.and_then(|status| Detail::of(&status));
     detail.is_some_and(|Detail { reason, .. }| {
         reason == "NODE_VETO" || reason.starts_with("PERMIT_") || reason.starts_with("LOG_")
     })

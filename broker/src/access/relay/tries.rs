@@ -115,7 +115,7 @@ impl<'a> Tries<'a> {
             }
         }
         match self.stands() {
-            Some(Failed { candidate, rejection, .. }) => rejection.conclude(candidate).map(Some),
+            Some(Failed { candidate, rejection, .. }) => rejection.conclude(self.admitted.method, candidate).map(Some),
             // Nothing was tried: other requests have used up what every offer or its budget grants, so that this one is decided anew.
             None => Ok(None),
         }

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use comity_proto::error::RETRY_AFTER_SECONDS;
 use comity_proto::metadata::LOAD;
-use http_body_util::BodyExt as _;
 
 use super::node::{Node, Script, spawn};
 use super::world::{offer, soon};
@@ -161,15 +160,12 @@ async fn who_prefers_short_waits_gets_the_node_that_was_seen_to_answer_sooner_th
     let fast = world.node("b.example", "DE", 2, answers("fast")).await;
     let prefer = policy::Preferences { latency: 1, ..Default::default() };
     let request = framed(&message_preferring(in_germany(), Some(prefer)));
-    let asked = async || {
-        let answer = world.call(Method::Chat, request.clone(), &[]).await;
-        answer.into_body().collect().await.unwrap().to_bytes()
-    };
+    let asked = async || read(world.call(Method::Chat, request.clone(), &[]).await).await.0;
     // Nobody knows yet: the cheaper one, and then the other one, which somebody has to find out about.
     let first = [asked().await, asked().await];
-    assert_eq!(first, ["slow", "fast"]);
+    assert_eq!(first, [b"slow", b"fast"]);
     for _ in 0..3 {
-        assert_eq!(asked().await, "fast");
+        assert_eq!(asked().await, b"fast");
     }
     assert_eq!(seen([&slow, &fast]), [1, 4]);
     // Whoever does not mind gets the cheaper one.

@@ -14,7 +14,7 @@ use futures::StreamExt as _;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use self::raw::Says;
-use super::node::{Answering, Script, spawn};
+use super::node::{Answering, Script, bytes, spawn};
 use super::world::soon;
 use super::*;
 
@@ -28,6 +28,11 @@ const AT_ONCE: usize = 8;
 const NOBODY: &str = "127.0.0.1:9";
 /// A name that no server of names has (RFC 6761).
 const NO_NAME: &str = "node.invalid:443";
+
+/// Four bytes of a message of nine.
+const HALF: &[u8] = b"\0\0\0\0\x09half";
+/// A message that says of itself that it is compressed.
+const COMPRESSED: &[u8] = b"\x01\0\0\0\x01x";
 
 /// A fault, as it is made.
 enum Fault {
@@ -46,16 +51,22 @@ enum Fault {
 struct Row {
     /// As it stands in the table.
     name: &'static str,
+    method: Method,
     fault: Fault,
     timeout: &'static str,
 }
 
 const fn row(name: &'static str, fault: Fault) -> Row {
-    Row { name, fault, timeout: PATIENT }
+    Row { name, method: Method::ChatStream, fault, timeout: PATIENT }
+}
+
+/// Where one message makes an answer.
+const fn unary(name: &'static str, fault: Fault) -> Row {
+    Row { method: Method::Chat, ..row(name, fault) }
 }
 
 const fn endless(name: &'static str, fault: Fault) -> Row {
-    Row { name, fault, timeout: DEADLINE }
+    Row { timeout: DEADLINE, ..row(name, fault) }
 }
 
 const ROWS: &[Row] = &[
@@ -77,6 +88,21 @@ const ROWS: &[Row] = &[
     row("answer ended before its first byte", Fault::Answers(|| each(Vec::new))),
     row("answer reset after its first byte", Fault::Frames(raw::reset_in_the_middle)),
     row("answer ended without a status", Fault::Answers(|| each(|| vec![Ok(data("half"))]))),
+    row("OK inside a message", Fault::Answers(|| each(|| vec![Ok(bytes(HALF)), Ok(ok())]))),
+    row(
+        "OK inside the prefix of a second message",
+        Fault::Answers(|| each(|| vec![Ok(data("half")), Ok(bytes(&[0, 0, 0])), Ok(ok())])),
+    ),
+    row("compressed message, and no encoding named", Fault::Answers(|| each(|| vec![Ok(bytes(COMPRESSED)), Ok(ok())]))),
+    row(
+        "compressed second message, and no encoding named",
+        Fault::Answers(|| each(|| vec![Ok(data("half")), Ok(bytes(COMPRESSED)), Ok(ok())])),
+    ),
+    unary("OK without the one message", Fault::Answers(|| each(|| vec![Ok(ok())]))),
+    unary(
+        "OK after two messages, where one makes an answer",
+        Fault::Answers(|| each(|| vec![Ok(data("half")), Ok(data("more")), Ok(ok())])),
+    ),
     endless("stall before the first byte", Fault::Answers(|| held(None))),
     endless("stall in the middle", Fault::Answers(|| held(Some("half")))),
     row("malformed frame before the first byte", Fault::Frames(raw::malformed)),
@@ -180,7 +206,7 @@ async fn meet(row: &Row, commit: Commit, has_other: bool) -> Seen {
     let abroad = world.node("c.example", "US", 1, answers("from abroad")).await;
 
     let timeout = [("grpc-timeout", row.timeout)];
-    let (bytes, trailers) = read(world.call(Method::ChatStream, framed(&message(in_germany())), &timeout).await).await;
+    let (bytes, trailers) = read(world.call(row.method, framed(&message(in_germany())), &timeout).await).await;
     let (code, _) = ended(&trailers);
     assert!(trailers.contains_key("comity-receipt-bin"), "{}: no receipt", row.name);
     assert_eq!(abroad.connections(), 0, "{}: somebody who is not eligible was connected to", row.name);

@@ -27,7 +27,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
-use super::world::{LOG, SOON, caller_of};
+use super::world::{LOG, SOON, caller_of, framed};
 use super::*;
 
 /// Where a script writes the frames of its answer; an error resets the stream.
@@ -315,8 +315,14 @@ pub(crate) fn waits() -> (Script, mpsc::Receiver<Answering>) {
     (Arc::new(move |answering| given.try_send(answering).unwrap()), taken)
 }
 
-pub(crate) fn data(text: &'static str) -> Frame<Bytes> {
-    Frame::data(Bytes::from_static(text.as_bytes()))
+/// One whole message.
+pub(crate) fn data(text: &str) -> Frame<Bytes> {
+    bytes(&framed(text.as_bytes()))
+}
+
+/// Bytes as they are, which are part of a message, or of none.
+pub(crate) fn bytes(part: &[u8]) -> Frame<Bytes> {
+    Frame::data(Bytes::copy_from_slice(part))
 }
 
 pub(crate) fn ok() -> Frame<Bytes> {

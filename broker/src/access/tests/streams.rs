@@ -47,10 +47,10 @@ async fn each_frame_passes_when_it_comes() {
     let (script, mut answers) = waits();
     let _node = world.node("a.example", "DE", 1, script).await;
     let (mut body, answering) = streaming(&world, &mut answers).await;
-    assert_eq!(next(&mut body).await.unwrap().into_data().unwrap(), "one");
+    assert_eq!(next(&mut body).await.unwrap().into_data().unwrap(), framed(b"one"));
     // The second is written after the first was read: nothing waits for the end.
     say(&answering, Ok(data("two"))).await;
-    assert_eq!(next(&mut body).await.unwrap().into_data().unwrap(), "two");
+    assert_eq!(next(&mut body).await.unwrap().into_data().unwrap(), framed(b"two"));
     say(&answering, Ok(ok())).await;
     assert!(next(&mut body).await.unwrap().is_trailers());
     assert!(next(&mut body).await.is_none());
@@ -196,7 +196,11 @@ async fn a_suspension_of_the_certificate_of_either_side_ends_a_running_stream_an
         };
         suspend(Digest::of(b"another certificate")).await;
         say(&answering, Ok(data("two"))).await;
-        assert_eq!(next(&mut body).await.unwrap().into_data().unwrap(), "two", "another certificate was meant");
+        assert_eq!(
+            next(&mut body).await.unwrap().into_data().unwrap(),
+            framed(b"two"),
+            "another certificate was meant"
+        );
         suspend(if of_the_node { node.certificate } else { World::certificate() }).await;
         let trailers = next(&mut body).await.unwrap().into_trailers().unwrap();
         assert_eq!(ended(&trailers), (Code::PermissionDenied, "CERTIFICATE_SUSPENDED".into()));

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use bytes::Bytes;
 use comity_identity::KeyPair;
 use comity_proto::convert::wire_instant;
 use comity_proto::permit::{NodeOutcome, Outcome};
@@ -92,7 +91,7 @@ pub(super) fn ending(
             end.put(metadata::USAGE, &inference::Usage { input_tokens: 3, output_tokens: 4 }.encode_to_vec());
             end.trailers.insert("grpc-status", "0".parse().unwrap());
             ending(&mut end);
-            let frames = [Frame::data(Bytes::from_static(b"hello")), Frame::trailers(end.trailers)];
+            let frames = [data("hello"), Frame::trailers(end.trailers)];
             frames.into_iter().for_each(|frame| answering.try_send(Ok(frame)).unwrap());
         })
     }

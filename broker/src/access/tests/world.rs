@@ -570,12 +570,23 @@ pub(crate) fn framed(message: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// All of an answer: its bytes and its trailers.
+/// All of an answer: what its messages say, as far as they came, and its trailers.
 pub(crate) async fn read(response: Response<Body>) -> (Vec<u8>, HeaderMap) {
     let head = response.headers().clone();
     let whole = tokio::time::timeout(SOON, response.into_body().collect()).await.unwrap().unwrap();
     let trailers = whole.trailers().cloned().unwrap_or(head);
-    (whole.to_bytes().to_vec(), trailers)
+    (unframed(&whole.to_bytes()), trailers)
+}
+
+/// What messages say, one after another, and the last one as far as it came.
+pub(crate) fn unframed(mut messages: &[u8]) -> Vec<u8> {
+    let mut said = Vec::new();
+    while let Some(([_, length @ ..], rest)) = messages.split_first_chunk::<5>() {
+        let (message, rest) = rest.split_at((u32::from_be_bytes(*length) as usize).min(rest.len()));
+        said.extend_from_slice(message);
+        messages = rest;
+    }
+    said
 }
 
 /// The code and the reason of an answer's end.

@@ -123,7 +123,7 @@ pub struct TryRecord {
     pub offer: OfferName,
     /// Which try, from 1.
     pub attempt: u32,
-    /// Why it was not the last, in a word; empty for the last.
+    /// Why it was not the last, in a word; empty for the last, but where its answer was [malformed](Self::MALFORMED).
     #[serde(skip_serializing_if = "String::is_empty")]
     pub failed: String,
     /// Why nothing of what the node said at its end is kept, in a word: it did not sign what it answered.
@@ -134,6 +134,9 @@ pub struct TryRecord {
 impl TryRecord {
     /// Why a try failed that had no permit: no node runs anything without one.
     pub const WITHDRAWN: &str = "withdrawn";
+
+    /// Why a try failed whose answer was not made of whole messages.
+    pub const MALFORMED: &str = "malformed answer";
 
     /// Whether a node may have run it.
     #[must_use]

@@ -11,8 +11,8 @@ use http_body_util::BodyExt as _;
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::access::tests::node::{Door, Script, Tunnel, data, ok, spawn, waits};
-use crate::access::tests::world::SOON;
+use crate::access::tests::node::{self, Door, Script, Tunnel, data, ok, spawn, waits};
+use crate::access::tests::world::{SOON, framed, unframed};
 
 /// What a node is asked to leave by.
 const LEAVE: &str = "/comity.tunnel.v1.Tunnel/Leave";
@@ -65,7 +65,7 @@ impl Scene {
 }
 
 async fn text(sent: Sent) -> Bytes {
-    sent.answer.into_body().collect().await.unwrap().to_bytes()
+    unframed(&sent.answer.into_body().collect().await.unwrap().to_bytes()).into()
 }
 
 #[tokio::test]
@@ -229,7 +229,7 @@ fn endless_then_short(stalled: usize, pages: usize) -> Script {
 }
 
 fn page() -> Frame<Bytes> {
-    Frame::data(Bytes::from_static(&[b'x'; PAGE_BYTES]))
+    node::bytes(&framed(&[b'x'; PAGE_BYTES]))
 }
 
 #[tokio::test]

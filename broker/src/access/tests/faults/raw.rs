@@ -102,7 +102,7 @@ fn goaway(last: u32, error: u32) -> Vec<u8> {
 }
 
 fn answer(stream: u32, text: &str) -> Vec<u8> {
-    [head(stream, "200"), frame(DATA, 0, stream, text.as_bytes()), trailers(stream, "0")].concat()
+    [head(stream, "200"), frame(DATA, 0, stream, &framed(text.as_bytes())), trailers(stream, "0")].concat()
 }
 
 /// HTTP's own way to say that somebody is overloaded, as a proxy before a node does.
@@ -117,13 +117,13 @@ pub(super) fn malformed(_: bool, _: u32) -> Vec<u8> {
 
 /// The same after the answer has begun.
 pub(super) fn malformed_in_the_middle(_: bool, stream: u32) -> Vec<u8> {
-    [head(stream, "200"), frame(DATA, 0, stream, b"half"), vec![0xff; 64]].concat()
+    [head(stream, "200"), frame(DATA, 0, stream, &framed(b"half")), vec![0xff; 64]].concat()
 }
 
 /// A server that gives up what it has begun.
 pub(super) fn reset_in_the_middle(_: bool, stream: u32) -> Vec<u8> {
     let reset = frame(RST_STREAM, 0, stream, &INTERNAL_ERROR.to_be_bytes());
-    [head(stream, "200"), frame(DATA, 0, stream, b"half"), reset].concat()
+    [head(stream, "200"), frame(DATA, 0, stream, &framed(b"half")), reset].concat()
 }
 
 /// As a server that rotates: the connection is left, and the request that came too late was not looked at.
@@ -133,9 +133,12 @@ pub(super) fn goaway_before_the_request(is_first: bool, stream: u32) -> Vec<u8> 
 
 /// As a server that rotates: what runs is answered to its end.
 pub(super) fn goaway_gracefully(_: bool, stream: u32) -> Vec<u8> {
-    [head(stream, "200"), frame(DATA, 0, stream, b"hel"), goaway(stream, NO_ERROR)]
+    // One message, in two frames of HTTP/2.
+    let message = framed(b"hello");
+    let (begun, rest) = message.split_at(8);
+    [head(stream, "200"), frame(DATA, 0, stream, begun), goaway(stream, NO_ERROR)]
         .into_iter()
-        .chain([frame(DATA, 0, stream, b"lo"), trailers(stream, "0")])
+        .chain([frame(DATA, 0, stream, rest), trailers(stream, "0")])
         .flatten()
         .collect()
 }
@@ -147,7 +150,7 @@ pub(super) fn goaway_in_error(_: bool, stream: u32) -> Vec<u8> {
 
 /// The same after the answer has begun.
 pub(super) fn goaway_in_error_in_the_middle(_: bool, stream: u32) -> Vec<u8> {
-    let begun = [head(stream, "200"), frame(DATA, 0, stream, b"half")].concat();
+    let begun = [head(stream, "200"), frame(DATA, 0, stream, &framed(b"half"))].concat();
     [&begun, &goaway(stream, INTERNAL_ERROR), HANG_UP].concat()
 }
 

@@ -7,7 +7,6 @@ use std::time::Duration;
 use bytes::{BufMut as _, Bytes, BytesMut};
 use comity_membership::{By, Statement, Subject};
 use comity_proto::inference;
-use http_body::Frame;
 use prost::Message as _;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -318,12 +317,14 @@ fn behaviour(
     let dice = Mutex::new(dice);
     Arc::new(move |seen: Seen, answering: Answering| {
         let number = marker(&seen.body);
+        let is_unary = [Method::Chat, Method::Embed].map(Method::path).contains(&seen.path.as_str());
         delivered.fetch_add(1, Ordering::Relaxed);
         // The episode may be over.
         let _over = deliver.send(Delivery { node: node.clone(), seen, arrived: Instant::now() });
-        let words = Frame::data(Bytes::from(format!("{number} by {}", node.trust_domain())));
+        let words = data(&format!("{number} by {}", node.trust_domain()));
         let declined = |code, reason: &'static str| Ok(status(Failure::new(code, reason, "no")));
         let frames = match dice.lock().unwrap().below(100) {
+            0..=54 if is_unary => vec![Ok(words), Ok(ok())],
             0..=54 => vec![Ok(words), Ok(data("more")), Ok(ok())],
             55..=69 => vec![declined(Code::ResourceExhausted, "BACKEND_OVERLOADED")],
             70..=75 => vec![declined(Code::PermissionDenied, "NODE_VETO")],
