@@ -112,6 +112,12 @@ pub enum LinkError {
         /// The node.
         node: SpiffeId,
     },
+    /// The node refused the stream before it did anything with the request (RFC 9113, section 8.7).
+    #[error("{node} refused the request before it looked at it")]
+    Refused {
+        /// The node.
+        node: SpiffeId,
+    },
     /// The link broke, or the node reset the request, before an answer began.
     #[error("the connection to {node} broke: {source}")]
     Broken {
@@ -130,8 +136,13 @@ impl LinkError {
         let is_left = of_http2.is_some_and(|error| {
             error.is_go_away() && error.is_remote() && error.reason() == Some(h2::Reason::NO_ERROR)
         });
+        let is_refused = of_http2.is_some_and(|error| {
+            error.is_reset() && error.is_remote() && error.reason() == Some(h2::Reason::REFUSED_STREAM)
+        });
         if is_left {
             Self::Left { node: node.clone() }
+        } else if is_refused {
+            Self::Refused { node: node.clone() }
         } else {
             Self::Broken { node: node.clone(), source: error.into() }
         }

@@ -30,7 +30,7 @@ use crate::budgets::charge::Became;
 use crate::budgets::spending::Spending;
 use crate::ledger::decisions::{
     Committed, Ledger, MAX_SIGNED_BYTES, NodeSigned, OfferRecord, OutcomeRecord, Plausible, Relayed, TryRecord,
-    Unsigned, UsageRecord,
+    Unsigned, UsageRecord, UsedNothing,
 };
 use crate::metrics::Metrics;
 use crate::registry::Registry;
@@ -183,7 +183,7 @@ impl Settlement {
             record.offer = offer_record(permit, rank, candidate);
             record.attempt = attempt;
             let offer = candidate.offer.name.clone();
-            record.tries.push(TryRecord { offer, attempt, failed: String::new(), unsigned: None });
+            record.tries.push(TryRecord::begun(offer, attempt));
         }
         self.signer = signer(permit, candidate);
     }
@@ -196,6 +196,15 @@ impl Settlement {
             failed.failed = why;
         }
         self.spending.iter_mut().for_each(|spending| spending.ended(attempt));
+    }
+
+    /// No node has used anything of this try, which has ended: nothing is counted for it, and nothing is reserved any more.
+    pub(super) fn used_nothing(&mut self, attempt: u32, why: UsedNothing) {
+        let mut tries = self.record.iter_mut().flat_map(|record| &mut record.tries);
+        if let Some(ended) = tries.find(|one| one.attempt == attempt) {
+            ended.used_nothing = Some(why);
+        }
+        self.passed_over(attempt);
     }
 
     /// The answer of the try that stands is none: its messages are not what gRPC makes of one.
@@ -237,7 +246,9 @@ impl Settlement {
     /// nothing of its word.
     pub(super) fn hear(&self, trailers: &HeaderMap) -> Said {
         let seen = Plausible { request_bytes: self.request_bytes, took: self.arrived.elapsed() };
-        match usage(trailers).map(|usage| seen.check(usage)).transpose() {
+        // Of what it says that it has not run, a node has used nothing, and cannot sign otherwise.
+        let used = usage(trailers).filter(|_| self.record.as_ref().is_none_or(OutcomeRecord::may_have_run));
+        match used.map(|usage| seen.check(usage)).transpose() {
             Ok(usage) => Said { usage, sent: outcome(trailers) },
             Err(excessive) => Said { usage: None, sent: Err(excessive) },
         }
@@ -287,11 +298,14 @@ impl Settlement {
                 let newest = registry.snapshot().federation().epoch();
                 take_word(&mut record, &committed, &word, newest, &metrics);
             }
-            let (tries, signed) = used(&record);
+            if spending.is_some() {
+                record.pass_tokens();
+            }
+            let (tries, signed, passed) = used(&record);
             match ledger.settle(&committed, record).await {
                 Ok(settled) => {
                     // When it is durable, and before anybody is told: what is given back is on record, and there for the next.
-                    spending.into_iter().for_each(|all| all.end(Became::Ended { tries: &tries, signed }));
+                    spending.into_iter().for_each(|all| all.end(Became::Ended { tries: &tries, signed, passed }));
                     metrics.settled(begun.elapsed());
                     let _left = done.send(settled.receipt());
                 }
@@ -354,11 +368,13 @@ fn take_word(record: &mut OutcomeRecord, committed: &Committed, word: &Word, new
     }
 }
 
-/// What budgets count of an outcome: the offers that may have run it, and what the last one's node signed that it used.
-fn used(record: &OutcomeRecord) -> (Vec<OfferName>, Option<(u64, u64)>) {
+/// What budgets count of an outcome: the offers that may have run it, what the last one's node signed that it used, and what
+/// went to the caller where it signed nothing.
+fn used(record: &OutcomeRecord) -> (Vec<OfferName>, Option<(u64, u64)>, u64) {
     let tries = record.tries.iter().filter(|one| one.may_have_run()).map(|one| one.offer.clone());
-    let signed = record.node_outcome.as_ref().and(record.usage);
-    (tries.collect(), signed.map(|usage| (usage.input_tokens, usage.output_tokens)))
+    let signed = record.node_outcome.as_ref().and(record.usage).filter(|_| record.may_have_run());
+    let passed = record.tries.last().and_then(|last| last.passed_tokens).unwrap_or_default();
+    (tries.collect(), signed.map(|usage| (usage.input_tokens, usage.output_tokens)), passed)
 }
 
 /// What the node says that the request used.

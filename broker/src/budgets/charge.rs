@@ -12,6 +12,9 @@ use super::definition::{Budget, Budgets};
 
 /// Tokens that a model may read of a request beside its own bytes: what a chat template puts around its messages.
 pub const INPUT_TOKENS_BESIDE: u64 = 256;
+/// Bytes of an answer that are taken for a token: of text it is about as many, and of a stream that has a token in each message
+/// the frames alone are more, so that whoever leaves is counted no less than was read, and some of it twice.
+pub const BYTES_A_TOKEN: u64 = 4;
 
 /// What was asked, as far as budgets are concerned.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +53,8 @@ pub enum Became<'a> {
         tries: &'a [OfferName],
         /// The tokens, read and written, that the node of the last try signed, if it did.
         signed: Option<(u64, u64)>,
+        /// The tokens that went to the caller at least, where that node signed nothing.
+        passed: u64,
     },
 }
 
@@ -57,6 +62,12 @@ pub enum Became<'a> {
 #[must_use]
 pub fn input_tokens(bytes: usize) -> u64 {
     u64::try_from(bytes).unwrap_or(u64::MAX).saturating_add(INPUT_TOKENS_BESIDE)
+}
+
+/// Tokens that an answer has, of which so many bytes went to the caller and whose node has not signed how many they were.
+#[must_use]
+pub const fn passed_tokens(bytes: u64) -> u64 {
+    bytes.div_ceil(BYTES_A_TOKEN)
 }
 
 impl Asked {
@@ -69,8 +80,19 @@ impl Asked {
     /// What it may come to under a budget of requests: by the dearest of those that may be tried.
     #[must_use]
     pub fn at_most(&self, budget: &Budget) -> Amount {
-        let each = self.candidates.iter().map(|one| self.at_most_of(budget, one.price.as_ref()).micros);
-        Amount { micros: each.max().unwrap_or_default(), ..self.at_most_of(budget, None) }
+        self.unsigned(budget, 0)
+    }
+
+    /// What it comes to where nobody signed what it used, and so many tokens went to the caller: all that was reserved, or more.
+    fn unsigned(&self, budget: &Budget, passed: u64) -> Amount {
+        let of = |price: Option<&Price>| amount(budget, price, self.unsigned_tokens(budget, passed));
+        let each = self.candidates.iter().map(|one| of(one.price.as_ref()).micros);
+        Amount { micros: each.max().unwrap_or_default(), ..of(None) }
+    }
+
+    /// The tokens of that, read and written.
+    fn unsigned_tokens(&self, budget: &Budget, passed: u64) -> (u64, u64) {
+        (self.input_tokens, budget.output_tokens_reserved.max(passed))
     }
 
     /// What it may come to where it is sent to an offer of this price.
@@ -104,8 +126,8 @@ fn amount(budget: &Budget, price: Option<&Price>, (input_tokens, output_tokens):
 
 /// What a request comes to, by account.
 ///
-/// Under budgets of requests: nothing where no node can have run it; what a node signed; else all that was reserved. Under
-/// budgets of offers, the same of each try: of one that failed nobody signed anything. A request of which nobody knows what
+/// Under budgets of requests: nothing where no node can have run it; what a node signed; else all that was reserved, or what went
+/// to the caller, where that is more. Under budgets of offers, the same of each try: of one that failed nobody signed anything. A request of which nobody knows what
 /// became of it counts in full, and for each offer that may have had it.
 #[must_use]
 pub fn charges(budgets: &Budgets, asked: &Asked, became: Became<'_>) -> HashMap<Key, Amount> {
@@ -116,9 +138,10 @@ pub fn charges(budgets: &Budgets, asked: &Asked, became: Became<'_>) -> HashMap<
     };
     let of_request = |budget: &Budget| match became {
         Became::Unknown => Some(asked.at_most(budget)),
-        Became::Ended { tries, signed } => {
+        Became::Ended { tries, signed, passed } => {
             let last = tries.last()?;
-            Some(signed.map_or_else(|| asked.at_most(budget), |tokens| amount(budget, asked.price(last), tokens)))
+            let by_its_price = |tokens| amount(budget, asked.price(last), tokens);
+            Some(signed.map_or_else(|| asked.unsigned(budget, passed), by_its_price))
         }
     };
     for (place, budget) in budgets.of(&asked.caller, &asked.model, None) {
@@ -126,17 +149,18 @@ pub fn charges(budgets: &Budgets, asked: &Asked, became: Became<'_>) -> HashMap<
             add(Key::of((place, budget), asked.call(), None), amount);
         }
     }
-    let tries: Vec<(&OfferName, Option<(u64, u64)>)> = match became {
-        Became::Unknown => asked.candidates.iter().map(|one| (&one.offer, None)).collect(),
-        Became::Ended { tries, signed } => {
+    let tries: Vec<(&OfferName, Option<(u64, u64)>, u64)> = match became {
+        Became::Unknown => asked.candidates.iter().map(|one| (&one.offer, None, 0)).collect(),
+        Became::Ended { tries, signed, passed } => {
             let last = tries.len().checked_sub(1);
-            tries.iter().enumerate().map(|(place, offer)| (offer, signed.filter(|_| Some(place) == last))).collect()
+            let of = |(place, offer)| if Some(place) == last { (offer, signed, passed) } else { (offer, None, 0) };
+            tries.iter().enumerate().map(of).collect()
         }
     };
-    for (offer, signed) in tries {
+    for (offer, signed, passed) in tries {
         let price = asked.price(offer);
         for (place, budget) in budgets.of(&asked.caller, &asked.model, Some(offer)) {
-            let tokens = signed.unwrap_or((asked.input_tokens, budget.output_tokens_reserved));
+            let tokens = signed.unwrap_or_else(|| asked.unsigned_tokens(budget, passed));
             add(Key::of((place, budget), asked.call(), Some(offer)), amount(budget, price, tokens));
         }
     }

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::book::Book;
 use super::charge::{Asked, Became, Candidate, charges};
 use super::definition::Budgets;
-use crate::ledger::decisions::TryRecord;
+use crate::ledger::decisions::{TryRecord, UsedNothing};
 use crate::ledger::log::{LogError, Reader};
 
 /// Why it is not known what was spent.
@@ -141,8 +141,8 @@ impl Fold {
             Kind::Outcome { decision } => {
                 let Some(asked) = self.open.remove(&decision) else { return Ok(()) };
                 let read = |record: Record| became(&record).ok_or("is none of an outcome");
-                let (tries, signed) = kept(leaf, record).and_then(read).map_err(unreadable)?;
-                self.charge(index, &asked, Became::Ended { tries: &tries, signed });
+                let Ended { tries, signed, passed } = kept(leaf, record).and_then(read).map_err(unreadable)?;
+                self.charge(index, &asked, Became::Ended { tries: &tries, signed, passed });
             }
         }
         Ok(())
@@ -216,6 +216,16 @@ struct Tried {
     offer: OfferName,
     #[serde(default)]
     failed: String,
+    #[serde(default)]
+    used_nothing: Option<UsedNothing>,
+    #[serde(default)]
+    passed_tokens: Option<u64>,
+}
+
+impl Tried {
+    fn may_have_run(&self) -> bool {
+        self.failed != TryRecord::WITHDRAWN && self.used_nothing.is_none()
+    }
 }
 
 #[derive(Deserialize)]
@@ -224,12 +234,20 @@ struct Usage {
     output_tokens: u64,
 }
 
-/// The tries that may have been run, and what the last one's node signed that it used.
-type Ended = (Vec<OfferName>, Option<(u64, u64)>);
+/// What became of a request, as budgets count it.
+struct Ended {
+    /// The tries that may have been run.
+    tries: Vec<OfferName>,
+    /// What the last one's node signed that it used.
+    signed: Option<(u64, u64)>,
+    /// What went to the caller at least, where it signed nothing.
+    passed: u64,
+}
 
 fn became(record: &Record) -> Option<Ended> {
     let tries: Vec<Tried> = serde_json::from_slice(record.get(Field::TRIES)?).ok()?;
-    let tries = tries.into_iter().filter(|one| one.failed != TryRecord::WITHDRAWN).map(|one| one.offer).collect();
+    let last = tries.last().filter(|last| last.may_have_run());
+    let (has_run, passed) = (last.is_some(), last.and_then(|last| last.passed_tokens).unwrap_or_default());
     let signed = match (record.get(Field::NODE_OUTCOME), record.get(Field::USAGE)) {
         (Some(_), Some(usage)) => {
             let usage: Usage = serde_json::from_slice(usage).ok()?;
@@ -237,5 +255,6 @@ fn became(record: &Record) -> Option<Ended> {
         }
         (Some(_) | None, _) => None,
     };
-    Some((tries, signed))
+    let tries = tries.into_iter().filter(Tried::may_have_run).map(|one| one.offer).collect();
+    Some(Ended { tries, signed: signed.filter(|_| has_run), passed })
 }

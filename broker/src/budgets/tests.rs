@@ -163,10 +163,10 @@ fn one(
     std::thread::yield_now();
     let became = match end {
         End::Signed(input, output) => {
-            Became::Ended { tries: &tries, signed: Some((input.min(asked.input_tokens), output)) }
+            Became::Ended { tries: &tries, signed: Some((input.min(asked.input_tokens), output)), passed: 0 }
         }
-        End::Unsigned | End::Dropped => Became::Ended { tries: &tries, signed: None },
-        End::Nothing => Became::Ended { tries: &[], signed: None },
+        End::Unsigned | End::Dropped => Became::Ended { tries: &tries, signed: None, passed: 0 },
+        End::Nothing => Became::Ended { tries: &[], signed: None, passed: 0 },
     };
     let mut used = charges(accounts.budgets(), &asked, became);
     match end {
@@ -236,18 +236,18 @@ fn what_was_signed_replaces_what_was_reserved_and_what_nobody_signed_stands_in_f
         spending.reserve_try(&offer(0), 1).unwrap();
         spending
     };
-    begin().end(Became::Ended { tries: &[offer(0)], signed: Some((7, 3)) });
+    begin().end(Became::Ended { tries: &[offer(0)], signed: Some((7, 3)), passed: 0 });
     assert_eq!((used(&accounts, 0), used(&accounts, 1)), (10, 10));
     assert_eq!(state(&accounts, 0)[0].0.micros, 10);
-    begin().end(Became::Ended { tries: &[offer(0)], signed: None });
+    begin().end(Became::Ended { tries: &[offer(0)], signed: None, passed: 0 });
     assert_eq!((used(&accounts, 0), used(&accounts, 1)), (110, 110));
     // A try that failed before the one that answered counts for its offer alone: a request is answered once.
     let mut twice = begin();
     twice.reserve_try(&offer(1), 2).unwrap();
-    twice.end(Became::Ended { tries: &[offer(0), offer(1)], signed: Some((7, 3)) });
+    twice.end(Became::Ended { tries: &[offer(0), offer(1)], signed: Some((7, 3)), passed: 0 });
     assert_eq!((used(&accounts, 0), used(&accounts, 1)), (120, 220));
     // Nothing was sent: nothing was used.
-    begin().end(Became::Ended { tries: &[], signed: None });
+    begin().end(Became::Ended { tries: &[], signed: None, passed: 0 });
     assert_eq!((used(&accounts, 0), used(&accounts, 1)), (120, 220));
     // Nobody knows what became of it.
     drop(begin());
@@ -255,10 +255,25 @@ fn what_was_signed_replaces_what_was_reserved_and_what_nobody_signed_stands_in_f
 }
 
 #[test]
+fn what_was_passed_on_counts_where_nobody_signed_and_it_is_more_than_was_reserved() {
+    let mut by_offer = budget("offers", Some(Period::Day), Limits { tokens: Some(1_000), ..Limits::default() });
+    by_offer.each = [Dimension::Offer].into();
+    let money = Limits { money: everything().money, ..Limits::default() };
+    let accounts = accounts(vec![budget("b", Some(Period::Day), money), by_offer]);
+    for (passed, signed, output) in [(9, None, 10), (30, None, 40), (30, Some((5, 2)), 42)] {
+        let mut spending = reserve(&accounts, asked("a.example", "2026-11-30T10:00:00Z", 5)).unwrap();
+        spending.reserve_try(&offer(0), 1).unwrap();
+        spending.end(Became::Ended { tries: &[offer(0)], signed, passed });
+        assert_eq!(state(&accounts, 1)[0].0.output_tokens, output);
+        assert_eq!(state(&accounts, 0)[0].0.micros, state(&accounts, 1)[0].0.of(Measure::Tokens), "a micro a token");
+    }
+}
+
+#[test]
 fn more_than_was_reserved_is_counted_where_a_node_signs_it() {
     let accounts = accounts(vec![budget("b", Some(Period::Day), Limits { tokens: Some(110), ..Limits::default() })]);
     let spending = reserve(&accounts, asked("a.example", "2026-11-30T10:00:00Z", 100)).unwrap();
-    spending.end(Became::Ended { tries: &[offer(0)], signed: Some((100, 500)) });
+    spending.end(Became::Ended { tries: &[offer(0)], signed: Some((100, 500)), passed: 0 });
     assert_eq!(state(&accounts, 0)[0].0.of(Measure::Tokens), 600);
     let refused = reserve(&accounts, asked("a.example", "2026-11-30T23:59:59.999Z", 1)).unwrap_err();
     assert!(refused.contains("of 110 in a day, 600 are used") && refused.contains("2026-12-01T00:00:00Z"), "{refused}");
@@ -269,7 +284,7 @@ fn a_budget_is_renewed_when_its_period_ends_and_no_clock_that_is_set_back_renews
     let accounts = accounts(vec![budget("b", Some(Period::Minute), requests(1))]);
     let spend = |moment: &str| match reserve(&accounts, asked("a.example", moment, 1)) {
         Ok(spending) => {
-            spending.end(Became::Ended { tries: &[offer(0)], signed: Some((1, 1)) });
+            spending.end(Became::Ended { tries: &[offer(0)], signed: Some((1, 1)), passed: 0 });
             true
         }
         Err(_) => false,
@@ -289,7 +304,7 @@ fn what_ends_after_its_period_takes_nothing_from_the_next_one() {
     let accounts = accounts(vec![budget("b", Some(Period::Minute), requests(2))]);
     let long = reserve(&accounts, asked("a.example", "2026-11-30T10:00:00Z", 1)).unwrap();
     let next = reserve(&accounts, asked("a.example", "2026-11-30T10:01:00Z", 1)).unwrap();
-    long.end(Became::Ended { tries: &[offer(0)], signed: Some((1, 1)) });
+    long.end(Became::Ended { tries: &[offer(0)], signed: Some((1, 1)), passed: 0 });
     assert_eq!(
         state(&accounts, 0),
         [(Amount::default(), Amount { requests: 1, input_tokens: 1, output_tokens: 10, micros: 0 }, 1)]
@@ -313,7 +328,7 @@ fn calls_at_once_are_of_no_time_and_a_try_that_failed_leaves_its_place() {
     other.reserve_try(&offer(1), 2).unwrap();
     one.ended(1);
     other.reserve_try(&offer(0), 1).unwrap();
-    other.end(Became::Ended { tries: &[offer(1), offer(0)], signed: None });
+    other.end(Became::Ended { tries: &[offer(1), offer(0)], signed: None, passed: 0 });
     one.reserve_try(&offer(0), 1).unwrap();
 }
 
@@ -329,8 +344,8 @@ fn a_try_that_is_passed_over_gives_back_what_was_reserved_for_it() {
     one.passed_over(1);
     one.reserve_try(&offer(1), 2).unwrap();
     other.reserve_try(&offer(0), 1).unwrap();
-    one.end(Became::Ended { tries: &[offer(1)], signed: None });
-    other.end(Became::Ended { tries: &[offer(0)], signed: None });
+    one.end(Became::Ended { tries: &[offer(1)], signed: None, passed: 0 });
+    other.end(Became::Ended { tries: &[offer(0)], signed: None, passed: 0 });
     for used in [0, 1] {
         assert_eq!(begin().reserve_try(&offer(used), 1).unwrap_err().used, 1, "each is used up by its own");
     }
@@ -368,7 +383,7 @@ fn who_is_reserved_for_calls_that_run_is_not_told_to_wait_for_the_renewal() {
     let running = Spending::reserve(&accounts, call()).unwrap();
     let refused = Spending::reserve(&accounts, call()).unwrap_err();
     assert_eq!((refused.used, refused.reserved, refused.failure(moment).retry_after), (0, 1, None));
-    running.end(Became::Ended { tries: &[offer(0)], signed: None });
+    running.end(Became::Ended { tries: &[offer(0)], signed: None, passed: 0 });
     let refused = Spending::reserve(&accounts, call()).unwrap_err().failure(moment);
     assert_eq!(refused.retry_after, Some(std::time::Duration::from_secs(60)));
     let said: BTreeMap<_, _> = refused.metadata.into_iter().collect();

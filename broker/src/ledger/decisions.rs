@@ -29,6 +29,7 @@ pub use self::node_signed::{MAX_SIGNED_BYTES, NodeSigned, Relayed, Unsigned};
 pub use self::plausible::Plausible;
 pub use self::recorded::{
     CandidateRecord, DecisionRecord, OfferRecord, OutcomeRecord, RefusedOffer, ReservedRecord, TryRecord, UsageRecord,
+    UsedNothing,
 };
 use super::log::{DecisionLog, Entry, LogError, Placed};
 use super::witnesses::{WitnessError, Witnesses};

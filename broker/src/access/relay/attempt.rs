@@ -21,8 +21,24 @@ use crate::access::commit::Permit;
 use crate::access::decide::Candidate;
 use crate::access::framing::{Framing, Malformed};
 use crate::access::request::{self, Admitted, timeout_value};
-use crate::ledger::decisions::TryRecord;
+use crate::ledger::decisions::{TryRecord, UsedNothing};
 use crate::links::{Event, Failing, InFlight, LinkError, Links, Outgoing, Sent, is_failure};
+
+/// What a node says where it has run nothing of a request, beside its vetoes: it declines before it asks its backend. What a
+/// backend has done that failed, or was too busy, nobody here knows.
+const NOT_RUN: [&str; 8] = [
+    "NODE_FULL",
+    "OFFER_FULL",
+    "MODEL_BUSY",
+    "REQUEST_INVALID",
+    "PAYLOAD_INVALID",
+    "NOT_SUPPORTED",
+    "PROMPT_TOO_LONG",
+    "NOT_A_BROKER",
+];
+
+/// What it says where the permit was there before.
+const REPLAYED: &str = "PERMIT_REPLAYED";
 
 /// What every message of gRPC says that it is.
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
@@ -91,7 +107,10 @@ pub(super) enum Rejection {
 impl Rejection {
     /// True if the same node may well answer another try.
     pub(super) const fn is_accident(&self) -> bool {
-        matches!(self, Self::Cut | Self::Link(LinkError::Broken { .. } | LinkError::Left { .. }))
+        matches!(
+            self,
+            Self::Cut | Self::Link(LinkError::Broken { .. } | LinkError::Left { .. } | LinkError::Refused { .. })
+        )
     }
 
     /// What the record says of it, which the caller may read: no more than [`conclude`](Self::conclude) tells.
@@ -120,8 +139,28 @@ impl Rejection {
                 | LinkError::Unreachable { .. }
                 | LinkError::NoTunnel { .. }
                 | LinkError::Full { .. }
-                | LinkError::Left { .. },
+                | LinkError::Left { .. }
+                | LinkError::Refused { .. },
             ) => false,
+        }
+    }
+
+    /// Why no node has used anything of the try, where that is known.
+    pub(super) fn used_nothing(&self) -> Option<UsedNothing> {
+        match self {
+            Self::Declined(trailers) => was_not_run(trailers).then_some(UsedNothing::NotRun),
+            Self::Link(LinkError::Left { .. } | LinkError::Refused { .. }) => Some(UsedNothing::NotRun),
+            Self::Link(
+                LinkError::NotServing { .. }
+                | LinkError::Unreachable { .. }
+                | LinkError::NoTunnel { .. }
+                | LinkError::Full { .. },
+            ) => Some(UsedNothing::NotSent),
+            Self::Cut
+            | Self::Malformed(_)
+            | Self::NotGrpc(_)
+            | Self::Suspended(_)
+            | Self::Link(LinkError::Broken { .. }) => None,
         }
     }
 
@@ -138,9 +177,8 @@ impl Rejection {
     fn fault(&self) -> Option<Failing> {
         match self {
             Self::Link(LinkError::Unreachable { .. }) => Some(Failing::Connecting),
-            Self::Link(LinkError::Broken { .. } | LinkError::Left { .. }) | Self::NotGrpc(_) => {
-                Some(Failing::Connection)
-            }
+            Self::Link(LinkError::Broken { .. } | LinkError::Left { .. } | LinkError::Refused { .. })
+            | Self::NotGrpc(_) => Some(Failing::Connection),
             Self::Cut | Self::Malformed(_) => Some(Failing::Answer),
             Self::Declined(trailers) => code(trailers).is_some_and(is_failure).then_some(Failing::Answer),
             Self::Link(LinkError::NotServing { .. } | LinkError::NoTunnel { .. } | LinkError::Full { .. })
@@ -377,10 +415,24 @@ fn may_be_tried_elsewhere(trailers: &HeaderMap) -> bool {
 
 /// Whether the node's own rules, or its own view of the federation and of the decision log, forbid it.
 fn is_veto(trailers: &HeaderMap) -> bool {
-    // Whoever says that it went well forbids nothing.
-    let refusal = Status::from_header_map(trailers).filter(|status| status.code() != Code::Ok);
-    let detail = refusal.and_then(|status| Detail::of(&status));
-    detail.is_some_and(|Detail { reason, .. }| {
-        reason == "NODE_VETO" || reason.starts_with("PERMIT_") || reason.starts_with("LOG_")
+    refusal(trailers).is_some_and(|Detail { reason, .. }| is_of_veto(&reason))
+}
+
+/// Whether the node says that it has run nothing of the request.
+pub(super) fn was_not_run(trailers: &HeaderMap) -> bool {
+    refusal(trailers).is_some_and(|Detail { reason, .. }| {
+        // Whose permit was there before may have been run then.
+        let is_veto = is_of_veto(&reason) && reason != REPLAYED;
+        is_veto || reason.starts_with("REPLICA_") || NOT_RUN.contains(&reason.as_str())
     })
+}
+
+fn is_of_veto(reason: &str) -> bool {
+    reason == "NODE_VETO" || reason.starts_with("PERMIT_") || reason.starts_with("LOG_")
+}
+
+/// Why a node refuses; nothing where it says that it went well.
+fn refusal(trailers: &HeaderMap) -> Option<Detail> {
+    let status = Status::from_header_map(trailers).filter(|status| status.code() != Code::Ok)?;
+    Detail::of(&status)
 }

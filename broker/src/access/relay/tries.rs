@@ -17,7 +17,7 @@ use crate::access::decide::Candidate;
 use crate::access::request::Admitted;
 use crate::access::settle::Settlement;
 use crate::edge::cut;
-use crate::ledger::decisions::TryRecord;
+use crate::ledger::decisions::{TryRecord, UsedNothing};
 
 /// What it says of a try beside which another one was answered first.
 const OUTPACED: &str = "outpaced";
@@ -103,6 +103,9 @@ impl<'a> Tries<'a> {
             match done.outcome {
                 Outcome::Answered(answer) => {
                     self.settlement.stands(self.permit, (done.rank, done.candidate), done.attempt, OUTPACED);
+                    if answer.first.trailers_ref().is_some_and(attempt::was_not_run) {
+                        self.settlement.used_nothing(done.attempt, UsedNothing::NotRun);
+                    }
                     return Ok(Some(*answer));
                 }
                 Outcome::Rejected(rejection) => {
@@ -218,6 +221,7 @@ impl<'a> Tries<'a> {
     fn rejected(&mut self, (rank, candidate): (usize, &'a Candidate), attempt: u32, rejection: Rejection) {
         tracing::warn!(decision.id = %self.permit.id(), offer.id = %candidate.offer.name, attempt, reason = %rejection, "a try failed");
         self.settlement.failed(attempt, rejection.word());
+        rejection.used_nothing().into_iter().for_each(|why| self.settlement.used_nothing(attempt, why));
         self.failed.push(candidate.offer.name.node().trust_domain());
         // A connection that broke says little about the node; it may have another chance, after the others.
         if rejection.is_accident() {

@@ -113,6 +113,111 @@ async fn what_a_node_signed_is_used_and_what_it_did_not_sign_stands_in_full() {
     assert_eq!((used(&world, 0).input_tokens, used(&world, 0).output_tokens), (3 + bytes + 256, 4 + 1_000));
 }
 
+/// Of a request and of each of its offers, tokens.
+fn of_requests_and_offers() -> Vec<Budget> {
+    vec![
+        budget("requests", &[Dimension::Organisation], tokens(1_000_000)),
+        budget("offers", &[Dimension::Offer], tokens(1_000_000)),
+    ]
+}
+
+/// The accounts as the flow has counted them, which is what the log says of them.
+async fn counted(world: &World, budgets: Vec<Budget>) -> BTreeMap<String, Amount> {
+    let (parts, path) = (world.access.parts(), world.dir().join("budgets.anew"));
+    let budgets = Arc::new(crate::budgets::definition::Budgets::new(budgets, None));
+    let folded = Keeper::open(path, parts.ledger.log().clone(), budgets, world.clock.now()).await.unwrap().0;
+    let counted = state(&parts.budgets.as_ref().unwrap().read(Book::clone));
+    assert_eq!(state(&folded.book()), counted, "the log says something else");
+    counted
+}
+
+fn full() -> Failure {
+    Failure::new(Code::ResourceExhausted, "NODE_FULL", "not now")
+}
+
+#[tokio::test]
+async fn what_no_node_has_run_counts_nothing_in_its_life_and_after_a_restart() {
+    let veto = || Failure::new(Code::PermissionDenied, "NODE_VETO", "not you");
+    let invalid = || Failure::new(Code::InvalidArgument, "PAYLOAD_INVALID", "no messages");
+    for (declining, word) in
+        [(None, "not sent"), (Some(full()), "not run"), (Some(veto()), "not run"), (Some(invalid()), "not run")]
+    {
+        let world = World::under(of_requests_and_offers(), Commit::Strict).await;
+        let alone = world.node("a.example", "DE", 1, declines(declining.clone().unwrap_or_else(full))).await;
+        if declining.is_none() {
+            world.publish(&alone, "127.0.0.1:9", "DE", 1).await;
+        }
+        assert_ne!(answered(&world).await.0, Code::Ok);
+        assert!(world.journal(1).await.1[0].tries.contains(&format!(r#""used_nothing":"{word}""#)), "{word}");
+        assert_eq!(counted(&world, of_requests_and_offers()).await, BTreeMap::new(), "{word}");
+        reserves_nothing(&world);
+    }
+}
+
+fn reserves_nothing(world: &World) {
+    world.access.parts().budgets.as_ref().unwrap().read(|book| {
+        for (_, account) in book.accounts() {
+            assert_eq!((account.current.reserved, account.running), (Amount::default(), 0));
+        }
+    });
+}
+
+#[tokio::test]
+async fn a_request_counts_what_the_node_signs_that_ran_it_and_not_those_that_were_asked_before() {
+    let world = World::under(of_requests_and_offers(), Commit::Strict).await;
+    let _full = world.node("a.example", "DE", 1, declines(full())).await;
+    let gone = world.node("b.example", "DE", 2, answers("never")).await;
+    world.publish(&gone, "127.0.0.1:9", "DE", 2).await;
+    let _answering = world.node("c.example", "DE", 3, answers("hello")).await;
+    assert_eq!(answered(&world).await.0, Code::Ok);
+    let counted = counted(&world, of_requests_and_offers()).await;
+    assert_eq!(counted.len(), 2, "the request's, and one offer's: {counted:?}");
+    assert!(counted.keys().all(|key| !key.contains("offer: Some") || key.contains("c.example")), "{counted:?}");
+    reserves_nothing(&world);
+}
+
+#[tokio::test]
+async fn what_a_backend_has_done_that_failed_nobody_knows_and_all_that_was_reserved_counts() {
+    let world = World::under(of_requests_and_offers(), Commit::Strict).await;
+    let _failing = world.node("a.example", "DE", 1, declines(down())).await;
+    assert_ne!(answered(&world).await.0, Code::Ok);
+    let counted = counted(&world, of_requests_and_offers()).await;
+    assert!(counted.len() == 2 && counted.values().all(|used| used.output_tokens == 1_000), "{counted:?}");
+}
+
+#[tokio::test]
+async fn a_node_that_signs_tokens_of_what_it_says_that_it_did_not_run_is_not_paid() {
+    let world = World::under(of_requests_and_offers(), Commit::Strict).await;
+    let ending = |end: &mut unsigned::End| end.decline(full());
+    let _greedy = world.node_handing("a.example", unsigned::ending(world.log_key.clone(), ending)).await;
+    assert_eq!(answered(&world).await, (Code::ResourceExhausted, "NODE_FULL".into()));
+    assert_eq!(counted(&world, of_requests_and_offers()).await, BTreeMap::new());
+}
+
+#[tokio::test]
+async fn who_leaves_an_answer_is_counted_what_was_reserved_or_what_was_passed_on_where_that_is_more() {
+    for (length, expected) in [(400, 1_000), (40_000, (40_000 + 5) / 4 + 1)] {
+        let world = World::under(of_requests_and_offers(), Commit::Strict).await;
+        let (script, mut asked) = waits();
+        let _node = world.node("a.example", "DE", 1, script).await;
+        let (response, answering) = tokio::join!(Box::pin(world.ask(in_germany())), async {
+            let answering = asked.recv().await.unwrap();
+            answering.send(Ok(data(&"x".repeat(length)))).await.unwrap();
+            answering
+        });
+        let (mut body, mut come) = (response.into_body(), 0);
+        while come < length + 5 {
+            come += body.frame().await.unwrap().unwrap().into_data().unwrap().len();
+        }
+        drop(body);
+        answering.closed().await;
+        assert!(world.journal(1).await.1[0].cancelled);
+        world::soon("it is settled", || (used(&world, 0) != Amount::default()).then_some(())).await;
+        let counted = counted(&world, of_requests_and_offers()).await;
+        assert!(counted.len() == 2 && counted.values().all(|used| used.output_tokens == expected), "{counted:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_budget_of_offers_takes_the_offer_away_and_the_next_one_answers() {
     let world = World::under(vec![budget("per-offer", &[Dimension::Offer], requests(2))], Commit::Strict).await;

@@ -27,6 +27,8 @@ pub(super) struct End {
     key: Arc<KeyPair>,
     said: Outcome,
     trailers: HeaderMap,
+    /// Whether there is no answer before it.
+    declines: bool,
 }
 
 impl End {
@@ -44,6 +46,15 @@ impl End {
     /// What a node sends that does as it should.
     pub(super) fn sign(&mut self) {
         self.put(metadata::OUTCOME, &self.signed().encode_to_vec());
+    }
+
+    /// What a node sends that declines, and says that it used something.
+    pub(super) fn decline(&mut self, failure: Failure) {
+        self.said.status = failure.code.into();
+        self.sign();
+        self.trailers.remove(Status::GRPC_STATUS);
+        Status::from(failure).add_header(&mut self.trailers).unwrap();
+        self.declines = true;
     }
 
     /// That, and so many bytes in a field that nobody knows.
@@ -87,12 +98,13 @@ pub(super) fn ending(
                 epoch: decision.leaf().epoch.size,
                 state_age_ms: 900,
             };
-            let mut end = End { key: Arc::clone(&key), said, trailers: HeaderMap::new() };
+            let mut end = End { key: Arc::clone(&key), said, trailers: HeaderMap::new(), declines: false };
             end.put(metadata::USAGE, &inference::Usage { input_tokens: 3, output_tokens: 4 }.encode_to_vec());
             end.trailers.insert("grpc-status", "0".parse().unwrap());
             ending(&mut end);
-            let frames = [data("hello"), Frame::trailers(end.trailers)];
-            frames.into_iter().for_each(|frame| answering.try_send(Ok(frame)).unwrap());
+            let answer = Some(data("hello")).filter(|_| !end.declines);
+            let frames = answer.into_iter().chain([Frame::trailers(end.trailers)]);
+            frames.for_each(|frame| answering.try_send(Ok(frame)).unwrap());
         })
     }
 }
@@ -260,7 +272,7 @@ async fn garbage_another_usage_another_decision_and_another_key_are_not_the_node
     let decision = decision.await;
     let forged = ended_by(|end| {
         let stranger = Arc::new(KeyPair::generate().unwrap());
-        let sent = End { key: stranger, said: end.said.clone(), trailers: HeaderMap::new() }.signed();
+        let sent = End { key: stranger, said: end.said.clone(), trailers: HeaderMap::new(), declines: false }.signed();
         end.put(metadata::OUTCOME, &sent.encode_to_vec());
     });
     let forged = forged.await;

@@ -4,9 +4,10 @@ use bytes::Bytes;
 use comity_transparency::leaf::Epoch;
 use comity_transparency::record::{CANDIDATES, Field, MAX_VALUE_BYTES, Record, RecordKind, SALT_BYTES};
 use comity_types::{DecisionId, Digest, ModelName, OfferName, Place, Price, SpiffeId, Timestamp};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{LedgerError, NodeSigned, Unsigned};
+use crate::budgets::charge::passed_tokens;
 
 /// Most offers that a record names, eligible or refused: far above a federation's offers of one model, and
 /// their names and reasons stay within a field.
@@ -129,6 +130,24 @@ pub struct TryRecord {
     /// Why nothing of what the node said at its end is kept, in a word: it did not sign what it answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unsigned: Option<&'static str>,
+    /// Why no node can have used anything of it, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub used_nothing: Option<UsedNothing>,
+    /// Tokens that went to the caller at least, where there are budgets and nobody signed how many that were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub passed_tokens: Option<u64>,
+}
+
+/// Why a try used nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum UsedNothing {
+    /// Not a byte of it was sent.
+    #[serde(rename = "not sent")]
+    NotSent,
+    /// Its node says that it has run nothing of it: it did not look at it, or declined before it asked its backend. One that
+    /// has run it and says so is not paid.
+    #[serde(rename = "not run")]
+    NotRun,
 }
 
 impl TryRecord {
@@ -138,10 +157,16 @@ impl TryRecord {
     /// Why a try failed whose answer was not made of whole messages.
     pub const MALFORMED: &str = "malformed answer";
 
+    /// The try of this number begins.
+    #[must_use]
+    pub const fn begun(offer: OfferName, attempt: u32) -> Self {
+        Self { offer, attempt, failed: String::new(), unsigned: None, used_nothing: None, passed_tokens: None }
+    }
+
     /// Whether a node may have run it.
     #[must_use]
     pub fn may_have_run(&self) -> bool {
-        self.failed != Self::WITHDRAWN
+        self.failed != Self::WITHDRAWN && self.used_nothing.is_none()
     }
 }
 
@@ -207,6 +232,19 @@ fn list<T: Serialize>(items: &mut Vec<T>) -> Result<Vec<u8>, serde_json::Error> 
 }
 
 impl OutcomeRecord {
+    /// Whether a node may have run the try that it is of.
+    #[must_use]
+    pub fn may_have_run(&self) -> bool {
+        self.tries.last().is_some_and(TryRecord::may_have_run)
+    }
+
+    /// Says how many tokens went to the caller at least, where the node did not sign how many it used.
+    pub fn pass_tokens(&mut self) {
+        let is_unsigned = self.node_outcome.is_none() && self.may_have_run();
+        let tokens = Some(passed_tokens(self.bytes_out)).filter(|tokens| is_unsigned && *tokens > 0);
+        self.tries.last_mut().into_iter().for_each(|last| last.passed_tokens = tokens);
+    }
+
     /// The node did not sign what it answered.
     pub fn not_signed(&mut self, why: Unsigned) {
         if let Some(last) = self.tries.last_mut() {
