@@ -191,8 +191,7 @@ impl Settlement {
     /// This try has failed.
     pub(super) fn failed(&mut self, attempt: u32, why: String) {
         self.account.failed(attempt, &why);
-        let mut tries = self.record.iter_mut().flat_map(|record| &mut record.tries);
-        if let Some(failed) = tries.find(|one| one.attempt == attempt) {
+        if let Some(failed) = self.numbered(attempt) {
             failed.failed = why;
         }
         self.spending.iter_mut().for_each(|spending| spending.ended(attempt));
@@ -200,8 +199,7 @@ impl Settlement {
 
     /// No node has used anything of this try, which has ended: nothing is counted for it, and nothing is reserved any more.
     pub(super) fn used_nothing(&mut self, attempt: u32, why: UsedNothing) {
-        let mut tries = self.record.iter_mut().flat_map(|record| &mut record.tries);
-        if let Some(ended) = tries.find(|one| one.attempt == attempt) {
+        if let Some(ended) = self.numbered(attempt) {
             ended.used_nothing = Some(why);
         }
         self.passed_over(attempt);
@@ -211,6 +209,11 @@ impl Settlement {
     pub(super) fn malformed(&mut self) {
         let attempt = self.record.as_ref().map(|record| record.attempt);
         attempt.into_iter().for_each(|attempt| self.failed(attempt, TryRecord::MALFORMED.to_owned()));
+    }
+
+    /// The last try of this number: those before it had nothing sent.
+    fn numbered(&mut self, attempt: u32) -> Option<&mut TryRecord> {
+        self.record.as_mut()?.tries.iter_mut().rfind(|one| one.attempt == attempt)
     }
 
     /// The record is of this try, whichever began last: it is answered, or the last that failed. One that ran beside it is

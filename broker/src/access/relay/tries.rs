@@ -15,6 +15,7 @@ use crate::access::Parts;
 use crate::access::commit::Permit;
 use crate::access::decide::Candidate;
 use crate::access::request::Admitted;
+use crate::access::retries::Further;
 use crate::access::settle::Settlement;
 use crate::edge::cut;
 use crate::ledger::decisions::{TryRecord, UsedNothing};
@@ -35,8 +36,12 @@ pub(super) struct Tries<'a> {
     waiting: VecDeque<(usize, &'a Candidate)>,
     /// Whose nodes have failed it.
     failed: Vec<&'a TrustDomain>,
-    /// The number of the last try.
-    attempt: u32,
+    /// The numbers of tries that there may still be: of one that nothing was sent for, the number is there again.
+    numbers: VecDeque<u32>,
+    /// Whether a further try has been granted, and nothing has been sent for it so far.
+    is_granted: bool,
+    /// The try that was granted as one beside another.
+    hedge: Option<u32>,
     ahead: Option<Ahead>,
     /// The try that failed last: it is the one that the caller is told of.
     last: Option<Failed<'a>>,
@@ -83,7 +88,19 @@ impl<'a> Tries<'a> {
         ahead: Option<Ahead>,
     ) -> Self {
         let waiting = permit.candidates().collect();
-        Self { parts, admitted, permit, settlement, waiting, failed: Vec::new(), attempt: 0, ahead, last: None }
+        Self {
+            parts,
+            admitted,
+            permit,
+            settlement,
+            waiting,
+            failed: Vec::new(),
+            numbers: (1..=MAX_TRIES).collect(),
+            is_granted: false,
+            hedge: None,
+            ahead,
+            last: None,
+        }
     }
 
     /// Makes them, until one is answered; `None` if the permit ended.
@@ -92,7 +109,10 @@ impl<'a> Tries<'a> {
         loop {
             let one = match self.next(None) {
                 Next::Try(one) => one,
-                Next::Expired => return Ok(None),
+                Next::Expired => {
+                    self.give_back();
+                    return Ok(None);
+                }
                 Next::Nobody => break,
             };
             let done = match self.hedge_after(one.candidate) {
@@ -111,12 +131,13 @@ impl<'a> Tries<'a> {
                 Outcome::Rejected(rejection) => {
                     let was_worked_on = rejection.was_worked_on();
                     self.rejected((done.rank, done.candidate), done.attempt, rejection);
-                    if was_worked_on && self.has_next() && !self.takes_another("retry") {
+                    if was_worked_on && self.has_next() && !self.may_go_on() {
                         return self.stands().map_or(Ok(None), |last| Err(withheld(last.candidate, &last.rejection)));
                     }
                 }
             }
         }
+        self.give_back();
         match self.stands() {
             Some(Failed { candidate, rejection, .. }) => rejection.conclude(self.admitted.method, candidate).map(Some),
             // Nothing was tried: other requests have used up what every offer or its budget grants, so that this one is decided anew.
@@ -148,12 +169,18 @@ impl<'a> Tries<'a> {
     /// A try beside that of `first`: at another node, and within the budget.
     fn beside(&mut self, first: &'a Candidate) -> Option<Try<'a>> {
         let is_elsewhere = |(_, one): &(usize, &Candidate)| one.offer.name.node() != first.offer.name.node();
-        if self.attempt >= MAX_TRIES || !self.waiting.iter().any(is_elsewhere) || !self.takes_another("hedge") {
+        if self.numbers.is_empty() || !self.waiting.iter().any(is_elsewhere) || !self.takes_another(Further::Hedge) {
             return None;
         }
         match self.next(Some(first)) {
-            Next::Try(other) => Some(other),
-            Next::Expired | Next::Nobody => None,
+            Next::Try(other) => {
+                self.hedge = Some(other.attempt);
+                Some(other)
+            }
+            Next::Expired | Next::Nobody => {
+                self.gives_back(Further::Hedge);
+                None
+            }
         }
     }
 
@@ -166,22 +193,22 @@ impl<'a> Tries<'a> {
 
     /// Begins the next try, not at the node of `beside`.
     fn next(&mut self, beside: Option<&'a Candidate>) -> Next<'a> {
-        while self.attempt < MAX_TRIES {
+        while let Some(attempt) = self.numbers.front().copied() {
             let Some((rank, candidate)) = self.take_next(beside) else { break };
-            self.attempt = self.attempt.saturating_add(1);
-            let (attempt, ahead) = (self.attempt, self.ahead.take().filter(|ahead| ahead.is_for(candidate)));
+            let ahead = self.ahead.take().filter(|ahead| ahead.is_for(candidate));
             let now = self.parts.clock.now();
             let newest = self.parts.registry.snapshot().federation().epoch();
             if now >= self.permit.expires_at(candidate) || self.permit.is_overtaken(newest, now) {
-                self.withdraw(ahead.is_some());
+                self.withdraw(attempt, ahead.is_some());
                 return Next::Expired;
             }
             let has_room = self.settlement.reserves(candidate, attempt);
             if !has_room || !takes_quota(self.parts, self.admitted, self.permit, candidate) {
                 self.settlement.passed_over(attempt);
-                self.withdraw(ahead.is_some());
+                self.withdraw(attempt, ahead.is_some());
                 continue;
             }
+            self.numbers.pop_front();
             if ahead.is_none() {
                 self.settlement.trying(self.permit, (rank, candidate), attempt);
             }
@@ -208,20 +235,54 @@ impl<'a> Tries<'a> {
     }
 
     fn has_next(&self) -> bool {
-        self.attempt < MAX_TRIES && !self.waiting.is_empty()
+        !self.numbers.is_empty() && !self.waiting.is_empty()
+    }
+
+    /// Whether there may be a try after one that failed: the one that was granted before, where nothing was sent for that.
+    fn may_go_on(&mut self) -> bool {
+        self.is_granted = self.is_granted || self.takes_another(Further::Retry);
+        self.is_granted
     }
 
     /// Whether there may be one more try, and counts it.
-    fn takes_another(&self, kind: &'static str) -> bool {
-        let granted = self.parts.retries.take(self.admitted.caller.trust_domain(), Instant::now());
-        self.parts.metrics.further_try(if granted { kind } else { "withheld" });
+    fn takes_another(&self, what: Further) -> bool {
+        let granted = self.parts.retries.take(self.admitted.caller.trust_domain(), what, Instant::now());
+        self.parts.metrics.further_try(if granted { what.word() } else { "withheld" });
         granted
+    }
+
+    /// Nobody is left to send anything to.
+    fn give_back(&mut self) {
+        if std::mem::take(&mut self.is_granted) {
+            self.gives_back(Further::Retry);
+        }
+    }
+
+    fn gives_back(&self, what: Further) {
+        self.parts.retries.give_back(self.admitted.caller.trust_domain(), what, Instant::now());
+    }
+
+    /// This try has failed. Where nothing was sent for it, its number is there again, and whatever it was granted as.
+    fn was_sent(&mut self, attempt: u32, is_sent: bool) {
+        let is_hedge = self.hedge.take_if(|hedge| *hedge == attempt).is_some();
+        match (is_sent, is_hedge) {
+            (true, true) => {}
+            (true, false) => self.is_granted = false,
+            (false, is_hedge) => {
+                self.numbers.push_front(attempt);
+                if is_hedge {
+                    self.gives_back(Further::Hedge);
+                }
+            }
+        }
     }
 
     fn rejected(&mut self, (rank, candidate): (usize, &'a Candidate), attempt: u32, rejection: Rejection) {
         tracing::warn!(decision.id = %self.permit.id(), offer.id = %candidate.offer.name, attempt, reason = %rejection, "a try failed");
         self.settlement.failed(attempt, rejection.word());
-        rejection.used_nothing().into_iter().for_each(|why| self.settlement.used_nothing(attempt, why));
+        let used_nothing = rejection.used_nothing();
+        used_nothing.into_iter().for_each(|why| self.settlement.used_nothing(attempt, why));
+        self.was_sent(attempt, used_nothing != Some(UsedNothing::NotSent));
         self.failed.push(candidate.offer.name.node().trust_domain());
         // A connection that broke says little about the node; it may have another chance, after the others.
         if rejection.is_accident() {
@@ -238,9 +299,10 @@ impl<'a> Tries<'a> {
     }
 
     /// Records that a node has the message of this request, if it does, and gets no permit for it.
-    fn withdraw(&mut self, is_there: bool) {
+    fn withdraw(&mut self, attempt: u32, is_there: bool) {
         if is_there {
-            self.settlement.failed(self.attempt, TryRecord::WITHDRAWN.to_owned());
+            self.numbers.retain(|number| *number != attempt);
+            self.settlement.failed(attempt, TryRecord::WITHDRAWN.to_owned());
         }
     }
 }

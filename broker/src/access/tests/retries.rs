@@ -6,7 +6,7 @@ use futures::StreamExt as _;
 
 use super::node::{Node, Script};
 use super::*;
-use crate::access::retries::{FLOOR_OF_ONE, SHARE};
+use crate::access::retries::{FLOOR_OF_ONE, Further, SHARE};
 
 /// Requests of a storm.
 const STORM: usize = 400;
@@ -46,8 +46,52 @@ async fn in_a_storm_nodes_get_no_more_than_a_fifth_beyond_what_is_asked() {
 /// Uses up what the caller is granted.
 pub(super) fn use_up(world: &World) {
     let caller: TrustDomain = World::app().trust_domain().clone();
-    let granted = (0..MORE_THAN_GRANTED).filter(|_| world.access.parts().retries.take(&caller, Instant::now())).count();
+    let retries = &world.access.parts().retries;
+    let granted = (0..MORE_THAN_GRANTED).filter(|_| retries.take(&caller, Further::Retry, Instant::now())).count();
     assert!(granted < MORE_THAN_GRANTED);
+}
+
+/// A node where nobody listens.
+async fn gone(world: &World, domain: &str, price: u64) -> Node {
+    let node = world.node(domain, "DE", price, answers("never")).await;
+    world.publish(&node, "127.0.0.1:9", "DE", price).await;
+    node
+}
+
+#[tokio::test]
+async fn nodes_that_nothing_was_sent_to_cost_a_request_none_of_its_tries() {
+    let world = World::new().await;
+    let mut unreachable = Vec::new();
+    for (price, domain) in (1..).zip(["a.example", "b.example", "c.example", "d.example"]) {
+        unreachable.push(gone(&world, domain, price).await);
+    }
+    let failing = world.node("e.example", "DE", 5, declines(down())).await;
+    let answering = world.node("f.example", "DE", 6, answers("hello")).await;
+    assert_eq!(read(world.ask(in_germany()).await).await.0, b"hello");
+    // The permits say which of three tries it is: of those that were sent.
+    assert_eq!([&failing, &answering].map(|node| node.seen()[0].permit().attempt), [1, 2]);
+    let outcome = world.journal(1).await.1.remove(0);
+    let tries: Vec<serde_json::Value> = serde_json::from_str(&outcome.tries).unwrap();
+    assert_eq!((outcome.attempt, tries.len()), (2, 6), "{}", outcome.tries);
+    assert!(tries[..4].iter().all(|tried| tried["used_nothing"] == "not sent"), "{}", outcome.tries);
+    assert_eq!((&tries[4]["offer"], &tries[5]["offer"]), (&"e.example/n1/o1".into(), &"f.example/n1/o1".into()));
+}
+
+#[tokio::test]
+async fn a_try_that_was_granted_and_that_nothing_was_sent_for_is_there_for_the_next_request() {
+    let world = World::new().await;
+    let _failing = world.node("a.example", "DE", 1, declines(down())).await;
+    let _gone = gone(&world, "b.example", 2).await;
+    let caller: TrustDomain = World::app().trust_domain().clone();
+    let left = || {
+        let (retries, now) = (&world.access.parts().retries, Instant::now());
+        let left = (0..MORE_THAN_GRANTED).take_while(|_| retries.take(&caller, Further::Retry, now)).count();
+        (0..left).for_each(|_| retries.give_back(&caller, Further::Retry, now));
+        left
+    };
+    let before = left();
+    assert_ne!(ended(&read(world.ask(in_germany()).await).await.1).0, Code::Ok);
+    assert_eq!(left(), before);
 }
 
 #[tokio::test]

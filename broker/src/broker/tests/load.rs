@@ -35,8 +35,8 @@ use crate::edge::arrival::{MAX_ARRIVAL, MAX_STRANGERS_ARRIVAL};
 use crate::testing::{DEADLINE, Member, Scene, assert_refused, reason};
 
 const GET_ROOT: &str = "/comity.enrolment.v1.Enrolment/GetRoot";
-/// An empty message in gRPC's frame.
-const EMPTY: &str = "\0\0\0\0\0";
+/// An empty message.
+const EMPTY: &str = "";
 
 impl Scene {
     fn strangers_tls(&self) -> Arc<ClientConfig> {

@@ -14,8 +14,8 @@ use crate::access::tests::stage::{chat, node};
 use crate::access::tests::world::in_germany;
 use crate::testing::{DEADLINE, Scene};
 
-/// An empty message in gRPC's frame.
-const EMPTY: &str = "\0\0\0\0\0";
+/// An empty message.
+const EMPTY: &str = "";
 
 pub(crate) async fn scrape(scene: &Scene) -> String {
     let mut tcp = TcpStream::connect(scene.metrics()).await.unwrap();

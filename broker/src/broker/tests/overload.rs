@@ -26,8 +26,8 @@ use crate::access::tests::world::in_germany;
 use crate::edge::weight::UNIT;
 use crate::testing::{DEADLINE, Scene, reason};
 
-/// An empty message in gRPC's frame.
-const EMPTY: &str = "\0\0\0\0\0";
+/// An empty message.
+const EMPTY: &str = "";
 
 /// Every line of what is told of decisions, and of what was committed.
 async fn decided(scene: &Scene) -> Vec<String> {

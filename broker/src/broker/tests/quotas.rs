@@ -18,8 +18,8 @@ use crate::testing::{Member, Scene};
 
 const SECOND: Duration = Duration::from_secs(1);
 const DAY_MILLIS: i64 = 24 * 60 * 60 * 1_000;
-/// An empty message in gRPC's frame.
-const EMPTY: &str = "\0\0\0\0\0";
+/// An empty message.
+const EMPTY: &str = "";
 
 /// A broker with a node that grants two requests a day, and an app.
 async fn stage() -> (Scene, Node, Member) {
