@@ -591,8 +591,8 @@ fn replay(
     for (index, frame) in frames.iter().enumerate() {
         let damaged = |error: NotTaken| {
             let twice = equivocations::in_journal(path, frames, index, (genesis, &error), keep);
-            let problem = chain::text(&error);
-            twice.unwrap_or(RegistryError::Damaged { path: path.to_owned(), position: index + 1, problem })
+            let (path, position, problem) = (path.to_owned(), index + 1, chain::text(&error));
+            twice.unwrap_or(RegistryError::Damaged { path, position, problem })
         };
         log.take(frame).map_err(damaged)?;
     }

@@ -71,7 +71,7 @@ fn made_outcome() -> OutcomeRecord {
             governing_law: Some("DE".parse().unwrap()),
         }),
         attempt: 1,
-        tries: vec![TryRecord { offer: offer(0), attempt: 1, failed: String::new(), unsigned: None }],
+        tries: vec![TryRecord::begun(offer(0), 1)],
         grpc_code: 0,
         usage: Some(UsageRecord { input_tokens: 412, output_tokens: 180 }),
         node_outcome: Some(node_signed()),

@@ -124,6 +124,9 @@ fn amount(budget: &Budget, price: Option<&Price>, (input_tokens, output_tokens):
     Amount { requests: 1, input_tokens, output_tokens, micros }
 }
 
+/// A try that may have been run: its offer, the tokens that its node signed, and those that went to the caller.
+type Tried<'a> = (&'a OfferName, Option<(u64, u64)>, u64);
+
 /// What a request comes to, by account.
 ///
 /// Under budgets of requests: nothing where no node can have run it; what a node signed; else all that was reserved, or what went
@@ -149,7 +152,7 @@ pub fn charges(budgets: &Budgets, asked: &Asked, became: Became<'_>) -> HashMap<
             add(Key::of((place, budget), asked.call(), None), amount);
         }
     }
-    let tries: Vec<(&OfferName, Option<(u64, u64)>, u64)> = match became {
+    let tries: Vec<Tried<'_>> = match became {
         Became::Unknown => asked.candidates.iter().map(|one| (&one.offer, None, 0)).collect(),
         Became::Ended { tries, signed, passed } => {
             let last = tries.len().checked_sub(1);
