@@ -21,6 +21,7 @@ mod equivocation;
 mod governance;
 mod hostile_nodes;
 mod identity_on_the_wire;
+mod impostors;
 mod json_form;
 mod lying_broker;
 mod metrics;

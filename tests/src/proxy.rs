@@ -1,5 +1,6 @@
 //! A way to an address that can fall silent: it closes nothing and passes nothing on, as a router that lost its table. Or it
-//! lets no tunnels through, as a firewall that reads which protocol a handshake names.
+//! lets no tunnels through, as a firewall that reads which protocol a handshake names. Or it leads elsewhere, as a name that
+//! somebody else has taken over.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -20,6 +21,10 @@ pub struct Proxy {
 
 #[derive(Debug, Default)]
 struct State {
+    /// Where it leads.
+    target: Mutex<String>,
+    /// What was passed on so far; cut when it leads elsewhere.
+    passed: Mutex<Vec<TcpStream>>,
     /// Connections that were made before this many silences pass nothing on.
     silences: AtomicUsize,
     connections: AtomicUsize,
@@ -39,11 +44,12 @@ impl Proxy {
     pub fn start(target: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let (state, target) = (Arc::<State>::default(), target.to_owned());
+        let state = Arc::new(State { target: Mutex::new(target.to_owned()), ..State::default() });
         let shared = Arc::clone(&state);
         std::thread::spawn(move || {
             for near in listener.incoming().map_while(Result::ok) {
-                let Ok(far) = TcpStream::connect(&target) else { continue };
+                let Ok(far) = TcpStream::connect(shared.target.lock().unwrap().as_str()) else { continue };
+                shared.passed.lock().unwrap().push(near.try_clone().unwrap());
                 shared.connections.fetch_add(1, Ordering::SeqCst);
                 let born = shared.silences.load(Ordering::SeqCst);
                 for (from, to) in [(&near, &far), (&far, &near)] {
@@ -59,6 +65,15 @@ impl Proxy {
     #[must_use]
     pub fn address(&self) -> String {
         self.address.to_string()
+    }
+
+    /// Leads to another address from now on, and cuts every connection that was made before.
+    ///
+    /// # Panics
+    /// If a thread of it has panicked.
+    pub fn lead_to(&self, target: &str) {
+        target.clone_into(&mut self.state.target.lock().unwrap());
+        self.state.passed.lock().unwrap().drain(..).for_each(|stream| drop(stream.shutdown(Shutdown::Both)));
     }
 
     /// How many connections were made through it.

@@ -48,6 +48,16 @@ pub enum PeerRefused {
         /// Who answers.
         presented: SpiffeId,
     },
+    /// Somebody answers with the name that we mean to call, and the name alone.
+    #[error(
+        "expected {expected}, and who answers has that name from an authority that is not its organisation's ({found})"
+    )]
+    OtherAuthority {
+        /// Whom we mean to call.
+        expected: SpiffeId,
+        /// What is wrong with the chain.
+        found: &'static str,
+    },
 }
 
 /// By how much a certificate may last longer than [`MAX_LEAF_LIFETIME`]: authorities begin it before they sign, for
@@ -170,6 +180,16 @@ impl ExpectedServer {
         }
         Ok(())
     }
+
+    /// Where another authority has signed, whom we expected: who reads it knows the address, and not the name.
+    fn named(&self, error: Error) -> Error {
+        let found = match error {
+            Error::InvalidCertificate(CertificateError::UnknownIssuer) => "UnknownIssuer",
+            Error::InvalidCertificate(CertificateError::BadSignature) => "BadSignature",
+            other => return other,
+        };
+        refuse(PeerRefused::OtherAuthority { expected: self.expected.clone(), found })
+    }
 }
 
 impl ServerCertVerifier for ExpectedServer {
@@ -185,7 +205,9 @@ impl ServerCertVerifier for ExpectedServer {
         self.check(identity.id.clone()).map_err(refuse)?;
         let parsed = ParsedCertificate::try_from(leaf)?;
         let algorithms = provider().signature_verification_algorithms.all;
-        verify_server_cert_signed_by_trust_anchor(&parsed, self.anchors.roots(), intermediates, now, algorithms)?;
+        let verified =
+            verify_server_cert_signed_by_trust_anchor(&parsed, self.anchors.roots(), intermediates, now, algorithms);
+        verified.map_err(|error| self.named(error))?;
         check_lifetime(&identity).map_err(refuse)?;
         Ok(ServerCertVerified::assertion())
     }

@@ -135,7 +135,12 @@ fn chains() -> Vec<Row> {
             caller: "expected spiffe://org-a.example/node/n1, but spiffe://org-b.example/node/n1 answers",
         },
         row("another member's authority", |leaf| leaf.signed_by = Signer::OrgB, "UnknownIssuer"),
-        row("an authority of the same name", |leaf| leaf.signed_by = Signer::Namesake, "BadSignature"),
+        Row {
+            broken: "an authority of the same name",
+            by: |leaf| leaf.signed_by = Signer::Namesake,
+            listener: "BadSignature",
+            caller: "expected spiffe://org-a.example/node/n1, and who answers has that name from an authority",
+        },
         row("a leaf that signs", |leaf| leaf.signed_by = Signer::Node, "EndEntityUsedAsCa"),
         row("somebody else's key", |leaf| leaf.signed_by = Signer::OrgAForAnotherKey, "BadSignature"),
         row("expired", |leaf| leaf.valid(-3 * DAY, -2 * DAY), "Expired"),
