@@ -201,7 +201,8 @@ fn root(address: &str, federation: &Authority, alice: &NoteKey, log_key: &NoteKe
     }
 }
 
-fn authority(domain: &str) -> Authority {
+/// Somebody who signs certificates for a domain.
+pub(crate) fn authority(domain: &str) -> Authority {
     Authority::generate(domain.parse().unwrap(), SystemClock.now()).unwrap()
 }
 

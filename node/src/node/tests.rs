@@ -21,6 +21,7 @@ use super::*;
 use crate::testing::{BROKER, NODE, World, chain};
 
 mod health;
+mod matrix;
 mod renewal;
 
 /// The address of a broker that is down.
@@ -39,17 +40,24 @@ async fn run() -> Running {
     run_in(world, node)
 }
 
-#[expect(clippy::disallowed_methods, reason = "the node under test")]
 fn run_in(world: World, node: Node) -> Running {
     let (address, (stop, stopped)) = (node.local_addr().unwrap(), oneshot::channel::<()>());
-    let ended = tokio::spawn(node.run(async move { stopped.await.unwrap() }));
+    let ended = spawn(node, stopped);
     Running { world, address, stop, ended }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the node under test")]
+fn spawn(node: Node, stopped: oneshot::Receiver<()>) -> tokio::task::JoinHandle<Result<(), NodeError>> {
+    tokio::spawn(node.run(async move { stopped.await.unwrap() }))
 }
 
 impl Running {
     /// A channel as `id`, whose certificate `authority` issued.
     async fn dial(&self, authority: &Authority, id: &str) -> Result<Channel, tonic::transport::Error> {
-        let tls = self.client(authority, id, Arc::new(SystemClock));
+        self.dial_with(self.client(authority, id, Arc::new(SystemClock))).await
+    }
+
+    async fn dial_with(&self, tls: Arc<rustls::ClientConfig>) -> Result<Channel, tonic::transport::Error> {
         let address = self.address.to_string();
         let connector = tower::service_fn(move |_: http::Uri| {
             let (address, tls) = (address.clone(), Arc::clone(&tls));
