@@ -8,7 +8,7 @@ use comity_policy::Claim;
 use comity_policy::claim::{Assurance, value_digest};
 use comity_types::Place;
 
-use self::events::{DOMAINS, Event, OPERATORS, aim, certificate, event, id, members};
+use self::events::{DOMAINS, Event, OF_ONE, OPERATORS, aim, certificate, event, id, members};
 use super::model::{self, Act, Gone, Model, Whose, scope};
 use super::*;
 use crate::signed::Genesis;
@@ -33,12 +33,12 @@ impl Pair {
         let first: BTreeSet<String> = OPERATORS[..4].iter().map(|name| id(name)).collect();
         let operators = first.iter().map(|id| (read(id), fold.key(id).public())).collect();
         let (federation, root_sha256) = (read("fed.example"), Digest::of(b"root"));
-        let (root_threshold, membership_threshold) = (2, 2);
+        let (root_threshold, membership_threshold) = (3, 2);
         let genesis = Genesis { federation, root_sha256, operators, root_threshold, membership_threshold };
-        let model = Model { operators: first, threshold: 2, epoch: 1, ..Model::default() };
+        let model = Model { operators: first, root: 3, membership: 2, epoch: 1, ..Model::default() };
         let mut pair = Self { fold, model, said: Vec::new(), entries: Vec::new() };
         pair.take(Body::Founded(genesis)).unwrap();
-        for (domain, member) in DOMAINS.map(str::to_owned).into_iter().zip(members().into_iter().step_by(2)) {
+        for (domain, member) in DOMAINS.map(str::to_owned).into_iter().zip(members().into_iter().step_by(OF_ONE)) {
             pair.happen(Event::Said { act: Act::Admit { domain, member }, near: None, mask: u8::MAX, extra: None });
         }
         pair
@@ -79,8 +79,12 @@ impl Pair {
     }
 
     fn sign(&mut self, mut act: Act, mask: u8, extra: Option<String>) -> Utterance {
+        // What is signed names an instant: said again later, it is the same one.
         if let Act::Invite { ends, .. } = &mut act {
             *ends = self.model.hour + 24;
+        }
+        if let Act::Recognise { until, .. } | Act::Audit { until, .. } = &mut act {
+            *until += self.model.hour;
         }
         let groups = self.model.groups(&act).unwrap_or_default();
         let matter: BTreeSet<String> = groups.into_iter().flat_map(|(group, _)| group).collect();
@@ -105,10 +109,10 @@ impl Pair {
         };
         let invite = |number: u8| InviteId::from_bytes([number; 16]);
         Some(match act {
-            Act::Root { operators, threshold } => {
-                let threshold = u32::try_from(*threshold).unwrap();
+            Act::Root { operators, root, membership } => {
+                let [root_threshold, membership_threshold] = [root, membership].map(|n| u32::try_from(*n).unwrap());
                 let operators = operators.iter().map(|id| (read(id), self.fold.key(id).public())).collect();
-                Statement::RootChanged { operators, root_threshold: threshold, membership_threshold: threshold }
+                Statement::RootChanged { operators, root_threshold, membership_threshold }
             }
             Act::Admit { domain, member } => {
                 let application = self.fold.application_by(domain, &format!("{domain} 0"), member);
@@ -118,6 +122,9 @@ impl Pair {
             Act::Leave { domain } => left(domain),
             Act::Keys { domain, keys: holders } => {
                 keys(&mut self.fold, domain, &holders.iter().map(String::as_str).collect::<Vec<_>>())
+            }
+            Act::Anchors { domain, anchors } => {
+                Statement::AnchorsChanged { organisation: read(domain), anchors: anchors.clone() }
             }
             Act::Invite { member, number, ends } => {
                 let in_hours = Duration::from_secs((ends - self.model.hour) * 3600);
@@ -134,24 +141,25 @@ impl Pair {
             }
             Act::Withdraw { member } => withdrawn(member),
             Act::Publish { node, version, place } => offers::published(node, vec![offer(node, *version, place)]),
+            Act::Unpublish { node } => offers::published(node, vec![]),
             Act::Update { domain, seat } => audits::updated(domain, seat),
             Act::Accept { domain, of, version } => {
                 let terms = self.fold.federation.terms_of(&read(of), *version);
                 terms::accepted(domain, of, *version, terms)
             }
             Act::Unaccept { domain, of } => Statement::TermsWithdrawn { organisation: read(domain), of: read(of) },
-            Act::Recognise { domain, hours, path } => Statement::AuditorRecognised {
+            Act::Recognise { domain, until, path } => Statement::AuditorRecognised {
                 auditor: read(domain),
                 paths: [read(path)].into(),
                 up_to: Assurance::Audited,
-                until: self.in_hours(*hours),
+                until: self.at_hour(*until),
             },
             Act::Unrecognise { domain } => audits::revoked(domain),
-            Act::Audit { domain, about, value, hours } => {
+            Act::Audit { domain, about, value, until } => {
                 let (about, path) = (read(about), read(model::path(about)));
                 let value = digest_of(path, value);
                 let (level, evidence) = (Assurance::Audited, Digest::of(b"a report"));
-                let (from, until) = (read("2026-01-01"), self.in_hours(*hours));
+                let (from, until) = (read("2026-01-01"), self.at_hour(*until));
                 audits::audited(domain, Audit { about, path, value, level, evidence, from, until })
             }
             Act::Unaudit { domain, about } => Statement::AuditWithdrawn {
@@ -167,8 +175,8 @@ impl Pair {
         })
     }
 
-    fn in_hours(&self, hours: u64) -> Timestamp {
-        self.fold.now.unwrap().plus(Duration::from_secs(hours * 3600))
+    fn at_hour(&self, hour: u64) -> Timestamp {
+        self.start().plus(Duration::from_secs(hour * 3600))
     }
 
     /// What the policy is handed.
@@ -181,6 +189,8 @@ impl Pair {
             let of =
                 state.facts.accepted_terms.iter().map(|(of, version)| ((domain.clone(), of.to_string()), *version));
             accepted.extend(of);
+            let anchors = (state.anchors.clone(), state.anchors_epoch);
+            assert_eq!(Some(&anchors), model.anchors.get(&domain), "{domain}");
             assert_eq!(signed(state.facts.seat.as_ref()), self.until(model.signed(&domain)), "{domain}");
         }
         assert_eq!(accepted, model.accepted);
@@ -235,7 +245,12 @@ impl Pair {
         }
         let voters: BTreeSet<String> = federation.voters().map(|(id, _)| id.to_string()).collect();
         assert_eq!(voters, model.voters());
-        assert!(voters.len() >= model.threshold, "the threshold stays within reach");
+        assert!(voters.len() >= model.highest(), "both thresholds stay within reach");
+        let governance = federation.governance().unwrap();
+        let thresholds = [governance.root_threshold, governance.membership_threshold];
+        assert_eq!(thresholds.map(|n| usize::try_from(n).unwrap()), [model.root, model.membership]);
+        let there: BTreeSet<String> = federation.members().map(|(id, _)| id.to_string()).collect();
+        assert_eq!(there, model.members.keys().chain(&model.operators).cloned().collect());
         let invites: Vec<_> = federation.invites().map(|(id, open)| (id.clone(), open.member.to_string())).collect();
         let expected = model.invites.iter().map(|(n, (member, _))| (InviteId::from_bytes([*n; 16]), member.clone()));
         assert_eq!(invites, expected.collect::<Vec<_>>());

@@ -5,15 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Hours that a brake holds.
 pub(super) const BRAKE_HOURS: u64 = 72;
+/// Most certificate authorities of one organisation.
+pub(super) const MOST_ANCHORS: usize = 8;
 
 type Texts = BTreeSet<String>;
 
 /// What somebody says. Subjects are as the fold has them in text; a key is called by its holder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Act {
+    /// With how many of them change this, and how many admit, suspend, lift and evict.
     Root {
         operators: Texts,
-        threshold: usize,
+        root: usize,
+        membership: usize,
     },
     Admit {
         domain: String,
@@ -28,6 +32,10 @@ pub(super) enum Act {
     Keys {
         domain: String,
         keys: Texts,
+    },
+    Anchors {
+        domain: String,
+        anchors: Vec<String>,
     },
     Invite {
         member: String,
@@ -53,6 +61,10 @@ pub(super) enum Act {
         version: u32,
         place: String,
     },
+    /// The node offers nothing any more.
+    Unpublish {
+        node: String,
+    },
     Update {
         domain: String,
         seat: String,
@@ -66,21 +78,21 @@ pub(super) enum Act {
         domain: String,
         of: String,
     },
-    /// For an hour and a path; the hours are counted from now.
+    /// For a path, until an hour.
     Recognise {
         domain: String,
-        hours: u64,
+        until: u64,
         path: String,
     },
     Unrecognise {
         domain: String,
     },
-    /// Of an organisation or an offer: of a value, for so many hours from now.
+    /// Of an organisation or an offer: of a value, until an hour.
     Audit {
         domain: String,
         about: String,
         value: String,
-        hours: u64,
+        until: u64,
     },
     Unaudit {
         domain: String,
@@ -125,7 +137,11 @@ pub(super) struct Gone {
 pub(super) struct Model {
     pub(super) hour: u64,
     pub(super) operators: Texts,
-    pub(super) threshold: usize,
+    /// How many operators change who governs.
+    pub(super) root: usize,
+    /// How many admit, suspend, lift and evict.
+    pub(super) membership: usize,
+    /// With the keys that sign for each.
     pub(super) organisations: BTreeMap<String, Texts>,
     /// With the key of each.
     pub(super) members: BTreeMap<String, String>,
@@ -139,6 +155,8 @@ pub(super) struct Model {
     /// Keys of those who left, with whose they were.
     pub(super) former: BTreeMap<String, String>,
     pub(super) seats: BTreeMap<String, String>,
+    /// With the epoch at which they were said.
+    pub(super) anchors: BTreeMap<String, (Vec<String>, u64)>,
     /// By node: the version of its terms, and where its offer says that it is processed.
     pub(super) offers: BTreeMap<String, (u32, String)>,
     /// By who accepts whose.
@@ -167,6 +185,11 @@ pub(super) fn path(about: &str) -> &'static str {
     if about.contains('/') { "processing_locations" } else { "operator.seat" }
 }
 
+/// Apps and operators offer nothing.
+pub(super) fn is_node(id: &str) -> bool {
+    id.contains("/node/")
+}
+
 /// The node of an offer.
 pub(super) fn node(about: &str) -> String {
     let (node, _) = about.rsplit_once('/').unwrap_or_default();
@@ -184,6 +207,7 @@ pub(super) fn scope(act: &Act) -> Option<String> {
         Act::Admit { domain, .. } | Act::Evict { domain } => format!("governance/{domain}"),
         Act::Leave { domain }
         | Act::Keys { domain, .. }
+        | Act::Anchors { domain, .. }
         | Act::Revoke { domain, .. }
         | Act::Update { domain, .. }
         | Act::Accept { domain, .. }
@@ -193,7 +217,9 @@ pub(super) fn scope(act: &Act) -> Option<String> {
         Act::Recognise { domain, .. } | Act::Unrecognise { domain } => format!("governance/{domain}"),
         Act::Adopt { .. } => "tables".to_owned(),
         Act::Invite { member, .. } | Act::Withdraw { member } => format!("organisation/{}", domain(member)),
-        Act::Join { member: id, .. } | Act::Publish { node: id, .. } => format!("member/{id}"),
+        Act::Join { member: id, .. } | Act::Publish { node: id, .. } | Act::Unpublish { node: id } => {
+            format!("member/{id}")
+        }
         Act::Suspend { subject, whose } | Act::Lift { subject, whose } => match whose {
             Whose::All => format!("governance/{}", domain(subject)),
             Whose::One => format!("brake/{}", domain(subject)),
@@ -238,6 +264,11 @@ impl Model {
         self.since.get(subject).is_none_or(|since| *since <= signed)
     }
 
+    /// How many operators have to stay able to vote: whatever is to be decided can be.
+    pub(super) fn highest(&self) -> usize {
+        self.root.max(self.membership)
+    }
+
     fn is_held(&self, subject: &str) -> bool {
         self.words.contains_key(&(subject.to_owned(), false))
     }
@@ -250,12 +281,12 @@ impl Model {
     }
 
     pub(super) fn groups(&self, act: &Act) -> Option<Vec<(Texts, usize)>> {
-        let all = || vec![(self.voters(), self.threshold)];
+        let all = || vec![(self.voters(), self.membership)];
         let own = |text: &str| Some((self.organisations.get(&domain(text))?.clone(), 1));
         Some(match act {
-            Act::Root { operators, threshold } => {
+            Act::Root { operators, root, .. } => {
                 let able = operators.iter().filter(|id| !self.is_held(id)).cloned().collect();
-                vec![(self.voters(), self.threshold), (able, *threshold)]
+                vec![(self.voters(), self.root), (able, *root)]
             }
             Act::Admit { .. }
             | Act::Evict { .. }
@@ -263,6 +294,7 @@ impl Model {
             | Act::Unrecognise { .. }
             | Act::Adopt { .. } => all(),
             Act::Leave { domain }
+            | Act::Anchors { domain, .. }
             | Act::Revoke { domain, .. }
             | Act::Update { domain, .. }
             | Act::Accept { domain, .. }
@@ -276,7 +308,7 @@ impl Model {
                 self.invites.get(number)?;
                 vec![(texts([format!("invite {number}").as_str()]), 1), (texts([key.as_str()]), 1)]
             }
-            Act::Publish { node, .. } => {
+            Act::Publish { node, .. } | Act::Unpublish { node } => {
                 let (mut group, needed) = own(node)?;
                 group.insert(self.members.get(node)?.clone());
                 vec![(group, needed)]
@@ -298,13 +330,14 @@ impl Model {
     fn fits(&self, act: &Act, signers: &Texts) -> bool {
         let open = |number: &u8| self.invites.get(number).filter(|(_, ends)| self.hour < *ends);
         match act {
-            Act::Root { operators, threshold } => {
+            Act::Root { operators, root, membership } => {
                 let able = operators.iter().filter(|id| !self.is_held(id)).count();
-                (1..=able).contains(threshold)
+                [root, membership].iter().all(|threshold| (1..=able).contains(*threshold))
             }
             Act::Admit { domain, .. } => !self.organisations.contains_key(domain),
             Act::Evict { domain } | Act::Leave { domain } => self.organisations.contains_key(domain),
             Act::Keys { keys, .. } => !keys.is_empty(),
+            Act::Anchors { anchors, .. } => (1..=MOST_ANCHORS).contains(&anchors.len()),
             Act::Invite { member, number, ends } => {
                 let invited = self.invites.values().any(|(other, ends)| other == member && self.hour < *ends);
                 *ends > self.hour && !self.members.contains_key(member) && open(number).is_none() && !invited
@@ -320,7 +353,9 @@ impl Model {
                 let held = self.words.keys().any(|(subject, own)| !own && member(subject) == *id);
                 self.members.contains_key(id) && !held
             }
-            Act::Publish { node, .. } => self.members.contains_key(node) && self.standing(node, "none") == "active",
+            Act::Publish { node, .. } | Act::Unpublish { node } => {
+                is_node(node) && self.members.contains_key(node) && self.standing(node, "none") == "active"
+            }
             Act::Update { domain, .. } => self.organisations.contains_key(domain),
             Act::Accept { domain, of, version } => {
                 let stated = self
@@ -330,12 +365,12 @@ impl Model {
                 self.organisations.contains_key(domain) && self.organisations.contains_key(of) && *version > 0 && stated
             }
             Act::Unaccept { domain, of } => self.accepted.contains_key(&(domain.clone(), of.clone())),
-            Act::Recognise { domain, hours, .. } => self.organisations.contains_key(domain) && *hours > 0,
+            Act::Recognise { domain, until, .. } => self.organisations.contains_key(domain) && *until > self.hour,
             Act::Unrecognise { domain } => self.auditors.contains_key(domain),
-            Act::Audit { domain: by, about, value, hours } => {
+            Act::Audit { domain: by, about, value, until: ends } => {
                 let heard = self.auditors.get(by).is_some_and(|(of, until)| of == path(about) && self.hour < *until);
                 let states = self.stated(about).as_ref() == Some(value);
-                heard && !self.is_refused(by) && domain(about) != *by && *hours > 0 && states
+                heard && !self.is_refused(by) && domain(about) != *by && *ends > self.hour && states
             }
             Act::Unaudit { domain, about } => self.audits.contains_key(&(about.clone(), domain.clone())),
             Act::Adopt { tables } => self.tables.as_ref() != Some(tables),
@@ -396,21 +431,22 @@ impl Model {
             left.retain(|one| !signers.contains(one) && !shown(one));
         }
         let counts = whose == Whose::One || whose == Whose::All && !subject.contains('#');
-        let governs = counts && self.operators.contains(&member(subject)) && left.len() < self.threshold;
+        let governs = counts && self.operators.contains(&member(subject)) && left.len() < self.highest();
         free && !governs && (whose != Whose::One || !signers.iter().any(spent))
     }
 
     fn change(&mut self, act: &Act, signers: &Texts) {
         match act.clone() {
-            Act::Root { operators, threshold } => {
+            Act::Root { operators, root, membership } => {
                 let gone: Vec<String> = self.operators.difference(&operators).cloned().collect();
                 gone.iter().for_each(|id| self.forget(id));
-                (self.operators, self.threshold) = (operators, threshold);
+                (self.operators, self.root, self.membership) = (operators, root, membership);
             }
             Act::Admit { domain: of, member } => {
                 self.organisations.insert(of.clone(), texts([format!("{of} 0").as_str()]));
                 self.gone.retain(|subject, _| domain(subject) != of);
                 self.seat(member.clone(), member);
+                self.anchors.insert(of.clone(), (vec!["anchor".into()], self.epoch));
                 self.seats.insert(of, "DE".into());
             }
             Act::Evict { domain: of } | Act::Leave { domain: of } => {
@@ -425,6 +461,7 @@ impl Model {
                 self.spent.retain(|(_, subject)| domain(subject) != of);
                 self.gone.retain(|subject, _| domain(subject) != of);
                 self.seats.remove(&of);
+                self.anchors.remove(&of);
                 self.offers.retain(|node, _| domain(node) != of);
                 self.accepted.retain(|(one, other), _| *one != of && *other != of);
                 self.auditors.remove(&of);
@@ -434,6 +471,7 @@ impl Model {
                 self.invites.retain(|_, (member, _)| domain(member) != of);
                 drop(self.organisations.insert(of, keys));
             }
+            Act::Anchors { domain, anchors } => drop(self.anchors.insert(domain, (anchors, self.epoch))),
             Act::Invite { member, number, ends } => {
                 self.invites.retain(|_, (_, ends)| self.hour < *ends);
                 self.invites.insert(number, (member, ends));
@@ -453,14 +491,13 @@ impl Model {
                 self.gone.insert(member, gone);
             }
             Act::Publish { node, version, place } => drop(self.offers.insert(node, (version, place))),
+            Act::Unpublish { node } => drop(self.offers.remove(&node)),
             Act::Update { domain, seat } => drop(self.seats.insert(domain, seat)),
             Act::Accept { domain, of, version } => drop(self.accepted.insert((domain, of), version)),
             Act::Unaccept { domain, of } => drop(self.accepted.remove(&(domain, of))),
-            Act::Recognise { domain, hours, path } => drop(self.auditors.insert(domain, (path, self.hour + hours))),
+            Act::Recognise { domain, until, path } => drop(self.auditors.insert(domain, (path, until))),
             Act::Unrecognise { domain } => drop(self.auditors.remove(&domain)),
-            Act::Audit { domain, about, value, hours } => {
-                self.audits.insert((about, domain), (value, self.hour + hours));
-            }
+            Act::Audit { domain, about, value, until } => drop(self.audits.insert((about, domain), (value, until))),
             Act::Unaudit { domain, about } => drop(self.audits.remove(&(about, domain))),
             Act::Adopt { tables } => self.tables = Some(tables),
             Act::Suspend { subject, whose } => self.suspend(&subject, whose, signers),

@@ -11,7 +11,10 @@ use super::super::operator_text;
 
 pub(super) const OPERATORS: [&str; 5] = ["o0", "o1", "o2", "o3", "o4"];
 pub(super) const DOMAINS: [&str; 2] = ["a.example", "b.example"];
-const NAMES: [&str; 2] = ["n1", "n2"];
+/// What each organisation may have, the one that it comes with first.
+const NAMES: [&str; 4] = ["node/n1", "node/n2", "app/p1", "operator/q1"];
+/// How many those are.
+pub(super) const OF_ONE: usize = NAMES.len();
 
 /// What happens.
 #[derive(Debug, Clone)]
@@ -34,7 +37,7 @@ pub(super) fn id(name: &str) -> String {
 }
 
 pub(super) fn members() -> Vec<String> {
-    DOMAINS.iter().flat_map(|domain| NAMES.map(|name| format!("spiffe://{domain}/node/{name}"))).collect()
+    DOMAINS.iter().flat_map(|domain| NAMES.map(|name| format!("spiffe://{domain}/{name}"))).collect()
 }
 
 pub(super) fn certificate(member: &str) -> String {
@@ -43,7 +46,8 @@ pub(super) fn certificate(member: &str) -> String {
 
 /// Those who claim something.
 pub(super) fn claimants() -> Vec<String> {
-    let offers = members().into_iter().map(|id| format!("{}/o1", id["spiffe://".len()..].replacen("/node/", "/", 1)));
+    let nodes = members().into_iter().filter(|id| model::is_node(id));
+    let offers = nodes.map(|id| format!("{}/o1", id["spiffe://".len()..].replacen("/node/", "/", 1)));
     DOMAINS.map(str::to_owned).into_iter().chain(offers).collect()
 }
 
@@ -71,14 +75,17 @@ fn act() -> impl Strategy<Value = Act> {
     let whose = || select(vec![Whose::All, Whose::One, Whose::Own]);
     let keys = |domain: &str| (0..3).map(|n| format!("{domain} {n}")).collect::<Vec<_>>();
     prop_oneof![
-        1 => (subset(OPERATORS.map(id).to_vec()), 0..4_usize)
-            .prop_map(|(operators, threshold)| Act::Root { operators, threshold }),
+        1 => (subset(OPERATORS.map(id).to_vec()), 0..4_usize, 0..4_usize)
+            .prop_map(|(operators, root, membership)| Act::Root { operators, root, membership }),
         2 => member().prop_map(|member| Act::Admit { domain: model::domain(&member), member }),
         1 => domain().prop_map(|domain| Act::Evict { domain }),
         1 => domain().prop_map(|domain| Act::Leave { domain }),
         2 => domain().prop_flat_map(move |domain| {
             subset(keys(&domain)).prop_map(move |keys| Act::Keys { domain: domain.clone(), keys })
         }),
+        2 => (domain(), proptest::collection::vec(select(vec!["x", "y"]), 0..=model::MOST_ANCHORS + 1)).prop_map(
+            |(domain, anchors)| Act::Anchors { domain, anchors: anchors.into_iter().map(str::to_owned).collect() }
+        ),
         3 => (member(), number()).prop_map(|(member, number)| Act::Invite { member, number, ends: 0 }),
         1 => (domain(), number()).prop_map(|(domain, number)| Act::Revoke { domain, number }),
         4 => (member(), proptest::option::of(number()), proptest::option::weighted(0.3, member())).prop_map(
@@ -86,14 +93,15 @@ fn act() -> impl Strategy<Value = Act> {
         ),
         2 => member().prop_map(|member| Act::Withdraw { member }),
         2 => (member(), 0..3_u32, place()).prop_map(|(node, version, place)| Act::Publish { node, version, place }),
+        1 => member().prop_map(|node| Act::Unpublish { node }),
         1 => (domain(), place()).prop_map(|(domain, seat)| Act::Update { domain, seat }),
         2 => (domain(), domain(), 0..3_u32).prop_map(|(domain, of, version)| Act::Accept { domain, of, version }),
         1 => (domain(), domain()).prop_map(|(domain, of)| Act::Unaccept { domain, of }),
         3 => (domain(), 0..100_u64, select(vec!["operator.seat", "processing_locations"]))
-            .prop_map(|(domain, hours, path)| Act::Recognise { domain, hours, path: path.to_owned() }),
+            .prop_map(|(domain, until, path)| Act::Recognise { domain, until, path: path.to_owned() }),
         1 => domain().prop_map(|domain| Act::Unrecognise { domain }),
         5 => (domain(), select(claimants()), place(), 0..100_u64)
-            .prop_map(|(domain, about, value, hours)| Act::Audit { domain, about, value, hours }),
+            .prop_map(|(domain, about, value, until)| Act::Audit { domain, about, value, until }),
         1 => (domain(), select(claimants())).prop_map(|(domain, about)| Act::Unaudit { domain, about }),
         1 => select(vec!["", "#"]).prop_map(|tables| Act::Adopt { tables: tables.to_owned() }),
         7 => (subject(), whose()).prop_map(|(subject, whose)| Act::Suspend { subject, whose }),
@@ -144,10 +152,18 @@ pub(super) fn aim(model: &Model, mut act: Act, near: Option<usize>) -> Act {
             let all = invite.into_iter();
             all.for_each(|(open, (invited, _))| (*domain, *number) = (model::domain(invited), *open));
         }
-        Act::Withdraw { member } | Act::Publish { node: member, .. } => {
+        Act::Withdraw { member } => {
             model.members.keys().cycle().nth(near).into_iter().for_each(|id| member.clone_from(id));
         }
-        Act::Root { .. } | Act::Admit { .. } | Act::Evict { .. } | Act::Leave { .. } | Act::Keys { .. } => {}
+        Act::Publish { node, .. } => {
+            let nodes = model.members.keys().filter(|id| model::is_node(id));
+            nodes.cycle().nth(near).into_iter().for_each(|id| node.clone_from(id));
+        }
+        Act::Unpublish { node } => {
+            model.offers.keys().cycle().nth(near).into_iter().for_each(|id| node.clone_from(id));
+        }
+        Act::Root { .. } | Act::Admit { .. } | Act::Evict { .. } | Act::Leave { .. } => {}
+        Act::Keys { .. } | Act::Anchors { .. } => {}
         Act::Invite { .. } | Act::Join { .. } | Act::Suspend { .. } => {}
         Act::Accept { of, version, .. } => {
             let offer = model.offers.iter().cycle().nth(near);
