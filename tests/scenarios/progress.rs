@@ -1,10 +1,13 @@
 //! P6, for people: a long verification says how far it is, to whoever sits at a terminal and to nobody else.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
 use comity_client::founding::{FoundingPlan, found};
+use comity_client::say::{Draft, Said, SayError, next_version, submit};
 use comity_client::{Connection, Identity};
+use comity_membership::{By, Statement};
 use comity_proto::inference::inference_client::InferenceClient;
 use comity_proto::inference::{ChatRequest, Envelope};
 use comity_runtime::clock::SystemClock;
@@ -82,6 +85,14 @@ fn verify(folder: &Path, more: &[&str]) -> Command {
     command
 }
 
+/// Whether a bar of these was shown, and got on: the number before it is not always the same.
+fn moves(shown: &str, of_these: &str) -> bool {
+    let before: Vec<_> = shown.split(of_these).collect();
+    let numbers =
+        before.iter().rev().skip(1).filter_map(|text| text.rsplit(|letter: char| !letter.is_ascii_digit()).next());
+    numbers.filter(|number| !number.is_empty()).collect::<BTreeSet<_>>().len() > 1
+}
+
 #[test]
 fn a_long_verification_shows_on_a_terminal_how_far_it_is_and_leaves_data_and_pipes_alone() {
     let folder = tempfile::tempdir().unwrap();
@@ -89,7 +100,7 @@ fn a_long_verification_shows_on_a_terminal_how_far_it_is_and_leaves_data_and_pip
     let seen = run_on_a_terminal(&verify(folder.path(), &["-o", "json"]));
     assert_eq!(seen.status, 0, "{seen:?}");
     for pass in ["/2100 leaves, ", "/2100 leaves held against the tiles, "] {
-        assert!(seen.shown.contains(pass), "{pass}: {seen:?}");
+        assert!(moves(&seen.shown, pass), "{pass}: {seen:?}");
     }
     let data: Value = serde_json::from_str(&seen.stdout).expect("stdout is data, and nothing else");
     assert_eq!(data["leaves"], LEAVES);
@@ -141,10 +152,74 @@ fn a_long_log_that_the_broker_shows_is_verified_and_exported_with_a_bar_on_a_ter
     });
     for words in [&verify[..], &["export", "--decisions", folder.to_str().unwrap()]] {
         let seen = run_on_a_terminal(&command(words));
-        assert!(seen.status == 0 && seen.shown.contains("/2100 leaves, "), "{words:?}: {seen:?}");
+        assert!(seen.status == 0 && moves(&seen.shown, "/2100 leaves, "), "{words:?}: {seen:?}");
         let data: Value = serde_json::from_str(&seen.stdout).expect("stdout is data, and nothing else");
         assert_eq!(data["leaves"], LEAVES);
         let piped = run(&mut command(words));
         assert!(piped.status.success() && !said(&piped).contains("/2100"), "{words:?}: {}", said(&piped));
+    }
+}
+
+/// Has an operator suspend somebody and lift it again, as often as it takes for so many statements.
+fn stated(operator: &Caller, subject: &str, statements: u64) {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let identity = Identity::open(&operator.identity).unwrap();
+        let (key, federation) = (identity.dir().key().unwrap(), identity.dir().identity().unwrap().federation_root);
+        let (connection, mut version) = (Connection::open(&identity).unwrap(), 1);
+        for number in 0..statements {
+            let (subject, by) = (subject.parse().unwrap(), By::Federation);
+            let statement = match number % 2 {
+                0 => Statement::Suspended { subject, reason: "again".into(), by },
+                _ => Statement::Lifted { subject, by },
+            };
+            loop {
+                let draft = Draft { federation, statement: statement.clone(), at: identity.clock().now() };
+                match submit(&connection, &draft.sign_as(version, &[&key]).unwrap()).await {
+                    Ok(Said::InForce(_)) => break version += 1,
+                    Err(SayError::Call(status)) => {
+                        version = next_version(&status).unwrap_or_else(|| panic!("{status:?}"))
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn a_long_log_of_statements_is_verified_with_a_bar_whoever_asks_and_a_receipt_held_against_it_too() {
+    let federation = Federation::start();
+    let [app, other] = ["assistant", "other"].map(|name| federation.app(EU_OWNED, name));
+    stated(&federation.operator(), &format!("spiffe://{}/app/other", EU_OWNED.domain), LEAVES);
+    drop(other);
+    let backend = Backend::start(Behaviour::Answer);
+    let _node = federation.node(EU_BODY, &NodeSpec::openai("n1", &backend.url(), "DE"));
+    let answer = federation
+        .ask(&app, &["chat", "--model", "test-model", "--purpose", "dpv:CustomerCare", "-o", "json", "Where?"]);
+    assert!(answer.status.success(), "{}", said(&answer));
+    let answer: Value = serde_json::from_slice(&answer.stdout).unwrap();
+    let file = |name: &str| federation.folder().join(name).to_str().unwrap().to_owned();
+    let (log, receipt, root) = (file("federation.log"), file("receipt"), app.identity.join("root.json"));
+    let epochs = federation.govern_json(&["log", "export", &log])["epoch"].as_u64().unwrap();
+    let _shown = federation.govern(&["receipt", "show", answer["decisionId"].as_str().unwrap(), "--save", &receipt]);
+    // How many there are the broker does not say: they are counted from where there are many, which is soon the end here.
+    let of = |total: u64| format!("/{total} statements, ");
+    let is_shown = |shown: &str, bar: &str| if bar.contains('/') { moves(shown, bar) } else { shown.contains(bar) };
+    for (words, bar) in [
+        (&["log", "verify"][..], " statements, "),
+        (&["log", "export", &file("again.log")], " statements, "),
+        (&["log", "verify", &log], &of(epochs)),
+        // The decision's epoch is the last one; the entry behind it would count too.
+        (&["receipt", "verify", &receipt, "--log", &log, "--root", root.to_str().unwrap()], &of(epochs + 1)),
+    ] {
+        let mut command = comity();
+        command.arg("--identity").arg(&federation.operator().identity).args(["-o", "json"]).args(words);
+        let seen = run_on_a_terminal(&command);
+        assert!(seen.status == 0 && is_shown(&seen.shown, bar), "{words:?}: {seen:?}");
+        let _data: Value = serde_json::from_str(&seen.stdout).expect("stdout is data, and nothing else");
+        let piped = run(&mut command);
+        let talk = String::from_utf8_lossy(&piped.stderr);
+        assert!(piped.status.success() && !talk.contains(" statements, "), "{words:?}: {talk}");
     }
 }
