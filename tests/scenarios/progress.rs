@@ -178,7 +178,7 @@ fn stated(operator: &Caller, subject: &str, statements: u64) {
                 match submit(&connection, &draft.sign_as(version, &[&key]).unwrap()).await {
                     Ok(Said::InForce(_)) => break version += 1,
                     Err(SayError::Call(status)) => {
-                        version = next_version(&status).unwrap_or_else(|| panic!("{status:?}"))
+                        version = next_version(&status).unwrap_or_else(|| panic!("{status:?}"));
                     }
                     other => panic!("{other:?}"),
                 }

@@ -125,6 +125,7 @@ fn a_receipt_verifies_offline_says_who_where_and_under_which_terms_and_its_eligi
     }
     let unproven = findings(&verified, false);
     assert!(unproven.contains("no policy"), "{unproven}");
+    assert!(unproven.contains("who asked for what, which is the broker's word"), "{unproven}");
     // That the federation had not come further when it was decided takes the entry behind.
     assert!(unproven.contains("the log that was given ends there"), "{unproven}");
     let _app = scene.federation.app(EU_BODY, "later");
