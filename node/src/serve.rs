@@ -106,7 +106,8 @@ impl Inference for Server {
         let wire::ChatRequest { envelope, payload } = request.into_inner();
         let admitted = self.admit(call, envelope).await?;
         let payload = payload.unwrap_or_default();
-        payload::check_chat(&payload).map_err(|fault| admitted.failed(&fault))?;
+        let checked = payload::check_chat(&payload).and_then(|()| payload::check_most(&payload, admitted.most()));
+        checked.map_err(|fault| admitted.failed(&fault))?;
         admitted.offers(&needs::of_chat(&payload))?;
         let answer = admitted.run(admitted.backend().chat(admitted.model(), payload)).await?;
         Ok(meter::whole(&admitted, answer.usage, answer))
@@ -122,7 +123,8 @@ impl Inference for Server {
         let wire::ChatStreamRequest { envelope, payload } = request.into_inner();
         let admitted = self.admit(call, envelope).await?;
         let payload = payload.unwrap_or_default();
-        payload::check_chat(&payload).map_err(|fault| admitted.failed(&fault))?;
+        let checked = payload::check_chat(&payload).and_then(|()| payload::check_most(&payload, admitted.most()));
+        checked.map_err(|fault| admitted.failed(&fault))?;
         admitted.offers(&needs::of_chat(&payload))?;
         let pieces = admitted.run(admitted.backend().chat_stream(admitted.model(), payload)).await?;
         Ok(meter::pieces(admitted, pieces, |piece| piece.usage))

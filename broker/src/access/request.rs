@@ -142,6 +142,7 @@ pub async fn admit(
     let raw = frame::envelope(&body.slice(frame::PREFIX_BYTES..)).map_err(invalid)?;
     let read = parts.envelopes.read(&raw).map_err(invalid)?;
     may_be_hedged(method, &read.envelope).map_err(invalid)?;
+    may_be_bounded(method, &read.envelope).map_err(invalid)?;
     Ok(Admitted {
         caller: caller.clone(),
         certificate,
@@ -165,6 +166,19 @@ fn may_be_hedged(method: Method, envelope: &Envelope) -> Result<(), WireError> {
         return Err(WireError::new("envelope.preferences.hedge", problem));
     }
     Ok(())
+}
+
+/// Whether a node can hold what the payload asks for against what the envelope says that it does: nobody here reads a body in a
+/// backend's own format, and what is embedded has no answer of tokens.
+fn may_be_bounded(method: Method, envelope: &Envelope) -> Result<(), WireError> {
+    match method {
+        Method::Chat | Method::ChatStream => Ok(()),
+        Method::Embed | Method::Forward if envelope.max_output_tokens.is_none() => Ok(()),
+        Method::Embed | Method::Forward => {
+            let problem = "is of `Chat` and `ChatStream` alone (hint: leave it out)";
+            Err(WireError::new("envelope.max_output_tokens", problem))
+        }
+    }
 }
 
 fn invalid(error: WireError) -> Failure {

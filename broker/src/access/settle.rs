@@ -53,6 +53,7 @@ pub struct Settlement {
     account: Account,
     arrived: Instant,
     request_bytes: usize,
+    max_output_tokens: Option<u32>,
     /// The node that is tried, and what it signs with.
     signer: Option<Signer>,
     /// What is reserved for it, if there are budgets: settled by the record.
@@ -96,6 +97,7 @@ pub(super) struct Opening {
     account: Account,
     arrived: Instant,
     request_bytes: usize,
+    max_output_tokens: Option<u32>,
     spending: Option<Spending>,
 }
 
@@ -105,7 +107,8 @@ impl Opening {
         let (ledger, tasks, clock) = (parts.ledger.clone(), parts.tasks.clone(), Arc::clone(&parts.clock));
         let (metrics, registry) = (parts.metrics.clone(), parts.registry.clone());
         let (account, arrived, request_bytes) = (admitted.account.clone(), admitted.arrived, admitted.body.len());
-        Self { ledger, tasks, clock, metrics, registry, account, arrived, request_bytes, spending }
+        let max_output_tokens = admitted.envelope.max_output_tokens;
+        Self { ledger, tasks, clock, metrics, registry, account, arrived, request_bytes, max_output_tokens, spending }
     }
 }
 
@@ -132,7 +135,18 @@ impl Settlement {
     /// Opens the account of a request whose decision is durable: where that becomes so, or whoever leaves in between would
     /// leave a decision of which nobody says what became of it.
     pub(super) fn open(opening: Opening, committed: Arc<Committed>) -> Self {
-        let Opening { ledger, tasks, clock, metrics, registry, account, arrived, request_bytes, spending } = opening;
+        let Opening {
+            ledger,
+            tasks,
+            clock,
+            metrics,
+            registry,
+            account,
+            arrived,
+            request_bytes,
+            max_output_tokens,
+            spending,
+        } = opening;
         let record = OutcomeRecord {
             at: clock.now(),
             offer: None,
@@ -155,6 +169,7 @@ impl Settlement {
             account,
             arrived,
             request_bytes,
+            max_output_tokens,
             signer: None,
             spending,
             record: Some(record),
@@ -248,7 +263,8 @@ impl Settlement {
     /// Reads what a node says at the end of its answer. What it cannot have used is not kept, billed or passed on, and makes
     /// nothing of its word.
     pub(super) fn hear(&self, trailers: &HeaderMap) -> Said {
-        let seen = Plausible { request_bytes: self.request_bytes, took: self.arrived.elapsed() };
+        let (request_bytes, max_output_tokens) = (self.request_bytes, self.max_output_tokens);
+        let seen = Plausible { request_bytes, took: self.arrived.elapsed(), max_output_tokens };
         // Of what it says that it has not run, a node has used nothing, and cannot sign otherwise.
         let used = usage(trailers).filter(|_| self.record.as_ref().is_none_or(OutcomeRecord::may_have_run));
         match used.map(|usage| seen.check(usage)).transpose() {

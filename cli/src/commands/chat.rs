@@ -98,7 +98,9 @@ impl Conversation {
 
     async fn answer(&self) -> Result<Answer, CliError> {
         let nonce = receipt::nonce().map_err(|status| CliError::call("chat", status))?;
-        let envelope = Envelope { nonce, ..self.envelope.clone() };
+        // As the payload says it, so that the broker knows what its node may say that it used.
+        let max_output_tokens = self.payload.max_output_tokens;
+        let envelope = Envelope { nonce, max_output_tokens, ..self.envelope.clone() };
         let asking = ChatStreamRequest { envelope: Some(envelope.clone()), payload: Some(self.payload.clone()) };
         let mut request = tonic::Request::new(asking);
         request.set_timeout(self.timeout);

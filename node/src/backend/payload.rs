@@ -44,6 +44,21 @@ pub fn check_chat(payload: &ChatPayload) -> Result<(), Fault> {
     check_sampling(payload)
 }
 
+/// Holds how many tokens a conversation asks for against what its envelope says, by which the broker bounds what it is billed.
+///
+/// # Errors
+/// It does not say, or asks for more.
+pub fn check_most(payload: &ChatPayload, envelope: Option<u32>) -> Result<(), Fault> {
+    match (envelope, payload.max_output_tokens) {
+        (None, _) => Ok(()),
+        (Some(most), Some(asked)) if asked <= most => Ok(()),
+        (Some(most), _) => {
+            let problem = format!("must be {most} or fewer, as envelope.max_output_tokens says");
+            Err(Fault::invalid("payload.max_output_tokens", problem))
+        }
+    }
+}
+
 /// Checks texts to embed.
 ///
 /// # Errors
@@ -144,6 +159,19 @@ mod tests {
     #[test]
     fn a_plain_conversation_is_accepted() {
         assert_eq!(check_chat(&hello()), Ok(()));
+    }
+
+    #[test]
+    fn a_payload_asks_for_no_more_than_its_envelope_says() {
+        let asking = |most| ChatPayload { max_output_tokens: most, ..hello() };
+        for (envelope, payload) in [(None, None), (None, Some(9_000)), (Some(16), Some(16)), (Some(16), Some(1))] {
+            assert_eq!(check_most(&asking(payload), envelope), Ok(()));
+        }
+        for payload in [None, Some(17)] {
+            let Err(Fault::Invalid { field, problem }) = check_most(&asking(payload), Some(16)) else { panic!() };
+            assert_eq!(field, "payload.max_output_tokens");
+            assert!(problem.contains("16 or fewer"), "{problem}");
+        }
     }
 
     #[test]

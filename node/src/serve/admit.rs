@@ -61,6 +61,8 @@ pub(super) struct Call {
 #[derive(Debug)]
 pub struct Admitted {
     permit: VerifiedPermit,
+    /// Most tokens that the caller wants in the answer, where its envelope says so.
+    most: Option<u32>,
     state: LetInBy,
     route: Arc<Route>,
     deadline: Instant,
@@ -128,7 +130,8 @@ impl Server {
         replica.served(permit.caller());
         let (signer, metrics, places) = (signer.clone(), metrics.clone(), rules.places.clone());
         let (Call { deadline, account, .. }, held) = (call, [place, of_offer]);
-        Ok(Admitted { permit, state, route, deadline, signer, metrics, account, places, _held: held })
+        let most = envelope.max_output_tokens;
+        Ok(Admitted { permit, most, state, route, deadline, signer, metrics, account, places, _held: held })
     }
 }
 
@@ -196,6 +199,11 @@ impl Admitted {
     /// The backend's own name for the offer's model.
     pub(super) fn model(&self) -> &str {
         &self.route.backend_model
+    }
+
+    /// Most tokens that the caller wants in the answer, where its envelope says so.
+    pub(super) const fn most(&self) -> Option<u32> {
+        self.most
     }
 
     /// Holds what a payload needs against what the offer says that the model can do: the broker, which does not read

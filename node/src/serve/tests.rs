@@ -277,6 +277,19 @@ impl World {
 
     /// Such a request, decided at this epoch.
     fn request_at<T>(&self, epoch: Epoch, caller: &str, number: u32, method: Method, message: T) -> Request<T> {
+        self.request_with(&envelope(), epoch, caller, number, method, message)
+    }
+
+    /// Such a request, with this envelope.
+    fn request_with<T>(
+        &self,
+        envelope: &wire::Envelope,
+        epoch: Epoch,
+        caller: &str,
+        number: u32,
+        method: Method,
+        message: T,
+    ) -> Request<T> {
         let permit = self.permits.permit(&Decided {
             kind: Kind::Decision,
             id: u8::try_from(number).unwrap(),
@@ -284,7 +297,7 @@ impl World {
             epoch,
             caller: caller.into(),
             method: method.name().into(),
-            envelope: Digest::of(&envelope().encode_to_vec()),
+            envelope: Digest::of(&envelope.encode_to_vec()),
             offer: self.offer.name().to_string(),
             offer_sha256: offer_digest(&self.offer),
             life: Duration::from_secs(60),
@@ -460,6 +473,18 @@ async fn a_payload_out_of_bounds_never_reaches_the_backend() {
     let mut empty = world.chat_request();
     empty.get_mut().payload = None;
     assert_eq!(world.refused(empty).await, reason(Code::InvalidArgument, "PAYLOAD_INVALID"));
+}
+
+#[tokio::test]
+async fn a_payload_that_asks_for_more_than_its_envelope_says_never_reaches_the_backend() {
+    let world = world().knowing(statements("DE"));
+    let envelope = wire::Envelope { max_output_tokens: Some(16), ..envelope() };
+    for (number, max_output_tokens) in (1..).zip([None, Some(17)]) {
+        let payload = Some(wire::ChatPayload { max_output_tokens, ..payload() });
+        let message = wire::ChatRequest { envelope: Some(envelope.clone()), payload };
+        let request = world.request_with(&envelope, world.history.epoch(3), APP, number, Method::Chat, message);
+        assert_eq!(world.refused(request).await, reason(Code::InvalidArgument, "PAYLOAD_INVALID"));
+    }
 }
 
 #[tokio::test]

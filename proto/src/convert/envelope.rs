@@ -26,6 +26,8 @@ pub struct Envelope {
     pub declared: Declared,
     /// What is better among offers that are eligible.
     pub prefer: Preferences,
+    /// Most tokens that it wants in the answer, where it says so.
+    pub max_output_tokens: Option<u32>,
 }
 
 impl TryFrom<inference::Envelope> for Envelope {
@@ -34,8 +36,12 @@ impl TryFrom<inference::Envelope> for Envelope {
     fn try_from(wire: inference::Envelope) -> Result<Self, WireError> {
         let model = parse("model", &wire.model)?;
         check_nonce(&wire.nonce)?;
+        let max_output_tokens = wire.max_output_tokens;
+        if max_output_tokens == Some(0) {
+            return Err(WireError::new("max_output_tokens", "must be at least 1, or absent"));
+        }
         let RequirementsFile { requirements, declared, prefer } = file(wire)?;
-        Ok(Self { model, requirements, declared, prefer })
+        Ok(Self { model, requirements, declared, prefer, max_output_tokens })
     }
 }
 
@@ -123,8 +129,8 @@ fn classifications(wire: Vec<wire::Classification>) -> Result<std::collections::
 
 impl From<&Envelope> for inference::Envelope {
     fn from(envelope: &Envelope) -> Self {
-        let Envelope { model, requirements, declared, prefer } = envelope;
-        Self { model: model.to_string(), ..wire(requirements, declared, prefer) }
+        let Envelope { model, requirements, declared, prefer, max_output_tokens } = envelope;
+        Self { model: model.to_string(), max_output_tokens: *max_output_tokens, ..wire(requirements, declared, prefer) }
     }
 }
 
@@ -147,5 +153,6 @@ pub(super) fn wire(requirements: &Requirements, declared: &Declared, prefer: &Pr
         data_categories: strings(&declared.data_categories),
         preferences: (!prefer.is_default()).then(|| prefer.into()),
         nonce: Bytes::new(),
+        max_output_tokens: None,
     }
 }

@@ -108,7 +108,11 @@ fn each_mistake_in_an_envelope_names_its_field() {
     let places = wire::PlaceSet { places: vec!["uk".into()] };
     let requirements = Some(wire::Requirements { allowed_storage_locations: vec![places], ..Default::default() });
     let path = "requirements.allowed_storage_locations[0].places[0]: ";
-    assert!(refused(inference::Envelope { requirements, ..good }).starts_with(path));
+    assert!(refused(inference::Envelope { requirements, ..good.clone() }).starts_with(path));
+    let most = |tokens| inference::Envelope { max_output_tokens: Some(tokens), ..good.clone() };
+    assert_eq!(refused(most(0)), "max_output_tokens: must be at least 1, or absent");
+    let read = Envelope::try_from(most(16)).unwrap();
+    assert_eq!((read.max_output_tokens, inference::Envelope::from(&read).max_output_tokens), (Some(16), Some(16)));
 }
 
 #[test]

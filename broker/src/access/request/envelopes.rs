@@ -11,8 +11,10 @@ use prost::encoding::{self, DecodeContext, WireType};
 
 use crate::memory::Memory;
 
-/// The number of `Envelope.nonce`, the last of its fields.
+/// The number of `Envelope.nonce`.
 const NONCE: u32 = 11;
+/// That of `Envelope.max_output_tokens`, the one field that stands behind it.
+const MAX_OUTPUT_TOKENS: u32 = 12;
 /// Most bytes of a generation: a thousand envelopes with a few demands each.
 const GENERATION_BYTES: usize = 4 << 20;
 /// Bytes that an envelope takes for each byte that it came in: its texts stand in it twice, in trees. Rather too many.
@@ -38,6 +40,8 @@ struct Asked {
     envelope: Arc<Envelope>,
     /// In canonical encoding, without the nonce.
     bytes: Bytes,
+    /// Where in that the nonce has its place.
+    nonce_at: usize,
     /// The digest of that.
     sha256: Digest,
 }
@@ -58,7 +62,7 @@ impl Envelopes {
     /// # Errors
     /// It is none. That is not remembered.
     pub(super) fn read(&self, raw: &Bytes) -> Result<Read, WireError> {
-        // One whose nonce stands elsewhere, or twice, is read whole each time.
+        // One whose nonce stands twice is read whole each time.
         let (raw, nonce) = apart(raw).unwrap_or_else(|| (raw.clone(), Bytes::new()));
         check_nonce(&nonce).map_err(|error| error.within("envelope"))?;
         let asked = match self.0.get(&raw, |_| true) {
@@ -69,8 +73,11 @@ impl Envelopes {
         if nonce.is_empty() {
             return Ok(Read { envelope, sha256: asked.sha256, asked: bytes.clone(), bytes });
         }
-        let mut whole = BytesMut::from(&*bytes);
+        let mut whole = BytesMut::with_capacity(bytes.len() + encoding::bytes::encoded_len(NONCE, &nonce));
+        let (before, behind) = bytes.split_at(asked.nonce_at.min(bytes.len()));
+        whole.extend_from_slice(before);
         encoding::bytes::encode(NONCE, &nonce, &mut whole);
+        whole.extend_from_slice(behind);
         Ok(Read { envelope, sha256: Digest::of(&whole), asked: bytes, bytes: whole.freeze() })
     }
 
@@ -78,8 +85,10 @@ impl Envelopes {
         let wire: inference::Envelope =
             strict::decode(raw.clone()).map_err(|error| WireError::new("envelope", error.to_string()))?;
         let bytes = Bytes::from(wire.encode_to_vec());
+        let behind = wire.max_output_tokens.map_or(0, |most| encoding::uint32::encoded_len(MAX_OUTPUT_TOKENS, &most));
+        let nonce_at = bytes.len().saturating_sub(behind);
         let envelope = Envelope::try_from(wire).map_err(|error| error.within("envelope"))?;
-        let asked = Arc::new(Asked { envelope: Arc::new(envelope), sha256: Digest::of(&bytes), bytes });
+        let asked = Arc::new(Asked { envelope: Arc::new(envelope), nonce_at, sha256: Digest::of(&bytes), bytes });
         // A copy: the request's own bytes have its payload with them.
         let taken = raw.len().saturating_mul(BYTES_PER_BYTE).saturating_add(ENTRY_BYTES);
         self.0.keep(Bytes::copy_from_slice(raw), &asked, taken);
@@ -87,8 +96,7 @@ impl Envelopes {
     }
 }
 
-/// What stands before the nonce, and the nonce, where it comes last, as encoders put it; nothing where it does not, or where
-/// the bytes are no message.
+/// What stands around the nonce, and the nonce; nothing where it stands twice, or where the bytes are no message.
 fn apart(raw: &Bytes) -> Option<(Bytes, Bytes)> {
     let mut rest = raw.clone();
     while rest.has_remaining() {
@@ -96,11 +104,23 @@ fn apart(raw: &Bytes) -> Option<(Bytes, Bytes)> {
         let (field, wire_type) = encoding::decode_key(&mut rest).ok()?;
         if field == NONCE {
             let length = encoding::decode_varint(&mut rest).ok().filter(|_| wire_type == WireType::LengthDelimited)?;
-            return (rest.len() as u64 == length).then_some((before, rest));
+            let length = usize::try_from(length).ok().filter(|length| *length <= rest.len())?;
+            let nonce = rest.split_to(length);
+            return Some((around(before, &rest)?, nonce));
         }
         encoding::skip_field(wire_type, field, &mut rest, DecodeContext::default()).ok()?;
     }
     Some((raw.clone(), Bytes::new()))
+}
+
+/// What stands before a nonce and behind it, where there is no other.
+fn around(before: Bytes, behind: &Bytes) -> Option<Bytes> {
+    let mut rest = behind.clone();
+    while rest.has_remaining() {
+        let (field, wire_type) = encoding::decode_key(&mut rest).ok().filter(|(field, _)| *field != NONCE)?;
+        encoding::skip_field(wire_type, field, &mut rest, DecodeContext::default()).ok()?;
+    }
+    Some(if behind.is_empty() { before } else { [before, behind.clone()].concat().into() })
 }
 
 #[cfg(test)]
@@ -151,18 +171,21 @@ mod tests {
     #[test]
     fn the_same_with_another_nonce_is_not_read_again_and_has_another_digest() {
         let envelopes = Envelopes::default();
-        let [one, other, none] = [&[7; 16][..], &[9; 32], &[]].map(|nonce| {
-            let wire = inference::Envelope { nonce: Bytes::from_static(nonce), ..envelope("a") };
-            let raw = Bytes::from(wire.encode_to_vec());
-            let read = envelopes.read(&raw).unwrap();
-            assert_eq!((&read.bytes, read.sha256), (&raw, Digest::of(&raw)), "as whoever decodes it whole has it");
-            read
-        });
-        for read in [&one, &other] {
-            assert!(Arc::ptr_eq(&read.envelope, &none.envelope));
-            assert_eq!(read.asked, none.bytes);
+        for max_output_tokens in [None, Some(16)] {
+            let [one, other, none] = [&[7; 16][..], &[9; 32], &[]].map(|nonce| {
+                let wire = inference::Envelope { nonce: Bytes::from_static(nonce), max_output_tokens, ..envelope("a") };
+                let raw = Bytes::from(wire.encode_to_vec());
+                let read = envelopes.read(&raw).unwrap();
+                assert_eq!((&read.bytes, read.sha256), (&raw, Digest::of(&raw)), "as whoever decodes it whole has it");
+                assert_eq!(read.envelope.max_output_tokens, max_output_tokens);
+                read
+            });
+            for read in [&one, &other] {
+                assert!(Arc::ptr_eq(&read.envelope, &none.envelope));
+                assert_eq!(read.asked, none.bytes);
+            }
+            assert_eq!(none.asked, none.bytes);
         }
-        assert_eq!(none.asked, none.bytes);
     }
 
     #[test]

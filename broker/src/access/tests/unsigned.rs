@@ -124,6 +124,26 @@ async fn ended_by(ending: impl Fn(&mut End) + Send + Sync + 'static) -> Ended {
     Ended { trailers, receipt, log, world, _node: node }
 }
 
+#[tokio::test]
+async fn of_who_asks_for_so_many_tokens_at_most_no_node_signs_that_it_wrote_more() {
+    for (wrote, word) in [(16, None), (33, Some("excessive")), (262_144, Some("excessive"))] {
+        let world = World::new().await;
+        let ending = move |end: &mut End| {
+            end.said.output_tokens = Some(wrote);
+            end.put(metadata::USAGE, &inference::Usage { input_tokens: 3, output_tokens: wrote }.encode_to_vec());
+            end.sign();
+        };
+        let _node = world.node_handing("a.example", self::ending(world.log_key.clone(), ending)).await;
+        let envelope = inference::Envelope { max_output_tokens: Some(16), ..world::envelope(in_germany()) };
+        let (_, trailers) = read(world.call(Method::Chat, framed(&world::message_of(envelope)), &[]).await).await;
+        assert_eq!(ended(&trailers).0, Code::Ok);
+        let outcome = world.journal(1).await.1.remove(0);
+        assert_eq!(outcome.output_tokens, Some(wrote).filter(|_| word.is_none()));
+        let tries: serde_json::Value = serde_json::from_str(&outcome.tries).unwrap();
+        assert_eq!(tries[0]["unsigned"].as_str(), word);
+    }
+}
+
 impl Ended {
     /// Why nothing of the node's word was kept, if nothing was.
     fn unsigned(&self) -> Option<String> {

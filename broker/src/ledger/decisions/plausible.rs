@@ -1,7 +1,8 @@
 //! How much a request can have used, by what the broker itself saw of it.
 //!
 //! Tokens are the node's word, and counters of 64 bits are room for a text, or for a bill. The broker reads no payload, so that
-//! it knows neither `max_tokens` nor what a tokenizer makes of a prompt; what is held here is what no honest node exceeds.
+//! it knows what a caller wants at most only where the envelope says that, too, and not what a tokenizer makes of a prompt; what
+//! is held here is what no honest node exceeds.
 
 use std::time::Duration;
 
@@ -17,6 +18,9 @@ const MIN_OUTPUT_TOKENS: u64 = 1 << 18;
 /// Tokens for a millisecond. What is thought and not shown has no byte, so that time alone bounds it: the fastest machines write
 /// some thousands in a second, and a request may ask for 128 answers at once.
 const OUTPUT_TOKENS_PER_MS: u64 = 1_000;
+/// Tokens that an answer may have beyond what was asked for at most: backends count the one that ends it, or not, and a tool's
+/// call may be finished.
+const OUTPUT_TOKENS_BESIDE: u64 = 16;
 /// Most tokens of either, whatever else: above a hundred times what models read.
 const MAX_TOKENS: u64 = 1 << 27;
 
@@ -27,6 +31,8 @@ pub struct Plausible {
     pub request_bytes: usize,
     /// From its arrival to its end.
     pub took: Duration,
+    /// Most tokens that it wanted in the answer, where its envelope says so.
+    pub max_output_tokens: Option<u32>,
 }
 
 impl Plausible {
@@ -39,6 +45,8 @@ impl Plausible {
         let most = |least: u64, more: u64| least.saturating_add(more).min(MAX_TOKENS);
         let input = most(MIN_INPUT_TOKENS, bytes.saturating_mul(INPUT_TOKENS_PER_BYTE));
         let output = most(MIN_OUTPUT_TOKENS, took.saturating_mul(OUTPUT_TOKENS_PER_MS));
+        let asked = self.max_output_tokens.map(|most| u64::from(most).saturating_add(OUTPUT_TOKENS_BESIDE));
+        let output = output.min(asked.unwrap_or(u64::MAX));
         match (usage.input_tokens <= input, usage.output_tokens <= output) {
             (true, true) => Ok(usage),
             (false, _) => Err(Unsigned::Excessive { field: "input_tokens" }),
@@ -52,7 +60,7 @@ mod tests {
     use super::*;
 
     fn found(request_bytes: usize, took_s: u64, input_tokens: u64, output_tokens: u64) -> Result<(), Unsigned> {
-        let seen = Plausible { request_bytes, took: Duration::from_secs(took_s) };
+        let seen = Plausible { request_bytes, took: Duration::from_secs(took_s), max_output_tokens: None };
         seen.check(UsageRecord { input_tokens, output_tokens }).map(drop)
     }
 
@@ -72,6 +80,20 @@ mod tests {
             (2_000, 0, 700, 128_000),
         ] {
             assert_eq!(found(request_bytes, took_s, input, output), Ok(()), "{input} in, {output} out");
+        }
+    }
+
+    #[test]
+    fn who_asks_for_so_many_tokens_at_most_is_billed_for_no_more() {
+        let of = |output_tokens| {
+            let seen = Plausible { request_bytes: 100, took: Duration::from_secs(60), max_output_tokens: Some(16) };
+            seen.check(UsageRecord { input_tokens: 3, output_tokens }).map(drop)
+        };
+        for honest in [0, 16, 17, 32] {
+            assert_eq!(of(honest), Ok(()));
+        }
+        for dishonest in [33, 262_144] {
+            assert_eq!(of(dishonest), Err(Unsigned::Excessive { field: "output_tokens" }));
         }
     }
 
