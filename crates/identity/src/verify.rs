@@ -183,12 +183,13 @@ impl ExpectedServer {
 
     /// Where another authority has signed, whom we expected: who reads it knows the address, and not the name.
     fn named(&self, error: Error) -> Error {
-        let found = match error {
-            Error::InvalidCertificate(CertificateError::UnknownIssuer) => "UnknownIssuer",
-            Error::InvalidCertificate(CertificateError::BadSignature) => "BadSignature",
-            other => return other,
-        };
-        refuse(PeerRefused::OtherAuthority { expected: self.expected.clone(), found })
+        let found = [
+            (Error::InvalidCertificate(CertificateError::UnknownIssuer), "UnknownIssuer"),
+            (Error::InvalidCertificate(CertificateError::BadSignature), "BadSignature"),
+        ]
+        .into_iter()
+        .find_map(|(authority, found)| (error == authority).then_some(found));
+        found.map_or(error, |found| refuse(PeerRefused::OtherAuthority { expected: self.expected.clone(), found }))
     }
 }
 
