@@ -591,8 +591,9 @@ fn replay(
     for (index, frame) in frames.iter().enumerate() {
         let damaged = |error: NotTaken| {
             let twice = equivocations::in_journal(path, frames, index, (genesis, &error), keep);
-            let (path, position, problem) = (path.to_owned(), index + 1, chain::text(&error));
-            twice.unwrap_or(RegistryError::Damaged { path, position, problem })
+            let problem = chain::text(&error);
+            let position = index + 1;
+            twice.unwrap_or_else(|| RegistryError::Damaged { path: path.to_owned(), position, problem })
         };
         log.take(frame).map_err(damaged)?;
     }
