@@ -6,7 +6,7 @@ use super::held::{COLUMNS, Held};
 
 /// What the page looks like: readable on paper too.
 const STYLE: &str = "body{font:14px/1.4 system-ui,sans-serif;margin:2em}table{border-collapse:collapse;font-size:12px}\
-td,th{border:1px solid #ccc;padding:2px 6px;text-align:left;vertical-align:top}th{background:#f3f3f3;position:sticky;top:0}";
+td,th{border:1px solid #ccc;padding:2px 6px;text-align:left;vertical-align:top}td{max-width:24em;overflow-wrap:anywhere}th{background:#f3f3f3;position:sticky;top:0}";
 
 /// The page: how many decisions there were, where they went, and each.
 pub(super) fn html(
