@@ -95,7 +95,9 @@ impl RequirementArgs {
     /// The envelope of a request for `model`.
     pub(crate) fn envelope(&self, model: &ModelName, tables: &Tables) -> Result<Envelope, CliError> {
         let RequirementsFile { requirements, declared, prefer } = self.merged(model, tables)?;
-        Ok((&convert::Envelope { model: model.clone(), requirements, declared, prefer }).into())
+        // How long the answer may be is said with the payload.
+        let max_output_tokens = None;
+        Ok((&convert::Envelope { model: model.clone(), requirements, declared, prefer, max_output_tokens }).into())
     }
 
     /// Everything that was given, merged: never looser than any part of it.
