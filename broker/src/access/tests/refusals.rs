@@ -66,7 +66,7 @@ async fn an_envelope_that_is_not_of_this_version_is_refused_with_the_fields_path
     // Of what nobody reads, nobody says how much it wants at most.
     let bounded = comity_proto::inference::Envelope { max_output_tokens: Some(16), ..world::envelope(in_germany()) };
     for method in [Method::Embed, Method::Forward] {
-        let (_, trailers) = read(world.call(method, framed(&world::message_of(bounded.clone())), &[]).await).await;
+        let (_, trailers) = read(world.call(method, framed(&world::message_of(&bounded)), &[]).await).await;
         let detail = Detail::of(&Status::from_header_map(&trailers).unwrap()).unwrap();
         assert_eq!(
             (detail.reason.as_str(), &*detail.metadata["field"]),

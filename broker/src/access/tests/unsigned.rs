@@ -135,7 +135,7 @@ async fn of_who_asks_for_so_many_tokens_at_most_no_node_signs_that_it_wrote_more
         };
         let _node = world.node_handing("a.example", self::ending(world.log_key.clone(), ending)).await;
         let envelope = inference::Envelope { max_output_tokens: Some(16), ..world::envelope(in_germany()) };
-        let (_, trailers) = read(world.call(Method::Chat, framed(&world::message_of(envelope)), &[]).await).await;
+        let (_, trailers) = read(world.call(Method::Chat, framed(&world::message_of(&envelope)), &[]).await).await;
         assert_eq!(ended(&trailers).0, Code::Ok);
         let outcome = world.journal(1).await.1.remove(0);
         assert_eq!(outcome.output_tokens, Some(wrote).filter(|_| word.is_none()));

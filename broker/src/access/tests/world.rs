@@ -545,7 +545,7 @@ pub(crate) fn message_preferring(
     requirements: policy::Requirements,
     preferences: Option<policy::Preferences>,
 ) -> Vec<u8> {
-    message_of(inference::Envelope { preferences, ..envelope(requirements) })
+    message_of(&inference::Envelope { preferences, ..envelope(requirements) })
 }
 
 /// What is asked, with these requirements.
@@ -559,7 +559,7 @@ pub(crate) fn envelope(requirements: policy::Requirements) -> inference::Envelop
 }
 
 /// A request's message.
-pub(crate) fn message_of(envelope: inference::Envelope) -> Vec<u8> {
+pub(crate) fn message_of(envelope: &inference::Envelope) -> Vec<u8> {
     let envelope = envelope.encode_to_vec();
     let mut message = BytesMut::new();
     for (key, value) in [(0x0a, envelope.as_slice()), (0x12, PAYLOAD)] {
