@@ -43,9 +43,9 @@ const APPS: usize = 6;
 const CALLS_OF_AN_APP: usize = 40;
 /// Between two certificates that an organisation's own authority signs: a program that renews finds a fresh one.
 const SIGN_EVERY: Duration = Duration::from_millis(500);
-/// Tunnels that the only node to ask opens one after the other, two of them at once: one of them is replaced every one to three
-/// seconds, so that it is a minute at most.
-const TUNNELS: usize = 20;
+/// Tunnels that the only node to ask opens one after the other, two of them at once: one of them is replaced every three seconds
+/// or so, and a scenario waits for a minute at most.
+const TUNNELS: usize = 12;
 /// What a broker says to a caller whose call it does not begin now, and when to come again.
 const LATER: &str = "BROKER_OVERLOADED";
 /// How an answer ended that began and has no end.
