@@ -56,7 +56,7 @@ pub enum PeerRefused {
         /// Whom we mean to call.
         expected: SpiffeId,
         /// What is wrong with the chain.
-        found: &'static str,
+        found: String,
     },
 }
 
@@ -183,13 +183,12 @@ impl ExpectedServer {
 
     /// Where another authority has signed, whom we expected: who reads it knows the address, and not the name.
     fn named(&self, error: Error) -> Error {
-        let found = [
-            (Error::InvalidCertificate(CertificateError::UnknownIssuer), "UnknownIssuer"),
-            (Error::InvalidCertificate(CertificateError::BadSignature), "BadSignature"),
-        ]
-        .into_iter()
-        .find_map(|(authority, found)| (error == authority).then_some(found));
-        found.map_or(error, |found| refuse(PeerRefused::OtherAuthority { expected: self.expected.clone(), found }))
+        let Error::InvalidCertificate(found @ (CertificateError::UnknownIssuer | CertificateError::BadSignature)) =
+            &error
+        else {
+            return error;
+        };
+        refuse(PeerRefused::OtherAuthority { expected: self.expected.clone(), found: format!("{found:?}") })
     }
 }
 
