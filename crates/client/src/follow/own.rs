@@ -219,3 +219,6 @@ impl Copy {
         kept::replace(&self.dir.join(CHECKPOINT_FILE), &serde_json::to_vec_pretty(heard)?)
     }
 }
+
+#[cfg(test)]
+mod tests;
