@@ -167,3 +167,32 @@ pub fn next_version(status: &Status) -> Option<u64> {
     let detail = Detail::of(status).filter(|detail| detail.reason == "VERSION" || detail.reason == "EQUIVOCATION")?;
     detail.metadata.get("next")?.parse().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use comity_identity::KeyPair;
+    use comity_membership::By;
+    use comity_membership::testing::read;
+    use comity_proto::error::Failure;
+    use tonic::Code;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_asks_for_the_version_signs_nothing_at_a_position_that_anything_can_stand_at() {
+        let statement = Statement::Lifted { subject: read("org-a.example"), by: By::Organisation };
+        let draft = Draft { federation: Digest::of(b"root"), statement, at: read("2026-11-25") };
+        let signed = Mutex::new(Vec::new());
+        let submit = async |envelope: Envelope| {
+            let version = Payload::peek(&envelope).unwrap().version;
+            signed.lock().unwrap().push(version);
+            let refusal = Failure::new(Code::Aborted, "VERSION", "another one is next").with("next", 3);
+            if version == 3 { Ok(Said::InForce(9)) } else { Err(SayError::Call(Box::new(refusal.into()))) }
+        };
+        let key = KeyPair::generate().unwrap();
+        let said = at_the_version_named(draft, &[&key], submit).await.unwrap();
+        assert_eq!((said, signed.into_inner().unwrap()), (Said::InForce(9), vec![0, 3]));
+    }
+}
