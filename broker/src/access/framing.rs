@@ -182,13 +182,13 @@ mod tests {
         #[test]
         fn pieces_are_read_as_the_whole_is(
             messages in prop::collection::vec((prop_oneof![8 => Just(0_u8), 2 => Just(1), 1 => any::<u8>()], prop::collection::vec(any::<u8>(), 0..300)), 0..5),
-            end_percent in 0..140_usize,
+            percent in 0..140_usize,
             cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..40),
             is_unary: bool,
             may_be_compressed: bool,
         ) {
             let mut answer: Vec<u8> = messages.iter().flat_map(|(flag, text)| message(*flag, text)).collect();
-            answer.truncate(answer.len() * end_percent / 100);
+            answer.truncate(answer.len() * percent / 100);
             let mut cuts: Vec<_> = cuts.iter().map(|cut| cut.index(answer.len() + 1)).chain([0, answer.len()]).collect();
             cuts.sort_unstable();
             let pieces = cuts.windows(2).map(|cut| &answer[cut[0]..cut[1]]);

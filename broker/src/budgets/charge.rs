@@ -124,9 +124,6 @@ fn amount(budget: &Budget, price: Option<&Price>, (input_tokens, output_tokens):
     Amount { requests: 1, input_tokens, output_tokens, micros }
 }
 
-/// A try that may have been run: its offer, the tokens that its node signed, and those that went to the caller.
-type Tried<'a> = (&'a OfferName, Option<(u64, u64)>, u64);
-
 /// What a request comes to, by account.
 ///
 /// Under budgets of requests: nothing where no node can have run it; what a node signed; else all that was reserved, or what went
@@ -152,15 +149,7 @@ pub fn charges(budgets: &Budgets, asked: &Asked, became: Became<'_>) -> HashMap<
             add(Key::of((place, budget), asked.call(), None), amount);
         }
     }
-    let tries: Vec<Tried<'_>> = match became {
-        Became::Unknown => asked.candidates.iter().map(|one| (&one.offer, None, 0)).collect(),
-        Became::Ended { tries, signed, passed } => {
-            let last = tries.len().checked_sub(1);
-            let of = |(place, offer)| if Some(place) == last { (offer, signed, passed) } else { (offer, None, 0) };
-            tries.iter().enumerate().map(of).collect()
-        }
-    };
-    for (offer, signed, passed) in tries {
+    for Tried { offer, signed, passed } in tried(asked, became) {
         let price = asked.price(offer);
         for (place, budget) in budgets.of(&asked.caller, &asked.model, Some(offer)) {
             let tokens = signed.unwrap_or_else(|| asked.unsigned_tokens(budget, passed));
@@ -168,4 +157,24 @@ pub fn charges(budgets: &Budgets, asked: &Asked, became: Became<'_>) -> HashMap<
         }
     }
     all
+}
+
+/// A try that may have been run, as it counts for its offer.
+struct Tried<'a> {
+    offer: &'a OfferName,
+    signed: Option<(u64, u64)>,
+    passed: u64,
+}
+
+/// The tries of a request: of those before the last nobody signed anything, and nothing of them went to the caller.
+fn tried<'a>(asked: &'a Asked, became: Became<'a>) -> Vec<Tried<'a>> {
+    let unsigned = |offer| Tried { offer, signed: None, passed: 0 };
+    match became {
+        Became::Unknown => asked.candidates.iter().map(|one| unsigned(&one.offer)).collect(),
+        Became::Ended { tries, signed, passed } => {
+            let (last, before) = tries.split_last().unzip();
+            let last = last.map(|offer| Tried { offer, signed, passed });
+            before.into_iter().flatten().map(unsigned).chain(last).collect()
+        }
+    }
 }
