@@ -24,6 +24,7 @@ use comity_types::{Name, Place};
 use serde::Deserialize;
 
 use crate::budgets::definition::Budgets;
+use crate::edge::deciding::TARGET;
 
 /// Shortest life of a certificate: below, a renewal that is tried a few times would come too late.
 const MIN_LEAF: Duration = Duration::from_secs(10 * 60);
@@ -52,6 +53,8 @@ const MAX_REQUEST_MEMORY: usize = 64 << 30;
 /// Least and most that one connection may ask for beside its calls, a second: a few cancelled calls, and as many as are
 /// made in all.
 const CONTROL_FRAMES_PER_SECOND: std::ops::RangeInclusive<usize> = 50..=100_000;
+/// Least and most that a decision may take: what a good disk needs for a sync, and what callers wait for at most.
+const DECISION_TIME: std::ops::RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(10);
 
 /// What a broker is told, checked.
 #[derive(Debug, Clone)]
@@ -132,6 +135,9 @@ pub struct Limits {
     pub request_memory: usize,
     /// What one connection may ask for beside its calls, a second, in credit ([`comity_runtime::calm`]).
     pub control_frames_per_second: u32,
+    /// How long a call may take from its whole message to its durable decision: where even the fastest take longer, fewer are
+    /// decided at once.
+    pub decision_time: Duration,
 }
 
 /// How long certificates live, by whom they are for.
@@ -255,6 +261,7 @@ struct RawLimits {
     request_bytes: usize,
     control_frames_per_second: usize,
     request_memory: usize,
+    decision_time: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -295,6 +302,7 @@ impl Default for RawLimits {
             request_bytes: 16 * 1024 * 1024,
             control_frames_per_second: Allowance::PER_SECOND as usize,
             request_memory: 512 * 1024 * 1024,
+            decision_time: humantime::format_duration(TARGET).to_string(),
         }
     }
 }
@@ -484,6 +492,7 @@ impl Checks {
         let request_memory = self.request_memory(raw);
         let (field, number) = ("limits.control_frames_per_second", raw.control_frames_per_second);
         let control_frames = self.number(field, number, CONTROL_FRAMES_PER_SECOND);
+        let decision_time = self.duration("limits.decision_time", &raw.decision_time, DECISION_TIME);
         Some(Limits {
             in_flight: in_flight?,
             in_flight_per_organisation: per_organisation?,
@@ -492,6 +501,7 @@ impl Checks {
             request_bytes: request_bytes?,
             request_memory: request_memory?,
             control_frames_per_second: control_frames.and_then(|number| number.try_into().ok())?,
+            decision_time: decision_time?,
         })
     }
 

@@ -38,6 +38,7 @@ use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::config::{Config, Leaf, Limits, Log};
+use crate::edge::deciding::TARGET;
 use crate::registry::Registry;
 use crate::{Broker, BrokerError};
 
@@ -234,6 +235,7 @@ impl Scene {
                 request_bytes: 1024 * 1024,
                 control_frames_per_second: Allowance::PER_SECOND,
                 request_memory: 512 << 20,
+                decision_time: TARGET,
             },
             leaf: Leaf { broker: day, node: day, app: day, operator: day },
             bundles: None,

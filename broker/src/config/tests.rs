@@ -21,11 +21,18 @@ fn the_example_is_a_configuration_and_spells_out_every_default() {
 #[test]
 fn all_wrong_values_are_reported_at_once() {
     let text = "listen = 'here'\nadvertise = ['broker', 'ok.example:1']\ndata_dir = 'd'\nplaces = ['UK']\ndrain = '30'\n\
-                [limits]\nin_flight = 0\n[leaf]\nnode = '1s'\n[log]\nformat = 'xml'\n";
+                [limits]\nin_flight = 0\ndecision_time = '1ms'\n[leaf]\nnode = '1s'\n[log]\nformat = 'xml'\n";
     let error = load_text(text).unwrap_err();
-    for field in
-        ["listen: ", "advertise[0]: ", "places[0]: ", "drain: ", "limits.in_flight: ", "leaf.node: ", "log.format: "]
-    {
+    for field in [
+        "listen: ",
+        "advertise[0]: ",
+        "places[0]: ",
+        "drain: ",
+        "limits.in_flight: ",
+        "limits.decision_time: ",
+        "leaf.node: ",
+        "log.format: ",
+    ] {
         assert!(error.contains(field), "{field} is missing in: {error}");
     }
     assert!(!error.contains("advertise[1]"), "{error}");

@@ -51,7 +51,7 @@ impl Capacity {
             organisations: Fair::new(Rule::new(limits.in_flight, limits.in_flight_per_organisation)),
             addresses: Fair::new(Rule::new(strangers, (strangers / ADDRESSES_PART).max(1))),
             connections: Fair::new(unbounded),
-            deciding: Deciding::new(limits.in_flight, pause.clone()),
+            deciding: Deciding::new(limits.in_flight, limits.decision_time, pause.clone()),
             pause,
         }
     }
@@ -128,6 +128,7 @@ fn busy(reason: &'static str, who: &str, full: Full) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::edge::deciding::TARGET;
     use crate::testing::reason;
 
     fn limits(in_flight: usize, in_flight_per_organisation: usize) -> Limits {
@@ -139,6 +140,7 @@ mod tests {
             request_bytes: 1,
             control_frames_per_second: 500,
             request_memory: 1,
+            decision_time: TARGET,
         }
     }
 

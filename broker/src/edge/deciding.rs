@@ -1,4 +1,5 @@
-//! How many calls are decided at once: as many as the broker, on this machine and now, makes durable within [`TARGET`].
+//! How many calls are decided at once: as many as the broker, on this machine and now, makes durable within a time that is set
+//! (`limits.decision_time`, [`TARGET`] unless it is).
 //!
 //! The count of calls in flight cannot say that: most of them wait for a model, and cost nothing meanwhile. What tells of load
 //! is how long a call takes from its whole message to its durable decision, which has the processor's queue in it, the log's and
@@ -19,8 +20,6 @@ use super::capacity::pause::Pause;
 /// How long a decision may take, under load: less than people notice beside a model's first word, and more than a disk that
 /// stalls now and then.
 pub const TARGET: Duration = Duration::from_millis(100);
-/// How long it is looked at before it is judged: once a target, so that a change is seen before the next.
-const WHILE: Duration = TARGET;
 /// Fewest that are decided at once, whatever the disk does: a batch of the log, which costs one signature and one sync.
 const FEWEST: usize = 64;
 /// What is left of those that took too long, and what is added where they did not: a quarter less, and a twentieth more.
@@ -35,10 +34,19 @@ pub struct Deciding(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    most: f64,
+    bounds: Bounds,
     /// When whoever is refused is to come back.
     pause: Pause,
     state: Mutex<State>,
+}
+
+/// What the limit moves within.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    /// Most that are decided at once.
+    most: f64,
+    /// How long a decision may take; it is looked at for as long before it is judged, so that a change is seen before the next.
+    target: Duration,
 }
 
 #[derive(Debug)]
@@ -61,12 +69,13 @@ pub struct Turn {
 }
 
 impl Deciding {
-    /// With no more than this, however fast they are; whoever is refused comes back as `pause` says.
+    /// With no more than `most`, however fast they are, and fewer where they take longer than `target`; whoever is refused comes
+    /// back as `pause` says.
     #[must_use]
-    pub fn new(most: usize, pause: Pause) -> Self {
+    pub fn new(most: usize, target: Duration, pause: Pause) -> Self {
         let most = most.max(FEWEST) as f64;
         let state = State { by: HashMap::new(), all: 0, limit: most, since: Instant::now(), least: None, peak: 0 };
-        Self(Arc::new(Inner { most, pause, state: Mutex::new(state) }))
+        Self(Arc::new(Inner { bounds: Bounds { most, target }, pause, state: Mutex::new(state) }))
     }
 
     /// Whether a call of this organisation would be decided now: asked before its message is read, which is cheaper to refuse.
@@ -107,19 +116,19 @@ impl Deciding {
 impl Turn {
     /// The decision is durable.
     pub fn decided(self) {
-        let most = self.deciding.0.most;
-        self.deciding.state().took(self.began.elapsed(), most);
+        let bounds = self.deciding.0.bounds;
+        self.deciding.state().took(self.began.elapsed(), bounds);
     }
 }
 
 impl State {
-    fn took(&mut self, time: Duration, most: f64) {
+    fn took(&mut self, time: Duration, Bounds { most, target }: Bounds) {
         let least = self.least.map_or(time, |least| least.min(time));
         self.least = Some(least);
-        if self.since.elapsed() < WHILE {
+        if self.since.elapsed() < target {
             return;
         }
-        self.limit = if least > TARGET {
+        self.limit = if least > target {
             (self.limit.min(self.peak as f64) * LESS).max(FEWEST as f64)
         } else {
             (self.limit * MORE).min(most)
@@ -172,7 +181,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn as_many_are_decided_at_once_as_can_be_in_time_and_the_others_are_told_when_the_machine_is_slow() {
-        let (deciding, greedy) = (Deciding::new(400, Pause::default()), organisation("a.example"));
+        let (deciding, greedy) = (Deciding::new(400, TARGET, Pause::default()), organisation("a.example"));
         // A machine that decides a thousand a second.
         let let_in = rounds(&deciding, &greedy, 400, Duration::from_millis(1), 100).await;
         assert!((64..=130).contains(&let_in), "{let_in} take that many milliseconds");
@@ -182,9 +191,16 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn an_operator_who_lets_decisions_take_longer_has_more_of_them_decided_at_once() {
+        let patient = Deciding::new(400, 3 * TARGET, Pause::default());
+        let let_in = rounds(&patient, &organisation("a.example"), 400, Duration::from_millis(1), 100).await;
+        assert!((200..=360).contains(&let_in), "{let_in} take that many milliseconds");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn whoever_has_few_is_let_in_however_many_another_has() {
         let (deciding, greedy, honest) =
-            (Deciding::new(100, Pause::default()), organisation("a.example"), organisation("b.example"));
+            (Deciding::new(100, TARGET, Pause::default()), organisation("a.example"), organisation("b.example"));
         let held: Vec<_> = (0..200).filter_map(|_| deciding.enter(&greedy).ok()).collect();
         assert_eq!(held.len(), 100);
         assert_eq!(deciding.enter(&greedy).unwrap_err().reason, "BROKER_OVERLOADED");
@@ -198,13 +214,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_disk_that_stalls_refuses_nobody_where_few_ask() {
-        let (deciding, whose) = (Deciding::new(4096, Pause::default()), organisation("a.example"));
+        let (deciding, whose) = (Deciding::new(4096, TARGET, Pause::default()), organisation("a.example"));
         assert_eq!(rounds(&deciding, &whose, 50, Duration::from_secs(1), 20).await, 50);
     }
 
     #[tokio::test(start_paused = true)]
     async fn calls_that_are_never_decided_are_no_sign_and_leave_nothing() {
-        let (deciding, whose) = (Deciding::new(4096, Pause::default()), organisation("a.example"));
+        let (deciding, whose) = (Deciding::new(4096, TARGET, Pause::default()), organisation("a.example"));
         for _ in 0..100 {
             let turns: Vec<_> = (0..1000).map(|_| deciding.enter(&whose).unwrap()).collect();
             tokio::time::advance(Duration::from_secs(60)).await;

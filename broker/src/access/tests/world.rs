@@ -31,7 +31,7 @@ use super::*;
 use crate::budgets::book::Book;
 use crate::budgets::definition::{Budget, Budgets};
 use crate::edge::capacity::pause::Pause;
-use crate::edge::deciding::Deciding;
+use crate::edge::deciding::{Deciding, TARGET};
 use crate::edge::stop::Stop;
 use crate::ledger::journal::{Journal, Storage};
 use crate::ledger::log::DecisionLog;
@@ -282,7 +282,7 @@ impl World {
             request_bytes: REQUEST_BYTES,
             clock,
             tasks,
-            deciding: Deciding::new(usize::MAX, Pause::default()),
+            deciding: Deciding::new(usize::MAX, TARGET, Pause::default()),
             stop: Stop::default(),
             metrics,
         });
