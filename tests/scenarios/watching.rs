@@ -138,7 +138,7 @@ fn each_alert_asks_for_metrics_and_labels_that_there_are_and_has_its_answer_in_t
 }
 
 /// What shows nowhere else until it is too late.
-const UNSEEN: [&str; 1] = ["comity_broker_decision_log_examined_age_seconds"];
+const UNSEEN: [&str; 2] = ["comity_broker_decision_log_examined_age_seconds", "comity_broker_budget_used"];
 
 #[test]
 fn what_nobody_would_notice_by_itself_has_an_alert() {
