@@ -166,7 +166,8 @@ fn stated(operator: &Caller, subject: &str, statements: u64) {
     runtime.block_on(async {
         let identity = Identity::open(&operator.identity).unwrap();
         let (key, federation) = (identity.dir().key().unwrap(), identity.dir().identity().unwrap().federation_root);
-        let (connection, mut version) = (Connection::open(&identity).unwrap(), 1);
+        // No position has the version 0: what is signed so asks which is next, and is no second word on one that is taken.
+        let (connection, mut version) = (Connection::open(&identity).unwrap(), 0);
         for number in 0..statements {
             let (subject, by) = (subject.parse().unwrap(), By::Federation);
             let statement = match number % 2 {
