@@ -228,13 +228,17 @@ impl Links {
         in_flight: InFlight,
     ) -> Result<Sent, LinkError> {
         complete_uri(&mut request, link.address()).map_err(|source| link.unreachable(source))?;
-        let mut way = link.way(&self.0.dialler).await?;
-        match way.sender.send_request(request).await {
-            Ok(answer) => Ok(Sent { answer, in_flight, certificate: way.certificate }),
-            Err(error) => {
-                let error = LinkError::of(node, error);
+        let link::Way { sender, certificate, number } = link.way(&self.0.dialler).await?;
+        match connect::send(sender, request).await {
+            Ok(answer) => Ok(Sent { answer, in_flight, certificate }),
+            Err(mut error) => {
+                let error = match error.take_message() {
+                    // The connection ended before any of it was sent.
+                    Some(_) => LinkError::Left { node: node.clone() },
+                    None => LinkError::of(node, error.into_error()),
+                };
                 if matches!(error, LinkError::Left { .. }) {
-                    link.left(&way);
+                    link.left(number);
                 }
                 Err(error)
             }

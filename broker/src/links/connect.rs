@@ -11,10 +11,13 @@ use comity_runtime::calm::Allowance;
 use comity_runtime::dial;
 use comity_runtime::tasks::Tasks;
 use comity_types::{Clock, Digest, SpiffeId, Timestamp};
-use hyper::client::conn::http2;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::{TrySendError, http2};
 use hyper::rt::Executor;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{MAX_STREAMS, Outgoing};
 use crate::edge::check_peer;
@@ -49,10 +52,27 @@ pub(super) type Sender = http2::SendRequest<Outgoing>;
 #[derive(Debug)]
 pub(super) struct Connected {
     pub(super) sender: Sender,
+    /// Cancelled when it has ended.
+    pub(super) ended: CancellationToken,
     /// SHA-256 of the certificate that the node showed.
     pub(super) certificate: Digest,
     /// When it is left, and when it ends: with the node's certificate, or with ours.
     pub(super) lifetime: Lifetime,
+}
+
+/// Sends a request, and waits for the head of its answer.
+///
+/// `sender` is let go before the answer is there, and whoever waits for one must have no other. A request that is given to a
+/// connection at the moment at which that ends may be left in its queue, when the connection is gone: tokio's channel gives back
+/// what stands behind a message that is being written just then only when nobody can send any more. Who waits with a sender in
+/// hand would keep the queue, and with it their own request, for ever.
+pub(super) async fn send(
+    mut sender: Sender,
+    request: Request<Outgoing>,
+) -> Result<Response<Incoming>, TrySendError<Request<Outgoing>>> {
+    let answer = sender.try_send_request(request);
+    drop(sender);
+    answer.await
 }
 
 /// Knows how to connect to any node.
@@ -94,8 +114,9 @@ impl Dialler {
             .map_err(|refused| io::Error::other(refused.message().to_owned()))?;
         let (sender, connection) = self.handshake(stream).await?;
         let lifetime = Lifetime::between(self.clock.now(), ours, peer.not_after());
-        self.run(node.clone(), lifetime.end_at, connection);
-        Ok(Connected { sender, certificate: peer.certificate(), lifetime })
+        let ended = CancellationToken::new();
+        self.run(node.clone(), lifetime.end_at, connection, ended.clone().drop_guard());
+        Ok(Connected { sender, ended, certificate: peer.certificate(), lifetime })
     }
 
     /// Speaks HTTP/2 over a connection, whoever made it. What it gives has to be driven.
@@ -130,9 +151,11 @@ impl Dialler {
         node: SpiffeId,
         end_at: Timestamp,
         connection: impl Future<Output = hyper::Result<()>> + Send + 'static,
+        ended: DropGuard,
     ) {
         let left = end_at.since(self.clock.now());
         self.tasks.spawn("link", async move {
+            let _ended = ended;
             match tokio::time::timeout(left, connection).await {
                 Ok(Ok(())) => tracing::debug!(node.id = %node, "a link was closed"),
                 Ok(Err(error)) => tracing::warn!(node.id = %node, error = %error, "a link broke"),

@@ -44,7 +44,7 @@ pub(super) struct Way {
     /// SHA-256 of the certificate that the node showed.
     pub(super) certificate: Digest,
     /// Which of the link's connections it is.
-    number: u64,
+    pub(super) number: u64,
 }
 
 /// A connection that stands, and by which certificate the node is there.
@@ -98,15 +98,16 @@ impl Link {
         }
         // Boxed: every request has room for what it awaits, and one in many connects.
         match Box::pin(dialler.connect(&self.node, &self.address)).await {
-            Ok(connected) => Ok(self.connected(connected)),
+            Ok(connected) => Ok(self.connected(connected, dialler)),
             Err(source) => Err(self.failed(source)),
         }
     }
 
-    /// The node has left this connection: what runs on it ends there, and the next request has another one.
-    pub(super) fn left(&self, by: &Way) {
+    /// The node has left the connection of this number, or it has ended: what runs on it ends there, and the next request has
+    /// another one.
+    pub(super) fn left(&self, number: u64) {
         let current = self.state.load_full();
-        if matches!(&*current, State::Open { way, .. } if way.number == by.number) {
+        if matches!(&*current, State::Open { way, .. } if way.number == number) {
             drop(self.state.compare_and_swap(&current, Arc::new(State::Idle)));
         }
     }
@@ -128,7 +129,7 @@ impl Link {
     /// Connects anew while requests go over the connection that stands.
     async fn replace(self: Arc<Self>, dialler: Arc<Dialler>, _turn: OwnedMutexGuard<()>) {
         match dialler.connect(&self.node, &self.address).await {
-            Ok(connected) => drop(self.connected(connected)),
+            Ok(connected) => drop(self.connected(connected, &dialler)),
             Err(error) => {
                 tracing::warn!(node.id = %self.node, %error, "a link could not be renewed, trying again");
                 // Nobody else has the turn meanwhile, so that a node is not asked at every request.
@@ -149,10 +150,17 @@ impl Link {
         }
     }
 
-    fn connected(&self, connected: Connected) -> Way {
-        let Connected { sender, certificate, lifetime } = connected;
-        let way = Way { sender, certificate, number: self.made.fetch_add(1, Ordering::Relaxed) };
+    fn connected(self: &Arc<Self>, connected: Connected, dialler: &Dialler) -> Way {
+        let Connected { sender, ended, certificate, lifetime } = connected;
+        let number = self.made.fetch_add(1, Ordering::Relaxed);
+        let way = Way { sender, certificate, number };
         self.state.store(Arc::new(State::Open { way: way.clone(), lifetime }));
+        // So that nobody keeps its queue (`connect::send`).
+        let link = Arc::downgrade(self);
+        dialler.tasks().spawn("link end", async move {
+            ended.cancelled().await;
+            link.upgrade().iter().for_each(|link| link.left(number));
+        });
         tracing::info!(node.id = %self.node, "a link was made");
         way
     }

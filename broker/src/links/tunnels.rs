@@ -4,8 +4,8 @@
 
 use std::fmt;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
 use comity_identity::VerifiedPeer;
 use comity_runtime::accept::PeerInfo;
@@ -13,7 +13,7 @@ use comity_types::{Digest, SpiffeId};
 use dashmap::DashMap;
 use http::Request;
 
-use super::connect::Sender;
+use super::connect::{self, Sender};
 use super::{InFlight, LinkError, LinkState, Outgoing, Sent, complete_uri};
 
 /// Most tunnels of one node: twice as many as a node may be told to keep, since those of a process that was cut, or
@@ -35,16 +35,27 @@ pub(super) struct Tunnel {
     running: Arc<()>,
     /// Whether its node was asked to leave it.
     leaving: AtomicBool,
+    /// Whether its node has left it.
+    left: AtomicBool,
+}
+
+/// What a request is sent by. It has the tunnel's sender and not the tunnel, which has another one (`connect::send`).
+struct Chosen {
+    sender: Sender,
+    running: Arc<()>,
+    certificate: Digest,
+    tunnel: Weak<Tunnel>,
 }
 
 impl Tunnel {
     pub(super) fn new(sender: Sender, peer: VerifiedPeer, info: PeerInfo) -> Arc<Self> {
-        Arc::new(Self { sender, peer, info, running: Arc::default(), leaving: AtomicBool::new(false) })
+        let (running, leaving, left) = (Arc::default(), AtomicBool::new(false), AtomicBool::new(false));
+        Arc::new(Self { sender, peer, info, running, leaving, left })
     }
 
     /// Whether a request may begin: the connection stands, and the node has not asked to end it.
     fn is_open(&self) -> bool {
-        !self.sender.is_closed()
+        !self.left.load(Ordering::Relaxed) && !self.sender.is_closed()
     }
 
     /// Requests go over it from now on only where its node has no other.
@@ -122,10 +133,11 @@ impl Tunnels {
 
     /// The node's tunnel with the fewest requests, of several the newest: a silent one fills up and is not chosen again,
     /// and a renewed certificate is used at once. One that is to be left comes after all others.
-    fn choose(&self, node: &SpiffeId) -> Option<(Sender, Arc<()>, Digest)> {
+    fn choose(&self, node: &SpiffeId) -> Option<Chosen> {
         let own = self.0.get(node)?;
         let tunnel = own.iter().rev().filter(|tunnel| tunnel.is_open()).min_by_key(|tunnel| tunnel.burden())?;
-        Some((tunnel.sender.clone(), Arc::clone(&tunnel.running), tunnel.peer.certificate()))
+        let (sender, running) = (tunnel.sender.clone(), Arc::clone(&tunnel.running));
+        Some(Chosen { sender, running, certificate: tunnel.peer.certificate(), tunnel: Arc::downgrade(tunnel) })
     }
 
     /// Sends a request over one of the node's tunnels, and waits for the head of its answer.
@@ -137,13 +149,20 @@ impl Tunnels {
     ) -> Result<Sent, LinkError> {
         complete_uri(&mut request, AUTHORITY).map_err(|source| unsendable(node, source))?;
         for _ in 0..MAX_TUNNELS_PER_NODE {
-            let Some((mut sender, running, certificate)) = self.choose(node) else { break };
-            match sender.try_send_request(request).await {
+            let Some(Chosen { sender, running, certificate, tunnel }) = self.choose(node) else { break };
+            match connect::send(sender, request).await {
                 Ok(answer) => return Ok(Sent { answer, in_flight: in_flight.over(running), certificate }),
                 Err(mut error) => match error.take_message() {
                     // The tunnel ended before any of it was sent, as every tunnel does one day: that is no failed try.
                     Some(unsent) => request = unsent,
-                    None => return Err(LinkError::of(node, error.into_error())),
+                    None => {
+                        let error = LinkError::of(node, error.into_error());
+                        if matches!(error, LinkError::Left { .. }) {
+                            // Who sends it again goes elsewhere, also before this end of the tunnel has noticed.
+                            tunnel.upgrade().iter().for_each(|tunnel| tunnel.left.store(true, Ordering::Relaxed));
+                        }
+                        return Err(error);
+                    }
                 },
             }
         }
