@@ -10,7 +10,9 @@ use comity_proto::convert::WireError;
 use comity_proto::{membership, policy};
 use comity_types::Interval;
 
+use crate::commands::organisation::update;
 use crate::error::CliError;
+use crate::layers;
 use crate::output::{joined, known};
 
 /// An organisation's facts, of the form that its file has.
@@ -84,6 +86,18 @@ pub(crate) fn organisation_fields(facts: &Organisation) -> Vec<(&'static str, St
         ("establishments", places(facts.establishments.as_ref())),
     ]
 }
+
+/// All that an organisation states of itself and demands of its own requests: what people ask first in their words, and the
+/// rest by the keys of the file. What it does not state of the rest is not there.
+pub(crate) fn stated(facts: &Organisation, demanded: &Layers) -> Vec<(String, String)> {
+    let first = organisation_fields(facts).into_iter().map(|(name, value)| (name.to_owned(), value));
+    let all = update::fields(facts, demanded).into_iter();
+    let rest = all.filter(|(key, value)| !IN_OUR_WORDS.contains(&key.as_str()) && !value.is_null());
+    first.chain(rest.map(|(key, value)| (key, layers::text(&value)))).collect()
+}
+
+/// The keys of what [`organisation_fields`] says.
+const IN_OUR_WORDS: [&str; 6] = ["trust_domain", "name", "seat", "ultimate_controllers", "ownership", "establishments"];
 
 /// What stands for owners and controllers that are not there: listings leave them out where that is wanted.
 fn unstated(facts: &Organisation) -> &'static str {

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use comity_identity::anchors;
-use comity_membership::{Application, By, Departure, Federation, Statement, Subject, Suspension};
+use comity_membership::{Application, By, Departure, Federation, Statement, Subject, Suspension, TlsKey};
 use comity_proto::membership::{Enrolment, ListEnrolmentsRequest, Proposal};
 use comity_transparency::{Envelope, PublicKey};
 use comity_types::{SpiffeId, TrustDomain};
@@ -20,7 +20,7 @@ use crate::error::CliError;
 use crate::output::{Format, Stream, joined, lined_table, print_json, say};
 use crate::session::Session;
 use crate::signing::{self, Signatory, envelope_of, named, proposals, report, statement_of};
-use crate::{layers, view};
+use crate::view;
 
 /// Sign what waits for operators: an enrolment, or a proposal that another operator has signed. Compare the fingerprint
 /// with the member first.
@@ -243,6 +243,14 @@ fn is_same(one: &Statement, other: &Statement) -> bool {
     }
 }
 
+/// By which key a member connects, where that is not the one whose fingerprint is compared.
+fn connects_by(key: TlsKey) -> Option<&'static str> {
+    match key {
+        TlsKey::Admitted => None,
+        TlsKey::ByAuthority => Some("whatever key a certificate of its own authority has, not by the one above"),
+    }
+}
+
 /// What an operator has to know before they sign.
 pub(crate) fn shown(federation: &Federation, statement: &Statement) -> Result<Vec<(String, String)>, CliError> {
     let line = |name: &str, value: String| (name.to_owned(), value);
@@ -253,16 +261,14 @@ pub(crate) fn shown(federation: &Federation, statement: &Statement) -> Result<Ve
             lines.extend(
                 left_before(federation, &opened.organisation.trust_domain).map(|what| line("was a member", what)),
             );
-            lines.extend(
-                view::organisation_fields(&opened.organisation).into_iter().map(|(name, value)| line(name, value)),
-            );
-            lines.extend(layers::fields(&opened.layers).iter().map(|(key, value)| line(key, layers::text(value))));
+            lines.extend(view::stated(&opened.organisation, &opened.layers));
             for anchor in &opened.anchors {
                 let der = STANDARD.decode(anchor).map_err(wrong)?.into();
                 lines.push(line("certificate authority", anchors::describe(&der).map_err(wrong)?));
             }
             lines.push(line("first member", opened.member.to_string()));
             lines.push(line("fingerprint of its key", opened.member_key.id().fingerprint()));
+            lines.extend(connects_by(opened.tls_key).map(|how| line("connects by", how.to_owned())));
             let keys = opened.keys.iter().map(|key| key.id().fingerprint()).collect::<Vec<_>>().join(" ");
             lines.push(line("fingerprint of the organisation's key", keys));
             lines.push(line("offers", NO_OFFER.to_owned()));
@@ -386,6 +392,43 @@ mod tests {
         let lines = shown(&test.federation, &changed).unwrap();
         let of = |name| lines.iter().find(|(line, _)| line == name).unwrap().1.as_str();
         assert_eq!((of("signatures for the root"), of("signatures for membership")), ("1, was 2", "2"));
+    }
+
+    /// What `organisation.toml` may state beside trust domain and name, each with a word of what is to be seen of it.
+    const FACTS: [(&str, &str, &str); 14] = [
+        ("lei", r#""529900T8BM49AURSDO55""#, "529900T8BM49AURSDO55"),
+        ("registration_numbers", r#"[{"scheme":"vat-id","number":"DE123456789"}]"#, "DE123456789"),
+        ("seat", r#""DE""#, "DE"),
+        ("headquarters", r#""AT""#, "AT"),
+        ("principal_place_of_business", r#""NL""#, "NL"),
+        ("establishments", r#"["BE"]"#, "BE"),
+        ("ultimate_controllers", r#"[{"name":"Holding B","seat":"FR"}]"#, "Holding B"),
+        ("organisation_type", r#""commercial""#, "commercial"),
+        ("sector", r#""62.10""#, "62.10"),
+        ("restricted_party_lists", r#"["OFAC-SDN"]"#, "OFAC-SDN"),
+        ("monthly_active_users", r#"{"count":12000,"month":"2024-11"}"#, "12000"),
+        ("dpf_participation", "false", "false"),
+        ("training_choices", r#"{"org-z.example":"opted-out"}"#, "org-z.example"),
+        ("disclosure", r#""code-only""#, "code-only"),
+    ];
+
+    #[test]
+    fn whoever_approves_is_shown_each_fact_and_that_another_key_than_the_compared_one_connects() {
+        let mut test = TestFederation::founded(&["alice"], 1);
+        let member = "spiffe://org-a.example/node/n1";
+        let envelope = test.application("org-a.example", member);
+        let mut application = Application::open(&envelope).unwrap();
+        let stated = FACTS.map(|(key, value, _)| format!(r#""{key}":{value}"#)).join(",");
+        let facts = format!(r#"{{"trust_domain":"org-a.example","name":"A","ownership":null,{stated}}}"#);
+        application.organisation = serde_json::from_str(&facts).unwrap();
+        application.tls_key = TlsKey::ByAuthority;
+        application.anchors.clear();
+        let application = application.sign(&[&test.keys["org-a.example"], &test.keys[member]]).unwrap();
+        let lines = shown(&test.federation, &Statement::OrganisationAdmitted { application }).unwrap();
+        for (key, _, word) in FACTS {
+            assert!(lines.iter().any(|(_, value)| value.contains(word)), "{key} is not shown: {lines:?}");
+        }
+        assert!(lines.iter().any(|(name, _)| name == "connects by"), "{lines:?}");
     }
 
     #[test]

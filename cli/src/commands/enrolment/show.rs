@@ -9,7 +9,7 @@ use crate::args::Global;
 use crate::error::CliError;
 use crate::output::joined;
 use crate::session::Session;
-use crate::{layers, view};
+use crate::view;
 
 /// Shows one.
 pub(super) async fn run(id: &str, global: &Global) -> Result<(), CliError> {
@@ -40,8 +40,6 @@ fn fields(enrolment: &Enrolment, application: Option<&Application>) -> Vec<(Stri
         ("rejected", joined(enrolment.rejection.as_ref().map(|end| view::instant(end.at.as_ref())))),
         ("presented by other keys as well", known(&list::other_keys(enrolment))),
     ];
-    let stated = application.map(|application| view::organisation_fields(&application.organisation));
-    let demanded = application.map(|application| layers::fields(&application.layers)).unwrap_or_default();
-    let own = own.into_iter().chain(stated.into_iter().flatten()).map(|(name, value)| (name.to_owned(), value));
-    own.chain(demanded.into_iter().map(|(key, value)| (key, layers::text(&value)))).collect()
+    let stated = application.map(|application| view::stated(&application.organisation, &application.layers));
+    own.into_iter().map(|(name, value)| (name.to_owned(), value)).chain(stated.unwrap_or_default()).collect()
 }
