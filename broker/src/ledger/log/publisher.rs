@@ -160,6 +160,7 @@ impl Publisher {
             self.store.write_records(index, entries.iter().map(|entry| entry.record.as_deref()))?;
             let resource = Resource::Entries { index, width: width(size, 0, index) };
             let bytes = bundle(entries.iter().map(|entry| entry.leaf.as_slice()));
+            self.store.drop_unpublished(resource, width(from, 0, index))?;
             // A leaf is a hundred bytes.
             self.store.write(&self.store.path(resource), &bytes.unwrap_or_default())?;
             written.push(resource);
@@ -180,6 +181,7 @@ impl Publisher {
                 let bytes = self.tiles.tile(level, index).and_then(|tile| tile.to_bytes(width));
                 let path = self.store.path(resource);
                 let lost = || LogError::Damaged { path: path.clone(), problem: "its hashes are not at hand".into() };
+                self.store.drop_unpublished(resource, self::width(from, level, index))?;
                 self.store.write(&path, &bytes.ok_or_else(lost)?)?;
                 written.push(resource);
             }

@@ -51,6 +51,7 @@ pub(super) fn recover(dir: &Path, key: &LogKey, disk: Arc<dyn Disk>) -> Result<R
     let Found { published, cosigned, tiles, tail, unpublished, open, waiting, next } = find(&store, key)?;
     // A kill may have come between the checkpoint's move and its sync; what was written ahead goes because it is there.
     store.sync()?;
+    tidy(&store, published.checkpoint.size)?;
     let mut segments = Segments::new(&store.wal(), disk, next);
     segments.rotate(next);
     remove_empty(&store, next)?;
@@ -247,6 +248,19 @@ fn unpublished(store: &Store, key: &LogKey, tiles: &mut Tiles) -> Result<Vec<Bat
         }
     }
     Ok(batches)
+}
+
+/// Takes away the parts that a publication would have taken away had it not been cut behind its checkpoint. What it
+/// published is still written ahead then: a segment goes after they do.
+fn tidy(store: &Store, size: u64) -> Result<(), LogError> {
+    let Some(&first) = wal::list(&store.wal())?.first() else { return Ok(()) };
+    for level in 0..8_u8 {
+        let tiles = |leaves: u64| (leaves >> (8 * u32::from(level))) / WIDTH;
+        for index in tiles(first)..tiles(size) {
+            store.tidy(Resource::Tile { level, index, width: 256 })?;
+        }
+    }
+    (first / WIDTH..size / WIDTH).try_for_each(|index| store.tidy(Resource::Entries { index, width: 256 }))
 }
 
 /// A segment in which no batch became whole would stand in the way of the next one of its name.

@@ -8,7 +8,9 @@
 //! open/<size>                    the decisions that wait for their outcome
 //! wal/                           what is not published yet
 //! ```
-//! Every file is written beside and moved over. A bundle's records are one after another, each with its length in four
+//! Every file is written beside and moved over. A part `.p/<W>` stays from the checkpoint that needs it until the whole is
+//! published, and goes then: there are 255 at most of each level's last tile, of 1 MiB together, and of the last bundle, of
+//! 3 MiB where a leaf has a hundred bytes. A bundle's records are one after another, each with its length in four
 //! bytes, big-endian, before it; 0xffffffff stands for one that has been erased.
 
 use std::io;
@@ -171,30 +173,49 @@ impl Store {
         LogError::Damaged { path: self.records_path(bundle), problem: problem.into() }
     }
 
-    /// Takes away the shorter parts of a tile or a bundle that a longer one has replaced.
-    pub(super) fn tidy(&self, kept: Resource) -> Result<(), LogError> {
-        let (whole, width) = match kept {
-            Resource::Checkpoint => return Ok(()),
-            Resource::Tile { level, index, width } => (Resource::Tile { level, index, width: 256 }, width),
-            Resource::Entries { index, width } => (Resource::Entries { index, width: 256 }, width),
-        };
-        let mut dir = self.path(whole).into_os_string();
-        dir.push(".p");
-        let dir = PathBuf::from(dir);
+    /// Takes away the parts of a tile or a bundle that is not full yet which are wider than what was published of it: a
+    /// publication that was cut has left them, perhaps of batches that a power cut has taken away since. All others stay,
+    /// since whoever has the checkpoint of their size may ask for them (c2sp.org/tlog-tiles).
+    pub(super) fn drop_unpublished(&self, resource: Resource, published: u16) -> Result<(), LogError> {
+        let dir = self.parts(resource);
         let failed = |error| LogError::io(&dir, error);
-        if width == 256 {
-            return match std::fs::remove_dir_all(&dir) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
-                _ => Ok(()),
-            };
-        }
-        for file in std::fs::read_dir(&dir).map_err(failed)? {
+        let files = match std::fs::read_dir(&dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            files => files.map_err(failed)?,
+        };
+        for file in files {
             let file = file.map_err(failed)?;
-            if file.file_name().to_str() != Some(&width.to_string()) {
+            let width = file.file_name().to_str().and_then(|name| name.parse::<u16>().ok());
+            if width.is_none_or(|width| width > published) {
                 std::fs::remove_file(file.path()).map_err(failed)?;
             }
         }
         Ok(())
+    }
+
+    /// Takes away the parts of a tile or a bundle that is full and published; those of any other stay.
+    pub(super) fn tidy(&self, written: Resource) -> Result<(), LogError> {
+        match written {
+            Resource::Tile { width: 256, .. } | Resource::Entries { width: 256, .. } => {}
+            Resource::Tile { .. } | Resource::Entries { .. } | Resource::Checkpoint => return Ok(()),
+        }
+        let dir = self.parts(written);
+        match std::fs::remove_dir_all(&dir) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(LogError::io(&dir, error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Where the parts of a tile or a bundle are.
+    fn parts(&self, resource: Resource) -> PathBuf {
+        let whole = match resource {
+            Resource::Tile { level, index, .. } => Resource::Tile { level, index, width: 256 },
+            Resource::Entries { index, .. } => Resource::Entries { index, width: 256 },
+            Resource::Checkpoint => Resource::Checkpoint,
+        };
+        let mut dir = self.path(whole).into_os_string();
+        dir.push(".p");
+        dir.into()
     }
 }
 

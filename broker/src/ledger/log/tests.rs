@@ -20,6 +20,7 @@ use super::*;
 
 mod damage;
 mod old;
+mod parts;
 mod synced;
 
 const ORIGIN: &str = "fed.example/decisions/b1";
