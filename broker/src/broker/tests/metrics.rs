@@ -25,21 +25,27 @@ pub(crate) async fn scrape(scene: &Scene) -> String {
     answer
 }
 
-/// Scrapes until every one of these lines is there: what a call ends with is counted after its caller has it.
-async fn until_told(scene: &Scene, lines: &[&str]) -> String {
+/// Scrapes until it tells this, which `what` says.
+async fn scrape_until(scene: &Scene, what: &str, told: impl Fn(&str) -> bool) -> String {
     let mut text = String::new();
-    let told = async {
+    let until = async {
         loop {
             text = scrape(scene).await;
-            if lines.iter().all(|line| text.lines().any(|one| one == *line)) {
+            if told(&text) {
                 return;
             }
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
     };
-    let told = tokio::time::timeout(DEADLINE, told).await;
-    assert!(told.is_ok(), "{lines:#?} are not all in {text}");
+    let until = tokio::time::timeout(DEADLINE, until).await;
+    assert!(until.is_ok(), "{what} not in {text}");
     text
+}
+
+/// Scrapes until every one of these lines is there: what a call ends with is counted after its caller has it.
+async fn until_told(scene: &Scene, lines: &[&str]) -> String {
+    let all = |text: &str| lines.iter().all(|line| text.lines().any(|one| one == *line));
+    scrape_until(scene, &format!("{lines:#?} are"), all).await
 }
 
 #[tokio::test]
@@ -90,4 +96,18 @@ async fn calls_decisions_tries_statements_and_suspensions_are_counted_and_nothin
     }
     scene.clock.advance(std::time::Duration::from_secs(90));
     until_told(&scene, &["comity_broker_last_statement_age_seconds 90"]).await;
+}
+
+/// Whoever starts a broker on an old disk knows by this that all of it is read again, and that it holds.
+#[tokio::test]
+async fn a_broker_that_has_started_reads_its_whole_log_again_and_says_how_long_ago() {
+    let scene = Scene::founded();
+    let mut config = scene.config();
+    config.metrics = Some("127.0.0.1:0".parse().unwrap());
+    scene.start_with(config).await.unwrap();
+    let examined = |text: &str| {
+        let age = text.lines().find_map(|line| line.strip_prefix("comity_broker_decision_log_examined_age_seconds "));
+        age.unwrap().parse::<i64>().unwrap() >= 0
+    };
+    scrape_until(&scene, "that it was examined is", examined).await;
 }

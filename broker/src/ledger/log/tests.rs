@@ -21,6 +21,7 @@ use super::*;
 mod damage;
 mod old;
 mod parts;
+mod power;
 mod synced;
 
 const ORIGIN: &str = "fed.example/decisions/b1";
