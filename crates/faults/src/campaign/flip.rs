@@ -53,7 +53,7 @@ impl Flips<'_> {
         let size = power::published(self.harmed)?;
         let mut starts = 0;
         for _ in 0..FLIPS {
-            let Some((path, bit)) = self.pick(chance)? else { return Ok(()) };
+            let Some((path, bit)) = self.pick(chance, size)? else { return Ok(()) };
             let must = self.must(&path, bit, size)?;
             let name = path.strip_prefix(self.harmed)?.display().to_string();
             let whole = std::fs::read(&path)?;
@@ -88,10 +88,12 @@ impl Flips<'_> {
         Ok(())
     }
 
-    /// A bit of a file of any kind.
-    fn pick(&self, chance: &mut Chance) -> Result<Option<(PathBuf, u64)>> {
+    /// A bit of a file of any kind. Parts of smaller sizes are left alone: they are most of the files, and no start rests on
+    /// them.
+    fn pick(&self, chance: &mut Chance, size: u64) -> Result<Option<(PathBuf, u64)>> {
         let all: Vec<(PathBuf, u64)> = files::below(self.harmed)?
             .into_iter()
+            .filter(|path| !path.strip_prefix(self.harmed).is_ok_and(|name| power::is_older_part(name, size)))
             .map(|path| Ok((path.clone(), path.metadata()?.len() * 8)))
             .collect::<Result<_>>()?;
         let kinds = ["checkpoint", "open", "wal", "tile", "tile/entries", "records"];

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use comity_transparency::CheckpointNote;
-use comity_transparency::tile::Resource;
+use comity_transparency::tile::{Resource, WIDTH};
 
 use super::{files, wal};
 use crate::chance::Chance;
@@ -59,7 +59,8 @@ impl Durable {
             let is_public = name.starts_with("tile")
                 || name.starts_with("open")
                 || path.extension().is_some_and(|ends| ends == "new");
-            if is_public && !covered.contains(&path) && chance.percent(70) {
+            let is_kept = covered.contains(&path) || is_older_part(name, size);
+            if is_public && !is_kept && chance.percent(70) {
                 harm(&path, chance)?;
             }
         }
@@ -85,6 +86,18 @@ impl Durable {
     fn floor(&self, first: u64) -> u64 {
         self.0.get(&first).copied().unwrap_or(0)
     }
+}
+
+/// Whether this file is a part of a tile or a bundle that has more in a log of `size` leaves: of a smaller size that was
+/// published, on which no start rests.
+pub(super) fn is_older_part(name: &Path, size: u64) -> bool {
+    let (level, index, width) = match name.to_str().and_then(Resource::parse) {
+        Some(Resource::Tile { level, index, width }) => (level, index, width),
+        Some(Resource::Entries { index, width }) => (0, index, width),
+        Some(Resource::Checkpoint) | None => return false,
+    };
+    let hashes = size.checked_shr(8 * u32::from(level)).unwrap_or_default();
+    u64::from(width) < hashes.saturating_sub(index.saturating_mul(WIDTH)).min(WIDTH)
 }
 
 /// Leaves files beside the log's, as a write leaves them that did not end.
