@@ -18,7 +18,8 @@ use super::log::{LogError, Reader};
 #[cfg(test)]
 mod tests;
 
-/// Most receipts of one list: some days of a busy organisation; whoever wants more asks for less time at once.
+/// Most decisions that one part of a list is looked for among, of everybody: their places are held in memory, some megabytes,
+/// for as long as the part is read. The rest is asked for from where it ends.
 pub const MAX_LISTED: usize = 100_000;
 
 /// Makes receipts from a log. Calls block on the disk.
@@ -39,9 +40,6 @@ pub enum ReceiptError {
     /// What becomes of it is not on record yet, and would be again after it was erased.
     #[error("the request of decision {0} has not ended yet (hint: erase its records when it has)")]
     Running(DecisionId),
-    /// More than [`MAX_LISTED`].
-    #[error("more than {MAX_LISTED} decisions were made in that time (hint: ask for less time at once)")]
-    TooMany,
 }
 
 /// What of a decision somebody may see.
@@ -71,6 +69,15 @@ pub struct Shown {
     pub receipt: Receipt,
     /// Those leaves.
     pub damaged: Vec<u64>,
+}
+
+/// A part of the decisions of a time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// Where they are, oldest first.
+    pub found: Vec<FoundDecision>,
+    /// The leaf that the next part begins at; none if there is no more.
+    pub next: Option<u64>,
 }
 
 impl Receipts {
@@ -108,18 +115,29 @@ impl Receipts {
         Ok(std::iter::once(found.decision).chain(found.outcome).collect())
     }
 
-    /// Every decision that was made from `from` on and before `to`, oldest first, with its outcome: those of which a leaf,
-    /// their own or their outcome's, is at `first_leaf` or behind it.
+    /// The decisions that were made from `from` on and before `to`, oldest first, with their outcomes: those of which a leaf,
+    /// their own or their outcome's, is at `first_leaf` or behind it; [`MAX_LISTED`] of them at most, up to where the next part
+    /// begins. One whose outcome lies in a later part is in that again, with it.
     ///
     /// # Errors
-    /// There are too many, or the log cannot be read.
-    pub fn between(&self, from: Timestamp, to: Timestamp, first_leaf: u64) -> Result<Vec<FoundDecision>, ReceiptError> {
+    /// The log cannot be read.
+    pub fn between(&self, from: Timestamp, to: Timestamp, first_leaf: u64) -> Result<Part, ReceiptError> {
+        self.part(from, to, first_leaf, MAX_LISTED)
+    }
+
+    fn part(&self, from: Timestamp, to: Timestamp, first_leaf: u64, most: usize) -> Result<Part, ReceiptError> {
         let size = self.reader.published().checkpoint.size;
         let counts = |leaf: &Leaf| leaf.at >= from && leaf.at < to;
         let (mut found, mut bundles) = (BTreeMap::<u64, Option<u64>>::new(), Bundles::of(&self.reader));
-        for bundle in first_leaf / WIDTH..size.div_ceil(WIDTH) {
+        let mut next = None;
+        'leaves: for bundle in first_leaf / WIDTH..size.div_ceil(WIDTH) {
             let leaves = (bundle * WIDTH..).zip(self.reader.bundle(bundle)?);
             for (index, bytes) in leaves.skip_while(|(index, _)| *index < first_leaf) {
+                // Each leaf adds one at most, so that a part that is full is behind its beginning.
+                if found.len() >= most {
+                    next = Some(index);
+                    break 'leaves;
+                }
                 let Ok(leaf) = Leaf::from_bytes(&bytes) else { continue };
                 match leaf.kind {
                     Kind::Decision if counts(&leaf) => {
@@ -139,12 +157,10 @@ impl Receipts {
                         }
                     }
                 }
-                if found.len() > MAX_LISTED {
-                    return Err(ReceiptError::TooMany);
-                }
             }
         }
-        Ok(found.into_iter().map(|(decision, outcome)| FoundDecision { decision, outcome }).collect())
+        let found = found.into_iter().map(|(decision, outcome)| FoundDecision { decision, outcome }).collect();
+        Ok(Part { found, next })
     }
 
     /// The receipt of a decision that was found, as `viewer` may see it, if `of` asked or answered; none if the viewer may

@@ -20,7 +20,7 @@ use crate::budgets::keeper::Keeper;
 use crate::edge::CallerIdentity;
 use crate::ledger::decisions::Ledger;
 use crate::ledger::log::reader::FoundDecision;
-use crate::ledger::receipts::{ReceiptError, Receipts, Shown};
+use crate::ledger::receipts::{Part, ReceiptError, Receipts, Shown};
 
 /// Longest path of a file of the log, in bytes: twenty digits in threes.
 const MAX_PATH_BYTES: usize = 64;
@@ -136,21 +136,26 @@ impl Transparency for Service {
         let of: Option<TrustDomain> =
             if request.organisation.is_empty() { None } else { Some(parse("organisation", &request.organisation)?) };
         let first = request.first_leaf;
-        let all = self.search(move |receipts| receipts.between(from, to, first)).await?;
+        let Part { found, next } = self.search(move |receipts| receipts.between(from, to, first)).await?;
         let (receipts, asking) = (self.receipts(), Arc::new((caller, of)));
         // A page is read when the caller has read the one before: a slow one holds no thread.
-        let pages: Vec<Vec<_>> = all.chunks(PAGE).map(<[_]>::to_vec).collect();
+        let pages: Vec<Vec<_>> = found.chunks(PAGE).map(<[_]>::to_vec).collect();
         let read = move |page: Vec<FoundDecision>| {
             let (receipts, asking) = (receipts.clone(), Arc::clone(&asking));
             blocking(move || receipts.page(&page, viewer(&asking.0), asking.1.as_ref()))
         };
         let receipts = stream::iter(pages).then(read).map(|page| page.and_then(|page| page.map_err(refused)));
-        let wire = |Shown { receipt, damaged }| ListReceiptsResponse { receipt: Some(wire_receipt(&receipt)), damaged };
+        let wire = |Shown { receipt, damaged }| {
+            let receipt = Some(wire_receipt(&receipt));
+            ListReceiptsResponse { receipt, damaged, ..ListReceiptsResponse::default() }
+        };
         let one_by_one = receipts.flat_map(move |page| match page {
             Ok(page) => stream::iter(page.into_iter().map(|receipt| Ok(wire(receipt))).collect::<Vec<_>>()),
             Err(status) => stream::iter(vec![Err(status)]),
         });
-        Ok(Response::new(one_by_one.boxed()))
+        // Where the rest begins is said last: whoever reads it has read all before.
+        let rest = next.map(|next_leaf| Ok(ListReceiptsResponse { next_leaf, ..ListReceiptsResponse::default() }));
+        Ok(Response::new(one_by_one.chain(stream::iter(rest)).boxed()))
     }
 
     async fn erase_record(
@@ -200,6 +205,5 @@ fn refused(error: ReceiptError) -> Status {
             failure(Code::NotFound, "DECISION_NOT_FOUND", message, vec![])
         }
         ReceiptError::Running(_) => failure(Code::FailedPrecondition, "DECISION_RUNNING", error.to_string(), vec![]),
-        ReceiptError::TooMany => failure(Code::OutOfRange, "TOO_MANY_RECEIPTS", error.to_string(), vec![]),
     }
 }

@@ -99,16 +99,22 @@ impl ::prost::Name for ListReceiptsRequest {
         "/comity.transparency.v1.ListReceiptsRequest".into()
     }
 }
-/// One of them.
+/// One of them; or, as the last message, where the list goes on.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListReceiptsResponse {
-    /// The receipt, proven by the newest checkpoint that covers it and that witnesses have cosigned, or by the published one.
+    /// The receipt, proven by the newest checkpoint that covers it and that witnesses have cosigned, or by the published one;
+    /// absent where `next_leaf` is set.
     #[prost(message, optional, tag = "1")]
     pub receipt: ::core::option::Option<Receipt>,
     /// Leaves of it, at most two, whose record the broker keeps and cannot read, or which do not commit to it: it is damaged, not
     /// erased, and not in the receipt.
     #[prost(uint64, repeated, tag = "2")]
     pub damaged: ::prost::alloc::vec::Vec<u64>,
+    /// The list stops here, since the broker looks through no more decisions for one answer, whoever's they are: ask for the rest
+    /// with this as `first_leaf`. A decision that was listed without an outcome is listed again, with it, in the part in which the
+    /// outcome's leaf lies. 0 where there is no more; always greater than the request's `first_leaf` otherwise.
+    #[prost(uint64, tag = "3")]
+    pub next_leaf: u64,
 }
 impl ::prost::Name for ListReceiptsResponse {
     const NAME: &'static str = "ListReceiptsResponse";
@@ -362,7 +368,7 @@ pub mod transparency_client {
             self.inner.unary(req, path, codec).await
         }
         /// Receipts of a time, oldest first, as GetReceipt gives them: an organisation's own, of all for operators of the
-        /// federation.
+        /// federation. A long list comes in parts, each asked for by itself: the last message of one says where the next begins.
         pub async fn list_receipts(
             &mut self,
             request: impl tonic::IntoRequest<super::ListReceiptsRequest>,
@@ -460,7 +466,7 @@ pub mod transparency_server {
             + std::marker::Send
             + 'static;
         /// Receipts of a time, oldest first, as GetReceipt gives them: an organisation's own, of all for operators of the
-        /// federation.
+        /// federation. A long list comes in parts, each asked for by itself: the last message of one says where the next begins.
         async fn list_receipts(
             &self,
             request: tonic::Request<super::ListReceiptsRequest>,

@@ -4,6 +4,8 @@ use comity_transparency::record::{RecordKind, SALT_BYTES};
 
 use super::*;
 
+mod parts;
+
 fn decision() -> Record {
     let candidate = |offer: &str| format!(r#"{{"offer":"{offer}","offer_sha256":"","expires_at":1}}"#);
     Record::new(RecordKind::Decision, [1; SALT_BYTES])

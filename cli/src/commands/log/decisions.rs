@@ -59,18 +59,20 @@ impl Line {
     }
 }
 
-/// Lists the decisions that the caller may see, with a leaf at `first` or behind it, each proven.
-pub(super) async fn receipts(session: &Session, first: u64, mut each: impl FnMut(Line)) -> Result<(), CliError> {
+/// The decisions that the caller may see, with a leaf at `first` or behind it, each proven, oldest first.
+pub(super) async fn receipts(session: &Session, first: u64) -> Result<Vec<Line>, CliError> {
     let begin = Timestamp::from_millis(0).ok().map(wire_instant);
     let request = ListReceiptsRequest { from: begin, to: None, organisation: String::new(), first_leaf: first };
-    list(session, request, |listed| each(Line::of(listed))).await
+    let mut lines = Vec::new();
+    list(session, request, |listed| lines.push(Line::of(listed))).await?;
+    lines.sort_by_key(|line: &Line| line.row.leaf);
+    Ok(lines)
 }
 
 /// Lists decisions.
 pub(super) async fn show(first: u64, global: &Global) -> Result<(), CliError> {
     let session = Session::open(global).await?;
-    let mut lines = Vec::new();
-    receipts(&session, first, |line| lines.push(line)).await?;
+    let lines = receipts(&session, first).await?;
     let header = ["leaf", "at", "result", "decision", "caller", "model", "offer", "jurisdiction"];
     let rows = lines.iter().map(Line::cells).collect();
     let json: Vec<&Row> = lines.iter().map(|line| &line.row).collect();

@@ -79,9 +79,7 @@ async fn follow(
     if new == 0 && printed.is_empty() && size == next {
         return Ok(size);
     }
-    let mut lines = Vec::new();
-    receipts(session, next, |line| lines.push(line)).await?;
-    for line in lines.into_iter().filter(|line| line.end.is_some()) {
+    for line in receipts(session, next).await?.into_iter().filter(|line| line.end.is_some()) {
         if line.end.is_some_and(|end| printed.insert(end)) {
             print(&line, global)?;
         }

@@ -81,6 +81,7 @@ fn a_receipt_whose_record_was_changed_is_a_row_with_its_leaf_and_what_is_proven_
     let part = |receipt: &Receipt, damaged: &[u64]| ListReceiptsResponse {
         receipt: Some(wire_receipt(receipt)),
         damaged: damaged.to_vec(),
+        ..ListReceiptsResponse::default()
     };
     let whole = log.receipt(0, Some(1));
     let good = Listed::of(part(&whole, &[]), &log.root);
