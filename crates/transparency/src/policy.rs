@@ -140,13 +140,15 @@ impl Policy {
         self.quorum.is_none()
     }
 
-    /// A witness whose key bears the name of `federation` or one below it, such as `fed.example/w1`: whoever runs a log is no
-    /// witness of it, under whichever key.
+    /// A witness whose key bears the name of `federation` or one below it, such as `fed.example/w1`, however it is written: with
+    /// a port, as a name that ends with a dot, in capitals. Whoever runs a log is no witness of it, under whichever key.
     #[must_use]
     pub fn own_witness(&self, federation: &TrustDomain) -> Option<&PolicyWitness> {
         let is_own = |key: &Verifier| {
-            let host = key.name().split('/').next().unwrap_or_default().to_ascii_lowercase();
-            host.strip_suffix(federation.as_str()).is_some_and(|above| above.is_empty() || above.ends_with('.'))
+            let host = key.name().split(['/', ':']).next().unwrap_or_default().to_ascii_lowercase();
+            host.trim_end_matches('.')
+                .strip_suffix(federation.as_str())
+                .is_some_and(|above| above.is_empty() || above.ends_with('.'))
         };
         self.witnesses.iter().find(|witness| is_own(&witness.key))
     }

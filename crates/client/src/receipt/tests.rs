@@ -396,7 +396,7 @@ fn a_policy_that_asks_for_nobody_or_is_about_another_log_proves_nothing_of_other
     let another = Policy::parse(another.as_bytes()).unwrap();
     let refused = check(&scene.receipt(|_| {}), &Against { policy: Some(&another), ..scene.against() });
     assert!(matches!(refused, Err(CheckError::Policy(_))), "{refused:?}");
-    for own in ["fed.example/w1", "w.Fed.Example"] {
+    for own in ["fed.example/w1", "w.Fed.Example", "fed.example:9/w", "fed.example./w"] {
         let key = comity_transparency::CosigningKey::generate(own, comity_transparency::CosignatureKind::Ed25519);
         let policy = format!("witness w {}\nquorum none\n", key.unwrap().verifier());
         let policy = Policy::parse(policy.as_bytes()).unwrap();

@@ -338,3 +338,29 @@ proptest! {
         drop(Policy::parse(&file.concat()));
     }
 }
+
+#[test]
+fn a_federations_own_witness_is_known_however_its_name_is_written() {
+    let federation = "federation.example".parse().unwrap();
+    let own = |key: &str| {
+        let file = format!("witness w {}\nquorum w\n", witness(key, false).verifier());
+        Policy::parse(file.as_bytes()).unwrap().own_witness(&federation).is_some()
+    };
+    for key in [
+        "federation.example",
+        "federation.example/w",
+        "Federation.Example/w",
+        "w.federation.example",
+        "federation.example:9",
+        "federation.example:9/w",
+        "federation.example./w",
+        "federation.example.",
+        "w.FEDERATION.example.:443/w:1",
+    ] {
+        assert!(own(key), "{key}");
+    }
+    for key in ["other.example/federation.example", "afederation.example/w", "federation.example.org", "w.example:9/w"]
+    {
+        assert!(!own(key), "{key}");
+    }
+}
