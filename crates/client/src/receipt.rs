@@ -23,6 +23,7 @@ use crate::witnessed::cosigned_by;
 mod answer;
 mod by_state;
 mod history;
+mod named;
 mod node;
 mod nonce;
 mod repeated;
@@ -228,7 +229,7 @@ impl Account {
         const FIELDS: [Field; 3] = [Field::OFFER, Field::OFFER_SHA256, Field::OPERATOR];
         let Some((name, recorded)) = self.answered()? else { return Ok(()) };
         let organisation = name.node().trust_domain();
-        self.is("operator", Field::OPERATOR, organisation.as_str())?;
+        self.operator(&name)?;
         let role = match self.verified.text(Field::STATUS) {
             None | Some("0") => "answering",
             Some(_) => "the last that was tried",

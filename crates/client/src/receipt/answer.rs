@@ -19,6 +19,7 @@ use prost::Message as _;
 use tonic::Code;
 use tonic::metadata::MetadataMap;
 
+use super::named::consistent;
 use super::{CheckError, by_state};
 use crate::follow::{FollowError, States};
 
@@ -73,6 +74,12 @@ pub enum Unproven {
         /// What came: the number of a gRPC status.
         said: i32,
     },
+    /// What it says of the offer that answered goes against the decision, or against the offer's own name.
+    #[error("its receipt contradicts itself")]
+    Contradicts(#[source] Box<CheckError>),
+    /// It does not show that the offer that answered is one that the decision let try: an honest broker's does.
+    #[error("its receipt does not show that the offer that answered was eligible")]
+    NotEligible,
     /// What the answer began with is not what is on record.
     #[error("the answer said {header}: {said}, and its receipt says {recorded}")]
     OtherHead {
@@ -115,7 +122,7 @@ pub fn of_trailers(trailers: &MetadataMap, root: &Root, asked: Asked<'_>) -> Res
     let envelope = (!asked.envelope.nonce.is_empty()).then(|| Digest::of(&asked.envelope.encode_to_vec()));
     let verified = held(&receipt, root, asked.caller, envelope)?;
     match verified.text(Field::STATUS) {
-        Some("0") => Ok((receipt, verified)),
+        Some("0") => Ok((receipt, eligible(verified, Code::Ok)?)),
         _ => Err(Unproven::NotAnswered),
     }
 }
@@ -208,8 +215,14 @@ impl Expected {
         }
         ended(&verified, code)?;
         began(&verified, head, code)?;
-        Ok(Some(verified))
+        eligible(verified, code).map(Some)
     }
+}
+
+/// Whether the decision names the offer that answered; of one that failed it is enough that nothing goes against it.
+fn eligible(verified: Verified, code: Code) -> Result<Verified, Unproven> {
+    let (verified, named) = consistent(verified).map_err(|error| Unproven::Contradicts(Box::new(error)))?;
+    if named.is_some() || code != Code::Ok { Ok(verified) } else { Err(Unproven::NotEligible) }
 }
 
 /// Whether it ended as is on record.

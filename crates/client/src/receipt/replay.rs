@@ -7,20 +7,12 @@ use comity_membership::Log;
 use comity_policy::{Capability, ENGINE_VERSION, ReasonCode, Request, Tables, Usage, Verdict, evaluate};
 use comity_proto::convert::Envelope;
 use comity_proto::inference;
-use comity_transparency::record::{CANDIDATES, Field};
+use comity_transparency::record::Field;
 use comity_types::{OfferName, SpiffeId};
 use prost::Message as _;
-use serde::Deserialize;
 
 use super::node::NodesWord;
 use super::{Account, Against, AsOf, CheckError, contradiction};
-
-/// An offer that a decision lets try, as its record has it.
-#[derive(Debug, Deserialize)]
-struct Candidate {
-    offer: OfferName,
-    offer_sha256: String,
-}
 
 /// What was asked, as the record of the decision has it.
 struct AskedFor {
@@ -33,15 +25,10 @@ impl Account {
     /// That the offer was eligible.
     pub(super) fn eligibility(&mut self, against: &Against<'_>, node: Option<&NodesWord>) -> Result<(), CheckError> {
         let Some((name, recorded)) = self.answered()? else { return Ok(()) };
-        let candidates = self.candidates()?;
-        let own = candidates.iter().find(|(_, one)| one.offer == name && one.offer_sha256 == recorded);
-        let mut fields = (0..CANDIDATES).filter_map(Field::candidate);
-        if let Some((field, _)) = own {
+        if let Some(field) = self.named(&name, &recorded)? {
             // The node signed the index of the decision's leaf: that was in the log before the node ran.
             let before = if node.is_some() { ", made before anything was sent," } else { "" };
-            self.verdict(true, &[*field], format!("the decision{before} names {name} as eligible"));
-        } else if !fields.any(|field| self.verified.decision().hides(field)) {
-            return Err(contradiction("the offer that answered was not among those that the decision let try"));
+            self.verdict(true, &[field], format!("the decision{before} names {name} as eligible"));
         }
         let (Some(AsOf { log, .. }), Some(asked)) = (against.log, self.asked_for()?) else {
             self.unproven("eligibility, evaluated again: it takes the federation's log and the receipt with its envelope (`comity receipt show`)");
@@ -74,15 +61,6 @@ impl Account {
             }
         }
         Ok(())
-    }
-
-    /// Those that are shown.
-    fn candidates(&self) -> Result<Vec<(Field, Candidate)>, CheckError> {
-        let fields = (0..CANDIDATES).filter_map(Field::candidate);
-        let shown = fields.filter_map(|field| Some((field, self.verified.get(field)?)));
-        let candidates: Result<_, _> =
-            shown.map(|(field, json)| Ok::<_, serde_json::Error>((field, serde_json::from_slice(json)?))).collect();
-        candidates.map_err(|_| contradiction("an offer that the decision let try cannot be read"))
     }
 
     /// Who asked for what, where all of it is shown.

@@ -282,6 +282,26 @@ fn a_receipt_that_is_true_of_something_else_proves_no_answer() {
 }
 
 #[test]
+fn a_receipt_by_which_another_offer_or_operator_answered_than_was_decided_proves_no_answer() {
+    let scene = Scene::new();
+    let refused = |change: fn(&mut Logged)| scene.trailers(&scene.receipt(change)).unwrap_err();
+    for change in [
+        |logged: &mut Logged| logged.candidate.clear(),
+        |logged: &mut Logged| logged.candidate = logged.candidate.replace("/chat", "/other"),
+        |logged: &mut Logged| logged.candidate = logged.candidate.replace(&logged.offer_sha256, "ab12"),
+        |logged: &mut Logged| logged.outcome = vec![(Field::OPERATOR, "org-a.example".into())],
+    ] {
+        let error = refused(change);
+        assert!(matches!(error, Unproven::Contradicts(_)), "{error:?}");
+    }
+    for hidden in [Field::candidate(0).unwrap(), Field::OFFER, Field::OFFER_SHA256] {
+        let narrowed = scene.receipt(|_| {}).narrowed(|field| field != hidden);
+        let error = scene.trailers(&narrowed).unwrap_err();
+        assert!(matches!(error, Unproven::NotEligible), "{}: {error:?}", hidden.name());
+    }
+}
+
+#[test]
 fn what_another_log_signed_or_what_is_no_receipt_proves_no_answer() {
     let scene = Scene::new();
     assert!(matches!(scene.trailers(&Scene::new().receipt(|_| {})), Err(Unproven::Refused(_))));

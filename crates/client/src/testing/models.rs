@@ -28,6 +28,12 @@ use crate::founding::Founded;
 
 /// Who answers.
 pub(crate) const ANSWERED_BY: &str = "org-b.example/n1/chat";
+/// The SHA-256 of its stored form: nothing is held against it here.
+const ANSWERED_AS: &str = "ab12";
+/// Where a decision names the offer that it would try first.
+fn first() -> Field {
+    Field::candidate(0).unwrap()
+}
 /// What is answered.
 pub(crate) const WORDS: [&str; 2] = ["Pa", "ris"];
 
@@ -56,6 +62,12 @@ pub(crate) enum Lie {
     AnotherOffer,
     /// It hides who answered, and says that it was somebody else.
     HiddenOffer,
+    /// It recorded that an offer answered that the decision does not name.
+    NotEligible,
+    /// The same, and it hides which ones the decision names.
+    HiddenCandidates,
+    /// It recorded that the offer was somebody else's than it is named after.
+    AnotherOperator,
     /// It says that it was another decision.
     AnotherDecision,
     /// It says at once that all is well, with no word more.
@@ -116,16 +128,28 @@ impl Models {
         let ended = if lies(Lie::RecordedAsFailed) { Code::Unavailable } else { ended };
         let decision = Record::new(RecordKind::Decision, [1; SALT_BYTES])
             .with(Field::CALLER, caller)
-            .and_then(|record| record.with(Field::ENVELOPE_SHA256, Digest::of(&envelope.encode_to_vec()).as_bytes()));
+            .and_then(|record| record.with(Field::ENVELOPE_SHA256, Digest::of(&envelope.encode_to_vec()).as_bytes()))
+            .and_then(|record| {
+                let is_named = !lies(Lie::NotEligible) && !lies(Lie::HiddenCandidates);
+                let offer = if is_named { ANSWERED_BY } else { "org-c.example/n1/chat" };
+                let candidate = format!(r#"{{"offer":"{offer}","offer_sha256":"{ANSWERED_AS}","expires_at":1}}"#);
+                record.with(first(), candidate)
+            });
         let outcome = |code: Code| {
             let status = i32::from(code).to_string();
-            let outcome = Record::new(RecordKind::Outcome, [2; SALT_BYTES]).with(Field::OFFER, ANSWERED_BY);
-            outcome.and_then(|record| record.with(Field::STATUS, status.as_str())).unwrap()
+            let operator = if lies(Lie::AnotherOperator) { "org-c.example" } else { "org-b.example" };
+            Record::new(RecordKind::Outcome, [2; SALT_BYTES])
+                .with(Field::OFFER, ANSWERED_BY)
+                .and_then(|record| record.with(Field::OFFER_SHA256, ANSWERED_AS))
+                .and_then(|record| record.with(Field::OPERATOR, operator))
+                .and_then(|record| record.with(Field::STATUS, status.as_str()))
+                .unwrap()
         };
         let shown = if lies(Lie::AlteredField) { outcome(Code::Aborted) } else { outcome(ended) };
         let (decision, outcome) = (decision.unwrap(), outcome(ended));
-        let hides = lies(Lie::HiddenOffer);
-        let shown = [decision.disclose(|_| true), shown.disclose(|field| !hides || field != Field::OFFER)];
+        let (hides, hides_candidates) = (lies(Lie::HiddenOffer), lies(Lie::HiddenCandidates));
+        let of_decision = decision.disclose(|field| !hides_candidates || field != first());
+        let shown = [of_decision, shown.disclose(|field| !hides || field != Field::OFFER)];
         let mut receipt = self.append([&decision, &outcome], shown);
         if lies(Lie::RecordedAsRefused) || ended == Code::FailedPrecondition {
             receipt.outcome = None;

@@ -10,7 +10,7 @@ use crate::connection::Channel;
 use crate::testing::models::{self, Lie, WORDS};
 
 /// Every lie, and what the app is told.
-const LIES: [(Lie, &str); 13] = [
+const LIES: [(Lie, &str); 16] = [
     (Lie::NoReceipt, "came without a receipt"),
     (Lie::NoneAtAll, "cannot be read"),
     (Lie::OfAnotherCaller, "of another request"),
@@ -22,6 +22,9 @@ const LIES: [(Lie, &str); 13] = [
     (Lie::RecordedAsRefused, "was not answered"),
     (Lie::AnotherOffer, "comity-offer: org-c.example"),
     (Lie::HiddenOffer, "comity-offer: org-c.example/n1/chat, and its receipt says nothing of it"),
+    (Lie::NotEligible, "was not among those that the decision let try"),
+    (Lie::HiddenCandidates, "does not show that the offer that answered was eligible"),
+    (Lie::AnotherOperator, "the operator that the broker recorded is not org-b.example"),
     (Lie::AnotherDecision, "comity-decision-id"),
     (Lie::EndedAtOnce, "came without a receipt"),
 ];
