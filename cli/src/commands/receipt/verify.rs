@@ -14,8 +14,9 @@ use comity_runtime::chain;
 use comity_runtime::clock::SystemClock;
 use comity_transparency::leaf::Leaf;
 use comity_transparency::policy::Policy;
+use comity_transparency::receipt::Receipt;
 use comity_transparency::record::Field;
-use comity_types::{Clock as _, Timestamp};
+use comity_types::{Clock as _, Digest, Timestamp};
 use serde_json::json;
 
 use super::{read, show};
@@ -32,7 +33,8 @@ Nothing is asked of anybody: what counts is the root document that you pinned, t
 what is of a later time is refused. Give the log as far as you have it: the entry behind the decision's epoch says until when \
 that was the newest. Every field that is shown stands below `Proven` or `Not proven`, with what else would have to be shown.
 
-Exit status: 0 all that could be checked holds; 1 not to be believed; 2 a mistake or a fault.";
+Exit status: 0 all that could be checked holds; 1 not to be believed; 2 it could not be checked: a mistake or a fault, such as a \
+--log that ends before the decision's epoch.";
 
 /// What a receipt is held against.
 #[derive(Debug, Args)]
@@ -61,18 +63,46 @@ pub(super) fn run(args: &VerifyArgs, global: &Global) -> Result<(), CliError> {
         source: Box::new(error),
     })?;
     let policy = args.policy.as_deref().map(policy).transpose()?;
-    let state = match &args.log {
-        Some(file) => Some(state_at(file, &root, Root::digest(&bytes), epoch(&receipt.decision.leaf))?),
-        None => None,
-    };
     let (tables, now) = (global.tables()?, SystemClock.now());
-    let log = state.as_ref().map(|(log, until)| AsOf { log, until: *until });
-    let against = Against { root: &root, log, policy: policy.as_ref(), tables: &tables, now };
-    let account = check(&receipt, &against).map_err(|error| CliError::Failed {
-        problem: format!("{} is not to be believed: {}", args.file.display(), chain::text(&error)),
-        hint: "ask whoever gave it to you; a receipt of another federation needs that one's --root".to_owned(),
-    })?;
+    let against = Against { root: &root, log: None, policy: policy.as_ref(), tables: &tables, now };
+    let account = match &args.log {
+        Some(log) => held(&receipt, &args.file, (log, Root::digest(&bytes)), against)?,
+        None => believed(&receipt, &args.file, &against)?,
+    };
     report(&account, global)
+}
+
+/// The receipt of `file`, held against a federation's log of which this is the file, and the digest of the root document.
+fn held(
+    receipt: &Receipt,
+    file: &Path,
+    (log_file, digest): (&Path, Digest),
+    against: Against<'_>,
+) -> Result<Account, CliError> {
+    let epoch = epoch(&receipt.decision.leaf);
+    let (log, until) = state_at(log_file, against.root, digest, epoch)?;
+    let found = log.tree().size();
+    if found >= epoch {
+        return believed(receipt, file, &Against { log: Some(AsOf { log: &log, until }), ..against });
+    }
+    // What is forged is, whatever the log says; of all else a log that is too short says nothing.
+    believed(receipt, file, &against)?;
+    Err(CliError::Usage {
+        problem: format!(
+            "--log {} ends at epoch {found}, and the decision of {} was made at epoch {epoch}: whether the federation's log \
+             goes against it could not be checked",
+            log_file.display(),
+            file.display()
+        ),
+        hint: "fetch a newer one, with `comity log export`; without --log, all is checked that needs none".to_owned(),
+    })
+}
+
+fn believed(receipt: &Receipt, file: &Path, against: &Against<'_>) -> Result<Account, CliError> {
+    check(receipt, against).map_err(|error| CliError::Failed {
+        problem: format!("{} is not to be believed: {}", file.display(), chain::text(&error)),
+        hint: "ask whoever gave it to you; a receipt of another federation needs that one's --root".to_owned(),
+    })
 }
 
 fn report(account: &Account, global: &Global) -> Result<(), CliError> {
@@ -113,12 +143,7 @@ fn epoch(leaf: &[u8]) -> u64 {
 
 /// The federation's log up to an epoch, every signature checked; and when the entry behind it came into force, which is read
 /// to see that the federation had not come further when something was decided.
-fn state_at(
-    file: &Path,
-    root: &Root,
-    digest: comity_types::Digest,
-    epoch: u64,
-) -> Result<(Log, Option<Timestamp>), CliError> {
+fn state_at(file: &Path, root: &Root, digest: Digest, epoch: u64) -> Result<(Log, Option<Timestamp>), CliError> {
     let text = fs::read(file).map_err(|source| CliError::File { doing: "read", path: file.to_owned(), source })?;
     let mut followed = Followed::new(root, digest, Arc::new(SystemClock));
     let mut lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
@@ -141,3 +166,6 @@ fn state_at(
     let log = log.unwrap_or_else(|| Followed::new(root, digest, Arc::new(SystemClock)).log().clone());
     Ok((log, next.and_then(|next| next.federation().at())))
 }
+
+#[cfg(test)]
+mod tests;
