@@ -372,3 +372,14 @@ fn completions_and_manual_pages_are_made_of_the_commands() {
     assert!(done(&["man", "offer", "list"]).contains("model"));
     fails(&["man", "nothing"], REFUSED, &["nothing"]);
 }
+
+#[test]
+fn a_report_of_a_time_without_an_instant_is_a_mistake_that_names_both_ends() {
+    for command in ["audit", "usage"] {
+        for to in ["2026-11-01", "2026-10-31T08:00:00Z"] {
+            let words =
+                ["--from (2026-11-01T00:00:00Z)", "--to (2026-1", "hint: give a --to that is later than --from"];
+            fails(&[command, "--from", "2026-11-01", "--to", to], FAULT, &words);
+        }
+    }
+}

@@ -80,6 +80,7 @@ pub(crate) enum Form {
 
 /// Fetches all receipts of that time, checks each, and reports them.
 pub(crate) async fn run(args: AuditArgs, global: &Global) -> Result<(), CliError> {
+    in_order(args.from, args.to)?;
     let session = Session::open(global).await?;
     let wanted = Wanted { from: args.from, to: args.to, organisation: args.organisation.clone() };
     let rows = rows(&session, &wanted, global).await?;
@@ -117,6 +118,17 @@ pub(crate) struct Wanted {
     pub(crate) to: Option<Timestamp>,
     /// That this organisation asked or answered.
     pub(crate) organisation: Option<TrustDomain>,
+}
+
+/// Whether any instant is asked for: a report of none would be complete, and say that nothing was decided.
+pub(super) fn in_order(from: Timestamp, to: Option<Timestamp>) -> Result<(), CliError> {
+    match to {
+        Some(to) if to <= from => Err(CliError::Usage {
+            problem: format!("no instant is from --from ({from}) on and before --to ({to})"),
+            hint: "give a --to that is later than --from, or none: then all counts that was decided by now".to_owned(),
+        }),
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// Who asks for what.
@@ -160,6 +172,12 @@ pub(crate) async fn rows(session: &Session, args: &Wanted, global: &Global) -> R
     let (asked, to) = (asked(session, args), args.to);
     // What the log has by now, whichever clock is ahead.
     let to = to.unwrap_or_else(|| session.identity().clock().now().plus(CLOCK_TOLERANCE));
+    if args.from >= to {
+        return Err(CliError::Usage {
+            problem: format!("--from ({}) is later than now, and no --to was given", args.from),
+            hint: "give a --from that has passed; `date -u` says what this machine takes for now".to_owned(),
+        });
+    }
     // Who sees all asks for all, and so sees what is missing.
     let organisation = match &asked {
         Asked::Governor(_) => String::new(),

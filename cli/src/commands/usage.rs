@@ -66,8 +66,12 @@ enum Form {
 
 /// Fetches all receipts of that time, checks each, and sums up what was used.
 pub(crate) async fn run(args: UsageArgs, global: &Global) -> Result<(), CliError> {
+    if let Some(from) = args.from {
+        audit::in_order(from, args.to)?;
+    }
     let session = Session::open(global).await?;
     let from = args.from.unwrap_or_else(|| first_of_month(session.identity().clock().now()));
+    audit::in_order(from, args.to)?;
     let wanted = Wanted { from, to: args.to, organisation: args.organisation.clone() };
     let rows = audit::rows(&session, &wanted, global).await?;
     let statement = Statement::of(&wanted, &rows);
