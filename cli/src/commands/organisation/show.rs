@@ -14,7 +14,8 @@ use crate::view;
 pub(super) async fn run(id: &TrustDomain, global: &Global) -> Result<(), CliError> {
     let entry = list::one(&Session::open(global).await?, id).await?;
     let row = list::row(&entry)?;
-    let stated = view::stated(&row.facts, row.layers.as_ref().unwrap_or(&Layers::default()));
+    let hidden = Layers::default();
+    let stated = view::stated(&row.facts, row.layers.as_ref().unwrap_or(&hidden));
     let mut fields: Vec<_> = stated.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
     fields.push(("standing", view::standing_and_reason(row.standing, &row.suspension_reason)));
     fields.push(("nodes", row.nodes.to_string()));
