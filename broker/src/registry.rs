@@ -12,6 +12,7 @@
 //! | [`deciding`] | the state and the time that a request is decided by, or that there is none now |
 //! | [`memory`] | which offers were found eligible before, at one epoch |
 //! | [`lane`] | whose turn it is to change something: what stops harm before all else |
+//! | `replay` | the journal, as a start reads it |
 //! | [`equivocations`] | two statements at one position: in the journal, or from a member |
 //! | `budget` | how much each may add to the log |
 //! | `anchors` | what TLS trusts |
@@ -27,6 +28,7 @@ pub mod lane;
 pub mod memory;
 pub mod proposals;
 pub mod publishing;
+mod replay;
 #[cfg(test)]
 mod tests;
 
@@ -51,6 +53,7 @@ use self::deciding::Stamped;
 use self::equivocations::{Alarms, Kept};
 use self::lane::{Lane, Urgency};
 use self::memory::Memory;
+use self::replay::replay;
 use crate::ledger::journal::{Journal, JournalError};
 use crate::metrics::Metrics;
 
@@ -574,41 +577,4 @@ fn not_taken(error: NotTaken) -> RegistryError {
         return RegistryError::Refused(source);
     }
     RegistryError::Unreadable(chain::text(&error))
-}
-
-fn replay(
-    path: &Path,
-    frames: &[Vec<u8>],
-    genesis: &Genesis,
-    trace: Option<PathBuf>,
-    keep: Option<&Path>,
-) -> Result<Log, RegistryError> {
-    if let Some(trace) = trace.filter(|_| frames.is_empty()) {
-        return Err(RegistryError::Lost { path: path.to_owned(), trace });
-    }
-    check_root(path, frames, genesis)?;
-    let mut log = Log::new(genesis.clone());
-    for (index, frame) in frames.iter().enumerate() {
-        let damaged = |error: NotTaken| {
-            let twice = equivocations::in_journal(path, frames, index, (genesis, &error), keep);
-            let problem = chain::text(&error);
-            let position = index + 1;
-            twice.unwrap_or_else(|| RegistryError::Damaged { path: path.to_owned(), position, problem })
-        };
-        log.take(frame).map_err(damaged)?;
-    }
-    Ok(log)
-}
-
-fn check_root(path: &Path, frames: &[Vec<u8>], expected: &Genesis) -> Result<(), RegistryError> {
-    let Some(first) = frames.first() else { return Ok(()) };
-    match Entry::from_json(first).map(|entry| entry.body) {
-        Ok(Body::Founded(found)) if found == *expected => Ok(()),
-        Ok(Body::Founded(found)) => Err(RegistryError::OtherRoot {
-            path: path.to_owned(),
-            expected: expected.root_sha256,
-            found: found.root_sha256,
-        }),
-        Ok(_) | Err(_) => Err(RegistryError::NotFounded { path: path.to_owned() }),
-    }
 }

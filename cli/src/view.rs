@@ -1,6 +1,6 @@
 //! Things of several commands, as they are printed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use comity_policy::claim::Statement;
 use comity_policy::ownership::{SELF, Stake};
@@ -9,8 +9,8 @@ use comity_policy::{Claim, Layers, Offer, Organisation};
 use comity_proto::convert::WireError;
 use comity_proto::{membership, policy};
 use comity_types::Interval;
+use serde_json::Value;
 
-use crate::commands::organisation::update;
 use crate::error::CliError;
 use crate::layers;
 use crate::output::{joined, known};
@@ -87,11 +87,20 @@ pub(crate) fn organisation_fields(facts: &Organisation) -> Vec<(&'static str, St
     ]
 }
 
+/// All that is stated, by the keys of the file.
+pub(crate) fn by_key(facts: &Organisation, demanded: &Layers) -> BTreeMap<String, Value> {
+    let facts = match serde_json::to_value(facts) {
+        Ok(Value::Object(fields)) => fields.into_iter().collect(),
+        Ok(_) | Err(_) => Vec::new(),
+    };
+    facts.into_iter().chain(layers::fields(demanded)).collect()
+}
+
 /// All that an organisation states of itself and demands of its own requests: what people ask first in their words, and the
 /// rest by the keys of the file. What it does not state of the rest is not there.
 pub(crate) fn stated(facts: &Organisation, demanded: &Layers) -> Vec<(String, String)> {
     let first = organisation_fields(facts).into_iter().map(|(name, value)| (name.to_owned(), value));
-    let all = update::fields(facts, demanded).into_iter();
+    let all = by_key(facts, demanded).into_iter();
     let rest = all.filter(|(key, value)| !IN_OUR_WORDS.contains(&key.as_str()) && !value.is_null());
     first.chain(rest.map(|(key, value)| (key, layers::text(&value)))).collect()
 }
@@ -171,7 +180,7 @@ pub(crate) fn validity(interval: &Interval) -> String {
 /// A value as the files write it, such as `legal-obligation`.
 pub(crate) fn word<T: serde::Serialize>(value: &T) -> String {
     match serde_json::to_value(value) {
-        Ok(serde_json::Value::String(text)) => text,
+        Ok(Value::String(text)) => text,
         Ok(other) => other.to_string(),
         Err(_) => "unknown".to_owned(),
     }

@@ -220,9 +220,8 @@ fn asked(federation: &Federation, app: &Caller, way: Way) -> String {
     answer["decisionId"].as_str().unwrap().to_owned()
 }
 
-#[test]
-fn what_a_node_writes_at_the_end_stays_nowhere_and_accuses_nobody_but_the_node() {
-    let backend = Backend::start(Behaviour::Answer);
+/// A federation with an app, and a node that has the certificate and the key of one that was admitted, at its address.
+fn with_a_hostile_node(backend: &Backend) -> (Federation, Caller, Hostile) {
     let mut federation = Federation::start();
     federation.expect_log("a node did not sign what it answered");
     // The hostile node ends first.
@@ -232,6 +231,13 @@ fn what_a_node_writes_at_the_end_stays_nowhere_and_accuses_nobody_but_the_node()
     let address = node.address();
     assert!(node.program.stop().success());
     let hostile = Hostile::start(&address, &node.folder.join("data/identity"));
+    (federation, app, hostile)
+}
+
+#[test]
+fn what_a_node_writes_at_the_end_stays_nowhere_and_accuses_nobody_but_the_node() {
+    let backend = Backend::start(Behaviour::Answer);
+    let (federation, app, hostile) = with_a_hostile_node(&backend);
     let in_folder = |name: &str| federation.folder().join(name);
     let log = in_folder("federation.log");
     let _written = federation.govern(&["log", "export", log.to_str().unwrap()]);
@@ -291,14 +297,7 @@ async fn asked_by(connection: &Connection) -> Result<(), tonic::Status> {
 #[test]
 fn an_app_that_follows_the_federation_takes_an_answer_that_its_node_signed_and_no_other() {
     let backend = Backend::start(Behaviour::Answer);
-    let mut federation = Federation::start();
-    federation.expect_log("a node did not sign what it answered");
-    federation.expect_log("a link broke");
-    let mut node = federation.node(EU_BODY, &NodeSpec::openai("n1", &backend.url(), "DE"));
-    let app = federation.app(EU_OWNED, "assistant");
-    let address = node.address();
-    assert!(node.program.stop().success());
-    let hostile = Hostile::start(&address, &node.folder.join("data/identity"));
+    let (federation, app, hostile) = with_a_hostile_node(&backend);
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let (plain, follows) = runtime.block_on(async {
         let identity = Identity::open(&app.identity).unwrap();

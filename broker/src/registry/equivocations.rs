@@ -93,6 +93,8 @@ impl Inner {
             return None;
         }
         self.metrics.equivocated();
+        // What is kept already is looked for before anybody waits for a turn.
+        self.alarms.free(&scope, said.version)?;
         let _turn = self.alarms.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let path = self.alarms.free(&scope, said.version)?;
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner).clone();

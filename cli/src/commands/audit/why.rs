@@ -156,13 +156,13 @@ fn weighed(preferences: &policy::Preferences) -> Vec<&'static str> {
     weights.into_iter().filter_map(|(name, counts)| counts.then_some(name)).collect()
 }
 
-/// Every try with what became of it: `org/node/offer: word; …`. What is no list of tries stands there as it is.
+/// Every try with what became of it: `org/node/offer: word, word; …`. What is no list of tries stands there as it is.
 fn tries(json: &[u8]) -> String {
     let parsed = serde_json::from_slice::<Vec<Value>>(json).ok().and_then(|tries| {
         let one = |one: &Value| {
             let offer = one.get("offer")?.as_str()?;
-            let words = ["failed", "unsigned"].into_iter().filter_map(|key| one.get(key)?.as_str());
-            let words = words.collect::<Vec<_>>().join(" ");
+            let words = ["failed", "used_nothing", "unsigned"].into_iter().filter_map(|key| one.get(key)?.as_str());
+            let words = words.collect::<Vec<_>>().join(", ");
             Some(if words.is_empty() { offer.to_owned() } else { format!("{offer}: {words}") })
         };
         tries.iter().map(one).collect::<Option<Vec<_>>>()

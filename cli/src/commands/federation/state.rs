@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::show::standing;
 use crate::commands::offer::diff;
-use crate::commands::organisation::update;
+use crate::view;
 
 /// All that the log says, a field each.
 pub(super) fn fields(federation: &Federation) -> BTreeMap<String, Value> {
@@ -58,7 +58,7 @@ pub(super) fn fields(federation: &Federation) -> BTreeMap<String, Value> {
 
 /// What an organisation states of itself, by what it signs.
 fn stated(state: &OrganisationState) -> BTreeMap<String, Value> {
-    let mut fields = update::fields(&state.as_stated(), &state.layers);
+    let mut fields = view::by_key(&state.as_stated(), &state.layers);
     let keys: Vec<_> = state.keys.iter().map(|key| key.id().fingerprint()).collect();
     fields.insert("keys".to_owned(), json!(keys));
     fields.insert("anchors".to_owned(), json!(state.anchors));

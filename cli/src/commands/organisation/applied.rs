@@ -7,13 +7,14 @@ use comity_membership::{Application, InviteId, Subject};
 use comity_transparency::Envelope;
 use serde_json::json;
 
-use super::update::{fields, table};
+use super::update::table;
 use crate::args::Global;
 use crate::changes;
 use crate::commands::enrolment::approve;
 use crate::error::CliError;
 use crate::output::{Format, print_json, say};
 use crate::session::Session;
+use crate::view;
 
 /// Shows what an application states.
 pub(super) async fn run(id: &InviteId, global: &Global) -> Result<(), CliError> {
@@ -31,11 +32,11 @@ pub(super) async fn run(id: &InviteId, global: &Global) -> Result<(), CliError> 
     let known = match left {
         Some(epoch) => {
             let log = session.log_at(Some(epoch.saturating_sub(1))).await?;
-            log.federation().organisation(&domain).map(|state| fields(&state.organisation, &state.layers))
+            log.federation().organisation(&domain).map(|state| view::by_key(&state.organisation, &state.layers))
         }
         None => None,
     };
-    let changes = changes::between(&known.clone().unwrap_or_else(BTreeMap::new), &fields(&organisation, &layers));
+    let changes = changes::between(&known.clone().unwrap_or_else(BTreeMap::new), &view::by_key(&organisation, &layers));
     if global.output == Format::Json {
         return print_json(&json!({ "trustDomain": domain, "changes": changes, "wasMember": known.is_some() }));
     }

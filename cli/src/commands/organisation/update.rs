@@ -5,9 +5,9 @@ use std::path::Path;
 
 use comity_client::say::Said;
 use comity_membership::Statement;
-use comity_policy::{Layers, Organisation, OrganisationFile};
+use comity_policy::{Organisation, OrganisationFile};
 use comity_types::TrustDomain;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::list;
 use crate::args::Global;
@@ -16,7 +16,7 @@ use crate::error::CliError;
 use crate::output::{Format, print_json, say};
 use crate::session::Session;
 use crate::signing::Signatory;
-use crate::{layers, organisation_file};
+use crate::{organisation_file, view};
 
 /// What `--help` says about who may, and what stays.
 pub(super) const AFTER: &str = "\
@@ -33,8 +33,10 @@ pub(super) async fn run(path: &Path, dry_run: bool, global: &Global) -> Result<(
     let now = list::row(&list::one(&session, &domain).await?)?;
     // What it accepts is no part of the file, and stays.
     let facts = Organisation { accepted_terms: BTreeMap::new(), ..now.facts };
-    let changes =
-        changes::between(&fields(&facts, &now.layers.unwrap_or_default()), &fields(&file.facts, &file.layers));
+    let changes = changes::between(
+        &view::by_key(&facts, &now.layers.unwrap_or_default()),
+        &view::by_key(&file.facts, &file.layers),
+    );
     if global.output == Format::Table {
         table(&changes, global)?;
     }
@@ -80,13 +82,4 @@ async fn update(session: Session, file: OrganisationFile) -> Result<u64, CliErro
 /// Changes, for people.
 pub(super) fn table(changes: &[Change], global: &Global) -> Result<(), CliError> {
     changes::table(changes, &["field", "now", "then"], global)
-}
-
-/// All that is stated, by the keys of the file.
-pub(crate) fn fields(facts: &Organisation, demanded: &Layers) -> BTreeMap<String, Value> {
-    let facts = match serde_json::to_value(facts) {
-        Ok(Value::Object(fields)) => fields.into_iter().collect(),
-        Ok(_) | Err(_) => Vec::new(),
-    };
-    facts.into_iter().chain(layers::fields(demanded)).collect()
 }

@@ -62,9 +62,9 @@ fn what_put_the_one_first_that_answered_is_named() {
 
 #[test]
 fn every_try_says_what_became_of_it() {
-    let tries = r#"[{"offer":"b.example/n1/o","attempt":1,"failed":"unavailable"},{"offer":"c.example/n1/o","attempt":2,"unsigned":"missing"}]"#;
+    let tries = r#"[{"offer":"b.example/n1/o","attempt":1,"failed":"unavailable","used_nothing":"not sent"},{"offer":"c.example/n1/o","attempt":2,"unsigned":"missing"}]"#;
     let why = why(&[(Field::ELIGIBLE, TWO)], &[(Field::TRIES, tries)]);
-    assert_eq!(why.tries, "b.example/n1/o: unavailable; c.example/n1/o: missing");
+    assert_eq!(why.tries, "b.example/n1/o: unavailable, not sent; c.example/n1/o: missing");
 }
 
 #[test]
