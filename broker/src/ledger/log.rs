@@ -13,6 +13,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `wal` | batches in files, until they are published |
+//! | `turn` | what is appended at once |
 //! | `sequencer` | the thread that gives leaves their places |
 //! | `publisher` | the thread that writes what others read |
 //! | `store` | the files that others read |
@@ -33,6 +34,7 @@ mod sequencer;
 mod store;
 #[cfg(test)]
 pub(crate) mod tests;
+mod turn;
 mod waiting;
 mod wal;
 
@@ -43,7 +45,7 @@ use std::thread::JoinHandle;
 
 use comity_transparency::{Checkpoint, LogKey};
 use comity_types::{Clock, Timestamp};
-use tokio::sync::{mpsc as queue, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
 pub use comity_runtime::files::{Disk, System};
 pub use placed::Placed;
@@ -134,7 +136,7 @@ pub struct DecisionLog(Arc<Inner>);
 struct Inner {
     dir: PathBuf,
     origin: String,
-    work: Option<queue::Sender<Work>>,
+    work: Option<turn::Queue<Work>>,
     publish: Option<mpsc::SyncSender<publisher::Command>>,
     published: watch::Receiver<Published>,
     cosigned: watch::Sender<Option<Published>>,
@@ -226,7 +228,7 @@ impl DecisionLog {
         waiting.retain(|(index, _)| publisher.waits(*index));
         // Before anything is signed on top of it: what a kill has left may be in the system's memory alone.
         publisher.publish()?;
-        let (work, works) = queue::channel(QUEUE);
+        let (work, works) = turn::queue(QUEUE);
         let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
             std::thread::Builder::new().name(name.into()).spawn(run).map_err(|error| LogError::io(dir, error))
         };

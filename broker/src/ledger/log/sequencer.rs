@@ -8,10 +8,11 @@ use comity_transparency::proof::{inclusion, root};
 use comity_transparency::tile::{Tiles, WIDTH};
 use comity_transparency::tree::leaf_hash;
 use comity_transparency::{Checkpoint, LogKey};
-use tokio::sync::{mpsc as queue, oneshot};
+use tokio::sync::oneshot;
 
 use super::placed::{Pending, Placed};
 use super::publisher::{self, Batch};
+use super::turn::Works;
 use super::wal::{self, Segments};
 use super::{Entry, Failure, LogError, Reader};
 use crate::ledger::journal::frame;
@@ -67,9 +68,9 @@ impl Sequencer {
     }
 
     /// Runs until every handle is gone, or something fails.
-    pub(super) fn run(mut self, mut works: queue::Receiver<Work>) {
+    pub(super) fn run(mut self, mut works: Works<Work>) {
         let mut taken = Vec::with_capacity(MAX_BATCH);
-        while works.blocking_recv_many(&mut taken, MAX_BATCH) > 0 {
+        while works.take(&mut taken, MAX_BATCH) {
             let (mut appends, mut rotations) = (Vec::new(), Vec::new());
             for work in taken.drain(..) {
                 match work {
@@ -161,19 +162,16 @@ impl Sequencer {
 }
 
 /// After a failure: everyone who waits, and everyone who comes, is refused.
-fn refuse(error: &LogError, rotations: Vec<oneshot::Sender<Result<(), LogError>>>, mut works: queue::Receiver<Work>) {
-    works.close();
+fn refuse(error: &LogError, rotations: Vec<oneshot::Sender<Result<(), LogError>>>, works: Works<Work>) {
     for done in rotations {
         let _left = done.send(Err(error.clone()));
     }
-    while let Some(work) = works.blocking_recv() {
-        match work {
-            Work::Append { done, .. } => {
-                let _left = done.send(Err(error.clone()));
-            }
-            Work::Rotate { done } => {
-                let _left = done.send(Err(error.clone()));
-            }
+    works.close(|work| match work {
+        Work::Append { done, .. } => {
+            let _left = done.send(Err(error.clone()));
         }
-    }
+        Work::Rotate { done } => {
+            let _left = done.send(Err(error.clone()));
+        }
+    });
 }

@@ -15,6 +15,7 @@ use comity_transparency::tree::{Tree, leaf_hash};
 use comity_transparency::{CheckpointNote, NoteVerifier};
 use comity_types::{DecisionId, Digest, Secret, Timestamp};
 use proptest::prelude::*;
+use tokio::sync::mpsc as queue;
 
 use super::*;
 
