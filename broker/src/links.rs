@@ -40,6 +40,7 @@ use crate::registry::Registry;
 
 use self::connect::Dialler;
 use self::health::Health;
+use self::health::NoRoom;
 pub use self::health::{Event, FULL_SHARE, Failing, Load, Readiness};
 pub use self::in_flight::{InFlight, is_failure};
 use self::link::Link;
@@ -47,7 +48,8 @@ pub use self::outgoing::Outgoing;
 pub use self::tunnels::MAX_TUNNELS_PER_NODE;
 use self::tunnels::Tunnels;
 
-/// Most requests on one link at once. The windows are sized for it, and a node that is given more has stopped to answer.
+/// Most requests on one link at once, of which one organisation has a share (`health`). The windows are sized for it, and a node
+/// that is given more has stopped to answer.
 pub const MAX_STREAMS: usize = 1024;
 /// Most requests of one offer at once where its node has others: a backend that stalls leaves them a quarter of the link.
 const MAX_STREAMS_PER_OFFER: usize = MAX_STREAMS / 4 * 3;
@@ -105,6 +107,12 @@ pub enum LinkError {
     Full {
         /// The offer.
         offer: OfferName,
+    },
+    /// The caller's organisation has its share of what may be in flight to the node, while others are there.
+    #[error("the caller's organisation has as many requests in flight to {node} as it may while others are there")]
+    Share {
+        /// The node.
+        node: SpiffeId,
     },
     /// The node left the connection before it looked at the request, as every node does one day: that is no failed try.
     #[error("{node} left the connection before it looked at the request")]
@@ -205,15 +213,23 @@ impl Links {
         links
     }
 
-    /// Sends a request for `offer` to its node, whose path alone is set, and waits for the head of its answer.
+    /// Sends a request of `caller` for `offer` to its node, whose path alone is set, and waits for the head of its answer.
     ///
     /// # Errors
-    /// The node cannot be reached, or no answer came back.
-    pub async fn send(&self, offer: &OfferName, request: Request<Outgoing>) -> Result<Sent, LinkError> {
+    /// There is no place for it, the node cannot be reached, or no answer came back.
+    pub async fn send(
+        &self,
+        offer: &OfferName,
+        caller: &TrustDomain,
+        request: Request<Outgoing>,
+    ) -> Result<Sent, LinkError> {
         let node = offer.node();
         let way = self.way(node)?;
-        let in_flight = InFlight::begin(&self.0.health, offer, matches!(way, Way::Tunnel));
-        let in_flight = in_flight.ok_or_else(|| LinkError::Full { offer: offer.clone() })?;
+        let in_flight = InFlight::begin(&self.0.health, offer, caller, matches!(way, Way::Tunnel));
+        let in_flight = in_flight.map_err(|why| match why {
+            NoRoom::Full => LinkError::Full { offer: offer.clone() },
+            NoRoom::Share => LinkError::Share { node: node.clone() },
+        })?;
         match way {
             Way::Link(link) => self.send_by_link(node, &link, request, in_flight).await,
             Way::Tunnel => self.0.tunnels.send(node, request, in_flight).await,
@@ -266,11 +282,12 @@ impl Links {
         self.0.tunnels.state(node).unwrap_or_else(of_none)
     }
 
-    /// What choosing asks about `offer`. That a link could not be made is known as a failure, and not asked again here.
+    /// What choosing asks about `offer` for a request of `caller`. That a link could not be made is known as a failure, and not
+    /// asked again here.
     #[must_use]
-    pub fn load(&self, offer: &OfferName, now: Instant) -> Load {
+    pub fn load(&self, offer: &OfferName, caller: &TrustDomain, now: Instant) -> Load {
         let node = offer.node();
-        let (load, dials) = self.0.health.load(offer, now).unwrap_or_else(|| (Load::UNKNOWN, self.dials(node)));
+        let (load, dials) = self.0.health.load(offer, caller, now).unwrap_or_else(|| (Load::UNKNOWN, self.dials(node)));
         let is_there = !dials || self.0.tunnels.state(node) == Some(LinkState::Connected);
         if is_there { load } else { Load { readiness: Readiness::Unreachable, ..load } }
     }

@@ -89,6 +89,12 @@ const EJECTED: Metric = Metric {
     labels: &["who"],
     help: "Nodes and offers that come behind the others now: `node` or `offer`. They are asked where no other answers.",
 };
+const NO_PLACE: Metric = Metric {
+    name: "comity_broker_no_place",
+    kind: Kind::Counter,
+    labels: &["why"],
+    help: "Tries that got no place at their node, and were made elsewhere where there was another: as many as may be were in flight to it (`full`), or the caller's organisation had its `share` of them while others are there.",
+};
 const BUDGET_LIMIT: Metric = Metric {
     name: "comity_broker_budget_limit",
     kind: Kind::Gauge,
@@ -233,6 +239,7 @@ const METRICS: &[Metric] = &[
     UNSIGNED,
     EJECTIONS,
     EJECTED,
+    NO_PLACE,
     BUDGET_LIMIT,
     BUDGET_USED,
     BUDGET_RESERVED,
@@ -273,6 +280,7 @@ struct Inner {
     unsigned: Family<Labels<1>, Counter>,
     ejections: Family<Labels<1>, Counter>,
     ejected: Family<Labels<1>, Gauge>,
+    no_place: Family<Labels<1>, Counter>,
     budgets: budgets::Gauges,
     budget_refusals: Family<Named, Counter>,
     connections: Family<Labels<1>, Gauge>,
@@ -315,6 +323,7 @@ impl Default for Metrics {
             unsigned: made.counters(&UNSIGNED),
             ejections: made.counters(&EJECTIONS),
             ejected: made.gauges(&EJECTED),
+            no_place: made.counters(&NO_PLACE),
             budgets: budgets::Gauges::of(&mut made),
             budget_refusals: made.named_counters(&BUDGET_REFUSALS),
             connections: made.gauges(&CONNECTIONS),
@@ -442,6 +451,17 @@ impl Metrics {
     /// Somebody comes behind the others for a while: a `node` or an `offer`.
     pub(crate) fn ejected(&self, who: &'static str) {
         self.0.ejections.get_or_create(&[("who", who)]).inc();
+    }
+
+    /// A try got no place at its node: it is `full`, or its organisation has its `share`.
+    pub(crate) fn no_place(&self, why: &'static str) {
+        self.0.no_place.get_or_create(&[("why", why)]).inc();
+    }
+
+    /// How often that was.
+    #[cfg(test)]
+    pub(crate) fn count_no_place(&self, why: &'static str) -> u64 {
+        self.0.no_place.get_or_create(&[("why", why)]).get()
     }
 
     /// A budget had no room for a request, or for a try.

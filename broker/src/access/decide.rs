@@ -97,7 +97,7 @@ pub fn decide(parts: &Parts, admitted: &Admitted) -> Result<Decision, Failure> {
     let within_quota = found.eligible(&snapshot.index, &used, at);
     let (id, now) = (new_id()?, Instant::now());
     let candidate = |(offer, expires_at): (&Arc<Listed>, _)| {
-        let load = parts.links.load(&offer.name, now);
+        let load = parts.links.load(&offer.name, admitted.caller.trust_domain(), now);
         Candidate { offer: Arc::clone(offer), score: 0, load, expires_at }
     };
     let mut eligible: Vec<_> = within_quota.map(candidate).collect();

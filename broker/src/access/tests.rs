@@ -26,6 +26,7 @@ mod quotas;
 mod refusals;
 mod retries;
 mod sessions;
+mod shares;
 pub(crate) mod stage;
 mod streams;
 mod undecidable;

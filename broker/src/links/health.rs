@@ -4,23 +4,26 @@
 //! |---|---|
 //! | [`latency`] | how long answers take to begin |
 //! | [`ejection`] | who fails again and again, and how it comes back |
-//! | [`node`] | both, of a node and its offers, and what is in flight |
+//! | [`shares`] | how many of a node's places one organisation may have |
+//! | [`node`] | all of that, of a node and its offers, and what is in flight |
 //!
 //! These are pure; here is the table of them. It is in memory alone: a broker that starts knows nothing bad of anybody.
 
 mod ejection;
 mod latency;
 mod node;
+mod shares;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use comity_identity::host::TUNNEL;
 use comity_membership::Federation;
-use comity_types::{OfferName, SpiffeId};
+use comity_types::{OfferName, SpiffeId, TrustDomain};
 use dashmap::DashMap;
 use tokio::time::Instant;
 
+pub(super) use self::node::NoRoom;
 use self::node::{Ejected, Node};
 use crate::metrics::Metrics;
 
@@ -135,15 +138,21 @@ impl Health {
         Self(Arc::new(Inner { nodes: DashMap::new(), metrics }))
     }
 
-    /// A request of `offer` begins, if there is room for it.
-    pub(super) fn begin(&self, offer: &OfferName, dials: bool) -> bool {
+    /// A request of `caller` for `offer` begins, if there is room for it.
+    pub(super) fn begin(&self, offer: &OfferName, caller: &TrustDomain, dials: bool) -> Result<(), NoRoom> {
         let mut row = self.0.nodes.entry(offer.node().clone()).or_default();
         row.dials = dials;
-        let has_room = row.node.has_room(offer.id());
-        if has_room {
-            let _nothing = row.node.step(Instant::now(), offer.id(), Event::Begun);
+        let begun = row.node.begin(Instant::now(), offer.id(), caller);
+        drop(row);
+        begun.inspect_err(|why| self.0.metrics.no_place(why.as_str()))
+    }
+
+    /// A request that has begun has ended, or nobody waits for it.
+    pub(super) fn end(&self, offer: &OfferName, caller: &TrustDomain) {
+        // A node without a row takes part no longer.
+        if let Some(mut row) = self.0.nodes.get_mut(offer.node()) {
+            row.node.end(Instant::now(), offer.id(), caller);
         }
-        has_room
     }
 
     /// Something happened to a request that has begun.
@@ -165,11 +174,11 @@ impl Health {
         }
     }
 
-    /// What choosing asks about `offer` while its node can be reached, and whether it is the node that dials; nothing, if
-    /// it was never asked.
-    pub(super) fn load(&self, offer: &OfferName, now: Instant) -> Option<(Load, bool)> {
+    /// What choosing asks about `offer` for a request of `caller` while its node can be reached, and whether it is the node that
+    /// dials; nothing, if it was never asked.
+    pub(super) fn load(&self, offer: &OfferName, caller: &TrustDomain, now: Instant) -> Option<(Load, bool)> {
         let row = self.0.nodes.get(offer.node())?;
-        Some((row.node.load(now, offer.id()), row.dials))
+        Some((row.node.load(now, offer.id(), caller), row.dials))
     }
 
     /// After how long an answer of `offer` is slow to begin.

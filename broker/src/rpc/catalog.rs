@@ -18,7 +18,7 @@ use comity_proto::catalog::{
 };
 use comity_proto::convert::{self, Envelope};
 use comity_proto::policy::Relaxation;
-use comity_types::{ModelName, OfferName, Place, SpiffeId, Timestamp};
+use comity_types::{ModelName, OfferName, Place, SpiffeId, Timestamp, TrustDomain};
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
@@ -81,7 +81,7 @@ impl Catalog {
         let judged = disclose::verdicts(caller.organisation(), snapshot.federation(), judged);
         Ok(ExplainResponse {
             relaxations: relaxations(&snapshot, &question, &demanded),
-            verdicts: self.in_order(&snapshot, judged, &envelope.prefer, as_of),
+            verdicts: self.in_order(&snapshot, caller.organisation(), judged, &envelope.prefer, as_of),
             epoch: snapshot.federation().epoch(),
             tables_sha256: tables.digest().as_bytes().to_vec().into(),
             as_of: Some(timestamp(as_of)),
@@ -94,6 +94,7 @@ impl Catalog {
     fn in_order(
         &self,
         snapshot: &Snapshot,
+        caller: &TrustDomain,
         judged: Vec<Judged<'_>>,
         prefer: &Preferences,
         as_of: Timestamp,
@@ -102,7 +103,7 @@ impl Catalog {
         let candidate = |judged: &Judged<'_>| match judged.verdict {
             Verdict::Eligible { expires_at } => {
                 let offer = Arc::new(decide::listed(snapshot, judged.place)?);
-                let load = links.load(&offer.name, now);
+                let load = links.load(&offer.name, caller, now);
                 Some(Candidate { offer, score: 0, load, expires_at })
             }
             Verdict::Rejected { .. } => None,

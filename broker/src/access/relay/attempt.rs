@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use comity_proto::error::{Detail, Failure, retry_after};
+use comity_proto::error::{Detail, Failure, RETRY_AFTER_SECONDS, retry_after};
 use comity_proto::metadata;
-use comity_types::{Digest, OfferName};
+use comity_types::{Digest, OfferName, SpiffeId};
 use http::header::{CONTENT_TYPE, TE};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use http_body::Frame;
@@ -49,6 +49,9 @@ const SENT_AGAIN: usize = 2;
 
 /// How long a node is left alone that has no room and does not say for how long: it would decline the next request as well.
 const UNSAID_REST: Duration = Duration::from_secs(1);
+
+/// When to come back who has its share of a node: what it waits for is that requests of its own end, which it knows better.
+const SHARE_AGAIN_SECONDS: u64 = 1;
 
 /// An answer that has begun.
 #[derive(Debug)]
@@ -139,6 +142,7 @@ impl Rejection {
                 | LinkError::Unreachable { .. }
                 | LinkError::NoTunnel { .. }
                 | LinkError::Full { .. }
+                | LinkError::Share { .. }
                 | LinkError::Left { .. }
                 | LinkError::Refused { .. },
             ) => false,
@@ -154,7 +158,8 @@ impl Rejection {
                 LinkError::NotServing { .. }
                 | LinkError::Unreachable { .. }
                 | LinkError::NoTunnel { .. }
-                | LinkError::Full { .. },
+                | LinkError::Full { .. }
+                | LinkError::Share { .. },
             ) => Some(UsedNothing::NotSent),
             Self::Cut
             | Self::Malformed(_)
@@ -169,6 +174,7 @@ impl Rejection {
         match self {
             Self::Declined(trailers) => code(trailers).unwrap_or(Code::Unknown),
             Self::Malformed(problem) => malformed(*problem).code,
+            Self::Link(LinkError::Share { .. }) => Code::ResourceExhausted,
             Self::Link(_) | Self::Cut | Self::NotGrpc(_) | Self::Suspended(_) => Code::Unavailable,
         }
     }
@@ -181,7 +187,12 @@ impl Rejection {
             | Self::NotGrpc(_) => Some(Failing::Connection),
             Self::Cut | Self::Malformed(_) => Some(Failing::Answer),
             Self::Declined(trailers) => code(trailers).is_some_and(is_failure).then_some(Failing::Answer),
-            Self::Link(LinkError::NotServing { .. } | LinkError::NoTunnel { .. } | LinkError::Full { .. })
+            Self::Link(
+                LinkError::NotServing { .. }
+                | LinkError::NoTunnel { .. }
+                | LinkError::Full { .. }
+                | LinkError::Share { .. },
+            )
             | Self::Suspended(_) => None,
         }
     }
@@ -208,6 +219,7 @@ impl Rejection {
                 rest: None,
             }),
             Self::Malformed(problem) => Err(malformed(problem).with("offer", &candidate.offer.name)),
+            Self::Link(LinkError::Share { node }) => Err(share_taken(&node).with("offer", &candidate.offer.name)),
             Self::Link(_) | Self::Cut | Self::NotGrpc(_) | Self::Suspended(_) => {
                 // What the connection met there is the operators' business: a member could publish any address
                 // and read from the error what listens on it.
@@ -220,6 +232,15 @@ impl Rejection {
             }
         }
     }
+}
+
+/// What the caller gets whose organisation has its share of the last node that there was to try.
+fn share_taken(node: &SpiffeId) -> Failure {
+    let message = format!(
+        "the organisation has as many requests in flight to {node} as it may while others are there (hint: wait for some to end, and try again in {SHARE_AGAIN_SECONDS} s)"
+    );
+    let failure = Failure::new(Code::ResourceExhausted, "NODE_SHARE_TAKEN", message);
+    failure.with("node", node).with(RETRY_AFTER_SECONDS, SHARE_AGAIN_SECONDS)
 }
 
 /// A request that travels while its decision becomes durable. The node has the message, and runs nothing of it before the
@@ -237,9 +258,10 @@ impl Ahead {
         let ((permit, follows), (mut done, sent)) = (oneshot::channel(), oneshot::channel());
         let request = request(admitted, Outgoing::followed(admitted.body.clone(), follows));
         let (links, offer) = (parts.links.clone(), candidate.offer.name.clone());
+        let caller = admitted.caller.trust_domain().clone();
         parts.tasks.spawn("ahead", async move {
             tokio::select! {
-                sent = links.send(&offer, request) => drop(done.send(sent)),
+                sent = links.send(&offer, &caller, request) => drop(done.send(sent)),
                 () = done.closed() => {}
             }
         });
@@ -278,7 +300,8 @@ pub(super) async fn attempt(
         Some(ahead) => ahead.follow(proof.clone()).await,
         None => None,
     };
-    let send = || parts.links.send(&candidate.offer.name, permitted(admitted, proof.clone()));
+    let caller = admitted.caller.trust_domain();
+    let send = || parts.links.send(&candidate.offer.name, caller, permitted(admitted, proof.clone()));
     let mut sent = match followed {
         Some(sent) => sent,
         None => send().await,

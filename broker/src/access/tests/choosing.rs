@@ -117,7 +117,7 @@ async fn what_a_node_says_of_its_load_counts_and_is_not_the_callers_to_know() {
     let (_, trailers) = read(world.ask(in_germany()).await).await;
     assert!(ended(&trailers).0 == Code::Ok && !trailers.contains_key(LOAD));
     let offer: OfferName = "a.example/n1/o1".parse().unwrap();
-    let cost = || world.links.load(&offer, Instant::now()).cost;
+    let cost = || world.links.load(&offer, World::app().trust_domain(), Instant::now()).cost;
     let busy = cost();
     world.links.tell(&offer, Event::Reported { busy: 0 });
     assert!(busy / cost() >= 3, "wholly busy costs four times as much, less what was forgotten in between");

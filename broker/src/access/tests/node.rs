@@ -30,6 +30,9 @@ use tokio_util::sync::CancellationToken;
 use super::world::{LOG, SOON, caller_of, framed};
 use super::*;
 
+/// Requests on one connection at once, as of a real node.
+const MAX_STREAMS: u32 = 1024;
+
 /// Where a script writes the frames of its answer; an error resets the stream.
 pub(crate) type Answering = mpsc::Sender<Result<Frame<Bytes>, io::Error>>;
 /// What to answer to each request.
@@ -228,7 +231,8 @@ async fn serve(acceptor: TlsAcceptor, stream: TcpStream, handler: Handler) {
     let Ok(stream) = acceptor.accept(stream).await else { return };
     assert_eq!(caller_of(stream.get_ref().1).to_string(), "spiffe://fed.example/broker/b1");
     let service = service_fn(move |request: Request<Incoming>| handed(request, Arc::clone(&handler)));
-    let builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+    let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+    builder.max_concurrent_streams(MAX_STREAMS);
     let _broken = builder.serve_connection(TokioIo::new(stream), service).await;
 }
 
@@ -236,7 +240,7 @@ async fn serve(acceptor: TlsAcceptor, stream: TcpStream, handler: Handler) {
 /// what runs.
 async fn serve_tunnel(connection: Connection, handler: Handler, leaving: CancellationToken) {
     let http2 = Http2 {
-        max_streams: 1024,
+        max_streams: MAX_STREAMS,
         keep_alive: SOON,
         keep_alive_timeout: SOON,
         windows: None,

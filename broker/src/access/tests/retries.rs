@@ -135,7 +135,7 @@ async fn a_node_that_is_full_and_does_not_say_for_how_long_is_left_alone_for_a_m
     let _dearer = world.node("b.example", "DE", 2, answers("hello")).await;
     assert_eq!(read(world.ask(in_germany()).await).await.0, b"hello");
     // It is behind at once, so that the budget is not used up by a node that declines everything.
-    let behind = world.links.load(&"a.example/n1/o1".parse().unwrap(), Instant::now());
+    let behind = world.links.load(&"a.example/n1/o1".parse().unwrap(), World::app().trust_domain(), Instant::now());
     assert_eq!(behind.readiness, crate::links::Readiness::Busy);
     assert_eq!(full.seen().len(), 1);
 }

@@ -463,12 +463,22 @@ impl World {
         body: impl Into<bytes::Bytes>,
         headers: &[(&'static str, &str)],
     ) -> Response<Body> {
+        self.call_as(&Self::app(), method, body, headers).await
+    }
+
+    /// What another app gets.
+    pub(crate) async fn call_as(
+        &self,
+        app: &SpiffeId,
+        method: Method,
+        body: impl Into<bytes::Bytes>,
+        headers: &[(&'static str, &str)],
+    ) -> Response<Body> {
         let mut request = Request::new(Body::new(http_body_util::Full::new(body.into())));
         request
             .headers_mut()
             .extend(headers.iter().map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap())));
-        let answer =
-            tokio::time::timeout(SOON, self.access.serve(&Self::app(), Self::certificate(), method, request)).await;
+        let answer = tokio::time::timeout(SOON, self.access.serve(app, Self::certificate(), method, request)).await;
         let answer = answer.expect("no answer began in time");
         answer.unwrap_or_else(|failure| Status::from(failure).into_http())
     }

@@ -5,12 +5,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use comity_types::Name;
+use comity_types::{Name, TrustDomain};
 use tokio::time::Instant;
 
 use super::super::{MAX_STREAMS, MAX_STREAMS_PER_OFFER};
 use super::ejection::{Ejection, FAILURES_IN_A_ROW, Phase};
 use super::latency::Latency;
+use super::shares::Shares;
 use super::{Event, FULL_SHARE, Failing, Load, Readiness};
 
 /// Longest time that a node's word keeps its offer behind: who says that it takes a day is asked again before.
@@ -26,6 +27,7 @@ const REPORT_LIFE: Duration = Duration::from_secs(5);
 #[derive(Debug, Default)]
 pub(super) struct Node {
     in_flight: usize,
+    shares: Shares,
     ejection: Ejection,
     offers: BTreeMap<Name, Offer>,
 }
@@ -50,6 +52,25 @@ impl Offer {
         let busy = of_late.map_or(0, |(busy, _)| u64::from(busy.min(FULL_SHARE)));
         let dearer = u128::from(cost) * u128::from(busy * (BUSY_COSTS - 1)) / u128::from(FULL_SHARE);
         cost.saturating_add(u64::try_from(dearer).unwrap_or(u64::MAX))
+    }
+}
+
+/// Why one more request may not begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::links) enum NoRoom {
+    /// The node, or the offer, has as many as it may.
+    Full,
+    /// Its organisation has its share of them.
+    Share,
+}
+
+impl NoRoom {
+    /// As a label of metrics.
+    pub(in crate::links) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Share => "share",
+        }
     }
 }
 
@@ -78,6 +99,20 @@ impl Who {
 }
 
 impl Node {
+    /// A request of `caller` for `offer` begins, if there is room for it.
+    pub(super) fn begin(&mut self, now: Instant, offer: &Name, caller: &TrustDomain) -> Result<(), NoRoom> {
+        self.room(offer, caller)?;
+        self.shares.take(caller);
+        let _nothing = self.step(now, offer, Event::Begun);
+        Ok(())
+    }
+
+    /// It has ended, or nobody waits for it.
+    pub(super) fn end(&mut self, now: Instant, offer: &Name, caller: &TrustDomain) {
+        self.shares.give_back(caller);
+        let _nothing = self.step(now, offer, Event::Over);
+    }
+
     /// Something happened to a request of `offer`.
     pub(super) fn step(&mut self, now: Instant, offer: &Name, event: Event) -> Option<Ejected> {
         let ejected = |who| move |time| Ejected { who, time };
@@ -124,14 +159,14 @@ impl Node {
         self.ejection.returned(now);
     }
 
-    /// What choosing asks about an offer.
-    pub(super) fn load(&self, now: Instant, offer: &Name) -> Load {
+    /// What choosing asks about an offer for a request of `caller`.
+    pub(super) fn load(&self, now: Instant, offer: &Name, caller: &TrustDomain) -> Load {
         let of_offer = self.offers.get(offer);
         let phases = (self.ejection.phase(now), of_offer.map_or(Phase::In, |offer| offer.ejection.phase(now)));
         let rests = of_offer.and_then(|offer| offer.rests_until).is_some_and(|until| now < until);
         let readiness = match phases {
             (Phase::Out, _) | (_, Phase::Out) => Readiness::Ejected,
-            _ if rests || !self.has_room(offer) => Readiness::Busy,
+            _ if rests || self.room(offer, caller).is_err() => Readiness::Busy,
             (Phase::Returning(one), Phase::Returning(other)) => Readiness::Returning { share: one.min(other) },
             (Phase::Returning(share), Phase::In) | (Phase::In, Phase::Returning(share)) => {
                 Readiness::Returning { share }
@@ -149,11 +184,15 @@ impl Node {
         self.offers.get(offer)?.latency.slow_after(now)
     }
 
-    /// Whether one more request of `offer` may begin.
-    pub(super) fn has_room(&self, offer: &Name) -> bool {
+    /// Whether one more request of `caller` for `offer` may begin.
+    fn room(&self, offer: &Name, caller: &TrustDomain) -> Result<(), NoRoom> {
         let most = if self.offers.len() > 1 { MAX_STREAMS_PER_OFFER } else { MAX_STREAMS };
         let of_offer = self.offers.get(offer).map_or(0, |offer| offer.in_flight);
-        self.in_flight < MAX_STREAMS && of_offer < most
+        let left = MAX_STREAMS.saturating_sub(self.in_flight).min(most.saturating_sub(of_offer));
+        if left == 0 {
+            return Err(NoRoom::Full);
+        }
+        if self.shares.has_room(caller, left) { Ok(()) } else { Err(NoRoom::Share) }
     }
 
     #[cfg(test)]

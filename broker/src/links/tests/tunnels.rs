@@ -52,7 +52,14 @@ impl Scene {
 
     /// Sends one request over a tunnel, past everything that would decide on it.
     async fn send(&self) -> Result<Sent, LinkError> {
-        self.world.links.send(&self.offer(), Request::new(Outgoing::whole(Bytes::from_static(b"a request")))).await
+        self.world
+            .links
+            .send(
+                &self.offer(),
+                World::app().trust_domain(),
+                Request::new(Outgoing::whole(Bytes::from_static(b"a request"))),
+            )
+            .await
     }
 
     fn offer(&self) -> OfferName {
@@ -79,7 +86,10 @@ async fn requests_go_to_whoever_dialled_and_to_nobody_else() {
         let mut request = Request::new(Outgoing::whole(Bytes::new()));
         // Nothing that a request names is asked, and least of all where it says that it goes.
         *request.uri_mut() = "https://b.example/x".parse().unwrap();
-        assert_eq!(text(scene.world.links.send(&scene.offer(), request).await.unwrap()).await, "of a");
+        assert_eq!(
+            text(scene.world.links.send(&scene.offer(), World::app().trust_domain(), request).await.unwrap()).await,
+            "of a"
+        );
     }
     assert_eq!(scene.node.seen()[0].authority.as_deref(), Some("tunnel"));
     own.leaving.cancel();
@@ -206,7 +216,9 @@ async fn no_request_of_many_at_once_is_lost_when_tunnels_are_replaced_one_after_
 
 /// One request as a try sends it, and its whole answer; or what became of it.
 async fn sent_and_again(links: &Links, offer: &OfferName) -> Result<(), String> {
-    let send = || links.send(offer, Request::new(Outgoing::whole(Bytes::from_static(b"a request"))));
+    let app = World::app();
+    let send =
+        || links.send(offer, app.trust_domain(), Request::new(Outgoing::whole(Bytes::from_static(b"a request"))));
     let mut sent = send().await;
     for _ in 0..SENT_AGAIN {
         if !matches!(sent, Err(LinkError::Left { .. })) {

@@ -22,8 +22,12 @@ fn id() -> Name {
     "o1".parse().unwrap()
 }
 
+fn caller() -> TrustDomain {
+    "caller.example".parse().unwrap()
+}
+
 fn readiness(node: &Node, now: Instant) -> Readiness {
-    node.load(now, &id()).readiness
+    node.load(now, &id(), &caller()).readiness
 }
 
 /// A node that has got these events at one time.
@@ -55,7 +59,7 @@ fn what_an_offer_says_of_its_load_makes_it_dearer_and_never_cheaper_and_is_forgo
     let answered = Event::Answered { after: MS(100) };
     let cost = |events: &[Event], later: Duration| {
         let (node, now) = told(events);
-        node.load(now + later, &id()).cost
+        node.load(now + later, &id(), &caller()).cost
     };
     let silent = cost(&[answered], MS(0));
     let reporting = |busy| cost(&[answered, Event::Reported { busy }], MS(0));
@@ -70,7 +74,7 @@ fn the_answers_of_one_offer_say_nothing_of_another_and_the_connection_says_it_of
     let other: Name = "o2".parse().unwrap();
     let of_other = |failing| {
         let (node, now) = told(&[Event::Failed(failing); 5]);
-        node.load(now, &other).readiness
+        node.load(now, &other, &caller()).readiness
     };
     assert_eq!(of_other(Failing::Answer), Readiness::Ready);
     assert_eq!(of_other(Failing::Connection), Readiness::Ejected);
@@ -132,7 +136,7 @@ proptest! {
             let _ejected = node.step(now, &id(), event);
             prop_assert_eq!(node.in_flight(), in_flight);
         }
-        let load = node.load(now + MAX_EJECTION + SLOW_START + MAX_REST, &id());
+        let load = node.load(now + MAX_EJECTION + SLOW_START + MAX_REST, &id(), &caller());
         prop_assert_eq!(load.readiness, Readiness::Ready);
     }
 }
@@ -190,7 +194,7 @@ impl Model {
                 price: None,
             }),
             score: 0,
-            load: node.load(self.now, &id()),
+            load: node.load(self.now, &id(), &caller()),
             expires_at: None,
         };
         let mut candidates: Vec<_> = self.nodes.iter().enumerate().map(candidate).collect();
