@@ -242,6 +242,7 @@ struct Candidate {
 #[expect(dead_code, reason = "read so that nothing else stands in its place")]
 struct Reserved {
     input_tokens: u64,
+    output_tokens: Option<u64>,
     price: Option<Price>,
 }
 

@@ -144,8 +144,8 @@ pub(super) fn ledger_failed() -> Failure {
 
 fn record(admitted: &Admitted, decision: &Decision, spending: Option<&Spending>) -> DecisionRecord {
     let reserved = |candidate: &Candidate| {
-        let input_tokens = spending?.input_tokens();
-        Some(ReservedRecord { input_tokens, price: candidate.offer.price.clone() })
+        let (input_tokens, output_tokens) = (spending?.input_tokens(), spending?.output_tokens());
+        Some(ReservedRecord { input_tokens, output_tokens, price: candidate.offer.price.clone() })
     };
     let candidate = |candidate: &Candidate| CandidateRecord {
         offer: candidate.offer.name.clone(),

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use comity_policy::{Reason, Verdict};
+use comity_proto::convert::Envelope;
 use comity_proto::error::Failure;
 use comity_types::{OfferName, Price, Timestamp};
 
@@ -14,9 +15,10 @@ use super::decide::{Candidate, Decision, Judged};
 use super::request::Admitted;
 use crate::budgets::accounts::Accounts;
 use crate::budgets::book::Call;
-use crate::budgets::charge::{self, Asked, input_tokens};
+use crate::budgets::charge::{self, Asked, Most, input_tokens};
 use crate::budgets::exceeded::in_another_currency;
 use crate::budgets::spending::Spending;
+use crate::ledger::decisions::most_output_tokens;
 use crate::registry::Snapshot;
 
 /// Leaves the candidates whose budgets have room.
@@ -33,10 +35,16 @@ pub(super) fn against(parts: &Parts, admitted: &Admitted, at: Timestamp, judged:
     budgets.map(|budgets| asked.against(budgets, &judged.name, judged.offer.price.as_ref())).unwrap_or_default()
 }
 
-/// The same of all offers, for whoever asks what a request would get without sending one: of the smallest that there is.
-pub fn verdicts<'a>(parts: &Parts, call: Call<'_>, snapshot: &Snapshot, judged: Vec<Judged<'a>>) -> Vec<Judged<'a>> {
+/// The same of all offers, for whoever asks what a request of this envelope would get without sending one: of the smallest that
+/// there is.
+pub fn verdicts<'a>(
+    parts: &Parts,
+    (call, envelope): (Call<'_>, &Envelope),
+    snapshot: &Snapshot,
+    judged: Vec<Judged<'a>>,
+) -> Vec<Judged<'a>> {
     let Some(budgets) = &parts.budgets else { return judged };
-    let asked = Asking { call, input_tokens: input_tokens(0) };
+    let asked = Asking { call, most: most(0, envelope) };
     let held = |one: Judged<'a>| {
         let is_of_it = snapshot.index.offer(one.place).is_some_and(|offer| offer.model == *call.model);
         let reasons = match &one.verdict {
@@ -56,11 +64,13 @@ pub(super) fn reserve(parts: &Parts, admitted: &Admitted, decision: &Decision) -
     let Some(budgets) = parts.budgets.as_ref().filter(|_| !decision.eligible.is_empty()) else { return Ok(None) };
     let candidate =
         |one: &Candidate| charge::Candidate { offer: one.offer.name.clone(), price: one.offer.price.clone() };
+    let Most { input_tokens, output_tokens } = most(admitted.body.len(), &admitted.envelope);
     let asked = Asked {
         caller: admitted.caller.clone(),
         model: admitted.envelope.model.clone(),
         at: decision.at,
-        input_tokens: input_tokens(admitted.body.len()),
+        input_tokens,
+        output_tokens,
         candidates: decision.candidates().map(candidate).collect(),
     };
     Spending::reserve(budgets, Arc::new(asked)).map(Some).map_err(|exceeded| {
@@ -70,16 +80,21 @@ pub(super) fn reserve(parts: &Parts, admitted: &Admitted, decision: &Decision) -
     })
 }
 
+/// How many tokens a message of so many bytes with this envelope may come to.
+fn most(bytes: usize, envelope: &Envelope) -> Most {
+    Most { input_tokens: input_tokens(bytes), output_tokens: envelope.max_output_tokens.map(most_output_tokens) }
+}
+
 /// A request, as far as it matters to the budgets of offers.
 struct Asking<'a> {
     call: Call<'a>,
-    input_tokens: u64,
+    most: Most,
 }
 
 impl<'a> Asking<'a> {
     fn of(admitted: &'a Admitted, at: Timestamp) -> Self {
         let call = Call { caller: &admitted.caller, model: &admitted.envelope.model, at };
-        Self { call, input_tokens: input_tokens(admitted.body.len()) }
+        Self { call, most: most(admitted.body.len(), &admitted.envelope) }
     }
 
     fn against(&self, budgets: &Accounts, offer: &OfferName, price: Option<&Price>) -> Vec<Reason> {
@@ -96,7 +111,7 @@ impl<'a> Asking<'a> {
                 return other;
             }
         }
-        let amount = |budget: &_| charge::at_most_of(budget, price, self.input_tokens);
+        let amount = |budget: &_| charge::at_most_of(budget, price, self.most);
         budgets.exceeded(self.call, Some(offer), &amount).iter().map(|exceeded| exceeded.reason()).collect()
     }
 }

@@ -28,6 +28,9 @@ pub struct Asked {
     pub at: Timestamp,
     /// Tokens that a model reads of it, at most.
     pub input_tokens: u64,
+    /// Tokens of its answer that a node may sign, where the caller said how many it wants at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_tokens: Option<u64>,
     /// Who may be tried, and what each costs.
     pub candidates: Vec<Candidate>,
 }
@@ -40,6 +43,24 @@ pub struct Candidate {
     pub offer: OfferName,
     /// What it costs, where that is known.
     pub price: Option<Price>,
+}
+
+/// How many tokens a request may come to, by what is known of it before it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Most {
+    /// Those that a model reads of it.
+    pub input_tokens: u64,
+    /// Those of its answer that a node may sign, where the caller said how many it wants.
+    pub output_tokens: Option<u64>,
+}
+
+impl Most {
+    /// The tokens, read and written, that it comes to under a budget where nobody signed how many they were: what the budget
+    /// reserves, or what was passed on, where that is more; and no more than a node could have signed, in either case.
+    fn under(self, budget: &Budget, passed: u64) -> (u64, u64) {
+        let output = budget.output_tokens_reserved.max(passed);
+        (self.input_tokens, self.output_tokens.map_or(output, |most| most.min(output)))
+    }
 }
 
 /// What became of it.
@@ -92,13 +113,17 @@ impl Asked {
 
     /// The tokens of that, read and written.
     fn unsigned_tokens(&self, budget: &Budget, passed: u64) -> (u64, u64) {
-        (self.input_tokens, budget.output_tokens_reserved.max(passed))
+        self.most().under(budget, passed)
+    }
+
+    const fn most(&self) -> Most {
+        Most { input_tokens: self.input_tokens, output_tokens: self.output_tokens }
     }
 
     /// What it may come to where it is sent to an offer of this price.
     #[must_use]
     pub fn at_most_of(&self, budget: &Budget, price: Option<&Price>) -> Amount {
-        at_most_of(budget, price, self.input_tokens)
+        at_most_of(budget, price, self.most())
     }
 
     /// What an offer costs.
@@ -108,10 +133,10 @@ impl Asked {
     }
 }
 
-/// What a request of which a model reads so many tokens may come to under a budget, at an offer of this price.
+/// What a request of so many tokens may come to under a budget, at an offer of this price.
 #[must_use]
-pub fn at_most_of(budget: &Budget, price: Option<&Price>, input_tokens: u64) -> Amount {
-    amount(budget, price, (input_tokens, budget.output_tokens_reserved))
+pub fn at_most_of(budget: &Budget, price: Option<&Price>, most: Most) -> Amount {
+    amount(budget, price, most.under(budget, 0))
 }
 
 /// What so many tokens are under a budget. A price in another currency is more than there is: what it comes to is not known.

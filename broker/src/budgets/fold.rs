@@ -191,23 +191,24 @@ struct CandidateRecord {
 #[derive(Deserialize)]
 struct Reserved {
     input_tokens: u64,
+    output_tokens: Option<u64>,
     price: Option<Price>,
 }
 
 /// What was asked; nothing of a refusal, nor of what was decided while there were no budgets.
 fn asked(record: &Record, at: Timestamp) -> Result<Option<Asked>, &'static str> {
     let text = |field| record.get(field).and_then(|value| std::str::from_utf8(value).ok());
-    let (mut candidates, mut input_tokens) = (Vec::new(), None);
+    let (mut candidates, mut most) = (Vec::new(), None);
     for value in (0..CANDIDATES).filter_map(|rank| record.get(Field::candidate(rank)?)) {
         let one: CandidateRecord = serde_json::from_slice(value).map_err(|_| "names a candidate that is none")?;
         let Some(reserved) = one.reserved else { return Ok(None) };
-        input_tokens = Some(reserved.input_tokens);
+        most = Some((reserved.input_tokens, reserved.output_tokens));
         candidates.push(Candidate { offer: one.offer, price: reserved.price });
     }
-    let Some(input_tokens) = input_tokens else { return Ok(None) };
+    let Some((input_tokens, output_tokens)) = most else { return Ok(None) };
     let caller = text(Field::CALLER).and_then(|caller| caller.parse::<SpiffeId>().ok()).ok_or("names no caller")?;
     let model = text(Field::MODEL).and_then(|model| model.parse::<ModelName>().ok()).ok_or("names no model")?;
-    Ok(Some(Asked { caller, model, at, input_tokens, candidates }))
+    Ok(Some(Asked { caller, model, at, input_tokens, output_tokens, candidates }))
 }
 
 /// A try as an outcome's record has it.

@@ -35,6 +35,12 @@ impl Spending {
         self.asked.input_tokens
     }
 
+    /// Tokens of its answer that a node may sign, where the caller said how many it wants at most.
+    #[must_use]
+    pub fn output_tokens(&self) -> Option<u64> {
+        self.asked.output_tokens
+    }
+
     /// Reserves what the try of this number may come to at an offer, under the offer's budgets.
     ///
     /// # Errors

@@ -17,6 +17,8 @@ use super::period::Period;
 use super::spending::Spending;
 
 const MODEL: &str = "m";
+/// What budgets reserve for an answer.
+const RESERVED: u64 = 10;
 
 fn budget(name: &str, per: Option<Period>, limits: Limits) -> Budget {
     Budget {
@@ -28,7 +30,7 @@ fn budget(name: &str, per: Option<Period>, limits: Limits) -> Budget {
         each: [Dimension::Organisation].into(),
         per,
         limits,
-        output_tokens_reserved: 10,
+        output_tokens_reserved: RESERVED,
     }
 }
 
@@ -56,6 +58,7 @@ fn asked(organisation: &str, moment: &str, input_tokens: u64) -> Asked {
         model: MODEL.parse().unwrap(),
         at: at(moment),
         input_tokens,
+        output_tokens: None,
         candidates: (0..3).map(candidate).collect(),
     }
 }
@@ -96,8 +99,8 @@ fn everything() -> Limits {
 enum End {
     /// The node of its last try signs so many tokens.
     Signed(u64, u64),
-    /// Nobody signs.
-    Unsigned,
+    /// Nobody signs, and so many tokens went to the caller.
+    Unsigned(u64),
     /// Nothing was sent.
     Nothing,
     /// Whoever had it has gone.
@@ -107,17 +110,23 @@ enum End {
 fn ends() -> impl Strategy<Value = End> {
     prop_oneof![
         3 => (0..20_u64, 0..=10_u64).prop_map(|(input, output)| End::Signed(input, output)),
-        1 => Just(End::Unsigned),
+        1 => (0..1_000_u64).prop_map(End::Unsigned),
         1 => Just(End::Nothing),
         1 => Just(End::Dropped),
     ]
 }
 
+/// How many tokens a node may sign at most, where the caller says how many it wants.
+fn most() -> impl Strategy<Value = Option<u64>> {
+    prop_oneof![Just(None), (0..RESERVED * 2).prop_map(Some)]
+}
+
 proptest! {
-    /// Eight threads, two organisations, four budgets, and a watcher that looks all the while.
+    /// Eight threads, two organisations, four budgets, callers who say how long an answer may be and others, and a watcher that
+    /// looks all the while.
     #[test]
     fn callers_at_once_never_overspend_and_what_is_left_is_what_a_model_says(
-        calls in proptest::collection::vec((any::<bool>(), 1..20_u64, 0..3_usize, ends()), 1..200)
+        calls in proptest::collection::vec((any::<bool>(), (1..20_u64, most()), 0..3_usize, ends()), 1..200)
     ) {
         let mut shared = budget("shared", Some(Period::Day), everything());
         shared.each.clear();
@@ -151,10 +160,11 @@ proptest! {
 
 fn one(
     accounts: &Accounts,
-    (of_one, input, tried, end): (bool, u64, usize, End),
+    (of_one, (input, most), tried, end): (bool, (u64, Option<u64>), usize, End),
     model: &std::sync::Mutex<BTreeMap<String, Amount>>,
 ) {
     let asked = asked(if of_one { "one.example" } else { "two.example" }, "2026-11-30T10:00:00Z", input);
+    let asked = Asked { output_tokens: most, ..asked };
     let Ok(mut spending) = reserve(accounts, asked.clone()) else { return };
     let tries: Vec<_> = (1..)
         .zip((0..=tried).map(offer))
@@ -163,9 +173,16 @@ fn one(
     std::thread::yield_now();
     let became = match end {
         End::Signed(input, output) => {
-            Became::Ended { tries: &tries, signed: Some((input.min(asked.input_tokens), output)), passed: 0 }
+            // More than its caller wants is no node's word (`Plausible`).
+            let signed = Some((input.min(asked.input_tokens), output.min(most.unwrap_or(u64::MAX))));
+            Became::Ended { tries: &tries, signed, passed: 0 }
         }
-        End::Unsigned | End::Dropped => Became::Ended { tries: &tries, signed: None, passed: 0 },
+        // Where nobody says how long an answer may be, one that is longer than what is reserved overdraws, as is documented.
+        End::Unsigned(passed) => {
+            let passed = if most.is_some_and(|most| most <= RESERVED) { passed } else { passed.min(RESERVED) };
+            Became::Ended { tries: &tries, signed: None, passed }
+        }
+        End::Dropped => Became::Ended { tries: &tries, signed: None, passed: 0 },
         End::Nothing => Became::Ended { tries: &[], signed: None, passed: 0 },
     };
     let mut used = charges(accounts.budgets(), &asked, became);
@@ -177,7 +194,7 @@ fn one(
                 used.insert(Key::of((place, budget), asked.call(), None), asked.at_most(budget));
             }
         }
-        End::Signed(..) | End::Unsigned | End::Nothing => spending.end(became),
+        End::Signed(..) | End::Unsigned(_) | End::Nothing => spending.end(became),
     }
     let mut model = model.lock().unwrap();
     let counted = used.into_iter().filter(|(key, _)| accounts.budgets().at(key.budget).unwrap().per.is_some());
@@ -266,6 +283,25 @@ fn what_was_passed_on_counts_where_nobody_signed_and_it_is_more_than_was_reserve
         spending.end(Became::Ended { tries: &[offer(0)], signed, passed });
         assert_eq!(state(&accounts, 1)[0].0.output_tokens, output);
         assert_eq!(state(&accounts, 0)[0].0.micros, state(&accounts, 1)[0].0.of(Measure::Tokens), "a micro a token");
+    }
+}
+
+#[test]
+fn what_the_caller_wants_at_most_is_reserved_where_it_is_less_and_no_more_of_it_is_ever_counted() {
+    let limits = || Limits { output_tokens: Some(100), ..Limits::default() };
+    let mut by_offer = budget("offers", Some(Period::Day), limits());
+    by_offer.each = [Dimension::Offer].into();
+    for (most, reserved) in [(None, 10), (Some(4), 4), (Some(0), 0), (Some(11), 10)] {
+        let accounts = accounts(vec![budget("b", Some(Period::Day), limits()), by_offer.clone()]);
+        let asked = Asked { output_tokens: most, ..asked("a.example", "2026-11-30T10:00:00Z", 5) };
+        let mut spending = reserve(&accounts, asked).unwrap();
+        spending.reserve_try(&offer(0), 1).unwrap();
+        let held = |place: usize| state(&accounts, place)[0].1.output_tokens;
+        assert_eq!((held(0), held(1)), (reserved, reserved), "{most:?}");
+        // Bytes are counted for tokens where nobody signs: those of frames as well, so that they are more.
+        spending.end(Became::Ended { tries: &[offer(0)], signed: None, passed: 30 });
+        let used = |place: usize| state(&accounts, place)[0].0.output_tokens;
+        assert_eq!((used(0), used(1)), (most.unwrap_or(30), most.unwrap_or(30)), "{most:?}");
     }
 }
 

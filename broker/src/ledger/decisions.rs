@@ -26,7 +26,7 @@ use comity_types::{Clock, DecisionId, Timestamp};
 use comity_witness::Circle;
 
 pub use self::node_signed::{MAX_SIGNED_BYTES, NodeSigned, Relayed, Unsigned};
-pub use self::plausible::Plausible;
+pub use self::plausible::{Plausible, most_output_tokens};
 pub use self::recorded::{
     CandidateRecord, DecisionRecord, OfferRecord, OutcomeRecord, RefusedOffer, ReservedRecord, TryRecord, UsageRecord,
     UsedNothing,

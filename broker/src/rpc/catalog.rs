@@ -77,7 +77,7 @@ impl Catalog {
         };
         let judged = decide::judge(&snapshot, &question, Scope::Everything);
         let call = Call { caller: caller.id(), model: &envelope.model, at: as_of };
-        let judged = spend::verdicts(parts, call, &snapshot, judged);
+        let judged = spend::verdicts(parts, (call, &envelope), &snapshot, judged);
         let judged = disclose::verdicts(caller.organisation(), snapshot.federation(), judged);
         Ok(ExplainResponse {
             relaxations: relaxations(&snapshot, &question, &demanded),

@@ -282,10 +282,12 @@ fn a_candidate_may_say_what_budgets_reserve_for_it_and_nothing_that_is_not_known
         "input_micros_per_million_tokens": 1,
         "output_micros_per_million_tokens": 2,
     });
-    let reserved = serde_json::json!({ "input_tokens": 300, "price": price });
-    broker.decides(|decided| decided.besides = Some(("reserved", reserved.clone()))).unwrap();
     let free = serde_json::json!({ "input_tokens": 300 });
-    broker.decides(|decided| (decided.id, decided.besides) = (8, Some(("reserved", free.clone())))).unwrap();
+    let priced = serde_json::json!({ "input_tokens": 300, "price": price });
+    let bounded = serde_json::json!({ "input_tokens": 300, "output_tokens": 32, "price": price });
+    for (id, reserved) in [(7, priced), (8, free.clone()), (9, bounded)] {
+        broker.decides(|decided| (decided.id, decided.besides) = (id, Some(("reserved", reserved.clone())))).unwrap();
+    }
     let malformed = Lie::Malformed { field: "candidate" };
     assert_eq!(broker.lie(|decided| decided.besides = Some(("prompt", free.clone()))), malformed);
     let more = serde_json::json!({ "input_tokens": 300, "prompt": "" });

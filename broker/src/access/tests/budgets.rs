@@ -83,8 +83,8 @@ async fn a_budget_without_room_refuses_the_request_says_which_and_no_node_sees_a
     let wait = retry_after(&status).unwrap();
     assert!(renews_at.since(world.clock.now()) <= wait && wait <= std::time::Duration::from_secs(31 * 86_400));
     assert_eq!(node.seen().len(), 2);
-    // In the month after there is room; the node's certificate has ended by then.
-    world.clock.advance(wait);
+    // In the month after there is room; the node's certificate has ended by then, on the last of a month as well.
+    world.clock.advance(wait.max(std::time::Duration::from_secs(2 * 3600)));
     assert_eq!(answered(&world).await.1, "NODES_UNAVAILABLE");
 }
 
@@ -111,6 +111,35 @@ async fn what_a_node_signed_is_used_and_what_it_did_not_sign_stands_in_full() {
     assert_eq!(answered(&world).await.0, Code::Ok);
     let bytes = framed(&message(in_germany())).len() as u64;
     assert_eq!((used(&world, 0).input_tokens, used(&world, 0).output_tokens), (3 + bytes + 256, 4 + 1_000));
+}
+
+/// A request whose answer may have so many tokens.
+fn wanting(max_output_tokens: Option<u32>) -> Vec<u8> {
+    let envelope = world::envelope(in_germany());
+    framed(&world::message_of(&comity_proto::inference::Envelope { max_output_tokens, ..envelope }))
+}
+
+#[tokio::test]
+async fn what_a_caller_wants_at_most_is_what_is_reserved_for_it_and_what_the_log_says_after_a_restart() {
+    let of_offers = || budget("offers", &[Dimension::Offer], tokens(1_000_000));
+    let limits = Limits { output_tokens: Some(100), ..Limits::default() };
+    let budgets = || vec![budget("small", &[], limits.clone()), of_offers()];
+    let world = World::under(budgets(), Commit::Strict).await;
+    let _unsigned = world.node("a.example", "DE", 1, answers("hello")).await;
+    let ask = async |most| {
+        let (_, trailers) = read(world.call(Method::ChatStream, wanting(most), &[]).await).await;
+        ended(&trailers)
+    };
+    // A thousand would be reserved, of a hundred that there are.
+    assert_eq!(ask(None).await, (Code::ResourceExhausted, "BUDGET_EXCEEDED".into()));
+    assert_eq!(ask(Some(85)).await.1, "BUDGET_EXCEEDED", "its node may sign 16 more");
+    for _ in 0..3 {
+        assert_eq!(ask(Some(16)).await.0, Code::Ok);
+    }
+    assert_eq!(ask(Some(16)).await, (Code::ResourceExhausted, "BUDGET_EXCEEDED".into()));
+    assert_eq!((used(&world, 0).output_tokens, used(&world, 1).output_tokens), (96, 96));
+    let counted = counted(&world, budgets()).await;
+    assert!(counted.len() == 2 && counted.values().all(|used| used.output_tokens == 96), "{counted:?}");
 }
 
 /// Of a request and of each of its offers, tokens.

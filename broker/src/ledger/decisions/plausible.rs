@@ -45,7 +45,7 @@ impl Plausible {
         let most = |least: u64, more: u64| least.saturating_add(more).min(MAX_TOKENS);
         let input = most(MIN_INPUT_TOKENS, bytes.saturating_mul(INPUT_TOKENS_PER_BYTE));
         let output = most(MIN_OUTPUT_TOKENS, took.saturating_mul(OUTPUT_TOKENS_PER_MS));
-        let asked = self.max_output_tokens.map(|most| u64::from(most).saturating_add(OUTPUT_TOKENS_BESIDE));
+        let asked = self.max_output_tokens.map(most_output_tokens);
         let output = output.min(asked.unwrap_or(u64::MAX));
         match (usage.input_tokens <= input, usage.output_tokens <= output) {
             (true, true) => Ok(usage),
@@ -53,6 +53,12 @@ impl Plausible {
             (true, false) => Err(Unsigned::Excessive { field: "output_tokens" }),
         }
     }
+}
+
+/// Tokens of an answer that a node may sign where its caller wants so many at most.
+#[must_use]
+pub fn most_output_tokens(asked: u32) -> u64 {
+    u64::from(asked).saturating_add(OUTPUT_TOKENS_BESIDE)
 }
 
 #[cfg(test)]

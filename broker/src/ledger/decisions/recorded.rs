@@ -63,6 +63,9 @@ pub struct CandidateRecord {
 pub struct ReservedRecord {
     /// Tokens that its model reads of the request, at most.
     pub input_tokens: u64,
+    /// Tokens of the answer that its node may sign, where the caller said how many it wants at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_tokens: Option<u64>,
     /// What it costs, where that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub price: Option<Price>,
