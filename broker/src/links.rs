@@ -119,6 +119,8 @@ pub enum LinkError {
     Left {
         /// The node.
         node: SpiffeId,
+        /// Whether the connection was made for this request: then it is no rotation.
+        is_fresh: bool,
     },
     /// The node refused the stream before it did anything with the request (RFC 9113, section 8.7).
     #[error("{node} refused the request before it looked at it")]
@@ -148,7 +150,7 @@ impl LinkError {
             error.is_reset() && error.is_remote() && error.reason() == Some(h2::Reason::REFUSED_STREAM)
         });
         if is_left {
-            Self::Left { node: node.clone() }
+            Self::Left { node: node.clone(), is_fresh: false }
         } else if is_refused {
             Self::Refused { node: node.clone() }
         } else {
@@ -244,16 +246,17 @@ impl Links {
         in_flight: InFlight,
     ) -> Result<Sent, LinkError> {
         complete_uri(&mut request, link.address()).map_err(|source| link.unreachable(source))?;
-        let link::Way { sender, certificate, number } = link.way(&self.0.dialler).await?;
+        let link::Way { sender, certificate, number, is_fresh } = link.way(&self.0.dialler).await?;
         match connect::send(sender, request).await {
             Ok(answer) => Ok(Sent { answer, in_flight, certificate }),
             Err(mut error) => {
-                let error = match error.take_message() {
+                let mut error = match error.take_message() {
                     // The connection ended before any of it was sent.
-                    Some(_) => LinkError::Left { node: node.clone() },
+                    Some(_) => LinkError::Left { node: node.clone(), is_fresh },
                     None => LinkError::of(node, error.into_error()),
                 };
-                if matches!(error, LinkError::Left { .. }) {
+                if let LinkError::Left { is_fresh: of_left, .. } = &mut error {
+                    *of_left = is_fresh;
                     link.left(number);
                 }
                 Err(error)
@@ -307,6 +310,15 @@ impl Links {
     #[must_use]
     pub fn ejected(&self) -> [(&'static str, usize); 2] {
         self.0.health.ejected()
+    }
+
+    /// Has a link to `node` stand, as if there had been a request before.
+    #[cfg(test)]
+    pub(crate) async fn connect(&self, node: &SpiffeId) -> Result<(), LinkError> {
+        match self.way(node)? {
+            Way::Link(link) => link.way(&self.0.dialler).await.map(drop),
+            Way::Tunnel => Err(LinkError::NoTunnel { node: node.clone() }),
+        }
     }
 
     /// How many requests `node` is working on for this broker.

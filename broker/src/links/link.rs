@@ -45,6 +45,8 @@ pub(super) struct Way {
     pub(super) certificate: Digest,
     /// Which of the link's connections it is.
     pub(super) number: u64,
+    /// Whether it was made for whoever asked for the way.
+    pub(super) is_fresh: bool,
 }
 
 /// A connection that stands, and by which certificate the node is there.
@@ -98,7 +100,7 @@ impl Link {
         }
         // Boxed: every request has room for what it awaits, and one in many connects.
         match Box::pin(dialler.connect(&self.node, &self.address)).await {
-            Ok(connected) => Ok(self.connected(connected, dialler)),
+            Ok(connected) => Ok(Way { is_fresh: true, ..self.connected(connected, dialler) }),
             Err(source) => Err(self.failed(source)),
         }
     }
@@ -153,7 +155,7 @@ impl Link {
     fn connected(self: &Arc<Self>, connected: Connected, dialler: &Dialler) -> Way {
         let Connected { sender, ended, certificate, lifetime } = connected;
         let number = self.made.fetch_add(1, Ordering::Relaxed);
-        let way = Way { sender, certificate, number };
+        let way = Way { sender, certificate, number, is_fresh: false };
         self.state.store(Arc::new(State::Open { way: way.clone(), lifetime }));
         // So that nobody keeps its queue (`connect::send`).
         let link = Arc::downgrade(self);

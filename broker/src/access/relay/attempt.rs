@@ -43,8 +43,9 @@ const REPLAYED: &str = "PERMIT_REPLAYED";
 /// What every message of gRPC says that it is.
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 
-/// How often a request is sent again that its node did not look at, since it was leaving the connection: the next one is
-/// fresh, and whoever leaves that as well does not rotate.
+/// How often a request is sent again that its node did not look at, since it was leaving the connection: over another of its
+/// tunnels, or over a connection that stands since. A try makes one connection at most: whoever leaves one that was made for this
+/// very request does not rotate.
 const SENT_AGAIN: usize = 2;
 
 /// How long a node is left alone that has no room and does not say for how long: it would decline the next request as well.
@@ -125,6 +126,11 @@ impl Rejection {
             Self::Malformed(_) => TryRecord::MALFORMED.to_owned(),
             Self::Link(_) | Self::Cut | Self::NotGrpc(_) | Self::Suspended(_) => "no answer".to_owned(),
         }
+    }
+
+    /// Whether the node cannot be connected to: none of its other offers can be reached either.
+    pub(super) const fn is_out_of_reach(&self) -> bool {
+        matches!(self, Self::Link(LinkError::Unreachable { .. }))
     }
 
     /// Whether a node may have worked on the request: a further try is one more for the nodes. Of a veto nothing was run, and
@@ -307,7 +313,7 @@ pub(super) async fn attempt(
         None => send().await,
     };
     for _ in 0..SENT_AGAIN {
-        if !matches!(sent, Err(LinkError::Left { .. })) {
+        if !matches!(sent, Err(LinkError::Left { is_fresh: false, .. })) {
             break;
         }
         sent = send().await;

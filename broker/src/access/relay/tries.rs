@@ -284,6 +284,10 @@ impl<'a> Tries<'a> {
         used_nothing.into_iter().for_each(|why| self.settlement.used_nothing(attempt, why));
         self.was_sent(attempt, used_nothing != Some(UsedNothing::NotSent));
         self.failed.push(candidate.offer.name.node().trust_domain());
+        if rejection.is_out_of_reach() {
+            // Its other offers are there as well: a request waits for it once.
+            self.waiting.retain(|(_, other)| other.offer.name.node() != candidate.offer.name.node());
+        }
         // A connection that broke says little about the node; it may have another chance, after the others.
         if rejection.is_accident() {
             self.waiting.push_back((rank, candidate));

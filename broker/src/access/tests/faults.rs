@@ -4,6 +4,7 @@
 //! each case: nobody outside the eligible set is connected to, the node's call has ended when the caller's has, what the
 //! caller was told is what the record says, and the receipt is there.
 
+mod connections;
 mod raw;
 
 use std::fmt::Write as _;
@@ -54,15 +55,22 @@ struct Row {
     method: Method,
     fault: Fault,
     timeout: &'static str,
+    /// Whether a connection to the node stands when the request comes.
+    is_linked: bool,
 }
 
 const fn row(name: &'static str, fault: Fault) -> Row {
-    Row { name, method: Method::ChatStream, fault, timeout: PATIENT }
+    Row { name, method: Method::ChatStream, fault, timeout: PATIENT, is_linked: false }
 }
 
 /// Where one message makes an answer.
 const fn unary(name: &'static str, fault: Fault) -> Row {
     Row { method: Method::Chat, ..row(name, fault) }
+}
+
+/// Where the node has been asked before.
+const fn linked(name: &'static str, fault: Fault) -> Row {
+    Row { is_linked: true, ..row(name, fault) }
 }
 
 const fn endless(name: &'static str, fault: Fault) -> Row {
@@ -107,7 +115,11 @@ const ROWS: &[Row] = &[
     endless("stall in the middle", Fault::Answers(|| held(Some("half")))),
     row("malformed frame before the first byte", Fault::Frames(raw::malformed)),
     row("malformed frame in the middle", Fault::Frames(raw::malformed_in_the_middle)),
-    row("GOAWAY, the request not looked at", Fault::Frames(raw::goaway_before_the_request)),
+    linked("GOAWAY, the request not looked at", Fault::Frames(raw::goaway_before_the_request)),
+    row(
+        "GOAWAY on a connection that was made for the request, which is not looked at",
+        Fault::Frames(raw::goaway_before_the_request),
+    ),
     row("GOAWAY in the middle, what runs is finished", Fault::Frames(raw::goaway_gracefully)),
     row("GOAWAY with an error before the first byte", Fault::Frames(raw::goaway_in_error)),
     row("GOAWAY with an error in the middle", Fault::Frames(raw::goaway_in_error_in_the_middle)),
@@ -201,6 +213,9 @@ async fn meet(row: &Row, commit: Commit, has_other: bool) -> Seen {
     };
     if address != failing.address {
         world.publish(&failing, &address, "DE", 1).await;
+    }
+    if row.is_linked {
+        world.links.connect(&failing.id).await.unwrap();
     }
     let other = if has_other { Some(world.node("b.example", "DE", 2, answers("other")).await) } else { None };
     let abroad = world.node("c.example", "US", 1, answers("from abroad")).await;

@@ -131,6 +131,11 @@ pub(super) fn goaway_before_the_request(is_first: bool, stream: u32) -> Vec<u8> 
     if is_first { goaway(0, NO_ERROR) } else { answer(stream, "hello") }
 }
 
+/// A server that leaves whatever it is asked on.
+pub(super) fn goaway_each_time(_: bool, _: u32) -> Vec<u8> {
+    goaway(0, NO_ERROR)
+}
+
 /// As a server that rotates: what runs is answered to its end.
 pub(super) fn goaway_gracefully(_: bool, stream: u32) -> Vec<u8> {
     // One message, in two frames of HTTP/2.
