@@ -70,9 +70,7 @@ impl Links {
 
     /// Asks every node that dialled to leave within this time: the broker stops. Tunnels serve until then.
     pub async fn ask_to_leave(&self, within: Duration) {
-        let asked = self.0.tunnels.all().into_iter().map(|tunnel| async move {
-            leave::ask(&tunnel, within).await;
-        });
+        let asked: Vec<_> = self.0.tunnels.all().iter().map(|tunnel| leave::ask(tunnel, within)).collect();
         drop(futures::future::join_all(asked).await);
     }
 
@@ -184,9 +182,7 @@ async fn drain(
     within: Duration,
     connection: impl Future<Output = hyper::Result<()>>,
 ) -> hyper::Result<()> {
-    let let_go = async {
-        leave::ask(&tunnel, within).await;
-        drop(tunnel);
-    };
-    futures::future::join(connection, let_go).await.0
+    let asked = leave::ask(&tunnel, within);
+    drop(tunnel);
+    futures::future::join(connection, asked).await.0
 }

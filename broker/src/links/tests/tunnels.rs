@@ -307,3 +307,19 @@ async fn a_broker_that_stops_asks_every_node_to_leave_and_calls_them_meanwhile()
     assert_eq!(scene.node.seen().iter().filter(|seen| seen.path == LEAVE).count(), 2);
     assert_eq!(text(scene.send().await.unwrap()).await, "hello");
 }
+
+#[tokio::test]
+async fn who_waits_for_a_node_to_say_that_it_leaves_keeps_nothing_of_the_tunnel() {
+    let scene = Scene::new().await;
+    let (script, mut held) = waits();
+    let _tunnel = scene.open(script).await;
+    let tunnel = Arc::downgrade(&scene.world.links.0.tunnels.all()[0]);
+    let asked = async {
+        let answering = held.recv().await.unwrap();
+        assert_eq!(scene.node.seen()[0].path, LEAVE);
+        // What drives it, and the table.
+        assert_eq!(tunnel.strong_count(), 2);
+        answering.send(Ok(ok())).await.unwrap();
+    };
+    tokio::join!(scene.world.links.ask_to_leave(Duration::from_secs(30)), asked);
+}
