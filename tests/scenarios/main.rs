@@ -13,6 +13,7 @@ mod bad_input;
 mod budgets;
 mod bundles;
 mod by_hand;
+mod connection_faults;
 mod decision_log;
 mod deploy;
 mod doctor;

@@ -15,6 +15,7 @@
 //! | [`backend`] | a model server that is slow, stalls, lies or breaks, and remembers what it saw |
 //! | [`clients`] | the clients of other makers |
 //! | [`verifiers`] | the verifiers of other makers |
+//! | [`endpoint`] | a node's place, taken by somebody whose connections fail as they are told |
 //! | [`exhibit`] | what they are shown, and what is done to it |
 //! | [`folder`] | folders, copied |
 //! | [`proxy`] | a way to the broker that falls silent |
@@ -43,6 +44,7 @@ pub mod abuse;
 pub mod backend;
 pub mod clients;
 pub mod collector;
+pub mod endpoint;
 pub mod exhibit;
 pub mod federation;
 pub mod folder;

@@ -27,6 +27,8 @@ pub struct NodeSpec {
     pub allowed_purposes: String,
     /// More lines of its terms.
     pub terms: String,
+    /// What a million tokens that it reads cost, in millionths of a euro; what it writes costs three times as much.
+    pub price: u32,
 }
 
 impl NodeSpec {
@@ -45,6 +47,7 @@ impl NodeSpec {
             ownership: "[]".to_owned(),
             allowed_purposes: r#"["dpv:Purpose"]"#.to_owned(),
             terms: String::new(),
+            price: 100_000,
         }
     }
 
@@ -85,6 +88,13 @@ impl NodeSpec {
         self
     }
 
+    /// The same, at this price.
+    #[must_use]
+    pub const fn costing(mut self, price: u32) -> Self {
+        self.price = price;
+        self
+    }
+
     /// The file.
     #[must_use]
     pub fn toml(&self) -> String {
@@ -99,8 +109,10 @@ impl NodeSpec {
             ownership,
             allowed_purposes,
             terms,
+            price,
             ..
         } = self;
+        let written = price * 3;
         let mut text = format!("[node]\n{reached}\ndata_dir = \"data\"\n\n[backends.server]\n{backend}\n");
         let _written = write!(
             text,
@@ -129,7 +141,7 @@ storage_locations = ["{place}"]
 access_locations = ["{place}"]
 licence = "Apache-2.0"
 terms = "standard"
-price = {{ currency = "EUR", input_micros_per_million_tokens = 100000, output_micros_per_million_tokens = 300000 }}
+price = {{ currency = "EUR", input_micros_per_million_tokens = {price}, output_micros_per_million_tokens = {written} }}
 "#
         );
         text

@@ -29,6 +29,10 @@
 //! }
 //! # }
 //! ```
+//! What a connection adds to a request: a nonce, so that no receipt of an earlier one proves its answer, and, where the payload of a
+//! conversation says how many tokens its answer may have, the same in the envelope (`max_output_tokens`), by which the broker reserves
+//! what it takes of budgets. Who has said that in the envelope, or brings a nonce, has nothing added.
+//!
 //! What is proven of an answer so, by the log's signature alone: that the broker has on record, before the answer ends, that this
 //! app asked this (the envelope, nonce and all), at which epoch it was decided, which offer answered, and with which status. What is
 //! not: the node's own word. The receipt has it (`node_outcome`: status, tokens, the state that the node judged by), and the broker

@@ -23,6 +23,7 @@ use crate::witnessed::cosigned_by;
 mod answer;
 mod by_state;
 mod history;
+mod most;
 mod named;
 mod node;
 mod nonce;

@@ -39,8 +39,8 @@ pub struct Envelope {
     #[prost(bytes = "bytes", tag = "11")]
     pub nonce: ::prost::bytes::Bytes,
     /// At most this many tokens in the answer, from 1, as the payload says as well: the broker does not read that, and holds what
-    /// the node says that it used against this. A node refuses a payload that does not say as many or fewer. Absent says nothing.
-    /// Of Chat and ChatStream alone.
+    /// the node says that it used against this. A node refuses a payload that does not say as many or fewer. Absent says nothing; the
+    /// Rust SDK sets it as the payload says. Of Chat and ChatStream alone.
     #[prost(uint32, optional, tag = "12")]
     pub max_output_tokens: ::core::option::Option<u32>,
 }

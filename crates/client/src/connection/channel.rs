@@ -71,7 +71,7 @@ async fn asked(
     let (parts, body) = request.into_parts();
     // Every method takes one message, which the stub has in memory.
     let framed = body.collect().await?.to_bytes();
-    let (framed, envelope) = unlike_any_other(framed)?;
+    let (framed, envelope) = unlike_any_other(parts.uri.path(), framed)?;
     let expected = pinned.expect(envelope);
     let answer = line.call(Request::from_parts(parts, Body::new(Full::new(framed)))).await?;
     let (head, body) = answer.into_parts();

@@ -91,6 +91,7 @@ struct Inner {
     tiles: Mutex<Tiles>,
     lie: Mutex<Option<Lie>>,
     last: Mutex<Option<Receipt>>,
+    asked: Mutex<Option<Envelope>>,
 }
 
 /// What a call ends with.
@@ -104,13 +105,18 @@ impl Models {
         let keys = ["decision-log.key", "decision-log.ml-dsa-44.key"];
         let [plain, post_quantum] = keys.map(|name| Secret::new(std::fs::read(founded.data_dir.join(name)).unwrap()));
         let key = LogKey::from_pkcs8(&founded.root.decision_log_origin(), &plain, &post_quantum).unwrap();
-        let (tiles, lie, last) = Default::default();
-        Self(Arc::new(Inner { key, tiles, lie, last }))
+        let (tiles, lie, last, asked) = Default::default();
+        Self(Arc::new(Inner { key, tiles, lie, last, asked }))
     }
 
     /// From now on.
     pub(crate) fn lie(&self, lie: impl Into<Option<Lie>>) {
         *self.0.lie.lock().unwrap() = lie.into();
+    }
+
+    /// The envelope of the last request.
+    pub(crate) fn asked(&self) -> Envelope {
+        self.0.asked.lock().unwrap().clone().unwrap()
     }
 
     fn lies(&self, lie: Lie) -> bool {
@@ -120,6 +126,7 @@ impl Models {
     /// Logs a request and how it ended, and what is said of it.
     fn log(&self, envelope: &Envelope, ended: Code) -> Said {
         let lies = |lie| self.lies(lie);
+        *self.0.asked.lock().unwrap() = Some(envelope.clone());
         let caller = if lies(Lie::OfAnotherCaller) { "spiffe://org-a.example/app/other" } else { MEMBER };
         let envelope = Envelope {
             model: if lies(Lie::OfAnotherRequest) { "large".into() } else { envelope.model.clone() },

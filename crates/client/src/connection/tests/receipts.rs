@@ -1,7 +1,9 @@
 //! What an app of this SDK gets from a broker that lies about what is on record, over a real connection.
 
 use comity_proto::inference::inference_client::InferenceClient;
-use comity_proto::inference::{ChatRequest, ChatStreamRequest, ChatStreamResponse, EmbedRequest, Envelope};
+use comity_proto::inference::{
+    ChatPayload, ChatRequest, ChatStreamRequest, ChatStreamResponse, EmbedRequest, Envelope,
+};
 use comity_types::Digest;
 use tonic::Status;
 
@@ -90,6 +92,25 @@ async fn an_answer_counts_that_its_receipt_proves() {
         ended.unwrap();
         assert_eq!(words, WORDS);
         assert_eq!(app.embed().await.message(), "none is eligible");
+    }
+}
+
+#[tokio::test]
+async fn the_broker_is_told_how_long_an_answer_may_be_as_the_payload_says_it_unless_the_app_has_said_it() {
+    let mut app = App::new().await;
+    for (own, of_payload, told) in
+        [(None, Some(16), Some(16)), (None, None, None), (Some(32), Some(16), Some(32)), (Some(32), None, Some(32))]
+    {
+        let envelope = || envelope().map(|envelope| Envelope { max_output_tokens: own, ..envelope });
+        let payload = || Some(ChatPayload { max_output_tokens: of_payload, ..ChatPayload::default() });
+        let asked = |app: &App| app.world.models.asked().max_output_tokens;
+        app.client.chat(ChatRequest { envelope: envelope(), payload: payload() }).await.unwrap();
+        assert_eq!(asked(&app), told);
+        let streamed = app.client.chat_stream(ChatStreamRequest { envelope: envelope(), payload: payload() }).await;
+        // Its receipt is of the envelope that was sent.
+        let mut answer = streamed.unwrap().into_inner();
+        while answer.message().await.unwrap().is_some() {}
+        assert_eq!(asked(&app), told);
     }
 }
 
