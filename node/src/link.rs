@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use comity_client::Connection;
-use comity_client::say::{self, Draft, Said, SayError};
+use comity_client::say::{self, Draft, NO_VERSION, Said, SayError};
 use comity_identity::KeyPair;
-use comity_membership::Statement;
+use comity_membership::{Payload, Statement};
 use comity_policy::Offer;
 use comity_proto::error::Detail;
+use comity_transparency::Envelope;
 use comity_types::{Clock, Digest, Name};
 use tokio::time::{sleep, timeout};
 use tonic::{Code, Status};
@@ -16,10 +17,13 @@ use crate::replica::Replica;
 use crate::retry::{Pace, Retry, Trouble};
 
 mod contest;
+mod last_word;
 #[cfg(test)]
 mod tests;
 
 pub use contest::Publication;
+use last_word::{Answer, Turn};
+pub use last_word::{LastWord, LastWordError};
 
 /// Who publishes: the node, by its own key, to the federation that it knows.
 #[derive(Debug, Clone)]
@@ -32,10 +36,20 @@ pub struct Publisher {
     pub federation: Digest,
     /// The state, which says the version that the next statement has.
     pub replica: Replica,
+    /// What this node signed last, so that it signs nothing else there.
+    pub last_word: LastWord,
     /// What tells the time.
     pub clock: Arc<dyn Clock>,
     /// How long calls and pauses are.
     pub pace: Pace,
+}
+
+/// What came of a try.
+enum Tried {
+    /// The offers are in force at this epoch.
+    Published(u64),
+    /// Something has to be known first: the state up to this epoch.
+    Before(u64),
 }
 
 impl Publisher {
@@ -44,7 +58,12 @@ impl Publisher {
         let mut retry = Retry::new(self.pace);
         loop {
             let status = match timeout(self.pace.call_deadline, self.try_publish(publication)).await {
-                Ok(Ok(epoch)) => return epoch,
+                Ok(Ok(Tried::Published(epoch))) => return epoch,
+                Ok(Ok(Tried::Before(epoch))) => {
+                    let known = self.replica.find(|federation| (federation.epoch() >= epoch).then_some(()));
+                    let _known = timeout(self.pace.longest_pause_away, known).await.is_ok();
+                    continue;
+                }
                 Ok(Err(status)) => status,
                 Err(_) => Status::deadline_exceeded("the broker does not answer"),
             };
@@ -60,18 +79,80 @@ impl Publisher {
         }
     }
 
-    async fn try_publish(&self, publication: &Publication) -> Result<u64, Status> {
-        let Publication { node, address, offers } = publication.clone();
-        let statement = Statement::OffersPublished { node, address, offers };
-        let draft = Draft { federation: self.federation, statement, at: self.clock.now() };
-        let signed = draft.sign(&self.replica.federation(), &[&*self.key]).map_err(|error| unsigned(&error))?;
-        match say::submit(&self.connection, &signed).await {
+    async fn try_publish(&self, publication: &Publication) -> Result<Tried, Status> {
+        let statement = publication.statement();
+        let draft = Draft { federation: self.federation, statement: statement.clone(), at: self.clock.now() };
+        let sign = |version| draft.clone().sign_as(version, &[&*self.key]).map_err(|error| unsigned(&error));
+        let Some(state) = self.replica.of_this_run() else {
+            // A guess could be a second statement at a position that is taken; a question is none, and finds out what is in
+            // the way.
+            return self.hand_in(&sign(NO_VERSION)?).await.map(Tried::Published);
+        };
+        if publication.stands(&state) {
+            return Ok(Tried::Published(state.epoch()));
+        }
+        match self.last_word.turn(&statement, self.federation, &state) {
+            Turn::Wait(epoch) => Ok(Tried::Before(epoch)),
+            Turn::Again(before) => self.hand_in_again(&before, &statement).await,
+            Turn::Sign(version) => {
+                let signed = sign(version)?;
+                self.last_word.keep(&signed).map_err(|error| unkept(&error))?;
+                self.hand_in(&signed).await.map(Tried::Published)
+            }
+        }
+    }
+
+    /// Hands in what was signed before: what is wanted now, or what has to be settled first.
+    async fn hand_in_again(&self, before: &Envelope, wanted: &Statement) -> Result<Tried, Status> {
+        let is_wanted = Payload::peek(before).is_ok_and(|said| said.statement == *wanted);
+        match self.hand_in(before).await {
+            Ok(epoch) if is_wanted => Ok(Tried::Published(epoch)),
+            Ok(epoch) => Ok(Tried::Before(epoch)),
+            Err(status) if !is_wanted && is_final(&status) => {
+                let (reason, said) = (Trouble::of(&status), status.message());
+                tracing::info!(
+                    reason = reason.topic(),
+                    said,
+                    "what this node signed before is not taken, its place is free"
+                );
+                Ok(Tried::Before(0))
+            }
+            Err(status) => Err(status),
+        }
+    }
+
+    async fn hand_in(&self, signed: &Envelope) -> Result<u64, Status> {
+        let said = self.submit(signed).await;
+        match &said {
+            Ok(epoch) => self.last_word.answered(signed, Answer::InForce(*epoch)),
+            Err(status) if is_final(status) => self.last_word.answered(signed, Answer::Refused),
+            Err(_) => {}
+        }
+        said
+    }
+
+    async fn submit(&self, signed: &Envelope) -> Result<u64, Status> {
+        match say::submit(&self.connection, signed).await {
             Ok(Said::InForce(epoch)) => Ok(epoch),
             Ok(Said::Waits(_)) => Err(Status::internal("the broker waits for operators to sign a node's offers")),
             Err(SayError::Call(status)) => Err(*status),
             Err(other) => Err(unsigned(&other)),
         }
     }
+}
+
+/// Whether a broker has looked at a statement and has not taken it. What is aborted is about the position, which the log
+/// tells; of what was cut short nobody knows.
+fn is_final(status: &Status) -> bool {
+    let unsettled =
+        [Code::Aborted, Code::Unavailable, Code::DeadlineExceeded, Code::Cancelled, Code::Internal, Code::Unknown];
+    Detail::of(status).is_some() && !unsettled.contains(&status.code())
+}
+
+fn unkept(error: &std::io::Error) -> Status {
+    Status::internal(format!(
+        "what is signed cannot be kept, and is not handed in: {error} (hint: see that the node's data_dir can be written)"
+    ))
 }
 
 fn unsigned(error: &SayError) -> Status {

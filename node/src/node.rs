@@ -32,7 +32,7 @@ use tokio::sync::watch;
 use crate::config::{BackendError, Config, Misfit};
 use crate::guard::{DecisionLog, EvidenceFault, Guard, LogHistory, Seen, SeenError};
 use crate::health::{Health, Watched};
-use crate::link::{Publication, Publisher};
+use crate::link::{LastWord, LastWordError, Publication, Publisher};
 use crate::log_watch::{LogWatch, LogWatchError};
 use crate::reload::{Live, Reloads};
 use crate::replica::Replica;
@@ -70,6 +70,7 @@ pub struct Node {
     renewal: Renewal,
     connection: Connection,
     replica: Replica,
+    last_word: LastWord,
     server: Server,
     offers: Vec<Offer>,
     front: Front,
@@ -182,6 +183,9 @@ pub enum NodeError {
     /// Whether the decision log was convicted cannot be known.
     #[error(transparent)]
     Evidence(#[from] EvidenceFault),
+    /// What it signed last cannot be known.
+    #[error(transparent)]
+    LastWord(#[from] LastWordError),
     /// Which requests it let in cannot be known.
     #[error(transparent)]
     Seen(#[from] SeenError),
@@ -243,6 +247,7 @@ impl Node {
         let silent = witness.as_ref().map(Witness::silent);
         let history = history(&identity, &config.node.data_dir, silent)?;
         let log_watch = watch_log(config, &identity, history.clone())?;
+        let last_word = LastWord::open(&config.node.data_dir)?;
         let seen = Seen::open(&config.node.data_dir, identity.clock().now())?;
         let guard = guard(&identity, history.clone(), seen, &offers);
         let server = Server::new(guard, routes, tables, signer);
@@ -258,6 +263,7 @@ impl Node {
             renewal,
             connection,
             replica,
+            last_word,
             server,
             offers,
             front,
@@ -316,6 +322,7 @@ impl Node {
             renewal,
             connection,
             replica,
+            last_word,
             server,
             offers,
             front,
@@ -338,13 +345,14 @@ impl Node {
         let observer = observed.start(&identity, server.metrics(), &tasks)?;
         front.announce(&data_dir.join(ADDRESS_FILE), identity.id())?;
         let stop = tasks.token();
-        let federation = identity.root().federation.clone();
+        let broker = identity.root().broker.clone();
         let publication = Publication { node: identity.id().clone(), address, offers };
         let publisher = Publisher {
             connection: connection.clone(),
             key: Arc::new(identity.dir().key()?),
             federation: identity.dir().identity()?.federation_root,
             replica: replica.clone(),
+            last_word,
             clock: Arc::clone(identity.clock()),
             pace,
         };
@@ -378,7 +386,7 @@ impl Node {
         tasks.spawn("log", log_watch.follow(connection.clone(), pace, stop.clone()));
         tasks.spawn("renewal", until(&stop, renew(identity, renewal, pace)));
         tasks.spawn("offers", until(&stop, published));
-        let mut served = front.serve(Services { server, health, observer }, federation, pace, &tasks);
+        let mut served = front.serve(Services { server, health, observer }, broker, pace, &tasks);
         tokio::select! {
             () = &mut served => {}
             () = shutdown => drain(&tasks, served, insisted).await,

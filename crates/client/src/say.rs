@@ -144,7 +144,7 @@ async fn lift(connection: &Connection, envelope: &Envelope) -> Result<Said, SayE
 
 /// A version that no statement has: signed so, it is a question that is never in force, and no second statement at a
 /// position that is taken.
-const NO_VERSION: u64 = 0;
+pub const NO_VERSION: u64 = 0;
 
 async fn at_the_version_named(
     draft: Draft,

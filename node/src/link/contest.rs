@@ -4,7 +4,7 @@
 //! name, and callers are led to the one that did so last.
 
 use comity_membership::federation::NodeState;
-use comity_membership::{Federation, offer_digest};
+use comity_membership::{Federation, Statement, offer_digest};
 use comity_policy::Offer;
 use comity_types::{Digest, SpiffeId};
 use tokio::time::{sleep, timeout};
@@ -66,6 +66,18 @@ impl Publication {
         }
         contest.worked();
         replica.find(other).await
+    }
+
+    /// What is said.
+    pub(super) fn statement(&self) -> Statement {
+        let Self { node, address, offers } = self.clone();
+        Statement::OffersPublished { node, address, offers }
+    }
+
+    /// Whether this stands there already.
+    pub(super) fn stands(&self, federation: &Federation) -> bool {
+        let is_published = federation.node(&self.node).is_some_and(|node| node.address.is_some());
+        is_published && self.other(federation).is_none()
     }
 
     /// What stands there, if it is not this.

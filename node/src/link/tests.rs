@@ -9,6 +9,7 @@ use super::*;
 use crate::testing::{Broker, FAST, Log, World, eventually};
 
 mod contest;
+mod twice;
 
 const ADDRESS: &str = "127.0.0.1:7444";
 const EPOCH: u64 = 7;
@@ -28,6 +29,7 @@ fn member(world: &World) -> Member {
         key: Arc::new(identity.dir().key().unwrap()),
         federation: identity.dir().identity().unwrap().federation_root,
         replica: world.replica(Arc::clone(identity.clock())),
+        last_word: LastWord::open(world.folder.path()).unwrap(),
         clock: Arc::clone(identity.clock()),
         pace: FAST,
     };

@@ -9,7 +9,7 @@ use comity_client::Identity;
 use comity_identity::{NodeAddress, StaticAnchors, tls};
 use comity_runtime::accept::{Acceptor, Listener};
 use comity_runtime::tasks::Tasks;
-use comity_types::{SpiffeId, TrustDomain};
+use comity_types::SpiffeId;
 use tokio_util::sync::CancellationToken;
 
 use super::services::Services;
@@ -83,9 +83,9 @@ impl Front {
         }
     }
 
-    /// Serves brokers of `federation` until `tasks` are to end, then until the calls that are there have ended.
-    pub(super) fn serve(self, services: Services, federation: TrustDomain, pace: Pace, tasks: &Tasks) -> Served {
-        let (gate, stop) = (broker_only(federation), tasks.token());
+    /// Serves `broker`, whichever of the two dialled, until `tasks` are to end, then until the calls that are there have ended.
+    pub(super) fn serve(self, services: Services, broker: SpiffeId, pace: Pace, tasks: &Tasks) -> Served {
+        let (gate, stop) = (broker_only(broker), tasks.token());
         match self {
             Self::Listening { listener, acceptor } => {
                 let incoming = listener.incoming(*acceptor, tasks);

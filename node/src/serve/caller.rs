@@ -1,41 +1,22 @@
-//! Who may call a node at all: a broker of its federation, and nobody else.
+//! Who may call a node at all: the broker of its federation, and nobody else.
 
 use comity_proto::error::Failure;
 use comity_runtime::accept::PeerInfo;
-use comity_types::ids::Kind;
-use comity_types::{SpiffeId, TrustDomain};
+use comity_types::SpiffeId;
 use tonic::{Code, Request, Status};
 
-/// Lets requests through that come over a connection of a broker of `federation`.
+/// Lets requests through that come over a connection of `broker`, which the root document names: over one that it dialled,
+/// and over a tunnel that the node dialled, alike.
 pub fn broker_only(
-    federation: TrustDomain,
+    broker: SpiffeId,
 ) -> impl Fn(Request<()>) -> Result<Request<()>, Status> + Clone + Send + Sync + 'static {
     move |request| {
         let peer = request.extensions().get::<PeerInfo>().and_then(|info| info.peer.as_ref());
-        if peer.is_some_and(|peer| is_broker(peer.id(), &federation)) { Ok(request) } else { Err(not_a_broker()) }
+        if peer.is_some_and(|peer| *peer.id() == broker) { Ok(request) } else { Err(not_the_broker()) }
     }
 }
 
-fn is_broker(peer: &SpiffeId, federation: &TrustDomain) -> bool {
-    peer.kind() == Kind::Broker && peer.trust_domain() == federation
-}
-
-fn not_a_broker() -> Status {
-    let message = "a node serves only its federation's brokers (hint: send the request to the broker)";
+fn not_the_broker() -> Status {
+    let message = "a node serves only the broker that its federation's root document names (hint: send the request to that broker)";
     Failure::new(Code::PermissionDenied, "NOT_A_BROKER", message).into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_broker_and_only_of_this_federation_is_one() {
-        let federation = "fed.example".parse().unwrap();
-        let is = |id: &str| is_broker(&id.parse().unwrap(), &federation);
-        assert!(is("spiffe://fed.example/broker/b1"));
-        for other in ["spiffe://other.example/broker/b1", "spiffe://fed.example/operator/alice"] {
-            assert!(!is(other), "{other}");
-        }
-    }
 }

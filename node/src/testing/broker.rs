@@ -29,6 +29,9 @@ use crate::link::Publication;
 
 use super::{BROKER, LIFETIME, MovedClock, NODE, PATIENCE, World, chain};
 
+/// What it says is the authority that it hosts: who signs it into an application does not look into it.
+const HOSTED_ANCHOR: &[u8] = b"an anchor";
+
 type Statements = Pin<Box<dyn Stream<Item = Result<wire::WatchResponse, Status>> + Send>>;
 
 /// One answer to `Watch`.
@@ -56,6 +59,8 @@ pub(crate) struct Script {
     pub(crate) renewed: Mutex<usize>,
     /// What was submitted, of which all are publications.
     pub(crate) published: Mutex<Vec<Publication>>,
+    /// The same, as it was signed.
+    pub(crate) signed: Mutex<Vec<Envelope>>,
     pub(crate) joined: Mutex<Vec<enrol::JoinRequest>>,
 }
 
@@ -220,7 +225,8 @@ impl Enrolment for Desk {
         _: Request<enrol::GetInviteRequest>,
     ) -> Result<Response<enrol::GetInviteResponse>, Status> {
         let named = self.script.named.lock().unwrap().clone().unwrap_or_else(|| NODE.to_owned());
-        Ok(Response::new(enrol::GetInviteResponse { spiffe_id: named, ..Default::default() }))
+        let hosted_anchor_der = HOSTED_ANCHOR.into();
+        Ok(Response::new(enrol::GetInviteResponse { spiffe_id: named, hosted_anchor_der, ..Default::default() }))
     }
 
     async fn lift(&self, _: Request<enrol::LiftRequest>) -> Result<Response<enrol::LiftResponse>, Status> {
@@ -262,6 +268,7 @@ impl Membership for Desk {
             panic!("a node says nothing else")
         };
         self.script.published.lock().unwrap().push(Publication { node, address, offers });
+        self.script.signed.lock().unwrap().push(envelope);
         let outcome = Some(wire::submit_response::Outcome::Epoch(7));
         next(&self.script.publishing).map_or(Ok(Response::new(wire::SubmitResponse { outcome })), Err)
     }

@@ -37,7 +37,7 @@ async fn peers(node: &Running, tunnel: Channel) -> Vec<Peer> {
         ["elsewhere.example", "org-b.example", "fed.example"].map(authority);
     let members: [(&'static str, &Authority, &str); 12] = [
         ("broker", federation, BROKER),
-        ("another replica of the broker", federation, "spiffe://fed.example/broker/b2"),
+        ("broker of the federation that the root does not name", federation, "spiffe://fed.example/broker/b2"),
         ("operator of the federation", federation, "spiffe://fed.example/operator/alice"),
         ("broker of another federation", &other_federation, "spiffe://elsewhere.example/broker/b1"),
         ("the broker's name, from another authority", &namesake, BROKER),
