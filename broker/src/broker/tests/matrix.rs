@@ -1,5 +1,7 @@
 //! Who may call what: every RPC by every kind of peer, over the wire, as `matrix.golden` has it. A new RPC, or a rule
-//! that has changed, shows as a line that differs.
+//! that has changed, shows as a line that differs. Where it depends on whose thing is asked for, there is a row with one.
+
+mod owned;
 
 use std::fmt::Write as _;
 
@@ -13,7 +15,7 @@ use tonic::Code;
 use tonic::transport::Channel;
 
 use super::authorisation::call;
-use crate::testing::{Scene, issued_by, suspended as said_suspended};
+use crate::testing::{Scene, issued_by, organisation, suspended as said_suspended};
 
 /// What the edge can say, by its mark in the table; everything else is a service's word, which the edge let through.
 const OUTCOMES: &[(char, Code, &str)] = &[
@@ -29,13 +31,18 @@ const OUTCOMES: &[(char, Code, &str)] = &[
 ];
 
 const ADMITTED: char = '+';
+/// The organisation of the first columns.
+const OWN: &str = "own.example";
+
+/// Somebody, and how they are connected.
+type Peer = (&'static str, Channel);
 
 /// Peers of every kind, each with a connection that stands. What became of them since is what they are called by.
-async fn peers(scene: &Scene) -> Vec<(&'static str, Channel)> {
-    let own = "own.example";
+async fn peers(scene: &Scene) -> (Vec<Peer>, owned::Things) {
+    let own = OWN;
     let mut peers = vec![("anonymous", scene.connect_to_enrol().await)];
     let members = [
-        ("app", scene.admit(own, Kind::App, "a1").await),
+        ("app", scene.admit_demanding(organisation(own), Kind::App, "a1", owned::demands()).await),
         ("node", scene.admit(own, Kind::Node, "n1").await),
         ("operator", scene.admit(own, Kind::Operator, "o1").await),
         ("operator of another organisation", scene.admit("other.example", Kind::Operator, "o1").await),
@@ -61,7 +68,8 @@ async fn peers(scene: &Scene) -> Vec<(&'static str, Channel)> {
         let member = issued_by(&scene.authority(authority), id, &key, now);
         peers.push((name, scene.connect(&member).await.unwrap()));
     }
-    let [.., suspended, stolen, _, withdrawn, lost, _] = &members;
+    let [(_, app), (_, node), .., suspended, stolen, _, withdrawn, lost, _] = &members;
+    let things = owned::Things::new(scene, app, node, peers.len()).await;
     scene.suspend("out.example").await;
     scene.suspend(suspended.1.id.as_str()).await;
     scene.suspend(&stolen.1.certificate_subject().to_string()).await;
@@ -71,7 +79,7 @@ async fn peers(scene: &Scene) -> Vec<(&'static str, Channel)> {
     scene.govern(evicted).await.unwrap();
     let withdrawn = Statement::MemberWithdrawn { id: withdrawn.1.id.clone(), reason: "sold".into() };
     scene.say_of(own, withdrawn).await.unwrap();
-    peers
+    (peers, things)
 }
 
 /// What the edge says to an empty message.
@@ -87,7 +95,7 @@ async fn outcome(channel: &Channel, path: &'static str) -> char {
 
 async fn table() -> String {
     let scene = Scene::new().await;
-    let peers = peers(&scene).await;
+    let (peers, things) = peers(&scene).await;
     let mut table = format!("{ADMITTED} admitted\n");
     for (mark, code, reason) in OUTCOMES {
         writeln!(table, "{mark} {code:?} {reason}").unwrap();
@@ -102,6 +110,7 @@ async fn table() -> String {
         }
         writeln!(table, "{}", method.path).unwrap();
     }
+    table.push_str(&owned::rows(&peers, &things).await);
     table
 }
 
