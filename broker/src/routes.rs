@@ -11,9 +11,9 @@ use tonic_health::server::HealthReporter;
 
 use crate::rpc::{catalog, enrolment, inference, membership, transparency};
 
-/// Largest request on enrolment, in bytes: an application has at most 64 KiB, a third more as base64, and the signing
-/// request beside it 8 KiB.
-pub(crate) const MAX_ENROLMENT_BYTES: usize = 128 * 1024;
+/// Largest request on enrolment, in bytes: an application has at most 128 KiB, of which half are the offers that it names,
+/// a third more as base64, and the signing request beside it 8 KiB.
+pub(crate) const MAX_ENROLMENT_BYTES: usize = 192 * 1024;
 /// Largest request on membership and catalog, in bytes: 256 offers with their terms have under 1 MiB.
 const MAX_MEMBERSHIP_BYTES: usize = 4 * 1024 * 1024;
 

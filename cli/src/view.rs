@@ -1,5 +1,8 @@
 //! Things of several commands, as they are printed.
 
+pub(crate) mod demanded;
+pub(crate) mod offering;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use comity_policy::claim::Statement;

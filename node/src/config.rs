@@ -13,7 +13,7 @@ use std::time::Duration;
 use comity_client::workload_api::Socket;
 use comity_identity::Address;
 use comity_policy::node_file::OfferEntry;
-use comity_policy::{Tables, Terms};
+use comity_policy::{Offer, Tables, Terms};
 use comity_runtime::config::{self, line_of, unreadable_hint};
 use comity_runtime::tables::{self, TablesError};
 use comity_runtime::{access_log, metrics, traces};
@@ -389,6 +389,15 @@ impl Config {
     /// All misfits, not the first.
     pub fn plan(&self, node: &SpiffeId, tables: &Tables) -> Result<Vec<Planned>, Vec<Misfit>> {
         offer::plan(self, node, tables).map_err(|misfits| self.placed(misfits))
+    }
+
+    /// What the node with this identity means to publish, as it would sign it: all but the digests of models that it finds
+    /// out when it opens their files.
+    ///
+    /// # Errors
+    /// All misfits of offers and terms, not the first.
+    pub fn intended(&self, node: &SpiffeId, tables: &Tables) -> Result<Vec<Offer>, Vec<Misfit>> {
+        offer::intended(self, node, tables).map_err(|misfits| self.placed(misfits))
     }
 
     /// The misfits with their lines, as far as the file is known, in the file's order.

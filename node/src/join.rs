@@ -4,19 +4,20 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use comity_client::enrol::{self, AuthorityError, EnrolError, JoinState, Joining, OwnAuthority};
-use comity_identity::Invite;
 use comity_identity::invite::InviteError;
 use comity_identity::store::StoreError;
+use comity_identity::{Invite, Inviter};
+use comity_membership::federation::MAX_APPLIED_OFFERS_BYTES;
 use comity_policy::check::{self, Unfit};
 use comity_policy::organisation::{LayerError, OrganisationTable};
-use comity_policy::{OrganisationFile, Tables};
+use comity_policy::{Offer, OrganisationFile, Tables};
 use comity_runtime::config::ConfigError;
 use comity_runtime::tables::TablesError;
 use comity_runtime::web::bundle;
-use comity_types::SpiffeId;
 use comity_types::ids::Kind;
+use comity_types::{Name, SpiffeId};
 
-use crate::config::Config;
+use crate::config::{Config, Misfit};
 
 mod settling;
 
@@ -99,6 +100,23 @@ pub enum JoinError {
     /// A fact of the organisation cannot be as it stands.
     #[error("the organisation's facts cannot be used")]
     Facts(#[from] Unfit),
+    /// The offers of the configuration cannot be as they stand, and operators would be shown them.
+    #[error(
+        "the offers that operators are to be shown cannot be used:\n{}\nhint: `comity-node check` tells all that is wrong with the configuration; a node joins without offers as well",
+        misfits.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    )]
+    Offers {
+        /// Every one.
+        misfits: Vec<Misfit>,
+    },
+    /// The offers of the configuration are too long for an application.
+    #[error(
+        "offers: they have {found} bytes, and at most {MAX_APPLIED_OFFERS_BYTES} are shown to operators (hint: join with a configuration that has fewer; a node that is in publishes the rest)"
+    )]
+    TooLong {
+        /// How many bytes they have, as JSON.
+        found: usize,
+    },
     /// The organisation's own authority cannot be used.
     #[error("the organisation's own authority cannot be used")]
     Authority(#[from] AuthorityError),
@@ -121,7 +139,7 @@ pub enum JoinError {
     },
 }
 
-/// Takes up `invite` with these papers.
+/// Takes up `invite` with these papers. Operators who decide on a new organisation are shown the offers of `config`.
 ///
 /// Safe to call again with the same invite: the same key asks, and gets the same answer.
 ///
@@ -130,11 +148,28 @@ pub enum JoinError {
 pub async fn join(config: &Config, invite: &str, papers: Papers<'_>) -> Result<Joined, JoinError> {
     let invite: Invite = invite.parse()?;
     let organisation = papers.organisation.map(|path| read(path, &*config.tables()?)).transpose()?;
+    // Nobody is asked about a later node, whatever it means to publish.
+    let new = organisation.as_ref().filter(|_| invite.from == Inviter::Operators);
+    let offers = new.map(|file| intended(config, file)).transpose()?.unwrap_or_default();
     let authority = authority(papers, organisation.as_ref()).await?;
     let dir = config.identity_dir();
-    let joining =
-        Joining { authority: authority.as_ref(), ..Joining::new(&invite, &[Kind::Node], organisation.as_ref(), &dir) };
+    let bare = Joining::new(&invite, &[Kind::Node], organisation.as_ref(), &dir);
+    let joining = Joining { authority: authority.as_ref(), offers: &offers, ..bare };
     joined(Box::pin(enrol::join(joining)).await?)
+}
+
+/// What stands for the node in its offers until the invite has said its name.
+const UNNAMED: &str = "joining";
+
+/// The offers of the configuration, said to be unusable before anybody is asked.
+fn intended(config: &Config, organisation: &OrganisationFile) -> Result<Vec<Offer>, JoinError> {
+    #[expect(clippy::expect_used, reason = "every join with offers reads the constant")]
+    let name: Name = UNNAMED.parse().expect("UNNAMED is a name");
+    let node = SpiffeId::new(organisation.facts.trust_domain.clone(), Kind::Node, name);
+    let offers = config.intended(&node, &*config.tables()?).map_err(|misfits| JoinError::Offers { misfits })?;
+    // Checked values always have a JSON form; were they ever to lack one, the broker would refuse them.
+    let found = serde_json::to_vec(&offers).unwrap_or_default().len();
+    if found > MAX_APPLIED_OFFERS_BYTES { Err(JoinError::TooLong { found }) } else { Ok(offers) }
 }
 
 fn joined(state: JoinState) -> Result<Joined, JoinError> {

@@ -71,12 +71,15 @@ enum Command {
     },
     /// Take up an invite, print the fingerprint to compare with operators, and wait until they have decided.
     ///
+    /// Operators who decide on a new organisation are shown its facts and, with all their terms, the offers of the
+    /// configuration: what the node means to publish. It binds nobody, and they can compare later what it does publish.
+    ///
     /// Whoever does not want to wait stops it (Ctrl-C): it ends with 75, and `comity-node run` waits in its place. The
     /// same command again is safe at any time.
     Join {
         /// The invite, as an operator handed it over.
         invite: String,
-        /// The configuration: it says where the identity goes.
+        /// The configuration: it says where the identity goes, and which offers the node means to publish.
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
         /// The organisation's facts, where the invite is for a new one; deploy/organisation.example.toml describes them.

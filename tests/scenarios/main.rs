@@ -7,6 +7,7 @@
 )]
 
 mod abuse;
+mod applied_offers;
 mod audits;
 mod backends_that_fail;
 mod bad_input;

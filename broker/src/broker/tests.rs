@@ -1,5 +1,6 @@
 //! The broker as its peers see it: over real TLS on a loopback port.
 
+mod applied_offers;
 mod audits;
 mod authorisation;
 mod budgets;

@@ -2,6 +2,7 @@
 //! before it is looked at who signed.
 
 use comity_identity::NodeAddress;
+use comity_membership::federation::MAX_APPLIED_OFFERS_BYTES;
 use comity_membership::{Application, Prepared, Statement};
 use comity_policy::{Layers, Offer, Organisation, Tables};
 use comity_proto::convert::{WireError, checked_layers};
@@ -15,8 +16,8 @@ use super::invalid;
 
 /// Largest envelope, in bytes: one frame of the journal.
 pub(super) const MAX_ENVELOPE_BYTES: usize = crate::ledger::journal::MAX_FRAME_BYTES;
-/// Largest application or update of an organisation, in bytes of its JSON: facts have under 16 KiB, what it demands of
-/// its own requests at most 32 KiB.
+/// Largest application, without the offers that it names, or update of an organisation, in bytes of its JSON: facts have
+/// under 16 KiB, what it demands of its own requests at most 32 KiB.
 const MAX_STATED_BYTES: usize = 64 * 1024;
 
 /// Reads a DSSE envelope.
@@ -33,12 +34,35 @@ pub(super) fn envelope(field: &str, json: &[u8]) -> Result<Envelope, Status> {
 /// Checks what a new organisation signed.
 pub(super) fn check_application(field: &str, envelope: &Envelope, tables: &Tables) -> Result<(), Status> {
     let refused = |error| invalid(field, chain::text(&error));
-    if envelope.payload.len() > MAX_STATED_BYTES {
-        let found = envelope.payload.len();
-        return Err(invalid(field, format_args!("has {found} bytes, at most {MAX_STATED_BYTES} are accepted")));
+    if envelope.payload.len() > MAX_STATED_BYTES + MAX_APPLIED_OFFERS_BYTES {
+        let (found, most) = (envelope.payload.len(), MAX_STATED_BYTES + MAX_APPLIED_OFFERS_BYTES);
+        return Err(invalid(field, format_args!("has {found} bytes, at most {most} are accepted")));
     }
     let application = Application::peek(envelope).map_err(refused)?;
+    let of_offers = check_applied(&application)?;
+    let stated = envelope.payload.len().saturating_sub(of_offers);
+    if stated > MAX_STATED_BYTES {
+        let problem = format!("has {stated} bytes beside its offers, at most {MAX_STATED_BYTES} are accepted");
+        return Err(invalid(field, problem));
+    }
     check_organisation(&application.organisation, &application.layers, tables)
+}
+
+/// Checks what the first member means to publish, as it is checked when it is published; gives its length in bytes.
+fn check_applied(application: &Application) -> Result<usize, Status> {
+    if application.offers.is_empty() {
+        return Ok(0);
+    }
+    let found = serde_json::to_vec(&application.offers).map_err(|error| invalid("offers", error))?.len();
+    if found > MAX_APPLIED_OFFERS_BYTES {
+        let problem = format!(
+            "have {found} bytes, at most {MAX_APPLIED_OFFERS_BYTES} are accepted in an application (hint: join with a configuration that has fewer; a node that is in publishes the rest)"
+        );
+        return Err(invalid("offers", problem));
+    }
+    let mut each = application.offers.iter().enumerate();
+    each.try_for_each(|(index, offer)| check_offer(index, &application.member, offer))?;
+    Ok(found)
 }
 
 /// Checks each field of a statement.

@@ -124,6 +124,7 @@ impl Scene {
             member,
             member_key: key.public_key().unwrap(),
             tls_key: TlsKey::Admitted,
+            offers: Vec::new(),
         };
         application.sign(&[&*own, key]).unwrap()
     }

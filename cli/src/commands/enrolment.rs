@@ -2,6 +2,7 @@
 
 pub(crate) mod approve;
 pub(crate) mod list;
+pub(crate) mod offers;
 pub(crate) mod reject;
 mod show;
 
@@ -15,7 +16,7 @@ use crate::error::CliError;
 pub(crate) enum Enrolment {
     /// List them: to operators those that wait first, the oldest at the head; to an organisation the open invites of its own
     List(list::ListArgs),
-    /// Show one, with all that a new organisation states and demands (operators)
+    /// Show one, with all that a new organisation states and demands, and the offers that it means to publish (operators)
     Show {
         /// Its id as `comity enrolment list` shows it
         id: String,

@@ -2,6 +2,7 @@
 
 mod anchors;
 mod applied;
+mod approved;
 mod keys;
 mod list;
 mod show;
@@ -34,9 +35,11 @@ pub(crate) enum Organisation {
         #[arg(long)]
         dry_run: bool,
     },
-    /// Show, field by field, what an update by a file would change, or what somebody states who waits to be let in
+    /// Show, field by field, what an update by a file would change; or what somebody states, and means to offer, who waits
+    /// to be let in; or, once it is in, where what it publishes is not what it applied with
     Diff {
-        /// An organisation.toml, or the id of an enrolment as `comity enrolment list` shows it
+        /// An organisation.toml, or the id of an enrolment as `comity enrolment list` shows it, and for one that is in
+        /// `comity organisation show`
         what: String,
     },
     /// The certificate authorities of one's own organisation

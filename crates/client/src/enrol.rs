@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use comity_identity::{CertificateDer, IdentityDir, Invite, KeyPair, leaf_identity};
-use comity_policy::OrganisationFile;
+use comity_policy::{Offer, OrganisationFile};
 use comity_proto::enrolment as wire;
 use comity_proto::enrolment::join_response::State;
 use comity_runtime::clock::SystemClock;
@@ -80,6 +80,9 @@ pub struct Joining<'a> {
     pub organisation: Option<&'a OrganisationFile>,
     /// The organisation's own authority; none where the broker hosts one.
     pub authority: Option<&'a OwnAuthority>,
+    /// What the program means to publish, for the operators who decide on a new organisation; the name of its node is put
+    /// into them once the invite has said it.
+    pub offers: &'a [Offer],
     /// Where the identity goes.
     pub dir: &'a Path,
     /// What tells the time.
@@ -95,7 +98,7 @@ impl<'a> Joining<'a> {
         organisation: Option<&'a OrganisationFile>,
         dir: &'a Path,
     ) -> Self {
-        Self { invite, kinds, organisation, authority: None, dir, clock: Arc::new(SystemClock) }
+        Self { invite, kinds, organisation, authority: None, offers: &[], dir, clock: Arc::new(SystemClock) }
     }
 }
 

@@ -48,7 +48,7 @@ pub use self::bounds::{
 };
 pub use self::governance::{Governance, MAX_OPERATORS};
 pub use self::members::{MAX_MEMBERS, MAX_OPEN_INVITES, OpenInvite};
-pub use self::offers::MAX_OFFERS_PER_NODE;
+pub use self::offers::{MAX_APPLIED_OFFERS_BYTES, MAX_OFFERS_PER_NODE, check_offers};
 pub use self::organisations::{MAX_ANCHORS, MAX_KEYS};
 pub use self::positions::Position;
 pub use self::refused::Refused;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use comity_policy::{Layers, Organisation};
+use comity_policy::{Layers, Offer, Organisation};
 use comity_transparency::{Envelope, EnvelopeError, PublicKey, Signer, SigningError};
 use comity_types::{Digest, SpiffeId, Timestamp, TrustDomain};
 use serde::{Deserialize, Serialize};
@@ -51,6 +51,10 @@ pub struct Application {
     pub member_key: PublicKey,
     /// Which key that member's certificates are for.
     pub tls_key: TlsKey,
+    /// What that member means to publish once it is in, for operators to see before they sign: an intention, which binds
+    /// nobody, since a node publishes by its own key (decision 32).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub offers: Vec<Offer>,
 }
 
 /// What a federation is founded with. Everyone knows it by the root document that they pin.

@@ -189,6 +189,7 @@ impl TestFederation {
             member: read(member),
             member_key,
             tls_key: TlsKey::Admitted,
+            offers: Vec::new(),
         };
         application.sign(&[&self.keys[holder], &self.keys[member]]).unwrap()
     }

@@ -30,6 +30,21 @@ pub(super) fn plan(config: &Config, node: &SpiffeId, tables: &Tables) -> Result<
     if misfits.is_empty() { Ok(planned) } else { Err(misfits) }
 }
 
+/// What the node means to publish, for those who decide whether it is let in; nothing where the file has no offers. What
+/// else in the file is not finished yet keeps nobody from joining.
+pub(super) fn intended(config: &Config, node: &SpiffeId, tables: &Tables) -> Result<Vec<Offer>, Vec<Misfit>> {
+    if config.offers.is_empty() {
+        return Ok(Vec::new());
+    }
+    let misfits = offer_misfits(config, node, tables);
+    if !misfits.is_empty() {
+        return Err(misfits);
+    }
+    let planned: Vec<_> = config.offers.iter().map(|offer| planned(config, offer, node)).collect();
+    let misfits: Vec<_> = planned.iter().filter_map(unpublishable).collect();
+    if misfits.is_empty() { Ok(planned.into_iter().map(|planned| planned.offer).collect()) } else { Err(misfits) }
+}
+
 /// What the broker would refuse of an offer, said before anybody is asked.
 fn unpublishable(planned: &Planned) -> Option<Misfit> {
     let error = Offer::try_from(comity_proto::policy::Offer::from(&planned.offer)).err()?;
@@ -51,8 +66,14 @@ fn misfits(config: &Config, node: &SpiffeId, tables: &Tables) -> Vec<Misfit> {
     for (name, backend) in &config.backends {
         misfits.extend(backend.misfits().into_iter().map(|p| misfit(format!("backends.{name}"), p)));
     }
+    misfits.extend(offer_misfits(config, node, tables));
+    misfits
+}
+
+/// What of the offers, and the terms that they name, cannot be as it stands.
+fn offer_misfits(config: &Config, node: &SpiffeId, tables: &Tables) -> Vec<Misfit> {
     let faults = node_file::faults(&config.offers, &config.terms, node, tables);
-    misfits.extend(faults.into_iter().map(|fault| misfit(fault.path, fault.problem)));
+    let mut misfits: Vec<_> = faults.into_iter().map(|fault| misfit(fault.path, fault.problem)).collect();
     for offer in &config.offers {
         let path = |field: &str| format!("offers.{}.{field}", offer.id);
         if !config.backends.contains_key(&offer.backend) {

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use comity_identity::{IdentityDir, SigningRequest};
+use comity_membership::Application;
+use comity_policy::node_file::{MAX_OFFERS, OfferEntry};
 use comity_proto::enrolment::join_response::State;
 use comity_proto::enrolment::{JoinResponse, Pending, Rejected};
 use comity_proto::error::{Detail, Failure};
@@ -119,5 +121,53 @@ async fn what_is_no_invite_and_facts_that_cannot_be_read_reach_nobody() {
         .await
         .unwrap_err();
     assert!(matches!(error, JoinError::Organisation(_)), "{error:?}");
+    assert!(node.broker.script.joined.lock().unwrap().is_empty());
+}
+
+impl Newcomer {
+    /// Joins as the first node of a new organisation.
+    async fn found(&self) -> Result<Joined, JoinError> {
+        let facts = self.world.folder.path().join("organisation.toml");
+        std::fs::write(&facts, "trust_domain = \"org-a.example\"\nname = \"A\"\nseat = \"DE\"\n").unwrap();
+        join(&self.config, &self.invite, Papers { organisation: Some(&facts), ..Papers::default() }).await
+    }
+
+    /// The application that it handed in.
+    fn applied(&self) -> Application {
+        let asked = self.broker.script.joined.lock().unwrap().clone();
+        Application::open(&serde_json::from_slice(&asked.last().unwrap().application).unwrap()).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn the_first_node_of_an_organisation_signs_the_offers_that_it_means_to_publish_as_it_would_publish_them() {
+    let node = newcomer().await;
+    node.found().await.unwrap();
+    let planned = node.config.plan(&NODE.parse().unwrap(), &node.config.tables().unwrap()).unwrap();
+    let planned: Vec<_> = planned.into_iter().map(|planned| planned.offer).collect();
+    let applied = node.applied();
+    assert!(!planned.is_empty() && applied.offers == planned && applied.offers[0].terms.is_some(), "{applied:?}");
+}
+
+#[tokio::test]
+async fn a_configuration_without_offers_joins_as_one() {
+    let mut node = newcomer().await;
+    node.config.offers.clear();
+    node.found().await.unwrap();
+    assert_eq!(node.applied().offers, []);
+}
+
+#[tokio::test]
+async fn offers_that_could_not_be_shown_are_refused_before_anybody_is_asked() {
+    let mut node = newcomer().await;
+    node.config.offers[0].sub_processors = None;
+    let error = node.found().await.unwrap_err();
+    assert!(matches!(error, JoinError::Offers { .. }), "{error:?}");
+    assert!(error.to_string().contains("offers.embed.sub_processors"), "{error}");
+    let entry = &node.world.config.offers[0];
+    let named = |n| OfferEntry { id: format!("o{n}").parse().unwrap(), ..entry.clone() };
+    node.config.offers = (0..MAX_OFFERS).map(named).collect();
+    let error = node.found().await.unwrap_err();
+    assert!(matches!(error, JoinError::TooLong { .. }) && error.to_string().contains("(hint: "), "{error:?}");
     assert!(node.broker.script.joined.lock().unwrap().is_empty());
 }

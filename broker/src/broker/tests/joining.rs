@@ -333,11 +333,11 @@ async fn a_request_over_the_limit_is_refused() {
     let scene = Scene::new().await;
     let invite = scene.invite(ORG, Kind::Node, "n1").await;
     let mut facts = organisation(ORG);
-    facts.name = "x".repeat(100 * 1024);
+    facts.name = "x".repeat(150 * 1024);
     let refused = scene.join(&invite, &KeyPair::generate().unwrap(), Some(&facts)).await.unwrap_err();
     let told = Detail::of(&refused).unwrap_or_else(|| panic!("without a reason: {refused}"));
     assert_eq!((refused.code(), told.reason.as_str()), (Code::OutOfRange, "MESSAGE_TOO_LARGE"), "{refused}");
-    assert_eq!(told.metadata["limit_bytes"], (128 * 1024).to_string());
+    assert_eq!(told.metadata["limit_bytes"], (192 * 1024).to_string());
 
     let node = scene.admit(ORG, Kind::Node, "n2").await;
     let mut client = MembershipClient::new(scene.connect(&node).await.unwrap());

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use comity_identity::{CertificateDer, OrganisationAnchors};
-use comity_membership::{Application, Federation};
+use comity_membership::{Application, Federation, federation};
 use comity_transparency::Envelope;
 use comity_types::ids::Kind;
 use comity_types::{SpiffeId, Timestamp};
@@ -63,6 +63,7 @@ pub(super) fn check_application(
         return Err(invalid(format!("is by another invite, or for another member than {member}")));
     }
     // Told to the member, who can mend it, and not to the operator who signs last.
+    federation::check_offers(member, &application.offers).map_err(|error| invalid(error.to_string()))?;
     let anchors = application.anchors.iter().map(|anchor| STANDARD.decode(anchor).map(CertificateDer::from));
     let anchors: Vec<_> = anchors.collect::<Result<_, _>>().map_err(|error| invalid(format!("anchors: {error}")))?;
     OrganisationAnchors::valid_at(own.clone(), &anchors, now).map_err(|error| invalid(format!("anchors: {error}")))?;

@@ -224,6 +224,8 @@ fn check_same(before: Option<&Request>, asked: &Asked) -> Result<(), AdmissionEr
         "certificate authorities (--ca, --spiffe-bundle or --hosted)"
     } else if before.keys != now.keys {
         "keys of the organisation (organisation.key.pem)"
+    } else if before.offers != now.offers {
+        "offers (--config)"
     } else {
         return Ok(());
     };

@@ -12,7 +12,7 @@ use comity_transparency::{Envelope, PublicKey};
 use comity_types::{SpiffeId, TrustDomain};
 use serde_json::json;
 
-use super::list;
+use super::{list, offers};
 use crate::args::Global;
 use crate::commands::table::adoption;
 use crate::confirm;
@@ -24,6 +24,9 @@ use crate::view;
 
 /// Sign what waits for operators: an enrolment, or a proposal that another operator has signed. Compare the fingerprint
 /// with the member first.
+///
+/// Of a new organisation all that it states is shown before anybody is asked, and with all their terms the offers that its
+/// first node means to publish. They bind nobody: `comity organisation diff ID` shows later where what it publishes differs.
 #[derive(Debug, Args)]
 pub(crate) struct ApproveArgs {
     /// The enrolment's id as `comity enrolment list` shows it, or the proposal's (or its beginning)
@@ -99,9 +102,6 @@ async fn signed(signatory: &Signatory, federation: &Federation, id: &str) -> Res
     Ok(ToSign { envelope: unsigned, shown })
 }
 
-/// What stands in the place of the terms of whoever is not in yet (decision 32).
-const NO_OFFER: &str = "none is in force: nodes publish offers, with their terms, once the organisation is in; `comity offer \
-                        list` and `comity offer diff` show them then, and every caller's requirements say which it takes";
 /// The line of an enrolment's or a proposal's no's.
 const SAID_NO: &str = "said no so far";
 
@@ -271,7 +271,7 @@ pub(crate) fn shown(federation: &Federation, statement: &Statement) -> Result<Ve
             lines.extend(connects_by(opened.tls_key).map(|how| line("connects by", how.to_owned())));
             let keys = opened.keys.iter().map(|key| key.id().fingerprint()).collect::<Vec<_>>().join(" ");
             lines.push(line("fingerprint of the organisation's key", keys));
-            lines.push(line("offers", NO_OFFER.to_owned()));
+            lines.extend(offers::lines(&opened));
         }
         Statement::RootChanged { operators, root_threshold, membership_threshold } => {
             let before = federation.governance();

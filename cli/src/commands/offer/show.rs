@@ -1,19 +1,12 @@
 //! `comity offer show`.
 
-use std::collections::BTreeSet;
-
-use comity_policy::caller_rules::{CallerRules, OwnershipTarget, Served};
-use comity_policy::offer::SubProcessor;
-use comity_policy::terms::{Certification, Disclosure, Retention, RetentionRule};
-use comity_policy::{Offer, Terms};
 use comity_proto::json::Canonical;
-use comity_types::{OfferName, Price};
+use comity_types::OfferName;
 
 use super::list::{self, Row};
 use crate::args::Global;
 use crate::error::CliError;
-use crate::output::{joined, known};
-use crate::view;
+use crate::view::offering;
 
 /// Shows one offer.
 pub(super) async fn run(name: &OfferName, global: &Global) -> Result<(), CliError> {
@@ -26,139 +19,6 @@ pub(super) async fn run(name: &OfferName, global: &Global) -> Result<(), CliErro
 fn fields(row: &Row) -> Vec<(&'static str, String)> {
     let Row { name, state, operator, offer } = row;
     let mut fields = vec![("offer", name.clone()), ("state", state.clone())];
-    fields.extend(model_fields(offer));
-    fields.extend([
-        ("processed in", view::places(offer.processing_locations.as_ref())),
-        ("stored in", view::places(offer.storage_locations.as_ref())),
-        ("reached from", view::places(offer.access_locations.as_ref())),
-        ("operator", operator.trust_domain.to_string()),
-        ("operator's seat", view::claim(operator.seat.as_ref(), ToString::to_string)),
-        ("operator's controllers", view::controllers(operator)),
-        ("operator's owners", view::owners(operator)),
-        ("sub-processors", view::claim(offer.sub_processors.as_ref(), sub_processors)),
-    ]);
-    match &offer.terms {
-        Some(terms) => fields.extend(term_fields(terms)),
-        None => fields.push(("terms", "unknown: nobody is served".to_owned())),
-    }
+    fields.extend(offering::fields(offer, Some(operator)));
     fields
-}
-
-fn model_fields(offer: &Offer) -> Vec<(&'static str, String)> {
-    let in_force = view::validity(&offer.in_force);
-    vec![
-        ("model", offer.model.to_string()),
-        ("model's SHA-256", view::claim(offer.model_digest.as_ref(), ToString::to_string)),
-        ("can", joined(offer.capabilities.iter().map(view::word))),
-        ("context tokens", known(offer.context_tokens)),
-        ("licence", view::claim(offer.licence.as_ref(), Clone::clone)),
-        ("price", known(offer.price.as_ref().map(price))),
-        ("in force", if in_force.is_empty() { "always".to_owned() } else { in_force.trim().to_owned() }),
-    ]
-}
-
-fn price(price: &Price) -> String {
-    let Price { currency, input_micros_per_million_tokens: input, output_micros_per_million_tokens: output } = price;
-    format!("{currency} {} in, {} out, for a million tokens", units(*input), units(*output))
-}
-
-/// Micro-units as units, exactly.
-fn units(micros: u64) -> String {
-    const MICROS: u64 = 1_000_000;
-    format!("{}.{:06}", micros / MICROS, micros % MICROS)
-}
-
-fn term_fields(terms: &Terms) -> Vec<(&'static str, String)> {
-    let mut fields = vec![
-        ("kept", view::claim(terms.retention.as_ref(), |Retention(rules)| retention(rules))),
-        ("trained on", view::claim(terms.training_use.as_ref(), view::word)),
-        ("read by people", view::claim(terms.human_review.as_ref(), |review| review.mode.to_string())),
-        ("content logged", view::claim(terms.content_logging.as_ref(), |logging| yes_or_no(logging.0))),
-        ("certificates", view::claim(terms.certifications.as_ref(), |all| certificates(&all.0))),
-        ("governing law", known(terms.governing_law.as_ref())),
-    ];
-    fields.extend(demand_fields(terms));
-    fields
-}
-
-/// What the terms demand of callers, which a listing may leave out.
-fn demand_fields(terms: &Terms) -> Vec<(&'static str, String)> {
-    if terms.caller_rules.is_none() && terms.disclosure == Disclosure::CodeOnly {
-        return vec![("serves", "not shown to other organisations: `comity explain` says who is served".to_owned())];
-    }
-    let mut fields = vec![
-        ("allowed purposes", joined(&terms.allowed_purposes)),
-        ("prohibited purposes", joined(&terms.prohibited_purposes)),
-    ];
-    match &terms.caller_rules {
-        Some(rules) => fields.extend(rule_fields(rules)),
-        None => fields.push(("serves", "unknown: nobody is served".to_owned())),
-    }
-    fields
-}
-
-fn retention(rules: &[RetentionRule]) -> String {
-    if rules.is_empty() {
-        return "nothing".to_owned();
-    }
-    let one = |rule: &RetentionRule| {
-        format!("{} for {} days ({})", view::word(&rule.data), rule.max_days, view::word(&rule.trigger))
-    };
-    rules.iter().map(one).collect::<Vec<_>>().join(", ")
-}
-
-fn yes_or_no(flag: bool) -> String {
-    if flag { "yes".to_owned() } else { "no".to_owned() }
-}
-
-fn certificates(all: &BTreeSet<Certification>) -> String {
-    let one = |one: &Certification| match &one.level {
-        Some(level) => format!("{} ({level})", one.scheme),
-        None => one.scheme.clone(),
-    };
-    if all.is_empty() { "none".to_owned() } else { all.iter().map(one).collect::<Vec<_>>().join(", ") }
-}
-
-fn sub_processors(all: &BTreeSet<SubProcessor>) -> String {
-    let one = |one: &SubProcessor| {
-        let content = if one.content_access { "reads content" } else { "reads no content" };
-        format!("{} in {} ({content})", one.id, joined(&one.places))
-    };
-    if all.is_empty() { "none".to_owned() } else { all.iter().map(one).collect::<Vec<_>>().join(", ") }
-}
-
-fn rule_fields(rules: &CallerRules) -> Vec<(&'static str, String)> {
-    let served = match &rules.served {
-        Served::Everyone => "everyone".to_owned(),
-        Served::Places(places) => joined(places),
-    };
-    let target = |target: &OwnershipTarget| match target {
-        OwnershipTarget::PlacesNotServed => "places not served".to_owned(),
-        OwnershipTarget::Places(places) => joined(places),
-        OwnershipTarget::Lists(lists) => format!("lists {}", joined(lists)),
-    };
-    let ownership = rules.ownership.iter().map(|rule| format!("{}: {}", rule.id, target(&rule.target)));
-    vec![
-        ("serves", served),
-        ("but not", joined(&rules.served_except)),
-        ("not owned or controlled from", joined(ownership)),
-    ]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn prices_and_retention_are_written_for_people() {
-        assert_eq!(units(1_500_000), "1.500000");
-        assert_eq!(retention(&[]), "nothing");
-    }
-
-    #[test]
-    fn demands_that_a_listing_leaves_out_are_not_told_to_refuse_everybody() {
-        let said = |disclosure| demand_fields(&Terms { disclosure, ..Terms::default() }).pop().unwrap().1;
-        assert_eq!(said(Disclosure::Full), "unknown: nobody is served");
-        assert!(said(Disclosure::CodeOnly).starts_with("not shown"));
-    }
 }

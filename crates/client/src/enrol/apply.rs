@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use comity_identity::{IdentityDir, Inviter, KeyPair};
 use comity_membership::{Application, InviteId, Payload, Statement, TlsKey, sign as sign_statement};
-use comity_policy::OrganisationFile;
+use comity_policy::{Offer, OrganisationFile};
 use comity_proto::enrolment::GetInviteResponse;
 use comity_transparency::{Envelope, Signer as _};
 use comity_types::SpiffeId;
@@ -59,6 +59,7 @@ fn application(
         Some(own) => own.anchors().iter().map(|der| STANDARD.encode(der)).collect(),
         None => vec![STANDARD.encode(hosted)],
     };
+    let offers = joining.offers.iter().map(|offer| Offer { node: member.clone(), ..offer.clone() }).collect();
     let application = Application {
         federation: joining.invite.root,
         invite: InviteId::from_bytes(joining.invite.id),
@@ -69,6 +70,7 @@ fn application(
         member,
         member_key: key.public_key()?,
         tls_key: tls_key(joining),
+        offers,
     };
     Ok(application.sign(&[&organisation_key, key])?)
 }

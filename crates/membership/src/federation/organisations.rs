@@ -8,6 +8,7 @@ use comity_transparency::{Envelope, PublicKey};
 use comity_types::ids::Kind;
 use comity_types::{Digest, TrustDomain};
 
+use super::offers::check_offers;
 use super::{Departure, Federation, OrganisationState, Place, Refused, Suspensions};
 use crate::signed::Application;
 use crate::statement::{By, Subject};
@@ -26,8 +27,9 @@ impl Federation {
 
     pub(super) fn admit_organisation(&mut self, envelope: &Envelope, place: Place) -> Result<(), Refused> {
         let application = Application::open(envelope).map_err(|error| Refused::Unreadable(error.to_string()))?;
-        let Application { federation, organisation, layers, anchors, keys, member, member_key, tls_key, .. } =
-            application;
+        let Application {
+            federation, organisation, layers, anchors, keys, member, member_key, tls_key, offers, ..
+        } = application;
         if Some(federation) != self.root_sha256 {
             return Err(Refused::OtherFederation);
         }
@@ -42,6 +44,8 @@ impl Federation {
         check_keys(&keys)?;
         check_anchors(&anchors)?;
         check_kind(&member)?;
+        // They are kept by the log alone: what is in force is what the node publishes.
+        check_offers(&member, &offers)?;
         // Who has left comes back by its own word alone, and not by what it said before it left.
         if self.was_admitted_by(&envelope.payload_digest()) {
             return Err(Refused::ApplicationUsed(domain));

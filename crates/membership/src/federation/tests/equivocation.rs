@@ -1,7 +1,11 @@
 //! Two different statements at one position are proven by the log and the second of them, to whoever has the genesis.
 
 use super::*;
-use crate::equivocation::{Checked, Equivocation, Evidence, Unproven};
+use comity_transparency::{Checkpoint, NoteKey, NoteVerifier, Tree};
+
+use crate::Genesis;
+use crate::equivocation::{Checked, Equivocation, Evidence, NotServed, Shown, Unproven};
+use crate::log::origin;
 
 /// A federation, and its log as it is stored.
 struct Logged {
@@ -117,4 +121,77 @@ fn evidence_is_checked_by_whoever_has_the_genesis_alone_and_not_believed_where_a
     let mut other = genesis;
     other.root_sha256 = Digest::of(b"other");
     assert!(evidence.check(&other).is_err());
+}
+
+fn verifier(key: &NoteKey) -> NoteVerifier {
+    NoteVerifier::new(key.name().to_owned(), key.public().unwrap())
+}
+
+/// What a broker shows that takes both in, and signs it: the evidence, the log's key, and the genesis.
+fn shown() -> (Evidence, NoteKey, Genesis) {
+    let mut log = Logged::founded();
+    log.say(suspended(A, By::Federation), &BOTH);
+    let second = log.test.signed_at(2, evicted(A), &BOTH);
+    log.say(lifted(A, By::Federation), &BOTH);
+    let genesis = log.test.genesis.clone().unwrap();
+    let (_, evidence) = Evidence::of(&genesis, &log.entries, &second, Checked::Before).unwrap();
+    let entry = log.test.entry(Body::Signed(second)).to_json().unwrap();
+    let key = NoteKey::generate(origin(&genesis.federation)).unwrap();
+    let signed = |entries: &[Vec<u8>]| {
+        let mut tree = Tree::default();
+        entries.iter().for_each(|entry| tree.push(entry));
+        Checkpoint::of(&origin(&genesis.federation), &tree).sign(&key).unwrap()
+    };
+    let before = Some(signed(&log.entries));
+    log.entries.push(entry);
+    let after = signed(&log.entries);
+    let text = |entry: &Vec<u8>| String::from_utf8(entry.clone()).unwrap();
+    let entries = log.entries[evidence.entries.len()..].iter().map(text).collect();
+    let evidence = evidence.with(Shown { entries, before, after }, &genesis, &verifier(&key));
+    (evidence, key, genesis)
+}
+
+#[test]
+fn a_broker_that_signed_a_log_with_both_is_convicted_by_its_own_checkpoints() {
+    let (evidence, key, genesis) = shown();
+    let read: Evidence = serde_json::from_str(&serde_json::to_string(&evidence).unwrap()).unwrap();
+    assert_eq!(read.check(&genesis).unwrap().epoch, 3, "the signers are convicted as before");
+    let signed = read.convicts_log(&genesis, &verifier(&key)).unwrap().unwrap();
+    assert_eq!((signed.second, signed.before.unwrap().size, signed.after.size), (5, 4, 5));
+    let other = NoteKey::generate(origin(&genesis.federation)).unwrap();
+    assert!(read.convicts_log(&genesis, &verifier(&other)).is_err(), "by another key");
+}
+
+#[test]
+fn evidence_of_before_convicts_the_signers_and_no_broker() {
+    let (evidence, key, genesis) = shown();
+    let old = Evidence::new(evidence.entries.clone(), evidence.second);
+    let json = serde_json::to_value(&old).unwrap();
+    assert_eq!(json.as_object().unwrap().keys().collect::<Vec<_>>(), ["entries", "second"], "as it was written before");
+    assert!(old.check(&genesis).is_ok());
+    assert_eq!(old.convicts_log(&genesis, &verifier(&key)).unwrap(), None);
+}
+
+#[test]
+fn checkpoints_of_another_log_convict_nobody_and_are_not_kept() {
+    let (evidence, key, genesis) = shown();
+    let verifier = verifier(&key);
+    let whole = serde_json::to_value(&evidence).unwrap();
+    let changed = |change: &dyn Fn(&mut serde_json::Value)| {
+        let mut json = whole.clone();
+        change(&mut json);
+        serde_json::from_value::<Evidence>(json).unwrap()
+    };
+    // The longer for the shorter, an entry less, and no second statement.
+    let swapped = changed(&|json| json["shown"]["before"] = json["shown"]["after"].clone());
+    assert!(matches!(swapped.convicts_log(&genesis, &verifier), Err(NotServed::OtherPast)));
+    let shorter = changed(&|json| drop(json["shown"]["entries"].as_array_mut().unwrap().remove(0)));
+    assert!(matches!(shorter.convicts_log(&genesis, &verifier), Err(NotServed::OtherLog { .. })));
+    let without = changed(&|json| drop(json["shown"]["entries"].as_array_mut().unwrap().pop()));
+    assert!(matches!(without.convicts_log(&genesis, &verifier), Err(NotServed::NotThere)));
+    let of_later = changed(&|json| json["version"] = 3.into());
+    assert!(matches!(of_later.check(&genesis), Err(Unproven::OtherForm { version: 3 })));
+    let bare = Evidence::new(evidence.entries.clone(), evidence.second);
+    let lie = Shown { entries: vec![], before: None, after: "none".into() };
+    assert_eq!(bare.clone().with(lie, &genesis, &verifier), bare);
 }

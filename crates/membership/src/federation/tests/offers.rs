@@ -1,6 +1,7 @@
 //! What nodes publish.
 
 use super::*;
+use crate::signed::Application;
 use crate::statement::offer_digest;
 
 /// An offer of `node`.
@@ -91,4 +92,40 @@ fn a_withdrawn_node_and_its_key_publish_nothing_more() {
     test.say(again, &[A, "another"]).unwrap();
     assert_eq!(test.federation.node(&read(NODE)).unwrap().offers, []);
     assert!(has_no_say(&test.say(published(NODE, vec![]), &[NODE])));
+}
+
+/// An application of A's with its first node, which means to publish these.
+fn applied_with(test: &mut TestFederation, offers: Vec<Offer>) -> Envelope {
+    let application = Application { offers, ..Application::open(&test.application(A, NODE)).unwrap() };
+    application.sign(&[&test.keys[A], &test.keys[NODE]]).unwrap()
+}
+
+#[test]
+fn what_an_organisation_applies_with_is_its_own_signed_word_and_no_offer_in_force() {
+    let mut test = TestFederation::founded(&["alice", "bob", "carol"], 2);
+    for offers in [vec![offer(STRANGER, "o1")], vec![offer(NODE, "o1"), offer(NODE, "o1")]] {
+        let application = applied_with(&mut test, offers);
+        let taken = test.say(Statement::OrganisationAdmitted { application }, &BOTH);
+        assert!(matches!(taken, Err(Refused::Offer { .. })), "{taken:?}");
+    }
+    let found = MAX_OFFERS_PER_NODE + 1;
+    let application = applied_with(&mut test, (0..found).map(|n| offer(NODE, &format!("o{n}"))).collect());
+    let taken = test.say(Statement::OrganisationAdmitted { application }, &BOTH);
+    assert_eq!(taken, Err(Refused::TooManyOffers { node: read(NODE), found }));
+    let honest = applied_with(&mut test, vec![offer(NODE, "o1")]);
+    let text = String::from_utf8(honest.payload.clone()).unwrap();
+    let mut forged = honest.clone();
+    forged.payload = text.replace("\"tiny\"", "\"huge\"").into_bytes();
+    let taken = test.say(Statement::OrganisationAdmitted { application: forged }, &BOTH);
+    assert!(matches!(taken, Err(Refused::Unreadable(_))), "{taken:?}");
+    test.say(Statement::OrganisationAdmitted { application: honest }, &BOTH).unwrap();
+    assert!(test.federation.offer(&offer(NODE, "o1").name()).is_none(), "an intention is not in force");
+    assert_eq!(test.say(published(NODE, vec![offer(NODE, "o2")]), &[NODE]), Ok(()), "nor does it bind");
+}
+
+#[test]
+fn an_application_without_offers_is_written_as_it_was_before_there_were_any() {
+    let mut test = TestFederation::founded(&["alice"], 1);
+    let text = String::from_utf8(test.application(A, NODE).payload).unwrap();
+    assert!(!text.contains("offers"), "{text}");
 }
