@@ -135,6 +135,8 @@ pub struct DecisionLog(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     dir: PathBuf,
+    /// Its files, on the disk that it was opened on.
+    store: store::Store,
     origin: String,
     work: Option<turn::Queue<Work>>,
     publish: Option<mpsc::SyncSender<publisher::Command>>,
@@ -200,7 +202,7 @@ impl DecisionLog {
         let (publish, commands) = mpsc::sync_channel(UNPUBLISHED_BATCHES);
         let (seen, seen_by) = watch::channel(published);
         let mut publisher = Publisher::new(
-            store,
+            store.clone(),
             tiles.clone(),
             tail,
             open,
@@ -238,6 +240,7 @@ impl DecisionLog {
         ];
         let log = Inner {
             dir: dir.to_owned(),
+            store,
             origin,
             work: Some(work),
             publish: Some(publish),
@@ -306,7 +309,7 @@ impl DecisionLog {
     /// # Errors
     /// It cannot be written.
     pub(super) fn keep_cosigned(&self, cosigned: Published) -> Result<(), LogError> {
-        store::Store::new(&self.0.dir).write_cosigned(&cosigned.note)?;
+        self.0.store.write_cosigned(&cosigned.note)?;
         self.0.cosigned.send_replace(Some(cosigned));
         Ok(())
     }

@@ -144,7 +144,7 @@ impl Publisher {
             let (checkpoint, note) = self.sign(size)?;
             self.store.write(&self.store.path(Resource::Checkpoint), note.as_bytes())?;
             self.published.send_replace(Published { checkpoint, note: note.into() });
-            written.into_iter().try_for_each(|resource| self.store.tidy(resource))?;
+            self.store.tidy(written)?;
             waiting::tidy(&self.store, size)?;
             let full = usize::try_from(size / WIDTH - from / WIDTH).unwrap_or_default();
             self.tail.drain(..full * usize::try_from(WIDTH).unwrap_or_default());

@@ -254,13 +254,12 @@ fn unpublished(store: &Store, key: &LogKey, tiles: &mut Tiles) -> Result<Vec<Bat
 /// published is still written ahead then: a segment goes after they do.
 fn tidy(store: &Store, size: u64) -> Result<(), LogError> {
     let Some(&first) = wal::list(&store.wal())?.first() else { return Ok(()) };
-    for level in 0..8_u8 {
-        let tiles = |leaves: u64| (leaves >> (8 * u32::from(level))) / WIDTH;
-        for index in tiles(first)..tiles(size) {
-            store.tidy(Resource::Tile { level, index, width: 256 })?;
-        }
-    }
-    (first / WIDTH..size / WIDTH).try_for_each(|index| store.tidy(Resource::Entries { index, width: 256 }))
+    let tiles = (0..8_u8).flat_map(|level| {
+        let full = |leaves: u64| (leaves >> (8 * u32::from(level))) / WIDTH;
+        (full(first)..full(size)).map(move |index| Resource::Tile { level, index, width: 256 })
+    });
+    let bundles = (first / WIDTH..size / WIDTH).map(|index| Resource::Entries { index, width: 256 });
+    store.tidy(tiles.chain(bundles))
 }
 
 /// A segment in which no batch became whole would stand in the way of the next one of its name.

@@ -13,6 +13,7 @@
 //! 3 MiB where a leaf has a hundred bytes. A bundle's records are one after another, each with its length in four
 //! bytes, big-endian, before it; 0xffffffff stands for one that has been erased.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -183,27 +184,37 @@ impl Store {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             files => files.map_err(failed)?,
         };
+        let mut gone = false;
         for file in files {
             let file = file.map_err(failed)?;
             let width = file.file_name().to_str().and_then(|name| name.parse::<u16>().ok());
             if width.is_none_or(|width| width > published) {
                 std::fs::remove_file(file.path()).map_err(failed)?;
+                gone = true;
             }
         }
-        Ok(())
+        // Before the next checkpoint: none that a power cut brings back may be taken for a part of what that covers.
+        if gone { sync_dir(&*self.disk, &dir).map_err(failed) } else { Ok(()) }
     }
 
-    /// Takes away the parts of a tile or a bundle that is full and published; those of any other stay.
-    pub(super) fn tidy(&self, written: Resource) -> Result<(), LogError> {
-        match written {
-            Resource::Tile { width: 256, .. } | Resource::Entries { width: 256, .. } => {}
-            Resource::Tile { .. } | Resource::Entries { .. } | Resource::Checkpoint => return Ok(()),
+    /// Takes away the parts of tiles and bundles that are full and published, for good: the segments that a start would find out
+    /// from that they are to go are taken away next. Those of all others stay.
+    pub(super) fn tidy(&self, written: impl IntoIterator<Item = Resource>) -> Result<(), LogError> {
+        // Each directory once: a publication fills many tiles of one level.
+        let mut above = BTreeSet::new();
+        for resource in written {
+            match resource {
+                Resource::Tile { width: 256, .. } | Resource::Entries { width: 256, .. } => {}
+                Resource::Tile { .. } | Resource::Entries { .. } | Resource::Checkpoint => continue,
+            }
+            let dir = self.parts(resource);
+            match std::fs::remove_dir_all(&dir) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(LogError::io(&dir, error)),
+                // Also where nothing was there: a kill may have come between a removal and its sync.
+                _ => above.extend(dir.parent().map(Path::to_owned)),
+            }
         }
-        let dir = self.parts(written);
-        match std::fs::remove_dir_all(&dir) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(LogError::io(&dir, error)),
-            _ => Ok(()),
-        }
+        above.iter().try_for_each(|dir| sync_dir(&*self.disk, dir).map_err(|error| LogError::io(dir, error)))
     }
 
     /// Where the parts of a tile or a bundle are.

@@ -20,6 +20,8 @@ use tokio::sync::mpsc as queue;
 use super::*;
 
 mod damage;
+#[cfg(target_os = "linux")]
+mod linger;
 mod old;
 mod parts;
 mod power;

@@ -92,6 +92,9 @@ async fn a_power_cut_at_any_moment_takes_nothing_acknowledged_and_brings_back_no
             log.flush().await.unwrap();
         }
     }
+    let cosigned = log.reader().published();
+    log.keep_cosigned(cosigned.clone()).unwrap();
+    let cosigned_at = power.cuts().len() - 1;
     // Another segment, and a bundle that becomes full.
     log.erase(vec![0]).await.unwrap();
     let erased_at = power.cuts().len() - 1;
@@ -112,9 +115,14 @@ async fn a_power_cut_at_any_moment_takes_nothing_acknowledged_and_brings_back_no
     for (at, cut) in cuts.iter().enumerate() {
         let left = tempfile::tempdir().unwrap();
         cut.restore(dir.path(), left.path());
+        if at == cuts.len() - 1 {
+            has_no_parts_of_full_ones(left.path());
+        }
         let (log, _) = open(left.path(), Arc::new(Power::default()))
             .unwrap_or_else(|error| panic!("cut {at}: {}", comity_runtime::chain::text(&error)));
         let found = log.reader().published().checkpoint;
+        let kept = log.reader().cosigned().map(|cosigned| cosigned.note);
+        assert!(at < cosigned_at || kept.as_ref() == Some(&cosigned.note), "cut {at}: what was cosigned is gone");
         assert!(found.size >= cut.promised, "cut {at}: {} of {} leaves are there", found.size, cut.promised);
         assert_eq!(found.root, roots[usize::try_from(found.size).unwrap()], "cut {at}");
         for (bundle, entries) in (0..).zip(entries[..usize::try_from(found.size).unwrap()].chunks(256)) {
@@ -126,5 +134,13 @@ async fn a_power_cut_at_any_moment_takes_nothing_acknowledged_and_brings_back_no
             assert_eq!(log.reader().records(bundle).unwrap()[kept..], records[kept..], "cut {at}");
         }
         assert!(at < erased_at || !holds(left.path(), "planted-0-marker"), "cut {at}: what was erased is back");
+    }
+}
+
+/// Of the first tile and the first bundle, which are full, the parts have gone for good: nothing that is left says that they are
+/// to go.
+fn has_no_parts_of_full_ones(dir: &Path) {
+    for (full, parts) in [("tile/0/000", "tile/0/000.p"), ("tile/entries/000", "tile/entries/000.p")] {
+        assert_eq!((dir.join(full).exists(), dir.join(parts).exists()), (true, false), "{parts} is back");
     }
 }
