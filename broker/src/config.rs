@@ -25,6 +25,7 @@ use serde::Deserialize;
 
 use crate::budgets::definition::Budgets;
 use crate::edge::deciding::TARGET;
+use crate::ledger::receipts::MAX_LISTED;
 
 /// Shortest life of a certificate: below, a renewal that is tried a few times would come too late.
 const MIN_LEAF: Duration = Duration::from_secs(10 * 60);
@@ -138,6 +139,9 @@ pub struct Limits {
     /// How long a call may take from its whole message to its durable decision: where even the fastest take longer, fewer are
     /// decided at once.
     pub decision_time: Duration,
+    /// Decisions that one list of receipts is looked for among. No configuration sets it: a part is `MAX_LISTED`, but where it is
+    /// tried that a list goes on in parts.
+    pub listed: usize,
 }
 
 /// How long certificates live, by whom they are for.
@@ -502,6 +506,7 @@ impl Checks {
             request_memory: request_memory?,
             control_frames_per_second: control_frames.and_then(|number| number.try_into().ok())?,
             decision_time: decision_time?,
+            listed: MAX_LISTED,
         })
     }
 

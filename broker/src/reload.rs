@@ -150,6 +150,8 @@ fn fixed(old: &Config, new: &Config) -> Vec<&'static str> {
                 request_memory,
                 control_frames_per_second,
                 decision_time,
+                // No configuration sets it.
+                listed: _,
             },
         leaf: Leaf { broker, node: _, app: _, operator: _ },
         bundles,

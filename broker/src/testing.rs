@@ -39,6 +39,7 @@ use tonic::transport::{Channel, Endpoint};
 
 use crate::config::{Config, Leaf, Limits, Log};
 use crate::edge::deciding::TARGET;
+use crate::ledger::receipts::MAX_LISTED;
 use crate::registry::Registry;
 use crate::{Broker, BrokerError};
 
@@ -236,6 +237,7 @@ impl Scene {
                 control_frames_per_second: Allowance::PER_SECOND,
                 request_memory: 512 << 20,
                 decision_time: TARGET,
+                listed: MAX_LISTED,
             },
             leaf: Leaf { broker: day, node: day, app: day, operator: day },
             bundles: None,

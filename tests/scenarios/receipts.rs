@@ -123,6 +123,11 @@ fn a_receipt_verifies_offline_says_who_where_and_under_which_terms_and_its_eligi
     ] {
         assert!(proven.contains(claim), "{claim:?} is missing: {proven}");
     }
+    // What the record has as bytes and as a digest, in the contract's own form.
+    let report: Value = serde_json::from_slice(&verified.stdout).unwrap();
+    assert_eq!(report["asked"]["requirements"]["allowedProcessingLocations"][0]["places"][0], "DE", "{report}");
+    assert_eq!(report["offer"]["name"], shown["offer"], "{report}");
+    assert!(report["offer"]["offer"]["terms"].is_object(), "{report}");
     let unproven = findings(&verified, false);
     assert!(unproven.contains("no policy"), "{unproven}");
     assert!(unproven.contains("who asked for what, which is the broker's word"), "{unproven}");
@@ -135,6 +140,7 @@ fn a_receipt_verifies_offline_says_who_where_and_under_which_terms_and_its_eligi
     // Without the log, less is proven, and said so.
     let alone = scene.verify("whole.tlog-proof", None);
     assert!(findings(&alone, false).contains("evaluated again"), "{}", said(&alone));
+    assert!(!said(&alone).contains("\"offer\""), "{}", said(&alone));
 }
 
 #[test]

@@ -53,6 +53,8 @@ pub(super) struct Journals {
     pub(super) ledger: Ledger,
     /// What is spent of budgets, where there are some: the accounts, and who keeps them.
     pub(super) budgets: Option<(Keeper, Accounts)>,
+    /// Decisions that one list of receipts is looked for among.
+    pub(super) listed: usize,
 }
 
 impl Journals {
@@ -76,7 +78,8 @@ impl Journals {
             }
             None => None,
         };
-        Ok((Self { registry, enrolments, proposals, ledger, budgets }, witnesses))
+        let listed = config.limits.listed;
+        Ok((Self { registry, enrolments, proposals, ledger, budgets, listed }, witnesses))
     }
 
     /// What is spent of budgets, where there are some.
@@ -282,6 +285,7 @@ pub(super) fn services(
             ledger: journals.ledger.clone(),
             keeper: journals.budgets.as_ref().map(|(keeper, _)| keeper.clone()),
             clock: Arc::clone(&watched.clock),
+            listed: journals.listed,
         }),
     }
 }

@@ -141,6 +141,7 @@ mod tests {
             control_frames_per_second: 500,
             request_memory: 1,
             decision_time: TARGET,
+            listed: usize::MAX,
         }
     }
 

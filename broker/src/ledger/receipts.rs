@@ -116,16 +116,12 @@ impl Receipts {
     }
 
     /// The decisions that were made from `from` on and before `to`, oldest first, with their outcomes: those of which a leaf,
-    /// their own or their outcome's, is at `first_leaf` or behind it; [`MAX_LISTED`] of them at most, up to where the next part
-    /// begins. One whose outcome lies in a later part is in that again, with it.
+    /// their own or their outcome's, is at `first_leaf` or behind it; `most` of them at most (`MAX_LISTED`), up to where the
+    /// next part begins. One whose outcome lies in a later part is in that again, with it.
     ///
     /// # Errors
     /// The log cannot be read.
-    pub fn between(&self, from: Timestamp, to: Timestamp, first_leaf: u64) -> Result<Part, ReceiptError> {
-        self.part(from, to, first_leaf, MAX_LISTED)
-    }
-
-    fn part(&self, from: Timestamp, to: Timestamp, first_leaf: u64, most: usize) -> Result<Part, ReceiptError> {
+    pub fn between(&self, from: Timestamp, to: Timestamp, first_leaf: u64, most: usize) -> Result<Part, ReceiptError> {
         let size = self.reader.published().checkpoint.size;
         let counts = |leaf: &Leaf| leaf.at >= from && leaf.at < to;
         let (mut found, mut bundles) = (BTreeMap::<u64, Option<u64>>::new(), Bundles::of(&self.reader));

@@ -41,6 +41,8 @@ pub struct Parts {
     pub keeper: Option<Keeper>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Decisions that one list of receipts is looked for among.
+    pub listed: usize,
 }
 
 /// The service.
@@ -49,14 +51,15 @@ pub struct Service {
     ledger: Ledger,
     keeper: Option<Keeper>,
     clock: Arc<dyn Clock>,
+    listed: usize,
     searches: Arc<Semaphore>,
 }
 
 impl Service {
     /// Put together.
     #[must_use]
-    pub fn new(Parts { ledger, keeper, clock }: Parts) -> Self {
-        Self { ledger, keeper, clock, searches: Arc::new(Semaphore::new(SEARCHES)) }
+    pub fn new(Parts { ledger, keeper, clock, listed }: Parts) -> Self {
+        Self { ledger, keeper, clock, listed, searches: Arc::new(Semaphore::new(SEARCHES)) }
     }
 
     fn receipts(&self) -> Receipts {
@@ -135,8 +138,8 @@ impl Transparency for Service {
         let to = time("to", request.to.as_ref())?.unwrap_or_else(|| self.clock.now());
         let of: Option<TrustDomain> =
             if request.organisation.is_empty() { None } else { Some(parse("organisation", &request.organisation)?) };
-        let first = request.first_leaf;
-        let Part { found, next } = self.search(move |receipts| receipts.between(from, to, first)).await?;
+        let (first, most) = (request.first_leaf, self.listed);
+        let Part { found, next } = self.search(move |receipts| receipts.between(from, to, first, most)).await?;
         let (receipts, asking) = (self.receipts(), Arc::new((caller, of)));
         // A page is read when the caller has read the one before: a slow one holds no thread.
         let pages: Vec<Vec<_>> = found.chunks(PAGE).map(<[_]>::to_vec).collect();
@@ -207,3 +210,6 @@ fn refused(error: ReceiptError) -> Status {
         ReceiptError::Running(_) => failure(Code::FailedPrecondition, "DECISION_RUNNING", error.to_string(), vec![]),
     }
 }
+
+#[cfg(test)]
+mod tests;

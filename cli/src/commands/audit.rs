@@ -25,6 +25,7 @@ use crate::session::Session;
 use asked::Asked;
 pub(crate) use held::Held;
 use held::Holding;
+pub(in crate::commands) use held::demanded_besides;
 pub(crate) use held::quoted;
 pub(crate) use listed::{Listed, list};
 use whole::Published;

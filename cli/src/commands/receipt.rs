@@ -4,6 +4,7 @@ mod disclose;
 pub(super) mod show;
 #[cfg(test)]
 pub(crate) mod testing;
+mod told;
 mod upgrade;
 mod verify;
 

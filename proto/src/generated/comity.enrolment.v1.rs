@@ -93,7 +93,7 @@ pub struct JoinRequest {
     #[prost(bytes = "bytes", tag = "3")]
     pub csr_der: ::prost::bytes::Bytes,
     /// What a new organisation signs to become a member: a DSSE envelope around an application, as JSON. What is
-    /// signed has at most 64 KiB.
+    /// signed has at most 64 KiB, and 64 KiB more of offers that its first member means to publish.
     #[prost(bytes = "bytes", tag = "4")]
     pub application: ::prost::bytes::Bytes,
     /// What the caller can become: 1 to 3 kinds, none of them unspecified. An invite for another kind is

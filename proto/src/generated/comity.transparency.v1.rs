@@ -112,7 +112,8 @@ pub struct ListReceiptsResponse {
     pub damaged: ::prost::alloc::vec::Vec<u64>,
     /// The list stops here, since the broker looks through no more decisions for one answer, whoever's they are: ask for the rest
     /// with this as `first_leaf`. A decision that was listed without an outcome is listed again, with it, in the part in which the
-    /// outcome's leaf lies. 0 where there is no more; always greater than the request's `first_leaf` otherwise.
+    /// outcome's leaf lies. 0 where there is no more; always greater than the request's `first_leaf` otherwise. A client that does
+    /// not look at it has the first part alone, and takes that for all.
     #[prost(uint64, tag = "3")]
     pub next_leaf: u64,
 }

@@ -196,6 +196,7 @@ impl Organisation {
             member,
             member_key: self.key.public_key().unwrap(),
             tls_key: TlsKey::Admitted,
+            offers: Vec::new(),
         };
         Statement::OrganisationAdmitted { application: application.sign(&[&self.key]).unwrap() }
     }

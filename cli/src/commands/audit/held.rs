@@ -249,7 +249,7 @@ impl<'a> Holding<'a> {
     fn layers(&self, row: &Row) -> Option<Value> {
         let federation = self.history.at(row.epoch)?.log.federation();
         let caller: SpiffeId = row.caller.parse().ok()?;
-        Some(layers(&federation.organisation(caller.trust_domain())?.layers, caller.name()))
+        Some(demanded_besides(&federation.organisation(caller.trust_domain())?.layers, caller.name()))
     }
 
     /// Whether a node signed it, and what goes against the federation's log.
@@ -267,8 +267,8 @@ impl<'a> Holding<'a> {
     }
 }
 
-/// What layers demand of a request of `app`, by layer; one that demands nothing is left out.
-fn layers(layers: &Layers, app: &Name) -> Value {
+/// What layers demand of a request of `app`, by layer, in the contract's JSON form; one that demands nothing is left out.
+pub(in crate::commands) fn demanded_besides(layers: &Layers, app: &Name) -> Value {
     let of_app = layers.apps.get(app);
     let all = [("organisation", Some(&layers.organisation)), ("app", of_app)].into_iter();
     let demanding = all.filter_map(|(layer, demanded)| Some((layer, demanded.filter(|one| !one.keys().is_empty())?)));
@@ -413,7 +413,7 @@ mod tests {
             organisation: requirements(true, false),
             apps: [("a".parse().unwrap(), requirements(false, true))].into(),
         };
-        let demanded = |layers_of: &Layers, app: &str| layers(layers_of, &app.parse().unwrap());
+        let demanded = |layers: &Layers, app: &str| demanded_besides(layers, &app.parse().unwrap());
         let (organisation, app) = (json!({ "noTraining": true }), json!({ "noHumanReview": true }));
         assert_eq!(demanded(&both, "a"), json!({ "organisation": organisation, "app": app }));
         assert_eq!(demanded(&both, "b"), json!({ "organisation": organisation }));

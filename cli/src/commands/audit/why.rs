@@ -1,22 +1,20 @@
 //! Why a request went where it went: what its caller demanded and preferred, who was eligible by that, and what put the one that
 //! answered first. All of it is in the record of the decision; what is not shown of that is empty here.
 
-use comity_proto::json::Canonical;
-use comity_proto::{inference, policy, strict};
+use comity_proto::{inference, policy};
 use comity_transparency::receipt::Verified;
 use comity_transparency::record::{Field, MAX_VALUE_BYTES};
 use comity_types::OfferName;
 use comity_types::ids::{MAX_NAME_BYTES, MAX_TRUST_DOMAIN_BYTES};
-use prost::bytes::Bytes;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
+
+use crate::view::demanded::{Demanded, weighed};
 
 /// Most bytes that an offer's name takes in a list of a record: organisation, node and offer, two slashes, quotes and a comma.
 const MAX_LISTED_BYTES: usize = MAX_TRUST_DOMAIN_BYTES + 2 * MAX_NAME_BYTES + 5;
 /// Most offers that a broker puts into a list of a record.
 const MAX_LISTED: usize = 512;
-/// What stands in the place of an envelope with fields that this version does not know, or that is none.
-const UNREADABLE: &str = "unreadable by this version";
 
 /// The reasons of one decision.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -42,24 +40,20 @@ pub(crate) struct Why {
 
 impl Why {
     pub(super) fn of(verified: &Verified) -> Self {
-        let envelope = verified.get(Field::ENVELOPE).map(|bytes| strict::decode(Bytes::copy_from_slice(bytes)).ok());
-        // Of an envelope that says more than this version knows, no part is told as if it were all.
-        let told = |part: fn(&inference::Envelope) -> Value| {
-            envelope.as_ref().map(|envelope| envelope.as_ref().map_or_else(|| json!(UNREADABLE), part))
-        };
+        let demanded = Demanded::of(verified);
         let eligible = verified.get(Field::ELIGIBLE).map(Eligible::of);
         let considered = verified.text(Field::CONSIDERED).and_then(|count| count.parse::<usize>().ok());
         let answered = verified.text(Field::OFFER);
         let place = eligible.as_ref().zip(answered).and_then(|(eligible, offer)| eligible.place(offer));
         Self {
-            requirements: told(|envelope| canonical(envelope.requirements.as_ref())),
-            preferences: told(|envelope| canonical(envelope.preferences.as_ref())),
+            requirements: demanded.as_ref().map(Demanded::requirements),
+            preferences: demanded.as_ref().map(Demanded::preferences),
             eligible_count: eligible.as_ref().map(Eligible::count).unwrap_or_default(),
             refused_count: eligible.as_ref().and_then(|eligible| eligible.refused_of(considered?)).unwrap_or_default(),
             rank: place.map(|place| place.to_string()).unwrap_or_default(),
             chosen_by: place
                 .zip(eligible.as_ref())
-                .and_then(|(place, eligible)| Some(eligible.chosen_by(place, envelope.as_ref()?.as_ref()?)))
+                .and_then(|(place, eligible)| Some(eligible.chosen_by(place, demanded.as_ref()?.envelope()?)))
                 .unwrap_or_default(),
             tries: verified.get(Field::TRIES).map(tries).unwrap_or_default(),
             eligible: eligible.map(|eligible| eligible.text).unwrap_or_default(),
@@ -85,11 +79,6 @@ impl Why {
 /// JSON on a line; a text as it is.
 pub(super) fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-}
-
-/// A message in the contract's JSON form; one that is absent says nothing, and has no field.
-fn canonical<M: prost::Message + prost::Name>(message: Option<&M>) -> Value {
-    message.and_then(|message| serde_json::to_value(Canonical(message)).ok()).unwrap_or_else(|| json!({}))
 }
 
 /// The eligible offers as a record has them.
@@ -141,19 +130,6 @@ impl Eligible {
             _ => "those before it failed, or were slower".to_owned(),
         }
     }
-}
-
-/// What the caller gave a weight to.
-fn weighed(preferences: &policy::Preferences) -> Vec<&'static str> {
-    let policy::Preferences { locations, seal, price, latency, carbon, .. } = preferences;
-    let weights = [
-        ("locations", !locations.is_empty()),
-        ("seal", !seal.is_empty()),
-        ("price", *price > 0),
-        ("latency", *latency > 0),
-        ("carbon", *carbon > 0),
-    ];
-    weights.into_iter().filter_map(|(name, counts)| counts.then_some(name)).collect()
 }
 
 /// Every try with what became of it: `org/node/offer: word, word; …`. What is no list of tries stands there as it is.

@@ -99,7 +99,7 @@ pub(super) fn offline(
         return evidence::verify(file, &evidence, &root, followed, global);
     }
     if let Ok(evidence) = serde_json::from_slice::<Statements>(&text) {
-        return evidence::verify_statements(file, &evidence, &followed, global);
+        return evidence::verify_statements(file, &evidence, (&root, &followed), global);
     }
     let mut beside = Beside::of(file)?;
     let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();

@@ -11,10 +11,10 @@ use comity_transparency::record::{Field, RecordKind};
 use serde_json::{Map, Value, json};
 
 use super::upgrade::{kept_beside, other_ends};
-use super::{read, write};
+use super::{read, told, write};
 use crate::args::Global;
 use crate::error::CliError;
-use crate::output::say;
+use crate::output::{Format, print_line, say};
 use crate::session::Session;
 
 /// Fetches it, checks it against the log's key, and shows it.
@@ -125,7 +125,7 @@ fn unbelieved(problem: &str) -> CliError {
     }
 }
 
-/// Every field that is shown; of these leaves the broker has said that their record is damaged.
+/// Every field that is shown, and what was demanded in words; of these leaves the broker has said that their record is damaged.
 pub(in crate::commands) fn print(verified: &Verified, damaged: &[u64], global: &Global) -> Result<(), CliError> {
     let decision = verified.decision();
     let mut fields = vec![
@@ -146,13 +146,19 @@ pub(in crate::commands) fn print(verified: &Verified, damaged: &[u64], global: &
         fields.push(("record", "erased".to_owned()));
         json.insert("recordErased".to_owned(), json!(true));
     }
+    let demanded = told::request(verified);
     for field in [RecordKind::Decision, RecordKind::Outcome].into_iter().flat_map(RecordKind::fields) {
         if let Some(value) = verified.get(field) {
-            fields.push((field.name(), text(field, value)));
+            // Its bytes tell people nothing: what they say stands below.
+            if field != Field::ENVELOPE || demanded.lines.is_empty() {
+                fields.push((field.name(), text(field, value)));
+            }
             json.insert(field.name().to_owned(), value_of(field, value));
         }
     }
-    global.output.record(fields, &Value::Object(json))
+    json.extend(told::json(verified, None));
+    global.output.record(fields, &Value::Object(json))?;
+    if global.output == Format::Table { print_line(&demanded.text()) } else { Ok(()) }
 }
 
 /// A field's value for people.

@@ -14,6 +14,10 @@ use comity_types::{Clock as _, DecisionId, Digest, Timestamp};
 /// The log, its key, and the root document that names it.
 pub(crate) struct TestLog {
     pub(crate) root: Root,
+    /// What everything is decided by.
+    pub(crate) epoch: Epoch,
+    /// When everything is decided.
+    pub(crate) decided: Timestamp,
     key: LogKey,
     leaves: Vec<(Leaf, Record)>,
 }
@@ -35,10 +39,11 @@ impl TestLog {
         let mut root = found(&plan, SystemClock.now()).unwrap().root;
         let key = LogKey::generate(&root.decision_log_origin()).unwrap();
         root.decision_log = key.verifiers().clone();
-        Self { root, key, leaves: Vec::new() }
+        let epoch = Epoch { size: 3, root: Digest::of(b"epoch") };
+        Self { root, epoch, decided: Self::at(), key, leaves: Vec::new() }
     }
 
-    /// When everything is decided.
+    /// When everything is decided, where a test does not say.
     pub(crate) fn at() -> Timestamp {
         Timestamp::from_millis(1_795_000_000_000).unwrap()
     }
@@ -60,9 +65,9 @@ impl TestLog {
             .fold(Record::new(of, [place; SALT_BYTES]), |record, (field, value)| record.with(*field, *value).unwrap());
         let leaf = Leaf {
             kind,
-            at: Self::at(),
+            at: self.decided,
             decision: DecisionId::from_bytes([number; 16]),
-            epoch: Epoch { size: 3, root: Digest::of(b"epoch") },
+            epoch: self.epoch,
             engine: 1,
             record: record.commitment(),
         };

@@ -19,7 +19,7 @@ use comity_transparency::record::Field;
 use comity_types::{Clock as _, Digest, Timestamp};
 use serde_json::json;
 
-use super::{read, show};
+use super::{read, show, told};
 use crate::args::Global;
 use crate::commands::log::root_path;
 use crate::error::CliError;
@@ -31,7 +31,9 @@ pub(super) const AFTER: &str = "\
 Nothing is asked of anybody: what counts is the root document that you pinned, the federation's log if you have it \
 (`comity log export`), the policy that names the witnesses that you trust (c2sp.org/tlog-policy), and this machine's clock: \
 what is of a later time is refused. Give the log as far as you have it: the entry behind the decision's epoch says until when \
-that was the newest. Every field that is shown stands below `Proven` or `Not proven`, with what else would have to be shown.
+that was the newest. Every field that is shown stands below `Proven` or `Not proven`, with what else would have to be shown. \
+What was demanded is said in words; with --log also what the caller's organisation demanded besides, and the terms of the \
+offer that answered, as they were published when it was decided.
 
 Exit status: 0 all that could be checked holds; 1 not to be believed; 2 it could not be checked: a mistake or a fault, such as a \
 --log that ends before the decision's epoch.";
@@ -65,25 +67,28 @@ pub(super) fn run(args: &VerifyArgs, global: &Global) -> Result<(), CliError> {
     let policy = args.policy.as_deref().map(policy).transpose()?;
     let (tables, now) = (global.tables()?, SystemClock.now());
     let against = Against { root: &root, log: None, policy: policy.as_ref(), tables: &tables, now };
-    let account = match &args.log {
-        Some(log) => held(&receipt, &args.file, (log, Root::digest(&bytes)), against)?,
-        None => believed(&receipt, &args.file, &against)?,
+    let (account, log) = match &args.log {
+        Some(log) => held(&receipt, &args.file, (log, Root::digest(&bytes)), against)
+            .map(|(account, log)| (account, Some(log)))?,
+        None => (believed(&receipt, &args.file, &against)?, None),
     };
-    report(&account, global)
+    report(&account, log.as_ref(), global)
 }
 
-/// The receipt of `file`, held against a federation's log of which this is the file, and the digest of the root document.
+/// The receipt of `file`, held against a federation's log of which this is the file, and the digest of the root document; and
+/// that log up to the decision's epoch.
 fn held(
     receipt: &Receipt,
     file: &Path,
     (log_file, digest): (&Path, Digest),
     against: Against<'_>,
-) -> Result<Account, CliError> {
+) -> Result<(Account, Log), CliError> {
     let epoch = epoch(&receipt.decision.leaf);
     let (log, until) = state_at(log_file, against.root, digest, epoch)?;
     let found = log.tree().size();
     if found >= epoch {
-        return believed(receipt, file, &Against { log: Some(AsOf { log: &log, until }), ..against });
+        let account = believed(receipt, file, &Against { log: Some(AsOf { log: &log, until }), ..against })?;
+        return Ok((account, log));
     }
     // What is forged is, whatever the log says; of all else a log that is too short says nothing.
     believed(receipt, file, &against)?;
@@ -105,16 +110,19 @@ fn believed(receipt: &Receipt, file: &Path, against: &Against<'_>) -> Result<Acc
     })
 }
 
-fn report(account: &Account, global: &Global) -> Result<(), CliError> {
+fn report(account: &Account, log: Option<&Log>, global: &Global) -> Result<(), CliError> {
     if global.output == crate::output::Format::Json {
         let finding = |finding: &Finding| {
             let fields: Vec<_> = finding.fields.iter().copied().map(Field::name).collect();
             json!({ "proven": finding.proven, "what": finding.what, "fields": fields })
         };
         let findings: Vec<_> = account.findings.iter().map(finding).collect();
-        return print_json(&json!({ "verified": true, "findings": findings }));
+        let mut report = told::json(&account.verified, log);
+        report.extend([("verified".to_owned(), json!(true)), ("findings".to_owned(), json!(findings))]);
+        return print_json(&report);
     }
     show::print(&account.verified, &[], global)?;
+    told::besides(&account.verified, log).iter().try_for_each(|section| print_line(&section.text()))?;
     print_line("")?;
     for (proven, head) in [(true, "Proven:"), (false, "Not proven:")] {
         let of_kind: Vec<_> = account.findings.iter().filter(|finding| finding.proven == proven).collect();

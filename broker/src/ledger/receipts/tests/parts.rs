@@ -74,12 +74,11 @@ async fn a_list_in_parts_of_any_size_has_what_the_list_at_once_has() {
     let (_dir, log) = log(&leaves).await;
     let receipts = Receipts::new(log.reader());
     let (from, to) = (at(5), at(15));
-    let part = |first, most| receipts.part(from, to, first, most).unwrap();
+    let part = |first, most| receipts.between(from, to, first, most).unwrap();
     let all = part(0, usize::MAX);
     let ends = [(0, Some(6)), (1, Some(2)), (4, None), (5, Some(11)), (8, Some(9)), (10, None)];
     let expected = ends.map(|(decision, outcome)| FoundDecision { decision, outcome });
     assert_eq!(all, Part { found: expected.to_vec(), next: None });
-    assert_eq!(receipts.between(from, to, 0).unwrap(), all);
     for first in 0..=leaves.len() as u64 {
         let at_once: BTreeMap<_, _> =
             part(first, usize::MAX).found.into_iter().map(|found| (found.decision, found.outcome)).collect();

@@ -1,8 +1,10 @@
 use comity_transparency::NoteVerifier;
 use prost::Message as _;
+use serde_json::json;
 
 use super::*;
 use crate::commands::receipt::testing::TestLog;
+use crate::view::demanded::UNREADABLE;
 
 /// An envelope that demands Germany and prefers what `preferences` says.
 fn envelope(preferences: Option<policy::Preferences>) -> String {

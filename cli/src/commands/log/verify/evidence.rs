@@ -8,7 +8,7 @@ use comity_client::follow::kept::Evidence;
 use comity_client::follow::{FollowError, Followed};
 use comity_identity::Root;
 use comity_membership::Equivocation;
-use comity_membership::equivocation::{Evidence as Statements, SignedStatement};
+use comity_membership::equivocation::{Evidence as Statements, Served, SignedStatement};
 use comity_membership::log::origin;
 use comity_proto::membership::WatchResponse;
 use comity_runtime::genesis;
@@ -81,38 +81,76 @@ pub(super) fn verify(
     Ok(())
 }
 
-/// Verifies that two statements were signed at one position, from the founding on, and believes nobody.
+/// Verifies that two statements were signed at one position, from the founding on, and that the broker signed a log that has both,
+/// where that is in it; and believes nobody.
 pub(super) fn verify_statements(
     file: &Path,
     evidence: &Statements,
-    empty: &Followed,
+    (root, empty): (&Root, &Followed),
     global: &Global,
 ) -> Result<(), CliError> {
-    let proven = evidence.check(empty.log().genesis());
-    let proven = proven.map_err(|error| unbelieved(file, &comity_runtime::chain::text(&error)))?;
+    let genesis = empty.log().genesis();
+    let wrong = |error: &(dyn std::error::Error + 'static)| unbelieved(file, &comity_runtime::chain::text(error));
+    let proven = evidence.check(genesis).map_err(|error| wrong(&error))?;
+    let served = evidence.convicts_log(genesis, &genesis::log_verifier(root)).map_err(|error| wrong(&error))?;
     let Equivocation { scope, version, epoch, first, second } = &proven;
+    let both = proven.signed_both();
     let fields = vec![
         ("verified", "equivocation".to_owned()),
         ("position", format!("version {version} of {scope}")),
         ("first", format!("{first}, in entry {epoch}")),
         ("second", second.to_string()),
+        ("convicted of signing both", signers(&proven).join(", ")),
+        ("the broker", broker(served.as_ref())),
     ];
     let statement = |one: &SignedStatement| {
         let signers = one.signers.iter().map(|(key, who)| json!({ "key": key.to_string(), "who": who }));
         json!({ "sha256": one.sha256, "signers": signers.collect::<Vec<_>>() })
     };
     let position = json!({ "scope": scope.to_string(), "version": version });
-    let both: Vec<_> = proven.signed_both().iter().map(ToString::to_string).collect();
     let (first, second) = (statement(first), statement(second));
+    let checkpoint = |one: &Checkpoint| json!({ "size": one.size, "root": one.root });
+    let broker = served.as_ref().map(|Served { second, before, after }| {
+        json!({ "second": second, "before": before.as_ref().map(checkpoint), "after": checkpoint(after) })
+    });
+    let both: Vec<_> = both.iter().map(ToString::to_string).collect();
     global.output.record(
         fields,
         &json!({
             "verified": "equivocation", "position": position, "epoch": epoch, "first": first, "second": second,
-            "signedBoth": both,
+            "signedBoth": both, "brokerSigned": broker,
         }),
     )?;
     say("both statements are signed by those who had to sign them, at one position: only one of them can stand");
+    if served.is_some() {
+        say(
+            "the log's key signed a log in which both stand, which nobody who folds it lets pass: that convicts the broker",
+        );
+    }
     Ok(())
+}
+
+/// Whose keys are under both; where several have to sign, those of the two may be others.
+fn signers(proven: &Equivocation) -> Vec<String> {
+    let both = proven.signed_both();
+    let of_both = proven.first.signers.iter().filter(|(key, _)| both.contains(key));
+    let named: Vec<_> = of_both.map(|(key, who)| who.clone().unwrap_or_else(|| key.to_string())).collect();
+    if named.is_empty() { vec!["nobody: each statement has signers of its own".to_owned()] } else { named }
+}
+
+/// What the log's key is convicted of.
+fn broker(served: Option<&Served>) -> String {
+    let Some(Served { second, before, after }) = served else {
+        return "not convicted: no checkpoint over a log that has both is in it".to_owned();
+    };
+    let before =
+        before.as_ref().map(|before| format!(", and before that one of {} entries, with the first alone", before.size));
+    format!(
+        "convicted: the log's key signed a log of {} entries, root {}, which has the second in entry {second}{}",
+        after.size,
+        after.root,
+        before.unwrap_or_default()
+    )
 }
 
 /// Verifies evidence against the broker's decision log: two checkpoints, and what shows that they do not go together.
