@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use comity_client::connection::Channel;
 use comity_client::follow::kept::EVIDENCE_FILE;
-use comity_client::follow::{FollowError, Followed, Part};
+use comity_client::follow::{Behind, FollowError, Followed, Part};
 use comity_client::{Cause, Identity, explain};
 use comity_identity::Root;
 use comity_membership::{Federation, log::Roots};
@@ -31,7 +31,7 @@ use comity_types::{Clock, Digest, Name, SpiffeId};
 use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tonic::{Code, Status};
+use tonic::{Code, Status, Streaming};
 
 pub use self::budgets::{Budgets, Class};
 use self::heard::Heard;
@@ -338,6 +338,14 @@ impl Replica {
         let _known = state.wait_for(|known| known.heard.is_some_and(|heard| heard.is_of_this_run())).await.is_ok();
     }
 
+    /// The state, once a checkpoint has agreed in this run, and as long as it is believed: what a node signs by.
+    #[must_use]
+    pub fn of_this_run(&self) -> Option<Arc<Federation>> {
+        let known = self.known.borrow();
+        let is_heard = known.halted.is_none() && known.heard.is_some_and(|heard| heard.is_of_this_run());
+        is_heard.then(|| Arc::clone(&known.federation))
+    }
+
     /// Waits until another checkpoint agrees, however long that takes.
     pub async fn heard_again(&self) {
         let mut state = self.known.subscribe();
@@ -382,6 +390,15 @@ impl Replica {
             }
         }
         Ok(())
+    }
+
+    /// The broker has signed the log with the entry that stopped this node: that convicts it as well as whoever signed twice.
+    fn shown(&self, behind: &Behind) {
+        let followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(store) = &self.store else { return };
+        if let Err(error) = store.shown(&followed, behind) {
+            tracing::warn!(%error, "what the broker signed besides cannot be kept, the evidence convicts those alone who signed twice");
+        }
     }
 
     /// An entry that does not fit is kept for people to look at, once for each place in the log.
@@ -494,7 +511,7 @@ impl Replica {
         let mut parts = MembershipClient::new(broker).watch(WatchRequest { after_epoch }).await?.into_inner();
         if let Ok(first) = timeout(pace.settle, parts.message()).await {
             let Some(part) = first? else { return Ok(()) };
-            self.take(&part)?;
+            self.take_from(&part, &mut parts).await?;
         }
         if retry.worked() {
             tracing::info!(epoch = self.federation().epoch(), "following the broker again");
@@ -502,8 +519,19 @@ impl Replica {
         loop {
             let part = timeout(pace.silence, parts.message()).await.map_err(|_| ReplicaError::Silent)?;
             let Some(part) = part? else { return Ok(()) };
-            self.take(&part)?;
+            self.take_from(&part, &mut parts).await?;
         }
+    }
+
+    /// Takes a part in. Where that stops this node for good, it reads on for what the broker signs of it.
+    async fn take_from(&self, part: &WatchResponse, parts: &mut Streaming<WatchResponse>) -> Result<(), ReplicaError> {
+        let taken = self.take(part);
+        if let Err(FollowError::Equivocated(_)) = &taken
+            && let Some(behind) = Behind::read(parts, &part.entry).await
+        {
+            self.shown(&behind);
+        }
+        Ok(taken?)
     }
 }
 

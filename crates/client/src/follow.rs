@@ -25,6 +25,7 @@ use tonic::Status;
 use crate::connection::Connection;
 use crate::identity::Identity;
 
+pub use equivocation::Behind;
 pub(crate) use states::States;
 
 /// Longest wait for the next part of the log: the broker sends at least a checkpoint every 5 s.
@@ -265,11 +266,13 @@ struct Stopped {
     note: Option<String>,
     /// The entry, where it was one.
     entry: Option<Vec<u8>>,
+    /// What came behind it, where another statement stands at its position.
+    behind: Option<Behind>,
 }
 
 impl<E: Into<FollowError>> From<E> for Stopped {
     fn from(error: E) -> Self {
-        Self { error: error.into(), note: None, entry: None }
+        Self { error: error.into(), note: None, entry: None, behind: None }
     }
 }
 
@@ -284,14 +287,16 @@ async fn read_on(
     loop {
         let part = timeout(PART_DEADLINE, parts.message()).await.map_err(|_| FollowError::Silent)??;
         let part = part.ok_or_else(|| Status::unavailable("the broker ended its log"))?;
-        let stopped = |error| {
-            let note = Some(&part.checkpoint).filter(|note| !note.is_empty()).cloned();
-            let entry = note.is_none().then(|| part.entry.to_vec());
-            Stopped { error, note, entry }
-        };
-        match followed.take(&part).map_err(stopped)? {
-            Part::Entry(_) => each(followed, part.epoch, &part.entry),
-            Part::Checkpoint => return Ok(()),
+        match followed.take(&part) {
+            Ok(Part::Entry(_)) => each(followed, part.epoch, &part.entry),
+            Ok(Part::Checkpoint) => return Ok(()),
+            Err(error) => {
+                let note = Some(&part.checkpoint).filter(|note| !note.is_empty()).cloned();
+                let entry = note.is_none().then(|| part.entry.to_vec());
+                let of_two = equivocation::is_of_two(&error);
+                let behind = if of_two { Behind::read(&mut parts, &part.entry).await } else { None };
+                return Err(Stopped { error, note, entry, behind });
+            }
         }
     }
 }

@@ -2,10 +2,12 @@
 //! sign it. The fold takes one of them and refuses the other; that both were signed is proven here, from the founding on,
 //! so that whoever has the root document believes nobody.
 
+mod shown;
+
 use std::collections::BTreeSet;
 use std::fmt;
 
-use comity_transparency::{Envelope, KeyId};
+use comity_transparency::{Envelope, KeyId, NoteVerifier};
 use comity_types::Digest;
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +15,8 @@ use crate::federation::{Federation, Refused};
 use crate::log::{Log, NotTaken};
 use crate::signed::{Body, Entry, Genesis, Payload};
 use crate::statement::Scope;
+
+pub use shown::{NotServed, Served, Shown};
 
 /// Two different statements at one position, proven.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -68,6 +72,14 @@ pub enum Unproven {
     /// The log does not hold for itself.
     #[error("the log is not to be believed")]
     Log(#[from] NotTaken),
+    /// The evidence is of a form that this version does not know, or says another than it has.
+    #[error(
+        "the evidence says that it is of form {version}, and is of none that this version knows (hint: 1 is without what the broker signed, 2 is with it)"
+    )]
+    OtherForm {
+        /// The form that it says.
+        version: u32,
+    },
 }
 
 /// How the entries of a log are taken in.
@@ -160,17 +172,51 @@ impl fmt::Display for SignedStatement {
     }
 }
 
-/// What proves it to anybody who has the root document: the log up to the first statement, and the second.
+/// The form of evidence that has what the broker showed.
+const WITH_SHOWN: u32 = 2;
+
+/// What proves it to anybody who has the root document: the log up to the first statement, and the second; and, where it is
+/// known, what the broker signed of the log that has both.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Evidence {
+    /// The form: 1, which is not written, has no `shown`; 2 has it.
+    #[serde(default = "first_version", skip_serializing_if = "is_first_version")]
+    version: u32,
     /// The entries from the founding on to the one that has the first statement, as they are stored.
     pub entries: Vec<String>,
     /// The second statement, with its signatures.
     pub second: Envelope,
+    /// How the broker showed both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    shown: Option<Shown>,
+}
+
+const fn first_version() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
+const fn is_first_version(version: &u32) -> bool {
+    *version == 1
 }
 
 impl Evidence {
+    /// The entries up to the first statement, and the second one: who signed both is convicted by that.
+    #[must_use]
+    pub const fn new(entries: Vec<String>, second: Envelope) -> Self {
+        Self { version: 1, entries, second, shown: None }
+    }
+
+    /// With how the broker showed both; as it was, where that does not hold: whoever lies last does not spoil the rest.
+    #[must_use]
+    pub fn with(self, shown: Shown, genesis: &Genesis, key: &NoteVerifier) -> Self {
+        if shown.check(&self, genesis, key).is_err() {
+            return self;
+        }
+        Self { version: WITH_SHOWN, shown: Some(shown), ..self }
+    }
+
     /// Of a log, which may go on behind the first statement.
     ///
     /// # Errors
@@ -184,14 +230,25 @@ impl Evidence {
         let proven = Equivocation::prove(genesis, log, second, checked)?;
         let until = usize::try_from(proven.epoch).unwrap_or(usize::MAX);
         let entries = log.iter().take(until).map(|entry| String::from_utf8_lossy(entry.as_ref()).into_owned());
-        Ok((proven, Self { entries: entries.collect(), second: second.clone() }))
+        Ok((proven, Self::new(entries.collect(), second.clone())))
     }
 
     /// Believes nobody: every entry and every signature is checked.
     ///
     /// # Errors
-    /// It proves nothing.
+    /// It proves nothing, or is of a form that this version does not know.
     pub fn check(&self, genesis: &Genesis) -> Result<Equivocation, Unproven> {
+        if self.version != if self.shown.is_some() { WITH_SHOWN } else { 1 } {
+            return Err(Unproven::OtherForm { version: self.version });
+        }
         Equivocation::prove(genesis, &self.entries, &self.second, Checked::Now)
+    }
+
+    /// What the log's key is convicted of; nothing where no checkpoint of the log that has both is known.
+    ///
+    /// # Errors
+    /// What is in it of that does not hold.
+    pub fn convicts_log(&self, genesis: &Genesis, key: &NoteVerifier) -> Result<Option<Served>, NotServed> {
+        self.shown.as_ref().map(|shown| shown.check(self, genesis, key)).transpose()
     }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use comity_client::follow::kept::{
     self, CHECKPOINT_FILE, EVIDENCE_FILE, Evidence, Heard, LOG_FILE, REFUSED_FILE, ROLLBACK_FILE, RefusedEntry,
 };
-use comity_client::follow::{FollowError, Followed, Part};
+use comity_client::follow::{Behind, FollowError, Followed, Part};
 use comity_membership::Equivocation;
 use comity_membership::equivocation::Evidence as Statements;
 use comity_proto::membership::WatchResponse;
@@ -135,6 +135,14 @@ impl Store {
             tracing::error!(path = %path.display(), %error, "what proves equivocation cannot be kept, trying again: until then a restart would forget it");
         })
         .ok()
+    }
+
+    /// Adds to the evidence of two statements, which is kept, what the broker signed of the log that has both.
+    pub(super) fn shown(&self, followed: &Followed, behind: &Behind) -> io::Result<()> {
+        let statements: Statements = serde_json::from_slice(&fs::read(self.dir.join(EVIDENCE_FILE))?)?;
+        let text = fs::read(self.dir.join(LOG_FILE))?;
+        let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
+        kept::keep_statements(&followed.with_shown(&lines, behind, statements), &self.dir).map(drop)
     }
 
     /// Keeps that the broker's log is shorter than it was, which proves nothing by itself. Says where.

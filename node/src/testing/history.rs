@@ -78,6 +78,7 @@ impl History {
             member: read(member),
             member_key,
             tls_key: TlsKey::Admitted,
+            offers: Vec::new(),
         };
         let application = application.sign(&[&self.keys[domain.as_str()], &self.keys[member]]).unwrap();
         self.say(Statement::OrganisationAdmitted { application }, &["alice"])
@@ -104,6 +105,14 @@ impl History {
         let mut tree = Tree::default();
         self.entries.iter().take(usize::try_from(epoch).unwrap()).for_each(|entry| tree.push(entry));
         self.signed(epoch, &tree)
+    }
+
+    /// The checkpoint of a broker that lets this stand behind the last entry.
+    pub(crate) fn checkpoint_with(&self, part: &WatchResponse) -> WatchResponse {
+        let mut tree = Tree::default();
+        self.entries.iter().for_each(|entry| tree.push(entry));
+        tree.push(&part.entry);
+        self.signed(part.epoch, &tree)
     }
 
     /// What a decision at this place pins.

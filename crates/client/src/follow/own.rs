@@ -87,7 +87,7 @@ pub async fn read(
         let now = followed.checkpoint().unwrap_or_default().to_owned();
         followed.still_holds(&heard.checkpoint).map_err(|error| {
             // What the log is now proves it together with the note of before.
-            Convicted::from(Stopped { error, note: Some(now), entry: None }).kept(Some(heard), dir)
+            Convicted::from(Stopped { error, note: Some(now), entry: None, behind: None }).kept(Some(heard), dir)
         })?;
     }
     if let (Some(copy), Some(checkpoint)) = (copy, followed.checkpoint()) {
@@ -132,6 +132,10 @@ impl Stopped {
     fn convicted(mut self, followed: &Followed, lines: &[Vec<u8>]) -> Convicted {
         let convicted = self.entry.take().and_then(|entry| followed.convict(lines, &entry, &self.error));
         let Some((equivocation, statements)) = convicted else { return self.into() };
+        let statements = match &self.behind {
+            Some(behind) => followed.with_shown(lines, behind, statements),
+            None => statements,
+        };
         self.error = Box::new(equivocation).into();
         Convicted { stopped: self, statements: Some(statements) }
     }

@@ -8,7 +8,7 @@ use comity_proto::membership::WatchResponse;
 use tonic::Code;
 
 use super::super::*;
-use super::history;
+use super::{BUDGET, history};
 use crate::testing::{Broker, FAST, History, Log, MovedClock, Said, World, run_until};
 
 struct Follower {
@@ -165,4 +165,35 @@ async fn a_broker_that_equivocates_is_followed_no_further() {
     node.until(|node| node.lines("has equivocated") == 1).await;
     assert_eq!((node.asked(), node.epoch()), (vec![0], 2));
     assert!(matches!(node.replica.check(), Err(NotCurrent::Halted { .. })));
+}
+
+#[tokio::test]
+async fn a_node_that_two_statements_stop_reads_on_for_what_its_broker_signs_of_them_which_convicts_that_as_well() {
+    let clock = Arc::<MovedClock>::default();
+    let (world, broker) = Broker::start(&clock).await;
+    let mut history = history(&world);
+    let suspended = |reason: &str| comity_membership::Statement::Suspended {
+        subject: "org-2.example".parse().unwrap(),
+        reason: reason.into(),
+        by: comity_membership::By::Federation,
+    };
+    history.say(suspended("a reason"), &["alice"]);
+    let second = history.second_at(history.last_position(), suspended("another reason"), &["alice"]);
+    let said = [history.all(), vec![second.clone(), history.checkpoint_with(&second)]].concat();
+    broker.script.watching.lock().unwrap().push_back(Said::Lasting(said));
+    let identity = Identity::open(world.config.identity_dir()).unwrap();
+    let pinned = identity.dir().identity().unwrap().federation_root;
+    let replica = Replica::open(&world.config.node.data_dir, &identity, pinned, BUDGET);
+    let key = comity_runtime::genesis::log_verifier(identity.root());
+    let served = || {
+        let kept = std::fs::read(world.config.node.data_dir.join(EVIDENCE_FILE)).ok()?;
+        let kept: comity_membership::equivocation::Evidence = serde_json::from_slice(&kept).ok()?;
+        kept.check(&history.genesis()).unwrap();
+        kept.convicts_log(&history.genesis(), &key).unwrap()
+    };
+    let channel = Connection::open(&identity).unwrap().channel();
+    run_until(replica.clone().follow(channel, FAST, CancellationToken::new()), || served().is_some()).await;
+    let (served, last) = (served().unwrap(), second.epoch);
+    assert_eq!((served.second, served.before.map(|note| note.size), served.after.size), (last, Some(last - 1), last));
+    assert!(matches!(replica.check(), Err(NotCurrent::Halted { .. })));
 }

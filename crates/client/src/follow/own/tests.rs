@@ -6,8 +6,9 @@ use comity_membership::testing::{TestFederation, read};
 use comity_membership::{Body, By, Entry, Genesis, Log, Statement};
 use comity_runtime::chain;
 use comity_runtime::clock::SystemClock;
-use comity_transparency::{NoteKey, NoteVerifier};
+use comity_transparency::{Checkpoint, NoteKey, NoteVerifier};
 
+use super::super::Behind;
 use super::*;
 
 const ORG: &str = "org-a.example";
@@ -17,6 +18,7 @@ struct Read {
     test: TestFederation,
     followed: Followed,
     lines: Vec<Vec<u8>>,
+    key: NoteKey,
 }
 
 impl Read {
@@ -24,11 +26,12 @@ impl Read {
         let test = TestFederation::founded(&["alice"], 1);
         let genesis: Genesis = test.genesis.clone().unwrap();
         let origin = "fed.example/membership".to_owned();
-        let key = NoteVerifier::new(origin.clone(), NoteKey::generate(origin).unwrap().public().unwrap());
+        let signer = NoteKey::generate(origin.clone()).unwrap();
+        let key = NoteVerifier::new(origin, signer.public().unwrap());
         let log = Log::new(genesis.clone());
         let followed = Followed { clock: Arc::new(SystemClock), log, key, checkpoint: None, roots: Vec::new() };
         let founded = Entry { epoch: 1, at: test.now.unwrap(), body: Body::Founded(genesis) };
-        let mut read = Self { followed, lines: Vec::new(), test };
+        let mut read = Self { followed, lines: Vec::new(), test, key: signer };
         read.takes(&founded);
         let application = read.test.application(ORG, "spiffe://org-a.example/node/n1");
         read.says(Statement::OrganisationAdmitted { application });
@@ -55,7 +58,14 @@ impl Read {
         let entry = self.test.entry(Body::Signed(second)).to_json().unwrap();
         let error = self.followed.take_next(&entry).unwrap_err();
         assert!(matches!(error, FollowError::NotTaken(_)), "{error:?}");
-        Stopped { error, note: None, entry: Some(entry) }
+        Stopped { error, note: None, entry: Some(entry), behind: None }
+    }
+
+    /// The broker's checkpoint over the log so far, and these entries.
+    fn checkpoint(&self, more: &[Vec<u8>]) -> String {
+        let mut tree = comity_transparency::Tree::default();
+        self.lines.iter().chain(more).for_each(|line| tree.push(line));
+        Checkpoint::of(self.key.name(), &tree).sign(&self.key).unwrap()
     }
 
     /// The same, where the first line is in the copy and the others came now.
@@ -95,4 +105,36 @@ fn a_second_statement_that_nobody_signed_who_has_to_is_refused_and_proves_nothin
     let stopped = read.kept("eve", dir.path());
     assert!(matches!(stopped, OwnError::Follow(FollowError::NotTaken(_))), "{stopped:?}");
     assert!(!dir.path().join(EVIDENCE_FILE).exists());
+}
+
+#[test]
+fn what_the_broker_signed_of_a_log_with_both_is_kept_and_convicts_it_besides_the_signers() {
+    let (mut read, dir) = (Read::new(), tempfile::tempdir().unwrap());
+    let agreed = read.checkpoint(&[]);
+    read.followed.agree(&agreed).unwrap();
+    let mut stopped = read.stopped_by("alice");
+    let entries = vec![stopped.entry.clone().unwrap(), b"{}".to_vec()];
+    let checkpoint = read.checkpoint(&entries);
+    stopped.behind = Some(Behind { entries, checkpoint });
+    let stopped = stopped.convicted(&read.followed, &read.lines).kept(None, dir.path());
+    let OwnError::Forked { evidence, .. } = &stopped else { panic!("{stopped:?}") };
+    let kept: Statements = serde_json::from_slice(&std::fs::read(evidence).unwrap()).unwrap();
+    let genesis = read.followed.log().genesis();
+    kept.check(genesis).unwrap();
+    let served = kept.convicts_log(genesis, &read.followed.key).unwrap().unwrap();
+    assert_eq!((served.second, served.before.unwrap().size, served.after.size), (4, 3, 5));
+}
+
+/// It need not say anything true: what it signed is kept where it holds, and what convicts the signers always.
+#[test]
+fn a_broker_that_sends_no_checkpoint_of_what_it_sent_spoils_nothing() {
+    let (mut read, dir) = (Read::new(), tempfile::tempdir().unwrap());
+    let mut stopped = read.stopped_by("alice");
+    let entries = vec![stopped.entry.clone().unwrap()];
+    stopped.behind = Some(Behind { entries, checkpoint: read.checkpoint(&[]) });
+    let _stopped = stopped.convicted(&read.followed, &read.lines).kept(None, dir.path());
+    let kept: Statements = serde_json::from_slice(&std::fs::read(dir.path().join(EVIDENCE_FILE)).unwrap()).unwrap();
+    let genesis = read.followed.log().genesis();
+    assert!(kept.check(genesis).is_ok());
+    assert_eq!(kept.convicts_log(genesis, &read.followed.key).unwrap(), None);
 }
