@@ -171,6 +171,9 @@ pub enum Lie {
     /// It was used.
     #[error("the permit was used before")]
     Replayed,
+    /// Another try of the same decision was answered by this node.
+    #[error("this node has answered the permit's decision before, in another try")]
+    Answered,
     /// It was issued before this node knows which it has let in.
     #[error(
         "the permit was issued before this node started on this machine, which no longer knows whether it was used (hint: try again)"
@@ -217,7 +220,7 @@ impl Lie {
             Self::OtherMethod => "PERMIT_OTHER_METHOD",
             Self::Stale => "PERMIT_STALE",
             Self::TooLong => "PERMIT_TOO_LONG",
-            Self::Replayed => "PERMIT_REPLAYED",
+            Self::Replayed | Self::Answered => "PERMIT_REPLAYED",
             Self::BeforeStart => "PERMIT_BEFORE_START",
             Self::Full => "PERMITS_FULL",
             Self::Unkept => "PERMITS_UNKEPT",
@@ -333,6 +336,12 @@ impl Guard {
             issued_at: leaf.at,
             arrived_at: now,
         })
+    }
+
+    /// What this permit opened was answered, and that is about to be signed: no other try of its decision runs here.
+    pub fn answered(&self, permit: &VerifiedPermit) {
+        let until = permit.issued_at.plus(MAX_PERMIT_LIFE).plus(CLOCK_TOLERANCE);
+        self.seen.answered(permit.decision, until, self.clock.now());
     }
 
     /// The decision that the permit proves to be in the log.

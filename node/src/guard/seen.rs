@@ -1,4 +1,5 @@
-//! Which tries were let in: each once, remembered until its permit has expired, also by the next run of this node.
+//! Which tries were let in: each once, remembered until its permit has expired, also by the next run of this node. Of a decision
+//! that this node has answered no further try is let in: what is signed as done is done once.
 //!
 //! A try is on file before it runs ([`kept`]), so that a node that ends, however it does, and starts again, lets in what it has
 //! not run and nothing else. What the end of the machine takes with it is covered by time: a node whose machine has started
@@ -26,8 +27,11 @@ pub use self::kept::SeenError;
 /// over two thousand requests a second, in some tens of megabytes.
 const MAX_REMEMBERED: usize = 262_144;
 
-/// A decision, and which try of it.
+/// A decision, and which try of it, from 1; or [`ANSWERED`].
 pub(super) type Try = (DecisionId, u32);
+
+/// What stands for a try where a decision was answered: no permit has this number.
+const ANSWERED: u32 = 0;
 
 /// The memory of tries.
 #[derive(Debug)]
@@ -36,6 +40,8 @@ pub struct Seen(Mutex<Memory>);
 #[derive(Debug)]
 struct Memory {
     tries: HashSet<Try>,
+    /// Of which one try at least was let in, so that they are no more than those.
+    answered: HashSet<DecisionId>,
     /// As long ago as permits count at most, in the order in which they were let in.
     young: VecDeque<Let>,
     /// Longer ago, and not over by the wall clock, which was set back since.
@@ -60,10 +66,10 @@ impl Seen {
     fn open_on(data_dir: &Path, boot: Option<&str>, now: Moment) -> Result<Self, SeenError> {
         let (kept, mut kept_tries) = Kept::open(data_dir, boot, now)?;
         kept_tries.sort_by_key(|one| one.at);
-        let (tries, young, old) = (HashSet::new(), VecDeque::new(), BTreeMap::new());
+        let (tries, answered, young, old) = (HashSet::new(), HashSet::new(), VecDeque::new(), BTreeMap::new());
         // What an earlier run has let in takes no room from this one.
         let most = MAX_REMEMBERED.saturating_add(kept_tries.len());
-        let mut memory = Memory { tries, young, old, most, kept, cannot_keep: false };
+        let mut memory = Memory { tries, answered, young, old, most, kept, cannot_keep: false };
         kept_tries.into_iter().for_each(|one| memory.remember(one));
         Ok(Self(Mutex::new(memory)))
     }
@@ -79,6 +85,9 @@ impl Seen {
         if memory.tries.contains(&claimed) {
             return Err(Lie::Replayed);
         }
+        if memory.answered.contains(&claimed.0) {
+            return Err(Lie::Answered);
+        }
         if is_unknown(memory.kept.since(), issued_at, now) {
             return Err(Lie::BeforeStart);
         }
@@ -89,6 +98,19 @@ impl Seen {
         memory.keep(&one)?;
         memory.remember(one);
         Ok(())
+    }
+
+    /// A try of a decision was answered: no other one is let in, until no permit of the decision counts any more.
+    pub(super) fn answered(&self, decision: DecisionId, until: Timestamp, now: Timestamp) {
+        self.answered_at(decision, until, Moment::now(now));
+    }
+
+    fn answered_at(&self, decision: DecisionId, until: Timestamp, now: Moment) {
+        let mut memory = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let one = Let { claimed: (decision, ANSWERED), until, at: now.run };
+        // Said where it fails, and nothing is let in until it can be kept again. This run knows it all the same.
+        let _kept = memory.keep(&one).is_ok();
+        memory.remember(one);
     }
 }
 
@@ -128,7 +150,9 @@ impl Memory {
     }
 
     fn remember(&mut self, one: Let) {
-        if self.tries.insert(one.claimed) {
+        let (decision, number) = one.claimed;
+        let is_new = if number == ANSWERED { self.answered.insert(decision) } else { self.tries.insert(one.claimed) };
+        if is_new {
             self.young.push_back(one);
         }
     }
@@ -139,7 +163,10 @@ impl Memory {
         }
         while let Some(over) = self.old.first_entry().filter(|entry| *entry.key() <= now.wall) {
             for one in over.remove() {
-                self.tries.remove(&one.claimed);
+                match one.claimed {
+                    (decision, ANSWERED) => self.answered.remove(&decision),
+                    _ => self.tries.remove(&one.claimed),
+                };
             }
         }
     }

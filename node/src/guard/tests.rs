@@ -319,6 +319,25 @@ fn each_try_is_let_in_once_and_there_are_three() {
     }
 }
 
+/// Three tries are for what fails: one answer is all that a logged decision comes to at one node.
+#[test]
+fn of_a_decision_that_was_answered_no_other_try_is_let_in_as_long_as_any_permit_of_it_counts() {
+    let broker = broker();
+    let permit = broker.decides(|_| ()).unwrap();
+    // One that failed, or is not over.
+    broker.decides(|decided| decided.attempt = 2).unwrap();
+    broker.guard.answered(&permit);
+    assert_eq!(broker.lie(|decided| decided.attempt = 3), Lie::Answered);
+    assert_eq!((Lie::Answered.reason(), Lie::Answered.code()), ("PERMIT_REPLAYED", Code::PermissionDenied));
+    broker.decides(|decided| decided.id = 8).unwrap();
+    // The longest that a permit of this decision may count, for whichever candidate of this node.
+    let last = MAX_PERMIT_LIFE + CLOCK_TOLERANCE - Duration::from_millis(1);
+    broker.publishes();
+    *broker.clock.0.lock().unwrap() = start().plus(last);
+    let longest = broker.lie(|decided| (decided.attempt, decided.life) = (3, MAX_PERMIT_LIFE));
+    assert_eq!(longest, Lie::Answered);
+}
+
 #[test]
 fn a_try_is_remembered_for_as_long_as_its_permit_is_accepted_and_the_clocks_may_differ_that_much() {
     let broker = broker();

@@ -71,6 +71,8 @@ pub struct Admitted {
     account: Account,
     /// All places of the node.
     places: Places,
+    /// Where it stands that the decision was answered.
+    parts: Arc<Parts>,
     /// One of the node's, and one of the offer's.
     _held: [OwnedSemaphorePermit; 2],
 }
@@ -130,8 +132,8 @@ impl Server {
         replica.served(permit.caller());
         let (signer, metrics, places) = (signer.clone(), metrics.clone(), rules.places.clone());
         let (Call { deadline, account, .. }, held) = (call, [place, of_offer]);
-        let most = envelope.max_output_tokens;
-        Ok(Admitted { permit, most, state, route, deadline, signer, metrics, account, places, _held: held })
+        let (most, parts) = (envelope.max_output_tokens, Arc::clone(&self.parts));
+        Ok(Admitted { permit, most, state, route, deadline, signer, metrics, account, places, parts, _held: held })
     }
 }
 
@@ -271,8 +273,11 @@ impl Admitted {
         if share(&node) > share(&offer) { node } else { offer }
     }
 
-    /// What the node signs of the request that ended so.
+    /// What the node signs of the request that ended so. What it signs as done is done once, whatever the broker tries again.
     pub(super) fn outcome(&self, status: Code, usage: Option<wire::Usage>) -> Option<Vec<u8>> {
+        if status == Code::Ok {
+            self.parts.guard.answered(&self.permit);
+        }
         self.signer.outcome(&self.permit, self.state, status, usage)
     }
 

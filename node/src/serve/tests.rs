@@ -290,7 +290,12 @@ impl World {
         method: Method,
         message: T,
     ) -> Request<T> {
-        let permit = self.permits.permit(&Decided {
+        self.permitted(&self.decided(envelope, epoch, caller, number, method), message)
+    }
+
+    /// The first try of such a decision.
+    fn decided(&self, envelope: &wire::Envelope, epoch: Epoch, caller: &str, number: u32, method: Method) -> Decided {
+        Decided {
             kind: Kind::Decision,
             id: u8::try_from(number).unwrap(),
             at: self.clock.now(),
@@ -303,8 +308,11 @@ impl World {
             life: Duration::from_secs(60),
             attempt: 1,
             besides: None,
-        });
-        let permit = permit.encode_to_vec();
+        }
+    }
+
+    fn permitted<T>(&self, decided: &Decided, message: T) -> Request<T> {
+        let permit = self.permits.permit(decided).encode_to_vec();
         let mut request = Request::new(message);
         request.metadata_mut().insert_bin(metadata::PERMIT, MetadataValue::from_bytes(&permit));
         request
@@ -416,6 +424,23 @@ async fn without_a_permit_for_exactly_it_nothing_runs() {
     assert_eq!(world.refused(other).await, reason(Code::PermissionDenied, "PERMIT_OTHER_ENVELOPE"));
     let other = world.request(Method::Embed, world.chat_request().into_inner());
     assert_eq!(world.refused(other).await, reason(Code::PermissionDenied, "PERMIT_OTHER_METHOD"));
+}
+
+/// Which try it is stands in no leaf, and three are let in: one of them is answered.
+#[tokio::test]
+async fn a_decision_that_was_answered_runs_in_no_other_try() {
+    let world = world().knowing(statements("DE"));
+    let tried = |attempt| {
+        let epoch = world.history.epoch(world.replica.federation().epoch().max(3));
+        let decided = Decided { attempt, ..world.decided(&envelope(), epoch, APP, 1, Method::Chat) };
+        world.permitted(&decided, wire::ChatRequest { envelope: Some(envelope()), payload: Some(payload()) })
+    };
+    world.server.chat(tried(1)).await.unwrap();
+    for attempt in [2, 3] {
+        let again = world.server.chat(tried(attempt)).await.unwrap_err();
+        assert_eq!(Detail::of(&again).unwrap().reason, "PERMIT_REPLAYED", "{again}");
+    }
+    assert_eq!(world.fake.asked.lock().unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -552,7 +577,7 @@ async fn a_caller_that_leaves_a_stream_ends_the_backends_work() {
 
 #[test]
 fn a_request_without_a_verified_peer_is_no_brokers() {
-    let gate = broker_only("federation.example".parse().unwrap());
+    let gate = broker_only("spiffe://federation.example/broker/b1".parse().unwrap());
     let status = gate(Request::new(())).unwrap_err();
     assert_eq!(Detail::of(&status).unwrap().reason, "NOT_A_BROKER");
 }

@@ -52,6 +52,39 @@ fn a_try_is_known_to_every_run_until_its_permit_has_ended() {
 }
 
 #[test]
+fn that_a_decision_was_answered_is_known_to_every_run_and_forgotten_when_nothing_of_it_counts() {
+    let dir = tempfile::tempdir().unwrap();
+    let decision = |number: u8| DecisionId::from_bytes(u128::from(number).to_be_bytes());
+    let another = |seen: &Seen, number, now| {
+        let counts = (start(), start().plus(Duration::from_secs(125)));
+        seen.claim_at((decision(number), 2), counts, moment(now))
+    };
+    let seen = open(&dir, start());
+    claim(&seen, 1, start(), start()).unwrap();
+    seen.answered_at(decision(1), after(125), moment(after(1)));
+    assert_eq!(another(&seen, 1, after(1)), Err(Lie::Answered));
+    drop(seen);
+    let seen = open(&dir, after(124));
+    assert_eq!(another(&seen, 1, after(124)), Err(Lie::Answered));
+    assert_eq!(another(&seen, 2, after(124)), Ok(()));
+    drop(seen);
+    let over = open(&dir, after(300));
+    let memory = over.0.lock().unwrap();
+    assert_eq!((memory.tries.len(), memory.answered.len(), memory.young.len()), (0, 0, 0));
+}
+
+#[test]
+fn answers_take_no_room_from_tries() {
+    let dir = tempfile::tempdir().unwrap();
+    let seen = open(&dir, start());
+    seen.0.lock().unwrap().most = 2;
+    claim(&seen, 1, start(), start()).unwrap();
+    seen.answered_at(DecisionId::from_bytes(1_u128.to_be_bytes()), after(125), moment(start()));
+    claim(&seen, 2, start(), start()).unwrap();
+    assert_eq!(claim(&seen, 3, start(), start()), Err(Lie::Full));
+}
+
+#[test]
 fn what_was_issued_while_the_program_was_down_is_let_in() {
     let dir = tempfile::tempdir().unwrap();
     drop(open(&dir, start()));
