@@ -133,7 +133,7 @@ async fn asked(connection: &Connection, places: &[&str]) -> Got {
     let mut got = Got { text: String::new(), decision: String::new(), offer: None, failed: None };
     match InferenceClient::new(connection.channel()).chat_stream(request).await {
         Err(status) => {
-            got.decision = Detail::of(&status).expect("a refusal says why").metadata["decision_id"].clone();
+            got.decision = Detail::of(&status).unwrap().metadata["decision_id"].clone();
             got.failed = Some(status);
         }
         Ok(answer) => {
@@ -164,16 +164,16 @@ fn is_as_promised(name: &str, scene: &Scene) {
     );
 }
 
-fn goes_on(frames: Vec<Vec<u8>>) -> Said {
+fn goes_on(frames: &[Vec<u8>]) -> Said {
     Said { frames: frames.concat(), hangs_up: false }
 }
 
-fn hangs_up(frames: Vec<Vec<u8>>) -> Said {
+fn hangs_up(frames: &[Vec<u8>]) -> Said {
     Said { frames: frames.concat(), hangs_up: true }
 }
 
 fn hello(stream: u32) -> Said {
-    goes_on(vec![head(stream), data(stream, &message("hello")), ok(stream)])
+    goes_on(&[head(stream), data(stream, &message("hello")), ok(stream)])
 }
 
 /// An answer that has begun.
@@ -207,18 +207,18 @@ fn an_address_that_takes_connections_and_says_nothing_is_given_up_in_time() {
 
 #[test]
 fn a_connection_that_is_closed_before_the_first_byte_is_a_failed_try_and_no_answer() {
-    is_as_promised("connection closed before the first byte", &saying(|_, _| hangs_up(vec![])));
+    is_as_promised("connection closed before the first byte", &saying(|_, _| hangs_up(&[])));
 }
 
 #[test]
 fn an_answer_that_is_cut_after_its_first_byte_is_an_error_and_is_tried_nowhere_else() {
-    let scene = saying(|_, stream| goes_on(vec![half(stream), reset(stream, INTERNAL_ERROR)]));
+    let scene = saying(|_, stream| goes_on(&[half(stream), reset(stream, INTERNAL_ERROR)]));
     is_as_promised("answer reset after its first byte", &scene);
 }
 
 #[test]
 fn a_connection_that_is_left_at_once_is_a_failed_try() {
-    let scene = saying(|number, stream| if number == 0 { goes_on(vec![goaway(0, NO_ERROR)]) } else { hello(stream) });
+    let scene = saying(|number, stream| if number == 0 { goes_on(&[goaway(0, NO_ERROR)]) } else { hello(stream) });
     is_as_promised("GOAWAY on a connection that was made for the request, which is not looked at", &scene);
 }
 
@@ -228,27 +228,27 @@ fn a_connection_that_is_left_under_a_running_answer_carries_it_to_its_end() {
         let answer = message("hello");
         let (begun, rest) = answer.split_at(8);
         let before = [head(stream), data(stream, begun), goaway(stream, NO_ERROR)];
-        goes_on([&before[..], &[data(stream, rest), ok(stream)]].concat())
+        goes_on(&[&before[..], &[data(stream, rest), ok(stream)]].concat())
     });
     is_as_promised("GOAWAY in the middle, what runs is finished", &scene);
 }
 
 #[test]
 fn a_node_that_fails_before_its_first_byte_and_says_so_is_a_failed_try() {
-    let scene = saying(|_, stream| hangs_up(vec![goaway(stream, INTERNAL_ERROR)]));
+    let scene = saying(|_, stream| hangs_up(&[goaway(stream, INTERNAL_ERROR)]));
     is_as_promised("GOAWAY with an error before the first byte", &scene);
 }
 
 #[test]
 fn a_node_that_fails_under_a_running_answer_and_says_so_is_an_error() {
-    let scene = saying(|_, stream| hangs_up(vec![half(stream), goaway(stream, INTERNAL_ERROR)]));
+    let scene = saying(|_, stream| hangs_up(&[half(stream), goaway(stream, INTERNAL_ERROR)]));
     is_as_promised("GOAWAY with an error in the middle", &scene);
 }
 
 #[test]
 fn a_connection_that_is_left_when_the_next_request_is_on_its_way_is_replaced_within_the_try() {
     let scene = saying(|number, stream| match number {
-        1 => goes_on(vec![goaway(stream - 2, NO_ERROR)]),
+        1 => goes_on(&[goaway(stream - 2, NO_ERROR)]),
         _ => hello(stream),
     });
     let first = scene.ask(&PLACES[..1]);

@@ -2,6 +2,7 @@
 //! tiles, proofs and receipts, and refuse each that was tampered with. Who looks at what is in the table of `negatives`.
 
 mod negatives;
+mod newer_python;
 
 pub(crate) use self::negatives::log_key;
 

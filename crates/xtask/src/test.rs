@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::process::{self, cargo, step};
+use crate::tools::wanting::skipping;
 use crate::tools::{self, Tools};
 
 /// The model, below the cache, as `comity-node model fetch` names its file.
@@ -40,7 +41,9 @@ pub(crate) fn run(root: &Path, cache: &Path, args: &Args) -> Result<()> {
     if args.prepare {
         return Ok(());
     }
-    step("run the tests", || {
+    let (wanting, left_out) = tools.wanting()?;
+    eprint!("{left_out}");
+    let tested = step("run the tests", || {
         let mut tests = cargo(root);
         tests.args(["test", "--locked"]).env("COMITY_XTASK_CACHE", tools.cache());
         if args.rest.is_empty() {
@@ -49,6 +52,9 @@ pub(crate) fn run(root: &Path, cache: &Path, args: &Args) -> Result<()> {
         // Tests that need what was installed above are ignored by a plain `cargo test`.
         tests.env("COMITY_TEST_GGUF", tools.cache().join(MODEL_FILE));
         let separator = (!args.rest.iter().any(|argument| argument == "--")).then_some("--");
-        process::run(tests.args(&args.rest).args(separator).arg("--include-ignored"))
-    })
+        process::run(tests.args(&args.rest).args(separator).arg("--include-ignored").args(skipping(&wanting)))
+    });
+    // Once more, behind all that the tests have printed.
+    eprint!("{left_out}");
+    tested
 }

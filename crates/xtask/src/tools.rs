@@ -13,12 +13,14 @@
 
 mod debian;
 mod go;
+mod interpreters;
 mod peers;
 #[cfg(test)]
 mod tests;
+pub(crate) mod wanting;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
@@ -30,7 +32,7 @@ const CLIENT_PINS: &str = "tests/clients/python/requirements.txt";
 const LLAMA_PINS: &str = "tests/clients/llama/requirements.txt";
 /// The pins of the verifiers.
 const VERIFIER_PINS: &str = "tests/verifiers/python/requirements.txt";
-/// The interpreters that verifiers may run on, best first: one of them wants 3.12, which a system has beside its own more
+/// The interpreters that verifiers may run on, best first: some of them want 3.12, which a system has beside its own more
 /// often than as its own.
 const VERIFIER_PYTHONS: &[&str] = &["python3.14", "python3.13", "python3.12", "python3"];
 /// The pins of the Node.js clients.
@@ -65,14 +67,16 @@ impl Tools {
     /// # Errors
     /// If a virtual environment cannot be made or its package installer fails.
     pub(crate) fn python(&self, root: &Path) -> Result<()> {
-        let newest = || VERIFIER_PYTHONS.iter().find(|name| makes_environments(name)).unwrap_or(&"python3");
-        for (name, pins, python) in [
-            ("clients", CLIENT_PINS, "python3"),
-            ("llama", LLAMA_PINS, "python3"),
-            ("verifiers", VERIFIER_PINS, newest()),
+        let newest = interpreters::best(VERIFIER_PYTHONS)?;
+        // Installed again when there is a newer one: what wants that is left out until then.
+        let by_newest = format!("# Python {}\n", interpreters::version(&newest)?);
+        for (name, pins, python, by) in [
+            ("clients", CLIENT_PINS, Path::new("python3"), ""),
+            ("llama", LLAMA_PINS, Path::new("python3"), ""),
+            ("verifiers", VERIFIER_PINS, newest.as_path(), by_newest.as_str()),
         ] {
             let pins = root.join(pins);
-            self.ensure(name, &read(&[&pins])?, |folder| {
+            self.ensure(name, &format!("{by}{}", read(&[&pins])?), |folder| {
                 let interpreter = folder.join("bin/python");
                 run(Command::new(python).args(["-m", "venv"]).arg(folder))
                     .context("Python could not make a virtual environment: see above")?;
@@ -81,6 +85,18 @@ impl Tools {
             })?;
         }
         Ok(())
+    }
+
+    /// The packages that want a newer Python than there is, and what is said of them.
+    ///
+    /// # Errors
+    /// If the verifiers were not installed.
+    pub(crate) fn wanting(&self) -> Result<(Vec<wanting::Wanting>, String)> {
+        let environment = self.cache.join("verifiers");
+        let python = format!("Python {}", interpreters::version(&environment.join("bin/python"))?);
+        let missing = wanting::missing(&environment);
+        let said = wanting::said(&missing, &python);
+        Ok((missing, said))
     }
 
     /// Installs the Node.js clients and `buf`.
@@ -171,12 +187,6 @@ impl std::fmt::Display for Needed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} {}.{} or newer", self.what, self.oldest.0, self.oldest.1)
     }
-}
-
-/// True if this is a Python that can make virtual environments.
-fn makes_environments(python: &str) -> bool {
-    let asked = Command::new(python).args(["-c", "import ensurepip, venv"]).stderr(Stdio::null()).status();
-    asked.is_ok_and(|status| status.success())
 }
 
 /// Checks a version that a program printed, such as `v20.20.2`.

@@ -63,7 +63,8 @@ fn every_negative_is_refused_by_a_tool_that_is_not_ours_and_by_ours_where_it_rea
     }
 }
 
-/// The tools that are installed. Of the others that is said: nobody is to believe that they were asked.
+/// The tools that are installed. Of the others that is said, and the tests of [`newer_python`](super::newer_python) do not pass:
+/// nobody is to believe that they were asked.
 pub(super) fn installed() -> Vec<Tool> {
     let (there, missing): (Vec<_>, Vec<_>) = TOOLS.into_iter().partition(|tool| tool.is_installed());
     for tool in missing {
