@@ -50,7 +50,8 @@ impl Scene {
     fn new(advertised: Option<&str>, does: Option<Does>) -> Self {
         let backend = Backend::start(Behaviour::Answer);
         let mut federation = Federation::start();
-        for expected in ["a try failed", "a link broke", "a node did not sign what it answered"] {
+        for expected in ["a try failed", "a link broke", "a node did not sign what it answered", "an answer broke off"]
+        {
             federation.expect_log(expected);
         }
         let [failing, other] = PLACES.map(|place| NodeSpec::openai("n1", &backend.url(), place));

@@ -83,12 +83,14 @@ impl Scene {
         Root::from_json(&std::fs::read(self.app.identity.join("root.json")).unwrap()).unwrap()
     }
 
-    /// What the broker proved of a request that it let the first node answer.
+    /// What the broker proved of a request that the first node took, and whose backend failed: no try of it was answered.
     async fn proven(&self) -> Receipt {
+        self.backend.behave(Behaviour::Status(500));
         let app = Identity::open(&self.app.identity).unwrap();
         let mut client = InferenceClient::new(Connection::open(&app).unwrap().channel());
-        let answer = client.chat(question()).await.unwrap();
-        let receipt = answer.metadata().get_bin(RECEIPT).unwrap().to_bytes().unwrap();
+        let failed = client.chat(question()).await.unwrap_err();
+        self.backend.behave(Behaviour::Answer);
+        let receipt = failed.metadata().get_bin(RECEIPT).unwrap().to_bytes().unwrap();
         transparency::Receipt::decode(receipt).unwrap().try_into().unwrap()
     }
 }
@@ -231,6 +233,8 @@ fn expiry(at: Timestamp) -> i64 {
 #[test]
 fn a_broker_that_lies_gets_nothing_run_and_with_the_truth_it_does() {
     let mut scene = Scene::new();
+    scene.nodes[0].program.expect_log("the backend failed");
+    scene.federation.expect_log("a try failed");
     // What the last lie does to it.
     scene.nodes[0].program.expect_log("the decision log has signed two histories");
     scene.nodes[0].program.expect_log("published");
@@ -241,8 +245,8 @@ fn a_broker_that_lies_gets_nothing_run_and_with_the_truth_it_does() {
 async fn lies_and_the_truth(scene: &Scene) {
     let (root, data) = (scene.root(), scene.federation.folder().join("broker/data"));
     let (key, origin) = (log_key(&root, &data), root.decision_log_origin());
-    let Receipt { checkpoint, decision, .. } = scene.proven().await;
-    assert_eq!(scene.backend.asked().len(), 1, "the broker's own request");
+    let [Receipt { checkpoint, decision, .. }, other] = [scene.proven().await, scene.proven().await];
+    assert_eq!(scene.backend.asked().len(), 2, "the broker's own requests");
     let [mut first, mut second] =
         [Liar::to(&scene.nodes[0], &root, &data).await, Liar::to(&scene.nodes[1], &root, &data).await];
     let asked = question();
@@ -254,13 +258,15 @@ async fn lies_and_the_truth(scene: &Scene) {
     let signed = Checkpoint::open(&checkpoint, &origin, &root.decision_log_verifier()).unwrap();
     let forged = signed.sign(&NoteKey::generate(origin.clone()).unwrap()).unwrap();
     first.is_refused("another key's", &asked, Some(&permit(forged, &decision, 2)), "PERMIT_CHECKPOINT").await;
-    assert_eq!(scene.backend.asked().len(), 1, "a lie was run");
+    assert_eq!(scene.backend.asked().len(), 2, "a lie was run");
 
-    for (attempt, place) in [(2, Place::Head), (3, Place::Trailer)] {
-        assert_eq!(first.send(&asked, Some(&true_one(attempt)), place).await.0, Code::Ok, "{place:?}");
+    let of_other = permit(other.checkpoint, &other.decision, 2);
+    for (truth, place) in [(true_one(2), Place::Head), (of_other, Place::Trailer)] {
+        assert_eq!(first.send(&asked, Some(&truth), place).await.0, Code::Ok, "{place:?}");
     }
-    assert_eq!(scene.backend.asked().len(), 3, "the truth runs");
+    assert_eq!(scene.backend.asked().len(), 4, "the truth runs");
     first.is_refused("one that was used", &asked, Some(&true_one(2)), "PERMIT_REPLAYED").await;
+    first.is_refused("a further try of what was answered", &asked, Some(&true_one(3)), "PERMIT_REPLAYED").await;
 
     // From here on with the log's own key, over trees that the log never was.
     let (leaf, record) = long_ago(&decision);
@@ -272,5 +278,5 @@ async fn lies_and_the_truth(scene: &Scene) {
     let other = permit(other.sign(&key).unwrap(), &decision, 1);
     first.is_refused("two histories", &asked, Some(&other), "LOG_CONTRADICTED").await;
     first.is_refused("the truth, of one who was caught", &asked, Some(&true_one(1)), "LOG_CONTRADICTED").await;
-    assert_eq!(scene.backend.asked().len(), 3, "a lie was run");
+    assert_eq!(scene.backend.asked().len(), 4, "a lie was run");
 }

@@ -89,7 +89,14 @@ async fn a_position_that_the_broker_refused_is_free_for_offers_that_were_mended(
     let scene = Scene::new().await;
     let failure = Failure::new(Code::InvalidArgument, "INVALID_FIELD", "offers[0].licence: is none");
     scene.broker.script.publishing.lock().unwrap().push_back(failure.with("field", "offers[0].licence").into());
-    scene.until_asked(scene.process("none"), 1).await;
+    // Until it has heard the answer, and has kept it: what has none is handed in again.
+    let kept = scene.world.folder.path().join("last-word.json");
+    let member = scene.process("none");
+    let work = async {
+        member.publish().await;
+        std::future::pending::<()>().await;
+    };
+    run_until(work, || std::fs::read_to_string(&kept).is_ok_and(|kept| kept.contains("refused"))).await;
     assert_eq!(scene.process("MIT").publish().await, EPOCH);
     let (version, licence) = said(scene.signed().last().unwrap());
     assert!(version == 1 && licence.contains("MIT"), "{version} {licence}");
