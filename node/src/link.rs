@@ -141,12 +141,22 @@ impl Publisher {
     }
 }
 
-/// Whether a broker has looked at a statement and has not taken it. What is aborted is about the position, which the log
-/// tells; of what was cut short nobody knows.
+/// The reasons by which a broker that has looked at a statement says that the log does not have it and will not: they alone free
+/// its position. Every other refusal is of the caller (suspended, gone), of rate, or of the state at that moment, and the edge
+/// has some of them before it reads anything: an earlier handing-in of the same may have its place in the log all the same.
+const OF_THE_STATEMENT: [&str; 3] = [
+    // What it says cannot be said, whoever hands it in and whenever.
+    "INVALID_FIELD",
+    // Another key signed it than the node has, as after it joined anew. Asked once its position was found free.
+    "SIGNATURE_REFUSED",
+    // It was signed too long ago, or by a clock that was ahead. Asked once its position was found free, too.
+    "NOT_OF_NOW",
+];
+
+/// Whether a broker has looked at a statement and has not taken it. `STATEMENT_REFUSED` is no such word: it is said as well of what
+/// stands in the log already.
 fn is_final(status: &Status) -> bool {
-    let unsettled =
-        [Code::Aborted, Code::Unavailable, Code::DeadlineExceeded, Code::Cancelled, Code::Internal, Code::Unknown];
-    Detail::of(status).is_some() && !unsettled.contains(&status.code())
+    Detail::of(status).is_some_and(|detail| OF_THE_STATEMENT.contains(&detail.reason.as_str()))
 }
 
 fn unkept(error: &std::io::Error) -> Status {

@@ -41,7 +41,7 @@ struct Kept {
 pub(super) enum Answer {
     /// Nothing: it may have its place in the log.
     Unknown,
-    /// It is no statement of the log.
+    /// It is no statement of the log, for a reason of its own: not because of who handed it in, or when.
     Refused,
     /// What it says is in force at this epoch: by it, or by one before that says the same, and then its position is free.
     InForce(u64),

@@ -103,6 +103,28 @@ async fn a_position_that_the_broker_refused_is_free_for_offers_that_were_mended(
 }
 
 #[tokio::test]
+async fn a_refusal_of_the_caller_of_rate_or_of_the_moment_frees_no_position_whose_first_answer_was_lost() {
+    for (code, reason) in [
+        (Code::PermissionDenied, "MEMBER_SUSPENDED"),
+        (Code::PermissionDenied, "ORGANISATION_SUSPENDED"),
+        (Code::ResourceExhausted, "PUBLISH_RATE"),
+        (Code::FailedPrecondition, "STATEMENT_REFUSED"),
+    ] {
+        let scene = Scene::new().await;
+        let lost = Status::unavailable("the answer is lost");
+        let refused = Status::from(Failure::new(code, reason, "not now"));
+        scene.broker.script.publishing.lock().unwrap().extend([vec![lost], vec![refused; MANY]].concat());
+        // Asked a third time, it has heard the refusal and kept what follows from it.
+        scene.until_asked(scene.process("MIT"), 3).await;
+        scene.broker.script.publishing.lock().unwrap().clear();
+        // Another process, with another configuration, that knows no more of the log.
+        scene.until_asked(scene.process("Apache-2.0"), scene.signed().len() + 1).await;
+        let signed = scene.signed();
+        assert!(signed.iter().all(|one| *one == signed[0]), "{reason}: another statement was signed at the position");
+    }
+}
+
+#[tokio::test]
 async fn a_node_that_has_not_heard_of_the_log_asks_and_signs_no_position() {
     let (world, broker) = Broker::start(&Arc::default()).await;
     member(&world).publish().await;
