@@ -5,7 +5,7 @@ pub(crate) mod offering;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use comity_policy::claim::Statement;
+use comity_policy::claim::{Assurance, Evidence, Statement};
 use comity_policy::ownership::{SELF, Stake};
 use comity_policy::terms::Disclosure;
 use comity_policy::{Claim, Layers, Offer, Organisation};
@@ -133,16 +133,46 @@ pub(crate) fn controllers(facts: &Organisation) -> String {
     })
 }
 
-/// A claim: what each party states, how long it holds, and how far others stand behind it.
+/// A claim: what each party states, how long it holds, how far others stand behind it, and on what it rests.
 pub(crate) fn claim<T>(claim: Option<&Claim<T>>, value: impl Fn(&T) -> String) -> String {
     let one = |statement: &Statement<T>| {
-        let by = match &statement.issuer {
-            Some(issuer) => format!(" ({} by {issuer})", statement.assurance.as_str()),
-            None => String::new(),
-        };
-        format!("{}{}{by}", value(&statement.value), validity(&statement.validity))
+        let held = validity(&statement.validity);
+        format!("{}{held}{}", value(&statement.value), provenance(statement))
     };
     known(claim.map(|claim| claim.statements().iter().map(one).collect::<Vec<_>>().join("; ")))
+}
+
+/// What stands behind a statement, where that is more than its operator's word.
+fn provenance<T>(statement: &Statement<T>) -> String {
+    let Statement {
+        value: _,
+        validity: _,
+        assurance,
+        issuer,
+        evidence,
+        issued_at,
+        revoked_at,
+        appraisal,
+        // No file and no message says so.
+        countersigned: _,
+    } = statement;
+    let by = match issuer {
+        Some(issuer) => Some(format!("{} by {issuer}", assurance.as_str())),
+        None => (*assurance != Assurance::SelfDeclared).then(|| assurance.as_str().to_owned()),
+    };
+    let evidence = evidence.as_ref().map(|Evidence { uri, sha256 }| {
+        let sha256 = sha256.as_ref().map(|sha256| format!(" with the SHA-256 {sha256}")).unwrap_or_default();
+        format!("evidence {uri}{sha256}")
+    });
+    let more = [
+        by,
+        evidence,
+        issued_at.map(|at| format!("issued {at}")),
+        revoked_at.map(|at| format!("taken back {at}")),
+        appraisal.as_ref().map(|appraisal| format!("appraisal {}", word(appraisal))),
+    ];
+    let more: Vec<_> = more.into_iter().flatten().collect();
+    if more.is_empty() { String::new() } else { format!(" ({})", more.join(", ")) }
 }
 
 /// Who owns an organisation.

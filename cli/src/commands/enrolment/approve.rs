@@ -10,7 +10,7 @@ use comity_membership::{Application, By, Departure, Federation, Statement, Subje
 use comity_proto::membership::{Enrolment, ListEnrolmentsRequest, Proposal};
 use comity_transparency::{Envelope, PublicKey};
 use comity_types::{SpiffeId, TrustDomain};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::{list, offers};
 use crate::args::Global;
@@ -53,7 +53,7 @@ pub(crate) async fn run(args: ApproveArgs, global: &Global) -> Result<(), CliErr
         signatory.check_signable(federation, &envelope)?;
         say("a dry run: nothing is signed");
         return match global.output {
-            Format::Json => print_json(&json!({ "wouldSign": signed.shown })),
+            Format::Json => print_json(&would_sign(&signed.shown, &envelope)?),
             Format::Table => Ok(()),
         };
     }
@@ -64,6 +64,17 @@ pub(crate) async fn run(args: ApproveArgs, global: &Global) -> Result<(), CliErr
     signatory.endorse(&mut envelope)?;
     let said = signatory.submit("approve", &envelope).await?;
     report(global, ("approved", &args.id), &said)
+}
+
+/// What would be signed, for programs: the lines, and of a new organisation the offers that it applied with, as
+/// `comity enrolment show` has them.
+fn would_sign(shown: &[(String, String)], envelope: &Envelope) -> Result<Value, CliError> {
+    let mut json = Map::from_iter([("wouldSign".to_owned(), json!(shown))]);
+    if let Statement::OrganisationAdmitted { application } = signing::payload_of(envelope)?.statement {
+        let application = Application::open(&application).map_err(wrong)?;
+        json.insert("offers".to_owned(), offers::json(&application).into());
+    }
+    Ok(json.into())
 }
 
 /// What is to be signed, and what an operator has to know of it.
@@ -429,6 +440,21 @@ mod tests {
             assert!(lines.iter().any(|(_, value)| value.contains(word)), "{key} is not shown: {lines:?}");
         }
         assert!(lines.iter().any(|(name, _)| name == "connects by"), "{lines:?}");
+    }
+
+    #[test]
+    fn a_dry_run_has_the_offers_of_an_application_for_programs_and_none_where_nobody_applied() {
+        let mut test = TestFederation::founded(&["alice"], 1);
+        let application = offers::tests::applied(&mut test);
+        let member = "spiffe://org-a.example/node/n1";
+        let application = application.sign(&[&test.keys["org-a.example"], &test.keys[member]]).unwrap();
+        let envelope = test.signed(Statement::OrganisationAdmitted { application }, &["alice"]);
+        let json = would_sign(&[("statement".to_owned(), "admitted".to_owned())], &envelope).unwrap();
+        assert_eq!(json["wouldSign"], json!([["statement", "admitted"]]));
+        assert_eq!(json["offers"][0]["terms"]["trainingUse"][0]["trainingUse"], "TRAINING_USE_NEVER");
+        let subject: Subject = "org-b.example".parse().unwrap();
+        let lifted = test.signed(Statement::Lifted { subject, by: By::Federation }, &["alice"]);
+        assert_eq!(would_sign(&[], &lifted).unwrap(), json!({ "wouldSign": [] }));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use comity_proto::json::Canonical;
 use comity_proto::policy;
 use serde_json::{Value, json};
 
-use crate::view::offering;
+use crate::view::offering::{self, Told};
 
 /// What stands in the place of offers, where an application names none.
 const NONE: &str = "none is in force, and it applied without naming any: nodes publish offers, with their terms, once the \
@@ -20,7 +20,7 @@ pub(super) fn lines(application: &Application) -> Vec<(String, String)> {
         return vec![line("offers", NONE.to_owned())];
     }
     let each = application.offers.iter().flat_map(|offer| {
-        let stated = offering::fields(offer, None).into_iter().map(|(name, value)| line(name, value));
+        let stated = offering::fields(offer, None, Told::Signed).into_iter().map(|(name, value)| line(name, value));
         std::iter::once(line("offer", offer.name().to_string())).chain(stated)
     });
     std::iter::once(line("offers", intended(application))).chain(each).collect()
@@ -45,6 +45,7 @@ pub(super) fn json(application: &Application) -> Vec<Value> {
 #[cfg(test)]
 pub(crate) mod tests {
     use comity_membership::testing::TestFederation;
+    use comity_types::Digest;
 
     use super::*;
 
@@ -87,14 +88,23 @@ pub(crate) mod tests {
             "offer: org-a.example/n1/chat",
             "model: m",
             "model's SHA-256: unknown",
+            "made by: unknown",
+            "reads and writes: unknown",
             "can: chat",
             "context tokens: unknown",
             "licence: unknown",
             "price: unknown",
+            "CO2: unknown",
+            "its node says it is: active",
             "in force: always",
             "processed in: DE",
             "stored in: unknown",
             "reached from: unknown",
+            "runs in: unknown",
+            "sovereignty ratings: unknown",
+            "CADA level: unknown",
+            "Gaia-X label: unknown",
+            "safety grade: unknown",
             "sub-processors: unknown",
             "version of the terms: 0",
             "kept: nothing",
@@ -108,6 +118,8 @@ pub(crate) mod tests {
             "liable for at most: unknown",
             "support: unknown",
             "available: unknown",
+            "requests a day: as many as there are",
+            "reasons shown to callers: full",
             "allowed purposes: dpv:Purpose",
             "prohibited purposes: -",
             "high-risk uses: unknown",
@@ -115,6 +127,7 @@ pub(crate) mod tests {
             "personal data: any",
             "serves: everyone",
             "but not: -",
+            "checked of a caller: its seat, where the call comes from",
             "not owned or controlled from: -",
             "kinds not served: -",
             "sectors not served: -",
@@ -124,6 +137,163 @@ pub(crate) mod tests {
         assert_eq!(shown, expected);
         let json = json(&application);
         assert_eq!((json.len(), &json[0]["terms"]["trainingUse"][0]["trainingUse"]), (1, &json!("TRAINING_USE_NEVER")));
+    }
+
+    /// An offer in which every field is stated, and none as it would be by itself.
+    fn whole(node: &str) -> Offer {
+        let json = json!({
+            "id": "chat",
+            "node": node,
+            "model": "tiny",
+            "model_digest": Digest::of(b"weights"),
+            "model_provider": "Modelmakers Ltd",
+            "modalities": ["audio"],
+            "capabilities": ["json-schema"],
+            "processing_locations": ["DE"],
+            "storage_locations": ["FR"],
+            "access_locations": ["NL"],
+            "sub_processors": [{
+                "id": "hoster",
+                "lei": "529900T8BM49AURSDO55",
+                "role": "key-custodian",
+                "places": ["BE"],
+                "content_access": true,
+                "seat": "US",
+                "principal_place_of_business": "CA",
+                "establishments": ["IE"],
+                "ultimate_controllers": [{ "name": "Holding B", "seat": "JP" }],
+            }],
+            "seal": { "SOV-3": 3 },
+            "cada_level": 2,
+            "gaiax_label": 1,
+            "safety_grade": "very-good",
+            "runtime": {
+                "value": "confidential-vm",
+                "from": "2025-01-01T00:00:00Z",
+                "until": "2025-12-01T00:00:00Z",
+                "assurance": "attested",
+                "issuer": "verifier",
+                "evidence": { "uri": "https://verifier.example/report", "sha256": Digest::of(b"report") },
+                "issued_at": "2025-01-02T00:00:00Z",
+                "revoked_at": "2025-11-01T00:00:00Z",
+                "appraisal": "affirming",
+            },
+            "licence": "Apache-2.0",
+            "price": {
+                "currency": "EUR",
+                "input_micros_per_million_tokens": 1_500_000,
+                "output_micros_per_million_tokens": 2_500_000,
+            },
+            "terms": whole_terms(),
+            "state": "withdrawn",
+            "in_force": { "from": "2026-01-02T00:00:00Z", "until": "2027-03-04T00:00:00Z" },
+            "context_tokens": 8192,
+            "carbon_grams_per_million_tokens": 42,
+        });
+        serde_json::from_value(json).unwrap()
+    }
+
+    fn whole_terms() -> Value {
+        json!({
+            "version": 7,
+            "retention": [{ "data": "classifier-output", "trigger": "legal-obligation", "max_days": 30 }],
+            "training_use": "opt-out",
+            "human_review": { "mode": "routine", "reviewer_places": ["SE"] },
+            "content_logging": true,
+            "transfer_basis": "scc",
+            "certifications": [{
+                "scheme": "ISO27001",
+                "edition": "2013",
+                "level": "type-2",
+                "auditor": "Auditors AG",
+                "issued": "2023-12-03T00:00:00Z",
+                "expires": "2026-12-03T00:00:00Z",
+                "period_start": "2022-05-01T00:00:00Z",
+                "period_end": "2023-05-01T00:00:00Z",
+                "scope_services": ["tiny-of-the-certificate"],
+                "scope_sites": ["AT"],
+            }],
+            "allowed_purposes": ["dpv:CustomerCare"],
+            "prohibited_purposes": ["dpv:Marketing"],
+            "high_risk": "prohibited",
+            "caller_rules": {
+                "served": ["EU"],
+                "served_except": ["GB"],
+                "check": { "seat": false, "headquarters": true, "access_origin": false },
+                "ownership": [{
+                    "id": "V50",
+                    "target": ["CN"],
+                    "test": "control",
+                    "interests": ["golden-share"],
+                    "comparison": "at-least",
+                    "threshold_bp": 100,
+                    "aggregate": false,
+                    "indirect": "look-through",
+                    "in_force": [{ "from": "2025-06-01T00:00:00Z", "until": "2029-06-01T00:00:00Z" }],
+                }],
+                "denied_organisation_types": ["military"],
+                "denied_sectors": ["64.19"],
+                "denied_lists": ["OFAC-SDN"],
+                "min_terms_version": 3,
+            },
+            "classification_ceilings": { "DE-VS": { "level": "GEHEIM", "caveats": ["NOFORN"] } },
+            "accepted_data_categories": ["pd:EmailAddress"],
+            "governing_law": "LU",
+            "courts": "PT",
+            "liability_cap": { "currency": "CHF", "micros": 1_000_000 },
+            "support": "business-hours",
+            "availability_bp": 9990,
+            "quota": { "requests_per_day": 1000 },
+            "disclosure": "code-only",
+        })
+    }
+
+    /// The values at the ends of `json`, each with the pointer to it.
+    fn leaves(pointer: &str, json: &Value, found: &mut Vec<(String, Value)>) {
+        match json {
+            Value::Object(fields) => {
+                fields.iter().for_each(|(key, value)| leaves(&format!("{pointer}/{key}"), value, found));
+            }
+            Value::Array(values) => {
+                (0_usize..).zip(values).for_each(|(index, value)| leaves(&format!("{pointer}/{index}"), value, found));
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+                found.push((pointer.to_owned(), json.clone()));
+            }
+        }
+    }
+
+    #[test]
+    fn whoever_approves_is_shown_every_value_of_an_offer_also_of_one_that_a_listing_shows_in_part() {
+        let application = applied(&mut TestFederation::founded(&["alice"], 1));
+        // Words are compared without their hyphens: a sentence has none.
+        let shown = |offer: &Value| {
+            let mut application = application.clone();
+            application.offers = vec![serde_json::from_value(offer.clone()).unwrap()];
+            let lines = lines(&application).into_iter().map(|(name, value)| format!("{name}: {value}\n"));
+            lines.collect::<String>().replace('-', " ")
+        };
+        let offer = serde_json::to_value(whole("spiffe://org-a.example/node/n1")).unwrap();
+        let said = shown(&offer);
+        for nothing in ["unknown", "no level", "no edition", "no date", "no end", "none\n"] {
+            assert!(!said.contains(nothing), "a field is not stated in this test: {said}");
+        }
+        let mut found = Vec::new();
+        leaves("", &offer, &mut found);
+        for (pointer, value) in found {
+            if let Some(text) = value.as_str() {
+                assert!(said.contains(&text.replace('-', " ")), "{pointer}: {text} is not shown:\n{said}");
+                continue;
+            }
+            // A number and a flag may be told in other words, but no other one in the same.
+            let mut other = offer.clone();
+            let changed = value.as_bool().map_or_else(|| json!(value.as_u64().unwrap() + 1), |flag| json!(!flag));
+            *other.pointer_mut(&pointer).unwrap() = changed;
+            assert_ne!(shown(&other), said, "{pointer}: {value} is not shown");
+        }
+        for key in ["SOV 3 3", "DE VS GEHEIM"] {
+            assert!(said.contains(key), "{key}: {said}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use comity_types::OfferName;
 use super::list::{self, Row};
 use crate::args::Global;
 use crate::error::CliError;
-use crate::view::offering;
+use crate::view::offering::{self, Told};
 
 /// Shows one offer.
 pub(super) async fn run(name: &OfferName, global: &Global) -> Result<(), CliError> {
@@ -19,6 +19,6 @@ pub(super) async fn run(name: &OfferName, global: &Global) -> Result<(), CliErro
 fn fields(row: &Row) -> Vec<(&'static str, String)> {
     let Row { name, state, operator, offer } = row;
     let mut fields = vec![("offer", name.clone()), ("state", state.clone())];
-    fields.extend(offering::fields(offer, Some(operator)));
+    fields.extend(offering::fields(offer, Some(operator), Told::Listed));
     fields
 }

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use crate::commands::audit::demanded_besides;
 use crate::output::plain_table;
 use crate::view::demanded::{self, Demanded};
-use crate::view::offering;
+use crate::view::offering::{self, Told};
 
 /// A head, and lines below it.
 #[derive(Debug, PartialEq, Eq)]
@@ -102,7 +102,7 @@ fn of_offer(verified: &Verified, federation: Option<&Federation>) -> Option<Sect
             let head =
                 format!("The offer {name}, as its organisation had published it by epoch {epoch} (SHA-256 {sha256}):");
             let lines = match operator {
-                Some(operator) => offering::fields(offer, Some(&operator)),
+                Some(operator) => offering::fields(offer, Some(&operator), Told::Signed),
                 // No node publishes whose organisation was not admitted.
                 None => Vec::new(),
             };

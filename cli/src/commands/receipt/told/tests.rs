@@ -133,14 +133,23 @@ fn what_was_demanded_and_the_offer_as_it_was_published_then_are_told_in_plain_wo
 The offer {OFFER}, as its organisation had published it by epoch 4 (SHA-256 {sha256}):
  model                         tiny
  model's SHA-256               unknown
+ made by                       unknown
+ reads and writes              unknown
  can                           chat
  context tokens                unknown
  licence                       Apache-2.0
  price                         unknown
+ CO2                           unknown
+ its node says it is           active
  in force                      always
  processed in                  DE
  stored in                     unknown
  reached from                  unknown
+ runs in                       unknown
+ sovereignty ratings           unknown
+ CADA level                    unknown
+ Gaia-X label                  unknown
+ safety grade                  unknown
  operator                      org-b.example
  operator's seat               DE
  operator's controllers        unknown
@@ -158,6 +167,8 @@ The offer {OFFER}, as its organisation had published it by epoch 4 (SHA-256 {sha
  liable for at most            EUR 1000.000000
  support                       unknown
  available                     unknown
+ requests a day                as many as there are
+ reasons shown to callers      full
  allowed purposes              dpv:CustomerCare
  prohibited purposes           -
  high-risk uses                unknown
@@ -165,6 +176,7 @@ The offer {OFFER}, as its organisation had published it by epoch 4 (SHA-256 {sha
  personal data                 any
  serves                        EU
  but not                       US
+ checked of a caller           its seat, where the call comes from
  not owned or controlled from  -
  kinds not served              -
  sectors not served            -
