@@ -282,20 +282,18 @@ impl DecisionLog {
         placed.await.map_err(|_| self.0.failure.error())?
     }
 
-    /// Erases the records of these leaves: from what is kept, and from what was written ahead. The leaves stay.
+    /// Erases the records of these leaves: from what was written ahead, and then from what is kept, those of later leaves
+    /// first. The leaves stay.
+    ///
+    /// The log's own threads do it: once it is queued it is done, in order, though whoever asked has left, and whoever drops
+    /// the last handle waits for it.
     ///
     /// # Errors
     /// The log has failed.
     pub async fn erase(&self, indexes: Vec<u64>) -> Result<(), LogError> {
         let (done, erased) = oneshot::channel();
-        self.tell(publisher::Command::Erase { indexes, done }).await?;
-        erased.await.map_err(|_| self.0.failure.error())??;
-        let (done, rotated) = oneshot::channel();
-        self.send(Work::Rotate { done }).await?;
-        rotated.await.map_err(|_| self.0.failure.error())??;
-        let (done, flushed) = oneshot::channel();
-        self.tell(publisher::Command::Flush { done }).await?;
-        flushed.await.map_err(|_| self.0.failure.error())?
+        self.send(Work::Erase { indexes, done }).await?;
+        erased.await.map_err(|_| self.0.failure.error())?
     }
 
     /// What is published, whenever that has changed.

@@ -173,8 +173,9 @@ impl Transparency for Service {
             // What was spent stays so, whatever becomes of the record.
             keeper.keep().await.map_err(|error| ours(&error))?;
         }
+        // Before it is: the log goes on with it also when the caller has left, and says itself when it has gone.
+        tracing::info!(decision.id = %decision, %by, log.leaves = ?indexes, "a record is erased");
         self.ledger.log().erase(indexes).await.map_err(|error| ours(&error))?;
-        tracing::info!(decision.id = %decision, %by, "a record was erased");
         Ok(Response::new(EraseRecordResponse {}))
     }
 }
@@ -203,8 +204,10 @@ fn refused(error: ReceiptError) -> Status {
     match error {
         ReceiptError::Log(error) => ours(&error),
         ReceiptError::Unknown(_) => {
-            let message =
-                format!("{error} (hint: only who asked, who answered and operators of the federation see it)");
+            let message = format!(
+                "{error} (hint: only who asked, who answered and operators of the federation see it; of one whose record was \
+                 erased nobody can tell who that is)"
+            );
             failure(Code::NotFound, "DECISION_NOT_FOUND", message, vec![])
         }
         ReceiptError::Running(_) => failure(Code::FailedPrecondition, "DECISION_RUNNING", error.to_string(), vec![]),

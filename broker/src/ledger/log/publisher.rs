@@ -34,12 +34,10 @@ pub(super) struct Batch {
 pub(super) enum Command {
     /// Publishes these in time.
     Batch(Batch),
-    /// What comes is in another segment, from this leaf on.
-    Rotated(u64),
     /// Publishes what there is, now.
     Flush { done: oneshot::Sender<Result<(), LogError>> },
-    /// Publishes what there is, and takes these records away.
-    Erase { indexes: Vec<u64>, done: oneshot::Sender<Result<(), LogError>> },
+    /// Takes these records away. What comes is in another segment, from the leaf `next` on.
+    Erase { next: u64, indexes: Vec<u64>, done: oneshot::Sender<Result<(), LogError>> },
 }
 
 /// The thread's state.
@@ -93,15 +91,11 @@ impl Publisher {
                         continue;
                     }
                 }
-                Some(Command::Rotated(next)) => self.segment = self.segment.max(next),
                 Some(Command::Flush { done }) => {
                     let _left = done.send(self.guarded(Self::publish));
                 }
-                Some(Command::Erase { indexes, done }) => {
-                    let _left = done.send(self.guarded(|publisher| {
-                        publisher.publish()?;
-                        publisher.erase(&indexes)
-                    }));
+                Some(Command::Erase { next, indexes, done }) => {
+                    let _left = done.send(self.guarded(|publisher| publisher.erase(next, &indexes)));
                 }
                 None => {}
             }
@@ -220,10 +214,16 @@ impl Publisher {
     }
 
     /// Takes records away: those of the last bundle here and on disk, those of others on disk alone.
-    fn erase(&mut self, indexes: &[u64]) -> Result<(), LogError> {
+    ///
+    /// What is kept goes last: whatever ends this before, the record is there still, and says who may have it erased. So the
+    /// segments before `next` go first, which are published then, and bundles in descending order: an outcome has a later leaf
+    /// than its decision, whose record says whose both are.
+    fn erase(&mut self, next: u64, indexes: &[u64]) -> Result<(), LogError> {
+        self.segment = self.segment.max(next);
+        self.publish()?;
         let last = self.tiles.size() / WIDTH;
         let bundles: BTreeSet<u64> = indexes.iter().map(|index| index / WIDTH).collect();
-        for bundle in bundles {
+        for bundle in bundles.into_iter().rev() {
             let mut records = self.store.records(bundle)?;
             for index in indexes.iter().filter(|index| **index / WIDTH == bundle) {
                 let place = usize::try_from(index % WIDTH).unwrap_or(usize::MAX);
@@ -236,6 +236,8 @@ impl Publisher {
             }
             self.store.write_records(bundle, records.iter().map(Option::as_deref))?;
         }
+        // Here, since whoever asked may have left.
+        tracing::info!(log.leaves = ?indexes, "the records of leaves were erased");
         Ok(())
     }
 }

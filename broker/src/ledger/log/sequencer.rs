@@ -29,8 +29,8 @@ const AT_HAND: u64 = 1 << 18;
 pub(super) enum Work {
     /// Gives an entry its place.
     Append { entry: Entry, also: Option<u64>, done: oneshot::Sender<Result<Placed, LogError>> },
-    /// Goes on in a new segment, so that those before it can go.
-    Rotate { done: oneshot::Sender<Result<(), LogError>> },
+    /// Goes on in a new segment, so that those before it can go, and has the publisher take these records away.
+    Erase { indexes: Vec<u64>, done: oneshot::Sender<Result<(), LogError>> },
 }
 
 /// The thread's state.
@@ -48,6 +48,9 @@ pub(super) struct Sequencer {
 
 /// An entry, what is to be proven with it, and whom to tell.
 type Append = (Entry, Option<u64>, oneshot::Sender<Result<Placed, LogError>>);
+
+/// The leaves whose records are to go, and whom to tell.
+type Erasure = (Vec<u64>, oneshot::Sender<Result<(), LogError>>);
 
 impl Sequencer {
     pub(super) fn new(
@@ -71,22 +74,22 @@ impl Sequencer {
     pub(super) fn run(mut self, mut works: Works<Work>) {
         let mut taken = Vec::with_capacity(MAX_BATCH);
         while works.take(&mut taken, MAX_BATCH) {
-            let (mut appends, mut rotations) = (Vec::new(), Vec::new());
+            let (mut appends, mut erasures) = (Vec::new(), Vec::new());
             for work in taken.drain(..) {
                 match work {
                     Work::Append { entry, also, done } => appends.push((entry, also, done)),
-                    Work::Rotate { done } => rotations.push(done),
+                    Work::Erase { indexes, done } => erasures.push((indexes, done)),
                 }
             }
             let done = if self.failure.is_set() { Err(self.failure.error()) } else { self.commit(appends) };
             if let Err(error) = done {
-                return refuse(&error, rotations, works);
+                return refuse(&error, erasures, works);
             }
-            for done in rotations {
+            for (indexes, done) in erasures {
                 let next = self.tiles.size();
                 self.segments.rotate(next);
-                let told = self.publish.send(publisher::Command::Rotated(next));
-                let _left = done.send(told.map_err(|_| self.failure.error()));
+                // Where the publisher has ended, whoever asked is told so by the dropped sender.
+                let _told = self.publish.send(publisher::Command::Erase { next, indexes, done }).is_ok();
             }
         }
     }
@@ -162,15 +165,15 @@ impl Sequencer {
 }
 
 /// After a failure: everyone who waits, and everyone who comes, is refused.
-fn refuse(error: &LogError, rotations: Vec<oneshot::Sender<Result<(), LogError>>>, works: Works<Work>) {
-    for done in rotations {
+fn refuse(error: &LogError, erasures: Vec<Erasure>, works: Works<Work>) {
+    for (_, done) in erasures {
         let _left = done.send(Err(error.clone()));
     }
     works.close(|work| match work {
         Work::Append { done, .. } => {
             let _left = done.send(Err(error.clone()));
         }
-        Work::Rotate { done } => {
+        Work::Erase { done, .. } => {
             let _left = done.send(Err(error.clone()));
         }
     });

@@ -20,6 +20,7 @@ use tokio::sync::mpsc as queue;
 use super::*;
 
 mod damage;
+mod erased;
 #[cfg(target_os = "linux")]
 mod linger;
 mod old;

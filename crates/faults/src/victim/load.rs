@@ -75,10 +75,19 @@ impl Load {
         }
         if chance.percent(3) {
             let index = chance.within(0..newest + 1);
-            say(&Said::Erasing { index });
-            self.log.erase(vec![index]).await?;
-            say(&Said::Erased { index });
+            self.erase(vec![index]).await?;
         }
+        // As the broker does it, at times across two bundles.
+        if newest != decision.index() && chance.percent(3) {
+            self.erase(vec![decision.index(), newest]).await?;
+        }
+        Ok(())
+    }
+
+    async fn erase(&self, indexes: Vec<u64>) -> Result<(), LogError> {
+        indexes.iter().for_each(|index| say(&Said::Erasing { index: *index }));
+        self.log.erase(indexes.clone()).await?;
+        indexes.iter().for_each(|index| say(&Said::Erased { index: *index }));
         Ok(())
     }
 
