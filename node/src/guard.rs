@@ -338,10 +338,14 @@ impl Guard {
         })
     }
 
-    /// What this permit opened was answered, and that is about to be signed: no other try of its decision runs here.
-    pub fn answered(&self, permit: &VerifiedPermit) {
+    /// What this permit opened is answered, and the first piece of that is about to be handed over: no other try of its decision
+    /// runs here. Once for each permit.
+    ///
+    /// # Errors
+    /// Another try was answered, or it cannot be written down that this one is: then nothing of it may be handed over.
+    pub fn answered(&self, permit: &VerifiedPermit) -> Result<(), Lie> {
         let until = permit.issued_at.plus(MAX_PERMIT_LIFE).plus(CLOCK_TOLERANCE);
-        self.seen.answered(permit.decision, until, self.clock.now());
+        self.seen.answered(permit.decision, until, self.clock.now())
     }
 
     /// The decision that the permit proves to be in the log.

@@ -4,7 +4,8 @@
 //! broker only ─▶ admit: permit, own terms ─▶ offers: what the payload needs ─▶ run: the backend ─▶ meter: what it used, signed
 //! ```
 //!
-//! `admit` gives the one [`Admitted`], and only it leads to a backend.
+//! `admit` gives the one [`Admitted`], and only it leads to a backend. `meter` hands nothing over before it is on file that the
+//! decision is answered.
 //! Whoever drops the call drops the backend's work with it.
 
 use std::sync::Arc;
@@ -110,7 +111,7 @@ impl Inference for Server {
         checked.map_err(|fault| admitted.failed(&fault))?;
         admitted.offers(&needs::of_chat(&payload))?;
         let answer = admitted.run(admitted.backend().chat(admitted.model(), payload)).await?;
-        Ok(meter::whole(&admitted, answer.usage, answer))
+        meter::whole(&admitted, answer.usage, answer)
     }
 
     type ChatStreamStream = BoxStream<'static, Result<wire::ChatStreamResponse, Status>>;
@@ -137,7 +138,7 @@ impl Inference for Server {
         let payload = payload.unwrap_or_default();
         payload::check_embed(&payload).map_err(|fault| admitted.failed(&fault))?;
         let answer = admitted.run(admitted.backend().embed(admitted.model(), payload)).await?;
-        Ok(meter::whole(&admitted, answer.usage, answer))
+        meter::whole(&admitted, answer.usage, answer)
     }
 
     type ForwardStream = BoxStream<'static, Result<wire::ForwardResponse, Status>>;

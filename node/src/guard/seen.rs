@@ -1,5 +1,6 @@
 //! Which tries were let in: each once, remembered until its permit has expired, also by the next run of this node. Of a decision
-//! that this node has answered no further try is let in: what is signed as done is done once.
+//! of whose answer this node has handed over the first piece, no further try is let in, and nothing of another is handed over: what
+//! is signed as done is done once, and who breaks off before that is signed has had it.
 //!
 //! A try is on file before it runs ([`kept`]), so that a node that ends, however it does, and starts again, lets in what it has
 //! not run and nothing else. What the end of the machine takes with it is covered by time: a node whose machine has started
@@ -100,17 +101,21 @@ impl Seen {
         Ok(())
     }
 
-    /// A try of a decision was answered: no other one is let in, until no permit of the decision counts any more.
-    pub(super) fn answered(&self, decision: DecisionId, until: Timestamp, now: Timestamp) {
-        self.answered_at(decision, until, Moment::now(now));
+    /// A try of a decision is about to be answered: no other one is, and none is let in, until no permit of the decision counts
+    /// any more. Refuses where another one was, and where it cannot be written down.
+    pub(super) fn answered(&self, decision: DecisionId, until: Timestamp, now: Timestamp) -> Result<(), Lie> {
+        self.answered_at(decision, until, Moment::now(now))
     }
 
-    fn answered_at(&self, decision: DecisionId, until: Timestamp, now: Moment) {
+    fn answered_at(&self, decision: DecisionId, until: Timestamp, now: Moment) -> Result<(), Lie> {
         let mut memory = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if memory.answered.contains(&decision) {
+            return Err(Lie::Answered);
+        }
         let one = Let { claimed: (decision, ANSWERED), until, at: now.run };
-        // Said where it fails, and nothing is let in until it can be kept again. This run knows it all the same.
-        let _kept = memory.keep(&one).is_ok();
+        memory.keep(&one)?;
         memory.remember(one);
+        Ok(())
     }
 }
 

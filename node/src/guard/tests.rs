@@ -319,6 +319,13 @@ fn each_try_is_let_in_once_and_there_are_three() {
     }
 }
 
+impl Guard {
+    /// From now on nothing can be written down.
+    pub(crate) fn fill_disk(&self) {
+        self.seen.fill_disk();
+    }
+}
+
 /// Three tries are for what fails: one answer is all that a logged decision comes to at one node.
 #[test]
 fn of_a_decision_that_was_answered_no_other_try_is_let_in_as_long_as_any_permit_of_it_counts() {
@@ -326,7 +333,7 @@ fn of_a_decision_that_was_answered_no_other_try_is_let_in_as_long_as_any_permit_
     let permit = broker.decides(|_| ()).unwrap();
     // One that failed, or is not over.
     broker.decides(|decided| decided.attempt = 2).unwrap();
-    broker.guard.answered(&permit);
+    broker.guard.answered(&permit).unwrap();
     assert_eq!(broker.lie(|decided| decided.attempt = 3), Lie::Answered);
     assert_eq!((Lie::Answered.reason(), Lie::Answered.code()), ("PERMIT_REPLAYED", Code::PermissionDenied));
     broker.decides(|decided| decided.id = 8).unwrap();

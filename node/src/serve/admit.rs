@@ -77,6 +77,11 @@ pub struct Admitted {
     _held: [OwnedSemaphorePermit; 2],
 }
 
+/// Proof that it is on file that the decision is answered here: made by [`Admitted::answers`], and nowhere else. Nothing of an
+/// answer is handed over without it, or signed as done.
+#[derive(Debug)]
+pub(super) struct OnFile(());
+
 impl Call {
     pub(super) fn of<T>(method: Method, request: &Request<T>) -> Self {
         let permit = request.metadata().get_bin(metadata::PERMIT).and_then(|value| value.to_bytes().ok());
@@ -273,12 +278,21 @@ impl Admitted {
         if share(&node) > share(&offer) { node } else { offer }
     }
 
-    /// What the node signs of the request that ended so. What it signs as done is done once, whatever the broker tries again.
-    pub(super) fn outcome(&self, status: Code, usage: Option<wire::Usage>) -> Option<Vec<u8>> {
-        if status == Code::Ok {
-            self.parts.guard.answered(&self.permit);
+    /// Writes down that the decision is answered, whatever the broker tries again: once, before the first piece of the answer is
+    /// handed over. An honest broker tries no more once it has that; one that breaks off before the end has had it all the same.
+    pub(super) fn answers(&self) -> Result<OnFile, Status> {
+        match self.parts.guard.answered(&self.permit) {
+            Ok(()) => Ok(OnFile(())),
+            Err(lie) => {
+                tracing::info!(decision = %self.permit.decision(), reason = lie.reason(), "an answer is not handed over");
+                Err(Failure::from(lie).into())
+            }
         }
-        self.signer.outcome(&self.permit, self.state, status, usage)
+    }
+
+    /// What the node signs of the request that ended well.
+    pub(super) fn outcome(&self, _answered: &OnFile, usage: Option<wire::Usage>) -> Option<Vec<u8>> {
+        self.signer.outcome(&self.permit, self.state, Code::Ok, usage)
     }
 
     /// A failure of what was admitted, with the node's word on it.
@@ -286,7 +300,7 @@ impl Admitted {
         let mut status = Status::from(failure);
         let load = self.load().encode_to_vec();
         status.metadata_mut().insert_bin(metadata::LOAD, MetadataValue::from_bytes(&load));
-        if let Some(outcome) = self.outcome(status.code(), None) {
+        if let Some(outcome) = self.signer.outcome(&self.permit, self.state, status.code(), None) {
             status.metadata_mut().insert_bin(metadata::OUTCOME, MetadataValue::from_bytes(&outcome));
         }
         status

@@ -443,6 +443,49 @@ async fn a_decision_that_was_answered_runs_in_no_other_try() {
     assert_eq!(world.fake.asked.lock().unwrap().len(), 1);
 }
 
+/// Such tries of one decision, to stream.
+fn streamed(world: &World, attempt: u32) -> Request<wire::ChatStreamRequest> {
+    let epoch = world.history.epoch(world.replica.federation().epoch().max(3));
+    let decided = Decided { attempt, ..world.decided(&envelope(), epoch, APP, 1, Method::ChatStream) };
+    world.permitted(&decided, wire::ChatStreamRequest { envelope: Some(envelope()), payload: Some(payload()) })
+}
+
+#[tokio::test]
+async fn a_decision_of_whose_answer_the_first_piece_was_handed_over_runs_in_no_other_try() {
+    let world = world().knowing(statements("DE"));
+    // A try of which nothing was handed over may be followed by another.
+    drop(world.server.chat_stream(streamed(&world, 1)).await.unwrap());
+    let mut pieces = world.server.chat_stream(streamed(&world, 2)).await.unwrap().into_inner();
+    assert_eq!(pieces.next().await.unwrap().unwrap().text, "Hel");
+    // Before the trailers, and the node's signature in them.
+    drop(pieces);
+    let again = world.server.chat_stream(streamed(&world, 3)).await.map(drop).unwrap_err();
+    assert_eq!(Detail::of(&again).unwrap().reason, "PERMIT_REPLAYED", "{again}");
+    assert_eq!(world.fake.asked.lock().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn of_tries_of_one_decision_at_the_same_time_one_is_answered() {
+    let world = world().knowing(statements("DE"));
+    let mut first = world.server.chat_stream(streamed(&world, 1)).await.unwrap().into_inner();
+    let mut second = world.server.chat_stream(streamed(&world, 2)).await.unwrap().into_inner();
+    assert_eq!(second.next().await.unwrap().unwrap().text, "Hel");
+    let refused = first.next().await.unwrap().unwrap_err();
+    assert_eq!(Detail::of(&refused).unwrap().reason, "PERMIT_REPLAYED", "{refused}");
+    assert!(refused.metadata().get_bin(metadata::OUTCOME).is_none() && first.next().await.is_none());
+    assert_eq!(second.next().await.unwrap().unwrap().usage, Some(USAGE));
+}
+
+#[tokio::test]
+async fn nothing_is_handed_over_or_signed_where_it_cannot_be_kept_that_the_decision_is_answered() {
+    let world = world().knowing(statements("DE"));
+    let mut pieces = world.server.chat_stream(streamed(&world, 1)).await.unwrap().into_inner();
+    world.server.parts.guard.fill_disk();
+    let unkept = pieces.next().await.unwrap().unwrap_err();
+    assert_eq!((unkept.code(), Detail::of(&unkept).unwrap().reason), reason(Code::Unavailable, "PERMITS_UNKEPT"));
+    assert!(unkept.metadata().get_bin(metadata::OUTCOME).is_none() && pieces.next().await.is_none());
+}
+
 #[tokio::test]
 async fn a_permit_runs_once() {
     let world = world().knowing(statements("DE"));

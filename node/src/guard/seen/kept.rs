@@ -4,7 +4,7 @@
 //! tries           comity/node-tries@v2 <run of the machine> <since when all is here, in ms> <the same, in ms of the run>
 //!                 <decision> <try> <until when it counts, in ms> <when it was let in, in ms of the run>
 //!                                      a line each, written before the try runs; the try 0 says that the decision was
-//!                                      answered, and is written before that is signed
+//!                                      answered, and is written before the first piece of that is handed over
 //! tries.before    the one before: what is in neither has expired
 //! ```
 //! How old a line is, and when the files take turns, the machine's run says, which nobody sets; until when a permit counts, the

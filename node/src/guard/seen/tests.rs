@@ -61,7 +61,7 @@ fn that_a_decision_was_answered_is_known_to_every_run_and_forgotten_when_nothing
     };
     let seen = open(&dir, start());
     claim(&seen, 1, start(), start()).unwrap();
-    seen.answered_at(decision(1), after(125), moment(after(1)));
+    seen.answered_at(decision(1), after(125), moment(after(1))).unwrap();
     assert_eq!(another(&seen, 1, after(1)), Err(Lie::Answered));
     drop(seen);
     let seen = open(&dir, after(124));
@@ -79,9 +79,36 @@ fn answers_take_no_room_from_tries() {
     let seen = open(&dir, start());
     seen.0.lock().unwrap().most = 2;
     claim(&seen, 1, start(), start()).unwrap();
-    seen.answered_at(DecisionId::from_bytes(1_u128.to_be_bytes()), after(125), moment(start()));
+    seen.answered_at(DecisionId::from_bytes(1_u128.to_be_bytes()), after(125), moment(start())).unwrap();
     claim(&seen, 2, start(), start()).unwrap();
     assert_eq!(claim(&seen, 3, start(), start()), Err(Lie::Full));
+}
+
+impl Seen {
+    /// From now on nothing can be written down.
+    pub(crate) fn fill_disk(&self) {
+        self.replace(File::options().append(true).open("/dev/full").unwrap());
+    }
+
+    /// Writes to another file from now on; gives the one before.
+    fn replace(&self, file: File) -> File {
+        std::mem::replace(&mut self.0.lock().unwrap().kept.file, file)
+    }
+}
+
+#[test]
+fn a_decision_is_answered_in_one_try_and_in_none_where_that_cannot_be_written_down() {
+    let dir = tempfile::tempdir().unwrap();
+    let seen = open(&dir, start());
+    claim(&seen, 1, start(), start()).unwrap();
+    let answered = || seen.answered_at(DecisionId::from_bytes(1_u128.to_be_bytes()), after(125), moment(start()));
+    let usable = seen.replace(File::options().append(true).open("/dev/full").unwrap());
+    assert_eq!(answered(), Err(Lie::Unkept));
+    assert!(!seen.can_keep(), "nothing is let in, either");
+    drop(seen.replace(usable));
+    assert!(seen.can_keep());
+    assert_eq!(answered(), Ok(()));
+    assert_eq!(answered(), Err(Lie::Answered));
 }
 
 #[test]
