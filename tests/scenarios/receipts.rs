@@ -265,6 +265,7 @@ fn a_field_is_shown_alone_and_the_rest_stays_hidden() {
     assert!(
         shown.status.success()
             && said.contains("[\"DE\"]")
+            && said.contains("what is shown is what the log committed to then")
             && !said.contains("eu-owned")
             && !said.contains("test-model"),
         "{said}"

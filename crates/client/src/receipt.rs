@@ -4,7 +4,8 @@
 //! receipt ─log's key of the root─▶ leaves ─commitments─▶ fields ─node's key─▶ outcome ─federation's log─▶ terms, eligibility
 //! ```
 //! [`check`] refuses a receipt of which any part is contradicted by another; what there is nothing to hold against is said not
-//! to be proven. Every field that is shown ends in exactly one [`Finding`].
+//! to be proven. Every field that is shown ends in exactly one [`Finding`]; that its value is the one that the log committed to
+//! is said of all of them at once, and is a verdict on none.
 
 use std::sync::Arc;
 
@@ -175,6 +176,20 @@ impl Account {
             }
             Some((index, _, at)) => self.proven(format!("its outcome of {at} is leaf {index} of the same log")),
             None => self.unproven("what became of it: the receipt has no outcome, as that of a refusal has none"),
+        }
+        self.committed();
+    }
+
+    /// That what is shown is what the leaves commit to. No verdict on any field: what the log committed to may be untrue.
+    fn committed(&mut self) {
+        // None has a verdict yet.
+        let shown: Vec<_> = self.open().map(Field::name).collect();
+        if !shown.is_empty() {
+            self.proven(format!(
+                "what is shown is what the log committed to then, in each of these fields; whether it is true is another \
+                 question, and what is said of each besides: {}",
+                shown.join(", ")
+            ));
         }
     }
 

@@ -13,8 +13,8 @@ use crate::output::say;
 const AFTER: &str = "\
 A hidden field is its hash, under a salt of its own: what it says cannot be guessed. Which fields are empty can be told, for \
 all of those have the same hash: that there was no usage, say, or how many offers might have been tried. When it was decided, \
-and at which epoch, stands in the leaf and is always shown. A field that is shown alone is the broker's word: `comity receipt \
-verify` says what has to be shown beside it.";
+and at which epoch, stands in the leaf and is always shown. A field that is shown alone is proven to be what \
+the log committed to at that time, and is the broker's word: `comity receipt verify` says what has to be shown beside it.";
 
 /// What to show of a receipt.
 #[derive(Debug, Args)]

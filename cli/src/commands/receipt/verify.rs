@@ -31,7 +31,8 @@ pub(super) const AFTER: &str = "\
 Nothing is asked of anybody: what counts is the root document that you pinned, the federation's log if you have it \
 (`comity log export`), the policy that names the witnesses that you trust (c2sp.org/tlog-policy), and this machine's clock: \
 what is of a later time is refused. Give the log as far as you have it: the entry behind the decision's epoch says until when \
-that was the newest. Every field that is shown stands below `Proven` or `Not proven`, with what else would have to be shown. \
+that was the newest. That every field that is shown is what the log committed to is proven; whether it is true stands below \
+`Proven` or `Not proven`, with what else would have to be shown. \
 What was demanded is said in words; with --log also what the caller's organisation demanded besides, and the terms of the \
 offer that answered, as they were published when it was decided.
 

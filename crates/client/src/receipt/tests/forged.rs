@@ -134,6 +134,28 @@ fn every_field_that_is_shown_has_exactly_one_verdict_whatever_is_shown_beside_it
 }
 
 #[test]
+fn whatever_is_shown_is_proven_to_be_what_the_log_committed_to_which_is_a_verdict_on_no_field() {
+    let mut scene = Scene::new();
+    scene.publish("processing_locations = ['DE', 'FR']");
+    for against in [scene.against(), scene.without_log()] {
+        let committed = |shown: &[Field]| {
+            let part = scene.receipt(whole).narrowed(|field| shown.contains(&field));
+            let findings = check(&part, &against).unwrap().findings;
+            let mut of_all = findings.into_iter().filter(|finding| finding.what.contains("what the log committed to"));
+            let said = of_all.next().map(|finding| {
+                assert!(finding.proven && finding.fields.is_empty(), "{finding:?}");
+                finding.what.rsplit(": ").next().unwrap().to_owned()
+            });
+            assert_eq!(of_all.next(), None);
+            said
+        };
+        assert_eq!(committed(&[Field::JURISDICTION]).as_deref(), Some("jurisdiction"));
+        assert_eq!(committed(&[Field::CALLER, Field::STATUS]).as_deref(), Some("caller, status"));
+        assert_eq!(committed(&[]), None);
+    }
+}
+
+#[test]
 fn a_field_that_is_shown_alone_is_the_brokers_word_and_it_is_said_what_would_prove_it() {
     let mut scene = Scene::new();
     scene.publish("processing_locations = ['DE', 'FR']");
