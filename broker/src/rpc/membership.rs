@@ -28,6 +28,7 @@ use super::{admission, failure, invalid, parse, proposal, registry, said, viewer
 use crate::edge::CallerIdentity;
 use crate::links::Links;
 use crate::registry::admission::{Admission, INVITE_TTL};
+use crate::registry::enrolments::Enrolment;
 use crate::registry::proposals::{Proposals, Submitted};
 use crate::registry::publishing::{Publication, PublishError, Publishing};
 use crate::registry::{Registry, RegistryError, run_to_end};
@@ -186,8 +187,18 @@ impl Membership for Service {
         let caller = CallerIdentity::of(&request)?;
         let enrolments = if caller.role == Caller::Governor {
             let admission = &self.0.admission;
-            let rejected = if request.get_ref().with_rejected { admission.rejected() } else { Vec::new() };
-            admission.unanswered().iter().chain(&rejected).map(render::enrolment).collect::<Result<_, _>>()?
+            let asked = request.get_ref();
+            let rejected = if asked.with_rejected { admission.rejected() } else { Vec::new() };
+            let unanswered = admission.unanswered();
+            let named = |one: &&Enrolment| {
+                asked.enrolment_id.is_empty() || one.invite.id.to_string() == asked.enrolment_id
+            };
+            let listed = unanswered.iter().chain(&rejected).filter(named);
+            if asked.without_applications {
+                listed.map(render::without_application).collect::<Result<_, _>>()?
+            } else {
+                listed.map(render::enrolment).collect::<Result<_, _>>()?
+            }
         } else {
             render::own_invites(self.0.registry.snapshot().federation(), caller.organisation(), self.0.admission.now())
         };

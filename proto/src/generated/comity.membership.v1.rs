@@ -52,12 +52,18 @@ impl ::prost::Name for InviteResponse {
     }
 }
 /// Ask for enrolments.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListEnrolmentsRequest {
     /// Whether an operator also gets those that were turned down in the last 30 days: the newest 256, without what was asked
     /// for.
     #[prost(bool, tag = "1")]
     pub with_rejected: bool,
+    /// Only the one with this id: 32 hexadecimal digits. Absent for all.
+    #[prost(string, tag = "2")]
+    pub enrolment_id: ::prost::alloc::string::String,
+    /// Whether applications are left out, which can be long: the list is short then however many wait.
+    #[prost(bool, tag = "3")]
+    pub without_applications: bool,
 }
 impl ::prost::Name for ListEnrolmentsRequest {
     const NAME: &'static str = "ListEnrolmentsRequest";

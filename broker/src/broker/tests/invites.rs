@@ -180,7 +180,7 @@ async fn whoever_left_may_be_invited_by_a_dry_run_as_well_which_puts_nothing_awa
     scene.govern(evicted).await.unwrap();
     let mut operator = scene.operator().await;
     operator.invite(InviteRequest { dry_run: true, ..request("n1") }).await.unwrap();
-    let turned_down = ListEnrolmentsRequest { with_rejected: true };
+    let turned_down = ListEnrolmentsRequest { with_rejected: true, ..Default::default() };
     assert_eq!(operator.list_enrolments(turned_down).await.unwrap().into_inner().enrolments, []);
     operator.invite(request("n1")).await.unwrap();
 }

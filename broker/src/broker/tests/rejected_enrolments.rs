@@ -73,7 +73,7 @@ async fn a_second_no_is_final_the_member_reads_why_and_what_was_signed_before_le
     assert_eq!(reject(&scene, eve, &invite, "a shell company").await.unwrap(), None);
     assert_eq!((listed(&scene).await.len(), proposals(&scene).await), (0, 0));
     // Whoever was not asked sees whose word was the last.
-    let request = ListEnrolmentsRequest { with_rejected: true };
+    let request = ListEnrolmentsRequest { with_rejected: true, ..Default::default() };
     let shown = scene.operator().await.list_enrolments(request).await.unwrap().into_inner().enrolments;
     let ends: Vec<_> = shown.iter().map(|one| (one.state(), one.rejection.clone().unwrap())).collect();
     let [(EnrolmentState::Rejected, end)] = &ends[..] else { panic!("{ends:?}") };

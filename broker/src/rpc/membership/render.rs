@@ -32,6 +32,21 @@ pub(super) fn would_invite(expires_at: Timestamp) -> wire::InviteResponse {
     wire::InviteResponse { expires_at: Some(timestamp(expires_at)), ..Default::default() }
 }
 
+/// The same without what a new organisation signed, which is not even written: it can be long.
+pub(super) fn without_application(one: &Enrolment) -> Result<wire::Enrolment, Status> {
+    let mut short = one.clone();
+    let is_organisation = match &mut short.state {
+        State::Requested(request) => request.application.take().is_some(),
+        State::Open | State::Rejected { .. } => false,
+    };
+    let mut written = enrolment(&short)?;
+    if is_organisation {
+        // The key of its first member is no operator's.
+        written.operator_key.clear();
+    }
+    Ok(written)
+}
+
 /// An enrolment that waits or was turned down, or an invite that is open.
 pub(super) fn enrolment(enrolment: &Enrolment) -> Result<wire::Enrolment, Status> {
     let Enrolment { invite, state, refused_by, other_keys } = enrolment;

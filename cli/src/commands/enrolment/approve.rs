@@ -88,7 +88,7 @@ async fn signed(signatory: &Signatory, federation: &Federation, id: &str) -> Res
     if let Some(proposal) = named(&proposals, id)? {
         let mut to_sign = proposed(federation, proposal)?;
         let statement = signing::payload_of(&to_sign.envelope)?.statement;
-        to_sign.add(spoken_of(&let_in_by(signatory.session(), &statement).await?));
+        to_sign.add(known_of(signatory.session(), &statement).await);
         return Ok(to_sign);
     }
     let enrolment = enrolment(signatory.session(), id).await?;
@@ -136,10 +136,21 @@ fn spoken_of(enrolments: &[Enrolment]) -> Vec<(String, String)> {
     enrolments.iter().flat_map(lines).collect()
 }
 
+/// What is known of those whom a statement would let in. Where that cannot be told it says so: what is signed does not
+/// depend on it, and an approval must not either.
+async fn known_of(session: &Session, statement: &Statement) -> Vec<(String, String)> {
+    match let_in_by(session, statement).await {
+        Ok(enrolments) => spoken_of(&enrolments),
+        Err(_) => vec![("enrolment".to_owned(), "the broker could not list it: what was said of it is not known".to_owned())],
+    }
+}
+
 /// The enrolments that wait and that a statement would let in.
 async fn let_in_by(session: &Session, statement: &Statement) -> Result<Vec<Enrolment>, CliError> {
+    let mut request = ListEnrolmentsRequest { without_applications: true, ..Default::default() };
     let lets_in: Box<dyn Fn(&Enrolment) -> bool> = if let Statement::OrganisationAdmitted { application } = statement {
         let invite = Application::open(application).map_err(wrong)?.invite.to_string();
+        request.enrolment_id.clone_from(&invite);
         Box::new(move |enrolment| enrolment.id == invite)
     } else if let Statement::RootChanged { operators, .. } = statement {
         let key = |id: SpiffeId| operators.get(&id).map(ToString::to_string);
@@ -147,7 +158,7 @@ async fn let_in_by(session: &Session, statement: &Statement) -> Result<Vec<Enrol
     } else {
         return Ok(Vec::new());
     };
-    let answer = session.membership().list_enrolments(ListEnrolmentsRequest::default()).await;
+    let answer = session.membership().list_enrolments(request).await;
     let answer = answer.map_err(|status| CliError::call("list the enrolments", status))?.into_inner();
     Ok(answer.enrolments.into_iter().filter(|one| lets_in(one)).collect())
 }
@@ -160,7 +171,7 @@ pub(crate) async fn shown_proposal(
 ) -> Result<Vec<(String, String)>, CliError> {
     let mut to_sign = proposed(federation, proposal)?;
     let statement = signing::payload_of(&to_sign.envelope)?.statement;
-    to_sign.add(spoken_of(&let_in_by(session, &statement).await?));
+    to_sign.add(known_of(session, &statement).await);
     Ok(to_sign.shown)
 }
 
@@ -183,7 +194,11 @@ fn proposed(federation: &Federation, proposal: &Proposal) -> Result<ToSign, CliE
 
 pub(crate) async fn enrolment(session: &Session, id: &str) -> Result<Enrolment, CliError> {
     for with_rejected in [false, true] {
-        let answer = session.membership().list_enrolments(ListEnrolmentsRequest { with_rejected }).await;
+        let answer = session.membership().list_enrolments(ListEnrolmentsRequest {
+            with_rejected,
+            enrolment_id: id.to_owned(),
+            without_applications: false,
+        }).await;
         let answer = answer.map_err(|status| CliError::call("list the enrolments", status))?.into_inner();
         if let Some(found) = answer.enrolments.into_iter().find(|enrolment| enrolment.id == id) {
             return Ok(found);

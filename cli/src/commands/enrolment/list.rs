@@ -22,7 +22,7 @@ pub(crate) struct ListArgs {
 /// Lists what operators can still answer.
 pub(super) async fn run(args: &ListArgs, global: &Global) -> Result<(), CliError> {
     let session = Session::open(global).await?;
-    let request = ListEnrolmentsRequest { with_rejected: args.rejected };
+    let request = ListEnrolmentsRequest { with_rejected: args.rejected, ..Default::default() };
     let answer = session.membership().list_enrolments(request).await;
     let answer = answer.map_err(|status| CliError::call("list the enrolments", status))?.into_inner();
     let rows = answer.enrolments.iter().map(row).collect::<Result<_, _>>()?;
