@@ -190,9 +190,8 @@ impl Membership for Service {
             let asked = request.get_ref();
             let rejected = if asked.with_rejected { admission.rejected() } else { Vec::new() };
             let unanswered = admission.unanswered();
-            let named = |one: &&Enrolment| {
-                asked.enrolment_id.is_empty() || one.invite.id.to_string() == asked.enrolment_id
-            };
+            let named =
+                |one: &&Enrolment| asked.enrolment_id.is_empty() || one.invite.id.to_string() == asked.enrolment_id;
             let listed = unanswered.iter().chain(&rejected).filter(named);
             if asked.without_applications {
                 listed.map(render::without_application).collect::<Result<_, _>>()?

@@ -338,17 +338,8 @@ fn place_checks(check: PlaceChecks) -> String {
 }
 
 fn ownership_rule(rule: &OwnershipRule) -> String {
-    let OwnershipRule {
-        id,
-        target,
-        test,
-        interests,
-        comparison,
-        threshold_bp,
-        aggregate,
-        indirect,
-        in_force: held,
-    } = rule;
+    let OwnershipRule { id, target, test, interests, comparison, threshold_bp, aggregate, indirect, in_force: held } =
+        rule;
     let target = match target {
         OwnershipTarget::PlacesNotServed => "places not served".to_owned(),
         OwnershipTarget::Places(places) => joined(places),

@@ -161,6 +161,9 @@ impl Newcomer<'_> {
                     return authority::certify(&self, id, &anchors, root_json);
                 }
                 taken::check_kind(&leaf_id(&chain)?, self.kinds)?;
+                // The broker signs for its organisation: an authority that was named here is none of that, and what it signs at the
+                // next renewal nobody would take.
+                self.dir.forget_source()?;
                 self.dir.save(&chain, root_json)?;
                 Ok(JoinState::Issued(self.dir))
             }

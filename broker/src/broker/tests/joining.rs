@@ -226,6 +226,13 @@ async fn a_rejected_member_learns_why() {
         panic!("not rejected")
     };
     assert_eq!(rejected.reason, "not this year");
+    // Also who comes back with papers that were mended, which is what a reason is for.
+    let mut mended = organisation(ORG);
+    mended.name = "another name".into();
+    let State::Rejected(again) = scene.join(&invite, &key, Some(&mended)).await.unwrap() else {
+        panic!("not rejected")
+    };
+    assert_eq!(again.reason, "not this year");
     // Also after the invite has ended: it was in time.
     scene.clock.advance(2 * HOUR);
     let State::Rejected(later) = scene.join(&invite, &key, Some(&organisation(ORG))).await.unwrap() else {

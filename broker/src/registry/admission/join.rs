@@ -80,20 +80,26 @@ impl Inner {
             let invite = match claim? {
                 Claim::First(invite) => invite,
                 Claim::Again(enrolment) => {
-                    let member = &enrolment.invite.member;
-                    check_same(enrolment.state.request(), &asked)?;
+                    let (member, request) = (&enrolment.invite.member, enrolment.state.request());
                     // The log counts: a no that came at the same time as the signature that was enough is too late.
-                    if enrolment.state.request().is_some_and(|request| self.admitted(member, &request.key)) {
+                    let is_admitted = request.is_some_and(|request| self.admitted(member, &request.key));
+                    // Before what it asks with now is looked at: who was turned down has mended that, and is to read why.
+                    if let State::Rejected { rejection, .. } = &enrolment.state
+                        && !is_admitted
+                    {
+                        return Ok(Joined::Rejected { reason: rejection.reason.clone() });
+                    }
+                    check_same(request, &asked)?;
+                    if is_admitted {
                         let certificate = self.certificate_by_key(member, csr)?;
                         return Ok(Joined::Issued { member: member.clone(), certificate });
                     }
-                    return Ok(match &enrolment.state {
-                        State::Open => return Err(Refused::Unknown.into()),
-                        State::Requested(request) => {
-                            Joined::Pending { id: asked.id, fingerprint: request.key.id().fingerprint() }
+                    return match request {
+                        Some(request) => {
+                            Ok(Joined::Pending { id: asked.id, fingerprint: request.key.id().fingerprint() })
                         }
-                        State::Rejected { rejection, .. } => Joined::Rejected { reason: rejection.reason.clone() },
-                    });
+                        None => Err(Refused::Unknown.into()),
+                    };
                 }
             };
             check_kind(&invite.member, &asked.kinds)?;

@@ -141,7 +141,9 @@ fn spoken_of(enrolments: &[Enrolment]) -> Vec<(String, String)> {
 async fn known_of(session: &Session, statement: &Statement) -> Vec<(String, String)> {
     match let_in_by(session, statement).await {
         Ok(enrolments) => spoken_of(&enrolments),
-        Err(_) => vec![("enrolment".to_owned(), "the broker could not list it: what was said of it is not known".to_owned())],
+        Err(_) => {
+            vec![("enrolment".to_owned(), "the broker could not list it: what was said of it is not known".to_owned())]
+        }
     }
 }
 
@@ -194,11 +196,14 @@ fn proposed(federation: &Federation, proposal: &Proposal) -> Result<ToSign, CliE
 
 pub(crate) async fn enrolment(session: &Session, id: &str) -> Result<Enrolment, CliError> {
     for with_rejected in [false, true] {
-        let answer = session.membership().list_enrolments(ListEnrolmentsRequest {
-            with_rejected,
-            enrolment_id: id.to_owned(),
-            without_applications: false,
-        }).await;
+        let answer = session
+            .membership()
+            .list_enrolments(ListEnrolmentsRequest {
+                with_rejected,
+                enrolment_id: id.to_owned(),
+                without_applications: false,
+            })
+            .await;
         let answer = answer.map_err(|status| CliError::call("list the enrolments", status))?.into_inner();
         if let Some(found) = answer.enrolments.into_iter().find(|enrolment| enrolment.id == id) {
             return Ok(found);

@@ -181,8 +181,12 @@ pub(super) fn certify(
     let certificate = dir.path().join(CERTIFICATE_FILE);
     if let Some((issuer, files)) = authority.and_then(|own| own.issuer.as_ref().zip(own.files.as_ref())) {
         let issued = OwnAuthority::issue(issuer, key, &id, clock.now())?;
+        if let Err(refused) = check(dir, &issued.chain, key, &id, anchors, clock.now()) {
+            // Nor would anybody take what it signs later.
+            dir.forget_source()?;
+            return Err(refused);
+        }
         dir.save_source(files)?;
-        check(dir, &issued.chain, key, &id, anchors, clock.now())?;
         dir.save(&issued.chain, root_json)?;
         return Ok(JoinState::Issued(dir.clone()));
     }

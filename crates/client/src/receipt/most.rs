@@ -45,7 +45,7 @@ mod tests {
             assert_eq!(of_payload(method, Some(&Bytes::from_static(b"\xff\xff"))), None);
             assert_eq!(of_payload(method, None), None);
         }
-        let texts = EmbedPayload { texts: vec!["a".into()], ..EmbedPayload::default() }.encode_to_vec();
+        let texts = EmbedPayload { texts: vec!["a".into()] }.encode_to_vec();
         assert_eq!(of_payload("/comity.inference.v1.Inference/Embed", Some(&texts.into())), None);
         assert_eq!(of_payload("/comity.inference.v1.Inference/Forward", Some(&chat(Some(16)))), None);
     }

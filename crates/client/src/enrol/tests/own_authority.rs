@@ -120,3 +120,28 @@ async fn a_refused_application_does_not_take_the_place_of_the_one_that_waits() {
         assert_eq!(source().as_ref(), Some(&waits), "{other:?}");
     }
 }
+
+#[tokio::test]
+async fn an_authority_whose_certificates_nobody_takes_is_not_remembered_for_renewals() {
+    for hosted in [true, false] {
+        let world = World::new().await;
+        if !hosted {
+            world.desk.leave_signing_to_the_organisation();
+        }
+        let (folder, dir, invite) = (world.dir.path(), world.member_dir(), world.invite());
+        let unstated = Authority::generate("org-a.example".parse().unwrap(), SystemClock.now()).unwrap();
+        let (ca, key) = (folder.join("unstated.pem"), folder.join("unstated.key"));
+        std::fs::write(&ca, pem::encode(&[unstated.anchor()])).unwrap();
+        std::fs::write(&key, unstated.key_pem().reveal()).unwrap();
+        let own = OwnAuthority::read(&ca, Some(&key)).unwrap();
+        let join_with_it =
+            async || join(Joining { authority: Some(&own), ..Joining::new(&invite, &[Kind::App], None, &dir) }).await;
+        assert!(matches!(join_with_it().await.unwrap(), JoinState::Pending { .. }));
+        world.desk.approve();
+        match join_with_it().await {
+            Ok(joined) => assert!(hosted && matches!(joined, JoinState::Issued(_)), "{joined:?}"),
+            Err(refused) => assert!(!hosted && matches!(refused, EnrolError::Given(_)), "{refused:?}"),
+        }
+        assert_eq!(IdentityDir::create(&dir).unwrap().source().unwrap(), None, "hosted: {hosted}");
+    }
+}
