@@ -153,3 +153,21 @@ async fn whoever_is_let_in_and_turned_down_at_once_is_in_and_told_so() {
         assert_eq!(is_issued, scene.certify(&key).await.is_ok(), "{number}: {let_in:?} {joined:?}");
     }
 }
+
+#[tokio::test]
+async fn one_enrolment_is_asked_for_by_its_id_and_a_list_is_short_where_applications_are_left_out() {
+    let (scene, first, _) = stage(&["ada", "bob"]).await;
+    let (second, key) = (scene.invite("org-b.example", Kind::Node, "n1").await, KeyPair::generate().unwrap());
+    scene.join(&second, &key, Some(&organisation("org-b.example"))).await.unwrap();
+    let listed = async |request: ListEnrolmentsRequest| {
+        let all = scene.operator().await.list_enrolments(request).await.unwrap().into_inner().enrolments;
+        all.into_iter().map(|one| (one.id, !one.application.is_empty())).collect::<Vec<_>>()
+    };
+    let [first, second] = [first.id_text(), second.id_text()];
+    let all = ListEnrolmentsRequest::default();
+    assert_eq!(listed(all.clone()).await, [(first.clone(), true), (second.clone(), true)]);
+    let short = ListEnrolmentsRequest { without_applications: true, ..all.clone() };
+    assert_eq!(listed(short).await, [(first, false), (second.clone(), false)]);
+    let one = ListEnrolmentsRequest { enrolment_id: second.clone(), ..all };
+    assert_eq!(listed(one).await, [(second, true)]);
+}

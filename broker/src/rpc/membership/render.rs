@@ -32,8 +32,38 @@ pub(super) fn would_invite(expires_at: Timestamp) -> wire::InviteResponse {
     wire::InviteResponse { expires_at: Some(timestamp(expires_at)), ..Default::default() }
 }
 
+/// Many of them, with what new organisations signed as long as there is room for it, in bytes: whoever invites many, with long
+/// papers, does not keep operators from seeing who waits, and each can be asked for by its id.
+pub(super) fn enrolments<'a>(
+    all: impl IntoIterator<Item = &'a Enrolment>,
+    mut room: usize,
+) -> Result<Vec<wire::Enrolment>, Status> {
+    let written = all.into_iter().map(|one| {
+        let length = application_bytes(one);
+        if length == 0 {
+            return enrolment(one);
+        }
+        match room.checked_sub(length) {
+            Some(left) => {
+                room = left;
+                enrolment(one)
+            }
+            None => without_application(one),
+        }
+    });
+    written.collect()
+}
+
+/// How long what a new organisation signed is at least, before it is written.
+fn application_bytes(one: &Enrolment) -> usize {
+    match &one.state {
+        State::Requested(request) => request.application.as_ref().map_or(0, |signed| signed.payload.len()),
+        State::Open | State::Rejected { .. } => 0,
+    }
+}
+
 /// The same without what a new organisation signed, which is not even written: it can be long.
-pub(super) fn without_application(one: &Enrolment) -> Result<wire::Enrolment, Status> {
+fn without_application(one: &Enrolment) -> Result<wire::Enrolment, Status> {
     let mut short = one.clone();
     let is_organisation = match &mut short.state {
         State::Requested(request) => request.application.take().is_some(),
@@ -184,5 +214,45 @@ fn standing(federation: &Federation, id: &SpiffeId) -> (i32, String) {
         Standing::Active => (wire::Standing::Active.into(), String::new()),
         Standing::Suspended { reason, .. } => (wire::Standing::Suspended.into(), reason),
         Standing::Departed { .. } | Standing::Unknown => (wire::Standing::Unspecified.into(), String::new()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use comity_transparency::PublicKey;
+
+    use super::*;
+    use crate::registry::enrolments::{Invite, Request};
+
+    const SIGNED: usize = 100;
+
+    fn waiting(number: u8) -> Enrolment {
+        let at: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
+        let invite = Invite {
+            id: InviteId::from_bytes([number; 16]),
+            secret_sha256: Digest::of(b"secret"),
+            member: format!("spiffe://org-{number}.example/node/n1").parse().unwrap(),
+            by: "spiffe://fed.example/operator/o1".parse().unwrap(),
+            expires_at: at,
+        };
+        let signed = Envelope { payload_type: "application".into(), payload: vec![b' '; SIGNED], signatures: vec![] };
+        let request = Request { key: PublicKey::from_ed25519(&[number; 32]), application: Some(signed.into()), at };
+        Enrolment { invite, state: State::Requested(request), refused_by: BTreeMap::new(), other_keys: BTreeMap::new() }
+    }
+
+    #[test]
+    fn whoever_fills_a_list_with_long_papers_hides_nobody_that_waits() {
+        let all: Vec<_> = (1..=5).map(waiting).collect();
+        let shown = |room| {
+            let listed = enrolments(&all, room).unwrap();
+            assert_eq!(listed.len(), all.len(), "each is there");
+            assert!(listed.iter().all(|one| one.operator_key.is_empty() && !one.fingerprint.is_empty()));
+            listed.iter().map(|one| !one.application.is_empty()).collect::<Vec<_>>()
+        };
+        assert_eq!(shown(SIGNED * 5), [true; 5]);
+        assert_eq!(shown(SIGNED * 3 - 1), [true, true, false, false, false]);
+        assert_eq!(shown(0), [false; 5]);
     }
 }
