@@ -140,9 +140,9 @@ impl Access {
         // Before anything is decided or written for it.
         let mut turn = Some(self.0.deciding.enter(caller.trust_domain())?);
         for _ in 0..MAX_DECISIONS {
-            let (decision, begun): (Decision, _) = (decide::decide(&self.0, &admitted)?, Instant::now());
+            let (mut decision, begun): (Decision, _) = (decide::decide(&self.0, &admitted)?, Instant::now());
             // Before anything is kept or sent: what runs at the same time has reserved its own.
-            let spending = spend::reserve(&self.0, &admitted, &decision)?;
+            let spending = spend::reserve(&self.0, &admitted, &mut decision)?;
             self.0.metrics.decided(!decision.eligible.is_empty());
             let ahead = self.ahead(&admitted, &decision);
             let committed = commit::commit(&self.0, &admitted, decision, spending).await;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! budgets.toml ─▶ Budget ─┐
-//! a request ─▶ Asked ─────┴▶ Accounts::reserve ─▶ Reservation ─▶ Spending::end ─▶ Accounts
+//! a request ─▶ Asked ─────┴▶ Spending::reserve ─▶ Reservation ─▶ Spending::end ─▶ Accounts
 //!                                                                      │ what became of it, as it is on record
 //! decision log ─▶ Fold ─▶ Book, as it was before a restart ◀───────────┘ the same `charge`
 //! ```

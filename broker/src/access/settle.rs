@@ -320,11 +320,14 @@ impl Settlement {
             if spending.is_some() {
                 record.pass_tokens();
             }
+            let is_invalid = record.is_invalid();
             let (tries, signed, passed) = used(&record);
             match ledger.settle(&committed, record).await {
                 Ok(settled) => {
                     // When it is durable, and before anybody is told: what is given back is on record, and there for the next.
-                    spending.into_iter().for_each(|all| all.end(Became::Ended { tries: &tries, signed, passed }));
+                    let became =
+                        if is_invalid { Became::Invalid } else { Became::Ended { tries: &tries, signed, passed } };
+                    spending.into_iter().for_each(|all| all.end(became));
                     metrics.settled(begun.elapsed());
                     let _left = done.send(settled.receipt());
                 }

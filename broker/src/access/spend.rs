@@ -1,9 +1,8 @@
 //! The budgets of a request: which offers they leave, and what is reserved before anything is kept or sent.
 //!
 //! Budgets take away, and add nothing: a request is refused before it is decided on for good, and an offer goes out of the
-//! eligible set, or is passed over, as where its own quota is used up.
-
-use std::sync::Arc;
+//! eligible set, or is passed over, as where its own quota is used up. One that costs more than the request's own budgets have
+//! left goes out as well: what it asks for is no reason to refuse what another one would answer.
 
 use comity_policy::{Reason, Verdict};
 use comity_proto::convert::Envelope;
@@ -15,9 +14,9 @@ use super::decide::{Candidate, Decision, Judged};
 use super::request::Admitted;
 use crate::budgets::accounts::Accounts;
 use crate::budgets::book::Call;
-use crate::budgets::charge::{self, Asked, Most, input_tokens};
+use crate::budgets::charge::{self, Most, input_tokens};
 use crate::budgets::exceeded::in_another_currency;
-use crate::budgets::spending::Spending;
+use crate::budgets::spending::{Offered, Spending};
 use crate::ledger::decisions::most_output_tokens;
 use crate::registry::Snapshot;
 
@@ -48,7 +47,7 @@ pub fn verdicts<'a>(
     let held = |one: Judged<'a>| {
         let is_of_it = snapshot.index.offer(one.place).is_some_and(|offer| offer.model == *call.model);
         let reasons = match &one.verdict {
-            Verdict::Eligible { .. } if is_of_it => asked.against(budgets, &one.name, one.offer.price.as_ref()),
+            Verdict::Eligible { .. } if is_of_it => asked.against_any(budgets, &one.name, one.offer.price.as_ref()),
             Verdict::Eligible { .. } | Verdict::Rejected { .. } => Vec::new(),
         };
         if reasons.is_empty() { one } else { Judged { verdict: Verdict::Rejected { reasons }, ..one } }
@@ -56,28 +55,33 @@ pub fn verdicts<'a>(
     judged.into_iter().map(held).collect()
 }
 
-/// Reserves what a request may come to, where anything is eligible for it.
+/// Reserves what a request may come to, where anything is eligible for it, and takes those offers out of the eligible set that
+/// cost more than its own budgets have left.
 ///
 /// # Errors
-/// A budget of its organisation, its app or its model has no room for it.
-pub(super) fn reserve(parts: &Parts, admitted: &Admitted, decision: &Decision) -> Result<Option<Spending>, Failure> {
+/// A budget of its organisation, its app or its model has no room for it, at whatever offer.
+pub(super) fn reserve(
+    parts: &Parts,
+    admitted: &Admitted,
+    decision: &mut Decision,
+) -> Result<Option<Spending>, Failure> {
     let Some(budgets) = parts.budgets.as_ref().filter(|_| !decision.eligible.is_empty()) else { return Ok(None) };
-    let candidate =
-        |one: &Candidate| charge::Candidate { offer: one.offer.name.clone(), price: one.offer.price.clone() };
-    let Most { input_tokens, output_tokens } = most(admitted.body.len(), &admitted.envelope);
-    let asked = Asked {
-        caller: admitted.caller.clone(),
-        model: admitted.envelope.model.clone(),
-        at: decision.at,
-        input_tokens,
-        output_tokens,
-        candidates: decision.candidates().map(candidate).collect(),
-    };
-    Spending::reserve(budgets, Arc::new(asked)).map(Some).map_err(|exceeded| {
+    let Asking { call, most } = Asking::of(admitted, decision.at);
+    Spending::reserve(budgets, (call, most), &mut decision.eligible).map(Some).map_err(|exceeded| {
         parts.metrics.over_budget(&exceeded.budget);
         tracing::info!(peer.app = %admitted.caller, budget = %exceeded.budget, measure = %exceeded.measure, "a budget has no room");
         exceeded.failure(decision.at)
     })
+}
+
+impl Offered for Candidate {
+    fn price(&self) -> Option<&Price> {
+        self.offer.price.as_ref()
+    }
+
+    fn candidate(&self) -> charge::Candidate {
+        charge::Candidate { offer: self.offer.name.clone(), price: self.offer.price.clone() }
+    }
 }
 
 /// How many tokens a message of so many bytes with this envelope may come to.
@@ -97,6 +101,18 @@ impl<'a> Asking<'a> {
         Self { call, most: most(admitted.body.len(), &admitted.envelope) }
     }
 
+    /// What the request's own budgets and those of an offer say against it.
+    fn against_any(&self, budgets: &Accounts, offer: &OfferName, price: Option<&Price>) -> Vec<Reason> {
+        let mut reasons = self.against(budgets, offer, price);
+        // In another currency it comes to more than there is, and that is said of it already.
+        if reasons.is_empty() {
+            let amount = |budget: &_| charge::at_most_of(budget, price, self.most);
+            reasons.extend(budgets.exceeded(self.call, None, &amount).iter().map(|exceeded| exceeded.reason()));
+        }
+        reasons
+    }
+
+    /// What the budgets of an offer say against it, and, of any budget, the currency.
     fn against(&self, budgets: &Accounts, offer: &OfferName, price: Option<&Price>) -> Vec<Reason> {
         let Call { caller, model, .. } = self.call;
         if let Some(price) = price {

@@ -59,18 +59,18 @@ impl Accounts {
         self.book().exceeded(call, offer, amount)
     }
 
-    /// Reserves `amount` under all budgets of a call, or under none.
+    /// Reserves what a call may come to at the first of several offers that its own budgets have room for, and says which they
+    /// have room for: both in one step, so that nobody takes that room in between.
     ///
     /// # Errors
-    /// One has no room for it.
-    pub fn reserve(
+    /// They have for none.
+    pub fn reserve_first<A: Fn(&Budget) -> Amount>(
         &self,
         call: Call<'_>,
-        offer: Option<&OfferName>,
-        amount: &dyn Fn(&Budget) -> Amount,
-    ) -> Result<Reservation, Box<Exceeded>> {
-        let held = self.book().reserve(call, offer, amount)?;
-        Ok(Reservation { accounts: self.clone(), held })
+        amounts: &[A],
+    ) -> Result<(Reservation, Vec<bool>), Box<Exceeded>> {
+        let (held, have_room) = self.book().reserve_first(call, amounts)?;
+        Ok((Reservation { accounts: self.clone(), held }, have_room))
     }
 
     /// Settles all reservations of a request at once: what it came to, by account. What nothing is reserved for is counted as
@@ -95,6 +95,29 @@ impl Accounts {
 }
 
 impl Reservation {
+    /// Reserves what a try of the request that this is reserved for may come to at an offer, `of_try`, and makes it so much money
+    /// that is held for the request, `of_request`: both, or neither.
+    ///
+    /// # Errors
+    /// A budget of either has no room for it.
+    pub fn reserve_try(
+        &mut self,
+        to: (Call<'_>, &OfferName),
+        of_try: &dyn Fn(&Budget) -> Amount,
+        of_request: &dyn Fn(&Budget) -> Amount,
+    ) -> Result<Self, Box<Exceeded>> {
+        let accounts = self.accounts.clone();
+        let held = accounts.book().reserve_try(to, &mut self.held, of_try, of_request)?;
+        Ok(Self { accounts, held })
+    }
+
+    /// No more money is held than this. It is less than was: what is more is reserved with the try that needs it.
+    pub fn lower(&mut self, amount: &dyn Fn(&Budget) -> Amount) {
+        let accounts = self.accounts.clone();
+        // Where it were more after all, what is held stays.
+        let _lowered = accounts.book().reprice(&mut self.held, amount);
+    }
+
     /// The call no longer runs where this was reserved for it; what was reserved stays so.
     pub fn ended(&mut self) {
         let accounts = self.accounts.clone();

@@ -219,6 +219,90 @@ impl Book {
         Ok(budgets.of(call.caller, call.model, offer).map(hold).collect())
     }
 
+    /// Reserves under a call's own budgets what it may come to at the first of several offers that they have room for, each by
+    /// what the call comes to there (`amounts`). Beside it, which of all of them there is room for.
+    ///
+    /// # Errors
+    /// There is for none: what stands against the one that is kept out the least.
+    pub fn reserve_first<A: Fn(&Budget) -> Amount>(
+        &mut self,
+        call: Call<'_>,
+        amounts: &[A],
+    ) -> Result<(Vec<Hold>, Vec<bool>), Box<Exceeded>> {
+        let budgets = Arc::clone(&self.budgets);
+        let account = |(place, budget)| {
+            let account = self.accounts.get(&Key::of((place, budget), call, None)).cloned();
+            let mut account = account.unwrap_or_else(Account::new);
+            account.turn(budget, call.at);
+            (budget, account)
+        };
+        // Found once: there may be as many offers as a federation has, and they differ in nothing but what they cost.
+        let mut own: Vec<_> = budgets.of(call.caller, call.model, None).map(account).collect();
+        let against = |amount: &A| {
+            let over = own.iter_mut().filter_map(|(budget, account)| over(budget, account, call.at, amount(budget)));
+            over.max_by_key(|exceeded| (exceeded.never, exceeded.renews_at))
+        };
+        let against: Vec<_> = amounts.iter().map(against).collect();
+        let have_room: Vec<_> = against.iter().map(Option::is_none).collect();
+        match amounts.iter().zip(&have_room).find_map(|(amount, has_room)| has_room.then_some(amount)) {
+            Some(first) => Ok((self.reserve(call, None, first)?, have_room)),
+            None => {
+                let least = |one: &Exceeded| (one.never, one.renews_at, one.needed);
+                let exceeded = against.into_iter().flatten().min_by_key(least);
+                // Without an offer there is nothing to reserve anything for.
+                exceeded.map_or_else(|| Ok((Vec::new(), have_room)), |exceeded| Err(Box::new(exceeded)))
+            }
+        }
+    }
+
+    /// Reserves what a try may come to: under the budgets of its offer, `of_try`; and under the request's own, which hold
+    /// `holds`, so much money that it is `of_request`. All of it, or nothing.
+    ///
+    /// # Errors
+    /// One has no room for it.
+    pub fn reserve_try(
+        &mut self,
+        (call, offer): (Call<'_>, &OfferName),
+        holds: &mut [Hold],
+        of_try: &dyn Fn(&Budget) -> Amount,
+        of_request: &dyn Fn(&Budget) -> Amount,
+    ) -> Result<Vec<Hold>, Box<Exceeded>> {
+        if let Some(exceeded) = self.exceeded(call, Some(offer), of_try) {
+            return Err(Box::new(exceeded));
+        }
+        self.reprice(holds, of_request)?;
+        self.reserve(call, Some(offer), of_try)
+    }
+
+    /// Makes it so much money that is held for a call that runs, or leaves all as it was.
+    ///
+    /// # Errors
+    /// A budget has no room for as much more.
+    pub fn reprice(&mut self, holds: &mut [Hold], amount: &dyn Fn(&Budget) -> Amount) -> Result<(), Box<Exceeded>> {
+        let budgets = Arc::clone(&self.budgets);
+        for hold in &*holds {
+            let Some(budget) = budgets.at(hold.key.budget) else { continue };
+            let Some(limit) = budget.limits.money.as_ref().map(|money| money.micros) else { continue };
+            let needed = amount(budget).micros;
+            let tally = self.accounts.get_mut(&hold.key).and_then(|account| account.began(hold.begins));
+            let Some(tally) = tally.filter(|_| needed > hold.amount.micros) else { continue };
+            let (used, reserved) = (tally.used.micros, tally.reserved.micros.saturating_sub(hold.amount.micros));
+            if used.saturating_add(reserved).saturating_add(needed) > limit {
+                let sums = Sums { limit, used, reserved, needed };
+                return Err(Box::new(exceeded(budget, tally, Measure::Money, sums)));
+            }
+        }
+        for hold in holds {
+            let Some(budget) = budgets.at(hold.key.budget) else { continue };
+            let repriced = Amount { micros: amount(budget).micros, ..hold.amount };
+            if let Some(tally) = self.accounts.get_mut(&hold.key).and_then(|account| account.began(hold.begins)) {
+                tally.reserved = tally.reserved.minus(hold.amount).plus(repriced);
+            }
+            hold.amount = repriced;
+        }
+        Ok(())
+    }
+
     /// A call no longer runs; what it holds stays.
     pub fn ended(&mut self, hold: &mut Hold) {
         if std::mem::take(&mut hold.runs)
@@ -288,9 +372,23 @@ fn over(budget: &Budget, account: &mut Account, at: Timestamp, amount: Amount) -
         (measure, limit, used, reserved, needed, taken.saturating_add(needed) > limit)
     });
     let (measure, limit, used, reserved, needed, _) = limits.find(|(.., over)| *over)?;
+    Some(exceeded(budget, &tally, measure, Sums { limit, used, reserved, needed }))
+}
+
+/// What there is of a measure, and what is wanted of it.
+struct Sums {
+    limit: u64,
+    used: u64,
+    reserved: u64,
+    needed: u64,
+}
+
+/// That a budget has no room in this period.
+fn exceeded(budget: &Budget, tally: &Tally, measure: Measure, sums: Sums) -> Exceeded {
+    let Sums { limit, used, reserved, needed } = sums;
     let per = budget.per.filter(|_| measure != Measure::Concurrent);
     let renews_at = per.and_then(|_| Timestamp::from_millis(tally.ends).ok());
-    Some(Exceeded {
+    Exceeded {
         budget: budget.name.clone(),
         measure,
         per,
@@ -301,5 +399,5 @@ fn over(budget: &Budget, account: &mut Account, at: Timestamp, amount: Amount) -
         needed,
         never: needed > limit,
         renews_at,
-    })
+    }
 }

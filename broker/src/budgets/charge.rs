@@ -68,6 +68,9 @@ impl Most {
 pub enum Became<'a> {
     /// Nobody knows: the broker ended before the request did.
     Unknown,
+    /// It has ended, and no node has run it, since it is none: a node says so that has looked at it. It has been decided on and
+    /// sent all the same, and counts as a request, of no tokens.
+    Invalid,
     /// It has ended.
     Ended {
         /// The offers of the tries that a node may have run.
@@ -98,25 +101,24 @@ impl Asked {
         Call { caller: &self.caller, model: &self.model, at: self.at }
     }
 
-    /// What it may come to under a budget of requests: by the dearest of those that may be tried.
+    /// What it may have come to under a budget of requests where nobody knows which offers it was sent to: by the dearest of
+    /// those that may have been.
     #[must_use]
     pub fn at_most(&self, budget: &Budget) -> Amount {
-        self.unsigned(budget, 0)
-    }
-
-    /// What it comes to where nobody signed what it used, and so many tokens went to the caller: all that was reserved, or more.
-    fn unsigned(&self, budget: &Budget, passed: u64) -> Amount {
-        let of = |price: Option<&Price>| amount(budget, price, self.unsigned_tokens(budget, passed));
+        let of = |price: Option<&Price>| self.at_most_of(budget, price);
         let each = self.candidates.iter().map(|one| of(one.price.as_ref()).micros);
         Amount { micros: each.max().unwrap_or_default(), ..of(None) }
     }
 
-    /// The tokens of that, read and written.
+    /// The tokens, read and written, of a try of which nobody signed what it used, and of which so many went to the caller: all
+    /// that was reserved, or more.
     fn unsigned_tokens(&self, budget: &Budget, passed: u64) -> (u64, u64) {
         self.most().under(budget, passed)
     }
 
-    const fn most(&self) -> Most {
+    /// How many tokens it may come to.
+    #[must_use]
+    pub const fn most(&self) -> Most {
         Most { input_tokens: self.input_tokens, output_tokens: self.output_tokens }
     }
 
@@ -151,9 +153,11 @@ fn amount(budget: &Budget, price: Option<&Price>, (input_tokens, output_tokens):
 
 /// What a request comes to, by account.
 ///
-/// Under budgets of requests: nothing where no node can have run it; what a node signed; else all that was reserved, or what went
-/// to the caller, where that is more. Under budgets of offers, the same of each try: of one that failed nobody signed anything. A request of which nobody knows what
-/// became of it counts in full, and for each offer that may have had it.
+/// Under budgets of requests: nothing where no node can have run it, but a request where that is its caller's fault; what a node
+/// signed; else all that was reserved, or what went to the caller, where that is more. Either by the price of the last try that
+/// may have been run: what other offers cost, nobody has asked for. Under budgets of offers, the same of each try: of one that
+/// failed nobody signed anything. A request of which nobody knows what became of it counts in full, by the dearest offer that may
+/// have had it, and for each of them.
 #[must_use]
 pub fn charges(budgets: &Budgets, asked: &Asked, became: Became<'_>) -> HashMap<Key, Amount> {
     let mut all = HashMap::new();
@@ -163,10 +167,10 @@ pub fn charges(budgets: &Budgets, asked: &Asked, became: Became<'_>) -> HashMap<
     };
     let of_request = |budget: &Budget| match became {
         Became::Unknown => Some(asked.at_most(budget)),
+        Became::Invalid => Some(Amount { requests: 1, ..Amount::default() }),
         Became::Ended { tries, signed, passed } => {
-            let last = tries.last()?;
-            let by_its_price = |tokens| amount(budget, asked.price(last), tokens);
-            Some(signed.map_or_else(|| asked.unsigned(budget, passed), by_its_price))
+            let tokens = signed.unwrap_or_else(|| asked.unsigned_tokens(budget, passed));
+            Some(amount(budget, asked.price(tries.last()?), tokens))
         }
     };
     for (place, budget) in budgets.of(&asked.caller, &asked.model, None) {
@@ -196,6 +200,7 @@ fn tried<'a>(asked: &'a Asked, became: Became<'a>) -> Vec<Tried<'a>> {
     let unsigned = |offer| Tried { offer, signed: None, passed: 0 };
     match became {
         Became::Unknown => asked.candidates.iter().map(|one| unsigned(&one.offer)).collect(),
+        Became::Invalid => Vec::new(),
         Became::Ended { tries, signed, passed } => {
             let (last, before) = tries.split_last().unzip();
             let last = last.map(|offer| Tried { offer, signed, passed });

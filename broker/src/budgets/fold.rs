@@ -141,8 +141,10 @@ impl Fold {
             Kind::Outcome { decision } => {
                 let Some(asked) = self.open.remove(&decision) else { return Ok(()) };
                 let read = |record: Record| became(&record).ok_or("is none of an outcome");
-                let Ended { tries, signed, passed } = kept(leaf, record).and_then(read).map_err(unreadable)?;
-                self.charge(index, &asked, Became::Ended { tries: &tries, signed, passed });
+                let Ended { tries, signed, passed, is_invalid } =
+                    kept(leaf, record).and_then(read).map_err(unreadable)?;
+                let ended = Became::Ended { tries: &tries, signed, passed };
+                self.charge(index, &asked, if is_invalid { Became::Invalid } else { ended });
             }
         }
         Ok(())
@@ -243,6 +245,8 @@ struct Ended {
     signed: Option<(u64, u64)>,
     /// What went to the caller at least, where it signed nothing.
     passed: u64,
+    /// Whether no node has run it because it is none, as `OutcomeRecord::is_invalid` has it.
+    is_invalid: bool,
 }
 
 fn became(record: &Record) -> Option<Ended> {
@@ -256,6 +260,10 @@ fn became(record: &Record) -> Option<Ended> {
         }
         (Some(_) | None, _) => None,
     };
-    let tries = tries.into_iter().filter(Tried::may_have_run).map(|one| one.offer).collect();
-    Some(Ended { tries, signed: signed.filter(|_| has_run), passed })
+    let status = record.get(Field::STATUS).and_then(|code| std::str::from_utf8(code).ok()?.parse::<i32>().ok());
+    let is_fault = status == Some(i32::from(tonic::Code::InvalidArgument));
+    let not_run = tries.last().is_some_and(|last| last.used_nothing == Some(UsedNothing::NotRun));
+    let tries: Vec<_> = tries.into_iter().filter(Tried::may_have_run).map(|one| one.offer).collect();
+    let is_invalid = is_fault && not_run && tries.is_empty();
+    Some(Ended { tries, signed: signed.filter(|_| has_run), passed, is_invalid })
 }

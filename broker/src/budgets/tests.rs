@@ -13,6 +13,7 @@ use super::amount::{Amount, Measure};
 use super::book::{Book, Call, Key};
 use super::charge::{Asked, Became, Candidate, charges};
 use super::definition::{Budget, Budgets, Dimension, Limits};
+use super::exceeded::Exceeded;
 use super::period::Period;
 use super::spending::Spending;
 
@@ -68,7 +69,13 @@ fn accounts(budgets: Vec<Budget>) -> Accounts {
 }
 
 fn reserve(accounts: &Accounts, asked: Asked) -> Result<Spending, String> {
-    Spending::reserve(accounts, Arc::new(asked)).map_err(|exceeded| exceeded.to_string())
+    begin(accounts, &asked).map_err(|exceeded| exceeded.to_string())
+}
+
+/// Reserves what it may come to at the first of its offers that there is room for.
+fn begin(accounts: &Accounts, asked: &Asked) -> Result<Spending, Box<Exceeded>> {
+    let mut offers = asked.candidates.clone();
+    Spending::reserve(accounts, (asked.call(), asked.most()), &mut offers)
 }
 
 /// What the accounts of a budget have used and reserved in the period that runs.
@@ -116,6 +123,17 @@ fn ends() -> impl Strategy<Value = End> {
     ]
 }
 
+/// What a million tokens cost at each offer: from next to nothing to more than any budget has.
+fn prices() -> impl Strategy<Value = [u64; 3]> {
+    [(); 3].map(|()| (0..16_u32).prop_map(|exponent| 10_u64.pow(exponent)))
+}
+
+/// What costs so much a million tokens.
+fn costing(per_million: u64) -> Option<Price> {
+    let eur = price("EUR").unwrap();
+    Some(Price { input_micros_per_million_tokens: per_million, output_micros_per_million_tokens: per_million, ..eur })
+}
+
 /// How many tokens a node may sign at most, where the caller says how many it wants.
 fn most() -> impl Strategy<Value = Option<u64>> {
     prop_oneof![Just(None), (0..RESERVED * 2).prop_map(Some)]
@@ -126,7 +144,7 @@ proptest! {
     /// looks all the while.
     #[test]
     fn callers_at_once_never_overspend_and_what_is_left_is_what_a_model_says(
-        calls in proptest::collection::vec((any::<bool>(), (1..20_u64, most()), 0..3_usize, ends()), 1..200)
+        calls in proptest::collection::vec((any::<bool>(), (1..20_u64, most()), prices(), (0..3_usize, ends())), 1..200)
     ) {
         let mut shared = budget("shared", Some(Period::Day), everything());
         shared.each.clear();
@@ -160,14 +178,18 @@ proptest! {
 
 fn one(
     accounts: &Accounts,
-    (of_one, (input, most), tried, end): (bool, (u64, Option<u64>), usize, End),
+    (of_one, (input, most), prices, (tried, end)): (bool, (u64, Option<u64>), [u64; 3], (usize, End)),
     model: &std::sync::Mutex<BTreeMap<String, Amount>>,
 ) {
     let asked = asked(if of_one { "one.example" } else { "two.example" }, "2026-11-30T10:00:00Z", input);
-    let asked = Asked { output_tokens: most, ..asked };
-    let Ok(mut spending) = reserve(accounts, asked.clone()) else { return };
+    let mut asked = Asked { output_tokens: most, ..asked };
+    asked.candidates.iter_mut().zip(prices).for_each(|(one, per_million)| one.price = costing(per_million));
+    let mut offers = asked.candidates.clone();
+    let Ok(mut spending) = Spending::reserve(accounts, (asked.call(), asked.most()), &mut offers) else { return };
+    let first = offers[0].price.clone();
+    asked.candidates.clone_from(&offers);
     let tries: Vec<_> = (1..)
-        .zip((0..=tried).map(offer))
+        .zip(offers.iter().take(tried + 1).map(|one| one.offer.clone()))
         .filter_map(|(attempt, offer)| spending.reserve_try(&offer, attempt).ok().map(|()| offer))
         .collect();
     std::thread::yield_now();
@@ -191,7 +213,10 @@ fn one(
             drop(spending);
             // Nobody knows that nothing was tried.
             for (place, budget) in accounts.budgets().of(&asked.caller, &asked.model, None) {
-                used.insert(Key::of((place, budget), asked.call(), None), asked.at_most(budget));
+                let at = |price: Option<&Price>| asked.at_most_of(budget, price);
+                let tried = tries.iter().map(|offer| at(asked.price(offer)));
+                let dearest = tried.max_by_key(|most| most.micros).unwrap_or_else(|| at(first.as_ref()));
+                used.insert(Key::of((place, budget), asked.call(), None), dearest);
             }
         }
         End::Signed(..) | End::Unsigned(_) | End::Nothing => spending.end(became),
@@ -202,6 +227,113 @@ fn one(
         let sum = model.entry(format!("{key:?}")).or_default();
         *sum = sum.plus(amount);
     }
+}
+
+proptest! {
+    /// Whoever runs beside it, and whatever the offers cost: a request is refused only where the cheapest of them is too dear; of
+    /// those that it may go to, each has room; and whatever becomes of it costs what its own offer does.
+    #[test]
+    fn a_dear_offer_refuses_nobody_whom_the_cheapest_alone_would_have_room_for(
+        calls in proptest::collection::vec((1..20_u64, prices(), any::<prop::sample::Index>(), 0..4_u8), 1..60)
+    ) {
+        let accounts = accounts(vec![budget("b", Some(Period::Day), Limits { money: everything().money, ..Limits::default() })]);
+        let mut running = Vec::new();
+        for (input, prices, place, step) in calls {
+            let mut asked = asked("a.example", "2026-11-30T10:00:00Z", input);
+            asked.candidates.iter_mut().zip(prices).for_each(|(one, per_million)| one.price = costing(per_million));
+            let fits = |price: Option<&Price>| {
+                accounts.exceeded(asked.call(), None, &|budget| asked.at_most_of(budget, price)).is_none()
+            };
+            let expected: Vec<_> = asked.candidates.iter().filter(|one| fits(one.price.as_ref())).cloned().collect();
+            let mut offers = asked.candidates.clone();
+            let spending = Spending::reserve(&accounts, (asked.call(), asked.most()), &mut offers);
+            prop_assert_eq!(spending.is_err(), expected.is_empty());
+            holds(&accounts);
+            if let Ok(mut spending) = spending {
+                prop_assert_eq!(&offers, &expected);
+                let tried = place.get(&offers).offer.clone();
+                // Beside others that run there is as much room as was just found.
+                prop_assert!(spending.reserve_try(&tried, 1).is_ok());
+                holds(&accounts);
+                running.push((spending, tried));
+            }
+            if step == 0 && !running.is_empty() {
+                let (spending, tried) = running.swap_remove(place.index(running.len()));
+                spending.end(Became::Ended { tries: &[tried], signed: None, passed: 0 });
+                holds(&accounts);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_member_that_offers_what_nobody_can_pay_locks_nobody_out() {
+    let money =
+        Limits { money: Some(Money { currency: "EUR".parse().unwrap(), micros: 250_000_000 }), ..Limits::default() };
+    let accounts = accounts(vec![budget("b", Some(Period::Month), money)]);
+    for dear in [45_000_000_000_u64, 1_000_000_000_000_000] {
+        let mut asked = asked("a.example", "2026-11-30T10:00:00Z", 4_400);
+        asked.candidates.truncate(2);
+        asked.candidates[0].price = costing(100_000);
+        asked.candidates[1].price = costing(dear);
+        for _ in 0..3 {
+            // Many at once, each of which is left by its caller.
+            let all: Vec<_> = (0..100).map(|_| reserve(&accounts, asked.clone()).unwrap()).collect();
+            for mut spending in all {
+                spending.reserve_try(&offer(0), 1).unwrap();
+                spending.end(Became::Ended { tries: &[offer(0)], signed: None, passed: 0 });
+            }
+        }
+    }
+    assert_eq!(state(&accounts, 0)[0].0.micros, 600 * 441, "4,410 tokens at 0.1 a piece, each time");
+}
+
+#[test]
+fn what_fits_is_tried_where_a_dearer_offer_does_not() {
+    let ten = Limits { money: Some(Money { currency: "EUR".parse().unwrap(), micros: 10 }), ..Limits::default() };
+    let accounts = accounts(vec![budget("b", Some(Period::Day), ten)]);
+    let mut asked = asked("a.example", "2026-11-30T10:00:00Z", 4_400);
+    asked.candidates.truncate(2);
+    asked.candidates[0].price = costing(10_000);
+    asked.candidates[1].price = costing(1);
+    let mut offers = asked.candidates.clone();
+    let _running = Spending::reserve(&accounts, (asked.call(), asked.most()), &mut offers).unwrap();
+    assert_eq!(offers.iter().map(|one| &one.offer).collect::<Vec<_>>(), [&offer(1)]);
+    assert_eq!(state(&accounts, 0)[0].1.micros, 1);
+    asked.candidates.truncate(1);
+    let refused = reserve(&accounts, asked).unwrap_err();
+    assert!(refused.contains("budget b has no room for a request of up to 45 millionths"), "{refused}");
+}
+
+#[test]
+fn as_much_is_reserved_as_the_dearest_try_may_cost_and_a_try_that_there_is_no_room_for_changes_nothing() {
+    let money = Limits { money: Some(Money { currency: "EUR".parse().unwrap(), micros: 500 }), ..Limits::default() };
+    let mut of_offers = budget("offers", None, Limits { concurrent: Some(1), ..Limits::default() });
+    of_offers.each = [Dimension::Offer].into();
+    let accounts = accounts(vec![budget("b", Some(Period::Day), money), of_offers]);
+    let mut asked = asked("a.example", "2026-11-30T10:00:00Z", 90);
+    for (one, per_million) in asked.candidates.iter_mut().zip([1_000_000, 2_000_000, 4_000_000]) {
+        one.price = costing(per_million);
+    }
+    let reserved = || state(&accounts, 0)[0].1.micros;
+    let mut one = reserve(&accounts, asked.clone()).unwrap();
+    assert_eq!(reserved(), 100);
+    let mut other = reserve(&accounts, asked).unwrap();
+    one.reserve_try(&offer(0), 1).unwrap();
+    assert_eq!(reserved(), 200);
+    one.reserve_try(&offer(1), 2).unwrap();
+    assert_eq!(reserved(), 300);
+    let refused = other.reserve_try(&offer(2), 1).unwrap_err();
+    assert_eq!((refused.measure, refused.reserved, refused.needed, refused.limit), (Measure::Money, 200, 400, 500));
+    assert_eq!((reserved(), state(&accounts, 1).len()), (300, 2), "its offer's budget holds nothing of it");
+    // One that nobody has run takes what was reserved for it with it.
+    one.passed_over(2);
+    assert_eq!(reserved(), 200);
+    one.end(Became::Ended { tries: &[offer(0)], signed: None, passed: 0 });
+    other.reserve_try(&offer(2), 1).unwrap();
+    assert_eq!((state(&accounts, 0)[0].0.micros, reserved()), (100, 400));
+    other.end(Became::Ended { tries: &[offer(2)], signed: Some((1, 1)), passed: 0 });
+    assert_eq!((state(&accounts, 0)[0].0.micros, reserved()), (108, 0));
 }
 
 /// That no limit is passed, at this very instant.
@@ -388,7 +520,7 @@ fn a_try_that_is_passed_over_gives_back_what_was_reserved_for_it() {
 }
 
 #[test]
-fn the_dearest_of_those_that_may_be_tried_is_reserved_and_no_price_costs_nothing() {
+fn of_what_nobody_knows_the_dearest_that_may_have_run_counts_and_no_price_costs_nothing() {
     let money = Limits { money: everything().money, ..Limits::default() };
     let one = budget("b", Some(Period::Day), money);
     let mut asked = asked("a.example", "2026-11-30T10:00:00Z", 90);
@@ -406,7 +538,7 @@ fn a_request_that_can_never_have_room_is_told_so_and_not_to_wait() {
     let accounts =
         accounts(vec![budget("b", Some(Period::Month), Limits { input_tokens: Some(50), ..Limits::default() })]);
     let call = asked("a.example", "2026-11-30T10:00:00Z", 51);
-    let refused = Spending::reserve(&accounts, Arc::new(call)).unwrap_err();
+    let refused = begin(&accounts, &call).unwrap_err();
     assert!(refused.never && refused.to_string().contains("it never has"), "{refused}");
     let failure = refused.failure(at("2026-11-30T10:00:00Z"));
     assert_eq!((failure.reason, failure.retry_after), ("BUDGET_EXCEEDED", None));
@@ -415,12 +547,12 @@ fn a_request_that_can_never_have_room_is_told_so_and_not_to_wait() {
 #[test]
 fn who_is_reserved_for_calls_that_run_is_not_told_to_wait_for_the_renewal() {
     let accounts = accounts(vec![budget("b", Some(Period::Day), requests(1))]);
-    let (moment, call) = (at("2026-11-30T23:59:00Z"), || Arc::new(asked("a.example", "2026-11-30T23:59:00Z", 1)));
-    let running = Spending::reserve(&accounts, call()).unwrap();
-    let refused = Spending::reserve(&accounts, call()).unwrap_err();
+    let (moment, call) = (at("2026-11-30T23:59:00Z"), asked("a.example", "2026-11-30T23:59:00Z", 1));
+    let running = begin(&accounts, &call).unwrap();
+    let refused = begin(&accounts, &call).unwrap_err();
     assert_eq!((refused.used, refused.reserved, refused.failure(moment).retry_after), (0, 1, None));
     running.end(Became::Ended { tries: &[offer(0)], signed: None, passed: 0 });
-    let refused = Spending::reserve(&accounts, call()).unwrap_err().failure(moment);
+    let refused = begin(&accounts, &call).unwrap_err().failure(moment);
     assert_eq!(refused.retry_after, Some(std::time::Duration::from_secs(60)));
     let said: BTreeMap<_, _> = refused.metadata.into_iter().collect();
     for (key, value) in [

@@ -167,10 +167,7 @@ fn full() -> Failure {
 #[tokio::test]
 async fn what_no_node_has_run_counts_nothing_in_its_life_and_after_a_restart() {
     let veto = || Failure::new(Code::PermissionDenied, "NODE_VETO", "not you");
-    let invalid = || Failure::new(Code::InvalidArgument, "PAYLOAD_INVALID", "no messages");
-    for (declining, word) in
-        [(None, "not sent"), (Some(full()), "not run"), (Some(veto()), "not run"), (Some(invalid()), "not run")]
-    {
+    for (declining, word) in [(None, "not sent"), (Some(full()), "not run"), (Some(veto()), "not run")] {
         let world = World::under(of_requests_and_offers(), Commit::Strict).await;
         let alone = world.node("a.example", "DE", 1, declines(declining.clone().unwrap_or_else(full))).await;
         if declining.is_none() {
@@ -181,6 +178,74 @@ async fn what_no_node_has_run_counts_nothing_in_its_life_and_after_a_restart() {
         assert_eq!(counted(&world, of_requests_and_offers()).await, BTreeMap::new(), "{word}");
         reserves_nothing(&world);
     }
+}
+
+#[tokio::test]
+async fn what_a_node_refuses_as_invalid_counts_as_a_request_of_no_tokens_so_that_nobody_fills_the_log_for_nothing() {
+    let budgets = || vec![budget("two", &[Dimension::Organisation], requests(2)), of_requests_and_offers().remove(1)];
+    let world = World::under(budgets(), Commit::Strict).await;
+    let invalid = Failure::new(Code::InvalidArgument, "PAYLOAD_INVALID", "no messages");
+    let node = world.node("a.example", "DE", 1, declines(invalid)).await;
+    for _ in 0..2 {
+        assert_eq!(answered(&world).await, (Code::InvalidArgument, "PAYLOAD_INVALID".into()));
+    }
+    assert_eq!(answered(&world).await, (Code::ResourceExhausted, "BUDGET_EXCEEDED".into()));
+    assert_eq!((node.seen().len(), world.journal(2).await.1.len()), (2, 2));
+    let counted: Vec<_> = counted(&world, budgets()).await.into_values().collect();
+    assert_eq!(counted, [Amount { requests: 2, ..Amount::default() }]);
+    reserves_nothing(&world);
+}
+
+/// What a million tokens cost at a node that is worth asking.
+const CHEAP: u64 = 100_000;
+
+fn monthly() -> Vec<Budget> {
+    vec![budget("monthly", &[Dimension::Organisation], euros(250_000_000))]
+}
+
+#[tokio::test]
+async fn an_offer_that_nobody_can_pay_refuses_nobody_whom_a_cheap_one_answers() {
+    for commit in [Commit::Strict, Commit::Overlapped] {
+        let world = World::under(monthly(), commit).await;
+        let cheap = world.node("cheap.example", "DE", CHEAP, answers("hello")).await;
+        let dear = world.node("dear.example", "DE", 1_000_000_000_000_000, answers("never")).await;
+        let all = join_all((0..AT_ONCE).map(|_| answered(&world))).await;
+        assert!(all.iter().all(|(code, _)| *code == Code::Ok), "{all:?}");
+        assert_eq!((cheap.seen().len(), dear.seen().len()), (AT_ONCE, 0));
+        // What does not fit is not in the decision: whoever asks what was decided sees no offer that could not have been tried.
+        let (decisions, _) = world.journal(AT_ONCE).await;
+        assert!(decisions.iter().all(|one| one.eligible.len() == 1));
+        // Where it is alone, the refusal says which budget, and keeps nothing.
+        world.suspend("cheap.example").await;
+        let (_, trailers) = read(world.ask(in_germany()).await).await;
+        assert_eq!(ended(&trailers), (Code::ResourceExhausted, "BUDGET_EXCEEDED".into()));
+        let said = Detail::of(&Status::from_header_map(&trailers).unwrap()).unwrap().metadata;
+        assert_eq!((said["budget"].as_str(), said["measure"].as_str()), ("monthly", "money"));
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_is_left_costs_what_its_own_node_asks_and_not_the_dearest_in_its_life_and_after_a_restart() {
+    let world = World::under(monthly(), Commit::Strict).await;
+    let (script, mut asked) = waits();
+    let _cheap = world.node("cheap.example", "DE", CHEAP, script).await;
+    // Such a one as there is room for.
+    let dear = world.node("dear.example", "DE", 45_000_000_000, answers("never")).await;
+    let (response, answering) = tokio::join!(Box::pin(world.ask(in_germany())), async {
+        let answering = asked.recv().await.unwrap();
+        answering.send(Ok(data("hello"))).await.unwrap();
+        answering
+    });
+    let mut body = response.into_body();
+    let _begun = body.frame().await.unwrap().unwrap();
+    drop(body);
+    answering.closed().await;
+    world::soon("it is settled", || (used(&world, 0) != Amount::default()).then_some(())).await;
+    let input = framed(&message(in_germany())).len() as u64 + 256;
+    let expected = ((input + 1_000) * CHEAP).div_ceil(1_000_000);
+    let counted: Vec<_> = counted(&world, monthly()).await.into_values().map(|used| used.micros).collect();
+    assert_eq!((counted, dear.seen().len()), (vec![expected], 0));
+    reserves_nothing(&world);
 }
 
 fn reserves_nothing(world: &World) {

@@ -241,6 +241,14 @@ impl OutcomeRecord {
         self.tries.last().is_some_and(TryRecord::may_have_run)
     }
 
+    /// Whether it was sent, and no node has run it, because a node that looked at it says that it is none.
+    #[must_use]
+    pub fn is_invalid(&self) -> bool {
+        let not_run = self.tries.last().is_some_and(|last| last.used_nothing == Some(UsedNothing::NotRun));
+        let is_fault = self.grpc_code == i32::from(tonic::Code::InvalidArgument);
+        is_fault && not_run && !self.tries.iter().any(TryRecord::may_have_run)
+    }
+
     /// Says how many tokens went to the caller at least, where the node did not sign how many it used.
     pub fn pass_tokens(&mut self) {
         let is_unsigned = self.node_outcome.is_none() && self.may_have_run();
