@@ -44,11 +44,14 @@ impl Spending {
         (call, most): (Call<'_>, Most),
         offers: &mut Vec<O>,
     ) -> Result<Self, Box<Exceeded>> {
-        let of = |offer: &O| {
-            let price = offer.price();
-            move |budget: &Budget| at_most_of(budget, price, most)
-        };
-        let (request, have_room) = accounts.reserve_first(call, &offers.iter().map(of).collect::<Vec<_>>())?;
+        let amounts: Vec<_> = offers
+            .iter()
+            .map(|offer| {
+                let price = offer.price();
+                move |budget: &Budget| at_most_of(budget, price, most)
+            })
+            .collect();
+        let (request, have_room) = accounts.reserve_first(call, &amounts)?;
         let mut have_room = have_room.into_iter();
         offers.retain(|_| have_room.next().unwrap_or_default());
         let asked = Asked {

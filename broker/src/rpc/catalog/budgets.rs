@@ -134,7 +134,7 @@ mod tests {
                 let caller = format!("spiffe://{domain}/app/x").parse().unwrap();
                 let call = Call { caller: &caller, model: &model, at };
                 let one = |_: &Budget| crate::budgets::amount::Amount { requests: 1, ..Default::default() };
-                accounts.reserve(call, None, &one).unwrap()
+                accounts.reserve_first(call, &[one]).unwrap().0
             })
             .into();
         let rows = |rows: &[(&str, &str, u64, u64)]| {
