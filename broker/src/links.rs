@@ -301,14 +301,20 @@ impl Links {
         self.0.health.slow_after(offer)
     }
 
-    /// What became of a try of `offer`.
-    pub fn tell(&self, offer: &OfferName, event: Event) {
-        self.0.health.tell(offer, event);
+    /// After how long without a byte a request of `caller` for `offer` has met silence: that many in a row, and it comes behind.
+    #[must_use]
+    pub fn silent_after(&self, offer: &OfferName, caller: &TrustDomain) -> Duration {
+        self.0.health.silent_after(offer, caller)
     }
 
-    /// How many nodes and how many offers are ejected now.
+    /// What became of a try of `offer` for a request of `caller`.
+    pub fn tell(&self, offer: &OfferName, caller: &TrustDomain, event: Event) {
+        self.0.health.tell(offer, caller, event);
+    }
+
+    /// How many nodes and how many offers are ejected now, and how many offers for some organisation.
     #[must_use]
-    pub fn ejected(&self) -> [(&'static str, usize); 2] {
+    pub fn ejected(&self) -> [(&'static str, usize); 3] {
         self.0.health.ejected()
     }
 

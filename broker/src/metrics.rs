@@ -448,7 +448,7 @@ impl Metrics {
         ["missing", "malformed", "excessive", "other", "forged"].into_iter().map(of).sum()
     }
 
-    /// Somebody comes behind the others for a while: a `node` or an `offer`.
+    /// Somebody comes behind the others for a while: a `node`, an `offer`, or an offer for one organisation.
     pub(crate) fn ejected(&self, who: &'static str) {
         self.0.ejections.get_or_create(&[("who", who)]).inc();
     }

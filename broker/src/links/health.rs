@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`latency`] | how long answers take to begin |
 //! | [`ejection`] | who fails again and again, and how it comes back |
+//! | [`silence`] | who takes an organisation's requests and gives nothing |
 //! | [`shares`] | how many of a node's places one organisation may have |
 //! | [`node`] | all of that, of a node and its offers, and what is in flight |
 //!
@@ -13,6 +14,7 @@ mod ejection;
 mod latency;
 mod node;
 mod shares;
+mod silence;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +26,7 @@ use dashmap::DashMap;
 use tokio::time::Instant;
 
 pub(super) use self::node::NoRoom;
-use self::node::{Ejected, Node};
+use self::node::{Ejected, Node, Who};
 use crate::metrics::Metrics;
 
 /// After how long an answer is slow of which nothing is known.
@@ -155,14 +157,20 @@ impl Health {
         }
     }
 
-    /// Something happened to a request that has begun.
-    pub(super) fn tell(&self, offer: &OfferName, event: Event) {
+    /// Something happened to a request of `caller` that has begun.
+    pub(super) fn tell(&self, offer: &OfferName, caller: &TrustDomain, event: Event) {
         // A node without a row takes part no longer.
         let ejected = self.0.nodes.get_mut(offer.node());
-        let ejected = ejected.and_then(|mut row| row.node.step(Instant::now(), offer.id(), event));
+        let ejected = ejected.and_then(|mut row| row.node.tell(Instant::now(), offer.id(), caller, event));
         if let Some(Ejected { who, time }) = ejected {
-            let (offer, seconds) = (offer.as_str(), time.as_secs());
-            tracing::info!(offer.id = offer, who = who.as_str(), seconds, "ejected: it comes behind the others");
+            let (offer, caller, seconds) = (offer.as_str(), caller.as_str(), time.as_secs());
+            tracing::info!(
+                offer.id = offer,
+                who = who.as_str(),
+                caller,
+                seconds,
+                "ejected: it comes behind the others"
+            );
             self.0.metrics.ejected(who.as_str());
         }
     }
@@ -187,20 +195,25 @@ impl Health {
         self.0.nodes.get(offer.node()).and_then(|row| of_offer(&row)).unwrap_or(SLOW)
     }
 
+    /// After how long without a byte a request of `caller` for `offer` has met silence.
+    pub(super) fn silent_after(&self, offer: &OfferName, caller: &TrustDomain) -> Duration {
+        let unknown = Row::default();
+        let row = self.0.nodes.get(offer.node());
+        row.as_deref().unwrap_or(&unknown).node.silent_after(Instant::now(), offer.id(), caller)
+    }
+
     /// How many requests `node` is working on.
     #[cfg(test)]
     pub(super) fn in_flight(&self, node: &SpiffeId) -> usize {
         self.0.nodes.get(node).map_or(0, |row| row.node.in_flight())
     }
 
-    /// How many nodes and how many offers are ejected.
-    pub(super) fn ejected(&self) -> [(&'static str, usize); 2] {
-        let (mut nodes, mut offers, now) = (0, 0, Instant::now());
-        for (node, of_node) in self.0.nodes.iter().map(|row| row.node.ejected(now)) {
-            nodes += usize::from(node);
-            offers += of_node;
-        }
-        [(node::Who::Node.as_str(), nodes), (node::Who::Offer.as_str(), offers)]
+    /// How many nodes and how many offers are ejected, and how many offers for some organisation.
+    pub(super) fn ejected(&self) -> [(&'static str, usize); 3] {
+        let now = Instant::now();
+        let all = self.0.nodes.iter().map(|row| row.node.ejected(now));
+        let [nodes, offers, for_one] = all.fold([0; 3], |[a, b, c], [d, e, f]| [a + d, b + e, c + f]);
+        [(Who::Node.as_str(), nodes), (Who::Offer.as_str(), offers), (Who::OfferForOne.as_str(), for_one)]
     }
 
     /// Forgets what is offered no more, and learns who dials.

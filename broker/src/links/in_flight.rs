@@ -37,7 +37,7 @@ impl InFlight {
     /// What the node says at the end of an answer of how busy it is; what is not well-formed is nothing.
     pub fn reported(&self, trailers: &HeaderMap) {
         if let Some(busy) = report::of(trailers) {
-            self.health.tell(&self.offer, Event::Reported { busy });
+            self.health.tell(&self.offer, &self.caller, Event::Reported { busy });
         }
     }
 
@@ -45,7 +45,7 @@ impl InFlight {
     pub fn ended(&self, code: Option<Code>) {
         let well = code.is_some_and(|code| !is_failure(code));
         let event = if well { Event::Well { begun: self.begun } } else { Event::Failed(Failing::Answer) };
-        self.health.tell(&self.offer, event);
+        self.health.tell(&self.offer, &self.caller, event);
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use comity_proto::error::{Detail, Failure, RETRY_AFTER_SECONDS, retry_after};
 use comity_proto::metadata;
-use comity_types::{Digest, OfferName, SpiffeId};
+use comity_types::{Digest, OfferName, SpiffeId, TrustDomain};
 use http::header::{CONTENT_TYPE, TE};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use http_body::Frame;
@@ -301,12 +301,12 @@ pub(super) async fn attempt(
     ahead: Option<Ahead>,
 ) -> Result<Outcome, Failure> {
     let proof = permit.proof(rank, attempt)?;
-    let watch = Watch::begin(&parts.links, &candidate.offer.name);
+    let caller = admitted.caller.trust_domain();
+    let watch = Watch::begin(&parts.links, &candidate.offer.name, caller);
     let followed = match ahead {
         Some(ahead) => ahead.follow(proof.clone()).await,
         None => None,
     };
-    let caller = admitted.caller.trust_domain();
     let send = || parts.links.send(&candidate.offer.name, caller, permitted(admitted, proof.clone()));
     let mut sent = match followed {
         Some(sent) => sent,
@@ -331,18 +331,19 @@ pub(super) async fn attempt(
 struct Watch<'a> {
     links: &'a Links,
     offer: &'a OfferName,
+    caller: &'a TrustDomain,
     begun: Instant,
     has_ended: bool,
 }
 
 impl<'a> Watch<'a> {
-    fn begin(links: &'a Links, offer: &'a OfferName) -> Self {
-        Self { links, offer, begun: Instant::now(), has_ended: false }
+    fn begin(links: &'a Links, offer: &'a OfferName, caller: &'a TrustDomain) -> Self {
+        Self { links, offer, caller, begun: Instant::now(), has_ended: false }
     }
 
     fn ended(mut self, outcome: &Outcome) {
         self.has_ended = true;
-        let tell = |event| self.links.tell(self.offer, event);
+        let tell = |event| self.links.tell(self.offer, self.caller, event);
         match outcome {
             Outcome::Answered(answer) if answer.rest.is_some() => tell(Event::Answered { after: self.begun.elapsed() }),
             Outcome::Answered(_) => tell(Event::Declined),
@@ -358,7 +359,7 @@ impl<'a> Watch<'a> {
 impl Drop for Watch<'_> {
     fn drop(&mut self) {
         if !self.has_ended {
-            self.links.tell(self.offer, Event::Waited { in_vain: self.begun.elapsed() });
+            self.links.tell(self.offer, self.caller, Event::Waited { in_vain: self.begun.elapsed() });
         }
     }
 }

@@ -8,7 +8,7 @@ use comity_proto::error::{Failure, RETRY_AFTER_SECONDS};
 use comity_transparency::record::MAX_TRIES;
 use comity_types::TrustDomain;
 use futures::future::{Either, select};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 
 use super::attempt::{self, Ahead, Answer, Outcome, Rejection};
 use crate::access::Parts;
@@ -40,8 +40,8 @@ pub(super) struct Tries<'a> {
     numbers: VecDeque<u32>,
     /// Whether a further try has been granted, and nothing has been sent for it so far.
     is_granted: bool,
-    /// The try that was granted as one beside another.
-    hedge: Option<u32>,
+    /// The try that was granted as one beside another, and as what.
+    hedge: Option<(u32, Further)>,
     ahead: Option<Ahead>,
     /// The try that failed last: it is the one that the caller is told of.
     last: Option<Failed<'a>>,
@@ -145,15 +145,24 @@ impl<'a> Tries<'a> {
         }
     }
 
-    /// A try, and another one beside it where nothing of an answer has come after this time.
+    /// A try, and another one beside it where nothing of an answer has come after this time. Where there is no hedge left for that,
+    /// later: a try that has met silence is as good as failed, and has what is left for failures.
     async fn hedged(&mut self, one: Try<'a>, after: Duration) -> Result<Done<'a>, Failure> {
         let (parts, admitted, permit) = (self.parts, self.admitted, self.permit);
-        let candidate = one.candidate;
+        let (candidate, begun) = (one.candidate, Instant::now());
+        let silent = parts.links.silent_after(&candidate.offer.name, admitted.caller.trust_domain());
         let mut first = pin!(try_one(parts, admitted, permit, one));
-        if let Ok(done) = timeout(after, first.as_mut()).await {
-            return done;
+        let mut other = None;
+        for (after, what) in [(after, Further::Hedge), (after.max(silent), Further::Retry)] {
+            if let Ok(done) = timeout_at(begun + after, first.as_mut()).await {
+                return done;
+            }
+            other = self.beside(candidate, what);
+            if other.is_some() {
+                break;
+            }
         }
-        let Some(other) = self.beside(candidate) else { return first.await };
+        let Some(other) = other else { return first.await };
         let second = pin!(try_one(parts, admitted, permit, other));
         // Whoever is left behind by an answer is dropped with this, which resets its node's call.
         let (done, left) = match select(first, second).await {
@@ -166,19 +175,19 @@ impl<'a> Tries<'a> {
         left.await
     }
 
-    /// A try beside that of `first`: at another node, and within the budget.
-    fn beside(&mut self, first: &'a Candidate) -> Option<Try<'a>> {
+    /// A try beside that of `first`: at another node, and within what the budget has for this.
+    fn beside(&mut self, first: &'a Candidate, what: Further) -> Option<Try<'a>> {
         let is_elsewhere = |(_, one): &(usize, &Candidate)| one.offer.name.node() != first.offer.name.node();
-        if self.numbers.is_empty() || !self.waiting.iter().any(is_elsewhere) || !self.takes_another(Further::Hedge) {
+        if self.numbers.is_empty() || !self.waiting.iter().any(is_elsewhere) || !self.takes_another(what) {
             return None;
         }
         match self.next(Some(first)) {
             Next::Try(other) => {
-                self.hedge = Some(other.attempt);
+                self.hedge = Some((other.attempt, what));
                 Some(other)
             }
             Next::Expired | Next::Nobody => {
-                self.gives_back(Further::Hedge);
+                self.gives_back(what);
                 None
             }
         }
@@ -264,15 +273,13 @@ impl<'a> Tries<'a> {
 
     /// This try has failed. Where nothing was sent for it, its number is there again, and whatever it was granted as.
     fn was_sent(&mut self, attempt: u32, is_sent: bool) {
-        let is_hedge = self.hedge.take_if(|hedge| *hedge == attempt).is_some();
-        match (is_sent, is_hedge) {
-            (true, true) => {}
-            (true, false) => self.is_granted = false,
-            (false, is_hedge) => {
+        let hedge = self.hedge.take_if(|(hedge, _)| *hedge == attempt);
+        match (is_sent, hedge) {
+            (true, Some(_)) => {}
+            (true, None) => self.is_granted = false,
+            (false, hedge) => {
                 self.numbers.push_front(attempt);
-                if is_hedge {
-                    self.gives_back(Further::Hedge);
-                }
+                hedge.into_iter().for_each(|(_, what)| self.gives_back(what));
             }
         }
     }

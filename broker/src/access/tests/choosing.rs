@@ -33,7 +33,7 @@ async fn an_offer_that_fails_again_and_again_is_asked_after_the_others_and_count
     let dearer = world.node("b.example", "DE", 2, answers("hello")).await;
     assert!(asked(&world, ENOUGH + 3).await.iter().all(|answer| answer == b"hello"));
     assert_eq!(seen([&failing, &dearer]), [ENOUGH, ENOUGH + 3]);
-    assert_eq!(world.links.ejected(), [("node", 0), ("offer", 1)]);
+    assert_eq!(world.links.ejected(), [("node", 0), ("offer", 1), ("offer_for_one", 0)]);
     // It is behind, and not gone: the record has both.
     let last = world.journal(ENOUGH + 3).await.0.pop().unwrap();
     let eligible: Vec<_> = last.eligible.iter().map(ToString::to_string).collect();
@@ -55,10 +55,13 @@ async fn a_node_that_cannot_be_reached_is_behind_at_once() {
     world.publish(&gone, "127.0.0.1:9", "DE", 1).await;
     let _there = world.node("b.example", "DE", 2, answers("hello")).await;
     assert_eq!(asked(&world, 1).await, [b"hello"]);
-    assert_eq!(world.links.ejected(), [("node", 1), ("offer", 0)]);
+    assert_eq!(world.links.ejected(), [("node", 1), ("offer", 0), ("offer_for_one", 0)]);
     // What was said of one address is not held against another.
     world.publish(&gone, &gone.address, "DE", 1).await;
-    soon("it may be asked", || (world.links.ejected() == [("node", 0), ("offer", 0)]).then_some(())).await;
+    soon("it may be asked", || {
+        (world.links.ejected() == [("node", 0), ("offer", 0), ("offer_for_one", 0)]).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -90,7 +93,10 @@ async fn callers_whose_requests_are_wrong_eject_nobody() {
     let node = world.node("a.example", "DE", 1, declines(wrong)).await;
     let _dearer = world.node("b.example", "DE", 2, answers("never")).await;
     assert!(asked(&world, ENOUGH + 2).await.iter().all(Vec::is_empty));
-    assert_eq!((seen([&node]), world.links.ejected()), ([ENOUGH + 2], [("node", 0), ("offer", 0)]));
+    assert_eq!(
+        (seen([&node]), world.links.ejected()),
+        ([ENOUGH + 2], [("node", 0), ("offer", 0), ("offer_for_one", 0)])
+    );
 }
 
 #[tokio::test]
@@ -119,7 +125,7 @@ async fn what_a_node_says_of_its_load_counts_and_is_not_the_callers_to_know() {
     let offer: OfferName = "a.example/n1/o1".parse().unwrap();
     let cost = || world.links.load(&offer, World::app().trust_domain(), Instant::now()).cost;
     let busy = cost();
-    world.links.tell(&offer, Event::Reported { busy: 0 });
+    world.links.tell(&offer, World::app().trust_domain(), Event::Reported { busy: 0 });
     assert!(busy / cost() >= 3, "wholly busy costs four times as much, less what was forgotten in between");
 }
 

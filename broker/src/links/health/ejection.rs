@@ -43,18 +43,35 @@ pub(super) enum Phase {
     Out,
 }
 
+impl Phase {
+    /// Where somebody stands who stands there for one reason, and there for another.
+    pub(super) fn or(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Out, _) | (_, Self::Out) => Self::Out,
+            (Self::Returning(one), Self::Returning(other)) => Self::Returning(one.min(other)),
+            (Self::Returning(share), Self::In) | (Self::In, Self::Returning(share)) => Self::Returning(share),
+            (Self::In, Self::In) => Self::In,
+        }
+    }
+}
+
+/// Where somebody stands who is out until then.
+pub(super) fn phase(until: Option<Instant>, now: Instant) -> Phase {
+    let Some(until) = until else { return Phase::In };
+    if now < until {
+        return Phase::Out;
+    }
+    let back = now.duration_since(until);
+    if back >= SLOW_START {
+        return Phase::In;
+    }
+    let grown = u128::from(FULL_SHARE) * back.as_millis() / SLOW_START.as_millis();
+    Phase::Returning(u32::try_from(grown).unwrap_or(FULL_SHARE).max(FIRST_SHARE))
+}
+
 impl Ejection {
     pub(super) fn phase(&self, now: Instant) -> Phase {
-        let Some(until) = self.until else { return Phase::In };
-        if now < until {
-            return Phase::Out;
-        }
-        let back = now.duration_since(until);
-        if back >= SLOW_START {
-            return Phase::In;
-        }
-        let grown = u128::from(FULL_SHARE) * back.as_millis() / SLOW_START.as_millis();
-        Phase::Returning(u32::try_from(grown).unwrap_or(FULL_SHARE).max(FIRST_SHARE))
+        phase(self.until, now)
     }
 
     /// A try begins.

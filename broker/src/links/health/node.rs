@@ -12,6 +12,7 @@ use super::super::{MAX_STREAMS, MAX_STREAMS_PER_OFFER};
 use super::ejection::{Ejection, FAILURES_IN_A_ROW, Phase};
 use super::latency::Latency;
 use super::shares::Shares;
+use super::silence::Silences;
 use super::{Event, FULL_SHARE, Failing, Load, Readiness};
 
 /// Longest time that a node's word keeps its offer behind: who says that it takes a day is asked again before.
@@ -37,6 +38,7 @@ struct Offer {
     in_flight: usize,
     latency: Latency,
     ejection: Ejection,
+    silences: Silences,
     rests_until: Option<Instant>,
     /// How busy it said that it is, of [`FULL_SHARE`], and when.
     reported: Option<(u32, Instant)>,
@@ -86,6 +88,8 @@ pub(super) struct Ejected {
 pub(super) enum Who {
     Node,
     Offer,
+    /// The offer, for one organisation whose requests it gave nothing.
+    OfferForOne,
 }
 
 impl Who {
@@ -94,6 +98,7 @@ impl Who {
         match self {
             Self::Node => "node",
             Self::Offer => "offer",
+            Self::OfferForOne => "offer_for_one",
         }
     }
 }
@@ -113,7 +118,21 @@ impl Node {
         let _nothing = self.step(now, offer, Event::Over);
     }
 
-    /// Something happened to a request of `offer`.
+    /// Something happened to a request of `caller` for `offer`.
+    pub(super) fn tell(&mut self, now: Instant, offer: &Name, caller: &TrustDomain, event: Event) -> Option<Ejected> {
+        let ejected = self.step(now, offer, event);
+        let silences = &mut self.offer(offer).silences;
+        if let Event::Answered { after } = event {
+            silences.answered(now, caller, after);
+        }
+        if let Event::Waited { in_vain } = event {
+            let time = silences.waited(now, caller, in_vain)?;
+            return Some(Ejected { who: Who::OfferForOne, time });
+        }
+        ejected
+    }
+
+    /// What that says of the node and of the offer, whoever asked.
     pub(super) fn step(&mut self, now: Instant, offer: &Name, event: Event) -> Option<Ejected> {
         let ejected = |who| move |time| Ejected { who, time };
         let of_offer = self.offer(offer);
@@ -162,16 +181,15 @@ impl Node {
     /// What choosing asks about an offer for a request of `caller`.
     pub(super) fn load(&self, now: Instant, offer: &Name, caller: &TrustDomain) -> Load {
         let of_offer = self.offers.get(offer);
-        let phases = (self.ejection.phase(now), of_offer.map_or(Phase::In, |offer| offer.ejection.phase(now)));
+        let of_all = of_offer.map_or(Phase::In, |offer| offer.ejection.phase(now));
+        let of_caller = of_offer.map_or(Phase::In, |offer| offer.silences.phase(now, caller));
+        let phase = self.ejection.phase(now).or(of_all).or(of_caller);
         let rests = of_offer.and_then(|offer| offer.rests_until).is_some_and(|until| now < until);
-        let readiness = match phases {
-            (Phase::Out, _) | (_, Phase::Out) => Readiness::Ejected,
-            _ if rests || self.room(offer, caller).is_err() => Readiness::Busy,
-            (Phase::Returning(one), Phase::Returning(other)) => Readiness::Returning { share: one.min(other) },
-            (Phase::Returning(share), Phase::In) | (Phase::In, Phase::Returning(share)) => {
-                Readiness::Returning { share }
-            }
-            (Phase::In, Phase::In) => Readiness::Ready,
+        let readiness = match phase {
+            Phase::Out => Readiness::Ejected,
+            Phase::In | Phase::Returning(_) if rests || self.room(offer, caller).is_err() => Readiness::Busy,
+            Phase::Returning(share) => Readiness::Returning { share },
+            Phase::In => Readiness::Ready,
         };
         let unknown = Offer::default();
         let of_offer = of_offer.unwrap_or(&unknown);
@@ -182,6 +200,12 @@ impl Node {
     /// After how long an answer of `offer` is slow to begin, if that is known.
     pub(super) fn slow_after(&self, now: Instant, offer: &Name) -> Option<Duration> {
         self.offers.get(offer)?.latency.slow_after(now)
+    }
+
+    /// After how long without a byte a request of `caller` for `offer` has met silence.
+    pub(super) fn silent_after(&self, now: Instant, offer: &Name, caller: &TrustDomain) -> Duration {
+        let unknown = Silences::default();
+        self.offers.get(offer).map_or(&unknown, |offer| &offer.silences).silent_after(now, caller)
     }
 
     /// Whether one more request of `caller` for `offer` may begin.
@@ -200,10 +224,12 @@ impl Node {
         self.in_flight
     }
 
-    /// Who is ejected: the node, and how many of its offers.
-    pub(super) fn ejected(&self, now: Instant) -> (bool, usize) {
+    /// Who is ejected: the node, how many of its offers, and how many for some organisation.
+    pub(super) fn ejected(&self, now: Instant) -> [usize; 3] {
         let out = |ejection: &Ejection| ejection.phase(now) == Phase::Out;
-        (out(&self.ejection), self.offers.values().filter(|offer| out(&offer.ejection)).count())
+        let of_offers = self.offers.values().filter(|offer| out(&offer.ejection)).count();
+        let for_one = self.offers.values().filter(|offer| offer.silences.is_out(now)).count();
+        [usize::from(out(&self.ejection)), of_offers, for_one]
     }
 
     /// Forgets the offers that `is_made` does not hold for, once nothing of them runs; true if anything is left to know.
