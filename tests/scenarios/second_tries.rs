@@ -69,6 +69,55 @@ fn a_caller_that_hedges_is_answered_by_the_node_that_is_not_slow_and_the_slow_on
     scene.backends[0].wait_until_left();
 }
 
+/// A node at this price whose backend never answers, and one that costs far more.
+struct Silence {
+    _nodes: [Node; 2],
+    federation: Federation,
+    app: Caller,
+    silent: Backend,
+    dear: Backend,
+}
+
+impl Silence {
+    fn new() -> Self {
+        let (silent, dear) = (Backend::start(Behaviour::Silent), Backend::start(Behaviour::Answer));
+        let mut federation = Federation::start();
+        federation.expect_log("a try failed");
+        let cheapest = NodeSpec::openai("n1", &silent.url(), "DE").with_backend("first_byte_seconds = 3600").costing(1);
+        let mut cheapest = federation.node(EU_BODY, &cheapest);
+        cheapest.program.expect_log("backend");
+        let other = federation.node(EU_OWNED, &NodeSpec::openai("n1", &dear.url(), "DE").costing(100_000));
+        let app = federation.app(EU_BODY, "assistant");
+        Self { _nodes: [cheapest, other], federation, app, silent, dear }
+    }
+
+    /// Whether a call is answered.
+    fn answers(&self, flags: &[&str]) -> bool {
+        let chat = ["chat", "--model", "test-model", "--purpose", "dpv:CustomerCare", "--processing", "DE"];
+        let answer = self.federation.ask(&self.app, &[&chat, flags, &["What is the capital of France?"]].concat());
+        said(&answer).contains("Paris")
+    }
+}
+
+#[test]
+fn the_cheapest_offer_that_never_answers_does_not_take_all_requests() {
+    let scene = Silence::new();
+    let answered: Vec<_> = (0..8).map(|_| scene.answers(&["--timeout", "4s"])).collect();
+    assert_eq!(answered, [[false; 3].as_slice(), &[true; 5]].concat());
+    assert_eq!((scene.silent.asked().len(), scene.dear.asked().len()), (3, 5));
+}
+
+#[test]
+fn callers_that_hedge_are_answered_though_the_cheapest_offer_never_answers_and_hedges_are_used_up() {
+    let scene = Silence::new();
+    let answered = std::thread::scope(|scope| {
+        let five = || (0..5).filter(|_| scene.answers(&["--hedge", "200ms", "--timeout", "5s"])).count();
+        let callers: Vec<_> = (0..6).map(|_| scope.spawn(five)).collect();
+        callers.into_iter().map(|caller| caller.join().unwrap()).sum::<usize>()
+    });
+    assert_eq!(answered, 30);
+}
+
 #[test]
 fn requests_of_a_session_stay_with_one_node() {
     let scene = Scene::new(Behaviour::Answer, "");

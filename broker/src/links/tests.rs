@@ -43,6 +43,20 @@ async fn a_link_is_kept_between_requests_and_dropped_with_the_suspension() {
 }
 
 #[tokio::test]
+async fn a_node_that_has_moved_begins_slowly() {
+    let world = World::new().await;
+    let node = world.node("a.example", "DE", 1, answers("hello")).await;
+    assert_eq!(read(world.ask(in_germany()).await).await.0, b"hello");
+    let offer = OfferName::new(&node.id, &"o1".parse().unwrap());
+    let readiness = || world.links.load(&offer, World::app().trust_domain(), Instant::now()).readiness;
+    assert_eq!(readiness(), Readiness::Ready);
+    let moved = Node::start(node.id.clone(), world.credentials(&node.id), world.trusted(), answers("moved")).await;
+    world.publish(&node, &moved.address, "DE", 1).await;
+    soon("it begins slowly", || matches!(readiness(), Readiness::Returning { .. }).then_some(())).await;
+    assert_eq!(read(world.ask(in_germany()).await).await.0, b"moved");
+}
+
+#[tokio::test]
 async fn many_first_requests_make_one_connection() {
     let world = World::new().await;
     let node = world.node("a.example", "DE", 1, answers("hello")).await;

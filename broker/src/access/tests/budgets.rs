@@ -376,6 +376,47 @@ async fn calls_at_once_have_room_again_when_one_ends_and_when_its_caller_leaves(
     assert_eq!(node.seen().len(), 2);
 }
 
+fn one_call_of_each_offer() -> Vec<Budget> {
+    vec![budget("one", &[Dimension::Offer], Limits { concurrent: Some(1), ..Limits::default() })]
+}
+
+/// How many calls are counted as running, of each offer that has any.
+fn running(world: &World) -> Vec<u64> {
+    let of = |(_, account): (&Key, &crate::budgets::book::Account)| account.running;
+    let all = world.access.parts().budgets.as_ref().unwrap();
+    all.read(|book| book.accounts().map(of).filter(|running| *running > 0).collect())
+}
+
+#[tokio::test]
+async fn an_offer_whose_try_has_failed_has_room_while_the_next_one_answers() {
+    let world = World::under(one_call_of_each_offer(), Commit::Strict).await;
+    let _failing = world.node("a.example", "DE", 1, declines(down())).await;
+    let (script, mut asked) = waits();
+    let _next = world.node("b.example", "DE", 2, script).await;
+    let mut request = Box::pin(world.ask(in_germany()));
+    let _answering = tokio::select! {
+        _ = &mut request => panic!("it was answered"),
+        answering = asked.recv() => answering.unwrap(),
+    };
+    assert_eq!(running(&world), [1]);
+}
+
+#[tokio::test]
+async fn an_offer_that_was_outpaced_has_room_while_the_other_one_answers() {
+    let world = World::under(one_call_of_each_offer(), Commit::Strict).await;
+    let ((slow, _held), (fast, mut asked)) = (waits(), waits());
+    let _slow = world.node("a.example", "DE", 1, slow).await;
+    let _fast = world.node("b.example", "DE", 2, fast).await;
+    let asking = Box::pin(world.call(Method::ChatStream, hedging::hedged_after(hedging::SOON_MS), &[]));
+    let (_response, _answering) = tokio::join!(asking, async {
+        let answering = asked.recv().await.unwrap();
+        assert_eq!(running(&world), [1, 1]);
+        answering.send(Ok(data("begun"))).await.unwrap();
+        answering
+    });
+    assert_eq!(running(&world), [1]);
+}
+
 #[tokio::test]
 async fn a_request_that_is_decided_anew_does_not_stand_in_its_own_way() {
     let limits = Limits { concurrent: Some(1), ..Limits::default() };

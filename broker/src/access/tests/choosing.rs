@@ -8,7 +8,7 @@ use comity_proto::metadata::LOAD;
 use super::node::{Node, Script, spawn};
 use super::world::{offer, soon};
 use super::*;
-use crate::links::Event;
+use crate::links::{Event, Readiness};
 
 /// Failures in a row after which an offer comes behind the others.
 const ENOUGH: usize = 5;
@@ -97,6 +97,64 @@ async fn callers_whose_requests_are_wrong_eject_nobody() {
         (seen([&node]), world.links.ejected()),
         ([ENOUGH + 2], [("node", 0), ("offer", 0), ("offer_for_one", 0)])
     );
+}
+
+/// Takes every request, and says nothing.
+fn silent() -> Script {
+    Arc::new(|answering| spawn(async move { answering.closed().await }))
+}
+
+/// Longer than what is no silence.
+const IN_VAIN: &str = "2100m";
+
+#[tokio::test]
+async fn the_cheapest_offer_that_never_answers_does_not_take_all_requests() {
+    let world = World::new().await;
+    let mute = world.node("a.example", "DE", 1, silent()).await;
+    let dearer = world.node("b.example", "DE", 100_000, answers("hello")).await;
+    let body = || framed(&message(in_germany()));
+    let in_vain =
+        (0..3).map(|_| async { read(world.call(Method::Chat, body(), &[("grpc-timeout", IN_VAIN)]).await).await.1 });
+    for trailers in futures::future::join_all(in_vain).await {
+        assert_eq!(ended(&trailers).0, Code::DeadlineExceeded);
+    }
+    assert_eq!(world.links.ejected(), [("node", 0), ("offer", 0), ("offer_for_one", 1)]);
+    assert!(asked(&world, 5).await.iter().all(|answer| answer == b"hello"));
+    assert_eq!(seen([&mute, &dearer]), [3, 5]);
+    // For others it is as it was, whatever these found out.
+    let offer: OfferName = "a.example/n1/o1".parse().unwrap();
+    let readiness = |who: &str| world.links.load(&offer, &who.parse().unwrap(), Instant::now()).readiness;
+    assert_eq!([readiness("app.example"), readiness("other.example")], [Readiness::Ejected, Readiness::Ready]);
+}
+
+#[tokio::test]
+async fn callers_who_give_up_in_a_moment_eject_nobody() {
+    let world = World::new().await;
+    let mute = world.node("a.example", "DE", 1, silent()).await;
+    let _dearer = world.node("b.example", "DE", 2, answers("never")).await;
+    let body = || framed(&message(in_germany()));
+    for _ in 0..2 * ENOUGH {
+        let (_, trailers) = read(world.call(Method::Chat, body(), &[("grpc-timeout", "50m")]).await).await;
+        assert_eq!(ended(&trailers).0, Code::DeadlineExceeded);
+    }
+    assert_eq!(world.links.ejected(), [("node", 0), ("offer", 0), ("offer_for_one", 0)]);
+    assert!(mute.seen().len() > ENOUGH);
+}
+
+#[tokio::test]
+async fn who_is_alone_is_asked_though_it_gave_nothing() {
+    let world = World::new().await;
+    let _alone = world.node("a.example", "DE", 1, answers("hello")).await;
+    let (offer, caller) = ("a.example/n1/o1".parse().unwrap(), World::app().trust_domain().clone());
+    assert_eq!(asked(&world, 1).await, [b"hello"]);
+    for _ in 0..ENOUGH {
+        world.links.tell(&offer, &caller, Event::Waited { in_vain: Duration::from_secs(4) });
+    }
+    assert_eq!(world.links.load(&offer, &caller, Instant::now()).readiness, Readiness::Ejected);
+    assert_eq!(asked(&world, 1).await, [b"hello"]);
+    // Its answer has brought it back.
+    let back = world.links.load(&offer, &caller, Instant::now()).readiness;
+    assert!(matches!(back, Readiness::Returning { .. }), "{back:?}");
 }
 
 #[tokio::test]

@@ -6,11 +6,12 @@ use super::node::{Answering, Node, Script};
 use super::retries::use_up;
 use super::world::soon;
 use super::*;
+use crate::access::retries::Further;
 
 /// As soon as can be asked for.
-const SOON_MS: u32 = 10;
+pub(super) const SOON_MS: u32 = 10;
 
-fn hedged_after(ms: u32) -> Vec<u8> {
+pub(super) fn hedged_after(ms: u32) -> Vec<u8> {
     let hedge = Some(policy::Hedge { after_ms: Some(ms) });
     framed(&message_preferring(in_germany(), Some(policy::Preferences { hedge, ..Default::default() })))
 }
@@ -169,6 +170,25 @@ async fn nobody_is_asked_beside_where_there_is_no_other_or_the_budget_is_used_up
         assert_eq!(other.map_or(0, |other| other.connections()), 0);
     }
     assert_eq!((alone.seen().len(), world.access.parts().metrics.count_further("hedge")), (2, 0));
+}
+
+#[tokio::test]
+async fn a_try_that_has_met_silence_has_what_is_left_for_failures_where_no_hedge_is() {
+    let world = World::new().await;
+    let (script, mut slow) = waits();
+    let _silent = world.node("a.example", "DE", 1, script).await;
+    let _other = world.node("b.example", "DE", 2, answers("hello")).await;
+    let (caller, retries) = (World::app().trust_domain().clone(), &world.access.parts().retries);
+    while retries.take(&caller, Further::Hedge, Instant::now()) {}
+    let asked = Box::pin(world.call(Method::Chat, hedged_after(SOON_MS), &[]));
+    let (response, answering) = tokio::join!(asked, next(&mut slow));
+    assert_eq!(read(response).await.0, b"hello");
+    closed(&answering).await;
+    let of = |kind| world.access.parts().metrics.count_further(kind);
+    assert_eq!((of("hedge"), of("withheld"), of("retry")), (0, 1, 1));
+    let outcome = world.journal(1).await.1.remove(0);
+    let [one, other] = [tried("a.example/n1/o1", 1, "outpaced"), tried("b.example/n1/o1", 2, "")];
+    assert_eq!(tries(&outcome.tries), [one, other]);
 }
 
 #[tokio::test]

@@ -95,6 +95,19 @@ async fn a_try_that_was_granted_and_that_nothing_was_sent_for_is_there_for_the_n
 }
 
 #[tokio::test]
+async fn whoever_asks_more_may_have_more_tried_again() {
+    let world = World::new().await;
+    let _answering = world.node("a.example", "DE", 1, answers("hello")).await;
+    // So many that what is forgotten meanwhile leaves more than the floor.
+    for _ in 0..50 {
+        assert_eq!(read(world.ask(in_germany()).await).await.0, b"hello");
+    }
+    let (caller, retries) = (World::app().trust_domain().clone(), &world.access.parts().retries);
+    let granted = (0..MORE_THAN_GRANTED).filter(|_| retries.take(&caller, Further::Retry, Instant::now())).count();
+    assert!(granted as f64 > FLOOR_OF_ONE + 2.0, "{granted}");
+}
+
+#[tokio::test]
 async fn who_gets_no_further_try_is_told_what_failed_why_no_other_was_asked_and_when_to_come_back() {
     let world = World::new().await;
     let failing = world.node("a.example", "DE", 1, declines(down())).await;

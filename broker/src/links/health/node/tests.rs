@@ -10,6 +10,7 @@ use proptest::prelude::*;
 
 use super::super::FULL_SHARE;
 use super::super::ejection::{FIRST_EJECTION, MAX_EJECTION, SLOW_START};
+use super::super::silence::LONGEST_SILENCE;
 use super::*;
 use crate::access::choose::{self, Draws};
 use crate::access::decide::Candidate;
@@ -107,6 +108,18 @@ fn what_is_offered_no_more_is_forgotten_when_it_has_ended() {
     assert!(!node.retain(|_| false));
 }
 
+#[test]
+fn waits_in_vain_put_an_offer_behind_for_whose_they_are_and_say_nothing_of_it_to_others_nor_of_its_nodes_other_offers() {
+    let (mut node, now) = told(&[]);
+    let [impatient, patient] = ["a.example", "b.example"].map(|domain| domain.parse::<TrustDomain>().unwrap());
+    let ejected = (0..100).filter_map(|_| node.tell(now, &id(), &impatient, Event::Waited { in_vain: SECONDS(4) }));
+    assert_eq!(ejected.map(|ejected| ejected.who).collect::<Vec<_>>(), [Who::OfferForOne]);
+    let of = |offer: &Name, caller| node.load(now, offer, caller).readiness;
+    assert_eq!([of(&id(), &impatient), of(&id(), &patient)], [Readiness::Ejected, Readiness::Ready]);
+    assert_eq!(of(&"o2".parse().unwrap(), &impatient), Readiness::Ready);
+    assert_eq!(node.ejected(now), [0, 0, 1]);
+}
+
 fn event() -> impl Strategy<Value = Event> {
     let failing = prop::sample::select(vec![Failing::Connecting, Failing::Connection, Failing::Answer]);
     let time = (0..100_000_u64).prop_map(MS);
@@ -133,10 +146,10 @@ proptest! {
             } else if event == Event::Over {
                 in_flight = in_flight.saturating_sub(1);
             }
-            let _ejected = node.step(now, &id(), event);
+            let _ejected = node.tell(now, &id(), &caller(), event);
             prop_assert_eq!(node.in_flight(), in_flight);
         }
-        let load = node.load(now + MAX_EJECTION + SLOW_START + MAX_REST, &id(), &caller());
+        let load = node.load(now + LONGEST_SILENCE + MAX_EJECTION + SLOW_START + MAX_REST, &id(), &caller());
         prop_assert_eq!(load.readiness, Readiness::Ready);
     }
 }
