@@ -104,8 +104,8 @@ fn silent() -> Script {
     Arc::new(|answering| spawn(async move { answering.closed().await }))
 }
 
-/// Longer than what is no silence.
-const IN_VAIN: &str = "2100m";
+/// Longer than what is no silence, and what it takes to keep a decision.
+const IN_VAIN: &str = "3S";
 
 #[tokio::test]
 async fn the_cheapest_offer_that_never_answers_does_not_take_all_requests() {
