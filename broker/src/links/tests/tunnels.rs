@@ -101,8 +101,7 @@ async fn requests_go_to_whoever_dialled_and_to_nobody_else() {
 #[tokio::test]
 async fn a_node_that_was_gone_and_dials_again_begins_slowly_and_one_more_tunnel_is_no_return() {
     let scene = Scene::new().await;
-    let readiness =
-        || scene.world.links.load(&scene.offer(), World::app().trust_domain(), Instant::now()).readiness;
+    let readiness = || scene.world.links.load(&scene.offer(), World::app().trust_domain(), Instant::now()).readiness;
     let first = scene.open(answers("hello")).await;
     assert_eq!(text(scene.send().await.unwrap()).await, "hello");
     let second = scene.open(answers("hello")).await;

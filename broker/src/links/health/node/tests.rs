@@ -109,7 +109,7 @@ fn what_is_offered_no_more_is_forgotten_when_it_has_ended() {
 }
 
 #[test]
-fn waits_in_vain_put_an_offer_behind_for_whose_they_are_and_say_nothing_of_it_to_others_nor_of_its_nodes_other_offers() {
+fn waits_in_vain_put_one_offer_behind_for_whose_they_are_and_for_nobody_else() {
     let (mut node, now) = told(&[]);
     let [impatient, patient] = ["a.example", "b.example"].map(|domain| domain.parse::<TrustDomain>().unwrap());
     let ejected = (0..100).filter_map(|_| node.tell(now, &id(), &impatient, Event::Waited { in_vain: SECONDS(4) }));
