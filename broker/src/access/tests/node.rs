@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::io;
 use std::sync::Mutex;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use comity_identity::{OrganisationAnchors, StaticAnchors, tls};
 use comity_proto::{convert, permit as wire};
 use comity_runtime::accept::{Connection, Http2, serve_one};
@@ -41,6 +41,9 @@ pub(crate) type Script = Arc<dyn Fn(Answering) + Send + Sync>;
 /// What is done with each request, and how it is answered.
 pub(crate) type Handler = Arc<dyn Fn(Seen, Answering) + Send + Sync>;
 
+/// Is told what came of a request that ended before its end, so that nothing ran.
+pub(crate) type Unfinished = Arc<dyn Fn(Seen) + Send + Sync>;
+
 /// A request as it arrived.
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
@@ -48,6 +51,10 @@ pub(crate) struct Seen {
     pub(crate) authority: Option<String>,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    /// When the first of its bytes came.
+    pub(crate) begun: Instant,
+    /// Whether its permit came after its bytes.
+    pub(crate) travelled_ahead: bool,
 }
 
 impl Seen {
@@ -116,6 +123,17 @@ impl Node {
         handler: Handler,
         clock: Arc<dyn Clock>,
     ) -> Self {
+        Self::handing_all(id, credentials, trusted, (handler, Arc::new(drop)), clock).await
+    }
+
+    /// The same, that hands over as well what came of those that ended before their end.
+    pub(crate) async fn handing_all(
+        id: SpiffeId,
+        credentials: Arc<Credentials>,
+        trusted: StaticAnchors,
+        (handler, unfinished): (Handler, Unfinished),
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let certificate = credentials.leaf().certificate;
@@ -133,9 +151,10 @@ impl Node {
             while let Some(Ok((stream, _))) = stopping.run_until_cancelled(listener.accept()).await {
                 let ending = stopping.child_token();
                 connections.lock().unwrap().push(ending.clone());
-                let (acceptor, handler) = (TlsAcceptor::from(Arc::clone(&config)), Arc::clone(&handler));
+                let acceptor = TlsAcceptor::from(Arc::clone(&config));
+                let (handler, unfinished) = (Arc::clone(&handler), Arc::clone(&unfinished));
                 spawn(async move {
-                    let _ended = ending.run_until_cancelled(serve(acceptor, stream, handler)).await;
+                    let _ended = ending.run_until_cancelled(serve(acceptor, stream, handler, unfinished)).await;
                 });
             }
         });
@@ -227,10 +246,11 @@ fn remembering(seen: &Arc<Mutex<Vec<Seen>>>, script: Script) -> Handler {
     })
 }
 
-async fn serve(acceptor: TlsAcceptor, stream: TcpStream, handler: Handler) {
+async fn serve(acceptor: TlsAcceptor, stream: TcpStream, handler: Handler, unfinished: Unfinished) {
     let Ok(stream) = acceptor.accept(stream).await else { return };
     assert_eq!(caller_of(stream.get_ref().1).to_string(), "spiffe://fed.example/broker/b1");
-    let service = service_fn(move |request: Request<Incoming>| handed(request, Arc::clone(&handler)));
+    let service =
+        service_fn(move |request: Request<Incoming>| handed(request, Arc::clone(&handler), Arc::clone(&unfinished)));
     let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
     builder.max_concurrent_streams(MAX_STREAMS);
     let _broken = builder.serve_connection(TokioIo::new(stream), service).await;
@@ -247,7 +267,7 @@ async fn serve_tunnel(connection: Connection, handler: Handler, leaving: Cancell
         allowance: Allowance::DEFAULT,
     };
     let service = tower::service_fn(move |request: Request<Body>| {
-        let answer = handed(request, Arc::clone(&handler));
+        let answer = handed(request, Arc::clone(&handler), Arc::new(drop));
         // A request that breaks off has nobody who waits for its answer.
         async move { Ok::<_, Infallible>(answer.await.unwrap_or_else(|_| Response::new(no_answer()))) }
     });
@@ -258,20 +278,67 @@ async fn serve_tunnel(connection: Connection, handler: Handler, leaving: Cancell
 type Answer = StreamBody<ReceiverStream<Result<Frame<Bytes>, io::Error>>>;
 
 /// Hands a request to the test, which answers it.
-async fn handed<B>(request: Request<B>, handler: Handler) -> Result<Response<Answer>, B::Error>
+async fn handed<B>(request: Request<B>, handler: Handler, unfinished: Unfinished) -> Result<Response<Answer>, B::Error>
 where
     B: http_body::Body<Data = Bytes>,
 {
     let (head, body) = request.into_parts();
+    let (mut body, mut coming) = (std::pin::pin!(body), Coming::new(head, unfinished));
     // As every gRPC server does: trailers of a request count as its metadata, and nothing runs before they came.
-    let body = body.collect().await?;
-    let mut headers = head.headers;
-    headers.extend(body.trailers().cloned().unwrap_or_default());
-    let body = body.to_bytes();
-    let authority = head.uri.authority().map(ToString::to_string);
+    while let Some(frame) = body.frame().await {
+        coming.take(frame?);
+    }
     let (answering, frames) = mpsc::channel(16);
-    handler(Seen { path: head.uri.path().to_owned(), authority, headers, body }, answering);
+    handler(coming.whole(), answering);
     Ok(Response::new(StreamBody::new(ReceiverStream::new(frames))))
+}
+
+/// A request as far as it has come; where it is dropped before its end, somebody is told of the bytes that came.
+struct Coming {
+    seen: Option<Seen>,
+    bytes: BytesMut,
+    unfinished: Unfinished,
+}
+
+impl Coming {
+    fn new(head: http::request::Parts, unfinished: Unfinished) -> Self {
+        let authority = head.uri.authority().map(ToString::to_string);
+        let (path, headers) = (head.uri.path().to_owned(), head.headers);
+        let (body, begun) = (Bytes::new(), Instant::now());
+        let seen = Some(Seen { path, authority, headers, body, begun, travelled_ahead: false });
+        Self { seen, bytes: BytesMut::new(), unfinished }
+    }
+
+    fn take(&mut self, frame: Frame<Bytes>) {
+        let seen = self.seen.as_mut().unwrap();
+        match frame.into_data() {
+            Ok(data) => {
+                if self.bytes.is_empty() {
+                    seen.begun = Instant::now();
+                }
+                self.bytes.extend_from_slice(&data);
+            }
+            Err(rest) => {
+                let trailers = rest.into_trailers().unwrap_or_default();
+                seen.travelled_ahead = trailers.contains_key("comity-permit-bin");
+                seen.headers.extend(trailers);
+            }
+        }
+    }
+
+    fn whole(mut self) -> Seen {
+        Seen { body: std::mem::take(&mut self.bytes).freeze(), ..self.seen.take().unwrap() }
+    }
+}
+
+impl Drop for Coming {
+    fn drop(&mut self) {
+        let Some(seen) = self.seen.take() else { return };
+        let body = std::mem::take(&mut self.bytes).freeze();
+        if !body.is_empty() {
+            (self.unfinished)(Seen { body, ..seen });
+        }
+    }
 }
 
 fn no_answer() -> Answer {

@@ -8,6 +8,7 @@ use comity_membership::Standing;
 use comity_policy::{Request as Question, Usage, Verdict, evaluate};
 use comity_proto::convert::Envelope;
 use comity_proto::inference;
+use comity_runtime::clock::SystemClock;
 use comity_transparency::NoteVerifier;
 use comity_types::{Place, Timestamp};
 use prost::Message as _;
@@ -34,6 +35,8 @@ pub(super) struct Asked {
     pub(super) demands: Demands,
     pub(super) envelope: inference::Envelope,
     pub(super) body: bytes::Bytes,
+    /// The epoch in force before it was.
+    pub(super) since: u64,
 }
 
 /// The federation at one epoch.
@@ -49,6 +52,15 @@ pub(super) struct Delivery {
     pub(super) node: SpiffeId,
     pub(super) seen: Seen,
     pub(super) arrived: Instant,
+}
+
+/// What a node got.
+#[derive(Debug)]
+pub(super) enum Got {
+    /// A request with its permit: it may run it.
+    Request(Delivery),
+    /// Bytes of one that travelled ahead and was withdrawn, or that broke off, and the epoch in force by then.
+    Bytes(Delivery, u64),
 }
 
 /// All that there is to compare.
@@ -96,6 +108,11 @@ impl Known {
         stay.unwrap().2 = Some(Instant::now());
     }
 
+    /// The newest epoch that is written down.
+    pub(super) fn epoch(&self) -> u64 {
+        *self.latest.borrow()
+    }
+
     async fn at(&self, epoch: u64) -> Arc<Then> {
         // A decision may be faster than whoever writes down what was said.
         let mut latest = self.latest.subscribe();
@@ -104,7 +121,14 @@ impl Known {
     }
 
     /// Panics with what is wrong if this must not have been.
-    pub(super) async fn check(&self, delivery: &Delivery, tally: &mut Tally) {
+    pub(super) async fn check(&self, got: &Got, tally: &mut Tally) {
+        match got {
+            Got::Request(delivery) => self.check_request(delivery, tally).await,
+            Got::Bytes(delivery, epoch) => self.check_bytes(delivery, *epoch, tally).await,
+        }
+    }
+
+    async fn check_request(&self, delivery: &Delivery, tally: &mut Tally) {
         let Delivery { node, seen, .. } = delivery;
         let decision = seen.decision(&self.log_key);
         let leaf = *decision.leaf();
@@ -145,11 +169,45 @@ impl Known {
         }
         tally.deliveries += 1;
         tally.retries += u64::from(attempt > 1);
+        tally.ahead += u64::from(seen.travelled_ahead);
         let forbids = |Then { model, .. }: &Then| {
             let is_offered = model.offers.contains_key(offer);
             is_offered && !model.allows(asked.caller.as_str(), &asked.demands, node.as_str(), offer)
         };
         tally.contested += u64::from(self.states.lock().unwrap().values().any(|one| forbids(one)));
+    }
+
+    /// Bytes travel to the first node of the eligible set and to no other, and whoever withdraws them has not said by which
+    /// decision: there has to be a state, between the one before the request and the one when they were there, in which both
+    /// oracles let the node have it for one of its offers.
+    async fn check_bytes(&self, Delivery { node, seen, .. }: &Delivery, until: u64, tally: &mut Tally) {
+        let newest = self.at(until).await;
+        let asked = self.asked.lock().unwrap();
+        let is_it = |one: &&Asked| seen.path == one.method.path() && one.body.starts_with(&seen.body);
+        let candidates: Vec<_> = asked.values().filter(is_it).collect();
+        let allowed = candidates.iter().any(|one| {
+            let states: Vec<_> =
+                self.states.lock().unwrap().range(one.since..=until).map(|(_, then)| then.clone()).collect();
+            let is_in = !self.was_out(one.caller.as_str(), seen.begun) && !self.was_out(node.as_str(), seen.begun);
+            is_in && states.iter().any(|then| self.some_offer_allows(then, one, node))
+        });
+        if !allowed || seen.headers.keys().any(|name| !HEADERS.contains(&name.as_str())) {
+            panic!(
+                "LEAK: {} bytes went ahead to {node}, which no decision lets have them\n{candidates:?}\n{:?}",
+                seen.body.len(),
+                newest.model
+            );
+        }
+        tally.withdrawn += 1;
+    }
+
+    /// Whether an offer of `node` may have the request.
+    fn some_offer_allows(&self, then: &Then, asked: &Asked, node: &SpiffeId) -> bool {
+        let own = then.model.offers.keys().filter(|offer| domain_of(offer) == node.trust_domain().as_str());
+        own.into_iter().any(|offer| {
+            then.model.allows(asked.caller.as_str(), &asked.demands, node.as_str(), offer)
+                && self.engine_allows(then, asked, node, offer, SystemClock.now())
+        })
     }
 
     fn engine_allows(&self, then: &Then, asked: &Asked, node: &SpiffeId, offer: &str, as_of: Timestamp) -> bool {

@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use comity_policy::Offer;
+use comity_policy::terms::Quota;
+use comity_policy::{Claim, Offer};
 use comity_proto::policy;
 
 /// Places, with what is in the EU first.
@@ -90,6 +91,8 @@ pub(super) struct Offered {
     price: u64,
     /// Whose seat may be where; anywhere if absent.
     served: Option<Places>,
+    /// Requests that it grants an organisation a day: what takes offers away, and adds none.
+    quota: Option<u32>,
 }
 
 impl Offered {
@@ -101,6 +104,7 @@ impl Offered {
             trains: dice.percent(30),
             price: 1 + dice.below(9),
             served: dice.percent(60).then(|| Places::draw(dice)),
+            quota: dice.percent(20).then(|| 1 + u32::try_from(dice.below(40)).unwrap()),
         }
     }
 
@@ -131,7 +135,10 @@ impl Offered {
             retention.unwrap_or_default(),
             super::super::world::PURPOSE,
         );
-        toml::from_str(&text).unwrap()
+        let mut offer: Offer = toml::from_str(&text).unwrap();
+        offer.terms.as_mut().unwrap().quota =
+            self.quota.map(|requests_per_day| Claim::always(Quota { requests_per_day }));
+        offer
     }
 }
 

@@ -11,11 +11,12 @@ use prost::Message as _;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::super::node::{Answering, Handler, Node, Seen, reset, status};
+use super::super::node::{Answering, Handler, Node, Seen, Unfinished, reset, status};
 use super::super::world::{Organisation, PURPOSE, framed, read};
 use super::super::*;
 use super::Tally;
-use super::deliveries::{Asked, Delivery, Known, marker};
+use super::deliveries::{Asked, Delivery, Got, Known, marker};
+use super::mode::Mode;
 use super::model::{Demands, Dice, Model, Offered, PLACES};
 
 /// Nodes, each of an organisation of its own.
@@ -43,7 +44,7 @@ pub(super) struct Episode {
     callers: Vec<SpiffeId>,
     model: Mutex<Model>,
     dice: Mutex<Dice>,
-    deliveries: mpsc::UnboundedReceiver<Delivery>,
+    deliveries: mpsc::UnboundedReceiver<Got>,
     delivered: Arc<AtomicU64>,
     wanted: u64,
 }
@@ -63,13 +64,15 @@ fn preferences(dice: &mut Dice) -> policy::Preferences {
 struct Seens {
     requests: AtomicU64,
     refused: AtomicU64,
+    over_budget: AtomicU64,
     answered: AtomicU64,
 }
 
 impl Episode {
     /// Draws one that ends after so many deliveries.
-    pub(super) async fn draw(seed: u64, wanted: u64) -> Self {
-        let (mut dice, world) = (Dice::new(seed), World::new().await);
+    pub(super) async fn draw(seed: u64, mode: Mode, wanted: u64) -> Self {
+        let mut dice = Dice::new(seed);
+        let world = mode.world(&mut dice).await;
         let known = Arc::new(Known::new(world.log_key.clone(), world.access.parts().places.clone()));
         let (deliver, deliveries) = mpsc::unbounded_channel();
         let (delivered, mut model) = (Arc::<AtomicU64>::default(), Model::default());
@@ -80,9 +83,11 @@ impl Episode {
             world.admit(&organisation, seat, &id).await;
             model.seats.insert(organisation.domain().to_string(), seat);
             let behaviour = behaviour(id.clone(), Dice::new(dice.next()), deliver.clone(), Arc::clone(&delivered));
+            let unfinished = unfinished(id.clone(), world.registry.clone(), deliver.clone());
             let credentials = organisation.credentials(&id);
             let clock: Arc<dyn Clock> = Arc::<world::AheadClock>::clone(&world.clock);
-            nodes.push((Node::handing(id, credentials, world.trusted(), behaviour, clock).await, organisation));
+            let node = Node::handing_all(id, credentials, world.trusted(), (behaviour, unfinished), clock).await;
+            nodes.push((node, organisation));
         }
         let mut callers = Vec::new();
         for index in 0..CALLERS {
@@ -139,6 +144,7 @@ impl Episode {
         tally.changes = changes;
         tally.requests = seens.requests.into_inner();
         tally.refused = seens.refused.into_inner();
+        tally.over_budget = seens.over_budget.into_inner();
         tally.answered = seens.answered.into_inner();
         tally
     }
@@ -255,7 +261,8 @@ impl Episode {
         };
         let number = dice.next();
         let body: Bytes = framed(&message(&envelope, number, dice)).into();
-        let asked = Asked { caller: caller.clone(), method, demands, envelope, body: body.clone() };
+        let since = self.known.epoch();
+        let asked = Asked { caller: caller.clone(), method, demands, envelope, body: body.clone(), since };
         self.known.asked.lock().unwrap().insert(number, asked);
         let mut request = Request::new(Body::new(http_body_util::Full::new(body)));
         request.headers_mut().insert("x-secret", number.to_string().parse().unwrap());
@@ -277,6 +284,9 @@ impl Episode {
                 }
                 Err(failure) if failure.reason == "NO_ELIGIBLE_OFFER" || failure.reason == "MODEL_NOT_OFFERED" => {
                     seens.refused.fetch_add(1, Ordering::Relaxed);
+                }
+                Err(failure) if failure.reason == "BUDGET_EXCEEDED" => {
+                    seens.over_budget.fetch_add(1, Ordering::Relaxed);
                 }
                 Err(_) => {}
             }
@@ -307,20 +317,25 @@ fn message(envelope: &inference::Envelope, number: u64, dice: &mut Dice) -> Vec<
     message.to_vec()
 }
 
+/// Hands over what a node got of a request that ended before its end.
+fn unfinished(node: SpiffeId, registry: Registry, deliver: mpsc::UnboundedSender<Got>) -> Unfinished {
+    Arc::new(move |seen| {
+        let epoch = registry.snapshot().epoch().size;
+        let delivery = Delivery { node: node.clone(), seen, arrived: Instant::now() };
+        // The episode may be over.
+        let _over = deliver.send(Got::Bytes(delivery, epoch));
+    })
+}
+
 /// What a node does with its requests: it hands over what it got, and then answers, or does not, or not to the end.
-fn behaviour(
-    node: SpiffeId,
-    dice: Dice,
-    deliver: mpsc::UnboundedSender<Delivery>,
-    delivered: Arc<AtomicU64>,
-) -> Handler {
+fn behaviour(node: SpiffeId, dice: Dice, deliver: mpsc::UnboundedSender<Got>, delivered: Arc<AtomicU64>) -> Handler {
     let dice = Mutex::new(dice);
     Arc::new(move |seen: Seen, answering: Answering| {
         let number = marker(&seen.body);
         let is_unary = [Method::Chat, Method::Embed].map(Method::path).contains(&seen.path.as_str());
         delivered.fetch_add(1, Ordering::Relaxed);
         // The episode may be over.
-        let _over = deliver.send(Delivery { node: node.clone(), seen, arrived: Instant::now() });
+        let _over = deliver.send(Got::Request(Delivery { node: node.clone(), seen, arrived: Instant::now() }));
         let words = data(&format!("{number} by {}", node.trust_domain()));
         let declined = |code, reason: &'static str| Ok(status(Failure::new(code, reason, "no")));
         let frames = match dice.lock().unwrap().below(100) {
