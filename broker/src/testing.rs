@@ -58,6 +58,10 @@ impl SetClock {
     pub(crate) fn advance(&self, by: Duration) {
         self.0.store(self.now().plus(by).as_millis(), Ordering::SeqCst);
     }
+
+    pub(crate) fn set_back(&self, by: Duration) {
+        self.0.store(self.now().minus(by).as_millis(), Ordering::SeqCst);
+    }
 }
 
 impl Clock for SetClock {

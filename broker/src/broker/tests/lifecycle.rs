@@ -202,6 +202,28 @@ async fn stopping_ends_streams_that_would_never_end_by_themselves() {
 }
 
 #[tokio::test]
+async fn health_over_the_wire_is_red_while_nothing_can_be_decided_and_green_again_after() {
+    let scene = Scene::new().await;
+    let channel = scene.connect(&scene.operator).await.unwrap();
+    let mut health = HealthClient::new(channel).watch(HealthCheckRequest::default()).await.unwrap().into_inner();
+    let mut told = async || {
+        let told = tokio::time::timeout(DEADLINE, health.message()).await.expect("health changes");
+        told.unwrap().unwrap().status()
+    };
+    assert_eq!(told().await, ServingStatus::Serving);
+
+    // The newest entry is of a time to come.
+    let minute = Duration::from_secs(60);
+    scene.clock.advance(minute);
+    scene.admit(ORG, Kind::Node, "n1").await;
+    scene.clock.set_back(minute);
+    assert_eq!(told().await, ServingStatus::NotServing);
+
+    scene.clock.advance(minute);
+    assert_eq!(told().await, ServingStatus::Serving);
+}
+
+#[tokio::test]
 async fn a_call_that_does_not_end_holds_the_broker_no_longer_than_the_drain() {
     let scene = Scene::founded();
     let mut config = scene.config();
