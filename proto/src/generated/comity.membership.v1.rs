@@ -61,7 +61,8 @@ pub struct ListEnrolmentsRequest {
     /// Only the one with this id: 32 hexadecimal digits. Absent for all.
     #[prost(string, tag = "2")]
     pub enrolment_id: ::prost::alloc::string::String,
-    /// Whether applications are left out, which can be long: the list is short then however many wait.
+    /// Whether applications are left out, which can be long: the list is short then however many wait. Where they are wanted, those
+    /// of the first have 16 MiB together, and the rest is listed without: it can be asked for by its id.
     #[prost(bool, tag = "3")]
     pub without_applications: bool,
 }
