@@ -4,6 +4,8 @@ use comity_proto::error::{Detail, retry_after};
 use comity_types::TrustDomain;
 use futures::StreamExt as _;
 
+use super::commit::PERMIT_LIFE;
+use super::expiry::slow;
 use super::node::{Node, Script};
 use super::*;
 use crate::access::retries::{FLOOR_OF_ONE, Further, SHARE};
@@ -56,6 +58,19 @@ async fn gone(world: &World, domain: &str, price: u64) -> Node {
     let node = world.node(domain, "DE", price, answers("never")).await;
     world.publish(&node, "127.0.0.1:9", "DE", price).await;
     node
+}
+
+#[tokio::test]
+async fn a_further_try_that_its_permit_did_not_live_to_see_is_there_again() {
+    let world = World::new().await;
+    let _slow = world.node("a.example", "DE", 1, slow(&world.clock, PERMIT_LIFE, true)).await;
+    let next = world.node("b.example", "DE", 2, answers("by a permit that has ended")).await;
+    // Each decision of it is granted a further try, which is not made.
+    assert_eq!(ended(&read(world.ask(in_germany()).await).await.1).1, "DECISION_EXPIRED");
+    assert_eq!(next.connections(), 0);
+    let (caller, retries) = (World::app().trust_domain().clone(), &world.access.parts().retries);
+    let granted = (0..MORE_THAN_GRANTED).filter(|_| retries.take(&caller, Further::Retry, Instant::now())).count();
+    assert_eq!(granted as f64, FLOOR_OF_ONE);
 }
 
 #[tokio::test]
