@@ -81,13 +81,13 @@ const EJECTIONS: Metric = Metric {
     name: "comity_broker_ejections",
     kind: Kind::Counter,
     labels: &["who"],
-    help: "How often a `node`, or one `offer`, has failed again and again, and came behind the others for a while.",
+    help: "How often a `node`, or one `offer`, has failed again and again, and came behind the others for a while; `offer_for_one`: an offer gave one organisation nothing, and came behind for that one.",
 };
 const EJECTED: Metric = Metric {
     name: "comity_broker_ejected",
     kind: Kind::Gauge,
     labels: &["who"],
-    help: "Nodes and offers that come behind the others now: `node` or `offer`. They are asked where no other answers.",
+    help: "Nodes and offers that come behind the others now: `node` or `offer`; `offer_for_one`: offers, for one organisation or more. They are asked where no other answers.",
 };
 const NO_PLACE: Metric = Metric {
     name: "comity_broker_no_place",

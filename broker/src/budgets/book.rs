@@ -289,7 +289,7 @@ impl Book {
             let (used, reserved) = (tally.used.micros, tally.reserved.micros.saturating_sub(hold.amount.micros));
             if used.saturating_add(reserved).saturating_add(needed) > limit {
                 let sums = Sums { limit, used, reserved, needed };
-                return Err(Box::new(exceeded(budget, tally, Measure::Money, sums)));
+                return Err(Box::new(exceeded(budget, tally, Measure::Money, &sums)));
             }
         }
         for hold in holds {
@@ -372,7 +372,7 @@ fn over(budget: &Budget, account: &mut Account, at: Timestamp, amount: Amount) -
         (measure, limit, used, reserved, needed, taken.saturating_add(needed) > limit)
     });
     let (measure, limit, used, reserved, needed, _) = limits.find(|(.., over)| *over)?;
-    Some(exceeded(budget, &tally, measure, Sums { limit, used, reserved, needed }))
+    Some(exceeded(budget, &tally, measure, &Sums { limit, used, reserved, needed }))
 }
 
 /// What there is of a measure, and what is wanted of it.
@@ -384,8 +384,8 @@ struct Sums {
 }
 
 /// That a budget has no room in this period.
-fn exceeded(budget: &Budget, tally: &Tally, measure: Measure, sums: Sums) -> Exceeded {
-    let Sums { limit, used, reserved, needed } = sums;
+fn exceeded(budget: &Budget, tally: &Tally, measure: Measure, sums: &Sums) -> Exceeded {
+    let Sums { limit, used, reserved, needed } = *sums;
     let per = budget.per.filter(|_| measure != Measure::Concurrent);
     let renews_at = per.and_then(|_| Timestamp::from_millis(tally.ends).ok());
     Exceeded {

@@ -157,6 +157,7 @@ async fn whoever_is_let_in_and_turned_down_at_once_is_in_and_told_so() {
 #[tokio::test]
 async fn one_enrolment_is_asked_for_by_its_id_and_a_list_is_short_where_applications_are_left_out() {
     let (scene, first, _) = stage(&["ada", "bob"]).await;
+    scene.clock.advance(std::time::Duration::from_secs(1));
     let (second, key) = (scene.invite("org-b.example", Kind::Node, "n1").await, KeyPair::generate().unwrap());
     scene.join(&second, &key, Some(&organisation("org-b.example"))).await.unwrap();
     let listed = async |request: ListEnrolmentsRequest| {
