@@ -68,6 +68,7 @@ fn accounts(budgets: Vec<Budget>) -> Accounts {
     Accounts::new(Book::new(Arc::new(Budgets::new(budgets, None))))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "most make what is asked where they say that it is reserved")]
 fn reserve(accounts: &Accounts, asked: Asked) -> Result<Spending, String> {
     begin(accounts, &asked).map_err(|exceeded| exceeded.to_string())
 }
@@ -176,9 +177,12 @@ proptest! {
     }
 }
 
+/// Whose it is, its tokens, what its offers cost, and what becomes of it.
+type Drawn = (bool, (u64, Option<u64>), [u64; 3], (usize, End));
+
 fn one(
     accounts: &Accounts,
-    (of_one, (input, most), prices, (tried, end)): (bool, (u64, Option<u64>), [u64; 3], (usize, End)),
+    (of_one, (input, most), prices, (tried, end)): Drawn,
     model: &std::sync::Mutex<BTreeMap<String, Amount>>,
 ) {
     let asked = asked(if of_one { "one.example" } else { "two.example" }, "2026-11-30T10:00:00Z", input);
