@@ -141,8 +141,11 @@ fn spoken_of(enrolments: &[Enrolment]) -> Vec<(String, String)> {
 async fn known_of(session: &Session, statement: &Statement) -> Vec<(String, String)> {
     match let_in_by(session, statement).await {
         Ok(enrolments) => spoken_of(&enrolments),
-        Err(_) => {
-            vec![("enrolment".to_owned(), "the broker could not list it: what was said of it is not known".to_owned())]
+        Err(error) => {
+            vec![(
+                "enrolment".to_owned(),
+                format!("what was said of it is not known, the broker did not list it: {error}"),
+            )]
         }
     }
 }
